@@ -1,0 +1,1 @@
+//! Registry credentials: our configuration, Docker's config file, credential helpers.

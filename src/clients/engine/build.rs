@@ -1,0 +1,1 @@
+//! Building an image: BuildKit, or the classic builder where an engine has none.

@@ -1,0 +1,1 @@
+//! Containers of our own: tests, sidecars, probes.

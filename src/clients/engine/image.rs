@@ -1,0 +1,1 @@
+//! Images in the engine's store: inspect, tag, push, pull, export, remove.

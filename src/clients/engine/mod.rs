@@ -1,0 +1,11 @@
+//! A Docker engine, over its HTTP API. bollard's types stay inside this folder.
+
+pub mod build;
+pub mod connect;
+pub mod container;
+pub mod context;
+pub mod error;
+pub mod image;
+pub mod network;
+pub mod probe;
+pub mod raw;

@@ -1,0 +1,1 @@
+//! git, through its command.

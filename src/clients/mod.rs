@@ -1,0 +1,11 @@
+//! One file (or folder) per outside system. They do what they are told and report what happened; they decide nothing.
+
+pub mod clock;
+pub mod credentials;
+pub mod engine;
+pub mod git;
+pub mod registry;
+pub mod secrets;
+pub mod smtp;
+pub mod target;
+pub mod tls;

@@ -1,0 +1,1 @@
+//! Containers on a plain Docker engine, recreated faithfully.

@@ -1,0 +1,3 @@
+//! What runs releases: targets behind one set of verbs.
+
+pub mod docker;

@@ -1,0 +1,1 @@
+//! Raw configuration to a valid fleet, collecting every problem.

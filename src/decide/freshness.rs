@@ -1,0 +1,1 @@
+//! Would publishing change anything?

@@ -1,0 +1,12 @@
+//! Every decision: synchronous functions of (state, observation, policy, now).
+
+pub mod freshness;
+pub mod notify;
+pub mod recover;
+pub mod retention;
+pub mod retry;
+pub mod rollout;
+pub mod run;
+pub mod schedule;
+pub mod standing;
+pub mod window;

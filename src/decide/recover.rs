@@ -1,0 +1,1 @@
+//! What becomes of an effect that began and has no end.

@@ -1,0 +1,1 @@
+//! The next effect of a run.

@@ -1,0 +1,1 @@
+//! What stays true of an app between runs: a fold of its events.

@@ -1,0 +1,1 @@
+//! When unattended steps may be taken.

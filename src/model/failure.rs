@@ -1,0 +1,207 @@
+//! Every way a thing can go wrong, and whose concern it is.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Who hears of a failure, and whose attempts it counts against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The repository's: Dockerfile, tests, an image that does not start. Its maintainers hear of it.
+    Repo,
+    /// Engine, registry, mirror, disk, network. The operators hear of it; nobody's attempts count.
+    Infra,
+    /// Configuration, credentials, rights. The operators hear of it.
+    Operator,
+    /// A broken invariant of lowtide itself. The run is held; the process lives.
+    Bug,
+}
+
+macro_rules! failure_kinds {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $fault:ident;)*) => {
+        /// How a stage or a step failed. The text form is stable: journal, JSON and mail use it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum FailureKind {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl FailureKind {
+            /// All kinds, for tables and tests.
+            pub const ALL: &[FailureKind] = &[$(FailureKind::$name,)*];
+
+            #[must_use]
+            pub fn fault(self) -> Fault {
+                match self { $(FailureKind::$name => Fault::$fault,)* }
+            }
+            /// A few words for a person.
+            #[must_use]
+            pub fn words(self) -> &'static str {
+                match self { $(FailureKind::$name => $text,)* }
+            }
+        }
+    };
+}
+
+failure_kinds! {
+    // resolve
+    SourceUnreachable = "the git remote does not answer", Infra;
+    SourceDenied = "the git remote refuses our credentials", Operator;
+    SourceMissing = "the branch, tag or commit is not in the repository", Repo;
+    SourceEmpty = "the repository has no commits", Repo;
+    SourceTooLarge = "the repository is larger than its limit", Repo;
+    SourceHostile = "the repository has files that must not enter a build context", Repo;
+    DockerfileMissing = "the Dockerfile is not in the repository", Repo;
+    DockerfileInvalid = "the Dockerfile cannot be read", Repo;
+    BaseMissing = "a base image is not in its registry", Repo;
+    RegistryUnreachable = "the registry does not answer", Infra;
+    RegistryDenied = "the registry refuses our credentials", Operator;
+    // build
+    BuildFailed = "the build failed", Repo;
+    BuildTimeout = "the build took longer than its limit", Repo;
+    PackageIndexStale = "a package index could not be refreshed during the build", Infra;
+    EngineUnreachable = "the engine does not answer", Infra;
+    EngineRefused = "the engine refused a request", Infra;
+    DiskFull = "there is not enough disk space", Infra;
+    // inspect
+    ImageUnreadable = "the built image cannot be read", Infra;
+    // bootstrap
+    SidecarFailed = "a sidecar of the test did not start", Repo;
+    MirrorUnreachable = "the testing tools could not be fetched", Infra;
+    NotReady = "the container did not become ready with the testing tools on", Repo;
+    // test
+    TestFailed = "tests failed", Repo;
+    TestTimeout = "the tests took longer than their limit", Repo;
+    TestOutputFlood = "the tests wrote more than their output limit", Repo;
+    TestReportInvalid = "the test report cannot be read", Repo;
+    OutOfMemory = "the container ran out of its memory limit", Repo;
+    ContainerExited = "the container exited", Repo;
+    NotReadyInProduction = "the image did not become ready without the testing tools", Repo;
+    // publish and promote
+    TagTaken = "the tag exists with another digest", Operator;
+    DigestMismatch = "the registry serves another image than the tested one", Infra;
+    // rollout
+    PreflightRefused = "the container cannot be recreated faithfully", Operator;
+    TargetMissing = "no container matches the target", Operator;
+    TargetSick = "the container was not healthy before the rollout", Operator;
+    HookFailed = "a hook failed", Repo;
+    StartFailed = "the new container did not start", Repo;
+    UnhealthyAfterRoll = "the new container did not become ready", Repo;
+    Restarting = "the new container keeps restarting", Repo;
+    Diverged = "somebody else changed the containers during the rollout", Operator;
+    RevertFailed = "the revert failed", Infra;
+    // any
+    SecretMissing = "a secret cannot be read", Operator;
+    Invariant = "lowtide broke one of its own rules", Bug;
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+/// A failure as it is journalled and told: its kind, one sentence of detail, and the lines that show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{kind}: {detail}")]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// What exactly; names the thing (container, tag, step). No secret ever.
+    pub detail: String,
+    /// The last lines that show it (log tail, failing test names); at most [`Failure::EXCERPT_LINES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excerpt: Vec<String>,
+}
+
+impl Failure {
+    /// Enough to see an error with its context, short enough for a mail.
+    pub const EXCERPT_LINES: usize = 40;
+
+    #[must_use]
+    pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            excerpt: Vec::new(),
+        }
+    }
+    /// The same failure with the last lines of `log`.
+    #[must_use]
+    pub fn with_excerpt<S: Into<String>>(mut self, log: impl IntoIterator<Item = S>) -> Self {
+        let mut lines: Vec<String> = log.into_iter().map(Into::into).collect();
+        let surplus = lines.len().saturating_sub(Self::EXCERPT_LINES);
+        lines.drain(..surplus);
+        self.excerpt = lines;
+        self
+    }
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        self.kind.fault()
+    }
+}
+
+/// Why a run ends without a new image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+pub enum SkipReason {
+    /// The rebuilt image has the same packages, configuration and files as the last release.
+    SameContent,
+    /// The rebuilt image has the content of a quarantined one.
+    Quarantined { digest: String },
+}
+
+/// Why something due does not happen yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+pub enum WaitReason {
+    /// The rollout window opens later.
+    Window { opens: jiff::Timestamp },
+    /// No window is configured, and nobody said `--now`.
+    NoWindow,
+    /// Steps already taken are being watched.
+    Baking { until: jiff::Timestamp },
+    /// A hook asked to be tried later (exit code 75).
+    HookBusy { hook: String, retry: jiff::Timestamp },
+    /// The engine or another part did not answer; tried again then.
+    Retry { at: jiff::Timestamp, failure: Failure },
+    /// Everything is paused by an operator.
+    Paused,
+    /// The app is halted.
+    Halted,
+    /// Another rollout of the same target is under way.
+    TargetBusy,
+}
+
+/// Why an app's rollouts and promotions are stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+pub enum HaltReason {
+    /// A rollout was taken back.
+    Reverted { failure: Failure },
+    /// A rollout of an irreversible app failed and waits for a person.
+    Irreversible { failure: Failure },
+    /// A revert failed, or the containers are not as we left them.
+    Stuck { failure: Failure },
+    /// An operator said so.
+    Operator { by: String, why: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_keeps_the_end() {
+        let failure = Failure::new(FailureKind::BuildFailed, "x").with_excerpt((0..100).map(|n| n.to_string()));
+        assert_eq!(failure.excerpt.len(), Failure::EXCERPT_LINES);
+        assert_eq!(failure.excerpt.last().map(String::as_str), Some("99"));
+    }
+
+    #[test]
+    fn the_text_forms_are_distinct() {
+        let mut words: Vec<_> = FailureKind::ALL.iter().map(|k| k.words()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), FailureKind::ALL.len());
+    }
+}

@@ -1,0 +1,357 @@
+//! The fleet: what one configuration revision says. Every value is already valid and every default filled in.
+
+use super::image::{Reference, Repository};
+use super::name::{AppName, ChannelName, HostName, TargetName};
+use super::secret::SecretRef;
+use jiff::SignedDuration;
+use jiff::civil::Time;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// All apps of one configuration revision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fleet {
+    pub hosts: BTreeMap<HostName, Host>,
+    /// Keyed by registry host (and port).
+    pub registries: BTreeMap<String, RegistryAccess>,
+    pub email: Option<EmailPolicy>,
+    pub github: Option<GithubPolicy>,
+    pub limits: Limits,
+    pub retention: Retention,
+    pub apps: BTreeMap<AppName, App>,
+}
+
+/// A Docker engine and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    pub address: EngineAddress,
+}
+
+/// Where an engine listens. Other transports are refused by the configuration until they are built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineAddress {
+    /// `unix:///var/run/docker.sock`
+    Unix(std::path::PathBuf),
+}
+
+/// How a registry is reached and with which credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryAccess {
+    pub username: Option<String>,
+    pub password: Option<SecretRef>,
+    /// Plain HTTP. Loopback registries need not say it.
+    pub plain_http: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailPolicy {
+    pub smtp: SmtpServer,
+    pub from: String,
+    /// Hear of infra and operator faults, and of everything in the digest.
+    pub operators: Vec<String>,
+    /// Local time of the daily digest, in the fleet's zone.
+    pub digest: Time,
+    pub timezone: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmtpServer {
+    pub host: String,
+    pub port: u16,
+    pub security: SmtpSecurity,
+    pub username: Option<String>,
+    pub password: Option<SecretRef>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmtpSecurity {
+    /// `smtps://`: TLS from the first byte (RFC 8314).
+    Tls,
+    /// `smtp://`: STARTTLS, refused when the server does not offer it.
+    StartTls,
+    /// `smtp+plain://`: no encryption; allowed for loopback only.
+    Plain,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GithubPolicy {
+    pub token: SecretRef,
+    /// API base, `https://api.github.com` unless it is an Enterprise server.
+    pub api: String,
+}
+
+/// Fleet-wide bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Runs at once.
+    pub runs: usize,
+    /// Rollouts at once.
+    pub rollouts: usize,
+    /// A build does not start with less free space than this in the state directory, bytes.
+    pub min_free_disk: u64,
+}
+
+/// What is kept, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// Ended runs and rollouts, with their logs.
+    pub history: SignedDuration,
+    /// Local images kept per app besides those that run and the rollback target.
+    pub images: usize,
+    /// Bytes of logs over all runs; the oldest go first.
+    pub logs: u64,
+    /// Build cache on the build host, bytes.
+    pub build_cache: u64,
+}
+
+/// Is an app only watched, or acted upon?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Built and tested; nothing is pushed, promoted or rolled, and the report says what would have been.
+    Observe,
+    Active,
+}
+
+/// One tracked repository + branch + Dockerfile, and how to test, publish and roll it out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct App {
+    pub name: AppName,
+    pub mode: Mode,
+    /// IANA name; schedule and windows are read in it.
+    pub timezone: String,
+    pub maintainers: Vec<String>,
+    pub source: Source,
+    pub build: BuildPolicy,
+    /// What the image needs to start at all, in test and in production mode.
+    pub env: BTreeMap<String, String>,
+    pub test: Option<TestPolicy>,
+    /// How the image proves that it serves: used after the test and for a target that has no rule of its own.
+    pub ready: Ready,
+    pub publish: Option<PublishPolicy>,
+    pub schedule: Schedule,
+    pub rollout: Vec<TargetPolicy>,
+    pub github_repo: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// https, ssh (`ssh://` or scp-like) or `file://` remote. Never with credentials in it.
+    pub repo: String,
+    pub git_ref: GitRef,
+    /// Directory of the build context inside the repository; empty for its root.
+    pub context: String,
+    /// Path of the Dockerfile inside the context.
+    pub dockerfile: String,
+    pub submodules: bool,
+    pub username: Option<String>,
+    /// Password or token for https.
+    pub token: Option<SecretRef>,
+    /// Private key file for ssh.
+    pub ssh_key: Option<SecretRef>,
+    pub timeout: SignedDuration,
+    /// Bytes of the checked-out tree.
+    pub max_size: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GitRef {
+    /// The remote's own default branch.
+    Head,
+    Branch(String),
+    Tag(String),
+    Commit(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildPolicy {
+    pub host: HostName,
+    pub args: BTreeMap<String, String>,
+    pub target: Option<String>,
+    /// Labels of the owner's, besides the OCI ones.
+    pub labels: BTreeMap<String, String>,
+    /// Write `org.label-schema.*` beside the OCI keys.
+    pub label_schema: bool,
+    /// Resolve bases in their registry. `false`: bases are taken from the engine's own image store.
+    pub pull: bool,
+    pub timeout: SignedDuration,
+    /// Bytes of the kept build log.
+    pub max_log: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TestPolicy {
+    pub how: TestSetup,
+    /// Set only for the test container, never in the image: switches the testing tools on.
+    pub env: BTreeMap<String, String>,
+    pub network: TestNetwork,
+    /// Readiness with the testing tools on; they are fetched at launch, so this takes longer than in production.
+    pub ready: Ready,
+    pub steps: Vec<TestStep>,
+    /// Glob of JUnit files inside the container.
+    pub junit: Option<String>,
+    /// Paths inside the container kept after the test.
+    pub artefacts: Vec<String>,
+    pub limits: ContainerLimits,
+    /// All steps together.
+    pub timeout: SignedDuration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestSetup {
+    /// The image under test, with sidecars beside it on a network of the test's own.
+    Sidecars(BTreeMap<String, Sidecar>),
+    /// The repository's own compose file; `service` is the one whose image is under test.
+    Compose { file: String, service: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sidecar {
+    pub image: Reference,
+    pub env: BTreeMap<String, String>,
+    pub command: Vec<String>,
+    pub ready: Ready,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestNetwork {
+    /// A bridge of the test's own, with egress: the tools are fetched at launch.
+    Egress,
+    /// A bridge of the test's own, without egress.
+    None,
+}
+
+/// How a container proves that it serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    pub check: ReadyCheck,
+    pub timeout: SignedDuration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadyCheck {
+    /// The image's own HEALTHCHECK says healthy.
+    Healthcheck,
+    /// A GET answers with 200–399.
+    Http { port: u16, path: String },
+    /// A line of the container's log matches this regular expression.
+    Log { pattern: String },
+    /// A command inside the container exits 0.
+    Exec { command: Vec<String> },
+    /// The HEALTHCHECK where the image has one; else the container runs for this long without a restart.
+    Steady { stay_up: SignedDuration },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestStep {
+    /// Passes when the command inside the container exits 0.
+    Exec { command: Vec<String> },
+    /// Restarts the container and waits until it is ready again.
+    Restart,
+    /// A GET from beside the container answers with this status.
+    Http { port: u16, path: String, status: u16 },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ContainerLimits {
+    /// Bytes.
+    pub memory: u64,
+    pub cpus: f64,
+    pub pids: u32,
+    /// Bytes of output kept and allowed per container.
+    pub output: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishPolicy {
+    pub image: Repository,
+    /// Template with `{date}`, `{run}`, `{commit}`, `{branch}`, `{app}`.
+    pub tag: String,
+    /// In order; the first is filled by publish.
+    pub channels: Vec<Channel>,
+}
+
+/// An ordered, named place for releases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channel {
+    pub name: ChannelName,
+    pub image: Repository,
+    /// Moving tag that always points at the channel's current release.
+    pub tag: String,
+}
+
+/// When an app's run is due. Evaluated in the app's zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Once per night, at a moment of its own inside the span, parents before children.
+    Between { from: Time, to: Time },
+    /// Five-field cron.
+    Cron(String),
+    /// Only when asked.
+    Never,
+}
+
+/// One thing that runs an app's release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetPolicy {
+    pub name: TargetName,
+    /// `None`: the release itself, from the engine's own image store, without `publish`.
+    pub channel: Option<ChannelName>,
+    pub host: HostName,
+    pub select: Select,
+    pub window: Option<Window>,
+    pub ready: Ready,
+    pub before: Vec<Hook>,
+    pub after: Vec<Hook>,
+    /// How long the new containers are watched, with the old ones kept stopped, before the rollout is done.
+    pub bake: SignedDuration,
+    /// Grace for a stop; `None`: the container's own.
+    pub stop_timeout: Option<SignedDuration>,
+    /// Data may migrate: on failure stop and call, do not revert.
+    pub irreversible: bool,
+}
+
+/// Which containers of the host are meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Select {
+    Container { name: String },
+    Label { key: String, value: String },
+    Compose { project: String, services: Vec<String> },
+}
+
+/// Command inside the (old, for `before`; new, for `after`) container of each unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    pub command: Vec<String>,
+    pub timeout: SignedDuration,
+}
+
+/// A weekly recurring span in the app's zone. The day is the day of `from`; `to` earlier than `from` is the next day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    pub days: Vec<Day>,
+    pub from: Time,
+    pub to: Time,
+}
+
+/// A day of the week, as configuration writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}

@@ -1,0 +1,13 @@
+//! The nouns. No I/O, no async, no clock: plain data that every other layer shares.
+
+pub mod failure;
+pub mod fleet;
+pub mod image;
+pub mod inventory;
+pub mod name;
+pub mod notice;
+pub mod rollout;
+pub mod run;
+pub mod secret;
+pub mod stages;
+pub mod standing;

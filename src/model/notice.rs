@@ -1,0 +1,137 @@
+//! What people are told. A notice is data; `report` turns it into words at delivery.
+
+use super::failure::{Failure, Fault, HaltReason};
+use super::inventory::Change;
+use super::name::{AppName, RolloutId, RunId, TargetName};
+use super::run::Stage;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One message to one audience. `dedup` makes it unique: enqueuing the same cause twice is one message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// One per cause, not per occurrence; the Message-ID is made from it, so a repeated delivery is the same message.
+    pub dedup: String,
+    /// Messages of one incident share this: the first has `dedup == thread`, later ones refer to it.
+    pub thread: String,
+    pub audience: Audience,
+    pub at: Timestamp,
+    pub body: NoticeBody,
+}
+
+/// Mail addresses are resolved when the notice is enqueued, from the configuration then in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    Mail { to: Vec<String> },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "body")]
+pub enum NoticeBody {
+    /// A run failed for a new cause.
+    RunFailed {
+        app: AppName,
+        run: RunId,
+        stage: Stage,
+        commit: Option<String>,
+        failure: Failure,
+        fault: Fault,
+    },
+    /// The app's runs succeed again.
+    RunRecovered {
+        app: AppName,
+        run: RunId,
+    },
+    /// A release runs on a target.
+    RolledOut {
+        app: AppName,
+        target: TargetName,
+        rollout: RolloutId,
+        tag: String,
+        digest: String,
+        change: Option<Change>,
+        units: usize,
+    },
+    /// A rollout could not begin; nothing was touched.
+    RolloutRefused {
+        app: AppName,
+        target: TargetName,
+        rollout: RolloutId,
+        failure: Failure,
+    },
+    /// Rollouts and promotions of the app are halted. `back` = the old containers serve again.
+    Halted {
+        app: AppName,
+        target: Option<TargetName>,
+        rollout: Option<RolloutId>,
+        reason: HaltReason,
+        tag: Option<String>,
+        back: bool,
+        log: Vec<String>,
+    },
+    Resumed {
+        app: AppName,
+        by: String,
+        why: String,
+    },
+    /// A configuration revision was refused; the last good one stays in force.
+    ConfigRefused {
+        revision: String,
+        problems: String,
+    },
+    Digest(Box<DigestBody>),
+}
+
+/// The daily digest, or the weekly sign of life when there is nothing to tell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DigestBody {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// IANA zone the times are shown in.
+    pub timezone: String,
+    pub apps: Vec<DigestApp>,
+    /// What could not be seen or delivered: first line BLIND when not empty.
+    pub blind: Vec<String>,
+    pub next_run: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DigestApp {
+    pub app: AppName,
+    pub lines: Vec<DigestLine>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "line")]
+pub enum DigestLine {
+    Unchanged {
+        runs: usize,
+    },
+    Released {
+        tag: String,
+        change: Option<Change>,
+    },
+    Observed {
+        tag: String,
+        change: Option<Change>,
+    },
+    Failing {
+        stage: Stage,
+        failure: Failure,
+        since: Timestamp,
+    },
+    RolledOut {
+        target: TargetName,
+        tag: String,
+    },
+    Waiting {
+        target: TargetName,
+        tag: String,
+        why: String,
+    },
+    Halted {
+        since: Timestamp,
+        reason: HaltReason,
+    },
+}

@@ -1,0 +1,153 @@
+//! A run: one attempt to make one app fresh. Its events are the truth; [`crate::decide::run`] folds them.
+
+use super::failure::{Failure, SkipReason};
+use super::fleet::App;
+use super::name::RunId;
+use super::stages::bootstrap::{Bootstrap, Bootstrapped};
+use super::stages::build::{Build, Built};
+use super::stages::inspect::{Inspect, Inspected};
+use super::stages::publish::{Publish, Published};
+use super::stages::resolve::{Resolve, Resolved};
+use super::stages::test::{Test, Tested};
+use super::standing::Release;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Why a run started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Trigger {
+    Schedule { slot: Timestamp },
+    ParentReleased { parent: String },
+    Manual { by: String },
+    Retry { of: RunId },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    Resolve,
+    Build,
+    Inspect,
+    Bootstrap,
+    Test,
+    Publish,
+}
+
+impl Stage {
+    /// In the order they run.
+    pub const ALL: [Stage; 6] = [
+        Stage::Resolve,
+        Stage::Build,
+        Stage::Inspect,
+        Stage::Bootstrap,
+        Stage::Test,
+        Stage::Publish,
+    ];
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Resolve => "resolve",
+            Stage::Build => "build",
+            Stage::Inspect => "inspect",
+            Stage::Bootstrap => "bootstrap",
+            Stage::Test => "test",
+            Stage::Publish => "publish",
+        })
+    }
+}
+
+/// What the driver performs; journalled with all its parameters before it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "stage")]
+pub enum Effect {
+    Resolve(Resolve),
+    Build(Build),
+    Inspect(Inspect),
+    Bootstrap(Bootstrap),
+    Test(Test),
+    Publish(Publish),
+}
+
+impl Effect {
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self {
+            Effect::Resolve(_) => Stage::Resolve,
+            Effect::Build(_) => Stage::Build,
+            Effect::Inspect(_) => Stage::Inspect,
+            Effect::Bootstrap(_) => Stage::Bootstrap,
+            Effect::Test(_) => Stage::Test,
+            Effect::Publish(_) => Stage::Publish,
+        }
+    }
+}
+
+/// How an effect ended. An expected bad result is a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum Outcome {
+    Resolved(Resolved),
+    Built(Built),
+    Inspected(Inspected),
+    Bootstrapped(Bootstrapped),
+    Tested(Tested),
+    Published(Published),
+    Failed(Failure),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "conclusion")]
+pub enum Conclusion {
+    Unchanged {
+        why: SkipReason,
+    },
+    Released {
+        release: Release,
+    },
+    /// *observe* mode: all that a release needs was proven, nothing was pushed.
+    Observed {
+        release: Release,
+    },
+    Failed {
+        stage: Stage,
+        failure: Failure,
+    },
+    Cancelled {
+        by: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum RunEvent {
+    /// The app's configuration as it was when the run opened: a run keeps its revision.
+    Opened {
+        app: Box<App>,
+        trigger: Trigger,
+        revision: String,
+        last: Option<Box<Release>>,
+        quarantine: Vec<super::image::ContentDigest>,
+    },
+    EffectStarted {
+        attempt: u32,
+        effect: Effect,
+    },
+    EffectEnded {
+        outcome: Outcome,
+    },
+    /// A start of lowtide found the effect begun and not ended; the run goes on from `back_to`.
+    EffectAbandoned {
+        back_to: Stage,
+    },
+    CancelRequested {
+        by: String,
+    },
+    Concluded {
+        conclusion: Conclusion,
+    },
+}

@@ -1,0 +1,54 @@
+//! *resolve*: tags and branches become commits and digests, once. Afterwards only digests travel.
+
+use crate::model::image::{ManifestDigest, Platform, Reference, ServedDigest};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolve {}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    pub commit: Commit,
+    /// Every external FROM and COPY --from of the Dockerfile.
+    pub bases: Vec<Base>,
+    pub platform: Platform,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Full hex id.
+    pub id: String,
+    /// First line of its message.
+    pub subject: String,
+    pub author: String,
+    pub time: Timestamp,
+}
+
+impl Commit {
+    /// What tags and people use.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        &self.id[..self.id.len().min(12)]
+    }
+}
+
+/// A base image as it stood when the run resolved it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// As the Dockerfile names it, arguments substituted.
+    pub reference: Reference,
+    pub pin: BasePin,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BasePin {
+    /// Served by its registry; `manifest` is our platform's.
+    Registry {
+        served: ServedDigest,
+        manifest: ManifestDigest,
+    },
+    /// From the engine's own store (`build.pull: false`); the id it had, if it was there.
+    Local { image: Option<String> },
+}

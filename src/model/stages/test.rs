@@ -1,0 +1,43 @@
+//! *test*: the repository's own tests inside the candidate, then one start in the mode that ships.
+
+use super::bootstrap::Bootstrapped;
+use crate::model::image::ImageId;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Test {
+    pub image: ImageId,
+    /// `None`: the app has no tests; only the start in production mode is proven.
+    pub bootstrapped: Option<Bootstrapped>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tested {
+    pub steps: Vec<StepResult>,
+    /// `None`: no JUnit files were asked for.
+    pub report: Option<TestReport>,
+    /// Time until ready in production mode, milliseconds.
+    pub production_ready_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepResult {
+    /// As a person would write it: `exec /scripts/runTests.sh`.
+    pub step: String,
+    pub took_ms: u64,
+}
+
+/// Counts and names out of JUnit files.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TestReport {
+    pub passed: usize,
+    pub skipped: usize,
+    /// `classname.name`, at most [`TestReport::NAMES`].
+    pub failed: Vec<String>,
+    pub failed_count: usize,
+}
+
+impl TestReport {
+    /// A mail that names more failing tests than this helps nobody.
+    pub const NAMES: usize = 50;
+}

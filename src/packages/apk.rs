@@ -1,0 +1,1 @@
+//! apk's installed database.

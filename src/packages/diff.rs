@@ -1,0 +1,1 @@
+//! What differs between two inventories, and the content digest of one.

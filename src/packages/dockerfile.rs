@@ -1,0 +1,1 @@
+//! Dockerfiles: stages, bases, and pinning the bases to digests.

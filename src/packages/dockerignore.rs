@@ -1,0 +1,1 @@
+//! `.dockerignore` with Docker's own semantics.

@@ -1,0 +1,1 @@
+//! JUnit XML to counts and names.

@@ -1,0 +1,10 @@
+//! Bytes become inventories and facts. Pure parsers, one file per format.
+
+pub mod apk;
+pub mod diff;
+pub mod dockerfile;
+pub mod dockerignore;
+pub mod dpkg;
+pub mod junit;
+pub mod os_release;
+pub mod tree;

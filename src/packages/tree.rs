@@ -1,0 +1,1 @@
+//! A root filesystem's tar stream to a normalised file table.

@@ -1,0 +1,1 @@
+//! The HTML side of a mail.

@@ -1,0 +1,1 @@
+//! Tables and one-line answers for a terminal.

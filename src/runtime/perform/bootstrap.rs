@@ -1,0 +1,1 @@
+//! Launch the candidate with the testing tools on; they arrive.

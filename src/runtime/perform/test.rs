@@ -1,0 +1,1 @@
+//! The repository's tests, then one start in the mode that ships.

@@ -1,0 +1,1 @@
+//! The database: journal streams, outbox, evidence, config revisions. Rows ↔ model; SQL lives only here.

@@ -1,0 +1,10 @@
+//! Tests on a real Docker engine: the private one that `scripts/test` starts and names in `LOWTIDE_TEST_ENGINE`
+//! (path of its socket).
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must panic")]
+
+mod build;
+mod engine;
+mod image;
+mod roll;
+mod testing;

@@ -1,0 +1,8 @@
+//! Integration tests: real files, databases, git, registry and mail servers on loopback. No engine.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must panic")]
+
+mod config;
+mod git;
+mod mail;
+mod registry;
