@@ -1,6 +1,7 @@
 //! Every decision: synchronous functions of (state, observation, policy, now).
 
 pub mod freshness;
+pub mod labels;
 pub mod notify;
 pub mod recover;
 pub mod retention;
