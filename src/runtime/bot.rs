@@ -1,0 +1,197 @@
+//! What every driver shares: the store, the clients, the fleet in force, and the standing of each app.
+
+use super::progress::Watchers;
+use crate::clients::clock;
+use crate::clients::engine::connect::Engine;
+use crate::clients::git::Git;
+use crate::clients::registry::Registry;
+use crate::decide::rollout::Gate;
+use crate::decide::standing::{self, Standing};
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::{App, Fleet};
+use crate::model::journal::Recorded;
+use crate::model::name::{AppName, HostName};
+use crate::model::notice::Notice;
+use crate::model::standing::AppEvent;
+use crate::store::database::Store;
+use crate::store::error::StoreError;
+use crate::store::journal::Batch;
+use crate::store::sealed::Sealed;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::Notify;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Bot {
+    pub store: Store,
+    pub sealed: Sealed,
+    pub git: Git,
+    pub watchers: Watchers,
+    /// State directory: database, mirrors, logs, work trees.
+    pub state: PathBuf,
+    /// Labels everything of ours; a sweep touches only its own.
+    pub instance: String,
+    /// Something changed: the supervisor should look again.
+    pub look: Notify,
+    fleet: RwLock<Arc<InForce>>,
+    standings: Mutex<BTreeMap<AppName, Standing>>,
+    paused: RwLock<bool>,
+}
+
+/// One configuration revision and the clients made for it.
+#[derive(Debug)]
+pub struct InForce {
+    pub revision: String,
+    pub fleet: Fleet,
+    pub registry: Registry,
+    engines: BTreeMap<HostName, Engine>,
+}
+
+impl InForce {
+    /// # Errors
+    /// When an engine's address cannot be used.
+    pub fn new(revision: String, fleet: Fleet, registry: Registry) -> Result<Self, Failure> {
+        let mut engines = BTreeMap::new();
+        for (name, host) in &fleet.hosts {
+            engines.insert(name.clone(), Engine::connect(&host.address).map_err(|e| e.failure())?);
+        }
+        Ok(Self { revision, fleet, registry, engines })
+    }
+
+    /// # Errors
+    /// `Invariant` when the configuration let an unknown host through.
+    pub fn engine(&self, host: &HostName) -> Result<&Engine, Failure> {
+        self.engines
+            .get(host)
+            .ok_or_else(|| Failure::new(FailureKind::Invariant, format!("host {host} is not configured any more")))
+    }
+
+    pub fn engines(&self) -> impl Iterator<Item = (&HostName, &Engine)> {
+        self.engines.iter()
+    }
+}
+
+impl Bot {
+    /// Folds every app's stream and takes the fleet in force.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn new(
+        store: Store,
+        sealed: Sealed,
+        state: PathBuf,
+        instance: String,
+        in_force: InForce,
+    ) -> Result<Self, StoreError> {
+        let standings = store
+            .all_app_events()
+            .await?
+            .into_iter()
+            .map(|(app, events)| (app, standing::fold(&events)))
+            .collect();
+        Ok(Self {
+            git: Git::new(state.join("mirrors")),
+            paused: RwLock::new(state.join("paused").exists()),
+            store,
+            sealed,
+            watchers: Watchers::default(),
+            state,
+            instance,
+            look: Notify::new(),
+            fleet: RwLock::new(Arc::new(in_force)),
+            standings: Mutex::new(standings),
+        })
+    }
+
+    /// The fleet in force now. A caller keeps the one it got.
+    #[must_use]
+    pub fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.fleet.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Swaps the fleet whole.
+    pub fn put_in_force(&self, in_force: InForce) {
+        *self.fleet.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
+        self.look.notify_one();
+    }
+
+    #[must_use]
+    pub fn standing(&self, app: &AppName) -> Standing {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner).get(app).cloned().unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn gate(&self, app: &AppName) -> Gate {
+        if *self.paused.read().unwrap_or_else(PoisonError::into_inner) {
+            Gate::Paused
+        } else if self.standing(app).halted.is_some() {
+            Gate::Halted
+        } else {
+            Gate::Open
+        }
+    }
+
+    /// Pauses (or lets go on) every rollout and promotion. The mark is a file: it survives restarts and is seen by eye.
+    ///
+    /// # Errors
+    /// When the mark cannot be written.
+    pub fn pause(&self, paused: bool) -> Result<(), StoreError> {
+        let path = self.state.join("paused");
+        let done = if paused {
+            std::fs::write(&path, "paused\n")
+        } else {
+            match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+                Ok(()) | Err(_) => Ok(()),
+            }
+        };
+        done.map_err(|source| StoreError::File { path: path.display().to_string(), source })?;
+        *self.paused.write().unwrap_or_else(PoisonError::into_inner) = paused;
+        self.look.notify_one();
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn paused(&self) -> bool {
+        *self.paused.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commits a batch together with facts about `app`, then folds the facts into its standing.
+    ///
+    /// # Errors
+    /// As the store refuses; nothing is folded then.
+    pub async fn commit(
+        &self,
+        batch: Batch,
+        app: &AppName,
+        facts: &[AppEvent],
+        notices: Vec<Notice>,
+    ) -> Result<(), StoreError> {
+        let now = clock::now();
+        let batch = facts.iter().fold(batch, |batch, fact| batch.app(app, fact)).notices(notices);
+        self.store.commit(batch, now).await?;
+        if !facts.is_empty() {
+            let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+            let standing = standings.entry(app.clone()).or_default();
+            for fact in facts {
+                standing.apply(&Recorded { seq: 0, at: now, event: fact.clone() });
+            }
+        }
+        self.look.notify_one();
+        Ok(())
+    }
+
+    /// The app as configured now, if it still is.
+    #[must_use]
+    pub fn app(&self, name: &AppName) -> Option<App> {
+        self.in_force().fleet.apps.get(name).cloned()
+    }
+
+    /// Directory of a run's log files and kept artefacts.
+    #[must_use]
+    pub fn run_directory(&self, run: crate::model::name::RunId) -> PathBuf {
+        self.state.join("runs").join(run.to_string())
+    }
+}
