@@ -56,6 +56,7 @@ failure_kinds! {
     BaseMissing = "a base image is not in its registry", Repo;
     RegistryUnreachable = "the registry does not answer", Infra;
     RegistryDenied = "the registry refuses our credentials", Operator;
+    RegistryRefused = "the registry refused a request", Infra;
     // build
     BuildFailed = "the build failed", Repo;
     BuildTimeout = "the build took longer than its limit", Repo;
