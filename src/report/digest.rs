@@ -1,7 +1,7 @@
 //! The daily digest: one mail per person and day, and a sign of life when nothing happened.
 
 use super::mail::{MailContext, Rendered};
-use super::page::{Block, Page, Section, Tone, capped};
+use super::page::{Block, Item, Page, Section, Tone, capped};
 use super::words::{self, counted, plural};
 use super::{change, clean, incident};
 use crate::model::notice::{DigestApp, DigestBody, DigestLine};
@@ -20,7 +20,7 @@ pub(super) fn page(body: &DigestBody, context: &MailContext) -> Rendered {
         let rows = body
             .blind
             .iter()
-            .map(|what| (String::new(), clean::one_line(what, 300)))
+            .map(|what| item("", clean::one_line(what, 300)))
             .collect();
         sections.push(list("Not seen", rows));
     }
@@ -60,13 +60,13 @@ pub(super) fn page(body: &DigestBody, context: &MailContext) -> Rendered {
 #[derive(Default)]
 struct Lists {
     /// What needs a person, with the command that shows or settles it.
-    action: Vec<(String, String)>,
+    action: Vec<Item>,
     /// Apps with something under *Needs you*, failing or halted.
     actions: usize,
-    changed: Vec<(String, String)>,
-    observed: Vec<(String, String)>,
-    waiting: Vec<(String, String)>,
-    halted: Vec<(String, String)>,
+    changed: Vec<Item>,
+    observed: Vec<Item>,
+    waiting: Vec<Item>,
+    halted: Vec<Item>,
     /// Runs that found nothing to change.
     unchanged: usize,
     released: usize,
@@ -87,42 +87,58 @@ impl Lists {
     }
 
     fn add(&mut self, app: &str, line: &DigestLine, body: &DigestBody) {
-        let name = app.to_owned();
         let tag = |tag: &str| clean::one_line(tag, 128);
         match line {
             DigestLine::Unchanged { runs } => self.unchanged += runs,
             DigestLine::Released { tag: t, change } => {
                 self.released += 1;
                 let what = format!("released {}: {}", tag(t), change::summary(change.as_ref(), PACKAGES));
-                self.changed.push((name, what));
+                self.changed.push(item(app, what));
             }
             DigestLine::Observed { tag: t, change } => {
                 let what = format!("{}: {}", tag(t), change::summary(change.as_ref(), PACKAGES));
-                self.observed.push((name, what));
+                self.observed.push(item(app, what));
             }
             DigestLine::Failing { stage, failure, since } => {
                 let what = format!(
-                    "failing at {stage} for {}. {} → lowtide history {app}",
+                    "fails at {stage} for {}. {}",
                     words::span(*since, body.to),
                     words::failure(failure)
                 );
-                self.action.push((name, what));
+                self.action.push(Item {
+                    command: Some(format!("lowtide history {app}")),
+                    ..item(app, what)
+                });
             }
             DigestLine::RolledOut { target, tag: t } => {
                 self.rolled += 1;
-                self.changed.push((name, format!("{} runs on {target}", tag(t))));
+                self.changed.push(item(app, format!("{} runs on {target}", tag(t))));
             }
             DigestLine::Waiting { target, tag: t, why } => {
-                self.waiting
-                    .push((name, format!("{} for {target}: {}", tag(t), clean::one_line(why, 200))));
+                self.waiting.push(item(
+                    app,
+                    format!("{} for {target}: {}", tag(t), clean::one_line(why, 200)),
+                ));
             }
             DigestLine::Halted { since, reason } => {
-                self.action
-                    .push((name.clone(), format!("is halted → lowtide resume {app} --reason \"…\"")));
+                let what = "is halted until somebody resumes it.".to_owned();
+                let resume = format!("lowtide resume {app} --reason \"…\"");
+                self.action.push(Item {
+                    command: Some(resume),
+                    ..item(app, what)
+                });
                 let what = format!("for {}. {}", words::span(*since, body.to), words::halted(reason));
-                self.halted.push((name, what));
+                self.halted.push(item(app, what));
             }
         }
+    }
+}
+
+fn item(name: &str, text: String) -> Item {
+    Item {
+        name: name.to_owned(),
+        text,
+        command: None,
     }
 }
 
@@ -195,7 +211,7 @@ fn besides(body: &DigestBody, unchanged: usize) -> String {
     text
 }
 
-fn list(heading: &'static str, rows: Vec<(String, String)>) -> Section {
+fn list(heading: &'static str, rows: Vec<Item>) -> Section {
     let (rows, more) = capped(rows, ENTRIES);
     Section::new(heading, vec![Block::Items { rows, more }])
 }

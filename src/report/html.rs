@@ -1,7 +1,7 @@
 //! A page as HTML for mail clients: tables, inline colours, nothing fetched. The style sheet only adds what clients may
 //! ignore: the dark scheme and the width of small screens.
 
-use super::page::{Block, Page, Section, Tone};
+use super::page::{Block, Item, Page, Section, Tone};
 use super::words::plural;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -182,10 +182,14 @@ fn block(block: &Block) -> Markup {
         },
         Block::Items { rows, more } => html! {
             table.ink role="presentation" cellpadding="0" cellspacing="0" border="0" width="100%" style="color:#22333d;" {
-                @for (name, text) in rows {
-                    tr { td.rule style={ (SANS) "padding:6px 0;font-size:14px;line-height:1.5;border-bottom:1px solid #edf2f5;" } {
+                @for Item { name, text, command } in rows {
+                    tr { td.rule style={ (SANS) "padding:7px 0;font-size:14px;line-height:1.5;border-bottom:1px solid #edf2f5;" } {
                         @if !name.is_empty() { strong { (name) } " " }
                         (text)
+                        @if let Some(command) = command {
+                            br;
+                            span.soft style={ (MONO) "font-size:12px;color:#4c606d;" } { (command) }
+                        }
                     } }
                 }
             }

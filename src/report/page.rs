@@ -48,9 +48,8 @@ pub(super) enum Block {
         rows: Vec<PackageRow>,
         more: usize,
     },
-    /// A name and what is said of it.
     Items {
-        rows: Vec<(String, String)>,
+        rows: Vec<Item>,
         more: usize,
     },
 }
@@ -60,6 +59,16 @@ pub(super) struct PackageRow {
     pub(super) name: String,
     /// `3.0.15-1 → 3.0.16-1`, `new 1.2`, `1.2, removed`.
     pub(super) versions: String,
+}
+
+/// One entry of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Item {
+    /// What it is about; may be empty.
+    pub(super) name: String,
+    pub(super) text: String,
+    /// What shows or settles it.
+    pub(super) command: Option<String>,
 }
 
 impl Section {

@@ -1,6 +1,6 @@
 //! A page as plain text of at most 72 columns. Commands are never broken: what is printed can be pasted.
 
-use super::page::{Block, PackageRow, Page, Section};
+use super::page::{Block, Item, PackageRow, Page, Section};
 use super::table;
 
 /// Columns of a mail's text: quoted once or twice it still fits 80.
@@ -49,8 +49,8 @@ fn block(out: &mut String, block: &Block) {
         }
         Block::Packages { rows, more } => packages(out, rows, *more),
         Block::Items { rows, more } => {
-            for (name, text) in rows {
-                item(out, name, text);
+            for entry in rows {
+                item(out, entry);
             }
             and_more(out, *more);
         }
@@ -104,13 +104,25 @@ fn packages(out: &mut String, rows: &[PackageRow], more: usize) {
     and_more(out, more);
 }
 
-fn item(out: &mut String, name: &str, text: &str) {
-    let one = format!("  {name}: {text}");
+fn item(out: &mut String, Item { name, text, command }: &Item) {
+    let one = if name.is_empty() {
+        format!("  - {text}")
+    } else {
+        format!("  {name}: {text}")
+    };
     if one.chars().count() <= WIDTH {
-        return line(out, &one);
+        line(out, &one);
+    } else if name.is_empty() {
+        for (i, piece) in table::wrap(text, WIDTH - 4).iter().enumerate() {
+            line(out, &format!("  {} {piece}", if i == 0 { "-" } else { " " }));
+        }
+    } else {
+        line(out, &format!("  {name}:"));
+        wrapped(out, text, 4);
     }
-    line(out, &format!("  {name}:"));
-    wrapped(out, text, 4);
+    if let Some(command) = command {
+        line(out, &format!("    {command}"));
+    }
 }
 
 fn and_more(out: &mut String, more: usize) {
