@@ -34,30 +34,90 @@ pub(super) fn pieces(text: &str, width: usize) -> Vec<String> {
     chars.chunks(width.max(1)).map(|c| c.iter().collect()).collect()
 }
 
+/// How a cell is painted where colour is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ink {
+    Plain,
+    Soft,
+    Good,
+    Warn,
+    Bad,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    pub(super) ink: Ink,
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self { text, ink: Ink::Plain }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl Ink {
+    pub(super) fn cell(self, text: impl Into<String>) -> Cell {
+        Cell {
+            text: text.into(),
+            ink: self,
+        }
+    }
+    /// With the terminal's own colours (ECMA-48 SGR), so it fits light and dark ones.
+    pub(super) fn paint(self, text: &str, color: bool) -> String {
+        let code = match self {
+            Ink::Plain => return text.to_owned(),
+            Ink::Soft => 2,
+            Ink::Good => 32,
+            Ink::Warn => 33,
+            Ink::Bad => 31,
+        };
+        if color && !text.is_empty() {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Columns a last cell keeps on a terminal that is too narrow: the line then overflows.
+const LAST_MIN: usize = 16;
+
 /// Rows in aligned columns, two spaces apart, no trailing space. Only the last column is cut to fit `width`.
-pub(super) fn columns<const N: usize>(rows: &[[String; N]], width: usize) -> Vec<String> {
+pub(super) fn columns<const N: usize>(rows: &[[Cell; N]], width: usize, color: bool) -> String {
     let mut widths = [0; N];
     for row in rows {
-        for (i, cell) in row.iter().enumerate() {
-            widths[i] = widths[i].max(cell.chars().count());
+        for (cell, w) in row.iter().zip(&mut widths) {
+            *w = cell.text.chars().count().max(*w);
         }
     }
     let before_last: usize = widths.iter().take(N.saturating_sub(1)).map(|w| w + 2).sum();
-    let last_width = width.saturating_sub(before_last).max(12);
-    rows.iter()
-        .map(|row| {
-            let mut line = String::new();
-            for (i, cell) in row.iter().enumerate() {
-                if i + 1 == N {
-                    line.push_str(&clean::shortened(cell, last_width));
-                } else {
-                    let w = widths[i];
-                    line.push_str(&format!("{cell:<w$}  "));
-                }
+    let last_width = width.saturating_sub(before_last).max(LAST_MIN);
+    let mut out = String::new();
+    for row in rows {
+        let mut gap = 0;
+        for (i, (cell, w)) in row.iter().zip(widths).enumerate() {
+            let text = if i + 1 == N {
+                clean::shortened(&cell.text, last_width)
+            } else {
+                cell.text.clone()
+            };
+            if !text.is_empty() {
+                out.push_str(&" ".repeat(gap));
+                out.push_str(&cell.ink.paint(&text, color));
+                gap = 0;
             }
-            line.trim_end().to_owned()
-        })
-        .collect()
+            gap += w + 2 - text.chars().count().min(w);
+        }
+        out.push('\n');
+    }
+    out
 }
 
 #[cfg(test)]
