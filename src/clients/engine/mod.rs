@@ -1,11 +1,16 @@
 //! A Docker engine, over its HTTP API. bollard's types stay inside this folder.
 
 pub mod build;
+pub mod buildlog;
 pub mod connect;
 pub mod container;
 pub mod context;
 pub mod error;
+pub mod export;
 pub mod image;
+pub mod logfile;
 pub mod network;
 pub mod probe;
 pub mod raw;
+pub mod session;
+pub mod steps;
