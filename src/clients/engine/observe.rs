@@ -4,8 +4,10 @@ use super::connect::Engine;
 use super::error::EngineError;
 use crate::model::rollout::{ContainerState, Health};
 use jiff::Timestamp;
-use serde_json::Value;
+use super::sweep::percent;
+use serde_json::{Value, json};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// One look at a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +57,34 @@ impl Engine {
             .await
             .map(|body| seen(&body))
     }
+
+    /// Did the kernel end a process of this container for lack of memory since its last start? The state only says so of
+    /// the main process, so the engine's events are asked; they are at hand at once or not at all.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn ran_out_of_memory(&self, id: &str) -> Result<bool, EngineError> {
+        let seen = self.look(id).await?;
+        if seen.oom_killed {
+            return Ok(true);
+        }
+        let since = seen.started.map_or(0, Timestamp::as_second);
+        let filters = percent(&json!({"container": [id], "event": ["oom"]}).to_string());
+        let url = format!("http://engine/events?since={since}&filters={filters}");
+        let asked = async { self.http.get(url).send().await?.chunk().await };
+        match tokio::time::timeout(EVENTS_WITHIN, asked).await {
+            Ok(Ok(chunk)) => Ok(chunk.is_some_and(|c| !c.is_empty())),
+            Ok(Err(e)) => Err(EngineError::Unreachable {
+                address: self.address.clone(),
+                source: Box::new(e),
+            }),
+            Err(_) => Ok(false),
+        }
+    }
 }
+
+/// Past events come within milliseconds; after that the engine waits for new ones.
+const EVENTS_WITHIN: Duration = Duration::from_millis(700);
 
 /// Reads an inspect body. What it does not say is *unknown*, never *fine*.
 #[must_use]
@@ -122,7 +151,6 @@ fn health_named(text: &str) -> Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn an_inspect_body_is_read() {

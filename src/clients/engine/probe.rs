@@ -90,25 +90,26 @@ impl Engine {
             if let Some(bad) = broken(&seen, first.restart_count) {
                 return Ok(bad);
             }
-            let check = self.check_once(id, &rule.check, &seen, via, cancel, line_seen, begun, deadline);
-            let answer = tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Ok(ReadyVerdict::Cancelled),
-                answer = tokio::time::timeout_at(deadline, check) => answer,
+            let wait = Wait { via, cancel, deadline };
+            let answer = match &rule.check {
+                ReadyCheck::Log { .. } if line_seen => Ok(Answer::Ready),
+                check => self.check_once(id, check, &seen, begun, &wait).await,
             };
+            if cancel.is_cancelled() {
+                return Ok(ReadyVerdict::Cancelled);
+            }
             match answer {
-                Ok(Ok(Answer::Ready)) => {
+                Ok(Answer::Ready) => {
                     // A container may have died while the check was on its way back.
                     let after = begun.elapsed();
                     let seen = self.look(id).await?;
                     return Ok(broken(&seen, first.restart_count).unwrap_or(ReadyVerdict::Ready { after }));
                 }
-                Ok(Ok(Answer::Never(why))) => return Ok(ReadyVerdict::Unhealthy { last: why }),
-                Ok(Ok(Answer::NotYet(why))) => last = why,
+                Ok(Answer::Never(why)) => return Ok(ReadyVerdict::Unhealthy { last: why }),
+                Ok(Answer::NotYet(why)) => last = why,
                 // The container ended between the look and the check; the next look tells how.
-                Ok(Err(EngineError::Conflict { message })) => last = message,
-                Ok(Err(e)) => return Err(e),
-                Err(_) => return Ok(self.timed_out(id, first.restart_count, last).await),
+                Err(EngineError::Conflict { message }) => last = message,
+                Err(e) => return Err(e),
             }
             if Instant::now() >= deadline {
                 return Ok(self.timed_out(id, first.restart_count, last).await);
@@ -136,9 +137,15 @@ impl Engine {
         port: u16,
         path: &str,
         via: &ProbePath,
+        cancel: &CancellationToken,
     ) -> Result<Result<u16, String>, EngineError> {
         let seen = self.look(id).await?;
-        self.http_from(id, &seen, port, path, via).await
+        let wait = Wait {
+            via,
+            cancel,
+            deadline: Instant::now() + HTTP_TIMEOUT * 2,
+        };
+        self.http_from(id, &seen, port, path, &wait).await
     }
 
     async fn timed_out(&self, id: &str, restarts: u64, last: String) -> ReadyVerdict {
@@ -148,17 +155,13 @@ impl Engine {
             .unwrap_or(ReadyVerdict::TimedOut { last })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the loop's own state; one caller")]
     async fn check_once(
         &self,
         id: &str,
         check: &ReadyCheck,
         seen: &Seen,
-        via: &ProbePath,
-        cancel: &CancellationToken,
-        line_seen: bool,
         begun: Instant,
-        deadline: Instant,
+        wait: &Wait<'_>,
     ) -> Result<Answer, EngineError> {
         if seen.state != ContainerState::Running {
             return Ok(Answer::NotYet(format!("the container is {:?}", seen.state).to_lowercase()));
@@ -174,23 +177,22 @@ impl Engine {
                     Answer::NotYet(format!("it has run for {} s", up.as_secs()))
                 }
             }),
-            ReadyCheck::Http { port, path } => match self.http_from(id, seen, *port, path, via).await? {
+            ReadyCheck::Http { port, path } => match self.http_from(id, seen, *port, path, wait).await? {
                 Ok(200..400) => Answer::Ready,
                 Ok(status) => Answer::NotYet(format!("GET {path} on port {port} answers {status}")),
                 Err(why) => Answer::NotYet(format!("GET {path} on port {port}: {why}")),
             },
-            ReadyCheck::Log { pattern } if !line_seen => Answer::NotYet(format!("no line of its log matches {pattern}")),
-            ReadyCheck::Log { .. } => Answer::Ready,
+            ReadyCheck::Log { pattern } => Answer::NotYet(format!("no line of its log matches {pattern}")),
             ReadyCheck::Exec { command } => {
                 let mut output = super::logs::Tail::new(1);
                 let bounds = ExecBounds {
-                    time: deadline.saturating_duration_since(Instant::now()),
+                    time: wait.deadline.saturating_duration_since(Instant::now()),
                     output: EXEC_OUTPUT,
                     // The container may be a user's.
                     on_limit: OnLimit::KillCommand,
                 };
                 match self
-                    .exec(id, command, bounds, cancel, &mut |b| output.push(b))
+                    .exec(id, command, bounds, wait.cancel, &mut |b| output.push(b))
                     .await?
                 {
                     ExecEnd::Exited { code: 0 } => Answer::Ready,
@@ -213,14 +215,19 @@ impl Engine {
         seen: &Seen,
         port: u16,
         path: &str,
-        via: &ProbePath,
+        wait: &Wait<'_>,
     ) -> Result<Result<u16, String>, EngineError> {
-        match via {
-            ProbePath::HostView => Ok(match seen.addresses.first() {
-                Some(address) => http_status(*address, port, path).await,
-                None => Err("the container has no address of its own".to_owned()),
-            }),
-            ProbePath::InContainer { image, labels } => self.http_joined(id, port, path, image, labels).await,
+        match wait.via {
+            ProbePath::HostView => {
+                let Some(address) = seen.addresses.first() else {
+                    return Ok(Err("the container has no address of its own".to_owned()));
+                };
+                Ok(wait
+                    .bound(http_status(*address, port, path))
+                    .await
+                    .unwrap_or_else(|| Err("no answer in time".to_owned())))
+            }
+            ProbePath::InContainer { image, labels } => self.http_joined(id, port, path, (image, labels), wait).await,
         }
     }
 
@@ -229,8 +236,8 @@ impl Engine {
         id: &str,
         port: u16,
         path: &str,
-        image: &str,
-        labels: &BTreeMap<String, String>,
+        (image, labels): (&str, &BTreeMap<String, String>),
+        wait: &Wait<'_>,
     ) -> Result<Result<u16, String>, EngineError> {
         let words = ["lowtide", "probe-http", &port.to_string(), path].map(ToOwned::to_owned);
         let [program, rest @ ..] = words;
@@ -257,9 +264,12 @@ impl Engine {
             self.start_own(&probe).await?;
             let code = self.wait_own(&probe, HTTP_TIMEOUT * 2).await?;
             Ok::<_, EngineError>((code, self.log_tail(&probe, 1).await?.concat()))
-        }
-        .await;
+        };
+        let asked = wait.bound(asked).await;
         self.remove_own(&probe).await?;
+        let Some(asked) = asked else {
+            return Ok(Err("no answer in time".to_owned()));
+        };
         let (code, said) = match asked {
             Ok(answer) => answer,
             // The container it joins is gone or stopped.
@@ -314,6 +324,24 @@ pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, Str
         Err(e) if e.is_timeout() => Err(format!("no answer within {} s", HTTP_TIMEOUT.as_secs())),
         Err(e) if e.is_connect() => Err("connection refused".to_owned()),
         Err(e) => Err(e.without_url().to_string()),
+    }
+}
+
+/// What bounds one check.
+struct Wait<'a> {
+    via: &'a ProbePath,
+    cancel: &'a CancellationToken,
+    deadline: Instant,
+}
+
+impl Wait<'_> {
+    /// `None`: cancelled, or out of time.
+    async fn bound<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => None,
+            done = tokio::time::timeout_at(self.deadline, what) => done.ok(),
+        }
     }
 }
 
