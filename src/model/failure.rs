@@ -67,6 +67,7 @@ failure_kinds! {
     // inspect
     ImageUnreadable = "the built image cannot be read", Infra;
     // bootstrap
+    ComposeRefused = "the compose file of the test cannot be used", Repo;
     SidecarFailed = "a sidecar of the test did not start", Repo;
     MirrorUnreachable = "the testing tools could not be fetched", Infra;
     NotReady = "the container did not become ready with the testing tools on", Repo;

@@ -1,6 +1,7 @@
 //! Bytes become inventories and facts. Pure parsers, one file per format.
 
 pub mod apk;
+pub mod compose;
 pub mod diff;
 pub mod dockerfile;
 pub mod dockerignore;
