@@ -11,4 +11,5 @@ pub mod rollout;
 pub mod run;
 pub mod schedule;
 pub mod standing;
+pub mod tell;
 pub mod window;

@@ -3,6 +3,7 @@
 use super::progress::Watchers;
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
+use crate::clients::engine::probe::ProbePath;
 use crate::clients::git::Git;
 use crate::clients::registry::Registry;
 use crate::decide::rollout::Gate;
@@ -33,8 +34,12 @@ pub struct Bot {
     pub state: PathBuf,
     /// Labels everything of ours; a sweep touches only its own.
     pub instance: String,
+    /// From where HTTP questions are asked.
+    pub via: ProbePath,
     /// Something changed: the supervisor should look again.
     pub look: Notify,
+    /// A gate changed: waiting rollouts should look again.
+    pub rollouts_look: Notify,
     fleet: RwLock<Arc<InForce>>,
     standings: Mutex<BTreeMap<AppName, Standing>>,
     paused: RwLock<bool>,
@@ -83,6 +88,7 @@ impl Bot {
         sealed: Sealed,
         state: PathBuf,
         instance: String,
+        via: ProbePath,
         in_force: InForce,
     ) -> Result<Self, StoreError> {
         let standings = store
@@ -99,7 +105,9 @@ impl Bot {
             watchers: Watchers::default(),
             state,
             instance,
+            via,
             look: Notify::new(),
+            rollouts_look: Notify::new(),
             fleet: RwLock::new(Arc::new(in_force)),
             standings: Mutex::new(standings),
         })
@@ -149,7 +157,7 @@ impl Bot {
         };
         done.map_err(|source| StoreError::File { path: path.display().to_string(), source })?;
         *self.paused.write().unwrap_or_else(PoisonError::into_inner) = paused;
-        self.look.notify_one();
+        self.ring();
         Ok(())
     }
 
@@ -179,8 +187,13 @@ impl Bot {
                 standing.apply(&Recorded { seq: 0, at: now, event: fact.clone() });
             }
         }
-        self.look.notify_one();
+        self.ring();
         Ok(())
+    }
+
+    fn ring(&self) {
+        self.look.notify_one();
+        self.rollouts_look.notify_waiters();
     }
 
     /// The app as configured now, if it still is.

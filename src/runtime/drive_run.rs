@@ -81,6 +81,8 @@ impl Driver {
                         perform(&self.bot, &self.state, &effect, attempt, &self.interrupt).instrument(span).await;
                     match performed {
                         Performed::Ended(outcome) => self.end(stage, outcome).await?,
+                        // The loop journals the cancel next, and the run concludes by it.
+                        Performed::Cancelled => self.append(RunEvent::EffectAbandoned { back_to: stage }).await?,
                         // The effect stays open in the journal; the next start abandons it and goes on.
                         Performed::Parked => return Ok(None),
                     }

@@ -8,3 +8,4 @@ pub mod resolve;
 pub mod run;
 pub mod step;
 pub mod test;
+pub mod testing;
