@@ -45,12 +45,14 @@ pub(super) async fn wait(
     trail: &mut Trail<'_>,
 ) -> Result<Duration, Stop> {
     let max = bench.limits().output;
+    // After a restart only what is new is read.
+    let since = bench.engine.look(id).await?.finished;
     let verdict = {
         let mut sink = |bytes: &[u8]| {
             trail.write(bytes);
             true
         };
-        let mut follow = std::pin::pin!(bench.engine.follow_log(id, None, max, &mut sink));
+        let mut follow = std::pin::pin!(bench.engine.follow_log(id, since, max, &mut sink));
         let mut ready = std::pin::pin!(bench.engine.ready(id, rule, within, bench.via, bench.cancel));
         let mut following = true;
         let verdict = loop {
