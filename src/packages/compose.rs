@@ -139,7 +139,11 @@ impl Reader {
         let mut service = Service::default();
         for (key, value) in body {
             let at = format!("{at}.{key}");
+            let nested = value.is_object() || value.is_array() || value.is_null();
             match key.as_str() {
+                "environment" | "depends_on" | "healthcheck" | "volumes" if !nested => {
+                    self.refuse::<()>(&at, "is neither a list nor a mapping");
+                }
                 // The host's view of a service: a test has none.
                 "ports" | "expose" | "restart" => {}
                 "image" | "build" if under_test => {}

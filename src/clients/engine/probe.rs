@@ -84,7 +84,7 @@ impl Engine {
         let mut pause = FIRST_PAUSE;
         let mut line = self.line_of(id, &rule.check, &first)?;
         let mut line_seen = false;
-        let mut last = "nothing was seen yet".to_owned();
+        let mut last;
         loop {
             let seen = self.look(id).await?;
             if let Some(bad) = broken(&seen, first.restart_count) {
