@@ -81,11 +81,13 @@ fn change() -> Change {
 fn tests_failed() -> Failure {
     Failure::new(
         FailureKind::TestFailed,
-        "3 of 128 tests failed: Menu.home, Menu.search, Menu.footer",
+        "exec /scripts/runTests.sh ended with 1; 3 of 128 tests failed",
     )
     .with_excerpt([
+        "failed: Menu.home",
+        "failed: Menu.search",
+        "failed: Menu.footer",
         "Menu.home: expected 200, got 500",
-        "Menu.search: expected 200, got 500",
         "\u{1b}[31mMenu.footer: the link to the page about cookies is missing from the footer of every page\u{1b}[0m",
         "",
         "Tests: 128, Failures: 3",
@@ -238,15 +240,16 @@ fn a_failed_run() {
     Nothing changed in production: what ran before still runs.
 
     WHAT HAPPENED
-      Tests failed (during the tests).
+      In the tests inside the new image: tests failed.
 
     WHY
-      Tests failed: 3 of 128 tests failed: Menu.home, Menu.search,
-      Menu.footer.
+      Exec /scripts/runTests.sh ended with 1; 3 of 128 tests failed.
 
+      | failed: Menu.home
+      | failed: Menu.search
+      | failed: Menu.footer
       | Menu.home: expected 200, got 500
-      | Menu.search: expected 200, got 500
-      | Menu.footer: the link to the page about cookies is missing from the 
+      | Menu.footer: the link to the page about cookies is missing from the
       | footer of every page
       |
       | Tests: 128, Failures: 3
@@ -276,8 +279,8 @@ fn a_failed_run() {
     Nothing changed in production: what ran before still runs.
 
     WHAT HAPPENED
-      The registry does not answer (while the inputs of the build were
-      looked up).
+      While the inputs of the build were looked up: the registry does not
+      answer.
 
     WHY
       The registry does not answer: ghcr.io: connection timed out.
@@ -295,9 +298,8 @@ fn a_failed_run() {
       against the app.
 
     -- 
-    You hear of one cause once; the daily digest keeps it in view, and the
-    last message of this thread says when it is over. Sent by lowtide
-    harbour, 2026-11-23 01:12 America/Moncton.
+    You hear of one cause at most once a day; the daily digest keeps it in
+    view. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
     "#);
 }
 
@@ -419,7 +421,8 @@ fn a_rollout() {
         lowtide run archives
 
     WHOSE CONCERN
-      The operators: a setting, a credential or a permission is missing.
+      The operators: a setting, a right, or the place where it runs needs a
+      hand.
 
     -- 
     You hear of one cause once; the daily digest keeps it in view. Sent by
@@ -664,7 +667,8 @@ fn a_refused_configuration() {
         lowtide check --config FILE
 
     WHOSE CONCERN
-      The operators: a setting, a credential or a permission is missing.
+      The operators: a setting, a right, or the place where it runs needs a
+      hand.
 
     -- 
     One message per refused revision. Sent by lowtide harbour, 2026-11-23
@@ -686,8 +690,8 @@ fn a_busy_digest() {
       shop: is halted until somebody resumes it.
         lowtide resume shop --reason "…"
       wiki:
-        fails at test for 2 days. Tests failed: 3 of 128 tests failed:
-        Menu.home, Menu.search, Menu.footer.
+        fails at test for 2 days. Exec /scripts/runTests.sh ended with 1; 3
+        of 128 tests failed.
         lowtide history wiki
 
     WHAT CHANGED
@@ -712,9 +716,9 @@ fn a_busy_digest() {
         become ready: web answered 500 on /healthz for 2 min.
 
     AND BESIDES
-      From 2026-11-22 08:00 America/Moncton to 2026-11-23 08:00
-      America/Moncton: 6 apps watched, 1 run found nothing to change. The
-      next run is due 2026-11-23 22:00 America/Moncton.
+      From 2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton): 6 apps
+      watched, 1 run found nothing to change. The next run is due 2026-11-23
+      22:00 America/Moncton.
 
     -- 
     At most one digest a day, and one a week when nothing happens: if none
@@ -762,9 +766,9 @@ fn a_sign_of_life() {
     Nothing needs you.
 
     AND BESIDES
-      From 2026-11-22 08:00 America/Moncton to 2026-11-23 08:00
-      America/Moncton: 2 apps watched, 14 runs found nothing to change. The
-      next run is due 2026-11-23 22:00 America/Moncton.
+      From 2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton): 2 apps
+      watched, 14 runs found nothing to change. The next run is due
+      2026-11-23 22:00 America/Moncton.
 
     -- 
     At most one digest a day, and one a week when nothing happens: if none

@@ -26,14 +26,14 @@ fn every_kind_has_advice_and_a_sentence() {
             "{kind:?}: {advice}"
         );
     }
-    assert_snapshot!(failed_at(Stage::Bootstrap, FailureKind::MirrorUnreachable), @"The testing tools could not be fetched (while the testing tools arrived).");
+    assert_snapshot!(failed_at(Stage::Bootstrap, FailureKind::MirrorUnreachable), @"While the testing tools arrived in the new image: the testing tools could not be fetched.");
     assert_snapshot!(Stage::ALL.map(|s| failed_at(s, FailureKind::EngineUnreachable)).join("\n"), @r#"
-    The engine does not answer (while the inputs of the build were looked up).
-    The engine does not answer (during the build).
-    The engine does not answer (while the new image was looked into).
-    The engine does not answer (while the testing tools arrived).
-    The engine does not answer (during the tests).
-    The engine does not answer (while the tested image was published).
+    While the inputs of the build were looked up: the engine does not answer.
+    During the build: the engine does not answer.
+    While the new image was looked into: the engine does not answer.
+    While the testing tools arrived in the new image: the engine does not answer.
+    In the tests inside the new image: the engine does not answer.
+    While the tested image was published: the engine does not answer.
     "#);
 }
 
@@ -52,7 +52,7 @@ fn failures_and_faults() {
     assert_snapshot!([Fault::Repo, Fault::Infra, Fault::Operator, Fault::Bug].map(fault).join("\n"), @r#"
     The app's maintainers: the cause is in the repository.
     The operators: the cause is outside the repository. It is not counted against the app.
-    The operators: a setting, a credential or a permission is missing.
+    The operators: a setting, a right, or the place where it runs needs a hand.
     The operators: this is a fault of lowtide itself. The run is held; please report it.
     "#);
 }
