@@ -193,9 +193,8 @@ fn now(body: &DigestBody, actions: usize) -> String {
 fn besides(body: &DigestBody, unchanged: usize) -> String {
     let zone = &body.timezone;
     let mut text = format!(
-        "From {} to {}: {} watched",
-        words::moment(body.from, zone),
-        words::moment(body.to, zone),
+        "From {}: {} watched",
+        words::from_to(body.from, body.to, zone),
         counted(body.apps.len(), "app", "apps")
     );
     if unchanged > 0 {

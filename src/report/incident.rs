@@ -10,7 +10,7 @@ use crate::model::name::{AppName, RolloutId, RunId, TargetName};
 use crate::model::notice::{Notice, NoticeBody};
 use crate::model::run::Stage;
 
-/// Lines of a log in a mail; `lowtide show` has them all.
+/// Lines of a container's log in a mail; `lowtide show` has them all.
 const LOG_LINES: usize = 20;
 /// Lines of configuration problems: each is one to mend, so more of them are shown.
 const PROBLEM_LINES: usize = 60;
@@ -110,7 +110,7 @@ fn run_failed(
         Fault::Bug => {}
     }
     let mut why = vec![Block::Text(words::failure(failure))];
-    why.extend(log(&failure.excerpt, LOG_LINES));
+    why.extend(log(&failure.excerpt, Failure::EXCERPT_LINES));
     Rendered {
         subject: title.clone(),
         lead: false,
@@ -134,10 +134,21 @@ fn run_failed(
                 ),
                 Section::new("Whose concern", vec![Block::Text(words::fault(fault).to_owned())]),
             ],
-            footer: "You hear of one cause once; the daily digest keeps it in view, and the last message of this \
-                     thread says when it is over."
-                .to_owned(),
+            footer: often(fault).to_owned(),
         },
+    }
+}
+
+/// How often a failure is told; `decide::notify` keeps to it.
+fn often(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Repo | Fault::Bug => {
+            "You hear of one cause once; the daily digest keeps it in view, and the last message of this thread says \
+             when it is over."
+        }
+        Fault::Infra | Fault::Operator => {
+            "You hear of one cause at most once a day; the daily digest keeps it in view."
+        }
     }
 }
 
@@ -215,7 +226,7 @@ fn rolled_out(
 fn refused(app: &AppName, target: &TargetName, rollout: RolloutId, failure: &Failure) -> Rendered {
     let title = format!("{app}: rollout to {target} not begun, {}", failure.kind.words());
     let mut why = vec![Block::Text(words::failure(failure))];
-    why.extend(log(&failure.excerpt, LOG_LINES));
+    why.extend(log(&failure.excerpt, Failure::EXCERPT_LINES));
     Rendered {
         subject: title.clone(),
         lead: false,
@@ -447,10 +458,11 @@ fn tone(fault: Fault) -> Tone {
     }
 }
 
-/// How many tests failed: the *test* stage's detail begins with the number (`3 of 128 tests failed: …`).
+/// How many tests failed, out of the *test* stage's words `3 of 128 tests failed`.
 fn failing(failure: &Failure) -> Option<usize> {
-    if failure.kind != FailureKind::TestFailed {
-        return None;
-    }
-    failure.detail.split_whitespace().next()?.parse().ok()
+    let counted = failure.detail.split(" tests failed").next()?;
+    let mut words = counted.rsplit(' ');
+    let (all, of, failing) = (words.next()?, words.next()?, words.next()?);
+    let known = failure.kind == FailureKind::TestFailed && of == "of" && all.parse::<usize>().is_ok();
+    if known { failing.parse().ok() } else { None }
 }

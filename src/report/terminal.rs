@@ -316,9 +316,9 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.duration_since(now).as_secs();
     let length = match seconds.unsigned_abs() {
         0..=29 => return "now".to_owned(),
-        s @ 30..=89 => format!("{s} s"),
-        s @ 90..=5399 => format!("{} min", (s + 30) / 60),
-        s @ 5400..=172_799 => format!("{} h", (s + 1800) / 3600),
+        s @ 30..=59 => format!("{s} s"),
+        s @ 60..=3599 => format!("{} min", s / 60),
+        s @ 3600..=172_799 => format!("{} h", s / 3600),
         s @ 172_800.. => format!("{} d", s / 86_400),
     };
     if seconds < 0 {

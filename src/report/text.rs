@@ -85,7 +85,7 @@ fn log(out: &mut String, lines: &[String], earlier: usize) {
             line(out, "  |");
         }
         for piece in table::pieces(text, WIDTH - 4) {
-            line(out, &format!("  | {piece}"));
+            line(out, format!("  | {piece}").trim_end());
         }
     }
 }

@@ -10,29 +10,34 @@ use jiff::tz::TimeZone;
 /// Characters of a detail that are shown in a sentence.
 const DETAIL: usize = 300;
 
-/// A full sentence: what failed, and where in the run.
+/// A full sentence: where in the run it failed, and of what.
 #[must_use]
 pub fn failed_at(stage: Stage, kind: FailureKind) -> String {
     let during = match stage {
-        Stage::Resolve => "while the inputs of the build were looked up",
-        Stage::Build => "during the build",
-        Stage::Inspect => "while the new image was looked into",
-        Stage::Bootstrap => "while the testing tools arrived",
-        Stage::Test => "during the tests",
-        Stage::Publish => "while the tested image was published",
+        Stage::Resolve => "While the inputs of the build were looked up",
+        Stage::Build => "During the build",
+        Stage::Inspect => "While the new image was looked into",
+        Stage::Bootstrap => "While the testing tools arrived in the new image",
+        Stage::Test => "In the tests inside the new image",
+        Stage::Publish => "While the tested image was published",
     };
-    format!("{} ({during}).", sentence_start(kind.words()))
+    format!("{during}: {}.", kind.words())
 }
 
-/// A failure without its stage: `The build failed: exit code 100.`
+/// A failure without its stage: `The build failed: exit code 100.` A detail that says it all stands alone.
 #[must_use]
 pub fn failure(failure: &Failure) -> String {
-    let what = sentence_start(failure.kind.words());
+    let kind = failure.kind.words();
     let detail = clean::one_line(&failure.detail, DETAIL);
     if detail.is_empty() {
-        format!("{what}.")
+        format!("{}.", sentence_start(kind))
+    } else if detail.starts_with(kind) {
+        ended(&sentence_start(&detail))
+    } else if detail.contains(kind) {
+        // It may begin with a command or a name: as written.
+        ended(&detail)
     } else {
-        format!("{what}: {}", ended(&detail))
+        format!("{}: {}", sentence_start(kind), ended(&detail))
     }
 }
 
@@ -42,7 +47,7 @@ pub fn fault(fault: Fault) -> &'static str {
     match fault {
         Fault::Repo => "The app's maintainers: the cause is in the repository.",
         Fault::Infra => "The operators: the cause is outside the repository. It is not counted against the app.",
-        Fault::Operator => "The operators: a setting, a credential or a permission is missing.",
+        Fault::Operator => "The operators: a setting, a right, or the place where it runs needs a hand.",
         Fault::Bug => "The operators: this is a fault of lowtide itself. The run is held; please report it.",
     }
 }
@@ -191,8 +196,21 @@ pub fn rollout_concluded(conclusion: &RolloutConclusion) -> String {
 /// `2026-11-23 03:05 America/Moncton`; UTC when the zone is unknown.
 #[must_use]
 pub fn moment(at: Timestamp, zone: &str) -> String {
-    let (tz, shown) = TimeZone::get(zone).map_or((TimeZone::UTC, "UTC"), |tz| (tz, zone));
-    format!("{} {shown}", at.to_zoned(tz).strftime("%Y-%m-%d %H:%M"))
+    let (tz, shown) = known_zone(zone);
+    format!("{} {shown}", at.to_zoned(tz).strftime(MINUTES))
+}
+
+/// `2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton)`.
+pub(super) fn from_to(from: Timestamp, to: Timestamp, zone: &str) -> String {
+    let (tz, shown) = known_zone(zone);
+    let local = |at: Timestamp| at.to_zoned(tz.clone()).strftime(MINUTES).to_string();
+    format!("{} to {} ({shown})", local(from), local(to))
+}
+
+const MINUTES: &str = "%Y-%m-%d %H:%M";
+
+fn known_zone(zone: &str) -> (TimeZone, &str) {
+    TimeZone::get(zone).map_or((TimeZone::UTC, "UTC"), |tz| (tz, zone))
 }
 
 /// A span in its largest unit: `less than a minute`, `1 hour`, `3 days`.

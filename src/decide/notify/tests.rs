@@ -58,7 +58,7 @@ fn the_same_cause_has_the_same_key_night_after_night() {
         build,
         super::cause(&app("b"), Stage::Build, &failed(FailureKind::BuildFailed, "x"))
     );
-    insta::assert_snapshot!(build, @"");
+    insta::assert_snapshot!(build, @"a/build/build_failed/2ac3e029f2ae");
 }
 
 #[test]

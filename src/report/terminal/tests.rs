@@ -82,17 +82,17 @@ fn times_lengths_and_sizes() {
         .iter()
         .map(|s| relative(at(*s), now()))
         .collect();
-    assert_snapshot!(shown.join(" | "), @"");
+    assert_snapshot!(shown.join(" | "), @"4 d ago | 2 h ago | 10 min ago | 45 s ago | now | now | now | in 1 min | in 50 min | in 25 h");
     let shown: Vec<String> = [0, 999, 1000, 4250, 59_999, 185_000, 7_800_000]
         .iter()
         .map(|ms| duration(*ms))
         .collect();
-    assert_snapshot!(shown.join(" | "), @"");
+    assert_snapshot!(shown.join(" | "), @"0 ms | 999 ms | 1.0 s | 4.2 s | 59 s | 3 min 5 s | 2 h 10 min");
     let shown: Vec<String> = [0, 1023, 1024, 1536, 148_897_792, 1 << 40, u64::MAX]
         .iter()
         .map(|n| bytes(*n))
         .collect();
-    assert_snapshot!(shown.join(" | "), @"");
+    assert_snapshot!(shown.join(" | "), @"0 B | 1023 B | 1.0 KiB | 1.5 KiB | 142.0 MiB | 1.0 TiB | 15.9 EiB");
 }
 
 #[test]
@@ -138,8 +138,17 @@ fn status_at_a_glance() {
         ),
         row("mail", Mode::Active, Some("1"), ago(1), AppState::Rolling { target }),
     ];
-    assert_snapshot!(status(&rows, now(), "America/Moncton", Style { width: 140, ..PLAIN }), @"");
-    assert_snapshot!(status(&[], now(), "UTC", PLAIN), @"");
+    assert_snapshot!(status(&rows, now(), "America/Moncton", Style { width: 140, ..PLAIN }), @r#"
+    APP          MODE     RELEASE             LAST RUN  NEXT RUN  STATE
+    drupal-base  active   20261123.7-3f2a9c1  8 h ago   in 14 h   fresh
+    archives     active   20261120.2-77aa001  8 h ago   in 14 h   failing at test for 2 days: tests failed
+    news         observe  –                   –         in 14 h   new
+    wiki         active   1                   8 h ago   in 14 h   compose-archives waits for its window, 2026-11-23 08:00 America/Moncton
+    shop         active   1                   8 h ago   in 14 h   halted for 2 days
+    blog         active   1                   now       in 14 h   running: build
+    mail         active   1                   1 h ago   in 14 h   rolling out to compose-archives
+    "#);
+    assert_snapshot!(status(&[], now(), "UTC", PLAIN), @"No apps are configured.");
     let colored = status(
         &rows[..2],
         now(),
@@ -168,9 +177,15 @@ fn history_and_one_line() {
             }),
         ),
     ];
-    assert_snapshot!(history(&rows, now(), PLAIN), @"");
-    assert_snapshot!(run_line(&rows[2], now(), PLAIN), @"");
-    assert_snapshot!(history(&[], now(), PLAIN), @"");
+    assert_snapshot!(history(&rows, now(), PLAIN), @r#"
+    RUN       APP       STARTED  TOOK       BECAUSE OF    RESULT
+    jkmnpqrs  archives  7 h ago             its schedule  under way
+    jkmnpqrs  archives  7 h ago  3 min 5 s  its schedule  failed at test: tests failed
+    jkmnpqrs  archives  7 h ago  3 min 5 s  its schedule  released 20261123.7-3f2a9c1
+    jkmnpqrs  news      7 h ago  3 min 5 s  its schedule  unchanged: a rebuild changes nothing
+    "#);
+    assert_snapshot!(run_line(&rows[2], now(), PLAIN), @"jkmnpqrs  archives  7 h ago  3 min 5 s  its schedule  released 20261123.7-3f2a9c1");
+    assert_snapshot!(history(&[], now(), PLAIN), @"No runs yet.");
     let narrow = history(&rows, now(), Style { width: 76, ..PLAIN });
     assert!(narrow.lines().all(|l| l.chars().count() <= 78), "{narrow}");
 }
@@ -206,7 +221,38 @@ fn a_run_in_full() {
         }),
         change: Some(change()),
     };
-    assert_snapshot!(show_run(&view, "America/Moncton", PLAIN), @"");
+    assert_snapshot!(show_run(&view, "America/Moncton", PLAIN), @r#"
+    run         01JDCS4Z00ABCDEFGHJKMNPQRS
+    app         archives
+    because of  its schedule
+    started     2026-11-23 00:30 America/Moncton
+    config      5d0c7e2
+    commit      3f2a9c1 Fix the menu (Ana)
+    result      failed at test: tests failed
+
+    ✓  resolve  1.2 s
+    ↻  build    9.0 s       lowtide was restarted
+    ✓  build    1 min 32 s  142.0 MiB
+    ✗  test     1 min 1 s   125 passed, 3 failed
+
+    tests
+    125 passed, 0 skipped, 3 failed
+      a.b
+      and 2 more
+
+    changed
+    openssl   3.0.15-1  →  3.0.16-1
+    libzstd1  –         →  1.5.4
+    image settings: env
+    files: 1 added, 0 removed, 2 changed
+      usr/lib/x
+
+    why
+    3 of 128 tests failed: a.b.
+      | FAIL a.b
+      | expected 1, got 2
+    Correct the code or the named tests, and push; the next run takes it up.
+    "#);
 }
 
 #[test]
@@ -231,11 +277,32 @@ fn a_rollout_in_full() {
         ],
         conclusion: Some(RolloutConclusion::Reverted { failure }),
     };
-    assert_snapshot!(show_rollout(&view, "America/Moncton", PLAIN), @"");
+    assert_snapshot!(show_rollout(&view, "America/Moncton", PLAIN), @r#"
+    rollout  01JDCS4Z00ABCDEFGHJKMNPQRT
+    app      archives
+    target   compose-archives
+    release  20261123.7-3f2a9c1
+    started  2026-11-23 08:00 America/Moncton
+    result   taken back: the new container did not become ready
+
+    ✓  preflight             300 ms  2 containers
+    ✓  pull                  300 ms
+    ✗  create new container  300 ms  no answer
+
+    why
+    The new container did not become ready: web answered 500 for 2 min.
+    Look at the new container's last lines above.
+    "#);
 }
 
 #[test]
 fn what_changed() {
-    assert_snapshot!(packages_table(&change(), PLAIN), @"");
-    assert_snapshot!(packages_table(&Change::default(), PLAIN), @"");
+    assert_snapshot!(packages_table(&change(), PLAIN), @r#"
+    openssl   3.0.15-1  →  3.0.16-1
+    libzstd1  –         →  1.5.4
+    image settings: env
+    files: 1 added, 0 removed, 2 changed
+      usr/lib/x
+    "#);
+    assert_snapshot!(packages_table(&Change::default(), PLAIN), @"The content is the same.");
 }

@@ -26,8 +26,15 @@ fn every_kind_has_advice_and_a_sentence() {
             "{kind:?}: {advice}"
         );
     }
-    assert_snapshot!(failed_at(Stage::Bootstrap, FailureKind::MirrorUnreachable), @"");
-    assert_snapshot!(Stage::ALL.map(|s| failed_at(s, FailureKind::EngineUnreachable)).join("\n"), @"");
+    assert_snapshot!(failed_at(Stage::Bootstrap, FailureKind::MirrorUnreachable), @"While the testing tools arrived in the new image: the testing tools could not be fetched.");
+    assert_snapshot!(Stage::ALL.map(|s| failed_at(s, FailureKind::EngineUnreachable)).join("\n"), @r#"
+    While the inputs of the build were looked up: the engine does not answer.
+    During the build: the engine does not answer.
+    While the new image was looked into: the engine does not answer.
+    While the testing tools arrived in the new image: the engine does not answer.
+    In the tests inside the new image: the engine does not answer.
+    While the tested image was published: the engine does not answer.
+    "#);
 }
 
 #[test]
@@ -37,8 +44,17 @@ fn failures_and_faults() {
         failure(&Failure::new(FailureKind::BuildFailed, "")),
         failure(&Failure::new(FailureKind::BuildFailed, "line\nbreak?")),
     ];
-    assert_snapshot!(shown.join("\n"), @"");
-    assert_snapshot!([Fault::Repo, Fault::Infra, Fault::Operator, Fault::Bug].map(fault).join("\n"), @"");
+    assert_snapshot!(shown.join("\n"), @r#"
+    The build failed: exit code 100.
+    The build failed.
+    The build failed: line break?
+    "#);
+    assert_snapshot!([Fault::Repo, Fault::Infra, Fault::Operator, Fault::Bug].map(fault).join("\n"), @r#"
+    The app's maintainers: the cause is in the repository.
+    The operators: the cause is outside the repository. It is not counted against the app.
+    The operators: a setting, a right, or the place where it runs needs a hand.
+    The operators: this is a fault of lowtide itself. The run is held; please report it.
+    "#);
 }
 
 #[test]
@@ -53,7 +69,12 @@ fn halts() {
             why: "the database moves".into(),
         },
     ];
-    assert_snapshot!(shown.each_ref().map(halted).join("\n"), @"");
+    assert_snapshot!(shown.each_ref().map(halted).join("\n"), @r#"
+    A rollout was taken back. The new container did not become ready: web answered 500.
+    A rollout that cannot be taken back failed. The new container did not become ready: web answered 500.
+    A rollout is stuck. The new container did not become ready: web answered 500.
+    ana stopped it: the database moves.
+    "#);
 }
 
 #[test]
@@ -73,14 +94,26 @@ fn waits_skips_triggers() {
         WaitReason::Halted,
         WaitReason::TargetBusy,
     ];
-    assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @"");
+    assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @r#"
+    waits for its window, 2026-11-24 03:00 America/Moncton
+    has no window: it moves when somebody says `lowtide run APP --now`
+    is being watched until 2026-11-24 03:00 America/Moncton
+    the hook drain asked to be tried later, at 2026-11-24 03:00 America/Moncton
+    is tried again at 2026-11-24 03:00 America/Moncton: the engine does not answer
+    everything is paused
+    the app is halted
+    another rollout of the same target is under way
+    "#);
     let shown = [
         SkipReason::SameContent,
         SkipReason::Quarantined {
             digest: format!("sha256:{}", "ab".repeat(32)),
         },
     ];
-    assert_snapshot!(shown.each_ref().map(skipped).join("\n"), @"");
+    assert_snapshot!(shown.each_ref().map(skipped).join("\n"), @r#"
+    a rebuild changes nothing
+    a rebuild gives the image that was taken back (abababababab)
+    "#);
     let shown = [
         Trigger::Schedule { slot: at },
         Trigger::ParentReleased {
@@ -89,7 +122,12 @@ fn waits_skips_triggers() {
         Trigger::Manual { by: "ana".into() },
         Trigger::Retry { of: id() },
     ];
-    assert_snapshot!(shown.each_ref().map(triggered).join("\n"), @"");
+    assert_snapshot!(shown.each_ref().map(triggered).join("\n"), @r#"
+    its schedule
+    a release of drupal-base
+    asked for by ana
+    another try of run 01JDCS4Z00ABCDEFGHJKMNPQRS
+    "#);
 }
 
 #[test]
@@ -105,7 +143,11 @@ fn ends() {
         },
         Conclusion::Cancelled { by: "ana".into() },
     ];
-    assert_snapshot!(shown.each_ref().map(concluded).join("\n"), @"");
+    assert_snapshot!(shown.each_ref().map(concluded).join("\n"), @r#"
+    unchanged: a rebuild changes nothing
+    failed at test: tests failed
+    cancelled by ana
+    "#);
     let shown = [
         RolloutConclusion::Done,
         RolloutConclusion::AlreadyThere,
@@ -116,7 +158,14 @@ fn ends() {
         RolloutConclusion::Reverted { failure: f.clone() },
         RolloutConclusion::Stuck { failure: f },
     ];
-    assert_snapshot!(shown.each_ref().map(rollout_concluded).join("\n"), @"");
+    assert_snapshot!(shown.each_ref().map(rollout_concluded).join("\n"), @r#"
+    done
+    nothing to do: it already ran
+    refused, nothing was touched: the new container did not become ready
+    a newer release took its place
+    taken back: the new container did not become ready
+    stuck, needs a person: the new container did not become ready
+    "#);
 }
 
 #[test]
