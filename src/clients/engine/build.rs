@@ -79,15 +79,31 @@ pub struct Place {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     #[error("{place}: {message}")]
-    Failed { place: Place, message: String, excerpt: Vec<String> },
+    Failed {
+        place: Place,
+        message: String,
+        excerpt: Vec<String>,
+    },
     /// A base image cannot be had.
     #[error("{place}: {message}")]
-    Base { place: Place, kind: FailureKind, message: String },
+    Base {
+        place: Place,
+        kind: FailureKind,
+        message: String,
+    },
     /// The output says so, whatever the exit code.
     #[error("{place}: {sign}")]
-    PackageIndexStale { place: Place, sign: String, excerpt: Vec<String> },
+    PackageIndexStale {
+        place: Place,
+        sign: String,
+        excerpt: Vec<String>,
+    },
     #[error("{place}: no end after {} s", limit.as_secs())]
-    Timeout { place: Place, limit: Duration, excerpt: Vec<String> },
+    Timeout {
+        place: Place,
+        limit: Duration,
+        excerpt: Vec<String>,
+    },
     #[error("the build was cancelled")]
     Cancelled,
     #[error(transparent)]
@@ -100,11 +116,19 @@ impl BuildError {
     /// `None`: it was cancelled, which is nobody's failure.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
-        let with = |kind, excerpt: &[String]| Failure::new(kind, self.to_string()).with_excerpt(excerpt.iter().cloned());
+        let with =
+            |kind, excerpt: &[String]| Failure::new(kind, self.to_string()).with_excerpt(excerpt.iter().cloned());
         Some(match self {
             BuildError::Failed { message, excerpt, .. } => {
                 let full = disk_full(message) || excerpt.iter().any(|line| disk_full(line));
-                with(if full { FailureKind::DiskFull } else { FailureKind::BuildFailed }, excerpt)
+                with(
+                    if full {
+                        FailureKind::DiskFull
+                    } else {
+                        FailureKind::BuildFailed
+                    },
+                    excerpt,
+                )
             }
             BuildError::Base { kind, .. } => with(*kind, &[]),
             BuildError::PackageIndexStale { excerpt, .. } => with(FailureKind::PackageIndexStale, excerpt),
@@ -153,7 +177,9 @@ impl Engine {
         match ended {
             // The connection is closed by now, which ends the build; an engine behind a proxy hears it this way.
             Err(error @ (BuildError::Cancelled | BuildError::Timeout { .. })) => {
-                let _ = self.raw_post(&format!("/build/cancel?id={id}"), None, CANCEL_LIMIT).await;
+                let _ = self
+                    .raw_post(&format!("/build/cancel?id={id}"), None, CANCEL_LIMIT)
+                    .await;
                 Err(error)
             }
             Err(error) => Err(error),
@@ -182,15 +208,25 @@ impl Engine {
         };
         let docker = self.docker.clone().with_timeout(request.timeout);
         if let Some(session) = self.session(id, offer).await? {
-            let options = options(request).dockerfile(name).remote("client-session").session(&session.id).build();
+            let options = options(request)
+                .dockerfile(name)
+                .remote("client-session")
+                .session(&session.id)
+                .build();
             let docker = mark(docker, id, true);
             let ended = self.follow(&docker, options, None, None, log).await;
-            return ended.map(|image| (image, Builder::BuildKit)).map_err(|e| context_first(&session, e));
+            return ended
+                .map(|image| (image, Builder::BuildKit))
+                .map_err(|e| context_first(&session, e));
         }
         // The classic builder reads both from the archive, and leaves them out of the image itself where they are ignored.
         let context = Arc::new(scan(request, &[&request.dockerfile, ".dockerignore"]).await?);
         let (body, broken) = context.stream();
-        let options = options(request).dockerfile(&request.dockerfile).rm(true).forcerm(true).build();
+        let options = options(request)
+            .dockerfile(&request.dockerfile)
+            .rm(true)
+            .forcerm(true)
+            .build();
         let docker = mark(docker, id, false);
         let auth = Some(classic_auth(&request.registry_auth));
         let ended = self.follow(&docker, options, auth, Some(Box::pin(body)), log).await;
@@ -211,12 +247,21 @@ impl Engine {
         let mut answers = docker.build_image(options, auth, Some(body));
         while let Some(answer) = answers.next().await {
             match answer {
-                Ok(BuildInfo { aux: Some(BuildInfoAux::BuildKit(status)), .. }) => log.buildkit(status),
-                Ok(BuildInfo { aux: Some(BuildInfoAux::Default(id)), .. }) => image = id.id.or(image),
+                Ok(BuildInfo {
+                    aux: Some(BuildInfoAux::BuildKit(status)),
+                    ..
+                }) => log.buildkit(status),
+                Ok(BuildInfo {
+                    aux: Some(BuildInfoAux::Default(id)),
+                    ..
+                }) => image = id.id.or(image),
                 Ok(BuildInfo { stream: Some(text), .. }) => image = log.classic(&text).or(image),
                 Ok(_) => {}
                 Err(bollard::errors::Error::DockerStreamError { error }) => return Err(failed(log, error)),
-                Err(bollard::errors::Error::DockerResponseServerError { status_code: 400 | 500, message }) => {
+                Err(bollard::errors::Error::DockerResponseServerError {
+                    status_code: 400 | 500,
+                    message,
+                }) => {
                     // The Dockerfile does not parse: the classic builder says so before its stream begins.
                     return Err(failed(log, message));
                 }
@@ -270,7 +315,11 @@ fn options(request: &BuildRequest) -> BuildImageOptionsBuilder {
 fn classic_auth(auth: &RegistryAuth) -> HashMap<String, DockerCredentials> {
     let named = auth.iter().map(|(host, (user, secret))| {
         // The key Docker has always used for its Hub.
-        let key = if host == "docker.io" { "https://index.docker.io/v1/" } else { host.as_str() };
+        let key = if host == "docker.io" {
+            "https://index.docker.io/v1/"
+        } else {
+            host.as_str()
+        };
         let credentials = DockerCredentials {
             username: Some(user.clone()),
             password: Some(secret.expose().to_owned()),
@@ -290,7 +339,14 @@ async fn scan(request: &BuildRequest, always: &[&str]) -> Result<Context, Contex
         // BuildKit gets the Dockerfile apart; what `COPY .` sees is the repository's.
         let mut replace = request.replace;
         replace.retain(|(path, _)| *path != request.dockerfile || always.contains(&path.as_str()));
-        Context::scan(&request.context_dir, &*request.ignore, &always, &replace, request.commit_time, request.limits)
+        Context::scan(
+            &request.context_dir,
+            &*request.ignore,
+            &always,
+            &replace,
+            request.commit_time,
+            request.limits,
+        )
     })
     .await
 }
@@ -301,12 +357,21 @@ async fn read_dockerfile(request: &BuildRequest) -> Result<Bytes, ContextError> 
     }
     let (dir, path) = (request.context_dir.clone(), request.dockerfile.clone());
     blocking(move || {
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => ContextError::Missing { path: path.clone() },
-            _ => ContextError::Io { path: path.clone(), source },
+        let failed = |source: io::Error| {
+            if source.kind() == io::ErrorKind::NotFound {
+                ContextError::Missing { path: path.clone() }
+            } else {
+                ContextError::Io {
+                    path: path.clone(),
+                    source,
+                }
+            }
         };
         // It may be a symlink, but not one that leads out.
-        let (root, file) = (dir.canonicalize().map_err(failed)?, dir.join(&path).canonicalize().map_err(failed)?);
+        let (root, file) = (
+            dir.canonicalize().map_err(failed)?,
+            dir.join(&path).canonicalize().map_err(failed)?,
+        );
         if !file.starts_with(&root) || !file.is_file() {
             return Err(ContextError::Missing { path });
         }
@@ -319,7 +384,10 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ContextError> + Send + 'static,
 ) -> Result<T, ContextError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|panicked| {
-        Err(ContextError::Io { path: "the build context".to_owned(), source: io::Error::other(panicked) })
+        Err(ContextError::Io {
+            path: "the build context".to_owned(),
+            source: io::Error::other(panicked),
+        })
     })
 }
 
@@ -338,30 +406,57 @@ fn failed(log: &mut BuildLog<'_>, message: String) -> BuildError {
     let Some(FailedStep { name, step, excerpt }) = failed else {
         let line = parse_error_line(&message);
         let instruction = line.and_then(|line| steps.at_line(line)).map(|step| step.text.clone());
-        return BuildError::Failed { place: Place { line, instruction }, message, excerpt: log.excerpt() };
+        return BuildError::Failed {
+            place: Place { line, instruction },
+            message,
+            excerpt: log.excerpt(),
+        };
     };
     let base = name.strip_prefix("[internal] load metadata for ");
     let step = step.or_else(|| steps.naming(base?).cloned());
     let from = base.is_some() || step.as_ref().is_some_and(|step| step.keyword == "FROM");
     let instruction = step.as_ref().map_or(Some(name.clone()), |step| Some(step.text.clone()));
-    let place = Place { line: step.map(|step| step.line), instruction };
+    let place = Place {
+        line: step.map(|step| step.line),
+        instruction,
+    };
     match registry_kind(&message).filter(|_| from && !disk_full(&message)) {
         Some(kind) => BuildError::Base { place, kind, message },
-        None => BuildError::Failed { place, message, excerpt },
+        None => BuildError::Failed {
+            place,
+            message,
+            excerpt,
+        },
     }
 }
 
 fn stale_error(steps: &Steps, stale: StaleIndex) -> BuildError {
-    let instruction = stale.line.and_then(|line| steps.at_line(line)).map(|step| step.text.clone());
-    let place = Place { line: stale.line, instruction };
-    BuildError::PackageIndexStale { place, sign: stale.sign, excerpt: stale.excerpt }
+    let instruction = stale
+        .line
+        .and_then(|line| steps.at_line(line))
+        .map(|step| step.text.clone());
+    let place = Place {
+        line: stale.line,
+        instruction,
+    };
+    BuildError::PackageIndexStale {
+        place,
+        sign: stale.sign,
+        excerpt: stale.excerpt,
+    }
 }
 
 fn timed_out(log: &mut BuildLog<'_>, limit: Duration) -> BuildError {
     let (place, excerpt) = match log.unfinished() {
         Some(FailedStep { name, step, excerpt }) => {
             let instruction = step.as_ref().map_or(name, |step| step.text.clone());
-            (Place { line: step.map(|step| step.line), instruction: Some(instruction) }, excerpt)
+            (
+                Place {
+                    line: step.map(|step| step.line),
+                    instruction: Some(instruction),
+                },
+                excerpt,
+            )
         }
         None => (Place::default(), log.excerpt()),
     };
@@ -371,12 +466,25 @@ fn timed_out(log: &mut BuildLog<'_>, limit: Duration) -> BuildError {
 /// A builder's error without the names of its own parts and without the command, which the place shows already.
 fn essence(message: &str) -> String {
     let mut rest = message.trim();
-    for part in ["failed to solve with frontend ", "failed to solve: ", "failed to build LLB: ", "failed to create LLB definition: "] {
+    for part in [
+        "failed to solve with frontend ",
+        "failed to solve: ",
+        "failed to build LLB: ",
+        "failed to create LLB definition: ",
+    ] {
         if let Some(after) = rest.strip_prefix(part) {
-            rest = if part.ends_with("frontend ") { after.split_once(": ").map_or(after, |(_, after)| after) } else { after };
+            rest = if part.ends_with("frontend ") {
+                after.split_once(": ").map_or(after, |(_, after)| after)
+            } else {
+                after
+            };
         }
     }
-    for (command, end) in [("executor failed running [", "]: "), ("process \"", "\" did not complete successfully: "), ("The command '", "' returned a ")] {
+    for (command, end) in [
+        ("executor failed running [", "]: "),
+        ("process \"", "\" did not complete successfully: "),
+        ("The command '", "' returned a "),
+    ] {
         if rest.starts_with(command)
             && let Some((_, after)) = rest.rsplit_once(end)
         {

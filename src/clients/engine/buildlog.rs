@@ -87,7 +87,15 @@ struct Running {
 impl<'a> BuildLog<'a> {
     pub(super) fn new(steps: &'a Steps, emit: &'a mut (dyn FnMut(&str) + Send)) -> Self {
         let (vertices, last) = (HashMap::new(), VecDeque::new());
-        Self { steps, emit, vertices, current: None, failed: None, stale: None, last }
+        Self {
+            steps,
+            emit,
+            vertices,
+            current: None,
+            failed: None,
+            stale: None,
+            last,
+        }
     }
 
     pub(super) fn steps(&self) -> &'a Steps {
@@ -118,7 +126,13 @@ impl<'a> BuildLog<'a> {
             if let Some(found) = STEP.as_ref().and_then(|step| step.captures(&line)) {
                 let number = found[1].parse().unwrap_or(0);
                 let step = self.steps.classic(number, &found[2]).cloned();
-                let running = Running { number, name: line.clone(), step, announced: true, ..Running::default() };
+                let running = Running {
+                    number,
+                    name: line.clone(),
+                    step,
+                    announced: true,
+                    ..Running::default()
+                };
                 self.vertices.insert(line.clone(), running);
                 self.current = Some(line.clone());
                 self.say(&line);
@@ -128,7 +142,8 @@ impl<'a> BuildLog<'a> {
                 image = Some(id.trim().to_owned());
             }
             self.say(&line);
-            if let Some(current) = self.current.clone() {
+            let narration = line.starts_with(" ---> ") || line.starts_with("Removing intermediate container ");
+            if let Some(current) = self.current.clone().filter(|_| !narration) {
                 self.output(&current, line);
             }
         }
@@ -144,16 +159,27 @@ impl<'a> BuildLog<'a> {
         if excerpt.is_empty() {
             excerpt = self.last.iter().cloned().collect();
         }
-        Some(FailedStep { name: running.name.clone(), step: running.step.clone(), excerpt })
+        Some(FailedStep {
+            name: running.name.clone(),
+            step: running.step.clone(),
+            excerpt,
+        })
     }
 
     /// The step that had started and not ended: where a build that ran out of time hung.
     pub(super) fn unfinished(&mut self) -> Option<FailedStep> {
         self.flush();
-        let open = self.vertices.values().filter(|running| running.announced && !running.ended);
+        let open = self
+            .vertices
+            .values()
+            .filter(|running| running.announced && !running.ended);
         let last = open.max_by_key(|running| running.number)?;
         let (name, step) = (last.name.clone(), last.step.clone());
-        Some(FailedStep { name, step, excerpt: last.last.iter().cloned().collect() })
+        Some(FailedStep {
+            name,
+            step,
+            excerpt: last.last.iter().cloned().collect(),
+        })
     }
 
     /// The last lines of all.
@@ -177,7 +203,9 @@ impl<'a> BuildLog<'a> {
     }
 
     fn vertex_log(&mut self, log: &VertexLog) {
-        let Some(running) = self.vertices.get_mut(&log.vertex) else { return };
+        let Some(running) = self.vertices.get_mut(&log.vertex) else {
+            return;
+        };
         let number = running.number;
         let partial = &mut running.partial[usize::from(log.stream != 1)];
         let mut lines = Vec::new();
@@ -197,22 +225,23 @@ impl<'a> BuildLog<'a> {
 
     fn vertex_end(&mut self, vertex: &Vertex) {
         self.flush_vertex(&vertex.digest);
-        let Some(running) = self.vertices.get_mut(&vertex.digest) else { return };
+        let Some(running) = self.vertices.get_mut(&vertex.digest) else {
+            return;
+        };
         if std::mem::replace(&mut running.ended, true) {
             return;
         }
         let number = running.number;
         let end = match (vertex.error.as_str(), vertex.cached) {
-            ("", true) => "CACHED",
-            ("", false) => "done",
+            ("", true) => "CACHED".to_owned(),
+            ("", false) => "done".to_owned(),
             // The others were stopped because of the one that failed.
-            (error, _) if error.contains("context canceled") => "stopped",
+            (error, _) if error.contains("context canceled") => "stopped".to_owned(),
             (error, _) => {
                 self.failed.get_or_insert_with(|| vertex.digest.clone());
-                error
+                format!("ERROR: {}", shown(error.as_bytes()))
             }
         };
-        let end = if vertex.error.is_empty() { end.to_owned() } else { format!("ERROR: {}", shown(end.as_bytes())) };
         self.say(&format!("#{number} {end}"));
     }
 
@@ -225,7 +254,9 @@ impl<'a> BuildLog<'a> {
 
     fn flush_vertex(&mut self, vertex: &str) {
         for stream in 0..2 {
-            let Some(running) = self.vertices.get_mut(vertex) else { return };
+            let Some(running) = self.vertices.get_mut(vertex) else {
+                return;
+            };
             let rest = std::mem::take(&mut running.partial[stream]);
             if !rest.is_empty() {
                 let number = running.number;
@@ -243,12 +274,18 @@ impl<'a> BuildLog<'a> {
 
     /// A line that a step's command wrote.
     fn output(&mut self, vertex: &str, line: String) {
-        let Some(running) = self.vertices.get_mut(vertex) else { return };
+        let Some(running) = self.vertices.get_mut(vertex) else {
+            return;
+        };
         let stale = self.stale.is_none() && stale_index(&line);
         keep(&mut running.last, line.clone());
         if stale {
             let excerpt = running.last.iter().cloned().collect();
-            self.stale = Some(StaleIndex { line: running.step.as_ref().map(|step| step.line), sign: line, excerpt });
+            self.stale = Some(StaleIndex {
+                line: running.step.as_ref().map(|step| step.line),
+                sign: line,
+                excerpt,
+            });
         }
     }
 }
@@ -279,4 +316,156 @@ fn shown(line: &[u8]) -> String {
     }
     out.truncate(out.trim_end().len());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn signs_of_a_stale_index() {
+        for line in [
+            "W: Failed to fetch http://deb.example.org/debian/dists/bookworm/InRelease  Could not connect",
+            "E: Failed to fetch http://deb.example.org/pool/p/perl.deb  404  Not Found [IP: 192.0.2.1 80]",
+            "W: Some index files failed to download. They have been ignored, or old ones used instead.",
+            "E: Some index files failed to download. They have been ignored, or old ones used instead.",
+            "W: An error occurred during the signature verification. The repository is not updated and the previous index files will be used. GPG error: x",
+            "W: The repository 'http://deb.example.org bookworm Release' does not have a Release file.",
+            "E: The repository 'http://deb.example.org bookworm InRelease' is not signed.",
+            "WARNING: Ignoring https://apk.example.org/alpine/v3.20/main: temporary error (try again later)",
+            "WARNING: fetching https://apk.example.org/alpine/v3.20/main: temporary error (try again later)",
+            "WARNING: updating and opening https://apk.example.org/v3.22/main: network error",
+            "WARNING: opening from cache https://apk.example.org/main: temporary error (try again later)",
+            "WARNING: Ignoring APKINDEX.066df28d.tar.gz: No such file or directory",
+            "ERROR: https://apk.example.org/alpine/v3.20/main: temporary error (try again later)",
+            "4 unavailable, 0 stale; 16 distinct packages available",
+            "0 unavailable, 2 stale; 16 distinct packages available",
+            "Error: Failed to download metadata for repo 'appstream': Cannot prepare internal mirrorlist",
+            "Errors during downloading metadata for repository 'baseos':",
+            "Failed to synchronize cache for repo 'epel', ignoring this repo.",
+            "Ignoring repositories: epel",
+            "Cannot find a valid baseurl for repo: base/7/x86_64",
+            "Some of the repositories have not been refreshed because of an error.",
+            "error: failed to synchronize all databases (failed to retrieve some files)",
+        ] {
+            assert!(stale_index(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn no_signs_of_a_stale_index() {
+        for line in [
+            "Get:1 http://deb.example.org/debian bookworm InRelease [151 kB]",
+            "Ign:1 http://deb.example.org/debian bookworm InRelease",
+            "Reading package lists...",
+            "W: Target Packages (main/binary-amd64/Packages) is configured multiple times",
+            "W: Download is performed unsandboxed as root as file 'x' couldn't be accessed by user '_apt'.",
+            "debconf: delaying package configuration, since apt-utils is not installed",
+            "fetch https://apk.example.org/alpine/v3.20/main/x86_64/APKINDEX.tar.gz",
+            "0 unavailable, 0 stale; 16 distinct packages available",
+            "OK: 24164 distinct packages available",
+            "WARNING: This apk-tools is OLD! Some packages might not function properly.",
+            "WARNING: Running pip as the 'root' user can result in broken permissions",
+            "npm WARN deprecated Failed to fetch is only a name",
+            "Metadata cache created.",
+            "",
+        ] {
+            assert!(!stale_index(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_are_what_a_terminal_would_show() {
+        for (raw, line) in [
+            ("  10%\r  50%\r 100%", " 100%"),
+            ("windows line\r", "windows line"),
+            ("\u{1b}[1;31mred\u{1b}[0m plain", "red plain"),
+            ("tab\there\u{7}", "tab\there"),
+        ] {
+            assert_eq!(shown(raw.as_bytes()), line);
+        }
+    }
+
+    fn vertex(digest: &str, name: &str, ends: Option<&str>) -> Vertex {
+        Vertex {
+            digest: digest.into(),
+            name: name.into(),
+            started: Some(bollard_buildkit_proto::google::protobuf::Timestamp::default()),
+            completed: ends.map(|_| bollard_buildkit_proto::google::protobuf::Timestamp::default()),
+            error: ends.unwrap_or_default().into(),
+            ..Vertex::default()
+        }
+    }
+
+    fn log(vertex: &str, stream: i64, text: &[u8]) -> VertexLog {
+        VertexLog {
+            vertex: vertex.into(),
+            stream,
+            msg: text.to_vec(),
+            ..VertexLog::default()
+        }
+    }
+
+    #[test]
+    fn parallel_steps_are_told_apart() {
+        let steps = Steps::parse("FROM a AS one\nRUN x\nFROM b AS two\nRUN y\n");
+        let mut told = String::new();
+        let mut emit = |line: &str| told.push_str(&format!("{line}\n"));
+        let mut follow = BuildLog::new(&steps, &mut emit);
+        follow.buildkit(StatusResponse {
+            vertexes: vec![
+                vertex("1", "[one 2/2] RUN x", None),
+                vertex("2", "[two 2/2] RUN y", None),
+            ],
+            logs: vec![
+                log("1", 1, b"from x, "),
+                log("2", 2, b"W: Failed to fetch it\nhalf"),
+                log("1", 1, b"one line\n"),
+            ],
+            ..StatusResponse::default()
+        });
+        follow.buildkit(StatusResponse {
+            vertexes: vec![
+                vertex("1", "[one 2/2] RUN x", Some("context canceled")),
+                vertex("2", "[two 2/2] RUN y", Some("exit code: 1")),
+            ],
+            ..StatusResponse::default()
+        });
+        let failed = follow.failed().unwrap();
+        assert_eq!(failed.step.unwrap().line, 4);
+        assert_eq!(failed.excerpt, ["W: Failed to fetch it", "half"]);
+        assert_eq!(follow.stale.as_ref().unwrap().line, Some(4));
+        insta::assert_snapshot!(told, @r"
+        #1 [one 2/2] RUN x
+        #2 [two 2/2] RUN y
+        #2 W: Failed to fetch it
+        #1 from x, one line
+        #1 stopped
+        #2 half
+        #2 ERROR: exit code: 1
+        ");
+    }
+
+    proptest! {
+        #[test]
+        fn lines_are_whole_however_they_are_cut(text in "[a-zé]{0,20}(\n[a-zé]{0,20}){0,8}", cuts in prop::collection::vec(1_usize..7, 0..60)) {
+            let steps = Steps::default();
+            let mut told = Vec::new();
+            let mut emit = |line: &str| told.push(line.to_owned());
+            let mut follow = BuildLog::new(&steps, &mut emit);
+            follow.buildkit(StatusResponse { vertexes: vec![vertex("1", "x", None)], ..StatusResponse::default() });
+            let mut rest = text.as_bytes();
+            for cut in cuts {
+                let (piece, after) = rest.split_at(cut.min(rest.len()));
+                follow.buildkit(StatusResponse { logs: vec![log("1", 1, piece)], ..StatusResponse::default() });
+                rest = after;
+            }
+            follow.buildkit(StatusResponse { logs: vec![log("1", 1, rest)], ..StatusResponse::default() });
+            follow.flush();
+            let expected: Vec<String> = text.split_terminator('\n').map(|line| format!("#1 {line}").trim_end().to_owned()).collect();
+            let told: Vec<String> = told[1..].iter().map(|line| line.trim_end().to_owned()).collect();
+            prop_assert_eq!(told, expected);
+        }
+    }
 }

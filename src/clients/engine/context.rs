@@ -77,7 +77,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         // A million paths are some 200 MB of our memory; four gigabytes are more than any repository should send.
-        Self { entries: 1_000_000, bytes: 4 << 30 }
+        Self {
+            entries: 1_000_000,
+            bytes: 4 << 30,
+        }
     }
 }
 
@@ -99,8 +102,14 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum Kind {
     Directory,
-    File { size: u64, executable: bool, source: Source },
-    Symlink { target: String },
+    File {
+        size: u64,
+        executable: bool,
+        source: Source,
+    },
+    Symlink {
+        target: String,
+    },
 }
 
 pub(super) enum Source {
@@ -131,28 +140,61 @@ impl Context {
         mtime: i64,
         limits: Limits,
     ) -> Result<Self, ContextError> {
-        let mut walk = Walk { ignore, always, limits, bytes: 0, entries: BTreeMap::new() };
+        let mut walk = Walk {
+            ignore,
+            always,
+            limits,
+            bytes: 0,
+            entries: BTreeMap::new(),
+        };
         walk.directory(dir, "")?;
         for (path, bytes) in replace {
             walk.add_parents(path);
-            let executable = matches!(walk.entries.get(&Key::of(path)), Some(Kind::File { executable: true, .. }));
+            let executable = matches!(
+                walk.entries.get(&Key::of(path)),
+                Some(Kind::File { executable: true, .. })
+            );
             let source = Source::Memory(bytes.clone());
-            let kind = Kind::File { size: bytes.len() as u64, executable, source };
+            let kind = Kind::File {
+                size: bytes.len() as u64,
+                executable,
+                source,
+            };
             walk.entries.insert(Key::of(path), kind);
         }
-        let entries = walk.entries.into_iter().map(|(key, kind)| Entry { path: key.0.join("/"), kind }).collect();
+        let entries = walk
+            .entries
+            .into_iter()
+            .map(|(key, kind)| Entry {
+                path: key.0.join("/"),
+                kind,
+            })
+            .collect();
         Ok(Self { entries, mtime })
     }
 
     /// Nothing at all.
     pub(super) fn empty() -> Self {
-        Self { entries: Vec::new(), mtime: 0 }
+        Self {
+            entries: Vec::new(),
+            mtime: 0,
+        }
     }
 
     /// One file of these bytes.
     pub(super) fn single(path: &str, bytes: Bytes, mtime: i64) -> Self {
-        let kind = Kind::File { size: bytes.len() as u64, executable: false, source: Source::Memory(bytes) };
-        Self { entries: vec![Entry { path: path.to_owned(), kind }], mtime }
+        let kind = Kind::File {
+            size: bytes.len() as u64,
+            executable: false,
+            source: Source::Memory(bytes),
+        };
+        Self {
+            entries: vec![Entry {
+                path: path.to_owned(),
+                kind,
+            }],
+            mtime,
+        }
     }
 
     /// Bytes of all files.
@@ -213,7 +255,8 @@ impl Context {
         match &entry.kind {
             Kind::Directory => {
                 header.set_entry_type(tar::EntryType::Directory);
-                tar.append_data(&mut header, format!("{path}/"), io::empty()).map_err(failed)
+                tar.append_data(&mut header, format!("{path}/"), io::empty())
+                    .map_err(failed)
             }
             Kind::Symlink { target } => {
                 header.set_entry_type(tar::EntryType::Symlink);
@@ -222,7 +265,8 @@ impl Context {
             Kind::File { size, source, .. } => {
                 header.set_entry_type(tar::EntryType::Regular);
                 header.set_size(*size);
-                tar.append_data(&mut header, path, source.open(path, *size)?).map_err(failed)
+                tar.append_data(&mut header, path, source.open(path, *size)?)
+                    .map_err(failed)
             }
         }
     }
@@ -234,7 +278,10 @@ pub(super) struct Broken(Arc<Mutex<Option<ContextError>>>);
 
 impl Broken {
     pub(super) fn set(&self, error: ContextError) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(error);
     }
 
     pub(super) fn take(&self) -> Option<ContextError> {
@@ -300,7 +347,9 @@ impl Walk<'_> {
             let item = item.map_err(failed)?;
             let name = item.file_name();
             let Some(name) = name.to_str() else {
-                return Err(ContextError::Name { path: format!("{prefix}{}", name.to_string_lossy()) });
+                return Err(ContextError::Name {
+                    path: format!("{prefix}{}", name.to_string_lossy()),
+                });
             };
             let path = format!("{prefix}{name}");
             let kind = item.file_type().map_err(failed)?;
@@ -330,11 +379,20 @@ impl Walk<'_> {
         kind: std::fs::FileType,
     ) -> Result<Kind, ContextError> {
         use std::os::unix::fs::FileTypeExt;
-        let special = |kind| Err(ContextError::Special { path: path.to_owned(), kind });
+        let special = |kind| {
+            Err(ContextError::Special {
+                path: path.to_owned(),
+                kind,
+            })
+        };
         if kind.is_symlink() {
             let target = std::fs::read_link(item.path()).map_err(|source| io_error(path, source))?;
-            let target = target.to_str().ok_or_else(|| ContextError::Name { path: path.to_owned() })?;
-            return Ok(Kind::Symlink { target: target.to_owned() });
+            let target = target
+                .to_str()
+                .ok_or_else(|| ContextError::Name { path: path.to_owned() })?;
+            return Ok(Kind::Symlink {
+                target: target.to_owned(),
+            });
         }
         if !kind.is_file() {
             return match (kind.is_socket(), kind.is_fifo()) {
@@ -346,16 +404,24 @@ impl Walk<'_> {
         let meta = item.metadata().map_err(|source| io_error(path, source))?;
         self.bytes += meta.len();
         if self.bytes > self.limits.bytes {
-            return Err(ContextError::TooLarge { limit: self.limits.bytes });
+            return Err(ContextError::TooLarge {
+                limit: self.limits.bytes,
+            });
         }
         let executable = meta.permissions().mode() & 0o111 != 0;
-        Ok(Kind::File { size: meta.len(), executable, source: Source::Disk(item.path()) })
+        Ok(Kind::File {
+            size: meta.len(),
+            executable,
+            source: Source::Disk(item.path()),
+        })
     }
 
     fn add(&mut self, path: &str, kind: Kind) -> Result<(), ContextError> {
         self.entries.insert(Key::of(path), kind);
         if self.entries.len() > self.limits.entries {
-            return Err(ContextError::TooMany { limit: self.limits.entries });
+            return Err(ContextError::TooMany {
+                limit: self.limits.entries,
+            });
         }
         Ok(())
     }
@@ -368,11 +434,17 @@ impl Walk<'_> {
 }
 
 fn io_error(path: &str, source: io::Error) -> ContextError {
-    ContextError::Io { path: path.to_owned(), source }
+    ContextError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Never through a symlink that took the file's place since the scan.
 fn open(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
 }

@@ -125,8 +125,13 @@ pub(super) fn registry_kind(message: &str) -> Option<FailureKind> {
         "403 forbidden",
     ]) {
         Some(FailureKind::RegistryDenied)
-    } else if has(&["manifest unknown", "not found", "name unknown", "does not exist", "no such image"])
-        && !has(&["no such host"])
+    } else if has(&[
+        "manifest unknown",
+        "not found",
+        "name unknown",
+        "does not exist",
+        "no such image",
+    ]) && !has(&["no such host"])
     {
         Some(FailureKind::BaseMissing)
     } else if has(&[
@@ -163,14 +168,32 @@ mod tests {
     #[test]
     fn engine_words_about_registries() {
         for (message, kind) in [
-            ("unauthorized: authentication required", Some(FailureKind::RegistryDenied)),
-            ("pull access denied for x, repository does not exist or may require 'docker login'", Some(FailureKind::RegistryDenied)),
+            (
+                "unauthorized: authentication required",
+                Some(FailureKind::RegistryDenied),
+            ),
+            (
+                "pull access denied for x, repository does not exist or may require 'docker login'",
+                Some(FailureKind::RegistryDenied),
+            ),
             ("no basic auth credentials", Some(FailureKind::RegistryDenied)),
-            ("manifest for registry.example.org/x:1 not found: manifest unknown: manifest unknown", Some(FailureKind::BaseMissing)),
+            (
+                "manifest for registry.example.org/x:1 not found: manifest unknown: manifest unknown",
+                Some(FailureKind::BaseMissing),
+            ),
             ("registry.example.org/x:1: not found", Some(FailureKind::BaseMissing)),
-            ("Get \"https://registry.example.org/v2/\": dial tcp 192.0.2.1:443: connect: connection refused", Some(FailureKind::RegistryUnreachable)),
-            ("dial tcp: lookup registry.example.org: no such host", Some(FailureKind::RegistryUnreachable)),
-            ("toomanyrequests: You have reached your pull rate limit", Some(FailureKind::RegistryUnreachable)),
+            (
+                "Get \"https://registry.example.org/v2/\": dial tcp 192.0.2.1:443: connect: connection refused",
+                Some(FailureKind::RegistryUnreachable),
+            ),
+            (
+                "dial tcp: lookup registry.example.org: no such host",
+                Some(FailureKind::RegistryUnreachable),
+            ),
+            (
+                "toomanyrequests: You have reached your pull rate limit",
+                Some(FailureKind::RegistryUnreachable),
+            ),
             ("something nobody has seen", None),
         ] {
             assert_eq!(registry_kind(message), kind, "{message}");
@@ -179,9 +202,18 @@ mod tests {
 
     #[test]
     fn failures_have_kinds() {
-        let failed = |message: &str| EngineError::Failed { what: "push of x".into(), message: message.into() };
-        assert_eq!(failed("write /x: no space left on device").failure().kind, FailureKind::DiskFull);
-        assert_eq!(failed("unauthorized: authentication required").failure().kind, FailureKind::RegistryDenied);
+        let failed = |message: &str| EngineError::Failed {
+            what: "push of x".into(),
+            message: message.into(),
+        };
+        assert_eq!(
+            failed("write /x: no space left on device").failure().kind,
+            FailureKind::DiskFull
+        );
+        assert_eq!(
+            failed("unauthorized: authentication required").failure().kind,
+            FailureKind::RegistryDenied
+        );
         assert_eq!(failed("odd").failure().kind, FailureKind::EngineRefused);
         assert!(failed("net/http: TLS handshake timeout").retryable());
         assert!(!failed("unauthorized").retryable());

@@ -36,20 +36,35 @@ impl Engine {
         };
         let created = self.docker.create_container(None::<CreateContainerOptions>, body).await;
         let created = created.map_err(|e| self.error(&format!("image {image}"), e))?;
-        let mut container = Leftover { docker: self.docker.clone(), id: Some(created.id.clone()) };
+        let mut container = Leftover {
+            docker: self.docker.clone(),
+            id: Some(created.id.clone()),
+        };
 
-        let chunks = self.docker.export_container(&created.id).map(|chunk| chunk.map_err(io::Error::other));
+        let chunks = self
+            .docker
+            .export_container(&created.id)
+            .map(|chunk| chunk.map_err(io::Error::other));
         let chunks = futures_util::stream::unfold(Box::pin(chunks), |mut chunks| async {
             match tokio::time::timeout(SILENCE, chunks.next()).await {
                 Ok(chunk) => chunk.map(|chunk| (chunk, chunks)),
-                Err(_) => Some((Err(io::Error::new(io::ErrorKind::TimedOut, "the engine stopped sending")), chunks)),
+                Err(_) => Some((
+                    Err(io::Error::new(io::ErrorKind::TimedOut, "the engine stopped sending")),
+                    chunks,
+                )),
             }
         });
         let reader = tokio_util::io::StreamReader::new(Box::pin(chunks));
         let mut reader = tokio_util::io::SyncIoBridge::new(reader);
         let done = tokio::task::spawn_blocking(move || read(&mut reader)).await;
-        container.remove().await.map_err(|e| self.error(&format!("container {}", created.id), e))?;
-        done.map_err(|panicked| EngineError::Unreadable { what: format!("export of {image}"), source: Box::new(panicked) })
+        container
+            .remove()
+            .await
+            .map_err(|e| self.error(&format!("container {}", created.id), e))?;
+        done.map_err(|panicked| EngineError::Unreadable {
+            what: format!("export of {image}"),
+            source: Box::new(panicked),
+        })
     }
 }
 
@@ -72,7 +87,9 @@ impl Leftover {
 
 impl Drop for Leftover {
     fn drop(&mut self) {
-        let (Some(id), Ok(runtime)) = (self.id.take(), tokio::runtime::Handle::try_current()) else { return };
+        let (Some(id), Ok(runtime)) = (self.id.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
         let docker = self.docker.clone();
         runtime.spawn(async move {
             if let Err(error) = remove(&docker, &id).await {

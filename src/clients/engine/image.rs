@@ -75,8 +75,14 @@ impl Engine {
     /// `NotFound` when the image is gone.
     pub async fn tag_image(&self, image: &ImageId, reference: &Reference) -> Result<(), EngineError> {
         let tag = reference.tag.as_deref().unwrap_or("latest");
-        let options = TagImageOptionsBuilder::new().repo(&reference.repository.to_string()).tag(tag).build();
-        self.docker.tag_image(image.as_str(), Some(options)).await.map_err(|e| self.error(&format!("image {image}"), e))
+        let options = TagImageOptionsBuilder::new()
+            .repo(&reference.repository.to_string())
+            .tag(tag)
+            .build();
+        self.docker
+            .tag_image(image.as_str(), Some(options))
+            .await
+            .map_err(|e| self.error(&format!("image {image}"), e))
     }
 
     /// Removes a name, and the image with its last name. Already gone is done.
@@ -95,15 +101,21 @@ impl Engine {
     ///
     /// # Errors
     /// `Failed` with the registry's words, which come inside the stream of a push that began well.
-    pub async fn push(&self, reference: &Reference, auth: Option<&Auth>) -> Result<Option<ManifestDigest>, EngineError> {
+    pub async fn push(
+        &self,
+        reference: &Reference,
+        auth: Option<&Auth>,
+    ) -> Result<Option<ManifestDigest>, EngineError> {
         let what = format!("push of {reference}");
         let tag = reference.tag.as_deref().unwrap_or("latest");
         let options = PushImageOptionsBuilder::new().tag(tag).build();
         let repository = reference.repository.to_string();
-        let mut answers = self.docker.push_image(&repository, Some(options), credentials(reference, auth));
+        let mut answers = self
+            .docker
+            .push_image(&repository, Some(options), credentials(reference, auth));
         let mut digest = None;
         while let Some(answer) = next(&what, &mut answers).await? {
-            let answer = answer.map_err(|e| self.error(&what, e))?;
+            let answer = answer.map_err(|e| self.transfer_error(&what, e))?;
             // `TAG: digest: sha256:… size: 529`
             let status = answer.status.unwrap_or_default();
             digest = status.split_whitespace().find_map(|word| word.parse().ok()).or(digest);
@@ -125,11 +137,15 @@ impl Engine {
                 (format!("{}:{tag}", reference.repository), tag.to_owned())
             }
         };
-        let options =
-            CreateImageOptionsBuilder::new().from_image(&reference.repository.to_string()).tag(&tag).build();
-        let mut answers = self.docker.create_image(Some(options), None, credentials(reference, auth));
+        let options = CreateImageOptionsBuilder::new()
+            .from_image(&reference.repository.to_string())
+            .tag(&tag)
+            .build();
+        let mut answers = self
+            .docker
+            .create_image(Some(options), None, credentials(reference, auth));
         while let Some(answer) = next(&what, &mut answers).await? {
-            answer.map_err(|e| self.error(&what, e))?;
+            answer.map_err(|e| self.transfer_error(&what, e))?;
         }
         self.image_id(&name).await
     }
@@ -140,11 +156,16 @@ impl Engine {
     /// As the engine refuses.
     pub async fn list_images(&self, label: &str) -> Result<Vec<ListedImage>, EngineError> {
         let filters = serde_json::json!({ "label": [label] }).to_string();
-        let answer = self.raw_get(&format!("/images/json?filters={}", query_value(&filters))).await?;
+        let answer = self
+            .raw_get(&format!("/images/json?filters={}", query_value(&filters)))
+            .await?;
         let listed = |image: &Value| {
             Some(ListedImage {
                 id: image["Id"].as_str()?.parse().ok()?,
-                tags: strings(&image["RepoTags"]).into_iter().filter(|tag| tag != "<none>:<none>").collect(),
+                tags: strings(&image["RepoTags"])
+                    .into_iter()
+                    .filter(|tag| tag != "<none>:<none>")
+                    .collect(),
                 labels: string_map(&image["Labels"]),
                 created: image["Created"].as_i64().unwrap_or(0),
                 size: image["Size"].as_u64().unwrap_or(0),
@@ -173,7 +194,9 @@ impl Engine {
     /// # Errors
     /// As the engine refuses.
     pub async fn prune_build_cache(&self, keep: u64) -> Result<u64, EngineError> {
-        let answer = self.raw_post(&format!("/build/prune?all=1&keep-storage={keep}"), None, PRUNE_LIMIT).await?;
+        let answer = self
+            .raw_post(&format!("/build/prune?all=1&keep-storage={keep}"), None, PRUNE_LIMIT)
+            .await?;
         Ok(answer["SpaceReclaimed"].as_u64().unwrap_or(0))
     }
 
@@ -186,8 +209,22 @@ impl Engine {
         Ok(self.must_inspect(image.as_str()).await?.size)
     }
 
+    /// A registry's refusal comes as a status of the engine's when it comes before the first progress message.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "bollard's enum is foreign and open")]
+    fn transfer_error(&self, what: &str, error: bollard::errors::Error) -> EngineError {
+        match error {
+            bollard::errors::Error::DockerResponseServerError { message, .. } => EngineError::Failed {
+                what: what.to_owned(),
+                message,
+            },
+            error => self.error(what, error),
+        }
+    }
+
     async fn must_inspect(&self, name: &str) -> Result<ImageFacts, EngineError> {
-        self.inspect_image(name).await?.ok_or_else(|| EngineError::NotFound { what: format!("image {name}") })
+        self.inspect_image(name).await?.ok_or_else(|| EngineError::NotFound {
+            what: format!("image {name}"),
+        })
     }
 }
 
@@ -206,11 +243,23 @@ fn is_circumstance(label: &str) -> bool {
 }
 
 fn facts(answer: &Value) -> Result<ImageFacts, EngineError> {
-    let unreadable = |source| EngineError::Unreadable { what: "image inspect".to_owned(), source };
-    let id = answer["Id"].as_str().unwrap_or_default().parse().map_err(|e| unreadable(Box::new(e)))?;
+    let unreadable = |source| EngineError::Unreadable {
+        what: "image inspect".to_owned(),
+        source,
+    };
+    let id = answer["Id"]
+        .as_str()
+        .unwrap_or_default()
+        .parse()
+        .map_err(|e| unreadable(Box::new(e)))?;
     let config = &answer["Config"];
     let text = |key: &str| config[key].as_str().unwrap_or_default().to_owned();
-    let keys = |key: &str| config[key].as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
+    let keys = |key: &str| {
+        config[key]
+            .as_object()
+            .map(|map| map.keys().cloned().collect())
+            .unwrap_or_default()
+    };
     let mut labels = string_map(&config["Labels"]);
     labels.retain(|key, _| !is_circumstance(key));
     let healthcheck = config["Healthcheck"].as_object().filter(|check| !check.is_empty());
@@ -221,7 +270,10 @@ fn facts(answer: &Value) -> Result<ImageFacts, EngineError> {
         platform: Platform {
             os: answer["Os"].as_str().unwrap_or_default().to_owned(),
             architecture: answer["Architecture"].as_str().unwrap_or_default().to_owned(),
-            variant: answer["Variant"].as_str().filter(|v| !v.is_empty()).map(ToOwned::to_owned),
+            variant: answer["Variant"]
+                .as_str()
+                .filter(|v| !v.is_empty())
+                .map(ToOwned::to_owned),
         },
         config: ImageConfig {
             env: strings(&config["Env"]),
@@ -251,12 +303,20 @@ fn sorted(mut texts: Vec<String>) -> Vec<String> {
 }
 
 fn strings(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 fn string_map(value: &Value) -> BTreeMap<String, String> {
     let pairs = value.as_object().into_iter().flatten();
-    pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    pairs
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 /// Percent-encodes everything that is not plain (RFC 3986, 2.3).
@@ -281,5 +341,8 @@ fn credentials(reference: &Reference, auth: Option<&Auth>) -> Option<DockerCrede
 async fn next<T>(what: &str, answers: &mut (impl Stream<Item = T> + Unpin)) -> Result<Option<T>, EngineError> {
     tokio::time::timeout(SILENCE, answers.next())
         .await
-        .map_err(|_| EngineError::Timeout { what: what.to_owned(), seconds: SILENCE.as_secs() })
+        .map_err(|_| EngineError::Timeout {
+            what: what.to_owned(),
+            seconds: SILENCE.as_secs(),
+        })
 }

