@@ -5,7 +5,9 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # The home of the person who called, also under sudo.
+# shellcheck disable=SC2034
 CACHE=${LOWTIDE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lowtide}
+# shellcheck disable=SC2034
 WORK=${LOWTIDE_WORK:-${CARGO_TARGET_DIR:-$ROOT/target}/private}
 
 # The answer goes to stdout, the story to stderr.

@@ -27,6 +27,7 @@ quietly_apt() {
     if [ "$1" = install ]; then
         shift
         # The packages' own services stay off: what is needed is started privately, and stopped again.
+        # shellcheck disable=SC2016
         as_root env DEBIAN_FRONTEND=noninteractive bash -c '
             policy=/usr/sbin/policy-rc.d
             if [ ! -e $policy ]; then
@@ -47,6 +48,8 @@ need_all() {
     need dockerd docker.io iptables iptables ip iproute2 unshare util-linux ps procps \
         docker-registry docker-registry htpasswd apache2-utils mmdebstrap mmdebstrap \
         git git jq jq busybox busybox-static python3 python3-minimal cc gcc
+    # Newer distributions have the client in a package of its own.
+    need docker docker-cli
     python3 -m venv --help >/dev/null 2>&1 || need no-venv python3-venv
     # A dynamically linked busybox (the plain package) cannot live in an image of its own.
     if [ "$(busybox_binary)" = "" ]; then
@@ -58,8 +61,7 @@ need_all() {
 busybox_binary() {
     local path
     path=$(command -v busybox) || return 0
-    # A dynamic binary names its loader.
-    grep -q 'ld-linux' "$path" || readlink -f "$path"
+    ldd "$path" >/dev/null 2>&1 || readlink -f "$path"
 }
 
 # need_python: a virtual environment with the SMTP server the tests and the demo talk to; prints its python.
