@@ -47,10 +47,14 @@ failure_kinds! {
     // resolve
     SourceUnreachable = "the git remote does not answer", Infra;
     SourceDenied = "the git remote refuses our credentials", Operator;
+    /// No such repository, or an address git cannot use.
+    SourceGone = "there is no repository at that address", Operator;
     SourceMissing = "the branch, tag or commit is not in the repository", Repo;
     SourceEmpty = "the repository has no commits", Repo;
     SourceTooLarge = "the repository is larger than its limit", Repo;
     SourceHostile = "the repository has files that must not enter a build context", Repo;
+    /// A damaged mirror, a missing `git` command: says nothing of the remote.
+    GitFailed = "git itself failed", Infra;
     DockerfileMissing = "the Dockerfile is not in the repository", Repo;
     DockerfileInvalid = "the Dockerfile cannot be read", Repo;
     BaseMissing = "a base image is not in its registry", Repo;
