@@ -140,7 +140,7 @@ fn directives(file: &str) -> Result<Directives, DockerfileError> {
 }
 
 /// Where the escape character stands that continues the line; blanks may follow it. Doubled, it is a character.
-fn continued(text: &str, escape: char) -> Option<usize> {
+pub(super) fn continued(text: &str, escape: char) -> Option<usize> {
     let before = text.trim_end_matches([' ', '\t']).strip_suffix(escape)?;
     (!before.ends_with(escape)).then_some(before.len())
 }

@@ -1,6 +1,7 @@
 //! Writing digests into a Dockerfile, so that a build uses what was resolved and nothing newer.
 
 use super::bases::Named;
+use super::lines::continued;
 use super::parse::{Dockerfile, Word};
 use crate::model::image::{Reference, ServedDigest};
 use std::collections::BTreeMap;
@@ -34,16 +35,26 @@ impl Dockerfile {
                 continue;
             };
             result.push_str(before);
+            // A word broken over lines gets its breaks in front, for the sake of the line numbers.
+            result.push_str(&breaks(old, self.escape));
             result.push_str(&pinned);
-            // A word broken over lines keeps its breaks behind it, for the sake of the line numbers.
-            if let (Some(last), Some(first)) = (old.rfind('\n'), old.find(self.escape)) {
-                result.push_str(old.get(first..=last).unwrap_or_default());
-            }
             done = word.place.end;
         }
         result.push_str(text.get(done..).unwrap_or_default());
         result
     }
+}
+
+/// The line breaks inside a word, each with its escape character and the comments that follow it.
+fn breaks(word: &str, escape: char) -> String {
+    let mut breaks = String::new();
+    for line in word.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        match continued(line.trim_end_matches(['\r', '\n']), escape) {
+            Some(at) if !line.trim_start().starts_with('#') => breaks.push_str(&line[at..]),
+            Some(_) | None => breaks.push_str(line),
+        }
+    }
+    breaks
 }
 
 /// As its author wrote it where that is plain, in full where it came out of variables.

@@ -42,10 +42,11 @@ fn a_digest_of_the_author_s_stays() {
 
 #[test]
 fn a_word_broken_over_lines_keeps_the_line_count() {
-    insta::assert_snapshot!(pinned_with("FROM deb\\\n# odd\nian:12 AS x\nRUN y\n", &["debian:12"]), @r"
-    FROM debian:12@sha256:1…\
+    insta::assert_snapshot!(pinned_with("FROM d\\\ne\\\n# odd\nbian:12\nRUN y\n", &["debian:12"]), @r"
+    FROM \
+    \
     # odd
-     AS x
+    debian:12@sha256:1…
     RUN y
     ");
 }
