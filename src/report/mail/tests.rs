@@ -243,7 +243,7 @@ fn a_failed_run() {
       In the tests inside the new image: tests failed.
 
     WHY
-      Exec /scripts/runTests.sh ended with 1; 3 of 128 tests failed.
+      exec /scripts/runTests.sh ended with 1; 3 of 128 tests failed.
 
       | failed: Menu.home
       | failed: Menu.search
@@ -690,7 +690,7 @@ fn a_busy_digest() {
       shop: is halted until somebody resumes it.
         lowtide resume shop --reason "…"
       wiki:
-        fails at test for 2 days. Exec /scripts/runTests.sh ended with 1; 3
+        fails at test for 2 days. exec /scripts/runTests.sh ended with 1; 3
         of 128 tests failed.
         lowtide history wiki
 
