@@ -13,7 +13,8 @@ const SHEET: &str = "\
 :root{color-scheme:light dark;supported-color-schemes:light dark}\
 @media (prefers-color-scheme:dark){\
 .sea{background:#0e1820!important}\
-.card{background:#16232d!important;border-color:#263845!important}\
+.card{background:#16232d!important;border-right-color:#263845!important;border-bottom-color:#263845!important;\
+border-left-color:#263845!important}\
 .ink{color:#e6eef3!important}\
 .soft{color:#9fb2bf!important}\
 .well{background:#0e1820!important;border-color:#263845!important;color:#d5e1e8!important}\
@@ -170,7 +171,7 @@ fn block(block: &Block) -> Markup {
             }
         },
         Block::Packages { rows, more } => html! {
-            table.ink role="presentation" cellpadding="0" cellspacing="0" border="0" width="100%" style="color:#22333d;" {
+            table.ink role="presentation" cellpadding="0" cellspacing="0" border="0" width="100%" style="color:#22333d;margin-bottom:10px;" {
                 @for row in rows {
                     tr {
                         td.rule valign="top" style={ (SANS) "padding:5px 16px 5px 0;font-size:14px;font-weight:600;border-bottom:1px solid #edf2f5;" } { (row.name) }
@@ -181,7 +182,7 @@ fn block(block: &Block) -> Markup {
             (and_more(*more))
         },
         Block::Items { rows, more } => html! {
-            table.ink role="presentation" cellpadding="0" cellspacing="0" border="0" width="100%" style="color:#22333d;" {
+            table.ink role="presentation" cellpadding="0" cellspacing="0" border="0" width="100%" style="color:#22333d;margin-bottom:10px;" {
                 @for Item { name, text, command } in rows {
                     tr { td.rule style={ (SANS) "padding:7px 0;font-size:14px;line-height:1.5;border-bottom:1px solid #edf2f5;" } {
                         @if !name.is_empty() { strong { (name) } " " }
