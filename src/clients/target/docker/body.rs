@@ -288,7 +288,24 @@ mod tests {
     #[test]
     fn a_plain_container_stays_plain() {
         let made = made(&[]).unwrap();
-        insta::assert_snapshot!(serde_json::to_string_pretty(&made.body).unwrap(), @"");
+        insta::assert_snapshot!(serde_json::to_string_pretty(&made.body).unwrap(), @r#"
+        {
+          "Image": "registry.example.org/app:2",
+          "Labels": {
+            "io.lowtide.rollout": "01J00000000000000000ABCDEF",
+            "io.lowtide.unit": "2",
+            "io.lowtide.instance": "i1",
+            "io.lowtide.term": "7"
+          },
+          "HostConfig": {
+            "NetworkMode": "default",
+            "RestartPolicy": {
+              "Name": "no",
+              "MaximumRetryCount": 0
+            }
+          }
+        }
+        "#);
         assert_eq!((made.name.as_str(), made.extra_networks), ("web.next.00abcdef", vec![]));
     }
 
@@ -425,7 +442,17 @@ mod tests {
             "com.docker.compose.replace": "x", "io.lowtide.rollout": "an earlier one",
         });
         let labels = at(&[("/Config/Labels", labels)], "/Labels");
-        insta::assert_snapshot!(serde_json::to_string_pretty(&labels).unwrap(), @"");
+        insta::assert_snapshot!(serde_json::to_string_pretty(&labels).unwrap(), @r#"
+        {
+          "com.docker.compose.project": "p",
+          "com.docker.compose.config-hash": "h",
+          "com.docker.compose.image": "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc",
+          "io.lowtide.rollout": "01J00000000000000000ABCDEF",
+          "io.lowtide.unit": "2",
+          "io.lowtide.instance": "i1",
+          "io.lowtide.term": "7"
+        }
+        "#);
     }
 
     #[test]

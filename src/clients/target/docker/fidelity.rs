@@ -45,7 +45,13 @@ fn lost_config(snapshot: &Snapshot, candidate: &Value, lost: &mut Vec<String>) {
                     }
                 }
             }
-            "ExposedPorts" | "Volumes" | "Healthcheck" => differ(&path, &value, now, true, lost),
+            // `{"80/tcp": {}}` means by its keys alone.
+            "ExposedPorts" | "Volumes" => {
+                let missing = value.as_object().into_iter().flatten().map(|(key, _)| key);
+                let missing = missing.filter(|key| now.get(key.as_str()).is_none());
+                lost.extend(missing.map(|key| format!("{path}.{key}")));
+            }
+            "Healthcheck" => differ(&path, &value, now, true, lost),
             // `[""]` asks for none, which then shows as null.
             "Entrypoint" if value == serde_json::json!([""]) => differ(&path, &Value::Null, now, false, lost),
             _ => differ(&path, &value, now, false, lost),
@@ -127,11 +133,6 @@ fn differ(path: &str, before: &Value, now: &Value, more_is_fine: bool, lost: &mu
     }
     if let (Some(b), Some(n)) = (before.as_object(), now.as_object()) {
         for (key, value) in b {
-            // `{"80/tcp": {}}` means by its key alone.
-            if more_is_fine && !n.contains_key(key) {
-                lost.push(format!("{path}.{key}"));
-                continue;
-            }
             let current = n.get(key).unwrap_or(&Value::Null);
             differ(&format!("{path}.{key}"), value, current, more_is_fine, lost);
         }
@@ -178,6 +179,16 @@ mod tests {
         now["HostConfig"]["Memory"] = json!(5);
         now["Mounts"][0]["Name"] = json!("w");
         now["NetworkSettings"]["Networks"] = json!({"a": {"Aliases": ["x"]}, "b": {}});
-        insta::assert_snapshot!(lost_fields(&snapshot(), &now).join("\n"), @"");
+        insta::assert_snapshot!(lost_fields(&snapshot(), &now).join("\n"), @r"
+        Config.Env.TOKEN
+        Config.User
+        Config.Volumes./x
+        HostConfig.Future.Deep
+        HostConfig.Memory
+        NetworkSettings.Networks.a.Aliases
+        NetworkSettings.Networks.a.IPAMConfig
+        NetworkSettings.Networks.b (was not connected)
+        Mounts./x
+        ");
     }
 }
