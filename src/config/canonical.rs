@@ -5,7 +5,7 @@ use super::diagnostic::Route;
 use super::tree::{Kind, Node};
 use std::collections::BTreeSet;
 
-/// `broken`: routes left out.
+/// `broken`: routes of keys left out. A list with a wrong entry is itself in it.
 pub(super) fn text(root: &Node, broken: &BTreeSet<Route>) -> String {
     let mut out = String::new();
     write(root, &Route::default(), broken, &mut out);
@@ -21,9 +21,7 @@ fn write(node: &Node, route: &Route, broken: &BTreeSet<Route>, out: &mut String)
         Kind::List(items) => {
             out.push('[');
             for (n, item) in items.iter().enumerate() {
-                let route = route.index(n);
-                // A left-out item keeps its position, so that the routes of those after it stay true.
-                if broken.contains(&route) { out.push_str("null") } else { write(item, &route, broken, out) }
+                write(item, &route.index(n), broken, out);
                 out.push(',');
             }
             out.push(']');
