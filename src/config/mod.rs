@@ -1,5 +1,26 @@
 //! Text becomes a fleet. Pure: the caller reads files and commits; this layer reads text.
+//!
+//! The way of the text: [`limits`] refuses what must not be parsed, [`tree`] reads it with places, [`shape`] compares the
+//! tree with the JSON Schema of [`raw`], `raw` reads it again as structs, [`merge`] lays an app over its profile over
+//! the defaults, and [`validate`] turns that into a [`Fleet`](crate::model::fleet::Fleet), collecting every [`diagnostic`].
 
+mod app;
+mod canonical;
+mod check;
+pub mod defaults;
 pub mod diagnostic;
+mod limits;
+mod mask;
+mod merge;
+mod publish;
+mod quantity;
 pub mod raw;
+mod remote;
+mod scope;
+mod shape;
+mod target;
+mod testing;
+mod tree;
 pub mod validate;
+
+pub use raw::schema;

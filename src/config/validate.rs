@@ -1,1 +1,285 @@
 //! Raw configuration to a valid fleet, collecting every problem.
+
+use super::canonical;
+use super::check::Check;
+use super::defaults;
+use super::diagnostic::{Problem, Route, Span};
+use super::limits;
+use super::raw;
+use super::remote::host_port;
+use super::scope::Scope;
+use super::shape;
+use super::tree::{self, Node};
+use crate::model::fleet::{EmailPolicy, EngineAddress, Fleet, GithubPolicy, Host, Limits, RegistryAccess, Retention, SmtpServer};
+use crate::model::name::HostName;
+use crate::model::secret::SecretRef;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use super::scope::{Origin, Provenance, Setting};
+
+/// Reads a configuration.
+///
+/// # Errors
+/// Every problem of the text, in the order of their places.
+pub fn fleet(text: &[u8]) -> Result<Fleet, Vec<Problem>> {
+    read(text, false).map(|(fleet, _)| fleet)
+}
+
+/// As [`fleet`], and for each app every setting in force with its origin, for `plan` to show.
+///
+/// # Errors
+/// As [`fleet`].
+pub fn fleet_with_provenance(text: &[u8]) -> Result<(Fleet, Provenance), Vec<Problem>> {
+    read(text, true)
+}
+
+/// Every secret that the fleet refers to, with the place that does, for the caller to probe.
+#[must_use]
+pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
+    let mut out = Vec::new();
+    let mut add = |place: String, secret: Option<&SecretRef>| out.extend(secret.map(|s| (place, s.clone())));
+    for (name, registry) in &fleet.registries {
+        add(format!("registries.{name}.password"), registry.password.as_ref());
+    }
+    if let Some(email) = &fleet.email {
+        add("notify.email.password".to_owned(), email.smtp.password.as_ref());
+    }
+    add("notify.github.token".to_owned(), fleet.github.as_ref().map(|github| &github.token));
+    for (name, app) in &fleet.apps {
+        add(format!("apps.{name}.source.token"), app.source.token.as_ref());
+        add(format!("apps.{name}.source.ssh_key"), app.source.ssh_key.as_ref());
+    }
+    out
+}
+
+fn read(bytes: &[u8], tracing: bool) -> Result<(Fleet, Provenance), Vec<Problem>> {
+    let text = limits::text(bytes).map_err(|problem| vec![problem])?;
+    let (tree, mut problems) = tree::read(text).map_err(|problem| vec![problem])?;
+    let shape = shape::compare(&tree, &raw::schema());
+    problems.extend(shape.problems);
+    let file = match second_reading(text, &tree, &shape.broken, problems.is_empty()) {
+        Ok(file) => file,
+        Err(problem) => {
+            problems.push(problem);
+            return Err(in_order(problems));
+        }
+    };
+    let Ok(first_host) = defaults::HOST.parse::<HostName>() else {
+        return Err(problems);
+    };
+    let mut check = Check {
+        tree: &tree,
+        broken: &shape.broken,
+        problems,
+        hosts: BTreeMap::new(),
+        first_host,
+        targets: BTreeMap::new(),
+        settings: Vec::new(),
+        tracing,
+    };
+    let (fleet, provenance) = check.file(&file);
+    if check.problems.is_empty() { Ok((fleet, provenance)) } else { Err(in_order(check.problems)) }
+}
+
+/// The text as structs, by the second reader: the text itself when nothing is wrong with it so far, else what is left of it.
+fn second_reading(text: &str, tree: &Node, broken: &BTreeSet<Route>, clean: bool) -> Result<raw::File, Problem> {
+    let disagree = |unread: Option<raw::Unread>| {
+        let (line, column) = unread.and_then(|u| u.place).unwrap_or((1, 1));
+        Problem::new("readers-disagree", "two YAML readers understand this text differently, so neither is trusted")
+            .hint("write it more plainly: quote texts, one key a line, no anchors")
+            .at(&Route::default(), Span { line, column, len: 1 })
+    };
+    let rest = raw::read(&canonical::text(tree, broken)).map_err(|_| disagree(None))?;
+    if clean {
+        let whole = raw::read(text).map_err(|unread| disagree(Some(unread)))?;
+        if whole != rest {
+            return Err(disagree(None));
+        }
+        return Ok(whole);
+    }
+    Ok(rest)
+}
+
+/// By place; the same thing said for several apps that share a profile is said once.
+fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
+    problems.dedup_by(|a, b| a.span == b.span && a.code == b.code && a.message == b.message);
+    let surplus = problems.len().saturating_sub(limits::MAX_PROBLEMS);
+    if surplus > 0 {
+        problems.truncate(limits::MAX_PROBLEMS);
+        let last = problems.last().map(|p| p.span).unwrap_or_default();
+        let message = format!("{surplus} more problems are not shown");
+        problems.push(Problem::new("too-many-problems", message).at(&Route::default(), Span { len: 0, ..last }));
+    }
+    problems
+}
+
+impl Check<'_> {
+    fn file(&mut self, file: &raw::File) -> (Fleet, Provenance) {
+        let top = Scope::new(vec![(Origin::Fleet, Route::default())]);
+        match file.version {
+            Some(1) => {}
+            Some(other) => {
+                let problem = Problem::new("bad-version", format!("this version reads format 1, not {other}"));
+                self.report(&top, &Route::keys("version"), problem.hint("write `version: 1`"));
+            }
+            None => self.missing(&top, &Route::keys("version"), "begin the file with `version: 1`"),
+        }
+        let timezone = self.timezone(&top, file.timezone.as_ref());
+        let hosts = self.hosts(&top, file);
+        let registries = self.registries(&top, file);
+        let notify = file.notify.clone().unwrap_or_default();
+        let email = notify.email.as_ref().and_then(|email| self.email(&top, email, timezone));
+        let github = notify.github.as_ref().and_then(|github| self.github(&top, github));
+        let limits = self.limits(&top, &file.limits.clone().unwrap_or_default());
+        let retention = self.retention(&top, &file.retention.clone().unwrap_or_default());
+        if let Some(settings) = &file.defaults {
+            self.lone(file, Origin::Defaults, Route::keys("defaults"), settings.clone().into());
+        }
+        for (name, profile) in &file.profiles {
+            let route = Route::keys("profiles").key(name);
+            self.lone(file, Origin::Profile(name.clone()), route, profile.clone().into());
+        }
+        let (mut apps, mut provenance) = (BTreeMap::new(), BTreeMap::new());
+        // In file order, so that the second of two apps on one target is the later one.
+        for entry in self.tree.get(&Route::keys("apps")).map(Node::entries).unwrap_or_default() {
+            self.settings.clear();
+            let Some(raw) = file.apps.get(&entry.key) else { continue };
+            if let Some(app) = self.app(file, &entry.key, raw) {
+                let settings: Vec<Setting> = std::mem::take(&mut self.settings);
+                provenance.insert(app.name.clone(), settings);
+                apps.insert(app.name.clone(), app);
+            }
+        }
+        if file.apps.is_empty() {
+            self.missing(&top, &Route::keys("apps"), "name at least one app: `apps: { web: { source: { repo: https://… } } }`");
+        }
+        (Fleet { hosts, registries, email, github, limits, retention, apps }, provenance)
+    }
+
+    fn hosts(&mut self, top: &Scope, file: &raw::File) -> BTreeMap<HostName, Host> {
+        let mut first = None;
+        for entry in self.tree.get(&Route::keys("hosts")).map(Node::entries).unwrap_or_default() {
+            let rest = Route::keys("hosts").key(&entry.key);
+            let Some(raw) = file.hosts.get(&entry.key) else { continue };
+            let name = self.name::<HostName>(top, &rest, &entry.key);
+            let address = match &raw.docker {
+                Some(text) => self.engine(top, &rest.key("docker"), &text.0),
+                None => {
+                    let scope = Scope::new(vec![(Origin::Fleet, rest)]);
+                    self.missing(&scope, &Route::keys("docker"), "write `docker: unix:///var/run/docker.sock`");
+                    None
+                }
+            };
+            let Some(name) = name else { continue };
+            first.get_or_insert(name.clone());
+            // A host whose address is wrong still has a name that apps may use.
+            self.hosts.insert(name, address.unwrap_or_else(|| EngineAddress::Unix(std::path::PathBuf::new())));
+        }
+        match first {
+            Some(first) => self.first_host = first,
+            None => {
+                self.hosts.insert(self.first_host.clone(), EngineAddress::Unix(defaults::DOCKER_SOCKET.into()));
+            }
+        }
+        self.hosts.iter().map(|(name, address)| (name.clone(), Host { address: address.clone() })).collect()
+    }
+
+    fn registries(&mut self, top: &Scope, file: &raw::File) -> BTreeMap<String, RegistryAccess> {
+        let mut out = BTreeMap::new();
+        for (key, raw) in &file.registries {
+            let rest = Route::keys("registries").key(key);
+            if host_port(key).is_none() {
+                let problem = Problem::new("bad-name", format!("`{}` is not a registry's host name", super::diagnostic::shown(key)));
+                self.report(top, &rest, problem.hint("write the host alone, with its port if it has one: `ghcr.io`, `localhost:5000`"));
+            }
+            let password = self.secret(top, &rest.key("password"), raw.password.as_ref());
+            self.both(top, &rest, raw.username.is_some(), raw.password.is_some());
+            let access = RegistryAccess {
+                username: raw.username.as_ref().map(|text| text.0.clone()),
+                password,
+                plain_http: raw.plain_http.unwrap_or(false),
+            };
+            out.insert(key.clone(), access);
+        }
+        out
+    }
+
+    /// A user name and a password come together.
+    fn both(&mut self, top: &Scope, rest: &Route, username: bool, password: bool) {
+        let (given, lacking) = match (username, password) {
+            (true, false) => ("username", "password"),
+            (false, true) => ("password", "username"),
+            (true, true) | (false, false) => return,
+        };
+        if !self.is_broken(&rest.key(lacking)) {
+            let problem = Problem::new("missing-key", format!("`{rest}` has a `{given}` and no `{lacking}`"));
+            let hint = if password { "add `username: NAME`" } else { "add `password: { env: NAME }` or `password: { file: PATH }`" };
+            self.report(top, &rest.key(given), problem.hint(hint));
+        }
+    }
+
+    fn email(&mut self, top: &Scope, raw: &raw::Email, timezone: String) -> Option<EmailPolicy> {
+        let base = Route::keys("notify.email");
+        let scope = Scope::new(vec![(Origin::Fleet, base.clone())]);
+        let password = self.secret(top, &base.key("password"), raw.password.as_ref());
+        self.both(top, &base, raw.username.is_some(), raw.password.is_some());
+        let operators = self.addresses(top, &base.key("operators"), raw.operators.as_ref());
+        if operators.is_empty() {
+            self.missing(&scope, &Route::keys("operators"), "somebody must hear when lowtide itself is in trouble: `operators: [ops@example.org]`");
+        }
+        match &raw.from {
+            Some(from) => self.address(top, &base.key("from"), &from.0),
+            None => self.missing(&scope, &Route::keys("from"), "write `from: lowtide@example.org`"),
+        }
+        let digest = raw.digest.as_ref().and_then(|text| self.time(top, &base.key("digest"), &text.0));
+        let Some(smtp) = &raw.smtp else {
+            self.missing(&scope, &Route::keys("smtp"), "write `smtp: smtps://mail.example.org`");
+            return None;
+        };
+        let (host, port, security) = self.smtp(top, &base.key("smtp"), &smtp.0);
+        let username = raw.username.as_ref().map(|text| text.0.clone());
+        Some(EmailPolicy {
+            smtp: SmtpServer { host, port, security, username, password },
+            from: raw.from.as_ref()?.0.clone(),
+            operators,
+            digest: digest.unwrap_or(defaults::DIGEST),
+            timezone,
+        })
+    }
+
+    fn github(&mut self, top: &Scope, raw: &raw::Github) -> Option<GithubPolicy> {
+        let base = Route::keys("notify.github");
+        let token = self.secret(top, &base.key("token"), raw.token.as_ref());
+        if raw.token.is_none() {
+            let scope = Scope::new(vec![(Origin::Fleet, base.clone())]);
+            self.missing(&scope, &Route::keys("token"), "write `token: { env: GITHUB_TOKEN }`");
+        }
+        let api = raw.api.as_ref().map_or(defaults::GITHUB_API, |text| text.0.as_str());
+        self.api(top, &base.key("api"), api);
+        Some(GithubPolicy { token: token?, api: api.trim_end_matches('/').to_owned() })
+    }
+
+    fn limits(&mut self, top: &Scope, raw: &raw::Limits) -> Limits {
+        let default = defaults::LIMITS;
+        Limits {
+            runs: count(raw.runs, default.runs),
+            rollouts: count(raw.rollouts, default.rollouts),
+            min_free_disk: self.size(top, "limits.min_free_disk", raw.min_free_disk.as_ref(), default.min_free_disk),
+        }
+    }
+
+    fn retention(&mut self, top: &Scope, raw: &raw::Retention) -> Retention {
+        let default = defaults::RETENTION;
+        Retention {
+            history: self.limit(top, "retention.history", raw.history.as_ref(), default.history),
+            images: count(raw.images, default.images),
+            logs: self.size(top, "retention.logs", raw.logs.as_ref(), default.logs),
+            build_cache: self.size(top, "retention.build_cache", raw.build_cache.as_ref(), default.build_cache),
+        }
+    }
+}
+
+fn count(raw: Option<u64>, default: usize) -> usize {
+    raw.and_then(|n| usize::try_from(n).ok()).unwrap_or(default)
+}

@@ -1,0 +1,203 @@
+//! One app: its own settings over its profile's over the defaults.
+
+use super::check::{Check, unknown};
+use super::defaults;
+use super::diagnostic::{Problem, Route, shown};
+use super::merge::Over;
+use super::quantity;
+use super::raw;
+use super::scope::{Origin, Scope};
+use super::testing::strings;
+use crate::model::fleet::{App, BuildPolicy, Mode, Schedule};
+use crate::model::name::AppName;
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::civil::Time;
+
+impl Check<'_> {
+    pub(super) fn app(&mut self, file: &raw::File, key: &str, raw: &raw::App) -> Option<App> {
+        let own = Route::keys("apps").key(key);
+        let mut layers = vec![(Origin::App, own.clone())];
+        let scope = Scope::new(layers.clone());
+        let name = self.name::<AppName>(&scope, &Route::default(), key);
+        let mut below = raw::App::from(file.defaults.clone().unwrap_or_default());
+        if let Some(text) = &raw.profile {
+            match file.profiles.get(&text.0) {
+                Some(profile) => {
+                    layers.push((Origin::Profile(text.0.clone()), Route::keys("profiles").key(&text.0)));
+                    below = raw::App::from(profile.clone()).over(below);
+                }
+                None if self.is_broken(&Route::keys("profiles").key(&text.0)) => {}
+                None => {
+                    let names: Vec<&str> = file.profiles.keys().map(String::as_str).collect();
+                    self.report(&scope, &Route::keys("profile"), unknown("unknown-profile", "profile", &text.0, &names));
+                }
+            }
+        }
+        layers.push((Origin::Defaults, Route::keys("defaults")));
+        // `timezone` and `mode` of the fleet stand at the top level itself.
+        layers.push((Origin::Fleet, Route::default()));
+        let merged = raw.clone().over(below);
+        self.settings_of(&Scope::new(layers), file, &merged, name)
+    }
+
+    /// A profile, or the defaults, looked at without an app: a mistake in one that no app uses is a mistake as well.
+    pub(super) fn lone(&mut self, file: &raw::File, origin: Origin, route: Route, raw: raw::App) {
+        let Ok(name) = "x".parse::<AppName>() else { return };
+        let scope = Scope::partial(vec![(origin, route), (Origin::Fleet, Route::default())]);
+        self.settings_of(&scope, file, &raw, Some(name));
+    }
+
+    fn settings_of(&mut self, scope: &Scope, file: &raw::File, raw: &raw::App, name: Option<AppName>) -> Option<App> {
+        let timezone = self.timezone(scope, raw.timezone.as_ref().or(file.timezone.as_ref()));
+        let mode = match raw.mode.or(file.mode) {
+            Some(raw::Mode::Active) => Mode::Active,
+            Some(raw::Mode::Observe) | None => Mode::Observe,
+        };
+        self.note(scope, &Route::keys("mode"), if mode == Mode::Active { "active" } else { "observe" });
+        let maintainers = self.addresses(scope, &Route::keys("maintainers"), raw.maintainers.as_ref());
+        if !maintainers.is_empty() {
+            self.note(scope, &Route::keys("maintainers"), maintainers.join(", "));
+        }
+        let source = self.source(scope, &raw.source.clone().unwrap_or_default());
+        self.env(scope, &Route::keys("env"), &raw.env);
+        let publish = self.publish(scope, raw.publish.as_ref());
+        let github_repo = self.github_repo(scope, raw, &source.repo);
+        let mut app = App {
+            name: name?,
+            mode,
+            timezone,
+            maintainers,
+            build: self.build(scope, &raw.build.clone().unwrap_or_default()),
+            env: strings(&raw.env),
+            test: self.test(scope, raw.test.as_ref(), raw.ready.as_ref()),
+            ready: self.ready(scope, &Route::keys("ready"), raw.ready.as_ref(), defaults::READY_TIMEOUT),
+            publish,
+            schedule: self.schedule(scope, raw),
+            rollout: Vec::new(),
+            github_repo,
+            source,
+        };
+        self.window_of_app(scope, raw);
+        self.duration(scope, "bake", raw.bake.as_ref(), defaults::BAKE);
+        app.rollout = self.rollout(scope, raw, &app);
+        Some(app)
+    }
+
+    /// Checked even where no target uses it.
+    fn window_of_app(&mut self, scope: &Scope, raw: &raw::App) {
+        if raw.rollout.as_ref().is_none_or(Vec::is_empty) {
+            self.window(&scope.as_partial(), raw.window.as_ref());
+        }
+    }
+
+    fn build(&mut self, scope: &Scope, raw: &raw::Build) -> BuildPolicy {
+        let at = |key: &str| Route::keys("build").key(key);
+        for name in raw.args.keys().filter(|name| name.is_empty() || name.contains(['=', ' '])) {
+            let problem = Problem::new("bad-name", format!("`{}` cannot be the name of a build argument", shown(name)));
+            self.report(scope, &at("args").key(name), problem);
+        }
+        for name in raw.args.keys().filter(|name| super::mask::is_secret_name(name)) {
+            let problem = Problem::new("secret-in-args", format!("the build argument `{}` looks like a secret", shown(name)));
+            let hint = "build arguments stay readable in the image's history; build secrets are not supported by this version";
+            self.report(scope, &at("args").key(name), problem.hint(hint));
+        }
+        for (key, text) in &raw.args {
+            self.note(scope, &at("args").key(key), text.0.clone());
+        }
+        if let Some(target) = &raw.target {
+            self.note(scope, &at("target"), target.0.clone());
+        }
+        let (label_schema, pull) = (raw.label_schema.unwrap_or(false), raw.pull.unwrap_or(true));
+        self.note(scope, &at("label_schema"), label_schema.to_string());
+        self.note(scope, &at("pull"), pull.to_string());
+        BuildPolicy {
+            host: self.host(scope, &at("host"), raw.host.as_ref()),
+            args: strings(&raw.args),
+            target: raw.target.as_ref().map(|text| text.0.clone()),
+            labels: strings(&raw.labels),
+            label_schema,
+            pull,
+            timeout: self.limit(scope, "build.timeout", raw.timeout.as_ref(), defaults::BUILD_TIMEOUT),
+            max_log: self.size(scope, "build.max_log", raw.max_log.as_ref(), defaults::BUILD_MAX_LOG),
+        }
+    }
+
+    fn schedule(&mut self, scope: &Scope, raw: &raw::App) -> Schedule {
+        let given = [("nightly", raw.nightly.is_some()), ("cron", raw.cron.is_some()), ("schedule", raw.schedule.is_some())];
+        let mut given = given.into_iter().filter(|(_, given)| *given).map(|(key, _)| Route::keys(key));
+        if let (Some(one), Some(other)) = (given.next(), given.next()) {
+            self.exclusive(scope, &one, &other);
+        }
+        if let Some(text) = &raw.cron {
+            self.cron(scope, &text.0);
+            self.note(scope, &Route::keys("cron"), text.0.clone());
+            return Schedule::Cron(text.0.clone());
+        }
+        if raw.schedule.is_some() {
+            self.note(scope, &Route::keys("schedule"), "never");
+            return Schedule::Never;
+        }
+        let rest = Route::keys("nightly.between");
+        let (mut from, mut to) = defaults::NIGHT;
+        if let Some(text) = raw.nightly.as_ref().and_then(|nightly| nightly.between.as_ref()) {
+            match quantity::span(&text.0) {
+                Some((a, b)) if a != b => (from, to) = (a, b),
+                Some(_) => {
+                    let problem = Problem::new("empty-window", format!("the span `{}` has no length", shown(&text.0)));
+                    self.report(scope, &rest, problem.hint("for a fixed minute write `cron: \"0 1 * * *\"` instead"));
+                }
+                None => {
+                    let problem = Problem::new("bad-time", format!("`{}` is not a span of the day", shown(&text.0)));
+                    self.report(scope, &rest, problem.hint("write it like `22:00-02:30`, with two digits each"));
+                }
+            }
+        }
+        self.note(scope, &rest, format!("{}-{}", quantity::time_text(from), quantity::time_text(to)));
+        Schedule::Between { from, to }
+    }
+
+    fn cron(&mut self, scope: &Scope, text: &str) {
+        let fields = text.split_whitespace().count();
+        let hint = "minute hour day-of-month month day-of-week, as in `30 1 * * *`";
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        let problem = match parser.parse(text) {
+            _ if fields != 5 => Problem::new("bad-cron", format!("`{}` has {fields} fields, a schedule has five", shown(text))).hint(hint),
+            Err(_) => Problem::new("bad-cron", format!("`{}` is not a cron schedule", shown(text))).hint(hint),
+            // Any moment will do: a schedule without one in its search range has none at all (31 February).
+            Ok(cron) => match cron.find_next_occurrence(&jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC), true) {
+                Ok(_) => return,
+                Err(_) => Problem::new("bad-cron", format!("`{}` never comes", shown(text))).hint("is there such a day in such a month?"),
+            },
+        };
+        self.report(scope, &Route::keys("cron"), problem);
+    }
+
+    /// `owner/name`: as given, or out of the address of a source on GitHub itself.
+    fn github_repo(&mut self, scope: &Scope, raw: &raw::App, source: &str) -> Option<String> {
+        let rest = Route::keys("github.repo");
+        let Some(text) = raw.github.as_ref().and_then(|github| github.repo.as_ref()) else {
+            let tail = ["https://github.com/", "ssh://git@github.com/", "git@github.com:"].iter().find_map(|p| source.strip_prefix(p))?;
+            return Some(tail.trim_end_matches('/').trim_end_matches(".git").to_owned()).filter(|repo| is_github_repo(repo));
+        };
+        if !is_github_repo(&text.0) {
+            let problem = Problem::new("bad-name", format!("`{}` is not a GitHub repository", shown(&text.0)));
+            self.report(scope, &rest, problem.hint("write `owner/name`"));
+        }
+        self.note(scope, &rest, text.0.clone());
+        Some(text.0.clone())
+    }
+
+    pub(super) fn time(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<Time> {
+        let time = quantity::time(text);
+        if time.is_none() {
+            let problem = Problem::new("bad-time", format!("`{}` is not a time of day", shown(text)));
+            self.report(scope, rest, problem.hint("write `HH:MM` from `00:00` to `23:59`, in quotes"));
+        }
+        time
+    }
+}
+
+fn is_github_repo(text: &str) -> bool {
+    let part = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    text.split_once('/').is_some_and(|(owner, name)| part(owner) && part(name))
+}

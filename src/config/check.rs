@@ -1,0 +1,155 @@
+//! What every part of the validation shares: the tree for places, and the list of problems.
+
+use super::diagnostic::{Problem, Route, Span, shown};
+use super::raw::{Secret, Text};
+use super::scope::{Scope, Setting};
+use super::tree::Node;
+use crate::model::fleet::EngineAddress;
+use crate::model::image::{Reference, Repository};
+use crate::model::name::HostName;
+use crate::model::secret::SecretRef;
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+pub(super) struct Check<'a> {
+    pub(super) tree: &'a Node,
+    pub(super) broken: &'a BTreeSet<Route>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) hosts: BTreeMap<HostName, EngineAddress>,
+    /// The host that is meant when none is named.
+    pub(super) first_host: HostName,
+    /// What is already somebody's target, and where it was said.
+    pub(super) targets: BTreeMap<String, (Route, Span)>,
+    pub(super) settings: Vec<Setting>,
+    pub(super) tracing: bool,
+}
+
+impl Check<'_> {
+    /// Is something wrong already known at this place, around it or inside it? Then what follows from it stays unsaid.
+    pub(super) fn is_broken(&self, route: &Route) -> bool {
+        self.broken.iter().any(|b| b.0.starts_with(&route.0) || route.0.starts_with(&b.0))
+    }
+
+    pub(super) fn name<N: FromStr>(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<N> {
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            let problem = Problem::new("bad-name", format!("`{}` is not a valid name", shown(text)));
+            let hint = "use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, starting with a letter or digit";
+            self.report(scope, rest, problem.hint(hint));
+        }
+        parsed
+    }
+
+    /// A host by name; the first one when none is named.
+    pub(super) fn host(&mut self, scope: &Scope, rest: &Route, raw: Option<&Text>) -> HostName {
+        let Some(text) = raw else {
+            self.note(scope, rest, self.first_host.to_string());
+            return self.first_host.clone();
+        };
+        if let Some(host) = text.0.parse().ok().filter(|name| self.hosts.contains_key(name)) {
+            self.note(scope, rest, text.0.clone());
+            return host;
+        }
+        // A host whose own entry is wrong is reported there.
+        if !self.is_broken(&Route::keys("hosts").key(&text.0)) {
+            let names: Vec<&str> = self.hosts.keys().map(HostName::as_str).collect();
+            let problem = unknown("unknown-host", "host", &text.0, &names);
+            self.report(scope, rest, problem);
+        }
+        self.first_host.clone()
+    }
+
+    pub(super) fn secret(&mut self, scope: &Scope, rest: &Route, raw: Option<&Secret>) -> Option<SecretRef> {
+        let raw = raw?;
+        let found = match (&raw.env, &raw.file) {
+            (Some(env), None) if is_variable(&env.0) => Some(SecretRef::Env(env.0.clone())),
+            (None, Some(file)) if file.0.starts_with('/') => Some(SecretRef::File(file.0.clone().into())),
+            // The value is not shown: it may be the secret itself, put in the wrong place.
+            (Some(_), None) => {
+                let problem = Problem::new("literal-secret", format!("`{rest}.env` is not the name of an environment variable"));
+                self.report(scope, &rest.key("env"), problem.hint("a name has letters, digits and `_`: `{ env: GHCR_TOKEN }`"));
+                None
+            }
+            (None, Some(_)) => {
+                let problem = Problem::new("literal-secret", format!("`{rest}.file` is not an absolute path"));
+                self.report(scope, &rest.key("file"), problem.hint("write it like `{ file: /run/secrets/ghcr }`"));
+                None
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                if !self.is_touched(scope, rest) {
+                    let problem = Problem::new("one-of", format!("`{rest}` needs exactly one of `env` and `file`"));
+                    self.report(scope, rest, problem.hint("write `{ env: NAME }` or `{ file: /run/secrets/NAME }`"));
+                }
+                None
+            }
+        };
+        if let Some(secret) = &found {
+            self.note(scope, rest, secret.to_string());
+        }
+        found
+    }
+
+    pub(super) fn repository(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<Repository> {
+        match text.parse::<Repository>() {
+            Ok(repository) => Some(repository),
+            Err(why) => {
+                let tagged = text.parse::<Reference>().is_ok();
+                let hint = if tagged { "take the tag off; tags are made from `publish.tag`" } else { "write it like `ghcr.io/owner/name`" };
+                let problem = Problem::new("bad-image", format!("`{}` is not an image repository: {}", shown(text), why.why));
+                self.report(scope, rest, problem.hint(hint));
+                None
+            }
+        }
+    }
+
+    pub(super) fn addresses(&mut self, scope: &Scope, rest: &Route, raw: Option<&Vec<Text>>) -> Vec<String> {
+        let raw: &[Text] = raw.map_or(&[], Vec::as_slice);
+        for (n, text) in raw.iter().enumerate() {
+            self.address(scope, &rest.index(n), &text.0);
+        }
+        raw.iter().map(|text| text.0.clone()).collect()
+    }
+
+    pub(super) fn address(&mut self, scope: &Scope, rest: &Route, text: &str) {
+        // The mail library's own rule, so that nothing is accepted here that cannot be sent later.
+        let plain = text.trim() == text && text.is_ascii() && text.contains('@') && !text.contains(['\n', ',', '<', '>', ' ', '"']);
+        let good = plain
+            && text.split_once('@').is_some_and(|(user, domain)| {
+                let labels = |part: &str| part.split('.').all(|label| !label.is_empty());
+                labels(user)
+                    && labels(domain)
+                    && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+            });
+        if !good {
+            let problem = Problem::new("bad-email", format!("`{}` is not a mail address", shown(text)));
+            self.report(scope, rest, problem.hint("write the bare address: `name@example.org`"));
+        }
+    }
+
+    /// Every element must be there: a list with holes means that something was left out by mistake.
+    pub(super) fn words(&mut self, scope: &Scope, rest: &Route, raw: &[Text]) -> Vec<String> {
+        if raw.iter().any(|word| word.0.is_empty()) || raw.is_empty() {
+            let problem = Problem::new("empty-list", format!("`{rest}` holds nothing"));
+            self.report(scope, rest, problem.hint("name at least one, or take the key out"));
+        }
+        raw.iter().map(|word| word.0.clone()).collect()
+    }
+}
+
+fn is_variable(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// A name that refers to nothing.
+pub(super) fn unknown(code: &'static str, what: &str, name: &str, known: &[&str]) -> Problem {
+    let problem = Problem::new(code, format!("there is no {what} `{}`", shown(name)));
+    if let Some(close) = super::shape::closest(name, known.iter().copied()) {
+        return problem.hint(format!("did you mean `{close}`?"));
+    }
+    if known.is_empty() {
+        return problem.hint(format!("no {what} is defined"));
+    }
+    let listed = super::shape::list(&known[..known.len().min(12)]);
+    problem.hint(if known.len() == 1 { format!("the only {what} is {listed}") } else { format!("the {what}s are {listed}") })
+}

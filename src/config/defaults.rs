@@ -1,0 +1,58 @@
+//! Every built-in default, in one place. `config.example.yml` shows the same values; a test compares the two.
+
+use crate::model::fleet::{ContainerLimits, Limits, Retention};
+use jiff::SignedDuration;
+use jiff::civil::Time;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+pub const TIMEZONE: &str = "UTC";
+/// Where Docker listens when nothing else is said, and the name of that host.
+pub const HOST: &str = "local";
+pub const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+
+/// Traffic of most services falls from 22:00; 02:30 leaves time before windows that open at 03:00.
+pub const NIGHT: (Time, Time) = (Time::constant(22, 0, 0, 0), Time::constant(2, 30, 0, 0));
+pub const DIGEST: Time = Time::constant(8, 0, 0, 0);
+pub const GITHUB_API: &str = "https://api.github.com";
+
+pub const SOURCE_TIMEOUT: SignedDuration = SignedDuration::from_mins(5);
+pub const SOURCE_MAX_SIZE: u64 = 2 * GIB;
+pub const DOCKERFILE: &str = "Dockerfile";
+
+pub const BUILD_TIMEOUT: SignedDuration = SignedDuration::from_mins(30);
+pub const BUILD_MAX_LOG: u64 = 16 * MIB;
+
+pub const TEST_TIMEOUT: SignedDuration = SignedDuration::from_mins(15);
+/// The testing tools are fetched at launch: that takes longer than a start in production.
+pub const TEST_READY_TIMEOUT: SignedDuration = SignedDuration::from_mins(5);
+pub const TEST_LIMITS: ContainerLimits = ContainerLimits {
+    memory: 2 * GIB,
+    cpus: 2.0,
+    pids: 1024,
+    output: 16 * MIB,
+};
+pub const STEP_STATUS: u16 = 200;
+
+pub const READY_TIMEOUT: SignedDuration = SignedDuration::from_mins(2);
+pub const STAY_UP: SignedDuration = SignedDuration::from_secs(10);
+pub const BAKE: SignedDuration = SignedDuration::from_mins(2);
+pub const HOOK_TIMEOUT: SignedDuration = SignedDuration::from_mins(5);
+
+pub const TAG: &str = "{date}.{run}-{commit}";
+/// The only channel of an app that names none, and its moving tag.
+pub const CHANNEL: &str = "stable";
+
+pub const LIMITS: Limits = Limits {
+    runs: 2,
+    rollouts: 1,
+    min_free_disk: 2 * GIB,
+};
+pub const RETENTION: Retention = Retention {
+    history: SignedDuration::from_hours(90 * 24),
+    images: 3,
+    logs: GIB,
+    build_cache: 10 * GIB,
+};

@@ -1,1 +1,0 @@
-//! A problem with its place in the text, and how people and machines are shown it.

@@ -1,0 +1,258 @@
+//! Addresses of other systems: git remotes, mail servers, API bases, registries, engines. None may carry credentials.
+
+use super::check::Check;
+use super::defaults;
+use super::diagnostic::{Problem, Route, shown};
+use super::raw;
+use super::scope::Scope;
+use crate::model::fleet::{EngineAddress, GitRef, SmtpSecurity, Source};
+use std::path::PathBuf;
+
+impl Check<'_> {
+    pub(super) fn source(&mut self, scope: &Scope, raw: &raw::Source) -> Source {
+        let at = |key: &str| Route::keys("source").key(key);
+        let repo = raw.repo.as_ref().map(|text| text.0.clone()).unwrap_or_default();
+        match &raw.repo {
+            Some(text) => self.remote(scope, &at("repo"), &text.0),
+            None => self.missing(scope, &at("repo"), "write `source: { repo: https://… }`"),
+        }
+        self.note(scope, &at("repo"), repo.clone());
+        let path = |check: &mut Self, key: &str, raw: Option<&raw::Text>, default: &str| {
+            let text = raw.map_or(default, |text| text.0.as_str());
+            check.inside(scope, &at(key), text);
+            check.note(scope, &at(key), if text.is_empty() { "." } else { text });
+            if text == "." { String::new() } else { text.trim_end_matches('/').to_owned() }
+        };
+        let context = path(self, "context", raw.context.as_ref(), "");
+        let dockerfile = path(self, "dockerfile", raw.dockerfile.as_ref(), defaults::DOCKERFILE);
+        let token = self.secret(scope, &at("token"), raw.token.as_ref());
+        if token.is_some() && !repo.is_empty() && !repo.starts_with("http") {
+            let problem = Problem::new("bad-url", "`source.token` is for https remotes");
+            self.report(scope, &at("token"), problem.hint("ssh remotes take `ssh_key`"));
+        }
+        let ssh_key = self.secret(scope, &at("ssh_key"), raw.ssh_key.as_ref());
+        if ssh_key.is_some() && (repo.starts_with("http") || repo.starts_with("file:")) {
+            let problem = Problem::new("bad-url", "`source.ssh_key` is for ssh remotes");
+            self.report(scope, &at("ssh_key"), problem.hint("https remotes take `username` and `token`"));
+        }
+        self.note(scope, &at("submodules"), raw.submodules.unwrap_or(false).to_string());
+        Source {
+            git_ref: self.git_ref(scope, raw),
+            context,
+            dockerfile,
+            submodules: raw.submodules.unwrap_or(false),
+            username: raw.username.as_ref().map(|text| text.0.clone()),
+            token,
+            ssh_key,
+            timeout: self.limit(scope, "source.timeout", raw.timeout.as_ref(), defaults::SOURCE_TIMEOUT),
+            max_size: self.size(scope, "source.max_size", raw.max_size.as_ref(), defaults::SOURCE_MAX_SIZE),
+            repo,
+        }
+    }
+
+    fn git_ref(&mut self, scope: &Scope, raw: &raw::Source) -> GitRef {
+        let at = |key: &str| Route::keys("source").key(key);
+        let given = [("branch", &raw.branch), ("tag", &raw.tag), ("commit", &raw.commit)];
+        let mut given = given.into_iter().filter_map(|(key, text)| text.as_ref().map(|text| (key, text.0.clone())));
+        let Some((key, text)) = given.next() else {
+            self.note(scope, &at("branch"), "HEAD of the remote");
+            return GitRef::Head;
+        };
+        if let Some((other, _)) = given.next() {
+            self.exclusive(scope, &at(key), &at(other));
+        }
+        self.note(scope, &at(key), text.clone());
+        if key == "commit" {
+            let good = matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            if !good {
+                let problem = Problem::new("bad-ref", format!("`{}` is not a full commit id", shown(&text)));
+                self.report(scope, &at(key), problem.hint("write all 40 lower-case hex digits: `git rev-parse HEAD`"));
+            }
+            return GitRef::Commit(text);
+        }
+        if !is_ref(&text) {
+            let problem = Problem::new("bad-ref", format!("`{}` cannot be the name of a {key}", shown(&text)));
+            let hint = if text.starts_with("refs/") { "leave `refs/heads/` or `refs/tags/` out" } else { "see `git check-ref-format`" };
+            self.report(scope, &at(key), problem.hint(hint));
+        }
+        if key == "tag" { GitRef::Tag(text) } else { GitRef::Branch(text) }
+    }
+
+    /// Two keys that exclude each other stand in one layer; both places are shown.
+    pub(super) fn exclusive(&mut self, scope: &Scope, one: &Route, other: &Route) {
+        let (Some((_, a, a_span)), Some((_, b, b_span))) = (self.locate(scope, one), self.locate(scope, other)) else {
+            return;
+        };
+        let (a_span, b_span) = (self.tree.key_place(&a).unwrap_or(a_span), self.tree.key_place(&b).unwrap_or(b_span));
+        let problem = Problem::new("one-of", format!("`{one}` and `{other}` exclude each other")).hint("keep one of the two");
+        self.problems.push(problem.at(&b, b_span).also("and here", &a, a_span));
+    }
+
+    fn remote(&mut self, scope: &Scope, rest: &Route, text: &str) {
+        let problem = match text.split_once("://") {
+            Some((scheme, tail)) => url_problem(scheme, tail, &["https", "ssh", "file"]).or_else(|| match (scheme, tail) {
+                ("file", tail) if !tail.starts_with('/') => {
+                    Some(Problem::new("bad-url", "a file remote has an absolute path").hint("write `file:///srv/git/app.git`"))
+                }
+                _ if tail.trim_matches('/').is_empty() || (scheme != "file" && !tail.trim_end_matches('/').contains('/')) => {
+                    Some(Problem::new("bad-url", format!("`{}` names no repository", shown(text))))
+                }
+                _ => None,
+            }),
+            // `ext::` and the like make git run programs; a leading dash would be an option.
+            None if text.contains("::") || text.starts_with('-') => {
+                Some(Problem::new("bad-url", format!("`{}` is not a git remote", shown(text))).hint("use https, ssh or file"))
+            }
+            None if is_scp_like(text) => None,
+            None if text.starts_with('/') => {
+                Some(Problem::new("bad-url", "a path alone is not a remote").hint(format!("write `file://{}`", shown(text))))
+            }
+            None => Some(
+                Problem::new("bad-url", format!("`{}` is not a git remote", shown(text)))
+                    .hint("write `https://host/path.git`, `git@host:path.git` or `file:///path`"),
+            ),
+        };
+        let spaced = || Problem::new("bad-url", "a remote holds no white space");
+        let problem = problem.or_else(|| text.contains(char::is_whitespace).then(spaced));
+        if let Some(problem) = problem {
+            self.report(scope, rest, problem);
+        }
+    }
+
+    /// A path inside the repository.
+    pub(super) fn inside(&mut self, scope: &Scope, rest: &Route, text: &str) {
+        if text.starts_with('/') || text.split('/').any(|part| part == "..") || text.contains(['\\', '\0', '\n']) {
+            let problem = Problem::new("bad-path", format!("`{}` leaves the repository", shown(text)));
+            self.report(scope, rest, problem.hint("write a path below the repository's root, without `..`"));
+        }
+    }
+
+    /// The base URL of a web API: https, or http on loopback.
+    pub(super) fn api(&mut self, scope: &Scope, rest: &Route, text: &str) {
+        let problem = match text.split_once("://") {
+            Some((scheme, tail)) => url_problem(scheme, tail, &["https"]),
+            None => Some(Problem::new("bad-url", format!("`{}` is not a URL", shown(text))).hint("it begins with `https://`")),
+        };
+        if let Some(problem) = problem {
+            self.report(scope, rest, problem);
+        }
+    }
+
+    /// `unix:///var/run/docker.sock`; other transports are refused by name.
+    pub(super) fn engine(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<EngineAddress> {
+        let problem = match text.split_once("://") {
+            Some(("unix", path)) if path.starts_with('/') && path.len() > 1 => return Some(EngineAddress::Unix(PathBuf::from(path))),
+            Some(("unix", _)) => Problem::new("bad-url", "the socket has an absolute path").hint("write `unix:///var/run/docker.sock`"),
+            Some((scheme @ ("ssh" | "tcp" | "http" | "https" | "npipe" | "fd"), _)) => {
+                Problem::new("not-supported", format!("engines reached by {scheme}:// are not supported by this version"))
+                    .hint("run lowtide where the engine's socket is: `unix:///var/run/docker.sock`")
+            }
+            Some(_) | None => Problem::new("bad-url", format!("`{}` is not the address of an engine", shown(text)))
+                .hint("write `unix:///var/run/docker.sock`"),
+        };
+        self.report(scope, rest, problem);
+        None
+    }
+
+    /// (host, port, security) of a mail server.
+    pub(super) fn smtp(&mut self, scope: &Scope, rest: &Route, text: &str) -> (String, u16, SmtpSecurity) {
+        let hint = "write `smtps://host` (TLS), `smtp://host` (STARTTLS) or `smtp+plain://localhost`; a port may follow";
+        let nothing = (String::new(), 0, SmtpSecurity::Tls);
+        let (scheme, tail) = text.split_once("://").unwrap_or(("", text));
+        let (security, default_port) = match scheme {
+            "smtps" => (SmtpSecurity::Tls, 465),
+            "smtp" => (SmtpSecurity::StartTls, 587),
+            "smtp+plain" => (SmtpSecurity::Plain, 25),
+            _ => {
+                self.report(scope, rest, Problem::new("bad-url", "this is not the address of a mail server").hint(hint));
+                return nothing;
+            }
+        };
+        if tail.contains('@') {
+            self.report(scope, rest, credentials().hint("use `username` and `password` beside it"));
+            return nothing;
+        }
+        let Some((host, port)) = host_port(tail.trim_end_matches('/')) else {
+            let problem = Problem::new("bad-url", format!("`{}` is not a host, or host and port", shown(tail)));
+            self.report(scope, rest, problem.hint(hint));
+            return nothing;
+        };
+        if security == SmtpSecurity::Plain && !is_loopback(&host) {
+            let problem = Problem::new("plain-text", format!("`{}` is not this machine, and smtp+plain does not encrypt", shown(&host)));
+            self.report(scope, rest, problem.hint("use `smtps://` or `smtp://`"));
+        }
+        (host, port.unwrap_or(default_port), security)
+    }
+}
+
+fn credentials() -> Problem {
+    Problem::new("credentials-in-url", "this address holds a credential; it is in git now, so change it")
+}
+
+/// What is wrong with a URL before its path is looked at. The address is not repeated: it may hold a password.
+fn url_problem(scheme: &str, tail: &str, schemes: &[&str]) -> Option<Problem> {
+    let authority = tail.split(['/', '?', '#']).next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    let plain_user = |user: &str| scheme == "ssh" && !user.contains(':');
+    if user.is_some_and(|user| !plain_user(user)) || (tail.contains('@') && scheme.starts_with("http") && tail.split('@').next().is_some_and(|t| t.contains(':'))) {
+        return Some(credentials().hint("take it out and use `username` and `token: { env: NAME }`"));
+    }
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if scheme == "http" && host_port(host).is_some_and(|(host, _)| is_loopback(&host)) {
+        return None;
+    }
+    if !schemes.contains(&scheme) {
+        let problem = Problem::new("bad-url", format!("`{}://` is not used here", shown(scheme)));
+        let secure = if scheme == "http" { "use `https://`; plain http is for loopback only".to_owned() } else { format!("use {}", super::shape::list(schemes)) };
+        return Some(problem.hint(secure));
+    }
+    let good = scheme == "file" || host_port(host).is_some();
+    (!good).then(|| Problem::new("bad-url", format!("`{}` is not a host, or host and port", shown(host))))
+}
+
+/// `host`, `host:port`, `[::1]:port`.
+pub(super) fn host_port(text: &str) -> Option<(String, Option<u16>)> {
+    let (host, port) = match text.strip_prefix('[').and_then(|t| t.split_once(']')) {
+        Some((v6, rest)) => {
+            v6.parse::<std::net::Ipv6Addr>().ok()?;
+            (v6, rest.strip_prefix(':').or_else(|| rest.is_empty().then_some("")))
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port).filter(|p| !p.is_empty())),
+            None => (text, Some("")),
+        },
+    };
+    let v6 = host.contains(':');
+    let named = !host.is_empty()
+        && !host.starts_with(['-', '.'])
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    let port = match port? {
+        "" => None,
+        digits => Some(digits.parse::<u16>().ok().filter(|p| *p > 0)?),
+    };
+    (v6 || named).then(|| (host.to_owned(), port))
+}
+
+pub(super) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// `git@host:path`, as git reads it: a colon before the first slash.
+fn is_scp_like(text: &str) -> bool {
+    let Some((front, path)) = text.split_once(':') else { return false };
+    let host = front.rsplit('@').next().unwrap_or_default();
+    !front.contains('/') && front.matches('@').count() <= 1 && host_port(host).is_some() && !path.is_empty()
+}
+
+/// The part of git-check-ref-format(1) that people trip over.
+fn is_ref(text: &str) -> bool {
+    let component = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    !text.starts_with(['-', '/'])
+        && !text.starts_with("refs/")
+        && !text.ends_with(['.', '/'])
+        && text != "@"
+        && !text.contains("..")
+        && !text.contains("@{")
+        && !text.contains(|c: char| c.is_control() || " ~^:?*[\\".contains(c))
+        && text.split('/').all(component)
+}

@@ -1,0 +1,332 @@
+//! The tree compared with the JSON Schema of the raw structs: unknown keys, wrong types, values out of range. One source
+//! for what editors suggest and what is accepted here.
+
+use super::diagnostic::{Problem, Route, Span, Step, shown};
+use super::tree::{Kind, Node};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Keys that other tools or later versions have. They are refused with these words, never ignored.
+/// (struct of the schema, key, what it would be)
+const UNSUPPORTED: &[(&str, &str, &str)] = &[
+    ("Host", "swarm", "Docker Swarm hosts"),
+    ("Host", "kubernetes", "Kubernetes hosts"),
+    ("Host", "ssh", "hosts reached by ssh"),
+    ("Host", "tls", "hosts reached by TCP and TLS"),
+    ("Notify", "webhook", "webhooks"),
+    ("Notify", "webhooks", "webhooks"),
+    ("Notify", "slack", "Slack messages"),
+    ("Notify", "matrix", "Matrix messages"),
+    ("File", "include", "including other files"),
+    ("File", "kpis", "KPIs"),
+    ("Source", "verify", "checking commit signatures"),
+    ("Source", "lfs", "choosing about Git LFS"),
+    ("Build", "secrets", "build secrets"),
+    ("Build", "secret", "build secrets"),
+    ("Build", "ssh", "ssh agents in builds"),
+    ("Build", "platform", "choosing a platform"),
+    ("Build", "platforms", "images for several platforms"),
+    ("Build", "cache_from", "cache sources"),
+    ("Build", "cache_to", "cache exports"),
+    ("Build", "network", "choosing the build network"),
+    ("Test", "gpus", "GPUs in tests"),
+    ("Test", "kpis", "KPIs of tests"),
+    ("Ready", "tcp", "readiness by TCP connection"),
+    ("Target", "swarm", "Swarm services as targets"),
+    ("Target", "service", "Swarm services as targets"),
+    ("Target", "kubernetes", "Kubernetes workloads as targets"),
+    ("Target", "command", "commands as targets"),
+    ("Target", "strategy", "choosing a strategy"),
+    ("Target", "canary", "canary steps"),
+    ("Target", "soak", "soaking through the next peak"),
+    ("Target", "kpi", "KPI gates"),
+    ("Target", "kpis", "KPI gates"),
+    ("Publish", "sign", "signing images"),
+    ("Publish", "sbom", "publishing SBOMs"),
+];
+/// The same for everything that [`super::raw::App`], profiles and defaults share.
+const UNSUPPORTED_SETTINGS: &[(&str, &str)] = &[
+    ("kpi", "KPI gates"),
+    ("kpis", "KPI gates"),
+    ("platform", "choosing a platform"),
+    ("platforms", "images for several platforms"),
+    ("scan", "vulnerability scans"),
+    ("sbom", "publishing SBOMs"),
+    ("sign", "signing images"),
+    ("soak", "soaking through the next peak"),
+    ("parents", "naming parents by hand"),
+];
+
+/// What an editor's user knows under another word.
+const TYPE_HINTS: &[(&str, &str)] = &[
+    ("Command", "a command is a list: `[sh, -c, \"first && second\"]`"),
+    ("Empty", "write `{}`"),
+    ("ContainerTarget", "write `container: { name: NAME }`"),
+    ("Http", "write `http: { port: 80, path: / }`"),
+    ("StepHttp", "write `http: { port: 80, path: / }`"),
+    ("Nightly", "write `nightly: { between: \"22:00-02:30\" }`"),
+    ("Source", "write `source: { repo: https://… }`"),
+    ("Host", "write `{ docker: unix:///var/run/docker.sock }`"),
+    ("Hook", "write `- exec: [program, argument]`"),
+    ("Target", "write `- container: { name: NAME }`"),
+];
+
+/// What was found, and the routes that must not be read any further.
+pub(super) struct Shape {
+    pub(super) problems: Vec<Problem>,
+    pub(super) broken: BTreeSet<Route>,
+}
+
+pub(super) fn compare(root: &Node, schema: &Value) -> Shape {
+    let mut walk = Walk {
+        schema,
+        shape: Shape { problems: Vec::new(), broken: BTreeSet::new() },
+    };
+    walk.node(root, schema, "File", &Route::default(), root.span);
+    walk.shape
+}
+
+struct Walk<'a> {
+    schema: &'a Value,
+    shape: Shape,
+}
+
+impl<'a> Walk<'a> {
+    /// `key`: where the key that leads here stands; what a map or list is shown by.
+    fn node(&mut self, node: &Node, schema: &'a Value, name: &'a str, route: &Route, key: Span) {
+        let (schema, name, optional) = self.resolve(schema, name);
+        let types = types(schema);
+        if node.is_null() {
+            let container = types.iter().any(|t| matches!(*t, "object" | "array")) && name != "Empty";
+            if !(optional && container || name == "File") {
+                let problem = Problem::new("no-value", format!("{} has no value", subject(route)));
+                self.refuse(with_hint(problem, name, "give it a value, or take the key out"), route, key);
+            }
+            return;
+        }
+        match &node.kind {
+            Kind::Map(_) if types.contains(&"object") => self.map(node, schema, name, route),
+            Kind::List(items) if types.contains(&"array") => {
+                for (n, item) in items.iter().enumerate() {
+                    self.node(item, &schema["items"], "", &route.index(n), item.span);
+                }
+            }
+            Kind::Scalar { text, plain } if !types.contains(&"object") && !types.contains(&"array") => {
+                self.scalar(text, *plain, schema, &types, route, node.span);
+            }
+            Kind::Scalar { .. } if name == "Secret" => {
+                let problem = Problem::new("literal-secret", format!("{} is written out here", subject(route)))
+                    .hint("secrets never stand in the configuration: write `{ env: NAME }` or `{ file: /run/secrets/NAME }`; this one is in git now, so change it");
+                self.refuse(problem, route, node.span);
+            }
+            Kind::Scalar { .. } => self.wrong_type(node, schema, &types, name, route, node.span),
+            Kind::List(_) | Kind::Map(_) => self.wrong_type(node, schema, &types, name, route, key),
+        }
+    }
+
+    fn map(&mut self, node: &Node, schema: &'a Value, name: &'a str, route: &Route) {
+        let properties = schema["properties"].as_object();
+        for entry in node.entries() {
+            let route = route.key(&entry.key);
+            if let Some(schema) = properties.and_then(|p| p.get(&entry.key)) {
+                self.node(&entry.value, schema, "", &route, entry.key_span);
+            } else if schema["additionalProperties"].is_object() {
+                self.node(&entry.value, &schema["additionalProperties"], "", &route, entry.key_span);
+            } else {
+                let known: Vec<&str> = properties.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+                let problem = self.unknown(&entry.key, name, &known, &route);
+                self.refuse(problem, &route, entry.key_span);
+            }
+        }
+    }
+
+    fn unknown(&self, key: &str, name: &str, known: &[&str], route: &Route) -> Problem {
+        let settings = ["App", "Profile", "Defaults"].contains(&name);
+        let unsupported = UNSUPPORTED.iter().find(|(on, k, _)| *on == name && *k == key).map(|(_, _, words)| *words);
+        let shared = || UNSUPPORTED_SETTINGS.iter().find(|(k, _)| settings && *k == key).map(|(_, words)| *words);
+        if let Some(words) = unsupported.or_else(shared) {
+            return Problem::new("not-supported", format!("`{key}` is not supported by this version: it would be for {words}"))
+                .hint("take the key out; it would have no effect");
+        }
+        if key == "<<" {
+            return Problem::new("merge-key", "merge keys (`<<`) are not used here").hint("share settings through `profiles`");
+        }
+        let inside = match route.0.split_last() {
+            Some((_, [])) | None => "at the top level".to_owned(),
+            Some((_, parents)) => format!("in `{}`", Route(parents.to_vec())),
+        };
+        let problem = Problem::new("unknown-key", format!("there is no key `{}` {inside}", shown(key)));
+        if let Some(close) = closest(key, known.iter().copied()) {
+            return problem.hint(format!("did you mean `{close}`?"));
+        }
+        match self.elsewhere(key, name) {
+            Some(place) => problem.hint(format!("`{key}` belongs under {place}")),
+            None => problem.hint(format!("the keys here are {}", list(known))),
+        }
+    }
+
+    /// Where a key that is unknown here is known.
+    fn elsewhere(&self, key: &str, here: &str) -> Option<String> {
+        let places: &[(&str, &str)] = &[
+            ("App", "an app"),
+            ("Source", "`source`"),
+            ("Build", "`build`"),
+            ("Test", "`test`"),
+            ("Publish", "`publish`"),
+            ("Target", "an entry of `rollout`"),
+            ("Email", "`notify.email`"),
+            ("File", "the top level"),
+            ("Window", "`window`"),
+            ("ContainerLimits", "`test.limits`"),
+            ("Ready", "`ready`"),
+            ("Limits", "the top-level `limits`"),
+            ("Notify", "`notify`"),
+        ];
+        let has = |name: &str| {
+            let schema = if name == "File" { self.schema } else { &self.schema["$defs"][name] };
+            name != here && schema["properties"].get(key).is_some()
+        };
+        places.iter().find(|(name, _)| has(name)).map(|(_, words)| (*words).to_owned())
+    }
+
+    fn scalar(&mut self, text: &str, plain: bool, schema: &Value, types: &[&str], route: &Route, span: Span) {
+        if let Some(words) = words_of(schema) {
+            if !words.contains(&text) {
+                let problem = Problem::new("unknown-value", format!("{} cannot be `{}`", subject(route), shown(text)));
+                let hint = closest(text, words.iter().copied())
+                    .map_or_else(|| format!("it is {}", list(&words)), |close| format!("did you mean `{close}`?"));
+                self.refuse(problem.hint(hint), route, span);
+            }
+            return;
+        }
+        if types.contains(&"string") {
+            return;
+        }
+        let digits = |t: &str| !t.is_empty() && t.len() < 19 && t.bytes().all(|b| b.is_ascii_digit());
+        let number = match text.split_once('.') {
+            _ if !plain => None,
+            None if digits(text) => text.parse::<f64>().ok(),
+            Some((whole, part)) if types.contains(&"number") && digits(whole) && digits(part) => text.parse::<f64>().ok(),
+            None | Some(_) => None,
+        };
+        let good = if types.contains(&"boolean") { plain && matches!(text, "true" | "false") } else { number.is_some() };
+        if !good {
+            let problem = Problem::new("wrong-type", format!("{} must be {}, not `{}`", subject(route), kind_words(types), shown(text)));
+            let hint = if plain { None } else { Some("write it without quotes") };
+            let problem = match (types.contains(&"boolean"), hint) {
+                (_, Some(hint)) => problem.hint(hint),
+                (true, None) => problem.hint("write `true` or `false`"),
+                (false, None) => problem,
+            };
+            self.refuse(problem, route, span);
+            return;
+        }
+        let bound = |key: &str| schema[key].as_f64();
+        let (Some(number), min, max) = (number, bound("minimum"), bound("maximum")) else { return };
+        if min.is_some_and(|min| number < min) || max.is_some_and(|max| number > max) {
+            let range = match (min, max) {
+                (Some(min), Some(max)) => format!("between {min} and {max}"),
+                (Some(min), None) => format!("at least {min}"),
+                (None, max) => format!("at most {}", max.unwrap_or_default()),
+            };
+            let problem = Problem::new("out-of-range", format!("{} must be {range}, not {}", subject(route), shown(text)));
+            self.refuse(problem, route, span);
+        }
+    }
+
+    fn wrong_type(&mut self, node: &Node, schema: &Value, types: &[&str], name: &str, route: &Route, span: Span) {
+        let found = match &node.kind {
+            Kind::Map(_) => "a map of keys",
+            Kind::List(_) => "a list",
+            Kind::Scalar { .. } => "a single value",
+        };
+        let wanted = if words_of(schema).is_some() { "a single word" } else { kind_words(types) };
+        let problem = Problem::new("wrong-type", format!("{} must be {wanted}, not {found}", subject(route)));
+        let general = match (&node.kind, types.contains(&"array")) {
+            (Kind::Scalar { .. }, true) => "put it in brackets: `[…]`",
+            (Kind::Map(_), true) => "begin each entry with `- `",
+            (Kind::Map(_), false) => "does the value hold a `: `? Quote it",
+            (Kind::Scalar { .. } | Kind::List(_), _) => "",
+        };
+        self.refuse(with_hint(problem, name, general), route, span);
+    }
+
+    fn refuse(&mut self, problem: Problem, route: &Route, span: Span) {
+        self.shape.problems.push(problem.at(route, span));
+        // A list cannot be read with a hole in it.
+        let mut route = route.clone();
+        while matches!(route.0.last(), Some(Step::Index(_))) {
+            route.0.pop();
+        }
+        self.shape.broken.insert(route);
+    }
+
+    /// Follows references and takes the `null` of optional fields away.
+    fn resolve(&self, mut schema: &'a Value, mut name: &'a str) -> (&'a Value, &'a str, bool) {
+        let mut optional = types(schema).contains(&"null");
+        // References form no cycle and are two deep at most.
+        for _ in 0..4 {
+            if let Some(target) = schema["$ref"].as_str().and_then(|r| r.strip_prefix("#/$defs/")) {
+                (schema, name) = (&self.schema["$defs"][target], target);
+            } else if let Some(some) = schema["anyOf"].as_array().and_then(|all| all.iter().find(|s| s["type"] != "null")) {
+                (schema, optional) = (some, true);
+            }
+        }
+        (schema, name, optional)
+    }
+}
+
+fn with_hint(problem: Problem, name: &str, general: &str) -> Problem {
+    let special = TYPE_HINTS.iter().find(|(on, _)| *on == name).map(|(_, hint)| *hint);
+    match special.unwrap_or(general) {
+        "" => problem,
+        hint => problem.hint(hint),
+    }
+}
+
+fn types(schema: &Value) -> Vec<&str> {
+    match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+    }
+}
+
+/// The words of an enumeration.
+fn words_of(schema: &Value) -> Option<Vec<&str>> {
+    schema["enum"].as_array().map(|words| words.iter().filter_map(Value::as_str).collect())
+}
+
+fn kind_words(types: &[&str]) -> &'static str {
+    match types.iter().find(|t| **t != "null") {
+        Some(&"object") => "a map of keys",
+        Some(&"array") => "a list",
+        Some(&"integer") => "a whole number",
+        Some(&"number") => "a number",
+        Some(&"boolean") => "`true` or `false`",
+        Some(_) | None => "text",
+    }
+}
+
+fn subject(route: &Route) -> String {
+    if route.0.is_empty() { "the configuration".to_owned() } else { format!("`{route}`") }
+}
+
+pub(super) fn list(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some((last, _)) => last.clone(),
+        None => "none".to_owned(),
+    }
+}
+
+/// The known word nearest to a mistyped one, when it is near enough to be meant.
+pub(super) fn closest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let lower = word.to_lowercase().replace('-', "_");
+    known
+        .map(|k| (strsim::damerau_levenshtein(&lower, k), k))
+        .filter(|(distance, k)| *distance <= 1.max(k.chars().count() / 3) && *distance < k.chars().count().max(2))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, k)| k)
+}

@@ -1,0 +1,272 @@
+//! What runs an app's releases.
+
+use super::check::{Check, unknown};
+use super::defaults;
+use super::diagnostic::{Problem, Route, shown};
+use super::merge::Over;
+use super::quantity;
+use super::raw;
+use super::scope::Scope;
+use crate::model::fleet::{App, EngineAddress, Hook, PublishPolicy, Select, TargetPolicy, Window};
+use crate::model::name::{ChannelName, HostName, TargetName};
+
+impl Check<'_> {
+    /// `raw`: the app's settings with everything inherited.
+    pub(super) fn rollout(&mut self, scope: &Scope, raw: &raw::App, app: &App) -> Vec<TargetPolicy> {
+        let mut targets: Vec<(usize, TargetPolicy)> = Vec::new();
+        for (n, raw_target) in raw.rollout.iter().flatten().enumerate() {
+            let here = Route::keys("rollout").index(n);
+            let inherited = scope.under(scope.own().join(&here), here.clone());
+            let Some(target) = self.target(&inherited, raw_target, raw, app) else { continue };
+            if let Some((first, _)) = targets.iter().find(|(_, t)| t.name == target.name) {
+                let problem = Problem::new("duplicate-name", format!("two targets of this app are named `{}`", target.name));
+                let problem = problem.hint("give one of them a `name` of its own");
+                self.twice(scope, problem, &Route::keys("rollout").index(*first), &here);
+            }
+            targets.push((n, target));
+        }
+        targets.into_iter().map(|(_, target)| target).collect()
+    }
+
+    fn target(&mut self, scope: &Scope, raw: &raw::Target, above: &raw::App, app: &App) -> Option<TargetPolicy> {
+        // What a target does not inherit is looked for in the target alone, lest an app's key of the same name be shown.
+        let own = scope.alone();
+        let selected = self.select(&own, raw);
+        let channel = self.channel(&own, raw.channel.as_ref(), app.publish.as_ref());
+        let window = self.window(scope, raw.window.clone().over(above.window.clone()).as_ref());
+        let ready = raw.ready.clone().over(above.ready.clone());
+        let ready = self.ready(scope, &Route::keys("ready"), ready.as_ref(), defaults::READY_TIMEOUT);
+        let bake = raw.bake.clone().over(above.bake.clone());
+        let bake = self.duration(scope, "bake", bake.as_ref(), defaults::BAKE);
+        let before = self.hooks(&own, "before", raw.before.as_deref());
+        let after = self.hooks(&own, "after", raw.after.as_deref());
+        let stop_timeout = raw.stop_timeout.as_ref().map(|text| {
+            self.duration(&own, "stop_timeout", Some(text), jiff::SignedDuration::ZERO)
+        });
+        let irreversible = raw.irreversible.unwrap_or(false);
+        self.note(&own, &Route::keys("irreversible"), irreversible.to_string());
+        let (host, select) = selected?;
+        let name = match &raw.name {
+            Some(text) => self.name::<TargetName>(&own, &Route::keys("name"), &text.0)?,
+            None => made_name(&select)?,
+        };
+        self.claim(&own, &host, &select);
+        Some(TargetPolicy { name, channel, host, select, window, ready, before, after, bake, stop_timeout, irreversible })
+    }
+
+    fn select(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {
+        let word = |check: &mut Self, kind: &str, key: &str, raw: Option<&raw::Text>, hint: &str| {
+            let rest = Route::keys(kind).key(key);
+            match raw {
+                Some(text) if text.0.is_empty() || text.0.contains(char::is_whitespace) => {
+                    let problem = Problem::new("bad-name", format!("`{}` is not a {kind} {key}", shown(&text.0)));
+                    check.report(own, &rest, problem.hint(hint));
+                    None
+                }
+                Some(text) => {
+                    check.note(own, &rest, text.0.clone());
+                    Some(text.0.clone())
+                }
+                None => {
+                    check.missing(own, &rest, hint);
+                    None
+                }
+            }
+        };
+        match (&raw.container, &raw.label, &raw.compose) {
+            (Some(container), None, None) => {
+                let name = word(self, "container", "name", container.name.as_ref(), "write `container: { name: web }`");
+                let host = self.host(own, &Route::keys("container.host"), container.host.as_ref());
+                Some((host, Select::Container { name: name?.trim_start_matches('/').to_owned() }))
+            }
+            (None, Some(label), None) => {
+                let hint = "write `label: { key: com.example.app, value: web }`";
+                let key = word(self, "label", "key", label.key.as_ref(), hint);
+                let value = word(self, "label", "value", label.value.as_ref(), hint);
+                let host = self.host(own, &Route::keys("label.host"), label.host.as_ref());
+                Some((host, Select::Label { key: key?, value: value? }))
+            }
+            (None, None, Some(compose)) => {
+                let hint = "write `compose: { project: shop, services: [web] }`";
+                let project = word(self, "compose", "project", compose.project.as_ref(), hint);
+                let host = self.host(own, &Route::keys("compose.host"), compose.host.as_ref());
+                let rest = Route::keys("compose.services");
+                let Some(services) = &compose.services else {
+                    self.missing(own, &rest, "name the services that run this image: `services: [web, cron]`");
+                    return None;
+                };
+                let services = self.words(own, &rest, services);
+                self.note(own, &rest, services.join(", "));
+                Some((host, Select::Compose { project: project?, services }))
+            }
+            _ => {
+                if !["container", "label", "compose"].iter().any(|key| self.is_touched(own, &Route::keys(key))) {
+                    let problem = Problem::new("one-of", "a target is exactly one of `container`, `label` and `compose`");
+                    self.report(own, &Route::default(), problem.hint("begin each target with a `- ` of its own: `- container: { name: web }`"));
+                }
+                None
+            }
+        }
+    }
+
+    fn channel(&mut self, own: &Scope, raw: Option<&raw::Text>, publish: Option<&PublishPolicy>) -> Option<ChannelName> {
+        let rest = Route::keys("channel");
+        let Some(publish) = publish else {
+            // A `publish` that is itself wrong has been reported.
+            if raw.is_some() && !own.partial && !self.publish_is_wrong(own) {
+                let problem = Problem::new("unknown-channel", "the app has no channels: it has no `publish`");
+                self.report(own, &rest, problem.hint("take `channel` out: the release is taken from the engine's own store"));
+            }
+            return None;
+        };
+        let names: Vec<&str> = publish.channels.iter().map(|c| c.name.as_str()).collect();
+        match (raw, publish.channels.as_slice()) {
+            (None, [only]) => {
+                self.note(own, &rest, only.name.to_string());
+                Some(only.name.clone())
+            }
+            (None, []) => None,
+            (None, _) => {
+                let problem = Problem::new("missing-key", "which channel's releases does this target run?");
+                self.report(own, &rest, problem.hint(format!("add `channel:`, one of {}", super::shape::list(&names))));
+                None
+            }
+            (Some(text), channels) => {
+                self.note(own, &rest, text.0.clone());
+                let known = channels.iter().find(|c| c.name.as_str() == text.0);
+                if known.is_none() && text.0 == "latest" {
+                    let problem = Problem::new("latest", "`latest` is a tag, not a channel, and says nothing about what it holds");
+                    self.report(own, &rest, problem.hint(format!("the channels are {}", super::shape::list(&names))));
+                } else if known.is_none() {
+                    self.report(own, &rest, unknown("unknown-channel", "channel", &text.0, &names));
+                }
+                known.map(|c| c.name.clone())
+            }
+        }
+    }
+
+    fn publish_is_wrong(&self, own: &Scope) -> bool {
+        let mut app = own.own();
+        app.0.truncate(2);
+        let publish = app.key("publish");
+        self.is_broken(&publish) || self.problems.iter().any(|p| p.route.0.starts_with(&publish.0))
+    }
+
+    fn hooks(&mut self, own: &Scope, key: &str, raw: Option<&[raw::Hook]>) -> Vec<Hook> {
+        let mut hooks = Vec::new();
+        for (n, hook) in raw.into_iter().flatten().enumerate() {
+            let rest = Route::keys(key).index(n);
+            let timeout = self.limit_at(own, &rest.key("timeout"), hook.timeout.as_ref(), defaults::HOOK_TIMEOUT);
+            match &hook.exec {
+                Some(command) => {
+                    let command = self.words(own, &rest.key("exec"), &command.0);
+                    self.note(own, &rest.key("exec"), command.join(" "));
+                    hooks.push(Hook { command, timeout });
+                }
+                None => self.missing(own, &rest.key("exec"), "write `- exec: [program, argument]`"),
+            }
+        }
+        hooks
+    }
+
+    pub(super) fn window(&mut self, scope: &Scope, raw: Option<&raw::Window>) -> Option<Window> {
+        let base = Route::keys("window");
+        let raw = raw?;
+        let mut time = |key: &str, raw: Option<&raw::Text>| {
+            let rest = base.key(key);
+            let Some(text) = raw else {
+                self.missing(scope, &rest, "write `window: { from: \"03:00\", to: \"05:00\" }`");
+                return None;
+            };
+            self.note(scope, &rest, text.0.clone());
+            self.time(scope, &rest, &text.0)
+        };
+        let (from, to) = (time("from", raw.from.as_ref()), time("to", raw.to.as_ref()));
+        let mut days = Vec::new();
+        match &raw.days {
+            None => days.extend(quantity::DAYS.iter().map(|(_, day)| *day)),
+            Some(words) => {
+                for (n, text) in words.iter().enumerate() {
+                    days.extend(self.day(scope, &base.key("days").index(n), &text.0));
+                }
+                if words.is_empty() {
+                    let problem = Problem::new("empty-window", "this window opens on no day");
+                    self.report(scope, &base.key("days"), problem.hint("name days, or take `days` out for all of them"));
+                }
+            }
+        }
+        days.sort_unstable();
+        days.dedup();
+        let text: Vec<&str> = days.iter().map(|day| quantity::day_text(*day)).collect();
+        self.note(scope, &base.key("days"), text.join(", "));
+        let (from, to) = (from?, to?);
+        if from == to {
+            let problem = Problem::new("empty-window", format!("this window closes when it opens, at {}", quantity::time_text(from)));
+            self.report(scope, &base.key("to"), problem.hint("for a whole day write `from: \"00:00\", to: \"23:59\"`"));
+        }
+        Some(Window { days, from, to })
+    }
+
+    fn day(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<crate::model::fleet::Day> {
+        let day = quantity::day(text);
+        if day.is_none() {
+            let names: Vec<&str> = quantity::DAYS.iter().map(|(name, _)| *name).collect();
+            let short = text.to_lowercase().chars().take(3).collect::<String>();
+            let hint = match names.iter().find(|name| **name == short) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("days are {}", super::shape::list(&names)),
+            };
+            self.report(scope, rest, Problem::new("bad-day", format!("`{}` is not a day", shown(text))).hint(hint));
+        }
+        day
+    }
+
+    /// Two apps must not fight over one container.
+    fn claim(&mut self, own: &Scope, host: &HostName, select: &Select) {
+        // By address: two names of one engine are one place.
+        let engine = match self.hosts.get(host) {
+            Some(EngineAddress::Unix(path)) if path.is_absolute() => path.display().to_string(),
+            Some(EngineAddress::Unix(_)) | None => host.to_string(),
+        };
+        let kind = |key: &str| Route::keys(key);
+        let claims: Vec<(String, String, Route)> = match select {
+            Select::Container { name } => vec![(format!("c {name}"), format!("container `{name}`"), kind("container.name"))],
+            Select::Label { key, value } => {
+                vec![(format!("l {key}={value}"), format!("containers labelled `{key}={value}`"), kind("label.value"))]
+            }
+            Select::Compose { project, services } => {
+                let claim = |(n, s): (usize, &String)| {
+                    (format!("s {project} {s}"), format!("service `{s}` of compose project `{project}`"), kind("compose.services").index(n))
+                };
+                services.iter().enumerate().map(claim).collect()
+            }
+        };
+        for (id, words, rest) in claims {
+            let Some((_, route, span)) = self.locate(own, &rest) else { continue };
+            match self.targets.get(&format!("{engine} {id}")) {
+                Some((first_route, first_span)) => {
+                    let problem = Problem::new("duplicate-target", format!("{words} is already somebody's target"))
+                        .hint("one container runs one app: take it out of one of the two")
+                        .at(&route, span)
+                        .also("first claimed here", first_route, *first_span);
+                    self.problems.push(problem);
+                }
+                None => {
+                    self.targets.insert(format!("{engine} {id}"), (route, span));
+                }
+            }
+        }
+    }
+}
+
+/// `container-web`, `label-shop`, `compose-archives`.
+fn made_name(select: &Select) -> Option<TargetName> {
+    let (kind, place) = match select {
+        Select::Container { name } => ("container", name),
+        Select::Label { value, .. } => ("label", value),
+        Select::Compose { project, .. } => ("compose", project),
+    };
+    let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c) { c } else { '-' };
+    let name: String = format!("{kind}-{}", place.to_lowercase()).chars().map(plain).take(63).collect();
+    name.parse().ok()
+}

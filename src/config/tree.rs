@@ -1,0 +1,267 @@
+//! The YAML text as a tree that knows its places. The only file that names the event parser.
+
+use super::diagnostic::{Lines, Problem, Route, Span, Step, shown};
+use super::limits::{MAX_ALIAS_NODES, MAX_ALIASES, MAX_DEPTH};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
+use std::collections::HashMap;
+
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    /// A scalar's own place; where a map or list begins.
+    pub(super) span: Span,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    /// `plain`: written without quotes, so it may mean a number, a boolean or nothing.
+    Scalar { text: String, plain: bool },
+    List(Vec<Node>),
+    /// In file order.
+    Map(Vec<Entry>),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) key_span: Span,
+    pub(super) value: Node,
+}
+
+impl Node {
+    pub(super) fn is_null(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+    pub(super) fn entries(&self) -> &[Entry] {
+        match &self.kind {
+            Kind::Map(entries) => entries,
+            Kind::Scalar { .. } | Kind::List(_) => &[],
+        }
+    }
+    pub(super) fn get(&self, route: &Route) -> Option<&Node> {
+        self.find(route).map(|(node, _)| node)
+    }
+    /// Where a route is best shown: a scalar's text, else the key that leads to the map or list.
+    pub(super) fn place(&self, route: &Route) -> Option<Span> {
+        self.find(route).map(|(node, key)| match &node.kind {
+            Kind::Scalar { text, plain } if !(*plain && text.is_empty()) => node.span,
+            Kind::Scalar { .. } | Kind::List(_) | Kind::Map(_) => key.unwrap_or(node.span),
+        })
+    }
+    /// The key that leads to a route.
+    pub(super) fn key_place(&self, route: &Route) -> Option<Span> {
+        self.find(route).map(|(node, key)| key.unwrap_or(node.span))
+    }
+    fn find(&self, route: &Route) -> Option<(&Node, Option<Span>)> {
+        let mut here = (self, None);
+        for step in &route.0 {
+            here = match (step, &here.0.kind) {
+                (Step::Key(key), Kind::Map(entries)) => {
+                    let entry = entries.iter().find(|e| e.key == *key)?;
+                    (&entry.value, Some(entry.key_span))
+                }
+                (Step::Index(index), Kind::List(items)) => (items.get(*index)?, None),
+                (Step::Key(_) | Step::Index(_), Kind::Scalar { .. } | Kind::List(_) | Kind::Map(_)) => return None,
+            };
+        }
+        Some(here)
+    }
+    fn nodes(&self) -> usize {
+        1 + match &self.kind {
+            Kind::Scalar { .. } => 0,
+            Kind::List(items) => items.iter().map(Node::nodes).sum(),
+            Kind::Map(entries) => entries.iter().map(|e| 1 + e.value.nodes()).sum(),
+        }
+    }
+    fn height(&self) -> usize {
+        match &self.kind {
+            Kind::Scalar { .. } => 0,
+            Kind::List(items) => 1 + items.iter().map(Node::height).max().unwrap_or(0),
+            Kind::Map(entries) => 1 + entries.iter().map(|e| e.value.height()).max().unwrap_or(0),
+        }
+    }
+}
+
+/// Reads one document. Duplicate keys and the like are collected and the tree goes on; what leaves no tree is the error.
+pub(super) fn read(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
+    let lines = Lines::new(text);
+    let mut reader = Reader::default();
+    // Events are pulled one by one: the parser's own `load` recurses, and depth is checked here before it can grow.
+    let mut parser = Parser::new_from_str(text);
+    while let Some(event) = parser.next_event() {
+        let (event, span) = event.map_err(|e| syntax(&e, &lines))?;
+        let one_line = span.start.line() == span.end.line();
+        let len = if one_line { span.end.col().saturating_sub(span.start.col()) } else { usize::MAX };
+        let place = clip(&lines, span.start.line(), span.start.col() + 1, len);
+        if matches!(event, Event::StreamEnd) {
+            break;
+        }
+        reader.take(event, place)?;
+    }
+    let Reader { root, problems, .. } = reader;
+    match root {
+        Some(root) if !root.is_null() => Ok((root, problems)),
+        Some(_) | None => Err(Problem::new("empty", "the file says nothing").hint("a configuration starts with `version: 1`")),
+    }
+}
+
+/// A place cut to its line, at least one character long where the line has any.
+fn clip(lines: &Lines<'_>, line: usize, column: usize, len: usize) -> Span {
+    let rest = lines.get(line).map_or("", |text| {
+        let at = text.char_indices().nth(column - 1).map_or(text.len(), |(at, _)| at);
+        text[at..].trim_end()
+    });
+    Span { line, column, len: len.clamp(1, rest.chars().count().max(1)) }
+}
+
+fn syntax(error: &ScanError, lines: &Lines<'_>) -> Problem {
+    let place = clip(lines, error.marker().line(), error.marker().col() + 1, 1);
+    Problem::new("syntax", format!("this is not YAML: {}", error.info()))
+        .hint("look at this line and the one before: indentation, a missing colon or space after it, an open quote or bracket")
+        .at(&Route::default(), place)
+}
+
+#[derive(Default)]
+struct Reader {
+    root: Option<Node>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Node>,
+    aliases: usize,
+    alias_nodes: usize,
+    problems: Vec<Problem>,
+}
+
+/// A map or list whose end has not come yet.
+struct Open {
+    span: Span,
+    anchor: usize,
+    kind: OpenKind,
+}
+
+enum OpenKind {
+    List(Vec<Node>),
+    Map { entries: Vec<Entry>, seen: HashMap<String, Span>, key: Option<(String, Span)> },
+}
+
+impl Reader {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.refuse_tag(tag.is_some(), span);
+                let kind = Kind::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain };
+                self.close(Node { span, kind }, anchor)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.refuse_tag(tag.is_some(), span);
+                self.begin(Open { span, anchor, kind: OpenKind::List(Vec::new()) })
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.refuse_tag(tag.is_some(), span);
+                let kind = OpenKind::Map { entries: Vec::new(), seen: HashMap::new(), key: None };
+                self.begin(Open { span, anchor, kind })
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(open) = self.open.pop() else { return Ok(()) };
+                let kind = match open.kind {
+                    OpenKind::List(items) => Kind::List(items),
+                    OpenKind::Map { entries, .. } => Kind::Map(entries),
+                };
+                self.close(Node { span: open.span, kind }, open.anchor)
+            }
+            Event::Alias(id) => self.alias(id, span),
+            Event::DocumentStart(_) if self.root.is_some() => {
+                Err(Problem::new("several-documents", "the file holds more than one YAML document")
+                    .hint("take out the `---`")
+                    .at(&Route::default(), span))
+            }
+            Event::DocumentStart(_) | Event::DocumentEnd | Event::StreamStart | Event::StreamEnd | Event::Nothing => Ok(()),
+        }
+    }
+
+    fn refuse_tag(&mut self, tagged: bool, span: Span) {
+        if tagged {
+            let problem = Problem::new("yaml-tag", "YAML tags (`!…`) are not used here").hint("write the value without its tag");
+            self.problems.push(problem.at(&self.route(), span));
+        }
+    }
+
+    fn begin(&mut self, open: Open) -> Result<(), Problem> {
+        self.check_depth(self.open.len() + 1, open.span)?;
+        self.open.push(open);
+        Ok(())
+    }
+
+    fn check_depth(&self, depth: usize, span: Span) -> Result<(), Problem> {
+        if depth <= MAX_DEPTH {
+            return Ok(());
+        }
+        Err(Problem::new("too-deep", format!("more than {MAX_DEPTH} maps and lists inside one another"))
+            .hint("nothing in this format is nested that deep; was a template not expanded?")
+            .at(&Route::default(), span))
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Result<(), Problem> {
+        let Some(node) = self.anchors.get(&id) else {
+            return Err(Problem::new("syntax", "this alias stands inside its own anchor").at(&self.route(), span));
+        };
+        self.aliases += 1;
+        self.alias_nodes += node.nodes();
+        self.check_depth(self.open.len() + node.height(), span)?;
+        if self.aliases > MAX_ALIASES || self.alias_nodes > MAX_ALIAS_NODES {
+            let message = format!("the aliases (`*…`) up to here stand for more than {MAX_ALIASES} places or {MAX_ALIAS_NODES} values");
+            return Err(Problem::new("too-many-aliases", message)
+                .hint("share settings through `profiles` instead")
+                .at(&self.route(), span));
+        }
+        let copy = Node { span, kind: node.kind.clone() };
+        self.close(copy, 0)
+    }
+
+    /// A finished node goes to its place: the key or value of the open map, the open list, or the top.
+    fn close(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        let route = self.route();
+        match self.open.last_mut().map(|open| &mut open.kind) {
+            None => self.root = Some(node),
+            Some(OpenKind::List(items)) => items.push(node),
+            Some(OpenKind::Map { key: key @ None, .. }) => *key = Some(key_text(node, &route)?),
+            Some(OpenKind::Map { entries, seen, key }) => {
+                let Some((key, key_span)) = key.take() else { return Ok(()) };
+                match seen.get(&key) {
+                    Some(first) => {
+                        let problem = Problem::new("duplicate-key", format!("`{}` is given twice", shown(&key)))
+                            .hint("keep one of the two")
+                            .at(&route, key_span);
+                        let first_route = route.clone();
+                        self.problems.push(problem.also("first given here", &first_route, *first));
+                    }
+                    None => {
+                        seen.insert(key.clone(), key_span);
+                        entries.push(Entry { key, key_span, value: node });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the reader stands: the keys and indices of everything open.
+    fn route(&self) -> Route {
+        let steps = self.open.iter().filter_map(|open| match &open.kind {
+            OpenKind::List(items) => Some(Step::Index(items.len())),
+            OpenKind::Map { key, .. } => key.as_ref().map(|(key, _)| Step::Key(key.clone())),
+        });
+        Route(steps.collect())
+    }
+}
+
+fn key_text(node: Node, route: &Route) -> Result<(String, Span), Problem> {
+    match node.kind {
+        Kind::Scalar { text, .. } => Ok((text, node.span)),
+        Kind::List(_) | Kind::Map(_) => Err(Problem::new("key-not-text", "a key must be text, not a list or a map")
+            .hint("does a template like `{{ name }}` stand here? Quote it")
+            .at(route, node.span)),
+    }
+}
