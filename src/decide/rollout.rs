@@ -9,9 +9,9 @@ use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
 use crate::model::fleet::TargetPolicy;
 use crate::model::image::ImageId;
 use crate::model::journal::{IllegalEvent, Recorded};
-use crate::model::name::{AppName, RolloutId};
+use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::rollout::{
-    ContainerState, Goal, Health, HookPhase, ObservedContainer, ObservedUnit, RestartPolicy, RolloutConclusion,
+    ContainerState, Goal, Health, HookPhase, ObservedContainer, ObservedUnit, Purpose, RestartPolicy, RolloutConclusion,
     RolloutEvent, Step, StepOutcome, Unit, Which,
 };
 use crate::model::standing::Release;
@@ -50,6 +50,8 @@ pub enum Gate {
     Open,
     Paused,
     Halted,
+    /// A newer release of the app is there.
+    Superseded(RunId),
 }
 
 /// A rollout as its events tell it.
@@ -61,6 +63,7 @@ pub struct RolloutState {
     pub timezone: String,
     pub release: Release,
     pub window_ignored: bool,
+    pub purpose: Purpose,
     pub opened: Timestamp,
     pub goal: Goal,
     pub units: Option<Vec<Unit>>,
@@ -114,6 +117,7 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
         timezone,
         release,
         window_ignored,
+        purpose,
     } = &first.event
     else {
         return Err(begins);
@@ -125,6 +129,7 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
         timezone: timezone.clone(),
         release: (**release).clone(),
         window_ignored: *window_ignored,
+        purpose: *purpose,
         opened: first.at,
         goal: Goal::Forward,
         units: None,
@@ -190,6 +195,7 @@ impl RolloutState {
                 }
                 self.progress = Progress::Idle;
             }
+            RolloutEvent::Expedited { .. } => self.window_ignored = true,
             RolloutEvent::BakeStarted { until } => self.bake = Some(*until),
             RolloutEvent::RevertDecided { failure } => {
                 self.goal = Goal::Back;
@@ -386,7 +392,7 @@ fn kind(step: &Step) -> std::mem::Discriminant<Step> {
 }
 
 fn wait_for_window(state: &RolloutState, now: Timestamp) -> Option<Next> {
-    if state.window_ignored || state.touched {
+    if state.window_ignored || state.purpose == Purpose::Revert || state.touched {
         return None;
     }
     match window::state(state.target.window.as_ref(), &state.timezone, now) {

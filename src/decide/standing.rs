@@ -2,7 +2,7 @@
 
 use crate::model::failure::HaltReason;
 use crate::model::fleet::{App, Channel, Mode, TargetPolicy};
-use crate::model::image::{ContentDigest, ManifestDigest, Reference};
+use crate::model::image::{ContentDigest, ManifestDigest, Reference, Repository};
 use crate::model::journal::Recorded;
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
 use crate::model::rollout::RolloutConclusion;
@@ -25,8 +25,12 @@ pub struct Standing {
     pub channels: BTreeMap<ChannelName, ChannelState>,
     pub targets: BTreeMap<TargetName, TargetState>,
     pub halted: Option<(Timestamp, HaltReason)>,
+    /// The rollout that ended badly last: its mail thread takes the news of the resume.
+    pub halted_by: Option<RolloutId>,
     pub quarantine: Vec<ContentDigest>,
     pub failing: Option<Failing>,
+    /// Repositories its Dockerfile stands on, as of the last run that read it.
+    pub bases: Vec<Repository>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,6 +45,8 @@ pub struct TargetState {
     pub open: Option<(RolloutId, RunId)>,
     /// What the target runs as far as we put it there: the last known good.
     pub good: Option<RunId>,
+    /// The one before it: where `revert` goes.
+    pub before: Option<RunId>,
     pub last: Option<(RunId, RolloutConclusion)>,
 }
 
@@ -75,6 +81,7 @@ impl Standing {
                 let surplus = self.releases.len().saturating_sub(RELEASES);
                 self.releases.drain(..surplus);
             }
+            AppEvent::BasesKnown { bases } => self.bases.clone_from(bases),
             AppEvent::RunFailed { run, cause } => {
                 let (first, since) = self.failing.as_ref().map_or((*run, at), |f| (f.first, f.since));
                 self.failing = Some(Failing {
@@ -101,9 +108,14 @@ impl Standing {
             AppEvent::RolloutEnded {
                 target,
                 release,
+                rollout,
                 conclusion,
-                ..
-            } => self.end(target, *release, conclusion),
+            } => {
+                if matches!(conclusion, RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. }) {
+                    self.halted_by = Some(*rollout);
+                }
+                self.end(target, *release, conclusion);
+            }
             AppEvent::Halted { reason } => self.halted = Some((at, reason.clone())),
             AppEvent::Quarantined { content, .. } => {
                 if !self.quarantine.contains(content) {
@@ -119,7 +131,9 @@ impl Standing {
         state.open = None;
         state.last = Some((release, conclusion.clone()));
         if matches!(conclusion, RolloutConclusion::Done | RolloutConclusion::AlreadyThere) {
-            state.good = Some(release);
+            if state.good != Some(release) {
+                state.before = state.good.replace(release);
+            }
         }
     }
 

@@ -33,6 +33,12 @@ pub fn run_ended(
     now: Timestamp,
 ) -> Told {
     let mut told = Told::default();
+    if let Some(resolved) = &state.resolved {
+        let bases: Vec<_> = resolved.bases.iter().map(|base| base.reference.repository.clone()).collect();
+        if bases != standing.bases {
+            told.facts.push(AppEvent::BasesKnown { bases });
+        }
+    }
     match conclusion {
         Conclusion::Failed { stage, failure } => run_failed(&mut told, state, standing, *stage, failure, email, now),
         Conclusion::Released { release } => {

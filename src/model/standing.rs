@@ -1,7 +1,7 @@
 //! What stays true of an app or a target between runs, told by the events of its own stream.
 
 use super::failure::HaltReason;
-use super::image::{ContentDigest, ImageId, ManifestDigest, Reference};
+use super::image::{ContentDigest, ImageId, ManifestDigest, Reference, Repository};
 use super::inventory::Change;
 use super::name::{ChannelName, RolloutId, RunId, TargetName};
 use super::rollout::RolloutConclusion;
@@ -39,6 +39,10 @@ pub enum AppEvent {
     },
     Released {
         release: Box<Release>,
+    },
+    /// Repositories the Dockerfile stands on: who is whose parent.
+    BasesKnown {
+        bases: Vec<Repository>,
     },
     /// A run failed. `cause` is stable over nights; people are told when it changes, not when it repeats.
     RunFailed {

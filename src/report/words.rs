@@ -57,6 +57,10 @@ pub fn fault(fault: Fault) -> &'static str {
 pub fn advice(kind: FailureKind) -> &'static str {
     use FailureKind as K;
     match kind {
+        K::SourceGone => "Correct source.repo in the configuration, or give the credential access to it.",
+        K::GitFailed => "Look at git's own words above, and at the disk of the machine lowtide runs on.",
+        K::RegistryRefused => "Look at the registry's answer above and at its log.",
+        K::ComposeRefused => "Correct the compose file, or describe the test's sidecars in the configuration.",
         K::SourceUnreachable => "Nothing to do if the git server comes back: the next run tries again.",
         K::SourceDenied => "Renew the token or key under source in the configuration, and its read access.",
         K::SourceMissing => "Restore the branch or tag, or change source in the configuration.",

@@ -4,27 +4,28 @@ use super::progress::Watchers;
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::probe::ProbePath;
-use crate::clients::git::Git;
-use crate::clients::registry::Registry;
+use crate::clients::git::remote::Git;
+use crate::clients::credentials::{Credential, Credentials};
+use crate::clients::registry::{Registry, Timeouts};
 use crate::decide::rollout::Gate;
 use crate::decide::standing::{self, Standing};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{App, Fleet};
 use crate::model::journal::Recorded;
-use crate::model::name::{AppName, HostName};
+use crate::model::name::{AppName, HostName, RolloutId, RunId};
 use crate::model::notice::Notice;
+use crate::model::secret::Secret;
 use crate::model::standing::AppEvent;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 use crate::store::sealed::Sealed;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// See the module.
-#[derive(Debug)]
 pub struct Bot {
     pub store: Store,
     pub sealed: Sealed,
@@ -43,26 +44,33 @@ pub struct Bot {
     fleet: RwLock<Arc<InForce>>,
     standings: Mutex<BTreeMap<AppName, Standing>>,
     paused: RwLock<bool>,
+    slots: Arc<Semaphore>,
+    waiting: Mutex<BTreeSet<RolloutId>>,
+    expedite: Mutex<BTreeSet<AppName>>,
 }
 
 /// One configuration revision and the clients made for it.
-#[derive(Debug)]
 pub struct InForce {
     pub revision: String,
     pub fleet: Fleet,
     pub registry: Registry,
+    credentials: Credentials,
     engines: BTreeMap<HostName, Engine>,
 }
 
 impl InForce {
     /// # Errors
     /// When an engine's address cannot be used.
-    pub fn new(revision: String, fleet: Fleet, registry: Registry) -> Result<Self, Failure> {
+    pub fn new(revision: String, fleet: Fleet, docker_config: Option<PathBuf>) -> Result<Self, Failure> {
+        let credentials = || Credentials::new(fleet.registries.clone(), docker_config.clone());
+        let registry = Registry::new(fleet.registries.clone(), credentials(), Timeouts::default())
+            .map_err(|e| e.failure())?;
+        let credentials = credentials();
         let mut engines = BTreeMap::new();
         for (name, host) in &fleet.hosts {
             engines.insert(name.clone(), Engine::connect(&host.address).map_err(|e| e.failure())?);
         }
-        Ok(Self { revision, fleet, registry, engines })
+        Ok(Self { revision, fleet, registry, credentials, engines })
     }
 
     /// # Errors
@@ -71,6 +79,21 @@ impl InForce {
         self.engines
             .get(host)
             .ok_or_else(|| Failure::new(FailureKind::Invariant, format!("host {host} is not configured any more")))
+    }
+
+    /// User and password for an engine's own pulls and pushes; `None`: the registry is asked anonymously.
+    ///
+    /// # Errors
+    /// `SecretMissing` when the credential cannot be had, or is a token, which engines are not handed.
+    pub async fn login(&self, registry: &str) -> Result<Option<(String, Secret)>, Failure> {
+        match self.credentials.lookup(registry).await.map_err(|e| e.failure())? {
+            Credential::Anonymous => Ok(None),
+            Credential::Basic { username, password } => Ok(Some((username, password))),
+            Credential::IdentityToken(_) | Credential::RegistryToken(_) => Err(Failure::new(
+                FailureKind::SecretMissing,
+                format!("the credential of {registry} is a token; an engine needs user and password"),
+            )),
+        }
     }
 
     pub fn engines(&self) -> impl Iterator<Item = (&HostName, &Engine)> {
@@ -108,6 +131,9 @@ impl Bot {
             via,
             look: Notify::new(),
             rollouts_look: Notify::new(),
+            slots: Arc::new(Semaphore::new(in_force.fleet.limits.rollouts.max(1))),
+            waiting: Mutex::default(),
+            expedite: Mutex::default(),
             fleet: RwLock::new(Arc::new(in_force)),
             standings: Mutex::new(standings),
         })
@@ -131,14 +157,52 @@ impl Bot {
     }
 
     #[must_use]
-    pub fn gate(&self, app: &AppName) -> Gate {
-        if *self.paused.read().unwrap_or_else(PoisonError::into_inner) {
-            Gate::Paused
-        } else if self.standing(app).halted.is_some() {
-            Gate::Halted
-        } else {
-            Gate::Open
+    pub fn gate(&self, app: &AppName, release: RunId) -> Gate {
+        let standing = self.standing(app);
+        let newer = standing.current().map(|current| current.run).filter(|current| *current > release);
+        match newer {
+            Some(newer) => Gate::Superseded(newer),
+            None if self.paused() => Gate::Paused,
+            None if standing.halted.is_some() => Gate::Halted,
+            None => Gate::Open,
         }
+    }
+
+    /// Waits for one of the slots for rollouts at work (`limits.rollouts` of the configuration at start).
+    pub async fn rollout_slot(&self) -> Option<OwnedSemaphorePermit> {
+        // An error means that the semaphore was closed, which nobody does.
+        Arc::clone(&self.slots).acquire_owned().await.ok()
+    }
+
+    /// Notes whether a rollout waits for something that only a person or the clock brings.
+    pub fn rollout_waits(&self, rollout: RolloutId, waits: bool) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = if waits { waiting.insert(rollout) } else { waiting.remove(&rollout) };
+        drop(waiting);
+        if changed {
+            self.look.notify_one();
+        }
+    }
+
+    #[must_use]
+    pub fn is_waiting(&self, rollout: RolloutId) -> bool {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).contains(&rollout)
+    }
+
+    /// Windows of the app's open rollouts no longer matter (`run --now`).
+    pub fn expedite(&self, app: &AppName) {
+        self.expedite.lock().unwrap_or_else(PoisonError::into_inner).insert(app.clone());
+        self.ring();
+    }
+
+    /// Back to windows, once what was asked for has settled.
+    pub fn unhurry(&self, app: &AppName) {
+        self.expedite.lock().unwrap_or_else(PoisonError::into_inner).remove(app);
+    }
+
+    #[must_use]
+    pub fn expedited(&self, app: &AppName) -> bool {
+        self.expedite.lock().unwrap_or_else(PoisonError::into_inner).contains(app)
     }
 
     /// Pauses (or lets go on) every rollout and promotion. The mark is a file: it survives restarts and is seen by eye.
@@ -204,7 +268,7 @@ impl Bot {
 
     /// Directory of a run's log files and kept artefacts.
     #[must_use]
-    pub fn run_directory(&self, run: crate::model::name::RunId) -> PathBuf {
+    pub fn run_directory(&self, run: RunId) -> PathBuf {
         self.state.join("runs").join(run.to_string())
     }
 }

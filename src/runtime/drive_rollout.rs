@@ -10,7 +10,7 @@ use crate::decide::tell;
 use crate::model::failure::WaitReason;
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
-use crate::model::rollout::{Goal, ObservedUnit, RolloutConclusion, RolloutEvent, StepOutcome};
+use crate::model::rollout::{Goal, ObservedUnit, Purpose, RolloutConclusion, RolloutEvent, StepOutcome};
 use crate::store::journal::Batch;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -51,9 +51,13 @@ impl Driver {
             self.append(RolloutEvent::StepAbandoned).await?;
         }
         let mut last_wait = None;
+        let mut slot = None;
         loop {
             if self.interrupt.shutdown.is_cancelled() {
                 return Ok(None);
+            }
+            if !self.state.window_ignored && self.bot.expedited(&self.state.app) {
+                self.append(RolloutEvent::Expedited { by: "an operator".to_owned() }).await?;
             }
             let observed = match self.observe().await {
                 Ok(observed) => observed,
@@ -72,6 +76,7 @@ impl Driver {
                     self.append(RolloutEvent::RevertDecided { failure }).await?;
                 }
                 Next::Wait { until, reason } => {
+                    self.bot.rollout_waits(self.state.id, settled(&reason));
                     if last_wait.as_ref() != Some(&reason) {
                         let told = Progress::RolloutWaits { rollout: self.state.id, reason: reason.clone() };
                         self.bot.watchers.tell(told);
@@ -80,13 +85,21 @@ impl Driver {
                     self.wait(until, &reason).await;
                 }
                 Next::Do { attempt, step } => {
+                    self.bot.rollout_waits(self.state.id, false);
+                    if slot.is_none() {
+                        slot = Some(self.bot.rollout_slot().await);
+                    }
                     let event = RolloutEvent::StepStarted { attempt, step: step.clone() };
                     self.append(event).await?;
                     let told = Progress::StepStarted { rollout: self.state.id, step: step.to_string() };
                     self.bot.watchers.tell(told);
                     info!(%step, attempt, "step");
-                    // A step is short and bounded; it is finished even while the process shuts down.
-                    let outcome = step::perform(&self.bot, &self.state, &step).await;
+                    // A step is short and bounded; all but the wait for readiness are finished while the process ends.
+                    let Some(outcome) =
+                        step::perform(&self.bot, &self.state, &step, &self.interrupt.shutdown).await
+                    else {
+                        return Ok(None);
+                    };
                     if let StepOutcome::Failed { failure } = &outcome {
                         warn!(%step, kind = ?failure.kind, detail = %failure.detail, "step failed");
                     }
@@ -97,10 +110,10 @@ impl Driver {
     }
 
     fn gate(&self) -> Gate {
-        match self.state.goal {
-            // A revert is never gated.
-            Goal::Back => Gate::Open,
-            Goal::Forward => self.bot.gate(&self.state.app),
+        match (self.state.goal, self.state.purpose) {
+            // Going back is never gated.
+            (Goal::Back, _) | (_, Purpose::Revert) => Gate::Open,
+            (Goal::Forward, Purpose::Release) => self.bot.gate(&self.state.app, self.state.release.run),
         }
     }
 
@@ -162,5 +175,18 @@ impl Driver {
             conclusion: Box::new(conclusion.clone()),
         });
         Ok(conclusion)
+    }
+}
+
+/// Nothing moves until somebody or the clock says so: whoever follows need not wait any longer.
+fn settled(reason: &WaitReason) -> bool {
+    match reason {
+        WaitReason::Window { .. }
+        | WaitReason::NoWindow
+        | WaitReason::HookBusy { .. }
+        | WaitReason::Paused
+        | WaitReason::Halted
+        | WaitReason::TargetBusy => true,
+        WaitReason::Baking { .. } | WaitReason::Retry { .. } => false,
     }
 }

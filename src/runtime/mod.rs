@@ -5,6 +5,7 @@ pub mod control;
 pub mod drive_rollout;
 pub mod drive_run;
 pub mod notify;
+mod operator;
 pub mod perform;
 pub mod progress;
 pub mod supervisor;

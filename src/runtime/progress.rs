@@ -23,6 +23,8 @@ pub enum Progress {
     RolloutWaits { rollout: RolloutId, reason: WaitReason },
     RolloutEnded { app: AppName, target: TargetName, rollout: RolloutId, conclusion: Box<RolloutConclusion> },
     Promoted { app: AppName, channel: String, tag: String },
+    /// Nothing more happens of itself to an app whose run was asked for.
+    Settled { app: AppName },
 }
 
 /// Where progress is told. Slow watchers miss lines; nobody waits for them.

@@ -102,6 +102,7 @@ impl Engine {
                 other @ (EngineError::Unreachable { .. }
                 | EngineError::Conflict { .. }
                 | EngineError::Refused { .. }
+                | EngineError::Failed { .. }
                 | EngineError::Timeout { .. }
                 | EngineError::Unreadable { .. }) => other,
             })?;

@@ -1,7 +1,7 @@
 //! Towards the release: create first, stop the old one late, keep it stopped until the new one has baked.
 
 use super::{
-    BAKE_POLL, Failure, FailureKind, Gate, Health, HookPhase, Next, ObservedContainer, ObservedUnit, RestartPolicy,
+    BAKE_POLL, Failure, FailureKind, Gate, Health, HookPhase, Next, ObservedContainer, ObservedUnit, Purpose, RestartPolicy,
     RolloutConclusion, RolloutState, Step, Unit, WaitReason, Which, alive, diverged, policy_is, prev_name,
     revert_or_stop, wait_for_window,
 };
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 const STARTS: u32 = 2;
 
 pub(super) fn next(state: &RolloutState, observed: &[ObservedUnit], gate: Gate, now: Timestamp) -> Next {
-    if !state.touched {
+    if !state.touched && state.purpose == Purpose::Release {
         match gate {
             Gate::Open => {}
             Gate::Paused => {
@@ -28,10 +28,11 @@ pub(super) fn next(state: &RolloutState, observed: &[ObservedUnit], gate: Gate, 
                     reason: WaitReason::Halted,
                 };
             }
+            Gate::Superseded(by) => return Next::Finish(RolloutConclusion::Superseded { by }),
         }
-        if let Some(wait) = wait_for_window(state, now) {
-            return wait;
-        }
+    }
+    if let Some(wait) = wait_for_window(state, now) {
+        return wait;
     }
     let Some(units) = &state.units else {
         return step(Step::Preflight);

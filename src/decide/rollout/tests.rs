@@ -59,6 +59,7 @@ fn rollout(irreversible: bool) -> RolloutEvent {
             at: at(0),
         }),
         window_ignored: true,
+        purpose: Purpose::Release,
     }
 }
 
@@ -494,6 +495,7 @@ fn nothing_is_touched_outside_the_window() {
         timezone,
         release,
         window_ignored: false,
+        purpose: Purpose::Release,
     });
     let state = fold(RolloutId(ulid::Ulid(9)), &trial.events).unwrap();
     let waits = next(&state, &[], Gate::Open, at(0));

@@ -151,8 +151,8 @@ async fn auth(scene: &Scene<'_>, effect: &Build) -> Result<crate::clients::engin
     let mut auth = BTreeMap::new();
     for base in &effect.resolved.bases {
         let host = &base.reference.repository.registry;
-        if let Some(credential) = scene.fleet.registry.credential(host).await.map_err(|e| e.failure())? {
-            auth.insert(host.clone(), (credential.username, credential.password));
+        if let Some(login) = scene.fleet.login(host).await? {
+            auth.insert(host.clone(), login);
         }
     }
     Ok(auth)

@@ -274,6 +274,7 @@ fn not_pulled(name: &str, image: &str, error: &EngineError) -> Failure {
         EngineError::Refused { .. } | EngineError::NotFound { .. } => Failure::new(FailureKind::SidecarFailed, detail),
         EngineError::Unreachable { .. }
         | EngineError::Conflict { .. }
+        | EngineError::Failed { .. }
         | EngineError::Timeout { .. }
         | EngineError::Unreadable { .. } => error.failure(),
     }

@@ -2,6 +2,7 @@
 
 use super::run::Scene;
 use crate::clients::engine::connect::Engine;
+use crate::clients::registry::TagRule;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::image::{ImageId, ManifestDigest, Reference, ServedDigest};
 use crate::model::stages::publish::{Publish, Published};
@@ -24,8 +25,10 @@ pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, F
         None => push(scene, engine, to, &effect.image).await?,
     };
     if let Some(channel) = &effect.channel {
-        let from = Reference::pinned(&to.repository, &digest);
-        registry.promote(&from, channel).await.map_err(|e| e.failure())?;
+        let tag = channel.tag.as_deref().unwrap_or("latest");
+        let rule = TagRule::Moving;
+        let copied = registry.copy(&to.repository, &digest, &channel.repository, tag, rule).await;
+        copied.map_err(|e| e.failure())?;
         scene.line(&format!("{channel} is {}", digest.short()));
     }
     let digest = ManifestDigest::try_from(digest.to_string())
@@ -35,10 +38,9 @@ pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, F
 
 async fn push(scene: &Scene<'_>, engine: &Engine, to: &Reference, image: &ImageId) -> Result<ServedDigest, Failure> {
     let registry = &scene.fleet.registry;
-    let credential = registry.credential(&to.repository.registry).await.map_err(|e| e.failure())?;
-    let auth = credential.map(|c| (c.username, c.password));
+    let auth = scene.fleet.login(&to.repository.registry).await?;
     engine.tag_image(image, to).await.map_err(|e| e.failure())?;
-    engine.push(to, auth.as_ref()).await.map_err(|e| push_failure(&e))?;
+    engine.push(to, auth.as_ref()).await.map_err(|e| e.failure())?;
     let there = registry.digest(to).await.map_err(|e| e.failure())?;
     let there = there.ok_or_else(|| {
         Failure::new(FailureKind::DigestMismatch, format!("{to} was pushed and the registry does not have it"))
@@ -51,16 +53,11 @@ async fn push(scene: &Scene<'_>, engine: &Engine, to: &Reference, image: &ImageI
     Ok(there)
 }
 
-fn push_failure(error: &crate::clients::engine::error::EngineError) -> Failure {
-    error.failure()
-}
-
 /// Does the registry's manifest name this very image? Its config digest is the image id; engines with the containerd store
 /// call the manifest's digest the image id.
 async fn is_image(scene: &Scene<'_>, to: &Reference, there: &ServedDigest, image: &ImageId) -> Result<bool, Failure> {
     if there.as_str() == image.as_str() {
         return Ok(true);
     }
-    let served = Reference::pinned(&to.repository, there);
-    Ok(scene.fleet.registry.image_id(&served).await.map_err(|e| e.failure())? == *image)
+    Ok(scene.fleet.registry.image_id(&to.repository, there).await.map_err(|e| e.failure())? == *image)
 }

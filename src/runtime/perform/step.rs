@@ -31,14 +31,23 @@ pub async fn observe(bot: &Bot, state: &RolloutState, units: &[Unit]) -> Result<
     look::observe(engine, state.id, units).await.map_err(|e| e.failure())
 }
 
-/// Carries out one step.
-pub async fn perform(bot: &Bot, state: &RolloutState, step: &Step) -> StepOutcome {
+/// Carries out one step; `None` when a wait was broken off because the process ends.
+pub async fn perform(
+    bot: &Bot,
+    state: &RolloutState,
+    step: &Step,
+    shutdown: &CancellationToken,
+) -> Option<StepOutcome> {
     let fleet = bot.in_force();
     let done = match fleet.engine(&state.target.host) {
-        Ok(engine) => Stage { bot, fleet: &fleet, engine, state }.perform(step).await,
+        Ok(engine) => Stage { bot, fleet: &fleet, engine, state, shutdown }.perform(step).await,
         Err(failure) => Err(failure),
     };
-    done.unwrap_or_else(|failure| StepOutcome::Failed { failure })
+    match done {
+        Ok(outcome) => Some(outcome),
+        Err(_) if shutdown.is_cancelled() && matches!(step, Step::AwaitReady { .. }) => None,
+        Err(failure) => Some(StepOutcome::Failed { failure }),
+    }
 }
 
 struct Stage<'a> {
@@ -46,6 +55,7 @@ struct Stage<'a> {
     fleet: &'a InForce,
     engine: &'a Engine,
     state: &'a RolloutState,
+    shutdown: &'a CancellationToken,
 }
 
 impl Stage<'_> {
@@ -98,11 +108,11 @@ impl Stage<'_> {
     async fn pull(&self) -> Result<StepOutcome, Failure> {
         let release = &self.state.release;
         let host = &release.reference.repository.registry;
-        let credential = match release.digest {
-            Some(_) => self.fleet.registry.credential(host).await.map_err(|e| e.failure())?,
+        let login = match release.digest {
+            Some(_) => self.fleet.login(host).await?,
             None => None,
         };
-        let auth = credential.map(|c| RegistryAuth { username: c.username, password: c.password });
+        let auth = login.map(|(username, password)| RegistryAuth { username, password });
         let image = pull::pull(self.engine, release, auth.as_ref()).await?;
         Ok(StepOutcome::Pulled { image })
     }
@@ -152,11 +162,9 @@ impl Stage<'_> {
     }
 
     async fn await_ready(&self, container: &str, which: Which, within: Duration) -> Result<(), Failure> {
-        // Not interrupted by a shutdown: a step is bounded by its own deadline.
-        let never = CancellationToken::new();
         let rule = &self.state.target.ready;
         let verdict =
-            self.engine.ready(container, rule, within, &self.bot.via, &never).await.map_err(|e| e.failure())?;
+            self.engine.ready(container, rule, within, &self.bot.via, self.shutdown).await.map_err(|e| e.failure())?;
         let log = || verbs::log_tail(self.engine, container, Failure::EXCERPT_LINES);
         let (kind, detail) = match verdict {
             ReadyVerdict::Ready { .. } => return Ok(()),

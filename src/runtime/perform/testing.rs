@@ -47,7 +47,7 @@ async fn compose_file(scene: &Scene<'_>) -> Result<Option<Value>, Failure> {
     let Some(TestSetup::Compose { file, .. }) = scene.run.app.test.as_ref().map(|test| &test.how) else {
         return Ok(None);
     };
-    let refused = |why: String| Failure::new(FailureKind::TestSetupInvalid, format!("{file}: {why}"));
+    let refused = |why: String| Failure::new(FailureKind::ComposeRefused, format!("{file}: {why}"));
     let Some((build, _)) = &scene.run.build else {
         return Err(Failure::new(FailureKind::Invariant, "a test before its build"));
     };

@@ -135,6 +135,7 @@ fn create_failure(error: &EngineError, unit: &Unit, body: &CreateBody) -> Failur
         ),
         EngineError::Unreachable { .. }
         | EngineError::Refused { .. }
+        | EngineError::Failed { .. }
         | EngineError::Timeout { .. }
         | EngineError::Unreadable { .. } => error.failure(),
     }

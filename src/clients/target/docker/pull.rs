@@ -92,7 +92,7 @@ async fn fetch(
     let path = format!("/images/create?fromImage={from}&tag={}", encode(digest.as_str()));
     let refused = |e: &EngineError| match e {
         EngineError::NotFound { .. } => pull_failure(repository, "manifest unknown"),
-        EngineError::Refused { message, .. } => pull_failure(repository, message),
+        EngineError::Refused { message, .. } | EngineError::Failed { message, .. } => pull_failure(repository, message),
         EngineError::Unreachable { .. }
         | EngineError::Conflict { .. }
         | EngineError::Timeout { .. }

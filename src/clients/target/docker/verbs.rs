@@ -108,9 +108,10 @@ fn start_failure(error: &EngineError) -> Failure {
             }
             Failure::new(FailureKind::StartFailed, message.clone())
         }
-        EngineError::Unreachable { .. } | EngineError::Timeout { .. } | EngineError::Unreadable { .. } => {
-            error.failure()
-        }
+        EngineError::Unreachable { .. }
+        | EngineError::Failed { .. }
+        | EngineError::Timeout { .. }
+        | EngineError::Unreadable { .. } => error.failure(),
     }
 }
 
