@@ -80,7 +80,7 @@ fn run_failed(
         failure: failure.clone(),
         fault: failure.fault(),
     };
-    told.notices.extend(mail(keys, failure.fault(), &state.app.maintainers, email, body, now));
+    told.notices.extend(mail(&keys, failure.fault(), &state.app.maintainers, email, &body, now));
 }
 
 fn recovered(told: &mut Told, state: &RunState, standing: &Standing, email: Option<&EmailPolicy>, now: Timestamp) {
@@ -89,7 +89,7 @@ fn recovered(told: &mut Told, state: &RunState, standing: &Standing, email: Opti
     let opened = Opened { run: failing.first, cause: failing.cause.clone() };
     let Some(keys) = notify::recovered_keys(&state.app.name, &opened) else { return };
     let body = NoticeBody::RunRecovered { app: state.app.name.clone(), run: state.id };
-    told.notices.extend(mail(keys, Fault::Repo, &state.app.maintainers, email, body, now));
+    told.notices.extend(mail(&keys, Fault::Repo, &state.app.maintainers, email, &body, now));
 }
 
 fn opened(standing: &Standing, run: RunId, cause: String) -> Opened {
@@ -129,12 +129,12 @@ pub fn rollout_ended(
                 change: release.change.clone(),
                 units: state.units.as_ref().map_or(0, Vec::len),
             };
-            told.notices.extend(mail(keys(), Fault::Repo, maintainers, email, body, now));
+            told.notices.extend(mail(&keys(), Fault::Repo, maintainers, email, &body, now));
         }
         RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => {}
         RolloutConclusion::Refused { failure } => {
             let body = NoticeBody::RolloutRefused { app, target, rollout, failure: failure.clone() };
-            told.notices.extend(mail(keys(), failure.fault(), maintainers, email, body, now));
+            told.notices.extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
         }
         RolloutConclusion::Reverted { failure } => {
             let reason = HaltReason::Reverted { failure: failure.clone() };
@@ -182,7 +182,7 @@ fn halted(
     // A halt concerns both: the maintainers' image failed, the operators' service moved.
     let mut everyone = maintainers.to_vec();
     everyone.extend(email.iter().flat_map(|policy| policy.operators.iter().cloned()));
-    told.notices.extend(mail(keys, Fault::Repo, &everyone, email, body, now));
+    told.notices.extend(mail(&keys, Fault::Repo, &everyone, email, &body, now));
 }
 
 /// An operator let the app go on.
@@ -197,32 +197,37 @@ pub fn resumed(
     now: Timestamp,
 ) -> Told {
     let body = NoticeBody::Resumed { app: app.clone(), by: by.to_owned(), why: why.to_owned() };
-    let notice = rollout.and_then(|rollout| {
+    let notices = rollout.map(|rollout| {
         let keys = notify::rollout_keys(rollout, RolloutMessage::Resumed);
-        mail(keys, Fault::Repo, maintainers, email, body, now)
+        mail(&keys, Fault::Repo, maintainers, email, &body, now)
     });
     Told {
         facts: vec![AppEvent::Resumed { by: by.to_owned(), why: why.to_owned() }],
-        notices: notice.into_iter().collect(),
+        notices: notices.unwrap_or_default(),
     }
 }
 
+/// A notice per recipient: each is delivered, tried again and threaded on its own, so that one bad address keeps nothing
+/// from the others and brings nobody a second copy.
 fn mail(
-    keys: Keys,
+    keys: &Keys,
     fault: Fault,
     maintainers: &[String],
     email: Option<&EmailPolicy>,
-    body: NoticeBody,
+    body: &NoticeBody,
     now: Timestamp,
-) -> Option<Notice> {
-    let to = notify::audience(fault, maintainers, &email?.operators);
-    (!to.is_empty()).then(|| Notice {
-        dedup: keys.dedup,
-        thread: keys.thread,
-        audience: Audience::Mail { to },
-        at: now,
-        body,
-    })
+) -> Vec<Notice> {
+    let Some(policy) = email else { return Vec::new() };
+    let to = notify::audience(fault, maintainers, &policy.operators);
+    to.into_iter()
+        .map(|address| Notice {
+            dedup: format!("{}#{address}", keys.dedup),
+            thread: format!("{}#{address}", keys.thread),
+            audience: Audience::Mail { to: vec![address] },
+            at: now,
+            body: body.clone(),
+        })
+        .collect()
 }
 
 fn local_day(email: Option<&EmailPolicy>, now: Timestamp) -> Date {

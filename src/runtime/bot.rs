@@ -41,6 +41,8 @@ pub struct Bot {
     pub look: Notify,
     /// A gate changed: waiting rollouts should look again.
     pub rollouts_look: Notify,
+    /// A notice was enqueued.
+    pub outbox_look: Notify,
     fleet: RwLock<Arc<InForce>>,
     standings: Mutex<BTreeMap<AppName, Standing>>,
     paused: RwLock<bool>,
@@ -131,6 +133,7 @@ impl Bot {
             via,
             look: Notify::new(),
             rollouts_look: Notify::new(),
+            outbox_look: Notify::new(),
             slots: Arc::new(Semaphore::new(in_force.fleet.limits.rollouts.max(1))),
             waiting: Mutex::default(),
             expedite: Mutex::default(),
@@ -257,6 +260,7 @@ impl Bot {
 
     fn ring(&self) {
         self.look.notify_one();
+        self.outbox_look.notify_one();
         self.rollouts_look.notify_waiters();
     }
 

@@ -2,6 +2,7 @@
 
 pub mod bot;
 pub mod control;
+pub mod digest;
 pub mod drive_rollout;
 pub mod drive_run;
 pub mod notify;

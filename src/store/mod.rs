@@ -7,6 +7,7 @@ pub mod error;
 pub mod evidence;
 pub mod journal;
 pub mod lock;
+pub mod marks;
 pub mod outbox;
 pub mod retention;
 pub mod revisions;
