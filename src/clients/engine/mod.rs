@@ -1,6 +1,7 @@
 //! A Docker engine, over its HTTP API. bollard's types stay inside this folder.
 
 pub mod build;
+pub mod builderror;
 pub mod buildlog;
 pub mod connect;
 pub mod container;
@@ -12,5 +13,6 @@ pub mod logfile;
 pub mod network;
 pub mod probe;
 pub mod raw;
+mod scan;
 pub mod session;
 pub mod steps;
