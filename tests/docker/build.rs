@@ -3,7 +3,8 @@
 use super::engine::{engine, unique};
 use super::proxy;
 use bytes::Bytes;
-use lowtide::clients::engine::build::{BuildError, BuildRequest, Builder, Built};
+use lowtide::clients::engine::build::{BuildRequest, Builder, Built};
+use lowtide::clients::engine::builderror::BuildError;
 use lowtide::clients::engine::connect::Engine;
 use lowtide::clients::engine::context::{ContextError, Limits, Verdict};
 use lowtide::clients::engine::logfile::LogFile;
@@ -137,8 +138,10 @@ async fn two_stages_arguments_target_labels_and_a_mount() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_run_names_its_line_and_shows_its_last_output() {
-    let dockerfile =
-        format!("FROM {BASE}\n\nENV A=1\nRUN echo fine\nRUN echo out; \\\n  echo err >&2; exit 7\nRUN echo never\n");
+    let mark = unique("failing");
+    let dockerfile = format!(
+        "FROM {BASE}\n\nLABEL lowtide-test={mark}\nRUN echo fine\nRUN echo out; \\\n  echo err >&2; exit 7\nRUN echo never\n"
+    );
     let dir = context(&dockerfile);
     for (built, lines) in on_both(request(dir.path())).await {
         let error = built.unwrap_err();
@@ -156,6 +159,11 @@ async fn a_failing_run_names_its_line_and_shows_its_last_output() {
         assert!(lines.iter().any(|line| line.ends_with("fine")), "{lines:#?}");
         assert!(!lines.iter().any(|line| line.ends_with("never")), "{lines:#?}");
     }
+    assert_eq!(
+        engine().list_images(&format!("lowtide-test={mark}")).await.unwrap(),
+        [],
+        "no layer is left over"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -327,7 +335,7 @@ async fn a_stale_index_fails_a_build_that_exits_0() {
             "{failure:?}"
         );
     }
-    engine().remove_image(&request.tag).await.unwrap();
+    assert_eq!(engine().inspect_image(&request.tag).await.unwrap(), None);
 }
 
 /// A tree with everything git can hold.
@@ -469,7 +477,7 @@ async fn hostile_contexts_are_named() {
     let error = build_on(&engine, request(dir.path())).await.0.unwrap_err();
     assert_eq!(
         error.failure().unwrap().to_string(),
-        "the repository has files that must not enter a build context: s.sock: a socket must not enter a build context"
+        "the repository has files that must not enter a build context: s.sock is a socket"
     );
     let dir = tempfile::tempdir().unwrap();
     let error = build_on(&engine, request(dir.path())).await.0.unwrap_err();

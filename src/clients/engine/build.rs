@@ -1,12 +1,13 @@
 //! Building an image: BuildKit, or the classic builder where an engine has none.
 
-use super::buildlog::{BuildLog, FailedStep, StaleIndex};
+use super::builderror::{BuildError, failed, stale_error, timed_out};
+use super::buildlog::BuildLog;
 use super::connect::Engine;
 use super::context::{Context, ContextError, Ignore, Limits};
-use super::error::{EngineError, disk_full, registry_kind};
+use super::error::{EngineError, is_loose_end};
+use super::image::ImageFacts;
 use super::session::{Offer, RegistryAuth, Session};
 use super::steps::Steps;
-use crate::model::failure::{Failure, FailureKind};
 use crate::model::image::ImageId;
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
@@ -68,89 +69,6 @@ pub enum Builder {
     Classic,
 }
 
-/// Where in the Dockerfile.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Place {
-    pub line: Option<u32>,
-    /// The instruction on one line, or the builder's name for the step.
-    pub instruction: Option<String>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    #[error("{place}: {message}")]
-    Failed {
-        place: Place,
-        message: String,
-        excerpt: Vec<String>,
-    },
-    /// A base image cannot be had.
-    #[error("{place}: {message}")]
-    Base {
-        place: Place,
-        kind: FailureKind,
-        message: String,
-    },
-    /// The output says so, whatever the exit code.
-    #[error("{place}: {sign}")]
-    PackageIndexStale {
-        place: Place,
-        sign: String,
-        excerpt: Vec<String>,
-    },
-    #[error("{place}: no end after {} s", limit.as_secs())]
-    Timeout {
-        place: Place,
-        limit: Duration,
-        excerpt: Vec<String>,
-    },
-    #[error("the build was cancelled")]
-    Cancelled,
-    #[error(transparent)]
-    Context(#[from] ContextError),
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-}
-
-impl BuildError {
-    /// `None`: it was cancelled, which is nobody's failure.
-    #[must_use]
-    pub fn failure(&self) -> Option<Failure> {
-        let with =
-            |kind, excerpt: &[String]| Failure::new(kind, self.to_string()).with_excerpt(excerpt.iter().cloned());
-        Some(match self {
-            BuildError::Failed { message, excerpt, .. } => {
-                let full = disk_full(message) || excerpt.iter().any(|line| disk_full(line));
-                with(
-                    if full {
-                        FailureKind::DiskFull
-                    } else {
-                        FailureKind::BuildFailed
-                    },
-                    excerpt,
-                )
-            }
-            BuildError::Base { kind, .. } => with(*kind, &[]),
-            BuildError::PackageIndexStale { excerpt, .. } => with(FailureKind::PackageIndexStale, excerpt),
-            BuildError::Timeout { excerpt, .. } => with(FailureKind::BuildTimeout, excerpt),
-            BuildError::Cancelled => return None,
-            BuildError::Context(error) => error.failure(),
-            BuildError::Engine(error) => error.failure(),
-        })
-    }
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.line, &self.instruction) {
-            (Some(line), Some(instruction)) => write!(f, "Dockerfile line {line}, `{}`", clipped(instruction)),
-            (Some(line), None) => write!(f, "Dockerfile line {line}"),
-            (None, Some(instruction)) => write!(f, "`{}`", clipped(instruction)),
-            (None, None) => f.write_str("the build"),
-        }
-    }
-}
-
 impl Engine {
     /// Builds. `log` gets each line of the builder's output as it comes. Dropping the future, the time limit and
     /// `cancel` all end the build on the engine.
@@ -174,6 +92,7 @@ impl Engine {
                 ended.unwrap_or_else(|_| Err(timed_out(&mut log, request.timeout)))
             }
         };
+        self.discard(log.intermediate(), request.nocache).await;
         match ended {
             // The connection is closed by now, which ends the build; an engine behind a proxy hears it this way.
             Err(error @ (BuildError::Cancelled | BuildError::Timeout { .. })) => {
@@ -185,10 +104,37 @@ impl Engine {
             Err(error) => Err(error),
             Ok((image, builder)) => {
                 if let Some(stale) = log.stale.take() {
+                    // Nobody is to find it under the name of a good one.
+                    self.remove_image(&request.tag).await?;
                     return Err(stale_error(&steps, stale));
                 }
-                let size = self.image_size(&image).await?;
-                Ok(Built { image, size, builder })
+                let named = self.must_inspect(&request.tag).await?;
+                if named.id != image {
+                    let message = format!("{} is {}, not the built {image}", request.tag, named.id);
+                    return Err(EngineError::Failed {
+                        what: "the build".to_owned(),
+                        message,
+                    }
+                    .into());
+                }
+                Ok(Built {
+                    image,
+                    size: named.size,
+                    builder,
+                })
+            }
+        }
+    }
+
+    /// The classic builder leaves the layers it had finished when it fails. Those of a build without cache are nobody
+    /// else's; one that got a name since is in use.
+    async fn discard(&self, layers: Vec<String>, ours: bool) {
+        for layer in layers.iter().rev().filter(|_| ours) {
+            let nameless = |facts: &ImageFacts| facts.repo_tags.is_empty() && facts.repo_digests.is_empty();
+            if matches!(self.inspect_image(layer).await, Ok(Some(facts)) if nameless(&facts))
+                && let Err(error) = self.remove_image(layer).await
+            {
+                tracing::debug!(layer, %error, "a layer of a failed build stays");
             }
         }
     }
@@ -219,6 +165,7 @@ impl Engine {
                 .map(|image| (image, Builder::BuildKit))
                 .map_err(|e| context_first(&session, e));
         }
+        log.note("This engine offers no BuildKit; its classic builder builds.");
         // The classic builder reads both from the archive, and leaves them out of the image itself where they are ignored.
         let context = Arc::new(scan(request, &[&request.dockerfile, ".dockerignore"]).await?);
         let (body, broken) = context.stream();
@@ -265,6 +212,8 @@ impl Engine {
                     // The Dockerfile does not parse: the classic builder says so before its stream begins.
                     return Err(failed(log, message));
                 }
+                // The image's id is the last but its name, which `build` asks for.
+                Err(error) if is_loose_end(&error) => break,
                 Err(error) => return Err(self.error("the build", error).into()),
             }
         }
@@ -394,118 +343,4 @@ async fn blocking<T: Send + 'static>(
 /// When the context could not be sent, the engine's complaint is only its echo.
 fn context_first(session: &Session, error: BuildError) -> BuildError {
     session.broken.take().map_or(error, BuildError::Context)
-}
-
-fn failed(log: &mut BuildLog<'_>, message: String) -> BuildError {
-    let failed = log.failed();
-    let steps = log.steps();
-    let message = essence(&message);
-    if let Some(stale) = log.stale.take() {
-        return stale_error(steps, stale);
-    }
-    let Some(FailedStep { name, step, excerpt }) = failed else {
-        let line = parse_error_line(&message);
-        let instruction = line.and_then(|line| steps.at_line(line)).map(|step| step.text.clone());
-        return BuildError::Failed {
-            place: Place { line, instruction },
-            message,
-            excerpt: log.excerpt(),
-        };
-    };
-    let base = name.strip_prefix("[internal] load metadata for ");
-    let step = step.or_else(|| steps.naming(base?).cloned());
-    let from = base.is_some() || step.as_ref().is_some_and(|step| step.keyword == "FROM");
-    let instruction = step.as_ref().map_or(Some(name.clone()), |step| Some(step.text.clone()));
-    let place = Place {
-        line: step.map(|step| step.line),
-        instruction,
-    };
-    match registry_kind(&message).filter(|_| from && !disk_full(&message)) {
-        Some(kind) => BuildError::Base { place, kind, message },
-        None => BuildError::Failed {
-            place,
-            message,
-            excerpt,
-        },
-    }
-}
-
-fn stale_error(steps: &Steps, stale: StaleIndex) -> BuildError {
-    let instruction = stale
-        .line
-        .and_then(|line| steps.at_line(line))
-        .map(|step| step.text.clone());
-    let place = Place {
-        line: stale.line,
-        instruction,
-    };
-    BuildError::PackageIndexStale {
-        place,
-        sign: stale.sign,
-        excerpt: stale.excerpt,
-    }
-}
-
-fn timed_out(log: &mut BuildLog<'_>, limit: Duration) -> BuildError {
-    let (place, excerpt) = match log.unfinished() {
-        Some(FailedStep { name, step, excerpt }) => {
-            let instruction = step.as_ref().map_or(name, |step| step.text.clone());
-            (
-                Place {
-                    line: step.map(|step| step.line),
-                    instruction: Some(instruction),
-                },
-                excerpt,
-            )
-        }
-        None => (Place::default(), log.excerpt()),
-    };
-    BuildError::Timeout { place, limit, excerpt }
-}
-
-/// A builder's error without the names of its own parts and without the command, which the place shows already.
-fn essence(message: &str) -> String {
-    let mut rest = message.trim();
-    for part in [
-        "failed to solve with frontend ",
-        "failed to solve: ",
-        "failed to build LLB: ",
-        "failed to create LLB definition: ",
-    ] {
-        if let Some(after) = rest.strip_prefix(part) {
-            rest = if part.ends_with("frontend ") {
-                after.split_once(": ").map_or(after, |(_, after)| after)
-            } else {
-                after
-            };
-        }
-    }
-    for (command, end) in [
-        ("executor failed running [", "]: "),
-        ("process \"", "\" did not complete successfully: "),
-        ("The command '", "' returned a "),
-    ] {
-        if rest.starts_with(command)
-            && let Some((_, after)) = rest.rsplit_once(end)
-        {
-            rest = after;
-        }
-    }
-    rest.to_owned()
-}
-
-/// `dockerfile parse error line 3: …`, `… on line 3: …`, `Dockerfile parse error line 3: …`.
-fn parse_error_line(message: &str) -> Option<u32> {
-    let (_, after) = message.split_once("parse error ")?;
-    let after = after.strip_prefix("on ").unwrap_or(after).strip_prefix("line ")?;
-    after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-}
-
-fn clipped(text: &str) -> String {
-    // Longer ones are shell scripts; their first words say which.
-    const WIDTH: usize = 120;
-    if text.chars().count() <= WIDTH {
-        return text.to_owned();
-    }
-    text.chars().take(WIDTH - 1).chain(['…']).collect()
 }

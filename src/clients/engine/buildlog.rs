@@ -67,6 +67,8 @@ pub(super) struct BuildLog<'a> {
     /// The step under way (classic builder), or the last that spoke.
     current: Option<String>,
     failed: Option<String>,
+    /// Layers the classic builder finished and has not yet made an image of.
+    intermediate: Vec<String>,
     pub(super) stale: Option<StaleIndex>,
     /// Lines of the whole build, for a failure no step owns.
     last: VecDeque<String>,
@@ -93,6 +95,7 @@ impl<'a> BuildLog<'a> {
             vertices,
             current: None,
             failed: None,
+            intermediate: Vec::new(),
             stale: None,
             last,
         }
@@ -138,7 +141,11 @@ impl<'a> BuildLog<'a> {
                 self.say(&line);
                 continue;
             }
+            if let Some(layer) = line.strip_prefix(" ---> ").filter(|id| is_short_id(id)) {
+                self.layer(layer);
+            }
             if let Some(id) = line.strip_prefix("Successfully built ") {
+                self.intermediate.clear();
                 image = Some(id.trim().to_owned());
             }
             self.say(&line);
@@ -148,6 +155,16 @@ impl<'a> BuildLog<'a> {
             }
         }
         image
+    }
+
+    /// A line of our own.
+    pub(super) fn note(&mut self, line: &str) {
+        self.say(line);
+    }
+
+    /// Layers that a classic build which came to no image leaves behind, oldest first.
+    pub(super) fn intermediate(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.intermediate)
     }
 
     /// The step that failed: the one BuildKit marked, or the one the classic builder was at.
@@ -185,6 +202,17 @@ impl<'a> BuildLog<'a> {
     /// The last lines of all.
     pub(super) fn excerpt(&self) -> Vec<String> {
         self.last.iter().cloned().collect()
+    }
+
+    fn layer(&mut self, id: &str) {
+        let current = self.current.as_ref().and_then(|name| self.vertices.get(name));
+        // What FROM names is the base, never ours.
+        if current
+            .and_then(|running| running.step.as_ref())
+            .is_some_and(|step| step.keyword != "FROM")
+        {
+            self.intermediate.push(id.to_owned());
+        }
     }
 
     fn vertex(&mut self, vertex: &Vertex) {
@@ -295,6 +323,10 @@ fn keep(lines: &mut VecDeque<String>, line: String) {
         lines.pop_front();
     }
     lines.push_back(line);
+}
+
+fn is_short_id(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A line as a terminal would end up showing it: what follows the last carriage return, without control characters.

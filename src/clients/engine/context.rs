@@ -7,11 +7,10 @@
 use crate::model::failure::{Failure, FailureKind};
 use bytes::Bytes;
 use futures_util::Stream;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,7 +30,7 @@ pub type Ignore = Arc<dyn Fn(&str, bool) -> Verdict + Send + Sync>;
 /// How a directory fails to be a context.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
-    #[error("{path}: {kind} must not enter a build context")]
+    #[error("{path} is {kind}")]
     Special { path: String, kind: &'static str },
     #[error("{path}: its name is not UTF-8")]
     Name { path: String },
@@ -127,52 +126,6 @@ impl fmt::Debug for Source {
 }
 
 impl Context {
-    /// Walks `dir`. `always` are paths sent whatever `ignore` says; `replace` gives paths other contents than the
-    /// disk's, or adds them. Blocking.
-    ///
-    /// # Errors
-    /// A socket, device or pipe, a name that is not UTF-8, a limit passed, or a directory that cannot be read.
-    pub fn scan(
-        dir: &Path,
-        ignore: &dyn Fn(&str, bool) -> Verdict,
-        always: &[&str],
-        replace: &[(String, Bytes)],
-        mtime: i64,
-        limits: Limits,
-    ) -> Result<Self, ContextError> {
-        let mut walk = Walk {
-            ignore,
-            always,
-            limits,
-            bytes: 0,
-            entries: BTreeMap::new(),
-        };
-        walk.directory(dir, "")?;
-        for (path, bytes) in replace {
-            walk.add_parents(path);
-            let executable = matches!(
-                walk.entries.get(&Key::of(path)),
-                Some(Kind::File { executable: true, .. })
-            );
-            let source = Source::Memory(bytes.clone());
-            let kind = Kind::File {
-                size: bytes.len() as u64,
-                executable,
-                source,
-            };
-            walk.entries.insert(Key::of(path), kind);
-        }
-        let entries = walk
-            .entries
-            .into_iter()
-            .map(|(key, kind)| Entry {
-                path: key.0.join("/"),
-                kind,
-            })
-            .collect();
-        Ok(Self { entries, mtime })
-    }
-
     /// Nothing at all.
     pub(super) fn empty() -> Self {
         Self {
@@ -322,118 +275,7 @@ impl Source {
     }
 }
 
-/// A path by its components, so that `a/b` sorts before `a.b` as both the tar and BuildKit's transfer want it.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key(Vec<String>);
-
-impl Key {
-    fn of(path: &str) -> Self {
-        Self(path.split('/').map(ToOwned::to_owned).collect())
-    }
-}
-
-struct Walk<'a> {
-    ignore: &'a dyn Fn(&str, bool) -> Verdict,
-    always: &'a [&'a str],
-    limits: Limits,
-    bytes: u64,
-    entries: BTreeMap<Key, Kind>,
-}
-
-impl Walk<'_> {
-    fn directory(&mut self, dir: &Path, prefix: &str) -> Result<(), ContextError> {
-        let failed = |source| io_error(if prefix.is_empty() { "the build context" } else { prefix }, source);
-        for item in std::fs::read_dir(dir).map_err(failed)? {
-            let item = item.map_err(failed)?;
-            let name = item.file_name();
-            let Some(name) = name.to_str() else {
-                return Err(ContextError::Name {
-                    path: format!("{prefix}{}", name.to_string_lossy()),
-                });
-            };
-            let path = format!("{prefix}{name}");
-            let kind = item.file_type().map_err(failed)?;
-            let mut verdict = (self.ignore)(&path, kind.is_dir());
-            if self.always.contains(&path.as_str()) {
-                verdict = Verdict::Keep;
-            }
-            let leads_to_always = || self.always.iter().any(|a| a.starts_with(&format!("{path}/")));
-            if kind.is_dir() && (verdict != Verdict::Prune || leads_to_always()) {
-                if verdict == Verdict::Keep {
-                    self.add(&path, Kind::Directory)?;
-                }
-                self.directory(&item.path(), &format!("{path}/"))?;
-            } else if verdict == Verdict::Keep {
-                let kind = self.read_entry(&item, &path, kind)?;
-                self.add_parents(&path);
-                self.add(&path, kind)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn read_entry(
-        &mut self,
-        item: &std::fs::DirEntry,
-        path: &str,
-        kind: std::fs::FileType,
-    ) -> Result<Kind, ContextError> {
-        use std::os::unix::fs::FileTypeExt;
-        let special = |kind| {
-            Err(ContextError::Special {
-                path: path.to_owned(),
-                kind,
-            })
-        };
-        if kind.is_symlink() {
-            let target = std::fs::read_link(item.path()).map_err(|source| io_error(path, source))?;
-            let target = target
-                .to_str()
-                .ok_or_else(|| ContextError::Name { path: path.to_owned() })?;
-            return Ok(Kind::Symlink {
-                target: target.to_owned(),
-            });
-        }
-        if !kind.is_file() {
-            return match (kind.is_socket(), kind.is_fifo()) {
-                (true, _) => special("a socket"),
-                (_, true) => special("a named pipe"),
-                (false, false) => special("a device"),
-            };
-        }
-        let meta = item.metadata().map_err(|source| io_error(path, source))?;
-        self.bytes += meta.len();
-        if self.bytes > self.limits.bytes {
-            return Err(ContextError::TooLarge {
-                limit: self.limits.bytes,
-            });
-        }
-        let executable = meta.permissions().mode() & 0o111 != 0;
-        Ok(Kind::File {
-            size: meta.len(),
-            executable,
-            source: Source::Disk(item.path()),
-        })
-    }
-
-    fn add(&mut self, path: &str, kind: Kind) -> Result<(), ContextError> {
-        self.entries.insert(Key::of(path), kind);
-        if self.entries.len() > self.limits.entries {
-            return Err(ContextError::TooMany {
-                limit: self.limits.entries,
-            });
-        }
-        Ok(())
-    }
-
-    fn add_parents(&mut self, path: &str) {
-        for (at, _) in path.match_indices('/') {
-            self.entries.entry(Key::of(&path[..at])).or_insert(Kind::Directory);
-        }
-    }
-}
-
-fn io_error(path: &str, source: io::Error) -> ContextError {
+pub(super) fn io_error(path: &str, source: io::Error) -> ContextError {
     ContextError::Io {
         path: path.to_owned(),
         source,

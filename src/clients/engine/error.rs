@@ -104,6 +104,13 @@ impl EngineError {
     }
 }
 
+/// bollard 0.21 reads progress messages line by line, and takes a line break that comes alone, as the last piece of an
+/// answer, for an unfinished message. It cannot be told from a message cut short, so whoever meets it asks the engine
+/// how the call ended. The text is tokio-util's `Decoder::decode_eof`.
+pub(super) fn is_loose_end(error: &bollard::errors::Error) -> bool {
+    matches!(error, bollard::errors::Error::IOError { err } if err.to_string() == "bytes remaining on stream")
+}
+
 pub(super) fn disk_full(message: &str) -> bool {
     message.contains("no space left on device") || message.contains("No space left on device")
 }

@@ -1,7 +1,7 @@
 //! Images in the engine's store: inspect, tag, push, pull, export, remove.
 
 use super::connect::Engine;
-use super::error::EngineError;
+use super::error::{EngineError, is_loose_end};
 use crate::model::image::{ImageId, ManifestDigest, Platform, Reference};
 use crate::model::inventory::ImageConfig;
 use crate::model::secret::Secret;
@@ -115,7 +115,11 @@ impl Engine {
             .push_image(&repository, Some(options), credentials(reference, auth));
         let mut digest = None;
         while let Some(answer) = next(&what, &mut answers).await? {
-            let answer = answer.map_err(|e| self.transfer_error(&what, e))?;
+            let answer = match answer {
+                // The digest is what a push ends with.
+                Err(error) if digest.is_some() && is_loose_end(&error) => break,
+                answer => answer.map_err(|e| self.transfer_error(&what, e))?,
+            };
             // `TAG: digest: sha256:… size: 529`
             let status = answer.status.unwrap_or_default();
             digest = status.split_whitespace().find_map(|word| word.parse().ok()).or(digest);
@@ -144,8 +148,14 @@ impl Engine {
         let mut answers = self
             .docker
             .create_image(Some(options), None, credentials(reference, auth));
+        let mut done = false;
         while let Some(answer) = next(&what, &mut answers).await? {
-            answer.map_err(|e| self.transfer_error(&what, e))?;
+            let answer = match answer {
+                Err(error) if done && is_loose_end(&error) => break,
+                answer => answer.map_err(|e| self.transfer_error(&what, e))?,
+            };
+            // `Status: Downloaded newer image for …` or `Status: Image is up to date for …` is what a pull ends with.
+            done |= answer.status.is_some_and(|status| status.starts_with("Status: "));
         }
         self.image_id(&name).await
     }
@@ -205,10 +215,6 @@ impl Engine {
         Ok(self.must_inspect(name).await?.id)
     }
 
-    pub(super) async fn image_size(&self, image: &ImageId) -> Result<u64, EngineError> {
-        Ok(self.must_inspect(image.as_str()).await?.size)
-    }
-
     /// A registry's refusal comes as a status of the engine's when it comes before the first progress message.
     #[expect(clippy::wildcard_enum_match_arm, reason = "bollard's enum is foreign and open")]
     fn transfer_error(&self, what: &str, error: bollard::errors::Error) -> EngineError {
@@ -221,7 +227,7 @@ impl Engine {
         }
     }
 
-    async fn must_inspect(&self, name: &str) -> Result<ImageFacts, EngineError> {
+    pub(super) async fn must_inspect(&self, name: &str) -> Result<ImageFacts, EngineError> {
         self.inspect_image(name).await?.ok_or_else(|| EngineError::NotFound {
             what: format!("image {name}"),
         })
@@ -345,4 +351,58 @@ async fn next<T>(what: &str, answers: &mut (impl Stream<Item = T> + Unpin)) -> R
             what: what.to_owned(),
             seconds: SILENCE.as_secs(),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fleet::EngineAddress;
+    use std::path::Path;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    /// Answers every POST with these pieces, each a chunk of its own, and every GET with an image.
+    async fn engine(dir: &Path, pieces: &'static [&'static str]) -> Engine {
+        let listener = UnixListener::bind(dir.join("s")).unwrap();
+        let engine = Engine::connect(&EngineAddress::Unix(dir.join("s"))).unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut head = vec![0; 4096];
+                let read = client.read(&mut head).await.unwrap();
+                let image = format!("{{\"Id\":\"sha256:{}\"}}", "1".repeat(64));
+                let get = [image.as_str()];
+                let pieces = if head[..read].starts_with(b"GET") {
+                    &get[..]
+                } else {
+                    pieces
+                };
+                let mut answer =
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
+                for piece in pieces.iter().chain([&""]) {
+                    answer.push_str(&format!("{:x}\r\n{piece}\r\n", piece.len()));
+                }
+                client.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        engine
+    }
+
+    #[tokio::test]
+    async fn a_line_break_that_comes_late_is_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = engine(
+            dir.path(),
+            &["{\"status\":\"Status: Image is up to date for x:1\"}", "\r\n"],
+        )
+        .await;
+        engine.pull(&"x:1".parse().unwrap(), None).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_cut_short_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = engine(dir.path(), &["{\"status\":\"Pulling\"}\r\n{\"errorDetail\":{\"mess"]).await;
+        let error = engine.pull(&"x:1".parse().unwrap(), None).await.unwrap_err();
+        assert!(matches!(error, EngineError::Unreachable { .. }), "{error:?}");
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod build;
+pub mod builderror;
 pub mod buildlog;
 pub mod connect;
 pub mod container;
@@ -16,6 +17,7 @@ pub mod network;
 pub mod observe;
 pub mod probe;
 pub mod raw;
+mod scan;
 pub mod session;
 pub mod steps;
 pub mod sweep;

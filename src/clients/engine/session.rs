@@ -84,8 +84,14 @@ impl Engine {
                 "/moby.filesync.v1.Auth/Credentials",
             );
         let response = request.send().await.map_err(unreachable)?;
-        if response.status() != reqwest::StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(None);
+        match response.status().as_u16() {
+            101 => {}
+            // An engine that is starting or ailing says nothing about what it has.
+            status @ (500 | 502..) => {
+                let message = "it opens no build session".to_owned();
+                return Err(EngineError::Refused { status, message });
+            }
+            _ => return Ok(None),
         }
         let mut wire = response.upgrade().await.map_err(unreachable)?;
 
