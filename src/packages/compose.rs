@@ -126,7 +126,10 @@ impl Reader {
             if plain {
                 names.insert(name.clone());
             } else {
-                self.refuse::<()>(&format!("volumes.{name}"), "options of a volume are not supported in a test");
+                self.refuse::<()>(
+                    &format!("volumes.{name}"),
+                    "options of a volume are not supported in a test",
+                );
             }
         }
         names
@@ -454,7 +457,21 @@ mod tests {
         let compose = parse(&file, "app").unwrap();
         let names: Vec<&str> = compose.beside.iter().map(|(n, _)| n.as_str()).collect();
         assert_eq!(names, ["db", "seed"]);
-        insta::assert_debug_snapshot!(compose.beside, @"");
+        let [(_, db), (_, seed)] = &compose.beside[..] else {
+            panic!("two services")
+        };
+        assert_eq!((db.awaited, seed.awaited), (Condition::Healthy, Condition::Completed));
+        assert_eq!(db.image, "mariadb:11");
+        assert_eq!(db.environment["A"], "b=c");
+        assert_eq!(db.volumes["/tmp/x"], None);
+        assert_eq!(db.volumes["/var/lib/mysql"].as_deref(), Some("data"));
+        let check = db.healthcheck.as_ref().unwrap();
+        assert_eq!(check.test, ["CMD-SHELL", "mysqladmin ping"]);
+        assert_eq!(
+            (check.interval, check.retries),
+            (Some(Duration::from_secs(90)), Some(5))
+        );
+        assert_eq!(seed.command.as_ref().unwrap(), &["sh", "-c", "echo \"a b\" $HOME"]);
         assert_eq!(compose.under_test.environment["DEBUG"], "true");
         assert_eq!(compose.under_test.environment["N"], "3");
     }
@@ -466,20 +483,37 @@ mod tests {
                 "app": {"image": "x", "privileged": true, "volumes": ["./src:/src", {"type": "bind"}, "a:/b:ro"]},
                 "db": {"build": ".", "image": "${TAG}", "environment": {"SECRET": null}, "depends_on": ["app", "ghost"]},
                 "bare": {"command": "echo 'open", "healthcheck": {"interval": "soon"}},
+                "odd": {"image": "x", "environment": "A=b"},
             },
             "networks": {"front": null},
             "volumes": {"big": {"driver": "nfs"}},
         });
         let refused = parse(&file, "app").unwrap_err();
-        insta::assert_snapshot!(refused.problems.join("\n"), @"");
+        insta::assert_snapshot!(refused.problems.join("\n"), @r"
+        services.app.privileged: is not supported in a test
+        services.app.volumes[0]: a bind mount is not supported: lowtide may run on another machine
+        services.app.volumes[1]: only NAME:PATH and PATH are supported in a test
+        services.app.volumes[2]: only NAME:PATH and PATH are supported in a test
+        services.db.build: is not supported in a test
+        services.db.image: the variable TAG has no value here; give it a default
+        services.db.environment.SECRET: has no value here
+        services.bare.command: has an open quote
+        services.bare.healthcheck.interval: is not a duration such as 1m30s
+        services.bare: has no image
+        services.odd.environment: is neither a list nor a mapping
+        networks: is not supported in a test
+        volumes.big: options of a volume are not supported in a test
+        services.db.depends_on.app: nothing may depend on the service under test
+        services.db.depends_on.ghost: is not a service of this file
+        ");
     }
 
     #[test]
     fn circles_and_missing_services_are_told() {
         let file = json!({"services": {"a": {"image": "x", "depends_on": ["b"]}, "b": {"image": "x", "depends_on": ["a"]}, "t": {}}});
-        insta::assert_snapshot!(parse(&file, "t").unwrap_err(), @"");
-        insta::assert_snapshot!(parse(&json!({"services": {}}), "t").unwrap_err(), @"");
-        insta::assert_snapshot!(parse(&json!([]), "t").unwrap_err(), @"");
+        insta::assert_snapshot!(parse(&file, "t").unwrap_err(), @"depends_on: a, b wait for each other");
+        insta::assert_snapshot!(parse(&json!({"services": {}}), "t").unwrap_err(), @"services.t: the service under test is not there");
+        insta::assert_snapshot!(parse(&json!([]), "t").unwrap_err(), @"the file: is not a mapping");
     }
 
     proptest! {

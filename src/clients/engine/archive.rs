@@ -56,9 +56,7 @@ impl Engine {
         bounds: ArchiveBounds,
     ) -> Result<Vec<ArchivedFile>, ArchiveError> {
         let glob = Pattern::parse(pattern)?;
-        let options = DownloadFromContainerOptionsBuilder::default()
-            .path(&glob.root)
-            .build();
+        let options = DownloadFromContainerOptionsBuilder::default().path(&glob.root).build();
         let mut stream = self.docker.download_from_container(id, Some(options));
         let mut tar = Vec::new();
         while let Some(chunk) = stream.next().await {

@@ -354,6 +354,65 @@ mod tests {
             },
             volumes: BTreeMap::from([("/a".to_owned(), None), ("/b".to_owned(), Some("v".to_owned()))]),
         };
-        insta::assert_json_snapshot!(create_body(&spec, 0.5), @r#""#);
+        insta::assert_json_snapshot!(create_body(&spec, 0.5), @r#"
+        {
+          "Image": "sha256:1",
+          "Env": [
+            "A=b=c"
+          ],
+          "Labels": {
+            "io.lowtide.kind": "test",
+            "io.lowtide.run": "r"
+          },
+          "HostConfig": {
+            "NetworkMode": "n1",
+            "Memory": 67108864,
+            "MemorySwap": 67108864,
+            "NanoCpus": 500000000,
+            "PidsLimit": 32,
+            "Init": false,
+            "AutoRemove": false,
+            "RestartPolicy": {
+              "Name": "no"
+            },
+            "LogConfig": {
+              "Type": "json-file",
+              "Config": {
+                "max-size": "8388608",
+                "max-file": "1"
+              }
+            },
+            "Mounts": [
+              {
+                "Type": "volume",
+                "Target": "/a"
+              },
+              {
+                "Type": "volume",
+                "Target": "/b",
+                "Source": "v"
+              }
+            ]
+          },
+          "NetworkingConfig": {
+            "EndpointsConfig": {
+              "n1": {
+                "Aliases": [
+                  "app"
+                ]
+              }
+            }
+          },
+          "Cmd": [
+            "x"
+          ],
+          "Healthcheck": {
+            "Test": [
+              "NONE"
+            ],
+            "Interval": 1500000000
+          }
+        }
+        "#);
     }
 }

@@ -46,6 +46,8 @@ const MARK: &str = "LOWTIDE_EXEC";
 const ASK: Duration = Duration::from_secs(1);
 /// How long an engine may take to tell the exit code after the stream ended.
 const CODE_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of output in which the runtime says why it could not start a command.
+const HEAD: usize = 512;
 
 impl Engine {
     /// Runs `command` inside container `id` and hands its output (both streams) to `sink` as it comes.
@@ -77,7 +79,11 @@ impl Engine {
             .id;
         let mut output = match self.docker.start_exec(&exec, None).await {
             Ok(StartExecResults::Attached { output, .. }) => output,
-            Ok(StartExecResults::Detached) => return Ok(ExecEnd::Exited { code: self.code(&exec).await? }),
+            Ok(StartExecResults::Detached) => {
+                return Ok(ExecEnd::Exited {
+                    code: self.code(&exec).await?,
+                });
+            }
             Err(e) => match not_started(&e) {
                 Some((code, words)) => {
                     sink(words.as_bytes());
@@ -89,6 +95,7 @@ impl Engine {
         };
         let deadline = Instant::now() + bounds.time;
         let mut count = 0u64;
+        let mut head = Vec::new();
         let mut ask = tokio::time::interval_at(Instant::now() + ASK, ASK);
         let end = loop {
             tokio::select! {
@@ -100,13 +107,18 @@ impl Engine {
                         let bytes = chunk.as_ref();
                         let room = usize::try_from(bounds.output - count).unwrap_or(usize::MAX);
                         sink(&bytes[..bytes.len().min(room)]);
+                        let missing = HEAD.saturating_sub(head.len()).min(bytes.len());
+                        head.extend_from_slice(&bytes[..missing]);
                         count += bytes.len().min(room) as u64;
                         if bytes.len() > room {
                             break ExecEnd::Flooded;
                         }
                     }
                     // The stream may break when the container dies; the exit code tells.
-                    Some(Err(_)) | None => return Ok(ExecEnd::Exited { code: self.code(&exec).await? }),
+                    Some(Err(_)) | None => {
+                        let code = as_a_shell_says(self.code(&exec).await?, &head);
+                        return Ok(ExecEnd::Exited { code });
+                    }
                 },
                 _ = ask.tick() => if let Some(code) = self.code_now(&exec).await? {
                     return Ok(ExecEnd::Exited { code });
@@ -167,6 +179,16 @@ impl Engine {
         };
         let _ = tokio::time::timeout(Duration::from_secs(10), killed).await;
     }
+}
+
+/// Engines give 126 for a missing command as well, and the runtime's words as its output.
+fn as_a_shell_says(code: i64, head: &[u8]) -> i64 {
+    let head = String::from_utf8_lossy(head);
+    let missing = head.contains("executable file not found") || head.contains("no such file or directory");
+    if code == 126 && head.starts_with("OCI runtime exec failed") && missing {
+        return 127;
+    }
+    code
 }
 
 /// Did the runtime refuse to start the command itself? Then the code a shell would give (POSIX, 2.8.2), and its words.

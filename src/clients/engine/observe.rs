@@ -2,9 +2,9 @@
 
 use super::connect::Engine;
 use super::error::EngineError;
+use super::sweep::percent;
 use crate::model::rollout::{ContainerState, Health};
 use jiff::Timestamp;
-use super::sweep::percent;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -39,10 +39,9 @@ impl Seen {
     pub fn ended(&self) -> bool {
         match self.state {
             ContainerState::Exited | ContainerState::Dead | ContainerState::Removing | ContainerState::Created => true,
-            ContainerState::Running
-            | ContainerState::Paused
-            | ContainerState::Restarting
-            | ContainerState::Unknown => false,
+            ContainerState::Running | ContainerState::Paused | ContainerState::Restarting | ContainerState::Unknown => {
+                false
+            }
         }
     }
 }

@@ -84,7 +84,7 @@ impl Engine {
         let mut pause = FIRST_PAUSE;
         let mut line = self.line_of(id, &rule.check, &first)?;
         let mut line_seen = false;
-        let mut last;
+        let mut last = String::new();
         loop {
             let seen = self.look(id).await?;
             if let Some(bad) = broken(&seen, first.restart_count) {
@@ -106,6 +106,8 @@ impl Engine {
                     return Ok(broken(&seen, first.restart_count).unwrap_or(ReadyVerdict::Ready { after }));
                 }
                 Ok(Answer::Never(why)) => return Ok(ReadyVerdict::Unhealthy { last: why }),
+                // The try that the deadline cut short says less than the one before.
+                Ok(Answer::NotYet(_)) if Instant::now() >= deadline && !last.is_empty() => {}
                 Ok(Answer::NotYet(why)) => last = why,
                 // The container ended between the look and the check; the next look tells how.
                 Err(EngineError::Conflict { message }) => last = message,
@@ -164,11 +166,14 @@ impl Engine {
         wait: &Wait<'_>,
     ) -> Result<Answer, EngineError> {
         if seen.state != ContainerState::Running {
-            return Ok(Answer::NotYet(format!("the container is {:?}", seen.state).to_lowercase()));
+            return Ok(Answer::NotYet(
+                format!("the container is {:?}", seen.state).to_lowercase(),
+            ));
         }
         Ok(match check {
-            ReadyCheck::Healthcheck => health(seen)
-                .unwrap_or_else(|| Answer::Never("the image has no HEALTHCHECK, and readiness asks for one".to_owned())),
+            ReadyCheck::Healthcheck => health(seen).unwrap_or_else(|| {
+                Answer::Never("the image has no HEALTHCHECK, and readiness asks for one".to_owned())
+            }),
             ReadyCheck::Steady { stay_up } => health(seen).unwrap_or_else(|| {
                 let up = begun.elapsed();
                 if up >= stay_up.unsigned_abs() {

@@ -14,11 +14,7 @@ use tokio::time::Instant;
 ///
 /// # Errors
 /// Nothing is left on the engine then.
-pub async fn perform(
-    bench: &Bench<'_>,
-    effect: &Bootstrap,
-    compose: Option<&Value>,
-) -> Result<Bootstrapped, Stop> {
+pub async fn perform(bench: &Bench<'_>, effect: &Bootstrap, compose: Option<&Value>) -> Result<Bootstrapped, Stop> {
     bench.clean_up().await;
     let done = bring_up(bench, effect, compose).await;
     if done.is_err() {

@@ -294,10 +294,22 @@ mod tests {
             not_pulled("db", "registry.example.org/db:1", &error).kind
         };
         for (message, expected) in [
-            ("manifest for registry.example.org/db:1 not found: manifest unknown", FailureKind::SidecarFailed),
-            ("pull access denied for db, repository does not exist", FailureKind::SidecarFailed),
-            ("Get \"https://registry.example.org/v2/\": dial tcp: lookup registry.example.org: no such host", FailureKind::RegistryUnreachable),
-            ("Get \"https://registry.example.org/v2/\": net/http: TLS handshake timeout", FailureKind::RegistryUnreachable),
+            (
+                "manifest for registry.example.org/db:1 not found: manifest unknown",
+                FailureKind::SidecarFailed,
+            ),
+            (
+                "pull access denied for db, repository does not exist",
+                FailureKind::SidecarFailed,
+            ),
+            (
+                "Get \"https://registry.example.org/v2/\": dial tcp: lookup registry.example.org: no such host",
+                FailureKind::RegistryUnreachable,
+            ),
+            (
+                "Get \"https://registry.example.org/v2/\": net/http: TLS handshake timeout",
+                FailureKind::RegistryUnreachable,
+            ),
             ("write /x: no space left on device", FailureKind::DiskFull),
         ] {
             assert_eq!(kind(message), expected, "{message}");

@@ -257,7 +257,9 @@ mod tests {
         let slow = ReadyVerdict::TimedOut {
             last: "GET / on port 80 answers 503".to_owned(),
         };
-        let sick = ReadyVerdict::Unhealthy { last: "no db".to_owned() };
+        let sick = ReadyVerdict::Unhealthy {
+            last: "no db".to_owned(),
+        };
         let loops = ReadyVerdict::Restarting { count: 3 };
         let mirror = ["curl: (6) Could not resolve host: example.org".to_owned()];
         let sidecar = || Role::Sidecar("db".to_owned());
@@ -280,7 +282,21 @@ mod tests {
             let failure = judge(&role, verdict, Duration::from_secs(60), log);
             table.push_str(&format!("{:?} | {}\n", failure.kind, failure.detail));
         }
-        insta::assert_snapshot!(table, @"");
+        insta::assert_snapshot!(table, @r"
+        ContainerExited | the container exited with code 137
+        OutOfMemory | the container was ended for lack of memory
+        MirrorUnreachable | the container exited with code 137; its log says: curl: (6) Could not resolve host: example.org
+        NotReady | the container was not ready within 60 s: GET / on port 80 answers 503
+        MirrorUnreachable | the container was not ready within 60 s: GET / on port 80 answers 503; its log says: curl: (6) Could not resolve host: example.org
+        NotReady | the container is unhealthy: no db
+        ContainerExited | the container restarted 3 times
+        SidecarFailed | sidecar db exited with code 137
+        SidecarFailed | sidecar db was not ready within 60 s: GET / on port 80 answers 503
+        OutOfMemory | the container without the testing tools was ended for lack of memory
+        NotReadyInProduction | the container without the testing tools exited with code 137
+        NotReadyInProduction | the container without the testing tools was not ready within 60 s: GET / on port 80 answers 503
+        NotReadyInProduction | the container without the testing tools is unhealthy: no db
+        ");
     }
 
     #[test]

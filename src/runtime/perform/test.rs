@@ -34,6 +34,9 @@ pub async fn perform(bench: &Bench<'_>, effect: &Test, parse: ParseReport<'_>) -
     done
 }
 
+/// 128 + SIGKILL.
+const KILLED: i64 = 137;
+
 async fn prove(bench: &Bench<'_>, effect: &Test, parse: ParseReport<'_>) -> Result<Tested, Stop> {
     let mut steps = Vec::new();
     let mut report = None;
@@ -158,9 +161,20 @@ impl Course<'_> {
         let own = self.policy.ready.timeout.unsigned_abs();
         let left = self.left();
         let within = own.min(left);
-        match ready::wait(self.bench, self.container, &Role::Tools, &self.policy.ready, within, trail).await {
+        match ready::wait(
+            self.bench,
+            self.container,
+            &Role::Tools,
+            &self.policy.ready,
+            within,
+            trail,
+        )
+        .await
+        {
             Ok(_) => Ok(()),
-            Err(Stop::Failed(failure)) if failure.kind == FailureKind::NotReady && left < own && self.left().is_zero() => {
+            Err(Stop::Failed(failure))
+                if failure.kind == FailureKind::NotReady && left < own && self.left().is_zero() =>
+            {
                 Err(self.timed_out("restart").with_excerpt(failure.excerpt).into())
             }
             Err(stop) => Err(stop),
@@ -189,6 +203,11 @@ impl Course<'_> {
 
     /// Why a command ended with another code than 0.
     async fn failed(&self, words: &str, code: i64, trail: &Trail<'_>) -> Result<Failure, Stop> {
+        // When the container's main process ends, its other processes are killed a moment before the engine notes it.
+        if code == KILLED {
+            let ended = self.bench.engine.wait_own(self.container, Duration::from_secs(1)).await;
+            tracing::debug!(?ended, "a command was killed");
+        }
         if let Some(failure) = self.died().await? {
             return Ok(failure.with_excerpt(trail.tail()));
         }
@@ -227,7 +246,10 @@ impl Course<'_> {
     }
 
     fn timed_out(&self, words: &str) -> Failure {
-        let detail = format!("{words}: all steps together may take {} s", self.policy.timeout.as_secs());
+        let detail = format!(
+            "{words}: all steps together may take {} s",
+            self.policy.timeout.as_secs()
+        );
         Failure::new(FailureKind::TestTimeout, detail)
     }
 
@@ -269,7 +291,9 @@ impl Course<'_> {
                 return;
             };
             let kept = match files {
-                Ok(files) => files.iter().try_for_each(|file| keep(&self.bench.work.join("artefacts"), file)),
+                Ok(files) => files
+                    .iter()
+                    .try_for_each(|file| keep(&self.bench.work.join("artefacts"), file)),
                 Err(error) => Err(std::io::Error::other(error)),
             };
             if let Err(error) = kept {
@@ -302,7 +326,12 @@ fn tests_failed(what: &str, report: Option<&TestReport>, mut log: Vec<String>) -
         return Failure::new(FailureKind::TestFailed, what).with_excerpt(log);
     };
     const NAMED: usize = Failure::EXCERPT_LINES / 2;
-    let mut lines: Vec<String> = report.failed.iter().take(NAMED).map(|name| format!("failed: {name}")).collect();
+    let mut lines: Vec<String> = report
+        .failed
+        .iter()
+        .take(NAMED)
+        .map(|name| format!("failed: {name}"))
+        .collect();
     if report.failed_count > lines.len() {
         lines.push(format!("and {} more", report.failed_count - lines.len()));
     }
@@ -338,16 +367,25 @@ mod tests {
         TestReport {
             passed: 3,
             skipped: 1,
-            failed: (0..failed.min(TestReport::NAMES)).map(|n| format!("suite.case{n}")).collect(),
+            failed: (0..failed.min(TestReport::NAMES))
+                .map(|n| format!("suite.case{n}"))
+                .collect(),
             failed_count: failed,
         }
     }
 
     #[test]
     fn failing_tests_are_named_before_the_log() {
-        let failure = tests_failed("exec /run exited with 1", Some(&report(2)), vec!["last line".to_owned()]);
-        insta::assert_snapshot!(failure, @"");
-        assert_eq!(failure.excerpt, ["failed: suite.case0", "failed: suite.case1", "last line"]);
+        let failure = tests_failed(
+            "exec /run exited with 1",
+            Some(&report(2)),
+            vec!["last line".to_owned()],
+        );
+        insta::assert_snapshot!(failure, @"tests failed: exec /run exited with 1; 2 of 6 tests failed");
+        assert_eq!(
+            failure.excerpt,
+            ["failed: suite.case0", "failed: suite.case1", "last line"]
+        );
     }
 
     #[test]
@@ -364,7 +402,10 @@ mod tests {
     fn reports_add_up_within_bounds() {
         let mut whole = report(40);
         add(&mut whole, report(40));
-        assert_eq!((whole.passed, whole.failed_count, whole.failed.len()), (6, 80, TestReport::NAMES));
+        assert_eq!(
+            (whole.passed, whole.failed_count, whole.failed.len()),
+            (6, 80, TestReport::NAMES)
+        );
     }
 
     #[test]

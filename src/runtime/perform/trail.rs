@@ -67,8 +67,7 @@ impl<'a> Trail<'a> {
     /// A full disk must not fail a test: the file just ends, and the log says so once.
     fn save(&mut self, bytes: &[u8]) {
         let Some(file) = &mut self.file else { return };
-        let take = usize::try_from(self.room)
-            .map_or(bytes.len(), |room| room.min(bytes.len()));
+        let take = usize::try_from(self.room).map_or(bytes.len(), |room| room.min(bytes.len()));
         let mut written = file.write_all(&bytes[..take]);
         self.room -= take as u64;
         if written.is_ok() && take < bytes.len() {
