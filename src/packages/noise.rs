@@ -74,8 +74,8 @@ const PATHS: &[&str] = &[
 
 /// Is the path (without leading slash) left out of the file table?
 pub(super) fn is_noise(path: &str) -> bool {
-    let inside = |dir: &&str| path.strip_prefix(*dir).is_some_and(|rest| rest.starts_with('/'));
-    PATHS.contains(&path) || CONTENT.iter().any(|dir| inside(&dir)) || is_bytecode(path) || is_host_key(path)
+    let inside = |dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+    PATHS.contains(&path) || CONTENT.iter().any(|dir| inside(dir)) || is_bytecode(path) || is_host_key(path)
 }
 
 /// Compiled Python carries the time of its source.
