@@ -90,6 +90,11 @@ fn is_host_key(path: &str) -> bool {
         .is_some_and(|rest| rest.contains("_key"))
 }
 
+/// `c_rehash` names a link after the certificate's hash, and this certificate is made at random (package `ssl-cert`).
+pub(super) fn is_noise_link(path: &str, target: &str) -> bool {
+    path.starts_with("etc/ssl/certs/") && target.ends_with("ssl-cert-snakeoil.pem")
+}
+
 /// shadow(5): the third field is the day of the last password change, so creating a user writes today's date.
 pub(super) const SHADOW: &str = "etc/shadow";
 
@@ -138,6 +143,13 @@ mod tests {
         ] {
             assert!(!is_noise(content), "{content}");
         }
+    }
+
+    #[test]
+    fn only_the_random_certificate_s_link_is_noise() {
+        assert!(is_noise_link("etc/ssl/certs/5887bcc8.0", "ssl-cert-snakeoil.pem"));
+        assert!(!is_noise_link("etc/ssl/certs/5887bcc8.0", "ISRG_Root_X1.pem"));
+        assert!(!is_noise_link("srv/certs/x.0", "ssl-cert-snakeoil.pem"));
     }
 
     #[test]
