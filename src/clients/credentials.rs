@@ -134,10 +134,10 @@ impl Credentials {
         let Some(config) = read(&path).await? else {
             return Ok(Credential::Anonymous);
         };
-        self.from_docker(&config, &path, registry).await
+        self.in_docker(&config, &path, registry).await
     }
 
-    async fn from_docker(
+    async fn in_docker(
         &self,
         config: &DockerConfig,
         path: &Path,

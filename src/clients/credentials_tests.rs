@@ -115,7 +115,7 @@ async fn a_broken_helper_is_named() {
 #[tokio::test]
 async fn a_damaged_file_is_named_without_its_content() {
     let place = Place::new("{\"auths\": {\"a\": {\"auth\": [\"canary-secret\"]}}}");
-    insta::assert_snapshot!(place.found("a").await, @"DIR/config.json is not a Docker configuration: line 1, column 28");
+    insta::assert_snapshot!(place.found("a").await, @"DIR/config.json is not a Docker configuration: line 1, column 25");
     let none = Credentials::new(BTreeMap::new(), Some("/nonexistent".into()));
     assert_eq!(none.lookup("a").await.unwrap(), Credential::Anonymous);
     assert!(!format!("{:?}", Credential::IdentityToken(Secret::new("canary".to_owned()))).contains("canary"));

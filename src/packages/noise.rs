@@ -74,8 +74,8 @@ const PATHS: &[&str] = &[
 
 /// Is the path (without leading slash) left out of the file table?
 pub(super) fn is_noise(path: &str) -> bool {
-    let inside = |dir: &&str| path.strip_prefix(*dir).is_some_and(|rest| rest.starts_with('/'));
-    PATHS.contains(&path) || CONTENT.iter().any(|dir| inside(&dir)) || is_bytecode(path) || is_host_key(path)
+    let inside = |dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+    PATHS.contains(&path) || CONTENT.iter().any(|dir| inside(dir)) || is_bytecode(path) || is_host_key(path)
 }
 
 /// Compiled Python carries the time of its source.
@@ -88,6 +88,11 @@ fn is_bytecode(path: &str) -> bool {
 fn is_host_key(path: &str) -> bool {
     path.strip_prefix("etc/ssh/ssh_host_")
         .is_some_and(|rest| rest.contains("_key"))
+}
+
+/// `c_rehash` names a link after the certificate's hash, and this certificate is made at random (package `ssl-cert`).
+pub(super) fn is_noise_link(path: &str, target: &str) -> bool {
+    path.starts_with("etc/ssl/certs/") && target.ends_with("ssl-cert-snakeoil.pem")
 }
 
 /// shadow(5): the third field is the day of the last password change, so creating a user writes today's date.
@@ -138,6 +143,13 @@ mod tests {
         ] {
             assert!(!is_noise(content), "{content}");
         }
+    }
+
+    #[test]
+    fn only_the_random_certificate_s_link_is_noise() {
+        assert!(is_noise_link("etc/ssl/certs/5887bcc8.0", "ssl-cert-snakeoil.pem"));
+        assert!(!is_noise_link("etc/ssl/certs/5887bcc8.0", "ISRG_Root_X1.pem"));
+        assert!(!is_noise_link("srv/certs/x.0", "ssl-cert-snakeoil.pem"));
     }
 
     #[test]

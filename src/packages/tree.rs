@@ -2,7 +2,7 @@
 
 use super::error::ParseError;
 use super::hash::{finish, hex};
-use super::noise::{SHADOW, is_noise, without_days};
+use super::noise::{SHADOW, is_noise, is_noise_link, without_days};
 use super::{apk, dpkg, os_release};
 use crate::model::image::{ImageId, Platform};
 use crate::model::inventory::{FileEntry, FileKind, ImageConfig, Inventory, Package};
@@ -185,7 +185,7 @@ impl Reading<'_> {
         bounded("bytes of content", self.content, self.limits.content)?;
 
         let path = normalised(&raw)?;
-        let (noise, keep) = (is_noise(&path), is_kept(&path));
+        let (noise, keep) = (is_noise(&path) || is_noise_link(&path, &target), is_kept(&path));
         if path.is_empty() || (noise && !keep) {
             io::copy(entry, &mut io::sink()).map_err(TreeError::Read)?;
             return Ok(());

@@ -76,7 +76,6 @@ impl Registry {
         };
         let http = reqwest::Client::builder()
             .connect_timeout(timeouts.connect)
-            .timeout(timeouts.answer)
             .user_agent(USER_AGENT)
             .build()
             .map_err(|e| RegistryError::from_reqwest("(all)", "set up TLS", e))?;
@@ -95,22 +94,11 @@ impl Registry {
     /// # Errors
     /// `Denied` for a wrong credential, `Unreachable`, `Credential`.
     pub async fn check_login(&self, registry: &str) -> Result<(), RegistryError> {
-        let granted = self.login(registry, &[]).await?;
-        let Granted::Basic { username, password } = granted else {
+        let Granted::Basic { username, password } = self.login(registry, &[]).await? else {
             return Ok(());
         };
-        let request = self
-            .http
-            .get(self.base(registry))
-            .basic_auth(username, Some(password.expose()));
-        let sent = request
-            .send()
-            .await
-            .map_err(|e| self.unanswered(registry, "the login", e))?;
-        match sent.status().as_u16() {
-            200 => Ok(()),
-            status => Err(RegistryError::status(registry, "the login", status, "")),
-        }
+        let door = self.door(registry);
+        self.in_time(registry, door.verify(&username, &password)).await
     }
 
     /// Logs in for `action` on a repository, and for reading `source` as well (a mount needs both).
@@ -140,22 +128,27 @@ impl Registry {
 
     async fn login(&self, registry: &str, scopes: &[String]) -> Result<Granted, RegistryError> {
         let credential = self.credentials.lookup(registry).await?;
-        let door = login::Door {
+        self.in_time(registry, self.door(registry).login(&credential, scopes))
+            .await
+    }
+
+    async fn in_time<T>(
+        &self,
+        registry: &str,
+        login: impl Future<Output = Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        let limit = self.timeouts.answer;
+        let done = tokio::time::timeout(limit, login).await;
+        done.unwrap_or_else(|_| Err(timeout(registry, "the login", limit)))
+    }
+
+    fn door<'a>(&'a self, registry: &'a str) -> login::Door<'a> {
+        login::Door {
             http: &self.http,
             registry,
             base: self.base(registry),
             plain: self.is_plain(registry),
-        };
-        let limit = self.timeouts.answer;
-        let login = tokio::time::timeout(limit, door.login(&credential, scopes)).await;
-        login.unwrap_or_else(|_| Err(timeout(registry, "the login", limit)))
-    }
-
-    fn unanswered(&self, registry: &str, what: &str, error: reqwest::Error) -> RegistryError {
-        if error.is_timeout() {
-            return timeout(registry, what, self.timeouts.answer);
         }
-        RegistryError::from_reqwest(registry, what, error)
     }
 
     fn base(&self, registry: &str) -> String {

@@ -53,32 +53,36 @@ impl Door<'_> {
         }
         let answer = self.http.get(&self.base).send().await.map_err(|e| self.sent(e))?;
         let status = answer.status().as_u16();
-        let challenges = answer.headers().get_all(WWW_AUTHENTICATE);
-        let challenges: Vec<Challenge> = challenges.iter().filter_map(|c| challenge(c.to_str().ok()?)).collect();
-        match (status, credential) {
-            (200..300, _) => return Ok(Granted::Free),
-            (401, _) => {}
+        let mut challenges = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+        match status {
+            200..300 => return Ok(Granted::Free),
+            401 => {}
             _ => return Err(RegistryError::status(self.registry, WHAT, status, "")),
         }
-        for challenge in challenges {
-            match (challenge, credential) {
-                (Challenge::Bearer { realm, service }, credential) => {
-                    let realm = self.realm(&realm)?;
-                    return self.token(realm, service, credential, scopes).await;
-                }
-                (Challenge::Basic, Credential::Basic { username, password }) => {
-                    return Ok(Granted::Basic {
-                        username: username.clone(),
-                        password: password.clone(),
-                    });
-                }
-                (Challenge::Basic, Credential::Anonymous) => return Err(self.denied("access without a credential")),
-                (Challenge::Basic, Credential::IdentityToken(_) | Credential::RegistryToken(_)) => {
-                    return Err(self.denied("a token; it asks for a password"));
-                }
+        match (challenges.find_map(|c| challenge(c.to_str().ok()?)), credential) {
+            (Some(Challenge::Bearer { realm, service }), _) => {
+                self.token(self.realm(&realm)?, service, credential, scopes).await
             }
+            (Some(Challenge::Basic), Credential::Basic { username, password }) => Ok(Granted::Basic {
+                username: username.clone(),
+                password: password.clone(),
+            }),
+            (Some(Challenge::Basic), Credential::Anonymous) => Err(self.denied("access without a credential")),
+            (Some(Challenge::Basic), Credential::IdentityToken(_) | Credential::RegistryToken(_)) => {
+                Err(self.denied("a token; it asks for a password"))
+            }
+            (None, _) => Err(self.unreadable("it names no way to log in that is known")),
         }
-        Err(self.unreadable("it names no way to log in that is known"))
+    }
+
+    /// Is the password right? Basic authentication has no other way to tell than to use it.
+    pub(super) async fn verify(&self, username: &str, password: &Secret) -> Result<(), RegistryError> {
+        let request = self.http.get(&self.base).basic_auth(username, Some(password.expose()));
+        let answer = request.send().await.map_err(|e| self.sent(e))?;
+        match answer.status().as_u16() {
+            200..300 => Ok(()),
+            status => Err(RegistryError::status(self.registry, WHAT, status, "")),
+        }
     }
 
     /// A password must not leave in the clear because a registry says so.
