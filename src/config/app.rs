@@ -29,7 +29,11 @@ impl Check<'_> {
                 None if self.is_broken(&Route::keys("profiles").key(&text.0)) => {}
                 None => {
                     let names: Vec<&str> = file.profiles.keys().map(String::as_str).collect();
-                    self.report(&scope, &Route::keys("profile"), unknown("unknown-profile", "profile", &text.0, &names));
+                    self.report(
+                        &scope,
+                        &Route::keys("profile"),
+                        unknown("unknown-profile", "profile", &text.0, &names),
+                    );
                 }
             }
         }
@@ -53,7 +57,11 @@ impl Check<'_> {
             Some(raw::Mode::Active) => Mode::Active,
             Some(raw::Mode::Observe) | None => Mode::Observe,
         };
-        self.note(scope, &Route::keys("mode"), if mode == Mode::Active { "active" } else { "observe" });
+        self.note(
+            scope,
+            &Route::keys("mode"),
+            if mode == Mode::Active { "active" } else { "observe" },
+        );
         let maintainers = self.addresses(scope, &Route::keys("maintainers"), raw.maintainers.as_ref());
         if !maintainers.is_empty() {
             self.note(scope, &Route::keys("maintainers"), maintainers.join(", "));
@@ -70,7 +78,12 @@ impl Check<'_> {
             build: self.build(scope, &raw.build.clone().unwrap_or_default()),
             env: strings(&raw.env),
             test: self.test(scope, raw.test.as_ref(), raw.ready.as_ref()),
-            ready: self.ready(scope, &Route::keys("ready"), raw.ready.as_ref(), defaults::READY_TIMEOUT),
+            ready: self.ready(
+                scope,
+                &Route::keys("ready"),
+                raw.ready.as_ref(),
+                defaults::READY_TIMEOUT,
+            ),
             publish,
             schedule: self.schedule(scope, raw),
             rollout: Vec::new(),
@@ -92,13 +105,24 @@ impl Check<'_> {
 
     fn build(&mut self, scope: &Scope, raw: &raw::Build) -> BuildPolicy {
         let at = |key: &str| Route::keys("build").key(key);
-        for name in raw.args.keys().filter(|name| name.is_empty() || name.contains(['=', ' '])) {
-            let problem = Problem::new("bad-name", format!("`{}` cannot be the name of a build argument", shown(name)));
+        for name in raw
+            .args
+            .keys()
+            .filter(|name| name.is_empty() || name.contains(['=', ' ']))
+        {
+            let problem = Problem::new(
+                "bad-name",
+                format!("`{}` cannot be the name of a build argument", shown(name)),
+            );
             self.report(scope, &at("args").key(name), problem);
         }
         for name in raw.args.keys().filter(|name| super::mask::is_secret_name(name)) {
-            let problem = Problem::new("secret-in-args", format!("the build argument `{}` looks like a secret", shown(name)));
-            let hint = "build arguments stay readable in the image's history; build secrets are not supported by this version";
+            let problem = Problem::new(
+                "secret-in-args",
+                format!("the build argument `{}` looks like a secret", shown(name)),
+            );
+            let hint =
+                "build arguments stay readable in the image's history; build secrets are not supported by this version";
             self.report(scope, &at("args").key(name), problem.hint(hint));
         }
         for (key, text) in &raw.args {
@@ -123,8 +147,15 @@ impl Check<'_> {
     }
 
     fn schedule(&mut self, scope: &Scope, raw: &raw::App) -> Schedule {
-        let given = [("nightly", raw.nightly.is_some()), ("cron", raw.cron.is_some()), ("schedule", raw.schedule.is_some())];
-        let mut given = given.into_iter().filter(|(_, given)| *given).map(|(key, _)| Route::keys(key));
+        let given = [
+            ("nightly", raw.nightly.is_some()),
+            ("cron", raw.cron.is_some()),
+            ("schedule", raw.schedule.is_some()),
+        ];
+        let mut given = given
+            .into_iter()
+            .filter(|(_, given)| *given)
+            .map(|(key, _)| Route::keys(key));
         if let (Some(one), Some(other)) = (given.next(), given.next()) {
             self.exclusive(scope, &one, &other);
         }
@@ -144,30 +175,52 @@ impl Check<'_> {
                 Some((a, b)) if a != b => (from, to) = (a, b),
                 Some(_) => {
                     let problem = Problem::new("empty-window", format!("the span `{}` has no length", shown(&text.0)));
-                    self.report(scope, &rest, problem.hint("for a fixed minute write `cron: \"0 1 * * *\"` instead"));
+                    self.report(
+                        scope,
+                        &rest,
+                        problem.hint("for a fixed minute write `cron: \"0 1 * * *\"` instead"),
+                    );
                 }
                 None => {
                     let problem = Problem::new("bad-time", format!("`{}` is not a span of the day", shown(&text.0)));
-                    self.report(scope, &rest, problem.hint("write it like `22:00-02:30`, with two digits each"));
+                    self.report(
+                        scope,
+                        &rest,
+                        problem.hint("write it like `22:00-02:30`, with two digits each"),
+                    );
                 }
             }
         }
-        self.note(scope, &rest, format!("{}-{}", quantity::time_text(from), quantity::time_text(to)));
+        self.note(
+            scope,
+            &rest,
+            format!("{}-{}", quantity::time_text(from), quantity::time_text(to)),
+        );
         Schedule::Between { from, to }
     }
 
     fn cron(&mut self, scope: &Scope, text: &str) {
         let fields = text.split_whitespace().count();
         let hint = "minute hour day-of-month month day-of-week, as in `30 1 * * *`";
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .build();
         let problem = match parser.parse(text) {
-            _ if fields != 5 => Problem::new("bad-cron", format!("`{}` has {fields} fields, a schedule has five", shown(text))).hint(hint),
+            _ if fields != 5 => Problem::new(
+                "bad-cron",
+                format!("`{}` has {fields} fields, a schedule has five", shown(text)),
+            )
+            .hint(hint),
             Err(_) => Problem::new("bad-cron", format!("`{}` is not a cron schedule", shown(text))).hint(hint),
             // Any moment will do: a schedule without one in its search range has none at all (31 February).
-            Ok(cron) => match cron.find_next_occurrence(&jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC), true) {
-                Ok(_) => return,
-                Err(_) => Problem::new("bad-cron", format!("`{}` never comes", shown(text))).hint("is there such a day in such a month?"),
-            },
+            Ok(cron) => {
+                match cron.find_next_occurrence(&jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC), true) {
+                    Ok(_) => return,
+                    Err(_) => Problem::new("bad-cron", format!("`{}` never comes", shown(text)))
+                        .hint("is there such a day in such a month?"),
+                }
+            }
         };
         self.report(scope, &Route::keys("cron"), problem);
     }
@@ -176,8 +229,11 @@ impl Check<'_> {
     fn github_repo(&mut self, scope: &Scope, raw: &raw::App, source: &str) -> Option<String> {
         let rest = Route::keys("github.repo");
         let Some(text) = raw.github.as_ref().and_then(|github| github.repo.as_ref()) else {
-            let tail = ["https://github.com/", "ssh://git@github.com/", "git@github.com:"].iter().find_map(|p| source.strip_prefix(p))?;
-            return Some(tail.trim_end_matches('/').trim_end_matches(".git").to_owned()).filter(|repo| is_github_repo(repo));
+            let tail = ["https://github.com/", "ssh://git@github.com/", "git@github.com:"]
+                .iter()
+                .find_map(|p| source.strip_prefix(p))?;
+            return Some(tail.trim_end_matches('/').trim_end_matches(".git").to_owned())
+                .filter(|repo| is_github_repo(repo));
         };
         if !is_github_repo(&text.0) {
             let problem = Problem::new("bad-name", format!("`{}` is not a GitHub repository", shown(&text.0)));
@@ -191,7 +247,11 @@ impl Check<'_> {
         let time = quantity::time(text);
         if time.is_none() {
             let problem = Problem::new("bad-time", format!("`{}` is not a time of day", shown(text)));
-            self.report(scope, rest, problem.hint("write `HH:MM` from `00:00` to `23:59`, in quotes"));
+            self.report(
+                scope,
+                rest,
+                problem.hint("write `HH:MM` from `00:00` to `23:59`, in quotes"),
+            );
         }
         time
     }
@@ -199,5 +259,6 @@ impl Check<'_> {
 
 fn is_github_repo(text: &str) -> bool {
     let part = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-    text.split_once('/').is_some_and(|(owner, name)| part(owner) && part(name))
+    text.split_once('/')
+        .is_some_and(|(owner, name)| part(owner) && part(name))
 }

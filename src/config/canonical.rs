@@ -45,7 +45,10 @@ fn write(node: &Node, route: &Route, broken: &BTreeSet<Route>, out: &mut String)
 /// Numbers and booleans go as they are; every other text is quoted.
 fn is_bare(text: &str) -> bool {
     let number = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-    matches!(text, "true" | "false") || text.split_once('.').map_or_else(|| number(text), |(a, b)| number(a) && number(b))
+    matches!(text, "true" | "false")
+        || text
+            .split_once('.')
+            .map_or_else(|| number(text), |(a, b)| number(a) && number(b))
 }
 
 fn quote(text: &str, out: &mut String) {

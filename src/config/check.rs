@@ -27,7 +27,9 @@ pub(super) struct Check<'a> {
 impl Check<'_> {
     /// Is something wrong already known at this place, around it or inside it? Then what follows from it stays unsaid.
     pub(super) fn is_broken(&self, route: &Route) -> bool {
-        self.broken.iter().any(|b| b.0.starts_with(&route.0) || route.0.starts_with(&b.0))
+        self.broken
+            .iter()
+            .any(|b| b.0.starts_with(&route.0) || route.0.starts_with(&b.0))
     }
 
     pub(super) fn name<N: FromStr>(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<N> {
@@ -66,19 +68,34 @@ impl Check<'_> {
             (None, Some(file)) if file.0.starts_with('/') => Some(SecretRef::File(file.0.clone().into())),
             // The value is not shown: it may be the secret itself, put in the wrong place.
             (Some(_), None) => {
-                let problem = Problem::new("literal-secret", format!("`{rest}.env` is not the name of an environment variable"));
-                self.report(scope, &rest.key("env"), problem.hint("a name has letters, digits and `_`: `{ env: GHCR_TOKEN }`"));
+                let problem = Problem::new(
+                    "literal-secret",
+                    format!("`{rest}.env` is not the name of an environment variable"),
+                );
+                self.report(
+                    scope,
+                    &rest.key("env"),
+                    problem.hint("a name has letters, digits and `_`: `{ env: GHCR_TOKEN }`"),
+                );
                 None
             }
             (None, Some(_)) => {
                 let problem = Problem::new("literal-secret", format!("`{rest}.file` is not an absolute path"));
-                self.report(scope, &rest.key("file"), problem.hint("write it like `{ file: /run/secrets/ghcr }`"));
+                self.report(
+                    scope,
+                    &rest.key("file"),
+                    problem.hint("write it like `{ file: /run/secrets/ghcr }`"),
+                );
                 None
             }
             (Some(_), Some(_)) | (None, None) => {
                 if !self.is_touched(scope, rest) {
                     let problem = Problem::new("one-of", format!("`{rest}` needs exactly one of `env` and `file`"));
-                    self.report(scope, rest, problem.hint("write `{ env: NAME }` or `{ file: /run/secrets/NAME }`"));
+                    self.report(
+                        scope,
+                        rest,
+                        problem.hint("write `{ env: NAME }` or `{ file: /run/secrets/NAME }`"),
+                    );
                 }
                 None
             }
@@ -94,8 +111,15 @@ impl Check<'_> {
             Ok(repository) => Some(repository),
             Err(why) => {
                 let tagged = text.parse::<Reference>().is_ok();
-                let hint = if tagged { "take the tag off; tags are made from `publish.tag`" } else { "write it like `ghcr.io/owner/name`" };
-                let problem = Problem::new("bad-image", format!("`{}` is not an image repository: {}", shown(text), why.why));
+                let hint = if tagged {
+                    "take the tag off; tags are made from `publish.tag`"
+                } else {
+                    "write it like `ghcr.io/owner/name`"
+                };
+                let problem = Problem::new(
+                    "bad-image",
+                    format!("`{}` is not an image repository: {}", shown(text), why.why),
+                );
                 self.report(scope, rest, problem.hint(hint));
                 None
             }
@@ -112,13 +136,18 @@ impl Check<'_> {
 
     pub(super) fn address(&mut self, scope: &Scope, rest: &Route, text: &str) {
         // The mail library's own rule, so that nothing is accepted here that cannot be sent later.
-        let plain = text.trim() == text && text.is_ascii() && text.contains('@') && !text.contains(['\n', ',', '<', '>', ' ', '"']);
+        let plain = text.trim() == text
+            && text.is_ascii()
+            && text.contains('@')
+            && !text.contains(['\n', ',', '<', '>', ' ', '"']);
         let good = plain
             && text.split_once('@').is_some_and(|(user, domain)| {
                 let labels = |part: &str| part.split('.').all(|label| !label.is_empty());
                 labels(user)
                     && labels(domain)
-                    && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+                    && domain
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
             });
         if !good {
             let problem = Problem::new("bad-email", format!("`{}` is not a mail address", shown(text)));
@@ -151,5 +180,9 @@ pub(super) fn unknown(code: &'static str, what: &str, name: &str, known: &[&str]
         return problem.hint(format!("no {what} is defined"));
     }
     let listed = super::shape::list(&known[..known.len().min(12)]);
-    problem.hint(if known.len() == 1 { format!("the only {what} is {listed}") } else { format!("the {what}s are {listed}") })
+    problem.hint(if known.len() == 1 {
+        format!("the only {what} is {listed}")
+    } else {
+        format!("the {what}s are {listed}")
+    })
 }

@@ -17,7 +17,10 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, Problem> {
     if bytes.len() > MAX_BYTES {
         return Err(Problem::new(
             "too-large",
-            format!("the file has {} bytes; a configuration has at most {MAX_BYTES}", bytes.len()),
+            format!(
+                "the file has {} bytes; a configuration has at most {MAX_BYTES}",
+                bytes.len()
+            ),
         )
         .hint("is this the right file? Shared settings belong into `profiles`"));
     }
@@ -32,7 +35,10 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, Problem> {
         None => Ok(text),
         Some((at, c)) => Err(Problem::new(
             "binary",
-            format!("the file holds the control character U+{:04X}: it is not text", u32::from(c)),
+            format!(
+                "the file holds the control character U+{:04X}: it is not text",
+                u32::from(c)
+            ),
         )
         .at(&Default::default(), end_of(&text[..at]))),
     }

@@ -6,11 +6,13 @@ use std::sync::LazyLock;
 
 /// Problems whose very place is a secret.
 const SECRET_PLACES: &[&str] = &["literal-secret", "credentials-in-url"];
-const COVER: char = '•';
+/// One byte, so that covering ASCII moves nothing.
+const COVER: char = '*';
 
 static CREDENTIALS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"://[^/\s@"']*@"#).ok());
 static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r#"(?i)(?:password|passwd|passphrase|token|secret|ssh_key|api_?key|credential)s?["']?\s*:(?:\s+|$)"#).ok()
+    Regex::new(r#"(?i)(?:password|passwd|passphrase|token|secret|ssh_key|api_?key|credential)s?["']?\s*:(?:\s+|$)"#)
+        .ok()
 });
 
 /// Does this name say that its value is a secret?
@@ -33,13 +35,17 @@ pub(super) fn masked(text: &str, problems: &[Problem]) -> String {
         let line = CREDENTIALS.as_ref().map_or_else(
             || cover(line, 0),
             |pattern| {
-                pattern.replace_all(line, |found: &regex::Captures<'_>| {
-                    format!("://{}@", COVER.to_string().repeat(found[0].chars().count() - 4))
-                })
-                .into_owned()
+                pattern
+                    .replace_all(line, |found: &regex::Captures<'_>| {
+                        format!("://{}@", COVER.to_string().repeat(found[0].chars().count() - 4))
+                    })
+                    .into_owned()
             },
         );
-        match KEY.as_ref().and_then(|key| key.find_iter(&line).find(|m| !line[m.end()..].starts_with('{'))) {
+        match KEY
+            .as_ref()
+            .and_then(|key| key.find_iter(&line).find(|m| !line[m.end()..].starts_with('{')))
+        {
             Some(found) => {
                 open = Some(indent);
                 out.push(cover(&line, found.end()));
@@ -72,6 +78,12 @@ fn cover_span(lines: &mut [String], span: &Span) {
     *line = line
         .chars()
         .enumerate()
-        .map(|(n, c)| if inside.contains(&n) && !c.is_whitespace() { COVER } else { c })
+        .map(|(n, c)| {
+            if inside.contains(&n) && !c.is_whitespace() {
+                COVER
+            } else {
+                c
+            }
+        })
         .collect();
 }

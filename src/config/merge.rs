@@ -2,8 +2,8 @@
 //! keys exclude each other, a choice made above hides the one below.
 
 use super::raw::{
-    App, Build, Command, ContainerLimits, Defaults, Http, Nightly, Profile, Publish, Ready, Secret, Sidecar, Source, Test,
-    TestCompose, Text, Window,
+    App, Build, Command, ContainerLimits, Defaults, Http, Nightly, Profile, Publish, Ready, Secret, Sidecar, Source,
+    Test, TestCompose, Text, Window,
 };
 use std::collections::BTreeMap;
 
@@ -40,7 +40,19 @@ macro_rules! replaced {
         fn over(self, _: Self) -> Self { self }
     })*};
 }
-replaced!(Text, bool, u64, u32, u16, f64, super::raw::Mode, super::raw::Network, super::raw::ScheduleWord, Command, Secret);
+replaced!(
+    Text,
+    bool,
+    u64,
+    u32,
+    u16,
+    f64,
+    super::raw::Mode,
+    super::raw::Network,
+    super::raw::ScheduleWord,
+    Command,
+    Secret
+);
 impl<T> Over for Vec<T> {
     fn over(self, _: Self) -> Self {
         self
@@ -146,7 +158,10 @@ mod tests {
     fn a_choice_above_hides_the_one_below() {
         let above = ready(r#"{"http": {"port": 80, "path": "/"}}"#);
         let below = ready(r#"{"healthcheck": true, "timeout": "1m"}"#);
-        assert_eq!(above.clone().over(below), ready(r#"{"http": {"port": 80, "path": "/"}, "timeout": "1m"}"#));
+        assert_eq!(
+            above.clone().over(below),
+            ready(r#"{"http": {"port": 80, "path": "/"}, "timeout": "1m"}"#)
+        );
         let finer = ready(r#"{"http": {"port": 8080}}"#);
         assert_eq!(finer.over(above), ready(r#"{"http": {"port": 8080, "path": "/"}}"#));
     }
@@ -156,6 +171,9 @@ mod tests {
         let layer = |text: &str| serde_json::from_str::<App>(text).unwrap();
         let above = layer(r#"{"env": {"A": "1"}, "maintainers": ["a@x"]}"#);
         let below = layer(r#"{"env": {"A": "0", "B": "2"}, "maintainers": ["b@x", "c@x"]}"#);
-        assert_eq!(above.over(below), layer(r#"{"env": {"A": "1", "B": "2"}, "maintainers": ["a@x"]}"#));
+        assert_eq!(
+            above.over(below),
+            layer(r#"{"env": {"A": "1", "B": "2"}, "maintainers": ["a@x"]}"#)
+        );
     }
 }

@@ -22,7 +22,11 @@ impl Check<'_> {
     pub(super) fn publish(&mut self, scope: &Scope, raw: Option<&raw::Publish>) -> Option<PublishPolicy> {
         let raw = raw?;
         let at = |key: &str| Route::keys("publish").key(key);
-        let tag = raw.tag.as_ref().map_or(defaults::TAG, |text| text.0.as_str()).to_owned();
+        let tag = raw
+            .tag
+            .as_ref()
+            .map_or(defaults::TAG, |text| text.0.as_str())
+            .to_owned();
         self.template(scope, &at("tag"), &tag);
         let Some(text) = &raw.image else {
             // Settings of the defaults alone (a tag template, say) do not publish an app that names no repository.
@@ -36,7 +40,11 @@ impl Check<'_> {
         self.note(scope, &at("image"), text.0.clone());
         self.note(scope, &at("tag"), tag.clone());
         let channels = self.channels(scope, raw.channels.as_deref(), image.as_ref());
-        Some(PublishPolicy { image: image?, tag, channels })
+        Some(PublishPolicy {
+            image: image?,
+            tag,
+            channels,
+        })
     }
 
     fn template(&mut self, scope: &Scope, rest: &Route, template: &str) {
@@ -49,9 +57,15 @@ impl Check<'_> {
             match VARIABLES.iter().find(|(known, _)| *known == name) {
                 Some((_, value)) => filled.push_str(value),
                 None => {
-                    let problem = Problem::new("bad-tag", format!("`{{{}}}` is not a variable of the tag", shown(name)));
+                    let problem =
+                        Problem::new("bad-tag", format!("`{{{}}}` is not a variable of the tag", shown(name)));
                     let hint = super::shape::closest(name, names.iter().copied()).map_or_else(
-                        || format!("the variables are {}", super::shape::list(&["{date}", "{run}", "{commit}", "{branch}", "{app}"])),
+                        || {
+                            format!(
+                                "the variables are {}",
+                                super::shape::list(&["{date}", "{run}", "{commit}", "{branch}", "{app}"])
+                            )
+                        },
                         |close| format!("did you mean `{{{close}}}`?"),
                     );
                     return self.report(scope, rest, problem.hint(hint));
@@ -61,16 +75,39 @@ impl Check<'_> {
         }
         filled.push_str(tail);
         if template == "latest" {
-            let problem = Problem::new("latest", "`latest` says nothing about what it holds, and is never published or rolled out");
-            return self.report(scope, rest, problem.hint(format!("leave `tag` out, or write a template such as `{}`", defaults::TAG)));
+            let problem = Problem::new(
+                "latest",
+                "`latest` says nothing about what it holds, and is never published or rolled out",
+            );
+            return self.report(
+                scope,
+                rest,
+                problem.hint(format!(
+                    "leave `tag` out, or write a template such as `{}`",
+                    defaults::TAG
+                )),
+            );
         }
         if !template.contains("{run}") {
-            let problem = Problem::new("bad-tag", format!("the tag `{}` would be the same for two runs", shown(template)));
-            return self.report(scope, rest, problem.hint("put `{run}` into it: one commit is built on many nights, and a tag is never moved"));
+            let problem = Problem::new(
+                "bad-tag",
+                format!("the tag `{}` would be the same for two runs", shown(template)),
+            );
+            return self.report(
+                scope,
+                rest,
+                problem.hint("put `{run}` into it: one commit is built on many nights, and a tag is never moved"),
+            );
         }
         if !is_tag(&filled) {
             let problem = Problem::new("bad-tag", format!("`{}` does not make a tag", shown(template)));
-            self.report(scope, rest, problem.hint("a tag is 1 to 128 letters, digits, `_`, `.` and `-`, and begins with a letter, digit or `_`"));
+            self.report(
+                scope,
+                rest,
+                problem.hint(
+                    "a tag is 1 to 128 letters, digits, `_`, `.` and `-`, and begins with a letter, digit or `_`",
+                ),
+            );
         }
     }
 
@@ -79,12 +116,20 @@ impl Check<'_> {
         let Some(raw) = raw else {
             self.note(scope, &base, defaults::CHANNEL);
             let name: Option<ChannelName> = defaults::CHANNEL.parse().ok();
-            let channel = name.zip(image).map(|(name, image)| Channel { name, image: image.clone(), tag: defaults::CHANNEL.to_owned() });
+            let channel = name.zip(image).map(|(name, image)| Channel {
+                name,
+                image: image.clone(),
+                tag: defaults::CHANNEL.to_owned(),
+            });
             return channel.into_iter().collect();
         };
         if raw.is_empty() {
             let problem = Problem::new("empty-list", "`publish.channels` holds no channel");
-            self.report(scope, &base, problem.hint(format!("take the key out for a single channel `{}`", defaults::CHANNEL)));
+            self.report(
+                scope,
+                &base,
+                problem.hint(format!("take the key out for a single channel `{}`", defaults::CHANNEL)),
+            );
         }
         let mut channels: Vec<(usize, Channel)> = Vec::new();
         for (n, raw) in raw.iter().enumerate() {
@@ -94,11 +139,18 @@ impl Check<'_> {
                 continue;
             };
             let name = self.name::<ChannelName>(scope, &here.key("name"), &name_text.0);
-            let own = raw.image.as_ref().map(|text| self.repository(scope, &here.key("image"), &text.0));
+            let own = raw
+                .image
+                .as_ref()
+                .map(|text| self.repository(scope, &here.key("image"), &text.0));
             let tag = raw.tag.as_ref().unwrap_or(name_text).0.clone();
             if raw.tag.is_some() && !is_tag(&tag) {
                 let problem = Problem::new("bad-tag", format!("`{}` is not a tag", shown(&tag)));
-                self.report(scope, &here.key("tag"), problem.hint("a channel's tag is a plain word that moves from release to release"));
+                self.report(
+                    scope,
+                    &here.key("tag"),
+                    problem.hint("a channel's tag is a plain word that moves from release to release"),
+                );
             }
             self.note(scope, &here.key("name"), name_text.0.clone());
             let (Some(name), Some(image)) = (name, own.unwrap_or_else(|| image.cloned())) else {
@@ -111,7 +163,12 @@ impl Check<'_> {
                 } else {
                     format!("two channels are the same place, `{image}:{tag}`")
                 };
-                self.twice(scope, Problem::new("duplicate-channel", message), &base.index(*first), &here);
+                self.twice(
+                    scope,
+                    Problem::new("duplicate-channel", message),
+                    &base.index(*first),
+                    &here,
+                );
             }
             channels.push((n, Channel { name, image, tag }));
         }
@@ -120,9 +177,14 @@ impl Check<'_> {
 
     /// A problem of two places in one scope, reported at the second.
     pub(super) fn twice(&mut self, scope: &Scope, problem: Problem, first: &Route, second: &Route) {
-        let place = |check: &Self, rest: &Route| check.locate(scope, &rest.key("name")).or_else(|| check.locate(scope, rest));
+        let place = |check: &Self, rest: &Route| {
+            check
+                .locate(scope, &rest.key("name"))
+                .or_else(|| check.locate(scope, rest))
+        };
         if let (Some((_, a, a_span)), Some((_, b, b_span))) = (place(self, first), place(self, second)) {
-            self.problems.push(problem.at(&b, b_span).also("first here", &a, a_span));
+            self.problems
+                .push(problem.at(&b, b_span).also("first here", &a, a_span));
         }
     }
 }

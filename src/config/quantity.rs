@@ -34,20 +34,31 @@ pub(super) fn duration(text: &str) -> Result<SignedDuration, &'static str> {
         }
         last = factor;
         let number: u64 = number.parse().map_err(|_| "a unit has no whole number before it")?;
-        millis = number.checked_mul(factor).and_then(|part| millis.checked_add(part)).ok_or("it is too long")?;
+        millis = number
+            .checked_mul(factor)
+            .and_then(|part| millis.checked_add(part))
+            .ok_or("it is too long")?;
         rest = tail;
     }
     if millis / 1_000 > MAX_SECONDS {
         return Err("it is longer than ten years");
     }
-    i64::try_from(millis).map(SignedDuration::from_millis).map_err(|_| "it is too long")
+    i64::try_from(millis)
+        .map(SignedDuration::from_millis)
+        .map_err(|_| "it is too long")
 }
 
 /// The shortest text that reads back as the same duration.
 pub(super) fn duration_text(value: SignedDuration) -> String {
     let mut millis = value.as_millis().unsigned_abs();
     let mut out = String::new();
-    for (factor, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")] {
+    for (factor, unit) in [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1_000, "s"),
+        (1, "ms"),
+    ] {
         if millis >= factor {
             out.push_str(&format!("{}{unit}", millis / factor));
             millis %= factor;
@@ -75,7 +86,10 @@ pub(super) fn size(text: &str) -> Result<u64, &'static str> {
     };
     let number: u64 = number.parse().map_err(|_| "there is no whole number before its unit")?;
     // The database and the engine's API count in signed 64 bit.
-    number.checked_mul(factor).filter(|bytes| i64::try_from(*bytes).is_ok()).ok_or("it is too large")
+    number
+        .checked_mul(factor)
+        .filter(|bytes| i64::try_from(*bytes).is_ok())
+        .ok_or("it is too large")
 }
 
 /// The largest binary unit that divides evenly.
@@ -91,7 +105,8 @@ pub(super) fn size_text(bytes: u64) -> String {
 /// `HH:MM`, 00:00 to 23:59.
 pub(super) fn time(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;
-    let two = |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<i8>().ok())?;
+    let two =
+        |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<i8>().ok())?;
     Time::new(two(hour)?, two(minute)?, 0, 0).ok()
 }
 
@@ -130,17 +145,41 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, ms) in [("15m", 900_000), ("1h30m", 5_400_000), ("500ms", 500), ("2d", 172_800_000), ("0s", 0)] {
+        for (text, ms) in [
+            ("15m", 900_000),
+            ("1h30m", 5_400_000),
+            ("500ms", 500),
+            ("2d", 172_800_000),
+            ("0s", 0),
+        ] {
             assert_eq!(duration(text), Ok(SignedDuration::from_millis(ms)), "{text}");
         }
-        for bad in ["", "15", "m", "1x", "1m1h", "1m1m", "-1m", "1.5h", " 1m", "1 m", "99999999999999999999d", "4000d"] {
+        for bad in [
+            "",
+            "15",
+            "m",
+            "1x",
+            "1m1h",
+            "1m1m",
+            "-1m",
+            "1.5h",
+            " 1m",
+            "1 m",
+            "99999999999999999999d",
+            "4000d",
+        ] {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("512MiB", 512 << 20), ("2GiB", 2 << 30), ("100MB", 100_000_000), ("1B", 1)] {
+        for (text, bytes) in [
+            ("512MiB", 512 << 20),
+            ("2GiB", 2 << 30),
+            ("100MB", 100_000_000),
+            ("1B", 1),
+        ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
         for bad in ["", "12", "MiB", "1.5GiB", "2gib", "-1B", "99999999999TiB", "1 MiB"] {

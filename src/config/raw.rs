@@ -380,7 +380,9 @@ pub(super) struct Unread {
 }
 
 pub(super) fn read(text: &str) -> Result<File, Unread> {
-    serde_yaml::from_str(text).map_err(|e| Unread { place: e.location().map(|l| (l.line(), l.column())) })
+    serde_yaml::from_str(text).map_err(|e| Unread {
+        place: e.location().map(|l| (l.line(), l.column())),
+    })
 }
 
 /// Any YAML as a tree of plain values: the compose files of repositories. Repeated anchors are bounded by the reader.

@@ -21,7 +21,11 @@ impl Check<'_> {
             let text = raw.map_or(default, |text| text.0.as_str());
             check.inside(scope, &at(key), text);
             check.note(scope, &at(key), if text.is_empty() { "." } else { text });
-            if text == "." { String::new() } else { text.trim_end_matches('/').to_owned() }
+            if text == "." {
+                String::new()
+            } else {
+                text.trim_end_matches('/').to_owned()
+            }
         };
         let context = path(self, "context", raw.context.as_ref(), "");
         let dockerfile = path(self, "dockerfile", raw.dockerfile.as_ref(), defaults::DOCKERFILE);
@@ -33,7 +37,11 @@ impl Check<'_> {
         let ssh_key = self.secret(scope, &at("ssh_key"), raw.ssh_key.as_ref());
         if ssh_key.is_some() && (repo.starts_with("http") || repo.starts_with("file:")) {
             let problem = Problem::new("bad-url", "`source.ssh_key` is for ssh remotes");
-            self.report(scope, &at("ssh_key"), problem.hint("https remotes take `username` and `token`"));
+            self.report(
+                scope,
+                &at("ssh_key"),
+                problem.hint("https remotes take `username` and `token`"),
+            );
         }
         self.note(scope, &at("submodules"), raw.submodules.unwrap_or(false).to_string());
         Source {
@@ -45,7 +53,12 @@ impl Check<'_> {
             token,
             ssh_key,
             timeout: self.limit(scope, "source.timeout", raw.timeout.as_ref(), defaults::SOURCE_TIMEOUT),
-            max_size: self.size(scope, "source.max_size", raw.max_size.as_ref(), defaults::SOURCE_MAX_SIZE),
+            max_size: self.size(
+                scope,
+                "source.max_size",
+                raw.max_size.as_ref(),
+                defaults::SOURCE_MAX_SIZE,
+            ),
             repo,
         }
     }
@@ -53,7 +66,9 @@ impl Check<'_> {
     fn git_ref(&mut self, scope: &Scope, raw: &raw::Source) -> GitRef {
         let at = |key: &str| Route::keys("source").key(key);
         let given = [("branch", &raw.branch), ("tag", &raw.tag), ("commit", &raw.commit)];
-        let mut given = given.into_iter().filter_map(|(key, text)| text.as_ref().map(|text| (key, text.0.clone())));
+        let mut given = given
+            .into_iter()
+            .filter_map(|(key, text)| text.as_ref().map(|text| (key, text.0.clone())));
         let Some((key, text)) = given.next() else {
             self.note(scope, &at("branch"), "HEAD of the remote");
             return GitRef::Head;
@@ -63,19 +78,32 @@ impl Check<'_> {
         }
         self.note(scope, &at(key), text.clone());
         if key == "commit" {
-            let good = matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            let good =
+                matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
             if !good {
                 let problem = Problem::new("bad-ref", format!("`{}` is not a full commit id", shown(&text)));
-                self.report(scope, &at(key), problem.hint("write all 40 lower-case hex digits: `git rev-parse HEAD`"));
+                self.report(
+                    scope,
+                    &at(key),
+                    problem.hint("write all 40 lower-case hex digits: `git rev-parse HEAD`"),
+                );
             }
             return GitRef::Commit(text);
         }
         if !is_ref(&text) {
             let problem = Problem::new("bad-ref", format!("`{}` cannot be the name of a {key}", shown(&text)));
-            let hint = if text.starts_with("refs/") { "leave `refs/heads/` or `refs/tags/` out" } else { "see `git check-ref-format`" };
+            let hint = if text.starts_with("refs/") {
+                "leave `refs/heads/` or `refs/tags/` out"
+            } else {
+                "see `git check-ref-format`"
+            };
             self.report(scope, &at(key), problem.hint(hint));
         }
-        if key == "tag" { GitRef::Tag(text) } else { GitRef::Branch(text) }
+        if key == "tag" {
+            GitRef::Tag(text)
+        } else {
+            GitRef::Branch(text)
+        }
     }
 
     /// Two keys that exclude each other stand in one layer; both places are shown.
@@ -83,30 +111,43 @@ impl Check<'_> {
         let (Some((_, a, a_span)), Some((_, b, b_span))) = (self.locate(scope, one), self.locate(scope, other)) else {
             return;
         };
-        let (a_span, b_span) = (self.tree.key_place(&a).unwrap_or(a_span), self.tree.key_place(&b).unwrap_or(b_span));
-        let problem = Problem::new("one-of", format!("`{one}` and `{other}` exclude each other")).hint("keep one of the two");
+        let (a_span, b_span) = (
+            self.tree.key_place(&a).unwrap_or(a_span),
+            self.tree.key_place(&b).unwrap_or(b_span),
+        );
+        let problem =
+            Problem::new("one-of", format!("`{one}` and `{other}` exclude each other")).hint("keep one of the two");
         self.problems.push(problem.at(&b, b_span).also("and here", &a, a_span));
     }
 
     fn remote(&mut self, scope: &Scope, rest: &Route, text: &str) {
         let problem = match text.split_once("://") {
-            Some((scheme, tail)) => url_problem(scheme, tail, &["https", "ssh", "file"]).or_else(|| match (scheme, tail) {
-                ("file", tail) if !tail.starts_with('/') => {
-                    Some(Problem::new("bad-url", "a file remote has an absolute path").hint("write `file:///srv/git/app.git`"))
-                }
-                _ if tail.trim_matches('/').is_empty() || (scheme != "file" && !tail.trim_end_matches('/').contains('/')) => {
-                    Some(Problem::new("bad-url", format!("`{}` names no repository", shown(text))))
-                }
-                _ => None,
-            }),
+            Some((scheme, tail)) => {
+                url_problem(scheme, tail, &["https", "ssh", "file"]).or_else(|| match (scheme, tail) {
+                    ("file", tail) if !tail.starts_with('/') => Some(
+                        Problem::new("bad-url", "a file remote has an absolute path")
+                            .hint("write `file:///srv/git/app.git`"),
+                    ),
+                    _ if tail.trim_matches('/').is_empty()
+                        || (scheme != "file" && !tail.trim_end_matches('/').contains('/')) =>
+                    {
+                        Some(Problem::new(
+                            "bad-url",
+                            format!("`{}` names no repository", shown(text)),
+                        ))
+                    }
+                    _ => None,
+                })
+            }
             // `ext::` and the like make git run programs; a leading dash would be an option.
-            None if text.contains("::") || text.starts_with('-') => {
-                Some(Problem::new("bad-url", format!("`{}` is not a git remote", shown(text))).hint("use https, ssh or file"))
-            }
+            None if text.contains("::") || text.starts_with('-') => Some(
+                Problem::new("bad-url", format!("`{}` is not a git remote", shown(text)))
+                    .hint("use https, ssh or file"),
+            ),
             None if is_scp_like(text) => None,
-            None if text.starts_with('/') => {
-                Some(Problem::new("bad-url", "a path alone is not a remote").hint(format!("write `file://{}`", shown(text))))
-            }
+            None if text.starts_with('/') => Some(
+                Problem::new("bad-url", "a path alone is not a remote").hint(format!("write `file://{}`", shown(text))),
+            ),
             None => Some(
                 Problem::new("bad-url", format!("`{}` is not a git remote", shown(text)))
                     .hint("write `https://host/path.git`, `git@host:path.git` or `file:///path`"),
@@ -123,7 +164,11 @@ impl Check<'_> {
     pub(super) fn inside(&mut self, scope: &Scope, rest: &Route, text: &str) {
         if text.starts_with('/') || text.split('/').any(|part| part == "..") || text.contains(['\\', '\0', '\n']) {
             let problem = Problem::new("bad-path", format!("`{}` leaves the repository", shown(text)));
-            self.report(scope, rest, problem.hint("write a path below the repository's root, without `..`"));
+            self.report(
+                scope,
+                rest,
+                problem.hint("write a path below the repository's root, without `..`"),
+            );
         }
     }
 
@@ -131,7 +176,9 @@ impl Check<'_> {
     pub(super) fn api(&mut self, scope: &Scope, rest: &Route, text: &str) {
         let problem = match text.split_once("://") {
             Some((scheme, tail)) => url_problem(scheme, tail, &["https"]),
-            None => Some(Problem::new("bad-url", format!("`{}` is not a URL", shown(text))).hint("it begins with `https://`")),
+            None => Some(
+                Problem::new("bad-url", format!("`{}` is not a URL", shown(text))).hint("it begins with `https://`"),
+            ),
         };
         if let Some(problem) = problem {
             self.report(scope, rest, problem);
@@ -141,12 +188,17 @@ impl Check<'_> {
     /// `unix:///var/run/docker.sock`; other transports are refused by name.
     pub(super) fn engine(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<EngineAddress> {
         let problem = match text.split_once("://") {
-            Some(("unix", path)) if path.starts_with('/') && path.len() > 1 => return Some(EngineAddress::Unix(PathBuf::from(path))),
-            Some(("unix", _)) => Problem::new("bad-url", "the socket has an absolute path").hint("write `unix:///var/run/docker.sock`"),
-            Some((scheme @ ("ssh" | "tcp" | "http" | "https" | "npipe" | "fd"), _)) => {
-                Problem::new("not-supported", format!("engines reached by {scheme}:// are not supported by this version"))
-                    .hint("run lowtide where the engine's socket is: `unix:///var/run/docker.sock`")
+            Some(("unix", path)) if path.starts_with('/') && path.len() > 1 => {
+                return Some(EngineAddress::Unix(PathBuf::from(path)));
             }
+            Some(("unix", _)) => {
+                Problem::new("bad-url", "the socket has an absolute path").hint("write `unix:///var/run/docker.sock`")
+            }
+            Some((scheme @ ("ssh" | "tcp" | "http" | "https" | "npipe" | "fd"), _)) => Problem::new(
+                "not-supported",
+                format!("engines reached by {scheme}:// are not supported by this version"),
+            )
+            .hint("run lowtide where the engine's socket is: `unix:///var/run/docker.sock`"),
             Some(_) | None => Problem::new("bad-url", format!("`{}` is not the address of an engine", shown(text)))
                 .hint("write `unix:///var/run/docker.sock`"),
         };
@@ -156,7 +208,8 @@ impl Check<'_> {
 
     /// (host, port, security) of a mail server.
     pub(super) fn smtp(&mut self, scope: &Scope, rest: &Route, text: &str) -> (String, u16, SmtpSecurity) {
-        let hint = "write `smtps://host` (TLS), `smtp://host` (STARTTLS) or `smtp+plain://localhost`; a port may follow";
+        let hint =
+            "write `smtps://host` (TLS), `smtp://host` (STARTTLS) or `smtp+plain://localhost`; a port may follow";
         let nothing = (String::new(), 0, SmtpSecurity::Tls);
         let (scheme, tail) = text.split_once("://").unwrap_or(("", text));
         let (security, default_port) = match scheme {
@@ -164,12 +217,20 @@ impl Check<'_> {
             "smtp" => (SmtpSecurity::StartTls, 587),
             "smtp+plain" => (SmtpSecurity::Plain, 25),
             _ => {
-                self.report(scope, rest, Problem::new("bad-url", "this is not the address of a mail server").hint(hint));
+                self.report(
+                    scope,
+                    rest,
+                    Problem::new("bad-url", "this is not the address of a mail server").hint(hint),
+                );
                 return nothing;
             }
         };
         if tail.contains('@') {
-            self.report(scope, rest, credentials().hint("use `username` and `password` beside it"));
+            self.report(
+                scope,
+                rest,
+                credentials().hint("use `username` and `password` beside it"),
+            );
             return nothing;
         }
         let Some((host, port)) = host_port(tail.trim_end_matches('/')) else {
@@ -178,7 +239,13 @@ impl Check<'_> {
             return nothing;
         };
         if security == SmtpSecurity::Plain && !is_loopback(&host) {
-            let problem = Problem::new("plain-text", format!("`{}` is not this machine, and smtp+plain does not encrypt", shown(&host)));
+            let problem = Problem::new(
+                "plain-text",
+                format!(
+                    "`{}` is not this machine, and smtp+plain does not encrypt",
+                    shown(&host)
+                ),
+            );
             self.report(scope, rest, problem.hint("use `smtps://` or `smtp://`"));
         }
         (host, port.unwrap_or(default_port), security)
@@ -186,7 +253,10 @@ impl Check<'_> {
 }
 
 fn credentials() -> Problem {
-    Problem::new("credentials-in-url", "this address holds a credential; it is in git now, so change it")
+    Problem::new(
+        "credentials-in-url",
+        "this address holds a credential; it is in git now, so change it",
+    )
 }
 
 /// What is wrong with a URL before its path is looked at. The address is not repeated: it may hold a password.
@@ -194,7 +264,9 @@ fn url_problem(scheme: &str, tail: &str, schemes: &[&str]) -> Option<Problem> {
     let authority = tail.split(['/', '?', '#']).next().unwrap_or_default();
     let user = authority.rsplit_once('@').map(|(user, _)| user);
     let plain_user = |user: &str| scheme == "ssh" && !user.contains(':');
-    if user.is_some_and(|user| !plain_user(user)) || (tail.contains('@') && scheme.starts_with("http") && tail.split('@').next().is_some_and(|t| t.contains(':'))) {
+    if user.is_some_and(|user| !plain_user(user))
+        || (tail.contains('@') && scheme.starts_with("http") && tail.split('@').next().is_some_and(|t| t.contains(':')))
+    {
         return Some(credentials().hint("take it out and use `username` and `token: { env: NAME }`"));
     }
     let host = authority.rsplit('@').next().unwrap_or_default();
@@ -203,7 +275,11 @@ fn url_problem(scheme: &str, tail: &str, schemes: &[&str]) -> Option<Problem> {
     }
     if !schemes.contains(&scheme) {
         let problem = Problem::new("bad-url", format!("`{}://` is not used here", shown(scheme)));
-        let secure = if scheme == "http" { "use `https://`; plain http is for loopback only".to_owned() } else { format!("use {}", super::shape::list(schemes)) };
+        let secure = if scheme == "http" {
+            "use `https://`; plain http is for loopback only".to_owned()
+        } else {
+            format!("use {}", super::shape::list(schemes))
+        };
         return Some(problem.hint(secure));
     }
     let good = scheme == "file" || host_port(host).is_some();
@@ -239,7 +315,9 @@ pub(super) fn is_loopback(host: &str) -> bool {
 
 /// `git@host:path`, as git reads it: a colon before the first slash.
 fn is_scp_like(text: &str) -> bool {
-    let Some((front, path)) = text.split_once(':') else { return false };
+    let Some((front, path)) = text.split_once(':') else {
+        return false;
+    };
     let host = front.rsplit('@').next().unwrap_or_default();
     !front.contains('/') && front.matches('@').count() <= 1 && host_port(host).is_some() && !path.is_empty()
 }

@@ -63,23 +63,53 @@ pub(super) struct Scope {
 
 impl Scope {
     pub(super) fn new(layers: Vec<(Origin, Route)>) -> Self {
-        Self { layers, shown_under: Route::default(), partial: false }
+        Self {
+            layers,
+            shown_under: Route::default(),
+            partial: false,
+        }
     }
     pub(super) fn partial(layers: Vec<(Origin, Route)>) -> Self {
-        Self { partial: true, ..Self::new(layers) }
+        Self {
+            partial: true,
+            ..Self::new(layers)
+        }
     }
     pub(super) fn as_partial(&self) -> Self {
-        Self { partial: true, ..self.clone() }
+        Self {
+            partial: true,
+            ..self.clone()
+        }
     }
     /// The same scope with one more place on top.
     pub(super) fn under(&self, top: Route, shown_under: Route) -> Self {
         let mut layers = vec![(Origin::App, top)];
         layers.extend(self.layers.iter().cloned());
-        Self { layers, shown_under, partial: self.partial }
+        Self {
+            layers,
+            shown_under,
+            partial: self.partial,
+        }
+    }
+    /// Where a setting of `key` is looked for when it may also stand beside `key` itself: `test.ready`, then `ready`.
+    pub(super) fn within(&self, key: &str) -> Self {
+        let inside = self
+            .layers
+            .iter()
+            .map(|(origin, route)| (origin.clone(), route.key(key)));
+        let layers = inside.chain(self.layers.iter().cloned()).collect();
+        Self {
+            layers,
+            shown_under: self.shown_under.key(key),
+            partial: self.partial,
+        }
     }
     /// Only the topmost place: what is not inherited.
     pub(super) fn alone(&self) -> Self {
-        Self { layers: self.layers.iter().take(1).cloned().collect(), ..self.clone() }
+        Self {
+            layers: self.layers.iter().take(1).cloned().collect(),
+            ..self.clone()
+        }
     }
     pub(super) fn own(&self) -> Route {
         self.layers.first().map(|(_, route)| route.clone()).unwrap_or_default()
@@ -117,31 +147,54 @@ impl Check<'_> {
 
     /// A required setting is not there. Silent when it is there but already known to be wrong.
     pub(super) fn missing(&mut self, scope: &Scope, rest: &Route, hint: &str) {
-        if !scope.partial && !self.is_touched(scope, rest) {
-            let own = scope.own();
-            let message = match rest.0.as_slice() {
-                [] => format!("`{own}` is missing"),
-                _ if own.0.is_empty() => format!("`{rest}` is missing"),
-                _ => format!("`{own}` has no `{rest}`"),
-            };
-            self.report(scope, rest, Problem::new("missing-key", message).hint(hint));
+        if scope.partial || self.is_touched(scope, rest) {
+            return;
         }
+        // Named by the nearest thing around it that stands anywhere, which may be a profile's.
+        let around = (0..rest.0.len()).rev().find_map(|n| {
+            let (inside, lacking) = (Route(rest.0[..n].to_vec()), Route(rest.0[n..].to_vec()));
+            let (_, route, _) = self.locate(scope, &inside)?;
+            Some((route, lacking))
+        });
+        let message = match around {
+            Some((route, lacking)) if !route.0.is_empty() => format!("`{route}` has no `{lacking}`"),
+            Some(_) | None => format!("`{}` is missing", scope.own().join(rest)),
+        };
+        self.report(scope, rest, Problem::new("missing-key", message).hint(hint));
     }
 
     /// Remembers a setting in force for `plan`.
     pub(super) fn note(&mut self, scope: &Scope, rest: &Route, value: impl Into<String>) {
         if self.tracing && !scope.partial {
-            let origin = self.locate(scope, rest).map_or(Origin::BuiltIn, |(origin, _, _)| origin);
+            let origin = self
+                .locate(scope, rest)
+                .map_or(Origin::BuiltIn, |(origin, _, _)| origin);
             let key = scope.shown_under.join(rest).to_string();
-            self.settings.push(Setting { key, value: value.into(), origin });
+            self.settings.push(Setting {
+                key,
+                value: value.into(),
+                origin,
+            });
         }
     }
 
-    pub(super) fn duration(&mut self, scope: &Scope, key: &str, raw: Option<&Text>, default: SignedDuration) -> SignedDuration {
+    pub(super) fn duration(
+        &mut self,
+        scope: &Scope,
+        key: &str,
+        raw: Option<&Text>,
+        default: SignedDuration,
+    ) -> SignedDuration {
         self.duration_at(scope, &Route::keys(key), raw, default)
     }
 
-    fn duration_at(&mut self, scope: &Scope, rest: &Route, raw: Option<&Text>, default: SignedDuration) -> SignedDuration {
+    fn duration_at(
+        &mut self,
+        scope: &Scope,
+        rest: &Route,
+        raw: Option<&Text>,
+        default: SignedDuration,
+    ) -> SignedDuration {
         let value = match raw.map(|text| (text, quantity::duration(&text.0))) {
             None => default,
             Some((_, Ok(value))) => value,
@@ -161,15 +214,31 @@ impl Check<'_> {
     }
 
     /// As [`Check::duration`], for limits that would stop everything when they are zero.
-    pub(super) fn limit(&mut self, scope: &Scope, key: &str, raw: Option<&Text>, default: SignedDuration) -> SignedDuration {
+    pub(super) fn limit(
+        &mut self,
+        scope: &Scope,
+        key: &str,
+        raw: Option<&Text>,
+        default: SignedDuration,
+    ) -> SignedDuration {
         self.limit_at(scope, &Route::keys(key), raw, default)
     }
 
-    pub(super) fn limit_at(&mut self, scope: &Scope, rest: &Route, raw: Option<&Text>, default: SignedDuration) -> SignedDuration {
+    pub(super) fn limit_at(
+        &mut self,
+        scope: &Scope,
+        rest: &Route,
+        raw: Option<&Text>,
+        default: SignedDuration,
+    ) -> SignedDuration {
         let value = self.duration_at(scope, rest, raw, default);
         if value.is_zero() {
             let problem = Problem::new("out-of-range", format!("`{rest}` must be longer than nothing"));
-            self.report(scope, rest, problem.hint(format!("the default is {}", quantity::duration_text(default))));
+            self.report(
+                scope,
+                rest,
+                problem.hint(format!("the default is {}", quantity::duration_text(default))),
+            );
             return default;
         }
         value
@@ -182,7 +251,11 @@ impl Check<'_> {
             Some((_, Ok(value))) => value,
             Some((text, Err(why))) => {
                 let message = format!("`{}` is not a size: {why}", shown(&text.0));
-                self.report(scope, &rest, Problem::new("bad-size", message).hint("write it like `512MiB` or `2GiB`"));
+                self.report(
+                    scope,
+                    &rest,
+                    Problem::new("bad-size", message).hint("write it like `512MiB` or `2GiB`"),
+                );
                 default
             }
         };
@@ -197,7 +270,12 @@ impl Check<'_> {
             let all: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
             let close = all
                 .iter()
-                .map(|zone| (strsim::damerau_levenshtein(&zone.to_lowercase(), &name.to_lowercase()), zone))
+                .map(|zone| {
+                    (
+                        strsim::damerau_levenshtein(&zone.to_lowercase(), &name.to_lowercase()),
+                        zone,
+                    )
+                })
                 .filter(|(distance, _)| *distance <= 3)
                 .min();
             let hint = close.map_or_else(

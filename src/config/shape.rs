@@ -80,7 +80,10 @@ pub(super) struct Shape {
 pub(super) fn compare(root: &Node, schema: &Value) -> Shape {
     let mut walk = Walk {
         schema,
-        shape: Shape { problems: Vec::new(), broken: BTreeSet::new() },
+        shape: Shape {
+            problems: Vec::new(),
+            broken: BTreeSet::new(),
+        },
     };
     walk.node(root, schema, "File", &Route::default(), root.span);
     walk.shape
@@ -100,7 +103,11 @@ impl<'a> Walk<'a> {
             let container = types.iter().any(|t| matches!(*t, "object" | "array")) && name != "Empty";
             if !(optional && container || name == "File") {
                 let problem = Problem::new("no-value", format!("{} has no value", subject(route)));
-                self.refuse(with_hint(problem, name, "give it a value, or take the key out"), route, key);
+                self.refuse(
+                    with_hint(problem, name, "give it a value, or take the key out"),
+                    route,
+                    key,
+                );
             }
             return;
         }
@@ -131,7 +138,13 @@ impl<'a> Walk<'a> {
             if let Some(schema) = properties.and_then(|p| p.get(&entry.key)) {
                 self.node(&entry.value, schema, "", &route, entry.key_span);
             } else if schema["additionalProperties"].is_object() {
-                self.node(&entry.value, &schema["additionalProperties"], "", &route, entry.key_span);
+                self.node(
+                    &entry.value,
+                    &schema["additionalProperties"],
+                    "",
+                    &route,
+                    entry.key_span,
+                );
             } else {
                 let known: Vec<&str> = properties.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
                 let problem = self.unknown(&entry.key, name, &known, &route);
@@ -142,14 +155,26 @@ impl<'a> Walk<'a> {
 
     fn unknown(&self, key: &str, name: &str, known: &[&str], route: &Route) -> Problem {
         let settings = ["App", "Profile", "Defaults"].contains(&name);
-        let unsupported = UNSUPPORTED.iter().find(|(on, k, _)| *on == name && *k == key).map(|(_, _, words)| *words);
-        let shared = || UNSUPPORTED_SETTINGS.iter().find(|(k, _)| settings && *k == key).map(|(_, words)| *words);
+        let unsupported = UNSUPPORTED
+            .iter()
+            .find(|(on, k, _)| *on == name && *k == key)
+            .map(|(_, _, words)| *words);
+        let shared = || {
+            UNSUPPORTED_SETTINGS
+                .iter()
+                .find(|(k, _)| settings && *k == key)
+                .map(|(_, words)| *words)
+        };
         if let Some(words) = unsupported.or_else(shared) {
-            return Problem::new("not-supported", format!("`{key}` is not supported by this version: it would be for {words}"))
-                .hint("take the key out; it would have no effect");
+            return Problem::new(
+                "not-supported",
+                format!("`{key}` is not supported by this version: it would be for {words}"),
+            )
+            .hint("take the key out; it would have no effect");
         }
         if key == "<<" {
-            return Problem::new("merge-key", "merge keys (`<<`) are not used here").hint("share settings through `profiles`");
+            return Problem::new("merge-key", "merge keys (`<<`) are not used here")
+                .hint("share settings through `profiles`");
         }
         let inside = match route.0.split_last() {
             Some((_, [])) | None => "at the top level".to_owned(),
@@ -183,18 +208,30 @@ impl<'a> Walk<'a> {
             ("Notify", "`notify`"),
         ];
         let has = |name: &str| {
-            let schema = if name == "File" { self.schema } else { &self.schema["$defs"][name] };
+            let schema = if name == "File" {
+                self.schema
+            } else {
+                &self.schema["$defs"][name]
+            };
             name != here && schema["properties"].get(key).is_some()
         };
-        places.iter().find(|(name, _)| has(name)).map(|(_, words)| (*words).to_owned())
+        places
+            .iter()
+            .find(|(name, _)| has(name))
+            .map(|(_, words)| (*words).to_owned())
     }
 
     fn scalar(&mut self, text: &str, plain: bool, schema: &Value, types: &[&str], route: &Route, span: Span) {
         if let Some(words) = words_of(schema) {
             if !words.contains(&text) {
-                let problem = Problem::new("unknown-value", format!("{} cannot be `{}`", subject(route), shown(text)));
-                let hint = closest(text, words.iter().copied())
-                    .map_or_else(|| format!("it is {}", list(&words)), |close| format!("did you mean `{close}`?"));
+                let problem = Problem::new(
+                    "unknown-value",
+                    format!("{} cannot be `{}`", subject(route), shown(text)),
+                );
+                let hint = closest(text, words.iter().copied()).map_or_else(
+                    || format!("it is {}", list(&words)),
+                    |close| format!("did you mean `{close}`?"),
+                );
                 self.refuse(problem.hint(hint), route, span);
             }
             return;
@@ -206,12 +243,26 @@ impl<'a> Walk<'a> {
         let number = match text.split_once('.') {
             _ if !plain => None,
             None if digits(text) => text.parse::<f64>().ok(),
-            Some((whole, part)) if types.contains(&"number") && digits(whole) && digits(part) => text.parse::<f64>().ok(),
+            Some((whole, part)) if types.contains(&"number") && digits(whole) && digits(part) => {
+                text.parse::<f64>().ok()
+            }
             None | Some(_) => None,
         };
-        let good = if types.contains(&"boolean") { plain && matches!(text, "true" | "false") } else { number.is_some() };
+        let good = if types.contains(&"boolean") {
+            plain && matches!(text, "true" | "false")
+        } else {
+            number.is_some()
+        };
         if !good {
-            let problem = Problem::new("wrong-type", format!("{} must be {}, not `{}`", subject(route), kind_words(types), shown(text)));
+            let problem = Problem::new(
+                "wrong-type",
+                format!(
+                    "{} must be {}, not `{}`",
+                    subject(route),
+                    kind_words(types),
+                    shown(text)
+                ),
+            );
             let hint = if plain { None } else { Some("write it without quotes") };
             let problem = match (types.contains(&"boolean"), hint) {
                 (_, Some(hint)) => problem.hint(hint),
@@ -222,14 +273,19 @@ impl<'a> Walk<'a> {
             return;
         }
         let bound = |key: &str| schema[key].as_f64();
-        let (Some(number), min, max) = (number, bound("minimum"), bound("maximum")) else { return };
+        let (Some(number), min, max) = (number, bound("minimum"), bound("maximum")) else {
+            return;
+        };
         if min.is_some_and(|min| number < min) || max.is_some_and(|max| number > max) {
             let range = match (min, max) {
                 (Some(min), Some(max)) => format!("between {min} and {max}"),
                 (Some(min), None) => format!("at least {min}"),
                 (None, max) => format!("at most {}", max.unwrap_or_default()),
             };
-            let problem = Problem::new("out-of-range", format!("{} must be {range}, not {}", subject(route), shown(text)));
+            let problem = Problem::new(
+                "out-of-range",
+                format!("{} must be {range}, not {}", subject(route), shown(text)),
+            );
             self.refuse(problem, route, span);
         }
     }
@@ -240,13 +296,21 @@ impl<'a> Walk<'a> {
             Kind::List(_) => "a list",
             Kind::Scalar { .. } => "a single value",
         };
-        let wanted = if words_of(schema).is_some() { "a single word" } else { kind_words(types) };
-        let problem = Problem::new("wrong-type", format!("{} must be {wanted}, not {found}", subject(route)));
+        let wanted = if words_of(schema).is_some() {
+            "a single word"
+        } else {
+            kind_words(types)
+        };
+        let problem = Problem::new(
+            "wrong-type",
+            format!("{} must be {wanted}, not {found}", subject(route)),
+        );
         let general = match (&node.kind, types.contains(&"array")) {
             (Kind::Scalar { .. }, true) => "put it in brackets: `[…]`",
             (Kind::Map(_), true) => "begin each entry with `- `",
             (Kind::Map(_), false) => "does the value hold a `: `? Quote it",
-            (Kind::Scalar { .. } | Kind::List(_), _) => "",
+            (Kind::List(_), _) => "take the `- ` off: keys stand by themselves",
+            (Kind::Scalar { .. }, false) => "",
         };
         self.refuse(with_hint(problem, name, general), route, span);
     }
@@ -268,7 +332,10 @@ impl<'a> Walk<'a> {
         for _ in 0..4 {
             if let Some(target) = schema["$ref"].as_str().and_then(|r| r.strip_prefix("#/$defs/")) {
                 (schema, name) = (&self.schema["$defs"][target], target);
-            } else if let Some(some) = schema["anyOf"].as_array().and_then(|all| all.iter().find(|s| s["type"] != "null")) {
+            } else if let Some(some) = schema["anyOf"]
+                .as_array()
+                .and_then(|all| all.iter().find(|s| s["type"] != "null"))
+            {
                 (schema, optional) = (some, true);
             }
         }
@@ -294,7 +361,9 @@ fn types(schema: &Value) -> Vec<&str> {
 
 /// The words of an enumeration.
 fn words_of(schema: &Value) -> Option<Vec<&str>> {
-    schema["enum"].as_array().map(|words| words.iter().filter_map(Value::as_str).collect())
+    schema["enum"]
+        .as_array()
+        .map(|words| words.iter().filter_map(Value::as_str).collect())
 }
 
 fn kind_words(types: &[&str]) -> &'static str {
@@ -309,7 +378,11 @@ fn kind_words(types: &[&str]) -> &'static str {
 }
 
 fn subject(route: &Route) -> String {
-    if route.0.is_empty() { "the configuration".to_owned() } else { format!("`{route}`") }
+    if route.0.is_empty() {
+        "the configuration".to_owned()
+    } else {
+        format!("`{route}`")
+    }
 }
 
 pub(super) fn list(words: &[&str]) -> String {

@@ -17,9 +17,14 @@ impl Check<'_> {
         for (n, raw_target) in raw.rollout.iter().flatten().enumerate() {
             let here = Route::keys("rollout").index(n);
             let inherited = scope.under(scope.own().join(&here), here.clone());
-            let Some(target) = self.target(&inherited, raw_target, raw, app) else { continue };
+            let Some(target) = self.target(&inherited, raw_target, raw, app) else {
+                continue;
+            };
             if let Some((first, _)) = targets.iter().find(|(_, t)| t.name == target.name) {
-                let problem = Problem::new("duplicate-name", format!("two targets of this app are named `{}`", target.name));
+                let problem = Problem::new(
+                    "duplicate-name",
+                    format!("two targets of this app are named `{}`", target.name),
+                );
                 let problem = problem.hint("give one of them a `name` of its own");
                 self.twice(scope, problem, &Route::keys("rollout").index(*first), &here);
             }
@@ -40,9 +45,10 @@ impl Check<'_> {
         let bake = self.duration(scope, "bake", bake.as_ref(), defaults::BAKE);
         let before = self.hooks(&own, "before", raw.before.as_deref());
         let after = self.hooks(&own, "after", raw.after.as_deref());
-        let stop_timeout = raw.stop_timeout.as_ref().map(|text| {
-            self.duration(&own, "stop_timeout", Some(text), jiff::SignedDuration::ZERO)
-        });
+        let stop_timeout = raw
+            .stop_timeout
+            .as_ref()
+            .map(|text| self.duration(&own, "stop_timeout", Some(text), jiff::SignedDuration::ZERO));
         let irreversible = raw.irreversible.unwrap_or(false);
         self.note(&own, &Route::keys("irreversible"), irreversible.to_string());
         let (host, select) = selected?;
@@ -51,7 +57,19 @@ impl Check<'_> {
             None => made_name(&select)?,
         };
         self.claim(&own, &host, &select);
-        Some(TargetPolicy { name, channel, host, select, window, ready, before, after, bake, stop_timeout, irreversible })
+        Some(TargetPolicy {
+            name,
+            channel,
+            host,
+            select,
+            window,
+            ready,
+            before,
+            after,
+            bake,
+            stop_timeout,
+            irreversible,
+        })
     }
 
     fn select(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {
@@ -75,16 +93,33 @@ impl Check<'_> {
         };
         match (&raw.container, &raw.label, &raw.compose) {
             (Some(container), None, None) => {
-                let name = word(self, "container", "name", container.name.as_ref(), "write `container: { name: web }`");
+                let name = word(
+                    self,
+                    "container",
+                    "name",
+                    container.name.as_ref(),
+                    "write `container: { name: web }`",
+                );
                 let host = self.host(own, &Route::keys("container.host"), container.host.as_ref());
-                Some((host, Select::Container { name: name?.trim_start_matches('/').to_owned() }))
+                Some((
+                    host,
+                    Select::Container {
+                        name: name?.trim_start_matches('/').to_owned(),
+                    },
+                ))
             }
             (None, Some(label), None) => {
                 let hint = "write `label: { key: com.example.app, value: web }`";
                 let key = word(self, "label", "key", label.key.as_ref(), hint);
                 let value = word(self, "label", "value", label.value.as_ref(), hint);
                 let host = self.host(own, &Route::keys("label.host"), label.host.as_ref());
-                Some((host, Select::Label { key: key?, value: value? }))
+                Some((
+                    host,
+                    Select::Label {
+                        key: key?,
+                        value: value?,
+                    },
+                ))
             }
             (None, None, Some(compose)) => {
                 let hint = "write `compose: { project: shop, services: [web] }`";
@@ -92,30 +127,59 @@ impl Check<'_> {
                 let host = self.host(own, &Route::keys("compose.host"), compose.host.as_ref());
                 let rest = Route::keys("compose.services");
                 let Some(services) = &compose.services else {
-                    self.missing(own, &rest, "name the services that run this image: `services: [web, cron]`");
+                    self.missing(
+                        own,
+                        &rest,
+                        "name the services that run this image: `services: [web, cron]`",
+                    );
                     return None;
                 };
                 let services = self.words(own, &rest, services);
                 self.note(own, &rest, services.join(", "));
-                Some((host, Select::Compose { project: project?, services }))
+                Some((
+                    host,
+                    Select::Compose {
+                        project: project?,
+                        services,
+                    },
+                ))
             }
             _ => {
-                if !["container", "label", "compose"].iter().any(|key| self.is_touched(own, &Route::keys(key))) {
-                    let problem = Problem::new("one-of", "a target is exactly one of `container`, `label` and `compose`");
-                    self.report(own, &Route::default(), problem.hint("begin each target with a `- ` of its own: `- container: { name: web }`"));
+                if !["container", "label", "compose"]
+                    .iter()
+                    .any(|key| self.is_touched(own, &Route::keys(key)))
+                {
+                    let problem = Problem::new(
+                        "one-of",
+                        "a target is exactly one of `container`, `label` and `compose`",
+                    );
+                    self.report(
+                        own,
+                        &Route::default(),
+                        problem.hint("begin each target with a `- ` of its own: `- container: { name: web }`"),
+                    );
                 }
                 None
             }
         }
     }
 
-    fn channel(&mut self, own: &Scope, raw: Option<&raw::Text>, publish: Option<&PublishPolicy>) -> Option<ChannelName> {
+    fn channel(
+        &mut self,
+        own: &Scope,
+        raw: Option<&raw::Text>,
+        publish: Option<&PublishPolicy>,
+    ) -> Option<ChannelName> {
         let rest = Route::keys("channel");
         let Some(publish) = publish else {
             // A `publish` that is itself wrong has been reported.
             if raw.is_some() && !own.partial && !self.publish_is_wrong(own) {
                 let problem = Problem::new("unknown-channel", "the app has no channels: it has no `publish`");
-                self.report(own, &rest, problem.hint("take `channel` out: the release is taken from the engine's own store"));
+                self.report(
+                    own,
+                    &rest,
+                    problem.hint("take `channel` out: the release is taken from the engine's own store"),
+                );
             }
             return None;
         };
@@ -128,15 +192,26 @@ impl Check<'_> {
             (None, []) => None,
             (None, _) => {
                 let problem = Problem::new("missing-key", "which channel's releases does this target run?");
-                self.report(own, &rest, problem.hint(format!("add `channel:`, one of {}", super::shape::list(&names))));
+                self.report(
+                    own,
+                    &rest,
+                    problem.hint(format!("add `channel:`, one of {}", super::shape::list(&names))),
+                );
                 None
             }
             (Some(text), channels) => {
                 self.note(own, &rest, text.0.clone());
                 let known = channels.iter().find(|c| c.name.as_str() == text.0);
                 if known.is_none() && text.0 == "latest" {
-                    let problem = Problem::new("latest", "`latest` is a tag, not a channel, and says nothing about what it holds");
-                    self.report(own, &rest, problem.hint(format!("the channels are {}", super::shape::list(&names))));
+                    let problem = Problem::new(
+                        "latest",
+                        "`latest` is a tag, not a channel, and says nothing about what it holds",
+                    );
+                    self.report(
+                        own,
+                        &rest,
+                        problem.hint(format!("the channels are {}", super::shape::list(&names))),
+                    );
                 } else if known.is_none() {
                     self.report(own, &rest, unknown("unknown-channel", "channel", &text.0, &names));
                 }
@@ -191,7 +266,11 @@ impl Check<'_> {
                 }
                 if words.is_empty() {
                     let problem = Problem::new("empty-window", "this window opens on no day");
-                    self.report(scope, &base.key("days"), problem.hint("name days, or take `days` out for all of them"));
+                    self.report(
+                        scope,
+                        &base.key("days"),
+                        problem.hint("name days, or take `days` out for all of them"),
+                    );
                 }
             }
         }
@@ -201,8 +280,15 @@ impl Check<'_> {
         self.note(scope, &base.key("days"), text.join(", "));
         let (from, to) = (from?, to?);
         if from == to {
-            let problem = Problem::new("empty-window", format!("this window closes when it opens, at {}", quantity::time_text(from)));
-            self.report(scope, &base.key("to"), problem.hint("for a whole day write `from: \"00:00\", to: \"23:59\"`"));
+            let problem = Problem::new(
+                "empty-window",
+                format!("this window closes when it opens, at {}", quantity::time_text(from)),
+            );
+            self.report(
+                scope,
+                &base.key("to"),
+                problem.hint("for a whole day write `from: \"00:00\", to: \"23:59\"`"),
+            );
         }
         Some(Window { days, from, to })
     }
@@ -216,7 +302,11 @@ impl Check<'_> {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => format!("days are {}", super::shape::list(&names)),
             };
-            self.report(scope, rest, Problem::new("bad-day", format!("`{}` is not a day", shown(text))).hint(hint));
+            self.report(
+                scope,
+                rest,
+                Problem::new("bad-day", format!("`{}` is not a day", shown(text))).hint(hint),
+            );
         }
         day
     }
@@ -230,19 +320,33 @@ impl Check<'_> {
         };
         let kind = |key: &str| Route::keys(key);
         let claims: Vec<(String, String, Route)> = match select {
-            Select::Container { name } => vec![(format!("c {name}"), format!("container `{name}`"), kind("container.name"))],
+            Select::Container { name } => vec![(
+                format!("c {name}"),
+                format!("container `{name}`"),
+                kind("container.name"),
+            )],
             Select::Label { key, value } => {
-                vec![(format!("l {key}={value}"), format!("containers labelled `{key}={value}`"), kind("label.value"))]
+                vec![(
+                    format!("l {key}={value}"),
+                    format!("containers labelled `{key}={value}`"),
+                    kind("label.value"),
+                )]
             }
             Select::Compose { project, services } => {
                 let claim = |(n, s): (usize, &String)| {
-                    (format!("s {project} {s}"), format!("service `{s}` of compose project `{project}`"), kind("compose.services").index(n))
+                    (
+                        format!("s {project} {s}"),
+                        format!("service `{s}` of compose project `{project}`"),
+                        kind("compose.services").index(n),
+                    )
                 };
                 services.iter().enumerate().map(claim).collect()
             }
         };
         for (id, words, rest) in claims {
-            let Some((_, route, span)) = self.locate(own, &rest) else { continue };
+            let Some((_, route, span)) = self.locate(own, &rest) else {
+                continue;
+            };
             match self.targets.get(&format!("{engine} {id}")) {
                 Some((first_route, first_span)) => {
                     let problem = Problem::new("duplicate-target", format!("{words} is already somebody's target"))
@@ -266,7 +370,17 @@ fn made_name(select: &Select) -> Option<TargetName> {
         Select::Label { value, .. } => ("label", value),
         Select::Compose { project, .. } => ("compose", project),
     };
-    let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c) { c } else { '-' };
-    let name: String = format!("{kind}-{}", place.to_lowercase()).chars().map(plain).take(63).collect();
+    let plain = |c: char| {
+        if c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    let name: String = format!("{kind}-{}", place.to_lowercase())
+        .chars()
+        .map(plain)
+        .take(63)
+        .collect();
     name.parse().ok()
 }

@@ -13,7 +13,12 @@ use std::collections::BTreeMap;
 
 impl Check<'_> {
     /// `None`: nothing under `test` asks for a test; limits and time-outs alone do not.
-    pub(super) fn test(&mut self, scope: &Scope, raw: Option<&raw::Test>, app_ready: Option<&raw::Ready>) -> Option<TestPolicy> {
+    pub(super) fn test(
+        &mut self,
+        scope: &Scope,
+        raw: Option<&raw::Test>,
+        app_ready: Option<&raw::Ready>,
+    ) -> Option<TestPolicy> {
         let raw = raw?;
         let at = |key: &str| Route::keys("test").key(key);
         let limits = self.test_limits(scope, raw.limits.as_ref());
@@ -24,11 +29,18 @@ impl Check<'_> {
         };
         let how = self.setup(scope, raw);
         // What `ready` of the app says holds with the testing tools on as well; only the time is longer.
-        let checks = app_ready.map(|ready| raw::Ready { timeout: None, ..ready.clone() });
+        let checks = app_ready.map(|ready| raw::Ready {
+            timeout: None,
+            ..ready.clone()
+        });
         let ready = raw.ready.clone().over(checks);
-        let ready = self.ready(scope, &at("ready"), ready.as_ref(), defaults::TEST_READY_TIMEOUT);
+        let ready = self.test_ready(scope, ready.as_ref());
         let raw_steps: &[raw::TestStep] = raw.steps.as_deref().unwrap_or_default();
-        let steps = raw_steps.iter().enumerate().filter_map(|(n, step)| self.step(scope, &at("steps").index(n), step)).collect();
+        let steps = raw_steps
+            .iter()
+            .enumerate()
+            .filter_map(|(n, step)| self.step(scope, &at("steps").index(n), step))
+            .collect();
         let junit = raw.junit.as_ref().map(|text| text.0.clone());
         if let Some(pattern) = &junit {
             if globset::Glob::new(pattern).is_err() || !pattern.starts_with('/') {
@@ -40,7 +52,11 @@ impl Check<'_> {
         let artefacts: Vec<String> = raw.artefacts.iter().flatten().map(|text| text.0.clone()).collect();
         for (n, path) in artefacts.iter().enumerate().filter(|(_, path)| !path.starts_with('/')) {
             let problem = Problem::new("bad-path", format!("`{}` is not an absolute path", shown(path)));
-            self.report(scope, &at("artefacts").index(n), problem.hint("write the path inside the container, from `/`"));
+            self.report(
+                scope,
+                &at("artefacts").index(n),
+                problem.hint("write the path inside the container, from `/`"),
+            );
         }
         self.env(scope, &at("env"), &raw.env);
         let asked = raw.steps.is_some() || raw.ready.is_some() || raw.compose.is_some() || junit.is_some();
@@ -48,8 +64,34 @@ impl Check<'_> {
         if !asked {
             return None;
         }
-        self.note(scope, &at("network"), if network == TestNetwork::None { "none" } else { "egress" });
-        Some(TestPolicy { how, env: strings(&raw.env), network, ready, steps, junit, artefacts, limits, timeout })
+        self.note(
+            scope,
+            &at("network"),
+            if network == TestNetwork::None { "none" } else { "egress" },
+        );
+        Some(TestPolicy {
+            how,
+            env: strings(&raw.env),
+            network,
+            ready,
+            steps,
+            junit,
+            artefacts,
+            limits,
+            timeout,
+        })
+    }
+
+    fn test_ready(&mut self, scope: &Scope, raw: Option<&raw::Ready>) -> Ready {
+        let raw = raw.cloned().unwrap_or_default();
+        let timeout = self.limit(
+            scope,
+            "test.ready.timeout",
+            raw.timeout.as_ref(),
+            defaults::TEST_READY_TIMEOUT,
+        );
+        let check = self.ready_check(&scope.within("test"), &Route::keys("ready"), &raw);
+        Ready { check, timeout }
     }
 
     fn test_limits(&mut self, scope: &Scope, raw: Option<&raw::ContainerLimits>) -> ContainerLimits {
@@ -91,7 +133,10 @@ impl Check<'_> {
             }
             raw.map(|text| text.0.clone()).unwrap_or_default()
         };
-        let (file, service) = (word("file", compose.file.as_ref()), word("service", compose.service.as_ref()));
+        let (file, service) = (
+            word("file", compose.file.as_ref()),
+            word("service", compose.service.as_ref()),
+        );
         self.inside(scope, &at("compose").key("file"), &file);
         TestSetup::Compose { file, service }
     }
@@ -99,7 +144,10 @@ impl Check<'_> {
     fn sidecar(&mut self, scope: &Scope, rest: &Route, name: &str, raw: &raw::Sidecar) -> Option<Sidecar> {
         let dns = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_' || c == '.';
         if name.is_empty() || name.len() > 63 || !name.chars().all(dns) || name.starts_with(['-', '.', '_']) {
-            let problem = Problem::new("bad-name", format!("`{}` cannot be a host name on the test's network", shown(name)));
+            let problem = Problem::new(
+                "bad-name",
+                format!("`{}` cannot be a host name on the test's network", shown(name)),
+            );
             self.report(scope, rest, problem.hint("use a-z, 0-9 and `-`"));
         }
         let ready = self.ready(scope, &rest.key("ready"), raw.ready.as_ref(), defaults::READY_TIMEOUT);
@@ -111,12 +159,27 @@ impl Check<'_> {
         match text.0.parse::<Reference>() {
             Ok(image) => {
                 self.note(scope, &rest.key("image"), text.0.clone());
-                let command = raw.command.as_ref().map(|command| self.words(scope, &rest.key("command"), &command.0));
-                Some(Sidecar { image, env: strings(&raw.env), command: command.unwrap_or_default(), ready })
+                let command = raw
+                    .command
+                    .as_ref()
+                    .map(|command| self.words(scope, &rest.key("command"), &command.0));
+                Some(Sidecar {
+                    image,
+                    env: strings(&raw.env),
+                    command: command.unwrap_or_default(),
+                    ready,
+                })
             }
             Err(why) => {
-                let problem = Problem::new("bad-image", format!("`{}` is not an image: {}", shown(&text.0), why.why));
-                self.report(scope, &rest.key("image"), problem.hint("write it like `mariadb:11` or `ghcr.io/owner/name:tag`"));
+                let problem = Problem::new(
+                    "bad-image",
+                    format!("`{}` is not an image: {}", shown(&text.0), why.why),
+                );
+                self.report(
+                    scope,
+                    &rest.key("image"),
+                    problem.hint("write it like `mariadb:11` or `ghcr.io/owner/name:tag`"),
+                );
                 None
             }
         }
@@ -124,13 +187,23 @@ impl Check<'_> {
 
     fn step(&mut self, scope: &Scope, rest: &Route, raw: &raw::TestStep) -> Option<TestStep> {
         match (&raw.exec, &raw.restart, &raw.http) {
-            (Some(command), None, None) => Some(TestStep::Exec { command: self.words(scope, &rest.key("exec"), &command.0) }),
+            (Some(command), None, None) => Some(TestStep::Exec {
+                command: self.words(scope, &rest.key("exec"), &command.0),
+            }),
             (None, Some(raw::Empty {}), None) => Some(TestStep::Restart),
             (None, None, Some(http)) => {
-                let as_http = raw::Http { port: http.port, path: http.path.clone() };
+                let as_http = raw::Http {
+                    port: http.port,
+                    path: http.path.clone(),
+                };
                 let (port, path) = self.http(scope, &rest.key("http"), &as_http);
-                Some(TestStep::Http { port, path, status: http.status.unwrap_or(defaults::STEP_STATUS) })
+                Some(TestStep::Http {
+                    port,
+                    path,
+                    status: http.status.unwrap_or(defaults::STEP_STATUS),
+                })
             }
+            _ if self.is_touched(scope, rest) => None,
             _ => {
                 let problem = Problem::new("one-of", "a step is exactly one of `exec`, `restart` and `http`");
                 self.report(scope, rest, problem.hint("begin each step with a `- ` of its own"));
@@ -146,13 +219,31 @@ impl Check<'_> {
         }
         if !path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control()) {
             let problem = Problem::new("bad-path", format!("`{}` is not a path to ask for", shown(&path)));
-            self.report(scope, &rest.key("path"), problem.hint("it begins with `/` and holds no spaces"));
+            self.report(
+                scope,
+                &rest.key("path"),
+                problem.hint("it begins with `/` and holds no spaces"),
+            );
         }
         (raw.port.unwrap_or_default(), path)
     }
 
-    pub(super) fn ready(&mut self, scope: &Scope, rest: &Route, raw: Option<&raw::Ready>, timeout: SignedDuration) -> Ready {
+    pub(super) fn ready(
+        &mut self,
+        scope: &Scope,
+        rest: &Route,
+        raw: Option<&raw::Ready>,
+        timeout: SignedDuration,
+    ) -> Ready {
         let raw = raw.cloned().unwrap_or_default();
+        let timeout = self.limit_at(scope, &rest.key("timeout"), raw.timeout.as_ref(), timeout);
+        Ready {
+            check: self.ready_check(scope, rest, &raw),
+            timeout,
+        }
+    }
+
+    fn ready_check(&mut self, scope: &Scope, rest: &Route, raw: &raw::Ready) -> ReadyCheck {
         let given = [
             ("healthcheck", raw.healthcheck.is_some()),
             ("http", raw.http.is_some()),
@@ -165,10 +256,13 @@ impl Check<'_> {
             self.exclusive(scope, &rest.key(one), &rest.key(other));
         }
         let key = |key: &str| format!("{rest}.{key}");
-        let timeout = self.limit_at(scope, &rest.key("timeout"), raw.timeout.as_ref(), timeout);
         if raw.healthcheck == Some(false) {
             let problem = Problem::new("one-of", format!("`{}` can only be `true`", key("healthcheck")));
-            self.report(scope, &rest.key("healthcheck"), problem.hint("to wait without the HEALTHCHECK, give `http`, `log` or `exec`"));
+            self.report(
+                scope,
+                &rest.key("healthcheck"),
+                problem.hint("to wait without the HEALTHCHECK, give `http`, `log` or `exec`"),
+            );
         }
         let (word, check) = if raw.healthcheck.is_some() {
             ("healthcheck", ReadyCheck::Healthcheck)
@@ -177,30 +271,55 @@ impl Check<'_> {
             ("http", ReadyCheck::Http { port, path })
         } else if let Some(log) = &raw.log {
             if let Err(e) = regex::Regex::new(&log.0) {
-                let why = e.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                let problem = Problem::new("bad-pattern", format!("`{}` is not a regular expression: {}", shown(&log.0), shown(&why)));
-                self.report(scope, &rest.key("log"), problem.hint("the syntax is that of the Rust `regex` crate; put it in single quotes"));
+                let why = e
+                    .to_string()
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim_start_matches("error: ")
+                    .to_owned();
+                let problem = Problem::new(
+                    "bad-pattern",
+                    format!("`{}` is not a regular expression: {}", shown(&log.0), shown(&why)),
+                );
+                self.report(
+                    scope,
+                    &rest.key("log"),
+                    problem.hint("the syntax is that of the Rust `regex` crate; put it in single quotes"),
+                );
             }
             ("log", ReadyCheck::Log { pattern: log.0.clone() })
         } else if let Some(exec) = &raw.exec {
-            ("exec", ReadyCheck::Exec { command: self.words(scope, &rest.key("exec"), &exec.0) })
+            (
+                "exec",
+                ReadyCheck::Exec {
+                    command: self.words(scope, &rest.key("exec"), &exec.0),
+                },
+            )
         } else {
             let stay_up = self.limit_at(scope, &rest.key("stay_up"), raw.stay_up.as_ref(), defaults::STAY_UP);
-            return Ready { check: ReadyCheck::Steady { stay_up }, timeout };
+            return ReadyCheck::Steady { stay_up };
         };
         self.note(scope, &rest.key(word), ready_text(&check));
-        Ready { check, timeout }
+        check
     }
 
     /// Environment names that a container cannot have.
     pub(super) fn env(&mut self, scope: &Scope, rest: &Route, raw: &raw::TextMap) {
         for (name, value) in raw {
             if name.is_empty() || name.contains(['=', '\0']) || name.contains(char::is_whitespace) {
-                let problem = Problem::new("bad-name", format!("`{}` cannot be the name of an environment variable", shown(name)));
+                let problem = Problem::new(
+                    "bad-name",
+                    format!("`{}` cannot be the name of an environment variable", shown(name)),
+                );
                 self.report(scope, &rest.key(name), problem.hint("write a map, `NAME: value`"));
             }
             let hidden = super::mask::is_secret_name(name);
-            self.note(scope, &rest.key(name), if hidden { "(hidden)".to_owned() } else { value.0.clone() });
+            self.note(
+                scope,
+                &rest.key(name),
+                if hidden { "(hidden)".to_owned() } else { value.0.clone() },
+            );
         }
     }
 }

@@ -15,7 +15,10 @@ pub(super) struct Node {
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
     /// `plain`: written without quotes, so it may mean a number, a boolean or nothing.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Node>),
     /// In file order.
     Map(Vec<Entry>),
@@ -91,7 +94,11 @@ pub(super) fn read(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|e| syntax(&e, &lines))?;
         let one_line = span.start.line() == span.end.line();
-        let len = if one_line { span.end.col().saturating_sub(span.start.col()) } else { usize::MAX };
+        let len = if one_line {
+            span.end.col().saturating_sub(span.start.col())
+        } else {
+            usize::MAX
+        };
         let place = clip(&lines, span.start.line(), span.start.col() + 1, len);
         if matches!(event, Event::StreamEnd) {
             break;
@@ -101,7 +108,9 @@ pub(super) fn read(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
     let Reader { root, problems, .. } = reader;
     match root {
         Some(root) if !root.is_null() => Ok((root, problems)),
-        Some(_) | None => Err(Problem::new("empty", "the file says nothing").hint("a configuration starts with `version: 1`")),
+        Some(_) | None => {
+            Err(Problem::new("empty", "the file says nothing").hint("a configuration starts with `version: 1`"))
+        }
     }
 }
 
@@ -111,14 +120,31 @@ fn clip(lines: &Lines<'_>, line: usize, column: usize, len: usize) -> Span {
         let at = text.char_indices().nth(column - 1).map_or(text.len(), |(at, _)| at);
         text[at..].trim_end()
     });
-    Span { line, column, len: len.clamp(1, rest.chars().count().max(1)) }
+    Span {
+        line,
+        column,
+        len: len.clamp(1, rest.chars().count().max(1)),
+    }
 }
 
 fn syntax(error: &ScanError, lines: &Lines<'_>) -> Problem {
     let place = clip(lines, error.marker().line(), error.marker().col() + 1, 1);
+    // The scanner has a bound of its own (255 flow levels on one line), and meets it before the first event comes.
+    if error.info().contains("recursion limit") {
+        return too_deep(place);
+    }
     Problem::new("syntax", format!("this is not YAML: {}", error.info()))
         .hint("look at this line and the one before: indentation, a missing colon or space after it, an open quote or bracket")
         .at(&Route::default(), place)
+}
+
+fn too_deep(span: Span) -> Problem {
+    Problem::new(
+        "too-deep",
+        format!("more than {MAX_DEPTH} maps and lists inside one another"),
+    )
+    .hint("nothing in this format is nested that deep; was a template not expanded?")
+    .at(&Route::default(), span)
 }
 
 #[derive(Default)]
@@ -140,7 +166,11 @@ struct Open {
 
 enum OpenKind {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: HashMap<String, Span>, key: Option<(String, Span)> },
+    Map {
+        entries: Vec<Entry>,
+        seen: HashMap<String, Span>,
+        key: Option<(String, Span)>,
+    },
 }
 
 impl Reader {
@@ -148,16 +178,27 @@ impl Reader {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), span);
-                let kind = Kind::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain };
+                let kind = Kind::Scalar {
+                    text: text.into_owned(),
+                    plain: style == ScalarStyle::Plain,
+                };
                 self.close(Node { span, kind }, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), span);
-                self.begin(Open { span, anchor, kind: OpenKind::List(Vec::new()) })
+                self.begin(Open {
+                    span,
+                    anchor,
+                    kind: OpenKind::List(Vec::new()),
+                })
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), span);
-                let kind = OpenKind::Map { entries: Vec::new(), seen: HashMap::new(), key: None };
+                let kind = OpenKind::Map {
+                    entries: Vec::new(),
+                    seen: HashMap::new(),
+                    key: None,
+                };
                 self.begin(Open { span, anchor, kind })
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -169,18 +210,22 @@ impl Reader {
                 self.close(Node { span: open.span, kind }, open.anchor)
             }
             Event::Alias(id) => self.alias(id, span),
-            Event::DocumentStart(_) if self.root.is_some() => {
-                Err(Problem::new("several-documents", "the file holds more than one YAML document")
-                    .hint("take out the `---`")
-                    .at(&Route::default(), span))
+            Event::DocumentStart(_) if self.root.is_some() => Err(Problem::new(
+                "several-documents",
+                "the file holds more than one YAML document",
+            )
+            .hint("take out the `---`")
+            .at(&Route::default(), span)),
+            Event::DocumentStart(_) | Event::DocumentEnd | Event::StreamStart | Event::StreamEnd | Event::Nothing => {
+                Ok(())
             }
-            Event::DocumentStart(_) | Event::DocumentEnd | Event::StreamStart | Event::StreamEnd | Event::Nothing => Ok(()),
         }
     }
 
     fn refuse_tag(&mut self, tagged: bool, span: Span) {
         if tagged {
-            let problem = Problem::new("yaml-tag", "YAML tags (`!…`) are not used here").hint("write the value without its tag");
+            let problem =
+                Problem::new("yaml-tag", "YAML tags (`!…`) are not used here").hint("write the value without its tag");
             self.problems.push(problem.at(&self.route(), span));
         }
     }
@@ -195,9 +240,7 @@ impl Reader {
         if depth <= MAX_DEPTH {
             return Ok(());
         }
-        Err(Problem::new("too-deep", format!("more than {MAX_DEPTH} maps and lists inside one another"))
-            .hint("nothing in this format is nested that deep; was a template not expanded?")
-            .at(&Route::default(), span))
+        Err(too_deep(span))
     }
 
     fn alias(&mut self, id: usize, span: Span) -> Result<(), Problem> {
@@ -208,12 +251,17 @@ impl Reader {
         self.alias_nodes += node.nodes();
         self.check_depth(self.open.len() + node.height(), span)?;
         if self.aliases > MAX_ALIASES || self.alias_nodes > MAX_ALIAS_NODES {
-            let message = format!("the aliases (`*…`) up to here stand for more than {MAX_ALIASES} places or {MAX_ALIAS_NODES} values");
+            let message = format!(
+                "the aliases (`*…`) up to here stand for more than {MAX_ALIASES} places or {MAX_ALIAS_NODES} values"
+            );
             return Err(Problem::new("too-many-aliases", message)
                 .hint("share settings through `profiles` instead")
                 .at(&self.route(), span));
         }
-        let copy = Node { span, kind: node.kind.clone() };
+        let copy = Node {
+            span,
+            kind: node.kind.clone(),
+        };
         self.close(copy, 0)
     }
 
@@ -228,18 +276,25 @@ impl Reader {
             Some(OpenKind::List(items)) => items.push(node),
             Some(OpenKind::Map { key: key @ None, .. }) => *key = Some(key_text(node, &route)?),
             Some(OpenKind::Map { entries, seen, key }) => {
-                let Some((key, key_span)) = key.take() else { return Ok(()) };
+                let Some((key, key_span)) = key.take() else {
+                    return Ok(());
+                };
                 match seen.get(&key) {
                     Some(first) => {
                         let problem = Problem::new("duplicate-key", format!("`{}` is given twice", shown(&key)))
                             .hint("keep one of the two")
                             .at(&route, key_span);
                         let first_route = route.clone();
-                        self.problems.push(problem.also("first given here", &first_route, *first));
+                        self.problems
+                            .push(problem.also("first given here", &first_route, *first));
                     }
                     None => {
                         seen.insert(key.clone(), key_span);
-                        entries.push(Entry { key, key_span, value: node });
+                        entries.push(Entry {
+                            key,
+                            key_span,
+                            value: node,
+                        });
                     }
                 }
             }

@@ -10,7 +10,9 @@ use super::remote::host_port;
 use super::scope::Scope;
 use super::shape;
 use super::tree::{self, Node};
-use crate::model::fleet::{EmailPolicy, EngineAddress, Fleet, GithubPolicy, Host, Limits, RegistryAccess, Retention, SmtpServer};
+use crate::model::fleet::{
+    EmailPolicy, EngineAddress, Fleet, GithubPolicy, Host, Limits, RegistryAccess, Retention, SmtpServer,
+};
 use crate::model::name::HostName;
 use crate::model::secret::SecretRef;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +46,10 @@ pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
     if let Some(email) = &fleet.email {
         add("notify.email.password".to_owned(), email.smtp.password.as_ref());
     }
-    add("notify.github.token".to_owned(), fleet.github.as_ref().map(|github| &github.token));
+    add(
+        "notify.github.token".to_owned(),
+        fleet.github.as_ref().map(|github| &github.token),
+    );
     for (name, app) in &fleet.apps {
         add(format!("apps.{name}.source.token"), app.source.token.as_ref());
         add(format!("apps.{name}.source.ssh_key"), app.source.ssh_key.as_ref());
@@ -57,6 +62,9 @@ fn read(bytes: &[u8], tracing: bool) -> Result<(Fleet, Provenance), Vec<Problem>
     let (tree, mut problems) = tree::read(text).map_err(|problem| vec![problem])?;
     let shape = shape::compare(&tree, &raw::schema());
     problems.extend(shape.problems);
+    if shape.broken.contains(&Route::default()) {
+        return Err(in_order(problems));
+    }
     let file = match second_reading(text, &tree, &shape.broken, problems.is_empty()) {
         Ok(file) => file,
         Err(problem) => {
@@ -78,16 +86,23 @@ fn read(bytes: &[u8], tracing: bool) -> Result<(Fleet, Provenance), Vec<Problem>
         tracing,
     };
     let (fleet, provenance) = check.file(&file);
-    if check.problems.is_empty() { Ok((fleet, provenance)) } else { Err(in_order(check.problems)) }
+    if check.problems.is_empty() {
+        Ok((fleet, provenance))
+    } else {
+        Err(in_order(check.problems))
+    }
 }
 
 /// The text as structs, by the second reader: the text itself when nothing is wrong with it so far, else what is left of it.
 fn second_reading(text: &str, tree: &Node, broken: &BTreeSet<Route>, clean: bool) -> Result<raw::File, Problem> {
     let disagree = |unread: Option<raw::Unread>| {
         let (line, column) = unread.and_then(|u| u.place).unwrap_or((1, 1));
-        Problem::new("readers-disagree", "two YAML readers understand this text differently, so neither is trusted")
-            .hint("write it more plainly: quote texts, one key a line, no anchors")
-            .at(&Route::default(), Span { line, column, len: 1 })
+        Problem::new(
+            "readers-disagree",
+            "two YAML readers understand this text differently, so neither is trusted",
+        )
+        .hint("write it more plainly: quote texts, one key a line, no anchors")
+        .at(&Route::default(), Span { line, column, len: 1 })
     };
     let rest = raw::read(&canonical::text(tree, broken)).map_err(|_| disagree(None))?;
     if clean {
@@ -129,7 +144,10 @@ impl Check<'_> {
         let hosts = self.hosts(&top, file);
         let registries = self.registries(&top, file);
         let notify = file.notify.clone().unwrap_or_default();
-        let email = notify.email.as_ref().and_then(|email| self.email(&top, email, timezone));
+        let email = notify
+            .email
+            .as_ref()
+            .and_then(|email| self.email(&top, email, timezone));
         let github = notify.github.as_ref().and_then(|github| self.github(&top, github));
         let limits = self.limits(&top, &file.limits.clone().unwrap_or_default());
         let retention = self.retention(&top, &file.retention.clone().unwrap_or_default());
@@ -142,7 +160,12 @@ impl Check<'_> {
         }
         let (mut apps, mut provenance) = (BTreeMap::new(), BTreeMap::new());
         // In file order, so that the second of two apps on one target is the later one.
-        for entry in self.tree.get(&Route::keys("apps")).map(Node::entries).unwrap_or_default() {
+        for entry in self
+            .tree
+            .get(&Route::keys("apps"))
+            .map(Node::entries)
+            .unwrap_or_default()
+        {
             self.settings.clear();
             let Some(raw) = file.apps.get(&entry.key) else { continue };
             if let Some(app) = self.app(file, &entry.key, raw) {
@@ -152,37 +175,79 @@ impl Check<'_> {
             }
         }
         if file.apps.is_empty() {
-            self.missing(&top, &Route::keys("apps"), "name at least one app: `apps: { web: { source: { repo: https://… } } }`");
+            self.missing(
+                &top,
+                &Route::keys("apps"),
+                "name at least one app: `apps: { web: { source: { repo: https://… } } }`",
+            );
         }
-        (Fleet { hosts, registries, email, github, limits, retention, apps }, provenance)
+        (
+            Fleet {
+                hosts,
+                registries,
+                email,
+                github,
+                limits,
+                retention,
+                apps,
+            },
+            provenance,
+        )
     }
 
     fn hosts(&mut self, top: &Scope, file: &raw::File) -> BTreeMap<HostName, Host> {
         let mut first = None;
-        for entry in self.tree.get(&Route::keys("hosts")).map(Node::entries).unwrap_or_default() {
+        for entry in self
+            .tree
+            .get(&Route::keys("hosts"))
+            .map(Node::entries)
+            .unwrap_or_default()
+        {
             let rest = Route::keys("hosts").key(&entry.key);
-            let Some(raw) = file.hosts.get(&entry.key) else { continue };
+            let Some(raw) = file.hosts.get(&entry.key) else {
+                continue;
+            };
             let name = self.name::<HostName>(top, &rest, &entry.key);
             let address = match &raw.docker {
                 Some(text) => self.engine(top, &rest.key("docker"), &text.0),
                 None => {
                     let scope = Scope::new(vec![(Origin::Fleet, rest)]);
-                    self.missing(&scope, &Route::keys("docker"), "write `docker: unix:///var/run/docker.sock`");
+                    self.missing(
+                        &scope,
+                        &Route::keys("docker"),
+                        "write `docker: unix:///var/run/docker.sock`",
+                    );
                     None
                 }
             };
             let Some(name) = name else { continue };
             first.get_or_insert(name.clone());
             // A host whose address is wrong still has a name that apps may use.
-            self.hosts.insert(name, address.unwrap_or_else(|| EngineAddress::Unix(std::path::PathBuf::new())));
+            self.hosts.insert(
+                name,
+                address.unwrap_or_else(|| EngineAddress::Unix(std::path::PathBuf::new())),
+            );
         }
         match first {
             Some(first) => self.first_host = first,
             None => {
-                self.hosts.insert(self.first_host.clone(), EngineAddress::Unix(defaults::DOCKER_SOCKET.into()));
+                self.hosts.insert(
+                    self.first_host.clone(),
+                    EngineAddress::Unix(defaults::DOCKER_SOCKET.into()),
+                );
             }
         }
-        self.hosts.iter().map(|(name, address)| (name.clone(), Host { address: address.clone() })).collect()
+        self.hosts
+            .iter()
+            .map(|(name, address)| {
+                (
+                    name.clone(),
+                    Host {
+                        address: address.clone(),
+                    },
+                )
+            })
+            .collect()
     }
 
     fn registries(&mut self, top: &Scope, file: &raw::File) -> BTreeMap<String, RegistryAccess> {
@@ -190,8 +255,15 @@ impl Check<'_> {
         for (key, raw) in &file.registries {
             let rest = Route::keys("registries").key(key);
             if host_port(key).is_none() {
-                let problem = Problem::new("bad-name", format!("`{}` is not a registry's host name", super::diagnostic::shown(key)));
-                self.report(top, &rest, problem.hint("write the host alone, with its port if it has one: `ghcr.io`, `localhost:5000`"));
+                let problem = Problem::new(
+                    "bad-name",
+                    format!("`{}` is not a registry's host name", super::diagnostic::shown(key)),
+                );
+                self.report(
+                    top,
+                    &rest,
+                    problem.hint("write the host alone, with its port if it has one: `ghcr.io`, `localhost:5000`"),
+                );
             }
             let password = self.secret(top, &rest.key("password"), raw.password.as_ref());
             self.both(top, &rest, raw.username.is_some(), raw.password.is_some());
@@ -214,7 +286,11 @@ impl Check<'_> {
         };
         if !self.is_broken(&rest.key(lacking)) {
             let problem = Problem::new("missing-key", format!("`{rest}` has a `{given}` and no `{lacking}`"));
-            let hint = if password { "add `username: NAME`" } else { "add `password: { env: NAME }` or `password: { file: PATH }`" };
+            let hint = if password {
+                "add `username: NAME`"
+            } else {
+                "add `password: { env: NAME }` or `password: { file: PATH }`"
+            };
             self.report(top, &rest.key(given), problem.hint(hint));
         }
     }
@@ -226,13 +302,20 @@ impl Check<'_> {
         self.both(top, &base, raw.username.is_some(), raw.password.is_some());
         let operators = self.addresses(top, &base.key("operators"), raw.operators.as_ref());
         if operators.is_empty() {
-            self.missing(&scope, &Route::keys("operators"), "somebody must hear when lowtide itself is in trouble: `operators: [ops@example.org]`");
+            self.missing(
+                &scope,
+                &Route::keys("operators"),
+                "somebody must hear when lowtide itself is in trouble: `operators: [ops@example.org]`",
+            );
         }
         match &raw.from {
             Some(from) => self.address(top, &base.key("from"), &from.0),
             None => self.missing(&scope, &Route::keys("from"), "write `from: lowtide@example.org`"),
         }
-        let digest = raw.digest.as_ref().and_then(|text| self.time(top, &base.key("digest"), &text.0));
+        let digest = raw
+            .digest
+            .as_ref()
+            .and_then(|text| self.time(top, &base.key("digest"), &text.0));
         let Some(smtp) = &raw.smtp else {
             self.missing(&scope, &Route::keys("smtp"), "write `smtp: smtps://mail.example.org`");
             return None;
@@ -257,7 +340,10 @@ impl Check<'_> {
         }
         let api = raw.api.as_ref().map_or(defaults::GITHUB_API, |text| text.0.as_str());
         self.api(top, &base.key("api"), api);
-        Some(GithubPolicy { token: token?, api: api.trim_end_matches('/').to_owned() })
+        Some(GithubPolicy {
+            token: token?,
+            api: api.trim_end_matches('/').to_owned(),
+        })
     }
 
     fn limits(&mut self, top: &Scope, raw: &raw::Limits) -> Limits {
@@ -265,7 +351,12 @@ impl Check<'_> {
         Limits {
             runs: count(raw.runs, default.runs),
             rollouts: count(raw.rollouts, default.rollouts),
-            min_free_disk: self.size(top, "limits.min_free_disk", raw.min_free_disk.as_ref(), default.min_free_disk),
+            min_free_disk: self.size(
+                top,
+                "limits.min_free_disk",
+                raw.min_free_disk.as_ref(),
+                default.min_free_disk,
+            ),
         }
     }
 
@@ -275,7 +366,12 @@ impl Check<'_> {
             history: self.limit(top, "retention.history", raw.history.as_ref(), default.history),
             images: count(raw.images, default.images),
             logs: self.size(top, "retention.logs", raw.logs.as_ref(), default.logs),
-            build_cache: self.size(top, "retention.build_cache", raw.build_cache.as_ref(), default.build_cache),
+            build_cache: self.size(
+                top,
+                "retention.build_cache",
+                raw.build_cache.as_ref(),
+                default.build_cache,
+            ),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Problems for programs (JSON, SARIF) and for places that render Markdown (GitHub, mail).
 
-use super::{Also, Lines, Problem, Span};
+use super::{Also, CODES, Lines, Problem, Span};
 use crate::config::mask;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -32,11 +32,18 @@ pub fn sarif(file: &str, problems: &[Problem]) -> Value {
                 "region": { "startLine": span.line, "startColumn": span.column, "endColumn": span.column + span.len.max(1) } })
     };
     let codes: BTreeSet<&str> = problems.iter().map(|p| p.code).collect();
-    let rules: Vec<Value> = codes.iter().map(|code| json!({ "id": code })).collect();
+    let rules: Vec<Value> = CODES
+        .iter()
+        .filter(|(code, _)| codes.contains(code))
+        .map(|(code, words)| json!({ "id": code, "shortDescription": { "text": words } }))
+        .collect();
     let results: Vec<Value> = problems
         .iter()
         .map(|p| {
-            let text = p.hint.as_ref().map_or_else(|| p.message.clone(), |hint| format!("{}. {hint}", p.message));
+            let text = p
+                .hint
+                .as_ref()
+                .map_or_else(|| p.message.clone(), |hint| format!("{}. {hint}", p.message));
             let related: Vec<Value> = p
                 .also
                 .iter()
@@ -86,5 +93,10 @@ fn excerpt(lines: &Lines<'_>, span: &Span) -> String {
     let cut: String = line.chars().skip(skip).take(WIDTH).collect();
     let at = span.column.saturating_sub(1) - skip;
     let carets = span.len.max(1).min(WIDTH.saturating_sub(at).max(1));
-    format!("{:>4} | {cut}\n     | {}{}\n", span.line, " ".repeat(at), "^".repeat(carets))
+    format!(
+        "{:>4} | {cut}\n     | {}{}\n",
+        span.line,
+        " ".repeat(at),
+        "^".repeat(carets)
+    )
 }

@@ -121,7 +121,11 @@ impl Problem {
 pub(in crate::config) fn shown(text: &str) -> String {
     const CHARS: usize = 60;
     let escape = |c: char| -> String {
-        if c.is_alphanumeric() || c == '\'' || c == '"' { c.to_string() } else { c.escape_debug().collect() }
+        if c.is_alphanumeric() || c == '\'' || c == '"' {
+            c.to_string()
+        } else {
+            c.escape_debug().collect()
+        }
     };
     let mut out: String = text.chars().take(CHARS).map(escape).collect();
     if text.chars().nth(CHARS).is_some() {
@@ -158,7 +162,10 @@ impl<'a> Lines<'a> {
             return (0, 0);
         };
         let byte = |chars: usize| line.char_indices().nth(chars).map_or(line.len(), |(at, _)| at);
-        let (from, to) = (byte(span.column.saturating_sub(1)), byte(span.column.saturating_sub(1) + span.len));
+        let (from, to) = (
+            byte(span.column.saturating_sub(1)),
+            byte(span.column.saturating_sub(1) + span.len),
+        );
         (start + from, to - from)
     }
 }

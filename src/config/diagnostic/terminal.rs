@@ -1,8 +1,11 @@
 //! A problem as a person reads it in a terminal: place, line, underline, hint.
 
-use super::{Lines, Problem, Span};
+use super::{Also, Lines, Problem, Span};
 use crate::config::mask;
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
+
+/// Lines between two places that are still shown in one piece.
+const NEAR: usize = 5;
 
 /// All problems with their lines, and a last line that counts them. No colours: the caller's terminal may have none.
 #[must_use]
@@ -15,27 +18,46 @@ pub fn terminal(file: &str, text: &str, problems: &[Problem]) -> String {
         .with_context_lines(1);
     let mut out = String::new();
     for problem in problems {
-        let report = report(file, &shown, &lines, problem);
-        // Writing into a String cannot fail; a renderer that gives up leaves the plain sentence.
-        if handler.render_report(&mut out, report.as_ref()).is_err() {
-            out.push_str(&format!("{file}:{}: {}\n", problem.span, problem.message));
+        let near = problem
+            .also
+            .as_ref()
+            .filter(|also| also.span.line.abs_diff(problem.span.line) <= NEAR);
+        let first = near.map_or(problem.span, |also| also.span.min(problem.span));
+        let mut render = |report: &Report, place: &Span| {
+            let mut rendered = String::new();
+            // Writing into a String cannot fail; a renderer that gives up leaves the plain sentence.
+            if handler.render_report(&mut rendered, report.as_ref()).is_err() {
+                rendered = format!("{file}:{place}: {report}\n");
+            }
+            out.push_str(&with_place(&rendered, file, place));
+        };
+        render(&report(file, &shown, &lines, problem, near), &first);
+        if let Some(far) = problem.also.as_ref().filter(|_| near.is_none()) {
+            render(&second(file, &shown, &lines, far), &far.span);
         }
         out.push('\n');
     }
     let plural = if problems.len() == 1 { "" } else { "s" };
-    out.push_str(&format!("{file}: {} problem{plural}. The configuration is not used.\n", problems.len()));
+    out.push_str(&format!(
+        "{file}: {} problem{plural}. The configuration is not used.\n",
+        problems.len()
+    ));
     out
 }
 
-fn report(file: &str, text: &str, lines: &Lines<'_>, problem: &Problem) -> Report {
-    let label = |span: &Span, words: Option<String>, primary: bool| {
-        let (offset, length) = lines.bytes(span);
-        if primary {
-            LabeledSpan::new_primary_with_span(words, (offset, length))
-        } else {
-            LabeledSpan::new_with_span(words, (offset, length))
-        }
-    };
+/// miette counts a column in bytes; people and editors count characters.
+fn with_place(rendered: &str, file: &str, span: &Span) -> String {
+    let start = format!("[{file}:");
+    match rendered
+        .split_once(&start)
+        .and_then(|(before, after)| Some((before, after.split_once(']')?.1)))
+    {
+        Some((before, after)) => format!("{before}[{file}:{span}]{after}"),
+        None => rendered.to_owned(),
+    }
+}
+
+fn report(file: &str, text: &str, lines: &Lines<'_>, problem: &Problem, near: Option<&Also>) -> Report {
     let mut diagnostic = MietteDiagnostic::new(problem.message.clone()).with_code(problem.code);
     if let Some(hint) = &problem.hint {
         diagnostic = diagnostic.with_help(hint.clone());
@@ -43,10 +65,21 @@ fn report(file: &str, text: &str, lines: &Lines<'_>, problem: &Problem) -> Repor
     if !lines.holds(&problem.span) {
         return Report::new(diagnostic);
     }
-    let words = problem.also.is_some().then(|| "here".to_owned());
-    diagnostic = diagnostic.with_label(label(&problem.span, words, true));
-    if let Some(also) = &problem.also {
-        diagnostic = diagnostic.and_label(label(&also.span, Some(also.words.clone()), false));
+    let words = near.is_some().then(|| "here".to_owned());
+    diagnostic = diagnostic.with_label(LabeledSpan::new_primary_with_span(words, lines.bytes(&problem.span)));
+    if let Some(also) = near {
+        diagnostic = diagnostic.and_label(LabeledSpan::new_with_span(
+            Some(also.words.clone()),
+            lines.bytes(&also.span),
+        ));
     }
+    Report::new(diagnostic).with_source_code(NamedSource::new(file, text.to_owned()))
+}
+
+/// The second place when it is too far away for one excerpt.
+fn second(file: &str, text: &str, lines: &Lines<'_>, also: &Also) -> Report {
+    let diagnostic = MietteDiagnostic::new(also.words.clone())
+        .with_severity(Severity::Advice)
+        .with_label(LabeledSpan::new_primary_with_span(None, lines.bytes(&also.span)));
     Report::new(diagnostic).with_source_code(NamedSource::new(file, text.to_owned()))
 }

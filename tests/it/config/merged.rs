@@ -1,0 +1,136 @@
+//! Which setting is in force, and who said so.
+
+use lowtide::config::validate::{fleet_with_provenance, secrets};
+use lowtide::model::fleet::{ReadyCheck, Schedule};
+
+const TEXT: &str = r#"
+version: 1
+mode: active
+hosts: { one: { docker: unix:///run/one.sock }, two: { docker: unix:///run/two.sock } }
+registries: { ghcr.io: { username: bot, password: { env: GHCR } } }
+defaults:
+  cron: "0 3 * * *"
+  env: { A: defaults, B: defaults, C: defaults }
+  window: { days: [tue, wed], from: "03:00", to: "05:00" }
+  ready: { healthcheck: true, timeout: 1m }
+  test: { timeout: 7m }
+profiles:
+  php:
+    env: { B: profile, C: profile }
+    build: { timeout: 20m }
+    nightly: { between: "23:00-01:00" }
+apps:
+  web:
+    profile: php
+    env: { C: app, DB_PASSWORD: "x" }
+    source: { repo: "https://git.example.org/web.git", token: { file: /run/secrets/web } }
+    ready: { http: { port: 80 } }
+    rollout:
+      - container: { name: Shop_Web, host: two }
+        window: { from: "04:00" }
+        ready: { timeout: 30s }
+"#;
+
+#[test]
+fn the_nearest_layer_wins_key_by_key() {
+    let (fleet, _) = fleet_with_provenance(TEXT.as_bytes()).unwrap();
+    let app = &fleet.apps.values().next().unwrap();
+    assert_eq!(
+        app.env.values().map(String::as_str).collect::<Vec<_>>(),
+        ["defaults", "profile", "app", "x"]
+    );
+    assert!(
+        matches!(app.schedule, Schedule::Between { .. }),
+        "the profile's choice hides the cron below it"
+    );
+    assert_eq!(app.build.host.as_str(), "one");
+    assert!(app.test.is_none(), "a time-out alone asks for no test");
+    let target = &app.rollout[0];
+    assert_eq!(
+        (target.name.as_str(), target.host.as_str()),
+        ("container-shop_web", "two")
+    );
+    assert_eq!(
+        target.ready.check,
+        ReadyCheck::Http {
+            port: 80,
+            path: "/".to_owned()
+        }
+    );
+    assert_eq!(target.ready.timeout.as_secs(), 30);
+    let window = target.window.as_ref().unwrap();
+    assert_eq!((window.days.len(), window.from.hour(), window.to.hour()), (2, 4, 5));
+}
+
+#[test]
+fn each_setting_says_where_it_came_from() {
+    let (_, provenance) = fleet_with_provenance(TEXT.as_bytes()).unwrap();
+    let lines = provenance
+        .values()
+        .next()
+        .unwrap()
+        .iter()
+        .map(|s| format!("{} = {} ({})", s.key, s.value, s.origin));
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r#"
+    timezone = UTC (default)
+    mode = active (fleet)
+    source.repo = https://git.example.org/web.git (app)
+    source.context = . (default)
+    source.dockerfile = Dockerfile (default)
+    source.token = file /run/secrets/web (app)
+    source.submodules = false (default)
+    source.branch = HEAD of the remote (default)
+    source.timeout = 5m (default)
+    source.max_size = 2GiB (default)
+    env.A = defaults (defaults)
+    env.B = profile (profile php)
+    env.C = app (app)
+    env.DB_PASSWORD = (hidden) (app)
+    build.label_schema = false (default)
+    build.pull = true (default)
+    build.host = one (default)
+    build.timeout = 20m (profile php)
+    build.max_log = 16MiB (default)
+    test.limits.memory = 2GiB (default)
+    test.limits.output = 16MiB (default)
+    test.limits.cpus = 2 (default)
+    test.limits.pids = 1024 (default)
+    test.timeout = 7m (defaults)
+    test.ready.timeout = 5m (default)
+    test.ready.http = port 80 path / (app)
+    ready.timeout = 1m (defaults)
+    ready.http = port 80 path / (app)
+    nightly.between = 23:00-01:00 (profile php)
+    bake = 2m (default)
+    rollout[0].container.name = Shop_Web (app)
+    rollout[0].container.host = two (app)
+    rollout[0].window.from = 04:00 (app)
+    rollout[0].window.to = 05:00 (defaults)
+    rollout[0].window.days = tue, wed (defaults)
+    rollout[0].ready.timeout = 30s (app)
+    rollout[0].ready.http = port 80 path / (app)
+    rollout[0].bake = 2m (default)
+    rollout[0].irreversible = false (default)
+    "#);
+}
+
+#[test]
+fn all_secrets_are_listed_with_their_places() {
+    let (fleet, _) = fleet_with_provenance(TEXT.as_bytes()).unwrap();
+    let lines: Vec<String> = secrets(&fleet)
+        .iter()
+        .map(|(place, secret)| format!("{place}: {secret}"))
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    registries.ghcr.io.password: environment variable GHCR
+    apps.web.source.token: file /run/secrets/web
+    "#);
+}
+
+#[test]
+fn lowtide_reads_its_own_schema() {
+    let schema = lowtide::config::schema();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(schema["additionalProperties"], false);
+    assert!(schema["$defs"]["Target"]["properties"]["window"].is_object());
+}
