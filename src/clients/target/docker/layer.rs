@@ -22,6 +22,7 @@ const ENGINES: &[&str] = &[
     "/etc/resolv.conf",
     "/etc/mtab",
     "/.dockerenv",
+    "/sbin/docker-init",
 ];
 
 /// Where compose puts secrets unless told otherwise: below a fleeting directory, and not fleeting at all.

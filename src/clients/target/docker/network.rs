@@ -1,6 +1,6 @@
 //! What the user set of a container's networks: its endpoints without what the engine assigned.
 
-use super::json::{is_zero, object, short_id, text};
+use super::json::{object, short_id, text};
 use serde_json::{Map, Value, json};
 
 /// What the engine assigns when a container starts, or derives (`DNSNames`, since API 1.44). A MAC address is assigned unless
@@ -49,7 +49,7 @@ pub(super) fn endpoints(container: &Value) -> Vec<(String, Value)> {
 fn set(endpoint: &Value, short_id: &str) -> Value {
     let mut out = Map::new();
     for (key, value) in endpoint.as_object().into_iter().flatten() {
-        if ASSIGNED.contains(&key.as_str()) || is_zero(value) {
+        if ASSIGNED.contains(&key.as_str()) || value.is_null() {
             continue;
         }
         if key == "Aliases" {
