@@ -40,10 +40,10 @@ wait_until() {
     done
 }
 
-# stop_pid PID: TERM, up to ten seconds, KILL. A process that is gone is fine.
+# stop_pid PID [SECONDS]: TERM, up to ten seconds, KILL. A process that is gone is fine.
 stop_pid() {
     kill -TERM "$1" 2>/dev/null || return 0
-    wait_until 10 not_running "$1" || kill -KILL "$1" 2>/dev/null || true
+    wait_until "${2:-10}" not_running "$1" || kill -KILL "$1" 2>/dev/null || true
     wait "$1" 2>/dev/null || true
 }
 

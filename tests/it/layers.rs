@@ -122,11 +122,7 @@ fn sources() -> Vec<Source> {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
                 found.push(Source {
-                    path: path
-                        .strip_prefix(&root)
-                        .unwrap()
-                        .to_string_lossy()
-                        .replace('\\', "/"),
+                    path: path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/"),
                     text: std::fs::read_to_string(&path).unwrap(),
                 });
             }
@@ -201,7 +197,10 @@ fn every_module_imports_only_what_its_layer_may() {
         for (number, line) in joined(source.code()) {
             for name in imports(&line) {
                 if name != module && rules.contains_key(name.as_str()) && !may.contains(&name.as_str()) {
-                    problems.push(format!("src/{}:{number}: `{module}` must not import `{name}`", source.path));
+                    problems.push(format!(
+                        "src/{}:{number}: `{module}` must not import `{name}`",
+                        source.path
+                    ));
                 }
             }
         }
@@ -225,7 +224,10 @@ fn targets_know_the_engine_and_other_clients_know_nobody() {
                     || shared.contains(&other.as_str())
                     || (own == "target" && other == "engine");
                 if !fine {
-                    problems.push(format!("src/{}:{number}: `{own}` must not import `{other}`", source.path));
+                    problems.push(format!(
+                        "src/{}:{number}: `{own}` must not import `{other}`",
+                        source.path
+                    ));
                 }
             }
         }
@@ -272,10 +274,17 @@ fn module_files_only_declare() {
             || (line.starts_with("mod ") || (line.starts_with("pub") && line.contains("mod "))) && line.ends_with(';')
     };
     let mut problems = Vec::new();
-    for source in sources().iter().filter(|s| s.path == "lib.rs" || s.path.ends_with("mod.rs")) {
+    for source in sources()
+        .iter()
+        .filter(|s| s.path == "lib.rs" || s.path.ends_with("mod.rs"))
+    {
         for (number, line) in source.code() {
             if !declares(&line) {
-                problems.push(format!("src/{}:{number}: more than a declaration: {}", source.path, line.trim()));
+                problems.push(format!(
+                    "src/{}:{number}: more than a declaration: {}",
+                    source.path,
+                    line.trim()
+                ));
             }
         }
     }
