@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_tree_has_limits() {
         let found = parse(
-            b"100644 blob 01 700\ta\0100755 blob 02 400\tb\0160000 commit 03 -\tsub\0",
+            b"100644 blob 01 700\ta\x00100755 blob 02 400\tb\x00160000 commit 03 -\tsub\0",
             "lib",
         )
         .unwrap();
