@@ -5,6 +5,7 @@ pub mod family;
 pub mod freshness;
 pub mod labels;
 pub mod notify;
+pub mod outlook;
 pub mod recover;
 pub mod retention;
 pub mod retry;

@@ -7,6 +7,7 @@ use crate::clients::engine::connect::Engine;
 use crate::clients::engine::probe::ProbePath;
 use crate::clients::git::remote::Git;
 use crate::clients::registry::{Registry, Timeouts};
+use crate::decide::outlook;
 use crate::decide::rollout::Gate;
 use crate::decide::standing::{self, Standing};
 use crate::model::failure::{Failure, FailureKind};
@@ -175,17 +176,7 @@ impl Bot {
 
     #[must_use]
     pub fn gate(&self, app: &AppName, release: RunId) -> Gate {
-        let standing = self.standing(app);
-        let newer = standing
-            .current()
-            .map(|current| current.run)
-            .filter(|current| *current > release);
-        match newer {
-            Some(newer) => Gate::Superseded(newer),
-            None if self.paused() => Gate::Paused,
-            None if standing.halted.is_some() => Gate::Halted,
-            None => Gate::Open,
-        }
+        outlook::gate(&self.standing(app), release, self.paused())
     }
 
     /// Waits for one of the slots for rollouts at work (`limits.rollouts` of the configuration at start).

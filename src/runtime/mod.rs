@@ -11,6 +11,8 @@ pub mod notify;
 mod operator;
 pub mod perform;
 pub mod progress;
+pub mod reading;
+pub mod story;
 pub mod supervisor;
 pub mod surroundings;
 pub mod sweep;

@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::{drive_rollout, drive_run};
 use crate::clients::clock;
 use crate::clients::registry::TagRule;
-use crate::decide::family::{Families, Member, families};
+use crate::decide::family::{self, Families};
 use crate::decide::{schedule, standing};
 use crate::model::fleet::{App, Channel, TargetPolicy};
 use crate::model::image::{ManifestDigest, Reference, ServedDigest};
@@ -224,20 +224,7 @@ impl Supervisor {
     }
 
     fn find_families(&self, apps: &BTreeMap<AppName, App>) -> Families {
-        let members: Vec<Member> = apps
-            .values()
-            .map(|app| Member {
-                app: app.name.clone(),
-                bases: self.bot.standing(&app.name).bases,
-                publishes: app
-                    .publish
-                    .iter()
-                    .flat_map(|p| std::iter::once(&p.image).chain(p.channels.iter().map(|c| &c.image)))
-                    .cloned()
-                    .collect(),
-            })
-            .collect();
-        families(&members).unwrap_or_else(|looped| {
+        family::of_apps(apps.values(), |app| self.bot.standing(app).bases).unwrap_or_else(|looped| {
             warn!(%looped, "apps that build on each other are scheduled as if they did not");
             Families::default()
         })
