@@ -3,19 +3,20 @@
 //! have the journal's own shape.
 
 use crate::model::failure::{HaltReason, WaitReason};
-use crate::model::fleet::Mode;
+use crate::model::fleet::{Mode, Schedule};
 use crate::model::inventory::Change;
 use crate::model::rollout::{RolloutConclusion, Step};
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;
+use crate::report::plan::{self, PlanRow, TargetPlan};
 use crate::report::terminal::{Progress, RolloutView, RunRow, RunView};
 use crate::runtime::reading::{AppReading, OpenRollout, Reading};
 use jiff::Timestamp;
 use serde::Serialize;
 
 /// Shape of everything in here.
-pub(super) const VERSION: u32 = 1;
+const VERSION: u32 = 1;
 
 /// `status --json`.
 #[derive(Debug, Serialize)]
@@ -54,14 +55,14 @@ struct Release {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Halted {
+struct Halted {
     since: Timestamp,
     reason: HaltReason,
 }
 
 /// An open rollout; `waits` is `null` while it is at work.
 #[derive(Debug, Serialize)]
-pub(super) struct Rollout {
+struct Rollout {
     rollout: String,
     target: String,
     tag: String,
@@ -70,7 +71,7 @@ pub(super) struct Rollout {
 
 /// A run in `history --json`.
 #[derive(Debug, Serialize)]
-pub(super) struct Run {
+struct Run {
     run: String,
     app: String,
     started: Timestamp,
@@ -123,6 +124,112 @@ struct Part<T> {
     note: String,
 }
 
+/// `plan --json`.
+#[derive(Debug, Serialize)]
+pub(super) struct Plan {
+    version: u32,
+    now: Timestamp,
+    paused: bool,
+    apps: Vec<Planned>,
+}
+
+#[derive(Debug, Serialize)]
+struct Planned {
+    app: String,
+    mode: Mode,
+    timezone: String,
+    schedule: Schedule,
+    /// `null`: only when asked, or after a release of a parent.
+    next_run: Option<Timestamp>,
+    parents: Vec<String>,
+    halted: Option<Halted>,
+    targets: Vec<PlannedTarget>,
+    /// Only for a single app.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<Vec<Setting>>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedTarget {
+    target: String,
+    rollout: Option<Rollout>,
+    window: Window,
+    /// The coming night is done only then, after the window opened; `null`: it fits.
+    night_done: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+enum Window {
+    Open { until: Timestamp },
+    Closed { opens: Timestamp },
+    Never,
+}
+
+#[derive(Debug, Serialize)]
+struct Setting {
+    key: String,
+    value: String,
+    origin: String,
+}
+
+/// `all_settings` are those of the one app that was asked for.
+pub(super) fn plan(rows: &[PlanRow], reading: &Reading, all_settings: Option<&[plan::Setting]>) -> Plan {
+    let settings = |setting: &plan::Setting| Setting {
+        key: setting.0.clone(),
+        value: setting.1.clone(),
+        origin: setting.2.clone(),
+    };
+    Plan {
+        version: VERSION,
+        now: reading.now,
+        paused: reading.paused,
+        apps: rows
+            .iter()
+            .map(|row| Planned {
+                app: row.app.to_string(),
+                mode: row.mode,
+                timezone: row.timezone.clone(),
+                schedule: row.schedule.clone(),
+                next_run: row.next_run,
+                parents: row.parents.iter().map(ToString::to_string).collect(),
+                halted: row.halted.as_ref().map(Halted::from),
+                targets: row.targets.iter().map(PlannedTarget::from).collect(),
+                settings: all_settings.map(|all| all.iter().map(settings).collect()),
+            })
+            .collect(),
+    }
+}
+
+impl From<&TargetPlan> for PlannedTarget {
+    fn from(target: &TargetPlan) -> Self {
+        Self {
+            target: target.target.to_string(),
+            rollout: target.rollout.as_ref().map(|(id, tag, waits)| Rollout {
+                rollout: id.to_string(),
+                target: target.target.to_string(),
+                tag: tag.clone(),
+                waits: waits.clone(),
+            }),
+            window: match target.window {
+                plan::Window::Open { until } => Window::Open { until },
+                plan::Window::Closed { opens } => Window::Closed { opens },
+                plan::Window::Never => Window::Never,
+            },
+            night_done: target.late.map(|(done, _)| done),
+        }
+    }
+}
+
+impl From<&(Timestamp, HaltReason)> for Halted {
+    fn from((since, reason): &(Timestamp, HaltReason)) -> Self {
+        Self {
+            since: *since,
+            reason: reason.clone(),
+        }
+    }
+}
+
 impl From<&Reading> for Status {
     fn from(reading: &Reading) -> Self {
         Self {
@@ -153,17 +260,10 @@ impl From<&AppReading> for App {
             last_run: app.last_run.as_ref().map(Run::from),
             next_run: app.next_run,
             failing_since: app.standing.failing.as_ref().map(|failing| failing.since),
-            halted: halted(app),
+            halted: app.standing.halted.as_ref().map(Halted::from),
             rollouts: app.rollouts.iter().map(Rollout::from).collect(),
         }
     }
-}
-
-pub(super) fn halted(app: &AppReading) -> Option<Halted> {
-    app.standing.halted.as_ref().map(|(since, reason)| Halted {
-        since: *since,
-        reason: reason.clone(),
-    })
 }
 
 impl From<&OpenRollout> for Rollout {

@@ -11,6 +11,7 @@ pub mod notify;
 mod operator;
 pub mod perform;
 pub mod progress;
+pub mod reach;
 pub mod reading;
 pub mod story;
 pub mod supervisor;

@@ -1,6 +1,8 @@
 //! The fleet as the journal tells it: one reading for `status`, `plan`, the status page and the metrics. It may run
 //! beside the bot: nothing is written, and what an open rollout waits for is foretold, not asked.
 
+use super::bot::Bot;
+use crate::clients::clock;
 use crate::decide::family::{self, Families};
 use crate::decide::outlook;
 use crate::decide::rollout::{self, RolloutState};
@@ -145,6 +147,16 @@ pub async fn read(
         apps,
         notices: store.pending_notices().await?,
     })
+}
+
+/// The bot's own fleet, now.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn of_bot(bot: &Bot) -> Result<Reading, StoreError> {
+    let fleet = &bot.in_force().fleet;
+    let standings = fleet.apps.keys().map(|app| (app.clone(), bot.standing(app))).collect();
+    read(&bot.store, fleet, standings, bot.paused(), clock::now()).await
 }
 
 /// The fleet before anything happened.

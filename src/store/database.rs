@@ -68,6 +68,14 @@ impl Store {
         self.term
     }
 
+    /// The term of whoever owns the state now; higher than ours when a newer lowtide took over.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub async fn current_term(&self) -> Result<i64, StoreError> {
+        self.call(|connection| current_term(connection)).await
+    }
+
     /// Writes a consistent copy of the database to `to`, while in use.
     ///
     /// # Errors
