@@ -4,7 +4,7 @@ use super::args::{CheckFormat, Global};
 use super::exit::Exit;
 use super::{live, open};
 use crate::config::diagnostic::{self, Problem};
-use crate::config::{unreadable_secrets, validate};
+use crate::config::{unread, validate};
 use crate::model::fleet::Fleet;
 use crate::report::words;
 use crate::runtime::config_watch::Found;
@@ -26,7 +26,7 @@ pub(super) async fn check(global: &Global, also: &Also, format: CheckFormat) -> 
     let (fleet, problems) = match validate::fleet(&found.text) {
         Ok(fleet) => {
             let problems = if also.secrets {
-                unreadable_secrets(&found.text, &reach::unreadable_secrets(&fleet))
+                unread::secrets(&found.text, &reach::unreadable_secrets(&fleet))
             } else {
                 Vec::new()
             };

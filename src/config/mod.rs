@@ -21,8 +21,7 @@ mod shape;
 mod target;
 mod testing;
 mod tree;
-mod unread;
+pub mod unread;
 pub mod validate;
 
 pub use raw::schema;
-pub use unread::secrets as unreadable_secrets;

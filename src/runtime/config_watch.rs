@@ -205,7 +205,12 @@ impl Watch {
                 bot.put_in_force(in_force);
                 Ok(Seen::TakenUp)
             }
-            Err(problems) => {
+            Err(NotReady::Away(failure)) => {
+                // Not the revision's fault: the next look tries it again.
+                warn!(revision = found.revision, why = %failure, "the new configuration cannot be taken up yet");
+                Ok(Seen::Blind)
+            }
+            Err(NotReady::Refused(problems)) => {
                 error!(revision = found.revision, "the configuration is refused; what is in force stays\n{problems}");
                 refuse(bot, &found.revision, &problems).await?;
                 self.refused = Some(found.revision);
@@ -214,14 +219,22 @@ impl Watch {
         }
     }
 
-    /// The whole revision with its clients, or every problem of it in words.
-    fn ready(&self, found: &Found) -> Result<InForce, String> {
+    /// The whole revision with its clients.
+    fn ready(&self, found: &Found) -> Result<InForce, NotReady> {
         let fleet = validate::fleet(&found.text).map_err(|problems| {
             let text = String::from_utf8_lossy(&found.text);
-            diagnostic::terminal(&found.shown, &text, &problems)
+            NotReady::Refused(diagnostic::terminal(&found.shown, &text, &problems))
         })?;
-        InForce::new(found.revision.clone(), fleet, self.docker_config.clone()).map_err(|failure| failure.to_string())
+        InForce::new(found.revision.clone(), fleet, self.docker_config.clone()).map_err(NotReady::Away)
     }
+}
+
+/// Why a revision is not put in force.
+enum NotReady {
+    /// Every problem of it, in words.
+    Refused(String),
+    /// A part that it names is not there.
+    Away(Failure),
 }
 
 /// One mail per operator and bad revision, however often it is looked at, also over restarts.

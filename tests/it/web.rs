@@ -7,15 +7,29 @@ use lowtide::runtime::config_watch::{Place, Seen, Watch};
 use lowtide::store::database::Store;
 use lowtide::store::sealed::Sealed;
 use lowtide::web::serve::serve_on;
-use std::path::Path;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 const MAIL: &str = "notify: { email: { smtp: \"smtp+plain://127.0.0.1:1\", from: a@example.org, operators: [ops@example.org, b@example.org] } }\n";
 
+/// A socket nobody asks anything: a fleet names an engine, and an engine's socket must be there.
+fn socket() -> PathBuf {
+    static SOCKET: OnceLock<(tempfile::TempDir, UnixListener, PathBuf)> = OnceLock::new();
+    let (_, _, path) = SOCKET.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("docker.sock");
+        (dir, UnixListener::bind(&path).unwrap(), path)
+    });
+    path.clone()
+}
+
 fn good(app: &str) -> String {
-    format!("version: 1\n{MAIL}apps:\n  {app}:\n    source: {{ repo: \"https://git.example.org/web.git\" }}\n")
+    let socket = socket();
+    let hosts = format!("hosts: {{ build: {{ docker: \"unix://{}\" }} }}\n", socket.display());
+    format!("version: 1\n{MAIL}{hosts}apps:\n  {app}:\n    source: {{ repo: \"https://git.example.org/web.git\" }}\n")
 }
 
 const BAD: &str = "version: 1\napps:\n  web:\n    sorce: {}\n";
