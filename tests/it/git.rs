@@ -1,6 +1,7 @@
 //! git against real remotes: files, `git daemon`, `git http-backend`, and servers that do not behave.
 
 mod http;
+mod ssh;
 mod token;
 
 use lowtide::clients::git::error::GitError;
