@@ -99,6 +99,7 @@ impl GitError {
             .filter(|l| !l.starts_with("remote:"))
             .collect::<Vec<_>>()
             .join("\n");
+        let said = one_line(&said);
         let has = |signs: &[&str]| signs.iter().any(|sign| evidence.contains(sign));
         if has(DISK_FULL) {
             GitError::DiskFull { url }
@@ -121,6 +122,22 @@ impl GitError {
     }
 }
 
+/// Without what git adds for people at a terminal, when it said anything else.
+fn one_line(said: &str) -> String {
+    let advice = |line: &&str| ADVICE.iter().any(|sign| line.contains(sign));
+    let lines: Vec<&str> = said.lines().filter(|line| !advice(line)).collect();
+    if lines.is_empty() {
+        said.replace('\n', "; ")
+    } else {
+        lines.join("; ")
+    }
+}
+
+const ADVICE: &[&str] = &[
+    "Could not read from remote repository",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+];
 const DISK_FULL: &[&str] = &["No space left on device", "Disk quota exceeded"];
 const HOSTILE: &[&str] = &["fsck error", "invalid path '", "refusing to "];
 const GONE: &[&str] = &[
