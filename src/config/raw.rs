@@ -385,6 +385,14 @@ pub(super) fn read(text: &str) -> Result<File, Unread> {
     })
 }
 
+/// Any YAML as a tree of plain values: the compose files of repositories. Repeated anchors are bounded by the reader.
+///
+/// # Errors
+/// The reader's own words, with line and column.
+pub fn yaml_value(text: &str) -> Result<serde_json::Value, String> {
+    serde_yaml::from_str(text).map_err(|e| e.to_string())
+}
+
 /// The JSON Schema of the configuration (draft 2020-12), for editors.
 #[must_use]
 pub fn schema() -> serde_json::Value {

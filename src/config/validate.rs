@@ -323,13 +323,7 @@ impl Check<'_> {
         let (host, port, security) = self.smtp(top, &base.key("smtp"), &smtp.0);
         let username = raw.username.as_ref().map(|text| text.0.clone());
         Some(EmailPolicy {
-            smtp: SmtpServer {
-                host,
-                port,
-                security,
-                username,
-                password,
-            },
+            smtp: SmtpServer { host, port, security, username, password, ca: None },
             from: raw.from.as_ref()?.0.clone(),
             operators,
             digest: digest.unwrap_or(defaults::DIGEST),

@@ -1,6 +1,9 @@
 //! Every decision: synchronous functions of (state, observation, policy, now).
 
+pub mod digest;
+pub mod family;
 pub mod freshness;
+pub mod labels;
 pub mod notify;
 pub mod recover;
 pub mod retention;
@@ -9,4 +12,5 @@ pub mod rollout;
 pub mod run;
 pub mod schedule;
 pub mod standing;
+pub mod tell;
 pub mod window;

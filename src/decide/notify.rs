@@ -1,1 +1,229 @@
-//! Who hears of what.
+//! Who hears of what, how often, and when the digest is due.
+
+use crate::model::failure::{Failure, FailureKind, Fault};
+use crate::model::name::{AppName, RolloutId, RunId};
+use crate::model::notice::{DigestBody, DigestLine};
+use crate::model::run::Stage;
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+/// Days without any digest after which one is sent though nothing happened.
+const SIGN_OF_LIFE_DAYS: i32 = 7;
+
+/// Addresses that hear of a failure. Somebody always does, if anybody is known: where the right group is empty, the
+/// other one hears of it.
+#[must_use]
+pub fn audience(fault: Fault, maintainers: &[String], operators: &[String]) -> Vec<String> {
+    let (first, second) = match fault {
+        Fault::Repo => (maintainers, operators),
+        Fault::Infra | Fault::Operator | Fault::Bug => (operators, maintainers),
+    };
+    let mut heard: Vec<String> = Vec::new();
+    for address in if first.is_empty() { second } else { first } {
+        if !heard.iter().any(|known| known.eq_ignore_ascii_case(address)) {
+            heard.push(address.clone());
+        }
+    }
+    heard
+}
+
+/// How a message is known to the outbox: `dedup` is unique, `thread` is the `dedup` of the incident's first message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    pub dedup: String,
+    pub thread: String,
+}
+
+/// The failing run that opened an app's incident: the first one after its last success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    pub run: RunId,
+    /// Its [`cause`].
+    pub cause: String,
+}
+
+/// What a run failed of, the same however often it happens: stage, kind, and the detail without its numbers and ids.
+/// A fault outside of the repository that any app would meet (a registry that is down) is one cause for all apps.
+#[must_use]
+pub fn cause(app: &AppName, stage: Stage, failure: &Failure) -> String {
+    let kind = kind_text(failure.kind);
+    let detail = fingerprint(&failure.detail);
+    if shared(failure.kind) {
+        format!("{kind}/{detail}")
+    } else {
+        format!("{app}/{stage}/{kind}/{detail}")
+    }
+}
+
+/// Keys of *run failed*: one message per cause while the incident lasts, all of them in one thread. A shared cause (see
+/// [`cause`]) is told once per day, `day` being the local date, however many apps meet it.
+#[must_use]
+pub fn run_failure_keys(app: &AppName, stage: Stage, failure: &Failure, opened: &Opened, day: Date) -> Keys {
+    let cause = cause(app, stage, failure);
+    if shared(failure.kind) {
+        let key = format!("shared/{day}/{cause}");
+        return Keys {
+            dedup: key.clone(),
+            thread: key,
+        };
+    }
+    let incident = format!("run-failed/{app}/{}", opened.run);
+    Keys {
+        dedup: format!("{incident}/{cause}"),
+        thread: format!("{incident}/{}", opened.cause),
+    }
+}
+
+/// Keys of *runs succeed again*. `None` where the incident's opening was told as a shared cause: it has no thread of
+/// the app's own, and the digest shows the recovery.
+#[must_use]
+pub fn recovered_keys(app: &AppName, opened: &Opened) -> Option<Keys> {
+    opened.cause.starts_with(&format!("{app}/")).then(|| {
+        let incident = format!("run-failed/{app}/{}", opened.run);
+        Keys {
+            dedup: format!("{incident}/recovered"),
+            thread: format!("{incident}/{}", opened.cause),
+        }
+    })
+}
+
+/// Keys of a rollout's messages. Each rollout is an incident of its own; a halt and its resume share the thread.
+#[must_use]
+pub fn rollout_keys(rollout: RolloutId, what: RolloutMessage) -> Keys {
+    let thread = format!("rollout/{rollout}");
+    match what {
+        RolloutMessage::First => Keys {
+            dedup: thread.clone(),
+            thread,
+        },
+        RolloutMessage::Resumed => Keys {
+            dedup: format!("{thread}/resumed"),
+            thread,
+        },
+    }
+}
+
+/// Which message of a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RolloutMessage {
+    /// How it ended: done, refused, or halted.
+    First,
+    /// The halt it caused was lifted.
+    Resumed,
+}
+
+/// Key of a person's digest of one local day.
+#[must_use]
+pub fn digest_keys(address: &str, day: Date) -> Keys {
+    let key = format!("digest/{day}/{}", address.to_lowercase());
+    Keys {
+        dedup: key.clone(),
+        thread: key,
+    }
+}
+
+/// The digest's latest moment, if no digest was looked at since. `last` is the moment of the last one (sent, or found
+/// to be empty), or of lowtide's first start. Missed days collapse into one. An unknown zone is read as UTC.
+#[must_use]
+pub fn digest_due(last: Timestamp, now: Timestamp, at: Time, zone: &str) -> Option<Timestamp> {
+    let slot = latest(now, at, zone)?;
+    (slot > last).then_some(slot)
+}
+
+/// Is a sign of life due, although nothing happened? `told` is the moment of the last digest that was really sent.
+#[must_use]
+pub fn sign_of_life_due(told: Timestamp, now: Timestamp, at: Time, zone: &str) -> bool {
+    let tz = time_zone(zone);
+    let Some(slot) = latest(now, at, zone) else {
+        return false;
+    };
+    // Civil days, so that the change to summer time does not move it by a day.
+    let days = |t: Timestamp| t.to_zoned(tz.clone()).date();
+    days(slot) >= days(told).saturating_add(Span::new().days(SIGN_OF_LIFE_DAYS))
+}
+
+/// Does a digest tell anything besides that nothing changed?
+#[must_use]
+pub fn has_news(body: &DigestBody) -> bool {
+    !body.blind.is_empty()
+        || body.apps.iter().flat_map(|app| &app.lines).any(|line| match line {
+            DigestLine::Unchanged { .. } => false,
+            DigestLine::Released { .. }
+            | DigestLine::Observed { .. }
+            | DigestLine::Failing { .. }
+            | DigestLine::RolledOut { .. }
+            | DigestLine::Waiting { .. }
+            | DigestLine::Halted { .. } => true,
+        })
+}
+
+/// The last time it was `at` in `zone`. In a gap it is the moment after it, in a fold the first of the two.
+fn latest(now: Timestamp, at: Time, zone: &str) -> Option<Timestamp> {
+    let tz = time_zone(zone);
+    let today = now.to_zoned(tz.clone()).date();
+    [Some(today), today.yesterday().ok()]
+        .into_iter()
+        .flatten()
+        .filter_map(|day| Some(day.to_datetime(at).to_zoned(tz.clone()).ok()?.timestamp()))
+        .find(|moment| *moment <= now)
+}
+
+fn time_zone(zone: &str) -> TimeZone {
+    TimeZone::get(zone).unwrap_or(TimeZone::UTC)
+}
+
+/// Would every app that needs the same thing fail of it in the same way? Only kinds whose detail names that thing.
+fn shared(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::RegistryUnreachable
+            | FailureKind::RegistryDenied
+            | FailureKind::EngineUnreachable
+            | FailureKind::DiskFull
+            | FailureKind::MirrorUnreachable
+            | FailureKind::SecretMissing
+    )
+}
+
+/// The kind as the journal writes it.
+fn kind_text(kind: FailureKind) -> String {
+    match serde_json::to_value(kind) {
+        Ok(serde_json::Value::String(text)) => text,
+        // A unit variant always serialises to a string; should that change, the words still tell kinds apart.
+        Ok(_) | Err(_) => kind.words().to_owned(),
+    }
+}
+
+/// Twelve hex digits of the detail's hash. What changes from night to night is left out: numbers, hex ids, ULIDs.
+fn fingerprint(detail: &str) -> String {
+    let mut normal = String::new();
+    for word in detail
+        .to_lowercase()
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|w| !w.is_empty())
+    {
+        let has_digit = word.bytes().any(|b| b.is_ascii_digit());
+        let id = word.len() >= 7 && has_digit && word.bytes().all(|b| b.is_ascii_hexdigit());
+        let ulid = word.len() == 26 && has_digit;
+        if id || ulid {
+            normal.push('#');
+        } else {
+            let mut previous = ' ';
+            for c in word.chars() {
+                let c = if c.is_ascii_digit() { '#' } else { c };
+                if c != '#' || previous != '#' {
+                    normal.push(c);
+                }
+                previous = c;
+            }
+        }
+        normal.push(' ');
+    }
+    let hash = Sha256::digest(normal.as_bytes());
+    hash.iter().take(6).map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,393 @@
-//! The next effect of a run.
+//! The next effect of a run. A run is a fixed line, resolve → publish; this folds its events and says what comes next.
+
+use super::{freshness, labels, retry};
+use crate::model::failure::{Failure, FailureKind, WaitReason};
+use crate::model::fleet::{App, Mode};
+use crate::model::image::{ContentDigest, Reference};
+use crate::model::journal::{IllegalEvent, Recorded};
+use crate::model::name::RunId;
+use crate::model::run::{Conclusion, Effect, Outcome, RunEvent, Stage, Trigger};
+use crate::model::stages::bootstrap::{Bootstrap, Bootstrapped};
+use crate::model::stages::build::{Build, Built};
+use crate::model::stages::inspect::{Inspect, Inspected};
+use crate::model::stages::publish::{Publish, Published};
+use crate::model::stages::resolve::{Resolve, Resolved};
+use crate::model::stages::test::{Test, Tested};
+use crate::model::standing::Release;
+use jiff::Timestamp;
+
+/// What the driver does next.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub enum Next {
+    Perform {
+        attempt: u32,
+        effect: Effect,
+    },
+    WaitUntil {
+        at: Timestamp,
+        reason: WaitReason,
+    },
+    Finish(Conclusion),
+    /// Nothing: the run is over.
+    Over,
+}
+
+/// A run as its events tell it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunState {
+    pub id: RunId,
+    pub app: App,
+    pub trigger: Trigger,
+    pub revision: String,
+    pub opened: Timestamp,
+    pub last: Option<Release>,
+    pub quarantine: Vec<ContentDigest>,
+    pub resolved: Option<Resolved>,
+    pub build: Option<(Build, Built)>,
+    pub inspected: Option<Inspected>,
+    pub bootstrapped: Option<Bootstrapped>,
+    pub tested: Option<Tested>,
+    pub published: Option<Published>,
+    pub effect: Progress,
+    pub cancel: Option<String>,
+    pub conclusion: Option<Conclusion>,
+}
+
+/// Where the current effect stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    Idle,
+    Started {
+        attempt: u32,
+        effect: Effect,
+        at: Timestamp,
+    },
+    Failed {
+        attempt: u32,
+        stage: Stage,
+        failure: Failure,
+        at: Timestamp,
+    },
+}
+
+/// Folds a whole stream.
+///
+/// # Errors
+/// The first event that cannot follow the ones before it.
+pub fn fold(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunState, IllegalEvent> {
+    let Some((first, rest)) = events.split_first() else {
+        return Err(IllegalEvent {
+            event: "none",
+            why: "a run's stream begins with opened",
+        });
+    };
+    let RunEvent::Opened {
+        app,
+        trigger,
+        revision,
+        last,
+        quarantine,
+    } = &first.event
+    else {
+        return Err(IllegalEvent {
+            event: "first",
+            why: "a run's stream begins with opened",
+        });
+    };
+    let mut state = RunState {
+        id,
+        app: (**app).clone(),
+        trigger: trigger.clone(),
+        revision: revision.clone(),
+        opened: first.at,
+        last: last.as_deref().cloned(),
+        quarantine: quarantine.clone(),
+        resolved: None,
+        build: None,
+        inspected: None,
+        bootstrapped: None,
+        tested: None,
+        published: None,
+        effect: Progress::Idle,
+        cancel: None,
+        conclusion: None,
+    };
+    for recorded in rest {
+        state.apply(recorded)?;
+    }
+    Ok(state)
+}
+
+impl RunState {
+    /// The same transition for replay and for the living run.
+    ///
+    /// # Errors
+    /// An event that cannot follow.
+    pub fn apply(&mut self, recorded: &Recorded<RunEvent>) -> Result<(), IllegalEvent> {
+        if self.conclusion.is_some() {
+            return Err(IllegalEvent {
+                event: "any",
+                why: "the run is concluded",
+            });
+        }
+        match &recorded.event {
+            RunEvent::Opened { .. } => {
+                return Err(IllegalEvent {
+                    event: "opened",
+                    why: "the run is open already",
+                });
+            }
+            RunEvent::EffectStarted { attempt, effect } => {
+                if matches!(self.effect, Progress::Started { .. }) {
+                    return Err(IllegalEvent {
+                        event: "effect_started",
+                        why: "another effect is under way",
+                    });
+                }
+                self.effect = Progress::Started {
+                    attempt: *attempt,
+                    effect: effect.clone(),
+                    at: recorded.at,
+                };
+            }
+            RunEvent::EffectEnded { outcome } => self.end(outcome, recorded.at)?,
+            RunEvent::EffectAbandoned { back_to } => {
+                if !matches!(self.effect, Progress::Started { .. }) {
+                    return Err(IllegalEvent {
+                        event: "effect_abandoned",
+                        why: "no effect is under way",
+                    });
+                }
+                self.rewind(*back_to);
+                self.effect = Progress::Idle;
+            }
+            RunEvent::CancelRequested { by } => self.cancel = Some(by.clone()),
+            RunEvent::Concluded { conclusion } => self.conclusion = Some(conclusion.clone()),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, outcome: &Outcome, at: Timestamp) -> Result<(), IllegalEvent> {
+        let Progress::Started { attempt, effect, .. } = std::mem::replace(&mut self.effect, Progress::Idle) else {
+            return Err(IllegalEvent {
+                event: "effect_ended",
+                why: "no effect is under way",
+            });
+        };
+        match (outcome, effect) {
+            (Outcome::Failed(failure), effect) => {
+                // What the test left behind is gone with its failure: a retry begins with the tools arriving again.
+                if effect.stage() == Stage::Test {
+                    self.bootstrapped = None;
+                }
+                self.effect = Progress::Failed {
+                    attempt,
+                    stage: effect.stage(),
+                    failure: failure.clone(),
+                    at,
+                };
+            }
+            (Outcome::Resolved(resolved), Effect::Resolve(_)) => self.resolved = Some(resolved.clone()),
+            (Outcome::Built(built), Effect::Build(build)) => self.build = Some((build, built.clone())),
+            (Outcome::Inspected(inspected), Effect::Inspect(_)) => self.inspected = Some(inspected.clone()),
+            (Outcome::Bootstrapped(bootstrapped), Effect::Bootstrap(_)) => {
+                self.bootstrapped = Some(bootstrapped.clone());
+            }
+            (Outcome::Tested(tested), Effect::Test(_)) => self.tested = Some(tested.clone()),
+            (Outcome::Published(published), Effect::Publish(_)) => self.published = Some(published.clone()),
+            (
+                Outcome::Resolved(_)
+                | Outcome::Built(_)
+                | Outcome::Inspected(_)
+                | Outcome::Bootstrapped(_)
+                | Outcome::Tested(_)
+                | Outcome::Published(_),
+                _,
+            ) => {
+                return Err(IllegalEvent {
+                    event: "effect_ended",
+                    why: "the outcome is another stage's",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn rewind(&mut self, back_to: Stage) {
+        match back_to {
+            Stage::Resolve => self.resolved = None,
+            Stage::Build => self.build = None,
+            Stage::Inspect => self.inspected = None,
+            Stage::Bootstrap => self.bootstrapped = None,
+            Stage::Test => self.tested = None,
+            Stage::Publish => self.published = None,
+        }
+    }
+
+    /// The stage the run is at, for people.
+    #[must_use]
+    pub fn stage(&self) -> Option<Stage> {
+        match &self.effect {
+            Progress::Started { effect, .. } => Some(effect.stage()),
+            Progress::Failed { stage, .. } => Some(*stage),
+            Progress::Idle => None,
+        }
+    }
+}
+
+/// The decision. Pure: the same state and moment give the same answer.
+pub fn next(state: &RunState, now: Timestamp) -> Next {
+    if state.conclusion.is_some() {
+        return Next::Over;
+    }
+    if let Some(by) = &state.cancel {
+        return Next::Finish(Conclusion::Cancelled { by: by.clone() });
+    }
+    let attempt = match &state.effect {
+        Progress::Idle => 1,
+        // The driver never asks while an effect runs; after a kill, `recover` answers before this is asked.
+        Progress::Started { .. } => {
+            return Next::Finish(Conclusion::Failed {
+                stage: state.stage().unwrap_or(Stage::Resolve),
+                failure: Failure::new(
+                    FailureKind::Invariant,
+                    "the next effect was asked for while one was under way",
+                ),
+            });
+        }
+        Progress::Failed {
+            attempt,
+            stage,
+            failure,
+            at,
+        } => match retry::after(*attempt, failure.fault(), seed(state.id)) {
+            Some(delay) if *at + delay > now => {
+                let at = *at + delay;
+                return Next::WaitUntil {
+                    at,
+                    reason: WaitReason::Retry {
+                        at,
+                        failure: failure.clone(),
+                    },
+                };
+            }
+            Some(_) => attempt + 1,
+            None => {
+                return Next::Finish(Conclusion::Failed {
+                    stage: *stage,
+                    failure: failure.clone(),
+                });
+            }
+        },
+    };
+    match planned(state, now) {
+        Plan::Effect(effect) => {
+            // The attempt number belongs to the stage that failed, not to one before it that is done again.
+            let same = state.stage() == Some(effect.stage())
+                || (state.stage() == Some(Stage::Test) && effect.stage() == Stage::Bootstrap);
+            Next::Perform {
+                attempt: if same { attempt } else { 1 },
+                effect: *effect,
+            }
+        }
+        Plan::Finish(conclusion) => Next::Finish(conclusion),
+    }
+}
+
+#[expect(clippy::large_enum_variant, reason = "made and taken apart at once, never stored")]
+enum Plan {
+    Effect(Box<Effect>),
+    Finish(Conclusion),
+}
+
+fn planned(state: &RunState, now: Timestamp) -> Plan {
+    let effect = |effect| Plan::Effect(Box::new(effect));
+    let Some(resolved) = &state.resolved else {
+        return effect(Effect::Resolve(Resolve {}));
+    };
+    let Some((build, built)) = &state.build else {
+        return effect(Effect::Build(plan_build(state, resolved, now)));
+    };
+    let image = built.image.clone();
+    let Some(inspected) = &state.inspected else {
+        let against = state.last.as_ref().map(|release| release.content.clone());
+        return effect(Effect::Inspect(Inspect { image, against }));
+    };
+    if let Some(why) = freshness::skip(inspected, state.last.as_ref(), &state.quarantine) {
+        return Plan::Finish(Conclusion::Unchanged { why });
+    }
+    if state.app.test.is_some() && state.bootstrapped.is_none() && state.tested.is_none() {
+        return effect(Effect::Bootstrap(Bootstrap { image }));
+    }
+    if state.tested.is_none() {
+        return effect(Effect::Test(Test {
+            image,
+            bootstrapped: state.bootstrapped.clone(),
+        }));
+    }
+    let reference = release_reference(&state.app, build);
+    if state.app.mode == Mode::Observe {
+        let release = release(state, build, built, inspected, None, reference, now);
+        return Plan::Finish(Conclusion::Observed { release });
+    }
+    let Some(published) = &state.published else {
+        let publish = state.app.publish.as_ref();
+        let channel = publish
+            .and_then(|p| p.channels.first())
+            .map(|c| Reference::tagged(&c.image, &c.tag));
+        return effect(Effect::Publish(Publish {
+            image,
+            to: publish.map(|_| reference),
+            channel,
+        }));
+    };
+    let release = release(state, build, built, inspected, published.digest.clone(), reference, now);
+    Plan::Finish(Conclusion::Released { release })
+}
+
+fn plan_build(state: &RunState, resolved: &Resolved, now: Timestamp) -> Build {
+    let release_tag = labels::release_tag(&state.app, state.id, &resolved.commit, now);
+    let labels = labels::image_labels(&state.app, state.id, resolved, &release_tag, now);
+    Build {
+        resolved: resolved.clone(),
+        tag: format!("lowtide/{}:{release_tag}", state.app.name),
+        release_tag,
+        labels,
+    }
+}
+
+/// Where the release is found: its registry, or the build host's own store.
+fn release_reference(app: &App, build: &Build) -> Reference {
+    match &app.publish {
+        Some(publish) => Reference::tagged(&publish.image, &build.release_tag),
+        None => Reference::tagged(&labels::local_repository(app), &build.release_tag),
+    }
+}
+
+fn release(
+    state: &RunState,
+    build: &Build,
+    built: &Built,
+    inspected: &Inspected,
+    digest: Option<crate::model::image::ManifestDigest>,
+    reference: Reference,
+    now: Timestamp,
+) -> Release {
+    Release {
+        run: state.id,
+        image: built.image.clone(),
+        content: inspected.inventory.content.clone(),
+        commit: build.resolved.commit.id.clone(),
+        tag: build.release_tag.clone(),
+        digest,
+        reference,
+        change: inspected.change.clone(),
+        at: now,
+    }
+}
+
+/// Spreads retries of different runs without a random source: the id already is random.
+fn seed(id: RunId) -> u64 {
+    id.0.0 as u64
+}

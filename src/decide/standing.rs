@@ -1,1 +1,296 @@
-//! What stays true of an app between runs: a fold of its events.
+//! What stays true of an app between runs: a fold of its events, and what to do about it next.
+
+use crate::model::failure::HaltReason;
+use crate::model::fleet::{App, Channel, Mode, TargetPolicy};
+use crate::model::image::{ContentDigest, ManifestDigest, Reference, Repository};
+use crate::model::journal::Recorded;
+use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
+use crate::model::rollout::RolloutConclusion;
+use crate::model::standing::{AppEvent, Release};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Releases remembered per app; older ones live on in the journal only.
+const RELEASES: usize = 20;
+
+/// An app as its events tell it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Standing {
+    /// First sight: nothing before it was missed.
+    pub tracked: Option<Timestamp>,
+    /// Last schedule moment taken up.
+    pub fired: Option<Timestamp>,
+    /// Newest last.
+    pub releases: Vec<Release>,
+    pub channels: BTreeMap<ChannelName, ChannelState>,
+    pub targets: BTreeMap<TargetName, TargetState>,
+    pub halted: Option<(Timestamp, HaltReason)>,
+    /// The rollout that ended badly last: its mail thread takes the news of the resume.
+    pub halted_by: Option<RolloutId>,
+    pub quarantine: Vec<ContentDigest>,
+    pub failing: Option<Failing>,
+    /// Repositories its Dockerfile stands on, as of the last run that read it.
+    pub bases: Vec<Repository>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChannelState {
+    pub holds: Option<RunId>,
+    pub before: Option<RunId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TargetState {
+    /// The rollout under way.
+    pub open: Option<(RolloutId, RunId)>,
+    /// What the target runs as far as we put it there: the last known good.
+    pub good: Option<RunId>,
+    /// The one before it: where `revert` goes.
+    pub before: Option<RunId>,
+    pub last: Option<(RunId, RolloutConclusion)>,
+}
+
+/// An open incident of failing runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    /// The run that began it; names the incident.
+    pub first: RunId,
+    pub since: Timestamp,
+    pub cause: String,
+}
+
+/// Folds an app's stream. Every sequence is legal: these are facts, not a protocol.
+#[must_use]
+pub fn fold(events: &[Recorded<AppEvent>]) -> Standing {
+    let mut standing = Standing::default();
+    for recorded in events {
+        standing.apply(recorded);
+    }
+    standing
+}
+
+impl Standing {
+    /// The same transition for replay and for the living state.
+    pub fn apply(&mut self, recorded: &Recorded<AppEvent>) {
+        let at = recorded.at;
+        match &recorded.event {
+            AppEvent::Tracked => self.tracked = Some(at),
+            AppEvent::Fired { slot, .. } => self.fired = Some(*slot),
+            AppEvent::Released { release } => {
+                self.releases.push((**release).clone());
+                let surplus = self.releases.len().saturating_sub(RELEASES);
+                self.releases.drain(..surplus);
+            }
+            AppEvent::BasesKnown { bases } => self.bases.clone_from(bases),
+            AppEvent::RunFailed { run, cause } => {
+                let (first, since) = self.failing.as_ref().map_or((*run, at), |f| (f.first, f.since));
+                self.failing = Some(Failing {
+                    first,
+                    since,
+                    cause: cause.clone(),
+                });
+            }
+            AppEvent::RunRecovered { .. } => self.failing = None,
+            AppEvent::PromoteStarted { .. } => {}
+            AppEvent::Promoted { channel, release } => {
+                let state = self.channels.entry(channel.clone()).or_default();
+                if state.holds != Some(*release) {
+                    state.before = state.holds.replace(*release);
+                }
+            }
+            AppEvent::RolloutOpened {
+                target,
+                release,
+                rollout,
+            } => {
+                self.targets.entry(target.clone()).or_default().open = Some((*rollout, *release));
+            }
+            AppEvent::RolloutEnded {
+                target,
+                release,
+                rollout,
+                conclusion,
+            } => {
+                if matches!(conclusion, RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. }) {
+                    self.halted_by = Some(*rollout);
+                }
+                self.end(target, *release, conclusion);
+            }
+            AppEvent::Halted { reason } => self.halted = Some((at, reason.clone())),
+            AppEvent::Quarantined { content, .. } => {
+                if !self.quarantine.contains(content) {
+                    self.quarantine.push(content.clone());
+                }
+            }
+            AppEvent::Resumed { .. } => self.halted = None,
+        }
+    }
+
+    fn end(&mut self, target: &TargetName, release: RunId, conclusion: &RolloutConclusion) {
+        let state = self.targets.entry(target.clone()).or_default();
+        state.open = None;
+        state.last = Some((release, conclusion.clone()));
+        if matches!(conclusion, RolloutConclusion::Done | RolloutConclusion::AlreadyThere) {
+            if state.good != Some(release) {
+                state.before = state.good.replace(release);
+            }
+        }
+    }
+
+    /// The newest release that is not quarantined: what a rebuild is compared with and what rolls out.
+    #[must_use]
+    pub fn current(&self) -> Option<&Release> {
+        self.releases
+            .iter()
+            .rev()
+            .find(|release| !self.quarantine.contains(&release.content))
+    }
+
+    #[must_use]
+    pub fn release(&self, run: RunId) -> Option<&Release> {
+        self.releases.iter().find(|release| release.run == run)
+    }
+}
+
+/// What an app's releases need next.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub enum Next {
+    /// Copy the release's digest to the channel and point its moving tag there.
+    Promote {
+        channel: Channel,
+        release: Box<Release>,
+        digest: ManifestDigest,
+    },
+    /// A rollout per target.
+    OpenRollout {
+        target: Box<TargetPolicy>,
+        release: Box<Release>,
+    },
+    Idle,
+}
+
+/// One thing at a time; asked again after each.
+pub fn next(app: &App, standing: &Standing) -> Next {
+    if app.mode == Mode::Observe {
+        return Next::Idle;
+    }
+    if let Some(back) = take_back(app, standing) {
+        return back;
+    }
+    let Some(release) = standing.current() else {
+        return Next::Idle;
+    };
+    if standing.halted.is_some() {
+        return Next::Idle;
+    }
+    let channels = app.publish.as_ref().map(|p| p.channels.as_slice()).unwrap_or_default();
+    // Targets without a channel run the release itself.
+    match open_targets(app, standing, None, release) {
+        Targets::Open(target) => {
+            return Next::OpenRollout {
+                target: Box::new(target.clone()),
+                release: Box::new(release.clone()),
+            };
+        }
+        Targets::Waiting => return Next::Idle,
+        Targets::Done => {}
+    }
+    for channel in channels {
+        let holds = standing.channels.get(&channel.name).and_then(|state| state.holds);
+        if holds != Some(release.run) {
+            return match &release.digest {
+                Some(digest) => Next::Promote {
+                    channel: channel.clone(),
+                    release: Box::new(release.clone()),
+                    digest: digest.clone(),
+                },
+                None => Next::Idle,
+            };
+        }
+        match open_targets(app, standing, Some(&channel.name), release) {
+            Targets::Open(target) => {
+                return Next::OpenRollout {
+                    target: Box::new(target.clone()),
+                    release: Box::new(release.clone()),
+                };
+            }
+            // Later channels wait until the targets of this one are done.
+            Targets::Waiting => return Next::Idle,
+            Targets::Done => {}
+        }
+    }
+    Next::Idle
+}
+
+/// A channel that holds a quarantined release gives it back, halted or not.
+fn take_back(app: &App, standing: &Standing) -> Option<Next> {
+    for channel in app.publish.as_ref().map(|p| p.channels.as_slice()).unwrap_or_default() {
+        let state = standing.channels.get(&channel.name)?;
+        let held = standing.release(state.holds?)?;
+        if !standing.quarantine.contains(&held.content) {
+            continue;
+        }
+        let before = state.before.and_then(|run| standing.release(run));
+        let good = before.filter(|release| !standing.quarantine.contains(&release.content));
+        if let Some(release) = good
+            && let Some(digest) = &release.digest
+        {
+            return Some(Next::Promote {
+                channel: channel.clone(),
+                release: Box::new(release.clone()),
+                digest: digest.clone(),
+            });
+        }
+    }
+    None
+}
+
+enum Targets<'a> {
+    Open(&'a TargetPolicy),
+    Waiting,
+    Done,
+}
+
+/// One target of a channel at a time: the first is the canary of the others.
+fn open_targets<'a>(
+    app: &'a App,
+    standing: &Standing,
+    channel: Option<&ChannelName>,
+    release: &Release,
+) -> Targets<'a> {
+    for target in app.rollout.iter().filter(|target| target.channel.as_ref() == channel) {
+        let Some(state) = standing.targets.get(&target.name) else {
+            return Targets::Open(target);
+        };
+        if state.open.is_some() {
+            return Targets::Waiting;
+        }
+        if state.good == Some(release.run) {
+            continue;
+        }
+        let ended = state
+            .last
+            .as_ref()
+            .filter(|(run, _)| *run == release.run)
+            .map(|(_, conclusion)| conclusion);
+        return match ended {
+            // A refused rollout waits for its cause to be mended: `resume` or the next release opens it again.
+            Some(
+                RolloutConclusion::Refused { .. }
+                | RolloutConclusion::Reverted { .. }
+                | RolloutConclusion::Stuck { .. },
+            ) => Targets::Waiting,
+            Some(RolloutConclusion::Done | RolloutConclusion::AlreadyThere) => continue,
+            Some(RolloutConclusion::Superseded { .. }) | None => Targets::Open(target),
+        };
+    }
+    Targets::Done
+}
+
+/// The reference a target of this channel runs: repository of the channel, the release's own digest.
+#[must_use]
+pub fn channel_reference(channel: Option<&Channel>, release: &Release) -> Reference {
+    let repository = channel.map_or(&release.reference.repository, |c| &c.image);
+    Reference::tagged(repository, &release.tag)
+}

@@ -47,15 +47,20 @@ failure_kinds! {
     // resolve
     SourceUnreachable = "the git remote does not answer", Infra;
     SourceDenied = "the git remote refuses our credentials", Operator;
+    /// No such repository, or an address git cannot use.
+    SourceGone = "there is no repository at that address", Operator;
     SourceMissing = "the branch, tag or commit is not in the repository", Repo;
     SourceEmpty = "the repository has no commits", Repo;
     SourceTooLarge = "the repository is larger than its limit", Repo;
     SourceHostile = "the repository has files that must not enter a build context", Repo;
+    /// A damaged mirror, a missing `git` command: says nothing of the remote.
+    GitFailed = "git itself failed", Infra;
     DockerfileMissing = "the Dockerfile is not in the repository", Repo;
     DockerfileInvalid = "the Dockerfile cannot be read", Repo;
     BaseMissing = "a base image is not in its registry", Repo;
     RegistryUnreachable = "the registry does not answer", Infra;
     RegistryDenied = "the registry refuses our credentials", Operator;
+    RegistryRefused = "the registry refused a request", Infra;
     // build
     BuildFailed = "the build failed", Repo;
     BuildTimeout = "the build took longer than its limit", Repo;
@@ -66,6 +71,7 @@ failure_kinds! {
     // inspect
     ImageUnreadable = "the built image cannot be read", Infra;
     // bootstrap
+    ComposeRefused = "the compose file of the test cannot be used", Repo;
     SidecarFailed = "a sidecar of the test did not start", Repo;
     MirrorUnreachable = "the testing tools could not be fetched", Infra;
     NotReady = "the container did not become ready with the testing tools on", Repo;

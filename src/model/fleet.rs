@@ -62,6 +62,9 @@ pub struct SmtpServer {
     pub security: SmtpSecurity,
     pub username: Option<String>,
     pub password: Option<SecretRef>,
+    /// PEM file with certificates to trust besides the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<std::path::PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -70,6 +70,9 @@ pub struct FileEntry {
     pub mode: u32,
     pub uid: u64,
     pub gid: u64,
+    /// File capabilities (`security.capability`, capabilities(7)) in hex: they change what a program may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ pub mod failure;
 pub mod fleet;
 pub mod image;
 pub mod inventory;
+pub mod journal;
 pub mod name;
 pub mod notice;
 pub mod rollout;

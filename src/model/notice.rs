@@ -135,3 +135,20 @@ pub enum DigestLine {
         reason: HaltReason,
     },
 }
+
+/// A notice in words, ready to be delivered. No field but `text` and `html` has a line break.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// With angle brackets; the same for the same notice, however often it is delivered.
+    pub message_id: String,
+    /// The first message of the incident, when this is a later one.
+    pub in_reply_to: Option<String>,
+    pub references: Vec<String>,
+    /// RFC 2919, for people's filters.
+    pub list_id: String,
+    /// When the notice was made, not when it is delivered.
+    pub date: Timestamp,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}

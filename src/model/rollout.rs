@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::fleet::TargetPolicy;
 use super::image::ImageId;
-use super::name::{AppName, RolloutId};
+use super::name::{AppName, RunId};
 use super::standing::Release;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,17 @@ pub enum Goal {
     Forward,
     /// Back to the containers of the snapshot.
     Back,
+}
+
+/// Why a rollout was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// A new release.
+    #[default]
+    Release,
+    /// An operator wants the release before back: no window, halt or pause stands in its way.
+    Revert,
 }
 
 /// One container that is to be replaced, as it was before anything was touched. The raw inspect body, which may hold
@@ -171,7 +182,7 @@ pub enum Which {
     New,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HookPhase {
     Before,
@@ -215,7 +226,7 @@ pub enum RolloutConclusion {
     },
     /// A newer release took its place before anything was touched.
     Superseded {
-        by: RolloutId,
+        by: RunId,
     },
     Reverted {
         failure: Failure,
@@ -235,6 +246,12 @@ pub enum RolloutEvent {
         timezone: String,
         release: Box<Release>,
         window_ignored: bool,
+        #[serde(default)]
+        purpose: Purpose,
+    },
+    /// An operator said `--now`: the window no longer matters.
+    Expedited {
+        by: String,
     },
     StepStarted {
         attempt: u32,

@@ -1,9 +1,10 @@
 //! What stays true of an app or a target between runs, told by the events of its own stream.
 
 use super::failure::HaltReason;
-use super::image::{ContentDigest, ImageId, ManifestDigest, Reference};
+use super::image::{ContentDigest, ImageId, ManifestDigest, Reference, Repository};
 use super::inventory::Change;
 use super::name::{ChannelName, RolloutId, RunId, TargetName};
+use super::rollout::RolloutConclusion;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,9 @@ pub struct Release {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum AppEvent {
-    /// A schedule's moment was taken up; later moments before `slot` never fire.
+    /// First sight of the app: nothing before this moment was missed.
+    Tracked,
+    /// A schedule's moment was taken up; it and all earlier ones never fire again.
     Fired {
         slot: Timestamp,
         run: RunId,
@@ -37,15 +40,20 @@ pub enum AppEvent {
     Released {
         release: Box<Release>,
     },
-    /// A run ended without a release, told once per cause.
+    /// Repositories the Dockerfile stands on: who is whose parent.
+    BasesKnown {
+        bases: Vec<Repository>,
+    },
+    /// A run failed. `cause` is stable over nights; people are told when it changes, not when it repeats.
     RunFailed {
         run: RunId,
         cause: String,
     },
+    /// A run ended well after failed ones.
     RunRecovered {
         run: RunId,
     },
-    /// The channel's moving tag is about to point at the release.
+    /// The channel's moving tag is about to point at the release; repeating it is harmless.
     PromoteStarted {
         channel: ChannelName,
         release: RunId,
@@ -56,28 +64,27 @@ pub enum AppEvent {
         channel: ChannelName,
         release: RunId,
     },
-    /// A revert took the channel back to what it held before.
-    TakenBack {
-        channel: ChannelName,
+    RolloutOpened {
+        target: TargetName,
         release: RunId,
+        rollout: RolloutId,
+    },
+    RolloutEnded {
+        target: TargetName,
+        release: RunId,
+        rollout: RolloutId,
+        conclusion: RolloutConclusion,
     },
     Halted {
         reason: HaltReason,
-        rollout: Option<RolloutId>,
     },
     Quarantined {
         content: ContentDigest,
-        digest: Option<ManifestDigest>,
         image: ImageId,
+        digest: Option<ManifestDigest>,
     },
     Resumed {
         by: String,
         why: String,
-    },
-    /// Every target of the channel has done its rollout of this release.
-    TargetDone {
-        target: TargetName,
-        release: RunId,
-        rollout: RolloutId,
     },
 }

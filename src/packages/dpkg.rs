@@ -1,1 +1,149 @@
-//! dpkg's status database.
+//! dpkg's status database: `/var/lib/dpkg/status`, and the one-package files of distroless images
+//! (`/var/lib/dpkg/status.d/*`). Format: deb-control(5), dpkg(1) "Package states".
+
+use super::error::{ParseError, Problem};
+use crate::model::inventory::Package;
+
+const DATABASE: &str = "var/lib/dpkg/status";
+
+#[derive(Default)]
+struct Stanza {
+    name: Option<String>,
+    version: Option<String>,
+    architecture: Option<String>,
+    source: Option<String>,
+    status: Option<String>,
+    any: bool,
+}
+
+/// The installed packages, in the order of the file. Entries that are removed, half-installed or only have their
+/// configuration left are not in it. A stanza without `Status` counts as installed: files of `status.d` have none.
+///
+/// # Errors
+/// A line that is no field, or an installed entry without name, version or architecture.
+pub fn parse(status: &[u8]) -> Result<Vec<Package>, ParseError> {
+    let mut packages = Vec::new();
+    let mut stanza = Stanza::default();
+    let mut number = 0;
+    for line in status.split(|b| *b == b'\n') {
+        number += 1;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.iter().all(u8::is_ascii_whitespace) {
+            packages.extend(std::mem::take(&mut stanza).finish(number)?);
+        } else if !line[0].is_ascii_whitespace() {
+            stanza.field(line, number)?;
+        } else if !stanza.any {
+            return Err(ParseError::new(DATABASE, number, Problem::NotAField));
+        }
+    }
+    packages.extend(stanza.finish(number)?);
+    Ok(packages)
+}
+
+impl Stanza {
+    fn field(&mut self, line: &[u8], number: usize) -> Result<(), ParseError> {
+        let colon = line
+            .iter()
+            .position(|b| *b == b':')
+            .ok_or_else(|| ParseError::new(DATABASE, number, Problem::NotAField))?;
+        self.any = true;
+        let slot = match line[..colon].to_ascii_lowercase().as_slice() {
+            b"package" => &mut self.name,
+            b"version" => &mut self.version,
+            b"architecture" => &mut self.architecture,
+            b"source" => &mut self.source,
+            b"status" => &mut self.status,
+            _ => return Ok(()),
+        };
+        *slot = Some(String::from_utf8_lossy(&line[colon + 1..]).trim().to_owned());
+        Ok(())
+    }
+
+    fn finish(self, line: usize) -> Result<Option<Package>, ParseError> {
+        // "want flag state": only the third word says what is there.
+        let installed = self
+            .status
+            .as_deref()
+            .is_none_or(|s| s.split_whitespace().nth(2) == Some("installed"));
+        if !self.any || !installed {
+            return Ok(None);
+        }
+        let needed = |field: Option<String>, what| {
+            field
+                .filter(|text| !text.is_empty())
+                .ok_or_else(|| ParseError::new(DATABASE, line, Problem::Missing(what)))
+        };
+        let name = needed(self.name, "Package")?;
+        // `Source: glibc (2.36-9)`: the version is there when it differs from the binary's.
+        let source = self
+            .source
+            .and_then(|s| s.split_whitespace().next().map(ToOwned::to_owned))
+            .filter(|s| *s != name);
+        Ok(Some(Package {
+            architecture: needed(self.architecture, "Architecture")?,
+            version: needed(self.version, "Version")?,
+            source,
+            name,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Vec<String> {
+        parse(text.as_bytes())
+            .unwrap()
+            .into_iter()
+            .map(|p| {
+                format!(
+                    "{} {} {} {}",
+                    p.name,
+                    p.architecture,
+                    p.version,
+                    p.source.unwrap_or_default()
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn only_installed_packages_count() {
+        let text = "Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2-1\nDescription: shell\n long: text\n .\n\n\
+            Package: libc6\nStatus: hold ok installed\nSource: glibc (2.36-9)\nArchitecture: amd64\nVersion: 2.36-9+deb12u1\n\n\
+            Package: libc6\nStatus: install ok installed\nSource: glibc\nArchitecture: i386\nVersion: 2.36-9+deb12u1\n\n\
+            Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n\n\
+            Package: never\nStatus: unknown ok not-installed\n\n\
+            Package: broken\nStatus: install ok half-configured\nVersion: 2\nArchitecture: all\n";
+        insta::assert_snapshot!(shown(text).join("\n"), @r"
+        bash amd64 5.2-1 
+        libc6 amd64 2.36-9+deb12u1 glibc
+        libc6 i386 2.36-9+deb12u1 glibc
+        ");
+    }
+
+    #[test]
+    fn a_distroless_file_has_no_status() {
+        assert_eq!(
+            shown("Package: tzdata\nVersion: 2024a\nArchitecture: all"),
+            ["tzdata all 2024a "]
+        );
+        assert!(shown("\n\n").is_empty());
+    }
+
+    #[test]
+    fn damage_is_named_with_its_line() {
+        let said = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
+        insta::assert_snapshot!(said("Package: a\nrubbish\n"), @"var/lib/dpkg/status, line 2: neither a field nor a continuation of one");
+        insta::assert_snapshot!(said(" lost: x\n"), @"var/lib/dpkg/status, line 1: neither a field nor a continuation of one");
+        insta::assert_snapshot!(said("Package: a\nArchitecture: all\n\n"), @"var/lib/dpkg/status, line 3: the entry that ends here has no Version");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(bytes: Vec<u8>) {
+            let _ = parse(&bytes);
+        }
+    }
+}

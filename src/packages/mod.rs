@@ -1,10 +1,14 @@
 //! Bytes become inventories and facts. Pure parsers, one file per format.
 
 pub mod apk;
+pub mod compose;
 pub mod diff;
 pub mod dockerfile;
 pub mod dockerignore;
 pub mod dpkg;
+pub mod error;
+mod hash;
 pub mod junit;
+mod noise;
 pub mod os_release;
 pub mod tree;

@@ -1,1 +1,276 @@
-//! Sentences shared by mail, terminal and pages.
+//! Sentences shared by mail, terminal and pages: one function per kind of fact, each match exhaustive.
+
+use super::clean;
+use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, SkipReason, WaitReason};
+use crate::model::rollout::RolloutConclusion;
+use crate::model::run::{Conclusion, Stage, Trigger};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// Characters of a detail that are shown in a sentence.
+const DETAIL: usize = 300;
+
+/// A full sentence: where in the run it failed, and of what.
+#[must_use]
+pub fn failed_at(stage: Stage, kind: FailureKind) -> String {
+    let during = match stage {
+        Stage::Resolve => "While the inputs of the build were looked up",
+        Stage::Build => "During the build",
+        Stage::Inspect => "While the new image was looked into",
+        Stage::Bootstrap => "While the testing tools arrived in the new image",
+        Stage::Test => "In the tests inside the new image",
+        Stage::Publish => "While the tested image was published",
+    };
+    format!("{during}: {}.", kind.words())
+}
+
+/// A failure without its stage: `The build failed: exit code 100.` A detail that says it all stands alone.
+#[must_use]
+pub fn failure(failure: &Failure) -> String {
+    let kind = failure.kind.words();
+    let detail = clean::one_line(&failure.detail, DETAIL);
+    if detail.is_empty() {
+        format!("{}.", sentence_start(kind))
+    } else if detail.starts_with(kind) {
+        ended(&sentence_start(&detail))
+    } else if detail.contains(kind) {
+        // It may begin with a command or a name: as written.
+        ended(&detail)
+    } else {
+        format!("{}: {}", sentence_start(kind), ended(&detail))
+    }
+}
+
+/// Whose concern a failure is, and what that means for the app.
+#[must_use]
+pub fn fault(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Repo => "The app's maintainers: the cause is in the repository.",
+        Fault::Infra => "The operators: the cause is outside the repository. It is not counted against the app.",
+        Fault::Operator => "The operators: a setting, a right, or the place where it runs needs a hand.",
+        Fault::Bug => "The operators: this is a fault of lowtide itself. The run is held; please report it.",
+    }
+}
+
+/// What helps, in one or two sentences.
+#[must_use]
+pub fn advice(kind: FailureKind) -> &'static str {
+    use FailureKind as K;
+    match kind {
+        K::SourceGone => "Correct source.repo in the configuration, or give the credential access to it.",
+        K::GitFailed => "Look at git's own words above, and at the disk of the machine lowtide runs on.",
+        K::RegistryRefused => "Look at the registry's answer above and at its log.",
+        K::ComposeRefused => "Correct the compose file, or describe the test's sidecars in the configuration.",
+        K::SourceUnreachable => "Nothing to do if the git server comes back: the next run tries again.",
+        K::SourceDenied => "Renew the token or key under source in the configuration, and its read access.",
+        K::SourceMissing => "Restore the branch or tag, or change source in the configuration.",
+        K::SourceEmpty => "Push a first commit.",
+        K::SourceTooLarge => "Remove large files from the repository, or raise source.max_size.",
+        K::SourceHostile => "Remove the named files from the repository.",
+        K::DockerfileMissing => "Add the Dockerfile, or correct source.dockerfile in the configuration.",
+        K::DockerfileInvalid => "Correct the named line of the Dockerfile.",
+        K::BaseMissing => "Change FROM to an image that exists.",
+        K::RegistryUnreachable => "Nothing to do if the registry comes back: the next run tries again.",
+        K::RegistryDenied => "Renew the registry's credential in the configuration, and its rights.",
+        K::BuildFailed => "Correct the named line of the Dockerfile; the last lines of the build are above.",
+        K::BuildTimeout => "Make the build faster, or raise build.timeout.",
+        K::PackageIndexStale => "Nothing to do if the package mirror comes back: the next run tries again.",
+        K::EngineUnreachable => "Look at the build host and its Docker engine.",
+        K::EngineRefused => "Look at the engine's answer above and at the engine's log.",
+        K::DiskFull => "Free disk space on the host, or lower the retention limits.",
+        K::ImageUnreadable => "Look at the build host's disk and Docker engine.",
+        K::SidecarFailed => "Start the named sidecar by hand with the same settings, and look at its log.",
+        K::MirrorUnreachable => "Nothing to do if the mirror comes back: the next run tries again.",
+        K::NotReady => "Start the image with the test environment and see what it waits for.",
+        K::TestFailed => "Correct the code or the named tests, and push; the next run takes it up.",
+        K::TestTimeout => "Make the tests faster, or raise test.timeout.",
+        K::TestOutputFlood => "Make the tests quieter, or raise test.limits.output.",
+        K::TestReportInvalid => "Look at the JUnit file that the tests write.",
+        K::OutOfMemory => "Use less memory, or raise test.limits.memory.",
+        K::ContainerExited => "Look at the container's last lines above.",
+        K::NotReadyInProduction => {
+            "The image only works with the testing tools on. Start it without the test environment and see what it lacks."
+        }
+        K::TagTaken => "Find out who pushed that tag; lowtide never overwrites it. A template with {run} avoids this.",
+        K::DigestMismatch => "Look at the registry: it must serve what was pushed. The next run publishes anew.",
+        K::PreflightRefused => "Change the named setting of the container, or roll this target by other means.",
+        K::TargetMissing => "Start the containers, or correct the target in the configuration.",
+        K::TargetSick => "Bring the running containers to health first; lowtide does not roll over a fault.",
+        K::HookFailed => "Run the named hook by hand inside the container.",
+        K::StartFailed => "Look at the engine's answer above.",
+        K::UnhealthyAfterRoll => "Look at the new container's last lines above.",
+        K::Restarting => "Look at the new container's last lines above.",
+        K::Diverged => "Find out who changed the containers, then resume.",
+        K::RevertFailed => "Look at the host now: a container may be down.",
+        K::SecretMissing => "Set the named environment variable or file where lowtide runs.",
+        K::Invariant => "Please report it with the output of the command below.",
+    }
+}
+
+/// Why an app is halted, as one sentence.
+#[must_use]
+pub fn halted(reason: &HaltReason) -> String {
+    match reason {
+        HaltReason::Reverted { failure } => format!("A rollout was taken back. {}", self::failure(failure)),
+        HaltReason::Irreversible { failure } => {
+            format!("A rollout that cannot be taken back failed. {}", self::failure(failure))
+        }
+        HaltReason::Stuck { failure } => format!("A rollout is stuck. {}", self::failure(failure)),
+        HaltReason::Operator { by, why } => format!(
+            "{} stopped it: {}",
+            clean::one_line(by, 80),
+            ended(&clean::one_line(why, DETAIL))
+        ),
+    }
+}
+
+/// Why something due has not happened yet. Times are shown in `zone` (an IANA name).
+#[must_use]
+pub fn waiting(reason: &WaitReason, zone: &str) -> String {
+    match reason {
+        WaitReason::Window { opens } => format!("waits for its window, {}", moment(*opens, zone)),
+        WaitReason::NoWindow => "has no window: it moves when somebody says `lowtide run APP --now`".to_owned(),
+        WaitReason::Baking { until } => format!("is being watched until {}", moment(*until, zone)),
+        WaitReason::HookBusy { hook, retry } => format!(
+            "the hook {} asked to be tried later, at {}",
+            clean::one_line(hook, 80),
+            moment(*retry, zone)
+        ),
+        WaitReason::Retry { at, failure } => {
+            format!("is tried again at {}: {}", moment(*at, zone), failure.kind.words())
+        }
+        WaitReason::Paused => "everything is paused".to_owned(),
+        WaitReason::Halted => "the app is halted".to_owned(),
+        WaitReason::TargetBusy => "another rollout of the same target is under way".to_owned(),
+    }
+}
+
+/// Why a run ended without a new image.
+#[must_use]
+pub fn skipped(reason: &SkipReason) -> String {
+    match reason {
+        SkipReason::SameContent => "a rebuild changes nothing".to_owned(),
+        SkipReason::Quarantined { digest } => {
+            format!(
+                "a rebuild gives the image that was taken back ({})",
+                short_digest(digest)
+            )
+        }
+    }
+}
+
+/// Why a run started.
+#[must_use]
+pub fn triggered(trigger: &Trigger) -> String {
+    match trigger {
+        Trigger::Schedule { .. } => "its schedule".to_owned(),
+        Trigger::ParentReleased { parent } => format!("a release of {}", clean::one_line(parent, 63)),
+        Trigger::Manual { by } => format!("asked for by {}", clean::one_line(by, 80)),
+        Trigger::Retry { of } => format!("another try of run {of}"),
+    }
+}
+
+/// How a run ended.
+#[must_use]
+pub fn concluded(conclusion: &Conclusion) -> String {
+    match conclusion {
+        Conclusion::Unchanged { why } => format!("unchanged: {}", skipped(why)),
+        Conclusion::Released { release } => format!("released {}", clean::one_line(&release.tag, 128)),
+        Conclusion::Observed { release } => {
+            format!("would release {} (observe mode)", clean::one_line(&release.tag, 128))
+        }
+        Conclusion::Failed { stage, failure } => format!("failed at {stage}: {}", failure.kind.words()),
+        Conclusion::Cancelled { by } => format!("cancelled by {}", clean::one_line(by, 80)),
+    }
+}
+
+/// How a rollout ended.
+#[must_use]
+pub fn rollout_concluded(conclusion: &RolloutConclusion) -> String {
+    match conclusion {
+        RolloutConclusion::Done => "done".to_owned(),
+        RolloutConclusion::AlreadyThere => "nothing to do: it already ran".to_owned(),
+        RolloutConclusion::Refused { failure } => format!("refused, nothing was touched: {}", failure.kind.words()),
+        RolloutConclusion::Superseded { .. } => "a newer release took its place".to_owned(),
+        RolloutConclusion::Reverted { failure } => format!("taken back: {}", failure.kind.words()),
+        RolloutConclusion::Stuck { failure } => format!("stuck, needs a person: {}", failure.kind.words()),
+    }
+}
+
+/// `2026-11-23 03:05 America/Moncton`; UTC when the zone is unknown.
+#[must_use]
+pub fn moment(at: Timestamp, zone: &str) -> String {
+    let (tz, shown) = known_zone(zone);
+    format!("{} {shown}", at.to_zoned(tz).strftime(MINUTES))
+}
+
+/// `2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton)`.
+pub(super) fn from_to(from: Timestamp, to: Timestamp, zone: &str) -> String {
+    let (tz, shown) = known_zone(zone);
+    let local = |at: Timestamp| at.to_zoned(tz.clone()).strftime(MINUTES).to_string();
+    format!("{} to {} ({shown})", local(from), local(to))
+}
+
+const MINUTES: &str = "%Y-%m-%d %H:%M";
+
+fn known_zone(zone: &str) -> (TimeZone, &str) {
+    TimeZone::get(zone).map_or((TimeZone::UTC, "UTC"), |tz| (tz, zone))
+}
+
+/// A span in its largest unit: `less than a minute`, `1 hour`, `3 days`.
+#[must_use]
+pub fn span(from: Timestamp, to: Timestamp) -> String {
+    let minutes = usize::try_from(to.duration_since(from).as_secs() / 60).unwrap_or(0);
+    match minutes {
+        0 => "less than a minute".to_owned(),
+        1..=59 => counted(minutes, "minute", "minutes"),
+        60..=2879 => counted(minutes / 60, "hour", "hours"),
+        2880.. => counted(minutes / 1440, "day", "days"),
+    }
+}
+
+/// `1 package`, `3 packages`.
+#[must_use]
+pub fn counted(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", plural(n, one, many))
+}
+
+pub(super) fn plural<'a>(n: usize, one: &'a str, many: &'a str) -> &'a str {
+    if n == 1 { one } else { many }
+}
+
+/// A commit as people write it.
+pub(super) fn short_commit(commit: &str) -> String {
+    clean::one_line(commit, 40).chars().take(7).collect()
+}
+
+/// The first 12 hex digits.
+pub(super) fn short_digest(digest: &str) -> String {
+    let digest = clean::one_line(digest, 80);
+    digest
+        .strip_prefix("sha256:")
+        .unwrap_or(&digest)
+        .chars()
+        .take(12)
+        .collect()
+}
+
+/// The first letter large.
+pub(super) fn sentence_start(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// With a full stop, unless it already ends.
+fn ended(text: &str) -> String {
+    if text.ends_with(['.', '!', '?', '…', ':']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,14 @@
 //! The database: journal streams, outbox, evidence, config revisions. Rows ↔ model; SQL lives only here.
+//!
+//! One writer thread owns the one connection; short synchronous transactions, never across an await.
+
+pub mod database;
+pub mod error;
+pub mod evidence;
+pub mod journal;
+pub mod lock;
+pub mod marks;
+pub mod outbox;
+pub mod retention;
+pub mod revisions;
+pub mod sealed;

@@ -1,1 +1,318 @@
-//! image
+//! Images in the engine's store, and their ways to a registry and back.
+
+use super::engine::{engine, unique};
+use lowtide::clients::engine::build::{BuildRequest, Built};
+use lowtide::clients::engine::connect::Engine;
+use lowtide::clients::engine::context::{Limits, Verdict};
+use lowtide::clients::engine::error::EngineError;
+use lowtide::model::failure::FailureKind;
+use lowtide::model::image::Reference;
+use lowtide::model::secret::Secret;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const BASE: &str = "lowtide-test/busybox:1";
+
+async fn built(engine: &Engine, dockerfile: &str, labels: &[(&str, &str)]) -> (String, Built) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("Dockerfile"), dockerfile).unwrap();
+    let tag = format!("{}:t", unique("lowtide-test/image"));
+    let request = BuildRequest {
+        context_dir: dir.path().to_owned(),
+        dockerfile: "Dockerfile".into(),
+        replace: Vec::new(),
+        ignore: Arc::new(|_, _| Verdict::Keep),
+        limits: Limits::default(),
+        commit_time: 0,
+        tag: tag.clone(),
+        args: BTreeMap::new(),
+        target: None,
+        labels: labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+        timeout: Duration::from_secs(120),
+        nocache: true,
+        pull: false,
+        registry_auth: BTreeMap::new(),
+    };
+    let built = engine
+        .build(request, &mut |_| {}, &CancellationToken::new())
+        .await
+        .unwrap();
+    (tag, built)
+}
+
+fn reference(registry: &str, tag: &str) -> Reference {
+    let host = std::env::var(registry).unwrap();
+    format!("{host}/{}:{tag}", unique("image")).parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_of_an_image_leave_the_builds_circumstances_out() {
+    let engine = engine();
+    let dockerfile = format!(
+        "FROM {BASE}\nENV A=1 B=\"2 3\"\nLABEL mine=yes\nEXPOSE 443 80/udp\nVOLUME /data\nUSER 7:8\nWORKDIR /srv\nSTOPSIGNAL SIGINT\n\
+         HEALTHCHECK --interval=5s --retries=2 CMD true\nENTRYPOINT [\"/bin/sh\"]\nCMD [\"-c\", \"true\"]\n"
+    );
+    let labels = [
+        ("org.opencontainers.image.created", "2026-01-01T00:00:00Z"),
+        ("org.opencontainers.image.revision", "abc"),
+        ("org.opencontainers.image.base.digest", "sha256:0"),
+        ("org.opencontainers.image.source", "https://git.example.org/a"),
+        ("org.label-schema.vcs-ref", "abc"),
+        ("io.lowtide.run", "r"),
+    ];
+    let (tag, built) = built(&engine, &dockerfile, &labels).await;
+    let facts = engine.inspect_image(&tag).await.unwrap().unwrap();
+    assert_eq!(facts.id, built.image);
+    assert!(facts.repo_tags.contains(&tag), "{:?}", facts.repo_tags);
+    assert_eq!(facts.platform.to_string(), "linux/amd64");
+    assert!(facts.has_healthcheck && facts.size > 1_000_000 && facts.diff_ids.len() > 1);
+    insta::assert_json_snapshot!(facts.config, @r#"
+    {
+      "env": [
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "A=1",
+        "B=2 3"
+      ],
+      "entrypoint": [
+        "/bin/sh"
+      ],
+      "cmd": [
+        "-c",
+        "true"
+      ],
+      "user": "7:8",
+      "working_dir": "/srv",
+      "exposed_ports": [
+        "443/tcp",
+        "80/udp"
+      ],
+      "volumes": [
+        "/data"
+      ],
+      "labels": {
+        "mine": "yes",
+        "org.opencontainers.image.source": "https://git.example.org/a"
+      },
+      "stop_signal": "SIGINT",
+      "healthcheck": "{\"Interval\":5000000000,\"Retries\":2,\"Test\":[\"CMD-SHELL\",\"true\"]}"
+    }
+    "#);
+    engine.remove_image(&tag).await.unwrap();
+    assert_eq!(engine.inspect_image(&tag).await.unwrap(), None);
+    engine.remove_image(&tag).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switched_off_healthcheck_is_none() {
+    let engine = engine();
+    let (tag, _) = built(&engine, &format!("FROM {BASE}\nHEALTHCHECK NONE\n"), &[]).await;
+    let facts = engine.inspect_image(&tag).await.unwrap().unwrap();
+    assert!(!facts.has_healthcheck && facts.config.healthcheck.is_some());
+    engine.remove_image(&tag).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_are_found_by_label() {
+    let engine = engine();
+    let mark = unique("mark");
+    let (tag, built) = built(&engine, &format!("FROM {BASE}\n"), &[("io.lowtide.test", &mark)]).await;
+    let found = engine.list_images(&format!("io.lowtide.test={mark}")).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((&found[0].id, &found[0].tags), (&built.image, &vec![tag.clone()]));
+    assert_eq!(found[0].labels["io.lowtide.test"], mark);
+    engine.remove_image(&tag).await.unwrap();
+    assert_eq!(
+        engine.list_images(&format!("io.lowtide.test={mark}")).await.unwrap(),
+        []
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushed_then_pulled_by_digest_it_is_the_same_image() {
+    let engine = engine();
+    for (registry, auth) in [
+        ("LOWTIDE_TEST_REGISTRY", None),
+        (
+            "LOWTIDE_TEST_REGISTRY_AUTH",
+            Some(("lowtide".to_owned(), Secret::new("tide-secret".into()))),
+        ),
+    ] {
+        let (tag, built) = built(&engine, &format!("FROM {BASE}\nRUN echo {} > /x\n", unique("x")), &[]).await;
+        let there = reference(registry, "1");
+        engine.tag_image(&built.image, &there).await.unwrap();
+        let digest = engine
+            .push(&there, auth.as_ref())
+            .await
+            .unwrap()
+            .expect("the engine says what it pushed");
+        let digests = engine.inspect_image(&tag).await.unwrap().unwrap().repo_digests;
+        let by_digest = format!("{}@{digest}", there.repository);
+        assert!(digests.contains(&by_digest), "{digests:?}");
+        engine.remove_image(&there.to_string()).await.unwrap();
+        engine.remove_image(&by_digest).await.unwrap();
+        engine.remove_image(&tag).await.unwrap();
+        assert_eq!(
+            engine.inspect_image(built.image.as_str()).await.unwrap(),
+            None,
+            "really gone"
+        );
+        for back in [by_digest.parse().unwrap(), there.clone()] {
+            assert_eq!(engine.pull(&back, auth.as_ref()).await.unwrap(), built.image);
+            engine.remove_image(&back.to_string()).await.unwrap();
+        }
+        engine.remove_image(&by_digest).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_inside_the_stream_is_an_error() {
+    let engine = engine();
+    let base = engine.inspect_image(BASE).await.unwrap().unwrap().id;
+    let there = reference("LOWTIDE_TEST_REGISTRY_AUTH", "1");
+    engine.tag_image(&base, &there).await.unwrap();
+    for auth in [None, Some(("lowtide".to_owned(), Secret::new("wrong-canary".into())))] {
+        let error = engine.push(&there, auth.as_ref()).await.unwrap_err();
+        assert_eq!(error.failure().kind, FailureKind::RegistryDenied, "{error:?}");
+        assert!(
+            error.to_string().starts_with(&format!("push of {there} failed: ")),
+            "{error}"
+        );
+        assert!(!format!("{error:?}").contains("wrong-canary"));
+        let error = engine.pull(&there, auth.as_ref()).await.unwrap_err();
+        assert_eq!(error.failure().kind, FailureKind::RegistryDenied, "{error:?}");
+    }
+    engine.remove_image(&there.to_string()).await.unwrap();
+    let missing = reference("LOWTIDE_TEST_REGISTRY", "1");
+    let error = engine.pull(&missing, None).await.unwrap_err();
+    assert_eq!(error.failure().kind, FailureKind::BaseMissing, "{error:?}");
+    let nobody: Reference = "127.0.0.1:9/x:1".parse().unwrap();
+    let error = engine.pull(&nobody, None).await.unwrap_err();
+    assert_eq!(error.failure().kind, FailureKind::RegistryUnreachable, "{error:?}");
+    assert!(error.retryable());
+    let error = engine.push(&missing, None).await.unwrap_err();
+    assert!(
+        error.to_string().contains("does not exist"),
+        "an image that is not there: {error}"
+    );
+}
+
+fn docker(arguments: &[&str]) -> Vec<u8> {
+    let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
+    let host = format!("unix://{socket}");
+    let output = Command::new("docker")
+        .args(arguments)
+        .env("DOCKER_HOST", host)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}
+
+fn containers_with(label: &str) -> String {
+    String::from_utf8(docker(&["ps", "-aq", "--filter", &format!("label={label}")])).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_what_docker_export_writes() {
+    let engine = engine();
+    let image = engine.inspect_image(BASE).await.unwrap().unwrap().id;
+    let mark = unique("export");
+    let labels = BTreeMap::from([("lowtide-test".to_owned(), mark.clone())]);
+    let ours = engine
+        .export_rootfs(&image, &labels, |tar| {
+            let mut bytes = Vec::new();
+            tar.read_to_end(&mut bytes).map(|_| bytes)
+        })
+        .await
+        .unwrap()
+        .unwrap();
+    let container = String::from_utf8(docker(&["create", BASE, "x"])).unwrap();
+    let theirs = docker(&["export", container.trim()]);
+    docker(&["rm", container.trim()]);
+    assert_eq!(listing(&ours), listing(&theirs));
+    assert!(listing(&ours).len() > 3);
+    assert_eq!(containers_with(&format!("lowtide-test={mark}")), "");
+}
+
+/// Path, type, mode, owner, link and content of each entry.
+fn listing(tar: &[u8]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for entry in tar::Archive::new(tar).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        let (path, header) = (entry.path().unwrap().into_owned(), entry.header());
+        lines.push(format!(
+            "{} {:?} {:o} {}:{} {:?} {}",
+            path.display(),
+            header.entry_type(),
+            header.mode().unwrap(),
+            header.uid().unwrap(),
+            header.gid().unwrap(),
+            entry.link_name().unwrap(),
+            content.len()
+        ));
+    }
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_leaves_no_container_behind() {
+    let engine = engine();
+    let image = engine.inspect_image(BASE).await.unwrap().unwrap().id;
+    let mark = unique("export");
+    let labels = BTreeMap::from([("lowtide-test".to_owned(), mark.clone())]);
+    let label = format!("lowtide-test={mark}");
+
+    let read = |tar: &mut dyn Read| tar.read_exact(&mut [0; 512]);
+    engine.export_rootfs(&image, &labels, read).await.unwrap().unwrap();
+    assert_eq!(containers_with(&label), "", "after a reader that stops early");
+
+    let (started, starts) = tokio::sync::oneshot::channel();
+    let (_held, hold) = std::sync::mpsc::channel::<()>();
+    let exports = {
+        let (engine, image, labels) = (engine.clone(), image.clone(), labels.clone());
+        tokio::spawn(async move {
+            let read = move |_: &mut dyn Read| {
+                started.send(()).unwrap();
+                let _ = hold.recv_timeout(Duration::from_secs(60));
+            };
+            engine.export_rootfs(&image, &labels, read).await
+        })
+    };
+    starts.await.unwrap();
+    assert_ne!(containers_with(&label), "");
+    exports.abort();
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while !containers_with(&label).is_empty() {
+        assert!(std::time::Instant::now() < deadline, "after a reader that was dropped");
+    }
+
+    let nothing = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+        .parse()
+        .unwrap();
+    let error = engine
+        .export_rootfs(&nothing, &labels, |tar| io::copy(tar, &mut io::sink()))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, EngineError::NotFound { .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disk_use_is_told() {
+    let engine = engine();
+    assert!(engine.disk_use().await.unwrap().layers > 1_000_000);
+    // Nothing is that large, so nothing of anybody's is deleted.
+    assert_eq!(engine.prune_build_cache(1 << 50).await.unwrap(), 0);
+}

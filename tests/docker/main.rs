@@ -6,5 +6,6 @@
 mod build;
 mod engine;
 mod image;
+mod proxy;
 mod roll;
 mod testing;

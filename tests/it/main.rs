@@ -4,5 +4,6 @@
 
 mod config;
 mod git;
+mod layers;
 mod mail;
 mod registry;

@@ -1,1 +1,346 @@
 //! Building an image: BuildKit, or the classic builder where an engine has none.
+
+use super::builderror::{BuildError, failed, stale_error, timed_out};
+use super::buildlog::BuildLog;
+use super::connect::Engine;
+use super::context::{Context, ContextError, Ignore, Limits};
+use super::error::{EngineError, is_loose_end};
+use super::image::ImageFacts;
+use super::session::{Offer, RegistryAuth, Session};
+use super::steps::Steps;
+use crate::model::image::ImageId;
+use bollard::Docker;
+use bollard::auth::DockerCredentials;
+use bollard::models::{BuildInfo, BuildInfoAux};
+use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long the engine may take to hear of a cancel.
+const CANCEL_LIMIT: Duration = Duration::from_secs(10);
+
+type Archive = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// All that a build depends on.
+#[derive(Clone)]
+pub struct BuildRequest {
+    /// The folder that is the build context.
+    pub context_dir: PathBuf,
+    /// Path of the Dockerfile inside the context.
+    pub dockerfile: String,
+    /// Contents that take the place of files' (path inside the context): the Dockerfile with its bases pinned.
+    pub replace: Vec<(String, Bytes)>,
+    pub ignore: Ignore,
+    pub limits: Limits,
+    /// Seconds since 1970; the time of every file sent.
+    pub commit_time: i64,
+    /// Local name the image gets.
+    pub tag: String,
+    pub args: BTreeMap<String, String>,
+    /// The stage to build; `None`: the last.
+    pub target: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub timeout: Duration,
+    /// Run every instruction anew: no package layer of an earlier day.
+    pub nocache: bool,
+    /// Ask the registry for each base even when the engine has it.
+    pub pull: bool,
+    pub registry_auth: RegistryAuth,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    pub image: ImageId,
+    /// Bytes, as the engine counts them.
+    pub size: u64,
+    pub builder: Builder,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builder {
+    BuildKit,
+    Classic,
+}
+
+impl Engine {
+    /// Builds. `log` gets each line of the builder's output as it comes. Dropping the future, the time limit and
+    /// `cancel` all end the build on the engine.
+    ///
+    /// # Errors
+    /// [`BuildError`]; a sign of a stale package index in the output is one even when the builder is content.
+    pub async fn build(
+        &self,
+        request: BuildRequest,
+        log: &mut (dyn FnMut(&str) + Send),
+        cancel: &CancellationToken,
+    ) -> Result<Built, BuildError> {
+        let dockerfile = read_dockerfile(&request).await?;
+        let steps = Steps::parse(&String::from_utf8_lossy(&dockerfile));
+        let id = format!("lowtide-{}", ulid::Ulid::generate().to_string().to_ascii_lowercase());
+        let mut log = BuildLog::new(&steps, log);
+        let ended = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(BuildError::Cancelled),
+            ended = tokio::time::timeout(request.timeout, self.run(&request, dockerfile, &id, &mut log)) => {
+                ended.unwrap_or_else(|_| Err(timed_out(&mut log, request.timeout)))
+            }
+        };
+        self.discard(log.intermediate(), request.nocache).await;
+        match ended {
+            // The connection is closed by now, which ends the build; an engine behind a proxy hears it this way.
+            Err(error @ (BuildError::Cancelled | BuildError::Timeout { .. })) => {
+                let _ = self
+                    .raw_post(&format!("/build/cancel?id={id}"), None, CANCEL_LIMIT)
+                    .await;
+                Err(error)
+            }
+            Err(error) => Err(error),
+            Ok((image, builder)) => {
+                if let Some(stale) = log.stale.take() {
+                    // Nobody is to find it under the name of a good one.
+                    self.remove_image(&request.tag).await?;
+                    return Err(stale_error(&steps, stale));
+                }
+                let named = self.must_inspect(&request.tag).await?;
+                if named.id != image {
+                    let message = format!("{} is {}, not the built {image}", request.tag, named.id);
+                    return Err(EngineError::Failed {
+                        what: "the build".to_owned(),
+                        message,
+                    }
+                    .into());
+                }
+                Ok(Built {
+                    image,
+                    size: named.size,
+                    builder,
+                })
+            }
+        }
+    }
+
+    /// The classic builder leaves the layers it had finished when it fails. Those of a build without cache are nobody
+    /// else's; one that got a name since is in use.
+    async fn discard(&self, layers: Vec<String>, ours: bool) {
+        for layer in layers.iter().rev().filter(|_| ours) {
+            let nameless = |facts: &ImageFacts| facts.repo_tags.is_empty() && facts.repo_digests.is_empty();
+            if matches!(self.inspect_image(layer).await, Ok(Some(facts)) if nameless(&facts))
+                && let Err(error) = self.remove_image(layer).await
+            {
+                tracing::debug!(layer, %error, "a layer of a failed build stays");
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        request: &BuildRequest,
+        dockerfile: Bytes,
+        id: &str,
+        log: &mut BuildLog<'_>,
+    ) -> Result<(ImageId, Builder), BuildError> {
+        let name = request.dockerfile.rsplit('/').next().unwrap_or(&request.dockerfile);
+        let offer = Offer {
+            context: Arc::new(scan(request, &[]).await?),
+            dockerfile: Arc::new(Context::single(name, dockerfile, request.commit_time)),
+            auth: request.registry_auth.clone(),
+        };
+        let docker = self.docker.clone().with_timeout(request.timeout);
+        if let Some(session) = self.session(id, offer).await? {
+            let options = options(request)
+                .dockerfile(name)
+                .remote("client-session")
+                .session(&session.id)
+                .build();
+            let docker = mark(docker, id, true);
+            let ended = self.follow(&docker, options, None, None, log).await;
+            return ended
+                .map(|image| (image, Builder::BuildKit))
+                .map_err(|e| context_first(&session, e));
+        }
+        log.note("This engine offers no BuildKit; its classic builder builds.");
+        // The classic builder reads both from the archive, and leaves them out of the image itself where they are ignored.
+        let context = Arc::new(scan(request, &[&request.dockerfile, ".dockerignore"]).await?);
+        let (body, broken) = context.stream();
+        let options = options(request)
+            .dockerfile(&request.dockerfile)
+            .rm(true)
+            .forcerm(true)
+            .build();
+        let docker = mark(docker, id, false);
+        let auth = Some(classic_auth(&request.registry_auth));
+        let ended = self.follow(&docker, options, auth, Some(Box::pin(body)), log).await;
+        let ended = ended.map(|image| (image, Builder::Classic));
+        ended.map_err(|error| broken.take().map_or(error, BuildError::Context))
+    }
+
+    async fn follow(
+        &self,
+        docker: &Docker,
+        options: BuildImageOptions,
+        auth: Option<HashMap<String, DockerCredentials>>,
+        archive: Option<Archive>,
+        log: &mut BuildLog<'_>,
+    ) -> Result<ImageId, BuildError> {
+        let mut image = None;
+        let body = archive.map_or_else(|| bollard::body_full(Bytes::new()), bollard::body_try_stream);
+        let mut answers = docker.build_image(options, auth, Some(body));
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(BuildInfo {
+                    aux: Some(BuildInfoAux::BuildKit(status)),
+                    ..
+                }) => log.buildkit(status),
+                Ok(BuildInfo {
+                    aux: Some(BuildInfoAux::Default(id)),
+                    ..
+                }) => image = id.id.or(image),
+                Ok(BuildInfo { stream: Some(text), .. }) => image = log.classic(&text).or(image),
+                Ok(_) => {}
+                Err(bollard::errors::Error::DockerStreamError { error }) => return Err(failed(log, error)),
+                Err(bollard::errors::Error::DockerResponseServerError {
+                    status_code: 400 | 500,
+                    message,
+                }) => {
+                    // The Dockerfile does not parse: the classic builder says so before its stream begins.
+                    return Err(failed(log, message));
+                }
+                // The image's id is the last but its name, which `build` asks for.
+                Err(error) if is_loose_end(&error) => break,
+                Err(error) => return Err(self.error("the build", error).into()),
+            }
+        }
+        // A stream that just stops is an engine that went away; the tag may still be an older image's.
+        let Some(image) = image else {
+            return Err(EngineError::Failed {
+                what: "the build".to_owned(),
+                message: "it ended without an image".to_owned(),
+            }
+            .into());
+        };
+        Ok(self.image_id(&image).await?)
+    }
+}
+
+/// What bollard 0.21 cannot say: its options know no `buildid`, and with version 2 it would open a session of its own,
+/// which serves credentials only, under the id of ours.
+fn mark(docker: Docker, id: &str, buildkit: bool) -> Docker {
+    let id = id.to_owned();
+    docker.with_request_modifier(move |mut request| {
+        let mut uri = format!("{}&buildid={id}", request.uri());
+        if buildkit {
+            uri = uri.replacen("&version=1", "&version=2", 1);
+        }
+        if let Ok(uri) = uri.parse() {
+            *request.uri_mut() = uri;
+        }
+        request
+    })
+}
+
+fn options(request: &BuildRequest) -> BuildImageOptionsBuilder {
+    let map = |from: &BTreeMap<String, String>| from.clone().into_iter().collect::<HashMap<_, _>>();
+    let mut options = BuildImageOptionsBuilder::new()
+        .t(&request.tag)
+        .nocache(request.nocache)
+        .buildargs(&map(&request.args))
+        .labels(&map(&request.labels));
+    if let Some(target) = &request.target {
+        options = options.target(target);
+    }
+    if request.pull {
+        options = options.pull("1");
+    }
+    options
+}
+
+fn classic_auth(auth: &RegistryAuth) -> HashMap<String, DockerCredentials> {
+    let named = auth.iter().map(|(host, (user, secret))| {
+        // The key Docker has always used for its Hub.
+        let key = if host == "docker.io" {
+            "https://index.docker.io/v1/"
+        } else {
+            host.as_str()
+        };
+        let credentials = DockerCredentials {
+            username: Some(user.clone()),
+            password: Some(secret.expose().to_owned()),
+            serveraddress: Some(key.to_owned()),
+            ..DockerCredentials::default()
+        };
+        (key.to_owned(), credentials)
+    });
+    named.collect()
+}
+
+async fn scan(request: &BuildRequest, always: &[&str]) -> Result<Context, ContextError> {
+    let request = request.clone();
+    let always: Vec<String> = always.iter().map(|&path| path.to_owned()).collect();
+    blocking(move || {
+        let always: Vec<&str> = always.iter().map(String::as_str).collect();
+        // BuildKit gets the Dockerfile apart; what `COPY .` sees is the repository's.
+        let mut replace = request.replace;
+        replace.retain(|(path, _)| *path != request.dockerfile || always.contains(&path.as_str()));
+        Context::scan(
+            &request.context_dir,
+            &*request.ignore,
+            &always,
+            &replace,
+            request.commit_time,
+            request.limits,
+        )
+    })
+    .await
+}
+
+async fn read_dockerfile(request: &BuildRequest) -> Result<Bytes, ContextError> {
+    if let Some((_, bytes)) = request.replace.iter().find(|(path, _)| *path == request.dockerfile) {
+        return Ok(bytes.clone());
+    }
+    let (dir, path) = (request.context_dir.clone(), request.dockerfile.clone());
+    blocking(move || {
+        let failed = |source: io::Error| {
+            if source.kind() == io::ErrorKind::NotFound {
+                ContextError::Missing { path: path.clone() }
+            } else {
+                ContextError::Io {
+                    path: path.clone(),
+                    source,
+                }
+            }
+        };
+        // It may be a symlink, but not one that leads out.
+        let (root, file) = (
+            dir.canonicalize().map_err(failed)?,
+            dir.join(&path).canonicalize().map_err(failed)?,
+        );
+        if !file.starts_with(&root) || !file.is_file() {
+            return Err(ContextError::Missing { path });
+        }
+        std::fs::read(file).map(Bytes::from).map_err(failed)
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ContextError> + Send + 'static,
+) -> Result<T, ContextError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panicked| {
+        Err(ContextError::Io {
+            path: "the build context".to_owned(),
+            source: io::Error::other(panicked),
+        })
+    })
+}
+
+/// When the context could not be sent, the engine's complaint is only its echo.
+fn context_first(session: &Session, error: BuildError) -> BuildError {
+    session.broken.take().map_or(error, BuildError::Context)
+}

@@ -1,1 +1,418 @@
-//! Containers of our own: tests, sidecars, probes.
+//! Containers of our own: tests, sidecars, probes. Users' containers are never made or removed through these calls.
+
+use super::connect::Engine;
+use super::error::EngineError;
+use crate::model::fleet::ContainerLimits;
+use bollard::errors::Error as B;
+use bollard::query_parameters::{CreateImageOptionsBuilder, RestartContainerOptionsBuilder};
+use futures_util::StreamExt;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a container of ours is for; the value of the label `io.lowtide.kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Test,
+    Sidecar,
+    Probe,
+}
+
+impl Kind {
+    /// The label's key.
+    pub const LABEL: &'static str = "io.lowtide.kind";
+
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Kind::Test => "test",
+            Kind::Sidecar => "sidecar",
+            Kind::Probe => "probe",
+        }
+    }
+}
+
+/// How a container is connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attach {
+    /// To a network of ours, by id, under these names.
+    Network { id: String, aliases: Vec<String> },
+    /// Inside another container's network namespace.
+    Container { id: String },
+}
+
+/// A health check that replaces the image's own. Times in the engine's unit are made from these.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HealthCheck {
+    /// As the engine wants it: `["CMD", …]`, `["CMD-SHELL", text]` or `["NONE"]`.
+    pub test: Vec<String>,
+    pub interval: Option<Duration>,
+    pub timeout: Option<Duration>,
+    pub start_period: Option<Duration>,
+    pub retries: Option<u32>,
+}
+
+/// A container to create. There are no bind mounts: lowtide usually lives in a container itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// `None`: the engine invents one.
+    pub name: Option<String>,
+    /// Image id or reference; must be on the engine.
+    pub image: String,
+    pub kind: Kind,
+    pub labels: BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
+    /// `None`: the image's.
+    pub entrypoint: Option<Vec<String>>,
+    /// `None`: the image's.
+    pub command: Option<Vec<String>>,
+    pub health: Option<HealthCheck>,
+    pub attach: Attach,
+    pub limits: ContainerLimits,
+    /// Path inside the container → volume name; `None` is an anonymous one.
+    pub volumes: BTreeMap<String, Option<String>>,
+}
+
+/// Seconds between the stop signal and the kill when we restart or remove what is ours.
+const GRACE_S: i32 = 10;
+/// A pull that takes longer is given up.
+const PULL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+impl Engine {
+    /// Creates a container; nothing runs yet. Returns its id.
+    ///
+    /// # Errors
+    /// `NotFound` when the image is not on the engine, else as the engine refuses.
+    pub async fn create_own(&self, spec: &Spec) -> Result<String, EngineError> {
+        // Asking for more CPUs than the engine has is refused by it; such a limit limits nothing.
+        let cpus = self.raw_get("/info").await?["NCPU"]
+            .as_f64()
+            .map_or(spec.limits.cpus, |have| spec.limits.cpus.min(have));
+        let path = match &spec.name {
+            Some(name) => format!("/containers/create?name={name}"),
+            None => "/containers/create".to_owned(),
+        };
+        let answer = self
+            .raw_post(&path, Some(&create_body(spec, cpus)), Duration::from_secs(120))
+            .await
+            .map_err(|e| match e {
+                EngineError::NotFound { .. } => EngineError::NotFound {
+                    what: format!("image {}", spec.image),
+                },
+                other @ (EngineError::Unreachable { .. }
+                | EngineError::Conflict { .. }
+                | EngineError::Refused { .. }
+                | EngineError::Failed { .. }
+                | EngineError::Timeout { .. }
+                | EngineError::Unreadable { .. }) => other,
+            })?;
+        answer["Id"]
+            .as_str()
+            .map(ToOwned::to_owned)
+            .ok_or_else(|| EngineError::Unreadable {
+                what: "create container".to_owned(),
+                source: "no id in the answer".into(),
+            })
+    }
+
+    /// Starts a container.
+    ///
+    /// # Errors
+    /// `Refused` with the runtime's words when its command cannot be started, whatever status the engine gives it.
+    pub async fn start_own(&self, id: &str) -> Result<(), EngineError> {
+        let started = self.docker.start_container(id, None).await;
+        // A missing entrypoint is a 404 on some engines, like a missing container: only the words tell them apart.
+        if let Err(B::DockerResponseServerError {
+            status_code: status @ 404,
+            message,
+        }) = &started
+            && !message.contains("No such container")
+        {
+            return Err(EngineError::Refused {
+                status: *status,
+                message: message.clone(),
+            });
+        }
+        started.map_err(|e| self.error(&format!("container {}", short(id)), e))
+    }
+
+    /// Stops and starts a container again, with a grace of 10 s.
+    ///
+    /// # Errors
+    /// As the engine refuses.
+    pub async fn restart_own(&self, id: &str) -> Result<(), EngineError> {
+        let options = RestartContainerOptionsBuilder::default().t(GRACE_S).build();
+        self.docker
+            .restart_container(id, Some(options))
+            .await
+            .map_err(|e| self.error(&format!("container {}", short(id)), e))
+    }
+
+    /// Stops a container with SIGKILL. One that does not run is fine.
+    ///
+    /// # Errors
+    /// As the engine refuses.
+    pub async fn kill_own(&self, id: &str) -> Result<(), EngineError> {
+        let path = format!("/containers/{id}/kill");
+        match self.raw_post(&path, None, Duration::from_secs(30)).await {
+            Ok(_) | Err(EngineError::Conflict { .. } | EngineError::NotFound { .. }) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Removes a container, running or not, with its anonymous volumes. One that is gone is fine.
+    ///
+    /// # Errors
+    /// As the engine refuses.
+    pub async fn remove_own(&self, id: &str) -> Result<(), EngineError> {
+        match self.raw_delete(&format!("/containers/{id}?force=1&v=1")).await {
+            // 409: a removal is already under way.
+            Ok(_) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Waits until a container does not run; its exit code.
+    ///
+    /// # Errors
+    /// `Timeout` after `limit`.
+    pub async fn wait_own(&self, id: &str, limit: Duration) -> Result<i64, EngineError> {
+        let answer = self.raw_post(&format!("/containers/{id}/wait"), None, limit).await?;
+        Ok(answer["StatusCode"].as_i64().unwrap_or(-1))
+    }
+
+    /// Brings an image to the engine unless it is there already. Anonymous access only.
+    ///
+    /// # Errors
+    /// `Refused` with the words of the registry, which may arrive in the middle of the stream.
+    pub async fn ensure_image(&self, reference: &str) -> Result<(), EngineError> {
+        let there = format!("/images/{reference}/json");
+        match self.raw_get(&there).await {
+            Err(EngineError::NotFound { .. }) => {}
+            Ok(_) => return Ok(()),
+            Err(e) => return Err(e),
+        }
+        // Without a tag the engine would pull every tag of the repository.
+        let last = reference.rsplit('/').next().unwrap_or(reference);
+        let tag = if last.contains([':', '@']) { "" } else { "latest" };
+        let options = CreateImageOptionsBuilder::default()
+            .from_image(reference)
+            .tag(tag)
+            .build();
+        let mut progress = self.docker.create_image(Some(options), None, None);
+        let drained = async {
+            while let Some(line) = progress.next().await {
+                line.map_err(|e| pull_error(&self.address, reference, e))?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PULL_TIMEOUT, drained)
+            .await
+            .map_err(|_| EngineError::Timeout {
+                what: format!("pull of {reference}"),
+                seconds: PULL_TIMEOUT.as_secs(),
+            })??;
+        self.raw_get(&there).await.map(drop)
+    }
+}
+
+/// The first 12 characters of an id, as the `docker` command shows them.
+#[must_use]
+pub fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+fn create_body(spec: &Spec, cpus: f64) -> Value {
+    let mut labels = spec.labels.clone();
+    labels.insert(Kind::LABEL.to_owned(), spec.kind.text().to_owned());
+    let env: Vec<String> = spec.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let mounts: Vec<Value> = spec
+        .volumes
+        .iter()
+        .map(|(path, name)| match name {
+            Some(name) => json!({"Type": "volume", "Target": path, "Source": name}),
+            None => json!({"Type": "volume", "Target": path}),
+        })
+        .collect();
+    let network_mode = match &spec.attach {
+        Attach::Network { id, .. } => id.clone(),
+        Attach::Container { id } => format!("container:{id}"),
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "a CPU count times 1e9 fits")]
+    let nano_cpus = (cpus * 1e9) as i64;
+    let mut body = json!({
+        "Image": spec.image,
+        "Env": env,
+        "Labels": labels,
+        "HostConfig": {
+            "NetworkMode": network_mode,
+            "Memory": spec.limits.memory,
+            // Equal to the memory: no swap.
+            "MemorySwap": spec.limits.memory,
+            "NanoCpus": nano_cpus,
+            "PidsLimit": spec.limits.pids,
+            "Init": false,
+            "AutoRemove": false,
+            "RestartPolicy": {"Name": "no"},
+            "LogConfig": {"Type": "json-file", "Config": {
+                // The engine counts its JSON framing as well; rotation keeps the disk safe, our own count tells.
+                "max-size": spec.limits.output.saturating_mul(2).max(1 << 20).to_string(), "max-file": "1",
+            }},
+            "Mounts": mounts,
+        },
+    });
+    if let (Attach::Network { id, aliases }, Value::Object(map)) = (&spec.attach, &mut body) {
+        map.insert(
+            "NetworkingConfig".to_owned(),
+            json!({"EndpointsConfig": {id: {"Aliases": aliases}}}),
+        );
+    }
+    if let Value::Object(map) = &mut body {
+        if let Some(entrypoint) = &spec.entrypoint {
+            map.insert("Entrypoint".to_owned(), json!(entrypoint));
+        }
+        if let Some(command) = &spec.command {
+            map.insert("Cmd".to_owned(), json!(command));
+        }
+        if let Some(health) = &spec.health {
+            map.insert("Healthcheck".to_owned(), health_body(health));
+        }
+    }
+    body
+}
+
+fn health_body(health: &HealthCheck) -> Value {
+    let mut map = Map::new();
+    if !health.test.is_empty() {
+        map.insert("Test".to_owned(), json!(health.test));
+    }
+    for (key, value) in [
+        ("Interval", health.interval),
+        ("Timeout", health.timeout),
+        ("StartPeriod", health.start_period),
+    ] {
+        if let Some(value) = value {
+            map.insert(
+                key.to_owned(),
+                json!(u64::try_from(value.as_nanos()).unwrap_or(u64::MAX)),
+            );
+        }
+    }
+    if let Some(retries) = health.retries {
+        map.insert("Retries".to_owned(), json!(retries));
+    }
+    Value::Object(map)
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "bollard's enum is foreign and open: the rest is classified by the common rule"
+)]
+fn pull_error(address: &str, reference: &str, error: B) -> EngineError {
+    match error {
+        B::DockerStreamError { error } => EngineError::Refused {
+            status: 200,
+            message: error,
+        },
+        // The common rule drops a 404's words; here they tell *no such tag* from *no such repository*.
+        B::DockerResponseServerError { status_code, message } if status_code == 404 => EngineError::Refused {
+            status: status_code,
+            message,
+        },
+        e => EngineError::from_bollard(address, &format!("pull of {reference}"), e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_and_labels_are_all_there() {
+        let spec = Spec {
+            name: None,
+            image: "sha256:1".to_owned(),
+            kind: Kind::Test,
+            labels: BTreeMap::from([("io.lowtide.run".to_owned(), "r".to_owned())]),
+            env: BTreeMap::from([("A".to_owned(), "b=c".to_owned())]),
+            entrypoint: None,
+            command: Some(vec!["x".to_owned()]),
+            health: Some(HealthCheck {
+                test: vec!["NONE".to_owned()],
+                interval: Some(Duration::from_millis(1500)),
+                ..HealthCheck::default()
+            }),
+            attach: Attach::Network {
+                id: "n1".to_owned(),
+                aliases: vec!["app".to_owned()],
+            },
+            limits: ContainerLimits {
+                memory: 64 << 20,
+                cpus: 0.5,
+                pids: 32,
+                output: 4 << 20,
+            },
+            volumes: BTreeMap::from([("/a".to_owned(), None), ("/b".to_owned(), Some("v".to_owned()))]),
+        };
+        insta::assert_json_snapshot!(create_body(&spec, 0.5), @r#"
+        {
+          "Image": "sha256:1",
+          "Env": [
+            "A=b=c"
+          ],
+          "Labels": {
+            "io.lowtide.kind": "test",
+            "io.lowtide.run": "r"
+          },
+          "HostConfig": {
+            "NetworkMode": "n1",
+            "Memory": 67108864,
+            "MemorySwap": 67108864,
+            "NanoCpus": 500000000,
+            "PidsLimit": 32,
+            "Init": false,
+            "AutoRemove": false,
+            "RestartPolicy": {
+              "Name": "no"
+            },
+            "LogConfig": {
+              "Type": "json-file",
+              "Config": {
+                "max-size": "8388608",
+                "max-file": "1"
+              }
+            },
+            "Mounts": [
+              {
+                "Type": "volume",
+                "Target": "/a"
+              },
+              {
+                "Type": "volume",
+                "Target": "/b",
+                "Source": "v"
+              }
+            ]
+          },
+          "NetworkingConfig": {
+            "EndpointsConfig": {
+              "n1": {
+                "Aliases": [
+                  "app"
+                ]
+              }
+            }
+          },
+          "Cmd": [
+            "x"
+          ],
+          "Healthcheck": {
+            "Test": [
+              "NONE"
+            ],
+            "Interval": 1500000000
+          }
+        }
+        "#);
+    }
+}

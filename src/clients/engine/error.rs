@@ -20,6 +20,9 @@ pub enum EngineError {
     /// Any other status; the engine's own words.
     #[error("the engine answered {status}: {message}")]
     Refused { status: u16, message: String },
+    /// It began, and the engine reported an error on the way (inside its stream of progress).
+    #[error("{what} failed: {message}")]
+    Failed { what: String, message: String },
     /// The engine did not finish in time; it may still be doing it.
     #[error("no answer to {what} within {seconds} s")]
     Timeout { what: String, seconds: u64 },
@@ -39,6 +42,7 @@ impl EngineError {
         match self {
             EngineError::Unreachable { .. } | EngineError::Timeout { .. } => true,
             EngineError::Refused { status, .. } => *status >= 500,
+            EngineError::Failed { message, .. } => registry_kind(message) == Some(FailureKind::RegistryUnreachable),
             EngineError::NotFound { .. } | EngineError::Conflict { .. } | EngineError::Unreadable { .. } => false,
         }
     }
@@ -48,9 +52,10 @@ impl EngineError {
     pub fn failure(&self) -> Failure {
         let kind = match self {
             EngineError::Unreachable { .. } | EngineError::Timeout { .. } => FailureKind::EngineUnreachable,
-            EngineError::Refused { message, .. } if message.contains("no space left on device") => {
+            EngineError::Refused { message, .. } | EngineError::Failed { message, .. } if disk_full(message) => {
                 FailureKind::DiskFull
             }
+            EngineError::Failed { message, .. } => registry_kind(message).unwrap_or(FailureKind::EngineRefused),
             EngineError::NotFound { .. }
             | EngineError::Conflict { .. }
             | EngineError::Refused { .. }
@@ -76,6 +81,10 @@ impl EngineError {
                 status: status_code,
                 message,
             },
+            B::DockerStreamError { error } => EngineError::Failed {
+                what: what.to_owned(),
+                message: error,
+            },
             B::RequestTimeoutError => EngineError::Timeout {
                 what: what.to_owned(),
                 seconds: super::connect::TIMEOUT_S,
@@ -92,5 +101,128 @@ impl EngineError {
                 source: Box::new(e),
             },
         }
+    }
+}
+
+/// bollard 0.21 reads progress messages line by line, and takes a line break that comes alone, as the last piece of an
+/// answer, for an unfinished message. It cannot be told from a message cut short, so whoever meets it asks the engine
+/// how the call ended. The text is tokio-util's `Decoder::decode_eof`.
+pub(super) fn is_loose_end(error: &bollard::errors::Error) -> bool {
+    matches!(error, bollard::errors::Error::IOError { err } if err.to_string() == "bytes remaining on stream")
+}
+
+pub(super) fn disk_full(message: &str) -> bool {
+    message.contains("no space left on device") || message.contains("No space left on device")
+}
+
+/// What an engine's words about a registry mean. Engines pass on texts, not codes; these are Docker's, BuildKit's,
+/// containerd's and Go's `net`.
+pub(super) fn registry_kind(message: &str) -> Option<FailureKind> {
+    let text = message.to_ascii_lowercase();
+    let has = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
+    if has(&[
+        "unauthorized",
+        "authorization failed",
+        "authentication required",
+        "access denied",
+        "access to the resource is denied",
+        "access forbidden",
+        "no basic auth credentials",
+        "401",
+        "403 forbidden",
+    ]) {
+        Some(FailureKind::RegistryDenied)
+    } else if has(&[
+        "manifest unknown",
+        "not found",
+        "name unknown",
+        "does not exist",
+        "no such image",
+    ]) && !has(&["no such host"])
+    {
+        Some(FailureKind::BaseMissing)
+    } else if has(&[
+        "connection refused",
+        "connection reset",
+        "no such host",
+        "i/o timeout",
+        "deadline exceeded",
+        "timeout",
+        "tls",
+        "x509",
+        "server gave http response",
+        "eof",
+        "no route to host",
+        "network is unreachable",
+        "server misbehaving",
+        "500 internal server error",
+        "502 bad gateway",
+        "503 service unavailable",
+        "504 gateway",
+        "too many requests",
+        "toomanyrequests",
+    ]) {
+        Some(FailureKind::RegistryUnreachable)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engine_words_about_registries() {
+        for (message, kind) in [
+            (
+                "unauthorized: authentication required",
+                Some(FailureKind::RegistryDenied),
+            ),
+            (
+                "pull access denied for x, repository does not exist or may require 'docker login'",
+                Some(FailureKind::RegistryDenied),
+            ),
+            ("no basic auth credentials", Some(FailureKind::RegistryDenied)),
+            (
+                "manifest for registry.example.org/x:1 not found: manifest unknown: manifest unknown",
+                Some(FailureKind::BaseMissing),
+            ),
+            ("registry.example.org/x:1: not found", Some(FailureKind::BaseMissing)),
+            (
+                "Get \"https://registry.example.org/v2/\": dial tcp 192.0.2.1:443: connect: connection refused",
+                Some(FailureKind::RegistryUnreachable),
+            ),
+            (
+                "dial tcp: lookup registry.example.org: no such host",
+                Some(FailureKind::RegistryUnreachable),
+            ),
+            (
+                "toomanyrequests: You have reached your pull rate limit",
+                Some(FailureKind::RegistryUnreachable),
+            ),
+            ("something nobody has seen", None),
+        ] {
+            assert_eq!(registry_kind(message), kind, "{message}");
+        }
+    }
+
+    #[test]
+    fn failures_have_kinds() {
+        let failed = |message: &str| EngineError::Failed {
+            what: "push of x".into(),
+            message: message.into(),
+        };
+        assert_eq!(
+            failed("write /x: no space left on device").failure().kind,
+            FailureKind::DiskFull
+        );
+        assert_eq!(
+            failed("unauthorized: authentication required").failure().kind,
+            FailureKind::RegistryDenied
+        );
+        assert_eq!(failed("odd").failure().kind, FailureKind::EngineRefused);
+        assert!(failed("net/http: TLS handshake timeout").retryable());
+        assert!(!failed("unauthorized").retryable());
     }
 }

@@ -1,1 +1,420 @@
-//! Is a container ready?
+//! Is a container ready? A crash loop or an exit is seen at once, not after the time is up.
+
+use super::connect::Engine;
+use super::container::{Attach, Kind, Spec};
+use super::error::EngineError;
+use super::exec::{ExecBounds, ExecEnd, OnLimit};
+use super::logs::FollowEnd;
+use super::observe::Seen;
+use crate::model::fleet::{ContainerLimits, Ready, ReadyCheck};
+use crate::model::rollout::{ContainerState, Health};
+use regex::bytes::Regex;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// From where an HTTP question is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbePath {
+    /// lowtide runs on the engine's machine: the container's own address.
+    HostView,
+    /// lowtide runs in a container itself: a short-lived container of its own image joins the network namespace of the
+    /// one in question and runs `lowtide probe-http PORT PATH`. Carries the labels the probe gets.
+    InContainer {
+        image: String,
+        labels: BTreeMap<String, String>,
+    },
+}
+
+/// What became of the wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadyVerdict {
+    Ready {
+        after: Duration,
+    },
+    Exited {
+        code: i64,
+        oom: bool,
+        /// The runtime's words when it never ran.
+        error: String,
+    },
+    /// It restarted by itself this often while it was watched.
+    Restarting {
+        count: u64,
+    },
+    /// Its HEALTHCHECK says so, or it has none though one was asked for.
+    Unhealthy {
+        last: String,
+    },
+    /// What the last check saw.
+    TimedOut {
+        last: String,
+    },
+    Cancelled,
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// One HTTP question. A server that needs longer for it does not serve.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Output read from one readiness command.
+const EXEC_OUTPUT: u64 = 64 << 10;
+
+impl Engine {
+    /// Waits until `id` (started already; ours or a user's) is ready by `rule.check`, for at most `within`.
+    /// Log lines written before its last start do not count.
+    ///
+    /// # Errors
+    /// When the engine does not answer or the container is gone: readiness is unknown then.
+    pub async fn ready(
+        &self,
+        id: &str,
+        rule: &Ready,
+        within: Duration,
+        via: &ProbePath,
+        cancel: &CancellationToken,
+    ) -> Result<ReadyVerdict, EngineError> {
+        let begun = Instant::now();
+        let deadline = begun + within;
+        let first = self.look(id).await?;
+        let mut pause = FIRST_PAUSE;
+        let mut line = self.line_of(id, &rule.check, &first)?;
+        let mut line_seen = false;
+        let mut last = String::new();
+        loop {
+            let seen = self.look(id).await?;
+            if let Some(bad) = broken(&seen, first.restart_count) {
+                return Ok(bad);
+            }
+            let wait = Wait { via, cancel, deadline };
+            let answer = match &rule.check {
+                ReadyCheck::Log { .. } if line_seen => Ok(Answer::Ready),
+                check => self.check_once(id, check, &seen, begun, &wait).await,
+            };
+            if cancel.is_cancelled() {
+                return Ok(ReadyVerdict::Cancelled);
+            }
+            match answer {
+                Ok(Answer::Ready) => {
+                    // A container may have died while the check was on its way back.
+                    let after = begun.elapsed();
+                    let seen = self.look(id).await?;
+                    return Ok(broken(&seen, first.restart_count).unwrap_or(ReadyVerdict::Ready { after }));
+                }
+                Ok(Answer::Never(why)) => return Ok(ReadyVerdict::Unhealthy { last: why }),
+                // The try that the deadline cut short says less than the one before.
+                Ok(Answer::NotYet(_)) if Instant::now() >= deadline && !last.is_empty() => {}
+                Ok(Answer::NotYet(why)) => last = why,
+                // The container ended between the look and the check; the next look tells how.
+                Err(EngineError::Conflict { message }) => last = message,
+                Err(e) => return Err(e),
+            }
+            if Instant::now() >= deadline {
+                return Ok(self.timed_out(id, first.restart_count, last).await);
+            }
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ok(ReadyVerdict::Cancelled),
+                found = &mut line => {
+                    line_seen = found?;
+                    line = Box::pin(std::future::pending());
+                }
+                () = tokio::time::sleep_until(deadline.min(Instant::now() + pause)) => {}
+            }
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// GET from beside the container: its status code, or why there is none.
+    ///
+    /// # Errors
+    /// When the engine does not answer; that the *container* does not answer is a value.
+    pub async fn http_beside(
+        &self,
+        id: &str,
+        port: u16,
+        path: &str,
+        via: &ProbePath,
+        cancel: &CancellationToken,
+    ) -> Result<Result<u16, String>, EngineError> {
+        let seen = self.look(id).await?;
+        let wait = Wait {
+            via,
+            cancel,
+            deadline: Instant::now() + HTTP_TIMEOUT * 2,
+        };
+        self.http_from(id, &seen, port, path, &wait).await
+    }
+
+    async fn timed_out(&self, id: &str, restarts: u64, last: String) -> ReadyVerdict {
+        // An exit tells more than the clock does.
+        let seen = self.look(id).await.ok();
+        seen.and_then(|s| broken(&s, restarts))
+            .unwrap_or(ReadyVerdict::TimedOut { last })
+    }
+
+    async fn check_once(
+        &self,
+        id: &str,
+        check: &ReadyCheck,
+        seen: &Seen,
+        begun: Instant,
+        wait: &Wait<'_>,
+    ) -> Result<Answer, EngineError> {
+        if seen.state != ContainerState::Running {
+            return Ok(Answer::NotYet(
+                format!("the container is {:?}", seen.state).to_lowercase(),
+            ));
+        }
+        Ok(match check {
+            ReadyCheck::Healthcheck => health(seen).unwrap_or_else(|| {
+                Answer::Never("the image has no HEALTHCHECK, and readiness asks for one".to_owned())
+            }),
+            ReadyCheck::Steady { stay_up } => health(seen).unwrap_or_else(|| {
+                let up = begun.elapsed();
+                if up >= stay_up.unsigned_abs() {
+                    Answer::Ready
+                } else {
+                    Answer::NotYet(format!("it has run for {} s", up.as_secs()))
+                }
+            }),
+            ReadyCheck::Http { port, path } => match self.http_from(id, seen, *port, path, wait).await? {
+                Ok(200..400) => Answer::Ready,
+                Ok(status) => Answer::NotYet(format!("GET {path} on port {port} answers {status}")),
+                Err(why) => Answer::NotYet(format!("GET {path} on port {port}: {why}")),
+            },
+            ReadyCheck::Log { pattern } => Answer::NotYet(format!("no line of its log matches {pattern}")),
+            ReadyCheck::Exec { command } => {
+                let mut output = super::logs::Tail::new(1);
+                let bounds = ExecBounds {
+                    time: wait.deadline.saturating_duration_since(Instant::now()),
+                    output: EXEC_OUTPUT,
+                    // The container may be a user's.
+                    on_limit: OnLimit::KillCommand,
+                };
+                match self
+                    .exec(id, command, bounds, wait.cancel, &mut |b| output.push(b))
+                    .await?
+                {
+                    ExecEnd::Exited { code: 0 } => Answer::Ready,
+                    ExecEnd::Exited { code } => Answer::NotYet(format!(
+                        "{} exits with {code} {}",
+                        command.join(" "),
+                        output.lines().concat()
+                    )),
+                    ExecEnd::TimedOut => Answer::NotYet(format!("{} does not end", command.join(" "))),
+                    ExecEnd::Flooded => Answer::NotYet(format!("{} writes without end", command.join(" "))),
+                    ExecEnd::Cancelled => Answer::NotYet("cancelled".to_owned()),
+                }
+            }
+        })
+    }
+
+    async fn http_from(
+        &self,
+        id: &str,
+        seen: &Seen,
+        port: u16,
+        path: &str,
+        wait: &Wait<'_>,
+    ) -> Result<Result<u16, String>, EngineError> {
+        match wait.via {
+            ProbePath::HostView => {
+                let Some(address) = seen.addresses.first() else {
+                    return Ok(Err("the container has no address of its own".to_owned()));
+                };
+                Ok(wait
+                    .bound(http_status(*address, port, path))
+                    .await
+                    .unwrap_or_else(|| Err("no answer in time".to_owned())))
+            }
+            ProbePath::InContainer { image, labels } => self.http_joined(id, port, path, (image, labels), wait).await,
+        }
+    }
+
+    async fn http_joined(
+        &self,
+        id: &str,
+        port: u16,
+        path: &str,
+        (image, labels): (&str, &BTreeMap<String, String>),
+        wait: &Wait<'_>,
+    ) -> Result<Result<u16, String>, EngineError> {
+        let words = ["lowtide", "probe-http", &port.to_string(), path].map(ToOwned::to_owned);
+        let [program, rest @ ..] = words;
+        let spec = Spec {
+            name: None,
+            image: image.to_owned(),
+            kind: Kind::Probe,
+            labels: labels.clone(),
+            env: BTreeMap::new(),
+            entrypoint: Some(vec![program]),
+            command: Some(rest.to_vec()),
+            health: None,
+            attach: Attach::Container { id: id.to_owned() },
+            limits: ContainerLimits {
+                memory: 128 << 20,
+                cpus: 1.0,
+                pids: 32,
+                output: 64 << 10,
+            },
+            volumes: BTreeMap::new(),
+        };
+        let probe = self.create_own(&spec).await?;
+        let asked = async {
+            self.start_own(&probe).await?;
+            let code = self.wait_own(&probe, HTTP_TIMEOUT * 2).await?;
+            Ok::<_, EngineError>((code, self.log_tail(&probe, 1).await?.concat()))
+        };
+        let asked = wait.bound(asked).await;
+        self.remove_own(&probe).await?;
+        let Some(asked) = asked else {
+            return Ok(Err("no answer in time".to_owned()));
+        };
+        let (code, said) = match asked {
+            Ok(answer) => answer,
+            // The container it joins is gone or stopped.
+            Err(EngineError::Conflict { message } | EngineError::Refused { message, .. }) => return Ok(Err(message)),
+            Err(e) => return Err(e),
+        };
+        Ok(match said.trim().parse() {
+            Ok(status) if code == 0 => Ok(status),
+            Ok(_) | Err(_) => Err(said),
+        })
+    }
+
+    /// Resolves when a log line matches; never for other checks.
+    fn line_of<'a>(&'a self, id: &'a str, check: &ReadyCheck, seen: &Seen) -> Result<LineFound<'a>, EngineError> {
+        let ReadyCheck::Log { pattern } = check else {
+            return Ok(Box::pin(std::future::pending()));
+        };
+        let regex = Regex::new(pattern).map_err(|e| EngineError::Unreadable {
+            what: format!("log pattern {pattern}"),
+            source: Box::new(e),
+        })?;
+        // Not `started`: the first lines may be stamped a moment before the engine notes the start.
+        let since = seen.finished;
+        Ok(Box::pin(async move {
+            let mut open: Vec<u8> = Vec::new();
+            let end = self
+                .follow_log(id, since, u64::MAX, &mut |bytes| !matches(&mut open, bytes, &regex))
+                .await?;
+            Ok(end == FollowEnd::Enough)
+        }))
+    }
+}
+
+type LineFound<'a> = Pin<Box<dyn Future<Output = Result<bool, EngineError>> + Send + 'a>>;
+
+/// The status of a GET; redirects are answers of their own. For `lowtide probe-http` too.
+///
+/// # Errors
+/// One line: why there is no answer.
+pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, String> {
+    crate::clients::tls::ready();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(HTTP_TIMEOUT)
+        .build()
+        .map_err(|e| e.to_string())?;
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let url = format!("http://{}{slash}{path}", SocketAddr::new(host, port));
+    match client.get(url).send().await {
+        Ok(answer) => Ok(answer.status().as_u16()),
+        Err(e) if e.is_timeout() => Err(format!("no answer within {} s", HTTP_TIMEOUT.as_secs())),
+        Err(e) if e.is_connect() => Err("connection refused".to_owned()),
+        Err(e) => Err(e.without_url().to_string()),
+    }
+}
+
+/// What bounds one check.
+struct Wait<'a> {
+    via: &'a ProbePath,
+    cancel: &'a CancellationToken,
+    deadline: Instant,
+}
+
+impl Wait<'_> {
+    /// `None`: cancelled, or out of time.
+    async fn bound<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => None,
+            done = tokio::time::timeout_at(self.deadline, what) => done.ok(),
+        }
+    }
+}
+
+enum Answer {
+    Ready,
+    NotYet(String),
+    Never(String),
+}
+
+fn health(seen: &Seen) -> Option<Answer> {
+    match seen.health {
+        Health::Healthy => Some(Answer::Ready),
+        Health::Starting => Some(Answer::NotYet(if seen.health_log.is_empty() {
+            "its health check is starting".to_owned()
+        } else {
+            format!("its health check is starting: {}", seen.health_log)
+        })),
+        Health::Unhealthy => Some(Answer::Never(seen.health_log.clone())),
+        Health::None => None,
+    }
+}
+
+/// Is it past becoming ready?
+fn broken(seen: &Seen, restarts_before: u64) -> Option<ReadyVerdict> {
+    let restarted = seen.restart_count.saturating_sub(restarts_before);
+    if restarted > 0 || seen.state == ContainerState::Restarting {
+        return Some(ReadyVerdict::Restarting {
+            count: restarted.max(1),
+        });
+    }
+    seen.ended().then(|| ReadyVerdict::Exited {
+        code: seen.exit_code,
+        oom: seen.oom_killed,
+        error: seen.error.clone(),
+    })
+}
+
+/// Longest line that is looked at.
+const LINE: usize = 64 << 10;
+
+/// Does one of the lines that `bytes` goes on with match? An open line is tried as far as it has come: a prompt without
+/// a newline may be the sign.
+fn matches(open: &mut Vec<u8>, bytes: &[u8], regex: &Regex) -> bool {
+    for part in bytes.split_inclusive(|b| *b == b'\n') {
+        let room = LINE.saturating_sub(open.len());
+        open.extend_from_slice(&part[..part.len().min(room)]);
+        let line = open.strip_suffix(b"\n").unwrap_or(open);
+        if regex.is_match(line.strip_suffix(b"\r").unwrap_or(line)) {
+            return true;
+        }
+        if part.ends_with(b"\n") {
+            open.clear();
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_match_across_chunks() {
+        let regex = Regex::new("^ready for connections$").unwrap();
+        let mut open = Vec::new();
+        assert!(!matches(&mut open, b"starting\nready for", &regex));
+        assert!(matches(&mut open, b" connections\r\n", &regex));
+        let mut open = Vec::new();
+        assert!(!matches(&mut open, b"not ready for connections\n", &regex));
+    }
+}

@@ -2,9 +2,14 @@
 
 use super::connect::{Engine, TIMEOUT_S};
 use super::error::EngineError;
-use reqwest::Method;
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, Response};
 use serde_json::Value;
 use std::time::Duration;
+
+/// Bytes a JSON answer may have. The list of changes of a container that was written to a lot is the longest we ask for.
+const ANSWER_LIMIT: usize = 64 << 20;
 
 impl Engine {
     /// GET `path` (with query, without version prefix: the engine answers at its newest API).
@@ -32,6 +37,70 @@ impl Engine {
             .await
     }
 
+    /// HEAD: the value of one response header, if it is there.
+    ///
+    /// # Errors
+    /// As the engine refuses.
+    pub async fn raw_head(&self, path: &str, header: &str) -> Result<Option<String>, EngineError> {
+        let timeout = Duration::from_secs(TIMEOUT_S);
+        let stream = self
+            .raw_stream(Method::HEAD, path, None, HeaderMap::new(), timeout)
+            .await?;
+        let value = stream.response.headers().get(header);
+        Ok(value.and_then(|v| v.to_str().ok()).map(ToOwned::to_owned))
+    }
+
+    /// An answer that comes piece by piece. `silence` is the longest the engine may take for the next piece.
+    ///
+    /// # Errors
+    /// As the engine refuses.
+    pub async fn raw_stream(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: HeaderMap,
+        silence: Duration,
+    ) -> Result<RawStream, EngineError> {
+        let mut request = self
+            .http
+            .request(method.clone(), format!("http://engine{path}"))
+            .headers(headers);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        // The query may be long and is of no use in a message.
+        let what = format!("{method} {}", path.split('?').next().unwrap_or_default());
+        let timed_out = || EngineError::Timeout {
+            what: what.clone(),
+            seconds: silence.as_secs(),
+        };
+        let response = tokio::time::timeout(silence, request.send())
+            .await
+            .map_err(|_| timed_out())?
+            .map_err(|e| self.unreachable(e))?;
+        let status = response.status().as_u16();
+        let mut stream = RawStream {
+            engine: self.clone(),
+            response,
+            what,
+            silence,
+        };
+        if (200..300).contains(&status) || status == 304 {
+            return Ok(stream);
+        }
+        let said = stream.all(ANSWER_LIMIT).await?;
+        let message = serde_json::from_slice::<Value>(&said)
+            .ok()
+            .and_then(|v| v.get("message").and_then(Value::as_str).map(ToOwned::to_owned))
+            .unwrap_or_else(|| String::from_utf8_lossy(&said).chars().take(500).collect());
+        Err(match status {
+            404 => EngineError::NotFound { what: stream.what },
+            409 => EngineError::Conflict { message },
+            _ => EngineError::Refused { status, message },
+        })
+    }
+
     async fn raw(
         &self,
         method: Method,
@@ -39,47 +108,105 @@ impl Engine {
         body: Option<&Value>,
         timeout: Duration,
     ) -> Result<Value, EngineError> {
-        let what = format!("{method} {path}");
-        let mut request = self
-            .http
-            .request(method, format!("http://engine{path}"))
-            .timeout(timeout);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let sent = |e: reqwest::Error| {
-            if e.is_timeout() {
-                EngineError::Timeout {
-                    what: what.clone(),
-                    seconds: timeout.as_secs(),
-                }
-            } else {
-                EngineError::Unreachable {
-                    address: self.address.clone(),
-                    source: Box::new(e),
-                }
-            }
+        let whole = async {
+            let mut stream = self
+                .raw_stream(method.clone(), path, body, HeaderMap::new(), timeout)
+                .await?;
+            let bytes = stream.all(ANSWER_LIMIT).await?;
+            Ok((bytes, stream.what))
         };
-        let response = request.send().await.map_err(sent)?;
-        let status = response.status().as_u16();
-        let bytes = response.bytes().await.map_err(sent)?;
-        if (200..300).contains(&status) || status == 304 {
-            if bytes.is_empty() {
-                return Ok(Value::Null);
-            }
-            return serde_json::from_slice(&bytes).map_err(|e| EngineError::Unreadable {
-                what: what.clone(),
-                source: Box::new(e),
-            });
+        let late = |_| EngineError::Timeout {
+            what: format!("{method} {path}"),
+            seconds: timeout.as_secs(),
+        };
+        let (bytes, what) = tokio::time::timeout(timeout, whole).await.map_err(late)??;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
         }
-        let message = serde_json::from_slice::<Value>(&bytes)
-            .ok()
-            .and_then(|v| v.get("message").and_then(Value::as_str).map(ToOwned::to_owned))
-            .unwrap_or_else(|| String::from_utf8_lossy(&bytes).chars().take(500).collect());
-        Err(match status {
-            404 => EngineError::NotFound { what },
-            409 => EngineError::Conflict { message },
-            _ => EngineError::Refused { status, message },
+        serde_json::from_slice(&bytes).map_err(|e| EngineError::Unreadable {
+            what,
+            source: Box::new(e),
         })
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> EngineError {
+        EngineError::Unreachable {
+            address: self.address.clone(),
+            source: Box::new(source),
+        }
+    }
+}
+
+/// The body of an answer, as it arrives.
+#[derive(Debug)]
+pub struct RawStream {
+    engine: Engine,
+    response: Response,
+    what: String,
+    silence: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is longer than {0} bytes")]
+struct TooLong(usize);
+
+impl RawStream {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// `Timeout` when nothing comes within the stream's longest silence; `Unreachable` when it breaks.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, EngineError> {
+        match tokio::time::timeout(self.silence, self.response.chunk()).await {
+            Ok(piece) => piece.map_err(|e| self.engine.unreachable(e)),
+            Err(_) => Err(EngineError::Timeout {
+                what: self.what.clone(),
+                seconds: self.silence.as_secs(),
+            }),
+        }
+    }
+
+    /// What is left, whole.
+    ///
+    /// # Errors
+    /// As `next`; `Unreadable` when there is more than `limit` bytes.
+    pub async fn all(&mut self, limit: usize) -> Result<Vec<u8>, EngineError> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.next().await? {
+            if bytes.len() + piece.len() > limit {
+                return Err(EngineError::Unreadable {
+                    what: self.what.clone(),
+                    source: Box::new(TooLong(limit)),
+                });
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+}
+
+/// Text as one part of a path or query (RFC 3986, unreserved characters stay).
+#[must_use]
+pub fn encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoded_text_cannot_leave_its_part() {
+        assert_eq!(encode("a/../b?c#d%e f"), "a%2F..%2Fb%3Fc%23d%25e%20f");
+        assert_eq!(encode("{\"a\":1}"), "%7B%22a%22%3A1%7D");
+        assert_eq!(encode("web-1_x.y~"), "web-1_x.y~");
     }
 }

@@ -1,4 +1,15 @@
 //! One file per stage: effect → client calls → outcome.
 
+pub mod bench;
 pub mod bootstrap;
+pub mod build;
+pub mod inspect;
+mod launch;
+pub mod publish;
+mod ready;
+pub mod resolve;
+pub mod run;
+pub mod step;
 pub mod test;
+pub mod testing;
+mod trail;

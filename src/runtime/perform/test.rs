@@ -1,1 +1,421 @@
-//! The repository's tests, then one start in the mode that ships.
+//! *test*: the repository's own tests inside the candidate, then one start in the mode that ships.
+
+use super::bench::{Bench, Stop};
+use super::launch;
+use super::ready::{self, Role};
+use super::trail::{Trail, private_file};
+use crate::clients::engine::archive::{ArchiveBounds, ArchiveError, ArchivedFile};
+use crate::clients::engine::exec::{ExecBounds, ExecEnd, OnLimit};
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::{TestNetwork, TestPolicy, TestStep};
+use crate::model::stages::test::{StepResult, Test, TestReport, Tested};
+use std::io::Write;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Reads one JUnit file.
+pub type ParseReport<'a> = &'a (dyn Fn(&[u8]) -> Result<TestReport, String> + Send + Sync);
+
+/// Bytes read out of a container for reports or for one artefact pattern, and files kept of it.
+const FILES: ArchiveBounds = ArchiveBounds {
+    stream: 64 << 20,
+    files: 2_000,
+};
+
+/// Runs the steps in the container that *bootstrap* left, then starts the image once without the testing tools. Output
+/// goes to `test.log` and `production.log`, artefacts to `artefacts/`. Whatever happens, nothing is left on the engine.
+///
+/// # Errors
+/// The first failing step, an unreadable or failing report, or an image that does not become ready as it ships.
+pub async fn perform(bench: &Bench<'_>, effect: &Test, parse: ParseReport<'_>) -> Result<Tested, Stop> {
+    let done = prove(bench, effect, parse).await;
+    bench.clean_up().await;
+    done
+}
+
+/// 128 + SIGKILL.
+const KILLED: i64 = 137;
+
+async fn prove(bench: &Bench<'_>, effect: &Test, parse: ParseReport<'_>) -> Result<Tested, Stop> {
+    let mut steps = Vec::new();
+    let mut report = None;
+    let network = match (&effect.bootstrapped, &bench.app.test) {
+        (Some(bootstrapped), Some(policy)) => {
+            let container = &bootstrapped.container;
+            let seen = bench.engine.look(container).await?;
+            let mut trail = Trail::open(bench, "test.log")?;
+            let mut course = Course {
+                bench,
+                policy,
+                container,
+                deadline: Instant::now() + policy.timeout.unsigned_abs(),
+                output: policy.limits.output,
+                parse,
+            };
+            let walked = course.walk(&mut trail).await;
+            course.keep_artefacts(&mut trail).await;
+            (steps, report) = walked?;
+            bench.engine.remove_own(container).await?;
+            seen.networks.into_iter().next()
+        }
+        (None, _) | (Some(_), None) => None,
+    };
+    let network = match network {
+        Some(network) => network,
+        None => launch::network(bench, TestNetwork::Egress).await?,
+    };
+    let production_ready_ms = as_it_ships(bench, effect, &network).await?;
+    Ok(Tested {
+        steps,
+        report,
+        production_ready_ms,
+    })
+}
+
+/// The mode that ships: the test environment is off, the sidecars are still there.
+async fn as_it_ships(bench: &Bench<'_>, effect: &Test, network: &str) -> Result<u64, Stop> {
+    bench.go_on()?;
+    let mut trail = Trail::open(bench, "production.log")?;
+    trail.note("the image as it ships, without the testing tools");
+    let alias = bench.app.name.as_str().to_owned();
+    let spec = launch::production(bench, effect.image.as_str(), network, alias);
+    let container = bench.engine.create_own(&spec).await?;
+    let after = ready::start(bench, &container, &Role::Production, &bench.app.ready, &mut trail).await?;
+    Ok(millis(after))
+}
+
+/// One walk through the steps.
+struct Course<'a> {
+    bench: &'a Bench<'a>,
+    policy: &'a TestPolicy,
+    container: &'a str,
+    deadline: Instant,
+    /// Bytes the steps may still write.
+    output: u64,
+    parse: ParseReport<'a>,
+}
+
+impl Course<'_> {
+    async fn walk(&mut self, trail: &mut Trail<'_>) -> Result<(Vec<StepResult>, Option<TestReport>), Stop> {
+        let mut results = Vec::new();
+        for step in &self.policy.steps {
+            self.bench.go_on()?;
+            let words = describe(step);
+            trail.note(&words);
+            let begun = Instant::now();
+            match step {
+                TestStep::Exec { command } => self.exec(&words, command, trail).await?,
+                TestStep::Restart => self.restart(trail).await?,
+                TestStep::Http { port, path, status } => self.http(&words, *port, path, *status).await?,
+            }
+            results.push(StepResult {
+                step: words,
+                took_ms: millis(begun.elapsed()),
+            });
+        }
+        let report = self.report().await?;
+        if let Some(report) = report.as_ref().filter(|r| r.failed_count > 0) {
+            return Err(tests_failed("every step passed", Some(report), trail.tail()).into());
+        }
+        Ok((results, report))
+    }
+
+    async fn exec(&mut self, words: &str, command: &[String], trail: &mut Trail<'_>) -> Result<(), Stop> {
+        let bounds = ExecBounds {
+            time: self.left(),
+            output: self.output,
+            on_limit: OnLimit::KillContainer,
+        };
+        let mut wrote = 0u64;
+        let mut sink = |bytes: &[u8]| {
+            wrote += bytes.len() as u64;
+            trail.write(bytes);
+        };
+        let ended = self
+            .bench
+            .engine
+            .exec(self.container, command, bounds, self.bench.cancel, &mut sink)
+            .await;
+        self.output = self.output.saturating_sub(wrote);
+        let failure = match ended {
+            Ok(ExecEnd::Exited { code: 0 }) => return Ok(()),
+            Ok(ExecEnd::Cancelled) => return Err(Stop::Cancelled),
+            Ok(ExecEnd::Exited { code }) => return Err(self.failed(words, code, trail).await?.into()),
+            Ok(ExecEnd::TimedOut) => self.timed_out(words),
+            Ok(ExecEnd::Flooded) => Failure::new(
+                FailureKind::TestOutputFlood,
+                format!("{words}: the steps wrote more than {} bytes", self.policy.limits.output),
+            ),
+            // The container was not running when the step was to begin.
+            Err(error) => match self.died().await? {
+                Some(failure) => return Err(failure.into()),
+                None => return Err(error.into()),
+            },
+        };
+        Err(failure.with_excerpt(trail.tail()).into())
+    }
+
+    async fn restart(&self, trail: &mut Trail<'_>) -> Result<(), Stop> {
+        self.bench.engine.restart_own(self.container).await?;
+        let own = self.policy.ready.timeout.unsigned_abs();
+        let left = self.left();
+        let within = own.min(left);
+        match ready::wait(
+            self.bench,
+            self.container,
+            &Role::Tools,
+            &self.policy.ready,
+            within,
+            trail,
+        )
+        .await
+        {
+            Ok(_) => Ok(()),
+            Err(Stop::Failed(failure))
+                if failure.kind == FailureKind::NotReady && left < own && self.left().is_zero() =>
+            {
+                Err(self.timed_out("restart").with_excerpt(failure.excerpt).into())
+            }
+            Err(stop) => Err(stop),
+        }
+    }
+
+    async fn http(&self, words: &str, port: u16, path: &str, status: u16) -> Result<(), Stop> {
+        let asked = self
+            .bench
+            .engine
+            .http_beside(self.container, port, path, self.bench.via, self.bench.cancel)
+            .await?;
+        self.bench.go_on()?;
+        let answer = match asked {
+            Ok(got) if got == status => return Ok(()),
+            Ok(got) => got.to_string(),
+            Err(why) => why,
+        };
+        if let Some(failure) = self.died().await? {
+            return Err(failure.into());
+        }
+        let log = ready::excerpt(self.bench, self.container).await;
+        let detail = format!("{words}: the answer was {answer}");
+        Err(Failure::new(FailureKind::TestFailed, detail).with_excerpt(log).into())
+    }
+
+    /// Why a command ended with another code than 0.
+    async fn failed(&self, words: &str, code: i64, trail: &Trail<'_>) -> Result<Failure, Stop> {
+        // When the container's main process ends, its other processes are killed a moment before the engine notes it.
+        if code == KILLED {
+            let ended = self.bench.engine.wait_own(self.container, Duration::from_secs(1)).await;
+            tracing::debug!(?ended, "a command was killed");
+        }
+        if let Some(failure) = self.died().await? {
+            return Ok(failure.with_excerpt(trail.tail()));
+        }
+        if self.bench.engine.ran_out_of_memory(self.container).await? {
+            let detail = format!("{words} exited with {code}: {}", self.memory());
+            return Ok(Failure::new(FailureKind::OutOfMemory, detail).with_excerpt(trail.tail()));
+        }
+        let what = match code {
+            126 => format!("{words} cannot be executed (126)"),
+            127 => format!("{words}: a command was not found (127)"),
+            _ => format!("{words} exited with {code}"),
+        };
+        // The exit code is the verdict; a missing or broken report does not change it.
+        let report = self.report().await.unwrap_or_default();
+        Ok(tests_failed(&what, report.as_ref(), trail.tail()))
+    }
+
+    /// The container itself ended.
+    async fn died(&self) -> Result<Option<Failure>, Stop> {
+        let seen = self.bench.engine.look(self.container).await?;
+        if !seen.ended() {
+            return Ok(None);
+        }
+        let log = ready::excerpt(self.bench, self.container).await;
+        let failure = if seen.oom_killed {
+            Failure::new(FailureKind::OutOfMemory, self.memory())
+        } else {
+            let detail = format!("the container exited with {} during the tests", seen.exit_code);
+            Failure::new(FailureKind::ContainerExited, detail)
+        };
+        Ok(Some(failure.with_excerpt(log)))
+    }
+
+    fn memory(&self) -> String {
+        format!("its limit is {} MiB", self.policy.limits.memory >> 20)
+    }
+
+    fn timed_out(&self, words: &str) -> Failure {
+        let detail = format!(
+            "{words}: all steps together may take {} s",
+            self.policy.timeout.as_secs()
+        );
+        Failure::new(FailureKind::TestTimeout, detail)
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// `None`: no JUnit files are asked for.
+    async fn report(&self) -> Result<Option<TestReport>, Stop> {
+        let Some(pattern) = &self.policy.junit else {
+            return Ok(None);
+        };
+        let invalid = |detail: String| Failure::new(FailureKind::TestReportInvalid, detail);
+        let read = self.bench.engine.files(self.container, pattern, FILES);
+        let files = match self.bench.unless_cancelled(read).await? {
+            Ok(files) => files,
+            Err(ArchiveError::Engine(e)) => return Err(e.into()),
+            Err(e) => return Err(invalid(e.to_string()).into()),
+        };
+        if files.is_empty() {
+            return Err(invalid(format!("no file matches {pattern}")).into());
+        }
+        let mut whole = TestReport::default();
+        for file in files {
+            let part = (self.parse)(&file.bytes).map_err(|why| invalid(format!("{}: {why}", file.path)))?;
+            add(&mut whole, part);
+        }
+        if whole.passed + whole.failed_count + whole.skipped == 0 {
+            return Err(invalid(format!("{pattern}: not one test was run")).into());
+        }
+        Ok(Some(whole))
+    }
+
+    /// Best effort, also after a failure: that is when they are wanted.
+    async fn keep_artefacts(&self, trail: &mut Trail<'_>) {
+        for pattern in self.policy.artefacts.iter().chain(&self.policy.junit) {
+            let read = self.bench.engine.files(self.container, pattern, FILES);
+            let Ok(files) = self.bench.unless_cancelled(read).await else {
+                return;
+            };
+            let kept = match files {
+                Ok(files) => files
+                    .iter()
+                    .try_for_each(|file| keep(&self.bench.work.join("artefacts"), file)),
+                Err(error) => Err(std::io::Error::other(error)),
+            };
+            if let Err(error) = kept {
+                trail.note(&format!("{pattern} was not kept: {error}"));
+            }
+        }
+    }
+}
+
+/// As a person would write it.
+fn describe(step: &TestStep) -> String {
+    match step {
+        TestStep::Exec { command } => format!("exec {}", command.join(" ")),
+        TestStep::Restart => "restart".to_owned(),
+        TestStep::Http { port, path, status } => format!("GET {path} on port {port} answers {status}"),
+    }
+}
+
+fn add(whole: &mut TestReport, part: TestReport) {
+    whole.passed += part.passed;
+    whole.skipped += part.skipped;
+    whole.failed_count += part.failed_count;
+    let room = TestReport::NAMES.saturating_sub(whole.failed.len());
+    whole.failed.extend(part.failed.into_iter().take(room));
+}
+
+/// Names first, then as much of the log as still fits.
+fn tests_failed(what: &str, report: Option<&TestReport>, mut log: Vec<String>) -> Failure {
+    let Some(report) = report.filter(|r| r.failed_count > 0) else {
+        return Failure::new(FailureKind::TestFailed, what).with_excerpt(log);
+    };
+    const NAMED: usize = Failure::EXCERPT_LINES / 2;
+    let mut lines: Vec<String> = report
+        .failed
+        .iter()
+        .take(NAMED)
+        .map(|name| format!("failed: {name}"))
+        .collect();
+    if report.failed_count > lines.len() {
+        lines.push(format!("and {} more", report.failed_count - lines.len()));
+    }
+    let surplus = (log.len() + lines.len()).saturating_sub(Failure::EXCERPT_LINES);
+    log.drain(..surplus.min(log.len()));
+    lines.append(&mut log);
+    let all = report.passed + report.failed_count + report.skipped;
+    let detail = format!("{what}; {} of {all} tests failed", report.failed_count);
+    Failure::new(FailureKind::TestFailed, detail).with_excerpt(lines)
+}
+
+fn keep(folder: &Path, file: &ArchivedFile) -> std::io::Result<()> {
+    let inside: PathBuf = Path::new(&file.path)
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .collect();
+    let path = folder.join(inside);
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    private_file(&path)?.write_all(&file.bytes)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(failed: usize) -> TestReport {
+        TestReport {
+            passed: 3,
+            skipped: 1,
+            failed: (0..failed.min(TestReport::NAMES))
+                .map(|n| format!("suite.case{n}"))
+                .collect(),
+            failed_count: failed,
+        }
+    }
+
+    #[test]
+    fn failing_tests_are_named_before_the_log() {
+        let failure = tests_failed(
+            "exec /run exited with 1",
+            Some(&report(2)),
+            vec!["last line".to_owned()],
+        );
+        insta::assert_snapshot!(failure, @"tests failed: exec /run exited with 1; 2 of 6 tests failed");
+        assert_eq!(
+            failure.excerpt,
+            ["failed: suite.case0", "failed: suite.case1", "last line"]
+        );
+    }
+
+    #[test]
+    fn an_excerpt_never_loses_its_names() {
+        let log: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        let failure = tests_failed("x", Some(&report(70)), log);
+        assert_eq!(failure.excerpt.len(), Failure::EXCERPT_LINES);
+        assert_eq!(failure.excerpt[0], "failed: suite.case0");
+        assert_eq!(failure.excerpt[20], "and 50 more");
+        assert_eq!(failure.excerpt[39], "99");
+    }
+
+    #[test]
+    fn reports_add_up_within_bounds() {
+        let mut whole = report(40);
+        add(&mut whole, report(40));
+        assert_eq!(
+            (whole.passed, whole.failed_count, whole.failed.len()),
+            (6, 80, TestReport::NAMES)
+        );
+    }
+
+    #[test]
+    fn artefacts_stay_in_their_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = ArchivedFile {
+            path: "/../../a/./b.txt".to_owned(),
+            bytes: b"x".to_vec(),
+        };
+        keep(folder.path(), &file).unwrap();
+        assert!(folder.path().join("a/b.txt").is_file());
+    }
+}

@@ -1,0 +1,46 @@
+# lowtide as a container.
+#
+#   docker build --tag lowtide .
+#   docker run -d --name lowtide --group-add "$(stat -c %g /var/run/docker.sock)" \
+#     -v /var/run/docker.sock:/var/run/docker.sock -v lowtide:/var/lib/lowtide \
+#     lowtide serve --config https://git.example.org/fleet.git#main:lowtide.yml
+#
+# The base images are arguments, so that they can come from a registry of yours, or be lowtide's own apps. The builder needs a
+# Rust toolchain and a C compiler (SQLite is compiled in); the runtime is Debian or Ubuntu, not older than the builder's libc.
+ARG BUILDER_BASE=rust:1-bookworm
+ARG RUNTIME_BASE=debian:bookworm-slim
+
+FROM ${BUILDER_BASE} AS builder
+WORKDIR /src
+# The dependencies alone first: a change of our own sources does not build them again.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src \
+ && echo 'fn main() {}' >src/main.rs \
+ && touch src/lib.rs \
+ && cargo build --release --locked \
+ && rm -rf src
+COPY . .
+# The stand-ins of above are newer than the real sources.
+RUN touch src/main.rs src/lib.rs \
+ && cargo build --release --locked \
+ && cp "${CARGO_TARGET_DIR:-target}/release/lowtide" /lowtide
+
+FROM ${RUNTIME_BASE}
+RUN apt-get update \
+ && apt-get -y install --no-install-recommends ca-certificates git openssh-client \
+ && rm -rf /var/lib/apt/lists/*
+# The group that owns the engine's socket on the host; or give it at run time with --group-add.
+ARG DOCKER_GID=
+RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/lowtide --create-home --shell /usr/sbin/nologin lowtide \
+ && chmod 700 /var/lib/lowtide \
+ && if [ -n "$DOCKER_GID" ] && [ "$DOCKER_GID" != 0 ]; then \
+        groupadd --force --non-unique --gid "$DOCKER_GID" engine && usermod --append --groups engine lowtide; \
+    fi
+COPY --from=builder /lowtide /usr/local/bin/lowtide
+# A rootless engine's socket, or one of the root group, needs another user: --user.
+USER lowtide
+ENV LOWTIDE_STATE=/var/lib/lowtide
+VOLUME /var/lib/lowtide
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["lowtide", "health"]
+ENTRYPOINT ["lowtide"]
+CMD ["serve"]

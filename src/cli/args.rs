@@ -1,0 +1,184 @@
+//! Arguments, and which command they mean.
+
+use super::exit::Exit;
+use super::{backup, check, history, operate, plan, probe, run, serve, show, start, status};
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Rebuild at night. Test what you ship. Roll out at low tide.
+#[derive(Debug, Parser)]
+#[command(name = "lowtide", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done, or nothing to do
+  1  it ran and failed: a run, a rollout, a refused request
+  2  wrong use of the command line
+  3  the configuration has problems
+  4  something lowtide needs cannot be used (state, engine, socket)
+  5  another lowtide holds the state and does not answer";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Configuration: a file, or REPO#BRANCH:PATH in git.
+    #[arg(long, env = "LOWTIDE_CONFIG", default_value = "/etc/lowtide/config.yml", global = true)]
+    pub config: String,
+    /// Directory of database, logs and mirrors.
+    #[arg(long, env = "LOWTIDE_STATE", default_value = "/var/lib/lowtide", global = true)]
+    pub state: PathBuf,
+    /// How the story on stderr is written.
+    #[arg(long, env = "LOWTIDE_LOG_FORMAT", value_enum, default_value = "human", global = true)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the bot.
+    Serve {
+        /// Health, readiness and metrics are served here.
+        #[arg(long, env = "LOWTIDE_LISTEN", default_value = "127.0.0.1:7077")]
+        listen: SocketAddr,
+    },
+    /// Validate the configuration.
+    Check {
+        /// Also log in everywhere, read every secret, and ask the mail server.
+        #[arg(long)]
+        connect: bool,
+        #[arg(long, value_enum, default_value = "human")]
+        format: CheckFormat,
+        /// Print the JSON Schema of the configuration instead.
+        #[arg(long)]
+        schema: bool,
+    },
+    /// What happens next, per app, and why not.
+    Plan {
+        #[arg(long)]
+        json: bool,
+    },
+    /// One cycle of these apps now, with live progress. Rollouts wait for their window.
+    Run {
+        #[arg(required = true)]
+        apps: Vec<String>,
+        /// Rollouts do not wait for their window.
+        #[arg(long)]
+        now: bool,
+        #[arg(long)]
+        json: bool,
+    },
+    /// The fleet at a glance.
+    Status {
+        #[arg(long)]
+        json: bool,
+    },
+    /// The last runs, newest first.
+    History {
+        app: Option<String>,
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+        #[arg(long)]
+        json: bool,
+    },
+    /// One run or rollout in full, by its id or the end of it.
+    Show {
+        id: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop an app's rollouts and promotions; its builds and tests go on.
+    Halt {
+        app: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let a halted app go on.
+    Resume {
+        app: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// Take every target of an app back to the release before, and halt it.
+    Revert {
+        app: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// Pause all rollouts and promotions, or let them go on.
+    Pause {
+        #[arg(long)]
+        all: bool,
+        #[arg(long)]
+        off: bool,
+    },
+    /// Cancel a run that is under way.
+    Cancel { run: String },
+    /// Write a consistent copy of the database.
+    Backup { to: PathBuf },
+    /// Is the bot of this state directory alive? For container health checks.
+    Health {
+        #[arg(long, env = "LOWTIDE_LISTEN", default_value = "127.0.0.1:7077")]
+        listen: SocketAddr,
+    },
+    /// One HTTP question, asked from inside another container's network.
+    #[command(hide = true)]
+    ProbeHttp { port: u16, path: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CheckFormat {
+    Human,
+    Json,
+    Sarif,
+}
+
+/// Does what the arguments say.
+pub fn main() -> std::process::ExitCode {
+    let Arguments { global, command } = Arguments::parse();
+    start::tracing(global.log_format, matches!(command, Command::Serve { .. }));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the runtime cannot start");
+            return Exit::Unusable.into();
+        }
+    };
+    let done = runtime.block_on(dispatch(&global, command));
+    done.unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        Exit::Unusable
+    })
+    .into()
+}
+
+async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Serve { listen } => serve::serve(global, listen).await,
+        Command::Check { schema: true, .. } => check::schema(),
+        Command::Check { connect, format, schema: false } => check::check(global, connect, format).await,
+        Command::Plan { json } => plan::plan(global, json).await,
+        Command::Run { apps, now, json } => run::run(global, &apps, now, json).await,
+        Command::Status { json } => status::status(global, json).await,
+        Command::History { app, limit, json } => history::history(global, app.as_deref(), limit, json).await,
+        Command::Show { id, json } => show::show(global, &id, json).await,
+        Command::Halt { app, reason } => operate::halt(global, &app, reason).await,
+        Command::Resume { app, reason } => operate::resume(global, &app, reason).await,
+        Command::Revert { app, reason } => operate::revert(global, &app, reason).await,
+        Command::Pause { all, off } => operate::pause(global, all, off).await,
+        Command::Cancel { run } => operate::cancel(global, &run).await,
+        Command::Backup { to } => backup::backup(global, to).await,
+        Command::Health { listen } => probe::health(listen).await,
+        Command::ProbeHttp { port, path } => probe::http(port, &path).await,
+    }
+}

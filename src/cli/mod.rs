@@ -1,0 +1,17 @@
+//! The command line: one file per command. stdout is the answer, stderr the story.
+
+pub mod args;
+mod backup;
+mod check;
+mod exit;
+mod history;
+mod live;
+mod open;
+mod operate;
+mod plan;
+mod probe;
+mod run;
+mod serve;
+mod show;
+mod start;
+mod status;

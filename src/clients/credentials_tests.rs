@@ -1,0 +1,122 @@
+use super::*;
+use crate::model::secret::SecretRef;
+use std::os::unix::fs::PermissionsExt as _;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new(config: &str) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("config.json"), config).unwrap();
+        Self(place)
+    }
+    fn helper(self, name: &str, script: &str) -> Self {
+        let path = self.0.path().join(format!("docker-credential-{name}"));
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+    fn credentials(&self, registries: BTreeMap<String, RegistryAccess>) -> Credentials {
+        let path = format!("{}:/usr/bin:/bin", self.0.path().display());
+        Credentials::new(registries, Some(self.0.path().to_owned())).with_helpers(path.into(), Duration::from_secs(10))
+    }
+    /// What is found, secrets shown: only tests do that.
+    async fn found(&self, registry: &str) -> String {
+        match self.credentials(BTreeMap::new()).lookup(registry).await {
+            Ok(Credential::Anonymous) => "anonymous".to_owned(),
+            Ok(Credential::Basic { username, password }) => format!("{username} / {}", password.expose()),
+            Ok(Credential::IdentityToken(token)) => format!("identity {}", token.expose()),
+            Ok(Credential::RegistryToken(token)) => format!("bearer {}", token.expose()),
+            Err(e) => e.to_string().replace(&self.0.path().display().to_string(), "DIR"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn docker_s_file_is_read() {
+    let place = Place::new(
+        r#"{"auths": {"https://index.docker.io/v1/": {"auth": "aHViOnA6dw=="}, "ghcr.example.org": {"identitytoken": "idt"},
+        "http://old.example.org/v1/": {"username": "u", "password": "p"}, "empty.example.org": {},
+        "tok.example.org": {"registrytoken": "rt"}, "bad.example.org": {"auth": "%%"}}, "other": 1}"#,
+    );
+    assert_eq!(place.found("docker.io").await, "hub / p:w");
+    assert_eq!(place.found("registry-1.docker.io").await, "hub / p:w");
+    assert_eq!(place.found("ghcr.example.org").await, "identity idt");
+    assert_eq!(place.found("old.example.org").await, "u / p");
+    assert_eq!(place.found("tok.example.org").await, "bearer rt");
+    assert_eq!(place.found("empty.example.org").await, "anonymous");
+    assert_eq!(place.found("unknown.example.org").await, "anonymous");
+    insta::assert_snapshot!(place.found("bad.example.org").await, @"the entry of bad.example.org in DIR/config.json is not base64 of user:password");
+}
+
+#[tokio::test]
+async fn our_own_configuration_comes_first() {
+    let place = Place::new(r#"{"auths": {"r.example.org": {"username": "docker", "password": "p"}}}"#);
+    let file = place.0.path().join("secret");
+    std::fs::write(&file, "ours\n").unwrap();
+    let access = |path: &Path| RegistryAccess {
+        username: Some("bot".to_owned()),
+        password: Some(SecretRef::File(path.to_owned())),
+        plain_http: false,
+    };
+    let registries = |path: &Path| [("r.example.org".to_owned(), access(path))].into();
+    let found = place
+        .credentials(registries(&file))
+        .lookup("r.example.org")
+        .await
+        .unwrap();
+    let Credential::Basic { username, password } = found else {
+        panic!()
+    };
+    assert_eq!((username.as_str(), password.expose()), ("bot", "ours"));
+    let missing = place
+        .credentials(registries(Path::new("/nonexistent")))
+        .lookup("r.example.org")
+        .await
+        .unwrap_err();
+    assert_eq!(missing.failure().kind, FailureKind::SecretMissing);
+}
+
+#[tokio::test]
+async fn helpers_are_asked_over_stdin() {
+    let place = Place::new(
+        r#"{"credHelpers": {"h.example.org": "own"}, "credsStore": "store", "auths": {"file.example.org": {"username": "f", "password": "p"}}}"#,
+    )
+    .helper("own", r#"read -r key; [ "$1" = get ] && echo "{\"ServerURL\":\"x\",\"Username\":\"<token>\",\"Secret\":\"for $key\"}""#)
+    .helper(
+        "store",
+        r#"read -r key; case "$key" in https://index*) echo '{"Username":"hub","Secret":"s"}';; *) echo "credentials not found in native keychain"; exit 1;; esac"#,
+    );
+    assert_eq!(place.found("h.example.org").await, "identity for h.example.org");
+    assert_eq!(place.found("docker.io").await, "hub / s");
+    assert_eq!(place.found("file.example.org").await, "f / p");
+    assert_eq!(place.found("unknown.example.org").await, "anonymous");
+}
+
+#[tokio::test]
+async fn a_broken_helper_is_named() {
+    let place = Place::new(
+        r#"{"credHelpers": {"exit": "exit", "junk": "junk", "gone": "gone", "evil": "../../bin/sh", "hang": "hang"}}"#,
+    )
+    .helper("exit", "echo canary-secret; exit 3")
+    .helper("junk", "echo canary-secret")
+    .helper("hang", "exec sleep 600");
+    insta::assert_snapshot!(place.found("exit").await, @"docker-credential-exit ended with exit status: 3");
+    insta::assert_snapshot!(place.found("junk").await, @"docker-credential-junk gave an answer that is none of the protocol");
+    insta::assert_snapshot!(place.found("gone").await, @"docker-credential-gone cannot be run: No such file or directory (os error 2)");
+    insta::assert_snapshot!(place.found("evil").await, @"docker-credential-../../bin/sh is not a helper's name");
+    let path = format!("{}:/usr/bin:/bin", place.0.path().display());
+    let hurried = place
+        .credentials(BTreeMap::new())
+        .with_helpers(path.into(), Duration::from_millis(50));
+    insta::assert_snapshot!(hurried.lookup("hang").await.unwrap_err(), @"docker-credential-hang did not answer within 50ms");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_named_without_its_content() {
+    let place = Place::new("{\"auths\": {\"a\": {\"auth\": [\"canary-secret\"]}}}");
+    insta::assert_snapshot!(place.found("a").await, @"DIR/config.json is not a Docker configuration: line 1, column 25");
+    let none = Credentials::new(BTreeMap::new(), Some("/nonexistent".into()));
+    assert_eq!(none.lookup("a").await.unwrap(), Credential::Anonymous);
+    assert!(!format!("{:?}", Credential::IdentityToken(Secret::new("canary".to_owned()))).contains("canary"));
+}

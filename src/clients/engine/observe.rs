@@ -1,0 +1,179 @@
+//! What a container is doing, in our own words.
+
+use super::connect::Engine;
+use super::error::EngineError;
+use super::sweep::percent;
+use crate::model::rollout::{ContainerState, Health};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// One look at a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub state: ContainerState,
+    pub exit_code: i64,
+    pub oom_killed: bool,
+    /// The runtime's words when it could not be started.
+    pub error: String,
+    pub restart_count: u64,
+    pub health: Health,
+    /// Output of the last health check; empty when there was none.
+    pub health_log: String,
+    /// By the engine's clock; `None` when it never started.
+    pub started: Option<Timestamp>,
+    /// By the engine's clock; `None` when it never stopped.
+    pub finished: Option<Timestamp>,
+    /// Its addresses on all its networks.
+    pub addresses: Vec<IpAddr>,
+    /// Ids of its networks.
+    pub networks: Vec<String>,
+    /// Its output has no stream headers.
+    pub tty: bool,
+}
+
+impl Seen {
+    /// Nothing in it runs, nor will by itself.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        match self.state {
+            ContainerState::Exited | ContainerState::Dead | ContainerState::Removing | ContainerState::Created => true,
+            ContainerState::Running | ContainerState::Paused | ContainerState::Restarting | ContainerState::Unknown => {
+                false
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Looks at one container, ours or not.
+    ///
+    /// # Errors
+    /// `NotFound` when it is gone.
+    pub async fn look(&self, id: &str) -> Result<Seen, EngineError> {
+        self.raw_get(&format!("/containers/{id}/json"))
+            .await
+            .map(|body| seen(&body))
+    }
+
+    /// Did the kernel end a process of this container for lack of memory since its last start? The state only says so of
+    /// the main process, so the engine's events are asked; they are at hand at once or not at all.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn ran_out_of_memory(&self, id: &str) -> Result<bool, EngineError> {
+        let seen = self.look(id).await?;
+        if seen.oom_killed {
+            return Ok(true);
+        }
+        let since = seen.started.map_or(0, Timestamp::as_second);
+        let filters = percent(&json!({"container": [id], "event": ["oom"]}).to_string());
+        let url = format!("http://engine/events?since={since}&filters={filters}");
+        let asked = async { self.http.get(url).send().await?.chunk().await };
+        match tokio::time::timeout(EVENTS_WITHIN, asked).await {
+            Ok(Ok(chunk)) => Ok(chunk.is_some_and(|c| !c.is_empty())),
+            Ok(Err(e)) => Err(EngineError::Unreachable {
+                address: self.address.clone(),
+                source: Box::new(e),
+            }),
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+/// Past events come within milliseconds; after that the engine waits for new ones.
+const EVENTS_WITHIN: Duration = Duration::from_millis(700);
+
+/// Reads an inspect body. What it does not say is *unknown*, never *fine*.
+#[must_use]
+pub fn seen(body: &Value) -> Seen {
+    let state = &body["State"];
+    let health = &state["Health"];
+    let networks = || body["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
+    let time = |key: &str| {
+        // The engine writes year 1 for *never*.
+        state[key]
+            .as_str()
+            .and_then(|t| t.parse::<Timestamp>().ok())
+            .filter(|t| t.as_second() > 0)
+    };
+    Seen {
+        state: state_named(state["Status"].as_str().unwrap_or_default()),
+        exit_code: state["ExitCode"].as_i64().unwrap_or(-1),
+        oom_killed: state["OOMKilled"].as_bool().unwrap_or(false),
+        error: state["Error"].as_str().unwrap_or_default().to_owned(),
+        restart_count: body["RestartCount"].as_u64().unwrap_or(0),
+        health: health_named(health["Status"].as_str().unwrap_or_default()),
+        health_log: health["Log"]
+            .as_array()
+            .and_then(|log| log.last())
+            .and_then(|entry| entry["Output"].as_str())
+            .map(|text| text.trim().chars().take(500).collect())
+            .unwrap_or_default(),
+        started: time("StartedAt"),
+        finished: time("FinishedAt"),
+        addresses: networks()
+            .filter_map(|(_, n)| n["IPAddress"].as_str().and_then(|a| a.parse().ok()))
+            .collect(),
+        networks: networks()
+            .filter_map(|(_, n)| n["NetworkID"].as_str().map(ToOwned::to_owned))
+            .collect(),
+        tty: body["Config"]["Tty"].as_bool().unwrap_or(false),
+    }
+}
+
+/// Engine states as moby's `container.State` writes them.
+fn state_named(text: &str) -> ContainerState {
+    match text {
+        "created" => ContainerState::Created,
+        "running" => ContainerState::Running,
+        "paused" => ContainerState::Paused,
+        "restarting" => ContainerState::Restarting,
+        "removing" => ContainerState::Removing,
+        "exited" => ContainerState::Exited,
+        "dead" => ContainerState::Dead,
+        _ => ContainerState::Unknown,
+    }
+}
+
+fn health_named(text: &str) -> Health {
+    match text {
+        "starting" => Health::Starting,
+        "healthy" => Health::Healthy,
+        "unhealthy" => Health::Unhealthy,
+        // Absent, or the "none" of a switched-off check.
+        _ => Health::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inspect_body_is_read() {
+        let seen = seen(&json!({
+            "RestartCount": 2,
+            "State": {"Status": "running", "ExitCode": 0, "OOMKilled": false, "Error": "",
+                "StartedAt": "2026-01-02T03:04:05.678901234Z", "FinishedAt": "0001-01-01T00:00:00Z",
+                "Health": {"Status": "unhealthy", "Log": [{"Output": "old"}, {"Output": "new\n"}]}},
+            "NetworkSettings": {"Networks": {"a": {"NetworkID": "n", "IPAddress": "10.1.2.3"}, "b": {"IPAddress": ""}}},
+        }));
+        assert_eq!(seen.state, ContainerState::Running);
+        assert_eq!(seen.health, Health::Unhealthy);
+        assert_eq!(seen.health_log, "new");
+        assert_eq!(seen.restart_count, 2);
+        assert!(seen.started.is_some() && seen.finished.is_none());
+        assert_eq!(seen.addresses, ["10.1.2.3".parse::<IpAddr>().unwrap()]);
+        assert_eq!(seen.networks, ["n"]);
+    }
+
+    #[test]
+    fn an_empty_answer_is_unknown() {
+        let seen = seen(&Value::Null);
+        assert_eq!(seen.state, ContainerState::Unknown);
+        assert_eq!(seen.exit_code, -1);
+        assert!(!seen.ended());
+    }
+}

@@ -1,0 +1,348 @@
+//! A BuildKit session: the connection over which the engine fetches context files and registry credentials from us
+//! while it builds. bollard's own session serves credentials only; a context sent as an archive beside it would put an
+//! ignored Dockerfile into the image (`COPY .`), which `docker build` never does.
+//!
+//! The file transfer is fsutil's protocol (github.com/tonistiigi/fsutil, `send.go`): we send one STAT per entry, in
+//! order, then an empty STAT; the engine asks for files by their number; we send DATA until an empty one; FIN ends it.
+
+use super::connect::Engine;
+use super::context::{Broken, Context, ContextError, Kind};
+use super::error::EngineError;
+use crate::model::secret::Secret;
+use bollard_buildkit_proto::fsutil::types::packet::PacketType;
+use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
+use bollard_buildkit_proto::health::health_server::{Health, HealthServer};
+use bollard_buildkit_proto::health::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+    health_check_response::ServingStatus,
+};
+use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth, AuthServer};
+use bollard_buildkit_proto::moby::filesync::v1::file_sync_server::{FileSync, FileSyncServer};
+use bollard_buildkit_proto::moby::filesync::v1::{
+    CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
+    GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
+};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The most BuildKit's gRPC takes in one message is far above; its own sender uses this.
+const CHUNK: usize = 32 * 1024;
+/// Go's `io/fs` mode bits, which fsutil sends.
+const GO_DIRECTORY: u32 = 1 << 31;
+const GO_SYMLINK: u32 = 1 << 27;
+
+/// Registry host → user and password.
+pub type RegistryAuth = BTreeMap<String, (String, Secret)>;
+
+/// What a session offers to the engine.
+#[derive(Debug)]
+pub(super) struct Offer {
+    pub(super) context: Arc<Context>,
+    /// The Dockerfile alone.
+    pub(super) dockerfile: Arc<Context>,
+    pub(super) auth: RegistryAuth,
+}
+
+/// An open session; dropped, it closes, and a build that still needs it fails.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: String,
+    /// Why the context could not be sent, when that is what went wrong.
+    pub(super) broken: Broken,
+    _pump: AbortOnDropHandle<()>,
+    _server: AbortOnDropHandle<()>,
+}
+
+impl Engine {
+    /// Opens a session. `None`: this engine has no BuildKit (Docker before 18.09, Podman).
+    pub(super) async fn session(&self, id: &str, offer: Offer) -> Result<Option<Session>, EngineError> {
+        let unreachable = |source: reqwest::Error| EngineError::Unreachable {
+            address: self.address.clone(),
+            source: Box::new(source),
+        };
+        let request = self
+            .http
+            .post("http://engine/session")
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "h2c")
+            .header("X-Docker-Expose-Session-Uuid", id)
+            .header("X-Docker-Expose-Session-Name", "lowtide")
+            // BuildKit reuses what an earlier session of the same key sent when size, mode and time agree. All our
+            // files carry the commit's time, so a shared key would let one commit's file stand in for another's.
+            .header("X-Docker-Expose-Session-Sharedkey", id)
+            .header(
+                "X-Docker-Expose-Session-Grpc-Method",
+                "/moby.filesync.v1.FileSync/DiffCopy",
+            )
+            .header(
+                "X-Docker-Expose-Session-Grpc-Method",
+                "/moby.filesync.v1.Auth/Credentials",
+            );
+        let response = request.send().await.map_err(unreachable)?;
+        match response.status().as_u16() {
+            101 => {}
+            // An engine that is starting or ailing says nothing about what it has.
+            status @ (500 | 502..) => {
+                let message = "it opens no build session".to_owned();
+                return Err(EngineError::Refused { status, message });
+            }
+            _ => return Ok(None),
+        }
+        let mut wire = response.upgrade().await.map_err(unreachable)?;
+
+        let broken = Broken::default();
+        let files = Files {
+            offer: Arc::new(offer),
+            broken: broken.clone(),
+        };
+        let credentials = Credentials(files.offer.clone());
+        // tonic knows how to serve a duplex pipe, not an upgraded connection; the pump owns the wire, so dropping it
+        // closes the session on the engine's side too.
+        let (mut near, far) = tokio::io::duplex(2 * CHUNK);
+        let pump = tokio::spawn(async move {
+            if let Err(error) = tokio::io::copy_bidirectional(&mut wire, &mut near).await {
+                tracing::debug!(%error, "the build session was cut");
+            }
+        });
+        let server = tokio::spawn(async move {
+            let incoming = futures_util::stream::iter([Ok::<_, std::io::Error>(far)]);
+            let served = tonic::transport::Server::builder()
+                .add_service(HealthServer::new(Alive))
+                .add_service(FileSyncServer::new(files))
+                .add_service(AuthServer::new(credentials))
+                .serve_with_incoming(incoming)
+                .await;
+            if let Err(error) = served {
+                tracing::debug!(%error, "the build session ended");
+            }
+        });
+        Ok(Some(Session {
+            id: id.to_owned(),
+            broken,
+            _pump: AbortOnDropHandle::new(pump),
+            _server: AbortOnDropHandle::new(server),
+        }))
+    }
+}
+
+struct Alive;
+
+#[tonic::async_trait]
+impl Health for Alive {
+    type WatchStream = BoxStream<HealthCheckResponse>;
+
+    async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        Ok(Response::new(HealthCheckResponse {
+            status: ServingStatus::Serving.into(),
+        }))
+    }
+
+    async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
+        Err(Status::unimplemented("list"))
+    }
+
+    async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("watch"))
+    }
+}
+
+struct Credentials(Arc<Offer>);
+
+#[tonic::async_trait]
+impl Auth for Credentials {
+    /// An unknown host gets empty credentials: anonymous.
+    async fn credentials(&self, request: Request<CredentialsRequest>) -> Result<Response<CredentialsResponse>, Status> {
+        let host = match request.get_ref().host.as_str() {
+            // Docker Hub's name in references, and the host that serves it.
+            "registry-1.docker.io" | "index.docker.io" => "docker.io",
+            host => host,
+        };
+        let found = self.0.auth.get(host);
+        Ok(Response::new(CredentialsResponse {
+            username: found.map(|(user, _)| user.clone()).unwrap_or_default(),
+            secret: found.map(|(_, secret)| secret.expose().to_owned()).unwrap_or_default(),
+        }))
+    }
+
+    // Without these the engine fetches bearer tokens itself, with the credentials above (as with older clients).
+    async fn fetch_token(&self, _: Request<FetchTokenRequest>) -> Result<Response<FetchTokenResponse>, Status> {
+        Err(Status::unimplemented("fetch_token"))
+    }
+
+    async fn get_token_authority(
+        &self,
+        _: Request<GetTokenAuthorityRequest>,
+    ) -> Result<Response<GetTokenAuthorityResponse>, Status> {
+        Err(Status::unimplemented("get_token_authority"))
+    }
+
+    async fn verify_token_authority(
+        &self,
+        _: Request<VerifyTokenAuthorityRequest>,
+    ) -> Result<Response<VerifyTokenAuthorityResponse>, Status> {
+        Err(Status::unimplemented("verify_token_authority"))
+    }
+}
+
+struct Files {
+    offer: Arc<Offer>,
+    broken: Broken,
+}
+
+#[tonic::async_trait]
+impl FileSync for Files {
+    type DiffCopyStream = BoxStream<Packet>;
+    type TarStreamStream = BoxStream<Packet>;
+
+    async fn diff_copy(&self, request: Request<Streaming<Packet>>) -> Result<Response<Self::DiffCopyStream>, Status> {
+        let wanted = |key: &str| -> Vec<String> {
+            let all = request.metadata().get_all(key);
+            all.iter()
+                .filter_map(|v| v.to_str().ok())
+                .map(ToOwned::to_owned)
+                .collect()
+        };
+        let context = match wanted("dir-name").first().map(String::as_str) {
+            Some("dockerfile") => self.offer.dockerfile.clone(),
+            // What it ignores is decided already, and the files it does not name cost only their names.
+            Some("context") if wanted("followpaths") == [".dockerignore"] => Arc::new(Context::empty()),
+            Some("context") => self.offer.context.clone(),
+            Some(_) | None => return Err(Status::not_found("no such directory")),
+        };
+        let (asked, asks) = mpsc::unbounded_channel();
+        // Read without a bound (there are at most as many requests as entries): with one, the engine could wait for us
+        // to read while we wait for it.
+        let limit = context.entries.len();
+        tokio::spawn(read_requests(request.into_inner(), asked, limit));
+        let (out, packets) = mpsc::channel::<Result<Packet, Status>>(16);
+        let broken = self.broken.clone();
+        // A thread of its own: it reads files, and waits for the engine to take them.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = send(&context, asks, &out) {
+                let _ = out.blocking_send(Err(Status::aborted(error.to_string())));
+                broken.set(error);
+            }
+        });
+        let packets = futures_util::stream::unfold(packets, |mut from| async {
+            let packet = from.recv().await?;
+            Some((packet, from))
+        });
+        Ok(Response::new(Box::pin(packets)))
+    }
+
+    async fn tar_stream(&self, _: Request<Streaming<Packet>>) -> Result<Response<Self::TarStreamStream>, Status> {
+        Err(Status::unimplemented("tar_stream"))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Ask {
+    File(u32),
+    Finish,
+}
+
+async fn read_requests(mut incoming: Streaming<Packet>, asked: mpsc::UnboundedSender<Ask>, limit: usize) {
+    let mut count = 0;
+    while let Ok(Some(packet)) = incoming.message().await {
+        let ask = match packet.r#type() {
+            PacketType::PacketReq if count < limit => Ask::File(packet.id),
+            PacketType::PacketFin => Ask::Finish,
+            PacketType::PacketReq | PacketType::PacketStat | PacketType::PacketData | PacketType::PacketErr => break,
+        };
+        count += 1;
+        if asked.send(ask).is_err() {
+            break;
+        }
+    }
+}
+
+type Out = mpsc::Sender<Result<Packet, Status>>;
+
+/// Ends early, without an error, when the engine has gone.
+fn send(context: &Context, mut asks: mpsc::UnboundedReceiver<Ask>, out: &Out) -> Result<(), ContextError> {
+    let put = |packet: Packet| out.blocking_send(Ok(packet)).is_ok();
+    for stat in context
+        .entries
+        .iter()
+        .map(|entry| Some(stat(context, &entry.path, &entry.kind)))
+        .chain([None])
+    {
+        if !put(Packet {
+            r#type: PacketType::PacketStat.into(),
+            stat,
+            id: 0,
+            data: Vec::new(),
+        }) {
+            return Ok(());
+        }
+    }
+    while let Some(ask) = asks.blocking_recv() {
+        match ask {
+            Ask::File(id) => {
+                if !send_file(context, id, &put)? {
+                    return Ok(());
+                }
+            }
+            Ask::Finish => {
+                put(Packet {
+                    r#type: PacketType::PacketFin.into(),
+                    stat: None,
+                    id: 0,
+                    data: Vec::new(),
+                });
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn send_file(context: &Context, id: u32, put: &impl Fn(Packet) -> bool) -> Result<bool, ContextError> {
+    let Some(entry) = context.entries.get(id as usize) else {
+        return Ok(false);
+    };
+    let Kind::File { size, source, .. } = &entry.kind else {
+        return Ok(false);
+    };
+    let data = |data| Packet {
+        r#type: PacketType::PacketData.into(),
+        stat: None,
+        id,
+        data,
+    };
+    let mut reader = source.open(&entry.path, *size)?;
+    let mut left = *size;
+    while left > 0 {
+        let mut chunk = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))];
+        reader.read_exact(&mut chunk).map_err(|source| ContextError::Io {
+            path: entry.path.clone(),
+            source,
+        })?;
+        left -= chunk.len() as u64;
+        if !put(data(chunk)) {
+            return Ok(false);
+        }
+    }
+    Ok(put(data(Vec::new())))
+}
+
+fn stat(context: &Context, path: &str, kind: &Kind) -> Stat {
+    let (bits, size, linkname) = match kind {
+        Kind::Directory => (GO_DIRECTORY, 0, String::new()),
+        Kind::File { size, .. } => (0, *size, String::new()),
+        Kind::Symlink { target } => (GO_SYMLINK, target.len() as u64, target.clone()),
+    };
+    Stat {
+        path: path.to_owned(),
+        mode: bits | kind.mode(),
+        size: size.cast_signed(),
+        mod_time: context.mtime.saturating_mul(1_000_000_000),
+        linkname,
+        ..Stat::default()
+    }
+}

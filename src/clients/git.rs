@@ -1,1 +1,0 @@
-//! git, through its command.

@@ -1,0 +1,10 @@
+//! git, through its command: credentials, LFS, ssh and protocols behave as people expect.
+
+mod access;
+pub mod address;
+mod checkout;
+pub mod error;
+mod listing;
+mod mirror;
+mod process;
+pub mod remote;

@@ -1,1 +1,0 @@
-//! Container registries, over the OCI distribution API.

@@ -1,0 +1,278 @@
+//! Reaching registries: which scheme, which credential, and how long.
+
+use super::error::RegistryError;
+use super::login::{self, Action, Granted};
+use crate::clients::credentials::Credentials;
+use crate::clients::tls;
+use crate::model::fleet::RegistryAccess;
+use crate::model::image::{Reference, Repository, ServedDigest};
+use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::errors::OciDistributionError;
+use oci_client::secrets::RegistryAuth;
+use oci_client::token_cache::{RegistryToken, RegistryTokenType};
+use oci_client::{Client, RegistryOperation};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a registry may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    pub connect: Duration,
+    /// One call that moves no blob, login included; also the longest silence inside a blob.
+    pub answer: Duration,
+    /// One blob, from the first byte to the last.
+    pub blob: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            answer: Duration::from_secs(60),
+            blob: Duration::from_mins(60),
+        }
+    }
+}
+
+/// All registries. Cheap to use often: connections are kept.
+pub struct Registry {
+    registries: BTreeMap<String, RegistryAccess>,
+    credentials: Credentials,
+    pub(super) timeouts: Timeouts,
+    plain: Client,
+    tls: Client,
+    http: reqwest::Client,
+}
+
+/// A repository that has been logged in to.
+pub(super) struct Session<'a> {
+    pub(super) client: &'a Client,
+    /// Host and port as the configuration names it.
+    pub(super) registry: String,
+    host: String,
+    path: String,
+    limit: Duration,
+}
+
+impl Registry {
+    /// # Errors
+    /// `Unreachable` when TLS cannot be set up.
+    pub fn new(
+        registries: BTreeMap<String, RegistryAccess>,
+        credentials: Credentials,
+        timeouts: Timeouts,
+    ) -> Result<Self, RegistryError> {
+        tls::ready();
+        let client = |protocol| {
+            Client::try_from(ClientConfig {
+                protocol,
+                // A single PUT with the blob streamed through: chunks would be a request for each read.
+                use_monolithic_push: true,
+                connect_timeout: Some(timeouts.connect),
+                user_agent: USER_AGENT,
+                ..ClientConfig::default()
+            })
+            .map_err(|e| RegistryError::from_oci("(all)", "set up TLS", e))
+        };
+        let http = reqwest::Client::builder()
+            .connect_timeout(timeouts.connect)
+            .user_agent(USER_AGENT)
+            .build()
+            .map_err(|e| RegistryError::from_reqwest("(all)", "set up TLS", e))?;
+        Ok(Self {
+            plain: client(ClientProtocol::Http)?,
+            tls: client(ClientProtocol::Https)?,
+            http,
+            registries,
+            credentials,
+            timeouts,
+        })
+    }
+
+    /// Logs in with the configured credential, changing nothing there.
+    ///
+    /// # Errors
+    /// `Denied` for a wrong credential, `Unreachable`, `Credential`.
+    pub async fn check_login(&self, registry: &str) -> Result<(), RegistryError> {
+        let Granted::Basic { username, password } = self.login(registry, &[]).await? else {
+            return Ok(());
+        };
+        let door = self.door(registry);
+        self.in_time(registry, door.verify(&username, &password)).await
+    }
+
+    /// Logs in for `action` on a repository, and for reading `source` as well (a mount needs both).
+    pub(super) async fn open(
+        &self,
+        repository: &Repository,
+        action: Action,
+        source: Option<&Repository>,
+    ) -> Result<Session<'_>, RegistryError> {
+        let mut scopes = vec![action.scope(&repository.path)];
+        scopes.extend(source.map(|s| Action::Pull.scope(&s.path)));
+        let granted = self.login(&repository.registry, &scopes).await?;
+        let session = Session {
+            client: if self.is_plain(&repository.registry) {
+                &self.plain
+            } else {
+                &self.tls
+            },
+            registry: repository.registry.clone(),
+            host: api_host(&repository.registry).to_owned(),
+            path: repository.path.clone(),
+            limit: self.timeouts.answer,
+        };
+        session.admit(granted, action).await;
+        Ok(session)
+    }
+
+    async fn login(&self, registry: &str, scopes: &[String]) -> Result<Granted, RegistryError> {
+        let credential = self.credentials.lookup(registry).await?;
+        self.in_time(registry, self.door(registry).login(&credential, scopes))
+            .await
+    }
+
+    async fn in_time<T>(
+        &self,
+        registry: &str,
+        login: impl Future<Output = Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        let limit = self.timeouts.answer;
+        let done = tokio::time::timeout(limit, login).await;
+        done.unwrap_or_else(|_| Err(timeout(registry, "the login", limit)))
+    }
+
+    fn door<'a>(&'a self, registry: &'a str) -> login::Door<'a> {
+        login::Door {
+            http: &self.http,
+            registry,
+            base: self.base(registry),
+            plain: self.is_plain(registry),
+        }
+    }
+
+    fn base(&self, registry: &str) -> String {
+        let scheme = if self.is_plain(registry) { "http" } else { "https" };
+        format!("{scheme}://{}/v2/", api_host(registry))
+    }
+
+    fn is_plain(&self, registry: &str) -> bool {
+        is_loopback(registry) || self.registries.get(registry).is_some_and(|access| access.plain_http)
+    }
+}
+
+const USER_AGENT: &str = concat!("lowtide/", env!("CARGO_PKG_VERSION"));
+
+impl Session<'_> {
+    /// The client keeps one token per repository and operation; each session puts its own in place.
+    async fn admit(&self, granted: Granted, action: Action) {
+        self.client
+            .store_auth_if_needed(&self.host, &RegistryAuth::Anonymous)
+            .await;
+        let token = match granted {
+            Granted::Free => return,
+            Granted::Basic { username, password } => RegistryTokenType::Basic(username, password.expose().to_owned()),
+            Granted::Bearer(token) => RegistryTokenType::Bearer(RegistryToken::Token {
+                token: token.expose().to_owned(),
+            }),
+        };
+        let any = self.tagged("latest");
+        if action == Action::Push {
+            self.client
+                .tokens
+                .insert(&any, RegistryOperation::Push, token.clone())
+                .await;
+        }
+        self.client.tokens.insert(&any, RegistryOperation::Pull, token).await;
+    }
+
+    pub(super) fn tagged(&self, tag: &str) -> oci_client::Reference {
+        oci_client::Reference::with_tag(self.host.clone(), self.path.clone(), tag.to_owned())
+    }
+
+    pub(super) fn pinned(&self, digest: &ServedDigest) -> oci_client::Reference {
+        oci_client::Reference::with_digest(self.host.clone(), self.path.clone(), digest.to_string())
+    }
+
+    /// The digest counts when there is one; neither means `latest`, as for Docker.
+    pub(super) fn named(&self, reference: &Reference) -> oci_client::Reference {
+        match (&reference.digest, &reference.tag) {
+            (Some(digest), _) => self.pinned(digest),
+            (None, tag) => self.tagged(tag.as_deref().unwrap_or("latest")),
+        }
+    }
+
+    /// One call within the answer's limit, its error classified.
+    pub(super) async fn call<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = Result<T, OciDistributionError>>,
+    ) -> Result<T, RegistryError> {
+        self.call_within(self.limit, what, call).await
+    }
+
+    pub(super) async fn call_within<T>(
+        &self,
+        limit: Duration,
+        what: &str,
+        call: impl Future<Output = Result<T, OciDistributionError>>,
+    ) -> Result<T, RegistryError> {
+        match tokio::time::timeout(limit, call).await {
+            Ok(done) => done.map_err(|e| RegistryError::from_oci(&self.registry, what, e)),
+            Err(_) => Err(timeout(&self.registry, what, limit)),
+        }
+    }
+}
+
+fn timeout(registry: &str, what: &str, limit: Duration) -> RegistryError {
+    RegistryError::Timeout {
+        registry: registry.to_owned(),
+        what: what.to_owned(),
+        limit,
+    }
+}
+
+/// Docker Hub's API does not live under the name its images carry.
+fn api_host(registry: &str) -> &str {
+    match registry {
+        "docker.io" | "index.docker.io" => "registry-1.docker.io",
+        other => other,
+    }
+}
+
+/// Docker, too, speaks plain HTTP with these.
+fn is_loopback(registry: &str) -> bool {
+    let host = match registry.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => registry.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_spoken_to_in_the_clear() {
+        for plain in [
+            "localhost",
+            "localhost:5000",
+            "127.0.0.1:5000",
+            "127.9.9.9",
+            "[::1]:5000",
+        ] {
+            assert!(is_loopback(plain), "{plain}");
+        }
+        for tls in [
+            "docker.io",
+            "127.0.0.1.example.org",
+            "localhost.example.org",
+            "10.0.0.1:5000",
+            "[::2]",
+        ] {
+            assert!(!is_loopback(tls), "{tls}");
+        }
+        assert_eq!(api_host("docker.io"), "registry-1.docker.io");
+    }
+}

@@ -1,0 +1,217 @@
+//! How a call to a registry can fail.
+
+use crate::clients::credentials::CredentialError;
+use crate::model::failure::{Failure, FailureKind};
+use oci_client::errors::{OciDistributionError, OciErrorCode};
+use std::time::Duration;
+
+/// Registry answers are quoted to people; a page of HTML helps nobody.
+const MESSAGE: usize = 300;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// No answer: name unknown, refused, reset, TLS.
+    #[error("the registry {registry} does not answer: {source}")]
+    Unreachable {
+        registry: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What was asked for may still happen there.
+    #[error("the registry {registry} did not finish within {limit:?}: {what}")]
+    Timeout {
+        registry: String,
+        what: String,
+        limit: Duration,
+    },
+    /// 401 or 403. Docker Hub and others answer so, too, for what does not exist.
+    #[error("the registry {registry} denies {what}")]
+    Denied { registry: String, what: String },
+    #[error("{what} does not exist")]
+    Missing { what: String },
+    /// Immutable tags are never moved.
+    #[error("{reference} is {existing} already, not {wanted}")]
+    TagTaken {
+        reference: String,
+        existing: String,
+        wanted: String,
+    },
+    #[error("the registry {registry} answered {status}: {message}")]
+    Refused {
+        registry: String,
+        status: u16,
+        message: String,
+    },
+    /// Content is not what its digest says, or a tag is not what was just written.
+    #[error("{what} is {actual}, not {expected}")]
+    Mismatch {
+        what: String,
+        expected: String,
+        actual: String,
+    },
+    #[error("{reference} has no image for {platform}, only for {offered}")]
+    NoPlatform {
+        reference: String,
+        platform: String,
+        offered: String,
+    },
+    /// An answer we cannot read. Means *unknown*, never *absent*.
+    #[error("the answer of the registry {registry} to {what} cannot be read: {why}")]
+    Unreadable {
+        registry: String,
+        what: String,
+        why: String,
+    },
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+}
+
+impl RegistryError {
+    /// Would the same call, later, have a chance?
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        match self {
+            RegistryError::Unreachable { .. } | RegistryError::Timeout { .. } => true,
+            RegistryError::Refused { status, .. } => *status >= 500 || *status == 429,
+            RegistryError::Denied { .. }
+            | RegistryError::Missing { .. }
+            | RegistryError::TagTaken { .. }
+            | RegistryError::Mismatch { .. }
+            | RegistryError::NoPlatform { .. }
+            | RegistryError::Unreadable { .. }
+            | RegistryError::Credential(_) => false,
+        }
+    }
+
+    /// As a failure of a stage that has no more specific kind for it.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let kind = match self {
+            RegistryError::Unreachable { .. } | RegistryError::Timeout { .. } => FailureKind::RegistryUnreachable,
+            RegistryError::Denied { .. } => FailureKind::RegistryDenied,
+            RegistryError::Missing { .. } | RegistryError::NoPlatform { .. } => FailureKind::BaseMissing,
+            RegistryError::TagTaken { .. } => FailureKind::TagTaken,
+            RegistryError::Mismatch { .. } => FailureKind::DigestMismatch,
+            RegistryError::Refused { .. } | RegistryError::Unreadable { .. } => FailureKind::RegistryRefused,
+            RegistryError::Credential(e) => return e.failure(),
+        };
+        Failure::new(kind, self.to_string())
+    }
+
+    pub(super) fn status(registry: &str, what: &str, status: u16, message: &str) -> Self {
+        let (registry, what) = (registry.to_owned(), what.to_owned());
+        match status {
+            401 | 403 => RegistryError::Denied { registry, what },
+            404 => RegistryError::Missing { what },
+            _ => RegistryError::Refused {
+                registry,
+                status,
+                message: message.chars().take(MESSAGE).collect(),
+            },
+        }
+    }
+
+    pub(super) fn from_reqwest(registry: &str, what: &str, error: reqwest::Error) -> Self {
+        if let Some(status) = error.status() {
+            return Self::status(registry, what, status.as_u16(), "");
+        }
+        RegistryError::Unreachable {
+            registry: registry.to_owned(),
+            // An address may carry a signature in its query; the cause is what tells something.
+            source: Box::new(Root::of(&error.without_url())),
+        }
+    }
+
+    /// Classifies oci-client's error for the call described by `what`.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "oci-client's enum is foreign: what we do not know is an answer we cannot read"
+    )]
+    pub(super) fn from_oci(registry: &str, what: &str, error: OciDistributionError) -> Self {
+        use OciDistributionError as O;
+        match error {
+            O::RequestError(e) => Self::from_reqwest(registry, what, e),
+            O::UnauthorizedError { .. } | O::AuthenticationFailure(_) => Self::status(registry, what, 401, ""),
+            O::ServerError { code, message, .. } => Self::status(registry, what, code, &message),
+            O::ImageManifestNotFoundError(_) => Self::status(registry, what, 404, ""),
+            O::RegistryError { envelope, .. } => {
+                let status = envelope.errors.first().map_or(400, |e| status_of(&e.code));
+                Self::status(registry, what, status, &envelope.to_string())
+            }
+            O::DigestError(oci_client::errors::DigestError::VerificationError { expected, actual }) => {
+                RegistryError::Mismatch {
+                    what: what.to_owned(),
+                    expected,
+                    actual,
+                }
+            }
+            O::IoError(e) => RegistryError::Unreachable {
+                registry: registry.to_owned(),
+                source: Box::new(Root::of(&e)),
+            },
+            e => RegistryError::Unreadable {
+                registry: registry.to_owned(),
+                what: what.to_owned(),
+                why: e.to_string().chars().take(MESSAGE).collect(),
+            },
+        }
+    }
+}
+
+/// oci-client keeps the error codes of an answer and drops its status.
+fn status_of(code: &OciErrorCode) -> u16 {
+    match code {
+        OciErrorCode::ManifestUnknown
+        | OciErrorCode::NameUnknown
+        | OciErrorCode::NotFound
+        | OciErrorCode::BlobUnknown
+        | OciErrorCode::ManifestBlobUnknown => 404,
+        OciErrorCode::Unauthorized => 401,
+        OciErrorCode::Denied => 403,
+        OciErrorCode::Toomanyrequests => 429,
+        OciErrorCode::BlobUploadInvalid
+        | OciErrorCode::BlobUploadUnknown
+        | OciErrorCode::DigestInvalid
+        | OciErrorCode::ManifestInvalid
+        | OciErrorCode::ManifestUnverified
+        | OciErrorCode::NameInvalid
+        | OciErrorCode::SizeInvalid
+        | OciErrorCode::TagInvalid
+        | OciErrorCode::Unsupported
+        | OciErrorCode::Other(_) => 400,
+    }
+}
+
+/// The innermost cause: "Connection refused", where the outer errors only say that sending failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Root(String);
+
+impl Root {
+    fn of(error: &dyn std::error::Error) -> Self {
+        let mut root = error;
+        while let Some(source) = root.source() {
+            root = source;
+        }
+        Self(root.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_become_kinds() {
+        let kind = |status| {
+            let e = RegistryError::status("r.example.org", "app:1", status, "no");
+            (e.failure().kind, e.retryable())
+        };
+        assert_eq!(kind(401), (FailureKind::RegistryDenied, false));
+        assert_eq!(kind(403), (FailureKind::RegistryDenied, false));
+        assert_eq!(kind(404), (FailureKind::BaseMissing, false));
+        assert_eq!(kind(429), (FailureKind::RegistryRefused, true));
+        assert_eq!(kind(503), (FailureKind::RegistryRefused, true));
+        assert_eq!(kind(400), (FailureKind::RegistryRefused, false));
+    }
+}

@@ -1,1 +1,0 @@
-//! Containers on a plain Docker engine, recreated faithfully.

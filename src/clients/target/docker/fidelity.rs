@@ -1,0 +1,194 @@
+//! Is the new container what the old one was? Asked of the engine's own answer, before the old one is touched.
+
+use super::config;
+use super::json::{is_zero, list, object, short_id, text};
+use super::network;
+use super::snapshot::Snapshot;
+use serde_json::Value;
+
+/// Names of the fields whose user-set value the candidate does not have. Empty: nothing was lost.
+///
+/// Id, name, image, time, restart policy (restored after the switch), lowtide's labels and compose's image label differ by
+/// design; volumes nobody named are now named.
+#[must_use]
+pub fn lost_fields(snapshot: &Snapshot, candidate: &Value) -> Vec<String> {
+    let mut lost = Vec::new();
+    lost_config(snapshot, candidate, &mut lost);
+    lost_host(&snapshot.container, candidate, &mut lost);
+    lost_networks(&snapshot.container, candidate, &mut lost);
+    lost_mounts(&snapshot.container, candidate, &mut lost);
+    lost
+}
+
+fn lost_config(snapshot: &Snapshot, candidate: &Value, lost: &mut Vec<String>) {
+    let old = snapshot.container.get("Config").unwrap_or(&Value::Null);
+    for (key, value) in config::user_set(old, &snapshot.image_config) {
+        let path = format!("Config.{key}");
+        let now = candidate.pointer(&format!("/Config/{key}")).unwrap_or(&Value::Null);
+        match key.as_str() {
+            "Env" => {
+                for entry in list(&value, "").iter().filter(|e| !list(now, "").contains(e)) {
+                    // The name only: values may be secrets.
+                    let name = entry.as_str().and_then(|e| e.split('=').next()).unwrap_or_default();
+                    lost.push(format!("{path}.{name}"));
+                }
+            }
+            "Labels" => {
+                for (label, value) in value.as_object().into_iter().flatten() {
+                    let ours = label.starts_with("io.lowtide.")
+                        || matches!(
+                            label.as_str(),
+                            "com.docker.compose.image" | "com.docker.compose.replace"
+                        );
+                    if !ours && now.get(label) != Some(value) {
+                        lost.push(format!("{path}.{label}"));
+                    }
+                }
+            }
+            // `{"80/tcp": {}}` means by its keys alone.
+            "ExposedPorts" | "Volumes" => {
+                let missing = value.as_object().into_iter().flatten().map(|(key, _)| key);
+                let missing = missing.filter(|key| now.get(key.as_str()).is_none());
+                lost.extend(missing.map(|key| format!("{path}.{key}")));
+            }
+            "Healthcheck" => differ(&path, &value, now, true, lost),
+            // `[""]` asks for none, which then shows as null.
+            "Entrypoint" if value == serde_json::json!([""]) => differ(&path, &Value::Null, now, false, lost),
+            _ => differ(&path, &value, now, false, lost),
+        }
+    }
+    let hostname = text(&snapshot.container, "/Config/Hostname");
+    if hostname != short_id(&snapshot.container)
+        && text(candidate, "/Config/Hostname") != hostname
+        && text(candidate, "/HostConfig/UTSMode") != "host"
+    {
+        lost.push("Config.Hostname".to_owned());
+    }
+}
+
+fn lost_host(old: &Value, candidate: &Value, lost: &mut Vec<String>) {
+    for (key, value) in object(old, "/HostConfig").into_iter().flatten() {
+        let now = candidate.pointer(&format!("/HostConfig/{key}")).unwrap_or(&Value::Null);
+        let path = format!("HostConfig.{key}");
+        match key.as_str() {
+            // Compared as what is really mounted.
+            "RestartPolicy" | "Mounts" | "Binds" => {}
+            "Devices" => {
+                let mut given = value.clone();
+                for device in given.as_array_mut().into_iter().flatten() {
+                    if text(device, "/CgroupPermissions").is_empty() {
+                        device["CgroupPermissions"] = serde_json::json!("rwm");
+                    }
+                }
+                differ(&path, &given, now, false, lost);
+            }
+            _ => differ(&path, value, now, false, lost),
+        }
+    }
+}
+
+fn lost_networks(old: &Value, candidate: &Value, lost: &mut Vec<String>) {
+    let now = network::endpoints(candidate);
+    let before = network::endpoints(old);
+    for (name, endpoint) in &before {
+        let path = format!("NetworkSettings.Networks.{name}");
+        let Some((_, now)) = now.iter().find(|(n, _)| n == name) else {
+            lost.push(path);
+            continue;
+        };
+        for (key, value) in endpoint.as_object().into_iter().flatten() {
+            let current = now.get(key).unwrap_or(&Value::Null);
+            let path = format!("{path}.{key}");
+            if key == "Aliases" {
+                if !list(value, "").iter().all(|a| list(current, "").contains(a)) {
+                    lost.push(path);
+                }
+            } else {
+                differ(&path, value, current, false, lost);
+            }
+        }
+    }
+    for (name, _) in now.iter().filter(|(n, _)| before.iter().all(|(b, _)| b != n)) {
+        lost.push(format!("NetworkSettings.Networks.{name} (was not connected)"));
+    }
+}
+
+fn lost_mounts(old: &Value, candidate: &Value, lost: &mut Vec<String>) {
+    for mount in list(old, "/Mounts") {
+        let target = text(mount, "/Destination");
+        let now = list(candidate, "/Mounts")
+            .iter()
+            .find(|m| text(m, "/Destination") == target);
+        let same = |key: &str| now.is_some_and(|n| n.get(key) == mount.get(key));
+        if !["Type", "Name", "Source", "RW", "Propagation"].into_iter().all(same) {
+            lost.push(format!("Mounts.{target}"));
+        }
+    }
+}
+
+/// Adds the paths at which `now` does not have what `before` had. With `more_is_fine`, keys only `now` has are no loss.
+fn differ(path: &str, before: &Value, now: &Value, more_is_fine: bool, lost: &mut Vec<String>) {
+    if before == now || (is_zero(before) && is_zero(now)) {
+        return;
+    }
+    if let (Some(b), Some(n)) = (before.as_object(), now.as_object()) {
+        for (key, value) in b {
+            let current = n.get(key).unwrap_or(&Value::Null);
+            differ(&format!("{path}.{key}"), value, current, more_is_fine, lost);
+        }
+        if !more_is_fine {
+            for (key, value) in n.iter().filter(|(k, v)| !b.contains_key(*k) && !is_zero(v)) {
+                differ(&format!("{path}.{key}"), &Value::Null, value, false, lost);
+            }
+        }
+        return;
+    }
+    lost.push(path.to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn snapshot() -> Snapshot {
+        Snapshot {
+            container: json!({
+                "Id": "0123456789abcdef", "Name": "/web",
+                "Config": {"Hostname": "0123456789ab", "Env": ["TOKEN=secret", "PATH=/bin"], "User": "app", "Volumes": {"/x": {}}},
+                "HostConfig": {"NetworkMode": "a", "Future": {"Deep": [1]}, "RestartPolicy": {"Name": "always"}, "Memory": 0},
+                "Mounts": [{"Type": "volume", "Name": "v", "Source": "/v", "Destination": "/x", "RW": true}],
+                "NetworkSettings": {"Networks": {"a": {"Aliases": ["web", "0123456789ab"], "IPAMConfig": {"IPv4Address": "10.0.0.9"}}}},
+            }),
+            image_config: json!({"Env": ["PATH=/bin"]}),
+        }
+    }
+
+    #[test]
+    fn the_container_itself_has_lost_nothing() {
+        assert_eq!(lost_fields(&snapshot(), &snapshot().container), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_loss_is_named_and_no_value_is_shown() {
+        let mut now = snapshot().container;
+        now["Config"]["Env"] = json!(["PATH=/bin"]);
+        now["Config"]["User"] = json!("");
+        now["Config"]["Volumes"] = Value::Null;
+        now["HostConfig"]["Future"]["Deep"] = json!([2]);
+        now["HostConfig"]["Memory"] = json!(5);
+        now["Mounts"][0]["Name"] = json!("w");
+        now["NetworkSettings"]["Networks"] = json!({"a": {"Aliases": ["x"]}, "b": {}});
+        insta::assert_snapshot!(lost_fields(&snapshot(), &now).join("\n"), @r"
+        Config.Env.TOKEN
+        Config.User
+        Config.Volumes./x
+        HostConfig.Future.Deep
+        HostConfig.Memory
+        NetworkSettings.Networks.a.Aliases
+        NetworkSettings.Networks.a.IPAMConfig
+        NetworkSettings.Networks.b (was not connected)
+        Mounts./x
+        ");
+    }
+}

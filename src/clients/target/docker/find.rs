@@ -1,0 +1,109 @@
+//! Which containers a target means.
+
+use super::body::{LABEL_ROLLOUT, LABEL_UNIT};
+use super::json::{id, name, object, text};
+use super::name::is_set_aside;
+use crate::clients::engine::connect::Engine;
+use crate::clients::engine::error::EngineError;
+use crate::clients::engine::raw::encode;
+use crate::model::fleet::Select;
+use crate::model::name::RolloutId;
+use serde_json::{Value, json};
+
+/// Labels of compose (docker/compose `pkg/api/labels.go`).
+const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+const COMPOSE_SERVICE: &str = "com.docker.compose.service";
+const COMPOSE_ONEOFF: &str = "com.docker.compose.oneoff";
+const COMPOSE_NUMBER: &str = "com.docker.compose.container-number";
+
+/// Inspect bodies of the containers, in the order in which they are to be replaced. What earlier rollouts set aside is
+/// not among them. An empty list of services means all of the project's.
+///
+/// # Errors
+/// As the engine fails.
+pub async fn find(engine: &Engine, select: &Select) -> Result<Vec<Value>, EngineError> {
+    match select {
+        Select::Container { name: wanted } => {
+            let found = inspect(engine, wanted).await?;
+            // The engine also takes the beginning of an id for a name.
+            Ok(found.into_iter().filter(|c| name(c) == wanted).collect())
+        }
+        Select::Label { key, value } => {
+            let mut found = labelled(engine, &[format!("{key}={value}")]).await?;
+            found.retain(|c| !is_set_aside(name(c)));
+            found.sort_by(|a, b| name(a).cmp(name(b)));
+            Ok(found)
+        }
+        Select::Compose { project, services } => {
+            let labels = [
+                format!("{COMPOSE_PROJECT}={project}"),
+                format!("{COMPOSE_ONEOFF}=False"),
+            ];
+            let mut found = labelled(engine, &labels).await?;
+            found.retain(|c| {
+                !is_set_aside(name(c))
+                    && (services.is_empty() || services.iter().any(|s| s == label(c, COMPOSE_SERVICE)))
+            });
+            found.sort_by_key(|c| {
+                let service = label(c, COMPOSE_SERVICE).to_owned();
+                let number: u64 = label(c, COMPOSE_NUMBER).parse().unwrap_or(u64::MAX);
+                (services.iter().position(|s| *s == service), service, number)
+            });
+            Ok(found)
+        }
+    }
+}
+
+/// Inspect body of one container by id or name; `None` when there is none.
+pub(super) async fn inspect(engine: &Engine, container: &str) -> Result<Option<Value>, EngineError> {
+    match engine.raw_get(&format!("/containers/{}/json", encode(container))).await {
+        Ok(found) => Ok(Some(found)),
+        Err(EngineError::NotFound { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Everything that carries this unit's labels, except `old`.
+pub(super) async fn candidates(
+    engine: &Engine,
+    rollout: RolloutId,
+    unit: usize,
+    old: &str,
+) -> Result<Vec<Value>, EngineError> {
+    let labels = [format!("{LABEL_ROLLOUT}={rollout}"), format!("{LABEL_UNIT}={unit}")];
+    let mut found = labelled(engine, &labels).await?;
+    found.retain(|c| id(c) != old);
+    found.sort_by(|a, b| text(a, "/Created").cmp(text(b, "/Created")));
+    Ok(found)
+}
+
+/// The list's own rows, running or not.
+pub(super) async fn all(engine: &Engine) -> Result<Vec<Value>, EngineError> {
+    rows(engine, "/containers/json?all=1").await
+}
+
+async fn labelled(engine: &Engine, labels: &[String]) -> Result<Vec<Value>, EngineError> {
+    let filters = encode(&json!({"label": labels}).to_string());
+    let mut found = Vec::new();
+    for row in rows(engine, &format!("/containers/json?all=1&filters={filters}")).await? {
+        // One that has gone since the list was made was not there.
+        found.extend(inspect(engine, id(&row)).await?);
+    }
+    Ok(found)
+}
+
+async fn rows(engine: &Engine, path: &str) -> Result<Vec<Value>, EngineError> {
+    match engine.raw_get(path).await? {
+        Value::Array(rows) => Ok(rows),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            Err(super::json::missing("the list of containers", "list"))
+        }
+    }
+}
+
+fn label<'a>(container: &'a Value, key: &str) -> &'a str {
+    object(container, "/Config/Labels")
+        .and_then(|labels| labels.get(key))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}

@@ -1,0 +1,18 @@
+//! Containers on a plain Docker engine, recreated faithfully: raw JSON in, raw JSON out, so that fields unknown to any
+//! typed binding survive. Read [`snapshot`], [`preflight`], [`body`], [`create`], then the single [`verbs`].
+
+pub mod body;
+mod config;
+pub mod create;
+pub mod fidelity;
+pub mod find;
+pub mod hook;
+mod json;
+mod layer;
+pub mod name;
+mod network;
+pub mod observe;
+pub mod preflight;
+pub mod pull;
+pub mod snapshot;
+pub mod verbs;

@@ -1,0 +1,335 @@
+//! Before anything is touched: find the containers, refuse by field name what cannot be kept, take the snapshots.
+
+use super::body::{Refusal, refusals};
+use super::find;
+use super::json::{id, image_id, list, name, object, text};
+use super::layer::{is_injected, left_behind};
+use super::name::is_set_aside;
+use super::observe::{health, restart, state};
+use super::snapshot::Snapshot;
+use crate::clients::engine::connect::Engine;
+use crate::clients::engine::error::EngineError;
+use crate::clients::engine::raw::encode;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::TargetPolicy;
+use crate::model::rollout::{ContainerState, Health, Unit};
+use base64::Engine as _;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+
+/// One at a time, each with its bake: more than this is not one target.
+const MAX_UNITS: usize = 100;
+
+/// Paths of a writable layer that are looked at one by one, per container, and told.
+const MAX_PATHS: usize = 200;
+const MAX_TOLD: usize = 20;
+
+/// What is to be replaced.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preflight {
+    pub units: Vec<Unit>,
+    /// Snapshot of each unit, to be sealed by the store: it holds the container's environment.
+    pub snapshots: Vec<Vec<u8>>,
+    /// Files written inside the containers, which stay behind in the old ones; one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Finds the target's containers and makes sure that each can be made anew without loss.
+///
+/// # Errors
+/// `TargetMissing`, `TargetSick`, `PreflightRefused` with every field that cannot be kept, or as the engine fails.
+pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflight, Failure> {
+    let containers = find::find(engine, &target.select).await.map_err(|e| e.failure())?;
+    if containers.is_empty() {
+        return Err(Failure::new(
+            FailureKind::TargetMissing,
+            format!("target {}", target.name),
+        ));
+    }
+    if containers.len() > MAX_UNITS {
+        let detail = format!(
+            "target {} means {} containers, at most {MAX_UNITS}",
+            target.name,
+            containers.len()
+        );
+        return Err(Failure::new(FailureKind::PreflightRefused, detail));
+    }
+    if let Some(sick) = containers.iter().find_map(sickness) {
+        return Err(Failure::new(FailureKind::TargetSick, sick));
+    }
+    let mut refused = Vec::new();
+    let mut found = Preflight {
+        units: Vec::new(),
+        snapshots: Vec::new(),
+        warnings: Vec::new(),
+    };
+    for container in &containers {
+        let told = name(container);
+        refused.extend(refusals(container).into_iter().map(|r| line(told, &r)));
+        if own_id().as_deref() == Some(id(container)) {
+            refused.push(format!("{told}: Id (lowtide cannot replace the container it runs in)"));
+        }
+        let left = layer(engine, container).await.map_err(|e| e.failure())?;
+        refused.extend(left.injected);
+        found.warnings.extend(left.warnings);
+        match image_config(engine, container).await.map_err(|e| e.failure())? {
+            Some(image_config) => take(&mut found, container, image_config).map_err(|e| e.failure())?,
+            None => refused.push(format!(
+                "{told}: Image (it is no longer on the host, so what was set cannot be told from what it brought)"
+            )),
+        }
+    }
+    refused.extend(dependents(engine, &containers).await.map_err(|e| e.failure())?);
+    if refused.is_empty() {
+        return Ok(found);
+    }
+    Err(Failure::new(FailureKind::PreflightRefused, refused.join("; ")))
+}
+
+fn line(container: &str, refusal: &Refusal) -> String {
+    format!("{container}: {} ({})", refusal.field, refusal.why)
+}
+
+/// Why this container is no baseline to judge a new image against.
+fn sickness(container: &Value) -> Option<String> {
+    let told = name(container);
+    match state(container) {
+        ContainerState::Paused => Some(format!("{told} is paused")),
+        ContainerState::Restarting => Some(format!("{told} keeps restarting")),
+        ContainerState::Removing => Some(format!("{told} is being removed")),
+        ContainerState::Dead => Some(format!("{told} is dead")),
+        ContainerState::Unknown => Some(format!("{told} is in a state lowtide does not know")),
+        ContainerState::Running if health(container) == Health::Unhealthy => Some(format!("{told} is unhealthy")),
+        ContainerState::Created | ContainerState::Running | ContainerState::Exited => None,
+    }
+}
+
+fn take(found: &mut Preflight, container: &Value, image_config: Value) -> Result<(), EngineError> {
+    let snapshot = Snapshot {
+        container: container.clone(),
+        image_config,
+    };
+    let bytes = snapshot.to_bytes().map_err(|e| EngineError::Unreadable {
+        what: "inspect".to_owned(),
+        source: Box::new(e),
+    })?;
+    let hash = Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    found.units.push(Unit {
+        index: found.units.len(),
+        name: name(container).to_owned(),
+        old: id(container).to_owned(),
+        old_image: image_id(container, "/Image")?,
+        was_running: state(container) == ContainerState::Running,
+        restart: restart(container),
+        snapshot: hash,
+    });
+    found.snapshots.push(bytes);
+    Ok(())
+}
+
+/// `Config` of the image it was made from; `None` when the image is gone.
+async fn image_config(engine: &Engine, container: &Value) -> Result<Option<Value>, EngineError> {
+    let path = format!("/images/{}/json", encode(text(container, "/Image")));
+    match engine.raw_get(&path).await {
+        Ok(image) => Ok(Some(image.get("Config").cloned().unwrap_or(Value::Null))),
+        Err(EngineError::NotFound { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+struct Layer {
+    injected: Vec<String>,
+    warnings: Vec<String>,
+}
+
+async fn layer(engine: &Engine, container: &Value) -> Result<Layer, EngineError> {
+    let changes = engine
+        .raw_get(&format!("/containers/{}/changes", encode(id(container))))
+        .await?;
+    let paths = left_behind(container, &changes);
+    let told = name(container);
+    let mut layer = Layer {
+        injected: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut written = Vec::new();
+    for path in paths.iter().take(MAX_PATHS) {
+        let stat = stat(engine, id(container), path).await?;
+        if is_injected(container, &stat) {
+            let field = if path.starts_with("/run/secrets/") {
+                "secrets"
+            } else {
+                "configs"
+            };
+            layer.injected.push(format!(
+                "{told}: {field} ({path} was put into the container before its start, and would be missing)"
+            ));
+        } else {
+            written.push(format!(
+                "{told}: {path} was written inside the container and stays behind"
+            ));
+        }
+    }
+    let more = paths.len() - layer.injected.len() - written.len().min(MAX_TOLD);
+    written.truncate(MAX_TOLD);
+    layer.warnings = written;
+    if more > 0 {
+        layer.warnings.push(format!(
+            "{told}: {more} more files were written inside the container and stay behind"
+        ));
+    }
+    Ok(layer)
+}
+
+/// The engine's description of one path inside the container; null when it is gone again.
+async fn stat(engine: &Engine, container: &str, path: &str) -> Result<Value, EngineError> {
+    let url = format!("/containers/{}/archive?path={}", encode(container), encode(path));
+    let header = match engine.raw_head(&url, "X-Docker-Container-Path-Stat").await {
+        Ok(header) => header.unwrap_or_default(),
+        Err(EngineError::NotFound { .. }) => return Ok(Value::Null),
+        Err(e) => return Err(e),
+    };
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(header)
+        .unwrap_or_default();
+    Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+/// Containers that hold on to one of ours by id or name, and would be left holding the old one.
+async fn dependents(engine: &Engine, ours: &[Value]) -> Result<Vec<String>, EngineError> {
+    let mut refused = Vec::new();
+    for row in find::all(engine).await? {
+        let Some(other) = find::inspect(engine, id(&row)).await? else {
+            continue;
+        };
+        if is_set_aside(name(&other)) {
+            continue;
+        }
+        for (field, held) in holds(&other) {
+            let is_held = |c: &&Value| held == name(c) || (held.len() >= 12 && id(c).starts_with(&held));
+            for unit in ours.iter().filter(is_held) {
+                refused.push(format!(
+                    "{}: {field} of {} (it would be left holding the old container)",
+                    name(unit),
+                    name(&other)
+                ));
+            }
+        }
+    }
+    Ok(refused)
+}
+
+/// What a container holds on to: the field, and the other's id or name.
+fn holds(container: &Value) -> Vec<(&'static str, String)> {
+    let mut held = Vec::new();
+    for field in ["NetworkMode", "PidMode", "IpcMode"] {
+        let mode = text(container, &format!("/HostConfig/{field}"));
+        if let Some(other) = mode.strip_prefix("container:") {
+            held.push((field_name(field), other.to_owned()));
+        }
+    }
+    for from in list(container, "/HostConfig/VolumesFrom")
+        .iter()
+        .filter_map(Value::as_str)
+    {
+        held.push((
+            "HostConfig.VolumesFrom",
+            from.split(':').next().unwrap_or_default().to_owned(),
+        ));
+    }
+    let endpoints = object(container, "/NetworkSettings/Networks").into_iter().flatten();
+    let endpoint_links = endpoints.flat_map(|(_, endpoint)| list(endpoint, "/Links"));
+    for link in list(container, "/HostConfig/Links").iter().chain(endpoint_links) {
+        // `/other:/me/alias` of the engine, `other:alias` of the user.
+        let other = link.as_str().and_then(|l| l.split(':').next()).unwrap_or_default();
+        held.push(("Links", other.trim_start_matches('/').to_owned()));
+    }
+    held
+}
+
+fn field_name(mode: &str) -> &'static str {
+    match mode {
+        "NetworkMode" => "HostConfig.NetworkMode",
+        "PidMode" => "HostConfig.PidMode",
+        _ => "HostConfig.IpcMode",
+    }
+}
+
+/// Id of the container this process runs in: the engine mounts `/etc/hostname` from the container's own directory.
+fn own_id() -> Option<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    container_of(&mounts)
+}
+
+fn container_of(mountinfo: &str) -> Option<String> {
+    let line = mountinfo
+        .lines()
+        .find(|l| l.split(' ').nth(4) == Some("/etc/hostname"))?;
+    line.split('/')
+        .find(|part| part.len() == 64 && part.bytes().all(|b| b.is_ascii_hexdigit()))
+        .map(ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn lowtide_knows_the_container_it_runs_in() {
+        let id = "ab".repeat(32);
+        let inside = format!(
+            "1 2 0:1 / / rw - overlay overlay rw\n3 1 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/sda rw\n"
+        );
+        assert_eq!(container_of(&inside), Some(id));
+        assert_eq!(container_of("1 2 0:1 / / rw - ext4 /dev/sda rw\n"), None);
+    }
+
+    #[test]
+    fn sick_baselines_are_named() {
+        for (state, sick) in [
+            (json!({"Status": "running"}), None),
+            (json!({"Status": "exited"}), None),
+            (json!({"Status": "running", "Health": {"Status": "starting"}}), None),
+            (
+                json!({"Status": "running", "Health": {"Status": "unhealthy"}}),
+                Some("web is unhealthy"),
+            ),
+            (json!({"Status": "restarting"}), Some("web keeps restarting")),
+            (json!({"Status": "paused"}), Some("web is paused")),
+            (
+                json!({"Status": "stopping"}),
+                Some("web is in a state lowtide does not know"),
+            ),
+        ] {
+            assert_eq!(sickness(&json!({"Name": "/web", "State": state})).as_deref(), sick);
+        }
+    }
+
+    #[test]
+    fn everything_a_container_can_hold_on_to_is_seen() {
+        let other = json!({
+            "HostConfig": {"NetworkMode": "container:a", "PidMode": "container:b", "IpcMode": "private", "VolumesFrom": ["c:ro"], "Links": ["/d:/me/x"]},
+            "NetworkSettings": {"Networks": {"n": {"Links": ["e:y"]}}},
+        });
+        let held: Vec<String> = holds(&other)
+            .into_iter()
+            .map(|(field, who)| format!("{field} {who}"))
+            .collect();
+        assert_eq!(
+            held,
+            [
+                "HostConfig.NetworkMode a",
+                "HostConfig.PidMode b",
+                "HostConfig.VolumesFrom c",
+                "Links d",
+                "Links e"
+            ]
+        );
+    }
+}

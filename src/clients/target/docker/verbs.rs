@@ -1,0 +1,178 @@
+//! One change to one container each. Doing it twice is the same as doing it once.
+
+use super::find::inspect;
+use super::hook::tail;
+use super::json::{flag, name, number};
+use crate::clients::engine::connect::Engine;
+use crate::clients::engine::error::EngineError;
+use crate::clients::engine::raw::encode;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::rollout::RestartPolicy;
+use jiff::SignedDuration;
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::json;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// A plain change takes milliseconds; a busy disk makes seconds of them.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Beyond the grace, for the kill and the cleaning up after it.
+const AFTER_GRACE: Duration = Duration::from_secs(60);
+
+/// The longest grace we wait for. A container may ask for more, or for ever (-1).
+const GRACE_LIMIT_S: u64 = 3600;
+
+/// How long a port may stay taken after its container stopped: docker-proxy lingers (moby#20486, docker/for-linux#1278).
+const PORT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The engine hands out host ports of a range non-atomically, so two starts at once can collide.
+static STARTS: Mutex<()> = Mutex::const_new(());
+
+/// Asks it to stop, kills it after `grace` (`None`: the container's own). One that does not run is stopped.
+///
+/// # Errors
+/// `Timeout` when the engine is still at it well after the grace.
+pub async fn stop(engine: &Engine, container: &str, grace: Option<SignedDuration>) -> Result<(), EngineError> {
+    let (query, seconds) = match grace {
+        Some(grace) => {
+            let seconds = u64::try_from(grace.as_secs()).unwrap_or_default().min(GRACE_LIMIT_S);
+            (format!("?t={seconds}"), seconds)
+        }
+        None => {
+            let inspected = engine
+                .raw_get(&format!("/containers/{}/json", encode(container)))
+                .await?;
+            let own = inspected
+                .pointer("/Config/StopTimeout")
+                .and_then(serde_json::Value::as_i64);
+            // 10 s is the engine's default.
+            let seconds = u64::try_from(own.unwrap_or(10)).unwrap_or(GRACE_LIMIT_S);
+            (String::new(), seconds.min(GRACE_LIMIT_S))
+        }
+    };
+    let patience = Duration::from_secs(seconds) + AFTER_GRACE;
+    let path = format!("/containers/{}/stop{query}", encode(container));
+    engine.raw_post(&path, None, patience).await.map(drop)
+}
+
+/// Sets the restart policy and nothing else.
+///
+/// # Errors
+/// As the engine refuses.
+pub async fn set_restart(engine: &Engine, container: &str, policy: &RestartPolicy) -> Result<(), EngineError> {
+    let body = json!({"RestartPolicy": {"Name": policy.name, "MaximumRetryCount": policy.max_retries}});
+    let path = format!("/containers/{}/update", encode(container));
+    engine.raw_post(&path, Some(&body), PATIENCE).await.map(drop)
+}
+
+/// Starts it; one that runs is started. A port still held by the container before it is waited for.
+///
+/// # Errors
+/// `StartFailed` in the engine's own words; `Diverged` when the container is gone; `EngineUnreachable`.
+pub async fn start(engine: &Engine, container: &str) -> Result<(), Failure> {
+    let path = format!("/containers/{}/start", encode(container));
+    let deadline = Instant::now() + PORT_PATIENCE;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let answer = {
+            let _turn = STARTS.lock().await;
+            engine.raw_post(&path, None, PATIENCE).await
+        };
+        let error = match answer {
+            Ok(_) => return Ok(()),
+            Err(e) => e,
+        };
+        if !is_port_taken(&error) || Instant::now() + pause > deadline {
+            return Err(start_failure(&error));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+fn is_port_taken(error: &EngineError) -> bool {
+    let text = error.to_string();
+    text.contains("port is already allocated") || text.contains("address already in use")
+}
+
+fn start_failure(error: &EngineError) -> Failure {
+    match error {
+        EngineError::NotFound { .. } => Failure::new(FailureKind::Diverged, "the container to start is gone"),
+        EngineError::Conflict { message } | EngineError::Refused { message, .. } => {
+            let failure = error.failure();
+            if failure.kind == FailureKind::DiskFull {
+                return failure;
+            }
+            Failure::new(FailureKind::StartFailed, message.clone())
+        }
+        EngineError::Unreachable { .. }
+        | EngineError::Failed { .. }
+        | EngineError::Timeout { .. }
+        | EngineError::Unreadable { .. } => error.failure(),
+    }
+}
+
+/// Renames it, unless it has that name.
+///
+/// # Errors
+/// `Conflict` when another container has the name.
+pub async fn rename(engine: &Engine, container: &str, to: &str) -> Result<(), EngineError> {
+    let found = inspect(engine, container).await?;
+    if found.as_ref().is_some_and(|c| name(c) == to) {
+        return Ok(());
+    }
+    let path = format!("/containers/{}/rename?name={}", encode(container), encode(to));
+    engine.raw_post(&path, None, PATIENCE).await.map(drop)
+}
+
+/// Removes a container that does not run, never a volume. One that is gone is removed.
+///
+/// # Errors
+/// `Conflict` when it runs.
+pub async fn remove_container(engine: &Engine, container: &str) -> Result<(), EngineError> {
+    match engine
+        .raw_delete(&format!("/containers/{}?v=0&force=0", encode(container)))
+        .await
+    {
+        Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
+        Err(EngineError::Conflict { message }) if message.contains("already in progress") => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// The last lines of its log, at most `lines` and 256 KiB. Empty where its log driver cannot be read.
+///
+/// # Errors
+/// As the engine fails.
+pub async fn log_tail(engine: &Engine, container: &str, lines: usize) -> Result<Vec<String>, EngineError> {
+    let inspected = engine
+        .raw_get(&format!("/containers/{}/json", encode(container)))
+        .await?;
+    let path = format!("/containers/{}/logs?stdout=1&stderr=1&tail={lines}", encode(container));
+    let opened = engine
+        .raw_stream(Method::GET, &path, None, HeaderMap::new(), PATIENCE)
+        .await;
+    let mut stream = match opened {
+        Ok(stream) => stream,
+        // "configured logging driver does not support reading": 501 since moby 17, 400 before and in some plugins.
+        Err(EngineError::Refused { message, .. }) if message.contains("does not support reading") => {
+            return Ok(Vec::new());
+        }
+        Err(e) => return Err(e),
+    };
+    tail(&mut stream, flag(&inspected, "/Config/Tty"), lines).await
+}
+
+/// Exit code of its last end.
+///
+/// # Errors
+/// As the engine fails; `NotFound` when it is gone.
+pub async fn exit_code(engine: &Engine, container: &str) -> Result<i64, EngineError> {
+    let inspected = engine
+        .raw_get(&format!("/containers/{}/json", encode(container)))
+        .await?;
+    Ok(number(&inspected, "/State/ExitCode"))
+}

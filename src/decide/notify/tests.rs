@@ -1,0 +1,204 @@
+use super::*;
+
+fn app(name: &str) -> AppName {
+    name.parse().unwrap()
+}
+
+fn run(n: u128) -> RunId {
+    RunId(ulid::Ulid::from(n))
+}
+
+fn failed(kind: FailureKind, detail: &str) -> Failure {
+    Failure::new(kind, detail)
+}
+
+fn ts(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+const DAY: Date = jiff::civil::date(2026, 11, 23);
+
+#[test]
+fn everybody_hears_what_is_theirs() {
+    let (dev, ops) = (vec!["dev@example.org".to_owned()], vec!["ops@example.org".to_owned()]);
+    let table = [
+        (Fault::Repo, &dev, &ops, "dev@example.org"),
+        (Fault::Repo, &vec![], &ops, "ops@example.org"),
+        (Fault::Infra, &dev, &ops, "ops@example.org"),
+        (Fault::Operator, &dev, &ops, "ops@example.org"),
+        (Fault::Bug, &dev, &ops, "ops@example.org"),
+        (Fault::Infra, &dev, &vec![], "dev@example.org"),
+        (Fault::Repo, &vec![], &vec![], ""),
+    ];
+    for (fault, maintainers, operators, expected) in table {
+        assert_eq!(audience(fault, maintainers, operators).join(","), expected, "{fault:?}");
+    }
+    let twice = ["a@example.org".to_owned(), "A@Example.org".to_owned()];
+    assert_eq!(audience(Fault::Repo, &twice, &[]), ["a@example.org"]);
+}
+
+#[test]
+fn the_same_cause_has_the_same_key_night_after_night() {
+    let cause = |detail| cause(&app("a"), Stage::Test, &failed(FailureKind::TestFailed, detail));
+    let same = [
+        ("3 of 128 tests failed: a.b", "4 of 130 tests failed: a.b"),
+        ("commit 3f2a9c1d0e failed", "commit 77777777 failed"),
+        (
+            "container lowtide-01JDQ3V2R8W7T5S3P1N9M7K5H3 exited",
+            "container lowtide-01JDQ3V2R8W7T5S3P1N9M7K5H4 exited",
+        ),
+        ("after 1.5 s  (port 8080)", "after 20.25 s (port 80)"),
+    ];
+    for (one, other) in same {
+        assert_eq!(cause(one), cause(other), "{one}");
+    }
+    assert_ne!(cause("3 of 128 tests failed: a.b"), cause("3 of 128 tests failed: a.c"));
+    let build = super::cause(&app("a"), Stage::Build, &failed(FailureKind::BuildFailed, "x"));
+    assert_ne!(
+        build,
+        super::cause(&app("b"), Stage::Build, &failed(FailureKind::BuildFailed, "x"))
+    );
+    insta::assert_snapshot!(build, @"a/build/build_failed/2ac3e029f2ae");
+}
+
+#[test]
+fn one_thread_per_incident_and_one_message_per_cause() {
+    let (a, test, build) = (
+        app("a"),
+        failed(FailureKind::TestFailed, "x"),
+        failed(FailureKind::BuildFailed, "y"),
+    );
+    let opened = Opened {
+        run: run(1),
+        cause: cause(&a, Stage::Test, &test),
+    };
+    let first = run_failure_keys(&a, Stage::Test, &test, &opened, DAY);
+    assert_eq!(first.dedup, first.thread, "the first message opens the thread");
+    assert_eq!(
+        run_failure_keys(&a, Stage::Test, &test, &opened, DAY.tomorrow().unwrap()),
+        first,
+        "the next night says nothing new"
+    );
+    let other = run_failure_keys(&a, Stage::Build, &build, &opened, DAY);
+    assert_eq!(other.thread, first.thread);
+    assert_ne!(other.dedup, first.dedup);
+    let over = recovered_keys(&a, &opened).unwrap();
+    assert_eq!(over.thread, first.thread);
+    assert_ne!(over.dedup, first.dedup);
+    let again = Opened { run: run(2), ..opened };
+    assert_ne!(
+        run_failure_keys(&a, Stage::Test, &test, &again, DAY),
+        first,
+        "after a recovery it is news again"
+    );
+}
+
+#[test]
+fn a_dead_registry_is_one_message_a_day_for_all_apps() {
+    let down = failed(FailureKind::RegistryUnreachable, "registry.example.org does not answer");
+    let keys = |name, day| {
+        let opened = Opened {
+            run: run(7),
+            cause: cause(&app(name), Stage::Resolve, &down),
+        };
+        assert_eq!(recovered_keys(&app(name), &opened), None);
+        run_failure_keys(&app(name), Stage::Resolve, &down, &opened, day)
+    };
+    assert_eq!(keys("a", DAY), keys("b", DAY));
+    assert_ne!(keys("a", DAY), keys("a", DAY.tomorrow().unwrap()));
+}
+
+#[test]
+fn a_halt_and_its_resume_are_one_thread() {
+    let id = RolloutId(ulid::Ulid::from(3));
+    let (halt, resume) = (
+        rollout_keys(id, RolloutMessage::First),
+        rollout_keys(id, RolloutMessage::Resumed),
+    );
+    assert_eq!(halt.dedup, halt.thread);
+    assert_eq!(resume.thread, halt.thread);
+    assert_ne!(resume.dedup, halt.dedup);
+}
+
+#[test]
+fn a_digest_is_due_once_a_day() {
+    let at = jiff::civil::time(8, 0, 0, 0);
+    let due = |last: &str, now: &str, zone: &str| digest_due(ts(last), ts(now), at, zone).map(|t| t.to_string());
+    let table = [
+        // Moncton is four hours behind UTC in winter.
+        ("2026-11-22T12:00:00Z", "2026-11-23T11:59:59Z", None),
+        (
+            "2026-11-22T12:00:00Z",
+            "2026-11-23T12:00:00Z",
+            Some("2026-11-23T12:00:00Z"),
+        ),
+        ("2026-11-23T12:00:00Z", "2026-11-23T23:00:00Z", None),
+        // Down for three days: one digest, at the latest moment.
+        (
+            "2026-11-20T12:00:00Z",
+            "2026-11-23T10:00:00Z",
+            Some("2026-11-22T12:00:00Z"),
+        ),
+        // Summer time began in the night: 08:00 is an hour earlier in UTC.
+        (
+            "2026-03-07T12:00:00Z",
+            "2026-03-08T11:00:00Z",
+            Some("2026-03-08T11:00:00Z"),
+        ),
+    ];
+    for (last, now, expected) in table {
+        assert_eq!(due(last, now, "America/Moncton").as_deref(), expected, "{last} {now}");
+    }
+    assert_eq!(
+        due("2026-11-22T08:00:00Z", "2026-11-23T08:00:00Z", "No/Where").as_deref(),
+        Some("2026-11-23T08:00:00Z")
+    );
+    let gap = digest_due(
+        ts("2026-03-07T12:00:00Z"),
+        ts("2026-03-08T12:00:00Z"),
+        jiff::civil::time(2, 30, 0, 0),
+        "America/Moncton",
+    );
+    assert_eq!(
+        gap.unwrap().to_string(),
+        "2026-03-08T06:30:00Z",
+        "02:30 does not exist: 03:30 ADT"
+    );
+}
+
+#[test]
+fn a_week_of_silence_is_broken() {
+    let at = jiff::civil::time(8, 0, 0, 0);
+    let due = |told: &str, now: &str| sign_of_life_due(ts(told), ts(now), at, "Europe/Berlin");
+    assert!(!due("2026-10-20T06:00:00Z", "2026-10-26T07:00:00Z"));
+    assert!(
+        !due("2026-10-20T06:00:00Z", "2026-10-27T06:59:00Z"),
+        "summer time ended in between"
+    );
+    assert!(due("2026-10-20T06:00:00Z", "2026-10-27T07:00:00Z"));
+    assert!(due("2026-10-01T06:00:00Z", "2026-10-27T07:00:00Z"));
+}
+
+#[test]
+fn nothing_changed_is_no_news() {
+    let mut body = DigestBody {
+        from: ts("2026-11-22T12:00:00Z"),
+        to: ts("2026-11-23T12:00:00Z"),
+        timezone: "UTC".to_owned(),
+        apps: vec![crate::model::notice::DigestApp {
+            app: app("a"),
+            lines: vec![DigestLine::Unchanged { runs: 3 }],
+        }],
+        blind: vec![],
+        next_run: None,
+    };
+    assert!(!has_news(&body));
+    body.blind.push("the registry".to_owned());
+    assert!(has_news(&body));
+    body.blind.clear();
+    body.apps[0].lines.push(DigestLine::Released {
+        tag: "1".to_owned(),
+        change: None,
+    });
+    assert!(has_news(&body));
+}

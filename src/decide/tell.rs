@@ -1,0 +1,236 @@
+//! What the end of a run or a rollout means for its app, and who hears of it. The facts and the notices are written in
+//! the transaction of the event that caused them.
+
+use super::notify::{self, Keys, Opened, RolloutMessage};
+use super::rollout::RolloutState;
+use super::run::RunState;
+use super::standing::Standing;
+use crate::model::failure::{Failure, Fault, HaltReason};
+use crate::model::fleet::EmailPolicy;
+use crate::model::name::{AppName, RunId};
+use crate::model::notice::{Audience, Notice, NoticeBody};
+use crate::model::rollout::RolloutConclusion;
+use crate::model::run::{Conclusion, Stage};
+use crate::model::standing::AppEvent;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+/// Facts for the app's stream, notices for the outbox.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Told {
+    pub facts: Vec<AppEvent>,
+    pub notices: Vec<Notice>,
+}
+
+/// The end of a run.
+#[must_use]
+pub fn run_ended(
+    state: &RunState,
+    standing: &Standing,
+    conclusion: &Conclusion,
+    email: Option<&EmailPolicy>,
+    now: Timestamp,
+) -> Told {
+    let mut told = Told::default();
+    if let Some(resolved) = &state.resolved {
+        let bases: Vec<_> = resolved.bases.iter().map(|base| base.reference.repository.clone()).collect();
+        if bases != standing.bases {
+            told.facts.push(AppEvent::BasesKnown { bases });
+        }
+    }
+    match conclusion {
+        Conclusion::Failed { stage, failure } => run_failed(&mut told, state, standing, *stage, failure, email, now),
+        Conclusion::Released { release } => {
+            told.facts.push(AppEvent::Released { release: Box::new(release.clone()) });
+            recovered(&mut told, state, standing, email, now);
+        }
+        Conclusion::Observed { release } => {
+            // Remembered, so that the next night compares with it; standing::next never acts on it in observe mode.
+            told.facts.push(AppEvent::Released { release: Box::new(release.clone()) });
+            recovered(&mut told, state, standing, email, now);
+        }
+        Conclusion::Unchanged { .. } => recovered(&mut told, state, standing, email, now),
+        Conclusion::Cancelled { .. } => {}
+    }
+    told
+}
+
+fn run_failed(
+    told: &mut Told,
+    state: &RunState,
+    standing: &Standing,
+    stage: Stage,
+    failure: &Failure,
+    email: Option<&EmailPolicy>,
+    now: Timestamp,
+) {
+    let app = &state.app.name;
+    let cause = notify::cause(app, stage, failure);
+    if standing.failing.as_ref().is_none_or(|failing| failing.cause != cause) {
+        told.facts.push(AppEvent::RunFailed { run: state.id, cause: cause.clone() });
+    }
+    let opened = opened(standing, state.id, cause);
+    let keys = notify::run_failure_keys(app, stage, failure, &opened, local_day(email, now));
+    let body = NoticeBody::RunFailed {
+        app: app.clone(),
+        run: state.id,
+        stage,
+        commit: state.resolved.as_ref().map(|r| r.commit.id.clone()),
+        failure: failure.clone(),
+        fault: failure.fault(),
+    };
+    told.notices.extend(mail(&keys, failure.fault(), &state.app.maintainers, email, &body, now));
+}
+
+fn recovered(told: &mut Told, state: &RunState, standing: &Standing, email: Option<&EmailPolicy>, now: Timestamp) {
+    let Some(failing) = &standing.failing else { return };
+    told.facts.push(AppEvent::RunRecovered { run: state.id });
+    let opened = Opened { run: failing.first, cause: failing.cause.clone() };
+    let Some(keys) = notify::recovered_keys(&state.app.name, &opened) else { return };
+    let body = NoticeBody::RunRecovered { app: state.app.name.clone(), run: state.id };
+    told.notices.extend(mail(&keys, Fault::Repo, &state.app.maintainers, email, &body, now));
+}
+
+fn opened(standing: &Standing, run: RunId, cause: String) -> Opened {
+    standing
+        .failing
+        .as_ref()
+        .map_or(Opened { run, cause }, |failing| Opened { run: failing.first, cause: failing.cause.clone() })
+}
+
+/// The end of a rollout.
+#[must_use]
+pub fn rollout_ended(
+    state: &RolloutState,
+    conclusion: &RolloutConclusion,
+    maintainers: &[String],
+    email: Option<&EmailPolicy>,
+    now: Timestamp,
+) -> Told {
+    let release = &state.release;
+    let mut told = Told::default();
+    told.facts.push(AppEvent::RolloutEnded {
+        target: state.target.name.clone(),
+        release: release.run,
+        rollout: state.id,
+        conclusion: conclusion.clone(),
+    });
+    let keys = || notify::rollout_keys(state.id, RolloutMessage::First);
+    let (app, target, rollout) = (state.app.clone(), state.target.name.clone(), state.id);
+    match conclusion {
+        RolloutConclusion::Done => {
+            let body = NoticeBody::RolledOut {
+                app,
+                target,
+                rollout,
+                tag: release.tag.clone(),
+                digest: release.digest.as_ref().map_or(release.image.to_string(), ToString::to_string),
+                change: release.change.clone(),
+                units: state.units.as_ref().map_or(0, Vec::len),
+            };
+            told.notices.extend(mail(&keys(), Fault::Repo, maintainers, email, &body, now));
+        }
+        RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => {}
+        RolloutConclusion::Refused { failure } => {
+            let body = NoticeBody::RolloutRefused { app, target, rollout, failure: failure.clone() };
+            told.notices.extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
+        }
+        RolloutConclusion::Reverted { failure } => {
+            let reason = HaltReason::Reverted { failure: failure.clone() };
+            halted(&mut told, state, reason, true, maintainers, email, now);
+        }
+        RolloutConclusion::Stuck { failure } => {
+            let reason = if state.target.irreversible && state.reverting.is_none() {
+                HaltReason::Irreversible { failure: failure.clone() }
+            } else {
+                HaltReason::Stuck { failure: failure.clone() }
+            };
+            halted(&mut told, state, reason, false, maintainers, email, now);
+        }
+    }
+    told
+}
+
+/// Halt and quarantine: the digest and the same content under another digest are never tried again by themselves.
+fn halted(
+    told: &mut Told,
+    state: &RolloutState,
+    reason: HaltReason,
+    back: bool,
+    maintainers: &[String],
+    email: Option<&EmailPolicy>,
+    now: Timestamp,
+) {
+    let release = &state.release;
+    told.facts.push(AppEvent::Quarantined {
+        content: release.content.clone(),
+        image: release.image.clone(),
+        digest: release.digest.clone(),
+    });
+    told.facts.push(AppEvent::Halted { reason: reason.clone() });
+    let body = NoticeBody::Halted {
+        app: state.app.clone(),
+        target: Some(state.target.name.clone()),
+        rollout: Some(state.id),
+        reason,
+        tag: Some(release.tag.clone()),
+        back,
+        log: state.kept_logs(),
+    };
+    let keys = notify::rollout_keys(state.id, RolloutMessage::First);
+    // A halt concerns both: the maintainers' image failed, the operators' service moved.
+    let mut everyone = maintainers.to_vec();
+    everyone.extend(email.iter().flat_map(|policy| policy.operators.iter().cloned()));
+    told.notices.extend(mail(&keys, Fault::Repo, &everyone, email, &body, now));
+}
+
+/// An operator let the app go on.
+#[must_use]
+pub fn resumed(
+    app: &AppName,
+    by: &str,
+    why: &str,
+    rollout: Option<crate::model::name::RolloutId>,
+    maintainers: &[String],
+    email: Option<&EmailPolicy>,
+    now: Timestamp,
+) -> Told {
+    let body = NoticeBody::Resumed { app: app.clone(), by: by.to_owned(), why: why.to_owned() };
+    let notices = rollout.map(|rollout| {
+        let keys = notify::rollout_keys(rollout, RolloutMessage::Resumed);
+        mail(&keys, Fault::Repo, maintainers, email, &body, now)
+    });
+    Told {
+        facts: vec![AppEvent::Resumed { by: by.to_owned(), why: why.to_owned() }],
+        notices: notices.unwrap_or_default(),
+    }
+}
+
+/// A notice per recipient: each is delivered, tried again and threaded on its own, so that one bad address keeps nothing
+/// from the others and brings nobody a second copy.
+fn mail(
+    keys: &Keys,
+    fault: Fault,
+    maintainers: &[String],
+    email: Option<&EmailPolicy>,
+    body: &NoticeBody,
+    now: Timestamp,
+) -> Vec<Notice> {
+    let Some(policy) = email else { return Vec::new() };
+    let to = notify::audience(fault, maintainers, &policy.operators);
+    to.into_iter()
+        .map(|address| Notice {
+            dedup: format!("{}#{address}", keys.dedup),
+            thread: format!("{}#{address}", keys.thread),
+            audience: Audience::Mail { to: vec![address] },
+            at: now,
+            body: body.clone(),
+        })
+        .collect()
+}
+
+fn local_day(email: Option<&EmailPolicy>, now: Timestamp) -> Date {
+    let zone = email.and_then(|policy| TimeZone::get(&policy.timezone).ok()).unwrap_or(TimeZone::UTC);
+    now.to_zoned(zone).date()
+}

@@ -1,1 +1,0 @@
-//! Dockerfiles: stages, bases, and pinning the bases to digests.

@@ -1,0 +1,199 @@
+//! `$X`, `${X}` and the modifiers `:-`, `-`, `:+`, `+`, `:?`, `?` (Dockerfile reference, "Environment replacement").
+
+use super::error::Expansion;
+
+/// No image name is longer; arguments that double each other must not fill the memory.
+const LENGTH: usize = 4096;
+const DEPTH: usize = 16;
+
+/// Fills in the variables of one word and takes its quotes away. An unset variable is empty.
+pub(super) fn expand(word: &str, escape: char, value: &dyn Fn(&str) -> Option<String>) -> Result<String, Expansion> {
+    Expander { escape, value }.word(word, DEPTH)
+}
+
+struct Expander<'a> {
+    escape: char,
+    value: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Expander<'_> {
+    fn word(&self, word: &str, depth: usize) -> Result<String, Expansion> {
+        if depth == 0 {
+            return Err(Expansion::TooLong);
+        }
+        let mut text = String::new();
+        let mut quote = None;
+        let mut rest = word;
+        while let Some(c) = rest.chars().next() {
+            let after = &rest[c.len_utf8()..];
+            rest = after;
+            match (c, quote) {
+                ('\'' | '"', None) => quote = Some(c),
+                (c, Some(q)) if c == q => quote = None,
+                ('$', None | Some('"')) => {
+                    let (value, remaining) = self.variable(after, depth)?;
+                    text.push_str(&value);
+                    rest = remaining;
+                }
+                (c, None | Some('"')) if c == self.escape => {
+                    if let Some(next) = after.chars().next() {
+                        text.push(next);
+                        rest = &after[next.len_utf8()..];
+                    }
+                }
+                (c, _) => text.push(c),
+            }
+            if text.len() > LENGTH {
+                return Err(Expansion::TooLong);
+            }
+        }
+        Ok(text)
+    }
+
+    /// What follows a `$`, and what remains after it.
+    fn variable<'t>(&self, after: &'t str, depth: usize) -> Result<(String, &'t str), Expansion> {
+        let Some(inner) = after.strip_prefix('{') else {
+            let (name, rest) = name(after);
+            if name.is_empty() {
+                return Ok(("$".to_owned(), rest));
+            }
+            return Ok(((self.value)(name).unwrap_or_default(), rest));
+        };
+        let (body, rest) = self.braced(inner)?;
+        let (name, modifier) = name(body);
+        if name.is_empty() {
+            return Err(Expansion::Name);
+        }
+        let value = (self.value)(name);
+        Ok((self.modified(name, value, modifier, depth)?, rest))
+    }
+
+    fn modified(&self, name: &str, value: Option<String>, modifier: &str, depth: usize) -> Result<String, Expansion> {
+        if modifier.is_empty() {
+            return Ok(value.unwrap_or_default());
+        }
+        // With a colon, an empty value counts as unset.
+        let (value, operation) = match modifier.strip_prefix(':') {
+            Some(operation) => (value.filter(|v| !v.is_empty()), operation),
+            None => (value, modifier),
+        };
+        let mut chars = operation.chars();
+        match (chars.next(), value) {
+            (Some('-'), None) | (Some('+'), Some(_)) => self.word(chars.as_str(), depth - 1),
+            (Some('-' | '?'), Some(value)) => Ok(value),
+            (Some('+'), None) => Ok(String::new()),
+            (Some('?'), None) => Err(Expansion::Unset {
+                name: name.to_owned(),
+                message: self.word(chars.as_str(), depth - 1)?,
+            }),
+            (Some(_) | None, _) => Err(Expansion::Modifier {
+                modifier: modifier.to_owned(),
+            }),
+        }
+    }
+
+    /// The text up to the brace that closes the one just opened, and what remains after it.
+    fn braced<'t>(&self, inner: &'t str) -> Result<(&'t str, &'t str), Expansion> {
+        let mut open = 1;
+        let mut escaped = false;
+        for (at, c) in inner.char_indices() {
+            match c {
+                _ if escaped => escaped = false,
+                c if c == self.escape => escaped = true,
+                '{' => open += 1,
+                '}' => open -= 1,
+                _ => {}
+            }
+            if open == 0 {
+                return Ok((&inner[..at], &inner[at + 1..]));
+            }
+        }
+        Err(Expansion::Open)
+    }
+}
+
+fn name(text: &str) -> (&str, &str) {
+    let legal = |(at, c): (usize, char)| c == '_' || c.is_ascii_alphabetic() || (at > 0 && c.is_ascii_digit());
+    let end = text
+        .char_indices()
+        .find(|pair| !legal(*pair))
+        .map_or(text.len(), |(at, _)| at);
+    text.split_at(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(word: &str) -> String {
+        let value = |name: &str| match name {
+            "X" => Some("x".to_owned()),
+            "E" => Some(String::new()),
+            _ => None,
+        };
+        expand(word, '\\', &value).unwrap_or_else(|e| format!("! {e}"))
+    }
+
+    #[test]
+    fn the_documented_forms() {
+        let words = [
+            "a$X",
+            "${X}y",
+            "$Xy",
+            "${U:-d}",
+            "${E:-d}",
+            "${E-d}",
+            "${U-d}",
+            "${X:-d}",
+            "${X:+d}",
+            "${E:+d}",
+            "${E+d}",
+            "${U:-${X}1}",
+            "\\$X",
+            "'$X'",
+            "\"$X\"",
+            "${U:?no u}",
+            "${X:?no}",
+            "${X",
+            "${}",
+            "${X%a}",
+            "$",
+            "a$-b",
+            "${U:-a\\}b}",
+        ];
+        let table: Vec<String> = words.iter().map(|w| format!("{w} => {}", shown(w))).collect();
+        insta::assert_snapshot!(table.join("\n"), @r#"
+        a$X => ax
+        ${X}y => xy
+        $Xy => 
+        ${U:-d} => d
+        ${E:-d} => d
+        ${E-d} => 
+        ${U-d} => d
+        ${X:-d} => x
+        ${X:+d} => d
+        ${E:+d} => 
+        ${E+d} => d
+        ${U:-${X}1} => x1
+        \$X => $X
+        '$X' => $X
+        "$X" => x
+        ${U:?no u} => ! U is not set: no u
+        ${X:?no} => x
+        ${X => ! a brace is not closed
+        ${} => ! a variable has no name
+        ${X%a} => ! the modifier "%a" is not understood
+        $ => $
+        a$-b => a$-b
+        ${U:-a\}b} => a}b
+        "#);
+    }
+
+    #[test]
+    fn depth_and_length_are_bounded() {
+        let deep = "${U:-".repeat(10_000) + &"}".repeat(10_000);
+        assert_eq!(shown(&deep), "! it grows too long or nests too deep");
+        let long = |_: &str| Some("x".repeat(3000));
+        assert_eq!(expand("$A$A", '\\', &long), Err(Expansion::TooLong));
+    }
+}

@@ -1,0 +1,17 @@
+//! sha256 as lower-case hex.
+
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
+            let _ = write!(text, "{b:02x}");
+            text
+        })
+}
+
+pub(super) fn finish(hash: Sha256) -> String {
+    hex(&hash.finalize())
+}

@@ -1,0 +1,216 @@
+//! The daily digest: one mail per person and day, and a sign of life when nothing happened.
+
+use super::mail::{MailContext, Rendered};
+use super::page::{Block, Item, Page, Section, Tone, capped};
+use super::words::{self, counted, plural};
+use super::{change, clean, incident};
+use crate::model::notice::{DigestApp, DigestBody, DigestLine};
+
+/// Entries per list; a digest is read on a phone.
+const ENTRIES: usize = 25;
+/// Packages named per app.
+const PACKAGES: usize = 4;
+
+pub(super) fn page(body: &DigestBody, context: &MailContext) -> Rendered {
+    let lists = Lists::of(body);
+    let (tone, verdict) = verdict(body, &lists);
+    let title = title(body, &lists);
+    let mut sections = Vec::new();
+    if !body.blind.is_empty() {
+        let rows = body
+            .blind
+            .iter()
+            .map(|what| item("", clean::one_line(what, 300)))
+            .collect();
+        sections.push(list("Not seen", rows));
+    }
+    for (heading, rows) in [
+        ("Needs you", lists.action),
+        ("What changed", lists.changed),
+        ("Would have changed (observe mode)", lists.observed),
+        ("What waits, and why", lists.waiting),
+        ("Halted", lists.halted),
+    ] {
+        if !rows.is_empty() {
+            sections.push(list(heading, rows));
+        }
+    }
+    sections.push(Section::new(
+        "And besides",
+        vec![Block::Text(besides(body, lists.unchanged))],
+    ));
+    Rendered {
+        subject: format!("{verdict}: {title}"),
+        lead: true,
+        page: Page {
+            tone,
+            pill: verdict,
+            title: words::sentence_start(&title),
+            now: now(body, lists.actions),
+            sections,
+            footer: format!(
+                "At most one digest a day, and one a week when nothing happens: if none comes for eight days, lowtide \
+                 is not well. {}.",
+                incident::sender(context)
+            ),
+        },
+    }
+}
+
+#[derive(Default)]
+struct Lists {
+    /// What needs a person, with the command that shows or settles it.
+    action: Vec<Item>,
+    /// Apps with something under *Needs you*, failing or halted.
+    actions: usize,
+    changed: Vec<Item>,
+    observed: Vec<Item>,
+    waiting: Vec<Item>,
+    halted: Vec<Item>,
+    /// Runs that found nothing to change.
+    unchanged: usize,
+    released: usize,
+    rolled: usize,
+}
+
+impl Lists {
+    fn of(body: &DigestBody) -> Self {
+        let mut lists = Self::default();
+        for DigestApp { app, lines } in &body.apps {
+            let before = lists.action.len();
+            for line in lines {
+                lists.add(app.as_str(), line, body);
+            }
+            lists.actions += usize::from(lists.action.len() > before);
+        }
+        lists
+    }
+
+    fn add(&mut self, app: &str, line: &DigestLine, body: &DigestBody) {
+        let tag = |tag: &str| clean::one_line(tag, 128);
+        match line {
+            DigestLine::Unchanged { runs } => self.unchanged += runs,
+            DigestLine::Released { tag: t, change } => {
+                self.released += 1;
+                let what = format!("released {}: {}", tag(t), change::summary(change.as_ref(), PACKAGES));
+                self.changed.push(item(app, what));
+            }
+            DigestLine::Observed { tag: t, change } => {
+                let what = format!("{}: {}", tag(t), change::summary(change.as_ref(), PACKAGES));
+                self.observed.push(item(app, what));
+            }
+            DigestLine::Failing { stage, failure, since } => {
+                let what = format!(
+                    "fails at {stage} for {}. {}",
+                    words::span(*since, body.to),
+                    words::failure(failure)
+                );
+                self.action.push(Item {
+                    command: Some(format!("lowtide history {app}")),
+                    ..item(app, what)
+                });
+            }
+            DigestLine::RolledOut { target, tag: t } => {
+                self.rolled += 1;
+                self.changed.push(item(app, format!("{} runs on {target}", tag(t))));
+            }
+            DigestLine::Waiting { target, tag: t, why } => {
+                self.waiting.push(item(
+                    app,
+                    format!("{} for {target}: {}", tag(t), clean::one_line(why, 200)),
+                ));
+            }
+            DigestLine::Halted { since, reason } => {
+                let what = "is halted until somebody resumes it.".to_owned();
+                let resume = format!("lowtide resume {app} --reason \"…\"");
+                self.action.push(Item {
+                    command: Some(resume),
+                    ..item(app, what)
+                });
+                let what = format!("for {}. {}", words::span(*since, body.to), words::halted(reason));
+                self.halted.push(item(app, what));
+            }
+        }
+    }
+}
+
+fn item(name: &str, text: String) -> Item {
+    Item {
+        name: name.to_owned(),
+        text,
+        command: None,
+    }
+}
+
+fn verdict(body: &DigestBody, lists: &Lists) -> (Tone, String) {
+    if !body.blind.is_empty() {
+        (Tone::Bad, "BLIND".to_owned())
+    } else if lists.actions > 0 {
+        (Tone::Warn, format!("ACTION {}", lists.actions))
+    } else {
+        (Tone::Good, "OK".to_owned())
+    }
+}
+
+/// For the subject: the most important facts, in a few words.
+fn title(body: &DigestBody, lists: &Lists) -> String {
+    let mut parts = Vec::new();
+    if !body.blind.is_empty() {
+        parts.push(format!("{} not seen", counted(body.blind.len(), "thing", "things")));
+    }
+    if lists.actions > 0 {
+        let verb = plural(lists.actions, "needs", "need");
+        parts.push(format!("{} {verb} you", counted(lists.actions, "app", "apps")));
+    }
+    for (n, what) in [
+        (lists.released, "released"),
+        (lists.rolled, "rolled out"),
+        (lists.waiting.len(), "waiting"),
+    ] {
+        if n > 0 {
+            parts.push(format!("{n} {what}"));
+        }
+    }
+    if parts.is_empty() {
+        parts.push(format!(
+            "{} watched, nothing changed",
+            counted(body.apps.len(), "app", "apps")
+        ));
+    }
+    parts.join(", ")
+}
+
+fn now(body: &DigestBody, actions: usize) -> String {
+    if !body.blind.is_empty() {
+        "Some things could not be seen or told, so silence about them means nothing. They come first below.".to_owned()
+    } else if actions > 0 {
+        "What needs you comes first; the rest is for your information.".to_owned()
+    } else {
+        "Nothing needs you.".to_owned()
+    }
+}
+
+fn besides(body: &DigestBody, unchanged: usize) -> String {
+    let zone = &body.timezone;
+    let mut text = format!(
+        "From {}: {} watched",
+        words::from_to(body.from, body.to, zone),
+        counted(body.apps.len(), "app", "apps")
+    );
+    if unchanged > 0 {
+        text.push_str(&format!(
+            ", {} found nothing to change",
+            counted(unchanged, "run", "runs")
+        ));
+    }
+    match body.next_run {
+        Some(next) => text.push_str(&format!(". The next run is due {}.", words::moment(next, zone))),
+        None => text.push_str(". No run is planned."),
+    }
+    text
+}
+
+fn list(heading: &'static str, rows: Vec<Item>) -> Section {
+    let (rows, more) = capped(rows, ENTRIES);
+    Section::new(heading, vec![Block::Items { rows, more }])
+}

@@ -1,0 +1,336 @@
+use super::*;
+use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
+use crate::model::inventory::{Change, FileChanges, PackageChange};
+use crate::model::notice::{Audience, DigestApp, DigestBody, DigestLine};
+use crate::model::run::Stage;
+use insta::assert_snapshot;
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+mod digests;
+mod incidents;
+
+const RUN: &str = "01JDCS4Z00ABCDEFGHJKMNPQRS";
+
+fn ts(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn context() -> MailContext {
+    MailContext {
+        instance: "harbour".into(),
+        domain: "example.org".into(),
+        timezone: "America/Moncton".into(),
+    }
+}
+
+fn notice(body: NoticeBody) -> Notice {
+    Notice {
+        dedup: "d".into(),
+        thread: "d".into(),
+        audience: Audience::Mail { to: vec![] },
+        at: ts("2026-11-23T05:12:00Z"),
+        body,
+    }
+}
+
+/// Subject and text, as a person sees them.
+fn shown(body: NoticeBody) -> String {
+    let mail = render(&notice(body), &context());
+    check(&mail);
+    format!("Subject: {}\n\n{}", mail.subject, mail.text)
+}
+
+/// What holds for every mail.
+fn check(mail: &Mail) {
+    for line in mail.text.lines() {
+        let command = line.starts_with("    lowtide ");
+        assert!(command || line.chars().count() <= text::WIDTH, "{line}");
+    }
+    let headers = [&mail.subject, &mail.message_id, &mail.list_id];
+    for header in headers.into_iter().chain(&mail.in_reply_to).chain(&mail.references) {
+        assert!(!header.chars().any(char::is_control), "{header:?}");
+    }
+    assert!(mail.html.starts_with("<!DOCTYPE html>") && mail.html.ends_with("</html>"));
+    for fetched in ["<img", "src=", "url(", "<link", "<script", "href="] {
+        assert!(!mail.html.contains(fetched), "{fetched} in {}", mail.html);
+    }
+}
+
+fn change() -> Change {
+    let package = |name: &str, old: Option<&str>, new: Option<&str>| PackageChange {
+        name: name.into(),
+        old: old.map(Into::into),
+        new: new.map(Into::into),
+    };
+    Change {
+        packages: vec![
+            package("libc6", Some("2.36-9+deb12u4"), Some("2.36-9+deb12u10")),
+            package("libssl3", Some("3.0.11-1~deb12u2"), Some("3.0.17-1~deb12u3")),
+            package("libzstd1", None, Some("1.5.4+dfsg2-5")),
+            package("openssl", Some("3.0.11-1~deb12u2"), Some("3.0.17-1~deb12u3")),
+            package("tzdata", Some("2024a-0+deb12u1"), None),
+        ],
+        config: vec!["env".into()],
+        files: FileChanges {
+            added: 3,
+            removed: 1,
+            changed: 41,
+            examples: vec!["etc/ssl/openssl.cnf".into(), "usr/bin/openssl".into()],
+        },
+    }
+}
+
+fn tests_failed() -> Failure {
+    Failure::new(
+        FailureKind::TestFailed,
+        "exec /scripts/runTests.sh ended with 1; 3 of 128 tests failed",
+    )
+    .with_excerpt([
+        "failed: Menu.home",
+        "failed: Menu.search",
+        "failed: Menu.footer",
+        "Menu.home: expected 200, got 500",
+        "\u{1b}[31mMenu.footer: the link to the page about cookies is missing from the footer of every page\u{1b}[0m",
+        "",
+        "Tests: 128, Failures: 3",
+    ])
+}
+
+fn run_failed() -> NoticeBody {
+    NoticeBody::RunFailed {
+        app: "archives".parse().unwrap(),
+        run: RUN.parse().unwrap(),
+        stage: Stage::Test,
+        commit: Some("3f2a9c1d0e".repeat(4)),
+        failure: tests_failed(),
+        fault: Fault::Repo,
+    }
+}
+
+fn infra_failed() -> NoticeBody {
+    NoticeBody::RunFailed {
+        app: "archives".parse().unwrap(),
+        run: RUN.parse().unwrap(),
+        stage: Stage::Resolve,
+        commit: None,
+        failure: Failure::new(FailureKind::RegistryUnreachable, "ghcr.io: connection timed out"),
+        fault: Fault::Infra,
+    }
+}
+
+fn rolled_out() -> NoticeBody {
+    NoticeBody::RolledOut {
+        app: "archives".parse().unwrap(),
+        target: "compose-archives".parse().unwrap(),
+        rollout: RUN.parse().unwrap(),
+        tag: "20261123.7-3f2a9c1".into(),
+        digest: format!("sha256:{}", "0123456789abcdef".repeat(4)),
+        change: Some(change()),
+        units: 2,
+    }
+}
+
+fn refused() -> NoticeBody {
+    NoticeBody::RolloutRefused {
+        app: "archives".parse().unwrap(),
+        target: "compose-archives".parse().unwrap(),
+        rollout: RUN.parse().unwrap(),
+        failure: Failure::new(
+            FailureKind::PreflightRefused,
+            "container web: HostConfig.Links cannot be kept",
+        ),
+    }
+}
+
+fn halted(reason: HaltReason, back: bool) -> NoticeBody {
+    NoticeBody::Halted {
+        app: "archives".parse().unwrap(),
+        target: Some("compose-archives".parse().unwrap()),
+        rollout: Some(RUN.parse().unwrap()),
+        reason,
+        tag: Some("20261123.7-3f2a9c1".into()),
+        back,
+        log: (1..=22)
+            .map(|n| format!("12:00:{n:02} worker: cannot open the database"))
+            .collect(),
+    }
+}
+
+fn unhealthy() -> Failure {
+    Failure::new(
+        FailureKind::UnhealthyAfterRoll,
+        "web answered 500 on /healthz for 2 min",
+    )
+}
+
+fn digest(apps: Vec<(&str, Vec<DigestLine>)>, blind: Vec<String>) -> NoticeBody {
+    NoticeBody::Digest(Box::new(DigestBody {
+        from: ts("2026-11-22T12:00:00Z"),
+        to: ts("2026-11-23T12:00:00Z"),
+        timezone: "America/Moncton".into(),
+        apps: apps
+            .into_iter()
+            .map(|(app, lines)| DigestApp {
+                app: app.parse().unwrap(),
+                lines,
+            })
+            .collect(),
+        blind,
+        next_run: Some(ts("2026-11-24T02:00:00Z")),
+    }))
+}
+
+fn busy_digest(blind: Vec<String>) -> NoticeBody {
+    let tag = || "20261123.7-3f2a9c1".to_owned();
+    let target = || "compose-archives".parse().unwrap();
+    let lines = vec![
+        (
+            "archives",
+            vec![
+                DigestLine::Released {
+                    tag: tag(),
+                    change: Some(change()),
+                },
+                DigestLine::RolledOut {
+                    target: target(),
+                    tag: tag(),
+                },
+            ],
+        ),
+        ("drupal-base", vec![DigestLine::Unchanged { runs: 1 }]),
+        (
+            "news",
+            vec![DigestLine::Observed {
+                tag: tag(),
+                change: None,
+            }],
+        ),
+        (
+            "shop",
+            vec![DigestLine::Halted {
+                since: ts("2026-11-20T07:00:00Z"),
+                reason: HaltReason::Reverted { failure: unhealthy() },
+            }],
+        ),
+        (
+            "wiki",
+            vec![DigestLine::Failing {
+                stage: Stage::Test,
+                failure: tests_failed(),
+                since: ts("2026-11-21T05:00:00Z"),
+            }],
+        ),
+        (
+            "blog",
+            vec![DigestLine::Waiting {
+                target: target(),
+                tag: tag(),
+                why: "waits for its window, 2026-11-24 03:00 America/Moncton".into(),
+            }],
+        ),
+    ];
+    digest(lines, blind)
+}
+
+#[test]
+fn the_same_notice_is_the_same_message() {
+    let first = render(&notice(run_failed()), &context());
+    assert_eq!(first, render(&notice(run_failed()), &context()));
+    assert_eq!(first.in_reply_to, None);
+    assert_snapshot!(first.message_id, @"<lowtide.122ed54517c81792ab2618d06aeae2f9@example.org>");
+    assert_snapshot!(first.list_id, @"lowtide <harbour.lowtide.example.org>");
+    let later = Notice {
+        dedup: "d/recovered".into(),
+        ..notice(run_failed())
+    };
+    let later = render(&later, &context());
+    assert_ne!(later.message_id, first.message_id);
+    assert_eq!(later.in_reply_to.as_ref(), Some(&first.message_id));
+    assert_eq!(later.references, std::slice::from_ref(&first.message_id));
+    let elsewhere = MailContext {
+        instance: "other".into(),
+        ..context()
+    };
+    assert_ne!(render(&notice(run_failed()), &elsewhere).message_id, first.message_id);
+}
+
+#[test]
+fn html_says_what_the_text_says() {
+    let mail = render(&notice(rolled_out()), &context());
+    for fact in [
+        "compose-archives (2 containers)",
+        "20261123.7-3f2a9c1",
+        "libzstd1",
+        "3.0.11-1~deb12u2 → 3.0.17-1~deb12u3",
+        "lowtide revert archives",
+    ] {
+        assert!(mail.html.contains(fact) && mail.text.contains(fact), "{fact}");
+    }
+}
+
+fn hostile() -> impl Strategy<Value = String> {
+    let parts = prop_oneof![
+        Just("\r\nBcc: x@example.org\r\n\r\n".to_owned()),
+        Just("<script>alert(1)</script>".to_owned()),
+        Just("\"><img src=x>".to_owned()),
+        Just("\u{1b}[2J\u{7}\u{202e}\0".to_owned()),
+        "(?s).{0,40}",
+    ];
+    prop::collection::vec(parts, 0..6).prop_map(|p| p.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn hostile_text_stays_text(evil in hostile()) {
+        let failure = || Failure::new(FailureKind::TestFailed, evil.clone()).with_excerpt([evil.clone()]);
+        let change = Change {
+            packages: vec![PackageChange { name: evil.clone(), old: Some(evil.clone()), new: None }],
+            config: vec![evil.clone()],
+            files: FileChanges { added: 1, examples: vec![evil.clone()], ..FileChanges::default() },
+        };
+        let (app, target): (crate::model::name::AppName, crate::model::name::TargetName) = ("a".parse().unwrap(), "t".parse().unwrap());
+        let (run, rollout) = (RUN.parse().unwrap(), RUN.parse().unwrap());
+        let e = || evil.clone();
+        let bodies = [
+            NoticeBody::RunFailed { app: app.clone(), run, stage: Stage::Test, commit: Some(e()), failure: failure(), fault: Fault::Repo },
+            NoticeBody::RolledOut { app: app.clone(), target: target.clone(), rollout, tag: e(), digest: e(), change: Some(change.clone()), units: 1 },
+            NoticeBody::RolloutRefused { app: app.clone(), target: target.clone(), rollout, failure: failure() },
+            NoticeBody::Halted { app: app.clone(), target: None, rollout: None, reason: HaltReason::Operator { by: e(), why: e() }, tag: Some(e()), back: false, log: vec![e()] },
+            NoticeBody::Resumed { app: app.clone(), by: e(), why: e() },
+            NoticeBody::ConfigRefused { revision: e(), problems: e() },
+            digest(vec![("a", vec![
+                DigestLine::Released { tag: e(), change: Some(change.clone()) },
+                DigestLine::Failing { stage: Stage::Test, failure: failure(), since: ts("2026-11-21T05:00:00Z") },
+                DigestLine::Waiting { target, tag: e(), why: e() },
+            ])], vec![e()]),
+        ];
+        let context = MailContext { instance: e(), domain: e(), timezone: e() };
+        for body in bodies {
+            let mail = render(&notice(body), &context);
+            check_hostile(&mail)?;
+        }
+    }
+}
+
+fn check_hostile(mail: &Mail) -> Result<(), TestCaseError> {
+    let headers = [&mail.subject, &mail.message_id, &mail.list_id];
+    for header in headers {
+        prop_assert!(!header.chars().any(char::is_control), "{header:?}");
+        prop_assert!(header.chars().count() <= 400);
+    }
+    for line in mail.text.lines() {
+        prop_assert!(
+            line.starts_with("    lowtide ") || line.chars().count() <= text::WIDTH,
+            "{line:?}"
+        );
+        prop_assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+    prop_assert!(
+        !mail.html.contains("<script") && !mail.html.contains("<img"),
+        "{}",
+        mail.html
+    );
+    Ok(())
+}

@@ -1,0 +1,152 @@
+use super::*;
+use insta::assert_snapshot;
+
+#[test]
+fn a_busy_digest() {
+    assert_snapshot!(shown(busy_digest(vec![])), @r#"
+    Subject: [lowtide] ACTION 2: 2 apps need you, 1 released, 1 rolled out, 1 waiting
+
+    ACTION 2
+    2 apps need you, 1 released, 1 rolled out, 1 waiting
+
+    What needs you comes first; the rest is for your information.
+
+    NEEDS YOU
+      shop: is halted until somebody resumes it.
+        lowtide resume shop --reason "…"
+      wiki:
+        fails at test for 2 days. exec /scripts/runTests.sh ended with 1; 3
+        of 128 tests failed.
+        lowtide history wiki
+
+    WHAT CHANGED
+      archives:
+        released 20261123.7-3f2a9c1: libc6 2.36-9+deb12u4 → 2.36-9+deb12u10,
+        libssl3 3.0.11-1~deb12u2 → 3.0.17-1~deb12u3, libzstd1 1.5.4+dfsg2-5
+        (new), openssl 3.0.11-1~deb12u2 → 3.0.17-1~deb12u3 and 1 more
+        package; image settings; 45 files
+      archives: 20261123.7-3f2a9c1 runs on compose-archives
+
+    WOULD HAVE CHANGED (OBSERVE MODE)
+      news: 20261123.7-3f2a9c1: first release
+
+    WHAT WAITS, AND WHY
+      blog:
+        20261123.7-3f2a9c1 for compose-archives: waits for its window,
+        2026-11-24 03:00 America/Moncton
+
+    HALTED
+      shop:
+        for 3 days. A rollout was taken back. The new container did not
+        become ready: web answered 500 on /healthz for 2 min.
+
+    AND BESIDES
+      From 2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton): 6 apps
+      watched, 1 run found nothing to change. The next run is due 2026-11-23
+      22:00 America/Moncton.
+
+    -- 
+    At most one digest a day, and one a week when nothing happens: if none
+    comes for eight days, lowtide is not well. Sent by lowtide harbour.
+    "#);
+}
+
+#[test]
+fn a_blind_digest() {
+    let text = shown(busy_digest(vec![
+        "registry.example.org has not answered since 2026-11-22 21:00".into(),
+    ]));
+    let above: Vec<&str> = text.lines().take(12).collect();
+    assert_snapshot!(above.join("\n"), @r#"
+    Subject: [lowtide] BLIND: 1 thing not seen, 2 apps need you, 1 released, 1 rolled out, 1 waiting
+
+    BLIND
+    1 thing not seen, 2 apps need you, 1 released, 1 rolled out, 1 waiting
+
+    Some things could not be seen or told, so silence about them means
+    nothing. They come first below.
+
+    NOT SEEN
+      - registry.example.org has not answered since 2026-11-22 21:00
+
+    NEEDS YOU
+    "#);
+}
+
+#[test]
+fn a_sign_of_life() {
+    let quiet = digest(
+        vec![
+            ("archives", vec![DigestLine::Unchanged { runs: 7 }]),
+            ("news", vec![DigestLine::Unchanged { runs: 7 }]),
+        ],
+        vec![],
+    );
+    assert_snapshot!(shown(quiet), @r#"
+    Subject: [lowtide] OK: 2 apps watched, nothing changed
+
+    OK
+    2 apps watched, nothing changed
+
+    Nothing needs you.
+
+    AND BESIDES
+      From 2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton): 2 apps
+      watched, 14 runs found nothing to change. The next run is due
+      2026-11-23 22:00 America/Moncton.
+
+    -- 
+    At most one digest a day, and one a week when nothing happens: if none
+    comes for eight days, lowtide is not well. Sent by lowtide harbour.
+    "#);
+    assert_snapshot!(shown(digest(vec![], vec![])).lines().next().unwrap(), @"Subject: [lowtide] OK: 0 apps watched, nothing changed");
+}
+
+#[test]
+fn long_lists_end_in_and_more() {
+    let names: Vec<String> = (0..40).map(|n| format!("app{n}")).collect();
+    let apps = names
+        .iter()
+        .map(|n| {
+            (
+                n.as_str(),
+                vec![DigestLine::Released {
+                    tag: "1".into(),
+                    change: None,
+                }],
+            )
+        })
+        .collect();
+    assert!(shown(digest(apps, vec![])).contains("\n  and 15 more\n"));
+    let many = |n: usize| PackageChange {
+        name: format!("p{n}"),
+        old: Some("1".into()),
+        new: Some("2".into()),
+    };
+    let NoticeBody::RolledOut {
+        app,
+        target,
+        rollout,
+        tag,
+        digest,
+        units,
+        ..
+    } = rolled_out()
+    else {
+        unreachable!()
+    };
+    let change = Some(Change {
+        packages: (0..30).map(many).collect(),
+        ..Change::default()
+    });
+    let text = shown(NoticeBody::RolledOut {
+        app,
+        target,
+        rollout,
+        tag,
+        digest,
+        change,
+        units,
+    });
+    assert!(text.contains("\n  and 10 more\n"), "{text}");
+}

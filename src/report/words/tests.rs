@@ -1,0 +1,186 @@
+use super::*;
+use crate::model::name::RunId;
+use insta::assert_snapshot;
+
+fn ts(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn id() -> RunId {
+    "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap()
+}
+
+#[test]
+fn every_kind_has_advice_and_a_sentence() {
+    for kind in FailureKind::ALL {
+        for stage in Stage::ALL {
+            let sentence = failed_at(stage, *kind);
+            assert!(
+                sentence.ends_with('.') && sentence.chars().next().unwrap().is_uppercase(),
+                "{sentence}"
+            );
+        }
+        let advice = advice(*kind);
+        assert!(
+            advice.ends_with('.') && advice.chars().count() <= 120,
+            "{kind:?}: {advice}"
+        );
+    }
+    assert_snapshot!(failed_at(Stage::Bootstrap, FailureKind::MirrorUnreachable), @"While the testing tools arrived in the new image: the testing tools could not be fetched.");
+    assert_snapshot!(Stage::ALL.map(|s| failed_at(s, FailureKind::EngineUnreachable)).join("\n"), @r#"
+    While the inputs of the build were looked up: the engine does not answer.
+    During the build: the engine does not answer.
+    While the new image was looked into: the engine does not answer.
+    While the testing tools arrived in the new image: the engine does not answer.
+    In the tests inside the new image: the engine does not answer.
+    While the tested image was published: the engine does not answer.
+    "#);
+}
+
+#[test]
+fn failures_and_faults() {
+    let shown = [
+        failure(&Failure::new(FailureKind::BuildFailed, "exit code 100")),
+        failure(&Failure::new(FailureKind::BuildFailed, "")),
+        failure(&Failure::new(FailureKind::BuildFailed, "line\nbreak?")),
+    ];
+    assert_snapshot!(shown.join("\n"), @r#"
+    The build failed: exit code 100.
+    The build failed.
+    The build failed: line break?
+    "#);
+    assert_snapshot!([Fault::Repo, Fault::Infra, Fault::Operator, Fault::Bug].map(fault).join("\n"), @r#"
+    The app's maintainers: the cause is in the repository.
+    The operators: the cause is outside the repository. It is not counted against the app.
+    The operators: a setting, a right, or the place where it runs needs a hand.
+    The operators: this is a fault of lowtide itself. The run is held; please report it.
+    "#);
+}
+
+#[test]
+fn halts() {
+    let f = Failure::new(FailureKind::UnhealthyAfterRoll, "web answered 500");
+    let shown = [
+        HaltReason::Reverted { failure: f.clone() },
+        HaltReason::Irreversible { failure: f.clone() },
+        HaltReason::Stuck { failure: f },
+        HaltReason::Operator {
+            by: "ana".into(),
+            why: "the database moves".into(),
+        },
+    ];
+    assert_snapshot!(shown.each_ref().map(halted).join("\n"), @r#"
+    A rollout was taken back. The new container did not become ready: web answered 500.
+    A rollout that cannot be taken back failed. The new container did not become ready: web answered 500.
+    A rollout is stuck. The new container did not become ready: web answered 500.
+    ana stopped it: the database moves.
+    "#);
+}
+
+#[test]
+fn waits_skips_triggers() {
+    let at = ts("2026-11-24T07:00:00Z");
+    let f = Failure::new(FailureKind::EngineUnreachable, "x");
+    let shown = [
+        WaitReason::Window { opens: at },
+        WaitReason::NoWindow,
+        WaitReason::Baking { until: at },
+        WaitReason::HookBusy {
+            hook: "drain".into(),
+            retry: at,
+        },
+        WaitReason::Retry { at, failure: f },
+        WaitReason::Paused,
+        WaitReason::Halted,
+        WaitReason::TargetBusy,
+    ];
+    assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @r#"
+    waits for its window, 2026-11-24 03:00 America/Moncton
+    has no window: it moves when somebody says `lowtide run APP --now`
+    is being watched until 2026-11-24 03:00 America/Moncton
+    the hook drain asked to be tried later, at 2026-11-24 03:00 America/Moncton
+    is tried again at 2026-11-24 03:00 America/Moncton: the engine does not answer
+    everything is paused
+    the app is halted
+    another rollout of the same target is under way
+    "#);
+    let shown = [
+        SkipReason::SameContent,
+        SkipReason::Quarantined {
+            digest: format!("sha256:{}", "ab".repeat(32)),
+        },
+    ];
+    assert_snapshot!(shown.each_ref().map(skipped).join("\n"), @r#"
+    a rebuild changes nothing
+    a rebuild gives the image that was taken back (abababababab)
+    "#);
+    let shown = [
+        Trigger::Schedule { slot: at },
+        Trigger::ParentReleased {
+            parent: "drupal-base".into(),
+        },
+        Trigger::Manual { by: "ana".into() },
+        Trigger::Retry { of: id() },
+    ];
+    assert_snapshot!(shown.each_ref().map(triggered).join("\n"), @r#"
+    its schedule
+    a release of drupal-base
+    asked for by ana
+    another try of run 01JDCS4Z00ABCDEFGHJKMNPQRS
+    "#);
+}
+
+#[test]
+fn ends() {
+    let f = Failure::new(FailureKind::UnhealthyAfterRoll, "x");
+    let shown = [
+        Conclusion::Unchanged {
+            why: SkipReason::SameContent,
+        },
+        Conclusion::Failed {
+            stage: Stage::Test,
+            failure: Failure::new(FailureKind::TestFailed, "x"),
+        },
+        Conclusion::Cancelled { by: "ana".into() },
+    ];
+    assert_snapshot!(shown.each_ref().map(concluded).join("\n"), @r#"
+    unchanged: a rebuild changes nothing
+    failed at test: tests failed
+    cancelled by ana
+    "#);
+    let shown = [
+        RolloutConclusion::Done,
+        RolloutConclusion::AlreadyThere,
+        RolloutConclusion::Refused { failure: f.clone() },
+        RolloutConclusion::Superseded {
+            by: "01JDCS4Z00ABCDEFGHJKMNPQRT".parse().unwrap(),
+        },
+        RolloutConclusion::Reverted { failure: f.clone() },
+        RolloutConclusion::Stuck { failure: f },
+    ];
+    assert_snapshot!(shown.each_ref().map(rollout_concluded).join("\n"), @r#"
+    done
+    nothing to do: it already ran
+    refused, nothing was touched: the new container did not become ready
+    a newer release took its place
+    taken back: the new container did not become ready
+    stuck, needs a person: the new container did not become ready
+    "#);
+}
+
+#[test]
+fn moments_and_spans() {
+    let at = ts("2026-11-24T07:00:00Z");
+    assert_eq!(moment(at, "America/Moncton"), "2026-11-24 03:00 America/Moncton");
+    assert_eq!(moment(at, "No/Where"), "2026-11-24 07:00 UTC");
+    let table = [
+        (-5, "less than a minute"),
+        (59, "less than a minute"),
+        (60, "1 minute"),
+        (7200, "2 hours"),
+        (172_800, "2 days"),
+    ];
+    for (seconds, expected) in table {
+        assert_eq!(span(at, at + jiff::SignedDuration::from_secs(seconds)), expected);
+    }
+}

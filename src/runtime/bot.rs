@@ -1,0 +1,278 @@
+//! What every driver shares: the store, the clients, the fleet in force, and the standing of each app.
+
+use super::progress::Watchers;
+use crate::clients::clock;
+use crate::clients::engine::connect::Engine;
+use crate::clients::engine::probe::ProbePath;
+use crate::clients::git::remote::Git;
+use crate::clients::credentials::{Credential, Credentials};
+use crate::clients::registry::{Registry, Timeouts};
+use crate::decide::rollout::Gate;
+use crate::decide::standing::{self, Standing};
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::{App, Fleet};
+use crate::model::journal::Recorded;
+use crate::model::name::{AppName, HostName, RolloutId, RunId};
+use crate::model::notice::Notice;
+use crate::model::secret::Secret;
+use crate::model::standing::AppEvent;
+use crate::store::database::Store;
+use crate::store::error::StoreError;
+use crate::store::journal::Batch;
+use crate::store::sealed::Sealed;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// See the module.
+pub struct Bot {
+    pub store: Store,
+    pub sealed: Sealed,
+    pub git: Git,
+    pub watchers: Watchers,
+    /// State directory: database, mirrors, logs, work trees.
+    pub state: PathBuf,
+    /// Labels everything of ours; a sweep touches only its own.
+    pub instance: String,
+    /// From where HTTP questions are asked.
+    pub via: ProbePath,
+    /// Something changed: the supervisor should look again.
+    pub look: Notify,
+    /// A gate changed: waiting rollouts should look again.
+    pub rollouts_look: Notify,
+    /// A notice was enqueued.
+    pub outbox_look: Notify,
+    fleet: RwLock<Arc<InForce>>,
+    standings: Mutex<BTreeMap<AppName, Standing>>,
+    paused: RwLock<bool>,
+    slots: Arc<Semaphore>,
+    waiting: Mutex<BTreeSet<RolloutId>>,
+    expedite: Mutex<BTreeSet<AppName>>,
+}
+
+/// One configuration revision and the clients made for it.
+pub struct InForce {
+    pub revision: String,
+    pub fleet: Fleet,
+    pub registry: Registry,
+    credentials: Credentials,
+    engines: BTreeMap<HostName, Engine>,
+}
+
+impl InForce {
+    /// # Errors
+    /// When an engine's address cannot be used.
+    pub fn new(revision: String, fleet: Fleet, docker_config: Option<PathBuf>) -> Result<Self, Failure> {
+        let credentials = || Credentials::new(fleet.registries.clone(), docker_config.clone());
+        let registry = Registry::new(fleet.registries.clone(), credentials(), Timeouts::default())
+            .map_err(|e| e.failure())?;
+        let credentials = credentials();
+        let mut engines = BTreeMap::new();
+        for (name, host) in &fleet.hosts {
+            engines.insert(name.clone(), Engine::connect(&host.address).map_err(|e| e.failure())?);
+        }
+        Ok(Self { revision, fleet, registry, credentials, engines })
+    }
+
+    /// # Errors
+    /// `Invariant` when the configuration let an unknown host through.
+    pub fn engine(&self, host: &HostName) -> Result<&Engine, Failure> {
+        self.engines
+            .get(host)
+            .ok_or_else(|| Failure::new(FailureKind::Invariant, format!("host {host} is not configured any more")))
+    }
+
+    /// User and password for an engine's own pulls and pushes; `None`: the registry is asked anonymously.
+    ///
+    /// # Errors
+    /// `SecretMissing` when the credential cannot be had, or is a token, which engines are not handed.
+    pub async fn login(&self, registry: &str) -> Result<Option<(String, Secret)>, Failure> {
+        match self.credentials.lookup(registry).await.map_err(|e| e.failure())? {
+            Credential::Anonymous => Ok(None),
+            Credential::Basic { username, password } => Ok(Some((username, password))),
+            Credential::IdentityToken(_) | Credential::RegistryToken(_) => Err(Failure::new(
+                FailureKind::SecretMissing,
+                format!("the credential of {registry} is a token; an engine needs user and password"),
+            )),
+        }
+    }
+
+    pub fn engines(&self) -> impl Iterator<Item = (&HostName, &Engine)> {
+        self.engines.iter()
+    }
+}
+
+impl Bot {
+    /// Folds every app's stream and takes the fleet in force.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn new(
+        store: Store,
+        sealed: Sealed,
+        state: PathBuf,
+        instance: String,
+        via: ProbePath,
+        in_force: InForce,
+    ) -> Result<Self, StoreError> {
+        let standings = store
+            .all_app_events()
+            .await?
+            .into_iter()
+            .map(|(app, events)| (app, standing::fold(&events)))
+            .collect();
+        Ok(Self {
+            git: Git::new(state.join("mirrors")),
+            paused: RwLock::new(state.join("paused").exists()),
+            store,
+            sealed,
+            watchers: Watchers::default(),
+            state,
+            instance,
+            via,
+            look: Notify::new(),
+            rollouts_look: Notify::new(),
+            outbox_look: Notify::new(),
+            slots: Arc::new(Semaphore::new(in_force.fleet.limits.rollouts.max(1))),
+            waiting: Mutex::default(),
+            expedite: Mutex::default(),
+            fleet: RwLock::new(Arc::new(in_force)),
+            standings: Mutex::new(standings),
+        })
+    }
+
+    /// The fleet in force now. A caller keeps the one it got.
+    #[must_use]
+    pub fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.fleet.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Swaps the fleet whole.
+    pub fn put_in_force(&self, in_force: InForce) {
+        *self.fleet.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
+        self.look.notify_one();
+    }
+
+    #[must_use]
+    pub fn standing(&self, app: &AppName) -> Standing {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner).get(app).cloned().unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn gate(&self, app: &AppName, release: RunId) -> Gate {
+        let standing = self.standing(app);
+        let newer = standing.current().map(|current| current.run).filter(|current| *current > release);
+        match newer {
+            Some(newer) => Gate::Superseded(newer),
+            None if self.paused() => Gate::Paused,
+            None if standing.halted.is_some() => Gate::Halted,
+            None => Gate::Open,
+        }
+    }
+
+    /// Waits for one of the slots for rollouts at work (`limits.rollouts` of the configuration at start).
+    pub async fn rollout_slot(&self) -> Option<OwnedSemaphorePermit> {
+        // An error means that the semaphore was closed, which nobody does.
+        Arc::clone(&self.slots).acquire_owned().await.ok()
+    }
+
+    /// Notes whether a rollout waits for something that only a person or the clock brings.
+    pub fn rollout_waits(&self, rollout: RolloutId, waits: bool) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = if waits { waiting.insert(rollout) } else { waiting.remove(&rollout) };
+        drop(waiting);
+        if changed {
+            self.look.notify_one();
+        }
+    }
+
+    #[must_use]
+    pub fn is_waiting(&self, rollout: RolloutId) -> bool {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).contains(&rollout)
+    }
+
+    /// Windows of the app's open rollouts no longer matter (`run --now`).
+    pub fn expedite(&self, app: &AppName) {
+        self.expedite.lock().unwrap_or_else(PoisonError::into_inner).insert(app.clone());
+        self.ring();
+    }
+
+    /// Back to windows, once what was asked for has settled.
+    pub fn unhurry(&self, app: &AppName) {
+        self.expedite.lock().unwrap_or_else(PoisonError::into_inner).remove(app);
+    }
+
+    #[must_use]
+    pub fn expedited(&self, app: &AppName) -> bool {
+        self.expedite.lock().unwrap_or_else(PoisonError::into_inner).contains(app)
+    }
+
+    /// Pauses (or lets go on) every rollout and promotion. The mark is a file: it survives restarts and is seen by eye.
+    ///
+    /// # Errors
+    /// When the mark cannot be written.
+    pub fn pause(&self, paused: bool) -> Result<(), StoreError> {
+        let path = self.state.join("paused");
+        let done = if paused {
+            std::fs::write(&path, "paused\n")
+        } else {
+            match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+                Ok(()) | Err(_) => Ok(()),
+            }
+        };
+        done.map_err(|source| StoreError::File { path: path.display().to_string(), source })?;
+        *self.paused.write().unwrap_or_else(PoisonError::into_inner) = paused;
+        self.ring();
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn paused(&self) -> bool {
+        *self.paused.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commits a batch together with facts about `app`, then folds the facts into its standing.
+    ///
+    /// # Errors
+    /// As the store refuses; nothing is folded then.
+    pub async fn commit(
+        &self,
+        batch: Batch,
+        app: &AppName,
+        facts: &[AppEvent],
+        notices: Vec<Notice>,
+    ) -> Result<(), StoreError> {
+        let now = clock::now();
+        let batch = facts.iter().fold(batch, |batch, fact| batch.app(app, fact)).notices(notices);
+        self.store.commit(batch, now).await?;
+        if !facts.is_empty() {
+            let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+            let standing = standings.entry(app.clone()).or_default();
+            for fact in facts {
+                standing.apply(&Recorded { seq: 0, at: now, event: fact.clone() });
+            }
+        }
+        self.ring();
+        Ok(())
+    }
+
+    fn ring(&self) {
+        self.look.notify_one();
+        self.outbox_look.notify_one();
+        self.rollouts_look.notify_waiters();
+    }
+
+    /// The app as configured now, if it still is.
+    #[must_use]
+    pub fn app(&self, name: &AppName) -> Option<App> {
+        self.in_force().fleet.apps.get(name).cloned()
+    }
+
+    /// Directory of a run's log files and kept artefacts.
+    #[must_use]
+    pub fn run_directory(&self, run: RunId) -> PathBuf {
+        self.state.join("runs").join(run.to_string())
+    }
+}

@@ -1,0 +1,192 @@
+//! Drives one rollout: observe → one step → journal → do → observe again.
+
+use super::bot::Bot;
+use super::drive_run::{DriveError, Interrupt};
+use super::perform::step;
+use super::progress::Progress;
+use crate::clients::clock;
+use crate::decide::rollout::{self, Gate, Next, Progress as StepProgress, RolloutState};
+use crate::decide::tell;
+use crate::model::failure::WaitReason;
+use crate::model::journal::Recorded;
+use crate::model::name::RolloutId;
+use crate::model::rollout::{Goal, ObservedUnit, Purpose, RolloutConclusion, RolloutEvent, StepOutcome};
+use crate::store::journal::Batch;
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+use tracing::{Instrument, info, info_span, warn};
+
+/// While nothing can be seen of the containers, how long until the next look.
+const BLIND_POLL: SignedDuration = SignedDuration::from_secs(2);
+/// A wait without an end of its own (paused, halted) looks again this often, and whenever it is told to.
+const IDLE_POLL: SignedDuration = SignedDuration::from_secs(60);
+
+/// Drives the rollout to its conclusion; `None` when the process shut down before.
+///
+/// # Errors
+/// When the journal cannot be used: nothing is touched without it.
+pub async fn drive(
+    bot: Arc<Bot>,
+    id: RolloutId,
+    interrupt: Interrupt,
+) -> Result<Option<RolloutConclusion>, DriveError> {
+    let events = bot.store.rollout_events(id).await?;
+    let state = rollout::fold(id, &events)?;
+    let span = info_span!("rollout", app = %state.app, target = %state.target.name, rollout = %id);
+    let mut driver = Driver { bot, state, seen: events.len() as u64, interrupt };
+    driver.drive().instrument(span).await
+}
+
+struct Driver {
+    bot: Arc<Bot>,
+    state: RolloutState,
+    seen: u64,
+    interrupt: Interrupt,
+}
+
+impl Driver {
+    async fn drive(&mut self) -> Result<Option<RolloutConclusion>, DriveError> {
+        if let StepProgress::Started { step, .. } = &self.state.progress {
+            warn!(%step, "found an unfinished step; looking at what is there");
+            self.append(RolloutEvent::StepAbandoned).await?;
+        }
+        let mut last_wait = None;
+        let mut slot = None;
+        loop {
+            if self.interrupt.shutdown.is_cancelled() {
+                return Ok(None);
+            }
+            if !self.state.window_ignored && self.bot.expedited(&self.state.app) {
+                self.append(RolloutEvent::Expedited { by: "an operator".to_owned() }).await?;
+            }
+            let observed = match self.observe().await {
+                Ok(observed) => observed,
+                Err(failure) => {
+                    warn!(detail = %failure.detail, "the containers cannot be looked at");
+                    self.sleep_until(clock::now() + BLIND_POLL).await;
+                    continue;
+                }
+            };
+            match rollout::next(&self.state, &observed, self.gate(), clock::now()) {
+                Next::Over => return Ok(self.state.conclusion.clone()),
+                Next::Finish(conclusion) => return self.conclude(conclusion).await.map(Some),
+                Next::StartBake { until } => self.append(RolloutEvent::BakeStarted { until }).await?,
+                Next::DecideRevert(failure) => {
+                    warn!(kind = ?failure.kind, detail = %failure.detail, "going back");
+                    self.append(RolloutEvent::RevertDecided { failure }).await?;
+                }
+                Next::Wait { until, reason } => {
+                    self.bot.rollout_waits(self.state.id, settled(&reason));
+                    if last_wait.as_ref() != Some(&reason) {
+                        let told = Progress::RolloutWaits { rollout: self.state.id, reason: reason.clone() };
+                        self.bot.watchers.tell(told);
+                        last_wait = Some(reason.clone());
+                    }
+                    self.wait(until, &reason).await;
+                }
+                Next::Do { attempt, step } => {
+                    self.bot.rollout_waits(self.state.id, false);
+                    if slot.is_none() {
+                        slot = Some(self.bot.rollout_slot().await);
+                    }
+                    let event = RolloutEvent::StepStarted { attempt, step: step.clone() };
+                    self.append(event).await?;
+                    let told = Progress::StepStarted { rollout: self.state.id, step: step.to_string() };
+                    self.bot.watchers.tell(told);
+                    info!(%step, attempt, "step");
+                    // A step is short and bounded; all but the wait for readiness are finished while the process ends.
+                    let Some(outcome) =
+                        step::perform(&self.bot, &self.state, &step, &self.interrupt.shutdown).await
+                    else {
+                        return Ok(None);
+                    };
+                    if let StepOutcome::Failed { failure } = &outcome {
+                        warn!(%step, kind = ?failure.kind, detail = %failure.detail, "step failed");
+                    }
+                    self.append(RolloutEvent::StepEnded { outcome }).await?;
+                }
+            }
+        }
+    }
+
+    fn gate(&self) -> Gate {
+        match (self.state.goal, self.state.purpose) {
+            // Going back is never gated.
+            (Goal::Back, _) | (_, Purpose::Revert) => Gate::Open,
+            (Goal::Forward, Purpose::Release) => self.bot.gate(&self.state.app, self.state.release.run),
+        }
+    }
+
+    async fn observe(&self) -> Result<Vec<ObservedUnit>, crate::model::failure::Failure> {
+        match &self.state.units {
+            Some(units) if self.state.needs_observation() => step::observe(&self.bot, &self.state, units).await,
+            Some(_) | None => Ok(Vec::new()),
+        }
+    }
+
+    async fn wait(&self, until: Option<Timestamp>, reason: &WaitReason) {
+        let until = until.unwrap_or_else(|| clock::now() + IDLE_POLL);
+        if let WaitReason::Baking { .. } = reason {
+            return self.sleep_until(until).await;
+        }
+        // Paused, halted, resumed: each of these rings.
+        tokio::select! {
+            () = self.sleep_until(until) => {}
+            () = self.bot.rollouts_look.notified() => {}
+        }
+    }
+
+    async fn sleep_until(&self, until: Timestamp) {
+        let pause = until.duration_since(clock::now()).try_into().unwrap_or_default();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.interrupt.shutdown.cancelled() => {}
+        }
+    }
+
+    async fn append(&mut self, event: RolloutEvent) -> Result<(), DriveError> {
+        let now = clock::now();
+        let batch = Batch::new().rollout(&self.state.app, self.state.id, self.seen, &event);
+        self.bot.store.commit(batch, now).await?;
+        self.fold(event, now)
+    }
+
+    fn fold(&mut self, event: RolloutEvent, at: Timestamp) -> Result<(), DriveError> {
+        self.seen += 1;
+        Ok(self.state.apply(&Recorded { seq: self.seen, at, event })?)
+    }
+
+    /// The end, what it means for the app (halt, quarantine), and who hears of it: one transaction.
+    async fn conclude(&mut self, conclusion: RolloutConclusion) -> Result<RolloutConclusion, DriveError> {
+        let now = clock::now();
+        let app = self.state.app.clone();
+        let fleet = self.bot.in_force();
+        let maintainers = fleet.fleet.apps.get(&app).map(|a| a.maintainers.clone()).unwrap_or_default();
+        let told = tell::rollout_ended(&self.state, &conclusion, &maintainers, fleet.fleet.email.as_ref(), now);
+        let event = RolloutEvent::Concluded { conclusion: conclusion.clone() };
+        let batch = Batch::new().rollout(&app, self.state.id, self.seen, &event);
+        self.bot.commit(batch, &app, &told.facts, told.notices).await?;
+        self.fold(event, now)?;
+        info!(?conclusion, "rollout ended");
+        self.bot.watchers.tell(Progress::RolloutEnded {
+            app,
+            target: self.state.target.name.clone(),
+            rollout: self.state.id,
+            conclusion: Box::new(conclusion.clone()),
+        });
+        Ok(conclusion)
+    }
+}
+
+/// Nothing moves until somebody or the clock says so: whoever follows need not wait any longer.
+fn settled(reason: &WaitReason) -> bool {
+    match reason {
+        WaitReason::Window { .. }
+        | WaitReason::NoWindow
+        | WaitReason::HookBusy { .. }
+        | WaitReason::Paused
+        | WaitReason::Halted
+        | WaitReason::TargetBusy => true,
+        WaitReason::Baking { .. } | WaitReason::Retry { .. } => false,
+    }
+}

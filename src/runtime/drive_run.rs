@@ -1,0 +1,171 @@
+//! Drives one run: fold → next → journal → perform → journal.
+
+use super::bot::Bot;
+use super::perform::run::{Performed, perform};
+use super::progress::Progress;
+use super::sweep;
+use crate::clients::clock;
+use crate::decide::run::{self, Next, Progress as EffectProgress, RunState};
+use crate::decide::{recover, tell};
+use crate::model::journal::{IllegalEvent, Recorded};
+use crate::model::name::RunId;
+use crate::model::run::{Conclusion, Outcome, RunEvent};
+use crate::store::error::StoreError;
+use crate::store::journal::Batch;
+use jiff::Timestamp;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info, info_span, warn};
+
+/// Why a driver stopped without concluding.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    #[error("the journal cannot be used")]
+    Store(#[from] StoreError),
+    /// The run (or rollout) is held: its journal makes no sense to this version.
+    #[error("held: {0}")]
+    Illegal(#[from] IllegalEvent),
+}
+
+/// How the outside interrupts a driver.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt {
+    /// Somebody cancelled it: it ends as cancelled.
+    pub cancel: CancellationToken,
+    /// The process ends: it parks where it is, to be taken up at the next start.
+    pub shutdown: CancellationToken,
+}
+
+/// Drives the run to its conclusion; `None` when the process shut down before.
+///
+/// # Errors
+/// When the journal cannot be used: nothing is performed without it.
+pub async fn drive(bot: Arc<Bot>, id: RunId, interrupt: Interrupt) -> Result<Option<Conclusion>, DriveError> {
+    let events = bot.store.run_events(id).await?;
+    let state = run::fold(id, &events)?;
+    let span = info_span!("run", app = %state.app.name, run = %id);
+    let mut driver = Driver { bot, state, seen: events.len() as u64, interrupt };
+    driver.drive().instrument(span).await
+}
+
+struct Driver {
+    bot: Arc<Bot>,
+    state: RunState,
+    /// Events in the stream.
+    seen: u64,
+    interrupt: Interrupt,
+}
+
+impl Driver {
+    async fn drive(&mut self) -> Result<Option<Conclusion>, DriveError> {
+        self.recover().await?;
+        loop {
+            if self.interrupt.cancel.is_cancelled() && self.state.cancel.is_none() {
+                self.append(RunEvent::CancelRequested { by: "an operator".to_owned() }).await?;
+            }
+            match run::next(&self.state, clock::now()) {
+                Next::Over => return Ok(self.state.conclusion.clone()),
+                Next::Finish(conclusion) => return self.conclude(conclusion).await.map(Some),
+                Next::WaitUntil { at, reason } => {
+                    self.bot.watchers.tell(Progress::RunWaits { run: self.state.id, reason });
+                    if !self.wait(at).await {
+                        return Ok(None);
+                    }
+                }
+                Next::Perform { attempt, effect } => {
+                    let stage = effect.stage();
+                    self.append(RunEvent::EffectStarted { attempt, effect: effect.clone() }).await?;
+                    self.tell(Progress::StageStarted { run: self.state.id, stage, attempt });
+                    let span = info_span!("stage", %stage, attempt);
+                    let performed =
+                        perform(&self.bot, &self.state, &effect, attempt, &self.interrupt).instrument(span).await;
+                    match performed {
+                        Performed::Ended(outcome) => self.end(stage, outcome).await?,
+                        // The loop journals the cancel next, and the run concludes by it.
+                        Performed::Cancelled => self.append(RunEvent::EffectAbandoned { back_to: stage }).await?,
+                        // The effect stays open in the journal; the next start abandons it and goes on.
+                        Performed::Parked => return Ok(None),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn end(&mut self, stage: crate::model::run::Stage, outcome: Outcome) -> Result<(), DriveError> {
+        let ok = !matches!(outcome, Outcome::Failed(_));
+        if let Outcome::Failed(failure) = &outcome {
+            warn!(kind = ?failure.kind, detail = %failure.detail, "stage failed");
+        } else {
+            info!("stage done");
+        }
+        self.append(RunEvent::EffectEnded { outcome }).await?;
+        self.tell(Progress::StageEnded { run: self.state.id, stage, ok });
+        Ok(())
+    }
+
+    /// An effect that began and has no end: lowtide was killed in the middle of it.
+    async fn recover(&mut self) -> Result<(), DriveError> {
+        let EffectProgress::Started { effect, .. } = &self.state.effect else {
+            return Ok(());
+        };
+        let recover::Recovery::Repeat { back_to } = recover::run_effect(effect);
+        warn!(stage = %effect.stage(), %back_to, "found an unfinished effect; sweeping and going on");
+        sweep::run(&self.bot, &self.state).await;
+        self.append(RunEvent::EffectAbandoned { back_to }).await
+    }
+
+    /// False when the process shuts down meanwhile.
+    async fn wait(&self, until: Timestamp) -> bool {
+        let pause = until.duration_since(clock::now()).try_into().unwrap_or_default();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = self.interrupt.cancel.cancelled() => true,
+            () = self.interrupt.shutdown.cancelled() => false,
+        }
+    }
+
+    async fn append(&mut self, event: RunEvent) -> Result<(), DriveError> {
+        let now = clock::now();
+        let batch = Batch::new().run(&self.state.app.name, self.state.id, self.seen, &event);
+        self.bot.store.commit(batch, now).await?;
+        self.fold(event, now)
+    }
+
+    fn fold(&mut self, event: RunEvent, at: Timestamp) -> Result<(), DriveError> {
+        self.seen += 1;
+        Ok(self.state.apply(&Recorded { seq: self.seen, at, event })?)
+    }
+
+    /// The end, what it means for the app, and who hears of it: one transaction.
+    async fn conclude(&mut self, conclusion: Conclusion) -> Result<Conclusion, DriveError> {
+        let now = clock::now();
+        let standing = self.bot.standing(&self.state.app.name);
+        let fleet = self.bot.in_force();
+        let told = tell::run_ended(&self.state, &standing, &conclusion, fleet.fleet.email.as_ref(), now);
+        let event = RunEvent::Concluded { conclusion: conclusion.clone() };
+        let batch = Batch::new().run(&self.state.app.name, self.state.id, self.seen, &event);
+        self.bot.commit(batch, &self.state.app.name, &told.facts, told.notices).await?;
+        self.fold(event, now)?;
+        info!(conclusion = conclusion_word(&conclusion), "run ended");
+        self.tell(Progress::RunEnded {
+            app: self.state.app.name.clone(),
+            run: self.state.id,
+            conclusion: Box::new(conclusion.clone()),
+        });
+        Ok(conclusion)
+    }
+
+    fn tell(&self, progress: Progress) {
+        self.bot.watchers.tell(progress);
+    }
+}
+
+fn conclusion_word(conclusion: &Conclusion) -> &'static str {
+    match conclusion {
+        Conclusion::Unchanged { .. } => "unchanged",
+        Conclusion::Released { .. } => "released",
+        Conclusion::Observed { .. } => "observed",
+        Conclusion::Failed { .. } => "failed",
+        Conclusion::Cancelled { .. } => "cancelled",
+    }
+}

@@ -1,0 +1,87 @@
+//! Delivers the outbox: at least once, one message per cause.
+
+use super::bot::Bot;
+use super::digest;
+use crate::clients::clock;
+use crate::clients::smtp::{ANSWER, Smtp};
+use crate::decide::retry;
+use crate::model::fleet::EmailPolicy;
+use crate::model::notice::Audience;
+use crate::report::mail::{MailContext, render};
+use crate::store::error::StoreError;
+use crate::store::outbox::{Delivery, Pending};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// New notices ring; this is for those whose back-off has passed.
+const POLL: Duration = Duration::from_secs(15);
+/// Notices delivered in one pass; the next pass follows at once while there are more.
+const BATCH: u32 = 50;
+
+/// Delivers until shutdown.
+///
+/// # Errors
+/// When the outbox cannot be read or written.
+pub async fn run(bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), StoreError> {
+    loop {
+        digest::enqueue_due(&bot).await?;
+        deliver_once(&bot).await?;
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = bot.outbox_look.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
+/// One pass over what is due. Returns how many were delivered.
+///
+/// # Errors
+/// When the outbox cannot be read or written.
+pub async fn deliver_once(bot: &Bot) -> Result<usize, StoreError> {
+    let fleet = bot.in_force();
+    // Without a mail server notices wait; they are not lost when one is configured later.
+    let Some(policy) = &fleet.fleet.email else { return Ok(0) };
+    let mut delivered = 0;
+    for pending in bot.store.due_notices(clock::now(), BATCH).await? {
+        let delivery = deliver(bot, policy, &pending).await;
+        let dedup = pending.notice.dedup.clone();
+        match &delivery {
+            Delivery::Delivered => {
+                delivered += 1;
+                info!(dedup, "mail delivered");
+            }
+            Delivery::Later { at, error } => warn!(dedup, %at, error, "mail not delivered yet"),
+            Delivery::Dead { error } => warn!(dedup, error, "mail cannot be delivered"),
+        }
+        // A kill here delivers it again, under the same Message-ID.
+        bot.store.record_delivery(dedup, delivery, clock::now()).await?;
+    }
+    Ok(delivered)
+}
+
+async fn deliver(bot: &Bot, policy: &EmailPolicy, pending: &Pending) -> Delivery {
+    let domain = policy.from.rsplit('@').next().unwrap_or("localhost").trim_end_matches('>').to_owned();
+    let context = MailContext { instance: bot.instance.clone(), domain, timezone: policy.timezone.clone() };
+    let mail = render(&pending.notice, &context);
+    let Audience::Mail { to } = &pending.notice.audience;
+    let later = |error: String| {
+        let at = clock::now() + retry::outbox_after(pending.attempts + 1);
+        Delivery::Later { at, error }
+    };
+    let smtp = match Smtp::new(policy, ANSWER) {
+        Ok(smtp) => smtp,
+        Err(error) => return later(error.to_string()),
+    };
+    match smtp.send(&mail, to).await {
+        Ok(sent) => match sent.refused.first() {
+            None => Delivery::Delivered,
+            Some(refusal) if refusal.permanent => Delivery::Dead { error: refusal.message.clone() },
+            Some(refusal) => later(refusal.message.clone()),
+        },
+        Err(error) if error.retryable() || error.operator() => later(error.to_string()),
+        Err(error) => Delivery::Dead { error: error.to_string() },
+    }
+}

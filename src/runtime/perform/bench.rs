@@ -1,0 +1,86 @@
+//! What the stages *bootstrap* and *test* share: the engine, the app, the labels of everything they make, and the way out.
+
+use crate::clients::engine::connect::Engine;
+use crate::clients::engine::error::EngineError;
+use crate::clients::engine::probe::ProbePath;
+use crate::model::failure::Failure;
+use crate::model::fleet::{App, ContainerLimits};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
+
+/// Where one attempt of a run tests its candidate.
+#[derive(Clone, Copy)]
+pub struct Bench<'a> {
+    pub engine: &'a Engine,
+    pub app: &'a App,
+    /// On everything that is created: `io.lowtide.instance`, `.run` and `.attempt`. What carries all of them is removed.
+    pub labels: &'a BTreeMap<String, String>,
+    pub via: &'a ProbePath,
+    /// An existing directory of this run's own, for logs and artefacts.
+    pub work: &'a Path,
+    pub cancel: &'a CancellationToken,
+    /// Hears each line of output as it comes.
+    pub say: &'a (dyn Fn(&str) + Send + Sync),
+}
+
+/// Why a stage ends without its outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    Failed(Failure),
+    /// The token was cancelled; everything is cleaned up.
+    Cancelled,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Failed(failure)
+    }
+}
+
+impl From<EngineError> for Stop {
+    fn from(error: EngineError) -> Self {
+        Stop::Failed(error.failure())
+    }
+}
+
+/// For an app that has no test policy of its own.
+const LIMITS: ContainerLimits = ContainerLimits {
+    memory: 1 << 30,
+    cpus: 2.0,
+    pids: 1_024,
+    output: 16 << 20,
+};
+
+impl Bench<'_> {
+    pub(super) fn limits(&self) -> ContainerLimits {
+        self.app.test.as_ref().map_or(LIMITS, |test| test.limits)
+    }
+
+    /// Fails once the token is cancelled; asked before each thing that is created.
+    pub(super) fn go_on(&self) -> Result<(), Stop> {
+        if self.cancel.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
+        Ok(())
+    }
+
+    /// Gives up on `what` when the token is cancelled. Only for what leaves nothing behind when dropped.
+    pub(super) async fn unless_cancelled<T>(&self, what: impl Future<Output = T>) -> Result<T, Stop> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Stop::Cancelled),
+            done = what => Ok(done),
+        }
+    }
+
+    /// Removes all that this attempt made. Not cancellable; what cannot go now goes with a later sweep.
+    pub(super) async fn clean_up(&self) {
+        let selector: Vec<(String, String)> = self.labels.clone().into_iter().collect();
+        match self.engine.sweep(&selector).await {
+            Ok(swept) => tracing::debug!(?swept, "cleaned up"),
+            Err(error) => tracing::warn!(%error, "leftovers of the test stay until the next sweep"),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The pinned commit on the pinned bases becomes an image.
+
+use super::bench::Stop;
+use super::resolve;
+use super::run::Scene;
+use crate::clients::engine::build::{BuildError, BuildRequest};
+use crate::clients::engine::context::{Ignore, Limits, Verdict};
+use crate::clients::engine::logfile::LogFile;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::image::{Reference, ServedDigest};
+use crate::model::stages::build::{Build, Built};
+use crate::model::stages::resolve::BasePin;
+use crate::packages::dockerignore;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// # Errors
+/// As the checkout or the build fails, or there is too little disk.
+pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
+    let app = &scene.run.app;
+    enough_disk(scene)?;
+    let directory = scene.bot.run_directory(scene.run.id);
+    let checkout = WorkTree::new(directory.join("source"))?;
+    let commit = &effect.resolved.commit;
+    let checked_out = scene.bot.git.checkout(&app.source, &commit.id, &checkout.path);
+    tokio::select! {
+        done = checked_out => done.map_err(|e| Stop::Failed(e.failure()))?,
+        () = scene.cancel.cancelled() => return Err(Stop::Cancelled),
+    }
+    let (dockerfile, text) = resolve::dockerfile(scene, &app.source, commit).await?;
+    let pinned = dockerfile.pin(&text, &app.build.args, &pins(effect));
+    let context = checkout.path.join(&app.source.context);
+    let request = BuildRequest {
+        ignore: ignore(&context, &app.source.dockerfile)?,
+        context_dir: context,
+        dockerfile: app.source.dockerfile.clone(),
+        replace: vec![(app.source.dockerfile.clone(), Bytes::from(pinned))],
+        limits: Limits { bytes: app.source.max_size, ..Limits::default() },
+        commit_time: commit.time.as_second(),
+        tag: effect.tag.clone(),
+        args: app.build.args.clone(),
+        target: app.build.target.clone(),
+        labels: effect.labels.clone(),
+        timeout: app.build.timeout.unsigned_abs(),
+        nocache: true,
+        // Bases are pinned to digests already; asking again would only cost time. Local bases must not be pulled.
+        pull: false,
+        registry_auth: auth(scene, effect).await?,
+    };
+    let engine = scene.fleet.engine(&app.build.host)?.clone();
+    let log_path = directory.join("build.log");
+    let cap = usize::try_from(app.build.max_log).unwrap_or(usize::MAX);
+    let mut log = LogFile::create(&log_path, cap).map_err(|e| local_file(&log_path, &e))?;
+    let mut broken = None;
+    let mut sink = |line: &str| {
+        scene.line(line);
+        if let Err(e) = log.line(line) {
+            broken.get_or_insert(e);
+        }
+    };
+    let built = engine.build(request, &mut sink, scene.cancel).await;
+    if let Some(e) = broken {
+        tracing::warn!(error = %e, "the build log is incomplete");
+    }
+    if let Err(e) = log.finish() {
+        tracing::warn!(error = %e, "the end of the build log could not be written");
+    }
+    match built {
+        Ok(built) => Ok(Built { image: built.image, size: built.size }),
+        Err(error @ BuildError::Cancelled) => {
+            tracing::info!(%error);
+            Err(Stop::Cancelled)
+        }
+        Err(error) => Err(error.failure().map_or(Stop::Cancelled, Stop::Failed)),
+    }
+}
+
+/// A work tree that is removed again, also when the stage is dropped. Removed before, too: a kill may have left one.
+struct WorkTree {
+    path: PathBuf,
+}
+
+impl WorkTree {
+    fn new(path: PathBuf) -> Result<Self, Failure> {
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).map_err(|e| local_file(&path, &e))?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for WorkTree {
+    fn drop(&mut self) {
+        // The next build and the sweep at start remove it again.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+pub(super) fn local_file(path: &Path, error: &std::io::Error) -> Failure {
+    let kind =
+        if error.kind() == std::io::ErrorKind::StorageFull { FailureKind::DiskFull } else { FailureKind::Invariant };
+    Failure::new(kind, format!("{}: {error}", path.display()))
+}
+
+fn enough_disk(scene: &Scene<'_>) -> Result<(), Failure> {
+    let stat = rustix::fs::statvfs(&scene.bot.state)
+        .map_err(|e| local_file(&scene.bot.state, &std::io::Error::from(e)))?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let needed = scene.fleet.fleet.limits.min_free_disk;
+    if free < needed {
+        let detail = format!("{free} bytes are free where lowtide keeps its state, {needed} are asked for");
+        return Err(Failure::new(FailureKind::DiskFull, detail));
+    }
+    Ok(())
+}
+
+fn pins(effect: &Build) -> BTreeMap<Reference, ServedDigest> {
+    let bases = effect.resolved.bases.iter();
+    bases
+        .filter_map(|base| match &base.pin {
+            BasePin::Registry { served, .. } => Some((base.reference.clone(), served.clone())),
+            BasePin::Local { .. } => None,
+        })
+        .collect()
+}
+
+/// Docker prefers `<Dockerfile>.dockerignore` over the one at the context's root.
+fn ignore(context: &Path, dockerfile: &str) -> Result<Ignore, Failure> {
+    let own = context.join(format!("{dockerfile}.dockerignore"));
+    let path = if own.is_file() { own } else { context.join(".dockerignore") };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(e) => return Err(local_file(&path, &e)),
+    };
+    let rules = dockerignore::Ignore::parse(&text)
+        .map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))?;
+    Ok(Arc::new(move |path: &str, directory: bool| {
+        if !rules.excluded(path, directory) {
+            Verdict::Keep
+        } else if directory && rules.skips(path) {
+            Verdict::Prune
+        } else {
+            Verdict::Ignore
+        }
+    }))
+}
+
+async fn auth(scene: &Scene<'_>, effect: &Build) -> Result<crate::clients::engine::session::RegistryAuth, Failure> {
+    let mut auth = BTreeMap::new();
+    for base in &effect.resolved.bases {
+        let host = &base.reference.repository.registry;
+        if let Some(login) = scene.fleet.login(host).await? {
+            auth.insert(host.clone(), login);
+        }
+    }
+    Ok(auth)
+}

@@ -1,0 +1,63 @@
+//! The tested image goes out under its immutable tag, and what the registry serves is read back.
+
+use super::run::Scene;
+use crate::clients::engine::connect::Engine;
+use crate::clients::registry::TagRule;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::image::{ImageId, ManifestDigest, Reference, ServedDigest};
+use crate::model::stages::publish::{Publish, Published};
+
+/// # Errors
+/// `TagTaken` when the tag holds another image, `DigestMismatch` when the registry serves another than the tested one.
+pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, Failure> {
+    let Some(to) = &effect.to else {
+        return Ok(Published { digest: None });
+    };
+    let engine = scene.fleet.engine(&scene.run.app.build.host)?;
+    let registry = &scene.fleet.registry;
+    let digest = match registry.digest(to).await.map_err(|e| e.failure())? {
+        // Ours, from an attempt whose end was not journalled.
+        Some(there) if is_image(scene, to, &there, &effect.image).await? => there,
+        Some(there) => {
+            let detail = format!("{to} is {} already; an immutable tag is never overwritten", there.short());
+            return Err(Failure::new(FailureKind::TagTaken, detail));
+        }
+        None => push(scene, engine, to, &effect.image).await?,
+    };
+    if let Some(channel) = &effect.channel {
+        let tag = channel.tag.as_deref().unwrap_or("latest");
+        let rule = TagRule::Moving;
+        let copied = registry.copy(&to.repository, &digest, &channel.repository, tag, rule).await;
+        copied.map_err(|e| e.failure())?;
+        scene.line(&format!("{channel} is {}", digest.short()));
+    }
+    let digest = ManifestDigest::try_from(digest.to_string())
+        .map_err(|e| Failure::new(FailureKind::Invariant, e.to_string()))?;
+    Ok(Published { digest: Some(digest) })
+}
+
+async fn push(scene: &Scene<'_>, engine: &Engine, to: &Reference, image: &ImageId) -> Result<ServedDigest, Failure> {
+    let registry = &scene.fleet.registry;
+    let auth = scene.fleet.login(&to.repository.registry).await?;
+    engine.tag_image(image, to).await.map_err(|e| e.failure())?;
+    engine.push(to, auth.as_ref()).await.map_err(|e| e.failure())?;
+    let there = registry.digest(to).await.map_err(|e| e.failure())?;
+    let there = there.ok_or_else(|| {
+        Failure::new(FailureKind::DigestMismatch, format!("{to} was pushed and the registry does not have it"))
+    })?;
+    if !is_image(scene, to, &there, image).await? {
+        let detail = format!("{to} serves {}, which is not the tested image {}", there.short(), image.short());
+        return Err(Failure::new(FailureKind::DigestMismatch, detail));
+    }
+    scene.line(&format!("pushed {to} as {}", there.short()));
+    Ok(there)
+}
+
+/// Does the registry's manifest name this very image? Its config digest is the image id; engines with the containerd store
+/// call the manifest's digest the image id.
+async fn is_image(scene: &Scene<'_>, to: &Reference, there: &ServedDigest, image: &ImageId) -> Result<bool, Failure> {
+    if there.as_str() == image.as_str() {
+        return Ok(true);
+    }
+    Ok(scene.fleet.registry.image_id(&to.repository, there).await.map_err(|e| e.failure())? == *image)
+}

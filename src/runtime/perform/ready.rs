@@ -1,0 +1,326 @@
+//! From what was seen of a container to whose fault it is.
+
+use super::bench::{Bench, Stop};
+use super::trail::Trail;
+use crate::clients::engine::error::EngineError;
+use crate::clients::engine::logs::FollowEnd;
+use crate::clients::engine::probe::ReadyVerdict;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::Ready;
+use regex::RegexSet;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+/// What a container is in the test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Role {
+    Sidecar(String),
+    /// The candidate with the testing tools on.
+    Tools,
+    /// The candidate as it ships.
+    Production,
+}
+
+/// Starts a created container and waits until it is ready; how long that took. Its output goes to the trail.
+pub(super) async fn start(
+    bench: &Bench<'_>,
+    id: &str,
+    role: &Role,
+    rule: &Ready,
+    trail: &mut Trail<'_>,
+) -> Result<Duration, Stop> {
+    if let Err(error) = bench.engine.start_own(id).await {
+        return Err(refused(role, &error).into());
+    }
+    wait(bench, id, role, rule, rule.timeout.unsigned_abs(), trail).await
+}
+
+/// Waits until a started container is ready, for at most `within`.
+pub(super) async fn wait(
+    bench: &Bench<'_>,
+    id: &str,
+    role: &Role,
+    rule: &Ready,
+    within: Duration,
+    trail: &mut Trail<'_>,
+) -> Result<Duration, Stop> {
+    let max = bench.limits().output;
+    // After a restart only what is new is read.
+    let since = bench.engine.look(id).await?.finished;
+    let verdict = {
+        let mut sink = |bytes: &[u8]| {
+            trail.write(bytes);
+            true
+        };
+        let mut follow = std::pin::pin!(bench.engine.follow_log(id, since, max, &mut sink));
+        let mut ready = std::pin::pin!(bench.engine.ready(id, rule, within, bench.via, bench.cancel));
+        let mut following = true;
+        let verdict = loop {
+            tokio::select! {
+                verdict = &mut ready => break verdict?,
+                end = &mut follow, if following => match end {
+                    Ok(FollowEnd::Flooded) => return Err(flood(role, max).with_excerpt(excerpt(bench, id).await).into()),
+                    // A log that cannot be followed is no verdict; the wait goes on.
+                    Ok(FollowEnd::Ended | FollowEnd::Enough) | Err(_) => following = false,
+                },
+            }
+        };
+        if following && !matches!(verdict, ReadyVerdict::Ready { .. }) {
+            // The last words of a container that ended are still on their way.
+            let _ = tokio::time::timeout(Duration::from_millis(500), follow).await;
+        }
+        verdict
+    };
+    match verdict {
+        ReadyVerdict::Ready { after } => Ok(after),
+        ReadyVerdict::Cancelled => Err(Stop::Cancelled),
+        bad @ (ReadyVerdict::Exited { .. }
+        | ReadyVerdict::Restarting { .. }
+        | ReadyVerdict::Unhealthy { .. }
+        | ReadyVerdict::TimedOut { .. }) => {
+            let log = excerpt(bench, id).await;
+            Err(judge(role, &bad, within, &log).with_excerpt(log).into())
+        }
+    }
+}
+
+/// The last lines of a container; none when it is gone.
+pub(super) async fn excerpt(bench: &Bench<'_>, id: &str) -> Vec<String> {
+    bench
+        .engine
+        .log_tail(id, Failure::EXCERPT_LINES)
+        .await
+        .unwrap_or_default()
+}
+
+fn flood(role: &Role, max: u64) -> Failure {
+    Failure::new(
+        FailureKind::TestOutputFlood,
+        format!("{} wrote more than {max} bytes before it was ready", name(role)),
+    )
+}
+
+fn name(role: &Role) -> String {
+    match role {
+        Role::Sidecar(name) => format!("sidecar {name}"),
+        Role::Tools => "the container".to_owned(),
+        Role::Production => "the container without the testing tools".to_owned(),
+    }
+}
+
+/// The kind of failure, and one sentence about it. `log` decides whether a mirror was the reason.
+fn judge(role: &Role, verdict: &ReadyVerdict, within: Duration, log: &[String]) -> Failure {
+    let (kind, what) = match verdict {
+        ReadyVerdict::Exited { oom: true, .. } => (FailureKind::OutOfMemory, "was ended for lack of memory".to_owned()),
+        ReadyVerdict::Exited { code, error, .. } if error.is_empty() => {
+            (FailureKind::ContainerExited, format!("exited with code {code}"))
+        }
+        ReadyVerdict::Exited { error, .. } => (FailureKind::ContainerExited, format!("did not start: {error}")),
+        ReadyVerdict::Restarting { count } => (FailureKind::ContainerExited, format!("restarted {count} times")),
+        ReadyVerdict::Unhealthy { last } => (FailureKind::NotReady, format!("is unhealthy: {last}")),
+        ReadyVerdict::TimedOut { last } => (
+            FailureKind::NotReady,
+            format!("was not ready within {} s: {last}", within.as_secs()),
+        ),
+        ReadyVerdict::Ready { .. } | ReadyVerdict::Cancelled => {
+            (FailureKind::Invariant, "is ready, and was judged".to_owned())
+        }
+    };
+    if let (Role::Tools, Some(line)) = (role, dead_mirror(log))
+        && kind != FailureKind::OutOfMemory
+    {
+        return Failure::new(
+            FailureKind::MirrorUnreachable,
+            format!("the container {what}; its log says: {line}"),
+        );
+    }
+    let kind = match (role, kind) {
+        (Role::Sidecar(_), _) => FailureKind::SidecarFailed,
+        (Role::Production, FailureKind::OutOfMemory) | (Role::Tools, _) => kind,
+        (Role::Production, _) => FailureKind::NotReadyInProduction,
+    };
+    Failure::new(kind, format!("{} {what}", name(role)))
+}
+
+/// A start that the engine refused: the image's command is the repository's, everything else the engine's.
+fn refused(role: &Role, error: &EngineError) -> Failure {
+    let words = error.to_string();
+    let own = [
+        "executable file not found",
+        "no such file or directory",
+        "permission denied",
+        "is a directory",
+        "exec format error",
+        "Cwd must be an absolute path",
+        "unable to find user",
+    ];
+    // Container runtimes put the command's own problem after `exec:`; a device or mount that is missing has none.
+    let commands = (words.contains("exec:") || words.contains("exec ") || words.contains("user "))
+        && own.iter().any(|sign| words.contains(sign));
+    if !commands {
+        return error.failure();
+    }
+    let kind = match role {
+        Role::Sidecar(_) => FailureKind::SidecarFailed,
+        Role::Tools => FailureKind::ContainerExited,
+        Role::Production => FailureKind::NotReadyInProduction,
+    };
+    Failure::new(kind, format!("{} did not start: {words}", name(role)))
+}
+
+/// How package managers and download tools say that the other side is not there. A refused request (404, 403) is not
+/// among them: that is for the repository to mend.
+static MIRROR_SIGNS: LazyLock<RegexSet> = LazyLock::new(|| {
+    RegexSet::new([
+        r"Temporary failure (in name resolution|resolving)",
+        r"(?i)could not resolve (host|proxy|'|\S+\.)",
+        r"^(E|W): Failed to fetch ",
+        r"^(E|W|Err:).*(Unable to connect to|Could not connect to|Connection failed)",
+        r"Unable to connect to \S+:(http|https|80|443)",
+        r"curl: \((5|6|7|28|35|52|56)\)",
+        r"(?i)wget: (unable to resolve|bad address|can't connect|download timed out)",
+        r"unable to resolve host address",
+        r"^(WARNING|ERROR): .*temporary error \(try again later\)",
+        r"(?i)npm err(!|or) (network|code (ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET))",
+        r"(getaddrinfo|connect) (ENOTFOUND|EAI_AGAIN|ETIMEDOUT)",
+        r"NewConnectionError|ReadTimeoutError|Max retries exceeded with url",
+        r"(?i)(https?://|wget|curl|fatal: unable to access|git).*connection timed out",
+        r"dial tcp: lookup \S+.*(no such host|i/o timeout|server misbehaving)",
+        r"The following exception .*(failed to open stream|Could not resolve host)",
+    ])
+    .unwrap_or_else(|_| RegexSet::empty())
+});
+
+/// The last line that shows a dead mirror or dead name service.
+fn dead_mirror(log: &[String]) -> Option<&str> {
+    log.iter()
+        .rev()
+        .map(|line| line.trim())
+        .find(|line| MIRROR_SIGNS.is_match(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_of_a_dead_mirror() {
+        for line in [
+            "  Temporary failure resolving 'deb.example.org'",
+            "curl: (6) Could not resolve host: example.org",
+            "curl: (7) Failed to connect to example.org port 443 after 3 ms: Couldn't connect to server",
+            "curl: (28) Connection timed out after 10001 milliseconds",
+            "E: Failed to fetch http://deb.example.org/debian/dists/x/InRelease  Unable to connect to deb.example.org:http:",
+            "W: Failed to fetch http://deb.example.org/debian/dists/x/InRelease  Temporary failure resolving 'deb.example.org'",
+            "Err:1 http://deb.example.org x InRelease Could not connect to deb.example.org:80 (192.0.2.1), connection timed out",
+            "wget: bad address 'example.org'",
+            "wget: can't connect to remote host (192.0.2.1): Connection refused",
+            "wget: unable to resolve host address ‘example.org’",
+            "ERROR: https://dl.example.org/alpine/main: temporary error (try again later)",
+            "WARNING: fetching https://dl.example.org/main: temporary error (try again later)",
+            "npm ERR! network request to https://npm.example.org failed",
+            "npm ERR! code ENOTFOUND",
+            "npm error code EAI_AGAIN",
+            "fatal: unable to access 'https://git.example.org/x.git/': Failed to connect: Connection timed out",
+            "Could not resolve 'deb.example.org'",
+            "go: dial tcp: lookup proxy.example.org on 127.0.0.11:53: no such host",
+        ] {
+            assert!(dead_mirror(&[line.to_owned()]).is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_the_repositorys_own() {
+        for line in [
+            "curl: (22) The requested URL returned error: 404",
+            "E: Unable to locate package nosuch",
+            "E: Version '1.2' for 'x' was not found",
+            "npm ERR! 404 Not Found - GET https://npm.example.org/nosuch",
+            "npm ERR! Test failed.",
+            "could not resolve dependency: peer react@17",
+            "SQLSTATE[HY000] [2002] Connection timed out",
+            "mysqli: Connection refused",
+            "fatal: not a git repository",
+            "",
+        ] {
+            assert!(dead_mirror(&[line.to_owned()]).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn verdicts_become_failures() {
+        let exited = |oom| ReadyVerdict::Exited {
+            code: 137,
+            oom,
+            error: String::new(),
+        };
+        let slow = ReadyVerdict::TimedOut {
+            last: "GET / on port 80 answers 503".to_owned(),
+        };
+        let sick = ReadyVerdict::Unhealthy {
+            last: "no db".to_owned(),
+        };
+        let loops = ReadyVerdict::Restarting { count: 3 };
+        let mirror = ["curl: (6) Could not resolve host: example.org".to_owned()];
+        let sidecar = || Role::Sidecar("db".to_owned());
+        let mut table = String::new();
+        for (role, verdict, log) in [
+            (Role::Tools, &exited(false), &[][..]),
+            (Role::Tools, &exited(true), &mirror[..]),
+            (Role::Tools, &exited(false), &mirror[..]),
+            (Role::Tools, &slow, &[][..]),
+            (Role::Tools, &slow, &mirror[..]),
+            (Role::Tools, &sick, &[][..]),
+            (Role::Tools, &loops, &[][..]),
+            (sidecar(), &exited(false), &mirror[..]),
+            (sidecar(), &slow, &[][..]),
+            (Role::Production, &exited(true), &[][..]),
+            (Role::Production, &exited(false), &mirror[..]),
+            (Role::Production, &slow, &[][..]),
+            (Role::Production, &sick, &[][..]),
+        ] {
+            let failure = judge(&role, verdict, Duration::from_secs(60), log);
+            table.push_str(&format!("{:?} | {}\n", failure.kind, failure.detail));
+        }
+        insta::assert_snapshot!(table, @r"
+        ContainerExited | the container exited with code 137
+        OutOfMemory | the container was ended for lack of memory
+        MirrorUnreachable | the container exited with code 137; its log says: curl: (6) Could not resolve host: example.org
+        NotReady | the container was not ready within 60 s: GET / on port 80 answers 503
+        MirrorUnreachable | the container was not ready within 60 s: GET / on port 80 answers 503; its log says: curl: (6) Could not resolve host: example.org
+        NotReady | the container is unhealthy: no db
+        ContainerExited | the container restarted 3 times
+        SidecarFailed | sidecar db exited with code 137
+        SidecarFailed | sidecar db was not ready within 60 s: GET / on port 80 answers 503
+        OutOfMemory | the container without the testing tools was ended for lack of memory
+        NotReadyInProduction | the container without the testing tools exited with code 137
+        NotReadyInProduction | the container without the testing tools was not ready within 60 s: GET / on port 80 answers 503
+        NotReadyInProduction | the container without the testing tools is unhealthy: no db
+        ");
+    }
+
+    #[test]
+    fn a_refused_start_is_told_apart() {
+        let kind = |message: &str| {
+            let error = EngineError::Refused {
+                status: 400,
+                message: message.to_owned(),
+            };
+            refused(&Role::Tools, &error).kind
+        };
+        for theirs in [
+            "OCI runtime create failed: exec: \"nosuch\": executable file not found in $PATH: unknown",
+            "OCI runtime create failed: exec: \"/x.sh\": permission denied: unknown",
+            "unable to find user app: no matching entries in passwd file: no such file or directory",
+        ] {
+            assert_eq!(kind(theirs), FailureKind::ContainerExited, "{theirs}");
+        }
+        for ours in [
+            "OCI runtime create failed: error setting rlimits for ready process: operation not permitted",
+            "write /var/lib/x: no space left on device",
+            "driver failed programming external connectivity on endpoint x",
+        ] {
+            assert_ne!(kind(ours), FailureKind::ContainerExited, "{ours}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The one seam between a run's decisions and the world: effect in, outcome out.
+
+use super::bench::Stop;
+use super::{build, inspect, publish, resolve, testing};
+use crate::decide::run::RunState;
+use crate::model::run::{Effect, Outcome};
+use crate::runtime::bot::{Bot, InForce};
+use crate::runtime::drive_run::Interrupt;
+use crate::runtime::progress::Progress;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// How performing ended.
+#[derive(Debug)]
+#[must_use]
+pub enum Performed {
+    Ended(Outcome),
+    /// An operator cancelled; the stage has cleaned up after itself.
+    Cancelled,
+    /// The process shuts down; what was begun is swept at the next start.
+    Parked,
+}
+
+/// What a stage may use.
+pub struct Scene<'a> {
+    pub bot: &'a Arc<Bot>,
+    pub fleet: Arc<InForce>,
+    pub run: &'a RunState,
+    pub attempt: u32,
+    pub cancel: &'a CancellationToken,
+}
+
+impl Scene<'_> {
+    /// A line for whoever watches.
+    pub fn line(&self, line: &str) {
+        self.bot.watchers.tell(Progress::Line { run: self.run.id, line: line.to_owned() });
+    }
+    /// Labels of everything this run makes on an engine.
+    #[must_use]
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = crate::runtime::sweep::run_labels(&self.bot.instance, self.run.id);
+        labels.insert("io.lowtide.app".to_owned(), self.run.app.name.to_string());
+        labels.insert("io.lowtide.attempt".to_owned(), self.attempt.to_string());
+        labels.insert("io.lowtide.term".to_owned(), self.bot.store.term().to_string());
+        labels
+    }
+}
+
+/// Performs an effect while listening for cancel and shutdown. Every stage is given the token and ends its work on the
+/// engine itself, so that nothing goes on behind our back.
+pub async fn perform(
+    bot: &Arc<Bot>,
+    run: &RunState,
+    effect: &Effect,
+    attempt: u32,
+    interrupt: &Interrupt,
+) -> Performed {
+    let stop = CancellationToken::new();
+    let scene = Scene { bot, fleet: bot.in_force(), run, attempt, cancel: &stop };
+    let work = dispatch(&scene, effect);
+    tokio::pin!(work);
+    let outcome = tokio::select! {
+        outcome = &mut work => outcome,
+        () = interrupt.cancel.cancelled() => {
+            stop.cancel();
+            work.await
+        }
+        () = interrupt.shutdown.cancelled() => {
+            stop.cancel();
+            let _ = work.await;
+            return Performed::Parked;
+        }
+    };
+    match outcome {
+        Ok(outcome) => Performed::Ended(outcome),
+        Err(Stop::Failed(failure)) => Performed::Ended(Outcome::Failed(failure)),
+        Err(Stop::Cancelled) => Performed::Cancelled,
+    }
+}
+
+async fn dispatch(scene: &Scene<'_>, effect: &Effect) -> Result<Outcome, Stop> {
+    match effect {
+        Effect::Resolve(_) => {
+            tokio::select! {
+                resolved = resolve::perform(scene) => Ok(Outcome::Resolved(resolved?)),
+                () = scene.cancel.cancelled() => Err(Stop::Cancelled),
+            }
+        }
+        Effect::Build(effect) => build::perform(scene, effect).await.map(Outcome::Built),
+        Effect::Inspect(effect) => {
+            tokio::select! {
+                inspected = inspect::perform(scene, effect) => Ok(Outcome::Inspected(inspected?)),
+                () = scene.cancel.cancelled() => Err(Stop::Cancelled),
+            }
+        }
+        Effect::Bootstrap(effect) => testing::bootstrap(scene, effect).await.map(Outcome::Bootstrapped),
+        Effect::Test(effect) => testing::test(scene, effect).await.map(Outcome::Tested),
+        // Not interrupted: half a push is repeated, but a pushed image without its journal entry is work done twice.
+        Effect::Publish(effect) => Ok(Outcome::Published(publish::perform(scene, effect).await?)),
+    }
+}

@@ -1,0 +1,34 @@
+//! Cleaning of our own leftovers: what a killed run left on its engine and in its directory.
+
+use super::bot::Bot;
+use crate::decide::run::RunState;
+use crate::model::name::RunId;
+use std::collections::BTreeMap;
+use tracing::{info, warn};
+
+/// Labels by which everything of one run is found again.
+#[must_use]
+pub fn run_labels(instance: &str, run: RunId) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("io.lowtide.instance".to_owned(), instance.to_owned()),
+        ("io.lowtide.run".to_owned(), run.to_string()),
+    ])
+}
+
+/// Removes what one run left behind. Trouble is told and does not stop the run: it sweeps again at its next stage.
+pub async fn run(bot: &Bot, state: &RunState) {
+    let fleet = bot.in_force();
+    let Ok(engine) = fleet.engine(&state.app.build.host) else { return };
+    let selector: Vec<(String, String)> = run_labels(&bot.instance, state.id).into_iter().collect();
+    match engine.sweep(&selector).await {
+        Ok(swept) if swept.containers + swept.networks + swept.volumes > 0 => info!(?swept, "swept"),
+        Ok(_) => {}
+        Err(error) => warn!(%error, "leftovers of an earlier attempt could not be removed yet"),
+    }
+    let source = bot.run_directory(state.id).join("source");
+    if source.exists()
+        && let Err(error) = std::fs::remove_dir_all(&source)
+    {
+        warn!(%error, "an old work tree could not be removed yet");
+    }
+}

@@ -1,0 +1,163 @@
+//! The connection, its thread, and migrations.
+
+use super::error::StoreError;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use tokio::sync::oneshot;
+
+/// Append-only: a released migration never changes.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_journal.sql")];
+
+type Work = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// A handle to the database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    work: mpsc::Sender<Work>,
+    term: i64,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens (or creates) the database and brings its schema up to date. `raise_term`: this process is the one that
+    /// writes; every older one is fenced off.
+    ///
+    /// # Errors
+    /// `Database`, `TooNew`.
+    pub fn open(path: &Path, raise_term: bool) -> Result<Self, StoreError> {
+        let named = |source| StoreError::Database {
+            path: path.display().to_string(),
+            source,
+        };
+        let mut connection = Connection::open(path).map_err(named)?;
+        // FULL: a journalled intent must survive power loss, or the effect after it is unaccounted for.
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;",
+            )
+            .map_err(named)?;
+        migrate(&mut connection)?;
+        let term = if raise_term {
+            next_term(&connection)?
+        } else {
+            current_term(&connection)?
+        };
+        let (work, inbox) = mpsc::channel::<Work>();
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || {
+                while let Ok(work) = inbox.recv() {
+                    work(&mut connection);
+                }
+            })
+            .map_err(|source| StoreError::File {
+                path: path.display().to_string(),
+                source,
+            })?;
+        Ok(Self {
+            work,
+            term,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Number that fences an older instance.
+    #[must_use]
+    pub fn term(&self) -> i64 {
+        self.term
+    }
+
+    /// Writes a consistent copy of the database to `to`, while in use.
+    ///
+    /// # Errors
+    /// `Database` when the copy cannot be written.
+    pub async fn backup(&self, to: PathBuf) -> Result<(), StoreError> {
+        self.call(move |connection| {
+            let mut copy = Connection::open(&to)?;
+            let backup = rusqlite::backup::Backup::new(connection, &mut copy)?;
+            backup.run_to_completion(1000, std::time::Duration::ZERO, None)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs `work` on the writer thread.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let work: Work = Box::new(move |connection| {
+            // A caller that was cancelled no longer waits; its work is done all the same.
+            let _ = answer.send(work(connection));
+        });
+        self.work.send(work).map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Runs `work` in one transaction, after checking that no newer instance has taken over.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let ours = self.term;
+        self.call(move |connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let newer = current_term(&transaction)?;
+            if newer > ours {
+                return Err(StoreError::Fenced { ours, newer });
+            }
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Size of the database file, bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |m| m.len())
+    }
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let done: usize = connection
+        .query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
+        .map(|v| v as usize)?;
+    if done > MIGRATIONS.len() {
+        return Err(StoreError::TooNew {
+            found: done,
+            known: MIGRATIONS.len(),
+        });
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", index as i64 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn current_term(connection: &Connection) -> Result<i64, StoreError> {
+    let text: Option<String> = connection
+        .query_row("SELECT value FROM meta WHERE key = 'term'", [], |row| row.get(0))
+        .optional()?;
+    text.map_or(Ok(0), |text| {
+        text.parse().map_err(|_| StoreError::Unreadable {
+            what: "term",
+            why: text,
+        })
+    })
+}
+
+fn next_term(connection: &Connection) -> Result<i64, StoreError> {
+    let term = current_term(connection)? + 1;
+    connection.execute(
+        "INSERT INTO meta (key, value) VALUES ('term', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [term.to_string()],
+    )?;
+    Ok(term)
+}

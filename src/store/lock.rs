@@ -1,0 +1,42 @@
+//! One bot, one state directory. The kernel frees the lock when its holder dies: no lease to wait for.
+
+use super::error::StoreError;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+
+/// Held for as long as it lives.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: File,
+}
+
+/// Takes the lock of a state directory, creating the directory (0700) if it is missing. `None`: another process holds it.
+///
+/// # Errors
+/// `File` when the directory cannot be used.
+pub fn acquire(state: &Path) -> Result<Option<StateLock>, StoreError> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    let file_error = |path: &Path| {
+        let path = path.display().to_string();
+        move |source| StoreError::File { path, source }
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state)
+        .map_err(file_error(state))?;
+    let path = state.join("lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(file_error(&path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(StateLock { _file: file })),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(file_error(&path)(errno.into())),
+    }
+}

@@ -1,0 +1,61 @@
+//! An engine without BuildKit: the real one behind a socket that knows no `/session`.
+
+use lowtide::clients::engine::connect::Engine;
+use lowtide::model::fleet::EngineAddress;
+use std::path::PathBuf;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::task::AbortOnDropHandle;
+
+pub(crate) struct Proxy {
+    dir: tempfile::TempDir,
+    _accepts: AbortOnDropHandle<()>,
+}
+
+impl Proxy {
+    pub(crate) fn engine(&self) -> Engine {
+        Engine::connect(&EngineAddress::Unix(self.socket())).unwrap()
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("docker.sock")
+    }
+}
+
+pub(crate) async fn without_buildkit() -> Proxy {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(dir.path().join("docker.sock")).unwrap();
+    let accepts = tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(serve(client));
+        }
+    });
+    Proxy {
+        dir,
+        _accepts: AbortOnDropHandle::new(accepts),
+    }
+}
+
+/// One request after the other is looked at only at the start of a connection, so connections are not kept.
+async fn serve(mut client: UnixStream) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match client.read(&mut byte).await {
+            Ok(1) => head.push(byte[0]),
+            Ok(_) | Err(_) => return,
+        }
+    }
+    let text = String::from_utf8_lossy(&head).into_owned();
+    if text.starts_with("POST /session ") {
+        let answer = "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 29\r\n\r\n{\"message\":\"page not found\"}\r\n";
+        let _ = client.write_all(answer.as_bytes()).await;
+        return;
+    }
+    let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
+    let mut engine = UnixStream::connect(socket).await.unwrap();
+    let text = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    if engine.write_all(text.as_bytes()).await.is_ok() {
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
+    }
+}

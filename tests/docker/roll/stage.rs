@@ -1,0 +1,198 @@
+//! What the tests of rolling make, and remove again.
+
+use crate::engine::{engine, unique};
+use lowtide::clients::engine::connect::Engine;
+use lowtide::clients::target::docker::body::{Mark, NewImage};
+use lowtide::clients::target::docker::create::create_candidate;
+use lowtide::clients::target::docker::preflight::{Preflight, preflight};
+use lowtide::model::failure::Failure;
+use lowtide::model::fleet::{Ready, ReadyCheck, Select, TargetPolicy};
+use lowtide::model::image::ImageId;
+use lowtide::model::name::RolloutId;
+use serde_json::Value;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+pub(crate) const OLD: &str = r#"FROM lowtide-test/busybox:1
+ENV GREETING=one COLOUR=blue
+LABEL vendor=one
+EXPOSE 80
+VOLUME /data
+WORKDIR /www
+STOPSIGNAL SIGINT
+HEALTHCHECK --interval=7s --retries=4 CMD true
+CMD ["httpd", "-f", "-p", "80"]"#;
+
+pub(crate) const NEW: &str = r#"FROM lowtide-test/busybox:1
+ENV GREETING=two COLOUR=green EXTRA=1
+LABEL vendor=two
+EXPOSE 80
+VOLUME /data /more
+WORKDIR /srv
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=8s --retries=5 CMD true
+CMD ["httpd", "-f", "-v", "-p", "80"]"#;
+
+/// Everything a test made, by one name; gone at its end, also when it fails.
+pub(crate) struct Stage {
+    pub(crate) engine: Engine,
+    pub(crate) name: String,
+    pub(crate) rollout: RolloutId,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let rollout = RolloutId(ulid::Ulid::generate());
+        Self {
+            engine: engine(),
+            name: unique("roll"),
+            rollout,
+        }
+    }
+
+    pub(crate) fn image(&self, version: &str, dockerfile: &str) -> ImageId {
+        let tag = self.tag(version);
+        // First, so that no test shares a layer that another removes.
+        let unlike_others = dockerfile.replacen("\n", &format!("\nLABEL test={}\n", self.name), 1);
+        docker_in(&["build", "-q", "-t", &tag, "-"], unlike_others.as_bytes());
+        docker(&["image", "inspect", "-f", "{{.Id}}", &tag]).parse().unwrap()
+    }
+
+    pub(crate) fn tag(&self, version: &str) -> String {
+        format!("{}:{version}", self.name)
+    }
+
+    /// `docker create` with `flags` from the old image, started.
+    pub(crate) fn run(&self, flags: &[&str], command: &[&str]) -> String {
+        let tag = self.tag("old");
+        let all = [&["create", "--init", "--name", &self.name], flags, &[&tag], command].concat();
+        let id = docker(&all);
+        docker(&["start", &id]);
+        id
+    }
+
+    pub(crate) async fn inspect(&self, container: &str) -> Value {
+        self.engine
+            .raw_get(&format!("/containers/{container}/json"))
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn inspect_image(&self, image: &ImageId) -> Value {
+        self.engine.raw_get(&format!("/images/{image}/json")).await.unwrap()
+    }
+
+    pub(crate) async fn preflight(&self) -> Result<Preflight, Failure> {
+        preflight(
+            &self.engine,
+            &target(Select::Container {
+                name: self.name.clone(),
+            }),
+        )
+        .await
+    }
+
+    pub(crate) async fn candidate(&self, found: &Preflight, unit: usize, image: &ImageId) -> Result<String, Failure> {
+        let tag = self.tag("new");
+        let image = NewImage {
+            reference: &tag,
+            id: image,
+        };
+        let mark = Mark {
+            rollout: self.rollout,
+            unit,
+            instance: "test",
+            term: 1,
+        };
+        create_candidate(&self.engine, &found.units[unit], &found.snapshots[unit], &image, &mark).await
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let name = &self.name;
+        let list = |args: &[&str]| {
+            quiet(args)
+                .split_whitespace()
+                .map(ToOwned::to_owned)
+                .collect::<Vec<_>>()
+        };
+        for id in list(&["ps", "-aq", "--filter", &format!("name={name}")]) {
+            quiet(&["rm", "-fv", &id]);
+        }
+        for id in list(&["network", "ls", "-q", "--filter", &format!("name={name}")]) {
+            quiet(&["network", "rm", &id]);
+        }
+        for id in list(&["volume", "ls", "-q", "--filter", &format!("name={name}")]) {
+            quiet(&["volume", "rm", &id]);
+        }
+        for id in list(&["images", "-q", "--filter", &format!("label=test={name}")]) {
+            quiet(&["rmi", "-f", &id]);
+        }
+    }
+}
+
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new("docker");
+    let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
+    command.args(args).env("DOCKER_HOST", format!("unix://{socket}"));
+    command
+}
+
+pub(crate) fn docker(args: &[&str]) -> String {
+    docker_in(args, b"")
+}
+
+pub(crate) fn docker_in(args: &[&str], input: &[u8]) -> String {
+    let mut child = command(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success(),
+        "docker {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// For cleaning up: what is gone is gone.
+pub(crate) fn quiet(args: &[&str]) -> String {
+    let output = command(args).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+pub(crate) fn target(select: Select) -> TargetPolicy {
+    TargetPolicy {
+        name: "t".parse().unwrap(),
+        channel: None,
+        host: "h".parse().unwrap(),
+        select,
+        window: None,
+        ready: Ready {
+            check: ReadyCheck::Healthcheck,
+            timeout: jiff::SignedDuration::from_secs(10),
+        },
+        before: vec![],
+        after: vec![],
+        bake: jiff::SignedDuration::ZERO,
+        stop_timeout: None,
+        irreversible: false,
+    }
+}
+
+pub(crate) async fn wait_for(stage: &Stage, container: &str, pointer: &str, value: &Value) -> Value {
+    for _ in 0..200 {
+        let now = stage.inspect(container).await;
+        if now.pointer(pointer) == Some(value) {
+            return now;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{container} did not come to {pointer} = {value}");
+}

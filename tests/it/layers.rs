@@ -1,0 +1,341 @@
+//! The house's layers hold: what each module may import, and which words never appear in the pure ones.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What a top-level module may import of ours, besides itself.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("config", &["model"]),
+    ("packages", &["model"]),
+    ("decide", &["model", "packages"]),
+    ("report", &["model"]),
+    ("store", &["model"]),
+    ("clients", &["model"]),
+    (
+        "runtime",
+        &["model", "config", "packages", "decide", "report", "store", "clients"],
+    ),
+    ("web", &["model", "config", "report", "store", "runtime"]),
+    ("cli", &["model", "config", "report", "store", "runtime"]),
+];
+
+/// No clock, randomness, threads or outside world in here: time and observations are parameters.
+const PURE: &[&str] = &["model", "config", "packages", "decide", "report"];
+
+const IMPURE_WORDS: &[&str] = &[
+    "tokio::",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::env",
+    "std::thread",
+    "Timestamp::now",
+    "Zoned::now",
+    "SystemTime::now",
+    "Instant::now",
+    "Ulid::new",
+    "Ulid::generate",
+    "rand::",
+];
+
+/// Whose types stay in one place, so that a change of that library is a change of that place.
+const AT_HOME: &[(&str, &str)] = &[
+    ("bollard", "clients/engine/"),
+    ("octocrab", "clients/github"),
+    ("lettre", "clients/smtp"),
+    ("oci_client", "clients/registry"),
+    ("rusqlite", "store/"),
+    ("tokio_cron_scheduler", "runtime/"),
+    ("serde_yaml", "config/"),
+    ("saphyr", "config/"),
+    ("axum", "web/"),
+    ("clap", "cli/"),
+];
+
+/// Over this a file has more than one subject.
+const MAX_LINES: usize = 600;
+
+struct Source {
+    /// Under `src/`, with forward slashes.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn module(&self) -> &str {
+        let first = self.path.split('/').next().unwrap_or_default();
+        first.strip_suffix(".rs").unwrap_or(first)
+    }
+
+    /// Numbered lines of the shipped part: no comments, no string literals, nothing from `#[cfg(test)]` on.
+    fn code(&self) -> impl Iterator<Item = (usize, String)> {
+        self.text
+            .lines()
+            .enumerate()
+            .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+            .map(|(number, line)| (number + 1, bare(line)))
+    }
+}
+
+/// A `use crate::{` that runs over several lines becomes one, with the number of its first.
+fn joined(lines: impl Iterator<Item = (usize, String)>) -> Vec<(usize, String)> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    for (number, line) in lines {
+        let open = |text: &str| text.contains("crate::{") && text.matches('{').count() > text.matches('}').count();
+        match found.last_mut() {
+            Some((_, last)) if open(last) => last.push_str(&line),
+            _ => found.push((number, line)),
+        }
+    }
+    found
+}
+
+/// A line without its comment and without what stands in its string literals.
+fn bare(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut chars = line.chars().peekable();
+    let mut quoted = false;
+    while let Some(c) = chars.next() {
+        match (quoted, c) {
+            (true, '\\') => {
+                chars.next();
+            }
+            (true, '"') => quoted = false,
+            (true, _) => {}
+            (false, '"') => quoted = true,
+            (false, '/') if chars.peek() == Some(&'/') => break,
+            (false, _) => out.push(c),
+        }
+    }
+    out
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(Source {
+                    path: path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/"),
+                    text: std::fs::read_to_string(&path).unwrap(),
+                });
+            }
+        }
+    }
+    assert!(found.len() > 20, "the sources were not found under {}", root.display());
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+/// Does `word` stand in `line`, not as the end of a longer name?
+fn says(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(at, _)| {
+        !line[..at]
+            .chars()
+            .next_back()
+            .is_some_and(|c| c.is_alphanumeric() || c == '_')
+    })
+}
+
+/// Every module named after `crate::` on a line; `crate::{a, b::c}` names two.
+fn imports(line: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in line.match_indices("crate::") {
+        let rest = &line[at + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 0_usize;
+            let mut name = String::new();
+            for c in list.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => found.push(first_name(&std::mem::take(&mut name))),
+                    other => name.push(other),
+                }
+            }
+            found.push(first_name(&name));
+        } else {
+            found.push(first_name(rest));
+        }
+    }
+    found.retain(|name| !name.is_empty());
+    found
+}
+
+fn first_name(path: &str) -> String {
+    path.trim()
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
+}
+
+fn no_problems(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+#[test]
+fn every_module_imports_only_what_its_layer_may() {
+    let rules: BTreeMap<&str, &[&str]> = MAY_IMPORT.iter().copied().collect();
+    let mut problems = Vec::new();
+    for source in sources() {
+        let module = source.module();
+        // The two doors: lib.rs only declares (below), main.rs only starts a command.
+        if module == "lib" || module == "main" {
+            continue;
+        }
+        let Some(may) = rules.get(module) else {
+            problems.push(format!("src/{}: module `{module}` has no layer", source.path));
+            continue;
+        };
+        for (number, line) in joined(source.code()) {
+            for name in imports(&line) {
+                if name != module && rules.contains_key(name.as_str()) && !may.contains(&name.as_str()) {
+                    problems.push(format!(
+                        "src/{}:{number}: `{module}` must not import `{name}`",
+                        source.path
+                    ));
+                }
+            }
+        }
+    }
+    no_problems(&problems);
+}
+
+#[test]
+fn targets_know_the_engine_and_other_clients_know_nobody() {
+    // Credentials, secrets, TLS and the clock serve all clients; no outside system is behind them.
+    let shared = ["credentials", "secrets", "tls", "clock"];
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|s| s.module() == "clients") {
+        let own = source.path.split('/').nth(1).unwrap_or_default();
+        let own = own.strip_suffix(".rs").unwrap_or(own);
+        for (number, line) in source.code() {
+            for (at, _) in line.match_indices("crate::clients::") {
+                let other = first_name(&line[at + "crate::clients::".len()..]);
+                let fine = other.is_empty()
+                    || other == own
+                    || shared.contains(&other.as_str())
+                    || (own == "target" && other == "engine");
+                if !fine {
+                    problems.push(format!(
+                        "src/{}:{number}: `{own}` must not import `{other}`",
+                        source.path
+                    ));
+                }
+            }
+        }
+    }
+    no_problems(&problems);
+}
+
+#[test]
+fn pure_layers_reach_for_no_clock_no_chance_and_no_outside_world() {
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|s| PURE.contains(&s.module())) {
+        for (number, line) in source.code() {
+            for word in IMPURE_WORDS.iter().filter(|word| says(&line, word)) {
+                problems.push(format!("src/{}:{number}: `{word}` in a pure layer", source.path));
+            }
+        }
+    }
+    no_problems(&problems);
+}
+
+#[test]
+fn each_library_stays_where_it_is_at_home() {
+    let mut problems = Vec::new();
+    for source in sources() {
+        for (number, line) in source.code() {
+            for (library, home) in AT_HOME {
+                // A path of the library, not a function that is named like it.
+                if says(&line, &format!("{library}::")) && !source.path.starts_with(home) && source.path != "main.rs" {
+                    problems.push(format!("src/{}:{number}: `{library}` outside src/{home}", source.path));
+                }
+            }
+        }
+    }
+    no_problems(&problems);
+}
+
+#[test]
+fn module_files_only_declare() {
+    let declares = |line: &str| {
+        let line = line.trim();
+        line.is_empty()
+            || line.starts_with("#[")
+            || line.starts_with("#![")
+            || (line.starts_with("mod ") || (line.starts_with("pub") && line.contains("mod "))) && line.ends_with(';')
+    };
+    let mut problems = Vec::new();
+    for source in sources()
+        .iter()
+        .filter(|s| s.path == "lib.rs" || s.path.ends_with("mod.rs"))
+    {
+        for (number, line) in source.code() {
+            if !declares(&line) {
+                problems.push(format!(
+                    "src/{}:{number}: more than a declaration: {}",
+                    source.path,
+                    line.trim()
+                ));
+            }
+        }
+    }
+    no_problems(&problems);
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let problems: Vec<String> = sources()
+        .iter()
+        .map(|s| (s, s.text.lines().count()))
+        .filter(|(_, lines)| *lines > MAX_LINES)
+        .map(|(s, lines)| format!("src/{}: {lines} lines; split it by subject", s.path))
+        .collect();
+    no_problems(&problems);
+}
+
+#[test]
+fn the_reader_of_lines_is_not_fooled() {
+    insta::assert_debug_snapshot!(
+        [
+            "use crate::model::image::Tag;",
+            "use crate::{model::name, store};",
+            "pub(in crate::clients) fn f() -> crate::model::X { y }",
+            "// crate::runtime is not imported here",
+            r#"let s = "crate::runtime";"#,
+        ]
+        .map(|line| imports(&bare(line))),
+        @r#"
+    [
+        [
+            "model",
+        ],
+        [
+            "model",
+            "store",
+        ],
+        [
+            "clients",
+            "model",
+        ],
+        [],
+        [],
+    ]
+    "#
+    );
+    let split = ["use crate::{", "    model::name,", "    store,", "};", "use x;"];
+    let split = split.iter().enumerate().map(|(n, line)| (n, (*line).to_owned()));
+    let split = joined(split);
+    assert_eq!(split.len(), 2);
+    assert_eq!(imports(&split[0].1), ["model", "store"]);
+    assert!(says("let x = rand::random();", "rand::"));
+    assert!(!says("use operand::Kind;", "rand::"));
+}
