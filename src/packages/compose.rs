@@ -212,7 +212,9 @@ impl Reader {
                 "test" => {
                     out.test = match value {
                         Value::String(_) => vec!["CMD-SHELL".to_owned(), self.text(&at, value)?],
-                        _ => self.words(&at, value)?,
+                        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                            self.words(&at, value)?
+                        }
                     }
                 }
                 "disable" => {
@@ -257,7 +259,7 @@ impl Reader {
         match value {
             Value::Null => None,
             Value::Array(items) => Some(items.iter().filter_map(|item| self.text(at, item)).collect()),
-            _ => {
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
                 let text = self.text(at, value)?;
                 match split_words(&text) {
                     Some(words) => Some(words),

@@ -327,9 +327,8 @@ fn pull_error(address: &str, reference: &str, error: B) -> EngineError {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_limits_and_labels_are_all_there() {
-        let spec = Spec {
+    fn spec() -> Spec {
+        Spec {
             name: None,
             image: "sha256:1".to_owned(),
             kind: Kind::Test,
@@ -353,8 +352,12 @@ mod tests {
                 output: 4 << 20,
             },
             volumes: BTreeMap::from([("/a".to_owned(), None), ("/b".to_owned(), Some("v".to_owned()))]),
-        };
-        insta::assert_json_snapshot!(create_body(&spec, 0.5), @r#"
+        }
+    }
+
+    #[test]
+    fn the_limits_and_labels_are_all_there() {
+        insta::assert_json_snapshot!(create_body(&spec(), 0.5), @r#"
         {
           "Image": "sha256:1",
           "Env": [

@@ -91,9 +91,10 @@ impl Engine {
                 return Ok(bad);
             }
             let wait = Wait { via, cancel, deadline };
-            let answer = match &rule.check {
-                ReadyCheck::Log { .. } if line_seen => Ok(Answer::Ready),
-                check => self.check_once(id, check, &seen, begun, &wait).await,
+            let answer = if line_seen {
+                Ok(Answer::Ready)
+            } else {
+                self.check_once(id, &rule.check, &seen, begun, &wait).await
             };
             if cancel.is_cancelled() {
                 return Ok(ReadyVerdict::Cancelled);

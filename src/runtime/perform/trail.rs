@@ -100,9 +100,10 @@ pub(super) fn private_file(path: &Path) -> std::io::Result<File> {
 }
 
 fn disk(name: &str, error: &std::io::Error) -> Failure {
-    let kind = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => FailureKind::DiskFull,
-        _ => FailureKind::Invariant,
+    let kind = if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+        FailureKind::DiskFull
+    } else {
+        FailureKind::Invariant
     };
     Failure::new(kind, format!("{name} cannot be written: {error}"))
 }
