@@ -325,10 +325,21 @@ impl Check<'_> {
         let ca = raw.ca.as_ref().map(|text| std::path::PathBuf::from(&text.0));
         if ca.as_ref().is_some_and(|path| !path.is_absolute()) {
             let problem = Problem::new("bad-path", "`notify.email.ca` is not an absolute path");
-            self.report(top, &base.key("ca"), problem.hint("write it like `/etc/ssl/private-ca.pem`"));
+            self.report(
+                top,
+                &base.key("ca"),
+                problem.hint("write it like `/etc/ssl/private-ca.pem`"),
+            );
         }
         Some(EmailPolicy {
-            smtp: SmtpServer { host, port, security, username, password, ca },
+            smtp: SmtpServer {
+                host,
+                port,
+                security,
+                username,
+                password,
+                ca,
+            },
             from: raw.from.as_ref()?.0.clone(),
             operators,
             digest: digest.unwrap_or(defaults::DIGEST),

@@ -130,7 +130,7 @@ fn all_secrets_are_listed_with_their_places() {
 
 #[test]
 fn lowtide_reads_its_own_schema() {
-    let schema = lowtide::config::schema();
+    let schema = lowtide::config::raw::schema();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!(schema["additionalProperties"], false);
     assert!(schema["$defs"]["Target"]["properties"]["window"].is_object());
