@@ -19,3 +19,7 @@ pub mod store;
 pub mod clients;
 
 pub mod runtime;
+
+pub mod web;
+
+pub mod cli;

@@ -28,7 +28,12 @@ const EXIT_CODES: &str = "Exit codes:
 #[derive(Debug, Args)]
 pub struct Global {
     /// Configuration: a file, or REPO#BRANCH:PATH in git.
-    #[arg(long, env = "LOWTIDE_CONFIG", default_value = "/etc/lowtide/config.yml", global = true)]
+    #[arg(
+        long,
+        env = "LOWTIDE_CONFIG",
+        default_value = "/etc/lowtide/config.yml",
+        global = true
+    )]
     pub config: String,
     /// Directory of database, logs and mirrors.
     #[arg(long, env = "LOWTIDE_STATE", default_value = "/var/lib/lowtide", global = true)]
@@ -147,7 +152,11 @@ pub enum CheckFormat {
 pub fn main() -> std::process::ExitCode {
     let Arguments { global, command } = Arguments::parse();
     start::tracing(global.log_format, matches!(command, Command::Serve { .. }));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the runtime cannot start");
@@ -166,7 +175,11 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Serve { listen } => serve::serve(global, listen).await,
         Command::Check { schema: true, .. } => check::schema(),
-        Command::Check { connect, format, schema: false } => check::check(global, connect, format).await,
+        Command::Check {
+            connect,
+            format,
+            schema: false,
+        } => check::check(global, connect, format).await,
         Command::Plan { json } => plan::plan(global, json).await,
         Command::Run { apps, now, json } => run::run(global, &apps, now, json).await,
         Command::Status { json } => status::status(global, json).await,

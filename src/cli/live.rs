@@ -58,7 +58,10 @@ pub(super) fn print(text: &str) {
 /// What the terminal can show.
 pub(super) fn style() -> terminal::Style {
     let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let width = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(120);
+    let width = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|c| c.parse().ok())
+        .unwrap_or(120);
     terminal::Style { color, width }
 }
 
@@ -79,10 +82,17 @@ fn show(progress: &Progress) {
                 }
             }
         }
-        Progress::RolloutOpened { app, target, rollout, .. } => eprintln!("{app}: rollout {rollout} to {target}"),
+        Progress::RolloutOpened {
+            app, target, rollout, ..
+        } => eprintln!("{app}: rollout {rollout} to {target}"),
         Progress::StepStarted { step, .. } => eprintln!("  {step}"),
         Progress::RolloutWaits { reason, .. } => eprintln!("  waits: {}", words::waiting(reason, "UTC")),
-        Progress::RolloutEnded { app, target, conclusion, .. } => {
+        Progress::RolloutEnded {
+            app,
+            target,
+            conclusion,
+            ..
+        } => {
             print_line(&format!("{app} on {target}: {}", words::rollout_concluded(conclusion)));
         }
         Progress::Promoted { app, channel, tag } => print_line(&format!("{app}: {channel} is {tag}")),

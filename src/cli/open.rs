@@ -22,9 +22,14 @@ pub(super) struct Loaded {
 /// Reads and validates the configuration; problems are printed, and `None` comes back.
 pub(super) async fn configuration(global: &Global) -> anyhow::Result<Option<Loaded>> {
     let source = config_watch::Place::parse(&global.config);
-    let read = config_watch::read(&source, &global.state).await.context("the configuration cannot be read")?;
+    let read = config_watch::read(&source, &global.state)
+        .await
+        .context("the configuration cannot be read")?;
     match validate::fleet(&read.text) {
-        Ok(fleet) => Ok(Some(Loaded { fleet, revision: read.revision })),
+        Ok(fleet) => Ok(Some(Loaded {
+            fleet,
+            revision: read.revision,
+        })),
         Err(problems) => {
             let text = String::from_utf8_lossy(&read.text);
             eprint!("{}", diagnostic::terminal(&read.shown, &text, &problems));
@@ -67,7 +72,9 @@ pub(super) async fn bot(global: &Global, loaded: Loaded, _lock: &StateLock) -> a
         Some((_, engine)) => surroundings::probe_path(engine, &instance).await,
         None => ProbePath::HostView,
     };
-    Ok(Arc::new(Bot::new(store, sealed, global.state.clone(), instance, via, in_force).await?))
+    Ok(Arc::new(
+        Bot::new(store, sealed, global.state.clone(), instance, via, in_force).await?,
+    ))
 }
 
 fn database(state: &Path) -> PathBuf {

@@ -14,15 +14,42 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub(super) async fn halt(global: &Global, app: &str, why: String) -> anyhow::Result<Exit> {
-    ask(global, Ask::Halt { app: name(app)?, by: who(), why }, false).await
+    ask(
+        global,
+        Ask::Halt {
+            app: name(app)?,
+            by: who(),
+            why,
+        },
+        false,
+    )
+    .await
 }
 
 pub(super) async fn resume(global: &Global, app: &str, why: String) -> anyhow::Result<Exit> {
-    ask(global, Ask::Resume { app: name(app)?, by: who(), why }, false).await
+    ask(
+        global,
+        Ask::Resume {
+            app: name(app)?,
+            by: who(),
+            why,
+        },
+        false,
+    )
+    .await
 }
 
 pub(super) async fn revert(global: &Global, app: &str, why: String) -> anyhow::Result<Exit> {
-    ask(global, Ask::Revert { app: name(app)?, by: who(), why }, false).await
+    ask(
+        global,
+        Ask::Revert {
+            app: name(app)?,
+            by: who(),
+            why,
+        },
+        false,
+    )
+    .await
 }
 
 pub(super) async fn pause(global: &Global, all: bool, off: bool) -> anyhow::Result<Exit> {
@@ -41,17 +68,25 @@ pub(super) async fn cancel(global: &Global, run: &str) -> anyhow::Result<Exit> {
 /// Asks whoever holds the state, and follows what comes of it.
 pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Result<Exit> {
     let apps = control::followed_apps(&asked);
-    if let Some(replies) = control::ask(&global.state, &asked).await.context("the control socket cannot be used")? {
+    if let Some(replies) = control::ask(&global.state, &asked)
+        .await
+        .context("the control socket cannot be used")?
+    {
         return live::follow(replies, &apps, json).await;
     }
     let lock = match open::hold(&global.state)? {
         Holder::Us(lock) => lock,
         Holder::Another => {
-            eprintln!("another lowtide holds {} and does not answer yet", global.state.display());
+            eprintln!(
+                "another lowtide holds {} and does not answer yet",
+                global.state.display()
+            );
             return Ok(Exit::Held);
         }
     };
-    let Some(loaded) = open::configuration(global).await? else { return Ok(Exit::Problems) };
+    let Some(loaded) = open::configuration(global).await? else {
+        return Ok(Exit::Problems);
+    };
     let bot = open::bot(global, loaded, &lock).await?;
     let shutdown = CancellationToken::new();
     tokio::spawn(super::serve::on_signal(shutdown.clone()));
@@ -117,5 +152,7 @@ pub(super) fn name(text: &str) -> anyhow::Result<AppName> {
 
 /// Who asks, for the journal.
 pub(super) fn who() -> String {
-    std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "an operator".to_owned())
+    std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .unwrap_or_else(|_| "an operator".to_owned())
 }

@@ -6,6 +6,18 @@ use super::operate;
 use crate::runtime::control::Ask;
 
 pub(super) async fn run(global: &Global, apps: &[String], now: bool, json: bool) -> anyhow::Result<Exit> {
-    let apps = apps.iter().map(|app| operate::name(app)).collect::<Result<Vec<_>, _>>()?;
-    operate::ask(global, Ask::Run { apps, now, by: operate::who() }, json).await
+    let apps = apps
+        .iter()
+        .map(|app| operate::name(app))
+        .collect::<Result<Vec<_>, _>>()?;
+    operate::ask(
+        global,
+        Ask::Run {
+            apps,
+            now,
+            by: operate::who(),
+        },
+        json,
+    )
+    .await
 }

@@ -25,7 +25,9 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
         error!(state = %global.state.display(), "another lowtide holds the state");
         return Ok(Exit::Held);
     };
-    let Some(loaded) = in_force(global, &lock).await? else { return Ok(Exit::Problems) };
+    let Some(loaded) = in_force(global, &lock).await? else {
+        return Ok(Exit::Problems);
+    };
     let bot = open::bot(global, loaded, &lock).await?;
     let shutdown = CancellationToken::new();
     tokio::spawn(on_signal(shutdown.clone()));
@@ -53,7 +55,11 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
 }
 
 fn wait_out(shutdown: &CancellationToken) -> anyhow::Result<()> {
-    if shutdown.is_cancelled() { Ok(()) } else { Err(anyhow!("the control socket closed")) }
+    if shutdown.is_cancelled() {
+        Ok(())
+    } else {
+        Err(anyhow!("the control socket closed"))
+    }
 }
 
 /// The configuration as it stands; a bad one leaves the last good one in force.
@@ -71,7 +77,10 @@ async fn in_force(global: &Global, _lock: &crate::store::lock::StateLock) -> any
             if let Err(error) = now {
                 error!("{error:#}");
             }
-            error!(revision, "the configuration cannot be used; the last good revision stays in force");
+            error!(
+                revision,
+                "the configuration cannot be used; the last good revision stays in force"
+            );
             Ok(Some(Loaded { fleet, revision }))
         }
         (None, Err(error)) => Err(error),

@@ -6,11 +6,20 @@ use tracing_subscriber::EnvFilter;
 
 /// The story goes to stderr. `LOWTIDE_LOG` filters it (`info`, `lowtide=debug`); commands other than `serve` are quiet.
 pub(super) fn tracing(format: LogFormat, serving: bool) {
-    let quiet = if serving { "info,lowtide=info" } else { "error,lowtide=warn" };
+    let quiet = if serving {
+        "info,lowtide=info"
+    } else {
+        "error,lowtide=warn"
+    };
     let filter = EnvFilter::try_from_env("LOWTIDE_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match format {
-        LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
+        LogFormat::Human => builder
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
 }

@@ -12,9 +12,18 @@ use std::collections::BTreeMap;
 /// One thing that happened since the last digest, or is still open.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
-    Run { app: AppName, at: Timestamp, conclusion: Conclusion },
+    Run {
+        app: AppName,
+        at: Timestamp,
+        conclusion: Conclusion,
+    },
     /// `conclusion`: `None` while it is open.
-    Rollout { app: AppName, target: TargetName, tag: String, conclusion: Option<RolloutConclusion> },
+    Rollout {
+        app: AppName,
+        target: TargetName,
+        tag: String,
+        conclusion: Option<RolloutConclusion>,
+    },
 }
 
 /// Facts come newest first, as the store lists them.
@@ -30,7 +39,10 @@ pub fn body(
     for (app, standing) in standings {
         let lines = apps.entry(app.clone()).or_default();
         if let Some((since, reason)) = &standing.halted {
-            lines.push(DigestLine::Halted { since: *since, reason: reason.clone() });
+            lines.push(DigestLine::Halted {
+                since: *since,
+                reason: reason.clone(),
+            });
         }
         if let Some(line) = failing(app, standing, facts) {
             lines.push(line);
@@ -52,14 +64,25 @@ pub fn body(
                 // Told by the app's standing, once, with its beginning.
                 Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => {}
             },
-            Fact::Rollout { app, target, tag, conclusion } => {
+            Fact::Rollout {
+                app,
+                target,
+                tag,
+                conclusion,
+            } => {
                 let (target, tag) = (target.clone(), tag.clone());
                 let line = match conclusion {
-                    None => DigestLine::Waiting { target, tag, why: "its rollout is open".to_owned() },
+                    None => DigestLine::Waiting {
+                        target,
+                        tag,
+                        why: "its rollout is open".to_owned(),
+                    },
                     Some(RolloutConclusion::Done) => DigestLine::RolledOut { target, tag },
-                    Some(RolloutConclusion::Refused { failure }) => {
-                        DigestLine::Waiting { target, tag, why: failure.to_string() }
-                    }
+                    Some(RolloutConclusion::Refused { failure }) => DigestLine::Waiting {
+                        target,
+                        tag,
+                        why: failure.to_string(),
+                    },
                     Some(
                         RolloutConclusion::AlreadyThere
                         | RolloutConclusion::Superseded { .. }
@@ -72,7 +95,9 @@ pub fn body(
         }
     }
     for (app, runs) in unchanged {
-        apps.entry(app.clone()).or_default().push(DigestLine::Unchanged { runs });
+        apps.entry(app.clone())
+            .or_default()
+            .push(DigestLine::Unchanged { runs });
     }
     let apps = apps.into_iter().filter(|(_, lines)| !lines.is_empty());
     DigestBody {
@@ -89,9 +114,11 @@ pub fn body(
 fn failing(app: &AppName, standing: &Standing, facts: &[Fact]) -> Option<DigestLine> {
     let since = standing.failing.as_ref()?.since;
     let newest: Option<(Stage, Failure)> = facts.iter().find_map(|fact| match fact {
-        Fact::Run { app: of, conclusion: Conclusion::Failed { stage, failure }, .. } if of == app => {
-            Some((*stage, failure.clone()))
-        }
+        Fact::Run {
+            app: of,
+            conclusion: Conclusion::Failed { stage, failure },
+            ..
+        } if of == app => Some((*stage, failure.clone())),
         Fact::Run { .. } | Fact::Rollout { .. } => None,
     });
     newest.map(|(stage, failure)| DigestLine::Failing { stage, failure, since })

@@ -11,8 +11,8 @@ use crate::model::image::ImageId;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::rollout::{
-    ContainerState, Goal, Health, HookPhase, ObservedContainer, ObservedUnit, Purpose, RestartPolicy, RolloutConclusion,
-    RolloutEvent, Step, StepOutcome, Unit, Which,
+    ContainerState, Goal, Health, HookPhase, ObservedContainer, ObservedUnit, Purpose, RestartPolicy,
+    RolloutConclusion, RolloutEvent, Step, StepOutcome, Unit, Which,
 };
 use crate::model::standing::Release;
 use jiff::{SignedDuration, Timestamp};

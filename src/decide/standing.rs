@@ -111,7 +111,10 @@ impl Standing {
                 rollout,
                 conclusion,
             } => {
-                if matches!(conclusion, RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. }) {
+                if matches!(
+                    conclusion,
+                    RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. }
+                ) {
                     self.halted_by = Some(*rollout);
                 }
                 self.end(target, *release, conclusion);

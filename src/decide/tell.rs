@@ -34,7 +34,11 @@ pub fn run_ended(
 ) -> Told {
     let mut told = Told::default();
     if let Some(resolved) = &state.resolved {
-        let bases: Vec<_> = resolved.bases.iter().map(|base| base.reference.repository.clone()).collect();
+        let bases: Vec<_> = resolved
+            .bases
+            .iter()
+            .map(|base| base.reference.repository.clone())
+            .collect();
         if bases != standing.bases {
             told.facts.push(AppEvent::BasesKnown { bases });
         }
@@ -42,12 +46,16 @@ pub fn run_ended(
     match conclusion {
         Conclusion::Failed { stage, failure } => run_failed(&mut told, state, standing, *stage, failure, email, now),
         Conclusion::Released { release } => {
-            told.facts.push(AppEvent::Released { release: Box::new(release.clone()) });
+            told.facts.push(AppEvent::Released {
+                release: Box::new(release.clone()),
+            });
             recovered(&mut told, state, standing, email, now);
         }
         Conclusion::Observed { release } => {
             // Remembered, so that the next night compares with it; standing::next never acts on it in observe mode.
-            told.facts.push(AppEvent::Released { release: Box::new(release.clone()) });
+            told.facts.push(AppEvent::Released {
+                release: Box::new(release.clone()),
+            });
             recovered(&mut told, state, standing, email, now);
         }
         Conclusion::Unchanged { .. } => recovered(&mut told, state, standing, email, now),
@@ -68,7 +76,10 @@ fn run_failed(
     let app = &state.app.name;
     let cause = notify::cause(app, stage, failure);
     if standing.failing.as_ref().is_none_or(|failing| failing.cause != cause) {
-        told.facts.push(AppEvent::RunFailed { run: state.id, cause: cause.clone() });
+        told.facts.push(AppEvent::RunFailed {
+            run: state.id,
+            cause: cause.clone(),
+        });
     }
     let opened = opened(standing, state.id, cause);
     let keys = notify::run_failure_keys(app, stage, failure, &opened, local_day(email, now));
@@ -80,23 +91,36 @@ fn run_failed(
         failure: failure.clone(),
         fault: failure.fault(),
     };
-    told.notices.extend(mail(&keys, failure.fault(), &state.app.maintainers, email, &body, now));
+    told.notices
+        .extend(mail(&keys, failure.fault(), &state.app.maintainers, email, &body, now));
 }
 
 fn recovered(told: &mut Told, state: &RunState, standing: &Standing, email: Option<&EmailPolicy>, now: Timestamp) {
     let Some(failing) = &standing.failing else { return };
     told.facts.push(AppEvent::RunRecovered { run: state.id });
-    let opened = Opened { run: failing.first, cause: failing.cause.clone() };
-    let Some(keys) = notify::recovered_keys(&state.app.name, &opened) else { return };
-    let body = NoticeBody::RunRecovered { app: state.app.name.clone(), run: state.id };
-    told.notices.extend(mail(&keys, Fault::Repo, &state.app.maintainers, email, &body, now));
+    let opened = Opened {
+        run: failing.first,
+        cause: failing.cause.clone(),
+    };
+    let Some(keys) = notify::recovered_keys(&state.app.name, &opened) else {
+        return;
+    };
+    let body = NoticeBody::RunRecovered {
+        app: state.app.name.clone(),
+        run: state.id,
+    };
+    told.notices
+        .extend(mail(&keys, Fault::Repo, &state.app.maintainers, email, &body, now));
 }
 
 fn opened(standing: &Standing, run: RunId, cause: String) -> Opened {
     standing
         .failing
         .as_ref()
-        .map_or(Opened { run, cause }, |failing| Opened { run: failing.first, cause: failing.cause.clone() })
+        .map_or(Opened { run, cause }, |failing| Opened {
+            run: failing.first,
+            cause: failing.cause.clone(),
+        })
 }
 
 /// The end of a rollout.
@@ -125,26 +149,42 @@ pub fn rollout_ended(
                 target,
                 rollout,
                 tag: release.tag.clone(),
-                digest: release.digest.as_ref().map_or(release.image.to_string(), ToString::to_string),
+                digest: release
+                    .digest
+                    .as_ref()
+                    .map_or(release.image.to_string(), ToString::to_string),
                 change: release.change.clone(),
                 units: state.units.as_ref().map_or(0, Vec::len),
             };
-            told.notices.extend(mail(&keys(), Fault::Repo, maintainers, email, &body, now));
+            told.notices
+                .extend(mail(&keys(), Fault::Repo, maintainers, email, &body, now));
         }
         RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => {}
         RolloutConclusion::Refused { failure } => {
-            let body = NoticeBody::RolloutRefused { app, target, rollout, failure: failure.clone() };
-            told.notices.extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
+            let body = NoticeBody::RolloutRefused {
+                app,
+                target,
+                rollout,
+                failure: failure.clone(),
+            };
+            told.notices
+                .extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
         }
         RolloutConclusion::Reverted { failure } => {
-            let reason = HaltReason::Reverted { failure: failure.clone() };
+            let reason = HaltReason::Reverted {
+                failure: failure.clone(),
+            };
             halted(&mut told, state, reason, true, maintainers, email, now);
         }
         RolloutConclusion::Stuck { failure } => {
             let reason = if state.target.irreversible && state.reverting.is_none() {
-                HaltReason::Irreversible { failure: failure.clone() }
+                HaltReason::Irreversible {
+                    failure: failure.clone(),
+                }
             } else {
-                HaltReason::Stuck { failure: failure.clone() }
+                HaltReason::Stuck {
+                    failure: failure.clone(),
+                }
             };
             halted(&mut told, state, reason, false, maintainers, email, now);
         }
@@ -182,7 +222,8 @@ fn halted(
     // A halt concerns both: the maintainers' image failed, the operators' service moved.
     let mut everyone = maintainers.to_vec();
     everyone.extend(email.iter().flat_map(|policy| policy.operators.iter().cloned()));
-    told.notices.extend(mail(&keys, Fault::Repo, &everyone, email, &body, now));
+    told.notices
+        .extend(mail(&keys, Fault::Repo, &everyone, email, &body, now));
 }
 
 /// An operator let the app go on.
@@ -196,13 +237,20 @@ pub fn resumed(
     email: Option<&EmailPolicy>,
     now: Timestamp,
 ) -> Told {
-    let body = NoticeBody::Resumed { app: app.clone(), by: by.to_owned(), why: why.to_owned() };
+    let body = NoticeBody::Resumed {
+        app: app.clone(),
+        by: by.to_owned(),
+        why: why.to_owned(),
+    };
     let notices = rollout.map(|rollout| {
         let keys = notify::rollout_keys(rollout, RolloutMessage::Resumed);
         mail(&keys, Fault::Repo, maintainers, email, &body, now)
     });
     Told {
-        facts: vec![AppEvent::Resumed { by: by.to_owned(), why: why.to_owned() }],
+        facts: vec![AppEvent::Resumed {
+            by: by.to_owned(),
+            why: why.to_owned(),
+        }],
         notices: notices.unwrap_or_default(),
     }
 }
@@ -231,6 +279,8 @@ fn mail(
 }
 
 fn local_day(email: Option<&EmailPolicy>, now: Timestamp) -> Date {
-    let zone = email.and_then(|policy| TimeZone::get(&policy.timezone).ok()).unwrap_or(TimeZone::UTC);
+    let zone = email
+        .and_then(|policy| TimeZone::get(&policy.timezone).ok())
+        .unwrap_or(TimeZone::UTC);
     now.to_zoned(zone).date()
 }

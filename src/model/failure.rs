@@ -97,6 +97,7 @@ failure_kinds! {
     Diverged = "somebody else changed the containers during the rollout", Operator;
     RevertFailed = "the revert failed", Infra;
     // any
+    ConfigMissing = "the configuration is not there", Operator;
     SecretMissing = "a secret cannot be read", Operator;
     Invariant = "lowtide broke one of its own rules", Bug;
 }

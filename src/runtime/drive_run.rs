@@ -44,7 +44,12 @@ pub async fn drive(bot: Arc<Bot>, id: RunId, interrupt: Interrupt) -> Result<Opt
     let events = bot.store.run_events(id).await?;
     let state = run::fold(id, &events)?;
     let span = info_span!("run", app = %state.app.name, run = %id);
-    let mut driver = Driver { bot, state, seen: events.len() as u64, interrupt };
+    let mut driver = Driver {
+        bot,
+        state,
+        seen: events.len() as u64,
+        interrupt,
+    };
     driver.drive().instrument(span).await
 }
 
@@ -61,24 +66,39 @@ impl Driver {
         self.recover().await?;
         loop {
             if self.interrupt.cancel.is_cancelled() && self.state.cancel.is_none() {
-                self.append(RunEvent::CancelRequested { by: "an operator".to_owned() }).await?;
+                self.append(RunEvent::CancelRequested {
+                    by: "an operator".to_owned(),
+                })
+                .await?;
             }
             match run::next(&self.state, clock::now()) {
                 Next::Over => return Ok(self.state.conclusion.clone()),
                 Next::Finish(conclusion) => return self.conclude(conclusion).await.map(Some),
                 Next::WaitUntil { at, reason } => {
-                    self.bot.watchers.tell(Progress::RunWaits { run: self.state.id, reason });
+                    self.bot.watchers.tell(Progress::RunWaits {
+                        run: self.state.id,
+                        reason,
+                    });
                     if !self.wait(at).await {
                         return Ok(None);
                     }
                 }
                 Next::Perform { attempt, effect } => {
                     let stage = effect.stage();
-                    self.append(RunEvent::EffectStarted { attempt, effect: effect.clone() }).await?;
-                    self.tell(Progress::StageStarted { run: self.state.id, stage, attempt });
+                    self.append(RunEvent::EffectStarted {
+                        attempt,
+                        effect: effect.clone(),
+                    })
+                    .await?;
+                    self.tell(Progress::StageStarted {
+                        run: self.state.id,
+                        stage,
+                        attempt,
+                    });
                     let span = info_span!("stage", %stage, attempt);
-                    let performed =
-                        perform(&self.bot, &self.state, &effect, attempt, &self.interrupt).instrument(span).await;
+                    let performed = perform(&self.bot, &self.state, &effect, attempt, &self.interrupt)
+                        .instrument(span)
+                        .await;
                     match performed {
                         Performed::Ended(outcome) => self.end(stage, outcome).await?,
                         // The loop journals the cancel next, and the run concludes by it.
@@ -99,7 +119,11 @@ impl Driver {
             info!("stage done");
         }
         self.append(RunEvent::EffectEnded { outcome }).await?;
-        self.tell(Progress::StageEnded { run: self.state.id, stage, ok });
+        self.tell(Progress::StageEnded {
+            run: self.state.id,
+            stage,
+            ok,
+        });
         Ok(())
     }
 
@@ -133,7 +157,11 @@ impl Driver {
 
     fn fold(&mut self, event: RunEvent, at: Timestamp) -> Result<(), DriveError> {
         self.seen += 1;
-        Ok(self.state.apply(&Recorded { seq: self.seen, at, event })?)
+        Ok(self.state.apply(&Recorded {
+            seq: self.seen,
+            at,
+            event,
+        })?)
     }
 
     /// The end, what it means for the app, and who hears of it: one transaction.
@@ -142,9 +170,13 @@ impl Driver {
         let standing = self.bot.standing(&self.state.app.name);
         let fleet = self.bot.in_force();
         let told = tell::run_ended(&self.state, &standing, &conclusion, fleet.fleet.email.as_ref(), now);
-        let event = RunEvent::Concluded { conclusion: conclusion.clone() };
+        let event = RunEvent::Concluded {
+            conclusion: conclusion.clone(),
+        };
         let batch = Batch::new().run(&self.state.app.name, self.state.id, self.seen, &event);
-        self.bot.commit(batch, &self.state.app.name, &told.facts, told.notices).await?;
+        self.bot
+            .commit(batch, &self.state.app.name, &told.facts, told.notices)
+            .await?;
         self.fold(event, now)?;
         info!(conclusion = conclusion_word(&conclusion), "run ended");
         self.tell(Progress::RunEnded {

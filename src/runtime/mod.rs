@@ -1,13 +1,16 @@
 //! The only asynchronous orchestration: where decisions, the store and the clients meet.
 
 pub mod bot;
+pub mod config_watch;
 pub mod control;
 pub mod digest;
 pub mod drive_rollout;
 pub mod drive_run;
+pub mod housekeeping;
 pub mod notify;
 mod operator;
 pub mod perform;
 pub mod progress;
 pub mod supervisor;
+pub mod surroundings;
 pub mod sweep;

@@ -63,8 +63,18 @@ pub async fn deliver_once(bot: &Bot) -> Result<usize, StoreError> {
 }
 
 async fn deliver(bot: &Bot, policy: &EmailPolicy, pending: &Pending) -> Delivery {
-    let domain = policy.from.rsplit('@').next().unwrap_or("localhost").trim_end_matches('>').to_owned();
-    let context = MailContext { instance: bot.instance.clone(), domain, timezone: policy.timezone.clone() };
+    let domain = policy
+        .from
+        .rsplit('@')
+        .next()
+        .unwrap_or("localhost")
+        .trim_end_matches('>')
+        .to_owned();
+    let context = MailContext {
+        instance: bot.instance.clone(),
+        domain,
+        timezone: policy.timezone.clone(),
+    };
     let mail = render(&pending.notice, &context);
     let Audience::Mail { to } = &pending.notice.audience;
     let later = |error: String| {
@@ -78,10 +88,14 @@ async fn deliver(bot: &Bot, policy: &EmailPolicy, pending: &Pending) -> Delivery
     match smtp.send(&mail, to).await {
         Ok(sent) => match sent.refused.first() {
             None => Delivery::Delivered,
-            Some(refusal) if refusal.permanent => Delivery::Dead { error: refusal.message.clone() },
+            Some(refusal) if refusal.permanent => Delivery::Dead {
+                error: refusal.message.clone(),
+            },
             Some(refusal) => later(refusal.message.clone()),
         },
         Err(error) if error.retryable() || error.operator() => later(error.to_string()),
-        Err(error) => Delivery::Dead { error: error.to_string() },
+        Err(error) => Delivery::Dead {
+            error: error.to_string(),
+        },
     }
 }

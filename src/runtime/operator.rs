@@ -17,8 +17,11 @@ pub(super) async fn halt(bot: &Bot, app: &AppName, by: String, why: String) -> R
         return Ok(Err(format!("no such app: {app}")));
     }
     let reason = HaltReason::Operator { by, why };
-    bot.commit(Batch::new(), app, &[AppEvent::Halted { reason }], Vec::new()).await?;
-    Ok(Ok(format!("{app} is halted: no rollouts, no promotions; builds and tests go on")))
+    bot.commit(Batch::new(), app, &[AppEvent::Halted { reason }], Vec::new())
+        .await?;
+    Ok(Ok(format!(
+        "{app} is halted: no rollouts, no promotions; builds and tests go on"
+    )))
 }
 
 /// Lets the app's rollouts and promotions go on. Quarantined releases stay out.
@@ -31,9 +34,21 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, by: &str, why: &str) -> Res
         return Ok(Err("resume needs a reason: --reason \"…\"".to_owned()));
     }
     let fleet = bot.in_force();
-    let maintainers = fleet.fleet.apps.get(app).map(|a| a.maintainers.clone()).unwrap_or_default();
-    let told =
-        tell::resumed(app, by, why, standing.halted_by, &maintainers, fleet.fleet.email.as_ref(), clock::now());
+    let maintainers = fleet
+        .fleet
+        .apps
+        .get(app)
+        .map(|a| a.maintainers.clone())
+        .unwrap_or_default();
+    let told = tell::resumed(
+        app,
+        by,
+        why,
+        standing.halted_by,
+        &maintainers,
+        fleet.fleet.email.as_ref(),
+        clock::now(),
+    );
     bot.commit(Batch::new(), app, &told.facts, told.notices).await?;
     Ok(Ok(format!("{app} goes on")))
 }
@@ -54,7 +69,11 @@ pub(super) async fn revert(
             digest: current.digest.clone(),
         });
     }
-    facts.push(AppEvent::Halted { reason: HaltReason::Operator { by, why } });
+    facts.push(AppEvent::Halted {
+        reason: HaltReason::Operator { by, why },
+    });
     bot.commit(Batch::new(), app, &facts, Vec::new()).await?;
-    Ok(format!("{app} goes back to the release before; it is halted and its newest release quarantined"))
+    Ok(format!(
+        "{app} goes back to the release before; it is halted and its newest release quarantined"
+    ))
 }

@@ -11,20 +11,63 @@ use tokio::sync::broadcast;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "progress")]
 pub enum Progress {
-    RunOpened { app: AppName, run: RunId },
-    StageStarted { run: RunId, stage: Stage, attempt: u32 },
+    RunOpened {
+        app: AppName,
+        run: RunId,
+    },
+    StageStarted {
+        run: RunId,
+        stage: Stage,
+        attempt: u32,
+    },
     /// A line of the stage's own output.
-    Line { run: RunId, line: String },
-    StageEnded { run: RunId, stage: Stage, ok: bool },
-    RunWaits { run: RunId, reason: WaitReason },
-    RunEnded { app: AppName, run: RunId, conclusion: Box<Conclusion> },
-    RolloutOpened { app: AppName, target: TargetName, rollout: RolloutId, run: RunId },
-    StepStarted { rollout: RolloutId, step: String },
-    RolloutWaits { rollout: RolloutId, reason: WaitReason },
-    RolloutEnded { app: AppName, target: TargetName, rollout: RolloutId, conclusion: Box<RolloutConclusion> },
-    Promoted { app: AppName, channel: String, tag: String },
+    Line {
+        run: RunId,
+        line: String,
+    },
+    StageEnded {
+        run: RunId,
+        stage: Stage,
+        ok: bool,
+    },
+    RunWaits {
+        run: RunId,
+        reason: WaitReason,
+    },
+    RunEnded {
+        app: AppName,
+        run: RunId,
+        conclusion: Box<Conclusion>,
+    },
+    RolloutOpened {
+        app: AppName,
+        target: TargetName,
+        rollout: RolloutId,
+        run: RunId,
+    },
+    StepStarted {
+        rollout: RolloutId,
+        step: String,
+    },
+    RolloutWaits {
+        rollout: RolloutId,
+        reason: WaitReason,
+    },
+    RolloutEnded {
+        app: AppName,
+        target: TargetName,
+        rollout: RolloutId,
+        conclusion: Box<RolloutConclusion>,
+    },
+    Promoted {
+        app: AppName,
+        channel: String,
+        tag: String,
+    },
     /// Nothing more happens of itself to an app whose run was asked for.
-    Settled { app: AppName },
+    Settled {
+        app: AppName,
+    },
 }
 
 /// Where progress is told. Slow watchers miss lines; nobody waits for them.
@@ -38,7 +81,9 @@ const BACKLOG: usize = 4096;
 
 impl Default for Watchers {
     fn default() -> Self {
-        Self { sender: broadcast::channel(BACKLOG).0 }
+        Self {
+            sender: broadcast::channel(BACKLOG).0,
+        }
     }
 }
 

@@ -147,7 +147,11 @@ impl Supervisor {
     async fn take_up(&mut self) -> Result<(), StoreError> {
         let open = self.bot.store.open_streams().await?;
         let rollouts_first = |row: &&crate::store::journal::StreamRow| matches!(row.stream, Stream::Rollout(_));
-        for row in open.iter().filter(rollouts_first).chain(open.iter().filter(|row| !rollouts_first(row))) {
+        for row in open
+            .iter()
+            .filter(rollouts_first)
+            .chain(open.iter().filter(|row| !rollouts_first(row)))
+        {
             match row.stream {
                 Stream::Rollout(id) => self.start_rollout(id, row.app.clone()),
                 Stream::Run(id) => self.start_run(id, row.app.clone()),
@@ -166,7 +170,11 @@ impl Supervisor {
         }
         let apps: Vec<App> = match self.scope {
             Scope::All => fleet.fleet.apps.values().cloned().collect(),
-            Scope::Asked => self.followed.iter().filter_map(|name| fleet.fleet.apps.get(name).cloned()).collect(),
+            Scope::Asked => self
+                .followed
+                .iter()
+                .filter_map(|name| fleet.fleet.apps.get(name).cloned())
+                .collect(),
         };
         for app in apps {
             self.advance(&app).await?;
@@ -179,7 +187,9 @@ impl Supervisor {
     async fn track(&mut self, apps: &BTreeMap<AppName, App>) -> Result<(), StoreError> {
         for name in apps.keys() {
             if self.bot.standing(name).tracked.is_none() {
-                self.bot.commit(Batch::new(), name, &[AppEvent::Tracked], Vec::new()).await?;
+                self.bot
+                    .commit(Batch::new(), name, &[AppEvent::Tracked], Vec::new())
+                    .await?;
             }
         }
         Ok(())
@@ -194,13 +204,20 @@ impl Supervisor {
             .keys()
             .filter_map(|name| {
                 let standing = self.bot.standing(name);
-                Some((name.clone(), schedule::Progress { since: standing.tracked?, last: standing.fired }))
+                Some((
+                    name.clone(),
+                    schedule::Progress {
+                        since: standing.tracked?,
+                        last: standing.fired,
+                    },
+                ))
             })
             .collect();
         let running: BTreeSet<AppName> = self.runs.values().map(|(app, _)| app.clone()).collect();
         for due in schedule::due_apps(&fleet.fleet, &self.families, &progress, &running, clock::now()) {
             if let Some(app) = fleet.fleet.apps.get(&due.app) {
-                self.open_run(app, Trigger::Schedule { slot: due.slot }, Some(due.slot)).await?;
+                self.open_run(app, Trigger::Schedule { slot: due.slot }, Some(due.slot))
+                    .await?;
             }
         }
         Ok(())
@@ -237,8 +254,18 @@ impl Supervisor {
             quarantine: standing.quarantine.clone(),
         };
         let facts: Vec<AppEvent> = slot.map(|slot| AppEvent::Fired { slot, run: id }).into_iter().collect();
-        self.bot.commit(Batch::new().run(&app.name, id, 0, &event), &app.name, &facts, Vec::new()).await?;
-        self.bot.watchers.tell(Progress::RunOpened { app: app.name.clone(), run: id });
+        self.bot
+            .commit(
+                Batch::new().run(&app.name, id, 0, &event),
+                &app.name,
+                &facts,
+                Vec::new(),
+            )
+            .await?;
+        self.bot.watchers.tell(Progress::RunOpened {
+            app: app.name.clone(),
+            run: id,
+        });
         self.start_run(id, app.name.clone());
         Ok(id)
     }
@@ -267,17 +294,17 @@ impl Supervisor {
     }
 
     fn interrupt(&self) -> Interrupt {
-        Interrupt { cancel: CancellationToken::new(), shutdown: self.shutdown.child_token() }
+        Interrupt {
+            cancel: CancellationToken::new(),
+            shutdown: self.shutdown.child_token(),
+        }
     }
 
-    async fn run_ended(
-        &mut self,
-        id: RunId,
-        app: &AppName,
-        conclusion: Option<&Conclusion>,
-    ) -> Result<(), StoreError> {
+    async fn run_ended(&mut self, id: RunId, app: &AppName, conclusion: Option<&Conclusion>) -> Result<(), StoreError> {
         self.runs.remove(&id);
-        let Some(Conclusion::Released { .. }) = conclusion else { return Ok(()) };
+        let Some(Conclusion::Released { .. }) = conclusion else {
+            return Ok(());
+        };
         if self.scope == Scope::Asked {
             return Ok(());
         }
@@ -286,7 +313,9 @@ impl Supervisor {
         for child in self.families.children(app) {
             let busy = self.runs.values().any(|(running, _)| *running == child);
             if let Some(child) = fleet.fleet.apps.get(&child).filter(|_| !busy) {
-                let trigger = Trigger::ParentReleased { parent: app.to_string() };
+                let trigger = Trigger::ParentReleased {
+                    parent: app.to_string(),
+                };
                 self.open_run(child, trigger, None).await?;
             }
         }
@@ -295,12 +324,21 @@ impl Supervisor {
 
     /// Promotions and rollouts that an app's releases ask for.
     async fn advance(&mut self, app: &App) -> Result<(), StoreError> {
-        if self.bot.paused() || self.promoting.get(&app.name).is_some_and(|until| until.is_none_or(|t| t > clock::now())) {
+        if self.bot.paused()
+            || self
+                .promoting
+                .get(&app.name)
+                .is_some_and(|until| until.is_none_or(|t| t > clock::now()))
+        {
             return Ok(());
         }
         match standing::next(app, &self.bot.standing(&app.name)) {
             standing::Next::Idle => Ok(()),
-            standing::Next::Promote { channel, release, digest } => self.promote(app, channel, *release, digest).await,
+            standing::Next::Promote {
+                channel,
+                release,
+                digest,
+            } => self.promote(app, channel, *release, digest).await,
             standing::Next::OpenRollout { target, release } => {
                 self.open_rollout(app, *target, *release, Purpose::Release).await
             }
@@ -316,7 +354,9 @@ impl Supervisor {
     ) -> Result<(), StoreError> {
         let id = RolloutId(ulid::Ulid::generate());
         let channels = app.publish.as_ref().map(|p| p.channels.as_slice()).unwrap_or_default();
-        let channel = channels.iter().find(|channel| Some(&channel.name) == target.channel.as_ref());
+        let channel = channels
+            .iter()
+            .find(|channel| Some(&channel.name) == target.channel.as_ref());
         release.reference = standing::channel_reference(channel, &release);
         let run = release.run;
         let event = RolloutEvent::Opened {
@@ -327,7 +367,11 @@ impl Supervisor {
             window_ignored: self.bot.expedited(&app.name),
             purpose,
         };
-        let opened = AppEvent::RolloutOpened { target: target.name.clone(), release: run, rollout: id };
+        let opened = AppEvent::RolloutOpened {
+            target: target.name.clone(),
+            release: run,
+            rollout: id,
+        };
         let batch = Batch::new().rollout(&app.name, id, 0, &event);
         self.bot.commit(batch, &app.name, &[opened], Vec::new()).await?;
         self.bot.watchers.tell(Progress::RolloutOpened {
@@ -385,7 +429,10 @@ impl Supervisor {
             .filter(|name| {
                 let busy = self.runs.values().any(|(app, _)| app == *name)
                     || self.promoting.get(*name).is_some_and(Option::is_none)
-                    || self.rollouts.iter().any(|(id, (app, _))| app == *name && !self.bot.is_waiting(*id));
+                    || self
+                        .rollouts
+                        .iter()
+                        .any(|(id, (app, _))| app == *name && !self.bot.is_waiting(*id));
                 let idle = apps
                     .get(*name)
                     .is_none_or(|app| matches!(standing::next(app, &self.bot.standing(name)), standing::Next::Idle));
@@ -416,7 +463,12 @@ impl Supervisor {
             Command::Revert { app, by, why } => self.revert(&app, by, why).await,
             Command::Pause { on } => {
                 self.bot.pause(on)?;
-                Ok(Ok(if on { "rollouts and promotions are paused" } else { "rollouts and promotions go on" }.to_owned()))
+                Ok(Ok(if on {
+                    "rollouts and promotions are paused"
+                } else {
+                    "rollouts and promotions go on"
+                }
+                .to_owned()))
             }
             Command::Cancel { run, by } => Ok(match self.runs.get(&run) {
                 Some((_, interrupt)) => {
@@ -431,8 +483,11 @@ impl Supervisor {
 
     async fn run_apps(&mut self, apps: Vec<AppName>, now: bool, by: &str) -> Result<Answer, StoreError> {
         let fleet = self.bot.in_force();
-        let unknown: Vec<String> =
-            apps.iter().filter(|app| !fleet.fleet.apps.contains_key(*app)).map(ToString::to_string).collect();
+        let unknown: Vec<String> = apps
+            .iter()
+            .filter(|app| !fleet.fleet.apps.contains_key(*app))
+            .map(ToString::to_string)
+            .collect();
         if !unknown.is_empty() {
             return Ok(Err(format!("no such app: {}", unknown.join(", "))));
         }
@@ -449,12 +504,22 @@ impl Supervisor {
                 self.open_run(app, Trigger::Manual { by: by.to_owned() }, None).await?;
             }
         }
-        Ok(Ok(format!("running {}", apps.iter().map(AppName::as_str).collect::<Vec<_>>().join(", "))))
+        Ok(Ok(format!(
+            "running {}",
+            apps.iter().map(AppName::as_str).collect::<Vec<_>>().join(", ")
+        )))
     }
 
     /// Without a bot, what an earlier command left open of this app is taken up with it.
     async fn take_up_app(&mut self, app: &AppName) -> Result<(), StoreError> {
-        for row in self.bot.store.open_streams().await?.into_iter().filter(|row| row.app == *app) {
+        for row in self
+            .bot
+            .store
+            .open_streams()
+            .await?
+            .into_iter()
+            .filter(|row| row.app == *app)
+        {
             match row.stream {
                 Stream::Rollout(id) if !self.rollouts.contains_key(&id) => self.start_rollout(id, row.app),
                 Stream::Run(id) if !self.runs.contains_key(&id) => self.start_run(id, row.app),
@@ -466,7 +531,9 @@ impl Supervisor {
 
     /// Back to the release before, on every target that has one; the app is halted and its current release quarantined.
     async fn revert(&mut self, name: &AppName, by: String, why: String) -> Result<Answer, StoreError> {
-        let Some(app) = self.bot.app(name) else { return Ok(Err(format!("no such app: {name}"))) };
+        let Some(app) = self.bot.app(name) else {
+            return Ok(Err(format!("no such app: {name}")));
+        };
         let standing = self.bot.standing(name);
         let back: Vec<(TargetPolicy, Release)> = app
             .rollout
@@ -499,7 +566,11 @@ impl Supervisor {
             }
         };
         if tokio::time::timeout(GRACE, parked).await.is_err() {
-            warn!(runs = self.runs.len(), rollouts = self.rollouts.len(), "parked in mid-effect; the next start goes on");
+            warn!(
+                runs = self.runs.len(),
+                rollouts = self.rollouts.len(),
+                "parked in mid-effect; the next start goes on"
+            );
         }
     }
 }
@@ -516,12 +587,21 @@ async fn promote(
     let from = &release.reference.repository;
     let registry = &fleet.registry;
     // The immutable tag travels along: the channel's repository then says which release it holds.
-    let copied = registry.copy(from, &served, &channel.image, &release.tag, TagRule::Immutable).await;
+    let copied = registry
+        .copy(from, &served, &channel.image, &release.tag, TagRule::Immutable)
+        .await;
     copied.map_err(|e| e.to_string())?;
-    let moved = registry.copy(from, &served, &channel.image, &channel.tag, TagRule::Moving).await;
+    let moved = registry
+        .copy(from, &served, &channel.image, &channel.tag, TagRule::Moving)
+        .await;
     moved.map_err(|e| e.to_string())?;
-    let promoted = AppEvent::Promoted { channel: channel.name.clone(), release: release.run };
-    bot.commit(Batch::new(), app, &[promoted], Vec::new()).await.map_err(|e| e.to_string())?;
+    let promoted = AppEvent::Promoted {
+        channel: channel.name.clone(),
+        release: release.run,
+    };
+    bot.commit(Batch::new(), app, &[promoted], Vec::new())
+        .await
+        .map_err(|e| e.to_string())?;
     bot.watchers.tell(Progress::Promoted {
         app: app.clone(),
         channel: channel.name.to_string(),
@@ -531,11 +611,7 @@ async fn promote(
 }
 
 /// A driver that failed or panicked holds its own stream; the process lives.
-fn drained<T>(
-    done: Result<Result<T, DriveError>, tokio::task::JoinError>,
-    what: &'static str,
-    id: &str,
-) -> Option<T> {
+fn drained<T>(done: Result<Result<T, DriveError>, tokio::task::JoinError>, what: &'static str, id: &str) -> Option<T> {
     match done {
         Ok(Ok(value)) => Some(value),
         Ok(Err(error)) => {

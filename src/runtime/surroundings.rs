@@ -24,7 +24,12 @@ pub fn instance(state: &Path) -> std::io::Result<String> {
 fn make(path: &Path) -> std::io::Result<String> {
     let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
     let name = format!("lowtide-{}", &id[id.len() - 10..]);
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     writeln!(file, "{name}")?;
     file.sync_all()?;
     Ok(name)
@@ -37,7 +42,9 @@ pub async fn probe_path(engine: &Engine, instance: &str) -> ProbePath {
         return ProbePath::HostView;
     }
     // A container's hostname is its short id unless somebody set another.
-    let Ok(hostname) = std::fs::read_to_string("/etc/hostname") else { return ProbePath::HostView };
+    let Ok(hostname) = std::fs::read_to_string("/etc/hostname") else {
+        return ProbePath::HostView;
+    };
     match engine.raw_get(&format!("/containers/{}/json", hostname.trim())).await {
         Ok(own) => match own["Image"].as_str() {
             Some(image) => ProbePath::InContainer {

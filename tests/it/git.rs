@@ -180,7 +180,7 @@ async fn what_is_not_there_has_its_name() {
     world.push("app", "First");
     let (kind, detail) = world.failure(&at(world.source(), GitRef::Branch("prod".into()))).await;
     assert_eq!(kind, FailureKind::SourceMissing);
-    insta::assert_snapshot!(detail, @"");
+    insta::assert_snapshot!(detail, @"prod is not in file://DIR/srv/app.git");
     let nobody = "0123456789012345678901234567890123456789".to_owned();
     for git_ref in [
         GitRef::Tag("v9".into()),
@@ -194,7 +194,12 @@ async fn what_is_not_there_has_its_name() {
         .failure(&source(&format!("file://{}", world.path("srv/moved.git").display())))
         .await;
     assert_eq!(kind, FailureKind::SourceGone);
-    insta::assert_snapshot!(detail, @"");
+    insta::assert_snapshot!(detail, @r"
+    file://DIR/srv/moved.git is not there: fatal: 'DIR/srv/moved.git' does not appear to be a git repository
+    fatal: Could not read from remote repository.
+    Please make sure you have the correct access rights
+    and the repository exists.
+    ");
 }
 
 #[tokio::test]
@@ -242,7 +247,8 @@ async fn a_checkout_is_exactly_the_commit() {
 async fn hostile_trees_are_refused_before_anything_is_written() {
     let world = World::new();
     let source = world.source();
-    let cases: [(&str, fn(&Path)); 4] = [
+    type Make = fn(&Path);
+    let cases: [(&str, Make); 4] = [
         ("link", |work| {
             std::os::unix::fs::symlink("/etc/passwd", work.join("evil")).unwrap()
         }),
@@ -310,7 +316,7 @@ async fn sizes_are_limited() {
     world.write("app/zeros", &"0".repeat(2 << 20));
     let (kind, detail) = world.refusal(&world.source()).await;
     assert_eq!(kind, FailureKind::SourceTooLarge);
-    insta::assert_snapshot!(detail, @"");
+    insta::assert_snapshot!(detail, @r#"the tree with 2097152 bytes (the largest file is "zeros" with 2097152) is larger than 1048576 bytes"#);
     // What cannot be packed is stopped while it comes.
     let noise = std::fs::File::open("/dev/urandom").unwrap();
     std::io::copy(
@@ -385,7 +391,7 @@ async fn submodules_come_along_when_asked() {
     };
     let error = world.git.checkout(&source, &id, &world.path("out")).await.unwrap_err();
     assert_eq!(error.failure().kind, FailureKind::SourceHostile, "{error}");
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"the submodule "vendor/inner" is a path on this machine"#);
 }
 
 #[tokio::test]
@@ -460,21 +466,19 @@ async fn git_daemon() {
     world.push("app", "Second");
     // Free when we looked; another process may be faster, then the daemon says so and the test fails.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut daemon = Command::new("git")
-        .args([
-            "daemon",
-            "--verbose",
-            "--reuseaddr",
-            "--listen=127.0.0.1",
-            "--export-all",
-        ])
-        .arg(format!("--port={port}"))
-        .arg(format!("--base-path={}", world.path("srv").display()))
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut words = BufReader::new(daemon.stderr.take().unwrap());
+    // Not `git daemon`: that waits for the daemon and passes no signal on.
+    let programs = PathBuf::from(run(world.dir.path(), &["--exec-path"]));
+    let mut daemon = Daemon(
+        Command::new(programs.join("git-daemon"))
+            .args(["--verbose", "--reuseaddr", "--listen=127.0.0.1", "--export-all"])
+            .arg(format!("--port={port}"))
+            .arg(format!("--base-path={}", world.path("srv").display()))
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut words = BufReader::new(daemon.0.stderr.take().unwrap());
     let mut line = String::new();
     words.read_line(&mut line).unwrap();
     assert!(line.contains("Ready to rumble"), "{line}");
@@ -488,14 +492,20 @@ async fn git_daemon() {
         ..source
     };
     let (kind, detail) = world.failure(&gone).await;
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
     assert_eq!(kind, FailureKind::SourceGone, "{detail}");
-    assert_eq!(
-        world.failure(&gone).await.0,
-        FailureKind::SourceUnreachable,
-        "a dead port"
-    );
+    drop(daemon);
+    let (kind, detail) = world.failure(&gone).await;
+    assert_eq!(kind, FailureKind::SourceUnreachable, "a dead port: {detail}");
+}
+
+/// Ends with the test, also when that fails.
+struct Daemon(std::process::Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
 #[tokio::test]
@@ -514,7 +524,7 @@ async fn a_hanging_server_is_given_up_and_nothing_is_left_running() {
             .map(drop)
             .or_else(|e| match e.kind() {
                 std::io::ErrorKind::ConnectionReset => Ok(()),
-                _ => Err(e),
+                kind => Err(std::io::Error::from(kind)),
             })
     });
     let (kind, detail) = world.failure(&source).await;
@@ -621,7 +631,7 @@ async fn a_wrong_token_is_denied_and_not_told() {
         assert!(!error.retryable());
     }
     let (_, detail) = world.failure(&wrong).await;
-    insta::assert_snapshot!(detail.replace(&url, "URL"), @"");
+    insta::assert_snapshot!(detail.replace(&url, "URL"), @"URL/app.git refuses us: fatal: Authentication failed for 'URL/app.git/'");
 }
 
 /// A submodule elsewhere is asked for without our token, even when it demands one.

@@ -1,9 +1,9 @@
 //! Towards the release: create first, stop the old one late, keep it stopped until the new one has baked.
 
 use super::{
-    BAKE_POLL, Failure, FailureKind, Gate, Health, HookPhase, Next, ObservedContainer, ObservedUnit, Purpose, RestartPolicy,
-    RolloutConclusion, RolloutState, Step, Unit, WaitReason, Which, alive, diverged, policy_is, prev_name,
-    revert_or_stop, wait_for_window,
+    BAKE_POLL, Failure, FailureKind, Gate, Health, HookPhase, Next, ObservedContainer, ObservedUnit, Purpose,
+    RestartPolicy, RolloutConclusion, RolloutState, Step, Unit, WaitReason, Which, alive, diverged, policy_is,
+    prev_name, revert_or_stop, wait_for_window,
 };
 use crate::model::rollout::ContainerState;
 use jiff::Timestamp;

@@ -3,7 +3,8 @@
 use super::bench::Stop;
 use super::resolve;
 use super::run::Scene;
-use crate::clients::engine::build::{BuildError, BuildRequest};
+use crate::clients::engine::build::BuildRequest;
+use crate::clients::engine::builderror::BuildError;
 use crate::clients::engine::context::{Ignore, Limits, Verdict};
 use crate::clients::engine::logfile::LogFile;
 use crate::model::failure::{Failure, FailureKind};
@@ -37,7 +38,10 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         context_dir: context,
         dockerfile: app.source.dockerfile.clone(),
         replace: vec![(app.source.dockerfile.clone(), Bytes::from(pinned))],
-        limits: Limits { bytes: app.source.max_size, ..Limits::default() },
+        limits: Limits {
+            bytes: app.source.max_size,
+            ..Limits::default()
+        },
         commit_time: commit.time.as_second(),
         tag: effect.tag.clone(),
         args: app.build.args.clone(),
@@ -68,7 +72,10 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         tracing::warn!(error = %e, "the end of the build log could not be written");
     }
     match built {
-        Ok(built) => Ok(Built { image: built.image, size: built.size }),
+        Ok(built) => Ok(Built {
+            image: built.image,
+            size: built.size,
+        }),
         Err(error @ BuildError::Cancelled) => {
             tracing::info!(%error);
             Err(Stop::Cancelled)
@@ -98,14 +105,17 @@ impl Drop for WorkTree {
 }
 
 pub(super) fn local_file(path: &Path, error: &std::io::Error) -> Failure {
-    let kind =
-        if error.kind() == std::io::ErrorKind::StorageFull { FailureKind::DiskFull } else { FailureKind::Invariant };
+    let kind = if error.kind() == std::io::ErrorKind::StorageFull {
+        FailureKind::DiskFull
+    } else {
+        FailureKind::Invariant
+    };
     Failure::new(kind, format!("{}: {error}", path.display()))
 }
 
 fn enough_disk(scene: &Scene<'_>) -> Result<(), Failure> {
-    let stat = rustix::fs::statvfs(&scene.bot.state)
-        .map_err(|e| local_file(&scene.bot.state, &std::io::Error::from(e)))?;
+    let stat =
+        rustix::fs::statvfs(&scene.bot.state).map_err(|e| local_file(&scene.bot.state, &std::io::Error::from(e)))?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let needed = scene.fleet.fleet.limits.min_free_disk;
     if free < needed {
@@ -128,14 +138,18 @@ fn pins(effect: &Build) -> BTreeMap<Reference, ServedDigest> {
 /// Docker prefers `<Dockerfile>.dockerignore` over the one at the context's root.
 fn ignore(context: &Path, dockerfile: &str) -> Result<Ignore, Failure> {
     let own = context.join(format!("{dockerfile}.dockerignore"));
-    let path = if own.is_file() { own } else { context.join(".dockerignore") };
+    let path = if own.is_file() {
+        own
+    } else {
+        context.join(".dockerignore")
+    };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(e) => return Err(local_file(&path, &e)),
     };
-    let rules = dockerignore::Ignore::parse(&text)
-        .map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))?;
+    let rules =
+        dockerignore::Ignore::parse(&text).map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))?;
     Ok(Arc::new(move |path: &str, directory: bool| {
         if !rules.excluded(path, directory) {
             Verdict::Keep

@@ -13,7 +13,10 @@ use crate::store::error::StoreError;
 pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, Failure> {
     let engine = scene.fleet.engine(&scene.run.app.build.host)?;
     let unreadable = |why: String| Failure::new(FailureKind::ImageUnreadable, why);
-    let facts = engine.inspect_image(effect.image.as_str()).await.map_err(|e| e.failure())?;
+    let facts = engine
+        .inspect_image(effect.image.as_str())
+        .await
+        .map_err(|e| e.failure())?;
     let facts = facts.ok_or_else(|| unreadable(format!("image {} is gone from the engine", effect.image.short())))?;
     let mut labels = scene.labels();
     labels.insert("io.lowtide.kind".to_owned(), "export".to_owned());
@@ -27,25 +30,47 @@ pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, F
     let content = diff::content(&inventory);
     let change = match &effect.against {
         Some(last) if *last == content => Some(diff::change(&inventory, &inventory)),
-        Some(last) => scene.bot.store.inventory(last).await.map_err(stored)?.map(|old| diff::change(&old, &inventory)),
+        Some(last) => scene
+            .bot
+            .store
+            .inventory(last)
+            .await
+            .map_err(stored)?
+            .map(|old| diff::change(&old, &inventory)),
         None => None,
     };
     if effect.against.as_ref() != Some(&content) {
-        scene.bot.store.keep_inventory(content.clone(), &inventory, clock::now()).await.map_err(stored)?;
+        scene
+            .bot
+            .store
+            .keep_inventory(content.clone(), &inventory, clock::now())
+            .await
+            .map_err(stored)?;
     }
     if let Some(change) = &change {
         for package in &change.packages {
             let version = |v: &Option<String>| v.clone().unwrap_or_else(|| "(none)".to_owned());
-            scene.line(&format!("{} {} → {}", package.name, version(&package.old), version(&package.new)));
+            scene.line(&format!(
+                "{} {} → {}",
+                package.name,
+                version(&package.old),
+                version(&package.new)
+            ));
         }
     }
-    Ok(Inspected { inventory: summary(&inventory, content), change })
+    Ok(Inspected {
+        inventory: summary(&inventory, content),
+        change,
+    })
 }
 
 fn summary(inventory: &Inventory, content: crate::model::image::ContentDigest) -> InventorySummary {
     InventorySummary {
         content,
-        os: inventory.os.as_ref().map(|os| os.pretty_name.clone().unwrap_or_else(|| os.id.clone())),
+        os: inventory
+            .os
+            .as_ref()
+            .map(|os| os.pretty_name.clone().unwrap_or_else(|| os.id.clone())),
         packages: inventory.packages.len(),
         files: inventory.files.len(),
     }

@@ -19,7 +19,10 @@ pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, F
         // Ours, from an attempt whose end was not journalled.
         Some(there) if is_image(scene, to, &there, &effect.image).await? => there,
         Some(there) => {
-            let detail = format!("{to} is {} already; an immutable tag is never overwritten", there.short());
+            let detail = format!(
+                "{to} is {} already; an immutable tag is never overwritten",
+                there.short()
+            );
             return Err(Failure::new(FailureKind::TagTaken, detail));
         }
         None => push(scene, engine, to, &effect.image).await?,
@@ -27,7 +30,9 @@ pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, F
     if let Some(channel) = &effect.channel {
         let tag = channel.tag.as_deref().unwrap_or("latest");
         let rule = TagRule::Moving;
-        let copied = registry.copy(&to.repository, &digest, &channel.repository, tag, rule).await;
+        let copied = registry
+            .copy(&to.repository, &digest, &channel.repository, tag, rule)
+            .await;
         copied.map_err(|e| e.failure())?;
         scene.line(&format!("{channel} is {}", digest.short()));
     }
@@ -43,10 +48,17 @@ async fn push(scene: &Scene<'_>, engine: &Engine, to: &Reference, image: &ImageI
     engine.push(to, auth.as_ref()).await.map_err(|e| e.failure())?;
     let there = registry.digest(to).await.map_err(|e| e.failure())?;
     let there = there.ok_or_else(|| {
-        Failure::new(FailureKind::DigestMismatch, format!("{to} was pushed and the registry does not have it"))
+        Failure::new(
+            FailureKind::DigestMismatch,
+            format!("{to} was pushed and the registry does not have it"),
+        )
     })?;
     if !is_image(scene, to, &there, image).await? {
-        let detail = format!("{to} serves {}, which is not the tested image {}", there.short(), image.short());
+        let detail = format!(
+            "{to} serves {}, which is not the tested image {}",
+            there.short(),
+            image.short()
+        );
         return Err(Failure::new(FailureKind::DigestMismatch, detail));
     }
     scene.line(&format!("pushed {to} as {}", there.short()));
@@ -59,5 +71,11 @@ async fn is_image(scene: &Scene<'_>, to: &Reference, there: &ServedDigest, image
     if there.as_str() == image.as_str() {
         return Ok(true);
     }
-    Ok(scene.fleet.registry.image_id(&to.repository, there).await.map_err(|e| e.failure())? == *image)
+    Ok(scene
+        .fleet
+        .registry
+        .image_id(&to.repository, there)
+        .await
+        .map_err(|e| e.failure())?
+        == *image)
 }

@@ -14,8 +14,17 @@ pub async fn perform(scene: &Scene<'_>) -> Result<Resolved, Failure> {
     let commit = scene.bot.git.resolve(&app.source).await.map_err(|e| e.failure())?;
     scene.line(&format!("commit {} {}", commit.short(), commit.subject));
     let (dockerfile, _) = dockerfile(scene, &app.source, &commit).await?;
-    let version = scene.fleet.engine(&app.build.host)?.version().await.map_err(|e| e.failure())?;
-    let platform = Platform { os: version.os, architecture: version.arch, variant: None };
+    let version = scene
+        .fleet
+        .engine(&app.build.host)?
+        .version()
+        .await
+        .map_err(|e| e.failure())?;
+    let platform = Platform {
+        os: version.os,
+        architecture: version.arch,
+        variant: None,
+    };
     let uses = dockerfile
         .external_bases(app.build.target.as_deref(), &app.build.args)
         .map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))?;
@@ -25,18 +34,35 @@ pub async fn perform(scene: &Scene<'_>) -> Result<Resolved, Failure> {
             continue;
         }
         let pin = if app.build.pull {
-            scene.fleet.registry.resolve(&used.reference, &platform).await.map_err(|e| e.failure())?
+            scene
+                .fleet
+                .registry
+                .resolve(&used.reference, &platform)
+                .await
+                .map_err(|e| e.failure())?
         } else {
             let engine = scene.fleet.engine(&app.build.host)?;
-            let found = engine.inspect_image(&used.reference.to_string()).await.map_err(|e| e.failure())?;
-            BasePin::Local { image: found.map(|facts| facts.id.to_string()) }
+            let found = engine
+                .inspect_image(&used.reference.to_string())
+                .await
+                .map_err(|e| e.failure())?;
+            BasePin::Local {
+                image: found.map(|facts| facts.id.to_string()),
+            }
         };
         if let BasePin::Registry { served, .. } = &pin {
             scene.line(&format!("base {} is {}", used.reference, served.short()));
         }
-        bases.push(Base { reference: used.reference, pin });
+        bases.push(Base {
+            reference: used.reference,
+            pin,
+        });
     }
-    Ok(Resolved { commit, bases, platform })
+    Ok(Resolved {
+        commit,
+        bases,
+        platform,
+    })
 }
 
 /// The Dockerfile of a commit, parsed, with its text.
@@ -53,9 +79,17 @@ pub(super) async fn dockerfile(
     } else {
         format!("{}/{}", source.context, source.dockerfile)
     };
-    let bytes = scene.bot.git.read_file(source, &commit.id, &path).await.map_err(|e| e.failure())?;
+    let bytes = scene
+        .bot
+        .git
+        .read_file(source, &commit.id, &path)
+        .await
+        .map_err(|e| e.failure())?;
     let bytes = bytes.ok_or_else(|| {
-        Failure::new(FailureKind::DockerfileMissing, format!("{path} is not in commit {}", commit.short()))
+        Failure::new(
+            FailureKind::DockerfileMissing,
+            format!("{path} is not in commit {}", commit.short()),
+        )
     })?;
     let invalid = |why: String| Failure::new(FailureKind::DockerfileInvalid, format!("{path}: {why}"));
     let text = String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8".to_owned()))?;

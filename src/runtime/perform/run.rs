@@ -34,7 +34,10 @@ pub struct Scene<'a> {
 impl Scene<'_> {
     /// A line for whoever watches.
     pub fn line(&self, line: &str) {
-        self.bot.watchers.tell(Progress::Line { run: self.run.id, line: line.to_owned() });
+        self.bot.watchers.tell(Progress::Line {
+            run: self.run.id,
+            line: line.to_owned(),
+        });
     }
     /// Labels of everything this run makes on an engine.
     #[must_use]
@@ -57,7 +60,13 @@ pub async fn perform(
     interrupt: &Interrupt,
 ) -> Performed {
     let stop = CancellationToken::new();
-    let scene = Scene { bot, fleet: bot.in_force(), run, attempt, cancel: &stop };
+    let scene = Scene {
+        bot,
+        fleet: bot.in_force(),
+        run,
+        attempt,
+        cancel: &stop,
+    };
     let work = dispatch(&scene, effect);
     tokio::pin!(work);
     let outcome = tokio::select! {

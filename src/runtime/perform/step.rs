@@ -40,7 +40,17 @@ pub async fn perform(
 ) -> Option<StepOutcome> {
     let fleet = bot.in_force();
     let done = match fleet.engine(&state.target.host) {
-        Ok(engine) => Stage { bot, fleet: &fleet, engine, state, shutdown }.perform(step).await,
+        Ok(engine) => {
+            Stage {
+                bot,
+                fleet: &fleet,
+                engine,
+                state,
+                shutdown,
+            }
+            .perform(step)
+            .await
+        }
         Err(failure) => Err(failure),
     };
     match done {
@@ -67,14 +77,26 @@ impl Stage<'_> {
             Step::RunHook { phase, unit, hook } => return self.hook(*phase, *unit, *hook).await,
             Step::CreateCandidate { unit } => self.create(*unit).await?,
             Step::StopOld { container, .. } | Step::StopCandidate { container, .. } => {
-                verbs::stop(self.engine, container, self.state.target.stop_timeout).await.map_err(failed)?;
+                verbs::stop(self.engine, container, self.state.target.stop_timeout)
+                    .await
+                    .map_err(failed)?;
             }
             Step::SetRestart { container, policy, .. } => {
-                verbs::set_restart(self.engine, container, policy).await.map_err(failed)?;
+                verbs::set_restart(self.engine, container, policy)
+                    .await
+                    .map_err(failed)?;
             }
             Step::Start { container, .. } => verbs::start(self.engine, container).await?,
-            Step::AwaitReady { container, which, deadline, .. } => {
-                let within = deadline.duration_since(clock::now()).try_into().unwrap_or(Duration::ZERO);
+            Step::AwaitReady {
+                container,
+                which,
+                deadline,
+                ..
+            } => {
+                let within = deadline
+                    .duration_since(clock::now())
+                    .try_into()
+                    .unwrap_or(Duration::ZERO);
                 self.await_ready(container, *which, within).await?;
             }
             Step::Rename { container, to, .. } => verbs::rename(self.engine, container, to).await.map_err(failed)?,
@@ -82,7 +104,9 @@ impl Stage<'_> {
                 verbs::remove_container(self.engine, container).await.map_err(failed)?;
             }
             Step::KeepLog { container, .. } => {
-                let log = verbs::log_tail(self.engine, container, LOG_LINES).await.map_err(failed)?;
+                let log = verbs::log_tail(self.engine, container, LOG_LINES)
+                    .await
+                    .map_err(failed)?;
                 let exit_code = verbs::exit_code(self.engine, container).await.map_err(failed)?;
                 return Ok(StepOutcome::Kept { log, exit_code });
             }
@@ -126,9 +150,17 @@ impl Stage<'_> {
             .map_err(|e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be read: {e}")))?;
         let id = self.state.image.as_ref().unwrap_or(&self.state.release.image);
         let reference = self.state.release.reference.to_string();
-        let image = NewImage { reference: &reference, id };
+        let image = NewImage {
+            reference: &reference,
+            id,
+        };
         let term = u64::try_from(self.bot.store.term()).unwrap_or_default();
-        let mark = Mark { rollout: self.state.id, unit: index, instance: &self.bot.instance, term };
+        let mark = Mark {
+            rollout: self.state.id,
+            unit: index,
+            instance: &self.bot.instance,
+            term,
+        };
         create::create_candidate(self.engine, unit, &snapshot, &image, &mark).await?;
         Ok(())
     }
@@ -138,7 +170,9 @@ impl Stage<'_> {
             HookPhase::Before => &self.state.target.before,
             HookPhase::After => &self.state.target.after,
         };
-        let policy = hooks.get(hook).ok_or_else(|| Failure::new(FailureKind::Invariant, "no such hook"))?;
+        let policy = hooks
+            .get(hook)
+            .ok_or_else(|| Failure::new(FailureKind::Invariant, "no such hook"))?;
         // The one that serves now: old before the switch, new (under the same name) after it.
         let container = match phase {
             HookPhase::Before => self.unit(unit)?.old.clone(),
@@ -146,10 +180,14 @@ impl Stage<'_> {
         };
         let shown = policy.command.join(" ");
         let timeout = policy.timeout.unsigned_abs();
-        let result = run_hook(self.engine, &container, &policy.command, timeout).await.map_err(|e| e.failure())?;
+        let result = run_hook(self.engine, &container, &policy.command, timeout)
+            .await
+            .map_err(|e| e.failure())?;
         match result {
             HookResult::Passed => Ok(StepOutcome::Done),
-            HookResult::Busy => Ok(StepOutcome::Busy { retry: clock::now() + HOOK_RETRY }),
+            HookResult::Busy => Ok(StepOutcome::Busy {
+                retry: clock::now() + HOOK_RETRY,
+            }),
             HookResult::Failed { code, output } => {
                 let detail = format!("`{shown}` exited with code {code}");
                 Err(Failure::new(FailureKind::HookFailed, detail).with_excerpt(output))
@@ -163,20 +201,28 @@ impl Stage<'_> {
 
     async fn await_ready(&self, container: &str, which: Which, within: Duration) -> Result<(), Failure> {
         let rule = &self.state.target.ready;
-        let verdict =
-            self.engine.ready(container, rule, within, &self.bot.via, self.shutdown).await.map_err(|e| e.failure())?;
+        let verdict = self
+            .engine
+            .ready(container, rule, within, &self.bot.via, self.shutdown)
+            .await
+            .map_err(|e| e.failure())?;
         let log = || verbs::log_tail(self.engine, container, Failure::EXCERPT_LINES);
         let (kind, detail) = match verdict {
             ReadyVerdict::Ready { .. } => return Ok(()),
             ReadyVerdict::Exited { code, oom, error } => {
-                let kind = if oom { FailureKind::OutOfMemory } else { FailureKind::ContainerExited };
+                let kind = if oom {
+                    FailureKind::OutOfMemory
+                } else {
+                    FailureKind::ContainerExited
+                };
                 (kind, format!("exited with code {code} {error}").trim_end().to_owned())
             }
             ReadyVerdict::Restarting { count } => (FailureKind::Restarting, format!("restarted {count} times")),
             ReadyVerdict::Unhealthy { last } => (FailureKind::UnhealthyAfterRoll, format!("unhealthy: {last}")),
-            ReadyVerdict::TimedOut { last } => {
-                (FailureKind::UnhealthyAfterRoll, format!("not ready within {} s: {last}", within.as_secs()))
-            }
+            ReadyVerdict::TimedOut { last } => (
+                FailureKind::UnhealthyAfterRoll,
+                format!("not ready within {} s: {last}", within.as_secs()),
+            ),
             ReadyVerdict::Cancelled => (FailureKind::Invariant, "the wait was cancelled".to_owned()),
         };
         let which = match which {

@@ -15,7 +15,10 @@ use serde_json::Value;
 /// As bootstrap fails or is cancelled.
 pub async fn bootstrap(scene: &Scene<'_>, effect: &Bootstrap) -> Result<Bootstrapped, Stop> {
     let compose = compose_file(scene).await?;
-    on_bench(scene, async |bench| bootstrap::perform(bench, effect, compose.as_ref()).await).await
+    on_bench(scene, async |bench| {
+        bootstrap::perform(bench, effect, compose.as_ref()).await
+    })
+    .await
 }
 
 /// # Errors
@@ -52,7 +55,12 @@ async fn compose_file(scene: &Scene<'_>) -> Result<Option<Value>, Failure> {
         return Err(Failure::new(FailureKind::Invariant, "a test before its build"));
     };
     let commit = &build.resolved.commit.id;
-    let bytes = scene.bot.git.read_file(&scene.run.app.source, commit, file).await.map_err(|e| e.failure())?;
+    let bytes = scene
+        .bot
+        .git
+        .read_file(&scene.run.app.source, commit, file)
+        .await
+        .map_err(|e| e.failure())?;
     let bytes = bytes.ok_or_else(|| refused("it is not in the commit".to_owned()))?;
     let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
     raw::yaml_value(&text).map(Some).map_err(refused)

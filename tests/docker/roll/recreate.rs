@@ -89,6 +89,68 @@ fn forgets_what_moves(networks: &Value) -> Value {
     networks
 }
 
+/// Everything of the host side and the networks is as it was.
+fn assert_host_is_kept(before: &Value, after: &Value) {
+    assert_eq!(after["Name"], before["Name"]);
+    let mut host = after["HostConfig"].clone();
+    // The two volumes nobody named are named now; the new image's own /more is a new one.
+    let volume = |target: &str| {
+        let mounts = before["Mounts"].as_array().unwrap();
+        mounts.iter().find(|m| m["Destination"] == target).unwrap()["Name"].clone()
+    };
+    let mut named = before["HostConfig"]["Mounts"].clone();
+    named[0]["Source"] = volume("/asked");
+    for mount in host["Mounts"].as_array().unwrap().iter().skip(1) {
+        assert_eq!(mount["Source"], volume(mount["Target"].as_str().unwrap()));
+    }
+    assert_eq!(host["Mounts"].as_array().unwrap().len(), 3);
+    assert_eq!(host["Mounts"][0], named[0]);
+    host["Mounts"] = before["HostConfig"]["Mounts"].clone();
+    assert_same("HostConfig", &before["HostConfig"], &host);
+    let (was, is) = (
+        &before["NetworkSettings"]["Networks"],
+        &after["NetworkSettings"]["Networks"],
+    );
+    assert_same("Networks", &forgets_what_moves(was), &forgets_what_moves(is));
+    let front = format!("{}-front", before["Name"].as_str().unwrap().trim_start_matches('/'));
+    assert_eq!(
+        was[&front]["IPAddress"], is[&front]["IPAddress"],
+        "the static address moved with it"
+    );
+}
+
+/// What the user set is as it was; what was left to the image is the new one's.
+fn assert_config_is_three_way(before: &Value, after: &Value, image: &Value, tag: &str) {
+    let mut config = before["Config"].clone();
+    config["Image"] = json!(tag);
+    // Set by the user: kept. Left to the image: the new one's.
+    let brought = image["Config"]["Env"].clone();
+    assert!(brought.as_array().unwrap().contains(&json!("COLOUR=green")));
+    let brought = brought.as_array().unwrap().iter().filter(|e| **e != "GREETING=two");
+    let set = ["GREETING=mine", "TOKEN=s3cret", "FROM_FILE=a b=c"].map(Value::from);
+    config["Env"] = brought.cloned().chain(set).collect();
+    config["Healthcheck"]["Retries"] = json!(5);
+    config["Volumes"]["/more"] = json!({});
+    // The user's words were the old image's defaults, so nobody can tell: the new image's hold.
+    config["WorkingDir"] = json!("/srv");
+    config["Labels"] = after["Config"]["Labels"].clone();
+    let sorted = |v: &Value| {
+        let mut v = v.clone();
+        v["Env"].as_array_mut().unwrap().sort_by_key(ToString::to_string);
+        v.sort_all_objects();
+        v
+    };
+    assert_same("Config", &sorted(&config), &sorted(&after["Config"]));
+    for (label, value) in [
+        ("owner", "me"),
+        ("vendor", "mine"),
+        ("io.lowtide.unit", "0"),
+        ("io.lowtide.term", "1"),
+    ] {
+        assert_eq!(after["Config"]["Labels"][label], value);
+    }
+}
+
 #[tokio::test]
 async fn a_rich_container_rolls_forward_and_back_and_loses_nothing() {
     let stage = Stage::new();
@@ -125,61 +187,9 @@ async fn a_rich_container_rolls_forward_and_back_and_loses_nothing() {
     verbs::set_restart(engine, &candidate, &unit.restart).await.unwrap();
     let after = wait_for(&stage, &candidate, "/State/Health/Status", &json!("healthy")).await;
 
-    assert_eq!(after["Name"], before["Name"]);
-    let mut host = after["HostConfig"].clone();
-    // The two volumes nobody named are named now; the new image's own /more is a new one.
-    let volume = |target: &str| {
-        let mounts = before["Mounts"].as_array().unwrap();
-        mounts.iter().find(|m| m["Destination"] == target).unwrap()["Name"].clone()
-    };
-    let mut named = before["HostConfig"]["Mounts"].clone();
-    named[0]["Source"] = volume("/asked");
-    for mount in host["Mounts"].as_array().unwrap().iter().skip(1) {
-        assert_eq!(mount["Source"], volume(mount["Target"].as_str().unwrap()));
-    }
-    assert_eq!(host["Mounts"].as_array().unwrap().len(), 3);
-    assert_eq!(host["Mounts"][0], named[0]);
-    host["Mounts"] = before["HostConfig"]["Mounts"].clone();
-    assert_same("HostConfig", &before["HostConfig"], &host);
-    let (was, is) = (
-        &before["NetworkSettings"]["Networks"],
-        &after["NetworkSettings"]["Networks"],
-    );
-    assert_same("Networks", &forgets_what_moves(was), &forgets_what_moves(is));
-    let front = format!("{}-front", stage.name);
-    assert_eq!(
-        was[&front]["IPAddress"], is[&front]["IPAddress"],
-        "the static address moved with it"
-    );
-
-    let mut config = before["Config"].clone();
-    config["Image"] = json!(stage.tag("new"));
-    // Set by the user: kept. Left to the image: the new one's.
-    let brought = stage.inspect_image(&new).await["Config"]["Env"].clone();
-    assert!(brought.as_array().unwrap().contains(&json!("COLOUR=green")));
-    let brought = brought.as_array().unwrap().iter().filter(|e| **e != "GREETING=two");
-    let set = ["GREETING=mine", "TOKEN=s3cret", "FROM_FILE=a b=c"].map(Value::from);
-    config["Env"] = brought.cloned().chain(set).collect();
-    config["Healthcheck"]["Retries"] = json!(5);
-    config["Volumes"]["/more"] = json!({});
-    // The user's words were the old image's defaults, so nobody can tell: the new image's hold.
-    config["WorkingDir"] = json!("/srv");
-    config["Labels"] = after["Config"]["Labels"].clone();
-    let sorted = |v: &Value| {
-        let mut v = v.clone();
-        v["Env"].as_array_mut().unwrap().sort_by_key(ToString::to_string);
-        v.sort_all_objects();
-        v
-    };
-    assert_same("Config", &sorted(&config), &sorted(&after["Config"]));
-    for (label, value) in [
-        ("owner", "me"),
-        ("vendor", "mine"),
-        ("io.lowtide.unit", "0"),
-        ("io.lowtide.term", "1"),
-    ] {
-        assert_eq!(after["Config"]["Labels"][label], value);
-    }
+    assert_host_is_kept(&before, &after);
+    let image = stage.inspect_image(&new).await;
+    assert_config_is_three_way(&before, &after, &image, &stage.tag("new"));
     for path in ["/data/kept", "/anonymous/kept", "/asked/kept", "/named/kept"] {
         assert_eq!(docker(&["exec", &candidate, "cat", path]), "data", "{path}");
     }

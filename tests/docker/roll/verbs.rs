@@ -129,6 +129,26 @@ async fn the_end_of_a_log_is_kept() {
     );
 }
 
+/// Pushes the image to the registry that asks for a password; the digest it has there.
+fn push(registry: &str, image: &ImageId, reference: &str) -> String {
+    docker(&["tag", image.as_str(), reference]);
+    let config = tempfile::tempdir().unwrap();
+    let config = config.path().to_str().unwrap();
+    let login = [
+        "--config",
+        config,
+        "login",
+        "-u",
+        "lowtide",
+        "--password-stdin",
+        registry,
+    ];
+    docker_in(&login, b"tide-secret");
+    docker(&["--config", config, "push", "-q", reference]);
+    let pinned = docker(&["image", "inspect", "-f", "{{index .RepoDigests 0}}", reference]);
+    pinned.split_once('@').unwrap().1.to_owned()
+}
+
 #[tokio::test]
 async fn a_release_is_pulled_by_digest_and_must_be_the_tested_image() {
     let stage = Stage::new();
@@ -136,24 +156,8 @@ async fn a_release_is_pulled_by_digest_and_must_be_the_tested_image() {
     let reference = format!("{registry}/{}:1", stage.name);
     let image = stage.image("old", OLD);
     let other = stage.image("new", NEW);
-    docker(&["tag", image.as_str(), &reference]);
-    let config = tempfile::tempdir().unwrap();
-    let config = config.path().to_str().unwrap().to_owned();
-    docker_in(
-        &[
-            "--config",
-            &config,
-            "login",
-            "-u",
-            "lowtide",
-            "--password-stdin",
-            &registry,
-        ],
-        b"tide-secret",
-    );
-    docker(&["--config", &config, "push", "-q", &reference]);
-    let pinned = docker(&["image", "inspect", "-f", "{{index .RepoDigests 0}}", &reference]);
-    let digest = pinned.split_once('@').unwrap().1.to_owned();
+    quiet(&["rmi", "-f", other.as_str()]);
+    let digest = push(&registry, &image, &reference);
     let auth = |password: &str| RegistryAuth {
         username: "lowtide".to_owned(),
         password: Secret::new(password.to_owned()),
@@ -161,48 +165,31 @@ async fn a_release_is_pulled_by_digest_and_must_be_the_tested_image() {
     let gone = || quiet(&["rmi", "-f", image.as_str()]);
 
     gone();
-    let denied = pull(&stage.engine, &release(&reference, &image, Some(&digest)), None)
-        .await
-        .unwrap_err();
-    assert_eq!(denied.kind, FailureKind::RegistryDenied, "{denied}");
-    let denied = pull(
-        &stage.engine,
-        &release(&reference, &image, Some(&digest)),
-        Some(&auth("wrong")),
-    )
-    .await
-    .unwrap_err();
-    assert_eq!(denied.kind, FailureKind::RegistryDenied, "{denied}");
-    let pulled = pull(
-        &stage.engine,
-        &release(&reference, &image, Some(&digest)),
-        Some(&auth("tide-secret")),
-    )
-    .await;
-    assert_eq!(pulled.unwrap(), image);
-    assert_eq!(
-        docker(&["image", "inspect", "-f", "{{.Id}}", &reference]),
-        image.as_str(),
-        "tagged"
-    );
-
-    // The registry holds an image, and it is not the tested one.
-    quiet(&["rmi", "-f", other.as_str()]);
-    let wrong = pull(
-        &stage.engine,
-        &release(&reference, &other, Some(&digest)),
-        Some(&auth("tide-secret")),
-    )
-    .await;
-    assert_eq!(wrong.unwrap_err().kind, FailureKind::DigestMismatch);
     let unknown = format!("sha256:{}", "0".repeat(64));
-    let unknown = pull(
-        &stage.engine,
-        &release(&reference, &other, Some(&unknown)),
-        Some(&auth("tide-secret")),
-    )
-    .await;
-    assert_eq!(unknown.unwrap_err().kind, FailureKind::DigestMismatch);
+    // The tested image is on the host only where a row before has brought it.
+    for (tested, digest, shown, expected) in [
+        (&image, &digest, None, Err(FailureKind::RegistryDenied)),
+        (&image, &digest, Some(auth("wrong")), Err(FailureKind::RegistryDenied)),
+        (
+            &image,
+            &unknown,
+            Some(auth("tide-secret")),
+            Err(FailureKind::DigestMismatch),
+        ),
+        (&image, &digest, Some(auth("tide-secret")), Ok(image.clone())),
+        (
+            &other,
+            &digest,
+            Some(auth("tide-secret")),
+            Err(FailureKind::DigestMismatch),
+        ),
+    ] {
+        let release = release(&reference, tested, Some(digest));
+        let pulled = pull(&stage.engine, &release, shown.as_ref()).await;
+        assert_eq!(pulled.map_err(|f| f.kind), expected);
+    }
+    let tagged = docker(&["image", "inspect", "-f", "{{.Id}}", &reference]);
+    assert_eq!(tagged, image.as_str());
 
     // Without a registry it must be there.
     let local = format!("lowtide/{}:1", stage.name);

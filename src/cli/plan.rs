@@ -1,0 +1,8 @@
+//! `lowtide plan`
+
+use super::args::Global;
+use super::exit::Exit;
+
+pub(super) async fn plan(_global: &Global, _json: bool) -> anyhow::Result<Exit> {
+    Ok(Exit::Done)
+}

@@ -1,0 +1,3 @@
+//! Health, readiness and metrics over HTTP. Reading only: nothing is controlled over TCP.
+
+pub mod serve;
