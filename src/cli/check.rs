@@ -13,6 +13,6 @@ pub(super) async fn check(global: &Global, _connect: bool, _format: CheckFormat)
 }
 
 pub(super) fn schema() -> anyhow::Result<Exit> {
-    live::print_line(&serde_json::to_string_pretty(&crate::config::schema())?);
+    live::print_line(&serde_json::to_string_pretty(&crate::config::raw::schema())?);
     Ok(Exit::Done)
 }

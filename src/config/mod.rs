@@ -22,5 +22,3 @@ mod target;
 mod testing;
 mod tree;
 pub mod validate;
-
-pub use raw::schema;
