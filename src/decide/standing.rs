@@ -302,3 +302,6 @@ pub fn channel_reference(channel: Option<&Channel>, release: &Release) -> Refere
     let repository = channel.map_or(&release.reference.repository, |c| &c.image);
     Reference::tagged(repository, &release.tag)
 }
+
+#[cfg(test)]
+mod tests;
