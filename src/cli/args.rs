@@ -195,7 +195,7 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
                 mail,
             };
             check::check(global, &also, format).await
-        },
+        }
         Command::Plan { app, json } => plan::plan(global, app.as_deref(), json).await,
         Command::Run { apps, now, json } => run::run(global, &apps, now, json).await,
         Command::Status { json } => status::status(global, json).await,

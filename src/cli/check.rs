@@ -50,7 +50,7 @@ pub(super) async fn check(global: &Global, also: &Also, format: CheckFormat) -> 
 }
 
 pub(super) fn schema() -> anyhow::Result<Exit> {
-    live::print_line(&serde_json::to_string_pretty(&crate::config::schema())?);
+    live::print_line(&serde_json::to_string_pretty(&crate::config::raw::schema())?);
     Ok(Exit::Done)
 }
 

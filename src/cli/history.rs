@@ -3,7 +3,6 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, operate, views};
-use crate::clients::clock;
 use crate::report::terminal;
 use crate::runtime::reading;
 
@@ -18,7 +17,7 @@ pub(super) async fn history(global: &Global, app: Option<&str>, limit: u32, json
     if json {
         live::print_line(&serde_json::to_string(&views::History::from(rows.as_slice()))?);
     } else {
-        live::print(&terminal::history(&rows, clock::now(), live::style()));
+        live::print(&terminal::history(&rows, reading::now(), live::style()));
     }
     Ok(Exit::Done)
 }

@@ -1,8 +1,6 @@
 //! Opening what commands need: the configuration, the store, a bot.
 
 use super::args::Global;
-use crate::clients::engine::probe::ProbePath;
-use crate::clients::git::remote::Git;
 use crate::config::validate::Provenance;
 use crate::config::{diagnostic, validate};
 use crate::model::fleet::Fleet;
@@ -41,7 +39,7 @@ pub(super) async fn configuration_with_provenance(global: &Global) -> anyhow::Re
 pub(super) async fn found(global: &Global) -> anyhow::Result<config_watch::Found> {
     let place = config_watch::Place::parse(&global.config);
     let scratch = Scratch::new()?;
-    config_watch::read(&place, &Git::new(scratch.path().join("mirrors")))
+    config_watch::read_apart(&place, scratch.path().join("mirrors"))
         .await
         .context("the configuration cannot be read")
 }
@@ -110,13 +108,8 @@ pub(super) async fn bot(global: &Global, loaded: Loaded, _lock: &StateLock) -> a
     let store = Store::open(&database(&global.state), true).context("the state cannot be used")?;
     let sealed = Sealed::open(&global.state).context("the sealed files cannot be used")?;
     let instance = surroundings::instance(&global.state).context("the state directory cannot be used")?;
-    let now = crate::clients::clock::now();
-    store.keep_revision(loaded.revision.clone(), &loaded.fleet, now).await?;
     let in_force = InForce::new(loaded.revision, loaded.fleet, docker_config())?;
-    let via = match in_force.engines().next() {
-        Some((_, engine)) => surroundings::probe_path(engine, &instance).await,
-        None => ProbePath::HostView,
-    };
+    let via = surroundings::probe_path(&in_force, &instance).await;
     Ok(Arc::new(
         Bot::new(store, sealed, global.state.clone(), instance, via, in_force).await?,
     ))

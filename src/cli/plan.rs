@@ -87,5 +87,6 @@ async fn usual(global: &Global, fleet: &Fleet) -> anyhow::Result<BTreeMap<AppNam
 
 fn settings(provenance: &Provenance, app: &AppName) -> Vec<words::Setting> {
     let of = provenance.get(app).into_iter().flatten();
-    of.map(|s| (s.key.clone(), s.value.clone(), s.origin.to_string())).collect()
+    of.map(|s| (s.key.clone(), s.value.clone(), s.origin.to_string()))
+        .collect()
 }

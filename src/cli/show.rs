@@ -30,7 +30,10 @@ pub(super) async fn show(global: &Global, id: &str, json: bool) -> anyhow::Resul
         return Ok(Exit::Failed);
     }
     let zone = match store.last_revision().await? {
-        Some((_, fleet)) => fleet.apps.get(&row.app).map_or_else(|| status::zone(&fleet), |app| app.timezone.clone()),
+        Some((_, fleet)) => fleet
+            .apps
+            .get(&row.app)
+            .map_or_else(|| status::zone(&fleet), |app| app.timezone.clone()),
         None => "UTC".to_owned(),
     };
     live::print(&text(&store, &row.stream, &zone, json).await?);

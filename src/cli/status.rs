@@ -4,7 +4,6 @@ use super::args::Global;
 use super::exit::Exit;
 use super::views;
 use super::{live, open};
-use crate::clients::clock;
 use crate::model::fleet::Fleet;
 use crate::report::terminal;
 use crate::runtime::reading::{self, Reading};
@@ -39,7 +38,7 @@ pub(super) async fn fleet(global: &Global) -> anyhow::Result<Option<Fleet>> {
 
 /// Without a state directory nothing has happened yet.
 pub(super) async fn read(global: &Global, fleet: &Fleet) -> anyhow::Result<Reading> {
-    let now = clock::now();
+    let now = reading::now();
     let paused = reading::paused(&global.state);
     let Some(store) = open::reader(&global.state)? else {
         return Ok(reading::untouched(fleet, paused, now));

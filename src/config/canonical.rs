@@ -26,9 +26,9 @@ fn write(node: &Node, route: &Route, broken: &BTreeSet<Route>, out: &mut String)
             }
             out.push(']');
         }
-        Kind::Map(entries) => {
+        Kind::Map(_) => {
             out.push('{');
-            for entry in entries {
+            for entry in node.entries() {
                 let route = route.key(&entry.key);
                 if !broken.contains(&route) {
                     quote(&entry.key, out);

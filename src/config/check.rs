@@ -1,7 +1,7 @@
 //! What every part of the validation shares: the tree for places, and the list of problems.
 
 use super::diagnostic::{Problem, Route, Span, shown};
-use super::raw::{Secret, Text};
+use super::raw::{Command, Secret, Text};
 use super::scope::{Scope, Setting};
 use super::tree::Node;
 use crate::model::fleet::EngineAddress;
@@ -27,9 +27,12 @@ pub(super) struct Check<'a> {
 impl Check<'_> {
     /// Is something wrong already known at this place, around it or inside it? Then what follows from it stays unsaid.
     pub(super) fn is_broken(&self, route: &Route) -> bool {
-        self.broken
-            .iter()
-            .any(|b| b.0.starts_with(&route.0) || route.0.starts_with(&b.0))
+        let inside = self
+            .broken
+            .range(route..)
+            .next()
+            .is_some_and(|b| b.0.starts_with(&route.0));
+        inside || (0..route.0.len()).any(|n| self.broken.contains(&Route(route.0[..n].to_vec())))
     }
 
     pub(super) fn name<N: FromStr>(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<N> {
@@ -153,6 +156,14 @@ impl Check<'_> {
             let problem = Problem::new("bad-email", format!("`{}` is not a mail address", shown(text)));
             self.report(scope, rest, problem.hint("write the bare address: `name@example.org`"));
         }
+    }
+
+    pub(super) fn command(&mut self, scope: &Scope, rest: &Route, raw: &Command) -> Vec<String> {
+        if raw.0.first().is_none_or(|program| program.0.is_empty()) {
+            let problem = Problem::new("empty-list", format!("`{rest}` names no program"));
+            self.report(scope, rest, problem.hint("write `[program, argument]`"));
+        }
+        raw.0.iter().map(|word| word.0.clone()).collect()
     }
 
     /// Every element must be there: a list with holes means that something was left out by mistake.

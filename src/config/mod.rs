@@ -23,5 +23,3 @@ mod testing;
 mod tree;
 pub mod unread;
 pub mod validate;
-
-pub use raw::schema;

@@ -159,6 +159,8 @@ raw! {
         smtp: Option<Text>,
         username: Option<Text>,
         password: Option<Secret>,
+        /// Absolute path of a PEM file with certificates to trust besides the system's.
+        ca: Option<Text>,
         from: Option<Text>,
         /// Hear of engine, registry and configuration trouble, and get the daily digest.
         operators: Option<Vec<Text>>,

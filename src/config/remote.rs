@@ -290,7 +290,7 @@ fn url_problem(scheme: &str, tail: &str, schemes: &[&str]) -> Option<Problem> {
 pub(super) fn host_port(text: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[').and_then(|t| t.split_once(']')) {
         Some((v6, rest)) => {
-            v6.parse::<std::net::Ipv6Addr>().ok()?;
+            v6.parse::<core::net::Ipv6Addr>().ok()?;
             (v6, rest.strip_prefix(':').or_else(|| rest.is_empty().then_some("")))
         }
         None => match text.split_once(':') {
@@ -310,7 +310,7 @@ pub(super) fn host_port(text: &str) -> Option<(String, Option<u16>)> {
 }
 
 pub(super) fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host == "localhost" || host.parse::<core::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// `git@host:path`, as git reads it: a colon before the first slash.

@@ -229,7 +229,7 @@ impl<'a> Walk<'a> {
                     format!("{} cannot be `{}`", subject(route), shown(text)),
                 );
                 let hint = closest(text, words.iter().copied()).map_or_else(
-                    || format!("it is {}", list(&words)),
+                    || format!("use one of {}", list(&words)),
                     |close| format!("did you mean `{close}`?"),
                 );
                 self.refuse(problem.hint(hint), route, span);
@@ -257,9 +257,10 @@ impl<'a> Walk<'a> {
             let problem = Problem::new(
                 "wrong-type",
                 format!(
-                    "{} must be {}, not `{}`",
+                    "{} must be {}, not {}`{}`",
                     subject(route),
                     kind_words(types),
+                    if plain { "" } else { "the text " },
                     shown(text)
                 ),
             );

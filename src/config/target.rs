@@ -73,28 +73,10 @@ impl Check<'_> {
     }
 
     fn select(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {
-        let word = |check: &mut Self, kind: &str, key: &str, raw: Option<&raw::Text>, hint: &str| {
-            let rest = Route::keys(kind).key(key);
-            match raw {
-                Some(text) if text.0.is_empty() || text.0.contains(char::is_whitespace) => {
-                    let problem = Problem::new("bad-name", format!("`{}` is not a {kind} {key}", shown(&text.0)));
-                    check.report(own, &rest, problem.hint(hint));
-                    None
-                }
-                Some(text) => {
-                    check.note(own, &rest, text.0.clone());
-                    Some(text.0.clone())
-                }
-                None => {
-                    check.missing(own, &rest, hint);
-                    None
-                }
-            }
-        };
         match (&raw.container, &raw.label, &raw.compose) {
             (Some(container), None, None) => {
-                let name = word(
-                    self,
+                let name = self.target_word(
+                    own,
                     "container",
                     "name",
                     container.name.as_ref(),
@@ -110,8 +92,8 @@ impl Check<'_> {
             }
             (None, Some(label), None) => {
                 let hint = "write `label: { key: com.example.app, value: web }`";
-                let key = word(self, "label", "key", label.key.as_ref(), hint);
-                let value = word(self, "label", "value", label.value.as_ref(), hint);
+                let key = self.target_word(own, "label", "key", label.key.as_ref(), hint);
+                let value = self.target_word(own, "label", "value", label.value.as_ref(), hint);
                 let host = self.host(own, &Route::keys("label.host"), label.host.as_ref());
                 Some((
                     host,
@@ -123,7 +105,7 @@ impl Check<'_> {
             }
             (None, None, Some(compose)) => {
                 let hint = "write `compose: { project: shop, services: [web] }`";
-                let project = word(self, "compose", "project", compose.project.as_ref(), hint);
+                let project = self.target_word(own, "compose", "project", compose.project.as_ref(), hint);
                 let host = self.host(own, &Route::keys("compose.host"), compose.host.as_ref());
                 let rest = Route::keys("compose.services");
                 let Some(services) = &compose.services else {
@@ -144,24 +126,45 @@ impl Check<'_> {
                     },
                 ))
             }
-            _ => {
-                if !["container", "label", "compose"]
-                    .iter()
-                    .any(|key| self.is_touched(own, &Route::keys(key)))
-                {
-                    let problem = Problem::new(
-                        "one-of",
-                        "a target is exactly one of `container`, `label` and `compose`",
-                    );
-                    self.report(
-                        own,
-                        &Route::default(),
-                        problem.hint("begin each target with a `- ` of its own: `- container: { name: web }`"),
-                    );
-                }
-                None
-            }
+            _ => self.not_one_target(own),
         }
+    }
+
+    fn not_one_target<T>(&mut self, own: &Scope) -> Option<T> {
+        if !["container", "label", "compose"]
+            .iter()
+            .any(|key| self.is_touched(own, &Route::keys(key)))
+        {
+            let problem = Problem::new(
+                "one-of",
+                "a target is exactly one of `container`, `label` and `compose`",
+            );
+            let hint = "begin each target with a `- ` of its own: `- container: { name: web }`";
+            self.report(own, &Route::default(), problem.hint(hint));
+        }
+        None
+    }
+
+    fn target_word(
+        &mut self,
+        own: &Scope,
+        kind: &str,
+        key: &str,
+        raw: Option<&raw::Text>,
+        hint: &str,
+    ) -> Option<String> {
+        let rest = Route::keys(kind).key(key);
+        let Some(text) = raw else {
+            self.missing(own, &rest, hint);
+            return None;
+        };
+        if text.0.is_empty() || text.0.contains(char::is_whitespace) {
+            let problem = Problem::new("bad-name", format!("`{}` is not a {kind} {key}", shown(&text.0)));
+            self.report(own, &rest, problem.hint(hint));
+            return None;
+        }
+        self.note(own, &rest, text.0.clone());
+        Some(text.0.clone())
     }
 
     fn channel(
@@ -234,7 +237,7 @@ impl Check<'_> {
             let timeout = self.limit_at(own, &rest.key("timeout"), hook.timeout.as_ref(), defaults::HOOK_TIMEOUT);
             match &hook.exec {
                 Some(command) => {
-                    let command = self.words(own, &rest.key("exec"), &command.0);
+                    let command = self.command(own, &rest.key("exec"), command);
                     self.note(own, &rest.key("exec"), command.join(" "));
                     hooks.push(Hook { command, timeout });
                 }
@@ -349,10 +352,13 @@ impl Check<'_> {
             };
             match self.targets.get(&format!("{engine} {id}")) {
                 Some((first_route, first_span)) => {
-                    let problem = Problem::new("duplicate-target", format!("{words} is already somebody's target"))
-                        .hint("one container runs one app: take it out of one of the two")
-                        .at(&route, span)
-                        .also("first claimed here", first_route, *first_span);
+                    let problem = Problem::new(
+                        "duplicate-target",
+                        format!("{words} is already a target of `{}`", app_of(first_route)),
+                    )
+                    .hint("one container runs one app: take it out of one of the two")
+                    .at(&route, span)
+                    .also("first claimed here", first_route, *first_span);
                     self.problems.push(problem);
                 }
                 None => {
@@ -361,6 +367,10 @@ impl Check<'_> {
             }
         }
     }
+}
+
+fn app_of(route: &Route) -> String {
+    Route(route.0.iter().skip(1).take(1).cloned().collect()).to_string()
 }
 
 /// `container-web`, `label-shop`, `compose-archives`.

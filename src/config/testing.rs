@@ -162,7 +162,7 @@ impl Check<'_> {
                 let command = raw
                     .command
                     .as_ref()
-                    .map(|command| self.words(scope, &rest.key("command"), &command.0));
+                    .map(|command| self.command(scope, &rest.key("command"), command));
                 Some(Sidecar {
                     image,
                     env: strings(&raw.env),
@@ -188,7 +188,7 @@ impl Check<'_> {
     fn step(&mut self, scope: &Scope, rest: &Route, raw: &raw::TestStep) -> Option<TestStep> {
         match (&raw.exec, &raw.restart, &raw.http) {
             (Some(command), None, None) => Some(TestStep::Exec {
-                command: self.words(scope, &rest.key("exec"), &command.0),
+                command: self.command(scope, &rest.key("exec"), command),
             }),
             (None, Some(raw::Empty {}), None) => Some(TestStep::Restart),
             (None, None, Some(http)) => {
@@ -293,7 +293,7 @@ impl Check<'_> {
             (
                 "exec",
                 ReadyCheck::Exec {
-                    command: self.words(scope, &rest.key("exec"), &exec.0),
+                    command: self.command(scope, &rest.key("exec"), exec),
                 },
             )
         } else {

@@ -20,8 +20,14 @@ pub(super) enum Kind {
         plain: bool,
     },
     List(Vec<Node>),
-    /// In file order.
-    Map(Vec<Entry>),
+    Map(Map),
+}
+
+/// In file order, and by key.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Map {
+    entries: Vec<Entry>,
+    index: HashMap<String, usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,7 +43,7 @@ impl Node {
     }
     pub(super) fn entries(&self) -> &[Entry] {
         match &self.kind {
-            Kind::Map(entries) => entries,
+            Kind::Map(map) => &map.entries,
             Kind::Scalar { .. } | Kind::List(_) => &[],
         }
     }
@@ -59,8 +65,8 @@ impl Node {
         let mut here = (self, None);
         for step in &route.0 {
             here = match (step, &here.0.kind) {
-                (Step::Key(key), Kind::Map(entries)) => {
-                    let entry = entries.iter().find(|e| e.key == *key)?;
+                (Step::Key(key), Kind::Map(map)) => {
+                    let entry = map.entries.get(*map.index.get(key)?)?;
                     (&entry.value, Some(entry.key_span))
                 }
                 (Step::Index(index), Kind::List(items)) => (items.get(*index)?, None),
@@ -73,14 +79,14 @@ impl Node {
         1 + match &self.kind {
             Kind::Scalar { .. } => 0,
             Kind::List(items) => items.iter().map(Node::nodes).sum(),
-            Kind::Map(entries) => entries.iter().map(|e| 1 + e.value.nodes()).sum(),
+            Kind::Map(map) => map.entries.iter().map(|e| 1 + e.value.nodes()).sum(),
         }
     }
     fn height(&self) -> usize {
         match &self.kind {
             Kind::Scalar { .. } => 0,
             Kind::List(items) => 1 + items.iter().map(Node::height).max().unwrap_or(0),
-            Kind::Map(entries) => 1 + entries.iter().map(|e| e.value.height()).max().unwrap_or(0),
+            Kind::Map(map) => 1 + map.entries.iter().map(|e| e.value.height()).max().unwrap_or(0),
         }
     }
 }
@@ -166,11 +172,7 @@ struct Open {
 
 enum OpenKind {
     List(Vec<Node>),
-    Map {
-        entries: Vec<Entry>,
-        seen: HashMap<String, Span>,
-        key: Option<(String, Span)>,
-    },
+    Map { map: Map, key: Option<(String, Span)> },
 }
 
 impl Reader {
@@ -195,8 +197,7 @@ impl Reader {
             Event::MappingStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), span);
                 let kind = OpenKind::Map {
-                    entries: Vec::new(),
-                    seen: HashMap::new(),
+                    map: Map::default(),
                     key: None,
                 };
                 self.begin(Open { span, anchor, kind })
@@ -205,7 +206,7 @@ impl Reader {
                 let Some(open) = self.open.pop() else { return Ok(()) };
                 let kind = match open.kind {
                     OpenKind::List(items) => Kind::List(items),
-                    OpenKind::Map { entries, .. } => Kind::Map(entries),
+                    OpenKind::Map { map, .. } => Kind::Map(map),
                 };
                 self.close(Node { span: open.span, kind }, open.anchor)
             }
@@ -275,22 +276,22 @@ impl Reader {
             None => self.root = Some(node),
             Some(OpenKind::List(items)) => items.push(node),
             Some(OpenKind::Map { key: key @ None, .. }) => *key = Some(key_text(node, &route)?),
-            Some(OpenKind::Map { entries, seen, key }) => {
+            Some(OpenKind::Map { map, key }) => {
                 let Some((key, key_span)) = key.take() else {
                     return Ok(());
                 };
-                match seen.get(&key) {
+                match map.index.get(&key).and_then(|n| map.entries.get(*n)) {
                     Some(first) => {
                         let problem = Problem::new("duplicate-key", format!("`{}` is given twice", shown(&key)))
                             .hint("keep one of the two")
                             .at(&route, key_span);
                         let first_route = route.clone();
                         self.problems
-                            .push(problem.also("first given here", &first_route, *first));
+                            .push(problem.also("first given here", &first_route, first.key_span));
                     }
                     None => {
-                        seen.insert(key.clone(), key_span);
-                        entries.push(Entry {
+                        map.index.insert(key.clone(), map.entries.len());
+                        map.entries.push(Entry {
                             key,
                             key_span,
                             value: node,

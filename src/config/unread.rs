@@ -28,7 +28,11 @@ fn walk(node: &Node, here: &Route, unreadable: &[(SecretRef, String)], problems:
             // Writing to a String cannot fail.
             let _ = write!(message, ": {why}");
             let hint = "set it where lowtide runs; `check --no-secrets` leaves secrets out";
-            problems.push(Problem::new("missing-secret", message).hint(hint).at(&route, entry.value.span));
+            problems.push(
+                Problem::new("missing-secret", message)
+                    .hint(hint)
+                    .at(&route, entry.value.span),
+            );
         }
         walk(&entry.value, &route, unreadable, problems);
     }

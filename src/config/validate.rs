@@ -322,6 +322,15 @@ impl Check<'_> {
         };
         let (host, port, security) = self.smtp(top, &base.key("smtp"), &smtp.0);
         let username = raw.username.as_ref().map(|text| text.0.clone());
+        let ca = raw.ca.as_ref().map(|text| std::path::PathBuf::from(&text.0));
+        if ca.as_ref().is_some_and(|path| !path.is_absolute()) {
+            let problem = Problem::new("bad-path", "`notify.email.ca` is not an absolute path");
+            self.report(
+                top,
+                &base.key("ca"),
+                problem.hint("write it like `/etc/ssl/private-ca.pem`"),
+            );
+        }
         Some(EmailPolicy {
             smtp: SmtpServer {
                 host,
@@ -329,7 +338,7 @@ impl Check<'_> {
                 security,
                 username,
                 password,
-                ca: None,
+                ca,
             },
             from: raw.from.as_ref()?.0.clone(),
             operators,

@@ -33,12 +33,21 @@ pub fn needed(standing: &Standing) -> BTreeSet<ImageId> {
         .rev()
         .map(|release| release.run)
         .find(|run| Some(*run) != current);
-    let targets = standing
-        .targets
-        .values()
-        .flat_map(|t| [t.good, t.before, t.open.map(|(_, run)| run), t.last.as_ref().map(|(run, _)| *run)]);
+    let targets = standing.targets.values().flat_map(|t| {
+        [
+            t.good,
+            t.before,
+            t.open.map(|(_, run)| run),
+            t.last.as_ref().map(|(run, _)| *run),
+        ]
+    });
     let channels = standing.channels.values().flat_map(|c| [c.holds, c.before]);
-    let runs: BTreeSet<RunId> = [current, before].into_iter().chain(targets).chain(channels).flatten().collect();
+    let runs: BTreeSet<RunId> = [current, before]
+        .into_iter()
+        .chain(targets)
+        .chain(channels)
+        .flatten()
+        .collect();
     let releases = standing.releases.iter().filter(|release| runs.contains(&release.run));
     releases.map(|release| release.image.clone()).collect()
 }
@@ -46,12 +55,7 @@ pub fn needed(standing: &Standing) -> BTreeSet<ImageId> {
 /// Images to remove: per app all but the newest `keep` of those that nobody needs. `in_use`: needed, or a container has
 /// it, running or not. Images of open runs stay, and so do those of runs we know nothing of: they are another lowtide's.
 #[must_use]
-pub fn images(
-    found: &[LocalImage],
-    in_use: &BTreeSet<ImageId>,
-    ended: &BTreeSet<RunId>,
-    keep: usize,
-) -> Vec<ImageId> {
+pub fn images(found: &[LocalImage], in_use: &BTreeSet<ImageId>, ended: &BTreeSet<RunId>, keep: usize) -> Vec<ImageId> {
     let mut spare: BTreeMap<&AppName, Vec<&LocalImage>> = BTreeMap::new();
     for image in found {
         if ended.contains(&image.run) && !in_use.contains(&image.id) {
@@ -69,12 +73,7 @@ pub fn images(
 /// Run directories to remove: those of forgotten runs, then the oldest until all together are within `bound` bytes. Open
 /// runs keep theirs and count.
 #[must_use]
-pub fn directories(
-    found: &[RunDirectory],
-    open: &BTreeSet<RunId>,
-    ended: &BTreeSet<RunId>,
-    bound: u64,
-) -> Vec<RunId> {
+pub fn directories(found: &[RunDirectory], open: &BTreeSet<RunId>, ended: &BTreeSet<RunId>, bound: u64) -> Vec<RunId> {
     let mut oldest_first: Vec<&RunDirectory> = found.iter().collect();
     // An id begins with its time.
     oldest_first.sort_by_key(|directory| directory.run);
@@ -132,7 +131,13 @@ mod tests {
         let none = BTreeSet::new();
         let table: [(&str, BTreeSet<ImageId>, BTreeSet<RunId>, usize, &[u8]); 6] = [
             ("keeps the newest", none.clone(), runs(1..=7), 3, &[3, 2, 1]),
-            ("kept images do not use up the bound", [id(6), id(1)].into(), runs(1..=7), 3, &[2]),
+            (
+                "kept images do not use up the bound",
+                [id(6), id(1)].into(),
+                runs(1..=7),
+                3,
+                &[2],
+            ),
             ("an open run's image stays", none.clone(), runs(1..=5), 3, &[2, 1]),
             ("another lowtide's stay", none.clone(), runs(7..=7), 0, &[7]),
             ("all are needed", (1..=7).map(id).collect(), runs(1..=7), 0, &[]),

@@ -134,10 +134,16 @@ fn target_words(row: &PlanRow, target: &TargetPlan) -> String {
         None => match (row.mode, target.window) {
             (Mode::Observe, _) => "nothing rolls out in observe mode".to_owned(),
             (Mode::Active, Window::Open { until }) => {
-                format!("nothing waits; its window is open until {}", words::moment(until, &row.timezone))
+                format!(
+                    "nothing waits; its window is open until {}",
+                    words::moment(until, &row.timezone)
+                )
             }
             (Mode::Active, Window::Closed { opens }) => {
-                format!("nothing waits; its window opens {}", words::moment(opens, &row.timezone))
+                format!(
+                    "nothing waits; its window opens {}",
+                    words::moment(opens, &row.timezone)
+                )
             }
             (Mode::Active, Window::Never) => {
                 "nothing waits; without a window a rollout waits for `lowtide run APP --now`".to_owned()
@@ -201,7 +207,10 @@ mod tests {
         shop.halted = Some((at("2026-11-22T12:00:00Z"), HaltReason::Reverted { failure }));
         let mut base = row("drupal-base", Mode::Observe);
         base.targets = vec![target("web", Window::Closed { opens })];
-        let style = Style { color: false, width: 130 };
+        let style = Style {
+            color: false,
+            width: 130,
+        };
         assert_snapshot!(plan(&[archives, shop, base], true, at("2026-11-23T12:00:00Z"), style), @"");
     }
 
@@ -209,7 +218,11 @@ mod tests {
     fn settings_say_who_said_so() {
         let rows = [
             ("bake".to_owned(), "2m".to_owned(), "default".to_owned()),
-            ("source.repo".to_owned(), "https://git.example.org/a.git".to_owned(), "app".to_owned()),
+            (
+                "source.repo".to_owned(),
+                "https://git.example.org/a.git".to_owned(),
+                "app".to_owned(),
+            ),
         ];
         assert_snapshot!(settings(&rows, Style { color: false, width: 100 }), @"");
     }

@@ -96,6 +96,14 @@ pub async fn read(place: &Place, git: &Git) -> Result<Found, Failure> {
     }
 }
 
+/// As [`read`], with git mirrors in a directory of the caller's own: those of the state belong to whoever holds it.
+///
+/// # Errors
+/// As the file or git fails.
+pub async fn read_apart(place: &Place, mirrors: PathBuf) -> Result<Found, Failure> {
+    read(place, &Git::new(mirrors)).await
+}
+
 fn read_file(path: &Path) -> Result<Found, Failure> {
     let broken = |e: std::io::Error| missing(format!("{}: {e}", path.display()));
     if std::fs::metadata(path).map_err(broken)?.len() > MAX_BYTES {
@@ -200,7 +208,11 @@ impl Watch {
                 bot.store
                     .keep_revision(found.revision.clone(), &in_force.fleet, clock::now())
                     .await?;
-                info!(revision = found.revision, apps = in_force.fleet.apps.len(), "a new configuration is in force");
+                info!(
+                    revision = found.revision,
+                    apps = in_force.fleet.apps.len(),
+                    "a new configuration is in force"
+                );
                 self.refused = None;
                 bot.put_in_force(in_force);
                 Ok(Seen::TakenUp)
@@ -211,7 +223,10 @@ impl Watch {
                 Ok(Seen::Blind)
             }
             Err(NotReady::Refused(problems)) => {
-                error!(revision = found.revision, "the configuration is refused; what is in force stays\n{problems}");
+                error!(
+                    revision = found.revision,
+                    "the configuration is refused; what is in force stays\n{problems}"
+                );
                 refuse(bot, &found.revision, &problems).await?;
                 self.refused = Some(found.revision);
                 Ok(Seen::Refused)

@@ -71,7 +71,11 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
         remove(&bot.run_directory(*run).join("source"));
     }
     if forgotten + gone.len() > 0 {
-        info!(streams = forgotten, directories = gone.len(), "forgot what is past its time");
+        info!(
+            streams = forgotten,
+            directories = gone.len(),
+            "forgot what is past its time"
+        );
     }
     for (host, engine, (images, in_use)) in listed {
         trim(bot, &host, engine, &images, in_use, &ended).await;
@@ -106,7 +110,10 @@ async fn trim(
     }
     let found: Vec<LocalImage> = images.iter().map(|(image, _)| image.clone()).collect();
     for id in retention::images(&found, &in_use, ended, bot.in_force().fleet.retention.images) {
-        let tags = images.iter().find(|(image, _)| image.id == id).map(|(_, tags)| tags.as_slice());
+        let tags = images
+            .iter()
+            .find(|(image, _)| image.id == id)
+            .map(|(_, tags)| tags.as_slice());
         let mut names: Vec<String> = tags.unwrap_or_default().to_vec();
         if names.is_empty() {
             names.push(id.to_string());

@@ -17,3 +17,4 @@ pub mod story;
 pub mod supervisor;
 pub mod surroundings;
 pub mod sweep;
+pub mod tick;

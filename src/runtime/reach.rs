@@ -4,7 +4,7 @@ use crate::clients::clock;
 use crate::clients::credentials::Credentials;
 use crate::clients::engine::connect::Engine;
 use crate::clients::git::remote::Git;
-use crate::clients::registry::{Registry, Timeouts};
+use crate::clients::registry::connect::{Registry, Timeouts};
 use crate::clients::secrets;
 use crate::clients::smtp::{ANSWER, Smtp};
 use crate::config::validate;
@@ -61,7 +61,10 @@ pub async fn everything(
         Ok(registry) => {
             for name in registries(fleet) {
                 let answer = registry.check_login(&name).await;
-                add(format!("registry {name}"), said(answer.map(|()| "logged in".to_owned())));
+                add(
+                    format!("registry {name}"),
+                    said(answer.map(|()| "logged in".to_owned())),
+                );
             }
         }
         Err(error) => add("registries".to_owned(), Err(chain(&error))),
@@ -91,11 +94,15 @@ async fn engine(host: &Host) -> Result<String, String> {
 
 /// Those with a credential of their own, and those that releases go to.
 fn registries(fleet: &Fleet) -> BTreeSet<String> {
-    let published = fleet.apps.values().filter_map(|app| app.publish.as_ref()).flat_map(|p| {
-        std::iter::once(&p.image.registry)
-            .chain(p.channels.iter().map(|c| &c.image.registry))
-            .cloned()
-    });
+    let published = fleet
+        .apps
+        .values()
+        .filter_map(|app| app.publish.as_ref())
+        .flat_map(|p| {
+            std::iter::once(&p.image.registry)
+                .chain(p.channels.iter().map(|c| &c.image.registry))
+                .cloned()
+        });
     fleet.registries.keys().cloned().chain(published).collect()
 }
 
@@ -112,7 +119,12 @@ async fn mail_server(policy: &EmailPolicy, to: Option<&str>) -> Result<String, S
 }
 
 fn test_mail(policy: &EmailPolicy) -> Mail {
-    let domain = policy.from.rsplit('@').next().unwrap_or("localhost").trim_end_matches('>');
+    let domain = policy
+        .from
+        .rsplit('@')
+        .next()
+        .unwrap_or("localhost")
+        .trim_end_matches('>');
     let now = clock::now();
     Mail {
         message_id: format!("<check-{}@{domain}>", now.as_millisecond()),

@@ -6,9 +6,9 @@ use crate::clients::clock;
 use crate::decide::family::{self, Families};
 use crate::decide::outlook;
 use crate::decide::rollout::{self, RolloutState};
+use crate::decide::run as run_line;
 use crate::decide::schedule::{self, Progress};
 use crate::decide::standing::{self, Failing, Standing};
-use crate::decide::run as run_line;
 use crate::decide::window::WindowState;
 use crate::model::failure::{FailureKind, WaitReason};
 use crate::model::fleet::{App, Fleet, TargetPolicy};
@@ -68,6 +68,12 @@ pub struct Late {
     pub opens: Timestamp,
 }
 
+/// The moment of a reading.
+#[must_use]
+pub fn now() -> Timestamp {
+    clock::now()
+}
+
 /// Are all rollouts and promotions paused? The mark is a file of the state directory.
 #[must_use]
 pub fn paused(state: &Path) -> bool {
@@ -112,7 +118,9 @@ pub async fn read(
     for row in store.open_streams().await? {
         match row.stream {
             Stream::Run(id) => {
-                let stage = run_line::fold(id, &store.run_events(id).await?).ok().and_then(|s| s.stage());
+                let stage = run_line::fold(id, &store.run_events(id).await?)
+                    .ok()
+                    .and_then(|s| s.stage());
                 running.insert(row.app, (id, stage));
             }
             Stream::Rollout(id) => {
@@ -320,7 +328,8 @@ impl AppReading {
     }
 
     fn failed_at(&self, failing: &Failing) -> (Stage, FailureKind) {
-        if let Some(Conclusion::Failed { stage, failure }) = self.last_run.as_ref().and_then(|r| r.conclusion.as_ref()) {
+        if let Some(Conclusion::Failed { stage, failure }) = self.last_run.as_ref().and_then(|r| r.conclusion.as_ref())
+        {
             return (*stage, failure.kind);
         }
         // The run is forgotten; its cause is not (`decide::notify::cause`).

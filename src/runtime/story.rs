@@ -26,7 +26,11 @@ pub fn run(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunView, IllegalE
                     stage: effect.stage(),
                     state: Progress::Running,
                     took_ms: None,
-                    note: if *attempt > 1 { format!("attempt {attempt}") } else { String::new() },
+                    note: if *attempt > 1 {
+                        format!("attempt {attempt}")
+                    } else {
+                        String::new()
+                    },
                 });
             }
             RunEvent::EffectEnded { outcome } => {
@@ -84,7 +88,11 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
                     step: step.clone(),
                     state: Progress::Running,
                     took_ms: None,
-                    note: if *attempt > 1 { format!("attempt {attempt}") } else { String::new() },
+                    note: if *attempt > 1 {
+                        format!("attempt {attempt}")
+                    } else {
+                        String::new()
+                    },
                 });
             }
             RolloutEvent::StepEnded { outcome } => {

@@ -80,7 +80,11 @@ impl Store {
                  AND (seq = 1 OR seq = (SELECT max(seq) FROM events WHERE stream = ?1)) ORDER BY seq",
             )?;
             let found = statement.query_map([format!("run/{id}")], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get::<_, String>(2)?,
+                ))
             })?;
             found
                 .map(|row| {

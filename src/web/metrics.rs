@@ -20,10 +20,22 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
     let mut out = Out(String::new());
     out.family("lowtide_build_info", "Version of lowtide.");
     out.line("lowtide_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    out.alone("lowtide_term", "Number of this process among those that owned the state.", term);
+    out.alone(
+        "lowtide_term",
+        "Number of this process among those that owned the state.",
+        term,
+    );
     out.alone("lowtide_database_bytes", "Size of the database.", size);
-    out.alone("lowtide_paused", "1: rollouts and promotions are paused.", u8::from(reading.paused));
-    out.alone("lowtide_notices_pending", "Mails that wait for delivery.", reading.notices);
+    out.alone(
+        "lowtide_paused",
+        "1: rollouts and promotions are paused.",
+        u8::from(reading.paused),
+    );
+    out.alone(
+        "lowtide_notices_pending",
+        "Mails that wait for delivery.",
+        reading.notices,
+    );
     let running = reading.apps.iter().filter(|app| app.running.is_some()).count();
     out.alone("lowtide_runs_open", "Runs under way.", running);
     let rollouts: usize = reading.apps.iter().map(|app| app.rollouts.len()).sum();
@@ -39,7 +51,11 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
     out.family("lowtide_app_halted", "1: the app is halted.");
     for app in &reading.apps {
         let halted = matches!(app.state(), AppState::Halted { .. });
-        out.line("lowtide_app_halted", &[("app", app.app.name.as_str())], u8::from(halted));
+        out.line(
+            "lowtide_app_halted",
+            &[("app", app.app.name.as_str())],
+            u8::from(halted),
+        );
     }
     // A gauge, not a counter: what retention forgets is gone from it.
     out.family("lowtide_runs", "Ended runs in the journal, by conclusion.");
@@ -47,9 +63,16 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
         let labels = [("app", row.app.as_str()), ("conclusion", row.conclusion.as_str())];
         out.line("lowtide_runs", &labels, row.runs);
     }
-    out.family("lowtide_last_success_timestamp_seconds", "End of the last run that did not fail.");
+    out.family(
+        "lowtide_last_success_timestamp_seconds",
+        "End of the last run that did not fail.",
+    );
     for (app, at) in last_good(ended) {
-        out.line("lowtide_last_success_timestamp_seconds", &[("app", app.as_str())], at.as_second());
+        out.line(
+            "lowtide_last_success_timestamp_seconds",
+            &[("app", app.as_str())],
+            at.as_second(),
+        );
     }
     out.0
 }

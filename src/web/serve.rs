@@ -42,7 +42,10 @@ pub async fn serve_on(bot: Arc<Bot>, listener: TcpListener, shutdown: Cancellati
 
 /// The process lives and its store answers.
 async fn health(State(bot): State<Arc<Bot>>) -> Response {
-    answer(bot.store.pending_notices().await.map(|_| "ok\n"), "text/plain; charset=utf-8")
+    answer(
+        bot.store.pending_notices().await.map(|_| "ok\n"),
+        "text/plain; charset=utf-8",
+    )
 }
 
 /// As health, and no newer lowtide has taken the state over.

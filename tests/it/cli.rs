@@ -4,7 +4,8 @@ use insta::assert_snapshot;
 use std::path::Path;
 use std::process::{Command, Output};
 
-const GOOD: &str = "version: 1\napps:\n  web:\n    source: { repo: \"https://git.example.org/web.git\" }\n    schedule: never\n";
+const GOOD: &str =
+    "version: 1\napps:\n  web:\n    source: { repo: \"https://git.example.org/web.git\" }\n    schedule: never\n";
 
 fn lowtide(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lowtide"))
@@ -37,7 +38,13 @@ fn help_names_every_command_and_exit_code() {
     let help = lowtide(dir.path(), &["--help"]);
     assert_eq!(code(&help), 0);
     let text = out(&help);
-    let commands: String = text.split("Options:").next().unwrap().lines().map(|l| format!("{}\n", l.trim_end())).collect();
+    let commands: String = text
+        .split("Options:")
+        .next()
+        .unwrap()
+        .lines()
+        .map(|l| format!("{}\n", l.trim_end()))
+        .collect();
     let codes = text.split("Exit codes:").nth(1).unwrap();
     assert_snapshot!(format!("{commands}Exit codes:{codes}"), @r"
     Rebuild at night. Test what you ship. Roll out at low tide
@@ -78,7 +85,11 @@ fn check_says_what_is_wrong_and_where() {
     let dir = with("version: 1\napps:\n  web:\n    sorce: { repo: x }\n");
     let bad = lowtide(dir.path(), &["check"]);
     assert_eq!(code(&bad), 3);
-    assert!(out(&bad).contains("`sorce`") && out(&bad).contains("config.yml:"), "{}", out(&bad));
+    assert!(
+        out(&bad).contains("`sorce`") && out(&bad).contains("config.yml:"),
+        "{}",
+        out(&bad)
+    );
     let json = lowtide(dir.path(), &["check", "--format", "json"]);
     assert_eq!(code(&json), 3);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
@@ -88,27 +99,48 @@ fn check_says_what_is_wrong_and_where() {
 
 #[test]
 fn a_secret_that_is_not_there_is_a_problem_with_its_place() {
-    let dir = with(&format!("{GOOD}registries:\n  ghcr.io: {{ username: bot, password: {{ env: NOT_SET_TOKEN }} }}\n"));
+    let dir = with(&format!(
+        "{GOOD}registries:\n  ghcr.io: {{ username: bot, password: {{ env: NOT_SET_TOKEN }} }}\n"
+    ));
     let check = lowtide(dir.path(), &["check", "--format", "json"]);
     assert_eq!(code(&check), 3);
     let json: serde_json::Value = serde_json::from_slice(&check.stdout).unwrap();
     let problem = &json["problems"][0];
-    assert_eq!((&problem["code"], &problem["line"]), (&"missing-secret".into(), &7.into()));
-    assert_eq!(problem["message"], "this secret cannot be read: environment variable NOT_SET_TOKEN is not set");
+    assert_eq!(
+        (&problem["code"], &problem["line"]),
+        (&"missing-secret".into(), &7.into())
+    );
+    assert_eq!(
+        problem["message"],
+        "this secret cannot be read: environment variable NOT_SET_TOKEN is not set"
+    );
     assert_eq!(code(&lowtide(dir.path(), &["check", "--no-secrets"])), 0);
 }
 
 #[test]
 fn a_connection_that_fails_is_told() {
-    let dir = with(&format!("{GOOD}hosts: {{ build: {{ docker: \"unix:///nowhere/docker.sock\" }} }}\n"));
+    let dir = with(&format!(
+        "{GOOD}hosts: {{ build: {{ docker: \"unix:///nowhere/docker.sock\" }} }}\n"
+    ));
     let config = std::fs::read_to_string(dir.path().join("config.yml")).unwrap();
     let repo = format!("file://{}/missing.git", dir.path().display());
-    std::fs::write(dir.path().join("config.yml"), config.replace("https://git.example.org/web.git", &repo)).unwrap();
+    std::fs::write(
+        dir.path().join("config.yml"),
+        config.replace("https://git.example.org/web.git", &repo),
+    )
+    .unwrap();
     let check = lowtide(dir.path(), &["check", "--connect"]);
     assert_eq!(code(&check), 1, "{}", out(&check));
     let text = out(&check);
-    assert!(text.lines().any(|l| l.starts_with("engine build ") && l.contains("FAILED")), "{text}");
-    assert!(text.lines().any(|l| l.starts_with("git web ") && l.contains("FAILED")), "{text}");
+    assert!(
+        text.lines()
+            .any(|l| l.starts_with("engine build ") && l.contains("FAILED")),
+        "{text}"
+    );
+    assert!(
+        text.lines().any(|l| l.starts_with("git web ") && l.contains("FAILED")),
+        "{text}"
+    );
 }
 
 #[test]

@@ -56,7 +56,9 @@ fn events() -> Vec<RunEvent> {
     vec![
         opened(),
         started(1),
-        RunEvent::EffectAbandoned { back_to: Stage::Resolve },
+        RunEvent::EffectAbandoned {
+            back_to: Stage::Resolve,
+        },
         started(1),
         RunEvent::EffectEnded {
             outcome: Outcome::Failed(failure),
@@ -133,7 +135,10 @@ async fn a_newer_term_fences_the_older_one_off() {
     assert_eq!(older.current_term().await.unwrap(), newer.term());
     let refused = older.commit(Batch::new().app(&web(), &AppEvent::Tracked), now()).await;
     assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
-    newer.commit(Batch::new().app(&web(), &AppEvent::Tracked), now()).await.unwrap();
+    newer
+        .commit(Batch::new().app(&web(), &AppEvent::Tracked), now())
+        .await
+        .unwrap();
     assert_eq!(reader.app_events(&web()).await.unwrap().len(), 1);
 }
 
@@ -151,7 +156,10 @@ async fn one_cause_is_one_notice_and_waits_its_back_off() {
         error: "451 busy".into(),
     };
     store.record_delivery("a".into(), wait, now()).await.unwrap();
-    store.record_delivery("b".into(), Delivery::Delivered, now()).await.unwrap();
+    store
+        .record_delivery("b".into(), Delivery::Delivered, now())
+        .await
+        .unwrap();
     assert!(store.due_notices(now(), 10).await.unwrap().is_empty());
     let due = store.due_notices(later, 10).await.unwrap();
     assert_eq!((due.len(), due[0].attempts, due[0].notice.dedup.as_str()), (1, 1, "a"));
@@ -173,7 +181,10 @@ async fn a_backup_is_a_database_of_its_own() {
     let copy = dir.path().join("copy.db");
     store.backup(copy.clone()).await.unwrap();
     let copy = Store::open(&copy, false).unwrap();
-    assert_eq!(copy.run_events(id()).await.unwrap(), store.run_events(id()).await.unwrap());
+    assert_eq!(
+        copy.run_events(id()).await.unwrap(),
+        store.run_events(id()).await.unwrap()
+    );
     assert_eq!(copy.term(), store.term());
 }
 
@@ -183,7 +194,10 @@ async fn every_prefix_of_a_journal_folds() {
     let store = open(&dir);
     record(&store, &events()).await;
     let recorded = store.run_events(id()).await.unwrap();
-    assert_eq!(recorded.iter().map(|r| r.seq).collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>());
+    assert_eq!(
+        recorded.iter().map(|r| r.seq).collect::<Vec<_>>(),
+        (1..=9).collect::<Vec<_>>()
+    );
     for length in 1..=recorded.len() {
         let state = run::fold(id(), &recorded[..length]).unwrap();
         assert_eq!(state.conclusion.is_some(), length == recorded.len());
@@ -200,8 +214,14 @@ async fn what_many_streams_say() {
     let store = open(&dir);
     record(&store, &events()).await;
     let ended = store.ended_runs().await.unwrap();
-    assert_eq!((ended.len(), ended[0].conclusion.as_str(), ended[0].runs), (1, "unchanged", 1));
-    assert_eq!(store.last_runs().await.unwrap(), store.recent_runs(None, 10).await.unwrap());
+    assert_eq!(
+        (ended.len(), ended[0].conclusion.as_str(), ended[0].runs),
+        (1, "unchanged", 1)
+    );
+    assert_eq!(
+        store.last_runs().await.unwrap(),
+        store.recent_runs(None, 10).await.unwrap()
+    );
     for (end, found) in [("jkmnpqrs", 1), ("JKMNPQRS", 1), ("x", 0), ("%", 0), ("", 0)] {
         assert_eq!(store.streams_ending(end, 5).await.unwrap().len(), found, "{end:?}");
     }

@@ -41,7 +41,15 @@ async fn bot(dir: &Path) -> Arc<Bot> {
     let sealed = Sealed::open(&state).unwrap();
     let fleet = validate::fleet(good("web").as_bytes()).unwrap();
     let in_force = InForce::new("start".into(), fleet, None).unwrap();
-    let bot = Bot::new(store, sealed, state, "lowtide-test".into(), ProbePath::HostView, in_force).await;
+    let bot = Bot::new(
+        store,
+        sealed,
+        state,
+        "lowtide-test".into(),
+        ProbePath::HostView,
+        in_force,
+    )
+    .await;
     Arc::new(bot.unwrap())
 }
 
@@ -103,7 +111,19 @@ async fn a_git_repository_is_followed() {
                 std::fs::create_dir_all(work.join("fleet")).unwrap();
                 std::fs::write(work.join("fleet/lowtide.yml"), text).unwrap();
                 git(&work, &["add", "-A"]);
-                git(&work, &["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "x"]);
+                git(
+                    &work,
+                    &[
+                        "-c",
+                        "user.name=t",
+                        "-c",
+                        "user.email=t@example.org",
+                        "commit",
+                        "-q",
+                        "-m",
+                        "x",
+                    ],
+                );
             }
             None => std::fs::rename(&work, &away).unwrap(),
         }
@@ -133,12 +153,20 @@ async fn http_answers_and_reads_only() {
     assert_eq!(get("/readyz").await, (200, "ready\n".to_owned()));
     let (status, metrics) = get("/metrics").await;
     assert_eq!(status, 200);
-    for line in ["lowtide_apps{state=\"new\"} 1", "lowtide_app_halted{app=\"web\"} 0", "lowtide_term 1", "lowtide_paused 0"] {
+    for line in [
+        "lowtide_apps{state=\"new\"} 1",
+        "lowtide_app_halted{app=\"web\"} 0",
+        "lowtide_term 1",
+        "lowtide_paused 0",
+    ] {
         assert!(metrics.lines().any(|l| l == line), "{line} is not in\n{metrics}");
     }
     let (status, page) = get("/").await;
     assert_eq!(status, 200);
-    assert!(page.contains("web") && !page.contains("src=") && !page.contains("href="), "{page}");
+    assert!(
+        page.contains("web") && !page.contains("src=") && !page.contains("href="),
+        "{page}"
+    );
     let client = reqwest::Client::new();
     let posted = client.post(format!("http://{address}/")).send().await.unwrap();
     assert_eq!(posted.status().as_u16(), 405);

@@ -78,9 +78,10 @@ impl GitError {
             GitError::Secret(failure) => return failure.clone(),
             GitError::Broken { .. } | GitError::Io { .. } => FailureKind::GitFailed,
         };
-        let detail = match self {
-            GitError::Io { what, source } => format!("{what}: {source}"),
-            other => other.to_string(),
+        let detail = if let GitError::Io { what, source } = self {
+            format!("{what}: {source}")
+        } else {
+            self.to_string()
         };
         Failure::new(kind, detail)
     }
@@ -98,6 +99,7 @@ impl GitError {
             .filter(|l| !l.starts_with("remote:"))
             .collect::<Vec<_>>()
             .join("\n");
+        let said = one_line(&said);
         let has = |signs: &[&str]| signs.iter().any(|sign| evidence.contains(sign));
         if has(DISK_FULL) {
             GitError::DiskFull { url }
@@ -120,6 +122,22 @@ impl GitError {
     }
 }
 
+/// Without what git adds for people at a terminal, when it said anything else.
+fn one_line(said: &str) -> String {
+    let advice = |line: &&str| ADVICE.iter().any(|sign| line.contains(sign));
+    let lines: Vec<&str> = said.lines().filter(|line| !advice(line)).collect();
+    if lines.is_empty() {
+        said.replace('\n', "; ")
+    } else {
+        lines.join("; ")
+    }
+}
+
+const ADVICE: &[&str] = &[
+    "Could not read from remote repository",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+];
 const DISK_FULL: &[&str] = &["No space left on device", "Disk quota exceeded"];
 const HOSTILE: &[&str] = &["fsck error", "invalid path '", "refusing to "];
 const GONE: &[&str] = &[
@@ -134,6 +152,7 @@ const GONE: &[&str] = &[
 ];
 const DENIED: &[&str] = &[
     "Authentication failed",
+    "unable to get password from user",
     "could not read Username",
     "could not read Password",
     "Permission denied",
@@ -191,83 +210,86 @@ const UNREACHABLE: &[&str] = &[
 mod tests {
     use super::*;
 
+    /// git 2.47 and OpenSSH 9, C locale.
+    const LAST_WORDS: &[(&str, FailureKind)] = &[
+        (
+            "fatal: unable to access 'https://h/': Could not resolve host: h",
+            FailureKind::SourceUnreachable,
+        ),
+        (
+            "fatal: unable to access 'http://h/': The requested URL returned error: 503",
+            FailureKind::SourceUnreachable,
+        ),
+        (
+            "fatal: unable to access 'http://h/': The requested URL returned error: 403",
+            FailureKind::SourceDenied,
+        ),
+        (
+            "fatal: Authentication failed for 'https://h/a/'",
+            FailureKind::SourceDenied,
+        ),
+        (
+            "fatal: could not read Username for 'https://h': terminal prompts disabled",
+            FailureKind::SourceDenied,
+        ),
+        (
+            "git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+            FailureKind::SourceDenied,
+        ),
+        (
+            "Host key verification failed.\nfatal: Could not read from remote repository.",
+            FailureKind::SourceDenied,
+        ),
+        (
+            "ssh: connect to host h port 22: Connection refused\nfatal: Could not read from remote repository.",
+            FailureKind::SourceUnreachable,
+        ),
+        (
+            "remote: Not Found\nfatal: repository 'https://h/a/' not found",
+            FailureKind::SourceGone,
+        ),
+        (
+            "ERROR: Repository not found.\nfatal: Could not read from remote repository.",
+            FailureKind::SourceGone,
+        ),
+        (
+            "fatal: '/srv/x' does not appear to be a git repository",
+            FailureKind::SourceGone,
+        ),
+        (
+            "fatal: remote error: access denied or repository not exported: /x",
+            FailureKind::SourceGone,
+        ),
+        (
+            "fatal: couldn't find remote ref refs/heads/x",
+            FailureKind::SourceMissing,
+        ),
+        (
+            "fatal: remote error: upload-pack: not our ref 0123",
+            FailureKind::SourceMissing,
+        ),
+        (
+            "error: object 0123: hasDotgit: contains '.git'\nfatal: fsck error in packed object",
+            FailureKind::SourceHostile,
+        ),
+        ("fatal: write error: No space left on device", FailureKind::DiskFull),
+        (
+            "fatal: not a git repository: '/state/mirrors/x'",
+            FailureKind::GitFailed,
+        ),
+        ("error: packfile x.pack does not match index", FailureKind::GitFailed),
+        // A server cannot talk itself into another kind.
+        (
+            "remote: Authentication failed\nfatal: the remote end hung up unexpectedly",
+            FailureKind::SourceUnreachable,
+        ),
+    ];
+
     #[test]
     fn last_words_have_their_kind() {
-        for (said, kind) in [
-            (
-                "fatal: unable to access 'https://h/': Could not resolve host: h",
-                FailureKind::SourceUnreachable,
-            ),
-            (
-                "fatal: unable to access 'http://h/': The requested URL returned error: 503",
-                FailureKind::SourceUnreachable,
-            ),
-            (
-                "fatal: unable to access 'http://h/': The requested URL returned error: 403",
-                FailureKind::SourceDenied,
-            ),
-            (
-                "fatal: Authentication failed for 'https://h/a/'",
-                FailureKind::SourceDenied,
-            ),
-            (
-                "fatal: could not read Username for 'https://h': terminal prompts disabled",
-                FailureKind::SourceDenied,
-            ),
-            (
-                "git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.",
-                FailureKind::SourceDenied,
-            ),
-            (
-                "Host key verification failed.\nfatal: Could not read from remote repository.",
-                FailureKind::SourceDenied,
-            ),
-            (
-                "ssh: connect to host h port 22: Connection refused\nfatal: Could not read from remote repository.",
-                FailureKind::SourceUnreachable,
-            ),
-            (
-                "remote: Not Found\nfatal: repository 'https://h/a/' not found",
-                FailureKind::SourceGone,
-            ),
-            (
-                "ERROR: Repository not found.\nfatal: Could not read from remote repository.",
-                FailureKind::SourceGone,
-            ),
-            (
-                "fatal: '/srv/x' does not appear to be a git repository",
-                FailureKind::SourceGone,
-            ),
-            (
-                "fatal: remote error: access denied or repository not exported: /x",
-                FailureKind::SourceGone,
-            ),
-            (
-                "fatal: couldn't find remote ref refs/heads/x",
-                FailureKind::SourceMissing,
-            ),
-            (
-                "fatal: remote error: upload-pack: not our ref 0123",
-                FailureKind::SourceMissing,
-            ),
-            (
-                "error: object 0123: hasDotgit: contains '.git'\nfatal: fsck error in packed object",
-                FailureKind::SourceHostile,
-            ),
-            ("fatal: write error: No space left on device", FailureKind::DiskFull),
-            (
-                "fatal: not a git repository: '/state/mirrors/x'",
-                FailureKind::GitFailed,
-            ),
-            ("error: packfile x.pack does not match index", FailureKind::GitFailed),
-            // A server cannot talk itself into another kind.
-            (
-                "remote: Authentication failed\nfatal: the remote end hung up unexpectedly",
-                FailureKind::SourceUnreachable,
-            ),
-        ] {
-            let error = GitError::from_words("u".into(), said.into());
-            assert_eq!(error.failure().kind, kind, "{said}");
+        for (said, kind) in LAST_WORDS {
+            let error = GitError::from_words("u".into(), (*said).to_owned());
+            assert_eq!(error.failure().kind, *kind, "{said}");
         }
     }
 }

@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_tree_has_limits() {
         let found = parse(
-            b"100644 blob 01 700\ta\x00100755 blob 02 400\tb\x00160000 commit 03 -\tsub\0",
+            b"100644 blob 01 700\ta\x00100755 blob 02 400\tb\x00160000 commit 03 -\tsub\x00",
             "lib",
         )
         .unwrap();
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(found[2].kind, Kind::Submodule);
         assert!(check(&found, &BTreeMap::new(), 1100).is_ok());
         let error = check(&found, &BTreeMap::new(), 1099).unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @r#"the tree with 1100 bytes (the largest file is "lib/a" with 700) is larger than 1099 bytes"#);
         let many: Vec<_> = (0..=MAX_FILES).map(|_| found[0].clone()).collect();
         assert!(matches!(
             check(&many, &BTreeMap::new(), u64::MAX),

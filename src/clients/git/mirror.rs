@@ -263,12 +263,11 @@ impl Mirror {
 
     async fn fetch_ref(&self, name: &str) -> Result<String, GitError> {
         let kept = format!("refs/lowtide/{}", self::short_hash(name));
-        self.fetch("1", &[&format!("+{name}:{kept}")], 1)
-            .await
-            .map_err(|e| match e {
-                GitError::Missing { .. } => self.missing(name),
-                other => other,
-            })?;
+        let fetched = self.fetch("1", &[&format!("+{name}:{kept}")], 1).await;
+        if let Err(GitError::Missing { .. }) = fetched {
+            return Err(self.missing(name));
+        }
+        fetched?;
         self.commit(&kept).await
     }
 

@@ -18,7 +18,7 @@ pub fn json(file: &str, problems: &[Problem]) -> Value {
         .map(|p| {
             json!({ "code": p.code, "message": p.message, "hint": p.hint, "route": p.route.to_string(),
                     "line": p.span.line, "column": p.span.column, "length": p.span.len,
-                    "also": p.also.as_ref().map(also) })
+                    "also": p.also.as_deref().map(also) })
         })
         .collect();
     json!({ "version": 1, "file": file, "problems": problems })

@@ -15,7 +15,7 @@ pub struct Problem {
     pub route: Route,
     pub span: Span,
     /// The second place of a contradiction.
-    pub also: Option<Also>,
+    pub also: Option<Box<Also>>,
 }
 
 /// The other place that takes part in a problem.
@@ -108,11 +108,11 @@ impl Problem {
         self
     }
     pub(in crate::config) fn also(mut self, words: impl Into<String>, route: &Route, span: Span) -> Self {
-        self.also = Some(Also {
+        self.also = Some(Box::new(Also {
             words: words.into(),
             route: route.clone(),
             span,
-        });
+        }));
         self
     }
 }

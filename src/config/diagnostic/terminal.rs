@@ -20,9 +20,8 @@ pub fn terminal(file: &str, text: &str, problems: &[Problem]) -> String {
     for problem in problems {
         let near = problem
             .also
-            .as_ref()
+            .as_deref()
             .filter(|also| also.span.line.abs_diff(problem.span.line) <= NEAR);
-        let first = near.map_or(problem.span, |also| also.span.min(problem.span));
         let mut render = |report: &Report, place: &Span| {
             let mut rendered = String::new();
             // Writing into a String cannot fail; a renderer that gives up leaves the plain sentence.
@@ -31,8 +30,8 @@ pub fn terminal(file: &str, text: &str, problems: &[Problem]) -> String {
             }
             out.push_str(&with_place(&rendered, file, place));
         };
-        render(&report(file, &shown, &lines, problem, near), &first);
-        if let Some(far) = problem.also.as_ref().filter(|_| near.is_none()) {
+        render(&report(file, &shown, &lines, problem, near), &problem.span);
+        if let Some(far) = problem.also.as_deref().filter(|_| near.is_none()) {
             render(&second(file, &shown, &lines, far), &far.span);
         }
         out.push('\n');

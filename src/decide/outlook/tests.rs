@@ -43,10 +43,28 @@ fn a_night_that_ends_too_late_is_seen() {
         ("fits", night.clone(), window, 29, None),
         ("just", night.clone(), window, 30, None),
         ("not", night.clone(), window, 31, Some("2026-11-24T03:01:00Z")),
-        ("cron counts from its slot", Schedule::Cron("10 23 * * *".into()), window, 31, None),
-        ("cron too late", Schedule::Cron("10 23 * * *".into()), window, 240, Some("2026-11-24T03:10:00Z")),
+        (
+            "cron counts from its slot",
+            Schedule::Cron("10 23 * * *".into()),
+            window,
+            31,
+            None,
+        ),
+        (
+            "cron too late",
+            Schedule::Cron("10 23 * * *".into()),
+            window,
+            240,
+            Some("2026-11-24T03:10:00Z"),
+        ),
         ("no window, nothing to miss", night.clone(), None, 600, None),
-        ("open all day", night.clone(), Some((time(0, 0, 0, 0), time(0, 0, 0, 0))), 600, None),
+        (
+            "open all day",
+            night.clone(),
+            Some((time(0, 0, 0, 0), time(0, 0, 0, 0))),
+            600,
+            None,
+        ),
         ("never", Schedule::Never, window, 600, None),
     ];
     for (name, schedule, window, minutes, done) in table {

@@ -70,7 +70,7 @@ fn used(value: &Value, schema: &Value, root: &Value, out: &mut BTreeSet<String>)
 
 #[test]
 fn every_key_of_the_format_is_shown() {
-    let schema = lowtide::config::schema();
+    let schema = lowtide::config::raw::schema();
     let example: Value = serde_yaml::from_str(EXAMPLE).unwrap();
     let mut shown = BTreeSet::new();
     used(&example, &schema, &schema, &mut shown);

@@ -1,5 +1,6 @@
 //! Which setting is in force, and who said so.
 
+use lowtide::config::validate;
 use lowtide::config::validate::{fleet_with_provenance, secrets};
 use lowtide::model::fleet::{ReadyCheck, Schedule};
 
@@ -129,8 +130,26 @@ fn all_secrets_are_listed_with_their_places() {
 
 #[test]
 fn lowtide_reads_its_own_schema() {
-    let schema = lowtide::config::schema();
+    let schema = lowtide::config::raw::schema();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!(schema["additionalProperties"], false);
     assert!(schema["$defs"]["Target"]["properties"]["window"].is_object());
+}
+
+/// The configuration as it was first sketched: all of it works but what this version refuses.
+#[test]
+fn the_design_is_kept() {
+    let text = include_str!("../../fixtures/config/design.yml");
+    let problems = validate::fleet(text.as_bytes()).unwrap_err();
+    let messages: Vec<&str> = problems.iter().map(|p| p.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        ["engines reached by ssh:// are not supported by this version"]
+    );
+    let text = text.replace("ssh://roll@web1.example.org", "unix:///run/web1.sock");
+    let fleet = validate::fleet(text.as_bytes()).unwrap();
+    let archives = fleet.apps.values().find(|app| app.name.as_str() == "archives").unwrap();
+    let window = archives.rollout[0].window.as_ref().unwrap();
+    assert_eq!(window.days.len(), 3, "inherited from the defaults");
+    assert_eq!(archives.github_repo.as_deref(), Some("unb-libraries/archives.example"));
 }

@@ -1,0 +1,263 @@
+use super::report;
+
+pub(super) const REFERENCES: &str = r#"version: 1
+hosts: { build: { docker: unix:///run/a.sock }, again: { docker: unix:///run/a.sock } }
+profiles: { drupal: {} }
+apps:
+  web:
+    profile: drupl
+    source: { repo: "https://git.example.org/web.git", branch: a, tag: b }
+    build: { host: biuld }
+    publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod } ] }
+    rollout:
+      - { channel: prdo, container: { name: web } }
+      - { container: { name: worker } }
+      - { channel: latest, compose: { project: shop, services: [] } }
+      - { channel: prod, container: { name: a }, label: { key: k, value: v } }
+      - { channel: prod, kpi: x, label: { key: k } }
+  shop:
+    source: { repo: "https://git.example.org/shop.git" }
+    publish: { image: ghcr.io/x/shop, tag: "{date}" }
+    rollout:
+      - container: { name: web, host: again }
+      - { channel: c, container: { name: web } }
+  bare:
+    rollout:
+      - { channel: c, compose: { project: p, services: [s] } }
+"#;
+
+#[test]
+fn references() {
+    insta::assert_snapshot!(report(REFERENCES), @r#"
+    unknown-profile
+
+      × there is no profile `drupl`
+       ╭─[lowtide.yml:6:14]
+     5 │   web:
+     6 │     profile: drupl
+       ·              ─────
+     7 │     source: { repo: "https://git.example.org/web.git", branch: a, tag: b }
+       ╰────
+      help: did you mean `drupal`?
+
+    one-of
+
+      × `source.branch` and `source.tag` exclude each other
+       ╭─[lowtide.yml:7:67]
+     6 │     profile: drupl
+     7 │     source: { repo: "https://git.example.org/web.git", branch: a, tag: b }
+       ·                                                        ───┬──     ─┬─
+       ·                                                           │        ╰── here
+       ·                                                           ╰── and here
+     8 │     build: { host: biuld }
+       ╰────
+      help: keep one of the two
+
+    unknown-host
+
+      × there is no host `biuld`
+       ╭─[lowtide.yml:8:20]
+     7 │     source: { repo: "https://git.example.org/web.git", branch: a, tag: b }
+     8 │     build: { host: biuld }
+       ·                    ─────
+     9 │     publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod } ] }
+       ╰────
+      help: did you mean `build`?
+
+    latest
+
+      × `latest` says nothing about what it holds, and is never published or rolled out
+        ╭─[lowtide.yml:9:43]
+      8 │     build: { host: biuld }
+      9 │     publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod } ] }
+        ·                                           ──────
+     10 │     rollout:
+        ╰────
+      help: leave `tag` out, or write a template such as `{date}.{run}-{commit}`
+
+    duplicate-channel
+
+      × two channels are named `prod`
+        ╭─[lowtide.yml:9:106]
+      8 │     build: { host: biuld }
+      9 │     publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod } ] }
+        ·                                                                                          ──┬─            ──┬─
+        ·                                                                                            │               ╰── here
+        ·                                                                                            ╰── first here
+     10 │     rollout:
+        ╰────
+
+    unknown-channel
+
+      × there is no channel `prdo`
+        ╭─[lowtide.yml:11:20]
+     10 │     rollout:
+     11 │       - { channel: prdo, container: { name: web } }
+        ·                    ────
+     12 │       - { container: { name: worker } }
+        ╰────
+      help: did you mean `prod`?
+
+    missing-key
+
+      × which channel's releases does this target run?
+        ╭─[lowtide.yml:12:9]
+     11 │       - { channel: prdo, container: { name: web } }
+     12 │       - { container: { name: worker } }
+        ·         ──
+     13 │       - { channel: latest, compose: { project: shop, services: [] } }
+        ╰────
+      help: add `channel:`, one of `staging`, `prod` and `prod`
+
+    latest
+
+      × `latest` is a tag, not a channel, and says nothing about what it holds
+        ╭─[lowtide.yml:13:20]
+     12 │       - { container: { name: worker } }
+     13 │       - { channel: latest, compose: { project: shop, services: [] } }
+        ·                    ──────
+     14 │       - { channel: prod, container: { name: a }, label: { key: k, value: v } }
+        ╰────
+      help: the channels are `staging`, `prod` and `prod`
+
+    empty-list
+
+      × `compose.services` holds nothing
+        ╭─[lowtide.yml:13:54]
+     12 │       - { container: { name: worker } }
+     13 │       - { channel: latest, compose: { project: shop, services: [] } }
+        ·                                                      ────────
+     14 │       - { channel: prod, container: { name: a }, label: { key: k, value: v } }
+        ╰────
+      help: name at least one, or take the key out
+
+    one-of
+
+      × a target is exactly one of `container`, `label` and `compose`
+        ╭─[lowtide.yml:14:9]
+     13 │       - { channel: latest, compose: { project: shop, services: [] } }
+     14 │       - { channel: prod, container: { name: a }, label: { key: k, value: v } }
+        ·         ──
+     15 │       - { channel: prod, kpi: x, label: { key: k } }
+        ╰────
+      help: begin each target with a `- ` of its own: `- container: { name: web }`
+
+    not-supported
+
+      × `kpi` is not supported by this version: it would be for KPI gates
+        ╭─[lowtide.yml:15:26]
+     14 │       - { channel: prod, container: { name: a }, label: { key: k, value: v } }
+     15 │       - { channel: prod, kpi: x, label: { key: k } }
+        ·                          ───
+     16 │   shop:
+        ╰────
+      help: take the key out; it would have no effect
+
+    missing-key
+
+      × `apps.web.rollout[4].label` has no `value`
+        ╭─[lowtide.yml:15:34]
+     14 │       - { channel: prod, container: { name: a }, label: { key: k, value: v } }
+     15 │       - { channel: prod, kpi: x, label: { key: k } }
+        ·                                  ─────
+     16 │   shop:
+        ╰────
+      help: write `label: { key: com.example.app, value: web }`
+
+    bad-tag
+
+      × the tag `{date}` would be the same for two runs
+        ╭─[lowtide.yml:18:44]
+     17 │     source: { repo: "https://git.example.org/shop.git" }
+     18 │     publish: { image: ghcr.io/x/shop, tag: "{date}" }
+        ·                                            ─────────
+     19 │     rollout:
+        ╰────
+      help: put `{run}` into it: one commit is built on many nights, and a tag is never moved
+
+    duplicate-target
+
+      × container `web` is already a target of `web`
+        ╭─[lowtide.yml:20:28]
+     19 │     rollout:
+     20 │       - container: { name: web, host: again }
+        ·                            ───
+     21 │       - { channel: c, container: { name: web } }
+        ╰────
+      help: one container runs one app: take it out of one of the two
+      ☞ first claimed here
+        ╭─[lowtide.yml:11:45]
+     10 │     rollout:
+     11 │       - { channel: prdo, container: { name: web } }
+        ·                                             ───
+     12 │       - { container: { name: worker } }
+        ╰────
+
+    duplicate-name
+
+      × two targets of this app are named `container-web`
+        ╭─[lowtide.yml:21:9]
+     19 │     rollout:
+     20 │       - container: { name: web, host: again }
+        ·         ┬
+        ·         ╰── first here
+     21 │       - { channel: c, container: { name: web } }
+        ·         ─┬
+        ·          ╰── here
+     22 │   bare:
+        ╰────
+      help: give one of them a `name` of its own
+
+    unknown-channel
+
+      × there is no channel `c`
+        ╭─[lowtide.yml:21:20]
+     20 │       - container: { name: web, host: again }
+     21 │       - { channel: c, container: { name: web } }
+        ·                    ─
+     22 │   bare:
+        ╰────
+      help: the only channel is `stable`
+
+    duplicate-target
+
+      × container `web` is already a target of `web`
+        ╭─[lowtide.yml:21:42]
+     20 │       - container: { name: web, host: again }
+     21 │       - { channel: c, container: { name: web } }
+        ·                                          ───
+     22 │   bare:
+        ╰────
+      help: one container runs one app: take it out of one of the two
+      ☞ first claimed here
+        ╭─[lowtide.yml:11:45]
+     10 │     rollout:
+     11 │       - { channel: prdo, container: { name: web } }
+        ·                                             ───
+     12 │       - { container: { name: worker } }
+        ╰────
+
+    missing-key
+
+      × `apps.bare` has no `source.repo`
+        ╭─[lowtide.yml:22:3]
+     21 │       - { channel: c, container: { name: web } }
+     22 │   bare:
+        ·   ────
+     23 │     rollout:
+        ╰────
+      help: write `source: { repo: https://… }`
+
+    unknown-channel
+
+      × the app has no channels: it has no `publish`
+        ╭─[lowtide.yml:24:20]
+     23 │     rollout:
+     24 │       - { channel: c, compose: { project: p, services: [s] } }
+        ·                    ─
+        ╰────
+      help: take `channel` out: the release is taken from the engine's own store
+
+    lowtide.yml: 19 problems. The configuration is not used.
+    "#);
+}

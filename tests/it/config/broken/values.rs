@@ -1,0 +1,346 @@
+use super::report;
+
+pub(super) const VALUES: &str = r#"version: 7
+timezone: America/Monkton
+hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: ssh://b.example.org }, c: { docker: local } }
+notify:
+  email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+retention: { history: 90, logs: 1G, build_cache: 10 }
+defaults:
+  nightly: { between: "22-02" }
+  window: { days: [tuesday], from: "03:00", to: "03:00" }
+apps:
+  web:
+    cron: "61 * * * *"
+    source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
+    ready: { log: "(" }
+    bake: 1m1h
+  api:
+    cron: "0 0 31 2 *"
+    source: { repo: ext::sh, commit: abc }
+    test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+    publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+"#;
+
+#[test]
+fn values() {
+    insta::assert_snapshot!(report(VALUES), @r#"
+    bad-version
+
+      × this version reads format 1, not 7
+       ╭─[lowtide.yml:1:10]
+     1 │ version: 7
+       ·          ─
+     2 │ timezone: America/Monkton
+       ╰────
+      help: write `version: 1`
+
+    bad-timezone
+
+      × `America/Monkton` is not a time zone of the IANA database
+       ╭─[lowtide.yml:2:11]
+     1 │ version: 7
+     2 │ timezone: America/Monkton
+       ·           ───────────────
+     3 │ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: ssh://b.example.org }, c: { docker: local } }
+       ╰────
+      help: did you mean `America/Moncton`?
+
+    bad-name
+
+      × `Build` is not a valid name
+       ╭─[lowtide.yml:3:10]
+     2 │ timezone: America/Monkton
+     3 │ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: ssh://b.example.org }, c: { docker: local } }
+       ·          ─────
+     4 │ notify:
+       ╰────
+      help: use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, starting with a letter or digit
+
+    not-supported
+
+      × engines reached by ssh:// are not supported by this version
+       ╭─[lowtide.yml:3:62]
+     2 │ timezone: America/Monkton
+     3 │ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: ssh://b.example.org }, c: { docker: local } }
+       ·                                                              ───────────────────
+     4 │ notify:
+       ╰────
+      help: run lowtide where the engine's socket is: `unix:///var/run/docker.sock`
+
+    bad-url
+
+      × `local` is not the address of an engine
+       ╭─[lowtide.yml:3:98]
+     2 │ timezone: America/Monkton
+     3 │ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: ssh://b.example.org }, c: { docker: local } }
+       ·                                                                                                  ─────
+     4 │ notify:
+       ╰────
+      help: write `unix:///var/run/docker.sock`
+
+    plain-text
+
+      × `mail.example.org` is not this machine, and smtp+plain does not encrypt
+       ╭─[lowtide.yml:5:18]
+     4 │ notify:
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+       ·                  ─────────────────────────────
+     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+       ╰────
+      help: use `smtps://` or `smtp://`
+
+    bad-email
+
+      × `Low Tide` is not a mail address
+       ╭─[lowtide.yml:5:55]
+     4 │ notify:
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+       ·                                                       ────────
+     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+       ╰────
+      help: write the bare address: `name@example.org`
+
+    missing-key
+
+      × `notify.email` has no `operators`
+       ╭─[lowtide.yml:5:65]
+     4 │ notify:
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+       ·                                                                 ─────────
+     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+       ╰────
+      help: somebody must hear when lowtide itself is in trouble: `operators: [ops@example.org]`
+
+    bad-time
+
+      × `8:00` is not a time of day
+       ╭─[lowtide.yml:5:89]
+     4 │ notify:
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+       ·                                                                                         ───────
+     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+       ╰────
+      help: write `HH:MM` from `00:00` to `23:59`, in quotes
+
+    bad-duration
+
+      × `90` is not a duration: it has no unit
+       ╭─[lowtide.yml:6:23]
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+       ·                       ──
+     7 │ defaults:
+       ╰────
+      help: write `90s`, `90m` or `90h`
+
+    bad-size
+
+      × `1G` is not a size: its unit is one of `B`, `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB`, `TB`
+       ╭─[lowtide.yml:6:33]
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+       ·                                 ──
+     7 │ defaults:
+       ╰────
+      help: write it like `512MiB` or `2GiB`
+
+    bad-size
+
+      × `10` is not a size: it has no unit
+       ╭─[lowtide.yml:6:50]
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+       ·                                                  ──
+     7 │ defaults:
+       ╰────
+      help: write it like `512MiB` or `2GiB`
+
+    bad-time
+
+      × `22-02` is not a span of the day
+       ╭─[lowtide.yml:8:23]
+     7 │ defaults:
+     8 │   nightly: { between: "22-02" }
+       ·                       ────────
+     9 │   window: { days: [tuesday], from: "03:00", to: "03:00" }
+       ╰────
+      help: write it like `22:00-02:30`, with two digits each
+
+    bad-day
+
+      × `tuesday` is not a day
+        ╭─[lowtide.yml:9:20]
+      8 │   nightly: { between: "22-02" }
+      9 │   window: { days: [tuesday], from: "03:00", to: "03:00" }
+        ·                    ───────
+     10 │ apps:
+        ╰────
+      help: did you mean `tue`?
+
+    empty-window
+
+      × this window closes when it opens, at 03:00
+        ╭─[lowtide.yml:9:49]
+      8 │   nightly: { between: "22-02" }
+      9 │   window: { days: [tuesday], from: "03:00", to: "03:00" }
+        ·                                                 ────────
+     10 │ apps:
+        ╰────
+      help: for a whole day write `from: "00:00", to: "23:59"`
+
+    bad-cron
+
+      × `61 * * * *` is not a cron schedule
+        ╭─[lowtide.yml:12:11]
+     11 │   web:
+     12 │     cron: "61 * * * *"
+        ·           ────────────
+     13 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
+        ╰────
+      help: minute hour day-of-month month day-of-week, as in `30 1 * * *`
+
+    bad-url
+
+      × `http://` is not used here
+        ╭─[lowtide.yml:13:21]
+     12 │     cron: "61 * * * *"
+     13 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
+        ·                     ──────────────────────────────
+     14 │     ready: { log: "(" }
+        ╰────
+      help: use `https://`; plain http is for loopback only
+
+    bad-ref
+
+      × `a b` cannot be the name of a branch
+        ╭─[lowtide.yml:13:61]
+     12 │     cron: "61 * * * *"
+     13 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
+        ·                                                             ─────
+     14 │     ready: { log: "(" }
+        ╰────
+      help: see `git check-ref-format`
+
+    bad-path
+
+      × `../x` leaves the repository
+        ╭─[lowtide.yml:13:77]
+     12 │     cron: "61 * * * *"
+     13 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
+        ·                                                                             ────
+     14 │     ready: { log: "(" }
+        ╰────
+      help: write a path below the repository's root, without `..`
+
+    bad-pattern
+
+      × `(` is not a regular expression: unclosed group
+        ╭─[lowtide.yml:14:19]
+     13 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
+     14 │     ready: { log: "(" }
+        ·                   ────
+     15 │     bake: 1m1h
+        ╰────
+      help: the syntax is that of the Rust `regex` crate; put it in single quotes
+
+    bad-duration
+
+      × `1m1h` is not a duration: its units must go from large to small, each once
+        ╭─[lowtide.yml:15:11]
+     14 │     ready: { log: "(" }
+     15 │     bake: 1m1h
+        ·           ────
+     16 │   api:
+        ╰────
+      help: write it like `15m`, `1h30m`, `500ms` or `2d`
+
+    bad-cron
+
+      × `0 0 31 2 *` never comes
+        ╭─[lowtide.yml:17:11]
+     16 │   api:
+     17 │     cron: "0 0 31 2 *"
+        ·           ────────────
+     18 │     source: { repo: ext::sh, commit: abc }
+        ╰────
+      help: is there such a day in such a month?
+
+    bad-url
+
+      × `ext::sh` is not a git remote
+        ╭─[lowtide.yml:18:21]
+     17 │     cron: "0 0 31 2 *"
+     18 │     source: { repo: ext::sh, commit: abc }
+        ·                     ───────
+     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+        ╰────
+      help: use https, ssh or file
+
+    bad-ref
+
+      × `abc` is not a full commit id
+        ╭─[lowtide.yml:18:38]
+     17 │     cron: "0 0 31 2 *"
+     18 │     source: { repo: ext::sh, commit: abc }
+        ·                                      ───
+     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+        ╰────
+      help: write all 40 lower-case hex digits: `git rev-parse HEAD`
+
+    bad-pattern
+
+      × `[` is not an absolute glob
+        ╭─[lowtide.yml:19:20]
+     18 │     source: { repo: ext::sh, commit: abc }
+     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+        ·                    ───
+     20 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+        ╰────
+      help: write it like `/results/*.xml`
+
+    bad-image
+
+      × `A:b` is not an image: each part of its path is lower-case letters, digits, '.', '_' and '-'
+        ╭─[lowtide.yml:19:50]
+     18 │     source: { repo: ext::sh, commit: abc }
+     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+        ·                                                  ──────
+     20 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+        ╰────
+      help: write it like `mariadb:11` or `ghcr.io/owner/name:tag`
+
+    one-of
+
+      × a step is exactly one of `exec`, `restart` and `http`
+        ╭─[lowtide.yml:19:70]
+     18 │     source: { repo: ext::sh, commit: abc }
+     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+        ·                                                                      ─
+     20 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+        ╰────
+      help: begin each step with a `- ` of its own
+
+    bad-image
+
+      × `ghcr.io/x/api:1` is not an image repository: a repository carries no tag and no digest
+        ╭─[lowtide.yml:20:23]
+     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+     20 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+        ·                       ─────────────────
+        ╰────
+      help: take the tag off; tags are made from `publish.tag`
+
+    bad-tag
+
+      × `{comit}` is not a variable of the tag
+        ╭─[lowtide.yml:20:47]
+     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+     20 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+        ·                                               ─────────────────
+        ╰────
+      help: did you mean `{commit}`?
+
+    lowtide.yml: 29 problems. The configuration is not used.
+    "#);
+}
