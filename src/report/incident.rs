@@ -212,7 +212,7 @@ fn rolled_out(
                     vec![Block::Commands(vec![
                         (
                             "Go back to the release before".to_owned(),
-                            format!("lowtide revert {app}"),
+                            format!("lowtide revert {app} --reason \"…\""),
                         ),
                         ("Each step that was taken".to_owned(), format!("lowtide show {rollout}")),
                     ])],
