@@ -4,6 +4,7 @@
 //! [`html`], so both always say the same.
 
 pub mod mail;
+pub mod markdown;
 pub mod terminal;
 pub mod words;
 

@@ -4,7 +4,7 @@ use super::bot::Bot;
 use super::supervisor::Answer;
 use crate::clients::clock;
 use crate::decide::standing::Standing;
-use crate::decide::tell;
+use crate::decide::{tell, tell_github};
 use crate::model::failure::HaltReason;
 use crate::model::name::AppName;
 use crate::model::standing::AppEvent;
@@ -27,9 +27,9 @@ pub(super) async fn halt(bot: &Bot, app: &AppName, by: String, why: String) -> R
 /// Lets the app's rollouts and promotions go on. Quarantined releases stay out.
 pub(super) async fn resume(bot: &Bot, app: &AppName, by: &str, why: &str) -> Result<Answer, StoreError> {
     let standing = bot.standing(app);
-    if standing.halted.is_none() {
+    let Some((halted, _)) = standing.halted else {
         return Ok(Err(format!("{app} is not halted")));
-    }
+    };
     if why.trim().is_empty() {
         return Ok(Err("resume needs a reason: --reason \"…\"".to_owned()));
     }
@@ -40,15 +40,19 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, by: &str, why: &str) -> Res
         .get(app)
         .map(|a| a.maintainers.clone())
         .unwrap_or_default();
-    let told = tell::resumed(
+    let now = clock::now();
+    let mut told = tell::resumed(
         app,
         by,
         why,
         standing.halted_by,
         &maintainers,
         fleet.fleet.email.as_ref(),
-        clock::now(),
+        now,
     );
+    let repo = fleet.github_repo(app);
+    told.notices
+        .extend(tell_github::resumed(app, by, why, halted, repo, now));
     bot.commit(Batch::new(), app, &told.facts, told.notices).await?;
     Ok(Ok(format!("{app} goes on")))
 }

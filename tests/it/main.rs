@@ -4,6 +4,7 @@
 
 mod config;
 mod git;
+mod github;
 mod layers;
 mod mail;
 mod registry;
