@@ -301,7 +301,11 @@ mod tests {
             (cloud, "file:///srv/web.git", None),
             (server, "https://github.example.org/example/web", Some("example/web")),
             (server, "https://github.com/example/web", None),
-            ("https://api.octo.ghe.com", "https://octo.ghe.com/example/web", Some("example/web")),
+            (
+                "https://api.octo.ghe.com",
+                "https://octo.ghe.com/example/web",
+                Some("example/web"),
+            ),
         ] {
             assert_eq!(repo_on(api, source).as_deref(), repo, "{api} {source}");
         }

@@ -54,13 +54,7 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    fn failed(
-        &self,
-        standing: &Standing,
-        stage: Stage,
-        failure: &Failure,
-        last_bases: Option<&[Base]>,
-    ) -> Vec<Notice> {
+    fn failed(&self, standing: &Standing, stage: Stage, failure: &Failure, last_bases: Option<&[Base]>) -> Vec<Notice> {
         let app = &self.state.app.name;
         let (first, since) = standing
             .failing
@@ -168,20 +162,19 @@ pub fn rollout_ended(
         incident: format!("{}{rollout}", incidents(HALTS, &state.app)),
         since: now.saturating_sub(SKEW).unwrap_or(now),
     };
-    vec![notice(
-        repo,
-        &state.app,
-        HALTS,
-        &rollout.to_string(),
-        post,
-        body,
-        now,
-    )]
+    vec![notice(repo, &state.app, HALTS, &rollout.to_string(), post, body, now)]
 }
 
 /// An operator let the app go on: each of its halts is over. `halted` is when it was stopped.
 #[must_use]
-pub fn resumed(app: &AppName, by: &str, why: &str, halted: Timestamp, repo: Option<&str>, now: Timestamp) -> Vec<Notice> {
+pub fn resumed(
+    app: &AppName,
+    by: &str,
+    why: &str,
+    halted: Timestamp,
+    repo: Option<&str>,
+    now: Timestamp,
+) -> Vec<Notice> {
     let Some(repo) = repo else { return Vec::new() };
     let body = NoticeBody::Resumed {
         app: app.clone(),
@@ -232,6 +225,3 @@ pub fn compared_with(state: &RunState, conclusion: &Conclusion) -> Option<RunId>
     let commit = &state.resolved.as_ref()?.commit.id;
     (failed && last.commit != *commit).then_some(last.run)
 }
-
-#[cfg(test)]
-mod tests;

@@ -32,7 +32,12 @@ pub fn issue(notice: &Notice, incident: &str, context: &MailContext) -> Issue {
     let Rendered { subject, page, .. } = mail::rendered(notice, context);
     Issue {
         title: disarmed(&clean::one_line(&subject, TITLE)),
-        body: format!("{}\n{}\n\n{}", marker(incident), marker(&notice.dedup), body(&page, false)),
+        body: format!(
+            "{}\n{}\n\n{}",
+            marker(incident),
+            marker(&notice.dedup),
+            body(&page, false)
+        ),
     }
 }
 
@@ -114,7 +119,11 @@ fn block(out: &mut String, block: &Block) {
         }
         Block::Log { lines, earlier } => {
             if *earlier > 0 {
-                let _ = writeln!(out, "… {earlier} earlier {}\n", words::plural(*earlier, "line", "lines"));
+                let _ = writeln!(
+                    out,
+                    "… {earlier} earlier {}\n",
+                    words::plural(*earlier, "line", "lines")
+                );
             }
             fenced(out, "text", lines);
         }

@@ -83,7 +83,11 @@ impl Incident<'_> {
             // A kill after this and before the delivery is noted: the next one finds it by its marker.
             let issue = github.create_issue(repo, &words.title, &words.body).await?;
             if !issue.is_labelled() {
-                warn!(repo, number = issue.number, "GitHub dropped our label: may the token set labels?");
+                warn!(
+                    repo,
+                    number = issue.number,
+                    "GitHub dropped our label: may the token set labels?"
+                );
             }
             return Ok(issue.number);
         };
@@ -128,7 +132,10 @@ async fn comment_once(
     number: u64,
     comment: &str,
 ) -> Result<(), GithubError> {
-    if !github.has_comment(repo, number, &markdown::marker(&notice.dedup)).await? {
+    if !github
+        .has_comment(repo, number, &markdown::marker(&notice.dedup))
+        .await?
+    {
         github.comment(repo, number, comment).await?;
     }
     Ok(())

@@ -24,7 +24,9 @@ const SILENT: &str = "github-silent";
 pub(super) async fn deliver_due(bot: &Bot) -> Result<usize, StoreError> {
     let fleet = bot.in_force();
     // Without a GitHub notices wait, as mails do without a server.
-    let Some(policy) = &fleet.fleet.github else { return Ok(0) };
+    let Some(policy) = &fleet.fleet.github else {
+        return Ok(0);
+    };
     let now = clock::now();
     if bot.store.mark(SILENT).await?.is_some_and(|until| until > now) {
         return Ok(0);

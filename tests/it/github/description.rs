@@ -47,13 +47,21 @@ impl Description {
                 _ => continue,
             };
             match found {
-                Some(text) => self.check(&as_value(text, &parameter["schema"]), &parameter["schema"], name, &mut problems),
+                Some(text) => self.check(
+                    &as_value(text, &parameter["schema"]),
+                    &parameter["schema"],
+                    name,
+                    &mut problems,
+                ),
                 None if parameter["required"] == true => problems.push(format!("{name}: missing")),
                 None => {}
             }
         }
         for (name, _) in asked.query {
-            if !parameters.iter().any(|p| p["in"] == "query" && p["name"] == name.as_str()) {
+            if !parameters
+                .iter()
+                .any(|p| p["in"] == "query" && p["name"] == name.as_str())
+            {
                 problems.push(format!("{name}: no such parameter"));
             }
         }
@@ -116,7 +124,9 @@ impl Description {
             return;
         }
         for (word, least) in [("oneOf", 1), ("anyOf", 1), ("allOf", usize::MAX)] {
-            let Some(choices) = schema[word].as_array() else { continue };
+            let Some(choices) = schema[word].as_array() else {
+                continue;
+            };
             let fitting = choices.iter().filter(|choice| {
                 let mut inner = Vec::new();
                 self.check(value, choice, at, &mut inner);
@@ -138,7 +148,10 @@ impl Description {
         if !right {
             problems.push(format!("{at}: {value} is no {}", schema["type"]));
         }
-        if schema["enum"].as_array().is_some_and(|allowed| !allowed.contains(value)) {
+        if schema["enum"]
+            .as_array()
+            .is_some_and(|allowed| !allowed.contains(value))
+        {
             problems.push(format!("{at}: {value} is none of {}", schema["enum"]));
         }
         if let (Some(text), Some("date-time")) = (value.as_str(), schema["format"].as_str())
@@ -154,7 +167,9 @@ impl Description {
                 problems.push(format!("{at}.{name}: missing"));
             }
         }
-        let Some(properties) = schema["properties"].as_object() else { return };
+        let Some(properties) = schema["properties"].as_object() else {
+            return;
+        };
         for (name, inner) in value.as_object().into_iter().flatten() {
             match properties.get(name) {
                 Some(schema) => self.check(inner, schema, &format!("{at}.{name}"), problems),
@@ -191,9 +206,19 @@ fn the_check_finds_what_is_wrong() {
         asked("POST", status, &[], Some(serde_json::json!({ "stat": "success" }))),
         asked("POST", status, &[], None),
         asked("GET", "/repos/example/web/issue", &[], None),
-        asked("GET", "/repos/example/web/issues", &[("state", "any"), ("lables", "x"), ("page", "one")], None),
+        asked(
+            "GET",
+            "/repos/example/web/issues",
+            &[("state", "any"), ("lables", "x"), ("page", "one")],
+            None,
+        ),
         asked("GET", "/repos/example/web/issues", &[("since", "yesterday")], None),
-        asked("PATCH", "/repos/example/web/issues/one", &[], Some(serde_json::json!({ "title": true }))),
+        asked(
+            "PATCH",
+            "/repos/example/web/issues/one",
+            &[],
+            Some(serde_json::json!({ "title": true })),
+        ),
     ];
     insta::assert_snapshot!(found.map(|f| f.join(" | ")).join("\n"), @"");
 }

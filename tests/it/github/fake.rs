@@ -97,7 +97,11 @@ impl Drop for Fake {
     fn drop(&mut self) {
         self.server.abort();
         if !std::thread::panicking() {
-            assert_eq!(self.world().problems, Vec::<String>::new(), "requests against the description");
+            assert_eq!(
+                self.world().problems,
+                Vec::<String>::new(),
+                "requests against the description"
+            );
         }
     }
 }
@@ -142,7 +146,11 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Res
 fn refused(headers: &HeaderMap) -> Option<Response> {
     let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if header("user-agent").is_empty() {
-        return Some(said(403, &[], &json!({ "message": "Request forbidden by administrative rules." })));
+        return Some(said(
+            403,
+            &[],
+            &json!({ "message": "Request forbidden by administrative rules." }),
+        ));
     }
     (header("authorization") != format!("Bearer {TOKEN}"))
         .then(|| said(401, &[], &json!({ "message": "Bad credentials" })))
