@@ -11,7 +11,7 @@ github_description() {
         say "GitHub's API description (@octokit/openapi $GITHUB_DESCRIPTION from npm)"
         mkdir -p "$CACHE"
         dir=$(mktemp -d)
-        (cd "$dir" && npm pack --silent "@octokit/openapi@$GITHUB_DESCRIPTION") >&2 ||
+        (cd "$dir" && npm pack --silent "@octokit/openapi@$GITHUB_DESCRIPTION") >/dev/null ||
             die "npm cannot fetch @octokit/openapi"
         # The other 600 MB of the package stay packed.
         tar -xzOf "$dir"/octokit-openapi-*.tgz package/generated/api.github.com.json >"$json.part" ||
