@@ -14,4 +14,5 @@ pub mod run;
 pub mod schedule;
 pub mod standing;
 pub mod tell;
+pub mod tell_github;
 pub mod window;

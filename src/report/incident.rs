@@ -28,7 +28,7 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             failure,
             fault,
         } => run_failed(app, *run, *stage, commit.as_deref(), failure, *fault),
-        NoticeBody::RunRecovered { app, run } => run_recovered(app, *run),
+        NoticeBody::RunRecovered { app, run } | NoticeBody::RunPassed { app, run, .. } => run_recovered(app, *run),
         NoticeBody::RolledOut {
             app,
             target,

@@ -108,6 +108,13 @@ impl InForce {
         }
     }
 
+    /// Where GitHub hears of an app: `owner/name`.
+    #[must_use]
+    pub fn github_repo(&self, app: &AppName) -> Option<&str> {
+        let app = self.fleet.github.as_ref().and(self.fleet.apps.get(app))?;
+        app.github_repo.as_deref()
+    }
+
     pub fn engines(&self) -> impl Iterator<Item = (&HostName, &Engine)> {
         self.engines.iter()
     }

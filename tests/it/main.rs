@@ -5,6 +5,7 @@
 mod cli;
 mod config;
 mod git;
+mod github;
 mod layers;
 mod mail;
 mod registry;
