@@ -1,0 +1,1 @@
+//! Every prefix of a finished cycle's journal, resumed.
