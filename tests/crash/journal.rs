@@ -33,9 +33,13 @@ pub(crate) async fn read(world: &World) -> Result<Option<Journal>, String> {
         rollouts: Vec::new(),
         app: Vec::new(),
         standing: standing::Standing::default(),
-        mails_waiting: store.pending_notices().await.map_err(|e| e.to_string())?,
+        mails_waiting: 0,
         open: Vec::new(),
     };
+    // In this order: what an earlier reading does not show yet, a later one shows as open.
+    let events = store.app_events(&app).await.map_err(|e| e.to_string())?;
+    journal.standing = standing::fold(&events);
+    journal.app = events.into_iter().map(|e| e.event).collect();
     for row in store.recent_streams(None, 100).await.map_err(|e| e.to_string())? {
         let last = match row.stream {
             Stream::Run(id) => {
@@ -56,9 +60,7 @@ pub(crate) async fn read(world: &World) -> Result<Option<Journal>, String> {
             journal.open.extend(last);
         }
     }
-    let events = store.app_events(&app).await.map_err(|e| e.to_string())?;
-    journal.standing = standing::fold(&events);
-    journal.app = events.into_iter().map(|e| e.event).collect();
+    journal.mails_waiting = store.pending_notices().await.map_err(|e| e.to_string())?;
     Ok(Some(journal))
 }
 
