@@ -247,12 +247,7 @@ impl Supervisor {
     }
 
     /// Opens a run together with `facts` of the same cause.
-    async fn open_run(
-        &mut self,
-        app: &App,
-        trigger: Trigger,
-        mut facts: Vec<AppEvent>,
-    ) -> Result<RunId, StoreError> {
+    async fn open_run(&mut self, app: &App, trigger: Trigger, mut facts: Vec<AppEvent>) -> Result<RunId, StoreError> {
         let id = RunId(ulid::Ulid::generate());
         if let Trigger::Schedule { slot } = trigger {
             facts.push(AppEvent::Fired { slot, run: id });

@@ -15,6 +15,8 @@ pub(crate) struct Journal {
     pub(crate) app: Vec<AppEvent>,
     pub(crate) standing: standing::Standing,
     pub(crate) mails_waiting: u64,
+    /// How many events there are.
+    pub(crate) events: usize,
     /// Where each open stream stands, for people.
     pub(crate) open: Vec<String>,
 }
@@ -34,21 +36,24 @@ pub(crate) async fn read(world: &World) -> Result<Option<Journal>, String> {
         app: Vec::new(),
         standing: standing::Standing::default(),
         mails_waiting: 0,
+        events: 0,
         open: Vec::new(),
     };
-    // In this order: what an earlier reading does not show yet, a later one shows as open.
     let events = store.app_events(&app).await.map_err(|e| e.to_string())?;
+    journal.events += events.len();
     journal.standing = standing::fold(&events);
     journal.app = events.into_iter().map(|e| e.event).collect();
     for row in store.recent_streams(None, 100).await.map_err(|e| e.to_string())? {
         let last = match row.stream {
             Stream::Run(id) => {
                 let events = store.run_events(id).await.map_err(|e| e.to_string())?;
+                journal.events += events.len();
                 journal.runs.push(run::fold(id, &events).map_err(|e| e.to_string())?);
                 events.last().map(|e| run_word(&e.event))
             }
             Stream::Rollout(id) => {
                 let events = store.rollout_events(id).await.map_err(|e| e.to_string())?;
+                journal.events += events.len();
                 journal
                     .rollouts
                     .push(rollout::fold(id, &events).map_err(|e| e.to_string())?);

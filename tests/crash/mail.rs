@@ -32,7 +32,12 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let port = line.trim().strip_prefix("port ").expect("no mail server").parse().unwrap();
+        let port = line
+            .trim()
+            .strip_prefix("port ")
+            .expect("no mail server")
+            .parse()
+            .unwrap();
         Self { child, port, folder }
     }
 

@@ -1,6 +1,7 @@
 //! Which points there are, and the table of what came of each.
 
 use crate::point::{Blow, Moment, Point, mutates};
+use crate::prefixes::Finished;
 use crate::trial::{self, Ended, Plan, Under};
 use crate::world::Ground;
 use std::collections::{BTreeMap, VecDeque};
@@ -8,19 +9,28 @@ use std::sync::{Arc, Mutex};
 
 pub(crate) async fn run() {
     let ground = Arc::new(Ground::prepare().await);
-    let calm = trial::run(&ground, plan(Point::Never)).await;
-    show(&calm);
-    if std::env::var_os("LOWTIDE_CRASH_CALLS").is_some() {
-        for call in &calm.calls { println!("  {call}"); }
-    }
-    let mut failed = usize::from(!calm.wrong.is_empty());
-    let mut plans = plans(&calm.calls);
+    let finished = match Finished::make(&ground).await {
+        Ok((finished, calm)) => {
+            show(&calm);
+            Ok((finished, calm.calls))
+        }
+        Err(calm) => {
+            show(&calm);
+            Err("the cycle that nothing happens to does not end well")
+        }
+    };
+    let (finished, calls) = finished.unwrap();
+    let mut work: Vec<Work> = finished.cuts.iter().copied().map(Work::Prefix).collect();
+    work.extend(plans(&calls).into_iter().map(Work::Blow));
+    work.push(Work::TwoBots);
     if let Ok(only) = std::env::var("LOWTIDE_CRASH_ONLY") {
-        plans.retain(|plan| plan.name().contains(&only));
+        work.retain(|work| work.name().contains(&only));
     }
-    let count = plans.len();
-    if failed == 0 {
-        failed += all(&ground, plans).await;
+    let count = work.len();
+    let finished = Arc::new(finished);
+    let failed = all(&ground, &finished, work).await;
+    if let Some(finished) = Arc::into_inner(finished) {
+        finished.world.remove(&ground).await;
     }
     if let Some(ground) = Arc::into_inner(ground) {
         ground.remove().await;
@@ -29,19 +39,46 @@ pub(crate) async fn run() {
     println!("{count} kill points converge");
 }
 
+enum Work {
+    Blow(Plan),
+    Prefix(usize),
+    TwoBots,
+}
+
+impl Work {
+    fn name(&self) -> String {
+        match self {
+            Work::Blow(plan) => plan.name(),
+            Work::Prefix(cut) => format!("prefix of {cut} events"),
+            Work::TwoBots => "a second bot on the same state".to_owned(),
+        }
+    }
+
+    async fn done(self, ground: &Ground, finished: &Finished) -> Ended {
+        match self {
+            Work::Blow(plan) => trial::run(ground, plan).await,
+            Work::Prefix(cut) => finished.resume(ground, cut).await,
+            Work::TwoBots => trial::two_bots(ground, self.name()).await,
+        }
+    }
+}
+
 /// Several at a time: most of a trial is waiting.
-async fn all(ground: &Arc<Ground>, plans: Vec<Plan>) -> usize {
-    let jobs = std::env::var("LOWTIDE_CRASH_JOBS").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
-    let queue = Arc::new(Mutex::new(VecDeque::from(plans)));
+async fn all(ground: &Arc<Ground>, finished: &Arc<Finished>, work: Vec<Work>) -> usize {
+    let jobs = std::env::var("LOWTIDE_CRASH_JOBS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(4);
+    let queue = Arc::new(Mutex::new(VecDeque::from(work)));
     let workers: Vec<_> = (0..jobs)
         .map(|_| {
-            let (ground, queue) = (Arc::clone(ground), Arc::clone(&queue));
+            let (ground, finished, queue) = (Arc::clone(ground), Arc::clone(finished), Arc::clone(&queue));
             tokio::spawn(async move {
                 let mut failed = 0;
                 loop {
                     let next = queue.lock().unwrap().pop_front();
-                    let Some(plan) = next else { return failed };
-                    let ended = trial::run(&ground, plan).await;
+                    let Some(work) = next else { return failed };
+                    let ended = work.done(&ground, &finished).await;
                     failed += usize::from(!ended.wrong.is_empty());
                     show(&ended);
                 }
@@ -61,7 +98,12 @@ fn show(ended: &Ended) {
     } else {
         format!("WRONG: {}", ended.wrong.join("; "))
     };
-    println!("{:<46} | {:<32} | {:>4.1} s | {end}", ended.name, ended.found, ended.took.as_secs_f32());
+    println!(
+        "{:<46} | {:<32} | {:>4.1} s | {end}",
+        ended.name,
+        ended.found,
+        ended.took.as_secs_f32()
+    );
     if !ended.story.is_empty() {
         println!("{}", ended.story);
     }
@@ -94,11 +136,37 @@ fn plans(calls: &[String]) -> Vec<Plan> {
     }
     plans.push(plan(Point::MailConnect));
     plans.push(plan(Point::MailTaken));
-    plans.extend((1..=8).map(|nth| plan(Point::Git { nth })));
+    plans.extend((1..=6).map(|nth| plan(Point::Git { nth })));
+    for (shape, nth) in PARKED {
+        plans.push(Plan {
+            blow: Blow::Term,
+            ..plan(Point::engine(shape, nth, Moment::Answered))
+        });
+    }
+    for (shape, nth) in [PARKED[0], PARKED[2]] {
+        plans.push(Plan {
+            under: Under::Command,
+            ..plan(Point::engine(shape, nth, Moment::Unanswered))
+        });
+    }
     plans
 }
 
+/// In mid-build, in mid-test, between the stop of the old and the start of the new container, while the new one gets ready.
+const PARKED: [(&str, usize); 4] = [
+    ("POST /build", 1),
+    ("POST /exec/*/start", 1),
+    ("POST /containers/*/stop", 1),
+    ("POST /containers/*/start", 3),
+];
+
 /// Its answer comes while the engine is still at it.
 fn streams(shape: &str) -> bool {
-    ["POST /build", "POST /session", "POST /images/*/push", "POST /exec/*/start"].contains(&shape)
+    [
+        "POST /build",
+        "POST /session",
+        "POST /images/*/push",
+        "POST /exec/*/start",
+    ]
+    .contains(&shape)
 }

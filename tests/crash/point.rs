@@ -24,11 +24,7 @@ pub(crate) enum Blow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Point {
     /// The n-th call of this shape, from 1.
-    Engine {
-        shape: String,
-        nth: usize,
-        moment: Moment,
-    },
+    Engine { shape: String, nth: usize, moment: Moment },
     /// The mail server is connected to.
     MailConnect,
     /// The mail server took the message; lowtide never heard so.
@@ -72,15 +68,37 @@ impl fmt::Display for Point {
 pub(crate) fn shape(method: &str, target: &str) -> String {
     let path = target.split('?').next().unwrap_or_default();
     let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    if parts
-        .first()
-        .is_some_and(|p| p.strip_prefix('v').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit())))
-    {
+    if parts.first().is_some_and(|p| {
+        p.strip_prefix('v')
+            .is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()))
+    }) {
         parts.remove(0);
     }
     let verbs = [
-        "json", "create", "archive", "start", "stop", "wait", "logs", "exec", "rename", "update", "changes", "connect",
-        "disconnect", "push", "tag", "resize", "restart", "kill", "get", "export", "attach", "history", "prune", "top",
+        "json",
+        "create",
+        "archive",
+        "start",
+        "stop",
+        "wait",
+        "logs",
+        "exec",
+        "rename",
+        "update",
+        "changes",
+        "connect",
+        "disconnect",
+        "push",
+        "tag",
+        "resize",
+        "restart",
+        "kill",
+        "get",
+        "export",
+        "attach",
+        "history",
+        "prune",
+        "top",
     ];
     let named = ["containers", "images", "networks", "volumes", "exec", "distribution"];
     // An image's name has slashes of its own.

@@ -144,19 +144,67 @@ async fn fall(world: &World, bot: &mut Bot, victim: &Victim, plan: &Plan) -> Res
     }
 }
 
+/// Waits until nothing more happens by itself, as long as anything does.
 pub(crate) async fn settle(world: &World, bot: &mut Bot) -> Result<Journal, String> {
-    let deadline = Instant::now() + PATIENCE;
+    let mut deadline = Instant::now() + PATIENCE;
+    let (mut events, mut was_settled) = (0, false);
     loop {
         let lives = bot.lives();
         let journal = journal::read(world).await?;
-        match journal {
-            Some(journal) if journal.is_settled() => return Ok(journal),
-            _ if !lives => return Err("lowtide ended by itself".to_owned()),
-            Some(journal) if Instant::now() > deadline => {
-                return Err(format!("never settled: {}", journal.place()));
+        let place = journal.as_ref().map_or("no journal".to_owned(), Journal::place);
+        if let Some(journal) = journal {
+            let settled = journal.is_settled();
+            let moved = journal.events != events;
+            // Streams are read one after the other; only what is the same twice was so at one time.
+            if settled && was_settled && !moved {
+                return Ok(journal);
             }
-            None if Instant::now() > deadline => return Err("no journal".to_owned()),
-            Some(_) | None => pause().await,
+            was_settled = settled;
+            events = journal.events;
+            if moved {
+                deadline = Instant::now() + PATIENCE;
+            }
         }
+        if !lives && !was_settled {
+            return Err("lowtide ended by itself".to_owned());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("never settled: {place}"));
+        }
+        pause().await;
     }
+}
+
+/// The second one goes away with the exit code for it, and the first one does not mind.
+pub(crate) async fn two_bots(ground: &Ground, name: String) -> Ended {
+    let began = Instant::now();
+    let world = World::new(ground).await;
+    let victim = Victim::new(Blow::Kill);
+    let proxy = Proxy::start(world.path(), ground.socket.clone(), Point::Never, victim.clone());
+    let mail = ground.mail.proxy(Point::Never, victim.clone()).await;
+    let start = world.start(&proxy.socket, mail.port, ground, git_that_counts(world.path(), None));
+    let mut bot = start.serve(&victim);
+    let mut wrong = Vec::new();
+    if let Err(why) = bot.run_now(&world.id).await {
+        wrong.push(why);
+    }
+    let second = start.beside().await;
+    if second != Some(5) {
+        wrong.push(format!("the second ended with {second:?}"));
+    }
+    match settle(&world, &mut bot).await {
+        Ok(journal) => wrong.extend(verdict::wrong(ground, &world, &journal).await),
+        Err(why) => wrong.push(why),
+    }
+    bot.end().await;
+    let ended = Ended {
+        name,
+        found: "held".to_owned(),
+        took: began.elapsed(),
+        story: if wrong.is_empty() { String::new() } else { start.tail() },
+        wrong,
+        calls: proxy.calls(),
+    };
+    world.remove(ground).await;
+    ended
 }

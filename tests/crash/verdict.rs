@@ -50,7 +50,11 @@ fn told(journal: &Journal, wrong: &mut Vec<String>) -> Option<Release> {
     if journal.rollouts.len() != 1 {
         wrong.push(format!("{} rollouts", journal.rollouts.len()));
     }
-    let promoted = journal.app.iter().filter(|e| matches!(e, AppEvent::Promoted { .. })).count();
+    let promoted = journal
+        .app
+        .iter()
+        .filter(|e| matches!(e, AppEvent::Promoted { .. }))
+        .count();
     if promoted != 1 {
         wrong.push(format!("{promoted} promotions"));
     }
@@ -65,9 +69,17 @@ async fn served(ground: &Ground, world: &World, release: &Release, wrong: &mut V
     let path = format!("{}/app", world.id);
     let (_, body) = get(&ground.registry, &format!("/v2/{path}/tags/list")).await;
     let tags: Value = serde_json::from_str(&body).unwrap_or_default();
-    let tags: BTreeSet<&str> = tags["tags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let tags: BTreeSet<&str> = tags["tags"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     if tags != BTreeSet::from(["stable", release.tag.as_str()]) {
-        wrong.push(format!("the registry has the tags {tags:?}, the release is {}", release.tag));
+        wrong.push(format!(
+            "the registry has the tags {tags:?}, the release is {}",
+            release.tag
+        ));
     }
     let expected = release.digest.as_ref().map(ToString::to_string).unwrap_or_default();
     for tag in tags {
@@ -80,14 +92,23 @@ async fn served(ground: &Ground, world: &World, release: &Release, wrong: &mut V
 
 /// The new ones, under the old names, as the old ones were; nothing else.
 async fn containers(ground: &Ground, world: &World, release: &Release, wrong: &mut Vec<String>) {
-    let found = list(&ground.engine, "/containers/json?all=1", &format!("{LABEL}={}", world.id)).await;
+    let found = list(
+        &ground.engine,
+        "/containers/json?all=1",
+        &format!("{LABEL}={}", world.id),
+    )
+    .await;
     if found.len() != world.olds.len() {
         let names: Vec<String> = found.iter().map(|c| c["Names"].to_string()).collect();
         wrong.push(format!("containers: {}", names.join(" ")));
     }
     for old in &world.olds {
         let name = &old.name;
-        let now = ground.engine.raw_get(&format!("/containers/{name}/json")).await.unwrap_or_default();
+        let now = ground
+            .engine
+            .raw_get(&format!("/containers/{name}/json"))
+            .await
+            .unwrap_or_default();
         if now["Image"] != release.image.as_str() || now["Id"] == *old.id {
             wrong.push(format!("{name} does not run the release"));
         }
@@ -121,12 +142,22 @@ async fn leftovers(ground: &Ground, world: &World, release: Option<&Release>, wr
             wrong.push(format!("left over: volume {}", volume["Name"]));
         }
     }
-    for image in list(&ground.engine, "/images/json?all=0", &format!("io.lowtide.app={}", world.id)).await {
+    for image in list(
+        &ground.engine,
+        "/images/json?all=0",
+        &format!("io.lowtide.app={}", world.id),
+    )
+    .await
+    {
         if release.is_none_or(|release| image["Id"] != release.image.as_str()) {
             wrong.push(format!("left over: image {} {}", image["Id"], image["RepoTags"]));
         }
     }
-    for run in std::fs::read_dir(world.path().join("state/runs")).into_iter().flatten().flatten() {
+    for run in std::fs::read_dir(world.path().join("state/runs"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         if run.path().join("source").exists() {
             wrong.push("left over: a work tree".to_owned());
         }

@@ -22,8 +22,10 @@ struct Seen {
 impl Watch {
     pub(crate) fn start(engine: Engine, id: &str, olds: &[Old]) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let units: Vec<(&'static str, String, String)> =
-            olds.iter().map(|old| (old.unit, old.name.clone(), old.id.clone())).collect();
+        let units: Vec<(&'static str, String, String)> = olds
+            .iter()
+            .map(|old| (old.unit, old.name.clone(), old.id.clone()))
+            .collect();
         let (noting, label) = (Arc::clone(&seen), format!("{LABEL}={id}"));
         let looks = tokio::spawn(async move {
             loop {
@@ -33,12 +35,16 @@ impl Watch {
                     let running = of_unit.iter().filter(|c| c["State"] == "running").count();
                     let old_there = of_unit.iter().any(|c| c["Id"] == **old);
                     let new_serves = of_unit.iter().any(|c| {
-                        c["State"] == "running" && c["Names"].as_array().is_some_and(|n| n.iter().any(|n| *n == format!("/{name}")))
+                        c["State"] == "running"
+                            && c["Names"]
+                                .as_array()
+                                .is_some_and(|n| n.iter().any(|n| *n == format!("/{name}")))
                     });
                     let mut seen = noting.lock().unwrap();
                     // A list that failed is empty; one that was made between two steps may lack either.
                     if !containers.is_empty() && !old_there && !new_serves {
-                        seen.wrong.insert(format!("{name}: neither the old nor the new container could serve"));
+                        seen.wrong
+                            .insert(format!("{name}: neither the old nor the new container could serve"));
                     }
                     if running > 1 {
                         seen.wrong.insert(format!("{name}: {running} containers ran at once"));

@@ -45,7 +45,10 @@ impl Ground {
             .into();
         let registry = std::env::var("LOWTIDE_TEST_REGISTRY").expect("LOWTIDE_TEST_REGISTRY is not set");
         let engine = Engine::connect(&EngineAddress::Unix(socket.clone())).unwrap();
-        let mark = format!("crash{}", &ulid::Ulid::generate().to_string().to_ascii_lowercase()[20..]);
+        let mark = format!(
+            "crash{}",
+            &ulid::Ulid::generate().to_string().to_ascii_lowercase()[20..]
+        );
         let directory = tempfile::tempdir().unwrap();
         let old = format!("{mark}/old:1");
         write_source(directory.path(), "lowtide-test/busybox:1", "old");
@@ -60,7 +63,12 @@ impl Ground {
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let networks = [format!("{mark}-front"), format!("{mark}-back")];
         for name in &networks {
-            post(&engine, "/networks/create", &json!({"Name": name, "CheckDuplicate": true})).await;
+            post(
+                &engine,
+                "/networks/create",
+                &json!({"Name": name, "CheckDuplicate": true}),
+            )
+            .await;
         }
         let bystander = create(&engine, &format!("{mark}-bystander"), &json!({"Image": old})).await;
         let mut ground = Self {
@@ -82,9 +90,18 @@ impl Ground {
     }
 
     async fn bystander_now(&self) -> Value {
-        let seen = self.engine.raw_get(&format!("/containers/{}/json", self.bystander)).await;
+        let seen = self
+            .engine
+            .raw_get(&format!("/containers/{}/json", self.bystander))
+            .await;
         let seen = seen.unwrap_or_default();
-        json!([seen["Id"], seen["Name"], seen["State"]["StartedAt"], seen["State"]["Running"], seen["RestartCount"]])
+        json!([
+            seen["Id"],
+            seen["Name"],
+            seen["State"]["StartedAt"],
+            seen["State"]["Running"],
+            seen["RestartCount"]
+        ])
     }
 
     pub(crate) async fn bystander_untouched(&self) -> bool {
@@ -191,7 +208,16 @@ impl World {
         let git: [&[&str]; 3] = [
             &["init", "--quiet", "--initial-branch=main"],
             &["add", "-A"],
-            &["-c", "user.name=Dev", "-c", "user.email=dev@example.org", "commit", "--quiet", "-m", "A web server"],
+            &[
+                "-c",
+                "user.name=Dev",
+                "-c",
+                "user.email=dev@example.org",
+                "commit",
+                "--quiet",
+                "-m",
+                "A web server",
+            ],
         ];
         for arguments in git {
             let done = Command::new("git")
@@ -225,7 +251,12 @@ impl World {
         let id = made["Id"].as_str().unwrap().to_owned();
         if first {
             let connect = json!({"Container": id, "EndpointConfig": {"Aliases": [format!("alias-{}", self.id)]}});
-            post(&ground.engine, &format!("/networks/{}/connect", ground.networks[1]), &connect).await;
+            post(
+                &ground.engine,
+                &format!("/networks/{}/connect", ground.networks[1]),
+                &connect,
+            )
+            .await;
         }
         let start = format!("/containers/{id}/start");
         ground.engine.raw_post(&start, None, CALL).await.unwrap();
@@ -286,7 +317,10 @@ apps:
     pub(crate) async fn remove(self, ground: &Ground) {
         let engine = &ground.engine;
         let instance = std::fs::read_to_string(self.path().join("state/instance")).unwrap_or_default();
-        let ours = [format!("{LABEL}={}", self.id), format!("io.lowtide.instance={}", instance.trim())];
+        let ours = [
+            format!("{LABEL}={}", self.id),
+            format!("io.lowtide.instance={}", instance.trim()),
+        ];
         for label in ours {
             for one in list(engine, "/containers/json?all=1", &label).await {
                 let id = one["Id"].as_str().unwrap_or_default();
@@ -306,7 +340,10 @@ apps:
 
 /// What a roll must keep.
 pub(crate) fn kept(container: &Value) -> Value {
-    let networks = container["NetworkSettings"]["Networks"].as_object().cloned().unwrap_or_default();
+    let networks = container["NetworkSettings"]["Networks"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
     let mut names: Vec<&String> = networks.keys().collect();
     names.sort();
     json!([
@@ -320,7 +357,10 @@ pub(crate) fn kept(container: &Value) -> Value {
 /// What carries `label`.
 pub(crate) async fn list(engine: &Engine, path: &str, label: &str) -> Vec<Value> {
     let filters = encode(&json!({"label": [label]}).to_string());
-    let found = engine.raw_get(&format!("{path}&filters={filters}")).await.unwrap_or_default();
+    let found = engine
+        .raw_get(&format!("{path}&filters={filters}"))
+        .await
+        .unwrap_or_default();
     found.as_array().cloned().unwrap_or_default()
 }
 
