@@ -6,7 +6,7 @@
 //! point (`LOWTIDE_TEST_ARGS=--nocapture` shows it).
 //!
 //! - `LOWTIDE_CRASH=all`: kills before, during and after *every* call of a cycle, polls included; about an hour.
-//! - `LOWTIDE_CRASH_ONLY=TEXT`: only points whose name contains the text.
+//! - `LOWTIDE_CRASH_ONLY=TEXT`: only points whose name contains the text; several with commas between.
 //! - `LOWTIDE_CRASH_JOBS=N`: trials at a time, 4 if not given.
 
 #![allow(
