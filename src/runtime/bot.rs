@@ -49,7 +49,6 @@ pub struct Bot {
     paused: RwLock<bool>,
     slots: Arc<Semaphore>,
     waiting: Mutex<BTreeSet<RolloutId>>,
-    expedite: Mutex<BTreeSet<AppName>>,
 }
 
 /// One configuration revision and the clients made for it.
@@ -156,7 +155,6 @@ impl Bot {
             outbox_look: Notify::new(),
             slots: Arc::new(Semaphore::new(in_force.fleet.limits.rollouts.max(1))),
             waiting: Mutex::default(),
-            expedite: Mutex::default(),
             fleet: RwLock::new(Arc::new(in_force)),
             standings: Mutex::new(standings),
         })
@@ -217,26 +215,14 @@ impl Bot {
             .contains(&rollout)
     }
 
-    /// Windows of the app's open rollouts no longer matter (`run --now`).
-    pub fn expedite(&self, app: &AppName) {
-        self.expedite
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(app.clone());
-        self.ring();
-    }
-
-    /// Back to windows, once what was asked for has settled.
-    pub fn unhurry(&self, app: &AppName) {
-        self.expedite.lock().unwrap_or_else(PoisonError::into_inner).remove(app);
-    }
-
+    /// Do windows of the app's rollouts not matter now (`run --now`)?
     #[must_use]
     pub fn expedited(&self, app: &AppName) -> bool {
-        self.expedite
+        self.standings
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .contains(app)
+            .get(app)
+            .is_some_and(|standing| standing.expedited)
     }
 
     /// Pauses (or lets go on) every rollout and promotion. The mark is a file: it survives restarts and is seen by eye.
