@@ -77,8 +77,14 @@ fn show(progress: &Progress) {
         Progress::RunEnded { app, conclusion, .. } => {
             print_line(&format!("{app}: {}", words::concluded(conclusion)));
             if let Conclusion::Failed { failure, .. } = conclusion.as_ref() {
+                print_line(&format!("  {}", failure.detail));
                 for line in &failure.excerpt {
-                    eprintln!("    {line}");
+                    // The names of failing tests are the answer; the rest of the log is the story.
+                    if line.starts_with("failed: ") {
+                        print_line(&format!("  {line}"));
+                    } else {
+                        eprintln!("    {line}");
+                    }
                 }
             }
         }

@@ -1,7 +1,6 @@
 //! Opening what commands need: the configuration, the store, a bot.
 
 use super::args::Global;
-use crate::clients::engine::probe::ProbePath;
 use crate::config::{diagnostic, validate};
 use crate::model::fleet::Fleet;
 use crate::runtime::bot::{Bot, InForce};
@@ -65,13 +64,8 @@ pub(super) async fn bot(global: &Global, loaded: Loaded, _lock: &StateLock) -> a
     let store = Store::open(&database(&global.state), true).context("the state cannot be used")?;
     let sealed = Sealed::open(&global.state).context("the sealed files cannot be used")?;
     let instance = surroundings::instance(&global.state).context("the state directory cannot be used")?;
-    let now = crate::clients::clock::now();
-    store.keep_revision(loaded.revision.clone(), &loaded.fleet, now).await?;
     let in_force = InForce::new(loaded.revision, loaded.fleet, docker_config())?;
-    let via = match in_force.engines().next() {
-        Some((_, engine)) => surroundings::probe_path(engine, &instance).await,
-        None => ProbePath::HostView,
-    };
+    let via = surroundings::probe_path(&in_force, &instance).await;
     Ok(Arc::new(
         Bot::new(store, sealed, global.state.clone(), instance, via, in_force).await?,
     ))

@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::live;
-use crate::clients::engine::probe::http_status;
+use crate::runtime::surroundings::http_status;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 pub(super) async fn health(listen: SocketAddr) -> anyhow::Result<Exit> {

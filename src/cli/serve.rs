@@ -3,16 +3,14 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::open::{self, Holder, Loaded};
-use crate::runtime::bot::Bot;
 use crate::runtime::supervisor::{Scope, Supervisor};
-use crate::runtime::{config_watch, control, housekeeping, notify};
+use crate::runtime::{config_watch, control, housekeeping, notify, tick};
 use crate::web;
 use anyhow::{Context, anyhow};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_cron_scheduler::{Job, JobScheduler};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -31,7 +29,7 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
     let bot = open::bot(global, loaded, &lock).await?;
     let shutdown = CancellationToken::new();
     tokio::spawn(on_signal(shutdown.clone()));
-    let mut ticks = ticks(&bot).await?;
+    let mut ticks = tick::start(&bot).await.context("the tick cannot be made")?;
     let (supervisor, ask) = Supervisor::new(Arc::clone(&bot), Scope::All, shutdown.clone());
     let place = config_watch::Place::parse(&global.config);
     info!(term = bot.store.term(), instance = %bot.instance, apps = bot.in_force().fleet.apps.len(), "lowtide serves");
@@ -48,7 +46,8 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
         }
         done = housekeeping::run(Arc::clone(&bot), CancellationToken::new()) => done.context("housekeeping"),
     };
-    ticks.shutdown().await.ok();
+    // The process ends; a tick that does not hear of it rings nobody.
+    let _ = ticks.shutdown().await;
     ended?;
     info!("lowtide stopped");
     Ok(Exit::Done)
@@ -97,16 +96,6 @@ async fn wait_for_lock(global: &Global) -> anyhow::Result<Option<crate::store::l
             Holder::Another => tokio::time::sleep(LOCK_POLL).await,
         }
     }
-}
-
-/// The process's periodic tick, in UTC: it only rings. When things are due is decided elsewhere, in civil time.
-async fn ticks(bot: &Arc<Bot>) -> anyhow::Result<JobScheduler> {
-    let scheduler = JobScheduler::new().await.context("the tick cannot be made")?;
-    let ringing = Arc::clone(bot);
-    let job = Job::new("*/15 * * * * *", move |_, _| ringing.look.notify_one()).context("the tick cannot be made")?;
-    scheduler.add(job).await.context("the tick cannot be made")?;
-    scheduler.start().await.context("the tick cannot start")?;
-    Ok(scheduler)
 }
 
 /// Cancels `shutdown` at SIGTERM or SIGINT.

@@ -14,8 +14,7 @@ use std::collections::BTreeMap;
 pub enum Fact {
     Run {
         app: AppName,
-        at: Timestamp,
-        conclusion: Conclusion,
+        conclusion: Box<Conclusion>,
     },
     /// `conclusion`: `None` while it is open.
     Rollout {
@@ -48,56 +47,14 @@ pub fn body(
             lines.push(line);
         }
     }
-    let mut unchanged: BTreeMap<&AppName, usize> = BTreeMap::new();
     for fact in facts {
-        match fact {
-            Fact::Run { app, conclusion, .. } => match conclusion {
-                Conclusion::Unchanged { .. } => *unchanged.entry(app).or_default() += 1,
-                Conclusion::Released { release } => apps.entry(app.clone()).or_default().push(DigestLine::Released {
-                    tag: release.tag.clone(),
-                    change: release.change.clone(),
-                }),
-                Conclusion::Observed { release } => apps.entry(app.clone()).or_default().push(DigestLine::Observed {
-                    tag: release.tag.clone(),
-                    change: release.change.clone(),
-                }),
-                // Told by the app's standing, once, with its beginning.
-                Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => {}
-            },
-            Fact::Rollout {
-                app,
-                target,
-                tag,
-                conclusion,
-            } => {
-                let (target, tag) = (target.clone(), tag.clone());
-                let line = match conclusion {
-                    None => DigestLine::Waiting {
-                        target,
-                        tag,
-                        why: "its rollout is open".to_owned(),
-                    },
-                    Some(RolloutConclusion::Done) => DigestLine::RolledOut { target, tag },
-                    Some(RolloutConclusion::Refused { failure }) => DigestLine::Waiting {
-                        target,
-                        tag,
-                        why: failure.to_string(),
-                    },
-                    Some(
-                        RolloutConclusion::AlreadyThere
-                        | RolloutConclusion::Superseded { .. }
-                        | RolloutConclusion::Reverted { .. }
-                        | RolloutConclusion::Stuck { .. },
-                    ) => continue,
-                };
-                apps.entry(app.clone()).or_default().push(line);
-            }
+        let (Fact::Run { app, .. } | Fact::Rollout { app, .. }) = fact;
+        let lines = apps.entry(app.clone()).or_default();
+        match (line(fact), lines.last_mut()) {
+            (Some(DigestLine::Unchanged { .. }), Some(DigestLine::Unchanged { runs })) => *runs += 1,
+            (Some(line), _) => lines.push(line),
+            (None, _) => {}
         }
-    }
-    for (app, runs) in unchanged {
-        apps.entry(app.clone())
-            .or_default()
-            .push(DigestLine::Unchanged { runs });
     }
     let apps = apps.into_iter().filter(|(_, lines)| !lines.is_empty());
     DigestBody {
@@ -110,15 +67,62 @@ pub fn body(
     }
 }
 
+fn line(fact: &Fact) -> Option<DigestLine> {
+    match fact {
+        Fact::Run { conclusion, .. } => match conclusion.as_ref() {
+            Conclusion::Unchanged { .. } => Some(DigestLine::Unchanged { runs: 1 }),
+            Conclusion::Released { release } => Some(DigestLine::Released {
+                tag: release.tag.clone(),
+                change: release.change.clone(),
+            }),
+            Conclusion::Observed { release } => Some(DigestLine::Observed {
+                tag: release.tag.clone(),
+                change: release.change.clone(),
+            }),
+            // Told by the app's standing, once, with its beginning.
+            Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => None,
+        },
+        Fact::Rollout {
+            target,
+            tag,
+            conclusion,
+            ..
+        } => {
+            let (target, tag) = (target.clone(), tag.clone());
+            match conclusion {
+                None => Some(DigestLine::Waiting {
+                    target,
+                    tag,
+                    why: "its rollout is open".to_owned(),
+                }),
+                Some(RolloutConclusion::Done) => Some(DigestLine::RolledOut { target, tag }),
+                Some(RolloutConclusion::Refused { failure }) => Some(DigestLine::Waiting {
+                    target,
+                    tag,
+                    why: failure.to_string(),
+                }),
+                Some(
+                    RolloutConclusion::AlreadyThere
+                    | RolloutConclusion::Superseded { .. }
+                    | RolloutConclusion::Reverted { .. }
+                    | RolloutConclusion::Stuck { .. },
+                ) => None,
+            }
+        }
+    }
+}
+
 /// The newest failure of an app whose runs fail.
 fn failing(app: &AppName, standing: &Standing, facts: &[Fact]) -> Option<DigestLine> {
     let since = standing.failing.as_ref()?.since;
     let newest: Option<(Stage, Failure)> = facts.iter().find_map(|fact| match fact {
-        Fact::Run {
-            app: of,
-            conclusion: Conclusion::Failed { stage, failure },
-            ..
-        } if of == app => Some((*stage, failure.clone())),
+        Fact::Run { app: of, conclusion } if of == app => match conclusion.as_ref() {
+            Conclusion::Failed { stage, failure } => Some((*stage, failure.clone())),
+            Conclusion::Unchanged { .. }
+            | Conclusion::Released { .. }
+            | Conclusion::Observed { .. }
+            | Conclusion::Cancelled { .. } => None,
+        },
         Fact::Run { .. } | Fact::Rollout { .. } => None,
     });
     newest.map(|(stage, failure)| DigestLine::Failing { stage, failure, since })

@@ -125,7 +125,13 @@ impl Standing {
                     self.quarantine.push(content.clone());
                 }
             }
-            AppEvent::Resumed { .. } => self.halted = None,
+            AppEvent::Resumed { .. } => {
+                self.halted = None;
+                // What was refused may be tried again: somebody has looked at it.
+                for target in self.targets.values_mut() {
+                    target.last = None;
+                }
+            }
         }
     }
 
@@ -133,10 +139,9 @@ impl Standing {
         let state = self.targets.entry(target.clone()).or_default();
         state.open = None;
         state.last = Some((release, conclusion.clone()));
-        if matches!(conclusion, RolloutConclusion::Done | RolloutConclusion::AlreadyThere) {
-            if state.good != Some(release) {
-                state.before = state.good.replace(release);
-            }
+        let arrived = matches!(conclusion, RolloutConclusion::Done | RolloutConclusion::AlreadyThere);
+        if arrived && state.good != Some(release) {
+            state.before = state.good.replace(release);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::clients::credentials::{Credential, Credentials};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::probe::ProbePath;
 use crate::clients::git::remote::Git;
-use crate::clients::registry::{Registry, Timeouts};
+use crate::clients::registry::connect::{Registry, Timeouts};
 use crate::decide::rollout::Gate;
 use crate::decide::standing::{self, Standing};
 use crate::model::failure::{Failure, FailureKind};
@@ -125,6 +125,9 @@ impl Bot {
         via: ProbePath,
         in_force: InForce,
     ) -> Result<Self, StoreError> {
+        store
+            .keep_revision(in_force.revision.clone(), &in_force.fleet, clock::now())
+            .await?;
         let standings = store
             .all_app_events()
             .await?

@@ -3,11 +3,13 @@
 use super::bot::Bot;
 use crate::clients::clock;
 use crate::decide::{digest, notify};
-use crate::model::journal::Stream;
+use crate::model::journal::{Recorded, Stream};
+use crate::model::name::AppName;
 use crate::model::notice::{Audience, Notice, NoticeBody};
 use crate::model::rollout::RolloutEvent;
 use crate::model::run::RunEvent;
 use crate::store::error::StoreError;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// Streams of one day that a digest looks at: ten times the largest fleet.
@@ -30,42 +32,7 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
     let Some(slot) = notify::digest_due(looked, now, policy.digest, &policy.timezone) else {
         return Ok(());
     };
-    let mut facts = Vec::new();
-    for row in bot.store.recent_streams(None, STREAMS).await? {
-        if row.closed.is_some_and(|closed| closed < looked) {
-            continue;
-        }
-        match row.stream {
-            Stream::Run(id) => {
-                let last = bot.store.run_events(id).await?.pop();
-                if let Some((at, RunEvent::Concluded { conclusion })) = last.map(|r| (r.at, r.event)) {
-                    facts.push(digest::Fact::Run {
-                        app: row.app,
-                        at,
-                        conclusion,
-                    });
-                }
-            }
-            Stream::Rollout(id) => {
-                let events = bot.store.rollout_events(id).await?;
-                let opened = events.first().map(|r| r.event.clone());
-                let Some(RolloutEvent::Opened { target, release, .. }) = opened else {
-                    continue;
-                };
-                let conclusion = events.last().and_then(|r| match &r.event {
-                    RolloutEvent::Concluded { conclusion } => Some(conclusion.clone()),
-                    _ => None,
-                });
-                facts.push(digest::Fact::Rollout {
-                    app: row.app,
-                    target: target.name,
-                    tag: release.tag,
-                    conclusion,
-                });
-            }
-            Stream::App(_) => {}
-        }
-    }
+    let facts = gather(bot, looked).await?;
     let standings = fleet
         .fleet
         .apps
@@ -97,4 +64,47 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
     }
     // Last: a kill before this makes the same digest again, which the outbox knows by its key.
     bot.store.set_mark("digest", slot).await
+}
+
+/// What ended since `since`, and what is open, newest first.
+async fn gather(bot: &Bot, since: Timestamp) -> Result<Vec<digest::Fact>, StoreError> {
+    let mut facts = Vec::new();
+    for row in bot.store.recent_streams(None, STREAMS).await? {
+        if row.closed.is_some_and(|closed| closed < since) {
+            continue;
+        }
+        match row.stream {
+            Stream::Run(id) => {
+                let last = bot.store.run_events(id).await?.pop();
+                if let Some(RunEvent::Concluded { conclusion }) = last.map(|recorded| recorded.event) {
+                    facts.push(digest::Fact::Run {
+                        app: row.app,
+                        conclusion: Box::new(conclusion),
+                    });
+                }
+            }
+            Stream::Rollout(id) => facts.extend(rollout_fact(row.app, bot.store.rollout_events(id).await?)),
+            Stream::App(_) => {}
+        }
+    }
+    Ok(facts)
+}
+
+fn rollout_fact(app: AppName, mut events: Vec<Recorded<RolloutEvent>>) -> Option<digest::Fact> {
+    let last = events.pop()?.event;
+    let first = events.into_iter().next()?.event;
+    let RolloutEvent::Opened { target, release, .. } = first else {
+        return None;
+    };
+    let conclusion = if let RolloutEvent::Concluded { conclusion } = last {
+        Some(conclusion)
+    } else {
+        None
+    };
+    Some(digest::Fact::Rollout {
+        app,
+        target: target.name,
+        tag: release.tag,
+        conclusion,
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::bot::Bot;
 use super::drive_run::{DriveError, Interrupt};
-use super::perform::step;
+use super::perform;
 use super::progress::Progress;
 use crate::clients::clock;
 use crate::decide::rollout::{self, Gate, Next, Progress as StepProgress, RolloutState};
@@ -10,7 +10,7 @@ use crate::decide::tell;
 use crate::model::failure::WaitReason;
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
-use crate::model::rollout::{Goal, ObservedUnit, Purpose, RolloutConclusion, RolloutEvent, StepOutcome};
+use crate::model::rollout::{Goal, ObservedUnit, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::store::journal::Batch;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -97,32 +97,39 @@ impl Driver {
                 }
                 Next::Do { attempt, step } => {
                     self.bot.rollout_waits(self.state.id, false);
-                    if slot.is_none() {
-                        slot = Some(self.bot.rollout_slot().await);
+                    // What was begun goes on at once: a service may be down. Only beginning takes a turn.
+                    if slot.is_none() && !self.state.touched {
+                        slot = self.bot.rollout_slot().await;
                     }
-                    let event = RolloutEvent::StepStarted {
-                        attempt,
-                        step: step.clone(),
-                    };
-                    self.append(event).await?;
-                    let told = Progress::StepStarted {
-                        rollout: self.state.id,
-                        step: step.to_string(),
-                    };
-                    self.bot.watchers.tell(told);
-                    info!(%step, attempt, "step");
-                    // A step is short and bounded; all but the wait for readiness are finished while the process ends.
-                    let Some(outcome) = step::perform(&self.bot, &self.state, &step, &self.interrupt.shutdown).await
-                    else {
+                    if !self.take(attempt, step).await? {
                         return Ok(None);
-                    };
-                    if let StepOutcome::Failed { failure } = &outcome {
-                        warn!(%step, kind = ?failure.kind, detail = %failure.detail, "step failed");
                     }
-                    self.append(RolloutEvent::StepEnded { outcome }).await?;
                 }
             }
         }
+    }
+
+    /// One step, journalled before and after; false when the process ends in the middle of a wait.
+    async fn take(&mut self, attempt: u32, step: Step) -> Result<bool, DriveError> {
+        self.append(RolloutEvent::StepStarted {
+            attempt,
+            step: step.clone(),
+        })
+        .await?;
+        let told = Progress::StepStarted {
+            rollout: self.state.id,
+            step: step.to_string(),
+        };
+        self.bot.watchers.tell(told);
+        info!(%step, attempt, "step");
+        // A step is short and bounded; all but the wait for readiness are finished while the process ends.
+        let outcome = perform::step::perform(&self.bot, &self.state, &step, &self.interrupt.shutdown).await;
+        let Some(outcome) = outcome else { return Ok(false) };
+        if let StepOutcome::Failed { failure } = &outcome {
+            warn!(%step, kind = ?failure.kind, detail = %failure.detail, "step failed");
+        }
+        self.append(RolloutEvent::StepEnded { outcome }).await?;
+        Ok(true)
     }
 
     fn gate(&self) -> Gate {
@@ -135,7 +142,9 @@ impl Driver {
 
     async fn observe(&self) -> Result<Vec<ObservedUnit>, crate::model::failure::Failure> {
         match &self.state.units {
-            Some(units) if self.state.needs_observation() => step::observe(&self.bot, &self.state, units).await,
+            Some(units) if self.state.needs_observation() => {
+                perform::step::observe(&self.bot, &self.state, units).await
+            }
             Some(_) | None => Ok(Vec::new()),
         }
     }

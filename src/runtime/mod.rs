@@ -14,3 +14,4 @@ pub mod progress;
 pub mod supervisor;
 pub mod surroundings;
 pub mod sweep;
+pub mod tick;

@@ -3,10 +3,11 @@
 use super::bot::Bot;
 use super::supervisor::Answer;
 use crate::clients::clock;
-use crate::decide::standing::Standing;
+use crate::decide::standing::{Standing, TargetState};
 use crate::decide::tell;
 use crate::model::failure::HaltReason;
 use crate::model::name::AppName;
+use crate::model::rollout::RolloutConclusion;
 use crate::model::standing::AppEvent;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
@@ -27,7 +28,8 @@ pub(super) async fn halt(bot: &Bot, app: &AppName, by: String, why: String) -> R
 /// Lets the app's rollouts and promotions go on. Quarantined releases stay out.
 pub(super) async fn resume(bot: &Bot, app: &AppName, by: &str, why: &str) -> Result<Answer, StoreError> {
     let standing = bot.standing(app);
-    if standing.halted.is_none() {
+    let refused = |target: &TargetState| matches!(target.last, Some((_, RolloutConclusion::Refused { .. })));
+    if standing.halted.is_none() && !standing.targets.values().any(refused) {
         return Ok(Err(format!("{app} is not halted")));
     }
     if why.trim().is_empty() {

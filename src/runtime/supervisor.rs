@@ -6,16 +6,13 @@ use super::drive_run::{DriveError, Interrupt};
 use super::progress::Progress;
 use super::{drive_rollout, drive_run};
 use crate::clients::clock;
-use crate::clients::registry::TagRule;
 use crate::decide::family::{Families, Member, families};
 use crate::decide::{schedule, standing};
-use crate::model::fleet::{App, Channel, TargetPolicy};
-use crate::model::image::{ManifestDigest, Reference, ServedDigest};
+use crate::model::fleet::App;
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId, RunId};
-use crate::model::rollout::{Purpose, RolloutEvent};
 use crate::model::run::{Conclusion, RunEvent, Trigger};
-use crate::model::standing::{AppEvent, Release};
+use crate::model::standing::AppEvent;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 use jiff::Timestamp;
@@ -26,10 +23,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+mod asked;
+mod releases;
+
 /// How long a shutdown waits for drivers to park: under the 10 s that `docker stop` grants by default.
 const GRACE: Duration = Duration::from_secs(8);
-/// A promotion that failed is tried again after this.
-const PROMOTE_RETRY: Duration = Duration::from_secs(60);
 
 /// Which work a supervisor takes up by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -322,105 +320,6 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Promotions and rollouts that an app's releases ask for.
-    async fn advance(&mut self, app: &App) -> Result<(), StoreError> {
-        if self.bot.paused()
-            || self
-                .promoting
-                .get(&app.name)
-                .is_some_and(|until| until.is_none_or(|t| t > clock::now()))
-        {
-            return Ok(());
-        }
-        match standing::next(app, &self.bot.standing(&app.name)) {
-            standing::Next::Idle => Ok(()),
-            standing::Next::Promote {
-                channel,
-                release,
-                digest,
-            } => self.promote(app, channel, *release, digest).await,
-            standing::Next::OpenRollout { target, release } => {
-                self.open_rollout(app, *target, *release, Purpose::Release).await
-            }
-        }
-    }
-
-    async fn open_rollout(
-        &mut self,
-        app: &App,
-        target: TargetPolicy,
-        mut release: Release,
-        purpose: Purpose,
-    ) -> Result<(), StoreError> {
-        let id = RolloutId(ulid::Ulid::generate());
-        let channels = app.publish.as_ref().map(|p| p.channels.as_slice()).unwrap_or_default();
-        let channel = channels
-            .iter()
-            .find(|channel| Some(&channel.name) == target.channel.as_ref());
-        release.reference = standing::channel_reference(channel, &release);
-        let run = release.run;
-        let event = RolloutEvent::Opened {
-            app: app.name.clone(),
-            target: Box::new(target.clone()),
-            timezone: app.timezone.clone(),
-            release: Box::new(release),
-            window_ignored: self.bot.expedited(&app.name),
-            purpose,
-        };
-        let opened = AppEvent::RolloutOpened {
-            target: target.name.clone(),
-            release: run,
-            rollout: id,
-        };
-        let batch = Batch::new().rollout(&app.name, id, 0, &event);
-        self.bot.commit(batch, &app.name, &[opened], Vec::new()).await?;
-        self.bot.watchers.tell(Progress::RolloutOpened {
-            app: app.name.clone(),
-            target: target.name,
-            rollout: id,
-            run,
-        });
-        self.start_rollout(id, app.name.clone());
-        Ok(())
-    }
-
-    /// The digest goes to the channel; nothing is built. Journalled before, so that a kill repeats it: repeating is harmless.
-    async fn promote(
-        &mut self,
-        app: &App,
-        channel: Channel,
-        release: Release,
-        digest: ManifestDigest,
-    ) -> Result<(), StoreError> {
-        let started = AppEvent::PromoteStarted {
-            channel: channel.name.clone(),
-            release: release.run,
-            reference: Reference::tagged(&channel.image, &channel.tag),
-            digest: digest.clone(),
-        };
-        self.bot.commit(Batch::new(), &app.name, &[started], Vec::new()).await?;
-        self.promoting.insert(app.name.clone(), None);
-        let (bot, end, name) = (Arc::clone(&self.bot), self.end.clone(), app.name.clone());
-        tokio::spawn(async move {
-            let done = promote(&bot, &name, &channel, &release, &digest).await;
-            let _ = end.send(Event::PromotionEnded(name, done)).await;
-        });
-        Ok(())
-    }
-
-    fn promotion_ended(&mut self, app: AppName, done: Result<(), String>) {
-        match done {
-            Ok(()) => {
-                self.promoting.remove(&app);
-            }
-            Err(why) => {
-                error!(%app, why, "promotion failed; it is tried again");
-                let again = clock::now() + PROMOTE_RETRY;
-                self.promoting.insert(app, Some(again));
-            }
-        }
-    }
-
     /// Tells followers when nothing more will happen by itself.
     fn settle(&mut self, apps: &BTreeMap<AppName, App>) {
         let settled: Vec<AppName> = self
@@ -448,112 +347,6 @@ impl Supervisor {
         }
     }
 
-    async fn answer(&mut self, request: Request) -> Result<(), StoreError> {
-        let answer = self.obey(request.command).await?;
-        // Whoever asked may have gone.
-        let _ = request.answer.send(answer);
-        Ok(())
-    }
-
-    async fn obey(&mut self, command: Command) -> Result<Answer, StoreError> {
-        match command {
-            Command::Run { apps, now, by } => self.run_apps(apps, now, &by).await,
-            Command::Halt { app, by, why } => super::operator::halt(&self.bot, &app, by, why).await,
-            Command::Resume { app, by, why } => super::operator::resume(&self.bot, &app, &by, &why).await,
-            Command::Revert { app, by, why } => self.revert(&app, by, why).await,
-            Command::Pause { on } => {
-                self.bot.pause(on)?;
-                Ok(Ok(if on {
-                    "rollouts and promotions are paused"
-                } else {
-                    "rollouts and promotions go on"
-                }
-                .to_owned()))
-            }
-            Command::Cancel { run, by } => Ok(match self.runs.get(&run) {
-                Some((_, interrupt)) => {
-                    info!(%run, by, "cancelled");
-                    interrupt.cancel.cancel();
-                    Ok(format!("run {run} is being cancelled"))
-                }
-                None => Err(format!("run {run} is not under way")),
-            }),
-        }
-    }
-
-    async fn run_apps(&mut self, apps: Vec<AppName>, now: bool, by: &str) -> Result<Answer, StoreError> {
-        let fleet = self.bot.in_force();
-        let unknown: Vec<String> = apps
-            .iter()
-            .filter(|app| !fleet.fleet.apps.contains_key(*app))
-            .map(ToString::to_string)
-            .collect();
-        if !unknown.is_empty() {
-            return Ok(Err(format!("no such app: {}", unknown.join(", "))));
-        }
-        for name in &apps {
-            self.followed.insert(name.clone());
-            if now {
-                self.bot.expedite(name);
-            }
-            if self.scope == Scope::Asked {
-                self.take_up_app(name).await?;
-            }
-            let busy = self.runs.values().any(|(running, _)| running == name);
-            if let Some(app) = fleet.fleet.apps.get(name).filter(|_| !busy) {
-                self.open_run(app, Trigger::Manual { by: by.to_owned() }, None).await?;
-            }
-        }
-        Ok(Ok(format!(
-            "running {}",
-            apps.iter().map(AppName::as_str).collect::<Vec<_>>().join(", ")
-        )))
-    }
-
-    /// Without a bot, what an earlier command left open of this app is taken up with it.
-    async fn take_up_app(&mut self, app: &AppName) -> Result<(), StoreError> {
-        for row in self
-            .bot
-            .store
-            .open_streams()
-            .await?
-            .into_iter()
-            .filter(|row| row.app == *app)
-        {
-            match row.stream {
-                Stream::Rollout(id) if !self.rollouts.contains_key(&id) => self.start_rollout(id, row.app),
-                Stream::Run(id) if !self.runs.contains_key(&id) => self.start_run(id, row.app),
-                Stream::Rollout(_) | Stream::Run(_) | Stream::App(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Back to the release before, on every target that has one; the app is halted and its current release quarantined.
-    async fn revert(&mut self, name: &AppName, by: String, why: String) -> Result<Answer, StoreError> {
-        let Some(app) = self.bot.app(name) else {
-            return Ok(Err(format!("no such app: {name}")));
-        };
-        let standing = self.bot.standing(name);
-        let back: Vec<(TargetPolicy, Release)> = app
-            .rollout
-            .iter()
-            .filter_map(|target| {
-                let state = standing.targets.get(&target.name)?;
-                Some((target.clone(), standing.release(state.before?)?.clone()))
-            })
-            .collect();
-        if back.is_empty() {
-            return Ok(Err(format!("{name} has no earlier release on any target")));
-        }
-        let told = super::operator::revert(&self.bot, name, &standing, by, why).await?;
-        self.followed.insert(name.clone());
-        for (target, release) in back {
-            self.open_rollout(&app, target, release, Purpose::Revert).await?;
-        }
-        Ok(Ok(told))
-    }
-
     async fn park(&mut self) {
         let parked = async {
             while !self.runs.is_empty() || !self.rollouts.is_empty() {
@@ -573,41 +366,6 @@ impl Supervisor {
             );
         }
     }
-}
-
-async fn promote(
-    bot: &Bot,
-    app: &AppName,
-    channel: &Channel,
-    release: &Release,
-    digest: &ManifestDigest,
-) -> Result<(), String> {
-    let fleet = bot.in_force();
-    let served: ServedDigest = digest.to_string().try_into().map_err(|e| format!("{e}"))?;
-    let from = &release.reference.repository;
-    let registry = &fleet.registry;
-    // The immutable tag travels along: the channel's repository then says which release it holds.
-    let copied = registry
-        .copy(from, &served, &channel.image, &release.tag, TagRule::Immutable)
-        .await;
-    copied.map_err(|e| e.to_string())?;
-    let moved = registry
-        .copy(from, &served, &channel.image, &channel.tag, TagRule::Moving)
-        .await;
-    moved.map_err(|e| e.to_string())?;
-    let promoted = AppEvent::Promoted {
-        channel: channel.name.clone(),
-        release: release.run,
-    };
-    bot.commit(Batch::new(), app, &[promoted], Vec::new())
-        .await
-        .map_err(|e| e.to_string())?;
-    bot.watchers.tell(Progress::Promoted {
-        app: app.clone(),
-        channel: channel.name.to_string(),
-        tag: release.tag.clone(),
-    });
-    Ok(())
 }
 
 /// A driver that failed or panicked holds its own stream; the process lives.

@@ -1,9 +1,10 @@
 //! Where this process runs: on the engine's machine, or in a container of it.
 
-use crate::clients::engine::connect::Engine;
-use crate::clients::engine::probe::ProbePath;
+use super::bot::InForce;
+use crate::clients::engine::probe::{self, ProbePath};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use tracing::warn;
@@ -38,7 +39,10 @@ fn make(path: &Path) -> std::io::Result<String> {
 
 /// How HTTP questions reach containers. Inside a container of the same engine, the host's view is not ours, unless we share
 /// its network: a probe of our own image joins the other's network instead.
-pub async fn probe_path(engine: &Engine, instance: &str) -> ProbePath {
+pub async fn probe_path(fleet: &InForce, instance: &str) -> ProbePath {
+    let Some((_, engine)) = fleet.engines().next() else {
+        return ProbePath::HostView;
+    };
     if !Path::new("/.dockerenv").exists() {
         return ProbePath::HostView;
     }
@@ -133,4 +137,12 @@ mod tests {
         assert_eq!(seen("/pause", "default"), None);
         assert_eq!(Own::of(&json!({})), None);
     }
+}
+
+/// One GET; its status code.
+///
+/// # Errors
+/// Why there is none.
+pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, String> {
+    probe::http_status(host, port, path).await
 }

@@ -17,7 +17,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["model", "config", "packages", "decide", "report", "store", "clients"],
     ),
     ("web", &["model", "config", "report", "store", "runtime"]),
-    ("cli", &["model", "config", "report", "store", "runtime"]),
+    // `serve` is where the doors are opened.
+    ("cli", &["model", "config", "report", "store", "runtime", "web"]),
 ];
 
 /// No clock, randomness, threads or outside world in here: time and observations are parameters.

@@ -6,7 +6,8 @@ mod reading;
 mod writing;
 
 use lowtide::clients::credentials::Credentials;
-use lowtide::clients::registry::{Registry, RegistryError, Timeouts};
+use lowtide::clients::registry::connect::{Registry, Timeouts};
+use lowtide::clients::registry::error::RegistryError;
 use lowtide::model::fleet::RegistryAccess;
 use lowtide::model::image::{Platform, Reference, Repository, ServedDigest};
 use lowtide::model::secret::SecretRef;

@@ -324,10 +324,11 @@ impl Trial {
     }
 
     fn conclusion(&self) -> &RolloutConclusion {
-        match &self.events.last().unwrap().event {
-            RolloutEvent::Concluded { conclusion } => conclusion,
-            other => panic!("not concluded: {other:?}"),
-        }
+        let last = &self.events.last().unwrap().event;
+        let RolloutEvent::Concluded { conclusion } = last else {
+            panic!("not concluded: {last:?}")
+        };
+        conclusion
     }
 
     /// Name, image, state and policy of everything that is left.

@@ -1,4 +1,4 @@
-use super::super::parse;
+use super::super::parse::parse;
 use super::*;
 
 fn bases(text: &str, target: Option<&str>, args: &[(&str, &str)]) -> String {

@@ -1,4 +1,4 @@
-use super::super::parse;
+use super::super::parse::parse;
 use super::*;
 use proptest::prelude::*;
 

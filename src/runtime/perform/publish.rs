@@ -2,7 +2,7 @@
 
 use super::run::Scene;
 use crate::clients::engine::connect::Engine;
-use crate::clients::registry::TagRule;
+use crate::clients::registry::copy::TagRule;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::image::{ImageId, ManifestDigest, Reference, ServedDigest};
 use crate::model::stages::publish::{Publish, Published};

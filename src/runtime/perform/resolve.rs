@@ -5,7 +5,7 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Source;
 use crate::model::image::Platform;
 use crate::model::stages::resolve::{Base, BasePin, Commit, Resolved};
-use crate::packages::dockerfile::{Dockerfile, parse};
+use crate::packages::dockerfile::parse::{Dockerfile, parse};
 
 /// # Errors
 /// As git, the registries or the Dockerfile fail.

@@ -6,7 +6,7 @@ use axum::http::Uri;
 use axum::response::IntoResponse as _;
 use axum::routing::any;
 use futures_util::StreamExt as _;
-use lowtide::clients::registry::TagRule;
+use lowtide::clients::registry::copy::TagRule;
 use lowtide::model::failure::FailureKind;
 
 /// The same repository, reached through another address.

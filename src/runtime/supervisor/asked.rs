@@ -1,0 +1,120 @@
+//! What operators ask of the supervisor.
+
+use super::{Answer, Command, Request, Scope, Supervisor};
+use crate::model::fleet::TargetPolicy;
+use crate::model::journal::Stream;
+use crate::model::name::AppName;
+use crate::model::rollout::Purpose;
+use crate::model::run::Trigger;
+use crate::model::standing::Release;
+use crate::runtime::operator;
+use crate::store::error::StoreError;
+use tracing::info;
+
+impl Supervisor {
+    pub(super) async fn answer(&mut self, request: Request) -> Result<(), StoreError> {
+        let answer = self.obey(request.command).await?;
+        // Whoever asked may have gone.
+        let _ = request.answer.send(answer);
+        Ok(())
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<Answer, StoreError> {
+        match command {
+            Command::Run { apps, now, by } => self.run_apps(apps, now, &by).await,
+            Command::Halt { app, by, why } => operator::halt(&self.bot, &app, by, why).await,
+            Command::Resume { app, by, why } => operator::resume(&self.bot, &app, &by, &why).await,
+            Command::Revert { app, by, why } => self.revert(&app, by, why).await,
+            Command::Pause { on } => {
+                self.bot.pause(on)?;
+                Ok(Ok(if on {
+                    "rollouts and promotions are paused"
+                } else {
+                    "rollouts and promotions go on"
+                }
+                .to_owned()))
+            }
+            Command::Cancel { run, by } => Ok(match self.runs.get(&run) {
+                Some((_, interrupt)) => {
+                    info!(%run, by, "cancelled");
+                    interrupt.cancel.cancel();
+                    Ok(format!("run {run} is being cancelled"))
+                }
+                None => Err(format!("run {run} is not under way")),
+            }),
+        }
+    }
+
+    async fn run_apps(&mut self, apps: Vec<AppName>, now: bool, by: &str) -> Result<Answer, StoreError> {
+        let fleet = self.bot.in_force();
+        let unknown: Vec<String> = apps
+            .iter()
+            .filter(|app| !fleet.fleet.apps.contains_key(*app))
+            .map(ToString::to_string)
+            .collect();
+        if !unknown.is_empty() {
+            return Ok(Err(format!("no such app: {}", unknown.join(", "))));
+        }
+        for name in &apps {
+            self.followed.insert(name.clone());
+            if now {
+                self.bot.expedite(name);
+            }
+            if self.scope == Scope::Asked {
+                self.take_up_app(name).await?;
+            }
+            let busy = self.runs.values().any(|(running, _)| running == name);
+            if let Some(app) = fleet.fleet.apps.get(name).filter(|_| !busy) {
+                self.open_run(app, Trigger::Manual { by: by.to_owned() }, None).await?;
+            }
+        }
+        Ok(Ok(format!(
+            "running {}",
+            apps.iter().map(AppName::as_str).collect::<Vec<_>>().join(", ")
+        )))
+    }
+
+    /// Without a bot, what an earlier command left open of this app is taken up with it.
+    async fn take_up_app(&mut self, app: &AppName) -> Result<(), StoreError> {
+        for row in self
+            .bot
+            .store
+            .open_streams()
+            .await?
+            .into_iter()
+            .filter(|row| row.app == *app)
+        {
+            match row.stream {
+                Stream::Rollout(id) if !self.rollouts.contains_key(&id) => self.start_rollout(id, row.app),
+                Stream::Run(id) if !self.runs.contains_key(&id) => self.start_run(id, row.app),
+                Stream::Rollout(_) | Stream::Run(_) | Stream::App(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Back to the release before, on every target that has one; the app is halted and its current release quarantined.
+    async fn revert(&mut self, name: &AppName, by: String, why: String) -> Result<Answer, StoreError> {
+        let Some(app) = self.bot.app(name) else {
+            return Ok(Err(format!("no such app: {name}")));
+        };
+        let standing = self.bot.standing(name);
+        let back: Vec<(TargetPolicy, Release)> = app
+            .rollout
+            .iter()
+            .filter_map(|target| {
+                let state = standing.targets.get(&target.name)?;
+                Some((target.clone(), standing.release(state.before?)?.clone()))
+            })
+            .collect();
+        if back.is_empty() {
+            return Ok(Err(format!("{name} has no earlier release on any target")));
+        }
+        let told = operator::revert(&self.bot, name, &standing, by, why).await?;
+        self.followed.insert(name.clone());
+        for (target, release) in back {
+            self.open_rollout(&app, target, release, Purpose::Revert).await?;
+        }
+        Ok(Ok(told))
+    }
+}
