@@ -107,6 +107,14 @@ fn candidates(places: &[String]) -> Vec<String> {
 /// More cannot be ours: each costs a question.
 const CANDIDATES: usize = 8;
 
+/// One GET; its status code.
+///
+/// # Errors
+/// Why there is none.
+pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, String> {
+    probe::http_status(host, port, path).await
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on must panic")]
@@ -137,12 +145,4 @@ mod tests {
         assert_eq!(seen("/pause", "default"), None);
         assert_eq!(Own::of(&json!({})), None);
     }
-}
-
-/// One GET; its status code.
-///
-/// # Errors
-/// Why there is none.
-pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, String> {
-    probe::http_status(host, port, path).await
 }
