@@ -11,24 +11,26 @@ ARG BUILDER_BASE=rust:1-bookworm
 ARG RUNTIME_BASE=debian:bookworm-slim
 
 FROM ${BUILDER_BASE} AS builder
+ARG PROFILE=release
 WORKDIR /src
 # The dependencies alone first: a change of our own sources does not build them again.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src \
  && echo 'fn main() {}' >src/main.rs \
  && touch src/lib.rs \
- && cargo build --release --locked \
+ && cargo build --profile "${PROFILE}" --locked \
  && rm -rf src
 COPY . .
 # The stand-ins of above are newer than the real sources.
 RUN touch src/main.rs src/lib.rs \
- && cargo build --release --locked \
- && cp "${CARGO_TARGET_DIR:-target}/release/lowtide" /lowtide
+ && cargo install --profile "${PROFILE}" --locked --path . --root /out --no-track \
+ && { [ "${PROFILE}" = release ] || strip --strip-debug /out/bin/lowtide; }
 
 FROM ${RUNTIME_BASE}
+# Zone data is compiled in as well; the system's, which is kept fresh, comes first.
 RUN apt-get update \
- && apt-get -y install --no-install-recommends ca-certificates git openssh-client \
- && rm -rf /var/lib/apt/lists/*
+ && DEBIAN_FRONTEND=noninteractive apt-get -y install --no-install-recommends ca-certificates git openssh-client tzdata \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log
 # The group that owns the engine's socket on the host; or give it at run time with --group-add.
 ARG DOCKER_GID=
 RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/lowtide --create-home --shell /usr/sbin/nologin lowtide \
@@ -36,7 +38,7 @@ RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/lowtide --crea
  && if [ -n "$DOCKER_GID" ] && [ "$DOCKER_GID" != 0 ]; then \
         groupadd --force --non-unique --gid "$DOCKER_GID" engine && usermod --append --groups engine lowtide; \
     fi
-COPY --from=builder /lowtide /usr/local/bin/lowtide
+COPY --from=builder /out/bin/lowtide /usr/local/bin/lowtide
 # A rootless engine's socket, or one of the root group, needs another user: --user.
 USER lowtide
 ENV LOWTIDE_STATE=/var/lib/lowtide

@@ -22,15 +22,15 @@ start() {
 
 port_answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# start_registry DIRECTORY PORT [HTPASSWD]: a registry that keeps its blobs in DIRECTORY.
+# start_registry DIRECTORY PORT [HTPASSWD [ADDRESS]]: a registry that keeps its blobs in DIRECTORY; on loopback, or ADDRESS.
 start_registry() {
-    local dir=$1 port=$2 htpasswd=${3:-}
+    local dir=$1 port=$2 htpasswd=${3:-} address=${4:-127.0.0.1}
     mkdir -p "$dir/blobs"
     {
         echo "version: 0.1"
         echo "log: { level: warn }"
         echo "storage: { filesystem: { rootdirectory: $dir/blobs }, delete: { enabled: true } }"
-        echo "http: { addr: 127.0.0.1:$port }"
+        echo "http: { addr: $address:$port }"
         [ -z "$htpasswd" ] || echo "auth: { htpasswd: { realm: lowtide, path: $htpasswd } }"
     } >"$dir/config.yml"
     start "$dir/log" docker-registry serve "$dir/config.yml"

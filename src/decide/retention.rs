@@ -170,7 +170,7 @@ mod tests {
     fn the_way_back_is_needed_however_old() {
         let mut standing = Standing::default();
         for n in 1..=6 {
-            let reference: Reference = Reference::parse(&format!("registry.example.org/web:{n}")).unwrap();
+            let reference: Reference = format!("registry.example.org/web:{n}").parse().unwrap();
             standing.releases.push(Release {
                 run: run(n),
                 image: id(n),

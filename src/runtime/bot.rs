@@ -21,8 +21,10 @@ use crate::store::database::Store;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 use crate::store::sealed::Sealed;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -45,7 +47,8 @@ pub struct Bot {
     /// A notice was enqueued.
     pub outbox_look: Notify,
     fleet: RwLock<Arc<InForce>>,
-    standings: Mutex<BTreeMap<AppName, Standing>>,
+    standings: Mutex<BTreeMap<AppName, Arc<Standing>>>,
+    changes: AtomicU64,
     paused: RwLock<bool>,
     slots: Arc<Semaphore>,
     waiting: Mutex<BTreeSet<RolloutId>>,
@@ -135,12 +138,7 @@ impl Bot {
         store
             .keep_revision(in_force.revision.clone(), &in_force.fleet, clock::now())
             .await?;
-        let standings = store
-            .all_app_events()
-            .await?
-            .into_iter()
-            .map(|(app, events)| (app, standing::fold(&events)))
-            .collect();
+        let folded = store.fold_apps(|events| Arc::new(standing::fold(events))).await?;
         Ok(Self {
             git: Git::new(state.join("mirrors")),
             paused: RwLock::new(state.join("paused").exists()),
@@ -156,7 +154,8 @@ impl Bot {
             slots: Arc::new(Semaphore::new(in_force.fleet.limits.rollouts.max(1))),
             waiting: Mutex::default(),
             fleet: RwLock::new(Arc::new(in_force)),
-            standings: Mutex::new(standings),
+            standings: Mutex::new(folded.into_iter().collect()),
+            changes: AtomicU64::new(0),
         })
     }
 
@@ -169,11 +168,12 @@ impl Bot {
     /// Swaps the fleet whole.
     pub fn put_in_force(&self, in_force: InForce) {
         *self.fleet.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
+        self.changed();
         self.look.notify_one();
     }
 
     #[must_use]
-    pub fn standing(&self, app: &AppName) -> Standing {
+    pub fn standing(&self, app: &AppName) -> Arc<Standing> {
         self.standings
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -203,6 +203,7 @@ impl Bot {
         };
         drop(waiting);
         if changed {
+            self.changed();
             self.look.notify_one();
         }
     }
@@ -244,6 +245,7 @@ impl Bot {
             source,
         })?;
         *self.paused.write().unwrap_or_else(PoisonError::into_inner) = paused;
+        self.changed();
         self.ring();
         Ok(())
     }
@@ -270,19 +272,43 @@ impl Bot {
             .fold(batch, |batch, fact| batch.app(app, fact))
             .notices(notices);
         self.store.commit(batch, now).await?;
-        if !facts.is_empty() {
-            let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
-            let standing = standings.entry(app.clone()).or_default();
-            for fact in facts {
-                standing.apply(&Recorded {
-                    seq: 0,
-                    at: now,
-                    event: fact.clone(),
-                });
-            }
-        }
+        self.learn(facts.iter().map(|fact| (app, fact)), now);
         self.ring();
         Ok(())
+    }
+
+    /// Notes the first sight of apps, all in one transaction.
+    ///
+    /// # Errors
+    /// As the store refuses; nothing is folded then.
+    pub async fn track(&self, apps: &[AppName]) -> Result<(), StoreError> {
+        let now = clock::now();
+        let batch = apps
+            .iter()
+            .fold(Batch::new(), |batch, app| batch.app(app, &AppEvent::Tracked));
+        self.store.commit(batch, now).await?;
+        self.learn(apps.iter().map(|app| (app, &AppEvent::Tracked)), now);
+        Ok(())
+    }
+
+    /// Folds what was just committed.
+    fn learn<'a>(&self, facts: impl Iterator<Item = (&'a AppName, &'a AppEvent)>, at: Timestamp) {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        for (app, fact) in facts {
+            let event = fact.clone();
+            Arc::make_mut(standings.entry(app.clone()).or_default()).apply(&Recorded { seq: 0, at, event });
+            self.changed();
+        }
+    }
+
+    /// Grows whenever something changes that the supervisor decides by: standings, fleet, pauses, waiting rollouts.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     fn ring(&self) {

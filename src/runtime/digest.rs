@@ -2,6 +2,7 @@
 
 use super::bot::Bot;
 use crate::clients::clock;
+use crate::decide::standing::Standing;
 use crate::decide::{digest, notify};
 use crate::model::journal::{Recorded, Stream};
 use crate::model::name::AppName;
@@ -37,7 +38,7 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
         .fleet
         .apps
         .keys()
-        .map(|app| (app.clone(), bot.standing(app)))
+        .map(|app| (app.clone(), Standing::clone(&bot.standing(app))))
         .collect();
     let blind = bot.store.undelivered().await?;
     let body = digest::body(&facts, &standings, blind, (looked, slot), &policy.timezone);

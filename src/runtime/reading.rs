@@ -85,11 +85,7 @@ pub fn paused(state: &Path) -> bool {
 /// # Errors
 /// When the store cannot be read.
 pub async fn standings(store: &Store) -> Result<BTreeMap<AppName, Standing>, StoreError> {
-    let events = store.all_app_events().await?;
-    Ok(events
-        .into_iter()
-        .map(|(app, events)| (app, standing::fold(&events)))
-        .collect())
+    Ok(store.fold_apps(standing::fold).await?.into_iter().collect())
 }
 
 /// Reads the fleet. A stream that cannot be folded is left out here and shown by `show`.
@@ -163,7 +159,7 @@ pub async fn read(
 /// When the store cannot be read.
 pub async fn of_bot(bot: &Bot) -> Result<Reading, StoreError> {
     let fleet = &bot.in_force().fleet;
-    let standings = fleet.apps.keys().map(|app| (app.clone(), bot.standing(app))).collect();
+    let standings = fleet.apps.keys().map(|app| (app.clone(), (*bot.standing(app)).clone())).collect();
     read(&bot.store, fleet, standings, bot.paused(), clock::now()).await
 }
 

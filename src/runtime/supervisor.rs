@@ -28,6 +28,8 @@ mod releases;
 
 /// How long a shutdown waits for drivers to park: under the 10 s that `docker stop` grants by default.
 const GRACE: Duration = Duration::from_secs(8);
+/// A supervisor that nothing calls looks again after this.
+const LONGEST_REST: Duration = Duration::from_secs(300);
 
 /// Which work a supervisor takes up by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +85,10 @@ pub struct Supervisor {
     /// Apps whose `run` somebody follows.
     followed: BTreeSet<AppName>,
     families: Families,
+    /// `Bot::changes` as of the last pass.
+    seen: u64,
+    /// When the next pass is due though nothing changed.
+    wake: Timestamp,
 }
 
 impl Supervisor {
@@ -103,6 +109,8 @@ impl Supervisor {
             promoting: BTreeMap::new(),
             followed: BTreeSet::new(),
             families: Families::default(),
+            seen: 0,
+            wake: Timestamp::MIN,
         };
         (supervisor, ask)
     }
@@ -125,6 +133,8 @@ impl Supervisor {
                 () = self.bot.look.notified() => Event::Look,
             };
             match event {
+                // The tick rings four times a minute, and each journalled effect: mostly nothing is due.
+                Event::Look if self.seen == self.bot.changes() && clock::now() < self.wake => continue,
                 Event::Look => {}
                 Event::RunEnded(id, app, conclusion) => self.run_ended(id, &app, conclusion.as_deref()).await?,
                 Event::RolloutEnded(id, app) => {
@@ -165,35 +175,61 @@ impl Supervisor {
 
     /// Looks at everything that may be due. Activation carries no input: a signal only means *look again*.
     async fn pass(&mut self) -> Result<(), StoreError> {
+        // What changes from here on is looked at in the next pass.
+        self.seen = self.bot.changes();
         let fleet = self.bot.in_force();
-        if self.scope == Scope::All {
-            self.track(&fleet.fleet.apps).await?;
-            self.open_due().await?;
+        let apps = &fleet.fleet.apps;
+        match self.scope {
+            Scope::All => {
+                self.track(apps).await?;
+                self.open_due().await?;
+                for app in apps.values() {
+                    self.advance(app).await?;
+                }
+            }
+            Scope::Asked => {
+                for app in self.followed.clone() {
+                    if let Some(app) = apps.get(&app) {
+                        self.advance(app).await?;
+                    }
+                }
+            }
         }
-        let apps: Vec<App> = match self.scope {
-            Scope::All => fleet.fleet.apps.values().cloned().collect(),
-            Scope::Asked => self
-                .followed
-                .iter()
-                .filter_map(|name| fleet.fleet.apps.get(name).cloned())
-                .collect(),
-        };
-        for app in apps {
-            self.advance(&app).await?;
-        }
-        self.settle(&fleet.fleet.apps).await
+        self.settle(apps).await?;
+        self.wake = self.next_wake(apps);
+        Ok(())
+    }
+
+    /// The next slot of any app, or the next try of a promotion; no later than `LONGEST_REST` from now: clocks are set.
+    fn next_wake(&self, apps: &BTreeMap<AppName, App>) -> Timestamp {
+        let now = clock::now();
+        let slots = apps
+            .values()
+            .filter(|_| self.scope == Scope::All)
+            .filter_map(|app| schedule::next(app, &self.families.place(&app.name), self.progress(&app.name)?, now));
+        let retries = self.promoting.values().filter_map(|until| *until);
+        slots.chain(retries).fold(now + LONGEST_REST, Timestamp::min)
+    }
+
+    fn progress(&self, app: &AppName) -> Option<schedule::Progress> {
+        let standing = self.bot.standing(app);
+        Some(schedule::Progress {
+            since: standing.tracked?,
+            last: standing.fired,
+        })
     }
 
     /// First sight of new apps: what lies before now never fires.
     async fn track(&mut self, apps: &BTreeMap<AppName, App>) -> Result<(), StoreError> {
-        for name in apps.keys() {
-            if self.bot.standing(name).tracked.is_none() {
-                self.bot
-                    .commit(Batch::new(), name, &[AppEvent::Tracked], Vec::new())
-                    .await?;
-            }
+        let new: Vec<AppName> = apps
+            .keys()
+            .filter(|name| self.bot.standing(name).tracked.is_none())
+            .cloned()
+            .collect();
+        if new.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.bot.track(&new).await
     }
 
     async fn open_due(&mut self) -> Result<(), StoreError> {
@@ -203,16 +239,7 @@ impl Supervisor {
             .fleet
             .apps
             .keys()
-            .filter_map(|name| {
-                let standing = self.bot.standing(name);
-                Some((
-                    name.clone(),
-                    schedule::Progress {
-                        since: standing.tracked?,
-                        last: standing.fired,
-                    },
-                ))
-            })
+            .filter_map(|name| Some((name.clone(), self.progress(name)?)))
             .collect();
         let running: BTreeSet<AppName> = self.runs.values().map(|(app, _)| app.clone()).collect();
         for due in schedule::due_apps(&fleet.fleet, &self.families, &progress, &running, clock::now()) {
@@ -225,7 +252,7 @@ impl Supervisor {
     }
 
     fn find_families(&self, apps: &BTreeMap<AppName, App>) -> Families {
-        family::of_apps(apps.values(), |app| self.bot.standing(app).bases).unwrap_or_else(|looped| {
+        family::of_apps(apps.values(), |app| self.bot.standing(app).bases.clone()).unwrap_or_else(|looped| {
             warn!(%looped, "apps that build on each other are scheduled as if they did not");
             Families::default()
         })

@@ -132,29 +132,36 @@ impl Store {
         self.events(Stream::App(app.clone())).await
     }
 
-    /// Every app's events, in one pass: what a start folds.
+    /// What `fold` makes of every app's events, in one pass: what a start needs. One app's events are held at a time.
     ///
     /// # Errors
     /// `Unreadable` when an event cannot be read by this version.
-    pub async fn all_app_events(&self) -> Result<Vec<(AppName, Vec<Recorded<AppEvent>>)>, StoreError> {
-        self.call(|connection| {
+    pub async fn fold_apps<T: Send + 'static>(
+        &self,
+        fold: impl Fn(&[Recorded<AppEvent>]) -> T + Send + 'static,
+    ) -> Result<Vec<(AppName, T)>, StoreError> {
+        self.call(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT stream, seq, body, at FROM events WHERE stream >= 'app/' AND stream < 'app0' ORDER BY stream, seq",
             )?;
-            let rows = statement.query_map([], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
-            })?;
-            let mut apps: Vec<(AppName, Vec<Recorded<AppEvent>>)> = Vec::new();
-            for row in rows {
-                let (stream, seq, body, at) = row?;
+            let mut rows = statement.query([])?;
+            let mut folded = Vec::new();
+            let mut open: Option<(AppName, Vec<Recorded<AppEvent>>)> = None;
+            while let Some(row) = rows.next()? {
+                let (seq, stream): (i64, String) = (row.get("seq")?, row.get("stream")?);
                 let Stream::App(app) = parse_stream(&stream)? else { continue };
+                let (body, at): (String, String) = (row.get("body")?, row.get("at")?);
                 let recorded = decode(seq, &body, &at)?;
-                match apps.last_mut() {
+                match &mut open {
                     Some((last, events)) if *last == app => events.push(recorded),
-                    Some(_) | None => apps.push((app, vec![recorded])),
+                    Some(_) | None => {
+                        let whole = open.replace((app, vec![recorded]));
+                        folded.extend(whole.map(|(app, events)| (app, fold(&events))));
+                    }
                 }
             }
-            Ok(apps)
+            folded.extend(open.map(|(app, events)| (app, fold(&events))));
+            Ok(folded)
         })
         .await
     }
