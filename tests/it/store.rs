@@ -149,7 +149,7 @@ async fn one_cause_is_one_notice_and_waits_its_back_off() {
     store.enqueue(notice("a"), now()).await.unwrap();
     store.enqueue(notice("a"), now()).await.unwrap();
     store.enqueue(notice("b"), now()).await.unwrap();
-    assert_eq!(store.due_notices(now(), 10).await.unwrap().len(), 2);
+    assert_eq!(store.due_notices(now(), 10, |_| true).await.unwrap().len(), 2);
     let later = now() + SignedDuration::from_mins(5);
     let wait = Delivery::Later {
         at: later,
@@ -160,8 +160,8 @@ async fn one_cause_is_one_notice_and_waits_its_back_off() {
         .record_delivery("b".into(), Delivery::Delivered, now())
         .await
         .unwrap();
-    assert!(store.due_notices(now(), 10).await.unwrap().is_empty());
-    let due = store.due_notices(later, 10).await.unwrap();
+    assert!(store.due_notices(now(), 10, |_| true).await.unwrap().is_empty());
+    let due = store.due_notices(later, 10, |_| true).await.unwrap();
     assert_eq!((due.len(), due[0].attempts, due[0].notice.dedup.as_str()), (1, 1, "a"));
     // Delivered is remembered: the same cause later is still the same message.
     store.enqueue(notice("b"), later).await.unwrap();
