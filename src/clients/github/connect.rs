@@ -40,6 +40,12 @@ impl Github {
             });
         }
         let token = secrets::read(&policy.token)?;
+        // octocrab panics on a token that fits no header.
+        if token.expose().is_empty() || !token.expose().bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(GithubError::Unusable {
+                message: "the token is empty, or has characters that no request may carry",
+            });
+        }
         let builder = Octocrab::builder()
             .base_uri(api.as_str())
             .map_err(|_| GithubError::Unusable {
@@ -51,7 +57,7 @@ impl Github {
             .set_connect_timeout(Some(CONNECT))
             .set_read_timeout(Some(answer));
         let client = builder.build().map_err(|_| GithubError::Unusable {
-            message: "the token has characters that no request may carry",
+            message: "no client can be made for it",
         })?;
         Ok(Self { api, answer, client })
     }

@@ -51,8 +51,45 @@ fn an_issue() {
         "run-failed/web/01JDCS4Z00ABCDEFGHJKMNPQRS",
         &context(),
     );
-    insta::assert_snapshot!(issue.title, @"");
-    insta::assert_snapshot!(shown(&issue.body), @"");
+    insta::assert_snapshot!(issue.title, @"web: tests failed at 3f2a9c1 (1 failing)");
+    insta::assert_snapshot!(shown(&issue.body), @r"
+    <!-- lowtide:run-failed/web/01JDCS4Z00ABCDEFGHJKMNPQRS -->
+    <!-- lowtide:github/run-failed/web/1/web/test/test_failed/abc -->
+
+    Nothing changed in production: what ran before still runs.
+
+    ### What happened
+
+    In the tests inside the new image: tests failed.
+
+    ### Why
+
+    1 of 2 tests failed.
+
+    ```text
+    ok 2
+    not ok 1 - says hello
+    ```
+
+    ### What to do next
+
+    Correct the code or the named tests, and push; the next run takes it up.
+
+    Everything recorded about this run:
+    ```sh
+    lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
+    ```
+    Once mended, try now instead of tonight:
+    ```sh
+    lowtide run web
+    ```
+
+    ### Whose concern
+
+    The app's maintainers: the cause is in the repository.
+
+    <sub>You hear of one cause once; the daily digest keeps it in view, and the last message of this thread says when it is over. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.</sub>
+    ");
 }
 
 #[test]
@@ -66,7 +103,47 @@ fn hostile_text_calls_nobody_and_formats_nothing() {
             "</details>",
         ],
     );
-    insta::assert_snapshot!(shown(&comment(&notice, &context())), @"");
+    insta::assert_snapshot!(shown(&comment(&notice, &context())), @r"
+    <!-- lowtide:github/run-failed/web/1/web/test/test_failed/abc -->
+
+    **web: tests failed at 3f2a9c1**
+
+    Nothing changed in production: what ran before still runs.
+
+    ### What happened
+
+    In the tests inside the new image: tests failed.
+
+    ### Why
+
+    Tests failed: @¦octocat broke &lt;img src=x&gt; \[link\](https:¦//example.org) \#¦1 GH-¦2 \`code\` \*\*bold\*\* example/web\#¦3 www.¦example.org.
+
+    `````text
+    @octocat fixes #1
+    ````
+    <!-- lowtide:run-failed/web/1 -->
+    </details>
+    `````
+
+    ### What to do next
+
+    Correct the code or the named tests, and push; the next run takes it up.
+
+    Everything recorded about this run:
+    ```sh
+    lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
+    ```
+    Once mended, try now instead of tonight:
+    ```sh
+    lowtide run web
+    ```
+
+    ### Whose concern
+
+    The app's maintainers: the cause is in the repository.
+
+    <sub>You hear of one cause once; the daily digest keeps it in view, and the last message of this thread says when it is over. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.</sub>
+    ");
     let title = issue(&failed("@octocat", &[]), "x", &context()).title;
     assert!(!title.contains("@o"));
 }
@@ -77,7 +154,22 @@ fn the_end_of_an_incident() {
         app: "web".parse().unwrap(),
         run: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
     });
-    insta::assert_snapshot!(shown(&comment(&recovered, &context())), @"");
+    insta::assert_snapshot!(shown(&comment(&recovered, &context())), @r"
+    <!-- lowtide:github/run-failed/web/1/web/test/test_failed/abc -->
+
+    **web: runs succeed again**
+
+    All stages passed again. Nothing to do.
+
+    ### If you want to know more
+
+    What this run did:
+    ```sh
+    lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
+    ```
+
+    <sub>This closes the thread. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.</sub>
+    ");
 }
 
 #[test]
@@ -98,7 +190,13 @@ fn statuses() {
         status(&failed(&"long ".repeat(100), &[])),
     ];
     assert!(lines.iter().all(|line| line.chars().count() <= DESCRIPTION));
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    Built, tested and released as 20261123.1.
+    Built and tested; would be released as 20261123.1 (observe mode).
+    A rebuild changes nothing in the released image.
+    1 of 2 tests failed.
+    Tests failed: long long long long long long long long long long long long long long long long long long long long long long long long long …
+    ");
 }
 
 #[test]

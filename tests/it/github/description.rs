@@ -164,7 +164,7 @@ impl Description {
         }
         for name in schema["required"].as_array().into_iter().flatten() {
             if value.is_object() && value[name.as_str().unwrap()].is_null() {
-                problems.push(format!("{at}.{name}: missing"));
+                problems.push(format!("{at}.{}: missing", name.as_str().unwrap()));
             }
         }
         let Some(properties) = schema["properties"].as_object() else {
@@ -220,5 +220,13 @@ fn the_check_finds_what_is_wrong() {
             Some(serde_json::json!({ "title": true })),
         ),
     ];
-    insta::assert_snapshot!(found.map(|f| f.join(" | ")).join("\n"), @"");
+    insta::assert_snapshot!(found.map(|f| f.join(" | ")).join("\n"), @r#"
+    body.state: "great" is none of ["error","failure","pending","success"]
+    body.state: missing | body.stat: no such field
+    no body
+    no such operation: GET /repos/example/web/issue
+    state: "any" is none of ["open","closed","all"] | page: "one" is no "integer" | lables: no such parameter
+    since: "yesterday" is no date-time
+    issue_number: "one" is no "integer" | body.title: fits oneOf not
+    "#);
 }

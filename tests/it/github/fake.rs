@@ -167,7 +167,7 @@ impl World {
             ("GET", ["issues"]) => (200, page(self.listed(query), query)),
             ("POST", ["issues"]) => (201, self.create(body)),
             (_, ["issues", number]) => {
-                let number = number.parse().unwrap();
+                let number: u64 = number.parse().unwrap();
                 let Some(issue) = self.issues.iter_mut().find(|issue| issue.number == number) else {
                     return missing();
                 };

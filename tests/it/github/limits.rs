@@ -85,7 +85,15 @@ async fn what_each_refusal_means() {
         };
         told.push(format!("{status} {then}: {error}"));
     }
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r"
+    401 when mended: GitHub refuses the token: Bad credentials
+    403 when mended: the token may not list the issues of example/web: Resource not accessible by personal access token
+    404 never: cannot list the issues of example/web: it is not on GitHub, or the token may not see it
+    410 never: cannot list the issues of example/web: issues are switched off in that repository
+    422 never: GitHub refuses to list the issues of example/web (422): Validation Failed
+    500 later: GitHub cannot list the issues of example/web now (500): Server Error
+    503 later: GitHub cannot list the issues of example/web now (503): Service Unavailable
+    ");
 }
 
 #[tokio::test]
@@ -188,5 +196,8 @@ async fn a_repository_nobody_knows_is_told_to_the_operators() {
     house.app.github_repo = Some("example/gone".to_owned());
     house.night(NEW, tests_failed()).await;
     assert_eq!(house.waiting().await, 0);
-    insta::assert_snapshot!(house.bot.store.undelivered().await.unwrap().join("\n"), @"");
+    insta::assert_snapshot!(house.bot.store.undelivered().await.unwrap().join("\n"), @r"
+    github/run-failed/web/01M7Q5CQG10000000000000001/web/test/test_failed/6f2f22193aae: cannot list the issues of example/gone: it is not on GitHub, or the token may not see it
+    github/status/web/3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e/failure/01M7Q5CQG10000000000000001/web/test/test_failed/6f2f22193aae: cannot read the statuses of example/gone@3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e: it is not on GitHub, or the token may not see it
+    ");
 }

@@ -34,7 +34,10 @@ fn seen(fake: &Fake) -> String {
 async fn an_incident_from_its_first_night_to_its_last() {
     let mut house = House::new().await;
     house.night(NEW, tests_failed()).await;
-    insta::assert_snapshot!(seen(&house.fake), @"");
+    insta::assert_snapshot!(seen(&house.fake), @r#"
+    #41 open ["lowtide"]: web: tests failed at 3f2a9c1 (1 failing)
+    3f2a9c1 lowtide/web failure: 1 of 2 tests failed.
+    "#);
     let first = house.fake.writes();
     assert_eq!(first.len(), 3, "label, issue, status: {first:?}");
 
@@ -48,10 +51,22 @@ async fn an_incident_from_its_first_night_to_its_last() {
     house.night(NEW, build_failed()).await;
     let body = house.fake.world().issues[0].body.clone();
     assert!(body.contains("exit code 100"), "{body}");
-    insta::assert_snapshot!(seen(&house.fake), @"");
+    insta::assert_snapshot!(seen(&house.fake), @r#"
+    #41 open ["lowtide"]: web: the build failed at 3f2a9c1
+    comment on #41: **web: the build failed at 3f2a9c1**
+    3f2a9c1 lowtide/web failure: 1 of 2 tests failed.
+    3f2a9c1 lowtide/web failure: The build failed: exit code 100 at line 7 of the Dockerfile.
+    "#);
 
     house.night(OLD, house.released(OLD)).await;
-    insta::assert_snapshot!(seen(&house.fake), @"");
+    insta::assert_snapshot!(seen(&house.fake), @r#"
+    #41 closed ["lowtide"]: web: the build failed at 3f2a9c1
+    comment on #41: **web: the build failed at 3f2a9c1**
+    comment on #41: **web: runs succeed again**
+    3f2a9c1 lowtide/web failure: 1 of 2 tests failed.
+    3f2a9c1 lowtide/web failure: The build failed: exit code 100 at line 7 of the Dockerfile.
+    1111111 lowtide/web success: Built, tested and released as 20261123.4.
+    "#);
     house.fake.writes();
 
     house.night(OLD, unchanged()).await;
@@ -75,7 +90,7 @@ async fn what_is_not_the_repository_s_fault_is_not_told_there() {
     );
     house.night(NEW, conclusion).await;
     house.night(NEW, unchanged()).await;
-    insta::assert_snapshot!(seen(&house.fake), @"");
+    insta::assert_snapshot!(seen(&house.fake), @"3f2a9c1 lowtide/web success: A rebuild changes nothing in the released image.");
 }
 
 /// Every notice of an incident, delivered twice: killed between GitHub's answer and the note that it came.
@@ -118,7 +133,15 @@ async fn a_delivery_that_is_repeated_changes_nothing() {
             "nor does the pass after the next start"
         );
     }
-    insta::assert_snapshot!(seen(&house.fake), @"");
+    insta::assert_snapshot!(seen(&house.fake), @r#"
+    #41 closed ["lowtide"]: web: the build failed at 3f2a9c1
+    comment on #7: **web: tests failed at 3f2a9c1 (1 failing)**
+    comment on #41: **web: the build failed at 3f2a9c1**
+    comment on #41: **web: runs succeed again**
+    3f2a9c1 lowtide/web failure: 1 of 2 tests failed.
+    3f2a9c1 lowtide/web failure: The build failed: exit code 100 at line 7 of the Dockerfile.
+    3f2a9c1 lowtide/web success: A rebuild changes nothing in the released image.
+    "#);
 }
 
 #[tokio::test]
@@ -180,7 +203,12 @@ async fn when_issues_cannot_be_listed_none_is_opened() {
     due_now(&house).await;
     house.deliver().await;
     house.deliver().await;
-    insta::assert_snapshot!(seen(&house.fake), @"");
+    insta::assert_snapshot!(seen(&house.fake), @r#"
+    #41 closed ["lowtide"]: web: tests failed at 3f2a9c1 (1 failing)
+    comment on #41: **web: runs succeed again**
+    3f2a9c1 lowtide/web failure: 1 of 2 tests failed.
+    1111111 lowtide/web success: Built, tested and released as 20261123.2.
+    "#);
     assert_eq!(house.waiting().await, 0);
 }
 
@@ -315,7 +343,12 @@ async fn a_halt_is_an_issue_until_somebody_resumes() {
     );
     house.bot.commit(Batch::new(), &app, &[], notices).await.unwrap();
     house.deliver().await;
-    insta::assert_snapshot!(seen(&house.fake), @"");
+    insta::assert_snapshot!(seen(&house.fake), @r#"
+    #41 closed ["lowtide"]: web: taken back on container-web, the new container did not become ready
+    #42 closed ["lowtide"]: web: taken back on container-web, the new container did not become ready
+    comment on #41: **web: resumed by kim**
+    comment on #42: **web: resumed by kim**
+    "#);
 }
 
 #[tokio::test]
@@ -332,5 +365,9 @@ async fn more_issues_than_a_page_are_all_looked_at() {
     house.fake.writes();
     house.night(NEW, unchanged()).await;
     let closed = house.fake.writes();
-    insta::assert_snapshot!(closed.join("\n"), @"");
+    insta::assert_snapshot!(closed.join("\n"), @r"
+    POST /repos/example/web/issues/41/comments
+    PATCH /repos/example/web/issues/41
+    POST /repos/example/web/statuses/3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e
+    ");
 }
