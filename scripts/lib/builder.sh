@@ -66,7 +66,7 @@ builder_files() {
             find "$cargo_home"/registry/cache/*/"$package.crate" "$cargo_home"/registry/src/*/"$package" -print0 2>/dev/null || true
         done
         find "$target/debug/.fingerprint" -not -path '*/lowtide-*' -print0
-        find "$target/debug/build" -not -path '*/lowtide-*' -not -name 'build_script_build-*' -print0
+        find "$target/debug/build" -not -path '*/lowtide-*' -print0
         jq -r 'select(.reason == "compiler-artifact" and .target.name != "lowtide") | .filenames[]' "$list" |
             { grep "^$target/debug/deps/" || true; } | tr '\n' '\0'
     } | sed -z 's|^/||'
