@@ -54,7 +54,8 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, by: &str, why: &str) -> Res
     );
     let repo = fleet.github_repo(app);
     if let Some((halted, _)) = standing.halted {
-        told.notices.extend(tell_github::resumed(app, by, why, halted, repo, now));
+        told.notices
+            .extend(tell_github::resumed(app, by, why, halted, repo, now));
     }
     bot.commit(Batch::new(), app, &told.facts, told.notices).await?;
     Ok(Ok(format!("{app} goes on")))

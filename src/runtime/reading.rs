@@ -159,7 +159,11 @@ pub async fn read(
 /// When the store cannot be read.
 pub async fn of_bot(bot: &Bot) -> Result<Reading, StoreError> {
     let fleet = &bot.in_force().fleet;
-    let standings = fleet.apps.keys().map(|app| (app.clone(), (*bot.standing(app)).clone())).collect();
+    let standings = fleet
+        .apps
+        .keys()
+        .map(|app| (app.clone(), (*bot.standing(app)).clone()))
+        .collect();
     read(&bot.store, fleet, standings, bot.paused(), clock::now()).await
 }
 

@@ -5,18 +5,18 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-pub struct Description(Value);
+pub(crate) struct Description(Value);
 
 /// A request as it came over the wire.
-pub struct Asked<'a> {
-    pub method: &'a str,
-    pub path: &'a str,
-    pub query: &'a [(String, String)],
-    pub body: Option<&'a Value>,
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a [(String, String)],
+    pub(crate) body: Option<&'a Value>,
 }
 
 /// Read once: it is 13 MB.
-pub fn description() -> &'static Description {
+pub(crate) fn description() -> &'static Description {
     static READ: OnceLock<Description> = OnceLock::new();
     READ.get_or_init(|| {
         let path = std::env::var("LOWTIDE_TEST_GITHUB_DESCRIPTION").expect(
@@ -30,7 +30,7 @@ pub fn description() -> &'static Description {
 
 impl Description {
     /// What is wrong with a request; empty when the description allows it.
-    pub fn problems(&self, asked: &Asked<'_>) -> Vec<String> {
+    pub(crate) fn problems(&self, asked: &Asked<'_>) -> Vec<String> {
         let Some((operation, places)) = self.operation(asked) else {
             return vec![format!("no such operation: {} {}", asked.method, asked.path)];
         };
@@ -81,7 +81,7 @@ impl Description {
     }
 
     /// A published example by its name, to make answers of.
-    pub fn example(&self, name: &str) -> Value {
+    pub(crate) fn example(&self, name: &str) -> Value {
         let example = &self.0["components"]["examples"][name]["value"];
         assert!(!example.is_null(), "no example {name}");
         example.clone()

@@ -12,59 +12,62 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
-pub const TOKEN: &str = "ghp_tide_secret";
+pub(crate) const TOKEN: &str = "ghp_tide_secret";
+
+/// Number, time of the merge, and state of a pull request.
+pub(crate) type Pull = (u64, Option<&'static str>, &'static str);
 
 /// What the server remembers.
 #[derive(Default)]
-pub struct World {
-    pub issues: Vec<Issue>,
+pub(crate) struct World {
+    pub(crate) issues: Vec<Issue>,
     /// By issue or pull request.
-    pub comments: BTreeMap<u64, Vec<String>>,
+    pub(crate) comments: BTreeMap<u64, Vec<String>>,
     /// Oldest first: commit, and the status as posted.
-    pub statuses: Vec<(String, Value)>,
+    pub(crate) statuses: Vec<(String, Value)>,
     /// Pull requests that hold a commit: number, merged at, merge commit.
-    pub pulls: BTreeMap<String, Vec<(u64, Option<&'static str>, &'static str)>>,
-    pub labels: BTreeSet<String>,
+    pub(crate) pulls: BTreeMap<String, Vec<Pull>>,
+    pub(crate) labels: BTreeSet<String>,
     /// Labels are dropped without a word, as for a token without push access.
-    pub drops_labels: bool,
+    pub(crate) drops_labels: bool,
     /// The next requests of this method and path fragment are answered so.
-    pub script: VecDeque<Scripted>,
+    pub(crate) script: VecDeque<Scripted>,
     /// `METHOD path` of every request, in order.
-    pub requests: Vec<String>,
+    pub(crate) requests: Vec<String>,
     problems: Vec<String>,
     prefix: &'static str,
 }
 
-pub struct Issue {
-    pub number: u64,
-    pub title: String,
-    pub body: String,
-    pub open: bool,
-    pub labels: Vec<String>,
+pub(crate) struct Issue {
+    pub(crate) number: u64,
+    pub(crate) title: String,
+    pub(crate) body: String,
+    pub(crate) open: bool,
+    pub(crate) labels: Vec<String>,
 }
 
-pub struct Scripted {
-    pub on: &'static str,
-    pub status: u16,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: &'static str,
+pub(crate) struct Scripted {
+    pub(crate) on: &'static str,
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: &'static str,
     /// Carried out all the same: only the answer is lost.
-    pub done: bool,
+    pub(crate) done: bool,
 }
 
-pub struct Fake {
-    pub api: String,
+pub(crate) struct Fake {
+    pub(crate) api: String,
     world: Arc<Mutex<World>>,
     server: JoinHandle<()>,
 }
 
 impl Fake {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::below("").await
     }
 
     /// With the API below a path, as an Enterprise server has it.
-    pub async fn below(prefix: &'static str) -> Self {
+    pub(crate) async fn below(prefix: &'static str) -> Self {
         description();
         let world = Arc::new(Mutex::new(World {
             prefix,
@@ -77,16 +80,16 @@ impl Fake {
         Self { api, world, server }
     }
 
-    pub fn world(&self) -> MutexGuard<'_, World> {
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
     }
 
-    pub fn script(&self, scripted: Scripted) {
+    pub(crate) fn script(&self, scripted: Scripted) {
         self.world().script.push_back(scripted);
     }
 
     /// Writes since the last call, as `METHOD path`.
-    pub fn writes(&self) -> Vec<String> {
+    pub(crate) fn writes(&self) -> Vec<String> {
         let mut requests = std::mem::take(&mut self.world().requests);
         requests.retain(|request| !request.starts_with("GET "));
         requests
