@@ -101,7 +101,7 @@ pub fn directories(found: &[RunDirectory], open: &BTreeSet<RunId>, ended: &BTree
 mod tests {
     use super::*;
     use crate::decide::standing::TargetState;
-    use crate::model::image::Reference;
+    use crate::model::image::{Reference, Repository};
     use crate::model::standing::Release;
 
     fn id(n: u8) -> ImageId {
@@ -170,7 +170,10 @@ mod tests {
     fn the_way_back_is_needed_however_old() {
         let mut standing = Standing::default();
         for n in 1..=6 {
-            let reference: Reference = Reference::parse(&format!("registry.example.org/web:{n}")).unwrap();
+            let repository = Repository {
+                registry: "registry.example.org".into(),
+                path: "web".into(),
+            };
             standing.releases.push(Release {
                 run: run(n),
                 image: id(n),
@@ -178,7 +181,7 @@ mod tests {
                 commit: "c".into(),
                 tag: n.to_string(),
                 digest: None,
-                reference,
+                reference: Reference::tagged(&repository, &n.to_string()),
                 change: None,
                 at: jiff::Timestamp::UNIX_EPOCH,
             });
