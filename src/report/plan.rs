@@ -92,7 +92,7 @@ fn app(row: &PlanRow, now: Timestamp, style: Style) -> String {
         lines.push(line(target.target.as_str(), target_words(row, target).into()));
         if let Some((done, opens)) = target.late {
             let text = format!(
-                "the night may end too late: a run is done by {}, the window opens {}",
+                "the night may end too late: done by {}, open from {}",
                 words::moment(done, &row.timezone),
                 words::moment(opens, &row.timezone)
             );
@@ -211,7 +211,27 @@ mod tests {
             color: false,
             width: 130,
         };
-        assert_snapshot!(plan(&[archives, shop, base], true, at("2026-11-23T12:00:00Z"), style), @"");
+        assert_snapshot!(plan(&[archives, shop, base], true, at("2026-11-23T12:00:00Z"), style), @r"
+        Everything is paused: runs go on, nothing is promoted or rolled out.
+
+        archives
+          mode      active
+          next run  in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *); and after a release of drupal-base
+          front     rollout jkmnpqrs of 20261123.x-1: waits for its window, 2026-11-24 03:00 America/Moncton
+                    the night may end too late: done by 2026-11-24 03:10 America/Moncton, open from 2026-11-24 03:00 America/Moncton
+          cron      nothing waits; without a window a rollout waits for `lowtide run APP --now`
+
+        shop
+          mode      active
+          next run  only when asked: `lowtide run`
+          halted    for 24 hours. A rollout was taken back. The new container did not become ready: shop: 503.
+          rollout   no target is configured
+
+        drupal-base
+          mode      observe: builds and tests, pushes and rolls out nothing
+          next run  in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *)
+          web       nothing rolls out in observe mode
+        ");
     }
 
     #[test]
@@ -224,6 +244,9 @@ mod tests {
                 "app".to_owned(),
             ),
         ];
-        assert_snapshot!(settings(&rows, Style { color: false, width: 100 }), @"");
+        assert_snapshot!(settings(&rows, Style { color: false, width: 100 }), @r"
+        bake         2m                             default
+        source.repo  https://git.example.org/a.git  app
+        ");
     }
 }
