@@ -74,7 +74,7 @@ impl Shared {
                 nth,
                 moment,
             } if *wanted == shape && *nth == now => Some(*moment),
-            _ => None,
+            Point::Engine { .. } | Point::MailConnect | Point::MailTaken | Point::Git { .. } | Point::Never => None,
         }
     }
 }
