@@ -1,5 +1,5 @@
 """gap.py PORT OUT: asks 127.0.0.1:PORT every few milliseconds until SIGTERM (120 s at most); OUT gets the longest time, in
-seconds, between two good answers."""
+seconds, between two good answers. OUT.begun is there from the first one on."""
 
 import http.client
 import signal
@@ -27,7 +27,9 @@ while not stopped and time.monotonic() < end:
         connection.request("GET", "/")
         if connection.getresponse().status == 200:
             now = time.monotonic()
-            if last is not None:
+            if last is None:
+                open(out + ".begun", "w").close()
+            else:
                 longest = max(longest, now - last)
             last = now
     except (OSError, http.client.HTTPException):

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 /// The story goes to stderr. `LOWTIDE_LOG` filters it (`info`, `lowtide=debug`); commands other than `serve` are quiet.
 pub(super) fn tracing(format: LogFormat, serving: bool) {
     let quiet = if serving {
-        "info,lowtide=info"
+        "info,tokio_cron_scheduler=warn"
     } else {
         "error,lowtide=warn"
     };

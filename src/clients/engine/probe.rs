@@ -58,7 +58,10 @@ pub enum ReadyVerdict {
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Between two commands run, or containers made, to ask.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Between two cheap questions: what is waited for here is somebody's night.
+const SHORT_PAUSE: Duration = Duration::from_millis(250);
 /// One HTTP question. A server that needs longer for it does not serve.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Output read from one readiness command.
@@ -82,6 +85,7 @@ impl Engine {
         let deadline = begun + within;
         let first = self.look(id).await?;
         let mut pause = FIRST_PAUSE;
+        let longest = longest_pause(&rule.check, via);
         let mut line = self.line_of(id, &rule.check, &first)?;
         let mut line_seen = false;
         let mut last = String::new();
@@ -126,7 +130,7 @@ impl Engine {
                 }
                 () = tokio::time::sleep_until(deadline.min(Instant::now() + pause)) => {}
             }
-            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+            pause = (pause * 3 / 2).min(longest);
         }
     }
 
@@ -348,6 +352,14 @@ impl Wait<'_> {
             () = self.cancel.cancelled() => None,
             done = tokio::time::timeout_at(self.deadline, what) => done.ok(),
         }
+    }
+}
+
+fn longest_pause(check: &ReadyCheck, via: &ProbePath) -> Duration {
+    match (check, via) {
+        (ReadyCheck::Http { .. }, ProbePath::InContainer { .. }) | (ReadyCheck::Exec { .. }, _) => LONGEST_PAUSE,
+        (ReadyCheck::Http { .. }, ProbePath::HostView)
+        | (ReadyCheck::Healthcheck | ReadyCheck::Steady { .. } | ReadyCheck::Log { .. }, _) => SHORT_PAUSE,
     }
 }
 
