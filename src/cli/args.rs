@@ -59,17 +59,24 @@ enum Command {
     },
     /// Validate the configuration.
     Check {
-        /// Also log in everywhere, read every secret, and ask the mail server.
+        /// Also log in everywhere: engines, registries, git remotes, the mail server.
         #[arg(long)]
         connect: bool,
+        /// Do not read the secrets: they are not on this machine.
+        #[arg(long, conflicts_with = "connect")]
+        no_secrets: bool,
+        /// With --connect: send a test mail there.
+        #[arg(long, value_name = "ADDRESS", requires = "connect")]
+        mail: Option<String>,
         #[arg(long, value_enum, default_value = "human")]
         format: CheckFormat,
         /// Print the JSON Schema of the configuration instead.
         #[arg(long)]
         schema: bool,
     },
-    /// What happens next, per app, and why not.
+    /// What happens next, per app, and why not; for one app also every setting and where it came from.
     Plan {
+        app: Option<String>,
         #[arg(long)]
         json: bool,
     },
@@ -177,10 +184,19 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
         Command::Check { schema: true, .. } => check::schema(),
         Command::Check {
             connect,
+            no_secrets,
+            mail,
             format,
             schema: false,
-        } => check::check(global, connect, format).await,
-        Command::Plan { json } => plan::plan(global, json).await,
+        } => {
+            let also = check::Also {
+                secrets: !no_secrets,
+                connect,
+                mail,
+            };
+            check::check(global, &also, format).await
+        }
+        Command::Plan { app, json } => plan::plan(global, app.as_deref(), json).await,
         Command::Run { apps, now, json } => run::run(global, &apps, now, json).await,
         Command::Status { json } => status::status(global, json).await,
         Command::History { app, limit, json } => history::history(global, app.as_deref(), limit, json).await,

@@ -2,7 +2,22 @@
 
 use super::args::Global;
 use super::exit::Exit;
+use super::{live, open, operate, views};
+use crate::report::terminal;
+use crate::runtime::reading;
 
-pub(super) async fn history(_global: &Global, _app: Option<&str>, _limit: u32, _json: bool) -> anyhow::Result<Exit> {
+pub(super) async fn history(global: &Global, app: Option<&str>, limit: u32, json: bool) -> anyhow::Result<Exit> {
+    let app = app.map(operate::name).transpose()?;
+    let mut rows = Vec::new();
+    if let Some(store) = open::reader(&global.state)? {
+        for row in store.recent_runs(app, limit).await? {
+            rows.extend(reading::run_row(&store, &row).await?);
+        }
+    }
+    if json {
+        live::print_line(&serde_json::to_string(&views::History::from(rows.as_slice()))?);
+    } else {
+        live::print(&terminal::history(&rows, reading::now(), live::style()));
+    }
     Ok(Exit::Done)
 }

@@ -15,3 +15,4 @@ mod serve;
 mod show;
 mod start;
 mod status;
+mod views;

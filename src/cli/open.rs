@@ -1,6 +1,7 @@
 //! Opening what commands need: the configuration, the store, a bot.
 
 use super::args::Global;
+use crate::config::validate::Provenance;
 use crate::config::{diagnostic, validate};
 use crate::model::fleet::Fleet;
 use crate::runtime::bot::{Bot, InForce};
@@ -20,19 +21,62 @@ pub(super) struct Loaded {
 
 /// Reads and validates the configuration; problems are printed, and `None` comes back.
 pub(super) async fn configuration(global: &Global) -> anyhow::Result<Option<Loaded>> {
-    let source = config_watch::Place::parse(&global.config);
-    let read = config_watch::read(&source, &global.state)
+    let found = found(global).await?;
+    let fleet = told(&found, validate::fleet(&found.text));
+    Ok(fleet.map(|fleet| Loaded {
+        fleet,
+        revision: found.revision,
+    }))
+}
+
+/// As [`configuration`], with every setting's origin.
+pub(super) async fn configuration_with_provenance(global: &Global) -> anyhow::Result<Option<(Fleet, Provenance)>> {
+    let found = found(global).await?;
+    Ok(told(&found, validate::fleet_with_provenance(&found.text)))
+}
+
+/// The configuration as it stands, unread.
+pub(super) async fn found(global: &Global) -> anyhow::Result<config_watch::Found> {
+    let place = config_watch::Place::parse(&global.config);
+    let scratch = Scratch::new()?;
+    config_watch::read_apart(&place, scratch.path().join("mirrors"))
         .await
-        .context("the configuration cannot be read")?;
-    match validate::fleet(&read.text) {
-        Ok(fleet) => Ok(Some(Loaded {
-            fleet,
-            revision: read.revision,
-        })),
+        .context("the configuration cannot be read")
+}
+
+/// A directory of this process's own for git: the mirrors of the state directory belong to whoever holds its lock.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = std::env::temp_dir().join(format!("lowtide-{}", ulid::Ulid::generate()));
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("{} cannot be made", path.display()))?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays is the temporary directory's own cleaning to do.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn told<T>(found: &config_watch::Found, read: Result<T, Vec<diagnostic::Problem>>) -> Option<T> {
+    match read {
+        Ok(value) => Some(value),
         Err(problems) => {
-            let text = String::from_utf8_lossy(&read.text);
-            eprint!("{}", diagnostic::terminal(&read.shown, &text, &problems));
-            Ok(None)
+            let text = String::from_utf8_lossy(&found.text);
+            eprint!("{}", diagnostic::terminal(&found.shown, &text, &problems));
+            None
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod credentials;
 pub mod engine;
 pub mod git;
+pub mod github;
 pub mod registry;
 pub mod secrets;
 pub mod smtp;

@@ -69,7 +69,7 @@ impl Check<'_> {
         let source = self.source(scope, &raw.source.clone().unwrap_or_default());
         self.env(scope, &Route::keys("env"), &raw.env);
         let publish = self.publish(scope, raw.publish.as_ref());
-        let github_repo = self.github_repo(scope, raw, &source.repo);
+        let github_repo = self.github_repo(scope, file, raw, &source.repo);
         let mut app = App {
             name: name?,
             mode,
@@ -225,15 +225,13 @@ impl Check<'_> {
         self.report(scope, &Route::keys("cron"), problem);
     }
 
-    /// `owner/name`: as given, or out of the address of a source on GitHub itself.
-    fn github_repo(&mut self, scope: &Scope, raw: &raw::App, source: &str) -> Option<String> {
+    /// `owner/name`: as given, or out of the address of a source on the GitHub that is told of it.
+    fn github_repo(&mut self, scope: &Scope, file: &raw::File, raw: &raw::App, source: &str) -> Option<String> {
         let rest = Route::keys("github.repo");
         let Some(text) = raw.github.as_ref().and_then(|github| github.repo.as_ref()) else {
-            let tail = ["https://github.com/", "ssh://git@github.com/", "git@github.com:"]
-                .iter()
-                .find_map(|p| source.strip_prefix(p))?;
-            return Some(tail.trim_end_matches('/').trim_end_matches(".git").to_owned())
-                .filter(|repo| is_github_repo(repo));
+            let github = file.notify.as_ref().and_then(|notify| notify.github.as_ref());
+            let api = github.and_then(|github| github.api.as_ref());
+            return repo_on(api.map_or(defaults::GITHUB_API, |api| api.0.as_str()), source);
         };
         if !is_github_repo(&text.0) {
             let problem = Problem::new("bad-name", format!("`{}` is not a GitHub repository", shown(&text.0)));
@@ -257,8 +255,59 @@ impl Check<'_> {
     }
 }
 
+/// The repository of a source that is on the host of this API. An Enterprise server's API is below its own host, or on a
+/// host of its own named `api.` (GitHub Enterprise Cloud with data residency).
+fn repo_on(api: &str, source: &str) -> Option<String> {
+    let host = api.strip_prefix("https://")?.split('/').next()?;
+    let host = host.strip_prefix("api.").unwrap_or(host);
+    let tail = [
+        format!("https://{host}/"),
+        format!("ssh://git@{host}/"),
+        format!("git@{host}:"),
+    ]
+    .iter()
+    .find_map(|prefix| source.strip_prefix(prefix.as_str()))?;
+    let tail = tail.trim_end_matches('/');
+    let repo = tail.strip_suffix(".git").unwrap_or(tail);
+    is_github_repo(repo).then(|| repo.to_owned())
+}
+
 fn is_github_repo(text: &str) -> bool {
-    let part = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    let part = |p: &str| {
+        let known = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+        // Both would be taken for a step in the path of a request.
+        !p.is_empty() && p != "." && p != ".." && p.bytes().all(known)
+    };
     text.split_once('/')
         .is_some_and(|(owner, name)| part(owner) && part(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_on_the_api_s_own_host_names_its_repository() {
+        let cloud = "https://api.github.com";
+        let server = "https://github.example.org/api/v3";
+        for (api, source, repo) in [
+            (cloud, "https://github.com/example/web.git", Some("example/web")),
+            (cloud, "https://github.com/example/web/", Some("example/web")),
+            (cloud, "git@github.com:example/web.git", Some("example/web")),
+            (cloud, "ssh://git@github.com/example/web", Some("example/web")),
+            (cloud, "https://github.example.org/example/web", None),
+            (cloud, "https://github.com/example", None),
+            (cloud, "https://github.com/../web", None),
+            (cloud, "file:///srv/web.git", None),
+            (server, "https://github.example.org/example/web", Some("example/web")),
+            (server, "https://github.com/example/web", None),
+            (
+                "https://api.octo.ghe.com",
+                "https://octo.ghe.com/example/web",
+                Some("example/web"),
+            ),
+        ] {
+            assert_eq!(repo_on(api, source).as_deref(), repo, "{api} {source}");
+        }
+    }
 }

@@ -21,4 +21,5 @@ mod shape;
 mod target;
 mod testing;
 mod tree;
+pub mod unread;
 pub mod validate;

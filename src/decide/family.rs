@@ -1,5 +1,6 @@
 //! Families: an app whose Dockerfile starts FROM another app's published image is its child.
 
+use crate::model::fleet::App;
 use crate::model::image::Repository;
 use crate::model::name::AppName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +70,30 @@ pub fn families(members: &[Member]) -> Result<Families, Loop> {
         })
         .collect();
     Ok(Families { places })
+}
+
+/// As [`families`], of configured apps; `bases` gives the repositories an app's Dockerfile was last seen to stand on.
+///
+/// # Errors
+/// The first loop in order of names.
+pub fn of_apps<'a>(
+    apps: impl IntoIterator<Item = &'a App>,
+    bases: impl Fn(&AppName) -> Vec<Repository>,
+) -> Result<Families, Loop> {
+    let members: Vec<Member> = apps
+        .into_iter()
+        .map(|app| Member {
+            app: app.name.clone(),
+            bases: bases(&app.name),
+            publishes: app
+                .publish
+                .iter()
+                .flat_map(|p| std::iter::once(&p.image).chain(p.channels.iter().map(|c| &c.image)))
+                .cloned()
+                .collect(),
+        })
+        .collect();
+    families(&members)
 }
 
 impl Families {

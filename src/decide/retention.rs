@@ -1,1 +1,200 @@
-//! What may be deleted.
+//! What may go: local images of ours, and run directories. The rest of retention is a moment and a query.
+
+use super::standing::Standing;
+use crate::model::image::ImageId;
+use crate::model::name::{AppName, RunId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An image of ours in an engine's store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalImage {
+    pub id: ImageId,
+    pub app: AppName,
+    pub run: RunId,
+    /// Seconds since 1970.
+    pub created: i64,
+}
+
+/// A run's directory of logs and artefacts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDirectory {
+    pub run: RunId,
+    pub bytes: u64,
+}
+
+/// Images an app needs whatever their age: its current release and the one before, what its targets run and where they
+/// go back to, and what an open rollout brings.
+#[must_use]
+pub fn needed(standing: &Standing) -> BTreeSet<ImageId> {
+    let current = standing.current().map(|release| release.run);
+    let before = standing
+        .releases
+        .iter()
+        .rev()
+        .map(|release| release.run)
+        .find(|run| Some(*run) != current);
+    let targets = standing.targets.values().flat_map(|t| {
+        [
+            t.good,
+            t.before,
+            t.open.map(|(_, run)| run),
+            t.last.as_ref().map(|(run, _)| *run),
+        ]
+    });
+    let channels = standing.channels.values().flat_map(|c| [c.holds, c.before]);
+    let runs: BTreeSet<RunId> = [current, before]
+        .into_iter()
+        .chain(targets)
+        .chain(channels)
+        .flatten()
+        .collect();
+    let releases = standing.releases.iter().filter(|release| runs.contains(&release.run));
+    releases.map(|release| release.image.clone()).collect()
+}
+
+/// Images to remove: per app all but the newest `keep` of those that nobody needs. `in_use`: needed, or a container has
+/// it, running or not. Images of open runs stay, and so do those of runs we know nothing of: they are another lowtide's.
+#[must_use]
+pub fn images(found: &[LocalImage], in_use: &BTreeSet<ImageId>, ended: &BTreeSet<RunId>, keep: usize) -> Vec<ImageId> {
+    let mut spare: BTreeMap<&AppName, Vec<&LocalImage>> = BTreeMap::new();
+    for image in found {
+        if ended.contains(&image.run) && !in_use.contains(&image.id) {
+            spare.entry(&image.app).or_default().push(image);
+        }
+    }
+    let mut gone = Vec::new();
+    for images in spare.values_mut() {
+        images.sort_by(|a, b| (b.created, b.run, &b.id).cmp(&(a.created, a.run, &a.id)));
+        gone.extend(images.iter().skip(keep).map(|image| image.id.clone()));
+    }
+    gone
+}
+
+/// Run directories to remove: those of forgotten runs, then the oldest until all together are within `bound` bytes. Open
+/// runs keep theirs and count.
+#[must_use]
+pub fn directories(found: &[RunDirectory], open: &BTreeSet<RunId>, ended: &BTreeSet<RunId>, bound: u64) -> Vec<RunId> {
+    let mut oldest_first: Vec<&RunDirectory> = found.iter().collect();
+    // An id begins with its time.
+    oldest_first.sort_by_key(|directory| directory.run);
+    let mut left: u64 = found.iter().map(|directory| directory.bytes).sum();
+    let mut gone = Vec::new();
+    let (known, forgotten): (Vec<_>, Vec<_>) = oldest_first
+        .into_iter()
+        .filter(|directory| !open.contains(&directory.run))
+        .partition(|directory| ended.contains(&directory.run));
+    for directory in forgotten {
+        left -= directory.bytes;
+        gone.push(directory.run);
+    }
+    for directory in known {
+        if left <= bound {
+            break;
+        }
+        left -= directory.bytes;
+        gone.push(directory.run);
+    }
+    gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::standing::TargetState;
+    use crate::model::image::Reference;
+    use crate::model::standing::Release;
+
+    fn id(n: u8) -> ImageId {
+        format!("sha256:{n:064x}").parse().unwrap()
+    }
+
+    fn run(n: u8) -> RunId {
+        format!("01JDCS4Z00ABCDEFGHJKMN{n:04}").parse().unwrap()
+    }
+
+    fn image(n: u8, app: &str) -> LocalImage {
+        LocalImage {
+            id: id(n),
+            app: app.parse().unwrap(),
+            run: run(n),
+            created: i64::from(n),
+        }
+    }
+
+    fn runs(range: std::ops::RangeInclusive<u8>) -> BTreeSet<RunId> {
+        range.map(run).collect()
+    }
+
+    #[test]
+    fn images_beyond_the_bound_go_oldest_first() {
+        let found: Vec<_> = (1..=6).map(|n| image(n, "web")).chain([image(7, "shop")]).collect();
+        let none = BTreeSet::new();
+        type Row<'a> = (&'a str, BTreeSet<ImageId>, BTreeSet<RunId>, usize, &'a [u8]);
+        let table: [Row<'_>; 6] = [
+            ("keeps the newest", none.clone(), runs(1..=7), 3, &[3, 2, 1]),
+            (
+                "kept images do not use up the bound",
+                [id(6), id(1)].into(),
+                runs(1..=7),
+                3,
+                &[2],
+            ),
+            ("an open run's image stays", none.clone(), runs(1..=5), 3, &[2, 1]),
+            ("another lowtide's stay", none.clone(), runs(7..=7), 0, &[7]),
+            ("all are needed", (1..=7).map(id).collect(), runs(1..=7), 0, &[]),
+            ("nothing to keep", none, runs(1..=7), 0, &[7, 6, 5, 4, 3, 2, 1]),
+        ];
+        for (name, in_use, ended, keep, gone) in table {
+            let gone: Vec<_> = gone.iter().map(|n| id(*n)).collect();
+            assert_eq!(images(&found, &in_use, &ended, keep), gone, "{name}");
+        }
+    }
+
+    #[test]
+    fn directories_go_when_forgotten_and_when_over_the_bound() {
+        let found: Vec<_> = [3, 1, 2, 4].map(|n| RunDirectory { run: run(n), bytes: 10 }).to_vec();
+        type Row<'a> = (&'a str, &'a [u8], std::ops::RangeInclusive<u8>, u64, &'a [u8]);
+        let table: [Row<'_>; 5] = [
+            ("within", &[], 1..=4, 40, &[]),
+            ("the oldest first", &[], 1..=4, 25, &[1, 2]),
+            ("an open one stays and counts", &[1], 2..=4, 25, &[2, 3]),
+            ("forgotten ones go in any case", &[], 2..=4, 40, &[1]),
+            ("open ones stay over any bound", &[1, 2, 3, 4], 5..=5, 0, &[]),
+        ];
+        for (name, open, ended, bound, gone) in table {
+            let open: BTreeSet<RunId> = open.iter().map(|n| run(*n)).collect();
+            let gone: Vec<_> = gone.iter().map(|n| run(*n)).collect();
+            assert_eq!(directories(&found, &open, &runs(ended), bound), gone, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_way_back_is_needed_however_old() {
+        let mut standing = Standing::default();
+        for n in 1..=6 {
+            let reference: Reference = format!("registry.example.org/web:{n}").parse().unwrap();
+            standing.releases.push(Release {
+                run: run(n),
+                image: id(n),
+                content: format!("sha256:{n:064x}").parse().unwrap(),
+                commit: "c".into(),
+                tag: n.to_string(),
+                digest: None,
+                reference,
+                change: None,
+                at: jiff::Timestamp::UNIX_EPOCH,
+            });
+        }
+        assert_eq!(needed(&standing), [id(6), id(5)].into());
+        let target = TargetState {
+            good: Some(run(3)),
+            before: Some(run(1)),
+            ..TargetState::default()
+        };
+        standing.targets.insert("front".parse().unwrap(), target);
+        assert_eq!(needed(&standing), [id(6), id(5), id(3), id(1)].into());
+        // A quarantined newest release is not the current one; the one before is.
+        standing.quarantine.push(standing.releases[5].content.clone());
+        assert!(needed(&standing).contains(&id(5)));
+    }
+}

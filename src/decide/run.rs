@@ -15,6 +15,7 @@ use crate::model::stages::resolve::{Resolve, Resolved};
 use crate::model::stages::test::{Test, Tested};
 use crate::model::standing::Release;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// What the driver does next.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +51,8 @@ pub struct RunState {
     pub tested: Option<Tested>,
     pub published: Option<Published>,
     pub effect: Progress,
+    /// How often each stage failed: a retry may do an earlier stage again in between.
+    failures: BTreeMap<Stage, u32>,
     pub cancel: Option<String>,
     pub conclusion: Option<Conclusion>,
 }
@@ -110,6 +113,7 @@ pub fn fold(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunState, Illega
         tested: None,
         published: None,
         effect: Progress::Idle,
+        failures: BTreeMap::new(),
         cancel: None,
         conclusion: None,
     };
@@ -169,7 +173,7 @@ impl RunState {
     }
 
     fn end(&mut self, outcome: &Outcome, at: Timestamp) -> Result<(), IllegalEvent> {
-        let Progress::Started { attempt, effect, .. } = std::mem::replace(&mut self.effect, Progress::Idle) else {
+        let Progress::Started { effect, .. } = std::mem::replace(&mut self.effect, Progress::Idle) else {
             return Err(IllegalEvent {
                 event: "effect_ended",
                 why: "no effect is under way",
@@ -181,8 +185,10 @@ impl RunState {
                 if effect.stage() == Stage::Test {
                     self.bootstrapped = None;
                 }
+                let failures = self.failures.entry(effect.stage()).or_default();
+                *failures += 1;
                 self.effect = Progress::Failed {
-                    attempt,
+                    attempt: *failures,
                     stage: effect.stage(),
                     failure: failure.clone(),
                     at,
@@ -244,16 +250,15 @@ pub fn next(state: &RunState, now: Timestamp) -> Next {
     if let Some(by) = &state.cancel {
         return Next::Finish(Conclusion::Cancelled { by: by.clone() });
     }
-    let attempt = match &state.effect {
-        Progress::Idle => 1,
+    match &state.effect {
+        Progress::Idle => {}
         // The driver never asks while an effect runs; after a kill, `recover` answers before this is asked.
-        Progress::Started { .. } => {
+        Progress::Started { effect, .. } => {
+            let why = "the next effect was asked for while one was under way";
+            let failure = Failure::new(FailureKind::Invariant, why);
             return Next::Finish(Conclusion::Failed {
-                stage: state.stage().unwrap_or(Stage::Resolve),
-                failure: Failure::new(
-                    FailureKind::Invariant,
-                    "the next effect was asked for while one was under way",
-                ),
+                stage: effect.stage(),
+                failure,
             });
         }
         Progress::Failed {
@@ -261,9 +266,15 @@ pub fn next(state: &RunState, now: Timestamp) -> Next {
             stage,
             failure,
             at,
-        } => match retry::after(*attempt, failure.fault(), seed(state.id)) {
-            Some(delay) if *at + delay > now => {
-                let at = *at + delay;
+        } => {
+            let Some(delay) = retry::after(*attempt, failure.fault(), seed(state.id)) else {
+                return Next::Finish(Conclusion::Failed {
+                    stage: *stage,
+                    failure: failure.clone(),
+                });
+            };
+            let at = *at + delay;
+            if at > now {
                 return Next::WaitUntil {
                     at,
                     reason: WaitReason::Retry {
@@ -272,22 +283,13 @@ pub fn next(state: &RunState, now: Timestamp) -> Next {
                     },
                 };
             }
-            Some(_) => attempt + 1,
-            None => {
-                return Next::Finish(Conclusion::Failed {
-                    stage: *stage,
-                    failure: failure.clone(),
-                });
-            }
-        },
-    };
+        }
+    }
     match planned(state, now) {
         Plan::Effect(effect) => {
-            // The attempt number belongs to the stage that failed, not to one before it that is done again.
-            let same = state.stage() == Some(effect.stage())
-                || (state.stage() == Some(Stage::Test) && effect.stage() == Stage::Bootstrap);
+            let attempt = 1 + state.failures.get(&effect.stage()).copied().unwrap_or(0);
             Next::Perform {
-                attempt: if same { attempt } else { 1 },
+                attempt,
                 effect: *effect,
             }
         }
@@ -391,3 +393,6 @@ fn release(
 fn seed(id: RunId) -> u64 {
     id.0.0 as u64
 }
+
+#[cfg(test)]
+mod tests;

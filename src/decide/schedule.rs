@@ -176,6 +176,9 @@ fn spread(name: &AppName) -> u32 {
 }
 
 #[cfg(test)]
+pub(super) use tests::app as tests_app;
+
+#[cfg(test)]
 mod tests {
     use super::super::family::{Member, families};
     use super::*;
@@ -184,7 +187,7 @@ mod tests {
     use proptest::prelude::*;
     use std::fmt::Write as _;
 
-    fn app(name: &str, schedule: Schedule, zone: &str) -> App {
+    pub(in crate::decide) fn app(name: &str, schedule: Schedule, zone: &str) -> App {
         let hour = SignedDuration::from_hours(1);
         App {
             name: name.parse().unwrap(),

@@ -29,6 +29,8 @@ pub struct Standing {
     pub halted_by: Option<RolloutId>,
     pub quarantine: Vec<ContentDigest>,
     pub failing: Option<Failing>,
+    /// An operator said `--now`, and what follows from it is not over.
+    pub expedited: bool,
     /// Repositories its Dockerfile stands on, as of the last run that read it.
     pub bases: Vec<Repository>,
 }
@@ -132,6 +134,8 @@ impl Standing {
                     target.last = None;
                 }
             }
+            AppEvent::Expedited { .. } => self.expedited = true,
+            AppEvent::Settled => self.expedited = false,
         }
     }
 
@@ -302,3 +306,6 @@ pub fn channel_reference(channel: Option<&Channel>, release: &Release) -> Refere
     let repository = channel.map_or(&release.reference.repository, |c| &c.image);
     Reference::tagged(repository, &release.tag)
 }
+
+#[cfg(test)]
+mod tests;

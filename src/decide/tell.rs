@@ -170,26 +170,46 @@ pub fn rollout_ended(
             told.notices
                 .extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
         }
-        RolloutConclusion::Reverted { failure } => {
-            let reason = HaltReason::Reverted {
-                failure: failure.clone(),
-            };
-            halted(&mut told, state, reason, true, maintainers, email, now);
-        }
-        RolloutConclusion::Stuck { failure } => {
-            let reason = if state.target.irreversible && state.reverting.is_none() {
-                HaltReason::Irreversible {
-                    failure: failure.clone(),
-                }
-            } else {
-                HaltReason::Stuck {
-                    failure: failure.clone(),
-                }
-            };
-            halted(&mut told, state, reason, false, maintainers, email, now);
+        RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => {
+            if let Some((reason, body)) = halt(state, conclusion) {
+                halted(&mut told, state, reason, &body, maintainers, email, now);
+            }
         }
     }
     told
+}
+
+/// Why the rollout's end halts its app, and what is told of it; `None` when it does not.
+pub(super) fn halt(state: &RolloutState, conclusion: &RolloutConclusion) -> Option<(HaltReason, NoticeBody)> {
+    let (reason, back) = match conclusion {
+        RolloutConclusion::Reverted { failure } => {
+            let failure = failure.clone();
+            (HaltReason::Reverted { failure }, true)
+        }
+        RolloutConclusion::Stuck { failure } => {
+            let failure = failure.clone();
+            let reason = if state.target.irreversible && state.reverting.is_none() {
+                HaltReason::Irreversible { failure }
+            } else {
+                HaltReason::Stuck { failure }
+            };
+            (reason, false)
+        }
+        RolloutConclusion::Done
+        | RolloutConclusion::AlreadyThere
+        | RolloutConclusion::Superseded { .. }
+        | RolloutConclusion::Refused { .. } => return None,
+    };
+    let body = NoticeBody::Halted {
+        app: state.app.clone(),
+        target: Some(state.target.name.clone()),
+        rollout: Some(state.id),
+        reason: reason.clone(),
+        tag: Some(state.release.tag.clone()),
+        back,
+        log: state.kept_logs(),
+    };
+    Some((reason, body))
 }
 
 /// Halt and quarantine: the digest and the same content under another digest are never tried again by themselves.
@@ -197,7 +217,7 @@ fn halted(
     told: &mut Told,
     state: &RolloutState,
     reason: HaltReason,
-    back: bool,
+    body: &NoticeBody,
     maintainers: &[String],
     email: Option<&EmailPolicy>,
     now: Timestamp,
@@ -208,22 +228,13 @@ fn halted(
         image: release.image.clone(),
         digest: release.digest.clone(),
     });
-    told.facts.push(AppEvent::Halted { reason: reason.clone() });
-    let body = NoticeBody::Halted {
-        app: state.app.clone(),
-        target: Some(state.target.name.clone()),
-        rollout: Some(state.id),
-        reason,
-        tag: Some(release.tag.clone()),
-        back,
-        log: state.kept_logs(),
-    };
+    told.facts.push(AppEvent::Halted { reason });
     let keys = notify::rollout_keys(state.id, RolloutMessage::First);
     // A halt concerns both: the maintainers' image failed, the operators' service moved.
     let mut everyone = maintainers.to_vec();
     everyone.extend(email.iter().flat_map(|policy| policy.operators.iter().cloned()));
     told.notices
-        .extend(mail(&keys, Fault::Repo, &everyone, email, &body, now));
+        .extend(mail(&keys, Fault::Repo, &everyone, email, body, now));
 }
 
 /// An operator let the app go on.

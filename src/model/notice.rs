@@ -23,7 +23,40 @@ pub struct Notice {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
-    Mail { to: Vec<String> },
+    Mail {
+        to: Vec<String>,
+    },
+    /// A repository (`owner/name`) on the GitHub of the configuration in force.
+    Github {
+        repo: String,
+        post: GithubPost,
+    },
+}
+
+/// Where on GitHub a notice appears.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GithubPost {
+    /// A status of one commit (full hex id).
+    Status { sha: String, state: CommitState },
+    /// The issue of an incident: opened by its first notice, brought up to date by later ones.
+    Issue {
+        incident: String,
+        /// Nothing about this incident is older.
+        since: Timestamp,
+    },
+    /// Closes each open issue whose incident begins with `incidents`.
+    IssueClosed { incidents: String },
+    /// A comment on the pull request that brought the commit, if one did.
+    PullComment { sha: String },
+}
+
+/// What a run says of the commit it built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommitState {
+    Success,
+    Failure,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +75,15 @@ pub enum NoticeBody {
     RunRecovered {
         app: AppName,
         run: RunId,
+    },
+    /// A run proved its commit; where nobody was waiting for that, only the commit's status says so.
+    RunPassed {
+        app: AppName,
+        run: RunId,
+        /// Tag of the release; `None`: a rebuild changes nothing.
+        tag: Option<String>,
+        /// *observe* mode: the tag was not pushed.
+        observed: bool,
     },
     /// A release runs on a target.
     RolledOut {

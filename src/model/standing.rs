@@ -87,4 +87,10 @@ pub enum AppEvent {
         by: String,
         why: String,
     },
+    /// An operator asked for a cycle now: windows do not matter until it has come to rest.
+    Expedited {
+        by: String,
+    },
+    /// What an operator asked for has come to rest: windows matter again.
+    Settled,
 }

@@ -28,7 +28,7 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             failure,
             fault,
         } => run_failed(app, *run, *stage, commit.as_deref(), failure, *fault),
-        NoticeBody::RunRecovered { app, run } => run_recovered(app, *run),
+        NoticeBody::RunRecovered { app, run } | NoticeBody::RunPassed { app, run, .. } => run_recovered(app, *run),
         NoticeBody::RolledOut {
             app,
             target,
@@ -212,7 +212,7 @@ fn rolled_out(
                     vec![Block::Commands(vec![
                         (
                             "Go back to the release before".to_owned(),
-                            format!("lowtide revert {app}"),
+                            format!("lowtide revert {app} --reason \"…\""),
                         ),
                         ("Each step that was taken".to_owned(), format!("lowtide show {rollout}")),
                     ])],

@@ -45,11 +45,12 @@ pub(super) struct Rendered {
     pub(super) lead: bool,
 }
 
-fn rendered(notice: &Notice, context: &MailContext) -> Rendered {
+pub(super) fn rendered(notice: &Notice, context: &MailContext) -> Rendered {
     match &notice.body {
         NoticeBody::Digest(body) => digest::page(body, context),
         NoticeBody::RunFailed { .. }
         | NoticeBody::RunRecovered { .. }
+        | NoticeBody::RunPassed { .. }
         | NoticeBody::RolledOut { .. }
         | NoticeBody::RolloutRefused { .. }
         | NoticeBody::Halted { .. }

@@ -3,15 +3,16 @@
 //! A notice becomes a [`page`] (what is said, in which order), and the page is printed twice, as [`text`] and as
 //! [`html`], so both always say the same.
 
-pub mod mail;
-pub mod terminal;
-pub mod words;
-
 mod change;
 mod clean;
 mod digest;
 mod html;
 mod incident;
+pub mod mail;
+pub mod markdown;
 mod page;
+pub mod plan;
 mod table;
+pub mod terminal;
 mod text;
+pub mod words;

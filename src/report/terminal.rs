@@ -60,6 +60,22 @@ pub enum AppState {
     },
 }
 
+impl AppState {
+    /// One word, the same in JSON, metrics and on the status page.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            AppState::New => "new",
+            AppState::Fresh => "fresh",
+            AppState::Running { .. } => "running",
+            AppState::Rolling { .. } => "rolling",
+            AppState::Waiting { .. } => "waiting",
+            AppState::Failing { .. } => "failing",
+            AppState::Halted { .. } => "halted",
+        }
+    }
+}
+
 /// One run in `history`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunRow {
@@ -379,6 +395,12 @@ fn run_result(row: &RunRow) -> Cell {
         Conclusion::Failed { .. } => Ink::Bad,
     };
     ink.cell(words::concluded(conclusion))
+}
+
+/// What an app is at, in a few words.
+#[must_use]
+pub fn state_words(state: &AppState, now: Timestamp, zone: &str) -> String {
+    self::state(state, now, zone).text
 }
 
 fn state(state: &AppState, now: Timestamp, zone: &str) -> Cell {

@@ -7,6 +7,7 @@ use crate::clients::engine::connect::Engine;
 use crate::clients::engine::probe::ProbePath;
 use crate::clients::git::remote::Git;
 use crate::clients::registry::connect::{Registry, Timeouts};
+use crate::decide::outlook;
 use crate::decide::rollout::Gate;
 use crate::decide::standing::{self, Standing};
 use crate::model::failure::{Failure, FailureKind};
@@ -51,7 +52,6 @@ pub struct Bot {
     paused: RwLock<bool>,
     slots: Arc<Semaphore>,
     waiting: Mutex<BTreeSet<RolloutId>>,
-    expedite: Mutex<BTreeSet<AppName>>,
 }
 
 /// One configuration revision and the clients made for it.
@@ -110,6 +110,13 @@ impl InForce {
         }
     }
 
+    /// Where GitHub hears of an app: `owner/name`.
+    #[must_use]
+    pub fn github_repo(&self, app: &AppName) -> Option<&str> {
+        let app = self.fleet.github.as_ref().and(self.fleet.apps.get(app))?;
+        app.github_repo.as_deref()
+    }
+
     pub fn engines(&self) -> impl Iterator<Item = (&HostName, &Engine)> {
         self.engines.iter()
     }
@@ -146,7 +153,6 @@ impl Bot {
             outbox_look: Notify::new(),
             slots: Arc::new(Semaphore::new(in_force.fleet.limits.rollouts.max(1))),
             waiting: Mutex::default(),
-            expedite: Mutex::default(),
             fleet: RwLock::new(Arc::new(in_force)),
             standings: Mutex::new(folded.into_iter().collect()),
             changes: AtomicU64::new(0),
@@ -178,17 +184,7 @@ impl Bot {
 
     #[must_use]
     pub fn gate(&self, app: &AppName, release: RunId) -> Gate {
-        let standing = self.standing(app);
-        let newer = standing
-            .current()
-            .map(|current| current.run)
-            .filter(|current| *current > release);
-        match newer {
-            Some(newer) => Gate::Superseded(newer),
-            None if self.paused() => Gate::Paused,
-            None if standing.halted.is_some() => Gate::Halted,
-            None => Gate::Open,
-        }
+        outlook::gate(&self.standing(app), release, self.paused())
     }
 
     /// Waits for one of the slots for rollouts at work (`limits.rollouts` of the configuration at start).
@@ -220,27 +216,14 @@ impl Bot {
             .contains(&rollout)
     }
 
-    /// Windows of the app's open rollouts no longer matter (`run --now`).
-    pub fn expedite(&self, app: &AppName) {
-        self.expedite
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(app.clone());
-        self.changed();
-        self.ring();
-    }
-
-    /// Back to windows, once what was asked for has settled.
-    pub fn unhurry(&self, app: &AppName) {
-        self.expedite.lock().unwrap_or_else(PoisonError::into_inner).remove(app);
-    }
-
+    /// Do windows of the app's rollouts not matter now (`run --now`)?
     #[must_use]
     pub fn expedited(&self, app: &AppName) -> bool {
-        self.expedite
+        self.standings
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .contains(app)
+            .get(app)
+            .is_some_and(|standing| standing.expedited)
     }
 
     /// Pauses (or lets go on) every rollout and promotion. The mark is a file: it survives restarts and is seen by eye.

@@ -1,11 +1,19 @@
 //! Where the configuration comes from: a file, or a path in a git repository.
 
+use super::bot::{Bot, InForce};
+use crate::clients::clock;
 use crate::clients::git::remote::Git;
+use crate::config::{diagnostic, validate};
 use crate::model::failure::Failure;
 use crate::model::fleet::{GitRef, Source};
+use crate::model::notice::{Audience, Notice, NoticeBody};
+use crate::store::error::StoreError;
 use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
 
 /// The most a configuration may weigh; `config` refuses more with a problem, this only bounds the read.
 const MAX_BYTES: u64 = 16 << 20;
@@ -71,11 +79,10 @@ impl Place {
 ///
 /// # Errors
 /// As the file or git fails.
-pub async fn read(place: &Place, state: &Path) -> Result<Found, Failure> {
+pub async fn read(place: &Place, git: &Git) -> Result<Found, Failure> {
     match place {
         Place::File(path) => read_file(path),
         Place::Git { source, path } => {
-            let git = Git::new(state.join("mirrors"));
             let commit = git.resolve(source).await.map_err(|e| e.failure())?;
             let text = git.read_file(source, &commit.id, path).await.map_err(|e| e.failure())?;
             let text = text.ok_or_else(|| missing(format!("{path} is not in commit {}", commit.short())))?;
@@ -87,6 +94,14 @@ pub async fn read(place: &Place, state: &Path) -> Result<Found, Failure> {
             })
         }
     }
+}
+
+/// As [`read`], with git mirrors in a directory of the caller's own: those of the state belong to whoever holds it.
+///
+/// # Errors
+/// As the file or git fails.
+pub async fn read_apart(place: &Place, mirrors: PathBuf) -> Result<Found, Failure> {
+    read(place, &Git::new(mirrors)).await
 }
 
 fn read_file(path: &Path) -> Result<Found, Failure> {
@@ -111,16 +126,163 @@ fn missing(detail: String) -> Failure {
     Failure::new(crate::model::failure::FailureKind::ConfigMissing, detail)
 }
 
-/// Follows the place until shutdown.
+/// Follows the place until shutdown. A good revision is put in force whole; a bad one is told once and changes nothing.
 ///
 /// # Errors
 /// When the store cannot be used.
 pub async fn watch(
-    _bot: &crate::runtime::bot::Bot,
-    _place: &Place,
-    _docker_config: Option<PathBuf>,
-    shutdown: tokio_util::sync::CancellationToken,
-) -> Result<(), crate::store::error::StoreError> {
-    shutdown.cancelled().await;
+    bot: &Bot,
+    place: &Place,
+    docker_config: Option<PathBuf>,
+    shutdown: CancellationToken,
+) -> Result<(), StoreError> {
+    let mut watch = Watch::new(place.clone(), docker_config);
+    loop {
+        watch.look(bot).await?;
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(place.poll()) => {}
+        }
+    }
+}
+
+/// What was seen of a place so far.
+pub struct Watch {
+    place: Place,
+    docker_config: Option<PathBuf>,
+    refused: Option<String>,
+    /// Why it could not be read; told when it changes, not when it repeats.
+    blind: Option<String>,
+}
+
+/// What one look found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    Same,
+    TakenUp,
+    Refused,
+    /// The place cannot be read now; what is in force stays.
+    Blind,
+}
+
+impl Watch {
+    #[must_use]
+    pub fn new(place: Place, docker_config: Option<PathBuf>) -> Self {
+        Self {
+            place,
+            docker_config,
+            refused: None,
+            blind: None,
+        }
+    }
+
+    /// Looks once.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn look(&mut self, bot: &Bot) -> Result<Seen, StoreError> {
+        let found = match read(&self.place, &bot.git).await {
+            Ok(found) => found,
+            Err(failure) => {
+                let why = failure.to_string();
+                if self.blind.as_ref() != Some(&why) {
+                    warn!(why, "the configuration cannot be read; what is in force stays");
+                    self.blind = Some(why);
+                }
+                return Ok(Seen::Blind);
+            }
+        };
+        if self.blind.take().is_some() {
+            info!("the configuration can be read again");
+        }
+        if found.revision == bot.in_force().revision {
+            self.refused = None;
+            return Ok(Seen::Same);
+        }
+        if self.refused.as_ref() == Some(&found.revision) {
+            return Ok(Seen::Same);
+        }
+        match self.ready(&found) {
+            Ok(in_force) => {
+                // Kept first: killed in between, the next start finds it in the store and at its place alike.
+                bot.store
+                    .keep_revision(found.revision.clone(), &in_force.fleet, clock::now())
+                    .await?;
+                info!(
+                    revision = found.revision,
+                    apps = in_force.fleet.apps.len(),
+                    "a new configuration is in force"
+                );
+                self.refused = None;
+                bot.put_in_force(in_force);
+                Ok(Seen::TakenUp)
+            }
+            Err(NotReady::Away(failure)) => {
+                // Not the revision's fault: the next look tries it again.
+                warn!(revision = found.revision, why = %failure, "the new configuration cannot be taken up yet");
+                Ok(Seen::Blind)
+            }
+            Err(NotReady::Refused(problems)) => {
+                error!(
+                    revision = found.revision,
+                    "the configuration is refused; what is in force stays\n{problems}"
+                );
+                refuse(bot, &found.revision, &problems).await?;
+                self.refused = Some(found.revision);
+                Ok(Seen::Refused)
+            }
+        }
+    }
+
+    /// The whole revision with its clients.
+    fn ready(&self, found: &Found) -> Result<InForce, NotReady> {
+        let fleet = validate::fleet(&found.text).map_err(|problems| {
+            let text = String::from_utf8_lossy(&found.text);
+            NotReady::Refused(diagnostic::terminal(&found.shown, &text, &problems))
+        })?;
+        InForce::new(found.revision.clone(), fleet, self.docker_config.clone()).map_err(NotReady::Away)
+    }
+}
+
+/// Why a revision is not put in force.
+enum NotReady {
+    /// Every problem of it, in words.
+    Refused(String),
+    /// A part that it names is not there.
+    Away(Failure),
+}
+
+/// One mail per operator and bad revision, however often it is looked at, also over restarts.
+async fn refuse(bot: &Bot, revision: &str, problems: &str) -> Result<(), StoreError> {
+    let in_force = bot.in_force();
+    let operators = in_force.fleet.email.iter().flat_map(|email| &email.operators);
+    let now = clock::now();
+    for address in operators {
+        let dedup = format!("config/{revision}#{address}");
+        let notice = Notice {
+            thread: dedup.clone(),
+            dedup,
+            audience: Audience::Mail {
+                to: vec![address.clone()],
+            },
+            at: now,
+            body: NoticeBody::ConfigRefused {
+                revision: revision.to_owned(),
+                problems: problems.to_owned(),
+            },
+        };
+        bot.store.enqueue(notice, now).await?;
+    }
+    bot.outbox_look.notify_one();
     Ok(())
+}
+
+impl Place {
+    /// How often it is looked at: a file is cheap to read, a remote is somebody else's.
+    fn poll(&self) -> Duration {
+        match self {
+            Place::File(_) => Duration::from_secs(5),
+            Place::Git { .. } => Duration::from_secs(60),
+        }
+    }
 }

@@ -6,7 +6,7 @@ use super::perform;
 use super::progress::Progress;
 use crate::clients::clock;
 use crate::decide::rollout::{self, Gate, Next, Progress as StepProgress, RolloutState};
-use crate::decide::tell;
+use crate::decide::{tell, tell_github};
 use crate::model::failure::WaitReason;
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
@@ -196,7 +196,10 @@ impl Driver {
             .get(&app)
             .map(|a| a.maintainers.clone())
             .unwrap_or_default();
-        let told = tell::rollout_ended(&self.state, &conclusion, &maintainers, fleet.fleet.email.as_ref(), now);
+        let mut told = tell::rollout_ended(&self.state, &conclusion, &maintainers, fleet.fleet.email.as_ref(), now);
+        let repo = fleet.github_repo(&app);
+        told.notices
+            .extend(tell_github::rollout_ended(&self.state, &conclusion, repo, now));
         let event = RolloutEvent::Concluded {
             conclusion: conclusion.clone(),
         };

@@ -6,9 +6,11 @@ use super::progress::Progress;
 use super::sweep;
 use crate::clients::clock;
 use crate::decide::run::{self, Next, Progress as EffectProgress, RunState};
-use crate::decide::{recover, tell};
+use crate::decide::standing::Standing;
+use crate::decide::{recover, tell, tell_github};
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::RunId;
+use crate::model::notice::Notice;
 use crate::model::run::{Conclusion, Outcome, RunEvent};
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
@@ -169,7 +171,8 @@ impl Driver {
         let now = clock::now();
         let standing = self.bot.standing(&self.state.app.name);
         let fleet = self.bot.in_force();
-        let told = tell::run_ended(&self.state, &standing, &conclusion, fleet.fleet.email.as_ref(), now);
+        let mut told = tell::run_ended(&self.state, &standing, &conclusion, fleet.fleet.email.as_ref(), now);
+        told.notices.extend(self.github(&standing, &conclusion, now).await?);
         let event = RunEvent::Concluded {
             conclusion: conclusion.clone(),
         };
@@ -185,6 +188,35 @@ impl Driver {
             conclusion: Box::new(conclusion.clone()),
         });
         Ok(conclusion)
+    }
+
+    async fn github(
+        &self,
+        standing: &Standing,
+        conclusion: &Conclusion,
+        now: Timestamp,
+    ) -> Result<Vec<Notice>, DriveError> {
+        let fleet = self.bot.in_force();
+        let app = &self.state.app;
+        let repo = fleet.fleet.github.as_ref().and(app.github_repo.as_deref());
+        let last = tell_github::compared_with(&self.state, conclusion).filter(|_| repo.is_some());
+        let bases = match last {
+            // A run whose events are gone, or make no sense any more, has no bases that are known.
+            Some(last) => run::fold(last, &self.bot.store.run_events(last).await?)
+                .ok()
+                .and_then(|last| last.resolved)
+                .map(|resolved| resolved.bases),
+            None => None,
+        };
+        let bases = bases.as_deref();
+        Ok(tell_github::run_ended(
+            &self.state,
+            standing,
+            conclusion,
+            repo,
+            bases,
+            now,
+        ))
     }
 
     fn tell(&self, progress: Progress) {

@@ -1,15 +1,187 @@
-//! Keeping within bounds: history, logs, images, build cache.
+//! Keeping within bounds: history, logs, images, build cache, mirrors.
 
 use super::bot::Bot;
+use crate::clients::clock;
+use crate::clients::engine::connect::Engine;
+use crate::clients::engine::error::EngineError;
+use crate::decide::labels;
+use crate::decide::retention::{self, LocalImage, RunDirectory};
+use crate::model::image::ImageId;
+use crate::model::journal::Stream;
+use crate::model::name::{AppName, HostName, RunId};
 use crate::store::error::StoreError;
+use jiff::SignedDuration;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
-/// Cleans up now and then, until shutdown.
+/// Nothing here is urgent: a bound is passed by an hour's worth at most.
+const EVERY: Duration = Duration::from_secs(3600);
+/// A mirror nobody used for this long belongs to no app that still runs.
+const MIRRORS: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Cleans up at start and every hour, until shutdown.
 ///
 /// # Errors
 /// When the store cannot be used.
-pub async fn run(_bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), StoreError> {
-    shutdown.cancelled().await;
+pub async fn run(bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), StoreError> {
+    loop {
+        once(&bot).await?;
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+/// One round. Trouble with files and engines is told and left for the next round.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn once(bot: &Bot) -> Result<(), StoreError> {
+    let fleet = bot.in_force();
+    let keep = fleet.fleet.retention;
+    let now = clock::now();
+    // What is found before the journal is read has its run in there already: a run is journalled before it makes anything.
+    let directories = run_directories(&bot.state.join("runs"));
+    let mut listed = Vec::new();
+    for (host, engine) in fleet.engines() {
+        match images_of(engine).await {
+            Ok(images) => listed.push((host.clone(), engine, images)),
+            Err(error) => warn!(%host, %error, "its images cannot be listed"),
+        }
+    }
+    let forgotten = bot.store.forget(now - keep.history).await?;
+    let mut open = BTreeSet::new();
+    let mut ended = BTreeSet::new();
+    for row in bot.store.recent_runs(None, u32::MAX).await? {
+        if let Stream::Run(id) = row.stream {
+            let set = if row.closed.is_none() { &mut open } else { &mut ended };
+            set.insert(id);
+        }
+    }
+    let gone = retention::directories(&directories, &open, &ended, keep.logs);
+    for run in &gone {
+        remove(&bot.run_directory(*run));
+    }
+    for run in ended.iter().filter(|run| !gone.contains(run)) {
+        remove(&bot.run_directory(*run).join("source"));
+    }
+    if forgotten + gone.len() > 0 {
+        info!(
+            streams = forgotten,
+            directories = gone.len(),
+            "forgot what is past its time"
+        );
+    }
+    for (host, engine, (images, in_use)) in listed {
+        trim(bot, &host, engine, &images, in_use, &ended).await;
+    }
+    let building: BTreeSet<&HostName> = fleet.fleet.apps.values().map(|app| &app.build.host).collect();
+    for (host, engine) in fleet.engines().filter(|(host, _)| building.contains(host)) {
+        match engine.prune_build_cache(keep.build_cache).await {
+            Ok(0) => {}
+            Ok(bytes) => info!(%host, bytes, "build cache trimmed"),
+            Err(error) => warn!(%host, %error, "the build cache cannot be trimmed"),
+        }
+    }
+    match bot.git.sweep(now - MIRRORS).await {
+        Ok(0) => {}
+        Ok(mirrors) => info!(mirrors, "git mirrors nobody uses are gone"),
+        Err(error) => warn!(%error, "the git mirrors cannot be swept"),
+    }
     Ok(())
+}
+
+async fn trim(
+    bot: &Bot,
+    host: &HostName,
+    engine: &Engine,
+    images: &[(LocalImage, Vec<String>)],
+    mut in_use: BTreeSet<ImageId>,
+    ended: &BTreeSet<RunId>,
+) {
+    let apps: BTreeSet<&AppName> = images.iter().map(|(image, _)| &image.app).collect();
+    for app in apps {
+        in_use.extend(retention::needed(&bot.standing(app)));
+    }
+    let found: Vec<LocalImage> = images.iter().map(|(image, _)| image.clone()).collect();
+    for id in retention::images(&found, &in_use, ended, bot.in_force().fleet.retention.images) {
+        let tags = images
+            .iter()
+            .find(|(image, _)| image.id == id)
+            .map(|(_, tags)| tags.as_slice());
+        let mut names: Vec<String> = tags.unwrap_or_default().to_vec();
+        if names.is_empty() {
+            names.push(id.to_string());
+        }
+        for name in names {
+            match engine.remove_image(&name).await {
+                Ok(()) => info!(%host, name, "an old image is gone"),
+                Err(error) => warn!(%host, name, %error, "an old image cannot be removed"),
+            }
+        }
+    }
+}
+
+type Images = (Vec<(LocalImage, Vec<String>)>, BTreeSet<ImageId>);
+
+/// Images with our labels and their tags; and the images of every container, running or not.
+async fn images_of(engine: &Engine) -> Result<Images, EngineError> {
+    let images = engine.list_images(labels::APP).await?;
+    let ours = images.into_iter().filter_map(|image| {
+        let local = LocalImage {
+            app: image.labels.get(labels::APP)?.parse().ok()?,
+            run: image.labels.get(labels::RUN)?.parse().ok()?,
+            id: image.id,
+            created: image.created,
+        };
+        Some((local, image.tags))
+    });
+    let ours = ours.collect();
+    let containers = engine.raw_get("/containers/json?all=1").await?;
+    let in_use = containers
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|container| container["ImageID"].as_str()?.parse().ok())
+        .collect();
+    Ok((ours, in_use))
+}
+
+/// The directories of runs, by their names; anything else in there is not ours to count.
+fn run_directories(runs: &Path) -> Vec<RunDirectory> {
+    let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let run = entry.file_name().to_str()?.parse().ok()?;
+            Some(RunDirectory {
+                run,
+                bytes: bytes(&entry.path()),
+            })
+        })
+        .collect()
+}
+
+fn bytes(directory: &Path) -> u64 {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            // Of the entry itself: a link is not followed.
+            Ok(of) if of.is_dir() => bytes(&entry.path()),
+            Ok(of) => of.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+fn remove(directory: &Path) {
+    match std::fs::remove_dir_all(directory) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => warn!(directory = %directory.display(), %error, "cannot be removed"),
+    }
 }

@@ -1,7 +1,7 @@
 //! Delivers the outbox: at least once, one message per cause.
 
 use super::bot::Bot;
-use super::digest;
+use super::{digest, notify_github};
 use crate::clients::clock;
 use crate::clients::smtp::{ANSWER, Smtp};
 use crate::decide::retry;
@@ -18,7 +18,7 @@ use tracing::{info, warn};
 /// New notices ring; this is for those whose back-off has passed.
 const POLL: Duration = Duration::from_secs(15);
 /// Notices delivered in one pass; the next pass follows at once while there are more.
-const BATCH: u32 = 50;
+pub(super) const BATCH: usize = 50;
 
 /// Delivers until shutdown.
 ///
@@ -41,12 +41,22 @@ pub async fn run(bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), Store
 /// # Errors
 /// When the outbox cannot be read or written.
 pub async fn deliver_once(bot: &Bot) -> Result<usize, StoreError> {
+    // Side by side: a slow mail server does not keep GitHub waiting, nor the other way round.
+    let (mails, posts) = tokio::try_join!(deliver_mail(bot), notify_github::deliver_due(bot))?;
+    Ok(mails + posts)
+}
+
+async fn deliver_mail(bot: &Bot) -> Result<usize, StoreError> {
     let fleet = bot.in_force();
     // Without a mail server notices wait; they are not lost when one is configured later.
     let Some(policy) = &fleet.fleet.email else { return Ok(0) };
     let mut delivered = 0;
-    for pending in bot.store.due_notices(clock::now(), BATCH).await? {
-        let delivery = deliver(bot, policy, &pending).await;
+    let mail = |audience: &Audience| matches!(audience, Audience::Mail { .. });
+    for pending in bot.store.due_notices(clock::now(), BATCH, mail).await? {
+        let Audience::Mail { to } = &pending.notice.audience else {
+            continue;
+        };
+        let delivery = deliver(bot, policy, &pending, to).await;
         let dedup = pending.notice.dedup.clone();
         match &delivery {
             Delivery::Delivered => {
@@ -62,7 +72,7 @@ pub async fn deliver_once(bot: &Bot) -> Result<usize, StoreError> {
     Ok(delivered)
 }
 
-async fn deliver(bot: &Bot, policy: &EmailPolicy, pending: &Pending) -> Delivery {
+async fn deliver(bot: &Bot, policy: &EmailPolicy, pending: &Pending, to: &[String]) -> Delivery {
     let domain = policy
         .from
         .rsplit('@')
@@ -76,7 +86,6 @@ async fn deliver(bot: &Bot, policy: &EmailPolicy, pending: &Pending) -> Delivery
         timezone: policy.timezone.clone(),
     };
     let mail = render(&pending.notice, &context);
-    let Audience::Mail { to } = &pending.notice.audience;
     let later = |error: String| {
         let at = clock::now() + retry::outbox_after(pending.attempts + 1);
         Delivery::Later { at, error }

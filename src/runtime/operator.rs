@@ -4,7 +4,7 @@ use super::bot::Bot;
 use super::supervisor::Answer;
 use crate::clients::clock;
 use crate::decide::standing::{Standing, TargetState};
-use crate::decide::tell;
+use crate::decide::{tell, tell_github};
 use crate::model::failure::HaltReason;
 use crate::model::name::AppName;
 use crate::model::rollout::RolloutConclusion;
@@ -42,15 +42,21 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, by: &str, why: &str) -> Res
         .get(app)
         .map(|a| a.maintainers.clone())
         .unwrap_or_default();
-    let told = tell::resumed(
+    let now = clock::now();
+    let mut told = tell::resumed(
         app,
         by,
         why,
         standing.halted_by,
         &maintainers,
         fleet.fleet.email.as_ref(),
-        clock::now(),
+        now,
     );
+    let repo = fleet.github_repo(app);
+    if let Some((halted, _)) = standing.halted {
+        told.notices
+            .extend(tell_github::resumed(app, by, why, halted, repo, now));
+    }
     bot.commit(Batch::new(), app, &told.facts, told.notices).await?;
     Ok(Ok(format!("{app} goes on")))
 }

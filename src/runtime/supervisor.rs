@@ -6,7 +6,7 @@ use super::drive_run::{DriveError, Interrupt};
 use super::progress::Progress;
 use super::{drive_rollout, drive_run};
 use crate::clients::clock;
-use crate::decide::family::{Families, Member, families};
+use crate::decide::family::{self, Families};
 use crate::decide::{schedule, standing};
 use crate::model::fleet::App;
 use crate::model::journal::Stream;
@@ -153,6 +153,10 @@ impl Supervisor {
     }
 
     async fn take_up(&mut self) -> Result<(), StoreError> {
+        // Nobody follows any more, but what was asked for goes on as it was asked for.
+        let apps = self.bot.in_force();
+        let hurried = apps.fleet.apps.keys().filter(|app| self.bot.expedited(app));
+        self.followed.extend(hurried.cloned());
         let open = self.bot.store.open_streams().await?;
         let rollouts_first = |row: &&crate::store::journal::StreamRow| matches!(row.stream, Stream::Rollout(_));
         for row in open
@@ -191,7 +195,7 @@ impl Supervisor {
                 }
             }
         }
-        self.settle(apps);
+        self.settle(apps).await?;
         self.wake = self.next_wake(apps);
         Ok(())
     }
@@ -240,7 +244,7 @@ impl Supervisor {
         let running: BTreeSet<AppName> = self.runs.values().map(|(app, _)| app.clone()).collect();
         for due in schedule::due_apps(&fleet.fleet, &self.families, &progress, &running, clock::now()) {
             if let Some(app) = fleet.fleet.apps.get(&due.app) {
-                self.open_run(app, Trigger::Schedule { slot: due.slot }, Some(due.slot))
+                self.open_run(app, Trigger::Schedule { slot: due.slot }, Vec::new())
                     .await?;
             }
         }
@@ -248,27 +252,18 @@ impl Supervisor {
     }
 
     fn find_families(&self, apps: &BTreeMap<AppName, App>) -> Families {
-        let members: Vec<Member> = apps
-            .values()
-            .map(|app| Member {
-                app: app.name.clone(),
-                bases: self.bot.standing(&app.name).bases.clone(),
-                publishes: app
-                    .publish
-                    .iter()
-                    .flat_map(|p| std::iter::once(&p.image).chain(p.channels.iter().map(|c| &c.image)))
-                    .cloned()
-                    .collect(),
-            })
-            .collect();
-        families(&members).unwrap_or_else(|looped| {
+        family::of_apps(apps.values(), |app| self.bot.standing(app).bases.clone()).unwrap_or_else(|looped| {
             warn!(%looped, "apps that build on each other are scheduled as if they did not");
             Families::default()
         })
     }
 
-    async fn open_run(&mut self, app: &App, trigger: Trigger, slot: Option<Timestamp>) -> Result<RunId, StoreError> {
+    /// Opens a run together with `facts` of the same cause.
+    async fn open_run(&mut self, app: &App, trigger: Trigger, mut facts: Vec<AppEvent>) -> Result<RunId, StoreError> {
         let id = RunId(ulid::Ulid::generate());
+        if let Trigger::Schedule { slot } = trigger {
+            facts.push(AppEvent::Fired { slot, run: id });
+        }
         let standing = self.bot.standing(&app.name);
         let event = RunEvent::Opened {
             app: Box::new(app.clone()),
@@ -277,7 +272,6 @@ impl Supervisor {
             last: standing.current().cloned().map(Box::new),
             quarantine: standing.quarantine.clone(),
         };
-        let facts: Vec<AppEvent> = slot.map(|slot| AppEvent::Fired { slot, run: id }).into_iter().collect();
         self.bot
             .commit(
                 Batch::new().run(&app.name, id, 0, &event),
@@ -340,14 +334,14 @@ impl Supervisor {
                 let trigger = Trigger::ParentReleased {
                     parent: app.to_string(),
                 };
-                self.open_run(child, trigger, None).await?;
+                self.open_run(child, trigger, Vec::new()).await?;
             }
         }
         Ok(())
     }
 
     /// Tells followers when nothing more will happen by itself.
-    fn settle(&mut self, apps: &BTreeMap<AppName, App>) {
+    async fn settle(&mut self, apps: &BTreeMap<AppName, App>) -> Result<(), StoreError> {
         let settled: Vec<AppName> = self
             .followed
             .iter()
@@ -368,9 +362,14 @@ impl Supervisor {
             .collect();
         for app in settled {
             self.followed.remove(&app);
-            self.bot.unhurry(&app);
+            if self.bot.expedited(&app) {
+                self.bot
+                    .commit(Batch::new(), &app, &[AppEvent::Settled], Vec::new())
+                    .await?;
+            }
             self.bot.watchers.tell(Progress::Settled { app });
         }
+        Ok(())
     }
 
     async fn park(&mut self) {

@@ -47,7 +47,11 @@ pub async fn probe_path(fleet: &InForce, instance: &str) -> ProbePath {
         return ProbePath::HostView;
     }
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    let places = [read("/etc/hostname"), read("/proc/self/cgroup"), read("/proc/self/mountinfo")];
+    let places = [
+        read("/etc/hostname"),
+        read("/proc/self/cgroup"),
+        read("/proc/self/mountinfo"),
+    ];
     for id in candidates(&places) {
         let Ok(found) = engine.raw_get(&format!("/containers/{id}/json")).await else {
             continue;
@@ -93,7 +97,9 @@ impl Own {
 /// another; cgroup paths (version 1) and the engine's own mounts hold the full id.
 fn candidates(places: &[String]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    let words = places.iter().flat_map(|text| text.split(|c: char| !c.is_ascii_hexdigit()));
+    let words = places
+        .iter()
+        .flat_map(|text| text.split(|c: char| !c.is_ascii_hexdigit()));
     // Only lower case, and only the two lengths that ids have.
     for id in words.filter(|word| matches!(word.len(), 12 | 64) && !word.bytes().any(|b| b.is_ascii_uppercase())) {
         if !found.iter().any(|known| known == id) {
@@ -129,7 +135,9 @@ mod tests {
         let places = [
             "0123456789ab\n".to_owned(),
             format!("4:memory:/docker/{id}\n0::/\n"),
-            format!("631 620 254:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw\n1 2 0:1 /x/{other} /y rw\n"),
+            format!(
+                "631 620 254:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw\n1 2 0:1 /x/{other} /y rw\n"
+            ),
         ];
         assert_eq!(candidates(&places), ["0123456789ab".to_owned(), id, other]);
         assert!(candidates(&["fleet-bot\n".to_owned(), "0::/\n".to_owned()]).is_empty());

@@ -68,6 +68,14 @@ impl Store {
         self.term
     }
 
+    /// The term of whoever owns the state now; higher than ours when a newer lowtide took over.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub async fn current_term(&self) -> Result<i64, StoreError> {
+        self.call(|connection| current_term(connection)).await
+    }
+
     /// Writes a consistent copy of the database to `to`, while in use.
     ///
     /// # Errors
@@ -123,9 +131,16 @@ impl Store {
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let done: usize = connection
-        .query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
-        .map(|v| v as usize)?;
+    let version = |connection: &Connection| -> Result<usize, StoreError> {
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        Ok(version as usize)
+    };
+    if version(connection)? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    // Looked at again under the write lock: another process may be opening the same new database.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let done = version(&transaction)?;
     if done > MIGRATIONS.len() {
         return Err(StoreError::TooNew {
             found: done,
@@ -133,11 +148,10 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         });
     }
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
-        let transaction = connection.transaction()?;
         transaction.execute_batch(migration)?;
         transaction.pragma_update(None, "user_version", index as i64 + 1)?;
-        transaction.commit()?;
     }
+    transaction.commit()?;
     Ok(())
 }
 

@@ -218,7 +218,7 @@ impl Store {
     }
 }
 
-fn rows(
+pub(super) fn rows(
     connection: &rusqlite::Connection,
     sql: &str,
     params: &[&dyn rusqlite::ToSql],
@@ -283,7 +283,7 @@ fn insert(transaction: &Transaction<'_>, append: Append, now: Timestamp, term: i
     Ok(())
 }
 
-fn decode<E: DeserializeOwned>(seq: i64, body: &str, at: &str) -> Result<Recorded<E>, StoreError> {
+pub(super) fn decode<E: DeserializeOwned>(seq: i64, body: &str, at: &str) -> Result<Recorded<E>, StoreError> {
     let event = serde_json::from_str(body).map_err(|e| StoreError::Unreadable {
         what: "event",
         why: e.to_string(),

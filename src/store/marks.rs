@@ -1,4 +1,4 @@
-//! Moments to remember by name: when the digest was last looked at.
+//! Moments and numbers to remember by name: when the digest was last looked at, which issue tells of an incident.
 
 use super::database::Store;
 use super::error::StoreError;
@@ -28,6 +28,44 @@ impl Store {
                 "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                 params![key, at.to_string()],
             )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// # Errors
+    /// `Database`; `Unreadable` when it is no number.
+    pub async fn number(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        let key = format!("number/{name}");
+        self.call(move |connection| {
+            let sql = "SELECT value FROM meta WHERE key = ?1";
+            let text: Option<String> = connection.query_row(sql, [key], |row| row.get(0)).optional()?;
+            let number = text.map(|text| {
+                text.parse().map_err(|_| StoreError::Unreadable {
+                    what: "number",
+                    why: text,
+                })
+            });
+            number.transpose()
+        })
+        .await
+    }
+
+    /// `None` forgets it.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub async fn set_number(&self, name: &str, number: Option<u64>) -> Result<(), StoreError> {
+        let key = format!("number/{name}");
+        self.write(move |transaction| {
+            match number {
+                Some(number) => transaction.execute(
+                    "INSERT INTO meta (key, value) VALUES (?1, ?2) \
+                     ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    params![key, number.to_string()],
+                )?,
+                None => transaction.execute("DELETE FROM meta WHERE key = ?1", [key])?,
+            };
             Ok(())
         })
         .await

@@ -9,6 +9,7 @@ pub mod journal;
 pub mod lock;
 pub mod marks;
 pub mod outbox;
+pub mod overview;
 pub mod retention;
 pub mod revisions;
 pub mod sealed;

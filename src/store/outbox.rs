@@ -3,7 +3,7 @@
 use super::database::Store;
 use super::error::StoreError;
 use super::journal::parse_time;
-use crate::model::notice::Notice;
+use crate::model::notice::{Audience, Notice};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -44,35 +44,59 @@ pub(super) fn enqueue(transaction: &Transaction<'_>, notice: &Notice, now: Times
 }
 
 impl Store {
-    /// Notices due by `now`, oldest first, at most `limit`.
+    /// Notices of a `wanted` audience due by `now`, oldest first, at most `limit`. Those that are not due take no place.
     ///
     /// # Errors
     /// `Unreadable` when a notice cannot be read by this version.
-    pub async fn due_notices(&self, now: Timestamp, limit: u32) -> Result<Vec<Pending>, StoreError> {
+    pub async fn due_notices(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        wanted: fn(&Audience) -> bool,
+    ) -> Result<Vec<Pending>, StoreError> {
         self.call(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT body, attempts, next FROM outbox WHERE state = 'pending' ORDER BY created, dedup LIMIT ?1",
+                "SELECT body, attempts, next FROM outbox WHERE state = 'pending' ORDER BY created, dedup",
             )?;
-            let rows = statement.query_map([limit], |row| {
-                Ok((
-                    row.get::<_, String>(0)?,
-                    row.get::<_, u32>(1)?,
-                    row.get::<_, String>(2)?,
-                ))
-            })?;
+            let mut rows = statement.query([])?;
             let mut due = Vec::new();
-            for row in rows {
-                let (body, attempts, next) = row?;
-                let next = parse_time(&next)?;
-                if next <= now {
-                    due.push(Pending {
-                        notice: read(&body)?,
-                        attempts,
-                        next,
-                    });
+            while let Some(row) = rows.next()? {
+                let next = parse_time(&row.get::<_, String>(2)?)?;
+                if next > now {
+                    continue;
+                }
+                let notice = read(&row.get::<_, String>(0)?)?;
+                if !wanted(&notice.audience) {
+                    continue;
+                }
+                due.push(Pending {
+                    notice,
+                    attempts: row.get(1)?,
+                    next,
+                });
+                if due.len() == limit {
+                    break;
                 }
             }
             Ok(due)
+        })
+        .await
+    }
+
+    /// Does an older notice of the same thread still wait for its delivery?
+    ///
+    /// # Errors
+    /// `Database`.
+    pub async fn is_behind(&self, thread: String, dedup: String) -> Result<bool, StoreError> {
+        self.call(move |connection| {
+            let first: Option<String> = connection
+                .query_row(
+                    "SELECT dedup FROM outbox WHERE state = 'pending' AND thread = ?1 ORDER BY created, dedup LIMIT 1",
+                    [thread],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            Ok(first.is_some_and(|first| first != dedup))
         })
         .await
     }

@@ -45,7 +45,11 @@ impl Sealed {
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 let key = random::<32>()?;
-                write_new(&path, &key)?;
+                // Aside and renamed: half a key would keep lowtide from ever starting again.
+                let aside = state.join("seal.key.new");
+                let _ = std::fs::remove_file(&aside);
+                write_new(&aside, &key)?;
+                std::fs::rename(&aside, &path).map_err(at(&path))?;
                 key.to_vec()
             }
             Err(e) => return Err(at(&path)(e)),

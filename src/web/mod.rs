@@ -1,3 +1,5 @@
-//! Health, readiness and metrics over HTTP. Reading only: nothing is controlled over TCP.
+//! Health, readiness, metrics and a status page over HTTP. Reading only: nothing is controlled over TCP.
 
+mod metrics;
+mod page;
 pub mod serve;

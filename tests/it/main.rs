@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must panic")]
 
+mod cli;
 mod config;
 mod git;
+mod github;
 mod layers;
 mod mail;
 mod registry;
+mod store;
+mod web;

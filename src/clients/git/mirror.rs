@@ -117,13 +117,19 @@ impl Mirror {
         self.create().await
     }
 
+    /// What the remote's ref points at, without fetching it; a commit can only be asked for by bringing it.
+    pub(super) async fn ask(&self, wanted: &GitRef) -> Result<String, GitError> {
+        match ref_name(wanted)? {
+            Some(name) => self.tip(&name).await,
+            None => self.resolve(wanted).await,
+        }
+    }
+
     /// The commit a ref means now, present in the mirror.
     pub(super) async fn resolve(&self, wanted: &GitRef) -> Result<String, GitError> {
-        let name = match wanted {
-            GitRef::Commit(id) => return self.bring(id).await,
-            GitRef::Head => "HEAD".to_owned(),
-            GitRef::Branch(name) => format!("refs/heads/{}", checked(name, "branch")?),
-            GitRef::Tag(name) => format!("refs/tags/{}", checked(name, "tag")?),
+        let name = match (wanted, ref_name(wanted)?) {
+            (GitRef::Commit(id), _) => return self.bring(id).await,
+            (GitRef::Head | GitRef::Branch(_) | GitRef::Tag(_), name) => name.unwrap_or_else(|| "HEAD".to_owned()),
         };
         let tip = self.tip(&name).await?;
         if self.has(&tip).await? {
@@ -421,6 +427,16 @@ fn short_hash(text: &str) -> String {
         .take(8)
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+/// The full name of a ref; a commit has none.
+fn ref_name(wanted: &GitRef) -> Result<Option<String>, GitError> {
+    Ok(match wanted {
+        GitRef::Commit(_) => None,
+        GitRef::Head => Some("HEAD".to_owned()),
+        GitRef::Branch(name) => Some(format!("refs/heads/{}", checked(name, "branch")?)),
+        GitRef::Tag(name) => Some(format!("refs/tags/{}", checked(name, "tag")?)),
+    })
 }
 
 async fn exists(path: &Path) -> bool {

@@ -79,6 +79,15 @@ impl Git {
         describe(&mirror, &id).await
     }
 
+    /// Asks the remote whether it has the source's ref, and brings nothing but a commit that is wanted by its id.
+    ///
+    /// # Errors
+    /// As [`Git::resolve`].
+    pub async fn ask(&self, source: &Source) -> Result<String, GitError> {
+        let mirror = self.open(source, &source.repo, deadline(source)).await?;
+        mirror.ask(&source.git_ref).await
+    }
+
     /// One file of a commit, links followed inside the repository; `None`: there is none.
     ///
     /// # Errors

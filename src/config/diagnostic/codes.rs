@@ -35,6 +35,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("literal-secret", "a secret written out"),
     ("merge-key", "a YAML merge key"),
     ("missing-key", "a key that is needed"),
+    ("missing-secret", "a secret that cannot be read where this runs"),
     ("no-value", "a key without a value"),
     ("not-supported", "something this version cannot do"),
     ("not-utf8", "bytes that are not UTF-8"),

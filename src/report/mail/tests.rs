@@ -263,7 +263,7 @@ fn html_says_what_the_text_says() {
         "20261123.7-3f2a9c1",
         "libzstd1",
         "3.0.11-1~deb12u2 → 3.0.17-1~deb12u3",
-        "lowtide revert archives",
+        "lowtide revert archives --reason",
     ] {
         assert!(mail.html.contains(fact) && mail.text.contains(fact), "{fact}");
     }

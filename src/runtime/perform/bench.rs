@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Bench<'a> {
     pub engine: &'a Engine,
     pub app: &'a App,
-    /// On everything that is created: `io.lowtide.instance`, `.run` and `.attempt`. What carries all of them is removed.
+    /// On everything that is created. What carries `io.lowtide.instance` and `io.lowtide.run` of these is removed.
     pub labels: &'a BTreeMap<String, String>,
     pub via: &'a ProbePath,
     /// An existing directory of this run's own, for logs and artefacts.
@@ -75,9 +75,12 @@ impl Bench<'_> {
         }
     }
 
-    /// Removes all that this attempt made. Not cancellable; what cannot go now goes with a later sweep.
+    /// Removes all that this run made. Not cancellable; what cannot go now goes with a later sweep.
     pub(super) async fn clean_up(&self) {
-        let selector: Vec<(String, String)> = self.labels.clone().into_iter().collect();
+        // Not by attempt and term: *test* cleans up what *bootstrap* made in another attempt, or before a restart.
+        let ours = |key: &str| key == "io.lowtide.instance" || key == "io.lowtide.run";
+        let labels = self.labels.clone().into_iter();
+        let selector: Vec<(String, String)> = labels.filter(|(key, _)| ours(key)).collect();
         match self.engine.sweep(&selector).await {
             Ok(swept) => tracing::debug!(?swept, "cleaned up"),
             Err(error) => tracing::warn!(%error, "leftovers of the test stay until the next sweep"),

@@ -5,10 +5,11 @@ use super::resolve;
 use super::run::Scene;
 use crate::clients::engine::build::BuildRequest;
 use crate::clients::engine::builderror::BuildError;
+use crate::clients::engine::connect::Engine;
 use crate::clients::engine::context::{Ignore, Limits, Verdict};
 use crate::clients::engine::logfile::LogFile;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::image::{Reference, ServedDigest};
+use crate::model::image::{ImageId, Reference, ServedDigest};
 use crate::model::stages::build::{Build, Built};
 use crate::model::stages::resolve::BasePin;
 use crate::packages::dockerignore;
@@ -72,15 +73,36 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         tracing::warn!(error = %e, "the end of the build log could not be written");
     }
     match built {
-        Ok(built) => Ok(Built {
-            image: built.image,
-            size: built.size,
-        }),
+        Ok(built) => {
+            forget_earlier(scene, &engine, &built.image).await;
+            Ok(Built {
+                image: built.image,
+                size: built.size,
+            })
+        }
         Err(error @ BuildError::Cancelled) => {
             tracing::info!(%error);
             Err(Stop::Cancelled)
         }
         Err(error) => Err(error.failure().map_or(Stop::Cancelled, Stop::Failed)),
+    }
+}
+
+/// A build whose end was not journalled may have left an image; this one took its name. Only nameless ones go: an image with
+/// a name may be somebody's.
+async fn forget_earlier(scene: &Scene<'_>, engine: &Engine, built: &ImageId) {
+    let label = format!("{}={}", crate::decide::labels::RUN, scene.run.id);
+    let earlier = match engine.list_images(&label).await {
+        Ok(images) => images,
+        Err(error) => return tracing::warn!(%error, "images of earlier attempts were not looked for"),
+    };
+    for image in earlier
+        .iter()
+        .filter(|image| image.id != *built && image.tags.is_empty())
+    {
+        if let Err(error) = engine.remove_image(image.id.as_str()).await {
+            tracing::warn!(%error, image = image.id.short(), "the image of an earlier attempt could not be removed");
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use super::run::Scene;
 use crate::clients::clock;
+use crate::clients::engine::connect::Engine;
+use crate::clients::target::docker::find::find;
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::image::ImageId;
 use crate::model::inventory::{Inventory, InventorySummary};
 use crate::model::stages::inspect::{Inspect, Inspected};
 use crate::packages::{diff, tree};
@@ -12,33 +15,14 @@ use crate::store::error::StoreError;
 /// `ImageUnreadable`, or as the engine fails.
 pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, Failure> {
     let engine = scene.fleet.engine(&scene.run.app.build.host)?;
-    let unreadable = |why: String| Failure::new(FailureKind::ImageUnreadable, why);
-    let facts = engine
-        .inspect_image(effect.image.as_str())
-        .await
-        .map_err(|e| e.failure())?;
-    let facts = facts.ok_or_else(|| unreadable(format!("image {} is gone from the engine", effect.image.short())))?;
-    let mut labels = scene.labels();
-    labels.insert("io.lowtide.kind".to_owned(), "export".to_owned());
-    let read = engine
-        .export_rootfs(&effect.image, &labels, |tar| tree::read(tar, &tree::Limits::default()))
-        .await
-        .map_err(|e| e.failure())?;
-    let files = read.map_err(|e| unreadable(e.to_string()))?;
-    let inventory = tree::inventory(files, effect.image.clone(), facts.platform, facts.config)
-        .map_err(|e| unreadable(e.to_string()))?;
+    let inventory = inventory(scene, engine, &effect.image).await?;
     let content = diff::content(&inventory);
-    let change = match &effect.against {
-        Some(last) if *last == content => Some(diff::change(&inventory, &inventory)),
-        Some(last) => scene
-            .bot
-            .store
-            .inventory(last)
-            .await
-            .map_err(stored)?
-            .map(|old| diff::change(&old, &inventory)),
-        None => None,
+    let before = match &effect.against {
+        Some(last) => scene.bot.store.inventory(last).await.map_err(stored)?,
+        // The first release is compared with what runs now, so that its report says what it brings.
+        None => running(scene, engine).await,
     };
+    let change = before.map(|before| diff::change(&before, &inventory));
     if effect.against.as_ref() != Some(&content) {
         scene
             .bot
@@ -62,6 +46,29 @@ pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, F
         inventory: summary(&inventory, content),
         change,
     })
+}
+
+async fn inventory(scene: &Scene<'_>, engine: &Engine, image: &ImageId) -> Result<Inventory, Failure> {
+    let unreadable = |why: String| Failure::new(FailureKind::ImageUnreadable, why);
+    let facts = engine.inspect_image(image.as_str()).await.map_err(|e| e.failure())?;
+    let facts = facts.ok_or_else(|| unreadable(format!("image {} is gone from the engine", image.short())))?;
+    let mut labels = scene.labels();
+    labels.insert("io.lowtide.kind".to_owned(), "export".to_owned());
+    let read = engine
+        .export_rootfs(image, &labels, |tar| tree::read(tar, &tree::Limits::default()))
+        .await
+        .map_err(|e| e.failure())?;
+    let files = read.map_err(|e| unreadable(e.to_string()))?;
+    tree::inventory(files, image.clone(), facts.platform, facts.config).map_err(|e| unreadable(e.to_string()))
+}
+
+/// What the first target on this engine runs. Only for the report: what cannot be read is left out.
+async fn running(scene: &Scene<'_>, engine: &Engine) -> Option<Inventory> {
+    let app = &scene.run.app;
+    let target = app.rollout.iter().find(|target| target.host == app.build.host)?;
+    let containers = find(engine, &target.select).await.ok()?;
+    let image: ImageId = containers.first()?["Image"].as_str()?.parse().ok()?;
+    inventory(scene, engine, &image).await.ok()
 }
 
 fn summary(inventory: &Inventory, content: crate::model::image::ContentDigest) -> InventorySummary {

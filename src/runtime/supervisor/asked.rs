@@ -6,9 +6,10 @@ use crate::model::journal::Stream;
 use crate::model::name::AppName;
 use crate::model::rollout::Purpose;
 use crate::model::run::Trigger;
-use crate::model::standing::Release;
+use crate::model::standing::{AppEvent, Release};
 use crate::runtime::operator;
 use crate::store::error::StoreError;
+use crate::store::journal::Batch;
 use tracing::info;
 
 impl Supervisor {
@@ -57,15 +58,18 @@ impl Supervisor {
         }
         for name in &apps {
             self.followed.insert(name.clone());
-            if now {
-                self.bot.expedite(name);
-            }
             if self.scope == Scope::Asked {
                 self.take_up_app(name).await?;
             }
             let busy = self.runs.values().any(|(running, _)| running == name);
-            if let Some(app) = fleet.fleet.apps.get(name).filter(|_| !busy) {
-                self.open_run(app, Trigger::Manual { by: by.to_owned() }, None).await?;
+            // Journalled, so that a kill does not leave a rollout waiting for a window nobody wanted.
+            let expedited = now.then(|| AppEvent::Expedited { by: by.to_owned() });
+            let facts: Vec<AppEvent> = expedited.into_iter().collect();
+            match fleet.fleet.apps.get(name).filter(|_| !busy) {
+                Some(app) => {
+                    self.open_run(app, Trigger::Manual { by: by.to_owned() }, facts).await?;
+                }
+                None => self.bot.commit(Batch::new(), name, &facts, Vec::new()).await?,
             }
         }
         Ok(Ok(format!(

@@ -149,6 +149,10 @@ fn every_code_occurs_here_and_no_other() {
         .flat_map(|bytes| validate::fleet(bytes).unwrap_err())
         .map(|p| p.code)
         .collect();
-    let known: BTreeSet<&str> = CODES.iter().map(|(code, _)| *code).collect();
-    assert_eq!(seen, known);
+    // No text alone lacks a secret: that code is told by `check`, in tests/it/cli.rs.
+    let known = CODES
+        .iter()
+        .map(|(code, _)| *code)
+        .filter(|code| *code != "missing-secret");
+    assert_eq!(seen, known.collect::<BTreeSet<&str>>());
 }

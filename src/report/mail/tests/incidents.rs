@@ -162,7 +162,7 @@ fn a_rollout() {
 
     IF IT WAS NOT GOOD
       Go back to the release before:
-        lowtide revert archives
+        lowtide revert archives --reason "…"
       Each step that was taken:
         lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
 

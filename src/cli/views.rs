@@ -1,0 +1,351 @@
+//! What `--json` prints. Each answer is one JSON object with `"version": 1`; keys are added, never renamed or reused,
+//! without a new version. Times are UTC (RFC 3339), lengths milliseconds. Triggers, conclusions, wait and halt reasons
+//! have the journal's own shape.
+
+use crate::model::failure::{HaltReason, WaitReason};
+use crate::model::fleet::{Mode, Schedule};
+use crate::model::inventory::Change;
+use crate::model::rollout::{RolloutConclusion, Step};
+use crate::model::run::{Conclusion, Stage, Trigger};
+use crate::model::stages::resolve::Commit;
+use crate::model::stages::test::TestReport;
+use crate::report::plan::{self, PlanRow, TargetPlan};
+use crate::report::terminal::{Progress, RolloutView, RunRow, RunView};
+use crate::runtime::reading::{AppReading, OpenRollout, Reading};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Shape of everything in here.
+const VERSION: u32 = 1;
+
+/// `status --json`.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    version: u32,
+    now: Timestamp,
+    paused: bool,
+    /// Mails that wait for delivery.
+    notices_pending: u64,
+    apps: Vec<App>,
+}
+
+#[derive(Debug, Serialize)]
+struct App {
+    app: String,
+    mode: Mode,
+    /// `new`, `fresh`, `running`, `rolling`, `waiting`, `failing`, `halted`.
+    state: &'static str,
+    stage: Option<Stage>,
+    release: Option<Release>,
+    last_run: Option<Run>,
+    next_run: Option<Timestamp>,
+    failing_since: Option<Timestamp>,
+    halted: Option<Halted>,
+    rollouts: Vec<Rollout>,
+}
+
+#[derive(Debug, Serialize)]
+struct Release {
+    tag: String,
+    digest: Option<String>,
+    image: String,
+    commit: String,
+    run: String,
+    at: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct Halted {
+    since: Timestamp,
+    reason: HaltReason,
+}
+
+/// An open rollout; `waits` is `null` while it is at work.
+#[derive(Debug, Serialize)]
+struct Rollout {
+    rollout: String,
+    target: String,
+    tag: String,
+    waits: Option<WaitReason>,
+}
+
+/// A run in `history --json`.
+#[derive(Debug, Serialize)]
+struct Run {
+    run: String,
+    app: String,
+    started: Timestamp,
+    /// `null` while it is under way, like `conclusion`.
+    took_ms: Option<u64>,
+    trigger: Trigger,
+    conclusion: Option<Conclusion>,
+}
+
+/// `history --json`.
+#[derive(Debug, Serialize)]
+pub(super) struct History {
+    version: u32,
+    runs: Vec<Run>,
+}
+
+/// `show RUN --json`.
+#[derive(Debug, Serialize)]
+pub(super) struct ShownRun {
+    version: u32,
+    #[serde(flatten)]
+    run: Run,
+    revision: String,
+    commit: Option<Commit>,
+    stages: Vec<Part<Stage>>,
+    tests: Option<TestReport>,
+    change: Option<Change>,
+}
+
+/// `show ROLLOUT --json`.
+#[derive(Debug, Serialize)]
+pub(super) struct ShownRollout {
+    version: u32,
+    rollout: String,
+    app: String,
+    target: String,
+    tag: String,
+    started: Timestamp,
+    steps: Vec<Part<Step>>,
+    conclusion: Option<RolloutConclusion>,
+}
+
+/// A stage of a run, a step of a rollout.
+#[derive(Debug, Serialize)]
+struct Part<T> {
+    what: T,
+    /// `running`, `done`, `failed`, `abandoned`.
+    state: &'static str,
+    took_ms: Option<u64>,
+    note: String,
+}
+
+/// `plan --json`.
+#[derive(Debug, Serialize)]
+pub(super) struct Plan {
+    version: u32,
+    now: Timestamp,
+    paused: bool,
+    apps: Vec<Planned>,
+}
+
+#[derive(Debug, Serialize)]
+struct Planned {
+    app: String,
+    mode: Mode,
+    timezone: String,
+    schedule: Schedule,
+    /// `null`: only when asked, or after a release of a parent.
+    next_run: Option<Timestamp>,
+    parents: Vec<String>,
+    halted: Option<Halted>,
+    targets: Vec<PlannedTarget>,
+    /// Only for a single app.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<Vec<Setting>>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedTarget {
+    target: String,
+    rollout: Option<Rollout>,
+    window: Window,
+    /// The coming night is done only then, after the window opened; `null`: it fits.
+    night_done: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+enum Window {
+    Open { until: Timestamp },
+    Closed { opens: Timestamp },
+    Never,
+}
+
+#[derive(Debug, Serialize)]
+struct Setting {
+    key: String,
+    value: String,
+    origin: String,
+}
+
+/// `all_settings` are those of the one app that was asked for.
+pub(super) fn plan(rows: &[PlanRow], reading: &Reading, all_settings: Option<&[plan::Setting]>) -> Plan {
+    let settings = |setting: &plan::Setting| Setting {
+        key: setting.0.clone(),
+        value: setting.1.clone(),
+        origin: setting.2.clone(),
+    };
+    Plan {
+        version: VERSION,
+        now: reading.now,
+        paused: reading.paused,
+        apps: rows
+            .iter()
+            .map(|row| Planned {
+                app: row.app.to_string(),
+                mode: row.mode,
+                timezone: row.timezone.clone(),
+                schedule: row.schedule.clone(),
+                next_run: row.next_run,
+                parents: row.parents.iter().map(ToString::to_string).collect(),
+                halted: row.halted.as_ref().map(Halted::from),
+                targets: row.targets.iter().map(PlannedTarget::from).collect(),
+                settings: all_settings.map(|all| all.iter().map(settings).collect()),
+            })
+            .collect(),
+    }
+}
+
+impl From<&TargetPlan> for PlannedTarget {
+    fn from(target: &TargetPlan) -> Self {
+        Self {
+            target: target.target.to_string(),
+            rollout: target.rollout.as_ref().map(|(id, tag, waits)| Rollout {
+                rollout: id.to_string(),
+                target: target.target.to_string(),
+                tag: tag.clone(),
+                waits: waits.clone(),
+            }),
+            window: match target.window {
+                plan::Window::Open { until } => Window::Open { until },
+                plan::Window::Closed { opens } => Window::Closed { opens },
+                plan::Window::Never => Window::Never,
+            },
+            night_done: target.late.map(|(done, _)| done),
+        }
+    }
+}
+
+impl From<&(Timestamp, HaltReason)> for Halted {
+    fn from((since, reason): &(Timestamp, HaltReason)) -> Self {
+        Self {
+            since: *since,
+            reason: reason.clone(),
+        }
+    }
+}
+
+impl From<&Reading> for Status {
+    fn from(reading: &Reading) -> Self {
+        Self {
+            version: VERSION,
+            now: reading.now,
+            paused: reading.paused,
+            notices_pending: reading.notices,
+            apps: reading.apps.iter().map(App::from).collect(),
+        }
+    }
+}
+
+impl From<&AppReading> for App {
+    fn from(app: &AppReading) -> Self {
+        Self {
+            app: app.app.name.to_string(),
+            mode: app.app.mode,
+            state: app.state().word(),
+            stage: app.running.and_then(|(_, stage)| stage),
+            release: app.standing.current().map(|release| Release {
+                tag: release.tag.clone(),
+                digest: release.digest.as_ref().map(ToString::to_string),
+                image: release.image.to_string(),
+                commit: release.commit.clone(),
+                run: release.run.to_string(),
+                at: release.at,
+            }),
+            last_run: app.last_run.as_ref().map(Run::from),
+            next_run: app.next_run,
+            failing_since: app.standing.failing.as_ref().map(|failing| failing.since),
+            halted: app.standing.halted.as_ref().map(Halted::from),
+            rollouts: app.rollouts.iter().map(Rollout::from).collect(),
+        }
+    }
+}
+
+impl From<&OpenRollout> for Rollout {
+    fn from(rollout: &OpenRollout) -> Self {
+        Self {
+            rollout: rollout.id.to_string(),
+            target: rollout.target.to_string(),
+            tag: rollout.tag.clone(),
+            waits: rollout.waits.clone(),
+        }
+    }
+}
+
+impl From<&RunRow> for Run {
+    fn from(row: &RunRow) -> Self {
+        Self {
+            run: row.run.to_string(),
+            app: row.app.to_string(),
+            started: row.started,
+            took_ms: row.took_ms,
+            trigger: row.trigger.clone(),
+            conclusion: row.conclusion.clone(),
+        }
+    }
+}
+
+impl From<&[RunRow]> for History {
+    fn from(rows: &[RunRow]) -> Self {
+        Self {
+            version: VERSION,
+            runs: rows.iter().map(Run::from).collect(),
+        }
+    }
+}
+
+impl From<RunView> for ShownRun {
+    fn from(view: RunView) -> Self {
+        Self {
+            version: VERSION,
+            run: Run::from(&view.row),
+            revision: view.revision,
+            commit: view.commit,
+            stages: view
+                .stages
+                .into_iter()
+                .map(|row| part(row.stage, row.state, row.took_ms, row.note))
+                .collect(),
+            tests: view.tests,
+            change: view.change,
+        }
+    }
+}
+
+impl From<RolloutView> for ShownRollout {
+    fn from(view: RolloutView) -> Self {
+        Self {
+            version: VERSION,
+            rollout: view.rollout.to_string(),
+            app: view.app.to_string(),
+            target: view.target.to_string(),
+            tag: view.tag,
+            started: view.started,
+            steps: view
+                .steps
+                .into_iter()
+                .map(|row| part(row.step, row.state, row.took_ms, row.note))
+                .collect(),
+            conclusion: view.conclusion,
+        }
+    }
+}
+
+fn part<T>(what: T, state: Progress, took_ms: Option<u64>, note: String) -> Part<T> {
+    Part {
+        what,
+        state: match state {
+            Progress::Running => "running",
+            Progress::Done => "done",
+            Progress::Failed => "failed",
+            Progress::Abandoned => "abandoned",
+        },
+        took_ms,
+        note,
+    }
+}

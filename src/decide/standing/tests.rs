@@ -1,0 +1,229 @@
+//! Channels and targets: what an app's releases need next, as a story of facts.
+
+use super::*;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::Fleet;
+use ulid::Ulid;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).unwrap()
+}
+
+/// Two channels; staging has two targets, production one.
+fn app() -> App {
+    let target = |name: &str, channel: &str| {
+        format!(
+            r#"{{"name":"{name}","channel":"{channel}","host":"h","select":{{"container":{{"name":"{name}"}}}},
+            "window":null,"ready":{{"check":"healthcheck","timeout":"PT60S"}},"before":[],"after":[],"bake":"PT0S",
+            "stop_timeout":null,"irreversible":false}}"#
+        )
+    };
+    let text = format!(
+        r#"{{"name":"web","mode":"active","timezone":"UTC","maintainers":[],
+        "source":{{"repo":"https://git.example.org/web.git","git_ref":"head","context":"","dockerfile":"Dockerfile",
+          "submodules":false,"username":null,"token":null,"ssh_key":null,"timeout":"PT60S","max_size":1}},
+        "build":{{"host":"h","args":{{}},"target":null,"labels":{{}},"label_schema":false,"pull":true,
+          "timeout":"PT60S","max_log":1}},
+        "env":{{}},"test":null,"ready":{{"check":"healthcheck","timeout":"PT60S"}},
+        "publish":{{"image":"registry.example.org/web","tag":"{{run}}","channels":[
+          {{"name":"staging","image":"registry.example.org/web","tag":"staging"}},
+          {{"name":"production","image":"prod.example.org/web","tag":"production"}}]}},
+        "schedule":"never","rollout":[{},{},{}],"github_repo":null}}"#,
+        target("s1", "staging"),
+        target("s2", "staging"),
+        target("p1", "production"),
+    );
+    serde_json::from_str(&text).unwrap()
+}
+
+fn release(n: u128) -> Release {
+    let digest = format!("sha256:{n:064x}");
+    Release {
+        run: RunId(Ulid(n)),
+        image: digest.parse().unwrap(),
+        content: digest.parse().unwrap(),
+        commit: "c".repeat(40),
+        tag: format!("t{n}"),
+        digest: Some(digest.parse().unwrap()),
+        reference: format!("registry.example.org/web:t{n}").parse().unwrap(),
+        change: None,
+        at: at(0),
+    }
+}
+
+/// What comes next, in a few words; the fact that follows from it is added.
+fn play(app: &App, standing: &mut Standing, ending: impl Fn(&str) -> RolloutConclusion) -> Vec<String> {
+    let mut story = Vec::new();
+    for n in 0..20 {
+        let facts = match next(app, standing) {
+            Next::Idle => break,
+            Next::Promote { channel, release, .. } => {
+                story.push(format!("{} := {}", channel.name, release.tag));
+                vec![AppEvent::Promoted {
+                    channel: channel.name,
+                    release: release.run,
+                }]
+            }
+            Next::OpenRollout { target, release } => {
+                story.push(format!("{} → {}", target.name, release.tag));
+                let rollout = RolloutId(Ulid(1000 + n));
+                let conclusion = ending(target.name.as_str());
+                let back = matches!(conclusion, RolloutConclusion::Reverted { .. });
+                let mut facts = vec![
+                    AppEvent::RolloutOpened {
+                        target: target.name.clone(),
+                        release: release.run,
+                        rollout,
+                    },
+                    AppEvent::RolloutEnded {
+                        target: target.name.clone(),
+                        release: release.run,
+                        rollout,
+                        conclusion,
+                    },
+                ];
+                if back {
+                    facts.push(AppEvent::Quarantined {
+                        content: release.content.clone(),
+                        image: release.image.clone(),
+                        digest: None,
+                    });
+                    let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "x");
+                    facts.push(AppEvent::Halted {
+                        reason: HaltReason::Reverted { failure },
+                    });
+                }
+                facts
+            }
+        };
+        for event in facts {
+            standing.apply(&Recorded {
+                seq: 0,
+                at: at(1),
+                event,
+            });
+        }
+    }
+    story
+}
+
+fn released(standing: &mut Standing, n: u128) {
+    let event = AppEvent::Released {
+        release: Box::new(release(n)),
+    };
+    standing.apply(&Recorded {
+        seq: 0,
+        at: at(0),
+        event,
+    });
+}
+
+#[test]
+fn a_release_moves_through_its_channels_target_by_target() {
+    let (app, mut standing) = (app(), Standing::default());
+    released(&mut standing, 1);
+    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    insta::assert_snapshot!(story.join("\n"), @"
+    staging := t1
+    s1 → t1
+    s2 → t1
+    production := t1
+    p1 → t1
+    ");
+}
+
+#[test]
+fn a_revert_takes_the_channel_back_and_stops_everything_after_it() {
+    let (app, mut standing) = (app(), Standing::default());
+    released(&mut standing, 1);
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    released(&mut standing, 2);
+    let story = play(&app, &mut standing, |target| {
+        let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "x");
+        if target == "s2" {
+            RolloutConclusion::Reverted { failure }
+        } else {
+            RolloutConclusion::Done
+        }
+    });
+    insta::assert_snapshot!(story.join("\n"), @"
+    staging := t2
+    s1 → t2
+    s2 → t2
+    staging := t1
+    ");
+    // Resumed, the good release goes back to the target that had the bad one; the bad one stays out.
+    let event = AppEvent::Resumed {
+        by: "me".to_owned(),
+        why: "mended".to_owned(),
+    };
+    standing.apply(&Recorded {
+        seq: 0,
+        at: at(2),
+        event,
+    });
+    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    assert_eq!(story, ["s1 → t1"]);
+    released(&mut standing, 3);
+    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    assert_eq!(
+        story,
+        ["staging := t3", "s1 → t3", "s2 → t3", "production := t3", "p1 → t3"]
+    );
+}
+
+#[test]
+fn a_refused_rollout_holds_its_channel_until_somebody_looked() {
+    let (app, mut standing) = (app(), Standing::default());
+    released(&mut standing, 1);
+    let refused = || RolloutConclusion::Refused {
+        failure: Failure::new(FailureKind::PreflightRefused, "x"),
+    };
+    let story = play(&app, &mut standing, |target| {
+        if target == "s1" {
+            refused()
+        } else {
+            RolloutConclusion::Done
+        }
+    });
+    assert_eq!(story, ["staging := t1", "s1 → t1"]);
+    let event = AppEvent::Resumed {
+        by: "me".to_owned(),
+        why: "mended".to_owned(),
+    };
+    standing.apply(&Recorded {
+        seq: 0,
+        at: at(2),
+        event,
+    });
+    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    assert_eq!(story, ["s1 → t1", "s2 → t1", "production := t1", "p1 → t1"]);
+}
+
+#[test]
+fn observed_and_halted_apps_move_nothing() {
+    let (mut app, mut standing) = (app(), Standing::default());
+    released(&mut standing, 1);
+    app.mode = Mode::Observe;
+    assert_eq!(next(&app, &standing), Next::Idle);
+    app.mode = Mode::Active;
+    let reason = HaltReason::Operator {
+        by: "me".to_owned(),
+        why: "x".to_owned(),
+    };
+    standing.apply(&Recorded {
+        seq: 0,
+        at: at(1),
+        event: AppEvent::Halted { reason },
+    });
+    assert_eq!(next(&app, &standing), Next::Idle);
+}
+
+#[test]
+fn the_fleet_survives_its_own_json() {
+    // The journal keeps an app's configuration as JSON: what is written must be what is read.
+    let app = app();
+    let text = serde_json::to_string(&app).unwrap();
+    assert_eq!(serde_json::from_str::<App>(&text).unwrap(), app);
+    let _: fn(&Fleet) = |_| ();
+}

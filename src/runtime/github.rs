@@ -1,0 +1,155 @@
+//! One notice to GitHub. Whatever is asked may have been done already by a delivery that was killed before it was noted:
+//! each looks first, by markers of our own, and what cannot be looked at is not done.
+
+use crate::clients::github::commit::state_text;
+use crate::clients::github::connect::Github;
+use crate::clients::github::error::GithubError;
+use crate::clients::github::issue::{Issue, IssueState, Listed};
+use crate::model::notice::{GithubPost, Notice, NoticeBody};
+use crate::report::mail::MailContext;
+use crate::report::markdown;
+use jiff::Timestamp;
+use tracing::warn;
+
+/// Delivers `post` of `notice`. `known` is the issue's number as an earlier delivery returned it; the number to remember
+/// is returned.
+///
+/// # Errors
+/// All of [`GithubError`]; the same notice may then be delivered again.
+pub async fn deliver(
+    github: &Github,
+    notice: &Notice,
+    repo: &str,
+    post: &GithubPost,
+    known: Option<u64>,
+    context: &MailContext,
+) -> Result<Option<u64>, GithubError> {
+    match post {
+        GithubPost::Status { sha, state } => {
+            let name = format!("lowtide/{}", app(notice));
+            let words = markdown::status(notice);
+            let shown = github.status(repo, sha, &name).await?;
+            let same = shown
+                .is_some_and(|s| s.state == state_text(*state) && s.description.as_deref() == Some(words.as_str()));
+            if !same {
+                github.post_status(repo, sha, &name, *state, &words).await?;
+            }
+            Ok(None)
+        }
+        GithubPost::Issue { incident, since } => {
+            let incident = Incident {
+                github,
+                notice,
+                repo,
+                marker: markdown::marker(incident),
+                words: markdown::issue(notice, incident, context),
+            };
+            incident.tell(*since, known, context).await.map(Some)
+        }
+        GithubPost::IssueClosed { incidents } => {
+            let begins = markdown::marker(incidents);
+            let begins = begins.trim_end_matches(" -->");
+            let comment = markdown::comment(notice, context);
+            for issue in open(github, repo, begins, known).await? {
+                comment_once(github, notice, repo, issue.number, &comment).await?;
+                github.close_issue(repo, issue.number).await?;
+            }
+            Ok(None)
+        }
+        GithubPost::PullComment { sha } => {
+            if let Some(number) = github.pull_of(repo, sha).await? {
+                comment_once(github, notice, repo, number, &markdown::comment(notice, context)).await?;
+            }
+            Ok(None)
+        }
+    }
+}
+
+struct Incident<'a> {
+    github: &'a Github,
+    notice: &'a Notice,
+    repo: &'a str,
+    marker: String,
+    words: markdown::Issue,
+}
+
+impl Incident<'_> {
+    async fn tell(&self, since: Timestamp, known: Option<u64>, context: &MailContext) -> Result<u64, GithubError> {
+        let Self {
+            github, repo, words, ..
+        } = self;
+        let Some(issue) = self.find(since, known).await? else {
+            github.ensure_label(repo).await?;
+            // A kill after this and before the delivery is noted: the next one finds it by its marker.
+            let issue = github.create_issue(repo, &words.title, &words.body).await?;
+            if !issue.is_labelled() {
+                warn!(
+                    repo,
+                    number = issue.number,
+                    "GitHub dropped our label: may the token set labels?"
+                );
+            }
+            return Ok(issue.number);
+        };
+        if issue.second_line() != markdown::marker(&self.notice.dedup) {
+            let comment = markdown::comment(self.notice, context);
+            comment_once(github, self.notice, repo, issue.number, &comment).await?;
+            // Last: the body's second line says that the comment is there.
+            github.edit_issue(repo, issue.number, &words.title, &words.body).await?;
+        }
+        Ok(issue.number)
+    }
+
+    async fn find(&self, since: Timestamp, known: Option<u64>) -> Result<Option<Issue>, GithubError> {
+        if let Some(number) = known
+            && let Some(issue) = self.github.issue(self.repo, number).await?
+            && issue.first_line() == self.marker
+        {
+            return Ok(Some(issue));
+        }
+        let issues = self.github.issues(self.repo, Listed::Since(since)).await?;
+        Ok(issues.into_iter().find(|issue| issue.first_line() == self.marker))
+    }
+}
+
+/// Open issues whose marker begins so: those with our label, and the one we remember.
+async fn open(github: &Github, repo: &str, begins: &str, known: Option<u64>) -> Result<Vec<Issue>, GithubError> {
+    let mut issues = github.issues(repo, Listed::Open).await?;
+    if let Some(number) = known
+        && issues.iter().all(|issue| issue.number != number)
+        && let Some(issue) = github.issue(repo, number).await?
+    {
+        issues.push(issue);
+    }
+    issues.retain(|issue| issue.state == IssueState::Open && issue.first_line().starts_with(begins));
+    Ok(issues)
+}
+
+async fn comment_once(
+    github: &Github,
+    notice: &Notice,
+    repo: &str,
+    number: u64,
+    comment: &str,
+) -> Result<(), GithubError> {
+    if !github
+        .has_comment(repo, number, &markdown::marker(&notice.dedup))
+        .await?
+    {
+        github.comment(repo, number, comment).await?;
+    }
+    Ok(())
+}
+
+fn app(notice: &Notice) -> &str {
+    match &notice.body {
+        NoticeBody::RunFailed { app, .. }
+        | NoticeBody::RunRecovered { app, .. }
+        | NoticeBody::RunPassed { app, .. }
+        | NoticeBody::RolledOut { app, .. }
+        | NoticeBody::RolloutRefused { app, .. }
+        | NoticeBody::Halted { app, .. }
+        | NoticeBody::Resumed { app, .. } => app.as_str(),
+        NoticeBody::ConfigRefused { .. } | NoticeBody::Digest(_) => "config",
+    }
+}

@@ -1,0 +1,350 @@
+//! The fleet as the journal tells it: one reading for `status`, `plan`, the status page and the metrics. It may run
+//! beside the bot: nothing is written, and what an open rollout waits for is foretold, not asked.
+
+use super::bot::Bot;
+use crate::clients::clock;
+use crate::decide::family::{self, Families};
+use crate::decide::outlook;
+use crate::decide::rollout::{self, RolloutState};
+use crate::decide::run as run_line;
+use crate::decide::schedule::{self, Progress};
+use crate::decide::standing::{self, Failing, Standing};
+use crate::decide::window::WindowState;
+use crate::model::failure::{FailureKind, WaitReason};
+use crate::model::fleet::{App, Fleet, TargetPolicy};
+use crate::model::journal::Stream;
+use crate::model::name::{AppName, RolloutId, RunId, TargetName};
+use crate::model::run::{Conclusion, RunEvent, Stage};
+use crate::report::terminal::{AppState, RunRow, StatusRow};
+use crate::store::database::Store;
+use crate::store::error::StoreError;
+use crate::store::journal::StreamRow;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Earlier runs that tell how long the next one will take.
+const EARLIER: u32 = 20;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    pub now: Timestamp,
+    /// Everything is paused.
+    pub paused: bool,
+    pub apps: Vec<AppReading>,
+    /// Notices that wait for delivery.
+    pub notices: u64,
+}
+
+/// One configured app.
+#[derive(Debug, Clone)]
+pub struct AppReading {
+    pub app: App,
+    pub standing: Standing,
+    /// Those whose release brings it, by name.
+    pub parents: Vec<AppName>,
+    pub next_run: Option<Timestamp>,
+    pub last_run: Option<RunRow>,
+    /// The stage of the run under way; `None` inside: between two.
+    pub running: Option<(RunId, Option<Stage>)>,
+    pub rollouts: Vec<OpenRollout>,
+}
+
+/// A rollout that is not over.
+#[derive(Debug, Clone)]
+pub struct OpenRollout {
+    pub id: RolloutId,
+    pub target: TargetName,
+    pub tag: String,
+    /// `None`: it is at work.
+    pub waits: Option<WaitReason>,
+}
+
+/// What stands between an app's next release and its targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Late {
+    pub done: Timestamp,
+    pub opens: Timestamp,
+}
+
+/// The moment of a reading.
+#[must_use]
+pub fn now() -> Timestamp {
+    clock::now()
+}
+
+/// Are all rollouts and promotions paused? The mark is a file of the state directory.
+#[must_use]
+pub fn paused(state: &Path) -> bool {
+    state.join("paused").exists()
+}
+
+/// Every app's standing, folded from its stream.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn standings(store: &Store) -> Result<BTreeMap<AppName, Standing>, StoreError> {
+    Ok(store.fold_apps(standing::fold).await?.into_iter().collect())
+}
+
+/// Reads the fleet. A stream that cannot be folded is left out here and shown by `show`.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn read(
+    store: &Store,
+    fleet: &Fleet,
+    mut standings: BTreeMap<AppName, Standing>,
+    paused: bool,
+    now: Timestamp,
+) -> Result<Reading, StoreError> {
+    let bases = |app: &AppName| standings.get(app).map(|s| s.bases.clone()).unwrap_or_default();
+    let families = family::of_apps(fleet.apps.values(), bases).unwrap_or_default();
+    let mut last: BTreeMap<AppName, RunRow> = BTreeMap::new();
+    for row in store.last_runs().await? {
+        if fleet.apps.contains_key(&row.app)
+            && let Some(run) = run_row(store, &row).await?
+        {
+            last.insert(row.app, run);
+        }
+    }
+    let mut running: BTreeMap<AppName, (RunId, Option<Stage>)> = BTreeMap::new();
+    let mut rollouts: BTreeMap<AppName, Vec<OpenRollout>> = BTreeMap::new();
+    for row in store.open_streams().await? {
+        match row.stream {
+            Stream::Run(id) => {
+                let stage = run_line::fold(id, &store.run_events(id).await?)
+                    .ok()
+                    .and_then(|s| s.stage());
+                running.insert(row.app, (id, stage));
+            }
+            Stream::Rollout(id) => {
+                if let Ok(state) = rollout::fold(id, &store.rollout_events(id).await?) {
+                    let standing = standings.entry(row.app.clone()).or_default();
+                    let open = open_rollout(&state, standing, paused, now);
+                    rollouts.entry(row.app).or_default().push(open);
+                }
+            }
+            Stream::App(_) => {}
+        }
+    }
+    let apps = fleet
+        .apps
+        .values()
+        .map(|app| {
+            let standing = standings.remove(&app.name).unwrap_or_default();
+            AppReading {
+                next_run: next_run(app, &families, &standing, now),
+                parents: families.place(&app.name).parents.into_iter().collect(),
+                last_run: last.remove(&app.name),
+                running: running.remove(&app.name),
+                rollouts: rollouts.remove(&app.name).unwrap_or_default(),
+                app: app.clone(),
+                standing,
+            }
+        })
+        .collect();
+    Ok(Reading {
+        now,
+        paused,
+        apps,
+        notices: store.pending_notices().await?,
+    })
+}
+
+/// The bot's own fleet, now.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn of_bot(bot: &Bot) -> Result<Reading, StoreError> {
+    let fleet = &bot.in_force().fleet;
+    let standings = fleet
+        .apps
+        .keys()
+        .map(|app| (app.clone(), (*bot.standing(app)).clone()))
+        .collect();
+    read(&bot.store, fleet, standings, bot.paused(), clock::now()).await
+}
+
+/// The fleet before anything happened.
+#[must_use]
+pub fn untouched(fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
+    let apps = fleet.apps.values().map(|app| AppReading {
+        next_run: next_run(app, &Families::default(), &Standing::default(), now),
+        app: app.clone(),
+        standing: Standing::default(),
+        parents: Vec::new(),
+        last_run: None,
+        running: None,
+        rollouts: Vec::new(),
+    });
+    Reading {
+        now,
+        paused,
+        apps: apps.collect(),
+        notices: 0,
+    }
+}
+
+/// A run as `history` shows it; `None`: its first event is not what it should be.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn run_row(store: &Store, row: &StreamRow) -> Result<Option<RunRow>, StoreError> {
+    let Stream::Run(run) = row.stream else { return Ok(None) };
+    let ends = store.run_ends(run).await?;
+    let Some(RunEvent::Opened { trigger, .. }) = ends.first().map(|r| &r.event) else {
+        return Ok(None);
+    };
+    let conclusion = match ends.last().map(|r| &r.event) {
+        Some(RunEvent::Concluded { conclusion }) => Some(conclusion.clone()),
+        Some(
+            RunEvent::Opened { .. }
+            | RunEvent::EffectStarted { .. }
+            | RunEvent::EffectEnded { .. }
+            | RunEvent::EffectAbandoned { .. }
+            | RunEvent::CancelRequested { .. },
+        )
+        | None => None,
+    };
+    Ok(Some(RunRow {
+        run,
+        app: row.app.clone(),
+        started: row.opened,
+        took_ms: row.closed.map(|closed| millis(row.opened, closed)),
+        trigger: trigger.clone(),
+        conclusion,
+    }))
+}
+
+/// The last ended runs' usual length; `None`: there were none.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn usual_length(store: &Store, app: &AppName) -> Result<Option<SignedDuration>, StoreError> {
+    let earlier = store.recent_runs(Some(app.clone()), EARLIER).await?;
+    let lengths = earlier
+        .iter()
+        .filter_map(|row| Some(row.closed?.duration_since(row.opened)));
+    Ok(outlook::median(lengths.collect()))
+}
+
+pub(super) fn millis(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
+}
+
+fn open_rollout(state: &RolloutState, standing: &Standing, paused: bool, now: Timestamp) -> OpenRollout {
+    OpenRollout {
+        id: state.id,
+        target: state.target.name.clone(),
+        tag: state.release.tag.clone(),
+        waits: outlook::rollout_waits(state, standing, paused, now),
+    }
+}
+
+fn next_run(app: &App, families: &Families, standing: &Standing, now: Timestamp) -> Option<Timestamp> {
+    let progress = Progress {
+        since: standing.tracked.unwrap_or(now),
+        last: standing.fired,
+    };
+    let place = families.place(&app.name);
+    // What is due already starts as soon as there is room.
+    schedule::due(app, &place, progress, now)
+        .map(|_| now)
+        .or_else(|| schedule::next(app, &place, progress, now))
+}
+
+impl AppReading {
+    /// One line's worth: what needs a person first, then what moves, then what waits.
+    #[must_use]
+    pub fn state(&self) -> AppState {
+        if let Some((since, _)) = &self.standing.halted {
+            return AppState::Halted { since: *since };
+        }
+        if let Some((_, stage)) = self.running {
+            return AppState::Running {
+                stage: stage.unwrap_or(Stage::Resolve),
+            };
+        }
+        if let Some(rollout) = self.rollouts.iter().find(|r| r.waits.is_none()) {
+            return AppState::Rolling {
+                target: rollout.target.clone(),
+            };
+        }
+        if let Some(failing) = &self.standing.failing {
+            let (stage, kind) = self.failed_at(failing);
+            return AppState::Failing {
+                stage,
+                kind,
+                since: failing.since,
+            };
+        }
+        for rollout in &self.rollouts {
+            if let Some(why) = &rollout.waits {
+                return AppState::Waiting {
+                    target: rollout.target.clone(),
+                    why: why.clone(),
+                };
+            }
+        }
+        if self.last_run.is_none() {
+            AppState::New
+        } else {
+            AppState::Fresh
+        }
+    }
+
+    #[must_use]
+    pub fn status_row(&self) -> StatusRow {
+        StatusRow {
+            app: self.app.name.clone(),
+            mode: self.app.mode,
+            release: self.standing.current().map(|release| release.tag.clone()),
+            last_run: self.last_run.as_ref().map(|run| run.started),
+            next_run: self.next_run,
+            state: self.state(),
+        }
+    }
+
+    /// When the target's window is open next.
+    #[must_use]
+    pub fn window(&self, target: &TargetPolicy, now: Timestamp) -> Window {
+        match outlook::target_window(target, &self.app.timezone, now) {
+            WindowState::Open { until } => Window::Open { until },
+            WindowState::Closed { opens } => Window::Closed { opens },
+            WindowState::Never => Window::Never,
+        }
+    }
+
+    /// Does the coming night end too late for the target's window, going by the usual length of a run?
+    #[must_use]
+    pub fn late(&self, target: &TargetPolicy, usual: Option<SignedDuration>) -> Option<Late> {
+        let late = outlook::too_late(&self.app, target, self.next_run?, usual?)?;
+        Some(Late {
+            done: late.done,
+            opens: late.opens,
+        })
+    }
+
+    fn failed_at(&self, failing: &Failing) -> (Stage, FailureKind) {
+        if let Some(Conclusion::Failed { stage, failure }) = self.last_run.as_ref().and_then(|r| r.conclusion.as_ref())
+        {
+            return (*stage, failure.kind);
+        }
+        // The run is forgotten; its cause is not (`decide::notify::cause`).
+        let part = |text: &str| serde_json::Value::from(text);
+        let mut parts = failing.cause.split('/');
+        let stage = parts.clone().find_map(|p| serde_json::from_value(part(p)).ok());
+        let kind = parts.find_map(|p| serde_json::from_value(part(p)).ok());
+        (stage.unwrap_or(Stage::Resolve), kind.unwrap_or(FailureKind::Invariant))
+    }
+}
+
+/// A target's window as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    Open { until: Timestamp },
+    Closed { opens: Timestamp },
+    Never,
+}

@@ -1,0 +1,169 @@
+//! One run or rollout in full, out of its events: what `show` prints.
+
+use super::reading::millis;
+use crate::decide::rollout as rollout_line;
+use crate::decide::run as run_line;
+use crate::model::journal::{IllegalEvent, Recorded};
+use crate::model::name::{RolloutId, RunId};
+use crate::model::rollout::{RolloutEvent, StepOutcome};
+use crate::model::run::{Outcome, RunEvent};
+use crate::report::terminal::{self, Progress, RolloutView, RunRow, RunView, StageRow, StepRow};
+use crate::report::words;
+use jiff::Timestamp;
+
+/// # Errors
+/// The first event that cannot follow the ones before it.
+pub fn run(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunView, IllegalEvent> {
+    let state = run_line::fold(id, events)?;
+    let mut stages: Vec<StageRow> = Vec::new();
+    let mut since: Option<Timestamp> = None;
+    let mut ended = None;
+    for recorded in events {
+        match &recorded.event {
+            RunEvent::EffectStarted { effect, attempt } => {
+                since = Some(recorded.at);
+                stages.push(StageRow {
+                    stage: effect.stage(),
+                    state: Progress::Running,
+                    took_ms: None,
+                    note: if *attempt > 1 {
+                        format!("attempt {attempt}")
+                    } else {
+                        String::new()
+                    },
+                });
+            }
+            RunEvent::EffectEnded { outcome } => {
+                if let (Some(row), Some(since)) = (stages.last_mut(), since.take()) {
+                    row.state = match outcome {
+                        Outcome::Failed(_) => Progress::Failed,
+                        Outcome::Resolved(_)
+                        | Outcome::Built(_)
+                        | Outcome::Inspected(_)
+                        | Outcome::Bootstrapped(_)
+                        | Outcome::Tested(_)
+                        | Outcome::Published(_) => Progress::Done,
+                    };
+                    row.took_ms = Some(millis(since, recorded.at));
+                    row.note = outcome_note(outcome);
+                }
+            }
+            RunEvent::EffectAbandoned { .. } => {
+                if let Some(row) = stages.last_mut() {
+                    row.state = Progress::Abandoned;
+                }
+            }
+            RunEvent::Concluded { .. } => ended = Some(recorded.at),
+            RunEvent::Opened { .. } | RunEvent::CancelRequested { .. } => {}
+        }
+    }
+    Ok(RunView {
+        row: RunRow {
+            run: id,
+            app: state.app.name,
+            started: state.opened,
+            took_ms: ended.map(|at| millis(state.opened, at)),
+            trigger: state.trigger,
+            conclusion: state.conclusion,
+        },
+        revision: state.revision,
+        commit: state.resolved.map(|resolved| resolved.commit),
+        stages,
+        tests: state.tested.and_then(|tested| tested.report),
+        change: state.inspected.and_then(|inspected| inspected.change),
+    })
+}
+
+/// # Errors
+/// The first event that cannot follow the ones before it.
+pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutView, IllegalEvent> {
+    let state = rollout_line::fold(id, events)?;
+    let mut steps: Vec<StepRow> = Vec::new();
+    let mut since: Option<Timestamp> = None;
+    for recorded in events {
+        match &recorded.event {
+            RolloutEvent::StepStarted { attempt, step } => {
+                since = Some(recorded.at);
+                steps.push(StepRow {
+                    step: step.clone(),
+                    state: Progress::Running,
+                    took_ms: None,
+                    note: if *attempt > 1 {
+                        format!("attempt {attempt}")
+                    } else {
+                        String::new()
+                    },
+                });
+            }
+            RolloutEvent::StepEnded { outcome } => {
+                if let (Some(row), Some(since)) = (steps.last_mut(), since.take()) {
+                    row.state = match outcome {
+                        StepOutcome::Failed { .. } => Progress::Failed,
+                        StepOutcome::Done
+                        | StepOutcome::Preflighted { .. }
+                        | StepOutcome::Pulled { .. }
+                        | StepOutcome::Busy { .. }
+                        | StepOutcome::Kept { .. } => Progress::Done,
+                    };
+                    row.took_ms = Some(millis(since, recorded.at));
+                    row.note = step_note(outcome);
+                }
+            }
+            RolloutEvent::StepAbandoned => {
+                if let Some(row) = steps.last_mut() {
+                    row.state = Progress::Abandoned;
+                }
+            }
+            RolloutEvent::Opened { .. }
+            | RolloutEvent::Expedited { .. }
+            | RolloutEvent::BakeStarted { .. }
+            | RolloutEvent::RevertDecided { .. }
+            | RolloutEvent::Concluded { .. } => {}
+        }
+    }
+    Ok(RolloutView {
+        rollout: id,
+        app: state.app,
+        target: state.target.name,
+        tag: state.release.tag,
+        started: state.opened,
+        steps,
+        conclusion: state.conclusion,
+    })
+}
+
+fn outcome_note(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Resolved(resolved) => {
+            let bases = words::counted(resolved.bases.len(), "base", "bases");
+            format!("{}, {bases}", resolved.commit.short())
+        }
+        Outcome::Built(built) => format!("{}, {}", built.image.short(), terminal::bytes(built.size)),
+        Outcome::Inspected(inspected) => match &inspected.change {
+            Some(change) if change.is_empty() => "the content is the same".to_owned(),
+            Some(change) => words::counted(change.packages.len(), "package differs", "packages differ"),
+            None => words::counted(inspected.inventory.packages, "package", "packages"),
+        },
+        Outcome::Bootstrapped(_) => String::new(),
+        Outcome::Tested(tested) => match &tested.report {
+            Some(report) => format!("{} passed, {} failed", report.passed, report.failed_count),
+            None => words::counted(tested.steps.len(), "step", "steps"),
+        },
+        Outcome::Published(published) => published
+            .digest
+            .as_ref()
+            .map_or_else(|| "in the engine's own store".to_owned(), |d| d.short().to_owned()),
+        Outcome::Failed(failure) => failure.kind.words().to_owned(),
+    }
+}
+
+fn step_note(outcome: &StepOutcome) -> String {
+    match outcome {
+        StepOutcome::Done => String::new(),
+        StepOutcome::Preflighted { units } => words::counted(units.len(), "container", "containers"),
+        StepOutcome::Pulled { image } => image.short().to_owned(),
+        StepOutcome::Busy { .. } => "asked to be tried later".to_owned(),
+        StepOutcome::Kept { exit_code, .. } => format!("exit code {exit_code}"),
+        StepOutcome::Failed { failure } => failure.kind.words().to_owned(),
+    }
+}

@@ -1,0 +1,113 @@
+//! What a monitoring system asks for.
+
+use crate::model::name::AppName;
+use crate::report::terminal::AppState;
+use crate::runtime::bot::Bot;
+use crate::runtime::reading::{self, Reading};
+use crate::store::error::StoreError;
+use crate::store::overview::Ended;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+pub(super) async fn text(bot: &Bot) -> Result<String, StoreError> {
+    let reading = reading::of_bot(bot).await?;
+    let ended = bot.store.ended_runs().await?;
+    Ok(written(&reading, &ended, bot.store.term(), bot.store.size()))
+}
+
+fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
+    let mut out = Out(String::new());
+    out.family("lowtide_build_info", "Version of lowtide.");
+    out.line("lowtide_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    out.alone(
+        "lowtide_term",
+        "Number of this process among those that owned the state.",
+        term,
+    );
+    out.alone("lowtide_database_bytes", "Size of the database.", size);
+    out.alone(
+        "lowtide_paused",
+        "1: rollouts and promotions are paused.",
+        u8::from(reading.paused),
+    );
+    out.alone(
+        "lowtide_notices_pending",
+        "Mails that wait for delivery.",
+        reading.notices,
+    );
+    let running = reading.apps.iter().filter(|app| app.running.is_some()).count();
+    out.alone("lowtide_runs_open", "Runs under way.", running);
+    let rollouts: usize = reading.apps.iter().map(|app| app.rollouts.len()).sum();
+    out.alone("lowtide_rollouts_open", "Rollouts at work or waiting.", rollouts);
+    out.family("lowtide_apps", "Apps by what they are at.");
+    let mut states: BTreeMap<&str, usize> = ALL_STATES.iter().map(|state| (*state, 0)).collect();
+    for app in &reading.apps {
+        *states.entry(app.state().word()).or_default() += 1;
+    }
+    for (state, apps) in states {
+        out.line("lowtide_apps", &[("state", state)], apps);
+    }
+    out.family("lowtide_app_halted", "1: the app is halted.");
+    for app in &reading.apps {
+        let halted = matches!(app.state(), AppState::Halted { .. });
+        out.line(
+            "lowtide_app_halted",
+            &[("app", app.app.name.as_str())],
+            u8::from(halted),
+        );
+    }
+    // A gauge, not a counter: what retention forgets is gone from it.
+    out.family("lowtide_runs", "Ended runs in the journal, by conclusion.");
+    for row in ended {
+        let labels = [("app", row.app.as_str()), ("conclusion", row.conclusion.as_str())];
+        out.line("lowtide_runs", &labels, row.runs);
+    }
+    out.family(
+        "lowtide_last_success_timestamp_seconds",
+        "End of the last run that did not fail.",
+    );
+    for (app, at) in last_good(ended) {
+        out.line(
+            "lowtide_last_success_timestamp_seconds",
+            &[("app", app.as_str())],
+            at.as_second(),
+        );
+    }
+    out.0
+}
+
+const ALL_STATES: [&str; 7] = ["new", "fresh", "running", "rolling", "waiting", "failing", "halted"];
+
+fn last_good(ended: &[Ended]) -> BTreeMap<&AppName, Timestamp> {
+    let mut last: BTreeMap<&AppName, Timestamp> = BTreeMap::new();
+    for row in ended {
+        if matches!(row.conclusion.as_str(), "released" | "observed" | "unchanged") {
+            let at = last.entry(&row.app).or_insert(row.last);
+            *at = row.last.max(*at);
+        }
+    }
+    last
+}
+
+struct Out(String);
+
+impl Out {
+    fn family(&mut self, name: &str, help: &str) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+    }
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        // Every label value of ours is a name or a word of our own: nothing to escape.
+        let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
+        let _ = if labels.is_empty() {
+            writeln!(self.0, "{name} {value}")
+        } else {
+            writeln!(self.0, "{name}{{{}}} {value}", labels.join(","))
+        };
+    }
+    fn alone(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
+        self.family(name, help);
+        self.line(name, &[], value);
+    }
+}

@@ -1,0 +1,105 @@
+//! The status page: what `lowtide status` says, for a browser. It loads nothing from anywhere.
+
+use crate::report::terminal::{AppState, relative, state_words};
+use crate::report::words;
+use crate::runtime::reading::{AppReading, Reading};
+use jiff::Timestamp;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --ink: #1d2b33; --soft: #5d6e78; --line: #d8e0e4; --back: #f6f8f9; --card: #fff;
+  --good: #1a7a4c; --warn: #9a6200; --bad: #b3261e; --move: #1f6099; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e3eaee; --soft: #93a5b0; --line: #2c3a42; --back: #10181c;
+  --card: #172127; --good: #5cc491; --warn: #e0a84a; --bad: #f08a80; --move: #7db8ea; } }
+body { margin: 0; background: var(--back); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+main { max-width: 72rem; margin: 0 auto; padding: 2rem 1rem; }
+h1 { font-size: 1.4rem; margin: 0; }
+p { margin: .3rem 0; color: var(--soft); }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; margin-top: 1.2rem; overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .55rem .9rem; border-top: 1px solid var(--line); vertical-align: top; }
+thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .85rem; white-space: nowrap; }
+td { white-space: nowrap; } td:last-child { white-space: normal; min-width: 16rem; }
+td.name { font-weight: 600; } .soft { color: var(--soft); } code { font-size: .9em; }
+.new { color: var(--soft); } .fresh { color: var(--good); } .running, .rolling { color: var(--move); }
+.waiting { color: var(--warn); } .failing, .halted { color: var(--bad); }
+.note { border-left: 4px solid var(--warn); padding: .6rem .9rem; }
+";
+
+pub(super) fn html(reading: &Reading, instance: &str) -> Markup {
+    let now = reading.now;
+    let needs = reading.apps.iter().filter(|app| needs_a_person(&app.state())).count();
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="refresh" content="30";
+                title { "lowtide" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    h1 { "lowtide" }
+                    p {
+                        (words::counted(reading.apps.len(), "app", "apps")) ", "
+                        @if needs == 0 { "none needs a person" }
+                        @else { strong.failing { (words::counted(needs, "needs a person", "need a person")) } }
+                        " · " (instance) " · " (words::moment(now, "UTC"))
+                    }
+                    @if reading.paused {
+                        div.card.note { "Rollouts and promotions are paused. " code { "lowtide pause --all --off" } " lets them go on." }
+                    }
+                    div.card {
+                        table {
+                            thead { tr { th { "App" } th { "Mode" } th { "Release" } th { "Last run" } th { "Next run" } th { "State" } } }
+                            tbody {
+                                @for app in &reading.apps { (row(app, now)) }
+                                @if reading.apps.is_empty() { tr { td colspan="6" { "No apps are configured." } } }
+                            }
+                        }
+                    }
+                    @if reading.notices > 0 {
+                        p { (words::counted(reading.notices as usize, "mail waits", "mails wait")) " for delivery." }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(app: &AppReading, now: Timestamp) -> Markup {
+    let row = app.status_row();
+    let word = row.state.word();
+    html! {
+        tr {
+            td.name { (row.app) }
+            td.soft { @match row.mode { crate::model::fleet::Mode::Observe => "observe", crate::model::fleet::Mode::Active => "active" } }
+            td { @match &row.release { Some(tag) => code { (tag) }, None => "–" } }
+            td { (when(row.last_run, now)) }
+            td { (when(row.next_run, now)) }
+            td class=(word) { (state_words(&row.state, now, &app.app.timezone)) }
+        }
+    }
+}
+
+fn when(at: Option<Timestamp>, now: Timestamp) -> Markup {
+    html! {
+        @match at {
+            Some(at) => span title=(words::moment(at, "UTC")) { (relative(at, now)) },
+            None => "–",
+        }
+    }
+}
+
+fn needs_a_person(state: &AppState) -> bool {
+    match state {
+        AppState::Halted { .. } | AppState::Failing { .. } => true,
+        AppState::New
+        | AppState::Fresh
+        | AppState::Running { .. }
+        | AppState::Rolling { .. }
+        | AppState::Waiting { .. } => false,
+    }
+}

@@ -1,0 +1,172 @@
+//! The real binary: what it prints and how it exits.
+
+use insta::assert_snapshot;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const GOOD: &str =
+    "version: 1\napps:\n  web:\n    source: { repo: \"https://git.example.org/web.git\" }\n    schedule: never\n";
+
+fn lowtide(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lowtide"))
+        .args(args)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("LOWTIDE_CONFIG", dir.join("config.yml"))
+        .env("LOWTIDE_STATE", dir.join("state"))
+        .output()
+        .unwrap()
+}
+
+fn with(config: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("config.yml"), config).unwrap();
+    dir
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+#[test]
+fn help_names_every_command_and_exit_code() {
+    let dir = with(GOOD);
+    let help = lowtide(dir.path(), &["--help"]);
+    assert_eq!(code(&help), 0);
+    let text = out(&help);
+    let commands: String = text
+        .split("Options:")
+        .next()
+        .unwrap()
+        .lines()
+        .map(|l| format!("{}\n", l.trim_end()))
+        .collect();
+    let codes = text.split("Exit codes:").nth(1).unwrap();
+    assert_snapshot!(format!("{commands}Exit codes:{codes}"), @r"
+    Rebuild at night. Test what you ship. Roll out at low tide
+
+    Usage: lowtide [OPTIONS] <COMMAND>
+
+    Commands:
+      serve    Run the bot
+      check    Validate the configuration
+      plan     What happens next, per app, and why not; for one app also every setting and where it came from
+      run      One cycle of these apps now, with live progress. Rollouts wait for their window
+      status   The fleet at a glance
+      history  The last runs, newest first
+      show     One run or rollout in full, by its id or the end of it
+      halt     Stop an app's rollouts and promotions; its builds and tests go on
+      resume   Let a halted app go on
+      revert   Take every target of an app back to the release before, and halt it
+      pause    Pause all rollouts and promotions, or let them go on
+      cancel   Cancel a run that is under way
+      backup   Write a consistent copy of the database
+      health   Is the bot of this state directory alive? For container health checks
+      help     Print this message or the help of the given subcommand(s)
+
+    Exit codes:
+      0  done, or nothing to do
+      1  it ran and failed: a run, a rollout, a refused request
+      2  wrong use of the command line
+      3  the configuration has problems
+      4  something lowtide needs cannot be used (state, engine, socket)
+      5  another lowtide holds the state and does not answer
+    ");
+}
+
+#[test]
+fn check_says_what_is_wrong_and_where() {
+    let dir = with(GOOD);
+    assert_eq!(code(&lowtide(dir.path(), &["check"])), 0);
+    let dir = with("version: 1\napps:\n  web:\n    sorce: { repo: x }\n");
+    let bad = lowtide(dir.path(), &["check"]);
+    assert_eq!(code(&bad), 3);
+    assert!(
+        out(&bad).contains("`sorce`") && out(&bad).contains("config.yml:"),
+        "{}",
+        out(&bad)
+    );
+    let json = lowtide(dir.path(), &["check", "--format", "json"]);
+    assert_eq!(code(&json), 3);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&json["version"], &json["problems"][0]["line"]), (&1.into(), &3.into()));
+    assert_eq!(code(&lowtide(dir.path(), &["check", "--format", "sarif"])), 3);
+}
+
+#[test]
+fn a_secret_that_is_not_there_is_a_problem_with_its_place() {
+    let dir = with(&format!(
+        "{GOOD}registries:\n  ghcr.io: {{ username: bot, password: {{ env: NOT_SET_TOKEN }} }}\n"
+    ));
+    let check = lowtide(dir.path(), &["check", "--format", "json"]);
+    assert_eq!(code(&check), 3);
+    let json: serde_json::Value = serde_json::from_slice(&check.stdout).unwrap();
+    let problem = &json["problems"][0];
+    assert_eq!(
+        (&problem["code"], &problem["line"]),
+        (&"missing-secret".into(), &7.into())
+    );
+    assert_eq!(
+        problem["message"],
+        "this secret cannot be read: environment variable NOT_SET_TOKEN is not set"
+    );
+    assert_eq!(code(&lowtide(dir.path(), &["check", "--no-secrets"])), 0);
+}
+
+#[test]
+fn a_connection_that_fails_is_told() {
+    let dir = with(&format!(
+        "{GOOD}hosts: {{ build: {{ docker: \"unix:///nowhere/docker.sock\" }} }}\n"
+    ));
+    let config = std::fs::read_to_string(dir.path().join("config.yml")).unwrap();
+    let repo = format!("file://{}/missing.git", dir.path().display());
+    std::fs::write(
+        dir.path().join("config.yml"),
+        config.replace("https://git.example.org/web.git", &repo),
+    )
+    .unwrap();
+    let check = lowtide(dir.path(), &["check", "--connect"]);
+    assert_eq!(code(&check), 1, "{}", out(&check));
+    let text = out(&check);
+    assert!(
+        text.lines()
+            .any(|l| l.starts_with("engine build ") && l.contains("FAILED")),
+        "{text}"
+    );
+    assert!(
+        text.lines().any(|l| l.starts_with("git web ") && l.contains("FAILED")),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_empty_state_has_answers() {
+    let dir = with(GOOD);
+    let status = lowtide(dir.path(), &["status"]);
+    assert_eq!(code(&status), 0);
+    assert_snapshot!(out(&status), @r"
+    APP  MODE     RELEASE  LAST RUN  NEXT RUN  STATE
+    web  observe  –        –         –         new
+    ");
+    assert_snapshot!(out(&lowtide(dir.path(), &["history"])), @"No runs yet.");
+    assert_snapshot!(out(&lowtide(dir.path(), &["plan"])), @r"
+    web
+      mode      observe: builds and tests, pushes and rolls out nothing
+      next run  only when asked: `lowtide run`
+      rollout   no target is configured
+    ");
+    let plan = out(&lowtide(dir.path(), &["plan", "web"]));
+    assert!(plan.contains("source.repo") && plan.contains("app"), "{plan}");
+    for args in [["status", "--json"], ["history", "--json"], ["plan", "--json"]] {
+        let json: serde_json::Value = serde_json::from_slice(&lowtide(dir.path(), &args).stdout).unwrap();
+        assert_eq!(json["version"], 1, "{args:?}");
+    }
+    assert_eq!(code(&lowtide(dir.path(), &["show", "abc"])), 1);
+    assert_eq!(code(&lowtide(dir.path(), &["plan", "nobody"])), 1);
+    assert_eq!(code(&lowtide(dir.path(), &["no-such-command"])), 2);
+    assert!(!dir.path().join("state").exists(), "reading makes no state");
+}

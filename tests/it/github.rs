@@ -1,0 +1,244 @@
+//! What GitHub hears of nights, by the whole way: decision, outbox, client, and a GitHub of our own at the wire.
+
+mod description;
+mod fake;
+mod limits;
+mod nights;
+
+use fake::Fake;
+use lowtide::clients::clock;
+use lowtide::clients::engine::probe::ProbePath;
+use lowtide::clients::github::connect::Github;
+use lowtide::config::validate::fleet_with_provenance;
+use lowtide::decide::run::{self, RunState};
+use lowtide::decide::{tell, tell_github};
+use lowtide::model::failure::{Failure, FailureKind, SkipReason};
+use lowtide::model::fleet::{App, Fleet, GithubPolicy};
+use lowtide::model::image::Platform;
+use lowtide::model::journal::Recorded;
+use lowtide::model::name::RunId;
+use lowtide::model::run::{Conclusion, Effect, Outcome, RunEvent, Stage, Trigger};
+use lowtide::model::secret::SecretRef;
+use lowtide::model::stages::resolve::{Base, BasePin, Commit, Resolve, Resolved};
+use lowtide::model::standing::Release;
+use lowtide::runtime::bot::{Bot, InForce};
+use lowtide::runtime::notify;
+use lowtide::store::database::Store;
+use lowtide::store::journal::Batch;
+use lowtide::store::sealed::Sealed;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+use ulid::Ulid;
+
+const FLEET: &str = r#"
+version: 1
+hosts: { build: { docker: unix:///run/none.sock } }
+notify: { github: { token: { env: LOWTIDE_TEST_NO_TOKEN } } }
+apps:
+  web:
+    source: { repo: https://github.com/example/web.git }
+    maintainers: [dev@example.org]
+"#;
+
+const OLD: &str = "1111111111111111111111111111111111111111";
+const NEW: &str = "3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e";
+const PATIENT: Duration = Duration::from_secs(30);
+
+/// One app, one bot without engines, one GitHub.
+struct House {
+    fake: Fake,
+    bot: Bot,
+    app: App,
+    last: Option<Release>,
+    nights: u64,
+    folder: TempDir,
+}
+
+impl House {
+    async fn new() -> Self {
+        Self::of(Fake::start().await).await
+    }
+
+    async fn of(fake: Fake) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), format!("{}\n", fake::TOKEN)).unwrap();
+        let bot = bot(folder.path(), fleet(&fake, folder.path())).await;
+        let app = bot.app(&"web".parse().unwrap()).unwrap();
+        Self {
+            fake,
+            bot,
+            app,
+            last: None,
+            nights: 0,
+            folder,
+        }
+    }
+
+    /// Lowtide was killed and starts again over the same state.
+    async fn restart(&mut self) {
+        self.bot = bot(self.folder.path(), fleet(&self.fake, self.folder.path())).await;
+    }
+
+    /// A run ends so, and its app's stream and the outbox take it up. Nothing is delivered.
+    async fn ends(&mut self, sha: &str, conclusion: Conclusion) {
+        self.nights += 1;
+        let state = self.run(self.nights, sha);
+        let (now, standing) = (clock::now(), self.bot.standing(&self.app.name));
+        let told = tell::run_ended(&state, &standing, &conclusion, None, now);
+        let repo = self.app.github_repo.as_deref();
+        let bases = bases();
+        let notices = tell_github::run_ended(&state, &standing, &conclusion, repo, Some(&bases), now);
+        self.bot
+            .commit(Batch::new(), &self.app.name, &told.facts, notices)
+            .await
+            .unwrap();
+        if let Conclusion::Released { release } = conclusion {
+            self.last = Some(release);
+        }
+    }
+
+    async fn deliver(&self) -> usize {
+        notify::deliver_once(&self.bot).await.unwrap()
+    }
+
+    /// A whole night.
+    async fn night(&mut self, sha: &str, conclusion: Conclusion) {
+        self.ends(sha, conclusion).await;
+        self.deliver().await;
+    }
+
+    async fn waiting(&self) -> u64 {
+        self.bot.store.pending_notices().await.unwrap()
+    }
+
+    fn released(&self, sha: &str) -> Conclusion {
+        Conclusion::Released {
+            release: release(self.nights + 1, sha),
+        }
+    }
+
+    fn run(&self, number: u64, sha: &str) -> RunState {
+        let events = [
+            RunEvent::Opened {
+                app: Box::new(self.app.clone()),
+                trigger: Trigger::Manual {
+                    by: "a test".to_owned(),
+                },
+                revision: "1".to_owned(),
+                last: self.last.clone().map(Box::new),
+                quarantine: vec![],
+            },
+            RunEvent::EffectStarted {
+                attempt: 1,
+                effect: Effect::Resolve(Resolve {}),
+            },
+            RunEvent::EffectEnded {
+                outcome: Outcome::Resolved(Resolved {
+                    commit: Commit {
+                        id: sha.to_owned(),
+                        subject: "Say hello".to_owned(),
+                        author: "Dev".to_owned(),
+                        time: clock::now(),
+                    },
+                    bases: bases(),
+                    platform: Platform {
+                        os: "linux".to_owned(),
+                        architecture: "amd64".to_owned(),
+                        variant: None,
+                    },
+                }),
+            },
+        ];
+        let recorded: Vec<_> = (1..)
+            .zip(events)
+            .map(|(seq, event)| Recorded {
+                seq,
+                at: clock::now(),
+                event,
+            })
+            .collect();
+        run::fold(id(number), &recorded).unwrap()
+    }
+}
+
+async fn bot(state: &Path, fleet: Fleet) -> Bot {
+    let store = Store::open(&state.join("lowtide.db"), true).unwrap();
+    let sealed = Sealed::open(state).unwrap();
+    let in_force = InForce::new("1".to_owned(), fleet, None).unwrap();
+    let (state, instance) = (state.to_owned(), "harbour".to_owned());
+    Bot::new(store, sealed, state, instance, ProbePath::HostView, in_force)
+        .await
+        .unwrap()
+}
+
+fn fleet(fake: &Fake, folder: &Path) -> Fleet {
+    let (mut fleet, _) = fleet_with_provenance(FLEET.as_bytes()).unwrap();
+    // No engine takes part.
+    fleet.hosts.clear();
+    fleet.github = Some(policy(&fake.api, &folder.join("token")));
+    fleet
+}
+
+fn policy(api: &str, token: &Path) -> GithubPolicy {
+    GithubPolicy {
+        token: SecretRef::File(token.to_owned()),
+        api: api.to_owned(),
+    }
+}
+
+fn client(fake: &Fake, folder: &Path, answer: Duration) -> Github {
+    Github::new(&policy(&fake.api, &folder.join("token")), answer).unwrap()
+}
+
+fn id(number: u64) -> RunId {
+    RunId(Ulid::from_parts(1_795_000_000_000 + number, u128::from(number)))
+}
+
+fn bases() -> Vec<Base> {
+    vec![Base {
+        reference: "debian:13".parse().unwrap(),
+        pin: BasePin::Local {
+            image: Some("sha256:1".to_owned()),
+        },
+    }]
+}
+
+fn release(number: u64, sha: &str) -> Release {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    Release {
+        run: id(number),
+        image: digest.parse().unwrap(),
+        content: digest.parse().unwrap(),
+        commit: sha.to_owned(),
+        tag: format!("20261123.{number}"),
+        digest: None,
+        reference: "lowtide/web:1".parse().unwrap(),
+        change: None,
+        at: clock::now(),
+    }
+}
+
+fn failed(kind: FailureKind, detail: &str) -> Conclusion {
+    let stage = if kind == FailureKind::BuildFailed {
+        Stage::Build
+    } else {
+        Stage::Test
+    };
+    let failure = Failure::new(kind, detail).with_excerpt(["hello.t: not ok 1 - says hello"]);
+    Conclusion::Failed { stage, failure }
+}
+
+fn tests_failed() -> Conclusion {
+    failed(FailureKind::TestFailed, "1 of 2 tests failed")
+}
+
+fn build_failed() -> Conclusion {
+    failed(FailureKind::BuildFailed, "exit code 100 at line 7 of the Dockerfile")
+}
+
+fn unchanged() -> Conclusion {
+    Conclusion::Unchanged {
+        why: SkipReason::SameContent,
+    }
+}

@@ -1,0 +1,232 @@
+//! The database: appends, fencing, the outbox, backup, and journals that end anywhere.
+
+use jiff::{SignedDuration, Timestamp};
+use lowtide::decide::{rollout, run, standing};
+use lowtide::model::failure::SkipReason;
+use lowtide::model::name::{AppName, RunId};
+use lowtide::model::notice::{Audience, Notice, NoticeBody};
+use lowtide::model::run::{Conclusion, Effect, Outcome, RunEvent, Stage, Trigger};
+use lowtide::model::stages::resolve::Resolve;
+use lowtide::model::standing::AppEvent;
+use lowtide::store::database::Store;
+use lowtide::store::error::StoreError;
+use lowtide::store::journal::Batch;
+use lowtide::store::outbox::Delivery;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn now() -> Timestamp {
+    at("2026-11-23T02:00:00Z")
+}
+
+fn web() -> AppName {
+    "web".parse().unwrap()
+}
+
+fn id() -> RunId {
+    "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap()
+}
+
+fn fleet() -> lowtide::model::fleet::Fleet {
+    let text = b"version: 1\napps:\n  web:\n    source: { repo: \"https://git.example.org/web.git\" }\n";
+    lowtide::config::validate::fleet(text).unwrap()
+}
+
+fn opened() -> RunEvent {
+    RunEvent::Opened {
+        app: Box::new(fleet().apps[&web()].clone()),
+        trigger: Trigger::Manual { by: "ops".into() },
+        revision: "r1".into(),
+        last: None,
+        quarantine: vec![],
+    }
+}
+
+fn events() -> Vec<RunEvent> {
+    let failure = lowtide::model::failure::Failure::new(
+        lowtide::model::failure::FailureKind::SourceUnreachable,
+        "git.example.org does not answer",
+    );
+    let started = |attempt| RunEvent::EffectStarted {
+        attempt,
+        effect: Effect::Resolve(Resolve {}),
+    };
+    vec![
+        opened(),
+        started(1),
+        RunEvent::EffectAbandoned {
+            back_to: Stage::Resolve,
+        },
+        started(1),
+        RunEvent::EffectEnded {
+            outcome: Outcome::Failed(failure),
+        },
+        started(2),
+        RunEvent::CancelRequested { by: "ops".into() },
+        RunEvent::EffectEnded {
+            outcome: Outcome::Resolved(lowtide::model::stages::resolve::Resolved {
+                commit: lowtide::model::stages::resolve::Commit {
+                    id: "0".repeat(40),
+                    subject: "s".into(),
+                    author: "a".into(),
+                    time: now(),
+                },
+                bases: vec![],
+                platform: serde_json::from_value(serde_json::json!({"os": "linux", "architecture": "amd64"})).unwrap(),
+            }),
+        },
+        RunEvent::Concluded {
+            conclusion: Conclusion::Unchanged {
+                why: SkipReason::SameContent,
+            },
+        },
+    ]
+}
+
+fn open(dir: &tempfile::TempDir) -> Store {
+    Store::open(&dir.path().join("lowtide.db"), true).unwrap()
+}
+
+async fn record(store: &Store, events: &[RunEvent]) {
+    for (seen, event) in events.iter().enumerate() {
+        let batch = Batch::new().run(&web(), id(), seen as u64, event);
+        store.commit(batch, now()).await.unwrap();
+    }
+}
+
+fn notice(dedup: &str) -> Notice {
+    Notice {
+        dedup: dedup.into(),
+        thread: dedup.into(),
+        audience: Audience::Mail {
+            to: vec!["ops@example.org".into()],
+        },
+        at: now(),
+        body: NoticeBody::RunRecovered { app: web(), run: id() },
+    }
+}
+
+#[tokio::test]
+async fn a_stale_append_writes_nothing_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    record(&store, &events()[..2]).await;
+    let late = Batch::new()
+        .app(&web(), &AppEvent::Tracked)
+        .run(&web(), id(), 1, &events()[1])
+        .notices([notice("a")]);
+    let refused = store.commit(late, now()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Stale { expected: 1, .. }), "{refused:?}");
+    assert_eq!(store.run_events(id()).await.unwrap().len(), 2);
+    assert!(store.app_events(&web()).await.unwrap().is_empty());
+    assert_eq!(store.pending_notices().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_newer_term_fences_the_older_one_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let older = open(&dir);
+    let reader = Store::open(&dir.path().join("lowtide.db"), false).unwrap();
+    record(&older, &events()[..1]).await;
+    let newer = open(&dir);
+    assert_eq!(newer.term(), older.term() + 1);
+    assert_eq!(older.current_term().await.unwrap(), newer.term());
+    let refused = older.commit(Batch::new().app(&web(), &AppEvent::Tracked), now()).await;
+    assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
+    newer
+        .commit(Batch::new().app(&web(), &AppEvent::Tracked), now())
+        .await
+        .unwrap();
+    assert_eq!(reader.app_events(&web()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn one_cause_is_one_notice_and_waits_its_back_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    store.enqueue(notice("a"), now()).await.unwrap();
+    store.enqueue(notice("a"), now()).await.unwrap();
+    store.enqueue(notice("b"), now()).await.unwrap();
+    assert_eq!(store.due_notices(now(), 10, |_| true).await.unwrap().len(), 2);
+    let later = now() + SignedDuration::from_mins(5);
+    let wait = Delivery::Later {
+        at: later,
+        error: "451 busy".into(),
+    };
+    store.record_delivery("a".into(), wait, now()).await.unwrap();
+    store
+        .record_delivery("b".into(), Delivery::Delivered, now())
+        .await
+        .unwrap();
+    assert!(store.due_notices(now(), 10, |_| true).await.unwrap().is_empty());
+    let due = store.due_notices(later, 10, |_| true).await.unwrap();
+    assert_eq!((due.len(), due[0].attempts, due[0].notice.dedup.as_str()), (1, 1, "a"));
+    // Delivered is remembered: the same cause later is still the same message.
+    store.enqueue(notice("b"), later).await.unwrap();
+    assert_eq!(store.pending_notices().await.unwrap(), 1);
+    let dead = Delivery::Dead {
+        error: "550 no such user".into(),
+    };
+    store.record_delivery("a".into(), dead, later).await.unwrap();
+    assert_eq!(store.undelivered().await.unwrap(), ["a: 550 no such user"]);
+}
+
+#[tokio::test]
+async fn a_backup_is_a_database_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    record(&store, &events()).await;
+    let copy = dir.path().join("copy.db");
+    store.backup(copy.clone()).await.unwrap();
+    let copy = Store::open(&copy, false).unwrap();
+    assert_eq!(
+        copy.run_events(id()).await.unwrap(),
+        store.run_events(id()).await.unwrap()
+    );
+    assert_eq!(copy.term(), store.term());
+}
+
+#[tokio::test]
+async fn every_prefix_of_a_journal_folds() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    record(&store, &events()).await;
+    let recorded = store.run_events(id()).await.unwrap();
+    assert_eq!(
+        recorded.iter().map(|r| r.seq).collect::<Vec<_>>(),
+        (1..=9).collect::<Vec<_>>()
+    );
+    for length in 1..=recorded.len() {
+        let state = run::fold(id(), &recorded[..length]).unwrap();
+        assert_eq!(state.conclusion.is_some(), length == recorded.len());
+        lowtide::runtime::story::run(id(), &recorded[..length]).unwrap();
+    }
+    assert!(run::fold(id(), &[]).is_err());
+    assert!(rollout::fold("01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(), &[]).is_err());
+    assert_eq!(standing::fold(&[]), standing::Standing::default());
+}
+
+#[tokio::test]
+async fn what_many_streams_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    record(&store, &events()).await;
+    let ended = store.ended_runs().await.unwrap();
+    assert_eq!(
+        (ended.len(), ended[0].conclusion.as_str(), ended[0].runs),
+        (1, "unchanged", 1)
+    );
+    assert_eq!(
+        store.last_runs().await.unwrap(),
+        store.recent_runs(None, 10).await.unwrap()
+    );
+    for (end, found) in [("jkmnpqrs", 1), ("JKMNPQRS", 1), ("x", 0), ("%", 0), ("", 0)] {
+        assert_eq!(store.streams_ending(end, 5).await.unwrap().len(), found, "{end:?}");
+    }
+    assert_eq!(store.run_ends(id()).await.unwrap().len(), 2);
+    assert_eq!(store.forget(now()).await.unwrap(), 0);
+    assert_eq!(store.forget(now() + SignedDuration::from_secs(1)).await.unwrap(), 1);
+    assert!(store.run_events(id()).await.unwrap().is_empty());
+}

@@ -1,0 +1,179 @@
+//! The configuration watch and the HTTP side of a bot over a real store, without an engine.
+
+use lowtide::clients::engine::probe::ProbePath;
+use lowtide::config::validate;
+use lowtide::runtime::bot::{Bot, InForce};
+use lowtide::runtime::config_watch::{Place, Seen, Watch};
+use lowtide::store::database::Store;
+use lowtide::store::sealed::Sealed;
+use lowtide::web::serve::serve_on;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use tokio_util::sync::CancellationToken;
+
+const MAIL: &str = "notify: { email: { smtp: \"smtp+plain://127.0.0.1:1\", from: a@example.org, operators: [ops@example.org, b@example.org] } }\n";
+
+/// A socket nobody asks anything: a fleet names an engine, and an engine's socket must be there.
+fn socket() -> PathBuf {
+    static SOCKET: OnceLock<(tempfile::TempDir, UnixListener, PathBuf)> = OnceLock::new();
+    let (_, _, path) = SOCKET.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("docker.sock");
+        (dir, UnixListener::bind(&path).unwrap(), path)
+    });
+    path.clone()
+}
+
+fn good(app: &str) -> String {
+    let socket = socket();
+    let hosts = format!("hosts: {{ build: {{ docker: \"unix://{}\" }} }}\n", socket.display());
+    format!("version: 1\n{MAIL}{hosts}apps:\n  {app}:\n    source: {{ repo: \"https://git.example.org/web.git\" }}\n")
+}
+
+const BAD: &str = "version: 1\napps:\n  web:\n    sorce: {}\n";
+
+async fn bot(dir: &Path) -> Arc<Bot> {
+    let state = dir.join("state");
+    std::fs::create_dir_all(&state).unwrap();
+    let store = Store::open(&state.join("lowtide.db"), true).unwrap();
+    let sealed = Sealed::open(&state).unwrap();
+    let fleet = validate::fleet(good("web").as_bytes()).unwrap();
+    let in_force = InForce::new("start".into(), fleet, None).unwrap();
+    let bot = Bot::new(
+        store,
+        sealed,
+        state,
+        "lowtide-test".into(),
+        ProbePath::HostView,
+        in_force,
+    )
+    .await;
+    Arc::new(bot.unwrap())
+}
+
+fn apps(bot: &Bot) -> Vec<String> {
+    bot.in_force().fleet.apps.keys().map(ToString::to_string).collect()
+}
+
+/// Good, bad, bad again, other bad, gone, good: at a place that `put` changes.
+async fn good_bad_good(place: Place, put: impl Fn(Option<&str>)) {
+    let dir = tempfile::tempdir().unwrap();
+    let bot = bot(dir.path()).await;
+    let mut watch = Watch::new(place.clone(), None);
+    put(Some(&good("first")));
+    assert_eq!(watch.look(&bot).await.unwrap(), Seen::TakenUp);
+    assert_eq!(watch.look(&bot).await.unwrap(), Seen::Same);
+    assert_eq!(apps(&bot), ["first"]);
+    put(Some(BAD));
+    assert_eq!(watch.look(&bot).await.unwrap(), Seen::Refused);
+    assert_eq!(watch.look(&bot).await.unwrap(), Seen::Same);
+    // A restart forgets what it saw; the outbox does not.
+    assert_eq!(Watch::new(place, None).look(&bot).await.unwrap(), Seen::Refused);
+    assert_eq!(apps(&bot), ["first"]);
+    assert_eq!(bot.store.pending_notices().await.unwrap(), 2, "one per operator");
+    put(None);
+    assert_eq!(watch.look(&bot).await.unwrap(), Seen::Blind);
+    put(Some(&good("second")));
+    assert_eq!(watch.look(&bot).await.unwrap(), Seen::TakenUp);
+    assert_eq!(apps(&bot), ["second"]);
+    let (revision, fleet) = bot.store.last_revision().await.unwrap().unwrap();
+    assert_eq!(revision, bot.in_force().revision);
+    assert_eq!(fleet, bot.in_force().fleet);
+    assert_eq!(bot.store.pending_notices().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_file_is_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yml");
+    good_bad_good(Place::parse(path.to_str().unwrap()), |text| match text {
+        Some(text) => std::fs::write(&path, text).unwrap(),
+        None => std::fs::remove_file(&path).unwrap(),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_git_repository_is_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (work, away) = (dir.path().join("work"), dir.path().join("away"));
+    std::fs::create_dir(&work).unwrap();
+    git(&work, &["init", "-q", "-b", "main"]);
+    let place = Place::parse(&format!("file://{}#main:fleet/lowtide.yml", work.display()));
+    good_bad_good(place, |text| {
+        if away.exists() {
+            std::fs::rename(&away, &work).unwrap();
+        }
+        match text {
+            Some(text) => {
+                std::fs::create_dir_all(work.join("fleet")).unwrap();
+                std::fs::write(work.join("fleet/lowtide.yml"), text).unwrap();
+                git(&work, &["add", "-A"]);
+                git(
+                    &work,
+                    &[
+                        "-c",
+                        "user.name=t",
+                        "-c",
+                        "user.email=t@example.org",
+                        "commit",
+                        "-q",
+                        "-m",
+                        "x",
+                    ],
+                );
+            }
+            None => std::fs::rename(&work, &away).unwrap(),
+        }
+    })
+    .await;
+}
+
+fn git(dir: &Path, args: &[&str]) {
+    let done = Command::new("git").args(args).current_dir(dir).status().unwrap();
+    assert!(done.success(), "git {args:?}");
+}
+
+#[tokio::test]
+async fn http_answers_and_reads_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let bot = bot(dir.path()).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve_on(Arc::clone(&bot), listener, stop.clone()));
+    lowtide::clients::tls::ready();
+    let get = async |path: &str| {
+        let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(get("/healthz").await, (200, "ok\n".to_owned()));
+    assert_eq!(get("/readyz").await, (200, "ready\n".to_owned()));
+    let (status, metrics) = get("/metrics").await;
+    assert_eq!(status, 200);
+    for line in [
+        "lowtide_apps{state=\"new\"} 1",
+        "lowtide_app_halted{app=\"web\"} 0",
+        "lowtide_term 1",
+        "lowtide_paused 0",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line} is not in\n{metrics}");
+    }
+    let (status, page) = get("/").await;
+    assert_eq!(status, 200);
+    assert!(
+        page.contains("web") && !page.contains("src=") && !page.contains("href="),
+        "{page}"
+    );
+    let client = reqwest::Client::new();
+    let posted = client.post(format!("http://{address}/")).send().await.unwrap();
+    assert_eq!(posted.status().as_u16(), 405);
+    // A newer lowtide takes over: alive, not ready.
+    let _newer = Store::open(&bot.state.join("lowtide.db"), true).unwrap();
+    assert_eq!(get("/healthz").await.0, 200);
+    assert_eq!(get("/readyz").await.0, 503);
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+}
