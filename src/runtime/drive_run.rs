@@ -116,9 +116,9 @@ impl Driver {
     async fn end(&mut self, stage: crate::model::run::Stage, outcome: Outcome) -> Result<(), DriveError> {
         let ok = !matches!(outcome, Outcome::Failed(_));
         if let Outcome::Failed(failure) = &outcome {
-            warn!(kind = ?failure.kind, detail = %failure.detail, "stage failed");
+            warn!(%stage, kind = ?failure.kind, detail = %failure.detail, "stage failed");
         } else {
-            info!("stage done");
+            info!(%stage, "stage done");
         }
         self.append(RunEvent::EffectEnded { outcome }).await?;
         self.tell(Progress::StageEnded {
