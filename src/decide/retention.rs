@@ -129,7 +129,8 @@ mod tests {
     fn images_beyond_the_bound_go_oldest_first() {
         let found: Vec<_> = (1..=6).map(|n| image(n, "web")).chain([image(7, "shop")]).collect();
         let none = BTreeSet::new();
-        let table: [(&str, BTreeSet<ImageId>, BTreeSet<RunId>, usize, &[u8]); 6] = [
+        type Row = (&'static str, BTreeSet<ImageId>, BTreeSet<RunId>, usize, &'static [u8]);
+        let table: [Row; 6] = [
             ("keeps the newest", none.clone(), runs(1..=7), 3, &[3, 2, 1]),
             (
                 "kept images do not use up the bound",
@@ -152,7 +153,14 @@ mod tests {
     #[test]
     fn directories_go_when_forgotten_and_when_over_the_bound() {
         let found: Vec<_> = [3, 1, 2, 4].map(|n| RunDirectory { run: run(n), bytes: 10 }).to_vec();
-        let table: [(&str, &[u8], std::ops::RangeInclusive<u8>, u64, &[u8]); 5] = [
+        type Row = (
+            &'static str,
+            &'static [u8],
+            std::ops::RangeInclusive<u8>,
+            u64,
+            &'static [u8],
+        );
+        let table: [Row; 5] = [
             ("within", &[], 1..=4, 40, &[]),
             ("the oldest first", &[], 1..=4, 25, &[1, 2]),
             ("an open one stays and counts", &[1], 2..=4, 25, &[2, 3]),
