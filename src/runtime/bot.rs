@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// See the module.
@@ -60,21 +60,19 @@ pub struct InForce {
     pub fleet: Fleet,
     pub registry: Registry,
     credentials: Credentials,
-    engines: BTreeMap<HostName, Engine>,
+    /// Connected at first use: an engine that is away holds up its own apps, not the bot.
+    engines: BTreeMap<HostName, OnceLock<Engine>>,
 }
 
 impl InForce {
     /// # Errors
-    /// When an engine's address cannot be used.
+    /// When no TLS client can be made.
     pub fn new(revision: String, fleet: Fleet, docker_config: Option<PathBuf>) -> Result<Self, Failure> {
         let credentials = || Credentials::new(fleet.registries.clone(), docker_config.clone());
         let registry =
             Registry::new(fleet.registries.clone(), credentials(), Timeouts::default()).map_err(|e| e.failure())?;
         let credentials = credentials();
-        let mut engines = BTreeMap::new();
-        for (name, host) in &fleet.hosts {
-            engines.insert(name.clone(), Engine::connect(&host.address).map_err(|e| e.failure())?);
-        }
+        let engines = fleet.hosts.keys().map(|host| (host.clone(), OnceLock::new())).collect();
         Ok(Self {
             revision,
             fleet,
@@ -85,14 +83,16 @@ impl InForce {
     }
 
     /// # Errors
-    /// `Invariant` when the configuration let an unknown host through.
+    /// `EngineUnreachable` when its socket is not there; `Invariant` for a host that is not configured.
     pub fn engine(&self, host: &HostName) -> Result<&Engine, Failure> {
-        self.engines.get(host).ok_or_else(|| {
-            Failure::new(
-                FailureKind::Invariant,
-                format!("host {host} is not configured any more"),
-            )
-        })
+        let unknown = || Failure::new(FailureKind::Invariant, format!("host {host} is not configured any more"));
+        let cell = self.engines.get(host).ok_or_else(unknown)?;
+        if let Some(engine) = cell.get() {
+            return Ok(engine);
+        }
+        let address = &self.fleet.hosts.get(host).ok_or_else(unknown)?.address;
+        let engine = Engine::connect(address).map_err(|e| e.failure())?;
+        Ok(cell.get_or_init(|| engine))
     }
 
     /// User and password for an engine's own pulls and pushes; `None`: the registry is asked anonymously.
@@ -117,8 +117,9 @@ impl InForce {
         app.github_repo.as_deref()
     }
 
+    /// The engines that can be reached now.
     pub fn engines(&self) -> impl Iterator<Item = (&HostName, &Engine)> {
-        self.engines.iter()
+        self.engines.keys().filter_map(|host| Some((host, self.engine(host).ok()?)))
     }
 }
 
