@@ -85,7 +85,12 @@ impl InForce {
     /// # Errors
     /// `EngineUnreachable` when its socket is not there; `Invariant` for a host that is not configured.
     pub fn engine(&self, host: &HostName) -> Result<&Engine, Failure> {
-        let unknown = || Failure::new(FailureKind::Invariant, format!("host {host} is not configured any more"));
+        let unknown = || {
+            Failure::new(
+                FailureKind::Invariant,
+                format!("host {host} is not configured any more"),
+            )
+        };
         let cell = self.engines.get(host).ok_or_else(unknown)?;
         if let Some(engine) = cell.get() {
             return Ok(engine);
@@ -119,7 +124,9 @@ impl InForce {
 
     /// The engines that can be reached now.
     pub fn engines(&self) -> impl Iterator<Item = (&HostName, &Engine)> {
-        self.engines.keys().filter_map(|host| Some((host, self.engine(host).ok()?)))
+        self.engines
+            .keys()
+            .filter_map(|host| Some((host, self.engine(host).ok()?)))
     }
 }
 
