@@ -6,6 +6,8 @@
 # profile. Inside, only lowtide itself is compiled (built with --build-arg PROFILE=dev): all the dependencies once more would
 # cost five minutes and prove nothing.
 
+# ROOT is common.sh's.
+# shellcheck disable=SC2153
 # builder_base: prints the path of its tar. Made anew when toolchain or Cargo.lock change.
 builder_base() {
     local key tar tmp root cargo_home target uri
