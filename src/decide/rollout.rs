@@ -71,6 +71,8 @@ pub struct RolloutState {
     /// A step that changes containers was begun.
     pub touched: bool,
     hooks: BTreeSet<(HookPhase, usize, usize)>,
+    /// Units whose candidate is complete: a create that was cut off may have left one without all its networks.
+    made: BTreeSet<usize>,
     /// Containers that proved ready.
     ready: BTreeSet<String>,
     /// How often each container was started by us.
@@ -136,6 +138,7 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
         image: None,
         touched: false,
         hooks: BTreeSet::new(),
+        made: BTreeSet::new(),
         ready: BTreeSet::new(),
         starts: BTreeMap::new(),
         kept: BTreeMap::new(),
@@ -242,6 +245,12 @@ impl RolloutState {
             }
             (StepOutcome::Done, Step::RunHook { phase, unit, hook }) => {
                 self.hooks.insert((*phase, *unit, *hook));
+            }
+            (StepOutcome::Done, Step::CreateCandidate { unit }) => {
+                self.made.insert(*unit);
+            }
+            (StepOutcome::Done, Step::RemoveCandidate { unit, .. }) => {
+                self.made.remove(unit);
             }
             (StepOutcome::Done, Step::AwaitReady { container, .. }) => {
                 self.ready.insert(container.clone());

@@ -78,6 +78,8 @@ fn advance(state: &RolloutState, unit: &Unit, seen: &ObservedUnit, now: Timestam
     }
     let candidate = match seen.candidates.as_slice() {
         [] => return Some(step(Step::CreateCandidate { unit: unit.index })),
+        // Making it again adopts what is there and finishes it.
+        [_] if !state.made.contains(&unit.index) => return Some(step(Step::CreateCandidate { unit: unit.index })),
         [one] => one,
         // A create whose answer was lost was sent again: keep the first.
         [_, surplus, ..] => {

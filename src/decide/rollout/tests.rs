@@ -156,6 +156,8 @@ impl World {
                 };
             }
             Step::RunHook { .. } => {}
+            // What is there is adopted.
+            Step::CreateCandidate { unit } if self.labels.iter().any(|(index, _)| index == unit) => {}
             Step::CreateCandidate { unit } => {
                 let id = format!("new{}", self.created);
                 self.created += 1;
