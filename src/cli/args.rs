@@ -59,7 +59,7 @@ enum Command {
     },
     /// Validate the configuration.
     Check {
-        /// Also log in everywhere: engines, registries, git remotes, the mail server.
+        /// Also log in everywhere: engines, registries, git remotes, the mail server, GitHub.
         #[arg(long)]
         connect: bool,
         /// Do not read the secrets: they are not on this machine.

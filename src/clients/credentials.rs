@@ -110,6 +110,21 @@ impl Credentials {
         self
     }
 
+    /// User and password for an engine's own pulls and pushes; `None`: the registry is asked anonymously.
+    ///
+    /// # Errors
+    /// `SecretMissing` when the credential cannot be had, or is a token, which engines are not handed.
+    pub async fn login(&self, registry: &str) -> Result<Option<(String, Secret)>, Failure> {
+        match self.lookup(registry).await.map_err(|e| e.failure())? {
+            Credential::Anonymous => Ok(None),
+            Credential::Basic { username, password } => Ok(Some((username, password))),
+            Credential::IdentityToken(_) | Credential::RegistryToken(_) => Err(Failure::new(
+                FailureKind::SecretMissing,
+                format!("the credential of {registry} is a token; an engine needs user and password"),
+            )),
+        }
+    }
+
     /// The credential for a registry host: our own configuration, then Docker's helper for the host, its store, and
     /// the entries of its file.
     ///

@@ -3,6 +3,7 @@
 use super::standing::Standing;
 use crate::model::image::ImageId;
 use crate::model::name::{AppName, RunId};
+use crate::model::standing::Release;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An image of ours in an engine's store.
@@ -22,10 +23,10 @@ pub struct RunDirectory {
     pub bytes: u64,
 }
 
-/// Images an app needs whatever their age: its current release and the one before, what its targets run and where they
+/// Releases whose image and evidence an app needs whatever their age: its current release and the one before, what its targets run and where they
 /// go back to, and what an open rollout brings.
 #[must_use]
-pub fn needed(standing: &Standing) -> BTreeSet<ImageId> {
+pub fn needed(standing: &Standing) -> Vec<&Release> {
     let current = standing.current().map(|release| release.run);
     let before = standing
         .releases
@@ -48,8 +49,8 @@ pub fn needed(standing: &Standing) -> BTreeSet<ImageId> {
         .chain(channels)
         .flatten()
         .collect();
-    let releases = standing.releases.iter().filter(|release| runs.contains(&release.run));
-    releases.map(|release| release.image.clone()).collect()
+    let releases = standing.releases.iter();
+    releases.filter(|release| runs.contains(&release.run)).collect()
 }
 
 /// Images to remove: per app all but the newest `keep` of those that nobody needs. `in_use`: needed, or a container has
@@ -102,7 +103,6 @@ mod tests {
     use super::*;
     use crate::decide::standing::TargetState;
     use crate::model::image::Reference;
-    use crate::model::standing::Release;
 
     fn id(n: u8) -> ImageId {
         format!("sha256:{n:064x}").parse().unwrap()
@@ -185,14 +185,16 @@ mod tests {
                 at: jiff::Timestamp::UNIX_EPOCH,
             });
         }
-        assert_eq!(needed(&standing), [id(6), id(5)].into());
+        let needed =
+            |standing: &Standing| -> Vec<ImageId> { needed(standing).iter().map(|r| r.image.clone()).collect() };
+        assert_eq!(needed(&standing), [id(5), id(6)]);
         let target = TargetState {
             good: Some(run(3)),
             before: Some(run(1)),
             ..TargetState::default()
         };
         standing.targets.insert("front".parse().unwrap(), target);
-        assert_eq!(needed(&standing), [id(6), id(5), id(3), id(1)].into());
+        assert_eq!(needed(&standing), [id(1), id(3), id(5), id(6)]);
         // A quarantined newest release is not the current one; the one before is.
         standing.quarantine.push(standing.releases[5].content.clone());
         assert!(needed(&standing).contains(&id(5)));

@@ -1,5 +1,6 @@
 //! Every way a thing can go wrong, and whose concern it is.
 
+use super::secret::{Secret, masked};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -140,6 +141,15 @@ impl Failure {
         lines.drain(..surplus);
         self.excerpt = lines;
         self
+    }
+    /// The same failure without these values in anything that somebody else wrote.
+    #[must_use]
+    pub fn masked(self, secrets: &[Secret]) -> Self {
+        Self {
+            kind: self.kind,
+            detail: masked(&self.detail, secrets),
+            excerpt: self.excerpt.iter().map(|line| masked(line, secrets)).collect(),
+        }
     }
     #[must_use]
     pub fn fault(&self) -> Fault {

@@ -2,7 +2,7 @@
 
 use super::progress::Watchers;
 use crate::clients::clock;
-use crate::clients::credentials::{Credential, Credentials};
+use crate::clients::credentials::Credentials;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::probe::ProbePath;
 use crate::clients::git::remote::Git;
@@ -15,7 +15,6 @@ use crate::model::fleet::{App, Fleet};
 use crate::model::journal::Recorded;
 use crate::model::name::{AppName, HostName, RolloutId, RunId};
 use crate::model::notice::Notice;
-use crate::model::secret::Secret;
 use crate::model::standing::AppEvent;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
@@ -59,7 +58,7 @@ pub struct InForce {
     pub revision: String,
     pub fleet: Fleet,
     pub registry: Registry,
-    credentials: Credentials,
+    pub credentials: Credentials,
     /// Connected at first use: an engine that is away holds up its own apps, not the bot.
     engines: BTreeMap<HostName, OnceLock<Engine>>,
 }
@@ -98,21 +97,6 @@ impl InForce {
         let address = &self.fleet.hosts.get(host).ok_or_else(unknown)?.address;
         let engine = Engine::connect(address).map_err(|e| e.failure())?;
         Ok(cell.get_or_init(|| engine))
-    }
-
-    /// User and password for an engine's own pulls and pushes; `None`: the registry is asked anonymously.
-    ///
-    /// # Errors
-    /// `SecretMissing` when the credential cannot be had, or is a token, which engines are not handed.
-    pub async fn login(&self, registry: &str) -> Result<Option<(String, Secret)>, Failure> {
-        match self.credentials.lookup(registry).await.map_err(|e| e.failure())? {
-            Credential::Anonymous => Ok(None),
-            Credential::Basic { username, password } => Ok(Some((username, password))),
-            Credential::IdentityToken(_) | Credential::RegistryToken(_) => Err(Failure::new(
-                FailureKind::SecretMissing,
-                format!("the credential of {registry} is a token; an engine needs user and password"),
-            )),
-        }
     }
 
     /// Where GitHub hears of an app: `owner/name`.
@@ -188,6 +172,13 @@ impl Bot {
             .get(app)
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// Apps that have a standing, also those that are configured no more.
+    #[must_use]
+    pub fn tracked(&self) -> Vec<AppName> {
+        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        standings.keys().cloned().collect()
     }
 
     #[must_use]

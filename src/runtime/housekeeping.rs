@@ -10,18 +10,21 @@ use crate::model::image::ImageId;
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, HostName, RunId};
 use crate::store::error::StoreError;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// Nothing here is urgent: a bound is passed by an hour's worth at most.
 const EVERY: Duration = Duration::from_secs(3600);
 /// A mirror nobody used for this long belongs to no app that still runs.
 const MIRRORS: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// A snapshot is named by the journal moments after it is kept.
+const SNAPSHOTS: Duration = Duration::from_secs(24 * 3600);
 
 /// Cleans up at start and every hour, until shutdown.
 ///
@@ -30,6 +33,7 @@ const MIRRORS: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub async fn run(bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), StoreError> {
     loop {
         once(&bot).await?;
+        debug!("the bounds are kept");
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(EVERY) => {}
@@ -88,10 +92,32 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
             Err(error) => warn!(%host, %error, "the build cache cannot be trimmed"),
         }
     }
+    forget_evidence(bot, now - keep.history).await?;
     match bot.git.sweep(now - MIRRORS).await {
         Ok(0) => {}
         Ok(mirrors) => info!(mirrors, "git mirrors nobody uses are gone"),
         Err(error) => warn!(%error, "the git mirrors cannot be swept"),
+    }
+    Ok(())
+}
+
+/// Inventories of contents that no app goes on from or back to, and snapshots of forgotten rollouts.
+async fn forget_evidence(bot: &Bot, before: Timestamp) -> Result<(), StoreError> {
+    let apps = bot.tracked();
+    let standings: Vec<_> = apps.iter().map(|app| bot.standing(app)).collect();
+    let needed = standings.iter().flat_map(|standing| retention::needed(standing));
+    let keep = needed.map(|release| release.content.clone()).collect();
+    let inventories = bot.store.forget_evidence(before, keep).await?;
+    let spoken_of = bot.store.snapshots().await?;
+    let snapshots = match bot.sealed.sweep(&spoken_of, SystemTime::from(clock::now()) - SNAPSHOTS) {
+        Ok(gone) => gone,
+        Err(error) => {
+            warn!(%error, "the sealed files cannot be swept");
+            0
+        }
+    };
+    if inventories + snapshots > 0 {
+        info!(inventories, snapshots, "forgot what nobody speaks of any more");
     }
     Ok(())
 }
@@ -106,7 +132,12 @@ async fn trim(
 ) {
     let apps: BTreeSet<&AppName> = images.iter().map(|(image, _)| &image.app).collect();
     for app in apps {
-        in_use.extend(retention::needed(&bot.standing(app)));
+        let standing = bot.standing(app);
+        in_use.extend(
+            retention::needed(&standing)
+                .into_iter()
+                .map(|release| release.image.clone()),
+        );
     }
     let found: Vec<LocalImage> = images.iter().map(|(image, _)| image.clone()).collect();
     for id in retention::images(&found, &in_use, ended, bot.in_force().fleet.retention.images) {

@@ -4,11 +4,12 @@ use crate::clients::clock;
 use crate::clients::credentials::Credentials;
 use crate::clients::engine::connect::Engine;
 use crate::clients::git::remote::Git;
+use crate::clients::github::{self, connect::Github};
 use crate::clients::registry::connect::{Registry, Timeouts};
 use crate::clients::secrets;
 use crate::clients::smtp::{ANSWER, Smtp};
 use crate::config::validate;
-use crate::model::fleet::{EmailPolicy, Fleet, Host};
+use crate::model::fleet::{EmailPolicy, Fleet, GithubPolicy, Host};
 use crate::model::notice::Mail;
 use crate::model::secret::SecretRef;
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 /// One question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
-    /// `engine build`, `registry ghcr.io`, `git web`, `mail`.
+    /// `engine build`, `registry ghcr.io`, `git web`, `mail`, `github example/web`.
     pub what: String,
     /// A few words, or why not.
     pub answer: Result<String, String>,
@@ -38,7 +39,7 @@ pub fn unreadable_secrets(fleet: &Fleet) -> Vec<(SecretRef, String)> {
     unreadable
 }
 
-/// Engines, registries, git remotes, the mail server, in this order; `each` hears of every answer at once. `mail`: an
+/// Engines, registries, git remotes, the mail server, GitHub's repositories, in this order; `each` hears of every answer at once. `mail`: an
 /// address that gets a test mail.
 pub async fn everything(
     fleet: &Fleet,
@@ -80,7 +81,27 @@ pub async fn everything(
         None if mail.is_some() => add("mail".to_owned(), Err("no notify.email is configured".to_owned())),
         None => {}
     }
+    if let Some(policy) = &fleet.github {
+        let repos: BTreeSet<&str> = fleet
+            .apps
+            .values()
+            .filter_map(|app| app.github_repo.as_deref())
+            .collect();
+        for repo in repos {
+            add(format!("github {repo}"), github(policy, repo).await);
+        }
+    }
     all
+}
+
+async fn github(policy: &GithubPolicy, repo: &str) -> Result<String, String> {
+    let github = said(Github::new(policy, github::connect::ANSWER))?;
+    let name = said(github.repository(repo).await)?;
+    if name.eq_ignore_ascii_case(repo) {
+        Ok("the token sees it".to_owned())
+    } else {
+        Err(format!("it is called {name} now; write that name"))
+    }
 }
 
 async fn engine(host: &Host) -> Result<String, String> {

@@ -5,16 +5,21 @@ use super::error::StoreError;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 /// Sealed files of one state directory.
 #[derive(Clone)]
 pub struct Sealed {
     directory: PathBuf,
     cipher: ChaCha20Poly1305,
+    /// Keeping and sweeping take turns.
+    turn: Arc<Mutex<()>>,
 }
 
 impl std::fmt::Debug for Sealed {
@@ -60,6 +65,7 @@ impl Sealed {
         Ok(Self {
             directory,
             cipher: ChaCha20Poly1305::new(&key),
+            turn: Arc::default(),
         })
     }
 
@@ -70,7 +76,10 @@ impl Sealed {
     pub fn keep(&self, plain: &[u8]) -> Result<String, StoreError> {
         let name = hex(&Sha256::digest(plain));
         let path = self.directory.join(&name);
-        if path.exists() {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(file) = OpenOptions::new().append(true).open(&path) {
+            // As new: the journal names it only after this, and a sweep in between must not take it.
+            file.set_modified(SystemTime::now()).map_err(at(&path))?;
             return Ok(name);
         }
         let nonce_bytes = random::<12>()?;
@@ -103,6 +112,25 @@ impl Sealed {
         } else {
             Err(broken())
         }
+    }
+}
+
+impl Sealed {
+    /// Removes what nobody speaks of any more and was kept before `before`. Returns how many files.
+    ///
+    /// # Errors
+    /// `File` when the directory cannot be read; a file that cannot be removed stays for the next time.
+    pub fn sweep(&self, spoken_of: &BTreeSet<String>, before: SystemTime) -> Result<usize, StoreError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = std::fs::read_dir(&self.directory).map_err(at(&self.directory))?;
+        let gone = entries.flatten().filter(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let modified = entry.metadata().and_then(|of| of.modified());
+            !spoken_of.contains(&name)
+                && modified.is_ok_and(|modified| modified < before)
+                && std::fs::remove_file(entry.path()).is_ok()
+        });
+        Ok(gone.count())
     }
 }
 
@@ -167,5 +195,27 @@ mod tests {
         *raw.last_mut().unwrap() ^= 1;
         std::fs::write(&path, raw).unwrap();
         assert!(matches!(sealed.read(&name), Err(StoreError::Seal { .. })));
+    }
+
+    #[test]
+    fn a_sweep_takes_what_is_old_and_not_spoken_of() {
+        let state = tempfile::tempdir().unwrap();
+        let sealed = Sealed::open(state.path()).unwrap();
+        let [old, spoken_of, renewed] = [b"old", b"spk", b"new"].map(|plain| sealed.keep(plain).unwrap());
+        let long_ago = SystemTime::UNIX_EPOCH;
+        for name in [&old, &spoken_of, &renewed] {
+            let path = state.path().join("sealed").join(name);
+            let file = OpenOptions::new().append(true).open(path).unwrap();
+            file.set_modified(long_ago).unwrap();
+        }
+        sealed.keep(b"new").unwrap();
+        let yesterday = SystemTime::now() - std::time::Duration::from_secs(86_400);
+        assert_eq!(
+            sealed.sweep(&BTreeSet::from([spoken_of.clone()]), yesterday).unwrap(),
+            1
+        );
+        assert!(sealed.read(&old).is_err());
+        assert_eq!(sealed.read(&spoken_of).unwrap(), b"spk");
+        assert_eq!(sealed.read(&renewed).unwrap(), b"new");
     }
 }

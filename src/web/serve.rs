@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, info};
 
 /// Serves until shutdown.
 ///
@@ -29,6 +29,7 @@ pub async fn serve(bot: Arc<Bot>, listen: SocketAddr, shutdown: CancellationToke
 /// # Errors
 /// When the socket breaks.
 pub async fn serve_on(bot: Arc<Bot>, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
+    info!(address = %listener.local_addr()?, "health, metrics and the status page are served");
     let app = Router::new()
         .route("/healthz", get(health))
         .route("/readyz", get(ready))

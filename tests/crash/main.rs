@@ -24,6 +24,8 @@ mod matrix;
 mod point;
 mod prefixes;
 mod proxy;
+#[path = "../support/mod.rs"]
+mod support;
 mod trial;
 mod verdict;
 mod watch;

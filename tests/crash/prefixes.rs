@@ -6,6 +6,7 @@
 
 use crate::bot::{Victim, git_that_counts};
 use crate::journal;
+use crate::mail::MailProxy;
 use crate::point::{Blow, Point};
 use crate::proxy::Proxy;
 use crate::trial::{self, Ended, Plan, Under};
@@ -85,7 +86,7 @@ impl Finished {
         }
         let victim = Victim::new(Blow::Kill);
         let proxy = Proxy::start(world.path(), ground.socket.clone(), Point::Never, victim.clone());
-        let mail = ground.mail.proxy(Point::Never, victim.clone()).await;
+        let mail = MailProxy::start(&ground.mail, Point::Never, victim.clone()).await;
         let start = world.start(&proxy.socket, mail.port, ground, git_that_counts(world.path(), None));
         let watch = Watch::start(ground.engine.clone(), &world.id, &world.olds);
         let found = journal::read(&world)

@@ -2,6 +2,7 @@
 
 use crate::bot::{Bot, PATIENCE, Start, Victim, git_that_counts, pause};
 use crate::journal::{self, Journal};
+use crate::mail::MailProxy;
 use crate::point::{Blow, Point};
 use crate::proxy::Proxy;
 use crate::verdict;
@@ -63,7 +64,7 @@ pub(crate) async fn in_world(ground: &Ground, world: &World, plan: &Plan) -> End
     let began = Instant::now();
     let victim = Victim::new(plan.blow);
     let proxy = Proxy::start(world.path(), ground.socket.clone(), plan.point.clone(), victim.clone());
-    let mail = ground.mail.proxy(plan.point.clone(), victim.clone()).await;
+    let mail = MailProxy::start(&ground.mail, plan.point.clone(), victim.clone()).await;
     let nth = match &plan.point {
         Point::Git { nth } => Some(*nth),
         Point::Engine { .. } | Point::MailConnect | Point::MailTaken | Point::Never => None,
@@ -181,7 +182,7 @@ pub(crate) async fn two_bots(ground: &Ground, name: String) -> Ended {
     let world = World::new(ground).await;
     let victim = Victim::new(Blow::Kill);
     let proxy = Proxy::start(world.path(), ground.socket.clone(), Point::Never, victim.clone());
-    let mail = ground.mail.proxy(Point::Never, victim.clone()).await;
+    let mail = MailProxy::start(&ground.mail, Point::Never, victim.clone()).await;
     let start = world.start(&proxy.socket, mail.port, ground, git_that_counts(world.path(), None));
     let mut bot = start.serve(&victim);
     let mut wrong = Vec::new();

@@ -1,6 +1,7 @@
 //! What must be true once nothing more happens, whatever was done to lowtide before.
 
 use crate::journal::Journal;
+use crate::mail::message_ids;
 use crate::world::{Ground, LABEL, UNIT, World, kept, list};
 use lowtide::model::rollout::RolloutConclusion;
 use lowtide::model::run::Conclusion;
@@ -166,7 +167,7 @@ async fn leftovers(ground: &Ground, world: &World, release: Option<&Release>, wr
 
 /// One message, perhaps twice; never two.
 fn mails(ground: &Ground, world: &World, wrong: &mut Vec<String>) {
-    let ids = ground.mail.message_ids(&world.address());
+    let ids = message_ids(&ground.mail, &world.address());
     let different: BTreeSet<&String> = ids.iter().collect();
     if different.len() != 1 || ids.len() > 2 {
         wrong.push(format!("mails: {ids:?}"));

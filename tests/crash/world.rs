@@ -1,7 +1,7 @@
 //! The ground all trials stand on, and the small world of each: a repository, two running containers, a configuration.
 
 use crate::bot::Start;
-use crate::mail::Server;
+use crate::support::mail::Server;
 use lowtide::clients::engine::connect::Engine;
 use lowtide::clients::engine::raw::encode;
 use lowtide::model::fleet::EngineAddress;
@@ -74,7 +74,7 @@ impl Ground {
         let mut ground = Self {
             socket,
             registry,
-            mail: Server::start(),
+            mail: Server::start("plain"),
             mark,
             old,
             networks,

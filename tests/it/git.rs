@@ -1,9 +1,9 @@
 //! git against real remotes: files, `git daemon`, `git http-backend`, and servers that do not behave.
 
-mod http;
 mod ssh;
 mod token;
 
+use crate::support::git_http;
 use lowtide::clients::git::error::GitError;
 use lowtide::clients::git::remote::Git;
 use lowtide::model::failure::FailureKind;
@@ -381,7 +381,7 @@ async fn submodules_come_along_when_asked() {
     assert_eq!(world.read("out/third/lib/vendor/inner/deep"), "deep");
 
     // From a server, the inner one's address is a path on our machine.
-    let url = http::serve(&world.path("srv"), None, |_| {});
+    let url = git_http::serve(&world.path("srv"), None, |_| {});
     let source = Source {
         repo: format!("{url}/app.git"),
         ..source

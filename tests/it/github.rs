@@ -1,11 +1,9 @@
 //! What GitHub hears of nights, by the whole way: decision, outbox, client, and a GitHub of our own at the wire.
 
-mod description;
-mod fake;
 mod limits;
 mod nights;
 
-use fake::Fake;
+use crate::support::github::fake::{self, Fake};
 use lowtide::clients::clock;
 use lowtide::clients::engine::probe::ProbePath;
 use lowtide::clients::github::connect::Github;

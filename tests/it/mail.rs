@@ -1,5 +1,6 @@
 //! Mail to a real SMTP server (aiosmtpd). `LOWTIDE_TEST_PYTHON` names a Python that has it; `openssl` makes certificates.
 
+use crate::support::mail::{PASSWORD, Server, USER};
 use lowtide::clients::smtp::{Refusal, Smtp, SmtpError};
 use lowtide::model::failure::{Failure, FailureKind, Fault};
 use lowtide::model::fleet::{EmailPolicy, SmtpSecurity, SmtpServer};
@@ -8,80 +9,31 @@ use lowtide::model::run::Stage;
 use lowtide::model::secret::SecretRef;
 use lowtide::report::mail::{MailContext, render};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tempfile::TempDir;
 
-const PASSWORD: &str = "tide-secret";
 /// Long enough for a busy machine; no test waits for it but those that say so.
 const PATIENT: Duration = Duration::from_secs(30);
 const IMPATIENT: Duration = Duration::from_millis(300);
 
-/// A mail server of one test.
-struct Server {
-    child: Child,
-    port: u16,
-    folder: TempDir,
+trait Policies {
+    fn policy(&self, security: SmtpSecurity) -> EmailPolicy;
+    fn trusted(&self, security: SmtpSecurity, password: &str) -> EmailPolicy;
 }
 
-impl Server {
-    fn start(mode: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let python = std::env::var("LOWTIDE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/smtp_server.py");
-        let mut child = Command::new(python)
-            .args([script, mode])
-            .arg(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("LOWTIDE_TEST_PYTHON must be a Python with aiosmtpd");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let port = line
-            .trim()
-            .strip_prefix("port ")
-            .unwrap_or_else(|| panic!("no mail server: {line:?}"));
-        let port = port.parse().unwrap();
-        Self { child, port, folder }
-    }
-
-    /// Messages the server took, in order.
-    fn stored(&self) -> Vec<Value> {
-        (0..)
-            .map_while(|n| std::fs::read(self.folder.path().join(format!("{n}.json"))).ok())
-            .map(|bytes| serde_json::from_slice(&bytes).unwrap())
-            .collect()
-    }
-
+impl Policies for Server {
     fn policy(&self, security: SmtpSecurity) -> EmailPolicy {
         policy(self.port, security)
     }
 
     /// With user, password and certificate authority.
     fn trusted(&self, security: SmtpSecurity, password: &str) -> EmailPolicy {
-        let file = self.folder.path().join("password");
+        let file = self.folder().join("password");
         std::fs::write(&file, format!("{password}\n")).unwrap();
         let mut policy = self.policy(security);
-        policy.smtp.username = Some("bot".to_owned());
+        policy.smtp.username = Some(USER.to_owned());
         policy.smtp.password = Some(SecretRef::File(file));
         policy.smtp.ca = Some(self.ca());
         policy
-    }
-
-    fn ca(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -227,7 +179,7 @@ async fn a_wrong_password_is_denied_and_not_repeated_in_words() {
         "the server wants a login: {error:?}"
     );
     let mut unset = server.trusted(SmtpSecurity::StartTls, PASSWORD);
-    unset.smtp.password = Some(SecretRef::File(server.folder.path().join("missing")));
+    unset.smtp.password = Some(SecretRef::File(server.folder().join("missing")));
     let error = send(&unset, PATIENT).await.unwrap_err();
     assert!(matches!(error, SmtpError::Secret(_)), "{error:?}");
     assert_eq!(server.stored(), Vec::<Value>::new());

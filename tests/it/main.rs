@@ -10,4 +10,6 @@ mod layers;
 mod mail;
 mod registry;
 mod store;
+#[path = "../support/mod.rs"]
+mod support;
 mod web;

@@ -2,7 +2,9 @@
 
 use super::connect::Engine;
 use super::error::EngineError;
+use super::image::{Auth, credentials};
 use crate::model::fleet::ContainerLimits;
+use crate::model::image::Reference;
 use bollard::errors::Error as B;
 use bollard::query_parameters::{CreateImageOptionsBuilder, RestartContainerOptionsBuilder};
 use futures_util::StreamExt;
@@ -181,35 +183,37 @@ impl Engine {
         Ok(answer["StatusCode"].as_i64().unwrap_or(-1))
     }
 
-    /// Brings an image to the engine unless it is there already. Anonymous access only.
+    /// Brings an image to the engine unless it is there already.
     ///
     /// # Errors
     /// `Refused` with the words of the registry, which may arrive in the middle of the stream.
-    pub async fn ensure_image(&self, reference: &str) -> Result<(), EngineError> {
-        let there = format!("/images/{reference}/json");
+    pub async fn ensure_image(&self, reference: &Reference, auth: Option<&Auth>) -> Result<(), EngineError> {
+        let name = reference.to_string();
+        let there = format!("/images/{name}/json");
         match self.raw_get(&there).await {
             Err(EngineError::NotFound { .. }) => {}
             Ok(_) => return Ok(()),
             Err(e) => return Err(e),
         }
         // Without a tag the engine would pull every tag of the repository.
-        let last = reference.rsplit('/').next().unwrap_or(reference);
-        let tag = if last.contains([':', '@']) { "" } else { "latest" };
-        let options = CreateImageOptionsBuilder::default()
-            .from_image(reference)
-            .tag(tag)
-            .build();
-        let mut progress = self.docker.create_image(Some(options), None, None);
+        let tag = match (&reference.digest, &reference.tag) {
+            (Some(_), _) | (None, Some(_)) => "",
+            (None, None) => "latest",
+        };
+        let options = CreateImageOptionsBuilder::default().from_image(&name).tag(tag).build();
+        let mut progress = self
+            .docker
+            .create_image(Some(options), None, credentials(reference, auth));
         let drained = async {
             while let Some(line) = progress.next().await {
-                line.map_err(|e| pull_error(&self.address, reference, e))?;
+                line.map_err(|e| pull_error(&self.address, &name, e))?;
             }
             Ok(())
         };
         tokio::time::timeout(PULL_TIMEOUT, drained)
             .await
             .map_err(|_| EngineError::Timeout {
-                what: format!("pull of {reference}"),
+                what: format!("pull of {name}"),
                 seconds: PULL_TIMEOUT.as_secs(),
             })??;
         self.raw_get(&there).await.map(drop)

@@ -334,7 +334,7 @@ fn query_value(text: &str) -> String {
     text.bytes().map(encode).collect()
 }
 
-fn credentials(reference: &Reference, auth: Option<&Auth>) -> Option<DockerCredentials> {
+pub(super) fn credentials(reference: &Reference, auth: Option<&Auth>) -> Option<DockerCredentials> {
     let (user, secret) = auth?;
     Some(DockerCredentials {
         username: Some(user.clone()),

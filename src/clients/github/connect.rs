@@ -5,7 +5,7 @@ use crate::clients::{secrets, tls};
 use crate::model::fleet::GithubPolicy;
 use octocrab::service::middleware::retry::RetryConfig;
 use octocrab::{FromResponse, Octocrab};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,6 +24,11 @@ pub struct Github {
     api: String,
     answer: Duration,
     client: Octocrab,
+}
+
+#[derive(Debug, Deserialize)]
+struct Repository {
+    full_name: String,
 }
 
 impl Github {
@@ -60,6 +65,16 @@ impl Github {
             message: "no client can be made for it",
         })?;
         Ok(Self { api, answer, client })
+    }
+
+    /// Does the token see this repository? Its name as GitHub has it now.
+    ///
+    /// # Errors
+    /// All of [`GithubError`].
+    pub async fn repository(&self, repo: &str) -> Result<String, GithubError> {
+        let what = format!("read {repo}");
+        let seen: Repository = self.get(&what, &format!("/repos/{repo}"), &[("", ""); 0]).await?;
+        Ok(seen.full_name)
     }
 
     pub(super) async fn get<T, P>(&self, what: &str, path: &str, parameters: &P) -> Result<T, GithubError>

@@ -1,5 +1,6 @@
 //! What the stages *bootstrap* and *test* share: the engine, the app, the labels of everything they make, and the way out.
 
+use crate::clients::credentials::Credentials;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::probe::ProbePath;
@@ -14,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Copy)]
 pub struct Bench<'a> {
     pub engine: &'a Engine,
+    /// For the images of sidecars.
+    pub credentials: &'a Credentials,
     pub app: &'a App,
     /// On everything that is created. What carries `io.lowtide.instance` and `io.lowtide.run` of these is removed.
     pub labels: &'a BTreeMap<String, String>,

@@ -187,7 +187,7 @@ async fn auth(scene: &Scene<'_>, effect: &Build) -> Result<crate::clients::engin
     let mut auth = BTreeMap::new();
     for base in &effect.resolved.bases {
         let host = &base.reference.repository.registry;
-        if let Some(login) = scene.fleet.login(host).await? {
+        if let Some(login) = scene.fleet.credentials.login(host).await? {
             auth.insert(host.clone(), login);
         }
     }

@@ -7,6 +7,7 @@ use crate::clients::engine::container::{Attach, HealthCheck, Kind, Spec};
 use crate::clients::engine::error::EngineError;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{Ready, ReadyCheck, TestNetwork, TestPolicy, TestSetup};
+use crate::model::image::Reference;
 use crate::packages::compose::{self, Compose, Condition, Healthcheck, Service};
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -41,6 +42,19 @@ enum Until {
 
 /// A container that is merely *started* must still be there after this.
 const STARTED: SignedDuration = SignedDuration::from_secs(1);
+
+impl Companion {
+    async fn bring_image(&self, bench: &Bench<'_>) -> Result<(), Stop> {
+        let reference: Reference = self.image.parse().map_err(|e| {
+            let detail = format!("sidecar {}: {} is no image: {e}", self.name, self.image);
+            Failure::new(FailureKind::ComposeRefused, detail)
+        })?;
+        let auth = bench.credentials.login(&reference.repository.registry).await?;
+        let pull = bench.engine.ensure_image(&reference, auth.as_ref());
+        let pulled = bench.unless_cancelled(pull).await?;
+        Ok(pulled.map_err(|e| not_pulled(&self.name, &self.image, &e))?)
+    }
+}
 
 impl Setup {
     /// Reads the app's description. `compose` is the parsed compose file where the app names one.
@@ -110,10 +124,7 @@ impl Setup {
         let mut ids = Vec::new();
         for companion in &self.companions {
             trail.note(&format!("sidecar {}: {}", companion.name, companion.image));
-            let pulled = bench
-                .unless_cancelled(bench.engine.ensure_image(&companion.image))
-                .await?;
-            pulled.map_err(|e| not_pulled(&companion.name, &companion.image, &e))?;
+            companion.bring_image(bench).await?;
             let spec = Spec {
                 name: Some(unique(bench, &companion.name)),
                 image: companion.image.clone(),

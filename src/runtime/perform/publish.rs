@@ -43,7 +43,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, F
 
 async fn push(scene: &Scene<'_>, engine: &Engine, to: &Reference, image: &ImageId) -> Result<ServedDigest, Failure> {
     let registry = &scene.fleet.registry;
-    let auth = scene.fleet.login(&to.repository.registry).await?;
+    let auth = scene.fleet.credentials.login(&to.repository.registry).await?;
     engine.tag_image(image, to).await.map_err(|e| e.failure())?;
     engine.push(to, auth.as_ref()).await.map_err(|e| e.failure())?;
     let there = registry.digest(to).await.map_err(|e| e.failure())?;

@@ -7,10 +7,12 @@ use crate::clients::engine::probe::ReadyVerdict;
 use crate::clients::target::docker::body::{Mark, NewImage};
 use crate::clients::target::docker::hook::{HookResult, run_hook};
 use crate::clients::target::docker::pull::RegistryAuth;
+use crate::clients::target::docker::snapshot::Snapshot;
 use crate::clients::target::docker::{create, observe as look, preflight, pull, verbs};
 use crate::decide::rollout::RolloutState;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::rollout::{HookPhase, ObservedUnit, Step, StepOutcome, Unit, Which};
+use crate::model::secret::{Secret, masked};
 use crate::runtime::bot::{Bot, InForce};
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -54,10 +56,38 @@ pub async fn perform(
         Err(failure) => Err(failure),
     };
     match done {
-        Ok(outcome) => Some(outcome),
+        Ok(outcome) => Some(masked_outcome(outcome, bot, state)),
         Err(_) if shutdown.is_cancelled() && matches!(step, Step::AwaitReady { .. }) => None,
-        Err(failure) => Some(StepOutcome::Failed { failure }),
+        Err(failure) => Some(masked_outcome(StepOutcome::Failed { failure }, bot, state)),
     }
+}
+
+/// What a container or a hook wrote goes into the journal and into mails; its secrets stay here.
+fn masked_outcome(outcome: StepOutcome, bot: &Bot, state: &RolloutState) -> StepOutcome {
+    match outcome {
+        StepOutcome::Failed { failure } => StepOutcome::Failed {
+            failure: failure.masked(&secrets(bot, state)),
+        },
+        StepOutcome::Kept { log, exit_code } => {
+            let secrets = secrets(bot, state);
+            StepOutcome::Kept {
+                log: log.iter().map(|line| masked(line, &secrets)).collect(),
+                exit_code,
+            }
+        }
+        StepOutcome::Done | StepOutcome::Preflighted { .. } | StepOutcome::Pulled { .. } | StepOutcome::Busy { .. } => {
+            outcome
+        }
+    }
+}
+
+/// A snapshot that cannot be read says nothing here: the step that needs it fails by itself.
+fn secrets(bot: &Bot, state: &RolloutState) -> Vec<Secret> {
+    let units = state.units.iter().flatten();
+    units
+        .filter_map(|unit| Snapshot::from_bytes(&bot.sealed.read(&unit.snapshot).ok()?).ok())
+        .flat_map(|snapshot| snapshot.secrets())
+        .collect()
 }
 
 struct Stage<'a> {
@@ -133,7 +163,7 @@ impl Stage<'_> {
         let release = &self.state.release;
         let host = &release.reference.repository.registry;
         let login = match release.digest {
-            Some(_) => self.fleet.login(host).await?,
+            Some(_) => self.fleet.credentials.login(host).await?,
             None => None,
         };
         let auth = login.map(|(username, password)| RegistryAuth { username, password });

@@ -35,6 +35,7 @@ async fn on_bench<T>(scene: &Scene<'_>, work: impl AsyncFnOnce(&Bench<'_>) -> Re
     let say = |line: &str| scene.line(line);
     let bench = Bench {
         engine: scene.fleet.engine(&scene.run.app.build.host)?,
+        credentials: &scene.fleet.credentials,
         app: &scene.run.app,
         labels: &labels,
         via: &scene.bot.via,

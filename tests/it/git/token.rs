@@ -1,6 +1,7 @@
 //! Tokens: let in, never shown, offered to their own server only.
 
-use super::{World, http, run, source};
+use super::{World, run, source};
+use crate::support::git_http as http;
 use lowtide::model::failure::FailureKind;
 use lowtide::model::fleet::Source;
 use lowtide::model::secret::SecretRef;

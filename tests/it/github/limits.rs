@@ -1,7 +1,7 @@
 //! Refusals: limits, tokens, addresses, servers that are down, slow or rude.
 
-use super::fake::{Fake, Scripted};
 use super::*;
+use crate::support::github::fake::{Fake, Scripted};
 use jiff::{SignedDuration, Timestamp};
 use lowtide::clients::github::error::GithubError;
 use lowtide::clients::github::issue::Listed;

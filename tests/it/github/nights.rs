@@ -1,7 +1,7 @@
 //! Nights as repositories live through them, and deliveries that happen twice.
 
-use super::fake::{Fake, Scripted};
 use super::*;
+use crate::support::github::fake::{Fake, Scripted};
 use lowtide::clients::github::issue::Listed;
 use lowtide::model::failure::HaltReason;
 use lowtide::model::notice::{Audience, GithubPost, Notice, NoticeBody};
@@ -257,7 +257,7 @@ async fn the_pull_request_hears_of_it_only_when_the_commit_is_to_blame() {
         house.fake.world().pulls.insert(NEW.to_owned(), pulls.clone());
         house.night(NEW, tests_failed()).await;
         house.night(NEW, build_failed()).await;
-        let numbers = |world: &super::fake::World| {
+        let numbers = |world: &crate::support::github::fake::World| {
             let on = world.comments.iter().filter(|(number, _)| **number < 41);
             on.flat_map(|(number, texts)| vec![*number; texts.len()])
                 .collect::<Vec<_>>()

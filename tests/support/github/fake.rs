@@ -88,6 +88,18 @@ impl Fake {
         self.world().script.push_back(scripted);
     }
 
+    /// Everything it was told in words.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let world = self.world();
+        let issues = world
+            .issues
+            .iter()
+            .flat_map(|issue| [issue.title.clone(), issue.body.clone()]);
+        let comments = world.comments.values().flatten().cloned();
+        let statuses = world.statuses.iter().map(|(_, status)| status.to_string());
+        issues.chain(comments).chain(statuses).collect()
+    }
+
     /// Writes since the last call, as `METHOD path`.
     pub(crate) fn writes(&self) -> Vec<String> {
         let mut requests = std::mem::take(&mut self.world().requests);
@@ -167,6 +179,7 @@ impl World {
         };
         let missing = || (404, json!({ "message": "Not Found" }));
         match (method, rest) {
+            ("GET", []) => (200, overlaid("full-repository", &json!({ "full_name": "example/web" }))),
             ("GET", ["issues"]) => (200, page(self.listed(query), query)),
             ("POST", ["issues"]) => (201, self.create(body)),
             (_, ["issues", number]) => {

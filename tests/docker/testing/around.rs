@@ -1,0 +1,222 @@
+//! What surrounds the image under test, and what is left of it.
+
+use super::*;
+use lowtide::model::fleet::RegistryAccess;
+use lowtide::model::image::Reference;
+use lowtide::model::secret::{Secret, SecretRef};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_image_is_a_named_failure() {
+    let attempt = Attempt::new(Some(policy(up(), Vec::new())), up());
+    let image = Image {
+        id: format!("sha256:{}", "0".repeat(64)),
+        tag: "lowtide-testing-none".to_owned(),
+    };
+    let failure = failure(attempt.bootstrap(&image, None).await);
+    assert_eq!(failure.kind, FailureKind::EngineRefused);
+    assert!(failure.detail.contains("does not exist"), "{failure}");
+    attempt.nothing_is_left();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sidecar_that_fails_is_named() {
+    let image = Image::running("exec sleep 1000");
+    let mut test = policy(up(), Vec::new());
+    test.how = TestSetup::Sidecars(BTreeMap::from([(
+        "db".to_owned(),
+        sidecar("echo no disk; exit 1", up()),
+    )]));
+    let attempt = Attempt::new(Some(test), up());
+    let failure = failure(attempt.bootstrap(&image, None).await);
+    assert_eq!(failure.kind, FailureKind::SidecarFailed, "{failure}");
+    assert_eq!(failure.detail, "sidecar db exited with code 1");
+    assert_eq!(failure.excerpt, ["no disk"]);
+    attempt.nothing_is_left();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sidecar_image_is_pulled_or_told() {
+    let registry = std::env::var("LOWTIDE_TEST_REGISTRY").unwrap();
+    let image = Image::running("exec sleep 1000");
+    for (reference, kind) in [
+        (format!("{registry}/base/nosuch:1"), FailureKind::SidecarFailed),
+        ("127.0.0.1:1/base/x:1".to_owned(), FailureKind::RegistryUnreachable),
+    ] {
+        let mut test = policy(up(), Vec::new());
+        let mut db = sidecar("sleep 1000", up());
+        db.image = reference.parse().unwrap();
+        test.how = TestSetup::Sidecars(BTreeMap::from([("db".to_owned(), db)]));
+        let attempt = Attempt::new(Some(test), up());
+        let failure = failure(attempt.bootstrap(&image, None).await);
+        assert_eq!(failure.kind, kind, "{failure}");
+        attempt.nothing_is_left();
+    }
+    // Pulled by digest of a tag of this test's own, so that no other test's image goes away with it.
+    let own = format!("{registry}/lowtide-testing/{}:1", unique("pull"));
+    docker(&["tag", BASE, &own], "");
+    docker(&["push", "-q", &own], "");
+    docker(&["rmi", &own], "");
+    let reference = own.parse().unwrap();
+    engine().ensure_image(&reference, None).await.unwrap();
+    engine().ensure_image(&reference, None).await.unwrap();
+    docker(&["rmi", &own], "");
+}
+
+/// As a release is pushed: only who knows the password gets it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sidecar_image_is_pulled_with_the_password_of_its_registry() {
+    let registry = std::env::var("LOWTIDE_TEST_REGISTRY_AUTH").unwrap();
+    let image = Image::running("exec sleep 1000");
+    let own: Reference = format!("{registry}/lowtide-testing/{}:1", unique("secret"))
+        .parse()
+        .unwrap();
+    docker(&["tag", BASE, &own.to_string()], "");
+    let secret = |text: &str| Secret::new(text.to_owned());
+    let login = ("lowtide".to_owned(), secret("tide-secret"));
+    engine().push(&own, Some(&login)).await.unwrap();
+    docker(&["rmi", &own.to_string()], "");
+    let mut test = policy(up(), Vec::new());
+    let mut db = sidecar("sleep 1000", up());
+    db.image = own.clone();
+    test.how = TestSetup::Sidecars(BTreeMap::from([("db".to_owned(), db)]));
+    let mut attempt = Attempt::new(Some(test), up());
+    let refused = failure(attempt.bootstrap(&image, None).await);
+    assert_eq!(refused.kind, FailureKind::SidecarFailed, "{refused}");
+
+    let file = attempt.work.path().join("password");
+    std::fs::write(&file, "tide-secret").unwrap();
+    let access = RegistryAccess {
+        username: Some(login.0),
+        password: Some(SecretRef::File(file)),
+        plain_http: true,
+    };
+    attempt.credentials = Credentials::new(BTreeMap::from([(registry, access)]), None);
+    attempt.both(&image).await.unwrap();
+    attempt.nothing_is_left();
+    docker(&["rmi", &own.to_string()], "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_network_only_sidecars_are_reached() {
+    let image = Image::running("exec sleep 1000");
+    // An address that nobody has (RFC 5737): with and without egress it does not answer, so the engine's own word counts.
+    let steps = vec![
+        exec("wget -qO - http://db:8080/x | grep here"),
+        exec("! nc -w 1 192.0.2.1 80 </dev/null"),
+    ];
+    let mut test = policy(up(), steps);
+    test.how = TestSetup::Sidecars(BTreeMap::from([(
+        "db".to_owned(),
+        sidecar("mkdir /s; echo here > /s/x; exec httpd -f -p 8080 -h /s", http("/x")),
+    )]));
+    for (network, internal) in [(TestNetwork::None, "true"), (TestNetwork::Egress, "false")] {
+        test.network = network;
+        let attempt = Attempt::new(Some(test.clone()), up());
+        let effect = attempt.bootstrap(&image, None).await.unwrap();
+        let container = &effect.bootstrapped.as_ref().unwrap().container;
+        let networks = attempt.engine.look(container).await.unwrap().networks;
+        assert_eq!(networks.len(), 1);
+        assert_eq!(
+            docker(&["network", "inspect", "-f", "{{.Internal}}", &networks[0]], ""),
+            internal
+        );
+        attempt.test(&effect).await.unwrap();
+        attempt.nothing_is_left();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compose_file_surrounds_the_candidate() {
+    let image = Image::running("test \"$DB\" = db && echo connected && exec sleep 1000");
+    let file = json!({"services": {
+        "web": {"build": ".", "environment": {"DB": "db"}, "command": ["sh", "-c", "test $$DB = db && echo as composed && exec sleep 1000"],
+            "depends_on": {"db": {"condition": "service_healthy"}, "seed": {"condition": "service_completed_successfully"}}},
+        "seed": {"image": BASE, "command": "sh -c 'echo seeded > /data/seed'", "volumes": ["data:/data"]},
+        "db": {"image": BASE, "command": "httpd -f -p 80 -h /data", "volumes": ["data:/data"], "depends_on": {"seed": {"condition": "service_completed_successfully"}},
+            "healthcheck": {"test": ["CMD", "wget", "-qO", "/dev/null", "http://127.0.0.1/seed"], "interval": "200ms", "retries": 50}},
+    }, "volumes": {"data": {}}});
+    let mut test = policy(
+        log("^as composed$"),
+        vec![exec("wget -qO - http://db/seed | grep seeded")],
+    );
+    test.how = TestSetup::Compose {
+        file: "compose.yml".to_owned(),
+        service: "web".to_owned(),
+    };
+    let mut attempt = Attempt::new(Some(test), log("^connected$"));
+    attempt.app.env.insert("DB".to_owned(), "db".to_owned());
+    let effect = attempt.bootstrap(&image, Some(&file)).await.unwrap();
+    assert_eq!(attempt.left().len(), 5, "three containers, a network, a volume");
+    attempt.test(&effect).await.unwrap();
+    attempt.nothing_is_left();
+
+    let bad = json!({"services": {"web": {"volumes": ["./src:/src"]}}});
+    let failure = failure(attempt.bootstrap(&image, Some(&bad)).await);
+    assert_eq!(failure.kind, FailureKind::ComposeRefused);
+    assert!(
+        failure.detail.contains("services.web.volumes[0]: a bind mount"),
+        "{failure}"
+    );
+    attempt.nothing_is_left();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_that_only_runs_with_the_tools_does_not_ship() {
+    let image = Image::running("if [ -z \"$TESTING_TOOLS\" ]; then echo no tools here; exit 1; fi; exec sleep 1000");
+    let attempt = Attempt::new(Some(policy(up(), vec![exec("true")])), up());
+    let failure = failure(attempt.both(&image).await);
+    assert_eq!(failure.kind, FailureKind::NotReadyInProduction, "{failure}");
+    assert_eq!(failure.excerpt, ["no tools here"]);
+    attempt.nothing_is_left();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_tests_the_image_is_started_as_it_ships() {
+    let image = Image::running("echo \"env: $NEEDED\"; exec sleep 1000");
+    let attempt = Attempt::new(None, log("^env: yes$"));
+    let effect = Test {
+        image: image.id.parse().unwrap(),
+        bootstrapped: None,
+    };
+    let tested = attempt.test(&effect).await.unwrap();
+    assert!(tested.steps.is_empty() && tested.report.is_none());
+    attempt.nothing_is_left();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_leaves_nothing() {
+    let image = Image::running("echo waiting; exec sleep 1000");
+    // In bootstrap, and in the middle of a step: cancelled by the first line of output.
+    for (ready, steps) in [
+        (log("never"), Vec::new()),
+        (up(), vec![exec("echo waiting for the cancel; sleep 1000")]),
+    ] {
+        let attempt = Attempt::new(Some(policy(ready, steps)), up());
+        let word = if attempt.app.test.as_ref().unwrap().steps.is_empty() {
+            "waiting"
+        } else {
+            "waiting for the cancel"
+        };
+        let say = |line: &str| {
+            if line == word {
+                attempt.cancel.cancel();
+            }
+        };
+        let bench = attempt.bench(&say);
+        let effect = Bootstrap {
+            image: image.id.parse().unwrap(),
+        };
+        let ended = match bootstrap::perform(&bench, &effect, None).await {
+            Ok(bootstrapped) => {
+                let effect = Test {
+                    image: effect.image,
+                    bootstrapped: Some(bootstrapped),
+                };
+                test::perform(&bench, &effect, &junit).await.map(drop)
+            }
+            Err(stop) => Err(stop),
+        };
+        assert_eq!(ended, Err(Stop::Cancelled));
+        attempt.nothing_is_left();
+    }
+}

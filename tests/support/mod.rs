@@ -1,0 +1,7 @@
+//! Real servers, and the one fake, that several test binaries talk to.
+
+#![allow(dead_code, reason = "no binary uses all of it")]
+
+pub(crate) mod git_http;
+pub(crate) mod github;
+pub(crate) mod mail;
