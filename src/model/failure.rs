@@ -94,6 +94,8 @@ failure_kinds! {
     HookFailed = "a hook failed", Repo;
     StartFailed = "the new container did not start", Repo;
     UnhealthyAfterRoll = "the new container did not become ready", Repo;
+    /// The way back: the container that served before does not serve again.
+    UnhealthyAfterRevert = "the old container did not become ready again", Repo;
     Restarting = "the new container keeps restarting", Repo;
     Diverged = "somebody else changed the containers during the rollout", Operator;
     RevertFailed = "the revert failed", Infra;

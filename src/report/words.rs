@@ -99,6 +99,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::TargetSick => "Bring the running containers to health first; lowtide does not roll over a fault.",
         K::HookFailed => "Run the named hook by hand inside the container.",
         K::StartFailed => "Look at the engine's answer above.",
+        K::UnhealthyAfterRevert => "Look at the old container's last lines above; it may need you now.",
         K::UnhealthyAfterRoll => "Look at the new container's last lines above.",
         K::Restarting => "Look at the new container's last lines above.",
         K::Diverged => "Find out who changed the containers, then resume.",

@@ -1,5 +1,6 @@
 //! What GitHub hears of nights, by the whole way: decision, outbox, client, and a GitHub of our own at the wire.
 
+mod description;
 mod limits;
 mod nights;
 

@@ -3,7 +3,7 @@
 use crate::bot::PATIENCE;
 use crate::house::{House, Version};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_reached_and_the_test_mail_arrives() {
     let mut house = House::new("{}", |_| {}).await;
     let commit = house.commit(Version::Good);
@@ -15,12 +15,20 @@ async fn everything_is_reached_and_the_test_mail_arrives() {
         .replace(&house.registry, "REGISTRY")
         .replace(&commit[..12], "COMMIT")
         .replace(&engine.version, "VERSION")
-        .replace(&engine.api, "API");
+        .replace(&engine.api, "API")
+        .replace(&house.folder.path().display().to_string(), "FOLDER");
     let words: Vec<String> = known
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
-    insta::assert_snapshot!(words.join("\n"), @"");
+    insta::assert_snapshot!(words.join("\n"), @r"
+    engine here ok VERSION, API API, linux/amd64
+    registry REGISTRY ok logged in
+    git APP ok COMMIT
+    mail ok a test mail is on its way to me@example.org
+    github example/web ok the token sees it
+    FOLDER/lowtide.yml: 1 app, no problems
+    ");
     assert!(output.status.success());
     let mail = house.mail.arrives(PATIENCE, |mail| mail["to"][0] == "me@example.org");
     assert_eq!(mail["user"], "bot");

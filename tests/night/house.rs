@@ -181,11 +181,22 @@ apps:
         git_in(&work, &["rev-parse", "HEAD"])
     }
 
-    /// The container that lowtide is to roll, from the base alone, with secrets in its environment.
+    /// The container that lowtide is to roll, with secrets in its environment; its image knows no HEALTHCHECK.
     pub(crate) async fn start_old(&self) {
+        let image = self.old_image();
+        let dockerfile = "FROM lowtide-test/busybox:1\nCMD [\"httpd\", \"-f\", \"-p\", \"8080\"]\n";
+        std::fs::create_dir(self.path("old")).unwrap();
+        std::fs::write(self.path("old/Dockerfile"), dockerfile).unwrap();
+        let built = Command::new("docker")
+            .args(["build", "-q", "--label", &self.app, "-t", &image])
+            .arg(self.path("old"))
+            .env("DOCKER_HOST", format!("unix://{}", self.socket.display()))
+            .env("DOCKER_BUILDKIT", "0")
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let body = json!({
-            "Image": "lowtide-test/busybox:1",
-            "Cmd": ["httpd", "-f", "-p", "8080"],
+            "Image": image,
             "Labels": {LABEL: self.app},
             "Env": [
                 format!("DB_PASSWORD={IN_ENVIRONMENT}"),
@@ -196,6 +207,10 @@ apps:
         let made = self.engine.raw_post(&path, Some(&body), CALL).await.unwrap();
         let start = format!("/containers/{}/start", made["Id"].as_str().unwrap());
         self.engine.raw_post(&start, None, CALL).await.unwrap();
+    }
+
+    fn old_image(&self) -> String {
+        format!("{}/old:1", self.app)
     }
 
     pub(crate) async fn inspect(&self) -> Value {
@@ -260,9 +275,11 @@ apps:
             let path = format!("/containers/{}?force=1&v=1", container["Id"].as_str().unwrap());
             self.engine.raw_delete(&path).await.unwrap();
         }
-        for image in self.images().await {
-            let path = format!("/images/{}?force=1", image["Id"].as_str().unwrap());
-            self.engine.raw_delete(&path).await.unwrap();
+        let ours = self.images().await;
+        let names = ours.iter().map(|image| image["Id"].as_str().unwrap().to_owned());
+        for name in names.chain([self.old_image()]) {
+            // A house without containers never made the old image.
+            let _ = self.engine.raw_delete(&format!("/images/{name}?force=1")).await;
         }
     }
 }

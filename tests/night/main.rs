@@ -9,6 +9,7 @@
     reason = "a test that cannot go on must panic"
 )]
 
+mod back;
 mod bot;
 mod canaries;
 mod connect;

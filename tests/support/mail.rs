@@ -74,13 +74,20 @@ impl Server {
                 .lock()
                 .unwrap()
                 .recv_timeout(left)
-                .unwrap_or_else(|_| panic!("no such mail; there are {:#?}", self.stored()));
+                .unwrap_or_else(|_| panic!("no such mail; there are {:#?}", self.subjects()));
             let number: usize = line.strip_prefix("stored ").unwrap().parse().unwrap();
             let message = self.stored().remove(number);
             if wanted(&message) {
                 return message;
             }
         }
+    }
+
+    fn subjects(&self) -> Vec<String> {
+        self.stored()
+            .iter()
+            .map(|mail| mail["headers"]["subject"].to_string())
+            .collect()
     }
 
     /// The certificate authority of the modes with TLS.

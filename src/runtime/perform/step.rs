@@ -11,6 +11,7 @@ use crate::clients::target::docker::snapshot::Snapshot;
 use crate::clients::target::docker::{create, observe as look, preflight, pull, verbs};
 use crate::decide::rollout::RolloutState;
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::{Ready, ReadyCheck};
 use crate::model::rollout::{HookPhase, ObservedUnit, Step, StepOutcome, Unit, Which};
 use crate::model::secret::{Secret, masked};
 use crate::runtime::bot::{Bot, InForce};
@@ -20,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A busy hook is asked again after this.
 const HOOK_RETRY: SignedDuration = SignedDuration::from_mins(5);
+/// As `ready.stay_up` is built in.
+const STAYS_UP: SignedDuration = SignedDuration::from_secs(10);
 /// Lines kept of a container that was taken back.
 const LOG_LINES: usize = 200;
 
@@ -59,6 +62,28 @@ pub async fn perform(
         Ok(outcome) => Some(masked_outcome(outcome, bot, state)),
         Err(_) if shutdown.is_cancelled() && matches!(step, Step::AwaitReady { .. }) => None,
         Err(failure) => Some(masked_outcome(StepOutcome::Failed { failure }, bot, state)),
+    }
+}
+
+/// Readiness of a container that served before. It may come from an image without HEALTHCHECK, and was fine so.
+fn as_it_was(rule: &Ready) -> Ready {
+    let check = match &rule.check {
+        ReadyCheck::Healthcheck => ReadyCheck::Steady { stay_up: STAYS_UP },
+        same @ (ReadyCheck::Steady { .. }
+        | ReadyCheck::Http { .. }
+        | ReadyCheck::Log { .. }
+        | ReadyCheck::Exec { .. }) => same.clone(),
+    };
+    Ready {
+        check,
+        timeout: rule.timeout,
+    }
+}
+
+fn unhealthy(which: Which) -> FailureKind {
+    match which {
+        Which::New => FailureKind::UnhealthyAfterRoll,
+        Which::Old => FailureKind::UnhealthyAfterRevert,
     }
 }
 
@@ -230,10 +255,13 @@ impl Stage<'_> {
     }
 
     async fn await_ready(&self, container: &str, which: Which, within: Duration) -> Result<(), Failure> {
-        let rule = &self.state.target.ready;
+        let rule = match which {
+            Which::New => self.state.target.ready.clone(),
+            Which::Old => as_it_was(&self.state.target.ready),
+        };
         let verdict = self
             .engine
-            .ready(container, rule, within, &self.bot.via, self.shutdown)
+            .ready(container, &rule, within, &self.bot.via, self.shutdown)
             .await
             .map_err(|e| e.failure())?;
         let log = || verbs::log_tail(self.engine, container, Failure::EXCERPT_LINES);
@@ -248,9 +276,9 @@ impl Stage<'_> {
                 (kind, format!("exited with code {code} {error}").trim_end().to_owned())
             }
             ReadyVerdict::Restarting { count } => (FailureKind::Restarting, format!("restarted {count} times")),
-            ReadyVerdict::Unhealthy { last } => (FailureKind::UnhealthyAfterRoll, format!("unhealthy: {last}")),
+            ReadyVerdict::Unhealthy { last } => (unhealthy(which), format!("unhealthy: {last}")),
             ReadyVerdict::TimedOut { last } => (
-                FailureKind::UnhealthyAfterRoll,
+                unhealthy(which),
                 format!("not ready within {} s: {last}", within.as_secs()),
             ),
             ReadyVerdict::Cancelled => (FailureKind::Invariant, "the wait was cancelled".to_owned()),
