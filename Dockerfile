@@ -43,7 +43,7 @@ COPY --from=builder /out/bin/lowtide /usr/local/bin/lowtide
 USER lowtide
 ENV LOWTIDE_STATE=/var/lib/lowtide
 # glibc keeps what the start has freed (reading the fleet and the journal), per thread, unless it is told not to.
-ENV MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=65536
+ENV MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_MMAP_THRESHOLD_=32768
 VOLUME /var/lib/lowtide
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["lowtide", "health"]
 ENTRYPOINT ["lowtide"]

@@ -8,10 +8,17 @@ use crate::model::name::AppName;
 use crate::runtime::control::{self, Ask, Reply};
 use crate::runtime::notify;
 use crate::runtime::supervisor::{Scope, Supervisor};
+use crate::store::lock::StateLock;
 use anyhow::Context;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// How long a bot may hold the state and not listen: it migrates and folds what is there first.
+const PATIENCE: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) async fn halt(global: &Global, app: &str, why: String) -> anyhow::Result<Exit> {
     ask(
@@ -65,22 +72,37 @@ pub(super) async fn cancel(global: &Global, run: &str) -> anyhow::Result<Exit> {
     ask(global, Ask::Cancel { run, by: who() }, false).await
 }
 
+/// Who is to do what is asked.
+enum Reached {
+    Bot(mpsc::Receiver<Reply>),
+    Us(StateLock),
+    Nobody,
+}
+
+/// A bot that starts or stops holds the state a moment before or after it listens.
+async fn reach(global: &Global, asked: &Ask) -> anyhow::Result<Reached> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let replies = control::ask(&global.state, asked).await;
+        if let Some(replies) = replies.context("the control socket cannot be used")? {
+            return Ok(Reached::Bot(replies));
+        }
+        match open::hold(&global.state)? {
+            Holder::Us(lock) => return Ok(Reached::Us(lock)),
+            Holder::Another if Instant::now() >= deadline => return Ok(Reached::Nobody),
+            Holder::Another => tokio::time::sleep(AGAIN).await,
+        }
+    }
+}
+
 /// Asks whoever holds the state, and follows what comes of it.
 pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Result<Exit> {
     let apps = control::followed_apps(&asked);
-    if let Some(replies) = control::ask(&global.state, &asked)
-        .await
-        .context("the control socket cannot be used")?
-    {
-        return live::follow(replies, &apps, json).await;
-    }
-    let lock = match open::hold(&global.state)? {
-        Holder::Us(lock) => lock,
-        Holder::Another => {
-            eprintln!(
-                "another lowtide holds {} and does not answer yet",
-                global.state.display()
-            );
+    let lock = match reach(global, &asked).await? {
+        Reached::Bot(replies) => return live::follow(replies, &apps, json).await,
+        Reached::Us(lock) => lock,
+        Reached::Nobody => {
+            eprintln!("another lowtide holds {} and does not answer", global.state.display());
             return Ok(Exit::Held);
         }
     };
