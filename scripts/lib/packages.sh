@@ -15,7 +15,8 @@ need() {
     [ ${#missing[@]} -gt 0 ] || return 0
     have apt-get || die "missing: ${missing[*]}. Install them; this script knows only apt-get"
     say "Installing from the distribution: ${missing[*]}"
-    if ! quietly_apt install "${missing[@]}"; then
+    # The lists of a new machine are empty, those of an old one name versions that are gone: what fails first says nothing.
+    if ! quietly_apt install "${missing[@]}" 2>/dev/null; then
         quietly_apt update || die "apt-get update failed: see above"
         quietly_apt install "${missing[@]}" || die "cannot install ${missing[*]}: see above"
     fi
@@ -50,7 +51,8 @@ need_all() {
         git git jq jq busybox busybox-static python3 python3-minimal cc gcc
     # Newer distributions have the client in a package of its own.
     need docker docker-cli
-    python3 -m venv --help >/dev/null 2>&1 || need no-venv python3-venv
+    # The module venv is there without it, and then makes environments without pip.
+    python3 -c 'import ensurepip' >/dev/null 2>&1 || need no-ensurepip python3-venv
     # A dynamically linked busybox (the plain package) cannot live in an image of its own.
     if [ "$(busybox_binary)" = "" ]; then
         need no-static-busybox busybox-static
