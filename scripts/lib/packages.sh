@@ -44,11 +44,18 @@ quietly_apt() {
     return "$status"
 }
 
+# What a Rust toolchain links with: gcc alone comes without the C library's files.
+need_compiler() {
+    need cc gcc
+    echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null 2>/dev/null || need no-libc libc6-dev
+}
+
 # All that the private host, the demo and the tests use, besides a Rust toolchain.
 need_all() {
     need dockerd docker.io iptables iptables ip iproute2 unshare util-linux ps procps \
         docker-registry docker-registry htpasswd apache2-utils mmdebstrap mmdebstrap \
-        git git jq jq busybox busybox-static python3 python3-minimal cc gcc
+        git git jq jq busybox busybox-static python3 python3-minimal
+    need_compiler
     # Newer distributions have the client in a package of its own.
     need docker docker-cli
     # The module venv is there without it, and then makes environments without pip.
