@@ -118,7 +118,7 @@ impl Dockerfile {
         })
     }
 
-    fn target(&self, target: Option<&str>) -> Result<usize, DockerfileError> {
+    pub(super) fn target(&self, target: Option<&str>) -> Result<usize, DockerfileError> {
         let last = self.stages.len() - 1;
         let Some(target) = target else { return Ok(last) };
         let by_number = || target.parse().ok().filter(|n| *n <= last);

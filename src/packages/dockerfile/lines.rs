@@ -17,6 +17,8 @@ pub(super) struct Line {
     /// Of its first physical line, counted from 1.
     pub(super) number: usize,
     pub(super) text: String,
+    /// The bodies of its here-documents.
+    pub(super) bodies: String,
     /// Place in the file of each byte of `text`.
     places: Vec<usize>,
 }
@@ -61,6 +63,7 @@ pub(super) fn logical(file: &str) -> Result<(Directives, Vec<Line>), DockerfileE
         let mut line = Line {
             number: first.number,
             text: String::new(),
+            bodies: String::new(),
             places: Vec::new(),
         };
         let mut next = Some((text, first.at + first.text.len() - text.len()));
@@ -75,15 +78,20 @@ pub(super) fn logical(file: &str) -> Result<(Directives, Vec<Line>), DockerfileE
             next = physical.find(real).map(|p| (p.text, p.at));
         }
         for (name, strip) in heredocs(&line, directives.escape) {
-            let ends = |p: Physical<'_>| {
-                if strip {
-                    p.text.trim_start_matches('\t') == name
+            loop {
+                let Some(body) = physical.next() else {
+                    return Err(Problem::HeredocOpen { name }.at(line.number));
+                };
+                let text = if strip {
+                    body.text.trim_start_matches('\t')
                 } else {
-                    p.text == name
+                    body.text
+                };
+                if text == name {
+                    break;
                 }
-            };
-            if !physical.any(ends) {
-                return Err(Problem::HeredocOpen { name }.at(line.number));
+                line.bodies.push_str(text);
+                line.bodies.push('\n');
             }
         }
         lines.push(line);

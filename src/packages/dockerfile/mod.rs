@@ -7,3 +7,5 @@ mod expand;
 mod lines;
 pub mod parse;
 mod pin;
+pub mod refresh;
+mod shell;

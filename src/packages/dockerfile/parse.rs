@@ -30,6 +30,14 @@ pub(super) struct Stage {
     pub(super) base: Word,
     /// COPY --from and RUN --mount=from.
     pub(super) sources: Vec<Source>,
+    pub(super) runs: Vec<Run>,
+}
+
+/// What a RUN says after its flags, here-documents included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) line: usize,
+    pub(super) command: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +100,7 @@ impl Dockerfile {
                 }));
             }
             ("RUN", Some(stage)) => {
+                stage.runs.push(run(line, arguments, escape));
                 let mounts = flags(line, arguments, escape, "--mount=");
                 stage.sources.extend(
                     mounts
@@ -147,7 +156,20 @@ fn stage(line: &Line, arguments: usize, escape: char) -> Result<Stage, Dockerfil
         platform,
         base: word(line, pieces[flags].clone()),
         sources: Vec::new(),
+        runs: Vec::new(),
     })
+}
+
+fn run(line: &Line, arguments: usize, escape: char) -> Run {
+    let pieces = words(&line.text, arguments, escape);
+    let first = pieces
+        .iter()
+        .find(|piece| !line.text[(*piece).clone()].starts_with("--"));
+    let said = first.map_or("", |piece| &line.text[piece.start..]);
+    Run {
+        line: line.number,
+        command: format!("{said}\n{}", line.bodies),
+    }
 }
 
 fn globals(line: &Line, arguments: usize, escape: char) -> Vec<Global> {
