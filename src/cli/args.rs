@@ -87,6 +87,9 @@ enum Command {
         /// Rollouts do not wait for their window.
         #[arg(long)]
         now: bool,
+        /// Build also when nothing has moved that a rebuild could pick up.
+        #[arg(long)]
+        rebuild: bool,
         #[arg(long)]
         json: bool,
     },
@@ -197,7 +200,12 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             check::check(global, &also, format).await
         }
         Command::Plan { app, json } => plan::plan(global, app.as_deref(), json).await,
-        Command::Run { apps, now, json } => run::run(global, &apps, now, json).await,
+        Command::Run {
+            apps,
+            now,
+            rebuild,
+            json,
+        } => run::run(global, &apps, now, rebuild, json).await,
         Command::Status { json } => status::status(global, json).await,
         Command::History { app, limit, json } => history::history(global, app.as_deref(), limit, json).await,
         Command::Show { id, json } => show::show(global, &id, json).await,

@@ -5,7 +5,13 @@ use super::exit::Exit;
 use super::operate;
 use crate::runtime::control::Ask;
 
-pub(super) async fn run(global: &Global, apps: &[String], now: bool, json: bool) -> anyhow::Result<Exit> {
+pub(super) async fn run(
+    global: &Global,
+    apps: &[String],
+    now: bool,
+    rebuild: bool,
+    json: bool,
+) -> anyhow::Result<Exit> {
     let apps = apps
         .iter()
         .map(|app| operate::name(app))
@@ -15,6 +21,7 @@ pub(super) async fn run(global: &Global, apps: &[String], now: bool, json: bool)
         Ask::Run {
             apps,
             now,
+            rebuild,
             by: operate::who(),
         },
         json,

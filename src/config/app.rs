@@ -133,7 +133,9 @@ impl Check<'_> {
         }
         let (label_schema, pull) = (raw.label_schema.unwrap_or(false), raw.pull.unwrap_or(true));
         self.note(scope, &at("label_schema"), label_schema.to_string());
+        let upgrade = raw.upgrade.unwrap_or(false);
         self.note(scope, &at("pull"), pull.to_string());
+        self.note(scope, &at("upgrade"), upgrade.to_string());
         BuildPolicy {
             host: self.host(scope, &at("host"), raw.host.as_ref()),
             args: strings(&raw.args),
@@ -143,6 +145,8 @@ impl Check<'_> {
             pull,
             timeout: self.limit(scope, "build.timeout", raw.timeout.as_ref(), defaults::BUILD_TIMEOUT),
             max_log: self.size(scope, "build.max_log", raw.max_log.as_ref(), defaults::BUILD_MAX_LOG),
+            upgrade,
+            max_age: Some(self.limit(scope, "build.max_age", raw.max_age.as_ref(), defaults::BUILD_MAX_AGE)),
         }
     }
 

@@ -232,6 +232,10 @@ raw! {
         timeout: Option<Text>,
         /// Of the kept build log.
         max_log: Option<Text>,
+        /// Upgrade all packages as the last layer of the image.
+        upgrade: Option<bool>,
+        /// A build older than this is repeated though nothing that can be seen has moved.
+        max_age: Option<Text>,
     }
     Test {
         /// Containers beside the image under test, by their network name.

@@ -1,12 +1,48 @@
-//! Would publishing change anything? For now the answer comes after the build: same packages, configuration and files
-//! as the last release means that nothing is pushed, promoted, restarted or mailed.
+//! Would a rebuild change anything? Before a build the inputs answer, at no cost; after one, its content does: the same
+//! packages, configuration and files as the last release mean that nothing is pushed, promoted, restarted or mailed.
 
 use crate::model::failure::SkipReason;
+use crate::model::fleet::App;
+use crate::model::freshness::{Because, Fix, Inputs, Judged, Outlook, PendingPackage};
 use crate::model::image::ContentDigest;
+use crate::model::run::Trigger;
 use crate::model::stages::inspect::Inspected;
 use crate::model::standing::Release;
+use crate::packages::hash;
+use jiff::{SignedDuration, Timestamp};
 
-/// Why the candidate goes no further, if it does not.
+/// Before the build: why it is worth while, or why not.
+///
+/// # Errors
+/// `NothingToGain`: no input has moved since the last build whose outcome is known.
+pub fn decide(
+    outlook: &Outlook,
+    judged: Option<&Judged>,
+    trigger: &Trigger,
+    max_age: Option<SignedDuration>,
+    now: Timestamp,
+) -> Result<Vec<Because>, SkipReason> {
+    let mut because = Vec::new();
+    if let Trigger::Manual { by, rebuild: true } = trigger {
+        because.push(Because::Asked { by: by.clone() });
+    }
+    match judged {
+        None => because.push(Because::First),
+        Some(judged) => {
+            moved(&judged.inputs, outlook, &mut because);
+            // What cannot be seen from outside is fetched anew once in a while.
+            if let Some(limit) = max_age.filter(|limit| judged.at + *limit <= now) {
+                because.push(Because::Age { limit });
+            }
+        }
+    }
+    if because.is_empty() {
+        return Err(nothing_to_gain(outlook));
+    }
+    Ok(because)
+}
+
+/// After the build: why the candidate goes no further, if it does not.
 #[must_use]
 pub fn skip(inspected: &Inspected, last: Option<&Release>, quarantine: &[ContentDigest]) -> Option<SkipReason> {
     let content = &inspected.inventory.content;
@@ -19,3 +55,63 @@ pub fn skip(inspected: &Inspected, last: Option<&Release>, quarantine: &[Content
     let same = last.is_some_and(|release| release.content == *content);
     same.then_some(SkipReason::SameContent)
 }
+
+/// Hash of all that the configuration says of a build and that changes its result.
+#[must_use]
+pub fn settings(app: &App) -> String {
+    let build = &app.build;
+    let said = (
+        (&app.source.context, &app.source.dockerfile, app.source.submodules),
+        (&build.args, &build.target, &build.labels),
+        (build.label_schema, build.pull, build.upgrade),
+    );
+    // Maps of strings, and no float: this cannot fail.
+    let bytes = serde_json::to_vec(&said).unwrap_or_default();
+    hash::of(&bytes)
+}
+
+fn moved(before: &Inputs, outlook: &Outlook, because: &mut Vec<Because>) {
+    let now = &outlook.inputs;
+    if now.commit != before.commit {
+        because.push(Because::Commit {
+            from: before.commit.clone(),
+            to: now.commit.clone(),
+        });
+    }
+    let other = |(reference, digest): &(&String, &String)| before.bases.get(*reference) != Some(digest);
+    because.extend(now.bases.iter().filter(other).map(|(reference, _)| Because::Base {
+        reference: reference.clone(),
+    }));
+    if now.settings != before.settings {
+        because.push(Because::Settings);
+    }
+    because.extend(outlook.unseen.iter().map(|why| Because::Unseen { why: why.clone() }));
+    // What a build was to bring and did not is not tried again until it is another version.
+    let new = |pending: &&PendingPackage| before.gains.get(&key(pending)) != Some(&pending.candidate);
+    let fixable: Vec<&PendingPackage> = outlook.pending.iter().filter(|p| p.fix == Fix::Rebuild).collect();
+    if fixable.iter().any(new) {
+        because.push(Because::Pending {
+            packages: fixable.len(),
+            security: fixable.iter().filter(|pending| pending.security).count(),
+        });
+    }
+}
+
+/// How a pending package stands in [`Inputs::gains`].
+#[must_use]
+pub fn key(pending: &PendingPackage) -> String {
+    format!("{}:{}", pending.package, pending.architecture)
+}
+
+fn nothing_to_gain(outlook: &Outlook) -> SkipReason {
+    let out_of_reach = outlook.pending.iter().filter(|pending| pending.fix != Fix::Rebuild);
+    SkipReason::NothingToGain {
+        out_of_reach: out_of_reach.clone().count(),
+        security: out_of_reach.filter(|pending| pending.security).count(),
+        unknown: outlook.unknown.iter().map(|unknown| unknown.source.clone()).collect(),
+    }
+}
+
+#[cfg(test)]
+#[path = "freshness_tests.rs"]
+mod tests;

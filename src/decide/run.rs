@@ -3,6 +3,7 @@
 use super::{freshness, labels, retry};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::{App, Mode};
+use crate::model::freshness::{Because, Judged};
 use crate::model::image::{ContentDigest, Reference};
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::RunId;
@@ -44,6 +45,7 @@ pub struct RunState {
     pub opened: Timestamp,
     pub last: Option<Release>,
     pub quarantine: Vec<ContentDigest>,
+    pub judged: Option<Judged>,
     pub resolved: Option<Resolved>,
     pub build: Option<(Build, Built)>,
     pub inspected: Option<Inspected>,
@@ -91,6 +93,7 @@ pub fn fold(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunState, Illega
         revision,
         last,
         quarantine,
+        judged,
     } = &first.event
     else {
         return Err(IllegalEvent {
@@ -106,6 +109,7 @@ pub fn fold(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunState, Illega
         opened: first.at,
         last: last.as_deref().cloned(),
         quarantine: quarantine.clone(),
+        judged: judged.as_deref().cloned(),
         resolved: None,
         build: None,
         inspected: None,
@@ -231,6 +235,13 @@ impl RunState {
         }
     }
 
+    /// The last release, unless it is one that was only observed and is now to be published.
+    fn comparable(&self) -> Option<&Release> {
+        let published = |release: &&Release| release.digest.is_some() || self.app.publish.is_none();
+        let observes = self.app.mode == Mode::Observe;
+        self.last.as_ref().filter(|release| observes || published(release))
+    }
+
     /// The stage the run is at, for people.
     #[must_use]
     pub fn stage(&self) -> Option<Stage> {
@@ -309,14 +320,20 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
         return effect(Effect::Resolve(Resolve {}));
     };
     let Some((build, built)) = &state.build else {
-        return effect(Effect::Build(plan_build(state, resolved, now)));
+        let judged = state.judged.as_ref().filter(|_| state.comparable().is_some());
+        let max_age = state.app.build.max_age;
+        // A build that began is not given up because the clock went on: what it was begun for stays so.
+        return match freshness::decide(&resolved.outlook, judged, &state.trigger, max_age, state.opened) {
+            Ok(because) => effect(Effect::Build(plan_build(state, resolved, because, now))),
+            Err(why) => Plan::Finish(Conclusion::Unchanged { why }),
+        };
     };
     let image = built.image.clone();
     let Some(inspected) = &state.inspected else {
         let against = state.last.as_ref().map(|release| release.content.clone());
         return effect(Effect::Inspect(Inspect { image, against }));
     };
-    if let Some(why) = freshness::skip(inspected, state.last.as_ref(), &state.quarantine) {
+    if let Some(why) = freshness::skip(inspected, state.comparable(), &state.quarantine) {
         return Plan::Finish(Conclusion::Unchanged { why });
     }
     if state.app.test.is_some() && state.bootstrapped.is_none() && state.tested.is_none() {
@@ -348,14 +365,15 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
     Plan::Finish(Conclusion::Released { release })
 }
 
-fn plan_build(state: &RunState, resolved: &Resolved, now: Timestamp) -> Build {
+fn plan_build(state: &RunState, resolved: &Resolved, because: Vec<Because>, now: Timestamp) -> Build {
     let release_tag = labels::release_tag(&state.app, state.id, &resolved.commit, now);
     let labels = labels::image_labels(&state.app, state.id, resolved, &release_tag, now);
     Build {
-        resolved: resolved.clone(),
+        resolved: Box::new(resolved.clone()),
         tag: format!("lowtide/{}:{release_tag}", state.app.name),
         release_tag,
         labels,
+        because,
     }
 }
 

@@ -215,6 +215,8 @@ mod tests {
                 pull: true,
                 timeout: hour,
                 max_log: 1 << 20,
+                upgrade: false,
+                max_age: None,
             },
             env: BTreeMap::new(),
             test: None,

@@ -2,6 +2,7 @@
 
 use crate::model::failure::HaltReason;
 use crate::model::fleet::{App, Channel, Mode, TargetPolicy};
+use crate::model::freshness::Judged;
 use crate::model::image::{ContentDigest, ManifestDigest, Reference, Repository};
 use crate::model::journal::Recorded;
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
@@ -33,6 +34,8 @@ pub struct Standing {
     pub expedited: bool,
     /// Repositories its Dockerfile stands on, as of the last run that read it.
     pub bases: Vec<Repository>,
+    /// What the last build was made from whose outcome is known.
+    pub judged: Option<Judged>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -84,6 +87,12 @@ impl Standing {
                 self.releases.drain(..surplus);
             }
             AppEvent::BasesKnown { bases } => self.bases.clone_from(bases),
+            AppEvent::Judged { inputs } => {
+                self.judged = Some(Judged {
+                    inputs: (**inputs).clone(),
+                    at,
+                });
+            }
             AppEvent::RunFailed { run, cause } => {
                 let (first, since) = self.failing.as_ref().map_or((*run, at), |f| (f.first, f.since));
                 self.failing = Some(Failing {

@@ -43,6 +43,7 @@ pub fn run_ended(
             told.facts.push(AppEvent::BasesKnown { bases });
         }
     }
+    told.facts.extend(judged(state, conclusion));
     match conclusion {
         Conclusion::Failed { stage, failure } => run_failed(&mut told, state, standing, *stage, failure, email, now),
         Conclusion::Released { release } => {
@@ -62,6 +63,20 @@ pub fn run_ended(
         Conclusion::Cancelled { .. } => {}
     }
     told
+}
+
+/// The inputs of a build whose outcome is known. A failed one is tried again: its tests or its surroundings may have been
+/// to blame.
+fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
+    let resolved = state.resolved.as_ref().filter(|_| state.build.is_some())?;
+    match conclusion {
+        Conclusion::Released { .. } | Conclusion::Observed { .. } | Conclusion::Unchanged { .. } => {
+            Some(AppEvent::Judged {
+                inputs: Box::new(resolved.outlook.inputs.clone()),
+            })
+        }
+        Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => None,
+    }
 }
 
 fn run_failed(

@@ -40,6 +40,10 @@ pub fn run_ended(
         Conclusion::Unchanged {
             why: SkipReason::SameContent,
         } => told.passed(standing, None, false),
+        // Nothing was built: what was said of the commit stands.
+        Conclusion::Unchanged {
+            why: SkipReason::NothingToGain { .. },
+        } => told.recovered(standing).into_iter().collect(),
         // Its content was taken back: nothing new is known of the commit, but its runs no longer fail.
         Conclusion::Unchanged {
             why: SkipReason::Quarantined { .. },

@@ -167,6 +167,14 @@ pub enum SkipReason {
     SameContent,
     /// The rebuilt image has the content of a quarantined one.
     Quarantined { digest: String },
+    /// Nothing was built: no input has moved that a rebuild could pick up.
+    NothingToGain {
+        /// Fixes that only a base or a pin withholds.
+        out_of_reach: usize,
+        security: usize,
+        /// Package sources whose indexes are not known now.
+        unknown: Vec<String>,
+    },
 }
 
 /// Why something due does not happen yet.

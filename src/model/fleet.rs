@@ -183,6 +183,12 @@ pub struct BuildPolicy {
     pub timeout: SignedDuration,
     /// Bytes of the kept build log.
     pub max_log: u64,
+    /// Upgrade all packages as the last layer, whatever the base brought.
+    #[serde(default)]
+    pub upgrade: bool,
+    /// A build older than this is repeated though nothing that can be seen has moved. `None`: never for its age alone.
+    #[serde(default)]
+    pub max_age: Option<SignedDuration>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

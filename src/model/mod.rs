@@ -2,6 +2,7 @@
 
 pub mod failure;
 pub mod fleet;
+pub mod freshness;
 pub mod image;
 pub mod inventory;
 pub mod journal;

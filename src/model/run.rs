@@ -2,6 +2,7 @@
 
 use super::failure::{Failure, SkipReason};
 use super::fleet::App;
+use super::freshness::Judged;
 use super::name::RunId;
 use super::stages::bootstrap::{Bootstrap, Bootstrapped};
 use super::stages::build::{Build, Built};
@@ -18,10 +19,21 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Trigger {
-    Schedule { slot: Timestamp },
-    ParentReleased { parent: String },
-    Manual { by: String },
-    Retry { of: RunId },
+    Schedule {
+        slot: Timestamp,
+    },
+    ParentReleased {
+        parent: String,
+    },
+    Manual {
+        by: String,
+        /// Build though nothing has moved.
+        #[serde(default)]
+        rebuild: bool,
+    },
+    Retry {
+        of: RunId,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -132,6 +144,9 @@ pub enum RunEvent {
         revision: String,
         last: Option<Box<Release>>,
         quarantine: Vec<super::image::ContentDigest>,
+        /// What the last build was made from whose outcome is known.
+        #[serde(default)]
+        judged: Option<Box<Judged>>,
     },
     EffectStarted {
         attempt: u32,

@@ -1,6 +1,7 @@
 //! What stays true of an app or a target between runs, told by the events of its own stream.
 
 use super::failure::HaltReason;
+use super::freshness::Inputs;
 use super::image::{ContentDigest, ImageId, ManifestDigest, Reference, Repository};
 use super::inventory::Change;
 use super::name::{ChannelName, RolloutId, RunId, TargetName};
@@ -43,6 +44,10 @@ pub enum AppEvent {
     /// Repositories the Dockerfile stands on: who is whose parent.
     BasesKnown {
         bases: Vec<Repository>,
+    },
+    /// What a build was made from whose outcome is known: released, or found to change nothing.
+    Judged {
+        inputs: Box<Inputs>,
     },
     /// A run failed. `cause` is stable over nights; people are told when it changes, not when it repeats.
     RunFailed {

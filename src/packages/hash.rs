@@ -12,6 +12,12 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         })
 }
 
+/// Of some bytes.
+#[must_use]
+pub fn of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 pub(super) fn finish(hash: Sha256) -> String {
     hex(&hash.finalize())
 }

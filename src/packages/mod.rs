@@ -7,7 +7,7 @@ pub mod dockerfile;
 pub mod dockerignore;
 pub mod dpkg;
 pub mod error;
-mod hash;
+pub mod hash;
 pub mod junit;
 mod noise;
 pub mod os_release;

@@ -158,7 +158,32 @@ pub fn skipped(reason: &SkipReason) -> String {
                 short_digest(digest)
             )
         }
+        SkipReason::NothingToGain {
+            out_of_reach,
+            security,
+            unknown,
+        } => nothing_to_gain(*out_of_reach, *security, unknown),
     }
+}
+
+fn nothing_to_gain(out_of_reach: usize, security: usize, unknown: &[String]) -> String {
+    let mut text = "nothing has moved that a rebuild could pick up".to_owned();
+    if out_of_reach > 0 {
+        let fixes = counted(out_of_reach, "package waits", "packages wait");
+        text.push_str(&format!("; {fixes} for a base or a pin"));
+        if security > 0 {
+            text.push_str(&format!(", {security} of them for security"));
+        }
+    }
+    if let Some(first) = unknown.first() {
+        let more = unknown.len() - 1;
+        let source = clean::one_line(first, 80);
+        text.push_str(&format!("; not known: {source}"));
+        if more > 0 {
+            text.push_str(&format!(" and {more} more"));
+        }
+    }
+    text
 }
 
 /// Why a run started.
@@ -167,7 +192,7 @@ pub fn triggered(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Schedule { .. } => "its schedule".to_owned(),
         Trigger::ParentReleased { parent } => format!("a release of {}", clean::one_line(parent, 63)),
-        Trigger::Manual { by } => format!("asked for by {}", clean::one_line(by, 80)),
+        Trigger::Manual { by, .. } => format!("asked for by {}", clean::one_line(by, 80)),
         Trigger::Retry { of } => format!("another try of run {of}"),
     }
 }

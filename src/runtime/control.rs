@@ -22,12 +22,36 @@ const MAX_LINE: u64 = 64 << 10;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask")]
 pub enum Ask {
-    Run { apps: Vec<AppName>, now: bool, by: String },
-    Halt { app: AppName, by: String, why: String },
-    Resume { app: AppName, by: String, why: String },
-    Revert { app: AppName, by: String, why: String },
-    Pause { on: bool },
-    Cancel { run: RunId, by: String },
+    Run {
+        apps: Vec<AppName>,
+        now: bool,
+        /// Build also when nothing has moved.
+        #[serde(default)]
+        rebuild: bool,
+        by: String,
+    },
+    Halt {
+        app: AppName,
+        by: String,
+        why: String,
+    },
+    Resume {
+        app: AppName,
+        by: String,
+        why: String,
+    },
+    Revert {
+        app: AppName,
+        by: String,
+        why: String,
+    },
+    Pause {
+        on: bool,
+    },
+    Cancel {
+        run: RunId,
+        by: String,
+    },
 }
 
 /// What comes back: the answer first, then, while it is followed, progress.
@@ -48,7 +72,7 @@ impl Ask {
     #[must_use]
     pub fn command(self) -> Command {
         match self {
-            Ask::Run { apps, now, by } => Command::Run { apps, now, by },
+            Ask::Run { apps, now, rebuild, by } => Command::Run { apps, now, rebuild, by },
             Ask::Halt { app, by, why } => Command::Halt { app, by, why },
             Ask::Resume { app, by, why } => Command::Resume { app, by, why },
             Ask::Revert { app, by, why } => Command::Revert { app, by, why },

@@ -43,12 +43,34 @@ pub enum Scope {
 /// What an operator asks of the one who holds the state.
 #[derive(Debug)]
 pub enum Command {
-    Run { apps: Vec<AppName>, now: bool, by: String },
-    Halt { app: AppName, by: String, why: String },
-    Resume { app: AppName, by: String, why: String },
-    Revert { app: AppName, by: String, why: String },
-    Pause { on: bool },
-    Cancel { run: RunId, by: String },
+    Run {
+        apps: Vec<AppName>,
+        now: bool,
+        rebuild: bool,
+        by: String,
+    },
+    Halt {
+        app: AppName,
+        by: String,
+        why: String,
+    },
+    Resume {
+        app: AppName,
+        by: String,
+        why: String,
+    },
+    Revert {
+        app: AppName,
+        by: String,
+        why: String,
+    },
+    Pause {
+        on: bool,
+    },
+    Cancel {
+        run: RunId,
+        by: String,
+    },
 }
 
 /// The answer to a command: what was done, or why not.
@@ -271,6 +293,7 @@ impl Supervisor {
             revision: self.bot.in_force().revision.clone(),
             last: standing.current().cloned().map(Box::new),
             quarantine: standing.quarantine.clone(),
+            judged: standing.judged.clone().map(Box::new),
         };
         self.bot
             .commit(

@@ -150,6 +150,7 @@ impl Bot {
         let asked = Ask::Run {
             apps: vec![app.parse().unwrap()],
             now: true,
+            rebuild: false,
             by: "the crash matrix".to_owned(),
         };
         let deadline = Instant::now() + PATIENCE;

@@ -288,6 +288,8 @@ fn app(test: Option<TestPolicy>, ready: ReadyCheck) -> App {
             pull: false,
             timeout: PATIENCE,
             max_log: 1 << 20,
+            upgrade: false,
+            max_age: None,
         },
         env: BTreeMap::from([("NEEDED".to_owned(), "yes".to_owned())]),
         test,

@@ -13,6 +13,7 @@ use lowtide::decide::run::{self, RunState};
 use lowtide::decide::{tell, tell_github};
 use lowtide::model::failure::{Failure, FailureKind, SkipReason};
 use lowtide::model::fleet::{App, Fleet, GithubPolicy};
+use lowtide::model::freshness::Outlook;
 use lowtide::model::image::Platform;
 use lowtide::model::journal::Recorded;
 use lowtide::model::name::RunId;
@@ -123,10 +124,12 @@ impl House {
                 app: Box::new(self.app.clone()),
                 trigger: Trigger::Manual {
                     by: "a test".to_owned(),
+                    rebuild: false,
                 },
                 revision: "1".to_owned(),
                 last: self.last.clone().map(Box::new),
                 quarantine: vec![],
+                judged: None,
             },
             RunEvent::EffectStarted {
                 attempt: 1,
@@ -146,6 +149,7 @@ impl House {
                         architecture: "amd64".to_owned(),
                         variant: None,
                     },
+                    outlook: Box::new(Outlook::default()),
                 }),
             },
         ];

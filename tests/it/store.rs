@@ -37,10 +37,14 @@ fn fleet() -> lowtide::model::fleet::Fleet {
 fn opened() -> RunEvent {
     RunEvent::Opened {
         app: Box::new(fleet().apps[&web()].clone()),
-        trigger: Trigger::Manual { by: "ops".into() },
+        trigger: Trigger::Manual {
+            by: "ops".into(),
+            rebuild: false,
+        },
         revision: "r1".into(),
         last: None,
         quarantine: vec![],
+        judged: None,
     }
 }
 
@@ -75,6 +79,7 @@ fn events() -> Vec<RunEvent> {
                 },
                 bases: vec![],
                 platform: serde_json::from_value(serde_json::json!({"os": "linux", "architecture": "amd64"})).unwrap(),
+                outlook: Box::default(),
             }),
         },
         RunEvent::Concluded {

@@ -7,6 +7,7 @@ use crate::model::fleet::{
     BuildPolicy, Channel, ContainerLimits, GitRef, PublishPolicy, Ready, ReadyCheck, Schedule, Source, TestNetwork,
     TestPolicy, TestSetup,
 };
+use crate::model::freshness::Outlook;
 use crate::model::image::Platform;
 use crate::model::inventory::{Change, InventorySummary};
 use crate::model::stages::resolve::Commit;
@@ -51,6 +52,8 @@ fn app(mode: Mode, published: bool, tested: bool) -> App {
             pull: true,
             timeout: SignedDuration::from_secs(60),
             max_log: 1 << 20,
+            upgrade: false,
+            max_age: None,
         },
         env: BTreeMap::new(),
         test: tested.then(|| TestPolicy {
@@ -106,10 +109,14 @@ impl Trial {
         };
         trial.push(RunEvent::Opened {
             app: Box::new(app),
-            trigger: Trigger::Manual { by: "me".to_owned() },
+            trigger: Trigger::Manual {
+                by: "me".to_owned(),
+                rebuild: false,
+            },
             revision: "r1".to_owned(),
             last: None,
             quarantine: Vec::new(),
+            judged: None,
         });
         trial
     }
@@ -148,6 +155,7 @@ impl Trial {
                     architecture: "amd64".to_owned(),
                     variant: None,
                 },
+                outlook: Box::new(Outlook::default()),
             }),
             Effect::Build(_) => Outcome::Built(Built {
                 image: B.parse().unwrap(),
@@ -218,7 +226,7 @@ fn opened_with(trial: &mut Trial, content: Option<&str>, quarantined: Option<&st
             content: content.parse().unwrap(),
             commit: "d".repeat(40),
             tag: "t".to_owned(),
-            digest: None,
+            digest: app.publish.is_some().then(|| A.parse().unwrap()),
             reference: Reference::tagged(&labels::local_repository(app), "t"),
             change: None,
             at: at(-100),
@@ -265,6 +273,16 @@ fn endings() {
     assert_eq!(
         bad.finish(),
         unchanged(SkipReason::Quarantined { digest: B.to_owned() })
+    );
+
+    let mut only_observed = Trial::new(app(Mode::Active, true, true));
+    opened_with(&mut only_observed, Some(B), None);
+    if let RunEvent::Opened { last: Some(last), .. } = &mut only_observed.events[0].event {
+        last.digest = None;
+    }
+    assert!(
+        matches!(only_observed.finish(), Conclusion::Released { .. }),
+        "what was observed is published once the app is active, though it is the same"
     );
 
     let mut watched = Trial::new(app(Mode::Observe, true, true));

@@ -1,5 +1,6 @@
 //! *resolve*: tags and branches become commits and digests, once. Afterwards only digests travel.
 
+use crate::model::freshness::Outlook;
 use crate::model::image::{ManifestDigest, Platform, Reference, ServedDigest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ pub struct Resolved {
     /// Every external FROM and COPY --from of the Dockerfile.
     pub bases: Vec<Base>,
     pub platform: Platform,
+    /// What a rebuild would pick up.
+    #[serde(default)]
+    pub outlook: Box<Outlook>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

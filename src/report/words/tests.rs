@@ -119,7 +119,10 @@ fn waits_skips_triggers() {
         Trigger::ParentReleased {
             parent: "drupal-base".into(),
         },
-        Trigger::Manual { by: "ana".into() },
+        Trigger::Manual {
+            by: "ana".into(),
+            rebuild: false,
+        },
         Trigger::Retry { of: id() },
     ];
     assert_snapshot!(shown.each_ref().map(triggered).join("\n"), @r#"

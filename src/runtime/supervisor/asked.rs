@@ -22,7 +22,7 @@ impl Supervisor {
 
     async fn obey(&mut self, command: Command) -> Result<Answer, StoreError> {
         match command {
-            Command::Run { apps, now, by } => self.run_apps(apps, now, &by).await,
+            Command::Run { apps, now, rebuild, by } => self.run_apps(apps, now, rebuild, &by).await,
             Command::Halt { app, by, why } => operator::halt(&self.bot, &app, by, why).await,
             Command::Resume { app, by, why } => operator::resume(&self.bot, &app, &by, &why).await,
             Command::Revert { app, by, why } => self.revert(&app, by, why).await,
@@ -46,7 +46,7 @@ impl Supervisor {
         }
     }
 
-    async fn run_apps(&mut self, apps: Vec<AppName>, now: bool, by: &str) -> Result<Answer, StoreError> {
+    async fn run_apps(&mut self, apps: Vec<AppName>, now: bool, rebuild: bool, by: &str) -> Result<Answer, StoreError> {
         let fleet = self.bot.in_force();
         let unknown: Vec<String> = apps
             .iter()
@@ -67,7 +67,11 @@ impl Supervisor {
             let facts: Vec<AppEvent> = expedited.into_iter().collect();
             match fleet.fleet.apps.get(name).filter(|_| !busy) {
                 Some(app) => {
-                    self.open_run(app, Trigger::Manual { by: by.to_owned() }, facts).await?;
+                    let trigger = Trigger::Manual {
+                        by: by.to_owned(),
+                        rebuild,
+                    };
+                    self.open_run(app, trigger, facts).await?;
                 }
                 None => self.bot.commit(Batch::new(), name, &facts, Vec::new()).await?,
             }

@@ -150,7 +150,9 @@ fn five_lines_are_enough_for_an_app() {
             "label_schema": false,
             "pull": true,
             "timeout": "PT30M",
-            "max_log": 16777216
+            "max_log": 16777216,
+            "upgrade": false,
+            "max_age": "PT168H"
           },
           "env": {},
           "test": null,

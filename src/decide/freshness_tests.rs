@@ -1,0 +1,162 @@
+use super::*;
+use crate::model::freshness::Unknown;
+use std::collections::BTreeMap;
+
+fn at(hours: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours)
+}
+
+fn pending(package: &str, candidate: &str, security: bool, fix: Fix) -> PendingPackage {
+    PendingPackage {
+        package: package.to_owned(),
+        architecture: "amd64".to_owned(),
+        installed: Some("1".to_owned()),
+        candidate: candidate.to_owned(),
+        origin: "Debian:12/stable".to_owned(),
+        security,
+        fix,
+    }
+}
+
+fn outlook(pending: Vec<PendingPackage>) -> Outlook {
+    let gains = pending.iter().filter(|p| p.fix == Fix::Rebuild);
+    Outlook {
+        inputs: Inputs {
+            commit: "c1".to_owned(),
+            bases: BTreeMap::from([("debian:12".to_owned(), "sha256:b1".to_owned())]),
+            settings: "s1".to_owned(),
+            gains: gains.map(|p| (key(p), p.candidate.clone())).collect(),
+        },
+        pending,
+        ..Outlook::default()
+    }
+}
+
+fn manual(rebuild: bool) -> Trigger {
+    Trigger::Manual {
+        by: "ana".to_owned(),
+        rebuild,
+    }
+}
+
+fn shown(answer: &Result<Vec<Because>, SkipReason>) -> String {
+    match answer {
+        Ok(because) => because.iter().map(|b| format!("{b:?}")).collect::<Vec<_>>().join("; "),
+        Err(reason) => format!("skip: {reason:?}"),
+    }
+}
+
+fn base() -> Fix {
+    Fix::Base {
+        reference: "debian:12".to_owned(),
+    }
+}
+
+/// What differs from an outlook in which nothing moved.
+fn with(change: impl FnOnce(&mut Outlook)) -> Outlook {
+    let mut changed = outlook(vec![]);
+    change(&mut changed);
+    changed
+}
+
+fn curl(version: &str) -> Outlook {
+    outlook(vec![pending("curl", version, true, Fix::Rebuild)])
+}
+
+#[test]
+fn each_input_that_moves_is_a_reason_and_none_is_none() {
+    let judged = |outlook: Outlook| Judged {
+        inputs: outlook.inputs,
+        at: at(0),
+    };
+    let (calm, fruitless) = (judged(outlook(vec![])), judged(curl("2")));
+    let fixes = vec![
+        pending("curl", "2", true, Fix::Rebuild),
+        pending("vim", "3", false, Fix::Rebuild),
+        pending("tzdata", "4", true, base()),
+    ];
+    let unknown = Unknown {
+        source: "deb http://deb.example.org stable main".to_owned(),
+        why: "it does not answer".to_owned(),
+    };
+    let rows = [
+        ("no record", outlook(vec![]), None, 1),
+        ("nothing moved", outlook(vec![]), Some(&calm), 1),
+        ("commit", with(|o| o.inputs.commit = "c2".to_owned()), Some(&calm), 1),
+        (
+            "base",
+            with(|o| drop(o.inputs.bases.insert("debian:12".to_owned(), "sha256:b2".to_owned()))),
+            Some(&calm),
+            1,
+        ),
+        (
+            "settings",
+            with(|o| o.inputs.settings = "s2".to_owned()),
+            Some(&calm),
+            1,
+        ),
+        (
+            "unseen",
+            with(|o| o.unseen = Some("no package database".to_owned())),
+            Some(&calm),
+            1,
+        ),
+        ("fixes", outlook(fixes), Some(&calm), 1),
+        (
+            "only the base's",
+            outlook(vec![pending("tzdata", "4", true, base())]),
+            Some(&calm),
+            1,
+        ),
+        ("tried in vain", curl("2"), Some(&fruitless), 1),
+        ("newer than tried", curl("3"), Some(&fruitless), 1),
+        ("unknown", with(|o| o.unknown.push(unknown)), Some(&calm), 1),
+        ("just young enough", outlook(vec![]), Some(&calm), 167),
+        ("old", outlook(vec![]), Some(&calm), 168),
+    ];
+    let week = Some(SignedDuration::from_hours(168));
+    let table: Vec<String> = rows
+        .iter()
+        .map(|(name, outlook, judged, hours)| {
+            format!(
+                "{name}: {}",
+                shown(&decide(outlook, *judged, &manual(false), week, at(*hours)))
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(table.join("\n"), @r#"
+    no record: First
+    nothing moved: skip: NothingToGain { out_of_reach: 0, security: 0, unknown: [] }
+    commit: Commit { from: "c1", to: "c2" }
+    base: Base { reference: "debian:12" }
+    settings: Settings
+    unseen: Unseen { why: "no package database" }
+    fixes: Pending { packages: 2, security: 1 }
+    only the base's: skip: NothingToGain { out_of_reach: 1, security: 1, unknown: [] }
+    tried in vain: skip: NothingToGain { out_of_reach: 0, security: 0, unknown: [] }
+    newer than tried: Pending { packages: 1, security: 1 }
+    unknown: skip: NothingToGain { out_of_reach: 0, security: 0, unknown: ["deb http://deb.example.org stable main"] }
+    just young enough: skip: NothingToGain { out_of_reach: 0, security: 0, unknown: [] }
+    old: Age { limit: 168h }
+    "#);
+}
+
+#[test]
+fn who_asks_for_a_rebuild_gets_one() {
+    let judged = Judged {
+        inputs: outlook(vec![]).inputs,
+        at: at(0),
+    };
+    let asked = decide(&outlook(vec![]), Some(&judged), &manual(true), None, at(1));
+    assert_eq!(shown(&asked), "Asked { by: \"ana\" }");
+}
+
+#[test]
+fn whatever_was_built_last_is_not_built_again() {
+    let moved = outlook(vec![pending("curl", "2", true, Fix::Rebuild)]);
+    let judged = Judged {
+        inputs: moved.inputs.clone(),
+        at: at(0),
+    };
+    assert!(decide(&moved, Some(&judged), &manual(false), None, at(1_000_000)).is_err());
+}
