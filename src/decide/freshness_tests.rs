@@ -63,6 +63,21 @@ fn curl(version: &str) -> Outlook {
     outlook(vec![pending("curl", version, true, Fix::Rebuild)])
 }
 
+fn fixes() -> Vec<PendingPackage> {
+    vec![
+        pending("curl", "2", true, Fix::Rebuild),
+        pending("vim", "3", false, Fix::Rebuild),
+        pending("tzdata", "4", true, base()),
+    ]
+}
+
+fn unknown() -> Unknown {
+    Unknown {
+        source: "deb http://deb.example.org stable main".to_owned(),
+        why: "it does not answer".to_owned(),
+    }
+}
+
 #[test]
 fn each_input_that_moves_is_a_reason_and_none_is_none() {
     let judged = |outlook: Outlook| Judged {
@@ -70,15 +85,6 @@ fn each_input_that_moves_is_a_reason_and_none_is_none() {
         at: at(0),
     };
     let (calm, fruitless) = (judged(outlook(vec![])), judged(curl("2")));
-    let fixes = vec![
-        pending("curl", "2", true, Fix::Rebuild),
-        pending("vim", "3", false, Fix::Rebuild),
-        pending("tzdata", "4", true, base()),
-    ];
-    let unknown = Unknown {
-        source: "deb http://deb.example.org stable main".to_owned(),
-        why: "it does not answer".to_owned(),
-    };
     let rows = [
         ("no record", outlook(vec![]), None, 1),
         ("nothing moved", outlook(vec![]), Some(&calm), 1),
@@ -101,7 +107,7 @@ fn each_input_that_moves_is_a_reason_and_none_is_none() {
             Some(&calm),
             1,
         ),
-        ("fixes", outlook(fixes), Some(&calm), 1),
+        ("fixes", outlook(fixes()), Some(&calm), 1),
         (
             "only the base's",
             outlook(vec![pending("tzdata", "4", true, base())]),
@@ -110,7 +116,7 @@ fn each_input_that_moves_is_a_reason_and_none_is_none() {
         ),
         ("tried in vain", curl("2"), Some(&fruitless), 1),
         ("newer than tried", curl("3"), Some(&fruitless), 1),
-        ("unknown", with(|o| o.unknown.push(unknown)), Some(&calm), 1),
+        ("unknown", with(|o| o.unknown.push(unknown())), Some(&calm), 1),
         ("just young enough", outlook(vec![]), Some(&calm), 167),
         ("old", outlook(vec![]), Some(&calm), 168),
     ];

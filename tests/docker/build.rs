@@ -11,6 +11,7 @@ use lowtide::clients::engine::logfile::LogFile;
 use lowtide::model::failure::FailureKind;
 use lowtide::model::fleet::EngineAddress;
 use lowtide::model::secret::Secret;
+use lowtide::packages::dockerfile::parse::parse;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -544,4 +545,31 @@ async fn an_engine_that_is_down_is_unreachable() {
         failure.detail,
         format!("the engine at unix://{} does not answer", path.display())
     );
+}
+
+/// By both builders, with the real package manager: a target of its own, whose user is not root.
+#[tokio::test]
+async fn an_upgrade_is_the_last_layer_and_the_user_stays() {
+    let text = "FROM lowtide-test/debian:behind AS web\nUSER nobody\nFROM web AS dev\nRUN exit 1\n";
+    let upgraded = parse(text)
+        .unwrap()
+        .with_upgrade(text, Some("web"), &BTreeMap::new())
+        .unwrap();
+    let dir = context(&upgraded.text);
+    let classic = proxy::without_buildkit().await;
+    for engine in [engine(), classic.engine()] {
+        let request = BuildRequest {
+            target: upgraded.target.clone(),
+            ..request(dir.path())
+        };
+        let (built, lines) = build_on(&engine, request.clone()).await;
+        let built = built.unwrap_or_else(|e| panic!("{e:?}: {lines:#?}"));
+        let image = engine.raw_get(&format!("/images/{}/json", built.image)).await.unwrap();
+        assert_eq!(image["Config"]["User"], "nobody");
+        assert!(
+            lines.iter().any(|line| line.contains("Calculating upgrade")),
+            "{lines:#?}"
+        );
+        engine.remove_image(&request.tag).await.unwrap();
+    }
 }

@@ -9,3 +9,4 @@ pub mod parse;
 mod pin;
 pub mod refresh;
 mod shell;
+pub mod upgrade;

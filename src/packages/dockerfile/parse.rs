@@ -31,6 +31,8 @@ pub(super) struct Stage {
     /// COPY --from and RUN --mount=from.
     pub(super) sources: Vec<Source>,
     pub(super) runs: Vec<Run>,
+    /// The last USER, as written.
+    pub(super) user: Option<String>,
 }
 
 /// What a RUN says after its flags, here-documents included.
@@ -112,6 +114,7 @@ impl Dockerfile {
                         }),
                 );
             }
+            ("USER", Some(stage)) => stage.user = Some(line.text[arguments..].trim().to_owned()),
             (_, Some(_)) => {}
         }
         Ok(())
@@ -157,6 +160,7 @@ fn stage(line: &Line, arguments: usize, escape: char) -> Result<Stage, Dockerfil
         base: word(line, pieces[flags].clone()),
         sources: Vec::new(),
         runs: Vec::new(),
+        user: None,
     })
 }
 

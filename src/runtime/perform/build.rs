@@ -9,9 +9,11 @@ use crate::clients::engine::connect::Engine;
 use crate::clients::engine::context::{Ignore, Limits, Verdict};
 use crate::clients::engine::logfile::LogFile;
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::BuildPolicy;
 use crate::model::image::{ImageId, Reference, ServedDigest};
 use crate::model::stages::build::{Build, Built};
 use crate::model::stages::resolve::BasePin;
+use crate::packages::dockerfile::parse::Dockerfile;
 use crate::packages::dockerignore;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -32,7 +34,11 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         () = scene.cancel.cancelled() => return Err(Stop::Cancelled),
     }
     let (dockerfile, text) = resolve::dockerfile(scene, &app.source, commit).await?;
-    let pinned = dockerfile.pin(&text, &app.build.args, &pins(effect));
+    let (pinned, target) = sent(
+        &app.build,
+        &dockerfile,
+        dockerfile.pin(&text, &app.build.args, &pins(effect)),
+    )?;
     let context = checkout.path.join(&app.source.context);
     let request = BuildRequest {
         ignore: ignore(&context, &app.source.dockerfile)?,
@@ -46,7 +52,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         commit_time: commit.time.as_second(),
         tag: effect.tag.clone(),
         args: app.build.args.clone(),
-        target: app.build.target.clone(),
+        target,
         labels: effect.labels.clone(),
         timeout: app.build.timeout.unsigned_abs(),
         nocache: true,
@@ -86,6 +92,17 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         }
         Err(error) => Err(error.failure().map_or(Stop::Cancelled, Stop::Failed)),
     }
+}
+
+/// The Dockerfile as the builder gets it, and the stage it builds.
+fn sent(policy: &BuildPolicy, dockerfile: &Dockerfile, pinned: String) -> Result<(String, Option<String>), Failure> {
+    let target = policy.target.clone();
+    if !policy.upgrade {
+        return Ok((pinned, target));
+    }
+    let upgraded = dockerfile.with_upgrade(&pinned, target.as_deref(), &policy.args);
+    let upgraded = upgraded.map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))?;
+    Ok((upgraded.text, upgraded.target))
 }
 
 /// A build whose end was not journalled may have left an image; this one took its name. Only nameless ones go: an image with
