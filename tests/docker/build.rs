@@ -555,11 +555,11 @@ async fn an_upgrade_is_the_last_layer_and_the_user_stays() {
         .unwrap()
         .with_upgrade(text, Some("web"), &BTreeMap::new())
         .unwrap();
-    let dir = context(&upgraded.text);
+    let dir = context(&upgraded);
     let classic = proxy::without_buildkit().await;
     for engine in [engine(), classic.engine()] {
         let request = BuildRequest {
-            target: upgraded.target.clone(),
+            target: Some("web".to_owned()),
             ..request(dir.path())
         };
         let (built, lines) = build_on(&engine, request.clone()).await;

@@ -26,8 +26,6 @@ pub enum Problem {
     TooLarge { limit: usize },
     #[error("no stage is called {name:?}")]
     NoStage { name: String },
-    #[error("the target {name} has no name, so nothing can be built upon it")]
-    NamelessTarget { name: String },
     #[error("the image name {text:?} is empty once its variables are filled in")]
     EmptyImage { text: String },
     #[error("{why}")]

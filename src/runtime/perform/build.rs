@@ -34,7 +34,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         () = scene.cancel.cancelled() => return Err(Stop::Cancelled),
     }
     let (dockerfile, text) = resolve::dockerfile(scene, &app.source, commit).await?;
-    let (pinned, target) = sent(
+    let pinned = sent(
         &app.build,
         &dockerfile,
         dockerfile.pin(&text, &app.build.args, &pins(effect)),
@@ -52,7 +52,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         commit_time: commit.time.as_second(),
         tag: effect.tag.clone(),
         args: app.build.args.clone(),
-        target,
+        target: app.build.target.clone(),
         labels: effect.labels.clone(),
         timeout: app.build.timeout.unsigned_abs(),
         nocache: true,
@@ -94,15 +94,14 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
     }
 }
 
-/// The Dockerfile as the builder gets it, and the stage it builds.
-fn sent(policy: &BuildPolicy, dockerfile: &Dockerfile, pinned: String) -> Result<(String, Option<String>), Failure> {
-    let target = policy.target.clone();
+/// The Dockerfile as the builder gets it.
+fn sent(policy: &BuildPolicy, dockerfile: &Dockerfile, pinned: String) -> Result<String, Failure> {
     if !policy.upgrade {
-        return Ok((pinned, target));
+        return Ok(pinned);
     }
-    let upgraded = dockerfile.with_upgrade(&pinned, target.as_deref(), &policy.args);
-    let upgraded = upgraded.map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))?;
-    Ok((upgraded.text, upgraded.target))
+    dockerfile
+        .with_upgrade(&pinned, policy.target.as_deref(), &policy.args)
+        .map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))
 }
 
 /// A build whose end was not journalled may have left an image; this one took its name. Only nameless ones go: an image with
