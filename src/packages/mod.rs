@@ -1,6 +1,7 @@
 //! Bytes become inventories and facts. Pure parsers, one file per format.
 
 pub mod apk;
+pub mod apk_signature;
 pub mod compose;
 pub mod diff;
 pub mod dockerfile;
@@ -10,5 +11,6 @@ pub mod error;
 mod hash;
 pub mod junit;
 mod noise;
+pub mod openpgp;
 pub mod os_release;
 pub mod tree;
