@@ -1,7 +1,9 @@
 //! Bytes become inventories and facts. Pure parsers, one file per format.
 
 pub mod apk;
+pub mod apt;
 pub mod compose;
+mod deb822;
 pub mod diff;
 pub mod dockerfile;
 pub mod dockerignore;
@@ -12,3 +14,4 @@ pub mod junit;
 mod noise;
 pub mod os_release;
 pub mod tree;
+pub mod version;
