@@ -2,7 +2,9 @@
 
 pub mod apk;
 pub mod apk_signature;
+pub mod apt;
 pub mod compose;
+mod deb822;
 pub mod diff;
 pub mod dockerfile;
 pub mod dockerignore;
@@ -14,3 +16,4 @@ mod noise;
 pub mod openpgp;
 pub mod os_release;
 pub mod tree;
+pub mod version;
