@@ -38,13 +38,14 @@ pub struct Signed {
 }
 
 impl Trust {
-    /// Equal for two sources that trust the same keys, whatever their images call them.
+    /// Equal for two sources that trust the same keys and miss the same keyrings, whatever their images call them.
     #[must_use]
     pub fn identity(&self) -> String {
         let mut keyrings: Vec<&str> = self.keyrings.iter().map(|ring| ring.content()).collect();
         keyrings.sort_unstable();
         keyrings.dedup();
-        format!("{};{}", keyrings.join(","), self.fingerprints.join(","))
+        let (keyrings, fingerprints) = (keyrings.join(","), self.fingerprints.join(","));
+        format!("{keyrings};{fingerprints};{}", self.unusable.join(","))
     }
 
     /// Verifies an `InRelease` file. One good signature by a trusted key is enough, as for apt: archives sign with the
@@ -153,6 +154,14 @@ impl Trust {
         let keyrings = self.keyrings.iter().map(|ring| ring.name().to_owned());
         keyrings.chain(self.unusable.iter().cloned()).collect()
     }
+}
+
+/// The text of an `InRelease` or `Release` file that nobody vouches for: a source says `trusted=yes`, and then it is the
+/// maintainer who does.
+#[must_use]
+pub fn unverified(file: &[u8]) -> String {
+    let text = cleartext::split(file).map(|cut| cut.text);
+    String::from_utf8_lossy(text.as_deref().unwrap_or(file)).into_owned()
 }
 
 fn limit(bytes: &[u8], limit: usize, of: &'static str) -> Result<(), SignatureError> {
