@@ -1,5 +1,6 @@
 //! One file (or folder) per outside system. They do what they are told and report what happened; they decide nothing.
 
+pub mod archive;
 pub mod clock;
 pub mod credentials;
 pub mod engine;

@@ -1,5 +1,6 @@
 //! Every decision: synchronous functions of (state, observation, policy, now).
 
+pub mod archive;
 pub mod digest;
 pub mod family;
 pub mod freshness;

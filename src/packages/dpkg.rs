@@ -1,20 +1,11 @@
 //! dpkg's status database: `/var/lib/dpkg/status`, and the one-package files of distroless images
 //! (`/var/lib/dpkg/status.d/*`). Format: deb-control(5), dpkg(1) "Package states".
 
-use super::error::{ParseError, Problem};
+use super::deb822::{Stanza, Stanzas};
+use super::error::ParseError;
 use crate::model::inventory::Package;
 
 const DATABASE: &str = "var/lib/dpkg/status";
-
-#[derive(Default)]
-struct Stanza {
-    name: Option<String>,
-    version: Option<String>,
-    architecture: Option<String>,
-    source: Option<String>,
-    status: Option<String>,
-    any: bool,
-}
 
 /// The installed packages, in the order of the file. Entries that are removed, half-installed or only have their
 /// configuration left are not in it. A stanza without `Status` counts as installed: files of `status.d` have none.
@@ -23,69 +14,33 @@ struct Stanza {
 /// A line that is no field, or an installed entry without name, version or architecture.
 pub fn parse(status: &[u8]) -> Result<Vec<Package>, ParseError> {
     let mut packages = Vec::new();
-    let mut stanza = Stanza::default();
-    let mut number = 0;
-    for line in status.split(|b| *b == b'\n') {
-        number += 1;
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.iter().all(u8::is_ascii_whitespace) {
-            packages.extend(std::mem::take(&mut stanza).finish(number)?);
-        } else if !line[0].is_ascii_whitespace() {
-            stanza.field(line, number)?;
-        } else if !stanza.any {
-            return Err(ParseError::new(DATABASE, number, Problem::NotAField));
-        }
+    let mut stanzas = Stanzas::new(status, DATABASE);
+    while let Some(stanza) = stanzas.next()? {
+        packages.extend(package(stanza)?);
     }
-    packages.extend(stanza.finish(number)?);
     Ok(packages)
 }
 
-impl Stanza {
-    fn field(&mut self, line: &[u8], number: usize) -> Result<(), ParseError> {
-        let colon = line
-            .iter()
-            .position(|b| *b == b':')
-            .ok_or_else(|| ParseError::new(DATABASE, number, Problem::NotAField))?;
-        self.any = true;
-        let slot = match line[..colon].to_ascii_lowercase().as_slice() {
-            b"package" => &mut self.name,
-            b"version" => &mut self.version,
-            b"architecture" => &mut self.architecture,
-            b"source" => &mut self.source,
-            b"status" => &mut self.status,
-            _ => return Ok(()),
-        };
-        *slot = Some(String::from_utf8_lossy(&line[colon + 1..]).trim().to_owned());
-        Ok(())
+fn package(stanza: Stanza<'_>) -> Result<Option<Package>, ParseError> {
+    // "want flag state": only the third word says what is there.
+    let installed = stanza
+        .get("Status")
+        .is_none_or(|s| s.split_whitespace().nth(2) == Some("installed"));
+    if !installed {
+        return Ok(None);
     }
-
-    fn finish(self, line: usize) -> Result<Option<Package>, ParseError> {
-        // "want flag state": only the third word says what is there.
-        let installed = self
-            .status
-            .as_deref()
-            .is_none_or(|s| s.split_whitespace().nth(2) == Some("installed"));
-        if !self.any || !installed {
-            return Ok(None);
-        }
-        let needed = |field: Option<String>, what| {
-            field
-                .filter(|text| !text.is_empty())
-                .ok_or_else(|| ParseError::new(DATABASE, line, Problem::Missing(what)))
-        };
-        let name = needed(self.name, "Package")?;
-        // `Source: glibc (2.36-9)`: the version is there when it differs from the binary's.
-        let source = self
-            .source
-            .and_then(|s| s.split_whitespace().next().map(ToOwned::to_owned))
-            .filter(|s| *s != name);
-        Ok(Some(Package {
-            architecture: needed(self.architecture, "Architecture")?,
-            version: needed(self.version, "Version")?,
-            source,
-            name,
-        }))
-    }
+    let name = stanza.needed(DATABASE, "Package")?;
+    // `Source: glibc (2.36-9)`: the version is there when it differs from the binary's.
+    let source = stanza
+        .get("Source")
+        .and_then(|s| s.split_whitespace().next())
+        .filter(|s| *s != name);
+    Ok(Some(Package {
+        architecture: stanza.needed(DATABASE, "Architecture")?.to_owned(),
+        version: stanza.needed(DATABASE, "Version")?.to_owned(),
+        source: source.map(ToOwned::to_owned),
+        name: name.to_owned(),
+    }))
 }
 
 #[cfg(test)]

@@ -17,6 +17,14 @@ pub enum Problem {
     NotAField,
     #[error("the entry that ends here has no {0}")]
     Missing(&'static str),
+    #[error("an entry longer than {limit} bytes")]
+    TooLong { limit: usize },
+    #[error("cannot be read: {0}")]
+    Unreadable(std::io::ErrorKind),
+    #[error("{0} has a value that cannot be understood")]
+    BadValue(&'static str),
+    #[error("more than {limit} {of}")]
+    TooMany { of: &'static str, limit: usize },
 }
 
 impl ParseError {

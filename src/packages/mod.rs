@@ -1,7 +1,10 @@
 //! Bytes become inventories and facts. Pure parsers, one file per format.
 
 pub mod apk;
+pub mod apk_signature;
+pub mod apt;
 pub mod compose;
+mod deb822;
 pub mod diff;
 pub mod dockerfile;
 pub mod dockerignore;
@@ -10,5 +13,7 @@ pub mod error;
 pub mod hash;
 pub mod junit;
 mod noise;
+pub mod openpgp;
 pub mod os_release;
 pub mod tree;
+pub mod version;

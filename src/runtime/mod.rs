@@ -1,5 +1,6 @@
 //! The only asynchronous orchestration: where decisions, the store and the clients meet.
 
+pub mod archives;
 pub mod bot;
 pub mod config_watch;
 pub mod control;

@@ -2,6 +2,7 @@
 //!
 //! One writer thread owns the one connection; short synchronous transactions, never across an await.
 
+pub mod archives;
 pub mod database;
 pub mod error;
 pub mod evidence;

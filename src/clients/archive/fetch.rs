@@ -1,0 +1,268 @@
+//! Asking an archive for one file: politely, conditionally, and never for longer or more than was agreed.
+
+use super::address::{self, Mirror, Place};
+use super::error::ArchiveError;
+use super::receive;
+use crate::clients::{clock, tls};
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{CACHE_CONTROL, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use reqwest::{Client, Proxy, Url, redirect};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// How lowtide reaches archives.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    pub limits: Limits,
+    /// An http proxy's address for every archive, user name and password in it if need be.
+    pub proxy: Option<String>,
+    pub mirrors: Vec<Mirror>,
+    pub files: LocalFiles,
+}
+
+/// `file:` sources name folders of the image, so they are refused unless image and machine are known to be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LocalFiles {
+    #[default]
+    Refused,
+    Read,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub connect: Duration,
+    /// The longest silence while a file arrives.
+    pub silence: Duration,
+    /// One file with all its attempts.
+    pub file: Duration,
+    /// Attempts at one file, when the failure is one that passes.
+    pub attempts: u32,
+    /// Before the second attempt; each later one waits twice as long.
+    pub pause: Duration,
+    /// A server that asks us to wait is waited for so long; one that asks for more is left alone until then.
+    pub patience: Duration,
+    pub redirects: usize,
+    /// Requests to one host at a time. apt itself uses one connection a host.
+    pub per_host: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            silence: Duration::from_secs(30),
+            file: Duration::from_mins(5),
+            attempts: 3,
+            pause: Duration::from_secs(1),
+            patience: Duration::from_secs(20),
+            redirects: 5,
+            per_host: 4,
+        }
+    }
+}
+
+/// What tells a server which version we have (RFC 9110 §8.8).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Validators {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// As the server wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<String>,
+}
+
+/// One file, wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// As the image's source says; mirrors are put in its place here.
+    pub url: &'a str,
+    /// In bytes, as they come over the wire.
+    pub limit: u64,
+    /// What we have already.
+    pub kept: Option<&'a Validators>,
+    /// What it has to be, when a `Release` tells.
+    pub expected: Option<Expected<'a>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// 64 hex digits.
+    pub sha256: &'a str,
+    pub size: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Got {
+    /// 304: what we have is what there is.
+    Unchanged,
+    Content {
+        bytes: Vec<u8>,
+        validators: Validators,
+    },
+}
+
+/// All archives. Cheap to clone: connections, counts and closed doors are shared.
+#[derive(Clone)]
+pub struct ArchiveClient {
+    http: Client,
+    access: Arc<Access>,
+    hosts: Arc<Mutex<BTreeMap<String, Host>>>,
+}
+
+#[derive(Clone)]
+struct Host {
+    turns: Arc<Semaphore>,
+    /// It asked us not to come before then.
+    closed: Option<Timestamp>,
+}
+
+impl ArchiveClient {
+    /// # Errors
+    /// `Address` for an unusable proxy, `Unreachable` when TLS cannot be set up.
+    pub fn new(access: Access) -> Result<Self, ArchiveError> {
+        tls::ready();
+        let limits = access.limits;
+        let mut builder = Client::builder()
+            .connect_timeout(limits.connect)
+            .read_timeout(limits.silence)
+            .redirect(redirect::Policy::custom(move |step| sent_on(step, limits.redirects)))
+            .user_agent(concat!("lowtide/", env!("CARGO_PKG_VERSION")))
+            // Only the proxy that is configured: an image's archives must not depend on how lowtide was started.
+            .no_proxy();
+        if let Some(proxy) = &access.proxy {
+            let proxy = Proxy::all(proxy).map_err(|_| ArchiveError::Address {
+                url: address::shown(proxy),
+                why: "it is no proxy's address",
+            })?;
+            builder = builder.proxy(proxy);
+        }
+        let http = builder.build().map_err(|e| receive::classify("archives", &limits, e))?;
+        Ok(Self {
+            http,
+            access: Arc::new(access),
+            hosts: Arc::default(),
+        })
+    }
+
+    /// Fetches one file. Failures that pass are tried again after a pause, all within the file's time.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn get(&self, ask: &Ask<'_>) -> Result<Got, ArchiveError> {
+        let limit = self.access.limits.file;
+        let done = tokio::time::timeout(limit, self.attempts(ask)).await;
+        done.unwrap_or_else(|_| {
+            Err(ArchiveError::Timeout {
+                url: address::shown(ask.url),
+                limit,
+            })
+        })
+    }
+
+    async fn attempts(&self, ask: &Ask<'_>) -> Result<Got, ArchiveError> {
+        let url = match address::place(ask.url, &self.access.mirrors)? {
+            Place::Web(url) => url,
+            Place::File(path) => return self.local(ask, &path).await,
+        };
+        let limits = &self.access.limits;
+        let mut pause = limits.pause;
+        for _ in 1..limits.attempts {
+            match self.once(ask, &url).await {
+                Err(error) if error.passing() => match self.wait(&error, pause) {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(error),
+                },
+                done => return done,
+            }
+            pause *= 2;
+        }
+        self.once(ask, &url).await
+    }
+
+    /// How long until the next attempt; `None`: longer than our patience.
+    fn wait(&self, error: &ArchiveError, pause: Duration) -> Option<Duration> {
+        let ArchiveError::Busy { until: Some(until), .. } = error else {
+            return Some(pause);
+        };
+        let asked = Duration::try_from(until.duration_since(clock::now())).unwrap_or_default();
+        (asked <= self.access.limits.patience).then_some(asked.max(pause))
+    }
+
+    async fn once(&self, ask: &Ask<'_>, url: &Url) -> Result<Got, ArchiveError> {
+        let name = format!(
+            "{}:{}",
+            url.host_str().unwrap_or_default(),
+            url.port_or_known_default().unwrap_or_default()
+        );
+        let host = self.host(&name);
+        // Nobody closes it.
+        let _turn = host.turns.acquire().await;
+        if let Some(until) = self.host(&name).closed.filter(|until| *until > clock::now()) {
+            return Err(ArchiveError::Busy {
+                url: address::shown(ask.url),
+                status: 503,
+                until: Some(until),
+            });
+        }
+        // A cache on the way must ask the archive whether it still has the newest.
+        let mut request = self.http.get(url.clone()).header(CACHE_CONTROL, "max-age=0");
+        if let Some(kept) = ask.kept {
+            let headers = [(IF_NONE_MATCH, &kept.etag), (IF_MODIFIED_SINCE, &kept.modified)];
+            for (name, value) in headers {
+                if let Some(value) = value {
+                    request = request.header(name, value);
+                }
+            }
+        }
+        let answer = request.send().await;
+        let answer = answer.map_err(|e| receive::classify(ask.url, &self.access.limits, e))?;
+        let got = receive::answer(ask, &self.access.limits, answer).await;
+        if let Err(ArchiveError::Busy { until: Some(until), .. }) = &got {
+            self.close(&name, *until);
+        }
+        got
+    }
+
+    fn host(&self, name: &str) -> Host {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = hosts.entry(name.to_owned()).or_insert_with(|| Host {
+            turns: Arc::new(Semaphore::new(self.access.limits.per_host.max(1))),
+            closed: None,
+        });
+        host.clone()
+    }
+
+    /// At most a day: no server decides over more of ours.
+    fn close(&self, name: &str, until: Timestamp) {
+        let latest = clock::now().saturating_add(SignedDuration::from_hours(24));
+        let until = latest.map_or(until, |latest| until.min(latest));
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.get_mut(name) {
+            host.closed = Some(until);
+        }
+    }
+
+    async fn local(&self, ask: &Ask<'_>, path: &Path) -> Result<Got, ArchiveError> {
+        match self.access.files {
+            LocalFiles::Refused => Err(ArchiveError::Local {
+                url: address::shown(ask.url),
+            }),
+            LocalFiles::Read => receive::file(ask, path).await,
+        }
+    }
+}
+
+fn sent_on(step: redirect::Attempt<'_>, limit: usize) -> redirect::Action {
+    let downgraded = step.url().scheme() == "http" && step.previous().iter().any(|from| from.scheme() == "https");
+    if downgraded {
+        step.error(receive::SentOn::Downgrade)
+    } else if step.previous().len() > limit {
+        step.error(receive::SentOn::TooFar)
+    } else {
+        step.follow()
+    }
+}

@@ -1,0 +1,277 @@
+//! What comes back: statuses and broken connections get their names, bodies are counted and hashed as they arrive.
+
+use super::address;
+use super::error::ArchiveError;
+use super::fetch::{Ask, Expected, Got, Limits, Validators};
+use crate::clients::clock;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Response;
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+use tokio::io::AsyncReadExt as _;
+
+/// What a header may keep of ours: a longer validator is no validator.
+const MAX_VALIDATOR: usize = 1024;
+
+/// Why a redirect was not followed; travels through reqwest's error.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+pub(super) enum SentOn {
+    #[error("sent on too often")]
+    TooFar,
+    #[error("sent on from https to http")]
+    Downgrade,
+}
+
+pub(super) async fn answer(ask: &Ask<'_>, limits: &Limits, mut answer: Response) -> Result<Got, ArchiveError> {
+    let url = || address::shown(ask.url);
+    let status = answer.status().as_u16();
+    match status {
+        200 => {}
+        304 if ask.kept.is_some() => return Ok(Got::Unchanged),
+        404 | 410 => return Err(ArchiveError::NotFound { url: url() }),
+        401 | 403 | 407 => return Err(ArchiveError::Denied { url: url(), status }),
+        429 | 503 => {
+            let until = retry_after(answer.headers(), clock::now());
+            let url = url();
+            return Err(ArchiveError::Busy { url, status, until });
+        }
+        _ => return Err(ArchiveError::Refused { url: url(), status }),
+    }
+    let validators = Validators {
+        etag: text(answer.headers(), ETAG),
+        modified: text(answer.headers(), LAST_MODIFIED),
+    };
+    let said_html = text(answer.headers(), CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));
+    let announced = answer.content_length();
+    // A size that a signed Release tells is exact; one byte more is another file.
+    let limit = ask.expected.map_or(ask.limit, |e| e.size.min(ask.limit));
+    let mut body = Body::new(announced.unwrap_or_default().min(limit));
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) => {
+                if body.is_empty() && is_web_page(&chunk, said_html) {
+                    return Err(ArchiveError::WebPage { url: url() });
+                }
+                body.take(&chunk, limit)
+                    .map_err(|limit| ArchiveError::TooLarge { url: url(), limit })?;
+            }
+            Ok(None) => break,
+            Err(error) if error.is_timeout() => return Err(classify(ask.url, limits, error)),
+            Err(_) => {
+                return Err(ArchiveError::Truncated {
+                    url: url(),
+                    got: body.len(),
+                    expected: announced.or(ask.expected.map(|e| e.size)),
+                });
+            }
+        }
+    }
+    let bytes = body.finish(ask)?;
+    Ok(Got::Content { bytes, validators })
+}
+
+pub(super) async fn file(ask: &Ask<'_>, path: &Path) -> Result<Got, ArchiveError> {
+    let failed = |source: std::io::Error| {
+        let url = address::shown(ask.url);
+        if source.kind() == std::io::ErrorKind::NotFound {
+            ArchiveError::NotFound { url }
+        } else {
+            ArchiveError::File { url, source }
+        }
+    };
+    let mut file = tokio::fs::File::open(path).await.map_err(failed)?;
+    let modified = file.metadata().await.and_then(|m| m.modified()).map_err(failed)?;
+    let validators = Validators {
+        etag: Some(in_nanoseconds(modified)),
+        modified: None,
+    };
+    if ask.kept == Some(&validators) {
+        return Ok(Got::Unchanged);
+    }
+    let mut body = Body::new(0);
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        let read = file.read(&mut chunk).await.map_err(failed)?;
+        if read == 0 {
+            break;
+        }
+        let taken = body.take(&chunk[..read], ask.limit);
+        taken.map_err(|limit| ArchiveError::TooLarge {
+            url: address::shown(ask.url),
+            limit,
+        })?;
+    }
+    let bytes = body.finish(ask)?;
+    Ok(Got::Content { bytes, validators })
+}
+
+/// A request that brought no answer.
+pub(super) fn classify(url: &str, limits: &Limits, error: reqwest::Error) -> ArchiveError {
+    let url = address::shown(url);
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(one) = cause {
+        match one.downcast_ref::<SentOn>() {
+            Some(SentOn::TooFar) => {
+                let limit = limits.redirects;
+                return ArchiveError::Redirects { url, limit };
+            }
+            Some(SentOn::Downgrade) => return ArchiveError::Downgrade { url },
+            None => cause = one.source(),
+        }
+    }
+    if error.is_timeout() {
+        let limit = if error.is_connect() {
+            limits.connect
+        } else {
+            limits.silence
+        };
+        return ArchiveError::Timeout { url, limit };
+    }
+    ArchiveError::Unreachable {
+        url,
+        // The outer errors only say that sending failed, with the address in them.
+        source: Box::new(Root(root(&error.without_url()))),
+    }
+}
+
+/// The innermost cause: "Connection refused".
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Root(String);
+
+fn root(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+struct Body {
+    bytes: Vec<u8>,
+    hash: Sha256,
+}
+
+impl Body {
+    fn new(announced: u64) -> Self {
+        // A server's word is not worth more memory than this before the first byte.
+        let announced = usize::try_from(announced.min(16 << 20)).unwrap_or_default();
+        Self {
+            bytes: Vec::with_capacity(announced),
+            hash: Sha256::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// `Err`: the limit, when it is passed.
+    fn take(&mut self, chunk: &[u8], limit: u64) -> Result<(), u64> {
+        if self.len() + chunk.len() as u64 > limit {
+            return Err(limit);
+        }
+        self.hash.update(chunk);
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn finish(self, ask: &Ask<'_>) -> Result<Vec<u8>, ArchiveError> {
+        let Some(Expected { sha256, size }) = ask.expected else {
+            return Ok(self.bytes);
+        };
+        let url = address::shown(ask.url);
+        if self.len() < size {
+            return Err(ArchiveError::Truncated {
+                url,
+                got: self.len(),
+                expected: Some(size),
+            });
+        }
+        let mut actual = String::with_capacity(64);
+        for byte in self.hash.finalize() {
+            // Writing to a String cannot fail.
+            let _ = write!(actual, "{byte:02x}");
+        }
+        if actual.eq_ignore_ascii_case(sha256) {
+            return Ok(self.bytes);
+        }
+        let expected = sha256.to_owned();
+        Err(ArchiveError::Mismatch { url, expected, actual })
+    }
+}
+
+/// No index, release or signature begins with `<`.
+fn is_web_page(start: &[u8], said_html: bool) -> bool {
+    let start = start.trim_ascii_start();
+    let begins = |with: &str| {
+        start
+            .get(..with.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
+    };
+    begins("<!doctype html") || begins("<html") || begins("<?xml") || (said_html && begins("<"))
+}
+
+/// Seconds or a date (RFC 9110 §10.2.3).
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let value = text(headers, RETRY_AFTER)?;
+    if let Ok(seconds) = value.parse::<u32>() {
+        return now.saturating_add(SignedDuration::from_secs(i64::from(seconds))).ok();
+    }
+    let date: SystemTime = httpdate::parse_http_date(&value).ok()?;
+    Timestamp::try_from(date).ok()
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?.trim();
+    (!value.is_empty() && value.len() <= MAX_VALIDATOR).then(|| value.to_owned())
+}
+
+fn in_nanoseconds(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or(Duration::ZERO).as_nanos().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn web_pages_are_told_from_indexes() {
+        for (start, said_html, page) in [
+            ("<!DOCTYPE HTML><title>Log in</title>", false, true),
+            ("\n <html lang=en>", false, true),
+            ("<?xml version='1.0'?><Error>", false, true),
+            ("<meta http-equiv=refresh>", true, true),
+            ("<meta http-equiv=refresh>", false, false),
+            ("-----BEGIN PGP SIGNED MESSAGE-----", true, false),
+            ("Package: apt", true, false),
+            ("", true, false),
+        ] {
+            assert_eq!(is_web_page(start.as_bytes(), said_html), page, "{start}");
+        }
+    }
+
+    #[test]
+    fn a_server_says_when_to_come_again_in_two_ways() {
+        let now: Timestamp = "2026-11-06T08:49:00Z".parse().unwrap();
+        let after = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers, now).map(|at| at.to_string())
+        };
+        assert_eq!(after("90").as_deref(), Some("2026-11-06T08:50:30Z"));
+        assert_eq!(
+            after("Fri, 06 Nov 2026 08:50:00 GMT").as_deref(),
+            Some("2026-11-06T08:50:00Z")
+        );
+        assert_eq!(after("soon"), None);
+    }
+}

@@ -1,0 +1,12 @@
+//! What apt would say, from an image's small files and verified archive indexes. Sources of the rules: Debian Policy,
+//! apt-get(8), sources.list(5), apt_preferences(5), apt.conf(5), and apt itself, which the tests compare with.
+
+mod conf;
+pub mod index;
+mod pattern;
+mod preferences;
+mod relation;
+pub mod release;
+pub mod settings;
+pub mod sources;
+pub mod state;

@@ -1,0 +1,3 @@
+//! Orders of versions, one file per family.
+
+pub mod debian;

@@ -1,0 +1,178 @@
+//! One `Packages` file: kept in its compact form under the hash that a signed `Release` gives it, fetched when it is not.
+
+use super::known::Unknown;
+use crate::clients::archive::error::ArchiveError;
+use crate::clients::archive::fetch::{ArchiveClient, Ask, Expected, Got};
+use crate::clients::archive::unpack::{Packing, unpack};
+use crate::decide::archive::{IndexFile, listed};
+use crate::packages::apt::index::read::Index;
+use crate::packages::apt::release::{Listed, Release};
+use crate::store::archives::ArchiveCache;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio::sync::{OnceCell, Semaphore};
+
+/// Debian's sid has 10 MB packed and 60 MB unpacked.
+const PACKED: u64 = 256 << 20;
+const UNPACKED: u64 = 2 << 30;
+/// Packed files in memory, and readers at work, at the same time.
+const AT_ONCE: usize = 4;
+
+/// Where indexes come from.
+pub(super) struct Indexes {
+    client: ArchiveClient,
+    cache: ArchiveCache,
+    /// Indexes that somebody still uses are not read twice.
+    in_use: Mutex<BTreeMap<String, Weak<Index>>>,
+    turns: Semaphore,
+}
+
+/// The indexes of one visit: each is loaded once, however many sources want it.
+#[derive(Default)]
+pub(super) struct Visit {
+    loads: Mutex<BTreeMap<String, Load>>,
+}
+
+type Load = Arc<OnceCell<Result<Arc<Index>, Arc<Unknown>>>>;
+
+impl Indexes {
+    pub(super) fn new(client: ArchiveClient, cache: ArchiveCache) -> Self {
+        Self {
+            client,
+            cache,
+            in_use: Mutex::default(),
+            turns: Semaphore::new(AT_ONCE),
+        }
+    }
+
+    /// The index of `file`, whose hash `release` tells. `base`: where the `Release` is.
+    pub(super) async fn load(
+        &self,
+        visit: &Visit,
+        base: &str,
+        release: &Release,
+        file: &IndexFile,
+    ) -> Result<Arc<Index>, Arc<Unknown>> {
+        let Some(wanted) = File::of(base, release, file) else {
+            let path = file.path.clone();
+            return Err(Arc::new(Unknown::Unlisted { path }));
+        };
+        let cell = {
+            let mut loads = visit.loads.lock().unwrap_or_else(PoisonError::into_inner);
+            loads.entry(wanted.name.clone()).or_default().clone()
+        };
+        let loaded = cell.get_or_init(|| async { self.once(&wanted).await.map_err(Arc::new) });
+        loaded.await.clone()
+    }
+
+    async fn once(&self, file: &File) -> Result<Arc<Index>, Unknown> {
+        if let Some(index) = self.in_use(&file.name) {
+            return Ok(index);
+        }
+        // Nobody closes it.
+        let _turn = self.turns.acquire().await;
+        let index = match self.kept(&file.name).await {
+            Some(index) => index,
+            None => self.fetched(file).await?,
+        };
+        let index = Arc::new(index);
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.retain(|_, index| index.strong_count() > 0);
+        in_use.insert(file.name.clone(), Arc::downgrade(&index));
+        Ok(index)
+    }
+
+    fn in_use(&self, name: &str) -> Option<Arc<Index>> {
+        let in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.get(name)?.upgrade()
+    }
+
+    /// Damaged is the same as missing.
+    async fn kept(&self, name: &str) -> Option<Index> {
+        let (cache, name) = (self.cache.clone(), name.to_owned());
+        let read = move || {
+            let bytes = cache.read(&name)?;
+            let index = Index::from_bytes(&bytes).ok();
+            if index.is_none() {
+                cache.remove(&name);
+            }
+            index
+        };
+        tokio::task::spawn_blocking(read).await.ok()?
+    }
+
+    async fn fetched(&self, file: &File) -> Result<Index, Unknown> {
+        let packed = self.packed(file).await?;
+        let (cache, name, packing, url) = (self.cache.clone(), file.name.clone(), file.packing, file.plain.clone());
+        let read = move || {
+            let mut text = unpack(&packed, packing, UNPACKED);
+            match Index::parse(&mut text, &url) {
+                Ok(index) => {
+                    cache.write(&name, &index.to_bytes());
+                    Ok(index)
+                }
+                // What the reader of the text calls unreadable has its cause in the packing.
+                Err(error) => match text.get_ref().fault(&url) {
+                    Some(fault) => Err(Unknown::Fetch(fault)),
+                    None => Err(Unknown::Unreadable(error)),
+                },
+            }
+        };
+        tokio::task::spawn_blocking(read).await.map_err(|_| Unknown::Broken)?
+    }
+
+    /// By its hash where the archive offers that: such an address never changes its meaning while a mirror is updated.
+    async fn packed(&self, file: &File) -> Result<Vec<u8>, ArchiveError> {
+        let mut last = None;
+        for url in file.by_hash.iter().chain([&file.plain]) {
+            let ask = Ask {
+                url,
+                limit: PACKED,
+                kept: None,
+                expected: Some(Expected {
+                    sha256: &file.listed.sha256,
+                    size: file.listed.size,
+                }),
+            };
+            match self.client.get(&ask).await {
+                Ok(Got::Content { bytes, .. }) => return Ok(bytes),
+                Ok(Got::Unchanged) => {}
+                Err(error @ ArchiveError::NotFound { .. }) => last = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| ArchiveError::NotFound {
+            url: file.plain.clone(),
+        }))
+    }
+}
+
+/// One index in the packing that we take.
+struct File {
+    /// Under which its compact form is kept: the same for every packing and every archive that has the same content.
+    name: String,
+    packing: Packing,
+    listed: Listed,
+    by_hash: Option<String>,
+    plain: String,
+}
+
+impl File {
+    fn of(base: &str, release: &Release, file: &IndexFile) -> Option<Self> {
+        let (packing, found) = Packing::ALL
+            .into_iter()
+            .find_map(|packing| Some((packing, listed(release, &file.path, packing.suffix())?)))?;
+        let content = listed(release, &file.path, "").unwrap_or(found);
+        let plain = format!("{base}{}{}", file.path, packing.suffix());
+        let folder = plain.rsplit_once('/').map_or("", |(folder, _)| folder);
+        Some(Self {
+            name: format!("index-{}", content.sha256.to_ascii_lowercase()),
+            packing,
+            listed: found.clone(),
+            by_hash: release
+                .acquire_by_hash
+                .then(|| format!("{folder}/by-hash/SHA256/{}", found.sha256)),
+            plain,
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! The kept form of a `Release`: its bytes as they came, so that they can be verified again by any image's keys, and what
+//! lets us ask for news only.
+
+use crate::clients::archive::fetch::Validators;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+
+/// Raised whenever the meaning changes; what was kept in another form is fetched anew.
+const FORM: u32 = 1;
+
+/// What an archive published last, as far as we know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) signed: SignedFile,
+    pub(super) validators: Validators,
+    /// Date of the newest `Release` that was ever believed, by any image's keys.
+    pub(super) newest: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SignedFile {
+    InRelease(Vec<u8>),
+    /// An archive without `InRelease`; the signature may be missing.
+    Detached {
+        release: Vec<u8>,
+        signature: Option<Vec<u8>>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    form: u32,
+    /// Which archive it is of: names are hashes, and hashes have been confused before.
+    base: String,
+    validators: Validators,
+    newest: Option<Timestamp>,
+    /// Sizes of what follows: one file, or `Release` and its signature.
+    sizes: Vec<usize>,
+    inrelease: bool,
+    sha256: String,
+}
+
+impl Record {
+    /// A line of JSON, then the bytes.
+    pub(super) fn to_bytes(&self, base: &str) -> Vec<u8> {
+        let (inrelease, parts): (bool, Vec<&[u8]>) = match &self.signed {
+            SignedFile::InRelease(file) => (true, vec![file]),
+            SignedFile::Detached { release, signature } => (
+                false,
+                std::iter::once(release).chain(signature).map(Vec::as_slice).collect(),
+            ),
+        };
+        let head = Head {
+            form: FORM,
+            base: base.to_owned(),
+            validators: self.validators.clone(),
+            newest: self.newest,
+            sizes: parts.iter().map(|part| part.len()).collect(),
+            inrelease,
+            sha256: sha256(&parts.concat()),
+        };
+        // Strings, numbers and lists only: it cannot fail.
+        let mut bytes = serde_json::to_vec(&head).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes.extend(parts.concat());
+        bytes
+    }
+
+    /// `None`: damaged, of another form or another archive. Then everything is fetched as if it had never been kept.
+    pub(super) fn from_bytes(bytes: &[u8], base: &str) -> Option<Self> {
+        let end = bytes.iter().position(|b| *b == b'\n')?;
+        let (head, rest) = (bytes.get(..end)?, bytes.get(end + 1..)?);
+        let head: Head = serde_json::from_slice(head).ok()?;
+        if head.form != FORM || head.base != base || head.sha256 != sha256(rest) {
+            return None;
+        }
+        let signed = match (head.inrelease, head.sizes.as_slice()) {
+            (true, [size]) if *size == rest.len() => SignedFile::InRelease(rest.to_vec()),
+            (false, [size]) if *size == rest.len() => SignedFile::Detached {
+                release: rest.to_vec(),
+                signature: None,
+            },
+            (false, [release, signature]) if release.checked_add(*signature) == Some(rest.len()) => {
+                let (release, signature) = rest.split_at(*release);
+                SignedFile::Detached {
+                    release: release.to_vec(),
+                    signature: Some(signature.to_vec()),
+                }
+            }
+            _ => return None,
+        };
+        Some(Self {
+            signed,
+            validators: head.validators,
+            newest: head.newest,
+        })
+    }
+}
+
+/// Under which name something of the archive at `base` is kept.
+pub(super) fn name(kind: &str, of: &str) -> String {
+    format!("{kind}-{}", sha256(of.as_bytes()))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = "http://deb.example.org/debian/dists/stable/";
+
+    #[test]
+    fn a_record_is_read_back_or_not_at_all() {
+        let forms = [
+            SignedFile::InRelease(b"signed\n".to_vec()),
+            SignedFile::Detached {
+                release: b"text\n".to_vec(),
+                signature: Some(b"by\n".to_vec()),
+            },
+            SignedFile::Detached {
+                release: b"text\n".to_vec(),
+                signature: None,
+            },
+        ];
+        for signed in forms {
+            let record = Record {
+                signed,
+                validators: Validators {
+                    etag: Some("\"a\"".to_owned()),
+                    modified: None,
+                },
+                newest: Some(Timestamp::UNIX_EPOCH),
+            };
+            let bytes = record.to_bytes(BASE);
+            assert_eq!(Record::from_bytes(&bytes, BASE).as_ref(), Some(&record));
+            assert_eq!(Record::from_bytes(&bytes, "http://other.example.org/"), None);
+            for cut in 0..bytes.len() {
+                assert_eq!(Record::from_bytes(&bytes[..cut], BASE), None, "cut at {cut}");
+            }
+            let body = bytes.iter().position(|b| *b == b'\n').unwrap() + 1;
+            for at in body..bytes.len() {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1;
+                assert_eq!(Record::from_bytes(&flipped, BASE), None, "flipped at {at}");
+            }
+        }
+    }
+}

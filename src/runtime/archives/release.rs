@@ -1,0 +1,133 @@
+//! One archive's `Release`: asked for once, kept, and judged once for each set of keys.
+
+use super::known::{Proof, Unknown, Wanted};
+use super::record::{self, Record, SignedFile};
+use crate::clients::archive::error::ArchiveError;
+use crate::clients::archive::fetch::{ArchiveClient, Ask, Got, Validators};
+use crate::decide::archive::believe;
+use crate::packages::apt::release::Release;
+use crate::packages::openpgp::error::SignatureError;
+use crate::packages::openpgp::verify::{Signed, unverified};
+use crate::store::archives::ArchiveCache;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// Debian's largest `Release` has 0.3 MB. Compressed or not, nobody needs more.
+const RELEASE: u64 = 16 << 20;
+const SIGNATURE: u64 = 256 << 10;
+
+/// A `Release` that may be believed.
+#[derive(Debug, Clone)]
+pub(super) struct Believed {
+    pub(super) release: Arc<Release>,
+    pub(super) proof: Proof,
+}
+
+/// Asks the archive at `base` for its `Release`. `again`: what is kept is not to be used, because files did not fit it.
+pub(super) async fn ask(
+    client: &ArchiveClient,
+    cache: &ArchiveCache,
+    base: &str,
+    again: bool,
+) -> Result<Record, ArchiveError> {
+    let name = record::name("release", base);
+    let kept = cache.read(&name).and_then(|bytes| Record::from_bytes(&bytes, base));
+    let newest = kept.as_ref().and_then(|kept| kept.newest);
+    let kept = kept.filter(|_| !again);
+    let fresh = |signed, validators| Record {
+        signed,
+        validators,
+        newest,
+    };
+    let validators = |inrelease: bool| {
+        let kept = kept.as_ref()?;
+        (matches!(kept.signed, SignedFile::InRelease(_)) == inrelease).then_some(&kept.validators)
+    };
+    let get = async |file: &str, limit: u64, kept: Option<&Validators>| {
+        let url = format!("{base}{file}");
+        let ask = Ask {
+            url: &url,
+            limit,
+            kept,
+            expected: None,
+        };
+        client.get(&ask).await
+    };
+    let got = match get("InRelease", RELEASE, validators(true)).await {
+        // Some storage services deny what they have not got.
+        Err(ArchiveError::NotFound { .. } | ArchiveError::Denied { status: 403, .. }) => None,
+        got => Some(got?),
+    };
+    let record = match got {
+        Some(Got::Content { bytes, validators }) => fresh(SignedFile::InRelease(bytes), validators),
+        Some(Got::Unchanged) => return unchanged(kept, base),
+        None => match get("Release", RELEASE, validators(false)).await? {
+            Got::Unchanged => return unchanged(kept, base),
+            Got::Content { bytes, validators } => {
+                let signature = match get("Release.gpg", SIGNATURE, None).await {
+                    Ok(Got::Content { bytes, .. }) => Some(bytes),
+                    Ok(Got::Unchanged)
+                    | Err(ArchiveError::NotFound { .. } | ArchiveError::Denied { status: 403, .. }) => None,
+                    Err(error) => return Err(error),
+                };
+                let release = bytes;
+                fresh(SignedFile::Detached { release, signature }, validators)
+            }
+        },
+    };
+    cache.write(&name, &record.to_bytes(base));
+    Ok(record)
+}
+
+/// A server that says "unchanged" to who has nothing is out of its mind.
+fn unchanged(kept: Option<Record>, base: &str) -> Result<Record, ArchiveError> {
+    kept.ok_or_else(|| ArchiveError::Refused {
+        url: base.to_owned(),
+        status: 304,
+    })
+}
+
+/// Remembers the date, so that nobody can show us an older state later.
+pub(super) fn remember(cache: &ArchiveCache, base: &str, record: &Record, date: Timestamp) {
+    if record.newest.is_none_or(|newest| newest < date) {
+        let record = Record {
+            newest: Some(date),
+            ..record.clone()
+        };
+        cache.write(&record::name("release", base), &record.to_bytes(base));
+    }
+}
+
+/// What one image's keys make of it.
+pub(super) fn judge(record: &Record, wanted: &Wanted, now: Timestamp) -> Result<Believed, Unknown> {
+    let options = &wanted.source.options;
+    if options.trusted == Some(false) {
+        return Err(Unknown::Distrusted);
+    }
+    let (text, proof) = match verify(record, wanted, now) {
+        Ok(Signed { text, by, at }) => (text, Proof::Signed { by, at }),
+        Err(why) if options.trusted == Some(true) => {
+            let file = match &record.signed {
+                SignedFile::InRelease(file) => file,
+                SignedFile::Detached { release, .. } => release,
+            };
+            (unverified(file), Proof::Unverified { why })
+        }
+        Err(why) => return Err(why.into()),
+    };
+    let release = Release::parse(&text)?;
+    believe(&release, options, record.newest, now)?;
+    let release = Arc::new(release);
+    Ok(Believed { release, proof })
+}
+
+fn verify(record: &Record, wanted: &Wanted, now: Timestamp) -> Result<Signed, SignatureError> {
+    match &record.signed {
+        SignedFile::InRelease(file) => wanted.trust.inrelease(file, now),
+        SignedFile::Detached {
+            release,
+            signature: Some(signature),
+        } => wanted.trust.detached(release, signature, now),
+        SignedFile::Detached { signature: None, .. } => Err(SignatureError::Unsigned),
+    }
+}
