@@ -4,9 +4,11 @@
 mod conf;
 pub mod index;
 mod pattern;
+pub mod pending;
 mod preferences;
 mod relation;
 pub mod release;
 pub mod settings;
+mod solve;
 pub mod sources;
 pub mod state;

@@ -37,6 +37,7 @@ pub struct AptState {
     /// The native architecture, then the foreign ones in dpkg's order.
     pub architectures: Vec<String>,
     pub sources: Vec<Source>,
+    /// By name.
     pub(in crate::packages::apt) installed: Vec<Installed>,
     pub(in crate::packages::apt) pins: Vec<Pin>,
     pub(in crate::packages::apt) settings: Settings,
@@ -124,6 +125,13 @@ impl AptState {
         &self.settings.not_followed
     }
 
+    pub(in crate::packages::apt) fn installed_as<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Installed> {
+        let start = self.installed.partition_point(|it| it.name.as_str() < name);
+        let rest = self.installed[start..].iter();
+        let end = rest.clone().position(|it| it.name != name).unwrap_or(rest.len());
+        rest.take(end)
+    }
+
     /// How many packages are installed.
     #[must_use]
     pub fn installed(&self) -> usize {
@@ -154,6 +162,7 @@ fn installed(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Installed>, ParseE
             found.push(Installed::of(&it, wanted == Some("hold")));
         }
     }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 

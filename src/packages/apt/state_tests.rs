@@ -35,10 +35,10 @@ fn all_that_is_there_counts_as_installed() {
         })
         .collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    dpkg 1.21 amd64 dpkg 1.21 held false essential true
-    tzdata 2024a-0 all tz 1 held true essential false
-    half 1 amd64 half 1 held false essential false
     base 1 all base 1 held false essential false
+    dpkg 1.21 amd64 dpkg 1.21 held false essential true
+    half 1 amd64 half 1 held false essential false
+    tzdata 2024a-0 all tz 1 held true essential false
     "#);
     assert_eq!(state.architectures, ["amd64"]);
 }

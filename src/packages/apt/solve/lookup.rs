@@ -1,0 +1,152 @@
+//! What meets a relation: now, in the plan, or by any version there is.
+
+use super::world::{Clause, NameId, PackageId, Provided, RelationId, Scope, Target, VersionId, World};
+use crate::packages::apt::index::stanza::MultiArch;
+use std::rc::Rc;
+
+/// In which state of the packages a relation is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::packages::apt) enum When {
+    /// As installed.
+    Now,
+    Planned,
+    /// If every package became its candidate.
+    Candidates,
+}
+
+impl<'a> World<'a> {
+    /// Does the clause hold? Alternatives: one of them; Conflicts and Breaks: nothing is there that they name.
+    pub(in crate::packages::apt) fn holds(&mut self, clause: &Clause<'a>, when: When) -> bool {
+        clause.relations().any(|relation| self.is_met(relation, when)) != clause.is_negative()
+    }
+
+    /// Is the version that a package has in that state one that the relation names?
+    pub(super) fn is_met(&mut self, relation: RelationId, when: When) -> bool {
+        match when {
+            When::Now => self.is_met_by(relation, |world, package| world.packages[package.at()].current),
+            When::Planned => self.is_met_by(relation, |world, package| world.packages[package.at()].planned.target),
+            When::Candidates => {
+                let all = self.met_by(relation);
+                all.iter().any(|version| self.candidate_of(*version) == Some(*version))
+            }
+        }
+    }
+
+    fn candidate_of(&self, version: VersionId) -> Option<VersionId> {
+        let package = self.versions[version.at()].package;
+        self.packages[package.at()].planned.candidate
+    }
+
+    /// Looks only at packages that are there: what is not loaded is neither installed nor planned.
+    fn is_met_by(&self, relation: RelationId, chosen: impl Fn(&Self, PackageId) -> Option<VersionId>) -> bool {
+        let target = &self.relations[relation.at()];
+        let name = &self.names[target.name.at()];
+        let direct = |package: &PackageId| {
+            chosen(self, *package).is_some_and(|version| self.meets(target, version))
+        };
+        let provided = |it: &Provided<'a>| {
+            let package = self.versions[it.by.at()].package;
+            chosen(self, package) == Some(it.by) && self.provides(target, it)
+        };
+        name.packages.iter().any(direct) || name.provided.iter().any(provided)
+    }
+
+    /// Every version of the archives and of the image that meets the relation: those of the package itself from new to old,
+    /// then those that provide it.
+    pub(super) fn met_by(&mut self, relation: RelationId) -> Rc<[VersionId]> {
+        if let Some(known) = &self.relations[relation.at()].met_by {
+            return Rc::clone(known);
+        }
+        let name = self.relations[relation.at()].name;
+        self.load(name);
+        let providers = self.providers(name);
+        let target = &self.relations[relation.at()];
+        let direct = self.names[name.at()].packages.iter();
+        let direct = direct.flat_map(|package| self.packages[package.at()].versions.iter().copied());
+        let direct = direct.filter(|version| self.meets(target, *version));
+        let provided = providers.iter().filter(|it| self.provides(target, it)).map(|it| it.by);
+        let found: Rc<[VersionId]> = direct.chain(provided).collect();
+        self.relations[relation.at()].met_by = Some(Rc::clone(&found));
+        found
+    }
+
+    /// All versions that provide a name, the last come first.
+    fn providers(&mut self, name: NameId) -> Rc<[Provided<'a>]> {
+        if let Some(known) = &self.names[name.at()].providers {
+            return Rc::clone(known);
+        }
+        let text = self.names[name.at()].text;
+        let archives: Vec<_> = self.files.iter().filter_map(|file| file.archive).collect();
+        let mut found: Vec<Provided<'a>> = Vec::new();
+        for archive in archives {
+            for (row, clause) in archive.index.providers(text) {
+                let relation = crate::packages::apt::relation::alternatives(clause).next();
+                let Some(by) = self.version_of(row) else { continue };
+                let version = relation.and_then(|relation| relation.limit).map(|limit| limit.version);
+                let provided = Provided { by, version };
+                if !found.contains(&provided) {
+                    found.push(provided);
+                }
+            }
+        }
+        // What is installed and in no archive any more.
+        for provided in &self.names[name.at()].provided {
+            if !found.contains(provided) {
+                found.push(*provided);
+            }
+        }
+        found.reverse();
+        let found: Rc<[Provided<'a>]> = found.into();
+        self.names[name.at()].providers = Some(Rc::clone(&found));
+        found
+    }
+
+    /// As the package that the relation names.
+    pub(super) fn meets(&self, target: &Target<'a>, version: VersionId) -> bool {
+        let it = &self.versions[version.at()];
+        let architecture = self.packages[it.package.at()].architecture;
+        let usable = match target.scope {
+            Scope::Usable(own) => {
+                architecture == own || it.multi_arch == MultiArch::Foreign && self.is_configured(architecture)
+            }
+            Scope::Any => it.multi_arch == MultiArch::Allowed && self.is_configured(architecture),
+            Scope::Exactly(wanted) => architecture == wanted,
+            Scope::Every => true,
+        };
+        usable
+            && self.packages[it.package.at()].name == target.name
+            && target.limit.is_none_or(|limit| limit.admits(it.text))
+            && !(target.negative && self.is_own(target, version))
+    }
+
+    /// As one that provides the name.
+    pub(super) fn provides(&self, target: &Target<'a>, provided: &Provided<'a>) -> bool {
+        let it = &self.versions[provided.by.at()];
+        let architecture = self.packages[it.package.at()].architecture;
+        let usable = match target.scope {
+            Scope::Usable(own) => {
+                architecture == own || it.multi_arch == MultiArch::Foreign && self.is_configured(architecture)
+            }
+            Scope::Any => it.multi_arch == MultiArch::Allowed && self.is_configured(architecture),
+            Scope::Exactly(wanted) => architecture == wanted,
+            Scope::Every => true,
+        };
+        let own_name = || {
+            let of = self.versions[target.of.at()].package;
+            self.packages[of.at()].name == self.packages[it.package.at()].name
+        };
+        // A limit is never met by something that is provided without a version: Debian Policy §7.5.
+        usable
+            && !target.implied
+            && target.limit.is_none_or(|limit| provided.version.is_some_and(|version| limit.admits(version)))
+            && !(target.negative && own_name())
+    }
+
+    /// No package conflicts with itself; nor, where it can be installed for several architectures, with its siblings.
+    fn is_own(&self, target: &Target<'a>, version: VersionId) -> bool {
+        let of = &self.versions[target.of.at()];
+        let package = self.versions[version.at()].package;
+        let sibling = self.packages[of.package.at()].name == self.packages[package.at()].name;
+        of.package == package || sibling && of.multi_arch == MultiArch::Same && !target.implied
+    }
+}

@@ -1,0 +1,79 @@
+//! The whole of a `dist-upgrade`: everything installed to its candidate, then whatever mending that needs.
+
+use super::plan::Mode;
+use super::world::{PackageId, World};
+
+impl World<'_> {
+    /// Plans the upgrade. Whether everything fits together at the end.
+    pub(in crate::packages::apt) fn upgrade(&mut self) -> bool {
+        self.hold_phased();
+        let installed = self.installed();
+        let idle = installed.iter().all(|package| {
+            let it = &self.packages[package.at()];
+            it.planned.candidate == it.current
+        });
+        // Nothing can move by itself: only a missing essential package could.
+        if !idle {
+            // Upgrades alone first: a dependency is then met by what is installed before something new is looked for.
+            self.mark_all(&installed, false);
+            self.mark_all(&installed, true);
+        }
+        self.install_essentials();
+        if !idle {
+            self.mark_all(&installed, false);
+        }
+        if !self.ignores_holds() {
+            self.fix_held(&installed);
+        }
+        self.repair()
+    }
+
+    pub(in crate::packages::apt) fn ignores_holds(&self) -> bool {
+        self.state.settings.ignore_holds
+    }
+
+    fn installed(&self) -> Vec<PackageId> {
+        let mut all = self.sorted();
+        all.retain(|package| self.packages[package.at()].current.is_some());
+        all
+    }
+
+    fn mark_all(&mut self, packages: &[PackageId], follow: bool) {
+        for package in packages {
+            self.install(*package, follow, 0);
+        }
+    }
+
+    fn fix_held(&mut self, installed: &[PackageId]) {
+        for package in installed.iter().filter(|package| self.packages[package.at()].held).copied().collect::<Vec<_>>() {
+            self.keep(package);
+            self.planned(package).fixed = true;
+        }
+    }
+
+    /// An essential package that the archives have and the image has not comes in, unless one of its architectures does.
+    fn install_essentials(&mut self) {
+        let rows: Vec<_> = self
+            .files
+            .iter()
+            .filter_map(|file| file.archive)
+            .flat_map(|archive| archive.index.essentials())
+            .collect();
+        let mut names: Vec<&str> = rows.iter().map(|row| row.name()).chain(["apt"]).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let name = self.number(name);
+            self.load(name);
+            let all = self.names[name.at()].packages.clone();
+            let coming = all.iter().any(|package| self.mode(*package) == Mode::Install);
+            // The native one, or the first of the others.
+            let preferred = all.iter().min_by_key(|package| self.packages[package.at()].architecture);
+            if let Some(package) = preferred.copied()
+                && !coming
+            {
+                self.install(package, true, 0);
+            }
+        }
+    }
+}
