@@ -80,7 +80,7 @@ impl<R: BufRead> Stanzas<R> {
         if self.fields.is_empty() {
             return Ok(None);
         }
-        self.to_text();
+        self.decode();
         Ok(Some(Stanza {
             text: &self.text,
             fields: &self.fields,
@@ -124,7 +124,7 @@ impl<R: BufRead> Stanzas<R> {
     }
 
     /// Bytes that are no UTF-8 are replaced; the places move with them.
-    fn to_text(&mut self) {
+    fn decode(&mut self) {
         self.text.clear();
         if let Ok(text) = std::str::from_utf8(&self.bytes) {
             self.text.push_str(text);

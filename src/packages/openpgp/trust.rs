@@ -13,9 +13,11 @@ const TRUSTED_FOLDER: &str = "etc/apt/trusted.gpg.d/";
 /// Keyrings that were read already: a fleet's images carry the same few files over and over.
 #[derive(Debug, Default)]
 pub struct Keyrings {
-    /// Content → name → what is in it.
-    read: BTreeMap<Vec<u8>, BTreeMap<String, Result<Arc<Keyring>, KeyringError>>>,
+    /// By content.
+    read: BTreeMap<Vec<u8>, ByName>,
 }
+
+type ByName = BTreeMap<String, Result<Arc<Keyring>, KeyringError>>;
 
 impl Keyrings {
     /// The keys for `source`, out of the image's files (paths without leading slash; see

@@ -53,8 +53,10 @@ pub(in crate::packages::apt) struct World<'a> {
     pub(super) relations: Vec<Target<'a>>,
     pub(super) scores: HashMap<(NameId, Architecture), i32>,
     /// Installed packages whose installed version relates to a name positively: reverse dependencies.
-    pub(super) dependants: Option<Rc<HashMap<NameId, Vec<(PackageId, RelationId)>>>>,
+    pub(super) dependants: Option<Rc<Dependants>>,
 }
+
+pub(super) type Dependants = HashMap<NameId, Vec<(PackageId, RelationId)>>;
 
 pub(in crate::packages::apt) struct Name<'a> {
     pub(in crate::packages::apt) text: &'a str,
@@ -162,7 +164,12 @@ pub(super) enum Scope {
 impl<'a> World<'a> {
     /// Everything installed, with its candidates, and no plan yet. `archives` in the order of the image's sources.
     pub(in crate::packages::apt) fn new(state: &'a AptState, archives: impl Iterator<Item = Archive<'a>>) -> Self {
-        let mut pins: Vec<Pin> = state.settings.target_release.iter().map(|r| target_release(r)).collect();
+        let mut pins: Vec<Pin> = state
+            .settings
+            .target_release
+            .iter()
+            .map(|r| target_release(r))
+            .collect();
         pins.extend(state.pins.iter().cloned());
         let files = archives
             .map(Some)
@@ -465,7 +472,13 @@ impl<'a> By<'a> {
             Self::Status(it) => (it.version.as_str(), it.source.as_str(), it.source_version.as_str()),
         };
         let (fingerprint, size, multi_arch, priority, phased) = match self {
-            Self::Index(row) => (row.fingerprint(), row.size(), row.multi_arch(), row.priority(), row.phased()),
+            Self::Index(row) => (
+                row.fingerprint(),
+                row.size(),
+                row.multi_arch(),
+                row.priority(),
+                row.phased(),
+            ),
             Self::Status(it) => (it.fingerprint, 0, it.multi_arch, it.priority, 100),
         };
         Version {
