@@ -88,6 +88,21 @@ async fn only_what_a_source_asks_for_is_fetched() {
 }
 
 #[tokio::test]
+async fn an_index_that_is_listed_as_empty_needs_no_file() {
+    let world = World::new().await;
+    let empty = "main/binary-i386/Packages";
+    world.site.put(&format!("{DISTS}/{empty}"), "");
+    world.sign(&world.dated("Date: Sat, 11 Jul 2026 10:00:00 UTC\n", &[INDEX, empty]));
+    world.site.remove(&format!("{DISTS}/{empty}"));
+    let mut both = world.wanted();
+    both.architectures.push("i386".to_owned());
+    assert_eq!(
+        world.words(&world.ask(&both).await),
+        "known: [1, 0] packages; skipped []"
+    );
+}
+
+#[tokio::test]
 async fn by_hash_is_used_where_it_is_offered_and_the_plain_name_where_it_is_missing() {
     let world = World::new().await;
     let date = "Date: Sat, 11 Jul 2026 10:00:00 UTC\nAcquire-By-Hash: yes\n";
