@@ -12,6 +12,8 @@ use std::io::Read;
 /// A signature member holds a few hundred bytes for each key.
 const MAX_HEAD: u64 = 256 << 10;
 const MAX_SIGNATURES: usize = 16;
+/// Alpine's largest index has 12 MB.
+const MAX_INDEX: u64 = 512 << 20;
 const BLOCK: usize = 512;
 
 /// Keys are named as their files are.
@@ -28,6 +30,8 @@ pub enum ApkSignatureError {
     /// Damaged on its way, or forged.
     #[error("its signature by {key} is wrong: the index was changed after it was signed")]
     Bad { key: String },
+    #[error("its index cannot be unpacked: {0}")]
+    Unpacked(&'static str),
 }
 
 /// Verifies `file` by the keys (file name → content) and returns the part that is signed: gzip members with the tar
@@ -56,6 +60,28 @@ pub fn verify<'a>(file: &'a [u8], keys: &BTreeMap<String, Vec<u8>>) -> Result<&'
         }
     }
     Err(worst)
+}
+
+/// The text of `APKINDEX` in the signed part.
+///
+/// # Errors
+/// `Unpacked`.
+pub fn index(signed: &[u8]) -> Result<Vec<u8>, ApkSignatureError> {
+    let damaged = |_| ApkSignatureError::Unpacked("it is damaged");
+    let unpacked = flate2::bufread::MultiGzDecoder::new(signed).take(MAX_INDEX);
+    let mut tar = tar::Archive::new(unpacked);
+    for entry in tar.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        if entry.path_bytes().as_ref() == b"APKINDEX" {
+            let mut text = Vec::new();
+            entry.read_to_end(&mut text).map_err(damaged)?;
+            let whole = text.len() as u64 == entry.size();
+            return whole
+                .then_some(text)
+                .ok_or(ApkSignatureError::Unpacked("it ends too early"));
+        }
+    }
+    Err(ApkSignatureError::Unpacked("there is no APKINDEX in it"))
 }
 
 struct Made {

@@ -2,5 +2,9 @@
 //! that can also lie, stall and loop.
 
 mod apk;
+mod fetching;
 mod gnupg;
+mod hostile;
 mod signatures;
+mod site;
+mod suites;

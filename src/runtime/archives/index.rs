@@ -102,7 +102,12 @@ impl Indexes {
     }
 
     async fn fetched(&self, file: &File) -> Result<Index, Unknown> {
-        let packed = self.packed(file).await?;
+        // Archives list an empty index for architectures they have nothing for, and some do not bother to have the file.
+        let packed = if file.empty {
+            Vec::new()
+        } else {
+            self.packed(file).await?
+        };
         let (cache, name, packing, url) = (self.cache.clone(), file.name.clone(), file.packing, file.plain.clone());
         let read = move || {
             let mut text = unpack(&packed, packing, UNPACKED);
@@ -152,6 +157,7 @@ struct File {
     /// Under which its compact form is kept: the same for every packing and every archive that has the same content.
     name: String,
     packing: Packing,
+    empty: bool,
     listed: Listed,
     by_hash: Option<String>,
     plain: String,
@@ -167,7 +173,8 @@ impl File {
         let folder = plain.rsplit_once('/').map_or("", |(folder, _)| folder);
         Some(Self {
             name: format!("index-{}", content.sha256.to_ascii_lowercase()),
-            packing,
+            packing: if content.size == 0 { Packing::Plain } else { packing },
+            empty: content.size == 0,
             listed: found.clone(),
             by_hash: release
                 .acquire_by_hash

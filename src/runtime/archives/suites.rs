@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Archives that are asked at the same time; each host has a limit of its own besides.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// All archives of a fleet.
 pub struct Archives {
-    client: ArchiveClient,
-    cache: ArchiveCache,
+    pub(super) client: ArchiveClient,
+    pub(super) cache: ArchiveCache,
     indexes: Indexes,
 }
 

@@ -1,10 +1,14 @@
 //! An `APKINDEX.tar.gz` signed as abuild-sign does it: openssl over the index member, the signature in a member before.
 
-use lowtide::packages::apk_signature::{ApkSignatureError, verify};
+use super::site::{Site, Trick, client, gzip, limits};
+use lowtide::packages::apk_signature::{ApkSignatureError, index, verify};
+use lowtide::runtime::archives::apk::{ApkAnswer, ApkWanted};
+use lowtide::runtime::archives::suites::Archives;
+use lowtide::store::archives::ArchiveCache;
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 const NAME: &str = "maker@example.org-5f0c1c42.rsa.pub";
 
@@ -61,19 +65,14 @@ fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    member.write_all(bytes).unwrap();
-    member.finish().unwrap()
-}
-
 #[test]
 fn only_a_key_of_the_image_makes_an_index_good() {
     let maker = Maker::new();
-    let index = gzip(&tar("APKINDEX", b"P:musl\nV:1.2.5-r0\n\n"));
+    let packed = gzip(&tar("APKINDEX", b"P:musl\nV:1.2.5-r0\n\n"));
     for kind in ["RSA", "RSA256"] {
-        let file = maker.sign(kind, &index);
-        assert_eq!(verify(&file, &maker.keys()).unwrap(), index, "{kind}");
+        let file = maker.sign(kind, &packed);
+        assert_eq!(verify(&file, &maker.keys()).unwrap(), packed, "{kind}");
+        assert_eq!(index(&packed).unwrap(), b"P:musl\nV:1.2.5-r0\n\n");
         let mut flipped = file.clone();
         *flipped.last_mut().unwrap() ^= 1;
         assert_eq!(
@@ -93,5 +92,52 @@ fn only_a_key_of_the_image_makes_an_index_good() {
             Err(ApkSignatureError::Bad { .. })
         ));
     }
-    assert_eq!(verify(&index, &maker.keys()), Err(ApkSignatureError::Unsigned));
+    assert_eq!(verify(&packed, &maker.keys()), Err(ApkSignatureError::Unsigned));
+}
+
+#[tokio::test]
+async fn a_repository_is_asked_once_for_all_images_and_judged_by_the_keys_of_each() {
+    let site = Site::new().await;
+    let state = tempfile::tempdir().unwrap();
+    let archives = Archives::new(client(limits()), ArchiveCache::new(state.path(), 1 << 30));
+    let (maker, stranger) = (Maker::new(), Maker::new());
+    let path = "v3/main/x86_64/APKINDEX.tar.gz";
+    site.put(path, maker.sign("RSA", &gzip(&tar("APKINDEX", b"P:musl\n"))));
+    let wanted = |keys| ApkWanted {
+        repository: format!("{}/v3/main", site.address),
+        architecture: "x86_64".to_owned(),
+        keys: Arc::new(keys),
+    };
+    let images = [wanted(maker.keys()), wanted(stranger.keys()), wanted(maker.keys())];
+    let said = async || -> Vec<String> {
+        let answers = archives.apk_indexes(&images).await;
+        let said = answers.iter().map(|answer| match answer {
+            ApkAnswer::Known(text) => String::from_utf8_lossy(text).into_owned(),
+            ApkAnswer::Unknown { source, why } => format!("{source}: {why}"),
+        });
+        said.map(|text| text.replace(&site.address, "SITE")).collect()
+    };
+    insta::assert_debug_snapshot!(said().await, @r#"
+    [
+        "P:musl\n",
+        "SITE/v3/main: its index is not believed: its signature by maker@example.org-5f0c1c42.rsa.pub is wrong: the index was changed after it was signed",
+        "P:musl\n",
+    ]
+    "#);
+    said().await;
+    assert_eq!(
+        site.seen(),
+        [
+            "/v3/main/x86_64/APKINDEX.tar.gz -> 200",
+            "/v3/main/x86_64/APKINDEX.tar.gz -> 304"
+        ]
+    );
+    site.trick(path, Trick::Page("<html>Log in</html>"));
+    let page = said().await.remove(0);
+    assert!(page.contains("is a web page, not an index"), "{page}");
+    site.honest();
+    site.put(path, gzip(&tar("APKINDEX", b"P:musl\n")));
+    insta::assert_snapshot!(said().await[0], @"SITE/v3/main: its index is not believed: it is not signed");
+    site.put(path, maker.sign("RSA", &gzip(&tar("README", b""))));
+    insta::assert_snapshot!(said().await[0], @"SITE/v3/main: its index is not believed: its index cannot be unpacked: there is no APKINDEX in it");
 }

@@ -1,0 +1,133 @@
+//! The client alone: mirrors, proxies, waiting, local files.
+
+use super::site::{Site, Trick, client, limits};
+use lowtide::clients::archive::address::Mirror;
+use lowtide::clients::archive::error::ArchiveError;
+use lowtide::clients::archive::fetch::{Access, ArchiveClient, Ask, Got, Limits, LocalFiles};
+use std::time::Duration;
+
+fn ask(url: &str) -> Ask<'_> {
+    Ask {
+        url,
+        limit: 1 << 20,
+        kept: None,
+        expected: None,
+    }
+}
+
+async fn content(client: &ArchiveClient, url: &str) -> Result<Vec<u8>, ArchiveError> {
+    match client.get(&ask(url)).await? {
+        Got::Content { bytes, .. } => Ok(bytes),
+        Got::Unchanged => panic!("nothing was kept"),
+    }
+}
+
+#[tokio::test]
+async fn a_busy_server_is_waited_for_or_left_alone() {
+    let site = Site::new().await;
+    site.put("a", "content");
+    let url = format!("{}/a", site.address);
+    site.trick("a", Trick::BusyOnce("0"));
+    let waiting = client(limits());
+    assert_eq!(content(&waiting, &url).await.unwrap(), b"content");
+    assert_eq!(site.seen(), ["/a -> 200", "/a -> 503"]);
+    site.trick("a", Trick::BusyOnce("3600"));
+    let error = content(&waiting, &url).await.unwrap_err();
+    assert!(matches!(error, ArchiveError::Busy { until: Some(_), .. }) && error.retryable());
+    // Until then nothing else of that host is asked for, either.
+    let error = content(&waiting, &format!("{}/b", site.address)).await.unwrap_err();
+    assert!(matches!(error, ArchiveError::Busy { until: Some(_), .. }));
+    assert_eq!(site.seen(), ["/a -> 503"]);
+    assert_eq!(content(&client(limits()), &url).await.unwrap(), b"content");
+}
+
+#[tokio::test]
+async fn one_host_is_asked_a_few_things_at_a_time() {
+    let site = Site::new().await;
+    let narrow = client(Limits {
+        per_host: 1,
+        silence: Duration::from_millis(500),
+        ..limits()
+    });
+    site.put("a", "content");
+    site.trick("silent", Trick::Silence);
+    let silent = format!("{}/silent", site.address);
+    let quick = format!("{}/a", site.address);
+    let (first, second) = tokio::join!(content(&narrow, &silent), content(&narrow, &quick));
+    assert!(matches!(first, Err(ArchiveError::Timeout { .. })), "{first:?}");
+    // It had to wait for the first to be given up, and then had its turn.
+    assert_eq!(second.unwrap(), b"content");
+    assert_eq!(site.seen(), ["/a -> 200", "/silent -> 200"]);
+}
+
+#[tokio::test]
+async fn mirrors_and_proxies_take_the_archives_place() {
+    let site = Site::new().await;
+    site.put("mirror/dists/x", "content");
+    site.put("dists/x", "through the proxy");
+    let mirrored = ArchiveClient::new(Access {
+        mirrors: vec![Mirror {
+            from: "http://deb.example.org/debian".to_owned(),
+            to: format!("{}/mirror", site.address),
+        }],
+        ..Access::default()
+    });
+    let url = "http://deb.example.org/debian/dists/x";
+    assert_eq!(content(&mirrored.unwrap(), url).await.unwrap(), b"content");
+    let proxied = ArchiveClient::new(Access {
+        proxy: Some(site.address.clone()),
+        ..Access::default()
+    });
+    let url = "http://deb.example.org/dists/x";
+    assert_eq!(content(&proxied.unwrap(), url).await.unwrap(), b"through the proxy");
+    let error = ArchiveClient::new(Access {
+        proxy: Some("not an address".to_owned()),
+        ..Access::default()
+    });
+    assert!(matches!(error.err().unwrap(), ArchiveError::Address { .. }));
+}
+
+#[tokio::test]
+async fn unreachable_servers_and_foreign_transports_have_their_names() {
+    let client = client(limits());
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let error = content(&client, &format!("http://u:secret@{closed}/a"))
+        .await
+        .unwrap_err();
+    insta::assert_snapshot!(error.to_string().replace(&closed.to_string(), "HOST"), @"http://HOST/a does not answer: Connection refused (os error 111)");
+    let error = content(&client, "tor+http://deb.example.org/a").await.unwrap_err();
+    insta::assert_snapshot!(error, @"tor+http://deb.example.org/a cannot be fetched: only http, https and file are known");
+}
+
+#[tokio::test]
+async fn folders_are_read_only_when_that_was_said() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("Release"), "content").unwrap();
+    let url = format!("file:{}/Release", folder.path().display());
+    let refused = content(&client(limits()), &url).await.unwrap_err();
+    assert!(matches!(refused, ArchiveError::Local { .. }));
+    let reading = ArchiveClient::new(Access {
+        files: LocalFiles::Read,
+        ..Access::default()
+    })
+    .unwrap();
+    let Ok(Got::Content { bytes, validators }) = reading.get(&ask(&url)).await else {
+        panic!("the file was not read");
+    };
+    assert_eq!(bytes, b"content");
+    let again = Ask {
+        kept: Some(&validators),
+        ..ask(&url)
+    };
+    assert_eq!(reading.get(&again).await.unwrap(), Got::Unchanged);
+    let gone = content(&reading, &format!("{url}.gpg")).await.unwrap_err();
+    assert!(matches!(gone, ArchiveError::NotFound { .. }));
+    let small = Ask { limit: 3, ..ask(&url) };
+    assert!(matches!(
+        reading.get(&small).await,
+        Err(ArchiveError::TooLarge { limit: 3, .. })
+    ));
+}
