@@ -73,6 +73,11 @@ digest!(
     ServedDigest
 );
 digest!(
+    /// The digest of one layer's tar archive, uncompressed (OCI image-spec, config.md: `rootfs.diff_ids`). A registry
+    /// serves the same layer compressed, under another digest.
+    DiffId
+);
+digest!(
     /// The digest of what an image contains (packages, files, config), blind to timestamps: two builds with the same
     /// bits have the same content digest though their image ids differ.
     ContentDigest

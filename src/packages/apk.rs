@@ -27,6 +27,8 @@ pub fn parse(installed: &[u8]) -> Result<Vec<Package>, ParseError> {
                 architecture: needed(architecture, "A (architecture)")?,
                 source: origin.filter(|o| *o != name),
                 name,
+                held: false,
+                layer: None,
             });
         }
         Ok(())

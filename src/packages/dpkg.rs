@@ -61,10 +61,9 @@ impl Stanza {
 
     fn finish(self, line: usize) -> Result<Option<Package>, ParseError> {
         // "want flag state": only the third word says what is there.
-        let installed = self
-            .status
-            .as_deref()
-            .is_none_or(|s| s.split_whitespace().nth(2) == Some("installed"));
+        let word = |n| self.status.as_deref().and_then(|s| s.split_whitespace().nth(n));
+        let installed = self.status.is_none() || word(2) == Some("installed");
+        let held = word(0) == Some("hold");
         if !self.any || !installed {
             return Ok(None);
         }
@@ -84,6 +83,8 @@ impl Stanza {
             version: needed(self.version, "Version")?,
             source,
             name,
+            held,
+            layer: None,
         }))
     }
 }
@@ -98,11 +99,12 @@ mod tests {
             .into_iter()
             .map(|p| {
                 format!(
-                    "{} {} {} {}",
+                    "{} {} {} {}{}",
                     p.name,
                     p.architecture,
                     p.version,
-                    p.source.unwrap_or_default()
+                    p.source.unwrap_or_default(),
+                    if p.held { " held" } else { "" }
                 )
             })
             .collect()
@@ -118,7 +120,7 @@ mod tests {
             Package: broken\nStatus: install ok half-configured\nVersion: 2\nArchitecture: all\n";
         insta::assert_snapshot!(shown(text).join("\n"), @r"
         bash amd64 5.2-1 
-        libc6 amd64 2.36-9+deb12u1 glibc
+        libc6 amd64 2.36-9+deb12u1 glibc held
         libc6 i386 2.36-9+deb12u1 glibc
         ");
     }

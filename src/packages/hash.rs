@@ -1,5 +1,6 @@
 //! sha256 as lower-case hex.
 
+use crate::model::image::DiffId;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
@@ -12,6 +13,9 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         })
 }
 
-pub(super) fn finish(hash: Sha256) -> String {
-    hex(&hash.finalize())
+/// A finished hash as the digest of a layer.
+pub(super) fn digest(hash: Sha256) -> DiffId {
+    let text = format!("sha256:{}", hex(&hash.finalize()));
+    #[expect(clippy::unwrap_used, reason = "sha256 in hex is what the type asks for")]
+    DiffId::try_from(text).unwrap()
 }

@@ -8,6 +8,7 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::image::ImageId;
 use crate::model::inventory::{Inventory, InventorySummary};
 use crate::model::stages::inspect::{Inspect, Inspected};
+use crate::packages::layer::table::Limits;
 use crate::packages::{diff, tree};
 use crate::store::error::StoreError;
 
@@ -55,7 +56,7 @@ async fn inventory(scene: &Scene<'_>, engine: &Engine, image: &ImageId) -> Resul
     let mut labels = scene.labels();
     labels.insert("io.lowtide.kind".to_owned(), "export".to_owned());
     let read = engine
-        .export_rootfs(image, &labels, |tar| tree::read(tar, &tree::Limits::default()))
+        .export_rootfs(image, &labels, |tar| tree::read(tar, &Limits::default()))
         .await
         .map_err(|e| e.failure())?;
     let files = read.map_err(|e| unreadable(e.to_string()))?;
