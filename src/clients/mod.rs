@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod credentials;
 pub mod engine;
+mod feed;
 pub mod git;
 pub mod github;
 pub mod registry;

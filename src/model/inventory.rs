@@ -48,6 +48,17 @@ pub struct OsRelease {
     pub pretty_name: Option<String>,
 }
 
+/// Whose packages they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageFamily {
+    /// Debian, Ubuntu and their kin.
+    #[default]
+    Dpkg,
+    /// Alpine.
+    Apk,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Package {
     pub name: String,
@@ -56,6 +67,9 @@ pub struct Package {
     /// Source package, when it has another name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// dpkg in inventories that were kept before there was this.
+    #[serde(default)]
+    pub family: PackageFamily,
     /// An upgrade leaves it alone (dpkg(1), "Package selection states": hold).
     #[serde(default, skip_serializing_if = "is_false")]
     pub held: bool,

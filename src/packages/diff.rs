@@ -145,7 +145,7 @@ fn files(old: &BTreeMap<String, FileEntry>, new: &BTreeMap<String, FileEntry>) -
 }
 
 /// The parts of a config by the names a report uses. Destructured, so that a new part cannot be forgotten here.
-fn parts(config: &ImageConfig) -> Vec<(&'static str, Vec<String>)> {
+pub(super) fn parts(config: &ImageConfig) -> Vec<(&'static str, Vec<String>)> {
     let ImageConfig {
         env,
         entrypoint,
@@ -237,6 +237,7 @@ mod tests {
     use super::*;
     use crate::model::file_hash::FileHash;
     use crate::model::image::Platform;
+    use crate::model::inventory::PackageFamily;
     use proptest::prelude::*;
 
     fn package(name: &str, architecture: &str, version: &str) -> Package {
@@ -245,6 +246,7 @@ mod tests {
             architecture: architecture.to_owned(),
             version: version.to_owned(),
             source: None,
+            family: PackageFamily::Dpkg,
             held: false,
             layer: None,
         }

@@ -2,7 +2,7 @@
 //! (`/var/lib/dpkg/status.d/*`). Format: deb-control(5), dpkg(1) "Package states".
 
 use super::error::{ParseError, Problem};
-use crate::model::inventory::Package;
+use crate::model::inventory::{Package, PackageFamily};
 
 const DATABASE: &str = "var/lib/dpkg/status";
 
@@ -83,6 +83,7 @@ impl Stanza {
             version: needed(self.version, "Version")?,
             source,
             name,
+            family: PackageFamily::Dpkg,
             held,
             layer: None,
         }))

@@ -1,6 +1,7 @@
 //! Bytes become inventories and facts. Pure parsers, one file per format.
 
 pub mod apk;
+pub mod compare;
 pub mod compose;
 pub mod diff;
 pub mod dockerfile;
@@ -14,4 +15,5 @@ pub mod layer;
 mod noise;
 mod origin;
 pub mod os_release;
+mod owned;
 pub mod tree;

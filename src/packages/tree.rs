@@ -55,15 +55,21 @@ pub fn read(tar: impl Read, limits: &Limits) -> Result<Tree, LayerError> {
     Ok(tree)
 }
 
-/// The inventory of an image, from its files and its config.
+/// The inventory of an image, from its files, the content of the `kept` ones, and its config.
 ///
 /// # Errors
 /// When a package database is damaged: an inventory without it would call every package removed.
-pub fn inventory(tree: Tree, image: ImageId, platform: Platform, config: ImageConfig) -> Result<Inventory, ParseError> {
+pub fn inventory(
+    tree: Tree,
+    kept: &BTreeMap<String, Vec<u8>>,
+    image: ImageId,
+    platform: Platform,
+    config: ImageConfig,
+) -> Result<Inventory, ParseError> {
     let config = config.without_circumstances();
     let os = ["etc/os-release", "usr/lib/os-release"]
         .iter()
-        .find_map(|path| tree.kept.get(*path))
+        .find_map(|path| kept.get(*path))
         .map(|text| os_release::parse(text));
     let mut files: BTreeMap<String, FileEntry> = tree
         .files

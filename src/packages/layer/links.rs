@@ -8,7 +8,11 @@ const HOPS: usize = 40;
 /// Where `path` leads when links are followed as inside the image: an absolute target starts at its root, `..` ends
 /// there. `link_at` gives the target when a path is a symbolic link. The last part is followed when `last`. `None`: more
 /// links than Linux follows.
-pub(super) fn resolve<'a>(path: &str, last: bool, link_at: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
+pub(in crate::packages) fn resolve<'a>(
+    path: &str,
+    last: bool,
+    link_at: impl Fn(&str) -> Option<&'a str>,
+) -> Option<String> {
     let mut hops = 0;
     let mut found = String::with_capacity(path.len());
     // What is still to walk, the next part at the end.

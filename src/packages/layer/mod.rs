@@ -4,7 +4,7 @@
 pub mod archive;
 pub mod assemble;
 pub mod error;
-mod links;
+pub(in crate::packages) mod links;
 mod name;
 pub mod read;
 pub mod table;
