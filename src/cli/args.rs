@@ -1,7 +1,7 @@
 //! Arguments, and which command they mean.
 
 use super::exit::Exit;
-use super::{backup, check, history, operate, plan, probe, run, serve, show, start, status};
+use super::{backup, check, diff, history, inventory, operate, plan, probe, run, serve, show, start, status};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub struct Arguments {
 
 const EXIT_CODES: &str = "Exit codes:
   0  done, or nothing to do
-  1  it ran and failed: a run, a rollout, a refused request
+  1  it ran and failed: a run, a rollout, a refused request; diff: the images differ
   2  wrong use of the command line
   3  the configuration has problems
   4  something lowtide needs cannot be used (state, engine, socket)
@@ -112,6 +112,28 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What differs between two images: packages, files, config, layers. Needs no configuration.
+    ///
+    /// An image is NAME (the local engine first, then its registry), engine:NAME or registry:NAME; the image `registry`
+    /// itself is docker.io/library/registry. Timestamps, caches, logs and the like do not count (docs/diff.md).
+    Diff {
+        old: String,
+        new: String,
+        /// Of an image for several platforms in a registry, this one.
+        #[arg(long, value_name = "OS/ARCH", default_value_t = default_platform())]
+        platform: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// What is inside an image: system, packages and the layer each came with. IMAGE is named as for `diff`.
+    Inventory {
+        image: String,
+        /// Of an image for several platforms in a registry, this one.
+        #[arg(long, value_name = "OS/ARCH", default_value_t = default_platform())]
+        platform: String,
+        #[arg(long)]
+        json: bool,
+    },
     /// Stop an app's rollouts and promotions; its builds and tests go on.
     Halt {
         app: String,
@@ -149,6 +171,17 @@ enum Command {
     /// One HTTP question, asked from inside another container's network.
     #[command(hide = true)]
     ProbeHttp { port: u16, path: String },
+}
+
+/// This machine's, with the names of the OCI image-spec.
+fn default_platform() -> String {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    };
+    format!("linux/{architecture}")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -209,6 +242,13 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
         Command::Status { json } => status::status(global, json).await,
         Command::History { app, limit, json } => history::history(global, app.as_deref(), limit, json).await,
         Command::Show { id, json } => show::show(global, &id, json).await,
+        Command::Diff {
+            old,
+            new,
+            platform,
+            json,
+        } => diff::diff(global, &old, &new, &platform, json).await,
+        Command::Inventory { image, platform, json } => inventory::inventory(global, &image, &platform, json).await,
         Command::Halt { app, reason } => operate::halt(global, &app, reason).await,
         Command::Resume { app, reason } => operate::resume(global, &app, reason).await,
         Command::Revert { app, reason } => operate::revert(global, &app, reason).await,

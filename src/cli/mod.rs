@@ -3,8 +3,10 @@
 pub mod args;
 mod backup;
 mod check;
+mod diff;
 mod exit;
 mod history;
+mod inventory;
 mod live;
 mod open;
 mod operate;

@@ -3,10 +3,12 @@
 use super::args::Global;
 use crate::config::validate::Provenance;
 use crate::config::{diagnostic, validate};
-use crate::model::fleet::Fleet;
+use crate::model::fleet::{EngineAddress, Fleet};
 use crate::runtime::bot::{Bot, InForce};
+use crate::runtime::inventory::tables::Tables;
 use crate::runtime::{config_watch, surroundings};
 use crate::store::database::Store;
+use crate::store::layer_cache::LayerCache;
 use crate::store::lock::{self, StateLock};
 use crate::store::sealed::Sealed;
 use anyhow::Context;
@@ -117,6 +119,29 @@ pub(super) async fn bot(global: &Global, loaded: Loaded, _lock: &StateLock) -> a
 
 fn database(state: &Path) -> PathBuf {
     state.join("lowtide.db")
+}
+
+/// The engine of this machine: `DOCKER_HOST` where it names a socket, else Docker's default.
+pub(super) fn default_engine() -> EngineAddress {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let path = host.strip_prefix("unix://").filter(|path| !path.is_empty());
+    EngineAddress::Unix(path.unwrap_or("/var/run/docker.sock").into())
+}
+
+/// Tables of layers: the bot's own where this is its state directory, else in the user's cache (XDG Base Directory
+/// Specification).
+pub(super) fn tables(global: &Global) -> Tables {
+    let ours = database(&global.state).exists().then(|| global.state.clone());
+    let cache = || {
+        std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let users = || cache().or_else(home).map(|cache| cache.join("lowtide"));
+    ours.or_else(users).map_or_else(Tables::none, |directory| {
+        Tables::new(LayerCache::new(directory.join("layers")))
+    })
 }
 
 /// Where Docker keeps its own configuration (docker CLI reference, "Configuration files").

@@ -2,15 +2,20 @@
 //! without a new version. Times are UTC (RFC 3339), lengths milliseconds. Triggers, conclusions, wait and halt reasons
 //! have the journal's own shape.
 
+use crate::model::comparison::{
+    ComparedImage, Comparison, ConfigDelta, FileDelta, LayerDelta, PackageDelta, Significance,
+};
 use crate::model::failure::{HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
-use crate::model::inventory::Change;
+use crate::model::image::ContentDigest;
+use crate::model::inventory::{Change, ImageLayer, Package};
 use crate::model::rollout::{RolloutConclusion, Step};
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;
 use crate::report::plan::{self, PlanRow, TargetPlan};
 use crate::report::terminal::{Progress, RolloutView, RunRow, RunView};
+use crate::runtime::inventory::compare::{Compared, Read};
 use crate::runtime::reading::{AppReading, OpenRollout, Reading};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -122,6 +127,86 @@ struct Part<T> {
     state: &'static str,
     took_ms: Option<u64>,
     note: String,
+}
+
+/// `diff --json`: `{"version":1,"old":{…},"new":{…},"verdict":"none|cosmetic|security|functional","packages":[…],
+/// "config":[…],"files":{"added","removed","changed","list":[…]},"layers":{"shared","old":[…],"new":[…]}}`; see
+/// docs/diff.md.
+#[derive(Debug, Serialize)]
+pub(super) struct Diff<'a> {
+    version: u32,
+    old: &'a ComparedImage,
+    new: &'a ComparedImage,
+    verdict: Significance,
+    packages: &'a [PackageDelta],
+    config: &'a [ConfigDelta],
+    files: DiffFiles<'a>,
+    layers: &'a LayerDelta,
+}
+
+#[derive(Debug, Serialize)]
+struct DiffFiles<'a> {
+    added: usize,
+    removed: usize,
+    changed: usize,
+    list: &'a [FileDelta],
+}
+
+impl<'a> From<&'a Compared> for Diff<'a> {
+    fn from(compared: &'a Compared) -> Self {
+        let Comparison {
+            verdict,
+            packages,
+            config,
+            files,
+            layers,
+        } = &compared.comparison;
+        let [added, removed, changed] = FileDelta::counts(files);
+        Self {
+            version: VERSION,
+            old: &compared.old,
+            new: &compared.new,
+            verdict: *verdict,
+            packages,
+            config,
+            files: DiffFiles {
+                added,
+                removed,
+                changed,
+                list: files,
+            },
+            layers,
+        }
+    }
+}
+
+/// `inventory --json`: `{"version":1,"image":{…},"content","packages":[…],"layers":[…],"files","unknown":[PATH…]}`.
+#[derive(Debug, Serialize)]
+pub(super) struct ShownInventory<'a> {
+    version: u32,
+    image: &'a ComparedImage,
+    content: &'a ContentDigest,
+    packages: &'a [Package],
+    layers: &'a [ImageLayer],
+    /// How many.
+    files: usize,
+    /// Paths of package databases and sources that lead to files which were not kept.
+    unknown: &'a [String],
+}
+
+impl<'a> From<&'a Read> for ShownInventory<'a> {
+    fn from(read: &'a Read) -> Self {
+        let Read { image, seen, content } = read;
+        Self {
+            version: VERSION,
+            image,
+            content,
+            packages: &seen.inventory.packages,
+            layers: &seen.inventory.layers,
+            files: seen.inventory.files.len(),
+            unknown: &seen.uncaptured,
+        }
+    }
 }
 
 /// `plan --json`.

@@ -24,6 +24,12 @@ macro_rules! digest {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+            /// The digest that these bytes of a finished sha256 are.
+            #[must_use]
+            pub fn of_sha256(hash: &[u8; 32]) -> Self {
+                let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+                Self(format!("sha256:{hex}"))
+            }
             /// The first 12 hex digits: what people recognise an image by.
             #[must_use]
             pub fn short(&self) -> &str {
@@ -71,6 +77,11 @@ digest!(
 digest!(
     /// The digest a registry serves for a reference: a manifest's, or that of a multi-platform index.
     ServedDigest
+);
+digest!(
+    /// The digest of one layer's tar archive, uncompressed (OCI image-spec, config.md: `rootfs.diff_ids`). A registry
+    /// serves the same layer compressed, under another digest.
+    DiffId
 );
 digest!(
     /// The digest of what an image contains (packages, files, config), blind to timestamps: two builds with the same

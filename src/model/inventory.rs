@@ -1,6 +1,7 @@
 //! What is inside an image, and what differs between two.
 
-use super::image::{ContentDigest, ImageId, Platform};
+use super::file_hash::FileHash;
+use super::image::{ContentDigest, DiffId, ImageId, Platform};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,8 +14,30 @@ pub struct Inventory {
     /// Sorted by name, then architecture.
     pub packages: Vec<Package>,
     pub config: ImageConfig,
-    /// Path (without leading slash) → entry; noise (see `packages::tree`) left out.
+    /// Base first; empty when the image was read as one tree (`docker export`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<ImageLayer>,
+    /// Path (without leading slash) → entry; noise (see `packages::noise`) left out.
     pub files: BTreeMap<String, FileEntry>,
+}
+
+/// One layer of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageLayer {
+    pub diff_id: DiffId,
+    /// Bytes of its tar archive, uncompressed.
+    pub size: u64,
+}
+
+impl Inventory {
+    /// How many of the layers are those of a base, given the base's own (base first). `None`: the image is not built on
+    /// it, or its layers are not known.
+    #[must_use]
+    pub fn base_layers(&self, base: &[DiffId]) -> Option<usize> {
+        let ours = self.layers.iter().map(|layer| &layer.diff_id);
+        let whole = !base.is_empty() && base.len() <= self.layers.len();
+        (whole && ours.zip(base).all(|(ours, theirs)| ours == theirs)).then_some(base.len())
+    }
 }
 
 /// From `/etc/os-release` (os-release(5)).
@@ -25,6 +48,17 @@ pub struct OsRelease {
     pub pretty_name: Option<String>,
 }
 
+/// Whose packages they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageFamily {
+    /// Debian, Ubuntu and their kin.
+    #[default]
+    Dpkg,
+    /// Alpine.
+    Apk,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Package {
     pub name: String,
@@ -33,6 +67,20 @@ pub struct Package {
     /// Source package, when it has another name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// dpkg in inventories that were kept before there was this.
+    #[serde(default)]
+    pub family: PackageFamily,
+    /// An upgrade leaves it alone (dpkg(1), "Package selection states": hold).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub held: bool,
+    /// Which of the image's layers brought this version: an index into [`Inventory::layers`], when those are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<usize>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The parts of the OCI image config that change how a container behaves (OCI image-spec, config.md).
@@ -78,9 +126,9 @@ pub struct FileEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileKind {
-    /// Hex sha256 and size in bytes.
+    /// Size in bytes.
     File {
-        sha256: String,
+        sha256: FileHash,
         size: u64,
     },
     Directory,

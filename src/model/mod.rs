@@ -1,9 +1,12 @@
 //! The nouns. No I/O, no async, no clock: plain data that every other layer shares.
 
+pub mod comparison;
 pub mod failure;
+pub mod file_hash;
 pub mod fleet;
 pub mod freshness;
 pub mod image;
+pub mod image_config;
 pub mod inventory;
 pub mod journal;
 pub mod name;

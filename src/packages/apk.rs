@@ -2,7 +2,7 @@
 //! a value per line, entries separated by empty lines.
 
 use super::error::{ParseError, Problem};
-use crate::model::inventory::Package;
+use crate::model::inventory::{Package, PackageFamily};
 
 const DATABASE: &str = "lib/apk/db/installed";
 
@@ -27,6 +27,9 @@ pub fn parse(installed: &[u8]) -> Result<Vec<Package>, ParseError> {
                 architecture: needed(architecture, "A (architecture)")?,
                 source: origin.filter(|o| *o != name),
                 name,
+                family: PackageFamily::Apk,
+                held: false,
+                layer: None,
             });
         }
         Ok(())

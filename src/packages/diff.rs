@@ -145,7 +145,7 @@ fn files(old: &BTreeMap<String, FileEntry>, new: &BTreeMap<String, FileEntry>) -
 }
 
 /// The parts of a config by the names a report uses. Destructured, so that a new part cannot be forgotten here.
-fn parts(config: &ImageConfig) -> Vec<(&'static str, Vec<String>)> {
+pub(super) fn parts(config: &ImageConfig) -> Vec<(&'static str, Vec<String>)> {
     let ImageConfig {
         env,
         entrypoint,
@@ -200,7 +200,7 @@ impl Canonical {
         match kind {
             FileKind::File { sha256, size } => {
                 self.text("file");
-                self.text(sha256);
+                self.text(&sha256.to_string());
                 self.number(*size);
             }
             FileKind::Directory => self.text("directory"),
@@ -235,7 +235,9 @@ impl Canonical {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::file_hash::FileHash;
     use crate::model::image::Platform;
+    use crate::model::inventory::PackageFamily;
     use proptest::prelude::*;
 
     fn package(name: &str, architecture: &str, version: &str) -> Package {
@@ -244,6 +246,9 @@ mod tests {
             architecture: architecture.to_owned(),
             version: version.to_owned(),
             source: None,
+            family: PackageFamily::Dpkg,
+            held: false,
+            layer: None,
         }
     }
 
@@ -258,6 +263,7 @@ mod tests {
             os: None,
             packages,
             config,
+            layers: Vec::new(),
             files,
         }
     }
@@ -362,7 +368,10 @@ mod tests {
             Just(FileKind::Fifo),
             word().prop_map(|target| FileKind::Symlink { target }),
             word().prop_map(|target| FileKind::Hardlink { target }),
-            (word(), 0u64..2).prop_map(|(sha256, size)| FileKind::File { sha256, size }),
+            (0u8..2, 0u64..2).prop_map(|(hash, size)| FileKind::File {
+                sha256: FileHash([hash; 32]),
+                size
+            }),
             (0u32..2, 0u32..2).prop_map(|(major, minor)| FileKind::Device { major, minor }),
         ];
         let entry = (kind, 0u32..2, 0u64..2, 0u64..2, prop::option::of(word())).prop_map(

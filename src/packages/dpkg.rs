@@ -3,7 +3,7 @@
 
 use super::deb822::{Stanza, Stanzas};
 use super::error::ParseError;
-use crate::model::inventory::Package;
+use crate::model::inventory::{Package, PackageFamily};
 
 const DATABASE: &str = "var/lib/dpkg/status";
 
@@ -23,9 +23,9 @@ pub fn parse(status: &[u8]) -> Result<Vec<Package>, ParseError> {
 
 fn package(stanza: Stanza<'_>) -> Result<Option<Package>, ParseError> {
     // "want flag state": only the third word says what is there.
-    let installed = stanza
-        .get("Status")
-        .is_none_or(|s| s.split_whitespace().nth(2) == Some("installed"));
+    let word = |n| stanza.get("Status").and_then(|s| s.split_whitespace().nth(n));
+    let installed = stanza.get("Status").is_none() || word(2) == Some("installed");
+    let held = word(0) == Some("hold");
     if !installed {
         return Ok(None);
     }
@@ -40,6 +40,9 @@ fn package(stanza: Stanza<'_>) -> Result<Option<Package>, ParseError> {
         version: stanza.needed(DATABASE, "Version")?.to_owned(),
         source: source.map(ToOwned::to_owned),
         name: name.to_owned(),
+        family: PackageFamily::Dpkg,
+        held,
+        layer: None,
     }))
 }
 
@@ -53,11 +56,12 @@ mod tests {
             .into_iter()
             .map(|p| {
                 format!(
-                    "{} {} {} {}",
+                    "{} {} {} {}{}",
                     p.name,
                     p.architecture,
                     p.version,
-                    p.source.unwrap_or_default()
+                    p.source.unwrap_or_default(),
+                    if p.held { " held" } else { "" }
                 )
             })
             .collect()
@@ -73,7 +77,7 @@ mod tests {
             Package: broken\nStatus: install ok half-configured\nVersion: 2\nArchitecture: all\n";
         insta::assert_snapshot!(shown(text).join("\n"), @r"
         bash amd64 5.2-1 
-        libc6 amd64 2.36-9+deb12u1 glibc
+        libc6 amd64 2.36-9+deb12u1 glibc held
         libc6 i386 2.36-9+deb12u1 glibc
         ");
     }

@@ -1,5 +1,6 @@
 //! sha256 as lower-case hex.
 
+use crate::model::image::DiffId;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
@@ -18,6 +19,7 @@ pub fn of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-pub(super) fn finish(hash: Sha256) -> String {
-    hex(&hash.finalize())
+/// A finished hash as the digest of a layer.
+pub(super) fn digest(hash: Sha256) -> DiffId {
+    DiffId::of_sha256(&hash.finalize().into())
 }

@@ -5,9 +5,11 @@
 
 mod change;
 mod clean;
+pub mod comparison;
 mod digest;
 mod html;
 mod incident;
+pub mod inventory;
 pub mod mail;
 pub mod markdown;
 mod page;

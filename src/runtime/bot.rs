@@ -1,5 +1,6 @@
 //! What every driver shares: the store, the clients, the fleet in force, and the standing of each app.
 
+use super::inventory::tables::Tables;
 use super::progress::Watchers;
 use crate::clients::clock;
 use crate::clients::credentials::Credentials;
@@ -19,6 +20,7 @@ use crate::model::standing::AppEvent;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
+use crate::store::layer_cache::LayerCache;
 use crate::store::sealed::Sealed;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +35,9 @@ pub struct Bot {
     pub sealed: Sealed,
     pub git: Git,
     pub watchers: Watchers,
-    /// State directory: database, mirrors, logs, work trees.
+    /// Tables of layers that were read before.
+    pub tables: Tables,
+    /// State directory: database, mirrors, layer tables, logs, work trees.
     pub state: PathBuf,
     /// Labels everything of ours; a sweep touches only its own.
     pub instance: String,
@@ -137,6 +141,7 @@ impl Bot {
             store,
             sealed,
             watchers: Watchers::default(),
+            tables: Tables::new(LayerCache::new(state.join("layers"))),
             state,
             instance,
             via,

@@ -9,6 +9,7 @@ pub mod drive_rollout;
 pub mod drive_run;
 pub mod github;
 pub mod housekeeping;
+pub mod inventory;
 pub mod notify;
 mod notify_github;
 mod operator;

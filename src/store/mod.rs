@@ -7,6 +7,7 @@ pub mod database;
 pub mod error;
 pub mod evidence;
 pub mod journal;
+pub mod layer_cache;
 pub mod lock;
 pub mod marks;
 pub mod outbox;

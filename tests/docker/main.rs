@@ -6,6 +6,7 @@
 mod build;
 mod engine;
 mod image;
+mod inventory;
 mod proxy;
 mod roll;
 mod testing;

@@ -2,6 +2,7 @@
 //! or speak a protocol those two do not.
 
 mod fakes;
+mod layers;
 mod reading;
 mod writing;
 

@@ -1,18 +1,22 @@
-//! An image's root filesystem as a tar stream.
+//! An image's files as a tar stream: its root filesystem, or its layers.
 
 use super::connect::Engine;
 use super::error::EngineError;
+use crate::clients::feed::{Broken, feed};
 use crate::model::image::ImageId;
 use bollard::Docker;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptionsBuilder};
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use reqwest::Method;
+use reqwest::header::HeaderMap;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::time::Duration;
 
-/// Silence after which an export counts as hung.
-const SILENCE: Duration = Duration::from_secs(120);
+/// Silence after which an export counts as hung. Engines up to 24 write all layers to disk before the first byte.
+const SILENCE: Duration = Duration::from_secs(600);
 
 impl Engine {
     /// Hands the root filesystem of `image`, as a tar stream (`docker export`), to `read`, which runs on a thread where
@@ -20,7 +24,7 @@ impl Engine {
     /// removed; if lowtide is killed meanwhile, a sweep finds it by them.
     ///
     /// # Errors
-    /// As the engine refuses to create the container. A stream that breaks is an error of the reader's `read` call.
+    /// As the engine refuses to create the container; `Unreachable` or `Timeout` when its stream breaks off.
     pub async fn export_rootfs<T: Send + 'static>(
         &self,
         image: &ImageId,
@@ -45,25 +49,56 @@ impl Engine {
             .docker
             .export_container(&created.id)
             .map(|chunk| chunk.map_err(io::Error::other));
-        let chunks = futures_util::stream::unfold(Box::pin(chunks), |mut chunks| async {
-            match tokio::time::timeout(SILENCE, chunks.next()).await {
-                Ok(chunk) => chunk.map(|chunk| (chunk, chunks)),
-                Err(_) => Some((
-                    Err(io::Error::new(io::ErrorKind::TimedOut, "the engine stopped sending")),
-                    chunks,
-                )),
-            }
-        });
-        let reader = tokio_util::io::StreamReader::new(Box::pin(chunks));
-        let mut reader = tokio_util::io::SyncIoBridge::new(reader);
-        let done = tokio::task::spawn_blocking(move || read(&mut reader)).await;
+        let what = format!("export of {image}");
+        let read = self.fed(&what, chunks, read).await;
         container
             .remove()
             .await
             .map_err(|e| self.error(&format!("container {}", created.id), e))?;
-        done.map_err(|panicked| EngineError::Unreadable {
-            what: format!("export of {image}"),
-            source: Box::new(panicked),
+        read
+    }
+
+    /// Hands an image with all its layers, as the tar stream of `docker save`, to `read`, which runs on a thread where it
+    /// may block. Creates nothing.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unreachable` or `Timeout` when the stream breaks off.
+    pub async fn save_image<T: Send + 'static>(
+        &self,
+        image: &ImageId,
+        read: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let path = format!("/images/{image}/get");
+        let stream = self
+            .raw_stream(Method::GET, &path, None, HeaderMap::new(), SILENCE)
+            .await?;
+        let chunks = stream::unfold(stream, |mut stream| async {
+            let piece = stream.next().await.map_err(io::Error::other).transpose()?;
+            Some((piece, stream))
+        });
+        self.fed(&format!("save of {image}"), chunks, read).await
+    }
+
+    async fn fed<T: Send + 'static>(
+        &self,
+        what: &str,
+        chunks: impl Stream<Item = io::Result<Bytes>>,
+        read: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let fed = feed(chunks, SILENCE, read).await;
+        fed.map(|fed| fed.read).map_err(|broken| match broken {
+            Broken::Source(source) => EngineError::Unreachable {
+                address: self.address.clone(),
+                source: Box::new(source),
+            },
+            Broken::Silent(limit) => EngineError::Timeout {
+                what: what.to_owned(),
+                seconds: limit.as_secs(),
+            },
+            Broken::Panicked(source) => EngineError::Unreadable {
+                what: what.to_owned(),
+                source: Box::new(source),
+            },
         })
     }
 }

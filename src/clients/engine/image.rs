@@ -234,20 +234,6 @@ impl Engine {
     }
 }
 
-/// Labels that differ from build to build, or that lowtide puts there itself: no part of what an image *is*.
-fn is_circumstance(label: &str) -> bool {
-    const KEYS: [&str; 7] = [
-        "org.opencontainers.image.created",
-        "org.opencontainers.image.revision",
-        "org.opencontainers.image.version",
-        "org.opencontainers.image.base.digest",
-        "org.label-schema.build-date",
-        "org.label-schema.vcs-ref",
-        "org.label-schema.version",
-    ];
-    KEYS.contains(&label) || label.starts_with("io.lowtide.")
-}
-
 fn facts(answer: &Value) -> Result<ImageFacts, EngineError> {
     let unreadable = |source| EngineError::Unreadable {
         what: "image inspect".to_owned(),
@@ -259,15 +245,6 @@ fn facts(answer: &Value) -> Result<ImageFacts, EngineError> {
         .parse()
         .map_err(|e| unreadable(Box::new(e)))?;
     let config = &answer["Config"];
-    let text = |key: &str| config[key].as_str().unwrap_or_default().to_owned();
-    let keys = |key: &str| {
-        config[key]
-            .as_object()
-            .map(|map| map.keys().cloned().collect())
-            .unwrap_or_default()
-    };
-    let mut labels = string_map(&config["Labels"]);
-    labels.retain(|key, _| !is_circumstance(key));
     let healthcheck = config["Healthcheck"].as_object().filter(|check| !check.is_empty());
     let disabled = config["Healthcheck"]["Test"][0].as_str() == Some("NONE");
     Ok(ImageFacts {
@@ -281,31 +258,12 @@ fn facts(answer: &Value) -> Result<ImageFacts, EngineError> {
                 .filter(|v| !v.is_empty())
                 .map(ToOwned::to_owned),
         },
-        config: ImageConfig {
-            env: strings(&config["Env"]),
-            entrypoint: strings(&config["Entrypoint"]),
-            cmd: strings(&config["Cmd"]),
-            user: text("User"),
-            working_dir: text("WorkingDir"),
-            exposed_ports: sorted(keys("ExposedPorts")),
-            volumes: sorted(keys("Volumes")),
-            labels,
-            stop_signal: Some(text("StopSignal")).filter(|signal| !signal.is_empty()),
-            healthcheck: healthcheck.map(|check| {
-                let ordered: BTreeMap<_, _> = check.iter().collect();
-                serde_json::json!(ordered).to_string()
-            }),
-        },
+        config: ImageConfig::from_json(config),
         diff_ids: strings(&answer["RootFS"]["Layers"]),
         repo_digests: strings(&answer["RepoDigests"]),
         repo_tags: strings(&answer["RepoTags"]),
         has_healthcheck: healthcheck.is_some() && !disabled,
     })
-}
-
-fn sorted(mut texts: Vec<String>) -> Vec<String> {
-    texts.sort_unstable();
-    texts
 }
 
 fn strings(value: &Value) -> Vec<String> {

@@ -211,6 +211,16 @@ impl Session<'_> {
         self.call_within(self.limit, what, call).await
     }
 
+    /// Something of several steps within the answer's limit.
+    pub(super) async fn within<T>(
+        &self,
+        what: &str,
+        steps: impl Future<Output = Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        let done = tokio::time::timeout(self.limit, steps).await;
+        done.unwrap_or_else(|_| Err(timeout(&self.registry, what, self.limit)))
+    }
+
     pub(super) async fn call_within<T>(
         &self,
         limit: Duration,

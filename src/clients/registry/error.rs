@@ -2,7 +2,7 @@
 
 use crate::clients::credentials::CredentialError;
 use crate::model::failure::{Failure, FailureKind};
-use oci_client::errors::{OciDistributionError, OciErrorCode};
+use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
 use std::time::Duration;
 
 /// Registry answers are quoted to people; a page of HTML helps nobody.
@@ -122,6 +122,22 @@ impl RegistryError {
         }
     }
 
+    /// What ended the stream of a blob: oci-client compares it with its digest at the end.
+    pub(super) fn from_stream(registry: &str, what: &str, error: std::io::Error) -> Self {
+        let inner = error.get_ref().and_then(|e| e.downcast_ref::<DigestError>());
+        if let Some(DigestError::VerificationError { expected, actual }) = inner {
+            return RegistryError::Mismatch {
+                what: what.to_owned(),
+                expected: expected.clone(),
+                actual: actual.clone(),
+            };
+        }
+        RegistryError::Unreachable {
+            registry: registry.to_owned(),
+            source: Box::new(Root::of(&error)),
+        }
+    }
+
     /// Classifies oci-client's error for the call described by `what`.
     #[expect(
         clippy::wildcard_enum_match_arm,
@@ -138,13 +154,11 @@ impl RegistryError {
                 let status = envelope.errors.first().map_or(400, |e| status_of(&e.code));
                 Self::status(registry, what, status, &envelope.to_string())
             }
-            O::DigestError(oci_client::errors::DigestError::VerificationError { expected, actual }) => {
-                RegistryError::Mismatch {
-                    what: what.to_owned(),
-                    expected,
-                    actual,
-                }
-            }
+            O::DigestError(DigestError::VerificationError { expected, actual }) => RegistryError::Mismatch {
+                what: what.to_owned(),
+                expected,
+                actual,
+            },
             O::IoError(e) => RegistryError::Unreachable {
                 registry: registry.to_owned(),
                 source: Box::new(Root::of(&e)),

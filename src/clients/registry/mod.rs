@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod copy;
 pub mod error;
+pub mod layers;
 mod login;
 mod manifest;
 mod read;

@@ -5,7 +5,6 @@ use super::armor;
 use super::error::KeyringError;
 use crate::packages::hash;
 use pgp::composed::{Deserializable, SignedPublicKey};
-use sha2::{Digest, Sha256};
 
 /// Debian's whole archive keyring has 56 kB; a keyring of this size is none.
 const MAX_BYTES: usize = 8 << 20;
@@ -57,7 +56,7 @@ impl Keyring {
         }
         Ok(Self {
             name,
-            content: hash::finish(Sha256::new_with_prefix(bytes)),
+            content: hash::of(bytes),
             keys,
         })
     }

@@ -8,7 +8,8 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::image::ImageId;
 use crate::model::inventory::{Inventory, InventorySummary};
 use crate::model::stages::inspect::{Inspect, Inspected};
-use crate::packages::{diff, tree};
+use crate::packages::diff;
+use crate::runtime::inventory::engine::read;
 use crate::store::error::StoreError;
 
 /// # Errors
@@ -52,14 +53,8 @@ async fn inventory(scene: &Scene<'_>, engine: &Engine, image: &ImageId) -> Resul
     let unreadable = |why: String| Failure::new(FailureKind::ImageUnreadable, why);
     let facts = engine.inspect_image(image.as_str()).await.map_err(|e| e.failure())?;
     let facts = facts.ok_or_else(|| unreadable(format!("image {} is gone from the engine", image.short())))?;
-    let mut labels = scene.labels();
-    labels.insert("io.lowtide.kind".to_owned(), "export".to_owned());
-    let read = engine
-        .export_rootfs(image, &labels, |tar| tree::read(tar, &tree::Limits::default()))
-        .await
-        .map_err(|e| e.failure())?;
-    let files = read.map_err(|e| unreadable(e.to_string()))?;
-    tree::inventory(files, image.clone(), facts.platform, facts.config).map_err(|e| unreadable(e.to_string()))
+    let seen = read(engine, &facts, &scene.bot.tables).await.map_err(|e| e.failure())?;
+    Ok(seen.inventory)
 }
 
 /// What the first target on this engine runs. Only for the report: what cannot be read is left out.

@@ -1,0 +1,19 @@
+//! `lowtide inventory`
+
+use super::args::Global;
+use super::exit::Exit;
+use super::{diff, live, views};
+use crate::report::inventory;
+use crate::runtime::inventory::compare::{self, Named};
+
+pub(super) async fn inventory(global: &Global, image: &str, platform: &str, json: bool) -> anyhow::Result<Exit> {
+    let places = diff::places(global, platform)?;
+    let read = compare::image(&places, &Named::parse(image)).await?;
+    if json {
+        live::print_line(&serde_json::to_string(&views::ShownInventory::from(&read))?);
+    } else {
+        let text = inventory::inventory(&read.image, &read.seen.inventory, &read.content, live::style());
+        live::print(&text);
+    }
+    Ok(Exit::Done)
+}

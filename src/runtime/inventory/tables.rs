@@ -1,0 +1,76 @@
+//! Tables of layers that were read before, so that a base which many images share is read once.
+
+use crate::model::image::DiffId;
+use crate::packages::layer::table::LayerTable;
+use crate::packages::layer::wanted::Wanted;
+use crate::store::layer_cache::LayerCache;
+use flate2::Compression;
+use flate2::bufread::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use std::io::{self, Read, Write};
+
+/// Of a kept table. One with a million entries is about this large.
+const MAX_BYTES: u64 = 512 << 20;
+/// Of what is kept; a change of [`LayerTable`] raises it.
+const VERSION: u32 = 1;
+
+/// Where tables are kept, if anywhere.
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
+    cache: Option<LayerCache>,
+}
+
+impl Tables {
+    #[must_use]
+    pub fn new(cache: LayerCache) -> Self {
+        Self { cache: Some(cache) }
+    }
+
+    /// Nothing is kept.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A table that cannot be used is as if it was not there.
+    pub(super) fn get(&self, diff_id: &DiffId) -> Option<LayerTable> {
+        let cache = self.cache.as_ref()?;
+        let body = cache.get(&key(diff_id))?;
+        let mut json = Vec::new();
+        let read = ZlibDecoder::new(body.as_slice()).take(MAX_BYTES).read_to_end(&mut json);
+        let table: LayerTable = read.ok().and_then(|_| serde_json::from_slice(&json).ok())?;
+        (table.diff_id == *diff_id).then_some(table)
+    }
+
+    /// All or none: with one missing, an engine sends them all again.
+    pub(super) fn all(&self, diff_ids: &[DiffId]) -> Option<Vec<LayerTable>> {
+        diff_ids.iter().map(|diff_id| self.get(diff_id)).collect()
+    }
+
+    /// What cannot be kept is read again next time.
+    pub(super) fn put(&self, table: &LayerTable) {
+        let Some(cache) = &self.cache else { return };
+        let key = key(&table.diff_id);
+        if cache.has(&key) {
+            return;
+        }
+        match packed(table).and_then(|body| cache.put(&key, &body)) {
+            Ok(()) => {}
+            Err(error) => tracing::debug!(layer = %table.diff_id, %error, "the table of a layer cannot be kept"),
+        }
+    }
+}
+
+fn key(diff_id: &DiffId) -> String {
+    let hex = diff_id.as_str().trim_start_matches("sha256:");
+    format!("{hex}-{}-{VERSION}", Wanted::inventory().fingerprint())
+}
+
+fn packed(table: &LayerTable) -> io::Result<Vec<u8>> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    let mut buffered = io::BufWriter::new(&mut encoder);
+    serde_json::to_writer(&mut buffered, table)?;
+    buffered.flush()?;
+    drop(buffered);
+    encoder.finish()
+}
