@@ -138,7 +138,11 @@ fn base(source: &Source) -> String {
 
 fn list_name(uri: &str) -> String {
     let (scheme, rest) = uri.split_once(':').unwrap();
-    let rest = if scheme == "file" { rest } else { rest.trim_start_matches("//") };
+    let rest = if scheme == "file" {
+        rest
+    } else {
+        rest.trim_start_matches("//")
+    };
     rest.replace('_', "%5f").replace('/', "_")
 }
 

@@ -17,10 +17,18 @@ fn every_image_is_judged_as_apt_judges_it() {
         .filter(|path| path.join("simulated").exists())
         .collect();
     names.sort();
-    assert!(names.len() >= 10, "only {} roots under {}", names.len(), roots.display());
+    assert!(
+        names.len() >= 10,
+        "only {} roots under {}",
+        names.len(),
+        roots.display()
+    );
     let mut indexes = Indexes::default();
     let mut wrong = Vec::new();
-    println!("{:24} {:>6} {:>6} {:>6} {:>9} {:>9}", "root", "apt", "we", "equal", "apt ms", "we ms");
+    println!(
+        "{:24} {:>6} {:>6} {:>6} {:>9} {:>9}",
+        "root", "apt", "we", "equal", "apt ms", "we ms"
+    );
     for root in &names {
         let name = root.file_name().unwrap().to_string_lossy().into_owned();
         let small = files(&root.join("image"));
@@ -34,7 +42,11 @@ fn every_image_is_judged_as_apt_judges_it() {
         let apts = Said::by_apt(&fs::read_to_string(root.join("simulated")).unwrap());
         let ours = Said::by_us(&answer, &native);
         let differences = apts.differences(&ours);
-        let seconds: f64 = fs::read_to_string(root.join("seconds")).unwrap().trim().parse().unwrap();
+        let seconds: f64 = fs::read_to_string(root.join("seconds"))
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
         println!(
             "{name:24} {:>6} {:>6} {:>6} {:>9.0} {:>9.1}",
             apts.actions.len(),

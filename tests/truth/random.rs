@@ -31,7 +31,8 @@ fn random_worlds_are_judged_as_apt_judges_them() {
         let ours = ours(&world, &root);
         worlds += 1;
         busy += usize::from(!apts.actions.is_empty());
-        resolved += usize::from(apts.actions.iter().any(|line| line.starts_with("remove")) || !apts.kept_back.is_empty());
+        resolved +=
+            usize::from(apts.actions.iter().any(|line| line.starts_with("remove")) || !apts.kept_back.is_empty());
         let differences = apts.differences(&ours);
         if !differences.is_empty() {
             println!("world {seed}:\n  {}", differences.join("\n  "));
@@ -39,7 +40,10 @@ fn random_worlds_are_judged_as_apt_judges_them() {
         }
         fs::remove_dir_all(&root).unwrap();
     }
-    println!("{worlds} worlds, {busy} with something to do, {resolved} with removals or something kept back, {} wrong", wrong.len());
+    println!(
+        "{worlds} worlds, {busy} with something to do, {resolved} with removals or something kept back, {} wrong",
+        wrong.len()
+    );
     assert!(wrong.is_empty(), "not as apt says: {wrong:?}");
 }
 
@@ -85,7 +89,12 @@ fn apt(world: &Universe, root: &Path) -> Said {
 
 fn ours(world: &Universe, root: &Path) -> Said {
     let mut files = BTreeMap::new();
-    for path in ["var/lib/dpkg/status", "etc/apt/sources.list", "etc/apt/preferences", "etc/apt/apt.conf.d/50world"] {
+    for path in [
+        "var/lib/dpkg/status",
+        "etc/apt/sources.list",
+        "etc/apt/preferences",
+        "etc/apt/apt.conf.d/50world",
+    ] {
         files.insert(path.to_owned(), fs::read(root.join(path)).unwrap());
     }
     files.insert("var/lib/dpkg/arch".to_owned(), b"amd64\n".to_vec());

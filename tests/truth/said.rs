@@ -51,12 +51,15 @@ impl Said {
         };
         for it in &pending.upgrades {
             let name = full(&it.package, &it.architecture);
-            said.actions
-                .insert(format!("install {name} [{}] {} {}", it.installed, it.candidate, it.origin));
+            said.actions.insert(format!(
+                "install {name} [{}] {} {}",
+                it.installed, it.candidate, it.origin
+            ));
         }
         for it in &pending.new {
             let name = full(&it.package, &it.architecture);
-            said.actions.insert(format!("install {name} [] {} {}", it.candidate, it.origin));
+            said.actions
+                .insert(format!("install {name} [] {} {}", it.candidate, it.origin));
         }
         for it in &pending.removals {
             let name = full(&it.package, &it.architecture);
@@ -74,8 +77,16 @@ impl Said {
         if self.refused != ours.refused {
             found.push(format!("refused: apt {}, we {}", self.refused, ours.refused));
         }
-        found.extend(self.actions.difference(&ours.actions).map(|line| format!("only apt: {line}")));
-        found.extend(ours.actions.difference(&self.actions).map(|line| format!("only we:  {line}")));
+        found.extend(
+            self.actions
+                .difference(&ours.actions)
+                .map(|line| format!("only apt: {line}")),
+        );
+        found.extend(
+            ours.actions
+                .difference(&self.actions)
+                .map(|line| format!("only we:  {line}")),
+        );
         found
     }
 }

@@ -50,7 +50,13 @@ pub(crate) struct Universe {
     pub(crate) conf: String,
 }
 
-const FIELDS: &[(&str, usize)] = &[("Depends", 50), ("Pre-Depends", 8), ("Conflicts", 12), ("Breaks", 15), ("Recommends", 20)];
+const FIELDS: &[(&str, usize)] = &[
+    ("Depends", 50),
+    ("Pre-Depends", 8),
+    ("Conflicts", 12),
+    ("Breaks", 15),
+    ("Recommends", 20),
+];
 
 /// Without it apt has nowhere to download from and refuses; it is never downloaded.
 const FILE: &str =
@@ -87,7 +93,8 @@ impl Universe {
                         }
                     }
                 }
-                let mut release = format!("Origin: O{number}\nLabel: L{number}\nSuite: s{number}\nVersion: {number}.1\n");
+                let mut release =
+                    format!("Origin: O{number}\nLabel: L{number}\nSuite: s{number}\nVersion: {number}.1\n");
                 if number == 1 && dice.chance(40) {
                     release.push_str("NotAutomatic: yes\n");
                     if dice.chance(50) {
@@ -103,9 +110,16 @@ impl Universe {
             let package = dice.pick(&["*".to_owned(), "p1*".to_owned(), named]);
             let pin = dice.pick(&["release a=s1", "release o=O0", "version 3", "release *", "origin \"\""]);
             let priority = dice.pick(&["1", "100", "500", "600", "990", "1001", "-1"]);
-            let _ = write!(preferences, "Package: {package}\nPin: {pin}\nPin-Priority: {priority}\n\n");
+            let _ = write!(
+                preferences,
+                "Package: {package}\nPin: {pin}\nPin-Priority: {priority}\n\n"
+            );
         }
-        let conf = if dice.chance(25) { "APT::Install-Recommends \"false\";\n".to_owned() } else { String::new() };
+        let conf = if dice.chance(25) {
+            "APT::Install-Recommends \"false\";\n".to_owned()
+        } else {
+            String::new()
+        };
         Self {
             status,
             archives,
@@ -139,7 +153,11 @@ fn stanza(dice: &mut Dice, name: &str, version: usize, names: &[String]) -> Stan
         }
     }
     while dice.chance(15) {
-        let name = if dice.chance(70) { format!("v{}", dice.below(3)) } else { dice.pick(names) };
+        let name = if dice.chance(70) {
+            format!("v{}", dice.below(3))
+        } else {
+            dice.pick(names)
+        };
         let version = dice.chance(40).then(|| 1 + dice.below(4));
         it.provides.push((name, version));
     }
@@ -147,8 +165,14 @@ fn stanza(dice: &mut Dice, name: &str, version: usize, names: &[String]) -> Stan
 }
 
 fn relation(dice: &mut Dice, names: &[String]) -> Relation {
-    let name = if dice.chance(12) { format!("v{}", dice.below(3)) } else { dice.pick(names) };
-    let limit = dice.chance(55).then(|| (dice.pick(&["<<", "<=", "=", ">=", ">=", ">>"]), 1 + dice.below(4)));
+    let name = if dice.chance(12) {
+        format!("v{}", dice.below(3))
+    } else {
+        dice.pick(names)
+    };
+    let limit = dice
+        .chance(55)
+        .then(|| (dice.pick(&["<<", "<=", "=", ">=", ">=", ">>"]), 1 + dice.below(4)));
     Relation { name, limit }
 }
 
@@ -161,7 +185,9 @@ fn consistent(installed: &mut [Stanza]) {
             // A recommendation may stay open.
             let may = *field == "Recommends";
             entries.retain(|entry| {
-                let met = entry.iter().any(|relation| others.iter().any(|other| relation.meets(other, negative, &it.name)));
+                let met = entry
+                    .iter()
+                    .any(|relation| others.iter().any(|other| relation.meets(other, negative, &it.name)));
                 may || met != negative
             });
         }
@@ -184,7 +210,11 @@ impl Relation {
             return false;
         }
         let direct = other.name == self.name && fits(Some(other.version));
-        direct || other.provides.iter().any(|(name, version)| *name == self.name && fits(*version))
+        direct
+            || other
+                .provides
+                .iter()
+                .any(|(name, version)| *name == self.name && fits(*version))
     }
 
     fn text(&self) -> String {
@@ -197,8 +227,15 @@ impl Relation {
 
 impl Stanza {
     fn text(&self, dice: &mut Dice) -> String {
-        let mut text = format!("Package: {}\nVersion: {}\nArchitecture: {}\n", self.name, self.version, "all");
-        let _ = writeln!(text, "Priority: {}\nInstalled-Size: 1\nMaintainer: A <a@example.org>\nDescription: x", self.priority);
+        let mut text = format!(
+            "Package: {}\nVersion: {}\nArchitecture: {}\n",
+            self.name, self.version, "all"
+        );
+        let _ = writeln!(
+            text,
+            "Priority: {}\nInstalled-Size: 1\nMaintainer: A <a@example.org>\nDescription: x",
+            self.priority
+        );
         if self.essential {
             text.push_str("Essential: yes\n");
         }
@@ -208,7 +245,13 @@ impl Stanza {
         for (field, entries) in &self.relations {
             let entries: Vec<String> = entries
                 .iter()
-                .map(|entry| entry.iter().map(Relation::text).collect::<Vec<_>>().join(dice.pick(&[" | ", "|"])))
+                .map(|entry| {
+                    entry
+                        .iter()
+                        .map(Relation::text)
+                        .collect::<Vec<_>>()
+                        .join(dice.pick(&[" | ", "|"]))
+                })
                 .collect();
             let _ = writeln!(text, "{field}: {}", entries.join(", "));
         }

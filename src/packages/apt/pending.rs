@@ -206,7 +206,8 @@ fn origin(world: &World<'_>, version: VersionId) -> String {
 fn is_security(world: &World<'_>, package: PackageId, current: VersionId, target: VersionId) -> bool {
     let text = |version: VersionId| world.versions[version.at()].text;
     let between = |version: &&VersionId| {
-        debian::compare(text(**version), text(current)).is_gt() && debian::compare(text(**version), text(target)).is_le()
+        debian::compare(text(**version), text(current)).is_gt()
+            && debian::compare(text(**version), text(target)).is_le()
     };
     let versions = world.packages[package.at()].versions.iter().filter(between);
     let mut files = versions.flat_map(|version| &world.versions[version.at()].files);

@@ -108,7 +108,11 @@ impl<'a> File<'a> {
     pub(in crate::packages::apt) fn name(&self) -> Option<String> {
         let archive = self.archive?;
         let release = archive.release;
-        let label = release.label.as_ref().map(|label| format!("{label}:")).unwrap_or_default();
+        let label = release
+            .label
+            .as_ref()
+            .map(|label| format!("{label}:"))
+            .unwrap_or_default();
         let rest = match (&release.suite, &release.version) {
             (Some(suite), Some(version)) => format!("{version}/{suite}"),
             (Some(suite), None) => suite.clone(),

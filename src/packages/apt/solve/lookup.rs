@@ -41,9 +41,7 @@ impl<'a> World<'a> {
     fn is_met_by(&self, relation: RelationId, chosen: impl Fn(&Self, PackageId) -> Option<VersionId>) -> bool {
         let target = &self.relations[relation.at()];
         let name = &self.names[target.name.at()];
-        let direct = |package: &PackageId| {
-            chosen(self, *package).is_some_and(|version| self.meets(target, version))
-        };
+        let direct = |package: &PackageId| chosen(self, *package).is_some_and(|version| self.meets(target, version));
         let provided = |it: &Provided<'a>| {
             let package = self.versions[it.by.at()].package;
             chosen(self, package) == Some(it.by) && self.provides(target, it)
@@ -138,7 +136,9 @@ impl<'a> World<'a> {
         // A limit is never met by something that is provided without a version: Debian Policy §7.5.
         usable
             && !target.implied
-            && target.limit.is_none_or(|limit| provided.version.is_some_and(|version| limit.admits(version)))
+            && target
+                .limit
+                .is_none_or(|limit| provided.version.is_some_and(|version| limit.admits(version)))
             && !(target.negative && own_name())
     }
 

@@ -63,7 +63,11 @@ impl<'a> World<'a> {
         };
         let planned = self.planned(package);
         planned.target = Some(candidate);
-        planned.mode = if Some(candidate) == current { Mode::Keep } else { Mode::Install };
+        planned.mode = if Some(candidate) == current {
+            Mode::Keep
+        } else {
+            Mode::Install
+        };
         if !follow {
             return true;
         }
@@ -76,7 +80,14 @@ impl<'a> World<'a> {
         done
     }
 
-    fn follow(&mut self, package: PackageId, candidate: VersionId, missing: &[Clause<'a>], way: &GiveWay, depth: usize) -> bool {
+    fn follow(
+        &mut self,
+        package: PackageId,
+        candidate: VersionId,
+        missing: &[Clause<'a>],
+        way: &GiveWay,
+        depth: usize,
+    ) -> bool {
         self.same_source(package, candidate, depth);
         for other in &way.upgrade {
             let upgraded = self.mode(*other) == Mode::Install || self.install(*other, true, depth + 1);
@@ -114,7 +125,8 @@ impl<'a> World<'a> {
             return true;
         }
         for clause in self.critical(candidate) {
-            let fine = clause.is_negative() || self.holds(&clause, When::Planned) || self.holds(&clause, When::Candidates);
+            let fine =
+                clause.is_negative() || self.holds(&clause, When::Planned) || self.holds(&clause, When::Candidates);
             if fine {
                 continue;
             }
@@ -139,14 +151,24 @@ impl<'a> World<'a> {
             if !self.important(clause) || self.holds(clause, When::Planned) {
                 continue;
             }
-            let list = if clause.is_negative() { &mut asked.unwelcome } else { &mut asked.missing };
+            let list = if clause.is_negative() {
+                &mut asked.unwelcome
+            } else {
+                &mut asked.missing
+            };
             list.push(*clause);
         }
         asked
     }
 
     /// What conflicts with the candidate, and what the candidate would leave behind. Nothing if somebody cannot give way.
-    fn make_way(&mut self, package: PackageId, candidate: VersionId, unwelcome: &[Clause<'a>], depth: usize) -> Option<GiveWay> {
+    fn make_way(
+        &mut self,
+        package: PackageId,
+        candidate: VersionId,
+        unwelcome: &[Clause<'a>],
+        depth: usize,
+    ) -> Option<GiveWay> {
         let mut way = GiveWay::default();
         let mut settled = Vec::new();
         for clause in unwelcome {
@@ -310,7 +332,11 @@ impl<'a> World<'a> {
             let mut fitting: Vec<VersionId> = Vec::new();
             for version in all.iter() {
                 let package = &self.packages[self.versions[version.at()].package.at()];
-                let chosen = if installed { package.current } else { package.planned.candidate };
+                let chosen = if installed {
+                    package.current
+                } else {
+                    package.planned.candidate
+                };
                 if chosen == Some(*version) && !fitting.contains(version) {
                     fitting.push(*version);
                 }
@@ -319,7 +345,11 @@ impl<'a> World<'a> {
             fitting.sort_by_cached_key(|version| self.rank(*version, wanted));
             for version in fitting {
                 let package = self.versions[version.at()].package;
-                let list = if self.packages[package.at()].current.is_some() { &mut here } else { &mut new };
+                let list = if self.packages[package.at()].current.is_some() {
+                    &mut here
+                } else {
+                    &mut new
+                };
                 if !list.contains(&version) {
                     list.push(version);
                 }
@@ -338,7 +368,12 @@ impl<'a> World<'a> {
             && siblings.iter().any(|other| self.packages[other.at()].current.is_some());
         (
             (!sibling, package.current.is_none(), package.name != wanted),
-            (!package.essential, !package.protected, package.architecture, it.priority),
+            (
+                !package.essential,
+                !package.protected,
+                package.architecture,
+                it.priority,
+            ),
             std::cmp::Reverse(self.name(it.package)),
         )
     }

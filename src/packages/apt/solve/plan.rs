@@ -69,9 +69,7 @@ impl<'a> World<'a> {
             return true;
         }
         let held = it.held && !self.state.settings.ignore_holds;
-        !(it.planned.fixed
-            || held && mode != Mode::Keep
-            || mode == Mode::Remove && (it.essential || it.protected))
+        !(it.planned.fixed || held && mode != Mode::Keep || mode == Mode::Remove && (it.essential || it.protected))
     }
 
     /// Back to what is installed now, if anything.

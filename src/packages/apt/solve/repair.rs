@@ -122,13 +122,28 @@ impl<'a> World<'a> {
     }
 
     /// Whether the package is dealt with and its other clauses can wait.
-    fn look_at(&mut self, package: PackageId, clause: &Clause<'a>, round: usize, memory: &mut Memory, look: &mut Look<'a>) -> bool {
+    fn look_at(
+        &mut self,
+        package: PackageId,
+        clause: &Clause<'a>,
+        round: usize,
+        memory: &mut Memory,
+        look: &mut Look<'a>,
+    ) -> bool {
         let relations: Vec<RelationId> = clause.relations().collect();
         let choice = relations.len() > 1;
         let before = look.others.len();
         let mut otherwise = Otherwise::Remove;
         for relation in relations {
-            let came = self.alternative(package, clause, relation, choice, &mut otherwise, (round, &mut *memory), look);
+            let came = self.alternative(
+                package,
+                clause,
+                relation,
+                choice,
+                &mut otherwise,
+                (round, &mut *memory),
+                look,
+            );
             match came {
                 Came::Fine => return false,
                 Came::Over => return true,
@@ -152,7 +167,10 @@ impl<'a> World<'a> {
         false
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of a walk whose state has no meaning of its own")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of a walk whose state has no meaning of its own"
+    )]
     fn alternative(
         &mut self,
         package: PackageId,
@@ -328,7 +346,9 @@ impl<'a> World<'a> {
     /// The package a relation most likely means: the named one, or the only one that provides the name.
     fn likely(&mut self, relation: RelationId) -> Option<PackageId> {
         let all: Vec<VersionId> = self.met_by(relation).to_vec();
-        let named = self.named(relation).filter(|id| !self.packages[id.at()].versions.is_empty());
+        let named = self
+            .named(relation)
+            .filter(|id| !self.packages[id.at()].versions.is_empty());
         named.or_else(|| all.first().map(|version| self.versions[version.at()].package))
     }
 

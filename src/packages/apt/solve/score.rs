@@ -3,8 +3,8 @@
 //! The numbers are apt's (apt.conf(5) names them below `pkgProblemResolver::Scores`; nobody sets them): what many depend on,
 //! what is important, essential or not to be changed weighs more.
 
-use super::world::{Architecture, NameId, PackageId, RelationId, Scope, World};
 use super::lookup::When;
+use super::world::{Architecture, NameId, PackageId, RelationId, Scope, World};
 use crate::packages::apt::index::stanza::{EXTRA, Kind, Priority};
 use std::collections::HashMap;
 
@@ -61,7 +61,11 @@ impl World<'_> {
         let version = &self.versions[target.at()];
         let mut score = if it.essential || it.protected { ESSENTIAL } else { 0 };
         // What no archive has any more is not important any more either.
-        let priority = if self.is_downloadable(version) { version.priority } else { EXTRA };
+        let priority = if self.is_downloadable(version) {
+            version.priority
+        } else {
+            EXTRA
+        };
         score += of_priority(priority);
         let candidate = it.planned.candidate.map(|id| &self.versions[id.at()]);
         if it.current.is_some() && candidate.is_some_and(|version| self.is_downloadable(version)) {
@@ -88,7 +92,9 @@ impl World<'_> {
         let own = self.versions[target.of.at()].package;
         for architecture in self.meant(&target.scope) {
             let named = self.names[target.name.at()].packages.iter().copied();
-            let named = named.clone().find(|id| self.packages[id.at()].architecture == architecture);
+            let named = named
+                .clone()
+                .find(|id| self.packages[id.at()].architecture == architecture);
             // No package conflicts with itself.
             let counts = !(target.negative && named == Some(own));
             if counts && target.limit.is_some() {

@@ -45,7 +45,12 @@ impl World<'_> {
     }
 
     fn fix_held(&mut self, installed: &[PackageId]) {
-        for package in installed.iter().filter(|package| self.packages[package.at()].held).copied().collect::<Vec<_>>() {
+        for package in installed
+            .iter()
+            .filter(|package| self.packages[package.at()].held)
+            .copied()
+            .collect::<Vec<_>>()
+        {
             self.keep(package);
             self.planned(package).fixed = true;
         }
@@ -68,7 +73,9 @@ impl World<'_> {
             let all = self.names[name.at()].packages.clone();
             let coming = all.iter().any(|package| self.mode(*package) == Mode::Install);
             // The native one, or the first of the others.
-            let preferred = all.iter().min_by_key(|package| self.packages[package.at()].architecture);
+            let preferred = all
+                .iter()
+                .min_by_key(|package| self.packages[package.at()].architecture);
             if let Some(package) = preferred.copied()
                 && !coming
             {

@@ -162,7 +162,12 @@ pub(super) enum Scope {
 impl<'a> World<'a> {
     /// Everything installed, with its candidates, and no plan yet. `archives` in the order of the image's sources.
     pub(in crate::packages::apt) fn new(state: &'a AptState, archives: impl Iterator<Item = Archive<'a>>) -> Self {
-        let mut pins: Vec<Pin> = state.settings.target_release.iter().map(|r| target_release(r)).collect();
+        let mut pins: Vec<Pin> = state
+            .settings
+            .target_release
+            .iter()
+            .map(|r| target_release(r))
+            .collect();
         pins.extend(state.pins.iter().cloned());
         let files = archives
             .map(Some)
@@ -465,7 +470,13 @@ impl<'a> By<'a> {
             Self::Status(it) => (it.version.as_str(), it.source.as_str(), it.source_version.as_str()),
         };
         let (fingerprint, size, multi_arch, priority, phased) = match self {
-            Self::Index(row) => (row.fingerprint(), row.size(), row.multi_arch(), row.priority(), row.phased()),
+            Self::Index(row) => (
+                row.fingerprint(),
+                row.size(),
+                row.multi_arch(),
+                row.priority(),
+                row.phased(),
+            ),
             Self::Status(it) => (it.fingerprint, 0, it.multi_arch, it.priority, 100),
         };
         Version {
