@@ -86,6 +86,8 @@ struct Images {
 
 impl Images {
     async fn new() -> Self {
+        // Our own client brings the TLS provider that oci-client looks for.
+        drop(anonymous());
         let images = Self {
             client: Client::new(ClientConfig {
                 protocol: ClientProtocol::Http,
