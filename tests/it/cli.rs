@@ -52,25 +52,27 @@ fn help_names_every_command_and_exit_code() {
     Usage: lowtide [OPTIONS] <COMMAND>
 
     Commands:
-      serve    Run the bot
-      check    Validate the configuration
-      plan     What happens next, per app, and why not; for one app also every setting and where it came from
-      run      One cycle of these apps now, with live progress. Rollouts wait for their window
-      status   The fleet at a glance
-      history  The last runs, newest first
-      show     One run or rollout in full, by its id or the end of it
-      halt     Stop an app's rollouts and promotions; its builds and tests go on
-      resume   Let a halted app go on
-      revert   Take every target of an app back to the release before, and halt it
-      pause    Pause all rollouts and promotions, or let them go on
-      cancel   Cancel a run that is under way
-      backup   Write a consistent copy of the database
-      health   Is the bot of this state directory alive? For container health checks
-      help     Print this message or the help of the given subcommand(s)
+      serve      Run the bot
+      check      Validate the configuration
+      plan       What happens next, per app, and why not; for one app also every setting and where it came from
+      run        One cycle of these apps now, with live progress. Rollouts wait for their window
+      status     The fleet at a glance
+      history    The last runs, newest first
+      show       One run or rollout in full, by its id or the end of it
+      diff       What differs between two images: packages, files, config, layers. Needs no configuration
+      inventory  What is inside an image: system, packages and the layer each came with. IMAGE is named as for `diff`
+      halt       Stop an app's rollouts and promotions; its builds and tests go on
+      resume     Let a halted app go on
+      revert     Take every target of an app back to the release before, and halt it
+      pause      Pause all rollouts and promotions, or let them go on
+      cancel     Cancel a run that is under way
+      backup     Write a consistent copy of the database
+      health     Is the bot of this state directory alive? For container health checks
+      help       Print this message or the help of the given subcommand(s)
 
     Exit codes:
       0  done, or nothing to do
-      1  it ran and failed: a run, a rollout, a refused request
+      1  it ran and failed: a run, a rollout, a refused request; diff: the images differ
       2  wrong use of the command line
       3  the configuration has problems
       4  something lowtide needs cannot be used (state, engine, socket)

@@ -139,10 +139,18 @@ async fn layers_that_are_not_what_they_should_be_are_named() {
         }
         text
     };
-    insta::assert_snapshot!(said("other", &packed, &other).await, @"");
-    insta::assert_snapshot!(said("cut", &packed[..packed.len() - 9], &layer).await, @"");
-    insta::assert_snapshot!(said("half", &layer[..700], &layer).await, @"");
-    insta::assert_snapshot!(said("hostile", &hostile, &hostile).await, @"");
+    let table = [
+        said("other", &packed, &other).await,
+        said("cut", &packed[..packed.len() - 9], &layer).await,
+        said("half", &layer[..700], &layer).await,
+        said("hostile", &hostile, &hostile).await,
+    ];
+    insta::assert_snapshot!(table.join("\n"), @r#"
+    OPEN/REPO:other: layer STORED unpacked is LAYER, not OTHER
+    OPEN/REPO:cut: the archive cannot be read
+    OPEN/REPO:half: the archive ends too early
+    OPEN/REPO:hostile: the archive has the name "a/.wh..", which leaves its root
+    "#);
 }
 
 /// The open registry, but the blob is served as `bytes` say.
