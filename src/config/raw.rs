@@ -234,8 +234,6 @@ raw! {
         max_log: Option<Text>,
         /// Upgrade all packages as the last layer of the image.
         upgrade: Option<bool>,
-        /// A build older than this is repeated though nothing that can be seen has moved.
-        max_age: Option<Text>,
     }
     Test {
         /// Containers beside the image under test, by their network name.

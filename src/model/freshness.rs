@@ -97,7 +97,7 @@ pub enum Because {
         packages: usize,
         security: usize,
     },
-    /// The last build is older than `build.max_age`: what lowtide cannot see may have changed.
+    /// The last build is older than it may get: what lowtide cannot see may have changed.
     Age {
         limit: SignedDuration,
     },
