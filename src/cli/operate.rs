@@ -116,7 +116,7 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
     let (send, replies) = mpsc::channel(256);
     tokio::spawn(pump(bot.watchers.watch(), send.clone(), shutdown.clone()));
     let supervised = tokio::spawn(supervisor.run());
-    let first = match control::put(&requests, asked.command()).await {
+    let first = match control::put(&requests, asked).await {
         Ok(done) => Reply::Done(done),
         Err(refused) => Reply::Refused(refused),
     };

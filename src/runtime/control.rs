@@ -3,7 +3,7 @@
 
 use super::bot::Bot;
 use super::progress::Progress;
-use super::supervisor::{Answer, Command, Request};
+use super::supervisor::{Answer, Request};
 use crate::model::name::{AppName, RunId};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 /// A question is a line; a longer one is no question of ours.
 const MAX_LINE: u64 = 64 << 10;
 
-/// What can be asked.
+/// What an operator asks of the one who holds the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask")]
 pub enum Ask {
@@ -68,17 +68,6 @@ impl Ask {
     #[must_use]
     pub fn is_followed(&self) -> bool {
         matches!(self, Ask::Run { .. } | Ask::Revert { .. })
-    }
-    #[must_use]
-    pub fn command(self) -> Command {
-        match self {
-            Ask::Run { apps, now, rebuild, by } => Command::Run { apps, now, rebuild, by },
-            Ask::Halt { app, by, why } => Command::Halt { app, by, why },
-            Ask::Resume { app, by, why } => Command::Resume { app, by, why },
-            Ask::Revert { app, by, why } => Command::Revert { app, by, why },
-            Ask::Pause { on } => Command::Pause { on },
-            Ask::Cancel { run, by } => Command::Cancel { run, by },
-        }
     }
 }
 
@@ -130,7 +119,7 @@ async fn converse(bot: &Bot, ask: &mpsc::Sender<Request>, mut stream: UnixStream
     let mut progress = bot.watchers.watch();
     let followed = asked.is_followed();
     let mut apps = followed_apps(&asked);
-    match put(ask, asked.command()).await {
+    match put(ask, asked).await {
         Ok(done) => write(&mut writing, &Reply::Done(done)).await?,
         Err(refused) => return write(&mut writing, &Reply::Refused(refused)).await,
     }
@@ -163,10 +152,10 @@ pub fn followed_apps(asked: &Ask) -> Vec<AppName> {
 ///
 /// # Errors
 /// Its refusal, or that it is ending.
-pub async fn put(ask: &mpsc::Sender<Request>, command: Command) -> Answer {
+pub async fn put(ask: &mpsc::Sender<Request>, asked: Ask) -> Answer {
     let (answer, answered) = oneshot::channel();
     let ending = || "lowtide is shutting down".to_owned();
-    ask.send(Request { command, answer }).await.map_err(|_| ending())?;
+    ask.send(Request { asked, answer }).await.map_err(|_| ending())?;
     answered.await.unwrap_or_else(|_| Err(ending()))
 }
 

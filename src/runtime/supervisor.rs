@@ -2,6 +2,7 @@
 //! starts their drivers. It decides nothing itself: `decide::schedule` and `decide::standing` do.
 
 use super::bot::Bot;
+use super::control::Ask;
 use super::drive_run::{DriveError, Interrupt};
 use super::progress::Progress;
 use super::{drive_rollout, drive_run};
@@ -40,46 +41,13 @@ pub enum Scope {
     Asked,
 }
 
-/// What an operator asks of the one who holds the state.
-#[derive(Debug)]
-pub enum Command {
-    Run {
-        apps: Vec<AppName>,
-        now: bool,
-        rebuild: bool,
-        by: String,
-    },
-    Halt {
-        app: AppName,
-        by: String,
-        why: String,
-    },
-    Resume {
-        app: AppName,
-        by: String,
-        why: String,
-    },
-    Revert {
-        app: AppName,
-        by: String,
-        why: String,
-    },
-    Pause {
-        on: bool,
-    },
-    Cancel {
-        run: RunId,
-        by: String,
-    },
-}
-
-/// The answer to a command: what was done, or why not.
+/// The answer: what was done, or why not.
 pub type Answer = Result<String, String>;
 
-/// A command with the place for its answer.
+/// What was asked, with the place for its answer.
 #[derive(Debug)]
 pub struct Request {
-    pub command: Command,
+    pub asked: Ask,
     pub answer: oneshot::Sender<Answer>,
 }
 

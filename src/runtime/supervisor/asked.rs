@@ -1,6 +1,6 @@
 //! What operators ask of the supervisor.
 
-use super::{Answer, Command, Request, Scope, Supervisor};
+use super::{Answer, Ask, Request, Scope, Supervisor};
 use crate::model::fleet::TargetPolicy;
 use crate::model::journal::Stream;
 use crate::model::name::AppName;
@@ -14,19 +14,19 @@ use tracing::info;
 
 impl Supervisor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<(), StoreError> {
-        let answer = self.obey(request.command).await?;
+        let answer = self.obey(request.asked).await?;
         // Whoever asked may have gone.
         let _ = request.answer.send(answer);
         Ok(())
     }
 
-    async fn obey(&mut self, command: Command) -> Result<Answer, StoreError> {
-        match command {
-            Command::Run { apps, now, rebuild, by } => self.run_apps(apps, now, rebuild, &by).await,
-            Command::Halt { app, by, why } => operator::halt(&self.bot, &app, by, why).await,
-            Command::Resume { app, by, why } => operator::resume(&self.bot, &app, &by, &why).await,
-            Command::Revert { app, by, why } => self.revert(&app, by, why).await,
-            Command::Pause { on } => {
+    async fn obey(&mut self, asked: Ask) -> Result<Answer, StoreError> {
+        match asked {
+            Ask::Run { apps, now, rebuild, by } => self.run_apps(apps, now, rebuild, &by).await,
+            Ask::Halt { app, by, why } => operator::halt(&self.bot, &app, by, why).await,
+            Ask::Resume { app, by, why } => operator::resume(&self.bot, &app, &by, &why).await,
+            Ask::Revert { app, by, why } => self.revert(&app, by, why).await,
+            Ask::Pause { on } => {
                 self.bot.pause(on)?;
                 Ok(Ok(if on {
                     "rollouts and promotions are paused"
@@ -35,7 +35,7 @@ impl Supervisor {
                 }
                 .to_owned()))
             }
-            Command::Cancel { run, by } => Ok(match self.runs.get(&run) {
+            Ask::Cancel { run, by } => Ok(match self.runs.get(&run) {
                 Some((_, interrupt)) => {
                     info!(%run, by, "cancelled");
                     interrupt.cancel.cancel();
