@@ -1,17 +1,11 @@
-//! The files of an image, from its layers or from a root filesystem's tar stream (`docker export`), and the inventory
-//! they make.
+//! The files of an image, and the inventory they make.
 
 use super::error::ParseError;
-use super::layer::assemble::{Assembly, made_directory};
-use super::layer::error::LayerError;
-use super::layer::read;
-use super::layer::table::{Limits, Used};
-use super::layer::wanted::Wanted;
+use super::layer::assemble::made_directory;
 use super::os_release;
 use crate::model::image::{ImageId, Platform};
 use crate::model::inventory::{FileEntry, FileKind, ImageConfig, ImageLayer, Inventory, Package};
 use std::collections::BTreeMap;
-use std::io::Read;
 
 /// An image's files, and the content of the wanted ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,26 +27,6 @@ pub struct Tree {
 pub struct Located {
     pub file: FileEntry,
     pub layer: usize,
-}
-
-/// Reads a root filesystem's whole stream. Its one layer is nobody's: packages and files come without theirs.
-///
-/// # Errors
-/// `Truncated` without the archive's end mark; else as [`read::read`].
-pub fn read(tar: impl Read, limits: &Limits) -> Result<Tree, LayerError> {
-    let wanted = Wanted::inventory();
-    let table = read::read(tar, wanted, limits, &mut Used::default())?;
-    if !table.whole {
-        return Err(LayerError::Truncated);
-    }
-    let mut assembly = Assembly::new(limits);
-    assembly.push(table)?;
-    let mut tree = assembly.finish(wanted);
-    tree.layers.clear();
-    for package in tree.packages.iter_mut().flatten() {
-        package.layer = None;
-    }
-    Ok(tree)
 }
 
 /// The inventory of an image, from its files, the content of the `kept` ones, and its config.

@@ -1,8 +1,21 @@
 use super::*;
+use crate::packages::layer::assemble::Assembly;
+use crate::packages::layer::error::LayerError;
+use crate::packages::layer::read::read;
+use crate::packages::layer::table::{Limits, Used};
 use crate::packages::layer::testing::archive;
+use crate::packages::layer::wanted::Wanted;
 
+/// As the only layer of an image.
 fn parse(bytes: &[u8]) -> Result<Tree, LayerError> {
-    read(bytes, &Limits::default())
+    let (wanted, limits) = (Wanted::inventory(), Limits::default());
+    let mut assembly = Assembly::new(&limits);
+    let table = read(bytes, wanted, &limits, &mut Used::default())?;
+    if !table.whole {
+        return Err(LayerError::Truncated);
+    }
+    assembly.push(table)?;
+    Ok(assembly.finish(wanted))
 }
 
 #[test]
@@ -22,7 +35,7 @@ fn noise_is_left_out_and_directories_are_there() {
     );
     assert_eq!(tree.files["usr/bin"].file, made_directory());
     assert_eq!(tree.kept.keys().collect::<Vec<_>>(), ["var/lib/dpkg/status"]);
-    assert!(tree.layers.is_empty());
+    assert_eq!(tree.layers.len(), 1);
 }
 
 #[test]

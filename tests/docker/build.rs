@@ -1,6 +1,6 @@
 //! Builds on the real engine, by BuildKit and by the classic builder.
 
-use super::engine::{engine, unique};
+use super::engine::{docker, engine, export, unique};
 use super::proxy;
 use bytes::Bytes;
 use lowtide::clients::engine::build::{BuildRequest, Builder, Built};
@@ -17,7 +17,6 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -77,10 +76,8 @@ async fn on_both(request: BuildRequest) -> [(Result<Built, BuildError>, Vec<Stri
 }
 
 /// Path → (type, mode, text or link target) of everything below `top` in the image.
-async fn files_below(engine: &Engine, built: &Built, top: &'static str) -> BTreeMap<String, (String, u32, String)> {
-    let labels = BTreeMap::from([("lowtide-test".to_owned(), "export".to_owned())]);
-    let read = move |tar: &mut dyn Read| read_tar(tar, top);
-    engine.export_rootfs(&built.image, &labels, read).await.unwrap()
+fn files_below(built: &Built, top: &str) -> BTreeMap<String, (String, u32, String)> {
+    read_tar(&mut export(built.image.as_str()).as_slice(), top)
 }
 
 fn read_tar(tar: &mut dyn Read, top: &str) -> BTreeMap<String, (String, u32, String)> {
@@ -129,7 +126,7 @@ async fn two_stages_arguments_target_labels_and_a_mount() {
     let facts = engine.inspect_image(&tag).await.unwrap().unwrap();
     assert_eq!((&facts.id, facts.size), (&built.image, built.size));
     assert_eq!(facts.config.labels["org.opencontainers.image.title"], "a b=c&version=1");
-    assert_eq!(files_below(&engine, &built, "word").await[""].2, "tide & \"more\"=1\n");
+    assert_eq!(files_below(&built, "word")[""].2, "tide & \"more\"=1\n");
     assert!(
         lines.iter().any(|line| line.contains("[tools 2/2] RUN --mount")),
         "{lines:#?}"
@@ -372,25 +369,8 @@ fn tree() -> tempfile::TempDir {
 /// What `docker build` of the classic builder makes of the same directory.
 fn by_docker(dir: &Path) -> BTreeMap<String, (String, u32, String)> {
     let tag = format!("{}:t", unique("lowtide-test/cli"));
-    let docker = |arguments: &[&str]| {
-        let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
-        let output = Command::new("docker")
-            .args(arguments)
-            .env("DOCKER_HOST", format!("unix://{socket}"))
-            .env("DOCKER_BUILDKIT", "0")
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        output.stdout
-    };
     docker(&["build", "-q", "-t", &tag, dir.to_str().unwrap()]);
-    let container = String::from_utf8(docker(&["create", &tag, "x"])).unwrap();
-    let tar = docker(&["export", container.trim()]);
-    docker(&["rm", container.trim()]);
+    let tar = export(&tag);
     docker(&["rmi", &tag]);
     read_tar(&mut tar.as_slice(), "ctx")
 }
@@ -431,7 +411,7 @@ async fn the_context_arrives_as_docker_build_sends_it() {
             let tag = request.tag.clone();
             let (built, lines) = build_on(&engine, request).await;
             let built = built.unwrap_or_else(|e| panic!("{e:?} {lines:#?}"));
-            let mut got = files_below(&engine, &built, "ctx").await;
+            let mut got = files_below(&built, "ctx");
             // A folder that only its re-included file brings along: git has no mode for it, the classic client sends none.
             if let (Some(got), Some(expected)) = (got.get_mut("/src"), expected.get("/src")) {
                 got.1 = expected.1;
@@ -450,7 +430,7 @@ async fn a_pinned_dockerfile_is_built_and_the_repositorys_own_is_copied() {
     request.replace = vec![("Dockerfile".into(), Bytes::from(format!("FROM {BASE}\nCOPY . /ctx\n")))];
     let tag = request.tag.clone();
     let built = build_on(&engine, request).await.0.unwrap();
-    let files = files_below(&engine, &built, "ctx").await;
+    let files = files_below(&built, "ctx");
     assert_eq!(files["/Dockerfile"].2, "FROM example.org/not-this\nCOPY . /ctx\n");
     engine.remove_image(&tag).await.unwrap();
 }
@@ -465,7 +445,7 @@ async fn files_of_one_size_and_time_are_never_mixed_up_between_builds() {
         request.nocache = false;
         let tag = request.tag.clone();
         let built = build_on(&engine, request).await.0.unwrap();
-        assert_eq!(files_below(&engine, &built, "ctx").await[""].2, text);
+        assert_eq!(files_below(&built, "ctx")[""].2, text);
         engine.remove_image(&tag).await.unwrap();
     }
 }

@@ -4,13 +4,10 @@ use super::engine::{engine, unique};
 use lowtide::clients::engine::build::{BuildRequest, Built};
 use lowtide::clients::engine::connect::Engine;
 use lowtide::clients::engine::context::{Limits, Verdict};
-use lowtide::clients::engine::error::EngineError;
 use lowtide::model::failure::FailureKind;
 use lowtide::model::image::Reference;
 use lowtide::model::secret::Secret;
 use std::collections::BTreeMap;
-use std::io::{self, Read};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -201,112 +198,6 @@ async fn a_refusal_inside_the_stream_is_an_error() {
         error.to_string().contains("does not exist"),
         "an image that is not there: {error}"
     );
-}
-
-fn docker(arguments: &[&str]) -> Vec<u8> {
-    let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
-    let host = format!("unix://{socket}");
-    let output = Command::new("docker")
-        .args(arguments)
-        .env("DOCKER_HOST", host)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output.stdout
-}
-
-fn containers_with(label: &str) -> String {
-    String::from_utf8(docker(&["ps", "-aq", "--filter", &format!("label={label}")])).unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_export_is_what_docker_export_writes() {
-    let engine = engine();
-    let image = engine.inspect_image(BASE).await.unwrap().unwrap().id;
-    let mark = unique("export");
-    let labels = BTreeMap::from([("lowtide-test".to_owned(), mark.clone())]);
-    let ours = engine
-        .export_rootfs(&image, &labels, |tar| {
-            let mut bytes = Vec::new();
-            tar.read_to_end(&mut bytes).map(|_| bytes)
-        })
-        .await
-        .unwrap()
-        .unwrap();
-    let container = String::from_utf8(docker(&["create", BASE, "x"])).unwrap();
-    let theirs = docker(&["export", container.trim()]);
-    docker(&["rm", container.trim()]);
-    assert_eq!(listing(&ours), listing(&theirs));
-    assert!(listing(&ours).len() > 3);
-    assert_eq!(containers_with(&format!("lowtide-test={mark}")), "");
-}
-
-/// Path, type, mode, owner, link and content of each entry.
-fn listing(tar: &[u8]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for entry in tar::Archive::new(tar).entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let mut content = Vec::new();
-        entry.read_to_end(&mut content).unwrap();
-        let (path, header) = (entry.path().unwrap().into_owned(), entry.header());
-        lines.push(format!(
-            "{} {:?} {:o} {}:{} {:?} {}",
-            path.display(),
-            header.entry_type(),
-            header.mode().unwrap(),
-            header.uid().unwrap(),
-            header.gid().unwrap(),
-            entry.link_name().unwrap(),
-            content.len()
-        ));
-    }
-    lines
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_export_leaves_no_container_behind() {
-    let engine = engine();
-    let image = engine.inspect_image(BASE).await.unwrap().unwrap().id;
-    let mark = unique("export");
-    let labels = BTreeMap::from([("lowtide-test".to_owned(), mark.clone())]);
-    let label = format!("lowtide-test={mark}");
-
-    let read = |tar: &mut dyn Read| tar.read_exact(&mut [0; 512]);
-    engine.export_rootfs(&image, &labels, read).await.unwrap().unwrap();
-    assert_eq!(containers_with(&label), "", "after a reader that stops early");
-
-    let (started, starts) = tokio::sync::oneshot::channel();
-    let (_held, hold) = std::sync::mpsc::channel::<()>();
-    let exports = {
-        let (engine, image, labels) = (engine.clone(), image.clone(), labels.clone());
-        tokio::spawn(async move {
-            let read = move |_: &mut dyn Read| {
-                started.send(()).unwrap();
-                let _ = hold.recv_timeout(Duration::from_secs(60));
-            };
-            engine.export_rootfs(&image, &labels, read).await
-        })
-    };
-    starts.await.unwrap();
-    assert_ne!(containers_with(&label), "");
-    exports.abort();
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while !containers_with(&label).is_empty() {
-        assert!(std::time::Instant::now() < deadline, "after a reader that was dropped");
-    }
-
-    let nothing = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-        .parse()
-        .unwrap();
-    let error = engine
-        .export_rootfs(&nothing, &labels, |tar| io::copy(tar, &mut io::sink()))
-        .await
-        .unwrap_err();
-    assert!(matches!(error, EngineError::NotFound { .. }), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
