@@ -14,7 +14,7 @@ pub struct Inventory {
     /// Sorted by name, then architecture.
     pub packages: Vec<Package>,
     pub config: ImageConfig,
-    /// Base first; empty when the image was read as one tree (`docker export`).
+    /// Base first; empty in inventories of before layers were read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<ImageLayer>,
     /// Path (without leading slash) → entry; noise (see `packages::noise`) left out.

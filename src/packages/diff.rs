@@ -1,7 +1,6 @@
 //! What differs between two inventories, and the content digest of one. Both look at the same things: packages (name,
 //! architecture, version), image config, files. Neither looks at the image id or at any time.
 
-use super::hash::hex;
 use crate::model::image::ContentDigest;
 use crate::model::inventory::{
     Change, FileChanges, FileEntry, FileKind, ImageConfig, Inventory, Package, PackageChange,
@@ -226,9 +225,7 @@ impl Canonical {
         self.text(capability.as_deref().unwrap_or_default());
     }
     fn finish(self) -> ContentDigest {
-        let text = format!("sha256:{}", hex(&self.0.finalize()));
-        #[expect(clippy::unwrap_used, reason = "sha256 in hex is what the type asks for")]
-        ContentDigest::try_from(text).unwrap()
+        ContentDigest::of_sha256(&self.0.finalize().into())
     }
 }
 

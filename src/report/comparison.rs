@@ -310,17 +310,7 @@ mod tests {
 
     #[test]
     fn what_is_the_same_is_said_in_a_line() {
-        let found = Comparison {
-            verdict: Significance::None,
-            packages: Vec::new(),
-            config: Vec::new(),
-            files: Vec::new(),
-            layers: LayerDelta {
-                shared: 0,
-                old: Vec::new(),
-                new: Vec::new(),
-            },
-        };
+        let found = Comparison::same();
         insta::assert_snapshot!(shown(&found), @r"
         old  web:1                       engine    111111111111  linux/amd64 Debian GNU/Linux 12 (bookworm)
         new  registry.example.org/web:2  registry  222222222222  linux/amd64 Debian GNU/Linux 12 (bookworm)

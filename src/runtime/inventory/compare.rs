@@ -11,7 +11,7 @@ use crate::clients::engine::image::ImageFacts;
 use crate::clients::registry::connect::{Registry, Timeouts};
 use crate::clients::registry::error::RegistryError;
 use crate::clients::registry::layers::RemoteImage;
-use crate::model::comparison::{ComparedImage, Comparison, LayerDelta, Place, Significance};
+use crate::model::comparison::{ComparedImage, Comparison, Place};
 use crate::model::fleet::EngineAddress;
 use crate::model::image::{ContentDigest, ImageId, Platform, Reference};
 use crate::packages::compare::{Side, compare};
@@ -85,21 +85,10 @@ pub async fn image(places: &Places, named: &Named) -> Result<Read, ReadError> {
 pub async fn images(places: &Places, old: &Named, new: &Named) -> Result<Compared, ReadError> {
     let (old, new) = tokio::try_join!(places.find(old), places.find(new))?;
     if old.id() == new.id() {
-        let comparison = Comparison {
-            verdict: Significance::None,
-            packages: Vec::new(),
-            config: Vec::new(),
-            files: Vec::new(),
-            layers: LayerDelta {
-                shared: 0,
-                old: Vec::new(),
-                new: Vec::new(),
-            },
-        };
         return Ok(Compared {
             old: old.known(places, None),
             new: new.known(places, None),
-            comparison,
+            comparison: Comparison::same(),
         });
     }
     let (before, after) = tokio::try_join!(places.read(&old), places.read(&new))?;

@@ -9,6 +9,7 @@ use crate::clients::target::docker::hook::{HookResult, run_hook};
 use crate::clients::target::docker::pull::RegistryAuth;
 use crate::clients::target::docker::snapshot::Snapshot;
 use crate::clients::target::docker::{create, observe as look, preflight, pull, verbs};
+use crate::config::defaults;
 use crate::decide::rollout::RolloutState;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{Ready, ReadyCheck};
@@ -21,8 +22,6 @@ use tokio_util::sync::CancellationToken;
 
 /// A busy hook is asked again after this.
 const HOOK_RETRY: SignedDuration = SignedDuration::from_mins(5);
-/// As `ready.stay_up` is built in.
-const STAYS_UP: SignedDuration = SignedDuration::from_secs(10);
 /// Lines kept of a container that was taken back.
 const LOG_LINES: usize = 200;
 
@@ -68,7 +67,9 @@ pub async fn perform(
 /// Readiness of a container that served before. It may come from an image without HEALTHCHECK, and was fine so.
 fn as_it_was(rule: &Ready) -> Ready {
     let check = match &rule.check {
-        ReadyCheck::Healthcheck => ReadyCheck::Steady { stay_up: STAYS_UP },
+        ReadyCheck::Healthcheck => ReadyCheck::Steady {
+            stay_up: defaults::STAY_UP,
+        },
         same @ (ReadyCheck::Steady { .. }
         | ReadyCheck::Http { .. }
         | ReadyCheck::Log { .. }
