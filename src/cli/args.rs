@@ -1,7 +1,7 @@
 //! Arguments, and which command they mean.
 
 use super::exit::Exit;
-use super::{backup, check, diff, history, inventory, operate, plan, probe, run, serve, show, start, status};
+use super::{backup, check, diff, history, inventory, operate, outdated, plan, probe, run, serve, show, start, status};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,7 +22,8 @@ const EXIT_CODES: &str = "Exit codes:
   2  wrong use of the command line
   3  the configuration has problems
   4  something lowtide needs cannot be used (state, engine, socket)
-  5  another lowtide holds the state and does not answer";
+  5  another lowtide holds the state and does not answer
+ 10  outdated: something is pending";
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -128,6 +129,26 @@ enum Command {
     /// What is inside an image: system, packages and the layer each came with. IMAGE is named as for `diff`.
     Inventory {
         image: String,
+        /// Of an image for several platforms in a registry, this one.
+        #[arg(long, value_name = "OS/ARCH", default_value_t = default_platform())]
+        platform: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// What is pending inside images: fixes that their package archives have and they have not.
+    ///
+    /// Needs no configuration for images (named as for `diff`); no container is started. Exits with 10 when something is
+    /// pending, and with 1 when nothing is known to be pending but an archive could not be asked.
+    #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+    Outdated {
+        #[arg(group = "what")]
+        images: Vec<String>,
+        /// The last release of every app.
+        #[arg(long, group = "what")]
+        all: bool,
+        /// The last release of this app.
+        #[arg(long, value_name = "APP", group = "what")]
+        app: Vec<String>,
         /// Of an image for several platforms in a registry, this one.
         #[arg(long, value_name = "OS/ARCH", default_value_t = default_platform())]
         platform: String,
@@ -249,6 +270,21 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             json,
         } => diff::diff(global, &old, &new, &platform, json).await,
         Command::Inventory { image, platform, json } => inventory::inventory(global, &image, &platform, json).await,
+        Command::Outdated {
+            images,
+            all,
+            app,
+            platform,
+            json,
+        } => {
+            let asked = outdated::Asked {
+                images,
+                all,
+                apps: app,
+                platform,
+            };
+            outdated::outdated(global, &asked, json).await
+        }
         Command::Halt { app, reason } => operate::halt(global, &app, reason).await,
         Command::Resume { app, reason } => operate::resume(global, &app, reason).await,
         Command::Revert { app, reason } => operate::revert(global, &app, reason).await,

@@ -8,6 +8,8 @@ pub enum Exit {
     Problems,
     Unusable,
     Held,
+    /// Something is pending.
+    Pending,
 }
 
 impl From<Exit> for std::process::ExitCode {
@@ -19,6 +21,7 @@ impl From<Exit> for std::process::ExitCode {
             Exit::Problems => 3,
             Exit::Unusable => 4,
             Exit::Held => 5,
+            Exit::Pending => 10,
         })
     }
 }

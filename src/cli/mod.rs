@@ -10,6 +10,7 @@ mod inventory;
 mod live;
 mod open;
 mod operate;
+mod outdated;
 mod plan;
 mod probe;
 mod run;

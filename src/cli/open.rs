@@ -110,7 +110,7 @@ pub(super) async fn bot(global: &Global, loaded: Loaded, _lock: &StateLock) -> a
     let store = Store::open(&database(&global.state), true).context("the state cannot be used")?;
     let sealed = Sealed::open(&global.state).context("the sealed files cannot be used")?;
     let instance = surroundings::instance(&global.state).context("the state directory cannot be used")?;
-    let in_force = InForce::new(loaded.revision, loaded.fleet, docker_config())?;
+    let in_force = InForce::new(loaded.revision, loaded.fleet, docker_config(), &global.state)?;
     let via = surroundings::probe_path(&in_force, &instance).await;
     Ok(Arc::new(
         Bot::new(store, sealed, global.state.clone(), instance, via, in_force).await?,
@@ -131,6 +131,13 @@ pub(super) fn default_engine() -> EngineAddress {
 /// Tables of layers: the bot's own where this is its state directory, else in the user's cache (XDG Base Directory
 /// Specification).
 pub(super) fn tables(global: &Global) -> Tables {
+    cache(global).map_or_else(Tables::none, |directory| {
+        Tables::new(LayerCache::new(directory.join("layers")))
+    })
+}
+
+/// Where what can be fetched again is kept.
+pub(super) fn cache(global: &Global) -> Option<PathBuf> {
     let ours = database(&global.state).exists().then(|| global.state.clone());
     let cache = || {
         std::env::var_os("XDG_CACHE_HOME")
@@ -139,9 +146,7 @@ pub(super) fn tables(global: &Global) -> Tables {
     };
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let users = || cache().or_else(home).map(|cache| cache.join("lowtide"));
-    ours.or_else(users).map_or_else(Tables::none, |directory| {
-        Tables::new(LayerCache::new(directory.join("layers")))
-    })
+    ours.or_else(users)
 }
 
 /// Where Docker keeps its own configuration (docker CLI reference, "Configuration files").

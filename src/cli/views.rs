@@ -7,6 +7,7 @@ use crate::model::comparison::{
 };
 use crate::model::failure::{HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
+use crate::model::freshness::{Fix, Outdated, PendingPackage, Unknown};
 use crate::model::image::ContentDigest;
 use crate::model::inventory::{Change, ImageLayer, Package};
 use crate::model::rollout::{RolloutConclusion, Step};
@@ -19,6 +20,7 @@ use crate::runtime::inventory::compare::{Compared, Read};
 use crate::runtime::reading::{AppReading, OpenRollout, Reading};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// Shape of everything in here.
 const VERSION: u32 = 1;
@@ -196,7 +198,9 @@ pub(super) struct ShownInventory<'a> {
 
 impl<'a> From<&'a Read> for ShownInventory<'a> {
     fn from(read: &'a Read) -> Self {
-        let Read { image, seen, content } = read;
+        let Read {
+            image, seen, content, ..
+        } = read;
         Self {
             version: VERSION,
             image,
@@ -206,6 +210,80 @@ impl<'a> From<&'a Read> for ShownInventory<'a> {
             files: seen.inventory.files.len(),
             unknown: &seen.uncaptured,
         }
+    }
+}
+
+/// `outdated --json`.
+#[derive(Debug, Serialize)]
+pub(super) struct ShownOutdated<'a> {
+    version: u32,
+    images: Vec<OutdatedImage<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct OutdatedImage<'a> {
+    image: &'a str,
+    /// `null`: it was not found.
+    digest: Option<&'a str>,
+    os: Option<&'a str>,
+    pending: Vec<PendingItem<'a>>,
+    unknown: Vec<Cow<'a, Unknown>>,
+}
+
+#[derive(Debug, Serialize)]
+struct PendingItem<'a> {
+    package: &'a str,
+    architecture: &'a str,
+    /// `null`: it would come anew.
+    installed: Option<&'a str>,
+    candidate: &'a str,
+    origin: &'a str,
+    security: bool,
+    /// `null`: it is not known how the image is built.
+    fixable: Option<bool>,
+    fix: &'a Fix,
+}
+
+impl<'a> From<&'a [Outdated]> for ShownOutdated<'a> {
+    fn from(images: &'a [Outdated]) -> Self {
+        Self {
+            version: VERSION,
+            images: images.iter().map(outdated).collect(),
+        }
+    }
+}
+
+fn outdated(image: &Outdated) -> OutdatedImage<'_> {
+    let survey = &image.survey;
+    let unseen = survey.unseen.iter().map(|why| {
+        Cow::Owned(Unknown {
+            source: "the image".to_owned(),
+            why: why.clone(),
+        })
+    });
+    OutdatedImage {
+        image: &image.image,
+        digest: image.digest.as_deref(),
+        os: image.os.as_deref(),
+        pending: survey.pending.iter().map(pending).collect(),
+        unknown: survey.unknown.iter().map(Cow::Borrowed).chain(unseen).collect(),
+    }
+}
+
+fn pending(pending: &PendingPackage) -> PendingItem<'_> {
+    PendingItem {
+        package: &pending.package,
+        architecture: &pending.architecture,
+        installed: pending.installed.as_deref(),
+        candidate: &pending.candidate,
+        origin: &pending.origin,
+        security: pending.security,
+        fixable: match pending.fix {
+            Fix::Rebuild => Some(true),
+            Fix::Perhaps { .. } => None,
+            Fix::Base { .. } | Fix::Pin { .. } => Some(false),
+        },
+        fix: &pending.fix,
     }
 }
 

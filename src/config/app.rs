@@ -146,8 +146,7 @@ impl Check<'_> {
             timeout: self.limit(scope, "build.timeout", raw.timeout.as_ref(), defaults::BUILD_TIMEOUT),
             max_log: self.size(scope, "build.max_log", raw.max_log.as_ref(), defaults::BUILD_MAX_LOG),
             upgrade,
-            // Every run builds until archives are asked; a key that changes nothing is not taken.
-            max_age: None,
+            max_age: Some(self.limit(scope, "build.max_age", raw.max_age.as_ref(), defaults::BUILD_MAX_AGE)),
         }
     }
 

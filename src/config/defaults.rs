@@ -24,6 +24,8 @@ pub const DOCKERFILE: &str = "Dockerfile";
 
 pub const BUILD_TIMEOUT: SignedDuration = SignedDuration::from_mins(30);
 pub const BUILD_MAX_LOG: u64 = 16 * MIB;
+/// What lowtide cannot see before a build (language packages, downloads) is fetched anew at least this often.
+pub const BUILD_MAX_AGE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 pub const TEST_TIMEOUT: SignedDuration = SignedDuration::from_mins(15);
 /// The testing tools are fetched at launch: that takes longer than a start in production.

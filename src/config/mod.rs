@@ -5,6 +5,7 @@
 //! the defaults, and [`validate`] turns that into a [`Fleet`](crate::model::fleet::Fleet), collecting every [`diagnostic`].
 
 mod app;
+mod archives;
 mod canonical;
 mod check;
 pub mod defaults;

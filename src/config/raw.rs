@@ -126,6 +126,8 @@ raw! {
         hosts: BTreeMap<String, Host>,
         /// How registries are reached, by host name and port.
         registries: BTreeMap<String, Registry>,
+        /// How package archives are asked what is new.
+        archives: Option<Archives>,
         notify: Option<Notify>,
         limits: Option<Limits>,
         retention: Option<Retention>,
@@ -142,6 +144,12 @@ raw! {
         password: Option<Secret>,
         /// Plain HTTP. Registries on loopback need not say it.
         plain_http: Option<bool>,
+    }
+    Archives {
+        /// `http://proxy.example.org:3128`
+        proxy: Option<Text>,
+        /// What begins with the key is fetched from the value instead. Signatures must fit all the same.
+        mirrors: TextMap,
     }
     /// Where a secret is found: exactly one of the two.
     Secret {
@@ -234,6 +242,8 @@ raw! {
         max_log: Option<Text>,
         /// Upgrade all packages as the last layer of the image.
         upgrade: Option<bool>,
+        /// A build older than this is repeated though nothing that can be seen has moved.
+        max_age: Option<Text>,
     }
     Test {
         /// Containers beside the image under test, by their network name.

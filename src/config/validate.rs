@@ -143,6 +143,7 @@ impl Check<'_> {
         let timezone = self.timezone(&top, file.timezone.as_ref());
         let hosts = self.hosts(&top, file);
         let registries = self.registries(&top, file);
+        let archives = self.archives(&top, &file.archives.clone().unwrap_or_default());
         let notify = file.notify.clone().unwrap_or_default();
         let email = notify
             .email
@@ -185,6 +186,7 @@ impl Check<'_> {
             Fleet {
                 hosts,
                 registries,
+                archives,
                 email,
                 github,
                 limits,

@@ -1,9 +1,9 @@
 //! Would a rebuild change anything? Before a build the inputs answer, at no cost; after one, its content does: the same
 //! packages, configuration and files as the last release mean that nothing is pushed, promoted, restarted or mailed.
 
-use crate::model::failure::SkipReason;
+use crate::model::failure::{Failure, FailureKind, SkipReason};
 use crate::model::fleet::App;
-use crate::model::freshness::{Because, Fix, Inputs, Judged, Outlook, PendingPackage};
+use crate::model::freshness::{Because, Fix, Inputs, Judged, Outlook, PendingPackage, Survey};
 use crate::model::image::ContentDigest;
 use crate::model::run::Trigger;
 use crate::model::stages::inspect::Inspected;
@@ -37,7 +37,7 @@ pub fn decide(
         }
     }
     if because.is_empty() {
-        return Err(nothing_to_gain(outlook));
+        return Err(nothing_to_gain(&outlook.survey));
     }
     Ok(because)
 }
@@ -54,6 +54,32 @@ pub fn skip(inspected: &Inspected, last: Option<&Release>, quarantine: &[Content
     }
     let same = last.is_some_and(|release| release.content == *content);
     same.then_some(SkipReason::SameContent)
+}
+
+/// After the build: the proof of freshness. Nothing that a rebuild is sure to bring may still be pending.
+#[must_use]
+pub fn stale(left: &Survey) -> Option<Failure> {
+    let behind: Vec<&PendingPackage> = left.pending.iter().filter(|p| p.fix == Fix::Rebuild).collect();
+    let first = behind.first()?;
+    let more = match behind.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let detail = format!("{}{more}", left_behind(first));
+    let lines = behind.iter().map(|pending| left_behind(pending));
+    Some(Failure::new(FailureKind::StaleBuild, detail).with_excerpt(lines))
+}
+
+fn left_behind(pending: &PendingPackage) -> String {
+    let brought = match (&pending.installed, pending.layer) {
+        (Some(installed), Some(layer)) => format!("layer {} brought {installed}", layer + 1),
+        (Some(installed), None) => format!("the image has {installed}"),
+        (None, _) => "the image has none".to_owned(),
+    };
+    format!(
+        "{} {} is in {}, {brought}",
+        pending.package, pending.candidate, pending.origin
+    )
 }
 
 /// Hash of all that the configuration says of a build and that changes its result.
@@ -85,10 +111,11 @@ fn moved(before: &Inputs, outlook: &Outlook, because: &mut Vec<Because>) {
     if now.settings != before.settings {
         because.push(Because::Settings);
     }
-    because.extend(outlook.unseen.iter().map(|why| Because::Unseen { why: why.clone() }));
+    let survey = &outlook.survey;
+    because.extend(survey.unseen.iter().map(|why| Because::Unseen { why: why.clone() }));
     // What a build was to bring and did not is not tried again until it is another version.
     let new = |pending: &&PendingPackage| before.gains.get(&key(pending)) != Some(&pending.candidate);
-    let fixable: Vec<&PendingPackage> = outlook.pending.iter().filter(|p| p.fix == Fix::Rebuild).collect();
+    let fixable: Vec<&PendingPackage> = survey.within_reach().collect();
     if fixable.iter().any(new) {
         because.push(Because::Pending {
             packages: fixable.len(),
@@ -100,15 +127,20 @@ fn moved(before: &Inputs, outlook: &Outlook, because: &mut Vec<Because>) {
 /// How a pending package stands in [`Inputs::gains`].
 #[must_use]
 pub fn key(pending: &PendingPackage) -> String {
-    format!("{}:{}", pending.package, pending.architecture)
+    named(&pending.package, &pending.architecture)
 }
 
-fn nothing_to_gain(outlook: &Outlook) -> SkipReason {
-    let out_of_reach = outlook.pending.iter().filter(|pending| pending.fix != Fix::Rebuild);
+/// How a package of one architecture is named: as dpkg does (dpkg(1)).
+#[must_use]
+pub fn named(package: &str, architecture: &str) -> String {
+    format!("{package}:{architecture}")
+}
+
+fn nothing_to_gain(survey: &Survey) -> SkipReason {
     SkipReason::NothingToGain {
-        out_of_reach: out_of_reach.clone().count(),
-        security: out_of_reach.filter(|pending| pending.security).count(),
-        unknown: outlook.unknown.iter().map(|unknown| unknown.source.clone()).collect(),
+        out_of_reach: survey.out_of_reach().count(),
+        security: survey.out_of_reach().filter(|pending| pending.security).count(),
+        unknown: survey.unknown.iter().map(|unknown| unknown.source.clone()).collect(),
     }
 }
 

@@ -14,6 +14,7 @@ fn pending(package: &str, candidate: &str, security: bool, fix: Fix) -> PendingP
         candidate: candidate.to_owned(),
         origin: "Debian:12/stable".to_owned(),
         security,
+        layer: None,
         fix,
     }
 }
@@ -27,7 +28,10 @@ fn outlook(pending: Vec<PendingPackage>) -> Outlook {
             settings: "s1".to_owned(),
             gains: gains.map(|p| (key(p), p.candidate.clone())).collect(),
         },
-        pending,
+        survey: Survey {
+            pending,
+            ..Survey::default()
+        },
         ..Outlook::default()
     }
 }
@@ -103,7 +107,7 @@ fn each_input_that_moves_is_a_reason_and_none_is_none() {
         ),
         (
             "unseen",
-            with(|o| o.unseen = Some("no package database".to_owned())),
+            with(|o| o.survey.unseen = Some("no package database".to_owned())),
             Some(&calm),
             1,
         ),
@@ -116,7 +120,7 @@ fn each_input_that_moves_is_a_reason_and_none_is_none() {
         ),
         ("tried in vain", curl("2"), Some(&fruitless), 1),
         ("newer than tried", curl("3"), Some(&fruitless), 1),
-        ("unknown", with(|o| o.unknown.push(unknown())), Some(&calm), 1),
+        ("unknown", with(|o| o.survey.unknown.push(unknown())), Some(&calm), 1),
         ("just young enough", outlook(vec![]), Some(&calm), 167),
         ("old", outlook(vec![]), Some(&calm), 168),
     ];

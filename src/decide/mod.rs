@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod digest;
 pub mod family;
+pub mod fixable;
 pub mod freshness;
 pub mod labels;
 pub mod notify;
@@ -17,3 +18,4 @@ pub mod standing;
 pub mod tell;
 pub mod tell_github;
 pub mod window;
+pub mod withheld;

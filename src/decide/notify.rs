@@ -89,6 +89,16 @@ pub fn recovered_keys(app: &AppName, opened: &Opened) -> Option<Keys> {
     })
 }
 
+/// Keys of *no rebuild can mend this*: one message per run that finds something new.
+#[must_use]
+pub fn withheld_keys(app: &AppName, run: RunId) -> Keys {
+    let key = format!("withheld/{app}/{run}");
+    Keys {
+        dedup: key.clone(),
+        thread: key,
+    }
+}
+
 /// Keys of a rollout's messages. Each rollout is an incident of its own; a halt and its resume share the thread.
 #[must_use]
 pub fn rollout_keys(rollout: RolloutId, what: RolloutMessage) -> Keys {

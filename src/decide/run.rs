@@ -333,6 +333,10 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
         let against = state.last.as_ref().map(|release| release.content.clone());
         return effect(Effect::Inspect(Inspect { image, against }));
     };
+    if let Some(failure) = freshness::stale(&inspected.left) {
+        let stage = Stage::Inspect;
+        return Plan::Finish(Conclusion::Failed { stage, failure });
+    }
     if let Some(why) = freshness::skip(inspected, state.comparable(), &state.quarantine) {
         return Plan::Finish(Conclusion::Unchanged { why });
     }

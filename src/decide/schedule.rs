@@ -441,6 +441,7 @@ mod tests {
         Fleet {
             hosts: BTreeMap::new(),
             registries: BTreeMap::new(),
+            archives: crate::model::fleet::ArchivePolicy::default(),
             email: None,
             github: None,
             limits: Limits {

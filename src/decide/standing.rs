@@ -7,7 +7,7 @@ use crate::model::image::{ContentDigest, ManifestDigest, Reference, Repository};
 use crate::model::journal::Recorded;
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
 use crate::model::rollout::RolloutConclusion;
-use crate::model::standing::{AppEvent, Release};
+use crate::model::standing::{AppEvent, Release, Withheld};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -36,6 +36,8 @@ pub struct Standing {
     pub bases: Vec<Repository>,
     /// What the last build was made from whose outcome is known.
     pub judged: Option<Judged>,
+    /// What no rebuild can mend, and since when there is something.
+    pub withheld: Option<(Timestamp, Withheld)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -93,6 +95,7 @@ impl Standing {
                     at,
                 });
             }
+            AppEvent::Withheld { withheld } => self.withhold(withheld, at),
             AppEvent::RunFailed { run, cause } => {
                 let (first, since) = self.failing.as_ref().map_or((*run, at), |f| (f.first, f.since));
                 self.failing = Some(Failing {
@@ -122,13 +125,7 @@ impl Standing {
                 rollout,
                 conclusion,
             } => {
-                if matches!(
-                    conclusion,
-                    RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. }
-                ) {
-                    self.halted_by = Some(*rollout);
-                }
-                self.end(target, *release, conclusion);
+                self.end(target, *release, *rollout, conclusion);
             }
             AppEvent::Halted { reason } => self.halted = Some((at, reason.clone())),
             AppEvent::Quarantined { content, .. } => {
@@ -148,7 +145,19 @@ impl Standing {
         }
     }
 
-    fn end(&mut self, target: &TargetName, release: RunId, conclusion: &RolloutConclusion) {
+    fn withhold(&mut self, withheld: &Withheld, at: Timestamp) {
+        let since = self.withheld.as_ref().map_or(at, |(since, _)| *since);
+        let any = !withheld.packages.is_empty() || !withheld.vanished.is_empty();
+        self.withheld = any.then(|| (since, withheld.clone()));
+    }
+
+    fn end(&mut self, target: &TargetName, release: RunId, rollout: RolloutId, conclusion: &RolloutConclusion) {
+        if matches!(
+            conclusion,
+            RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. }
+        ) {
+            self.halted_by = Some(rollout);
+        }
         let state = self.targets.entry(target.clone()).or_default();
         state.open = None;
         state.last = Some((release, conclusion.clone()));

@@ -5,6 +5,7 @@ use super::notify::{self, Keys, Opened, RolloutMessage};
 use super::rollout::RolloutState;
 use super::run::RunState;
 use super::standing::Standing;
+use super::withheld;
 use crate::model::failure::{Failure, Fault, HaltReason};
 use crate::model::fleet::EmailPolicy;
 use crate::model::name::{AppName, RunId};
@@ -44,6 +45,7 @@ pub fn run_ended(
         }
     }
     told.facts.extend(judged(state, conclusion));
+    withheld(&mut told, state, standing, conclusion, email, now);
     match conclusion {
         Conclusion::Failed { stage, failure } => run_failed(&mut told, state, standing, *stage, failure, email, now),
         Conclusion::Released { release } => {
@@ -77,6 +79,44 @@ fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
         }
         Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => None,
     }
+}
+
+/// Said once of each version, with what helps; not every night again.
+fn withheld(
+    told: &mut Told,
+    state: &RunState,
+    standing: &Standing,
+    conclusion: &Conclusion,
+    email: Option<&EmailPolicy>,
+    now: Timestamp,
+) {
+    let Some((survey, vanished)) = withheld::of_last_release(state, conclusion) else {
+        return;
+    };
+    let known = standing
+        .withheld
+        .as_ref()
+        .map(|(_, known)| known.clone())
+        .unwrap_or_default();
+    let current = withheld::summary(survey, vanished);
+    if current == known {
+        return;
+    }
+    let (packages, vanished) = withheld::news(survey, vanished, &known);
+    told.facts.push(AppEvent::Withheld {
+        withheld: Box::new(current),
+    });
+    if packages.is_empty() && vanished.is_empty() {
+        return;
+    }
+    let keys = notify::withheld_keys(&state.app.name, state.id);
+    let body = NoticeBody::Withheld {
+        app: state.app.name.clone(),
+        packages,
+        vanished,
+    };
+    told.notices
+        .extend(mail(&keys, Fault::Repo, &state.app.maintainers, email, &body, now));
 }
 
 fn run_failed(

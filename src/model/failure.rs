@@ -71,6 +71,8 @@ failure_kinds! {
     DiskFull = "there is not enough disk space", Infra;
     // inspect
     ImageUnreadable = "the built image cannot be read", Infra;
+    /// A rebuild should have brought a package up to date, and did not.
+    StaleBuild = "the build left behind what it should have brought", Repo;
     // bootstrap
     ComposeRefused = "the compose file of the test cannot be used", Repo;
     SidecarFailed = "a sidecar of the test did not start", Repo;

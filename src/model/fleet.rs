@@ -14,6 +14,8 @@ pub struct Fleet {
     pub hosts: BTreeMap<HostName, Host>,
     /// Keyed by registry host (and port).
     pub registries: BTreeMap<String, RegistryAccess>,
+    #[serde(default)]
+    pub archives: ArchivePolicy,
     pub email: Option<EmailPolicy>,
     pub github: Option<GithubPolicy>,
     pub limits: Limits,
@@ -42,6 +44,15 @@ pub struct RegistryAccess {
     pub password: Option<SecretRef>,
     /// Plain HTTP. Loopback registries need not say it.
     pub plain_http: bool,
+}
+
+/// How package archives are reached.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ArchivePolicy {
+    /// For every archive. `None`: straight.
+    pub proxy: Option<String>,
+    /// Beginning of an address → what is fetched in its place.
+    pub mirrors: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,6 +28,9 @@ pub struct PendingPackage {
     /// As the package manager names it: `Debian-Security:12/stable-security`.
     pub origin: String,
     pub security: bool,
+    /// Which of the image's layers brought the installed one, base first, counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<usize>,
     pub fix: Fix,
 }
 
@@ -35,14 +38,27 @@ pub struct PendingPackage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "by")]
 pub enum Fix {
-    /// The next rebuild.
+    /// The next rebuild: if it does not, its build has a fault.
     Rebuild,
+    /// A rebuild may; what the build does is not seen well enough to promise it.
+    Perhaps { why: String },
     /// A base that has not moved: nothing in the Dockerfile upgrades what came with it.
     Base { reference: String },
     /// Somebody who changes the version that the Dockerfile asks for.
     Pin { version: String, line: usize },
-    /// Nobody: the image holds it back.
-    Nobody { why: String },
+}
+
+/// A newer version that the package manager would leave alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptBack {
+    pub package: String,
+    pub architecture: String,
+    pub installed: String,
+    pub candidate: String,
+    pub origin: String,
+    pub security: bool,
+    /// In words: it is held, it needs what no archive has.
+    pub why: String,
 }
 
 /// A package source whose index is not known now.
@@ -53,15 +69,85 @@ pub struct Unknown {
     pub why: String,
 }
 
+/// What the package manager inside an image would do now, and what could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Survey {
+    /// Sorted by package and architecture.
+    pub pending: Vec<PendingPackage>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_back: Vec<KeptBack>,
+    /// `package:architecture` of what an upgrade would remove.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removals: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<Unknown>,
+    /// Why nothing is known of the packages inside; only a build can tell then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<String>,
+    /// When the newest of the indexes was published, as its archive says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Timestamp>,
+}
+
+/// What is pending in one image that somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outdated {
+    /// As it was named.
+    pub image: String,
+    /// Of its manifest, or its id where it is in an engine's store only. `None`: it was not found.
+    pub digest: Option<String>,
+    /// `PRETTY_NAME` of its os-release.
+    pub os: Option<String>,
+    pub survey: Survey,
+}
+
 /// What is known before a rebuild.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Outlook {
     pub inputs: Inputs,
-    pub pending: Vec<PendingPackage>,
-    pub unknown: Vec<Unknown>,
-    /// Why nothing is known of the packages inside; only a build can tell then.
-    #[serde(default)]
-    pub unseen: Option<String>,
+    /// Of the last release.
+    pub survey: Survey,
+    /// Versions that the Dockerfile asks for and no archive has: a rebuild would fail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vanished: Vec<Vanished>,
+}
+
+/// `package=version` of an install that no archive has any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vanished {
+    pub package: String,
+    pub version: String,
+    /// Of the Dockerfile, counted from 1.
+    pub line: usize,
+    /// The newest version there is.
+    pub available: Option<String>,
+}
+
+impl Survey {
+    /// Nothing is known of the packages inside.
+    #[must_use]
+    pub fn unseen(why: impl Into<String>) -> Self {
+        Self {
+            unseen: Some(why.into()),
+            ..Self::default()
+        }
+    }
+
+    /// What no rebuild brings while the base stays and the Dockerfile asks for what it asks for.
+    pub fn out_of_reach(&self) -> impl Iterator<Item = &PendingPackage> {
+        self.pending.iter().filter(|pending| match pending.fix {
+            Fix::Base { .. } | Fix::Pin { .. } => true,
+            Fix::Rebuild | Fix::Perhaps { .. } => false,
+        })
+    }
+
+    /// What a rebuild brings, or may bring.
+    pub fn within_reach(&self) -> impl Iterator<Item = &PendingPackage> {
+        self.pending.iter().filter(|pending| match pending.fix {
+            Fix::Rebuild | Fix::Perhaps { .. } => true,
+            Fix::Base { .. } | Fix::Pin { .. } => false,
+        })
+    }
 }
 
 /// Inputs of a build whose outcome is known: released, or found to change nothing.
@@ -97,7 +183,7 @@ pub enum Because {
         packages: usize,
         security: usize,
     },
-    /// The last build is older than it may get: what lowtide cannot see may have changed.
+    /// The last build is older than `build.max_age`: what lowtide cannot see may have changed.
     Age {
         limit: SignedDuration,
     },

@@ -11,6 +11,7 @@ pub mod inventory;
 pub mod journal;
 pub mod name;
 pub mod notice;
+pub mod package_state;
 pub mod rollout;
 pub mod run;
 pub mod secret;

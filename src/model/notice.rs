@@ -1,6 +1,7 @@
 //! What people are told. A notice is data; `report` turns it into words at delivery.
 
 use super::failure::{Failure, Fault, HaltReason};
+use super::freshness::{PendingPackage, Vanished};
 use super::inventory::Change;
 use super::name::{AppName, RolloutId, RunId, TargetName};
 use super::run::Stage;
@@ -84,6 +85,13 @@ pub enum NoticeBody {
         tag: Option<String>,
         /// *observe* mode: the tag was not pushed.
         observed: bool,
+    },
+    /// Something is pending in the last release that no rebuild can mend.
+    Withheld {
+        app: AppName,
+        /// What was not told before.
+        packages: Vec<PendingPackage>,
+        vanished: Vec<Vanished>,
     },
     /// A release runs on a target.
     RolledOut {

@@ -8,6 +8,7 @@ use super::name::{ChannelName, RolloutId, RunId, TargetName};
 use super::rollout::RolloutConclusion;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// An image with all its evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,17 @@ pub struct Release {
     /// Against the release before.
     pub change: Option<Change>,
     pub at: Timestamp,
+}
+
+/// What is pending in the last release and no rebuild can mend.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Withheld {
+    /// `package:architecture` → version that waits for a base or for another pin.
+    pub packages: BTreeMap<String, String>,
+    /// How many of them are security fixes.
+    pub security: usize,
+    /// Packages that the Dockerfile asks for in a version that is gone → that version.
+    pub vanished: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +60,10 @@ pub enum AppEvent {
     /// What a build was made from whose outcome is known: released, or found to change nothing.
     Judged {
         inputs: Box<Inputs>,
+    },
+    /// What no rebuild can mend has changed, and people were told of what is new.
+    Withheld {
+        withheld: Box<Withheld>,
     },
     /// A run failed. `cause` is stable over nights; people are told when it changes, not when it repeats.
     RunFailed {

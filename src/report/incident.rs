@@ -3,7 +3,7 @@
 use super::mail::{MailContext, Rendered};
 use super::page::{Block, Page, Section, Tone};
 use super::words::{self, counted, short_commit};
-use super::{change, clean};
+use super::{change, clean, withheld};
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
 use crate::model::inventory::Change;
 use crate::model::name::{AppName, RolloutId, RunId, TargetName};
@@ -29,6 +29,11 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             fault,
         } => run_failed(app, *run, *stage, commit.as_deref(), failure, *fault),
         NoticeBody::RunRecovered { app, run } | NoticeBody::RunPassed { app, run, .. } => run_recovered(app, *run),
+        NoticeBody::Withheld {
+            app,
+            packages,
+            vanished,
+        } => withheld::page(app, packages, vanished),
         NoticeBody::RolledOut {
             app,
             target,

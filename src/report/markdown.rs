@@ -5,7 +5,7 @@
 
 use super::mail::{self, MailContext, Rendered};
 use super::page::{Block, Item, PackageRow, Page, Section};
-use super::{clean, words};
+use super::{clean, withheld, words};
 use crate::model::notice::{Notice, NoticeBody};
 use std::fmt::Write as _;
 
@@ -65,6 +65,7 @@ pub fn status(notice: &Notice) -> String {
         } => format!("Built and tested; would be released as {tag} (observe mode)."),
         NoticeBody::RunPassed { tag: None, .. } => "A rebuild changes nothing in the released image.".to_owned(),
         NoticeBody::RunRecovered { .. } => "Runs succeed again.".to_owned(),
+        NoticeBody::Withheld { packages, vanished, .. } => withheld::title(packages, vanished),
         NoticeBody::RolledOut { tag, target, .. } => format!("{tag} runs on {target}."),
         NoticeBody::RolloutRefused { failure, .. } => format!("Rollout not begun: {}", words::failure(failure)),
         NoticeBody::Halted { reason, .. } => words::halted(reason),

@@ -80,6 +80,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::EngineRefused => "Look at the engine's answer above and at the engine's log.",
         K::DiskFull => "Free disk space on the host, or lower the retention limits.",
         K::ImageUnreadable => "Look at the build host's disk and Docker engine.",
+        K::StaleBuild => "Refresh the package lists in the RUN line that installs: apt-get update && apt-get install.",
         K::SidecarFailed => "Start the named sidecar by hand with the same settings, and look at its log.",
         K::MirrorUnreachable => "Nothing to do if the mirror comes back: the next run tries again.",
         K::NotReady => "Start the image with the test environment and see what it waits for.",

@@ -1,7 +1,10 @@
 //! What every driver shares: the store, the clients, the fleet in force, and the standing of each app.
 
+use super::archives::suites::Archives;
 use super::inventory::tables::Tables;
+use super::outdated;
 use super::progress::Watchers;
+use crate::clients::archive::fetch::ArchiveClient;
 use crate::clients::clock;
 use crate::clients::credentials::Credentials;
 use crate::clients::engine::connect::Engine;
@@ -17,6 +20,7 @@ use crate::model::journal::Recorded;
 use crate::model::name::{AppName, HostName, RolloutId, RunId};
 use crate::model::notice::Notice;
 use crate::model::standing::AppEvent;
+use crate::store::archives::ArchiveCache;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
@@ -24,7 +28,7 @@ use crate::store::layer_cache::LayerCache;
 use crate::store::sealed::Sealed;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -63,24 +67,31 @@ pub struct InForce {
     pub fleet: Fleet,
     pub registry: Registry,
     pub credentials: Credentials,
+    /// Package archives, asked once for all images.
+    pub archives: Archives,
     /// Connected at first use: an engine that is away holds up its own apps, not the bot.
     engines: BTreeMap<HostName, OnceLock<Engine>>,
 }
 
 impl InForce {
+    /// `state`: the state directory, where archives are kept.
+    ///
     /// # Errors
     /// When no TLS client can be made.
-    pub fn new(revision: String, fleet: Fleet, docker_config: Option<PathBuf>) -> Result<Self, Failure> {
+    pub fn new(revision: String, fleet: Fleet, docker_config: Option<PathBuf>, state: &Path) -> Result<Self, Failure> {
         let credentials = || Credentials::new(fleet.registries.clone(), docker_config.clone());
         let registry =
             Registry::new(fleet.registries.clone(), credentials(), Timeouts::default()).map_err(|e| e.failure())?;
         let credentials = credentials();
+        let archives = ArchiveClient::new(outdated::access(&fleet))
+            .map_err(|e| Failure::new(FailureKind::Invariant, e.to_string()))?;
         let engines = fleet.hosts.keys().map(|host| (host.clone(), OnceLock::new())).collect();
         Ok(Self {
             revision,
             fleet,
             registry,
             credentials,
+            archives: Archives::new(archives, ArchiveCache::of(state)),
             engines,
         })
     }

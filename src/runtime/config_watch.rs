@@ -202,7 +202,7 @@ impl Watch {
         if self.refused.as_ref() == Some(&found.revision) {
             return Ok(Seen::Same);
         }
-        match self.ready(&found) {
+        match self.ready(&found, &bot.state) {
             Ok(in_force) => {
                 // Kept first: killed in between, the next start finds it in the store and at its place alike.
                 bot.store
@@ -235,12 +235,12 @@ impl Watch {
     }
 
     /// The whole revision with its clients.
-    fn ready(&self, found: &Found) -> Result<InForce, NotReady> {
+    fn ready(&self, found: &Found, state: &Path) -> Result<InForce, NotReady> {
         let fleet = validate::fleet(&found.text).map_err(|problems| {
             let text = String::from_utf8_lossy(&found.text);
             NotReady::Refused(diagnostic::terminal(&found.shown, &text, &problems))
         })?;
-        InForce::new(found.revision.clone(), fleet, self.docker_config.clone()).map_err(NotReady::Away)
+        InForce::new(found.revision.clone(), fleet, self.docker_config.clone(), state).map_err(NotReady::Away)
     }
 }
 

@@ -24,7 +24,16 @@ pub struct ArchiveCache {
     turn: Arc<Mutex<()>>,
 }
 
+/// Debian's main archive for one architecture takes 25 MB in its compact form; this is room for some twenty suites.
+const LIMIT: u64 = 512 << 20;
+
 impl ArchiveCache {
+    /// With the usual bound.
+    #[must_use]
+    pub fn of(state: &Path) -> Self {
+        Self::new(state, LIMIT)
+    }
+
     /// `state`: the state directory. Nothing is made before the first write.
     #[must_use]
     pub fn new(state: &Path, limit: u64) -> Self {

@@ -1,18 +1,38 @@
-//! Evidence bound to content: inventories, compressed.
+//! Evidence bound to content, compressed: inventories, and what decides about upgrades.
 
 use super::database::Store;
 use super::error::StoreError;
 use crate::model::image::ContentDigest;
 use crate::model::inventory::Inventory;
+use crate::model::package_state::PackageState;
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io::{Read, Write};
 
 /// An inventory of a million files is about this large; more is not read back.
 const MAX_BYTES: u64 = 512 << 20;
+
+/// What a row proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Inventory,
+    Packages,
+}
+
+impl Kind {
+    /// As the column `kind` has it.
+    fn text(self) -> &'static str {
+        match self {
+            Kind::Inventory => "inventory",
+            Kind::Packages => "packages",
+        }
+    }
+}
 
 impl Store {
     /// Keeps an inventory. The same content twice is one row.
@@ -25,39 +45,72 @@ impl Store {
         inventory: &Inventory,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.keep(Kind::Inventory, content, inventory, now).await
+    }
+
+    /// # Errors
+    /// `Unreadable` when the row cannot be read by this version.
+    pub async fn inventory(&self, content: &ContentDigest) -> Result<Option<Inventory>, StoreError> {
+        self.kept(Kind::Inventory, content).await
+    }
+
+    /// Keeps what decides about the upgrades of an image with this content.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub async fn keep_packages(
+        &self,
+        content: ContentDigest,
+        state: &PackageState,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.keep(Kind::Packages, content, state, now).await
+    }
+
+    /// # Errors
+    /// `Unreadable` when the row cannot be read by this version.
+    pub async fn packages(&self, content: &ContentDigest) -> Result<Option<PackageState>, StoreError> {
+        self.kept(Kind::Packages, content).await
+    }
+
+    async fn keep<T: Serialize>(
+        &self,
+        kind: Kind,
+        content: ContentDigest,
+        evidence: &T,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let unreadable = |why: String| StoreError::Unreadable {
-            what: "inventory to write",
+            what: "evidence to write",
             why,
         };
-        let json = serde_json::to_vec(inventory).map_err(|e| unreadable(e.to_string()))?;
+        let json = serde_json::to_vec(evidence).map_err(|e| unreadable(e.to_string()))?;
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(&json).map_err(|e| unreadable(e.to_string()))?;
         let body = encoder.finish().map_err(|e| unreadable(e.to_string()))?;
         self.write(move |transaction| {
             transaction.execute(
-                "INSERT OR REPLACE INTO evidence (content, kind, body, at) VALUES (?1, 'inventory', ?2, ?3)",
-                params![content.as_str(), body, now.to_string()],
+                "INSERT OR REPLACE INTO evidence (content, kind, body, at) VALUES (?1, ?2, ?3, ?4)",
+                params![content.as_str(), kind.text(), body, now.to_string()],
             )?;
             Ok(())
         })
         .await
     }
 
-    /// # Errors
-    /// `Unreadable` when the row cannot be read by this version.
-    pub async fn inventory(&self, content: &ContentDigest) -> Result<Option<Inventory>, StoreError> {
+    async fn kept<T: DeserializeOwned>(&self, kind: Kind, content: &ContentDigest) -> Result<Option<T>, StoreError> {
         let content = content.to_string();
         let body = self
             .call(move |connection| {
-                let sql = "SELECT body FROM evidence WHERE content = ?1 AND kind = 'inventory'";
+                let sql = "SELECT body FROM evidence WHERE content = ?1 AND kind = ?2";
                 Ok(connection
-                    .query_row(sql, [content], |row| row.get::<_, Vec<u8>>(0))
+                    .query_row(sql, params![content, kind.text()], |row| row.get::<_, Vec<u8>>(0))
                     .optional()?)
             })
             .await?;
         let Some(body) = body else { return Ok(None) };
         let mut json = Vec::new();
-        let unreadable = |why: String| StoreError::Unreadable { what: "inventory", why };
+        let unreadable = |why: String| StoreError::Unreadable { what: kind.text(), why };
         ZlibDecoder::new(body.as_slice())
             .take(MAX_BYTES)
             .read_to_end(&mut json)

@@ -168,7 +168,7 @@ impl House {
 async fn bot(state: &Path, fleet: Fleet) -> Bot {
     let store = Store::open(&state.join("lowtide.db"), true).unwrap();
     let sealed = Sealed::open(state).unwrap();
-    let in_force = InForce::new("1".to_owned(), fleet, None).unwrap();
+    let in_force = InForce::new("1".to_owned(), fleet, None, state).unwrap();
     let (state, instance) = (state.to_owned(), "harbour".to_owned());
     Bot::new(store, sealed, state, instance, ProbePath::HostView, in_force)
         .await

@@ -40,7 +40,7 @@ async fn bot(dir: &Path) -> Arc<Bot> {
     let store = Store::open(&state.join("lowtide.db"), true).unwrap();
     let sealed = Sealed::open(&state).unwrap();
     let fleet = validate::fleet(good("web").as_bytes()).unwrap();
-    let in_force = InForce::new("start".into(), fleet, None).unwrap();
+    let in_force = InForce::new("start".into(), fleet, None, &state).unwrap();
     let bot = Bot::new(
         store,
         sealed,

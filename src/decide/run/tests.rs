@@ -169,6 +169,7 @@ impl Trial {
                     files: 1,
                 },
                 change: Some(Change::default()),
+                left: Box::default(),
             }),
             Effect::Bootstrap(_) => Outcome::Bootstrapped(Bootstrapped {
                 container: "c".to_owned(),

@@ -1,5 +1,6 @@
 //! *inspect*: what is inside the candidate, and what differs from the last release.
 
+use crate::model::freshness::Survey;
 use crate::model::image::{ContentDigest, ImageId};
 use crate::model::inventory::{Change, InventorySummary};
 use serde::{Deserialize, Serialize};
@@ -16,4 +17,7 @@ pub struct Inspected {
     pub inventory: InventorySummary,
     /// `None`: there was nothing to compare with.
     pub change: Option<Change>,
+    /// What is still pending in it.
+    #[serde(default)]
+    pub left: Box<Survey>,
 }

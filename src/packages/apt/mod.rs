@@ -1,6 +1,7 @@
 //! What apt would say, from an image's small files and verified archive indexes. Sources of the rules: Debian Policy,
 //! apt-get(8), sources.list(5), apt_preferences(5), apt.conf(5), and apt itself, which the tests compare with.
 
+pub mod available;
 mod conf;
 pub mod index;
 mod pattern;

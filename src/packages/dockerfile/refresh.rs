@@ -4,26 +4,8 @@ use super::bases::Named;
 use super::error::DockerfileError;
 use super::parse::{Dockerfile, Run, Stage};
 use super::shell::commands;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Of the stages whose filesystem becomes the image's.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Refresh {
-    /// Everything installed is upgraded, whatever it came with.
-    pub upgrades: bool,
-    /// Packages that are asked for by name.
-    pub installs: BTreeSet<String>,
-    /// Packages that are asked for in one version only.
-    pub pinned: BTreeMap<String, Pinned>,
-}
-
-/// `package=version` of an install.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pinned {
-    pub version: String,
-    /// Where its RUN begins, counted from 1.
-    pub line: usize,
-}
+use crate::model::package_state::{Pinned, Refresh, Upgrades};
+use std::collections::BTreeMap;
 
 impl Dockerfile {
     /// Reads the RUN lines of `target` (a stage's name or number; `None`: the last stage) and of the stages it stands on.
@@ -39,7 +21,11 @@ impl Dockerfile {
             next = match self.base(index, &values)? {
                 // Parents come before their children, so this ends.
                 Named::Stage(parent) => Some(parent),
-                Named::Scratch | Named::Image(_) => None,
+                Named::Scratch => None,
+                Named::Image(reference) => {
+                    refresh.base = Some(reference);
+                    None
+                }
             };
             if let Some(stage) = self.stages.get(index) {
                 refresh.stage(stage);
@@ -62,7 +48,7 @@ impl Refresh {
         let mut words = words.iter().map(String::as_str).skip_while(|word| is_prefix(word));
         let program = words.next().map(|word| word.rsplit('/').next().unwrap_or(word));
         match program {
-            Some("apt-get" | "apt" | "aptitude") => self.apt(words, line),
+            Some(tool @ ("apt-get" | "apt" | "aptitude")) => self.apt(tool, words.collect(), line),
             Some("apk") => self.apk(words, line),
             Some("sh" | "bash" | "ash" | "dash") => {
                 // `sh -c "…"`, with options before it.
@@ -75,13 +61,15 @@ impl Refresh {
         }
     }
 
-    fn apt<'a>(&mut self, words: impl Iterator<Item = &'a str>, line: usize) {
+    fn apt(&mut self, tool: &str, words: Vec<&str>, line: usize) {
+        let with_new = tool != "apt-get" || words.contains(&"--with-new-pkgs");
         let mut words = without_options(
-            words,
+            words.into_iter(),
             &["-t", "-o", "-c", "--target-release", "--default-release", "--option"],
         );
         match words.next() {
-            Some("upgrade" | "dist-upgrade" | "full-upgrade" | "safe-upgrade") => self.upgrades = true,
+            Some("upgrade") if !with_new => self.upgrades = self.upgrades.max(Upgrades::WithoutNew),
+            Some("upgrade" | "dist-upgrade" | "full-upgrade" | "safe-upgrade") => self.upgrades = Upgrades::All,
             Some("install" | "reinstall") => words.for_each(|word| self.install(word, line)),
             Some(_) | None => {}
         }
@@ -102,9 +90,11 @@ impl Refresh {
         ];
         let mut words = without_options(words.into_iter(), &valued);
         match words.next() {
-            Some("upgrade") => self.upgrades = true,
+            Some("upgrade") => self.upgrades = Upgrades::All,
             Some("add") => {
-                self.upgrades |= also_upgrades;
+                if also_upgrades {
+                    self.upgrades = Upgrades::All;
+                }
                 words.for_each(|word| self.install(word, line));
             }
             Some(_) | None => {}
@@ -178,7 +168,7 @@ mod tests {
             .iter()
             .map(|(name, p)| format!("{name} {} line {}", p.version, p.line));
         format!(
-            "upgrades: {}; installs: {}; pinned: {}",
+            "upgrades: {:?}; installs: {}; pinned: {}",
             refresh.upgrades,
             refresh.installs.into_iter().collect::<Vec<_>>().join(" "),
             pinned.collect::<Vec<_>>().join(", "),
@@ -188,44 +178,44 @@ mod tests {
     #[test]
     fn ways_to_ask_for_packages() {
         for (runs, expected) in [
-            ("RUN make", "upgrades: false; installs: ; pinned: "),
+            ("RUN make", "upgrades: None; installs: ; pinned: "),
             (
                 "RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Use-Pty=0 install --no-install-recommends \\\n  # tools\n  curl git:i386 vim=2:9.0-1 'nginx=1.2*' -t stable foo/bookworm",
-                "upgrades: false; installs: curl foo git nginx vim; pinned: vim 2:9.0-1 line 2",
+                "upgrades: None; installs: curl foo git nginx vim; pinned: vim 2:9.0-1 line 2",
             ),
             (
                 "RUN --mount=type=cache,target=/var/cache/apt set -e; apt-get update; apt-get -y dist-upgrade",
-                "upgrades: true; installs: ; pinned: ",
+                "upgrades: All; installs: ; pinned: ",
             ),
             (
                 "RUN [\"apt-get\", \"-y\", \"upgrade\"]",
-                "upgrades: true; installs: ; pinned: ",
+                "upgrades: WithoutNew; installs: ; pinned: ",
             ),
             (
                 "RUN [\"bash\", \"-euc\", \"apt-get install -y a\"]",
-                "upgrades: false; installs: a; pinned: ",
+                "upgrades: None; installs: a; pinned: ",
             ),
             (
                 "RUN <<EOF\napt-get update\napt-get install -y a b\nEOF",
-                "upgrades: false; installs: a b; pinned: ",
+                "upgrades: None; installs: a b; pinned: ",
             ),
             (
                 "RUN apk add --no-cache -t .deps curl@edge zlib=1.3-r0",
-                "upgrades: false; installs: curl zlib; pinned: zlib 1.3-r0 line 2",
+                "upgrades: None; installs: curl zlib; pinned: zlib 1.3-r0 line 2",
             ),
             (
                 "RUN apk -U upgrade && apk add -u x",
-                "upgrades: true; installs: x; pinned: ",
+                "upgrades: All; installs: x; pinned: ",
             ),
             (
                 "RUN apt-get install -y $PACKAGES ./local.deb",
-                "upgrades: false; installs: ; pinned: ",
+                "upgrades: None; installs: ; pinned: ",
             ),
             (
                 "RUN if ! apt-get upgrade; then true; fi",
-                "upgrades: true; installs: ; pinned: ",
+                "upgrades: WithoutNew; installs: ; pinned: ",
             ),
-            ("RUN echo 'apt-get upgrade'", "upgrades: false; installs: ; pinned: "),
+            ("RUN echo 'apt-get upgrade'", "upgrades: None; installs: ; pinned: "),
         ] {
             assert_eq!(shown(&format!("FROM debian\n{runs}\n"), None), expected, "{runs}");
         }
@@ -236,8 +226,8 @@ mod tests {
         let file = "FROM debian AS base\nRUN apt-get install -y a\n\
             FROM debian AS tools\nRUN apt-get upgrade\n\
             FROM base AS last\nCOPY --from=tools /x /x\nRUN apt-get install -y b\n";
-        assert_eq!(shown(file, None), "upgrades: false; installs: a b; pinned: ");
-        assert_eq!(shown(file, Some("tools")), "upgrades: true; installs: ; pinned: ");
-        assert_eq!(shown(file, Some("base")), "upgrades: false; installs: a; pinned: ");
+        assert_eq!(shown(file, None), "upgrades: None; installs: a b; pinned: ");
+        assert_eq!(shown(file, Some("tools")), "upgrades: WithoutNew; installs: ; pinned: ");
+        assert_eq!(shown(file, Some("base")), "upgrades: None; installs: a; pinned: ");
     }
 }

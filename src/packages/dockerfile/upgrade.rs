@@ -64,6 +64,7 @@ impl Dockerfile {
 mod tests {
     use super::super::parse::parse;
     use super::*;
+    use crate::model::package_state::Upgrades;
 
     fn shown(text: &str, target: Option<&str>) -> String {
         match parse(text).unwrap().with_upgrade(text, target, &BTreeMap::new()) {
@@ -116,6 +117,7 @@ mod tests {
         let text = "FROM debian:12\nRUN make\n";
         let none = BTreeMap::new();
         let upgraded = parse(text).unwrap().with_upgrade(text, None, &none).unwrap();
-        assert!(parse(&upgraded).unwrap().refresh(None, &none).unwrap().upgrades);
+        let refresh = parse(&upgraded).unwrap().refresh(None, &none).unwrap();
+        assert_eq!(refresh.upgrades, Upgrades::All);
     }
 }

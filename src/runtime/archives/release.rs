@@ -23,17 +23,31 @@ pub(super) struct Believed {
     pub(super) proof: Proof,
 }
 
-/// Asks the archive at `base` for its `Release`. `again`: what is kept is not to be used, because files did not fit it.
+/// What a kept `Release` is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// The archive was asked a moment ago.
+    Enough,
+    /// The archive is asked whether there is a newer one.
+    Asked,
+    /// Nothing: files did not fit it.
+    Distrusted,
+}
+
+/// The `Release` of the archive at `base`.
 pub(super) async fn ask(
     client: &ArchiveClient,
     cache: &ArchiveCache,
     base: &str,
-    again: bool,
+    trust: Kept,
 ) -> Result<Record, ArchiveError> {
     let name = record::name("release", base);
     let kept = cache.read(&name).and_then(|bytes| Record::from_bytes(&bytes, base));
     let newest = kept.as_ref().and_then(|kept| kept.newest);
-    let kept = kept.filter(|_| !again);
+    let kept = kept.filter(|_| trust != Kept::Distrusted);
+    if let (Kept::Enough, Some(kept)) = (trust, &kept) {
+        return Ok(kept.clone());
+    }
     let fresh = |signed, validators| Record {
         signed,
         validators,

@@ -2,16 +2,17 @@
 
 use super::index::{Indexes, Visit};
 use super::known::{Answer, Part, Proof, Suite, Unknown, Wanted};
-use super::release::{self, Believed};
+use super::release::{self, Believed, Kept};
 use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::ArchiveClient;
 use crate::decide::archive::select;
 use crate::store::archives::ArchiveCache;
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Archives that are asked at the same time; each host has a limit of its own besides.
 pub(super) const AT_ONCE: usize = 8;
@@ -21,6 +22,8 @@ pub struct Archives {
     pub(super) client: ArchiveClient,
     pub(super) cache: ArchiveCache,
     indexes: Indexes,
+    /// `Release` files by their address → when the archive was asked last, with success.
+    asked: Mutex<BTreeMap<String, Timestamp>>,
 }
 
 type Judged = Result<Believed, Arc<Unknown>>;
@@ -32,22 +35,25 @@ impl Archives {
             indexes: Indexes::new(client.clone(), cache.clone()),
             client,
             cache,
+            asked: Mutex::default(),
         }
     }
 
     /// An answer for each of `wanted`, in its order. Each distinct archive is asked once and each distinct index read once,
-    /// whatever the number of images; signatures are checked once for each distinct set of keys.
-    pub async fn suites(&self, wanted: &[Wanted], now: Timestamp) -> Vec<Answer> {
+    /// whatever the number of images; signatures are checked once for each distinct set of keys. What an archive said at `since`
+    /// or later is not asked again.
+    pub async fn suites(&self, wanted: &[Wanted], since: Timestamp, now: Timestamp) -> Vec<Answer> {
         let mut by_archive: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (at, one) in wanted.iter().enumerate() {
             by_archive.entry(one.source.base()).or_default().push(at);
         }
         let visit = Visit::default();
-        let visits = by_archive.iter().map(|(base, places)| {
+        let mut visits = Vec::with_capacity(by_archive.len());
+        for (base, places) in &by_archive {
             let of_archive: Vec<&Wanted> = places.iter().map(|at| &wanted[*at]).collect();
             let visit = &visit;
-            async move { (places, self.archive(visit, base, &of_archive, now).await) }
-        });
+            visits.push(async move { (places, self.archive(visit, base, &of_archive, since, now).await) }.boxed());
+        }
         let mut visits = stream::iter(visits).buffer_unordered(AT_ONCE);
         let mut answers: Vec<Option<Answer>> = vec![None; wanted.len()];
         while let Some((places, found)) = visits.next().await {
@@ -60,17 +66,35 @@ impl Archives {
     }
 
     /// A mirror may change between its `Release` and its indexes; then everything is asked once more.
-    async fn archive(&self, visit: &Visit, base: &str, wanted: &[&Wanted], now: Timestamp) -> Vec<Answer> {
-        let first = self.once(visit, base, wanted, false, now).await;
+    async fn archive(
+        &self,
+        visit: &Visit,
+        base: &str,
+        wanted: &[&Wanted],
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Vec<Answer> {
+        let recent = self.asked().get(base).is_some_and(|asked| *asked >= since);
+        let kept = if recent { Kept::Enough } else { Kept::Asked };
+        let first = self.once(visit, base, wanted, kept, now).await;
         if first.iter().any(moved) {
-            return self.once(&Visit::default(), base, wanted, true, now).await;
+            return self.once(&Visit::default(), base, wanted, Kept::Distrusted, now).await;
         }
         first
     }
 
-    async fn once(&self, visit: &Visit, base: &str, wanted: &[&Wanted], again: bool, now: Timestamp) -> Vec<Answer> {
-        let record = match release::ask(&self.client, &self.cache, base, again).await {
-            Ok(record) => record,
+    fn asked(&self) -> MutexGuard<'_, BTreeMap<String, Timestamp>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn once(&self, visit: &Visit, base: &str, wanted: &[&Wanted], kept: Kept, now: Timestamp) -> Vec<Answer> {
+        let record = match release::ask(&self.client, &self.cache, base, kept).await {
+            Ok(record) => {
+                if kept != Kept::Enough {
+                    self.asked().insert(base.to_owned(), now);
+                }
+                record
+            }
             Err(error) => {
                 let why = Arc::new(Unknown::Fetch(error));
                 return wanted.iter().map(|one| unknown(one, why.clone())).collect();

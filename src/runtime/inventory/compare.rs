@@ -13,7 +13,7 @@ use crate::clients::registry::error::RegistryError;
 use crate::clients::registry::layers::RemoteImage;
 use crate::model::comparison::{ComparedImage, Comparison, Place};
 use crate::model::fleet::EngineAddress;
-use crate::model::image::{ContentDigest, ImageId, Platform, Reference};
+use crate::model::image::{ContentDigest, ImageId, ManifestDigest, Platform, Reference};
 use crate::packages::compare::{Side, compare};
 use crate::packages::diff;
 use std::collections::BTreeMap;
@@ -62,6 +62,8 @@ pub struct Read {
     pub image: ComparedImage,
     pub seen: Seen,
     pub content: ContentDigest,
+    /// Where a registry has it.
+    pub digest: Option<ManifestDigest>,
 }
 
 /// Reads one image.
@@ -74,6 +76,7 @@ pub async fn image(places: &Places, named: &Named) -> Result<Read, ReadError> {
     Ok(Read {
         image: found.known(places, Some(&seen)),
         content: diff::content(&seen.inventory),
+        digest: found.manifest().cloned(),
         seen,
     })
 }
@@ -116,6 +119,13 @@ impl Found {
         match self {
             Found::Engine { facts, .. } => &facts.id,
             Found::Registry { remote, .. } => &remote.id,
+        }
+    }
+
+    fn manifest(&self) -> Option<&ManifestDigest> {
+        match self {
+            Found::Engine { .. } => None,
+            Found::Registry { remote, .. } => Some(&remote.manifest),
         }
     }
 

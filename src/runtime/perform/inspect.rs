@@ -1,34 +1,39 @@
 //! What is inside the candidate, and what differs from the last release.
 
 use super::run::Scene;
+use super::{outlook, resolve};
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::target::docker::find::find;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::image::ImageId;
+use crate::model::freshness::Survey;
+use crate::model::image::{ContentDigest, ImageId};
 use crate::model::inventory::{Inventory, InventorySummary};
 use crate::model::stages::inspect::{Inspect, Inspected};
 use crate::packages::diff;
 use crate::runtime::inventory::engine::read;
+use crate::runtime::inventory::seen::Seen;
+use crate::runtime::survey::state::state;
 use crate::store::error::StoreError;
 
 /// # Errors
 /// `ImageUnreadable`, or as the engine fails.
 pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, Failure> {
     let engine = scene.fleet.engine(&scene.run.app.build.host)?;
-    let inventory = inventory(scene, engine, &effect.image).await?;
-    let content = diff::content(&inventory);
+    let seen = seen(scene, engine, &effect.image).await?;
+    let inventory = &seen.inventory;
+    let content = diff::content(inventory);
     let before = match &effect.against {
         Some(last) => scene.bot.store.inventory(last).await.map_err(stored)?,
         // The first release is compared with what runs now, so that its report says what it brings.
         None => running(scene, engine).await,
     };
-    let change = before.map(|before| diff::change(&before, &inventory));
+    let change = before.map(|before| diff::change(&before, inventory));
     if effect.against.as_ref() != Some(&content) {
         scene
             .bot
             .store
-            .keep_inventory(content.clone(), &inventory, clock::now())
+            .keep_inventory(content.clone(), inventory, clock::now())
             .await
             .map_err(stored)?;
     }
@@ -43,18 +48,36 @@ pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, F
             ));
         }
     }
+    let left = left(scene, &seen, &content).await?;
     Ok(Inspected {
-        inventory: summary(&inventory, content),
+        inventory: summary(inventory, content),
         change,
+        left: Box::new(left),
     })
 }
 
-async fn inventory(scene: &Scene<'_>, engine: &Engine, image: &ImageId) -> Result<Inventory, Failure> {
+/// What is still pending in the candidate. What it is asked from is kept, for the nights to come.
+async fn left(scene: &Scene<'_>, seen: &Seen, content: &ContentDigest) -> Result<Survey, Failure> {
+    let Some(resolved) = &scene.run.resolved else {
+        return Err(Failure::new(
+            FailureKind::Invariant,
+            "an image was built before its commit was known",
+        ));
+    };
+    let (dockerfile, _) = resolve::dockerfile(scene, &scene.run.app.source, &resolved.commit).await?;
+    let doing = outlook::doing(scene, &dockerfile)?;
+    let lineage = outlook::lineage(scene, seen, &doing, resolved).await;
+    let state = state(seen, lineage, Some(doing.clone()));
+    let kept = scene.bot.store.keep_packages(content.clone(), &state, clock::now());
+    kept.await.map_err(stored)?;
+    outlook::left(scene, &state, &doing).await
+}
+
+async fn seen(scene: &Scene<'_>, engine: &Engine, image: &ImageId) -> Result<Seen, Failure> {
     let unreadable = |why: String| Failure::new(FailureKind::ImageUnreadable, why);
     let facts = engine.inspect_image(image.as_str()).await.map_err(|e| e.failure())?;
     let facts = facts.ok_or_else(|| unreadable(format!("image {} is gone from the engine", image.short())))?;
-    let seen = read(engine, &facts, &scene.bot.tables).await.map_err(|e| e.failure())?;
-    Ok(seen.inventory)
+    read(engine, &facts, &scene.bot.tables).await.map_err(|e| e.failure())
 }
 
 /// What the first target on this engine runs. Only for the report: what cannot be read is left out.
@@ -63,10 +86,10 @@ async fn running(scene: &Scene<'_>, engine: &Engine) -> Option<Inventory> {
     let target = app.rollout.iter().find(|target| target.host == app.build.host)?;
     let containers = find(engine, &target.select).await.ok()?;
     let image: ImageId = containers.first()?["Image"].as_str()?.parse().ok()?;
-    inventory(scene, engine, &image).await.ok()
+    Some(seen(scene, engine, &image).await.ok()?.inventory)
 }
 
-fn summary(inventory: &Inventory, content: crate::model::image::ContentDigest) -> InventorySummary {
+fn summary(inventory: &Inventory, content: ContentDigest) -> InventorySummary {
     InventorySummary {
         content,
         os: inventory

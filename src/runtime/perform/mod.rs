@@ -5,6 +5,7 @@ pub mod bootstrap;
 pub mod build;
 pub mod inspect;
 mod launch;
+mod outlook;
 pub mod publish;
 mod ready;
 pub mod resolve;

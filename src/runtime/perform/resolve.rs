@@ -1,14 +1,12 @@
 //! Branch and tags become a commit and digests.
 
+use super::outlook;
 use super::run::Scene;
-use crate::decide::freshness;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{App, Source};
-use crate::model::freshness::{Inputs, Outlook};
+use crate::model::fleet::Source;
 use crate::model::image::Platform;
 use crate::model::stages::resolve::{Base, BasePin, Commit, Resolved};
 use crate::packages::dockerfile::parse::{Dockerfile, parse};
-use std::collections::BTreeMap;
 
 /// # Errors
 /// As git, the registries or the Dockerfile fail.
@@ -61,35 +59,14 @@ pub async fn perform(scene: &Scene<'_>) -> Result<Resolved, Failure> {
             pin,
         });
     }
-    let outlook = Box::new(outlook(app, &commit, &bases));
+    let inputs = outlook::inputs(app, &commit, &bases);
+    let outlook = outlook::outlook(scene, &dockerfile, inputs).await?;
     Ok(Resolved {
         commit,
         bases,
         platform,
-        outlook,
+        outlook: Box::new(outlook),
     })
-}
-
-fn outlook(app: &App, commit: &Commit, bases: &[Base]) -> Outlook {
-    let digest = |base: &Base| match &base.pin {
-        // Of our platform: an index also moves when another platform was rebuilt.
-        BasePin::Registry { manifest, .. } => manifest.to_string(),
-        BasePin::Local { image } => image.clone().unwrap_or_default(),
-    };
-    let inputs = Inputs {
-        commit: commit.id.clone(),
-        bases: bases
-            .iter()
-            .map(|base| (base.reference.to_string(), digest(base)))
-            .collect(),
-        settings: freshness::settings(app),
-        gains: BTreeMap::new(),
-    };
-    Outlook {
-        inputs,
-        unseen: Some("package archives are not asked yet".to_owned()),
-        ..Outlook::default()
-    }
 }
 
 /// The Dockerfile of a commit, parsed, with its text.

@@ -283,7 +283,10 @@ impl World {
     }
 
     pub(super) async fn ask(&self, wanted: &Wanted) -> Answer {
-        let mut answers = self.archives.suites(std::slice::from_ref(wanted), now()).await;
+        let mut answers = self
+            .archives
+            .suites(std::slice::from_ref(wanted), jiff::Timestamp::MAX, now())
+            .await;
         assert_eq!(answers.len(), 1);
         answers.remove(0)
     }

@@ -152,7 +152,7 @@ fn five_lines_are_enough_for_an_app() {
             "timeout": "PT30M",
             "max_log": 16777216,
             "upgrade": false,
-            "max_age": null
+            "max_age": "PT168H"
           },
           "env": {},
           "test": null,

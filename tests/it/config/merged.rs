@@ -93,6 +93,7 @@ fn each_setting_says_where_it_came_from() {
     build.host = one (default)
     build.timeout = 20m (profile php)
     build.max_log = 16MiB (default)
+    build.max_age = 7d (default)
     test.limits.memory = 2GiB (default)
     test.limits.output = 16MiB (default)
     test.limits.cpus = 2 (default)

@@ -1,0 +1,102 @@
+//! `lowtide outdated`
+
+use super::args::Global;
+use super::exit::Exit;
+use super::{diff, live, open, operate, status, views};
+use crate::model::freshness::Outdated;
+use crate::model::name::AppName;
+use crate::model::standing::Release;
+use crate::report::outdated as words;
+use crate::runtime::archives::suites::Archives;
+use crate::runtime::{outdated, reading};
+use std::collections::BTreeMap;
+
+/// What somebody wants to know of.
+pub(super) struct Asked {
+    pub(super) images: Vec<String>,
+    pub(super) all: bool,
+    pub(super) apps: Vec<String>,
+    pub(super) platform: String,
+}
+
+/// Images need no configuration; apps need the one in force.
+pub(super) async fn outdated(global: &Global, asked: &Asked, json: bool) -> anyhow::Result<Exit> {
+    let scratch = open::Scratch::new()?;
+    let cache = open::cache(global).unwrap_or_else(|| scratch.path().to_owned());
+    let now = reading::now();
+    let apps = if asked.all || !asked.apps.is_empty() {
+        match apps(global, asked).await? {
+            Some(apps) => apps,
+            None => return Ok(Exit::Problems),
+        }
+    } else {
+        Apps::default()
+    };
+    let archives = outdated::archives(apps.access, &cache)?;
+    let mut found = Vec::new();
+    if !asked.images.is_empty() {
+        let places = diff::places(global, &asked.platform)?;
+        found.extend(outdated::images(&places, &archives, &asked.images, now).await);
+    }
+    found.extend(released(global, &archives, &apps.releases).await?);
+    if json {
+        live::print_line(&serde_json::to_string(&views::ShownOutdated::from(found.as_slice()))?);
+    } else {
+        live::print(&words::outdated(&found, live::style()));
+    }
+    Ok(exit(&found))
+}
+
+#[derive(Default)]
+struct Apps {
+    releases: BTreeMap<AppName, Option<Release>>,
+    access: outdated::Access,
+}
+
+/// `None`: the configuration has problems, which were told.
+async fn apps(global: &Global, asked: &Asked) -> anyhow::Result<Option<Apps>> {
+    let Some(fleet) = status::fleet(global).await? else {
+        return Ok(None);
+    };
+    let names: Vec<AppName> = asked
+        .apps
+        .iter()
+        .map(|name| operate::name(name))
+        .collect::<Result<_, _>>()?;
+    if let Some(stranger) = names.iter().find(|name| !fleet.apps.contains_key(name)) {
+        anyhow::bail!("no such app: {stranger}");
+    }
+    let reading = status::read(global, &fleet).await?;
+    let wanted = |name: &AppName| asked.all || names.contains(name);
+    let releases = reading.apps.iter().filter(|app| wanted(&app.app.name));
+    Ok(Some(Apps {
+        releases: releases
+            .map(|app| (app.app.name.clone(), app.standing.current().cloned()))
+            .collect(),
+        access: outdated::access(&fleet),
+    }))
+}
+
+async fn released(
+    global: &Global,
+    archives: &Archives,
+    releases: &BTreeMap<AppName, Option<Release>>,
+) -> anyhow::Result<Vec<Outdated>> {
+    if releases.is_empty() {
+        return Ok(Vec::new());
+    }
+    let store = open::reader(&global.state)?;
+    Ok(outdated::releases(store.as_ref(), archives, releases, reading::now()).await?)
+}
+
+fn exit(found: &[Outdated]) -> Exit {
+    if found.iter().any(|image| !image.survey.pending.is_empty()) {
+        return Exit::Pending;
+    }
+    let known = |image: &Outdated| image.survey.unknown.is_empty() && image.survey.unseen.is_none();
+    if found.iter().all(known) {
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
+}

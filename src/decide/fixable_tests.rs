@@ -1,0 +1,150 @@
+use super::*;
+use crate::model::freshness::Unknown;
+use crate::packages::dockerfile::parse::parse;
+use std::collections::BTreeMap;
+
+fn pending(package: &str, installed: Option<&str>) -> PendingPackage {
+    PendingPackage {
+        package: package.to_owned(),
+        architecture: "amd64".to_owned(),
+        installed: installed.map(ToOwned::to_owned),
+        candidate: "2".to_owned(),
+        origin: "Debian:12/stable".to_owned(),
+        security: false,
+        layer: None,
+        fix: perhaps("untold"),
+    }
+}
+
+/// libc6 is the base's, curl is ours, both can be upgraded.
+fn state(lineage: Lineage) -> PackageState {
+    PackageState {
+        files: BTreeMap::new(),
+        uncaptured: vec![],
+        layers: BTreeMap::from([("libc6:amd64".to_owned(), 0), ("curl:amd64".to_owned(), 2)]),
+        lineage,
+        doing: None,
+    }
+}
+
+fn on_debian() -> Lineage {
+    Lineage::Base {
+        reference: "debian:12".to_owned(),
+        layers: 1,
+    }
+}
+
+fn doing(runs: &str) -> Doing {
+    let parsed = parse(&format!("FROM debian:12\n{runs}\n")).unwrap();
+    Doing {
+        refresh: parsed.refresh(None, &BTreeMap::new()).unwrap(),
+        upgrade: false,
+    }
+}
+
+fn shown(fix: &Fix) -> String {
+    match fix {
+        Fix::Rebuild => "rebuild".to_owned(),
+        Fix::Perhaps { why } => format!("perhaps: {why}"),
+        Fix::Base { reference } => format!("base {reference}"),
+        Fix::Pin { version, line } => format!("pin {version} line {line}"),
+    }
+}
+
+fn judged(mut survey: Survey, lineage: Lineage, doing: &Doing) -> String {
+    judge(&mut survey, &state(lineage), doing);
+    let one = |p: &PendingPackage| format!("{} {}", p.package, shown(&p.fix));
+    survey.pending.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+fn both() -> Survey {
+    Survey {
+        pending: vec![pending("curl", Some("1")), pending("libc6", Some("1"))],
+        ..Survey::default()
+    }
+}
+
+#[test]
+fn who_brings_what() {
+    let table = [
+        (
+            "RUN true",
+            "curl perhaps: no RUN line is seen that installs it; libc6 base debian:12",
+        ),
+        ("RUN apt-get install -y curl", "curl rebuild; libc6 base debian:12"),
+        ("RUN apt-get install -y vim", "curl rebuild; libc6 base debian:12"),
+        ("RUN apt-get install -y libc6", "curl rebuild; libc6 rebuild"),
+        (
+            "RUN apt-get install -y curl=1",
+            "curl pin 1 line 2; libc6 base debian:12",
+        ),
+        ("RUN apt-get upgrade -y", "curl rebuild; libc6 rebuild"),
+        (
+            "RUN apt-get install -y curl=1 && apt-get dist-upgrade -y",
+            "curl perhaps: the Dockerfile upgrades everything and also asks for one version; libc6 rebuild",
+        ),
+    ];
+    for (runs, expected) in table {
+        assert_eq!(judged(both(), on_debian(), &doing(runs)), expected, "{runs}");
+    }
+    let mut upgrade = doing("RUN apt-get install -y curl=1");
+    upgrade.upgrade = true;
+    assert_eq!(judged(both(), on_debian(), &upgrade), "curl rebuild; libc6 rebuild");
+}
+
+#[test]
+fn without_layers_nothing_is_promised() {
+    let doing = doing("RUN apt-get install -y vim");
+    assert_eq!(
+        judged(both(), Lineage::Scratch, &doing),
+        "curl perhaps: it was copied from another stage; libc6 perhaps: it was copied from another stage"
+    );
+    assert_eq!(
+        judged(both(), Lineage::Unknown, &doing),
+        "curl perhaps: it is not known which layer brought it; libc6 perhaps: it is not known which layer brought it"
+    );
+}
+
+#[test]
+fn an_archive_that_is_not_known_may_change_what_is_done() {
+    let mut survey = both();
+    survey.unknown = vec![Unknown {
+        source: "http://deb.example.org stable".to_owned(),
+        why: "it does not answer".to_owned(),
+    }];
+    assert_eq!(
+        judged(survey, on_debian(), &doing("RUN apt-get install -y curl")),
+        "curl perhaps: another package source is not known; libc6 base debian:12"
+    );
+}
+
+#[test]
+fn a_new_package_comes_with_what_needs_it() {
+    let with = |names: &[(&str, Option<&str>)]| Survey {
+        pending: names
+            .iter()
+            .map(|(name, installed)| pending(name, *installed))
+            .collect(),
+        ..Survey::default()
+    };
+    let of_base = with(&[("libc6", Some("1")), ("libnew", None)]);
+    let ours = with(&[("curl", Some("1")), ("libnew", None)]);
+    let install = doing("RUN apt-get install -y curl");
+    assert_eq!(
+        judged(of_base.clone(), on_debian(), &install),
+        "libc6 base debian:12; libnew base debian:12"
+    );
+    assert_eq!(
+        judged(ours, on_debian(), &install),
+        "curl rebuild; libnew perhaps: it comes with an upgrade that needs it"
+    );
+    assert_eq!(
+        judged(of_base.clone(), on_debian(), &doing("RUN apt-get dist-upgrade")),
+        "libc6 rebuild; libnew rebuild"
+    );
+    assert_eq!(
+        judged(of_base, on_debian(), &doing("RUN apt-get upgrade")),
+        "libc6 perhaps: apt-get upgrade leaves out what needs a new package; \
+         libnew perhaps: it comes with an upgrade that needs it"
+    );
+}

@@ -1,0 +1,136 @@
+//! What of an image decides about its upgrades.
+
+use super::image::Reference;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Kept with an image's content, so that a later night need not read the image to ask what is pending in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageState {
+    /// Package databases, package sources, settings and keyrings: path (without leading slash) → content.
+    #[serde(with = "contents")]
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// Paths of such files whose content is unknown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncaptured: Vec<String>,
+    /// `package:architecture` → which of the image's layers brought it, base first, counted from 0.
+    pub layers: BTreeMap<String, usize>,
+    pub lineage: Lineage,
+    /// What the build that made the image did about packages. `None`: somebody else built it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doing: Option<Doing>,
+}
+
+/// What a build does about packages.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Doing {
+    pub refresh: Refresh,
+    /// `build.upgrade` of the configuration: everything is upgraded at the end, pins included.
+    pub upgrade: bool,
+}
+
+/// What the RUN lines of the stages whose filesystem becomes the image's take from package archives.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Refresh {
+    /// The image from outside that the target stands on. `None`: `scratch`.
+    pub base: Option<Reference>,
+    /// Whether everything installed is upgraded, whatever it came with.
+    pub upgrades: Upgrades,
+    /// Packages that are asked for by name.
+    pub installs: BTreeSet<String>,
+    /// Packages that are asked for in one version only.
+    pub pinned: BTreeMap<String, Pinned>,
+}
+
+/// How far an upgrade of everything goes; the furthest of several counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Upgrades {
+    #[default]
+    None,
+    /// `apt-get upgrade`: what needs a package that is not there yet stays (apt-get(8)).
+    WithoutNew,
+    All,
+}
+
+/// `package=version` of an install.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    pub version: String,
+    /// Of the Dockerfile: where its RUN begins, counted from 1.
+    pub line: usize,
+}
+
+/// Which layers are somebody else's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "lineage")]
+pub enum Lineage {
+    /// The first `layers` layers are those of the base.
+    Base { reference: String, layers: usize },
+    /// The target begins with `FROM scratch`: what is inside was copied from elsewhere.
+    Scratch,
+    /// Not known: an image that somebody else built, or one that does not show its base's layers.
+    Unknown,
+}
+
+/// Keyrings are binary; everything else is text that a person may want to read in the database.
+mod contents {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Content<T> {
+        Text(T),
+        Base64(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(files: &BTreeMap<String, Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(files.iter().map(|(path, bytes)| {
+            let content = match std::str::from_utf8(bytes) {
+                Ok(text) => Content::Text(text),
+                Err(_) => Content::Base64(STANDARD.encode(bytes)),
+            };
+            (path, content)
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Vec<u8>>, D::Error> {
+        let files = BTreeMap::<String, Content<String>>::deserialize(from)?;
+        let decoded = |(path, content): (String, Content<String>)| match content {
+            Content::Text(text) => Ok((path, text.into_bytes())),
+            Content::Base64(text) => match STANDARD.decode(text) {
+                Ok(bytes) => Ok((path, bytes)),
+                Err(error) => Err(serde::de::Error::custom(error)),
+            },
+        };
+        files.into_iter().map(decoded).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bytes_come_back_as_they_were() {
+        let state = PackageState {
+            files: BTreeMap::from([
+                ("var/lib/dpkg/status".to_owned(), b"Package: a\n".to_vec()),
+                ("etc/apt/trusted.gpg".to_owned(), vec![0x99, 0xff, 0, 1]),
+            ]),
+            uncaptured: vec![],
+            layers: BTreeMap::from([("a:amd64".to_owned(), 3)]),
+            lineage: Lineage::Base {
+                reference: "debian:12".to_owned(),
+                layers: 1,
+            },
+            doing: None,
+        };
+        let json = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<PackageState>(&json).unwrap(), state);
+        insta::assert_snapshot!(json, @r#"{"files":{"etc/apt/trusted.gpg":{"base64":"mf8AAQ=="},"var/lib/dpkg/status":{"text":"Package: a\n"}},"layers":{"a:amd64":3},"lineage":{"lineage":"base","reference":"debian:12","layers":1}}"#);
+    }
+}

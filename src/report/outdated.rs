@@ -1,0 +1,137 @@
+//! `outdated`: what is pending in images, for a terminal.
+
+use super::clean;
+use super::table::{Cell, Ink, columns};
+use super::terminal::Style;
+use super::words::counted;
+use crate::model::freshness::{Fix, KeptBack, Outdated, PendingPackage, Survey};
+
+/// Characters of a name, version or reason.
+const WIDE: usize = 100;
+
+/// A line per image, then what is pending in each, then what could not be asked.
+#[must_use]
+pub fn outdated(images: &[Outdated], style: Style) -> String {
+    let head = ["IMAGE", "SYSTEM", "PENDING"].map(|h| Ink::Soft.cell(h));
+    let rows: Vec<[Cell; 3]> = std::iter::once(head).chain(images.iter().map(row)).collect();
+    let mut out = columns(&rows, style.width, style.color);
+    for image in images {
+        out.push_str(&details(image, style));
+    }
+    out
+}
+
+fn row(image: &Outdated) -> [Cell; 3] {
+    let survey = &image.survey;
+    let text = summary(survey);
+    let security = survey.pending.iter().any(|pending| pending.security);
+    let known = survey.unknown.is_empty() && survey.unseen.is_none();
+    [
+        clean::one_line(&image.image, WIDE).into(),
+        image
+            .os
+            .as_deref()
+            .map_or_else(|| "–".to_owned(), |os| clean::one_line(os, WIDE))
+            .into(),
+        match (security, known) {
+            (true, _) => Ink::Bad.cell(&text),
+            (false, true) if survey.pending.is_empty() => Ink::Good.cell(&text),
+            (false, _) => Ink::Warn.cell(&text),
+        },
+    ]
+}
+
+/// `3, 2 for security; 1 source not known`
+fn summary(survey: &Survey) -> String {
+    if let Some(why) = &survey.unseen {
+        return format!("not known: {}", clean::one_line(why, WIDE));
+    }
+    let security = survey.pending.iter().filter(|pending| pending.security).count();
+    let mut text = match (survey.pending.len(), survey.unknown.is_empty()) {
+        (0, true) => "nothing".to_owned(),
+        (0, false) => "not known".to_owned(),
+        (count, _) => counted(count, "package", "packages"),
+    };
+    if security > 0 {
+        text.push_str(&format!(", {security} for security"));
+    }
+    if !survey.unknown.is_empty() {
+        let sources = counted(survey.unknown.len(), "source", "sources");
+        text.push_str(&format!("; {sources} not known"));
+    }
+    text
+}
+
+fn details(image: &Outdated, style: Style) -> String {
+    let survey = &image.survey;
+    let mut out = String::new();
+    if !survey.pending.is_empty() {
+        let head = ["PACKAGE", "INSTALLED", "CANDIDATE", "FROM", "FIX"].map(|h| Ink::Soft.cell(h));
+        let rows: Vec<[Cell; 5]> = std::iter::once(head)
+            .chain(survey.pending.iter().map(pending))
+            .collect();
+        out.push_str(&columns(&rows, style.width, style.color));
+    }
+    out.extend(survey.kept_back.iter().map(kept_back));
+    if !survey.removals.is_empty() {
+        let removed: Vec<String> = survey.removals.iter().map(|it| clean::one_line(it, WIDE)).collect();
+        out.push_str(&format!("an upgrade would remove {}\n", removed.join(", ")));
+    }
+    for unknown in &survey.unknown {
+        out.push_str(&format!(
+            "not known: {}: {}\n",
+            clean::one_line(&unknown.source, WIDE),
+            clean::one_line(&unknown.why, 3 * WIDE)
+        ));
+    }
+    if out.is_empty() {
+        return out;
+    }
+    format!("\n{}\n{out}", clean::one_line(&image.image, WIDE))
+}
+
+fn pending(pending: &PendingPackage) -> [Cell; 5] {
+    let name = clean::one_line(&format!("{}:{}", pending.package, pending.architecture), WIDE);
+    [
+        if pending.security {
+            Ink::Bad.cell(&name)
+        } else {
+            name.into()
+        },
+        pending
+            .installed
+            .as_deref()
+            .map_or_else(|| "(new)".to_owned(), |version| clean::one_line(version, WIDE))
+            .into(),
+        clean::one_line(&pending.candidate, WIDE).into(),
+        clean::one_line(&pending.origin, WIDE).into(),
+        fix(&pending.fix).into(),
+    ]
+}
+
+fn fix(fix: &Fix) -> String {
+    match fix {
+        Fix::Rebuild => "the next rebuild".to_owned(),
+        Fix::Perhaps { why } => format!("perhaps a rebuild: {}", clean::one_line(why, WIDE)),
+        Fix::Base { reference } => format!("a new {}", clean::one_line(reference, WIDE)),
+        Fix::Pin { version, line } => format!(
+            "line {line} of the Dockerfile asks for {}",
+            clean::one_line(version, WIDE)
+        ),
+    }
+}
+
+fn kept_back(it: &KeptBack) -> String {
+    let security = if it.security { " (security)" } else { "" };
+    format!(
+        "kept back: {} {} → {}{security}: {}\n",
+        clean::one_line(&it.package, WIDE),
+        clean::one_line(&it.installed, WIDE),
+        clean::one_line(&it.candidate, WIDE),
+        clean::one_line(&it.why, 2 * WIDE)
+    )
+}
+
+#[cfg(test)]
+#[path = "outdated_tests.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+//! *No rebuild can mend this*: said once, with what helps.
+
+use super::clean;
+use super::mail::Rendered;
+use super::page::{Block, PackageRow, Page, Section, Tone, capped};
+use super::words::{counted, plural};
+use crate::model::freshness::{Fix, PendingPackage, Vanished};
+use crate::model::name::AppName;
+use std::collections::BTreeSet;
+
+/// Packages in a mail; `lowtide outdated` has them all.
+const ROWS: usize = 30;
+
+/// `3 fixes for security wait for debian:12-slim`
+pub(super) fn title(packages: &[PendingPackage], vanished: &[Vanished]) -> String {
+    if packages.is_empty() {
+        let count = vanished.len();
+        return format!(
+            "{} the Dockerfile asks for {} gone",
+            counted(count, "version", "versions"),
+            plural(count, "is", "are")
+        );
+    }
+    let security = packages.iter().filter(|pending| pending.security).count();
+    let (count, what) = match security {
+        0 => (packages.len(), counted(packages.len(), "upgrade", "upgrades")),
+        _ => (security, counted(security, "fix for security", "fixes for security")),
+    };
+    format!("{what} {} for {}", plural(count, "waits", "wait"), whom(packages))
+}
+
+fn whom(packages: &[PendingPackage]) -> String {
+    let mut bases = BTreeSet::new();
+    let mut pinned = false;
+    for pending in packages {
+        match &pending.fix {
+            Fix::Base { reference } => {
+                bases.insert(clean::one_line(reference, 80));
+            }
+            Fix::Pin { .. } => pinned = true,
+            Fix::Rebuild | Fix::Perhaps { .. } => {}
+        }
+    }
+    let mut whom: Vec<String> = bases.into_iter().collect();
+    if pinned {
+        whom.push("a version in the Dockerfile".to_owned());
+    }
+    whom.join(" and ")
+}
+
+pub(super) fn page(app: &AppName, packages: &[PendingPackage], vanished: &[Vanished]) -> Rendered {
+    let title = format!("{app}: {}", title(packages, vanished));
+    let mut sections = Vec::new();
+    if !packages.is_empty() {
+        let (rows, more) = capped(packages.iter().map(row).collect(), ROWS);
+        sections.push(Section::new("What is pending", vec![Block::Packages { rows, more }]));
+    }
+    if !vanished.is_empty() {
+        let lines = vanished.iter().map(gone).collect::<Vec<_>>().join(" ");
+        sections.push(Section::new("What is gone", vec![Block::Text(lines)]));
+    }
+    sections.push(Section::new("What to do next", helps(app, packages, vanished)));
+    Rendered {
+        subject: title.clone(),
+        lead: false,
+        page: Page {
+            tone: Tone::Warn,
+            pill: "no rebuild mends this".to_owned(),
+            title,
+            now: "Nothing was rebuilt for it: a rebuild would bring the same packages again.".to_owned(),
+            sections,
+            footer: "You hear of each version once; `lowtide status` keeps it in view.".to_owned(),
+        },
+    }
+}
+
+fn row(pending: &PendingPackage) -> PackageRow {
+    let security = if pending.security { ", security" } else { "" };
+    let installed = pending.installed.as_deref().unwrap_or("none");
+    PackageRow {
+        name: clean::one_line(&pending.package, 80),
+        versions: format!(
+            "{} → {}{security}",
+            clean::one_line(installed, 60),
+            clean::one_line(&pending.candidate, 60)
+        ),
+    }
+}
+
+fn gone(gone: &Vanished) -> String {
+    let now = match &gone.available {
+        Some(version) => format!("the newest there is is {}", clean::one_line(version, 60)),
+        None => "no archive has the package".to_owned(),
+    };
+    format!(
+        "Line {} of the Dockerfile asks for {} {}, which no archive has any more; {now}.",
+        gone.line,
+        clean::one_line(&gone.package, 80),
+        clean::one_line(&gone.version, 60)
+    )
+}
+
+fn helps(app: &AppName, packages: &[PendingPackage], vanished: &[Vanished]) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let waits = |base: bool| {
+        packages.iter().any(|pending| match pending.fix {
+            Fix::Base { .. } => base,
+            Fix::Pin { .. } => !base,
+            Fix::Rebuild | Fix::Perhaps { .. } => false,
+        })
+    };
+    if waits(true) {
+        blocks.push(Block::Text(
+            "Wait: as soon as the base is published anew, the next night takes it up. Or set build.upgrade: true for this \
+             app: each build then upgrades everything as the last step of its final stage, and the night picks such fixes \
+             up by itself."
+                .to_owned(),
+        ));
+    }
+    if waits(false) || !vanished.is_empty() {
+        blocks.push(Block::Text(
+            "Change the version in the Dockerfile, or leave it out there. While a version is asked for that is gone, the next \
+             build will fail."
+                .to_owned(),
+        ));
+    }
+    blocks.push(Block::Commands(vec![(
+        "All that is pending, with its archives".to_owned(),
+        format!("lowtide outdated --app {app}"),
+    )]));
+    blocks
+}
+
+#[cfg(test)]
+#[path = "withheld_tests.rs"]
+mod tests;

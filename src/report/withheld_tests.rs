@@ -1,0 +1,51 @@
+use super::*;
+
+fn pending(package: &str, security: bool, fix: Fix) -> PendingPackage {
+    PendingPackage {
+        package: package.to_owned(),
+        architecture: "amd64".to_owned(),
+        installed: Some("1".to_owned()),
+        candidate: "2".to_owned(),
+        origin: "Debian:12/stable".to_owned(),
+        security,
+        layer: None,
+        fix,
+    }
+}
+
+fn base(reference: &str) -> Fix {
+    Fix::Base {
+        reference: reference.to_owned(),
+    }
+}
+
+#[test]
+fn titles_count_what_matters() {
+    let pin = Fix::Pin {
+        version: "1".to_owned(),
+        line: 4,
+    };
+    let gone = Vanished {
+        package: "nginx".to_owned(),
+        version: "1".to_owned(),
+        line: 4,
+        available: None,
+    };
+    let titles = [
+        title(&[pending("a", true, base("debian:12"))], &[]),
+        title(
+            &[pending("a", true, base("debian:12")), pending("b", true, pin.clone())],
+            &[],
+        ),
+        title(&[pending("a", false, base("debian:12"))], &[]),
+        title(&[pending("a", false, pin.clone()), pending("b", false, pin)], &[]),
+        title(&[], &[gone]),
+    ];
+    insta::assert_snapshot!(titles.join("\n"), @"
+    1 fix for security waits for debian:12
+    2 fixes for security wait for debian:12 and a version in the Dockerfile
+    1 upgrade waits for debian:12
+    2 upgrades wait for a version in the Dockerfile
+    1 version the Dockerfile asks for is gone
+    ");
+}

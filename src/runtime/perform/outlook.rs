@@ -1,0 +1,203 @@
+//! What a rebuild would pick up, asked before it; and what it should have picked up, asked after it.
+
+use super::run::Scene;
+use crate::clients::clock;
+use crate::decide::fixable;
+use crate::decide::freshness;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::App;
+use crate::model::freshness::{Fix, Inputs, Outlook, Survey};
+use crate::model::image::{DiffId, ImageId, Reference};
+use crate::model::package_state::{Doing, Lineage, PackageState};
+use crate::model::run::Trigger;
+use crate::model::stages::resolve::{Base, BasePin, Commit, Resolved};
+use crate::packages::dockerfile::parse::Dockerfile;
+use crate::packages::image;
+use crate::runtime::inventory::seen::Seen;
+use crate::runtime::survey::images::{Question, Surveyed};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The runs of one night share what the archives said; somebody who asks by hand wants to know how it is now.
+const SHARED: SignedDuration = SignedDuration::from_mins(10);
+
+/// What a build depends on besides the packages inside.
+pub(super) fn inputs(app: &App, commit: &Commit, bases: &[Base]) -> Inputs {
+    let digest = |base: &Base| match &base.pin {
+        // Of our platform: an index also moves when another platform was rebuilt.
+        BasePin::Registry { manifest, .. } => manifest.to_string(),
+        BasePin::Local { image } => image.clone().unwrap_or_default(),
+    };
+    Inputs {
+        commit: commit.id.clone(),
+        bases: bases
+            .iter()
+            .map(|base| (base.reference.to_string(), digest(base)))
+            .collect(),
+        settings: freshness::settings(app),
+        gains: BTreeMap::new(),
+    }
+}
+
+/// What is pending in the last release.
+///
+/// # Errors
+/// `DockerfileInvalid`, or when the store cannot be read.
+pub(super) async fn outlook(
+    scene: &Scene<'_>,
+    dockerfile: &Dockerfile,
+    mut inputs: Inputs,
+) -> Result<Outlook, Failure> {
+    // Without one there is a build in any case.
+    let Some(last) = &scene.run.last else {
+        return Ok(Outlook {
+            inputs,
+            ..Outlook::default()
+        });
+    };
+    let kept = scene.bot.store.packages(&last.content).await;
+    let Some(state) = kept.map_err(|e| Failure::new(FailureKind::Invariant, e.to_string()))? else {
+        return Ok(Outlook {
+            inputs,
+            survey: Survey::unseen("the packages of the last release are not kept"),
+            vanished: Vec::new(),
+        });
+    };
+    let doing = doing(scene, dockerfile)?;
+    let Surveyed { mut survey, vanished } = survey(scene, Arc::new(state.clone()), &doing).await;
+    fixable::judge(&mut survey, &state, &doing);
+    inputs.gains = survey
+        .within_reach()
+        .map(|pending| (freshness::key(pending), pending.candidate.clone()))
+        .collect();
+    for line in told(&survey) {
+        scene.line(&line);
+    }
+    // Another commit may bring the archive that has them.
+    let vanished = if last.commit == inputs.commit {
+        vanished
+    } else {
+        Vec::new()
+    };
+    Ok(Outlook {
+        inputs,
+        survey,
+        vanished,
+    })
+}
+
+/// What a build left behind.
+///
+/// # Errors
+/// `DockerfileInvalid`.
+pub(super) async fn left(scene: &Scene<'_>, state: &PackageState, doing: &Doing) -> Result<Survey, Failure> {
+    let Surveyed { mut survey, .. } = survey(scene, Arc::new(state.clone()), doing).await;
+    fixable::judge(&mut survey, state, doing);
+    // What was published while the build ran is the next one's to bring.
+    let began = scene.run.opened;
+    if survey.newest.is_some_and(|newest| newest >= began) {
+        for pending in survey.pending.iter_mut().filter(|pending| pending.fix == Fix::Rebuild) {
+            pending.fix = Fix::Perhaps {
+                why: "its archive published news during the run".to_owned(),
+            };
+        }
+    }
+    Ok(survey)
+}
+
+/// What the app's build does about packages.
+///
+/// # Errors
+/// `DockerfileInvalid`.
+pub(super) fn doing(scene: &Scene<'_>, dockerfile: &Dockerfile) -> Result<Doing, Failure> {
+    let build = &scene.run.app.build;
+    let refresh = dockerfile
+        .refresh(build.target.as_deref(), &build.args)
+        .map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))?;
+    Ok(Doing {
+        refresh,
+        upgrade: build.upgrade,
+    })
+}
+
+/// Which of the candidate's layers are its base's.
+pub(super) async fn lineage(scene: &Scene<'_>, seen: &Seen, doing: &Doing, resolved: &Resolved) -> Lineage {
+    let Some(reference) = &doing.refresh.base else {
+        return Lineage::Scratch;
+    };
+    let layers = match base_layers(scene, reference, resolved).await {
+        Ok(layers) => layers,
+        Err(error) => {
+            tracing::warn!(base = %reference, %error, "the layers of the base cannot be told from ours");
+            return Lineage::Unknown;
+        }
+    };
+    match seen.inventory.base_layers(&layers) {
+        Some(layers) => Lineage::Base {
+            reference: reference.to_string(),
+            layers,
+        },
+        None => Lineage::Unknown,
+    }
+}
+
+async fn base_layers(scene: &Scene<'_>, reference: &Reference, resolved: &Resolved) -> Result<Vec<DiffId>, Failure> {
+    let base = resolved.bases.iter().find(|base| base.reference == *reference);
+    let gone = || Failure::new(FailureKind::BaseMissing, reference.to_string());
+    match &base.ok_or_else(gone)?.pin {
+        BasePin::Registry { served, .. } => {
+            let pinned = Reference::pinned(&reference.repository, served);
+            let found = scene.fleet.registry.image(&pinned, &resolved.platform).await;
+            let document = image::parse(&found.map_err(|e| e.failure())?.config);
+            Ok(document
+                .map_err(|e| Failure::new(FailureKind::ImageUnreadable, e.to_string()))?
+                .diff_ids)
+        }
+        BasePin::Local { image } => {
+            let id: ImageId = image.as_deref().and_then(|id| id.parse().ok()).ok_or_else(gone)?;
+            let engine = scene.fleet.engine(&scene.run.app.build.host)?;
+            let facts = engine.inspect_image(id.as_str()).await.map_err(|e| e.failure())?;
+            let ids = facts.ok_or_else(gone)?.diff_ids;
+            Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+        }
+    }
+}
+
+async fn survey(scene: &Scene<'_>, state: Arc<PackageState>, doing: &Doing) -> Surveyed {
+    let question = Question {
+        state,
+        pinned: doing.refresh.pinned.clone(),
+    };
+    let since = since(&scene.run.trigger, scene.run.opened);
+    let answers = scene.fleet.archives.survey(vec![question], since, clock::now()).await;
+    answers.into_iter().next().unwrap_or_default()
+}
+
+fn since(trigger: &Trigger, opened: Timestamp) -> Timestamp {
+    match trigger {
+        Trigger::Manual { .. } => opened,
+        Trigger::Schedule { .. } | Trigger::ParentReleased { .. } | Trigger::Retry { .. } => opened - SHARED,
+    }
+}
+
+fn told(survey: &Survey) -> Vec<String> {
+    let pending = survey.pending.iter().map(|pending| {
+        let installed = pending.installed.as_deref().unwrap_or("(none)");
+        let security = if pending.security { ", security" } else { "" };
+        let by = match &pending.fix {
+            Fix::Rebuild | Fix::Perhaps { .. } => String::new(),
+            Fix::Base { reference } => format!(", waits for {reference}"),
+            Fix::Pin { version, line } => format!(", line {line} asks for {version}"),
+        };
+        format!(
+            "pending: {} {installed} → {} ({}{security}{by})",
+            pending.package, pending.candidate, pending.origin
+        )
+    });
+    let unknown = survey
+        .unknown
+        .iter()
+        .map(|it| format!("not known: {}: {}", it.source, it.why));
+    pending.chain(unknown).chain(survey.unseen.clone()).collect()
+}

@@ -1,0 +1,46 @@
+//! Many images at once: every archive is asked once for all of them.
+
+use super::apt;
+use super::state::Manager;
+use crate::model::freshness::{Survey, Vanished};
+use crate::model::package_state::{PackageState, Pinned};
+use crate::runtime::archives::suites::Archives;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One image, and the versions its Dockerfile asks for.
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub state: Arc<PackageState>,
+    pub pinned: BTreeMap<String, Pinned>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Surveyed {
+    /// Who can bring what is not told yet: [`crate::decide::fixable::judge`].
+    pub survey: Survey,
+    pub vanished: Vec<Vanished>,
+}
+
+impl Archives {
+    /// An answer for each question, in their order. What archives said at `since` or later is not asked again.
+    pub async fn survey(&self, questions: Vec<Question>, since: Timestamp, now: Timestamp) -> Vec<Surveyed> {
+        let managers = questions.iter().map(|question| Manager::of(&question.state));
+        let managers: Vec<Manager> = managers.collect();
+        let mut answers: Vec<Surveyed> = Vec::new();
+        answers.resize_with(questions.len(), Surveyed::default);
+        let mut of_apt = Vec::new();
+        for (at, (manager, question)) in managers.into_iter().zip(questions).enumerate() {
+            match manager {
+                Manager::Apt(state) => of_apt.push((at, *state, question)),
+                Manager::None => {}
+                Manager::Unseen { why } => answers[at].survey = Survey::unseen(why),
+            }
+        }
+        for (at, surveyed) in apt::survey(self, of_apt, since, now).await {
+            answers[at] = surveyed;
+        }
+        answers
+    }
+}

@@ -1,0 +1,5 @@
+//! What is pending inside images: their package managers' rules, applied to what their archives publish now.
+
+mod apt;
+pub mod images;
+pub mod state;

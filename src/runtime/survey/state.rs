@@ -1,0 +1,76 @@
+//! What of an image is kept to ask about its packages, and whose rules they follow.
+
+use crate::decide::freshness;
+use crate::model::inventory::Inventory;
+use crate::model::package_state::{Doing, Lineage, PackageState};
+use crate::packages::apt::state::AptState;
+use crate::packages::os_release;
+use crate::runtime::inventory::seen::Seen;
+
+/// Which file belongs to which package decides nothing about upgrades, and is most of what is kept.
+const FILE_LISTS: &str = "var/lib/dpkg/info/";
+
+/// What of an image that was read decides about its upgrades.
+#[must_use]
+pub fn state(seen: &Seen, lineage: Lineage, doing: Option<Doing>) -> PackageState {
+    let matters = |path: &str| !path.starts_with(FILE_LISTS);
+    let files = seen.kept.iter().filter(|(path, _)| matters(path));
+    PackageState {
+        files: files.map(|(path, bytes)| (path.clone(), bytes.clone())).collect(),
+        uncaptured: seen.uncaptured.iter().filter(|path| matters(path)).cloned().collect(),
+        layers: layers(&seen.inventory),
+        lineage,
+        doing,
+    }
+}
+
+fn layers(inventory: &Inventory) -> std::collections::BTreeMap<String, usize> {
+    let layer = |package: &crate::model::inventory::Package| {
+        let key = freshness::named(&package.name, &package.architecture);
+        Some((key, package.layer?))
+    };
+    inventory.packages.iter().filter_map(layer).collect()
+}
+
+/// Whose rules an image's packages follow.
+pub(super) enum Manager {
+    Apt(Box<AptState>),
+    /// There are no packages.
+    None,
+    /// There may be packages, and they cannot be judged.
+    Unseen {
+        why: String,
+    },
+}
+
+impl Manager {
+    pub(super) fn of(state: &PackageState) -> Self {
+        if let Some(path) = state.uncaptured.first() {
+            let why = format!("{path} is a link, and what stands where it leads was not kept");
+            return Manager::Unseen { why };
+        }
+        let has = |prefix: &str| state.files.keys().any(|path| path.starts_with(prefix));
+        if has("var/lib/dpkg/status") {
+            return match AptState::read(&state.files) {
+                Ok(state) => Manager::Apt(Box::new(state)),
+                Err(error) => Manager::Unseen { why: error.to_string() },
+            };
+        }
+        if has("lib/apk/db/installed") || has("usr/lib/apk/db/installed") {
+            return Manager::Unseen {
+                why: "the packages of apk are not compared with their repositories yet".to_owned(),
+            };
+        }
+        let os = ["etc/os-release", "usr/lib/os-release"];
+        match os.iter().find_map(|path| state.files.get(*path)) {
+            // Of a distribution, and yet no database that we know.
+            Some(text) => Manager::Unseen {
+                why: format!(
+                    "no package database of {} is one that lowtide reads",
+                    os_release::parse(text).id
+                ),
+            },
+            None => Manager::None,
+        }
+    }
+}
