@@ -39,7 +39,7 @@ impl Check<'_> {
             }
             Some(_) => return Some(text.to_owned()),
             None => Problem::new("bad-address", format!("`{rest}` is no address of the web"))
-                .hint(&format!("write it like `{example}`")),
+                .hint(format!("write it like `{example}`")),
         };
         self.report(top, rest, problem);
         None

@@ -46,7 +46,7 @@ fn help_names_every_command_and_exit_code() {
         .map(|l| format!("{}\n", l.trim_end()))
         .collect();
     let codes = text.split("Exit codes:").nth(1).unwrap();
-    assert_snapshot!(format!("{commands}Exit codes:{codes}"), @r"
+    assert_snapshot!(format!("{commands}Exit codes:{codes}"), @"
     Rebuild at night. Test what you ship. Roll out at low tide
 
     Usage: lowtide [OPTIONS] <COMMAND>
@@ -61,6 +61,7 @@ fn help_names_every_command_and_exit_code() {
       show       One run or rollout in full, by its id or the end of it
       diff       What differs between two images: packages, files, config, layers. Needs no configuration
       inventory  What is inside an image: system, packages and the layer each came with. IMAGE is named as for `diff`
+      outdated   What is pending inside images: fixes that their package archives have and they have not
       halt       Stop an app's rollouts and promotions; its builds and tests go on
       resume     Let a halted app go on
       revert     Take every target of an app back to the release before, and halt it
@@ -77,6 +78,7 @@ fn help_names_every_command_and_exit_code() {
       3  the configuration has problems
       4  something lowtide needs cannot be used (state, engine, socket)
       5  another lowtide holds the state and does not answer
+     10  outdated: something is pending
     ");
 }
 

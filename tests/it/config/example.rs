@@ -111,6 +111,10 @@ fn five_lines_are_enough_for_an_app() {
         }
       },
       "registries": {},
+      "archives": {
+        "proxy": null,
+        "mirrors": {}
+      },
       "email": null,
       "github": null,
       "limits": {
