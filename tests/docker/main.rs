@@ -7,6 +7,7 @@ mod build;
 mod engine;
 mod image;
 mod inventory;
+mod outdated;
 mod proxy;
 mod roll;
 mod testing;

@@ -1,0 +1,98 @@
+//! `lowtide outdated` on images of a real engine, beside what the package manager inside them says.
+
+use super::engine::{docker, unique};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Images from the release suite alone: what happens to them before the security suite is known to them, and after.
+const HISTORIES: &[(&str, (&str, &str))] = &[
+    ("behind", ("", "")),
+    ("held", ("", "RUN apt-mark hold libc6 libc-bin")),
+    (
+        "pinned",
+        (
+            "",
+            "RUN printf 'Package: *\\nPin: release l=Debian-Security\\nPin-Priority: -1\\n' > /etc/apt/preferences.d/none",
+        ),
+    ),
+    ("current", ("", "RUN apt-get update && apt-get -y dist-upgrade")),
+];
+
+fn outdated(state: &Path, images: &[&str]) -> (Value, Output) {
+    let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lowtide"));
+    let output = command
+        .args(["outdated", "--json"])
+        .args(images)
+        .env("DOCKER_HOST", format!("unix://{socket}"))
+        .env("XDG_CACHE_HOME", state)
+        .output();
+    let output = output.unwrap();
+    let json = serde_json::from_slice(&output.stdout);
+    (json.unwrap_or_else(|e| panic!("{e}: {output:?}")), output)
+}
+
+/// Package → (installed, candidate), as apt's simulation lists them: `Inst libc6 [2.36-9] (2.36-10 Debian:12/…)`.
+fn simulated(image: &str) -> BTreeMap<String, (Option<String>, String)> {
+    let script = "apt-get update -qq && apt-get --simulate dist-upgrade";
+    let text = String::from_utf8(docker(&["run", "--rm", "--entrypoint", "sh", image, "-c", script])).unwrap();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("Inst "));
+    let inst = |line: &str| {
+        let (name, rest) = line.split_once(' ').unwrap();
+        let (installed, rest) = match rest.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+            Some((installed, rest)) => (Some(installed.to_owned()), rest),
+            None => (None, rest),
+        };
+        let candidate = rest.trim_start_matches('(').split(' ').next().unwrap();
+        (name.to_owned(), (installed, candidate.to_owned()))
+    };
+    lines.map(inst).collect()
+}
+
+fn said(image: &Value) -> BTreeMap<String, (Option<String>, String)> {
+    let pending = image["pending"].as_array().unwrap().iter();
+    let one = |it: &Value| {
+        let text = |key: &str| it[key].as_str().map(ToOwned::to_owned);
+        let name = match it["architecture"].as_str().unwrap() {
+            "amd64" | "all" => text("package").unwrap(),
+            foreign => format!("{}:{foreign}", text("package").unwrap()),
+        };
+        (name, (text("installed"), text("candidate").unwrap()))
+    };
+    pending.map(one).collect()
+}
+
+#[test]
+fn what_is_pending_is_what_apt_would_do_inside() {
+    let state = tempfile::tempdir().unwrap();
+    let mut images = Vec::new();
+    for (name, steps) in HISTORIES {
+        let tag = format!("{}:t", unique(&format!("lowtide-test/{name}")));
+        let context = tempfile::tempdir().unwrap();
+        let security = std::env::var("LOWTIDE_TEST_SECURITY").unwrap();
+        let security = format!("RUN echo '{security}' >/etc/apt/sources.list.d/security.list");
+        let (before, after) = steps;
+        let text = format!("FROM lowtide-test/debian:behind\n{before}\n{security}\n{after}\n");
+        std::fs::write(context.path().join("Dockerfile"), text).unwrap();
+        docker(&["build", "-q", "-t", &tag, context.path().to_str().unwrap()]);
+        images.push(tag);
+    }
+    let names: Vec<&str> = images.iter().map(String::as_str).collect();
+    let (json, output) = outdated(state.path(), &names);
+    assert_eq!(json["version"], 1);
+    assert_eq!(output.status.code(), Some(10), "{output:?}");
+    let mut any = 0;
+    for (image, found) in names.iter().zip(json["images"].as_array().unwrap()) {
+        assert_eq!(found["unknown"], serde_json::json!([]), "{image}");
+        assert_eq!(said(found), simulated(image), "{image}");
+        any += said(found).len();
+        assert_eq!(found["image"], *image);
+        docker(&["rmi", image]);
+    }
+    assert!(any > 0);
+    let (json, output) = outdated(state.path(), &["engine:lowtide-test/nowhere:1"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(json["images"][0]["unknown"][0]["source"], "the image");
+}
