@@ -69,6 +69,12 @@ fn row(app: &AppReading, reading: &Reading, usual: &BTreeMap<AppName, SignedDura
         next_run: app.next_run,
         parents: app.parents.clone(),
         halted: app.standing.halted.clone(),
+        built: app
+            .standing
+            .judged
+            .as_ref()
+            .map(|judged| (judged.at, judged.because.clone())),
+        withheld: app.standing.withheld.clone(),
         targets: targets.collect(),
     }
 }

@@ -14,6 +14,7 @@ use crate::model::rollout::{RolloutConclusion, Step};
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;
+use crate::model::standing::Withheld;
 use crate::report::plan::{self, PlanRow, TargetPlan};
 use crate::report::terminal::{Progress, RolloutView, RunRow, RunView};
 use crate::runtime::inventory::compare::{Compared, Read};
@@ -40,7 +41,7 @@ pub(super) struct Status {
 struct App {
     app: String,
     mode: Mode,
-    /// `new`, `fresh`, `running`, `rolling`, `waiting`, `failing`, `halted`.
+    /// `new`, `fresh`, `running`, `rolling`, `behind`, `waiting`, `failing`, `halted`.
     state: &'static str,
     stage: Option<Stage>,
     release: Option<Release>,
@@ -48,6 +49,8 @@ struct App {
     next_run: Option<Timestamp>,
     failing_since: Option<Timestamp>,
     halted: Option<Halted>,
+    /// Fixes that no rebuild can bring.
+    withheld: Option<ShownWithheld>,
     rollouts: Vec<Rollout>,
 }
 
@@ -211,6 +214,13 @@ impl<'a> From<&'a Read> for ShownInventory<'a> {
             unknown: &seen.uncaptured,
         }
     }
+}
+
+#[derive(Debug, Serialize)]
+struct ShownWithheld {
+    since: Timestamp,
+    #[serde(flatten)]
+    withheld: Withheld,
 }
 
 /// `outdated --json`.
@@ -424,6 +434,10 @@ impl From<&AppReading> for App {
             next_run: app.next_run,
             failing_since: app.standing.failing.as_ref().map(|failing| failing.since),
             halted: app.standing.halted.as_ref().map(Halted::from),
+            withheld: app.standing.withheld.as_ref().map(|(since, withheld)| ShownWithheld {
+                since: *since,
+                withheld: withheld.clone(),
+            }),
             rollouts: app.rollouts.iter().map(Rollout::from).collect(),
         }
     }

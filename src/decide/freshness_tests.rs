@@ -87,6 +87,7 @@ fn each_input_that_moves_is_a_reason_and_none_is_none() {
     let judged = |outlook: Outlook| Judged {
         inputs: outlook.inputs,
         at: at(0),
+        because: vec![],
     };
     let (calm, fruitless) = (judged(outlook(vec![])), judged(curl("2")));
     let rows = [
@@ -156,6 +157,7 @@ fn who_asks_for_a_rebuild_gets_one() {
     let judged = Judged {
         inputs: outlook(vec![]).inputs,
         at: at(0),
+        because: vec![],
     };
     let asked = decide(&outlook(vec![]), Some(&judged), &manual(true), None, at(1));
     assert_eq!(shown(&asked), "Asked { by: \"ana\" }");
@@ -167,6 +169,7 @@ fn whatever_was_built_last_is_not_built_again() {
     let judged = Judged {
         inputs: moved.inputs.clone(),
         at: at(0),
+        because: vec![],
     };
     assert!(decide(&moved, Some(&judged), &manual(false), None, at(1_000_000)).is_err());
 }

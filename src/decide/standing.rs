@@ -89,10 +89,11 @@ impl Standing {
                 self.releases.drain(..surplus);
             }
             AppEvent::BasesKnown { bases } => self.bases.clone_from(bases),
-            AppEvent::Judged { inputs } => {
+            AppEvent::Judged { inputs, because } => {
                 self.judged = Some(Judged {
                     inputs: (**inputs).clone(),
                     at,
+                    because: because.clone(),
                 });
             }
             AppEvent::Withheld { withheld } => self.withhold(withheld, at),

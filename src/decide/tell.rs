@@ -70,11 +70,13 @@ pub fn run_ended(
 /// The inputs of a build whose outcome is known. A failed one is tried again: its tests or its surroundings may have been
 /// to blame.
 fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
-    let resolved = state.resolved.as_ref().filter(|_| state.build.is_some())?;
+    let resolved = state.resolved.as_ref()?;
+    let (build, _) = state.build.as_ref()?;
     match conclusion {
         Conclusion::Released { .. } | Conclusion::Observed { .. } | Conclusion::Unchanged { .. } => {
             Some(AppEvent::Judged {
                 inputs: Box::new(resolved.outlook.inputs.clone()),
+                because: build.because.clone(),
             })
         }
         Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => None,

@@ -155,6 +155,9 @@ impl Survey {
 pub struct Judged {
     pub inputs: Inputs,
     pub at: Timestamp,
+    /// Why it was built.
+    #[serde(default)]
+    pub because: Vec<Because>,
 }
 
 /// Why a run builds.

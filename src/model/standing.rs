@@ -1,7 +1,7 @@
 //! What stays true of an app or a target between runs, told by the events of its own stream.
 
 use super::failure::HaltReason;
-use super::freshness::Inputs;
+use super::freshness::{Because, Inputs};
 use super::image::{ContentDigest, ImageId, ManifestDigest, Reference, Repository};
 use super::inventory::Change;
 use super::name::{ChannelName, RolloutId, RunId, TargetName};
@@ -60,6 +60,8 @@ pub enum AppEvent {
     /// What a build was made from whose outcome is known: released, or found to change nothing.
     Judged {
         inputs: Box<Inputs>,
+        #[serde(default)]
+        because: Vec<Because>,
     },
     /// What no rebuild can mend has changed, and people were told of what is new.
     Withheld {

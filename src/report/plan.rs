@@ -5,7 +5,9 @@ use super::terminal::{Style, relative};
 use super::{clean, words};
 use crate::model::failure::{HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
+use crate::model::freshness::Because;
 use crate::model::name::{AppName, RolloutId, TargetName};
+use crate::model::standing::Withheld;
 use jiff::Timestamp;
 
 /// One app's future.
@@ -20,6 +22,10 @@ pub struct PlanRow {
     /// A release of one of these starts a run too.
     pub parents: Vec<AppName>,
     pub halted: Option<(Timestamp, HaltReason)>,
+    /// When it was built last, as far as that was worth remembering, and why.
+    pub built: Option<(Timestamp, Vec<Because>)>,
+    /// What no rebuild can mend, and since when.
+    pub withheld: Option<(Timestamp, Withheld)>,
     pub targets: Vec<TargetPlan>,
 }
 
@@ -81,6 +87,14 @@ fn app(row: &PlanRow, now: Timestamp, style: Style) -> String {
         Mode::Active => "active",
     };
     let mut lines: Vec<[Cell; 2]> = vec![line("mode", mode.into()), line("next run", next_run(row, now).into())];
+    if let Some((at, because)) = &row.built {
+        let because = words::because(because);
+        lines.push(line("last build", format!("{}: {because}", relative(*at, now)).into()));
+    }
+    if let Some((since, withheld)) = &row.withheld {
+        let text = format!("{}, for {}", words::withheld(withheld), words::span(*since, now));
+        lines.push(line("behind", Ink::Warn.cell(text)));
+    }
     if let Some((since, reason)) = &row.halted {
         let text = format!("for {}. {}", words::span(*since, now), words::halted(reason));
         lines.push(line("halted", Ink::Bad.cell(text)));
@@ -174,6 +188,8 @@ mod tests {
             schedule: Schedule::Cron("30 1 * * *".into()),
             next_run: Some(at("2026-11-24T05:30:00Z")),
             parents: vec![],
+            built: None,
+            withheld: None,
             halted: None,
             targets: vec![],
         }

@@ -5,12 +5,14 @@ use super::table::{Cell, Ink, columns};
 use super::{change, clean, words};
 use crate::model::failure::{FailureKind, WaitReason};
 use crate::model::fleet::Mode;
+use crate::model::freshness::Because;
 use crate::model::inventory::Change;
 use crate::model::name::{AppName, RolloutId, RunId, TargetName};
 use crate::model::rollout::{RolloutConclusion, Step};
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;
+use crate::model::standing::Withheld;
 use jiff::Timestamp;
 
 /// What the terminal can show.
@@ -40,6 +42,11 @@ pub enum AppState {
     New,
     /// The last run succeeded and nothing waits.
     Fresh,
+    /// So it did, and there are fixes that no rebuild can bring.
+    Behind {
+        since: Timestamp,
+        withheld: Box<Withheld>,
+    },
     Running {
         stage: Stage,
     },
@@ -67,6 +74,7 @@ impl AppState {
         match self {
             AppState::New => "new",
             AppState::Fresh => "fresh",
+            AppState::Behind { .. } => "behind",
             AppState::Running { .. } => "running",
             AppState::Rolling { .. } => "rolling",
             AppState::Waiting { .. } => "waiting",
@@ -96,6 +104,8 @@ pub struct RunView {
     /// Configuration revision it ran with.
     pub revision: String,
     pub commit: Option<Commit>,
+    /// Why it built; empty when it did not.
+    pub because: Vec<Because>,
     pub stages: Vec<StageRow>,
     pub tests: Option<TestReport>,
     pub change: Option<Change>,
@@ -211,6 +221,9 @@ pub fn show_run(view: &RunView, zone: &str, style: Style) -> String {
             "commit",
             format!("{} {subject} ({author})", words::short_commit(&commit.id)),
         ));
+    }
+    if !view.because.is_empty() {
+        facts.push(fact("rebuilt for", words::because(&view.because)));
     }
     facts.push([Ink::Soft.cell("result"), run_result(row)]);
     let mut out = columns(&facts, style.width, style.color);
@@ -414,6 +427,11 @@ fn state(state: &AppState, now: Timestamp, zone: &str) -> Cell {
             "failing at {stage} for {}: {}",
             words::span(*since, now),
             kind.words()
+        )),
+        AppState::Behind { since, withheld } => Ink::Warn.cell(format!(
+            "{}, for {}",
+            words::withheld(withheld),
+            words::span(*since, now)
         )),
         AppState::Halted { since } => Ink::Bad.cell(format!("halted for {}", words::span(*since, now))),
     }

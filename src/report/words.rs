@@ -2,8 +2,10 @@
 
 use super::clean;
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, SkipReason, WaitReason};
+use crate::model::freshness::Because;
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage, Trigger};
+use crate::model::standing::Withheld;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -185,6 +187,55 @@ fn nothing_to_gain(out_of_reach: usize, security: usize, unknown: &[String]) -> 
         }
     }
     text
+}
+
+/// Why a run builds: `a new commit, 12 packages are pending (3 for security)`.
+#[must_use]
+pub fn because(reasons: &[Because]) -> String {
+    let reason = |reason: &Because| match reason {
+        Because::First => "there is no build to compare with".to_owned(),
+        Because::Asked { by } => format!("{} asked for a rebuild", clean::one_line(by, 80)),
+        Because::Commit { to, .. } => format!("a new commit, {}", short_commit(to)),
+        Because::Base { reference } => format!("{} moved", clean::one_line(reference, 120)),
+        Because::Settings => "its build settings changed".to_owned(),
+        Because::Unseen { why } => format!("its packages cannot be judged: {}", clean::one_line(why, 200)),
+        Because::Pending { packages, security } => {
+            let pending = counted(*packages, "package is pending", "packages are pending");
+            match security {
+                0 => pending,
+                security => format!("{pending} ({security} for security)"),
+            }
+        }
+        Because::Age { limit } => format!("the last build is older than {limit:#}"),
+    };
+    reasons.iter().map(reason).collect::<Vec<_>>().join("; ")
+}
+
+/// What waits for somebody else: `2 fixes for security wait for a base or a pin`.
+#[must_use]
+pub fn withheld(withheld: &Withheld) -> String {
+    let mut parts = Vec::new();
+    let packages = withheld.packages.len();
+    match withheld.security {
+        0 if packages == 0 => {}
+        0 => parts.push(counted(packages, "upgrade waits", "upgrades wait")),
+        security => parts.push(counted(security, "fix for security waits", "fixes for security wait")),
+    }
+    if let Some(part) = parts.first_mut() {
+        part.push_str(" for a base or a pin");
+    }
+    if !withheld.vanished.is_empty() {
+        let gone: Vec<String> = withheld
+            .vanished
+            .iter()
+            .map(|(name, version)| format!("{name}={version}"))
+            .collect();
+        parts.push(format!(
+            "no archive has {} any more",
+            clean::one_line(&gone.join(", "), 120)
+        ));
+    }
+    parts.join("; ")
 }
 
 /// Why a run started.

@@ -288,10 +288,13 @@ impl AppReading {
                 };
             }
         }
-        if self.last_run.is_none() {
-            AppState::New
-        } else {
-            AppState::Fresh
+        match (&self.last_run, &self.standing.withheld) {
+            (None, _) => AppState::New,
+            (Some(_), None) => AppState::Fresh,
+            (Some(_), Some((since, withheld))) => AppState::Behind {
+                since: *since,
+                withheld: Box::new(withheld.clone()),
+            },
         }
     }
 

@@ -6,7 +6,7 @@ use crate::decide::run as run_line;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{RolloutId, RunId};
 use crate::model::rollout::{RolloutEvent, StepOutcome};
-use crate::model::run::{Outcome, RunEvent};
+use crate::model::run::{Effect, Outcome, RunEvent};
 use crate::report::terminal::{self, Progress, RolloutView, RunRow, RunView, StageRow, StepRow};
 use crate::report::words;
 use jiff::Timestamp;
@@ -18,10 +18,14 @@ pub fn run(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunView, IllegalE
     let mut stages: Vec<StageRow> = Vec::new();
     let mut since: Option<Timestamp> = None;
     let mut ended = None;
+    let mut because = Vec::new();
     for recorded in events {
         match &recorded.event {
             RunEvent::EffectStarted { effect, attempt } => {
                 since = Some(recorded.at);
+                if let Effect::Build(build) = effect {
+                    because.clone_from(&build.because);
+                }
                 stages.push(StageRow {
                     stage: effect.stage(),
                     state: Progress::Running,
@@ -58,6 +62,7 @@ pub fn run(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunView, IllegalE
         }
     }
     Ok(RunView {
+        because,
         row: RunRow {
             run: id,
             app: state.app.name,

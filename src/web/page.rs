@@ -98,6 +98,7 @@ fn needs_a_person(state: &AppState) -> bool {
         AppState::Halted { .. } | AppState::Failing { .. } => true,
         AppState::New
         | AppState::Fresh
+        | AppState::Behind { .. }
         | AppState::Running { .. }
         | AppState::Rolling { .. }
         | AppState::Waiting { .. } => false,

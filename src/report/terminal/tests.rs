@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::failure::Failure;
+use crate::model::freshness::Because;
 use crate::model::inventory::{FileChanges, PackageChange};
 use crate::model::standing::Release;
 use insta::assert_snapshot;
@@ -199,6 +200,10 @@ fn a_run_in_full() {
         note: note.into(),
     };
     let view = RunView {
+        because: vec![Because::Pending {
+            packages: 12,
+            security: 3,
+        }],
         row: row("archives", Some(failed())),
         revision: "5d0c7e2".into(),
         commit: Some(Commit {
@@ -221,14 +226,15 @@ fn a_run_in_full() {
         }),
         change: Some(change()),
     };
-    assert_snapshot!(show_run(&view, "America/Moncton", PLAIN), @r#"
-    run         01JDCS4Z00ABCDEFGHJKMNPQRS
-    app         archives
-    because of  its schedule
-    started     2026-11-23 00:30 America/Moncton
-    config      5d0c7e2
-    commit      3f2a9c1 Fix the menu (Ana)
-    result      failed at test: tests failed
+    assert_snapshot!(show_run(&view, "America/Moncton", PLAIN), @"
+    run          01JDCS4Z00ABCDEFGHJKMNPQRS
+    app          archives
+    because of   its schedule
+    started      2026-11-23 00:30 America/Moncton
+    config       5d0c7e2
+    commit       3f2a9c1 Fix the menu (Ana)
+    rebuilt for  12 packages are pending (3 for security)
+    result       failed at test: tests failed
 
     ✓  resolve  1.2 s
     ↻  build    9.0 s       lowtide was restarted
@@ -252,7 +258,7 @@ fn a_run_in_full() {
       | FAIL a.b
       | expected 1, got 2
     Correct the code or the named tests, and push; the next run takes it up.
-    "#);
+    ");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::bench::Stop;
 use super::{build, inspect, publish, resolve, testing};
 use crate::decide::run::RunState;
 use crate::model::run::{Effect, Outcome};
+use crate::report::words;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::drive_run::Interrupt;
 use crate::runtime::progress::Progress;
@@ -96,7 +97,10 @@ async fn dispatch(scene: &Scene<'_>, effect: &Effect) -> Result<Outcome, Stop> {
                 () = scene.cancel.cancelled() => Err(Stop::Cancelled),
             }
         }
-        Effect::Build(effect) => build::perform(scene, effect).await.map(Outcome::Built),
+        Effect::Build(effect) => {
+            scene.line(&format!("because {}", words::because(&effect.because)));
+            build::perform(scene, effect).await.map(Outcome::Built)
+        }
         Effect::Inspect(effect) => {
             tokio::select! {
                 inspected = inspect::perform(scene, effect) => Ok(Outcome::Inspected(inspected?)),
