@@ -71,6 +71,7 @@ fn details(image: &Outdated, style: Style) -> String {
             .chain(survey.pending.iter().map(pending))
             .collect();
         out.push_str(&columns(&rows, style.width, style.color));
+        out.push_str(&explained(&survey.pending));
     }
     out.extend(survey.kept_back.iter().map(kept_back));
     if !survey.removals.is_empty() {
@@ -105,20 +106,43 @@ fn pending(pending: &PendingPackage) -> [Cell; 5] {
             .into(),
         clean::one_line(&pending.candidate, WIDE).into(),
         clean::one_line(&pending.origin, WIDE).into(),
-        fix(&pending.fix).into(),
+        word(&pending.fix).into(),
     ]
 }
 
-fn fix(fix: &Fix) -> String {
+/// One word of the table; [`explained`] says more.
+fn word(fix: &Fix) -> &'static str {
     match fix {
-        Fix::Rebuild => "the next rebuild".to_owned(),
-        Fix::Perhaps { why } => format!("perhaps a rebuild: {}", clean::one_line(why, WIDE)),
-        Fix::Base { reference } => format!("a new {}", clean::one_line(reference, WIDE)),
-        Fix::Pin { version, line } => format!(
-            "line {line} of the Dockerfile asks for {}",
-            clean::one_line(version, WIDE)
-        ),
+        Fix::Rebuild => "rebuild",
+        Fix::Perhaps { .. } => "perhaps",
+        Fix::Base { .. } => "base",
+        Fix::Pin { .. } => "pin",
     }
+}
+
+/// What the words of the table mean here, each said once.
+fn explained(pending: &[PendingPackage]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for pending in pending {
+        let what = match &pending.fix {
+            Fix::Rebuild => "the next rebuild brings it".to_owned(),
+            Fix::Perhaps { why } => format!("a rebuild may bring it: {}", clean::one_line(why, 2 * WIDE)),
+            Fix::Base { reference } => format!(
+                "came with {} and waits for a new one; with build.upgrade: true a rebuild brings it",
+                clean::one_line(reference, 2 * WIDE)
+            ),
+            Fix::Pin { version, line } => format!(
+                "line {line} of the Dockerfile asks for {} {}",
+                clean::one_line(&pending.package, WIDE),
+                clean::one_line(version, WIDE)
+            ),
+        };
+        let line = format!("{}: {what}\n", word(&pending.fix));
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.concat()
 }
 
 fn kept_back(it: &KeptBack) -> String {

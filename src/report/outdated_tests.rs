@@ -79,10 +79,14 @@ fn what_is_pending_in_several_images() {
 
     web:1
     PACKAGE       INSTALLED  CANDIDATE  FROM                FIX
-    curl:amd64    1.0-1      2.0-1      Debian:12.9/stable  the next rebuild
-    libc6:amd64   1.0-1      2.0-1      Debian:12.9/stable  a new debian:12
-    libnew:amd64  (new)      2.0-1      Debian:12.9/stable  perhaps a rebuild: it is not known how the image is built
-    nginx:amd64   1.0-1      2.0-1      Debian:12.9/stable  line 3 of the Dockerfile asks for 1.0-1
+    curl:amd64    1.0-1      2.0-1      Debian:12.9/stable  rebuild
+    libc6:amd64   1.0-1      2.0-1      Debian:12.9/stable  base
+    libnew:amd64  (new)      2.0-1      Debian:12.9/stable  perhaps
+    nginx:amd64   1.0-1      2.0-1      Debian:12.9/stable  pin
+    rebuild: the next rebuild brings it
+    base: came with debian:12 and waits for a new one; with build.upgrade: true a rebuild brings it
+    perhaps: a rebuild may bring it: it is not known how the image is built
+    pin: line 3 of the Dockerfile asks for nginx 1.0-1
     kept back: mysql 1 → 2 (security): it is held
     an upgrade would remove old:amd64
     not known: https://apt.example.org stable: it does not answer

@@ -67,7 +67,7 @@ pub(super) fn page(app: &AppName, packages: &[PendingPackage], vanished: &[Vanis
             tone: Tone::Warn,
             pill: "no rebuild mends this".to_owned(),
             title,
-            now: "Nothing was rebuilt for it: a rebuild would bring the same packages again.".to_owned(),
+            now: "What runs stays as it is: a rebuild would bring the same packages again.".to_owned(),
             sections,
             footer: "You hear of each version once; `lowtide status` keeps it in view.".to_owned(),
         },
