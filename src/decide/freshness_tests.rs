@@ -173,3 +173,29 @@ fn whatever_was_built_last_is_not_built_again() {
     };
     assert!(decide(&moved, Some(&judged), &manual(false), None, at(1_000_000)).is_err());
 }
+
+#[test]
+fn what_a_rebuild_was_sure_to_bring_must_not_be_left() {
+    let survey = |pending: Vec<PendingPackage>| Survey {
+        pending,
+        ..Survey::default()
+    };
+    let perhaps = Fix::Perhaps {
+        why: "a script installs it".to_owned(),
+    };
+    let left = survey(vec![pending("a", "2", true, base()), pending("b", "2", true, perhaps)]);
+    assert_eq!(stale(&left), None);
+    let mut second = pending("curl", "2", true, Fix::Rebuild);
+    second.layer = Some(4);
+    let new = PendingPackage {
+        installed: None,
+        ..pending("libnew", "1", false, Fix::Rebuild)
+    };
+    let failure = stale(&survey(vec![second, new])).unwrap();
+    assert_eq!(failure.kind, FailureKind::StaleBuild);
+    insta::assert_snapshot!(failure.detail, @"curl 2 is in Debian:12/stable, layer 5 brought 1, and 1 more");
+    insta::assert_snapshot!(failure.excerpt.join("\n"), @"
+    curl 2 is in Debian:12/stable, layer 5 brought 1
+    libnew 1 is in Debian:12/stable, the image has none
+    ");
+}

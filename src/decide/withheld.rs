@@ -47,3 +47,57 @@ pub fn news(survey: &Survey, vanished: &[Vanished], known: &Withheld) -> (Vec<Pe
         vanished.iter().filter(gone).cloned().collect(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::freshness::Fix;
+
+    fn pending(package: &str, candidate: &str, fix: Fix) -> PendingPackage {
+        PendingPackage {
+            package: package.to_owned(),
+            architecture: "amd64".to_owned(),
+            installed: Some("1".to_owned()),
+            candidate: candidate.to_owned(),
+            origin: "Debian:12/stable".to_owned(),
+            security: true,
+            layer: None,
+            fix,
+        }
+    }
+
+    fn base() -> Fix {
+        Fix::Base {
+            reference: "debian:12".to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_version_is_news_once() {
+        let survey = Survey {
+            pending: vec![
+                pending("a", "2", base()),
+                pending("b", "2", base()),
+                pending("c", "2", Fix::Rebuild),
+            ],
+            ..Survey::default()
+        };
+        let gone = [Vanished {
+            package: "nginx".to_owned(),
+            version: "1".to_owned(),
+            line: 3,
+            available: Some("2".to_owned()),
+        }];
+        let names = |known: &Withheld| {
+            let (packages, vanished) = news(&survey, &gone, known);
+            let packages: Vec<String> = packages.into_iter().map(|it| it.package).collect();
+            (packages.join(" "), vanished.len())
+        };
+        assert_eq!(names(&Withheld::default()), ("a b".to_owned(), 1));
+        let mut known = summary(&survey, &gone);
+        assert_eq!((known.packages.len(), known.security), (2, 2));
+        assert_eq!(names(&known), (String::new(), 0));
+        known.packages.insert("a:amd64".to_owned(), "1.5".to_owned());
+        assert_eq!(names(&known), ("a".to_owned(), 0));
+    }
+}

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::freshness::{Fix, PendingPackage, Vanished};
 use insta::assert_snapshot;
 
 #[test]
@@ -449,4 +450,67 @@ fn a_refused_configuration() {
     One message per refused revision. Sent by lowtide harbour, 2026-11-23
     01:12 America/Moncton.
     "#);
+}
+
+#[test]
+fn what_no_rebuild_mends() {
+    let pending = |package: &str, fix| PendingPackage {
+        package: package.to_owned(),
+        architecture: "amd64".to_owned(),
+        installed: Some("3.0.15-1".to_owned()),
+        candidate: "3.0.16-1".to_owned(),
+        origin: "Debian-Security:12/stable-security".to_owned(),
+        security: true,
+        layer: None,
+        fix,
+    };
+    let base = Fix::Base {
+        reference: "debian:12-slim".to_owned(),
+    };
+    let pin = Fix::Pin {
+        version: "3.0.15-1".to_owned(),
+        line: 7,
+    };
+    let body = NoticeBody::Withheld {
+        app: "archives".parse().unwrap(),
+        packages: vec![pending("libssl3", base), pending("nginx", pin)],
+        vanished: vec![Vanished {
+            package: "redis".to_owned(),
+            version: "7.0.14-1".to_owned(),
+            line: 9,
+            available: Some("7.0.15-1".to_owned()),
+        }],
+    };
+    assert_snapshot!(shown(body), @"
+    Subject: [lowtide] archives: 2 fixes for security wait for debian:12-slim and a version in the Dockerfile
+
+    archives: 2 fixes for security wait for debian:12-slim and a version in
+    the Dockerfile
+
+    What runs stays as it is: a rebuild would bring the same packages again.
+
+    WHAT IS PENDING
+      libssl3  3.0.15-1 → 3.0.16-1, security
+      nginx    3.0.15-1 → 3.0.16-1, security
+
+    WHAT IS GONE
+      Line 9 of the Dockerfile asks for redis 7.0.14-1, which no archive has
+      any more; the newest there is is 7.0.15-1.
+
+    WHAT TO DO NEXT
+      Wait: as soon as the base is published anew, the next night takes it
+      up. Or set build.upgrade: true for this app: each build then upgrades
+      everything as the last step of its final stage, and the night picks
+      such fixes up by itself.
+
+      Change the version in the Dockerfile, or leave it out there. While a
+      version is asked for that is gone, the next build will fail.
+
+      All that is pending, with its archives:
+        lowtide outdated --app archives
+
+    -- 
+    You hear of each version once; `lowtide status` keeps it in view. Sent
+    by lowtide harbour, 2026-11-23 01:12 America/Moncton.
+    ");
 }
