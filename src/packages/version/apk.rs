@@ -92,7 +92,12 @@ fn next<'a>(last: &Part<'_>, rest: &'a str) -> Option<(Part<'a>, &'a str)> {
         }
         b'_' if !matches!(last, Part::Commit(_) | Part::Revision(_)) => {
             let (word, rest) = split(tail(), |byte| byte.is_ascii_lowercase());
-            let place = |words: &[&str]| words.iter().position(|w| *w == word).and_then(|at| u8::try_from(at).ok());
+            let place = |words: &[&str]| {
+                words
+                    .iter()
+                    .position(|w| *w == word)
+                    .and_then(|at| u8::try_from(at).ok())
+            };
             let before = place(&BEFORE).map(Part::Before);
             Some((before.or_else(|| place(&AFTER).map(Part::After))?, rest))
         }
