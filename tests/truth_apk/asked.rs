@@ -150,9 +150,13 @@ fn packed(index: &str) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     header.set_size(index.len() as u64);
     header.set_mode(0o644);
+    header.set_entry_type(tar::EntryType::Regular);
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
+    // apk reads all numbers of a header.
+    header.set_device_major(0).unwrap();
+    header.set_device_minor(0).unwrap();
     tar.append_data(&mut header, "APKINDEX", index.as_bytes()).unwrap();
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(&tar.into_inner().unwrap()).unwrap();

@@ -16,6 +16,7 @@ fn random_worlds_are_judged_as_apk_judges_them() {
     let folder = tempfile::tempdir().unwrap();
     let mut wrong = Vec::new();
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     for seed in range.unwrap_or(WORLDS) {
         let case = world(seed);
         let ours = case.by_us();
@@ -31,14 +32,23 @@ fn random_worlds_are_judged_as_apk_judges_them() {
             Said::Done(_) => "something to do",
         };
         *count.entry(kind.to_owned()).or_default() += 1;
+        if let Said::Undecided(why) = &ours {
+            *reasons.entry(digest(why)).or_default() += 1;
+        }
         if matches!(ours, Said::Undecided(_)) || theirs.iter().all(|it| same(it, &ours)) {
             continue;
         }
         println!("world {seed}: {case:?}\n  we: {ours:?}\n  they: {theirs:?}");
         wrong.push(seed);
     }
-    println!("{count:#?}\n{} wrong", wrong.len());
+    println!("{reasons:#?}\n{count:#?}\n{} wrong", wrong.len());
     assert!(wrong.is_empty(), "not as apk says: {wrong:?}");
+}
+
+/// Without names and versions.
+fn digest(why: &str) -> String {
+    let plain = |word: &&str| word.len() > 2 && !word.contains(|c: char| c.is_ascii_digit());
+    why.split(' ').filter(plain).collect::<Vec<_>>().join(" ")
 }
 
 pub(crate) fn same(a: &Said, b: &Said) -> bool {

@@ -2,8 +2,8 @@
 
 use super::index::Index;
 use super::repositories::Source;
-use super::solve::check::check;
-use super::solve::closure::{Closure, closure};
+use super::solve::closure::Closure;
+use super::solve::order::ordered;
 use super::solve::settle::settle;
 use super::solve::universe::{Out, PackageId, UNTAGGED, Universe};
 use super::state::ApkState;
@@ -96,8 +96,6 @@ pub enum Why {
     Needs { clause: String },
     #[error("it is not what can be {name}")]
     Beside { name: String },
-    #[error("a newer apk is needed to install it")]
-    Uninstallable,
     /// `world` names a tag, and packages of its repositories go first.
     #[error("its repository is not the one that world prefers")]
     Tag,
@@ -141,6 +139,11 @@ pub enum Undecided {
     Tags { name: String },
     #[error("{clause} meets a provider without a version")]
     Unversioned { clause: String },
+    #[error("{package} is for another architecture or a newer apk")]
+    Uninstallable { package: String },
+    /// Packages that change places with others while one needs the other: apk 2 may forget one of them.
+    #[error("{} are replaced by packages of other names", packages.join(", "))]
+    Swapped { packages: Vec<String> },
     #[error("there is too much to look at")]
     TooMuch,
 }
@@ -158,9 +161,28 @@ pub fn pending(state: &ApkState, repositories: &[Repository<'_>]) -> Result<Pend
     }
     let mut universe = Universe::new(state, repositories);
     let settled = settle(&mut universe, world)?;
-    let closure = closure(&mut universe, &settled)?;
-    check(&universe, &settled, &closure)?;
+    let closure = ordered(&mut universe, &settled)?;
+    swapped(&mut universe, state, &closure)?;
     Ok(told(&mut universe, state, &closure))
+}
+
+/// Installed packages whose names others take over.
+fn swapped(universe: &mut Universe<'_>, state: &ApkState, closure: &Closure<'_>) -> Result<(), Undecided> {
+    let mut packages = Vec::new();
+    for entry in state.installed.entries() {
+        let name = universe.name(entry.name);
+        let taker = closure
+            .picks
+            .get(&name)
+            .map(|pick| universe.packages[pick.package].name);
+        if taker.is_some_and(|taker| taker != name) {
+            packages.push(entry.name.to_owned());
+        }
+    }
+    match packages.len() {
+        0 | 1 => Ok(()),
+        _ => Err(Undecided::Swapped { packages }),
+    }
 }
 
 fn told(universe: &mut Universe<'_>, state: &ApkState, closure: &Closure<'_>) -> Pending {
@@ -237,7 +259,7 @@ fn kept_back(
     let newest = universe.providers(id).iter().map(|p| p.package).filter(|package| {
         let it = &universe.packages[*package];
         let tags = closure.inherited.get(package).copied().unwrap_or_default() | it.allowed | UNTAGGED;
-        it.name == id && it.listed & universe.under(tags) != 0 && universe.fits_here(*package)
+        it.name == id && it.listed & universe.under(tags) != 0 && it.out != Some(Out::Uninstallable)
     });
     let version = |package: PackageId| universe.packages[package].entry.version;
     let newest = newest.reduce(|a, b| {
@@ -258,8 +280,7 @@ fn kept_back(
         candidate: it.entry.version.to_owned(),
         origin: universe.origin(newest),
         why: match it.out.clone() {
-            None => Why::Tag,
-            Some(Out::Uninstallable) => Why::Uninstallable,
+            None | Some(Out::Uninstallable) => Why::Tag,
             Some(Out::Needs { clause }) => Why::Needs { clause },
             Some(Out::Excluded { by: None, clause }) => Why::World { clause },
             Some(Out::Excluded { by: Some(by), clause }) => Why::Wanted {

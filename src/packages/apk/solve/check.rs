@@ -9,13 +9,47 @@ use crate::packages::apk::pending::Undecided;
 use crate::packages::apk::relation::Relation;
 use std::collections::BTreeSet;
 
+/// What does not go together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::packages::apk) enum Contradiction {
+    /// A package's dependency excludes what is best for a name.
+    Against {
+        by: PackageId,
+        name: NameId,
+        relation: Relation,
+        package: PackageId,
+    },
+    Other(Undecided),
+}
+
+impl From<Undecided> for Contradiction {
+    fn from(undecided: Undecided) -> Self {
+        Self::Other(undecided)
+    }
+}
+
+impl Contradiction {
+    pub(in crate::packages::apk) fn told(self, universe: &Universe<'_>) -> Undecided {
+        match self {
+            Self::Other(undecided) => undecided,
+            Self::Against {
+                by, relation, package, ..
+            } => Undecided::Clash {
+                package: universe.shown(by),
+                clause: relation.to_string(),
+                against: universe.shown(package),
+            },
+        }
+    }
+}
+
 /// # Errors
 /// The first contradiction.
 pub(in crate::packages::apk) fn check(
     universe: &Universe<'_>,
     settled: &Settled,
     closure: &Closure<'_>,
-) -> Result<(), Undecided> {
+) -> Result<(), Contradiction> {
     let here = Here::of(universe, closure);
     for wish in &settled.world {
         met(universe, &here, wish.name, &wish.relation, None)?;
@@ -37,7 +71,7 @@ pub(in crate::packages::apk) fn check(
         let bare = !offers_itself(universe, provider);
         if bare && others(universe, *name, provider).any(|other| offers_itself(universe, *other)) {
             // Only once the package itself is asked for would it be taken, and then another may have been.
-            return Err(choice(universe, *name, provider));
+            return Err(choice(universe, *name, provider).into());
         }
         tagged(universe, settled, closure, *name, provider)?;
     }
@@ -49,30 +83,51 @@ fn met(
     here: &Here<'_>,
     name: NameId,
     relation: &Relation,
-    of: Option<PackageId>,
-) -> Result<(), Undecided> {
+    by: Option<PackageId>,
+) -> Result<(), Contradiction> {
     let there = here.0.get(&name).map(Vec::as_slice).unwrap_or_default();
-    let missing = there.is_empty() && !relation.conflict;
-    let clashes = |p: &&Provider<'_>| universe.fit(relation, **p, of) != Fit::Yes;
-    match there.iter().find(clashes) {
-        None if !missing => Ok(()),
-        against => Err(Undecided::Clash {
-            package: of.map_or_else(|| "world".to_owned(), |package| universe.shown(package)),
-            clause: relation.to_string(),
-            against: against.map_or_else(|| "nothing".to_owned(), |p| universe.shown(p.package)),
-        }),
+    let clash = |against| Undecided::Clash {
+        package: by.map_or_else(|| "world".to_owned(), |package| universe.shown(package)),
+        clause: relation.to_string(),
+        against,
+    };
+    if there.is_empty() && !relation.conflict {
+        return Err(clash("nothing".to_owned()).into());
     }
+    for provider in there {
+        // Nobody is given: what gets in its own way apk 2 would not install.
+        let package = provider.package;
+        match (universe.fit(relation, *provider, None), by) {
+            (Fit::Yes, _) => {}
+            (Fit::No, Some(by)) if by != package => {
+                let relation = relation.clone();
+                return Err(Contradiction::Against {
+                    by,
+                    name,
+                    relation,
+                    package,
+                });
+            }
+            (Fit::No | Fit::Unsure, _) => return Err(clash(universe.shown(package)).into()),
+        }
+    }
+    Ok(())
 }
 
 /// The names that several chosen packages have. With versions, only one may.
 fn shared(universe: &Universe<'_>, here: &Here<'_>) -> Result<BTreeSet<NameId>, Undecided> {
     let mut found = BTreeSet::new();
     for (name, there) in &here.0 {
-        let other = there.iter().find(|p| p.package != there[0].package);
-        let Some(other) = other else { continue };
+        let [first, others @ ..] = there.as_slice() else {
+            continue;
+        };
+        let Some(other) = others.iter().find(|p| p.package != first.package).or(others.first()) else {
+            continue;
+        };
+        // Also of one package, when it has a name twice.
         if there.iter().any(|p| p.version.is_some()) {
             return Err(Undecided::Clash {
-                package: universe.shown(there[0].package),
+                package: universe.shown(first.package),
                 clause: universe.text(*name).to_owned(),
                 against: universe.shown(other.package),
             });

@@ -52,6 +52,7 @@ fn expand<'a>(universe: &mut Universe<'a>, settled: &Settled, known: &Closure<'a
     loop {
         while let Some(name) = queue.pop_front() {
             universe.look_up(name);
+            universe.all_installable(name)?;
             if found.picks.len() > MAX_CHOSEN {
                 return Err(Undecided::TooMuch);
             }
@@ -132,8 +133,16 @@ impl<'a> Closure<'a> {
                 if !seen.insert(package) || universe.packages[package].out.is_some() {
                     continue;
                 }
-                let inherited = known.inherited.get(&package).copied().unwrap_or_default();
-                if here.trigger(universe, package)? && universe.is_allowed(package, inherited) {
+                if !here.trigger(universe, package)? {
+                    continue;
+                }
+                // Whoever brings it passes its tags on.
+                let passed_on = here.behind(universe, package).fold(0, |mask, by| {
+                    mask | universe.packages[by].allowed | known.inherited.get(&by).copied().unwrap_or_default()
+                });
+                *self.inherited.entry(package).or_default() |= passed_on;
+                let inherited = known.inherited.get(&package).copied().unwrap_or_default() | passed_on;
+                if universe.is_allowed(package, inherited) {
                     let it = &universe.packages[package];
                     let version = Some(it.entry.version);
                     triggered
@@ -196,6 +205,12 @@ impl<'a> Here<'a> {
             }
         }
         Self(found)
+    }
+
+    /// Those that bring a package by `install_if`.
+    fn behind(&self, universe: &Universe<'_>, package: PackageId) -> impl Iterator<Item = PackageId> {
+        let asks = universe.packages[package].install_if.iter();
+        asks.filter_map(|it| self.0.get(&it.name)).flatten().map(|p| p.package)
     }
 
     fn trigger(&self, universe: &Universe<'_>, package: PackageId) -> Result<bool, Undecided> {

@@ -150,8 +150,9 @@ impl Settled {
     /// Whether anything new was found.
     fn look(&mut self, universe: &mut Universe<'_>, name: NameId) -> Result<bool, Refusal> {
         universe.look_up(name);
+        universe.all_installable(name)?;
         let mut changed = look_again(universe, name);
-        let left: Vec<Provider<'_>> = left(universe, name);
+        let left: Vec<Provider<'_>> = seen_by_apk(universe, name);
         let mut seen = BTreeSet::new();
         match left.as_slice() {
             [] => {}
@@ -182,12 +183,13 @@ impl Settled {
     }
 }
 
-fn left<'a>(universe: &Universe<'a>, name: NameId) -> Vec<Provider<'a>> {
-    let providers = universe.providers(name).iter();
-    providers
-        .filter(|p| universe.packages[p.package].out.is_none())
-        .copied()
-        .collect()
+/// The providers that apk has before it when it looks at a name. It does not look again when another name has ruled one out.
+fn seen_by_apk<'a>(universe: &Universe<'a>, name: NameId) -> Vec<Provider<'a>> {
+    let left = |p: &&Provider<'_>| match &universe.packages[p.package].out {
+        None | Some(Out::Excluded { by: Some(_), .. } | Out::Beside { .. }) => true,
+        Some(Out::Excluded { by: None, .. } | Out::Needs { .. } | Out::Uninstallable) => false,
+    };
+    universe.providers(name).iter().filter(left).copied().collect()
 }
 
 /// Whether it was not ruled out before.

@@ -1,7 +1,7 @@
 //! The packages that could matter, looked up as they are asked for.
 
 use crate::packages::apk::entry::Entry;
-use crate::packages::apk::pending::Repository;
+use crate::packages::apk::pending::{Repository, Undecided};
 use crate::packages::apk::relation::{Limit, Relation, provided, relations};
 use crate::packages::apk::state::ApkState;
 use std::collections::HashMap;
@@ -61,7 +61,7 @@ pub(in crate::packages::apk) struct Provider<'a> {
 /// Why a package cannot be among the chosen ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::packages::apk) enum Out {
-    /// For another architecture, or in a form that only a newer apk knows.
+    /// For another architecture, or in a form that only a newer apk knows. Never by what is chosen.
     Uninstallable,
     /// `by` is none for `world`.
     Excluded { by: Option<PackageId>, clause: String },
@@ -261,9 +261,16 @@ impl<'a> Universe<'a> {
         if holds == relation.conflict { Fit::No } else { Fit::Yes }
     }
 
-    /// Made for the image's architecture.
-    pub(in crate::packages::apk) fn fits_here(&self, package: PackageId) -> bool {
-        self.is_for_us(&self.packages[package].entry)
+    /// # Errors
+    /// When a name could be a package that apk 2 and apk 3 would not agree to install.
+    pub(in crate::packages::apk) fn all_installable(&self, name: NameId) -> Result<(), Undecided> {
+        let broken = |p: &&Provider<'_>| self.packages[p.package].out == Some(Out::Uninstallable);
+        match self.providers(name).iter().find(broken) {
+            None => Ok(()),
+            Some(provider) => Err(Undecided::Uninstallable {
+                package: self.shown(provider.package),
+            }),
+        }
     }
 
     fn is_for_us(&self, entry: &Entry<'_>) -> bool {
