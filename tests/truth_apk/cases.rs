@@ -4,7 +4,7 @@ use crate::asked::{Case, Said, tools};
 use crate::random::same;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[test]
 #[ignore = "needs apk and its published cases: see main.rs"]
@@ -37,7 +37,7 @@ fn published_cases_are_judged_as_apk_judges_them() {
     assert!(wrong.is_empty(), "not as apk says: {wrong:?}");
 }
 
-fn read(path: &PathBuf, folder: &PathBuf) -> Case {
+fn read(path: &Path, folder: &Path) -> Case {
     let mut case = Case::default();
     let text = fs::read_to_string(path).unwrap();
     for line in text.lines().take_while(|line| *line != "@EXPECT") {

@@ -94,7 +94,7 @@ pub enum Why {
     Wanted { package: String, clause: String },
     #[error("it needs {clause}")]
     Needs { clause: String },
-    #[error("it is not what can be {name}")]
+    #[error("{name} is needed, and it no longer is that")]
     Beside { name: String },
     /// `world` names a tag, and packages of its repositories go first.
     #[error("its repository is not the one that world prefers")]
@@ -293,3 +293,7 @@ fn kept_back(
         },
     })
 }
+
+#[cfg(test)]
+#[path = "pending_tests.rs"]
+mod tests;

@@ -68,6 +68,12 @@ fn expand<'a>(universe: &mut Universe<'a>, settled: &Settled, known: &Closure<'a
                     },
                 });
             };
+            // What came by `install_if` before it was asked for stays, though another may be better.
+            if found.picks.get(&name).is_some_and(|had| had.package != pick.package) {
+                return Err(Undecided::Triggered {
+                    name: universe.text(name).to_owned(),
+                });
+            }
             found.take(universe, name, pick, &mut queue, &mut by);
         }
         if !found.add_triggered(universe, known, &mut queue, &mut by)? {

@@ -255,12 +255,21 @@ fn rule_out_others(universe: &mut Universe<'_>, name: NameId, left: &[Provider<'
         if !others.iter().all(has) {
             continue;
         }
-        let bare = |universe: &Universe<'_>, package: PackageId, of: NameId| {
-            let mut names = universe.packages[package].names.iter();
-            names.any(|(it, version)| *it == of && version.is_none())
-        };
-        // Several packages may have a name without version at once.
-        let skip = left.iter().any(|p| bare(universe, p.package, shared));
+        // Several packages may have a name without version at once. For a package's own name, apk asks that of the name by
+        // which it came here.
+        let skip = left.iter().any(|p| {
+            let it = &universe.packages[p.package];
+            let version = it
+                .names
+                .iter()
+                .find(|(name, _)| *name == shared)
+                .and_then(|(_, version)| *version);
+            if it.name == shared {
+                p.version.is_none()
+            } else {
+                version.is_none()
+            }
+        });
         universe.look_up(shared);
         for provider in universe.providers(shared).to_vec() {
             let it = &universe.packages[provider.package];
@@ -268,7 +277,7 @@ fn rule_out_others(universe: &mut Universe<'_>, name: NameId, left: &[Provider<'
                 .names
                 .iter()
                 .any(|(it, version)| *it == name || skip && version.is_none());
-            if !has && !(skip && provider.version.is_none()) {
+            if !(has || skip && provider.version.is_none()) {
                 changed |= rule_out(universe, provider.package, Out::Beside { name });
             }
         }
