@@ -18,8 +18,8 @@ pub struct Repository<'a> {
     pub index: &'a Index,
 }
 
-/// apk itself takes no more than 32.
-const MAX_REPOSITORIES: usize = 64;
+/// As for apk.
+const MAX_REPOSITORIES: usize = 32;
 
 /// What an upgrade would do. All lists are sorted by package.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -52,6 +52,7 @@ fn expand<'a>(universe: &mut Universe<'a>, settled: &Settled, known: &Closure<'a
     loop {
         while let Some(name) = queue.pop_front() {
             universe.look_up(name);
+            universe.affordable()?;
             universe.all_installable(name)?;
             if found.picks.len() > MAX_CHOSEN {
                 return Err(Undecided::TooMuch);

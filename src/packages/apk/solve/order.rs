@@ -89,7 +89,7 @@ fn leads_back(universe: &mut Universe<'_>, package: PackageId, to: PackageId) ->
     let mut ahead = names(universe, package);
     let mut seen: BTreeSet<NameId> = ahead.iter().copied().collect();
     while let Some(name) = ahead.pop() {
-        if goal.contains(&name) || seen.len() > MAX_WALK {
+        if goal.contains(&name) || seen.len() > MAX_WALK || universe.affordable().is_err() {
             return true;
         }
         universe.look_up(name);

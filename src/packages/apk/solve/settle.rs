@@ -151,7 +151,7 @@ impl Settled {
     fn look(&mut self, universe: &mut Universe<'_>, name: NameId) -> Result<bool, Refusal> {
         universe.look_up(name);
         universe.all_installable(name)?;
-        let mut changed = look_again(universe, name);
+        let mut changed = look_again(universe, name)?;
         let left: Vec<Provider<'_>> = seen_by_apk(universe, name);
         let mut seen = BTreeSet::new();
         match left.as_slice() {
@@ -203,7 +203,7 @@ fn rule_out(universe: &mut Universe<'_>, package: PackageId, why: Out) -> bool {
 }
 
 /// Rules out providers with a dependency that nobody is left for, once anything they depend on was ruled out.
-fn look_again(universe: &mut Universe<'_>, name: NameId) -> bool {
+fn look_again(universe: &mut Universe<'_>, name: NameId) -> Result<bool, Undecided> {
     let providers = universe.providers(name).to_vec();
     for provider in &providers {
         for at in 0..universe.packages[provider.package].depends.len() {
@@ -218,11 +218,17 @@ fn look_again(universe: &mut Universe<'_>, name: NameId) -> bool {
             .any(|p| universe.packages[p.package].is_ruled_out())
     };
     let touched = |p: &Provider<'_>| universe.packages[p.package].depends.iter().any(|it| lost(it.name));
-    if !providers.iter().any(touched) {
-        return false;
+    let mut any = false;
+    for provider in &providers {
+        universe.affordable()?;
+        any = any || touched(provider);
+    }
+    if !any {
+        return Ok(false);
     }
     let mut changed = false;
     for provider in providers {
+        universe.affordable()?;
         let it = &universe.packages[provider.package];
         let unmet = it.depends.iter().find(|dependency| {
             !dependency.relation.conflict
@@ -236,7 +242,7 @@ fn look_again(universe: &mut Universe<'_>, name: NameId) -> bool {
             changed |= rule_out(universe, provider.package, Out::Needs { clause });
         }
     }
-    changed
+    Ok(changed)
 }
 
 /// Where all that is left for a name also has another name: that other name can only be one of these.

@@ -4,7 +4,8 @@ use crate::packages::apk::entry::Entry;
 use crate::packages::apk::pending::{Repository, Undecided};
 use crate::packages::apk::relation::{Limit, Relation, provided, relations};
 use crate::packages::apk::state::ApkState;
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
 
 pub(in crate::packages::apk) type NameId = usize;
 pub(in crate::packages::apk) type PackageId = usize;
@@ -21,7 +22,12 @@ pub(in crate::packages::apk) struct Universe<'a> {
     /// Name, version and checksum.
     by_identity: HashMap<[&'a str; 3], PackageId>,
     tags: Vec<&'a str>,
+    /// How many providers were looked at.
+    spent: Cell<usize>,
 }
+
+/// A large desktop needs a few hundred thousand looks.
+const MAX_SPENT: usize = 1 << 25;
 
 pub(in crate::packages::apk) struct Package<'a> {
     pub(in crate::packages::apk) entry: Entry<'a>,
@@ -103,6 +109,17 @@ impl<'a> Universe<'a> {
             by_text: HashMap::new(),
             by_identity: HashMap::new(),
             tags,
+            spent: Cell::new(0),
+        }
+    }
+
+    /// # Errors
+    /// When there was too much to look at.
+    pub(in crate::packages::apk) fn affordable(&self) -> Result<(), Undecided> {
+        if self.spent.get() > MAX_SPENT {
+            Err(Undecided::TooMuch)
+        } else {
+            Ok(())
         }
     }
 
@@ -148,10 +165,11 @@ impl<'a> Universe<'a> {
         }
         let text = self.names[name].text.clone();
         let mut found = Vec::new();
+        let mut seen = BTreeSet::new();
         for (repository, index) in self.indexes() {
             for at in index.providing(&text) {
                 let package = self.package(index.entry(at), repository);
-                if !found.contains(&package) {
+                if seen.insert(package) {
                     found.push(package);
                 }
             }
@@ -170,7 +188,9 @@ impl<'a> Universe<'a> {
 
     /// What [`Universe::look_up`] found.
     pub(in crate::packages::apk) fn providers(&self, name: NameId) -> &[Provider<'a>] {
-        self.names[name].providers.as_deref().unwrap_or_default()
+        let providers = self.names[name].providers.as_deref().unwrap_or_default();
+        self.spent.set(self.spent.get().saturating_add(1 + providers.len()));
+        providers
     }
 
     /// The packages whose `install_if` speaks of a name.
