@@ -1,8 +1,9 @@
 //! Which layer a package came with. A package database is one file that each step writes anew, so its versions are
 //! followed from layer to layer: a package came with the first layer since which it stands in there, at this version.
 
+use super::apk::installed;
+use super::dpkg;
 use super::error::ParseError;
-use super::{apk, dpkg};
 use crate::model::inventory::Package;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,7 +79,7 @@ fn parser(path: &str) -> Option<Parser> {
         // Distroless images put checksums beside each package's file.
         return (!name.ends_with(".md5sums")).then_some(dpkg::parse);
     }
-    path.ends_with("lib/apk/db/installed").then_some(apk::parse)
+    path.ends_with("lib/apk/db/installed").then_some(installed::parse)
 }
 
 #[cfg(test)]

@@ -1,25 +1,17 @@
 //! The few small files of an image whose content is kept: package databases, package sources, keyrings.
 
-use crate::packages::apt;
+use crate::packages::{apk, apt};
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-/// What an inventory needs, besides what apt's upgrades depend on ([`apt::state::WANTED`]). Paths without leading slash; one
-/// star in the last name stands for any part of it.
+/// What an inventory needs, besides what upgrades depend on ([`apt::state::WANTED`], [`apk::state::WANTED`]). Paths without
+/// leading slash; one star in the last name stands for any part of it.
 const INVENTORY: &[&str] = &[
     "etc/os-release",
     "usr/lib/os-release",
     // Which file belongs to which package.
     "var/lib/dpkg/info/*.list",
     "usr/local/share/keyrings/*",
-    // apk: apk-world(5), apk-repositories(5), apk-keys(5).
-    "lib/apk/db/installed",
-    "usr/lib/apk/db/installed",
-    "etc/apk/world",
-    "etc/apk/arch",
-    "etc/apk/repositories",
-    "etc/apk/repositories.d/*",
-    "etc/apk/keys/*",
     "usr/share/apk/keys/*",
 ];
 
@@ -53,7 +45,8 @@ impl Wanted {
     /// All that the product asks of an image.
     #[must_use]
     pub fn inventory() -> &'static Self {
-        static ALL: LazyLock<Wanted> = LazyLock::new(|| Wanted::new(&[INVENTORY, apt::state::WANTED].concat()));
+        static ALL: LazyLock<Wanted> =
+            LazyLock::new(|| Wanted::new(&[INVENTORY, apt::state::WANTED, apk::state::WANTED].concat()));
         &ALL
     }
 
@@ -90,6 +83,7 @@ mod tests {
             "etc/apt/sources.list.d/debian.sources",
             "usr/share/keyrings/debian-archive-keyring.gpg",
             "lib/apk/db/installed",
+            "etc/apk/repositories.d/own.list",
         ] {
             assert!(wanted.contains(path), "{path}");
         }

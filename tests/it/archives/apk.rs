@@ -1,6 +1,9 @@
 //! An `APKINDEX.tar.gz` signed as abuild-sign does it: openssl over the index member, the signature in a member before.
 
 use super::site::{Site, Trick, client, gzip, limits};
+use lowtide::packages::apk::index::Index;
+use lowtide::packages::apk::pending::{Repository, pending};
+use lowtide::packages::apk::state::ApkState;
 use lowtide::packages::apk_signature::{ApkSignatureError, index, verify};
 use lowtide::runtime::archives::apk::{ApkAnswer, ApkWanted};
 use lowtide::runtime::archives::suites::Archives;
@@ -93,6 +96,38 @@ fn only_a_key_of_the_image_makes_an_index_good() {
         ));
     }
     assert_eq!(verify(&packed, &maker.keys()), Err(ApkSignatureError::Unsigned));
+}
+
+#[test]
+fn an_image_believes_its_keys_and_takes_what_they_signed() {
+    let maker = Maker::new();
+    let musl = |version: &str, sum: &str| format!("C:Q1{sum}\nP:musl\nV:{version}\nA:x86_64\nI:1\no:musl\n\n");
+    let new = musl("1.2.5-r1", "hdUpqRv5mYgJEqW52UmVsvmyysE=");
+    let file = maker.sign("RSA", &gzip(&tar("APKINDEX", new.as_bytes())));
+    let key = std::fs::read(maker.path("pub")).unwrap();
+    let state = ApkState::read(&BTreeMap::from([
+        (format!("etc/apk/keys/{NAME}"), key),
+        ("etc/apk/world".to_owned(), b"musl\n".to_vec()),
+        (
+            "etc/apk/repositories".to_owned(),
+            b"https://dl.example.org/main\n".to_vec(),
+        ),
+        (
+            "lib/apk/db/installed".to_owned(),
+            musl("1.2.5-r0", "C4uoV7SdMdDhYg4OCVmI71D8HIA=").into_bytes(),
+        ),
+    ]))
+    .unwrap();
+    let text = verify(&file, &state.keys).and_then(index).unwrap();
+    let index = Index::parse(&text).unwrap();
+    let source = &state.repositories[0];
+    let found = pending(&state, &[Repository { source, index: &index }]).unwrap();
+    let upgrade = &found.upgrades[0];
+    assert_eq!(
+        (upgrade.package.as_str(), upgrade.candidate.as_str()),
+        ("musl", "1.2.5-r1")
+    );
+    assert_eq!(upgrade.origin, "https://dl.example.org/main");
 }
 
 #[tokio::test]

@@ -1,0 +1,79 @@
+//! Which of several packages apk would rather have under a name.
+
+use super::universe::{Mask, NameId, PackageId, Provider, Universe};
+use crate::packages::apk::pending::Undecided;
+use crate::packages::version::apk;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// Tags that packages got from those that need them.
+pub(in crate::packages::apk) type Inherited = BTreeMap<PackageId, Mask>;
+
+/// The one that is better than each other. Order: tags, version of the name, version of the package; then apk 3 asks for the
+/// higher priority and whether it is installed, apk 2 the other way round; last, the first repository.
+///
+/// # Errors
+/// When there is none such, or not the same for both.
+pub(in crate::packages::apk) fn best<'a>(
+    universe: &Universe<'_>,
+    name: NameId,
+    candidates: &[Provider<'a>],
+    inherited: &Inherited,
+) -> Result<Option<Provider<'a>>, Undecided> {
+    let Some(first) = candidates.first() else {
+        return Ok(None);
+    };
+    let compared = |a: &Provider<'_>, b: &Provider<'_>| compare(universe, *a, *b, inherited);
+    // The only one that can be better than all others is the one that is left when each loses to the next.
+    let left = candidates.iter().fold(first, |best, it| {
+        if compared(it, best) == [Ordering::Greater; 2] {
+            it
+        } else {
+            best
+        }
+    });
+    let rival = candidates
+        .iter()
+        .find(|it| it.package != left.package && compared(left, it) != [Ordering::Greater; 2]);
+    match rival {
+        None => Ok(Some(*left)),
+        Some(rival) => Err(Undecided::Choice {
+            name: universe.text(name).to_owned(),
+            between: [universe.shown(left.package), universe.shown(rival.package)],
+        }),
+    }
+}
+
+/// As apk 2 and apk 3 see it.
+fn compare(universe: &Universe<'_>, a: Provider<'_>, b: Provider<'_>, inherited: &Inherited) -> [Ordering; 2] {
+    let tags = |it: Provider<'_>| {
+        let inherited = inherited.get(&it.package).copied().unwrap_or_default();
+        (
+            universe.is_allowed(it.package, inherited),
+            universe.is_preferred(it.package),
+        )
+    };
+    let (first, second) = (&universe.packages[a.package], &universe.packages[b.package]);
+    let named = match (a.version, b.version) {
+        (Some(a), Some(b)) => apk::compare(a, b),
+        (None, _) | (_, None) => Ordering::Equal,
+    };
+    let own = || match first.name == second.name {
+        true => apk::compare(first.entry.version, second.entry.version),
+        false => Ordering::Equal,
+    };
+    let versions = tags(a).cmp(&tags(b)).then(named).then_with(own);
+    let priority = first.entry.priority.cmp(&second.entry.priority);
+    let installed = first.installed.cmp(&second.installed);
+    let place = second.listed.trailing_zeros().cmp(&first.listed.trailing_zeros());
+    [
+        versions.then(installed).then(priority).then(place),
+        versions.then(priority).then(installed).then(place),
+    ]
+}
+
+/// Whether apk would take it under this name without being asked for the package itself: a name without a version says too
+/// little, unless a priority was given to it.
+pub(in crate::packages::apk) fn offers_itself(universe: &Universe<'_>, provider: Provider<'_>) -> bool {
+    provider.version.is_some() || universe.packages[provider.package].entry.priority > 0
+}

@@ -1,0 +1,213 @@
+//! Whether the best of everything go together. Then it does not matter which name apk looks at first: whatever it has chosen
+//! by then is among these, and rules out none of these.
+
+use super::best::offers_itself;
+use super::closure::{Closure, Here};
+use super::settle::Settled;
+use super::universe::{Fit, NameId, PackageId, Provider, Universe};
+use crate::packages::apk::pending::Undecided;
+use crate::packages::apk::relation::Relation;
+use std::collections::BTreeSet;
+
+/// What does not go together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::packages::apk) enum Contradiction {
+    /// A package's dependency excludes what is best for a name.
+    Against {
+        by: PackageId,
+        name: NameId,
+        relation: Relation,
+        package: PackageId,
+    },
+    Other(Undecided),
+}
+
+impl From<Undecided> for Contradiction {
+    fn from(undecided: Undecided) -> Self {
+        Self::Other(undecided)
+    }
+}
+
+impl Contradiction {
+    pub(in crate::packages::apk) fn told(self, universe: &Universe<'_>) -> Undecided {
+        match self {
+            Self::Other(undecided) => undecided,
+            Self::Against {
+                by, relation, package, ..
+            } => Undecided::Clash {
+                package: universe.shown(by),
+                clause: relation.to_string(),
+                against: universe.shown(package),
+            },
+        }
+    }
+}
+
+/// # Errors
+/// The first contradiction.
+pub(in crate::packages::apk) fn check(
+    universe: &Universe<'_>,
+    settled: &Settled,
+    closure: &Closure<'_>,
+) -> Result<(), Contradiction> {
+    let here = Here::of(universe, closure);
+    for wish in &settled.world {
+        met(universe, &here, wish.name, &wish.relation, None)?;
+    }
+    for package in closure.chosen() {
+        for dependency in &universe.packages[package].depends {
+            met(universe, &here, dependency.name, &dependency.relation, Some(package))?;
+        }
+    }
+    let shared = shared(universe, &here)?;
+    for name in &shared {
+        on_its_own(universe, closure, *name, &shared)?;
+    }
+    for (name, pick) in &closure.picks {
+        let provider = Provider {
+            package: pick.package,
+            version: pick.version,
+        };
+        let bare = !offers_itself(universe, provider);
+        if bare && others(universe, *name, provider).any(|other| offers_itself(universe, *other)) {
+            // Only once the package itself is asked for would it be taken, and then another may have been.
+            return Err(choice(universe, *name, provider).into());
+        }
+        tagged(universe, settled, closure, *name, provider)?;
+    }
+    Ok(())
+}
+
+fn met(
+    universe: &Universe<'_>,
+    here: &Here<'_>,
+    name: NameId,
+    relation: &Relation,
+    by: Option<PackageId>,
+) -> Result<(), Contradiction> {
+    let there = here.0.get(&name).map(Vec::as_slice).unwrap_or_default();
+    let clash = |against| Undecided::Clash {
+        package: by.map_or_else(|| "world".to_owned(), |package| universe.shown(package)),
+        clause: relation.to_string(),
+        against,
+    };
+    if there.is_empty() && !relation.conflict {
+        return Err(clash("nothing".to_owned()).into());
+    }
+    for provider in there {
+        // Nobody is given: what gets in its own way apk 2 would not install.
+        let package = provider.package;
+        match (universe.fit(relation, *provider, None), by) {
+            (Fit::Yes, _) => {}
+            (Fit::No, Some(by)) if by != package => {
+                let relation = relation.clone();
+                return Err(Contradiction::Against {
+                    by,
+                    name,
+                    relation,
+                    package,
+                });
+            }
+            (Fit::No | Fit::Unsure, _) => return Err(clash(universe.shown(package)).into()),
+        }
+    }
+    Ok(())
+}
+
+/// The names that several chosen packages have. With versions, only one may.
+fn shared(universe: &Universe<'_>, here: &Here<'_>) -> Result<BTreeSet<NameId>, Undecided> {
+    let mut found = BTreeSet::new();
+    for (name, there) in &here.0 {
+        let [first, others @ ..] = there.as_slice() else {
+            continue;
+        };
+        let Some(other) = others.iter().find(|p| p.package != first.package).or(others.first()) else {
+            continue;
+        };
+        // Also of one package, when it has a name twice.
+        if there.iter().any(|p| p.version.is_some()) {
+            return Err(Undecided::Clash {
+                package: universe.shown(first.package),
+                clause: universe.text(*name).to_owned(),
+                against: universe.shown(other.package),
+            });
+        }
+        found.insert(*name);
+    }
+    Ok(found)
+}
+
+/// The best for a shared name may not be what apk ends with, unless it is there for another reason as well.
+fn on_its_own(
+    universe: &Universe<'_>,
+    closure: &Closure<'_>,
+    name: NameId,
+    shared: &BTreeSet<NameId>,
+) -> Result<(), Undecided> {
+    let Some(pick) = closure.picks.get(&name) else {
+        return Ok(());
+    };
+    let same =
+        |(other, it): (&NameId, &super::closure::Pick<'_>)| it.package == pick.package && !shared.contains(other);
+    if closure.picks.iter().any(same) {
+        return Ok(());
+    }
+    Err(choice(
+        universe,
+        name,
+        Provider {
+            package: pick.package,
+            version: pick.version,
+        },
+    ))
+}
+
+/// A tag that only some of those who need a package pass on arrives in time or not.
+fn tagged(
+    universe: &Universe<'_>,
+    settled: &Settled,
+    closure: &Closure<'_>,
+    name: NameId,
+    pick: Provider<'_>,
+) -> Result<(), Undecided> {
+    let undecided = || Undecided::Tags {
+        name: universe.text(name).to_owned(),
+    };
+    let late = |p: &Provider<'_>| !universe.is_allowed(p.package, 0);
+    if late(&pick) {
+        let all = closure.chosen().into_iter().all(|by| {
+            let inherited = closure.inherited.get(&by).copied().unwrap_or_default();
+            let asks = universe.packages[by]
+                .depends
+                .iter()
+                .any(|it| it.name == name && !it.relation.conflict);
+            !asks || universe.is_allowed(pick.package, universe.packages[by].allowed | inherited)
+        });
+        if !all || settled.world.iter().any(|wish| wish.name == name) {
+            return Err(undecided());
+        }
+    } else if !universe.is_preferred(pick.package) && others(universe, name, pick).any(late) {
+        return Err(undecided());
+    }
+    Ok(())
+}
+
+fn others<'u, 'a>(
+    universe: &'u Universe<'a>,
+    name: NameId,
+    pick: Provider<'_>,
+) -> impl Iterator<Item = &'u Provider<'a>> {
+    let left = move |p: &&Provider<'_>| p.package != pick.package && universe.packages[p.package].out.is_none();
+    universe.providers(name).iter().filter(left)
+}
+
+fn choice(universe: &Universe<'_>, name: NameId, pick: Provider<'_>) -> Undecided {
+    let other = others(universe, name, pick).next();
+    Undecided::Choice {
+        name: universe.text(name).to_owned(),
+        between: [
+            universe.shown(pick.package),
+            other.map_or_else(|| "others".to_owned(), |p| universe.shown(p.package)),
+        ],
+    }
+}
