@@ -57,7 +57,8 @@ fn installed(pending: &PendingPackage, state: &PackageState, doing: &Doing) -> F
             line: pinned.line,
         };
     }
-    if refresh.installs.contains(&pending.package) {
+    // `apk add` of something installed leaves it as it is (apk-add(8)).
+    if refresh.installs.contains(&pending.package) && !state.of_apk() {
         return Fix::Rebuild;
     }
     match (&state.lineage, pending.layer) {

@@ -93,6 +93,16 @@ fn who_brings_what() {
 }
 
 #[test]
+fn apk_leaves_alone_what_is_there() {
+    let mut state = state(on_debian());
+    state.files.insert("lib/apk/db/installed".to_owned(), Vec::new());
+    let mut survey = both();
+    judge(&mut survey, &state, &doing("RUN apk add libc6 curl"));
+    let fixes: Vec<String> = survey.pending.iter().map(|p| shown(&p.fix)).collect();
+    assert_eq!(fixes, ["rebuild", "base debian:12"]);
+}
+
+#[test]
 fn without_layers_nothing_is_promised() {
     let doing = doing("RUN apt-get install -y vim");
     assert_eq!(

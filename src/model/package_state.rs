@@ -21,6 +21,15 @@ pub struct PackageState {
     pub doing: Option<Doing>,
 }
 
+impl PackageState {
+    /// The packages are apk's.
+    #[must_use]
+    pub fn of_apk(&self) -> bool {
+        let databases = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
+        databases.iter().any(|path| self.files.contains_key(*path))
+    }
+}
+
 /// What a build does about packages.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Doing {

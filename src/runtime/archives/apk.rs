@@ -7,7 +7,9 @@ use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::{Ask, Got};
 use crate::packages::apk_signature::{self, ApkSignatureError};
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -49,16 +51,21 @@ pub enum ApkUnknown {
 type Verified = Result<Arc<Vec<u8>>, Arc<ApkUnknown>>;
 
 impl Archives {
-    /// An answer for each of `wanted`, in its order. Each distinct repository is asked once.
-    pub async fn apk_indexes(&self, wanted: &[ApkWanted]) -> Vec<ApkAnswer> {
+    /// An answer for each of `wanted`, in its order. Each distinct repository is asked once, and not at all if it was at
+    /// `since` or later.
+    pub async fn apk_indexes(&self, wanted: &[ApkWanted], since: Timestamp, now: Timestamp) -> Vec<ApkAnswer> {
         let mut by_url: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (at, one) in wanted.iter().enumerate() {
             by_url.entry(one.url()).or_default().push(at);
         }
-        let visits = by_url.iter().map(|(url, places)| async move {
-            let file = self.apk_file(url).await;
-            (places, verify(file, places.iter().map(|at| &wanted[*at])))
-        });
+        let mut visits = Vec::with_capacity(by_url.len());
+        for (url, places) in &by_url {
+            let visit = async move {
+                let file = self.apk_file(url, since, now).await;
+                (places, verify(file, places.iter().map(|at| &wanted[*at])))
+            };
+            visits.push(visit.boxed());
+        }
         let mut visits = stream::iter(visits).buffer_unordered(AT_ONCE);
         let mut answers: Vec<Option<ApkAnswer>> = vec![None; wanted.len()];
         while let Some((places, found)) = visits.next().await {
@@ -69,16 +76,29 @@ impl Archives {
         answers.into_iter().flatten().collect()
     }
 
-    async fn apk_file(&self, url: &str) -> Result<Vec<u8>, ArchiveError> {
+    async fn apk_file(&self, url: &str, since: Timestamp, now: Timestamp) -> Result<Vec<u8>, ArchiveError> {
         let name = record::name("apkindex", url);
         let kept = self.cache.read(&name).and_then(|bytes| Record::from_bytes(&bytes, url));
+        let recent = self.asked().get(url).is_some_and(|asked| *asked >= since);
+        if let (
+            true,
+            Some(Record {
+                signed: SignedFile::InRelease(bytes),
+                ..
+            }),
+        ) = (recent, &kept)
+        {
+            return Ok(bytes.clone());
+        }
         let ask = Ask {
             url,
             limit: PACKED,
             kept: kept.as_ref().map(|kept| &kept.validators),
             expected: None,
         };
-        match (self.client.get(&ask).await?, kept) {
+        let got = self.client.get(&ask).await?;
+        self.asked().insert(url.to_owned(), now);
+        match (got, kept) {
             (Got::Content { bytes, validators }, _) => {
                 let record = Record {
                     signed: SignedFile::InRelease(bytes.clone()),

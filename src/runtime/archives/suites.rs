@@ -22,7 +22,7 @@ pub struct Archives {
     pub(super) client: ArchiveClient,
     pub(super) cache: ArchiveCache,
     indexes: Indexes,
-    /// `Release` files by their address → when the archive was asked last, with success.
+    /// `Release` files and apk's indexes by their address → when the archive was asked last, with success.
     asked: Mutex<BTreeMap<String, Timestamp>>,
 }
 
@@ -83,7 +83,7 @@ impl Archives {
         first
     }
 
-    fn asked(&self) -> MutexGuard<'_, BTreeMap<String, Timestamp>> {
+    pub(super) fn asked(&self) -> MutexGuard<'_, BTreeMap<String, Timestamp>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,7 +1,8 @@
 //! Images of apt.
 
 use super::images::{Question, Surveyed};
-use crate::model::freshness::{Fix, KeptBack, PendingPackage, Survey, Unknown, Vanished};
+use super::state::untold;
+use crate::model::freshness::{KeptBack, PendingPackage, Survey, Unknown, Vanished};
 use crate::model::package_state::Pinned;
 use crate::packages::apt::available;
 use crate::packages::apt::pending::{self, New, Pending, SuiteIndex, Upgrade};
@@ -160,12 +161,6 @@ fn new(it: New) -> PendingPackage {
         security: false,
         layer: None,
         fix: untold(),
-    }
-}
-
-fn untold() -> Fix {
-    Fix::Perhaps {
-        why: "it is not known how the image is built".to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Many images at once: every archive is asked once for all of them.
 
-use super::apt;
 use super::state::Manager;
+use super::{apk, apt};
 use crate::model::freshness::{Survey, Vanished};
 use crate::model::package_state::{PackageState, Pinned};
 use crate::runtime::archives::suites::Archives;
@@ -30,15 +30,20 @@ impl Archives {
         let managers: Vec<Manager> = managers.collect();
         let mut answers: Vec<Surveyed> = Vec::new();
         answers.resize_with(questions.len(), Surveyed::default);
-        let mut of_apt = Vec::new();
+        let (mut of_apt, mut of_apk) = (Vec::new(), Vec::new());
         for (at, (manager, question)) in managers.into_iter().zip(questions).enumerate() {
             match manager {
                 Manager::Apt(state) => of_apt.push((at, *state, question)),
+                Manager::Apk(state) => of_apk.push((at, *state, question)),
                 Manager::None => {}
                 Manager::Unseen { why } => answers[at].survey = Survey::unseen(why),
             }
         }
-        for (at, surveyed) in apt::survey(self, of_apt, since, now).await {
+        let (of_apt, of_apk) = tokio::join!(
+            apt::survey(self, of_apt, since, now),
+            apk::survey(self, of_apk, since, now)
+        );
+        for (at, surveyed) in of_apt.into_iter().chain(of_apk) {
             answers[at] = surveyed;
         }
         answers

@@ -1,5 +1,6 @@
 //! What is pending inside images: their package managers' rules, applied to what their archives publish now.
 
+mod apk;
 mod apt;
 pub mod images;
 pub mod state;

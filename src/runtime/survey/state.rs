@@ -1,8 +1,10 @@
 //! What of an image is kept to ask about its packages, and whose rules they follow.
 
 use crate::decide::freshness;
+use crate::model::freshness::Fix;
 use crate::model::inventory::Inventory;
 use crate::model::package_state::{Doing, Lineage, PackageState};
+use crate::packages::apk::state::ApkState;
 use crate::packages::apt::state::AptState;
 use crate::packages::os_release;
 use crate::runtime::inventory::seen::Seen;
@@ -35,6 +37,7 @@ fn layers(inventory: &Inventory) -> std::collections::BTreeMap<String, usize> {
 /// Whose rules an image's packages follow.
 pub(super) enum Manager {
     Apt(Box<AptState>),
+    Apk(Box<ApkState>),
     /// There are no packages.
     None,
     /// There may be packages, and they cannot be judged.
@@ -56,9 +59,10 @@ impl Manager {
                 Err(error) => Manager::Unseen { why: error.to_string() },
             };
         }
-        if has("lib/apk/db/installed") || has("usr/lib/apk/db/installed") {
-            return Manager::Unseen {
-                why: "the packages of apk are not compared with their repositories yet".to_owned(),
+        if state.of_apk() {
+            return match ApkState::read(&state.files) {
+                Ok(state) => Manager::Apk(Box::new(state)),
+                Err(error) => Manager::Unseen { why: error.to_string() },
             };
         }
         let os = ["etc/os-release", "usr/lib/os-release"];
@@ -72,5 +76,12 @@ impl Manager {
             },
             None => Manager::None,
         }
+    }
+}
+
+/// Until [`crate::decide::fixable::judge`] says more.
+pub(super) fn untold() -> Fix {
+    Fix::Perhaps {
+        why: "it is not known how the image is built".to_owned(),
     }
 }
