@@ -148,8 +148,7 @@ impl Standing {
 
     fn withhold(&mut self, withheld: &Withheld, at: Timestamp) {
         let since = self.withheld.as_ref().map_or(at, |(since, _)| *since);
-        let any = !withheld.packages.is_empty() || !withheld.vanished.is_empty();
-        self.withheld = any.then(|| (since, withheld.clone()));
+        self.withheld = (!withheld.is_empty()).then(|| (since, withheld.clone()));
     }
 
     fn end(&mut self, target: &TargetName, release: RunId, rollout: RolloutId, conclusion: &RolloutConclusion) {
@@ -166,6 +165,11 @@ impl Standing {
         if arrived && state.good != Some(release) {
             state.before = state.good.replace(release);
         }
+        // What it ran before, and lacked, is gone.
+        if let Some((_, withheld)) = self.withheld.as_mut().filter(|_| arrived) {
+            withheld.running.remove(target);
+        }
+        self.withheld.take_if(|(_, withheld)| withheld.is_empty());
     }
 
     /// The newest release that is not quarantined: what a rebuild is compared with and what rolls out.

@@ -92,7 +92,7 @@ fn withheld(
     email: Option<&EmailPolicy>,
     now: Timestamp,
 ) {
-    let Some((survey, vanished)) = withheld::of_last_release(state, conclusion) else {
+    let Some((survey, outlook)) = withheld::of_last_release(state, conclusion) else {
         return;
     };
     let known = standing
@@ -100,11 +100,11 @@ fn withheld(
         .as_ref()
         .map(|(_, known)| known.clone())
         .unwrap_or_default();
-    let current = withheld::summary(survey, vanished);
+    let current = withheld::summary(survey, &outlook.vanished, &outlook.running);
     if current == known {
         return;
     }
-    let (packages, vanished) = withheld::news(survey, vanished, &known);
+    let (packages, vanished) = withheld::news(survey, &outlook.vanished, &known);
     told.facts.push(AppEvent::Withheld {
         withheld: Box::new(current),
     });

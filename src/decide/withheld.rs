@@ -2,13 +2,15 @@
 
 use super::freshness;
 use super::run::RunState;
-use crate::model::freshness::{PendingPackage, Survey, Vanished};
+use crate::model::freshness::{Behind, Outlook, PendingPackage, Survey, Vanished};
+use crate::model::name::TargetName;
 use crate::model::run::Conclusion;
 use crate::model::standing::Withheld;
+use std::collections::BTreeMap;
 
 /// What is pending in the release that is the last one after this run. `None`: nobody knows.
 #[must_use]
-pub fn of_last_release<'a>(state: &'a RunState, conclusion: &Conclusion) -> Option<(&'a Survey, &'a [Vanished])> {
+pub fn of_last_release<'a>(state: &'a RunState, conclusion: &Conclusion) -> Option<(&'a Survey, &'a Outlook)> {
     let outlook = &state.resolved.as_ref()?.outlook;
     let survey = match conclusion {
         Conclusion::Released { .. } | Conclusion::Observed { .. } | Conclusion::Unchanged { .. } => state
@@ -18,13 +20,14 @@ pub fn of_last_release<'a>(state: &'a RunState, conclusion: &Conclusion) -> Opti
         Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => &outlook.survey,
     };
     let asked = state.last.is_some() || state.inspected.is_some();
-    (asked && survey.unseen.is_none()).then_some((survey, &outlook.vanished))
+    (asked && survey.unseen.is_none()).then_some((survey, &**outlook))
 }
 
 /// What the app's standing remembers of it.
 #[must_use]
-pub fn summary(survey: &Survey, vanished: &[Vanished]) -> Withheld {
+pub fn summary(survey: &Survey, vanished: &[Vanished], running: &BTreeMap<TargetName, Behind>) -> Withheld {
     Withheld {
+        running: running.clone(),
         packages: survey
             .out_of_reach()
             .map(|pending| (freshness::key(pending), pending.candidate.clone()))
@@ -94,7 +97,7 @@ mod tests {
             (packages.join(" "), vanished.len())
         };
         assert_eq!(names(&Withheld::default()), ("a b".to_owned(), 1));
-        let mut known = summary(&survey, &gone);
+        let mut known = summary(&survey, &gone, &BTreeMap::new());
         assert_eq!((known.packages.len(), known.security), (2, 2));
         assert_eq!(names(&known), (String::new(), 0));
         known.packages.insert("a:amd64".to_owned(), "1.5".to_owned());

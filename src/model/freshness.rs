@@ -1,5 +1,6 @@
 //! Would a rebuild pick anything up? What is known before one, and the answer.
 
+use super::name::TargetName;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -110,6 +111,16 @@ pub struct Outlook {
     /// Versions that the Dockerfile asks for and no archive has: a rebuild would fail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vanished: Vec<Vanished>,
+    /// What the targets run, where that is not the last release.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub running: BTreeMap<TargetName, Behind>,
+}
+
+/// How far something is behind its archives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Behind {
+    pub packages: usize,
+    pub security: usize,
 }
 
 /// `package=version` of an install that no archive has any more.
@@ -130,6 +141,14 @@ impl Survey {
         Self {
             unseen: Some(why.into()),
             ..Self::default()
+        }
+    }
+
+    #[must_use]
+    pub fn behind(&self) -> Behind {
+        Behind {
+            packages: self.pending.len(),
+            security: self.pending.iter().filter(|pending| pending.security).count(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What stays true of an app or a target between runs, told by the events of its own stream.
 
 use super::failure::HaltReason;
-use super::freshness::{Because, Inputs};
+use super::freshness::{Because, Behind, Inputs};
 use super::image::{ContentDigest, ImageId, ManifestDigest, Reference, Repository};
 use super::inventory::Change;
 use super::name::{ChannelName, RolloutId, RunId, TargetName};
@@ -38,6 +38,16 @@ pub struct Withheld {
     pub security: usize,
     /// Packages that the Dockerfile asks for in a version that is gone → that version.
     pub vanished: BTreeMap<String, String>,
+    /// Targets whose containers, which are not of the last release, lack something.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub running: BTreeMap<TargetName, Behind>,
+}
+
+impl Withheld {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.packages.is_empty() && self.vanished.is_empty() && self.running.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

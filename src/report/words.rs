@@ -235,6 +235,13 @@ pub fn withheld(withheld: &Withheld) -> String {
             clean::one_line(&gone.join(", "), 120)
         ));
     }
+    parts.extend(withheld.running.iter().map(|(target, behind)| {
+        let behind = match behind.security {
+            0 => counted(behind.packages, "upgrade", "upgrades"),
+            security => counted(security, "fix for security", "fixes for security"),
+        };
+        format!("{target} runs {behind} behind")
+    }));
     parts.join("; ")
 }
 

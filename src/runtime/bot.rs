@@ -1,6 +1,7 @@
 //! What every driver shares: the store, the clients, the fleet in force, and the standing of each app.
 
 use super::archives::suites::Archives;
+use super::bases::Bases;
 use super::inventory::tables::Tables;
 use super::outdated;
 use super::progress::Watchers;
@@ -39,6 +40,7 @@ pub struct Bot {
     pub sealed: Sealed,
     pub git: Git,
     pub watchers: Watchers,
+    pub bases: Bases,
     /// Tables of layers that were read before.
     pub tables: Tables,
     /// State directory: database, mirrors, layer tables, logs, work trees.
@@ -152,6 +154,7 @@ impl Bot {
             store,
             sealed,
             watchers: Watchers::default(),
+            bases: Bases::default(),
             tables: Tables::new(LayerCache::new(state.join("layers"))),
             state,
             instance,

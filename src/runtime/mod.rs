@@ -1,6 +1,7 @@
 //! The only asynchronous orchestration: where decisions, the store and the clients meet.
 
 pub mod archives;
+pub mod bases;
 pub mod bot;
 pub mod config_watch;
 pub mod control;

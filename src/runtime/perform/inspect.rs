@@ -73,7 +73,7 @@ async fn left(scene: &Scene<'_>, seen: &Seen, content: &ContentDigest) -> Result
     outlook::left(scene, &state, &doing).await
 }
 
-async fn seen(scene: &Scene<'_>, engine: &Engine, image: &ImageId) -> Result<Seen, Failure> {
+pub(super) async fn seen(scene: &Scene<'_>, engine: &Engine, image: &ImageId) -> Result<Seen, Failure> {
     let unreadable = |why: String| Failure::new(FailureKind::ImageUnreadable, why);
     let facts = engine.inspect_image(image.as_str()).await.map_err(|e| e.failure())?;
     let facts = facts.ok_or_else(|| unreadable(format!("image {} is gone from the engine", image.short())))?;

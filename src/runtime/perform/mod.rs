@@ -10,6 +10,7 @@ pub mod publish;
 mod ready;
 pub mod resolve;
 pub mod run;
+mod running;
 pub mod step;
 pub mod test;
 pub mod testing;

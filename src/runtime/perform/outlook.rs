@@ -1,6 +1,7 @@
 //! What a rebuild would pick up, asked before it; and what it should have picked up, asked after it.
 
 use super::run::Scene;
+use super::running;
 use crate::clients::clock;
 use crate::decide::fixable;
 use crate::decide::freshness;
@@ -21,6 +22,8 @@ use std::sync::Arc;
 
 /// The runs of one night share what the archives said; somebody who asks by hand wants to know how it is now.
 const SHARED: SignedDuration = SignedDuration::from_mins(10);
+/// Longer than the runs of a fleet take, shorter than from one night to the next.
+const NIGHT: SignedDuration = SignedDuration::from_hours(6);
 
 /// What a build depends on besides the packages inside.
 pub(super) fn inputs(app: &App, commit: &Commit, bases: &[Base]) -> Inputs {
@@ -53,6 +56,7 @@ pub(super) async fn outlook(
     let Some(last) = &scene.run.last else {
         return Ok(Outlook {
             inputs,
+            running: running::behind(scene).await,
             ..Outlook::default()
         });
     };
@@ -61,7 +65,8 @@ pub(super) async fn outlook(
         return Ok(Outlook {
             inputs,
             survey: Survey::unseen("the packages of the last release are not kept"),
-            vanished: Vec::new(),
+            running: running::behind(scene).await,
+            ..Outlook::default()
         });
     };
     let doing = doing(scene, dockerfile)?;
@@ -84,6 +89,7 @@ pub(super) async fn outlook(
         inputs,
         survey,
         vanished,
+        running: running::behind(scene).await,
     })
 }
 
@@ -174,7 +180,15 @@ async fn survey(scene: &Scene<'_>, state: Arc<PackageState>, doing: &Doing) -> S
     answers.into_iter().next().unwrap_or_default()
 }
 
-fn since(trigger: &Trigger, opened: Timestamp) -> Timestamp {
+/// As [`since`], for bases: they are asked once a night. A release of a parent is one of them that has just moved.
+pub(super) fn bases_since(trigger: &Trigger, opened: Timestamp) -> Timestamp {
+    match trigger {
+        Trigger::Schedule { .. } | Trigger::Retry { .. } => opened - NIGHT,
+        Trigger::Manual { .. } | Trigger::ParentReleased { .. } => opened,
+    }
+}
+
+pub(super) fn since(trigger: &Trigger, opened: Timestamp) -> Timestamp {
     match trigger {
         Trigger::Manual { .. } => opened,
         Trigger::Schedule { .. } | Trigger::ParentReleased { .. } | Trigger::Retry { .. } => opened - SHARED,

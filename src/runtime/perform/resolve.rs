@@ -2,6 +2,7 @@
 
 use super::outlook;
 use super::run::Scene;
+use crate::clients::clock;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Source;
 use crate::model::image::Platform;
@@ -35,12 +36,10 @@ pub async fn perform(scene: &Scene<'_>) -> Result<Resolved, Failure> {
             continue;
         }
         let pin = if app.build.pull {
-            scene
-                .fleet
-                .registry
-                .resolve(&used.reference, &platform)
-                .await
-                .map_err(|e| e.failure())?
+            let (bases, registry) = (&scene.bot.bases, &scene.fleet.registry);
+            let since = outlook::bases_since(&scene.run.trigger, scene.run.opened);
+            let pin = bases.resolve(registry, &used.reference, &platform, since, clock::now());
+            pin.await.map_err(|e| e.failure())?
         } else {
             let engine = scene.fleet.engine(&app.build.host)?;
             let found = engine

@@ -1,0 +1,65 @@
+//! What base images stand for: asked once a night for the whole fleet, by HEAD where the answer before is known.
+
+use crate::clients::registry::connect::Registry;
+use crate::clients::registry::error::RegistryError;
+use crate::model::image::{Platform, Reference};
+use crate::model::stages::resolve::BasePin;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Answers of registries. Kept in memory only: after a start each base is asked for once more.
+#[derive(Debug, Default)]
+pub struct Bases {
+    known: Mutex<BTreeMap<(String, String), Known>>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    at: Timestamp,
+    pin: BasePin,
+}
+
+impl Bases {
+    /// What `reference` stands for on `platform`. An answer of `since` or later is not asked for again. HEAD does not count
+    /// as a pull where pulls are counted (Docker Hub, "Pull usage and limits"); a manifest is fetched only when its digest is
+    /// another one than before.
+    ///
+    /// # Errors
+    /// As [`Registry::resolve`].
+    pub async fn resolve(
+        &self,
+        registry: &Registry,
+        reference: &Reference,
+        platform: &Platform,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<BasePin, RegistryError> {
+        let key = (reference.to_string(), platform.to_string());
+        let known = self.known().get(&key).cloned();
+        let pin = match known {
+            Some(known) if known.at >= since => return Ok(known.pin),
+            Some(known) if unmoved(registry, reference, &known.pin).await? => known.pin,
+            Some(_) | None => registry.resolve(reference, platform).await?,
+        };
+        self.known().insert(
+            key,
+            Known {
+                at: now,
+                pin: pin.clone(),
+            },
+        );
+        Ok(pin)
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<(String, String), Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn unmoved(registry: &Registry, reference: &Reference, pin: &BasePin) -> Result<bool, RegistryError> {
+    match pin {
+        BasePin::Registry { served, .. } => Ok(registry.digest(reference).await?.as_ref() == Some(served)),
+        BasePin::Local { .. } => Ok(false),
+    }
+}

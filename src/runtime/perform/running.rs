@@ -1,0 +1,66 @@
+//! What the targets run, where that is not the last release: how far it is behind. Only for people to know, so what cannot be
+//! seen is left out.
+
+use super::inspect::seen;
+use super::outlook::since;
+use super::run::Scene;
+use crate::clients::clock;
+use crate::clients::engine::connect::Engine;
+use crate::clients::target::docker::find::find;
+use crate::model::fleet::TargetPolicy;
+use crate::model::freshness::{Behind, Survey};
+use crate::model::image::ImageId;
+use crate::model::name::TargetName;
+use crate::model::package_state::Lineage;
+use crate::runtime::survey::images::Question;
+use crate::runtime::survey::state::state;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Targets that lack something.
+pub(super) async fn behind(scene: &Scene<'_>) -> BTreeMap<TargetName, Behind> {
+    let mut found = BTreeMap::new();
+    for target in &scene.run.app.rollout {
+        let Some(survey) = survey(scene, target).await else {
+            continue;
+        };
+        let behind = survey.behind();
+        if behind.packages > 0 {
+            scene.line(&format!(
+                "{} runs {} packages behind, {} for security",
+                target.name, behind.packages, behind.security
+            ));
+            found.insert(target.name.clone(), behind);
+        }
+    }
+    found
+}
+
+async fn survey(scene: &Scene<'_>, target: &TargetPolicy) -> Option<Survey> {
+    let engine = scene.fleet.engine(&target.host).ok()?;
+    let mut questions = Vec::new();
+    for image in images(engine, target).await? {
+        let released = scene.run.last.as_ref().is_some_and(|last| last.image == image);
+        if released {
+            continue;
+        }
+        let seen = seen(scene, engine, &image).await.ok()?;
+        questions.push(Question {
+            state: Arc::new(state(&seen, Lineage::Unknown, None)),
+            pinned: BTreeMap::new(),
+        });
+    }
+    let since = since(&scene.run.trigger, scene.run.opened);
+    let answers = scene.fleet.archives.survey(questions, since, clock::now()).await;
+    // Of several images, the one that lacks most.
+    answers.into_iter().map(|answer| answer.survey).max_by_key(|survey| {
+        let behind = survey.behind();
+        (behind.security, behind.packages)
+    })
+}
+
+async fn images(engine: &Engine, target: &TargetPolicy) -> Option<BTreeSet<ImageId>> {
+    let containers = find(engine, &target.select).await.ok()?;
+    let image = |container: &serde_json::Value| container["Image"].as_str()?.parse().ok();
+    Some(containers.iter().filter_map(image).collect())
+}
