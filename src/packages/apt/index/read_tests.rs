@@ -102,7 +102,13 @@ fn damage_is_named() {
         Index::from_bytes(&bytes).unwrap_err()
     };
     assert_eq!(changed(0), IndexError::Foreign);
-    assert_eq!(changed(8), IndexError::OtherForm { found: 0, known: FORM });
+    assert_eq!(
+        changed(8),
+        IndexError::OtherForm {
+            found: FORM ^ 1,
+            known: FORM
+        }
+    );
     assert_eq!(changed(12), IndexError::Damaged);
     // A section that says it has more than four billion entries takes no memory.
     assert_eq!(changed(19), IndexError::Size);
