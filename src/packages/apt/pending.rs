@@ -259,3 +259,7 @@ fn why(world: &mut World<'_>, candidate: VersionId) -> Why {
     }
     Why::Others
 }
+
+#[cfg(test)]
+#[path = "pending_tests.rs"]
+mod tests;

@@ -43,11 +43,12 @@ struct Mark {
 impl<'a> World<'a> {
     /// Marks a package for its candidate. With `follow`, what the candidate needs is marked as well.
     pub(super) fn install(&mut self, package: PackageId, follow: bool, depth: usize) -> bool {
+        self.count_attempt(depth);
         let it = &self.packages[package.at()];
         let (current, planned) = (it.current, it.planned);
         let stays =
             planned.protected && planned.mode == Mode::Keep && current.is_some() && planned.candidate == current;
-        if !stays && !self.may_change(package, Mode::Install, depth) {
+        if !stays && !self.may_change(package, Mode::Install) {
             return false;
         }
         let Some(candidate) = planned.candidate else {
@@ -304,7 +305,7 @@ impl<'a> World<'a> {
             self.planned(other).protected = true;
             return true;
         }
-        let may = gone || self.may_change(other, Mode::Remove, mark.depth);
+        let may = gone || self.may_change(other, Mode::Remove);
         if may && !gone {
             way.remove.push(other);
         }

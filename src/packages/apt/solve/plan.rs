@@ -31,8 +31,10 @@ pub(in crate::packages::apt) enum Mode {
     Remove,
 }
 
-/// Deeper than this no chain of dependencies is followed.
-const DEEPEST: usize = 3000;
+/// An upgrade from one release to the next goes 15 deep; apt goes down to 3000, which no worker's stack would bear.
+const DEEPEST: usize = 500;
+/// An upgrade from one release to the next takes a thousand attempts to mark something. What takes more is made to.
+const MOST_ATTEMPTS: u32 = 1_000_000;
 
 impl Planned {
     pub(super) fn kept(current: Option<VersionId>, candidate: Option<VersionId>) -> Self {
@@ -69,9 +71,22 @@ impl<'a> World<'a> {
         planned.newer && planned.candidate.is_some()
     }
 
-    pub(super) fn may_change(&self, package: PackageId, mode: Mode, depth: usize) -> bool {
+    pub(super) fn count_attempt(&mut self, depth: usize) {
+        self.attempts = if depth > DEEPEST {
+            u32::MAX
+        } else {
+            self.attempts.saturating_add(1)
+        };
+    }
+
+    /// Nothing is changed any more, and there will be no answer.
+    pub(super) fn is_too_much(&self) -> bool {
+        self.attempts > MOST_ATTEMPTS
+    }
+
+    pub(super) fn may_change(&self, package: PackageId, mode: Mode) -> bool {
         let it = &self.packages[package.at()];
-        if depth > DEEPEST || it.versions.is_empty() {
+        if self.is_too_much() || it.versions.is_empty() {
             return false;
         }
         if it.planned.mode == mode {
@@ -84,7 +99,7 @@ impl<'a> World<'a> {
 
     /// Back to what is installed now, if anything.
     pub(super) fn keep(&mut self, package: PackageId) -> bool {
-        if !self.may_change(package, Mode::Keep, 0) {
+        if !self.may_change(package, Mode::Keep) {
             return false;
         }
         if self.mode(package) != Mode::Keep {
@@ -96,7 +111,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn remove(&mut self, package: PackageId) -> bool {
-        if !self.may_change(package, Mode::Remove, 0) {
+        if !self.may_change(package, Mode::Remove) {
             return false;
         }
         let installed = self.packages[package.at()].current.is_some();

@@ -7,7 +7,8 @@ use super::world::{Clause, PackageId, RelationId, World};
 
 impl<'a> World<'a> {
     /// Upgrades a package, and what it then needs. Whether that worked; if not, it is as before. Each is tried once.
-    pub(super) fn pull_up(&mut self, package: PackageId, memory: &mut Memory) -> bool {
+    pub(super) fn pull_up(&mut self, package: PackageId, memory: &mut Memory, depth: usize) -> bool {
+        self.count_attempt(depth);
         let open = !memory.tried.contains(&package) && !memory.fixed.contains(&package);
         if !open || !self.is_upgradable(package) {
             return false;
@@ -21,7 +22,7 @@ impl<'a> World<'a> {
             return false;
         };
         for clause in self.critical(target) {
-            if !self.pull_up_for(package, &clause, memory) {
+            if !self.pull_up_for(package, &clause, memory, depth) {
                 if kept {
                     self.keep(package);
                 } else {
@@ -33,7 +34,7 @@ impl<'a> World<'a> {
         true
     }
 
-    fn pull_up_for(&mut self, of: PackageId, clause: &Clause<'a>, memory: &mut Memory) -> bool {
+    fn pull_up_for(&mut self, of: PackageId, clause: &Clause<'a>, memory: &mut Memory, depth: usize) -> bool {
         let mut fine = true;
         for relation in clause.relations() {
             if self.holds(clause, When::Planned) {
@@ -45,7 +46,7 @@ impl<'a> World<'a> {
             if settled {
                 fine = false;
             } else if helps {
-                fine = other.is_some_and(|other| self.pull_up(other, memory));
+                fine = other.is_some_and(|other| self.pull_up(other, memory, depth + 1));
                 if fine {
                     break;
                 }

@@ -217,7 +217,7 @@ impl<'a> World<'a> {
                     return Came::Settled;
                 }
                 // It cannot step back itself: the other has to move.
-                if self.pull_up(other, memory) {
+                if self.pull_up(other, memory, 0) {
                     let least = self.score(other).min(self.score(package));
                     self.set_score(other, least);
                     break;

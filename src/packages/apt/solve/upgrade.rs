@@ -26,7 +26,11 @@ impl World<'_> {
         if !self.ignores_holds() {
             fixed.extend(self.hold_held(&installed));
         }
-        self.repair(fixed) && self.leave_out_unneeded() && self.fits_indeed() && self.can_be_done()
+        self.repair(fixed)
+            && !self.is_too_much()
+            && self.leave_out_unneeded()
+            && self.fits_indeed()
+            && self.can_be_done()
     }
 
     /// The plan was made by what each was told; before anything is done, apt looks at it again with fresh eyes, and refuses

@@ -62,6 +62,8 @@ pub(in crate::packages::apt) struct World<'a> {
     pub(super) ways: Ways,
     /// Counts the changes to plans.
     pub(super) clock: u32,
+    /// Counts the attempts to mark something.
+    pub(super) attempts: u32,
 }
 
 pub(in crate::packages::apt) struct Name<'a> {
@@ -204,6 +206,7 @@ impl<'a> World<'a> {
             census: None,
             ways: Ways::of(state),
             clock: 0,
+            attempts: 0,
         };
         let mut names = Vec::with_capacity(state.installed.len());
         for installed in &state.installed {
