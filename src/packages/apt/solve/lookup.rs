@@ -84,14 +84,14 @@ impl<'a> World<'a> {
             let mut rows: Vec<_> = archive.index.providers(text).collect();
             rows.sort_by_key(|(row, _)| row.place());
             for (row, clause) in rows {
-                let relation = crate::packages::apt::relation::alternatives(clause).next();
                 let Some(by) = self.version_of(row) else { continue };
                 // What another archive says of the same build is not believed, nor even read.
                 if !self.versions[by.at()].described.is_row(row) {
                     continue;
                 }
-                let version = relation.and_then(|relation| relation.limit).map(|limit| limit.version);
-                let provided = Provided { by, version };
+                let Some((_, provided)) = self.provided(by, clause) else {
+                    continue;
+                };
                 if !found.contains(&provided) {
                     found.push(provided);
                 }

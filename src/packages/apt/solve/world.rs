@@ -11,7 +11,7 @@ use super::ways::Ways;
 use crate::packages::apt::index::read::Row;
 use crate::packages::apt::index::stanza::{Kind, MultiArch, Priority};
 use crate::packages::apt::preferences::{Pin, target_release};
-use crate::packages::apt::relation::{Limit, alternatives, clauses};
+use crate::packages::apt::relation::{Limit, Operator, alternatives, clauses};
 use crate::packages::apt::state::{AptState, Installed};
 use crate::packages::version::debian;
 use std::cmp::Ordering;
@@ -408,16 +408,19 @@ impl<'a> World<'a> {
     pub(super) fn provided_by(&self, version: VersionId) -> Vec<(&'a str, Provided<'a>)> {
         let entries = self.versions[version.at()].described.relations();
         let provides = entries.into_iter().filter(|(kind, _)| *kind == Kind::Provides);
-        let all = provides.flat_map(|(_, clause)| alternatives(clause).next());
-        all.map(|relation| {
-            let version_given = relation.limit.map(|limit| limit.version);
-            let provided = Provided {
-                by: version,
-                version: version_given,
-            };
-            (relation.name, provided)
-        })
-        .collect()
+        provides
+            .filter_map(|(_, clause)| self.provided(version, clause))
+            .collect()
+    }
+
+    /// What a clause of Provides says. Nothing that is not exactly one version, nor what the package is anyway.
+    pub(super) fn provided(&self, by: VersionId, clause: &'a str) -> Option<(&'a str, Provided<'a>)> {
+        let relation = alternatives(clause).next()?;
+        let version = relation.limit.map(|limit| limit.version);
+        let exact = relation.limit.is_none_or(|limit| limit.operator == Operator::Exactly);
+        let it = &self.versions[by.at()];
+        let own = relation.name == self.name(it.package) && version.is_none_or(|version| version == it.text);
+        (exact && !own).then_some((relation.name, Provided { by, version }))
     }
 
     /// What a version asks of others, in apt's order.
@@ -479,7 +482,7 @@ impl<'a> World<'a> {
         for architecture in (0..self.architectures.len()).filter(|other| *other != own) {
             let first = RelationId::nth(self.relations.len());
             let limit = same.then_some(Limit {
-                operator: crate::packages::apt::relation::Operator::Not,
+                operator: Operator::Not,
                 version: text,
             });
             self.relations.push(Target {
