@@ -2,6 +2,9 @@
 //!
 //! Needed is what somebody asked for, what is essential, held or settled, and what these depend on, recommend or suggest.
 //! What came in for others before and is needed no longer, `dist-upgrade` only names; but nothing new comes for its sake.
+//!
+//! Not followed: what apt keeps by name or section (`APT::NeverAutoRemove`, `APT::Move-Autobit-Sections`). That is about
+//! kernels and transitional packages.
 
 use super::plan::Mode;
 use super::world::{Clause, NameId, PackageId, RelationId, VersionId, World};
