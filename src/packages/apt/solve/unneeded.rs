@@ -54,9 +54,12 @@ impl<'a> World<'a> {
     /// Something that is or comes names it, or what its candidate provides, among what it asks for.
     fn is_named_by_any(&mut self, package: PackageId) -> bool {
         let it = &self.packages[package.at()];
-        let mut names: Vec<NameId> = vec![it.name];
+        let mut names = vec![(it.name, None)];
         if let Some(candidate) = it.planned.candidate {
-            names.extend(self.names_provided(candidate).iter());
+            names[0].1 = Some(self.versions[candidate.at()].text);
+            for (name, provided) in self.provided_by(candidate) {
+                names.push((self.number(name), provided.version));
+            }
         }
         (0..self.packages.len()).map(PackageId::nth).any(|other| {
             let it = &self.packages[other.at()];
@@ -68,11 +71,25 @@ impl<'a> World<'a> {
             let clauses = version.map(|version| self.clauses(version));
             clauses.iter().flat_map(|clauses| clauses.iter()).any(|clause| {
                 let counts = !clause.is_negative() && self.important(clause);
-                counts
-                    && clause
-                        .relations()
-                        .any(|relation| names.contains(&self.relations[relation.at()].name))
+                counts && clause.relations().any(|relation| self.names_one(relation, &names))
             })
+        })
+    }
+
+    fn names_one(&mut self, relation: RelationId, names: &[(NameId, Option<&'a str>)]) -> bool {
+        let target = &self.relations[relation.at()];
+        let named = names.iter().any(|(name, version)| {
+            let admits = |version: &str| target.limit.is_none_or(|limit| limit.admits(version));
+            let fits = version.map_or(target.limit.is_none(), admits);
+            *name == target.name && (fits || !self.ways.needs_old_first)
+        });
+        if !named || !self.ways.needs_old_first {
+            return named;
+        }
+        let all = self.met_by(relation);
+        !all.iter().any(|version| {
+            let it = &self.packages[self.versions[version.at()].package.at()];
+            it.current.is_some() && it.planned.target == Some(*version)
         })
     }
 
