@@ -23,7 +23,7 @@ const KNOWN: &[(&str, &[u64], &str)] = &[
     ),
     (
         "3.0.",
-        &[18, 226],
+        &[18, 226, 384, 630, 759, 801, 1083, 1241, 1247],
         "where this solver finds nothing, apt asks its newer one; we refuse",
     ),
 ];
