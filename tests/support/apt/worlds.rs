@@ -63,7 +63,7 @@ pub(crate) fn judged_as_apt_judges_them(seeds: Range<u64>) {
         wrong.len()
     );
     assert!(
-        busy * 2 > worlds,
+        worlds < 50 || busy * 2 > worlds,
         "most worlds should have something to do: {busy} of {worlds}"
     );
     assert!(
