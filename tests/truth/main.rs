@@ -8,8 +8,9 @@
     reason = "a test that cannot go on must panic; the table is for people"
 )]
 
+#[path = "../support/apt/mod.rs"]
+mod apt;
 mod archive;
 mod images;
 mod random;
-mod said;
-mod universe;
+mod versions;

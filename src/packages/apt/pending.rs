@@ -113,7 +113,8 @@ pub enum Refusal {
     /// What is installed lacks dependencies already: `apt --fix-broken install` comes first.
     #[error("unmet dependencies of {}", packages.join(", "))]
     Broken { packages: Vec<String> },
-    #[error("the conflicts of the candidates cannot be resolved")]
+    /// No plan fits together, or none of its orders leads to the end.
+    #[error("what the candidates need and exclude cannot be resolved")]
     Unresolved,
 }
 
@@ -258,3 +259,7 @@ fn why(world: &mut World<'_>, candidate: VersionId) -> Why {
     }
     Why::Others
 }
+
+#[cfg(test)]
+#[path = "pending_tests.rs"]
+mod tests;

@@ -209,10 +209,44 @@ mod tests {
         insta::assert_snapshot!(said(&format!("SHA256:\n {} -1 main\n", "a".repeat(64))), @"Release, line 3: SHA256 has a value that cannot be understood");
     }
 
+    const PIECES: &[&str] = &[
+        "SHA256:",
+        "SHA256:\n",
+        "MD5Sum:\n",
+        " e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        " 0",
+        " -1",
+        " 99999999999999999999",
+        " main/binary-amd64/Packages",
+        " ../../etc/passwd",
+        "\n",
+        "\n",
+        "Date: Sat, 10 May 2025 09:44:05 UTC\n",
+        "Date: Sat, 31 Feb 99999",
+        "Valid-Until:",
+        " +9999",
+        "Suite: x\n",
+        "NotAutomatic: yes\n",
+        "Acquire-By-Hash: maybe\n",
+        ":",
+        " ",
+        "\t",
+        "é",
+        "\0",
+    ];
+
     proptest::proptest! {
         #[test]
         fn never_panics(text: String) {
             let _ = Release::parse(&text);
+        }
+
+        #[test]
+        fn nearly_right_ones_are_read_or_refused(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..30)) {
+            let text = pieces.concat();
+            if let Ok(release) = Release::parse(&text) {
+                proptest::prop_assert!(release.sha256.len() <= text.lines().count());
+            }
         }
     }
 }

@@ -10,6 +10,9 @@ pub(in crate::packages::apt) struct Settings {
     pub(in crate::packages::apt) target_release: Option<String>,
     pub(in crate::packages::apt) install_recommends: bool,
     pub(in crate::packages::apt) ignore_holds: bool,
+    /// What is recommended, or suggested, is needed as well: nothing new comes only to be left out again.
+    pub(in crate::packages::apt) needs_recommends: bool,
+    pub(in crate::packages::apt) needs_suggests: bool,
     pub(in crate::packages::apt) phasing: Phasing,
     pub(in crate::packages::apt) not_followed: Vec<NotFollowed>,
 }
@@ -53,6 +56,8 @@ impl Settings {
                 .map(ToOwned::to_owned),
             install_recommends: conf.is("APT::Install-Recommends", true),
             ignore_holds: conf.is("APT::Ignore-Hold", false),
+            needs_recommends: conf.is("APT::AutoRemove::RecommendsImportant", true),
+            needs_suggests: conf.is("APT::AutoRemove::SuggestsImportant", true),
             phasing: phasing(conf, machine.trim()),
             not_followed: not_followed(conf, installed),
         }

@@ -10,6 +10,7 @@ use crate::packages::error::{ParseError, Problem};
 use std::collections::BTreeMap;
 
 const STATUS: &str = "var/lib/dpkg/status";
+const EXTENDED: &str = "var/lib/apt/extended_states";
 
 /// The files a reader of images has to collect, without leading slash; a star stands for one file name. Keyrings that
 /// `Signed-By` names elsewhere come on top: [`AptState::keyrings`]. Symbolic links are followed inside the image.
@@ -25,13 +26,13 @@ pub const WANTED: &[&str] = &[
     "etc/apt/trusted.gpg.d/*",
     "etc/machine-id",
     "usr/share/keyrings/*",
+    "var/lib/apt/extended_states",
     "var/lib/dpkg/arch",
     "var/lib/dpkg/status",
     "var/lib/dpkg/status.d/*",
 ];
 
-/// All that the answer depends on besides the archives. Which packages came in automatically (`extended_states`) is not
-/// part of it: `dist-upgrade` proposes to remove them, and does not.
+/// All that the answer depends on besides the archives.
 #[derive(Debug, Clone)]
 pub struct AptState {
     /// The native architecture, then the foreign ones in dpkg's order.
@@ -55,10 +56,14 @@ pub(in crate::packages::apt) struct Installed {
     pub(in crate::packages::apt) held: bool,
     pub(in crate::packages::apt) essential: bool,
     pub(in crate::packages::apt) protected: bool,
+    /// It came in for others. An upgrade does not remove it once nobody needs it, but brings in nothing new for its sake.
+    pub(in crate::packages::apt) automatic: bool,
     pub(in crate::packages::apt) priority: Priority,
     pub(in crate::packages::apt) multi_arch: MultiArch,
     pub(in crate::packages::apt) fingerprint: u32,
-    pub(in crate::packages::apt) relations: [String; 6],
+    pub(in crate::packages::apt) relations: [String; 7],
+    /// Counted from the beginning of dpkg's status.
+    pub(in crate::packages::apt) place: usize,
 }
 
 impl AptState {
@@ -67,7 +72,7 @@ impl AptState {
     /// # Errors
     /// A file that apt or dpkg, too, would refuse.
     pub fn read(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, ParseError> {
-        let installed = installed(files)?;
+        let mut installed = installed(files)?;
         let mut conf = Conf::default();
         for (_, text) in parts(files, "etc/apt/apt.conf.d/", &["", "conf"]) {
             conf.read(&String::from_utf8_lossy(text));
@@ -77,6 +82,7 @@ impl AptState {
         }
         let architectures = architectures(files, &installed, &conf);
         let native = architectures.first().cloned().unwrap_or_default();
+        mark_automatic(&mut installed, files, &architectures)?;
         let mut pins = Vec::new();
         for (path, text) in main_and_parts(files, "etc/apt/preferences", &["", "pref"]) {
             pins.extend(preferences::parse(text, path)?);
@@ -159,15 +165,50 @@ fn installed(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Installed>, ParseE
             for field in ["Package", "Version", "Architecture"] {
                 stanza.needed(path, field)?;
             }
-            found.push(Installed::of(&it, wanted == Some("hold")));
+            let place = found.len();
+            found.push(Installed::of(&it, wanted == Some("hold"), place));
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
+/// What apt noted of packages that it brought in for others.
+fn mark_automatic(
+    installed: &mut [Installed],
+    files: &BTreeMap<String, Vec<u8>>,
+    architectures: &[String],
+) -> Result<(), ParseError> {
+    let Some(text) = files.get(EXTENDED) else {
+        return Ok(());
+    };
+    let native = architectures.first().map(String::as_str).unwrap_or_default();
+    let mut stanzas = Stanzas::new(text.as_slice(), EXTENDED);
+    while let Some(stanza) = stanzas.next()? {
+        let automatic = stanza
+            .get("Auto-Installed")
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(0_i32);
+        if automatic <= 0 {
+            continue;
+        }
+        let name = stanza.get("Package").unwrap_or_default();
+        let wanted = stanza.get("Architecture").unwrap_or("any");
+        let start = installed.partition_point(|it| it.name.as_str() < name);
+        for it in installed[start..].iter_mut().take_while(|it| it.name == name) {
+            let own = if it.architecture == "all" {
+                native
+            } else {
+                it.architecture.as_str()
+            };
+            it.automatic |= wanted == "any" || wanted == "all" || own == wanted;
+        }
+    }
+    Ok(())
+}
+
 impl Installed {
-    fn of(it: &Described<'_>, held: bool) -> Self {
+    fn of(it: &Described<'_>, held: bool, place: usize) -> Self {
         let (source, source_version) = it.source();
         Self {
             name: it.package.to_owned(),
@@ -178,10 +219,12 @@ impl Installed {
             held,
             essential: it.essential,
             protected: it.protected,
+            automatic: false,
             priority: it.priority,
             multi_arch: it.multi_arch,
             fingerprint: it.fingerprint(),
             relations: it.relations.map(ToOwned::to_owned),
+            place,
         }
     }
 }

@@ -147,3 +147,92 @@ fn damage_is_named() {
     insta::assert_snapshot!(said("etc/apt/sources.list", "deb\n"), @"etc/apt/sources.list, line 1: the line has a value that cannot be understood");
     insta::assert_snapshot!(said("var/lib/dpkg/status.d/x", "rubbish\n"), @"var/lib/dpkg/status.d/x, line 1: neither a field nor a continuation of one");
 }
+
+/// What the files of an image are made of, in no order.
+const PIECES: &[&str] = &[
+    "Package:",
+    "Package: a",
+    "Version: 1",
+    "Architecture: amd64",
+    "Status: install ok installed",
+    "Status: hold",
+    "Depends: b (>= 1) |",
+    "Auto-Installed: 1",
+    "Essential: yes",
+    "Pin: release a=b",
+    "Pin: version *",
+    "Pin-Priority: 1000",
+    "Explanation:",
+    "deb",
+    "deb [",
+    "deb [arch=i386]",
+    "]",
+    "http://a.example.org",
+    "file:/srv",
+    "./",
+    "stable main",
+    "Types: deb",
+    "URIs: http://a.example.org/",
+    "Suites: x ./",
+    "Components: main",
+    "Signed-By:",
+    "-----BEGIN PGP PUBLIC KEY BLOCK-----",
+    "APT::",
+    "APT {",
+    "};",
+    "}",
+    "{",
+    ";",
+    "\"",
+    "\"true\"",
+    "//",
+    "/*",
+    "*/",
+    "#",
+    "#clear",
+    "#include",
+    "::",
+    ":",
+    "\n",
+    "\n",
+    "\n\n",
+    " ",
+    "\t",
+    "\r\n",
+    ".",
+    "/^a(/",
+    "[",
+    "*",
+    "\u{feff}",
+    "é",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_files_are_read_or_refused(
+        // Few at a time: the first that is refused ends the reading.
+        texts in proptest::collection::vec(
+            proptest::option::weighted(0.2, proptest::collection::vec(proptest::sample::select(PIECES), 0..25)),
+            WANTED.len(),
+        ),
+        cut in 0..64_usize,
+        byte: u8,
+    ) {
+        let files = WANTED.iter().zip(texts).map(|(path, pieces)| {
+            let path = path.replace('*', if path.contains("apt.conf") { "50x" } else { "a.list" });
+            let mut text = pieces.unwrap_or_default().concat().into_bytes();
+            if let Some(at) = text.get_mut(cut) {
+                *at = byte;
+            }
+            (path, text)
+        });
+        let files: BTreeMap<String, Vec<u8>> = files.collect();
+        if let Ok(state) = AptState::read(&files) {
+            // No file makes more of itself than it has bytes.
+            proptest::prop_assert!(state.installed() <= files["var/lib/dpkg/status"].len() + files["var/lib/dpkg/status.d/a.list"].len());
+            let _ = (state.keyrings(), state.not_followed());
+        }
+    }
+}

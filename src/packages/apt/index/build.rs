@@ -79,6 +79,7 @@ impl Builder {
             flags,
             it.fingerprint(),
             it.size,
+            number(self.rows.len()),
         ]);
     }
 

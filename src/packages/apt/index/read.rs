@@ -7,11 +7,11 @@ use std::fmt;
 
 const MAGIC: [u8; 8] = *b"lowtideP";
 /// Raised whenever what the bytes mean changes; what was kept in another form is made anew.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// Magic, form, checksum and the sizes of the sections.
 const HEADER: usize = 8 + 4 + 4 + 7 * 4;
 
-pub(super) const ROW_WIDTH: usize = 8;
+pub(super) const ROW_WIDTH: usize = 9;
 pub(super) const PROVIDES_WIDTH: usize = 3;
 
 /// The packages of one `Packages` file: what decides about upgrades and no more.
@@ -24,7 +24,8 @@ pub struct Index {
     pub(super) ends: Vec<u32>,
     /// Texts.
     pub(super) architectures: Vec<u32>,
-    /// [`ROW_WIDTH`] numbers each: name, version, source, source's version, first relation, flags, fingerprint, size.
+    /// [`ROW_WIDTH`] numbers each: name, version, source, source's version, first relation, flags, fingerprint, size,
+    /// place in the file.
     pub(super) rows: Vec<u32>,
     /// Kind in the upper four bits, text of the clause in the others; the relations of a row end where the next one's begin.
     pub(super) words: Vec<u32>,
@@ -157,6 +158,18 @@ impl Index {
         self.essentials.iter().map(|at| self.row(*at as usize))
     }
 
+    /// All rows in the order of the file.
+    pub(in crate::packages::apt) fn as_listed(&self) -> Vec<Row<'_>> {
+        let mut rows: Vec<Row<'_>> = (0..self.len()).map(|at| self.row(at)).collect();
+        rows.sort_by_key(|row| row.place());
+        rows
+    }
+
+    /// How many different texts there are; [`Row::clauses`] names them by number.
+    pub(in crate::packages::apt) fn texts(&self) -> usize {
+        self.ends.len()
+    }
+
     fn row(&self, at: usize) -> Row<'_> {
         Row { index: self, at }
     }
@@ -189,6 +202,18 @@ impl<'a> Row<'a> {
     pub(in crate::packages::apt) fn size(self) -> u32 {
         self.column(7)
     }
+    /// One of the texts that [`Self::clauses`] names.
+    pub(in crate::packages::apt) fn text(self, number: u32) -> &'a str {
+        self.index.text(number)
+    }
+    /// Whether both are one entry of one index.
+    pub(in crate::packages::apt) fn is(self, other: Self) -> bool {
+        std::ptr::eq(self.index, other.index) && self.at == other.at
+    }
+    /// Counted from the beginning of the file.
+    pub(in crate::packages::apt) fn place(self) -> u32 {
+        self.column(8)
+    }
     /// `all` stays `all`.
     pub(in crate::packages::apt) fn architecture(self) -> &'a str {
         let at = (self.column(5) >> ARCHITECTURE_SHIFT) as usize;
@@ -216,6 +241,11 @@ impl<'a> Row<'a> {
 
     /// Clauses with their kind, in apt's order.
     pub(in crate::packages::apt) fn relations(self) -> impl Iterator<Item = (Kind, &'a str)> {
+        self.clauses().map(move |(kind, text)| (kind, self.index.text(text)))
+    }
+
+    /// As [`Self::relations`], by the numbers of the texts.
+    pub(in crate::packages::apt) fn clauses(self) -> impl Iterator<Item = (Kind, u32)> + use<'a> {
         let begin = self.column(4) as usize;
         let next = Self {
             at: self.at + 1,
@@ -229,7 +259,7 @@ impl<'a> Row<'a> {
         let words = self.index.words.get(begin..end).unwrap_or_default();
         words.iter().filter_map(move |word| {
             let kind = Kind::ALL.get((word >> 28) as usize)?;
-            Some((*kind, self.index.text(word & (u32::MAX >> 4))))
+            Some((*kind, word & (u32::MAX >> 4)))
         })
     }
 

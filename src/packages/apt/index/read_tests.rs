@@ -102,7 +102,13 @@ fn damage_is_named() {
         Index::from_bytes(&bytes).unwrap_err()
     };
     assert_eq!(changed(0), IndexError::Foreign);
-    assert_eq!(changed(8), IndexError::OtherForm { found: 0, known: FORM });
+    assert_eq!(
+        changed(8),
+        IndexError::OtherForm {
+            found: FORM ^ 1,
+            known: FORM
+        }
+    );
     assert_eq!(changed(12), IndexError::Damaged);
     // A section that says it has more than four billion entries takes no memory.
     assert_eq!(changed(19), IndexError::Size);
@@ -113,11 +119,59 @@ fn damage_is_named() {
     }
 }
 
+const PIECES: &[&str] = &[
+    "Package: a\nVersion: 1\nArchitecture: all\n",
+    "Package: b\nVersion: 2\nArchitecture: amd64\n",
+    "Package: a\n",
+    "Version:\n",
+    "\n",
+    "\n",
+    "\n\n",
+    "Architecture: ",
+    "Depends: ",
+    "Provides: ",
+    "Breaks:\n ",
+    "a (>= 1)",
+    "b:any",
+    "(",
+    ")",
+    "|",
+    ",",
+    " , ",
+    "<",
+    "[",
+    "Essential: yes\n",
+    "Multi-Arch: same\n",
+    "Priority: ",
+    "Phased-Update-Percentage: 300\n",
+    "Size: 99999999999\n",
+    "Source: a ((\n",
+    "é",
+    "\0",
+    "\t",
+    ":",
+    "#\n",
+];
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>) {
         let _ = Index::parse(bytes.as_slice(), "Packages");
         let _ = Index::from_bytes(&bytes);
+    }
+
+    /// Stanzas that are nearly right: what is read is kept and found again.
+    #[test]
+    fn nearly_right_ones_are_read_or_refused(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..40)) {
+        let text = pieces.concat();
+        if let Ok(index) = Index::parse(text.as_bytes(), "Packages") {
+            prop_assert!(index.len() <= text.lines().count());
+            prop_assert!(Index::from_bytes(&index.to_bytes()).as_ref() == Ok(&index));
+            for row in index.as_listed() {
+                prop_assert!(index.versions(row.name()).any(|found| found.is(row)));
+                prop_assert_eq!(row.relations().count(), row.clauses().count());
+            }
+        }
     }
 
     /// With a right checksum around wrong numbers: lookups stay inside.

@@ -11,16 +11,18 @@ pub(in crate::packages::apt) enum Kind {
     Conflicts,
     Breaks,
     Recommends,
+    Suggests,
     Provides,
 }
 
 impl Kind {
-    pub(in crate::packages::apt) const ALL: [Self; 6] = [
+    pub(in crate::packages::apt) const ALL: [Self; 7] = [
         Self::PreDepends,
         Self::Depends,
         Self::Conflicts,
         Self::Breaks,
         Self::Recommends,
+        Self::Suggests,
         Self::Provides,
     ];
 }
@@ -48,7 +50,7 @@ pub(in crate::packages::apt) struct Described<'a> {
     /// `name` or `name (version)`.
     pub(in crate::packages::apt) source: &'a str,
     pub(in crate::packages::apt) status: Option<&'a str>,
-    pub(in crate::packages::apt) relations: [&'a str; 6],
+    pub(in crate::packages::apt) relations: [&'a str; 7],
     replaces: &'a str,
     installed_size: &'a str,
     pub(in crate::packages::apt) multi_arch: MultiArch,
@@ -87,6 +89,7 @@ impl<'a> Described<'a> {
                 b"conflicts" => it.relations[Kind::Conflicts as usize] = value,
                 b"breaks" => it.relations[Kind::Breaks as usize] = value,
                 b"recommends" => it.relations[Kind::Recommends as usize] = value,
+                b"suggests" => it.relations[Kind::Suggests as usize] = value,
                 b"provides" => it.relations[Kind::Provides as usize] = value,
                 b"replaces" => it.replaces = value,
                 b"installed-size" => it.installed_size = value,

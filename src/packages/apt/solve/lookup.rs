@@ -24,21 +24,25 @@ impl<'a> World<'a> {
     pub(super) fn is_met(&mut self, relation: RelationId, when: When) -> bool {
         match when {
             When::Now => self.is_met_by(relation, |world, package| world.packages[package.at()].current),
-            When::Planned => self.is_met_by(relation, |world, package| world.packages[package.at()].planned.target),
+            When::Planned => {
+                let told = self.names[self.relations[relation.at()].name.at()].told;
+                self.is_met_by(relation, |world, package| world.known_of(package, told).1)
+            }
             When::Candidates => {
-                let all = self.met_by(relation);
-                all.iter().any(|version| self.candidate_of(*version) == Some(*version))
+                // Brings in all that could meet it.
+                self.met_by(relation);
+                let told = self.names[self.relations[relation.at()].name.at()].told;
+                self.is_met_by(relation, |world, package| world.known_of(package, told).0)
             }
         }
     }
 
-    fn candidate_of(&self, version: VersionId) -> Option<VersionId> {
-        let package = self.versions[version.at()].package;
-        self.packages[package.at()].planned.candidate
-    }
-
     /// Looks only at packages that are there: what is not loaded is neither installed nor planned.
-    fn is_met_by(&self, relation: RelationId, chosen: impl Fn(&Self, PackageId) -> Option<VersionId>) -> bool {
+    pub(super) fn is_met_by(
+        &self,
+        relation: RelationId,
+        chosen: impl Fn(&Self, PackageId) -> Option<VersionId>,
+    ) -> bool {
         let target = &self.relations[relation.at()];
         let name = &self.names[target.name.at()];
         let direct = |package: &PackageId| chosen(self, *package).is_some_and(|version| self.meets(target, version));
@@ -69,7 +73,7 @@ impl<'a> World<'a> {
     }
 
     /// All versions that provide a name, the last come first.
-    fn providers(&mut self, name: NameId) -> Rc<[Provided<'a>]> {
+    pub(super) fn providers(&mut self, name: NameId) -> Rc<[Provided<'a>]> {
         if let Some(known) = &self.names[name.at()].providers {
             return Rc::clone(known);
         }
@@ -77,11 +81,17 @@ impl<'a> World<'a> {
         let archives: Vec<_> = self.files.iter().filter_map(|file| file.archive).collect();
         let mut found: Vec<Provided<'a>> = Vec::new();
         for archive in archives {
-            for (row, clause) in archive.index.providers(text) {
-                let relation = crate::packages::apt::relation::alternatives(clause).next();
+            let mut rows: Vec<_> = archive.index.providers(text).collect();
+            rows.sort_by_key(|(row, _)| row.place());
+            for (row, clause) in rows {
                 let Some(by) = self.version_of(row) else { continue };
-                let version = relation.and_then(|relation| relation.limit).map(|limit| limit.version);
-                let provided = Provided { by, version };
+                // What another archive says of the same build is not believed, nor even read.
+                if !self.versions[by.at()].described.is_row(row) {
+                    continue;
+                }
+                let Some((_, provided)) = self.provided(by, clause) else {
+                    continue;
+                };
                 if !found.contains(&provided) {
                     found.push(provided);
                 }

@@ -2,14 +2,13 @@
 //!
 //! A dependency is met by upgrading what is installed before anything new is taken; what conflicts is upgraded if that helps,
 //! and removed if it may be. When something critical cannot be had, the mark is taken back and the candidate given up, so
-//! that nobody tries it again.
+//! that nobody tries it again. What is marked from within is protected as long as that lasts: who comes round to it again may
+//! not change it, and protects in turn what it cannot do without.
 
 use super::lookup::When;
 use super::plan::Mode;
-use super::world::{Clause, NameId, PackageId, RelationId, VersionId, World};
+use super::world::{Clause, PackageId, RelationId, Scope, VersionId, World};
 use crate::packages::apt::index::stanza::MultiArch;
-use std::collections::HashMap;
-use std::rc::Rc;
 
 /// What a candidate asks for that the plan does not give yet.
 #[derive(Default)]
@@ -20,83 +19,132 @@ struct Asked<'a> {
 
 /// What has to give way for a candidate.
 #[derive(Default)]
-struct GiveWay {
-    upgrade: Vec<PackageId>,
-    remove: Vec<PackageId>,
+pub(super) struct GiveWay {
+    pub(super) upgrade: Vec<PackageId>,
+    pub(super) remove: Vec<PackageId>,
+}
+
+/// Which versions may meet a relation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Candidates,
+    Installed,
+}
+
+/// For whom something is marked.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    package: PackageId,
+    /// Its mark is settled: what it needs is settled with it, and one failure does not end the attempt.
+    settled: bool,
+    depth: usize,
 }
 
 impl<'a> World<'a> {
     /// Marks a package for its candidate. With `follow`, what the candidate needs is marked as well.
     pub(super) fn install(&mut self, package: PackageId, follow: bool, depth: usize) -> bool {
-        // Further up the same package is being marked: it is on its way.
-        if self.planned(package).busy {
-            return true;
-        }
-        if !self.may_change(package, Mode::Install, depth) {
-            return false;
-        }
+        self.count_attempt(depth);
         let it = &self.packages[package.at()];
         let (current, planned) = (it.current, it.planned);
+        let stays =
+            planned.protected && planned.mode == Mode::Keep && current.is_some() && planned.candidate == current;
+        if !stays && !self.may_change(package, Mode::Install) {
+            return false;
+        }
         let Some(candidate) = planned.candidate else {
             return false;
         };
-        if planned.mode == Mode::Install || Some(candidate) == current {
-            let fine = !planned.fixed && !self.is_wanting(package);
-            if fine && Some(candidate) == current && planned.target.is_none() {
-                return self.keep(package);
+        if !planned.protected && !self.is_wanting(package) {
+            if Some(candidate) == current {
+                return planned.target.is_some() || self.keep(package);
             }
-            if fine {
+            if planned.mode == Mode::Install {
                 return true;
             }
         }
         if !self.siblings_agree(package, candidate) || follow && !self.is_satisfiable(package, candidate) {
             return false;
         }
-        let (asked, give_way) = if follow {
-            let asked = self.asked(candidate);
-            match self.make_way(package, candidate, &asked.unwelcome, depth) {
-                Some(give_way) => (asked, give_way),
-                None => return false,
-            }
-        } else {
-            (Asked::default(), GiveWay::default())
+        if !follow {
+            self.set_target(package);
+            return true;
+        }
+        let mark = Mark {
+            package,
+            settled: planned.protected,
+            depth,
         };
+        let asked = self.asked(candidate, mark.settled);
+        let mut way = GiveWay::default();
+        let mut fine = self.make_way(mark, &asked.unwelcome, &mut way);
+        if !fine && !mark.settled {
+            return false;
+        }
+        self.left_behind(package, candidate, &mut way);
+        self.set_target(package);
+        self.planned(package).protected = true;
+        let followed = self.follow(mark, &asked.missing, &way);
+        self.planned(package).protected = mark.settled;
+        fine &= followed;
+        if !followed && !mark.settled {
+            self.give_up(package);
+        }
+        fine
+    }
+
+    fn set_target(&mut self, package: PackageId) {
+        let current = self.packages[package.at()].current;
         let planned = self.planned(package);
-        planned.target = Some(candidate);
-        planned.mode = if Some(candidate) == current {
+        if planned.protected && planned.target == planned.candidate {
+            return;
+        }
+        planned.target = planned.candidate;
+        planned.mode = if planned.candidate == current {
             Mode::Keep
         } else {
             Mode::Install
         };
-        if !follow {
-            return true;
-        }
-        self.planned(package).busy = true;
-        let done = self.follow(package, candidate, &asked.missing, &give_way, depth);
-        self.planned(package).busy = false;
-        if !done {
-            self.give_up(package);
-        }
-        done
+        self.tell(package);
     }
 
-    fn follow(
-        &mut self,
-        package: PackageId,
-        candidate: VersionId,
-        missing: &[Clause<'a>],
-        way: &GiveWay,
-        depth: usize,
-    ) -> bool {
-        self.same_source(package, candidate, depth);
-        for other in &way.upgrade {
-            let upgraded = self.mode(*other) == Mode::Install || self.install(*other, true, depth + 1);
-            if !upgraded && !self.remove(*other) {
+    /// Stops at the first failure, unless the mark is settled.
+    fn follow(&mut self, mark: Mark, missing: &[Clause<'a>], way: &GiveWay) -> bool {
+        self.same_source(mark);
+        let mut fine = self.upgrade_or_remove(mark, &way.upgrade);
+        if !fine && !mark.settled {
+            return false;
+        }
+        for clause in missing {
+            fine &= self.supply(mark, clause);
+            if !fine && !mark.settled {
                 return false;
             }
         }
-        missing.iter().all(|clause| self.supply(package, clause, depth))
-            && way.remove.iter().all(|other| self.remove(*other))
+        for other in &way.remove {
+            fine &= self.remove(*other);
+            if !fine && !mark.settled {
+                return false;
+            }
+        }
+        fine
+    }
+
+    fn upgrade_or_remove(&mut self, mark: Mark, upgrade: &[PackageId]) -> bool {
+        let mut fine = true;
+        for other in upgrade {
+            if self.mode(*other) == Mode::Install || self.install(*other, true, mark.depth + 1) {
+                continue;
+            }
+            if self.remove(*other) {
+                self.planned(*other).protected |= mark.settled;
+                continue;
+            }
+            fine = false;
+            if !mark.settled {
+                break;
+            }
+        }
+        fine
     }
 
     /// A package installed for several architectures goes to a version only if its siblings do.
@@ -119,8 +167,7 @@ impl<'a> World<'a> {
 
     /// If something critical cannot be met even by candidates, the candidate is given up at once.
     fn is_satisfiable(&mut self, package: PackageId, candidate: VersionId) -> bool {
-        let it = &self.packages[package.at()];
-        let current = it.current;
+        let current = self.packages[package.at()].current;
         if Some(candidate) == current {
             return true;
         }
@@ -130,25 +177,37 @@ impl<'a> World<'a> {
             if fine {
                 continue;
             }
-            let planned = self.planned(package);
-            if !planned.fixed {
-                if planned.mode == Mode::Install && current.is_some() {
-                    planned.target = current;
-                }
-                planned.candidate = current;
-                if planned.mode != Mode::Remove {
-                    planned.mode = Mode::Keep;
-                }
+            if !self.packages[package.at()].planned.protected {
+                self.stay_at(package, current);
             }
             return false;
         }
         true
     }
 
-    fn asked(&mut self, candidate: VersionId) -> Asked<'a> {
+    /// What is installed becomes the candidate, and everybody is told; if nothing is, there is none, and nobody is.
+    fn stay_at(&mut self, package: PackageId, current: Option<VersionId>) {
+        let planned = self.planned(package);
+        if current.is_some() && planned.mode == Mode::Install && planned.target == planned.candidate {
+            planned.target = current;
+        }
+        planned.candidate = current;
+        self.note_newer(package);
+        match current {
+            Some(_) => self.tell(package),
+            None => self.note(package),
+        }
+        let planned = self.planned(package);
+        if planned.mode != Mode::Remove {
+            planned.mode = Mode::Keep;
+        }
+    }
+
+    /// For a settled package also what is met already: it is settled, too.
+    fn asked(&mut self, candidate: VersionId, settled: bool) -> Asked<'a> {
         let mut asked = Asked::default();
         for clause in self.clauses(candidate).iter() {
-            if !self.important(clause) || self.holds(clause, When::Planned) {
+            if !self.important(clause) || !settled && self.holds(clause, When::Planned) {
                 continue;
             }
             let list = if clause.is_negative() {
@@ -161,107 +220,147 @@ impl<'a> World<'a> {
         asked
     }
 
-    /// What conflicts with the candidate, and what the candidate would leave behind. Nothing if somebody cannot give way.
-    fn make_way(
-        &mut self,
-        package: PackageId,
-        candidate: VersionId,
-        unwelcome: &[Clause<'a>],
-        depth: usize,
-    ) -> Option<GiveWay> {
-        let mut way = GiveWay::default();
-        let mut settled = Vec::new();
+    /// What conflicts with the candidate. Whether everybody can give way.
+    fn make_way(&mut self, mark: Mark, unwelcome: &[Clause<'a>], way: &mut GiveWay) -> bool {
+        let mut fine = true;
+        let mut bad = Vec::new();
         for clause in unwelcome {
             for relation in clause.relations() {
-                for version in self.solutions(&[relation], false) {
-                    let other = self.versions[version.at()].package;
-                    if self.packages[other.at()].current != Some(version) {
-                        // Only its candidate is in the way: it may stay as it is.
-                        if self.mode(other) == Mode::Install && !self.keep(other) {
-                            return None;
-                        }
-                        settled.push(other);
-                    } else if !self.is_removable(other, &mut way, depth) {
-                        return None;
-                    }
+                fine &= self.clear_candidates(mark, relation, way, &mut bad);
+                if !fine && !mark.settled {
+                    return false;
                 }
-                for version in self.solutions(&[relation], true) {
-                    let other = self.versions[version.at()].package;
-                    let theirs = self.packages[other.at()].planned.candidate;
-                    if theirs == Some(version) {
-                        continue;
-                    }
-                    if theirs.is_some() && !settled.contains(&other) {
-                        way.upgrade.push(other);
-                    } else if !self.is_removable(other, &mut way, depth) {
-                        return None;
-                    }
+                fine &= self.clear_installed(mark, relation, way, &bad);
+                if !fine && !mark.settled {
+                    return false;
                 }
             }
         }
-        self.left_behind(package, candidate, &mut way.upgrade);
-        Some(way)
+        fine
     }
 
-    fn is_removable(&self, other: PackageId, way: &mut GiveWay, depth: usize) -> bool {
-        if self.mode(other) == Mode::Remove {
+    fn clear_candidates(
+        &mut self,
+        mark: Mark,
+        relation: RelationId,
+        way: &mut GiveWay,
+        bad: &mut Vec<PackageId>,
+    ) -> bool {
+        let mut fine = true;
+        for version in self.solutions(&[relation], Choice::Candidates) {
+            let other = self.versions[version.at()].package;
+            let (candidate, current) = {
+                let it = &self.packages[other.at()];
+                (it.planned.candidate, it.current)
+            };
+            if candidate != Some(version) {
+                continue;
+            }
+            if current == Some(version) {
+                fine &= self.clear_away(mark, other, way);
+            } else if self.mode(other) == Mode::Install && !self.keep(other) {
+                fine = false;
+            } else if mark.settled {
+                self.forget_candidate(other);
+                self.planned(other).protected |= current.is_none();
+            } else {
+                // Only its candidate is in the way: it may stay as it is.
+                bad.push(other);
+            }
+            if !fine && !mark.settled {
+                return false;
+            }
+        }
+        fine
+    }
+
+    fn clear_installed(&mut self, mark: Mark, relation: RelationId, way: &mut GiveWay, bad: &[PackageId]) -> bool {
+        let mut fine = true;
+        for version in self.solutions(&[relation], Choice::Installed) {
+            let other = self.versions[version.at()].package;
+            let theirs = self.packages[other.at()].planned.candidate;
+            if theirs == Some(version) {
+                continue;
+            }
+            if theirs.is_some() && !bad.contains(&other) {
+                way.upgrade.push(other);
+            } else {
+                fine &= self.clear_away(mark, other, way);
+            }
+            if !fine && !mark.settled {
+                return false;
+            }
+        }
+        fine
+    }
+
+    /// Removes what no upgrade takes out of the way: for a settled package now, for another once the rest is there.
+    fn clear_away(&mut self, mark: Mark, other: PackageId, way: &mut GiveWay) -> bool {
+        let gone = self.mode(other) == Mode::Remove;
+        if mark.settled {
+            if !gone && !self.remove(other) {
+                return false;
+            }
+            self.forget_candidate(other);
+            self.planned(other).protected = true;
             return true;
         }
-        let may = self.may_change(other, Mode::Remove, depth);
-        if may {
+        let may = gone || self.may_change(other, Mode::Remove);
+        if may && !gone {
             way.remove.push(other);
         }
         may
     }
 
+    /// Nobody is told.
+    fn forget_candidate(&mut self, package: PackageId) {
+        let planned = self.planned(package);
+        planned.candidate = planned.target;
+        self.note(package);
+    }
+
     /// Installed packages whose dependency is met by the installed version and not by the candidate have to move along.
-    fn left_behind(&mut self, package: PackageId, candidate: VersionId, upgrade: &mut Vec<PackageId>) {
+    fn left_behind(&mut self, package: PackageId, candidate: VersionId, way: &mut GiveWay) {
         let it = &self.packages[package.at()];
-        let (Some(current), name) = (it.current, it.name) else {
+        let (Some(current), name, architecture) = (it.current, it.name, it.architecture) else {
             return;
         };
-        if current == candidate {
+        if current == candidate || !self.ways.upgrades_along {
             return;
         }
         let dependants = self.dependants();
-        for (other, relation) in dependants.get(&name).into_iter().flatten() {
-            let target = &self.relations[relation.at()];
-            let lost = self.meets(target, current) && !self.meets(target, candidate);
-            if lost && self.mode(*other) == Mode::Keep && !upgrade.contains(other) {
-                upgrade.push(*other);
+        let mut lost = dependants.get(&name).cloned().unwrap_or_default();
+        lost.retain(|it| {
+            let target = &self.relations[it.relation.at()];
+            // What names another architecture, or any, depends on something else in apt's eyes.
+            let direct = target.scope == Scope::Usable(architecture);
+            let removed = self.ways.passes_over_removed
+                && (self.mode(it.package) == Mode::Remove || way.remove.contains(&it.package));
+            let open = !removed && self.mode(it.package) != Mode::Install;
+            direct && open && self.meets(target, current) && !self.meets(target, candidate)
+        });
+        if lost.len() > 1 {
+            let census = self.census();
+            lost.sort_by_key(|it| census.turn(it));
+        }
+        for it in lost {
+            if !way.upgrade.contains(&it.package) {
+                way.upgrade.push(it.package);
             }
         }
-    }
-
-    fn dependants(&mut self) -> Rc<HashMap<NameId, Vec<(PackageId, RelationId)>>> {
-        if let Some(known) = &self.dependants {
-            return Rc::clone(known);
-        }
-        let mut found: HashMap<NameId, Vec<(PackageId, RelationId)>> = HashMap::new();
-        for package in self.sorted() {
-            let Some(current) = self.packages[package.at()].current else {
-                continue;
-            };
-            for clause in self.clauses(current).iter() {
-                if clause.is_negative() || !self.important(clause) {
-                    continue;
-                }
-                for relation in clause.relations() {
-                    let name = self.relations[relation.at()].name;
-                    found.entry(name).or_default().push((package, relation));
-                }
-            }
-        }
-        let found = Rc::new(found);
-        self.dependants = Some(Rc::clone(&found));
-        found
     }
 
     /// Other installed packages built from the same source move together, where policy lets them.
-    fn same_source(&mut self, package: PackageId, candidate: VersionId, depth: usize) {
+    fn same_source(&mut self, mark: Mark) {
+        let Some(candidate) = self.packages[mark.package.at()].planned.candidate else {
+            return;
+        };
+        if !self.ways.upgrades_along {
+            return;
+        }
         let it = &self.versions[candidate.at()];
         let (source, version) = (it.source, it.source_version);
-        let others: Vec<PackageId> = (0..self.packages.len())
+        let mut others: Vec<PackageId> = (0..self.packages.len())
             .map(PackageId::nth)
             .filter(|other| {
                 let other_it = &self.packages[other.at()];
@@ -269,35 +368,64 @@ impl<'a> World<'a> {
                     return false;
                 };
                 let from = &self.versions[theirs.at()];
-                *other != package
+                *other != mark.package
                     && other_it.current.is_some_and(|current| current != theirs)
                     && !(other_it.planned.mode == Mode::Install && other_it.planned.target == Some(theirs))
                     && (from.source, from.source_version) == (source, version)
             })
             .collect();
+        if others.len() > 1 {
+            others.sort_by_cached_key(|other| self.age(*other));
+        }
         for follow in [false, true] {
             for other in &others {
-                self.install(*other, follow, depth + 1);
+                self.install(*other, follow, mark.depth + 1);
             }
         }
     }
 
     /// Meets one clause by the best candidate that can be had. A recommendation that fails is no failure.
-    fn supply(&mut self, package: PackageId, clause: &Clause<'a>, depth: usize) -> bool {
+    fn supply(&mut self, mark: Mark, clause: &Clause<'a>) -> bool {
         if self.holds(clause, When::Planned) {
-            return true;
+            return !mark.settled || !clause.is_critical() || self.settle(mark, clause);
         }
-        if !clause.is_critical() && self.is_old_want(package, clause) {
+        if !clause.is_critical() && self.is_old_want(mark.package, clause) {
             return true;
         }
         let relations: Vec<RelationId> = clause.relations().collect();
-        for version in self.solutions(&relations, false) {
+        let solutions = self.solutions(&relations, Choice::Candidates);
+        for version in &solutions {
             let other = self.versions[version.at()].package;
-            if self.packages[other.at()].planned.candidate == Some(version) && self.install(other, true, depth + 1) {
+            if self.packages[other.at()].planned.candidate != Some(*version) {
+                continue;
+            }
+            if mark.settled && clause.is_critical() && solutions.len() == 1 {
+                if !self.install(other, false, mark.depth + 1) {
+                    continue;
+                }
+                self.planned(other).protected = true;
+            }
+            if self.install(other, true, mark.depth + 1) {
                 return true;
             }
         }
         !clause.is_critical()
+    }
+
+    /// What alone meets a clause of a settled package is settled with it.
+    fn settle(&mut self, mark: Mark, clause: &Clause<'a>) -> bool {
+        let relations: Vec<RelationId> = clause.relations().collect();
+        let mut all = self.solutions(&relations, Choice::Candidates);
+        all.extend(self.solutions(&relations, Choice::Installed));
+        all.sort_unstable();
+        all.dedup();
+        let [only] = all[..] else { return true };
+        let other = self.versions[only.at()].package;
+        if self.packages[other.at()].planned.protected {
+            return true;
+        }
+        self.planned(other).protected = true;
+        self.install(other, true, mark.depth + 1)
     }
 
     /// A recommendation that the installed version had already, and that nobody has met since, is not met now either.
@@ -310,7 +438,10 @@ impl<'a> World<'a> {
         };
         let wanted = self.relations[first.at()].name;
         let mut old = false;
-        for before in self.clauses(current).iter().filter(|clause| !clause.is_critical()) {
+        for before in self.clauses(current).iter() {
+            if before.is_critical() || !self.important(before) {
+                continue;
+            }
             let names = before.relations().any(|r| self.relations[r.at()].name == wanted);
             if !names {
                 continue;
@@ -325,25 +456,14 @@ impl<'a> World<'a> {
 
     /// Candidates, or installed versions, that meet one of the relations: what is installed first, then as written, each
     /// relation's best first.
-    fn solutions(&mut self, relations: &[RelationId], installed: bool) -> Vec<VersionId> {
+    fn solutions(&mut self, relations: &[RelationId], choice: Choice) -> Vec<VersionId> {
         let (mut here, mut new) = (Vec::new(), Vec::new());
         for relation in relations {
-            let all = self.met_by(*relation);
-            let mut fitting: Vec<VersionId> = Vec::new();
-            for version in all.iter() {
-                let package = &self.packages[self.versions[version.at()].package.at()];
-                let chosen = if installed {
-                    package.current
-                } else {
-                    package.planned.candidate
-                };
-                if chosen == Some(*version) && !fitting.contains(version) {
-                    fitting.push(*version);
-                }
+            // What is remembered of the relation counts here, even if it is old.
+            if choice == Choice::Candidates && !self.is_met(*relation, When::Candidates) {
+                continue;
             }
-            let wanted = self.relations[relation.at()].name;
-            fitting.sort_by_cached_key(|version| self.rank(*version, wanted));
-            for version in fitting {
+            for version in self.fitting(*relation, choice) {
                 let package = self.versions[version.at()].package;
                 let list = if self.packages[package.at()].current.is_some() {
                     &mut here
@@ -356,35 +476,66 @@ impl<'a> World<'a> {
             }
         }
         here.append(&mut new);
+        let negative = relations.iter().any(|relation| self.relations[relation.at()].negative);
+        if !negative {
+            // What is gone for good is no solution.
+            here.retain(|version| {
+                let it = &self.packages[self.versions[version.at()].package.at()];
+                let out = it.planned.mode == Mode::Remove || it.planned.mode == Mode::Keep && it.current.is_none();
+                !(it.planned.protected && out)
+            });
+        }
         here
     }
 
-    /// Smaller is better. Where apt, too, has no reason left, it goes by the order of its cache; we go by name.
-    fn rank(&self, version: VersionId, wanted: NameId) -> impl Ord + use<'a> {
+    fn fitting(&mut self, relation: RelationId, choice: Choice) -> Vec<VersionId> {
+        let all = self.met_by(relation);
+        let mut fitting: Vec<VersionId> = Vec::new();
+        for version in all.iter() {
+            let package = &self.packages[self.versions[version.at()].package.at()];
+            let chosen = match choice {
+                Choice::Installed => package.current,
+                Choice::Candidates => package.planned.candidate,
+            };
+            if chosen == Some(*version) && !fitting.contains(version) {
+                fitting.push(*version);
+            }
+        }
+        if fitting.len() > 1 {
+            fitting.sort_by_cached_key(|version| self.rank(*version, relation));
+        }
+        fitting
+    }
+
+    /// Smaller is better. Where nothing else decides, what apt came to know last.
+    fn rank(&mut self, version: VersionId, relation: RelationId) -> impl Ord + use<'a> {
+        let age = self.age(self.versions[version.at()].package);
+        let wanted = self.relations[relation.at()].name;
         let it = &self.versions[version.at()];
         let package = &self.packages[it.package.at()];
         let siblings = &self.names[package.name.at()].packages;
         let sibling = it.multi_arch == MultiArch::Same
             && siblings.iter().any(|other| self.packages[other.at()].current.is_some());
         (
-            (!sibling, package.current.is_none(), package.name != wanted),
-            (
-                !package.essential,
-                !package.protected,
-                package.architecture,
-                it.priority,
-            ),
-            std::cmp::Reverse(self.name(it.package)),
+            (!package.planned.protected, !sibling),
+            (package.current.is_none(), package.name != wanted),
+            (!package.essential, !package.protected),
+            (package.architecture, it.priority),
+            std::cmp::Reverse(age),
         )
     }
 
-    /// The mark is taken back for good.
+    /// The mark is taken back for good. That the candidate is given up, nobody is told.
     fn give_up(&mut self, package: PackageId) {
         let current = self.packages[package.at()].current;
-        let planned = self.planned(package);
-        planned.mode = Mode::Keep;
-        planned.target = current;
-        planned.candidate = current;
+        let planned = *self.planned(package);
+        if planned.mode == Mode::Keep && planned.target == planned.candidate && planned.candidate == current {
+            return;
+        }
+        self.planned(package).target = current;
+        self.planned(package).mode = Mode::Keep;
+        self.tell(package);
+        self.forget_candidate(package);
     }
 
     pub(super) fn is_downloadable(&self, version: &super::world::Version<'_>) -> bool {

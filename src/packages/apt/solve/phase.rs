@@ -1,6 +1,5 @@
 //! Phased updates: Ubuntu gives a new version to a growing share of machines, drawn by lot.
 
-use super::plan::Mode;
 use super::world::{PackageId, VersionId, World};
 use crate::packages::apt::settings::Phasing;
 
@@ -41,16 +40,17 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn hold_phased(&mut self) {
-        for package in self.sorted() {
-            if self.is_phased(package) {
-                let current = self.packages[package.at()].current;
-                let planned = self.planned(package);
-                planned.mode = Mode::Keep;
-                planned.target = current;
-                planned.fixed = true;
-            }
+    pub(super) fn hold_phased(&mut self) -> Vec<PackageId> {
+        let phased: Vec<PackageId> = self
+            .sorted()
+            .into_iter()
+            .filter(|package| self.is_phased(*package))
+            .collect();
+        for package in &phased {
+            self.keep(*package);
+            self.planned(*package).protected = true;
         }
+        phased
     }
 }
 

@@ -1,8 +1,12 @@
 //! What is to become of each package, and whether that fits together.
+//!
+//! apt remembers for every dependency whether it holds, and looks again when a package that could meet it is changed. Where
+//! it changes one without looking again, what it goes by is old. So does this: every change is noted with its time, and a
+//! relation is judged by what was known when its name was told of a change last.
 
 use super::lookup::When;
-use super::world::{Clause, PackageId, VersionId, World};
-use crate::packages::version::debian;
+use super::world::{Clause, NameId, PackageId, VersionId, World};
+use crate::packages::apt::index::stanza::Kind;
 use std::rc::Rc;
 
 /// What is intended for a package.
@@ -13,10 +17,10 @@ pub(in crate::packages::apt) struct Planned {
     pub(in crate::packages::apt) target: Option<VersionId>,
     /// The version it may go to. Starts as policy's and is given up when it cannot be had.
     pub(in crate::packages::apt) candidate: Option<VersionId>,
-    /// Not to be changed: held, or phased out of reach.
-    pub(in crate::packages::apt) fixed: bool,
-    /// Being marked right now, further up.
-    pub(super) busy: bool,
+    /// Its mode is not to be changed any more.
+    pub(super) protected: bool,
+    /// There was a newer candidate when that was last looked at.
+    pub(super) newer: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,8 +31,10 @@ pub(in crate::packages::apt) enum Mode {
     Remove,
 }
 
-/// Deeper than this no chain of dependencies is followed.
-const DEEPEST: usize = 3000;
+/// An upgrade from one release to the next goes 15 deep; apt goes down to 3000, which no worker's stack would bear.
+const DEEPEST: usize = 500;
+/// An upgrade from one release to the next takes a thousand attempts to mark something. What takes more is made to.
+const MOST_ATTEMPTS: u32 = 1_000_000;
 
 impl Planned {
     pub(super) fn kept(current: Option<VersionId>, candidate: Option<VersionId>) -> Self {
@@ -49,45 +55,63 @@ impl<'a> World<'a> {
         self.packages[package.at()].planned.mode
     }
 
-    /// The candidate is newer than what is installed, or nothing is installed.
-    pub(in crate::packages::apt) fn is_upgradable(&self, package: PackageId) -> bool {
+    /// Nothing is installed, or the candidate stands before what is, in the order of versions.
+    pub(super) fn note_newer(&mut self, package: PackageId) {
         let it = &self.packages[package.at()];
-        let text = |version: VersionId| self.versions[version.at()].text;
-        match (it.planned.candidate, it.current) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(candidate), Some(current)) => debian::compare(text(candidate), text(current)).is_gt(),
-        }
+        let place = |wanted: VersionId| it.versions.iter().position(|version| *version == wanted);
+        let newer = match (it.planned.candidate, it.current) {
+            (Some(candidate), Some(current)) => place(candidate) < place(current),
+            (None, _) | (_, None) => true,
+        };
+        self.planned(package).newer = newer;
     }
 
-    pub(super) fn may_change(&self, package: PackageId, mode: Mode, depth: usize) -> bool {
+    pub(super) fn is_upgradable(&self, package: PackageId) -> bool {
+        let planned = &self.packages[package.at()].planned;
+        planned.newer && planned.candidate.is_some()
+    }
+
+    pub(super) fn count_attempt(&mut self, depth: usize) {
+        self.attempts = if depth > DEEPEST {
+            u32::MAX
+        } else {
+            self.attempts.saturating_add(1)
+        };
+    }
+
+    /// Nothing is changed any more, and there will be no answer.
+    pub(super) fn is_too_much(&self) -> bool {
+        self.attempts > MOST_ATTEMPTS
+    }
+
+    pub(super) fn may_change(&self, package: PackageId, mode: Mode) -> bool {
         let it = &self.packages[package.at()];
-        if depth > DEEPEST || it.versions.is_empty() {
+        if self.is_too_much() || it.versions.is_empty() {
             return false;
         }
         if it.planned.mode == mode {
             return true;
         }
         let held = it.held && !self.state.settings.ignore_holds;
-        !(it.planned.fixed || held && mode != Mode::Keep || mode == Mode::Remove && (it.essential || it.protected))
+        let needed = self.ways.keeps_essential && (it.essential || it.protected);
+        !(it.planned.protected || held && mode != Mode::Keep || mode == Mode::Remove && needed)
     }
 
     /// Back to what is installed now, if anything.
     pub(super) fn keep(&mut self, package: PackageId) -> bool {
-        if !self.may_change(package, Mode::Keep, 0) {
+        if !self.may_change(package, Mode::Keep) {
             return false;
         }
-        let current = self.packages[package.at()].current;
-        let planned = self.planned(package);
-        if planned.mode != Mode::Keep {
-            planned.mode = Mode::Keep;
-            planned.target = current;
+        if self.mode(package) != Mode::Keep {
+            self.planned(package).mode = Mode::Keep;
+            self.planned(package).target = self.packages[package.at()].current;
+            self.tell(package);
         }
         true
     }
 
     pub(super) fn remove(&mut self, package: PackageId) -> bool {
-        if !self.may_change(package, Mode::Remove, 0) {
+        if !self.may_change(package, Mode::Remove) {
             return false;
         }
         let installed = self.packages[package.at()].current.is_some();
@@ -95,8 +119,49 @@ impl<'a> World<'a> {
         if planned.mode != Mode::Remove && planned.target.is_some() {
             planned.mode = if installed { Mode::Remove } else { Mode::Keep };
             planned.target = None;
+            self.tell(package);
         }
         true
+    }
+
+    /// A change that nobody is told of yet.
+    pub(super) fn note(&mut self, package: PackageId) {
+        self.clock += 1;
+        let (now, it) = (self.clock, &mut self.packages[package.at()]);
+        it.history.push((now, it.planned.candidate, it.planned.target));
+    }
+
+    /// A change, of which all is told that depends on the package, or on what its installed version or its candidate provide.
+    pub(super) fn tell(&mut self, package: PackageId) {
+        self.note(package);
+        let now = self.clock;
+        let it = &self.packages[package.at()];
+        let (name, current, candidate) = (it.name, it.current, it.planned.candidate);
+        self.names[name.at()].told = now;
+        for version in current.into_iter().chain(candidate) {
+            for name in self.names_provided(version).iter() {
+                self.names[name.at()].told = now;
+            }
+        }
+    }
+
+    /// Candidate and target as they were at a time.
+    pub(super) fn known_of(&self, package: PackageId, time: u32) -> (Option<VersionId>, Option<VersionId>) {
+        let it = &self.packages[package.at()];
+        let known = it.history.iter().rev().find(|(at, _, _)| *at <= time);
+        known.map_or((it.candidate, it.current), |(_, candidate, target)| {
+            (*candidate, *target)
+        })
+    }
+
+    pub(super) fn names_provided(&mut self, version: VersionId) -> Rc<[NameId]> {
+        if let Some(known) = &self.versions[version.at()].provides {
+            return Rc::clone(known);
+        }
+        let all = self.provided_by(version);
+        let names: Rc<[NameId]> = all.into_iter().map(|(name, _)| self.number(name)).collect();
+        self.versions[version.at()].provides = Some(Rc::clone(&names));
+        names
     }
 
     /// The planned version lacks something it cannot do without, or meets something it cannot live with.
@@ -108,8 +173,7 @@ impl<'a> World<'a> {
     /// As [`Self::is_broken`], and Recommends count where the image wants them.
     pub(super) fn is_wanting(&mut self, package: PackageId) -> bool {
         let target = self.packages[package.at()].planned.target;
-        let recommends = self.state.settings.install_recommends;
-        target.is_some_and(|version| self.breaks(version, When::Planned, recommends))
+        target.is_some_and(|version| self.breaks(version, When::Planned, true))
     }
 
     pub(super) fn is_broken_now(&mut self, package: PackageId) -> bool {
@@ -119,8 +183,10 @@ impl<'a> World<'a> {
 
     fn breaks(&mut self, version: VersionId, when: When, recommends: bool) -> bool {
         let clauses = self.clauses(version);
-        let counts = |clause: &&Clause<'_>| recommends || clause.is_critical();
-        clauses.iter().filter(counts).any(|clause| !self.holds(clause, when))
+        clauses.iter().any(|clause| {
+            let counts = clause.is_critical() || recommends && self.important(clause);
+            counts && !self.holds(clause, when)
+        })
     }
 
     pub(super) fn count_broken(&mut self) -> usize {
@@ -138,7 +204,7 @@ impl<'a> World<'a> {
 
     /// The clauses of a version that matter here: what it cannot do without, and Recommends where the image wants them.
     pub(super) fn important(&self, clause: &Clause<'_>) -> bool {
-        clause.is_critical() || self.state.settings.install_recommends
+        clause.is_critical() || clause.kind == Kind::Recommends && self.state.settings.install_recommends
     }
 
     pub(super) fn critical(&mut self, version: VersionId) -> Vec<Clause<'a>> {

@@ -3,8 +3,8 @@
 //! The numbers are apt's (apt.conf(5) names them below `pkgProblemResolver::Scores`; nobody sets them): what many depend on,
 //! what is important, essential or not to be changed weighs more.
 
-use super::lookup::When;
-use super::world::{Architecture, NameId, PackageId, RelationId, Scope, World};
+use super::census::{ANY, Census};
+use super::world::{Architecture, NameId, PackageId, RelationId, Scope, Target, World};
 use crate::packages::apt::index::stanza::{EXTRA, Kind, Priority};
 use std::collections::HashMap;
 
@@ -30,9 +30,9 @@ impl World<'_> {
         (it.name, it.architecture)
     }
 
-    pub(super) fn make_scores(&mut self) {
+    pub(super) fn make_scores(&mut self, fixed: &[PackageId]) {
         let planned: Vec<PackageId> = self
-            .sorted()
+            .walk()
             .into_iter()
             .filter(|package| self.packages[package.at()].planned.target.is_some())
             .collect();
@@ -46,7 +46,7 @@ impl World<'_> {
         self.share_with_providers(&planned, &own, &mut scores);
         for package in (0..self.packages.len()).map(PackageId::nth) {
             let it = &self.packages[package.at()];
-            let mut more = if it.planned.fixed { FIXED } else { 0 };
+            let mut more = if fixed.contains(&package) { FIXED } else { 0 };
             if it.essential || it.protected {
                 more += ESSENTIAL_ON_TOP;
             }
@@ -81,6 +81,9 @@ impl World<'_> {
         };
         for clause in self.clauses(target).iter() {
             let worth = of_kind(clause.kind);
+            if worth == 0 {
+                continue;
+            }
             for relation in clause.relations() {
                 self.score_relation(relation, worth, scores);
             }
@@ -90,7 +93,8 @@ impl World<'_> {
     fn score_relation(&mut self, relation: RelationId, worth: i32, scores: &mut Scores) {
         let target = self.relations[relation.at()].clone();
         let own = self.versions[target.of.at()].package;
-        for architecture in self.meant(&target.scope) {
+        let mut known = false;
+        for architecture in self.meant(&target) {
             let named = self.names[target.name.at()].packages.iter().copied();
             let named = named
                 .clone()
@@ -103,27 +107,59 @@ impl World<'_> {
                     continue;
                 }
             }
+            known = true;
             if counts {
                 *scores.entry((target.name, architecture)).or_default() += worth;
             }
         }
-        let mut providers: Vec<PackageId> = Vec::new();
-        for provided in self.names[target.name.at()].provided.clone() {
-            let package = self.versions[provided.by.at()].package;
-            let there = self.packages[package.at()].planned.target == Some(provided.by);
-            if there && !providers.contains(&package) && self.provides(&target, &provided) {
-                providers.push(package);
-            }
+        // Where only some versions are meant, and the named package has none of them, apt looks no further.
+        if !known {
+            return;
         }
-        for provider in providers {
+        for provider in self.planned_providers(&target) {
             *scores.entry(self.key(provider)).or_default() += worth;
         }
     }
 
-    fn meant(&self, scope: &Scope) -> Vec<Architecture> {
-        match scope {
-            Scope::Usable(own) | Scope::Exactly(own) => vec![*own],
-            Scope::Any => Vec::new(),
+    fn planned_providers(&self, target: &Target<'_>) -> Vec<PackageId> {
+        let mut providers: Vec<PackageId> = Vec::new();
+        let name = &self.names[target.name.at()];
+        for provided in &name.provided {
+            let package = self.versions[provided.by.at()].package;
+            let there = self.packages[package.at()].planned.target == Some(provided.by);
+            if there && !providers.contains(&package) && self.provides(target, provided) {
+                providers.push(package);
+            }
+        }
+        if target.scope == Scope::Any {
+            // In apt's eyes `name:any` is another package, which the named ones provide.
+            let there = |id: &&PackageId| {
+                let version = self.packages[id.at()].planned.target;
+                version.is_some_and(|version| self.meets(target, version))
+            };
+            let named: Vec<PackageId> = name.packages.iter().filter(there).copied().collect();
+            providers.extend(named);
+        }
+        providers
+    }
+
+    /// By name: every package has a score, also those that only a relation names.
+    pub(super) fn score_of(&self, census: &Census<'_>, id: u32) -> i32 {
+        let known = census.known[id as usize];
+        let text = census.names[known.name as usize].as_str();
+        let base = match known.architecture {
+            ANY => text.split(':').next().unwrap_or_default(),
+            _ => text,
+        };
+        let name = self.name_id(base);
+        let score = name.and_then(|name| self.scores.get(&(name, known.architecture)));
+        score.copied().unwrap_or(0)
+    }
+
+    fn meant(&self, target: &Target<'_>) -> Vec<Architecture> {
+        match target.scope {
+            Scope::Usable(own) | Scope::Exactly(own) => vec![own],
+            Scope::Any => vec![ANY],
             Scope::Every => (0..self.state.architectures.len()).collect(),
         }
     }
@@ -137,10 +173,10 @@ impl World<'_> {
             let Some(target) = self.packages[package.at()].planned.target else {
                 continue;
             };
-            for clause in self.clauses(target).iter().filter(|clause| !clause.is_negative()) {
+            for clause in self.clauses(target).iter().filter(|clause| of_kind(clause.kind) > 0) {
                 for relation in clause.relations() {
                     let wanted = self.relations[relation.at()].clone();
-                    for architecture in self.meant(&wanted.scope) {
+                    for architecture in self.meant(&wanted) {
                         let named = self.names[wanted.name.at()].packages.iter();
                         let there = named.clone().any(|id| {
                             let it = &self.packages[id.at()];
@@ -174,12 +210,6 @@ impl World<'_> {
             }
         }
     }
-
-    /// For tests and for the order of repair: does anything at all need it?
-    pub(super) fn is_met_now(&mut self, relation: RelationId) -> bool {
-        let negative = self.relations[relation.at()].negative;
-        self.is_met(relation, When::Now) != negative
-    }
 }
 
 fn of_priority(priority: Priority) -> i32 {
@@ -197,6 +227,6 @@ fn of_kind(kind: Kind) -> i32 {
     match kind {
         Kind::PreDepends | Kind::Depends | Kind::Recommends => 1,
         Kind::Conflicts | Kind::Breaks => -1,
-        Kind::Provides => 0,
+        Kind::Suggests | Kind::Provides => 0,
     }
 }

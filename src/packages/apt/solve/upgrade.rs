@@ -1,12 +1,13 @@
 //! The whole of a `dist-upgrade`: everything installed to its candidate, then whatever mending that needs.
 
+use super::order::bucket;
 use super::plan::Mode;
 use super::world::{PackageId, World};
 
 impl World<'_> {
     /// Plans the upgrade. Whether everything fits together at the end.
     pub(in crate::packages::apt) fn upgrade(&mut self) -> bool {
-        self.hold_phased();
+        let mut fixed = self.hold_phased();
         let installed = self.installed();
         let idle = installed.iter().all(|package| {
             let it = &self.packages[package.at()];
@@ -23,9 +24,23 @@ impl World<'_> {
             self.mark_all(&installed, false);
         }
         if !self.ignores_holds() {
-            self.fix_held(&installed);
+            fixed.extend(self.hold_held(&installed));
         }
-        self.repair()
+        self.repair(fixed)
+            && !self.is_too_much()
+            && self.leave_out_unneeded()
+            && self.fits_indeed()
+            && self.can_be_done()
+    }
+
+    /// The plan was made by what each was told; before anything is done, apt looks at it again with fresh eyes, and refuses
+    /// to configure what is broken then.
+    fn fits_indeed(&mut self) -> bool {
+        for name in &mut self.names {
+            name.told = self.clock;
+        }
+        let mut coming = (0..self.packages.len()).map(PackageId::nth);
+        !coming.any(|package| self.mode(package) == Mode::Install && self.is_broken(package))
     }
 
     pub(in crate::packages::apt) fn ignores_holds(&self) -> bool {
@@ -33,7 +48,7 @@ impl World<'_> {
     }
 
     fn installed(&self) -> Vec<PackageId> {
-        let mut all = self.sorted();
+        let mut all = self.walk();
         all.retain(|package| self.packages[package.at()].current.is_some());
         all
     }
@@ -44,16 +59,17 @@ impl World<'_> {
         }
     }
 
-    fn fix_held(&mut self, installed: &[PackageId]) {
-        for package in installed
+    fn hold_held(&mut self, installed: &[PackageId]) -> Vec<PackageId> {
+        let held: Vec<PackageId> = installed
             .iter()
-            .filter(|package| self.packages[package.at()].held)
             .copied()
-            .collect::<Vec<_>>()
-        {
-            self.keep(package);
-            self.planned(package).fixed = true;
+            .filter(|package| self.packages[package.at()].held)
+            .collect();
+        for package in &held {
+            self.planned(*package).protected = true;
+            self.keep(*package);
         }
+        held
     }
 
     /// An essential package that the archives have and the image has not comes in, unless one of its architectures does.
@@ -65,7 +81,7 @@ impl World<'_> {
             .flat_map(|archive| archive.index.essentials())
             .collect();
         let mut names: Vec<&str> = rows.iter().map(|row| row.name()).chain(["apt"]).collect();
-        names.sort_unstable();
+        names.sort_unstable_by_key(|name| (bucket(name), name.len(), *name));
         names.dedup();
         for name in names {
             let name = self.number(name);

@@ -3,12 +3,15 @@
 //! A package is a name for one architecture, as apt counts. All installed packages are there from the start, with every
 //! version that the archives have of them; others come in when a relation asks for them.
 
+use super::census::{Census, Dependant};
 use super::file::{Archive, File};
+use super::order::bucket;
 use super::plan::Planned;
+use super::ways::Ways;
 use crate::packages::apt::index::read::Row;
 use crate::packages::apt::index::stanza::{Kind, MultiArch, Priority};
 use crate::packages::apt::preferences::{Pin, target_release};
-use crate::packages::apt::relation::{Limit, alternatives, clauses};
+use crate::packages::apt::relation::{Limit, Operator, alternatives, clauses};
 use crate::packages::apt::state::{AptState, Installed};
 use crate::packages::version::debian;
 use std::cmp::Ordering;
@@ -53,10 +56,15 @@ pub(in crate::packages::apt) struct World<'a> {
     pub(super) relations: Vec<Target<'a>>,
     pub(super) scores: HashMap<(NameId, Architecture), i32>,
     /// Installed packages whose installed version relates to a name positively: reverse dependencies.
-    pub(super) dependants: Option<Rc<Dependants>>,
+    pub(super) dependants: Option<Rc<HashMap<NameId, Vec<Dependant>>>>,
+    /// Taken once somebody asks for it: most upgrades need no order.
+    pub(super) census: Option<Rc<Census<'a>>>,
+    pub(super) ways: Ways,
+    /// Counts the changes to plans.
+    pub(super) clock: u32,
+    /// Counts the attempts to mark something.
+    pub(super) attempts: u32,
 }
-
-pub(super) type Dependants = HashMap<NameId, Vec<(PackageId, RelationId)>>;
 
 pub(in crate::packages::apt) struct Name<'a> {
     pub(in crate::packages::apt) text: &'a str,
@@ -66,6 +74,8 @@ pub(in crate::packages::apt) struct Name<'a> {
     pub(super) provided: Vec<Provided<'a>>,
     /// By any version at all, in apt's order; known once asked for.
     pub(super) providers: Option<Rc<[Provided<'a>]>>,
+    /// When what depends on the name was last told of a change: see [`super::plan`].
+    pub(super) told: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,12 +97,14 @@ pub(in crate::packages::apt) struct Package {
     pub(in crate::packages::apt) held: bool,
     pub(super) provides_known: bool,
     pub(in crate::packages::apt) planned: Planned,
+    /// Candidate and target after each change, by the clock.
+    pub(super) history: Vec<(u32, Option<VersionId>, Option<VersionId>)>,
 }
 
 pub(in crate::packages::apt) struct Version<'a> {
     pub(in crate::packages::apt) package: PackageId,
     pub(in crate::packages::apt) text: &'a str,
-    described: By<'a>,
+    pub(super) described: By<'a>,
     fingerprint: u32,
     size: u32,
     /// Places in [`World::files`].
@@ -104,11 +116,13 @@ pub(in crate::packages::apt) struct Version<'a> {
     /// In percent.
     pub(in crate::packages::apt) phased: u8,
     pub(super) clauses: Option<Rc<[Clause<'a>]>>,
+    /// Names it provides, once asked for.
+    pub(super) provides: Option<Rc<[NameId]>>,
 }
 
 /// Who is believed about a version that several files have: the first of them, as apt does.
 #[derive(Clone, Copy)]
-enum By<'a> {
+pub(super) enum By<'a> {
     Index(Row<'a>),
     Status(&'a Installed),
 }
@@ -127,9 +141,9 @@ impl Clause<'_> {
     pub(in crate::packages::apt) fn is_negative(&self) -> bool {
         matches!(self.kind, Kind::Conflicts | Kind::Breaks)
     }
-    /// Recommends alone may stay unmet.
+    /// Recommends and Suggests may stay unmet.
     pub(in crate::packages::apt) fn is_critical(&self) -> bool {
-        self.kind != Kind::Recommends
+        !matches!(self.kind, Kind::Recommends | Kind::Suggests)
     }
     pub(super) fn relations(&self) -> impl DoubleEndedIterator<Item = RelationId> + use<> {
         (self.first.0..self.first.0 + self.count).map(RelationId)
@@ -189,6 +203,10 @@ impl<'a> World<'a> {
             relations: Vec::new(),
             scores: HashMap::new(),
             dependants: None,
+            census: None,
+            ways: Ways::of(state),
+            clock: 0,
+            attempts: 0,
         };
         let mut names = Vec::with_capacity(state.installed.len());
         for installed in &state.installed {
@@ -220,6 +238,21 @@ impl<'a> World<'a> {
         all
     }
 
+    /// As [`Self::sorted`], in the order in which apt walks through them.
+    pub(super) fn walk(&self) -> Vec<PackageId> {
+        let mut all: Vec<PackageId> = (0..self.packages.len()).map(PackageId::nth).collect();
+        all.sort_by_cached_key(|id| {
+            let name = self.name(*id);
+            (bucket(name), name.len(), name, self.packages[id.at()].architecture)
+        });
+        all
+    }
+
+    /// If anything has asked for the name so far.
+    pub(super) fn name_id(&self, name: &str) -> Option<NameId> {
+        self.numbers.get(name).copied()
+    }
+
     pub(super) fn number(&mut self, name: &'a str) -> NameId {
         if let Some(known) = self.numbers.get(name) {
             return *known;
@@ -232,6 +265,7 @@ impl<'a> World<'a> {
             packages: Vec::new(),
             provided: Vec::new(),
             providers: None,
+            told: 0,
         });
         id
     }
@@ -274,6 +308,7 @@ impl<'a> World<'a> {
                 held: false,
                 provides_known: false,
                 planned: Planned::default(),
+                history: Vec::new(),
             });
             self.names[name.at()].packages.push(id);
             id
@@ -302,6 +337,7 @@ impl<'a> World<'a> {
             let it = &mut self.packages[package.at()];
             it.candidate = candidate;
             it.planned = Planned::kept(it.current, candidate);
+            self.note_newer(package);
             self.register_provided(package);
         }
     }
@@ -372,16 +408,19 @@ impl<'a> World<'a> {
     pub(super) fn provided_by(&self, version: VersionId) -> Vec<(&'a str, Provided<'a>)> {
         let entries = self.versions[version.at()].described.relations();
         let provides = entries.into_iter().filter(|(kind, _)| *kind == Kind::Provides);
-        let all = provides.flat_map(|(_, clause)| alternatives(clause).next());
-        all.map(|relation| {
-            let version_given = relation.limit.map(|limit| limit.version);
-            let provided = Provided {
-                by: version,
-                version: version_given,
-            };
-            (relation.name, provided)
-        })
-        .collect()
+        provides
+            .filter_map(|(_, clause)| self.provided(version, clause))
+            .collect()
+    }
+
+    /// What a clause of Provides says. Nothing that is not exactly one version, nor what the package is anyway.
+    pub(super) fn provided(&self, by: VersionId, clause: &'a str) -> Option<(&'a str, Provided<'a>)> {
+        let relation = alternatives(clause).next()?;
+        let version = relation.limit.map(|limit| limit.version);
+        let exact = relation.limit.is_none_or(|limit| limit.operator == Operator::Exactly);
+        let it = &self.versions[by.at()];
+        let own = relation.name == self.name(it.package) && version.is_none_or(|version| version == it.text);
+        (exact && !own).then_some((relation.name, Provided { by, version }))
     }
 
     /// What a version asks of others, in apt's order.
@@ -443,7 +482,7 @@ impl<'a> World<'a> {
         for architecture in (0..self.architectures.len()).filter(|other| *other != own) {
             let first = RelationId::nth(self.relations.len());
             let limit = same.then_some(Limit {
-                operator: crate::packages::apt::relation::Operator::Not,
+                operator: Operator::Not,
                 version: text,
             });
             self.relations.push(Target {
@@ -494,6 +533,14 @@ impl<'a> By<'a> {
             priority,
             phased,
             clauses: None,
+            provides: None,
+        }
+    }
+
+    pub(super) fn is_row(self, row: Row<'a>) -> bool {
+        match self {
+            Self::Index(own) => own.is(row),
+            Self::Status(_) => false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What apt says, and what we say, in one form.
 
 use lowtide::packages::apt::pending::{Pending, Refusal};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One line for each package that would change.
 #[derive(Debug, PartialEq, Eq, Default)]
@@ -16,13 +16,16 @@ impl Said {
     pub(crate) fn by_apt(text: &str) -> Self {
         let mut said = Self::default();
         let mut kept = false;
+        let mut removed = BTreeMap::new();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("Inst ") {
+                // What goes for a moment, to make room, and comes back is an upgrade.
+                removed.remove(rest.split_whitespace().next().unwrap_or_default());
                 said.actions.insert(inst(rest));
             } else if let Some(rest) = line.strip_prefix("Remv ") {
                 let mut words = rest.split_whitespace();
                 let (name, version) = (words.next().unwrap(), words.next().unwrap_or_default());
-                said.actions.insert(format!("remove {name} {version}"));
+                removed.insert(name, format!("remove {name} {version}"));
             }
             if line.starts_with("The following packages have been kept back:") {
                 kept = true;
@@ -33,6 +36,7 @@ impl Said {
             }
             said.refused |= line.starts_with("E: ");
         }
+        said.actions.extend(removed.into_values());
         said
     }
 
@@ -74,6 +78,10 @@ impl Said {
     /// Lines that only one of the two says.
     pub(crate) fn differences(&self, ours: &Self) -> Vec<String> {
         let mut found = Vec::new();
+        // What apt did before it gave up does not count.
+        if self.refused && ours.refused {
+            return found;
+        }
         if self.refused != ours.refused {
             found.push(format!("refused: apt {}, we {}", self.refused, ours.refused));
         }
