@@ -5,6 +5,7 @@
 
 mod build;
 mod engine;
+mod freshness;
 mod image;
 mod inventory;
 mod outdated;

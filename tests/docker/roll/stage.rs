@@ -13,6 +13,7 @@ use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 pub(crate) const OLD: &str = r#"FROM lowtide-test/busybox:1
 ENV GREETING=one COLOUR=blue
@@ -186,13 +187,26 @@ pub(crate) fn target(select: Select) -> TargetPolicy {
     }
 }
 
+/// Looks at the container whenever the engine tells something of it, beginning with what it told before.
 pub(crate) async fn wait_for(stage: &Stage, container: &str, pointer: &str, value: &Value) -> Value {
-    for _ in 0..200 {
-        let now = stage.inspect(container).await;
-        if now.pointer(pointer) == Some(value) {
-            return now;
+    let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
+    let mut events = tokio::process::Command::new("docker")
+        .args(["events", "--since", "10m", "--filter", &format!("container={container}")])
+        .env("DOCKER_HOST", format!("unix://{socket}"))
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(events.stdout.take().unwrap()).lines();
+    let seen = async {
+        while told.next_line().await.unwrap().is_some() {
+            let now = stage.inspect(container).await;
+            if now.pointer(pointer) == Some(value) {
+                return now;
+            }
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{container} did not come to {pointer} = {value}");
+        panic!("the engine's events ended");
+    };
+    let came = tokio::time::timeout(Duration::from_secs(30), seen).await;
+    came.unwrap_or_else(|_| panic!("{container} did not come to {pointer} = {value}"))
 }
