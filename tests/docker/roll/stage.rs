@@ -191,7 +191,13 @@ pub(crate) fn target(select: Select) -> TargetPolicy {
 pub(crate) async fn wait_for(stage: &Stage, container: &str, pointer: &str, value: &Value) -> Value {
     let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
     let mut events = tokio::process::Command::new("docker")
-        .args(["events", "--since", "10m", "--filter", &format!("container={container}")])
+        .args([
+            "events",
+            "--since",
+            "10m",
+            "--filter",
+            &format!("container={container}"),
+        ])
         .env("DOCKER_HOST", format!("unix://{socket}"))
         .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)
