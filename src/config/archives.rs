@@ -38,7 +38,7 @@ impl Check<'_> {
                     .hint("give lowtide an address that needs none: what stands here is shown in many places")
             }
             Some(_) => return Some(text.to_owned()),
-            None => Problem::new("bad-address", format!("`{rest}` is no address of the web"))
+            None => Problem::new("bad-url", format!("`{rest}` is not an http(s) address"))
                 .hint(format!("write it like `{example}`")),
         };
         self.report(top, rest, problem);

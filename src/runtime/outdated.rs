@@ -18,6 +18,7 @@ use crate::packages::os_release;
 use crate::store::archives::ArchiveCache;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,7 +52,6 @@ pub fn access(fleet: &Fleet) -> Access {
 
 /// Images wherever they are. Nothing needs to be configured, and nothing is known of how they are built.
 pub async fn images(places: &Places, archives: &Archives, names: &[String], now: Timestamp) -> Vec<Outdated> {
-    use futures_util::stream::{self, StreamExt as _};
     let reads = names.iter().map(|name| async move {
         let read = compare::image(places, &Named::parse(name)).await;
         (name, read)
@@ -84,25 +84,30 @@ pub async fn releases(
     releases: &BTreeMap<AppName, Option<Release>>,
     now: Timestamp,
 ) -> Result<Vec<Outdated>, StoreError> {
-    let mut found = Vec::with_capacity(releases.len());
-    for (app, release) in releases {
-        found.push(match release {
-            None => (app.to_string(), None, Err("there is no release of it yet".to_owned())),
-            Some(release) => {
-                let digest = release
-                    .digest
-                    .as_ref()
-                    .map_or(release.image.to_string(), ToString::to_string);
-                let state = match store {
-                    Some(store) => store.packages(&release.content).await?,
-                    None => None,
-                };
-                let state = state.ok_or_else(|| "no run has looked at its packages yet".to_owned());
-                (release.reference.to_string(), Some(digest), state)
-            }
-        });
-    }
+    let found = releases
+        .iter()
+        .map(|(app, release)| release_of(store, app, release.as_ref()));
+    let found: Vec<Found> = stream::iter(found.collect::<Vec<_>>())
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
     Ok(surveyed(archives, found, now).await)
+}
+
+async fn release_of(store: Option<&Store>, app: &AppName, release: Option<&Release>) -> Result<Found, StoreError> {
+    let Some(release) = release else {
+        return Ok((app.to_string(), None, Err("there is no release of it yet".to_owned())));
+    };
+    let digest = release
+        .digest
+        .as_ref()
+        .map_or(release.image.to_string(), ToString::to_string);
+    let state = match store {
+        Some(store) => store.packages(&release.content).await?,
+        None => None,
+    };
+    let state = state.ok_or_else(|| "no run has looked at its packages yet".to_owned());
+    Ok((release.reference.to_string(), Some(digest), state))
 }
 
 /// Name, digest, and what decides about upgrades or why that is not known.

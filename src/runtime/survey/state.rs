@@ -15,7 +15,13 @@ const FILE_LISTS: &str = "var/lib/dpkg/info/";
 /// What of an image that was read decides about its upgrades.
 #[must_use]
 pub fn state(seen: &Seen, lineage: Lineage, doing: Option<Doing>) -> PackageState {
-    let matters = |path: &str| !path.starts_with(FILE_LISTS);
+    let keyrings = AptState::read(&seen.kept)
+        .map(|state| state.keyrings())
+        .unwrap_or_default();
+    let matters = |path: &str| {
+        let of_a_source = || keyrings.iter().any(|keyring| keyring == path);
+        !path.starts_with(FILE_LISTS) && (!is_keyring(path) || of_a_source())
+    };
     let files = seen.kept.iter().filter(|(path, _)| matters(path));
     PackageState {
         files: files.map(|(path, bytes)| (path.clone(), bytes.clone())).collect(),
@@ -24,6 +30,12 @@ pub fn state(seen: &Seen, lineage: Lineage, doing: Option<Doing>) -> PackageStat
         lineage,
         doing,
     }
+}
+
+/// A key that only counts for the sources that name it (`Signed-By` in sources.list(5)); distributions ship many more.
+fn is_keyring(path: &str) -> bool {
+    let folders = ["usr/share/keyrings/", "usr/local/share/keyrings/", "etc/apt/keyrings/"];
+    folders.iter().any(|folder| path.starts_with(folder))
 }
 
 fn layers(inventory: &Inventory) -> std::collections::BTreeMap<String, usize> {

@@ -7,6 +7,7 @@ registries:
   ghcr.io: { username: bot, password: hunter2-is-secret }
   docker.io: { username: bot, password: { env: "hunter2-is-secret" } }
   quay.io: { password: { file: hunter2-is-secret } }
+archives: { proxy: "http://bot:hunter2-is-secret@proxy.example.org:3128" }
 notify:
   email:
     smtp: smtps://bot:hunter2-is-secret@mail.example.org
@@ -34,7 +35,7 @@ fn secrets_are_never_echoed() {
     ] {
         assert!(!text.contains("hunter2"), "{text}");
     }
-    insta::assert_snapshot!(shown, @r#"
+    insta::assert_snapshot!(shown, @"
     literal-secret
 
       × `registries.ghcr.io.password` is written out here
@@ -65,7 +66,7 @@ fn secrets_are_never_echoed() {
      4 │   docker.io: { username: bot, password: { env: ******************* } }
      5 │   quay.io: { password: { file: ***************** } }
        ·              ────────
-     6 │ notify:
+     6 │ archives: { proxy: ***************************************************** }
        ╰────
       help: add `username: NAME`
 
@@ -76,29 +77,40 @@ fn secrets_are_never_echoed() {
      4 │   docker.io: { username: bot, password: { env: ******************* } }
      5 │   quay.io: { password: { file: ***************** } }
        ·                                ─────────────────
-     6 │ notify:
+     6 │ archives: { proxy: ***************************************************** }
        ╰────
       help: write it like `{ file: /run/secrets/ghcr }`
+
+    literal-secret
+
+      × `archives.proxy` has a user name or password in it
+       ╭─[lowtide.yml:6:20]
+     5 │   quay.io: { password: { file: ***************** } }
+     6 │ archives: { proxy: ***************************************************** }
+       ·                    ──────────────────────────────────────────────────────
+     7 │ notify:
+       ╰────
+      help: give lowtide an address that needs none: what stands here is shown in many places
 
     credentials-in-url
 
       × this address holds a credential; it is in git now, so change it
-       ╭─[lowtide.yml:8:11]
-     7 │   email:
-     8 │     smtp: **********************************************
-       ·           ──────────────────────────────────────────────
-     9 │     username: bot
-       ╰────
+        ╭─[lowtide.yml:9:11]
+      8 │   email:
+      9 │     smtp: **********************************************
+        ·           ──────────────────────────────────────────────
+     10 │     username: bot
+        ╰────
       help: use `username` and `password` beside it
 
     literal-secret
 
       × `notify.email.password` is written out here
-        ╭─[lowtide.yml:11:7]
-     10 │     password: *
-     11 │       *****************
+        ╭─[lowtide.yml:12:7]
+     11 │     password: *
+     12 │       *****************
         ·       ─────────────────
-     12 │     from: lowtide@example.org
+     13 │     from: lowtide@example.org
         ╰────
       help: secrets never stand in the configuration: write `{ env: NAME }` or `{ file: /run/secrets/NAME }`;
             this one is in git now, so change it
@@ -106,38 +118,38 @@ fn secrets_are_never_echoed() {
     one-of
 
       × `notify.github.token` needs exactly one of `env` and `file`
-        ╭─[lowtide.yml:14:13]
-     13 │     operators: [ops@example.org]
-     14 │   github: { token: { env: A, file: /b } }
+        ╭─[lowtide.yml:15:13]
+     14 │     operators: [ops@example.org]
+     15 │   github: { token: { env: A, file: /b } }
         ·             ─────
-     15 │ apps:
+     16 │ apps:
         ╰────
       help: write `{ env: NAME }` or `{ file: /run/secrets/NAME }`
 
     credentials-in-url
 
       × this address holds a credential; it is in git now, so change it
-        ╭─[lowtide.yml:17:21]
-     16 │   web:
-     17 │     source: { repo: ******************************************************* }
+        ╭─[lowtide.yml:18:21]
+     17 │   web:
+     18 │     source: { repo: ******************************************************* }
         ·                     ────────────────────────────────────────────────────────
-     18 │     build: { args: { NPM_TOKEN: ***************** * *
+     19 │     build: { args: { NPM_TOKEN: ***************** * *
         ╰────
       help: take it out and use `username` and `token: { env: NAME }`
 
     secret-in-args
 
       × the build argument `NPM_TOKEN` looks like a secret
-        ╭─[lowtide.yml:18:33]
-     17 │     source: { repo: ******************************************************* }
-     18 │     build: { args: { NPM_TOKEN: ***************** * *
+        ╭─[lowtide.yml:19:33]
+     18 │     source: { repo: ******************************************************* }
+     19 │     build: { args: { NPM_TOKEN: ***************** * *
         ·                                 ─────────────────
         ╰────
       help: build arguments stay readable in the image's history; build secrets are not supported by this
             version
 
-    lowtide.yml: 9 problems. The configuration is not used.
-    "#);
+    lowtide.yml: 10 problems. The configuration is not used.
+    ");
 }
 
 #[test]

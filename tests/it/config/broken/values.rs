@@ -5,6 +5,7 @@ timezone: America/Monkton
 hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: ssh://b.example.org }, c: { docker: local } }
 notify:
   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
 retention: { history: 90, logs: 1G, build_cache: 10 }
 defaults:
   nightly: { between: "22-02" }
@@ -86,7 +87,7 @@ fn values() {
      4 │ notify:
      5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
        ·                  ─────────────────────────────
-     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
       help: use `smtps://` or `smtp://`
 
@@ -97,7 +98,7 @@ fn values() {
      4 │ notify:
      5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
        ·                                                       ────────
-     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
       help: write the bare address: `name@example.org`
 
@@ -108,7 +109,7 @@ fn values() {
      4 │ notify:
      5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
        ·                                                                 ─────────
-     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
       help: somebody must hear when lowtide itself is in trouble: `operators: [ops@example.org]`
 
@@ -119,214 +120,225 @@ fn values() {
      4 │ notify:
      5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
        ·                                                                                         ───────
-     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
       help: write `HH:MM` from `00:00` to `23:59`, in quotes
+
+    bad-url
+
+      × `archives.mirrors.http://deb.example.org/debian` is not an http(s) address
+       ╭─[lowtide.yml:6:57]
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+       ·                                                         ───────────────────────────
+     7 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+       ╰────
+      help: write it like `http://deb.debian.org/debian: https://mirror.example.org/debian`
 
     bad-duration
 
       × `90` is not a duration: it has no unit
-       ╭─[lowtide.yml:6:23]
-     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
-     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+       ╭─[lowtide.yml:7:23]
+     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     7 │ retention: { history: 90, logs: 1G, build_cache: 10 }
        ·                       ──
-     7 │ defaults:
+     8 │ defaults:
        ╰────
       help: write `90s`, `90m` or `90h`
 
     bad-size
 
       × `1G` is not a size: its unit is one of `B`, `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB`, `TB`
-       ╭─[lowtide.yml:6:33]
-     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
-     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+       ╭─[lowtide.yml:7:33]
+     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     7 │ retention: { history: 90, logs: 1G, build_cache: 10 }
        ·                                 ──
-     7 │ defaults:
+     8 │ defaults:
        ╰────
       help: write it like `512MiB` or `2GiB`
 
     bad-size
 
       × `10` is not a size: it has no unit
-       ╭─[lowtide.yml:6:50]
-     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
-     6 │ retention: { history: 90, logs: 1G, build_cache: 10 }
+       ╭─[lowtide.yml:7:50]
+     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     7 │ retention: { history: 90, logs: 1G, build_cache: 10 }
        ·                                                  ──
-     7 │ defaults:
+     8 │ defaults:
        ╰────
       help: write it like `512MiB` or `2GiB`
 
     bad-time
 
       × `22-02` is not a span of the day
-       ╭─[lowtide.yml:8:23]
-     7 │ defaults:
-     8 │   nightly: { between: "22-02" }
-       ·                       ────────
-     9 │   window: { days: [tuesday], from: "03:00", to: "03:00" }
-       ╰────
+        ╭─[lowtide.yml:9:23]
+      8 │ defaults:
+      9 │   nightly: { between: "22-02" }
+        ·                       ────────
+     10 │   window: { days: [tuesday], from: "03:00", to: "03:00" }
+        ╰────
       help: write it like `22:00-02:30`, with two digits each
 
     bad-day
 
       × `tuesday` is not a day
-        ╭─[lowtide.yml:9:20]
-      8 │   nightly: { between: "22-02" }
-      9 │   window: { days: [tuesday], from: "03:00", to: "03:00" }
+        ╭─[lowtide.yml:10:20]
+      9 │   nightly: { between: "22-02" }
+     10 │   window: { days: [tuesday], from: "03:00", to: "03:00" }
         ·                    ───────
-     10 │ apps:
+     11 │ apps:
         ╰────
       help: did you mean `tue`?
 
     empty-window
 
       × this window closes when it opens, at 03:00
-        ╭─[lowtide.yml:9:49]
-      8 │   nightly: { between: "22-02" }
-      9 │   window: { days: [tuesday], from: "03:00", to: "03:00" }
+        ╭─[lowtide.yml:10:49]
+      9 │   nightly: { between: "22-02" }
+     10 │   window: { days: [tuesday], from: "03:00", to: "03:00" }
         ·                                                 ────────
-     10 │ apps:
+     11 │ apps:
         ╰────
       help: for a whole day write `from: "00:00", to: "23:59"`
 
     bad-cron
 
       × `61 * * * *` is not a cron schedule
-        ╭─[lowtide.yml:12:11]
-     11 │   web:
-     12 │     cron: "61 * * * *"
+        ╭─[lowtide.yml:13:11]
+     12 │   web:
+     13 │     cron: "61 * * * *"
         ·           ────────────
-     13 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
+     14 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
         ╰────
       help: minute hour day-of-month month day-of-week, as in `30 1 * * *`
 
     bad-url
 
       × `http://` is not used here
-        ╭─[lowtide.yml:13:21]
-     12 │     cron: "61 * * * *"
-     13 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
+        ╭─[lowtide.yml:14:21]
+     13 │     cron: "61 * * * *"
+     14 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
         ·                     ──────────────────────────────
-     14 │     ready: { log: "(" }
+     15 │     ready: { log: "(" }
         ╰────
       help: use `https://`; plain http is for loopback only
 
     bad-ref
 
       × `a b` cannot be the name of a branch
-        ╭─[lowtide.yml:13:61]
-     12 │     cron: "61 * * * *"
-     13 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
+        ╭─[lowtide.yml:14:61]
+     13 │     cron: "61 * * * *"
+     14 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
         ·                                                             ─────
-     14 │     ready: { log: "(" }
+     15 │     ready: { log: "(" }
         ╰────
       help: see `git check-ref-format`
 
     bad-path
 
       × `../x` leaves the repository
-        ╭─[lowtide.yml:13:77]
-     12 │     cron: "61 * * * *"
-     13 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
+        ╭─[lowtide.yml:14:77]
+     13 │     cron: "61 * * * *"
+     14 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
         ·                                                                             ────
-     14 │     ready: { log: "(" }
+     15 │     ready: { log: "(" }
         ╰────
       help: write a path below the repository's root, without `..`
 
     bad-pattern
 
       × `(` is not a regular expression: unclosed group
-        ╭─[lowtide.yml:14:19]
-     13 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
-     14 │     ready: { log: "(" }
+        ╭─[lowtide.yml:15:19]
+     14 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
+     15 │     ready: { log: "(" }
         ·                   ────
-     15 │     bake: 1m1h
+     16 │     bake: 1m1h
         ╰────
       help: the syntax is that of the Rust `regex` crate; put it in single quotes
 
     bad-duration
 
       × `1m1h` is not a duration: its units must go from large to small, each once
-        ╭─[lowtide.yml:15:11]
-     14 │     ready: { log: "(" }
-     15 │     bake: 1m1h
+        ╭─[lowtide.yml:16:11]
+     15 │     ready: { log: "(" }
+     16 │     bake: 1m1h
         ·           ────
-     16 │   api:
+     17 │   api:
         ╰────
       help: write it like `15m`, `1h30m`, `500ms` or `2d`
 
     bad-cron
 
       × `0 0 31 2 *` never comes
-        ╭─[lowtide.yml:17:11]
-     16 │   api:
-     17 │     cron: "0 0 31 2 *"
+        ╭─[lowtide.yml:18:11]
+     17 │   api:
+     18 │     cron: "0 0 31 2 *"
         ·           ────────────
-     18 │     source: { repo: ext::sh, commit: abc }
+     19 │     source: { repo: ext::sh, commit: abc }
         ╰────
       help: is there such a day in such a month?
 
     bad-url
 
       × `ext::sh` is not a git remote
-        ╭─[lowtide.yml:18:21]
-     17 │     cron: "0 0 31 2 *"
-     18 │     source: { repo: ext::sh, commit: abc }
+        ╭─[lowtide.yml:19:21]
+     18 │     cron: "0 0 31 2 *"
+     19 │     source: { repo: ext::sh, commit: abc }
         ·                     ───────
-     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
         ╰────
       help: use https, ssh or file
 
     bad-ref
 
       × `abc` is not a full commit id
-        ╭─[lowtide.yml:18:38]
-     17 │     cron: "0 0 31 2 *"
-     18 │     source: { repo: ext::sh, commit: abc }
+        ╭─[lowtide.yml:19:38]
+     18 │     cron: "0 0 31 2 *"
+     19 │     source: { repo: ext::sh, commit: abc }
         ·                                      ───
-     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
         ╰────
       help: write all 40 lower-case hex digits: `git rev-parse HEAD`
 
     bad-pattern
 
       × `[` is not an absolute glob
-        ╭─[lowtide.yml:19:20]
-     18 │     source: { repo: ext::sh, commit: abc }
-     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+        ╭─[lowtide.yml:20:20]
+     19 │     source: { repo: ext::sh, commit: abc }
+     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
         ·                    ───
-     20 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+     21 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
         ╰────
       help: write it like `/results/*.xml`
 
     bad-image
 
       × `A:b` is not an image: each part of its path is lower-case letters, digits, '.', '_' and '-'
-        ╭─[lowtide.yml:19:50]
-     18 │     source: { repo: ext::sh, commit: abc }
-     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+        ╭─[lowtide.yml:20:50]
+     19 │     source: { repo: ext::sh, commit: abc }
+     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
         ·                                                  ──────
-     20 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+     21 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
         ╰────
       help: write it like `mariadb:11` or `ghcr.io/owner/name:tag`
 
     one-of
 
       × a step is exactly one of `exec`, `restart` and `http`
-        ╭─[lowtide.yml:19:70]
-     18 │     source: { repo: ext::sh, commit: abc }
-     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+        ╭─[lowtide.yml:20:70]
+     19 │     source: { repo: ext::sh, commit: abc }
+     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
         ·                                                                      ─
-     20 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+     21 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
         ╰────
       help: begin each step with a `- ` of its own
 
     bad-image
 
       × `ghcr.io/x/api:1` is not an image repository: a repository carries no tag and no digest
-        ╭─[lowtide.yml:20:23]
-     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
-     20 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+        ╭─[lowtide.yml:21:23]
+     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+     21 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
         ·                       ─────────────────
         ╰────
       help: take the tag off; tags are made from `publish.tag`
@@ -334,13 +346,13 @@ fn values() {
     bad-tag
 
       × `{comit}` is not a variable of the tag
-        ╭─[lowtide.yml:20:47]
-     19 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
-     20 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+        ╭─[lowtide.yml:21:47]
+     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+     21 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
         ·                                               ─────────────────
         ╰────
       help: did you mean `{commit}`?
 
-    lowtide.yml: 29 problems. The configuration is not used.
+    lowtide.yml: 30 problems. The configuration is not used.
     "#);
 }
