@@ -147,7 +147,26 @@ impl Check<'_> {
             max_log: self.size(scope, "build.max_log", raw.max_log.as_ref(), defaults::BUILD_MAX_LOG),
             upgrade,
             max_age: Some(self.limit(scope, "build.max_age", raw.max_age.as_ref(), defaults::BUILD_MAX_AGE)),
+            noise: self.noise(scope, raw),
         }
+    }
+
+    fn noise(&mut self, scope: &Scope, raw: &raw::Build) -> Vec<String> {
+        let here = Route::keys("build.noise");
+        let mut patterns = Vec::new();
+        for (place, text) in raw.noise.iter().flatten().enumerate() {
+            if globset::Glob::new(&text.0).is_err() || !text.0.starts_with('/') {
+                let problem = Problem::new(
+                    "bad-pattern",
+                    format!("`{}` is no pattern of absolute paths", shown(&text.0)),
+                );
+                let hint = "write it like `/srv/app/build-info.json` or `/srv/**/*.map`";
+                self.report(scope, &here.index(place), problem.hint(hint));
+            }
+            self.note(scope, &here, text.0.clone());
+            patterns.push(text.0.clone());
+        }
+        patterns
     }
 
     fn schedule(&mut self, scope: &Scope, raw: &raw::App) -> Schedule {

@@ -242,6 +242,8 @@ raw! {
         max_log: Option<Text>,
         /// Upgrade all packages as the last layer of the image.
         upgrade: Option<bool>,
+        /// Paths in the image whose changes do not count, as globs: `/srv/app/build-info.json`, `/srv/**/*.map`.
+        noise: Option<Vec<Text>>,
         /// A build older than this is repeated though nothing that can be seen has moved.
         max_age: Option<Text>,
     }

@@ -217,6 +217,7 @@ mod tests {
                 max_log: 1 << 20,
                 upgrade: false,
                 max_age: None,
+                noise: vec![],
             },
             env: BTreeMap::new(),
             test: None,

@@ -200,6 +200,9 @@ pub struct BuildPolicy {
     /// A build older than this is repeated though nothing that can be seen has moved. `None`: never for its age alone.
     #[serde(default)]
     pub max_age: Option<SignedDuration>,
+    /// Paths (globs) whose changes do not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noise: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

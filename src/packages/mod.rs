@@ -19,6 +19,7 @@ mod noise;
 pub mod openpgp;
 mod origin;
 pub mod os_release;
+pub mod own_noise;
 mod owned;
 pub mod tree;
 pub mod version;

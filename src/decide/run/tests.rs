@@ -54,6 +54,7 @@ fn app(mode: Mode, published: bool, tested: bool) -> App {
             max_log: 1 << 20,
             upgrade: false,
             max_age: None,
+            noise: vec![],
         },
         env: BTreeMap::new(),
         test: tested.then(|| TestPolicy {

@@ -10,7 +10,7 @@ use crate::model::freshness::Survey;
 use crate::model::image::{ContentDigest, ImageId};
 use crate::model::inventory::{Inventory, InventorySummary};
 use crate::model::stages::inspect::{Inspect, Inspected};
-use crate::packages::diff;
+use crate::packages::{diff, own_noise};
 use crate::runtime::inventory::engine::read;
 use crate::runtime::inventory::seen::Seen;
 use crate::runtime::survey::state::state;
@@ -20,7 +20,8 @@ use crate::store::error::StoreError;
 /// `ImageUnreadable`, or as the engine fails.
 pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, Failure> {
     let engine = scene.fleet.engine(&scene.run.app.build.host)?;
-    let seen = seen(scene, engine, &effect.image).await?;
+    let mut seen = seen(scene, engine, &effect.image).await?;
+    own_noise::leave_out(&mut seen.inventory, &scene.run.app.build.noise);
     let inventory = &seen.inventory;
     let content = diff::content(inventory);
     let before = match &effect.against {

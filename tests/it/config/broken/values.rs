@@ -15,6 +15,7 @@ apps:
     cron: "61 * * * *"
     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
     ready: { log: "(" }
+    build: { noise: ["srv/[", "/ok/*"] }
     bake: 1m1h
   api:
     cron: "0 0 31 2 *"
@@ -252,93 +253,104 @@ fn values() {
      14 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
      15 │     ready: { log: "(" }
         ·                   ────
-     16 │     bake: 1m1h
+     16 │     build: { noise: ["srv/[", "/ok/*"] }
         ╰────
       help: the syntax is that of the Rust `regex` crate; put it in single quotes
+
+    bad-pattern
+
+      × `srv/[` is no pattern of absolute paths
+        ╭─[lowtide.yml:16:22]
+     15 │     ready: { log: "(" }
+     16 │     build: { noise: ["srv/[", "/ok/*"] }
+        ·                      ───────
+     17 │     bake: 1m1h
+        ╰────
+      help: write it like `/srv/app/build-info.json` or `/srv/**/*.map`
 
     bad-duration
 
       × `1m1h` is not a duration: its units must go from large to small, each once
-        ╭─[lowtide.yml:16:11]
-     15 │     ready: { log: "(" }
-     16 │     bake: 1m1h
+        ╭─[lowtide.yml:17:11]
+     16 │     build: { noise: ["srv/[", "/ok/*"] }
+     17 │     bake: 1m1h
         ·           ────
-     17 │   api:
+     18 │   api:
         ╰────
       help: write it like `15m`, `1h30m`, `500ms` or `2d`
 
     bad-cron
 
       × `0 0 31 2 *` never comes
-        ╭─[lowtide.yml:18:11]
-     17 │   api:
-     18 │     cron: "0 0 31 2 *"
+        ╭─[lowtide.yml:19:11]
+     18 │   api:
+     19 │     cron: "0 0 31 2 *"
         ·           ────────────
-     19 │     source: { repo: ext::sh, commit: abc }
+     20 │     source: { repo: ext::sh, commit: abc }
         ╰────
       help: is there such a day in such a month?
 
     bad-url
 
       × `ext::sh` is not a git remote
-        ╭─[lowtide.yml:19:21]
-     18 │     cron: "0 0 31 2 *"
-     19 │     source: { repo: ext::sh, commit: abc }
+        ╭─[lowtide.yml:20:21]
+     19 │     cron: "0 0 31 2 *"
+     20 │     source: { repo: ext::sh, commit: abc }
         ·                     ───────
-     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+     21 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
         ╰────
       help: use https, ssh or file
 
     bad-ref
 
       × `abc` is not a full commit id
-        ╭─[lowtide.yml:19:38]
-     18 │     cron: "0 0 31 2 *"
-     19 │     source: { repo: ext::sh, commit: abc }
+        ╭─[lowtide.yml:20:38]
+     19 │     cron: "0 0 31 2 *"
+     20 │     source: { repo: ext::sh, commit: abc }
         ·                                      ───
-     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+     21 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
         ╰────
       help: write all 40 lower-case hex digits: `git rev-parse HEAD`
 
     bad-pattern
 
       × `[` is not an absolute glob
-        ╭─[lowtide.yml:20:20]
-     19 │     source: { repo: ext::sh, commit: abc }
-     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+        ╭─[lowtide.yml:21:20]
+     20 │     source: { repo: ext::sh, commit: abc }
+     21 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
         ·                    ───
-     21 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+     22 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
         ╰────
       help: write it like `/results/*.xml`
 
     bad-image
 
       × `A:b` is not an image: each part of its path is lower-case letters, digits, '.', '_' and '-'
-        ╭─[lowtide.yml:20:50]
-     19 │     source: { repo: ext::sh, commit: abc }
-     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+        ╭─[lowtide.yml:21:50]
+     20 │     source: { repo: ext::sh, commit: abc }
+     21 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
         ·                                                  ──────
-     21 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+     22 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
         ╰────
       help: write it like `mariadb:11` or `ghcr.io/owner/name:tag`
 
     one-of
 
       × a step is exactly one of `exec`, `restart` and `http`
-        ╭─[lowtide.yml:20:70]
-     19 │     source: { repo: ext::sh, commit: abc }
-     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+        ╭─[lowtide.yml:21:70]
+     20 │     source: { repo: ext::sh, commit: abc }
+     21 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
         ·                                                                      ─
-     21 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+     22 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
         ╰────
       help: begin each step with a `- ` of its own
 
     bad-image
 
       × `ghcr.io/x/api:1` is not an image repository: a repository carries no tag and no digest
-        ╭─[lowtide.yml:21:23]
-     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
-     21 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+        ╭─[lowtide.yml:22:23]
+     21 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+     22 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
         ·                       ─────────────────
         ╰────
       help: take the tag off; tags are made from `publish.tag`
@@ -346,13 +358,13 @@ fn values() {
     bad-tag
 
       × `{comit}` is not a variable of the tag
-        ╭─[lowtide.yml:21:47]
-     20 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
-     21 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
+        ╭─[lowtide.yml:22:47]
+     21 │     test: { junit: "[", sidecars: { db: { image: "A:b" } }, steps: [ {} ] }
+     22 │     publish: { image: "ghcr.io/x/api:1", tag: "{date}-{comit}" }
         ·                                               ─────────────────
         ╰────
       help: did you mean `{commit}`?
 
-    lowtide.yml: 30 problems. The configuration is not used.
+    lowtide.yml: 31 problems. The configuration is not used.
     "#);
 }
