@@ -51,7 +51,12 @@ fn upgraded(pending: &PendingPackage, doing: &Doing, brings_new: bool) -> Option
 
 fn installed(pending: &PendingPackage, state: &PackageState, doing: &Doing) -> Fix {
     let refresh = &doing.refresh;
-    if let Some(pinned) = refresh.pinned.get(&pending.package) {
+    // What `=1.22.*` still lets in comes with a rebuild.
+    if let Some(pinned) = refresh
+        .pinned
+        .get(&pending.package)
+        .filter(|it| !it.admits(&pending.candidate))
+    {
         return Fix::Pin {
             version: pinned.version.clone(),
             line: pinned.line,

@@ -80,6 +80,11 @@ fn who_brings_what() {
         ),
         ("RUN apt-get upgrade -y", "curl rebuild; libc6 rebuild"),
         (
+            "RUN apt-get install -y 'curl=1*'",
+            "curl pin 1* line 2; libc6 base debian:12",
+        ),
+        ("RUN apt-get install -y 'curl=2*'", "curl rebuild; libc6 base debian:12"),
+        (
             "RUN apt-get install -y curl=1 && apt-get dist-upgrade -y",
             "curl perhaps: the Dockerfile upgrades everything and also asks for one version; libc6 rebuild",
         ),

@@ -30,6 +30,29 @@ impl PackageState {
     }
 }
 
+impl Pinned {
+    /// Does the line take this version? apt matches as a shell does (apt-get(8), "install"; glob(7)).
+    #[must_use]
+    pub fn admits(&self, version: &str) -> bool {
+        let mut parts = self.version.split('*');
+        let first = parts.next().unwrap_or_default();
+        let Some(mut rest) = version.strip_prefix(first) else {
+            return false;
+        };
+        let mut parts: Vec<&str> = parts.collect();
+        let Some(last) = parts.pop() else {
+            return rest.is_empty();
+        };
+        for part in parts {
+            match rest.find(part) {
+                Some(at) => rest = &rest[at + part.len()..],
+                None => return false,
+            }
+        }
+        rest.ends_with(last)
+    }
+}
+
 /// What a build does about packages.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Doing {
@@ -65,6 +88,7 @@ pub enum Upgrades {
 /// `package=version` of an install.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pinned {
+    /// With stars for any part of it, as apt takes them: `1.22.*`.
     pub version: String,
     /// Of the Dockerfile: where its RUN begins, counted from 1.
     pub line: usize,
@@ -122,6 +146,32 @@ mod contents {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stars_stand_for_any_part_of_a_version() {
+        let admits = |pattern: &str, version: &str| {
+            let version_asked = pattern.to_owned();
+            let pinned = Pinned {
+                version: version_asked,
+                line: 1,
+            };
+            pinned.admits(version)
+        };
+        for (pattern, version, expected) in [
+            ("1.2-3", "1.2-3", true),
+            ("1.2-3", "1.2-30", false),
+            ("1.2*", "1.2-3", true),
+            ("1.2*", "1.3-1", false),
+            ("*", "9", true),
+            ("1.*-2", "1.5.6-2", true),
+            ("1.*-2", "1.5.6-3", false),
+            ("1*1", "1", false),
+            ("1*2*3", "1a2b3", true),
+            ("1*2*3", "1a3", false),
+        ] {
+            assert_eq!(admits(pattern, version), expected, "{pattern} {version}");
+        }
+    }
 
     #[test]
     fn any_bytes_come_back_as_they_were() {

@@ -108,10 +108,12 @@ impl Refresh {
         }
         let end = word.find(['=', ':', '/', '@', '~', '<', '>']).unwrap_or(word.len());
         let name = word[..end].to_owned();
-        if let Some((_, version)) = word.split_once('=')
-            && !version.contains('*')
-        {
-            let version = version.trim_start_matches(['=', '~']).to_owned();
+        if let Some((_, version)) = word.split_once('=') {
+            // apk's fuzzy version is a beginning (apk-world(5)).
+            let version = match version.strip_prefix('~') {
+                Some(beginning) => format!("{beginning}*"),
+                None => version.trim_start_matches('=').to_owned(),
+            };
             self.pinned.insert(name.clone(), Pinned { version, line });
         }
         self.installs.insert(name);
@@ -181,7 +183,7 @@ mod tests {
             ("RUN make", "upgrades: None; installs: ; pinned: "),
             (
                 "RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Use-Pty=0 install --no-install-recommends \\\n  # tools\n  curl git:i386 vim=2:9.0-1 'nginx=1.2*' -t stable foo/bookworm",
-                "upgrades: None; installs: curl foo git nginx vim; pinned: vim 2:9.0-1 line 2",
+                "upgrades: None; installs: curl foo git nginx vim; pinned: nginx 1.2* line 2, vim 2:9.0-1 line 2",
             ),
             (
                 "RUN --mount=type=cache,target=/var/cache/apt set -e; apt-get update; apt-get -y dist-upgrade",
@@ -200,8 +202,8 @@ mod tests {
                 "upgrades: None; installs: a b; pinned: ",
             ),
             (
-                "RUN apk add --no-cache -t .deps curl@edge zlib=1.3-r0",
-                "upgrades: None; installs: curl zlib; pinned: zlib 1.3-r0 line 2",
+                "RUN apk add --no-cache -t .deps curl@edge xz=~5.4 zlib=1.3-r0",
+                "upgrades: None; installs: curl xz zlib; pinned: xz 5.4* line 2, zlib 1.3-r0 line 2",
             ),
             (
                 "RUN apk -U upgrade && apk add -u x",

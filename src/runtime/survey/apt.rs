@@ -167,7 +167,8 @@ fn new(it: New) -> PendingPackage {
 fn vanished(suites: &[pending::Suite<'_>], pinned: &BTreeMap<String, Pinned>) -> Vec<Vanished> {
     let gone = |(package, pinned): (&String, &Pinned)| {
         let versions = available::versions(suites, package);
-        (!versions.contains(&pinned.version.as_str())).then(|| Vanished {
+        let admitted = versions.iter().any(|version| pinned.admits(version));
+        (!admitted).then(|| Vanished {
             package: package.clone(),
             version: pinned.version.clone(),
             line: pinned.line,

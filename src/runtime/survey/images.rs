@@ -26,12 +26,10 @@ pub struct Surveyed {
 impl Archives {
     /// An answer for each question, in their order. What archives said at `since` or later is not asked again.
     pub async fn survey(&self, questions: Vec<Question>, since: Timestamp, now: Timestamp) -> Vec<Surveyed> {
-        let managers = questions.iter().map(|question| Manager::of(&question.state));
-        let managers: Vec<Manager> = managers.collect();
         let mut answers: Vec<Surveyed> = Vec::new();
         answers.resize_with(questions.len(), Surveyed::default);
         let (mut of_apt, mut of_apk) = (Vec::new(), Vec::new());
-        for (at, (manager, question)) in managers.into_iter().zip(questions).enumerate() {
+        for (at, (manager, question)) in managers(questions).await.into_iter().enumerate() {
             match manager {
                 Manager::Apt(state) => of_apt.push((at, *state, question)),
                 Manager::Apk(state) => of_apk.push((at, *state, question)),
@@ -48,4 +46,20 @@ impl Archives {
         }
         answers
     }
+}
+
+/// Reading package databases is work of a millisecond each.
+async fn managers(questions: Vec<Question>) -> Vec<(Manager, Question)> {
+    let reads = questions
+        .into_iter()
+        .map(|question| tokio::task::spawn_blocking(move || (Manager::of(&question.state), question)));
+    let mut read = Vec::with_capacity(reads.len());
+    for one in reads.collect::<Vec<_>>() {
+        match one.await {
+            Ok(one) => read.push(one),
+            // A mistake of ours must not look like "nothing is pending".
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+    read
 }
