@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Fleet;
+use crate::model::freshness::Behind;
 use ulid::Ulid;
 
 fn at(second: i64) -> Timestamp {
@@ -226,4 +227,50 @@ fn the_fleet_survives_its_own_json() {
     let text = serde_json::to_string(&app).unwrap();
     assert_eq!(serde_json::from_str::<App>(&text).unwrap(), app);
     let _: fn(&Fleet) = |_| ();
+}
+
+#[test]
+fn what_a_target_lacked_is_gone_with_what_it_ran() {
+    let behind = Behind {
+        packages: 3,
+        security: 2,
+    };
+    let event = |n: i64, event| Recorded {
+        seq: 0,
+        at: at(n),
+        event,
+    };
+    let withheld = |package: &[&str], targets: &[&str]| AppEvent::Withheld {
+        withheld: Box::new(Withheld {
+            packages: package.iter().map(|p| ((*p).to_owned(), "2".to_owned())).collect(),
+            running: targets.iter().map(|t| (t.parse().unwrap(), behind)).collect(),
+            ..Withheld::default()
+        }),
+    };
+    let ended = |target: &str, conclusion| AppEvent::RolloutEnded {
+        target: target.parse().unwrap(),
+        release: RunId(Ulid(1)),
+        rollout: RolloutId(Ulid(2)),
+        conclusion,
+    };
+    let shown = |standing: &Standing| {
+        let (since, withheld) = standing.withheld.as_ref()?;
+        let targets: Vec<&str> = withheld.running.keys().map(TargetName::as_str).collect();
+        Some((
+            since.as_second() - at(0).as_second(),
+            targets.join(" "),
+            withheld.packages.len(),
+        ))
+    };
+    let mut standing = Standing::default();
+    standing.apply(&event(1, withheld(&[], &["p1", "s1"])));
+    standing.apply(&event(2, withheld(&["a:amd64"], &["p1", "s1"])));
+    assert_eq!(shown(&standing), Some((1, "p1 s1".to_owned(), 1)), "since the first");
+    let failure = Failure::new(FailureKind::StartFailed, "x");
+    standing.apply(&event(3, ended("p1", RolloutConclusion::Reverted { failure })));
+    standing.apply(&event(3, ended("s1", RolloutConclusion::Done)));
+    assert_eq!(shown(&standing), Some((1, "p1".to_owned(), 1)));
+    standing.apply(&event(4, withheld(&[], &["p1"])));
+    standing.apply(&event(5, ended("p1", RolloutConclusion::AlreadyThere)));
+    assert_eq!(shown(&standing), None);
 }
