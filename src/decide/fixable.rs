@@ -1,8 +1,9 @@
 //! Can a rebuild bring what is pending, and if not, who can?
 
 use super::freshness;
-use crate::model::freshness::{Fix, PendingPackage, Survey};
+use crate::model::freshness::{Fix, PendingPackage, Survey, Vanished};
 use crate::model::package_state::{Doing, Lineage, PackageState, Upgrades};
+use jiff::Timestamp;
 
 /// Says of each pending package who can bring it. `state` is the image's that was surveyed.
 ///
@@ -31,6 +32,23 @@ pub fn judge(survey: &mut Survey, state: &PackageState, doing: &Doing) {
             Some(_) | None => perhaps("it comes with an upgrade that needs it"),
         };
     }
+}
+
+/// What an archive published while the build ran is the next build's to bring.
+pub fn excuse_news(survey: &mut Survey, began: Timestamp) {
+    if survey.newest.is_none_or(|newest| newest < began) {
+        return;
+    }
+    for pending in survey.pending.iter_mut().filter(|pending| pending.fix == Fix::Rebuild) {
+        pending.fix = perhaps("its archive published news during the run");
+    }
+}
+
+/// Versions that the Dockerfile of `commit` asks for in vain, going by the package sources of the release made from `last`.
+/// Another commit may bring the source that has them.
+#[must_use]
+pub fn gone_for_good(vanished: Vec<Vanished>, last: &str, commit: &str) -> Vec<Vanished> {
+    if last == commit { vanished } else { Vec::new() }
 }
 
 /// What an upgrade of everything brings.

@@ -163,3 +163,32 @@ fn a_new_package_comes_with_what_needs_it() {
          libnew perhaps: it comes with an upgrade that needs it"
     );
 }
+
+#[test]
+fn news_of_the_same_hour_are_excused() {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let after = |newest: Option<i64>| {
+        let mut survey = Survey {
+            newest: newest.map(at),
+            ..both()
+        };
+        judge(&mut survey, &state(on_debian()), &doing("RUN apt-get install -y curl"));
+        excuse_news(&mut survey, at(100));
+        shown(&survey.pending[0].fix)
+    };
+    assert_eq!(after(None), "rebuild");
+    assert_eq!(after(Some(99)), "rebuild");
+    assert_eq!(after(Some(100)), "perhaps: its archive published news during the run");
+}
+
+#[test]
+fn what_is_gone_is_told_of_the_commit_that_was_looked_at() {
+    let gone = vec![Vanished {
+        package: "nginx".to_owned(),
+        version: "1".to_owned(),
+        line: 2,
+        available: None,
+    }];
+    assert_eq!(gone_for_good(gone.clone(), "c1", "c1"), gone);
+    assert!(gone_for_good(gone, "c1", "c2").is_empty());
+}

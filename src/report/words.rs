@@ -2,7 +2,8 @@
 
 use super::clean;
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, SkipReason, WaitReason};
-use crate::model::freshness::Because;
+use crate::model::freshness::{Because, Behind, Fix, Survey};
+use crate::model::name::TargetName;
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::standing::Withheld;
@@ -235,14 +236,47 @@ pub fn withheld(withheld: &Withheld) -> String {
             clean::one_line(&gone.join(", "), 120)
         ));
     }
-    parts.extend(withheld.running.iter().map(|(target, behind)| {
-        let behind = match behind.security {
-            0 => counted(behind.packages, "upgrade", "upgrades"),
-            security => counted(security, "fix for security", "fixes for security"),
-        };
-        format!("{target} runs {behind} behind")
-    }));
+    parts.extend(withheld.running.iter().map(|(target, behind)| running(target, *behind)));
     parts.join("; ")
+}
+
+/// `front runs 3 fixes for security behind`
+#[must_use]
+pub fn running(target: &TargetName, behind: Behind) -> String {
+    let fixes = match behind.security {
+        0 => counted(behind.packages, "upgrade", "upgrades"),
+        security => counted(security, "fix for security", "fixes for security"),
+    };
+    format!("{target} runs {fixes} behind")
+}
+
+/// What is pending before a build, a line each, for whoever watches the run.
+#[must_use]
+pub fn surveyed(survey: &Survey) -> Vec<String> {
+    let pending = survey.pending.iter().map(|pending| {
+        let installed = pending.installed.as_deref().unwrap_or("(none)");
+        let security = if pending.security { ", security" } else { "" };
+        let by = match &pending.fix {
+            Fix::Rebuild | Fix::Perhaps { .. } => String::new(),
+            Fix::Base { reference } => format!(", waits for {reference}"),
+            Fix::Pin { version, line } => format!(", line {line} asks for {version}"),
+        };
+        let (package, candidate) = (&pending.package, &pending.candidate);
+        let line = format!(
+            "pending: {package} {installed} → {candidate} ({}{security}{by})",
+            pending.origin
+        );
+        clean::one_line(&line, DETAIL)
+    });
+    let unknown = survey.unknown.iter().map(|it| {
+        let line = format!("not known: {}: {}", it.source, it.why);
+        clean::one_line(&line, DETAIL)
+    });
+    let unseen = survey
+        .unseen
+        .iter()
+        .map(|why| format!("not known: {}", clean::one_line(why, DETAIL)));
+    pending.chain(unknown).chain(unseen).collect()
 }
 
 /// Why a run started.

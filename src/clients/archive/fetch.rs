@@ -10,7 +10,7 @@ use reqwest::{Client, Proxy, Url, redirect};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -108,7 +108,8 @@ pub enum Got {
 /// All archives. Cheap to clone: connections, counts and closed doors are shared.
 #[derive(Clone)]
 pub struct ArchiveClient {
-    http: Client,
+    /// Made with the first question: the system's certificates take a megabyte.
+    http: Arc<OnceLock<Client>>,
     access: Arc<Access>,
     hosts: Arc<Mutex<BTreeMap<String, Host>>>,
 }
@@ -122,10 +123,22 @@ struct Host {
 
 impl ArchiveClient {
     /// # Errors
-    /// `Address` for an unusable proxy, `Unreachable` when TLS cannot be set up.
+    /// `Address` for an unusable proxy.
     pub fn new(access: Access) -> Result<Self, ArchiveError> {
+        proxy(&access)?;
+        Ok(Self {
+            http: Arc::default(),
+            access: Arc::new(access),
+            hosts: Arc::default(),
+        })
+    }
+
+    fn http(&self) -> Result<&Client, ArchiveError> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
         tls::ready();
-        let limits = access.limits;
+        let limits = self.access.limits;
         let mut builder = Client::builder()
             .connect_timeout(limits.connect)
             .read_timeout(limits.silence)
@@ -133,19 +146,11 @@ impl ArchiveClient {
             .user_agent(concat!("lowtide/", env!("CARGO_PKG_VERSION")))
             // Only the proxy that is configured: an image's archives must not depend on how lowtide was started.
             .no_proxy();
-        if let Some(proxy) = &access.proxy {
-            let proxy = Proxy::all(proxy).map_err(|_| ArchiveError::Address {
-                url: address::shown(proxy),
-                why: "it is no proxy's address",
-            })?;
+        if let Some(proxy) = proxy(&self.access)? {
             builder = builder.proxy(proxy);
         }
         let http = builder.build().map_err(|e| receive::classify("archives", &limits, e))?;
-        Ok(Self {
-            http,
-            access: Arc::new(access),
-            hosts: Arc::default(),
-        })
+        Ok(self.http.get_or_init(|| http))
     }
 
     /// Fetches one file. Failures that pass are tried again after a pause, all within the file's time.
@@ -209,7 +214,7 @@ impl ArchiveClient {
             });
         }
         // A cache on the way must ask the archive whether it still has the newest.
-        let mut request = self.http.get(url.clone()).header(CACHE_CONTROL, "max-age=0");
+        let mut request = self.http()?.get(url.clone()).header(CACHE_CONTROL, "max-age=0");
         if let Some(kept) = ask.kept {
             let headers = [(IF_NONE_MATCH, &kept.etag), (IF_MODIFIED_SINCE, &kept.modified)];
             for (name, value) in headers {
@@ -254,6 +259,15 @@ impl ArchiveClient {
             LocalFiles::Read => receive::file(ask, path).await,
         }
     }
+}
+
+fn proxy(access: &Access) -> Result<Option<Proxy>, ArchiveError> {
+    let wrong = |address: &String| ArchiveError::Address {
+        url: address::shown(address),
+        why: "it is no proxy's address",
+    };
+    let all = |address: &String| Proxy::all(address).map_err(|_| wrong(address));
+    access.proxy.as_ref().map(all).transpose()
 }
 
 fn sent_on(step: redirect::Attempt<'_>, limit: usize) -> redirect::Action {

@@ -187,3 +187,50 @@ fn moments_and_spans() {
         assert_eq!(span(at, at + jiff::SignedDuration::from_secs(seconds)), expected);
     }
 }
+
+#[test]
+fn a_survey_is_told_line_by_line_and_nothing_hostile_gets_through() {
+    use crate::model::freshness::{PendingPackage, Unknown};
+    let pending = |package: &str, installed: Option<&str>, security, fix| PendingPackage {
+        package: package.to_owned(),
+        architecture: "amd64".to_owned(),
+        installed: installed.map(ToOwned::to_owned),
+        candidate: "2".to_owned(),
+        origin: "Debian:12/stable".to_owned(),
+        security,
+        layer: None,
+        fix,
+    };
+    let base = Fix::Base {
+        reference: "debian:12".to_owned(),
+    };
+    let pin = Fix::Pin {
+        version: "1".to_owned(),
+        line: 4,
+    };
+    let survey = Survey {
+        pending: vec![
+            pending("curl", Some("1"), true, Fix::Rebuild),
+            pending("libc6", Some("1"), true, base),
+            pending("libnew", None, false, Fix::Rebuild),
+            pending("nginx", Some("1"), false, pin),
+        ],
+        unknown: vec![Unknown {
+            source: "http://deb.example.org stable".to_owned(),
+            why: "it says\n\u{1b}[31mred".to_owned(),
+        }],
+        ..Survey::default()
+    };
+    assert_snapshot!(surveyed(&survey).join("\n"), @"
+    pending: curl 1 → 2 (Debian:12/stable, security)
+    pending: libc6 1 → 2 (Debian:12/stable, security, waits for debian:12)
+    pending: libnew (none) → 2 (Debian:12/stable)
+    pending: nginx 1 → 2 (Debian:12/stable, line 4 asks for 1)
+    not known: http://deb.example.org stable: it says red
+    ");
+    let behind = Behind {
+        packages: 3,
+        security: 1,
+    };
+    assert_snapshot!(running(&"front".parse().unwrap(), behind), @"front runs 1 fix for security behind");
+}

@@ -71,7 +71,7 @@ async fn left(scene: &Scene<'_>, seen: &Seen, content: &ContentDigest) -> Result
     let state = state(seen, lineage, Some(doing.clone()));
     let kept = scene.bot.store.keep_packages(content.clone(), &state, clock::now());
     kept.await.map_err(stored)?;
-    outlook::left(scene, &state, &doing).await
+    Ok(outlook::left(scene, state, &doing).await)
 }
 
 pub(super) async fn seen(scene: &Scene<'_>, engine: &Engine, image: &ImageId) -> Result<Seen, Failure> {
@@ -87,7 +87,9 @@ async fn running(scene: &Scene<'_>, engine: &Engine) -> Option<Inventory> {
     let target = app.rollout.iter().find(|target| target.host == app.build.host)?;
     let containers = find(engine, &target.select).await.ok()?;
     let image: ImageId = containers.first()?["Image"].as_str()?.parse().ok()?;
-    Some(seen(scene, engine, &image).await.ok()?.inventory)
+    let mut inventory = seen(scene, engine, &image).await.ok()?.inventory;
+    own_noise::leave_out(&mut inventory, &app.build.noise);
+    Some(inventory)
 }
 
 fn summary(inventory: &Inventory, content: ContentDigest) -> InventorySummary {

@@ -7,13 +7,14 @@ use crate::decide::fixable;
 use crate::decide::freshness;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::App;
-use crate::model::freshness::{Fix, Inputs, Outlook, Survey};
+use crate::model::freshness::{Inputs, Outlook, Survey};
 use crate::model::image::{DiffId, ImageId, Reference};
 use crate::model::package_state::{Doing, Lineage, PackageState};
 use crate::model::run::Trigger;
 use crate::model::stages::resolve::{Base, BasePin, Commit, Resolved};
 use crate::packages::dockerfile::parse::Dockerfile;
 use crate::packages::image;
+use crate::report::words;
 use crate::runtime::inventory::seen::Seen;
 use crate::runtime::survey::images::{Question, Surveyed};
 use jiff::{SignedDuration, Timestamp};
@@ -70,21 +71,17 @@ pub(super) async fn outlook(
         });
     };
     let doing = doing(scene, dockerfile)?;
-    let Surveyed { mut survey, vanished } = survey(scene, Arc::new(state.clone()), &doing).await;
+    let state = Arc::new(state);
+    let Surveyed { mut survey, vanished } = survey(scene, Arc::clone(&state), &doing).await;
     fixable::judge(&mut survey, &state, &doing);
     inputs.gains = survey
         .within_reach()
         .map(|pending| (freshness::key(pending), pending.candidate.clone()))
         .collect();
-    for line in told(&survey) {
+    for line in words::surveyed(&survey) {
         scene.line(&line);
     }
-    // Another commit may bring the archive that has them.
-    let vanished = if last.commit == inputs.commit {
-        vanished
-    } else {
-        Vec::new()
-    };
+    let vanished = fixable::gone_for_good(vanished, &last.commit, &inputs.commit);
     Ok(Outlook {
         inputs,
         survey,
@@ -94,22 +91,12 @@ pub(super) async fn outlook(
 }
 
 /// What a build left behind.
-///
-/// # Errors
-/// `DockerfileInvalid`.
-pub(super) async fn left(scene: &Scene<'_>, state: &PackageState, doing: &Doing) -> Result<Survey, Failure> {
-    let Surveyed { mut survey, .. } = survey(scene, Arc::new(state.clone()), doing).await;
-    fixable::judge(&mut survey, state, doing);
-    // What was published while the build ran is the next one's to bring.
-    let began = scene.run.opened;
-    if survey.newest.is_some_and(|newest| newest >= began) {
-        for pending in survey.pending.iter_mut().filter(|pending| pending.fix == Fix::Rebuild) {
-            pending.fix = Fix::Perhaps {
-                why: "its archive published news during the run".to_owned(),
-            };
-        }
-    }
-    Ok(survey)
+pub(super) async fn left(scene: &Scene<'_>, state: PackageState, doing: &Doing) -> Survey {
+    let state = Arc::new(state);
+    let Surveyed { mut survey, .. } = survey(scene, Arc::clone(&state), doing).await;
+    fixable::judge(&mut survey, &state, doing);
+    fixable::excuse_news(&mut survey, scene.run.opened);
+    survey
 }
 
 /// What the app's build does about packages.
@@ -193,25 +180,4 @@ pub(super) fn since(trigger: &Trigger, opened: Timestamp) -> Timestamp {
         Trigger::Manual { .. } => opened,
         Trigger::Schedule { .. } | Trigger::ParentReleased { .. } | Trigger::Retry { .. } => opened - SHARED,
     }
-}
-
-fn told(survey: &Survey) -> Vec<String> {
-    let pending = survey.pending.iter().map(|pending| {
-        let installed = pending.installed.as_deref().unwrap_or("(none)");
-        let security = if pending.security { ", security" } else { "" };
-        let by = match &pending.fix {
-            Fix::Rebuild | Fix::Perhaps { .. } => String::new(),
-            Fix::Base { reference } => format!(", waits for {reference}"),
-            Fix::Pin { version, line } => format!(", line {line} asks for {version}"),
-        };
-        format!(
-            "pending: {} {installed} → {} ({}{security}{by})",
-            pending.package, pending.candidate, pending.origin
-        )
-    });
-    let unknown = survey
-        .unknown
-        .iter()
-        .map(|it| format!("not known: {}: {}", it.source, it.why));
-    pending.chain(unknown).chain(survey.unseen.clone()).collect()
 }

@@ -12,6 +12,7 @@ use crate::model::freshness::{Behind, Survey};
 use crate::model::image::ImageId;
 use crate::model::name::TargetName;
 use crate::model::package_state::Lineage;
+use crate::report::words;
 use crate::runtime::survey::images::Question;
 use crate::runtime::survey::state::state;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,10 +27,7 @@ pub(super) async fn behind(scene: &Scene<'_>) -> BTreeMap<TargetName, Behind> {
         };
         let behind = survey.behind();
         if behind.packages > 0 {
-            scene.line(&format!(
-                "{} runs {} packages behind, {} for security",
-                target.name, behind.packages, behind.security
-            ));
+            scene.line(&words::running(&target.name, behind));
             found.insert(target.name.clone(), behind);
         }
     }
