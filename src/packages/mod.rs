@@ -21,5 +21,6 @@ mod origin;
 pub mod os_release;
 pub mod own_noise;
 mod owned;
+pub mod planned;
 pub mod tree;
 pub mod version;

@@ -7,6 +7,7 @@ use super::solve::order::ordered;
 use super::solve::settle::settle;
 use super::solve::universe::{Out, PackageId, UNTAGGED, Universe};
 use super::state::ApkState;
+use crate::packages::planned::{self, KeptBack, New, Removal, Step, Upgrade};
 use crate::packages::version::apk;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -21,69 +22,8 @@ pub struct Repository<'a> {
 /// As for apk.
 const MAX_REPOSITORIES: usize = 32;
 
-/// What an upgrade would do. All lists are sorted by package.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Pending {
-    pub upgrades: Vec<Upgrade>,
-    /// Packages that come with the upgrades.
-    pub new: Vec<New>,
-    /// Packages that nothing in `world` needs any more: apk removes them with the upgrade.
-    pub removals: Vec<Removal>,
-    /// Packages with a newer version that an upgrade would not bring.
-    pub kept_back: Vec<KeptBack>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upgrade {
-    pub package: String,
-    pub architecture: String,
-    /// What apk calls the origin: the package that it was built from.
-    pub source: String,
-    pub installed: String,
-    pub candidate: String,
-    /// The repository's address, without a password.
-    pub origin: String,
-    /// Always `false`: an apk repository does not say which versions are security fixes. Alpine tells that elsewhere, in its
-    /// security database, which is not asked.
-    pub security: bool,
-    pub step: Step,
-}
-
-/// Where an upgrade leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    Forward,
-    /// `world` or a dependency asks for an older version, or a tag was taken away.
-    Back,
-    /// Another build under the same version.
-    Rebuilt,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct New {
-    pub package: String,
-    pub architecture: String,
-    pub source: String,
-    pub candidate: String,
-    pub origin: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removal {
-    pub package: String,
-    pub architecture: String,
-    pub installed: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptBack {
-    pub package: String,
-    pub architecture: String,
-    pub installed: String,
-    pub candidate: String,
-    pub origin: String,
-    pub why: Why,
-}
+/// What an upgrade would do.
+pub type Pending = planned::Pending<Why>;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
@@ -253,7 +193,7 @@ fn kept_back(
     chosen: PackageId,
     installed: &str,
     closure: &Closure<'_>,
-) -> Option<KeptBack> {
+) -> Option<KeptBack<Why>> {
     let id = universe.name(name);
     universe.look_up(id);
     let newest = universe.providers(id).iter().map(|p| p.package).filter(|package| {
@@ -279,6 +219,7 @@ fn kept_back(
         installed: installed.to_owned(),
         candidate: it.entry.version.to_owned(),
         origin: universe.origin(newest),
+        security: false,
         why: match it.out.clone() {
             None | Some(Out::Uninstallable) => Why::Tag,
             Some(Out::Needs { clause }) => Why::Needs { clause },

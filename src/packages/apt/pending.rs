@@ -8,6 +8,7 @@ use super::solve::plan::Mode;
 use super::solve::world::{PackageId, VersionId, World};
 use super::sources::Source;
 use super::state::AptState;
+use crate::packages::planned::{self, KeptBack, New, Removal, Step, Upgrade};
 use crate::packages::version::debian;
 use std::cmp::Ordering;
 
@@ -28,69 +29,8 @@ pub struct SuiteIndex<'a> {
     pub index: &'a Index,
 }
 
-/// What an upgrade would do. All lists are sorted by package and architecture.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Pending {
-    pub upgrades: Vec<Upgrade>,
-    /// Packages that the upgrades need and that are not there yet.
-    pub new: Vec<New>,
-    /// Packages that cannot stay beside the upgrades.
-    pub removals: Vec<Removal>,
-    /// Packages with a newer version that an upgrade would not bring.
-    pub kept_back: Vec<KeptBack>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upgrade {
-    pub package: String,
-    /// As dpkg lists the installed one; `all` for packages of all architectures.
-    pub architecture: String,
-    pub source: String,
-    pub installed: String,
-    pub candidate: String,
-    /// As apt names it: `Debian-Security:12/stable-security`; several where several archives have the version.
-    pub origin: String,
-    /// The candidate, or a version between it and the installed one, is a security fix.
-    pub security: bool,
-    pub step: Step,
-}
-
-/// Where an upgrade leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    Forward,
-    /// A pin with a priority of 1000 or more takes back a version.
-    Back,
-    /// Another build under the same version.
-    Rebuilt,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct New {
-    pub package: String,
-    pub architecture: String,
-    pub source: String,
-    pub candidate: String,
-    pub origin: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removal {
-    pub package: String,
-    pub architecture: String,
-    pub installed: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptBack {
-    pub package: String,
-    pub architecture: String,
-    pub installed: String,
-    pub candidate: String,
-    pub origin: String,
-    pub security: bool,
-    pub why: Why,
-}
+/// What an upgrade would do.
+pub type Pending = planned::Pending<Why>;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
@@ -216,7 +156,7 @@ fn is_security(world: &World<'_>, package: PackageId, current: VersionId, target
 }
 
 /// With policy's candidate, even if the plan has given it up.
-fn kept_back(world: &mut World<'_>, package: PackageId, current: VersionId) -> Option<KeptBack> {
+fn kept_back(world: &mut World<'_>, package: PackageId, current: VersionId) -> Option<KeptBack<Why>> {
     let it = &world.packages[package.at()];
     let candidate = it.candidate.filter(|candidate| *candidate != current)?;
     let held = it.held && !world.ignores_holds();

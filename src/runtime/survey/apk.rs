@@ -1,10 +1,10 @@
 //! Images of apk.
 
 use super::images::{Question, Surveyed};
-use super::state::untold;
-use crate::model::freshness::{KeptBack, PendingPackage, Survey, Unknown};
+use super::told::told;
+use crate::model::freshness::{Survey, Unknown};
 use crate::packages::apk::index::Index;
-use crate::packages::apk::pending::{self, Pending, Repository};
+use crate::packages::apk::pending::{self, Repository};
 use crate::packages::apk::repositories::Source;
 use crate::packages::apk::state::ApkState;
 use crate::runtime::archives::apk::{ApkAnswer, ApkWanted};
@@ -107,46 +107,4 @@ fn out_of_reach(source: &Source) -> Option<Unknown> {
         source: source.shown(),
         why: why.to_string(),
     })
-}
-
-fn told(survey: &mut Survey, pending: Pending) {
-    let upgrades = pending.upgrades.into_iter().map(|it| PendingPackage {
-        package: it.package,
-        architecture: it.architecture,
-        installed: Some(it.installed),
-        candidate: it.candidate,
-        origin: it.origin,
-        security: it.security,
-        layer: None,
-        fix: untold(),
-    });
-    let new = pending.new.into_iter().map(|it| PendingPackage {
-        package: it.package,
-        architecture: it.architecture,
-        installed: None,
-        candidate: it.candidate,
-        origin: it.origin,
-        security: false,
-        layer: None,
-        fix: untold(),
-    });
-    survey.pending = upgrades.chain(new).collect();
-    survey
-        .pending
-        .sort_by(|a, b| (&a.package, &a.architecture).cmp(&(&b.package, &b.architecture)));
-    let removed = |it: pending::Removal| format!("{}:{}", it.package, it.architecture);
-    survey.removals = pending.removals.into_iter().map(removed).collect();
-    survey.kept_back = pending
-        .kept_back
-        .into_iter()
-        .map(|it| KeptBack {
-            package: it.package,
-            architecture: it.architecture,
-            installed: it.installed,
-            candidate: it.candidate,
-            origin: it.origin,
-            security: false,
-            why: it.why.to_string(),
-        })
-        .collect();
 }

@@ -1,11 +1,11 @@
 //! Images of apt.
 
 use super::images::{Question, Surveyed};
-use super::state::untold;
-use crate::model::freshness::{KeptBack, PendingPackage, Survey, Unknown, Vanished};
+use super::told::told;
+use crate::model::freshness::{Survey, Unknown, Vanished};
 use crate::model::package_state::Pinned;
 use crate::packages::apt::available;
-use crate::packages::apt::pending::{self, New, Pending, SuiteIndex, Upgrade};
+use crate::packages::apt::pending::{self, SuiteIndex};
 use crate::packages::apt::state::AptState;
 use crate::packages::openpgp::trust::Keyrings;
 use crate::runtime::archives::known::{Answer, Suite, Wanted};
@@ -112,56 +112,6 @@ fn indexes(suite: &Suite) -> Vec<SuiteIndex<'_>> {
         index: &part.index,
     });
     parts.collect()
-}
-
-fn told(survey: &mut Survey, pending: Pending) {
-    survey.pending = pending.upgrades.into_iter().map(upgraded).collect();
-    survey.pending.extend(pending.new.into_iter().map(new));
-    survey
-        .pending
-        .sort_by(|a, b| (&a.package, &a.architecture).cmp(&(&b.package, &b.architecture)));
-    let removed = |it: pending::Removal| format!("{}:{}", it.package, it.architecture);
-    survey.removals = pending.removals.into_iter().map(removed).collect();
-    survey.kept_back = pending
-        .kept_back
-        .into_iter()
-        .map(|it| KeptBack {
-            package: it.package,
-            architecture: it.architecture,
-            installed: it.installed,
-            candidate: it.candidate,
-            origin: it.origin,
-            security: it.security,
-            why: it.why.to_string(),
-        })
-        .collect();
-}
-
-fn upgraded(it: Upgrade) -> PendingPackage {
-    PendingPackage {
-        package: it.package,
-        architecture: it.architecture,
-        installed: Some(it.installed),
-        candidate: it.candidate,
-        origin: it.origin,
-        security: it.security,
-        layer: None,
-        fix: untold(),
-    }
-}
-
-fn new(it: New) -> PendingPackage {
-    PendingPackage {
-        package: it.package,
-        architecture: it.architecture,
-        installed: None,
-        candidate: it.candidate,
-        origin: it.origin,
-        // It mends nothing that is in the image.
-        security: false,
-        layer: None,
-        fix: untold(),
-    }
 }
 
 fn vanished(suites: &[pending::Suite<'_>], pinned: &BTreeMap<String, Pinned>) -> Vec<Vanished> {

@@ -4,3 +4,4 @@ mod apk;
 mod apt;
 pub mod images;
 pub mod state;
+mod told;

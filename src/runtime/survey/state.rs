@@ -1,7 +1,6 @@
 //! What of an image is kept to ask about its packages, and whose rules they follow.
 
 use crate::decide::freshness;
-use crate::model::freshness::Fix;
 use crate::model::inventory::Inventory;
 use crate::model::package_state::{Doing, Lineage, PackageState};
 use crate::packages::apk::state::ApkState;
@@ -88,12 +87,5 @@ impl Manager {
             },
             None => Manager::None,
         }
-    }
-}
-
-/// Until [`crate::decide::fixable::judge`] says more.
-pub(super) fn untold() -> Fix {
-    Fix::Perhaps {
-        why: "it is not known how the image is built".to_owned(),
     }
 }
