@@ -1,10 +1,13 @@
-//! An engine without BuildKit: the real one behind a socket that knows no `/session`.
+//! The real engine behind a socket of ours: one that knows no `/session` (an engine without BuildKit), and one that tells when
+//! a request has its answer.
 
 use lowtide::clients::engine::connect::Engine;
 use lowtide::model::fleet::EngineAddress;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) struct Proxy {
@@ -22,12 +25,30 @@ impl Proxy {
     }
 }
 
+/// What the socket does besides handing on.
+#[derive(Clone)]
+enum Besides {
+    KnowsNoSession,
+    /// After the answer to a request whose line has these words.
+    Tells(&'static str, Arc<Notify>),
+}
+
 pub(crate) async fn without_buildkit() -> Proxy {
+    start(Besides::KnowsNoSession)
+}
+
+/// Tells each time that a request whose line has `words` was answered.
+pub(crate) fn telling(words: &'static str) -> (Proxy, Arc<Notify>) {
+    let answered = Arc::new(Notify::new());
+    (start(Besides::Tells(words, Arc::clone(&answered))), answered)
+}
+
+fn start(besides: Besides) -> Proxy {
     let dir = tempfile::tempdir().unwrap();
     let listener = UnixListener::bind(dir.path().join("docker.sock")).unwrap();
     let accepts = tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(serve(client));
+            tokio::spawn(serve(client, besides.clone()));
         }
     });
     Proxy {
@@ -37,7 +58,7 @@ pub(crate) async fn without_buildkit() -> Proxy {
 }
 
 /// One request after the other is looked at only at the start of a connection, so connections are not kept.
-async fn serve(mut client: UnixStream) {
+async fn serve(mut client: UnixStream, besides: Besides) {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -47,7 +68,7 @@ async fn serve(mut client: UnixStream) {
         }
     }
     let text = String::from_utf8_lossy(&head).into_owned();
-    if text.starts_with("POST /session ") {
+    if matches!(besides, Besides::KnowsNoSession) && text.starts_with("POST /session ") {
         let answer = "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 29\r\n\r\n{\"message\":\"page not found\"}\r\n";
         let _ = client.write_all(answer.as_bytes()).await;
         return;
@@ -57,5 +78,10 @@ async fn serve(mut client: UnixStream) {
     let text = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     if engine.write_all(text.as_bytes()).await.is_ok() {
         let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
+        if let Besides::Tells(words, answered) = besides
+            && text.lines().next().is_some_and(|line| line.contains(words))
+        {
+            answered.notify_one();
+        }
     }
 }

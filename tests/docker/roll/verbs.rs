@@ -1,6 +1,7 @@
 //! Single steps: hooks, starts, logs, pulls.
 
 use super::stage::*;
+use crate::proxy;
 use lowtide::clients::target::docker::hook::{HookResult, run_hook};
 use lowtide::clients::target::docker::pull::{RegistryAuth, pull};
 use lowtide::clients::target::docker::verbs;
@@ -72,17 +73,14 @@ async fn a_start_waits_for_its_port_and_says_why_it_failed() {
         "sleep",
         "1000",
     ]);
+    let (proxy, answered) = proxy::telling("/start");
     let started = tokio::spawn({
-        let (engine, late) = (stage.engine.clone(), late.clone());
+        let (engine, late) = (proxy.engine(), late.clone());
         async move { verbs::start(&engine, &late).await }
     });
-    // The first try has failed once the engine has written the reason down.
-    for _ in 0..200 {
-        if stage.inspect(&late).await["State"]["Error"] != "" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    // The first try has failed: its port is taken.
+    answered.notified().await;
+    assert_ne!(stage.inspect(&late).await["State"]["Error"], "");
     verbs::stop(&stage.engine, &blocker, Some(jiff::SignedDuration::ZERO))
         .await
         .unwrap();
