@@ -7,7 +7,7 @@ use super::merge::Over;
 use super::quantity;
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{App, EngineAddress, Hook, PublishPolicy, Select, TargetPolicy, Window};
+use crate::model::fleet::{App, EngineAddress, Hook, Order, PublishPolicy, Select, TargetPolicy, Window};
 use crate::model::name::{ChannelName, HostName, TargetName};
 
 impl Check<'_> {
@@ -69,6 +69,8 @@ impl Check<'_> {
             bake,
             stop_timeout,
             irreversible,
+            order: Order::Auto,
+            router: None,
         })
     }
 
