@@ -7,7 +7,7 @@ use super::merge::Over;
 use super::quantity;
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{App, EngineAddress, Hook, Order, PublishPolicy, Select, TargetPolicy, Window};
+use crate::model::fleet::{App, EngineAddress, Hook, PublishPolicy, Select, TargetPolicy, Window};
 use crate::model::name::{ChannelName, HostName, TargetName};
 
 impl Check<'_> {
@@ -51,6 +51,8 @@ impl Check<'_> {
             .map(|text| self.duration(&own, "stop_timeout", Some(text), jiff::SignedDuration::ZERO));
         let irreversible = raw.irreversible.unwrap_or(false);
         self.note(&own, &Route::keys("irreversible"), irreversible.to_string());
+        let order = self.order(&own, raw.order);
+        let router = self.router(&own, raw.router.as_ref());
         let (host, select) = selected?;
         let name = match &raw.name {
             Some(text) => self.name::<TargetName>(&own, &Route::keys("name"), &text.0)?,
@@ -69,8 +71,8 @@ impl Check<'_> {
             bake,
             stop_timeout,
             irreversible,
-            order: Order::Auto,
-            router: None,
+            order,
+            router,
         })
     }
 
@@ -147,7 +149,7 @@ impl Check<'_> {
         None
     }
 
-    fn target_word(
+    pub(super) fn target_word(
         &mut self,
         own: &Scope,
         kind: &str,
