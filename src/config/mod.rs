@@ -10,6 +10,7 @@ mod canonical;
 mod check;
 pub mod defaults;
 pub mod diagnostic;
+mod engine;
 mod limits;
 mod mask;
 mod merge;

@@ -146,8 +146,16 @@ raw! {
         apps: BTreeMap<String, App>,
     }
     Host {
-        /// `unix:///var/run/docker.sock`
+        /// `unix:///var/run/docker.sock`, `ssh://user@host` or `tcp://host:2376`
         docker: Option<Text>,
+        /// Private key: of ssh, or PEM of the certificate that says who we are.
+        key: Option<Secret>,
+        /// ssh: file of known hosts. Without it the first key a host shows is taken.
+        known_hosts: Option<Text>,
+        /// tcp: PEM file to trust instead of the system's certificates.
+        ca: Option<Text>,
+        /// tcp: PEM file of the certificate that says who we are.
+        cert: Option<Text>,
     }
     Registry {
         username: Option<Text>,

@@ -323,6 +323,8 @@ impl Check<'_> {
         // By address: two names of one engine are one place.
         let engine = match self.hosts.get(host) {
             Some(EngineAddress::Unix(path)) if path.is_absolute() => path.display().to_string(),
+            Some(EngineAddress::Ssh(ssh)) => format!("{}:{:?}", ssh.host, ssh.socket),
+            Some(EngineAddress::Tls(tls)) => tls.host.clone(),
             Some(EngineAddress::Unix(_)) | None => host.to_string(),
         };
         let kind = |key: &str| Route::keys(key);

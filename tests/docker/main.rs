@@ -10,5 +10,8 @@ mod image;
 mod inventory;
 mod outdated;
 mod proxy;
+mod remote;
 mod roll;
+#[path = "../support/mod.rs"]
+mod support;
 mod testing;

@@ -9,7 +9,7 @@ mod values;
 use keys::KEYS;
 use lowtide::config::diagnostic::{CODES, terminal};
 use lowtide::config::validate;
-use references::{REFERENCES, ROUTERS};
+use references::{ENGINES, REFERENCES, ROUTERS};
 use secrets::SECRETS;
 use std::collections::BTreeSet;
 use values::VALUES;
@@ -130,6 +130,7 @@ fn every_code_occurs_here_and_no_other() {
         VALUES,
         REFERENCES,
         ROUTERS,
+        ENGINES,
         SYNTAX,
         &many,
         &bomb,
