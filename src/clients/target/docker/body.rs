@@ -240,6 +240,7 @@ fn clean(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const OLD_ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -453,6 +454,41 @@ mod tests {
           "io.lowtide.term": "7"
         }
         "#);
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 20, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map(".{0,6}", inner, 0..4).prop_map(|m| m.into_iter().collect::<Value>()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_nobody_knows_yet_stays_in_the_body(key in "Zz[A-Za-z]{0,6}", of_config in any_json(), of_host in any_json(), of_endpoint in any_json()) {
+            let networks = json!({"n": {&key: of_endpoint}});
+            let change = [
+                (format!("/Config/{key}"), of_config.clone()),
+                (format!("/HostConfig/{key}"), of_host.clone()),
+                ("/HostConfig/NetworkMode".to_owned(), json!("n")),
+                ("/NetworkSettings/Networks".to_owned(), networks),
+            ];
+            let change: Vec<(&str, Value)> = change.iter().map(|(at, value)| (at.as_str(), value.clone())).collect();
+            let body = made(&change).unwrap().body;
+            prop_assert_eq!(&body[&key], &of_config);
+            prop_assert_eq!(&body["HostConfig"][&key], &of_host);
+            if !is_zero(&of_endpoint) {
+                prop_assert_eq!(&body["NetworkingConfig"]["EndpointsConfig"]["n"][&key], &of_endpoint);
+            }
+        }
     }
 
     #[test]
