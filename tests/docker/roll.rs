@@ -1,9 +1,12 @@
 //! Rolling plain containers on a real engine: what is made anew is what was there, and the way back is open.
 
+mod compose;
 mod corpus;
 mod described;
+mod inject;
 mod preflight;
 mod recreate;
 mod round_trip;
 mod stage;
 mod verbs;
+mod volumes;

@@ -8,7 +8,7 @@ use crate::clients::target::docker::body::{Mark, NewImage};
 use crate::clients::target::docker::hook::{HookResult, run_hook};
 use crate::clients::target::docker::pull::RegistryAuth;
 use crate::clients::target::docker::snapshot::Snapshot;
-use crate::clients::target::docker::{create, observe as look, preflight, pull, verbs};
+use crate::clients::target::docker::{create, observe as look, preflight, pull, verbs, volumes};
 use crate::config::defaults;
 use crate::decide::rollout::RolloutState;
 use crate::model::failure::{Failure, FailureKind};
@@ -156,7 +156,12 @@ impl Stage<'_> {
                 self.await_ready(container, *which, within).await?;
             }
             Step::Rename { container, to, .. } => verbs::rename(self.engine, container, to).await.map_err(failed)?,
-            Step::RemoveCandidate { container, .. } | Step::RemoveOld { container, .. } => {
+            Step::RemoveCandidate { unit, container } => {
+                let old = &self.unit(*unit)?.old;
+                let removed = volumes::remove_candidate(self.engine, container, old).await;
+                removed.map_err(failed)?;
+            }
+            Step::RemoveOld { container, .. } => {
                 verbs::remove_container(self.engine, container).await.map_err(failed)?;
             }
             Step::KeepLog { container, .. } => {

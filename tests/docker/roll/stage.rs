@@ -250,3 +250,10 @@ pub(crate) async fn wait_for(stage: &Stage, container: &str, pointer: &str, valu
     let came = tokio::time::timeout(Duration::from_secs(30), seen).await;
     came.unwrap_or_else(|_| panic!("{container} did not come to {pointer} = {value}"))
 }
+
+/// What the client says when it is refused.
+pub(crate) fn quiet_failure(args: &[&str]) -> String {
+    let output = command(args).output().unwrap();
+    assert!(!output.status.success(), "docker {args:?} was not refused");
+    String::from_utf8_lossy(&output.stderr).trim().to_owned()
+}

@@ -259,6 +259,8 @@ mod tests {
         let snapshot = Snapshot {
             container,
             image_config: json!({"Env": ["PATH=/bin"], "Volumes": {"/data": {}}}),
+            files: vec![],
+            tag: None,
         };
         let id: ImageId = format!("sha256:{}", "c".repeat(64)).parse().unwrap();
         let mark = Mark {

@@ -161,6 +161,8 @@ mod tests {
                 "NetworkSettings": {"Networks": {"a": {"Aliases": ["web", "0123456789ab"], "IPAMConfig": {"IPv4Address": "10.0.0.9"}}}},
             }),
             image_config: json!({"Env": ["PATH=/bin"]}),
+            files: vec![],
+            tag: None,
         }
     }
 

@@ -2,11 +2,13 @@
 
 use super::body::{Refusal, refusals};
 use super::find;
-use super::json::{id, image_id, list, name, object, text};
+use super::inject::{self, InjectedFile};
+use super::json::{flag, id, image_id, list, name, number, object, text};
 use super::layer::{is_injected, left_behind};
 use super::name::is_set_aside;
 use super::observe::{health, restart, state};
 use super::snapshot::Snapshot;
+use super::tag;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
@@ -21,8 +23,8 @@ use std::fmt::Write as _;
 /// One at a time, each with its bake: more than this is not one target.
 const MAX_UNITS: usize = 100;
 
-/// Paths of a writable layer that are looked at one by one, per container, and told.
-const MAX_PATHS: usize = 200;
+/// Paths of a writable layer that are looked at one by one, per container, and told. What compose puts in is among the first.
+const MAX_PATHS: usize = 1000;
 const MAX_TOLD: usize = 20;
 
 /// What is to be replaced.
@@ -71,10 +73,18 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
             refused.push(format!("{told}: Id (lowtide cannot replace the container it runs in)"));
         }
         let left = layer(engine, container).await.map_err(|e| e.failure())?;
-        refused.extend(left.injected);
+        refused.extend(left.refused);
         found.warnings.extend(left.warnings);
         match image_config(engine, container).await.map_err(|e| e.failure())? {
-            Some(image_config) => take(&mut found, container, image_config).map_err(|e| e.failure())?,
+            Some(image_config) => {
+                let snapshot = Snapshot {
+                    container: container.clone(),
+                    image_config,
+                    files: left.files,
+                    tag: tag::of(engine, container).await.map_err(|e| e.failure())?,
+                };
+                take(&mut found, &snapshot).map_err(|e| e.failure())?;
+            }
             None => refused.push(format!(
                 "{told}: Image (it is no longer on the host, so what was set cannot be told from what it brought)"
             )),
@@ -105,11 +115,8 @@ fn sickness(container: &Value) -> Option<String> {
     }
 }
 
-fn take(found: &mut Preflight, container: &Value, image_config: Value) -> Result<(), EngineError> {
-    let snapshot = Snapshot {
-        container: container.clone(),
-        image_config,
-    };
+fn take(found: &mut Preflight, snapshot: &Snapshot) -> Result<(), EngineError> {
+    let container = &snapshot.container;
     let bytes = snapshot.to_bytes().map_err(|e| EngineError::Unreadable {
         what: "inspect".to_owned(),
         source: Box::new(e),
@@ -142,8 +149,10 @@ async fn image_config(engine: &Engine, container: &Value) -> Result<Option<Value
     }
 }
 
+#[derive(Default)]
 struct Layer {
-    injected: Vec<String>,
+    files: Vec<InjectedFile>,
+    refused: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -153,34 +162,41 @@ async fn layer(engine: &Engine, container: &Value) -> Result<Layer, EngineError>
         .await?;
     let paths = left_behind(container, &changes);
     let told = name(container);
-    let mut layer = Layer {
-        injected: Vec::new(),
-        warnings: Vec::new(),
-    };
-    let mut written = Vec::new();
+    let mut layer = Layer::default();
+    let (mut written, mut size) = (0, 0);
     for path in paths.iter().take(MAX_PATHS) {
-        let stat = stat(engine, id(container), path).await?;
+        let stat = stat(engine, id(container), &path.path).await?;
         if is_injected(container, &stat) {
-            let field = if path.starts_with("/run/secrets/") {
-                "secrets"
+            size += u64::try_from(number(&stat, "/size")).unwrap_or_default();
+            let file = if size > inject::LIMIT {
+                let limit = inject::LIMIT >> 20;
+                let why = format!("put in before the start, with the others more than {limit} MiB");
+                layer.refused.push(format!("{told}: {} ({why})", path.path));
+                continue;
             } else {
-                "configs"
+                inject::read(engine, id(container), &path.path).await?
             };
-            layer.injected.push(format!(
-                "{told}: {field} ({path} was put into the container before its start, and would be missing)"
-            ));
-        } else {
-            written.push(format!(
-                "{told}: {path} was written inside the container and stays behind"
-            ));
+            layer.files.extend(file);
+        } else if !path.fleeting {
+            written += 1;
+            if written <= MAX_TOLD {
+                let path = &path.path;
+                let warning = format!("{told}: {path} was written inside the container and stays behind");
+                layer.warnings.push(warning);
+            }
         }
     }
-    let more = paths.len() - layer.injected.len() - written.len().min(MAX_TOLD);
-    written.truncate(MAX_TOLD);
-    layer.warnings = written;
-    if more > 0 {
+    written += paths.iter().skip(MAX_PATHS).filter(|path| !path.fleeting).count();
+    if written > MAX_TOLD {
         layer.warnings.push(format!(
-            "{told}: {more} more files were written inside the container and stay behind"
+            "{told}: {} more files were written inside the container and stay behind",
+            written - MAX_TOLD
+        ));
+    }
+    if let (Some(file), true) = (layer.files.first(), flag(container, "/HostConfig/ReadonlyRootfs")) {
+        layer.refused.push(format!(
+            "{told}: HostConfig.ReadonlyRootfs ({} was put in before the start, and could not be put in again)",
+            file.path
         ));
     }
     Ok(layer)

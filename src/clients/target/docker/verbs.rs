@@ -11,7 +11,7 @@ use crate::model::rollout::RestartPolicy;
 use jiff::SignedDuration;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -45,9 +45,7 @@ pub async fn stop(engine: &Engine, container: &str, grace: Option<SignedDuration
             let inspected = engine
                 .raw_get(&format!("/containers/{}/json", encode(container)))
                 .await?;
-            let own = inspected
-                .pointer("/Config/StopTimeout")
-                .and_then(serde_json::Value::as_i64);
+            let own = inspected.pointer("/Config/StopTimeout").and_then(Value::as_i64);
             // 10 s is the engine's default.
             let seconds = u64::try_from(own.unwrap_or(10)).unwrap_or(GRACE_LIMIT_S);
             (String::new(), seconds.min(GRACE_LIMIT_S))
@@ -133,10 +131,13 @@ pub async fn rename(engine: &Engine, container: &str, to: &str) -> Result<(), En
 /// # Errors
 /// `Conflict` when it runs.
 pub async fn remove_container(engine: &Engine, container: &str) -> Result<(), EngineError> {
-    match engine
-        .raw_delete(&format!("/containers/{}?v=0&force=0", encode(container)))
-        .await
-    {
+    let path = format!("/containers/{}?v=0&force=0", encode(container));
+    gone(engine.raw_delete(&path).await)
+}
+
+/// What is gone, or going, is removed.
+pub(super) fn gone(removed: Result<Value, EngineError>) -> Result<(), EngineError> {
+    match removed {
         Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
         Err(EngineError::Conflict { message }) if message.contains("already in progress") => Ok(()),
         Err(e) => Err(e),
