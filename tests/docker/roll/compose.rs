@@ -50,7 +50,13 @@ impl Project {
         Self { stage, file }
     }
 
-    fn compose(&self, args: &[&str]) -> String {
+    fn compose(&self, args: &[&str]) {
+        let (done, said) = self.told(args);
+        assert!(done, "compose {args:?}: {said}");
+    }
+
+    /// Did it work, and what did it say?
+    fn told(&self, args: &[&str]) -> (bool, String) {
         let program = std::env::var("LOWTIDE_TEST_COMPOSE")
             .expect("LOWTIDE_TEST_COMPOSE is not set: run `scripts/test docker`, which unpacks Compose v2");
         let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
@@ -62,8 +68,7 @@ impl Project {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "compose {args:?}: {said}");
-        said
+        (output.status.success(), said)
     }
 
     /// Name and id of every container of the project.
@@ -152,7 +157,8 @@ async fn compose_up_after_a_roll_changes_nothing() {
     assert_eq!(names(&rolled), names(&before));
     assert!(rolled.iter().all(|container| !before.contains(container)));
 
-    let would = project.compose(&["--dry-run", "up", "-d"]);
+    // Compose 2.26 fails in the middle of a dry run: it looks for a container it did not make.
+    let (_, would) = project.told(&["--dry-run", "up", "-d"]);
     assert!(would.contains("Recreate"), "the tag still means the old image: {would}");
     let was = Snapshot::from_bytes(&found.snapshots[0]).unwrap().tag.unwrap();
     assert_eq!((was.reference.as_str(), was.image.as_ref()), (app.as_str(), Some(&old)));
