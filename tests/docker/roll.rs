@@ -3,7 +3,9 @@
 mod compose;
 mod corpus;
 mod described;
+mod images;
 mod inject;
+mod networks;
 mod preflight;
 mod recreate;
 mod round_trip;

@@ -224,6 +224,7 @@ fn a_field_no_test_engine_takes_survives_in_the_body() {
             image_config: json!({}),
             files: vec![],
             tag: None,
+            api: 41,
         };
         let mut body = create_body(&snapshot, &image, &mark).unwrap().body;
         body["Networks"] = body["NetworkingConfig"]["EndpointsConfig"].clone();

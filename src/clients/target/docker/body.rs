@@ -39,7 +39,7 @@ pub struct CreateBody {
     pub name: String,
     /// Body of `POST /containers/create`.
     pub body: Value,
-    /// Networks to connect before the start, with their endpoint config: API versions before 1.44 take one at create.
+    /// All networks but the first, to connect before the start where the create did not: API versions before 1.44 take one.
     pub extra_networks: Vec<(String, Value)>,
 }
 
@@ -69,15 +69,20 @@ pub fn create_body(snapshot: &Snapshot, image: &NewImage<'_>, mark: &Mark<'_>) -
     let labels = labels(body.get("Labels"), image, mark);
     body.insert("Labels".to_owned(), labels);
     body.insert("HostConfig".to_owned(), host_config(old));
-    let mut endpoints = network::endpoints(old);
+    let mut endpoints = network::endpoints(old, snapshot.api);
     if !endpoints.is_empty() {
         let (first, endpoint) = endpoints.remove(0);
+        let mut at_create = Map::new();
         // An empty endpoint is what NetworkMode alone already means.
         if !is_zero(&endpoint) || !mode_means(old, &first) {
-            body.insert(
-                "NetworkingConfig".to_owned(),
-                json!({"EndpointsConfig": {first: endpoint}}),
-            );
+            at_create.insert(first.clone(), endpoint.clone());
+        }
+        if snapshot.api >= network::ALL_AT_CREATE && !endpoints.is_empty() {
+            at_create.insert(first, endpoint);
+            at_create.extend(endpoints.iter().cloned());
+        }
+        if !at_create.is_empty() {
+            body.insert("NetworkingConfig".to_owned(), json!({"EndpointsConfig": at_create}));
         }
     }
     Ok(CreateBody {
@@ -261,6 +266,7 @@ mod tests {
             image_config: json!({"Env": ["PATH=/bin"], "Volumes": {"/data": {}}}),
             files: vec![],
             tag: None,
+            api: 41,
         };
         let id: ImageId = format!("sha256:{}", "c".repeat(64)).parse().unwrap();
         let mark = Mark {

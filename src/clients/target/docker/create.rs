@@ -5,6 +5,7 @@ use super::fidelity::lost_fields;
 use super::find::{candidates, inspect};
 use super::inject;
 use super::json::{id, name, object, text};
+use super::network;
 use super::observe::state;
 use super::snapshot::Snapshot;
 use super::volumes::remove_candidate;
@@ -32,12 +33,15 @@ pub async fn create_candidate(
     image: &NewImage<'_>,
     mark: &Mark<'_>,
 ) -> Result<String, Failure> {
-    let snapshot = Snapshot::from_bytes(snapshot).map_err(|_| {
+    let mut snapshot = Snapshot::from_bytes(snapshot).map_err(|_| {
         Failure::new(
             FailureKind::Invariant,
             format!("the snapshot of {} cannot be read", unit.name),
         )
     })?;
+    network::find_again(engine, &mut snapshot)
+        .await
+        .map_err(|e| e.failure())?;
     let body = create_body(&snapshot, image, mark).map_err(|refused| {
         let fields: Vec<String> = refused.iter().map(|r| format!("{} ({})", r.field, r.why)).collect();
         Failure::new(

@@ -3,7 +3,7 @@
 use super::body::{Refusal, refusals};
 use super::find;
 use super::inject::{self, InjectedFile};
-use super::json::{flag, id, image_id, list, name, number, object, text};
+use super::json::{flag, id, image_id, list, missing, name, number, object, text};
 use super::layer::{is_injected, left_behind};
 use super::name::is_set_aside;
 use super::observe::{health, restart, state};
@@ -60,6 +60,7 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
     if let Some(sick) = containers.iter().find_map(sickness) {
         return Err(Failure::new(FailureKind::TargetSick, sick));
     }
+    let api = api(engine).await.map_err(|e| e.failure())?;
     let mut refused = Vec::new();
     let mut found = Preflight {
         units: Vec::new(),
@@ -82,6 +83,7 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
                     image_config,
                     files: left.files,
                     tag: tag::of(engine, container).await.map_err(|e| e.failure())?,
+                    api,
                 };
                 take(&mut found, &snapshot).map_err(|e| e.failure())?;
             }
@@ -95,6 +97,13 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         return Ok(found);
     }
     Err(Failure::new(FailureKind::PreflightRefused, refused.join("; ")))
+}
+
+/// Minor version of the newest API; only `1.x` exists.
+async fn api(engine: &Engine) -> Result<u32, EngineError> {
+    let version = engine.version().await?.api;
+    let minor = version.strip_prefix("1.").and_then(|minor| minor.parse().ok());
+    minor.ok_or_else(|| missing("version", "ApiVersion"))
 }
 
 fn line(container: &str, refusal: &Refusal) -> String {

@@ -28,6 +28,9 @@ pub struct Snapshot {
     /// The tag compose would make it from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<LocalTag>,
+    /// Minor version of the engine's newest API: what the bodies mean depends on it. 0 where nobody asked.
+    #[serde(default)]
+    pub api: u32,
 }
 
 impl Snapshot {
@@ -107,6 +110,7 @@ mod tests {
             image_config: Value::Null,
             files: vec![],
             tag: None,
+            api: 45,
         };
         let log = "cannot log in as app:p%40ssw0rd with tide-secret-2, then tide-secret, abc, in production";
         insta::assert_snapshot!(

@@ -2,7 +2,7 @@
 
 use super::find::inspect;
 use super::hook::tail;
-use super::json::{flag, name, number};
+use super::json::{flag, name, number, text};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
@@ -84,7 +84,7 @@ pub async fn start(engine: &Engine, container: &str) -> Result<(), Failure> {
             Err(e) => e,
         };
         if !is_port_taken(&error) || Instant::now() + pause > deadline {
-            return Err(start_failure(&error));
+            return Err(start_failure(engine, container, &error).await);
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));
@@ -96,9 +96,17 @@ fn is_port_taken(error: &EngineError) -> bool {
     text.contains("port is already allocated") || text.contains("address already in use")
 }
 
-fn start_failure(error: &EngineError) -> Failure {
+/// The engine says 404 for the container, and for a network it needs.
+async fn missing(engine: &Engine, container: &str) -> Failure {
+    match inspect(engine, container).await {
+        Ok(Some(there)) => Failure::new(FailureKind::StartFailed, text(&there, "/State/Error")),
+        Ok(None) => Failure::new(FailureKind::Diverged, "the container to start is gone"),
+        Err(e) => e.failure(),
+    }
+}
+
+async fn start_failure(engine: &Engine, container: &str, error: &EngineError) -> Failure {
     match error {
-        EngineError::NotFound { .. } => Failure::new(FailureKind::Diverged, "the container to start is gone"),
         EngineError::Conflict { message } | EngineError::Refused { message, .. } => {
             let failure = error.failure();
             if failure.kind == FailureKind::DiskFull {
@@ -106,6 +114,7 @@ fn start_failure(error: &EngineError) -> Failure {
             }
             Failure::new(FailureKind::StartFailed, message.clone())
         }
+        EngineError::NotFound { .. } => missing(engine, container).await,
         EngineError::Unreachable { .. }
         | EngineError::Failed { .. }
         | EngineError::Timeout { .. }
