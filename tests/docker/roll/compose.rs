@@ -176,6 +176,13 @@ async fn compose_up_after_a_roll_changes_nothing() {
         "a=b"
     );
 
+    // The next roll moves the service's own tag too, not the release's.
+    let again = Snapshot::from_bytes(&project.preflight().await.snapshots[0])
+        .unwrap()
+        .tag
+        .unwrap();
+    assert_eq!((again.reference, again.image), (app, Some(new)));
+
     // And compose can still change what it made: nothing of it is lost to compose.
     project.compose(&["up", "-d", "--force-recreate"]);
     assert_eq!(names(&project.containers()), names(&before));

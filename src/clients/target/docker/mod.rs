@@ -10,6 +10,7 @@ pub mod hook;
 pub mod inject;
 mod json;
 mod layer;
+mod layer_read;
 pub mod name;
 mod network;
 pub mod observe;

@@ -2,9 +2,8 @@
 
 use super::body::{Refusal, refusals};
 use super::find;
-use super::inject::{self, InjectedFile};
-use super::json::{flag, id, image_id, list, missing, name, number, object, text};
-use super::layer::{is_injected, left_behind};
+use super::json::{id, image_id, list, missing, name, object, text};
+use super::layer_read;
 use super::name::is_set_aside;
 use super::observe::{health, restart, state};
 use super::snapshot::Snapshot;
@@ -15,17 +14,12 @@ use crate::clients::engine::raw::encode;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::TargetPolicy;
 use crate::model::rollout::{ContainerState, Health, Unit};
-use base64::Engine as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
 /// One at a time, each with its bake: more than this is not one target.
 const MAX_UNITS: usize = 100;
-
-/// Paths of a writable layer that are looked at one by one, per container, and told. What compose puts in is among the first.
-const MAX_PATHS: usize = 1000;
-const MAX_TOLD: usize = 20;
 
 /// What is to be replaced.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +67,7 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         if own_id().as_deref() == Some(id(container)) {
             refused.push(format!("{told}: Id (lowtide cannot replace the container it runs in)"));
         }
-        let left = layer(engine, container).await.map_err(|e| e.failure())?;
+        let left = layer_read::read(engine, container).await.map_err(|e| e.failure())?;
         refused.extend(left.refused);
         found.warnings.extend(left.warnings);
         match image_config(engine, container).await.map_err(|e| e.failure())? {
@@ -156,73 +150,6 @@ async fn image_config(engine: &Engine, container: &Value) -> Result<Option<Value
         Err(EngineError::NotFound { .. }) => Ok(None),
         Err(e) => Err(e),
     }
-}
-
-#[derive(Default)]
-struct Layer {
-    files: Vec<InjectedFile>,
-    refused: Vec<String>,
-    warnings: Vec<String>,
-}
-
-async fn layer(engine: &Engine, container: &Value) -> Result<Layer, EngineError> {
-    let changes = engine
-        .raw_get(&format!("/containers/{}/changes", encode(id(container))))
-        .await?;
-    let paths = left_behind(container, &changes);
-    let told = name(container);
-    let mut layer = Layer::default();
-    let (mut written, mut size) = (0, 0);
-    for path in paths.iter().take(MAX_PATHS) {
-        let stat = stat(engine, id(container), &path.path).await?;
-        if is_injected(container, &stat) {
-            size += u64::try_from(number(&stat, "/size")).unwrap_or_default();
-            let file = if size > inject::LIMIT {
-                let limit = inject::LIMIT >> 20;
-                let why = format!("put in before the start, with the others more than {limit} MiB");
-                layer.refused.push(format!("{told}: {} ({why})", path.path));
-                continue;
-            } else {
-                inject::read(engine, id(container), &path.path).await?
-            };
-            layer.files.extend(file);
-        } else if !path.fleeting {
-            written += 1;
-            if written <= MAX_TOLD {
-                let path = &path.path;
-                let warning = format!("{told}: {path} was written inside the container and stays behind");
-                layer.warnings.push(warning);
-            }
-        }
-    }
-    written += paths.iter().skip(MAX_PATHS).filter(|path| !path.fleeting).count();
-    if written > MAX_TOLD {
-        layer.warnings.push(format!(
-            "{told}: {} more files were written inside the container and stay behind",
-            written - MAX_TOLD
-        ));
-    }
-    if let (Some(file), true) = (layer.files.first(), flag(container, "/HostConfig/ReadonlyRootfs")) {
-        layer.refused.push(format!(
-            "{told}: HostConfig.ReadonlyRootfs ({} was put in before the start, and could not be put in again)",
-            file.path
-        ));
-    }
-    Ok(layer)
-}
-
-/// The engine's description of one path inside the container; null when it is gone again.
-async fn stat(engine: &Engine, container: &str, path: &str) -> Result<Value, EngineError> {
-    let url = format!("/containers/{}/archive?path={}", encode(container), encode(path));
-    let header = match engine.raw_head(&url, "X-Docker-Container-Path-Stat").await {
-        Ok(header) => header.unwrap_or_default(),
-        Err(EngineError::NotFound { .. }) => return Ok(Value::Null),
-        Err(e) => return Err(e),
-    };
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(header)
-        .unwrap_or_default();
-    Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
 }
 
 /// Containers that hold on to one of ours by id or name, and would be left holding the old one.

@@ -118,4 +118,10 @@ mod tests {
             @"cannot log in as app:[hidden] with [hidden], then [hidden], abc, in production"
         );
     }
+
+    #[test]
+    fn a_snapshot_of_an_earlier_version_is_read() {
+        let read = Snapshot::from_bytes(br#"{"container": {"Name": "/web"}, "image_config": null}"#).unwrap();
+        assert_eq!((read.files, read.tag, read.api), (vec![], None, 0));
+    }
 }

@@ -1,6 +1,7 @@
 //! The local tag a compose service is made from. Compose makes a container anew when its image label is not the id of what the
 //! service's tag means on this engine (docker/compose `convergence.go`), so the tag goes where the containers went.
 
+use super::body::LABEL_TAG;
 use super::json::{self, object, text};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
@@ -71,10 +72,13 @@ async fn meaning(engine: &Engine, reference: &str) -> Result<Option<ImageId>, En
     }
 }
 
+/// Of a container that an earlier rollout made, the reference it is made from is the release's; a label says the service's.
 /// A digest or an id names an image that no tag moves.
 fn tag_of(container: &Value) -> Option<&str> {
-    let is_composes = object(container, "/Config/Labels").is_some_and(|l| l.contains_key("com.docker.compose.image"));
-    let reference = text(container, "/Config/Image");
+    let labels = object(container, "/Config/Labels");
+    let is_composes = labels.is_some_and(|l| l.contains_key("com.docker.compose.image"));
+    let kept = labels.and_then(|l| l.get(LABEL_TAG)).and_then(Value::as_str);
+    let reference = kept.unwrap_or_else(|| text(container, "/Config/Image"));
     let id = text(container, "/Image").trim_start_matches("sha256:");
     let is_id = reference.starts_with("sha256:") || (reference.len() >= 12 && id.starts_with(reference));
     (is_composes && !reference.is_empty() && !is_id && !reference.contains('@')).then_some(reference)
@@ -121,5 +125,8 @@ mod tests {
         ] {
             assert_eq!(tag_of(&container(image, label)), tag, "{image}");
         }
+        let mut ours = container("registry.example.org/app:20260301-1", compose);
+        ours["Config"]["Labels"][LABEL_TAG] = json!("app:1");
+        assert_eq!(tag_of(&ours), Some("app:1"));
     }
 }
