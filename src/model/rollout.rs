@@ -58,7 +58,15 @@ pub struct Unit {
     pub on_exit: OnExit,
     /// Tag by which compose finds the service's image: it moves with the container, or compose would replace it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
+    pub tag: Option<ServiceTag>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceTag {
+    /// `repository:tag`
+    pub reference: String,
+    /// What it meant on the host before; `None`: nothing.
+    pub before: Option<ImageId>,
 }
 
 /// Why a container is part of the rollout.
@@ -287,11 +295,11 @@ pub enum Step {
     RecreateOld {
         unit: usize,
     },
-    /// Point the tag by which compose finds the image at this one.
+    /// Point the tag by which compose finds the image at this one, or take it off.
     MoveTag {
         unit: usize,
         tag: String,
-        image: ImageId,
+        image: Option<ImageId>,
     },
 }
 
@@ -460,7 +468,7 @@ impl fmt::Display for Step {
             Step::KeepImage { .. } => f.write_str("keep old image"),
             Step::LetImageGo { .. } => f.write_str("let old image go"),
             Step::RecreateOld { .. } => f.write_str("make old container again"),
-            Step::MoveTag { tag, .. } => write!(f, "point {tag} at the image"),
+            Step::MoveTag { tag, .. } => write!(f, "move tag {tag}"),
         }
     }
 }
