@@ -1,7 +1,9 @@
 //! Arguments, and which command they mean.
 
 use super::exit::Exit;
-use super::{backup, check, diff, history, inventory, operate, outdated, plan, probe, run, serve, show, start, status};
+use super::{
+    backup, check, diff, history, inventory, operate, outdated, plan, probe, run, serve, show, start, status, windows,
+};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -78,6 +80,21 @@ enum Command {
     /// What happens next, per app, and why not; for one app also every setting and where it came from.
     Plan {
         app: Option<String>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// When targets may be changed: the next openings of their windows, and what is odd about them (docs/windows.md).
+    Windows {
+        #[arg(long)]
+        app: Option<String>,
+        #[arg(long)]
+        target: Option<String>,
+        /// All openings of a span instead of the next five: `2y`, `6mo`, `90d`.
+        #[arg(long, value_name = "SPAN", value_parser = windows::span)]
+        simulate: Option<jiff::Span>,
+        /// From this day on; from now on, if not given.
+        #[arg(long, value_name = "DATE")]
+        from: Option<jiff::civil::Date>,
         #[arg(long)]
         json: bool,
     },
@@ -254,6 +271,21 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             check::check(global, &also, format).await
         }
         Command::Plan { app, json } => plan::plan(global, app.as_deref(), json).await,
+        Command::Windows {
+            app,
+            target,
+            simulate,
+            from,
+            json,
+        } => {
+            let asked = windows::Asked {
+                app,
+                target,
+                simulate,
+                from,
+            };
+            windows::windows(global, &asked, json).await
+        }
         Command::Run {
             apps,
             now,

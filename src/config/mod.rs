@@ -24,3 +24,4 @@ mod testing;
 mod tree;
 pub mod unread;
 pub mod validate;
+mod window;

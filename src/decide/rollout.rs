@@ -4,7 +4,6 @@
 //! The order of steps makes sure that at every instant the old or the new container can serve, and that at most one of
 //! them ever starts by itself.
 
-use super::window;
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
 use crate::model::fleet::TargetPolicy;
 use crate::model::image::ImageId;
@@ -14,12 +13,16 @@ use crate::model::rollout::{
     ContainerState, Goal, Health, HookPhase, ObservedContainer, ObservedUnit, Purpose, RestartPolicy,
     RolloutConclusion, RolloutEvent, Step, StepOutcome, Unit, Which,
 };
-use crate::model::standing::Release;
+use crate::model::standing::{Release, Worked};
+use crate::model::window::{Closing, Occurrence};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 mod back;
 mod forward;
+mod timing;
+
+pub use timing::{Course, Outside, held_until};
 
 /// How often the containers are looked at while they bake.
 const BAKE_POLL: SignedDuration = SignedDuration::from_secs(2);
@@ -38,6 +41,19 @@ pub enum Next {
     },
     StartBake {
         until: Timestamp,
+    },
+    /// Journal that it is under way in this opening, then ask again.
+    Enter {
+        occurrence: Occurrence,
+    },
+    /// Journal that it is held half-way, then ask again.
+    Hold {
+        closing: Closing,
+    },
+    /// Tell people that the release has waited too long, then ask again.
+    Escalate {
+        since: Timestamp,
+        reason: WaitReason,
     },
     DecideRevert(Failure),
     Finish(RolloutConclusion),
@@ -70,6 +86,7 @@ pub struct RolloutState {
     pub image: Option<ImageId>,
     /// A step that changes containers was begun.
     pub touched: bool,
+    pub course: Course,
     hooks: BTreeSet<(HookPhase, usize, usize)>,
     /// Units whose candidate is complete: a create that was cut off may have left one without all its networks.
     made: BTreeSet<usize>,
@@ -137,6 +154,7 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
         units: None,
         image: None,
         touched: false,
+        course: Course::default(),
         hooks: BTreeSet::new(),
         made: BTreeSet::new(),
         ready: BTreeSet::new(),
@@ -180,6 +198,7 @@ impl RolloutState {
                     });
                 }
                 self.touched |= touches(step);
+                self.course.begin(step, recorded.at);
                 if let Step::Start { container, .. } = step {
                     *self.starts.entry(container.clone()).or_default() += 1;
                 }
@@ -199,7 +218,13 @@ impl RolloutState {
                 self.progress = Progress::Idle;
             }
             RolloutEvent::Expedited { .. } => self.window_ignored = true,
-            RolloutEvent::BakeStarted { until } => self.bake = Some(*until),
+            RolloutEvent::Entered { occurrence } => self.course.enter(occurrence),
+            RolloutEvent::Held { closing } => self.course.hold(closing, recorded.at),
+            RolloutEvent::Deferred { .. } => self.course.deferred = true,
+            RolloutEvent::BakeStarted { until } => {
+                self.bake = Some(*until);
+                self.course.baking.get_or_insert(recorded.at);
+            }
             RolloutEvent::RevertDecided { failure } => {
                 self.goal = Goal::Back;
                 self.reverting.get_or_insert_with(|| failure.clone());
@@ -266,6 +291,30 @@ impl RolloutState {
         self.kept.values().flat_map(|(log, _)| log.iter().cloned()).collect()
     }
 
+    /// How many things are moved one after the other; 0 before they were chosen.
+    #[must_use]
+    pub fn breadth(&self) -> usize {
+        self.units.as_ref().map_or(0, Vec::len)
+    }
+
+    /// What later rollouts of the target learn from this one, which ends at `now` with `conclusion`; `None`: it changed
+    /// nothing.
+    #[must_use]
+    pub fn worked(&self, conclusion: &RolloutConclusion, now: Timestamp) -> Option<Worked> {
+        let begun = self.course.begun?;
+        let baked = match (self.course.baking, self.bake) {
+            (Some(from), Some(until)) => until.duration_since(from),
+            (None, _) | (_, None) => SignedDuration::ZERO,
+        };
+        let took = now.duration_since(begun) - baked;
+        let told = *conclusion == RolloutConclusion::Done && self.course.holds == 0 && took.is_positive();
+        Some(Worked {
+            units: self.breadth(),
+            took: told.then_some(took),
+            opening: self.course.entered.clone(),
+        })
+    }
+
     /// Is anything to be looked at before the next decision?
     #[must_use]
     pub fn needs_observation(&self) -> bool {
@@ -274,7 +323,7 @@ impl RolloutState {
 }
 
 /// The decision. `observed` is parallel to the units; empty before preflight.
-pub fn next(state: &RolloutState, observed: &[ObservedUnit], gate: Gate, now: Timestamp) -> Next {
+pub fn next(state: &RolloutState, observed: &[ObservedUnit], outside: &Outside, now: Timestamp) -> Next {
     if state.conclusion.is_some() {
         return Next::Over;
     }
@@ -283,7 +332,9 @@ pub fn next(state: &RolloutState, observed: &[ObservedUnit], gate: Gate, now: Ti
         Err(next) => return *next,
     };
     let planned = match state.goal {
-        Goal::Forward => forward::next(state, observed, gate, now),
+        Goal::Forward => timing::held_back(state, outside, now)
+            .unwrap_or_else(|| timing::within(state, outside, forward::next(state, observed, now), now)),
+        // Going back is never gated.
         Goal::Back => back::next(state, observed, now),
     };
     match planned {
@@ -295,7 +346,14 @@ pub fn next(state: &RolloutState, observed: &[ObservedUnit], gate: Gate, now: Ti
                 step,
             }
         }
-        Next::Wait { .. } | Next::StartBake { .. } | Next::DecideRevert(_) | Next::Finish(_) | Next::Over => planned,
+        Next::Wait { .. }
+        | Next::StartBake { .. }
+        | Next::Enter { .. }
+        | Next::Hold { .. }
+        | Next::Escalate { .. }
+        | Next::DecideRevert(_)
+        | Next::Finish(_)
+        | Next::Over => planned,
     }
 }
 
@@ -398,23 +456,6 @@ fn touches(step: &Step) -> bool {
 
 fn kind(step: &Step) -> std::mem::Discriminant<Step> {
     std::mem::discriminant(step)
-}
-
-fn wait_for_window(state: &RolloutState, now: Timestamp) -> Option<Next> {
-    if state.window_ignored || state.purpose == Purpose::Revert || state.touched {
-        return None;
-    }
-    match window::state(state.target.window.as_ref(), &state.timezone, now) {
-        window::WindowState::Open { .. } => None,
-        window::WindowState::Closed { opens } => Some(Next::Wait {
-            until: Some(opens),
-            reason: WaitReason::Window { opens },
-        }),
-        window::WindowState::Never => Some(Next::Wait {
-            until: None,
-            reason: WaitReason::NoWindow,
-        }),
-    }
 }
 
 fn alive(container: &ObservedContainer) -> bool {

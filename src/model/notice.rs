@@ -1,6 +1,6 @@
 //! What people are told. A notice is data; `report` turns it into words at delivery.
 
-use super::failure::{Failure, Fault, HaltReason};
+use super::failure::{Failure, Fault, HaltReason, WaitReason};
 use super::freshness::{PendingPackage, Vanished};
 use super::inventory::Change;
 use super::name::{AppName, RolloutId, RunId, TargetName};
@@ -108,6 +108,25 @@ pub enum NoticeBody {
         app: AppName,
         target: TargetName,
         rollout: RolloutId,
+        failure: Failure,
+    },
+    /// A release has waited for its target longer than the configuration finds right.
+    RolloutWaits {
+        app: AppName,
+        target: TargetName,
+        rollout: RolloutId,
+        tag: String,
+        /// IANA zone of the app.
+        timezone: String,
+        since: Timestamp,
+        reason: WaitReason,
+    },
+    /// Its window closed half-way, and what was done was taken back. Nothing is wrong with the release.
+    RolloutUntimely {
+        app: AppName,
+        target: TargetName,
+        rollout: RolloutId,
+        tag: String,
         failure: Failure,
     },
     /// Rollouts and promotions of the app are halted. `back` = the old containers serve again.

@@ -149,6 +149,8 @@ fn app(notice: &Notice) -> &str {
         | NoticeBody::Withheld { app, .. }
         | NoticeBody::RolledOut { app, .. }
         | NoticeBody::RolloutRefused { app, .. }
+        | NoticeBody::RolloutWaits { app, .. }
+        | NoticeBody::RolloutUntimely { app, .. }
         | NoticeBody::Halted { app, .. }
         | NoticeBody::Resumed { app, .. } => app.as_str(),
         NoticeBody::ConfigRefused { .. } | NoticeBody::Digest(_) => "config",

@@ -1,9 +1,9 @@
 //! Towards the release: create first, stop the old one late, keep it stopped until the new one has baked.
 
 use super::{
-    BAKE_POLL, Failure, FailureKind, Gate, Health, HookPhase, Next, ObservedContainer, ObservedUnit, Purpose,
-    RestartPolicy, RolloutConclusion, RolloutState, Step, Unit, WaitReason, Which, alive, diverged, policy_is,
-    prev_name, revert_or_stop, wait_for_window,
+    BAKE_POLL, Failure, FailureKind, Health, HookPhase, Next, ObservedContainer, ObservedUnit, RestartPolicy,
+    RolloutConclusion, RolloutState, Step, Unit, WaitReason, Which, alive, diverged, policy_is, prev_name,
+    revert_or_stop,
 };
 use crate::model::rollout::ContainerState;
 use jiff::Timestamp;
@@ -12,28 +12,7 @@ use jiff::Timestamp;
 /// started once more, not for ever.
 const STARTS: u32 = 2;
 
-pub(super) fn next(state: &RolloutState, observed: &[ObservedUnit], gate: Gate, now: Timestamp) -> Next {
-    if !state.touched && state.purpose == Purpose::Release {
-        match gate {
-            Gate::Open => {}
-            Gate::Paused => {
-                return Next::Wait {
-                    until: None,
-                    reason: WaitReason::Paused,
-                };
-            }
-            Gate::Halted => {
-                return Next::Wait {
-                    until: None,
-                    reason: WaitReason::Halted,
-                };
-            }
-            Gate::Superseded(by) => return Next::Finish(RolloutConclusion::Superseded { by }),
-        }
-    }
-    if let Some(wait) = wait_for_window(state, now) {
-        return wait;
-    }
+pub(super) fn next(state: &RolloutState, observed: &[ObservedUnit], now: Timestamp) -> Next {
     let Some(units) = &state.units else {
         return step(Step::Preflight);
     };

@@ -1,10 +1,13 @@
 //! The reconciler against a small simulated engine: every kill point, every failing step.
 
 use super::*;
+use crate::decide::standing::Waits;
 use crate::model::fleet::{Hook, Ready, ReadyCheck, Select};
 use crate::model::image::{ContentDigest, Reference};
 use crate::model::name::RunId;
 use std::str::FromStr;
+
+mod low_tide;
 
 const OLD_IMAGE: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const NEW_IMAGE: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -60,6 +63,21 @@ fn rollout(irreversible: bool) -> RolloutEvent {
         }),
         window_ignored: true,
         purpose: Purpose::Release,
+    }
+}
+
+/// Without a window.
+fn outside(gate: Gate) -> Outside {
+    Outside {
+        gate,
+        window: None,
+        timezone: "UTC".to_owned(),
+        needs: SignedDuration::from_mins(5),
+        taken: None,
+        waits: Waits {
+            since: at(0),
+            security: false,
+        },
     }
 }
 
@@ -239,6 +257,9 @@ struct Trial {
     now: i64,
     steps: Vec<String>,
     irreversible: bool,
+    outside: Outside,
+    /// Seconds that each step takes.
+    pace: i64,
 }
 
 impl Trial {
@@ -249,6 +270,8 @@ impl Trial {
             now: 0,
             steps: Vec::new(),
             irreversible: false,
+            outside: outside(Gate::Open),
+            pace: 0,
         };
         trial.push(rollout(false));
         trial
@@ -279,7 +302,7 @@ impl Trial {
             let units = state.units.clone().unwrap_or_default();
             self.world.nobody_is_lost(&units);
             let observed = self.world.observe(&units);
-            match next(&state, &observed, Gate::Open, at(self.now)) {
+            match next(&state, &observed, &self.outside, at(self.now)) {
                 Next::Do { attempt, step } => {
                     self.push(RolloutEvent::StepStarted {
                         attempt,
@@ -289,6 +312,7 @@ impl Trial {
                         return false;
                     }
                     let outcome = self.world.perform(&step);
+                    self.now += self.pace;
                     self.world.nobody_is_lost(&units);
                     if die(&mut kill) {
                         return false;
@@ -299,6 +323,11 @@ impl Trial {
                         return false;
                     }
                 }
+                // Nothing happens meanwhile.
+                Next::Wait {
+                    reason: WaitReason::Held { until, .. },
+                    ..
+                } => self.now = until.as_second() - at(0).as_second(),
                 Next::Wait { until, .. } => {
                     if self.world.new_is == NewImage::DiesWhileBaking && state.bake.is_some() {
                         let id = self.world.labels[0].1.clone();
@@ -306,6 +335,9 @@ impl Trial {
                     }
                     self.now = (until.expect("something to wait for").as_second() - at(0).as_second()).max(self.now);
                 }
+                Next::Enter { occurrence } => self.push(RolloutEvent::Entered { occurrence }),
+                Next::Hold { closing } => self.push(RolloutEvent::Held { closing }),
+                Next::Escalate { since, .. } => self.push(RolloutEvent::Deferred { since }),
                 Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
                 Next::DecideRevert(failure) => self.push(RolloutEvent::RevertDecided { failure }),
                 Next::Finish(conclusion) => {
@@ -501,7 +533,7 @@ fn nothing_is_touched_outside_the_window() {
         purpose: Purpose::Release,
     });
     let state = fold(RolloutId(ulid::Ulid(9)), &trial.events).unwrap();
-    let waits = next(&state, &[], Gate::Open, at(0));
+    let waits = next(&state, &[], &outside(Gate::Open), at(0));
     assert_eq!(
         waits,
         Next::Wait {
@@ -509,7 +541,7 @@ fn nothing_is_touched_outside_the_window() {
             reason: WaitReason::NoWindow
         }
     );
-    let held = next(&state, &[], Gate::Halted, at(0));
+    let held = next(&state, &[], &outside(Gate::Halted), at(0));
     assert_eq!(
         held,
         Next::Wait {
@@ -527,7 +559,7 @@ fn a_stranger_under_the_name_stops_everything() {
     let state = fold(RolloutId(ulid::Ulid(9)), &trial.events).unwrap();
     let mut observed = trial.world.observe(state.units.as_deref().unwrap());
     observed[0].stranger = Some("x".to_owned());
-    let verdict = next(&state, &observed, Gate::Open, at(1));
+    let verdict = next(&state, &observed, &outside(Gate::Open), at(1));
     assert!(
         matches!(verdict, Next::Finish(RolloutConclusion::Stuck { .. })),
         "{verdict:?}"
