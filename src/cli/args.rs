@@ -84,20 +84,7 @@ enum Command {
         json: bool,
     },
     /// When targets may be changed: the next openings of their windows, and what is odd about them (docs/windows.md).
-    Windows {
-        #[arg(long)]
-        app: Option<String>,
-        #[arg(long)]
-        target: Option<String>,
-        /// All openings of a span instead of the next five: `2y`, `6mo`, `90d`.
-        #[arg(long, value_name = "SPAN", value_parser = windows::span)]
-        simulate: Option<jiff::Span>,
-        /// From this day on; from now on, if not given.
-        #[arg(long, value_name = "DATE")]
-        from: Option<jiff::civil::Date>,
-        #[arg(long)]
-        json: bool,
-    },
+    Windows(windows::Asked),
     /// One cycle of these apps now, with live progress. Rollouts wait for their window.
     Run {
         #[arg(required = true)]
@@ -271,21 +258,7 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             check::check(global, &also, format).await
         }
         Command::Plan { app, json } => plan::plan(global, app.as_deref(), json).await,
-        Command::Windows {
-            app,
-            target,
-            simulate,
-            from,
-            json,
-        } => {
-            let asked = windows::Asked {
-                app,
-                target,
-                simulate,
-                from,
-            };
-            windows::windows(global, &asked, json).await
-        }
+        Command::Windows(asked) => windows::windows(global, &asked).await,
         Command::Run {
             apps,
             now,

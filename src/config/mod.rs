@@ -17,6 +17,7 @@ mod publish;
 mod quantity;
 pub mod raw;
 mod remote;
+mod router;
 mod scope;
 mod shape;
 mod target;

@@ -123,6 +123,16 @@ pub enum EscalateWord {
     Start,
 }
 
+/// `auto`: start-first behind a router where nothing bars it, else stop-first. `stop-first`: the old container stops before the
+/// new one starts. `start-first`: both run until the new one serves; refused where something bars it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    Auto,
+    StopFirst,
+    StartFirst,
+}
+
 /// `egress`: a network of the test's own that reaches out. `none`: one that does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -426,6 +436,25 @@ raw! {
         stop_timeout: Option<Text>,
         /// Data may migrate: on failure stop and call, do not revert.
         irreversible: Option<bool>,
+        order: Option<Order>,
+        router: Option<Router>,
+    }
+    /// A reverse proxy in a container on the same host, and commands inside it. Each finds the name (`LOWTIDE_CONTAINER`) and the
+    /// address (`LOWTIDE_ADDRESS`) of the container in question in its environment.
+    Router {
+        container: Option<Text>,
+        /// After a new container is ready.
+        join: Option<Command>,
+        /// Before an old one is stopped.
+        leave: Option<Command>,
+        /// Stop-first: hold requests back while nobody serves.
+        pause: Option<Command>,
+        /// Let them go.
+        resume: Option<Command>,
+        /// How long an old container may finish what it was asked before it is stopped.
+        drain: Option<Text>,
+        /// Of each command.
+        timeout: Option<Text>,
     }
     ContainerTarget {
         host: Option<Text>,

@@ -36,7 +36,6 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("Target", "service", "Swarm services as targets"),
     ("Target", "kubernetes", "Kubernetes workloads as targets"),
     ("Target", "command", "commands as targets"),
-    ("Target", "strategy", "choosing a strategy"),
     ("Target", "canary", "canary steps"),
     ("Target", "soak", "soaking through the next peak"),
     ("Target", "kpi", "KPI gates"),
@@ -67,6 +66,10 @@ const TYPE_HINTS: &[(&str, &str)] = &[
     ("Nightly", "write `nightly: { between: \"22:00-02:30\" }`"),
     ("Source", "write `source: { repo: https://… }`"),
     ("Host", "write `{ docker: unix:///var/run/docker.sock }`"),
+    (
+        "Router",
+        "write `router: { container: edge, join: [program, argument] }`",
+    ),
     ("Hook", "write `- exec: [program, argument]`"),
     ("Target", "write `- container: { name: NAME }`"),
     ("Window", "write `window: { from: \"03:00\", to: \"05:00\" }`"),

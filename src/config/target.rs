@@ -50,6 +50,8 @@ impl Check<'_> {
             .map(|text| self.duration(&own, "stop_timeout", Some(text), jiff::SignedDuration::ZERO));
         let irreversible = raw.irreversible.unwrap_or(false);
         self.note(&own, &Route::keys("irreversible"), irreversible.to_string());
+        let order = self.order(&own, raw.order);
+        let router = self.router(&own, raw.router.as_ref());
         let (host, select) = selected?;
         let name = match &raw.name {
             Some(text) => self.name::<TargetName>(&own, &Route::keys("name"), &text.0)?,
@@ -68,6 +70,8 @@ impl Check<'_> {
             bake,
             stop_timeout,
             irreversible,
+            order,
+            router,
         })
     }
 
@@ -144,7 +148,7 @@ impl Check<'_> {
         None
     }
 
-    fn target_word(
+    pub(super) fn target_word(
         &mut self,
         own: &Scope,
         kind: &str,

@@ -6,7 +6,7 @@ use super::window::{self, WindowState};
 use crate::model::failure::WaitReason;
 use crate::model::fleet::{App, Schedule, Select, TargetPolicy};
 use crate::model::name::RunId;
-use crate::model::rollout::{Goal, Purpose};
+use crate::model::rollout::{Goal, Observed, Purpose};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
@@ -75,7 +75,7 @@ pub fn rollout_waits(state: &RolloutState, outside: &Outside, now: Timestamp) ->
         return Some(WaitReason::Held { closing, until });
     }
     // Without a look at the containers later steps come out as `Finish`: at work, then.
-    match rollout::next(state, &[], outside, now) {
+    match rollout::next(state, &Observed::Nothing, outside, now) {
         Next::Wait { reason, .. } | Next::Escalate { reason, .. } => Some(reason),
         Next::Do { .. }
         | Next::StartBake { .. }

@@ -1,30 +1,25 @@
 //! The next step of a rollout: a reconciler. It looks at what is there, plans exactly one step, and looks again, so
 //! recovery after a kill is the ordinary path.
 //!
-//! The order of steps makes sure that at every instant the old or the new container can serve, and that at most one of
-//! them ever starts by itself.
+//! What all kinds of target share is here: what holds a rollout back, failed steps, the goal. How containers move is in
+//! [`containers`].
 
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
 use crate::model::fleet::TargetPolicy;
-use crate::model::image::ImageId;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{AppName, RolloutId, RunId};
-use crate::model::rollout::{
-    ContainerState, Goal, Health, HookPhase, ObservedContainer, ObservedUnit, Purpose, RestartPolicy,
-    RolloutConclusion, RolloutEvent, Step, StepOutcome, Unit, Which,
-};
+use crate::model::rollout::{Goal, Observed, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::model::standing::{Release, Worked};
 use crate::model::window::{Closing, Occurrence};
+use containers::Containers;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
 
-mod back;
-mod forward;
+pub mod containers;
 mod timing;
 
 pub use timing::{Course, Outside, held_until};
 
-/// How often the containers are looked at while they bake.
+/// How often the target is looked at while it bakes.
 const BAKE_POLL: SignedDuration = SignedDuration::from_secs(2);
 
 /// What the driver does next.
@@ -82,23 +77,20 @@ pub struct RolloutState {
     pub purpose: Purpose,
     pub opened: Timestamp,
     pub goal: Goal,
-    pub units: Option<Vec<Unit>>,
-    pub image: Option<ImageId>,
-    /// A step that changes containers was begun.
+    pub moving: Moving,
+    /// A step that changes the target was begun.
     pub touched: bool,
     pub course: Course,
-    hooks: BTreeSet<(HookPhase, usize, usize)>,
-    /// Units whose candidate is complete: a create that was cut off may have left one without all its networks.
-    made: BTreeSet<usize>,
-    /// Containers that proved ready.
-    ready: BTreeSet<String>,
-    /// How often each container was started by us.
-    starts: BTreeMap<String, u32>,
-    kept: BTreeMap<usize, (Vec<String>, i64)>,
     pub bake: Option<Timestamp>,
     pub progress: Progress,
     pub reverting: Option<Failure>,
     pub conclusion: Option<RolloutConclusion>,
+}
+
+/// What is moved, and how far it is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Moving {
+    Containers(Box<Containers>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -151,15 +143,9 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
         purpose: *purpose,
         opened: first.at,
         goal: Goal::Forward,
-        units: None,
-        image: None,
+        moving: Moving::Containers(Box::default()),
         touched: false,
         course: Course::default(),
-        hooks: BTreeSet::new(),
-        made: BTreeSet::new(),
-        ready: BTreeSet::new(),
-        starts: BTreeMap::new(),
-        kept: BTreeMap::new(),
         bake: None,
         progress: Progress::Idle,
         reverting: None,
@@ -199,8 +185,8 @@ impl RolloutState {
                 }
                 self.touched |= touches(step);
                 self.course.begin(step, recorded.at);
-                if let Step::Start { container, .. } = step {
-                    *self.starts.entry(container.clone()).or_default() += 1;
+                match &mut self.moving {
+                    Moving::Containers(containers) => containers.begin(step),
                 }
                 self.progress = Progress::Started {
                     attempt: *attempt,
@@ -242,8 +228,8 @@ impl RolloutState {
                 why: "no step is under way",
             });
         };
-        match (outcome, &step) {
-            (StepOutcome::Failed { failure }, _) => {
+        match outcome {
+            StepOutcome::Failed { failure } => {
                 self.progress = Progress::Failed {
                     attempt,
                     step,
@@ -251,50 +237,37 @@ impl RolloutState {
                     at,
                 };
             }
-            (StepOutcome::Busy { retry }, _) => {
+            StepOutcome::Busy { retry } => {
                 self.progress = Progress::Busy {
                     retry: *retry,
                     hook: step.to_string(),
                 };
             }
-            (StepOutcome::Preflighted { units }, _) => self.units = Some(units.clone()),
-            (StepOutcome::Pulled { image }, _) => self.image = Some(image.clone()),
-            (StepOutcome::Kept { log, exit_code }, Step::KeepLog { unit, .. }) => {
-                self.kept.insert(*unit, (log.clone(), *exit_code));
-            }
-            (StepOutcome::Kept { .. }, _) => {
-                return Err(IllegalEvent {
-                    event: "step_ended",
-                    why: "only keep_log keeps a log",
-                });
-            }
-            (StepOutcome::Done, Step::RunHook { phase, unit, hook }) => {
-                self.hooks.insert((*phase, *unit, *hook));
-            }
-            (StepOutcome::Done, Step::CreateCandidate { unit }) => {
-                self.made.insert(*unit);
-            }
-            (StepOutcome::Done, Step::RemoveCandidate { unit, .. }) => {
-                self.made.remove(unit);
-            }
-            (StepOutcome::Done, Step::AwaitReady { container, .. }) => {
-                self.ready.insert(container.clone());
-            }
-            (StepOutcome::Done, _) => {}
+            StepOutcome::Done
+            | StepOutcome::Unchanged
+            | StepOutcome::Preflighted { .. }
+            | StepOutcome::Pulled { .. }
+            | StepOutcome::Kept { .. } => match &mut self.moving {
+                Moving::Containers(containers) => containers.end(&step, outcome)?,
+            },
         }
         Ok(())
     }
 
-    /// Logs and exit codes of the candidates that were taken back, per unit.
+    /// Ends of the logs of what was taken back.
     #[must_use]
     pub fn kept_logs(&self) -> Vec<String> {
-        self.kept.values().flat_map(|(log, _)| log.iter().cloned()).collect()
+        match &self.moving {
+            Moving::Containers(containers) => containers.kept_logs(),
+        }
     }
 
     /// How many things are moved one after the other; 0 before they were chosen.
     #[must_use]
     pub fn breadth(&self) -> usize {
-        self.units.as_ref().map_or(0, Vec::len)
+        match &self.moving {
+            Moving::Containers(containers) => containers.units.as_ref().map_or(0, Vec::len),
+        }
     }
 
     /// What later rollouts of the target learn from this one, which ends at `now` with `conclusion`; `None`: it changed
@@ -314,16 +287,10 @@ impl RolloutState {
             opening: self.course.entered.clone(),
         })
     }
-
-    /// Is anything to be looked at before the next decision?
-    #[must_use]
-    pub fn needs_observation(&self) -> bool {
-        self.units.is_some() && self.conclusion.is_none()
-    }
 }
 
-/// The decision. `observed` is parallel to the units; empty before preflight.
-pub fn next(state: &RolloutState, observed: &[ObservedUnit], outside: &Outside, now: Timestamp) -> Next {
+/// The decision.
+pub fn next(state: &RolloutState, observed: &Observed, outside: &Outside, now: Timestamp) -> Next {
     if state.conclusion.is_some() {
         return Next::Over;
     }
@@ -333,9 +300,9 @@ pub fn next(state: &RolloutState, observed: &[ObservedUnit], outside: &Outside, 
     };
     let planned = match state.goal {
         Goal::Forward => timing::held_back(state, outside, now)
-            .unwrap_or_else(|| timing::within(state, outside, forward::next(state, observed, now), now)),
+            .unwrap_or_else(|| timing::within(state, outside, forward(state, observed, now), now)),
         // Going back is never gated.
-        Goal::Back => back::next(state, observed, now),
+        Goal::Back => back(state, observed, now),
     };
     match planned {
         // The attempt counts for the very step that failed; a different step begins at 1.
@@ -354,6 +321,30 @@ pub fn next(state: &RolloutState, observed: &[ObservedUnit], outside: &Outside, 
         | Next::DecideRevert(_)
         | Next::Finish(_)
         | Next::Over => planned,
+    }
+}
+
+fn forward(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
+    match (&state.moving, observed) {
+        (Moving::Containers(containers), Observed::Nothing) => containers::forward::next(state, containers, &[], now),
+        (Moving::Containers(containers), Observed::Containers(seen)) => {
+            containers::forward::next(state, containers, seen, now)
+        }
+    }
+}
+
+fn back(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
+    let reason = state
+        .reverting
+        .clone()
+        .unwrap_or_else(|| Failure::new(FailureKind::Invariant, "a revert without a reason"));
+    match (&state.moving, observed) {
+        (Moving::Containers(containers), Observed::Nothing) => {
+            containers::back::next(state, containers, &[], reason, now)
+        }
+        (Moving::Containers(containers), Observed::Containers(seen)) => {
+            containers::back::next(state, containers, seen, reason, now)
+        }
     }
 }
 
@@ -431,7 +422,9 @@ fn give_up(state: &RolloutState, step: &Step, failure: &Failure) -> Next {
 
 /// Data may have migrated once a candidate of an irreversible app ran: then a person decides.
 fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
-    let ran = !state.starts.is_empty();
+    let ran = match &state.moving {
+        Moving::Containers(containers) => containers.ran(),
+    };
     if state.target.irreversible && ran {
         Next::Finish(RolloutConclusion::Stuck { failure })
     } else {
@@ -441,8 +434,16 @@ fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
 
 fn touches(step: &Step) -> bool {
     match step {
-        // A hook is the owner's own act: when one fails before anything of ours, nothing is there to take back.
-        Step::Preflight | Step::Pull | Step::RunHook { .. } | Step::AwaitReady { .. } | Step::KeepLog { .. } => false,
+        // A hook is the owner's own act: when one fails before anything of ours, nothing is there to take back. An image
+        // kept longer than needed harms nobody.
+        Step::Preflight
+        | Step::Pull
+        | Step::RunHook { .. }
+        | Step::AwaitReady { .. }
+        | Step::Drain { .. }
+        | Step::KeepImage { .. }
+        | Step::LetImageGo { .. }
+        | Step::KeepLog { .. } => false,
         Step::CreateCandidate { .. }
         | Step::RemoveCandidate { .. }
         | Step::StopOld { .. }
@@ -450,6 +451,10 @@ fn touches(step: &Step) -> bool {
         | Step::Start { .. }
         | Step::Rename { .. }
         | Step::StopCandidate { .. }
+        | Step::Attach { .. }
+        | Step::Route { .. }
+        | Step::RecreateOld { .. }
+        | Step::MoveTag { .. }
         | Step::RemoveOld { .. } => true,
     }
 }
@@ -457,41 +462,3 @@ fn touches(step: &Step) -> bool {
 fn kind(step: &Step) -> std::mem::Discriminant<Step> {
     std::mem::discriminant(step)
 }
-
-fn alive(container: &ObservedContainer) -> bool {
-    match container.state {
-        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => true,
-        ContainerState::Created
-        | ContainerState::Removing
-        | ContainerState::Exited
-        | ContainerState::Dead
-        | ContainerState::Unknown => false,
-    }
-}
-
-/// Names during and after the switch; the id part keeps two rollouts apart.
-#[must_use]
-pub fn next_name(unit: &Unit, id: RolloutId) -> String {
-    format!("{}.next.{}", unit.name, id.short())
-}
-fn prev_name(unit: &Unit, id: RolloutId) -> String {
-    format!("{}.prev.{}", unit.name, id.short())
-}
-fn failed_name(unit: &Unit, id: RolloutId) -> String {
-    format!("{}.failed.{}", unit.name, id.short())
-}
-
-fn diverged(detail: String) -> Next {
-    Next::Finish(RolloutConclusion::Stuck {
-        failure: Failure::new(FailureKind::Diverged, detail),
-    })
-}
-
-fn policy_is(container: &ObservedContainer, policy: &RestartPolicy) -> bool {
-    // The engine writes "no policy" as an empty name or as "no" (moby, RestartPolicy.IsNone).
-    let none = |name: &str| name.is_empty() || name == "no";
-    (none(&container.restart.name) && none(&policy.name)) || container.restart == *policy
-}
-
-#[cfg(test)]
-mod tests;

@@ -138,11 +138,7 @@ impl Standing {
                 release,
                 rollout,
             } => {
-                let security = self.brings_security();
-                let state = self.targets.entry(target.clone()).or_default();
-                state.open = Some((*rollout, *release));
-                let waits = state.waits.get_or_insert(Waits { since: at, security });
-                waits.security |= security;
+                self.open(target, *release, *rollout, at);
             }
             AppEvent::RolloutEnded {
                 target,
@@ -177,6 +173,14 @@ impl Standing {
     fn withhold(&mut self, withheld: &Withheld, at: Timestamp) {
         let since = self.withheld.as_ref().map_or(at, |(since, _)| *since);
         self.withheld = (!withheld.is_empty()).then(|| (since, withheld.clone()));
+    }
+
+    fn open(&mut self, target: &TargetName, release: RunId, rollout: RolloutId, at: Timestamp) {
+        let security = self.brings_security();
+        let state = self.targets.entry(target.clone()).or_default();
+        state.open = Some((rollout, release));
+        let waits = state.waits.get_or_insert(Waits { since: at, security });
+        waits.security |= security;
     }
 
     fn end(&mut self, target: &TargetName, release: RunId, rollout: RolloutId, conclusion: &RolloutConclusion) {

@@ -9,7 +9,7 @@ use super::withheld;
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, WaitReason};
 use crate::model::fleet::EmailPolicy;
 use crate::model::name::{AppName, RunId};
-use crate::model::notice::{Audience, Notice, NoticeBody};
+use crate::model::notice::{Audience, LongWait, Notice, NoticeBody, Untimely};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage};
 use crate::model::standing::AppEvent;
@@ -212,7 +212,7 @@ pub fn rollout_ended(
                     .as_ref()
                     .map_or(release.image.to_string(), ToString::to_string),
                 change: release.change.clone(),
-                units: state.units.as_ref().map_or(0, Vec::len),
+                units: state.breadth(),
             };
             told.notices
                 .extend(mail(&keys(), Fault::Repo, maintainers, email, &body, now));
@@ -230,13 +230,13 @@ pub fn rollout_ended(
         }
         RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::WindowClosed => {
             let tag = release.tag.clone();
-            let body = NoticeBody::RolloutUntimely {
+            let body = NoticeBody::RolloutUntimely(Box::new(Untimely {
                 app,
                 target,
                 rollout,
                 tag,
                 failure: failure.clone(),
-            };
+            }));
             told.notices
                 .extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
         }
@@ -261,7 +261,7 @@ pub fn rollout_waits(
 ) -> Vec<Notice> {
     let (since, reason) = waits;
     let keys = notify::waits_keys(&state.app, &state.target.name, since);
-    let body = NoticeBody::RolloutWaits {
+    let body = NoticeBody::RolloutWaits(Box::new(LongWait {
         app: state.app.clone(),
         target: state.target.name.clone(),
         rollout: state.id,
@@ -269,7 +269,7 @@ pub fn rollout_waits(
         timezone: state.timezone.clone(),
         since,
         reason,
-    };
+    }));
     // The maintainers' release waits, for the operators' window.
     let mut everyone = maintainers.to_vec();
     everyone.extend(email.iter().flat_map(|policy| policy.operators.iter().cloned()));

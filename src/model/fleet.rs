@@ -341,6 +341,42 @@ pub struct TargetPolicy {
     pub stop_timeout: Option<SignedDuration>,
     /// Data may migrate: on failure stop and call, do not revert.
     pub irreversible: bool,
+    #[serde(default)]
+    pub order: Order,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router: Option<Router>,
+}
+
+/// Which of old and new runs first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Start-first where a router is told and nothing bars it; else stop-first.
+    #[default]
+    Auto,
+    StopFirst,
+    /// Both run for a while; refused where something bars it.
+    StartFirst,
+}
+
+/// A reverse proxy in a container on the same host, and the commands inside it that tell it of a change. Each command finds
+/// `LOWTIDE_CONTAINER` (name) and `LOWTIDE_ADDRESS` (an address the router can reach) of the container in question in its
+/// environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Router {
+    /// Its container's name.
+    pub container: String,
+    /// After a new container is ready.
+    pub join: Vec<String>,
+    /// Before an old one is stopped.
+    pub leave: Vec<String>,
+    /// Stop-first: hold requests while nobody serves.
+    pub pause: Vec<String>,
+    pub resume: Vec<String>,
+    /// Between `leave` and the stop, for requests under way.
+    pub drain: SignedDuration,
+    /// Of each command.
+    pub timeout: SignedDuration,
 }
 
 /// Which containers of the host are meant.

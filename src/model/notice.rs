@@ -111,24 +111,9 @@ pub enum NoticeBody {
         failure: Failure,
     },
     /// A release has waited for its target longer than the configuration finds right.
-    RolloutWaits {
-        app: AppName,
-        target: TargetName,
-        rollout: RolloutId,
-        tag: String,
-        /// IANA zone of the app.
-        timezone: String,
-        since: Timestamp,
-        reason: WaitReason,
-    },
+    RolloutWaits(Box<LongWait>),
     /// Its window closed half-way, and what was done was taken back. Nothing is wrong with the release.
-    RolloutUntimely {
-        app: AppName,
-        target: TargetName,
-        rollout: RolloutId,
-        tag: String,
-        failure: Failure,
-    },
+    RolloutUntimely(Box<Untimely>),
     /// Rollouts and promotions of the app are halted. `back` = the old containers serve again.
     Halted {
         app: AppName,
@@ -150,6 +135,29 @@ pub enum NoticeBody {
         problems: String,
     },
     Digest(Box<DigestBody>),
+}
+
+/// A target that waits for a newer release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LongWait {
+    pub app: AppName,
+    pub target: TargetName,
+    pub rollout: RolloutId,
+    pub tag: String,
+    /// IANA zone of the app.
+    pub timezone: String,
+    pub since: Timestamp,
+    pub reason: WaitReason,
+}
+
+/// A rollout that the clock took back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untimely {
+    pub app: AppName,
+    pub target: TargetName,
+    pub rollout: RolloutId,
+    pub tag: String,
+    pub failure: Failure,
 }
 
 /// The daily digest, or the weekly sign of life when there is nothing to tell.

@@ -3,32 +3,20 @@
 use super::mail::Rendered;
 use super::page::{Block, Page, Section, Tone};
 use super::{clean, words};
-use crate::model::failure::{Failure, WaitReason};
-use crate::model::name::{AppName, RolloutId, TargetName};
+use crate::model::notice::{LongWait, Untimely};
 use jiff::Timestamp;
 
-/// A release that waits for its target.
-pub(super) struct Wait<'a> {
-    pub(super) app: &'a AppName,
-    pub(super) target: &'a TargetName,
-    pub(super) rollout: RolloutId,
-    pub(super) tag: &'a str,
-    pub(super) timezone: &'a str,
-    pub(super) since: Timestamp,
-    pub(super) reason: &'a WaitReason,
-}
-
-pub(super) fn waits(wait: &Wait<'_>, now: Timestamp) -> Rendered {
-    let Wait { app, target, .. } = wait;
-    let tag = clean::one_line(wait.tag, 128);
+pub(super) fn waits(wait: &LongWait, now: Timestamp) -> Rendered {
+    let LongWait { app, target, .. } = wait;
+    let tag = clean::one_line(&wait.tag, 128);
     let title = format!(
         "{app}: a release has waited {} for {target}",
         words::span(wait.since, now)
     );
-    let since = words::moment(wait.since, wait.timezone);
+    let since = words::moment(wait.since, &wait.timezone);
     let why = format!(
         "{target} has waited for a newer release since {since}. {tag}, the one it would get, {}.",
-        words::waiting(wait.reason, wait.timezone)
+        words::waiting(&wait.reason, &wait.timezone)
     );
     let commands = vec![
         (
@@ -73,13 +61,14 @@ pub(super) fn waits(wait: &Wait<'_>, now: Timestamp) -> Rendered {
     }
 }
 
-pub(super) fn untimely(
-    app: &AppName,
-    target: &TargetName,
-    rollout: RolloutId,
-    tag: &str,
-    failure: &Failure,
-) -> Rendered {
+pub(super) fn untimely(untimely: &Untimely) -> Rendered {
+    let Untimely {
+        app,
+        target,
+        rollout,
+        tag,
+        failure,
+    } = untimely;
     let tag = clean::one_line(tag, 128);
     let title = format!("{app}: taken back on {target}, {}", failure.kind.words());
     let text = format!(

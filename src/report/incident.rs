@@ -52,34 +52,8 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             rollout,
             failure,
         } => refused(app, target, *rollout, failure),
-        NoticeBody::RolloutWaits {
-            app,
-            target,
-            rollout,
-            tag,
-            timezone,
-            since,
-            reason,
-        } => {
-            let rollout = *rollout;
-            let wait = deferred::Wait {
-                app,
-                target,
-                rollout,
-                tag,
-                timezone,
-                since: *since,
-                reason,
-            };
-            deferred::waits(&wait, notice.at)
-        }
-        NoticeBody::RolloutUntimely {
-            app,
-            target,
-            rollout,
-            tag,
-            failure,
-        } => deferred::untimely(app, target, *rollout, tag, failure),
+        NoticeBody::RolloutWaits(wait) => deferred::waits(wait, notice.at),
+        NoticeBody::RolloutUntimely(rollout) => deferred::untimely(rollout),
         NoticeBody::Halted {
             app,
             target,

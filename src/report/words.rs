@@ -102,6 +102,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::PreflightRefused => "Change the named setting of the container, or roll this target by other means.",
         K::TargetMissing => "Start the containers, or correct the target in the configuration.",
         K::TargetSick => "Bring the running containers to health first; lowtide does not roll over a fault.",
+        K::RouterFailed => "Run the named command by hand inside the router's container.",
         K::HookFailed => "Run the named hook by hand inside the container.",
         K::StartFailed => "Look at the engine's answer above.",
         K::UnhealthyAfterRevert => "Look at the old container's last lines above; it may need you now.",

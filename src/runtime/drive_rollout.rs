@@ -10,7 +10,7 @@ use crate::decide::{tell, tell_github};
 use crate::model::failure::WaitReason;
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
-use crate::model::rollout::{ObservedUnit, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use crate::model::rollout::{RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::store::journal::Batch;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl Driver {
                 })
                 .await?;
             }
-            let observed = match self.observe().await {
+            let observed = match perform::step::observe(&self.bot, &self.state).await {
                 Ok(observed) => observed,
                 Err(failure) => {
                     warn!(detail = %failure.detail, "the containers cannot be looked at");
@@ -138,15 +138,6 @@ impl Driver {
         }
         self.append(RolloutEvent::StepEnded { outcome }).await?;
         Ok(true)
-    }
-
-    async fn observe(&self) -> Result<Vec<ObservedUnit>, crate::model::failure::Failure> {
-        match &self.state.units {
-            Some(units) if self.state.needs_observation() => {
-                perform::step::observe(&self.bot, &self.state, units).await
-            }
-            Some(_) | None => Ok(Vec::new()),
-        }
     }
 
     async fn wait(&self, until: Option<Timestamp>, reason: &WaitReason) {

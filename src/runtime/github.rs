@@ -149,10 +149,10 @@ fn app(notice: &Notice) -> &str {
         | NoticeBody::Withheld { app, .. }
         | NoticeBody::RolledOut { app, .. }
         | NoticeBody::RolloutRefused { app, .. }
-        | NoticeBody::RolloutWaits { app, .. }
-        | NoticeBody::RolloutUntimely { app, .. }
         | NoticeBody::Halted { app, .. }
         | NoticeBody::Resumed { app, .. } => app.as_str(),
+        NoticeBody::RolloutWaits(wait) => wait.app.as_str(),
+        NoticeBody::RolloutUntimely(rollout) => rollout.app.as_str(),
         NoticeBody::ConfigRefused { .. } | NoticeBody::Digest(_) => "config",
     }
 }

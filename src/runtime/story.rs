@@ -105,6 +105,7 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
                     row.state = match outcome {
                         StepOutcome::Failed { .. } => Progress::Failed,
                         StepOutcome::Done
+                        | StepOutcome::Unchanged
                         | StepOutcome::Preflighted { .. }
                         | StepOutcome::Pulled { .. }
                         | StepOutcome::Busy { .. }
@@ -168,6 +169,7 @@ fn outcome_note(outcome: &Outcome) -> String {
 fn step_note(outcome: &StepOutcome) -> String {
     match outcome {
         StepOutcome::Done => String::new(),
+        StepOutcome::Unchanged => "was so already".to_owned(),
         StepOutcome::Preflighted { units } => words::counted(units.len(), "container", "containers"),
         StepOutcome::Pulled { image } => image.short().to_owned(),
         StepOutcome::Busy { .. } => "asked to be tried later".to_owned(),

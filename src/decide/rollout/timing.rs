@@ -96,8 +96,10 @@ pub(super) fn within(state: &RolloutState, outside: &Outside, planned: Next, now
             None => planned,
         };
     }
-    // A unit is never cut.
-    if step.unit().is_none_or(|unit| state.course.units.contains(&unit)) {
+    // A unit is never cut. Units go by their numbers; one with a higher number was put away for the sake of another whose
+    // namespaces it lives in, and does not serve until it has had its turn.
+    let begun = &state.course.units;
+    if step.unit().is_none_or(|unit| begun.iter().any(|begun| *begun >= unit)) {
         return planned;
     }
     match &state.course.held {

@@ -84,23 +84,6 @@ fn waits_skips_triggers() {
     let shown = [
         WaitReason::Window { opens: at },
         WaitReason::NoWindow,
-        WaitReason::WindowTooShort {
-            needs: jiff::SignedDuration::from_mins(150),
-            longest: jiff::SignedDuration::from_mins(120),
-        },
-        WaitReason::Frozen {
-            why: "the database moves".into(),
-        },
-        WaitReason::Held {
-            closing: Closing::Ended,
-            until: at,
-        },
-        WaitReason::Held {
-            closing: Closing::Denied {
-                why: Some("year end".into()),
-            },
-            until: at,
-        },
         WaitReason::Baking { until: at },
         WaitReason::HookBusy {
             hook: "drain".into(),
@@ -114,10 +97,6 @@ fn waits_skips_triggers() {
     assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @r"
     waits for its window, 2026-11-24 03:00 America/Moncton
     has no window: it moves when somebody says `lowtide run APP --now`
-    never begins by itself: it may need 2 h 30 min, and no opening of its window is longer than 2 h
-    is frozen: the database moves
-    is held half-way, since its window closed, until 2026-11-24 03:00 America/Moncton
-    is held half-way, year end, until 2026-11-24 03:00 America/Moncton
     is being watched until 2026-11-24 03:00 America/Moncton
     the hook drain asked to be tried later, at 2026-11-24 03:00 America/Moncton
     is tried again at 2026-11-24 03:00 America/Moncton: the engine does not answer
@@ -207,6 +186,36 @@ fn moments_and_spans() {
     for (seconds, expected) in table {
         assert_eq!(span(at, at + jiff::SignedDuration::from_secs(seconds)), expected);
     }
+}
+
+#[test]
+fn waits_for_windows() {
+    let at = ts("2026-11-24T07:00:00Z");
+    let shown = [
+        WaitReason::WindowTooShort {
+            needs: jiff::SignedDuration::from_mins(150),
+            longest: jiff::SignedDuration::from_mins(120),
+        },
+        WaitReason::Frozen {
+            why: "the database moves".into(),
+        },
+        WaitReason::Held {
+            closing: Closing::Ended,
+            until: at,
+        },
+        WaitReason::Held {
+            closing: Closing::Denied {
+                why: Some("year end".into()),
+            },
+            until: at,
+        },
+    ];
+    assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @r"
+    never begins by itself: it may need 2 h 30 min, and no opening of its window is longer than 2 h
+    is frozen: the database moves
+    is held half-way, since its window closed, until 2026-11-24 03:00 America/Moncton
+    is held half-way, year end, until 2026-11-24 03:00 America/Moncton
+    ");
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod windows;
 use keys::KEYS;
 use lowtide::config::diagnostic::{CODES, terminal};
 use lowtide::config::validate;
-use references::REFERENCES;
+use references::{REFERENCES, ROUTERS};
 use secrets::SECRETS;
 use std::collections::BTreeSet;
 use values::VALUES;
@@ -130,6 +130,7 @@ fn every_code_occurs_here_and_no_other() {
         SECRETS,
         VALUES,
         REFERENCES,
+        ROUTERS,
         SYNTAX,
         &many,
         &bomb,

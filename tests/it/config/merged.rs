@@ -76,7 +76,7 @@ fn each_setting_says_where_it_came_from() {
         .unwrap()
         .iter()
         .map(|s| format!("{} = {} ({})", s.key, s.value, s.origin));
-    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
     timezone = UTC (default)
     mode = active (fleet)
     source.repo = https://git.example.org/web.git (app)
@@ -121,6 +121,7 @@ fn each_setting_says_where_it_came_from() {
     rollout[0].ready.http = port 80 path / (app)
     rollout[0].bake = 2m (default)
     rollout[0].irreversible = false (default)
+    rollout[0].order = auto (default)
     ");
 }
 

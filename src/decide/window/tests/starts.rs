@@ -2,7 +2,7 @@
 
 use super::{at, once, window};
 use crate::decide::window::{Start, escalated, estimate, occurrence, openings, start};
-use crate::model::fleet::{Hook, Ready, ReadyCheck, Select, TargetPolicy};
+use crate::model::fleet::{Hook, Order, Ready, ReadyCheck, Select, TargetPolicy};
 use crate::model::window::{Day, Occurrence, Window};
 use jiff::civil::{Time, time};
 use jiff::{SignedDuration, Timestamp};
@@ -269,6 +269,8 @@ fn target(before: Vec<Hook>) -> TargetPolicy {
         bake: minutes(10),
         stop_timeout: Some(minutes(1)),
         irreversible: false,
+        order: Order::default(),
+        router: None,
     }
 }
 
