@@ -72,8 +72,8 @@ pub(super) fn untimely(untimely: &Untimely) -> Rendered {
     let tag = clean::one_line(tag, 128);
     let title = format!("{app}: taken back on {target}, {}", failure.kind.words());
     let text = format!(
-        "Nothing is wrong with {tag}: it is not tried again on {target} by itself, but newer releases are. Other targets are \
-         not concerned."
+        "Nothing is wrong with {tag}: it is not tried again on {target} by itself, but newer releases are. Targets and \
+         channels that come after it wait meanwhile."
     );
     let commands = vec![
         ("Each step that was taken".to_owned(), format!("lowtide show {rollout}")),

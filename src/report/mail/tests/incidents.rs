@@ -583,8 +583,8 @@ fn a_rollout_that_its_window_took_back() {
 
     WHAT TO DO NEXT
       Nothing is wrong with 20261123.7-3f2a9c1: it is not tried again on
-      compose-archives by itself, but newer releases are. Other targets are
-      not concerned.
+      compose-archives by itself, but newer releases are. Targets and
+      channels that come after it wait meanwhile.
 
       Make the window longer, or take it by `lowtide run APP --now` when you
       can watch.
