@@ -26,3 +26,4 @@ mod testing;
 mod tree;
 pub mod unread;
 pub mod validate;
+mod window;

@@ -17,3 +17,4 @@ pub mod run;
 pub mod secret;
 pub mod stages;
 pub mod standing;
+pub mod window;

@@ -5,6 +5,7 @@ use super::fleet::TargetPolicy;
 use super::image::ImageId;
 use super::name::{AppName, RunId};
 use super::standing::Release;
+use super::window::{Closing, Occurrence};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -396,6 +397,18 @@ pub enum RolloutEvent {
     Expedited {
         by: String,
     },
+    /// The target is about to be changed in this opening, for the first time or after it was held.
+    Entered {
+        occurrence: Occurrence,
+    },
+    /// Its window closed between two units: the others wait for the next opening.
+    Held {
+        closing: Closing,
+    },
+    /// People were told that its release waits since then.
+    Deferred {
+        since: Timestamp,
+    },
     StepStarted {
         attempt: u32,
         step: Step,
@@ -415,6 +428,34 @@ pub enum RolloutEvent {
     Concluded {
         conclusion: RolloutConclusion,
     },
+}
+
+impl Step {
+    /// The unit it belongs to; `None`: to all of them.
+    #[must_use]
+    pub fn unit(&self) -> Option<usize> {
+        match self {
+            Step::Preflight | Step::Pull => None,
+            Step::RunHook { unit, .. }
+            | Step::CreateCandidate { unit }
+            | Step::RemoveCandidate { unit, .. }
+            | Step::StopOld { unit, .. }
+            | Step::SetRestart { unit, .. }
+            | Step::Start { unit, .. }
+            | Step::AwaitReady { unit, .. }
+            | Step::Rename { unit, .. }
+            | Step::StopCandidate { unit, .. }
+            | Step::KeepLog { unit, .. }
+            | Step::RemoveOld { unit, .. }
+            | Step::Attach { unit, .. }
+            | Step::Route { unit, .. }
+            | Step::Drain { unit, .. }
+            | Step::KeepImage { unit }
+            | Step::LetImageGo { unit }
+            | Step::RecreateOld { unit }
+            | Step::MoveTag { unit, .. } => Some(*unit),
+        }
+    }
 }
 
 impl fmt::Display for Bar {
