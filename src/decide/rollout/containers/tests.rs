@@ -439,7 +439,10 @@ fn the_tag_of_compose_follows_and_goes_back() {
     ");
     let mut trial = Trial::of(Kind::Tagged, 1, NewImage::Good);
     assert!(trial.drive(None));
-    assert_eq!(trial.world.tag.as_ref().map(ImageId::as_str), Some(NEW_IMAGE));
+    assert_eq!(
+        trial.world.tag.as_ref().map(crate::model::image::ImageId::as_str),
+        Some(NEW_IMAGE)
+    );
 }
 
 #[test]

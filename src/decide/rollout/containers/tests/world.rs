@@ -8,7 +8,7 @@ use crate::model::image::{ContentDigest, Reference};
 use crate::model::name::RunId;
 use crate::model::rollout::{
     ContainerState, Health, Hold, HoldBy, Observed, ObservedContainer, ObservedUnit, OnExit, Part, Purpose,
-    RestartPolicy, RolloutEvent,
+    RestartPolicy, RolloutEvent, ServiceTag,
 };
 use crate::model::standing::Release;
 use jiff::SignedDuration;
