@@ -10,5 +10,7 @@ mod preflight;
 mod recreate;
 mod round_trip;
 mod stage;
+mod ties;
 mod verbs;
 mod volumes;
+mod whole;

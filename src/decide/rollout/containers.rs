@@ -3,17 +3,19 @@
 //! The order of steps makes sure that at every instant the old or the new container can serve, and that at most one of
 //! them ever starts by itself.
 
+use crate::model::fleet::TargetPolicy;
 use crate::model::image::ImageId;
 use crate::model::journal::IllegalEvent;
 use crate::model::rollout::{HookPhase, RouteChange, Step, StepOutcome, Unit, Which};
 use jiff::Timestamp;
+pub use order::Sequence;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) mod back;
 pub(super) mod forward;
 mod look;
 mod names;
-pub(super) mod order;
+mod order;
 
 /// The units of a rollout as its events tell them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -214,6 +216,12 @@ impl Containers {
     /// Did a container of ours ever start? Then it may have changed data.
     pub(super) fn ran(&self) -> bool {
         !self.starts.is_empty()
+    }
+
+    /// Which of a unit's containers runs first; stop-first where what was asked for cannot be.
+    #[must_use]
+    pub fn sequence(&self, target: &TargetPolicy, unit: &Unit) -> Sequence {
+        order::order(target, unit).unwrap_or(Sequence::StopFirst)
     }
 
     /// Ends of the logs of the candidates that were taken back.

@@ -5,16 +5,18 @@ use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::probe::{ProbePath, ReadyVerdict};
 use crate::clients::target::docker::body::{Mark, NewImage};
+use crate::clients::target::docker::create::Circumstances;
+use crate::clients::target::docker::hold::Successor;
 use crate::clients::target::docker::hook::{HookResult, run_hook};
 use crate::clients::target::docker::pull::RegistryAuth;
 use crate::clients::target::docker::tag::LocalTag;
-use crate::clients::target::docker::{attach, create, keep, preflight, pull, route, tag, verbs, volumes};
+use crate::clients::target::docker::{attach, create, keep, observe, preflight, pull, route, tag, verbs, volumes};
 use crate::config::defaults;
 use crate::decide::rollout::RolloutState;
-use crate::decide::rollout::containers::Containers;
+use crate::decide::rollout::containers::{Containers, Sequence};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{Ready, ReadyCheck};
-use crate::model::rollout::{HookPhase, Part, RouteChange, Step, StepOutcome, Unit, Which};
+use crate::model::rollout::{HookPhase, OnExit, Part, RouteChange, Step, StepOutcome, Unit, Which};
 use crate::runtime::bot::{Bot, InForce};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -22,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A busy hook is asked again after this.
 const HOOK_RETRY: SignedDuration = SignedDuration::from_mins(5);
+/// How long the log of a deleted container may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Lines kept of a container that was taken back.
 const LOG_LINES: usize = 200;
 
@@ -54,17 +58,24 @@ fn until(end: Timestamp) -> Duration {
 
 /// Readiness of a container that served before. It may come from an image without HEALTHCHECK, and was fine so.
 fn as_it_was(rule: &Ready) -> Ready {
-    let check = match &rule.check {
-        ReadyCheck::Healthcheck => ReadyCheck::Steady {
-            stay_up: defaults::STAY_UP,
-        },
-        same @ (ReadyCheck::Steady { .. }
-        | ReadyCheck::Http { .. }
-        | ReadyCheck::Log { .. }
-        | ReadyCheck::Exec { .. }) => same.clone(),
+    match &rule.check {
+        ReadyCheck::Healthcheck => steady(rule),
+        ReadyCheck::Steady { .. } | ReadyCheck::Http { .. } | ReadyCheck::Log { .. } | ReadyCheck::Exec { .. } => {
+            rule.clone()
+        }
+    }
+}
+
+/// Its own HEALTHCHECK where it has one, else staying up.
+fn steady(rule: &Ready) -> Ready {
+    let stay_up = match &rule.check {
+        ReadyCheck::Steady { stay_up } => *stay_up,
+        ReadyCheck::Healthcheck | ReadyCheck::Http { .. } | ReadyCheck::Log { .. } | ReadyCheck::Exec { .. } => {
+            defaults::STAY_UP
+        }
     };
     Ready {
-        check,
+        check: ReadyCheck::Steady { stay_up },
         timeout: rule.timeout,
     }
 }
@@ -95,17 +106,27 @@ impl Stage<'_> {
             Step::KeepLog { container, .. } => return self.keep_log(container).await,
             Step::CreateCandidate { unit } => self.create(*unit).await?,
             Step::RecreateOld { unit } => self.recreate_old(*unit).await?,
-            Step::StopOld { container, .. } | Step::StopCandidate { container, .. } => {
+            Step::StopOld { unit, container } | Step::StopCandidate { unit, container } => {
                 verbs::stop(self.engine, container, self.state.target.stop_timeout)
                     .await
                     .map_err(failed)?;
+                if self.unit(*unit)?.on_exit == OnExit::Removed {
+                    verbs::await_removal(self.engine, container).await.map_err(failed)?;
+                }
             }
             Step::SetRestart { container, policy, .. } => {
                 verbs::set_restart(self.engine, container, policy)
                     .await
                     .map_err(failed)?;
             }
-            Step::Start { container, .. } => verbs::start(self.engine, container).await?,
+            Step::Start { unit, container, which } => {
+                let goes = self.unit(*unit)?.on_exit == OnExit::Removed;
+                if goes && *which == Which::New {
+                    verbs::start_heard(self.engine, container, Failure::EXCERPT_LINES).await?;
+                } else {
+                    verbs::start(self.engine, container).await?;
+                }
+            }
             Step::AwaitReady {
                 unit,
                 container,
@@ -203,20 +224,70 @@ impl Stage<'_> {
     async fn create(&self, index: usize) -> Result<(), Failure> {
         let unit = self.unit(index)?;
         let snapshot = self.snapshot(unit)?;
-        let id = self.units.image.as_ref().unwrap_or(&self.state.release.image);
-        let reference = self.state.release.reference.to_string();
+        let reference = match unit.part {
+            Part::Release => self.state.release.reference.to_string(),
+            // What holds on to others keeps its image; its container says under which name.
+            Part::Dependent => create::reference(&snapshot)?,
+        };
+        let id = match unit.part {
+            Part::Release => self.units.image.as_ref().unwrap_or(&self.state.release.image),
+            Part::Dependent => &unit.old_image,
+        };
+        let circumstances = Circumstances {
+            successors: self.successors(unit).await?,
+            withheld: self.withheld(unit, &snapshot).await?,
+        };
         let image = NewImage {
             reference: &reference,
             id,
         };
-        create::create_candidate(self.engine, unit, &snapshot, &image, &self.mark(index)).await?;
+        let mark = self.mark(index, Which::New);
+        create::create_candidate(self.engine, unit, &snapshot, &image, &mark, &circumstances).await?;
         Ok(())
     }
 
     async fn recreate_old(&self, index: usize) -> Result<(), Failure> {
         let unit = self.unit(index)?;
-        let detail = format!("{} cannot be made again", unit.name);
-        Err(Failure::new(FailureKind::RevertFailed, detail))
+        let snapshot = self.snapshot(unit)?;
+        let image = NewImage {
+            reference: &create::reference(&snapshot)?,
+            id: &unit.old_image,
+        };
+        let mark = self.mark(index, Which::Old);
+        let circumstances = Circumstances::default();
+        create::create_candidate(self.engine, unit, &snapshot, &image, &mark, &circumstances).await?;
+        Ok(())
+    }
+
+    /// The new containers of what this unit holds on to.
+    async fn successors(&self, unit: &Unit) -> Result<Vec<Successor>, Failure> {
+        let mut successors = Vec::new();
+        for hold in &unit.holds {
+            let held = self.unit(hold.unit)?;
+            let seen = observe::observe(self.engine, self.state.id, std::slice::from_ref(held)).await;
+            let mut seen = seen.map_err(|e| e.failure())?;
+            let new = seen.pop().and_then(|seen| seen.candidates.into_iter().next());
+            let gone = || {
+                Failure::new(
+                    FailureKind::Diverged,
+                    format!("the new container of {} is gone", held.name),
+                )
+            };
+            successors.push(Successor {
+                old: held.old.clone(),
+                name: held.name.clone(),
+                new: new.ok_or_else(gone)?.id,
+            });
+        }
+        Ok(successors)
+    }
+
+    /// Start-first: where the router looks, a container has the service's names only once it serves.
+    async fn withheld(&self, unit: &Unit, snapshot: &[u8]) -> Result<Vec<String>, Failure> {
+        match (&self.state.target.router, self.units.sequence(&self.state.target, unit)) {
+            (Some(router), Sequence::StartFirst) => attach::shared(self.engine, snapshot, &router.container).await,
+            (None, _) | (_, Sequence::StopFirst) => Ok(Vec::new()),
+        }
     }
 
     async fn route(&self, container: &str, change: RouteChange) -> Result<(), Failure> {
@@ -250,12 +321,13 @@ impl Stage<'_> {
             .map_err(|e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be read: {e}")))
     }
 
-    fn mark(&self, unit: usize) -> Mark<'_> {
+    fn mark(&self, unit: usize, role: Which) -> Mark<'_> {
         Mark {
             rollout: self.state.id,
             unit,
             instance: &self.bot.instance,
             term: u64::try_from(self.bot.store.term()).unwrap_or_default(),
+            role,
         }
     }
 
@@ -298,18 +370,24 @@ impl Stage<'_> {
         let rule = match (which, self.unit(unit)?.part) {
             (Which::New, Part::Release) => self.state.target.ready.clone(),
             (Which::Old, Part::Release) => as_it_was(&self.state.target.ready),
-            (Which::New | Which::Old, Part::Dependent) => Ready {
-                check: ReadyCheck::Steady {
-                    stay_up: defaults::STAY_UP,
-                },
-                timeout: self.state.target.ready.timeout,
-            },
+            (Which::New | Which::Old, Part::Dependent) => steady(&self.state.target.ready),
         };
-        let verdict = self
+        // What `--rm` deletes takes its log along: it is read while it is written.
+        let removed = self.unit(unit)?.on_exit == OnExit::Removed;
+        let log = removed.then(|| verbs::follow_log(self.engine.clone(), container.to_owned(), Failure::EXCERPT_LINES));
+        let ready = self
             .engine
             .ready(container, &rule, within, &self.bot.via, self.shutdown)
-            .await
-            .map_err(|e| e.failure())?;
+            .await;
+        let verdict = match (ready, log) {
+            (Err(EngineError::NotFound { .. }), Some(log)) => {
+                let lines = tokio::time::timeout(LAST_WORDS, log).await;
+                let lines = lines.ok().and_then(Result::ok).unwrap_or_default();
+                let failure = Failure::new(FailureKind::ContainerExited, "it exited, and `--rm` deleted it");
+                return Err(failure.with_excerpt(lines));
+            }
+            (ready, _) => ready.map_err(|e| e.failure())?,
+        };
         let log = || verbs::log_tail(self.engine, container, Failure::EXCERPT_LINES);
         let (kind, detail) = match verdict {
             ReadyVerdict::Ready { .. } => return Ok(()),

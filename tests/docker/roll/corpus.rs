@@ -1,7 +1,7 @@
 //! Bodies of `POST /containers/create` that together set every field the Engine API describes, as far as an engine on a test
 //! machine takes it.
 
-use super::stage::Stage;
+use super::stage::{Stage, docker};
 use serde_json::{Value, json};
 
 /// What no case sets, and why. Entries with an API version are set from that version on.
@@ -45,9 +45,6 @@ pub(super) const NOT_HERE: &[(&str, Option<u32>, &str)] = &[
     ("HostConfig.IOMaximumBandwidth", None, "Windows"),
     ("HostConfig.Isolation", None, "Windows"),
     ("HostConfig.StorageOpt", None, "needs overlay2 on xfs with pquota"),
-    ("HostConfig.AutoRemove", None, "refused by preflight"),
-    ("HostConfig.Links", None, "refused by preflight"),
-    ("HostConfig.VolumesFrom", None, "refused by preflight"),
 ];
 
 /// Name and body of each case. `other` networks and volumes are the stage's own.
@@ -58,6 +55,7 @@ pub(super) fn cases(stage: &Stage, subnet: &str, subnet6: &str) -> Vec<(&'static
         ("shares", shares()),
         ("host", host()),
         ("mounts", mounts(&stage.name)),
+        ("ties", ties(stage)),
         ("networks", networks(&stage.name, subnet, subnet6)),
         (
             "no-network",
@@ -173,4 +171,21 @@ fn networks(name: &str, subnet: &str, subnet6: &str) -> Value {
             "Links": ["other:alias"], "Aliases": ["shop"], "MacAddress": "02:11:22:33:44:55", "DriverOpts": {"com.example.opt": "1"}, "GwPriority": 7,
         }}},
     })
+}
+
+/// What holds on to another container, and what its own end deletes.
+fn ties(stage: &Stage) -> Value {
+    let held = format!("{}-held", stage.name);
+    docker(&[
+        "run",
+        "-d",
+        "--name",
+        &held,
+        "-v",
+        "/held",
+        "lowtide-test/busybox:1",
+        "sleep",
+        "1000",
+    ]);
+    json!({"HostConfig": {"AutoRemove": true, "VolumesFrom": [held], "Links": [format!("{held}:db")]}})
 }

@@ -69,31 +69,8 @@ async fn what_cannot_be_kept_is_refused_by_field_name() {
         assert!(failure.detail.contains(field), "{failure}");
         docker(&["rm", "-fv", &stage.name]);
     };
-    stage.run(&["--rm"], &["sleep", "1000"]);
-    refused("HostConfig.AutoRemove").await;
-
     stage.run(&["--label", "com.docker.compose.oneoff=True"], &["sleep", "1000"]);
     refused("Config.Labels.com.docker.compose.oneoff").await;
-
-    let other = format!("{}-other", stage.name);
-    for (flag, field) in [("--network", "HostConfig.NetworkMode"), ("--pid", "HostConfig.PidMode")] {
-        stage.run(&[], &["sleep", "1000"]);
-        let to = format!("{flag}=container:{}", stage.name);
-        docker(&["create", "--name", &other, &to, "lowtide-test/busybox:1", "true"]);
-        refused(field).await;
-        docker(&["rm", &other]);
-    }
-    stage.run(&[], &["sleep", "1000"]);
-    docker(&[
-        "create",
-        "--name",
-        &other,
-        "--volumes-from",
-        &stage.name,
-        "lowtide-test/busybox:1",
-        "true",
-    ]);
-    refused("HostConfig.VolumesFrom").await;
 }
 
 #[tokio::test]

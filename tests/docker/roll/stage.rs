@@ -3,12 +3,13 @@
 use crate::engine::{engine, unique};
 use lowtide::clients::engine::connect::Engine;
 use lowtide::clients::target::docker::body::{Mark, NewImage};
-use lowtide::clients::target::docker::create::create_candidate;
+use lowtide::clients::target::docker::create::{Circumstances, create_candidate};
 use lowtide::clients::target::docker::preflight::{Preflight, preflight};
 use lowtide::model::failure::Failure;
 use lowtide::model::fleet::{Ready, ReadyCheck, Select, TargetPolicy};
 use lowtide::model::image::ImageId;
 use lowtide::model::name::RolloutId;
+use lowtide::model::rollout::Which;
 use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -139,8 +140,17 @@ impl Stage {
             unit,
             instance: "test",
             term: 1,
+            role: Which::New,
         };
-        create_candidate(&self.engine, &found.units[unit], &found.snapshots[unit], &image, &mark).await
+        create_candidate(
+            &self.engine,
+            &found.units[unit],
+            &found.snapshots[unit],
+            &image,
+            &mark,
+            &Circumstances::default(),
+        )
+        .await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Giving a container that serves the names under which others reach the service.
 
 use super::find::inspect;
-use super::json::{id, list, object};
+use super::json::{id, list, object, text};
 use super::network;
 use super::snapshot::Snapshot;
 use crate::clients::engine::connect::Engine;
@@ -10,7 +10,44 @@ use crate::model::failure::{Failure, FailureKind};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+const NETWORKS: &str = "/NetworkSettings/Networks";
+
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Networks of the service in which others look for it by the router's way: those that both are in.
+///
+/// # Errors
+/// As the engine fails.
+pub async fn shared(engine: &Engine, snapshot: &[u8], router: &str) -> Result<Vec<String>, Failure> {
+    let snapshot = read(snapshot)?;
+    let router = inspect(engine, router).await.map_err(|e| e.failure())?;
+    let routers = router.as_ref().and_then(|r| object(r, NETWORKS));
+    let endpoints = network::endpoints(&snapshot.container, snapshot.api);
+    Ok(endpoints
+        .into_iter()
+        .map(|(network, _)| network)
+        .filter(|network| routers.is_some_and(|r| r.contains_key(network)))
+        .collect())
+}
+
+/// The container without the names it has in these networks. A network besides the one of `NetworkMode` it joins only later,
+/// so that what it opened elsewhere until then stays open.
+pub(super) fn withhold(container: &mut Value, networks: &[String]) {
+    let mode = text(container, "/HostConfig/NetworkMode").to_owned();
+    let Some(endpoints) = container.pointer_mut(NETWORKS).and_then(Value::as_object_mut) else {
+        return;
+    };
+    for network in networks {
+        let first = endpoints
+            .get(network)
+            .is_some_and(|e| *network == mode || text(e, "/NetworkID") == mode);
+        if !first {
+            endpoints.shift_remove(network);
+        } else if let Some(endpoint) = endpoints.get_mut(network) {
+            endpoint["Aliases"] = Value::Null;
+        }
+    }
+}
 
 /// Connects it as the old container is connected. What is so already stays untouched: to change the aliases of a connected
 /// endpoint, the engine has to disconnect it. Whether anything was changed.
@@ -18,8 +55,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// `Diverged` when the container is gone; as the engine refuses.
 pub async fn attach(engine: &Engine, snapshot: &[u8], container: &str) -> Result<bool, Failure> {
-    let snapshot = Snapshot::from_bytes(snapshot)
-        .map_err(|_| Failure::new(FailureKind::Invariant, "the snapshot cannot be read"))?;
+    let snapshot = read(snapshot)?;
     let gone = || Failure::new(FailureKind::Diverged, "the container to connect is gone");
     let found = inspect(engine, container).await.map_err(|e| e.failure())?;
     let now = found.ok_or_else(gone)?;
@@ -28,7 +64,7 @@ pub async fn attach(engine: &Engine, snapshot: &[u8], container: &str) -> Result
         let told = |e: crate::clients::engine::error::EngineError| {
             Failure::new(e.failure().kind, format!("network {name}: {e}"))
         };
-        let connected = object(&now, "/NetworkSettings/Networks").and_then(|n| n.get(&name));
+        let connected = object(&now, NETWORKS).and_then(|n| n.get(&name));
         let has_all = |current: &Value| {
             let names = list(current, "/Aliases");
             list(&endpoint, "/Aliases").iter().all(|alias| names.contains(alias))
@@ -52,4 +88,8 @@ pub async fn attach(engine: &Engine, snapshot: &[u8], container: &str) -> Result
             .map_err(told)?;
     }
     Ok(changed)
+}
+
+fn read(snapshot: &[u8]) -> Result<Snapshot, Failure> {
+    Snapshot::from_bytes(snapshot).map_err(|_| Failure::new(FailureKind::Invariant, "the snapshot cannot be read"))
 }

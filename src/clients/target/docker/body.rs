@@ -1,16 +1,20 @@
 //! From the snapshot of a container to the body that creates it anew on another image. Pure.
 
-use super::json::{flag, is_zero, list, name, object, short_id, text};
+use super::hold::link_for_create;
+use super::json::{is_zero, list, name, object, short_id, text};
 use super::snapshot::Snapshot;
 use super::{config, name as names, network};
 use crate::model::image::ImageId;
 use crate::model::name::RolloutId;
+use crate::model::rollout::Which;
 use serde_json::{Map, Value, json};
 
 /// Labels of what a rollout makes, so that it is found again after any crash.
 pub const LABEL_ROLLOUT: &str = "io.lowtide.rollout";
 pub const LABEL_UNIT: &str = "io.lowtide.unit";
 pub const LABEL_INSTANCE: &str = "io.lowtide.instance";
+/// On an old container that had to be made again, because stopping it had deleted it.
+pub const LABEL_REMADE: &str = "io.lowtide.remade";
 pub const LABEL_TERM: &str = "io.lowtide.term";
 /// The reference a compose service is made from: its containers made by us are made from the release's.
 pub const LABEL_TAG: &str = "io.lowtide.tag";
@@ -32,6 +36,7 @@ pub struct Mark<'a> {
     pub unit: usize,
     pub instance: &'a str,
     pub term: u64,
+    pub role: Which,
 }
 
 /// What to send.
@@ -92,7 +97,10 @@ pub fn create_body(snapshot: &Snapshot, image: &NewImage<'_>, mark: &Mark<'_>) -
         }
     }
     Ok(CreateBody {
-        name: names::next(name(old), &mark.rollout),
+        name: match mark.role {
+            Which::New => names::next(name(old), &mark.rollout),
+            Which::Old => names::prev(name(old), &mark.rollout),
+        },
         body: Value::Object(body),
         extra_networks: endpoints,
     })
@@ -114,24 +122,6 @@ pub(super) fn refusals(old: &Value) -> Vec<Refusal> {
     };
     if object(old, "/Config").is_none() || object(old, "/HostConfig").is_none() {
         refuse("Config", "the engine did not describe the container");
-    }
-    if flag(old, "/HostConfig/AutoRemove") {
-        refuse(
-            "HostConfig.AutoRemove",
-            "stopping it deletes it, so there would be nothing to go back to",
-        );
-    }
-    if !list(old, "/HostConfig/Links").is_empty() {
-        refuse(
-            "HostConfig.Links",
-            "legacy links cannot be made again under the candidate's name",
-        );
-    }
-    if !list(old, "/HostConfig/VolumesFrom").is_empty() {
-        refuse(
-            "HostConfig.VolumesFrom",
-            "the volumes of another container may have changed since",
-        );
     }
     for label in object(old, "/Config/Labels").into_iter().flat_map(Map::keys) {
         if label.starts_with("com.docker.swarm.task") {
@@ -171,6 +161,11 @@ fn labels(user_set: Option<&Value>, image: &NewImage<'_>, mark: &Mark<'_>) -> Ma
         *label = json!(image.id.as_str());
     }
     labels.shift_remove("com.docker.compose.replace");
+    labels.shift_remove(LABEL_REMADE);
+    match mark.role {
+        Which::New => {}
+        Which::Old => drop(labels.insert(LABEL_REMADE.to_owned(), json!("true"))),
+    }
     labels.insert(LABEL_ROLLOUT.to_owned(), json!(mark.rollout.to_string()));
     labels.insert(LABEL_UNIT.to_owned(), json!(mark.unit.to_string()));
     labels.insert(LABEL_INSTANCE.to_owned(), json!(mark.instance));
@@ -185,6 +180,14 @@ fn host_config(old: &Value) -> Value {
         "RestartPolicy".to_owned(),
         json!({"Name": "no", "MaximumRetryCount": 0}),
     );
+    for link in host
+        .get_mut("Links")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        *link = json!(link_for_create(link.as_str().unwrap_or_default()));
+    }
     for device in host
         .get_mut("Devices")
         .and_then(Value::as_array_mut)

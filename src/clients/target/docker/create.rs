@@ -1,8 +1,10 @@
 //! Making the candidate: beside the old container, complete, compared with it, not started.
 
+use super::attach::withhold;
 use super::body::{CreateBody, Mark, NewImage, create_body};
 use super::fidelity::lost_fields;
 use super::find::{candidates, inspect};
+use super::hold::{Successor, point_at};
 use super::inject;
 use super::json::{id, name, object, text};
 use super::network;
@@ -20,6 +22,15 @@ use std::time::Duration;
 /// A create copies nothing on overlay file systems, and may copy an image's volume contents; connects take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// What is different about a new container while it is made.
+#[derive(Debug, Clone, Default)]
+pub struct Circumstances {
+    /// What it held on to, and has to hold on to now.
+    pub successors: Vec<Successor>,
+    /// Networks in which it gets the service's names only once it serves.
+    pub withheld: Vec<String>,
+}
+
 /// Makes the candidate of a unit, or adopts the one an earlier try made; its id. A half-made one is finished or, if it
 /// never started, made again. The old container is not touched.
 ///
@@ -32,6 +43,7 @@ pub async fn create_candidate(
     snapshot: &[u8],
     image: &NewImage<'_>,
     mark: &Mark<'_>,
+    circumstances: &Circumstances,
 ) -> Result<String, Failure> {
     let mut snapshot = Snapshot::from_bytes(snapshot).map_err(|_| {
         Failure::new(
@@ -42,6 +54,8 @@ pub async fn create_candidate(
     network::find_again(engine, &mut snapshot)
         .await
         .map_err(|e| e.failure())?;
+    point_at(&mut snapshot.container, &circumstances.successors);
+    withhold(&mut snapshot.container, &circumstances.withheld);
     let body = create_body(&snapshot, image, mark).map_err(|refused| {
         let fields: Vec<String> = refused.iter().map(|r| format!("{} ({})", r.field, r.why)).collect();
         Failure::new(
@@ -49,7 +63,7 @@ pub async fn create_candidate(
             format!("{}: {}", unit.name, fields.join("; ")),
         )
     })?;
-    let made = candidates(engine, mark.rollout, unit.index, &unit.old)
+    let made = candidates(engine, mark.rollout, unit.index, mark.role, &unit.old)
         .await
         .map_err(|e| e.failure())?;
     let mut adopted = None;
@@ -92,6 +106,16 @@ pub async fn create_candidate(
         return Err(failure);
     }
     Ok(id(&candidate).to_owned())
+}
+
+/// The name of the image a container was made from, as its user wrote it.
+///
+/// # Errors
+/// `Invariant` for a snapshot that cannot be read.
+pub fn reference(snapshot: &[u8]) -> Result<String, Failure> {
+    let snapshot = Snapshot::from_bytes(snapshot)
+        .map_err(|_| Failure::new(FailureKind::Invariant, "the snapshot cannot be read"))?;
+    Ok(text(&snapshot.container, "/Config/Image").to_owned())
 }
 
 /// Connects what is not yet connected, puts in what was put in before the start, then compares the whole with the snapshot.

@@ -1,6 +1,7 @@
 //! Is the new container what the old one was? Asked of the engine's own answer, before the old one is touched.
 
 use super::config;
+use super::hold::link_for_create;
 use super::json::{is_zero, list, object, short_id, text};
 use super::network;
 use super::snapshot::Snapshot;
@@ -61,6 +62,8 @@ fn lost_config(snapshot: &Snapshot, candidate: &Value, lost: &mut Vec<String>) {
     if hostname != short_id(&snapshot.container)
         && text(candidate, "/Config/Hostname") != hostname
         && text(candidate, "/HostConfig/UTSMode") != "host"
+        // In another's network it has the other's name.
+        && !text(candidate, "/HostConfig/NetworkMode").starts_with("container:")
     {
         lost.push("Config.Hostname".to_owned());
     }
@@ -73,6 +76,16 @@ fn lost_host(old: &Value, candidate: &Value, lost: &mut Vec<String>) {
         match key.as_str() {
             // Compared as what is really mounted.
             "RestartPolicy" | "Mounts" | "Binds" => {}
+            // `/other:/me/alias`: `me` has another name for now.
+            "Links" => {
+                let plain = |links: &Value| -> Vec<String> {
+                    let links = list(links, "").iter().filter_map(Value::as_str);
+                    links.map(link_for_create).collect()
+                };
+                if plain(value) != plain(now) {
+                    lost.push(path);
+                }
+            }
             "Devices" => {
                 let mut given = value.clone();
                 for device in given.as_array_mut().into_iter().flatten() {

@@ -1,6 +1,6 @@
 //! Which containers a target means.
 
-use super::body::{LABEL_ROLLOUT, LABEL_UNIT};
+use super::body::{LABEL_REMADE, LABEL_ROLLOUT, LABEL_UNIT};
 use super::json::{id, name, object, text};
 use super::name::is_set_aside;
 use super::order;
@@ -9,6 +9,7 @@ use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
 use crate::model::fleet::Select;
 use crate::model::name::RolloutId;
+use crate::model::rollout::Which;
 use serde_json::{Value, json};
 
 /// Labels of compose (docker/compose `pkg/api/labels.go`).
@@ -65,16 +66,24 @@ pub(super) async fn inspect(engine: &Engine, container: &str) -> Result<Option<V
     }
 }
 
-/// Everything that carries this unit's labels, except `old`.
+/// Everything that carries this unit's labels, except `old`: what was made to take its place, or what was made to be it again.
 pub(super) async fn candidates(
     engine: &Engine,
     rollout: RolloutId,
     unit: usize,
+    role: Which,
     old: &str,
 ) -> Result<Vec<Value>, EngineError> {
     let labels = [format!("{LABEL_ROLLOUT}={rollout}"), format!("{LABEL_UNIT}={unit}")];
     let mut found = labelled(engine, &labels).await?;
-    found.retain(|c| id(c) != old);
+    let remade = |c: &Value| {
+        if label(c, LABEL_REMADE).is_empty() {
+            Which::New
+        } else {
+            Which::Old
+        }
+    };
+    found.retain(|c| id(c) != old && remade(c) == role);
     found.sort_by(|a, b| text(a, "/Created").cmp(text(b, "/Created")));
     Ok(found)
 }

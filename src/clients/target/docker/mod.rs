@@ -7,6 +7,7 @@ mod config;
 pub mod create;
 pub mod fidelity;
 pub mod find;
+pub mod hold;
 pub mod hook;
 pub mod inject;
 mod json;

@@ -5,7 +5,9 @@ use super::json::{flag, id, image_id, name, number, text};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::model::name::RolloutId;
-use crate::model::rollout::{ContainerState, Health, ObservedContainer, ObservedUnit, RestartPolicy, Unit};
+use crate::model::rollout::{
+    ContainerState, Health, ObservedContainer, ObservedUnit, OnExit, RestartPolicy, Unit, Which,
+};
 use serde_json::Value;
 
 /// The units as they are now, in their order.
@@ -15,12 +17,17 @@ use serde_json::Value;
 pub async fn observe(engine: &Engine, rollout: RolloutId, units: &[Unit]) -> Result<Vec<ObservedUnit>, EngineError> {
     let mut observed = Vec::with_capacity(units.len());
     for unit in units {
-        let old = inspect(engine, &unit.old).await?;
-        let candidates = candidates(engine, rollout, unit.index, &unit.old).await?;
+        let mut old = inspect(engine, &unit.old).await?;
+        if old.is_none() && unit.on_exit == OnExit::Removed {
+            old = candidates(engine, rollout, unit.index, Which::Old, &unit.old)
+                .await?
+                .pop();
+        }
+        let candidates = candidates(engine, rollout, unit.index, Which::New, &unit.old).await?;
         let holder = inspect(engine, &unit.name).await?.filter(|c| name(c) == unit.name);
         let stranger = holder
             .map(|c| id(&c).to_owned())
-            .filter(|holder| *holder != unit.old && candidates.iter().all(|c| id(c) != holder));
+            .filter(|holder| old.iter().chain(&candidates).all(|c| id(c) != holder));
         observed.push(ObservedUnit {
             old: old.as_ref().map(container).transpose()?,
             candidates: candidates.iter().map(container).collect::<Result<_, _>>()?,

@@ -2,7 +2,8 @@
 
 use super::body::{Refusal, refusals};
 use super::find;
-use super::json::{id, image_id, list, missing, name, object, text};
+use super::hold::{bars, on_exit, tied};
+use super::json::{id, image_id, missing, name, text};
 use super::layer_read;
 use super::name::is_set_aside;
 use super::observe::{health, restart, state};
@@ -51,17 +52,22 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         );
         return Err(Failure::new(FailureKind::PreflightRefused, detail));
     }
-    if let Some(sick) = containers.iter().find_map(sickness) {
+    let api = api(engine).await.map_err(|e| e.failure())?;
+    let others = others(engine).await.map_err(|e| e.failure())?;
+    let ties = tied(containers, &others).map_err(|circle| {
+        let detail = format!("{} hold on to each other in a circle", circle.join(", "));
+        Failure::new(FailureKind::PreflightRefused, detail)
+    })?;
+    if let Some(sick) = ties.containers.iter().find_map(sickness) {
         return Err(Failure::new(FailureKind::TargetSick, sick));
     }
-    let api = api(engine).await.map_err(|e| e.failure())?;
     let mut refused = Vec::new();
     let mut found = Preflight {
         units: Vec::new(),
         snapshots: Vec::new(),
         warnings: Vec::new(),
     };
-    for container in &containers {
+    for container in &ties.containers {
         let told = name(container);
         refused.extend(refusals(container).into_iter().map(|r| line(told, &r)));
         if own_id().as_deref() == Some(id(container)) {
@@ -86,11 +92,30 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
             )),
         }
     }
-    refused.extend(dependents(engine, &containers).await.map_err(|e| e.failure())?);
-    if refused.is_empty() {
-        return Ok(found);
+    if !refused.is_empty() {
+        return Err(Failure::new(FailureKind::PreflightRefused, refused.join("; ")));
     }
-    Err(Failure::new(FailureKind::PreflightRefused, refused.join("; ")))
+    for (unit, container) in found.units.iter_mut().zip(&ties.containers) {
+        let held = ties.holds.iter().flatten().any(|hold| hold.unit == unit.index);
+        unit.part = ties.parts[unit.index];
+        unit.holds.clone_from(&ties.holds[unit.index]);
+        unit.bars = bars(container, api, held);
+        unit.on_exit = on_exit(container);
+    }
+    Ok(found)
+}
+
+/// All other containers, whole: only they themselves say what they hold on to.
+async fn others(engine: &Engine) -> Result<Vec<Value>, EngineError> {
+    let mut others = Vec::new();
+    for row in find::all(engine).await? {
+        others.extend(
+            find::inspect(engine, id(&row))
+                .await?
+                .filter(|c| !is_set_aside(name(c))),
+        );
+    }
+    Ok(others)
 }
 
 /// Minor version of the newest API; only `1.x` exists.
@@ -160,66 +185,6 @@ async fn image_config(engine: &Engine, container: &Value) -> Result<Option<Value
     }
 }
 
-/// Containers that hold on to one of ours by id or name, and would be left holding the old one.
-async fn dependents(engine: &Engine, ours: &[Value]) -> Result<Vec<String>, EngineError> {
-    let mut refused = Vec::new();
-    for row in find::all(engine).await? {
-        let Some(other) = find::inspect(engine, id(&row)).await? else {
-            continue;
-        };
-        if is_set_aside(name(&other)) {
-            continue;
-        }
-        for (field, held) in holds(&other) {
-            let is_held = |c: &&Value| held == name(c) || (held.len() >= 12 && id(c).starts_with(&held));
-            for unit in ours.iter().filter(is_held) {
-                refused.push(format!(
-                    "{}: {field} of {} (it would be left holding the old container)",
-                    name(unit),
-                    name(&other)
-                ));
-            }
-        }
-    }
-    Ok(refused)
-}
-
-/// What a container holds on to: the field, and the other's id or name.
-fn holds(container: &Value) -> Vec<(&'static str, String)> {
-    let mut held = Vec::new();
-    for field in ["NetworkMode", "PidMode", "IpcMode"] {
-        let mode = text(container, &format!("/HostConfig/{field}"));
-        if let Some(other) = mode.strip_prefix("container:") {
-            held.push((field_name(field), other.to_owned()));
-        }
-    }
-    for from in list(container, "/HostConfig/VolumesFrom")
-        .iter()
-        .filter_map(Value::as_str)
-    {
-        held.push((
-            "HostConfig.VolumesFrom",
-            from.split(':').next().unwrap_or_default().to_owned(),
-        ));
-    }
-    let endpoints = object(container, "/NetworkSettings/Networks").into_iter().flatten();
-    let endpoint_links = endpoints.flat_map(|(_, endpoint)| list(endpoint, "/Links"));
-    for link in list(container, "/HostConfig/Links").iter().chain(endpoint_links) {
-        // `/other:/me/alias` of the engine, `other:alias` of the user.
-        let other = link.as_str().and_then(|l| l.split(':').next()).unwrap_or_default();
-        held.push(("Links", other.trim_start_matches('/').to_owned()));
-    }
-    held
-}
-
-fn field_name(mode: &str) -> &'static str {
-    match mode {
-        "NetworkMode" => "HostConfig.NetworkMode",
-        "PidMode" => "HostConfig.PidMode",
-        _ => "HostConfig.IpcMode",
-    }
-}
-
 /// Id of the container this process runs in: the engine mounts `/etc/hostname` from the container's own directory.
 fn own_id() -> Option<String> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
@@ -269,27 +234,5 @@ mod tests {
         ] {
             assert_eq!(sickness(&json!({"Name": "/web", "State": state})).as_deref(), sick);
         }
-    }
-
-    #[test]
-    fn everything_a_container_can_hold_on_to_is_seen() {
-        let other = json!({
-            "HostConfig": {"NetworkMode": "container:a", "PidMode": "container:b", "IpcMode": "private", "VolumesFrom": ["c:ro"], "Links": ["/d:/me/x"]},
-            "NetworkSettings": {"Networks": {"n": {"Links": ["e:y"]}}},
-        });
-        let held: Vec<String> = holds(&other)
-            .into_iter()
-            .map(|(field, who)| format!("{field} {who}"))
-            .collect();
-        assert_eq!(
-            held,
-            [
-                "HostConfig.NetworkMode a",
-                "HostConfig.PidMode b",
-                "HostConfig.VolumesFrom c",
-                "Links d",
-                "Links e"
-            ]
-        );
     }
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 /// A plain change takes milliseconds; a busy disk makes seconds of them.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -27,6 +28,9 @@ const GRACE_LIMIT_S: u64 = 3600;
 
 /// How long a port may stay taken after its container stopped: docker-proxy lingers (moby#20486, docker/for-linux#1278).
 const PORT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a container that its end deletes is listened to when it starts.
+const FIRST_MOMENTS: Duration = Duration::from_millis(500);
 
 /// The engine hands out host ports of a range non-atomically, so two starts at once can collide.
 static STARTS: Mutex<()> = Mutex::const_new(());
@@ -54,6 +58,18 @@ pub async fn stop(engine: &Engine, container: &str, grace: Option<SignedDuration
     let patience = Duration::from_secs(seconds) + AFTER_GRACE;
     let path = format!("/containers/{}/stop{query}", encode(container));
     engine.raw_post(&path, None, patience).await.map(drop)
+}
+
+/// Waits until a container that goes with its end is gone.
+///
+/// # Errors
+/// `Timeout` when it is still there after [`AFTER_GRACE`].
+pub async fn await_removal(engine: &Engine, container: &str) -> Result<(), EngineError> {
+    let path = format!("/containers/{}/wait?condition=removed", encode(container));
+    match engine.raw_post(&path, None, AFTER_GRACE).await {
+        Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 /// Sets the restart policy and nothing else.
@@ -88,6 +104,32 @@ pub async fn start(engine: &Engine, container: &str) -> Result<(), Failure> {
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+/// As [`start`], for one that its end deletes: what it wrote is heard from the first line on, because nobody can ask later.
+///
+/// # Errors
+/// As [`start`]; `ContainerExited` with its last `lines` when it ended within [`FIRST_MOMENTS`].
+pub async fn start_heard(engine: &Engine, container: &str, lines: usize) -> Result<(), Failure> {
+    let inspected = engine
+        .raw_get(&format!("/containers/{}/json", encode(container)))
+        .await
+        .map_err(|e| e.failure())?;
+    let path = format!("/containers/{}/attach?stream=1&stdout=1&stderr=1", encode(container));
+    let mut stream = engine
+        .raw_stream(Method::POST, &path, None, HeaderMap::new(), PATIENCE)
+        .await
+        .map_err(|e| e.failure())?;
+    start(engine, container).await?;
+    let heard = tail(&mut stream, flag(&inspected, "/Config/Tty"), lines);
+    match tokio::time::timeout(FIRST_MOMENTS, heard).await {
+        // It still writes, or could not be heard: the wait for readiness judges it.
+        Err(_) | Ok(Err(_)) => Ok(()),
+        Ok(Ok(lines)) => {
+            let failure = Failure::new(FailureKind::ContainerExited, "it exited, and `--rm` deleted it");
+            Err(failure.with_excerpt(lines))
+        }
     }
 }
 
@@ -174,6 +216,25 @@ pub async fn log_tail(engine: &Engine, container: &str, lines: usize) -> Result<
         Err(e) => return Err(e),
     };
     tail(&mut stream, flag(&inspected, "/Config/Tty"), lines).await
+}
+
+/// The last lines of what it writes from now on until its end. Dropped, it reads no further.
+pub fn follow_log(engine: Engine, container: String, lines: usize) -> AbortOnDropHandle<Vec<String>> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let read = async {
+            let path = format!("/containers/{}/logs?stdout=1&stderr=1&follow=1", encode(&container));
+            let inspected = engine
+                .raw_get(&format!("/containers/{}/json", encode(&container)))
+                .await?;
+            let mut stream = engine
+                .raw_stream(Method::GET, &path, None, HeaderMap::new(), PATIENCE)
+                .await?;
+            tail(&mut stream, flag(&inspected, "/Config/Tty"), lines).await
+        };
+        // What cannot be read is missing from the story and from nothing else.
+        let read: Result<Vec<String>, EngineError> = read.await;
+        read.unwrap_or_default()
+    }))
 }
 
 /// Exit code of its last end.

@@ -4,7 +4,7 @@ use crate::model::fleet::{Order, Router, TargetPolicy};
 use crate::model::rollout::{Bar, Part, Unit};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sequence {
+pub enum Sequence {
     /// The old one is stopped before the new one starts: a gap, as short as can be.
     StopFirst,
     /// Both run until the new one serves.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::rollout::Which;
 use proptest::prelude::*;
 
 const OLD_ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -28,6 +29,7 @@ fn made(change: &[(&str, Value)]) -> Result<CreateBody, Vec<Refusal>> {
         unit: 2,
         instance: "i1",
         term: 7,
+        role: Which::New,
     };
     create_body(
         &snapshot,
@@ -256,9 +258,6 @@ proptest! {
 #[test]
 fn what_cannot_be_kept_is_refused_by_its_name() {
     for (pointer, value, field) in [
-        ("/HostConfig/AutoRemove", json!(true), "HostConfig.AutoRemove"),
-        ("/HostConfig/Links", json!(["/db:/web/db"]), "HostConfig.Links"),
-        ("/HostConfig/VolumesFrom", json!(["data"]), "HostConfig.VolumesFrom"),
         (
             "/Config/Labels",
             json!({"com.docker.swarm.task.id": "t"}),

@@ -1,0 +1,107 @@
+//! Whole rollouts on the real engine, driven as the bot drives them: a journal, decisions, steps.
+
+use super::stage::*;
+use lowtide::clients::clock;
+use lowtide::clients::engine::probe::ProbePath;
+use lowtide::config::validate;
+use lowtide::model::image::{ContentDigest, ImageId};
+use lowtide::model::name::{AppName, RolloutId, RunId};
+use lowtide::model::rollout::{Purpose, RolloutConclusion, RolloutEvent};
+use lowtide::model::standing::{AppEvent, Release};
+use lowtide::runtime::bot::{Bot, InForce};
+use lowtide::runtime::drive_rollout;
+use lowtide::runtime::drive_run::Interrupt;
+use lowtide::store::database::Store;
+use lowtide::store::journal::Batch;
+use lowtide::store::sealed::Sealed;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// Serves until it is stopped, at once.
+pub(super) const SERVES: &str =
+    "FROM lowtide-test/busybox:1\nSTOPSIGNAL SIGKILL\nCMD [\"httpd\", \"-f\", \"-p\", \"80\"]";
+/// The same, as another image.
+pub(super) const SERVES_TOO: &str =
+    "FROM lowtide-test/busybox:1\nLABEL generation=2\nSTOPSIGNAL SIGKILL\nCMD [\"httpd\", \"-f\", \"-p\", \"80\"]";
+/// Says why, and goes.
+pub(super) const EXITS: &str = "FROM lowtide-test/busybox:1\nCMD [\"sh\", \"-c\", \"echo out of order; exit 3\"]";
+
+/// A bot with one app, `web`, and one target.
+pub(super) struct House {
+    bot: Arc<Bot>,
+    app: AppName,
+    _state: TempDir,
+}
+
+impl House {
+    /// `target`: its entry under `rollout`, in the configuration's own words.
+    pub(super) async fn new(target: &str) -> Self {
+        let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
+        let text = format!(
+            "version: 1\nmode: active\nhosts: {{ local: {{ docker: \"unix://{socket}\" }} }}\napps:\n  web:\n    \
+             source: {{ repo: \"https://git.example.org/web.git\" }}\n    rollout:\n      - {target}\n"
+        );
+        let fleet = validate::fleet(text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let state = tempfile::tempdir().unwrap();
+        let in_force = InForce::new("1".to_owned(), fleet, None, state.path()).unwrap();
+        let store = Store::open(&state.path().join("lowtide.db"), true).unwrap();
+        let sealed = Sealed::open(state.path()).unwrap();
+        let (path, name) = (state.path().to_owned(), "test".to_owned());
+        let bot = Bot::new(store, sealed, path, name, ProbePath::HostView, in_force).await;
+        Self {
+            bot: Arc::new(bot.unwrap()),
+            app: "web".parse().unwrap(),
+            _state: state,
+        }
+    }
+
+    /// Rolls the target to an image of the stage; how it ended, and its steps.
+    pub(super) async fn roll(&self, stage: &Stage, version: &str, image: &ImageId) -> (RolloutConclusion, Vec<String>) {
+        let id = RolloutId(ulid::Ulid::generate());
+        let run = RunId(ulid::Ulid::generate());
+        let fleet = self.bot.in_force();
+        let app = &fleet.fleet.apps[&self.app];
+        let target = app.rollout[0].clone();
+        let opened = AppEvent::RolloutOpened {
+            target: target.name.clone(),
+            release: run,
+            rollout: id,
+        };
+        let event = RolloutEvent::Opened {
+            app: self.app.clone(),
+            target: Box::new(target),
+            timezone: "UTC".to_owned(),
+            release: Box::new(Release {
+                run,
+                image: image.clone(),
+                content: image.as_str().parse::<ContentDigest>().unwrap(),
+                commit: "c".repeat(40),
+                tag: version.to_owned(),
+                digest: None,
+                reference: stage.tag(version).parse().unwrap(),
+                change: None,
+                at: clock::now(),
+            }),
+            window_ignored: true,
+            purpose: Purpose::Revert,
+        };
+        let batch = Batch::new().rollout(&self.app, id, 0, &event);
+        self.bot.commit(batch, &self.app, &[opened], Vec::new()).await.unwrap();
+        let interrupt = Interrupt {
+            cancel: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
+        };
+        let ended = drive_rollout::drive(Arc::clone(&self.bot), id, interrupt)
+            .await
+            .unwrap();
+        let events = self.bot.store.rollout_events(id).await.unwrap();
+        let mut steps = Vec::new();
+        for recorded in events {
+            if let RolloutEvent::StepStarted { step, .. } = recorded.event {
+                steps.push(step.to_string());
+            }
+        }
+        (ended.unwrap(), steps)
+    }
+}
