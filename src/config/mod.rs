@@ -19,6 +19,7 @@ pub mod raw;
 mod remote;
 mod scope;
 mod shape;
+mod swarm_target;
 mod target;
 mod testing;
 mod tree;

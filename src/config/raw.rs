@@ -349,7 +349,7 @@ raw! {
         /// `HH:MM`; earlier than `from` is the next day.
         to: Option<Text>,
     }
-    /// What runs the releases: exactly one of `container`, `label` and `compose`.
+    /// What runs the releases: exactly one of `container`, `label`, `compose`, `service` and `stack`.
     Target {
         /// Made from what is selected, if not given.
         name: Option<Text>,
@@ -357,6 +357,8 @@ raw! {
         container: Option<ContainerTarget>,
         label: Option<LabelTarget>,
         compose: Option<ComposeTarget>,
+        service: Option<ServiceTarget>,
+        stack: Option<StackTarget>,
         window: Option<Window>,
         ready: Option<Ready>,
         /// Commands inside the old container, before anything is touched. Exit code 75: try later.
@@ -382,6 +384,23 @@ raw! {
         host: Option<Text>,
         project: Option<Text>,
         services: Option<Vec<Text>>,
+    }
+    /// A service of Docker Swarm.
+    ServiceTarget {
+        /// One of the swarm's managers.
+        host: Option<Text>,
+        name: Option<Text>,
+        order: Option<Text>,
+    }
+    /// Services of a stack (`docker stack deploy`), moved in this order and taken back as one.
+    StackTarget {
+        /// One of the swarm's managers.
+        host: Option<Text>,
+        name: Option<Text>,
+        /// Without the stack's name; those that run the app's image, if not given.
+        services: Option<Vec<Text>>,
+        /// `start-first` or `stop-first`; by what a service holds, if not given.
+        order: Option<Text>,
     }
     Hook {
         exec: Option<Command>,

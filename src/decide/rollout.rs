@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 mod back;
 mod forward;
+pub mod services;
 
 /// How often the containers are looked at while they bake.
 const BAKE_POLL: SignedDuration = SignedDuration::from_secs(2);
@@ -255,7 +256,7 @@ impl RolloutState {
             (StepOutcome::Done, Step::AwaitReady { container, .. }) => {
                 self.ready.insert(container.clone());
             }
-            (StepOutcome::Done, _) => {}
+            (StepOutcome::Done | StepOutcome::ServicesPreflighted { .. } | StepOutcome::Prepulled { .. }, _) => {}
         }
         Ok(())
     }
@@ -393,6 +394,7 @@ fn touches(step: &Step) -> bool {
         | Step::Rename { .. }
         | Step::StopCandidate { .. }
         | Step::RemoveOld { .. } => true,
+        Step::Service(_) => false,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::image::{Reference, Repository};
 use super::name::{AppName, ChannelName, HostName, TargetName};
 use super::secret::SecretRef;
+use super::service::UpdateOrder;
 use jiff::SignedDuration;
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
@@ -342,13 +343,28 @@ pub struct TargetPolicy {
     pub irreversible: bool,
 }
 
-/// Which containers of the host are meant.
+/// Which containers or services of the host are meant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Select {
     Container { name: String },
     Label { key: String, value: String },
     Compose { project: String, services: Vec<String> },
+    /// A service of the swarm the host manages.
+    Service {
+        name: String,
+        /// `None`: by what the service holds.
+        #[serde(default)]
+        order: Option<UpdateOrder>,
+    },
+    /// Services of a stack (`docker stack deploy`), moved in this order and taken back as one.
+    Stack {
+        stack: String,
+        /// Without the stack's name. Empty: those that run the app's image.
+        services: Vec<String>,
+        #[serde(default)]
+        order: Option<UpdateOrder>,
+    },
 }
 
 /// Command inside the (old, for `before`; new, for `after`) container of each unit.

@@ -15,5 +15,6 @@ pub mod package_state;
 pub mod rollout;
 pub mod run;
 pub mod secret;
+pub mod service;
 pub mod stages;
 pub mod standing;

@@ -4,8 +4,9 @@ use super::failure::Failure;
 use super::fleet::TargetPolicy;
 use super::image::ImageId;
 use super::name::{AppName, RunId};
+use super::service::{ServiceStep, ServiceUnit};
 use super::standing::Release;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -173,6 +174,8 @@ pub enum Step {
         unit: usize,
         container: String,
     },
+    /// Of a service of a swarm.
+    Service(ServiceStep),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,8 +200,17 @@ pub enum StepOutcome {
     Preflighted {
         units: Vec<Unit>,
     },
+    /// Of services.
+    ServicesPreflighted {
+        services: Vec<ServiceUnit>,
+    },
     Pulled {
         image: ImageId,
+    },
+    /// Every node that may run the service has the image.
+    Prepulled {
+        /// How long a new task takes at most to prove itself, by the image's health check.
+        startup: SignedDuration,
     },
     /// A hook asked to be tried later (exit code 75, EX_TEMPFAIL of sysexits.h).
     Busy {
@@ -299,6 +311,7 @@ impl fmt::Display for Step {
             Step::StopCandidate { .. } => f.write_str("stop new container"),
             Step::KeepLog { .. } => f.write_str("keep log"),
             Step::RemoveOld { .. } => f.write_str("remove old container"),
+            Step::Service(step) => step.fmt(f),
         }
     }
 }

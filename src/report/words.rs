@@ -106,6 +106,8 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::UnhealthyAfterRevert => "Look at the old container's last lines above; it may need you now.",
         K::UnhealthyAfterRoll => "Look at the new container's last lines above.",
         K::Restarting => "Look at the new container's last lines above.",
+        K::ServiceRefused => "Do what is named above; lowtide does not work against somebody else's update.",
+        K::NotScheduled => "Look at the service's constraints, ports and memory, and at the nodes: `docker service ps`.",
         K::Diverged => "Find out who changed the containers, then resume.",
         K::RevertFailed => "Look at the host now: a container may be down.",
         K::SecretMissing => "Set the named environment variable or file where lowtide runs.",
@@ -137,6 +139,16 @@ pub fn waiting(reason: &WaitReason, zone: &str) -> String {
         WaitReason::Window { opens } => format!("waits for its window, {}", moment(*opens, zone)),
         WaitReason::NoWindow => "has no window: it moves when somebody says `lowtide run APP --now`".to_owned(),
         WaitReason::Baking { until } => format!("is being watched until {}", moment(*until, zone)),
+        WaitReason::Converging {
+            service,
+            done,
+            total,
+            deadline,
+        } => format!(
+            "{}: {done} of {total} tasks, until {} at the latest",
+            clean::one_line(service, 80),
+            moment(*deadline, zone)
+        ),
         WaitReason::HookBusy { hook, retry } => format!(
             "the hook {} asked to be tried later, at {}",
             clean::one_line(hook, 80),

@@ -106,6 +106,8 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
                         StepOutcome::Failed { .. } => Progress::Failed,
                         StepOutcome::Done
                         | StepOutcome::Preflighted { .. }
+                        | StepOutcome::ServicesPreflighted { .. }
+                        | StepOutcome::Prepulled { .. }
                         | StepOutcome::Pulled { .. }
                         | StepOutcome::Busy { .. }
                         | StepOutcome::Kept { .. } => Progress::Done,
@@ -166,6 +168,8 @@ fn step_note(outcome: &StepOutcome) -> String {
     match outcome {
         StepOutcome::Done => String::new(),
         StepOutcome::Preflighted { units } => words::counted(units.len(), "container", "containers"),
+        StepOutcome::ServicesPreflighted { services } => words::counted(services.len(), "service", "services"),
+        StepOutcome::Prepulled { startup } => format!("a task may take {} s", startup.as_secs()),
         StepOutcome::Pulled { image } => image.short().to_owned(),
         StepOutcome::Busy { .. } => "asked to be tried later".to_owned(),
         StepOutcome::Kept { exit_code, .. } => format!("exit code {exit_code}"),

@@ -9,6 +9,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("bad-email", "not a mail address"),
     ("bad-image", "not an image or repository name"),
     ("bad-name", "a name with characters it cannot have"),
+    ("bad-order", "neither `start-first` nor `stop-first`"),
     (
         "bad-path",
         "a path that leaves its place, or is not absolute where it must be",
@@ -37,6 +38,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("missing-key", "a key that is needed"),
     ("missing-secret", "a secret that cannot be read where this runs"),
     ("no-value", "a key without a value"),
+    ("not-for-services", "a key of containers on a target of Swarm services"),
     ("not-supported", "something this version cannot do"),
     ("not-utf8", "bytes that are not UTF-8"),
     ("one-of", "keys that exclude each other, or none of those needed"),

@@ -101,9 +101,12 @@ fn masked_outcome(outcome: StepOutcome, bot: &Bot, state: &RolloutState) -> Step
                 exit_code,
             }
         }
-        StepOutcome::Done | StepOutcome::Preflighted { .. } | StepOutcome::Pulled { .. } | StepOutcome::Busy { .. } => {
-            outcome
-        }
+        StepOutcome::Done
+        | StepOutcome::Preflighted { .. }
+        | StepOutcome::ServicesPreflighted { .. }
+        | StepOutcome::Pulled { .. }
+        | StepOutcome::Prepulled { .. }
+        | StepOutcome::Busy { .. } => outcome,
     }
 }
 
@@ -129,6 +132,7 @@ impl Stage<'_> {
         let failed = |e: EngineError| e.failure();
         match step {
             Step::Preflight => return self.preflight().await,
+            Step::Service(_) => {}
             Step::Pull => return self.pull().await,
             Step::RunHook { phase, unit, hook } => return self.hook(*phase, *unit, *hook).await,
             Step::CreateCandidate { unit } => self.create(*unit).await?,

@@ -7,7 +7,7 @@ pub mod create;
 pub mod fidelity;
 pub mod find;
 pub mod hook;
-mod json;
+pub(super) mod json;
 mod layer;
 pub mod name;
 mod network;

@@ -1,0 +1,84 @@
+//! Services of Docker Swarm as targets.
+
+use super::check::Check;
+use super::diagnostic::{Problem, Route, shown};
+use super::raw;
+use super::scope::Scope;
+use crate::model::fleet::Select;
+use crate::model::name::HostName;
+use crate::model::service::UpdateOrder;
+
+impl Check<'_> {
+    /// `service` or `stack`, whichever is given.
+    pub(super) fn select_services(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {
+        let containers = raw.container.is_some() || raw.label.is_some() || raw.compose.is_some();
+        match (&raw.service, &raw.stack) {
+            (Some(service), None) if !containers => {
+                self.not_for_services(own, raw);
+                let hint = "write `service: { name: web }`";
+                let name = self.target_word(own, "service", "name", service.name.as_ref(), hint);
+                let host = self.host(own, &Route::keys("service.host"), service.host.as_ref());
+                let order = self.order(own, &Route::keys("service.order"), service.order.as_ref());
+                Some((host, Select::Service { name: name?, order }))
+            }
+            (None, Some(stack)) if !containers => {
+                self.not_for_services(own, raw);
+                let hint = "write `stack: { name: shop, services: [web] }`";
+                let name = self.target_word(own, "stack", "name", stack.name.as_ref(), hint);
+                let host = self.host(own, &Route::keys("stack.host"), stack.host.as_ref());
+                let order = self.order(own, &Route::keys("stack.order"), stack.order.as_ref());
+                let rest = Route::keys("stack.services");
+                let services = match &stack.services {
+                    Some(services) => self.words(own, &rest, services),
+                    None => Vec::new(),
+                };
+                let told = if services.is_empty() {
+                    "those that run the app's image".to_owned()
+                } else {
+                    services.join(", ")
+                };
+                self.note(own, &rest, told);
+                let stack = name?;
+                Some((host, Select::Stack { stack, services, order }))
+            }
+            (Some(_) | None, Some(_) | None) => self.not_one_target(own),
+        }
+    }
+
+    fn order(&mut self, own: &Scope, rest: &Route, raw: Option<&raw::Text>) -> Option<UpdateOrder> {
+        let Some(text) = raw else {
+            self.note(own, rest, "by what the service holds".to_owned());
+            return None;
+        };
+        self.note(own, rest, text.0.clone());
+        let all = [UpdateOrder::StartFirst, UpdateOrder::StopFirst];
+        let order = all.into_iter().find(|order| order.as_str() == text.0);
+        if order.is_none() {
+            let problem = Problem::new("bad-order", format!("`{}` is not an order", shown(&text.0)));
+            self.report(own, rest, problem.hint("it is `start-first` or `stop-first`"));
+        }
+        order
+    }
+
+    /// Tasks run on nodes that lowtide does not reach: nothing is executed in them, and Swarm says when they run.
+    fn not_for_services(&mut self, own: &Scope, raw: &raw::Target) {
+        let given = [
+            ("before", raw.before.is_some(), "commands inside containers are for targets of one host"),
+            ("after", raw.after.is_some(), "commands inside containers are for targets of one host"),
+            (
+                "stop_timeout",
+                raw.stop_timeout.is_some(),
+                "a service has its own: `docker service update --stop-grace-period`",
+            ),
+            (
+                "ready",
+                raw.ready.is_some(),
+                "a task counts when Swarm says it runs: with a HEALTHCHECK in the image, when it is healthy",
+            ),
+        ];
+        for (key, _, hint) in given.into_iter().filter(|(_, given, _)| *given) {
+            let problem = Problem::new("not-for-services", format!("`{key}` has no meaning for Swarm services"));
+            self.report(own, &Route::keys(key), problem.hint(hint));
+        }
+    }
+}
