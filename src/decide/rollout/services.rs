@@ -3,25 +3,22 @@
 //! update alone: `completed` can mean that every task failed, and after a failover failures before it are forgotten.
 
 use super::Next;
-use crate::model::failure::Failure;
-use crate::model::fleet::TargetPolicy;
-use crate::model::rollout::{RolloutConclusion, Step, StepOutcome};
+use crate::model::rollout::{Step, StepOutcome};
 use crate::model::service::{ObservedService, ServiceMark, ServiceStep, ServiceUnit, UpdateKnobs};
-use crate::model::standing::Release;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-mod back;
-mod forward;
+pub(super) mod back;
+pub(super) mod forward;
 mod plan;
 mod verdict;
-
-pub(super) use back::next as back;
-pub(super) use forward::next as forward;
 
 /// How often the tasks are looked at while they move or bake. Swarm keeps the last five tasks of a slot: a failure is
 /// not missed between two looks.
 const POLL: SignedDuration = SignedDuration::from_secs(2);
+
+/// Settings that cannot be put back are left to a person in the end.
+const RESTORES: u32 = 6;
 
 /// What the journal tells of the services of a rollout.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -35,17 +32,8 @@ pub struct Services {
     sent: BTreeSet<usize>,
     /// Of each service whose way back was begun: how often, and when it must be through.
     reverts: BTreeMap<usize, (u32, Timestamp)>,
-    /// Services whose own update settings could not be put back.
-    left: BTreeSet<usize>,
-}
-
-/// What the decisions need of the rollout besides.
-#[derive(Clone, Copy)]
-pub(super) struct Line<'a> {
-    pub(super) release: &'a Release,
-    pub(super) target: &'a TargetPolicy,
-    pub(super) bake: Option<Timestamp>,
-    pub(super) reverting: Option<&'a Failure>,
+    /// How often each service was to get its own update settings back.
+    restores: BTreeMap<usize, u32>,
 }
 
 impl Services {
@@ -59,7 +47,10 @@ impl Services {
             ServiceStep::Revert { unit, deadline, .. } => {
                 self.reverts.entry(*unit).or_insert((0, *deadline)).0 += 1;
             }
-            ServiceStep::Prepull { .. } | ServiceStep::RestoreKnobs { .. } => {}
+            ServiceStep::RestoreKnobs { unit, .. } => {
+                *self.restores.entry(*unit).or_default() += 1;
+            }
+            ServiceStep::Prepull { .. } => {}
         }
     }
 
@@ -79,21 +70,25 @@ impl Services {
         }
     }
 
-    /// Nothing was changed so far.
-    pub(super) fn untouched(&self) -> bool {
-        self.deadlines.is_empty()
+    /// A task of the new image may have run.
+    pub(super) fn ran(&self) -> bool {
+        !self.deadlines.is_empty()
     }
+}
 
-    /// A step that failed for good is let go; true when the rollout goes on without it. A roll that went well is not
-    /// taken back for its settings.
-    pub(super) fn lets_go(&mut self, step: &ServiceStep) -> bool {
-        match step {
-            ServiceStep::RestoreKnobs { unit, .. } => {
-                self.left.insert(*unit);
-                true
-            }
-            ServiceStep::Prepull { .. } | ServiceStep::Update { .. } | ServiceStep::Revert { .. } => false,
-        }
+/// A roll that went well is not taken back for its settings, and a revert that did is none that failed.
+pub(super) fn is_dispensable(step: &ServiceStep) -> bool {
+    match step {
+        ServiceStep::RestoreKnobs { .. } => true,
+        ServiceStep::Prepull { .. } | ServiceStep::Update { .. } | ServiceStep::Revert { .. } => false,
+    }
+}
+
+/// Does the step change the service?
+pub(super) fn touches(step: &ServiceStep) -> bool {
+    match step {
+        ServiceStep::Update { .. } | ServiceStep::Revert { .. } | ServiceStep::RestoreKnobs { .. } => true,
+        ServiceStep::Prepull { .. } => false,
     }
 }
 
@@ -109,7 +104,7 @@ fn restore(
         ObservedService::Gone => false,
     };
     let mut pairs = units.iter().zip(observed);
-    let (unit, _) = pairs.find(|(unit, seen)| marked(seen) && !services.left.contains(&unit.index))?;
+    let (unit, _) = pairs.find(|(unit, seen)| marked(seen) && services.restores.get(&unit.index).is_none_or(|tries| *tries < RESTORES))?;
     Some(step(ServiceStep::RestoreKnobs {
         unit: unit.index,
         sent: sent(unit),
@@ -121,10 +116,6 @@ fn step(step: ServiceStep) -> Next {
         attempt: 1,
         step: Step::Service(step),
     }
-}
-
-fn stuck(failure: Failure) -> Next {
-    Next::Finish(RolloutConclusion::Stuck { failure })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::body::prepull as job_body;
 use super::find::{label, nodes, serving, tasks};
 use super::observe::task;
+use super::snapshot::ServiceSnapshot;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
@@ -67,8 +68,16 @@ pub async fn prepull(
 
 /// How long a new task takes at most until Swarm says it runs, or gives it up: by the health check of the service, else of
 /// its image. `None` for the image config means that it is not on this node.
-#[must_use]
-pub fn startup(spec: &Value, image_config: Option<&Value>, ready: &Ready) -> SignedDuration {
+///
+/// # Errors
+/// `Invariant` when the snapshot cannot be read.
+pub fn startup(snapshot: &[u8], image_config: Option<&Value>, ready: &Ready) -> Result<SignedDuration, Failure> {
+    let unreadable = |e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be read: {e}"));
+    let stored = ServiceSnapshot::from_bytes(snapshot).map_err(unreadable)?;
+    Ok(proves(&stored.service["Spec"], image_config, ready))
+}
+
+fn proves(spec: &Value, image_config: Option<&Value>, ready: &Ready) -> SignedDuration {
     let own = spec.pointer("/TaskTemplate/ContainerSpec/Healthcheck");
     let images = image_config.and_then(|config| config.get("Healthcheck"));
     let check = |field: &str| {

@@ -1,8 +1,8 @@
 //! Back to the old image, newest first. Never gated. A service that was not touched is left alone, whatever it runs.
 
 use super::verdict::{self, Reached};
-use super::{Line, POLL, Services, plan, step, stuck};
-use crate::decide::rollout::{Next, diverged};
+use super::{POLL, Services, plan, step};
+use crate::decide::rollout::{Next, RolloutState, diverged};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::service::{FoundService, ObservedService, ServiceStep, ServiceUnit, UpdateState};
@@ -12,15 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 const REVERTS: u32 = 5;
 
 pub(in crate::decide::rollout) fn next(
-    line: Line<'_>,
+    state: &RolloutState,
     services: &Services,
     observed: &[ObservedService],
+    reason: Failure,
     now: Timestamp,
 ) -> Next {
-    let reason = line
-        .reverting
-        .cloned()
-        .unwrap_or_else(|| Failure::new(FailureKind::Invariant, "a revert without a reason"));
     let Some(units) = &services.units else {
         return Next::Finish(RolloutConclusion::Reverted { failure: reason });
     };
@@ -36,7 +33,7 @@ pub(in crate::decide::rollout) fn next(
             late.push(format!("service {} is gone", unit.name));
             continue;
         };
-        match restore(line, services, unit, found, now) {
+        match restore(state, services, unit, found, now) {
             Back::There => {}
             Back::Next(next) => return *next,
             // The others are brought back all the same.
@@ -49,7 +46,8 @@ pub(in crate::decide::rollout) fn next(
     if late.is_empty() {
         return Next::Finish(RolloutConclusion::Reverted { failure: reason });
     }
-    stuck(Failure::new(FailureKind::RevertFailed, late.join("; ")))
+    let failure = Failure::new(FailureKind::RevertFailed, late.join("; "));
+    Next::Finish(RolloutConclusion::Stuck { failure })
 }
 
 enum Back {
@@ -58,8 +56,8 @@ enum Back {
     Late(String),
 }
 
-fn restore(line: Line<'_>, services: &Services, unit: &ServiceUnit, found: &FoundService, now: Timestamp) -> Back {
-    let image = line.release.service_image();
+fn restore(state: &RolloutState, services: &Services, unit: &ServiceUnit, found: &FoundService, now: Timestamp) -> Back {
+    let image = state.release.service_image();
     if found.image != unit.old_image && found.image != image {
         return Back::Late(format!("somebody gave service {} the image {}", unit.name, found.image));
     }

@@ -1,8 +1,8 @@
 //! Towards the release: one service after the other, each watched until all its tasks have proved themselves.
 
 use super::verdict::{self, Reached};
-use super::{Line, POLL, Services, plan, step, stuck};
-use crate::decide::rollout::{Next, diverged};
+use super::{POLL, Services, plan, step};
+use crate::decide::rollout::{Next, RolloutState, diverged, revert_or_stop};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::rollout::{RolloutConclusion, Step};
 use crate::model::service::{FoundService, ObservedService, ServiceMark, ServiceStep, ServiceUnit, UpdateState};
@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// The common gates (halt, pause, window, retries) have been passed.
 pub(in crate::decide::rollout) fn next(
-    line: Line<'_>,
+    state: &RolloutState,
     services: &Services,
     observed: &[ObservedService],
     now: Timestamp,
@@ -21,7 +21,7 @@ pub(in crate::decide::rollout) fn next(
             step: Step::Preflight,
         };
     };
-    let moved = || units.iter().filter(|unit| !unit.runs(line.release));
+    let moved = || units.iter().filter(|unit| !unit.runs(&state.release));
     if moved().next().is_none() {
         return Next::Finish(RolloutConclusion::AlreadyThere);
     }
@@ -36,13 +36,13 @@ pub(in crate::decide::rollout) fn next(
         let Some(ObservedService::Found(found)) = observed.get(unit.index) else {
             return diverged(format!("service {} is gone", unit.name));
         };
-        if let Some(next) = advance(line, services, unit, found, now) {
+        if let Some(next) = advance(state, services, unit, found, now) {
             return next;
         }
     }
-    match line.bake {
+    match state.bake {
         None => Next::StartBake {
-            until: now + line.target.bake,
+            until: now + state.target.bake,
         },
         Some(until) if until > now => Next::Wait {
             until: Some(until.min(now + POLL)),
@@ -56,8 +56,8 @@ pub(in crate::decide::rollout) fn next(
 }
 
 /// The next thing to do for one service; `None` when all its tasks run the release and have proved themselves.
-fn advance(line: Line<'_>, services: &Services, unit: &ServiceUnit, found: &FoundService, now: Timestamp) -> Option<Next> {
-    let image = line.release.service_image();
+fn advance(state: &RolloutState, services: &Services, unit: &ServiceUnit, found: &FoundService, now: Timestamp) -> Option<Next> {
+    let image = state.release.service_image();
     let begun = services.deadlines.get(&unit.index).copied();
     if found.mark == ServiceMark::Other {
         return Some(diverged(format!("another rollout has taken service {}", unit.name)));
@@ -71,18 +71,18 @@ fn advance(line: Line<'_>, services: &Services, unit: &ServiceUnit, found: &Foun
     };
     if found.image == unit.old_image {
         if let Some(failure) = verdict::halted(unit, found) {
-            return Some(back(line, failure));
+            return Some(revert_or_stop(state, failure));
         }
         if services.sent.contains(&unit.index) {
             let detail = format!("somebody gave service {} its old image back", unit.name);
-            return Some(back(line, Failure::new(FailureKind::Diverged, detail)));
+            return Some(revert_or_stop(state, Failure::new(FailureKind::Diverged, detail)));
         }
         // Killed before the call: it is sent again, under the deadline of the first time.
         return Some(update(services, unit, deadline));
     }
     let failure = verdict::failed(unit, found, &image).or_else(|| verdict::halted(unit, found));
     if let Some(failure) = failure {
-        return Some(back(line, failure));
+        return Some(revert_or_stop(state, failure));
     }
     let startup = startup(services, unit);
     let reached = verdict::reached(unit, found, &image, plan::settle(startup), now);
@@ -90,14 +90,14 @@ fn advance(line: Line<'_>, services: &Services, unit: &ServiceUnit, found: &Foun
         return None;
     };
     // A node that is drained during the bake moves its tasks: they get the same time as any others.
-    let deadline = line.bake.map_or(deadline, |until| deadline.max(until + plan::limit(unit, startup)));
+    let deadline = state.bake.map_or(deadline, |until| deadline.max(until + plan::limit(unit, startup)));
     if now >= deadline {
         let (kind, said) = behind.map_or((FailureKind::UnhealthyAfterRoll, String::new()), |b| (b.kind, b.said));
         let mut detail = format!("{}: {done} of {total} tasks serve by the deadline", unit.name);
         if !said.is_empty() {
             detail = format!("{detail}: {said}");
         }
-        return Some(back(line, Failure::new(kind, detail)));
+        return Some(revert_or_stop(state, Failure::new(kind, detail)));
     }
     Some(Next::Wait {
         until: Some(deadline.min(now + POLL)),
@@ -132,13 +132,4 @@ fn update(services: &Services, unit: &ServiceUnit, deadline: Timestamp) -> Next 
 
 fn startup(services: &Services, unit: &ServiceUnit) -> SignedDuration {
     services.startup.get(&unit.index).copied().unwrap_or_default()
-}
-
-/// Data may have migrated once a task of an irreversible app ran: then a person decides.
-fn back(line: Line<'_>, failure: Failure) -> Next {
-    if line.target.irreversible {
-        stuck(failure)
-    } else {
-        Next::DecideRevert(failure)
-    }
 }

@@ -1,0 +1,138 @@
+use super::*;
+use crate::model::image::{ContentDigest, ImageId};
+use crate::model::name::RunId;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use std::str::FromStr;
+
+const DIGEST: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+fn target(order: Option<UpdateOrder>) -> TargetPolicy {
+    serde_json::from_value(json!({
+        "name": "service-web", "channel": null, "host": "m1", "select": {"service": {"name": "web", "order": order}},
+        "window": null, "ready": {"check": "healthcheck", "timeout": SignedDuration::from_secs(1)}, "before": [], "after": [],
+        "bake": SignedDuration::from_secs(1), "stop_timeout": null, "irreversible": false,
+    }))
+    .unwrap()
+}
+
+fn release() -> Release {
+    Release {
+        run: RunId(ulid::Ulid(7)),
+        image: ImageId::from_str(DIGEST).unwrap(),
+        content: ContentDigest::from_str(DIGEST).unwrap(),
+        commit: "c".repeat(40),
+        tag: "t1".to_owned(),
+        digest: Some(DIGEST.parse().unwrap()),
+        reference: "example.org/web:t1".parse().unwrap(),
+        change: None,
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn service(image: &str, rest: &Value) -> Value {
+    let mut service = json!({
+        "Spec": {"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": image}}, "Mode": {"Replicated": {"Replicas": 2}}},
+    });
+    for (key, value) in rest.as_object().unwrap() {
+        match key.as_str() {
+            "UpdateStatus" => service["UpdateStatus"] = value.clone(),
+            _ => service["Spec"][key] = value.clone(),
+        }
+    }
+    service
+}
+
+#[test]
+fn obstacles_are_named() {
+    let pinned = &format!("example.org/web:t0@{DIGEST}");
+    let over = BTreeSet::from(["OVER".to_owned()]);
+    let ours = Ours {
+        instance: "here",
+        over: &over,
+    };
+    let start = Some(UpdateOrder::StartFirst);
+    let host = json!({"EndpointSpec": {"Ports": [{"PublishMode": "host", "PublishedPort": 80}]}});
+    let label = |rollout: &str, instance: &str| {
+        json!({"Labels": {"io.lowtide.rollout": rollout, "io.lowtide.instance": instance}})
+    };
+    let update = |state: &str| json!({"UpdateStatus": {"State": state, "Message": "words"}});
+    let cases = [
+        ("nothing", pinned.as_str(), json!({}), None),
+        ("updating", pinned, update("updating"), None),
+        ("rolling back", pinned, update("rollback_started"), None),
+        ("paused", pinned, update("paused"), None),
+        ("rollback paused", pinned, update("rollback_paused"), None),
+        ("completed", pinned, update("completed"), None),
+        ("a new word", pinned, update("dreaming"), None),
+        ("a rollout at work", pinned, label("LIVE", "here"), None),
+        ("a rollout that is over", pinned, label("OVER", "here"), None),
+        ("somebody else's", pinned, label("OVER", "there"), None),
+        ("no digest", "example.org/web:t0", json!({}), None),
+        ("host port", pinned, host.clone(), None),
+        ("host port, start-first", pinned, host, start),
+        ("no container", "", json!({}), None),
+    ];
+    let told: Vec<String> = cases
+        .into_iter()
+        .map(|(what, image, rest, order)| {
+            let why = obstacles(&service(image, &rest), &target(order), &release(), ours);
+            format!("{what}: {}", if why.is_empty() { "fine".to_owned() } else { why.join("; ") })
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @"");
+}
+
+#[test]
+fn a_sick_baseline_is_named() {
+    let image = "example.org/web:t0";
+    let task = |slot, state, image: &str| ObservedTask {
+        id: "t".to_owned(),
+        place: TaskPlace::Slot(slot),
+        image: image.to_owned(),
+        state,
+        wanted: TaskWanted::Running,
+        since: Timestamp::UNIX_EPOCH,
+        said: String::new(),
+    };
+    let service = service(image, &json!({}));
+    let two = ServiceMode::Replicated { replicas: 2 };
+    let sick = |tasks: &[ObservedTask]| sickness(&service, two, tasks, &BTreeSet::new());
+    let good = task(1, TaskState::Running, image);
+    assert_eq!(sick(&[good.clone(), task(2, TaskState::Running, image)]), None);
+    let starting = sick(&[good.clone(), task(2, TaskState::Preparing, image)]);
+    assert_eq!(starting.as_deref(), Some("1 of 2 tasks run"));
+    assert_eq!(sick(std::slice::from_ref(&good)).as_deref(), Some("1 of 2 tasks run"));
+    let mixed = sick(&[good, task(2, TaskState::Running, "example.org/web:other")]);
+    insta::assert_snapshot!(mixed.unwrap(), @"a task runs example.org/web:other though the service says example.org/web:t0");
+}
+
+#[test]
+fn what_one_task_holds_is_not_given_to_two() {
+    for (what, spec, order) in [
+        ("nothing", json!({"Mode": {"Replicated": {}}}), UpdateOrder::StartFirst),
+        ("global", json!({"Mode": {"Global": {}}}), UpdateOrder::StopFirst),
+        (
+            "one per node",
+            json!({"Mode": {"Replicated": {}}, "TaskTemplate": {"Placement": {"MaxReplicas": 1}}}),
+            UpdateOrder::StopFirst,
+        ),
+        (
+            "a volume",
+            json!({"TaskTemplate": {"ContainerSpec": {"Mounts": [{"Type": "volume", "Source": "d", "Target": "/d"}]}}}),
+            UpdateOrder::StopFirst,
+        ),
+    ] {
+        assert_eq!(natural_order(&spec), order, "{what}");
+    }
+}
+
+/// 39
+#[test]
+fn jobs_have_no_mode_of_ours() {
+    let mode = |mode: Value| super::mode(&json!({"Spec": {"Mode": mode}}));
+    assert_eq!(mode(json!({"ReplicatedJob": {"MaxConcurrent": 1}})), None);
+    assert_eq!(mode(json!({"GlobalJob": {}})), None);
+    assert_eq!(mode(json!({"Global": {}})), Some(ServiceMode::Global));
+    assert_eq!(mode(json!({"Replicated": {}})), Some(ServiceMode::Replicated { replicas: 1 }));
+}
