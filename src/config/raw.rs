@@ -390,6 +390,7 @@ raw! {
         /// One of the swarm's managers.
         host: Option<Text>,
         name: Option<Text>,
+        /// `start-first` or `stop-first`; by what it holds, if not given.
         order: Option<Text>,
     }
     /// Services of a stack (`docker stack deploy`), moved in this order and taken back as one.

@@ -4,9 +4,8 @@ use super::check::Check;
 use super::diagnostic::{Problem, Route, shown};
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::Select;
+use crate::model::fleet::{Order, Select};
 use crate::model::name::HostName;
-use crate::model::service::UpdateOrder;
 
 impl Check<'_> {
     /// `service` or `stack`, whichever is given.
@@ -18,15 +17,13 @@ impl Check<'_> {
                 let hint = "write `service: { name: web }`";
                 let name = self.target_word(own, "service", "name", service.name.as_ref(), hint);
                 let host = self.host(own, &Route::keys("service.host"), service.host.as_ref());
-                let order = self.order(own, &Route::keys("service.order"), service.order.as_ref());
-                Some((host, Select::Service { name: name?, order }))
+                Some((host, Select::Service { name: name? }))
             }
             (None, Some(stack)) if !containers => {
                 self.not_for_services(own, raw);
                 let hint = "write `stack: { name: shop, services: [web] }`";
                 let name = self.target_word(own, "stack", "name", stack.name.as_ref(), hint);
                 let host = self.host(own, &Route::keys("stack.host"), stack.host.as_ref());
-                let order = self.order(own, &Route::keys("stack.order"), stack.order.as_ref());
                 let rest = Route::keys("stack.services");
                 let services = match &stack.services {
                     Some(services) => self.words(own, &rest, services),
@@ -39,32 +36,48 @@ impl Check<'_> {
                 };
                 self.note(own, &rest, told);
                 let stack = name?;
-                Some((host, Select::Stack { stack, services, order }))
+                Some((host, Select::Stack { stack, services }))
             }
             (Some(_) | None, Some(_) | None) => self.not_one_target(own),
         }
     }
 
-    fn order(&mut self, own: &Scope, rest: &Route, raw: Option<&raw::Text>) -> Option<UpdateOrder> {
-        let Some(text) = raw else {
-            self.note(own, rest, "by what the service holds".to_owned());
-            return None;
+    /// Containers have none to choose.
+    pub(super) fn service_order(&mut self, own: &Scope, raw: &raw::Target) -> Order {
+        let (rest, raw) = match (&raw.service, &raw.stack) {
+            (Some(service), None) => (Route::keys("service.order"), service.order.as_ref()),
+            (None, Some(stack)) => (Route::keys("stack.order"), stack.order.as_ref()),
+            (None, None) | (Some(_), Some(_)) => return Order::Auto,
         };
-        self.note(own, rest, text.0.clone());
-        let all = [UpdateOrder::StartFirst, UpdateOrder::StopFirst];
-        let order = all.into_iter().find(|order| order.as_str() == text.0);
-        if order.is_none() {
-            let problem = Problem::new("bad-order", format!("`{}` is not an order", shown(&text.0)));
-            self.report(own, rest, problem.hint("it is `start-first` or `stop-first`"));
+        let Some(text) = raw else {
+            self.note(own, &rest, "by what the service holds".to_owned());
+            return Order::Auto;
+        };
+        self.note(own, &rest, text.0.clone());
+        match text.0.as_str() {
+            "start-first" => Order::StartFirst,
+            "stop-first" => Order::StopFirst,
+            _ => {
+                let problem = Problem::new("bad-order", format!("`{}` is not an order", shown(&text.0)));
+                self.report(own, &rest, problem.hint("it is `start-first` or `stop-first`"));
+                Order::Auto
+            }
         }
-        order
     }
 
     /// Tasks run on nodes that lowtide does not reach: nothing is executed in them, and Swarm says when they run.
     fn not_for_services(&mut self, own: &Scope, raw: &raw::Target) {
         let given = [
-            ("before", raw.before.is_some(), "commands inside containers are for targets of one host"),
-            ("after", raw.after.is_some(), "commands inside containers are for targets of one host"),
+            (
+                "before",
+                raw.before.is_some(),
+                "commands inside containers are for targets of one host",
+            ),
+            (
+                "after",
+                raw.after.is_some(),
+                "commands inside containers are for targets of one host",
+            ),
             (
                 "stop_timeout",
                 raw.stop_timeout.is_some(),

@@ -51,6 +51,7 @@ impl Check<'_> {
             .map(|text| self.duration(&own, "stop_timeout", Some(text), jiff::SignedDuration::ZERO));
         let irreversible = raw.irreversible.unwrap_or(false);
         self.note(&own, &Route::keys("irreversible"), irreversible.to_string());
+        let order = self.service_order(&own, raw);
         let (host, select) = selected?;
         let name = match &raw.name {
             Some(text) => self.name::<TargetName>(&own, &Route::keys("name"), &text.0)?,
@@ -69,6 +70,8 @@ impl Check<'_> {
             bake,
             stop_timeout,
             irreversible,
+            order,
+            router: None,
         })
     }
 

@@ -6,7 +6,7 @@ use super::window::{self, WindowState};
 use crate::model::failure::WaitReason;
 use crate::model::fleet::{App, Schedule, TargetPolicy};
 use crate::model::name::RunId;
-use crate::model::rollout::{Goal, Purpose};
+use crate::model::rollout::{Goal, Observed, Purpose};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
@@ -38,7 +38,7 @@ pub fn rollout_waits(state: &RolloutState, standing: &Standing, paused: bool, no
         (Goal::Forward, Purpose::Release) => gate(standing, state.release.run, paused),
     };
     // Without a look at the containers later steps come out as `Finish`: at work, then.
-    match rollout::next(state, &[], gate, now) {
+    match rollout::next(state, &Observed::Nothing, gate, now) {
         Next::Wait { reason, .. } => Some(reason),
         Next::Do { .. } | Next::StartBake { .. } | Next::DecideRevert(_) | Next::Finish(_) | Next::Over => None,
     }

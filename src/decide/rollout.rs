@@ -1,28 +1,24 @@
 //! The next step of a rollout: a reconciler. It looks at what is there, plans exactly one step, and looks again, so
 //! recovery after a kill is the ordinary path.
 //!
-//! The order of steps makes sure that at every instant the old or the new container can serve, and that at most one of
-//! them ever starts by itself.
+//! What all kinds of target share is here: what holds a rollout back, failed steps, the goal. How containers move is in
+//! [`containers`], how services of a swarm move in [`services`].
 
 use super::window;
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
-use crate::model::fleet::TargetPolicy;
-use crate::model::image::ImageId;
+use crate::model::fleet::{Select, TargetPolicy};
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{AppName, RolloutId, RunId};
-use crate::model::rollout::{
-    ContainerState, Goal, Health, HookPhase, ObservedContainer, ObservedUnit, Purpose, RestartPolicy,
-    RolloutConclusion, RolloutEvent, Step, StepOutcome, Unit, Which,
-};
+use crate::model::rollout::{Goal, Observed, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::model::standing::Release;
+use containers::Containers;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use services::Services;
 
-mod back;
-mod forward;
+pub mod containers;
 pub mod services;
 
-/// How often the containers are looked at while they bake.
+/// How often the target is looked at while it bakes.
 const BAKE_POLL: SignedDuration = SignedDuration::from_secs(2);
 
 /// What the driver does next.
@@ -67,22 +63,20 @@ pub struct RolloutState {
     pub purpose: Purpose,
     pub opened: Timestamp,
     pub goal: Goal,
-    pub units: Option<Vec<Unit>>,
-    pub image: Option<ImageId>,
-    /// A step that changes containers was begun.
+    pub moving: Moving,
+    /// A step that changes the target was begun.
     pub touched: bool,
-    hooks: BTreeSet<(HookPhase, usize, usize)>,
-    /// Units whose candidate is complete: a create that was cut off may have left one without all its networks.
-    made: BTreeSet<usize>,
-    /// Containers that proved ready.
-    ready: BTreeSet<String>,
-    /// How often each container was started by us.
-    starts: BTreeMap<String, u32>,
-    kept: BTreeMap<usize, (Vec<String>, i64)>,
     pub bake: Option<Timestamp>,
     pub progress: Progress,
     pub reverting: Option<Failure>,
     pub conclusion: Option<RolloutConclusion>,
+}
+
+/// What is moved, and how far it is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Moving {
+    Containers(Box<Containers>),
+    Services(Box<Services>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -135,14 +129,13 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
         purpose: *purpose,
         opened: first.at,
         goal: Goal::Forward,
-        units: None,
-        image: None,
+        moving: match target.select {
+            Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } => {
+                Moving::Containers(Box::default())
+            }
+            Select::Service { .. } | Select::Stack { .. } => Moving::Services(Box::default()),
+        },
         touched: false,
-        hooks: BTreeSet::new(),
-        made: BTreeSet::new(),
-        ready: BTreeSet::new(),
-        starts: BTreeMap::new(),
-        kept: BTreeMap::new(),
         bake: None,
         progress: Progress::Idle,
         reverting: None,
@@ -181,8 +174,9 @@ impl RolloutState {
                     });
                 }
                 self.touched |= touches(step);
-                if let Step::Start { container, .. } = step {
-                    *self.starts.entry(container.clone()).or_default() += 1;
+                match &mut self.moving {
+                    Moving::Containers(containers) => containers.begin(step),
+                    Moving::Services(services) => services.begin(step),
                 }
                 self.progress = Progress::Started {
                     attempt: *attempt,
@@ -218,8 +212,8 @@ impl RolloutState {
                 why: "no step is under way",
             });
         };
-        match (outcome, &step) {
-            (StepOutcome::Failed { failure }, _) => {
+        match outcome {
+            StepOutcome::Failed { failure } => {
                 self.progress = Progress::Failed {
                     attempt,
                     step,
@@ -227,55 +221,48 @@ impl RolloutState {
                     at,
                 };
             }
-            (StepOutcome::Busy { retry }, _) => {
+            StepOutcome::Busy { retry } => {
                 self.progress = Progress::Busy {
                     retry: *retry,
                     hook: step.to_string(),
                 };
             }
-            (StepOutcome::Preflighted { units }, _) => self.units = Some(units.clone()),
-            (StepOutcome::Pulled { image }, _) => self.image = Some(image.clone()),
-            (StepOutcome::Kept { log, exit_code }, Step::KeepLog { unit, .. }) => {
-                self.kept.insert(*unit, (log.clone(), *exit_code));
-            }
-            (StepOutcome::Kept { .. }, _) => {
-                return Err(IllegalEvent {
-                    event: "step_ended",
-                    why: "only keep_log keeps a log",
-                });
-            }
-            (StepOutcome::Done, Step::RunHook { phase, unit, hook }) => {
-                self.hooks.insert((*phase, *unit, *hook));
-            }
-            (StepOutcome::Done, Step::CreateCandidate { unit }) => {
-                self.made.insert(*unit);
-            }
-            (StepOutcome::Done, Step::RemoveCandidate { unit, .. }) => {
-                self.made.remove(unit);
-            }
-            (StepOutcome::Done, Step::AwaitReady { container, .. }) => {
-                self.ready.insert(container.clone());
-            }
-            (StepOutcome::Done | StepOutcome::ServicesPreflighted { .. } | StepOutcome::Prepulled { .. }, _) => {}
+            StepOutcome::Done
+            | StepOutcome::Unchanged
+            | StepOutcome::Preflighted { .. }
+            | StepOutcome::ServicesPreflighted { .. }
+            | StepOutcome::Pulled { .. }
+            | StepOutcome::Prepulled { .. }
+            | StepOutcome::Kept { .. } => match &mut self.moving {
+                Moving::Containers(containers) => containers.end(&step, outcome)?,
+                Moving::Services(services) => services.end(&step, outcome)?,
+            },
         }
         Ok(())
     }
 
-    /// Logs and exit codes of the candidates that were taken back, per unit.
+    /// Ends of the logs of what was taken back.
     #[must_use]
     pub fn kept_logs(&self) -> Vec<String> {
-        self.kept.values().flat_map(|(log, _)| log.iter().cloned()).collect()
+        match &self.moving {
+            Moving::Containers(containers) => containers.kept_logs(),
+            // A task's own words are in the failure; its log is Swarm's to keep.
+            Moving::Services(_) => Vec::new(),
+        }
     }
 
-    /// Is anything to be looked at before the next decision?
+    /// How many things are moved one after the other; 0 before they were chosen.
     #[must_use]
-    pub fn needs_observation(&self) -> bool {
-        self.units.is_some() && self.conclusion.is_none()
+    pub fn breadth(&self) -> usize {
+        match &self.moving {
+            Moving::Containers(containers) => containers.units.as_ref().map_or(0, Vec::len),
+            Moving::Services(services) => services.units.as_ref().map_or(0, Vec::len),
+        }
     }
 }
 
-/// The decision. `observed` is parallel to the units; empty before preflight.
-pub fn next(state: &RolloutState, observed: &[ObservedUnit], gate: Gate, now: Timestamp) -> Next {
+/// The decision.
+pub fn next(state: &RolloutState, observed: &Observed, gate: Gate, now: Timestamp) -> Next {
     if state.conclusion.is_some() {
         return Next::Over;
     }
@@ -284,8 +271,9 @@ pub fn next(state: &RolloutState, observed: &[ObservedUnit], gate: Gate, now: Ti
         Err(next) => return *next,
     };
     let planned = match state.goal {
-        Goal::Forward => forward::next(state, observed, gate, now),
-        Goal::Back => back::next(state, observed, now),
+        Goal::Forward => held_back(state, gate, now).unwrap_or_else(|| forward(state, observed, now)),
+        // Going back is never gated.
+        Goal::Back => back(state, observed, now),
     };
     match planned {
         // The attempt counts for the very step that failed; a different step begins at 1.
@@ -297,6 +285,67 @@ pub fn next(state: &RolloutState, observed: &[ObservedUnit], gate: Gate, now: Ti
             }
         }
         Next::Wait { .. } | Next::StartBake { .. } | Next::DecideRevert(_) | Next::Finish(_) | Next::Over => planned,
+    }
+}
+
+fn forward(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
+    match (&state.moving, observed) {
+        (Moving::Containers(containers), Observed::Nothing) => containers::forward::next(state, containers, &[], now),
+        (Moving::Containers(containers), Observed::Containers(seen)) => {
+            containers::forward::next(state, containers, seen, now)
+        }
+        (Moving::Services(services), Observed::Nothing) => services::forward::next(state, services, &[], now),
+        (Moving::Services(services), Observed::Services(seen)) => services::forward::next(state, services, seen, now),
+        (Moving::Containers(_), Observed::Services(_)) | (Moving::Services(_), Observed::Containers(_)) => mistaken(),
+    }
+}
+
+fn back(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
+    let reason = state
+        .reverting
+        .clone()
+        .unwrap_or_else(|| Failure::new(FailureKind::Invariant, "a revert without a reason"));
+    match (&state.moving, observed) {
+        (Moving::Containers(containers), Observed::Nothing) => {
+            containers::back::next(state, containers, &[], reason, now)
+        }
+        (Moving::Containers(containers), Observed::Containers(seen)) => {
+            containers::back::next(state, containers, seen, reason, now)
+        }
+        (Moving::Services(services), Observed::Nothing) => services::back::next(state, services, &[], reason, now),
+        (Moving::Services(services), Observed::Services(seen)) => {
+            services::back::next(state, services, seen, reason, now)
+        }
+        (Moving::Containers(_), Observed::Services(_)) | (Moving::Services(_), Observed::Containers(_)) => mistaken(),
+    }
+}
+
+/// Somebody else is at it: nothing is undone without a person.
+fn diverged(detail: String) -> Next {
+    Next::Finish(RolloutConclusion::Stuck {
+        failure: Failure::new(FailureKind::Diverged, detail),
+    })
+}
+
+fn mistaken() -> Next {
+    let failure = Failure::new(
+        FailureKind::Invariant,
+        "something else was looked at than what is moved",
+    );
+    Next::Finish(RolloutConclusion::Stuck { failure })
+}
+
+/// What keeps a rollout from beginning. Once the target was touched, it goes on: a service may be down.
+fn held_back(state: &RolloutState, gate: Gate, now: Timestamp) -> Option<Next> {
+    if state.touched || state.purpose == Purpose::Revert {
+        return None;
+    }
+    let wait = |reason| Some(Next::Wait { until: None, reason });
+    match gate {
+        Gate::Open => wait_for_window(state, now),
+        Gate::Paused => wait(WaitReason::Paused),
+        Gate::Halted => wait(WaitReason::Halted),
+        Gate::Superseded(by) => Some(Next::Finish(RolloutConclusion::Superseded { by })),
     }
 }
 
@@ -340,6 +389,11 @@ fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>>
                     Ok(attempt + 1)
                 };
             }
+            if let Step::Service(step) = step
+                && services::is_dispensable(step)
+            {
+                return Ok(attempt + 1);
+            }
             Err(Box::new(give_up(state, step, failure)))
         }
     }
@@ -374,7 +428,10 @@ fn give_up(state: &RolloutState, step: &Step, failure: &Failure) -> Next {
 
 /// Data may have migrated once a candidate of an irreversible app ran: then a person decides.
 fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
-    let ran = !state.starts.is_empty();
+    let ran = match &state.moving {
+        Moving::Containers(containers) => containers.ran(),
+        Moving::Services(services) => services.ran(),
+    };
     if state.target.irreversible && ran {
         Next::Finish(RolloutConclusion::Stuck { failure })
     } else {
@@ -384,8 +441,16 @@ fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
 
 fn touches(step: &Step) -> bool {
     match step {
-        // A hook is the owner's own act: when one fails before anything of ours, nothing is there to take back.
-        Step::Preflight | Step::Pull | Step::RunHook { .. } | Step::AwaitReady { .. } | Step::KeepLog { .. } => false,
+        // A hook is the owner's own act: when one fails before anything of ours, nothing is there to take back. An image
+        // kept longer than needed harms nobody.
+        Step::Preflight
+        | Step::Pull
+        | Step::RunHook { .. }
+        | Step::AwaitReady { .. }
+        | Step::Drain { .. }
+        | Step::KeepImage { .. }
+        | Step::LetImageGo { .. }
+        | Step::KeepLog { .. } => false,
         Step::CreateCandidate { .. }
         | Step::RemoveCandidate { .. }
         | Step::StopOld { .. }
@@ -393,8 +458,12 @@ fn touches(step: &Step) -> bool {
         | Step::Start { .. }
         | Step::Rename { .. }
         | Step::StopCandidate { .. }
+        | Step::Attach { .. }
+        | Step::Route { .. }
+        | Step::RecreateOld { .. }
+        | Step::MoveTag { .. }
         | Step::RemoveOld { .. } => true,
-        Step::Service(_) => false,
+        Step::Service(step) => services::touches(step),
     }
 }
 
@@ -403,7 +472,7 @@ fn kind(step: &Step) -> std::mem::Discriminant<Step> {
 }
 
 fn wait_for_window(state: &RolloutState, now: Timestamp) -> Option<Next> {
-    if state.window_ignored || state.purpose == Purpose::Revert || state.touched {
+    if state.window_ignored {
         return None;
     }
     match window::state(state.target.window.as_ref(), &state.timezone, now) {
@@ -418,41 +487,3 @@ fn wait_for_window(state: &RolloutState, now: Timestamp) -> Option<Next> {
         }),
     }
 }
-
-fn alive(container: &ObservedContainer) -> bool {
-    match container.state {
-        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting => true,
-        ContainerState::Created
-        | ContainerState::Removing
-        | ContainerState::Exited
-        | ContainerState::Dead
-        | ContainerState::Unknown => false,
-    }
-}
-
-/// Names during and after the switch; the id part keeps two rollouts apart.
-#[must_use]
-pub fn next_name(unit: &Unit, id: RolloutId) -> String {
-    format!("{}.next.{}", unit.name, id.short())
-}
-fn prev_name(unit: &Unit, id: RolloutId) -> String {
-    format!("{}.prev.{}", unit.name, id.short())
-}
-fn failed_name(unit: &Unit, id: RolloutId) -> String {
-    format!("{}.failed.{}", unit.name, id.short())
-}
-
-fn diverged(detail: String) -> Next {
-    Next::Finish(RolloutConclusion::Stuck {
-        failure: Failure::new(FailureKind::Diverged, detail),
-    })
-}
-
-fn policy_is(container: &ObservedContainer, policy: &RestartPolicy) -> bool {
-    // The engine writes "no policy" as an empty name or as "no" (moby, RestartPolicy.IsNone).
-    let none = |name: &str| name.is_empty() || name == "no";
-    (none(&container.restart.name) && none(&policy.name)) || container.restart == *policy
-}
-
-#[cfg(test)]
-mod tests;

@@ -211,7 +211,7 @@ pub fn rollout_ended(
                     .as_ref()
                     .map_or(release.image.to_string(), ToString::to_string),
                 change: release.change.clone(),
-                units: state.units.as_ref().map_or(0, Vec::len),
+                units: state.breadth(),
             };
             told.notices
                 .extend(mail(&keys(), Fault::Repo, maintainers, email, &body, now));

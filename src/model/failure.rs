@@ -94,6 +94,7 @@ failure_kinds! {
     TargetMissing = "no container matches the target", Operator;
     TargetSick = "the container was not healthy before the rollout", Operator;
     HookFailed = "a hook failed", Repo;
+    RouterFailed = "the router did not take a command", Operator;
     StartFailed = "the new container did not start", Repo;
     UnhealthyAfterRoll = "the new container did not become ready", Repo;
     /// The way back: the container that served before does not serve again.

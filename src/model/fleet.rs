@@ -3,7 +3,6 @@
 use super::image::{Reference, Repository};
 use super::name::{AppName, ChannelName, HostName, TargetName};
 use super::secret::SecretRef;
-use super::service::UpdateOrder;
 use jiff::SignedDuration;
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
@@ -341,29 +340,69 @@ pub struct TargetPolicy {
     pub stop_timeout: Option<SignedDuration>,
     /// Data may migrate: on failure stop and call, do not revert.
     pub irreversible: bool,
+    #[serde(default)]
+    pub order: Order,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router: Option<Router>,
+}
+
+/// Which of old and new runs first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Start-first where a router is told and nothing bars it; else stop-first. Of services: start-first where nothing
+    /// bars it.
+    #[default]
+    Auto,
+    StopFirst,
+    /// Both run for a while; refused where something bars it.
+    StartFirst,
+}
+
+/// A reverse proxy in a container on the same host, and the commands inside it that tell it of a change. Each command finds
+/// `LOWTIDE_CONTAINER` (name) and `LOWTIDE_ADDRESS` (an address the router can reach) of the container in question in its
+/// environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Router {
+    /// Its container's name.
+    pub container: String,
+    /// After a new container is ready.
+    pub join: Vec<String>,
+    /// Before an old one is stopped.
+    pub leave: Vec<String>,
+    /// Stop-first: hold requests while nobody serves.
+    pub pause: Vec<String>,
+    pub resume: Vec<String>,
+    /// Between `leave` and the stop, for requests under way.
+    pub drain: SignedDuration,
+    /// Of each command.
+    pub timeout: SignedDuration,
 }
 
 /// Which containers or services of the host are meant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Select {
-    Container { name: String },
-    Label { key: String, value: String },
-    Compose { project: String, services: Vec<String> },
+    Container {
+        name: String,
+    },
+    Label {
+        key: String,
+        value: String,
+    },
+    Compose {
+        project: String,
+        services: Vec<String>,
+    },
     /// A service of the swarm the host manages.
     Service {
         name: String,
-        /// `None`: by what the service holds.
-        #[serde(default)]
-        order: Option<UpdateOrder>,
     },
     /// Services of a stack (`docker stack deploy`), moved in this order and taken back as one.
     Stack {
         stack: String,
         /// Without the stack's name. Empty: those that run the app's image.
         services: Vec<String>,
-        #[serde(default)]
-        order: Option<UpdateOrder>,
     },
 }
 

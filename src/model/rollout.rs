@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::fleet::TargetPolicy;
 use super::image::ImageId;
 use super::name::{AppName, RunId};
-use super::service::{ServiceStep, ServiceUnit};
+use super::service::{ObservedService, ServiceStep, ServiceUnit};
 use super::standing::Release;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,83 @@ pub struct Unit {
     pub restart: RestartPolicy,
     /// Hex sha256 of the sealed inspect body.
     pub snapshot: String,
+    #[serde(default)]
+    pub part: Part,
+    /// Units whose containers this one holds on to. A held unit stands before its holders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+    /// Why its old and its new container cannot run side by side.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bars: Vec<Bar>,
+    #[serde(default)]
+    pub on_exit: OnExit,
+    /// Tag by which compose finds the service's image: it moves with the container, or compose would replace it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+}
+
+/// Why a container is part of the rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// It is to run the release.
+    #[default]
+    Release,
+    /// It holds on to one that is: it is made again on its own image, or it would hold a container that is gone.
+    Dependent,
+}
+
+/// A container's hold on another one of the rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Position of the held unit.
+    pub unit: usize,
+    pub by: HoldBy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldBy {
+    /// It lives in the other's network, pid or ipc namespace, and cannot outlive it.
+    Namespace,
+    /// Its volumes or links name the other; it runs on while the other is replaced.
+    Name,
+}
+
+/// Why a container cannot run beside its successor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "bar")]
+pub enum Bar {
+    /// A fixed port of the host: one container at a time can have it.
+    PublishedPort {
+        port: String,
+    },
+    /// `host` or another container's network: ports are shared there.
+    SharedNetwork,
+    StaticAddress {
+        network: String,
+    },
+    FixedMac,
+    /// A device only one container can use.
+    Device,
+    /// Others live in its namespaces.
+    Held,
+    /// Its end deletes it.
+    AutoRemove,
+    /// Both would write there. `order: start-first` says that they may.
+    WritableVolume {
+        path: String,
+    },
+}
+
+/// What the engine does with it when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExit {
+    #[default]
+    Stays,
+    /// `--rm`: to stop it is to delete it.
+    Removed,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +191,17 @@ pub enum Health {
     Unhealthy,
 }
 
+/// What is really there, of what a rollout moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observed {
+    /// Nothing was chosen yet.
+    Nothing,
+    /// In the order of the units.
+    Containers(Vec<ObservedUnit>),
+    /// In the order of the units.
+    Services(Vec<ObservedService>),
+}
+
 /// One thing done to the world. Each is idempotent or guarded by the container's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "step")]
@@ -174,8 +262,55 @@ pub enum Step {
         unit: usize,
         container: String,
     },
+    /// Give it the names under which others reach the service.
+    Attach {
+        unit: usize,
+        container: String,
+    },
+    /// Tell the router.
+    Route {
+        unit: usize,
+        container: String,
+        change: RouteChange,
+    },
+    /// Let it finish what it was asked before.
+    Drain {
+        unit: usize,
+        container: String,
+        until: Timestamp,
+    },
+    /// Keep the old image on the host, when stopping the old container deletes it.
+    KeepImage {
+        unit: usize,
+    },
+    LetImageGo {
+        unit: usize,
+    },
+    /// Make the old container again: stopping it had deleted it.
+    RecreateOld {
+        unit: usize,
+    },
+    /// Point the tag by which compose finds the image at this one.
+    MoveTag {
+        unit: usize,
+        tag: String,
+        image: ImageId,
+    },
     /// Of a service of a swarm.
     Service(ServiceStep),
+}
+
+/// What a router is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteChange {
+    /// Send it requests.
+    Join,
+    /// Send it no new ones.
+    Leave,
+    /// Hold requests back.
+    Pause,
+    Resume,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,6 +332,8 @@ pub enum HookPhase {
 #[serde(rename_all = "snake_case", tag = "result")]
 pub enum StepOutcome {
     Done,
+    /// It was so already.
+    Unchanged,
     Preflighted {
         units: Vec<Unit>,
     },
@@ -286,6 +423,21 @@ pub enum RolloutEvent {
     },
 }
 
+impl fmt::Display for Bar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bar::PublishedPort { port } => write!(f, "port {port} of the host is published"),
+            Bar::SharedNetwork => f.write_str("it has no network of its own"),
+            Bar::StaticAddress { network } => write!(f, "it has a fixed address in {network}"),
+            Bar::FixedMac => f.write_str("it has a fixed MAC address"),
+            Bar::Device => f.write_str("it uses a device"),
+            Bar::Held => f.write_str("other containers hold on to it"),
+            Bar::AutoRemove => f.write_str("its end deletes it"),
+            Bar::WritableVolume { path } => write!(f, "it writes to the volume at {path}"),
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -312,6 +464,18 @@ impl fmt::Display for Step {
             Step::KeepLog { .. } => f.write_str("keep log"),
             Step::RemoveOld { .. } => f.write_str("remove old container"),
             Step::Service(step) => step.fmt(f),
+            Step::Attach { .. } => f.write_str("give it the service's names"),
+            Step::Route { change, .. } => f.write_str(match change {
+                RouteChange::Join => "router: join",
+                RouteChange::Leave => "router: leave",
+                RouteChange::Pause => "router: pause",
+                RouteChange::Resume => "router: resume",
+            }),
+            Step::Drain { .. } => f.write_str("drain"),
+            Step::KeepImage { .. } => f.write_str("keep old image"),
+            Step::LetImageGo { .. } => f.write_str("let old image go"),
+            Step::RecreateOld { .. } => f.write_str("make old container again"),
+            Step::MoveTag { tag, .. } => write!(f, "point {tag} at the image"),
         }
     }
 }

@@ -39,7 +39,9 @@ impl ServiceUnit {
         let planned = release.service_image();
         self.old_image == planned
             || match (self.old_image.parse::<Reference>(), planned.parse::<Reference>()) {
-                (Ok(old), Ok(new)) => new.digest.is_some() && old.digest == new.digest && old.repository == new.repository,
+                (Ok(old), Ok(new)) => {
+                    new.digest.is_some() && old.digest == new.digest && old.repository == new.repository
+                }
                 (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
             }
     }

@@ -101,13 +101,16 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::PreflightRefused => "Change the named setting of the container, or roll this target by other means.",
         K::TargetMissing => "Start the containers, or correct the target in the configuration.",
         K::TargetSick => "Bring the running containers to health first; lowtide does not roll over a fault.",
+        K::RouterFailed => "Run the named command by hand inside the router's container.",
         K::HookFailed => "Run the named hook by hand inside the container.",
         K::StartFailed => "Look at the engine's answer above.",
         K::UnhealthyAfterRevert => "Look at the old container's last lines above; it may need you now.",
         K::UnhealthyAfterRoll => "Look at the new container's last lines above.",
         K::Restarting => "Look at the new container's last lines above.",
         K::ServiceRefused => "Do what is named above; lowtide does not work against somebody else's update.",
-        K::NotScheduled => "Look at the service's constraints, ports and memory, and at the nodes: `docker service ps`.",
+        K::NotScheduled => {
+            "Look at the service's constraints, ports and memory, and at the nodes: `docker service ps`."
+        }
         K::Diverged => "Find out who changed the containers, then resume.",
         K::RevertFailed => "Look at the host now: a container may be down.",
         K::SecretMissing => "Set the named environment variable or file where lowtide runs.",

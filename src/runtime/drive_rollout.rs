@@ -10,7 +10,7 @@ use crate::decide::{tell, tell_github};
 use crate::model::failure::WaitReason;
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
-use crate::model::rollout::{Goal, ObservedUnit, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use crate::model::rollout::{Goal, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::store::journal::Batch;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl Driver {
                 })
                 .await?;
             }
-            let observed = match self.observe().await {
+            let observed = match perform::step::observe(&self.bot, &self.state).await {
                 Ok(observed) => observed,
                 Err(failure) => {
                     warn!(detail = %failure.detail, "the containers cannot be looked at");
@@ -137,15 +137,6 @@ impl Driver {
             // Going back is never gated.
             (Goal::Back, _) | (_, Purpose::Revert) => Gate::Open,
             (Goal::Forward, Purpose::Release) => self.bot.gate(&self.state.app, self.state.release.run),
-        }
-    }
-
-    async fn observe(&self) -> Result<Vec<ObservedUnit>, crate::model::failure::Failure> {
-        match &self.state.units {
-            Some(units) if self.state.needs_observation() => {
-                perform::step::observe(&self.bot, &self.state, units).await
-            }
-            Some(_) | None => Ok(Vec::new()),
         }
     }
 

@@ -105,6 +105,7 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
                     row.state = match outcome {
                         StepOutcome::Failed { .. } => Progress::Failed,
                         StepOutcome::Done
+                        | StepOutcome::Unchanged
                         | StepOutcome::Preflighted { .. }
                         | StepOutcome::ServicesPreflighted { .. }
                         | StepOutcome::Prepulled { .. }
@@ -167,6 +168,7 @@ fn outcome_note(outcome: &Outcome) -> String {
 fn step_note(outcome: &StepOutcome) -> String {
     match outcome {
         StepOutcome::Done => String::new(),
+        StepOutcome::Unchanged => "was so already".to_owned(),
         StepOutcome::Preflighted { units } => words::counted(units.len(), "container", "containers"),
         StepOutcome::ServicesPreflighted { services } => words::counted(services.len(), "service", "services"),
         StepOutcome::Prepulled { startup } => format!("a task may take {} s", startup.as_secs()),

@@ -28,6 +28,8 @@ fn target(window: Option<(Time, Time)>) -> TargetPolicy {
         bake: minute,
         stop_timeout: None,
         irreversible: false,
+        order: crate::model::fleet::Order::Auto,
+        router: None,
     }
 }
 

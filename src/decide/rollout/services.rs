@@ -3,6 +3,7 @@
 //! update alone: `completed` can mean that every task failed, and after a failover failures before it are forgotten.
 
 use super::Next;
+use crate::model::journal::IllegalEvent;
 use crate::model::rollout::{Step, StepOutcome};
 use crate::model::service::{ObservedService, ServiceMark, ServiceStep, ServiceUnit, UpdateKnobs};
 use jiff::{SignedDuration, Timestamp};
@@ -38,7 +39,8 @@ pub struct Services {
 
 impl Services {
     /// A step was begun.
-    pub(super) fn begin(&mut self, step: &ServiceStep) {
+    pub(super) fn begin(&mut self, step: &Step) {
+        let Step::Service(step) = step else { return };
         match step {
             // The first deadline holds: a kill must not prolong it.
             ServiceStep::Update { unit, deadline, .. } => {
@@ -55,19 +57,32 @@ impl Services {
     }
 
     /// A step has ended well.
-    pub(super) fn end(&mut self, step: &ServiceStep, outcome: &StepOutcome) {
+    ///
+    /// # Errors
+    /// An outcome that is not of this step.
+    pub(super) fn end(&mut self, step: &Step, outcome: &StepOutcome) -> Result<(), IllegalEvent> {
         match (step, outcome) {
-            (ServiceStep::Prepull { unit }, StepOutcome::Prepulled { startup }) => {
+            (Step::Preflight, StepOutcome::ServicesPreflighted { services }) => self.units = Some(services.clone()),
+            (Step::Service(ServiceStep::Prepull { unit }), StepOutcome::Prepulled { startup }) => {
                 self.startup.insert(*unit, *startup);
             }
-            (ServiceStep::Update { unit, .. }, _) => {
+            (Step::Service(ServiceStep::Update { unit, .. }), StepOutcome::Done) => {
                 self.sent.insert(*unit);
             }
-            (
-                ServiceStep::Prepull { .. } | ServiceStep::Revert { .. } | ServiceStep::RestoreKnobs { .. },
-                _,
-            ) => {}
+            (Step::Service(ServiceStep::Revert { .. } | ServiceStep::RestoreKnobs { .. }), StepOutcome::Done) => {}
+            (_, _) => {
+                return Err(IllegalEvent {
+                    event: "step_ended",
+                    why: "services have other outcomes",
+                });
+            }
         }
+        Ok(())
+    }
+
+    /// The raw bodies to go back to.
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = &str> {
+        self.units.iter().flatten().map(|unit| unit.snapshot.as_str())
     }
 
     /// A task of the new image may have run.
@@ -104,7 +119,9 @@ fn restore(
         ObservedService::Gone => false,
     };
     let mut pairs = units.iter().zip(observed);
-    let (unit, _) = pairs.find(|(unit, seen)| marked(seen) && services.restores.get(&unit.index).is_none_or(|tries| *tries < RESTORES))?;
+    let (unit, _) = pairs.find(|(unit, seen)| {
+        marked(seen) && services.restores.get(&unit.index).is_none_or(|tries| *tries < RESTORES)
+    })?;
     Some(step(ServiceStep::RestoreKnobs {
         unit: unit.index,
         sent: sent(unit),

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod bootstrap;
 pub mod build;
+mod containers;
 pub mod inspect;
 mod launch;
 mod outlook;
@@ -11,6 +12,7 @@ mod ready;
 pub mod resolve;
 pub mod run;
 mod running;
+mod services;
 pub mod step;
 pub mod test;
 pub mod testing;

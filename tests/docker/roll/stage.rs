@@ -184,6 +184,8 @@ pub(crate) fn target(select: Select) -> TargetPolicy {
         bake: jiff::SignedDuration::ZERO,
         stop_timeout: None,
         irreversible: false,
+        order: lowtide::model::fleet::Order::Auto,
+        router: None,
     }
 }
 

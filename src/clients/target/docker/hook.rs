@@ -49,7 +49,21 @@ pub async fn run_hook(
     command: &[String],
     timeout: Duration,
 ) -> Result<HookResult, EngineError> {
-    let body = json!({"Cmd": command, "AttachStdout": true, "AttachStderr": true});
+    run_with(engine, container, command, &[], timeout).await
+}
+
+/// As [`run_hook`], with `env` (`NAME=value`) besides the container's own.
+///
+/// # Errors
+/// As [`run_hook`].
+pub(super) async fn run_with(
+    engine: &Engine,
+    container: &str,
+    command: &[String],
+    env: &[String],
+    timeout: Duration,
+) -> Result<HookResult, EngineError> {
+    let body = json!({"Cmd": command, "Env": env, "AttachStdout": true, "AttachStderr": true});
     let path = format!("/containers/{}/exec", encode(container));
     let exec = engine.raw_post(&path, Some(&body), timeout).await?;
     let exec = encode(id(&exec));

@@ -1,6 +1,7 @@
 //! Containers on a plain Docker engine, recreated faithfully: raw JSON in, raw JSON out, so that fields unknown to any
 //! typed binding survive. Read [`snapshot`], [`preflight`], [`body`], [`create`], then the single [`verbs`].
 
+pub mod attach;
 pub mod body;
 mod config;
 pub mod create;
@@ -8,11 +9,13 @@ pub mod fidelity;
 pub mod find;
 pub mod hook;
 pub(super) mod json;
+pub mod keep;
 mod layer;
 pub mod name;
 mod network;
 pub mod observe;
 pub mod preflight;
 pub mod pull;
+pub mod route;
 pub mod snapshot;
 pub mod verbs;

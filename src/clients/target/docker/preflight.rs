@@ -12,7 +12,7 @@ use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::TargetPolicy;
-use crate::model::rollout::{ContainerState, Health, Unit};
+use crate::model::rollout::{ContainerState, Health, OnExit, Part, Unit};
 use base64::Engine as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -127,6 +127,11 @@ fn take(found: &mut Preflight, container: &Value, image_config: Value) -> Result
         was_running: state(container) == ContainerState::Running,
         restart: restart(container),
         snapshot: hash,
+        part: Part::Release,
+        holds: Vec::new(),
+        bars: Vec::new(),
+        on_exit: OnExit::Stays,
+        tag: None,
     });
     found.snapshots.push(bytes);
     Ok(())

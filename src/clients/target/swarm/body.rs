@@ -95,7 +95,9 @@ pub fn prepull(name: &str, spec: &Value, image: &str, mark: &Mark<'_>) -> Value 
 /// Ports that a task takes on its node itself: two tasks cannot hold one.
 pub(super) fn has_host_port(spec: &Value) -> bool {
     let ports = list(spec, "/EndpointSpec/Ports");
-    ports.iter().any(|port| text(port, "/PublishMode") == "host" && number(port, "/PublishedPort") != 0)
+    ports
+        .iter()
+        .any(|port| text(port, "/PublishMode") == "host" && number(port, "/PublishedPort") != 0)
 }
 
 /// Volumes and directories that old and new task would both write to.
@@ -114,7 +116,10 @@ fn set_image(body: &mut Value, image: &str) {
 }
 
 fn labels(spec: &Value) -> Map<String, Value> {
-    spec.get("Labels").and_then(Value::as_object).cloned().unwrap_or_default()
+    spec.get("Labels")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn update_config(knobs: &UpdateKnobs) -> Value {
@@ -134,7 +139,12 @@ fn update_config(knobs: &UpdateKnobs) -> Value {
 /// As the manager shows it; `None` for what we would never send. It leaves zeroes out.
 fn update_knobs(config: &Value) -> Option<UpdateKnobs> {
     let duration = |field| SignedDuration::from_nanos(number(config, field));
-    if config.pointer("/MaxFailureRatio").and_then(Value::as_f64).unwrap_or_default() != 0.0 {
+    if config
+        .pointer("/MaxFailureRatio")
+        .and_then(Value::as_f64)
+        .unwrap_or_default()
+        != 0.0
+    {
         return None;
     }
     Some(UpdateKnobs {

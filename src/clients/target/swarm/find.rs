@@ -24,13 +24,13 @@ pub(super) const IMAGE: &str = "/Spec/TaskTemplate/ContainerSpec/Image";
 /// engine fails.
 pub async fn find(engine: &Engine, select: &Select, repository: &Repository) -> Result<Vec<Value>, Failure> {
     match select {
-        Select::Service { name, .. } => {
+        Select::Service { name } => {
             let found = inspect(engine, name).await.map_err(|e| refused(&e))?;
             // The manager also takes the beginning of an id for a name.
             let found = found.filter(|service| text(service, "/Spec/Name") == name);
             Ok(vec![found.ok_or_else(|| gone(name))?])
         }
-        Select::Stack { stack, services, .. } => {
+        Select::Stack { stack, services } => {
             let mut all = stack_of(engine, stack).await?;
             all.sort_by(|a, b| text(a, "/Spec/Name").cmp(text(b, "/Spec/Name")));
             if services.is_empty() {
@@ -44,9 +44,10 @@ pub async fn find(engine: &Engine, select: &Select, repository: &Repository) -> 
             };
             services.iter().map(take).collect()
         }
-        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } => {
-            Err(Failure::new(FailureKind::Invariant, "a target of containers has no services"))
-        }
+        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } => Err(Failure::new(
+            FailureKind::Invariant,
+            "a target of containers has no services",
+        )),
     }
 }
 
@@ -78,7 +79,11 @@ pub(super) async fn nodes(engine: &Engine) -> Result<Vec<Value>, EngineError> {
 /// Ids of the nodes that are up and take tasks.
 pub(super) fn serving(nodes: &[Value]) -> BTreeSet<String> {
     let serves = |node: &&Value| text(node, "/Status/State") == "ready" && text(node, "/Spec/Availability") == "active";
-    nodes.iter().filter(serves).map(|node| text(node, "/ID").to_owned()).collect()
+    nodes
+        .iter()
+        .filter(serves)
+        .map(|node| text(node, "/ID").to_owned())
+        .collect()
 }
 
 /// A service's own label.
@@ -104,7 +109,9 @@ pub(super) fn refused(error: &EngineError) -> Failure {
 async fn stack_of(engine: &Engine, stack: &str) -> Result<Vec<Value>, Failure> {
     let filters = encode(&json!({"label": [format!("{STACK}={stack}")]}).to_string());
     let path = format!("/services?filters={filters}");
-    rows(engine, &path, "the list of services").await.map_err(|e| refused(&e))
+    rows(engine, &path, "the list of services")
+        .await
+        .map_err(|e| refused(&e))
 }
 
 async fn rows(engine: &Engine, path: &str, what: &str) -> Result<Vec<Value>, EngineError> {
@@ -117,7 +124,9 @@ async fn rows(engine: &Engine, path: &str, what: &str) -> Result<Vec<Value>, Eng
 }
 
 fn runs(service: &Value, repository: &Repository) -> bool {
-    text(service, IMAGE).parse::<Reference>().is_ok_and(|image| image.repository == *repository)
+    text(service, IMAGE)
+        .parse::<Reference>()
+        .is_ok_and(|image| image.repository == *repository)
 }
 
 fn gone(name: &str) -> Failure {

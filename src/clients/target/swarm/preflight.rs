@@ -9,7 +9,7 @@ use crate::clients::engine::error::EngineError;
 use crate::clients::target::docker::body::{LABEL_INSTANCE, LABEL_ROLLOUT};
 use crate::clients::target::docker::json::{flag, missing, number, object, text};
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{Select, TargetPolicy};
+use crate::model::fleet::{Order, TargetPolicy};
 use crate::model::image::Reference;
 use crate::model::service::{
     ObservedTask, ServiceMode, ServiceUnit, TaskPlace, TaskState, TaskWanted, UpdateOrder, UpdateState,
@@ -83,9 +83,17 @@ pub async fn preflight(
             found.notes.push(format!("{name} is a job and is left out"));
             continue;
         };
-        refused.extend(obstacles(service, target, release, ours).into_iter().map(|why| format!("{name}: {why}")));
+        refused.extend(
+            obstacles(service, target, release, ours)
+                .into_iter()
+                .map(|why| format!("{name}: {why}")),
+        );
         let tasks = tasks(engine, text(service, "/ID")).await.map_err(|e| e.failure())?;
-        let tasks = tasks.iter().map(task).collect::<Result<Vec<_>, _>>().map_err(|e| e.failure())?;
+        let tasks = tasks
+            .iter()
+            .map(task)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| e.failure())?;
         let up = serving(&all);
         if let Some(sick) = sickness(service, mode, &tasks, &up) {
             return Err(Failure::new(FailureKind::TargetSick, format!("{name}: {sick}")));
@@ -134,7 +142,10 @@ fn obstacles(service: &Value, target: &TargetPolicy, release: &Release, ours: Ou
     }
     let spec = service.get("Spec").unwrap_or(&Value::Null);
     if wanted_order(target) == Some(UpdateOrder::StartFirst) && has_host_port(spec) {
-        why.push("`order: start-first` and a port in host mode: the new task would wait for the old one's port for ever".to_owned());
+        why.push(
+            "`order: start-first` and a port in host mode: the new task would wait for the old one's port for ever"
+                .to_owned(),
+        );
     }
     why
 }
@@ -195,7 +206,11 @@ fn take(
         old_image: text(service, IMAGE).to_owned(),
         order: wanted_order(target).unwrap_or_else(|| natural_order(spec)),
         nodes: tasks.iter().filter_map(node).collect(),
-        past: tasks.iter().filter(|task| task.image == planned).map(|task| task.id.clone()).collect(),
+        past: tasks
+            .iter()
+            .filter(|task| task.image == planned)
+            .map(|task| task.id.clone())
+            .collect(),
         snapshot: hash,
     });
     found.snapshots.push(bytes);
@@ -203,9 +218,10 @@ fn take(
 }
 
 fn wanted_order(target: &TargetPolicy) -> Option<UpdateOrder> {
-    match &target.select {
-        Select::Service { order, .. } | Select::Stack { order, .. } => *order,
-        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } => None,
+    match target.order {
+        Order::Auto => None,
+        Order::StartFirst => Some(UpdateOrder::StartFirst),
+        Order::StopFirst => Some(UpdateOrder::StopFirst),
     }
 }
 

@@ -92,7 +92,9 @@ fn proves(spec: &Value, image_config: Option<&Value>, ready: &Ready) -> SignedDu
     if !checked {
         return match ready.check {
             ReadyCheck::Steady { stay_up } => stay_up,
-            ReadyCheck::Healthcheck | ReadyCheck::Http { .. } | ReadyCheck::Log { .. } | ReadyCheck::Exec { .. } => STAY_UP,
+            ReadyCheck::Healthcheck | ReadyCheck::Http { .. } | ReadyCheck::Log { .. } | ReadyCheck::Exec { .. } => {
+                STAY_UP
+            }
         };
     }
     let interval = check("/Interval").map_or(INTERVAL, SignedDuration::from_nanos);
@@ -111,7 +113,10 @@ fn test(check: &Value) -> Option<&str> {
 /// # Errors
 /// As the engine fails.
 pub async fn image_config(engine: &Engine, release: &Release) -> Result<Option<Value>, Failure> {
-    match engine.raw_get(&format!("/images/{}/json", encode(&release.service_image()))).await {
+    match engine
+        .raw_get(&format!("/images/{}/json", encode(&release.service_image())))
+        .await
+    {
         Ok(image) => Ok(Some(image.get("Config").cloned().unwrap_or(Value::Null))),
         Err(EngineError::NotFound { .. }) => Ok(None),
         Err(e) => Err(e.failure()),
@@ -133,7 +138,10 @@ async fn remove(engine: &Engine, name: &str, mark: &Mark<'_>) -> Result<(), Fail
     let Some(job) = found.filter(ours) else {
         return Ok(());
     };
-    match engine.raw_delete(&format!("/services/{}", encode(text(&job, "/ID")))).await {
+    match engine
+        .raw_delete(&format!("/services/{}", encode(text(&job, "/ID"))))
+        .await
+    {
         Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
         Err(e) => Err(e.failure()),
     }

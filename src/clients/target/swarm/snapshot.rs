@@ -31,7 +31,11 @@ impl ServiceSnapshot {
         let env = self.service.pointer("/Spec/TaskTemplate/ContainerSpec/Env");
         let container = json!({"Config": {"Env": env.cloned().unwrap_or(Value::Null)}});
         let image_config = Value::Null;
-        Snapshot { container, image_config }.secrets()
+        Snapshot {
+            container,
+            image_config,
+        }
+        .secrets()
     }
 }
 

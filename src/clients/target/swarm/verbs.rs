@@ -162,7 +162,9 @@ async fn send(
         return Err(missing("the service", "ID"));
     }
     let path = format!("/services/{}/update?version={version}", encode(id));
-    let mut answer = engine.raw_stream(Method::POST, &path, Some(spec), headers, PATIENCE).await?;
+    let mut answer = engine
+        .raw_stream(Method::POST, &path, Some(spec), headers, PATIENCE)
+        .await?;
     answer.all(ANSWER_LIMIT).await.map(drop)
 }
 
@@ -200,7 +202,9 @@ fn is_marked(service: &Value, mark: &Mark<'_>) -> bool {
 /// A process that was thought dead must not undo what its successor has done.
 fn fence(unit: &ServiceUnit, service: &Value, mark: &Mark<'_>) -> Result<(), Failure> {
     let ours = label(service, LABEL_INSTANCE) == Some(mark.instance);
-    let term: u64 = label(service, LABEL_TERM).and_then(|term| term.parse().ok()).unwrap_or_default();
+    let term: u64 = label(service, LABEL_TERM)
+        .and_then(|term| term.parse().ok())
+        .unwrap_or_default();
     if ours && term > mark.term {
         let detail = format!("a newer start of lowtide has changed service {}", unit.name);
         return Err(Failure::new(FailureKind::Diverged, detail));

@@ -56,12 +56,22 @@ enum Back {
     Late(String),
 }
 
-fn restore(state: &RolloutState, services: &Services, unit: &ServiceUnit, found: &FoundService, now: Timestamp) -> Back {
+fn restore(
+    state: &RolloutState,
+    services: &Services,
+    unit: &ServiceUnit,
+    found: &FoundService,
+    now: Timestamp,
+) -> Back {
     let image = state.release.service_image();
     if found.image != unit.old_image && found.image != image {
         return Back::Late(format!("somebody gave service {} the image {}", unit.name, found.image));
     }
-    let startup = services.startup.get(&unit.index).copied().unwrap_or(SignedDuration::ZERO);
+    let startup = services
+        .startup
+        .get(&unit.index)
+        .copied()
+        .unwrap_or(SignedDuration::ZERO);
     let again = |deadline| {
         Back::Next(Box::new(step(ServiceStep::Revert {
             unit: unit.index,
@@ -77,7 +87,10 @@ fn restore(state: &RolloutState, services: &Services, unit: &ServiceUnit, found:
         return if times < REVERTS {
             again(deadline)
         } else {
-            Back::Late(format!("somebody keeps changing service {} during its revert", unit.name))
+            Back::Late(format!(
+                "somebody keeps changing service {} during its revert",
+                unit.name
+            ))
         };
     }
     let Reached::Some { done, total, behind } =
@@ -87,7 +100,10 @@ fn restore(state: &RolloutState, services: &Services, unit: &ServiceUnit, found:
     };
     if now >= deadline {
         let said = behind.map_or_else(|| found.said.clone(), |b| b.said);
-        let detail = format!("{}: {done} of {total} tasks run the old image again by the deadline: {said}", unit.name);
+        let detail = format!(
+            "{}: {done} of {total} tasks run the old image again by the deadline: {said}",
+            unit.name
+        );
         return Back::Late(detail);
     }
     Back::Next(Box::new(Next::Wait {

@@ -56,7 +56,13 @@ pub(in crate::decide::rollout) fn next(
 }
 
 /// The next thing to do for one service; `None` when all its tasks run the release and have proved themselves.
-fn advance(state: &RolloutState, services: &Services, unit: &ServiceUnit, found: &FoundService, now: Timestamp) -> Option<Next> {
+fn advance(
+    state: &RolloutState,
+    services: &Services,
+    unit: &ServiceUnit,
+    found: &FoundService,
+    now: Timestamp,
+) -> Option<Next> {
     let image = state.release.service_image();
     let begun = services.deadlines.get(&unit.index).copied();
     if found.mark == ServiceMark::Other {
@@ -90,7 +96,9 @@ fn advance(state: &RolloutState, services: &Services, unit: &ServiceUnit, found:
         return None;
     };
     // A node that is drained during the bake moves its tasks: they get the same time as any others.
-    let deadline = state.bake.map_or(deadline, |until| deadline.max(until + plan::limit(unit, startup)));
+    let deadline = state
+        .bake
+        .map_or(deadline, |until| deadline.max(until + plan::limit(unit, startup)));
     if now >= deadline {
         let (kind, said) = behind.map_or((FailureKind::UnhealthyAfterRoll, String::new()), |b| (b.kind, b.said));
         let mut detail = format!("{}: {done} of {total} tasks serve by the deadline", unit.name);
@@ -114,7 +122,10 @@ fn advance(state: &RolloutState, services: &Services, unit: &ServiceUnit, found:
 fn begin(services: &Services, unit: &ServiceUnit, found: &FoundService, now: Timestamp) -> Next {
     match found.update {
         UpdateState::Updating | UpdateState::Paused | UpdateState::RollbackStarted | UpdateState::RollbackPaused => {
-            diverged(format!("somebody has begun to update service {}: {}", unit.name, found.said))
+            diverged(format!(
+                "somebody has begun to update service {}: {}",
+                unit.name, found.said
+            ))
         }
         UpdateState::Absent | UpdateState::Completed | UpdateState::RollbackCompleted | UpdateState::Unknown => {
             update(services, unit, now + plan::limit(unit, startup(services, unit)))

@@ -2,16 +2,19 @@
 
 use super::verdict::{self, Reached};
 use super::*;
-use crate::decide::rollout::{Gate, Progress, RolloutState, fold, next};
+use crate::decide::rollout::{Gate, Moving, Next, Progress, RolloutState, fold, next};
+use crate::model::failure::Failure;
 use crate::model::failure::{FailureKind, WaitReason};
-use crate::model::fleet::{Ready, ReadyCheck, Select};
+use crate::model::fleet::{Order, Ready, ReadyCheck, Select, TargetPolicy};
 use crate::model::image::{ContentDigest, ImageId};
 use crate::model::journal::Recorded;
 use crate::model::name::{RolloutId, RunId};
-use crate::model::rollout::{Purpose, RolloutEvent};
+use crate::model::rollout::{Observed, Purpose, RolloutConclusion, RolloutEvent};
+use crate::model::service::UpdateKnobs;
 use crate::model::service::{
     FoundService, ObservedTask, ServiceMode, TaskPlace, TaskState, TaskWanted, UpdateOrder, UpdateState,
 };
+use crate::model::standing::Release;
 use std::str::FromStr;
 
 mod swarms;
@@ -73,7 +76,11 @@ fn killed_anywhere_it_ends_as_it_would_have() {
                 points += 1;
                 trial.recover();
                 assert!(trial.drive(None));
-                assert_eq!(trial.end_state(), undisturbed.end_state(), "{new_is:?} killed at {kill}");
+                assert_eq!(
+                    trial.end_state(),
+                    undisturbed.end_state(),
+                    "{new_is:?} killed at {kill}"
+                );
                 trial.nothing_is_left();
                 let same =
                     std::mem::discriminant(trial.conclusion()) == std::mem::discriminant(undisturbed.conclusion());
@@ -104,7 +111,7 @@ fn killed_twice_it_still_ends_well() {
 
 #[test]
 fn the_deadline_of_the_first_update_holds_after_a_kill() {
-    let deadline = |trial: &Trial| match trial.state().services().unwrap().deadlines.get(&0) {
+    let deadline = |trial: &Trial| match services(&trial.state()).deadlines.get(&0) {
         Some(deadline) => *deadline,
         None => panic!("not begun"),
     };
@@ -167,5 +174,11 @@ fn the_plan_grows_with_the_service_and_its_health_check() {
         )
     };
     let table = [told(0, 10), told(1, 10), told(3, 120), told(10, 120), told(50, 30)];
-    insta::assert_snapshot!(table.join("\n"), @"");
+    insta::assert_snapshot!(table.join("\n"), @"
+    0 × 10 s: 1 at once, watched 10 s, delay 10 s, at most 232 s
+    1 × 10 s: 1 at once, watched 10 s, delay 10 s, at most 232 s
+    3 × 120 s: 1 at once, watched 120 s, delay 120 s, at most 1687 s
+    10 × 120 s: 1 at once, watched 120 s, delay 120 s, at most 5625 s
+    50 × 30 s: 5 at once, watched 30 s, delay 30 s, at most 14625 s
+    ");
 }

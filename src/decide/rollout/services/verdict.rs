@@ -46,8 +46,15 @@ pub(super) fn reached(
                 TaskPlace::Node(node) => Some(node),
                 TaskPlace::Slot(_) => None,
             });
-            let nodes: BTreeSet<&String> = unit.nodes.iter().chain(places).filter(|n| found.nodes.contains(*n)).collect();
-            let done = nodes.iter().filter(|node| served.contains(&TaskPlace::Node((**node).clone())));
+            let nodes: BTreeSet<&String> = unit
+                .nodes
+                .iter()
+                .chain(places)
+                .filter(|n| found.nodes.contains(*n))
+                .collect();
+            let done = nodes
+                .iter()
+                .filter(|node| served.contains(&TaskPlace::Node((**node).clone())));
             (done.count() as u64, nodes.len() as u64)
         }
     };
@@ -78,7 +85,10 @@ fn behind(task: &ObservedTask) -> Option<Behind> {
 /// The first task of the new image that ended by itself. Not one is tolerated, and Swarm's own count is not asked: it is
 /// in the memory of a manager, and forgets what came after its monitor.
 pub(super) fn failed(unit: &ServiceUnit, found: &FoundService, image: &str) -> Option<Failure> {
-    let new = found.tasks.iter().filter(|task| task.image == image && !unit.past.contains(&task.id));
+    let new = found
+        .tasks
+        .iter()
+        .filter(|task| task.image == image && !unit.past.contains(&task.id));
     let fell = |task: &ObservedTask| {
         let kind = match task.state {
             TaskState::Failed if task.said.contains("unhealthy") => FailureKind::UnhealthyAfterRoll,

@@ -38,9 +38,12 @@ fn spec() -> Value {
 #[test]
 fn an_update_changes_image_settings_and_labels_and_nothing_else() {
     let mut body = moved(&spec(), "example.org/web:t1@sha256:bb", &knobs(), &MARK);
-    insta::assert_snapshot!(serde_json::to_string(&body["UpdateConfig"]).unwrap(), @r#"{"Delay":15000000000,"FailureAction":"pause","MaxFailureRatio":0,"Monitor":10000000000,"Order":"start-first","Parallelism":1}"#);
-    insta::assert_snapshot!(serde_json::to_string(&body["Labels"]).unwrap(), @r#"{"io.lowtide.instance":"here","io.lowtide.rollout":"00000000000000000000000007","io.lowtide.term":"3","theirs":"stays"}"#);
-    assert_eq!(body["TaskTemplate"]["ContainerSpec"]["Image"], "example.org/web:t1@sha256:bb");
+    insta::assert_snapshot!(serde_json::to_string(&body["UpdateConfig"]).unwrap(), @r#"{"Parallelism":1,"Delay":15000000000,"Monitor":10000000000,"MaxFailureRatio":0,"Order":"start-first","FailureAction":"pause"}"#);
+    insta::assert_snapshot!(serde_json::to_string(&body["Labels"]).unwrap(), @r#"{"theirs":"stays","io.lowtide.rollout":"00000000000000000000000007","io.lowtide.instance":"here","io.lowtide.term":"3"}"#);
+    assert_eq!(
+        body["TaskTemplate"]["ContainerSpec"]["Image"],
+        "example.org/web:t1@sha256:bb"
+    );
     body["TaskTemplate"]["ContainerSpec"]["Image"] = json!("example.org/web:t0@sha256:aa");
     body["Labels"] = spec()["Labels"].clone();
     body.as_object_mut().unwrap().remove("UpdateConfig");
@@ -64,7 +67,10 @@ fn what_was_restored_after_a_revert_is_what_was() {
 fn a_release_that_is_on_leaves_the_label_of_its_owner() {
     let there = moved(&spec(), "new", &knobs(), &MARK);
     let done = restored(&there, &spec(), &knobs(), Keep::Instance);
-    assert_eq!(done["Labels"], json!({"theirs": "stays", "io.lowtide.instance": "here"}));
+    assert_eq!(
+        done["Labels"],
+        json!({"theirs": "stays", "io.lowtide.instance": "here"})
+    );
     assert_eq!(done.get("UpdateConfig"), None);
 }
 
@@ -99,7 +105,41 @@ fn a_job_that_pulls_goes_where_the_service_goes() {
         "Constraints": ["node.labels.a==b"], "Preferences": [{}], "MaxReplicas": 1, "Platforms": [{"OS": "linux"}],
     });
     let body = prepull("job", &spec, "example.org/web:t1@sha256:bb", &MARK);
-    insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap(), @"");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap(), @r#"
+    {
+      "Name": "job",
+      "Labels": {
+        "io.lowtide.prepull": "here",
+        "io.lowtide.instance": "here",
+        "io.lowtide.rollout": "00000000000000000000000007",
+        "io.lowtide.term": "3"
+      },
+      "Mode": {
+        "GlobalJob": {}
+      },
+      "TaskTemplate": {
+        "ContainerSpec": {
+          "Image": "example.org/web:t1@sha256:bb",
+          "Command": [
+            "/.lowtide-brings-the-image"
+          ]
+        },
+        "RestartPolicy": {
+          "Condition": "none"
+        },
+        "Placement": {
+          "Constraints": [
+            "node.labels.a==b"
+          ],
+          "Platforms": [
+            {
+              "OS": "linux"
+            }
+          ]
+        }
+      }
+    }
+    "#);
 }
 
 #[test]
@@ -112,7 +152,10 @@ fn what_one_task_holds_alone_is_seen() {
     assert!(has_host_port(&spec));
     for (mount, shared) in [
         (json!({"Type": "volume", "Source": "data", "Target": "/d"}), true),
-        (json!({"Type": "volume", "Source": "data", "Target": "/d", "ReadOnly": true}), false),
+        (
+            json!({"Type": "volume", "Source": "data", "Target": "/d", "ReadOnly": true}),
+            false,
+        ),
         (json!({"Type": "volume", "Target": "/d"}), false),
         (json!({"Type": "bind", "Source": "/srv", "Target": "/d"}), true),
         (json!({"Type": "tmpfs", "Target": "/d"}), false),

@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 const DIGEST: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-fn target(order: Option<UpdateOrder>) -> TargetPolicy {
+fn target(order: Order) -> TargetPolicy {
     serde_json::from_value(json!({
-        "name": "service-web", "channel": null, "host": "m1", "select": {"service": {"name": "web", "order": order}},
+        "name": "service-web", "channel": null, "host": "m1", "select": {"service": {"name": "web"}}, "order": order,
         "window": null, "ready": {"check": "healthcheck", "timeout": SignedDuration::from_secs(1)}, "before": [], "after": [],
         "bake": SignedDuration::from_secs(1), "stop_timeout": null, "irreversible": false,
     }))
@@ -51,36 +51,56 @@ fn obstacles_are_named() {
         instance: "here",
         over: &over,
     };
-    let start = Some(UpdateOrder::StartFirst);
+    let start = Order::StartFirst;
     let host = json!({"EndpointSpec": {"Ports": [{"PublishMode": "host", "PublishedPort": 80}]}});
-    let label = |rollout: &str, instance: &str| {
-        json!({"Labels": {"io.lowtide.rollout": rollout, "io.lowtide.instance": instance}})
-    };
+    let label = |rollout: &str, instance: &str| json!({"Labels": {"io.lowtide.rollout": rollout, "io.lowtide.instance": instance}});
     let update = |state: &str| json!({"UpdateStatus": {"State": state, "Message": "words"}});
     let cases = [
-        ("nothing", pinned.as_str(), json!({}), None),
-        ("updating", pinned, update("updating"), None),
-        ("rolling back", pinned, update("rollback_started"), None),
-        ("paused", pinned, update("paused"), None),
-        ("rollback paused", pinned, update("rollback_paused"), None),
-        ("completed", pinned, update("completed"), None),
-        ("a new word", pinned, update("dreaming"), None),
-        ("a rollout at work", pinned, label("LIVE", "here"), None),
-        ("a rollout that is over", pinned, label("OVER", "here"), None),
-        ("somebody else's", pinned, label("OVER", "there"), None),
-        ("no digest", "example.org/web:t0", json!({}), None),
-        ("host port", pinned, host.clone(), None),
+        ("nothing", pinned.as_str(), json!({}), Order::Auto),
+        ("updating", pinned, update("updating"), Order::Auto),
+        ("rolling back", pinned, update("rollback_started"), Order::Auto),
+        ("paused", pinned, update("paused"), Order::Auto),
+        ("rollback paused", pinned, update("rollback_paused"), Order::Auto),
+        ("completed", pinned, update("completed"), Order::Auto),
+        ("a new word", pinned, update("dreaming"), Order::Auto),
+        ("a rollout at work", pinned, label("LIVE", "here"), Order::Auto),
+        ("a rollout that is over", pinned, label("OVER", "here"), Order::Auto),
+        ("somebody else's", pinned, label("OVER", "there"), Order::Auto),
+        ("no digest", "example.org/web:t0", json!({}), Order::Auto),
+        ("host port", pinned, host.clone(), Order::Auto),
         ("host port, start-first", pinned, host, start),
-        ("no container", "", json!({}), None),
+        ("no container", "", json!({}), Order::Auto),
     ];
     let told: Vec<String> = cases
         .into_iter()
         .map(|(what, image, rest, order)| {
             let why = obstacles(&service(image, &rest), &target(order), &release(), ours);
-            format!("{what}: {}", if why.is_empty() { "fine".to_owned() } else { why.join("; ") })
+            format!(
+                "{what}: {}",
+                if why.is_empty() {
+                    "fine".to_owned()
+                } else {
+                    why.join("; ")
+                }
+            )
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @"
+    nothing: fine
+    updating: an update is under way (words)
+    rolling back: an update is under way (words)
+    paused: its last update is paused (words): `docker service update` or `docker service rollback` ends that
+    rollback paused: its last update is paused (words): `docker service update` or `docker service rollback` ends that
+    completed: fine
+    a new word: its update is in a state lowtide does not know
+    a rollout at work: rollout LIVE has its label on it: `docker service update --label-rm io.lowtide.rollout` once nobody moves it
+    a rollout that is over: fine
+    somebody else's: rollout OVER has its label on it: `docker service update --label-rm io.lowtide.rollout` once nobody moves it
+    no digest: its image example.org/web:t0 has no digest, so nobody can tell what to go back to: `docker service update --image example.org/web:t0` pins it
+    host port: fine
+    host port, start-first: `order: start-first` and a port in host mode: the new task would wait for the old one's port for ever
+    no container: it runs no container
+    ");
 }
 
 #[test]
@@ -134,5 +154,8 @@ fn jobs_have_no_mode_of_ours() {
     assert_eq!(mode(json!({"ReplicatedJob": {"MaxConcurrent": 1}})), None);
     assert_eq!(mode(json!({"GlobalJob": {}})), None);
     assert_eq!(mode(json!({"Global": {}})), Some(ServiceMode::Global));
-    assert_eq!(mode(json!({"Replicated": {}})), Some(ServiceMode::Replicated { replicas: 1 }));
+    assert_eq!(
+        mode(json!({"Replicated": {}})),
+        Some(ServiceMode::Replicated { replicas: 1 })
+    );
 }

@@ -24,18 +24,28 @@ fn how_long_a_task_may_take_comes_from_its_health_check() {
     for (what, spec, image, rule, seconds) in [
         ("no health check", json!({}), Some(json!({})), &steady, 7),
         ("a rule nobody can ask", json!({}), Some(json!({})), &http, 10),
-        ("docker's defaults", json!({}), Some(image(json!({"Test": test}))), &steady, 120),
+        (
+            "docker's defaults",
+            json!({}),
+            Some(image(json!({"Test": test}))),
+            &steady,
+            120,
+        ),
         (
             "the image's",
             json!({}),
-            Some(image(json!({"Test": test, "Interval": 5 * s, "Retries": 2, "StartPeriod": 30 * s}))),
+            Some(image(
+                json!({"Test": test, "Interval": 5 * s, "Retries": 2, "StartPeriod": 30 * s}),
+            )),
             &steady,
             45,
         ),
         (
             "the service's over the image's, one by one",
             own(json!({"Interval": 2 * s})),
-            Some(image(json!({"Test": test, "Interval": 5 * s, "Retries": 2, "StartPeriod": 30 * s}))),
+            Some(image(
+                json!({"Test": test, "Interval": 5 * s, "Retries": 2, "StartPeriod": 30 * s}),
+            )),
             &steady,
             36,
         ),
@@ -69,10 +79,19 @@ fn a_node_that_came_as_far_as_a_container_has_the_image() {
     let pulled = |rows: &[Value]| verdict(rows, &up).unwrap();
     assert_eq!(pulled(&[]), Pulled::Nowhere);
     assert_eq!(pulled(&[row("n1", "failed", "c")]), Pulled::Everywhere);
-    assert_eq!(pulled(&[row("n1", "failed", "c"), row("n2", "preparing", "")]), Pulled::NotYet);
-    assert_eq!(pulled(&[row("n2", "preparing", ""), row("n1", "failed", "c")]), Pulled::NotYet);
+    assert_eq!(
+        pulled(&[row("n1", "failed", "c"), row("n2", "preparing", "")]),
+        Pulled::NotYet
+    );
+    assert_eq!(
+        pulled(&[row("n2", "preparing", ""), row("n1", "failed", "c")]),
+        Pulled::NotYet
+    );
     let refused = Pulled::Failed("node n1: No such image".to_owned());
     assert_eq!(pulled(&[row("n1", "rejected", "")]), refused);
     // A node that is down is not waited for.
-    assert_eq!(pulled(&[row("n1", "failed", "c"), row("n3", "assigned", "")]), Pulled::Everywhere);
+    assert_eq!(
+        pulled(&[row("n1", "failed", "c"), row("n3", "assigned", "")]),
+        Pulled::Everywhere
+    );
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 
-pub(super) const OLD: &str = "example.org/web:t0@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub(super) const OLD: &str =
+    "example.org/web:t0@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const NEW_DIGEST: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
 pub(super) fn at(second: i64) -> Timestamp {
@@ -33,7 +34,6 @@ fn opened(irreversible: bool) -> RolloutEvent {
             select: Select::Stack {
                 stack: "shop".to_owned(),
                 services: Vec::new(),
-                order: None,
             },
             window: None,
             ready: Ready {
@@ -47,6 +47,8 @@ fn opened(irreversible: bool) -> RolloutEvent {
             bake: SignedDuration::from_secs(30),
             stop_timeout: None,
             irreversible,
+            order: Order::Auto,
+            router: None,
         }),
         timezone: "UTC".to_owned(),
         release: Box::new(release()),
@@ -158,7 +160,13 @@ impl World {
                 new_is,
             };
             for slot in 1..=replicas {
-                service.task(TaskPlace::Slot(slot), OLD, TaskState::Running, -1000, format!("old{n}.{slot}"));
+                service.task(
+                    TaskPlace::Slot(slot),
+                    OLD,
+                    TaskState::Running,
+                    -1000,
+                    format!("old{n}.{slot}"),
+                );
             }
             service
         };
@@ -206,8 +214,7 @@ impl World {
         let Step::Service(step) = step else {
             return StepOutcome::ServicesPreflighted { services: self.units() };
         };
-        let mut give = |unit: usize, image: &str, knobs: &UpdateKnobs| {
-            let service = &mut self.services[unit];
+        let give = |service: &mut Service, image: &str, knobs: &UpdateKnobs| {
             service.image = image.to_owned();
             service.mark = ServiceMark::Ours;
             service.knobs = Some(knobs.clone());
@@ -221,13 +228,13 @@ impl World {
             }
             ServiceStep::Update { unit, knobs, .. } => {
                 if self.services[*unit].mark != ServiceMark::Ours || self.services[*unit].image == OLD {
-                    give(*unit, &new_image(), knobs);
+                    give(&mut self.services[*unit], &new_image(), knobs);
                 }
             }
             ServiceStep::Revert { unit, knobs, .. } => {
                 let stands = self.services[*unit].update == UpdateState::RollbackPaused;
                 if self.services[*unit].image != OLD || stands {
-                    give(*unit, OLD, knobs);
+                    give(&mut self.services[*unit], OLD, knobs);
                     self.reverted.push(*unit);
                 }
             }
@@ -253,15 +260,27 @@ impl World {
         for service in &mut self.services {
             let wanted = |task: &&mut ObservedTask| task.wanted == TaskWanted::Running;
             let image = service.image.clone();
+            if service.update == UpdateState::Paused {
+                continue;
+            }
+            // A slot without a task gets one.
+            let slots = match service.mode {
+                ServiceMode::Replicated { replicas } if image == OLD => replicas,
+                ServiceMode::Replicated { .. } | ServiceMode::Global => 0,
+            };
+            for slot in (1..=slots).map(TaskPlace::Slot) {
+                let has = |task: &ObservedTask| task.place == slot && task.wanted == TaskWanted::Running;
+                if !service.tasks.iter().any(has) {
+                    *made += 1;
+                    service.task(slot, OLD, TaskState::Running, now, format!("task{made}"));
+                }
+            }
             let Some(dirty) = service.tasks.iter_mut().filter(wanted).find(|task| task.image != image) else {
                 if service.update == UpdateState::Updating {
                     service.update = UpdateState::Completed;
                 }
                 continue;
             };
-            if service.update == UpdateState::Paused {
-                continue;
-            }
             if service.update == UpdateState::Absent {
                 service.update = UpdateState::Updating;
             }
@@ -354,7 +373,7 @@ impl Trial {
                 self.meanwhile = None;
             }
             let state = self.state();
-            match next(&state, &observed(&state, &self.world), Gate::Open, at(self.now)) {
+            match next(&state, &self.look(&state), Gate::Open, at(self.now)) {
                 Next::Do { attempt, step } => {
                     self.push(RolloutEvent::StepStarted {
                         attempt,
@@ -375,7 +394,9 @@ impl Trial {
                 }
                 Next::Wait { until, reason } => {
                     let until = until.expect("something to wait for");
-                    self.now = (until.as_second() - at(0).as_second()).max(self.now);
+                    let ahead = until.duration_since(at(0));
+                    let whole = ahead.as_secs() + i64::from(ahead.subsec_nanos() > 0);
+                    self.now = whole.max(self.now);
                     self.world.tick(self.now);
                     if matches!(reason, WaitReason::Baking { .. }) {
                         self.die_baking();
@@ -393,12 +414,26 @@ impl Trial {
         panic!("the rollout does not end: {:?} {:?}", self.steps, self.world);
     }
 
+    fn look(&self, state: &RolloutState) -> Observed {
+        match services(state).units {
+            Some(_) => Observed::Services(self.world.observe()),
+            None => Observed::Nothing,
+        }
+    }
+
     fn die_baking(&mut self) {
         let now = self.now;
-        for service in self.world.services.iter_mut().filter(|s| s.new_is == NewImage::DiesWhileBaking) {
+        for service in self
+            .world
+            .services
+            .iter_mut()
+            .filter(|s| s.new_is == NewImage::DiesWhileBaking)
+        {
             let slot = TaskPlace::Slot(1);
             let runs = |task: &&mut ObservedTask| task.place == slot && task.state == TaskState::Running;
-            let Some(task) = service.tasks.iter_mut().find(runs) else { continue };
+            let Some(task) = service.tasks.iter_mut().find(runs) else {
+                continue;
+            };
             (task.state, task.wanted) = (TaskState::Failed, TaskWanted::Stopped);
             task.said = "task: non-zero exit (137): dockerexec: unhealthy container".to_owned();
             let image = task.image.clone();
@@ -426,7 +461,11 @@ impl Trial {
             let wanted = service.tasks.iter().filter(|task| task.wanted == TaskWanted::Running);
             wanted.map(|task| task.image.clone()).collect()
         };
-        self.world.services.iter().map(|service| (service.image.clone(), wanted(service))).collect()
+        self.world
+            .services
+            .iter()
+            .map(|service| (service.image.clone(), wanted(service)))
+            .collect()
     }
 
     /// Neither labels nor settings of ours, and each service's tasks run what it says.
@@ -436,6 +475,13 @@ impl Trial {
             assert_eq!(service.knobs, None, "{service:?}");
             assert!(tasks.iter().all(|task| *task == image), "{service:?}");
         }
+    }
+}
+
+pub(super) fn services(state: &RolloutState) -> &Services {
+    match &state.moving {
+        Moving::Services(services) => services,
+        Moving::Containers(_) => panic!("a stack is no container"),
     }
 }
 

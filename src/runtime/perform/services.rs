@@ -1,21 +1,81 @@
 //! The steps of a rollout, on services of Docker Swarm.
 
-use super::step::Stage;
+use crate::clients::engine::connect::Engine;
 use crate::clients::target::docker::body::Mark;
 use crate::clients::target::docker::pull::RegistryAuth;
 use crate::clients::target::swarm::body::Keep;
 use crate::clients::target::swarm::preflight::{Ours, manager, preflight};
 use crate::clients::target::swarm::{find, prepull, verbs};
-use crate::decide::rollout;
+use crate::decide::rollout::services::Services;
+use crate::decide::rollout::{self, RolloutState};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::image::Reference;
 use crate::model::name::RolloutId;
-use crate::model::rollout::{Goal, StepOutcome};
+use crate::model::rollout::{Goal, Step, StepOutcome};
 use crate::model::service::{ServiceStep, ServiceUnit};
+use crate::runtime::bot::{Bot, InForce};
 use std::collections::BTreeSet;
+use tokio_util::sync::CancellationToken;
+
+/// Carries out one step.
+///
+/// # Errors
+/// As the step failed, or because the process ends.
+pub(super) async fn perform(
+    bot: &Bot,
+    state: &RolloutState,
+    units: &Services,
+    step: &Step,
+    shutdown: &CancellationToken,
+) -> Result<StepOutcome, Failure> {
+    let fleet = bot.in_force();
+    let stage = Stage {
+        bot,
+        fleet: &fleet,
+        engine: fleet.engine(&state.target.host)?,
+        state,
+        units,
+        shutdown,
+    };
+    match step {
+        Step::Preflight => stage.preflight().await,
+        Step::Service(step) => stage.perform(step).await,
+        Step::Pull
+        | Step::RunHook { .. }
+        | Step::CreateCandidate { .. }
+        | Step::RemoveCandidate { .. }
+        | Step::StopOld { .. }
+        | Step::SetRestart { .. }
+        | Step::Start { .. }
+        | Step::AwaitReady { .. }
+        | Step::Rename { .. }
+        | Step::StopCandidate { .. }
+        | Step::KeepLog { .. }
+        | Step::RemoveOld { .. }
+        | Step::Attach { .. }
+        | Step::Route { .. }
+        | Step::Drain { .. }
+        | Step::KeepImage { .. }
+        | Step::LetImageGo { .. }
+        | Step::RecreateOld { .. }
+        | Step::MoveTag { .. } => Err(Failure::new(
+            FailureKind::Invariant,
+            format!("services have no step `{step}`"),
+        )),
+    }
+}
+
+struct Stage<'a> {
+    bot: &'a Bot,
+    fleet: &'a InForce,
+    engine: &'a Engine,
+    state: &'a RolloutState,
+    units: &'a Services,
+    shutdown: &'a CancellationToken,
+}
 
 impl Stage<'_> {
-    pub(super) async fn preflight_services(&self) -> Result<StepOutcome, Failure> {
+    async fn preflight(&self) -> Result<StepOutcome, Failure> {
         manager(self.engine).await?;
         let (target, release) = (&self.state.target, &self.state.release);
         let repository = &release.reference.repository;
@@ -31,14 +91,17 @@ impl Stage<'_> {
         }
         // Sealed before the journal names them: an event never points at a snapshot that is not there.
         for snapshot in &found.snapshots {
-            self.keep(snapshot)?;
+            self.bot
+                .sealed
+                .keep(snapshot)
+                .map_err(|e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be kept: {e}")))?;
         }
         Ok(StepOutcome::ServicesPreflighted { services: found.units })
     }
 
-    pub(super) async fn service_step(&self, step: &ServiceStep) -> Result<StepOutcome, Failure> {
+    async fn perform(&self, step: &ServiceStep) -> Result<StepOutcome, Failure> {
         let image = self.state.release.service_image();
-        let mark = self.service_mark();
+        let mark = self.mark();
         match step {
             ServiceStep::Prepull { unit } => return self.prepull(self.service(*unit)?).await,
             ServiceStep::Update { unit, knobs, .. } => {
@@ -70,7 +133,7 @@ impl Stage<'_> {
             Some(_) => self.auth(&release.service_image()).await?,
             None => None,
         };
-        let mark = self.service_mark();
+        let mark = self.mark();
         prepull::prepull(self.engine, unit, release, &mark, auth.as_ref(), self.shutdown).await?;
         let config = prepull::image_config(self.engine, release).await?;
         let snapshot = self.snapshot(&unit.snapshot)?;
@@ -101,7 +164,14 @@ impl Stage<'_> {
         Ok(login.map(|(username, password)| RegistryAuth { username, password }))
     }
 
-    fn service_mark(&self) -> Mark<'_> {
+    fn snapshot(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        self.bot
+            .sealed
+            .read(name)
+            .map_err(|e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be read: {e}")))
+    }
+
+    fn mark(&self) -> Mark<'_> {
         Mark {
             rollout: self.state.id,
             unit: 0,
@@ -111,7 +181,7 @@ impl Stage<'_> {
     }
 
     fn service(&self, index: usize) -> Result<&ServiceUnit, Failure> {
-        let units = self.state.services().and_then(|services| services.units.as_ref());
+        let units = self.units.units.as_ref();
         units
             .and_then(|units| units.get(index))
             .ok_or_else(|| Failure::new(FailureKind::Invariant, format!("the rollout has no service {index}")))

@@ -1,0 +1,252 @@
+//! Moving containers of a plain engine: how far the units are.
+//!
+//! The order of steps makes sure that at every instant the old or the new container can serve, and that at most one of
+//! them ever starts by itself.
+
+use crate::model::image::ImageId;
+use crate::model::journal::IllegalEvent;
+use crate::model::rollout::{HookPhase, RouteChange, Step, StepOutcome, Unit, Which};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) mod back;
+pub(super) mod forward;
+mod look;
+mod names;
+pub(super) mod order;
+
+/// The units of a rollout as its events tell them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Containers {
+    pub units: Option<Vec<Unit>>,
+    /// What the release's image is called on this host.
+    pub image: Option<ImageId>,
+    hooks: BTreeSet<(HookPhase, usize, usize)>,
+    /// Units whose candidate is complete: a create that was cut off may have left one without all its networks.
+    made: BTreeSet<usize>,
+    /// Containers that proved ready.
+    ready: BTreeSet<String>,
+    /// How often each container was started by us.
+    starts: BTreeMap<String, u32>,
+    /// Containers we began to stop.
+    stopped: BTreeSet<String>,
+    /// When each new container has to be ready, as first planned: a kill gives it no more time.
+    deadlines: BTreeMap<String, Timestamp>,
+    attached: BTreeSet<String>,
+    drained: BTreeSet<String>,
+    /// What the router was last told of each container, and whether it heard.
+    routed: BTreeMap<String, Told>,
+    /// Units for which the router may be holding requests back, and whether it surely is.
+    paused: BTreeMap<usize, bool>,
+    /// Units whose old image is kept by a tag of ours.
+    images_kept: BTreeSet<usize>,
+    /// Tags of compose that may point at another image than before → what they point at.
+    tags: BTreeMap<String, TagMove>,
+    kept: BTreeMap<usize, (Vec<String>, i64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    change: RouteChange,
+    heard: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct TagMove {
+    to: ImageId,
+    done: bool,
+}
+
+impl Containers {
+    /// What a step may have done, whether or not its end is ever known.
+    pub(super) fn begin(&mut self, step: &Step) {
+        match step {
+            Step::Start { container, .. } => {
+                *self.starts.entry(container.clone()).or_default() += 1;
+                // It has to prove itself again.
+                self.ready.remove(container);
+            }
+            Step::StopOld { container, .. } => {
+                self.stopped.insert(container.clone());
+            }
+            Step::AwaitReady {
+                container,
+                which: Which::New,
+                deadline,
+                ..
+            } => {
+                self.deadlines.entry(container.clone()).or_insert(*deadline);
+            }
+            Step::Route {
+                unit,
+                container,
+                change,
+            } => {
+                match change {
+                    RouteChange::Pause | RouteChange::Resume => {
+                        self.paused.insert(*unit, false);
+                    }
+                    RouteChange::Join | RouteChange::Leave => {}
+                }
+                let told = Told {
+                    change: *change,
+                    heard: false,
+                };
+                self.routed.insert(container.clone(), told);
+                self.drained.remove(container);
+            }
+            Step::Attach { container, .. } => {
+                // Its connections may be new ones from here on.
+                self.ready.remove(container);
+            }
+            Step::MoveTag { tag, image, .. } => {
+                let moved = TagMove {
+                    to: image.clone(),
+                    done: false,
+                };
+                self.tags.insert(tag.clone(), moved);
+            }
+            Step::AwaitReady { which: Which::Old, .. }
+            | Step::Preflight
+            | Step::Pull
+            | Step::RunHook { .. }
+            | Step::CreateCandidate { .. }
+            | Step::RemoveCandidate { .. }
+            | Step::SetRestart { .. }
+            | Step::Rename { .. }
+            | Step::StopCandidate { .. }
+            | Step::KeepLog { .. }
+            | Step::RemoveOld { .. }
+            | Step::Service(_)
+            | Step::Drain { .. }
+            | Step::KeepImage { .. }
+            | Step::LetImageGo { .. }
+            | Step::RecreateOld { .. } => {}
+        }
+    }
+
+    /// What a step that ended well has done.
+    ///
+    /// # Errors
+    /// An outcome that is not of this step.
+    pub(super) fn end(&mut self, step: &Step, outcome: &StepOutcome) -> Result<(), IllegalEvent> {
+        match outcome {
+            StepOutcome::Preflighted { units } => self.units = Some(units.clone()),
+            StepOutcome::Pulled { image } => self.image = Some(image.clone()),
+            StepOutcome::Kept { log, exit_code } => {
+                let Step::KeepLog { unit, .. } = step else {
+                    return Err(IllegalEvent {
+                        event: "step_ended",
+                        why: "only keep_log keeps a log",
+                    });
+                };
+                self.kept.insert(*unit, (log.clone(), *exit_code));
+            }
+            StepOutcome::Done => self.done(step),
+            StepOutcome::Unchanged => {
+                self.done(step);
+                if let Step::Attach { container, .. } = step {
+                    self.ready.insert(container.clone());
+                }
+            }
+            StepOutcome::Busy { .. }
+            | StepOutcome::Failed { .. }
+            | StepOutcome::ServicesPreflighted { .. }
+            | StepOutcome::Prepulled { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, step: &Step) {
+        match step {
+            Step::RunHook { phase, unit, hook } => {
+                self.hooks.insert((*phase, *unit, *hook));
+            }
+            Step::CreateCandidate { unit } => {
+                self.made.insert(*unit);
+            }
+            Step::RemoveCandidate { unit, .. } => {
+                self.made.remove(unit);
+            }
+            Step::AwaitReady { container, .. } => {
+                self.ready.insert(container.clone());
+            }
+            Step::Attach { container, .. } => {
+                self.attached.insert(container.clone());
+            }
+            Step::Drain { container, .. } => {
+                self.drained.insert(container.clone());
+            }
+            Step::Route {
+                unit,
+                container,
+                change,
+            } => {
+                match change {
+                    RouteChange::Pause => drop(self.paused.insert(*unit, true)),
+                    RouteChange::Resume => drop(self.paused.remove(unit)),
+                    RouteChange::Join | RouteChange::Leave => {}
+                }
+                if let Some(told) = self.routed.get_mut(container) {
+                    told.heard = true;
+                }
+            }
+            Step::KeepImage { unit } => {
+                self.images_kept.insert(*unit);
+            }
+            Step::LetImageGo { unit } => {
+                self.images_kept.remove(unit);
+            }
+            Step::MoveTag { tag, .. } => {
+                if let Some(moved) = self.tags.get_mut(tag) {
+                    moved.done = true;
+                }
+            }
+            Step::Preflight
+            | Step::Pull
+            | Step::StopOld { .. }
+            | Step::SetRestart { .. }
+            | Step::Start { .. }
+            | Step::Rename { .. }
+            | Step::StopCandidate { .. }
+            | Step::KeepLog { .. }
+            | Step::RemoveOld { .. }
+            | Step::Service(_)
+            | Step::RecreateOld { .. } => {}
+        }
+    }
+
+    /// Did a container of ours ever start? Then it may have changed data.
+    pub(super) fn ran(&self) -> bool {
+        !self.starts.is_empty()
+    }
+
+    /// Ends of the logs of the candidates that were taken back.
+    #[must_use]
+    pub fn kept_logs(&self) -> Vec<String> {
+        self.kept.values().flat_map(|(log, _)| log.iter().cloned()).collect()
+    }
+
+    /// Exit codes of the candidates that were taken back, by position.
+    #[must_use]
+    pub fn exit_codes(&self) -> BTreeMap<usize, i64> {
+        self.kept.iter().map(|(unit, (_, code))| (*unit, *code)).collect()
+    }
+
+    /// Did the router hear this, last, of the container?
+    fn heard(&self, container: &str, change: RouteChange) -> bool {
+        self.routed.get(container) == Some(&Told { change, heard: true })
+    }
+
+    /// May the router have been told this, last, of the container?
+    fn told(&self, container: &str, change: RouteChange) -> bool {
+        self.routed.get(container).is_some_and(|told| told.change == change)
+    }
+
+    fn points(&self, tag: &str, image: &ImageId) -> bool {
+        self.tags.get(tag).is_some_and(|moved| moved.done && moved.to == *image)
+    }
+}
+
+#[cfg(test)]
+mod tests;

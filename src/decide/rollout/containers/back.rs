@@ -1,0 +1,257 @@
+//! Back to the containers of the snapshot. Never gated by windows, halts or pauses: the service comes first, then the
+//! cleaning up.
+
+use super::look::{alive, groups, policy_is, step};
+use super::order::{Sequence, order};
+use super::{Containers, names};
+use crate::decide::rollout::{Next, RolloutState, diverged};
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::Router;
+use crate::model::rollout::{
+    ObservedContainer, ObservedUnit, OnExit, Part, RestartPolicy, RolloutConclusion, RouteChange, Step, Unit, Which,
+};
+use jiff::Timestamp;
+
+/// An old container that does not stay up, though it did before, is started this often: something it needs may come back,
+/// or its data has changed and it never will.
+const STARTS: u32 = 5;
+
+pub(in crate::decide::rollout) fn next(
+    state: &RolloutState,
+    containers: &Containers,
+    observed: &[ObservedUnit],
+    reason: Failure,
+    now: Timestamp,
+) -> Next {
+    let Some(units) = &containers.units else {
+        return Next::Finish(RolloutConclusion::Reverted { failure: reason });
+    };
+    if units.len() != observed.len() {
+        return diverged("the containers could not be looked at".to_owned());
+    }
+    let way = Back { state, containers, now };
+    let of = |n: &usize| (&units[*n], &observed[*n]);
+    for group in groups(units).iter().rev() {
+        // Who holds on to others goes first and comes back last.
+        for (unit, seen) in group.iter().rev().map(of) {
+            if let Some(next) = way.make_room(unit, seen) {
+                return next;
+            }
+        }
+        for (unit, seen) in group.iter().map(of) {
+            if let Some(next) = way.restore(unit, seen) {
+                return next;
+            }
+        }
+    }
+    for (unit, seen) in units.iter().zip(observed).rev() {
+        if let Some(next) = way.clean(unit, seen) {
+            return next;
+        }
+    }
+    Next::Finish(RolloutConclusion::Reverted { failure: reason })
+}
+
+struct Back<'a> {
+    state: &'a RolloutState,
+    containers: &'a Containers,
+    now: Timestamp,
+}
+
+impl Back<'_> {
+    fn make_room(&self, unit: &Unit, seen: &ObservedUnit) -> Option<Next> {
+        let first = order(&self.state.target, unit).unwrap_or(Sequence::StopFirst);
+        seen.candidates.iter().find_map(|new| match first {
+            Sequence::StopFirst => self.hold_requests(unit, seen, new).or_else(|| self.retire(unit, new)),
+            Sequence::StartFirst => never_by_itself(unit, new)
+                .or_else(|| self.relieve(unit, seen, new))
+                .or_else(|| self.retire(unit, new)),
+        })
+    }
+
+    /// There is a gap on the way back too.
+    fn hold_requests(&self, unit: &Unit, seen: &ObservedUnit, new: &ObservedContainer) -> Option<Next> {
+        self.router(unit).filter(|router| !router.pause.is_empty())?;
+        let gap = unit.was_running && alive(new) && !seen.old.as_ref().is_some_and(alive);
+        let holds = self.containers.paused.get(&unit.index) == Some(&true);
+        (gap && !holds).then(|| route(unit, new, RouteChange::Pause))
+    }
+
+    /// Start-first on the way back too: the old one serves before the new one goes.
+    fn relieve(&self, unit: &Unit, seen: &ObservedUnit, new: &ObservedContainer) -> Option<Next> {
+        let old = seen.old.as_ref().filter(|_| unit.was_running)?;
+        if let Some(next) = self.serve_again(unit, old) {
+            return Some(next);
+        }
+        let router = self.router(unit)?;
+        if self.containers.told(&old.id, RouteChange::Leave) || self.unheard(&old.id, RouteChange::Join) {
+            return Some(route(unit, old, RouteChange::Join));
+        }
+        let joined = self.containers.told(&new.id, RouteChange::Join) || self.unheard(&new.id, RouteChange::Leave);
+        if joined && !router.leave.is_empty() {
+            return Some(route(unit, new, RouteChange::Leave));
+        }
+        let left = self.containers.heard(&new.id, RouteChange::Leave);
+        let drains = left && alive(new) && router.drain.is_positive() && !self.containers.drained.contains(&new.id);
+        drains.then(|| {
+            step(Step::Drain {
+                unit: unit.index,
+                container: new.id.clone(),
+                until: self.now + router.drain,
+            })
+        })
+    }
+
+    fn unheard(&self, container: &str, change: RouteChange) -> bool {
+        self.containers.told(container, change) && !self.containers.heard(container, change)
+    }
+
+    /// Out of the way: it never starts by itself, it does not run, it does not have the service's name.
+    fn retire(&self, unit: &Unit, new: &ObservedContainer) -> Option<Next> {
+        let index = unit.index;
+        let id = new.id.clone();
+        // Policy first: a crash-looping container would come back between its stop and its removal.
+        if let Some(next) = never_by_itself(unit, new) {
+            return Some(next);
+        }
+        if alive(new) {
+            return Some(step(Step::StopCandidate {
+                unit: index,
+                container: id,
+            }));
+        }
+        (new.name == unit.name).then(|| {
+            step(Step::Rename {
+                unit: index,
+                container: id,
+                to: names::failed(unit, self.state.id),
+            })
+        })
+    }
+
+    /// Old one under its name → old one serves → old one starts by itself again.
+    fn restore(&self, unit: &Unit, seen: &ObservedUnit) -> Option<Next> {
+        if let Some(stranger) = &seen.stranger {
+            return Some(diverged(format!("container {stranger} took the name {}", unit.name)));
+        }
+        let Some(old) = &seen.old else {
+            return Some(match unit.on_exit {
+                OnExit::Removed => step(Step::RecreateOld { unit: unit.index }),
+                OnExit::Stays => lost(format!("the old container of {} is gone", unit.name)),
+            });
+        };
+        if old.name != unit.name {
+            return Some(step(Step::Rename {
+                unit: unit.index,
+                container: old.id.clone(),
+                to: unit.name.clone(),
+            }));
+        }
+        if unit.was_running && !alive(old) {
+            return Some(self.start(unit, old));
+        }
+        if !policy_is(old, &unit.restart) {
+            return Some(step(Step::SetRestart {
+                unit: unit.index,
+                container: old.id.clone(),
+                policy: unit.restart.clone(),
+            }));
+        }
+        if unit.was_running
+            && let Some(next) = self.serve_again(unit, old)
+        {
+            return Some(next);
+        }
+        if self.containers.paused.contains_key(&unit.index) {
+            return Some(route(unit, old, RouteChange::Resume));
+        }
+        self.move_tag(unit)
+    }
+
+    fn serve_again(&self, unit: &Unit, old: &ObservedContainer) -> Option<Next> {
+        if !alive(old) {
+            return Some(self.start(unit, old));
+        }
+        // A container we never stopped need not prove itself again.
+        let disturbed = self.containers.starts.contains_key(&old.id);
+        (disturbed && !self.containers.ready.contains(&old.id)).then(|| {
+            step(Step::AwaitReady {
+                unit: unit.index,
+                container: old.id.clone(),
+                which: Which::Old,
+                deadline: self.now + self.state.target.ready.timeout,
+            })
+        })
+    }
+
+    fn start(&self, unit: &Unit, old: &ObservedContainer) -> Next {
+        if self.containers.starts.get(&old.id).copied().unwrap_or(0) >= STARTS {
+            return lost(format!(
+                "the old container of {} does not stay up: it exited with code {}",
+                unit.name, old.exit_code
+            ));
+        }
+        step(Step::Start {
+            unit: unit.index,
+            container: old.id.clone(),
+            which: Which::Old,
+        })
+    }
+
+    fn move_tag(&self, unit: &Unit) -> Option<Next> {
+        let tag = unit.tag.as_ref()?;
+        let moved = self.containers.tags.contains_key(tag) && !self.containers.points(tag, &unit.old_image);
+        (moved && unit.part == Part::Release).then(|| {
+            step(Step::MoveTag {
+                unit: unit.index,
+                tag: tag.clone(),
+                image: unit.old_image.clone(),
+            })
+        })
+    }
+
+    fn clean(&self, unit: &Unit, seen: &ObservedUnit) -> Option<Next> {
+        let Some(new) = seen.candidates.first() else {
+            let kept = self.containers.images_kept.contains(&unit.index);
+            return kept.then(|| step(Step::LetImageGo { unit: unit.index }));
+        };
+        let started = self.containers.starts.contains_key(&new.id);
+        if started && !self.containers.kept.contains_key(&unit.index) {
+            return Some(step(Step::KeepLog {
+                unit: unit.index,
+                container: new.id.clone(),
+            }));
+        }
+        Some(step(Step::RemoveCandidate {
+            unit: unit.index,
+            container: new.id.clone(),
+        }))
+    }
+
+    fn router(&self, unit: &Unit) -> Option<&Router> {
+        self.state.target.router.as_ref().filter(|_| unit.part == Part::Release)
+    }
+}
+
+fn never_by_itself(unit: &Unit, new: &ObservedContainer) -> Option<Next> {
+    (!policy_is(new, &RestartPolicy::none())).then(|| {
+        step(Step::SetRestart {
+            unit: unit.index,
+            container: new.id.clone(),
+            policy: RestartPolicy::none(),
+        })
+    })
+}
+
+fn route(unit: &Unit, container: &ObservedContainer, change: RouteChange) -> Next {
+    step(Step::Route {
+        unit: unit.index,
+        container: container.id.clone(),
+        change,
+    })
+}
+
+fn lost(detail: String) -> Next {
+    let failure = Failure::new(FailureKind::RevertFailed, detail);
+    Next::Finish(RolloutConclusion::Stuck { failure })
+}

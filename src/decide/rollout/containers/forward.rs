@@ -1,0 +1,419 @@
+//! Towards the release: create first, stop the old one late, keep it stopped until the new one has baked.
+
+use super::look::{alive, living_in, policy_is, step};
+use super::order::{Sequence, order};
+use super::{Containers, names};
+use crate::decide::rollout::{BAKE_POLL, Next, RolloutState, diverged, revert_or_stop};
+use crate::model::failure::{Failure, FailureKind, WaitReason};
+use crate::model::fleet::Router;
+use crate::model::rollout::{
+    ContainerState, Health, HookPhase, ObservedContainer, ObservedUnit, OnExit, Part, RestartPolicy, RolloutConclusion,
+    RouteChange, Step, Unit, Which,
+};
+use jiff::{SignedDuration, Timestamp};
+
+/// A started candidate that is found stopped before it ever was ready may have been stopped by a reboot of the host: it is
+/// started once more, not for ever.
+const STARTS: u32 = 2;
+
+/// After a kill a new container gets what is left of its time to become ready, and never less than this: long enough for a
+/// check to be made at all.
+const LEAST_LEFT: SignedDuration = SignedDuration::from_secs(15);
+
+pub(in crate::decide::rollout) fn next(
+    state: &RolloutState,
+    containers: &Containers,
+    observed: &[ObservedUnit],
+    now: Timestamp,
+) -> Next {
+    let Some(units) = &containers.units else {
+        return step(Step::Preflight);
+    };
+    let mut released = units.iter().filter(|unit| unit.part == Part::Release);
+    if !state.touched && released.all(|unit| unit.old_image == state.release.image) {
+        return Next::Finish(RolloutConclusion::AlreadyThere);
+    }
+    if let Some(refused) = barred(state, units) {
+        return refused;
+    }
+    if containers.image.is_none() {
+        return step(Step::Pull);
+    }
+    if units.len() != observed.len() {
+        return diverged("the containers could not be looked at".to_owned());
+    }
+    let all = Roll {
+        state,
+        containers,
+        units,
+        observed,
+        now,
+    };
+    if state.bake.is_some_and(|until| until <= now) {
+        return all.commit();
+    }
+    for (unit, seen) in units.iter().zip(observed) {
+        if let Some(next) = all.advance(unit, seen) {
+            return next;
+        }
+    }
+    match state.bake {
+        None => Next::StartBake {
+            until: now + state.target.bake,
+        },
+        Some(until) => Next::Wait {
+            until: Some(until.min(now + BAKE_POLL)),
+            reason: WaitReason::Baking { until },
+        },
+    }
+}
+
+/// A start-first that was asked for and cannot be.
+fn barred(state: &RolloutState, units: &[Unit]) -> Option<Next> {
+    if state.touched {
+        return None;
+    }
+    let barred: Vec<String> = units
+        .iter()
+        .filter_map(|unit| {
+            let bars = order(&state.target, unit).err()?;
+            let why: Vec<String> = bars.iter().map(ToString::to_string).collect();
+            Some(format!("{}: no start-first ({})", unit.name, why.join(", ")))
+        })
+        .collect();
+    (!barred.is_empty()).then(|| {
+        let failure = Failure::new(FailureKind::PreflightRefused, barred.join("; "));
+        Next::Finish(RolloutConclusion::Refused { failure })
+    })
+}
+
+struct Roll<'a> {
+    state: &'a RolloutState,
+    containers: &'a Containers,
+    units: &'a [Unit],
+    observed: &'a [ObservedUnit],
+    now: Timestamp,
+}
+
+/// The two containers of a unit.
+#[derive(Clone, Copy)]
+struct Pair<'a> {
+    unit: &'a Unit,
+    /// `None`: it ran with `--rm`, and we stopped it.
+    old: Option<&'a ObservedContainer>,
+    new: &'a ObservedContainer,
+}
+
+impl Roll<'_> {
+    /// The next step of one unit; `None` when its new container serves under the unit's name.
+    fn advance(&self, unit: &Unit, seen: &ObservedUnit) -> Option<Next> {
+        if let Some(stranger) = &seen.stranger {
+            return Some(diverged(format!("container {stranger} took the name {}", unit.name)));
+        }
+        if seen.old.is_none() && !self.may_be_gone(unit) {
+            return Some(diverged(format!("the old container of {} is gone", unit.name)));
+        }
+        if let Some(hook) = self.pending_hook(HookPhase::Before, unit) {
+            return Some(hook);
+        }
+        let new = match seen.candidates.as_slice() {
+            [] if self.containers.made.contains(&unit.index) && self.began_switch(unit, seen) => {
+                return Some(revert_or_stop(self.state, vanished(unit)));
+            }
+            [] => return Some(step(Step::CreateCandidate { unit: unit.index })),
+            // Making it again adopts what is there and finishes it.
+            [_] if !self.containers.made.contains(&unit.index) => {
+                return Some(step(Step::CreateCandidate { unit: unit.index }));
+            }
+            [one] => one,
+            // A create whose answer was lost was sent again: keep the first.
+            [_, surplus, ..] => {
+                return Some(step(Step::RemoveCandidate {
+                    unit: unit.index,
+                    container: surplus.id.clone(),
+                }));
+            }
+        };
+        let old = seen.old.as_ref();
+        let pair = Pair { unit, old, new };
+        if unit.was_running
+            && let Some(next) = self.bring_up(pair)
+        {
+            return Some(next);
+        }
+        self.take_name(pair)
+            .or_else(|| self.move_tag(unit))
+            .or_else(|| self.pending_hook(HookPhase::After, unit))
+    }
+
+    /// `--rm` deletes what we stop.
+    fn may_be_gone(&self, unit: &Unit) -> bool {
+        unit.on_exit == OnExit::Removed && self.containers.stopped.contains(&unit.old)
+    }
+
+    /// From here on the service depends on the new container.
+    fn began_switch(&self, unit: &Unit, seen: &ObservedUnit) -> bool {
+        unit.was_running && !seen.old.as_ref().is_some_and(alive)
+    }
+
+    fn bring_up(&self, pair: Pair<'_>) -> Option<Next> {
+        let sequence = order(&self.state.target, pair.unit).unwrap_or(Sequence::StopFirst);
+        match sequence {
+            Sequence::StopFirst => self
+                .clear_the_way(pair)
+                .or_else(|| self.start(pair))
+                .or_else(|| self.resume_router(pair.unit, pair.new)),
+            Sequence::StartFirst => self
+                .start(pair)
+                .or_else(|| self.attach(pair))
+                .or_else(|| self.hand_over(pair)),
+        }
+    }
+
+    /// Stop-first: who lives in the old one stops, the router holds back, the old one stops and never starts by itself.
+    fn clear_the_way(&self, pair: Pair<'_>) -> Option<Next> {
+        let old = pair.old?;
+        if alive(old) {
+            for (tenant, seen) in living_in(self.units, self.observed, pair.unit.index) {
+                if let Some(next) = seen.old.as_ref().and_then(|old| put_away(tenant, old)) {
+                    return Some(next);
+                }
+            }
+            let router = self.router(pair.unit).filter(|router| !router.pause.is_empty());
+            if router.is_some() && self.containers.paused.get(&pair.unit.index) != Some(&true) {
+                return Some(route(pair.unit, old, RouteChange::Pause));
+            }
+            if pair.unit.on_exit == OnExit::Removed && !self.containers.images_kept.contains(&pair.unit.index) {
+                return Some(step(Step::KeepImage { unit: pair.unit.index }));
+            }
+        }
+        put_away(pair.unit, old)
+    }
+
+    /// Start new → new is ready, and stays so.
+    fn start(&self, pair: Pair<'_>) -> Option<Next> {
+        let Pair { unit, new, .. } = pair;
+        let ready = self.containers.ready.contains(&new.id);
+        let fails = |kind, what: &str| Some(revert_or_stop(self.state, fault(kind, unit, what)));
+        match new.state {
+            ContainerState::Created => Some(start(unit, new)),
+            ContainerState::Running if !ready => Some(step(Step::AwaitReady {
+                unit: unit.index,
+                container: new.id.clone(),
+                which: Which::New,
+                deadline: self.deadline(new),
+            })),
+            ContainerState::Running if new.health == Health::Unhealthy => {
+                fails(FailureKind::UnhealthyAfterRoll, "turned unhealthy")
+            }
+            ContainerState::Running if new.restart_count > 0 => {
+                fails(FailureKind::Restarting, "was restarted by the engine")
+            }
+            ContainerState::Running => None,
+            ContainerState::Exited if !ready && self.containers.starts.get(&new.id).copied().unwrap_or(0) < STARTS => {
+                Some(start(unit, new))
+            }
+            ContainerState::Restarting => fails(FailureKind::Restarting, "keeps restarting"),
+            ContainerState::Exited | ContainerState::Dead | ContainerState::Removing | ContainerState::Paused => {
+                let kind = if new.oom_killed {
+                    FailureKind::OutOfMemory
+                } else {
+                    FailureKind::ContainerExited
+                };
+                fails(kind, &format!("exited with code {}", new.exit_code))
+            }
+            ContainerState::Unknown => Some(diverged(format!("the state of the new {} cannot be read", unit.name))),
+        }
+    }
+
+    fn deadline(&self, new: &ObservedContainer) -> Timestamp {
+        let whole = self.now + self.state.target.ready.timeout;
+        let planned = self.containers.deadlines.get(&new.id);
+        planned.map_or(whole, |planned| (*planned).max(self.now + LEAST_LEFT).min(whole))
+    }
+
+    /// Start-first: only a container that serves gets the names under which others look for the service.
+    fn attach(&self, pair: Pair<'_>) -> Option<Next> {
+        let attached = self.containers.attached.contains(&pair.new.id);
+        (!attached).then(|| {
+            step(Step::Attach {
+                unit: pair.unit.index,
+                container: pair.new.id.clone(),
+            })
+        })
+    }
+
+    /// Start-first: the router takes up the new one and lets go of the old one, which finishes what it has and stops.
+    fn hand_over(&self, pair: Pair<'_>) -> Option<Next> {
+        let Pair { unit, new, .. } = pair;
+        let old = pair.old?;
+        if alive(old)
+            && let Some(router) = self.router(unit)
+        {
+            if !router.join.is_empty() && !self.containers.heard(&new.id, RouteChange::Join) {
+                return Some(route(unit, new, RouteChange::Join));
+            }
+            if !router.leave.is_empty() && !self.containers.heard(&old.id, RouteChange::Leave) {
+                return Some(route(unit, old, RouteChange::Leave));
+            }
+            if router.drain.is_positive() && !self.containers.drained.contains(&old.id) {
+                return Some(step(Step::Drain {
+                    unit: unit.index,
+                    container: old.id.clone(),
+                    until: self.now + router.drain,
+                }));
+            }
+        }
+        put_away(unit, old)
+    }
+
+    fn resume_router(&self, unit: &Unit, new: &ObservedContainer) -> Option<Next> {
+        self.containers
+            .paused
+            .contains_key(&unit.index)
+            .then(|| route(unit, new, RouteChange::Resume))
+    }
+
+    /// The router sends requests to containers of the release, not to those that only hold on to them.
+    fn router(&self, unit: &Unit) -> Option<&Router> {
+        self.state.target.router.as_ref().filter(|_| unit.part == Part::Release)
+    }
+
+    fn take_name(&self, pair: Pair<'_>) -> Option<Next> {
+        let Pair { unit, old, new } = pair;
+        if let Some(old) = old.filter(|old| old.name == unit.name) {
+            let to = names::prev(unit, self.state.id);
+            return Some(step(Step::Rename {
+                unit: unit.index,
+                container: old.id.clone(),
+                to,
+            }));
+        }
+        if new.name != unit.name {
+            let to = unit.name.clone();
+            return Some(step(Step::Rename {
+                unit: unit.index,
+                container: new.id.clone(),
+                to,
+            }));
+        }
+        if !policy_is(new, &unit.restart) {
+            let policy = unit.restart.clone();
+            return Some(step(Step::SetRestart {
+                unit: unit.index,
+                container: new.id.clone(),
+                policy,
+            }));
+        }
+        None
+    }
+
+    /// Compose compares a container's image with what its tag means: the tag follows, or compose would replace it again.
+    fn move_tag(&self, unit: &Unit) -> Option<Next> {
+        let (tag, image) = (unit.tag.as_ref()?, self.containers.image.as_ref()?);
+        let moves = unit.part == Part::Release && !self.containers.points(tag, image);
+        moves.then(|| {
+            step(Step::MoveTag {
+                unit: unit.index,
+                tag: tag.clone(),
+                image: image.clone(),
+            })
+        })
+    }
+
+    /// The bake is over: the old containers go, those that hold on to others first. Nothing is checked any more but that the
+    /// new one is there.
+    fn commit(&self) -> Next {
+        for (unit, seen) in self.units.iter().zip(self.observed).rev() {
+            let Some(new) = seen.candidates.first() else {
+                if seen.old.is_some() {
+                    return revert_or_stop(self.state, vanished(unit));
+                }
+                return diverged(format!("the new container of {} is gone", unit.name));
+            };
+            // The last look before the way back is thrown away.
+            if unit.was_running
+                && !alive(new)
+                && (seen.old.is_some() || self.containers.images_kept.contains(&unit.index))
+            {
+                let failure = fault(FailureKind::ContainerExited, unit, "exited at the end of the bake");
+                return revert_or_stop(self.state, failure);
+            }
+        }
+        for (unit, seen) in self.units.iter().zip(self.observed).rev() {
+            if let Some(old) = &seen.old {
+                return step(Step::RemoveOld {
+                    unit: unit.index,
+                    container: old.id.clone(),
+                });
+            }
+            if self.containers.images_kept.contains(&unit.index) {
+                return step(Step::LetImageGo { unit: unit.index });
+            }
+        }
+        Next::Finish(RolloutConclusion::Done)
+    }
+
+    fn pending_hook(&self, phase: HookPhase, unit: &Unit) -> Option<Next> {
+        let hooks = match phase {
+            HookPhase::Before => &self.state.target.before,
+            HookPhase::After => &self.state.target.after,
+        };
+        // A container that did not run has nothing to run a command in; what holds on to it has no part in its hooks.
+        let has_hooks = unit.was_running && unit.part == Part::Release;
+        (0..hooks.len())
+            .find(|hook| has_hooks && !self.containers.hooks.contains(&(phase, unit.index, *hook)))
+            .map(|hook| {
+                step(Step::RunHook {
+                    phase,
+                    unit: unit.index,
+                    hook,
+                })
+            })
+    }
+}
+
+/// Stopped, and never started by itself.
+fn put_away(unit: &Unit, old: &ObservedContainer) -> Option<Next> {
+    if alive(old) {
+        return Some(step(Step::StopOld {
+            unit: unit.index,
+            container: old.id.clone(),
+        }));
+    }
+    // After the stop, not before: on a running container `update` can cost it its devices.
+    (!policy_is(old, &RestartPolicy::none())).then(|| {
+        step(Step::SetRestart {
+            unit: unit.index,
+            container: old.id.clone(),
+            policy: RestartPolicy::none(),
+        })
+    })
+}
+
+fn route(unit: &Unit, container: &ObservedContainer, change: RouteChange) -> Next {
+    step(Step::Route {
+        unit: unit.index,
+        container: container.id.clone(),
+        change,
+    })
+}
+
+fn start(unit: &Unit, new: &ObservedContainer) -> Next {
+    step(Step::Start {
+        unit: unit.index,
+        container: new.id.clone(),
+        which: Which::New,
+    })
+}
+
+fn vanished(unit: &Unit) -> Failure {
+    match unit.on_exit {
+        OnExit::Removed => fault(FailureKind::ContainerExited, unit, "exited, and `--rm` deleted it"),
+        OnExit::Stays => fault(FailureKind::Diverged, unit, "was removed by somebody else"),
+    }
+}
+
+fn fault(kind: FailureKind, unit: &Unit, what: &str) -> Failure {
+    Failure::new(kind, format!("the new container of {} {what}", unit.name))
+}

@@ -1,0 +1,55 @@
+//! Which of old and new runs first.
+
+use crate::model::fleet::{Order, Router, TargetPolicy};
+use crate::model::rollout::{Bar, Part, Unit};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sequence {
+    /// The old one is stopped before the new one starts: a gap, as short as can be.
+    StopFirst,
+    /// Both run until the new one serves.
+    StartFirst,
+}
+
+/// The sequence of a unit. Never both in one unit.
+///
+/// # Errors
+/// What bars the start-first that was asked for.
+pub(super) fn order<'a>(policy: &TargetPolicy, unit: &'a Unit) -> Result<Sequence, Vec<&'a Bar>> {
+    if unit.part == Part::Dependent {
+        return Ok(Sequence::StopFirst);
+    }
+    match policy.order {
+        Order::StopFirst => Ok(Sequence::StopFirst),
+        // Without a router that learns of the new one, nobody would ask it before the old one is gone.
+        Order::Auto if policy.router.as_ref().is_some_and(takes_up) && unit.bars.is_empty() => Ok(Sequence::StartFirst),
+        Order::Auto => Ok(Sequence::StopFirst),
+        Order::StartFirst => {
+            let bars: Vec<&Bar> = unit.bars.iter().filter(|bar| !is_settled(bar)).collect();
+            if bars.is_empty() {
+                Ok(Sequence::StartFirst)
+            } else {
+                Err(bars)
+            }
+        }
+    }
+}
+
+/// A router that is only ever told to hold requests back has one place to send them to.
+fn takes_up(router: &Router) -> bool {
+    router.pause.is_empty() || !router.join.is_empty() || !router.leave.is_empty()
+}
+
+/// Only the owner knows whether two may write to one volume; by `order: start-first` they said so.
+fn is_settled(bar: &Bar) -> bool {
+    match bar {
+        Bar::WritableVolume { .. } => true,
+        Bar::PublishedPort { .. }
+        | Bar::SharedNetwork
+        | Bar::StaticAddress { .. }
+        | Bar::FixedMac
+        | Bar::Device
+        | Bar::Held
+        | Bar::AutoRemove => false,
+    }
+}

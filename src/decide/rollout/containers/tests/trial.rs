@@ -1,0 +1,143 @@
+//! One rollout in a simulated world, killed where a test says.
+
+use super::super::*;
+use super::world::{Kind, NewImage, World, at, rollout};
+use crate::decide::rollout::{Gate, Moving, Next, Progress, RolloutState, fold, next};
+use crate::model::journal::Recorded;
+use crate::model::name::RolloutId;
+use crate::model::rollout::{ContainerState, RolloutConclusion, RolloutEvent};
+
+pub(super) struct Trial {
+    pub(super) world: World,
+    pub(super) events: Vec<Recorded<RolloutEvent>>,
+    pub(super) now: i64,
+    pub(super) steps: Vec<String>,
+    pub(super) kind: Kind,
+}
+
+impl Trial {
+    pub(super) fn new(replicas: usize, new_is: NewImage) -> Self {
+        Self::of(Kind::Plain, replicas, new_is)
+    }
+
+    pub(super) fn of(kind: Kind, replicas: usize, new_is: NewImage) -> Self {
+        let mut trial = Trial {
+            world: World::new(kind, replicas, new_is),
+            events: Vec::new(),
+            now: 0,
+            steps: Vec::new(),
+            kind,
+        };
+        trial.push(rollout(kind, false));
+        trial
+    }
+
+    pub(super) fn state(&self) -> RolloutState {
+        fold(RolloutId(ulid::Ulid(9)), &self.events).unwrap()
+    }
+
+    pub(super) fn units(&self) -> Option<Vec<Unit>> {
+        let Moving::Containers(containers) = self.state().moving else {
+            panic!("containers are moved")
+        };
+        containers.units
+    }
+
+    pub(super) fn push(&mut self, event: RolloutEvent) {
+        let seq = self.events.len() as u64 + 1;
+        self.events.push(Recorded {
+            seq,
+            at: at(self.now),
+            event,
+        });
+    }
+
+    /// Runs until the end; killed at the `kill`-th instant (three per step: before, in the middle, after), if given.
+    /// Returns false when it was killed.
+    pub(super) fn drive(&mut self, mut kill: Option<usize>) -> bool {
+        let die = |kill: &mut Option<usize>| match kill {
+            Some(0) => true,
+            Some(n) => {
+                *n -= 1;
+                false
+            }
+            None => false,
+        };
+        for _ in 0..500 {
+            let state = self.state();
+            let chosen = self.units();
+            let units = chosen.clone().unwrap_or_default();
+            self.world.nobody_is_lost(self.kind, &units);
+            let observed = self.world.seen(chosen.as_ref());
+            match next(&state, &observed, Gate::Open, at(self.now)) {
+                Next::Do { attempt, step } => {
+                    self.push(RolloutEvent::StepStarted {
+                        attempt,
+                        step: step.clone(),
+                    });
+                    if die(&mut kill) {
+                        return false;
+                    }
+                    let outcome = self.world.perform(&step);
+                    self.world.nobody_is_lost(self.kind, &units);
+                    if die(&mut kill) {
+                        return false;
+                    }
+                    self.steps.push(step.to_string());
+                    self.push(RolloutEvent::StepEnded { outcome });
+                    if die(&mut kill) {
+                        return false;
+                    }
+                }
+                Next::Wait { until, .. } => {
+                    if self.world.new_is == NewImage::DiesWhileBaking && state.bake.is_some() {
+                        let id = self.world.labels[0].1.clone();
+                        self.world.get(&id).restart_count = 1;
+                    }
+                    self.now = (until.expect("something to wait for").as_second() - at(0).as_second()).max(self.now);
+                }
+                Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
+                Next::DecideRevert(failure) => self.push(RolloutEvent::RevertDecided { failure }),
+                Next::Finish(conclusion) => {
+                    self.push(RolloutEvent::Concluded { conclusion });
+                    return true;
+                }
+                Next::Over => return true,
+            }
+        }
+        panic!("the rollout does not end: {:?}", self.steps);
+    }
+
+    pub(super) fn recover(&mut self) {
+        if matches!(self.state().progress, Progress::Started { .. }) {
+            self.push(RolloutEvent::StepAbandoned);
+        }
+    }
+
+    pub(super) fn conclusion(&self) -> &RolloutConclusion {
+        let last = &self.events.last().unwrap().event;
+        let RolloutEvent::Concluded { conclusion } = last else {
+            panic!("not concluded: {last:?}")
+        };
+        conclusion
+    }
+
+    /// Name, image, state and policy of everything that is left.
+    pub(super) fn end_state(&self) -> Vec<(String, String, ContainerState, String)> {
+        let mut left: Vec<_> = self
+            .world
+            .containers
+            .iter()
+            .map(|c| {
+                (
+                    c.name.clone(),
+                    c.image.short().to_owned(),
+                    c.state,
+                    c.restart.name.clone(),
+                )
+            })
+            .collect();
+        left.sort_by(|a, b| a.0.cmp(&b.0));
+        left
+    }
+}

@@ -1,0 +1,446 @@
+//! A small simulated engine with a router.
+
+use super::super::look::policy_is;
+use super::super::*;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::{Hook, Order, Ready, ReadyCheck, Router, Select, TargetPolicy};
+use crate::model::image::{ContentDigest, Reference};
+use crate::model::name::RunId;
+use crate::model::rollout::{
+    ContainerState, Health, Hold, HoldBy, Observed, ObservedContainer, ObservedUnit, OnExit, Part, Purpose,
+    RestartPolicy, RolloutEvent,
+};
+use crate::model::standing::Release;
+use jiff::SignedDuration;
+use std::str::FromStr;
+
+pub(super) const OLD_IMAGE: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub(super) const NEW_IMAGE: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+pub(super) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).unwrap()
+}
+
+pub(super) fn always() -> RestartPolicy {
+    RestartPolicy {
+        name: "always".to_owned(),
+        max_retries: 0,
+    }
+}
+
+/// What kind of service is rolled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Kind {
+    /// Stop-first, without a router.
+    Plain,
+    /// Stop-first behind a router that can hold requests back.
+    Paused,
+    /// Start-first behind a router.
+    Routed,
+    /// Stopping deletes it.
+    AutoRemove,
+    /// Another container lives in its network, and a third one in that one's.
+    Held,
+    /// Compose knows it by a tag.
+    Tagged,
+}
+
+pub(super) const KINDS: [Kind; 6] = [
+    Kind::Plain,
+    Kind::Paused,
+    Kind::Routed,
+    Kind::AutoRemove,
+    Kind::Held,
+    Kind::Tagged,
+];
+
+pub(super) fn router(kind: Kind) -> Option<Router> {
+    let word = |text: &str| vec![text.to_owned()];
+    let router = Router {
+        container: "edge".to_owned(),
+        join: word("join"),
+        leave: word("leave"),
+        pause: Vec::new(),
+        resume: Vec::new(),
+        drain: SignedDuration::from_secs(5),
+        timeout: SignedDuration::from_secs(1),
+    };
+    match kind {
+        Kind::Routed => Some(router),
+        Kind::Paused => Some(Router {
+            join: Vec::new(),
+            leave: Vec::new(),
+            pause: word("pause"),
+            resume: word("resume"),
+            ..router
+        }),
+        Kind::Plain | Kind::AutoRemove | Kind::Held | Kind::Tagged => None,
+    }
+}
+
+pub(super) fn rollout(kind: Kind, irreversible: bool) -> RolloutEvent {
+    let hook = || Hook {
+        command: vec!["true".to_owned()],
+        timeout: SignedDuration::from_secs(1),
+    };
+    RolloutEvent::Opened {
+        app: "web".parse().unwrap(),
+        target: Box::new(TargetPolicy {
+            name: "container-web".parse().unwrap(),
+            channel: None,
+            host: "local".parse().unwrap(),
+            select: Select::Label {
+                key: "app".to_owned(),
+                value: "web".to_owned(),
+            },
+            window: None,
+            ready: Ready {
+                check: ReadyCheck::Healthcheck,
+                timeout: SignedDuration::from_secs(60),
+            },
+            before: vec![hook()],
+            after: vec![hook()],
+            bake: SignedDuration::from_secs(10),
+            stop_timeout: None,
+            irreversible,
+            order: if kind == Kind::Routed {
+                Order::StartFirst
+            } else {
+                Order::Auto
+            },
+            router: router(kind),
+        }),
+        timezone: "UTC".to_owned(),
+        release: Box::new(Release {
+            run: RunId(ulid::Ulid(7)),
+            image: NEW_IMAGE.parse().unwrap(),
+            content: ContentDigest::from_str(NEW_IMAGE).unwrap(),
+            commit: "c".repeat(40),
+            tag: "t1".to_owned(),
+            digest: None,
+            reference: Reference::from_str("example.org/web:t1").unwrap(),
+            change: None,
+            at: at(0),
+        }),
+        window_ignored: true,
+        purpose: Purpose::Release,
+    }
+}
+
+/// A simulated engine and router.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct World {
+    pub(super) containers: Vec<ObservedContainer>,
+    pub(super) units: Vec<Unit>,
+    /// (unit, id) of candidates, as their labels would tell.
+    pub(super) labels: Vec<(usize, String)>,
+    /// (unit, id) of old containers that were made again.
+    pub(super) remade: Vec<(usize, String)>,
+    pub(super) created: usize,
+    /// What the new image does when started.
+    pub(super) new_is: NewImage,
+    pub(super) old_is: OldImage,
+    /// Ids the router sends requests to.
+    pub(super) routed: BTreeSet<String>,
+    pub(super) holding: bool,
+    /// What compose's tag points at.
+    pub(super) tag: ImageId,
+    pub(super) keeps: BTreeSet<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum NewImage {
+    Good,
+    NeverReady,
+    ExitsAtOnce,
+    DiesWhileBaking,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum OldImage {
+    Good,
+    /// The new one changed its data.
+    StartsNoMore,
+}
+
+impl World {
+    pub(super) fn new(kind: Kind, replicas: usize, new_is: NewImage) -> Self {
+        let mut units = Vec::new();
+        let mut containers = Vec::new();
+        for replica in 0..replicas {
+            let first = units.len();
+            let tenants = if kind == Kind::Held { 2 } else { 0 };
+            for n in 0..=tenants {
+                let index = first + n;
+                let old = ObservedContainer {
+                    id: format!("old{index}"),
+                    name: if n == 0 {
+                        format!("web{replica}")
+                    } else {
+                        format!("tenant{replica}{n}")
+                    },
+                    image: OLD_IMAGE.parse().unwrap(),
+                    state: ContainerState::Running,
+                    restart: always(),
+                    restart_count: 0,
+                    exit_code: 0,
+                    oom_killed: false,
+                    health: Health::Healthy,
+                };
+                let hold = |n: usize| Hold {
+                    unit: index - 1,
+                    by: if n == 0 { HoldBy::Name } else { HoldBy::Namespace },
+                };
+                units.push(Unit {
+                    index,
+                    name: old.name.clone(),
+                    old: old.id.clone(),
+                    old_image: old.image.clone(),
+                    was_running: true,
+                    restart: always(),
+                    snapshot: String::new(),
+                    part: if n == 0 { Part::Release } else { Part::Dependent },
+                    holds: (n > 0).then(|| hold(n)).into_iter().collect(),
+                    bars: Vec::new(),
+                    on_exit: if kind == Kind::AutoRemove {
+                        OnExit::Removed
+                    } else {
+                        OnExit::Stays
+                    },
+                    tag: (kind == Kind::Tagged).then(|| "web:prod".to_owned()),
+                });
+                containers.push(old);
+            }
+        }
+        World {
+            routed: containers.iter().map(|c| c.id.clone()).collect(),
+            containers,
+            units,
+            labels: Vec::new(),
+            remade: Vec::new(),
+            created: 0,
+            new_is,
+            old_is: OldImage::Good,
+            holding: false,
+            tag: OLD_IMAGE.parse().unwrap(),
+            keeps: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn observe(&self, units: &[Unit]) -> Vec<ObservedUnit> {
+        let by_id = |id: &String| self.containers.iter().find(|c| c.id == *id).cloned();
+        let labelled = |labels: &[(usize, String)], unit: &Unit| -> Vec<ObservedContainer> {
+            let of = labels.iter().filter(|(index, _)| *index == unit.index);
+            of.filter_map(|(_, id)| by_id(id)).collect()
+        };
+        units
+            .iter()
+            .map(|unit| ObservedUnit {
+                old: by_id(&unit.old).or_else(|| labelled(&self.remade, unit).pop()),
+                candidates: labelled(&self.labels, unit),
+                stranger: None,
+            })
+            .collect()
+    }
+
+    pub(super) fn seen(&self, units: Option<&Vec<Unit>>) -> Observed {
+        units.map_or(Observed::Nothing, |units| Observed::Containers(self.observe(units)))
+    }
+
+    pub(super) fn get(&mut self, id: &str) -> &mut ObservedContainer {
+        self.containers
+            .iter_mut()
+            .find(|c| c.id == id)
+            .expect("the step names a container that exists")
+    }
+
+    pub(super) fn make(&mut self, unit: usize, id: String, image: &str) {
+        self.containers.push(ObservedContainer {
+            name: format!("{id}.aside"),
+            id,
+            image: image.parse().unwrap(),
+            state: ContainerState::Created,
+            restart: RestartPolicy::none(),
+            restart_count: 0,
+            exit_code: 0,
+            oom_killed: false,
+            health: Health::None,
+        });
+        // A container in the namespace of another needs it to be there.
+        for hold in self.units[unit].holds.clone() {
+            let held = self.units[hold.unit].clone();
+            assert!(
+                self.serves(&held),
+                "{} holds on to what is not there",
+                self.units[unit].name
+            );
+        }
+    }
+
+    pub(super) fn serves(&self, unit: &Unit) -> bool {
+        let mut running = self.containers.iter().filter(|c| c.state == ContainerState::Running);
+        running.any(|c| c.name == unit.name)
+    }
+
+    pub(super) fn perform(&mut self, step: &Step) -> StepOutcome {
+        match step {
+            Step::Service(_) => panic!("no services here"),
+            Step::Preflight => StepOutcome::Preflighted {
+                units: self.units.clone(),
+            },
+            Step::Pull => StepOutcome::Pulled {
+                image: NEW_IMAGE.parse().unwrap(),
+            },
+            Step::KeepLog { .. } => StepOutcome::Kept {
+                log: vec!["last words".to_owned()],
+                exit_code: 1,
+            },
+            Step::Start { container, which, .. } => self.start(container, *which),
+            Step::AwaitReady { container, which, .. } => self.await_ready(container, *which),
+            Step::CreateCandidate { unit } => self.create(*unit),
+            Step::RecreateOld { unit } => self.recreate(*unit),
+            Step::RunHook { .. } | Step::Attach { .. } | Step::Drain { .. } => StepOutcome::Done,
+            Step::RemoveCandidate { .. }
+            | Step::RemoveOld { .. }
+            | Step::StopOld { .. }
+            | Step::StopCandidate { .. }
+            | Step::SetRestart { .. }
+            | Step::Rename { .. }
+            | Step::Route { .. }
+            | Step::KeepImage { .. }
+            | Step::LetImageGo { .. }
+            | Step::MoveTag { .. } => {
+                self.change(step);
+                StepOutcome::Done
+            }
+        }
+    }
+
+    fn create(&mut self, unit: usize) -> StepOutcome {
+        // What is there is adopted.
+        if self.labels.iter().all(|(index, _)| *index != unit) {
+            let id = format!("new{}", self.created);
+            self.created += 1;
+            self.labels.push((unit, id.clone()));
+            self.make(unit, id, NEW_IMAGE);
+        }
+        StepOutcome::Done
+    }
+
+    fn recreate(&mut self, unit: usize) -> StepOutcome {
+        if self.remade.iter().all(|(index, _)| *index != unit) {
+            assert!(self.keeps.contains(&unit), "the old image may be gone");
+            let id = format!("again{unit}");
+            self.remade.push((unit, id.clone()));
+            self.make(unit, id, OLD_IMAGE);
+        }
+        StepOutcome::Done
+    }
+
+    fn start(&mut self, container: &str, which: Which) -> StepOutcome {
+        let exits = match which {
+            Which::New => self.new_is == NewImage::ExitsAtOnce,
+            Which::Old => self.old_is == OldImage::StartsNoMore,
+        };
+        self.get(container).state = if exits {
+            ContainerState::Exited
+        } else {
+            ContainerState::Running
+        };
+        StepOutcome::Done
+    }
+
+    fn await_ready(&mut self, container: &str, which: Which) -> StepOutcome {
+        let failed = |kind| StepOutcome::Failed {
+            failure: Failure::new(kind, "simulated"),
+        };
+        match (which, self.new_is, self.old_is) {
+            (Which::New, NewImage::NeverReady, _) => failed(FailureKind::UnhealthyAfterRoll),
+            (Which::New, NewImage::ExitsAtOnce, _) => failed(FailureKind::ContainerExited),
+            (Which::Old, _, OldImage::StartsNoMore) => failed(FailureKind::UnhealthyAfterRevert),
+            (Which::New, NewImage::Good | NewImage::DiesWhileBaking, _) => {
+                self.get(container).health = Health::Healthy;
+                StepOutcome::Done
+            }
+            (Which::Old, _, OldImage::Good) => StepOutcome::Done,
+        }
+    }
+
+    fn change(&mut self, step: &Step) {
+        match step {
+            Step::Service(_) => panic!("no services here"),
+            Step::RemoveCandidate { container, .. } | Step::RemoveOld { container, .. } => {
+                self.containers.retain(|c| c.id != *container);
+            }
+            Step::StopOld { unit, container } | Step::StopCandidate { unit, container } => {
+                if self.units[*unit].on_exit == OnExit::Removed {
+                    self.containers.retain(|c| c.id != *container);
+                } else {
+                    self.get(container).state = ContainerState::Exited;
+                }
+            }
+            Step::SetRestart { container, policy, .. } => self.get(container).restart = policy.clone(),
+            Step::Rename { container, to, .. } => {
+                assert!(self.containers.iter().all(|c| c.name != *to), "the name {to} is taken");
+                self.get(container).name.clone_from(to);
+            }
+            Step::Route { container, change, .. } => match change {
+                RouteChange::Join => drop(self.routed.insert(container.clone())),
+                RouteChange::Leave => drop(self.routed.remove(container)),
+                RouteChange::Pause => self.holding = true,
+                RouteChange::Resume => self.holding = false,
+            },
+            Step::KeepImage { unit } => drop(self.keeps.insert(*unit)),
+            Step::LetImageGo { unit } => drop(self.keeps.remove(unit)),
+            Step::MoveTag { image, .. } => self.tag = image.clone(),
+            Step::Preflight
+            | Step::Pull
+            | Step::RunHook { .. }
+            | Step::CreateCandidate { .. }
+            | Step::RecreateOld { .. }
+            | Step::Start { .. }
+            | Step::AwaitReady { .. }
+            | Step::KeepLog { .. }
+            | Step::Attach { .. }
+            | Step::Drain { .. } => panic!("{step} changes nothing"),
+        }
+    }
+
+    /// Promise 3, checked at every instant.
+    pub(super) fn nobody_is_lost(&self, kind: Kind, units: &[Unit]) {
+        for unit in units {
+            let seen = &self.observe(std::slice::from_ref(unit))[0];
+            let new_serves = seen
+                .candidates
+                .iter()
+                .any(|c| c.name == unit.name && c.state == ContainerState::Running);
+            let can_be_made_again = self.keeps.contains(&unit.index);
+            assert!(
+                seen.old.is_some() || new_serves || can_be_made_again,
+                "{} has neither old nor new: {self:?}",
+                unit.name
+            );
+            let by_itself = |c: &ObservedContainer| !policy_is(c, &RestartPolicy::none());
+            let auto = seen.old.iter().chain(&seen.candidates).filter(|c| by_itself(c)).count();
+            assert!(auto <= 1, "both may start by themselves: {self:?}");
+            let both = seen.old.iter().chain(&seen.candidates);
+            match kind {
+                // Who asks is always sent to somebody who answers.
+                Kind::Routed => {
+                    let answers = |c: &ObservedContainer| {
+                        let old = seen.old.as_ref().is_some_and(|old| old.id == c.id);
+                        c.state == ContainerState::Running && (old || c.health == Health::Healthy)
+                    };
+                    let mut sent = both.filter(|c| self.routed.contains(&c.id)).peekable();
+                    assert!(sent.peek().is_some() && sent.all(answers), "a request fails: {self:?}");
+                }
+                // Nobody is sent to a service that has a gap.
+                Kind::Paused => {
+                    let mut running = both.filter(|c| c.state == ContainerState::Running);
+                    assert!(self.holding || running.next().is_some(), "a request fails: {self:?}");
+                }
+                Kind::Plain | Kind::AutoRemove | Kind::Held | Kind::Tagged => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The steps of a rollout of containers on a plain engine.
+
+use crate::clients::clock;
+use crate::clients::engine::connect::Engine;
+use crate::clients::engine::error::EngineError;
+use crate::clients::engine::probe::ReadyVerdict;
+use crate::clients::target::docker::body::{Mark, NewImage};
+use crate::clients::target::docker::hook::{HookResult, run_hook};
+use crate::clients::target::docker::pull::RegistryAuth;
+use crate::clients::target::docker::{attach, create, keep, preflight, pull, route, verbs};
+use crate::config::defaults;
+use crate::decide::rollout::RolloutState;
+use crate::decide::rollout::containers::Containers;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::{Ready, ReadyCheck};
+use crate::model::rollout::{HookPhase, Part, RouteChange, Step, StepOutcome, Unit, Which};
+use crate::runtime::bot::{Bot, InForce};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// A busy hook is asked again after this.
+const HOOK_RETRY: SignedDuration = SignedDuration::from_mins(5);
+/// Lines kept of a container that was taken back.
+const LOG_LINES: usize = 200;
+
+/// Carries out one step.
+///
+/// # Errors
+/// As the step failed, or because the process ends.
+pub(super) async fn perform(
+    bot: &Bot,
+    state: &RolloutState,
+    units: &Containers,
+    step: &Step,
+    shutdown: &CancellationToken,
+) -> Result<StepOutcome, Failure> {
+    let fleet = bot.in_force();
+    let stage = Stage {
+        bot,
+        fleet: &fleet,
+        engine: fleet.engine(&state.target.host)?,
+        state,
+        units,
+        shutdown,
+    };
+    stage.perform(step).await
+}
+
+fn until(end: Timestamp) -> Duration {
+    end.duration_since(clock::now()).try_into().unwrap_or(Duration::ZERO)
+}
+
+/// Readiness of a container that served before. It may come from an image without HEALTHCHECK, and was fine so.
+fn as_it_was(rule: &Ready) -> Ready {
+    let check = match &rule.check {
+        ReadyCheck::Healthcheck => ReadyCheck::Steady {
+            stay_up: defaults::STAY_UP,
+        },
+        same @ (ReadyCheck::Steady { .. }
+        | ReadyCheck::Http { .. }
+        | ReadyCheck::Log { .. }
+        | ReadyCheck::Exec { .. }) => same.clone(),
+    };
+    Ready {
+        check,
+        timeout: rule.timeout,
+    }
+}
+
+fn unhealthy(which: Which) -> FailureKind {
+    match which {
+        Which::New => FailureKind::UnhealthyAfterRoll,
+        Which::Old => FailureKind::UnhealthyAfterRevert,
+    }
+}
+
+struct Stage<'a> {
+    bot: &'a Bot,
+    fleet: &'a InForce,
+    engine: &'a Engine,
+    state: &'a RolloutState,
+    units: &'a Containers,
+    shutdown: &'a CancellationToken,
+}
+
+impl Stage<'_> {
+    async fn perform(&self, step: &Step) -> Result<StepOutcome, Failure> {
+        let failed = |e: EngineError| e.failure();
+        match step {
+            Step::Service(_) => {
+                let detail = format!("containers have no step `{step}`");
+                return Err(Failure::new(FailureKind::Invariant, detail));
+            }
+            Step::Preflight => return self.preflight().await,
+            Step::Pull => return self.pull().await,
+            Step::RunHook { phase, unit, hook } => return self.hook(*phase, *unit, *hook).await,
+            Step::KeepLog { container, .. } => return self.keep_log(container).await,
+            Step::CreateCandidate { unit } => self.create(*unit).await?,
+            Step::RecreateOld { unit } => self.recreate_old(*unit).await?,
+            Step::StopOld { container, .. } | Step::StopCandidate { container, .. } => {
+                verbs::stop(self.engine, container, self.state.target.stop_timeout)
+                    .await
+                    .map_err(failed)?;
+            }
+            Step::SetRestart { container, policy, .. } => {
+                verbs::set_restart(self.engine, container, policy)
+                    .await
+                    .map_err(failed)?;
+            }
+            Step::Start { container, .. } => verbs::start(self.engine, container).await?,
+            Step::AwaitReady {
+                unit,
+                container,
+                which,
+                deadline,
+            } => self.await_ready(*unit, container, *which, until(*deadline)).await?,
+            Step::Rename { container, to, .. } => verbs::rename(self.engine, container, to).await.map_err(failed)?,
+            Step::RemoveCandidate { container, .. } | Step::RemoveOld { container, .. } => {
+                verbs::remove_container(self.engine, container).await.map_err(failed)?;
+            }
+            Step::Attach { unit, container } => {
+                let snapshot = self.snapshot(self.unit(*unit)?)?;
+                if !attach::attach(self.engine, &snapshot, container).await? {
+                    return Ok(StepOutcome::Unchanged);
+                }
+            }
+            Step::Route { container, change, .. } => self.route(container, *change).await?,
+            Step::Drain { until: end, .. } => self.drain(until(*end)).await?,
+            Step::KeepImage { unit } => {
+                let image = &self.unit(*unit)?.old_image;
+                keep::keep(self.engine, image, self.state.id, *unit)
+                    .await
+                    .map_err(failed)?;
+            }
+            Step::LetImageGo { unit } => keep::let_go(self.engine, self.state.id, *unit).await.map_err(failed)?,
+            Step::MoveTag { tag, image, .. } => keep::point(self.engine, tag, image).await.map_err(failed)?,
+        }
+        Ok(StepOutcome::Done)
+    }
+
+    async fn preflight(&self) -> Result<StepOutcome, Failure> {
+        let found = preflight::preflight(self.engine, &self.state.target).await?;
+        for warning in &found.warnings {
+            tracing::warn!(%warning, "stays behind in the old container");
+        }
+        // Sealed before the journal names them: an event never points at a snapshot that is not there.
+        for snapshot in &found.snapshots {
+            self.bot
+                .sealed
+                .keep(snapshot)
+                .map_err(|e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be kept: {e}")))?;
+        }
+        Ok(StepOutcome::Preflighted { units: found.units })
+    }
+
+    async fn pull(&self) -> Result<StepOutcome, Failure> {
+        let release = &self.state.release;
+        let host = &release.reference.repository.registry;
+        let login = match release.digest {
+            Some(_) => self.fleet.credentials.login(host).await?,
+            None => None,
+        };
+        let auth = login.map(|(username, password)| RegistryAuth { username, password });
+        let image = pull::pull(self.engine, release, auth.as_ref()).await?;
+        Ok(StepOutcome::Pulled { image })
+    }
+
+    async fn create(&self, index: usize) -> Result<(), Failure> {
+        let unit = self.unit(index)?;
+        let snapshot = self.snapshot(unit)?;
+        let id = self.units.image.as_ref().unwrap_or(&self.state.release.image);
+        let reference = self.state.release.reference.to_string();
+        let image = NewImage {
+            reference: &reference,
+            id,
+        };
+        create::create_candidate(self.engine, unit, &snapshot, &image, &self.mark(index)).await?;
+        Ok(())
+    }
+
+    async fn recreate_old(&self, index: usize) -> Result<(), Failure> {
+        let unit = self.unit(index)?;
+        let detail = format!("{} cannot be made again", unit.name);
+        Err(Failure::new(FailureKind::RevertFailed, detail))
+    }
+
+    async fn route(&self, container: &str, change: RouteChange) -> Result<(), Failure> {
+        match &self.state.target.router {
+            Some(router) => route::route(self.engine, router, container, change).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn drain(&self, wait: Duration) -> Result<(), Failure> {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.shutdown.cancelled() => Err(Failure::new(FailureKind::Invariant, "the wait was cancelled")),
+        }
+    }
+
+    async fn keep_log(&self, container: &str) -> Result<StepOutcome, Failure> {
+        let log = verbs::log_tail(self.engine, container, LOG_LINES)
+            .await
+            .map_err(|e| e.failure())?;
+        let exit_code = verbs::exit_code(self.engine, container)
+            .await
+            .map_err(|e| e.failure())?;
+        Ok(StepOutcome::Kept { log, exit_code })
+    }
+
+    fn snapshot(&self, unit: &Unit) -> Result<Vec<u8>, Failure> {
+        self.bot
+            .sealed
+            .read(&unit.snapshot)
+            .map_err(|e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be read: {e}")))
+    }
+
+    fn mark(&self, unit: usize) -> Mark<'_> {
+        Mark {
+            rollout: self.state.id,
+            unit,
+            instance: &self.bot.instance,
+            term: u64::try_from(self.bot.store.term()).unwrap_or_default(),
+        }
+    }
+
+    async fn hook(&self, phase: HookPhase, unit: usize, hook: usize) -> Result<StepOutcome, Failure> {
+        let hooks = match phase {
+            HookPhase::Before => &self.state.target.before,
+            HookPhase::After => &self.state.target.after,
+        };
+        let policy = hooks
+            .get(hook)
+            .ok_or_else(|| Failure::new(FailureKind::Invariant, "no such hook"))?;
+        // The one that serves now: old before the switch, new (under the same name) after it.
+        let container = match phase {
+            HookPhase::Before => self.unit(unit)?.old.clone(),
+            HookPhase::After => self.unit(unit)?.name.clone(),
+        };
+        let shown = policy.command.join(" ");
+        let timeout = policy.timeout.unsigned_abs();
+        let result = run_hook(self.engine, &container, &policy.command, timeout)
+            .await
+            .map_err(|e| e.failure())?;
+        match result {
+            HookResult::Passed => Ok(StepOutcome::Done),
+            HookResult::Busy => Ok(StepOutcome::Busy {
+                retry: clock::now() + HOOK_RETRY,
+            }),
+            HookResult::Failed { code, output } => {
+                let detail = format!("`{shown}` exited with code {code}");
+                Err(Failure::new(FailureKind::HookFailed, detail).with_excerpt(output))
+            }
+            HookResult::TimedOut { output } => {
+                let detail = format!("`{shown}` did not end within {} s", timeout.as_secs());
+                Err(Failure::new(FailureKind::HookFailed, detail).with_excerpt(output))
+            }
+        }
+    }
+
+    async fn await_ready(&self, unit: usize, container: &str, which: Which, within: Duration) -> Result<(), Failure> {
+        // The target's rule is the release's: what only holds on to it is known by its own HEALTHCHECK, or by staying up.
+        let rule = match (which, self.unit(unit)?.part) {
+            (Which::New, Part::Release) => self.state.target.ready.clone(),
+            (Which::Old, Part::Release) => as_it_was(&self.state.target.ready),
+            (Which::New | Which::Old, Part::Dependent) => Ready {
+                check: ReadyCheck::Steady {
+                    stay_up: defaults::STAY_UP,
+                },
+                timeout: self.state.target.ready.timeout,
+            },
+        };
+        let verdict = self
+            .engine
+            .ready(container, &rule, within, &self.bot.via, self.shutdown)
+            .await
+            .map_err(|e| e.failure())?;
+        let log = || verbs::log_tail(self.engine, container, Failure::EXCERPT_LINES);
+        let (kind, detail) = match verdict {
+            ReadyVerdict::Ready { .. } => return Ok(()),
+            ReadyVerdict::Exited { code, oom, error } => {
+                let kind = if oom {
+                    FailureKind::OutOfMemory
+                } else {
+                    FailureKind::ContainerExited
+                };
+                (kind, format!("exited with code {code} {error}").trim_end().to_owned())
+            }
+            ReadyVerdict::Restarting { count } => (FailureKind::Restarting, format!("restarted {count} times")),
+            ReadyVerdict::Unhealthy { last } => (unhealthy(which), format!("unhealthy: {last}")),
+            ReadyVerdict::TimedOut { last } => (
+                unhealthy(which),
+                format!("not ready within {} s: {last}", within.as_secs()),
+            ),
+            ReadyVerdict::Cancelled => (FailureKind::Invariant, "the wait was cancelled".to_owned()),
+        };
+        let which = match which {
+            Which::Old => "the old container",
+            Which::New => "the new container",
+        };
+        // A log that cannot be read takes nothing from the verdict.
+        let lines = log().await.unwrap_or_default();
+        Err(Failure::new(kind, format!("{which} {detail}")).with_excerpt(lines))
+    }
+
+    fn unit(&self, index: usize) -> Result<&Unit, Failure> {
+        self.units
+            .units
+            .as_ref()
+            .and_then(|units| units.get(index))
+            .ok_or_else(|| Failure::new(FailureKind::Invariant, format!("the rollout has no unit {index}")))
+    }
+}
