@@ -11,4 +11,5 @@ mod inventory;
 mod outdated;
 mod proxy;
 mod roll;
+mod swarm;
 mod testing;

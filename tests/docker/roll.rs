@@ -2,5 +2,5 @@
 
 mod preflight;
 mod recreate;
-mod stage;
+pub(crate) mod stage;
 mod verbs;

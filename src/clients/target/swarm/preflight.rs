@@ -44,13 +44,19 @@ pub struct Ours<'a> {
 /// `ServiceRefused` with what it is instead; else as the engine fails.
 pub async fn manager(engine: &Engine) -> Result<(), Failure> {
     let info = engine.raw_get("/info").await.map_err(|e| e.failure())?;
-    let why = match text(&info, "/Swarm/LocalNodeState") {
-        "active" if flag(&info, "/Swarm/ControlAvailable") => return Ok(()),
-        "active" => "the engine is a worker of a swarm: name one of its managers as the target's host",
-        "locked" => "the engine's swarm is locked: `docker swarm unlock`",
-        _ => "the engine is in no swarm",
-    };
-    Err(Failure::new(FailureKind::ServiceRefused, why))
+    match no_manager(&info) {
+        Some(why) => Err(Failure::new(FailureKind::ServiceRefused, why)),
+        None => Ok(()),
+    }
+}
+
+fn no_manager(info: &Value) -> Option<&'static str> {
+    match text(info, "/Swarm/LocalNodeState") {
+        "active" if flag(info, "/Swarm/ControlAvailable") => None,
+        "active" => Some("the engine is a worker of a swarm: name one of its managers as the target's host"),
+        "locked" => Some("the engine's swarm is locked: `docker swarm unlock`"),
+        _ => Some("the engine is in no swarm"),
+    }
 }
 
 /// Reads the services that [`find::find`] found.

@@ -53,6 +53,21 @@ pub async fn prepull(
     if all.len() <= 1 {
         return pull(engine, release, auth).await.map(drop);
     }
+    by_job(engine, unit, release, mark, auth, cancel).await
+}
+
+/// On every node where the service may run, by a job of Swarm's.
+///
+/// # Errors
+/// As [`prepull`].
+pub async fn by_job(
+    engine: &Engine,
+    unit: &ServiceUnit,
+    release: &Release,
+    mark: &Mark<'_>,
+    auth: Option<&RegistryAuth>,
+    cancel: &CancellationToken,
+) -> Result<(), Failure> {
     let service = inspect(engine, &unit.id).await.map_err(|e| e.failure())?;
     let gone = || Failure::new(FailureKind::Diverged, format!("service {} is gone", unit.name));
     let service = service.ok_or_else(gone)?;

@@ -24,6 +24,14 @@ apps:
   bare:
     rollout:
       - { channel: c, compose: { project: p, services: [s] } }
+  swarm:
+    source: { repo: "https://git.example.org/swarm.git" }
+    rollout:
+      - { service: { name: web, order: last }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
+      - { stack: { services: [web] } }
+      - { service: { name: shop_web }, stack: { name: shop } }
+      - stack: { name: shop, services: [web, cron] }
+      - service: { name: shop_cron }
 "#;
 
 #[test]

@@ -159,3 +159,14 @@ fn jobs_have_no_mode_of_ours() {
         Some(ServiceMode::Replicated { replicas: 1 })
     );
 }
+
+#[test]
+fn only_a_manager_is_asked() {
+    let why = |state: &str, control: bool| {
+        no_manager(&json!({"Swarm": {"LocalNodeState": state, "ControlAvailable": control}}))
+    };
+    assert_eq!(why("active", true), None);
+    assert!(why("active", false).unwrap().contains("worker"));
+    assert!(why("locked", true).unwrap().contains("unlock"));
+    assert_eq!(why("inactive", false), Some("the engine is in no swarm"));
+}

@@ -313,13 +313,16 @@ impl World {
     }
 }
 
+/// What somebody else does to the swarm.
+pub(super) type Act = fn(&mut World);
+
 pub(super) struct Trial {
     pub(super) world: World,
     pub(super) events: Vec<Recorded<RolloutEvent>>,
     pub(super) now: i64,
     pub(super) steps: Vec<String>,
     /// Done to the world before the look at this second, once.
-    pub(super) meanwhile: Option<(i64, fn(&mut World))>,
+    pub(super) meanwhile: Option<(i64, Act)>,
 }
 
 impl Trial {
@@ -486,15 +489,15 @@ pub(super) fn services(state: &RolloutState) -> &Services {
 }
 
 pub(super) fn reverted(trial: &Trial) -> String {
-    match trial.conclusion() {
-        RolloutConclusion::Reverted { failure } => failure.to_string(),
-        other => panic!("not reverted: {other:?}"),
-    }
+    let RolloutConclusion::Reverted { failure } = trial.conclusion() else {
+        panic!("not reverted: {:?}", trial.conclusion())
+    };
+    failure.to_string()
 }
 
 pub(super) fn stuck_because(trial: &Trial) -> String {
-    match trial.conclusion() {
-        RolloutConclusion::Stuck { failure } => failure.to_string(),
-        other => panic!("not stuck: {other:?}"),
-    }
+    let RolloutConclusion::Stuck { failure } = trial.conclusion() else {
+        panic!("not stuck: {:?}", trial.conclusion())
+    };
+    failure.to_string()
 }
