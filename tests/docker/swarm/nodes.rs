@@ -45,12 +45,17 @@ async fn a_drain_during_a_pause_is_seen_and_taken_back() {
         let wanted = found.tasks.iter().filter(|task| task.wanted == TaskWanted::Running);
         wanted.map(|task| task.image.clone()).collect::<Vec<_>>()
     };
-    let moved = |found: &FoundService| wanted(found) == vec![new.service_image(); 2];
+    // A paused start-first update leaves two tasks in one slot, so there may be three.
+    let all = |found: &FoundService, image: &str| {
+        let wanted = wanted(found);
+        wanted.len() >= 2 && wanted.iter().all(|task| task == image)
+    };
+    let moved = |found: &FoundService| all(found, &new.service_image());
     tokio::time::timeout(soon, sees(&moved)).await.unwrap();
     availability("active");
     let ended = roll.drive().await;
     assert!(is_reverted(&ended), "{ended:?}");
-    assert_eq!(wanted(&roll.found().await), vec![old.service_image(); 2]);
+    assert!(all(&roll.found().await, &old.service_image()));
 }
 
 /// 39

@@ -64,12 +64,8 @@ async fn a_fresh_login_restarts_nothing_and_lets_a_lost_task_come_back() {
         .unwrap();
     assert_eq!(stage.tasks(&name), before);
     // The node loses image and task: the login of yesterday cannot bring them back.
-    let container = docker(&[
-        "ps",
-        "-q",
-        "--filter",
-        &format!("label=com.docker.swarm.service.name={name}"),
-    ]);
+    let ours = format!("ancestor={}", new.image);
+    let container = docker(&["ps", "-q", "--filter", &ours]);
     docker(&["kill", &container]);
     docker(&["rm", &container]);
     docker(&["rmi", "-f", new.image.as_str()]);

@@ -3,7 +3,7 @@
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
-use crate::clients::target::docker::body::LABEL_ROLLOUT;
+use crate::clients::target::docker::body::{LABEL_INSTANCE, LABEL_ROLLOUT};
 use crate::clients::target::docker::json::{missing, object, text};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Select;
@@ -49,6 +49,29 @@ pub async fn find(engine: &Engine, select: &Select, repository: &Repository) -> 
             "a target of containers has no services",
         )),
     }
+}
+
+/// A service that we have rolled, and that nobody is moving.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rolled {
+    pub id: String,
+    pub image: Reference,
+}
+
+/// Services with the label of this `instance`.
+///
+/// # Errors
+/// As [`find`].
+pub async fn rolled(engine: &Engine, instance: &str) -> Result<Vec<Rolled>, Failure> {
+    let label_of_ours = format!("{LABEL_INSTANCE}={instance}");
+    let found = labelled(engine, &label_of_ours).await?;
+    let rolled = found.iter().filter_map(|service| {
+        let at_rest = label(service, LABEL_ROLLOUT).is_none();
+        let image = text(service, IMAGE).parse().ok().filter(|_| at_rest)?;
+        let id = text(service, "/ID").to_owned();
+        Some(Rolled { id, image })
+    });
+    Ok(rolled.collect())
 }
 
 /// Rollouts whose labels the services carry.
@@ -107,7 +130,11 @@ pub(super) fn refused(error: &EngineError) -> Failure {
 }
 
 async fn stack_of(engine: &Engine, stack: &str) -> Result<Vec<Value>, Failure> {
-    let filters = encode(&json!({"label": [format!("{STACK}={stack}")]}).to_string());
+    labelled(engine, &format!("{STACK}={stack}")).await
+}
+
+async fn labelled(engine: &Engine, label: &str) -> Result<Vec<Value>, Failure> {
+    let filters = encode(&json!({"label": [label]}).to_string());
     let path = format!("/services?filters={filters}");
     rows(engine, &path, "the list of services")
         .await
