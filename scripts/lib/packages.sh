@@ -54,7 +54,7 @@ need_compiler() {
 need_all() {
     need dockerd docker.io iptables iptables ip iproute2 unshare util-linux ps procps \
         docker-registry docker-registry htpasswd apache2-utils mmdebstrap mmdebstrap \
-        gpg gpg gpgv gpgv gpg-agent gpg-agent openssl openssl xz xz-utils \
+        gpg gpg gpgv gpgv gpg-agent gpg-agent openssl openssl xz xz-utils sshd openssh-server \
         git git jq jq busybox busybox-static python3 python3-minimal
     need_compiler
     # Newer distributions have the client in a package of its own.

@@ -106,6 +106,17 @@ pub enum ScheduleWord {
     Never,
 }
 
+/// `auto`: start-first behind a router where nothing bars it, else stop-first. `stop-first`: the old container stops before the
+/// new one starts. `start-first`: both run until the new one serves; refused where something bars it. For Swarm services `auto`
+/// is start-first unless a task holds something alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    Auto,
+    StopFirst,
+    StartFirst,
+}
+
 /// `egress`: a network of the test's own that reaches out. `none`: one that does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -136,8 +147,16 @@ raw! {
         apps: BTreeMap<String, App>,
     }
     Host {
-        /// `unix:///var/run/docker.sock`
+        /// `unix:///var/run/docker.sock`, `ssh://user@host` or `tcp://host:2376`
         docker: Option<Text>,
+        /// Private key: of ssh, or PEM of the certificate that says who we are.
+        key: Option<Secret>,
+        /// ssh: file of known hosts. Without it the first key a host shows is taken.
+        known_hosts: Option<Text>,
+        /// tcp: PEM file to trust instead of the system's certificates.
+        ca: Option<Text>,
+        /// tcp: PEM file of the certificate that says who we are.
+        cert: Option<Text>,
     }
     Registry {
         username: Option<Text>,
@@ -370,6 +389,25 @@ raw! {
         stop_timeout: Option<Text>,
         /// Data may migrate: on failure stop and call, do not revert.
         irreversible: Option<bool>,
+        order: Option<Order>,
+        router: Option<Router>,
+    }
+    /// A reverse proxy in a container on the same host, and commands inside it. Each finds the name (`LOWTIDE_CONTAINER`) and the
+    /// address (`LOWTIDE_ADDRESS`) of the container in question in its environment.
+    Router {
+        container: Option<Text>,
+        /// After a new container is ready.
+        join: Option<Command>,
+        /// Before an old one is stopped.
+        leave: Option<Command>,
+        /// Stop-first: hold requests back while nobody serves.
+        pause: Option<Command>,
+        /// Let them go.
+        resume: Option<Command>,
+        /// How long an old container may finish what it was asked before it is stopped.
+        drain: Option<Text>,
+        /// Of each command.
+        timeout: Option<Text>,
     }
     ContainerTarget {
         host: Option<Text>,
@@ -390,8 +428,6 @@ raw! {
         /// One of the swarm's managers.
         host: Option<Text>,
         name: Option<Text>,
-        /// `start-first` or `stop-first`; by what it holds, if not given.
-        order: Option<Text>,
     }
     /// Services of a stack (`docker stack deploy`), moved in this order and taken back as one.
     StackTarget {
@@ -400,8 +436,6 @@ raw! {
         name: Option<Text>,
         /// Without the stack's name; those that run the app's image, if not given.
         services: Option<Vec<Text>>,
-        /// `start-first` or `stop-first`; by what a service holds, if not given.
-        order: Option<Text>,
     }
     Hook {
         exec: Option<Command>,

@@ -5,8 +5,7 @@ use super::defaults;
 use super::diagnostic::{Problem, Route, shown};
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{EngineAddress, GitRef, SmtpSecurity, Source};
-use std::path::PathBuf;
+use crate::model::fleet::{GitRef, SmtpSecurity, Source};
 
 impl Check<'_> {
     pub(super) fn source(&mut self, scope: &Scope, raw: &raw::Source) -> Source {
@@ -183,27 +182,6 @@ impl Check<'_> {
         if let Some(problem) = problem {
             self.report(scope, rest, problem);
         }
-    }
-
-    /// `unix:///var/run/docker.sock`; other transports are refused by name.
-    pub(super) fn engine(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<EngineAddress> {
-        let problem = match text.split_once("://") {
-            Some(("unix", path)) if path.starts_with('/') && path.len() > 1 => {
-                return Some(EngineAddress::Unix(PathBuf::from(path)));
-            }
-            Some(("unix", _)) => {
-                Problem::new("bad-url", "the socket has an absolute path").hint("write `unix:///var/run/docker.sock`")
-            }
-            Some((scheme @ ("ssh" | "tcp" | "http" | "https" | "npipe" | "fd"), _)) => Problem::new(
-                "not-supported",
-                format!("engines reached by {scheme}:// are not supported by this version"),
-            )
-            .hint("run lowtide where the engine's socket is: `unix:///var/run/docker.sock`"),
-            Some(_) | None => Problem::new("bad-url", format!("`{}` is not the address of an engine", shown(text)))
-                .hint("write `unix:///var/run/docker.sock`"),
-        };
-        self.report(scope, rest, problem);
-        None
     }
 
     /// (host, port, security) of a mail server.

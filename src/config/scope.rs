@@ -188,7 +188,7 @@ impl Check<'_> {
         self.duration_at(scope, &Route::keys(key), raw, default)
     }
 
-    fn duration_at(
+    pub(super) fn duration_at(
         &mut self,
         scope: &Scope,
         rest: &Route,

@@ -34,7 +34,6 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("Ready", "tcp", "readiness by TCP connection"),
     ("Target", "kubernetes", "Kubernetes workloads as targets"),
     ("Target", "command", "commands as targets"),
-    ("Target", "strategy", "choosing a strategy"),
     ("Target", "canary", "canary steps"),
     ("Target", "soak", "soaking through the next peak"),
     ("Target", "kpi", "KPI gates"),
@@ -65,6 +64,10 @@ const TYPE_HINTS: &[(&str, &str)] = &[
     ("Nightly", "write `nightly: { between: \"22:00-02:30\" }`"),
     ("Source", "write `source: { repo: https://… }`"),
     ("Host", "write `{ docker: unix:///var/run/docker.sock }`"),
+    (
+        "Router",
+        "write `router: { container: edge, join: [program, argument] }`",
+    ),
     ("Hook", "write `- exec: [program, argument]`"),
     ("Target", "write `- container: { name: NAME }`"),
 ];

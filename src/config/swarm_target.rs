@@ -1,10 +1,10 @@
 //! Services of Docker Swarm as targets.
 
 use super::check::Check;
-use super::diagnostic::{Problem, Route, shown};
+use super::diagnostic::{Problem, Route};
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{Order, Select};
+use crate::model::fleet::Select;
 use crate::model::name::HostName;
 
 impl Check<'_> {
@@ -42,29 +42,6 @@ impl Check<'_> {
         }
     }
 
-    /// Containers have none to choose.
-    pub(super) fn service_order(&mut self, own: &Scope, raw: &raw::Target) -> Order {
-        let (rest, raw) = match (&raw.service, &raw.stack) {
-            (Some(service), None) => (Route::keys("service.order"), service.order.as_ref()),
-            (None, Some(stack)) => (Route::keys("stack.order"), stack.order.as_ref()),
-            (None, None) | (Some(_), Some(_)) => return Order::Auto,
-        };
-        let Some(text) = raw else {
-            self.note(own, &rest, "by what the service holds".to_owned());
-            return Order::Auto;
-        };
-        self.note(own, &rest, text.0.clone());
-        match text.0.as_str() {
-            "start-first" => Order::StartFirst,
-            "stop-first" => Order::StopFirst,
-            _ => {
-                let problem = Problem::new("bad-order", format!("`{}` is not an order", shown(&text.0)));
-                self.report(own, &rest, problem.hint("it is `start-first` or `stop-first`"));
-                Order::Auto
-            }
-        }
-    }
-
     /// Tasks run on nodes that lowtide does not reach: nothing is executed in them, and Swarm says when they run.
     fn not_for_services(&mut self, own: &Scope, raw: &raw::Target) {
         let given = [
@@ -82,6 +59,11 @@ impl Check<'_> {
                 "stop_timeout",
                 raw.stop_timeout.is_some(),
                 "a service has its own: `docker service update --stop-grace-period`",
+            ),
+            (
+                "router",
+                raw.router.is_some(),
+                "Swarm takes a task out of its networks before it stops it",
             ),
             (
                 "ready",

@@ -51,7 +51,8 @@ impl Check<'_> {
             .map(|text| self.duration(&own, "stop_timeout", Some(text), jiff::SignedDuration::ZERO));
         let irreversible = raw.irreversible.unwrap_or(false);
         self.note(&own, &Route::keys("irreversible"), irreversible.to_string());
-        let order = self.service_order(&own, raw);
+        let order = self.order(&own, raw.order);
+        let router = self.router(&own, raw.router.as_ref());
         let (host, select) = selected?;
         let name = match &raw.name {
             Some(text) => self.name::<TargetName>(&own, &Route::keys("name"), &text.0)?,
@@ -71,7 +72,7 @@ impl Check<'_> {
             stop_timeout,
             irreversible,
             order,
-            router: None,
+            router,
         })
     }
 
@@ -325,6 +326,8 @@ impl Check<'_> {
         // By address: two names of one engine are one place.
         let engine = match self.hosts.get(host) {
             Some(EngineAddress::Unix(path)) if path.is_absolute() => path.display().to_string(),
+            Some(EngineAddress::Ssh(ssh)) => format!("{}:{:?}", ssh.host, ssh.socket),
+            Some(EngineAddress::Tls(tls)) => tls.host.clone(),
             Some(EngineAddress::Unix(_)) | None => host.to_string(),
         };
         let kind = |key: &str| Route::keys(key);

@@ -40,6 +40,14 @@ pub fn fleet_with_provenance(text: &[u8]) -> Result<(Fleet, Provenance), Vec<Pro
 pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
     let mut out = Vec::new();
     let mut add = |place: String, secret: Option<&SecretRef>| out.extend(secret.map(|s| (place, s.clone())));
+    for (name, host) in &fleet.hosts {
+        let key = match &host.address {
+            EngineAddress::Unix(_) => None,
+            EngineAddress::Ssh(ssh) => ssh.key.as_ref(),
+            EngineAddress::Tls(tls) => tls.key.as_ref(),
+        };
+        add(format!("hosts.{name}.key"), key);
+    }
     for (name, registry) in &fleet.registries {
         add(format!("registries.{name}.password"), registry.password.as_ref());
     }
@@ -211,7 +219,7 @@ impl Check<'_> {
             };
             let name = self.name::<HostName>(top, &rest, &entry.key);
             let address = match &raw.docker {
-                Some(text) => self.engine(top, &rest.key("docker"), &text.0),
+                Some(text) => self.engine(top, &rest, raw, &text.0),
                 None => {
                     let scope = Scope::new(vec![(Origin::Fleet, rest)]);
                     self.missing(

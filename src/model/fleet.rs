@@ -29,12 +29,40 @@ pub struct Host {
     pub address: EngineAddress,
 }
 
-/// Where an engine listens. Other transports are refused by the configuration until they are built.
+/// Where an engine listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineAddress {
     /// `unix:///var/run/docker.sock`
     Unix(std::path::PathBuf),
+    Ssh(SshEngine),
+    Tls(TlsEngine),
+}
+
+/// `ssh://user@host:port/socket`, as docker's own command reaches it: `docker system dial-stdio` on that host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshEngine {
+    pub user: Option<String>,
+    pub host: String,
+    pub port: Option<u16>,
+    /// The engine's socket there; `None`: where its command looks.
+    pub socket: Option<String>,
+    /// Private key; `None`: as ssh finds one.
+    pub key: Option<SecretRef>,
+    /// File of known hosts; `None`: ssh's own, and the first key a host shows is taken.
+    pub known_hosts: Option<std::path::PathBuf>,
+}
+
+/// `tcp://host:port`, never without TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsEngine {
+    pub host: String,
+    pub port: u16,
+    /// PEM file to trust; `None`: the system's certificates.
+    pub ca: Option<std::path::PathBuf>,
+    /// PEM file that says who we are.
+    pub cert: Option<std::path::PathBuf>,
+    pub key: Option<SecretRef>,
 }
 
 /// How a registry is reached and with which credential.

@@ -10,6 +10,9 @@ mod image;
 mod inventory;
 mod outdated;
 mod proxy;
+mod remote;
 mod roll;
+#[path = "../support/mod.rs"]
+mod support;
 mod swarm;
 mod testing;

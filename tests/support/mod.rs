@@ -5,3 +5,4 @@
 pub(crate) mod git_http;
 pub(crate) mod github;
 pub(crate) mod mail;
+pub(crate) mod ssh;

@@ -2,9 +2,11 @@
 //! (bollard 0.21 drops unknown JSON fields and the API version prefix).
 
 use super::error::EngineError;
+use super::tunnel::Tunnel;
 use crate::clients::tls;
 use crate::model::fleet::EngineAddress;
 use bollard::Docker;
+use std::sync::Arc;
 
 /// Seconds a plain call may take. Long calls (stop with a grace, wait, build, pull) carry deadlines of their own.
 pub(super) const TIMEOUT_S: u64 = 120;
@@ -14,7 +16,8 @@ pub(super) const TIMEOUT_S: u64 = 120;
 pub struct Engine {
     pub(super) docker: Docker,
     pub(super) http: reqwest::Client,
-    pub(super) address: String,
+    address: String,
+    tunnel: Option<Arc<Tunnel>>,
 }
 
 /// What an engine says of itself.
@@ -29,17 +32,28 @@ pub struct EngineVersion {
 }
 
 impl Engine {
-    /// Prepares the handle; nothing is sent yet.
+    /// Prepares the handle; nothing is sent yet. Engines elsewhere are reached through a socket of our own, so that every
+    /// call goes the same way.
     ///
     /// # Errors
-    /// `Unreachable` when the socket's path cannot be used.
+    /// `Unreachable` when the socket's path, a key or a certificate cannot be used.
     pub fn connect(address: &EngineAddress) -> Result<Self, EngineError> {
         tls::ready();
-        let EngineAddress::Unix(path) = address;
-        let shown = format!("unix://{}", path.display());
+        let shown = shown(address);
         let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| EngineError::Unreachable {
             address: shown.clone(),
             source,
+        };
+        let (path, tunnel) = match address {
+            EngineAddress::Unix(path) => (path.clone(), None),
+            EngineAddress::Ssh(ssh) => {
+                let tunnel = Tunnel::by_ssh(ssh).map_err(|e| unreachable(Box::new(e)))?;
+                (tunnel.socket(), Some(Arc::new(tunnel)))
+            }
+            EngineAddress::Tls(tls) => {
+                let tunnel = Tunnel::by_tls(tls).map_err(|e| unreachable(Box::new(e)))?;
+                (tunnel.socket(), Some(Arc::new(tunnel)))
+            }
         };
         let docker = Docker::connect_with_unix(&path.to_string_lossy(), TIMEOUT_S, bollard::API_DEFAULT_VERSION)
             .map_err(|e| unreachable(Box::new(e)))?;
@@ -52,7 +66,22 @@ impl Engine {
             docker,
             http,
             address: shown,
+            tunnel,
         })
+    }
+
+    /// Is it on another host?
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.tunnel.is_some()
+    }
+
+    /// Where it is, and what the way there said last when it broke off.
+    pub(super) fn address(&self) -> String {
+        match self.tunnel.as_ref().and_then(|tunnel| tunnel.last_words()) {
+            Some(words) => format!("{} ({words})", self.address),
+            None => self.address.clone(),
+        }
     }
 
     /// # Errors
@@ -68,6 +97,18 @@ impl Engine {
     }
 
     pub(super) fn error(&self, what: &str, error: bollard::errors::Error) -> EngineError {
-        EngineError::from_bollard(&self.address, what, error)
+        EngineError::from_bollard(&self.address(), what, error)
+    }
+}
+
+fn shown(address: &EngineAddress) -> String {
+    match address {
+        EngineAddress::Unix(path) => format!("unix://{}", path.display()),
+        EngineAddress::Ssh(ssh) => {
+            let user = ssh.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+            let port = ssh.port.map(|port| format!(":{port}")).unwrap_or_default();
+            format!("ssh://{user}{}{port}", ssh.host)
+        }
+        EngineAddress::Tls(tls) => format!("tcp://{}:{}", tls.host, tls.port),
     }
 }

@@ -206,7 +206,7 @@ impl Engine {
             .create_image(Some(options), None, credentials(reference, auth));
         let drained = async {
             while let Some(line) = progress.next().await {
-                line.map_err(|e| pull_error(&self.address, &name, e))?;
+                line.map_err(|e| pull_error(&self.address(), &name, e))?;
             }
             Ok(())
         };

@@ -65,7 +65,7 @@ impl Engine {
         sink: &mut (dyn FnMut(&[u8]) -> bool + Send),
     ) -> Result<FollowEnd, EngineError> {
         let unreachable = |e: reqwest::Error| EngineError::Unreachable {
-            address: self.address.clone(),
+            address: self.address(),
             source: Box::new(e),
         };
         let mut demux = Demux::new(self.look(id).await?.tty);

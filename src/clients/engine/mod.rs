@@ -21,3 +21,4 @@ mod scan;
 pub mod session;
 pub mod steps;
 pub mod sweep;
+mod tunnel;

@@ -74,7 +74,7 @@ impl Engine {
         match tokio::time::timeout(EVENTS_WITHIN, asked).await {
             Ok(Ok(chunk)) => Ok(chunk.is_some_and(|c| !c.is_empty())),
             Ok(Err(e)) => Err(EngineError::Unreachable {
-                address: self.address.clone(),
+                address: self.address(),
                 source: Box::new(e),
             }),
             Err(_) => Ok(false),

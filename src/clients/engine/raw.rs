@@ -131,7 +131,7 @@ impl Engine {
 
     fn unreachable(&self, source: reqwest::Error) -> EngineError {
         EngineError::Unreachable {
-            address: self.address.clone(),
+            address: self.address(),
             source: Box::new(source),
         }
     }

@@ -45,7 +45,7 @@ impl Engine {
         let fed = feed(chunks, SILENCE, read).await;
         fed.map(|fed| fed.read).map_err(|broken| match broken {
             Broken::Source(source) => EngineError::Unreachable {
-                address: self.address.clone(),
+                address: self.address(),
                 source: Box::new(source),
             },
             Broken::Silent(limit) => EngineError::Timeout {

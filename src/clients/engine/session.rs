@@ -62,7 +62,7 @@ impl Engine {
     /// Opens a session. `None`: this engine has no BuildKit (Docker before 18.09, Podman).
     pub(super) async fn session(&self, id: &str, offer: Offer) -> Result<Option<Session>, EngineError> {
         let unreachable = |source: reqwest::Error| EngineError::Unreachable {
-            address: self.address.clone(),
+            address: self.address(),
             source: Box::new(source),
         };
         let request = self

@@ -9,7 +9,6 @@ pub const CODES: &[(&str, &str)] = &[
     ("bad-email", "not a mail address"),
     ("bad-image", "not an image or repository name"),
     ("bad-name", "a name with characters it cannot have"),
-    ("bad-order", "neither `start-first` nor `stop-first`"),
     (
         "bad-path",
         "a path that leaves its place, or is not absolute where it must be",

@@ -3,7 +3,7 @@
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
-use crate::clients::engine::probe::ReadyVerdict;
+use crate::clients::engine::probe::{ProbePath, ReadyVerdict};
 use crate::clients::target::docker::body::{Mark, NewImage};
 use crate::clients::target::docker::hook::{HookResult, run_hook};
 use crate::clients::target::docker::pull::RegistryAuth;
@@ -139,7 +139,33 @@ impl Stage<'_> {
         Ok(StepOutcome::Done)
     }
 
+    /// An HTTP question is asked from the host of the container: from another one its address means nothing.
+    async fn can_ask_http(&self) -> Result<(), Failure> {
+        let http = matches!(self.state.target.ready.check, ReadyCheck::Http { .. });
+        if !http || !self.engine.is_remote() {
+            return Ok(());
+        }
+        let host = &self.state.target.host;
+        let refused = |why: String| {
+            let hint = "use `healthcheck` or `exec`";
+            Err(Failure::new(
+                FailureKind::PreflightRefused,
+                format!("ready.http cannot be asked on {host}: {why}; {hint}"),
+            ))
+        };
+        match &self.bot.via {
+            ProbePath::HostView => refused("it is another host, and lowtide runs in no container".to_owned()),
+            ProbePath::InContainer { image, .. } => {
+                match self.engine.inspect_image(image).await.map_err(|e| e.failure())? {
+                    Some(_) => Ok(()),
+                    None => refused(format!("lowtide's own image {image} is not there")),
+                }
+            }
+        }
+    }
+
     async fn preflight(&self) -> Result<StepOutcome, Failure> {
+        self.can_ask_http().await?;
         let found = preflight::preflight(self.engine, &self.state.target).await?;
         for warning in &found.warnings {
             tracing::warn!(%warning, "stays behind in the old container");

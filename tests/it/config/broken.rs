@@ -9,7 +9,7 @@ mod values;
 use keys::KEYS;
 use lowtide::config::diagnostic::{CODES, terminal};
 use lowtide::config::validate;
-use references::REFERENCES;
+use references::{ENGINES, REFERENCES, ROUTERS};
 use secrets::SECRETS;
 use std::collections::BTreeSet;
 use values::VALUES;
@@ -129,6 +129,8 @@ fn every_code_occurs_here_and_no_other() {
         SECRETS,
         VALUES,
         REFERENCES,
+        ROUTERS,
+        ENGINES,
         SYNTAX,
         &many,
         &bomb,

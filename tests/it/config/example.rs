@@ -198,7 +198,8 @@ fn five_lines_are_enough_for_an_app() {
               "after": [],
               "bake": "PT2M",
               "stop_timeout": null,
-              "irreversible": false
+              "irreversible": false,
+              "order": "auto"
             }
           ],
           "github_repo": null

@@ -27,7 +27,7 @@ apps:
   swarm:
     source: { repo: "https://git.example.org/swarm.git" }
     rollout:
-      - { service: { name: web, order: last }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
+      - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
       - { stack: { services: [web] } }
       - { service: { name: shop_web }, stack: { name: shop } }
       - stack: { name: shop, services: [web, cron] }
@@ -267,5 +267,195 @@ fn references() {
       help: take `channel` out: the release is taken from the engine's own store
 
     lowtide.yml: 19 problems. The configuration is not used.
+    "#);
+}
+
+pub(super) const ROUTERS: &str = r#"version: 1
+apps:
+  web:
+    source: { repo: "https://git.example.org/web.git" }
+    rollout:
+      - container: { name: a }
+        order: first
+      - container: { name: b }
+        router: { container: edge, pause: [edgectl, pause] }
+      - container: { name: c }
+        router: { container: "ed ge", resume: [], drain: soon }
+      - container: { name: d }
+        router: { join: [edgectl, join], timeout: 0s }
+"#;
+
+#[test]
+fn routers() {
+    insta::assert_snapshot!(report(ROUTERS), @r#"
+    unknown-value
+
+      × `apps.web.rollout[0].order` cannot be `first`
+       ╭─[lowtide.yml:7:16]
+     6 │       - container: { name: a }
+     7 │         order: first
+       ·                ─────
+     8 │       - container: { name: b }
+       ╰────
+      help: use one of `auto`, `stop-first` and `start-first`
+
+    missing-key
+
+      × a router with `pause` needs `resume` too
+        ╭─[lowtide.yml:9:36]
+      8 │       - container: { name: b }
+      9 │         router: { container: edge, pause: [edgectl, pause] }
+        ·                                    ─────
+     10 │       - container: { name: c }
+        ╰────
+      help: requests that are held back have to be let go again: give both, or neither
+
+    bad-name
+
+      × `ed ge` is not a router container
+        ╭─[lowtide.yml:11:30]
+     10 │       - container: { name: c }
+     11 │         router: { container: "ed ge", resume: [], drain: soon }
+        ·                              ───────
+     12 │       - container: { name: d }
+        ╰────
+      help: write `router: { container: edge, join: [program, argument] }`
+
+    empty-list
+
+      × `router.resume` names no program
+        ╭─[lowtide.yml:11:39]
+     10 │       - container: { name: c }
+     11 │         router: { container: "ed ge", resume: [], drain: soon }
+        ·                                       ──────
+     12 │       - container: { name: d }
+        ╰────
+      help: write `[program, argument]`
+
+    bad-duration
+
+      × `soon` is not a duration: its units are `ms`, `s`, `m`, `h` and `d`
+        ╭─[lowtide.yml:11:58]
+     10 │       - container: { name: c }
+     11 │         router: { container: "ed ge", resume: [], drain: soon }
+        ·                                                          ────
+     12 │       - container: { name: d }
+        ╰────
+      help: write it like `15m`, `1h30m`, `500ms` or `2d`
+
+    missing-key
+
+      × `apps.web.rollout[3].router` has no `container`
+        ╭─[lowtide.yml:13:9]
+     12 │       - container: { name: d }
+     13 │         router: { join: [edgectl, join], timeout: 0s }
+        ·         ──────
+        ╰────
+      help: write `router: { container: edge, join: [program, argument] }`
+
+    out-of-range
+
+      × `router.timeout` must be longer than nothing
+        ╭─[lowtide.yml:13:51]
+     12 │       - container: { name: d }
+     13 │         router: { join: [edgectl, join], timeout: 0s }
+        ·                                                   ──
+        ╰────
+      help: the default is 10s
+
+    lowtide.yml: 7 problems. The configuration is not used.
+    "#);
+}
+
+pub(super) const ENGINES: &str = r#"version: 1
+hosts:
+  a: { docker: "ssh://roll:secret@a.example.org" }
+  b: { docker: "ssh://-oProxyCommand=x@b.example.org", ca: /ca.pem }
+  c: { docker: "ssh://c.example.org", known_hosts: hosts, cert: /c.pem }
+  d: { docker: "tcp://d.example.org:99999" }
+  e: { docker: "tcp://e.example.org", cert: /e.pem }
+apps: {}
+"#;
+
+#[test]
+fn engines() {
+    insta::assert_snapshot!(report(ENGINES), @r#"
+    bad-url
+
+      × a password does not belong in an address
+       ╭─[lowtide.yml:3:16]
+     2 │ hosts:
+     3 │   a: { docker: "ssh://***********@a.example.org" }
+       ·                ──────────────────────────────────
+     4 │   b: { docker: "ssh://****************@b.example.org", ca: /ca.pem }
+       ╰────
+      help: use a key: `key: { file: /run/secrets/ssh_key }`
+
+    bad-url
+
+      × `-oProxyCommand=x@b.example.org` is not a host, or user and host
+       ╭─[lowtide.yml:4:16]
+     3 │   a: { docker: "ssh://***********@a.example.org" }
+     4 │   b: { docker: "ssh://****************@b.example.org", ca: /ca.pem }
+       ·                ──────────────────────────────────────
+     5 │   c: { docker: "ssh://c.example.org", known_hosts: hosts, cert: /c.pem }
+       ╰────
+      help: write `ssh://user@host`, or with a port `ssh://user@host:2222`
+
+    bad-path
+
+      × `hosts` is not an absolute path
+       ╭─[lowtide.yml:5:52]
+     4 │   b: { docker: "ssh://****************@b.example.org", ca: /ca.pem }
+     5 │   c: { docker: "ssh://c.example.org", known_hosts: hosts, cert: /c.pem }
+       ·                                                    ─────
+     6 │   d: { docker: "tcp://d.example.org:99999" }
+       ╰────
+      help: write it as lowtide sees it: `/run/secrets/NAME`
+
+    not-supported
+
+      × `cert` has no meaning for a ssh:// engine
+       ╭─[lowtide.yml:5:65]
+     4 │   b: { docker: "ssh://****************@b.example.org", ca: /ca.pem }
+     5 │   c: { docker: "ssh://c.example.org", known_hosts: hosts, cert: /c.pem }
+       ·                                                                 ──────
+     6 │   d: { docker: "tcp://d.example.org:99999" }
+       ╰────
+      help: take it out, or change the address
+
+    bad-url
+
+      × `d.example.org:99999` is not a host, or host and port
+       ╭─[lowtide.yml:6:16]
+     5 │   c: { docker: "ssh://c.example.org", known_hosts: hosts, cert: /c.pem }
+     6 │   d: { docker: "tcp://d.example.org:99999" }
+       ·                ────────────────────────────
+     7 │   e: { docker: "tcp://e.example.org", cert: /e.pem }
+       ╰────
+      help: write `unix:///var/run/docker.sock`, `ssh://user@host` or `tcp://host:2376`
+
+    missing-key
+
+      × `cert` is of no use without `key`
+       ╭─[lowtide.yml:7:45]
+     6 │   d: { docker: "tcp://d.example.org:99999" }
+     7 │   e: { docker: "tcp://e.example.org", cert: /e.pem }
+       ·                                             ──────
+     8 │ apps: {}
+       ╰────
+      help: both together say who we are: `cert: /certs/cert.pem`, `key: { file: /certs/key.pem }`
+
+    missing-key
+
+      × `apps` is missing
+       ╭─[lowtide.yml:8:1]
+     7 │   e: { docker: "tcp://e.example.org", cert: /e.pem }
+     8 │ apps: {}
+       · ────
+       ╰────
+      help: name at least one app: `apps: { web: { source: { repo: https://… } } }`
+
+    lowtide.yml: 7 problems. The configuration is not used.
     "#);
 }

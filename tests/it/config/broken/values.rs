@@ -2,7 +2,7 @@ use super::report;
 
 pub(super) const VALUES: &str = r#"version: 7
 timezone: America/Monkton
-hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: ssh://b.example.org }, c: { docker: local } }
+hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: npipe:////./pipe/docker }, c: { docker: local } }
 notify:
   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
 archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
@@ -44,7 +44,7 @@ fn values() {
      1 │ version: 7
      2 │ timezone: America/Monkton
        ·           ───────────────
-     3 │ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: ssh://b.example.org }, c: { docker: local } }
+     3 │ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: npipe:////./pipe/docker }, c: { docker: local } }
        ╰────
       help: did you mean `America/Moncton`?
 
@@ -53,7 +53,7 @@ fn values() {
       × `Build` is not a valid name
        ╭─[lowtide.yml:3:10]
      2 │ timezone: America/Monkton
-     3 │ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: ssh://b.example.org }, c: { docker: local } }
+     3 │ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: npipe:////./pipe/docker }, c: { docker: local } }
        ·          ─────
      4 │ notify:
        ╰────
@@ -61,25 +61,25 @@ fn values() {
 
     not-supported
 
-      × engines reached by ssh:// are not supported by this version
+      × engines reached by npipe:// are not supported by this version
        ╭─[lowtide.yml:3:62]
      2 │ timezone: America/Monkton
-     3 │ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: ssh://b.example.org }, c: { docker: local } }
-       ·                                                              ───────────────────
+     3 │ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: npipe:////./pipe/docker }, c: { docker: local } }
+       ·                                                              ───────────────────────
      4 │ notify:
        ╰────
-      help: run lowtide where the engine's socket is: `unix:///var/run/docker.sock`
+      help: write `unix:///var/run/docker.sock`, `ssh://user@host` or `tcp://host:2376`
 
     bad-url
 
       × `local` is not the address of an engine
-       ╭─[lowtide.yml:3:98]
+       ╭─[lowtide.yml:3:102]
      2 │ timezone: America/Monkton
-     3 │ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: ssh://b.example.org }, c: { docker: local } }
-       ·                                                                                                  ─────
+     3 │ hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: npipe:////./pipe/docker }, c: { docker: local } }
+       ·                                                                                                      ─────
      4 │ notify:
        ╰────
-      help: write `unix:///var/run/docker.sock`
+      help: write `unix:///var/run/docker.sock`, `ssh://user@host` or `tcp://host:2376`
 
     plain-text
 

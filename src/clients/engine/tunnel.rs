@@ -1,0 +1,326 @@
+//! The way to an engine on another host: a socket of our own, and a connection of its own for each that is made to it.
+//!
+//! All calls then go one way, whatever the transport: typed ones, raw ones, and connections that turn into streams.
+
+use crate::clients::secrets;
+use crate::model::failure::Failure;
+use crate::model::fleet::{SshEngine, TlsEngine};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Seconds ssh may take to connect.
+const CONNECT_S: u32 = 20;
+
+/// How long ssh may take to end, and to say why, after a connection broke off.
+const SETTLES: Duration = Duration::from_millis(500);
+
+/// Bytes of what ssh says before it gives up.
+const WORDS: u64 = 4096;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TunnelError {
+    #[error("{0}")]
+    Secret(#[from] Failure),
+    #[error("{path}: {source}")]
+    Certificate {
+        path: String,
+        source: rustls::pki_types::pem::Error,
+    },
+    #[error("`{0}` is not a host name")]
+    Name(String),
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Ends when the last handle of the engine goes.
+#[derive(Debug)]
+pub(super) struct Tunnel {
+    dir: Dir,
+    words: Words,
+    _accepts: AbortOnDropHandle<()>,
+}
+
+/// What the last connection that broke off said, if it said anything.
+type Words = Arc<Mutex<Option<String>>>;
+
+/// Only we can look inside; it goes with the tunnel.
+#[derive(Debug)]
+struct Dir(PathBuf);
+
+impl Tunnel {
+    /// # Errors
+    /// When the key cannot be read, or no socket made.
+    pub(super) fn by_ssh(ssh: &SshEngine) -> Result<Self, TunnelError> {
+        let dir = Dir::new()?;
+        let key = match &ssh.key {
+            Some(reference) => Some(dir.keep_key(secrets::read(reference)?.expose())?),
+            None => None,
+        };
+        let arguments = Arc::new(ssh_arguments(ssh, &dir.0, key.as_deref()));
+        let words = Words::default();
+        let told = Arc::clone(&words);
+        Self::start(dir, words, move |client| {
+            tokio::spawn(through_ssh(client, Arc::clone(&arguments), Arc::clone(&told)));
+        })
+    }
+
+    /// # Errors
+    /// When a certificate or key cannot be read, or no socket made.
+    pub(super) fn by_tls(tls: &TlsEngine) -> Result<Self, TunnelError> {
+        let connector = TlsConnector::from(Arc::new(client_config(tls)?));
+        let name = ServerName::try_from(tls.host.clone()).map_err(|_| TunnelError::Name(tls.host.clone()))?;
+        let place = (tls.host.clone(), tls.port);
+        let words = Words::default();
+        let told = Arc::clone(&words);
+        Self::start(Dir::new()?, words, move |client| {
+            let (connector, name, place) = (connector.clone(), name.clone(), place.clone());
+            tokio::spawn(through_tls(client, connector, name, place, Arc::clone(&told)));
+        })
+    }
+
+    fn start(dir: Dir, words: Words, serve: impl Fn(UnixStream) + Send + 'static) -> Result<Self, TunnelError> {
+        let listener = UnixListener::bind(dir.socket())?;
+        let accepts = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                serve(client);
+            }
+        });
+        Ok(Self {
+            dir,
+            words,
+            _accepts: AbortOnDropHandle::new(accepts),
+        })
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.dir.socket()
+    }
+
+    pub(super) fn last_words(&self) -> Option<String> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Dir {
+    fn new() -> std::io::Result<Self> {
+        // Short: the path of a socket has 108 bytes.
+        let path = std::env::temp_dir().join(format!("lt-{}", ulid::Ulid::generate()));
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("s")
+    }
+
+    /// ssh reads keys only from files, and only from private ones: mounted secrets are often readable by all.
+    fn keep_key(&self, key: &str) -> std::io::Result<PathBuf> {
+        let path = self.0.join("key");
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        // ssh refuses a key without its last line break.
+        file.write_all(key.trim_end().as_bytes())?;
+        file.write_all(b"\n")?;
+        Ok(path)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        // Already gone, or of no use to anybody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// One login serves all connections of a while (`ControlMaster`): a connection costs a few milliseconds, not a handshake.
+fn ssh_arguments(ssh: &SshEngine, dir: &Path, key: Option<&Path>) -> Vec<String> {
+    let option = |text: String| ["-o".to_owned(), text];
+    let mut arguments = vec!["-T".to_owned()];
+    arguments.extend(option("BatchMode=yes".to_owned()));
+    arguments.extend(option(format!("ConnectTimeout={CONNECT_S}")));
+    arguments.extend(option("ServerAliveInterval=15".to_owned()));
+    arguments.extend(option("ControlMaster=auto".to_owned()));
+    arguments.extend(option(format!("ControlPath={}/c", dir.display())));
+    arguments.extend(option("ControlPersist=60".to_owned()));
+    match &ssh.known_hosts {
+        Some(path) => {
+            arguments.extend(option("StrictHostKeyChecking=yes".to_owned()));
+            // The quotes are for ssh, which would read a path with a space as two files.
+            arguments.extend(option(format!("UserKnownHostsFile=\"{}\"", path.display())));
+        }
+        None => arguments.extend(option("StrictHostKeyChecking=accept-new".to_owned())),
+    }
+    if let Some(key) = key {
+        arguments.extend(option("IdentitiesOnly=yes".to_owned()));
+        arguments.extend(["-i".to_owned(), key.display().to_string()]);
+    }
+    if let Some(user) = &ssh.user {
+        arguments.extend(["-l".to_owned(), user.clone()]);
+    }
+    if let Some(port) = ssh.port {
+        arguments.extend(["-p".to_owned(), port.to_string()]);
+    }
+    // What follows is no option, whatever it looks like.
+    arguments.extend(["--".to_owned(), ssh.host.clone(), "docker".to_owned()]);
+    if let Some(socket) = &ssh.socket {
+        arguments.extend(["--host".to_owned(), format!("unix://{socket}")]);
+    }
+    arguments.extend(["system".to_owned(), "dial-stdio".to_owned()]);
+    arguments
+}
+
+async fn through_ssh(mut client: UnixStream, arguments: Arc<Vec<String>>, words: Words) {
+    let child = Command::new("ssh")
+        .args(arguments.iter())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(e) => return tell(&words, Some(format!("ssh cannot be started: {e}"))),
+    };
+    let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return;
+    };
+    let last = Words::default();
+    let listens = tokio::spawn(last_line(stderr, Arc::clone(&last)));
+    let copied = carry(&mut client, stdin, stdout).await;
+    let ended = tokio::time::timeout(SETTLES, child.wait()).await;
+    // An end of ours, or of a stream, is no trouble; one that ssh or the far command speaks of is.
+    if copied.is_ok() && !matches!(&ended, Ok(Ok(status)) if !status.success()) {
+        return tell(&words, None);
+    }
+    // Not to the end: a login that is kept for later connections keeps this pipe open too.
+    let _ = tokio::time::timeout(SETTLES, listens).await;
+    let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+    tell(&words, last);
+}
+
+/// Until the far side has no more to say. Who waits on the near side hears of that end only when `client` is dropped: by then
+/// it is known why.
+async fn carry(client: &mut UnixStream, mut stdin: ChildStdin, mut stdout: ChildStdout) -> std::io::Result<u64> {
+    let (mut from, mut to) = client.split();
+    let upward = async {
+        let _ = tokio::io::copy(&mut from, &mut stdin).await;
+        let _ = stdin.shutdown().await;
+        drop(stdin);
+        std::future::pending::<std::io::Result<u64>>().await
+    };
+    tokio::select! {
+        copied = tokio::io::copy(&mut stdout, &mut to) => copied,
+        never = upward => never,
+    }
+}
+
+async fn last_line(stderr: ChildStderr, last: Words) {
+    let mut lines = BufReader::new(stderr.take(WORDS)).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if !line.trim().is_empty() {
+            tell(&last, Some(line.chars().filter(|c| !c.is_control()).collect()));
+        }
+    }
+}
+
+async fn through_tls(
+    mut client: UnixStream,
+    connector: TlsConnector,
+    name: ServerName<'static>,
+    place: (String, u16),
+    words: Words,
+) {
+    let far = async {
+        let tcp = TcpStream::connect(place).await?;
+        tcp.set_nodelay(true)?;
+        connector.connect(name, tcp).await
+    };
+    match far.await {
+        Ok(mut far) => {
+            let copied = copy_bidirectional(&mut client, &mut far).await;
+            // A certificate the engine does not want is told with the first byte it does not send.
+            let refused = copied.err().filter(|e| e.kind() == std::io::ErrorKind::InvalidData);
+            tell(&words, refused.map(|e| e.to_string()));
+        }
+        Err(e) => tell(&words, Some(e.to_string())),
+    }
+}
+
+fn tell(words: &Words, said: Option<String>) {
+    *words.lock().unwrap_or_else(PoisonError::into_inner) = said;
+}
+
+fn client_config(tls: &TlsEngine) -> Result<ClientConfig, TunnelError> {
+    let mut roots = RootCertStore::empty();
+    match &tls.ca {
+        Some(path) => {
+            for certificate in certificates(path)? {
+                roots.add(certificate)?;
+            }
+        }
+        None => {
+            for certificate in rustls_native_certs::load_native_certs().certs {
+                // One that cannot be read is one that is not trusted.
+                let _ = roots.add(certificate);
+            }
+        }
+    }
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    let (Some(cert), Some(key)) = (&tls.cert, &tls.key) else {
+        return Ok(config.with_no_client_auth());
+    };
+    let secret = secrets::read(key)?;
+    let key = PrivateKeyDer::from_pem_slice(secret.expose().as_bytes()).map_err(|source| TunnelError::Certificate {
+        path: key.to_string(),
+        source,
+    })?;
+    Ok(config.with_client_auth_cert(certificates(cert)?, key)?)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TunnelError> {
+    let wrong = |source| TunnelError::Certificate {
+        path: path.display().to_string(),
+        source,
+    };
+    CertificateDer::pem_file_iter(path)
+        .map_err(wrong)?
+        .collect::<Result<_, _>>()
+        .map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ssh_is_asked_as_docker_asks_it() {
+        let ssh = SshEngine {
+            user: Some("roll".to_owned()),
+            host: "web1.example.org".to_owned(),
+            port: Some(2222),
+            socket: Some("/run/docker.sock".to_owned()),
+            key: None,
+            known_hosts: Some("/etc/known hosts".into()),
+        };
+        let arguments = ssh_arguments(&ssh, Path::new("/t"), Some(Path::new("/t/key")));
+        insta::assert_snapshot!(arguments.join(" "), @r#"-T -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15 -o ControlMaster=auto -o ControlPath=/t/c -o ControlPersist=60 -o StrictHostKeyChecking=yes -o UserKnownHostsFile="/etc/known hosts" -o IdentitiesOnly=yes -i /t/key -l roll -p 2222 -- web1.example.org docker --host unix:///run/docker.sock system dial-stdio"#);
+    }
+}
