@@ -1,7 +1,9 @@
 //! Arguments, and which command they mean.
 
 use super::exit::Exit;
-use super::{backup, check, diff, history, inventory, operate, outdated, plan, probe, run, serve, show, start, status};
+use super::{
+    backup, check, diff, history, inventory, operate, outdated, plan, probe, run, serve, show, start, status, windows,
+};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -81,6 +83,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// When targets may be changed: the next openings of their windows, and what is odd about them (docs/windows.md).
+    Windows(windows::Asked),
     /// One cycle of these apps now, with live progress. Rollouts wait for their window.
     Run {
         #[arg(required = true)]
@@ -254,6 +258,7 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             check::check(global, &also, format).await
         }
         Command::Plan { app, json } => plan::plan(global, app.as_deref(), json).await,
+        Command::Windows(asked) => windows::windows(global, &asked).await,
         Command::Run {
             apps,
             now,

@@ -19,3 +19,5 @@ mod show;
 mod start;
 mod status;
 mod views;
+mod window_views;
+mod windows;

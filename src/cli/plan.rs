@@ -52,9 +52,15 @@ fn row(app: &AppReading, reading: &Reading, usual: &BTreeMap<AppName, SignedDura
             .iter()
             .find(|rollout| rollout.target == target.name)
             .map(|rollout| (rollout.id, rollout.tag.clone(), rollout.waits.clone())),
+        overdue: app
+            .rollouts
+            .iter()
+            .find(|rollout| rollout.target == target.name)
+            .and_then(|rollout| rollout.overdue),
         window: match app.window(target, reading.now) {
             reading::Window::Open { until } => words::Window::Open { until },
             reading::Window::Closed { opens } => words::Window::Closed { opens },
+            reading::Window::Frozen => words::Window::Frozen,
             reading::Window::Never => words::Window::Never,
         },
         late: app

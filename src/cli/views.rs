@@ -24,7 +24,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 /// Shape of everything in here.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// `status --json`.
 #[derive(Debug, Serialize)]
@@ -77,6 +77,8 @@ struct Rollout {
     target: String,
     tag: String,
     waits: Option<WaitReason>,
+    /// It has waited for too long, since then; `null`: it has not.
+    overdue: Option<Timestamp>,
 }
 
 /// A run in `history --json`.
@@ -334,8 +336,14 @@ struct PlannedTarget {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 enum Window {
-    Open { until: Timestamp },
-    Closed { opens: Timestamp },
+    Open {
+        until: Timestamp,
+    },
+    Closed {
+        opens: Timestamp,
+    },
+    /// The configuration has `window.freeze`.
+    Frozen,
     Never,
 }
 
@@ -383,10 +391,12 @@ impl From<&TargetPlan> for PlannedTarget {
                 target: target.target.to_string(),
                 tag: tag.clone(),
                 waits: waits.clone(),
+                overdue: target.overdue,
             }),
             window: match target.window {
                 plan::Window::Open { until } => Window::Open { until },
                 plan::Window::Closed { opens } => Window::Closed { opens },
+                plan::Window::Frozen => Window::Frozen,
                 plan::Window::Never => Window::Never,
             },
             night_done: target.late.map(|(done, _)| done),
@@ -450,6 +460,7 @@ impl From<&OpenRollout> for Rollout {
             target: rollout.target.to_string(),
             tag: rollout.tag.clone(),
             waits: rollout.waits.clone(),
+            overdue: rollout.overdue,
         }
     }
 }

@@ -50,6 +50,8 @@ replaced!(
     super::raw::Mode,
     super::raw::Network,
     super::raw::ScheduleWord,
+    super::raw::OverrunWord,
+    super::raw::EscalateWord,
     Command,
     Secret
 );
@@ -106,7 +108,8 @@ laid_over! {
     ContainerLimits { memory, cpus, pids, output }
     Publish { image, tag, channels }
     Nightly { between }
-    Window { days, from, to }
+    Window { days, from, to, r#for, zone, deny, blackouts, freeze, cutoff, overrun, max_wait, max_wait_security, escalate }
+        @one_of to, r#for;
     App { timezone, mode, profile, github, rollout, maintainers, source, build, env, test, ready, publish, nightly, cron,
           schedule, window, bake }
         @one_of nightly, cron, schedule;

@@ -27,3 +27,4 @@ mod testing;
 mod tree;
 pub mod unread;
 pub mod validate;
+mod window;

@@ -1,8 +1,8 @@
 //! Durations, sizes, times of day, spans and days: text with units to values, and back for people.
 
-use crate::model::fleet::Day;
+use crate::model::window::Day;
 use jiff::SignedDuration;
-use jiff::civil::Time;
+use jiff::civil::{Date, DateTime, Time};
 
 /// Ten years: longer is a slip of the unit.
 const MAX_SECONDS: u64 = 3650 * 86_400;
@@ -110,6 +110,17 @@ pub(super) fn time(text: &str) -> Option<Time> {
     Time::new(two(hour)?, two(minute)?, 0, 0).ok()
 }
 
+/// `2026-12-20` (its first moment) or `2026-12-20T18:00`.
+pub(super) fn datetime(text: &str) -> Option<DateTime> {
+    let (date, at) = match text.split_once(['T', ' ']) {
+        Some((date, at)) => (date, time(at)?),
+        None => (text, Time::midnight()),
+    };
+    let plain = date.len() == 10 && date.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    let date: Date = date.parse().ok().filter(|_| plain)?;
+    Some(date.to_datetime(at))
+}
+
 pub(super) fn time_text(time: Time) -> String {
     format!("{:02}:{:02}", time.hour(), time.minute())
 }
@@ -184,6 +195,32 @@ mod tests {
         }
         for bad in ["", "12", "MiB", "1.5GiB", "2gib", "-1B", "99999999999TiB", "1 MiB"] {
             assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn dates() {
+        for (text, shown) in [
+            ("2026-12-20", "2026-12-20T00:00:00"),
+            ("2026-12-20T18:30", "2026-12-20T18:30:00"),
+            ("2026-12-20 18:30", "2026-12-20T18:30:00"),
+        ] {
+            assert_eq!(
+                datetime(text).map(|at| at.to_string()).as_deref(),
+                Some(shown),
+                "{text}"
+            );
+        }
+        for bad in [
+            "",
+            "20.12.2026",
+            "2026-02-30",
+            "2026-12-20T",
+            "2026-12-20T24:00",
+            "2026-12-20T18:30Z",
+            "18:30",
+        ] {
+            assert_eq!(datetime(bad), None, "{bad}");
         }
     }
 

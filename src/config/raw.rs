@@ -106,6 +106,23 @@ pub enum ScheduleWord {
     Never,
 }
 
+/// `finish`: the other units too. `hold`: they wait for the next opening, once. `revert`: what was done is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OverrunWord {
+    Finish,
+    Hold,
+    Revert,
+}
+
+/// `tell`: people hear of it. `start`: and the best opening of the next days is taken even if it is too short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EscalateWord {
+    Tell,
+    Start,
+}
+
 /// `auto`: start-first behind a router where nothing bars it, else stop-first. `stop-first`: the old container stops before the
 /// new one starts. `start-first`: both run until the new one serves; refused where something bars it. For Swarm services `auto`
 /// is start-first unless a task holds something alone.
@@ -360,13 +377,54 @@ raw! {
         /// `22:00-02:30`
         between: Option<Text>,
     }
+    /// Recurring low-traffic time, and what is taken out of it.
     Window {
         /// Days on which the window opens; all, if not given.
         days: Option<Vec<Text>>,
         /// `HH:MM`
         from: Option<Text>,
-        /// `HH:MM`; earlier than `from` is the next day.
+        /// `HH:MM`, to `24:00`; earlier than `from` is the next day.
         to: Option<Text>,
+        /// Instead of `to`: how long it stays open, in elapsed time, at most 7d.
+        r#for: Option<Text>,
+        /// IANA zone of the window's times; the app's, if not given.
+        zone: Option<Text>,
+        /// Recurring or single spans in which nothing begins. They win.
+        deny: Option<Vec<Deny>>,
+        /// Single spans in which nothing begins.
+        blackouts: Option<Vec<Blackout>>,
+        /// Why nothing begins unattended while this is set.
+        freeze: Option<Text>,
+        /// Nothing begins later than this before the end; what a rollout is expected to take, if not given.
+        cutoff: Option<Text>,
+        /// What becomes of a rollout that is half-way when the window closes; it depends on how far it is, if not given.
+        overrun: Option<OverrunWord>,
+        /// A release that waits longer is told to people.
+        max_wait: Option<Text>,
+        /// The same for a release with security fixes.
+        max_wait_security: Option<Text>,
+        /// What happens then.
+        escalate: Option<EscalateWord>,
+    }
+    /// A span in which nothing begins: of the week like a window (a whole day, if there is no time), or a single one.
+    Deny {
+        days: Option<Vec<Text>>,
+        /// `HH:MM`, or a date with or without a time: `2026-12-24`, `2026-12-24T18:00`.
+        from: Option<Text>,
+        /// As `from`.
+        to: Option<Text>,
+        r#for: Option<Text>,
+        zone: Option<Text>,
+        /// For people.
+        why: Option<Text>,
+    }
+    Blackout {
+        /// `2026-12-20`, or `2026-12-20T18:00`
+        from: Option<Text>,
+        /// The first moment after it; a date is its first moment.
+        to: Option<Text>,
+        /// For people.
+        why: Option<Text>,
     }
     /// What runs the releases: exactly one of `container`, `label`, `compose`, `service` and `stack`.
     Target {

@@ -266,7 +266,13 @@ impl Check<'_> {
     pub(super) fn timezone(&mut self, scope: &Scope, raw: Option<&Text>) -> String {
         let rest = Route::keys("timezone");
         let name = raw.map_or(defaults::TIMEZONE, |text| text.0.as_str()).to_owned();
-        if jiff::tz::TimeZone::get(&name).is_err() {
+        self.zone(scope, &rest, &name);
+        self.note(scope, &rest, name.clone());
+        name
+    }
+
+    pub(super) fn zone(&mut self, scope: &Scope, rest: &Route, name: &str) {
+        if jiff::tz::TimeZone::get(name).is_err() {
             let all: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
             let close = all
                 .iter()
@@ -282,10 +288,8 @@ impl Check<'_> {
                 || "zones are named as in `America/Moncton`, `Europe/Berlin`, `UTC`".to_owned(),
                 |(_, zone)| format!("did you mean `{zone}`?"),
             );
-            let message = format!("`{}` is not a time zone of the IANA database", shown(&name));
-            self.report(scope, &rest, Problem::new("bad-timezone", message).hint(hint));
+            let message = format!("`{}` is not a time zone of the IANA database", shown(name));
+            self.report(scope, rest, Problem::new("bad-timezone", message).hint(hint));
         }
-        self.note(scope, &rest, name.clone());
-        name
     }
 }

@@ -70,6 +70,12 @@ const TYPE_HINTS: &[(&str, &str)] = &[
     ),
     ("Hook", "write `- exec: [program, argument]`"),
     ("Target", "write `- container: { name: NAME }`"),
+    ("Window", "write `window: { from: \"03:00\", to: \"05:00\" }`"),
+    ("Deny", "write `- { days: [fri], from: \"16:00\", to: \"24:00\" }`"),
+    (
+        "Blackout",
+        "write `- { from: 2026-12-20, to: 2027-01-04, why: \"year end\" }`",
+    ),
 ];
 
 /// What was found, and the routes that must not be read any further.

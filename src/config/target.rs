@@ -4,10 +4,9 @@ use super::check::{Check, unknown};
 use super::defaults;
 use super::diagnostic::{Problem, Route, shown};
 use super::merge::Over;
-use super::quantity;
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{App, EngineAddress, Hook, PublishPolicy, Select, TargetPolicy, Window};
+use crate::model::fleet::{App, EngineAddress, Hook, PublishPolicy, Select, TargetPolicy};
 use crate::model::name::{ChannelName, HostName, TargetName};
 
 impl Check<'_> {
@@ -252,73 +251,6 @@ impl Check<'_> {
             }
         }
         hooks
-    }
-
-    pub(super) fn window(&mut self, scope: &Scope, raw: Option<&raw::Window>) -> Option<Window> {
-        let base = Route::keys("window");
-        let raw = raw?;
-        let mut time = |key: &str, raw: Option<&raw::Text>| {
-            let rest = base.key(key);
-            let Some(text) = raw else {
-                self.missing(scope, &rest, "write `window: { from: \"03:00\", to: \"05:00\" }`");
-                return None;
-            };
-            self.note(scope, &rest, text.0.clone());
-            self.time(scope, &rest, &text.0)
-        };
-        let (from, to) = (time("from", raw.from.as_ref()), time("to", raw.to.as_ref()));
-        let mut days = Vec::new();
-        match &raw.days {
-            None => days.extend(quantity::DAYS.iter().map(|(_, day)| *day)),
-            Some(words) => {
-                for (n, text) in words.iter().enumerate() {
-                    days.extend(self.day(scope, &base.key("days").index(n), &text.0));
-                }
-                if words.is_empty() {
-                    let problem = Problem::new("empty-window", "this window opens on no day");
-                    self.report(
-                        scope,
-                        &base.key("days"),
-                        problem.hint("name days, or take `days` out for all of them"),
-                    );
-                }
-            }
-        }
-        days.sort_unstable();
-        days.dedup();
-        let text: Vec<&str> = days.iter().map(|day| quantity::day_text(*day)).collect();
-        self.note(scope, &base.key("days"), text.join(", "));
-        let (from, to) = (from?, to?);
-        if from == to {
-            let problem = Problem::new(
-                "empty-window",
-                format!("this window closes when it opens, at {}", quantity::time_text(from)),
-            );
-            self.report(
-                scope,
-                &base.key("to"),
-                problem.hint("for a whole day write `from: \"00:00\", to: \"23:59\"`"),
-            );
-        }
-        Some(Window { days, from, to })
-    }
-
-    fn day(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<crate::model::fleet::Day> {
-        let day = quantity::day(text);
-        if day.is_none() {
-            let names: Vec<&str> = quantity::DAYS.iter().map(|(name, _)| *name).collect();
-            let short = text.to_lowercase().chars().take(3).collect::<String>();
-            let hint = match names.iter().find(|name| **name == short) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => format!("days are {}", super::shape::list(&names)),
-            };
-            self.report(
-                scope,
-                rest,
-                Problem::new("bad-day", format!("`{}` is not a day", shown(text))).hint(hint),
-            );
-        }
-        day
     }
 
     /// Two apps must not fight over one container.

@@ -1,7 +1,7 @@
 //! Who hears of what, how often, and when the digest is due.
 
 use crate::model::failure::{Failure, FailureKind, Fault};
-use crate::model::name::{AppName, RolloutId, RunId};
+use crate::model::name::{AppName, RolloutId, RunId, TargetName};
 use crate::model::notice::{DigestBody, DigestLine};
 use crate::model::run::Stage;
 use jiff::civil::{Date, Time};
@@ -93,6 +93,16 @@ pub fn recovered_keys(app: &AppName, opened: &Opened) -> Option<Keys> {
 #[must_use]
 pub fn withheld_keys(app: &AppName, run: RunId) -> Keys {
     let key = format!("withheld/{app}/{run}");
+    Keys {
+        dedup: key.clone(),
+        thread: key,
+    }
+}
+
+/// Keys of *has waited too long*: one message per target and wait.
+#[must_use]
+pub fn waits_keys(app: &AppName, target: &TargetName, since: Timestamp) -> Keys {
+    let key = format!("waits/{app}/{target}/{}", since.as_second());
     Keys {
         dedup: key.clone(),
         thread: key,

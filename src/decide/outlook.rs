@@ -1,10 +1,10 @@
 //! What lies ahead, foretold for people. Nothing is decided here: it asks the decisions what they would say.
 
-use super::rollout::{self, Gate, Next, RolloutState};
-use super::standing::Standing;
+use super::rollout::{self, Gate, Next, Outside, RolloutState};
+use super::standing::{Standing, TargetState, Waits};
 use super::window::{self, WindowState};
 use crate::model::failure::WaitReason;
-use crate::model::fleet::{App, Schedule, TargetPolicy};
+use crate::model::fleet::{App, Schedule, Select, TargetPolicy};
 use crate::model::name::RunId;
 use crate::model::rollout::{Goal, Observed, Purpose};
 use jiff::tz::TimeZone;
@@ -25,22 +25,65 @@ pub fn gate(standing: &Standing, release: RunId, paused: bool) -> Gate {
     }
 }
 
+/// What a rollout is told from outside. `app`: as it is configured now; its windows count, not those of the day on which
+/// the rollout was opened.
+#[must_use]
+pub fn outside(state: &RolloutState, standing: &Standing, app: Option<&App>, paused: bool) -> Outside {
+    let nothing = TargetState::default();
+    let known = standing.targets.get(&state.target.name).unwrap_or(&nothing);
+    let named = app.and_then(|app| Some((app, app.rollout.iter().find(|target| target.name == state.target.name)?)));
+    let (window, timezone) = named.map_or((&state.target.window, &state.timezone), |(app, target)| {
+        (&target.window, &app.timezone)
+    });
+    let units = if state.breadth() > 0 {
+        state.breadth()
+    } else {
+        units(&state.target, known)
+    };
+    let taken = known
+        .opening
+        .as_ref()
+        .filter(|(release, _)| *release == state.release.run);
+    Outside {
+        gate: match (state.goal, state.purpose) {
+            // Going back is never gated.
+            (Goal::Back, _) | (_, Purpose::Revert) => Gate::Open,
+            (Goal::Forward, Purpose::Release) => gate(standing, state.release.run, paused),
+        },
+        window: window.clone(),
+        timezone: timezone.clone(),
+        needs: window::estimate(&state.target, units, &known.took),
+        taken: taken.map(|(_, opening)| opening.clone()),
+        waits: known.waits.unwrap_or(Waits {
+            since: state.opened,
+            security: false,
+        }),
+    }
+}
+
 /// What an open rollout waits for, as far as its journal alone can tell; `None`: it is at work.
 #[must_use]
-pub fn rollout_waits(state: &RolloutState, standing: &Standing, paused: bool, now: Timestamp) -> Option<WaitReason> {
+pub fn rollout_waits(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<WaitReason> {
     if let (Goal::Forward, Some(until)) = (state.goal, state.bake)
         && until > now
     {
         return Some(WaitReason::Baking { until });
     }
-    let gate = match (state.goal, state.purpose) {
-        (Goal::Back, _) | (_, Purpose::Revert) => Gate::Open,
-        (Goal::Forward, Purpose::Release) => gate(standing, state.release.run, paused),
-    };
+    if let (Goal::Forward, Some((closing, since))) = (state.goal, &state.course.held) {
+        let until = rollout::held_until(state, outside, (closing, *since), now)?;
+        let closing = closing.clone();
+        return Some(WaitReason::Held { closing, until });
+    }
     // Without a look at the containers later steps come out as `Finish`: at work, then.
-    match rollout::next(state, &Observed::Nothing, gate, now) {
-        Next::Wait { reason, .. } => Some(reason),
-        Next::Do { .. } | Next::StartBake { .. } | Next::DecideRevert(_) | Next::Finish(_) | Next::Over => None,
+    match rollout::next(state, &Observed::Nothing, outside, now) {
+        Next::Wait { reason, .. } | Next::Escalate { reason, .. } => Some(reason),
+        Next::Do { .. }
+        | Next::StartBake { .. }
+        | Next::Enter { .. }
+        | Next::Hold { .. }
+        | Next::DecideRevert(_)
+        | Next::Finish(_)
+        | Next::Over => None,
     }
 }
 
@@ -48,6 +91,27 @@ pub fn rollout_waits(state: &RolloutState, standing: &Standing, paused: bool, no
 #[must_use]
 pub fn target_window(target: &TargetPolicy, zone: &str, now: Timestamp) -> WindowState {
     window::state(target.window.as_ref(), zone, now)
+}
+
+/// What the next rollout of a target may take, and how many earlier ones say so.
+#[must_use]
+pub fn estimate(target: &TargetPolicy, standing: &Standing) -> (SignedDuration, usize) {
+    let nothing = TargetState::default();
+    let known = standing.targets.get(&target.name).unwrap_or(&nothing);
+    (
+        window::estimate(target, units(target, known), &known.took),
+        known.took.len(),
+    )
+}
+
+/// Containers or services as of the last rollout, else as far as the configuration tells.
+fn units(target: &TargetPolicy, known: &TargetState) -> usize {
+    match &target.select {
+        _ if known.units > 0 => known.units,
+        Select::Compose { services, .. } => services.len(),
+        Select::Stack { services, .. } => services.len().max(1),
+        Select::Container { .. } | Select::Label { .. } | Select::Service { .. } => 1,
+    }
 }
 
 /// A night that ends too late for a window.

@@ -4,19 +4,22 @@
 //! What all kinds of target share is here: what holds a rollout back, failed steps, the goal. How containers move is in
 //! [`containers`], how services of a swarm move in [`services`].
 
-use super::window;
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
 use crate::model::fleet::{Select, TargetPolicy};
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::rollout::{Goal, Observed, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
-use crate::model::standing::Release;
+use crate::model::standing::{Release, Worked};
+use crate::model::window::{Closing, Occurrence};
 use containers::Containers;
 use jiff::{SignedDuration, Timestamp};
 use services::Services;
 
 pub mod containers;
 pub mod services;
+mod timing;
+
+pub use timing::{Course, Outside, held_until};
 
 /// How often the target is looked at while it bakes.
 const BAKE_POLL: SignedDuration = SignedDuration::from_secs(2);
@@ -35,6 +38,19 @@ pub enum Next {
     },
     StartBake {
         until: Timestamp,
+    },
+    /// Journal that it is under way in this opening, then ask again.
+    Enter {
+        occurrence: Occurrence,
+    },
+    /// Journal that it is held half-way, then ask again.
+    Hold {
+        closing: Closing,
+    },
+    /// Tell people that the release has waited too long, then ask again.
+    Escalate {
+        since: Timestamp,
+        reason: WaitReason,
     },
     DecideRevert(Failure),
     Finish(RolloutConclusion),
@@ -66,6 +82,7 @@ pub struct RolloutState {
     pub moving: Moving,
     /// A step that changes the target was begun.
     pub touched: bool,
+    pub course: Course,
     pub bake: Option<Timestamp>,
     pub progress: Progress,
     pub reverting: Option<Failure>,
@@ -136,6 +153,7 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
             Select::Service { .. } | Select::Stack { .. } => Moving::Services(Box::default()),
         },
         touched: false,
+        course: Course::default(),
         bake: None,
         progress: Progress::Idle,
         reverting: None,
@@ -174,6 +192,7 @@ impl RolloutState {
                     });
                 }
                 self.touched |= touches(step);
+                self.course.begin(step, recorded.at);
                 match &mut self.moving {
                     Moving::Containers(containers) => containers.begin(step),
                     Moving::Services(services) => services.begin(step),
@@ -194,7 +213,13 @@ impl RolloutState {
                 self.progress = Progress::Idle;
             }
             RolloutEvent::Expedited { .. } => self.window_ignored = true,
-            RolloutEvent::BakeStarted { until } => self.bake = Some(*until),
+            RolloutEvent::Entered { occurrence } => self.course.enter(occurrence),
+            RolloutEvent::Held { closing } => self.course.hold(closing, recorded.at),
+            RolloutEvent::Deferred { .. } => self.course.deferred = true,
+            RolloutEvent::BakeStarted { until } => {
+                self.bake = Some(*until);
+                self.course.baking.get_or_insert(recorded.at);
+            }
             RolloutEvent::RevertDecided { failure } => {
                 self.goal = Goal::Back;
                 self.reverting.get_or_insert_with(|| failure.clone());
@@ -259,10 +284,28 @@ impl RolloutState {
             Moving::Services(services) => services.units.as_ref().map_or(0, Vec::len),
         }
     }
+
+    /// What later rollouts of the target learn from this one, which ends at `now` with `conclusion`; `None`: it changed
+    /// nothing.
+    #[must_use]
+    pub fn worked(&self, conclusion: &RolloutConclusion, now: Timestamp) -> Option<Worked> {
+        let begun = self.course.begun?;
+        let baked = match (self.course.baking, self.bake) {
+            (Some(from), Some(until)) => until.duration_since(from),
+            (None, _) | (_, None) => SignedDuration::ZERO,
+        };
+        let took = now.duration_since(begun) - baked;
+        let told = *conclusion == RolloutConclusion::Done && self.course.holds == 0 && took.is_positive();
+        Some(Worked {
+            units: self.breadth(),
+            took: told.then_some(took),
+            opening: self.course.entered.clone(),
+        })
+    }
 }
 
 /// The decision.
-pub fn next(state: &RolloutState, observed: &Observed, gate: Gate, now: Timestamp) -> Next {
+pub fn next(state: &RolloutState, observed: &Observed, outside: &Outside, now: Timestamp) -> Next {
     if state.conclusion.is_some() {
         return Next::Over;
     }
@@ -271,7 +314,8 @@ pub fn next(state: &RolloutState, observed: &Observed, gate: Gate, now: Timestam
         Err(next) => return *next,
     };
     let planned = match state.goal {
-        Goal::Forward => held_back(state, gate, now).unwrap_or_else(|| forward(state, observed, now)),
+        Goal::Forward => timing::held_back(state, outside, now)
+            .unwrap_or_else(|| timing::within(state, outside, forward(state, observed, now), now)),
         // Going back is never gated.
         Goal::Back => back(state, observed, now),
     };
@@ -284,7 +328,14 @@ pub fn next(state: &RolloutState, observed: &Observed, gate: Gate, now: Timestam
                 step,
             }
         }
-        Next::Wait { .. } | Next::StartBake { .. } | Next::DecideRevert(_) | Next::Finish(_) | Next::Over => planned,
+        Next::Wait { .. }
+        | Next::StartBake { .. }
+        | Next::Enter { .. }
+        | Next::Hold { .. }
+        | Next::Escalate { .. }
+        | Next::DecideRevert(_)
+        | Next::Finish(_)
+        | Next::Over => planned,
     }
 }
 
@@ -333,20 +384,6 @@ fn mistaken() -> Next {
         "something else was looked at than what is moved",
     );
     Next::Finish(RolloutConclusion::Stuck { failure })
-}
-
-/// What keeps a rollout from beginning. Once the target was touched, it goes on: a service may be down.
-fn held_back(state: &RolloutState, gate: Gate, now: Timestamp) -> Option<Next> {
-    if state.touched || state.purpose == Purpose::Revert {
-        return None;
-    }
-    let wait = |reason| Some(Next::Wait { until: None, reason });
-    match gate {
-        Gate::Open => wait_for_window(state, now),
-        Gate::Paused => wait(WaitReason::Paused),
-        Gate::Halted => wait(WaitReason::Halted),
-        Gate::Superseded(by) => Some(Next::Finish(RolloutConclusion::Superseded { by })),
-    }
 }
 
 /// Steps are tried again while the fault is the infrastructure's; then the goal changes or a person is called.
@@ -469,21 +506,4 @@ fn touches(step: &Step) -> bool {
 
 fn kind(step: &Step) -> std::mem::Discriminant<Step> {
     std::mem::discriminant(step)
-}
-
-fn wait_for_window(state: &RolloutState, now: Timestamp) -> Option<Next> {
-    if state.window_ignored {
-        return None;
-    }
-    match window::state(state.target.window.as_ref(), &state.timezone, now) {
-        window::WindowState::Open { .. } => None,
-        window::WindowState::Closed { opens } => Some(Next::Wait {
-            until: Some(opens),
-            reason: WaitReason::Window { opens },
-        }),
-        window::WindowState::Never => Some(Next::Wait {
-            until: None,
-            reason: WaitReason::NoWindow,
-        }),
-    }
 }

@@ -7,6 +7,7 @@ use super::family::{Families, Place};
 use super::window::{self, Opening};
 use crate::model::fleet::{App, Fleet, Schedule};
 use crate::model::name::AppName;
+use crate::model::window::Until;
 use croner::parser::{CronParser, Seconds, Year};
 use croner::{Cron, Direction};
 use jiff::tz::TimeZone;
@@ -155,7 +156,7 @@ fn nights(app: &App, zone: &TimeZone, around: Timestamp) -> impl Iterator<Item =
     // Ten days: longer than any run of nights a gap in the clock can swallow.
     std::iter::successors(first, |day| day.tomorrow().ok())
         .take(10)
-        .filter_map(move |day| span.and_then(|(from, to)| window::opening(day, from, to, zone)))
+        .filter_map(move |day| span.and_then(|(from, to)| window::opening(day, from, Until::To(to), zone)))
 }
 
 /// The app's own moment in the span: each generation of its family has an equal part of it, and within that part the

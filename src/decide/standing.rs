@@ -2,14 +2,18 @@
 
 use crate::model::failure::HaltReason;
 use crate::model::fleet::{App, Channel, Mode, TargetPolicy};
-use crate::model::freshness::Judged;
+use crate::model::freshness::{Because, Judged};
 use crate::model::image::{ContentDigest, ManifestDigest, Reference, Repository};
 use crate::model::journal::Recorded;
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
 use crate::model::rollout::RolloutConclusion;
-use crate::model::standing::{AppEvent, Release, Withheld};
-use jiff::Timestamp;
+use crate::model::standing::{AppEvent, Release, Withheld, Worked};
+use crate::model::window::Occurrence;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
+
+/// Rollouts whose length is remembered per target.
+const LENGTHS: usize = 20;
 
 /// Releases remembered per app; older ones live on in the journal only.
 const RELEASES: usize = 20;
@@ -55,6 +59,22 @@ pub struct TargetState {
     /// The one before it: where `revert` goes.
     pub before: Option<RunId>,
     pub last: Option<(RunId, RolloutConclusion)>,
+    /// Since when a release waits to arrive, one that took another's place included.
+    pub waits: Option<Waits>,
+    /// How long earlier rollouts worked, newest last.
+    pub took: Vec<SignedDuration>,
+    /// Containers, as of the last rollout.
+    pub units: usize,
+    /// The opening in which this release was begun last: it is not used twice for it.
+    pub opening: Option<(RunId, Occurrence)>,
+}
+
+/// A release that is not there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    pub since: Timestamp,
+    /// It brings security fixes, or one that it took the place of did.
+    pub security: bool,
 }
 
 /// An open incident of failing runs.
@@ -118,15 +138,19 @@ impl Standing {
                 release,
                 rollout,
             } => {
-                self.targets.entry(target.clone()).or_default().open = Some((*rollout, *release));
+                self.open(target, *release, *rollout, at);
             }
             AppEvent::RolloutEnded {
                 target,
                 release,
                 rollout,
                 conclusion,
+                worked,
             } => {
                 self.end(target, *release, *rollout, conclusion);
+                if let Some(worked) = worked {
+                    self.targets.entry(target.clone()).or_default().learn(*release, worked);
+                }
             }
             AppEvent::Halted { reason } => self.halted = Some((at, reason.clone())),
             AppEvent::Quarantined { content, .. } => {
@@ -151,6 +175,14 @@ impl Standing {
         self.withheld = (!withheld.is_empty()).then(|| (since, withheld.clone()));
     }
 
+    fn open(&mut self, target: &TargetName, release: RunId, rollout: RolloutId, at: Timestamp) {
+        let security = self.brings_security();
+        let state = self.targets.entry(target.clone()).or_default();
+        state.open = Some((rollout, release));
+        let waits = state.waits.get_or_insert(Waits { since: at, security });
+        waits.security |= security;
+    }
+
     fn end(&mut self, target: &TargetName, release: RunId, rollout: RolloutId, conclusion: &RolloutConclusion) {
         if matches!(
             conclusion,
@@ -161,6 +193,10 @@ impl Standing {
         let state = self.targets.entry(target.clone()).or_default();
         state.open = None;
         state.last = Some((release, conclusion.clone()));
+        // Whoever takes its place has waited as long.
+        if !matches!(conclusion, RolloutConclusion::Superseded { .. }) {
+            state.waits = None;
+        }
         let arrived = matches!(conclusion, RolloutConclusion::Done | RolloutConclusion::AlreadyThere);
         if arrived && state.good != Some(release) {
             state.before = state.good.replace(release);
@@ -170,6 +206,13 @@ impl Standing {
             withheld.running.remove(target);
         }
         self.withheld.take_if(|(_, withheld)| withheld.is_empty());
+    }
+
+    /// Was the last build made for security fixes?
+    fn brings_security(&self) -> bool {
+        let because = self.judged.as_ref().map(|judged| judged.because.as_slice());
+        let security = |one: &Because| matches!(one, Because::Pending { security, .. } if *security > 0);
+        because.unwrap_or_default().iter().any(security)
     }
 
     /// The newest release that is not quarantined: what a rebuild is compared with and what rolls out.
@@ -184,6 +227,18 @@ impl Standing {
     #[must_use]
     pub fn release(&self, run: RunId) -> Option<&Release> {
         self.releases.iter().find(|release| release.run == run)
+    }
+}
+
+impl TargetState {
+    fn learn(&mut self, release: RunId, worked: &Worked) {
+        self.units = worked.units;
+        self.took.extend(worked.took);
+        let surplus = self.took.len().saturating_sub(LENGTHS);
+        self.took.drain(..surplus);
+        if let Some(opening) = &worked.opening {
+            self.opening = Some((release, opening.clone()));
+        }
     }
 }
 

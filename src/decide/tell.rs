@@ -6,10 +6,10 @@ use super::rollout::RolloutState;
 use super::run::RunState;
 use super::standing::Standing;
 use super::withheld;
-use crate::model::failure::{Failure, Fault, HaltReason};
+use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, WaitReason};
 use crate::model::fleet::EmailPolicy;
 use crate::model::name::{AppName, RunId};
-use crate::model::notice::{Audience, Notice, NoticeBody};
+use crate::model::notice::{Audience, LongWait, Notice, NoticeBody, Untimely};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage};
 use crate::model::standing::AppEvent;
@@ -196,6 +196,7 @@ pub fn rollout_ended(
         release: release.run,
         rollout: state.id,
         conclusion: conclusion.clone(),
+        worked: state.worked(conclusion, now),
     });
     let keys = || notify::rollout_keys(state.id, RolloutMessage::First);
     let (app, target, rollout) = (state.app.clone(), state.target.name.clone(), state.id);
@@ -227,6 +228,18 @@ pub fn rollout_ended(
             told.notices
                 .extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
         }
+        RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::WindowClosed => {
+            let tag = release.tag.clone();
+            let body = NoticeBody::RolloutUntimely(Box::new(Untimely {
+                app,
+                target,
+                rollout,
+                tag,
+                failure: failure.clone(),
+            }));
+            told.notices
+                .extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
+        }
         RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => {
             if let Some((reason, body)) = halt(state, conclusion) {
                 halted(&mut told, state, reason, &body, maintainers, email, now);
@@ -236,9 +249,38 @@ pub fn rollout_ended(
     told
 }
 
+/// A release has waited too long for its target. `waits`: since when, and for what. One message per wait, however many
+/// releases take each other's place meanwhile.
+#[must_use]
+pub fn rollout_waits(
+    state: &RolloutState,
+    waits: (Timestamp, WaitReason),
+    maintainers: &[String],
+    email: Option<&EmailPolicy>,
+    now: Timestamp,
+) -> Vec<Notice> {
+    let (since, reason) = waits;
+    let keys = notify::waits_keys(&state.app, &state.target.name, since);
+    let body = NoticeBody::RolloutWaits(Box::new(LongWait {
+        app: state.app.clone(),
+        target: state.target.name.clone(),
+        rollout: state.id,
+        tag: state.release.tag.clone(),
+        timezone: state.timezone.clone(),
+        since,
+        reason,
+    }));
+    // The maintainers' release waits, for the operators' window.
+    let mut everyone = maintainers.to_vec();
+    everyone.extend(email.iter().flat_map(|policy| policy.operators.iter().cloned()));
+    mail(&keys, Fault::Repo, &everyone, email, &body, now)
+}
+
 /// Why the rollout's end halts its app, and what is told of it; `None` when it does not.
 pub(super) fn halt(state: &RolloutState, conclusion: &RolloutConclusion) -> Option<(HaltReason, NoticeBody)> {
     let (reason, back) = match conclusion {
+        // Nothing is wrong with the release: it is neither quarantined nor the app halted.
+        RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::WindowClosed => return None,
         RolloutConclusion::Reverted { failure } => {
             let failure = failure.clone();
             (HaltReason::Reverted { failure }, true)

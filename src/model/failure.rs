@@ -1,6 +1,7 @@
 //! Every way a thing can go wrong, and whose concern it is.
 
 use super::secret::{Secret, masked};
+use super::window::Closing;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -106,6 +107,8 @@ failure_kinds! {
     NotScheduled = "Swarm found no node for the new tasks", Operator;
     Diverged = "somebody else changed the containers during the rollout", Operator;
     RevertFailed = "the revert failed", Infra;
+    /// Half-way, and the next opening was too far away or the last one was not enough either.
+    WindowClosed = "its window closed before it was done", Operator;
     // any
     ConfigMissing = "the configuration is not there", Operator;
     SecretMissing = "a secret cannot be read", Operator;
@@ -192,6 +195,15 @@ pub enum WaitReason {
     Window { opens: jiff::Timestamp },
     /// No window is configured, and nobody said `--now`.
     NoWindow,
+    /// It needs longer than any opening lasts.
+    WindowTooShort {
+        needs: jiff::SignedDuration,
+        longest: jiff::SignedDuration,
+    },
+    /// The configuration has `window.freeze`.
+    Frozen { why: String },
+    /// Half-way, until its window opens again: no later than then it goes on or back.
+    Held { closing: Closing, until: jiff::Timestamp },
     /// Steps already taken are being watched.
     Baking { until: jiff::Timestamp },
     /// Swarm replaces a service's tasks; what was replaced is watched.

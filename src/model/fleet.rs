@@ -3,6 +3,7 @@
 use super::image::{Reference, Repository};
 use super::name::{AppName, ChannelName, HostName, TargetName};
 use super::secret::SecretRef;
+use super::window::Window;
 use jiff::SignedDuration;
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
@@ -439,25 +440,4 @@ pub enum Select {
 pub struct Hook {
     pub command: Vec<String>,
     pub timeout: SignedDuration,
-}
-
-/// A weekly recurring span in the app's zone. The day is the day of `from`; `to` earlier than `from` is the next day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
-    pub days: Vec<Day>,
-    pub from: Time,
-    pub to: Time,
-}
-
-/// A day of the week, as configuration writes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Day {
-    Mon,
-    Tue,
-    Wed,
-    Thu,
-    Fri,
-    Sat,
-    Sun,
 }

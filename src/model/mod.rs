@@ -18,3 +18,4 @@ pub mod secret;
 pub mod service;
 pub mod stages;
 pub mod standing;
+pub mod window;

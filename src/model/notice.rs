@@ -1,6 +1,6 @@
 //! What people are told. A notice is data; `report` turns it into words at delivery.
 
-use super::failure::{Failure, Fault, HaltReason};
+use super::failure::{Failure, Fault, HaltReason, WaitReason};
 use super::freshness::{PendingPackage, Vanished};
 use super::inventory::Change;
 use super::name::{AppName, RolloutId, RunId, TargetName};
@@ -110,6 +110,10 @@ pub enum NoticeBody {
         rollout: RolloutId,
         failure: Failure,
     },
+    /// A release has waited for its target longer than the configuration finds right.
+    RolloutWaits(Box<LongWait>),
+    /// Its window closed half-way, and what was done was taken back. Nothing is wrong with the release.
+    RolloutUntimely(Box<Untimely>),
     /// Rollouts and promotions of the app are halted. `back` = the old containers serve again.
     Halted {
         app: AppName,
@@ -131,6 +135,29 @@ pub enum NoticeBody {
         problems: String,
     },
     Digest(Box<DigestBody>),
+}
+
+/// A target that waits for a newer release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LongWait {
+    pub app: AppName,
+    pub target: TargetName,
+    pub rollout: RolloutId,
+    pub tag: String,
+    /// IANA zone of the app.
+    pub timezone: String,
+    pub since: Timestamp,
+    pub reason: WaitReason,
+}
+
+/// A rollout that the clock took back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untimely {
+    pub app: AppName,
+    pub target: TargetName,
+    pub rollout: RolloutId,
+    pub tag: String,
+    pub failure: Failure,
 }
 
 /// The daily digest, or the weekly sign of life when there is nothing to tell.

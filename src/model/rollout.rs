@@ -6,6 +6,7 @@ use super::image::ImageId;
 use super::name::{AppName, RunId};
 use super::service::{ObservedService, ServiceStep, ServiceUnit};
 use super::standing::Release;
+use super::window::{Closing, Occurrence};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -59,7 +60,15 @@ pub struct Unit {
     pub on_exit: OnExit,
     /// Tag by which compose finds the service's image: it moves with the container, or compose would replace it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
+    pub tag: Option<ServiceTag>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceTag {
+    /// `repository:tag`
+    pub reference: String,
+    /// What it meant on the host before; `None`: nothing.
+    pub before: Option<ImageId>,
 }
 
 /// Why a container is part of the rollout.
@@ -290,11 +299,11 @@ pub enum Step {
     RecreateOld {
         unit: usize,
     },
-    /// Point the tag by which compose finds the image at this one.
+    /// Point the tag by which compose finds the image at this one, or take it off.
     MoveTag {
         unit: usize,
         tag: String,
-        image: ImageId,
+        image: Option<ImageId>,
     },
     /// Of a service of a swarm.
     Service(ServiceStep),
@@ -402,6 +411,18 @@ pub enum RolloutEvent {
     Expedited {
         by: String,
     },
+    /// The target is about to be changed in this opening, for the first time or after it was held.
+    Entered {
+        occurrence: Occurrence,
+    },
+    /// Its window closed between two units: the others wait for the next opening.
+    Held {
+        closing: Closing,
+    },
+    /// People were told that its release waits since then.
+    Deferred {
+        since: Timestamp,
+    },
     StepStarted {
         attempt: u32,
         step: Step,
@@ -421,6 +442,39 @@ pub enum RolloutEvent {
     Concluded {
         conclusion: RolloutConclusion,
     },
+}
+
+impl Step {
+    /// The unit it belongs to; `None`: to all of them.
+    #[must_use]
+    pub fn unit(&self) -> Option<usize> {
+        match self {
+            Step::Preflight | Step::Pull | Step::Service(ServiceStep::Prepull { .. }) => None,
+            Step::Service(
+                ServiceStep::Update { unit, .. }
+                | ServiceStep::Revert { unit, .. }
+                | ServiceStep::RestoreKnobs { unit, .. },
+            )
+            | Step::RunHook { unit, .. }
+            | Step::CreateCandidate { unit }
+            | Step::RemoveCandidate { unit, .. }
+            | Step::StopOld { unit, .. }
+            | Step::SetRestart { unit, .. }
+            | Step::Start { unit, .. }
+            | Step::AwaitReady { unit, .. }
+            | Step::Rename { unit, .. }
+            | Step::StopCandidate { unit, .. }
+            | Step::KeepLog { unit, .. }
+            | Step::RemoveOld { unit, .. }
+            | Step::Attach { unit, .. }
+            | Step::Route { unit, .. }
+            | Step::Drain { unit, .. }
+            | Step::KeepImage { unit }
+            | Step::LetImageGo { unit }
+            | Step::RecreateOld { unit }
+            | Step::MoveTag { unit, .. } => Some(*unit),
+        }
+    }
 }
 
 impl fmt::Display for Bar {
@@ -475,7 +529,7 @@ impl fmt::Display for Step {
             Step::KeepImage { .. } => f.write_str("keep old image"),
             Step::LetImageGo { .. } => f.write_str("let old image go"),
             Step::RecreateOld { .. } => f.write_str("make old container again"),
-            Step::MoveTag { tag, .. } => write!(f, "point {tag} at the image"),
+            Step::MoveTag { tag, .. } => write!(f, "move tag {tag}"),
         }
     }
 }

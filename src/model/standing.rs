@@ -6,7 +6,8 @@ use super::image::{ContentDigest, ImageId, ManifestDigest, Reference, Repository
 use super::inventory::Change;
 use super::name::{ChannelName, RolloutId, RunId, TargetName};
 use super::rollout::RolloutConclusion;
-use jiff::Timestamp;
+use super::window::Occurrence;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -48,6 +49,18 @@ impl Withheld {
     pub fn is_empty(&self) -> bool {
         self.packages.is_empty() && self.vanished.is_empty() && self.running.is_empty()
     }
+}
+
+/// What is remembered of a rollout that changed something, for the next ones of its target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worked {
+    pub units: usize,
+    /// From the first change to the last, without bake. `None`: it was held half-way or did not arrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<SignedDuration>,
+    /// The last opening it was under way in. `None`: an operator did not want to wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<Occurrence>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,6 +120,9 @@ pub enum AppEvent {
         release: RunId,
         rollout: RolloutId,
         conclusion: RolloutConclusion,
+        /// `None`: it touched nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worked: Option<Worked>,
     },
     Halted {
         reason: HaltReason,

@@ -3,7 +3,7 @@
 use super::mail::{MailContext, Rendered};
 use super::page::{Block, Page, Section, Tone};
 use super::words::{self, counted, short_commit};
-use super::{change, clean, withheld};
+use super::{change, clean, deferred, withheld};
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
 use crate::model::inventory::Change;
 use crate::model::name::{AppName, RolloutId, RunId, TargetName};
@@ -52,6 +52,8 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             rollout,
             failure,
         } => refused(app, target, *rollout, failure),
+        NoticeBody::RolloutWaits(wait) => deferred::waits(wait, notice.at),
+        NoticeBody::RolloutUntimely(rollout) => deferred::untimely(rollout),
         NoticeBody::Halted {
             app,
             target,

@@ -54,6 +54,8 @@ pub(super) fn rendered(notice: &Notice, context: &MailContext) -> Rendered {
         | NoticeBody::Withheld { .. }
         | NoticeBody::RolledOut { .. }
         | NoticeBody::RolloutRefused { .. }
+        | NoticeBody::RolloutWaits(_)
+        | NoticeBody::RolloutUntimely(_)
         | NoticeBody::Halted { .. }
         | NoticeBody::Resumed { .. }
         | NoticeBody::ConfigRefused { .. } => incident::page(notice, context),

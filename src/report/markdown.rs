@@ -68,6 +68,8 @@ pub fn status(notice: &Notice) -> String {
         NoticeBody::Withheld { packages, vanished, .. } => withheld::title(packages, vanished),
         NoticeBody::RolledOut { tag, target, .. } => format!("{tag} runs on {target}."),
         NoticeBody::RolloutRefused { failure, .. } => format!("Rollout not begun: {}", words::failure(failure)),
+        NoticeBody::RolloutWaits(wait) => format!("{} waits for {}.", wait.tag, wait.target),
+        NoticeBody::RolloutUntimely(rollout) => format!("Taken back: {}", words::failure(&rollout.failure)),
         NoticeBody::Halted { reason, .. } => words::halted(reason),
         NoticeBody::Resumed { by, .. } => format!("Resumed by {by}."),
         NoticeBody::ConfigRefused { .. } => "A configuration is refused.".to_owned(),

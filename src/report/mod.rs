@@ -6,6 +6,7 @@
 mod change;
 mod clean;
 pub mod comparison;
+mod deferred;
 mod digest;
 mod html;
 mod incident;
@@ -18,5 +19,6 @@ pub mod plan;
 mod table;
 pub mod terminal;
 mod text;
+pub mod windows;
 mod withheld;
 pub mod words;

@@ -35,6 +35,8 @@ pub struct TargetPlan {
     pub target: TargetName,
     /// The open rollout with its tag and what it waits for (`None`: it is at work).
     pub rollout: Option<(RolloutId, String, Option<WaitReason>)>,
+    /// The release, or those it took the place of, has waited since then: too long.
+    pub overdue: Option<Timestamp>,
     pub window: Window,
     /// A run of the coming night is done only then, after the window opened.
     pub late: Option<(Timestamp, Timestamp)>,
@@ -44,6 +46,7 @@ pub struct TargetPlan {
 pub enum Window {
     Open { until: Timestamp },
     Closed { opens: Timestamp },
+    Frozen,
     Never,
 }
 
@@ -104,6 +107,10 @@ fn app(row: &PlanRow, now: Timestamp, style: Style) -> String {
     }
     for target in &row.targets {
         lines.push(line(target.target.as_str(), target_words(row, target).into()));
+        if let Some(since) = target.overdue {
+            let text = format!("it has waited for {}", words::span(since, now));
+            lines.push(line("", Ink::Warn.cell(text)));
+        }
         if let Some((done, opens)) = target.late {
             let text = format!(
                 "the night may end too late: done by {}, open from {}",
@@ -159,6 +166,7 @@ fn target_words(row: &PlanRow, target: &TargetPlan) -> String {
                     words::moment(opens, &row.timezone)
                 )
             }
+            (Mode::Active, Window::Frozen) => "nothing waits; nothing would begin: rollouts are frozen".to_owned(),
             (Mode::Active, Window::Never) => {
                 "nothing waits; without a window a rollout waits for `lowtide run APP --now`".to_owned()
             }
@@ -199,6 +207,7 @@ mod tests {
         TargetPlan {
             target: name.parse().unwrap(),
             rollout: None,
+            overdue: None,
             window,
             late: None,
         }
@@ -215,25 +224,29 @@ mod tests {
             "20261123.x-1".into(),
             Some(WaitReason::Window { opens }),
         ));
+        archives.targets[0].overdue = Some(at("2026-11-08T12:00:00Z"));
         archives.targets[0].late = Some((at("2026-11-24T07:10:00Z"), opens));
         let mut shop = row("shop", Mode::Active);
         shop.schedule = Schedule::Never;
         shop.next_run = None;
         let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "shop: 503");
         shop.halted = Some((at("2026-11-22T12:00:00Z"), HaltReason::Reverted { failure }));
+        let mut frozen = row("frozen", Mode::Active);
+        frozen.targets = vec![target("web", Window::Frozen)];
         let mut base = row("drupal-base", Mode::Observe);
         base.targets = vec![target("web", Window::Closed { opens })];
         let style = Style {
             color: false,
             width: 130,
         };
-        assert_snapshot!(plan(&[archives, shop, base], true, at("2026-11-23T12:00:00Z"), style), @r"
+        assert_snapshot!(plan(&[archives, shop, base, frozen], true, at("2026-11-23T12:00:00Z"), style), @r"
         Everything is paused: runs go on, nothing is promoted or rolled out.
 
         archives
           mode      active
           next run  in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *); and after a release of drupal-base
           front     rollout jkmnpqrs of 20261123.x-1: waits for its window, 2026-11-24 03:00 America/Moncton
+                    it has waited for 15 days
                     the night may end too late: done by 2026-11-24 03:10 America/Moncton, open from 2026-11-24 03:00 America/Moncton
           cron      nothing waits; without a window a rollout waits for `lowtide run APP --now`
 
@@ -247,6 +260,11 @@ mod tests {
           mode      observe: builds and tests, pushes and rolls out nothing
           next run  in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *)
           web       nothing rolls out in observe mode
+
+        frozen
+          mode      active
+          next run  in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *)
+          web       nothing waits; nothing would begin: rollouts are frozen
         ");
     }
 

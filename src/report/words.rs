@@ -7,8 +7,9 @@ use crate::model::name::TargetName;
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::standing::Withheld;
-use jiff::Timestamp;
+use crate::model::window::Closing;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 /// Characters of a detail that are shown in a sentence.
 const DETAIL: usize = 300;
@@ -112,6 +113,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
             "Look at the service's constraints, ports and memory, and at the nodes: `docker service ps`."
         }
         K::Diverged => "Find out who changed the containers, then resume.",
+        K::WindowClosed => "Make the window longer, or take it by `lowtide run APP --now` when you can watch.",
         K::RevertFailed => "Look at the host now: a container may be down.",
         K::SecretMissing => "Set the named environment variable or file where lowtide runs.",
         K::Invariant => "Please report it with the output of the command below.",
@@ -141,6 +143,15 @@ pub fn waiting(reason: &WaitReason, zone: &str) -> String {
     match reason {
         WaitReason::Window { opens } => format!("waits for its window, {}", moment(*opens, zone)),
         WaitReason::NoWindow => "has no window: it moves when somebody says `lowtide run APP --now`".to_owned(),
+        WaitReason::WindowTooShort { needs, longest } => format!(
+            "never begins by itself: it may need {}, and no opening of its window is longer than {}",
+            lasting(*needs),
+            lasting(*longest)
+        ),
+        WaitReason::Frozen { why } => format!("is frozen: {}", clean::one_line(why, 120)),
+        WaitReason::Held { closing, until } => {
+            format!("is held half-way, {}, until {}", closed(closing), moment(*until, zone))
+        }
         WaitReason::Baking { until } => format!("is being watched until {}", moment(*until, zone)),
         WaitReason::Converging {
             service,
@@ -163,6 +174,14 @@ pub fn waiting(reason: &WaitReason, zone: &str) -> String {
         WaitReason::Paused => "everything is paused".to_owned(),
         WaitReason::Halted => "the app is halted".to_owned(),
         WaitReason::TargetBusy => "another rollout of the same target is under way".to_owned(),
+    }
+}
+
+fn closed(closing: &Closing) -> String {
+    match closing {
+        Closing::Ended => "since its window closed".to_owned(),
+        Closing::Denied { why: None } => "since its window was denied".to_owned(),
+        Closing::Denied { why: Some(why) } | Closing::Frozen { why } => clean::one_line(why, 120),
     }
 }
 
@@ -362,6 +381,24 @@ pub fn span(from: Timestamp, to: Timestamp) -> String {
         60..=2879 => counted(minutes / 60, "hour", "hours"),
         2880.. => counted(minutes / 1440, "day", "days"),
     }
+}
+
+/// A length in its two largest units: `45 s`, `6 min 20 s`, `2 h 30 min`, `3 d`.
+#[must_use]
+pub fn lasting(length: SignedDuration) -> String {
+    let secs = length.as_secs().max(0);
+    let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let first = units.iter().position(|(size, _)| secs >= *size).unwrap_or(3);
+    let mut rest = secs;
+    let mut parts = Vec::new();
+    for (size, unit) in units.iter().skip(first).take(2) {
+        let count = rest / size;
+        rest %= size;
+        if count > 0 || parts.is_empty() && *size == 1 {
+            parts.push(format!("{count} {unit}"));
+        }
+    }
+    parts.join(" ")
 }
 
 /// `1 package`, `3 packages`.

@@ -13,7 +13,7 @@ use crate::clients::engine::probe::ProbePath;
 use crate::clients::git::remote::Git;
 use crate::clients::registry::connect::{Registry, Timeouts};
 use crate::decide::outlook;
-use crate::decide::rollout::Gate;
+use crate::decide::rollout::{Outside, RolloutState};
 use crate::decide::standing::{self, Standing};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{App, Fleet};
@@ -123,6 +123,13 @@ impl InForce {
         app.github_repo.as_deref()
     }
 
+    /// Who hears of an app's failures; nobody when it is configured no more.
+    #[must_use]
+    pub fn maintainers(&self, app: &AppName) -> Vec<String> {
+        let app = self.fleet.apps.get(app);
+        app.map(|app| app.maintainers.clone()).unwrap_or_default()
+    }
+
     /// The engines that can be reached now.
     pub fn engines(&self) -> impl Iterator<Item = (&HostName, &Engine)> {
         self.engines
@@ -200,9 +207,12 @@ impl Bot {
         standings.keys().cloned().collect()
     }
 
+    /// What a rollout is told from outside, as of now.
     #[must_use]
-    pub fn gate(&self, app: &AppName, release: RunId) -> Gate {
-        outlook::gate(&self.standing(app), release, self.paused())
+    pub fn outside(&self, state: &RolloutState) -> Outside {
+        let fleet = self.in_force();
+        let app = fleet.fleet.apps.get(&state.app);
+        outlook::outside(state, &self.standing(&state.app), app, self.paused())
     }
 
     /// Waits for one of the slots for rollouts at work (`limits.rollouts` of the configuration at start).

@@ -5,12 +5,12 @@ use super::drive_run::{DriveError, Interrupt};
 use super::perform;
 use super::progress::Progress;
 use crate::clients::clock;
-use crate::decide::rollout::{self, Gate, Next, Progress as StepProgress, RolloutState};
+use crate::decide::rollout::{self, Next, Progress as StepProgress, RolloutState};
 use crate::decide::{tell, tell_github};
 use crate::model::failure::WaitReason;
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
-use crate::model::rollout::{Goal, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use crate::model::rollout::{RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::store::journal::Batch;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -75,10 +75,18 @@ impl Driver {
                     continue;
                 }
             };
-            match rollout::next(&self.state, &observed, self.gate(), clock::now()) {
+            match rollout::next(&self.state, &observed, &self.bot.outside(&self.state), clock::now()) {
                 Next::Over => return Ok(self.state.conclusion.clone()),
                 Next::Finish(conclusion) => return self.conclude(conclusion).await.map(Some),
                 Next::StartBake { until } => self.append(RolloutEvent::BakeStarted { until }).await?,
+                Next::Enter { occurrence } => self.append(RolloutEvent::Entered { occurrence }).await?,
+                Next::Hold { closing } => {
+                    info!(?closing, "held half-way");
+                    // Others need not wait for the next opening too.
+                    slot = None;
+                    self.append(RolloutEvent::Held { closing }).await?;
+                }
+                Next::Escalate { since, reason } => self.escalate(since, reason).await?,
                 Next::DecideRevert(failure) => {
                     warn!(kind = ?failure.kind, detail = %failure.detail, "going back");
                     self.append(RolloutEvent::RevertDecided { failure }).await?;
@@ -132,14 +140,6 @@ impl Driver {
         Ok(true)
     }
 
-    fn gate(&self) -> Gate {
-        match (self.state.goal, self.state.purpose) {
-            // Going back is never gated.
-            (Goal::Back, _) | (_, Purpose::Revert) => Gate::Open,
-            (Goal::Forward, Purpose::Release) => self.bot.gate(&self.state.app, self.state.release.run),
-        }
-    }
-
     async fn wait(&self, until: Option<Timestamp>, reason: &WaitReason) {
         let until = until.unwrap_or_else(|| clock::now() + IDLE_POLL);
         if let WaitReason::Baking { .. } | WaitReason::Converging { .. } = reason {
@@ -176,17 +176,26 @@ impl Driver {
         })?)
     }
 
+    /// Tells people that the release has waited too long, once.
+    async fn escalate(&mut self, since: Timestamp, reason: WaitReason) -> Result<(), DriveError> {
+        let now = clock::now();
+        let app = self.state.app.clone();
+        let fleet = self.bot.in_force();
+        let maintainers = fleet.maintainers(&app);
+        let email = fleet.fleet.email.as_ref();
+        let notices = tell::rollout_waits(&self.state, (since, reason), &maintainers, email, now);
+        let event = RolloutEvent::Deferred { since };
+        let batch = Batch::new().rollout(&app, self.state.id, self.seen, &event);
+        self.bot.commit(batch, &app, &[], notices).await?;
+        self.fold(event, now)
+    }
+
     /// The end, what it means for the app (halt, quarantine), and who hears of it: one transaction.
     async fn conclude(&mut self, conclusion: RolloutConclusion) -> Result<RolloutConclusion, DriveError> {
         let now = clock::now();
         let app = self.state.app.clone();
         let fleet = self.bot.in_force();
-        let maintainers = fleet
-            .fleet
-            .apps
-            .get(&app)
-            .map(|a| a.maintainers.clone())
-            .unwrap_or_default();
+        let maintainers = fleet.maintainers(&app);
         let mut told = tell::rollout_ended(&self.state, &conclusion, &maintainers, fleet.fleet.email.as_ref(), now);
         let repo = fleet.github_repo(&app);
         told.notices
@@ -213,6 +222,9 @@ fn settled(reason: &WaitReason) -> bool {
     match reason {
         WaitReason::Window { .. }
         | WaitReason::NoWindow
+        | WaitReason::WindowTooShort { .. }
+        | WaitReason::Frozen { .. }
+        | WaitReason::Held { .. }
         | WaitReason::HookBusy { .. }
         | WaitReason::Paused
         | WaitReason::Halted

@@ -151,6 +151,8 @@ fn app(notice: &Notice) -> &str {
         | NoticeBody::RolloutRefused { app, .. }
         | NoticeBody::Halted { app, .. }
         | NoticeBody::Resumed { app, .. } => app.as_str(),
+        NoticeBody::RolloutWaits(wait) => wait.app.as_str(),
+        NoticeBody::RolloutUntimely(rollout) => rollout.app.as_str(),
         NoticeBody::ConfigRefused { .. } | NoticeBody::Digest(_) => "config",
     }
 }

@@ -26,3 +26,4 @@ pub mod surroundings;
 pub mod survey;
 pub mod sweep;
 pub mod tick;
+pub mod windows;

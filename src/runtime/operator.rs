@@ -28,7 +28,16 @@ pub(super) async fn halt(bot: &Bot, app: &AppName, by: String, why: String) -> R
 /// Lets the app's rollouts and promotions go on. Quarantined releases stay out.
 pub(super) async fn resume(bot: &Bot, app: &AppName, by: &str, why: &str) -> Result<Answer, StoreError> {
     let standing = bot.standing(app);
-    let refused = |target: &TargetState| matches!(target.last, Some((_, RolloutConclusion::Refused { .. })));
+    // Reverted without a halt: its window closed half-way.
+    let refused = |target: &TargetState| {
+        matches!(
+            target.last,
+            Some((
+                _,
+                RolloutConclusion::Refused { .. } | RolloutConclusion::Reverted { .. }
+            ))
+        )
+    };
     if standing.halted.is_none() && !standing.targets.values().any(refused) {
         return Ok(Err(format!("{app} is not halted")));
     }

@@ -59,6 +59,8 @@ pub struct OpenRollout {
     pub tag: String,
     /// `None`: it is at work.
     pub waits: Option<WaitReason>,
+    /// It has waited for too long, since then.
+    pub overdue: Option<Timestamp>,
 }
 
 /// What stands between an app's next release and its targets.
@@ -122,7 +124,7 @@ pub async fn read(
             Stream::Rollout(id) => {
                 if let Ok(state) = rollout::fold(id, &store.rollout_events(id).await?) {
                     let standing = standings.entry(row.app.clone()).or_default();
-                    let open = open_rollout(&state, standing, paused, now);
+                    let open = open_rollout(&state, standing, fleet.apps.get(&row.app), paused, now);
                     rollouts.entry(row.app).or_default().push(open);
                 }
             }
@@ -234,12 +236,20 @@ pub(super) fn millis(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
 }
 
-fn open_rollout(state: &RolloutState, standing: &Standing, paused: bool, now: Timestamp) -> OpenRollout {
+fn open_rollout(
+    state: &RolloutState,
+    standing: &Standing,
+    app: Option<&App>,
+    paused: bool,
+    now: Timestamp,
+) -> OpenRollout {
+    let outside = outlook::outside(state, standing, app, paused);
     OpenRollout {
         id: state.id,
         target: state.target.name.clone(),
         tag: state.release.tag.clone(),
-        waits: outlook::rollout_waits(state, standing, paused, now),
+        waits: outlook::rollout_waits(state, &outside, now),
+        overdue: state.course.deferred.then_some(outside.waits.since),
     }
 }
 
@@ -316,8 +326,15 @@ impl AppReading {
         match outlook::target_window(target, &self.app.timezone, now) {
             WindowState::Open { until } => Window::Open { until },
             WindowState::Closed { opens } => Window::Closed { opens },
+            WindowState::Frozen => Window::Frozen,
             WindowState::Never => Window::Never,
         }
+    }
+
+    /// What the next rollout of a target may take, and how many earlier ones say so.
+    #[must_use]
+    pub fn estimate(&self, target: &TargetPolicy) -> (SignedDuration, usize) {
+        outlook::estimate(target, &self.standing)
     }
 
     /// Does the coming night end too late for the target's window, going by the usual length of a run?
@@ -349,5 +366,6 @@ impl AppReading {
 pub enum Window {
     Open { until: Timestamp },
     Closed { opens: Timestamp },
+    Frozen,
     Never,
 }

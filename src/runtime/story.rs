@@ -124,6 +124,9 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
             }
             RolloutEvent::Opened { .. }
             | RolloutEvent::Expedited { .. }
+            | RolloutEvent::Entered { .. }
+            | RolloutEvent::Held { .. }
+            | RolloutEvent::Deferred { .. }
             | RolloutEvent::BakeStarted { .. }
             | RolloutEvent::RevertDecided { .. }
             | RolloutEvent::Concluded { .. } => {}

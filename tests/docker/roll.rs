@@ -1,6 +1,14 @@
 //! Rolling plain containers on a real engine: what is made anew is what was there, and the way back is open.
 
+mod compose;
+mod corpus;
+mod described;
+mod images;
+mod inject;
+mod networks;
 mod preflight;
 mod recreate;
+mod round_trip;
 pub(crate) mod stage;
 mod verbs;
+mod volumes;

@@ -3,7 +3,7 @@
 use super::connect::{Engine, TIMEOUT_S};
 use super::error::EngineError;
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Response};
 use serde_json::Value;
 use std::time::Duration;
@@ -35,6 +35,23 @@ impl Engine {
     pub async fn raw_delete(&self, path: &str) -> Result<Value, EngineError> {
         self.raw(Method::DELETE, path, None, Duration::from_secs(TIMEOUT_S))
             .await
+    }
+
+    /// PUT bytes of `media_type`.
+    ///
+    /// # Errors
+    /// As the engine refuses; `Timeout` after `silence`.
+    pub async fn raw_put(
+        &self,
+        path: &str,
+        media_type: &'static str,
+        body: Vec<u8>,
+        silence: Duration,
+    ) -> Result<(), EngineError> {
+        let request = self.http.put(format!("http://engine{path}"));
+        let request = request.header(CONTENT_TYPE, media_type).body(body);
+        let mut stream = self.sent(request, what(&Method::PUT, path), silence).await?;
+        stream.all(ANSWER_LIMIT).await.map(drop)
     }
 
     /// HEAD: the value of one response header, if it is there.
@@ -69,8 +86,15 @@ impl Engine {
         if let Some(body) = body {
             request = request.json(body);
         }
-        // The query may be long and is of no use in a message.
-        let what = format!("{method} {}", path.split('?').next().unwrap_or_default());
+        self.sent(request, what(&method, path), silence).await
+    }
+
+    async fn sent(
+        &self,
+        request: reqwest::RequestBuilder,
+        what: String,
+        silence: Duration,
+    ) -> Result<RawStream, EngineError> {
         let timed_out = || EngineError::Timeout {
             what: what.clone(),
             seconds: silence.as_secs(),
@@ -135,6 +159,11 @@ impl Engine {
             source: Box::new(source),
         }
     }
+}
+
+/// The query may be long and is of no use in a message.
+fn what(method: &Method, path: &str) -> String {
+    format!("{method} {}", path.split('?').next().unwrap_or_default())
 }
 
 /// The body of an answer, as it arrives.

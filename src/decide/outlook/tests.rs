@@ -1,6 +1,7 @@
 use super::super::schedule::tests_app;
 use super::*;
-use crate::model::fleet::{Day, Ready, ReadyCheck, Select, Window};
+use crate::model::fleet::{Ready, ReadyCheck, Select};
+use crate::model::window::{Day, Weekly, Window};
 use jiff::civil::{Time, time};
 
 fn at(text: &str) -> Timestamp {
@@ -14,11 +15,7 @@ fn target(window: Option<(Time, Time)>) -> TargetPolicy {
         channel: None,
         host: "web1".parse().unwrap(),
         select: Select::Container { name: "web".into() },
-        window: window.map(|(from, to)| Window {
-            days: vec![Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri, Day::Sat, Day::Sun],
-            from,
-            to,
-        }),
+        window: window.map(|(from, to)| Window::from(Weekly::between(&Day::ALL, from, to))),
         ready: Ready {
             check: ReadyCheck::Healthcheck,
             timeout: minute,

@@ -53,7 +53,7 @@ struct Told {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct TagMove {
-    to: ImageId,
+    to: Option<ImageId>,
     done: bool,
 }
 
@@ -243,8 +243,10 @@ impl Containers {
         self.routed.get(container).is_some_and(|told| told.change == change)
     }
 
-    fn points(&self, tag: &str, image: &ImageId) -> bool {
-        self.tags.get(tag).is_some_and(|moved| moved.done && moved.to == *image)
+    fn points(&self, tag: &str, image: Option<&ImageId>) -> bool {
+        self.tags
+            .get(tag)
+            .is_some_and(|moved| moved.done && moved.to.as_ref() == image)
     }
 }
 

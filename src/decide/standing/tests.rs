@@ -81,6 +81,7 @@ fn play(app: &App, standing: &mut Standing, ending: impl Fn(&str) -> RolloutConc
                         release: release.run,
                         rollout,
                         conclusion,
+                        worked: None,
                     },
                 ];
                 if back {
@@ -252,6 +253,7 @@ fn what_a_target_lacked_is_gone_with_what_it_ran() {
         release: RunId(Ulid(1)),
         rollout: RolloutId(Ulid(2)),
         conclusion,
+        worked: None,
     };
     let shown = |standing: &Standing| {
         let (since, withheld) = standing.withheld.as_ref()?;

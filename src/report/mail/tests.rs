@@ -7,6 +7,7 @@ use insta::assert_snapshot;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+mod deferred;
 mod digests;
 mod incidents;
 

@@ -100,7 +100,7 @@ fn waits_skips_triggers() {
         WaitReason::Halted,
         WaitReason::TargetBusy,
     ];
-    assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @r#"
+    assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @r"
     waits for its window, 2026-11-24 03:00 America/Moncton
     has no window: it moves when somebody says `lowtide run APP --now`
     is being watched until 2026-11-24 03:00 America/Moncton
@@ -110,7 +110,7 @@ fn waits_skips_triggers() {
     everything is paused
     the app is halted
     another rollout of the same target is under way
-    "#);
+    ");
     let shown = [
         SkipReason::SameContent,
         SkipReason::Quarantined {
@@ -192,6 +192,52 @@ fn moments_and_spans() {
     ];
     for (seconds, expected) in table {
         assert_eq!(span(at, at + jiff::SignedDuration::from_secs(seconds)), expected);
+    }
+}
+
+#[test]
+fn waits_for_windows() {
+    let at = ts("2026-11-24T07:00:00Z");
+    let shown = [
+        WaitReason::WindowTooShort {
+            needs: jiff::SignedDuration::from_mins(150),
+            longest: jiff::SignedDuration::from_mins(120),
+        },
+        WaitReason::Frozen {
+            why: "the database moves".into(),
+        },
+        WaitReason::Held {
+            closing: Closing::Ended,
+            until: at,
+        },
+        WaitReason::Held {
+            closing: Closing::Denied {
+                why: Some("year end".into()),
+            },
+            until: at,
+        },
+    ];
+    assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @r"
+    never begins by itself: it may need 2 h 30 min, and no opening of its window is longer than 2 h
+    is frozen: the database moves
+    is held half-way, since its window closed, until 2026-11-24 03:00 America/Moncton
+    is held half-way, year end, until 2026-11-24 03:00 America/Moncton
+    ");
+}
+
+#[test]
+fn lengths() {
+    let table = [
+        (0, "0 s"),
+        (45, "45 s"),
+        (380, "6 min 20 s"),
+        (7200, "2 h"),
+        (9059, "2 h 30 min"),
+        (259_200, "3 d"),
+        (262_860, "3 d 1 h"),
+    ];
+    for (seconds, expected) in table {
+        assert_eq!(lasting(jiff::SignedDuration::from_secs(seconds)), expected);
     }
 }
 

@@ -7,7 +7,8 @@ use crate::clients::engine::probe::{ProbePath, ReadyVerdict};
 use crate::clients::target::docker::body::{Mark, NewImage};
 use crate::clients::target::docker::hook::{HookResult, run_hook};
 use crate::clients::target::docker::pull::RegistryAuth;
-use crate::clients::target::docker::{attach, create, keep, preflight, pull, route, verbs};
+use crate::clients::target::docker::tag::LocalTag;
+use crate::clients::target::docker::{attach, create, keep, preflight, pull, route, tag, verbs, volumes};
 use crate::config::defaults;
 use crate::decide::rollout::RolloutState;
 use crate::decide::rollout::containers::Containers;
@@ -116,7 +117,12 @@ impl Stage<'_> {
                 deadline,
             } => self.await_ready(*unit, container, *which, until(*deadline)).await?,
             Step::Rename { container, to, .. } => verbs::rename(self.engine, container, to).await.map_err(failed)?,
-            Step::RemoveCandidate { container, .. } | Step::RemoveOld { container, .. } => {
+            Step::RemoveCandidate { unit, container } => {
+                let old = &self.unit(*unit)?.old;
+                let removed = volumes::remove_candidate(self.engine, container, old).await;
+                removed.map_err(failed)?;
+            }
+            Step::RemoveOld { container, .. } => {
                 verbs::remove_container(self.engine, container).await.map_err(failed)?;
             }
             Step::Attach { unit, container } => {
@@ -134,7 +140,13 @@ impl Stage<'_> {
                     .map_err(failed)?;
             }
             Step::LetImageGo { unit } => keep::let_go(self.engine, self.state.id, *unit).await.map_err(failed)?,
-            Step::MoveTag { tag, image, .. } => keep::point(self.engine, tag, image).await.map_err(failed)?,
+            Step::MoveTag { tag, image, .. } => {
+                let meaning = LocalTag {
+                    reference: tag.clone(),
+                    image: image.clone(),
+                };
+                tag::restore_tag(self.engine, &meaning).await.map_err(failed)?;
+            }
         }
         Ok(StepOutcome::Done)
     }

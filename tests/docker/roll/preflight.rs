@@ -97,57 +97,6 @@ async fn what_cannot_be_kept_is_refused_by_field_name() {
 }
 
 #[tokio::test]
-async fn files_put_in_before_the_start_are_refused_and_written_ones_told() {
-    let stage = Stage::new();
-    stage.image("old", OLD);
-    let tag = stage.tag("old");
-    let id = docker(&[
-        "create",
-        "--name",
-        &stage.name,
-        &tag,
-        "sh",
-        "-c",
-        "mkdir /run; echo 1 > /run/a.pid; echo x > /etc/made; exec sleep 1000",
-    ]);
-    // As compose does it: a tar, stamped now in whole seconds.
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_mtime(now);
-    header.set_size(3);
-    header.set_mode(0o440);
-    archive.append_data(&mut header, "etc/app.conf", &b"a=b"[..]).unwrap();
-    let archive = archive.into_inner().unwrap();
-    docker_in(&["cp", "-", &format!("{id}:/")], &archive);
-    docker(&["start", &id]);
-    let failure = stage.preflight().await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::PreflightRefused);
-    assert!(failure.detail.contains("configs (/etc/app.conf"), "{failure}");
-    docker(&["rm", "-fv", &id]);
-
-    let id = stage.run(
-        &[],
-        &[
-            "sh",
-            "-c",
-            "mkdir /run; echo 1 > /run/a.pid; echo x > /etc/made; exec sleep 1000",
-        ],
-    );
-    let ready = "for i in $(seq 200); do test -s /etc/made && exit; sleep 0.05; done; exit 1";
-    docker(&["exec", &id, "sh", "-c", ready]);
-    let found = stage.preflight().await.unwrap();
-    let told = format!(
-        "{}: /etc/made was written inside the container and stays behind",
-        stage.name
-    );
-    assert_eq!(found.warnings, [told]);
-}
-
-#[tokio::test]
 async fn a_sick_or_missing_target_is_no_baseline() {
     let stage = Stage::new();
     stage.image("old", OLD);

@@ -12,8 +12,12 @@ use lowtide::model::name::RolloutId;
 use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+/// Tests of one process run side by side.
+static SUBNETS: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) const OLD: &str = r#"FROM lowtide-test/busybox:1
 ENV GREETING=one COLOUR=blue
@@ -73,6 +77,38 @@ impl Stage {
         id
     }
 
+    /// `POST /containers/create` with this very body.
+    pub(crate) async fn create(&self, name: &str, body: &Value) -> String {
+        let path = format!("/containers/create?name={name}");
+        let made = self.engine.raw_post(&path, Some(body), Duration::from_secs(60)).await;
+        let made = made.unwrap_or_else(|e| panic!("{name}: {e}"));
+        made["Id"].as_str().unwrap().to_owned()
+    }
+
+    /// A network `<stage>-<name>` with a subnet of its own: the beginnings of its IPv4 and IPv6 addresses.
+    pub(crate) fn network(&self, name: &str, ipv6: bool) -> (String, String) {
+        let (high, low) = (
+            16 + SUBNETS.fetch_add(1, Ordering::Relaxed) % 16,
+            std::process::id() % 200,
+        );
+        let (v4, v6) = (format!("10.{low}.{high}"), format!("fd00:{low:x}:{high:x}::"));
+        let full = format!("{}-{name}", self.name);
+        let (subnet, subnet6) = (format!("--subnet={v4}.0/24"), format!("--subnet={v6}/64"));
+        let mut args = vec!["network", "create", &subnet];
+        if ipv6 {
+            args.extend(["--ipv6", &subnet6]);
+        }
+        args.push(&full);
+        docker(&args);
+        (v4, v6)
+    }
+
+    /// Minor number of the engine's newest API version.
+    pub(crate) async fn api(&self) -> u32 {
+        let version = self.engine.version().await.unwrap();
+        version.api.strip_prefix("1.").unwrap().parse().unwrap()
+    }
+
     pub(crate) async fn inspect(&self, container: &str) -> Value {
         self.engine
             .raw_get(&format!("/containers/{container}/json"))
@@ -85,13 +121,11 @@ impl Stage {
     }
 
     pub(crate) async fn preflight(&self) -> Result<Preflight, Failure> {
-        preflight(
-            &self.engine,
-            &target(Select::Container {
-                name: self.name.clone(),
-            }),
-        )
-        .await
+        self.preflight_of(&self.name).await
+    }
+
+    pub(crate) async fn preflight_of(&self, name: &str) -> Result<Preflight, Failure> {
+        preflight(&self.engine, &target(Select::Container { name: name.to_owned() })).await
     }
 
     pub(crate) async fn candidate(&self, found: &Preflight, unit: usize, image: &ImageId) -> Result<String, Failure> {
@@ -217,4 +251,11 @@ pub(crate) async fn wait_for(stage: &Stage, container: &str, pointer: &str, valu
     };
     let came = tokio::time::timeout(Duration::from_secs(30), seen).await;
     came.unwrap_or_else(|_| panic!("{container} did not come to {pointer} = {value}"))
+}
+
+/// What the client says when it is refused.
+pub(crate) fn quiet_failure(args: &[&str]) -> String {
+    let output = command(args).output().unwrap();
+    assert!(!output.status.success(), "docker {args:?} was not refused");
+    String::from_utf8_lossy(&output.stderr).trim().to_owned()
 }

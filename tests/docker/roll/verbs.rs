@@ -13,7 +13,7 @@ use lowtide::model::standing::Release;
 use serde_json::json;
 use std::time::Duration;
 
-fn release(reference: &str, image: &ImageId, digest: Option<&str>) -> Release {
+pub(super) fn release(reference: &str, image: &ImageId, digest: Option<&str>) -> Release {
     Release {
         run: RunId(ulid::Ulid::generate()),
         image: image.clone(),

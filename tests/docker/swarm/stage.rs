@@ -8,7 +8,8 @@ use lowtide::clients::target::docker::pull::RegistryAuth;
 use lowtide::clients::target::swarm::body::Keep;
 use lowtide::clients::target::swarm::preflight::{Ours, preflight};
 use lowtide::clients::target::swarm::{find, observe, prepull, verbs};
-use lowtide::decide::rollout::{Gate, Moving, Next, Progress, RolloutState, fold, next};
+use lowtide::decide::rollout::{Gate, Moving, Next, Outside, Progress, RolloutState, fold, next};
+use lowtide::decide::standing::Waits;
 use lowtide::model::failure::Failure;
 use lowtide::model::fleet::{Order, Ready, ReadyCheck, Select, TargetPolicy};
 use lowtide::model::image::ContentDigest;
@@ -213,12 +214,26 @@ impl<'a> Roll<'a> {
         }
     }
 
+    fn outside(&self) -> Outside {
+        Outside {
+            gate: Gate::Open,
+            window: None,
+            timezone: "UTC".to_owned(),
+            needs: jiff::SignedDuration::from_mins(5),
+            taken: None,
+            waits: Waits {
+                since: self.now(),
+                security: false,
+            },
+        }
+    }
+
     pub(super) async fn plan(&self) -> Next {
         let observed = match self.units().is_empty() {
             true => Observed::Nothing,
             false => Observed::Services(self.look().await),
         };
-        next(&self.state(), &observed, Gate::Open, self.now())
+        next(&self.state(), &observed, &self.outside(), self.now())
     }
 
     /// Goes on until `stop` says so of what comes next, or to the end.
@@ -236,6 +251,7 @@ impl<'a> Roll<'a> {
                         self.end(outcome);
                     }
                     Next::Wait { .. } => self.something_happens().await,
+                    Next::Enter { .. } | Next::Hold { .. } | Next::Escalate { .. } => panic!("no window is kept"),
                     Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
                     Next::DecideRevert(failure) => self.push(RolloutEvent::RevertDecided { failure }),
                     Next::Finish(conclusion) => return Some(conclusion),

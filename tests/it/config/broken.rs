@@ -5,6 +5,7 @@ mod machine;
 mod references;
 mod secrets;
 mod values;
+mod windows;
 
 use keys::KEYS;
 use lowtide::config::diagnostic::{CODES, terminal};

@@ -3,6 +3,7 @@
 use lowtide::config::validate;
 use lowtide::config::validate::{fleet_with_provenance, secrets};
 use lowtide::model::fleet::{ReadyCheck, Schedule};
+use lowtide::model::window::Until;
 
 const TEXT: &str = r#"
 version: 1
@@ -60,7 +61,10 @@ fn the_nearest_layer_wins_key_by_key() {
     );
     assert_eq!(target.ready.timeout.as_secs(), 30);
     let window = target.window.as_ref().unwrap();
-    assert_eq!((window.days.len(), window.from.hour(), window.to.hour()), (2, 4, 5));
+    assert_eq!(
+        (window.opens.days.len(), window.opens.from.hour(), window.opens.until),
+        (2, 4, Until::To(jiff::civil::time(5, 0, 0, 0)))
+    );
 }
 
 #[test]
@@ -110,6 +114,9 @@ fn each_setting_says_where_it_came_from() {
     rollout[0].window.from = 04:00 (app)
     rollout[0].window.to = 05:00 (defaults)
     rollout[0].window.days = tue, wed (defaults)
+    rollout[0].window.max_wait = 14d (default)
+    rollout[0].window.max_wait_security = 3d (default)
+    rollout[0].window.escalate = tell (default)
     rollout[0].ready.timeout = 30s (app)
     rollout[0].ready.http = port 80 path / (app)
     rollout[0].bake = 2m (default)
@@ -146,6 +153,119 @@ fn the_design_is_kept() {
     let fleet = validate::fleet(text.as_bytes()).unwrap();
     let archives = fleet.apps.values().find(|app| app.name.as_str() == "archives").unwrap();
     let window = archives.rollout[0].window.as_ref().unwrap();
-    assert_eq!(window.days.len(), 3, "inherited from the defaults");
+    assert_eq!(window.opens.days.len(), 3, "inherited from the defaults");
     assert_eq!(archives.github_repo.as_deref(), Some("unb-libraries/archives.example"));
+}
+
+const WINDOWS: &str = r#"
+version: 1
+timezone: Europe/Berlin
+defaults:
+  window:
+    zone: Asia/Kolkata
+    deny: [ { days: [fri], why: "no Fridays" } ]
+    blackouts: [ { from: 2026-12-20, to: 2027-01-04T06:00, why: "year end" } ]
+    freeze: "release week"
+apps:
+  plain:
+    source: { repo: "https://git.example.org/a.git" }
+    rollout: [ { container: { name: a } } ]
+  whole:
+    source: { repo: "https://git.example.org/b.git" }
+    rollout: [ { container: { name: b }, window: { from: "00:00", to: "24:00", freeze: "", overrun: revert } } ]
+  long:
+    source: { repo: "https://git.example.org/c.git" }
+    window: { days: [mon], from: "06:00", for: 7d, deny: [] }
+    rollout: [ { container: { name: c }, window: { to: "05:00", cutoff: 1h, max_wait: 30d, escalate: start } } ]
+"#;
+
+/// What is taken out of windows is said once for all of them; where no window opens, nothing is taken out.
+#[test]
+fn a_blackout_of_the_defaults_holds_for_every_window() {
+    let (fleet, provenance) = fleet_with_provenance(WINDOWS.as_bytes()).unwrap();
+    let windows: Vec<_> = fleet.apps.values().map(|app| app.rollout[0].window.as_ref()).collect();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&windows).unwrap(), @r#"
+    [
+      {
+        "days": [
+          "mon"
+        ],
+        "from": "06:00:00",
+        "to": "05:00:00",
+        "zone": "Asia/Kolkata",
+        "closed": [
+          {
+            "once": {
+              "from": "2026-12-20T00:00:00",
+              "to": "2027-01-04T06:00:00"
+            },
+            "why": "year end"
+          }
+        ],
+        "freeze": "release week",
+        "cutoff": "PT1H",
+        "patience": {
+          "max_wait": "PT720H",
+          "max_wait_security": "PT72H",
+          "then": "start"
+        }
+      },
+      null,
+      {
+        "days": [
+          "mon",
+          "tue",
+          "wed",
+          "thu",
+          "fri",
+          "sat",
+          "sun"
+        ],
+        "from": "00:00:00",
+        "to": "00:00:00",
+        "zone": "Asia/Kolkata",
+        "closed": [
+          {
+            "weekly": {
+              "days": [
+                "fri"
+              ],
+              "from": "00:00:00",
+              "to": "00:00:00"
+            },
+            "why": "no Fridays"
+          },
+          {
+            "once": {
+              "from": "2026-12-20T00:00:00",
+              "to": "2027-01-04T06:00:00"
+            },
+            "why": "year end"
+          }
+        ],
+        "overrun": "revert",
+        "patience": {
+          "max_wait": "PT336H",
+          "max_wait_security": "PT72H",
+          "then": "tell"
+        }
+      }
+    ]
+    "#);
+    let of_long = provenance.values().next().unwrap();
+    let lines = of_long.iter().filter(|s| s.key.contains("window"));
+    let lines = lines.map(|s| format!("{} = {} ({})", s.key, s.value, s.origin));
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
+    rollout[0].window.from = 06:00 (app)
+    rollout[0].window.to = 05:00 (app)
+    rollout[0].window.days = mon (app)
+    rollout[0].window.zone = Asia/Kolkata (defaults)
+    rollout[0].window.blackouts[0].from = 2026-12-20 (defaults)
+    rollout[0].window.blackouts[0].to = 2027-01-04T06:00 (defaults)
+    rollout[0].window.freeze = release week (defaults)
+    rollout[0].window.cutoff = 1h (app)
+    rollout[0].window.max_wait = 30d (app)
+    rollout[0].window.max_wait_security = 3d (default)
+    rollout[0].window.escalate = start (app)
+    ");
 }

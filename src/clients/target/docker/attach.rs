@@ -24,7 +24,7 @@ pub async fn attach(engine: &Engine, snapshot: &[u8], container: &str) -> Result
     let found = inspect(engine, container).await.map_err(|e| e.failure())?;
     let now = found.ok_or_else(gone)?;
     let mut changed = false;
-    for (name, endpoint) in network::endpoints(&snapshot.container) {
+    for (name, endpoint) in network::endpoints(&snapshot.container, snapshot.api) {
         let told = |e: crate::clients::engine::error::EngineError| {
             Failure::new(e.failure().kind, format!("network {name}: {e}"))
         };

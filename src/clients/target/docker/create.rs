@@ -3,10 +3,12 @@
 use super::body::{CreateBody, Mark, NewImage, create_body};
 use super::fidelity::lost_fields;
 use super::find::{candidates, inspect};
+use super::inject;
 use super::json::{id, name, object, text};
+use super::network;
 use super::observe::state;
 use super::snapshot::Snapshot;
-use super::verbs::remove_container;
+use super::volumes::remove_candidate;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
@@ -31,12 +33,15 @@ pub async fn create_candidate(
     image: &NewImage<'_>,
     mark: &Mark<'_>,
 ) -> Result<String, Failure> {
-    let snapshot = Snapshot::from_bytes(snapshot).map_err(|_| {
+    let mut snapshot = Snapshot::from_bytes(snapshot).map_err(|_| {
         Failure::new(
             FailureKind::Invariant,
             format!("the snapshot of {} cannot be read", unit.name),
         )
     })?;
+    network::find_again(engine, &mut snapshot)
+        .await
+        .map_err(|e| e.failure())?;
     let body = create_body(&snapshot, image, mark).map_err(|refused| {
         let fields: Vec<String> = refused.iter().map(|r| format!("{} ({})", r.field, r.why)).collect();
         Failure::new(
@@ -53,7 +58,9 @@ pub async fn create_candidate(
         if usable {
             adopted = Some(id(candidate).to_owned());
         } else if state(candidate) == ContainerState::Created {
-            remove_container(engine, id(candidate)).await.map_err(|e| e.failure())?;
+            remove_candidate(engine, id(candidate), &unit.old)
+                .await
+                .map_err(|e| e.failure())?;
         } else {
             let detail = format!(
                 "{} carries this rollout's labels and was not made by it",
@@ -78,7 +85,7 @@ pub async fn create_candidate(
     if let Err(failure) = finish(engine, &candidate, &snapshot, image, &body).await {
         // What did not become faithful must not be adopted by the next try.
         if failure.kind != FailureKind::EngineUnreachable {
-            remove_container(engine, id(&candidate))
+            remove_candidate(engine, id(&candidate), &unit.old)
                 .await
                 .map_err(|e| e.failure())?;
         }
@@ -87,7 +94,7 @@ pub async fn create_candidate(
     Ok(id(&candidate).to_owned())
 }
 
-/// Connects what is not yet connected, then compares the whole with the snapshot.
+/// Connects what is not yet connected, puts in what was put in before the start, then compares the whole with the snapshot.
 async fn finish(
     engine: &Engine,
     candidate: &Value,
@@ -110,6 +117,10 @@ async fn finish(
             .raw_post(&path, Some(&request), PATIENCE)
             .await
             .map_err(|e| Failure::new(e.failure().kind, format!("network {network}: {e}")))?;
+    }
+    // All of them, again: nobody knows how far an earlier try came.
+    if state(candidate) == ContainerState::Created {
+        inject::upload(engine, candidate, &snapshot.files).await?;
     }
     let now = engine
         .raw_get(&format!("/containers/{}/json", encode(id(candidate))))

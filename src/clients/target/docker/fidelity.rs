@@ -15,7 +15,7 @@ pub fn lost_fields(snapshot: &Snapshot, candidate: &Value) -> Vec<String> {
     let mut lost = Vec::new();
     lost_config(snapshot, candidate, &mut lost);
     lost_host(&snapshot.container, candidate, &mut lost);
-    lost_networks(&snapshot.container, candidate, &mut lost);
+    lost_networks(snapshot, candidate, &mut lost);
     lost_mounts(&snapshot.container, candidate, &mut lost);
     lost
 }
@@ -87,9 +87,9 @@ fn lost_host(old: &Value, candidate: &Value, lost: &mut Vec<String>) {
     }
 }
 
-fn lost_networks(old: &Value, candidate: &Value, lost: &mut Vec<String>) {
-    let now = network::endpoints(candidate);
-    let before = network::endpoints(old);
+fn lost_networks(snapshot: &Snapshot, candidate: &Value, lost: &mut Vec<String>) {
+    let now = network::endpoints(candidate, snapshot.api);
+    let before = network::endpoints(&snapshot.container, snapshot.api);
     for (name, endpoint) in &before {
         let path = format!("NetworkSettings.Networks.{name}");
         let Some((_, now)) = now.iter().find(|(n, _)| n == name) else {
@@ -161,6 +161,9 @@ mod tests {
                 "NetworkSettings": {"Networks": {"a": {"Aliases": ["web", "0123456789ab"], "IPAMConfig": {"IPv4Address": "10.0.0.9"}}}},
             }),
             image_config: json!({"Env": ["PATH=/bin"]}),
+            files: vec![],
+            tag: None,
+            api: 41,
         }
     }
 

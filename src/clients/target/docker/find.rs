@@ -3,6 +3,7 @@
 use super::body::{LABEL_ROLLOUT, LABEL_UNIT};
 use super::json::{id, name, object, text};
 use super::name::is_set_aside;
+use super::order;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
@@ -12,12 +13,12 @@ use serde_json::{Value, json};
 
 /// Labels of compose (docker/compose `pkg/api/labels.go`).
 const COMPOSE_PROJECT: &str = "com.docker.compose.project";
-const COMPOSE_SERVICE: &str = "com.docker.compose.service";
+pub(super) const COMPOSE_SERVICE: &str = "com.docker.compose.service";
 const COMPOSE_ONEOFF: &str = "com.docker.compose.oneoff";
 const COMPOSE_NUMBER: &str = "com.docker.compose.container-number";
 
 /// Inspect bodies of the containers, in the order in which they are to be replaced. What earlier rollouts set aside is
-/// not among them. An empty list of services means all of the project's.
+/// not among them. An empty list of services means all of the project's; what a service depends on comes before it.
 ///
 /// # Errors
 /// As the engine fails.
@@ -40,14 +41,15 @@ pub async fn find(engine: &Engine, select: &Select) -> Result<Vec<Value>, Engine
                 format!("{COMPOSE_ONEOFF}=False"),
             ];
             let mut found = labelled(engine, &labels).await?;
+            let order = order::services(&found, services);
             found.retain(|c| {
                 !is_set_aside(name(c))
                     && (services.is_empty() || services.iter().any(|s| s == label(c, COMPOSE_SERVICE)))
             });
             found.sort_by_key(|c| {
-                let service = label(c, COMPOSE_SERVICE).to_owned();
+                let service = label(c, COMPOSE_SERVICE);
                 let number: u64 = label(c, COMPOSE_NUMBER).parse().unwrap_or(u64::MAX);
-                (services.iter().position(|s| *s == service), service, number)
+                (order.iter().position(|s| s == service), number)
             });
             Ok(found)
         }
@@ -103,7 +105,7 @@ async fn rows(engine: &Engine, path: &str) -> Result<Vec<Value>, EngineError> {
     }
 }
 
-fn label<'a>(container: &'a Value, key: &str) -> &'a str {
+pub(super) fn label<'a>(container: &'a Value, key: &str) -> &'a str {
     object(container, "/Config/Labels")
         .and_then(|labels| labels.get(key))
         .and_then(Value::as_str)

@@ -25,11 +25,20 @@ const ENGINES: &[&str] = &[
     "/sbin/docker-init",
 ];
 
-/// Where compose puts secrets unless told otherwise: below a fleeting directory, and not fleeting at all.
+/// Where compose puts secrets unless told otherwise.
 const SECRETS: &str = "/run/secrets/";
 
-/// Paths added or changed (Engine API, container changes: kind 0 and 1) that a new container would not have, parents left out.
-pub(super) fn left_behind(container: &Value, changes: &Value) -> Vec<String> {
+/// A path added or changed in the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Written {
+    pub path: String,
+    /// Nobody misses it, unless it was put in before the start.
+    pub fleeting: bool,
+}
+
+/// Paths added or changed (Engine API, container changes: kind 0 and 1) that a new container would not have, parents and the
+/// engine's own left out; secrets and what would be missed come first.
+pub(super) fn left_behind(container: &Value, changes: &Value) -> Vec<Written> {
     let paths: Vec<&str> = list(changes, "")
         .iter()
         .filter(|c| c.get("Kind").and_then(Value::as_i64) != Some(2))
@@ -42,19 +51,20 @@ pub(super) fn left_behind(container: &Value, changes: &Value) -> Vec<String> {
     for (n, path) in sorted.iter().enumerate() {
         let is_parent = sorted.get(n + 1).is_some_and(|next| next.starts_with(path.as_str()));
         let path = path.trim_end_matches('/');
-        if !is_parent && !path.is_empty() && !is_fleeting(path) && !is_mounted(container, path) {
-            left.push(path.to_owned());
+        if !is_parent && !path.is_empty() && !ENGINES.contains(&path) && !is_mounted(container, path) {
+            left.push(Written {
+                path: path.to_owned(),
+                fleeting: is_fleeting(path),
+            });
         }
     }
+    left.sort_by_key(|written| (!written.path.starts_with(SECRETS), written.fleeting));
     left
 }
 
 fn is_fleeting(path: &str) -> bool {
     let below = |dir: &str| path == dir || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
-    if path.starts_with(SECRETS) {
-        return false;
-    }
-    FLEETING.iter().any(|dir| below(dir)) || ENGINES.contains(&path) || path.ends_with(".pid")
+    FLEETING.iter().any(|dir| below(dir)) || path.ends_with(".pid")
 }
 
 /// The engine makes the directories it mounts on.
@@ -125,11 +135,23 @@ mod tests {
             json!({"Path": "/gone", "Kind": 2}),
             added("/etc/app-extra"),
         ]);
+        let left = left_behind(&container, &changes);
+        let paths = |fleeting| {
+            let some = left.iter().filter(move |written| written.fleeting == fleeting);
+            some.map(|written| written.path.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(paths(false), ["/etc/app-extra", "/etc/app/made.conf", "/tmpfile"]);
         assert_eq!(
-            left_behind(&container, &changes),
-            ["/etc/app-extra", "/etc/app/made.conf", "/run/secrets/key", "/tmpfile"]
+            paths(true),
+            [
+                "/run/secrets/key",
+                "/app.pid",
+                "/run/app.sock",
+                "/tmp/x",
+                "/var/log/app/a.log"
+            ]
         );
-        assert_eq!(left_behind(&container, &Value::Null), Vec::<String>::new());
+        assert_eq!(left_behind(&container, &Value::Null), []);
     }
 
     #[test]

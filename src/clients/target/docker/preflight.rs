@@ -2,28 +2,24 @@
 
 use super::body::{Refusal, refusals};
 use super::find;
-use super::json::{id, image_id, list, name, object, text};
-use super::layer::{is_injected, left_behind};
+use super::json::{id, image_id, list, missing, name, object, text};
+use super::layer_read;
 use super::name::is_set_aside;
 use super::observe::{health, restart, state};
 use super::snapshot::Snapshot;
+use super::tag;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::TargetPolicy;
-use crate::model::rollout::{ContainerState, Health, OnExit, Part, Unit};
-use base64::Engine as _;
+use crate::model::rollout::{ContainerState, Health, OnExit, Part, ServiceTag, Unit};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
 /// One at a time, each with its bake: more than this is not one target.
 const MAX_UNITS: usize = 100;
-
-/// Paths of a writable layer that are looked at one by one, per container, and told.
-const MAX_PATHS: usize = 200;
-const MAX_TOLD: usize = 20;
 
 /// What is to be replaced.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +54,7 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
     if let Some(sick) = containers.iter().find_map(sickness) {
         return Err(Failure::new(FailureKind::TargetSick, sick));
     }
+    let api = api(engine).await.map_err(|e| e.failure())?;
     let mut refused = Vec::new();
     let mut found = Preflight {
         units: Vec::new(),
@@ -70,11 +67,20 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         if own_id().as_deref() == Some(id(container)) {
             refused.push(format!("{told}: Id (lowtide cannot replace the container it runs in)"));
         }
-        let left = layer(engine, container).await.map_err(|e| e.failure())?;
-        refused.extend(left.injected);
+        let left = layer_read::read(engine, container).await.map_err(|e| e.failure())?;
+        refused.extend(left.refused);
         found.warnings.extend(left.warnings);
         match image_config(engine, container).await.map_err(|e| e.failure())? {
-            Some(image_config) => take(&mut found, container, image_config).map_err(|e| e.failure())?,
+            Some(image_config) => {
+                let snapshot = Snapshot {
+                    container: container.clone(),
+                    image_config,
+                    files: left.files,
+                    tag: tag::of(engine, container).await.map_err(|e| e.failure())?,
+                    api,
+                };
+                take(&mut found, &snapshot).map_err(|e| e.failure())?;
+            }
             None => refused.push(format!(
                 "{told}: Image (it is no longer on the host, so what was set cannot be told from what it brought)"
             )),
@@ -85,6 +91,13 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         return Ok(found);
     }
     Err(Failure::new(FailureKind::PreflightRefused, refused.join("; ")))
+}
+
+/// Minor version of the newest API; only `1.x` exists.
+async fn api(engine: &Engine) -> Result<u32, EngineError> {
+    let version = engine.version().await?.api;
+    let minor = version.strip_prefix("1.").and_then(|minor| minor.parse().ok());
+    minor.ok_or_else(|| missing("version", "ApiVersion"))
 }
 
 fn line(container: &str, refusal: &Refusal) -> String {
@@ -105,11 +118,8 @@ fn sickness(container: &Value) -> Option<String> {
     }
 }
 
-fn take(found: &mut Preflight, container: &Value, image_config: Value) -> Result<(), EngineError> {
-    let snapshot = Snapshot {
-        container: container.clone(),
-        image_config,
-    };
+fn take(found: &mut Preflight, snapshot: &Snapshot) -> Result<(), EngineError> {
+    let container = &snapshot.container;
     let bytes = snapshot.to_bytes().map_err(|e| EngineError::Unreadable {
         what: "inspect".to_owned(),
         source: Box::new(e),
@@ -131,7 +141,10 @@ fn take(found: &mut Preflight, container: &Value, image_config: Value) -> Result
         holds: Vec::new(),
         bars: Vec::new(),
         on_exit: OnExit::Stays,
-        tag: None,
+        tag: snapshot.tag.as_ref().map(|tag| ServiceTag {
+            reference: tag.reference.clone(),
+            before: tag.image.clone(),
+        }),
     });
     found.snapshots.push(bytes);
     Ok(())
@@ -145,64 +158,6 @@ async fn image_config(engine: &Engine, container: &Value) -> Result<Option<Value
         Err(EngineError::NotFound { .. }) => Ok(None),
         Err(e) => Err(e),
     }
-}
-
-struct Layer {
-    injected: Vec<String>,
-    warnings: Vec<String>,
-}
-
-async fn layer(engine: &Engine, container: &Value) -> Result<Layer, EngineError> {
-    let changes = engine
-        .raw_get(&format!("/containers/{}/changes", encode(id(container))))
-        .await?;
-    let paths = left_behind(container, &changes);
-    let told = name(container);
-    let mut layer = Layer {
-        injected: Vec::new(),
-        warnings: Vec::new(),
-    };
-    let mut written = Vec::new();
-    for path in paths.iter().take(MAX_PATHS) {
-        let stat = stat(engine, id(container), path).await?;
-        if is_injected(container, &stat) {
-            let field = if path.starts_with("/run/secrets/") {
-                "secrets"
-            } else {
-                "configs"
-            };
-            layer.injected.push(format!(
-                "{told}: {field} ({path} was put into the container before its start, and would be missing)"
-            ));
-        } else {
-            written.push(format!(
-                "{told}: {path} was written inside the container and stays behind"
-            ));
-        }
-    }
-    let more = paths.len() - layer.injected.len() - written.len().min(MAX_TOLD);
-    written.truncate(MAX_TOLD);
-    layer.warnings = written;
-    if more > 0 {
-        layer.warnings.push(format!(
-            "{told}: {more} more files were written inside the container and stay behind"
-        ));
-    }
-    Ok(layer)
-}
-
-/// The engine's description of one path inside the container; null when it is gone again.
-async fn stat(engine: &Engine, container: &str, path: &str) -> Result<Value, EngineError> {
-    let url = format!("/containers/{}/archive?path={}", encode(container), encode(path));
-    let header = match engine.raw_head(&url, "X-Docker-Container-Path-Stat").await {
-        Ok(header) => header.unwrap_or_default(),
-        Err(EngineError::NotFound { .. }) => return Ok(Value::Null),
-        Err(e) => return Err(e),
-    };
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(header)
-        .unwrap_or_default();
-    Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
 }
 
 /// Containers that hold on to one of ours by id or name, and would be left holding the old one.

@@ -131,7 +131,12 @@ pub(in crate::clients::target) fn pull_failure(repository: &Repository, error: &
         FailureKind::RegistryDenied
     } else if says(&["no space left on device"]) {
         FailureKind::DiskFull
-    } else if says(&["manifest unknown", "not found"]) {
+    } else if says(&[
+        "manifest unknown",
+        "not found",
+        "no matching manifest",
+        "does not match the specified platform",
+    ]) {
         FailureKind::DigestMismatch
     } else {
         FailureKind::RegistryUnreachable
@@ -166,6 +171,10 @@ mod tests {
             ("Head \"…\": no basic auth credentials", FailureKind::RegistryDenied),
             (
                 "manifest for a/b@sha256:… not found: manifest unknown",
+                FailureKind::DigestMismatch,
+            ),
+            (
+                "no matching manifest for linux/amd64 in the manifest list entries",
                 FailureKind::DigestMismatch,
             ),
             ("write /x: no space left on device", FailureKind::DiskFull),

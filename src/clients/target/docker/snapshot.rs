@@ -1,5 +1,7 @@
 //! A container as it was before anything was touched: what a new one is made from, and what a revert goes back to.
 
+use super::inject::InjectedFile;
+use super::tag::LocalTag;
 use crate::model::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,6 +10,10 @@ use serde_json::Value;
 const TELLING: [&str; 8] = ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "DSN", "PRIVATE"];
 /// A shorter value would be found in half of all lines.
 const SHORTEST: usize = 6;
+/// Bytes of a file that is looked for in a log; nobody logs more of one.
+const LONGEST: usize = 64 << 10;
+/// Where compose and Swarm put secrets.
+const SECRETS: &str = "/run/secrets/";
 
 /// Raw bodies, as the engine wrote them. They hold the container's environment, so they are sealed wherever they are kept.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +22,15 @@ pub struct Snapshot {
     pub container: Value,
     /// `Config` of the image it was made from: without it nobody can tell what the user set from what the image brought.
     pub image_config: Value,
+    /// What was put into it before its start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<InjectedFile>,
+    /// The tag compose would make it from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<LocalTag>,
+    /// Minor version of the engine's newest API: what the bodies mean depends on it. 0 where nobody asked.
+    #[serde(default)]
+    pub api: u32,
 }
 
 impl Snapshot {
@@ -31,20 +46,26 @@ impl Snapshot {
         serde_json::from_slice(bytes)
     }
 
-    /// Values in the container's environment that its log must not carry further: of variables whose names say so, and
-    /// passwords in addresses (RFC 3986 §3.2.1). Longest first, so that none hides a part of another.
+    /// Values given to the container that its log must not carry further: of variables whose names say so, passwords in
+    /// addresses (RFC 3986 §3.2.1), and lines of files below `/run/secrets`. Longest first, so that none hides a part of
+    /// another.
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
         let entries = self.container["Config"]["Env"].as_array().into_iter().flatten();
         let pairs = entries.filter_map(|entry| entry.as_str()?.split_once('='));
-        let mut values: Vec<&str> = pairs
+        let told = pairs
             .flat_map(|(name, value)| [tells(name).then_some(value), password(value)])
             .flatten()
-            .filter(|value| value.len() >= SHORTEST)
-            .collect();
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+            .map(ToOwned::to_owned);
+        let secrets = self.files.iter().filter(|file| file.path.starts_with(SECRETS));
+        let lines = secrets.filter(|file| file.bytes().len() <= LONGEST).flat_map(|file| {
+            let text = String::from_utf8_lossy(&file.bytes()).into_owned();
+            text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+        });
+        let mut values: Vec<String> = told.chain(lines).filter(|value| value.len() >= SHORTEST).collect();
+        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         values.dedup();
-        values.into_iter().map(|value| Secret::new(value.to_owned())).collect()
+        values.into_iter().map(Secret::new).collect()
     }
 }
 
@@ -87,11 +108,20 @@ mod tests {
         let snapshot = Snapshot {
             container: json!({"Config": {"Env": environment}}),
             image_config: Value::Null,
+            files: vec![],
+            tag: None,
+            api: 45,
         };
         let log = "cannot log in as app:p%40ssw0rd with tide-secret-2, then tide-secret, abc, in production";
         insta::assert_snapshot!(
             masked(log, &snapshot.secrets()),
             @"cannot log in as app:[hidden] with [hidden], then [hidden], abc, in production"
         );
+    }
+
+    #[test]
+    fn a_snapshot_of_an_earlier_version_is_read() {
+        let read = Snapshot::from_bytes(br#"{"container": {"Name": "/web"}, "image_config": null}"#).unwrap();
+        assert_eq!((read.files, read.tag, read.api), (vec![], None, 0));
     }
 }

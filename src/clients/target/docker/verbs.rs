@@ -2,7 +2,7 @@
 
 use super::find::inspect;
 use super::hook::tail;
-use super::json::{flag, name, number};
+use super::json::{flag, name, number, text};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
@@ -11,7 +11,7 @@ use crate::model::rollout::RestartPolicy;
 use jiff::SignedDuration;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -45,9 +45,7 @@ pub async fn stop(engine: &Engine, container: &str, grace: Option<SignedDuration
             let inspected = engine
                 .raw_get(&format!("/containers/{}/json", encode(container)))
                 .await?;
-            let own = inspected
-                .pointer("/Config/StopTimeout")
-                .and_then(serde_json::Value::as_i64);
+            let own = inspected.pointer("/Config/StopTimeout").and_then(Value::as_i64);
             // 10 s is the engine's default.
             let seconds = u64::try_from(own.unwrap_or(10)).unwrap_or(GRACE_LIMIT_S);
             (String::new(), seconds.min(GRACE_LIMIT_S))
@@ -86,7 +84,7 @@ pub async fn start(engine: &Engine, container: &str) -> Result<(), Failure> {
             Err(e) => e,
         };
         if !is_port_taken(&error) || Instant::now() + pause > deadline {
-            return Err(start_failure(&error));
+            return Err(start_failure(engine, container, &error).await);
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));
@@ -98,9 +96,17 @@ fn is_port_taken(error: &EngineError) -> bool {
     text.contains("port is already allocated") || text.contains("address already in use")
 }
 
-fn start_failure(error: &EngineError) -> Failure {
+/// The engine says 404 for the container, and for a network it needs.
+async fn missing(engine: &Engine, container: &str) -> Failure {
+    match inspect(engine, container).await {
+        Ok(Some(there)) => Failure::new(FailureKind::StartFailed, text(&there, "/State/Error")),
+        Ok(None) => Failure::new(FailureKind::Diverged, "the container to start is gone"),
+        Err(e) => e.failure(),
+    }
+}
+
+async fn start_failure(engine: &Engine, container: &str, error: &EngineError) -> Failure {
     match error {
-        EngineError::NotFound { .. } => Failure::new(FailureKind::Diverged, "the container to start is gone"),
         EngineError::Conflict { message } | EngineError::Refused { message, .. } => {
             let failure = error.failure();
             if failure.kind == FailureKind::DiskFull {
@@ -108,6 +114,7 @@ fn start_failure(error: &EngineError) -> Failure {
             }
             Failure::new(FailureKind::StartFailed, message.clone())
         }
+        EngineError::NotFound { .. } => missing(engine, container).await,
         EngineError::Unreachable { .. }
         | EngineError::Failed { .. }
         | EngineError::Timeout { .. }
@@ -133,10 +140,13 @@ pub async fn rename(engine: &Engine, container: &str, to: &str) -> Result<(), En
 /// # Errors
 /// `Conflict` when it runs.
 pub async fn remove_container(engine: &Engine, container: &str) -> Result<(), EngineError> {
-    match engine
-        .raw_delete(&format!("/containers/{}?v=0&force=0", encode(container)))
-        .await
-    {
+    let path = format!("/containers/{}?v=0&force=0", encode(container));
+    gone(engine.raw_delete(&path).await)
+}
+
+/// What is gone, or going, is removed.
+pub(super) fn gone(removed: Result<Value, EngineError>) -> Result<(), EngineError> {
+    match removed {
         Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
         Err(EngineError::Conflict { message }) if message.contains("already in progress") => Ok(()),
         Err(e) => Err(e),

@@ -30,10 +30,12 @@ impl ServiceSnapshot {
     pub fn secrets(&self) -> Vec<Secret> {
         let env = self.service.pointer("/Spec/TaskTemplate/ContainerSpec/Env");
         let container = json!({"Config": {"Env": env.cloned().unwrap_or(Value::Null)}});
-        let image_config = Value::Null;
         Snapshot {
             container,
-            image_config,
+            image_config: Value::Null,
+            files: Vec::new(),
+            tag: None,
+            api: 0,
         }
         .secrets()
     }

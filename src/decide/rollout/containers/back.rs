@@ -200,12 +200,13 @@ impl Back<'_> {
 
     fn move_tag(&self, unit: &Unit) -> Option<Next> {
         let tag = unit.tag.as_ref()?;
-        let moved = self.containers.tags.contains_key(tag) && !self.containers.points(tag, &unit.old_image);
+        let moved = self.containers.tags.contains_key(&tag.reference)
+            && !self.containers.points(&tag.reference, tag.before.as_ref());
         (moved && unit.part == Part::Release).then(|| {
             step(Step::MoveTag {
                 unit: unit.index,
-                tag: tag.clone(),
-                image: unit.old_image.clone(),
+                tag: tag.reference.clone(),
+                image: tag.before.clone(),
             })
         })
     }

@@ -311,12 +311,12 @@ impl Roll<'_> {
     /// Compose compares a container's image with what its tag means: the tag follows, or compose would replace it again.
     fn move_tag(&self, unit: &Unit) -> Option<Next> {
         let (tag, image) = (unit.tag.as_ref()?, self.containers.image.as_ref()?);
-        let moves = unit.part == Part::Release && !self.containers.points(tag, image);
+        let moves = unit.part == Part::Release && !self.containers.points(&tag.reference, Some(image));
         moves.then(|| {
             step(Step::MoveTag {
                 unit: unit.index,
-                tag: tag.clone(),
-                image: image.clone(),
+                tag: tag.reference.clone(),
+                image: Some(image.clone()),
             })
         })
     }

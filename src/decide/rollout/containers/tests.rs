@@ -3,9 +3,11 @@
 use crate::decide::rollout::{Gate, Next, next};
 use crate::model::failure::{FailureKind, WaitReason};
 use crate::model::rollout::{Bar, ContainerState, Observed, Purpose, RolloutConclusion, RolloutEvent};
-use trial::Trial;
+use trial::{Trial, outside};
 use world::{KINDS, Kind, NEW_IMAGE, NewImage, OldImage, at, rollout};
 
+mod low_tide;
+mod tides;
 mod trial;
 mod world;
 
@@ -156,7 +158,7 @@ fn nothing_is_touched_outside_the_window() {
         purpose: Purpose::Release,
     });
     let state = trial.state();
-    let waits = next(&state, &Observed::Nothing, Gate::Open, at(0));
+    let waits = next(&state, &Observed::Nothing, &outside(Gate::Open), at(0));
     assert_eq!(
         waits,
         Next::Wait {
@@ -164,7 +166,7 @@ fn nothing_is_touched_outside_the_window() {
             reason: WaitReason::NoWindow
         }
     );
-    let held = next(&state, &Observed::Nothing, Gate::Halted, at(0));
+    let held = next(&state, &Observed::Nothing, &outside(Gate::Halted), at(0));
     assert_eq!(
         held,
         Next::Wait {
@@ -181,7 +183,12 @@ fn a_stranger_under_the_name_stops_everything() {
     trial.recover();
     let mut observed = trial.world.observe(&trial.units().unwrap());
     observed[0].stranger = Some("x".to_owned());
-    let verdict = next(&trial.state(), &Observed::Containers(observed), Gate::Open, at(1));
+    let verdict = next(
+        &trial.state(),
+        &Observed::Containers(observed),
+        &outside(Gate::Open),
+        at(1),
+    );
     assert!(
         matches!(verdict, Next::Finish(RolloutConclusion::Stuck { .. })),
         "{verdict:?}"
@@ -416,7 +423,7 @@ fn the_tag_of_compose_follows_and_goes_back() {
     rename to web0.prev.00000009
     rename to web0
     set restart policy always
-    point web:prod at the image
+    move tag web:prod
     after hook
     set restart policy no
     stop new container
@@ -425,14 +432,17 @@ fn the_tag_of_compose_follows_and_goes_back() {
     start old container
     set restart policy always
     wait until old container is ready
-    point web:prod at the image
+    move tag web:prod
     keep log
     remove new container
     reverted
     ");
     let mut trial = Trial::of(Kind::Tagged, 1, NewImage::Good);
     assert!(trial.drive(None));
-    assert_eq!(trial.world.tag.as_str(), NEW_IMAGE);
+    assert_eq!(
+        trial.world.tag.as_ref().map(crate::model::image::ImageId::as_str),
+        Some(NEW_IMAGE)
+    );
 }
 
 #[test]

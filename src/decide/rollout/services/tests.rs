@@ -2,7 +2,8 @@
 
 use super::verdict::{self, Reached};
 use super::*;
-use crate::decide::rollout::{Gate, Moving, Next, Progress, RolloutState, fold, next};
+use crate::decide::rollout::{Gate, Moving, Next, Outside, Progress, RolloutState, fold, next};
+use crate::decide::standing::Waits;
 use crate::model::failure::Failure;
 use crate::model::failure::{FailureKind, WaitReason};
 use crate::model::fleet::{Order, Ready, ReadyCheck, Select, TargetPolicy};

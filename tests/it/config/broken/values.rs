@@ -200,7 +200,7 @@ fn values() {
         ·                                                 ────────
      11 │ apps:
         ╰────
-      help: for a whole day write `from: "00:00", to: "23:59"`
+      help: for a whole day write `from: "00:00", to: "24:00"`, for 24 hours `for: 24h`
 
     bad-cron
 

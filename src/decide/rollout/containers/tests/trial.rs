@@ -2,10 +2,13 @@
 
 use super::super::*;
 use super::world::{Kind, NewImage, World, at, rollout};
-use crate::decide::rollout::{Gate, Moving, Next, Progress, RolloutState, fold, next};
+use crate::decide::rollout::{Gate, Moving, Next, Outside, Progress, RolloutState, fold, next};
+use crate::decide::standing::Waits;
+use crate::model::failure::WaitReason;
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
 use crate::model::rollout::{ContainerState, RolloutConclusion, RolloutEvent};
+use jiff::SignedDuration;
 
 pub(super) struct Trial {
     pub(super) world: World,
@@ -13,6 +16,24 @@ pub(super) struct Trial {
     pub(super) now: i64,
     pub(super) steps: Vec<String>,
     pub(super) kind: Kind,
+    pub(super) outside: Outside,
+    /// Seconds that each step takes.
+    pub(super) pace: i64,
+}
+
+/// Without a window.
+pub(super) fn outside(gate: Gate) -> Outside {
+    Outside {
+        gate,
+        window: None,
+        timezone: "UTC".to_owned(),
+        needs: SignedDuration::from_mins(5),
+        taken: None,
+        waits: Waits {
+            since: at(0),
+            security: false,
+        },
+    }
 }
 
 impl Trial {
@@ -27,6 +48,8 @@ impl Trial {
             now: 0,
             steps: Vec::new(),
             kind,
+            outside: outside(Gate::Open),
+            pace: 0,
         };
         trial.push(rollout(kind, false));
         trial
@@ -69,7 +92,7 @@ impl Trial {
             let units = chosen.clone().unwrap_or_default();
             self.world.nobody_is_lost(self.kind, &units);
             let observed = self.world.seen(chosen.as_ref());
-            match next(&state, &observed, Gate::Open, at(self.now)) {
+            match next(&state, &observed, &self.outside, at(self.now)) {
                 Next::Do { attempt, step } => {
                     self.push(RolloutEvent::StepStarted {
                         attempt,
@@ -79,6 +102,7 @@ impl Trial {
                         return false;
                     }
                     let outcome = self.world.perform(&step);
+                    self.now += self.pace;
                     self.world.nobody_is_lost(self.kind, &units);
                     if die(&mut kill) {
                         return false;
@@ -89,6 +113,11 @@ impl Trial {
                         return false;
                     }
                 }
+                // Nothing happens meanwhile.
+                Next::Wait {
+                    reason: WaitReason::Held { until, .. },
+                    ..
+                } => self.now = until.as_second() - at(0).as_second(),
                 Next::Wait { until, .. } => {
                     if self.world.new_is == NewImage::DiesWhileBaking && state.bake.is_some() {
                         let id = self.world.labels[0].1.clone();
@@ -96,6 +125,9 @@ impl Trial {
                     }
                     self.now = (until.expect("something to wait for").as_second() - at(0).as_second()).max(self.now);
                 }
+                Next::Enter { occurrence } => self.push(RolloutEvent::Entered { occurrence }),
+                Next::Hold { closing } => self.push(RolloutEvent::Held { closing }),
+                Next::Escalate { since, .. } => self.push(RolloutEvent::Deferred { since }),
                 Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
                 Next::DecideRevert(failure) => self.push(RolloutEvent::RevertDecided { failure }),
                 Next::Finish(conclusion) => {

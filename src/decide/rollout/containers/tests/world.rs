@@ -8,7 +8,7 @@ use crate::model::image::{ContentDigest, Reference};
 use crate::model::name::RunId;
 use crate::model::rollout::{
     ContainerState, Health, Hold, HoldBy, Observed, ObservedContainer, ObservedUnit, OnExit, Part, Purpose,
-    RestartPolicy, RolloutEvent,
+    RestartPolicy, RolloutEvent, ServiceTag,
 };
 use crate::model::standing::Release;
 use jiff::SignedDuration;
@@ -144,7 +144,7 @@ pub(super) struct World {
     pub(super) routed: BTreeSet<String>,
     pub(super) holding: bool,
     /// What compose's tag points at.
-    pub(super) tag: ImageId,
+    pub(super) tag: Option<ImageId>,
     pub(super) keeps: BTreeSet<usize>,
 }
 
@@ -207,7 +207,10 @@ impl World {
                     } else {
                         OnExit::Stays
                     },
-                    tag: (kind == Kind::Tagged).then(|| "web:prod".to_owned()),
+                    tag: (kind == Kind::Tagged).then(|| ServiceTag {
+                        reference: "web:prod".to_owned(),
+                        before: Some(OLD_IMAGE.parse().unwrap()),
+                    }),
                 });
                 containers.push(old);
             }
@@ -222,7 +225,7 @@ impl World {
             new_is,
             old_is: OldImage::Good,
             holding: false,
-            tag: OLD_IMAGE.parse().unwrap(),
+            tag: Some(OLD_IMAGE.parse().unwrap()),
             keeps: BTreeSet::new(),
         }
     }
@@ -392,7 +395,7 @@ impl World {
             },
             Step::KeepImage { unit } => drop(self.keeps.insert(*unit)),
             Step::LetImageGo { unit } => drop(self.keeps.remove(unit)),
-            Step::MoveTag { image, .. } => self.tag = image.clone(),
+            Step::MoveTag { image, .. } => self.tag.clone_from(image),
             Step::Preflight
             | Step::Pull
             | Step::RunHook { .. }

@@ -24,6 +24,20 @@ pub(super) fn release() -> Release {
     }
 }
 
+fn outside() -> Outside {
+    Outside {
+        gate: Gate::Open,
+        window: None,
+        timezone: "UTC".to_owned(),
+        needs: SignedDuration::from_mins(5),
+        taken: None,
+        waits: Waits {
+            since: at(0),
+            security: false,
+        },
+    }
+}
+
 fn opened(irreversible: bool) -> RolloutEvent {
     RolloutEvent::Opened {
         app: "web".parse().unwrap(),
@@ -376,7 +390,7 @@ impl Trial {
                 self.meanwhile = None;
             }
             let state = self.state();
-            match next(&state, &self.look(&state), Gate::Open, at(self.now)) {
+            match next(&state, &self.look(&state), &outside(), at(self.now)) {
                 Next::Do { attempt, step } => {
                     self.push(RolloutEvent::StepStarted {
                         attempt,
@@ -405,6 +419,7 @@ impl Trial {
                         self.die_baking();
                     }
                 }
+                Next::Enter { .. } | Next::Hold { .. } | Next::Escalate { .. } => panic!("no window is kept"),
                 Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
                 Next::DecideRevert(failure) => self.push(RolloutEvent::RevertDecided { failure }),
                 Next::Finish(conclusion) => {

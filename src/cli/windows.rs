@@ -1,0 +1,75 @@
+//! `lowtide windows`
+
+use super::args::Global;
+use super::exit::Exit;
+use super::{live, open, operate, status, window_views};
+use crate::report::windows as words;
+use crate::runtime::windows::{self, Which};
+use jiff::civil::Date;
+use jiff::{Span, ToSpan};
+
+/// What was asked for.
+#[derive(Debug, clap::Args)]
+pub(super) struct Asked {
+    #[arg(long)]
+    app: Option<String>,
+    #[arg(long)]
+    target: Option<String>,
+    /// All openings of a span instead of the next five: `2y`, `6mo`, `90d`.
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    simulate: Option<Span>,
+    /// From this day on; from now on, if not given.
+    #[arg(long, value_name = "DATE")]
+    from: Option<Date>,
+    #[arg(long)]
+    json: bool,
+}
+
+/// Like the plan, from the configuration as it stands now, so that a change can be looked at before it is in force.
+pub(super) async fn windows(global: &Global, asked: &Asked) -> anyhow::Result<Exit> {
+    let app = asked.app.as_deref().map(operate::name).transpose()?;
+    let Some(loaded) = open::configuration(global).await? else {
+        return Ok(Exit::Problems);
+    };
+    let reading = status::read(global, &loaded.fleet).await?;
+    let wanted = |name: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| wanted == name);
+    let which = Which {
+        span: asked.simulate,
+        from: asked.from,
+    };
+    let mut rows = Vec::new();
+    for app in reading
+        .apps
+        .iter()
+        .filter(|it| app.as_ref().is_none_or(|app| it.app.name == *app))
+    {
+        for target in &app.app.rollout {
+            if wanted(target.name.as_str(), asked.target.as_deref()) {
+                rows.push(windows::row(app, target, which, reading.now)?);
+            }
+        }
+    }
+    if rows.is_empty() && (asked.app.is_some() || asked.target.is_some()) {
+        eprintln!("no such app or target");
+        return Ok(Exit::Failed);
+    }
+    if asked.json {
+        live::print_line(&serde_json::to_string(&window_views::windows(&rows, reading.now))?);
+    } else {
+        live::print(&words::windows(&rows, live::style()));
+    }
+    Ok(Exit::Done)
+}
+
+/// `2y`, `18 months`, `90d`: at most three years, since nobody knows the rules of clocks beyond.
+fn span(text: &str) -> Result<Span, String> {
+    let span: Span = text
+        .parse()
+        .map_err(|_| "write it like `2y`, `6mo` or `90d`".to_owned())?;
+    let start = Date::constant(2026, 1, 1);
+    let end = start.checked_add(span).map_err(|_| "it is too long".to_owned())?;
+    if end <= start || end > start.saturating_add(3.years()) {
+        return Err("between a day and three years".to_owned());
+    }
+    Ok(span)
+}

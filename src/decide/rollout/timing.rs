@@ -1,0 +1,236 @@
+//! When a rollout may move: what windows say before its first change, and between two of its units. The way back is
+//! never asked about.
+
+use super::{Gate, Next, RolloutState, touches};
+use crate::decide::standing::Waits;
+use crate::decide::window::{self, Between, HoldsLeft, Resume, Start, Underway};
+use crate::model::failure::{Failure, FailureKind, WaitReason};
+use crate::model::rollout::{Purpose, RolloutConclusion, Step};
+use crate::model::window::{Closing, Escalation, Occurrence, Patience, Window};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+
+/// How often a rollout that is held half-way is looked at: what it has put there serves meanwhile.
+const HOLD_POLL: SignedDuration = SignedDuration::from_secs(30);
+
+/// What a rollout is told from outside. Looked up anew before each decision: configuration, zone data and clock change
+/// under a rollout that waits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outside {
+    pub gate: Gate,
+    /// Of the configuration in force.
+    pub window: Option<Window>,
+    /// IANA zone of the app.
+    pub timezone: String,
+    /// How much of an opening it may need, bake and way back included.
+    pub needs: SignedDuration,
+    /// The opening in which an earlier rollout of this release was under way on this target.
+    pub taken: Option<Occurrence>,
+    pub waits: Waits,
+}
+
+/// How a rollout has moved through openings, as its events tell.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Course {
+    /// The opening it is, or was last, under way in.
+    pub entered: Option<Occurrence>,
+    /// The first change.
+    pub begun: Option<Timestamp>,
+    /// When the bake began.
+    pub baking: Option<Timestamp>,
+    /// It is held half-way, and since when.
+    pub held: Option<(Closing, Timestamp)>,
+    pub holds: usize,
+    /// People were told that it waits.
+    pub deferred: bool,
+    /// Units with a step of their own, in whatever direction.
+    pub units: BTreeSet<usize>,
+}
+
+impl Course {
+    pub(super) fn begin(&mut self, step: &Step, at: Timestamp) {
+        self.units.extend(step.unit());
+        if touches(step) {
+            self.begun.get_or_insert(at);
+        }
+    }
+
+    pub(super) fn hold(&mut self, closing: &Closing, at: Timestamp) {
+        self.held = Some((closing.clone(), at));
+        self.holds += 1;
+    }
+
+    pub(super) fn enter(&mut self, occurrence: &Occurrence) {
+        self.entered = Some(occurrence.clone());
+        self.held = None;
+    }
+}
+
+/// What keeps a rollout from beginning. Once the target was touched, other rules hold.
+pub(super) fn held_back(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<Next> {
+    if state.touched || state.purpose == Purpose::Revert {
+        return None;
+    }
+    let wait = |reason| Some(Next::Wait { until: None, reason });
+    match outside.gate {
+        Gate::Open if state.window_ignored => None,
+        Gate::Open => wait_for_window(state, outside, now),
+        Gate::Paused => wait(WaitReason::Paused),
+        Gate::Halted => wait(WaitReason::Halted),
+        Gate::Superseded(by) => Some(Next::Finish(RolloutConclusion::Superseded { by })),
+    }
+}
+
+/// `planned` by the target's own rules, or what its window makes of it.
+pub(super) fn within(state: &RolloutState, outside: &Outside, planned: Next, now: Timestamp) -> Next {
+    let Next::Do { step, .. } = &planned else {
+        // What was put there is watched also while it is held.
+        return planned;
+    };
+    if state.window_ignored || state.purpose == Purpose::Revert {
+        return planned;
+    }
+    if !state.touched {
+        return match enters(state, outside, now).filter(|_| touches(step)) {
+            Some(occurrence) => Next::Enter { occurrence },
+            None => planned,
+        };
+    }
+    // A unit is never cut. Units go by their numbers; one with a higher number was put away for the sake of another whose
+    // namespaces it lives in, and does not serve until it has had its turn.
+    let begun = &state.course.units;
+    if step.unit().is_none_or(|unit| begun.iter().any(|begun| *begun >= unit)) {
+        return planned;
+    }
+    match &state.course.held {
+        Some((closing, since)) => held(state, outside, (closing, *since), now),
+        None => between_units(state, outside, planned, now),
+    }
+}
+
+/// The opening that is entered with the first change.
+fn enters(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<Occurrence> {
+    match start(outside, now) {
+        Start::Now { occurrence } if state.course.entered.as_ref() != Some(&occurrence) => Some(occurrence),
+        Start::Now { .. } | Start::Later { .. } | Start::TooShort { .. } | Start::Frozen { .. } | Start::Never => None,
+    }
+}
+
+fn start(outside: &Outside, now: Timestamp) -> Start {
+    let Outside {
+        window,
+        timezone,
+        needs,
+        taken,
+        ..
+    } = outside;
+    let (window, taken) = (window.as_ref(), taken.as_ref());
+    let patience = patience(outside);
+    if patience.then == Escalation::Start && due(outside, patience) <= now {
+        window::escalated(window, timezone, taken, now)
+    } else {
+        window::start(window, timezone, *needs, taken, now)
+    }
+}
+
+fn wait_for_window(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<Next> {
+    let (until, reason) = match start(outside, now) {
+        Start::Now { .. } => return None,
+        Start::Later { opens } => (Some(opens), WaitReason::Window { opens }),
+        Start::TooShort { needs, longest } => (None, WaitReason::WindowTooShort { needs, longest }),
+        Start::Frozen { why } => (None, WaitReason::Frozen { why }),
+        Start::Never => (None, WaitReason::NoWindow),
+    };
+    let due = due(outside, patience(outside));
+    if due <= now && !state.course.deferred {
+        let since = outside.waits.since;
+        return Some(Next::Escalate { since, reason });
+    }
+    let until = until.map(|opens| if due > now { opens.min(due) } else { opens });
+    Some(Next::Wait { until, reason })
+}
+
+fn patience(outside: &Outside) -> Patience {
+    outside
+        .window
+        .as_ref()
+        .map(|window| window.patience)
+        .unwrap_or_default()
+}
+
+/// When people hear that the release waits.
+fn due(outside: &Outside, patience: Patience) -> Timestamp {
+    let Waits { since, security } = outside.waits;
+    let limit = if security {
+        patience.max_wait_security.min(patience.max_wait)
+    } else {
+        patience.max_wait
+    };
+    since.saturating_add(limit).unwrap_or(Timestamp::MAX)
+}
+
+fn between_units(state: &RolloutState, outside: &Outside, planned: Next, now: Timestamp) -> Next {
+    let left = if state.course.holds == 0 {
+        HoldsLeft::One
+    } else {
+        HoldsLeft::None
+    };
+    let underway = Underway {
+        // Units go one after the other: those that were begun are done.
+        done: state.course.units.len(),
+        units: state.breadth(),
+        hold: Some(left),
+    };
+    match window::between_units(outside.window.as_ref(), &outside.timezone, underway, now) {
+        Between::GoOn => planned,
+        Between::Hold(closing) => Next::Hold { closing },
+        Between::Back(closing) => back(state, &closing).unwrap_or(planned),
+    }
+}
+
+fn held(state: &RolloutState, outside: &Outside, held: (&Closing, Timestamp), now: Timestamp) -> Next {
+    let entered = state.course.entered.as_ref();
+    // What cannot go back waits as long as it must.
+    let held = if state.target.irreversible { (held.0, now) } else { held };
+    match window::resume(outside.window.as_ref(), &outside.timezone, held, entered, now) {
+        Resume::Now(occurrence) => Next::Enter { occurrence },
+        Resume::Wait { until } => Next::Wait {
+            until: Some(until.min(now + HOLD_POLL)),
+            reason: WaitReason::Held {
+                closing: held.0.clone(),
+                until,
+            },
+        },
+        Resume::Back => back(state, held.0).unwrap_or_else(|| Next::Wait {
+            until: Some(now + HOLD_POLL),
+            reason: WaitReason::NoWindow,
+        }),
+    }
+}
+
+/// When a held rollout goes on or back at the latest; `None`: now.
+#[must_use]
+pub fn held_until(
+    state: &RolloutState,
+    outside: &Outside,
+    held: (&Closing, Timestamp),
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let entered = state.course.entered.as_ref();
+    match window::resume(outside.window.as_ref(), &outside.timezone, held, entered, now) {
+        Resume::Wait { until } => Some(until),
+        Resume::Now(_) | Resume::Back => None,
+    }
+}
+
+/// `None`: data may have migrated, so the way back is worse than an untimely way forward.
+fn back(state: &RolloutState, closing: &Closing) -> Option<Next> {
+    let why = match closing {
+        Closing::Ended => "its window had closed".to_owned(),
+        Closing::Denied { why: None } => "its window was denied".to_owned(),
+        Closing::Denied { why: Some(why) } | Closing::Frozen { why } => format!("its window was closed: {why}"),
+    };
+    let (done, of) = (state.course.units.len(), state.breadth());
+    let detail = format!("{done} of {of} were done when {why}");
+    (!state.target.irreversible).then(|| Next::DecideRevert(Failure::new(FailureKind::WindowClosed, detail)))
+}

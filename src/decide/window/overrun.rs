@@ -1,0 +1,129 @@
+//! What becomes of a rollout that is half-way when its opening ends. Asked between units only: a unit is never cut, and
+//! the way back is never asked about.
+
+use super::occurrence;
+use super::openings::{every_opening, openings};
+use crate::model::window::{Closing, Occurrence, Overrun, Window};
+use jiff::{SignedDuration, Timestamp};
+
+/// Longest wait with old and new containers side by side: a night, and the day before it.
+const LONGEST_HOLD: SignedDuration = SignedDuration::from_hours(36);
+
+/// How far a rollout is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Underway {
+    pub done: usize,
+    pub units: usize,
+    /// `None`: the engine goes on by itself and cannot be held.
+    pub hold: Option<HoldsLeft>,
+}
+
+/// Whether it was held before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldsLeft {
+    One,
+    None,
+}
+
+/// What to do before the next unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Between {
+    GoOn,
+    Hold(Closing),
+    Back(Closing),
+}
+
+/// What to do with a rollout that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resume {
+    Now(Occurrence),
+    Wait {
+        until: Timestamp,
+    },
+    /// The next opening is too far away.
+    Back,
+}
+
+/// Before the next unit of a rollout whose first one was begun in an opening.
+#[must_use]
+pub fn between_units(window: Option<&Window>, zone: &str, underway: Underway, now: Timestamp) -> Between {
+    let Some(closing) = closing(window, zone, now) else {
+        return Between::GoOn;
+    };
+    let half = underway.done * 2 >= underway.units;
+    let chosen = window.and_then(|window| window.overrun);
+    let can_hold = underway.hold.is_some();
+    let rule = match (&closing, chosen) {
+        (Closing::Ended, None) if half => Overrun::Finish,
+        (Closing::Ended, None | Some(Overrun::Hold)) if !can_hold => Overrun::Finish,
+        (Closing::Ended, Some(chosen)) => chosen,
+        // What an operator forbids for this moment is stronger than a general wish to finish.
+        (Closing::Denied { .. } | Closing::Frozen { .. }, Some(Overrun::Revert)) => Overrun::Revert,
+        (Closing::Denied { .. } | Closing::Frozen { .. }, _) if !can_hold && half => Overrun::Finish,
+        (Closing::Ended | Closing::Denied { .. } | Closing::Frozen { .. }, _) => Overrun::Hold,
+    };
+    match rule {
+        Overrun::Finish => Between::GoOn,
+        Overrun::Revert => Between::Back(closing),
+        Overrun::Hold => match underway.hold {
+            Some(HoldsLeft::One) if resumes_in_time(window, zone, &closing, now) => Between::Hold(closing),
+            Some(HoldsLeft::One | HoldsLeft::None) | None => Between::Back(closing),
+        },
+    }
+}
+
+/// A held rollout. `entered`: the opening in which it was under way before.
+#[must_use]
+pub fn resume(
+    window: Option<&Window>,
+    zone: &str,
+    held: (&Closing, Timestamp),
+    entered: Option<&Occurrence>,
+    now: Timestamp,
+) -> Resume {
+    let (closing, since) = held;
+    let limit = since.saturating_add(LONGEST_HOLD).unwrap_or(Timestamp::MAX);
+    let Some(window) = window.filter(|_| now < limit) else {
+        return Resume::Back;
+    };
+    if window.freeze.is_some() {
+        return Resume::Wait { until: limit };
+    }
+    // An opening that ended is over, also for a clock that was set back.
+    let over = entered.filter(|_| *closing == Closing::Ended);
+    let next = openings(window, zone, now).find(|next| over.is_none_or(|over| over.day != next.day));
+    match next {
+        Some(next) if next.start <= now => Resume::Now(occurrence(window, zone, &next)),
+        Some(next) if next.start < limit => Resume::Wait { until: next.start },
+        Some(_) | None => Resume::Back,
+    }
+}
+
+/// What has closed the window; `None`: it is open.
+fn closing(window: Option<&Window>, zone: &str, now: Timestamp) -> Option<Closing> {
+    let Some(window) = window else {
+        return Some(Closing::Ended);
+    };
+    if let Some(why) = &window.freeze {
+        return Some(Closing::Frozen { why: why.clone() });
+    }
+    let around = every_opening(window, zone, now)
+        .next()
+        .filter(|(whole, _)| whole.start <= now);
+    let Some((_, shut)) = around else {
+        return Some(Closing::Ended);
+    };
+    let mut closed = shut.into_iter().filter(|shut| shut.start <= now && shut.end > now);
+    closed.next().map(|shut| Closing::Denied { why: shut.why })
+}
+
+/// Is there an opening soon enough to wait for?
+fn resumes_in_time(window: Option<&Window>, zone: &str, closing: &Closing, now: Timestamp) -> bool {
+    match closing {
+        // Nobody knows how long a freeze lasts; the limit of a hold is kept all the same.
+        Closing::Frozen { .. } => true,
+        Closing::Ended | Closing::Denied { .. } => window
+            .and_then(|window| openings(window, zone, now).next())
+            .is_some_and(|next| next.start.duration_since(now) <= LONGEST_HOLD),
+    }
+}

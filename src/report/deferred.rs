@@ -1,0 +1,115 @@
+//! Messages about releases that are good and whose moment did not come.
+
+use super::mail::Rendered;
+use super::page::{Block, Page, Section, Tone};
+use super::{clean, words};
+use crate::model::notice::{LongWait, Untimely};
+use jiff::Timestamp;
+
+pub(super) fn waits(wait: &LongWait, now: Timestamp) -> Rendered {
+    let LongWait { app, target, .. } = wait;
+    let tag = clean::one_line(&wait.tag, 128);
+    let title = format!(
+        "{app}: a release has waited {} for {target}",
+        words::span(wait.since, now)
+    );
+    let since = words::moment(wait.since, &wait.timezone);
+    let why = format!(
+        "{target} has waited for a newer release since {since}. {tag}, the one it would get, {}.",
+        words::waiting(&wait.reason, &wait.timezone)
+    );
+    let commands = vec![
+        (
+            "When its window opens, and what closes it".to_owned(),
+            format!("lowtide windows --app {app} --target {target}"),
+        ),
+        (
+            "To do it now, while somebody watches".to_owned(),
+            format!("lowtide run {app} --now"),
+        ),
+        (
+            "Everything recorded about this rollout".to_owned(),
+            format!("lowtide show {}", wait.rollout),
+        ),
+    ];
+    Rendered {
+        subject: title.clone(),
+        lead: false,
+        page: Page {
+            tone: Tone::Warn,
+            pill: "waits".to_owned(),
+            title,
+            now: "Nothing was touched: what ran before still runs, and grows older.".to_owned(),
+            sections: vec![
+                Section::new("Why", vec![Block::Text(why)]),
+                Section::new(
+                    "What to do next",
+                    vec![
+                        Block::Text(
+                            "Give the target a window in which a rollout fits, or take a quiet hour yourself."
+                                .to_owned(),
+                        ),
+                        Block::Commands(commands),
+                    ],
+                ),
+            ],
+            footer:
+                "You hear of one wait once, also when newer releases take this one's place; the daily digest keeps \
+                     it in view."
+                    .to_owned(),
+        },
+    }
+}
+
+pub(super) fn untimely(untimely: &Untimely) -> Rendered {
+    let Untimely {
+        app,
+        target,
+        rollout,
+        tag,
+        failure,
+    } = untimely;
+    let tag = clean::one_line(tag, 128);
+    let title = format!("{app}: taken back on {target}, {}", failure.kind.words());
+    let text = format!(
+        "Nothing is wrong with {tag}: it is not tried again on {target} by itself, but newer releases are. Targets and \
+         channels that come after it wait meanwhile."
+    );
+    let commands = vec![
+        ("Each step that was taken".to_owned(), format!("lowtide show {rollout}")),
+        (
+            "How long its window is, and what a rollout needs".to_owned(),
+            format!("lowtide windows --app {app} --target {target}"),
+        ),
+        (
+            "Once it is longer, try this release again".to_owned(),
+            format!("lowtide resume {app} --reason \"…\""),
+        ),
+    ];
+    Rendered {
+        subject: title.clone(),
+        lead: false,
+        page: Page {
+            tone: Tone::Warn,
+            pill: "taken back".to_owned(),
+            title,
+            now: "Back on the old containers: what ran before serves again.".to_owned(),
+            sections: vec![
+                Section::new("Why", vec![Block::Text(words::failure(failure))]),
+                Section::new(
+                    "What to do next",
+                    vec![
+                        Block::Text(text),
+                        Block::Text(words::advice(failure.kind).to_owned()),
+                        Block::Commands(commands),
+                    ],
+                ),
+                Section::new(
+                    "Whose concern",
+                    vec![Block::Text(words::fault(failure.fault()).to_owned())],
+                ),
+            ],
+            footer: "One message per rollout.".to_owned(),
+        },
+    }
+}

@@ -1,0 +1,102 @@
+//! The openings of targets as `windows` shows them.
+
+use super::reading::AppReading;
+use crate::decide::window::{self, Forecast};
+use crate::model::fleet::TargetPolicy;
+use crate::model::window::Window;
+use crate::report::windows::{ClosedRow, Needs, OpeningRow, WindowsRow};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Span, Timestamp};
+
+/// Shown where no span was asked for.
+const NEXT: usize = 5;
+
+/// Which openings.
+#[derive(Debug, Clone, Copy)]
+pub struct Which {
+    /// All of this span; the next few, if not given.
+    pub span: Option<Span>,
+    /// From the beginning of this day in the window's zone; from now on, if not given.
+    pub from: Option<Date>,
+}
+
+/// One target's openings.
+///
+/// # Errors
+/// Zone data that lack a zone of the configuration, and days beyond the calendar.
+pub fn row(app: &AppReading, target: &TargetPolicy, asked: Which, now: Timestamp) -> Result<WindowsRow, jiff::Error> {
+    let app_zone = app.app.timezone.as_str();
+    let window = target.window.as_ref();
+    let timezone = window
+        .and_then(|w| w.opens.zone.as_deref())
+        .unwrap_or(app_zone)
+        .to_owned();
+    let (estimate, rollouts) = app.estimate(target);
+    let shown = window
+        .map(|window| openings(window, app_zone, estimate, asked, now))
+        .transpose()?;
+    let (openings, swallowed) = shown.unzip();
+    Ok(WindowsRow {
+        app: app.app.name.clone(),
+        target: target.name.clone(),
+        timezone,
+        openings,
+        swallowed: swallowed.unwrap_or_default(),
+        freeze: window.and_then(|window| window.freeze.clone()),
+        needs: window.and_then(|window| window.cutoff).map_or(
+            Needs::Estimate {
+                lasts: estimate,
+                rollouts,
+            },
+            Needs::Cutoff,
+        ),
+    })
+}
+
+fn openings(
+    window: &Window,
+    zone: &str,
+    estimate: SignedDuration,
+    asked: Which,
+    now: Timestamp,
+) -> Result<(Vec<OpeningRow>, Vec<Date>), jiff::Error> {
+    let name = window.opens.zone.as_deref().unwrap_or(zone);
+    let tz = TimeZone::get(name)?;
+    let from = match asked.from {
+        Some(day) => day.to_zoned(tz.clone())?.timestamp(),
+        None => now,
+    };
+    let end = match asked.span {
+        Some(span) => from.to_zoned(tz).checked_add(span)?.timestamp(),
+        None => Timestamp::MAX,
+    };
+    let limit = if asked.span.is_some() { usize::MAX } else { NEXT };
+    let found: Vec<Forecast> = window::forecast(window, zone, estimate, (from, end))
+        .take(limit)
+        .collect();
+    let last = found.last().map_or(from, |last| last.whole.end);
+    let swallowed = window::swallowed(window, zone, (from, end.min(last)));
+    Ok((found.into_iter().map(opening).collect(), swallowed))
+}
+
+fn opening(found: Forecast) -> OpeningRow {
+    OpeningRow {
+        day: found.whole.day,
+        start: found.whole.start,
+        end: found.whole.end,
+        open: found.open.iter().map(|part| (part.start, part.end)).collect(),
+        closed: found
+            .shut
+            .into_iter()
+            .map(|shut| ClosedRow {
+                start: shut.start,
+                end: shut.end,
+                once: shut.once,
+                why: shut.why,
+            })
+            .collect(),
+        clock: found.clock,
+        fits: found.fits,
+    }
+}
