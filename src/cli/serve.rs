@@ -4,7 +4,7 @@ use super::args::Global;
 use super::exit::Exit;
 use super::open::{self, Holder, Loaded};
 use crate::runtime::supervisor::{Scope, Supervisor};
-use crate::runtime::{config_watch, control, housekeeping, notify, tick};
+use crate::runtime::{config_watch, control, housekeeping, logins, notify, tick};
 use crate::web;
 use anyhow::{Context, anyhow};
 use std::net::SocketAddr;
@@ -44,6 +44,7 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
         done = config_watch::watch(&bot, &place, open::docker_config(), CancellationToken::new()) => {
             done.context("the configuration watch")
         }
+        never = logins::run(&bot) => match never {},
         done = housekeeping::run(Arc::clone(&bot), CancellationToken::new()) => done.context("housekeeping"),
     };
     // The process ends; a tick that does not hear of it rings nobody.

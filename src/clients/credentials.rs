@@ -152,18 +152,38 @@ impl Credentials {
         self.in_docker(&config, &path, registry).await
     }
 
+    /// User and password for an engine, where a helper makes them: they may be good for hours only. Passwords that are
+    /// written down somewhere are none of these.
+    ///
+    /// # Errors
+    /// `SecretMissing` when the helper cannot be asked.
+    pub async fn made_login(&self, registry: &str) -> Result<Option<(String, Secret)>, Failure> {
+        let ours = self
+            .registries
+            .get(registry)
+            .is_some_and(|access| access.password.is_some());
+        let Some(directory) = self.docker_config.as_ref().filter(|_| !ours) else {
+            return Ok(None);
+        };
+        let config = read(&directory.join("config.json")).await.map_err(|e| e.failure())?;
+        let Some((helper, key)) = config.as_ref().and_then(|config| config.helper(registry)) else {
+            return Ok(None);
+        };
+        match self.ask(helper, key).await.map_err(|e| e.failure())? {
+            Some(Credential::Basic { username, password }) => Ok(Some((username, password))),
+            Some(Credential::Anonymous | Credential::IdentityToken(_) | Credential::RegistryToken(_)) | None => {
+                Ok(None)
+            }
+        }
+    }
+
     async fn in_docker(
         &self,
         config: &DockerConfig,
         path: &Path,
         registry: &str,
     ) -> Result<Credential, CredentialError> {
-        let key = if is_hub(registry) { HUB_KEY } else { registry };
-        let own = config
-            .cred_helpers
-            .get(registry)
-            .or_else(|| config.cred_helpers.get(key));
-        if let Some(helper) = own.or(config.creds_store.as_ref()).filter(|h| !h.is_empty())
+        if let Some((helper, key)) = config.helper(registry)
             && let Some(found) = self.ask(helper, key).await?
         {
             return Ok(found);
@@ -240,6 +260,16 @@ struct Entry {
     password: String,
     identitytoken: String,
     registrytoken: String,
+}
+
+impl DockerConfig {
+    /// The helper to ask about a registry, and the name it knows it by.
+    fn helper<'a>(&'a self, registry: &'a str) -> Option<(&'a str, &'a str)> {
+        let key = if is_hub(registry) { HUB_KEY } else { registry };
+        let own = self.cred_helpers.get(registry).or_else(|| self.cred_helpers.get(key));
+        let helper = own.or(self.creds_store.as_ref()).filter(|h| !h.is_empty())?;
+        Some((helper, key))
+    }
 }
 
 impl Entry {

@@ -94,6 +94,22 @@ async fn helpers_are_asked_over_stdin() {
 }
 
 #[tokio::test]
+async fn only_what_a_helper_makes_runs_out() {
+    let place = Place::new(
+        r#"{"credHelpers": {"made.example.org": "made", "token.example.org": "token"},
+        "auths": {"written.example.org": {"username": "u", "password": "p"}}}"#,
+    )
+    .helper("made", r#"echo "{\"Username\":\"AWS\",\"Secret\":\"s\"}""#)
+    .helper("token", r#"echo "{\"Username\":\"<token>\",\"Secret\":\"s\"}""#);
+    let credentials = place.credentials(BTreeMap::new());
+    let made = credentials.made_login("made.example.org").await.unwrap();
+    assert_eq!(made, Some(("AWS".to_owned(), Secret::new("s".to_owned()))));
+    for registry in ["token.example.org", "written.example.org", "unknown.example.org"] {
+        assert_eq!(credentials.made_login(registry).await, Ok(None), "{registry}");
+    }
+}
+
+#[tokio::test]
 async fn a_broken_helper_is_named() {
     let place = Place::new(
         r#"{"credHelpers": {"exit": "exit", "junk": "junk", "gone": "gone", "evil": "../../bin/sh", "hang": "hang"}}"#,

@@ -21,6 +21,7 @@ mod remote;
 mod router;
 mod scope;
 mod shape;
+mod swarm_target;
 mod target;
 mod testing;
 mod tree;

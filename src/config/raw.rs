@@ -124,7 +124,8 @@ pub enum EscalateWord {
 }
 
 /// `auto`: start-first behind a router where nothing bars it, else stop-first. `stop-first`: the old container stops before the
-/// new one starts. `start-first`: both run until the new one serves; refused where something bars it.
+/// new one starts. `start-first`: both run until the new one serves; refused where something bars it. For Swarm services `auto`
+/// is start-first unless a task holds something alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
@@ -425,7 +426,7 @@ raw! {
         /// For people.
         why: Option<Text>,
     }
-    /// What runs the releases: exactly one of `container`, `label` and `compose`.
+    /// What runs the releases: exactly one of `container`, `label`, `compose`, `service` and `stack`.
     Target {
         /// Made from what is selected, if not given.
         name: Option<Text>,
@@ -433,6 +434,8 @@ raw! {
         container: Option<ContainerTarget>,
         label: Option<LabelTarget>,
         compose: Option<ComposeTarget>,
+        service: Option<ServiceTarget>,
+        stack: Option<StackTarget>,
         window: Option<Window>,
         ready: Option<Ready>,
         /// Commands inside the old container, before anything is touched. Exit code 75: try later.
@@ -476,6 +479,20 @@ raw! {
     ComposeTarget {
         host: Option<Text>,
         project: Option<Text>,
+        services: Option<Vec<Text>>,
+    }
+    /// A service of Docker Swarm.
+    ServiceTarget {
+        /// One of the swarm's managers.
+        host: Option<Text>,
+        name: Option<Text>,
+    }
+    /// Services of a stack (`docker stack deploy`), moved in this order and taken back as one.
+    StackTarget {
+        /// One of the swarm's managers.
+        host: Option<Text>,
+        name: Option<Text>,
+        /// Without the stack's name; those that run the app's image, if not given.
         services: Option<Vec<Text>>,
     }
     Hook {

@@ -32,8 +32,6 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("Test", "gpus", "GPUs in tests"),
     ("Test", "kpis", "KPIs of tests"),
     ("Ready", "tcp", "readiness by TCP connection"),
-    ("Target", "swarm", "Swarm services as targets"),
-    ("Target", "service", "Swarm services as targets"),
     ("Target", "kubernetes", "Kubernetes workloads as targets"),
     ("Target", "command", "commands as targets"),
     ("Target", "canary", "canary steps"),

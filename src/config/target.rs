@@ -76,6 +76,9 @@ impl Check<'_> {
     }
 
     fn select(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {
+        if raw.service.is_some() || raw.stack.is_some() {
+            return self.select_services(own, raw);
+        }
         match (&raw.container, &raw.label, &raw.compose) {
             (Some(container), None, None) => {
                 let name = self.target_word(
@@ -133,14 +136,14 @@ impl Check<'_> {
         }
     }
 
-    fn not_one_target<T>(&mut self, own: &Scope) -> Option<T> {
-        if !["container", "label", "compose"]
+    pub(super) fn not_one_target<T>(&mut self, own: &Scope) -> Option<T> {
+        if !["container", "label", "compose", "service", "stack"]
             .iter()
             .any(|key| self.is_touched(own, &Route::keys(key)))
         {
             let problem = Problem::new(
                 "one-of",
-                "a target is exactly one of `container`, `label` and `compose`",
+                "a target is exactly one of `container`, `label`, `compose`, `service` and `stack`",
             );
             let hint = "begin each target with a `- ` of its own: `- container: { name: web }`";
             self.report(own, &Route::default(), problem.hint(hint));
@@ -283,6 +286,22 @@ impl Check<'_> {
                 };
                 services.iter().enumerate().map(claim).collect()
             }
+            Select::Service { name, .. } => {
+                vec![(format!("w {name}"), format!("service `{name}`"), kind("service.name"))]
+            }
+            Select::Stack { stack, services, .. } if services.is_empty() => {
+                vec![(format!("k {stack}"), format!("stack `{stack}`"), kind("stack.name"))]
+            }
+            Select::Stack { stack, services, .. } => {
+                let claim = |(n, s): (usize, &String)| {
+                    (
+                        format!("w {stack}_{s}"),
+                        format!("service `{stack}_{s}`"),
+                        kind("stack.services").index(n),
+                    )
+                };
+                services.iter().enumerate().map(claim).collect()
+            }
         };
         for (id, words, rest) in claims {
             let Some((_, route, span)) = self.locate(own, &rest) else {
@@ -294,7 +313,7 @@ impl Check<'_> {
                         "duplicate-target",
                         format!("{words} is already a target of `{}`", app_of(first_route)),
                     )
-                    .hint("one container runs one app: take it out of one of the two")
+                    .hint("one container or service runs one app: take it out of one of the two")
                     .at(&route, span)
                     .also("first claimed here", first_route, *first_span);
                     self.problems.push(problem);
@@ -311,12 +330,14 @@ fn app_of(route: &Route) -> String {
     Route(route.0.iter().skip(1).take(1).cloned().collect()).to_string()
 }
 
-/// `container-web`, `label-shop`, `compose-archives`.
+/// `container-web`, `label-shop`, `compose-archives`, `service-web`, `stack-shop`.
 fn made_name(select: &Select) -> Option<TargetName> {
     let (kind, place) = match select {
         Select::Container { name } => ("container", name),
         Select::Label { value, .. } => ("label", value),
         Select::Compose { project, .. } => ("compose", project),
+        Select::Service { name, .. } => ("service", name),
+        Select::Stack { stack, .. } => ("stack", stack),
     };
     let plain = |c: char| {
         if c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c) {

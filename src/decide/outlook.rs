@@ -104,12 +104,13 @@ pub fn estimate(target: &TargetPolicy, standing: &Standing) -> (SignedDuration, 
     )
 }
 
-/// Containers as of the last rollout, else as far as the configuration tells.
+/// Containers or services as of the last rollout, else as far as the configuration tells.
 fn units(target: &TargetPolicy, known: &TargetState) -> usize {
     match &target.select {
         _ if known.units > 0 => known.units,
         Select::Compose { services, .. } => services.len(),
-        Select::Container { .. } | Select::Label { .. } => 1,
+        Select::Stack { services, .. } => services.len().max(1),
+        Select::Container { .. } | Select::Label { .. } | Select::Service { .. } => 1,
     }
 }
 

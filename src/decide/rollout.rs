@@ -2,10 +2,10 @@
 //! recovery after a kill is the ordinary path.
 //!
 //! What all kinds of target share is here: what holds a rollout back, failed steps, the goal. How containers move is in
-//! [`containers`].
+//! [`containers`], how services of a swarm move in [`services`].
 
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
-use crate::model::fleet::TargetPolicy;
+use crate::model::fleet::{Select, TargetPolicy};
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::rollout::{Goal, Observed, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
@@ -13,8 +13,10 @@ use crate::model::standing::{Release, Worked};
 use crate::model::window::{Closing, Occurrence};
 use containers::Containers;
 use jiff::{SignedDuration, Timestamp};
+use services::Services;
 
 pub mod containers;
+pub mod services;
 mod timing;
 
 pub use timing::{Course, Outside, held_until};
@@ -91,6 +93,7 @@ pub struct RolloutState {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Moving {
     Containers(Box<Containers>),
+    Services(Box<Services>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -143,7 +146,12 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
         purpose: *purpose,
         opened: first.at,
         goal: Goal::Forward,
-        moving: Moving::Containers(Box::default()),
+        moving: match target.select {
+            Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } => {
+                Moving::Containers(Box::default())
+            }
+            Select::Service { .. } | Select::Stack { .. } => Moving::Services(Box::default()),
+        },
         touched: false,
         course: Course::default(),
         bake: None,
@@ -187,6 +195,7 @@ impl RolloutState {
                 self.course.begin(step, recorded.at);
                 match &mut self.moving {
                     Moving::Containers(containers) => containers.begin(step),
+                    Moving::Services(services) => services.begin(step),
                 }
                 self.progress = Progress::Started {
                     attempt: *attempt,
@@ -246,9 +255,12 @@ impl RolloutState {
             StepOutcome::Done
             | StepOutcome::Unchanged
             | StepOutcome::Preflighted { .. }
+            | StepOutcome::ServicesPreflighted { .. }
             | StepOutcome::Pulled { .. }
+            | StepOutcome::Prepulled { .. }
             | StepOutcome::Kept { .. } => match &mut self.moving {
                 Moving::Containers(containers) => containers.end(&step, outcome)?,
+                Moving::Services(services) => services.end(&step, outcome)?,
             },
         }
         Ok(())
@@ -259,6 +271,8 @@ impl RolloutState {
     pub fn kept_logs(&self) -> Vec<String> {
         match &self.moving {
             Moving::Containers(containers) => containers.kept_logs(),
+            // A task's own words are in the failure; its log is Swarm's to keep.
+            Moving::Services(_) => Vec::new(),
         }
     }
 
@@ -267,6 +281,7 @@ impl RolloutState {
     pub fn breadth(&self) -> usize {
         match &self.moving {
             Moving::Containers(containers) => containers.units.as_ref().map_or(0, Vec::len),
+            Moving::Services(services) => services.units.as_ref().map_or(0, Vec::len),
         }
     }
 
@@ -330,6 +345,9 @@ fn forward(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
         (Moving::Containers(containers), Observed::Containers(seen)) => {
             containers::forward::next(state, containers, seen, now)
         }
+        (Moving::Services(services), Observed::Nothing) => services::forward::next(state, services, &[], now),
+        (Moving::Services(services), Observed::Services(seen)) => services::forward::next(state, services, seen, now),
+        (Moving::Containers(_), Observed::Services(_)) | (Moving::Services(_), Observed::Containers(_)) => mistaken(),
     }
 }
 
@@ -345,7 +363,27 @@ fn back(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
         (Moving::Containers(containers), Observed::Containers(seen)) => {
             containers::back::next(state, containers, seen, reason, now)
         }
+        (Moving::Services(services), Observed::Nothing) => services::back::next(state, services, &[], reason, now),
+        (Moving::Services(services), Observed::Services(seen)) => {
+            services::back::next(state, services, seen, reason, now)
+        }
+        (Moving::Containers(_), Observed::Services(_)) | (Moving::Services(_), Observed::Containers(_)) => mistaken(),
     }
+}
+
+/// Somebody else is at it: nothing is undone without a person.
+fn diverged(detail: String) -> Next {
+    Next::Finish(RolloutConclusion::Stuck {
+        failure: Failure::new(FailureKind::Diverged, detail),
+    })
+}
+
+fn mistaken() -> Next {
+    let failure = Failure::new(
+        FailureKind::Invariant,
+        "something else was looked at than what is moved",
+    );
+    Next::Finish(RolloutConclusion::Stuck { failure })
 }
 
 /// Steps are tried again while the fault is the infrastructure's; then the goal changes or a person is called.
@@ -388,6 +426,11 @@ fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>>
                     Ok(attempt + 1)
                 };
             }
+            if let Step::Service(step) = step
+                && services::is_dispensable(step)
+            {
+                return Ok(attempt + 1);
+            }
             Err(Box::new(give_up(state, step, failure)))
         }
     }
@@ -424,6 +467,7 @@ fn give_up(state: &RolloutState, step: &Step, failure: &Failure) -> Next {
 fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
     let ran = match &state.moving {
         Moving::Containers(containers) => containers.ran(),
+        Moving::Services(services) => services.ran(),
     };
     if state.target.irreversible && ran {
         Next::Finish(RolloutConclusion::Stuck { failure })
@@ -456,6 +500,7 @@ fn touches(step: &Step) -> bool {
         | Step::RecreateOld { .. }
         | Step::MoveTag { .. }
         | Step::RemoveOld { .. } => true,
+        Step::Service(step) => services::touches(step),
     }
 }
 

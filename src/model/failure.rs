@@ -101,6 +101,10 @@ failure_kinds! {
     /// The way back: the container that served before does not serve again.
     UnhealthyAfterRevert = "the old container did not become ready again", Repo;
     Restarting = "the new container keeps restarting", Repo;
+    /// Not a manager, an update under way or paused, a label of another rollout, a setting that cannot be kept.
+    ServiceRefused = "the service cannot be updated now", Operator;
+    /// No node fits: constraints, ports, memory.
+    NotScheduled = "Swarm found no node for the new tasks", Operator;
     Diverged = "somebody else changed the containers during the rollout", Operator;
     RevertFailed = "the revert failed", Infra;
     /// Half-way, and the next opening was too far away or the last one was not enough either.
@@ -202,6 +206,15 @@ pub enum WaitReason {
     Held { closing: Closing, until: jiff::Timestamp },
     /// Steps already taken are being watched.
     Baking { until: jiff::Timestamp },
+    /// Swarm replaces a service's tasks; what was replaced is watched.
+    Converging {
+        service: String,
+        /// Tasks that run the wanted image for long enough.
+        done: u64,
+        total: u64,
+        /// When this ends, one way or the other.
+        deadline: jiff::Timestamp,
+    },
     /// A hook asked to be tried later (exit code 75).
     HookBusy { hook: String, retry: jiff::Timestamp },
     /// The engine or another part did not answer; tried again then.

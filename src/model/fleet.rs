@@ -379,7 +379,8 @@ pub struct TargetPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// Start-first where a router is told and nothing bars it; else stop-first.
+    /// Start-first where a router is told and nothing bars it; else stop-first. Of services: start-first where nothing
+    /// bars it.
     #[default]
     Auto,
     StopFirst,
@@ -407,13 +408,31 @@ pub struct Router {
     pub timeout: SignedDuration,
 }
 
-/// Which containers of the host are meant.
+/// Which containers or services of the host are meant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Select {
-    Container { name: String },
-    Label { key: String, value: String },
-    Compose { project: String, services: Vec<String> },
+    Container {
+        name: String,
+    },
+    Label {
+        key: String,
+        value: String,
+    },
+    Compose {
+        project: String,
+        services: Vec<String>,
+    },
+    /// A service of the swarm the host manages.
+    Service {
+        name: String,
+    },
+    /// Services of a stack (`docker stack deploy`), moved in this order and taken back as one.
+    Stack {
+        stack: String,
+        /// Without the stack's name. Empty: those that run the app's image.
+        services: Vec<String>,
+    },
 }
 
 /// Command inside the (old, for `before`; new, for `after`) container of each unit.

@@ -15,6 +15,7 @@ pub mod package_state;
 pub mod rollout;
 pub mod run;
 pub mod secret;
+pub mod service;
 pub mod stages;
 pub mod standing;
 pub mod window;

@@ -4,9 +4,10 @@ use super::failure::Failure;
 use super::fleet::TargetPolicy;
 use super::image::ImageId;
 use super::name::{AppName, RunId};
+use super::service::{ObservedService, ServiceStep, ServiceUnit};
 use super::standing::Release;
 use super::window::{Closing, Occurrence};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -206,6 +207,8 @@ pub enum Observed {
     Nothing,
     /// In the order of the units.
     Containers(Vec<ObservedUnit>),
+    /// In the order of the units.
+    Services(Vec<ObservedService>),
 }
 
 /// One thing done to the world. Each is idempotent or guarded by the container's id.
@@ -302,6 +305,8 @@ pub enum Step {
         tag: String,
         image: Option<ImageId>,
     },
+    /// Of a service of a swarm.
+    Service(ServiceStep),
 }
 
 /// What a router is told.
@@ -341,8 +346,17 @@ pub enum StepOutcome {
     Preflighted {
         units: Vec<Unit>,
     },
+    /// Of services.
+    ServicesPreflighted {
+        services: Vec<ServiceUnit>,
+    },
     Pulled {
         image: ImageId,
+    },
+    /// Every node that may run the service has the image.
+    Prepulled {
+        /// How long a new task takes at most to prove itself, by the image's health check.
+        startup: SignedDuration,
     },
     /// A hook asked to be tried later (exit code 75, EX_TEMPFAIL of sysexits.h).
     Busy {
@@ -435,8 +449,13 @@ impl Step {
     #[must_use]
     pub fn unit(&self) -> Option<usize> {
         match self {
-            Step::Preflight | Step::Pull => None,
-            Step::RunHook { unit, .. }
+            Step::Preflight | Step::Pull | Step::Service(ServiceStep::Prepull { .. }) => None,
+            Step::Service(
+                ServiceStep::Update { unit, .. }
+                | ServiceStep::Revert { unit, .. }
+                | ServiceStep::RestoreKnobs { unit, .. },
+            )
+            | Step::RunHook { unit, .. }
             | Step::CreateCandidate { unit }
             | Step::RemoveCandidate { unit, .. }
             | Step::StopOld { unit, .. }
@@ -498,6 +517,7 @@ impl fmt::Display for Step {
             Step::StopCandidate { .. } => f.write_str("stop new container"),
             Step::KeepLog { .. } => f.write_str("keep log"),
             Step::RemoveOld { .. } => f.write_str("remove old container"),
+            Step::Service(step) => step.fmt(f),
             Step::Attach { .. } => f.write_str("give it the service's names"),
             Step::Route { change, .. } => f.write_str(match change {
                 RouteChange::Join => "router: join",

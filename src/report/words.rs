@@ -108,6 +108,10 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::UnhealthyAfterRevert => "Look at the old container's last lines above; it may need you now.",
         K::UnhealthyAfterRoll => "Look at the new container's last lines above.",
         K::Restarting => "Look at the new container's last lines above.",
+        K::ServiceRefused => "Do what is named above; lowtide does not work against somebody else's update.",
+        K::NotScheduled => {
+            "Look at the service's constraints, ports and memory, and at the nodes: `docker service ps`."
+        }
         K::Diverged => "Find out who changed the containers, then resume.",
         K::WindowClosed => "Make the window longer, or take it by `lowtide run APP --now` when you can watch.",
         K::RevertFailed => "Look at the host now: a container may be down.",
@@ -149,6 +153,16 @@ pub fn waiting(reason: &WaitReason, zone: &str) -> String {
             format!("is held half-way, {}, until {}", closed(closing), moment(*until, zone))
         }
         WaitReason::Baking { until } => format!("is being watched until {}", moment(*until, zone)),
+        WaitReason::Converging {
+            service,
+            done,
+            total,
+            deadline,
+        } => format!(
+            "{}: {done} of {total} tasks, until {} at the latest",
+            clean::one_line(service, 80),
+            moment(*deadline, zone)
+        ),
         WaitReason::HookBusy { hook, retry } => format!(
             "the hook {} asked to be tried later, at {}",
             clean::one_line(hook, 80),

@@ -142,7 +142,7 @@ impl Driver {
 
     async fn wait(&self, until: Option<Timestamp>, reason: &WaitReason) {
         let until = until.unwrap_or_else(|| clock::now() + IDLE_POLL);
-        if let WaitReason::Baking { .. } = reason {
+        if let WaitReason::Baking { .. } | WaitReason::Converging { .. } = reason {
             return self.sleep_until(until).await;
         }
         // Paused, halted, resumed: each of these rings.
@@ -229,6 +229,6 @@ fn settled(reason: &WaitReason) -> bool {
         | WaitReason::Paused
         | WaitReason::Halted
         | WaitReason::TargetBusy => true,
-        WaitReason::Baking { .. } | WaitReason::Retry { .. } => false,
+        WaitReason::Baking { .. } | WaitReason::Converging { .. } | WaitReason::Retry { .. } => false,
     }
 }

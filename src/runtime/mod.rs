@@ -11,6 +11,7 @@ pub mod drive_run;
 pub mod github;
 pub mod housekeeping;
 pub mod inventory;
+pub mod logins;
 pub mod notify;
 mod notify_github;
 mod operator;

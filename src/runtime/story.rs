@@ -107,6 +107,8 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
                         StepOutcome::Done
                         | StepOutcome::Unchanged
                         | StepOutcome::Preflighted { .. }
+                        | StepOutcome::ServicesPreflighted { .. }
+                        | StepOutcome::Prepulled { .. }
                         | StepOutcome::Pulled { .. }
                         | StepOutcome::Busy { .. }
                         | StepOutcome::Kept { .. } => Progress::Done,
@@ -171,6 +173,8 @@ fn step_note(outcome: &StepOutcome) -> String {
         StepOutcome::Done => String::new(),
         StepOutcome::Unchanged => "was so already".to_owned(),
         StepOutcome::Preflighted { units } => words::counted(units.len(), "container", "containers"),
+        StepOutcome::ServicesPreflighted { services } => words::counted(services.len(), "service", "services"),
+        StepOutcome::Prepulled { startup } => format!("a task may take {} s", startup.as_secs()),
         StepOutcome::Pulled { image } => image.short().to_owned(),
         StepOutcome::Busy { .. } => "asked to be tried later".to_owned(),
         StepOutcome::Kept { exit_code, .. } => format!("exit code {exit_code}"),

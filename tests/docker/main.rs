@@ -14,4 +14,5 @@ mod remote;
 mod roll;
 #[path = "../support/mod.rs"]
 mod support;
+mod swarm;
 mod testing;

@@ -9,7 +9,7 @@ mod networks;
 mod preflight;
 mod recreate;
 mod round_trip;
-mod stage;
+pub(crate) mod stage;
 mod ties;
 mod verbs;
 mod volumes;

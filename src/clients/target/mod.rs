@@ -1,3 +1,4 @@
 //! What runs releases: targets behind one set of verbs.
 
 pub mod docker;
+pub mod swarm;

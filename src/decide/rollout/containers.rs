@@ -119,6 +119,7 @@ impl Containers {
             | Step::StopCandidate { .. }
             | Step::KeepLog { .. }
             | Step::RemoveOld { .. }
+            | Step::Service(_)
             | Step::Drain { .. }
             | Step::KeepImage { .. }
             | Step::LetImageGo { .. }
@@ -150,7 +151,10 @@ impl Containers {
                     self.ready.insert(container.clone());
                 }
             }
-            StepOutcome::Busy { .. } | StepOutcome::Failed { .. } => {}
+            StepOutcome::Busy { .. }
+            | StepOutcome::Failed { .. }
+            | StepOutcome::ServicesPreflighted { .. }
+            | StepOutcome::Prepulled { .. } => {}
         }
         Ok(())
     }
@@ -209,6 +213,7 @@ impl Containers {
             | Step::StopCandidate { .. }
             | Step::KeepLog { .. }
             | Step::RemoveOld { .. }
+            | Step::Service(_)
             | Step::RecreateOld { .. } => {}
         }
     }

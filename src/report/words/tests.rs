@@ -85,6 +85,12 @@ fn waits_skips_triggers() {
         WaitReason::Window { opens: at },
         WaitReason::NoWindow,
         WaitReason::Baking { until: at },
+        WaitReason::Converging {
+            service: "shop_web".into(),
+            done: 3,
+            total: 10,
+            deadline: at,
+        },
         WaitReason::HookBusy {
             hook: "drain".into(),
             retry: at,
@@ -98,6 +104,7 @@ fn waits_skips_triggers() {
     waits for its window, 2026-11-24 03:00 America/Moncton
     has no window: it moves when somebody says `lowtide run APP --now`
     is being watched until 2026-11-24 03:00 America/Moncton
+    shop_web: 3 of 10 tasks, until 2026-11-24 03:00 America/Moncton at the latest
     the hook drain asked to be tried later, at 2026-11-24 03:00 America/Moncton
     is tried again at 2026-11-24 03:00 America/Moncton: the engine does not answer
     everything is paused

@@ -100,6 +100,10 @@ impl Stage<'_> {
     async fn perform(&self, step: &Step) -> Result<StepOutcome, Failure> {
         let failed = |e: EngineError| e.failure();
         match step {
+            Step::Service(_) => {
+                let detail = format!("containers have no step `{step}`");
+                return Err(Failure::new(FailureKind::Invariant, detail));
+            }
             Step::Preflight => return self.preflight().await,
             Step::Pull => return self.pull().await,
             Step::RunHook { phase, unit, hook } => return self.hook(*phase, *unit, *hook).await,
@@ -107,26 +111,14 @@ impl Stage<'_> {
             Step::CreateCandidate { unit } => self.create(*unit).await?,
             Step::RecreateOld { unit } => self.recreate_old(*unit).await?,
             Step::StopOld { unit, container } | Step::StopCandidate { unit, container } => {
-                verbs::stop(self.engine, container, self.state.target.stop_timeout)
-                    .await
-                    .map_err(failed)?;
-                if self.unit(*unit)?.on_exit == OnExit::Removed {
-                    verbs::await_removal(self.engine, container).await.map_err(failed)?;
-                }
+                self.stop(*unit, container).await?;
             }
             Step::SetRestart { container, policy, .. } => {
                 verbs::set_restart(self.engine, container, policy)
                     .await
                     .map_err(failed)?;
             }
-            Step::Start { unit, container, which } => {
-                let goes = self.unit(*unit)?.on_exit == OnExit::Removed;
-                if goes && *which == Which::New {
-                    verbs::start_heard(self.engine, container, Failure::EXCERPT_LINES).await?;
-                } else {
-                    verbs::start(self.engine, container).await?;
-                }
-            }
+            Step::Start { unit, container, which } => self.start(*unit, container, *which).await?,
             Step::AwaitReady {
                 unit,
                 container,
@@ -166,6 +158,27 @@ impl Stage<'_> {
             }
         }
         Ok(StepOutcome::Done)
+    }
+
+    async fn stop(&self, unit: usize, container: &str) -> Result<(), Failure> {
+        verbs::stop(self.engine, container, self.state.target.stop_timeout)
+            .await
+            .map_err(|e| e.failure())?;
+        match self.unit(unit)?.on_exit {
+            OnExit::Stays => Ok(()),
+            OnExit::Removed => verbs::await_removal(self.engine, container)
+                .await
+                .map_err(|e| e.failure()),
+        }
+    }
+
+    async fn start(&self, unit: usize, container: &str, which: Which) -> Result<(), Failure> {
+        match (self.unit(unit)?.on_exit, which) {
+            (OnExit::Removed, Which::New) => verbs::start_heard(self.engine, container, Failure::EXCERPT_LINES).await,
+            (OnExit::Stays, Which::New | Which::Old) | (OnExit::Removed, Which::Old) => {
+                verbs::start(self.engine, container).await
+            }
+        }
     }
 
     /// An HTTP question is asked from the host of the container: from another one its address means nothing.

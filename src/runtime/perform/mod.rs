@@ -12,6 +12,7 @@ mod ready;
 pub mod resolve;
 pub mod run;
 mod running;
+mod services;
 pub mod step;
 pub mod test;
 pub mod testing;

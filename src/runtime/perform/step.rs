@@ -1,12 +1,14 @@
 //! The steps of a rollout: looking, and doing one.
 
-use super::containers;
+use super::{containers, services};
 use crate::clients::target::docker::observe as look;
 use crate::clients::target::docker::snapshot::Snapshot;
+use crate::clients::target::swarm::{self, snapshot::ServiceSnapshot};
 use crate::decide::rollout::{Moving, RolloutState};
 use crate::model::failure::Failure;
 use crate::model::rollout::{Observed, Step, StepOutcome};
 use crate::model::secret::{Secret, masked};
+use crate::model::service::ServiceStep;
 use crate::runtime::bot::Bot;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +30,14 @@ pub async fn observe(bot: &Bot, state: &RolloutState) -> Result<Observed, Failur
                 seen.map(Observed::Containers).map_err(|e| e.failure())
             }
         },
+        Moving::Services(services) => match &services.units {
+            None => Ok(Observed::Nothing),
+            Some(units) => {
+                let engine = fleet.engine(&state.target.host)?;
+                let seen = swarm::observe::observe(engine, state.id, units).await;
+                seen.map(Observed::Services).map_err(|e| e.failure())
+            }
+        },
     }
 }
 
@@ -40,8 +50,12 @@ pub async fn perform(
 ) -> Option<StepOutcome> {
     let done = match &state.moving {
         Moving::Containers(units) => containers::perform(bot, state, units, step, shutdown).await,
+        Moving::Services(units) => services::perform(bot, state, units, step, shutdown).await,
     };
-    let waits = matches!(step, Step::AwaitReady { .. } | Step::Drain { .. });
+    let waits = matches!(
+        step,
+        Step::AwaitReady { .. } | Step::Drain { .. } | Step::Service(ServiceStep::Prepull { .. })
+    );
     let outcome = match done {
         Ok(outcome) => outcome,
         Err(_) if shutdown.is_cancelled() && waits => return None,
@@ -66,7 +80,9 @@ fn masked_outcome(outcome: StepOutcome, bot: &Bot, state: &RolloutState) -> Step
         StepOutcome::Done
         | StepOutcome::Unchanged
         | StepOutcome::Preflighted { .. }
+        | StepOutcome::ServicesPreflighted { .. }
         | StepOutcome::Pulled { .. }
+        | StepOutcome::Prepulled { .. }
         | StepOutcome::Busy { .. } => outcome,
     }
 }
@@ -81,5 +97,10 @@ fn secrets(bot: &Bot, state: &RolloutState) -> Vec<Secret> {
                 .flat_map(|snapshot| snapshot.secrets())
                 .collect()
         }
+        Moving::Services(services) => services
+            .snapshots()
+            .filter_map(|snapshot| ServiceSnapshot::from_bytes(&bot.sealed.read(snapshot).ok()?).ok())
+            .flat_map(|snapshot| snapshot.secrets())
+            .collect(),
     }
 }

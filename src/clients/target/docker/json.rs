@@ -10,32 +10,32 @@ use serde_json::{Map, Value};
 struct Missing(&'static str);
 
 /// Text at `pointer`, or empty.
-pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+pub(in crate::clients::target) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-pub(super) fn flag(value: &Value, pointer: &str) -> bool {
+pub(in crate::clients::target) fn flag(value: &Value, pointer: &str) -> bool {
     value.pointer(pointer).and_then(Value::as_bool).unwrap_or_default()
 }
 
-pub(super) fn number(value: &Value, pointer: &str) -> i64 {
+pub(in crate::clients::target) fn number(value: &Value, pointer: &str) -> i64 {
     value.pointer(pointer).and_then(Value::as_i64).unwrap_or_default()
 }
 
 /// Elements at `pointer`; null and absent are empty.
-pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+pub(in crate::clients::target) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value
         .pointer(pointer)
         .and_then(Value::as_array)
         .map_or(&[], Vec::as_slice)
 }
 
-pub(super) fn object<'a>(value: &'a Value, pointer: &str) -> Option<&'a Map<String, Value>> {
+pub(in crate::clients::target) fn object<'a>(value: &'a Value, pointer: &str) -> Option<&'a Map<String, Value>> {
     value.pointer(pointer).and_then(Value::as_object)
 }
 
 /// `Unreadable`: the answer lacks `field`. Means *unknown*, never *absent*.
-pub(super) fn missing(what: &str, field: &'static str) -> EngineError {
+pub(in crate::clients::target) fn missing(what: &str, field: &'static str) -> EngineError {
     EngineError::Unreadable {
         what: what.to_owned(),
         source: Box::new(Missing(field)),
@@ -43,27 +43,27 @@ pub(super) fn missing(what: &str, field: &'static str) -> EngineError {
 }
 
 /// Container id of an inspect body.
-pub(super) fn id(container: &Value) -> &str {
+pub(in crate::clients::target) fn id(container: &Value) -> &str {
     text(container, "/Id")
 }
 
 /// The 12 digits the engine uses as hostname and alias.
-pub(super) fn short_id(container: &Value) -> &str {
+pub(in crate::clients::target) fn short_id(container: &Value) -> &str {
     id(container).get(..12).unwrap_or_default()
 }
 
 /// Container name of an inspect body, without its slash.
-pub(super) fn name(container: &Value) -> &str {
+pub(in crate::clients::target) fn name(container: &Value) -> &str {
     text(container, "/Name").trim_start_matches('/')
 }
 
 /// Image id at `pointer`.
-pub(super) fn image_id(value: &Value, pointer: &'static str) -> Result<ImageId, EngineError> {
+pub(in crate::clients::target) fn image_id(value: &Value, pointer: &'static str) -> Result<ImageId, EngineError> {
     text(value, pointer).parse().map_err(|_| missing("inspect", pointer))
 }
 
 /// The engine leaves a field out, writes null, or writes its zero value: all say the same.
-pub(super) fn is_zero(value: &Value) -> bool {
+pub(in crate::clients::target) fn is_zero(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(b) => !b,

@@ -10,7 +10,7 @@ pub mod find;
 pub mod hold;
 pub mod hook;
 pub mod inject;
-mod json;
+pub(super) mod json;
 pub mod keep;
 mod layer;
 mod layer_read;

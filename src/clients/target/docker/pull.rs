@@ -124,7 +124,7 @@ fn said(repository: &Repository, message: &[u8]) -> Result<(), Failure> {
     }
 }
 
-fn pull_failure(repository: &Repository, error: &str) -> Failure {
+pub(in crate::clients::target) fn pull_failure(repository: &Repository, error: &str) -> Failure {
     let lower = error.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|w| lower.contains(w));
     let kind = if says(&["unauthorized", "denied", "authentication required", "no basic auth"]) {
@@ -144,7 +144,7 @@ fn pull_failure(repository: &Repository, error: &str) -> Failure {
     Failure::new(kind, format!("{repository}: {error}"))
 }
 
-fn headers(repository: &Repository, auth: Option<&RegistryAuth>) -> HeaderMap {
+pub(in crate::clients::target) fn headers(repository: &Repository, auth: Option<&RegistryAuth>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Some(auth) = auth {
         let shown = json!({

@@ -1,10 +1,10 @@
 //! Back to the containers of the snapshot. Never gated by windows, halts or pauses: the service comes first, then the
 //! cleaning up.
 
-use super::look::{alive, diverged, groups, policy_is, step};
+use super::look::{alive, groups, policy_is, step};
 use super::order::{Sequence, order};
 use super::{Containers, names};
-use crate::decide::rollout::{Next, RolloutState};
+use crate::decide::rollout::{Next, RolloutState, diverged};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Router;
 use crate::model::rollout::{

@@ -1,9 +1,9 @@
 //! Towards the release: create first, stop the old one late, keep it stopped until the new one has baked.
 
-use super::look::{alive, diverged, living_in, policy_is, step};
+use super::look::{alive, living_in, policy_is, step};
 use super::order::{Sequence, order};
 use super::{Containers, names};
-use crate::decide::rollout::{BAKE_POLL, Next, RolloutState, revert_or_stop};
+use crate::decide::rollout::{BAKE_POLL, Next, RolloutState, diverged, revert_or_stop};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::Router;
 use crate::model::rollout::{

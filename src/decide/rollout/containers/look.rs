@@ -1,10 +1,7 @@
 //! What the decisions read of containers.
 
 use crate::decide::rollout::Next;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::rollout::{
-    ContainerState, HoldBy, ObservedContainer, ObservedUnit, RestartPolicy, RolloutConclusion, Step, Unit,
-};
+use crate::model::rollout::{ContainerState, HoldBy, ObservedContainer, ObservedUnit, RestartPolicy, Step, Unit};
 
 pub(super) fn alive(container: &ObservedContainer) -> bool {
     match container.state {
@@ -64,12 +61,6 @@ pub(super) fn groups(units: &[Unit]) -> Vec<Vec<usize>> {
         }
     }
     groups
-}
-
-pub(super) fn diverged(detail: String) -> Next {
-    Next::Finish(RolloutConclusion::Stuck {
-        failure: Failure::new(FailureKind::Diverged, detail),
-    })
 }
 
 pub(super) fn step(step: Step) -> Next {

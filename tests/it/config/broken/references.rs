@@ -24,6 +24,14 @@ apps:
   bare:
     rollout:
       - { channel: c, compose: { project: p, services: [s] } }
+  swarm:
+    source: { repo: "https://git.example.org/swarm.git" }
+    rollout:
+      - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
+      - { stack: { services: [web] } }
+      - { service: { name: shop_web }, stack: { name: shop } }
+      - stack: { name: shop, services: [web, cron] }
+      - service: { name: shop_cron }
 "#;
 
 #[test]
@@ -133,7 +141,7 @@ fn references() {
 
     one-of
 
-      × a target is exactly one of `container`, `label` and `compose`
+      × a target is exactly one of `container`, `label`, `compose`, `service` and `stack`
         ╭─[lowtide.yml:14:9]
      13 │       - { channel: latest, compose: { project: shop, services: [] } }
      14 │       - { channel: prod, container: { name: a }, label: { key: k, value: v } }
@@ -184,7 +192,7 @@ fn references() {
         ·                            ───
      21 │       - { channel: c, container: { name: web } }
         ╰────
-      help: one container runs one app: take it out of one of the two
+      help: one container or service runs one app: take it out of one of the two
       ☞ first claimed here
         ╭─[lowtide.yml:11:45]
      10 │     rollout:
@@ -228,7 +236,7 @@ fn references() {
         ·                                          ───
      22 │   bare:
         ╰────
-      help: one container runs one app: take it out of one of the two
+      help: one container or service runs one app: take it out of one of the two
       ☞ first claimed here
         ╭─[lowtide.yml:11:45]
      10 │     rollout:
@@ -255,10 +263,80 @@ fn references() {
      23 │     rollout:
      24 │       - { channel: c, compose: { project: p, services: [s] } }
         ·                    ─
+     25 │   swarm:
         ╰────
       help: take `channel` out: the release is taken from the engine's own store
 
-    lowtide.yml: 19 problems. The configuration is not used.
+    not-for-services
+
+      × `before` has no meaning for Swarm services
+        ╭─[lowtide.yml:28:35]
+     27 │     rollout:
+     28 │       - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
+        ·                                   ──────
+     29 │       - { stack: { services: [web] } }
+        ╰────
+      help: commands inside containers are for targets of one host
+
+    not-for-services
+
+      × `ready` has no meaning for Swarm services
+        ╭─[lowtide.yml:28:62]
+     27 │     rollout:
+     28 │       - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
+        ·                                                              ─────
+     29 │       - { stack: { services: [web] } }
+        ╰────
+      help: a task counts when Swarm says it runs: with a HEALTHCHECK in the image, when it is healthy
+
+    not-for-services
+
+      × `stop_timeout` has no meaning for Swarm services
+        ╭─[lowtide.yml:28:100]
+     27 │     rollout:
+     28 │       - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
+        ·                                                                                                    ──
+     29 │       - { stack: { services: [web] } }
+        ╰────
+      help: a service has its own: `docker service update --stop-grace-period`
+
+    missing-key
+
+      × `apps.swarm.rollout[1].stack` has no `name`
+        ╭─[lowtide.yml:29:11]
+     28 │       - { service: { name: web }, before: [ { exec: [a] } ], ready: { stay_up: 1s }, stop_timeout: 1s }
+     29 │       - { stack: { services: [web] } }
+        ·           ─────
+     30 │       - { service: { name: shop_web }, stack: { name: shop } }
+        ╰────
+      help: write `stack: { name: shop, services: [web] }`
+
+    one-of
+
+      × a target is exactly one of `container`, `label`, `compose`, `service` and `stack`
+        ╭─[lowtide.yml:30:9]
+     29 │       - { stack: { services: [web] } }
+     30 │       - { service: { name: shop_web }, stack: { name: shop } }
+        ·         ──
+     31 │       - stack: { name: shop, services: [web, cron] }
+        ╰────
+      help: begin each target with a `- ` of its own: `- container: { name: web }`
+
+    duplicate-target
+
+      × service `shop_cron` is already a target of `swarm`
+        ╭─[lowtide.yml:32:26]
+     30 │       - { service: { name: shop_web }, stack: { name: shop } }
+     31 │       - stack: { name: shop, services: [web, cron] }
+        ·                                              ──┬─
+        ·                                                ╰── first claimed here
+     32 │       - service: { name: shop_cron }
+        ·                          ────┬────
+        ·                              ╰── here
+        ╰────
+      help: one container or service runs one app: take it out of one of the two
+
+    lowtide.yml: 25 problems. The configuration is not used.
     "#);
 }
 

@@ -60,7 +60,9 @@ impl Trial {
     }
 
     pub(super) fn units(&self) -> Option<Vec<Unit>> {
-        let Moving::Containers(containers) = self.state().moving;
+        let Moving::Containers(containers) = self.state().moving else {
+            panic!("containers are moved")
+        };
         containers.units
     }
 

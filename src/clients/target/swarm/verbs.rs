@@ -1,0 +1,218 @@
+//! One change to one service each, guarded by its version index. Each looks first: doing it twice is doing it once.
+
+use super::body::{Keep, moved, restored};
+use super::find::{IMAGE, inspect, label};
+use super::observe::{update as update_state, version};
+use super::snapshot::ServiceSnapshot;
+use crate::clients::engine::connect::Engine;
+use crate::clients::engine::error::EngineError;
+use crate::clients::engine::raw::encode;
+use crate::clients::target::docker::body::{LABEL_INSTANCE, LABEL_ROLLOUT, LABEL_TERM, Mark};
+use crate::clients::target::docker::json::{missing, text};
+use crate::clients::target::docker::pull::{RegistryAuth, headers};
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::image::Reference;
+use crate::model::service::{ServiceUnit, UpdateKnobs, UpdateState};
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+use std::time::Duration;
+
+/// A manager answers when the raft log has it.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Swarm's updater changes the service's version itself, once or twice around each update.
+const RACES: u32 = 10;
+const ANSWER_LIMIT: usize = 1 << 20;
+
+/// Gives it the image. One that has it by this rollout is left as it is.
+///
+/// # Errors
+/// `Diverged` when the image is neither the old one nor this, or a newer lowtide has been here; else as the manager
+/// refuses.
+pub async fn update(
+    engine: &Engine,
+    unit: &ServiceUnit,
+    image: &str,
+    knobs: &UpdateKnobs,
+    mark: &Mark<'_>,
+    auth: Option<&RegistryAuth>,
+) -> Result<(), Failure> {
+    change(engine, unit, image, auth, |service| {
+        fence(unit, service, mark)?;
+        let runs = text(service, IMAGE);
+        if runs == image && is_marked(service, mark) {
+            return Ok(None);
+        }
+        if runs != image && runs != unit.old_image {
+            return Err(diverged(unit, runs));
+        }
+        Ok(Some(moved(&service["Spec"], image, knobs, mark)))
+    })
+    .await
+}
+
+/// Gives it the old image again. One that has it, by Swarm's own rollback or anybody's, is left as it is, unless its
+/// update stands still half-way.
+///
+/// # Errors
+/// As [`update`].
+pub async fn revert(
+    engine: &Engine,
+    unit: &ServiceUnit,
+    image: &str,
+    knobs: &UpdateKnobs,
+    mark: &Mark<'_>,
+    auth: Option<&RegistryAuth>,
+) -> Result<(), Failure> {
+    change(engine, unit, &unit.old_image, auth, |service| {
+        fence(unit, service, mark)?;
+        let runs = text(service, IMAGE);
+        if runs != image && runs != unit.old_image {
+            return Err(diverged(unit, runs));
+        }
+        let stands = matches!(update_state(service), UpdateState::Paused | UpdateState::RollbackPaused);
+        if runs == unit.old_image && !stands {
+            return Ok(None);
+        }
+        Ok(Some(moved(&service["Spec"], &unit.old_image, knobs, mark)))
+    })
+    .await
+}
+
+/// Its own update settings again, without our labels. Replaces no task.
+///
+/// # Errors
+/// As the manager refuses; `Invariant` when the snapshot cannot be read.
+pub async fn restore(
+    engine: &Engine,
+    unit: &ServiceUnit,
+    snapshot: &[u8],
+    sent: &UpdateKnobs,
+    mark: &Mark<'_>,
+    keep: Keep,
+) -> Result<(), Failure> {
+    let unreadable = |e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be read: {e}"));
+    let stored = ServiceSnapshot::from_bytes(snapshot).map_err(unreadable)?;
+    change(engine, unit, &unit.old_image, None, |service| {
+        if !is_marked(service, mark) {
+            return Ok(None);
+        }
+        Ok(Some(restored(&service["Spec"], &stored.service["Spec"], sent, keep)))
+    })
+    .await
+}
+
+/// Hands Swarm a fresh login for the image a service runs. No task is replaced by it.
+///
+/// # Errors
+/// As the manager refuses.
+pub async fn refresh_auth(engine: &Engine, service: &str, auth: &RegistryAuth) -> Result<(), Failure> {
+    let Some(found) = inspect(engine, service).await.map_err(|e| e.failure())? else {
+        return Ok(());
+    };
+    let image = text(&found, IMAGE);
+    // Out of sequence means that somebody updates it, with a login of theirs: the next time will do.
+    match send(engine, &found, &found["Spec"], image, Some(auth)).await {
+        Ok(()) => Ok(()),
+        Err(e) if is_race(&e) => Ok(()),
+        Err(e) => Err(refusal(text(&found, "/Spec/Name"), &e)),
+    }
+}
+
+/// Reads, decides on what is there now, and writes; again when somebody wrote in between.
+async fn change(
+    engine: &Engine,
+    unit: &ServiceUnit,
+    image: &str,
+    auth: Option<&RegistryAuth>,
+    decide: impl Fn(&Value) -> Result<Option<Value>, Failure>,
+) -> Result<(), Failure> {
+    for _ in 0..RACES {
+        let found = inspect(engine, &unit.id).await.map_err(|e| e.failure())?;
+        let gone = || Failure::new(FailureKind::Diverged, format!("service {} is gone", unit.name));
+        let found = found.ok_or_else(gone)?;
+        let Some(spec) = decide(&found)? else {
+            return Ok(());
+        };
+        match send(engine, &found, &spec, image, auth).await {
+            Ok(()) => return Ok(()),
+            Err(e) if is_race(&e) => {}
+            Err(e) => return Err(refusal(&unit.name, &e)),
+        }
+    }
+    let detail = format!("service {} is changed all the time", unit.name);
+    Err(Failure::new(FailureKind::EngineRefused, detail))
+}
+
+async fn send(
+    engine: &Engine,
+    found: &Value,
+    spec: &Value,
+    image: &str,
+    auth: Option<&RegistryAuth>,
+) -> Result<(), EngineError> {
+    let version = version(found)?;
+    // Without a login of ours Swarm keeps the one it has.
+    let headers = match (auth, image.parse::<Reference>()) {
+        (Some(auth), Ok(reference)) => headers(&reference.repository, Some(auth)),
+        (Some(_) | None, Ok(_) | Err(_)) => HeaderMap::new(),
+    };
+    let id = text(found, "/ID");
+    if id.is_empty() {
+        return Err(missing("the service", "ID"));
+    }
+    let path = format!("/services/{}/update?version={version}", encode(id));
+    let mut answer = engine
+        .raw_stream(Method::POST, &path, Some(spec), headers, PATIENCE)
+        .await?;
+    answer.all(ANSWER_LIMIT).await.map(drop)
+}
+
+/// Somebody changed the service since we read it (swarmkit, `manager/state/store`).
+fn is_race(error: &EngineError) -> bool {
+    match error {
+        EngineError::Refused { message, .. } | EngineError::Conflict { message } => message.contains("out of sequence"),
+        EngineError::Unreachable { .. }
+        | EngineError::NotFound { .. }
+        | EngineError::Failed { .. }
+        | EngineError::Timeout { .. }
+        | EngineError::Unreadable { .. } => false,
+    }
+}
+
+fn refusal(name: &str, error: &EngineError) -> Failure {
+    match error {
+        EngineError::Refused { status, message } if *status < 500 || *status == 503 => {
+            Failure::new(FailureKind::ServiceRefused, format!("{name}: {message}"))
+        }
+        EngineError::Refused { .. }
+        | EngineError::Conflict { .. }
+        | EngineError::Unreachable { .. }
+        | EngineError::NotFound { .. }
+        | EngineError::Failed { .. }
+        | EngineError::Timeout { .. }
+        | EngineError::Unreadable { .. } => error.failure(),
+    }
+}
+
+fn is_marked(service: &Value, mark: &Mark<'_>) -> bool {
+    label(service, LABEL_ROLLOUT) == Some(mark.rollout.to_string().as_str())
+}
+
+/// A process that was thought dead must not undo what its successor has done.
+fn fence(unit: &ServiceUnit, service: &Value, mark: &Mark<'_>) -> Result<(), Failure> {
+    let ours = label(service, LABEL_INSTANCE) == Some(mark.instance);
+    let term: u64 = label(service, LABEL_TERM)
+        .and_then(|term| term.parse().ok())
+        .unwrap_or_default();
+    if ours && term > mark.term {
+        let detail = format!("a newer start of lowtide has changed service {}", unit.name);
+        return Err(Failure::new(FailureKind::Diverged, detail));
+    }
+    Ok(())
+}
+
+fn diverged(unit: &ServiceUnit, runs: &str) -> Failure {
+    let detail = format!("somebody gave service {} the image {runs}", unit.name);
+    Failure::new(FailureKind::Diverged, detail)
+}

@@ -1,0 +1,131 @@
+//! Back to the old image, newest first. Never gated. A service that was not touched is left alone, whatever it runs.
+
+use super::verdict::{self, Reached};
+use super::{POLL, Services, plan, step};
+use crate::decide::rollout::{Next, RolloutState, diverged};
+use crate::model::failure::{Failure, FailureKind, WaitReason};
+use crate::model::rollout::RolloutConclusion;
+use crate::model::service::{FoundService, ObservedService, ServiceStep, ServiceUnit, UpdateState};
+use jiff::{SignedDuration, Timestamp};
+
+/// Somebody who puts the new image on again after each of our reverts means it.
+const REVERTS: u32 = 5;
+
+pub(in crate::decide::rollout) fn next(
+    state: &RolloutState,
+    services: &Services,
+    observed: &[ObservedService],
+    reason: Failure,
+    now: Timestamp,
+) -> Next {
+    let Some(units) = &services.units else {
+        return Next::Finish(RolloutConclusion::Reverted { failure: reason });
+    };
+    if units.len() != observed.len() {
+        return diverged("the services could not be looked at".to_owned());
+    }
+    let mut late = Vec::new();
+    for (unit, seen) in units.iter().zip(observed).rev() {
+        if !services.deadlines.contains_key(&unit.index) {
+            continue;
+        }
+        let ObservedService::Found(found) = seen else {
+            late.push(format!("service {} is gone", unit.name));
+            continue;
+        };
+        match restore(state, services, unit, found, now) {
+            Back::There => {}
+            Back::Next(next) => return *next,
+            // The others are brought back all the same.
+            Back::Late(why) => late.push(why),
+        }
+    }
+    if let Some(next) = super::restore(services, units, observed, plan::back_knobs) {
+        return next;
+    }
+    if late.is_empty() {
+        return Next::Finish(RolloutConclusion::Reverted { failure: reason });
+    }
+    let failure = Failure::new(FailureKind::RevertFailed, late.join("; "));
+    Next::Finish(RolloutConclusion::Stuck { failure })
+}
+
+enum Back {
+    There,
+    Next(Box<Next>),
+    Late(String),
+}
+
+fn restore(
+    state: &RolloutState,
+    services: &Services,
+    unit: &ServiceUnit,
+    found: &FoundService,
+    now: Timestamp,
+) -> Back {
+    let image = state.release.service_image();
+    if found.image != unit.old_image && found.image != image {
+        return Back::Late(format!("somebody gave service {} the image {}", unit.name, found.image));
+    }
+    let startup = services
+        .startup
+        .get(&unit.index)
+        .copied()
+        .unwrap_or(SignedDuration::ZERO);
+    let again = |deadline| {
+        Back::Next(Box::new(step(ServiceStep::Revert {
+            unit: unit.index,
+            knobs: plan::back_knobs(unit),
+            deadline,
+        })))
+    };
+    // Also where Swarm has gone back by itself: the step looks, and adopts what is there.
+    let Some((times, deadline)) = services.reverts.get(&unit.index).copied() else {
+        return again(now + plan::limit(unit, startup));
+    };
+    if found.image == image || stopped(found) {
+        return if times < REVERTS {
+            again(deadline)
+        } else {
+            Back::Late(format!(
+                "somebody keeps changing service {} during its revert",
+                unit.name
+            ))
+        };
+    }
+    let Reached::Some { done, total, behind } =
+        verdict::reached(unit, found, &unit.old_image, plan::back_settle(), now)
+    else {
+        return Back::There;
+    };
+    if now >= deadline {
+        let said = behind.map_or_else(|| found.said.clone(), |b| b.said);
+        let detail = format!(
+            "{}: {done} of {total} tasks run the old image again by the deadline: {said}",
+            unit.name
+        );
+        return Back::Late(detail);
+    }
+    Back::Next(Box::new(Next::Wait {
+        until: Some(deadline.min(now + POLL)),
+        reason: WaitReason::Converging {
+            service: unit.name.clone(),
+            done,
+            total,
+            deadline,
+        },
+    }))
+}
+
+/// Nobody replaces tasks any more: an update call sets Swarm going again.
+fn stopped(found: &FoundService) -> bool {
+    match found.update {
+        UpdateState::Paused | UpdateState::RollbackPaused => true,
+        UpdateState::Absent
+        | UpdateState::Updating
+        | UpdateState::Completed
+        | UpdateState::RollbackStarted
+        | UpdateState::RollbackCompleted
+        | UpdateState::Unknown => false,
+    }
+}

@@ -1,0 +1,262 @@
+//! A Docker Swarm service that is rolled: as it was, what we ask of Swarm, and what is really there.
+
+use super::image::Reference;
+use super::standing::Release;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// One service that is to be moved, as it was before anything was touched. The raw body, which may hold secrets in its
+/// environment, is a sealed file of the store; the journal knows only its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceUnit {
+    /// Position in the rollout, from 0.
+    pub index: usize,
+    pub name: String,
+    /// Swarm's id of it: a service of the same name made anew is another.
+    pub id: String,
+    /// Swarm's version index of the snapshot.
+    pub version: u64,
+    pub mode: ServiceMode,
+    /// `ContainerSpec.Image`, letter by letter.
+    pub old_image: String,
+    pub order: UpdateOrder,
+    /// Of a global service: the nodes it ran on.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub nodes: BTreeSet<String>,
+    /// Tasks that ran the release's image before: what became of them says nothing of this rollout.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub past: BTreeSet<String>,
+    /// Hex sha256 of the sealed body.
+    pub snapshot: String,
+}
+
+impl ServiceUnit {
+    /// It runs the release's bits already, under whatever tag.
+    #[must_use]
+    pub fn runs(&self, release: &Release) -> bool {
+        let planned = release.service_image();
+        self.old_image == planned
+            || match (self.old_image.parse::<Reference>(), planned.parse::<Reference>()) {
+                (Ok(old), Ok(new)) => {
+                    new.digest.is_some() && old.digest == new.digest && old.repository == new.repository
+                }
+                (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
+            }
+    }
+
+    /// Tasks that were wanted before the rollout, at least one.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let size = match self.mode {
+            ServiceMode::Replicated { replicas } => replicas,
+            ServiceMode::Global => self.nodes.len() as u64,
+        };
+        size.max(1)
+    }
+}
+
+impl Release {
+    /// What a service's spec is told: `repository:tag@digest`. A node that cannot pull this fails, and does not run what
+    /// else has that tag. Without a registry the tag alone: nobody resolves it, the node's own image is meant.
+    #[must_use]
+    pub fn service_image(&self) -> String {
+        match &self.digest {
+            Some(digest) if self.reference.digest.is_none() => format!("{}@{digest}", self.reference),
+            Some(_) | None => self.reference.to_string(),
+        }
+    }
+}
+
+/// How many tasks a service has. Jobs are none of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "mode")]
+pub enum ServiceMode {
+    Replicated {
+        replicas: u64,
+    },
+    /// One on each node that may run it.
+    Global,
+}
+
+/// Which task of a slot goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpdateOrder {
+    /// The old one stops when the new one runs: nothing may be held by one task alone.
+    StartFirst,
+    /// The new one starts when the old one has stopped.
+    StopFirst,
+}
+
+impl UpdateOrder {
+    /// As Swarm's API and configuration write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            UpdateOrder::StartFirst => "start-first",
+            UpdateOrder::StopFirst => "stop-first",
+        }
+    }
+}
+
+/// What Swarm does when tasks of an update fail. Never its own rollback: going back is ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// No more tasks are replaced.
+    Pause,
+    /// On a way back there is nothing to wait for.
+    Continue,
+}
+
+/// `UpdateConfig` of one update.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateKnobs {
+    /// Tasks at once.
+    pub parallelism: u64,
+    /// After each task. Not shorter than `monitor`, or the next task is replaced before the last one proved itself.
+    pub delay: SignedDuration,
+    /// How long a task that runs can still fail the update.
+    pub monitor: SignedDuration,
+    pub order: UpdateOrder,
+    pub on_failure: OnFailure,
+}
+
+/// What is really there, of one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObservedService {
+    /// No service has the snapshot's id.
+    Gone,
+    Found(FoundService),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundService {
+    pub version: u64,
+    /// `ContainerSpec.Image`, letter by letter.
+    pub image: String,
+    pub mark: ServiceMark,
+    pub update: UpdateState,
+    /// Swarm's words on the update.
+    pub said: String,
+    pub mode: ServiceMode,
+    pub tasks: Vec<ObservedTask>,
+    /// Nodes that are up and take tasks. Empty where nobody asked: only a global service's verdict depends on it.
+    pub nodes: BTreeSet<String>,
+}
+
+/// Whose label a service carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceMark {
+    None,
+    /// This rollout's.
+    Ours,
+    /// Another rollout's.
+    Other,
+}
+
+/// `UpdateStatus.State`. Every update call clears it, and it stays absent when no task has to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdateState {
+    Absent,
+    Updating,
+    Completed,
+    Paused,
+    RollbackStarted,
+    RollbackCompleted,
+    RollbackPaused,
+    /// A word we do not know.
+    Unknown,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedTask {
+    pub id: String,
+    pub place: TaskPlace,
+    /// Of the task's own spec: what it runs, whatever its service says by now.
+    pub image: String,
+    pub state: TaskState,
+    pub wanted: TaskWanted,
+    /// When it came into this state; the later of the node's clock and the manager's.
+    pub since: Timestamp,
+    /// Swarm's words on its state: the error, or else the message.
+    pub said: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TaskPlace {
+    /// Of a replicated service.
+    Slot(u64),
+    /// Of a global service: the node's id.
+    Node(String),
+}
+
+/// swarmkit's task states (`api/types.proto`), as far as they make a difference here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskState {
+    /// `new`, `allocated`, `pending`: no node has it yet.
+    Unplaced,
+    /// `assigned` to `starting`: a node is at it. With a HEALTHCHECK, until it is healthy.
+    Preparing,
+    Running,
+    /// It ended by itself with exit code 0.
+    Complete,
+    /// Swarm stopped it.
+    Shutdown,
+    Failed,
+    /// The node could not even begin, for want of the image for one.
+    Rejected,
+    /// Its node has been gone for a day, or it is being removed.
+    Lost,
+    /// A word we do not know.
+    Unknown,
+}
+
+/// `DesiredState` of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskWanted {
+    /// `ready` or `running`: it counts.
+    Running,
+    /// `shutdown`, `remove`: history.
+    Stopped,
+}
+
+/// One thing done to a service. Each looks first, and is guarded by Swarm's version index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "what")]
+pub enum ServiceStep {
+    /// Bring the image to every node that may run the service, before a task is stopped for it.
+    Prepull { unit: usize },
+    /// Image, settings of the update and our labels, in one call.
+    Update {
+        unit: usize,
+        knobs: UpdateKnobs,
+        /// When the whole update must be through.
+        deadline: Timestamp,
+    },
+    /// Forward to the old image: Swarm's own rollback goes to whatever was before, and back again the second time.
+    Revert {
+        unit: usize,
+        knobs: UpdateKnobs,
+        deadline: Timestamp,
+    },
+    /// The service's own update settings again, without our labels. No task is replaced by it.
+    RestoreKnobs {
+        unit: usize,
+        /// The settings we gave it: others are somebody's, and stay.
+        sent: UpdateKnobs,
+    },
+}
+
+impl fmt::Display for ServiceStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ServiceStep::Prepull { .. } => "pull on the service's nodes",
+            ServiceStep::Update { .. } => "update service",
+            ServiceStep::Revert { .. } => "put the service's old image back",
+            ServiceStep::RestoreKnobs { .. } => "restore the service's update settings",
+        })
+    }
+}
