@@ -227,7 +227,14 @@ mod tests {
             container("l", json!({"Links": ["/x:/l/db"]})),
         ];
         let wanted = vec![container("a", json!({})), container("x", json!({}))];
-        insta::assert_snapshot!(told(&tied(wanted, &others).unwrap()), @"");
+        insta::assert_snapshot!(told(&tied(wanted, &others).unwrap()), @"
+        a Release []
+        b Dependent [Hold { unit: 0, by: Namespace }]
+        v Dependent [Hold { unit: 0, by: Name }]
+        c Dependent [Hold { unit: 1, by: Namespace }]
+        x Release []
+        l Dependent [Hold { unit: 4, by: Name }]
+        ");
     }
 
     #[test]
@@ -284,7 +291,15 @@ mod tests {
             let words: Vec<String> = bars(c, 41, held).iter().map(ToString::to_string).collect();
             words.join("\n")
         };
-        insta::assert_snapshot!(told(&barred, true), @"");
+        insta::assert_snapshot!(told(&barred, true), @"
+        port 8080 (80/tcp) of the host is published
+        it has a fixed address in front
+        it has a fixed MAC address
+        it uses a device
+        other containers hold on to it
+        its end deletes it
+        it writes to the volume at /data
+        ");
         assert_eq!(
             told(&container("a", json!({"NetworkMode": "host"})), false),
             "it has no network of its own"
