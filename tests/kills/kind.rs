@@ -1,0 +1,68 @@
+//! The kinds of containers that are rolled, and how each is set up.
+
+use std::fmt;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Two replicas, stop-first.
+    Plain,
+    /// Start-first, behind a router that is told.
+    Routed,
+    /// Stop-first, behind a router that holds requests back.
+    Paused,
+    /// Its end deletes it.
+    Removed,
+    /// Another one lives in its network.
+    Held,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The new image is good.
+    Forward,
+    /// It exits, and is taken back.
+    Back,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 5] = [Kind::Plain, Kind::Routed, Kind::Paused, Kind::Removed, Kind::Held];
+
+    /// Services by their part of the name, with the flags of `docker run` beside name, network and restart policy.
+    pub(crate) fn services(self) -> &'static [&'static str] {
+        match self {
+            Kind::Plain => &["a", "b"],
+            Kind::Routed | Kind::Paused | Kind::Removed | Kind::Held => &["a"],
+        }
+    }
+
+    pub(crate) fn router(self) -> &'static str {
+        match self {
+            Kind::Routed => {
+                "join: [sh, -c, \"echo join >>/told\"], leave: [sh, -c, \"echo leave >>/told\"], drain: 50ms"
+            }
+            Kind::Paused => "pause: [sh, -c, \"echo pause >>/told\"], resume: [sh, -c, \"echo resume >>/told\"]",
+            Kind::Plain | Kind::Removed | Kind::Held => "",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Plain => "stop-first",
+            Kind::Routed => "start-first",
+            Kind::Paused => "paused",
+            Kind::Removed => "--rm",
+            Kind::Held => "held",
+        })
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Way::Forward => "forward",
+            Way::Back => "back",
+        })
+    }
+}

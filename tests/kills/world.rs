@@ -1,0 +1,238 @@
+//! Images that all trials share, and the small world of each: containers, a configuration, a state with an open rollout.
+
+use crate::bot::Start;
+use crate::kind::{Kind, Way};
+use lowtide::clients::clock;
+use lowtide::config::validate;
+use lowtide::model::image::{ContentDigest, ImageId};
+use lowtide::model::name::{AppName, RolloutId, RunId};
+use lowtide::model::rollout::{Purpose, RolloutEvent};
+use lowtide::model::standing::{AppEvent, Release};
+use lowtide::store::database::Store;
+use lowtide::store::journal::Batch;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+pub(crate) struct Ground {
+    pub(crate) socket: PathBuf,
+    mark: String,
+    pub(crate) old: ImageId,
+    pub(crate) new: ImageId,
+    bad: ImageId,
+}
+
+impl Ground {
+    pub(crate) fn prepare() -> Self {
+        let socket: PathBuf = std::env::var("LOWTIDE_TEST_ENGINE")
+            .expect("LOWTIDE_TEST_ENGINE is not set: run `scripts/test kill-matrix`, which starts a private engine")
+            .into();
+        let mark = ulid::Ulid::generate().to_string().to_ascii_lowercase();
+        let image = |version: &str, rest: &str| -> ImageId {
+            let dockerfile =
+                format!("FROM lowtide-test/busybox:1\nLABEL version={version}\nSTOPSIGNAL SIGKILL\n{rest}\n");
+            let tag = format!("kills-{mark}:{version}");
+            docker_with(&socket, &["build", "-q", "-t", &tag, "-"], dockerfile.as_bytes());
+            docker(&socket, &["image", "inspect", "-f", "{{.Id}}", &tag])
+                .parse()
+                .unwrap()
+        };
+        let serves = "CMD [\"httpd\", \"-f\", \"-p\", \"80\"]";
+        Self {
+            old: image("old", serves),
+            new: image("new", serves),
+            bad: image("bad", "CMD [\"sh\", \"-c\", \"exit 3\"]"),
+            mark,
+            socket,
+        }
+    }
+
+    fn tag(&self, version: &str) -> String {
+        format!("kills-{}:{version}", self.mark)
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) id: String,
+    pub(crate) rollout: RolloutId,
+    pub(crate) directory: TempDir,
+    socket: PathBuf,
+    kind: Kind,
+}
+
+impl World {
+    pub(crate) async fn new(ground: &Ground, kind: Kind, way: Way, engine: &Path, directory: TempDir) -> Self {
+        let short = ulid::Ulid::generate().to_string().to_ascii_lowercase();
+        let world = Self {
+            id: format!("k{}", &short[short.len() - 12..]),
+            rollout: RolloutId(ulid::Ulid::generate()),
+            directory,
+            socket: ground.socket.clone(),
+            kind,
+        };
+        world.containers(ground);
+        let text = world.configuration(engine);
+        std::fs::write(world.directory.path().join("lowtide.yml"), &text).unwrap();
+        world.open(ground, way, &text).await;
+        world
+    }
+
+    pub(crate) fn start(&self) -> Start {
+        Start {
+            directory: self.directory.path().to_owned(),
+            path: std::env::var_os("PATH").unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn store(&self) -> Option<Store> {
+        Store::open(&self.directory.path().join("state/lowtide.db"), false).ok()
+    }
+
+    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
+        docker(&self.socket, arguments)
+    }
+
+    /// Names of what has to serve.
+    pub(crate) fn served(&self) -> Vec<String> {
+        let tenant = (self.kind == Kind::Held).then_some("tenant");
+        let parts = self.kind.services().iter().copied().chain(tenant);
+        parts.map(|part| format!("{}-{part}", self.id)).collect()
+    }
+
+    fn containers(&self, ground: &Ground) {
+        let (id, label) = (&self.id, format!("org.lowtide.kills={}", self.id));
+        self.docker(&["network", "create", id]);
+        let run = |name: &str, flags: &[&str], tail: &[&str]| {
+            let name = format!("{id}-{name}");
+            let head = ["run", "-d", "--init", "--name", &name];
+            self.docker(&[&head[..], flags, tail].concat());
+        };
+        let old = ground.tag("old");
+        for service in self.kind.services() {
+            let (policy, network) = match self.kind {
+                Kind::Removed => ("--rm", id.as_str()),
+                Kind::Plain | Kind::Routed | Kind::Paused | Kind::Held => ("--restart=unless-stopped", id.as_str()),
+            };
+            let flags = [
+                "--label",
+                &label,
+                policy,
+                "--network",
+                network,
+                "--network-alias",
+                "web",
+            ];
+            run(service, &flags, &[&old]);
+        }
+        let sleeps = ["lowtide-test/busybox:1", "sleep", "100000"];
+        match self.kind {
+            Kind::Held => {
+                let network = format!("container:{id}-a");
+                run("tenant", &["--restart=unless-stopped", "--network", &network], &sleeps);
+            }
+            Kind::Routed | Kind::Paused => run("edge", &["--network", id], &sleeps),
+            Kind::Plain | Kind::Removed => {}
+        }
+    }
+
+    fn configuration(&self, engine: &Path) -> String {
+        let router = match self.kind.router() {
+            "" => String::new(),
+            commands => format!("        router: {{ container: {}-edge, {commands} }}\n", self.id),
+        };
+        format!(
+            "version: 1\nmode: active\nhosts: {{ here: {{ docker: \"unix://{}\" }} }}\napps:\n  {id}:\n    \
+             source: {{ repo: \"https://git.invalid/web.git\" }}\n    schedule: never\n    rollout:\n      \
+             - label: {{ key: org.lowtide.kills, value: \"{id}\" }}\n        \
+             ready: {{ stay_up: 300ms, timeout: 30s }}\n        bake: 200ms\n{router}",
+            engine.display(),
+            id = self.id,
+        )
+    }
+
+    /// A release, and a rollout to it, as the bot itself would have written them.
+    async fn open(&self, ground: &Ground, way: Way, text: &str) {
+        let state = self.directory.path().join("state");
+        std::fs::create_dir(&state).unwrap();
+        let fleet = validate::fleet(text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let app: AppName = self.id.parse().unwrap();
+        let target = fleet.apps[&app].rollout[0].clone();
+        let (version, image) = match way {
+            Way::Forward => ("new", &ground.new),
+            Way::Back => ("bad", &ground.bad),
+        };
+        let release = Release {
+            run: RunId(ulid::Ulid::generate()),
+            image: image.clone(),
+            content: image.as_str().parse::<ContentDigest>().unwrap(),
+            commit: "c".repeat(40),
+            tag: version.to_owned(),
+            digest: None,
+            reference: ground.tag(version).parse().unwrap(),
+            change: None,
+            at: clock::now(),
+        };
+        let facts = [
+            AppEvent::Tracked,
+            AppEvent::Released {
+                release: Box::new(release.clone()),
+            },
+            AppEvent::RolloutOpened {
+                target: target.name.clone(),
+                release: release.run,
+                rollout: self.rollout,
+            },
+        ];
+        let opened = RolloutEvent::Opened {
+            app: app.clone(),
+            target: Box::new(target),
+            timezone: "UTC".to_owned(),
+            release: Box::new(release),
+            window_ignored: true,
+            purpose: Purpose::Release,
+        };
+        let store = Store::open(&state.join("lowtide.db"), true).unwrap();
+        let mut batch = Batch::new().rollout(&app, self.rollout, 0, &opened);
+        for fact in &facts {
+            batch = batch.app(&app, fact);
+        }
+        store.commit(batch, clock::now()).await.unwrap();
+    }
+
+    /// Everything of this trial goes.
+    pub(crate) fn remove(&self) {
+        let all = self.docker(&["ps", "-aq", "--filter", &format!("name={}", self.id)]);
+        let mut remove = vec!["rm", "-fv"];
+        remove.extend(all.lines());
+        if remove.len() > 2 {
+            self.docker(&remove);
+        }
+        self.docker(&["network", "rm", &self.id]);
+    }
+}
+
+/// Docker's own client, on the private engine.
+fn docker(socket: &Path, arguments: &[&str]) -> String {
+    docker_with(socket, arguments, &[])
+}
+
+fn docker_with(socket: &Path, arguments: &[&str], input: &[u8]) -> String {
+    let mut child = Command::new("docker")
+        .args(arguments)
+        .env("DOCKER_HOST", format!("unix://{}", socket.display()))
+        .env("DOCKER_BUILDKIT", "0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
