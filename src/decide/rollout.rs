@@ -6,6 +6,7 @@
 
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
 use crate::model::fleet::TargetPolicy;
+use crate::model::halt::Incident;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::rollout::{Goal, Observed, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
@@ -13,8 +14,10 @@ use crate::model::standing::{Release, Worked};
 use crate::model::window::{Closing, Occurrence};
 use containers::Containers;
 use jiff::{SignedDuration, Timestamp};
+use record::Record;
 
 pub mod containers;
+mod record;
 mod timing;
 
 pub use timing::{Course, Outside, held_until};
@@ -85,6 +88,8 @@ pub struct RolloutState {
     pub progress: Progress,
     pub reverting: Option<Failure>,
     pub conclusion: Option<RolloutConclusion>,
+    /// What is told of it when it does not arrive.
+    record: Record,
 }
 
 /// What is moved, and how far it is.
@@ -150,6 +155,7 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
         progress: Progress::Idle,
         reverting: None,
         conclusion: None,
+        record: Record::opened(first.at),
     };
     for recorded in rest {
         state.apply(recorded)?;
@@ -169,6 +175,7 @@ impl RolloutState {
                 why: "the rollout is concluded",
             });
         }
+        self.record.note(&recorded.event, recorded.at);
         match &recorded.event {
             RolloutEvent::Opened { .. } => {
                 return Err(IllegalEvent {
@@ -184,6 +191,7 @@ impl RolloutState {
                     });
                 }
                 self.touched |= touches(step);
+                self.record.begin(recorded.at);
                 self.course.begin(step, recorded.at);
                 match &mut self.moving {
                     Moving::Containers(containers) => containers.begin(step),
@@ -195,12 +203,13 @@ impl RolloutState {
             }
             RolloutEvent::StepEnded { outcome } => self.end(outcome, recorded.at)?,
             RolloutEvent::StepAbandoned => {
-                if !matches!(self.progress, Progress::Started { .. }) {
+                let Progress::Started { step, .. } = &self.progress else {
                     return Err(IllegalEvent {
                         event: "step_abandoned",
                         why: "no step is under way",
                     });
-                }
+                };
+                self.record.abandon(step, recorded.at);
                 self.progress = Progress::Idle;
             }
             RolloutEvent::Expedited { .. } => self.window_ignored = true,
@@ -228,6 +237,7 @@ impl RolloutState {
                 why: "no step is under way",
             });
         };
+        self.record.end(&self.target, &step, outcome, at);
         match outcome {
             StepOutcome::Failed { failure } => {
                 self.progress = Progress::Failed {
@@ -260,6 +270,12 @@ impl RolloutState {
         match &self.moving {
             Moving::Containers(containers) => containers.kept_logs(),
         }
+    }
+
+    /// All that is known of it, for people. `ended`: how and when it ends, before that is journalled.
+    #[must_use]
+    pub fn incident(&self, ended: Option<(&RolloutConclusion, Timestamp)>) -> Incident {
+        self.record.incident(self, ended)
     }
 
     /// How many things are moved one after the other; 0 before they were chosen.
