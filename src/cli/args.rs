@@ -1,8 +1,10 @@
 //! Arguments, and which command they mean.
 
 use super::exit::Exit;
+use super::incident::Shape;
 use super::{
-    backup, check, diff, history, inventory, operate, outdated, plan, probe, run, serve, show, start, status, windows,
+    backup, check, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve, show, start, status,
+    windows,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -162,19 +164,33 @@ enum Command {
     /// Stop an app's rollouts and promotions; its builds and tests go on.
     Halt {
         app: String,
-        #[arg(long)]
+        #[arg(long, visible_alias = "why")]
         reason: String,
     },
     /// Let a halted app go on.
     Resume {
         app: String,
-        #[arg(long)]
-        reason: String,
+        #[arg(long, visible_alias = "why", required_unless_present = "form")]
+        reason: Option<String>,
+        /// The filled form of `lowtide incident APP --form`, for apps with `halt.require: countermeasure`; `-`: stdin.
+        #[arg(long, value_name = "FILE")]
+        form: Option<PathBuf>,
     },
-    /// Take every target of an app back to the release before, and halt it.
-    Revert {
-        app: String,
+    /// The rollout that halted an app in full, and what lifts the halt; by the app, or by the end of the rollout's id.
+    Incident {
+        #[arg(value_name = "APP|ROLLOUT")]
+        what: String,
+        #[arg(long, conflicts_with = "form")]
+        json: bool,
+        /// Only the form to fill in.
         #[arg(long)]
+        form: bool,
+    },
+    /// Take every target of an app, or one, back to the release before, and halt the app.
+    Revert {
+        #[arg(value_name = "APP[/TARGET]")]
+        what: String,
+        #[arg(long, visible_alias = "why")]
         reason: String,
     },
     /// Pause all rollouts and promotions, or let them go on.
@@ -291,8 +307,11 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             outdated::outdated(global, &asked, json).await
         }
         Command::Halt { app, reason } => operate::halt(global, &app, reason).await,
-        Command::Resume { app, reason } => operate::resume(global, &app, reason).await,
-        Command::Revert { app, reason } => operate::revert(global, &app, reason).await,
+        Command::Resume { app, reason, form } => {
+            operate::resume(global, &app, reason.unwrap_or_default(), form.as_deref()).await
+        }
+        Command::Incident { what, json, form } => incident::incident(global, &what, Shape::of(json, form)).await,
+        Command::Revert { what, reason } => operate::revert(global, &what, reason).await,
         Command::Pause { all, off } => operate::pause(global, all, off).await,
         Command::Cancel { run } => operate::cancel(global, &run).await,
         Command::Backup { to } => backup::backup(global, to).await,

@@ -6,6 +6,7 @@ mod check;
 mod diff;
 mod exit;
 mod history;
+mod incident;
 mod inventory;
 mod live;
 mod open;

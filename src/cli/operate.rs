@@ -4,12 +4,15 @@ use super::args::Global;
 use super::exit::Exit;
 use super::live;
 use super::open::{self, Holder};
+use crate::config::form;
+use crate::model::halt::Draft;
 use crate::model::name::AppName;
 use crate::runtime::control::{self, Ask, Reply};
 use crate::runtime::notify;
 use crate::runtime::supervisor::{Scope, Supervisor};
 use crate::store::lock::StateLock;
 use anyhow::Context;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
@@ -33,30 +36,37 @@ pub(super) async fn halt(global: &Global, app: &str, why: String) -> anyhow::Res
     .await
 }
 
-pub(super) async fn resume(global: &Global, app: &str, why: String) -> anyhow::Result<Exit> {
-    ask(
-        global,
-        Ask::Resume {
-            app: name(app)?,
-            by: who(),
-            why,
-        },
-        false,
-    )
-    .await
+/// `form`: a file, or `-` for stdin.
+pub(super) async fn resume(global: &Global, app: &str, why: String, form: Option<&Path>) -> anyhow::Result<Exit> {
+    let form = match form.map(read_form).transpose()? {
+        Some(Ok(form)) => Some(Box::new(form)),
+        Some(Err(why)) => {
+            eprintln!("the form is not YAML: {why}");
+            return Ok(Exit::Failed);
+        }
+        None => None,
+    };
+    let (app, by) = (name(app)?, who());
+    ask(global, Ask::Resume { app, by, why, form }, false).await
 }
 
-pub(super) async fn revert(global: &Global, app: &str, why: String) -> anyhow::Result<Exit> {
-    ask(
-        global,
-        Ask::Revert {
-            app: name(app)?,
-            by: who(),
-            why,
-        },
-        false,
-    )
-    .await
+fn read_form(path: &Path) -> anyhow::Result<Result<Draft, String>> {
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin()).context("stdin cannot be read")?
+    } else {
+        std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?
+    };
+    Ok(form::draft(&text))
+}
+
+/// `what`: `APP`, or `APP/TARGET`.
+pub(super) async fn revert(global: &Global, what: &str, why: String) -> anyhow::Result<Exit> {
+    let (app, target) = match what.split_once('/') {
+        None => (what, None),
+        Some((app, target)) => (app, Some(target.parse().context("this is not the name of a target")?)),
+    };
+    let (app, by) = (name(app)?, who());
+    ask(global, Ask::Revert { app, target, by, why }, false).await
 }
 
 pub(super) async fn pause(global: &Global, all: bool, off: bool) -> anyhow::Result<Exit> {

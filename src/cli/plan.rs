@@ -75,6 +75,8 @@ fn row(app: &AppReading, reading: &Reading, usual: &BTreeMap<AppName, SignedDura
         next_run: app.next_run,
         parents: app.parents.clone(),
         halted: app.standing.halted.clone(),
+        exposure: app.exposure(),
+        probation: app.standing.probation,
         built: app
             .standing
             .judged

@@ -8,6 +8,7 @@ use crate::model::comparison::{
 use crate::model::failure::{HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
 use crate::model::freshness::{Fix, Outdated, PendingPackage, Unknown};
+use crate::model::halt::{Exposure, HaltPolicy, Incident, OpenIncident, Require};
 use crate::model::image::ContentDigest;
 use crate::model::inventory::{Change, ImageLayer, Package};
 use crate::model::rollout::{RolloutConclusion, Step};
@@ -49,6 +50,10 @@ struct App {
     next_run: Option<Timestamp>,
     failing_since: Option<Timestamp>,
     halted: Option<Halted>,
+    /// Rollouts that halted it and that nobody has answered for.
+    incidents: Vec<OpenIncident>,
+    /// Rollouts that are still watched twice as long.
+    probation: u32,
     /// Fixes that no rebuild can bring.
     withheld: Option<ShownWithheld>,
     rollouts: Vec<Rollout>,
@@ -68,6 +73,10 @@ struct Release {
 struct Halted {
     since: Timestamp,
     reason: HaltReason,
+    /// When the oldest image that a target runs was built.
+    running_since: Option<Timestamp>,
+    /// Security fixes that the worst of the targets lacks.
+    security: usize,
 }
 
 /// An open rollout; `waits` is `null` while it is at work.
@@ -124,6 +133,32 @@ pub(super) struct ShownRollout {
     started: Timestamp,
     steps: Vec<Part<Step>>,
     conclusion: Option<RolloutConclusion>,
+    incident: Incident,
+}
+
+/// `incident --json`.
+#[derive(Debug, Serialize)]
+pub(super) struct ShownIncident<'a> {
+    version: u32,
+    /// Since when the app waits for an answer to it; `null`: it does not.
+    halted_since: Option<Timestamp>,
+    require: Require,
+    #[serde(flatten)]
+    incident: &'a Incident,
+    /// YAML, to fill in.
+    form: &'a str,
+}
+
+impl<'a> ShownIncident<'a> {
+    pub(super) fn new(incident: &'a Incident, policy: &HaltPolicy, since: Option<Timestamp>, form: &'a str) -> Self {
+        Self {
+            version: VERSION,
+            halted_since: since,
+            require: policy.require,
+            incident,
+            form,
+        }
+    }
 }
 
 /// A stage of a run, a step of a rollout.
@@ -318,6 +353,8 @@ struct Planned {
     next_run: Option<Timestamp>,
     parents: Vec<String>,
     halted: Option<Halted>,
+    /// Rollouts that are still watched twice as long.
+    probation: u32,
     targets: Vec<PlannedTarget>,
     /// Only for a single app.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -374,7 +411,8 @@ pub(super) fn plan(rows: &[PlanRow], reading: &Reading, all_settings: Option<&[p
                 schedule: row.schedule.clone(),
                 next_run: row.next_run,
                 parents: row.parents.iter().map(ToString::to_string).collect(),
-                halted: row.halted.as_ref().map(Halted::from),
+                halted: row.halted.as_ref().map(|halted| Halted::new(halted, row.exposure)),
+                probation: row.probation,
                 targets: row.targets.iter().map(PlannedTarget::from).collect(),
                 settings: all_settings.map(|all| all.iter().map(settings).collect()),
             })
@@ -404,11 +442,13 @@ impl From<&TargetPlan> for PlannedTarget {
     }
 }
 
-impl From<&(Timestamp, HaltReason)> for Halted {
-    fn from((since, reason): &(Timestamp, HaltReason)) -> Self {
+impl Halted {
+    fn new((since, reason): &(Timestamp, HaltReason), exposure: Exposure) -> Self {
         Self {
             since: *since,
             reason: reason.clone(),
+            running_since: exposure.built,
+            security: exposure.security,
         }
     }
 }
@@ -443,7 +483,13 @@ impl From<&AppReading> for App {
             last_run: app.last_run.as_ref().map(Run::from),
             next_run: app.next_run,
             failing_since: app.standing.failing.as_ref().map(|failing| failing.since),
-            halted: app.standing.halted.as_ref().map(Halted::from),
+            halted: app
+                .standing
+                .halted
+                .as_ref()
+                .map(|halted| Halted::new(halted, app.exposure())),
+            incidents: app.standing.incidents.clone(),
+            probation: app.standing.probation,
             withheld: app.standing.withheld.as_ref().map(|(since, withheld)| ShownWithheld {
                 since: *since,
                 withheld: withheld.clone(),
@@ -520,6 +566,7 @@ impl From<RolloutView> for ShownRollout {
                 .map(|row| part(row.step, row.state, row.took_ms, row.note))
                 .collect(),
             conclusion: view.conclusion,
+            incident: view.incident,
         }
     }
 }

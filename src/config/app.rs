@@ -89,6 +89,7 @@ impl Check<'_> {
             rollout: Vec::new(),
             github_repo,
             source,
+            halt: self.halt(scope, &raw.halt.clone().unwrap_or_default()),
         };
         self.window_of_app(scope, raw);
         self.duration(scope, "bake", raw.bake.as_ref(), defaults::BAKE);

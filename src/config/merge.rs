@@ -2,8 +2,8 @@
 //! keys exclude each other, a choice made above hides the one below.
 
 use super::raw::{
-    App, Build, Command, ContainerLimits, Defaults, Http, Nightly, Profile, Publish, Ready, Secret, Sidecar, Source,
-    Test, TestCompose, Text, Window,
+    App, Build, Command, ContainerLimits, Defaults, Halt, Http, Nightly, Profile, Publish, Ready, Secret, Sidecar,
+    Source, Test, TestCompose, Text, Window,
 };
 use std::collections::BTreeMap;
 
@@ -52,6 +52,7 @@ replaced!(
     super::raw::ScheduleWord,
     super::raw::OverrunWord,
     super::raw::EscalateWord,
+    super::raw::RequireWord,
     Command,
     Secret
 );
@@ -108,10 +109,11 @@ laid_over! {
     ContainerLimits { memory, cpus, pids, output }
     Publish { image, tag, channels }
     Nightly { between }
+    Halt { require, probation, tests }
     Window { days, from, to, r#for, zone, deny, blackouts, freeze, cutoff, overrun, max_wait, max_wait_security, escalate }
         @one_of to, r#for;
     App { timezone, mode, profile, github, rollout, maintainers, source, build, env, test, ready, publish, nightly, cron,
-          schedule, window, bake }
+          schedule, window, bake, halt }
         @one_of nightly, cron, schedule;
 }
 impl Over for super::raw::AppGithub {
@@ -138,6 +140,7 @@ macro_rules! as_app {
                     schedule: layer.schedule,
                     window: layer.window,
                     bake: layer.bake,
+                    halt: layer.halt,
                     ..App::default()
                 }
             }

@@ -11,6 +11,8 @@ mod check;
 pub mod defaults;
 pub mod diagnostic;
 mod engine;
+pub mod form;
+mod halt;
 mod limits;
 mod mask;
 mod merge;

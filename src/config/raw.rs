@@ -67,6 +67,8 @@ macro_rules! settings {
             window: Option<Window>,
             /// How long new containers are watched, with the old ones kept stopped, before a rollout is done.
             bake: Option<Text>,
+            /// What lifts the halt after a rollout that was taken back or got stuck.
+            halt: Option<Halt>,
         })*}
     };
 }
@@ -121,6 +123,14 @@ pub enum OverrunWord {
 pub enum EscalateWord {
     Tell,
     Start,
+}
+
+/// `reason`: a sentence. `countermeasure`: a form with the root cause, and a commit or a setting that is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RequireWord {
+    Reason,
+    Countermeasure,
 }
 
 /// `auto`: start-first behind a router where nothing bars it, else stop-first. `stop-first`: the old container stops before the
@@ -376,6 +386,14 @@ raw! {
     Nightly {
         /// `22:00-02:30`
         between: Option<Text>,
+    }
+    Halt {
+        require: Option<RequireWord>,
+        /// Rollouts after the resume that bake twice as long.
+        #[schemars(range(max = 100))]
+        probation: Option<u64>,
+        /// The repository's files that the tests consist of, as globs: a commit that changes one is a countermeasure.
+        tests: Option<Vec<Text>>,
     }
     /// Recurring low-traffic time, and what is taken out of it.
     Window {

@@ -70,6 +70,7 @@ const TYPE_HINTS: &[(&str, &str)] = &[
     ),
     ("Hook", "write `- exec: [program, argument]`"),
     ("Target", "write `- container: { name: NAME }`"),
+    ("Halt", "write `halt: { require: countermeasure }`"),
     ("Window", "write `window: { from: \"03:00\", to: \"05:00\" }`"),
     ("Deny", "write `- { days: [fri], from: \"16:00\", to: \"24:00\" }`"),
     (

@@ -1,7 +1,9 @@
 //! What a digest says: the day's facts and what still waits, per app.
 
+use super::halt;
 use super::standing::Standing;
 use crate::model::failure::Failure;
+use crate::model::halt::{HaltPolicy, Require};
 use crate::model::name::{AppName, TargetName};
 use crate::model::notice::{DigestApp, DigestBody, DigestLine};
 use crate::model::rollout::RolloutConclusion;
@@ -29,18 +31,24 @@ pub enum Fact {
 #[must_use]
 pub fn body(
     facts: &[Fact],
-    standings: &BTreeMap<AppName, Standing>,
+    standings: &BTreeMap<AppName, (Standing, HaltPolicy)>,
     blind: Vec<String>,
     (from, to): (Timestamp, Timestamp),
     timezone: &str,
 ) -> DigestBody {
     let mut apps: BTreeMap<AppName, Vec<DigestLine>> = BTreeMap::new();
-    for (app, standing) in standings {
+    for (app, (standing, policy)) in standings {
         let lines = apps.entry(app.clone()).or_default();
         if let Some((since, reason)) = &standing.halted {
             lines.push(DigestLine::Halted {
                 since: *since,
                 reason: reason.clone(),
+                exposure: halt::exposure(standing),
+                require: if standing.incidents.is_empty() {
+                    Require::Reason
+                } else {
+                    policy.require
+                },
             });
         }
         if let Some(line) = failing(app, standing, facts) {

@@ -5,6 +5,7 @@ pub mod digest;
 pub mod family;
 pub mod fixable;
 pub mod freshness;
+pub mod halt;
 pub mod labels;
 pub mod notify;
 pub mod outlook;

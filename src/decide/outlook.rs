@@ -1,7 +1,7 @@
 //! What lies ahead, foretold for people. Nothing is decided here: it asks the decisions what they would say.
 
 use super::rollout::{self, Gate, Next, Outside, RolloutState};
-use super::standing::{Standing, TargetState, Waits};
+use super::standing::{self, Standing, TargetState, Waits};
 use super::window::{self, WindowState};
 use crate::model::failure::WaitReason;
 use crate::model::fleet::{App, Schedule, Select, TargetPolicy};
@@ -48,7 +48,7 @@ pub fn outside(state: &RolloutState, standing: &Standing, app: Option<&App>, pau
         gate: match (state.goal, state.purpose) {
             // Going back is never gated.
             (Goal::Back, _) | (_, Purpose::Revert) => Gate::Open,
-            (Goal::Forward, Purpose::Release) => gate(standing, state.release.run, paused),
+            (Goal::Forward, Purpose::Release | Purpose::Probation) => gate(standing, state.release.run, paused),
         },
         window: window.clone(),
         timezone: timezone.clone(),
@@ -98,8 +98,9 @@ pub fn target_window(target: &TargetPolicy, zone: &str, now: Timestamp) -> Windo
 pub fn estimate(target: &TargetPolicy, standing: &Standing) -> (SignedDuration, usize) {
     let nothing = TargetState::default();
     let known = standing.targets.get(&target.name).unwrap_or(&nothing);
+    let (target, _) = standing::undertaken(standing, target.clone());
     (
-        window::estimate(target, units(target, known), &known.took),
+        window::estimate(&target, units(&target, known), &known.took),
         known.took.len(),
     )
 }

@@ -6,6 +6,7 @@
 
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
 use crate::model::fleet::{Select, TargetPolicy};
+use crate::model::halt::Incident;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::rollout::{Goal, Observed, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
@@ -13,9 +14,11 @@ use crate::model::standing::{Release, Worked};
 use crate::model::window::{Closing, Occurrence};
 use containers::Containers;
 use jiff::{SignedDuration, Timestamp};
+use record::Record;
 use services::Services;
 
 pub mod containers;
+mod record;
 pub mod services;
 mod timing;
 
@@ -87,6 +90,8 @@ pub struct RolloutState {
     pub progress: Progress,
     pub reverting: Option<Failure>,
     pub conclusion: Option<RolloutConclusion>,
+    /// What is told of it when it does not arrive.
+    record: Record,
 }
 
 /// What is moved, and how far it is.
@@ -158,6 +163,7 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
         progress: Progress::Idle,
         reverting: None,
         conclusion: None,
+        record: Record::opened(first.at),
     };
     for recorded in rest {
         state.apply(recorded)?;
@@ -177,6 +183,7 @@ impl RolloutState {
                 why: "the rollout is concluded",
             });
         }
+        self.record.note(&recorded.event, recorded.at);
         match &recorded.event {
             RolloutEvent::Opened { .. } => {
                 return Err(IllegalEvent {
@@ -192,6 +199,7 @@ impl RolloutState {
                     });
                 }
                 self.touched |= touches(step);
+                self.record.begin(recorded.at);
                 self.course.begin(step, recorded.at);
                 match &mut self.moving {
                     Moving::Containers(containers) => containers.begin(step),
@@ -204,12 +212,13 @@ impl RolloutState {
             }
             RolloutEvent::StepEnded { outcome } => self.end(outcome, recorded.at)?,
             RolloutEvent::StepAbandoned => {
-                if !matches!(self.progress, Progress::Started { .. }) {
+                let Progress::Started { step, .. } = &self.progress else {
                     return Err(IllegalEvent {
                         event: "step_abandoned",
                         why: "no step is under way",
                     });
-                }
+                };
+                self.record.abandon(step, recorded.at);
                 self.progress = Progress::Idle;
             }
             RolloutEvent::Expedited { .. } => self.window_ignored = true,
@@ -237,6 +246,7 @@ impl RolloutState {
                 why: "no step is under way",
             });
         };
+        self.record.end(&self.target, &step, outcome, at);
         match outcome {
             StepOutcome::Failed { failure } => {
                 self.progress = Progress::Failed {
@@ -274,6 +284,12 @@ impl RolloutState {
             // A task's own words are in the failure; its log is Swarm's to keep.
             Moving::Services(_) => Vec::new(),
         }
+    }
+
+    /// All that is known of it, for people. `ended`: how and when it ends, before that is journalled.
+    #[must_use]
+    pub fn incident(&self, ended: Option<(&RolloutConclusion, Timestamp)>) -> Incident {
+        self.record.incident(self, ended)
     }
 
     /// How many things are moved one after the other; 0 before they were chosen.

@@ -230,6 +230,7 @@ mod tests {
             schedule,
             rollout: vec![],
             github_repo: None,
+            halt: crate::model::halt::HaltPolicy::default(),
         }
     }
 

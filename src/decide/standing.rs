@@ -3,10 +3,11 @@
 use crate::model::failure::HaltReason;
 use crate::model::fleet::{App, Channel, Mode, TargetPolicy};
 use crate::model::freshness::{Because, Judged};
+use crate::model::halt::OpenIncident;
 use crate::model::image::{ContentDigest, ManifestDigest, Reference, Repository};
 use crate::model::journal::Recorded;
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
-use crate::model::rollout::RolloutConclusion;
+use crate::model::rollout::{Purpose, RolloutConclusion};
 use crate::model::standing::{AppEvent, Release, Withheld, Worked};
 use crate::model::window::Occurrence;
 use jiff::{SignedDuration, Timestamp};
@@ -32,6 +33,12 @@ pub struct Standing {
     pub halted: Option<(Timestamp, HaltReason)>,
     /// The rollout that ended badly last: its mail thread takes the news of the resume.
     pub halted_by: Option<RolloutId>,
+    /// Rollouts that halted the app and that nobody has answered for, oldest first. An operator's halt is none.
+    pub incidents: Vec<OpenIncident>,
+    /// How the app was configured when the last of them halted it.
+    pub settings: Option<Box<App>>,
+    /// Rollouts that still have to arrive before nobody watches more closely than configured.
+    pub probation: u32,
     pub quarantine: Vec<ContentDigest>,
     pub failing: Option<Failing>,
     /// An operator said `--now`, and what follows from it is not over.
@@ -40,6 +47,8 @@ pub struct Standing {
     pub bases: Vec<Repository>,
     /// What the last build was made from whose outcome is known.
     pub judged: Option<Judged>,
+    /// The release that this build became; `None`: it changed nothing, or its content is quarantined.
+    pub became: Option<RunId>,
     /// What no rebuild can mend, and since when there is something.
     pub withheld: Option<(Timestamp, Withheld)>,
 }
@@ -54,11 +63,15 @@ pub struct ChannelState {
 pub struct TargetState {
     /// The rollout under way.
     pub open: Option<(RolloutId, RunId)>,
+    /// It was opened on probation.
+    pub probation: bool,
     /// What the target runs as far as we put it there: the last known good.
     pub good: Option<RunId>,
     /// The one before it: where `revert` goes.
     pub before: Option<RunId>,
     pub last: Option<(RunId, RolloutConclusion)>,
+    /// The rollout that ended last, and what it brought.
+    pub ended: Option<(RolloutId, RunId)>,
     /// Since when a release waits to arrive, one that took another's place included.
     pub waits: Option<Waits>,
     /// How long earlier rollouts worked, newest last.
@@ -104,12 +117,13 @@ impl Standing {
             AppEvent::Tracked => self.tracked = Some(at),
             AppEvent::Fired { slot, .. } => self.fired = Some(*slot),
             AppEvent::Released { release } => {
+                self.became = Some(release.run);
                 self.releases.push((**release).clone());
-                let surplus = self.releases.len().saturating_sub(RELEASES);
-                self.releases.drain(..surplus);
+                self.forget_releases();
             }
             AppEvent::BasesKnown { bases } => self.bases.clone_from(bases),
             AppEvent::Judged { inputs, because } => {
+                self.became = None;
                 self.judged = Some(Judged {
                     inputs: (**inputs).clone(),
                     at,
@@ -152,22 +166,66 @@ impl Standing {
                     self.targets.entry(target.clone()).or_default().learn(*release, worked);
                 }
             }
-            AppEvent::Halted { reason } => self.halted = Some((at, reason.clone())),
+            AppEvent::Halted { reason, settings } => self.halt(reason, settings.as_deref(), at),
             AppEvent::Quarantined { content, .. } => {
                 if !self.quarantine.contains(content) {
                     self.quarantine.push(content.clone());
                 }
             }
-            AppEvent::Resumed { .. } => {
-                self.halted = None;
-                // What was refused may be tried again: somebody has looked at it.
-                for target in self.targets.values_mut() {
-                    target.last = None;
-                }
-            }
+            AppEvent::Resumed { probation, .. } => self.resume(*probation),
             AppEvent::Expedited { .. } => self.expedited = true,
             AppEvent::Settled => self.expedited = false,
         }
+    }
+
+    fn halt(&mut self, reason: &HaltReason, settings: Option<&App>, at: Timestamp) {
+        self.halted = Some((at, reason.clone()));
+        match reason {
+            HaltReason::Reverted { .. } | HaltReason::Irreversible { .. } | HaltReason::Stuck { .. } => {}
+            HaltReason::Operator { .. } => return,
+        }
+        self.settings = settings.cloned().map(Box::new);
+        // What comes after it begins anew.
+        self.probation = 0;
+        let by = |(target, state): (&TargetName, &TargetState)| {
+            let (rollout, release) = state.ended.filter(|(rollout, _)| Some(*rollout) == self.halted_by)?;
+            Some(OpenIncident {
+                rollout,
+                target: target.clone(),
+                at,
+                commit: self.release(release).map(|release| release.commit.clone()),
+            })
+        };
+        let incident = self.targets.iter().find_map(by);
+        self.incidents.extend(incident);
+    }
+
+    fn resume(&mut self, probation: u32) {
+        self.halted = None;
+        self.incidents.clear();
+        self.settings = None;
+        // An operator's own halt does not end one.
+        self.probation = self.probation.max(probation);
+        // What was refused may be tried again: somebody has looked at it.
+        for target in self.targets.values_mut() {
+            target.last = None;
+        }
+    }
+
+    /// Those that a target or a channel has, or goes back to, are remembered whatever their age.
+    fn forget_releases(&mut self) {
+        let targets = self.targets.values().flat_map(|target| [target.good, target.before]);
+        let channels = self
+            .channels
+            .values()
+            .flat_map(|channel| [channel.holds, channel.before]);
+        let kept: Vec<RunId> = targets.chain(channels).flatten().collect();
+        let mut surplus = self.releases.len().saturating_sub(RELEASES);
+        self.releases.retain(|release| {
+            let goes = surplus > 0 && !kept.contains(&release.run);
+            surplus -= usize::from(goes);
+            !goes
+        });
     }
 
     fn withhold(&mut self, withheld: &Withheld, at: Timestamp) {
@@ -177,8 +235,10 @@ impl Standing {
 
     fn open(&mut self, target: &TargetName, release: RunId, rollout: RolloutId, at: Timestamp) {
         let security = self.brings_security();
+        let probation = self.is_on_probation();
         let state = self.targets.entry(target.clone()).or_default();
         state.open = Some((rollout, release));
+        state.probation = probation;
         let waits = state.waits.get_or_insert(Waits { since: at, security });
         waits.security |= security;
     }
@@ -192,7 +252,12 @@ impl Standing {
         }
         let state = self.targets.entry(target.clone()).or_default();
         state.open = None;
+        state.ended = Some((rollout, release));
         state.last = Some((release, conclusion.clone()));
+        let tried = std::mem::take(&mut state.probation);
+        if tried && *conclusion == RolloutConclusion::Done {
+            self.probation = self.probation.saturating_sub(1);
+        }
         // Whoever takes its place has waited as long.
         if !matches!(conclusion, RolloutConclusion::Superseded { .. }) {
             state.waits = None;
@@ -210,9 +275,34 @@ impl Standing {
 
     /// Was the last build made for security fixes?
     fn brings_security(&self) -> bool {
+        self.fixes_brought() > 0
+    }
+
+    /// Security fixes that the last build brought.
+    fn fixes_brought(&self) -> usize {
         let because = self.judged.as_ref().map(|judged| judged.because.as_slice());
-        let security = |one: &Because| matches!(one, Because::Pending { security, .. } if *security > 0);
-        because.unwrap_or_default().iter().any(security)
+        let security = |one: &Because| match one {
+            Because::Pending { security, .. } => *security,
+            Because::First
+            | Because::Asked { .. }
+            | Because::Commit { .. }
+            | Because::Base { .. }
+            | Because::Settings
+            | Because::Unseen { .. }
+            | Because::Age { .. } => 0,
+        };
+        because.unwrap_or_default().iter().map(security).sum()
+    }
+
+    /// Of them those that some target does not run: its release is quarantined, or has not arrived.
+    #[must_use]
+    pub fn unused_fixes(&self) -> usize {
+        let arrived = |target: &TargetState| target.good.is_some() && target.good == self.became;
+        if self.targets.values().all(arrived) {
+            0
+        } else {
+            self.fixes_brought()
+        }
     }
 
     /// The newest release that is not quarantined: what a rebuild is compared with and what rolls out.
@@ -222,6 +312,13 @@ impl Standing {
             .iter()
             .rev()
             .find(|release| !self.quarantine.contains(&release.content))
+    }
+
+    /// Is a rollout that is opened now one of the first after an incident? While the app is halted only an operator's revert
+    /// is opened.
+    #[must_use]
+    pub fn is_on_probation(&self) -> bool {
+        self.probation > 0 && self.halted.is_none()
     }
 
     #[must_use]
@@ -376,6 +473,16 @@ fn open_targets<'a>(
         };
     }
     Targets::Done
+}
+
+/// How a new release is brought to a target: as configured, or on probation, watched twice as long.
+#[must_use]
+pub fn undertaken(standing: &Standing, mut target: TargetPolicy) -> (TargetPolicy, Purpose) {
+    if !standing.is_on_probation() {
+        return (target, Purpose::Release);
+    }
+    target.bake = target.bake.saturating_mul(2);
+    (target, Purpose::Probation)
 }
 
 /// The reference a target of this channel runs: repository of the channel, the release's own digest.

@@ -1,14 +1,15 @@
 //! What the end of a run or a rollout means for its app, and who hears of it. The facts and the notices are written in
 //! the transaction of the event that caused them.
 
+use super::halt::Lifted;
 use super::notify::{self, Keys, Opened, RolloutMessage};
 use super::rollout::RolloutState;
 use super::run::RunState;
 use super::standing::Standing;
 use super::withheld;
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, WaitReason};
-use crate::model::fleet::EmailPolicy;
-use crate::model::name::{AppName, RunId};
+use crate::model::fleet::{App, EmailPolicy};
+use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::notice::{Audience, LongWait, Notice, NoticeBody, Untimely};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage};
@@ -180,15 +181,16 @@ fn opened(standing: &Standing, run: RunId, cause: String) -> Opened {
         })
 }
 
-/// The end of a rollout.
+/// The end of a rollout. `configured`: the app as it is now; `None`: it is configured no more.
 #[must_use]
 pub fn rollout_ended(
     state: &RolloutState,
     conclusion: &RolloutConclusion,
-    maintainers: &[String],
+    configured: Option<&App>,
     email: Option<&EmailPolicy>,
     now: Timestamp,
 ) -> Told {
+    let maintainers = configured.map(|app| app.maintainers.as_slice()).unwrap_or_default();
     let release = &state.release;
     let mut told = Told::default();
     told.facts.push(AppEvent::RolloutEnded {
@@ -241,8 +243,11 @@ pub fn rollout_ended(
                 .extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
         }
         RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => {
-            if let Some((reason, body)) = halt(state, conclusion) {
-                halted(&mut told, state, reason, &body, maintainers, email, now);
+            if let Some((reason, body)) = halt(state, conclusion, configured, now) {
+                told.facts.extend(quarantined(state, reason, configured));
+                let everyone = everyone(maintainers, email);
+                told.notices
+                    .extend(mail(&keys(), Fault::Repo, &everyone, email, &body, now));
             }
         }
     }
@@ -271,13 +276,17 @@ pub fn rollout_waits(
         reason,
     }));
     // The maintainers' release waits, for the operators' window.
-    let mut everyone = maintainers.to_vec();
-    everyone.extend(email.iter().flat_map(|policy| policy.operators.iter().cloned()));
+    let everyone = everyone(maintainers, email);
     mail(&keys, Fault::Repo, &everyone, email, &body, now)
 }
 
 /// Why the rollout's end halts its app, and what is told of it; `None` when it does not.
-pub(super) fn halt(state: &RolloutState, conclusion: &RolloutConclusion) -> Option<(HaltReason, NoticeBody)> {
+pub(super) fn halt(
+    state: &RolloutState,
+    conclusion: &RolloutConclusion,
+    app: Option<&App>,
+    now: Timestamp,
+) -> Option<(HaltReason, NoticeBody)> {
     let (reason, back) = match conclusion {
         // Nothing is wrong with the release: it is neither quarantined nor the app halted.
         RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::WindowClosed => return None,
@@ -307,51 +316,46 @@ pub(super) fn halt(state: &RolloutState, conclusion: &RolloutConclusion) -> Opti
         tag: Some(state.release.tag.clone()),
         back,
         log: state.kept_logs(),
+        incident: Some(Box::new(state.incident(Some((conclusion, now))))),
+        require: app.map(|app| app.halt.require).unwrap_or_default(),
     };
     Some((reason, body))
 }
 
 /// Halt and quarantine: the digest and the same content under another digest are never tried again by themselves.
-fn halted(
-    told: &mut Told,
-    state: &RolloutState,
-    reason: HaltReason,
-    body: &NoticeBody,
-    maintainers: &[String],
-    email: Option<&EmailPolicy>,
-    now: Timestamp,
-) {
+fn quarantined(state: &RolloutState, reason: HaltReason, app: Option<&App>) -> [AppEvent; 2] {
     let release = &state.release;
-    told.facts.push(AppEvent::Quarantined {
-        content: release.content.clone(),
-        image: release.image.clone(),
-        digest: release.digest.clone(),
-    });
-    told.facts.push(AppEvent::Halted { reason });
-    let keys = notify::rollout_keys(state.id, RolloutMessage::First);
-    // A halt concerns both: the maintainers' image failed, the operators' service moved.
-    let mut everyone = maintainers.to_vec();
-    everyone.extend(email.iter().flat_map(|policy| policy.operators.iter().cloned()));
-    told.notices
-        .extend(mail(&keys, Fault::Repo, &everyone, email, body, now));
+    [
+        AppEvent::Quarantined {
+            content: release.content.clone(),
+            image: release.image.clone(),
+            digest: release.digest.clone(),
+        },
+        AppEvent::Halted {
+            reason,
+            settings: app.cloned().map(Box::new),
+        },
+    ]
 }
 
-/// An operator let the app go on.
+/// A halt concerns both: the maintainers' image failed, the operators' service moved.
+fn everyone(maintainers: &[String], email: Option<&EmailPolicy>) -> Vec<String> {
+    let operators = email.iter().flat_map(|policy| policy.operators.iter());
+    maintainers.iter().chain(operators).cloned().collect()
+}
+
+/// An operator let the app go on. `rollout`: the one that halted it, whose thread hears of it.
 #[must_use]
 pub fn resumed(
     app: &AppName,
     by: &str,
-    why: &str,
-    rollout: Option<crate::model::name::RolloutId>,
+    lifted: &Lifted,
+    rollout: Option<RolloutId>,
     maintainers: &[String],
     email: Option<&EmailPolicy>,
     now: Timestamp,
 ) -> Told {
-    let body = NoticeBody::Resumed {
-        app: app.clone(),
-        by: by.to_owned(),
-        why: why.to_owned(),
-    };
+    let body = resume_body(app, by, lifted);
     let notices = rollout.map(|rollout| {
         let keys = notify::rollout_keys(rollout, RolloutMessage::Resumed);
         mail(&keys, Fault::Repo, maintainers, email, &body, now)
@@ -359,9 +363,21 @@ pub fn resumed(
     Told {
         facts: vec![AppEvent::Resumed {
             by: by.to_owned(),
-            why: why.to_owned(),
+            why: lifted.why.clone(),
+            form: lifted.form.clone().map(Box::new),
+            probation: lifted.probation,
         }],
         notices: notices.unwrap_or_default(),
+    }
+}
+
+pub(super) fn resume_body(app: &AppName, by: &str, lifted: &Lifted) -> NoticeBody {
+    NoticeBody::Resumed {
+        app: app.clone(),
+        by: by.to_owned(),
+        why: lifted.why.clone(),
+        form: lifted.form.clone().map(Box::new),
+        probation: lifted.probation,
     }
 }
 

@@ -1,11 +1,13 @@
 //! What GitHub hears of runs and rollouts: a status per commit, an issue per incident, a comment on the pull request
 //! that is to blame. Only what concerns a repository's maintainers: a registry that is down says nothing of a commit.
 
+use super::halt::Lifted;
 use super::notify;
 use super::run::RunState;
 use super::standing::Standing;
 use super::{rollout::RolloutState, tell};
 use crate::model::failure::{Failure, Fault, SkipReason};
+use crate::model::fleet::App;
 use crate::model::name::{AppName, RunId};
 use crate::model::notice::{Audience, CommitState, GithubPost, Notice, NoticeBody};
 use crate::model::rollout::RolloutConclusion;
@@ -155,10 +157,11 @@ impl Told<'_> {
 pub fn rollout_ended(
     state: &RolloutState,
     conclusion: &RolloutConclusion,
+    app: Option<&App>,
     repo: Option<&str>,
     now: Timestamp,
 ) -> Vec<Notice> {
-    let Some((repo, (_, body))) = repo.zip(tell::halt(state, conclusion)) else {
+    let Some((repo, (_, body))) = repo.zip(tell::halt(state, conclusion, app, now)) else {
         return Vec::new();
     };
     let rollout = state.id;
@@ -174,17 +177,13 @@ pub fn rollout_ended(
 pub fn resumed(
     app: &AppName,
     by: &str,
-    why: &str,
+    lifted: &Lifted,
     halted: Timestamp,
     repo: Option<&str>,
     now: Timestamp,
 ) -> Vec<Notice> {
     let Some(repo) = repo else { return Vec::new() };
-    let body = NoticeBody::Resumed {
-        app: app.clone(),
-        by: by.to_owned(),
-        why: why.to_owned(),
-    };
+    let body = tell::resume_body(app, by, lifted);
     let post = GithubPost::IssueClosed {
         incidents: incidents(HALTS, app),
     };

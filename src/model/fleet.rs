@@ -1,5 +1,6 @@
 //! The fleet: what one configuration revision says. Every value is already valid and every default filled in.
 
+use super::halt::HaltPolicy;
 use super::image::{Reference, Repository};
 use super::name::{AppName, ChannelName, HostName, TargetName};
 use super::secret::SecretRef;
@@ -177,6 +178,8 @@ pub struct App {
     pub schedule: Schedule,
     pub rollout: Vec<TargetPolicy>,
     pub github_repo: Option<String>,
+    #[serde(default)]
+    pub halt: HaltPolicy,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

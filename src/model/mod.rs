@@ -5,6 +5,7 @@ pub mod failure;
 pub mod file_hash;
 pub mod fleet;
 pub mod freshness;
+pub mod halt;
 pub mod image;
 pub mod image_config;
 pub mod inventory;

@@ -2,6 +2,7 @@
 
 use super::failure::{Failure, Fault, HaltReason, WaitReason};
 use super::freshness::{PendingPackage, Vanished};
+use super::halt::{Exposure, Form, Incident, Require};
 use super::inventory::Change;
 use super::name::{AppName, RolloutId, RunId, TargetName};
 use super::run::Stage;
@@ -123,11 +124,22 @@ pub enum NoticeBody {
         tag: Option<String>,
         back: bool,
         log: Vec<String>,
+        /// All that is known of it; `None`: no rollout caused it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<Box<Incident>>,
+        /// What lifts it.
+        #[serde(default)]
+        require: Require,
     },
     Resumed {
         app: AppName,
         by: String,
         why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        form: Option<Box<Form>>,
+        /// Rollouts that are watched twice as long from now on.
+        #[serde(default)]
+        probation: u32,
     },
     /// A configuration revision was refused; the last good one stays in force.
     ConfigRefused {
@@ -210,6 +222,10 @@ pub enum DigestLine {
     Halted {
         since: Timestamp,
         reason: HaltReason,
+        #[serde(default)]
+        exposure: Exposure,
+        #[serde(default)]
+        require: Require,
     },
 }
 

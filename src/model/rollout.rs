@@ -28,6 +28,8 @@ pub enum Purpose {
     /// A new release.
     #[default]
     Release,
+    /// A new release, and one of the first rollouts after an incident: it bakes twice as long as configured.
+    Probation,
     /// An operator wants the release before back: no window, halt or pause stands in its way.
     Revert,
 }

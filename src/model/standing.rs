@@ -1,7 +1,9 @@
 //! What stays true of an app or a target between runs, told by the events of its own stream.
 
 use super::failure::HaltReason;
+use super::fleet::App;
 use super::freshness::{Because, Behind, Inputs};
+use super::halt::Form;
 use super::image::{ContentDigest, ImageId, ManifestDigest, Reference, Repository};
 use super::inventory::Change;
 use super::name::{ChannelName, RolloutId, RunId, TargetName};
@@ -126,6 +128,9 @@ pub enum AppEvent {
     },
     Halted {
         reason: HaltReason,
+        /// How the app was configured then; `None`: nobody knew, or no incident is behind it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settings: Option<Box<App>>,
     },
     Quarantined {
         content: ContentDigest,
@@ -135,6 +140,11 @@ pub enum AppEvent {
     Resumed {
         by: String,
         why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        form: Option<Box<Form>>,
+        /// Rollouts that are watched twice as long from now on; 0: none more than before.
+        #[serde(default)]
+        probation: u32,
     },
     /// An operator asked for a cycle now: windows do not matter until it has come to rest.
     Expedited {

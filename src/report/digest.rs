@@ -3,7 +3,7 @@
 use super::mail::{MailContext, Rendered};
 use super::page::{Block, Item, Page, Section, Tone, capped};
 use super::words::{self, counted, plural};
-use super::{change, clean, incident};
+use super::{change, clean, halt, incident};
 use crate::model::notice::{DigestApp, DigestBody, DigestLine};
 
 /// Entries per list; a digest is read on a phone.
@@ -120,14 +120,22 @@ impl Lists {
                     format!("{} for {target}: {}", tag(t), clean::one_line(why, 200)),
                 ));
             }
-            DigestLine::Halted { since, reason } => {
+            DigestLine::Halted {
+                since,
+                reason,
+                exposure,
+                require,
+            } => {
                 let what = "is halted until somebody resumes it.".to_owned();
-                let resume = format!("lowtide resume {app} --reason \"…\"");
                 self.action.push(Item {
-                    command: Some(resume),
+                    command: Some(halt::command(app, reason, *require)),
                     ..item(app, what)
                 });
-                let what = format!("for {}. {}", words::span(*since, body.to), words::halted(reason));
+                let mut what = format!("for {}. {}", words::span(*since, body.to), words::halted(reason));
+                let exposed = halt::exposed(*exposure, body.to);
+                if !exposed.is_empty() {
+                    what.push_str(&format!(" It {exposed}."));
+                }
                 self.halted.push(item(app, what));
             }
         }

@@ -3,8 +3,9 @@
 use super::mail::{MailContext, Rendered};
 use super::page::{Block, Page, Section, Tone};
 use super::words::{self, counted, short_commit};
-use super::{change, clean, deferred, withheld};
+use super::{case, change, clean, deferred, halt, withheld};
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
+use crate::model::halt::{Incident, Require};
 use crate::model::inventory::Change;
 use crate::model::name::{AppName, RolloutId, RunId, TargetName};
 use crate::model::notice::{Notice, NoticeBody};
@@ -62,6 +63,8 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             tag,
             back,
             log,
+            incident,
+            require,
         } => halted(&Halt {
             app,
             target: target.as_ref(),
@@ -70,18 +73,21 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             tag: tag.as_deref(),
             back: *back,
             log,
+            incident: incident.as_deref(),
+            require: *require,
         }),
-        NoticeBody::Resumed { app, by, why } => resumed(app, by, why),
+        NoticeBody::Resumed {
+            app,
+            by,
+            why,
+            form,
+            probation,
+        } => resumed(app, by, why, halt::sections(form.as_deref(), *probation)),
         NoticeBody::ConfigRefused { revision, problems } => config_refused(revision, problems),
         NoticeBody::Digest(body) => return super::digest::page(body, context),
     };
-    let page = &mut rendered.page;
-    page.footer = format!(
-        "{} {}, {}.",
-        page.footer,
-        sender(context),
-        words::moment(notice.at, &context.timezone)
-    );
+    let when = words::moment(notice.at, &context.timezone);
+    rendered.page.footer = format!("{} {}, {when}.", rendered.page.footer, sender(context));
     rendered
 }
 
@@ -278,11 +284,16 @@ struct Halt<'a> {
     tag: Option<&'a str>,
     back: bool,
     log: &'a [String],
+    incident: Option<&'a Incident>,
+    require: Require,
 }
 
 fn halted(halt: &Halt<'_>) -> Rendered {
-    let Halt { app, reason, .. } = halt;
-    let on = halt.target.map_or_else(String::new, |t| format!(" on {t}"));
+    let reason = halt.reason;
+    let mut on = halt.target.map_or_else(String::new, |t| format!(" on {t}"));
+    if halt.incident.is_some_and(|incident| incident.probation) {
+        on.push_str(" during probation");
+    }
     let (tone, pill, title, now) = halt_words(halt, &on);
     let failure = match reason {
         HaltReason::Reverted { failure } | HaltReason::Irreversible { failure } | HaltReason::Stuck { failure } => {
@@ -291,27 +302,25 @@ fn halted(halt: &Halt<'_>) -> Rendered {
         HaltReason::Operator { .. } => None,
     };
     let mut why = vec![Block::Text(words::halted(reason))];
-    let log_lines = if halt.log.is_empty() {
-        failure.map_or(&[][..], |f| &f.excerpt)
+    let told = halt.incident.map(case::logs).unwrap_or_default();
+    if halt.log.is_empty() {
+        why.extend(told);
+        why.extend(log(failure.map_or(&[][..], |f| &f.excerpt), LOG_LINES));
+    } else if told.is_empty() {
+        why.extend(log(halt.log, LOG_LINES));
     } else {
-        halt.log
-    };
-    why.extend(log(log_lines, LOG_LINES));
+        why.extend(told);
+    }
     let mut sections = vec![
         Section::new("Why", why),
         Section::new("What is halted", halt_scope(halt)),
     ];
+    sections.extend(halt.incident.map(case::sections).unwrap_or_default());
     let mut next: Vec<Block> = failure
         .map(|f| Block::Text(words::advice(f.kind).to_owned()))
         .into_iter()
         .collect();
-    let mut commands = Vec::new();
-    if let Some(rollout) = halt.rollout {
-        commands.push(("Each step that was taken".to_owned(), format!("lowtide show {rollout}")));
-    }
-    let resume = format!("lowtide resume {app} --reason \"…\"");
-    commands.push(("When it may go on, say so".to_owned(), resume));
-    next.push(Block::Commands(commands));
+    next.push(Block::Commands(halt_commands(halt)));
     sections.push(Section::new("What to do next", next));
     if let Some(failure) = failure {
         sections.push(Section::new(
@@ -331,6 +340,27 @@ fn halted(halt: &Halt<'_>) -> Rendered {
             footer: "One message per halt; the daily digest keeps it in view until it is resumed.".to_owned(),
         },
     }
+}
+
+fn halt_commands(of: &Halt<'_>) -> Vec<(String, String)> {
+    let app = of.app;
+    let mut commands = Vec::new();
+    if let Some(rollout) = of.rollout {
+        commands.push(("Each step that was taken".to_owned(), format!("lowtide show {rollout}")));
+    }
+    match halt::required(of.reason, of.require) {
+        Require::Reason => {
+            let resume = format!("lowtide resume {app} --reason \"…\"");
+            commands.push(("When it may go on, say so".to_owned(), resume));
+        }
+        Require::Countermeasure => {
+            let form = format!("lowtide incident {app} --form > form.yml");
+            commands.push(("The form that lifts the halt".to_owned(), form));
+            let resume = format!("lowtide resume {app} --form form.yml");
+            commands.push(("Once a countermeasure is in place".to_owned(), resume));
+        }
+    }
+    commands
 }
 
 /// Tone, pill, title, and what runs now.
@@ -378,10 +408,15 @@ fn halt_scope(halt: &Halt<'_>) -> Vec<Block> {
             " Release {tag} is not tried again by itself, nor is the same content under another name."
         ));
     }
+    if halt.incident.is_some_and(|incident| incident.probation) {
+        text.push_str(
+            " It was on probation after an earlier incident: what was done about that one was not enough, or not all.",
+        );
+    }
     vec![Block::Text(text)]
 }
 
-fn resumed(app: &AppName, by: &str, why: &str) -> Rendered {
+fn resumed(app: &AppName, by: &str, why: &str, more: Vec<Section>) -> Rendered {
     let by = clean::one_line(by, 60);
     let title = format!("{app}: resumed by {by}");
     Rendered {
@@ -392,10 +427,12 @@ fn resumed(app: &AppName, by: &str, why: &str) -> Rendered {
             pill: "resumed".to_owned(),
             title,
             now: format!("Rollouts and promotions of {app} go on in their next window."),
-            sections: vec![Section::new(
+            sections: std::iter::once(Section::new(
                 "Why",
                 vec![Block::Text(format!("{by}: {}", clean::one_line(why, 500)))],
-            )],
+            ))
+            .chain(more)
+            .collect(),
             footer: "This closes the thread.".to_owned(),
         },
     }

@@ -3,11 +3,13 @@
 //! A notice becomes a [`page`] (what is said, in which order), and the page is printed twice, as [`text`] and as
 //! [`html`], so both always say the same.
 
+pub mod case;
 mod change;
 mod clean;
 pub mod comparison;
 mod deferred;
 mod digest;
+pub mod halt;
 mod html;
 mod incident;
 pub mod inventory;

@@ -2,10 +2,11 @@
 
 use super::table::{Cell, Ink, columns};
 use super::terminal::{Style, relative};
-use super::{clean, words};
+use super::{clean, halt, words};
 use crate::model::failure::{HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
 use crate::model::freshness::Because;
+use crate::model::halt::Exposure;
 use crate::model::name::{AppName, RolloutId, TargetName};
 use crate::model::standing::Withheld;
 use jiff::Timestamp;
@@ -22,6 +23,10 @@ pub struct PlanRow {
     /// A release of one of these starts a run too.
     pub parents: Vec<AppName>,
     pub halted: Option<(Timestamp, HaltReason)>,
+    /// How old what runs is, and what it lacks.
+    pub exposure: Exposure,
+    /// Rollouts that are still watched twice as long.
+    pub probation: u32,
     /// When it was built last, as far as that was worth remembering, and why.
     pub built: Option<(Timestamp, Vec<Because>)>,
     /// What no rebuild can mend, and since when.
@@ -101,6 +106,14 @@ fn app(row: &PlanRow, now: Timestamp, style: Style) -> String {
     if let Some((since, reason)) = &row.halted {
         let text = format!("for {}. {}", words::span(*since, now), words::halted(reason));
         lines.push(line("halted", Ink::Bad.cell(text)));
+        let exposed = halt::exposed(row.exposure, now);
+        if !exposed.is_empty() {
+            lines.push(line("", Ink::Warn.cell(exposed)));
+        }
+    }
+    if row.probation > 0 {
+        let text = format!("{}: their bake is doubled", halt::probation(row.probation));
+        lines.push(line("watched", Ink::Warn.cell(text)));
     }
     if row.targets.is_empty() {
         lines.push(line("rollout", Ink::Soft.cell("no target is configured")));
@@ -199,6 +212,8 @@ mod tests {
             built: None,
             withheld: None,
             halted: None,
+            exposure: Exposure::default(),
+            probation: 0,
             targets: vec![],
         }
     }
@@ -231,7 +246,12 @@ mod tests {
         shop.next_run = None;
         let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "shop: 503");
         shop.halted = Some((at("2026-11-22T12:00:00Z"), HaltReason::Reverted { failure }));
+        shop.exposure = Exposure {
+            built: Some(at("2026-11-11T12:00:00Z")),
+            security: 4,
+        };
         let mut frozen = row("frozen", Mode::Active);
+        frozen.probation = 2;
         frozen.targets = vec![target("web", Window::Frozen)];
         let mut base = row("drupal-base", Mode::Observe);
         base.targets = vec![target("web", Window::Closed { opens })];
@@ -254,6 +274,7 @@ mod tests {
           mode      active
           next run  only when asked: `lowtide run`
           halted    for 24 hours. A rollout was taken back. The new container did not become ready: shop: 503.
+                    runs an image 12 days old; 4 security fixes wait
           rollout   no target is configured
 
         drupal-base
@@ -264,6 +285,7 @@ mod tests {
         frozen
           mode      active
           next run  in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *)
+          watched   on probation, 2 rollouts left: their bake is doubled
           web       nothing waits; nothing would begin: rollouts are frozen
         ");
     }

@@ -2,10 +2,11 @@
 //! nothing is coloured unless asked for.
 
 use super::table::{Cell, Ink, columns};
-use super::{change, clean, words};
+use super::{case, change, clean, halt, words};
 use crate::model::failure::{FailureKind, WaitReason};
 use crate::model::fleet::Mode;
 use crate::model::freshness::Because;
+use crate::model::halt::{Exposure, Incident};
 use crate::model::inventory::Change;
 use crate::model::name::{AppName, RolloutId, RunId, TargetName};
 use crate::model::rollout::{RolloutConclusion, Step};
@@ -33,6 +34,8 @@ pub struct StatusRow {
     pub last_run: Option<Timestamp>,
     pub next_run: Option<Timestamp>,
     pub state: AppState,
+    /// Rollouts that are still watched twice as long.
+    pub probation: u32,
 }
 
 /// What there is to know of an app at a glance.
@@ -64,6 +67,7 @@ pub enum AppState {
     },
     Halted {
         since: Timestamp,
+        exposure: Exposure,
     },
 }
 
@@ -141,6 +145,7 @@ pub struct RolloutView {
     pub started: Timestamp,
     pub steps: Vec<StepRow>,
     pub conclusion: Option<RolloutConclusion>,
+    pub incident: Incident,
 }
 
 /// One step of a rollout.
@@ -172,7 +177,7 @@ pub fn status(rows: &[StatusRow], now: Timestamp, zone: &str, style: Style) -> S
                 .map_or_else(|| "–".into(), |tag| clean::one_line(tag, 40).into()),
             when(row.last_run),
             when(row.next_run),
-            state(&row.state, now, zone),
+            row_state(row, now, zone),
         ]
     });
     columns(
@@ -297,6 +302,7 @@ pub fn show_rollout(view: &RolloutView, zone: &str, style: Style) -> String {
     {
         section(&mut out, "why", &failure_text(failure, style));
     }
+    out.push_str(&case::findings(&view.incident, style));
     out
 }
 
@@ -412,8 +418,16 @@ fn run_result(row: &RunRow) -> Cell {
 
 /// What an app is at, in a few words.
 #[must_use]
-pub fn state_words(state: &AppState, now: Timestamp, zone: &str) -> String {
-    self::state(state, now, zone).text
+pub fn state_words(row: &StatusRow, now: Timestamp, zone: &str) -> String {
+    row_state(row, now, zone).text
+}
+
+fn row_state(row: &StatusRow, now: Timestamp, zone: &str) -> Cell {
+    let mut cell = state(&row.state, now, zone);
+    if row.probation > 0 {
+        cell.text.push_str(&format!("; {}", halt::probation(row.probation)));
+    }
+    cell
 }
 
 fn state(state: &AppState, now: Timestamp, zone: &str) -> Cell {
@@ -433,7 +447,11 @@ fn state(state: &AppState, now: Timestamp, zone: &str) -> Cell {
             words::withheld(withheld),
             words::span(*since, now)
         )),
-        AppState::Halted { since } => Ink::Bad.cell(format!("halted for {}", words::span(*since, now))),
+        AppState::Halted { since, exposure } => {
+            let mut parts = vec![format!("halted for {}", words::span(*since, now))];
+            parts.extend(Some(halt::exposed(*exposure, now)).filter(|text| !text.is_empty()));
+            Ink::Bad.cell(parts.join("; "))
+        }
     }
 }
 

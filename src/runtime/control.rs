@@ -4,7 +4,8 @@
 use super::bot::Bot;
 use super::progress::Progress;
 use super::supervisor::{Answer, Request};
-use crate::model::name::{AppName, RunId};
+use crate::model::halt::Draft;
+use crate::model::name::{AppName, RunId, TargetName};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,9 +40,14 @@ pub enum Ask {
         app: AppName,
         by: String,
         why: String,
+        #[serde(default)]
+        form: Option<Box<Draft>>,
     },
     Revert {
         app: AppName,
+        /// `None`: all of them.
+        #[serde(default)]
+        target: Option<TargetName>,
         by: String,
         why: String,
     },

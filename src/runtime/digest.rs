@@ -37,8 +37,11 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
     let standings = fleet
         .fleet
         .apps
-        .keys()
-        .map(|app| (app.clone(), Standing::clone(&bot.standing(app))))
+        .values()
+        .map(|app| {
+            let standing = Standing::clone(&bot.standing(&app.name));
+            (app.name.clone(), (standing, app.halt.clone()))
+        })
         .collect();
     let blind = bot.store.undelivered().await?;
     let body = digest::body(&facts, &standings, blind, (looked, slot), &policy.timezone);

@@ -195,11 +195,11 @@ impl Driver {
         let now = clock::now();
         let app = self.state.app.clone();
         let fleet = self.bot.in_force();
-        let maintainers = fleet.maintainers(&app);
-        let mut told = tell::rollout_ended(&self.state, &conclusion, &maintainers, fleet.fleet.email.as_ref(), now);
+        let configured = fleet.fleet.apps.get(&app);
+        let mut told = tell::rollout_ended(&self.state, &conclusion, configured, fleet.fleet.email.as_ref(), now);
         let repo = fleet.github_repo(&app);
-        told.notices
-            .extend(tell_github::rollout_ended(&self.state, &conclusion, repo, now));
+        let notices = tell_github::rollout_ended(&self.state, &conclusion, configured, repo, now);
+        told.notices.extend(notices);
         let event = RolloutEvent::Concluded {
             conclusion: conclusion.clone(),
         };

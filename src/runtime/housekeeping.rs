@@ -58,7 +58,7 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
             Err(error) => warn!(%host, %error, "its images cannot be listed"),
         }
     }
-    let forgotten = bot.store.forget(now - keep.history).await?;
+    let forgotten = bot.store.forget(now - keep.history, incidents(bot)).await?;
     let mut open = BTreeSet::new();
     let mut ended = BTreeSet::new();
     for row in bot.store.recent_runs(None, u32::MAX).await? {
@@ -99,6 +99,19 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
         Err(error) => warn!(%error, "the git mirrors cannot be swept"),
     }
     Ok(())
+}
+
+/// Rollouts that halted an app are remembered until somebody has answered for them.
+fn incidents(bot: &Bot) -> BTreeSet<Stream> {
+    let of = |app: &AppName| {
+        let standing = bot.standing(app);
+        let rollouts = standing
+            .incidents
+            .iter()
+            .map(|incident| Stream::Rollout(incident.rollout));
+        rollouts.collect::<Vec<_>>()
+    };
+    bot.tracked().iter().flat_map(of).collect()
 }
 
 /// Inventories of contents that no app goes on from or back to, and snapshots of forgotten rollouts.

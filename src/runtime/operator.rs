@@ -3,31 +3,73 @@
 use super::bot::Bot;
 use super::supervisor::Answer;
 use crate::clients::clock;
+use crate::clients::git::history::Earlier;
+use crate::decide::halt::{self, CommitSeen};
 use crate::decide::standing::{Standing, TargetState};
 use crate::decide::{tell, tell_github};
 use crate::model::failure::HaltReason;
+use crate::model::halt::Draft;
 use crate::model::name::AppName;
 use crate::model::rollout::RolloutConclusion;
-use crate::model::standing::AppEvent;
+use crate::model::standing::{AppEvent, Release};
+use crate::report::halt as words;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 
 /// Stops the app's rollouts and promotions. Its builds and tests go on.
-pub(super) async fn halt(bot: &Bot, app: &AppName, by: String, why: String) -> Result<Answer, StoreError> {
+pub(super) async fn stop(bot: &Bot, app: &AppName, by: String, why: String) -> Result<Answer, StoreError> {
     if bot.app(app).is_none() {
         return Ok(Err(format!("no such app: {app}")));
     }
     let reason = HaltReason::Operator { by, why };
-    bot.commit(Batch::new(), app, &[AppEvent::Halted { reason }], Vec::new())
-        .await?;
+    let halted = AppEvent::Halted { reason, settings: None };
+    bot.commit(Batch::new(), app, &[halted], Vec::new()).await?;
     Ok(Ok(format!(
         "{app} is halted: no rollouts, no promotions; builds and tests go on"
     )))
 }
 
-/// Lets the app's rollouts and promotions go on. Quarantined releases stay out.
-pub(super) async fn resume(bot: &Bot, app: &AppName, by: &str, why: &str) -> Result<Answer, StoreError> {
+/// Lets the app's rollouts and promotions go on, when nothing is missing. Quarantined releases stay out.
+pub(super) async fn resume(
+    bot: &Bot,
+    app: &AppName,
+    by: &str,
+    why: &str,
+    draft: Option<&Draft>,
+) -> Result<Answer, StoreError> {
+    if !can_resume(&bot.standing(app)) {
+        return Ok(Err(format!("{app} is not halted")));
+    }
+    let seen = match draft.and_then(halt::named_commit) {
+        Some(id) => look_for(bot, app, id).await,
+        None => None,
+    };
+    // What happened while git was asked counts.
     let standing = bot.standing(app);
+    if !can_resume(&standing) {
+        return Ok(Err(format!("{app} is not halted")));
+    }
+    let fleet = bot.in_force();
+    let answer = halt::Answer { why, draft };
+    let lifted = match halt::lift(&standing, fleet.fleet.apps.get(app), answer, seen.as_ref()) {
+        Ok(lifted) => lifted,
+        Err(lacking) => return Ok(Err(words::lacking(app, &lacking))),
+    };
+    let now = clock::now();
+    let maintainers = fleet.maintainers(app);
+    let email = fleet.fleet.email.as_ref();
+    let mut told = tell::resumed(app, by, &lifted, standing.halted_by, &maintainers, email, now);
+    let repo = fleet.github_repo(app);
+    if let Some((halted, _)) = standing.halted {
+        told.notices
+            .extend(tell_github::resumed(app, by, &lifted, halted, repo, now));
+    }
+    bot.commit(Batch::new(), app, &told.facts, told.notices).await?;
+    Ok(Ok(words::goes_on(app, lifted.probation)))
+}
+
+/// Is there anything that a resume would let go on?
+fn can_resume(standing: &Standing) -> bool {
     // Reverted without a halt: its window closed half-way.
     let refused = |target: &TargetState| {
         matches!(
@@ -38,59 +80,58 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, by: &str, why: &str) -> Res
             ))
         )
     };
-    if standing.halted.is_none() && !standing.targets.values().any(refused) {
-        return Ok(Err(format!("{app} is not halted")));
-    }
-    if why.trim().is_empty() {
-        return Ok(Err("resume needs a reason: --reason \"…\"".to_owned()));
-    }
-    let fleet = bot.in_force();
-    let maintainers = fleet
-        .fleet
-        .apps
-        .get(app)
-        .map(|a| a.maintainers.clone())
-        .unwrap_or_default();
-    let now = clock::now();
-    let mut told = tell::resumed(
-        app,
-        by,
-        why,
-        standing.halted_by,
-        &maintainers,
-        fleet.fleet.email.as_ref(),
-        now,
-    );
-    let repo = fleet.github_repo(app);
-    if let Some((halted, _)) = standing.halted {
-        told.notices
-            .extend(tell_github::resumed(app, by, why, halted, repo, now));
-    }
-    bot.commit(Batch::new(), app, &told.facts, told.notices).await?;
-    Ok(Ok(format!("{app} goes on")))
+    standing.halted.is_some() || standing.targets.values().any(refused)
 }
 
-/// The facts of a revert that an operator asks for; the rollouts themselves are opened by the supervisor.
+/// Asks the app's repository for a commit; `None`: the app is configured no more.
+async fn look_for(bot: &Bot, app: &AppName, id: &str) -> Option<CommitSeen> {
+    let app = bot.app(app)?;
+    let standing = bot.standing(&app.name);
+    let earlier: Vec<Earlier> = standing
+        .incidents
+        .iter()
+        .map(|incident| Earlier {
+            commit: incident.commit.clone(),
+            at: incident.at,
+        })
+        .collect();
+    Some(match bot.git.find(&app.source, id, &earlier).await {
+        Ok(Some(found)) => CommitSeen::Found {
+            id: found.commit.id,
+            newer_than: standing
+                .incidents
+                .iter()
+                .zip(&found.newer)
+                .filter(|(_, newer)| **newer)
+                .map(|(incident, _)| incident.rollout)
+                .collect(),
+            paths: found.paths,
+        },
+        Ok(None) => CommitSeen::Away,
+        Err(error) => CommitSeen::Unseen(error.failure()),
+    })
+}
+
+/// The facts of a revert that an operator asks for; the rollouts themselves are opened by the supervisor. `bad`: what is not
+/// to be tried again.
 pub(super) async fn revert(
     bot: &Bot,
     app: &AppName,
-    standing: &Standing,
+    bad: Option<&Release>,
     by: String,
     why: String,
-) -> Result<String, StoreError> {
+) -> Result<(), StoreError> {
     let mut facts = Vec::new();
-    if let Some(current) = standing.current() {
+    if let Some(bad) = bad {
         facts.push(AppEvent::Quarantined {
-            content: current.content.clone(),
-            image: current.image.clone(),
-            digest: current.digest.clone(),
+            content: bad.content.clone(),
+            image: bad.image.clone(),
+            digest: bad.digest.clone(),
         });
     }
     facts.push(AppEvent::Halted {
         reason: HaltReason::Operator { by, why },
+        settings: None,
     });
-    bot.commit(Batch::new(), app, &facts, Vec::new()).await?;
-    Ok(format!(
-        "{app} goes back to the release before; it is halted and its newest release quarantined"
-    ))
+    bot.commit(Batch::new(), app, &facts, Vec::new()).await
 }

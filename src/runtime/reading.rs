@@ -4,6 +4,7 @@
 use super::bot::Bot;
 use crate::clients::clock;
 use crate::decide::family::{self, Families};
+use crate::decide::halt;
 use crate::decide::outlook;
 use crate::decide::rollout::{self, RolloutState};
 use crate::decide::run as run_line;
@@ -12,6 +13,7 @@ use crate::decide::standing::{self, Failing, Standing};
 use crate::decide::window::WindowState;
 use crate::model::failure::{FailureKind, WaitReason};
 use crate::model::fleet::{App, Fleet, TargetPolicy};
+use crate::model::halt::Exposure;
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId, RunId, TargetName};
 use crate::model::run::{Conclusion, RunEvent, Stage};
@@ -88,6 +90,13 @@ pub fn paused(state: &Path) -> bool {
 /// When the store cannot be read.
 pub async fn standings(store: &Store) -> Result<BTreeMap<AppName, Standing>, StoreError> {
     Ok(store.fold_apps(standing::fold).await?.into_iter().collect())
+}
+
+/// The rollout that an app's halt is about, else the one that ended badly last.
+#[must_use]
+pub fn incident_of(standing: &Standing) -> Option<RolloutId> {
+    let open = standing.incidents.last().map(|incident| incident.rollout);
+    open.or(standing.halted_by)
 }
 
 /// Reads the fleet. A stream that cannot be folded is left out here and shown by `show`.
@@ -270,7 +279,10 @@ impl AppReading {
     #[must_use]
     pub fn state(&self) -> AppState {
         if let Some((since, _)) = &self.standing.halted {
-            return AppState::Halted { since: *since };
+            return AppState::Halted {
+                since: *since,
+                exposure: self.exposure(),
+            };
         }
         if let Some((_, stage)) = self.running {
             return AppState::Running {
@@ -308,6 +320,12 @@ impl AppReading {
         }
     }
 
+    /// How old what runs is, and what it lacks.
+    #[must_use]
+    pub fn exposure(&self) -> Exposure {
+        halt::exposure(&self.standing)
+    }
+
     #[must_use]
     pub fn status_row(&self) -> StatusRow {
         StatusRow {
@@ -317,6 +335,7 @@ impl AppReading {
             last_run: self.last_run.as_ref().map(|run| run.started),
             next_run: self.next_run,
             state: self.state(),
+            probation: self.standing.probation,
         }
     }
 

@@ -132,7 +132,9 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
             | RolloutEvent::Concluded { .. } => {}
         }
     }
+    let incident = state.incident(None);
     Ok(RolloutView {
+        incident,
         rollout: id,
         app: state.app,
         target: state.target.name,

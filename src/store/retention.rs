@@ -3,26 +3,29 @@
 use super::database::Store;
 use super::error::StoreError;
 use crate::model::image::ContentDigest;
+use crate::model::journal::Stream;
 use jiff::Timestamp;
 use rusqlite::params;
 use std::collections::BTreeSet;
 
 impl Store {
-    /// Deletes runs and rollouts that closed before `before`, and notices delivered before it. Returns how many streams.
+    /// Deletes runs and rollouts that closed before `before`, but for those in `keep`, and notices delivered before it.
+    /// Returns how many streams.
     ///
     /// # Errors
     /// `Database`.
-    pub async fn forget(&self, before: Timestamp) -> Result<usize, StoreError> {
+    pub async fn forget(&self, before: Timestamp, keep: BTreeSet<Stream>) -> Result<usize, StoreError> {
         self.write(move |transaction| {
             let before = before.to_string();
-            transaction.execute(
-                "DELETE FROM events WHERE stream IN (SELECT id FROM streams WHERE kind != 'app' AND closed < ?1)",
-                params![before],
-            )?;
-            let streams = transaction.execute(
-                "DELETE FROM streams WHERE kind != 'app' AND closed < ?1",
-                params![before],
-            )?;
+            let mut old = transaction.prepare("SELECT id FROM streams WHERE kind != 'app' AND closed < ?1")?;
+            let ids = old.query_map([&before], |row| row.get::<_, String>(0))?;
+            let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
+            let kept: BTreeSet<String> = keep.iter().map(ToString::to_string).collect();
+            let mut streams = 0;
+            for id in ids.iter().filter(|id| !kept.contains(*id)) {
+                transaction.execute("DELETE FROM events WHERE stream = ?1", [id])?;
+                streams += transaction.execute("DELETE FROM streams WHERE id = ?1", [id])?;
+            }
             transaction.execute(
                 "DELETE FROM outbox WHERE state = 'delivered' AND delivered < ?1",
                 params![before],

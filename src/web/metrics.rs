@@ -57,6 +57,14 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
             u8::from(halted),
         );
     }
+    out.family(
+        "lowtide_app_probation",
+        "Rollouts that are still watched twice as long.",
+    );
+    for app in &reading.apps {
+        let labels = [("app", app.app.name.as_str())];
+        out.line("lowtide_app_probation", &labels, app.standing.probation);
+    }
     // A gauge, not a counter: what retention forgets is gone from it.
     out.family("lowtide_runs", "Ended runs in the journal, by conclusion.");
     for row in ended {

@@ -79,7 +79,7 @@ fn row(app: &AppReading, now: Timestamp) -> Markup {
             td { @match &row.release { Some(tag) => code { (tag) }, None => "–" } }
             td { (when(row.last_run, now)) }
             td { (when(row.next_run, now)) }
-            td class=(word) { (state_words(&row.state, now, &app.app.timezone)) }
+            td class=(word) { (state_words(&row, now, &app.app.timezone)) }
         }
     }
 }

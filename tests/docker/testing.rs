@@ -299,6 +299,7 @@ fn app(test: Option<TestPolicy>, ready: ReadyCheck) -> App {
         schedule: Schedule::Never,
         rollout: Vec::new(),
         github_repo: None,
+        halt: lowtide::model::halt::HaltPolicy::default(),
     }
 }
 

@@ -65,7 +65,8 @@ fn help_names_every_command_and_exit_code() {
       outdated   What is pending inside images: fixes that their package archives have and they have not
       halt       Stop an app's rollouts and promotions; its builds and tests go on
       resume     Let a halted app go on
-      revert     Take every target of an app back to the release before, and halt it
+      incident   The rollout that halted an app in full, and what lifts the halt; by the app, or by the end of the rollout's id
+      revert     Take every target of an app, or one, back to the release before, and halt the app
       pause      Pause all rollouts and promotions, or let them go on
       cancel     Cancel a run that is under way
       backup     Write a consistent copy of the database

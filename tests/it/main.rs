@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod git;
 mod github;
+mod halt;
 mod layers;
 mod mail;
 mod registry;

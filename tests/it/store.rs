@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use lowtide::decide::{rollout, run, standing};
 use lowtide::model::failure::SkipReason;
+use lowtide::model::journal::Stream;
 use lowtide::model::name::{AppName, RunId};
 use lowtide::model::notice::{Audience, Notice, NoticeBody};
 use lowtide::model::run::{Conclusion, Effect, Outcome, RunEvent, Stage, Trigger};
@@ -12,6 +13,7 @@ use lowtide::store::database::Store;
 use lowtide::store::error::StoreError;
 use lowtide::store::journal::Batch;
 use lowtide::store::outbox::Delivery;
+use std::collections::BTreeSet;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -231,7 +233,10 @@ async fn what_many_streams_say() {
         assert_eq!(store.streams_ending(end, 5).await.unwrap().len(), found, "{end:?}");
     }
     assert_eq!(store.run_ends(id()).await.unwrap().len(), 2);
-    assert_eq!(store.forget(now()).await.unwrap(), 0);
-    assert_eq!(store.forget(now() + SignedDuration::from_secs(1)).await.unwrap(), 1);
+    let later = now() + SignedDuration::from_secs(1);
+    assert_eq!(store.forget(now(), BTreeSet::new()).await.unwrap(), 0);
+    let kept = BTreeSet::from([Stream::Run(id())]);
+    assert_eq!(store.forget(later, kept).await.unwrap(), 0);
+    assert_eq!(store.forget(later, BTreeSet::new()).await.unwrap(), 1);
     assert!(store.run_events(id()).await.unwrap().is_empty());
 }

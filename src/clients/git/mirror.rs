@@ -16,6 +16,8 @@ use tokio::time::Instant;
 const SLACK: u64 = 16 << 20;
 /// A whole history, fetched where a server gives out no single commit, may be so many times the tree's limit.
 const HISTORY: u64 = 8;
+/// git's own word for "no limit" of a depth (git-fetch(1)); it also completes a shallow mirror.
+const ALL: &str = "2147483647";
 /// A mirror that grew beyond so many times the tree's limit is made anew: old commits are never packed away.
 const OLD_COMMITS: u64 = 4;
 /// Bytes of the answer of an ordinary git command.
@@ -271,10 +273,24 @@ impl Mirror {
         self.commit(&kept).await
     }
 
+    /// The commit a ref means now, with everything before it.
+    pub(super) async fn history(&self, wanted: &GitRef) -> Result<String, GitError> {
+        match ref_name(wanted)? {
+            Some(name) => {
+                let kept = format!("refs/lowtide/{}", self::short_hash(&name));
+                self.fetch(ALL, &[&format!("+{name}:{kept}")], HISTORY).await?;
+                self.commit(&kept).await
+            }
+            None => {
+                let tip = self.resolve(wanted).await?;
+                self.bring_history(&tip).await
+            }
+        }
+    }
+
     async fn bring_history(&self, id: &str) -> Result<String, GitError> {
         let everything = ["+refs/heads/*:refs/lowtide/heads/*", "+refs/tags/*:refs/lowtide/tags/*"];
-        // git's own word for "no limit" (git-fetch(1)); it also completes a shallow mirror.
-        self.fetch("2147483647", &everything, HISTORY).await?;
+        self.fetch(ALL, &everything, HISTORY).await?;
         match self.commit(id).await {
             Err(GitError::Missing { .. }) if self.is_empty().await? => Err(GitError::Empty {
                 url: self.address.to_string(),
@@ -312,7 +328,7 @@ impl Mirror {
         self.git(call).await.map(drop)
     }
 
-    async fn commit(&self, name: &str) -> Result<String, GitError> {
+    pub(super) async fn commit(&self, name: &str) -> Result<String, GitError> {
         let object = format!("{name}^{{commit}}");
         let args = ["rev-parse", "--verify", "--quiet", "--end-of-options", &object];
         match self.git(Call::local(&args)).await {

@@ -4,6 +4,7 @@ mod access;
 pub mod address;
 mod checkout;
 pub mod error;
+pub mod history;
 mod listing;
 mod mirror;
 mod process;

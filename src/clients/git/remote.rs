@@ -204,7 +204,7 @@ fn limit(source: &Source) -> Duration {
     source.timeout.unsigned_abs()
 }
 
-async fn describe(mirror: &Mirror, id: &str) -> Result<Commit, GitError> {
+pub(super) async fn describe(mirror: &Mirror, id: &str) -> Result<Commit, GitError> {
     let args = [
         "log",
         "-1",

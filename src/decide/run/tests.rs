@@ -86,6 +86,7 @@ fn app(mode: Mode, published: bool, tested: bool) -> App {
         schedule: Schedule::Never,
         rollout: Vec::new(),
         github_repo: None,
+        halt: crate::model::halt::HaltPolicy::default(),
     }
 }
 

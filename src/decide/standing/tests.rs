@@ -6,6 +6,8 @@ use crate::model::fleet::Fleet;
 use crate::model::freshness::Behind;
 use ulid::Ulid;
 
+mod halts;
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).unwrap()
 }
@@ -93,6 +95,7 @@ fn play(app: &App, standing: &mut Standing, ending: impl Fn(&str) -> RolloutConc
                     let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "x");
                     facts.push(AppEvent::Halted {
                         reason: HaltReason::Reverted { failure },
+                        settings: None,
                     });
                 }
                 facts
@@ -158,6 +161,8 @@ fn a_revert_takes_the_channel_back_and_stops_everything_after_it() {
     let event = AppEvent::Resumed {
         by: "me".to_owned(),
         why: "mended".to_owned(),
+        form: None,
+        probation: 0,
     };
     standing.apply(&Recorded {
         seq: 0,
@@ -192,6 +197,8 @@ fn a_refused_rollout_holds_its_channel_until_somebody_looked() {
     let event = AppEvent::Resumed {
         by: "me".to_owned(),
         why: "mended".to_owned(),
+        form: None,
+        probation: 0,
     };
     standing.apply(&Recorded {
         seq: 0,
@@ -216,7 +223,7 @@ fn observed_and_halted_apps_move_nothing() {
     standing.apply(&Recorded {
         seq: 0,
         at: at(1),
-        event: AppEvent::Halted { reason },
+        event: AppEvent::Halted { reason, settings: None },
     });
     assert_eq!(next(&app, &standing), Next::Idle);
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
+use crate::model::halt::{Class, Exposure, Form, Incident, Require};
 use crate::model::inventory::{Change, FileChanges, PackageChange};
 use crate::model::notice::{Audience, DigestApp, DigestBody, DigestLine};
 use crate::model::run::Stage;
@@ -9,6 +10,7 @@ use proptest::prelude::*;
 
 mod deferred;
 mod digests;
+mod halts;
 mod incidents;
 
 const RUN: &str = "01JDCS4Z00ABCDEFGHJKMNPQRS";
@@ -155,6 +157,8 @@ fn halted(reason: HaltReason, back: bool) -> NoticeBody {
         log: (1..=22)
             .map(|n| format!("12:00:{n:02} worker: cannot open the database"))
             .collect(),
+        incident: None,
+        require: Require::Reason,
     }
 }
 
@@ -212,6 +216,11 @@ fn busy_digest(blind: Vec<String>) -> NoticeBody {
             vec![DigestLine::Halted {
                 since: ts("2026-11-20T07:00:00Z"),
                 reason: HaltReason::Reverted { failure: unhealthy() },
+                exposure: Exposure {
+                    built: Some(ts("2026-11-11T07:00:00Z")),
+                    security: 4,
+                },
+                require: Require::Reason,
             }],
         ),
         (
@@ -298,8 +307,8 @@ proptest! {
             NoticeBody::RunFailed { app: app.clone(), run, stage: Stage::Test, commit: Some(e()), failure: failure(), fault: Fault::Repo },
             NoticeBody::RolledOut { app: app.clone(), target: target.clone(), rollout, tag: e(), digest: e(), change: Some(change.clone()), units: 1 },
             NoticeBody::RolloutRefused { app: app.clone(), target: target.clone(), rollout, failure: failure() },
-            NoticeBody::Halted { app: app.clone(), target: None, rollout: None, reason: HaltReason::Operator { by: e(), why: e() }, tag: Some(e()), back: false, log: vec![e()] },
-            NoticeBody::Resumed { app: app.clone(), by: e(), why: e() },
+            NoticeBody::Halted { app: app.clone(), target: None, rollout: None, reason: HaltReason::Operator { by: e(), why: e() }, tag: Some(e()), back: false, log: vec![e()], incident: Some(Box::new(hostile_incident(&evil))), require: Require::Countermeasure },
+            NoticeBody::Resumed { app: app.clone(), by: e(), why: e(), form: Some(Box::new(Form { whys: vec![e()], class: Class::Noise, commit: Some(e()), config: true })), probation: 3 },
             NoticeBody::ConfigRefused { revision: e(), problems: e() },
             digest(vec![("a", vec![
                 DigestLine::Released { tag: e(), change: Some(change.clone()) },
@@ -313,6 +322,23 @@ proptest! {
             check_hostile(&mail)?;
         }
     }
+}
+
+fn hostile_incident(evil: &str) -> Incident {
+    let e = || evil.to_owned();
+    let failure = Failure::new(FailureKind::UnhealthyAfterRoll, e());
+    let mut incident = crate::report::case::tests::incident();
+    incident.irreversible = true;
+    incident.timezone = e();
+    incident.tag = e();
+    incident.commit = e();
+    incident.hooks[0].command = vec![e()];
+    incident.hooks[0].unit = e();
+    incident.candidates[0].unit = e();
+    incident.candidates[0].log = vec![e()];
+    incident.readiness[0].unit = e();
+    incident.readiness[0].failure = Some(failure);
+    incident
 }
 
 fn check_hostile(mail: &Mail) -> Result<(), TestCaseError> {

@@ -96,8 +96,7 @@ fn times_lengths_and_sizes() {
     assert_snapshot!(shown.join(" | "), @"0 B | 1023 B | 1.0 KiB | 1.5 KiB | 142.0 MiB | 1.0 TiB | 15.9 EiB");
 }
 
-#[test]
-fn status_at_a_glance() {
+fn rows() -> Vec<StatusRow> {
     let ago = |h: i64| Some(now() - jiff::SignedDuration::from_hours(h));
     let row = |app: &str, mode, release: Option<&str>, last_run, state| StatusRow {
         app: app.parse().unwrap(),
@@ -106,9 +105,12 @@ fn status_at_a_glance() {
         last_run,
         next_run: ago(-14),
         state,
+        probation: if app == "wiki" { 2 } else { 0 },
     };
     let target: TargetName = "compose-archives".parse().unwrap();
     let since = now() - jiff::SignedDuration::from_hours(70);
+    let (built, security) = (ago(24 * 12), 4);
+    let exposure = Exposure { built, security };
     let failing = AppState::Failing {
         stage: Stage::Test,
         kind: FailureKind::TestFailed,
@@ -118,7 +120,7 @@ fn status_at_a_glance() {
         target: target.clone(),
         why: WaitReason::Window { opens: now() },
     };
-    let rows = [
+    vec![
         row(
             "drupal-base",
             Mode::Active,
@@ -129,7 +131,13 @@ fn status_at_a_glance() {
         row("archives", Mode::Active, Some("20261120.2-77aa001"), ago(8), failing),
         row("news", Mode::Observe, None, None, AppState::New),
         row("wiki", Mode::Active, Some("1"), ago(8), waiting),
-        row("shop", Mode::Active, Some("1"), ago(8), AppState::Halted { since }),
+        row(
+            "shop",
+            Mode::Active,
+            Some("1"),
+            ago(8),
+            AppState::Halted { since, exposure },
+        ),
         row(
             "blog",
             Mode::Active,
@@ -138,20 +146,24 @@ fn status_at_a_glance() {
             AppState::Running { stage: Stage::Build },
         ),
         row("mail", Mode::Active, Some("1"), ago(1), AppState::Rolling { target }),
-    ];
-    assert_snapshot!(status(&rows, now(), "America/Moncton", Style { width: 140, ..PLAIN }), @r#"
+    ]
+}
+
+#[test]
+fn status_at_a_glance() {
+    assert_snapshot!(status(&rows(), now(), "America/Moncton", Style { width: 180, ..PLAIN }), @r#"
     APP          MODE     RELEASE             LAST RUN  NEXT RUN  STATE
     drupal-base  active   20261123.7-3f2a9c1  8 h ago   in 14 h   fresh
     archives     active   20261120.2-77aa001  8 h ago   in 14 h   failing at test for 2 days: tests failed
     news         observe  –                   –         in 14 h   new
-    wiki         active   1                   8 h ago   in 14 h   compose-archives waits for its window, 2026-11-23 08:00 America/Moncton
-    shop         active   1                   8 h ago   in 14 h   halted for 2 days
+    wiki         active   1                   8 h ago   in 14 h   compose-archives waits for its window, 2026-11-23 08:00 America/Moncton; on probation, 2 rollouts left
+    shop         active   1                   8 h ago   in 14 h   halted for 2 days; runs an image 12 days old; 4 security fixes wait
     blog         active   1                   now       in 14 h   running: build
     mail         active   1                   1 h ago   in 14 h   rolling out to compose-archives
     "#);
     assert_snapshot!(status(&[], now(), "UTC", PLAIN), @"No apps are configured.");
     let colored = status(
-        &rows[..2],
+        &rows()[..2],
         now(),
         "UTC",
         Style {
@@ -159,7 +171,7 @@ fn status_at_a_glance() {
             width: 100,
         },
     );
-    let bare = status(&rows[..2], now(), "UTC", PLAIN);
+    let bare = status(&rows()[..2], now(), "UTC", PLAIN);
     assert!(colored.contains("\u{1b}[32mfresh\u{1b}[0m"));
     let stripped: String = colored.lines().map(|l| clean::log_line(l) + "\n").collect();
     assert_eq!(stripped, bare, "colour does not move a column");
@@ -282,6 +294,7 @@ fn a_rollout_in_full() {
             step(Step::CreateCandidate { unit: 0 }, Progress::Failed, "no answer"),
         ],
         conclusion: Some(RolloutConclusion::Reverted { failure }),
+        incident: crate::report::case::tests::incident(),
     };
     assert_snapshot!(show_rollout(&view, "America/Moncton", PLAIN), @r#"
     rollout  01JDCS4Z00ABCDEFGHJKMNPQRT
@@ -298,6 +311,19 @@ fn a_rollout_in_full() {
     why
     The new container did not become ready: web answered 500 for 2 min.
     Look at the new container's last lines above.
+
+    readiness
+      web, new container: not ready after 2 min 0 s. The new container did not become ready: web answered 500 on /healthz for 2 min.
+      web, old container: ready after 900 ms.
+
+    new container web, exit code 137
+      | cannot open the database
+
+    what the release brought
+      openssl  3.0.15-1  →  3.0.16-1
+
+    hooks that ran
+      before, in web: drush sql:dump; 2026-11-23 03:00 America/Moncton, done
     "#);
 }
 

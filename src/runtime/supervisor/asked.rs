@@ -2,18 +2,31 @@
 
 use super::{Answer, Ask, Request, Scope, Supervisor};
 use crate::model::fleet::TargetPolicy;
+use crate::model::halt::Draft;
 use crate::model::journal::Stream;
-use crate::model::name::AppName;
+use crate::model::name::{AppName, TargetName};
 use crate::model::rollout::Purpose;
 use crate::model::run::Trigger;
 use crate::model::standing::{AppEvent, Release};
 use crate::runtime::operator;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
-use tracing::info;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tracing::{error, info};
 
 impl Supervisor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<(), StoreError> {
+        if let Ask::Resume {
+            app,
+            by,
+            why,
+            form: Some(form),
+        } = request.asked
+        {
+            self.judge_form(app, by, why, *form, request.answer);
+            return Ok(());
+        }
         let answer = self.obey(request.asked).await?;
         // Whoever asked may have gone.
         let _ = request.answer.send(answer);
@@ -23,9 +36,9 @@ impl Supervisor {
     async fn obey(&mut self, asked: Ask) -> Result<Answer, StoreError> {
         match asked {
             Ask::Run { apps, now, rebuild, by } => self.run_apps(apps, now, rebuild, &by).await,
-            Ask::Halt { app, by, why } => operator::halt(&self.bot, &app, by, why).await,
-            Ask::Resume { app, by, why } => operator::resume(&self.bot, &app, &by, &why).await,
-            Ask::Revert { app, by, why } => self.revert(&app, by, why).await,
+            Ask::Halt { app, by, why } => operator::stop(&self.bot, &app, by, why).await,
+            Ask::Resume { app, by, why, form } => operator::resume(&self.bot, &app, &by, &why, form.as_deref()).await,
+            Ask::Revert { app, target, by, why } => self.revert(&app, target, by, why).await,
             Ask::Pause { on } => {
                 self.bot.pause(on)?;
                 Ok(Ok(if on {
@@ -44,6 +57,20 @@ impl Supervisor {
                 None => Err(format!("run {run} is not under way")),
             }),
         }
+    }
+
+    /// A form may name a commit, and a repository may be slow: nobody else waits for it.
+    fn judge_form(&self, app: AppName, by: String, why: String, form: Draft, answer: oneshot::Sender<Answer>) {
+        let bot = Arc::clone(&self.bot);
+        tokio::spawn(async move {
+            let judged = operator::resume(&bot, &app, &by, &why, Some(&form)).await;
+            let told = judged.unwrap_or_else(|error| {
+                error!(%app, %error, "the app could not be resumed");
+                Err(format!("{app} stays halted: {error}"))
+            });
+            // Whoever asked may have gone.
+            let _ = answer.send(told);
+        });
     }
 
     async fn run_apps(&mut self, apps: Vec<AppName>, now: bool, rebuild: bool, by: &str) -> Result<Answer, StoreError> {
@@ -101,28 +128,48 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Back to the release before, on every target that has one; the app is halted and its current release quarantined.
-    async fn revert(&mut self, name: &AppName, by: String, why: String) -> Result<Answer, StoreError> {
+    /// Back to the release before, on every target that has one or on the one that is named; the app is halted, and what is
+    /// taken back quarantined.
+    async fn revert(
+        &mut self,
+        name: &AppName,
+        only: Option<TargetName>,
+        by: String,
+        why: String,
+    ) -> Result<Answer, StoreError> {
         let Some(app) = self.bot.app(name) else {
             return Ok(Err(format!("no such app: {name}")));
         };
+        let meant = |target: &&TargetPolicy| only.as_ref().is_none_or(|only| target.name == *only);
+        let targets: Vec<&TargetPolicy> = app.rollout.iter().filter(meant).collect();
+        if let (Some(only), []) = (&only, targets.as_slice()) {
+            return Ok(Err(format!("{name} has no target {only}")));
+        }
         let standing = self.bot.standing(name);
-        let back: Vec<(TargetPolicy, Release)> = app
-            .rollout
-            .iter()
+        let back: Vec<(TargetPolicy, Release)> = targets
+            .into_iter()
             .filter_map(|target| {
                 let state = standing.targets.get(&target.name)?;
                 Some((target.clone(), standing.release(state.before?)?.clone()))
             })
             .collect();
         if back.is_empty() {
-            return Ok(Err(format!("{name} has no earlier release on any target")));
+            let place = only.map_or_else(|| "any target".to_owned(), |only| only.to_string());
+            return Ok(Err(format!("{name} has no earlier release on {place}")));
         }
-        let told = operator::revert(&self.bot, name, &standing, by, why).await?;
+        // What one target runs need not be the newest release.
+        let runs = |target: &TargetName| standing.release(standing.targets.get(target)?.good?);
+        let bad = only.as_ref().map_or_else(|| standing.current(), runs);
+        operator::revert(&self.bot, name, bad, by, why).await?;
         self.followed.insert(name.clone());
         for (target, release) in back {
             self.open_rollout(&app, target, release, Purpose::Revert).await?;
         }
-        Ok(Ok(told))
+        Ok(Ok(match only {
+            None => format!("{name} goes back to the release before; it is halted and its newest release quarantined"),
+            Some(only) => {
+                format!("{name} goes back on {only}; it is halted and the release that ran there quarantined")
+            }
+        }))
     }
 }

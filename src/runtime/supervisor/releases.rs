@@ -39,7 +39,8 @@ impl Supervisor {
                 digest,
             } => self.promote(app, channel, *release, digest).await,
             standing::Next::OpenRollout { target, release } => {
-                self.open_rollout(app, *target, *release, Purpose::Release).await
+                let (target, purpose) = standing::undertaken(&self.bot.standing(&app.name), *target);
+                self.open_rollout(app, target, *release, purpose).await
             }
         }
     }

@@ -169,7 +169,7 @@ async fn each_way_a_start_can_fail_has_its_kind() {
             FailureKind::NotReady,
         ),
         (
-            Image::running("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done"),
+            Image::running("yes xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
             FailureKind::TestOutputFlood,
         ),
     ] {

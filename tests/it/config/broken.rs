@@ -1,5 +1,6 @@
 //! The configuration broken on purpose: what a person sees. Every problem code occurs.
 
+mod halts;
 mod keys;
 mod machine;
 mod references;

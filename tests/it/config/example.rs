@@ -202,7 +202,16 @@ fn five_lines_are_enough_for_an_app() {
               "order": "auto"
             }
           ],
-          "github_repo": null
+          "github_repo": null,
+          "halt": {
+            "require": "reason",
+            "probation": 3,
+            "tests": [
+              "**/*test*",
+              "**/tests/**",
+              "**/test/**"
+            ]
+          }
         }
       }
     }

@@ -3,7 +3,9 @@
 use super::*;
 use crate::support::github::fake::{Fake, Scripted};
 use lowtide::clients::github::issue::Listed;
+use lowtide::decide::halt::Lifted;
 use lowtide::model::failure::HaltReason;
+use lowtide::model::halt::Require;
 use lowtide::model::notice::{Audience, GithubPost, Notice, NoticeBody};
 use lowtide::report::mail::MailContext;
 use lowtide::runtime::github::deliver;
@@ -327,20 +329,20 @@ async fn a_halt_is_an_issue_until_somebody_resumes() {
             tag: Some("20261123.1".to_owned()),
             back: true,
             log: vec!["@root: <b>```</b>".to_owned()],
+            incident: None,
+            require: Require::Reason,
         },
     };
     for rollout in ["01JDCS4Z00ABCDEFGHJKMNPQRS", "01JDCS4Z00ABCDEFGHJKMNPQRT"] {
         house.bot.store.enqueue(halt(rollout), clock::now()).await.unwrap();
         house.deliver().await;
     }
-    let notices = tell_github::resumed(
-        &app,
-        "kim",
-        "the database is back",
-        clock::now(),
-        Some("example/web"),
-        clock::now(),
-    );
+    let lifted = Lifted {
+        why: "the database is back".to_owned(),
+        form: None,
+        probation: 0,
+    };
+    let notices = tell_github::resumed(&app, "kim", &lifted, clock::now(), Some("example/web"), clock::now());
     house.bot.commit(Batch::new(), &app, &[], notices).await.unwrap();
     house.deliver().await;
     insta::assert_snapshot!(seen(&house.fake), @r#"

@@ -38,7 +38,8 @@ fn a_busy_digest() {
     HALTED
       shop:
         for 3 days. A rollout was taken back. The new container did not
-        become ready: web answered 500 on /healthz for 2 min.
+        become ready: web answered 500 on /healthz for 2 min. It runs an
+        image 12 days old; 4 security fixes wait.
 
     AND BESIDES
       From 2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton): 6 apps

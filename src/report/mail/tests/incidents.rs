@@ -117,7 +117,7 @@ fn recovered_and_resumed() {
         "ana".into(),
         "the database is mended".into(),
     );
-    assert_snapshot!(shown(NoticeBody::Resumed { app, by, why }), @r#"
+    assert_snapshot!(shown(NoticeBody::Resumed { app, by, why, form: None, probation: 0 }), @r#"
     Subject: [lowtide] archives: resumed by ana
 
     archives: resumed by ana
@@ -392,6 +392,8 @@ fn a_halt_by_a_person() {
         tag: None,
         back: false,
         log: vec![],
+        incident: None,
+        require: Require::Countermeasure,
     };
     assert_snapshot!(shown(body), @r#"
     Subject: [lowtide] archives: halted by ana

@@ -172,7 +172,7 @@ fn item_63_maintainers_and_operators_hear_once_of_one_wait() {
 fn what_the_clock_took_back_is_no_bad_release() {
     let mut back = trial(nights(Some(Overrun::Revert)), "2026-09-22T04:52:00Z");
     assert!(back.drive(None));
-    let told = tell::rollout_ended(&back.state(), back.conclusion(), &[], Some(&email()), at(back.now));
+    let told = tell::rollout_ended(&back.state(), back.conclusion(), None, Some(&email()), at(back.now));
     let [
         AppEvent::RolloutEnded {
             worked: Some(worked), ..

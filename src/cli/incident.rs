@@ -1,0 +1,122 @@
+//! `lowtide incident`
+
+use super::args::Global;
+use super::exit::Exit;
+use super::{live, open, status, views};
+use crate::model::halt::{HaltPolicy, Incident};
+use crate::model::journal::Stream;
+use crate::model::name::{AppName, RolloutId};
+use crate::report::{case, halt};
+use crate::runtime::{reading, story};
+use crate::store::database::Store;
+use anyhow::Context;
+
+/// Matches that are named when the end of an id is not enough.
+const NAMED: u32 = 5;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Text,
+    Json,
+    /// What has to be filled in, and nothing else.
+    Form,
+}
+
+impl Shape {
+    pub(super) fn of(json: bool, form: bool) -> Self {
+        match (json, form) {
+            (true, _) => Shape::Json,
+            (false, true) => Shape::Form,
+            (false, false) => Shape::Text,
+        }
+    }
+}
+
+pub(super) async fn incident(global: &Global, what: &str, shape: Shape) -> anyhow::Result<Exit> {
+    let Some(fleet) = status::fleet(global).await? else {
+        return Ok(Exit::Problems);
+    };
+    let Some(store) = open::reader(&global.state)? else {
+        eprintln!("there is no state in {}", global.state.display());
+        return Ok(Exit::Failed);
+    };
+    let standings = reading::standings(&store).await?;
+    let app = what.parse::<AppName>().ok();
+    let rollout = match app.as_ref().and_then(|app| standings.get(app)) {
+        Some(standing) => match reading::incident_of(standing) {
+            Some(rollout) => rollout,
+            None => {
+                eprintln!("no rollout of {what} was taken back or got stuck");
+                return Ok(Exit::Failed);
+            }
+        },
+        None => match ending(&store, what).await? {
+            Some(rollout) => rollout,
+            None => return Ok(Exit::Failed),
+        },
+    };
+    let events = store.rollout_events(rollout).await?;
+    if events.is_empty() {
+        eprintln!("the journal of rollout {rollout} is past its time (`retention.history`)");
+        return Ok(Exit::Failed);
+    }
+    let view = story::rollout(rollout, &events).context("this rollout's journal is broken")?;
+    let configured = fleet.apps.get(&view.app);
+    let policy = configured.map(|app| app.halt.clone()).unwrap_or_default();
+    let open = standings.get(&view.app).map(|standing| standing.incidents.clone());
+    let open = open.unwrap_or_default();
+    let since = open.iter().find(|open| open.rollout == rollout).map(|open| open.at);
+    print(&view.incident, &policy, since, shape)?;
+    if shape == Shape::Text {
+        for other in open.iter().filter(|other| other.rollout != rollout) {
+            let text = format!(
+                "\nIt waits for this one too: lowtide incident {}",
+                other.rollout.short()
+            );
+            live::print_line(&text);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn print(incident: &Incident, policy: &HaltPolicy, since: Option<jiff::Timestamp>, shape: Shape) -> anyhow::Result<()> {
+    let form = halt::form(incident, policy);
+    match shape {
+        Shape::Form => live::print(&form),
+        Shape::Json => {
+            let view = views::ShownIncident::new(incident, policy, since, &form);
+            live::print_line(&serde_json::to_string(&view)?);
+        }
+        Shape::Text => {
+            live::print(&case::text(incident, since, reading::now(), live::style()));
+            if since.is_some() {
+                live::print_line("\nwhat lifts the halt");
+                live::print_line(&format!("  {}\n", halt::what_lifts(&incident.app, policy)));
+                live::print(&form);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn ending(store: &Store, end: &str) -> anyhow::Result<Option<RolloutId>> {
+    let found = store.streams_ending(end, NAMED + 1).await?;
+    let rollouts: Vec<RolloutId> = found
+        .iter()
+        .filter_map(|row| match row.stream {
+            Stream::Rollout(id) => Some(id),
+            Stream::Run(_) | Stream::App(_) => None,
+        })
+        .collect();
+    match rollouts.as_slice() {
+        [] => eprintln!("no app is named {end}, and no rollout ends in it"),
+        [one] => return Ok(Some(*one)),
+        more => {
+            eprintln!("more than one rollout ends in {end}:");
+            for id in more.iter().take(NAMED as usize) {
+                eprintln!("  {id}");
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,173 @@
+//! What a halt leaves behind: an incident, a watch kept over the next rollouts, releases that are remembered.
+
+use super::*;
+
+fn resumed(probation: u32) -> AppEvent {
+    AppEvent::Resumed {
+        by: "me".to_owned(),
+        why: "mended".to_owned(),
+        form: None,
+        probation,
+    }
+}
+
+fn reverted() -> RolloutConclusion {
+    let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "x");
+    RolloutConclusion::Reverted { failure }
+}
+
+fn operators() -> AppEvent {
+    let reason = HaltReason::Operator {
+        by: "me".to_owned(),
+        why: "x".to_owned(),
+    };
+    AppEvent::Halted { reason, settings: None }
+}
+
+fn push(standing: &mut Standing, event: AppEvent) {
+    standing.apply(&Recorded {
+        seq: 0,
+        at: at(9),
+        event,
+    });
+}
+
+/// A release that every target runs, and one that `bad` took back.
+fn with_incident(app: &App, bad: &str) -> Standing {
+    let mut standing = Standing::default();
+    released(&mut standing, 1);
+    play(app, &mut standing, |_| RolloutConclusion::Done);
+    released(&mut standing, 2);
+    play(app, &mut standing, |target| {
+        if target == bad {
+            reverted()
+        } else {
+            RolloutConclusion::Done
+        }
+    });
+    standing
+}
+
+#[test]
+fn a_revert_leaves_an_incident_and_an_operators_halt_does_not_hide_it() {
+    let app = app();
+    let mut standing = with_incident(&app, "s2");
+    let incident = standing.incidents.clone();
+    assert_eq!(incident.len(), 1);
+    assert_eq!(
+        (incident[0].target.as_str(), incident[0].commit.as_deref()),
+        ("s2", Some("c".repeat(40).as_str()))
+    );
+    assert_eq!(Some(incident[0].rollout), standing.halted_by);
+    push(&mut standing, operators());
+    assert_eq!(standing.incidents, incident);
+    push(&mut standing, resumed(3));
+    assert!(standing.incidents.is_empty() && standing.halted.is_none());
+    // Without one there is nothing to answer for.
+    push(&mut standing, operators());
+    assert!(standing.incidents.is_empty());
+}
+
+#[test]
+fn the_next_rollouts_bake_twice_as_long_and_only_those_that_arrive_count() {
+    let app = app();
+    let mut standing = with_incident(&app, "s1");
+    let policy = || TargetPolicy {
+        bake: jiff::SignedDuration::from_mins(2),
+        ..app.rollout[0].clone()
+    };
+    push(&mut standing, resumed(4));
+    let (target, purpose) = undertaken(&standing, policy());
+    assert_eq!(
+        (target.bake, purpose),
+        (jiff::SignedDuration::from_mins(4), Purpose::Probation)
+    );
+    released(&mut standing, 3);
+    let refused = || RolloutConclusion::Refused {
+        failure: Failure::new(FailureKind::PreflightRefused, "x"),
+    };
+    play(&app, &mut standing, |_| refused());
+    assert_eq!(standing.probation, 4, "nothing arrived");
+    push(&mut standing, resumed(0));
+    assert_eq!(standing.probation, 4, "letting a refused rollout go on ends nothing");
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    assert_eq!(standing.probation, 1, "three targets have it");
+    // An operator's own revert is none of them, and is not held up by them.
+    push(&mut standing, operators());
+    assert_eq!(undertaken(&standing, policy()), (policy(), Purpose::Release));
+    let (rollout, release, target) = (RolloutId(Ulid(77)), RunId(Ulid(1)), app.rollout[0].name.clone());
+    let opened = AppEvent::RolloutOpened {
+        target: target.clone(),
+        release,
+        rollout,
+    };
+    push(&mut standing, opened);
+    let conclusion = RolloutConclusion::Done;
+    push(
+        &mut standing,
+        AppEvent::RolloutEnded {
+            target,
+            release,
+            rollout,
+            conclusion,
+            worked: None,
+        },
+    );
+    push(&mut standing, resumed(0));
+    assert_eq!(standing.probation, 1);
+    released(&mut standing, 4);
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    assert_eq!(standing.probation, 0);
+    assert_eq!(undertaken(&standing, policy()), (policy(), Purpose::Release));
+}
+
+#[test]
+fn item_55_a_breach_of_probation_halts_again() {
+    let app = app();
+    let mut standing = with_incident(&app, "s1");
+    push(&mut standing, resumed(3));
+    released(&mut standing, 3);
+    play(&app, &mut standing, |target| {
+        if target == "s2" {
+            reverted()
+        } else {
+            RolloutConclusion::Done
+        }
+    });
+    assert!(standing.halted.is_some());
+    assert_eq!(standing.incidents.len(), 1);
+    assert_eq!(standing.probation, 0, "the next resume begins it anew");
+    assert_eq!(next(&app, &standing), Next::Idle);
+}
+
+/// What runs is remembered however long the app is halted: its age is what people have to see.
+#[test]
+fn what_targets_run_is_not_forgotten_for_newer_releases() {
+    let app = app();
+    let mut standing = with_incident(&app, "s1");
+    for n in 3..60 {
+        released(&mut standing, n);
+    }
+    assert_eq!(standing.releases.len(), RELEASES);
+    assert!(standing.release(RunId(Ulid(1))).is_some());
+    assert_eq!(
+        standing.releases.last().map(|release| release.run),
+        Some(RunId(Ulid(59)))
+    );
+    let order: Vec<RunId> = standing.releases.iter().map(|release| release.run).collect();
+    assert!(order.is_sorted(), "newest last");
+}
+
+#[test]
+fn halts_of_older_journals_are_read() {
+    let read = |text: &str| serde_json::from_str::<AppEvent>(text).unwrap();
+    let reason = HaltReason::Operator {
+        by: "a".to_owned(),
+        why: "b".to_owned(),
+    };
+    assert_eq!(
+        read(r#"{"event":"halted","reason":{"reason":"operator","by":"a","why":"b"}}"#),
+        AppEvent::Halted { reason, settings: None }
+    );
+    assert_eq!(read(r#"{"event":"resumed","by":"me","why":"mended"}"#), resumed(0));
+}

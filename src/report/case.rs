@@ -1,0 +1,279 @@
+//! A rollout that did not arrive, in full: for a terminal, and as sections of a mail.
+
+use super::halt::{is_incident, took};
+use super::page::{Block, Section};
+use super::table::{Cell, Ink, columns};
+use super::terminal::{Style, packages_table};
+use super::{change, clean, words};
+use crate::model::halt::{Candidate, Happened, Incident, Moment, RanHook, Readiness, StepEnd};
+use crate::model::rollout::{HookPhase, Which};
+use crate::model::window::Closing;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// Lines of the story in a mail; `lowtide incident` has them all.
+const STORY: usize = 30;
+/// Lines of each container's log in a mail.
+const LOG: usize = 20;
+/// Containers whose logs a mail shows.
+const CANDIDATES: usize = 3;
+
+/// `lowtide incident`, without what lifts the halt. `halted`: since when the app waits for somebody, if it does.
+#[must_use]
+pub fn text(incident: &Incident, halted: Option<Timestamp>, now: Timestamp, style: Style) -> String {
+    let result = incident.conclusion.as_ref().map_or_else(
+        || Ink::Plain.cell("under way"),
+        |conclusion| Ink::Bad.cell(words::rollout_concluded(conclusion)),
+    );
+    let mut facts: Vec<[Cell; 2]> = vec![
+        fact("rollout", incident.rollout.to_string()),
+        fact("app", incident.app.to_string()),
+        fact("target", incident.target.to_string()),
+        fact(
+            "release",
+            format!(
+                "{}, commit {}",
+                clean::one_line(&incident.tag, 128),
+                words::short_commit(&incident.commit)
+            ),
+        ),
+        [Ink::Soft.cell("result"), result],
+    ];
+    if incident.probation {
+        facts.push(fact(
+            "probation",
+            "it was on probation after an earlier incident".to_owned(),
+        ));
+    }
+    facts.push(match halted {
+        Some(since) => [
+            Ink::Soft.cell("halted"),
+            Ink::Bad.cell(format!("for {}, until somebody resumes it", words::span(since, now))),
+        ],
+        None => fact("halted", "not by this any more".to_owned()),
+    });
+    let mut out = columns(&facts, style.width, style.color);
+    heading(&mut out, &format!("what happened, {}", zone_name(&incident.timezone)));
+    for line in story(incident) {
+        out.push_str(&format!("  {}\n", clean::log_line(&line)));
+    }
+    out.push_str(&findings(incident, style));
+    out
+}
+
+/// What a terminal shows of it besides its steps; empty for a rollout that arrived, or touched nothing.
+#[must_use]
+pub fn findings(incident: &Incident, style: Style) -> String {
+    let mut out = String::new();
+    if !is_incident(incident.conclusion.as_ref()) {
+        return out;
+    }
+    if !incident.readiness.is_empty() {
+        heading(&mut out, "readiness");
+        for found in &incident.readiness {
+            out.push_str(&format!("  {}\n", ready(found)));
+        }
+    }
+    for candidate in &incident.candidates {
+        heading(&mut out, &ended(candidate));
+        for line in &candidate.log {
+            out.push_str(&Ink::Soft.paint("  | ", style.color));
+            out.push_str(&clean::log_line(line));
+            out.push('\n');
+        }
+    }
+    heading(&mut out, "what the release brought");
+    match &incident.change {
+        Some(change) => out.push_str(&indented(&packages_table(change, style))),
+        None => out.push_str("  It is the first release: there is nothing to compare it with.\n"),
+    }
+    heading(&mut out, "hooks that ran");
+    for line in hooks(incident) {
+        out.push_str(&format!("  {line}\n"));
+    }
+    out
+}
+
+/// Of a mail: after *Why*.
+pub(super) fn sections(incident: &Incident) -> Vec<Section> {
+    let story: Vec<String> = story(incident).iter().map(|line| clean::log_line(line)).collect();
+    let earlier = story.len().saturating_sub(STORY);
+    let lines = story[earlier..].to_vec();
+    let mut sections = vec![Section::new("What happened", vec![Block::Log { lines, earlier }])];
+    let measured: Vec<String> = incident.readiness.iter().map(ready).collect();
+    if !measured.is_empty() {
+        sections.push(Section::new("Readiness", texts(measured)));
+    }
+    if incident.change.is_some() {
+        sections.push(Section::new(
+            "What the release brought",
+            change::blocks(incident.change.as_ref()),
+        ));
+    }
+    if incident.irreversible || !incident.hooks.is_empty() {
+        sections.push(Section::new("Hooks that ran", texts(hooks(incident))));
+    }
+    sections
+}
+
+/// Logs and exit states of the new containers; of a mail's *Why*.
+pub(super) fn logs(incident: &Incident) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for candidate in incident.candidates.iter().take(CANDIDATES) {
+        blocks.push(Block::Text(format!("{}.", words::sentence_start(&ended(candidate)))));
+        if !candidate.log.is_empty() {
+            let earlier = candidate.log.len().saturating_sub(LOG);
+            let lines = candidate.log[earlier..]
+                .iter()
+                .map(|line| clean::log_line(line))
+                .collect();
+            blocks.push(Block::Log { lines, earlier });
+        }
+    }
+    blocks
+}
+
+fn story(incident: &Incident) -> Vec<String> {
+    let tz = TimeZone::get(&incident.timezone).unwrap_or(TimeZone::UTC);
+    let day = |at: Timestamp| at.to_zoned(tz.clone()).date();
+    let last = incident.timeline.last().map_or(incident.opened, |moment| moment.at);
+    let format = if day(incident.opened) == day(last) {
+        "%H:%M:%S"
+    } else {
+        "%m-%d %H:%M:%S"
+    };
+    let line = |moment: &Moment| {
+        let when = moment.at.to_zoned(tz.clone()).strftime(format).to_string();
+        format!("{when}  {}", happened(incident, &moment.what))
+    };
+    incident.timeline.iter().map(line).collect()
+}
+
+fn happened(incident: &Incident, what: &Happened) -> String {
+    let on = |unit: &Option<String>| unit.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
+    match what {
+        Happened::Opened => format!("{} for {}", clean::one_line(&incident.tag, 128), incident.target),
+        Happened::Expedited { by } => format!("{} did not want to wait for the window", clean::one_line(by, 60)),
+        Happened::Entered { occurrence } => format!("in the opening of {} {}", occurrence.day, occurrence.from),
+        Happened::Held { closing } => format!("held: {}", closed(closing)),
+        Happened::Step {
+            step,
+            unit,
+            took_ms,
+            end,
+        } => {
+            let how = match end {
+                StepEnd::Done => String::new(),
+                StepEnd::Busy => ": asked to be tried later".to_owned(),
+                StepEnd::Failed { failure } => format!(": FAILED. {}", words::failure(failure)),
+            };
+            format!("{step}{}, {}{how}", on(unit), took(*took_ms))
+        }
+        Happened::Abandoned { step, unit } => format!("{step}{}: lowtide ended during it", on(unit)),
+        Happened::Baking { until } => format!("watched until {}", words::moment(*until, &incident.timezone)),
+        Happened::GoingBack { failure } => format!("GOING BACK. {}", words::failure(failure)),
+        Happened::Ended => match &incident.conclusion {
+            Some(conclusion) => words::rollout_concluded(conclusion),
+            None => "ended".to_owned(),
+        },
+    }
+}
+
+fn closed(closing: &Closing) -> String {
+    let why = |why: &str| clean::one_line(why, 100);
+    match closing {
+        Closing::Ended => "its window closed".to_owned(),
+        Closing::Denied { why: None } => "a denied span began".to_owned(),
+        Closing::Denied { why: Some(text) } => format!("a denied span began ({})", why(text)),
+        Closing::Frozen { why: text } => format!("rollouts were frozen ({})", why(text)),
+    }
+}
+
+fn ready(found: &Readiness) -> String {
+    let which = match found.which {
+        Which::Old => "old",
+        Which::New => "new",
+    };
+    let unit = clean::one_line(&found.unit, 80);
+    let took = took(found.took_ms);
+    match &found.failure {
+        None => format!("{unit}, {which} container: ready after {took}."),
+        Some(failure) => format!(
+            "{unit}, {which} container: not ready after {took}. {}",
+            words::failure(failure)
+        ),
+    }
+}
+
+fn ended(candidate: &Candidate) -> String {
+    let unit = clean::one_line(&candidate.unit, 80);
+    let log = if candidate.log.is_empty() {
+        "; it wrote no log"
+    } else {
+        ""
+    };
+    format!("new container {unit}, exit code {}{log}", candidate.exit_code)
+}
+
+/// An `irreversible` target may have to go back by a backup: who looks for it finds here what was done.
+fn hooks(incident: &Incident) -> Vec<String> {
+    let mut lines: Vec<String> = incident.hooks.iter().map(|hook| ran(incident, hook)).collect();
+    let backup = incident
+        .hooks
+        .iter()
+        .any(|hook| hook.phase == HookPhase::Before && hook.failure.is_none());
+    match (incident.irreversible, backup) {
+        (true, true) => {
+            let text = "The target is irreversible: if one of these hooks made a backup, it is the way back.";
+            lines.push(text.to_owned());
+        }
+        (true, false) => {
+            let text = "The target is irreversible and no `before` hook ran: lowtide knows of no backup.";
+            lines.push(text.to_owned());
+        }
+        (false, _) if lines.is_empty() => lines.push("None.".to_owned()),
+        (false, _) => {}
+    }
+    lines
+}
+
+fn ran(incident: &Incident, hook: &RanHook) -> String {
+    let phase = match hook.phase {
+        HookPhase::Before => "before",
+        HookPhase::After => "after",
+    };
+    let command = clean::one_line(&hook.command.join(" "), 200);
+    let how = match &hook.failure {
+        None => "done".to_owned(),
+        Some(failure) => format!("failed. {}", words::failure(failure)),
+    };
+    let when = words::moment(hook.at, &incident.timezone);
+    format!(
+        "{phase}, in {}: {command}; {when}, {how}",
+        clean::one_line(&hook.unit, 80)
+    )
+}
+
+fn texts(lines: Vec<String>) -> Vec<Block> {
+    lines.into_iter().map(Block::Text).collect()
+}
+
+fn zone_name(zone: &str) -> &str {
+    TimeZone::get(zone).map_or("UTC", |_| zone)
+}
+
+fn heading(out: &mut String, heading: &str) {
+    out.push_str(&format!("\n{heading}\n"));
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+fn fact(label: &str, value: String) -> [Cell; 2] {
+    [Ink::Soft.cell(label), value.into()]
+}
+
+#[cfg(test)]
+#[path = "case_tests.rs"]
+pub(super) mod tests;

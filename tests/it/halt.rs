@@ -1,0 +1,421 @@
+//! Item 55: what a halt leaves in the database is the same to a new process, and the real binary shows the incident, refuses
+//! an answer that is incomplete or does not hold, and lets go on what is answered.
+
+use jiff::{SignedDuration, Timestamp};
+use lowtide::config::validate;
+use lowtide::decide::freshness;
+use lowtide::decide::rollout;
+use lowtide::decide::standing::{self, Standing};
+use lowtide::decide::tell;
+use lowtide::model::failure::{Failure, FailureKind, SkipReason};
+use lowtide::model::fleet::App;
+use lowtide::model::inventory::InventorySummary;
+use lowtide::model::journal::Recorded;
+use lowtide::model::name::{AppName, RolloutId, RunId};
+use lowtide::model::rollout::{HookPhase, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use lowtide::model::stages::inspect::Inspected;
+use lowtide::model::standing::{AppEvent, Release};
+use lowtide::store::database::Store;
+use lowtide::store::journal::Batch;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn at(second: i64) -> Timestamp {
+    "2026-03-01T02:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(second)
+}
+
+fn web() -> AppName {
+    "web".parse().unwrap()
+}
+
+fn rollout_id(n: u128) -> RolloutId {
+    RolloutId(ulid::Ulid(n))
+}
+
+fn release(n: u128, commit: &str) -> Release {
+    let digest = format!("sha256:{n:064x}");
+    Release {
+        run: RunId(ulid::Ulid(n)),
+        image: digest.parse().unwrap(),
+        content: digest.parse().unwrap(),
+        commit: commit.to_owned(),
+        tag: format!("t{n}"),
+        digest: None,
+        reference: format!("lowtide/web:t{n}").parse().unwrap(),
+        change: None,
+        at: at(0),
+    }
+}
+
+/// A state directory, a configuration that asks for a countermeasure, and the repository it names.
+struct Site {
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let site = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        std::fs::create_dir_all(site.path().join("state")).unwrap();
+        std::fs::create_dir_all(site.path().join("work")).unwrap();
+        site.git(&["init", "-q", "-b", "main"], 1);
+        site.configure("2m");
+        site
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn configure(&self, ready: &str) {
+        let text = format!(
+            "version: 1\nmode: active\nhosts: {{ local: {{ docker: \"unix:///nowhere/docker.sock\" }} }}\napps:\n  web:\n    schedule: never\n    \
+             source: {{ repo: \"file://{}\" }}\n    halt: {{ require: countermeasure }}\n    rollout:\n      - container: {{ name: web }}\n        \
+             irreversible: true\n        ready: {{ timeout: {ready} }}\n        before: [ {{ exec: [backup, now] }} ]\n",
+            self.path().join("work").display()
+        );
+        std::fs::write(self.path().join("config.yml"), text).unwrap();
+    }
+
+    fn app(&self) -> App {
+        let text = std::fs::read(self.path().join("config.yml")).unwrap();
+        validate::fleet(&text).unwrap().apps[&web()].clone()
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.path().join("state/lowtide.db"), true).unwrap()
+    }
+
+    fn git(&self, args: &[&str], day: u32) -> String {
+        let mut git = Command::new("git");
+        git.current_dir(self.path().join("work"))
+            .args(args)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+        for who in ["AUTHOR", "COMMITTER"] {
+            git.env(format!("GIT_{who}_NAME"), "Ada")
+                .env(format!("GIT_{who}_EMAIL"), "ada@example.org")
+                .env(format!("GIT_{who}_DATE"), format!("2026-02-{day:02}T03:04:05Z"));
+        }
+        let output = git.output().unwrap();
+        assert!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn commit(&self, file: &str, day: u32) -> String {
+        let path = self.path().join("work").join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, format!("{day}\n")).unwrap();
+        self.git(&["add", "-A"], day);
+        self.git(&["commit", "-q", "-m", file], day);
+        self.git(&["rev-parse", "HEAD"], day)
+    }
+
+    fn lowtide(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_lowtide"))
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("USER", "ana")
+            .env("LOWTIDE_CONFIG", self.path().join("config.yml"))
+            .env("LOWTIDE_STATE", self.path().join("state"))
+            .output()
+            .unwrap()
+    }
+
+    /// What a resume with this form says, and whether the app goes on.
+    fn resume(&self, form: &str) -> (bool, String) {
+        let file = self.path().join("form.yml");
+        std::fs::write(&file, form).unwrap();
+        let done = self.lowtide(&["resume", "web", "--form", file.to_str().unwrap()]);
+        let said = if done.status.success() {
+            &done.stdout
+        } else {
+            &done.stderr
+        };
+        (done.status.success(), String::from_utf8_lossy(said).into_owned())
+    }
+
+    /// Release `n`, and a rollout of it that ends badly.
+    async fn halt(&self, n: u128, commit: &str, purpose: Purpose) {
+        let store = self.store();
+        let app = self.app();
+        let released = AppEvent::Released {
+            release: Box::new(release(n, commit)),
+        };
+        store.commit(Batch::new().app(&web(), &released), at(0)).await.unwrap();
+        let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "web answered 500 for 2 min");
+        let step = Step::RunHook {
+            phase: HookPhase::Before,
+            unit: 0,
+            hook: 0,
+        };
+        let events = [
+            RolloutEvent::Opened {
+                app: web(),
+                target: Box::new(app.rollout[0].clone()),
+                timezone: "UTC".to_owned(),
+                release: Box::new(release(n, commit)),
+                window_ignored: true,
+                purpose,
+            },
+            RolloutEvent::StepStarted { attempt: 1, step },
+            RolloutEvent::StepEnded {
+                outcome: StepOutcome::Done,
+            },
+            RolloutEvent::StepStarted {
+                attempt: 1,
+                step: Step::KeepLog {
+                    unit: 0,
+                    container: "new".to_owned(),
+                },
+            },
+            RolloutEvent::StepEnded {
+                outcome: StepOutcome::Kept {
+                    log: vec!["cannot open the database".to_owned()],
+                    exit_code: 3,
+                },
+            },
+        ];
+        let mut recorded = Vec::new();
+        for (seen, event) in events.into_iter().enumerate() {
+            let seen = seen as u64;
+            let batch = Batch::new().rollout(&web(), rollout_id(n), seen, &event);
+            store.commit(batch, at(10 + seen as i64)).await.unwrap();
+            recorded.push(Recorded {
+                seq: seen + 1,
+                at: at(10 + seen as i64),
+                event,
+            });
+        }
+        let state = rollout::fold(rollout_id(n), &recorded).unwrap();
+        let conclusion = RolloutConclusion::Stuck { failure };
+        let told = tell::rollout_ended(&state, &conclusion, Some(&app), None, at(20));
+        let last = RolloutEvent::Concluded { conclusion };
+        let batch = Batch::new().rollout(&web(), rollout_id(n), recorded.len() as u64, &last);
+        let batch = told.facts.iter().fold(batch, |batch, fact| batch.app(&web(), fact));
+        store.commit(batch, at(20)).await.unwrap();
+    }
+
+    /// As a process reads it that was not there.
+    async fn standing(&self) -> Standing {
+        let events = self.store().app_events(&web()).await.unwrap();
+        let from_scratch = standing::fold(&events);
+        let from_database = self.store().fold_apps(standing::fold).await.unwrap();
+        assert_eq!(from_database, [(web(), from_scratch.clone())]);
+        from_scratch
+    }
+}
+
+fn form(class: &str, countermeasure: &str) -> String {
+    format!(
+        "whys: [the page answered 500, nobody tested it]\nroot: reached\nclass: {class}\ncountermeasure: {{ {countermeasure} }}\n"
+    )
+}
+
+#[tokio::test]
+async fn item_55_the_same_content_under_a_new_digest_stays_out_after_a_restart() {
+    let site = Site::new();
+    site.halt(2, &"c".repeat(40), Purpose::Release).await;
+    let standing = site.standing().await;
+    assert!(standing.halted.is_some());
+    assert_eq!(standing.incidents.len(), 1);
+    let content = release(2, "").content;
+    let rebuilt = Inspected {
+        inventory: InventorySummary {
+            content: content.clone(),
+            os: None,
+            packages: 0,
+            files: 0,
+        },
+        change: None,
+        left: Box::default(),
+    };
+    let digest = content.to_string();
+    assert_eq!(
+        freshness::skip(&rebuilt, None, &standing.quarantine),
+        Some(SkipReason::Quarantined { digest })
+    );
+    assert_eq!(standing.current(), None);
+}
+
+#[tokio::test]
+async fn item_55_a_resume_has_to_be_an_answer() {
+    let site = Site::new();
+    let older = site.commit("tests/menu.py", 1);
+    let failed = site.commit("menu.py", 2);
+    site.halt(2, &failed, Purpose::Release).await;
+    let before = site.standing().await;
+    let plain = site.lowtide(&["resume", "web", "--why", "mended"]);
+    assert_eq!(plain.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&plain.stderr).contains("a form, since the app has"));
+    let (done, said) = site.resume("class: noise\ncountermeasure: { commit: \"HEAD\" }\n");
+    assert!(!done);
+    insta::assert_snapshot!(said, @r#"
+    web stays halted, nothing was changed. What is missing:
+      - whys: at least one, why it happened
+      - root: fewer than five whys (0) need `root: reached`, which says that the last one is the root cause
+      - countermeasure.commit: a commit id of at least seven hex digits, not `HEAD`
+      - countermeasure.config: what is called noise needs a changed setting (`config: true`), or it will be noise again
+    "#);
+    let away = "1234567890abcdef1234567890abcdef12345678";
+    for (commit, part) in [
+        (away, "is not on the branch"),
+        (older.as_str(), "is not newer than"),
+        (failed.as_str(), "is not newer than"),
+    ] {
+        let (done, said) = site.resume(&form("image", &format!("commit: \"{commit}\"")));
+        assert!(!done && said.contains(part), "{commit}: {said}");
+    }
+    let testless = site.commit("other.py", 3);
+    let (done, said) = site.resume(&form("image", &format!("commit: \"{testless}\"")));
+    assert!(!done && said.contains("changes no test"), "{said}");
+    let (done, said) = site.resume(&form("noise", "config: true"));
+    assert!(!done && said.contains("as they were at the halt"), "{said}");
+    assert_eq!(site.standing().await, before, "a refused resume changes nothing");
+    let answer = site.commit("tests/menu.py", 4);
+    site.git(&["commit", "-q", "--allow-empty", "-m", "later"], 5);
+    let (done, said) = site.resume(&form("test-gap", &format!("commit: \"{}\"", &answer[..10])));
+    assert!(done, "{said}");
+    insta::assert_snapshot!(said, @"web goes on; the next 3 rollouts are watched twice as long");
+    let events = site.store().app_events(&web()).await.unwrap();
+    let Some(AppEvent::Resumed {
+        by,
+        why,
+        form: Some(form),
+        probation: 3,
+    }) = events.last().map(|recorded| &recorded.event)
+    else {
+        panic!("{:?}", events.last())
+    };
+    assert_eq!((by.as_str(), why.as_str()), ("ana", "nobody tested it"));
+    assert_eq!(form.commit, Some(answer));
+    let after = site.standing().await;
+    assert_eq!((after.halted, after.incidents, after.probation), (None, vec![], 3));
+    assert_eq!(after.quarantine, before.quarantine, "what was taken back stays out");
+}
+
+#[tokio::test]
+async fn item_55_a_breach_of_probation_halts_again_and_a_changed_setting_answers() {
+    let site = Site::new();
+    let failed = site.commit("menu.py", 2);
+    site.halt(2, &failed, Purpose::Release).await;
+    site.configure("3m");
+    let (done, said) = site.resume(&form("noise", "config: true"));
+    assert!(done, "{said}");
+    assert_eq!(site.standing().await.probation, 3);
+    site.halt(3, &failed, Purpose::Probation).await;
+    let standing = site.standing().await;
+    assert!(standing.halted.is_some());
+    assert_eq!((standing.incidents.len(), standing.probation), (1, 0));
+    let shown = String::from_utf8(site.lowtide(&["incident", "web"]).stdout).unwrap();
+    let shown = shown.replace(&failed[..7], "COMMIT");
+    let lines: Vec<&str> = shown.lines().filter(|line| !line.starts_with("halted")).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    rollout    00000000000000000000000003
+    app        web
+    target     container-web
+    release    t3, commit COMMIT
+    result     stuck, needs a person: the new container did not become ready
+    probation  it was on probation after an earlier incident
+
+    what happened, UTC
+      02:00:10  t3 for container-web
+      02:00:12  before hook (unit 1), 1.0 s
+      02:00:14  keep log (unit 1), 1.0 s
+      02:00:20  stuck, needs a person: the new container did not become ready
+
+    new container unit 1, exit code 3
+      | cannot open the database
+
+    what the release brought
+      It is the first release: there is nothing to compare it with.
+
+    hooks that ran
+      before, in unit 1: backup now; 2026-03-01 02:00 UTC, done
+      The target is irreversible: if one of these hooks made a backup, it is the way back.
+
+    what lifts the halt
+      The form below: `lowtide incident web --form > FILE`, fill it in, `lowtide resume web --form FILE`. Then the next 3 rollouts are watched twice as long.
+
+    # Rollout 00000003 of web on container-web, 2026-03-01 02:00 UTC: stuck, needs a person: the new container did not become ready
+    # Fill in, then: lowtide resume web --form FILE
+    whys:             # one to five: why did it happen, and why that?
+      - ""
+    root: open        # reached: the last why is the root cause; needed with fewer than five
+    class:            # image | test-gap | config | environment | noise
+    countermeasure:   # at least one of the two
+      commit: ""      # on the tracked branch, newer than COMMIT; changes **/*test* or **/tests/** or **/test/**
+      config: false   # true: the app's configuration was changed since the halt; noise needs it
+    "#);
+    let json: serde_json::Value = serde_json::from_slice(&site.lowtide(&["incident", "web", "--json"]).stdout).unwrap();
+    assert_eq!(
+        (
+            &json["version"],
+            &json["probation"],
+            &json["require"],
+            &json["candidates"][0]["exit_code"]
+        ),
+        (&1.into(), &true.into(), &"countermeasure".into(), &3.into())
+    );
+    let by_id = site.lowtide(&["incident", &rollout_id(2).to_string(), "--form"]);
+    let text = String::from_utf8(by_id.stdout).unwrap();
+    let blank = lowtide::config::form::draft(&text).unwrap();
+    assert_eq!(
+        (blank.odd, blank.whys, blank.config),
+        (vec![], vec![String::new()], false)
+    );
+    let status: serde_json::Value = serde_json::from_slice(&site.lowtide(&["status", "--json"]).stdout).unwrap();
+    let incident = &status["apps"][0]["incidents"][0];
+    assert_eq!(incident["rollout"], rollout_id(3).to_string());
+}
+
+/// The repository changed its past: what counts then is the clock.
+#[tokio::test]
+async fn a_rewritten_branch_can_still_be_answered() {
+    let site = Site::new();
+    let failed = site.commit("menu.py", 2);
+    site.halt(2, &failed, Purpose::Release).await;
+    site.git(&["checkout", "-q", "--orphan", "new"], 2);
+    let old = site.commit("tests/menu.py", 3);
+    site.git(&["branch", "-q", "-M", "new", "main"], 3);
+    let (done, said) = site.resume(&form("image", &format!("commit: \"{old}\"")));
+    assert!(!done && said.contains("is not newer than"), "{said}");
+    std::fs::write(site.path().join("work/tests/menu.py"), "mended\n").unwrap();
+    site.git(&["add", "-A"], 4);
+    let now = "2026-03-02T03:04:05Z";
+    let output = Command::new("git")
+        .current_dir(site.path().join("work"))
+        .args([
+            "-c",
+            "user.name=Ada",
+            "-c",
+            "user.email=ada@example.org",
+            "commit",
+            "-q",
+            "-m",
+            "later",
+        ])
+        .env("GIT_COMMITTER_DATE", now)
+        .status()
+        .unwrap();
+    assert!(output.success());
+    let answer = site.git(&["rev-parse", "HEAD"], 4);
+    let (done, said) = site.resume(&form("image", &format!("commit: \"{answer}\"")));
+    assert!(done, "{said}");
+}
+
+#[tokio::test]
+async fn one_target_goes_back_by_name() {
+    let site = Site::new();
+    let nowhere = site.lowtide(&["revert", "web/elsewhere", "--reason", "x"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("web has no target elsewhere"));
+    let nothing = site.lowtide(&["revert", "web/container-web", "--reason", "x"]);
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("web has no earlier release on container-web"));
+}
