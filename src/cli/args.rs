@@ -30,7 +30,7 @@ const EXIT_CODES: &str = "Exit codes:
  10  outdated: something is pending";
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Configuration: a file, or REPO#BRANCH:PATH in git.
     #[arg(

@@ -17,6 +17,7 @@ mod probe;
 mod run;
 mod serve;
 mod show;
+mod standby;
 mod start;
 mod status;
 mod views;

@@ -117,7 +117,7 @@ pub(super) async fn bot(global: &Global, loaded: Loaded, _lock: &StateLock) -> a
     ))
 }
 
-fn database(state: &Path) -> PathBuf {
+pub(super) fn database(state: &Path) -> PathBuf {
     state.join("lowtide.db")
 }
 

@@ -2,56 +2,120 @@
 
 use super::args::Global;
 use super::exit::Exit;
-use super::open::{self, Holder, Loaded};
+use super::open::{self, Loaded};
+use super::standby;
+use crate::model::itself::Holder;
+use crate::runtime::bot::Bot;
+use crate::runtime::perform::itself;
+use crate::runtime::standby::Waited;
 use crate::runtime::supervisor::{Scope, Supervisor};
-use crate::runtime::{config_watch, control, housekeeping, logins, notify, tick};
+use crate::runtime::{self, config_watch, control, housekeeping, logins, notify, tick};
+use crate::store::error::StoreError;
 use crate::web;
 use anyhow::{Context, anyhow};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-/// How long a start waits for an earlier lowtide to let go of the state.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
-const LOCK_POLL: Duration = Duration::from_millis(100);
-
 pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result<Exit> {
-    let Some(lock) = wait_for_lock(global).await? else {
-        error!(state = %global.state.display(), "another lowtide holds the state");
-        return Ok(Exit::Held);
+    let asked_to_end = CancellationToken::new();
+    tokio::spawn(on_signal(asked_to_end.clone()));
+    let (lock, role) = match standby::await_state(global, listen, &asked_to_end).await? {
+        Waited::Ours { lock, role } => (lock, role),
+        Waited::Another => {
+            error!(state = %global.state.display(), "another lowtide holds the state");
+            return Ok(Exit::Held);
+        }
+        Waited::Ended => return Ok(Exit::Done),
     };
+    runtime::standby::bring_back(&global.state, &open::database(&global.state), role)
+        .context("the database cannot be put back")?;
     let Some(loaded) = in_force(global, &lock).await? else {
         return Ok(Exit::Problems);
     };
     let bot = open::bot(global, loaded, &lock).await?;
-    let shutdown = CancellationToken::new();
-    tokio::spawn(on_signal(shutdown.clone()));
-    let mut ticks = tick::start(&bot).await.context("the tick cannot be made")?;
-    let (supervisor, ask) = Supervisor::new(Arc::clone(&bot), Scope::All, shutdown.clone());
+    itself::take_up(&bot).await?;
+    let shutdown = asked_to_end.child_token();
+    let ended = with_state(&bot, global, (listen, role), &shutdown).await;
+    ended?;
+    if bot.let_go.is_cancelled() && !asked_to_end.is_cancelled() {
+        return Err(begin_anew());
+    }
+    info!("lowtide stopped");
+    Ok(Exit::Done)
+}
+
+/// Any of these ending ends the process: a bot that only half lives is worse than one that restarts.
+async fn with_state(
+    bot: &Arc<Bot>,
+    global: &Global,
+    (listen, role): (SocketAddr, Option<Holder>),
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut ticks = tick::start(bot).await.context("the tick cannot be made")?;
+    let (supervisor, ask) = Supervisor::new(Arc::clone(bot), Scope::All, shutdown.clone());
     let place = config_watch::Place::parse(&global.config);
     info!(term = bot.store.term(), instance = %bot.instance, apps = bot.in_force().fleet.apps.len(), "lowtide serves");
-    // Any of these ending ends the process: a bot that only half lives is worse than one that restarts.
+    let parks = shutdown.clone();
+    let let_go = bot.let_go.clone();
+    tokio::spawn(async move {
+        let_go.cancelled().await;
+        parks.cancel();
+    });
     let ended: anyhow::Result<()> = tokio::select! {
         done = supervisor.run() => done.context("the supervisor"),
-        done = notify::run(Arc::clone(&bot), CancellationToken::new()) => done.context("the outbox"),
-        done = control::serve(Arc::clone(&bot), ask, shutdown.clone()), if !shutdown.is_cancelled() => {
-            done.context("the control socket").and_then(|()| wait_out(&shutdown))
+        () = bot.unfit.cancelled() => Err(anyhow!("the rollout that brought this lowtide cannot go on")),
+        done = undisturbed(bot, notify::run(Arc::clone(bot), CancellationToken::new())) => done.context("the outbox"),
+        done = control::serve(Arc::clone(bot), ask, shutdown.clone()), if !shutdown.is_cancelled() => {
+            done.context("the control socket").and_then(|()| wait_out(shutdown))
         }
-        done = web::serve::serve(Arc::clone(&bot), listen, CancellationToken::new()) => done.context("the web server"),
-        done = config_watch::watch(&bot, &place, open::docker_config(), CancellationToken::new()) => {
+        done = pages(bot, listen, role) => done.context("the web server"),
+        done = config_watch::watch(bot, &place, open::docker_config(), CancellationToken::new()) => {
             done.context("the configuration watch")
         }
-        never = logins::run(&bot) => match never {},
-        done = housekeeping::run(Arc::clone(&bot), CancellationToken::new()) => done.context("housekeeping"),
+        never = logins::run(bot) => match never {},
+        done = undisturbed(bot, housekeep(bot)) => done.context("housekeeping"),
     };
     // The process ends; a tick that does not hear of it rings nobody.
     let _ = ticks.shutdown().await;
-    ended?;
-    info!("lowtide stopped");
-    Ok(Exit::Done)
+    ended
+}
+
+/// Begins once lowtide is not being replaced: what it did before might have to be forgotten.
+async fn undisturbed<T>(bot: &Bot, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    drop(bot.turns.share().await);
+    work.await
+}
+
+async fn housekeep(bot: &Arc<Bot>) -> Result<(), StoreError> {
+    itself::tidy(bot).await?;
+    housekeeping::run(Arc::clone(bot), CancellationToken::new()).await
+}
+
+async fn pages(bot: &Arc<Bot>, listen: SocketAddr, role: Option<Holder>) -> std::io::Result<()> {
+    match role {
+        // Where it shares the host's network, the address is the others'.
+        Some(Holder::Keeper) => std::future::pending().await,
+        Some(Holder::Old | Holder::New) | None => {
+            web::serve::serve(Arc::clone(bot), listen, CancellationToken::new()).await
+        }
+    }
+}
+
+/// As the same process, which its container lives by, from the first line on: nothing of what held the state is left that
+/// could still act. The kernel frees the lock. Comes back only with an error.
+fn begin_anew() -> anyhow::Error {
+    use std::os::unix::process::CommandExt;
+    info!("another lowtide takes the state");
+    match std::env::current_exe() {
+        Ok(program) => std::process::Command::new(program)
+            .args(std::env::args_os().skip(1))
+            .exec()
+            .into(),
+        Err(error) => error.into(),
+    }
 }
 
 fn wait_out(shutdown: &CancellationToken) -> anyhow::Result<()> {
@@ -85,17 +149,6 @@ async fn in_force(global: &Global, _lock: &crate::store::lock::StateLock) -> any
         }
         (None, Err(error)) => Err(error),
         (None, Ok(_)) => Ok(None),
-    }
-}
-
-async fn wait_for_lock(global: &Global) -> anyhow::Result<Option<crate::store::lock::StateLock>> {
-    let deadline = tokio::time::Instant::now() + LOCK_PATIENCE;
-    loop {
-        match open::hold(&global.state)? {
-            Holder::Us(lock) => return Ok(Some(lock)),
-            Holder::Another if tokio::time::Instant::now() >= deadline => return Ok(None),
-            Holder::Another => tokio::time::sleep(LOCK_POLL).await,
-        }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod diagnostic;
 mod engine;
 pub mod form;
 mod halt;
+mod itself_target;
 mod limits;
 mod mask;
 mod merge;

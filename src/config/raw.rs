@@ -444,7 +444,7 @@ raw! {
         /// For people.
         why: Option<Text>,
     }
-    /// What runs the releases: exactly one of `container`, `label`, `compose`, `service` and `stack`.
+    /// What runs the releases: exactly one of `container`, `label`, `compose`, `service`, `stack` and `itself`.
     Target {
         /// Made from what is selected, if not given.
         name: Option<Text>,
@@ -454,6 +454,7 @@ raw! {
         compose: Option<ComposeTarget>,
         service: Option<ServiceTarget>,
         stack: Option<StackTarget>,
+        itself: Option<ItselfTarget>,
         window: Option<Window>,
         ready: Option<Ready>,
         /// Commands inside the old container, before anything is touched. Exit code 75: try later.
@@ -512,6 +513,11 @@ raw! {
         name: Option<Text>,
         /// Without the stack's name; those that run the app's image, if not given.
         services: Option<Vec<Text>>,
+    }
+    /// The container lowtide itself runs in.
+    ItselfTarget {
+        /// The engine that runs it.
+        host: Option<Text>,
     }
     Hook {
         exec: Option<Command>,

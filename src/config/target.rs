@@ -76,6 +76,9 @@ impl Check<'_> {
     }
 
     fn select(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {
+        if raw.itself.is_some() {
+            return self.select_itself(own, raw);
+        }
         if raw.service.is_some() || raw.stack.is_some() {
             return self.select_services(own, raw);
         }
@@ -137,13 +140,13 @@ impl Check<'_> {
     }
 
     pub(super) fn not_one_target<T>(&mut self, own: &Scope) -> Option<T> {
-        if !["container", "label", "compose", "service", "stack"]
+        if !["container", "label", "compose", "service", "stack", "itself"]
             .iter()
             .any(|key| self.is_touched(own, &Route::keys(key)))
         {
             let problem = Problem::new(
                 "one-of",
-                "a target is exactly one of `container`, `label`, `compose`, `service` and `stack`",
+                "a target is exactly one of `container`, `label`, `compose`, `service`, `stack` and `itself`",
             );
             let hint = "begin each target with a `- ` of its own: `- container: { name: web }`";
             self.report(own, &Route::default(), problem.hint(hint));
@@ -256,10 +259,12 @@ impl Check<'_> {
     /// Two apps must not fight over one container.
     fn claim(&mut self, own: &Scope, host: &HostName, select: &Select) {
         // By address: two names of one engine are one place.
-        let engine = match self.hosts.get(host) {
+        let engine = match self.hosts.get(host).filter(|_| *select != Select::Itself) {
             Some(EngineAddress::Unix(path)) if path.is_absolute() => path.display().to_string(),
             Some(EngineAddress::Ssh(ssh)) => format!("{}:{:?}", ssh.host, ssh.socket),
             Some(EngineAddress::Tls(tls)) => tls.host.clone(),
+            // There is one lowtide, whatever host is named.
+            None if *select == Select::Itself => String::new(),
             Some(EngineAddress::Unix(_)) | None => host.to_string(),
         };
         let kind = |key: &str| Route::keys(key);
@@ -302,6 +307,7 @@ impl Check<'_> {
                 };
                 services.iter().enumerate().map(claim).collect()
             }
+            Select::Itself => vec![("i".to_owned(), "lowtide itself".to_owned(), kind("itself"))],
         };
         for (id, words, rest) in claims {
             let Some((_, route, span)) = self.locate(own, &rest) else {
@@ -330,7 +336,7 @@ fn app_of(route: &Route) -> String {
     Route(route.0.iter().skip(1).take(1).cloned().collect()).to_string()
 }
 
-/// `container-web`, `label-shop`, `compose-archives`, `service-web`, `stack-shop`.
+/// `container-web`, `label-shop`, `compose-archives`, `service-web`, `stack-shop`, `itself`.
 fn made_name(select: &Select) -> Option<TargetName> {
     let (kind, place) = match select {
         Select::Container { name } => ("container", name),
@@ -338,6 +344,7 @@ fn made_name(select: &Select) -> Option<TargetName> {
         Select::Compose { project, .. } => ("compose", project),
         Select::Service { name, .. } => ("service", name),
         Select::Stack { stack, .. } => ("stack", stack),
+        Select::Itself => return "itself".parse().ok(),
     };
     let plain = |c: char| {
         if c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c) {

@@ -6,6 +6,7 @@ pub mod family;
 pub mod fixable;
 pub mod freshness;
 pub mod halt;
+pub mod handover;
 pub mod labels;
 pub mod notify;
 pub mod outlook;

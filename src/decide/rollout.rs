@@ -2,7 +2,7 @@
 //! recovery after a kill is the ordinary path.
 //!
 //! What all kinds of target share is here: what holds a rollout back, failed steps, the goal. How containers move is in
-//! [`containers`], how services of a swarm move in [`services`].
+//! [`containers`], how services of a swarm move in [`services`]; who moves lowtide's own container is in [`itself`].
 
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
 use crate::model::fleet::{Select, TargetPolicy};
@@ -18,6 +18,7 @@ use record::Record;
 use services::Services;
 
 pub mod containers;
+pub mod itself;
 mod record;
 pub mod services;
 mod timing;
@@ -152,7 +153,7 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
         opened: first.at,
         goal: Goal::Forward,
         moving: match target.select {
-            Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } => {
+            Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::Itself => {
                 Moving::Containers(Box::default())
             }
             Select::Service { .. } | Select::Stack { .. } => Moving::Services(Box::default()),
@@ -335,6 +336,10 @@ pub fn next(state: &RolloutState, observed: &Observed, outside: &Outside, now: T
         // Going back is never gated.
         Goal::Back => back(state, observed, now),
     };
+    let planned = match observed {
+        Observed::Itself(seen) => itself::through(state, seen, planned, now),
+        Observed::Nothing | Observed::Containers(_) | Observed::Services(_) => planned,
+    };
     match planned {
         // The attempt counts for the very step that failed; a different step begins at 1.
         Next::Do { step, .. } => {
@@ -361,9 +366,13 @@ fn forward(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
         (Moving::Containers(containers), Observed::Containers(seen)) => {
             containers::forward::next(state, containers, seen, now)
         }
+        (Moving::Containers(containers), Observed::Itself(seen)) => {
+            containers::forward::next(state, containers, &seen.units, now)
+        }
         (Moving::Services(services), Observed::Nothing) => services::forward::next(state, services, &[], now),
         (Moving::Services(services), Observed::Services(seen)) => services::forward::next(state, services, seen, now),
-        (Moving::Containers(_), Observed::Services(_)) | (Moving::Services(_), Observed::Containers(_)) => mistaken(),
+        (Moving::Containers(_), Observed::Services(_))
+        | (Moving::Services(_), Observed::Containers(_) | Observed::Itself(_)) => mistaken(),
     }
 }
 
@@ -379,11 +388,15 @@ fn back(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
         (Moving::Containers(containers), Observed::Containers(seen)) => {
             containers::back::next(state, containers, seen, reason, now)
         }
+        (Moving::Containers(containers), Observed::Itself(seen)) => {
+            containers::back::next(state, containers, &seen.units, reason, now)
+        }
         (Moving::Services(services), Observed::Nothing) => services::back::next(state, services, &[], reason, now),
         (Moving::Services(services), Observed::Services(seen)) => {
             services::back::next(state, services, seen, reason, now)
         }
-        (Moving::Containers(_), Observed::Services(_)) | (Moving::Services(_), Observed::Containers(_)) => mistaken(),
+        (Moving::Containers(_), Observed::Services(_))
+        | (Moving::Services(_), Observed::Containers(_) | Observed::Itself(_)) => mistaken(),
     }
 }
 
@@ -472,9 +485,11 @@ fn give_up(state: &RolloutState, step: &Step, failure: &Failure) -> Next {
             };
             Next::Finish(RolloutConclusion::Stuck { failure })
         }
-        Goal::Forward if !state.touched => Next::Finish(RolloutConclusion::Refused {
-            failure: failure.clone(),
-        }),
+        Goal::Forward if !state.touched || itself::has_only_kept(state, step) => {
+            Next::Finish(RolloutConclusion::Refused {
+                failure: failure.clone(),
+            })
+        }
         Goal::Forward => revert_or_stop(state, failure.clone()),
     }
 }
@@ -515,6 +530,7 @@ fn touches(step: &Step) -> bool {
         | Step::Route { .. }
         | Step::RecreateOld { .. }
         | Step::MoveTag { .. }
+        | Step::Itself(_)
         | Step::RemoveOld { .. } => true,
         Step::Service(step) => services::touches(step),
     }

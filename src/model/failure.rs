@@ -107,6 +107,9 @@ failure_kinds! {
     NotScheduled = "Swarm found no node for the new tasks", Operator;
     Diverged = "somebody else changed the containers during the rollout", Operator;
     RevertFailed = "the revert failed", Infra;
+    /// The keeper, or the old one on the way back.
+    HandoverFailed = "lowtide could not be handed over", Infra;
+    NotTakenOver = "the new lowtide did not take over, or did not stay", Repo;
     /// Half-way, and the next opening was too far away or the last one was not enough either.
     WindowClosed = "its window closed before it was done", Operator;
     // any
@@ -225,6 +228,8 @@ pub enum WaitReason {
     Halted,
     /// Another rollout of the same target is under way.
     TargetBusy,
+    /// lowtide replaces itself only while it has nothing else to do.
+    LastInQueue,
 }
 
 /// Why an app's rollouts and promotions are stopped.

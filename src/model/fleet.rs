@@ -436,6 +436,8 @@ pub enum Select {
         /// Without the stack's name. Empty: those that run the app's image.
         services: Vec<String>,
     },
+    /// The container lowtide runs in.
+    Itself,
 }
 
 /// Command inside the (old, for `before`; new, for `after`) container of each unit.

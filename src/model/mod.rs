@@ -9,6 +9,7 @@ pub mod halt;
 pub mod image;
 pub mod image_config;
 pub mod inventory;
+pub mod itself;
 pub mod journal;
 pub mod name;
 pub mod notice;

@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::fleet::TargetPolicy;
 use super::image::ImageId;
+use super::itself::{ObservedItself, OwnStep};
 use super::name::{AppName, RunId};
 use super::service::{ObservedService, ServiceStep, ServiceUnit};
 use super::standing::Release;
@@ -211,6 +212,7 @@ pub enum Observed {
     Containers(Vec<ObservedUnit>),
     /// In the order of the units.
     Services(Vec<ObservedService>),
+    Itself(Box<ObservedItself>),
 }
 
 /// One thing done to the world. Each is idempotent or guarded by the container's id.
@@ -309,6 +311,8 @@ pub enum Step {
     },
     /// Of a service of a swarm.
     Service(ServiceStep),
+    /// Of lowtide's own container.
+    Itself(OwnStep),
 }
 
 /// What a router is told.
@@ -452,6 +456,8 @@ impl Step {
     pub fn unit(&self) -> Option<usize> {
         match self {
             Step::Preflight | Step::Pull | Step::Service(ServiceStep::Prepull { .. }) => None,
+            // It is one container.
+            Step::Itself(_) => Some(0),
             Step::Service(
                 ServiceStep::Update { unit, .. }
                 | ServiceStep::Revert { unit, .. }
@@ -520,6 +526,7 @@ impl fmt::Display for Step {
             Step::KeepLog { .. } => f.write_str("keep log"),
             Step::RemoveOld { .. } => f.write_str("remove old container"),
             Step::Service(step) => step.fmt(f),
+            Step::Itself(step) => step.fmt(f),
             Step::Attach { .. } => f.write_str("give it the service's names"),
             Step::Route { change, .. } => f.write_str(match change {
                 RouteChange::Join => "router: join",

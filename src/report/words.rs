@@ -114,6 +114,10 @@ pub fn advice(kind: FailureKind) -> &'static str {
         }
         K::Diverged => "Find out who changed the containers, then resume.",
         K::WindowClosed => "Make the window longer, or take it by `lowtide run APP --now` when you can watch.",
+        K::HandoverFailed => "Look at the log of the container named .keeper: it has lowtide's own image and settings.",
+        K::NotTakenOver => {
+            "Look at the new container's last lines above: it has to serve with this state and configuration."
+        }
         K::RevertFailed => "Look at the host now: a container may be down.",
         K::SecretMissing => "Set the named environment variable or file where lowtide runs.",
         K::Invariant => "Please report it with the output of the command below.",
@@ -174,6 +178,7 @@ pub fn waiting(reason: &WaitReason, zone: &str) -> String {
         WaitReason::Paused => "everything is paused".to_owned(),
         WaitReason::Halted => "the app is halted".to_owned(),
         WaitReason::TargetBusy => "another rollout of the same target is under way".to_owned(),
+        WaitReason::LastInQueue => "lowtide replaces itself when nothing else is under way".to_owned(),
     }
 }
 

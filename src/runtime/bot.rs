@@ -5,6 +5,7 @@ use super::bases::Bases;
 use super::inventory::tables::Tables;
 use super::outdated;
 use super::progress::Watchers;
+use super::turns::Turns;
 use crate::clients::archive::fetch::ArchiveClient;
 use crate::clients::clock;
 use crate::clients::credentials::Credentials;
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 /// See the module.
 pub struct Bot {
@@ -55,6 +57,11 @@ pub struct Bot {
     pub rollouts_look: Notify,
     /// A notice was enqueued.
     pub outbox_look: Notify,
+    pub turns: Turns,
+    /// Another lowtide is to take the state: this process lets go of it.
+    pub let_go: CancellationToken,
+    /// This process took the state over and cannot go on with the rollout that brought it: it ends, and another one may.
+    pub unfit: CancellationToken,
     fleet: RwLock<Arc<InForce>>,
     standings: Mutex<BTreeMap<AppName, Arc<Standing>>>,
     changes: AtomicU64,
@@ -169,6 +176,9 @@ impl Bot {
             look: Notify::new(),
             rollouts_look: Notify::new(),
             outbox_look: Notify::new(),
+            turns: Turns::default(),
+            let_go: CancellationToken::new(),
+            unfit: CancellationToken::new(),
             slots: Arc::new(Semaphore::new(in_force.fleet.limits.rollouts.max(1))),
             waiting: Mutex::default(),
             fleet: RwLock::new(Arc::new(in_force)),

@@ -4,22 +4,27 @@ use super::bot::Bot;
 use super::drive_run::{DriveError, Interrupt};
 use super::perform;
 use super::progress::Progress;
+use super::turns::Turn;
 use crate::clients::clock;
-use crate::decide::rollout::{self, Next, Progress as StepProgress, RolloutState};
+use crate::decide::rollout::{self, Next, Progress as StepProgress, RolloutState, itself};
 use crate::decide::{tell, tell_github};
 use crate::model::failure::WaitReason;
+use crate::model::fleet::Select;
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
-use crate::model::rollout::{RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use crate::model::rollout::{Observed, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::store::journal::Batch;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, info, info_span, warn};
 
 /// While nothing can be seen of the containers, how long until the next look.
 const BLIND_POLL: SignedDuration = SignedDuration::from_secs(2);
 /// A wait without an end of its own (paused, halted) looks again this often, and whenever it is told to.
 const IDLE_POLL: SignedDuration = SignedDuration::from_secs(60);
+/// How often lowtide's own container asks whether anything else is under way.
+const QUEUE_POLL: SignedDuration = SignedDuration::from_secs(5);
 
 /// Drives the rollout to its conclusion; `None` when the process shut down before.
 ///
@@ -53,10 +58,15 @@ impl Driver {
     async fn drive(&mut self) -> Result<Option<RolloutConclusion>, DriveError> {
         if let StepProgress::Started { step, .. } = &self.state.progress {
             warn!(%step, "found an unfinished step; looking at what is there");
-            self.append(RolloutEvent::StepAbandoned).await?;
+            let step = step.clone();
+            let Some(found) = self.found(&step).await else {
+                return Ok(None);
+            };
+            self.append(found).await?;
         }
         let mut last_wait = None;
         let mut slot = None;
+        let mut turn = None;
         loop {
             if self.interrupt.shutdown.is_cancelled() {
                 return Ok(None);
@@ -92,28 +102,85 @@ impl Driver {
                     self.append(RolloutEvent::RevertDecided { failure }).await?;
                 }
                 Next::Wait { until, reason } => {
-                    self.bot.rollout_waits(self.state.id, settled(&reason));
-                    if last_wait.as_ref() != Some(&reason) {
-                        let told = Progress::RolloutWaits {
-                            rollout: self.state.id,
-                            reason: reason.clone(),
-                        };
-                        self.bot.watchers.tell(told);
-                        last_wait = Some(reason.clone());
+                    if settled(&reason) {
+                        turn = None;
                     }
+                    self.tell_wait(&reason, &mut last_wait);
                     self.wait(until, &reason).await;
                 }
                 Next::Do { attempt, step } => {
-                    self.bot.rollout_waits(self.state.id, false);
-                    // What was begun goes on at once: a service may be down. Only beginning takes a turn.
-                    if slot.is_none() && !self.state.touched {
-                        slot = self.bot.rollout_slot().await;
+                    if !self.may_work(&mut turn, &mut slot).await {
+                        self.tell_wait(&WaitReason::LastInQueue, &mut last_wait);
+                        self.wait(Some(clock::now() + QUEUE_POLL), &WaitReason::LastInQueue)
+                            .await;
+                        continue;
                     }
+                    self.bot.rollout_waits(self.state.id, false);
                     if !self.take(attempt, step).await? {
                         return Ok(None);
                     }
                 }
             }
+        }
+    }
+
+    fn is_itself(&self) -> bool {
+        self.state.target.select == Select::Itself
+    }
+
+    /// Takes its place among those at work, and one of the slots for what begins.
+    async fn may_work(&self, turn: &mut Option<Turn>, slot: &mut Option<OwnedSemaphorePermit>) -> bool {
+        if turn.is_none() {
+            *turn = self.turn().await;
+        }
+        // What was begun goes on at once: a service may be down. Only beginning takes a slot; who is alone needs none.
+        if turn.is_some() && slot.is_none() && !self.state.touched && !self.is_itself() {
+            *slot = self.bot.rollout_slot().await;
+        }
+        turn.is_some()
+    }
+
+    /// A place among those at work; `None`: lowtide's own container waits until nobody is, or the process ends.
+    async fn turn(&self) -> Option<Turn> {
+        if self.is_itself() {
+            return self.bot.turns.alone(self.state.id);
+        }
+        tokio::select! {
+            turn = self.bot.turns.share() => Some(turn),
+            () = self.interrupt.shutdown.cancelled() => None,
+        }
+    }
+
+    /// What to journal of a step that an earlier holder of the state began; `None`: the process ends first.
+    async fn found(&self, step: &Step) -> Option<RolloutEvent> {
+        if !matches!(step, Step::Itself(_)) {
+            return Some(RolloutEvent::StepAbandoned);
+        }
+        while !self.interrupt.shutdown.is_cancelled() {
+            match perform::step::observe(&self.bot, &self.state).await {
+                Ok(Observed::Itself(seen)) => {
+                    let ended = itself::taken_over(step, seen.holder);
+                    let ended = ended.map(|outcome| RolloutEvent::StepEnded { outcome });
+                    return Some(ended.unwrap_or(RolloutEvent::StepAbandoned));
+                }
+                Ok(Observed::Nothing | Observed::Containers(_) | Observed::Services(_)) => {
+                    return Some(RolloutEvent::StepAbandoned);
+                }
+                Err(failure) => warn!(detail = %failure.detail, "the containers cannot be looked at"),
+            }
+            self.sleep_until(clock::now() + BLIND_POLL).await;
+        }
+        None
+    }
+
+    fn tell_wait(&self, reason: &WaitReason, last: &mut Option<WaitReason>) {
+        self.bot.rollout_waits(self.state.id, settled(reason));
+        if last.as_ref() != Some(reason) {
+            self.bot.watchers.tell(Progress::RolloutWaits {
+                rollout: self.state.id,
+                reason: reason.clone(),
+            });
+            *last = Some(reason.clone());
         }
     }
 
@@ -213,6 +280,9 @@ impl Driver {
             rollout: self.state.id,
             conclusion: Box::new(conclusion.clone()),
         });
+        if self.is_itself() {
+            perform::itself::tidy(&self.bot).await?;
+        }
         Ok(conclusion)
     }
 }
@@ -228,6 +298,7 @@ fn settled(reason: &WaitReason) -> bool {
         | WaitReason::HookBusy { .. }
         | WaitReason::Paused
         | WaitReason::Halted
+        | WaitReason::LastInQueue
         | WaitReason::TargetBusy => true,
         WaitReason::Baking { .. } | WaitReason::Converging { .. } | WaitReason::Retry { .. } => false,
     }

@@ -46,6 +46,10 @@ pub async fn drive(bot: Arc<Bot>, id: RunId, interrupt: Interrupt) -> Result<Opt
     let events = bot.store.run_events(id).await?;
     let state = run::fold(id, &events)?;
     let span = info_span!("run", app = %state.app.name, run = %id);
+    let _turn = tokio::select! {
+        turn = bot.turns.share() => turn,
+        () = interrupt.shutdown.cancelled() => return Ok(None),
+    };
     let mut driver = Driver {
         bot,
         state,

@@ -9,12 +9,13 @@ use super::{drive_rollout, drive_run};
 use crate::clients::clock;
 use crate::decide::family::{self, Families};
 use crate::decide::{schedule, standing};
-use crate::model::fleet::App;
+use crate::model::fleet::{App, Select};
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::run::{Conclusion, RunEvent, Trigger};
 use crate::model::standing::AppEvent;
 use crate::store::error::StoreError;
+use crate::store::handover;
 use crate::store::journal::Batch;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -165,6 +166,10 @@ impl Supervisor {
 
     /// Looks at everything that may be due. Activation carries no input: a signal only means *look again*.
     async fn pass(&mut self) -> Result<(), StoreError> {
+        // Its end brings the next pass.
+        if self.bot.turns.is_alone() {
+            return Ok(());
+        }
         // What changes from here on is looked at in the next pass.
         self.seen = self.bot.changes();
         let fleet = self.bot.in_force();
@@ -296,8 +301,11 @@ impl Supervisor {
         self.rollouts.insert(id, (app.clone(), interrupt.clone()));
         let (bot, end) = (Arc::clone(&self.bot), self.end.clone());
         tokio::spawn(async move {
-            let done = tokio::spawn(drive_rollout::drive(bot, id, interrupt)).await;
-            drained(done, "rollout", &id.to_string());
+            let done = tokio::spawn(drive_rollout::drive(Arc::clone(&bot), id, interrupt)).await;
+            let held = drained(done, "rollout", &id.to_string()).is_none();
+            if held && handover::read(&bot.state).is_ok_and(|record| record.is_some_and(|r| r.rollout == id)) {
+                bot.unfit.cancel();
+            }
             let _ = end.send(Event::RolloutEnded(id, app)).await;
         });
     }
@@ -345,7 +353,7 @@ impl Supervisor {
                         .any(|(id, (app, _))| app == *name && !self.bot.is_waiting(*id));
                 let idle = apps
                     .get(*name)
-                    .is_none_or(|app| matches!(standing::next(app, &self.bot.standing(name)), standing::Next::Idle));
+                    .is_none_or(|app| self.is_idle(&standing::next(app, &self.bot.standing(name))));
                 let stuck = self.promoting.get(*name).is_some_and(Option::is_some) || self.bot.paused();
                 !busy && (idle || stuck)
             })
@@ -361,6 +369,14 @@ impl Supervisor {
             self.bot.watchers.tell(Progress::Settled { app });
         }
         Ok(())
+    }
+
+    fn is_idle(&self, next: &standing::Next) -> bool {
+        match next {
+            standing::Next::Idle => true,
+            standing::Next::OpenRollout { target, .. } => self.scope == Scope::Asked && target.select == Select::Itself,
+            standing::Next::Promote { .. } => false,
+        }
     }
 
     async fn park(&mut self) {

@@ -90,6 +90,28 @@ impl Store {
         .await
     }
 
+    /// Was the database written by a newer version?
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn is_too_new(path: &Path) -> Result<bool, StoreError> {
+        let version: i64 = Connection::open(path)?.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        Ok(version as usize > MIGRATIONS.len())
+    }
+
+    /// Replaces the contents of the database by those of `from`, in one transaction. Whoever calls holds the state.
+    ///
+    /// # Errors
+    /// `Database`: it is as it was.
+    pub fn restore(path: &Path, from: &Path) -> Result<(), StoreError> {
+        let from = Connection::open(from)?;
+        let mut to = Connection::open(path)?;
+        to.busy_timeout(std::time::Duration::from_secs(5))?;
+        let backup = rusqlite::backup::Backup::new(&from, &mut to)?;
+        backup.run_to_completion(1000, std::time::Duration::ZERO, None)?;
+        Ok(())
+    }
+
     /// Runs `work` on the writer thread.
     pub(super) async fn call<T: Send + 'static>(
         &self,

@@ -6,6 +6,7 @@ pub mod archives;
 pub mod database;
 pub mod error;
 pub mod evidence;
+pub mod handover;
 pub mod journal;
 pub mod layer_cache;
 pub mod lock;

@@ -3,3 +3,4 @@
 mod metrics;
 mod page;
 pub mod serve;
+pub mod standby;

@@ -8,6 +8,7 @@ mod engine;
 mod freshness;
 mod image;
 mod inventory;
+mod itself;
 mod outdated;
 mod proxy;
 mod remote;

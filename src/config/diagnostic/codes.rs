@@ -37,6 +37,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("missing-key", "a key that is needed"),
     ("missing-secret", "a secret that cannot be read where this runs"),
     ("no-value", "a key without a value"),
+    ("not-for-itself", "a key of containers on lowtide's own"),
     ("not-for-services", "a key of containers on a target of Swarm services"),
     ("not-supported", "something this version cannot do"),
     ("not-utf8", "bytes that are not UTF-8"),

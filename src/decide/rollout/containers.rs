@@ -24,6 +24,8 @@ pub struct Containers {
     /// What the release's image is called on this host.
     pub image: Option<ImageId>,
     hooks: BTreeSet<(HookPhase, usize, usize)>,
+    /// Units whose candidate may have been made.
+    began: BTreeSet<usize>,
     /// Units whose candidate is complete: a create that was cut off may have left one without all its networks.
     made: BTreeSet<usize>,
     /// Containers that proved ready.
@@ -79,6 +81,9 @@ impl Containers {
             } => {
                 self.deadlines.entry(container.clone()).or_insert(*deadline);
             }
+            Step::CreateCandidate { unit } => {
+                self.began.insert(*unit);
+            }
             Step::Route {
                 unit,
                 container,
@@ -112,7 +117,6 @@ impl Containers {
             | Step::Preflight
             | Step::Pull
             | Step::RunHook { .. }
-            | Step::CreateCandidate { .. }
             | Step::RemoveCandidate { .. }
             | Step::SetRestart { .. }
             | Step::Rename { .. }
@@ -120,6 +124,7 @@ impl Containers {
             | Step::KeepLog { .. }
             | Step::RemoveOld { .. }
             | Step::Service(_)
+            | Step::Itself(_)
             | Step::Drain { .. }
             | Step::KeepImage { .. }
             | Step::LetImageGo { .. }
@@ -214,6 +219,7 @@ impl Containers {
             | Step::KeepLog { .. }
             | Step::RemoveOld { .. }
             | Step::Service(_)
+            | Step::Itself(_)
             | Step::RecreateOld { .. } => {}
         }
     }
@@ -221,6 +227,11 @@ impl Containers {
     /// Did a container of ours ever start? Then it may have changed data.
     pub(super) fn ran(&self) -> bool {
         !self.starts.is_empty()
+    }
+
+    /// Was anything begun that would have to be taken back?
+    pub(super) fn moved(&self) -> bool {
+        !self.began.is_empty()
     }
 
     /// Which of a unit's containers runs first; stop-first where what was asked for cannot be.
@@ -259,4 +270,4 @@ impl Containers {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -99,6 +99,7 @@ fn waits_skips_triggers() {
         WaitReason::Paused,
         WaitReason::Halted,
         WaitReason::TargetBusy,
+        WaitReason::LastInQueue,
     ];
     assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @r"
     waits for its window, 2026-11-24 03:00 America/Moncton
@@ -110,6 +111,7 @@ fn waits_skips_triggers() {
     everything is paused
     the app is halted
     another rollout of the same target is under way
+    lowtide replaces itself when nothing else is under way
     ");
     let shown = [
         SkipReason::SameContent,

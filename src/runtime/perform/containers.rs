@@ -1,5 +1,6 @@
 //! The steps of a rollout of containers on a plain engine.
 
+use super::itself;
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
@@ -15,7 +16,8 @@ use crate::config::defaults;
 use crate::decide::rollout::RolloutState;
 use crate::decide::rollout::containers::{Containers, Sequence};
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{Ready, ReadyCheck};
+use crate::model::fleet::{Ready, ReadyCheck, Select};
+use crate::model::itself::OwnStep;
 use crate::model::rollout::{HookPhase, OnExit, Part, RouteChange, Step, StepOutcome, Unit, Which};
 use crate::runtime::bot::{Bot, InForce};
 use jiff::{SignedDuration, Timestamp};
@@ -108,6 +110,7 @@ impl Stage<'_> {
             Step::Pull => return self.pull().await,
             Step::RunHook { phase, unit, hook } => return self.hook(*phase, *unit, *hook).await,
             Step::KeepLog { container, .. } => return self.keep_log(container).await,
+            Step::Itself(step) => self.itself(*step).await?,
             Step::CreateCandidate { unit } => self.create(*unit).await?,
             Step::RecreateOld { unit } => self.recreate_old(*unit).await?,
             Step::StopOld { unit, container } | Step::StopCandidate { unit, container } => {
@@ -160,6 +163,13 @@ impl Stage<'_> {
         Ok(StepOutcome::Done)
     }
 
+    async fn itself(&self, step: OwnStep) -> Result<(), Failure> {
+        // It is one container.
+        let unit = self.unit(0)?;
+        let mark = self.mark(unit.index, Which::New);
+        itself::perform(self.bot, self.engine, self.state, unit, &mark, step).await
+    }
+
     async fn stop(&self, unit: usize, container: &str) -> Result<(), Failure> {
         verbs::stop(self.engine, container, self.state.target.stop_timeout)
             .await
@@ -173,6 +183,9 @@ impl Stage<'_> {
     }
 
     async fn start(&self, unit: usize, container: &str, which: Which) -> Result<(), Failure> {
+        if self.state.target.select == Select::Itself && which == Which::New {
+            itself::introduce(self.bot, container)?;
+        }
         match (self.unit(unit)?.on_exit, which) {
             (OnExit::Removed, Which::New) => verbs::start_heard(self.engine, container, Failure::EXCERPT_LINES).await,
             (OnExit::Stays, Which::New | Which::Old) | (OnExit::Removed, Which::Old) => {
@@ -209,6 +222,9 @@ impl Stage<'_> {
     async fn preflight(&self) -> Result<StepOutcome, Failure> {
         self.can_ask_http().await?;
         let found = preflight::preflight(self.engine, &self.state.target).await?;
+        if self.state.target.select == Select::Itself {
+            itself::fit(&found, &self.bot.state)?;
+        }
         for warning in &found.warnings {
             tracing::warn!(%warning, "stays behind in the old container");
         }

@@ -5,6 +5,7 @@ pub mod bootstrap;
 pub mod build;
 mod containers;
 pub mod inspect;
+pub mod itself;
 mod launch;
 mod outlook;
 pub mod publish;

@@ -58,7 +58,8 @@ pub(super) async fn perform(
         | Step::KeepImage { .. }
         | Step::LetImageGo { .. }
         | Step::RecreateOld { .. }
-        | Step::MoveTag { .. } => Err(Failure::new(
+        | Step::MoveTag { .. }
+        | Step::Itself(_) => Err(Failure::new(
             FailureKind::Invariant,
             format!("services have no step `{step}`"),
         )),

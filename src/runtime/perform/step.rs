@@ -1,11 +1,13 @@
 //! The steps of a rollout: looking, and doing one.
 
-use super::{containers, services};
+use super::{containers, itself, services};
 use crate::clients::target::docker::observe as look;
 use crate::clients::target::docker::snapshot::Snapshot;
 use crate::clients::target::swarm::{self, snapshot::ServiceSnapshot};
 use crate::decide::rollout::{Moving, RolloutState};
 use crate::model::failure::Failure;
+use crate::model::fleet::Select;
+use crate::model::itself::OwnStep;
 use crate::model::rollout::{Observed, Step, StepOutcome};
 use crate::model::secret::{Secret, masked};
 use crate::model::service::ServiceStep;
@@ -26,6 +28,10 @@ pub async fn observe(bot: &Bot, state: &RolloutState) -> Result<Observed, Failur
             None => Ok(Observed::Nothing),
             Some(units) => {
                 let engine = fleet.engine(&state.target.host)?;
+                if state.target.select == Select::Itself {
+                    let seen = itself::look(engine, state, units).await?;
+                    return Ok(Observed::Itself(Box::new(seen)));
+                }
                 let seen = look::observe(engine, state.id, units).await;
                 seen.map(Observed::Containers).map_err(|e| e.failure())
             }
@@ -57,6 +63,8 @@ pub async fn perform(
         Step::AwaitReady { .. } | Step::Drain { .. } | Step::Service(ServiceStep::Prepull { .. })
     );
     let outcome = match done {
+        // Its end is for the next holder to tell.
+        Ok(_) if matches!(step, Step::Itself(OwnStep::Yield { .. })) => return None,
         Ok(outcome) => outcome,
         Err(_) if shutdown.is_cancelled() && waits => return None,
         Err(failure) => StepOutcome::Failed { failure },

@@ -17,6 +17,13 @@ use tracing::{error, info};
 
 impl Supervisor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<(), StoreError> {
+        // What is journalled now may be taken back with the new lowtide; a pause is a file.
+        if self.bot.turns.is_alone() && !matches!(request.asked, Ask::Pause { .. }) {
+            let later = "lowtide is replacing itself: ask again in a few minutes";
+            // Whoever asked may have gone.
+            let _ = request.answer.send(Err(later.to_owned()));
+            return Ok(());
+        }
         if let Ask::Resume {
             app,
             by,

@@ -1,10 +1,10 @@
 //! What an app's releases ask for: promotions and rollouts.
 
-use super::{Event, Supervisor};
+use super::{Event, Scope, Supervisor};
 use crate::clients::clock;
 use crate::clients::registry::copy::TagRule;
 use crate::decide::standing;
-use crate::model::fleet::{App, Channel, TargetPolicy};
+use crate::model::fleet::{App, Channel, Select, TargetPolicy};
 use crate::model::image::{ManifestDigest, Reference, ServedDigest};
 use crate::model::name::{AppName, RolloutId};
 use crate::model::rollout::{Purpose, RolloutEvent};
@@ -38,6 +38,12 @@ impl Supervisor {
                 release,
                 digest,
             } => self.promote(app, channel, *release, digest).await,
+            // A command's own process is not the one that runs in the container.
+            standing::Next::OpenRollout { target, .. }
+                if target.select == Select::Itself && self.scope == Scope::Asked =>
+            {
+                Ok(())
+            }
             standing::Next::OpenRollout { target, release } => {
                 let (target, purpose) = standing::undertaken(&self.bot.standing(&app.name), *target);
                 self.open_rollout(app, target, *release, purpose).await
@@ -102,7 +108,9 @@ impl Supervisor {
         self.promoting.insert(app.name.clone(), None);
         let (bot, end, name) = (Arc::clone(&self.bot), self.end.clone(), app.name.clone());
         tokio::spawn(async move {
+            let turn = bot.turns.share().await;
             let done = promote(&bot, &name, &channel, &release, &digest).await;
+            drop(turn);
             let _ = end.send(Event::PromotionEnded(name, done)).await;
         });
         Ok(())

@@ -4,6 +4,7 @@ use super::body::{LABEL_REMADE, LABEL_ROLLOUT, LABEL_UNIT};
 use super::json::{id, name, object, text};
 use super::name::is_set_aside;
 use super::order;
+use super::own::own;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
@@ -54,6 +55,7 @@ pub async fn find(engine: &Engine, select: &Select) -> Result<Vec<Value>, Engine
             });
             Ok(found)
         }
+        Select::Itself => Ok(own(engine).await?.into_iter().collect()),
         // Their containers are Swarm's to make.
         Select::Service { .. } | Select::Stack { .. } => Ok(Vec::new()),
     }
@@ -95,7 +97,7 @@ pub(super) async fn all(engine: &Engine) -> Result<Vec<Value>, EngineError> {
     rows(engine, "/containers/json?all=1").await
 }
 
-async fn labelled(engine: &Engine, labels: &[String]) -> Result<Vec<Value>, EngineError> {
+pub(super) async fn labelled(engine: &Engine, labels: &[String]) -> Result<Vec<Value>, EngineError> {
     let filters = encode(&json!({"label": labels}).to_string());
     let mut found = Vec::new();
     for row in rows(engine, &format!("/containers/json?all=1&filters={filters}")).await? {

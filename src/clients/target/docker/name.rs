@@ -20,6 +20,12 @@ pub fn failed(name: &str, rollout: &RolloutId) -> String {
     format!("{name}.failed.{}", rollout.short())
 }
 
+/// The one that keeps lowtide going while its own container is replaced.
+#[must_use]
+pub fn keeper(name: &str, rollout: &RolloutId) -> String {
+    format!("{name}.keeper.{}", rollout.short())
+}
+
 /// Is this the name of a container that a rollout set aside? Such a one carries the labels of the service, and is none.
 #[must_use]
 pub fn is_set_aside(name: &str) -> bool {
@@ -27,7 +33,7 @@ pub fn is_set_aside(name: &str) -> bool {
     let short = parts.next().unwrap_or_default();
     let role = parts.next().unwrap_or_default();
     parts.next().is_some_and(|name| !name.is_empty())
-        && matches!(role, "next" | "prev" | "failed")
+        && matches!(role, "next" | "prev" | "failed" | "keeper")
         && short.len() == 8
         && short.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
 }
@@ -40,7 +46,12 @@ mod tests {
     fn set_aside_names_are_told_from_given_ones() {
         let rollout: RolloutId = "01J00000000000000000ABCDEF".parse().unwrap();
         assert_eq!(next("web", &rollout), "web.next.00abcdef");
-        for made in [next("web", &rollout), prev("a.b", &rollout), failed("web", &rollout)] {
+        for made in [
+            next("web", &rollout),
+            prev("a.b", &rollout),
+            failed("web", &rollout),
+            keeper("web", &rollout),
+        ] {
             assert!(is_set_aside(&made), "{made}");
         }
         for given in [

@@ -7,13 +7,14 @@ use super::json::{id, image_id, missing, name, text};
 use super::layer_read;
 use super::name::is_set_aside;
 use super::observe::{health, restart, state};
+use super::own::own_id;
 use super::snapshot::Snapshot;
 use super::tag;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::TargetPolicy;
+use crate::model::fleet::{Select, TargetPolicy};
 use crate::model::rollout::{ContainerState, Health, OnExit, Part, ServiceTag, Unit};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -70,8 +71,10 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
     for container in &ties.containers {
         let told = name(container);
         refused.extend(refusals(container).into_iter().map(|r| line(told, &r)));
-        if own_id().as_deref() == Some(id(container)) {
-            refused.push(format!("{told}: Id (lowtide cannot replace the container it runs in)"));
+        if target.select != Select::Itself && own_id().as_deref() == Some(id(container)) {
+            refused.push(format!(
+                "{told}: Id (lowtide runs in it: make it a target of its own, `- itself: {{}}`)"
+            ));
         }
         let left = layer_read::read(engine, container).await.map_err(|e| e.failure())?;
         refused.extend(left.refused);
@@ -185,35 +188,10 @@ async fn image_config(engine: &Engine, container: &Value) -> Result<Option<Value
     }
 }
 
-/// Id of the container this process runs in: the engine mounts `/etc/hostname` from the container's own directory.
-fn own_id() -> Option<String> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    container_of(&mounts)
-}
-
-fn container_of(mountinfo: &str) -> Option<String> {
-    let line = mountinfo
-        .lines()
-        .find(|l| l.split(' ').nth(4) == Some("/etc/hostname"))?;
-    line.split('/')
-        .find(|part| part.len() == 64 && part.bytes().all(|b| b.is_ascii_hexdigit()))
-        .map(ToOwned::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn lowtide_knows_the_container_it_runs_in() {
-        let id = "ab".repeat(32);
-        let inside = format!(
-            "1 2 0:1 / / rw - overlay overlay rw\n3 1 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/sda rw\n"
-        );
-        assert_eq!(container_of(&inside), Some(id));
-        assert_eq!(container_of("1 2 0:1 / / rw - ext4 /dev/sda rw\n"), None);
-    }
 
     #[test]
     fn sick_baselines_are_named() {

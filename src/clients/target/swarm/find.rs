@@ -44,7 +44,7 @@ pub async fn find(engine: &Engine, select: &Select, repository: &Repository) -> 
             };
             services.iter().map(take).collect()
         }
-        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } => Err(Failure::new(
+        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::Itself => Err(Failure::new(
             FailureKind::Invariant,
             "a target of containers has no services",
         )),

@@ -8,8 +8,8 @@ use world::{KINDS, Kind, NEW_IMAGE, NewImage, OldImage, at, rollout};
 
 mod low_tide;
 mod tides;
-mod trial;
-mod world;
+pub(in crate::decide::rollout) mod trial;
+pub(in crate::decide::rollout) mod world;
 
 #[test]
 fn forward_takes_these_steps() {

@@ -32,6 +32,12 @@ apps:
       - { service: { name: shop_web }, stack: { name: shop } }
       - stack: { name: shop, services: [web, cron] }
       - service: { name: shop_cron }
+  bot:
+    source: { repo: "https://git.example.org/bot.git" }
+    rollout:
+      - { itself: {}, before: [ { exec: [a] } ], order: start-first }
+      - itself: { host: again }
+      - { itself: {}, container: { name: bot } }
 "#;
 
 #[test]
@@ -141,7 +147,7 @@ fn references() {
 
     one-of
 
-      × a target is exactly one of `container`, `label`, `compose`, `service` and `stack`
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack` and `itself`
         ╭─[lowtide.yml:14:9]
      13 │       - { channel: latest, compose: { project: shop, services: [] } }
      14 │       - { channel: prod, container: { name: a }, label: { key: k, value: v } }
@@ -313,7 +319,7 @@ fn references() {
 
     one-of
 
-      × a target is exactly one of `container`, `label`, `compose`, `service` and `stack`
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack` and `itself`
         ╭─[lowtide.yml:30:9]
      29 │       - { stack: { services: [web] } }
      30 │       - { service: { name: shop_web }, stack: { name: shop } }
@@ -333,10 +339,73 @@ fn references() {
      32 │       - service: { name: shop_cron }
         ·                          ────┬────
         ·                              ╰── here
+     33 │   bot:
         ╰────
       help: one container or service runs one app: take it out of one of the two
 
-    lowtide.yml: 25 problems. The configuration is not used.
+    not-for-itself
+
+      × `before` has no meaning for lowtide's own container
+        ╭─[lowtide.yml:36:23]
+     35 │     rollout:
+     36 │       - { itself: {}, before: [ { exec: [a] } ], order: start-first }
+        ·                       ──────
+     37 │       - itself: { host: again }
+        ╰────
+      help: lowtide is handed over by itself
+
+    not-for-itself
+
+      × `order` has no meaning for lowtide's own container
+        ╭─[lowtide.yml:36:57]
+     35 │     rollout:
+     36 │       - { itself: {}, before: [ { exec: [a] } ], order: start-first }
+        ·                                                         ───────────
+     37 │       - itself: { host: again }
+        ╰────
+      help: the old one always stops before the new one starts
+
+    duplicate-name
+
+      × two targets of this app are named `itself`
+        ╭─[lowtide.yml:37:9]
+     35 │     rollout:
+     36 │       - { itself: {}, before: [ { exec: [a] } ], order: start-first }
+        ·         ─┬
+        ·          ╰── first here
+     37 │       - itself: { host: again }
+        ·         ┬
+        ·         ╰── here
+     38 │       - { itself: {}, container: { name: bot } }
+        ╰────
+      help: give one of them a `name` of its own
+
+    duplicate-target
+
+      × lowtide itself is already a target of `bot`
+        ╭─[lowtide.yml:37:9]
+     35 │     rollout:
+     36 │       - { itself: {}, before: [ { exec: [a] } ], order: start-first }
+        ·           ───┬──
+        ·              ╰── first claimed here
+     37 │       - itself: { host: again }
+        ·         ───┬──
+        ·            ╰── here
+     38 │       - { itself: {}, container: { name: bot } }
+        ╰────
+      help: one container or service runs one app: take it out of one of the two
+
+    one-of
+
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack` and `itself`
+        ╭─[lowtide.yml:38:9]
+     37 │       - itself: { host: again }
+     38 │       - { itself: {}, container: { name: bot } }
+        ·         ──
+        ╰────
+      help: begin each target with a `- ` of its own: `- container: { name: web }`
+
+    lowtide.yml: 30 problems. The configuration is not used.
     "#);
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Trial {
 }
 
 /// Without a window.
-pub(super) fn outside(gate: Gate) -> Outside {
+pub(in crate::decide::rollout) fn outside(gate: Gate) -> Outside {
     Outside {
         gate,
         window: None,

@@ -14,14 +14,16 @@ use crate::model::standing::Release;
 use jiff::SignedDuration;
 use std::str::FromStr;
 
-pub(super) const OLD_IMAGE: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-pub(super) const NEW_IMAGE: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+pub(in crate::decide::rollout) const OLD_IMAGE: &str =
+    "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub(in crate::decide::rollout) const NEW_IMAGE: &str =
+    "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-pub(super) fn at(second: i64) -> Timestamp {
+pub(in crate::decide::rollout) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).unwrap()
 }
 
-pub(super) fn always() -> RestartPolicy {
+pub(in crate::decide::rollout) fn always() -> RestartPolicy {
     RestartPolicy {
         name: "always".to_owned(),
         max_retries: 0,
@@ -30,7 +32,7 @@ pub(super) fn always() -> RestartPolicy {
 
 /// What kind of service is rolled.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Kind {
+pub(in crate::decide::rollout) enum Kind {
     /// Stop-first, without a router.
     Plain,
     /// Stop-first behind a router that can hold requests back.
@@ -45,7 +47,7 @@ pub(super) enum Kind {
     Tagged,
 }
 
-pub(super) const KINDS: [Kind; 6] = [
+pub(in crate::decide::rollout) const KINDS: [Kind; 6] = [
     Kind::Plain,
     Kind::Paused,
     Kind::Routed,
@@ -54,7 +56,7 @@ pub(super) const KINDS: [Kind; 6] = [
     Kind::Tagged,
 ];
 
-pub(super) fn router(kind: Kind) -> Option<Router> {
+pub(in crate::decide::rollout) fn router(kind: Kind) -> Option<Router> {
     let word = |text: &str| vec![text.to_owned()];
     let router = Router {
         container: "edge".to_owned(),
@@ -78,7 +80,7 @@ pub(super) fn router(kind: Kind) -> Option<Router> {
     }
 }
 
-pub(super) fn rollout(kind: Kind, irreversible: bool) -> RolloutEvent {
+pub(in crate::decide::rollout) fn rollout(kind: Kind, irreversible: bool) -> RolloutEvent {
     let hook = || Hook {
         command: vec!["true".to_owned()],
         timeout: SignedDuration::from_secs(1),
@@ -129,27 +131,27 @@ pub(super) fn rollout(kind: Kind, irreversible: bool) -> RolloutEvent {
 
 /// A simulated engine and router.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct World {
-    pub(super) containers: Vec<ObservedContainer>,
-    pub(super) units: Vec<Unit>,
+pub(in crate::decide::rollout) struct World {
+    pub(in crate::decide::rollout) containers: Vec<ObservedContainer>,
+    pub(in crate::decide::rollout) units: Vec<Unit>,
     /// (unit, id) of candidates, as their labels would tell.
-    pub(super) labels: Vec<(usize, String)>,
+    pub(in crate::decide::rollout) labels: Vec<(usize, String)>,
     /// (unit, id) of old containers that were made again.
-    pub(super) remade: Vec<(usize, String)>,
-    pub(super) created: usize,
+    pub(in crate::decide::rollout) remade: Vec<(usize, String)>,
+    pub(in crate::decide::rollout) created: usize,
     /// What the new image does when started.
-    pub(super) new_is: NewImage,
-    pub(super) old_is: OldImage,
+    pub(in crate::decide::rollout) new_is: NewImage,
+    pub(in crate::decide::rollout) old_is: OldImage,
     /// Ids the router sends requests to.
-    pub(super) routed: BTreeSet<String>,
-    pub(super) holding: bool,
+    pub(in crate::decide::rollout) routed: BTreeSet<String>,
+    pub(in crate::decide::rollout) holding: bool,
     /// What compose's tag points at.
-    pub(super) tag: Option<ImageId>,
-    pub(super) keeps: BTreeSet<usize>,
+    pub(in crate::decide::rollout) tag: Option<ImageId>,
+    pub(in crate::decide::rollout) keeps: BTreeSet<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum NewImage {
+pub(in crate::decide::rollout) enum NewImage {
     Good,
     NeverReady,
     ExitsAtOnce,
@@ -157,14 +159,14 @@ pub(super) enum NewImage {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum OldImage {
+pub(in crate::decide::rollout) enum OldImage {
     Good,
     /// The new one changed its data.
     StartsNoMore,
 }
 
 impl World {
-    pub(super) fn new(kind: Kind, replicas: usize, new_is: NewImage) -> Self {
+    pub(in crate::decide::rollout) fn new(kind: Kind, replicas: usize, new_is: NewImage) -> Self {
         let mut units = Vec::new();
         let mut containers = Vec::new();
         for replica in 0..replicas {
@@ -230,7 +232,7 @@ impl World {
         }
     }
 
-    pub(super) fn observe(&self, units: &[Unit]) -> Vec<ObservedUnit> {
+    pub(in crate::decide::rollout) fn observe(&self, units: &[Unit]) -> Vec<ObservedUnit> {
         let by_id = |id: &String| self.containers.iter().find(|c| c.id == *id).cloned();
         let labelled = |labels: &[(usize, String)], unit: &Unit| -> Vec<ObservedContainer> {
             let of = labels.iter().filter(|(index, _)| *index == unit.index);
@@ -246,18 +248,18 @@ impl World {
             .collect()
     }
 
-    pub(super) fn seen(&self, units: Option<&Vec<Unit>>) -> Observed {
+    pub(in crate::decide::rollout) fn seen(&self, units: Option<&Vec<Unit>>) -> Observed {
         units.map_or(Observed::Nothing, |units| Observed::Containers(self.observe(units)))
     }
 
-    pub(super) fn get(&mut self, id: &str) -> &mut ObservedContainer {
+    pub(in crate::decide::rollout) fn get(&mut self, id: &str) -> &mut ObservedContainer {
         self.containers
             .iter_mut()
             .find(|c| c.id == id)
             .expect("the step names a container that exists")
     }
 
-    pub(super) fn make(&mut self, unit: usize, id: String, image: &str) {
+    pub(in crate::decide::rollout) fn make(&mut self, unit: usize, id: String, image: &str) {
         self.containers.push(ObservedContainer {
             name: format!("{id}.aside"),
             id,
@@ -280,14 +282,14 @@ impl World {
         }
     }
 
-    pub(super) fn serves(&self, unit: &Unit) -> bool {
+    pub(in crate::decide::rollout) fn serves(&self, unit: &Unit) -> bool {
         let mut running = self.containers.iter().filter(|c| c.state == ContainerState::Running);
         running.any(|c| c.name == unit.name)
     }
 
-    pub(super) fn perform(&mut self, step: &Step) -> StepOutcome {
+    pub(in crate::decide::rollout) fn perform(&mut self, step: &Step) -> StepOutcome {
         match step {
-            Step::Service(_) => panic!("no services here"),
+            Step::Service(_) | Step::Itself(_) => panic!("no services here, and nobody rolls itself"),
             Step::Preflight => StepOutcome::Preflighted {
                 units: self.units.clone(),
             },
@@ -371,7 +373,7 @@ impl World {
 
     fn change(&mut self, step: &Step) {
         match step {
-            Step::Service(_) => panic!("no services here"),
+            Step::Service(_) | Step::Itself(_) => panic!("no services here, and nobody rolls itself"),
             Step::RemoveCandidate { container, .. } | Step::RemoveOld { container, .. } => {
                 self.containers.retain(|c| c.id != *container);
             }
@@ -410,7 +412,7 @@ impl World {
     }
 
     /// Promise 3, checked at every instant.
-    pub(super) fn nobody_is_lost(&self, kind: Kind, units: &[Unit]) {
+    pub(in crate::decide::rollout) fn nobody_is_lost(&self, kind: Kind, units: &[Unit]) {
         for unit in units {
             let seen = &self.observe(std::slice::from_ref(unit))[0];
             let new_serves = seen

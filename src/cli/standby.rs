@@ -1,0 +1,90 @@
+//! What a `serve` does while it stands by: it answers for its health, so that whoever is to hand over knows whether it could
+//! take over.
+
+use super::args::Global;
+use super::open;
+use crate::model::itself::Holder;
+use crate::runtime::standby::{self, Waited};
+use crate::web::standby::{Fitness, serve};
+use anyhow::Context;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::sync::watch::channel;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{error, info, warn};
+
+/// How often it looks whether it could take over, until it could and after that: the configuration may lie in a remote
+/// repository.
+const FITNESS_POLL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+/// Waits for the state.
+pub(super) async fn await_state(
+    global: &Global,
+    listen: SocketAddr,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Waited> {
+    let stand_by = |role| {
+        info!(%role, "standing by: lowtide is being replaced");
+        match role {
+            // Nobody asks a keeper, and where it shares the host's network the address is the others'.
+            Holder::Keeper => vec![watch(global)],
+            Holder::Old | Holder::New => answer(global, listen),
+        }
+    };
+    let waited = standby::await_state(&global.state, shutdown, stand_by).await;
+    waited.context("the state directory cannot be used")
+}
+
+/// Looks after a new lowtide that has the state, until it is dropped.
+fn watch(global: &Global) -> AbortOnDropHandle<()> {
+    let global = global.clone();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        match open::configuration(&global).await {
+            Ok(Some(loaded)) => standby::end_what_hangs(&global.state, &loaded.fleet).await,
+            // It had the same one when it worked.
+            Ok(None) => error!("the configuration has problems"),
+            Err(error) => error!("{error:#}"),
+        }
+    }))
+}
+
+/// Dropped, both are silent.
+fn answer(global: &Global, listen: SocketAddr) -> Vec<AbortOnDropHandle<()>> {
+    let (tell, fitness) = channel(Fitness::Unknown);
+    let global = global.clone();
+    let judge = tokio::spawn(async move {
+        loop {
+            let found = fitness_of(&global).await;
+            let pause = match &found {
+                Fitness::Fit => FITNESS_POLL.1,
+                Fitness::Unknown | Fitness::Unfit(_) => FITNESS_POLL.0,
+            };
+            if let Fitness::Unfit(why) = &found
+                && *tell.borrow() != found
+            {
+                warn!(why, "could not take over");
+            }
+            tell.send_replace(found);
+            tokio::time::sleep(pause).await;
+        }
+    });
+    let server = tokio::spawn(async move {
+        if let Err(error) = serve(listen, fitness).await {
+            error!(%error, "health cannot be told");
+        }
+    });
+    vec![AbortOnDropHandle::new(judge), AbortOnDropHandle::new(server)]
+}
+
+/// With the configuration as it is, and the engine that runs it.
+async fn fitness_of(global: &Global) -> Fitness {
+    match open::configuration(global).await {
+        Ok(Some(loaded)) => match standby::reach_own_engine(&loaded.fleet).await {
+            Ok(()) => Fitness::Fit,
+            Err(why) => Fitness::Unfit(why),
+        },
+        Ok(None) => Fitness::Unfit("the configuration has problems".to_owned()),
+        Err(error) => Fitness::Unfit(format!("{error:#}")),
+    }
+}

@@ -1,0 +1,48 @@
+//! lowtide's own container as a target.
+
+use super::check::Check;
+use super::diagnostic::{Problem, Route};
+use super::raw;
+use super::scope::Scope;
+use crate::model::fleet::Select;
+use crate::model::name::HostName;
+
+impl Check<'_> {
+    pub(super) fn select_itself(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {
+        let containers = raw.container.is_some() || raw.label.is_some() || raw.compose.is_some();
+        if containers || raw.service.is_some() || raw.stack.is_some() {
+            return self.not_one_target(own);
+        }
+        self.not_for_itself(own, raw);
+        let host = raw.itself.as_ref().and_then(|itself| itself.host.as_ref());
+        let host = self.host(own, &Route::keys("itself.host"), host);
+        Some((host, Select::Itself))
+    }
+
+    /// One state directory has one holder: old and new never work side by side, and what the new one does to the database is
+    /// taken back with it.
+    fn not_for_itself(&mut self, own: &Scope, raw: &raw::Target) {
+        let given = [
+            ("before", raw.before.is_some(), "lowtide is handed over by itself"),
+            ("after", raw.after.is_some(), "lowtide is handed over by itself"),
+            (
+                "irreversible",
+                raw.irreversible.is_some(),
+                "its database is copied before the new one may change it",
+            ),
+            (
+                "order",
+                raw.order.is_some(),
+                "the old one always stops before the new one starts",
+            ),
+            ("router", raw.router.is_some(), "nobody is sent to two of them"),
+        ];
+        for (key, _, hint) in given.into_iter().filter(|(_, given, _)| *given) {
+            let problem = Problem::new(
+                "not-for-itself",
+                format!("`{key}` has no meaning for lowtide's own container"),
+            );
+            self.report(own, &Route::keys(key), problem.hint(hint));
+        }
+    }
+}

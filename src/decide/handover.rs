@@ -1,0 +1,122 @@
+//! Who may take the state while lowtide is replaced: those who wait cannot read the journal, and go by the hand-over.
+
+use crate::model::itself::{Handover, Holder};
+use jiff::{SignedDuration, Timestamp};
+
+/// After a reboot all of them start at once, and the deadline may be long past: whoever is to take the state gets this much
+/// time before the others try.
+const HEAD_START: SignedDuration = SignedDuration::from_secs(20);
+
+/// What a `serve` that does not hold the state does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing is handed over: it tries, and leaves when another lowtide stays.
+    Ordinary,
+    /// It tries, for as long as it takes.
+    Try,
+    /// It stands by.
+    StandBy,
+}
+
+/// `role`: of the process's own container; `up`: since when it waits.
+#[must_use]
+pub fn turn(handover: Option<&Handover>, role: Option<Holder>, up: Timestamp, now: Timestamp) -> Turn {
+    let Some(handover) = handover else {
+        return Turn::Ordinary;
+    };
+    let past = now >= handover.deadline.max(up + HEAD_START);
+    match role {
+        Some(role) if role == handover.to || past => Turn::Try,
+        None if past => Turn::Ordinary,
+        Some(_) | None => Turn::StandBy,
+    }
+}
+
+/// The new one, where the keeper has to end it: it has the state, and neither stays nor goes.
+#[must_use]
+pub fn hangs(handover: &Handover, role: Option<Holder>, now: Timestamp) -> Option<&str> {
+    let keeps = role == Some(Holder::Keeper) && handover.to == Holder::New && now >= handover.overdue;
+    handover.new.as_deref().filter(|_| keeps)
+}
+
+/// May it put the database back to where it was handed over? Only those whose image wrote that copy.
+#[must_use]
+pub fn may_bring_back(handover: &Handover, role: Option<Holder>) -> bool {
+    match role {
+        Some(Holder::Old | Holder::Keeper) => handover.to == Holder::New,
+        Some(Holder::New) | None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::name::RolloutId;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + second).unwrap()
+    }
+
+    fn handover(to: Holder) -> Handover {
+        Handover {
+            rollout: RolloutId(ulid::Ulid(9)),
+            to,
+            deadline: at(100),
+            overdue: at(500),
+            old: "o".to_owned(),
+            keeper: "k".to_owned(),
+            new: Some("n".to_owned()),
+        }
+    }
+
+    #[test]
+    fn who_may_try() {
+        let to_new = handover(Holder::New);
+        let table = [
+            (Some("n"), 0, 1, Turn::Try),
+            (Some("k"), 0, 99, Turn::StandBy),
+            (Some("k"), 0, 100, Turn::Try),
+            // It came up late: the new one has its head start.
+            (Some("k"), 200, 210, Turn::StandBy),
+            (Some("k"), 200, 220, Turn::Try),
+            (Some("o"), 0, 100, Turn::Try),
+            (Some("x"), 0, 99, Turn::StandBy),
+            (Some("x"), 0, 100, Turn::Ordinary),
+            (None, 0, 50, Turn::StandBy),
+        ];
+        for (id, up, now, expected) in table {
+            let role = id.and_then(|id: &str| to_new.role(id));
+            assert_eq!(
+                turn(Some(&to_new), role, at(up), at(now)),
+                expected,
+                "{id:?} up {up} at {now}"
+            );
+        }
+        assert_eq!(turn(None, None, at(0), at(1000)), Turn::Ordinary);
+    }
+
+    #[test]
+    fn only_the_keeper_ends_one_that_hangs_and_only_when_it_is_overdue() {
+        let table = [
+            (Holder::New, Holder::Keeper, 500, Some("n")),
+            (Holder::New, Holder::Keeper, 499, None),
+            (Holder::New, Holder::Old, 500, None),
+            (Holder::New, Holder::New, 500, None),
+            (Holder::Keeper, Holder::Keeper, 500, None),
+            (Holder::Old, Holder::Keeper, 500, None),
+        ];
+        for (to, role, now, expected) in table {
+            assert_eq!(hangs(&handover(to), Some(role), at(now)), expected, "{to:?} {role:?}");
+        }
+    }
+
+    #[test]
+    fn only_who_wrote_the_copy_puts_it_back_and_only_after_the_new_one() {
+        for to in [Holder::Old, Holder::Keeper, Holder::New] {
+            for role in [None, Some(Holder::Old), Some(Holder::Keeper), Some(Holder::New)] {
+                let expected = to == Holder::New && matches!(role, Some(Holder::Old | Holder::Keeper));
+                assert_eq!(may_bring_back(&handover(to), role), expected, "{to:?} {role:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Three processes that share a lock, simulated: killed, one or all, at every instant.
+
+use crate::model::itself::Holder;
+use crate::model::rollout::{ContainerState, RolloutConclusion};
+use trial::{Blow, NewLowtide, Trial};
+
+mod trial;
+
+#[test]
+fn it_is_handed_over_twice() {
+    let mut trial = Trial::new(NewLowtide::Good);
+    trial.drive(None);
+    insta::assert_snapshot!(trial.story(), @"
+    the old lowtide: preflight
+    the old lowtide: pull
+    the old lowtide: start the keeper
+    the old lowtide: hand over to the keeper
+    the keeper: create new container
+    the keeper: stop old container
+    the keeper: set restart policy no
+    the keeper: start new container
+    the keeper: wait until new container is ready
+    the keeper: rename to web0.prev.00000009
+    the keeper: rename to web0
+    the keeper: set restart policy always
+    the keeper: hand over to the new lowtide
+    the new lowtide: remove the keeper
+    the new lowtide: remove old container
+    ");
+    assert_eq!(*trial.conclusion(), RolloutConclusion::Done);
+}
+
+#[test]
+fn one_that_cannot_even_stand_by_never_gets_the_state() {
+    let mut trial = Trial::new(NewLowtide::ExitsAtOnce);
+    trial.drive(None);
+    insta::assert_snapshot!(trial.story(), @"
+    the old lowtide: preflight
+    the old lowtide: pull
+    the old lowtide: start the keeper
+    the old lowtide: hand over to the keeper
+    the keeper: create new container
+    the keeper: stop old container
+    the keeper: set restart policy no
+    the keeper: start new container
+    the keeper: start new container
+    the keeper: goes back, the new container of web0 exited with code 0
+    the keeper: start old container
+    the keeper: set restart policy always
+    the keeper: wait until old container is ready
+    the keeper: keep log
+    the keeper: remove new container
+    the keeper: hand over to the old lowtide
+    ");
+    assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
+}
+
+#[test]
+fn one_that_dies_of_the_state_is_taken_back() {
+    let mut trial = Trial::new(NewLowtide::DiesOfTheState);
+    trial.drive(None);
+    insta::assert_snapshot!(trial.story(), @"
+    the old lowtide: preflight
+    the old lowtide: pull
+    the old lowtide: start the keeper
+    the old lowtide: hand over to the keeper
+    the keeper: create new container
+    the keeper: stop old container
+    the keeper: set restart policy no
+    the keeper: start new container
+    the keeper: wait until new container is ready
+    the keeper: rename to web0.prev.00000009
+    the keeper: rename to web0
+    the keeper: set restart policy always
+    the keeper: hand over to the new lowtide
+    the new lowtide: dies of the state, again and again
+    the keeper: goes back, the new lowtide did not take the state in time, or did not keep it
+    the keeper: set restart policy no
+    the keeper: stop new container
+    the keeper: rename to web0.failed.00000009
+    the keeper: rename to web0
+    the keeper: start old container
+    the keeper: set restart policy always
+    the keeper: wait until old container is ready
+    the keeper: keep log
+    the keeper: remove new container
+    the keeper: hand over to the old lowtide
+    ");
+    assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
+}
+
+#[test]
+fn one_that_finds_itself_unhealthy_gives_the_state_back() {
+    let mut trial = Trial::new(NewLowtide::UnhealthyWhileBaking);
+    trial.drive(None);
+    insta::assert_snapshot!(trial.story(), @"
+    the old lowtide: preflight
+    the old lowtide: pull
+    the old lowtide: start the keeper
+    the old lowtide: hand over to the keeper
+    the keeper: create new container
+    the keeper: stop old container
+    the keeper: set restart policy no
+    the keeper: start new container
+    the keeper: wait until new container is ready
+    the keeper: rename to web0.prev.00000009
+    the keeper: rename to web0
+    the keeper: set restart policy always
+    the keeper: hand over to the new lowtide
+    the new lowtide: goes back, the new container of web0 turned unhealthy
+    the new lowtide: hand over to the keeper
+    the keeper: set restart policy no
+    the keeper: stop new container
+    the keeper: rename to web0.failed.00000009
+    the keeper: rename to web0
+    the keeper: start old container
+    the keeper: set restart policy always
+    the keeper: wait until old container is ready
+    the keeper: keep log
+    the keeper: remove new container
+    the keeper: hand over to the old lowtide
+    ");
+    assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
+}
+
+#[test]
+fn without_a_keeper_nothing_is_touched() {
+    let mut trial = Trial::new(NewLowtide::Good);
+    trial.keeper_takes = false;
+    trial.drive(None);
+    assert!(
+        matches!(trial.conclusion(), RolloutConclusion::Refused { .. }),
+        "{}",
+        trial.story()
+    );
+    assert_eq!(trial.last, Holder::Old);
+    assert_eq!(trial.keepers_made, 1, "F11: however often it is tried there is one");
+}
+
+#[test]
+fn a_stranger_moves_nothing() {
+    let mut trial = Trial::new(NewLowtide::Good);
+    trial.drive(Some((Blow::Kill, 9)));
+    let next = trial.as_stranger();
+    assert!(
+        matches!(
+            next,
+            crate::decide::rollout::Next::Finish(RolloutConclusion::Stuck { .. })
+        ),
+        "{next:?}"
+    );
+}
+
+#[test]
+fn killed_anywhere_one_of_them_serves_in_the_end_and_one_is_left() {
+    let mut points = 0;
+    for new_is in NewLowtide::ALL {
+        for blow in [Blow::Kill, Blow::Reboot] {
+            for instant in 0.. {
+                let mut trial = Trial::new(new_is);
+                if trial.drive(Some((blow, instant))) {
+                    break;
+                }
+                points += 1;
+                trial.drive(None);
+                let what = format!("{new_is:?} {blow:?} at {instant}\n{}", trial.story());
+                let end = match trial.conclusion() {
+                    RolloutConclusion::Done => Holder::New,
+                    RolloutConclusion::Reverted { .. } | RolloutConclusion::Refused { .. } => Holder::Old,
+                    other @ (RolloutConclusion::AlreadyThere
+                    | RolloutConclusion::Superseded { .. }
+                    | RolloutConclusion::Stuck { .. }) => panic!("{other:?} {what}"),
+                };
+                assert!(end == Holder::Old || new_is == NewLowtide::Good, "{what}");
+                assert_eq!(trial.last, end, "who concludes is who stays: {what}");
+                assert!(trial.keepers_made <= 1, "{what}");
+                let (name, policy, state) = trial.holder_container();
+                assert_eq!(
+                    (name.as_str(), policy.as_str(), state),
+                    ("web0", "always", ContainerState::Running),
+                    "{what}"
+                );
+            }
+        }
+    }
+    assert!(points > 200, "only {points} points");
+}

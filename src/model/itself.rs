@@ -1,0 +1,97 @@
+//! lowtide's own container as a target: who acts, and what is handed from one to the next.
+
+use super::name::RolloutId;
+use super::rollout::{ObservedContainer, ObservedUnit};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The three containers that share one state directory while lowtide is replaced. One of them holds its lock and acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holder {
+    /// The one that is to be replaced.
+    Old,
+    /// Made from the old one's image and settings for the time of the rollout: the old one cannot start what comes after
+    /// its own stop.
+    Keeper,
+    /// Made from the release.
+    New,
+}
+
+/// One thing done because the container is lowtide's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "what")]
+pub enum OwnStep {
+    /// Make the keeper, or find the one that was made, and start it.
+    Keep,
+    /// Let go of the state, and with it of the rollout: the next holder ends this step.
+    Yield {
+        to: Holder,
+        /// When the others may take the state themselves.
+        deadline: Timestamp,
+    },
+    /// Stop the keeper and remove it. From here on nobody can go back.
+    Dismiss,
+}
+
+/// What is really there, of lowtide's own container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedItself {
+    /// Who looks; `None`: somebody else's container, or none.
+    pub holder: Option<Holder>,
+    pub units: Vec<ObservedUnit>,
+    pub keeper: Option<ObservedContainer>,
+}
+
+/// Lies in the state directory while lowtide is replaced, for those who wait and cannot read the journal: its format is the
+/// holder's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handover {
+    pub rollout: RolloutId,
+    /// Who is to take the state.
+    pub to: Holder,
+    /// When the others may.
+    pub deadline: Timestamp,
+    /// When the rollout must be over, whoever has the state.
+    pub overdue: Timestamp,
+    /// Engine ids.
+    pub old: String,
+    pub keeper: String,
+    /// `None`: it is not made yet.
+    pub new: Option<String>,
+}
+
+impl Handover {
+    /// Who the container with this engine id is.
+    #[must_use]
+    pub fn role(&self, container: &str) -> Option<Holder> {
+        if container == self.old {
+            Some(Holder::Old)
+        } else if container == self.keeper {
+            Some(Holder::Keeper)
+        } else {
+            (self.new.as_deref() == Some(container)).then_some(Holder::New)
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Holder::Old => "the old lowtide",
+            Holder::Keeper => "the keeper",
+            Holder::New => "the new lowtide",
+        })
+    }
+}
+
+impl fmt::Display for OwnStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OwnStep::Keep => f.write_str("start the keeper"),
+            OwnStep::Yield { to, .. } => write!(f, "hand over to {to}"),
+            OwnStep::Dismiss => f.write_str("remove the keeper"),
+        }
+    }
+}

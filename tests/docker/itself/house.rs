@@ -1,0 +1,369 @@
+//! A lowtide in a container of the private engine, and what of it can be seen from outside.
+
+use crate::engine::unique;
+use crate::roll::stage::{command, docker, quiet};
+use lowtide::clients::clock;
+use lowtide::config::validate;
+use lowtide::decide::standing;
+use lowtide::model::image::{ContentDigest, ImageId};
+use lowtide::model::itself::Handover;
+use lowtide::model::name::{AppName, RolloutId, RunId};
+use lowtide::model::rollout::{Purpose, RolloutConclusion, RolloutEvent};
+use lowtide::model::standing::{AppEvent, Release};
+use lowtide::store::database::Store;
+use lowtide::store::handover;
+use lowtide::store::journal::Batch;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(180);
+const LISTEN: &str = "8080";
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Image {
+    /// What runs at first.
+    Old,
+    /// As good, and another one.
+    Good,
+    Exits,
+    /// Runs, and is no lowtide at all.
+    Sleeps,
+}
+
+pub(crate) struct House {
+    pub(crate) name: String,
+    rollout: RolloutId,
+    directory: TempDir,
+    target: String,
+}
+
+impl House {
+    /// `rest`: further keys of the target.
+    pub(crate) fn new(rest: &str) -> Self {
+        Self::with("itself: {}", rest)
+    }
+
+    pub(crate) fn named_as_ordinary() -> Self {
+        Self::with("container: { name: NAME }", "")
+    }
+
+    fn with(select: &str, rest: &str) -> Self {
+        let name = unique("itself");
+        let house = Self {
+            target: format!("{}\n        {rest}", select.replace("NAME", &name)),
+            name,
+            rollout: RolloutId(ulid::Ulid::generate()),
+            directory: tempfile::tempdir().unwrap(),
+        };
+        std::fs::create_dir(house.state()).unwrap();
+        std::fs::write(house.directory.path().join("lowtide.yml"), house.configuration()).unwrap();
+        house.build();
+        house
+    }
+
+    /// Writes a release, and a rollout to it, as the bot itself would have; then the bot starts.
+    pub(crate) async fn roll_to(&self, image: Image) {
+        let fleet = validate::fleet(self.configuration().as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let app = self.app();
+        let target = fleet.apps[&app].rollout[0].clone();
+        let id = self.image(image);
+        let release = Release {
+            run: RunId(ulid::Ulid::generate()),
+            content: id.as_str().parse::<ContentDigest>().unwrap(),
+            image: id,
+            commit: "c".repeat(40),
+            tag: "new".to_owned(),
+            digest: None,
+            reference: self.tag(image).parse().unwrap(),
+            change: None,
+            at: clock::now(),
+        };
+        let facts = [
+            AppEvent::Tracked,
+            AppEvent::Released {
+                release: Box::new(release.clone()),
+            },
+            AppEvent::RolloutOpened {
+                target: target.name.clone(),
+                release: release.run,
+                rollout: self.rollout,
+            },
+        ];
+        let opened = RolloutEvent::Opened {
+            app: app.clone(),
+            target: Box::new(target),
+            timezone: "UTC".to_owned(),
+            release: Box::new(release),
+            window_ignored: true,
+            purpose: Purpose::Release,
+        };
+        let store = Store::open(&self.state().join("lowtide.db"), true).unwrap();
+        let batch = Batch::new().rollout(&app, self.rollout, 0, &opened);
+        let batch = facts.iter().fold(batch, |batch, fact| batch.app(&app, fact));
+        store.commit(batch, clock::now()).await.unwrap();
+        self.start();
+    }
+
+    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
+        docker(arguments)
+    }
+
+    pub(crate) async fn concluded(&self) -> RolloutConclusion {
+        self.until("a conclusion", async |house: &Self| {
+            let last = house.events().await.pop();
+            last.and_then(|event| {
+                if let RolloutEvent::Concluded { conclusion } = event {
+                    Some(conclusion)
+                } else {
+                    None
+                }
+            })
+        })
+        .await
+    }
+
+    /// A step of this name was begun.
+    pub(crate) async fn begins(&self, step: &str) {
+        self.until(step, async |house: &Self| {
+            let begun = |event: &RolloutEvent| {
+                matches!(event, RolloutEvent::StepStarted { step: one, .. } if one.to_string().starts_with(step))
+            };
+            house.events().await.iter().any(begun).then_some(())
+        })
+        .await;
+    }
+
+    /// One container is left, of this image; it has its name, serves on its port, and nothing is handed over any more.
+    pub(crate) async fn is_settled(&self, image: Image) {
+        let wanted = format!("{} {}", self.name, self.image(image));
+        self.until("one container", async |house: &Self| {
+            let names = house.names();
+            let left: Vec<String> = names
+                .iter()
+                .map(|name| {
+                    let image = quiet(&["inspect", "-f", "{{.Image}}", name]);
+                    format!("{name} {image}")
+                })
+                .collect();
+            (left == [wanted.clone()]).then_some(())
+        })
+        .await;
+        self.until("its page", async |house: &Self| {
+            let port = quiet(&["port", &house.name, LISTEN]);
+            let address = port.lines().next()?.to_owned();
+            house.get(&address).filter(|answer| answer.contains("ready")).map(drop)
+        })
+        .await;
+        self.until("no hand-over", async |house: &Self| {
+            let files = ["handover.json", "handover.db"].map(|file| house.state().join(file).exists());
+            (files == [false, false]).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) async fn is_halted(&self) -> bool {
+        let store = Store::open(&self.state().join("lowtide.db"), false).unwrap();
+        let events = store.app_events(&self.app()).await.unwrap();
+        standing::fold(&events).halted.is_some()
+    }
+
+    /// kill -9 of whoever has the state, as the hand-over says.
+    pub(crate) fn kill_holder(&self) {
+        let container = match handover::read(&self.state()).unwrap() {
+            None => self.name.clone(),
+            Some(record) => holder(&record),
+        };
+        self.kill_container(&container);
+    }
+
+    pub(crate) fn kill(&self, role: &str) {
+        let name = self.names().into_iter().find(|name| name.contains(role));
+        self.kill_container(&name.unwrap_or_else(|| panic!("no {role}: {:?}", self.names())));
+    }
+
+    /// By its process: what the engine kills for somebody does not come back by itself.
+    fn kill_container(&self, container: &str) {
+        let pid = quiet(&["inspect", "-f", "{{.State.Pid}}", container]);
+        if pid.parse::<i32>().is_ok_and(|pid| pid > 0) {
+            let killed = Command::new("kill").args(["-9", &pid]).status();
+            assert!(killed.unwrap().success(), "{container} could not be killed");
+        }
+    }
+
+    fn app(&self) -> AppName {
+        "lowtide".parse().unwrap()
+    }
+
+    fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let filter = format!("name={}", self.name);
+        let names = quiet(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"]);
+        names.lines().map(ToOwned::to_owned).collect()
+    }
+
+    async fn events(&self) -> Vec<RolloutEvent> {
+        let store = Store::open(&self.state().join("lowtide.db"), false).unwrap();
+        let events = store.rollout_events(self.rollout).await.unwrap();
+        events.into_iter().map(|recorded| recorded.event).collect()
+    }
+
+    async fn until<T>(&self, what: &str, look: impl AsyncFn(&Self) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                if let Some(found) = look(self).await {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let Ok(found) = tokio::time::timeout(PATIENCE, found).await else {
+            panic!("{what} did not come\n{}", self.told().await)
+        };
+        found
+    }
+
+    /// For whoever reads a failed test.
+    async fn told(&self) -> String {
+        let mut told: Vec<String> = self.events().await.iter().skip(1).map(|e| format!("{e:?}")).collect();
+        for name in self.names() {
+            let log = command(&["logs", "--tail", "30", &name]).output();
+            let log = log.map(|o| String::from_utf8_lossy(&[o.stdout, o.stderr].concat()).into_owned());
+            told.push(format!("---- {name}\n{}", log.unwrap_or_default()));
+        }
+        told.join("\n")
+    }
+
+    fn get(&self, address: &str) -> Option<String> {
+        let url = format!("http://{address}/readyz");
+        let answer = Command::new("curl").args(["-sS", "--max-time", "2", &url]).output();
+        answer.ok().map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
+    }
+
+    fn configuration(&self) -> String {
+        format!(
+            "version: 1\nmode: active\nhosts: {{ here: {{ docker: \"unix:///run/engine/{}\" }} }}\napps:\n  lowtide:\n    \
+             source: {{ repo: \"https://git.invalid/lowtide.git\" }}\n    schedule: never\n    rollout:\n      - \
+             {}\n        bake: 2s\n",
+            socket().file_name().unwrap().display(),
+            self.target,
+        )
+    }
+
+    fn tag(&self, image: Image) -> String {
+        format!("{}:{}", self.name, format!("{image:?}").to_lowercase())
+    }
+
+    fn image(&self, image: Image) -> ImageId {
+        docker(&["image", "inspect", "-f", "{{.Id}}", &self.tag(image)])
+            .parse()
+            .unwrap()
+    }
+
+    fn build(&self) {
+        let context = tempfile::tempdir().unwrap();
+        let binary = context.path().join("lowtide");
+        let stripped = Command::new("strip")
+            .args(["--strip-debug", "-o"])
+            .arg(&binary)
+            .arg(env!("CARGO_BIN_EXE_lowtide"))
+            .status();
+        assert!(stripped.unwrap().success());
+        // The base image has no authorities, and lowtide does not begin without any.
+        std::fs::copy(AUTHORITIES, context.path().join("authorities")).unwrap();
+        let script = |name: &str, line: &str| {
+            std::fs::write(context.path().join(name), format!("#!/bin/sh\n{line}\n")).unwrap();
+        };
+        script("exits", "exit 3");
+        script("sleeps", "exec sleep 100000");
+        let serves = "HEALTHCHECK --interval=1s --timeout=5s --retries=60 CMD [\"lowtide\", \"health\"]";
+        for (image, program, rest) in [
+            (Image::Old, "lowtide", serves),
+            (Image::Good, "lowtide", serves),
+            (Image::Exits, "exits", ""),
+            (Image::Sleeps, "sleeps", "STOPSIGNAL SIGKILL"),
+        ] {
+            let dockerfile = format!(
+                "FROM lowtide-test/debian:behind\nCOPY {program} /usr/local/bin/lowtide\nCOPY authorities {AUTHORITIES}\nLABEL version={image:?} \
+                 test={}\nENV LOWTIDE_STATE=/var/lib/lowtide LOWTIDE_LISTEN=0.0.0.0:{LISTEN}\n{rest}\n\
+                 ENTRYPOINT [\"lowtide\"]\nCMD [\"serve\"]\n",
+                self.name
+            );
+            std::fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
+            set_executable(&context.path().join(program));
+            docker(&[
+                "build",
+                "-q",
+                "-t",
+                &self.tag(image),
+                &context.path().display().to_string(),
+            ]);
+        }
+    }
+
+    fn start(&self) {
+        let path = |path: &Path, inside: &str| format!("{}:{inside}", path.display());
+        let state = path(&self.state(), "/var/lib/lowtide");
+        let engine = path(socket().parent().unwrap(), "/run/engine");
+        let config = path(&self.directory.path().join("lowtide.yml"), "/etc/lowtide/config.yml:ro");
+        let published = format!("127.0.0.1:{}:{LISTEN}", free_port());
+        let arguments = [
+            "run",
+            "-d",
+            "--name",
+            &self.name,
+            "--restart=unless-stopped",
+            "-p",
+            &published,
+            "-v",
+            &state,
+            "-v",
+            &engine,
+            "-v",
+            &config,
+            &self.tag(Image::Old),
+        ];
+        docker(&arguments);
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        for name in self.names() {
+            quiet(&["rm", "-f", &name]);
+        }
+        for image in [Image::Old, Image::Good, Image::Exits, Image::Sleeps] {
+            quiet(&["rmi", "-f", &self.tag(image)]);
+        }
+    }
+}
+
+fn holder(record: &Handover) -> String {
+    use lowtide::model::itself::Holder;
+    match record.to {
+        Holder::Old => record.old.clone(),
+        Holder::Keeper => record.keeper.clone(),
+        Holder::New => record.new.clone().unwrap(),
+    }
+}
+
+fn socket() -> PathBuf {
+    std::env::var("LOWTIDE_TEST_ENGINE").unwrap().into()
+}
+
+/// A fixed one: two containers cannot have it at once.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn set_executable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
