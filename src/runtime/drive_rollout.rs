@@ -13,6 +13,8 @@ use crate::model::fleet::Select;
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
 use crate::model::rollout::{Observed, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use crate::store::error::StoreError;
+use crate::store::handover;
 use crate::store::journal::Batch;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -59,7 +61,7 @@ impl Driver {
         if let StepProgress::Started { step, .. } = &self.state.progress {
             warn!(%step, "found an unfinished step; looking at what is there");
             let step = step.clone();
-            let Some(found) = self.found(&step).await else {
+            let Some(found) = self.found(&step).await? else {
                 return Ok(None);
             };
             self.append(found).await?;
@@ -152,25 +154,33 @@ impl Driver {
     }
 
     /// What to journal of a step that an earlier holder of the state began; `None`: the process ends first.
-    async fn found(&self, step: &Step) -> Option<RolloutEvent> {
-        if !matches!(step, Step::Itself(_)) {
-            return Some(RolloutEvent::StepAbandoned);
+    ///
+    /// # Errors
+    /// When the hand-over cannot be read.
+    async fn found(&self, step: &Step) -> Result<Option<RolloutEvent>, StoreError> {
+        let told = if self.is_itself() {
+            handover::read(&self.bot.state)?
+        } else {
+            None
+        };
+        if told.is_none() {
+            return Ok(Some(RolloutEvent::StepAbandoned));
         }
         while !self.interrupt.shutdown.is_cancelled() {
             match perform::step::observe(&self.bot, &self.state).await {
                 Ok(Observed::Itself(seen)) => {
-                    let ended = itself::taken_over(step, seen.holder);
+                    let ended = itself::taken_over(step, told.as_ref(), seen.holder);
                     let ended = ended.map(|outcome| RolloutEvent::StepEnded { outcome });
-                    return Some(ended.unwrap_or(RolloutEvent::StepAbandoned));
+                    return Ok(Some(ended.unwrap_or(RolloutEvent::StepAbandoned)));
                 }
                 Ok(Observed::Nothing | Observed::Containers(_) | Observed::Services(_)) => {
-                    return Some(RolloutEvent::StepAbandoned);
+                    return Ok(Some(RolloutEvent::StepAbandoned));
                 }
                 Err(failure) => warn!(detail = %failure.detail, "the containers cannot be looked at"),
             }
             self.sleep_until(clock::now() + BLIND_POLL).await;
         }
-        None
+        Ok(None)
     }
 
     fn tell_wait(&self, reason: &WaitReason, last: &mut Option<WaitReason>) {

@@ -43,6 +43,22 @@ async fn an_image_that_never_takes_the_state_is_taken_back() {
     assert!(house.is_halted().await);
 }
 
+/// What it makes of the database cannot be read by the old one, which goes on from before.
+#[tokio::test]
+async fn an_image_that_changes_the_database_and_dies_is_taken_back_with_it() {
+    let house = House::new("ready: { stay_up: 1s, timeout: 5s }");
+    house.roll_to(Image::Migrates).await;
+    // Nobody else has the database open while a stranger writes it.
+    house.file("migrated", true).await;
+    house.file("handover.json", false).await;
+    let conclusion = house.concluded().await;
+    assert!(
+        matches!(conclusion, RolloutConclusion::Reverted { .. }),
+        "{conclusion:?}"
+    );
+    house.is_settled(Image::Old).await;
+}
+
 /// Whoever has the state is killed as soon as it has begun the step.
 #[tokio::test]
 async fn killed_at_any_step_it_arrives() {

@@ -10,7 +10,7 @@
 
 use super::{Moving, Next, RolloutState, diverged};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
-use crate::model::itself::{Holder, ObservedItself, OwnStep};
+use crate::model::itself::{Handover, Holder, ObservedItself, OwnStep};
 use crate::model::rollout::{ContainerState, Goal, RolloutConclusion, Step, StepOutcome};
 use jiff::Timestamp;
 
@@ -40,12 +40,14 @@ pub(super) fn through(state: &RolloutState, seen: &ObservedItself, planned: Next
     }
 }
 
-/// How a hand-over ended, as `holder` finds it, which took the state; `None`: another step.
+/// How a hand-over ended, as `holder` finds it, which took the state. `None`: another step, or one that nobody was told of,
+/// so that nobody failed to follow it.
 #[must_use]
-pub fn taken_over(step: &Step, holder: Option<Holder>) -> Option<StepOutcome> {
-    let Step::Itself(OwnStep::Yield { to, .. }) = step else {
+pub fn taken_over(step: &Step, told: Option<&Handover>, holder: Option<Holder>) -> Option<StepOutcome> {
+    let Step::Itself(OwnStep::Yield { to, deadline }) = step else {
         return None;
     };
+    told.filter(|told| told.to == *to && told.deadline == *deadline)?;
     if holder == Some(*to) {
         return Some(StepOutcome::Done);
     }

@@ -32,7 +32,17 @@ pub(crate) enum Image {
     Exits,
     /// Runs, and is no lowtide at all.
     Sleeps,
+    /// Takes the state, writes a database of a later version, and ends.
+    Migrates,
 }
+
+/// Whoever knows nothing of lowtide but its lock.
+const MIGRATES: &str = "cd /var/lib/lowtide
+until flock -n lock -c 'rm -f lowtide.db-*; cp later.db lowtide.db; touch migrated'; do sleep 0.1; done
+exit 3";
+
+/// Of SQLite's `user_version`, big-endian (SQLite file format, 1.3).
+const VERSION_AT: std::ops::Range<usize> = 60..64;
 
 pub(crate) struct House {
     pub(crate) name: String,
@@ -105,6 +115,11 @@ impl House {
         let batch = Batch::new().rollout(&app, self.rollout, 0, &opened);
         let batch = facts.iter().fold(batch, |batch, fact| batch.app(&app, fact));
         store.commit(batch, clock::now()).await.unwrap();
+        let later = self.state().join("later.db");
+        store.backup(later.clone()).await.unwrap();
+        let mut bytes = std::fs::read(&later).unwrap();
+        bytes[VERSION_AT].copy_from_slice(&1000_u32.to_be_bytes());
+        std::fs::write(&later, bytes).unwrap();
         self.start();
     }
 
@@ -137,6 +152,14 @@ impl House {
         .await;
     }
 
+    /// A file of the state is there, or no longer there.
+    pub(crate) async fn file(&self, name: &str, there: bool) {
+        self.until(name, async |house: &Self| {
+            (house.state().join(name).exists() == there).then_some(())
+        })
+        .await;
+    }
+
     /// One container is left, of this image; it has its name, serves on its port, and nothing is handed over any more.
     pub(crate) async fn is_settled(&self, image: Image) {
         let wanted = format!("{} {}", self.name, self.image(image));
@@ -158,11 +181,8 @@ impl House {
             house.get(&address).filter(|answer| answer.contains("ready")).map(drop)
         })
         .await;
-        self.until("no hand-over", async |house: &Self| {
-            let files = ["handover.json", "handover.db"].map(|file| house.state().join(file).exists());
-            (files == [false, false]).then_some(())
-        })
-        .await;
+        self.file("handover.json", false).await;
+        self.file("handover.db", false).await;
     }
 
     pub(crate) async fn is_halted(&self) -> bool {
@@ -282,12 +302,14 @@ impl House {
         };
         script("exits", "exit 3");
         script("sleeps", "exec sleep 100000");
+        script("migrates", MIGRATES);
         let serves = "HEALTHCHECK --interval=1s --timeout=5s --retries=60 CMD [\"lowtide\", \"health\"]";
         for (image, program, rest) in [
             (Image::Old, "lowtide", serves),
             (Image::Good, "lowtide", serves),
             (Image::Exits, "exits", ""),
             (Image::Sleeps, "sleeps", "STOPSIGNAL SIGKILL"),
+            (Image::Migrates, "migrates", "STOPSIGNAL SIGKILL"),
         ] {
             let dockerfile = format!(
                 "FROM lowtide-test/debian:behind\nCOPY {program} /usr/local/bin/lowtide\nCOPY authorities {AUTHORITIES}\nLABEL version={image:?} \
@@ -338,7 +360,7 @@ impl Drop for House {
         for name in self.names() {
             quiet(&["rm", "-f", &name]);
         }
-        for image in [Image::Old, Image::Good, Image::Exits, Image::Sleeps] {
+        for image in [Image::Old, Image::Good, Image::Exits, Image::Sleeps, Image::Migrates] {
             quiet(&["rmi", "-f", &self.tag(image)]);
         }
     }

@@ -55,6 +55,8 @@ pub(super) struct Trial {
     record: Option<Handover>,
     lock: Option<Holder>,
     pub(super) last: Holder,
+    /// Whom a kill hit.
+    pub(super) killed: Option<Holder>,
     /// Since when each stands by, in seconds.
     up: [i64; 3],
     events: Vec<Recorded<RolloutEvent>>,
@@ -82,6 +84,7 @@ impl Trial {
             record: None,
             lock: Some(Holder::Old),
             last: Holder::Old,
+            killed: None,
             up: [0; 3],
             events: Vec::new(),
             now: 0,
@@ -221,7 +224,7 @@ impl Trial {
     /// What a driver does first.
     fn find(&mut self, holder: Holder) {
         if let Progress::Started { step, .. } = self.state().progress {
-            let event = match itself::taken_over(&step, Some(holder)) {
+            let event = match itself::taken_over(&step, self.record.as_ref(), Some(holder)) {
                 Some(outcome) => RolloutEvent::StepEnded { outcome },
                 None => RolloutEvent::StepAbandoned,
             };
@@ -343,7 +346,10 @@ impl Trial {
 
     fn strike(&mut self, blow: Blow) {
         match (blow, self.lock) {
-            (Blow::Kill, Some(holder)) => self.die(holder),
+            (Blow::Kill, Some(holder)) => {
+                self.killed = Some(holder);
+                self.die(holder);
+            }
             // It has just let go.
             (Blow::Kill, None) => {}
             (Blow::Reboot, _) => {
