@@ -154,7 +154,7 @@ impl Stage<'_> {
                     reference: tag.clone(),
                     image: image.clone(),
                 };
-                tag::restore_tag(self.engine, &meaning).await.map_err(failed)?;
+                tag::point(self.engine, &meaning).await.map_err(failed)?;
             }
         }
         Ok(StepOutcome::Done)
