@@ -19,6 +19,9 @@ pub(crate) enum Blow {
     Kill,
     /// SIGTERM: it parks by itself.
     Term,
+    /// Not at all: what it talks to goes down.
+    #[allow(dead_code, reason = "only the kill matrix spares")]
+    Spared,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
