@@ -442,9 +442,11 @@ fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>>
                     Ok(attempt + 1)
                 };
             }
-            if let Step::Service(step) = step
-                && services::is_dispensable(step)
-            {
+            let dispensable = match step {
+                Step::Service(step) => services::is_dispensable(step),
+                step => containers::is_dispensable(state.goal, step),
+            };
+            if dispensable {
                 return Ok(attempt + 1);
             }
             Err(Box::new(give_up(state, step, failure)))

@@ -154,6 +154,8 @@ pub(super) enum NewImage {
     NeverReady,
     ExitsAtOnce,
     DiesWhileBaking,
+    /// As the engine tells it of one whose end it did not see.
+    LostWhileBaking,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -244,6 +246,33 @@ impl World {
                 stranger: None,
             })
             .collect()
+    }
+
+    /// A moment of the bake.
+    pub(super) fn bakes(&mut self) {
+        let first = self.labels[0].1.clone();
+        match self.new_is {
+            NewImage::DiesWhileBaking => self.get(&first).restart_count = 1,
+            NewImage::LostWhileBaking => {
+                let container = self.get(&first);
+                container.state = ContainerState::Exited;
+                container.exit_code = 255;
+            }
+            NewImage::Good | NewImage::NeverReady | NewImage::ExitsAtOnce => {}
+        }
+    }
+
+    /// The host goes down and comes up again.
+    pub(super) fn reboot(&mut self) {
+        for container in &mut self.containers {
+            let was_up = container.state == ContainerState::Running;
+            if !policy_is(container, &RestartPolicy::none()) {
+                container.state = ContainerState::Running;
+            } else if was_up {
+                container.state = ContainerState::Exited;
+                container.exit_code = 255;
+            }
+        }
     }
 
     pub(super) fn seen(&self, units: Option<&Vec<Unit>>) -> Observed {
@@ -361,7 +390,7 @@ impl World {
             (Which::New, NewImage::NeverReady, _) => failed(FailureKind::UnhealthyAfterRoll),
             (Which::New, NewImage::ExitsAtOnce, _) => failed(FailureKind::ContainerExited),
             (Which::Old, _, OldImage::StartsNoMore) => failed(FailureKind::UnhealthyAfterRevert),
-            (Which::New, NewImage::Good | NewImage::DiesWhileBaking, _) => {
+            (Which::New, NewImage::Good | NewImage::DiesWhileBaking | NewImage::LostWhileBaking, _) => {
                 self.get(container).health = Health::Healthy;
                 StepOutcome::Done
             }

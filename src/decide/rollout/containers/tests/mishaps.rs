@@ -1,0 +1,246 @@
+//! What comes from outside in the middle of a rollout: a reboot, an operator, a clock that is set, an engine that refuses.
+
+use super::trial::Trial;
+use super::world::{Kind, NewImage};
+use crate::model::rollout::{ContainerState, ObservedContainer, RolloutConclusion};
+use std::fmt::Write as _;
+
+#[test]
+fn item_16_a_reboot_anywhere_is_not_the_images_fault() {
+    let mut points = 0;
+    // Not behind a router: requests fail while the host is down. Not with `--rm`: a reboot deletes what runs with it.
+    let kinds = [Kind::Plain, Kind::Held, Kind::Tagged];
+    for (kind, replicas) in kinds.into_iter().flat_map(|kind| [(kind, 1), (kind, 2)]) {
+        for killed in 0.. {
+            let mut trial = Trial::of(kind, replicas, NewImage::Good);
+            if trial.drive(Some(killed)) {
+                break;
+            }
+            points += 1;
+            trial.world.reboot();
+            trial.recover();
+            assert!(trial.drive(None));
+            assert_eq!(
+                *trial.conclusion(),
+                RolloutConclusion::Done,
+                "{kind:?} × {replicas} rebooted at {killed}"
+            );
+        }
+    }
+    assert!(points > 200, "only {points} points were tried");
+}
+
+/// A program that means 255 itself.
+#[test]
+fn what_ends_like_that_again_is_the_images_fault() {
+    let mut trial = Trial::new(1, NewImage::LostWhileBaking);
+    assert!(trial.drive(None));
+    assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
+}
+
+/// What somebody else does to the containers.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    RemovesNew,
+    /// Where the new one serves: else nobody could.
+    RemovesOld,
+    RenamesNew,
+    RenamesOld,
+    StartsOld,
+    StopsNew,
+}
+
+fn act(trial: &mut Trial, act: Act) {
+    let serves = trial.world.serves(&trial.world.units[0].clone());
+    let old_runs = trial
+        .world
+        .containers
+        .iter()
+        .any(|c| c.id == "old0" && c.state == ContainerState::Running);
+    let of = |id: &'static str| move |c: &&mut ObservedContainer| c.id == id;
+    let containers = &mut trial.world.containers;
+    if containers.iter().all(|c| c.id != "old0") {
+        return;
+    }
+    match act {
+        Act::RemovesNew => {
+            containers.retain(|c| c.id != "new0");
+            trial.world.labels.clear();
+        }
+        Act::RemovesOld if serves && !old_runs => containers.retain(|c| c.id != "old0"),
+        Act::RemovesOld => {}
+        Act::RenamesNew => containers
+            .iter_mut()
+            .filter(of("new0"))
+            .for_each(|c| c.name = "mine".to_owned()),
+        Act::RenamesOld => containers
+            .iter_mut()
+            .filter(of("old0"))
+            .for_each(|c| c.name = "mine".to_owned()),
+        Act::StartsOld => containers
+            .iter_mut()
+            .filter(of("old0"))
+            .for_each(|c| c.state = ContainerState::Running),
+        Act::StopsNew => containers
+            .iter_mut()
+            .filter(of("new0"))
+            .for_each(|c| c.state = ContainerState::Exited),
+    }
+}
+
+#[test]
+fn item_22_whatever_an_operator_does_half_way_it_ends_and_somebody_serves() {
+    let mut table = String::new();
+    for what in [
+        Act::RemovesNew,
+        Act::RemovesOld,
+        Act::RenamesNew,
+        Act::RenamesOld,
+        Act::StartsOld,
+        Act::StopsNew,
+    ] {
+        let (mut done, mut reverted, mut stuck) = (0, 0, 0);
+        for instant in 0.. {
+            let mut trial = Trial::new(1, NewImage::Good);
+            if trial.drive(Some(instant)) {
+                break;
+            }
+            trial.recover();
+            act(&mut trial, what);
+            assert!(trial.drive(None));
+            let runs = trial
+                .world
+                .containers
+                .iter()
+                .any(|c| c.state == ContainerState::Running);
+            match trial.conclusion() {
+                RolloutConclusion::Done => done += 1,
+                RolloutConclusion::Reverted { .. } => reverted += 1,
+                RolloutConclusion::Stuck { .. } => stuck += 1,
+                other @ (RolloutConclusion::AlreadyThere
+                | RolloutConclusion::Refused { .. }
+                | RolloutConclusion::Superseded { .. }) => panic!("{what:?} at {instant}: {other:?}"),
+            }
+            assert!(runs, "{what:?} at {instant}: nobody serves, {:?}", trial.conclusion());
+        }
+        writeln!(table, "{what:?}: {done} done, {reverted} reverted, {stuck} stuck").unwrap();
+    }
+    insta::assert_snapshot!(table, @"
+    RemovesNew: 15 done, 24 reverted, 0 stuck
+    RemovesOld: 31 done, 0 reverted, 8 stuck
+    RenamesNew: 39 done, 0 reverted, 0 stuck
+    RenamesOld: 39 done, 0 reverted, 0 stuck
+    StartsOld: 39 done, 0 reverted, 0 stuck
+    StopsNew: 25 done, 14 reverted, 0 stuck
+    ");
+}
+
+#[test]
+fn item_25_a_clock_that_is_set_changes_no_outcome() {
+    for (new_is, jump) in [
+        (NewImage::Good, 3600),
+        (NewImage::Good, -3600),
+        (NewImage::NeverReady, 3600),
+        (NewImage::NeverReady, -3600),
+    ] {
+        for instant in 0.. {
+            let mut trial = Trial::new(2, new_is);
+            if trial.drive(Some(instant)) {
+                break;
+            }
+            trial.now += jump;
+            trial.recover();
+            assert!(trial.drive(None));
+            let good = matches!(
+                (new_is, trial.conclusion()),
+                (NewImage::Good, RolloutConclusion::Done) | (NewImage::NeverReady, RolloutConclusion::Reverted { .. })
+            );
+            assert!(good, "{new_is:?}, {jump} s at {instant}: {:?}", trial.conclusion());
+        }
+    }
+}
+
+#[test]
+fn item_26_a_way_back_that_is_refused_ends_and_says_so() {
+    let mut table = String::new();
+    for kind in [Kind::Plain, Kind::Paused, Kind::AutoRemove, Kind::Tagged] {
+        let mut calm = Trial::of(kind, 1, NewImage::DiesWhileBaking);
+        assert!(calm.drive(None));
+        let mut forward = Trial::of(kind, 1, NewImage::Good);
+        assert!(forward.drive(None));
+        let mut tried = Vec::new();
+        // What follows the last step that both have in common.
+        let back = calm
+            .steps
+            .iter()
+            .zip(&forward.steps)
+            .take_while(|(a, b)| a == b)
+            .count();
+        for refused in &calm.steps[back..] {
+            if tried.contains(&refused) {
+                continue;
+            }
+            tried.push(refused);
+            let mut trial = Trial::of(kind, 1, NewImage::DiesWhileBaking);
+            trial.refused = Some(refused.clone());
+            // A router that cannot be told holds nothing back.
+            trial.kind = Kind::Plain;
+            assert!(trial.drive(None));
+            let ended = match trial.conclusion() {
+                RolloutConclusion::Reverted { .. } => "reverted",
+                RolloutConclusion::Stuck { .. } => "stuck",
+                other @ (RolloutConclusion::Done
+                | RolloutConclusion::AlreadyThere
+                | RolloutConclusion::Refused { .. }
+                | RolloutConclusion::Superseded { .. }) => panic!("{refused}: {other:?}"),
+            };
+            let runs = trial
+                .world
+                .containers
+                .iter()
+                .any(|c| c.state == ContainerState::Running);
+            let serves = if runs { "something runs" } else { "nothing runs" };
+            writeln!(table, "{kind:?}, {refused}: {ended}, {serves}").unwrap();
+        }
+    }
+    insta::assert_snapshot!(table, @"
+    Plain, set restart policy no: stuck, something runs
+    Plain, stop new container: stuck, something runs
+    Plain, rename to web0.failed.00000009: stuck, something runs
+    Plain, rename to web0: stuck, something runs
+    Plain, start old container: stuck, nothing runs
+    Plain, set restart policy always: stuck, something runs
+    Plain, wait until old container is ready: stuck, something runs
+    Plain, keep log: reverted, something runs
+    Plain, remove new container: reverted, something runs
+    Paused, router: pause: reverted, something runs
+    Paused, set restart policy no: stuck, something runs
+    Paused, stop new container: stuck, something runs
+    Paused, rename to web0.failed.00000009: stuck, something runs
+    Paused, rename to web0: stuck, something runs
+    Paused, start old container: stuck, nothing runs
+    Paused, set restart policy always: stuck, something runs
+    Paused, wait until old container is ready: stuck, something runs
+    Paused, router: resume: stuck, something runs
+    Paused, keep log: reverted, something runs
+    Paused, remove new container: reverted, something runs
+    AutoRemove, set restart policy no: stuck, something runs
+    AutoRemove, stop new container: stuck, something runs
+    AutoRemove, make old container again: stuck, nothing runs
+    AutoRemove, rename to web0: stuck, something runs
+    AutoRemove, start old container: stuck, nothing runs
+    AutoRemove, set restart policy always: stuck, something runs
+    AutoRemove, wait until old container is ready: stuck, something runs
+    AutoRemove, let old image go: reverted, something runs
+    Tagged, set restart policy no: stuck, something runs
+    Tagged, stop new container: stuck, something runs
+    Tagged, rename to web0.failed.00000009: stuck, something runs
+    Tagged, rename to web0: stuck, something runs
+    Tagged, start old container: stuck, nothing runs
+    Tagged, set restart policy always: stuck, something runs
+    Tagged, wait until old container is ready: stuck, something runs
+    Tagged, move tag web:prod: stuck, something runs
+    Tagged, keep log: reverted, something runs
+    Tagged, remove new container: reverted, something runs
+    ");
+}
