@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
+const BASE: &str = "lowtide-test/busybox:1";
+
 pub(crate) struct Ground {
     pub(crate) socket: PathBuf,
     mark: String,
@@ -25,13 +27,16 @@ pub(crate) struct Ground {
 
 impl Ground {
     pub(crate) fn prepare() -> Self {
-        let socket: PathBuf = std::env::var("LOWTIDE_TEST_ENGINE")
-            .expect("LOWTIDE_TEST_ENGINE is not set: run `scripts/test kill-matrix`, which starts a private engine")
-            .into();
+        Self::of(test_engine())
+    }
+
+    /// On the engine of this socket.
+    pub(crate) fn of(socket: PathBuf) -> Self {
+        let base = docker_bytes(&test_engine(), &["save", BASE], &[]);
+        docker_bytes(&socket, &["load", "--quiet"], &base);
         let mark = ulid::Ulid::generate().to_string().to_ascii_lowercase();
         let image = |version: &str, rest: &str| -> ImageId {
-            let dockerfile =
-                format!("FROM lowtide-test/busybox:1\nLABEL version={version}\nSTOPSIGNAL SIGKILL\n{rest}\n");
+            let dockerfile = format!("FROM {BASE}\nLABEL version={version}\nSTOPSIGNAL SIGKILL\n{rest}\n");
             let tag = format!("kills-{mark}:{version}");
             docker_with(&socket, &["build", "-q", "-t", &tag, "-"], dockerfile.as_bytes());
             docker(&socket, &["image", "inspect", "-f", "{{.Id}}", &tag])
@@ -110,29 +115,23 @@ impl World {
         };
         let old = ground.tag("old");
         for service in self.kind.services() {
-            let (policy, network) = match self.kind {
-                Kind::Removed => ("--rm", id.as_str()),
-                Kind::Plain | Kind::Routed | Kind::Paused | Kind::Held => ("--restart=unless-stopped", id.as_str()),
+            let policy = match self.kind {
+                Kind::Removed => "--rm".to_owned(),
+                Kind::Plain | Kind::Routed | Kind::Paused | Kind::Held | Kind::Always => {
+                    format!("--restart={}", self.kind.policy())
+                }
             };
-            let flags = [
-                "--label",
-                &label,
-                policy,
-                "--network",
-                network,
-                "--network-alias",
-                "web",
-            ];
+            let flags = ["--label", &label, &policy, "--network", id, "--network-alias", "web"];
             run(service, &flags, &[&old]);
         }
-        let sleeps = ["lowtide-test/busybox:1", "sleep", "100000"];
+        let sleeps = [BASE, "sleep", "100000"];
         match self.kind {
             Kind::Held => {
                 let network = format!("container:{id}-a");
                 run("tenant", &["--restart=unless-stopped", "--network", &network], &sleeps);
             }
             Kind::Routed | Kind::Paused => run("edge", &["--network", id], &sleeps),
-            Kind::Plain | Kind::Removed => {}
+            Kind::Plain | Kind::Removed | Kind::Always => {}
         }
     }
 
@@ -212,12 +211,23 @@ impl World {
     }
 }
 
+fn test_engine() -> PathBuf {
+    std::env::var("LOWTIDE_TEST_ENGINE")
+        .expect("LOWTIDE_TEST_ENGINE is not set: run `scripts/test kill-matrix`, which starts a private engine")
+        .into()
+}
+
 /// Docker's own client, on the private engine.
 fn docker(socket: &Path, arguments: &[&str]) -> String {
     docker_with(socket, arguments, &[])
 }
 
 fn docker_with(socket: &Path, arguments: &[&str], input: &[u8]) -> String {
+    let said = docker_bytes(socket, arguments, input);
+    String::from_utf8(said).unwrap().trim().to_owned()
+}
+
+fn docker_bytes(socket: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new("docker")
         .args(arguments)
         .env("DOCKER_HOST", format!("unix://{}", socket.display()))
@@ -234,5 +244,5 @@ fn docker_with(socket: &Path, arguments: &[&str], input: &[u8]) -> String {
         "{arguments:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    output.stdout
 }
