@@ -442,9 +442,10 @@ fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>>
                     Ok(attempt + 1)
                 };
             }
-            let dispensable = match step {
-                Step::Service(step) => services::is_dispensable(step),
-                step => containers::is_dispensable(state.goal, step),
+            let dispensable = if let Step::Service(step) = step {
+                services::is_dispensable(step)
+            } else {
+                containers::is_dispensable(state.goal, step)
             };
             if dispensable {
                 return Ok(attempt + 1);

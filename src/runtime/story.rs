@@ -177,7 +177,7 @@ fn step_note(outcome: &StepOutcome) -> String {
         StepOutcome::Preflighted { units } => words::counted(units.len(), "container", "containers"),
         StepOutcome::ServicesPreflighted { services } => words::counted(services.len(), "service", "services"),
         StepOutcome::Prepulled { startup } => format!("a task may take {} s", startup.as_secs()),
-        StepOutcome::Pulled { image } => image.short().to_owned(),
+        StepOutcome::Pulled { image, .. } => image.short().to_owned(),
         StepOutcome::Busy { .. } => "asked to be tried later".to_owned(),
         StepOutcome::Kept { exit_code, .. } => format!("exit code {exit_code}"),
         StepOutcome::Failed { failure } => failure.kind.words().to_owned(),

@@ -5,6 +5,7 @@ mod corpus;
 mod described;
 mod images;
 mod inject;
+mod mishaps;
 mod networks;
 mod preflight;
 mod recreate;

@@ -203,7 +203,7 @@ impl Containers {
     pub(super) fn end(&mut self, step: &Step, outcome: &StepOutcome) -> Result<(), IllegalEvent> {
         match outcome {
             StepOutcome::Preflighted { units } => self.units = Some(units.clone()),
-            StepOutcome::Pulled { image } => self.image = Some(image.clone()),
+            StepOutcome::Pulled { image, .. } => self.image = Some(image.clone()),
             StepOutcome::Kept { log, exit_code } => {
                 let Step::KeepLog { unit, .. } = step else {
                     return Err(IllegalEvent {

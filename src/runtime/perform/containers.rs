@@ -9,8 +9,11 @@ use crate::clients::target::docker::create::Circumstances;
 use crate::clients::target::docker::hold::Successor;
 use crate::clients::target::docker::hook::{HookResult, run_hook};
 use crate::clients::target::docker::pull::RegistryAuth;
+use crate::clients::target::docker::snapshot::Snapshot;
 use crate::clients::target::docker::tag::LocalTag;
-use crate::clients::target::docker::{attach, create, keep, observe, preflight, pull, route, tag, verbs, volumes};
+use crate::clients::target::docker::{
+    attach, create, dropped, keep, observe, preflight, pull, route, tag, verbs, volumes,
+};
 use crate::config::defaults;
 use crate::decide::rollout::RolloutState;
 use crate::decide::rollout::containers::{Containers, Sequence};
@@ -231,7 +234,23 @@ impl Stage<'_> {
         };
         let auth = login.map(|(username, password)| RegistryAuth { username, password });
         let image = pull::pull(self.engine, release, auth.as_ref()).await?;
-        Ok(StepOutcome::Pulled { image })
+        let mut snapshots = Vec::new();
+        for unit in self
+            .units
+            .units
+            .iter()
+            .flatten()
+            .filter(|unit| unit.part == Part::Release)
+        {
+            snapshots.push(Snapshot::read(&self.snapshot(unit)?)?);
+        }
+        let dropped = dropped::dropped(self.engine, &image, &snapshots)
+            .await
+            .map_err(|e| e.failure())?;
+        for what in &dropped {
+            tracing::warn!(%image, "the new image differs from the old one: {what}");
+        }
+        Ok(StepOutcome::Pulled { image, dropped })
     }
 
     async fn create(&self, index: usize) -> Result<(), Failure> {

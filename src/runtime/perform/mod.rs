@@ -10,6 +10,7 @@ mod outlook;
 pub mod publish;
 mod ready;
 pub mod resolve;
+mod room;
 pub mod run;
 mod running;
 mod services;

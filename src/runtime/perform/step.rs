@@ -1,6 +1,6 @@
 //! The steps of a rollout: looking, and doing one.
 
-use super::{containers, services};
+use super::{containers, room, services};
 use crate::clients::target::docker::observe as look;
 use crate::clients::target::docker::snapshot::Snapshot;
 use crate::clients::target::swarm::{self, snapshot::ServiceSnapshot};
@@ -48,9 +48,10 @@ pub async fn perform(
     step: &Step,
     shutdown: &CancellationToken,
 ) -> Option<StepOutcome> {
-    let done = match &state.moving {
-        Moving::Containers(units) => containers::perform(bot, state, units, step, shutdown).await,
-        Moving::Services(units) => services::perform(bot, state, units, step, shutdown).await,
+    let done = match (room_for(bot, step), &state.moving) {
+        (Err(failure), _) => Err(failure),
+        (Ok(()), Moving::Containers(units)) => containers::perform(bot, state, units, step, shutdown).await,
+        (Ok(()), Moving::Services(units)) => services::perform(bot, state, units, step, shutdown).await,
     };
     let waits = matches!(
         step,
@@ -62,6 +63,15 @@ pub async fn perform(
         Err(failure) => StepOutcome::Failed { failure },
     };
     Some(masked_outcome(outcome, bot, state))
+}
+
+/// Asked once, before anything is touched: later the way on is as good as the way back.
+fn room_for(bot: &Bot, step: &Step) -> Result<(), Failure> {
+    if *step == Step::Preflight {
+        room::enough(&bot.state, room::ROLLOUT)
+    } else {
+        Ok(())
+    }
 }
 
 /// What a container or a hook wrote goes into the journal and into mails; its secrets stay here.

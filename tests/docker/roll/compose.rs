@@ -5,6 +5,7 @@ use lowtide::clients::target::docker::preflight::{Preflight, preflight};
 use lowtide::clients::target::docker::snapshot::Snapshot;
 use lowtide::clients::target::docker::{name, tag, verbs};
 use lowtide::model::fleet::Select;
+use lowtide::model::image::ImageId;
 use lowtide::model::rollout::RestartPolicy;
 use std::process::Command;
 

@@ -2,6 +2,7 @@
 
 use super::inject::InjectedFile;
 use super::tag::LocalTag;
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,6 +45,15 @@ impl Snapshot {
     /// Bytes that [`Snapshot::to_bytes`] did not write.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
+    }
+
+    /// One that was sealed.
+    ///
+    /// # Errors
+    /// `Invariant` for bytes that [`Snapshot::to_bytes`] did not write.
+    pub fn read(bytes: &[u8]) -> Result<Self, Failure> {
+        // Not the parser's own words: they may quote what is sealed.
+        Self::from_bytes(bytes).map_err(|_| Failure::new(FailureKind::Invariant, "the snapshot cannot be read"))
     }
 
     /// Values given to the container that its log must not carry further: of variables whose names say so, passwords in

@@ -140,12 +140,13 @@ impl Roll<'_> {
         };
         let old = seen.old.as_ref();
         let pair = Pair { unit, old, new };
-        if unit.was_running
-            && let Some(next) = self.bring_up(pair)
-        {
-            return Some(next);
-        }
-        self.take_name(pair)
+        let first = if unit.was_running {
+            self.bring_up(pair)
+        } else {
+            old.and_then(|old| stays_down(unit, old))
+        };
+        first
+            .or_else(|| self.take_name(pair))
             .or_else(|| self.move_tag(unit))
             .or_else(|| self.pending_hook(HookPhase::After, unit))
     }
@@ -383,6 +384,17 @@ impl Roll<'_> {
                 })
             })
     }
+}
+
+/// One that did not run: with `always` the engine would start it at its own start all the same.
+fn stays_down(unit: &Unit, old: &ObservedContainer) -> Option<Next> {
+    if alive(old) {
+        return Some(diverged(format!(
+            "somebody started {}, which did not run before",
+            unit.name
+        )));
+    }
+    put_away(unit, old)
 }
 
 /// Stopped, and never started by itself.

@@ -38,6 +38,26 @@ fn what_ends_like_that_again_is_the_images_fault() {
     assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
 }
 
+#[test]
+fn item_13_one_that_did_not_run_is_made_anew_and_not_started() {
+    let mut trial = Trial::new(1, NewImage::Good);
+    trial.world.units[0].was_running = false;
+    trial.world.containers[0].state = ContainerState::Exited;
+    assert!(trial.drive(None));
+    insta::assert_snapshot!(trial.steps.join("\n"), @"
+    preflight
+    pull
+    create new container
+    set restart policy no
+    rename to web0.prev.00000009
+    rename to web0
+    set restart policy always
+    remove old container
+    ");
+    assert_eq!(*trial.conclusion(), RolloutConclusion::Done);
+    assert_eq!(trial.end_state()[0].2, ContainerState::Created);
+}
+
 /// What somebody else does to the containers.
 #[derive(Debug, Clone, Copy)]
 enum Act {
@@ -160,87 +180,88 @@ fn item_25_a_clock_that_is_set_changes_no_outcome() {
     }
 }
 
-#[test]
-fn item_26_a_way_back_that_is_refused_ends_and_says_so() {
-    let mut table = String::new();
-    for kind in [Kind::Plain, Kind::Paused, Kind::AutoRemove, Kind::Tagged] {
-        let mut calm = Trial::of(kind, 1, NewImage::DiesWhileBaking);
-        assert!(calm.drive(None));
-        let mut forward = Trial::of(kind, 1, NewImage::Good);
-        assert!(forward.drive(None));
-        let mut tried = Vec::new();
-        // What follows the last step that both have in common.
-        let back = calm
-            .steps
-            .iter()
-            .zip(&forward.steps)
-            .take_while(|(a, b)| a == b)
-            .count();
-        for refused in &calm.steps[back..] {
-            if tried.contains(&refused) {
-                continue;
-            }
-            tried.push(refused);
-            let mut trial = Trial::of(kind, 1, NewImage::DiesWhileBaking);
-            trial.refused = Some(refused.clone());
+/// How it ends when one step of the way back is refused for good, for each of them.
+fn refused_each(kind: Kind) -> String {
+    let run = |new_is, refused: Option<&String>| {
+        let mut trial = Trial::of(kind, 1, new_is);
+        trial.refused = refused.cloned();
+        if refused.is_some() {
             // A router that cannot be told holds nothing back.
             trial.kind = Kind::Plain;
-            assert!(trial.drive(None));
-            let ended = match trial.conclusion() {
-                RolloutConclusion::Reverted { .. } => "reverted",
-                RolloutConclusion::Stuck { .. } => "stuck",
-                other @ (RolloutConclusion::Done
-                | RolloutConclusion::AlreadyThere
-                | RolloutConclusion::Refused { .. }
-                | RolloutConclusion::Superseded { .. }) => panic!("{refused}: {other:?}"),
-            };
-            let runs = trial
-                .world
-                .containers
-                .iter()
-                .any(|c| c.state == ContainerState::Running);
-            let serves = if runs { "something runs" } else { "nothing runs" };
-            writeln!(table, "{kind:?}, {refused}: {ended}, {serves}").unwrap();
         }
+        assert!(trial.drive(None));
+        trial
+    };
+    let (calm, forward) = (run(NewImage::DiesWhileBaking, None), run(NewImage::Good, None));
+    // What follows the last step that both have in common.
+    let common = calm.steps.iter().zip(&forward.steps).take_while(|(a, b)| a == b);
+    let mut back: Vec<&String> = calm.steps.iter().skip(common.count()).collect();
+    back.sort();
+    back.dedup();
+    let mut table = String::new();
+    for refused in back {
+        let trial = run(NewImage::DiesWhileBaking, Some(refused));
+        let ended = match trial.conclusion() {
+            RolloutConclusion::Reverted { .. } => "reverted",
+            RolloutConclusion::Stuck { .. } => "stuck",
+            other @ (RolloutConclusion::Done
+            | RolloutConclusion::AlreadyThere
+            | RolloutConclusion::Refused { .. }
+            | RolloutConclusion::Superseded { .. }) => panic!("{refused}: {other:?}"),
+        };
+        let runs = trial
+            .world
+            .containers
+            .iter()
+            .any(|c| c.state == ContainerState::Running);
+        let serves = if runs { "something runs" } else { "nothing runs" };
+        writeln!(table, "{kind:?}, {refused}: {ended}, {serves}").unwrap();
     }
+    table
+}
+
+#[test]
+fn item_26_a_way_back_that_is_refused_ends_and_says_so() {
+    let kinds = [Kind::Plain, Kind::Paused, Kind::AutoRemove, Kind::Tagged];
+    let table: String = kinds.into_iter().map(refused_each).collect();
     insta::assert_snapshot!(table, @"
-    Plain, set restart policy no: stuck, something runs
-    Plain, stop new container: stuck, something runs
-    Plain, rename to web0.failed.00000009: stuck, something runs
-    Plain, rename to web0: stuck, something runs
-    Plain, start old container: stuck, nothing runs
-    Plain, set restart policy always: stuck, something runs
-    Plain, wait until old container is ready: stuck, something runs
     Plain, keep log: reverted, something runs
     Plain, remove new container: reverted, something runs
-    Paused, router: pause: reverted, something runs
-    Paused, set restart policy no: stuck, something runs
-    Paused, stop new container: stuck, something runs
-    Paused, rename to web0.failed.00000009: stuck, something runs
-    Paused, rename to web0: stuck, something runs
-    Paused, start old container: stuck, nothing runs
-    Paused, set restart policy always: stuck, something runs
-    Paused, wait until old container is ready: stuck, something runs
-    Paused, router: resume: stuck, something runs
+    Plain, rename to web0: stuck, something runs
+    Plain, rename to web0.failed.00000009: stuck, something runs
+    Plain, set restart policy always: stuck, something runs
+    Plain, set restart policy no: stuck, something runs
+    Plain, start old container: stuck, nothing runs
+    Plain, stop new container: stuck, something runs
+    Plain, wait until old container is ready: stuck, something runs
     Paused, keep log: reverted, something runs
     Paused, remove new container: reverted, something runs
-    AutoRemove, set restart policy no: stuck, something runs
-    AutoRemove, stop new container: stuck, something runs
+    Paused, rename to web0: stuck, something runs
+    Paused, rename to web0.failed.00000009: stuck, something runs
+    Paused, router: pause: reverted, something runs
+    Paused, router: resume: stuck, something runs
+    Paused, set restart policy always: stuck, something runs
+    Paused, set restart policy no: stuck, something runs
+    Paused, start old container: stuck, nothing runs
+    Paused, stop new container: stuck, something runs
+    Paused, wait until old container is ready: stuck, something runs
+    AutoRemove, let old image go: reverted, something runs
     AutoRemove, make old container again: stuck, nothing runs
     AutoRemove, rename to web0: stuck, something runs
-    AutoRemove, start old container: stuck, nothing runs
     AutoRemove, set restart policy always: stuck, something runs
+    AutoRemove, set restart policy no: stuck, something runs
+    AutoRemove, start old container: stuck, nothing runs
+    AutoRemove, stop new container: stuck, something runs
     AutoRemove, wait until old container is ready: stuck, something runs
-    AutoRemove, let old image go: reverted, something runs
-    Tagged, set restart policy no: stuck, something runs
-    Tagged, stop new container: stuck, something runs
-    Tagged, rename to web0.failed.00000009: stuck, something runs
-    Tagged, rename to web0: stuck, something runs
-    Tagged, start old container: stuck, nothing runs
-    Tagged, set restart policy always: stuck, something runs
-    Tagged, wait until old container is ready: stuck, something runs
-    Tagged, move tag web:prod: stuck, something runs
     Tagged, keep log: reverted, something runs
+    Tagged, move tag web:prod: stuck, something runs
     Tagged, remove new container: reverted, something runs
+    Tagged, rename to web0: stuck, something runs
+    Tagged, rename to web0.failed.00000009: stuck, something runs
+    Tagged, set restart policy always: stuck, something runs
+    Tagged, set restart policy no: stuck, something runs
+    Tagged, start old container: stuck, nothing runs
+    Tagged, stop new container: stuck, something runs
+    Tagged, wait until old container is ready: stuck, something runs
     ");
 }

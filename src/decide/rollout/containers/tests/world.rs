@@ -322,6 +322,7 @@ impl World {
             },
             Step::Pull => StepOutcome::Pulled {
                 image: NEW_IMAGE.parse().unwrap(),
+                dropped: Vec::new(),
             },
             Step::KeepLog { .. } => StepOutcome::Kept {
                 log: vec!["last words".to_owned()],
@@ -445,7 +446,7 @@ impl World {
             let new_serves = seen
                 .candidates
                 .iter()
-                .any(|c| c.name == unit.name && c.state == ContainerState::Running);
+                .any(|c| c.name == unit.name && (c.state == ContainerState::Running || !unit.was_running));
             let can_be_made_again = self.keeps.contains(&unit.index);
             assert!(
                 seen.old.is_some() || new_serves || can_be_made_again,
