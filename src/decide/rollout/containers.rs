@@ -120,6 +120,7 @@ impl Containers {
             | Step::KeepLog { .. }
             | Step::RemoveOld { .. }
             | Step::Service(_)
+            | Step::Command(_)
             | Step::Drain { .. }
             | Step::KeepImage { .. }
             | Step::LetImageGo { .. }
@@ -154,6 +155,8 @@ impl Containers {
             StepOutcome::Busy { .. }
             | StepOutcome::Failed { .. }
             | StepOutcome::ServicesPreflighted { .. }
+            | StepOutcome::CommandPreflighted { .. }
+            | StepOutcome::Ran { .. }
             | StepOutcome::Prepulled { .. } => {}
         }
         Ok(())
@@ -214,6 +217,7 @@ impl Containers {
             | Step::KeepLog { .. }
             | Step::RemoveOld { .. }
             | Step::Service(_)
+            | Step::Command(_)
             | Step::RecreateOld { .. } => {}
         }
     }
