@@ -55,33 +55,45 @@ struct Site {
 
 impl Site {
     fn new(timeout: &str) -> Self {
+        let site = Self::empty();
+        let ready = format!("http: {{ url: \"{}\" }}", site.answer());
+        site.configure(timeout, "", &ready);
+        site
+    }
+
+    fn empty() -> Self {
         let site = Self {
             dir: tempfile::tempdir().unwrap(),
         };
         std::fs::create_dir(site.path("state")).unwrap();
         std::fs::write(site.path("token"), format!("{TOKEN}\n")).unwrap();
-        let program = site.path("deploy.sh");
-        std::fs::write(&program, DEPLOY).unwrap();
-        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        site.program("deploy.sh", DEPLOY);
+        site
+    }
+
+    fn program(&self, name: &str, script: &str) {
+        std::fs::write(self.path(name), script).unwrap();
+        std::fs::set_permissions(self.path(name), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+
+    fn configure(&self, timeout: &str, more: &str, ready: &str) {
         let text = format!(
             "version: 1\nmode: active\nhosts: {{ local: {{ docker: \"unix:///nowhere/docker.sock\" }} }}\napps:\n  web:\n    \
              schedule: never\n    source: {{ repo: \"https://git.example.org/web.git\" }}\n    rollout:\n      - name: edge\n        \
-             command:\n          run: [{dir}/deploy.sh]\n          timeout: {timeout}\n          env: {{ PLACE: \"{dir}\" }}\n          \
+             command:\n          run: [{dir}/deploy.sh]\n          {more}\n          timeout: {timeout}\n          env: {{ PLACE: \"{dir}\" }}\n          \
              secrets: {{ EDGE_TOKEN: {{ file: {dir}/token }} }}\n        \
-             ready: {{ http: {{ url: \"{url}\" }}, timeout: 2s }}\n        bake: 1s\n        \
+             ready: {{ {ready}, timeout: 2s }}\n        bake: 1s\n        \
              window: {{ from: \"00:00\", to: \"24:00\" }}\n",
-            dir = site.dir.path().display(),
-            url = site.answer(),
+            dir = self.dir.path().display(),
         );
-        std::fs::write(site.path("config.yml"), text).unwrap();
-        site
+        std::fs::write(self.path("config.yml"), text).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// Answers 503 while the release that is there is named in `sick`.
+    /// Answers 503 while the release that is there is named in `sick`. One that is named in `fading` becomes sick once asked.
     fn answer(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/healthz", listener.local_addr().unwrap());
@@ -91,6 +103,9 @@ impl Site {
                 let read = |name: &str| std::fs::read_to_string(place.join(name)).unwrap_or_default();
                 let sick = read("sick").lines().any(|tag| tag == read("current").trim());
                 let status = if sick { "503 Service Unavailable" } else { "200 OK" };
+                if read("fading").lines().any(|tag| tag == read("current").trim()) {
+                    std::fs::rename(place.join("fading"), place.join("sick")).unwrap();
+                }
                 let _ = stream.read(&mut [0; 1024]);
                 let _ = write!(
                     stream,
@@ -280,6 +295,65 @@ async fn what_does_not_answer_is_taken_back() {
     assert!(failure.detail.ends_with("/healthz answered 503"), "{failure}");
     assert_eq!(failure.excerpt, ["deploying with [hidden]"]);
     assert_eq!(std::fs::read_to_string(site.path("current")).unwrap(), "t1\n");
+}
+
+/// The bake is one second long: it ends when the target has been asked three times.
+#[tokio::test]
+async fn what_falls_silent_while_it_bakes_is_taken_back() {
+    let site = Site::new("1m");
+    site.roll(1).await;
+    std::fs::write(site.path("fading"), "t2\n").unwrap();
+    site.roll(2).await;
+    let RolloutConclusion::Reverted { failure } = site.last().await else {
+        panic!("{:?}", site.last().await)
+    };
+    assert!(
+        failure.detail.starts_with("while it baked, 3 times in a row: GET"),
+        "{failure}"
+    );
+    assert_eq!(std::fs::read_to_string(site.path("current")).unwrap(), "t1\n");
+}
+
+#[tokio::test]
+async fn a_way_back_of_its_own_and_a_probe_that_is_a_program() {
+    let site = Site::empty();
+    let back = "#!/bin/sh\ncd \"$PLACE\"\necho \"back.sh $LOWTIDE_DIRECTION to $LOWTIDE_TAG\" >>story\necho \"$LOWTIDE_TAG\" >current\n";
+    site.program("back.sh", back);
+    site.program(
+        "probe.sh",
+        "#!/bin/sh\ncd \"$PLACE\"\n[ \"$(cat current)\" != t2 ] || { echo \"$LOWTIDE_TAG is odd\"; exit 9; }\n",
+    );
+    let place = site.dir.path().display();
+    site.configure(
+        "1m",
+        &format!("back: [{place}/back.sh]"),
+        &format!("exec: [{place}/probe.sh]"),
+    );
+    site.roll(1).await;
+    site.roll(2).await;
+    let RolloutConclusion::Reverted { failure } = site.last().await else {
+        panic!("{:?}", site.last().await)
+    };
+    assert!(
+        failure.detail.ends_with("probe.sh` exited with code 9: t2 is odd"),
+        "{failure}"
+    );
+    assert_eq!(site.story().lines().last(), Some("back.sh back to t1"));
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_refused_before_anything_is_touched() {
+    let site = Site::new("1m");
+    std::fs::remove_file(site.path("deploy.sh")).unwrap();
+    site.roll(1).await;
+    let RolloutConclusion::Refused { failure } = site.last().await else {
+        panic!("{:?}", site.last().await)
+    };
+    assert!(
+        failure.detail.ends_with("deploy.sh is not there, or is not executable"),
+        "{failure}"
+    );
+    assert_eq!(site.standing().await.halted, None);
 }
 
 #[tokio::test]
