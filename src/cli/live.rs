@@ -70,7 +70,7 @@ fn show(progress: &Progress) {
         Progress::RunOpened { app, run } => eprintln!("{app}: run {run}"),
         Progress::StageStarted { stage, attempt: 1, .. } => eprintln!("  {stage}"),
         Progress::StageStarted { stage, attempt, .. } => eprintln!("  {stage} (attempt {attempt})"),
-        Progress::Line { line, .. } => eprintln!("    {line}"),
+        Progress::Line { line, .. } | Progress::RolloutLine { line, .. } => eprintln!("    {line}"),
         Progress::StageEnded { stage, ok: false, .. } => eprintln!("  {stage} failed"),
         Progress::StageEnded { ok: true, .. } => {}
         Progress::RunWaits { reason, .. } => eprintln!("  waits: {}", words::waiting(reason, "UTC")),
@@ -125,6 +125,7 @@ fn failed(progress: &Progress) -> bool {
         | Progress::RunWaits { .. }
         | Progress::RolloutOpened { .. }
         | Progress::StepStarted { .. }
+        | Progress::RolloutLine { .. }
         | Progress::RolloutWaits { .. }
         | Progress::Promoted { .. }
         | Progress::Settled { .. } => false,

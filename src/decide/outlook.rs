@@ -111,7 +111,7 @@ fn units(target: &TargetPolicy, known: &TargetState) -> usize {
         _ if known.units > 0 => known.units,
         Select::Compose { services, .. } => services.len(),
         Select::Stack { services, .. } => services.len().max(1),
-        Select::Container { .. } | Select::Label { .. } | Select::Service { .. } => 1,
+        Select::Container { .. } | Select::Label { .. } | Select::Service { .. } | Select::Command(_) => 1,
     }
 }
 

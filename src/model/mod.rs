@@ -1,5 +1,6 @@
 //! The nouns. No I/O, no async, no clock: plain data that every other layer shares.
 
+pub mod command;
 pub mod comparison;
 pub mod failure;
 pub mod file_hash;

@@ -1,5 +1,6 @@
 //! A rollout: moving one target to one release, one step at a time.
 
+use super::command::{CommandStep, CommandUnit, ObservedAnswer};
 use super::failure::Failure;
 use super::fleet::TargetPolicy;
 use super::image::ImageId;
@@ -235,6 +236,7 @@ pub enum Observed {
     Containers(Vec<ObservedUnit>),
     /// In the order of the units.
     Services(Vec<ObservedService>),
+    Command(ObservedAnswer),
 }
 
 /// One thing done to the world. Each is idempotent or guarded by the container's id.
@@ -333,6 +335,8 @@ pub enum Step {
     },
     /// Of a service of a swarm.
     Service(ServiceStep),
+    /// Of a target that is a command.
+    Command(CommandStep),
 }
 
 /// What a router is told.
@@ -376,6 +380,10 @@ pub enum StepOutcome {
     ServicesPreflighted {
         services: Vec<ServiceUnit>,
     },
+    /// Of a command.
+    CommandPreflighted {
+        command: CommandUnit,
+    },
     Pulled {
         image: ImageId,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -385,6 +393,10 @@ pub enum StepOutcome {
     Prepulled {
         /// How long a new task takes at most to prove itself, by the image's health check.
         startup: SignedDuration,
+    },
+    /// A command target's program exited with 0; the end of what it wrote.
+    Ran {
+        output: Vec<String>,
     },
     /// A hook asked to be tried later (exit code 75, EX_TEMPFAIL of sysexits.h).
     Busy {
@@ -478,6 +490,8 @@ impl Step {
     pub fn unit(&self) -> Option<usize> {
         match self {
             Step::Preflight | Step::Pull | Step::Service(ServiceStep::Prepull { .. }) => None,
+            // A command is one unit.
+            Step::Command(CommandStep::Run { .. } | CommandStep::AwaitAnswer { .. }) => Some(0),
             Step::Service(
                 ServiceStep::Update { unit, .. }
                 | ServiceStep::Revert { unit, .. }
@@ -572,6 +586,7 @@ impl fmt::Display for Step {
             Step::KeepLog { .. } => f.write_str("keep log"),
             Step::RemoveOld { .. } => f.write_str("remove old container"),
             Step::Service(step) => step.fmt(f),
+            Step::Command(step) => step.fmt(f),
             Step::Attach { .. } => f.write_str("give it the service's names"),
             Step::Route { change, .. } => f.write_str(match change {
                 RouteChange::Join => "router: join",

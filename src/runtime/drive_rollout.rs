@@ -67,10 +67,15 @@ impl Driver {
                 })
                 .await?;
             }
-            let observed = match perform::step::observe(&self.bot, &self.state).await {
+            // Looking changes nothing, and may take a while.
+            let seen = tokio::select! {
+                seen = perform::step::observe(&self.bot, &self.state) => seen,
+                () = self.interrupt.shutdown.cancelled() => return Ok(None),
+            };
+            let observed = match seen {
                 Ok(observed) => observed,
                 Err(failure) => {
-                    warn!(detail = %failure.detail, "the containers cannot be looked at");
+                    warn!(detail = %failure.detail, "the target cannot be looked at");
                     self.sleep_until(clock::now() + BLIND_POLL).await;
                     continue;
                 }

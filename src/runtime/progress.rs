@@ -49,6 +49,11 @@ pub enum Progress {
         rollout: RolloutId,
         step: String,
     },
+    /// A line that a command target's program wrote.
+    RolloutLine {
+        rollout: RolloutId,
+        line: String,
+    },
     RolloutWaits {
         rollout: RolloutId,
         reason: WaitReason,

@@ -97,7 +97,8 @@ impl Chore {
             | Step::KeepImage { .. }
             | Step::RecreateOld { .. }
             | Step::MoveTag { .. }
-            | Step::Service(_) => None,
+            | Step::Service(_)
+            | Step::Command(_) => None,
         }
     }
 }
@@ -189,6 +190,7 @@ impl Containers {
             | Step::StopCandidate { .. }
             | Step::KeepLog { .. }
             | Step::Service(_)
+            | Step::Command(_)
             | Step::Drain { .. }
             | Step::KeepImage { .. }
             | Step::LetImageGo { .. }
@@ -223,6 +225,8 @@ impl Containers {
             StepOutcome::Busy { .. }
             | StepOutcome::Failed { .. }
             | StepOutcome::ServicesPreflighted { .. }
+            | StepOutcome::CommandPreflighted { .. }
+            | StepOutcome::Ran { .. }
             | StepOutcome::Prepulled { .. } => {}
         }
         Ok(())
@@ -283,6 +287,7 @@ impl Containers {
             | Step::KeepLog { .. }
             | Step::RemoveOld { .. }
             | Step::Service(_)
+            | Step::Command(_)
             | Step::RecreateOld { .. } => {}
         }
     }

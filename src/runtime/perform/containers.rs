@@ -103,7 +103,7 @@ impl Stage<'_> {
     async fn perform(&self, step: &Step) -> Result<StepOutcome, Failure> {
         let failed = |e: EngineError| e.failure();
         match step {
-            Step::Service(_) => {
+            Step::Service(_) | Step::Command(_) => {
                 let detail = format!("containers have no step `{step}`");
                 return Err(Failure::new(FailureKind::Invariant, detail));
             }

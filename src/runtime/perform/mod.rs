@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod bootstrap;
 pub mod build;
+mod command;
 mod containers;
 pub mod inspect;
 mod launch;

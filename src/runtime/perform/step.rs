@@ -1,6 +1,6 @@
 //! The steps of a rollout: looking, and doing one.
 
-use super::{containers, room, services};
+use super::{command, containers, room, services};
 use crate::clients::target::docker::observe as look;
 use crate::clients::target::docker::snapshot::Snapshot;
 use crate::clients::target::swarm::{self, snapshot::ServiceSnapshot};
@@ -38,6 +38,7 @@ pub async fn observe(bot: &Bot, state: &RolloutState) -> Result<Observed, Failur
                 seen.map(Observed::Services).map_err(|e| e.failure())
             }
         },
+        Moving::Command(units) => Ok(Observed::Command(command::look(state, units).await)),
     }
 }
 
@@ -52,10 +53,11 @@ pub async fn perform(
         (Err(failure), _) => Err(failure),
         (Ok(()), Moving::Containers(units)) => containers::perform(bot, state, units, step, shutdown).await,
         (Ok(()), Moving::Services(units)) => services::perform(bot, state, units, step, shutdown).await,
+        (Ok(()), Moving::Command(units)) => command::perform(bot, state, units, step, shutdown).await,
     };
     let waits = matches!(
         step,
-        Step::AwaitReady { .. } | Step::Drain { .. } | Step::Service(ServiceStep::Prepull { .. })
+        Step::AwaitReady { .. } | Step::Drain { .. } | Step::Service(ServiceStep::Prepull { .. }) | Step::Command(_)
     );
     let outcome = match done {
         Ok(outcome) => outcome,
@@ -87,10 +89,17 @@ fn masked_outcome(outcome: StepOutcome, bot: &Bot, state: &RolloutState) -> Step
                 exit_code,
             }
         }
+        StepOutcome::Ran { output } => {
+            let secrets = secrets(bot, state);
+            StepOutcome::Ran {
+                output: output.iter().map(|line| masked(line, &secrets)).collect(),
+            }
+        }
         StepOutcome::Done
         | StepOutcome::Unchanged
         | StepOutcome::Preflighted { .. }
         | StepOutcome::ServicesPreflighted { .. }
+        | StepOutcome::CommandPreflighted { .. }
         | StepOutcome::Pulled { .. }
         | StepOutcome::Prepulled { .. }
         | StepOutcome::Busy { .. } => outcome,
@@ -112,5 +121,6 @@ fn secrets(bot: &Bot, state: &RolloutState) -> Vec<Secret> {
             .filter_map(|snapshot| ServiceSnapshot::from_bytes(&bot.sealed.read(snapshot).ok()?).ok())
             .flat_map(|snapshot| snapshot.secrets())
             .collect(),
+        Moving::Command(_) => command::secrets(state),
     }
 }

@@ -55,7 +55,7 @@ pub async fn find(engine: &Engine, select: &Select) -> Result<Vec<Value>, Engine
             Ok(found)
         }
         // Their containers are Swarm's to make.
-        Select::Service { .. } | Select::Stack { .. } => Ok(Vec::new()),
+        Select::Service { .. } | Select::Stack { .. } | Select::Command(_) => Ok(Vec::new()),
     }
 }
 

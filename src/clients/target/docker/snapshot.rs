@@ -63,20 +63,25 @@ impl Snapshot {
     pub fn secrets(&self) -> Vec<Secret> {
         let entries = self.container["Config"]["Env"].as_array().into_iter().flatten();
         let pairs = entries.filter_map(|entry| entry.as_str()?.split_once('='));
-        let told = pairs
-            .flat_map(|(name, value)| [tells(name).then_some(value), password(value)])
-            .flatten()
-            .map(ToOwned::to_owned);
         let secrets = self.files.iter().filter(|file| file.path.starts_with(SECRETS));
         let lines = secrets.filter(|file| file.bytes().len() <= LONGEST).flat_map(|file| {
             let text = String::from_utf8_lossy(&file.bytes()).into_owned();
             text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()
         });
-        let mut values: Vec<String> = told.chain(lines).filter(|value| value.len() >= SHORTEST).collect();
-        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        values.dedup();
-        values.into_iter().map(Secret::new).collect()
+        told(pairs, lines)
     }
+}
+
+/// The secrets of an environment, going by the names of its variables, and `others`.
+pub fn told<'a>(env: impl Iterator<Item = (&'a str, &'a str)>, others: impl Iterator<Item = String>) -> Vec<Secret> {
+    let named = env
+        .flat_map(|(name, value)| [tells(name).then_some(value), password(value)])
+        .flatten()
+        .map(ToOwned::to_owned);
+    let mut values: Vec<String> = named.chain(others).filter(|value| value.len() >= SHORTEST).collect();
+    values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    values.dedup();
+    values.into_iter().map(Secret::new).collect()
 }
 
 fn tells(name: &str) -> bool {

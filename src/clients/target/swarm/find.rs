@@ -44,10 +44,9 @@ pub async fn find(engine: &Engine, select: &Select, repository: &Repository) -> 
             };
             services.iter().map(take).collect()
         }
-        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } => Err(Failure::new(
-            FailureKind::Invariant,
-            "a target of containers has no services",
-        )),
+        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::Command(_) => Err(
+            Failure::new(FailureKind::Invariant, "a target of containers has no services"),
+        ),
     }
 }
 

@@ -141,7 +141,7 @@ fn references() {
 
     one-of
 
-      × a target is exactly one of `container`, `label`, `compose`, `service` and `stack`
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack` and `command`
         ╭─[lowtide.yml:14:9]
      13 │       - { channel: latest, compose: { project: shop, services: [] } }
      14 │       - { channel: prod, container: { name: a }, label: { key: k, value: v } }
@@ -313,7 +313,7 @@ fn references() {
 
     one-of
 
-      × a target is exactly one of `container`, `label`, `compose`, `service` and `stack`
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack` and `command`
         ╭─[lowtide.yml:30:9]
      29 │       - { stack: { services: [web] } }
      30 │       - { service: { name: shop_web }, stack: { name: shop } }

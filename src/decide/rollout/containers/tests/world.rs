@@ -316,7 +316,7 @@ impl World {
 
     pub(super) fn perform(&mut self, step: &Step) -> StepOutcome {
         match step {
-            Step::Service(_) => panic!("no services here"),
+            Step::Service(_) | Step::Command(_) => panic!("no services here"),
             Step::Preflight => StepOutcome::Preflighted {
                 units: self.units.clone(),
             },
@@ -401,7 +401,7 @@ impl World {
 
     fn change(&mut self, step: &Step) {
         match step {
-            Step::Service(_) => panic!("no services here"),
+            Step::Service(_) | Step::Command(_) => panic!("no services here"),
             Step::RemoveCandidate { container, .. } | Step::RemoveOld { container, .. } => {
                 self.containers.retain(|c| c.id != *container);
             }
