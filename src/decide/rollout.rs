@@ -18,10 +18,12 @@ use record::Record;
 use services::Services;
 
 pub mod containers;
+mod outlook;
 mod record;
 pub mod services;
 mod timing;
 
+pub use outlook::foresee;
 pub use timing::{Course, Outside, held_until};
 
 /// How often the target is looked at while it bakes.

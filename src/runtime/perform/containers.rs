@@ -13,7 +13,7 @@ use crate::clients::target::docker::tag::LocalTag;
 use crate::clients::target::docker::{attach, create, keep, observe, preflight, pull, route, tag, verbs, volumes};
 use crate::config::defaults;
 use crate::decide::rollout::RolloutState;
-use crate::decide::rollout::containers::{Containers, Sequence};
+use crate::decide::rollout::containers::{Containers, Sequence, sequence};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{Ready, ReadyCheck};
 use crate::model::rollout::{HookPhase, OnExit, Part, RouteChange, Step, StepOutcome, Unit, Which};
@@ -297,7 +297,7 @@ impl Stage<'_> {
 
     /// Start-first: where the router looks, a container has the service's names only once it serves.
     async fn withheld(&self, unit: &Unit, snapshot: &[u8]) -> Result<Vec<String>, Failure> {
-        match (&self.state.target.router, self.units.sequence(&self.state.target, unit)) {
+        match (&self.state.target.router, sequence(&self.state.target, unit)) {
             (Some(router), Sequence::StartFirst) => attach::shared(self.engine, snapshot, &router.container).await,
             (None, _) | (_, Sequence::StopFirst) => Ok(Vec::new()),
         }
