@@ -303,6 +303,15 @@ impl RolloutState {
         }
     }
 
+    /// Of the container or service in this place; `None`: it is not known, or there is none.
+    #[must_use]
+    pub fn unit_name(&self, unit: usize) -> Option<&str> {
+        match &self.moving {
+            Moving::Containers(containers) => Some(&containers.units.as_ref()?.get(unit)?.name),
+            Moving::Services(services) => Some(&services.units.as_ref()?.get(unit)?.name),
+        }
+    }
+
     /// What later rollouts of the target learn from this one, which ends at `now` with `conclusion`; `None`: it changed
     /// nothing.
     #[must_use]

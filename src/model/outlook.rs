@@ -26,7 +26,7 @@ pub enum Chosen {
 }
 
 /// One container or service that is moved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     pub name: String,
     pub part: Part,
@@ -34,6 +34,7 @@ pub struct Move {
     pub from: Option<String>,
     /// `None`: nobody has looked at the service yet.
     pub order: Option<UpdateOrder>,
+    #[serde(flatten)]
     pub why: OrderReason,
     /// Of a service: how many.
     pub tasks: Option<u64>,
@@ -41,7 +42,7 @@ pub struct Move {
 }
 
 /// Why a unit is moved in its order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "why")]
 pub enum OrderReason {
     /// `order` says so.

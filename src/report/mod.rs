@@ -14,6 +14,7 @@ mod html;
 mod incident;
 pub mod inventory;
 pub mod json;
+pub mod live;
 pub mod mail;
 pub mod markdown;
 pub mod outdated;

@@ -30,6 +30,12 @@ pub fn moved(outlook: &Outlook, tag: &str) -> Vec<String> {
     told.collect()
 }
 
+/// One of them that preflight has found.
+#[must_use]
+pub fn one(it: &Move, tag: &str) -> String {
+    together(Chosen::Preflighted, &[it], &clean::one_line(tag, 60))
+}
+
 fn together(chosen: Chosen, group: &[&Move], tag: &str) -> String {
     let how = order(group[0]);
     let from = group[0].from.as_deref().map(|from| clean::one_line(from, 60));

@@ -13,4 +13,5 @@ pub(crate) mod stage;
 mod ties;
 mod verbs;
 mod volumes;
+mod watched;
 mod whole;
