@@ -48,13 +48,13 @@ impl Screen {
             ROWS.remove(&surplus);
         }
         while self.rows.len() < lines.len() {
-            // The line is cut to what the terminal is wide.
-            let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let style = ProgressStyle::with_template("{wide_msg}  {prefix}");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
             self.rows.push(ROWS.add(ProgressBar::new_spinner().with_style(style)));
         }
         for (row, line) in self.rows.iter().zip(lines) {
-            row.set_message(line);
-            row.tick();
+            row.set_prefix(line.clock);
+            row.set_message(line.text);
         }
     }
 }

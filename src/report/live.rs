@@ -40,9 +40,18 @@ pub enum Doing {
     },
 }
 
+/// A row as it is drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drawn {
+    /// May be cut to what the terminal is wide.
+    pub text: String,
+    /// At the right edge, in full: a time that runs.
+    pub clock: String,
+}
+
 /// The rows as they stand, aligned.
 #[must_use]
-pub fn rows(rows: &[Row], now: Timestamp) -> Vec<String> {
+pub fn rows(rows: &[Row], now: Timestamp) -> Vec<Drawn> {
     let name = |row: &Row| clean::one_line(&row.name, 40);
     let order = |row: &Row| row.order.map_or("", UpdateOrder::as_str);
     let width = |text: &str| text.chars().count();
@@ -53,30 +62,36 @@ pub fn rows(rows: &[Row], now: Timestamp) -> Vec<String> {
             0 => String::new(),
             width => format!("{:width$}  ", order(row)),
         };
-        format!("  {:names$}  {order}{}", name(row), doing(&row.doing, now))
+        Drawn {
+            text: format!("  {:names$}  {order}{}", name(row), doing(&row.doing)),
+            clock: clock(&row.doing, now),
+        }
     };
     rows.iter().map(line).collect()
 }
 
-fn doing(doing: &Doing, now: Timestamp) -> String {
+fn doing(doing: &Doing) -> String {
     match doing {
         Doing::Phase(phase) => rollout::phase(*phase).to_owned(),
-        Doing::Step { step, since, answer } => {
-            let waits = answer
-                .as_ref()
-                .map(|answer| format!(" ({})", clean::one_line(answer, 80)));
-            let took = words::lasting(now.duration_since(*since));
-            format!("{}{}  {took}", clean::one_line(step, 80), waits.unwrap_or_default())
-        }
-        Doing::Tasks { done, total, deadline } => {
-            let left = words::lasting(deadline.duration_since(now));
-            format!("{done} of {total} tasks are replaced, at most {left} to go")
-        }
-        Doing::Baking { until } => {
-            let left = words::lasting(until.duration_since(now).max(SignedDuration::ZERO));
-            format!("runs the release, is watched for another {left}")
-        }
+        Doing::Step { step, answer: None, .. } => clean::one_line(step, 80),
+        Doing::Step {
+            step,
+            answer: Some(answer),
+            ..
+        } => format!("{} ({})", clean::one_line(step, 80), clean::one_line(answer, 80)),
+        Doing::Tasks { done, total, .. } => format!("{done} of {total} tasks are replaced"),
+        Doing::Baking { .. } => rollout::phase(Phase::Baking).to_owned(),
         Doing::Failed { why } => format!("failed: {}", clean::one_line(why, 160)),
+    }
+}
+
+fn clock(doing: &Doing, now: Timestamp) -> String {
+    let left = |until: &Timestamp| words::lasting(until.duration_since(now).max(SignedDuration::ZERO));
+    match doing {
+        Doing::Phase(_) | Doing::Failed { .. } => String::new(),
+        Doing::Step { since, .. } => words::lasting(now.duration_since(*since)),
+        Doing::Tasks { deadline, .. } => format!("at most {} left", left(deadline)),
+        Doing::Baking { until } => format!("{} left", left(until)),
     }
 }
 

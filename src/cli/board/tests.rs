@@ -120,7 +120,8 @@ fn watched(seen: &[Progress]) -> String {
             None => {}
         }
         let rows = words::rows(&board.rows(), at(second + 1));
-        out.extend(rows.into_iter().map(|row| format!("                    | {row}")));
+        let drawn = rows.iter().map(|row| format!("{:20}| {}  {}", "", row.text, row.clock));
+        out.extend(drawn.map(|row| row.trim_end().to_owned()));
     }
     out.join("\n")
 }
@@ -190,8 +191,8 @@ fn a_bake_counts_down_and_the_rows_go() {
                       |   web-1  stop-first  waits for its turn
                       |   web-2  stop-first  waits for its turn
     front: is being watched until 2026-09-21 14:15 UTC
-                      |   web-1  stop-first  runs the release, is watched for another 1 min 58 s
-                      |   web-2  stop-first  runs the release, is watched for another 1 min 58 s
+                      |   web-1  stop-first  runs the release and is watched  1 min 58 s left
+                      |   web-2  stop-first  runs the release and is watched  1 min 58 s left
     web-2: remove old container
                       |   web-1  stop-first  runs the release, the old one goes
                       |   web-2  stop-first  remove old container  1 s
@@ -230,10 +231,10 @@ fn services_show_their_tasks() {
                         |   web-1  stop-first  is being moved
                         |   web-2  stop-first  waits for its turn
       web-1: 0 of 3 tasks, until 2026-09-21 14:16 UTC at the latest
-                        |   web-1  stop-first  0 of 3 tasks are replaced, at most 2 min 56 s to go
+                        |   web-1  stop-first  0 of 3 tasks are replaced  at most 2 min 56 s left
                         |   web-2  stop-first  waits for its turn
       web-1: 2 of 3 tasks, until 2026-09-21 14:16 UTC at the latest
-                        |   web-1  stop-first  2 of 3 tasks are replaced, at most 2 min 55 s to go
+                        |   web-1  stop-first  2 of 3 tasks are replaced  at most 2 min 55 s left
                         |   web-2  stop-first  waits for its turn
       web-2: update service
                         |   web-1  stop-first  runs the release
