@@ -4,7 +4,7 @@
 
 use super::plan::{self, PlanRow, RolloutPlan, TargetPlan};
 use super::windows::Needs;
-use crate::model::failure::{HaltReason, WaitReason};
+use crate::model::failure::{Failure, HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
 use crate::model::halt::Exposure;
 use crate::model::outlook::{Chosen, Entry, Move, OrderReason, Outlook, Planned, PlannedState, What};
@@ -135,7 +135,7 @@ struct Rollout<'a> {
     units: Vec<Unit<'a>>,
     steps: Vec<Step<'a>>,
     /// If every step goes well; `null`: that cannot be told.
-    ends: Option<&'a RolloutConclusion>,
+    ends: Option<RolloutConclusion>,
 }
 
 /// Of a window.
@@ -218,7 +218,10 @@ fn planning<'a>(row: &'a PlanRow, settings: Option<&'a [plan::Setting]>) -> Plan
         schedule: &row.schedule,
         next_run: row.next_run,
         parents: row.parents.iter().map(|parent| parent.as_str()).collect(),
-        halted: row.halted.as_ref().map(|halted| Halted::new(halted, row.exposure)),
+        halted: row
+            .halted
+            .as_ref()
+            .map(|(since, reason)| Halted::new(&(*since, halt(reason)), row.exposure)),
         probation: row.probation,
         targets: row.targets.iter().map(|it| target(row, it)).collect(),
         settings: settings.map(|all| all.iter().map(setting).collect()),
@@ -257,7 +260,7 @@ fn rollout<'a>(row: &'a PlanRow, target: &'a TargetPlan, open: &'a RolloutPlan) 
         target: target.target.as_str(),
         tag: &open.tag,
         opened: open.opened,
-        waits: open.waits.clone().map(brief),
+        waits: open.waits.clone().map(wait),
         overdue: open.overdue,
         opening: match open.entry {
             Entry::At { opens, until } => Some(Opening { opens, until }),
@@ -270,17 +273,54 @@ fn rollout<'a>(row: &'a PlanRow, target: &'a TargetPlan, open: &'a RolloutPlan) 
         chosen: *chosen,
         units: moves.iter().enumerate().map(unit).collect(),
         steps: steps.iter().map(step).collect(),
-        ends: ends.as_ref(),
+        ends: ends.clone().map(end),
     }
 }
 
-/// Without the end of a log: `show` has it.
-fn brief(waits: WaitReason) -> WaitReason {
+/// The end of a log is for `show` and `incident`, not for everybody who can reach the port.
+fn brief(failure: Failure) -> Failure {
+    Failure {
+        excerpt: Vec::new(),
+        ..failure
+    }
+}
+
+fn halt(reason: &HaltReason) -> HaltReason {
+    match reason.clone() {
+        HaltReason::Reverted { failure } => HaltReason::Reverted {
+            failure: brief(failure),
+        },
+        HaltReason::Irreversible { failure } => HaltReason::Irreversible {
+            failure: brief(failure),
+        },
+        HaltReason::Stuck { failure } => HaltReason::Stuck {
+            failure: brief(failure),
+        },
+        HaltReason::Operator { by, why } => HaltReason::Operator { by, why },
+    }
+}
+
+fn end(conclusion: RolloutConclusion) -> RolloutConclusion {
+    match conclusion {
+        RolloutConclusion::Refused { failure } => RolloutConclusion::Refused {
+            failure: brief(failure),
+        },
+        RolloutConclusion::Reverted { failure } => RolloutConclusion::Reverted {
+            failure: brief(failure),
+        },
+        RolloutConclusion::Stuck { failure } => RolloutConclusion::Stuck {
+            failure: brief(failure),
+        },
+        RolloutConclusion::Done | RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => conclusion,
+    }
+}
+
+fn wait(waits: WaitReason) -> WaitReason {
     match waits {
-        WaitReason::Retry { at, mut failure } => {
-            failure.excerpt.clear();
-            WaitReason::Retry { at, failure }
-        }
+        WaitReason::Retry { at, failure } => WaitReason::Retry {
+            at,
+            failure: brief(failure),
+        },
         WaitReason::Window { .. }
         | WaitReason::NoWindow
         | WaitReason::WindowTooShort { .. }

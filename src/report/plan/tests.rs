@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::rollout::RolloutConclusion;
 use crate::report::rollout::tests::{assumed, half_way, stack};
 use insta::assert_snapshot;
 
@@ -231,4 +232,36 @@ fn the_same_as_json() {
     {"unit":null,"step":"bake","lasts_ms":120000,"state":"ahead"}
     {"unit":1,"step":"remove old container","state":"ahead"}
     "#);
+}
+
+#[test]
+fn no_log_is_for_everybody() {
+    let log = || Failure::new(FailureKind::ContainerExited, "exited").with_excerpt(["a log".to_owned()]);
+    let ends = [
+        RolloutConclusion::Refused { failure: log() },
+        RolloutConclusion::Reverted { failure: log() },
+        RolloutConclusion::Stuck { failure: log() },
+    ];
+    let halts = [
+        HaltReason::Reverted { failure: log() },
+        HaltReason::Irreversible { failure: log() },
+        HaltReason::Stuck { failure: log() },
+    ];
+    for (end, halt) in ends.into_iter().zip(halts) {
+        let now = at("2026-11-24T07:05:00Z");
+        let mut web = row("web", Mode::Active);
+        web.halted = Some((now, halt));
+        web.targets = vec![target("front", Window::Never)];
+        let mut outlook = half_way();
+        outlook.ends = Some(end);
+        let waits = WaitReason::Retry {
+            at: now,
+            failure: log(),
+        };
+        web.targets[0].rollout = Some(open(outlook, Some(waits), Entry::Unknown));
+        let rows = [web];
+        let shown = serde_json::to_string(&crate::report::json::plan(&rows, false, now, None)).unwrap();
+        assert_eq!(shown.matches("\"exited\"").count(), 3, "{shown}");
+        assert!(!shown.contains("a log"), "{shown}");
+    }
 }
