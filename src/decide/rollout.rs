@@ -21,10 +21,12 @@ use services::Services;
 
 pub mod command;
 pub mod containers;
+mod outlook;
 mod record;
 pub mod services;
 mod timing;
 
+pub use outlook::foresee;
 pub use timing::{Course, Outside, held_until};
 
 /// How often the target is looked at while it bakes.
@@ -316,6 +318,16 @@ impl RolloutState {
             Moving::Containers(containers) => containers.units.as_ref().map_or(0, Vec::len),
             Moving::Services(services) => services.units.as_ref().map_or(0, Vec::len),
             Moving::Command(command) => command.unit.iter().len(),
+        }
+    }
+
+    /// Of the container or service in this place; `None`: it is not known, or there is none.
+    #[must_use]
+    pub fn unit_name(&self, unit: usize) -> Option<&str> {
+        match &self.moving {
+            Moving::Containers(containers) => Some(&containers.units.as_ref()?.get(unit)?.name),
+            Moving::Services(services) => Some(&services.units.as_ref()?.get(unit)?.name),
+            Moving::Command(_) => Some(self.target.name.as_str()),
         }
     }
 

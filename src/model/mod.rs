@@ -13,6 +13,7 @@ pub mod inventory;
 pub mod journal;
 pub mod name;
 pub mod notice;
+pub mod outlook;
 pub mod package_state;
 pub mod rollout;
 pub mod run;

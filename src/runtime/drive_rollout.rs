@@ -3,14 +3,16 @@
 use super::bot::Bot;
 use super::drive_run::{DriveError, Interrupt};
 use super::perform;
-use super::progress::Progress;
+use super::progress::{Progress, Replica};
+use super::reading::millis;
 use crate::clients::clock;
 use crate::decide::rollout::{self, Next, Progress as StepProgress, RolloutState};
 use crate::decide::{tell, tell_github};
-use crate::model::failure::WaitReason;
+use crate::model::failure::{Failure, WaitReason};
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
-use crate::model::rollout::{RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use crate::model::outlook::{Chosen, Phase};
+use crate::model::rollout::{Goal, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::store::journal::Batch;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -55,6 +57,7 @@ impl Driver {
             warn!(%step, "found an unfinished step; looking at what is there");
             self.append(RolloutEvent::StepAbandoned).await?;
         }
+        self.tell_moves().await?;
         let mut last_wait = None;
         let mut slot = None;
         loop {
@@ -66,6 +69,8 @@ impl Driver {
                     by: "an operator".to_owned(),
                 })
                 .await?;
+                // Whoever said so watches from now on.
+                self.tell_moves().await?;
             }
             // Looking changes nothing, and may take a while.
             let seen = tokio::select! {
@@ -92,10 +97,7 @@ impl Driver {
                     self.append(RolloutEvent::Held { closing }).await?;
                 }
                 Next::Escalate { since, reason } => self.escalate(since, reason).await?,
-                Next::DecideRevert(failure) => {
-                    warn!(kind = ?failure.kind, detail = %failure.detail, "going back");
-                    self.append(RolloutEvent::RevertDecided { failure }).await?;
-                }
+                Next::DecideRevert(failure) => self.turn_back(failure).await?,
                 Next::Wait { until, reason } => {
                     self.bot.rollout_waits(self.state.id, settled(&reason));
                     if last_wait.as_ref() != Some(&reason) {
@@ -129,11 +131,8 @@ impl Driver {
             step: step.clone(),
         })
         .await?;
-        let told = Progress::StepStarted {
-            rollout: self.state.id,
-            step: step.to_string(),
-        };
-        self.bot.watchers.tell(told);
+        let begun = clock::now();
+        self.tell_begun(&step, begun);
         info!(%step, attempt, "step");
         // A step is short and bounded; all but the wait for readiness are finished while the process ends.
         let outcome = perform::step::perform(&self.bot, &self.state, &step, &self.interrupt.shutdown).await;
@@ -141,8 +140,91 @@ impl Driver {
         if let StepOutcome::Failed { failure } = &outcome {
             warn!(%step, kind = ?failure.kind, detail = %failure.detail, "step failed");
         }
-        self.append(RolloutEvent::StepEnded { outcome }).await?;
+        self.append(RolloutEvent::StepEnded {
+            outcome: outcome.clone(),
+        })
+        .await?;
+        self.tell_ended(&step, outcome, begun);
+        if step == Step::Preflight {
+            self.tell_moves().await?;
+        }
         Ok(true)
+    }
+
+    async fn turn_back(&mut self, failure: Failure) -> Result<(), DriveError> {
+        warn!(kind = ?failure.kind, detail = %failure.detail, "going back");
+        self.bot.watchers.tell(Progress::RolloutReturns {
+            rollout: self.state.id,
+            failure: failure.clone(),
+        });
+        self.append(RolloutEvent::RevertDecided { failure }).await
+    }
+
+    /// What is moved; none of it is known before preflight has looked.
+    async fn tell_moves(&self) -> Result<(), DriveError> {
+        let (state, bot) = (&self.state, &self.bot);
+        let events = bot.store.rollout_events(state.id).await?;
+        let releases = &bot.standing(&state.app).releases;
+        let outlook = rollout::foresee(state, &events, &bot.outside(state), releases, clock::now());
+        bot.watchers.tell(Progress::RolloutMoves {
+            app: state.app.clone(),
+            rollout: state.id,
+            target: state.target.name.clone(),
+            tag: state.release.tag.clone(),
+            replicas: match outlook.chosen {
+                Chosen::Preflighted => outlook.moves,
+                Chosen::Assumed => Vec::new(),
+            },
+        });
+        Ok(())
+    }
+
+    fn tell_begun(&self, step: &Step, now: Timestamp) {
+        let state = &self.state;
+        let phase = match state.goal {
+            Goal::Back => Phase::Returning,
+            Goal::Forward if state.bake.is_some_and(|until| until <= now) => Phase::Finishing,
+            Goal::Forward => Phase::Moving,
+        };
+        self.bot.watchers.tell(Progress::StepStarted {
+            rollout: state.id,
+            step: step.to_string(),
+            replica: step.unit().and_then(|unit| Replica::of(state, unit)),
+            phase: Some(phase),
+        });
+    }
+
+    fn tell_ended(&self, step: &Step, outcome: StepOutcome, begun: Timestamp) {
+        let (state, watchers) = (&self.state, &self.bot.watchers);
+        let replica = step.unit().and_then(|unit| Replica::of(state, unit));
+        let took_ms = millis(begun, clock::now());
+        let failure = match outcome {
+            StepOutcome::Failed { failure } => Some(failure),
+            StepOutcome::Done
+            | StepOutcome::Unchanged
+            | StepOutcome::Preflighted { .. }
+            | StepOutcome::ServicesPreflighted { .. }
+            | StepOutcome::Pulled { .. }
+            | StepOutcome::Prepulled { .. }
+            | StepOutcome::Busy { .. }
+            | StepOutcome::CommandPreflighted { .. }
+            | StepOutcome::Ran { .. }
+            | StepOutcome::Kept { .. } => None,
+        };
+        if let (Step::AwaitReady { .. }, None, Some(replica)) = (step, &failure, replica.clone()) {
+            watchers.tell(Progress::Ready {
+                rollout: state.id,
+                replica,
+                took_ms,
+            });
+        }
+        watchers.tell(Progress::StepEnded {
+            rollout: state.id,
+            step: step.to_string(),
+            replica,
+            took_ms,
+            failure,
+        });
     }
 
     async fn wait(&self, until: Option<Timestamp>, reason: &WaitReason) {

@@ -14,4 +14,5 @@ pub(crate) mod stage;
 mod ties;
 mod verbs;
 mod volumes;
+mod watched;
 mod whole;

@@ -9,6 +9,7 @@ use crate::model::journal::IllegalEvent;
 use crate::model::rollout::{Goal, HookPhase, RouteChange, Step, StepOutcome, Unit, Which};
 use jiff::Timestamp;
 pub use order::Sequence;
+pub(super) use order::reason;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) mod back;
@@ -16,6 +17,12 @@ pub(super) mod forward;
 mod look;
 mod names;
 mod order;
+
+/// Which of a unit's containers runs first; stop-first where what was asked for cannot be.
+#[must_use]
+pub fn sequence(target: &TargetPolicy, unit: &Unit) -> Sequence {
+    order::order(target, unit).unwrap_or(Sequence::StopFirst)
+}
 
 /// The units of a rollout as its events tell them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -295,12 +302,6 @@ impl Containers {
     /// Did a container of ours ever start? Then it may have changed data.
     pub(super) fn ran(&self) -> bool {
         !self.starts.is_empty()
-    }
-
-    /// Which of a unit's containers runs first; stop-first where what was asked for cannot be.
-    #[must_use]
-    pub fn sequence(&self, target: &TargetPolicy, unit: &Unit) -> Sequence {
-        order::order(target, unit).unwrap_or(Sequence::StopFirst)
     }
 
     /// Ends of the logs of the candidates that were taken back.

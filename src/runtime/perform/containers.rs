@@ -1,5 +1,6 @@
 //! The steps of a rollout of containers on a plain engine.
 
+use super::step::secrets;
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
@@ -16,11 +17,13 @@ use crate::clients::target::docker::{
 };
 use crate::config::defaults;
 use crate::decide::rollout::RolloutState;
-use crate::decide::rollout::containers::{Containers, Sequence};
+use crate::decide::rollout::containers::{Containers, Sequence, sequence};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{Ready, ReadyCheck};
 use crate::model::rollout::{HookPhase, OnExit, Part, RouteChange, Step, StepOutcome, Unit, Which};
+use crate::model::secret::masked;
 use crate::runtime::bot::{Bot, InForce};
+use crate::runtime::progress::{Progress, Replica};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -316,7 +319,7 @@ impl Stage<'_> {
 
     /// Start-first: where the router looks, a container has the service's names only once it serves.
     async fn withheld(&self, unit: &Unit, snapshot: &[u8]) -> Result<Vec<String>, Failure> {
-        match (&self.state.target.router, self.units.sequence(&self.state.target, unit)) {
+        match (&self.state.target.router, sequence(&self.state.target, unit)) {
             (Some(router), Sequence::StartFirst) => attach::shared(self.engine, snapshot, &router.container).await,
             (None, _) | (_, Sequence::StopFirst) => Ok(Vec::new()),
         }
@@ -407,9 +410,10 @@ impl Stage<'_> {
         // What `--rm` deletes takes its log along: it is read while it is written.
         let removed = self.unit(unit)?.on_exit == OnExit::Removed;
         let log = removed.then(|| verbs::follow_log(self.engine.clone(), container.to_owned(), Failure::EXCERPT_LINES));
+        let mut heard = self.not_ready(unit);
         let ready = self
             .engine
-            .ready(container, &rule, within, &self.bot.via, self.shutdown)
+            .ready(container, &rule, within, &self.bot.via, self.shutdown, &mut heard)
             .await;
         let verdict = match (ready, log) {
             (Err(EngineError::NotFound { .. }), Some(log)) => {
@@ -446,6 +450,21 @@ impl Stage<'_> {
         // A log that cannot be read takes nothing from the verdict.
         let lines = log().await.unwrap_or_default();
         Err(Failure::new(kind, format!("{which} {detail}")).with_excerpt(lines))
+    }
+
+    /// Tells whoever watches what readiness waits for, without the container's secrets.
+    fn not_ready(&self, unit: usize) -> impl FnMut(&str) + Send {
+        let secrets = std::sync::LazyLock::new(|| secrets(self.bot, self.state));
+        let replica = Replica::of(self.state, unit);
+        move |answer| {
+            if let Some(replica) = replica.clone() {
+                self.bot.watchers.tell(Progress::NotReady {
+                    rollout: self.state.id,
+                    replica,
+                    answer: masked(answer, &secrets),
+                });
+            }
+        }
     }
 
     fn unit(&self, index: usize) -> Result<&Unit, Failure> {

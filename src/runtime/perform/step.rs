@@ -107,7 +107,7 @@ fn masked_outcome(outcome: StepOutcome, bot: &Bot, state: &RolloutState) -> Step
 }
 
 /// A snapshot that cannot be read says nothing here: the step that needs it fails by itself.
-fn secrets(bot: &Bot, state: &RolloutState) -> Vec<Secret> {
+pub(super) fn secrets(bot: &Bot, state: &RolloutState) -> Vec<Secret> {
     match &state.moving {
         Moving::Containers(containers) => {
             let units = containers.units.iter().flatten();

@@ -6,6 +6,7 @@ use crate::model::rollout::{Bar, ContainerState, Observed, Purpose, RolloutConcl
 use trial::{Trial, outside};
 use world::{KINDS, Kind, NEW_IMAGE, NewImage, OldImage, at, rollout};
 
+mod foretold;
 mod low_tide;
 mod mishaps;
 mod tides;

@@ -24,7 +24,7 @@ pub(super) fn release() -> Release {
     }
 }
 
-fn outside() -> Outside {
+pub(super) fn outside() -> Outside {
     Outside {
         gate: Gate::Open,
         window: None,
