@@ -92,7 +92,7 @@ pub enum Progress {
         rollout: RolloutId,
         failure: Failure,
     },
-    /// A line that a command target's program wrote.
+    /// A line that a command target's program wrote, or what a new image lacks that the old one had.
     RolloutLine {
         rollout: RolloutId,
         line: String,

@@ -181,7 +181,10 @@ fn step_note(outcome: &StepOutcome) -> String {
         StepOutcome::CommandPreflighted { command } => words::ran_before(command),
         StepOutcome::Ran { .. } => "exit code 0".to_owned(),
         StepOutcome::Prepulled { startup } => format!("a task may take {} s", startup.as_secs()),
-        StepOutcome::Pulled { image, .. } => image.short().to_owned(),
+        StepOutcome::Pulled { image, dropped } => {
+            let dropped = dropped.iter().map(|what| format!("; {what}"));
+            format!("{}{}", image.short(), dropped.collect::<String>())
+        }
         StepOutcome::Busy { .. } => "asked to be tried later".to_owned(),
         StepOutcome::Kept { exit_code, .. } => format!("exit code {exit_code}"),
         StepOutcome::Failed { failure } => failure.kind.words().to_owned(),

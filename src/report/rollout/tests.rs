@@ -153,6 +153,7 @@ fn every_order_has_its_words() {
     stop-first (it uses a device, it writes to the volume at /data)
     stop-first (start-first is refused: it uses a device, it writes to the volume at /data)
     stop-first (by what its tasks allow)
+    by its command
     in the order that its tasks allow
     ");
 }

@@ -252,6 +252,10 @@ impl Stage<'_> {
             .map_err(|e| e.failure())?;
         for what in &dropped {
             tracing::warn!(%image, "the new image differs from the old one: {what}");
+            self.bot.watchers.tell(Progress::RolloutLine {
+                rollout: self.state.id,
+                line: format!("the new image differs from the old one: {what}"),
+            });
         }
         Ok(StepOutcome::Pulled { image, dropped })
     }

@@ -1,12 +1,13 @@
 //! The reconciler against a simulated target: every kill point, and what commands do.
 
 use super::*;
-use crate::decide::rollout::{Gate, Outside, Progress, fold, next};
+use crate::decide::rollout::{Gate, Outside, Progress, fold, foresee, next};
 use crate::decide::standing::Waits;
 use crate::model::command::{Ask, CommandPolicy, Probe};
 use crate::model::fleet::{Order, Ready, ReadyCheck};
 use crate::model::journal::Recorded;
 use crate::model::name::{RolloutId, RunId};
+use crate::model::outlook::What;
 use crate::model::rollout::{Observed, RolloutEvent};
 use crate::model::standing::Release;
 use std::collections::BTreeMap;
@@ -208,5 +209,33 @@ fn a_kill_gives_the_target_no_more_time_than_it_needs() {
         trial.recover();
         assert!(!trial.drive(Some(0)));
         assert_eq!(deadline(&trial), Some(left));
+    }
+}
+
+#[test]
+fn what_is_foretold_happens() {
+    for fate in [Fate::Good, Fate::Fails, Fate::FallsSilentWhileBaking] {
+        let trial = driven(fate);
+        let back = |event: &RolloutEvent| matches!(event, RolloutEvent::RevertDecided { .. });
+        let turned = trial.events.iter().rposition(|recorded| back(&recorded.event));
+        for seen in turned.map_or(3, |n| n + 1)..=trial.events.len() {
+            let events = &trial.events[..seen];
+            let state = fold(RolloutId(ulid::Ulid(9)), events).unwrap();
+            let outlook = foresee(&state, events, &outside(Gate::Open), &[], events[seen - 1].at);
+            let steps = outlook.steps.iter().filter_map(|line| match &line.what {
+                What::Step { step } => Some(step.clone()),
+                What::Tasks { .. } | What::Bake { .. } => None,
+            });
+            assert_eq!(steps.collect::<Vec<_>>(), trial.steps, "{fate:?} after {seen} events");
+            assert_eq!(
+                outlook.ends.as_ref(),
+                Some(trial.conclusion()),
+                "{fate:?} after {seen} events"
+            );
+            assert_eq!(
+                (outlook.moves[0].name.as_str(), outlook.moves[0].from.as_deref()),
+                (state.target.name.as_str(), Some("t1"))
+            );
+        }
     }
 }

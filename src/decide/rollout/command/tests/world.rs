@@ -241,7 +241,7 @@ impl Trial {
     }
 }
 
-fn outside(gate: Gate) -> Outside {
+pub(super) fn outside(gate: Gate) -> Outside {
     Outside {
         gate,
         window: None,
