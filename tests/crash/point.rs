@@ -103,7 +103,15 @@ pub(crate) fn shape(method: &str, target: &str) -> String {
         "prune",
         "top",
     ];
-    let named = ["containers", "images", "networks", "volumes", "exec", "distribution"];
+    let named = [
+        "containers",
+        "images",
+        "networks",
+        "volumes",
+        "exec",
+        "distribution",
+        "services",
+    ];
     // An image's name has slashes of its own.
     let shaped = match parts.as_slice() {
         [kind, rest @ ..] if named.contains(kind) => match rest {

@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Held,
     /// One that the engine starts whenever it starts itself.
     Always,
+    /// A service of a swarm, two tasks.
+    Service,
 }
 
 /// What goes down at the point.
@@ -38,20 +40,28 @@ pub(crate) enum Way {
 
 impl Kind {
     /// Those whose host stays up.
-    pub(crate) const KILLED: [Kind; 5] = [Kind::Plain, Kind::Routed, Kind::Paused, Kind::Removed, Kind::Held];
+    pub(crate) const KILLED: [Kind; 6] = [
+        Kind::Plain,
+        Kind::Routed,
+        Kind::Paused,
+        Kind::Removed,
+        Kind::Held,
+        Kind::Service,
+    ];
 
     /// Services by their part of the name, with the flags of `docker run` beside name, network and restart policy.
     pub(crate) fn services(self) -> &'static [&'static str] {
         match self {
             Kind::Plain => &["a", "b"],
-            Kind::Routed | Kind::Paused | Kind::Removed | Kind::Held | Kind::Always => &["a"],
+            Kind::Routed | Kind::Paused | Kind::Removed | Kind::Held | Kind::Always | Kind::Service => &["a"],
         }
     }
 
     pub(crate) fn policy(self) -> &'static str {
         match self {
             Kind::Plain | Kind::Routed | Kind::Paused | Kind::Held => "unless-stopped",
-            Kind::Removed => "no",
+            // The tasks of a service are Swarm's to restart.
+            Kind::Removed | Kind::Service => "no",
             Kind::Always => "always",
         }
     }
@@ -62,7 +72,7 @@ impl Kind {
                 "join: [sh, -c, \"echo join >>/told\"], leave: [sh, -c, \"echo leave >>/told\"], drain: 50ms"
             }
             Kind::Paused => "pause: [sh, -c, \"echo pause >>/told\"], resume: [sh, -c, \"echo resume >>/told\"]",
-            Kind::Plain | Kind::Removed | Kind::Held | Kind::Always => "",
+            Kind::Plain | Kind::Removed | Kind::Held | Kind::Always | Kind::Service => "",
         }
     }
 }
@@ -76,6 +86,7 @@ impl fmt::Display for Kind {
             Kind::Removed => "--rm",
             Kind::Held => "held",
             Kind::Always => "always",
+            Kind::Service => "service",
         })
     }
 }

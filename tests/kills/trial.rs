@@ -145,9 +145,42 @@ async fn place(world: &World) -> String {
     }
 }
 
+/// Every task runs what it should, and the service has its own settings again.
+fn left_of_service(world: &World, way: Way) -> Vec<String> {
+    let name = format!("{}-a", world.id);
+    let version = match way {
+        Way::Forward => ":new",
+        Way::Back => ":old",
+    };
+    let running = ["service", "ps", "--filter", "desired-state=running", "--format"];
+    let tasks = world.docker(&[&running[..], &["{{.Image}} {{.CurrentState}}", &name]].concat());
+    let mut wrong: Vec<String> = tasks
+        .lines()
+        .filter(|task| !(task.contains(version) && task.contains("Running")))
+        .map(|task| format!("a task is {task}"))
+        .collect();
+    if tasks.lines().count() != 2 {
+        wrong.push(format!("{} tasks", tasks.lines().count()));
+    }
+    let spec = world.docker(&[
+        "service",
+        "inspect",
+        "-f",
+        "{{.Spec.UpdateConfig.Delay}} {{json .Spec.Labels}}",
+        &name,
+    ]);
+    if !spec.starts_with("7s ") || spec.contains("io.lowtide") {
+        wrong.push(format!("the service has {spec}"));
+    }
+    wrong
+}
+
 /// What is not as it should be once the rollout is over.
 fn left(ground: &Ground, world: &World, kind: Kind, way: Way) -> Vec<String> {
     let mut wrong = Vec::new();
+    if kind == Kind::Service {
+        return left_of_service(world, way);
+    }
     let served = world.served();
     let names = world.docker(&[
         "ps",
@@ -206,7 +239,7 @@ fn left(ground: &Ground, world: &World, kind: Kind, way: Way) -> Vec<String> {
                 wrong.push("the old image is still kept".to_owned());
             }
         }
-        Kind::Plain | Kind::Routed | Kind::Always => {}
+        Kind::Plain | Kind::Routed | Kind::Always | Kind::Service => {}
     }
     wrong
 }

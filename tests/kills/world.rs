@@ -76,7 +76,11 @@ impl World {
             socket: ground.socket.clone(),
             kind,
         };
-        world.containers(ground);
+        if kind == Kind::Service {
+            world.service(ground);
+        } else {
+            world.containers(ground);
+        }
         let text = world.configuration(engine);
         std::fs::write(world.directory.path().join("lowtide.yml"), &text).unwrap();
         world.open(ground, way, &text).await;
@@ -105,6 +109,31 @@ impl World {
         parts.map(|part| format!("{}-{part}", self.id)).collect()
     }
 
+    fn service(&self, ground: &Ground) {
+        // The first trial makes the swarm.
+        let _ = attempt(&self.socket, &["swarm", "init", "--advertise-addr", "127.0.0.1"], &[]);
+        let name = format!("{}-a", self.id);
+        let flags = [
+            "service",
+            "create",
+            "-q",
+            "--no-resolve-image",
+            "--replicas",
+            "2",
+            "--name",
+            &name,
+        ];
+        let pace = [
+            "--stop-grace-period",
+            "1s",
+            "--restart-delay",
+            "200ms",
+            "--update-delay",
+            "7s",
+        ];
+        self.docker(&[&flags[..], &pace, &[&ground.tag("old")]].concat());
+    }
+
     fn containers(&self, ground: &Ground) {
         let (id, label) = (&self.id, format!("org.lowtide.kills={}", self.id));
         self.docker(&["network", "create", id]);
@@ -117,7 +146,7 @@ impl World {
         for service in self.kind.services() {
             let policy = match self.kind {
                 Kind::Removed => "--rm".to_owned(),
-                Kind::Plain | Kind::Routed | Kind::Paused | Kind::Held | Kind::Always => {
+                Kind::Plain | Kind::Routed | Kind::Paused | Kind::Held | Kind::Always | Kind::Service => {
                     format!("--restart={}", self.kind.policy())
                 }
             };
@@ -131,7 +160,7 @@ impl World {
                 run("tenant", &["--restart=unless-stopped", "--network", &network], &sleeps);
             }
             Kind::Routed | Kind::Paused => run("edge", &["--network", id], &sleeps),
-            Kind::Plain | Kind::Removed | Kind::Always => {}
+            Kind::Plain | Kind::Removed | Kind::Always | Kind::Service => {}
         }
     }
 
@@ -140,11 +169,17 @@ impl World {
             "" => String::new(),
             commands => format!("        router: {{ container: {}-edge, {commands} }}\n", self.id),
         };
+        let target = match self.kind {
+            Kind::Service => format!("- service: {{ name: {}-a }}\n", self.id),
+            Kind::Plain | Kind::Routed | Kind::Paused | Kind::Removed | Kind::Held | Kind::Always => format!(
+                "- label: {{ key: org.lowtide.kills, value: \"{}\" }}\n        ready: {{ stay_up: 300ms, timeout: 30s }}\n",
+                self.id
+            ),
+        };
         format!(
             "version: 1\nmode: active\nhosts: {{ here: {{ docker: \"unix://{}\" }} }}\napps:\n  {id}:\n    \
              source: {{ repo: \"https://git.invalid/web.git\" }}\n    schedule: never\n    rollout:\n      \
-             - label: {{ key: org.lowtide.kills, value: \"{id}\" }}\n        \
-             ready: {{ stay_up: 300ms, timeout: 30s }}\n        bake: 200ms\n{router}",
+             {target}        bake: 200ms\n{router}",
             engine.display(),
             id = self.id,
         )
@@ -201,6 +236,10 @@ impl World {
 
     /// Everything of this trial goes.
     pub(crate) fn remove(&self) {
+        if self.kind == Kind::Service {
+            self.docker(&["service", "rm", &format!("{}-a", self.id)]);
+            return;
+        }
         let all = self.docker(&["ps", "-aq", "--filter", &format!("name={}", self.id)]);
         let mut remove = vec!["rm", "-fv"];
         remove.extend(all.lines());
@@ -228,6 +267,11 @@ fn docker_with(socket: &Path, arguments: &[&str], input: &[u8]) -> String {
 }
 
 fn docker_bytes(socket: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    attempt(socket, arguments, input).unwrap_or_else(|why| panic!("{arguments:?}: {why}"))
+}
+
+/// `Err`: its own words.
+fn attempt(socket: &Path, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {
     let mut child = Command::new("docker")
         .args(arguments)
         .env("DOCKER_HOST", format!("unix://{}", socket.display()))
@@ -239,10 +283,9 @@ fn docker_bytes(socket: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
         .unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output.stdout
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
 }
