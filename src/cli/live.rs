@@ -1,6 +1,7 @@
 //! Progress as a person follows it, on stderr, and the verdict for the exit code.
 
 use super::exit::Exit;
+use super::screen::{Screen, aside, story};
 use crate::model::name::AppName;
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::Conclusion;
@@ -8,21 +9,35 @@ use crate::report::{terminal, words};
 use crate::runtime::control::Reply;
 use crate::runtime::progress::Progress;
 use std::io::IsTerminal;
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// How often the rows are drawn: their times are in seconds.
+const REDRAWN: Duration = Duration::from_secs(1);
 
 /// Shows replies until they end; the exit code is that of the worst thing seen.
 pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, apps: &[AppName], json: bool) -> anyhow::Result<Exit> {
     let mut exit = Exit::Done;
     let mut open: Vec<AppName> = apps.to_vec();
-    while let Some(reply) = replies.recv().await {
+    let mut screen = Screen::new();
+    let mut again = tokio::time::interval(REDRAWN);
+    loop {
+        let reply = tokio::select! {
+            reply = replies.recv() => reply,
+            _ = again.tick() => {
+                screen.draw();
+                continue;
+            }
+        };
         match reply {
-            Reply::Done(text) if apps.is_empty() => print_line(&text),
-            Reply::Done(_) => {}
-            Reply::Refused(why) => {
+            None => break,
+            Some(Reply::Done(text)) if apps.is_empty() => print_line(&text),
+            Some(Reply::Done(_)) => {}
+            Some(Reply::Refused(why)) => {
                 eprintln!("{why}");
                 return Ok(Exit::Failed);
             }
-            Reply::Progress(progress) => {
+            Some(Reply::Progress(progress)) => {
                 if let Progress::Settled { app } = progress.as_ref() {
                     open.retain(|name| name != app);
                 }
@@ -30,6 +45,7 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, apps: &[AppName],
                     print_line(&serde_json::to_string(&progress)?);
                 } else {
                     show(&progress);
+                    screen.show(&progress);
                 }
                 if failed(&progress) {
                     exit = Exit::Failed;
@@ -47,7 +63,7 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, apps: &[AppName],
 pub(super) fn print_line(text: &str) {
     use std::io::Write;
     // A closed pipe is the reader's choice.
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = aside(|| writeln!(std::io::stdout(), "{text}"));
 }
 
 pub(super) fn print(text: &str) {
@@ -67,13 +83,13 @@ pub(super) fn style() -> terminal::Style {
 
 fn show(progress: &Progress) {
     match progress {
-        Progress::RunOpened { app, run } => eprintln!("{app}: run {run}"),
-        Progress::StageStarted { stage, attempt: 1, .. } => eprintln!("  {stage}"),
-        Progress::StageStarted { stage, attempt, .. } => eprintln!("  {stage} (attempt {attempt})"),
-        Progress::Line { line, .. } => eprintln!("    {line}"),
-        Progress::StageEnded { stage, ok: false, .. } => eprintln!("  {stage} failed"),
+        Progress::RunOpened { app, run } => story(&format!("{app}: run {run}")),
+        Progress::StageStarted { stage, attempt: 1, .. } => story(&format!("  {stage}")),
+        Progress::StageStarted { stage, attempt, .. } => story(&format!("  {stage} (attempt {attempt})")),
+        Progress::Line { line, .. } | Progress::RolloutLine { line, .. } => story(&format!("    {line}")),
+        Progress::StageEnded { stage, ok: false, .. } => story(&format!("  {stage} failed")),
         Progress::StageEnded { ok: true, .. } => {}
-        Progress::RunWaits { reason, .. } => eprintln!("  waits: {}", words::waiting(reason, "UTC")),
+        Progress::RunWaits { reason, .. } => story(&format!("  waits: {}", words::waiting(reason, "UTC"))),
         Progress::RunEnded { app, conclusion, .. } => {
             print_line(&format!("{app}: {}", words::concluded(conclusion)));
             if let Conclusion::Failed { failure, .. } = conclusion.as_ref() {
@@ -83,16 +99,14 @@ fn show(progress: &Progress) {
                     if line.starts_with("failed: ") {
                         print_line(&format!("  {line}"));
                     } else {
-                        eprintln!("    {line}");
+                        story(&format!("    {line}"));
                     }
                 }
             }
         }
         Progress::RolloutOpened {
             app, target, rollout, ..
-        } => eprintln!("{app}: rollout {rollout} to {target}"),
-        Progress::StepStarted { step, .. } => eprintln!("  {step}"),
-        Progress::RolloutWaits { reason, .. } => eprintln!("  waits: {}", words::waiting(reason, "UTC")),
+        } => story(&format!("{app}: rollout {rollout} to {target}")),
         Progress::RolloutEnded {
             app,
             target,
@@ -102,7 +116,15 @@ fn show(progress: &Progress) {
             print_line(&format!("{app} on {target}: {}", words::rollout_concluded(conclusion)));
         }
         Progress::Promoted { app, channel, tag } => print_line(&format!("{app}: {channel} is {tag}")),
-        Progress::Settled { .. } => {}
+        // The board's to tell.
+        Progress::RolloutMoves { .. }
+        | Progress::StepStarted { .. }
+        | Progress::NotReady { .. }
+        | Progress::Ready { .. }
+        | Progress::StepEnded { .. }
+        | Progress::RolloutReturns { .. }
+        | Progress::RolloutWaits { .. }
+        | Progress::Settled { .. } => {}
     }
 }
 
@@ -124,7 +146,13 @@ fn failed(progress: &Progress) -> bool {
         | Progress::StageEnded { .. }
         | Progress::RunWaits { .. }
         | Progress::RolloutOpened { .. }
+        | Progress::RolloutMoves { .. }
         | Progress::StepStarted { .. }
+        | Progress::RolloutLine { .. }
+        | Progress::NotReady { .. }
+        | Progress::Ready { .. }
+        | Progress::StepEnded { .. }
+        | Progress::RolloutReturns { .. }
         | Progress::RolloutWaits { .. }
         | Progress::Promoted { .. }
         | Progress::Settled { .. } => false,

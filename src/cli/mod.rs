@@ -2,6 +2,7 @@
 
 pub mod args;
 mod backup;
+mod board;
 mod check;
 mod diff;
 mod exit;
@@ -15,6 +16,7 @@ mod outdated;
 mod plan;
 mod probe;
 mod run;
+mod screen;
 mod serve;
 mod show;
 mod standby;

@@ -5,10 +5,10 @@
 use crate::model::comparison::{
     ComparedImage, Comparison, ConfigDelta, FileDelta, LayerDelta, PackageDelta, Significance,
 };
-use crate::model::failure::{HaltReason, WaitReason};
-use crate::model::fleet::{Mode, Schedule};
+use crate::model::failure::WaitReason;
+use crate::model::fleet::Mode;
 use crate::model::freshness::{Fix, Outdated, PendingPackage, Unknown};
-use crate::model::halt::{Exposure, HaltPolicy, Incident, OpenIncident, Require};
+use crate::model::halt::{HaltPolicy, Incident, OpenIncident, Require};
 use crate::model::image::ContentDigest;
 use crate::model::inventory::{Change, ImageLayer, Package};
 use crate::model::rollout::{RolloutConclusion, Step};
@@ -16,16 +16,14 @@ use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;
 use crate::model::standing::Withheld;
-use crate::report::plan::{self, PlanRow, TargetPlan};
+use crate::report::json::Halted;
+pub(super) use crate::report::json::VERSION;
 use crate::report::terminal::{Progress, RolloutView, RunRow, RunView};
 use crate::runtime::inventory::compare::{Compared, Read};
 use crate::runtime::reading::{AppReading, OpenRollout, Reading};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::borrow::Cow;
-
-/// Shape of everything in here.
-pub(super) const VERSION: u32 = 1;
 
 /// `status --json`.
 #[derive(Debug, Serialize)]
@@ -67,16 +65,6 @@ struct Release {
     commit: String,
     run: String,
     at: Timestamp,
-}
-
-#[derive(Debug, Serialize)]
-struct Halted {
-    since: Timestamp,
-    reason: HaltReason,
-    /// When the oldest image that a target runs was built.
-    running_since: Option<Timestamp>,
-    /// Security fixes that the worst of the targets lacks.
-    security: usize,
 }
 
 /// An open rollout; `waits` is `null` while it is at work.
@@ -331,125 +319,6 @@ fn pending(pending: &PendingPackage) -> PendingItem<'_> {
             Fix::Base { .. } | Fix::Pin { .. } => Some(false),
         },
         fix: &pending.fix,
-    }
-}
-
-/// `plan --json`.
-#[derive(Debug, Serialize)]
-pub(super) struct Plan {
-    version: u32,
-    now: Timestamp,
-    paused: bool,
-    apps: Vec<Planned>,
-}
-
-#[derive(Debug, Serialize)]
-struct Planned {
-    app: String,
-    mode: Mode,
-    timezone: String,
-    schedule: Schedule,
-    /// `null`: only when asked, or after a release of a parent.
-    next_run: Option<Timestamp>,
-    parents: Vec<String>,
-    halted: Option<Halted>,
-    /// Rollouts that are still watched twice as long.
-    probation: u32,
-    targets: Vec<PlannedTarget>,
-    /// Only for a single app.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    settings: Option<Vec<Setting>>,
-}
-
-#[derive(Debug, Serialize)]
-struct PlannedTarget {
-    target: String,
-    rollout: Option<Rollout>,
-    window: Window,
-    /// The coming night is done only then, after the window opened; `null`: it fits.
-    night_done: Option<Timestamp>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case", tag = "state")]
-enum Window {
-    Open {
-        until: Timestamp,
-    },
-    Closed {
-        opens: Timestamp,
-    },
-    /// The configuration has `window.freeze`.
-    Frozen,
-    Never,
-}
-
-#[derive(Debug, Serialize)]
-struct Setting {
-    key: String,
-    value: String,
-    origin: String,
-}
-
-/// `all_settings` are those of the one app that was asked for.
-pub(super) fn plan(rows: &[PlanRow], reading: &Reading, all_settings: Option<&[plan::Setting]>) -> Plan {
-    let settings = |setting: &plan::Setting| Setting {
-        key: setting.0.clone(),
-        value: setting.1.clone(),
-        origin: setting.2.clone(),
-    };
-    Plan {
-        version: VERSION,
-        now: reading.now,
-        paused: reading.paused,
-        apps: rows
-            .iter()
-            .map(|row| Planned {
-                app: row.app.to_string(),
-                mode: row.mode,
-                timezone: row.timezone.clone(),
-                schedule: row.schedule.clone(),
-                next_run: row.next_run,
-                parents: row.parents.iter().map(ToString::to_string).collect(),
-                halted: row.halted.as_ref().map(|halted| Halted::new(halted, row.exposure)),
-                probation: row.probation,
-                targets: row.targets.iter().map(PlannedTarget::from).collect(),
-                settings: all_settings.map(|all| all.iter().map(settings).collect()),
-            })
-            .collect(),
-    }
-}
-
-impl From<&TargetPlan> for PlannedTarget {
-    fn from(target: &TargetPlan) -> Self {
-        Self {
-            target: target.target.to_string(),
-            rollout: target.rollout.as_ref().map(|(id, tag, waits)| Rollout {
-                rollout: id.to_string(),
-                target: target.target.to_string(),
-                tag: tag.clone(),
-                waits: waits.clone(),
-                overdue: target.overdue,
-            }),
-            window: match target.window {
-                plan::Window::Open { until } => Window::Open { until },
-                plan::Window::Closed { opens } => Window::Closed { opens },
-                plan::Window::Frozen => Window::Frozen,
-                plan::Window::Never => Window::Never,
-            },
-            night_done: target.late.map(|(done, _)| done),
-        }
-    }
-}
-
-impl Halted {
-    fn new((since, reason): &(Timestamp, HaltReason), exposure: Exposure) -> Self {
-        Self {
-            since: *since,
-            reason: reason.clone(),
-            running_since: exposure.built,
-            security: exposure.security,
-        }
     }
 }
 

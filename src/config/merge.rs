@@ -105,7 +105,7 @@ laid_over! {
     TestCompose { file, service }
     Ready { healthcheck, http, log, exec, stay_up, timeout }
         @one_of healthcheck, http, log, exec, stay_up;
-    Http { port, path }
+    Http { port, path, url }
     ContainerLimits { memory, cpus, pids, output }
     Publish { image, tag, channels }
     Nightly { between }

@@ -8,6 +8,7 @@ mod app;
 mod archives;
 mod canonical;
 mod check;
+mod command_target;
 pub mod defaults;
 pub mod diagnostic;
 mod engine;

@@ -342,6 +342,8 @@ raw! {
         #[schemars(range(min = 1))]
         port: Option<u16>,
         path: Option<Text>,
+        /// Only of a command target: the whole address, instead of `port` and `path`.
+        url: Option<Text>,
     }
     /// Exactly one of the keys.
     TestStep {
@@ -444,9 +446,9 @@ raw! {
         /// For people.
         why: Option<Text>,
     }
-    /// What runs the releases: exactly one of `container`, `label`, `compose`, `service`, `stack` and `itself`.
+    /// What runs the releases: exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `itself`.
     Target {
-        /// Made from what is selected, if not given.
+        /// Made from what is selected, if not given; a command has to have one.
         name: Option<Text>,
         channel: Option<Text>,
         container: Option<ContainerTarget>,
@@ -455,6 +457,7 @@ raw! {
         service: Option<ServiceTarget>,
         stack: Option<StackTarget>,
         itself: Option<ItselfTarget>,
+        command: Option<CommandTarget>,
         window: Option<Window>,
         ready: Option<Ready>,
         /// Commands inside the old container, before anything is touched. Exit code 75: try later.
@@ -518,6 +521,18 @@ raw! {
     ItselfTarget {
         /// The engine that runs it.
         host: Option<Text>,
+    }
+    /// Programs that are run where lowtide itself runs, never by a shell. Exit code 0: done. 75: try later. Else: failed.
+    CommandTarget {
+        /// Brings the release to the target. It may be run again after a kill.
+        run: Option<Command>,
+        /// The way back; `run` with the release before in its environment, if not given.
+        back: Option<Command>,
+        /// Of each.
+        timeout: Option<Text>,
+        env: TextMap,
+        /// The same for what must not stand here.
+        secrets: BTreeMap<String, Secret>,
     }
     Hook {
         exec: Option<Command>,

@@ -238,7 +238,7 @@ fn credentials() -> Problem {
 }
 
 /// What is wrong with a URL before its path is looked at. The address is not repeated: it may hold a password.
-fn url_problem(scheme: &str, tail: &str, schemes: &[&str]) -> Option<Problem> {
+pub(super) fn url_problem(scheme: &str, tail: &str, schemes: &[&str]) -> Option<Problem> {
     let authority = tail.split(['/', '?', '#']).next().unwrap_or_default();
     let user = authority.rsplit_once('@').map(|(user, _)| user);
     let plain_user = |user: &str| scheme == "ssh" && !user.contains(':');

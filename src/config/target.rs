@@ -6,7 +6,7 @@ use super::diagnostic::{Problem, Route, shown};
 use super::merge::Over;
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{App, EngineAddress, Hook, PublishPolicy, Select, TargetPolicy};
+use crate::model::fleet::{App, EngineAddress, Hook, Order, PublishPolicy, Ready, ReadyCheck, Select, TargetPolicy};
 use crate::model::name::{ChannelName, HostName, TargetName};
 
 impl Check<'_> {
@@ -38,8 +38,7 @@ impl Check<'_> {
         let selected = self.select(&own, raw);
         let channel = self.channel(&own, raw.channel.as_ref(), app.publish.as_ref());
         let window = self.window(scope, raw.window.clone().over(above.window.clone()).as_ref());
-        let ready = raw.ready.clone().over(above.ready.clone());
-        let ready = self.ready(scope, &Route::keys("ready"), ready.as_ref(), defaults::READY_TIMEOUT);
+        let ready = self.target_ready(scope, raw, above);
         let bake = raw.bake.clone().over(above.bake.clone());
         let bake = self.duration(scope, "bake", bake.as_ref(), defaults::BAKE);
         let before = self.hooks(&own, "before", raw.before.as_deref());
@@ -50,12 +49,25 @@ impl Check<'_> {
             .map(|text| self.duration(&own, "stop_timeout", Some(text), jiff::SignedDuration::ZERO));
         let irreversible = raw.irreversible.unwrap_or(false);
         self.note(&own, &Route::keys("irreversible"), irreversible.to_string());
-        let order = self.order(&own, raw.order);
+        let order = match raw.command {
+            None => self.order(&own, raw.order),
+            Some(_) => Order::Auto,
+        };
         let router = self.router(&own, raw.router.as_ref());
         let (host, select) = selected?;
         let name = match &raw.name {
             Some(text) => self.name::<TargetName>(&own, &Route::keys("name"), &text.0)?,
-            None => made_name(&select)?,
+            None => match made_name(&select) {
+                Some(name) => name,
+                None => {
+                    self.missing(
+                        &own,
+                        &Route::keys("name"),
+                        "nothing else names a command: write `name: edge`",
+                    );
+                    return None;
+                }
+            },
         };
         self.claim(&own, &host, &select);
         Some(TargetPolicy {
@@ -75,9 +87,26 @@ impl Check<'_> {
         })
     }
 
+    /// What says that a container serves is inherited; a command has a probe of its own.
+    fn target_ready(&mut self, scope: &Scope, raw: &raw::Target, above: &raw::App) -> Ready {
+        if raw.command.is_some() {
+            return Ready {
+                check: ReadyCheck::Steady {
+                    stay_up: defaults::STAY_UP,
+                },
+                timeout: defaults::READY_TIMEOUT,
+            };
+        }
+        let ready = raw.ready.clone().over(above.ready.clone());
+        self.ready(scope, &Route::keys("ready"), ready.as_ref(), defaults::READY_TIMEOUT)
+    }
+
     fn select(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {
         if raw.itself.is_some() {
             return self.select_itself(own, raw);
+        }
+        if raw.command.is_some() {
+            return self.select_command(own, raw);
         }
         if raw.service.is_some() || raw.stack.is_some() {
             return self.select_services(own, raw);
@@ -140,13 +169,13 @@ impl Check<'_> {
     }
 
     pub(super) fn not_one_target<T>(&mut self, own: &Scope) -> Option<T> {
-        if !["container", "label", "compose", "service", "stack", "itself"]
+        if !["container", "label", "compose", "service", "stack", "command", "itself"]
             .iter()
             .any(|key| self.is_touched(own, &Route::keys(key)))
         {
             let problem = Problem::new(
                 "one-of",
-                "a target is exactly one of `container`, `label`, `compose`, `service`, `stack` and `itself`",
+                "a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `itself`",
             );
             let hint = "begin each target with a `- ` of its own: `- container: { name: web }`";
             self.report(own, &Route::default(), problem.hint(hint));
@@ -308,6 +337,8 @@ impl Check<'_> {
                 services.iter().enumerate().map(claim).collect()
             }
             Select::Itself => vec![("i".to_owned(), "lowtide itself".to_owned(), kind("itself"))],
+            // One program may move many things: its environment says which.
+            Select::Command(_) => Vec::new(),
         };
         for (id, words, rest) in claims {
             let Some((_, route, span)) = self.locate(own, &rest) else {
@@ -336,7 +367,7 @@ fn app_of(route: &Route) -> String {
     Route(route.0.iter().skip(1).take(1).cloned().collect()).to_string()
 }
 
-/// `container-web`, `label-shop`, `compose-archives`, `service-web`, `stack-shop`, `itself`.
+/// `container-web`, `label-shop`, `compose-archives`, `service-web`, `stack-shop`, `itself`; `None`: nothing names it.
 fn made_name(select: &Select) -> Option<TargetName> {
     let (kind, place) = match select {
         Select::Container { name } => ("container", name),
@@ -345,6 +376,7 @@ fn made_name(select: &Select) -> Option<TargetName> {
         Select::Service { name, .. } => ("service", name),
         Select::Stack { stack, .. } => ("stack", stack),
         Select::Itself => return "itself".parse().ok(),
+        Select::Command(_) => return None,
     };
     let plain = |c: char| {
         if c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c) {

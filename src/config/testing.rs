@@ -195,6 +195,7 @@ impl Check<'_> {
                 let as_http = raw::Http {
                     port: http.port,
                     path: http.path.clone(),
+                    url: None,
                 };
                 let (port, path) = self.http(scope, &rest.key("http"), &as_http);
                 Some(TestStep::Http {
@@ -214,7 +215,14 @@ impl Check<'_> {
 
     fn http(&mut self, scope: &Scope, rest: &Route, raw: &raw::Http) -> (u16, String) {
         let path = raw.path.as_ref().map_or("/", |text| text.0.as_str()).to_owned();
-        if raw.port.is_none() {
+        if raw.url.is_some() {
+            let problem = Problem::new(
+                "not-for-containers",
+                format!("`{rest}.url` has no meaning for a container"),
+            );
+            let hint = "it is asked from beside the container: write `http: { port: 80, path: / }`";
+            self.report(scope, &rest.key("url"), problem.hint(hint));
+        } else if raw.port.is_none() {
             self.missing(scope, &rest.key("port"), "write `http: { port: 80, path: / }`");
         }
         if !path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control()) {

@@ -11,7 +11,7 @@ use super::scope::Scope;
 use super::shape;
 use super::tree::{self, Node};
 use crate::model::fleet::{
-    EmailPolicy, EngineAddress, Fleet, GithubPolicy, Host, Limits, RegistryAccess, Retention, SmtpServer,
+    EmailPolicy, EngineAddress, Fleet, GithubPolicy, Host, Limits, RegistryAccess, Retention, Select, SmtpServer,
 };
 use crate::model::name::HostName;
 use crate::model::secret::SecretRef;
@@ -61,6 +61,14 @@ pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
     for (name, app) in &fleet.apps {
         add(format!("apps.{name}.source.token"), app.source.token.as_ref());
         add(format!("apps.{name}.source.ssh_key"), app.source.ssh_key.as_ref());
+        for target in &app.rollout {
+            if let Select::Command(command) = &target.select {
+                for (variable, secret) in &command.secrets {
+                    let place = format!("apps.{name}.rollout.{}.command.secrets.{variable}", target.name);
+                    add(place, Some(secret));
+                }
+            }
+        }
     }
     out
 }

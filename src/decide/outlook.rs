@@ -2,10 +2,11 @@
 
 use super::rollout::{self, Gate, Next, Outside, RolloutState};
 use super::standing::{self, Standing, TargetState, Waits};
-use super::window::{self, WindowState};
+use super::window::{self, Start, WindowState};
 use crate::model::failure::WaitReason;
 use crate::model::fleet::{App, Schedule, Select, TargetPolicy};
 use crate::model::name::RunId;
+use crate::model::outlook::Entry;
 use crate::model::rollout::{Goal, Observed, Purpose};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -87,6 +88,49 @@ pub fn rollout_waits(state: &RolloutState, outside: &Outside, now: Timestamp) ->
     }
 }
 
+/// The opening a rollout moves in, or will, as far as can be told. `waits`: what [`rollout_waits`] says.
+#[must_use]
+pub fn entry(state: &RolloutState, outside: &Outside, waits: Option<&WaitReason>, now: Timestamp) -> Entry {
+    if state.window_ignored || state.purpose == Purpose::Revert || state.goal == Goal::Back {
+        return Entry::Ignored;
+    }
+    let (window, zone) = (outside.window.as_ref(), outside.timezone.as_str());
+    let opens = match waits {
+        Some(WaitReason::Window { opens } | WaitReason::Held { until: opens, .. }) => *opens,
+        Some(WaitReason::NoWindow | WaitReason::WindowTooShort { .. } | WaitReason::Frozen { .. }) => {
+            return Entry::Unknown;
+        }
+        // It would begin, but for something else.
+        Some(WaitReason::Paused | WaitReason::Halted | WaitReason::TargetBusy | WaitReason::LastInQueue)
+            if !state.touched =>
+        {
+            match window::start(window, zone, outside.needs, outside.taken.as_ref(), now) {
+                Start::Now { .. } => now,
+                Start::Later { opens } => opens,
+                Start::TooShort { .. } | Start::Frozen { .. } | Start::Never => return Entry::Unknown,
+            }
+        }
+        Some(
+            WaitReason::Paused
+            | WaitReason::Halted
+            | WaitReason::TargetBusy
+            | WaitReason::LastInQueue
+            | WaitReason::Baking { .. }
+            | WaitReason::Converging { .. }
+            | WaitReason::HookBusy { .. }
+            | WaitReason::Retry { .. },
+        )
+        | None => now,
+    };
+    match window::state(window, zone, opens) {
+        WindowState::Open { until } => Entry::At {
+            opens: (opens > now).then_some(opens),
+            until,
+        },
+        WindowState::Closed { .. } | WindowState::Frozen | WindowState::Never => Entry::Unknown,
+    }
+}
+
 /// When the window of a target opens, for a release that would be there now.
 #[must_use]
 pub fn target_window(target: &TargetPolicy, zone: &str, now: Timestamp) -> WindowState {
@@ -111,7 +155,11 @@ fn units(target: &TargetPolicy, known: &TargetState) -> usize {
         _ if known.units > 0 => known.units,
         Select::Compose { services, .. } => services.len(),
         Select::Stack { services, .. } => services.len().max(1),
-        Select::Container { .. } | Select::Label { .. } | Select::Service { .. } | Select::Itself => 1,
+        Select::Container { .. }
+        | Select::Label { .. }
+        | Select::Service { .. }
+        | Select::Itself
+        | Select::Command(_) => 1,
     }
 }
 

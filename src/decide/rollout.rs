@@ -2,8 +2,10 @@
 //! recovery after a kill is the ordinary path.
 //!
 //! What all kinds of target share is here: what holds a rollout back, failed steps, the goal. How containers move is in
-//! [`containers`], how services of a swarm move in [`services`]; who moves lowtide's own container is in [`itself`].
+//! [`containers`], how services of a swarm move in [`services`], what a command moves in [`command`]; who moves lowtide's
+//! own container is in [`itself`].
 
+use crate::model::command::ObservedAnswer;
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
 use crate::model::fleet::{Select, TargetPolicy};
 use crate::model::halt::Incident;
@@ -12,17 +14,21 @@ use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::rollout::{Goal, Observed, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::model::standing::{Release, Worked};
 use crate::model::window::{Closing, Occurrence};
+use command::Command;
 use containers::Containers;
 use jiff::{SignedDuration, Timestamp};
 use record::Record;
 use services::Services;
 
+pub mod command;
 pub mod containers;
 pub mod itself;
+mod outlook;
 mod record;
 pub mod services;
 mod timing;
 
+pub use outlook::foresee;
 pub use timing::{Course, Outside, held_until};
 
 /// How often the target is looked at while it bakes.
@@ -100,6 +106,7 @@ pub struct RolloutState {
 pub enum Moving {
     Containers(Box<Containers>),
     Services(Box<Services>),
+    Command(Box<Command>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -157,6 +164,7 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
                 Moving::Containers(Box::default())
             }
             Select::Service { .. } | Select::Stack { .. } => Moving::Services(Box::default()),
+            Select::Command(_) => Moving::Command(Box::default()),
         },
         touched: false,
         course: Course::default(),
@@ -205,6 +213,7 @@ impl RolloutState {
                 match &mut self.moving {
                     Moving::Containers(containers) => containers.begin(step),
                     Moving::Services(services) => services.begin(step),
+                    Moving::Command(command) => command.begin(self.goal, step),
                 }
                 self.progress = Progress::Started {
                     attempt: *attempt,
@@ -258,6 +267,12 @@ impl RolloutState {
                 };
             }
             StepOutcome::Busy { retry } => {
+                // A command that asks to be tried later has done nothing: windows, halts and newer releases count again.
+                if let Moving::Command(command) = &mut self.moving
+                    && command.busy(self.goal)
+                {
+                    self.touched = false;
+                }
                 self.progress = Progress::Busy {
                     retry: *retry,
                     hook: step.to_string(),
@@ -267,11 +282,14 @@ impl RolloutState {
             | StepOutcome::Unchanged
             | StepOutcome::Preflighted { .. }
             | StepOutcome::ServicesPreflighted { .. }
+            | StepOutcome::CommandPreflighted { .. }
+            | StepOutcome::Ran { .. }
             | StepOutcome::Pulled { .. }
             | StepOutcome::Prepulled { .. }
             | StepOutcome::Kept { .. } => match &mut self.moving {
                 Moving::Containers(containers) => containers.end(&step, outcome)?,
                 Moving::Services(services) => services.end(&step, outcome)?,
+                Moving::Command(command) => command.end(self.goal, &step, outcome)?,
             },
         }
         Ok(())
@@ -284,6 +302,8 @@ impl RolloutState {
             Moving::Containers(containers) => containers.kept_logs(),
             // A task's own words are in the failure; its log is Swarm's to keep.
             Moving::Services(_) => Vec::new(),
+            // What a command wrote is in the failure.
+            Moving::Command(_) => Vec::new(),
         }
     }
 
@@ -299,6 +319,17 @@ impl RolloutState {
         match &self.moving {
             Moving::Containers(containers) => containers.units.as_ref().map_or(0, Vec::len),
             Moving::Services(services) => services.units.as_ref().map_or(0, Vec::len),
+            Moving::Command(command) => command.unit.iter().len(),
+        }
+    }
+
+    /// Of the container or service in this place; `None`: it is not known, or there is none.
+    #[must_use]
+    pub fn unit_name(&self, unit: usize) -> Option<&str> {
+        match &self.moving {
+            Moving::Containers(containers) => Some(&containers.units.as_ref()?.get(unit)?.name),
+            Moving::Services(services) => Some(&services.units.as_ref()?.get(unit)?.name),
+            Moving::Command(_) => Some(self.target.name.as_str()),
         }
     }
 
@@ -338,7 +369,7 @@ pub fn next(state: &RolloutState, observed: &Observed, outside: &Outside, now: T
     };
     let planned = match observed {
         Observed::Itself(seen) => itself::through(state, seen, planned, now),
-        Observed::Nothing | Observed::Containers(_) | Observed::Services(_) => planned,
+        Observed::Nothing | Observed::Containers(_) | Observed::Services(_) | Observed::Command(_) => planned,
     };
     match planned {
         // The attempt counts for the very step that failed; a different step begins at 1.
@@ -371,8 +402,13 @@ fn forward(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
         }
         (Moving::Services(services), Observed::Nothing) => services::forward::next(state, services, &[], now),
         (Moving::Services(services), Observed::Services(seen)) => services::forward::next(state, services, seen, now),
-        (Moving::Containers(_), Observed::Services(_))
-        | (Moving::Services(_), Observed::Containers(_) | Observed::Itself(_)) => mistaken(),
+        (Moving::Command(command), Observed::Nothing) => {
+            command::forward(state, command, &ObservedAnswer::NotAsked, now)
+        }
+        (Moving::Command(command), Observed::Command(seen)) => command::forward(state, command, seen, now),
+        (Moving::Containers(_), Observed::Services(_) | Observed::Command(_))
+        | (Moving::Services(_), Observed::Containers(_) | Observed::Itself(_) | Observed::Command(_))
+        | (Moving::Command(_), Observed::Containers(_) | Observed::Itself(_) | Observed::Services(_)) => mistaken(),
     }
 }
 
@@ -395,8 +431,12 @@ fn back(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
         (Moving::Services(services), Observed::Services(seen)) => {
             services::back::next(state, services, seen, reason, now)
         }
-        (Moving::Containers(_), Observed::Services(_))
-        | (Moving::Services(_), Observed::Containers(_) | Observed::Itself(_)) => mistaken(),
+        (Moving::Command(command), Observed::Nothing | Observed::Command(_)) => {
+            command::back(state, command, reason, now)
+        }
+        (Moving::Containers(_), Observed::Services(_) | Observed::Command(_))
+        | (Moving::Services(_), Observed::Containers(_) | Observed::Itself(_) | Observed::Command(_))
+        | (Moving::Command(_), Observed::Containers(_) | Observed::Itself(_) | Observed::Services(_)) => mistaken(),
     }
 }
 
@@ -440,7 +480,7 @@ fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>>
             failure,
             at,
         } => {
-            if let Some(delay) = step_retry(state.goal, *attempt, failure.fault()) {
+            if let Some(delay) = step_retry(state.goal, step, *attempt, failure.fault()) {
                 let at = *at + delay;
                 return if at > now {
                     let reason = WaitReason::Retry {
@@ -455,9 +495,12 @@ fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>>
                     Ok(attempt + 1)
                 };
             }
-            if let Step::Service(step) = step
-                && services::is_dispensable(step)
-            {
+            let dispensable = if let Step::Service(step) = step {
+                services::is_dispensable(step)
+            } else {
+                containers::is_dispensable(state.goal, step)
+            };
+            if dispensable {
                 return Ok(attempt + 1);
             }
             Err(Box::new(give_up(state, step, failure)))
@@ -466,10 +509,12 @@ fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>>
 }
 
 /// A revert is tried harder and faster than a step forward: somebody's service is down.
-fn step_retry(goal: Goal, attempt: u32, fault: Fault) -> Option<SignedDuration> {
+fn step_retry(goal: Goal, step: &Step, attempt: u32, fault: Fault) -> Option<SignedDuration> {
+    // A command may take minutes each time: a person has to hear of it before ten of them have failed.
+    let most = if matches!(step, Step::Command(_)) { 3 } else { 10 };
     match (goal, fault) {
         (Goal::Forward, Fault::Infra) if attempt < 5 => Some(SignedDuration::from_secs(1 << attempt.min(6))),
-        (Goal::Back, _) if attempt < 10 => Some(SignedDuration::from_secs(1 << attempt.min(5))),
+        (Goal::Back, _) if attempt < most => Some(SignedDuration::from_secs(1 << attempt.min(5))),
         (Goal::Forward | Goal::Back, Fault::Repo | Fault::Infra | Fault::Operator | Fault::Bug) => None,
     }
 }
@@ -499,11 +544,16 @@ fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
     let ran = match &state.moving {
         Moving::Containers(containers) => containers.ran(),
         Moving::Services(services) => services.ran(),
+        Moving::Command(command) => command.ran(),
     };
     if state.target.irreversible && ran {
-        Next::Finish(RolloutConclusion::Stuck { failure })
-    } else {
-        Next::DecideRevert(failure)
+        return Next::Finish(RolloutConclusion::Stuck { failure });
+    }
+    match &state.moving {
+        Moving::Command(command) if ran && command::cannot_go_back(command) => {
+            Next::Finish(command::nothing_before(failure))
+        }
+        Moving::Containers(_) | Moving::Services(_) | Moving::Command(_) => Next::DecideRevert(failure),
     }
 }
 
@@ -533,6 +583,7 @@ fn touches(step: &Step) -> bool {
         | Step::Itself(_)
         | Step::RemoveOld { .. } => true,
         Step::Service(step) => services::touches(step),
+        Step::Command(step) => command::touches(step),
     }
 }
 

@@ -70,6 +70,8 @@ pub struct TargetState {
     /// The one before it: where `revert` goes.
     pub before: Option<RunId>,
     pub last: Option<(RunId, RolloutConclusion)>,
+    /// What it really runs, where nobody can be asked but this record.
+    pub record: Record,
     /// The rollout that ended last, and what it brought.
     pub ended: Option<(RolloutId, RunId)>,
     /// Since when a release waits to arrive, one that took another's place included.
@@ -80,6 +82,15 @@ pub struct TargetState {
     pub units: usize,
     /// The opening in which this release was begun last: it is not used twice for it.
     pub opening: Option<(RunId, Occurrence)>,
+}
+
+/// Whether what is remembered of a target can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Record {
+    #[default]
+    Certain,
+    /// The last rollout got stuck, and none has ended well since.
+    Doubtful,
 }
 
 /// A release that is not there yet.
@@ -254,6 +265,13 @@ impl Standing {
         state.open = None;
         state.ended = Some((rollout, release));
         state.last = Some((release, conclusion.clone()));
+        match conclusion {
+            RolloutConclusion::Stuck { .. } => state.record = Record::Doubtful,
+            RolloutConclusion::Done | RolloutConclusion::Reverted { .. } => state.record = Record::Certain,
+            RolloutConclusion::AlreadyThere
+            | RolloutConclusion::Refused { .. }
+            | RolloutConclusion::Superseded { .. } => {}
+        }
         let tried = std::mem::take(&mut state.probation);
         if tried && *conclusion == RolloutConclusion::Done {
             self.probation = self.probation.saturating_sub(1);

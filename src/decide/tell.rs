@@ -3,7 +3,7 @@
 
 use super::halt::Lifted;
 use super::notify::{self, Keys, Opened, RolloutMessage};
-use super::rollout::RolloutState;
+use super::rollout::{Moving, RolloutState};
 use super::run::RunState;
 use super::standing::Standing;
 use super::withheld;
@@ -214,7 +214,7 @@ pub fn rollout_ended(
                     .as_ref()
                     .map_or(release.image.to_string(), ToString::to_string),
                 change: release.change.clone(),
-                units: state.breadth(),
+                units: containers(state),
             };
             told.notices
                 .extend(mail(&keys(), Fault::Repo, maintainers, email, &body, now));
@@ -320,6 +320,14 @@ pub(super) fn halt(
         require: app.map(|app| app.halt.require).unwrap_or_default(),
     };
     Some((reason, body))
+}
+
+/// How many containers or services were moved; 0: whatever a command moved.
+fn containers(state: &RolloutState) -> usize {
+    match &state.moving {
+        Moving::Containers(_) | Moving::Services(_) => state.breadth(),
+        Moving::Command(_) => 0,
+    }
 }
 
 /// Halt and quarantine: the digest and the same content under another digest are never tried again by themselves.

@@ -103,6 +103,11 @@ failure_kinds! {
     Restarting = "the new container keeps restarting", Repo;
     /// Not a manager, an update under way or paused, a label of another rollout, a setting that cannot be kept.
     ServiceRefused = "the service cannot be updated now", Operator;
+    CommandMissing = "the command cannot be run here", Operator;
+    /// It exited with another code than 0 and 75, or could not be started.
+    CommandFailed = "the command failed", Repo;
+    CommandTimeout = "the command took longer than its limit", Repo;
+    NoAnswer = "the target does not answer as it should", Repo;
     /// No node fits: constraints, ports, memory.
     NotScheduled = "Swarm found no node for the new tasks", Operator;
     Diverged = "somebody else changed the containers during the rollout", Operator;

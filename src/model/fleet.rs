@@ -1,5 +1,6 @@
 //! The fleet: what one configuration revision says. Every value is already valid and every default filled in.
 
+use super::command::CommandPolicy;
 use super::halt::HaltPolicy;
 use super::image::{Reference, Repository};
 use super::name::{AppName, ChannelName, HostName, TargetName};
@@ -360,6 +361,7 @@ pub struct TargetPolicy {
     pub name: TargetName,
     /// `None`: the release itself, from the engine's own image store, without `publish`.
     pub channel: Option<ChannelName>,
+    /// Of a command: the first host, which is not asked.
     pub host: HostName,
     pub select: Select,
     pub window: Option<Window>,
@@ -411,7 +413,7 @@ pub struct Router {
     pub timeout: SignedDuration,
 }
 
-/// Which containers or services of the host are meant.
+/// Which containers or services of the host are meant, or what is run instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Select {
@@ -438,6 +440,7 @@ pub enum Select {
     },
     /// The container lowtide runs in.
     Itself,
+    Command(Box<CommandPolicy>),
 }
 
 /// Command inside the (old, for `before`; new, for `after`) container of each unit.

@@ -1,5 +1,6 @@
 //! The nouns. No I/O, no async, no clock: plain data that every other layer shares.
 
+pub mod command;
 pub mod comparison;
 pub mod failure;
 pub mod file_hash;
@@ -13,6 +14,7 @@ pub mod itself;
 pub mod journal;
 pub mod name;
 pub mod notice;
+pub mod outlook;
 pub mod package_state;
 pub mod rollout;
 pub mod run;

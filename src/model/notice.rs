@@ -102,6 +102,7 @@ pub enum NoticeBody {
         tag: String,
         digest: String,
         change: Option<Change>,
+        /// Containers or services; 0: what a command moved is not counted.
         units: usize,
     },
     /// A rollout could not begin; nothing was touched.

@@ -1,5 +1,6 @@
 //! A rollout: moving one target to one release, one step at a time.
 
+use super::command::{CommandStep, CommandUnit, ObservedAnswer};
 use super::failure::Failure;
 use super::fleet::TargetPolicy;
 use super::image::ImageId;
@@ -128,6 +129,30 @@ pub enum Bar {
     },
 }
 
+/// What the old image had and a container made from it relies on, and the new image has not. Told, not refused: the tests
+/// inside the new image have passed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "dropped")]
+pub enum Dropped {
+    /// The data stays mounted there.
+    Volume {
+        path: String,
+    },
+    User {
+        was: String,
+        /// Empty: root.
+        now: String,
+    },
+    Port {
+        port: String,
+    },
+    Entrypoint {
+        was: Vec<String>,
+        now: Vec<String>,
+    },
+    Healthcheck,
+}
+
 /// What the engine does with it when it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -213,6 +238,7 @@ pub enum Observed {
     /// In the order of the units.
     Services(Vec<ObservedService>),
     Itself(Box<ObservedItself>),
+    Command(ObservedAnswer),
 }
 
 /// One thing done to the world. Each is idempotent or guarded by the container's id.
@@ -313,6 +339,8 @@ pub enum Step {
     Service(ServiceStep),
     /// Of lowtide's own container.
     Itself(OwnStep),
+    /// Of a target that is a command.
+    Command(CommandStep),
 }
 
 /// What a router is told.
@@ -356,13 +384,23 @@ pub enum StepOutcome {
     ServicesPreflighted {
         services: Vec<ServiceUnit>,
     },
+    /// Of a command.
+    CommandPreflighted {
+        command: CommandUnit,
+    },
     Pulled {
         image: ImageId,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        dropped: Vec<Dropped>,
     },
     /// Every node that may run the service has the image.
     Prepulled {
         /// How long a new task takes at most to prove itself, by the image's health check.
         startup: SignedDuration,
+    },
+    /// A command target's program exited with 0; the end of what it wrote.
+    Ran {
+        output: Vec<String>,
     },
     /// A hook asked to be tried later (exit code 75, EX_TEMPFAIL of sysexits.h).
     Busy {
@@ -458,6 +496,8 @@ impl Step {
             Step::Preflight | Step::Pull | Step::Service(ServiceStep::Prepull { .. }) => None,
             // It is one container.
             Step::Itself(_) => Some(0),
+            // A command is one unit.
+            Step::Command(CommandStep::Run { .. } | CommandStep::AwaitAnswer { .. }) => Some(0),
             Step::Service(
                 ServiceStep::Update { unit, .. }
                 | ServiceStep::Revert { unit, .. }
@@ -500,6 +540,32 @@ impl fmt::Display for Bar {
     }
 }
 
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command = |words: &[String]| {
+            if words.is_empty() {
+                "none".to_owned()
+            } else {
+                words.join(" ")
+            }
+        };
+        match self {
+            Dropped::Volume { path } => {
+                write!(f, "it declares the volume {path} no more; the data stays mounted there")
+            }
+            Dropped::User { was, now } => {
+                let now = if now.is_empty() { "root" } else { now };
+                write!(f, "it runs as {now}, not as {was}")
+            }
+            Dropped::Port { port } => write!(f, "it exposes port {port} no more"),
+            Dropped::Entrypoint { was, now } => {
+                write!(f, "its entrypoint is {}, not {}", command(now), command(was))
+            }
+            Dropped::Healthcheck => f.write_str("it has no health check any more"),
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -527,6 +593,7 @@ impl fmt::Display for Step {
             Step::RemoveOld { .. } => f.write_str("remove old container"),
             Step::Service(step) => step.fmt(f),
             Step::Itself(step) => step.fmt(f),
+            Step::Command(step) => step.fmt(f),
             Step::Attach { .. } => f.write_str("give it the service's names"),
             Step::Route { change, .. } => f.write_str(match change {
                 RouteChange::Join => "router: join",

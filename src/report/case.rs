@@ -6,7 +6,7 @@ use super::table::{Cell, Ink, columns};
 use super::terminal::{Style, packages_table};
 use super::{change, clean, words};
 use crate::model::halt::{Candidate, Happened, Incident, Moment, RanHook, Readiness, StepEnd};
-use crate::model::rollout::{HookPhase, Which};
+use crate::model::rollout::{HookPhase, RolloutConclusion, Which};
 use crate::model::window::Closing;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -82,6 +82,15 @@ pub fn findings(incident: &Incident, style: Style) -> String {
             out.push('\n');
         }
     }
+    let told = last_lines(incident);
+    if !told.is_empty() {
+        heading(&mut out, "the last lines of what failed");
+        for line in told {
+            out.push_str(&Ink::Soft.paint("  | ", style.color));
+            out.push_str(&clean::log_line(line));
+            out.push('\n');
+        }
+    }
     heading(&mut out, "what the release brought");
     match &incident.change {
         Some(change) => out.push_str(&indented(&packages_table(change, style))),
@@ -92,6 +101,18 @@ pub fn findings(incident: &Incident, style: Style) -> String {
         out.push_str(&format!("  {line}\n"));
     }
     out
+}
+
+/// What a command or a hook wrote. A new container's own log is more than that.
+fn last_lines(incident: &Incident) -> &[String] {
+    match &incident.conclusion {
+        Some(RolloutConclusion::Reverted { failure } | RolloutConclusion::Stuck { failure })
+            if incident.candidates.is_empty() =>
+        {
+            &failure.excerpt
+        }
+        Some(_) | None => &[],
+    }
 }
 
 /// Of a mail: after *Why*.

@@ -93,7 +93,7 @@ pub(super) fn untimely(untimely: &Untimely) -> Rendered {
             tone: Tone::Warn,
             pill: "taken back".to_owned(),
             title,
-            now: "Back on the old containers: what ran before serves again.".to_owned(),
+            now: "Taken back: what ran before serves again.".to_owned(),
             sections: vec![
                 Section::new("Why", vec![Block::Text(words::failure(failure))]),
                 Section::new(

@@ -188,11 +188,13 @@ fn run_recovered(app: &AppName, run: RunId) -> Rendered {
 }
 
 fn release_facts(target: &TargetName, tag: &str, digest: &str, units: usize) -> Vec<(&'static str, String)> {
+    let target = match units {
+        // What a command moved is not counted.
+        0 => target.to_string(),
+        units => format!("{target} ({})", counted(units, "container", "containers")),
+    };
     vec![
-        (
-            "Target",
-            format!("{target} ({})", counted(units, "container", "containers")),
-        ),
+        ("Target", target),
         ("Release", clean::one_line(tag, 128)),
         ("Digest", clean::one_line(digest, 128)),
     ]
@@ -247,7 +249,7 @@ fn refused(app: &AppName, target: &TargetName, rollout: RolloutId, failure: &Fai
             tone: Tone::Warn,
             pill: "not begun".to_owned(),
             title,
-            now: "Nothing was touched: the containers that ran before still run.".to_owned(),
+            now: "Nothing was touched: what ran before still runs.".to_owned(),
             sections: vec![
                 Section::new("Why", why),
                 Section::new(
@@ -367,8 +369,8 @@ fn halt_commands(of: &Halt<'_>) -> Vec<(String, String)> {
 fn halt_words(halt: &Halt<'_>, on: &str) -> (Tone, &'static str, String, String) {
     let app = halt.app;
     let because = |f: &Failure| f.kind.words();
-    let unclear = "Please look at the containers now: it is not certain that they serve.".to_owned();
-    let back = "Back on the old containers: what ran before serves again.".to_owned();
+    let unclear = "Please look at the target now: it is not certain that it serves.".to_owned();
+    let back = "Taken back: what ran before serves again.".to_owned();
     let now = if halt.back { back } else { unclear };
     match halt.reason {
         HaltReason::Reverted { failure } => {
@@ -381,7 +383,7 @@ fn halt_words(halt: &Halt<'_>, on: &str) -> (Tone, &'static str, String, String)
                 now
             } else {
                 "The rollout stopped where it was and was not taken back: its data may have moved on, and the old \
-                 release might not understand it. Please look at the containers now."
+                 release might not understand it. Please look at the target now."
                     .to_owned()
             };
             (Tone::Bad, "needs you", title, now)

@@ -2,14 +2,16 @@
 
 use super::table::{Cell, Ink, columns};
 use super::terminal::{Style, relative};
-use super::{clean, halt, words};
+use super::windows::Needs;
+use super::{clean, halt, rollout, words};
 use crate::model::failure::{HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
 use crate::model::freshness::Because;
 use crate::model::halt::Exposure;
 use crate::model::name::{AppName, RolloutId, TargetName};
+use crate::model::outlook::{Entry, Outlook};
 use crate::model::standing::Withheld;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// One app's future.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,13 +40,28 @@ pub struct PlanRow {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetPlan {
     pub target: TargetName,
-    /// The open rollout with its tag and what it waits for (`None`: it is at work).
-    pub rollout: Option<(RolloutId, String, Option<WaitReason>)>,
-    /// The release, or those it took the place of, has waited since then: too long.
-    pub overdue: Option<Timestamp>,
+    /// The open rollout.
+    pub rollout: Option<RolloutPlan>,
     pub window: Window,
+    /// How much of an opening must be left for a rollout to begin.
+    pub needs: Needs,
+    pub bake: SignedDuration,
     /// A run of the coming night is done only then, after the window opened.
     pub late: Option<(Timestamp, Timestamp)>,
+}
+
+/// A rollout that is not over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RolloutPlan {
+    pub id: RolloutId,
+    pub tag: String,
+    pub opened: Timestamp,
+    /// `None`: it is at work.
+    pub waits: Option<WaitReason>,
+    /// The release, or those it took the place of, has waited since then: too long.
+    pub overdue: Option<Timestamp>,
+    pub outlook: Outlook,
+    pub entry: Entry,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +88,14 @@ pub fn plan(rows: &[PlanRow], paused: bool, now: Timestamp, style: Style) -> Str
         out.push_str("No apps are configured.\n");
     }
     out
+}
+
+/// The steps of every open rollout of an app, a paragraph each; empty without one.
+#[must_use]
+pub fn steps(row: &PlanRow, now: Timestamp, style: Style) -> String {
+    let open = row.targets.iter().filter_map(|it| Some((it, it.rollout.as_ref()?)));
+    let told = open.map(|(it, open)| format!("\n{}", rollout::steps(open.id, &it.target, &open.outlook, now, style)));
+    told.collect()
 }
 
 /// Every setting of one app and where it came from.
@@ -120,9 +145,11 @@ fn app(row: &PlanRow, now: Timestamp, style: Style) -> String {
     }
     for target in &row.targets {
         lines.push(line(target.target.as_str(), target_words(row, target).into()));
-        if let Some(since) = target.overdue {
-            let text = format!("it has waited for {}", words::span(since, now));
-            lines.push(line("", Ink::Warn.cell(text)));
+        if let Some(open) = &target.rollout {
+            lines.extend(rollout_lines(row, target, open, now));
+        } else if row.mode == Mode::Active {
+            let text = format!("a rollout {}", rollout::needs(target.needs, target.bake));
+            lines.push(line("", Ink::Soft.cell(text)));
         }
         if let Some((done, opens)) = target.late {
             let text = format!(
@@ -158,13 +185,17 @@ fn moment(at: Timestamp, row: &PlanRow, now: Timestamp, why: &str) -> String {
 
 fn target_words(row: &PlanRow, target: &TargetPlan) -> String {
     match &target.rollout {
-        Some((id, tag, None)) => format!("rollout {} of {} is at work", id.short(), clean::one_line(tag, 40)),
-        Some((id, tag, Some(why))) => format!(
-            "rollout {} of {}: {}",
-            id.short(),
-            clean::one_line(tag, 40),
-            words::waiting(why, &row.timezone)
-        ),
+        Some(open) => {
+            let tag = clean::one_line(&open.tag, 40);
+            match &open.waits {
+                None => format!("rollout {} of {tag} is at work", open.id.short()),
+                Some(why) => format!(
+                    "rollout {} of {tag}: {}",
+                    open.id.short(),
+                    words::waiting(why, &row.timezone)
+                ),
+            }
+        }
         None => match (row.mode, target.window) {
             (Mode::Observe, _) => "nothing rolls out in observe mode".to_owned(),
             (Mode::Active, Window::Open { until }) => {
@@ -187,122 +218,25 @@ fn target_words(row: &PlanRow, target: &TargetPlan) -> String {
     }
 }
 
+/// What it moves, how far it is, how long it takes, in which opening.
+fn rollout_lines(row: &PlanRow, target: &TargetPlan, open: &RolloutPlan, now: Timestamp) -> Vec<[Cell; 2]> {
+    let soft = |text: String| line("", Ink::Soft.cell(text));
+    let warn = |text: String| line("", Ink::Warn.cell(text));
+    let mut lines = Vec::new();
+    if let Some(since) = open.overdue {
+        lines.push(warn(format!("it has waited for {}", words::span(since, now))));
+    }
+    lines.extend(rollout::moved(&open.outlook, &open.tag).into_iter().map(soft));
+    lines.extend(rollout::progress(&open.outlook).map(|text| line("", text.into())));
+    lines.extend(rollout::ends(&open.outlook).map(warn));
+    lines.push(soft(format!("it {}", rollout::needs(target.needs, target.bake))));
+    lines.extend(rollout::entry(open.entry, now, &row.timezone).map(soft));
+    lines
+}
+
 fn line(label: &str, value: Cell) -> [Cell; 2] {
     [Ink::Soft.cell(format!("  {label}")), value]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::failure::{Failure, FailureKind};
-    use insta::assert_snapshot;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn row(app: &str, mode: Mode) -> PlanRow {
-        PlanRow {
-            app: app.parse().unwrap(),
-            mode,
-            timezone: "America/Moncton".into(),
-            schedule: Schedule::Cron("30 1 * * *".into()),
-            next_run: Some(at("2026-11-24T05:30:00Z")),
-            parents: vec![],
-            built: None,
-            withheld: None,
-            halted: None,
-            exposure: Exposure::default(),
-            probation: 0,
-            targets: vec![],
-        }
-    }
-
-    fn target(name: &str, window: Window) -> TargetPlan {
-        TargetPlan {
-            target: name.parse().unwrap(),
-            rollout: None,
-            overdue: None,
-            window,
-            late: None,
-        }
-    }
-
-    #[test]
-    fn every_kind_of_future() {
-        let opens = at("2026-11-24T07:00:00Z");
-        let mut archives = row("archives", Mode::Active);
-        archives.parents = vec!["drupal-base".parse().unwrap()];
-        archives.targets = vec![target("front", Window::Closed { opens }), target("cron", Window::Never)];
-        archives.targets[0].rollout = Some((
-            "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
-            "20261123.x-1".into(),
-            Some(WaitReason::Window { opens }),
-        ));
-        archives.targets[0].overdue = Some(at("2026-11-08T12:00:00Z"));
-        archives.targets[0].late = Some((at("2026-11-24T07:10:00Z"), opens));
-        let mut shop = row("shop", Mode::Active);
-        shop.schedule = Schedule::Never;
-        shop.next_run = None;
-        let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "shop: 503");
-        shop.halted = Some((at("2026-11-22T12:00:00Z"), HaltReason::Reverted { failure }));
-        shop.exposure = Exposure {
-            built: Some(at("2026-11-11T12:00:00Z")),
-            security: 4,
-        };
-        let mut frozen = row("frozen", Mode::Active);
-        frozen.probation = 2;
-        frozen.targets = vec![target("web", Window::Frozen)];
-        let mut base = row("drupal-base", Mode::Observe);
-        base.targets = vec![target("web", Window::Closed { opens })];
-        let style = Style {
-            color: false,
-            width: 130,
-        };
-        assert_snapshot!(plan(&[archives, shop, base, frozen], true, at("2026-11-23T12:00:00Z"), style), @r"
-        Everything is paused: runs go on, nothing is promoted or rolled out.
-
-        archives
-          mode      active
-          next run  in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *); and after a release of drupal-base
-          front     rollout jkmnpqrs of 20261123.x-1: waits for its window, 2026-11-24 03:00 America/Moncton
-                    it has waited for 15 days
-                    the night may end too late: done by 2026-11-24 03:10 America/Moncton, open from 2026-11-24 03:00 America/Moncton
-          cron      nothing waits; without a window a rollout waits for `lowtide run APP --now`
-
-        shop
-          mode      active
-          next run  only when asked: `lowtide run`
-          halted    for 24 hours. A rollout was taken back. The new container did not become ready: shop: 503.
-                    runs an image 12 days old; 4 security fixes wait
-          rollout   no target is configured
-
-        drupal-base
-          mode      observe: builds and tests, pushes and rolls out nothing
-          next run  in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *)
-          web       nothing rolls out in observe mode
-
-        frozen
-          mode      active
-          next run  in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *)
-          watched   on probation, 2 rollouts left: their bake is doubled
-          web       nothing waits; nothing would begin: rollouts are frozen
-        ");
-    }
-
-    #[test]
-    fn settings_say_who_said_so() {
-        let rows = [
-            ("bake".to_owned(), "2m".to_owned(), "default".to_owned()),
-            (
-                "source.repo".to_owned(),
-                "https://git.example.org/a.git".to_owned(),
-                "app".to_owned(),
-            ),
-        ];
-        assert_snapshot!(settings(&rows, Style { color: false, width: 100 }), @r"
-        bake         2m                             default
-        source.repo  https://git.example.org/a.git  app
-        ");
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! Sentences shared by mail, terminal and pages: one function per kind of fact, each match exhaustive.
 
 use super::clean;
+use crate::model::command::{CommandUnit, TargetRecord};
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, SkipReason, WaitReason};
 use crate::model::freshness::{Because, Behind, Fix, Survey};
 use crate::model::name::TargetName;
@@ -104,6 +105,10 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::TargetSick => "Bring the running containers to health first; lowtide does not roll over a fault.",
         K::RouterFailed => "Run the named command by hand inside the router's container.",
         K::HookFailed => "Run the named hook by hand inside the container.",
+        K::CommandMissing => "Put the program where lowtide runs, or correct the command in the configuration.",
+        K::CommandFailed => "Look at the command's last lines above, and run it by hand where lowtide runs.",
+        K::CommandTimeout => "Make the command faster, or raise its timeout.",
+        K::NoAnswer => "Look at the target itself, and at the command's last lines above.",
         K::StartFailed => "Look at the engine's answer above.",
         K::UnhealthyAfterRevert => "Look at the old container's last lines above; it may need you now.",
         K::UnhealthyAfterRoll => "Look at the new container's last lines above.",
@@ -168,7 +173,7 @@ pub fn waiting(reason: &WaitReason, zone: &str) -> String {
             moment(*deadline, zone)
         ),
         WaitReason::HookBusy { hook, retry } => format!(
-            "the hook {} asked to be tried later, at {}",
+            "`{}` asked to be tried later, at {}",
             clean::one_line(hook, 80),
             moment(*retry, zone)
         ),
@@ -353,6 +358,19 @@ pub fn rollout_concluded(conclusion: &RolloutConclusion) -> String {
         RolloutConclusion::Superseded { .. } => "a newer release took its place".to_owned(),
         RolloutConclusion::Reverted { failure } => format!("taken back: {}", failure.kind.words()),
         RolloutConclusion::Stuck { failure } => format!("stuck, needs a person: {}", failure.kind.words()),
+    }
+}
+
+/// What the record says of a command's target before its rollout.
+#[must_use]
+pub fn ran_before(unit: &CommandUnit) -> String {
+    let Some(before) = &unit.before else {
+        return "the first release here".to_owned();
+    };
+    let tag = clean::one_line(&before.tag, 128);
+    match unit.record {
+        TargetRecord::Certain => format!("{tag} before"),
+        TargetRecord::Doubtful => format!("{tag} before, which is not certain"),
     }
 }
 

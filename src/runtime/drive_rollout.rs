@@ -3,16 +3,18 @@
 use super::bot::Bot;
 use super::drive_run::{DriveError, Interrupt};
 use super::perform;
-use super::progress::Progress;
+use super::progress::{Progress, Replica};
+use super::reading::millis;
 use super::turns::Turn;
 use crate::clients::clock;
 use crate::decide::rollout::{self, Next, Progress as StepProgress, RolloutState, itself};
 use crate::decide::{tell, tell_github};
-use crate::model::failure::WaitReason;
+use crate::model::failure::{Failure, WaitReason};
 use crate::model::fleet::Select;
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
-use crate::model::rollout::{Observed, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use crate::model::outlook::{Chosen, Phase};
+use crate::model::rollout::{Goal, Observed, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::store::error::StoreError;
 use crate::store::handover;
 use crate::store::journal::Batch;
@@ -66,6 +68,7 @@ impl Driver {
             };
             self.append(found).await?;
         }
+        self.tell_moves().await?;
         let mut last_wait = None;
         let mut slot = None;
         let mut turn = None;
@@ -78,11 +81,18 @@ impl Driver {
                     by: "an operator".to_owned(),
                 })
                 .await?;
+                // Whoever said so watches from now on.
+                self.tell_moves().await?;
             }
-            let observed = match perform::step::observe(&self.bot, &self.state).await {
+            // Looking changes nothing, and may take a while.
+            let seen = tokio::select! {
+                seen = perform::step::observe(&self.bot, &self.state) => seen,
+                () = self.interrupt.shutdown.cancelled() => return Ok(None),
+            };
+            let observed = match seen {
                 Ok(observed) => observed,
                 Err(failure) => {
-                    warn!(detail = %failure.detail, "the containers cannot be looked at");
+                    warn!(detail = %failure.detail, "the target cannot be looked at");
                     self.sleep_until(clock::now() + BLIND_POLL).await;
                     continue;
                 }
@@ -99,10 +109,7 @@ impl Driver {
                     self.append(RolloutEvent::Held { closing }).await?;
                 }
                 Next::Escalate { since, reason } => self.escalate(since, reason).await?,
-                Next::DecideRevert(failure) => {
-                    warn!(kind = ?failure.kind, detail = %failure.detail, "going back");
-                    self.append(RolloutEvent::RevertDecided { failure }).await?;
-                }
+                Next::DecideRevert(failure) => self.turn_back(failure).await?,
                 Next::Wait { until, reason } => {
                     if settled(&reason) {
                         turn = None;
@@ -173,7 +180,7 @@ impl Driver {
                     let ended = ended.map(|outcome| RolloutEvent::StepEnded { outcome });
                     return Ok(Some(ended.unwrap_or(RolloutEvent::StepAbandoned)));
                 }
-                Ok(Observed::Nothing | Observed::Containers(_) | Observed::Services(_)) => {
+                Ok(Observed::Nothing | Observed::Containers(_) | Observed::Services(_) | Observed::Command(_)) => {
                     return Ok(Some(RolloutEvent::StepAbandoned));
                 }
                 Err(failure) => warn!(detail = %failure.detail, "the containers cannot be looked at"),
@@ -201,11 +208,8 @@ impl Driver {
             step: step.clone(),
         })
         .await?;
-        let told = Progress::StepStarted {
-            rollout: self.state.id,
-            step: step.to_string(),
-        };
-        self.bot.watchers.tell(told);
+        let begun = clock::now();
+        self.tell_begun(&step, begun);
         info!(%step, attempt, "step");
         // A step is short and bounded; all but the wait for readiness are finished while the process ends.
         let outcome = perform::step::perform(&self.bot, &self.state, &step, &self.interrupt.shutdown).await;
@@ -213,8 +217,91 @@ impl Driver {
         if let StepOutcome::Failed { failure } = &outcome {
             warn!(%step, kind = ?failure.kind, detail = %failure.detail, "step failed");
         }
-        self.append(RolloutEvent::StepEnded { outcome }).await?;
+        self.append(RolloutEvent::StepEnded {
+            outcome: outcome.clone(),
+        })
+        .await?;
+        self.tell_ended(&step, outcome, begun);
+        if step == Step::Preflight {
+            self.tell_moves().await?;
+        }
         Ok(true)
+    }
+
+    async fn turn_back(&mut self, failure: Failure) -> Result<(), DriveError> {
+        warn!(kind = ?failure.kind, detail = %failure.detail, "going back");
+        self.bot.watchers.tell(Progress::RolloutReturns {
+            rollout: self.state.id,
+            failure: failure.clone(),
+        });
+        self.append(RolloutEvent::RevertDecided { failure }).await
+    }
+
+    /// What is moved; none of it is known before preflight has looked.
+    async fn tell_moves(&self) -> Result<(), DriveError> {
+        let (state, bot) = (&self.state, &self.bot);
+        let events = bot.store.rollout_events(state.id).await?;
+        let releases = &bot.standing(&state.app).releases;
+        let outlook = rollout::foresee(state, &events, &bot.outside(state), releases, clock::now());
+        bot.watchers.tell(Progress::RolloutMoves {
+            app: state.app.clone(),
+            rollout: state.id,
+            target: state.target.name.clone(),
+            tag: state.release.tag.clone(),
+            replicas: match outlook.chosen {
+                Chosen::Preflighted => outlook.moves,
+                Chosen::Assumed => Vec::new(),
+            },
+        });
+        Ok(())
+    }
+
+    fn tell_begun(&self, step: &Step, now: Timestamp) {
+        let state = &self.state;
+        let phase = match state.goal {
+            Goal::Back => Phase::Returning,
+            Goal::Forward if state.bake.is_some_and(|until| until <= now) => Phase::Finishing,
+            Goal::Forward => Phase::Moving,
+        };
+        self.bot.watchers.tell(Progress::StepStarted {
+            rollout: state.id,
+            step: step.to_string(),
+            replica: step.unit().and_then(|unit| Replica::of(state, unit)),
+            phase: Some(phase),
+        });
+    }
+
+    fn tell_ended(&self, step: &Step, outcome: StepOutcome, begun: Timestamp) {
+        let (state, watchers) = (&self.state, &self.bot.watchers);
+        let replica = step.unit().and_then(|unit| Replica::of(state, unit));
+        let took_ms = millis(begun, clock::now());
+        let failure = match outcome {
+            StepOutcome::Failed { failure } => Some(failure),
+            StepOutcome::Done
+            | StepOutcome::Unchanged
+            | StepOutcome::Preflighted { .. }
+            | StepOutcome::ServicesPreflighted { .. }
+            | StepOutcome::Pulled { .. }
+            | StepOutcome::Prepulled { .. }
+            | StepOutcome::Busy { .. }
+            | StepOutcome::CommandPreflighted { .. }
+            | StepOutcome::Ran { .. }
+            | StepOutcome::Kept { .. } => None,
+        };
+        if let (Step::AwaitReady { .. }, None, Some(replica)) = (step, &failure, replica.clone()) {
+            watchers.tell(Progress::Ready {
+                rollout: state.id,
+                replica,
+                took_ms,
+            });
+        }
+        watchers.tell(Progress::StepEnded {
+            rollout: state.id,
+            step: step.to_string(),
+            replica,
+            took_ms,
+            failure,
+        });
     }
 
     async fn wait(&self, until: Option<Timestamp>, reason: &WaitReason) {

@@ -44,7 +44,11 @@ fn managers(fleet: &InForce) -> BTreeSet<&HostName> {
     let targets = fleet.fleet.apps.values().flat_map(|app| &app.rollout);
     let swarms = targets.filter(|target| match target.select {
         Select::Service { .. } | Select::Stack { .. } => true,
-        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::Itself => false,
+        Select::Container { .. }
+        | Select::Label { .. }
+        | Select::Compose { .. }
+        | Select::Itself
+        | Select::Command(_) => false,
     });
     swarms.map(|target| &target.host).collect()
 }

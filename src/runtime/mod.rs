@@ -17,6 +17,7 @@ mod notify_github;
 mod operator;
 pub mod outdated;
 pub mod perform;
+pub mod planning;
 pub mod progress;
 pub mod reach;
 pub mod reading;

@@ -1,7 +1,9 @@
 //! What is going on, for whoever watches. Nothing depends on anybody watching: the journal is the truth.
 
-use crate::model::failure::WaitReason;
+use crate::decide::rollout::RolloutState;
+use crate::model::failure::{Failure, WaitReason};
 use crate::model::name::{AppName, RolloutId, RunId, TargetName};
+use crate::model::outlook::{Move, Phase};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage};
 use serde::{Deserialize, Serialize};
@@ -45,9 +47,55 @@ pub enum Progress {
         rollout: RolloutId,
         run: RunId,
     },
+    /// What is moved. Told when it is taken up, when preflight has looked, and when an operator says `--now`.
+    RolloutMoves {
+        app: AppName,
+        rollout: RolloutId,
+        target: TargetName,
+        /// Of the release.
+        tag: String,
+        /// Empty before preflight.
+        replicas: Vec<Move>,
+    },
     StepStarted {
         rollout: RolloutId,
+        /// In the words of docs/rollouts.md.
         step: String,
+        /// `None`: of all replicas.
+        #[serde(default)]
+        replica: Option<Replica>,
+        #[serde(default)]
+        phase: Option<Phase>,
+    },
+    /// What readiness still waits for: what the check said last, when that has changed.
+    NotReady {
+        rollout: RolloutId,
+        replica: Replica,
+        answer: String,
+    },
+    /// It proved itself.
+    Ready {
+        rollout: RolloutId,
+        replica: Replica,
+        took_ms: u64,
+    },
+    StepEnded {
+        rollout: RolloutId,
+        step: String,
+        replica: Option<Replica>,
+        took_ms: u64,
+        /// `None`: it went well.
+        failure: Option<Failure>,
+    },
+    /// The goal is the way back from here on.
+    RolloutReturns {
+        rollout: RolloutId,
+        failure: Failure,
+    },
+    /// A line that a command target's program wrote, or what a new image lacks that the old one had.
+    RolloutLine {
+        rollout: RolloutId,
+        line: String,
     },
     RolloutWaits {
         rollout: RolloutId,
@@ -68,6 +116,27 @@ pub enum Progress {
     Settled {
         app: AppName,
     },
+}
+
+/// One container or service of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    pub name: String,
+    /// From 0.
+    pub index: usize,
+    pub of: usize,
+}
+
+impl Replica {
+    /// A unit of the rollout; `None` before they were chosen.
+    #[must_use]
+    pub fn of(state: &RolloutState, index: usize) -> Option<Self> {
+        Some(Self {
+            name: state.unit_name(index)?.to_owned(),
+            index,
+            of: state.breadth(),
+        })
+    }
 }
 
 /// Where progress is told. Slow watchers miss lines; nobody waits for them.

@@ -6,7 +6,7 @@ use crate::clients::clock;
 use crate::decide::family::{self, Families};
 use crate::decide::halt;
 use crate::decide::outlook;
-use crate::decide::rollout::{self, RolloutState};
+use crate::decide::rollout::{self, Outside, RolloutState};
 use crate::decide::run as run_line;
 use crate::decide::schedule::{self, Progress};
 use crate::decide::standing::{self, Failing, Standing};
@@ -14,10 +14,13 @@ use crate::decide::window::WindowState;
 use crate::model::failure::{FailureKind, WaitReason};
 use crate::model::fleet::{App, Fleet, TargetPolicy};
 use crate::model::halt::Exposure;
-use crate::model::journal::Stream;
+use crate::model::journal::{Recorded, Stream};
 use crate::model::name::{AppName, RolloutId, RunId, TargetName};
+use crate::model::outlook::{Entry, Outlook};
+use crate::model::rollout::RolloutEvent;
 use crate::model::run::{Conclusion, RunEvent, Stage};
 use crate::report::terminal::{AppState, RunRow, StatusRow};
+use crate::report::windows::Needs;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
 use crate::store::journal::StreamRow;
@@ -63,6 +66,12 @@ pub struct OpenRollout {
     pub waits: Option<WaitReason>,
     /// It has waited for too long, since then.
     pub overdue: Option<Timestamp>,
+    pub opened: Timestamp,
+    pub outlook: Outlook,
+    pub entry: Entry,
+    /// How much of an opening it may need, bake and way back included, and how many earlier ones say so.
+    pub needs: (SignedDuration, usize),
+    pub bake: SignedDuration,
 }
 
 /// What stands between an app's next release and its targets.
@@ -131,9 +140,11 @@ pub async fn read(
                 running.insert(row.app, (id, stage));
             }
             Stream::Rollout(id) => {
-                if let Ok(state) = rollout::fold(id, &store.rollout_events(id).await?) {
+                let events = store.rollout_events(id).await?;
+                if let Ok(state) = rollout::fold(id, &events) {
                     let standing = standings.entry(row.app.clone()).or_default();
-                    let open = open_rollout(&state, standing, fleet.apps.get(&row.app), paused, now);
+                    let outside = outlook::outside(&state, standing, fleet.apps.get(&row.app), paused);
+                    let open = open_rollout((&state, &events), standing, &outside, now);
                     rollouts.entry(row.app).or_default().push(open);
                 }
             }
@@ -246,19 +257,27 @@ pub(super) fn millis(from: Timestamp, to: Timestamp) -> u64 {
 }
 
 fn open_rollout(
-    state: &RolloutState,
+    (state, events): (&RolloutState, &[Recorded<RolloutEvent>]),
     standing: &Standing,
-    app: Option<&App>,
-    paused: bool,
+    outside: &Outside,
     now: Timestamp,
 ) -> OpenRollout {
-    let outside = outlook::outside(state, standing, app, paused);
+    let waits = outlook::rollout_waits(state, outside, now);
+    let timed = standing
+        .targets
+        .get(&state.target.name)
+        .map_or(0, |known| known.took.len());
     OpenRollout {
         id: state.id,
         target: state.target.name.clone(),
         tag: state.release.tag.clone(),
-        waits: outlook::rollout_waits(state, &outside, now),
         overdue: state.course.deferred.then_some(outside.waits.since),
+        opened: state.opened,
+        outlook: rollout::foresee(state, events, outside, &standing.releases, now),
+        entry: outlook::entry(state, outside, waits.as_ref(), now),
+        needs: (outside.needs, timed),
+        bake: state.target.bake,
+        waits,
     }
 }
 
@@ -354,6 +373,17 @@ impl AppReading {
     #[must_use]
     pub fn estimate(&self, target: &TargetPolicy) -> (SignedDuration, usize) {
         outlook::estimate(target, &self.standing)
+    }
+
+    /// How much of an opening must be left for a rollout of the target to begin: the open one, else the next one.
+    #[must_use]
+    pub fn needs(&self, target: &TargetPolicy) -> Needs {
+        if let Some(cutoff) = target.window.as_ref().and_then(|window| window.cutoff) {
+            return Needs::Cutoff(cutoff);
+        }
+        let open = self.rollouts.iter().find(|rollout| rollout.target == target.name);
+        let (lasts, rollouts) = open.map_or_else(|| self.estimate(target), |open| open.needs);
+        Needs::Estimate { lasts, rollouts }
     }
 
     /// Does the coming night end too late for the target's window, going by the usual length of a run?

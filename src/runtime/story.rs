@@ -108,6 +108,8 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
                         | StepOutcome::Unchanged
                         | StepOutcome::Preflighted { .. }
                         | StepOutcome::ServicesPreflighted { .. }
+                        | StepOutcome::CommandPreflighted { .. }
+                        | StepOutcome::Ran { .. }
                         | StepOutcome::Prepulled { .. }
                         | StepOutcome::Pulled { .. }
                         | StepOutcome::Busy { .. }
@@ -176,8 +178,13 @@ fn step_note(outcome: &StepOutcome) -> String {
         StepOutcome::Unchanged => "was so already".to_owned(),
         StepOutcome::Preflighted { units } => words::counted(units.len(), "container", "containers"),
         StepOutcome::ServicesPreflighted { services } => words::counted(services.len(), "service", "services"),
+        StepOutcome::CommandPreflighted { command } => words::ran_before(command),
+        StepOutcome::Ran { .. } => "exit code 0".to_owned(),
         StepOutcome::Prepulled { startup } => format!("a task may take {} s", startup.as_secs()),
-        StepOutcome::Pulled { image } => image.short().to_owned(),
+        StepOutcome::Pulled { image, dropped } => {
+            let dropped = dropped.iter().map(|what| format!("; {what}"));
+            format!("{}{}", image.short(), dropped.collect::<String>())
+        }
         StepOutcome::Busy { .. } => "asked to be tried later".to_owned(),
         StepOutcome::Kept { exit_code, .. } => format!("exit code {exit_code}"),
         StepOutcome::Failed { failure } => failure.kind.words().to_owned(),

@@ -1,4 +1,4 @@
-//! Health, readiness, metrics and a status page over HTTP. Reading only: nothing is controlled over TCP.
+//! Health, readiness, metrics, a status page and the plan as JSON over HTTP (docs/api.md). Reading only: nothing is controlled over TCP.
 
 mod metrics;
 mod page;

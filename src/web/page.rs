@@ -1,8 +1,10 @@
 //! The status page: what `lowtide status` says, for a browser. It loads nothing from anywhere.
 
+use crate::model::outlook::PlannedState;
+use crate::report::rollout as rollouts;
 use crate::report::terminal::{AppState, relative, state_words};
 use crate::report::words;
-use crate::runtime::reading::{AppReading, Reading};
+use crate::runtime::reading::{AppReading, OpenRollout, Reading};
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -23,6 +25,9 @@ td { white-space: nowrap; } td:last-child { white-space: normal; min-width: 16re
 td.name { font-weight: 600; } .soft { color: var(--soft); } code { font-size: .9em; }
 .new { color: var(--soft); } .fresh { color: var(--good); } .running, .rolling { color: var(--move); }
 .waiting { color: var(--warn); } .failing, .halted { color: var(--bad); }
+.rollout caption { text-align: left; padding: .7rem .9rem; } .rollout td.wide { white-space: normal; min-width: 12rem; }
+.rollout td.waiting, .rollout td.untouched { color: var(--soft); } .moved, .baking, .finishing { color: var(--good); }
+.moving { color: var(--move); } .returning, .returned { color: var(--warn); }
 .note { border-left: 4px solid var(--warn); padding: .6rem .9rem; }
 ";
 
@@ -60,6 +65,9 @@ pub(super) fn html(reading: &Reading, instance: &str) -> Markup {
                             }
                         }
                     }
+                    @for app in &reading.apps {
+                        @for open in &app.rollouts { (rollout(app, open, now)) }
+                    }
                     @if reading.notices > 0 {
                         p { (words::counted(reading.notices as usize, "mail waits", "mails wait")) " for delivery." }
                     }
@@ -82,6 +90,49 @@ fn row(app: &AppReading, now: Timestamp) -> Markup {
             td class=(word) { (state_words(&row, now, &app.app.timezone)) }
         }
     }
+}
+
+/// An open rollout: what it waits for, and how far each of its replicas is.
+fn rollout(app: &AppReading, open: &OpenRollout, now: Timestamp) -> Markup {
+    let zone = app.app.timezone.as_str();
+    let entry = rollouts::entry(open.entry, now, zone);
+    html! {
+        div.card.rollout {
+            table {
+                caption {
+                    strong { (app.app.name) " → " (open.target) } " " code { (open.tag) } " "
+                    @match &open.waits {
+                        None => span.rolling { "is at work" },
+                        Some(why) => span.waiting { (words::waiting(why, zone)) },
+                    }
+                    @if let Some(entry) = entry { span.soft { "; " (entry) } }
+                    @if let Some(since) = open.overdue { span.failing { "; it has waited for " (words::span(since, now)) } }
+                }
+                thead { tr { th { "Replica" } th { "Before" } th { "Steps" } th { "Order" } th { "State" } } }
+                tbody {
+                    @for (index, it) in open.outlook.moves.iter().enumerate() {
+                        tr {
+                            td.name { (it.name) }
+                            td { @match &it.from { Some(from) => code { (from) }, None => "–" } }
+                            td.soft { (counted(open, index)) }
+                            td.soft.wide { (rollouts::order(it)) }
+                            td class=(it.phase.word()) { (rollouts::replica(&open.outlook, index)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Steps taken, of how many.
+fn counted(open: &OpenRollout, unit: usize) -> String {
+    let of = open.outlook.steps.iter().filter(|line| line.unit == Some(unit));
+    let done = of
+        .clone()
+        .filter(|line| matches!(line.state, PlannedState::Done { .. }))
+        .count();
+    format!("{done} of {}", of.count())
 }
 
 fn when(at: Option<Timestamp>, now: Timestamp) -> Markup {

@@ -1,8 +1,11 @@
 //! The small HTTP server.
 
 use super::{metrics, page};
+use crate::report::json;
+use crate::report::plan::PlanRow;
 use crate::runtime::bot::Bot;
-use crate::runtime::reading;
+use crate::runtime::planning;
+use crate::runtime::reading::{self, Reading};
 use crate::store::error::StoreError;
 use axum::Router;
 use axum::extract::State;
@@ -29,12 +32,14 @@ pub async fn serve(bot: Arc<Bot>, listen: SocketAddr, shutdown: CancellationToke
 /// # Errors
 /// When the socket breaks.
 pub async fn serve_on(bot: Arc<Bot>, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
-    info!(address = %listener.local_addr()?, "health, metrics and the status page are served");
+    info!(address = %listener.local_addr()?, "health, metrics, the status page and the plan are served");
     let app = Router::new()
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .route("/metrics", get(measured))
         .route("/", get(status))
+        .route("/api/v1/plan", get(plan))
+        .route("/api/v1/rollouts", get(rollouts))
         .with_state(bot);
     axum::serve(listener, app)
         .with_graceful_shutdown(shutdown.cancelled_owned())
@@ -69,6 +74,36 @@ async fn status(State(bot): State<Arc<Bot>>) -> Response {
         .await
         .map(|reading| page::html(&reading, &bot.instance).into_string());
     answer(html, "text/html; charset=utf-8")
+}
+
+/// As `plan --json`.
+async fn plan(State(bot): State<Arc<Bot>>) -> Response {
+    let answered = planned(&bot).await;
+    json_of(
+        answered.map(|(rows, reading)| serde_json::to_string(&json::plan(&rows, reading.paused, reading.now, None))),
+    )
+}
+
+async fn rollouts(State(bot): State<Arc<Bot>>) -> Response {
+    let answered = planned(&bot).await;
+    json_of(answered.map(|(rows, reading)| serde_json::to_string(&json::rollouts(&rows, reading.paused, reading.now))))
+}
+
+async fn planned(bot: &Bot) -> Result<(Vec<PlanRow>, Reading), StoreError> {
+    let reading = reading::of_bot(bot).await?;
+    let usual = planning::usual(&bot.store, &reading).await?;
+    Ok((planning::rows(&reading, &usual), reading))
+}
+
+fn json_of(answered: Result<serde_json::Result<String>, StoreError>) -> Response {
+    match answered {
+        Ok(Err(error)) => {
+            error!(%error, "an answer cannot be written as JSON");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written\n").into_response()
+        }
+        Ok(Ok(text)) => answer(Ok(text), "application/json"),
+        Err(error) => answer(Err::<String, _>(error), "application/json"),
+    }
 }
 
 /// What is wrong goes to our own log; who asks over TCP learns only that something is.

@@ -1,5 +1,6 @@
 //! The real binary, and its end.
 
+use crate::changes::Changes;
 use crate::point::Blow;
 use lowtide::runtime::control::{Ask, Reply, ask};
 use rustix::process::{Pid, Signal, kill_process};
@@ -48,11 +49,11 @@ impl Victim {
             return;
         }
         if let Some(pid) = *self.inner.pid.lock().unwrap() {
-            let signal = match self.blow {
-                Blow::Kill => Signal::KILL,
-                Blow::Term => Signal::TERM,
-            };
-            kill_process(pid, signal).unwrap();
+            match self.blow {
+                Blow::Kill => kill_process(pid, Signal::KILL).unwrap(),
+                Blow::Term => kill_process(pid, Signal::TERM).unwrap(),
+                Blow::Spared => {}
+            }
             *struck = true;
             self.inner.rings.notify_one();
         }
@@ -153,6 +154,8 @@ impl Bot {
             rebuild: false,
             by: "the crash matrix".to_owned(),
         };
+        // It says in its log that it listens, once it does.
+        let mut changes = self.changes();
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Ok(Some(mut replies)) = ask(&self.state, &asked).await {
@@ -163,13 +166,25 @@ impl Bot {
                     Err(_) => Err("no answer".to_owned()),
                 };
             }
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return Err(format!("it ended: {status}"));
+            tokio::select! {
+                () = changes.next() => {}
+                status = self.child.wait() => return Err(format!("it ended: {}", status.unwrap())),
+                () = tokio::time::sleep_until(deadline) => return Err(format!("{} never listened", self.log.display())),
             }
-            if Instant::now() > deadline {
-                return Err(format!("{} never listened", self.log.display()));
-            }
-            pause().await;
+        }
+    }
+
+    /// Of its journal and its log.
+    pub(crate) fn changes(&self) -> Changes {
+        Changes::of(&[&self.state, self.log.parent().unwrap()])
+    }
+
+    /// Returns at a change, or at its end; `false`: at the deadline.
+    pub(crate) async fn moves(&mut self, changes: &mut Changes, deadline: Instant) -> bool {
+        tokio::select! {
+            () = changes.next() => true,
+            _ = self.child.wait() => true,
+            () = tokio::time::sleep_until(deadline) => false,
         }
     }
 
@@ -184,11 +199,6 @@ impl Bot {
     pub(crate) async fn end(mut self) {
         let _ = self.child.kill().await;
     }
-}
-
-/// Between two looks at what nobody announces.
-pub(crate) async fn pause() {
-    tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
 /// A `git` before the real one in PATH that leaves a mark per start, and strikes its parent's parent at the n-th.

@@ -18,6 +18,7 @@
 )]
 
 mod bot;
+mod changes;
 mod journal;
 mod mail;
 mod matrix;

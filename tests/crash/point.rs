@@ -19,6 +19,9 @@ pub(crate) enum Blow {
     Kill,
     /// SIGTERM: it parks by itself.
     Term,
+    /// Not at all: what it talks to goes down.
+    #[allow(dead_code, reason = "only the kill matrix spares")]
+    Spared,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +103,15 @@ pub(crate) fn shape(method: &str, target: &str) -> String {
         "prune",
         "top",
     ];
-    let named = ["containers", "images", "networks", "volumes", "exec", "distribution"];
+    let named = [
+        "containers",
+        "images",
+        "networks",
+        "volumes",
+        "exec",
+        "distribution",
+        "services",
+    ];
     // An image's name has slashes of its own.
     let shaped = match parts.as_slice() {
         [kind, rest @ ..] if named.contains(kind) => match rest {

@@ -88,7 +88,7 @@ impl Finished {
         let proxy = Proxy::start(world.path(), ground.socket.clone(), Point::Never, victim.clone());
         let mail = MailProxy::start(&ground.mail, Point::Never, victim.clone()).await;
         let start = world.start(&proxy.socket, mail.port, ground, git_that_counts(world.path(), None));
-        let watch = Watch::start(ground.engine.clone(), &world.id, &world.olds);
+        let watch = Watch::start(ground, &world.id, &world.olds);
         let found = journal::read(&world)
             .await
             .map_or_else(|e| e, |j| j.map_or(String::new(), |j| j.place()));

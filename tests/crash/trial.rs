@@ -1,6 +1,6 @@
 //! One trial: a world, a cycle, one blow, and what came of it.
 
-use crate::bot::{Bot, PATIENCE, Start, Victim, git_that_counts, pause};
+use crate::bot::{Bot, PATIENCE, Start, Victim, git_that_counts};
 use crate::journal::{self, Journal};
 use crate::mail::MailProxy;
 use crate::point::{Blow, Point};
@@ -31,6 +31,7 @@ impl Plan {
         let blow = match self.blow {
             Blow::Kill => "",
             Blow::Term => ", SIGTERM",
+            Blow::Spared => ", spared",
         };
         let under = match self.under {
             Under::Serve => "",
@@ -70,7 +71,7 @@ pub(crate) async fn in_world(ground: &Ground, world: &World, plan: &Plan) -> End
         Point::Engine { .. } | Point::MailConnect | Point::MailTaken | Point::Never => None,
     };
     let start = world.start(&proxy.socket, mail.port, ground, git_that_counts(world.path(), nth));
-    let watch = Watch::start(ground.engine.clone(), &world.id, &world.olds);
+    let watch = Watch::start(ground, &world.id, &world.olds);
     let mut wrong = Vec::new();
     let mut found = "—".to_owned();
     let done = live(world, plan, &start, &victim, &mut found).await;
@@ -142,11 +143,13 @@ async fn fall(world: &World, bot: &mut Bot, victim: &Victim, plan: &Plan) -> Res
         Blow::Kill => Ok(()),
         Blow::Term if status.code() == Some(0) => Ok(()),
         Blow::Term => Err(format!("after SIGTERM: {status}")),
+        Blow::Spared => Err(format!("it was spared: {status}")),
     }
 }
 
 /// Waits until nothing more happens by itself, as long as anything does.
 pub(crate) async fn settle(world: &World, bot: &mut Bot) -> Result<Journal, String> {
+    let mut changes = bot.changes();
     let mut deadline = Instant::now() + PATIENCE;
     let (mut events, mut was_settled) = (0, false);
     loop {
@@ -166,13 +169,15 @@ pub(crate) async fn settle(world: &World, bot: &mut Bot) -> Result<Journal, Stri
                 deadline = Instant::now() + PATIENCE;
             }
         }
-        if !lives && !was_settled {
+        if was_settled {
+            continue;
+        }
+        if !lives {
             return Err("lowtide ended by itself".to_owned());
         }
-        if Instant::now() > deadline {
+        if !bot.moves(&mut changes, deadline).await {
             return Err(format!("never settled: {place}"));
         }
-        pause().await;
     }
 }
 

@@ -1,11 +1,12 @@
-//! Looks at the containers all the time a trial goes on: at every moment the old or the new one can serve, and never do
-//! two of them run.
+//! Looks at the containers whenever the engine tells something of them: at every moment the old or the new one can serve,
+//! and never do two of them run.
 
-use crate::bot::pause;
-use crate::world::{LABEL, Old, UNIT, list};
-use lowtide::clients::engine::connect::Engine;
+use crate::world::{Ground, LABEL, Old, UNIT, list};
 use std::collections::BTreeSet;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) struct Watch {
@@ -20,15 +21,24 @@ struct Seen {
 }
 
 impl Watch {
-    pub(crate) fn start(engine: Engine, id: &str, olds: &[Old]) -> Self {
+    pub(crate) fn start(ground: &Ground, id: &str, olds: &[Old]) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let units: Vec<(&'static str, String, String)> = olds
             .iter()
             .map(|old| (old.unit, old.name.clone(), old.id.clone()))
             .collect();
-        let (noting, label) = (Arc::clone(&seen), format!("{LABEL}={id}"));
+        let (noting, label, engine) = (Arc::clone(&seen), format!("{LABEL}={id}"), ground.engine.clone());
+        // Beginning with what was told before: the containers were started then.
+        let mut events = Command::new("docker")
+            .args(["events", "--since", "10m", "--filter", &format!("label={label}")])
+            .env("DOCKER_HOST", format!("unix://{}", ground.socket.display()))
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
         let looks = tokio::spawn(async move {
-            loop {
+            let mut told = BufReader::new(events.stdout.take().unwrap()).lines();
+            while let Ok(Some(_)) = told.next_line().await {
                 let containers = list(&engine, "/containers/json?all=1", &label).await;
                 for (unit, name, old) in &units {
                     let of_unit: Vec<_> = containers.iter().filter(|c| c["Labels"][UNIT] == *unit).collect();
@@ -51,7 +61,6 @@ impl Watch {
                     }
                     seen.looks += 1;
                 }
-                pause().await;
             }
         });
         Self {

@@ -1,5 +1,5 @@
-//! The real engine behind a socket of ours: one that knows no `/session` (an engine without BuildKit), and one that tells when
-//! a request has its answer.
+//! The real engine behind a socket of ours: one that knows no `/session` (an engine without BuildKit), one that tells when
+//! a request has its answer, and one whose answer is lost.
 
 use lowtide::clients::engine::connect::Engine;
 use lowtide::model::fleet::EngineAddress;
@@ -31,6 +31,8 @@ enum Besides {
     KnowsNoSession,
     /// After the answer to a request whose line has these words.
     Tells(&'static str, Arc<Notify>),
+    /// The answer to a request whose line has these words. The engine has done what was asked.
+    Loses(&'static str),
 }
 
 pub(crate) async fn without_buildkit() -> Proxy {
@@ -41,6 +43,11 @@ pub(crate) async fn without_buildkit() -> Proxy {
 pub(crate) fn telling(words: &'static str) -> (Proxy, Arc<Notify>) {
     let answered = Arc::new(Notify::new());
     (start(Besides::Tells(words, Arc::clone(&answered))), answered)
+}
+
+/// Loses each answer to a request whose line has `words`.
+pub(crate) fn losing(words: &'static str) -> Proxy {
+    start(Besides::Loses(words))
 }
 
 fn start(besides: Besides) -> Proxy {
@@ -76,6 +83,22 @@ async fn serve(mut client: UnixStream, besides: Besides) {
     let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
     let mut engine = UnixStream::connect(socket).await.unwrap();
     let text = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    let line = text.lines().next().unwrap_or_default();
+    if let Besides::Loses(words) = besides
+        && line.contains(words)
+    {
+        engine.write_all(text.as_bytes()).await.unwrap();
+        let (mut from_client, mut to_client) = client.split();
+        let (mut from_engine, mut to_engine) = engine.split();
+        let asked = tokio::io::copy(&mut from_client, &mut to_engine);
+        let answered = from_engine.read(&mut byte);
+        tokio::select! {
+            _ = asked => {}
+            _ = answered => {}
+        }
+        let _ = to_client.shutdown().await;
+        return;
+    }
     if engine.write_all(text.as_bytes()).await.is_ok() {
         let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
         if let Besides::Tells(words, answered) = besides

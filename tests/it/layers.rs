@@ -58,7 +58,7 @@ const AT_HOME: &[(&str, &str)] = &[
 const MAX_LINES: usize = 600;
 
 struct Source {
-    /// Under `src/`, with forward slashes.
+    /// Under its folder, with forward slashes.
     path: String,
     text: String,
 }
@@ -113,7 +113,11 @@ fn bare(line: &str) -> String {
 }
 
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    sources_in("src")
+}
+
+fn sources_in(folder: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut found = Vec::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {
@@ -339,4 +343,33 @@ fn the_reader_of_lines_is_not_fooled() {
     assert_eq!(imports(&split[0].1), ["model", "store"]);
     assert!(says("let x = rand::random();", "rand::"));
     assert!(!says("use operand::Kind;", "rand::"));
+}
+
+/// docs/rollout-tests.md names tests for what can go wrong; a test that is renamed is renamed there too.
+#[test]
+fn every_test_the_documentation_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/rollout-tests.md")).unwrap();
+    let code: String = sources_in("src")
+        .into_iter()
+        .chain(sources_in("tests"))
+        .map(|source| source.text)
+        .collect();
+    let words = text.split('`').skip(1).step_by(2);
+    let is_test = |word: &&str| {
+        word.contains('_')
+            && word
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
+    };
+    // Of compose.
+    const KEYS: [&str; 2] = ["volumes_from", "container_name"];
+    let named: Vec<&str> = words.filter(is_test).filter(|word| !KEYS.contains(word)).collect();
+    assert!(named.len() > 80, "only {} tests are named", named.len());
+    let missing: Vec<String> = named
+        .iter()
+        .filter(|name| !code.contains(&format!("fn {name}(")))
+        .map(|name| format!("{name} is named and does not exist"))
+        .collect();
+    no_problems(&missing);
 }

@@ -7,6 +7,7 @@ mod archives;
 #[path = "../support/apt/mod.rs"]
 mod beside;
 mod cli;
+mod command;
 mod config;
 mod git;
 mod github;

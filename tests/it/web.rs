@@ -1,10 +1,15 @@
 //! The configuration watch and the HTTP side of a bot over a real store, without an engine.
 
+use lowtide::clients::clock;
 use lowtide::clients::engine::probe::ProbePath;
 use lowtide::config::validate;
+use lowtide::model::name::{AppName, RolloutId, RunId};
+use lowtide::model::rollout::{Bar, OnExit, Part, Purpose, RestartPolicy, RolloutEvent, Step, StepOutcome, Unit};
+use lowtide::model::standing::{AppEvent, Release};
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::config_watch::{Place, Seen, Watch};
 use lowtide::store::database::Store;
+use lowtide::store::journal::Batch;
 use lowtide::store::sealed::Sealed;
 use lowtide::web::serve::serve_on;
 use std::os::unix::net::UnixListener;
@@ -174,6 +179,156 @@ async fn http_answers_and_reads_only() {
     let _newer = Store::open(&bot.state.join("lowtide.db"), true).unwrap();
     assert_eq!(get("/healthz").await.0, 200);
     assert_eq!(get("/readyz").await.0, 503);
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+}
+
+/// The bot of a fleet with a rollout that is half-way.
+async fn rolling(dir: &Path) -> Arc<Bot> {
+    let state = dir.join("state");
+    std::fs::create_dir_all(&state).unwrap();
+    let text = good("web").replace("version: 1\n", "version: 1\nmode: active\n")
+        + "    rollout: [ { container: { name: web }, window: { from: \"00:00\", to: \"24:00\" }, bake: 2m } ]\n";
+    let fleet = validate::fleet(text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let app = &fleet.apps[&"web".parse::<AppName>().unwrap()];
+    let (name, target) = (app.name.clone(), app.rollout[0].clone());
+    let store = Store::open(&state.join("lowtide.db"), true).unwrap();
+    let (id, image) = (RolloutId(ulid::Ulid(9)), format!("sha256:{}", "b".repeat(64)));
+    let started = |step| RolloutEvent::StepStarted { attempt: 1, step };
+    let events = [
+        RolloutEvent::Opened {
+            app: name.clone(),
+            target: Box::new(target.clone()),
+            timezone: app.timezone.clone(),
+            release: Box::new(Release {
+                run: RunId(ulid::Ulid(7)),
+                image: image.parse().unwrap(),
+                content: image.parse().unwrap(),
+                commit: "c".repeat(40),
+                tag: "t1".to_owned(),
+                digest: None,
+                reference: "example.org/web:t1".parse().unwrap(),
+                change: None,
+                at: clock::now(),
+            }),
+            window_ignored: false,
+            purpose: Purpose::Release,
+        },
+        started(Step::Preflight),
+        RolloutEvent::StepEnded {
+            outcome: StepOutcome::Preflighted {
+                units: vec![unit("web")],
+            },
+        },
+        started(Step::Pull),
+    ];
+    let opened = AppEvent::RolloutOpened {
+        target: target.name,
+        release: RunId(ulid::Ulid(7)),
+        rollout: id,
+    };
+    let mut batch = Batch::new().app(&name, &opened);
+    for (seen, event) in (0..).zip(&events) {
+        batch = batch.rollout(&name, id, seen, event);
+    }
+    store.commit(batch, clock::now()).await.unwrap();
+    let sealed = Sealed::open(&state).unwrap();
+    let in_force = InForce::new("start".into(), fleet, None, &state).unwrap();
+    let instance = "lowtide-test".into();
+    Arc::new(
+        Bot::new(store, sealed, state, instance, ProbePath::HostView, in_force)
+            .await
+            .unwrap(),
+    )
+}
+
+fn unit(name: &str) -> Unit {
+    Unit {
+        index: 0,
+        name: name.to_owned(),
+        old: "a".repeat(64),
+        old_image: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+        was_running: true,
+        restart: RestartPolicy::none(),
+        snapshot: String::new(),
+        part: Part::Release,
+        holds: Vec::new(),
+        bars: vec![Bar::Device],
+        on_exit: OnExit::Stays,
+        tag: None,
+    }
+}
+
+fn steps_of(rollout: &serde_json::Value) -> String {
+    let word = |step: &serde_json::Value, key: &str| step[key].as_str().unwrap().to_owned();
+    let steps = rollout["steps"].as_array().unwrap().iter();
+    let steps: Vec<String> = steps
+        .map(|step| format!("{}: {}", word(step, "step"), word(step, "state")))
+        .collect();
+    steps.join("\n")
+}
+
+#[tokio::test]
+async fn an_open_rollout_is_shown_over_http() {
+    let dir = tempfile::tempdir().unwrap();
+    let bot = rolling(dir.path()).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve_on(Arc::clone(&bot), listener, stop.clone()));
+    lowtide::clients::tls::ready();
+    let get = async |path: &str| reqwest::get(format!("http://{address}{path}")).await.unwrap();
+    let answer = get("/api/v1/rollouts").await;
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let json: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!((&json["version"], &json["paused"]), (&1.into(), &false.into()));
+    let rollout = &json["rollouts"][0];
+    assert_eq!(rollout["app"], "web");
+    assert_eq!(
+        (&rollout["tag"], &rollout["window_ignored"]),
+        (&"t1".into(), &false.into())
+    );
+    assert_eq!(rollout["needs_by"], "limits");
+    let unit = &rollout["units"][0];
+    assert_eq!((&unit["name"], &unit["phase"]), (&"web".into(), &"waiting".into()));
+    assert_eq!(
+        (&unit["order"], &unit["why"]),
+        (&"stop-first".into(), &"no_router".into())
+    );
+    insta::assert_snapshot!(steps_of(rollout), @"
+    preflight: done
+    pull: running
+    create new container: ahead
+    stop old container: ahead
+    start new container: ahead
+    wait until new container is ready: ahead
+    rename to web.prev.00000009: ahead
+    rename to web: ahead
+    bake: ahead
+    remove old container: ahead
+    ");
+    let plan: serde_json::Value = get("/api/v1/plan").await.json().await.unwrap();
+    assert_eq!(&plan["apps"][0]["targets"][0]["rollout"]["steps"], &rollout["steps"]);
+    assert_eq!(
+        plan["apps"][0]["settings"],
+        serde_json::Value::Null,
+        "settings are not for everybody"
+    );
+    let page = get("/").await.text().await.unwrap();
+    for shown in [
+        "web → ",
+        "<code>t1</code>",
+        "is at work",
+        "stop-first",
+        "waits for its turn",
+    ] {
+        assert!(page.contains(shown), "{shown} is not in\n{page}");
+    }
+    let posted = reqwest::Client::new()
+        .post(format!("http://{address}/api/v1/plan"))
+        .send()
+        .await;
+    assert_eq!(posted.unwrap().status().as_u16(), 405);
     stop.cancel();
     serving.await.unwrap().unwrap();
 }

@@ -2,8 +2,8 @@
 //! engine (`LOWTIDE_TEST_ENGINE`, path of its socket). Every kind of container, forward and back.
 //!
 //! Each trial has containers and a state of its own: a release, and a rollout to it that was just opened. A proxy between
-//! lowtide and the engine kills it at one call; it is started again and left alone until the rollout is over. The matrix is
-//! printed, a line per kill point.
+//! lowtide and the engine kills it at one call; it is started again and left alone until the rollout is over. Hosts fall too,
+//! with lowtide and without it. The matrix is printed, a line per kill point.
 //!
 //! - `LOWTIDE_KILLS_ONLY=TEXT`: only points whose name contains the text.
 //! - `LOWTIDE_KILLS_JOBS=N`: trials at a time, 4 if not given.
@@ -19,7 +19,10 @@
 
 #[path = "../crash/bot.rs"]
 mod bot;
+#[path = "../crash/changes.rs"]
+mod changes;
 mod kind;
+mod machine;
 #[path = "../crash/point.rs"]
 mod point;
 #[path = "../crash/proxy.rs"]
@@ -27,33 +30,71 @@ mod proxy;
 mod trial;
 mod world;
 
-use kind::{Kind, Way};
+use kind::{Falls, Kind, Way};
+use machine::Machine;
 use point::{Moment, Point, mutates};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use trial::Plan;
 use world::Ground;
 
 /// One test, because the points share two cores, and their count is its result.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kill_point_of_a_rollout_converges() {
     let ground = Arc::new(Ground::prepare());
-    let mut work = VecDeque::new();
-    let mut failed = 0;
-    for (kind, way) in Kind::ALL
-        .into_iter()
-        .flat_map(|kind| [(kind, Way::Forward), (kind, Way::Back)])
-    {
-        let calm = trial::run(&ground, kind, way, Point::Never).await;
-        failed += show(&calm);
-        work.extend(points(&calm.calls).into_iter().map(|point| (kind, way, point)));
+    let machines: Vec<Arc<Machine>> = Machine::all().into_iter().map(Arc::new).collect();
+    let (mut failed, mut here, mut there) = (0, VecDeque::new(), VecDeque::new());
+    for kind in Kind::KILLED {
+        let (unkind, found) = plans(&ground, None, kind, &[Falls::Lowtide]).await;
+        failed += unkind;
+        here.extend(found);
     }
-    if let Ok(only) = std::env::var("LOWTIDE_KILLS_ONLY") {
-        work.retain(|(kind, way, point)| trial::name(*kind, *way, point).contains(&only));
+    match machines.first() {
+        Some(machine) => {
+            let (unkind, found) = plans(
+                &machine.ground,
+                Some(machine),
+                Kind::Always,
+                &[Falls::Both, Falls::Host],
+            )
+            .await;
+            failed += unkind;
+            there.extend(found);
+        }
+        None => println!("no machine to reboot: processes may not have a network of their own here"),
     }
-    let count = work.len();
-    failed += all(&ground, work).await;
+    let count = here.len() + there.len();
+    failed += all(&ground, &machines, here, there).await;
     assert_eq!(failed, 0, "{failed} of {count} kill points do not converge");
     println!("{count} kill points converge");
+}
+
+/// Every point of a calm rollout of this kind, forward and back; and how many of the calm ones went wrong.
+async fn plans(ground: &Ground, machine: Option<&Machine>, kind: Kind, falls: &[Falls]) -> (usize, Vec<Plan>) {
+    let only = std::env::var("LOWTIDE_KILLS_ONLY").unwrap_or_default();
+    let (mut failed, mut plans) = (0, Vec::new());
+    for way in [Way::Forward, Way::Back] {
+        let calm = Plan {
+            kind,
+            way,
+            falls: Falls::Lowtide,
+            point: Point::Never,
+        };
+        let ended = trial::run(ground, machine, &calm).await;
+        failed += show(&ended);
+        for (falls, point) in falls
+            .iter()
+            .flat_map(|falls| points(&ended.calls).into_iter().map(|p| (*falls, p)))
+        {
+            plans.push(Plan {
+                falls,
+                point,
+                ..calm.clone()
+            });
+        }
+    }
+    plans.retain(|plan| plan.to_string().contains(&only));
+    (failed, plans)
 }
 
 /// What reading finds is the same before and after it: only calls that change something are points.
@@ -72,28 +113,36 @@ fn points(calls: &[String]) -> Vec<Point> {
     points
 }
 
-/// Several at a time: most of a trial is waiting.
-async fn all(ground: &Arc<Ground>, work: VecDeque<(Kind, Way, Point)>) -> usize {
+/// Several at a time on the engine that stays up: most of a trial is waiting. One at a time on each machine.
+async fn all(ground: &Arc<Ground>, machines: &[Arc<Machine>], here: VecDeque<Plan>, there: VecDeque<Plan>) -> usize {
     let jobs = std::env::var("LOWTIDE_KILLS_JOBS").ok().and_then(|n| n.parse().ok());
-    let queue = Arc::new(Mutex::new(work));
-    let workers: Vec<_> = (0..jobs.unwrap_or(4))
-        .map(|_| {
-            let (ground, queue) = (Arc::clone(ground), Arc::clone(&queue));
-            tokio::spawn(async move {
-                let mut failed = 0;
-                loop {
-                    let next = queue.lock().unwrap().pop_front();
-                    let Some((kind, way, point)) = next else { return failed };
-                    failed += show(&trial::run(&ground, kind, way, point).await);
-                }
-            })
-        })
-        .collect();
-    let mut failed = 0;
-    for worker in workers {
-        failed += worker.await.unwrap();
+    let (here, there) = (Arc::new(Mutex::new(here)), Arc::new(Mutex::new(there)));
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..jobs.unwrap_or(4) {
+        let (ground, queue) = (Arc::clone(ground), Arc::clone(&here));
+        workers.spawn(async move {
+            let mut failed = 0;
+            while let Some(plan) = take(&queue) {
+                failed += show(&trial::run(&ground, None, &plan).await);
+            }
+            failed
+        });
     }
-    failed
+    for machine in machines {
+        let (machine, queue) = (Arc::clone(machine), Arc::clone(&there));
+        workers.spawn(async move {
+            let mut failed = 0;
+            while let Some(plan) = take(&queue) {
+                failed += show(&trial::run(&machine.ground, Some(&machine), &plan).await);
+            }
+            failed
+        });
+    }
+    workers.join_all().await.into_iter().sum()
+}
+
+fn take(queue: &Mutex<VecDeque<Plan>>) -> Option<Plan> {
+    queue.lock().unwrap().pop_front()
 }
 
 fn show(ended: &trial::Ended) -> usize {

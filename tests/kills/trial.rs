@@ -1,11 +1,13 @@
 //! One trial: a world, a rollout, one blow, and what came of it.
 
-use crate::bot::{PATIENCE, Victim, pause};
-use crate::kind::{Kind, Way};
+use crate::bot::{Bot, PATIENCE, Victim};
+use crate::kind::{Falls, Kind, Way};
+use crate::machine::Machine;
 use crate::point::{Blow, Point};
 use crate::proxy::Proxy;
 use crate::world::{Ground, World};
 use lowtide::model::rollout::{RolloutConclusion, RolloutEvent};
+use std::fmt;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -22,33 +24,61 @@ pub(crate) struct Ended {
     pub(crate) calls: Vec<String>,
 }
 
-pub(crate) fn name(kind: Kind, way: Way, point: &Point) -> String {
-    format!("{kind}, {way}: {point}")
+/// What is tried.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) kind: Kind,
+    pub(crate) way: Way,
+    pub(crate) falls: Falls,
+    pub(crate) point: Point,
 }
 
-pub(crate) async fn run(ground: &Ground, kind: Kind, way: Way, point: Point) -> Ended {
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}: {}{}", self.kind, self.way, self.point, self.falls)
+    }
+}
+
+/// `machine`: whose engine it is, where the plan lets a host fall.
+pub(crate) async fn run(ground: &Ground, machine: Option<&Machine>, plan: &Plan) -> Ended {
     let began = Instant::now();
-    let name = name(kind, way, &point);
-    let calm = point == Point::Never;
-    let victim = Victim::new(Blow::Kill);
+    let (kind, way) = (plan.kind, plan.way);
+    let victim = Victim::new(match plan.falls {
+        Falls::Lowtide | Falls::Both => Blow::Kill,
+        Falls::Host => Blow::Spared,
+    });
     let directory = tempfile::tempdir().unwrap();
-    let proxy = Proxy::start(directory.path(), ground.socket.clone(), point, victim.clone());
+    let proxy = Proxy::start(
+        directory.path(),
+        ground.socket.clone(),
+        plan.point.clone(),
+        victim.clone(),
+    );
     let world = World::new(ground, kind, way, &proxy.socket, directory).await;
     let mut bot = world.start().serve(&victim);
     let mut found = "—".to_owned();
     let mut wrong = Vec::new();
-    if !calm {
-        tokio::select! {
-            () = victim.falls() => {}
-            _ = over(&world) => wrong.push("the point was never reached".to_owned()),
-        }
-        if wrong.is_empty() {
-            bot.ended().await;
+    if plan.point != Point::Never {
+        let fell = tokio::select! {
+            () = victim.falls() => true,
+            _ = over(&world, &mut bot) => victim.is_struck(),
+        };
+        if fell {
+            if plan.falls != Falls::Host {
+                bot.ended().await;
+            }
+            if let Some(machine) = machine {
+                machine.reboot().await;
+            }
             found = place(&world).await;
-            bot = world.start().serve(&victim);
+            if plan.falls != Falls::Host {
+                bot = world.start().serve(&victim);
+            }
+        } else {
+            wrong.push("the point was never reached".to_owned());
         }
     }
-    let conclusion = over(&world).await;
+    let conclusion = over(&world, &mut bot).await;
     bot.end().await;
     match (&conclusion, way) {
         (Some(RolloutConclusion::Done), Way::Forward) | (Some(RolloutConclusion::Reverted { .. }), Way::Back) => {}
@@ -58,7 +88,7 @@ pub(crate) async fn run(ground: &Ground, kind: Kind, way: Way, point: Point) -> 
     let story = world.start().tail();
     world.remove();
     Ended {
-        name,
+        name: plan.to_string(),
         found,
         conclusion: conclusion.map_or("never".to_owned(), |c| {
             if c == RolloutConclusion::Done {
@@ -75,18 +105,21 @@ pub(crate) async fn run(ground: &Ground, kind: Kind, way: Way, point: Point) -> 
 }
 
 /// How the rollout ended; `None` when it did not.
-async fn over(world: &World) -> Option<RolloutConclusion> {
+async fn over(world: &World, bot: &mut Bot) -> Option<RolloutConclusion> {
+    let mut changes = bot.changes();
     let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
+    loop {
+        let lives = bot.lives();
         if let Some(store) = world.store()
             && let Ok(events) = store.rollout_events(world.rollout).await
             && let Some(RolloutEvent::Concluded { conclusion }) = events.last().map(|last| &last.event)
         {
             return Some(conclusion.clone());
         }
-        pause().await;
+        if !lives || !bot.moves(&mut changes, deadline).await {
+            return None;
+        }
     }
-    None
 }
 
 async fn place(world: &World) -> String {
@@ -112,9 +145,42 @@ async fn place(world: &World) -> String {
     }
 }
 
+/// Every task runs what it should, and the service has its own settings again.
+fn left_of_service(world: &World, way: Way) -> Vec<String> {
+    let name = format!("{}-a", world.id);
+    let version = match way {
+        Way::Forward => ":new",
+        Way::Back => ":old",
+    };
+    let running = ["service", "ps", "--filter", "desired-state=running", "--format"];
+    let tasks = world.docker(&[&running[..], &["{{.Image}} {{.CurrentState}}", &name]].concat());
+    let mut wrong: Vec<String> = tasks
+        .lines()
+        .filter(|task| !(task.contains(version) && task.contains("Running")))
+        .map(|task| format!("a task is {task}"))
+        .collect();
+    if tasks.lines().count() != 2 {
+        wrong.push(format!("{} tasks", tasks.lines().count()));
+    }
+    let spec = world.docker(&[
+        "service",
+        "inspect",
+        "-f",
+        "{{.Spec.UpdateConfig.Delay}} {{json .Spec.Labels}}",
+        &name,
+    ]);
+    if !spec.starts_with("7s ") || spec.contains("io.lowtide") {
+        wrong.push(format!("the service has {spec}"));
+    }
+    wrong
+}
+
 /// What is not as it should be once the rollout is over.
 fn left(ground: &Ground, world: &World, kind: Kind, way: Way) -> Vec<String> {
     let mut wrong = Vec::new();
+    if kind == Kind::Service {
+        return left_of_service(world, way);
+    }
     let served = world.served();
     let names = world.docker(&[
         "ps",
@@ -133,12 +199,7 @@ fn left(ground: &Ground, world: &World, kind: Kind, way: Way) -> Vec<String> {
     for name in &served {
         let format = "{{.State.Running}} {{.HostConfig.RestartPolicy.Name}} {{.HostConfig.AutoRemove}}";
         let now = world.docker(&["inspect", "-f", format, name]);
-        let policy = if kind == Kind::Removed {
-            "true no true"
-        } else {
-            "true unless-stopped false"
-        };
-        if now != policy {
+        if now != format!("true {} {}", kind.policy(), kind == Kind::Removed) {
             wrong.push(format!("{name} is {now}"));
         }
         let image = world.docker(&["inspect", "-f", "{{.Image}}", name]);
@@ -178,7 +239,7 @@ fn left(ground: &Ground, world: &World, kind: Kind, way: Way) -> Vec<String> {
                 wrong.push("the old image is still kept".to_owned());
             }
         }
-        Kind::Plain | Kind::Routed => {}
+        Kind::Plain | Kind::Routed | Kind::Always | Kind::Service => {}
     }
     wrong
 }

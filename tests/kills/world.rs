@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
+const BASE: &str = "lowtide-test/busybox:1";
+
 pub(crate) struct Ground {
     pub(crate) socket: PathBuf,
     mark: String,
@@ -25,13 +27,16 @@ pub(crate) struct Ground {
 
 impl Ground {
     pub(crate) fn prepare() -> Self {
-        let socket: PathBuf = std::env::var("LOWTIDE_TEST_ENGINE")
-            .expect("LOWTIDE_TEST_ENGINE is not set: run `scripts/test kill-matrix`, which starts a private engine")
-            .into();
+        Self::of(test_engine())
+    }
+
+    /// On the engine of this socket.
+    pub(crate) fn of(socket: PathBuf) -> Self {
+        let base = docker_bytes(&test_engine(), &["save", BASE], &[]);
+        docker_bytes(&socket, &["load", "--quiet"], &base);
         let mark = ulid::Ulid::generate().to_string().to_ascii_lowercase();
         let image = |version: &str, rest: &str| -> ImageId {
-            let dockerfile =
-                format!("FROM lowtide-test/busybox:1\nLABEL version={version}\nSTOPSIGNAL SIGKILL\n{rest}\n");
+            let dockerfile = format!("FROM {BASE}\nLABEL version={version}\nSTOPSIGNAL SIGKILL\n{rest}\n");
             let tag = format!("kills-{mark}:{version}");
             docker_with(&socket, &["build", "-q", "-t", &tag, "-"], dockerfile.as_bytes());
             docker(&socket, &["image", "inspect", "-f", "{{.Id}}", &tag])
@@ -71,7 +76,11 @@ impl World {
             socket: ground.socket.clone(),
             kind,
         };
-        world.containers(ground);
+        if kind == Kind::Service {
+            world.service(ground);
+        } else {
+            world.containers(ground);
+        }
         let text = world.configuration(engine);
         std::fs::write(world.directory.path().join("lowtide.yml"), &text).unwrap();
         world.open(ground, way, &text).await;
@@ -100,6 +109,31 @@ impl World {
         parts.map(|part| format!("{}-{part}", self.id)).collect()
     }
 
+    fn service(&self, ground: &Ground) {
+        // The first trial makes the swarm.
+        let _ = attempt(&self.socket, &["swarm", "init", "--advertise-addr", "127.0.0.1"], &[]);
+        let name = format!("{}-a", self.id);
+        let flags = [
+            "service",
+            "create",
+            "-q",
+            "--no-resolve-image",
+            "--replicas",
+            "2",
+            "--name",
+            &name,
+        ];
+        let pace = [
+            "--stop-grace-period",
+            "1s",
+            "--restart-delay",
+            "200ms",
+            "--update-delay",
+            "7s",
+        ];
+        self.docker(&[&flags[..], &pace, &[&ground.tag("old")]].concat());
+    }
+
     fn containers(&self, ground: &Ground) {
         let (id, label) = (&self.id, format!("org.lowtide.kills={}", self.id));
         self.docker(&["network", "create", id]);
@@ -110,29 +144,23 @@ impl World {
         };
         let old = ground.tag("old");
         for service in self.kind.services() {
-            let (policy, network) = match self.kind {
-                Kind::Removed => ("--rm", id.as_str()),
-                Kind::Plain | Kind::Routed | Kind::Paused | Kind::Held => ("--restart=unless-stopped", id.as_str()),
+            let policy = match self.kind {
+                Kind::Removed => "--rm".to_owned(),
+                Kind::Plain | Kind::Routed | Kind::Paused | Kind::Held | Kind::Always | Kind::Service => {
+                    format!("--restart={}", self.kind.policy())
+                }
             };
-            let flags = [
-                "--label",
-                &label,
-                policy,
-                "--network",
-                network,
-                "--network-alias",
-                "web",
-            ];
+            let flags = ["--label", &label, &policy, "--network", id, "--network-alias", "web"];
             run(service, &flags, &[&old]);
         }
-        let sleeps = ["lowtide-test/busybox:1", "sleep", "100000"];
+        let sleeps = [BASE, "sleep", "100000"];
         match self.kind {
             Kind::Held => {
                 let network = format!("container:{id}-a");
                 run("tenant", &["--restart=unless-stopped", "--network", &network], &sleeps);
             }
             Kind::Routed | Kind::Paused => run("edge", &["--network", id], &sleeps),
-            Kind::Plain | Kind::Removed => {}
+            Kind::Plain | Kind::Removed | Kind::Always | Kind::Service => {}
         }
     }
 
@@ -141,11 +169,17 @@ impl World {
             "" => String::new(),
             commands => format!("        router: {{ container: {}-edge, {commands} }}\n", self.id),
         };
+        let target = match self.kind {
+            Kind::Service => format!("- service: {{ name: {}-a }}\n", self.id),
+            Kind::Plain | Kind::Routed | Kind::Paused | Kind::Removed | Kind::Held | Kind::Always => format!(
+                "- label: {{ key: org.lowtide.kills, value: \"{}\" }}\n        ready: {{ stay_up: 300ms, timeout: 30s }}\n",
+                self.id
+            ),
+        };
         format!(
             "version: 1\nmode: active\nhosts: {{ here: {{ docker: \"unix://{}\" }} }}\napps:\n  {id}:\n    \
              source: {{ repo: \"https://git.invalid/web.git\" }}\n    schedule: never\n    rollout:\n      \
-             - label: {{ key: org.lowtide.kills, value: \"{id}\" }}\n        \
-             ready: {{ stay_up: 300ms, timeout: 30s }}\n        bake: 200ms\n{router}",
+             {target}        bake: 200ms\n{router}",
             engine.display(),
             id = self.id,
         )
@@ -202,6 +236,10 @@ impl World {
 
     /// Everything of this trial goes.
     pub(crate) fn remove(&self) {
+        if self.kind == Kind::Service {
+            self.docker(&["service", "rm", &format!("{}-a", self.id)]);
+            return;
+        }
         let all = self.docker(&["ps", "-aq", "--filter", &format!("name={}", self.id)]);
         let mut remove = vec!["rm", "-fv"];
         remove.extend(all.lines());
@@ -212,12 +250,28 @@ impl World {
     }
 }
 
+fn test_engine() -> PathBuf {
+    std::env::var("LOWTIDE_TEST_ENGINE")
+        .expect("LOWTIDE_TEST_ENGINE is not set: run `scripts/test kill-matrix`, which starts a private engine")
+        .into()
+}
+
 /// Docker's own client, on the private engine.
 fn docker(socket: &Path, arguments: &[&str]) -> String {
     docker_with(socket, arguments, &[])
 }
 
 fn docker_with(socket: &Path, arguments: &[&str], input: &[u8]) -> String {
+    let said = docker_bytes(socket, arguments, input);
+    String::from_utf8(said).unwrap().trim().to_owned()
+}
+
+fn docker_bytes(socket: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    attempt(socket, arguments, input).unwrap_or_else(|why| panic!("{arguments:?}: {why}"))
+}
+
+/// `Err`: its own words.
+fn attempt(socket: &Path, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {
     let mut child = Command::new("docker")
         .args(arguments)
         .env("DOCKER_HOST", format!("unix://{}", socket.display()))
@@ -229,10 +283,9 @@ fn docker_with(socket: &Path, arguments: &[&str], input: &[u8]) -> String {
         .unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
 }

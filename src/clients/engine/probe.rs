@@ -69,7 +69,8 @@ const EXEC_OUTPUT: u64 = 64 << 10;
 
 impl Engine {
     /// Waits until `id` (started already; ours or a user's) is ready by `rule.check`, for at most `within`.
-    /// Log lines written before its last start do not count.
+    /// Log lines written before its last start do not count. `heard` is told why it is not ready yet, whenever that
+    /// changes.
     ///
     /// # Errors
     /// When the engine does not answer or the container is gone: readiness is unknown then.
@@ -80,6 +81,7 @@ impl Engine {
         within: Duration,
         via: &ProbePath,
         cancel: &CancellationToken,
+        heard: &mut (dyn FnMut(&str) + Send),
     ) -> Result<ReadyVerdict, EngineError> {
         let begun = Instant::now();
         let deadline = begun + within;
@@ -113,7 +115,11 @@ impl Engine {
                 Ok(Answer::Never(why)) => return Ok(ReadyVerdict::Unhealthy { last: why }),
                 // The try that the deadline cut short says less than the one before.
                 Ok(Answer::NotYet(_)) if Instant::now() >= deadline && !last.is_empty() => {}
-                Ok(Answer::NotYet(why)) => last = why,
+                Ok(Answer::NotYet(why)) if why == last => {}
+                Ok(Answer::NotYet(why)) => {
+                    heard(&why);
+                    last = why;
+                }
                 // The container ended between the look and the check; the next look tells how.
                 Err(EngineError::Conflict { message }) => last = message,
                 Err(e) => return Err(e),

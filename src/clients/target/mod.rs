@@ -1,4 +1,5 @@
 //! What runs releases: targets behind one set of verbs.
 
+pub mod command;
 pub mod docker;
 pub mod swarm;

@@ -37,6 +37,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("missing-key", "a key that is needed"),
     ("missing-secret", "a secret that cannot be read where this runs"),
     ("no-value", "a key without a value"),
+    ("not-for-commands", "a key of containers on a target that is a command"),
+    ("not-for-containers", "a key of commands on a container"),
     ("not-for-itself", "a key of containers on lowtide's own"),
     ("not-for-services", "a key of containers on a target of Swarm services"),
     ("not-supported", "something this version cannot do"),

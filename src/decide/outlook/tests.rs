@@ -1,6 +1,10 @@
 use super::super::schedule::tests_app;
 use super::*;
 use crate::model::fleet::{Ready, ReadyCheck, Select};
+use crate::model::journal::Recorded;
+use crate::model::name::RolloutId;
+use crate::model::rollout::RolloutEvent;
+use crate::model::standing::Release;
 use crate::model::window::{Day, Weekly, Window};
 use jiff::civil::{Time, time};
 
@@ -80,4 +84,85 @@ fn the_median_is_one_of_them() {
     assert_eq!(of(&[5]), Some(5));
     assert_eq!(of(&[9, 1]), Some(1));
     assert_eq!(of(&[9, 1, 4]), Some(4));
+}
+
+/// A rollout that waits, with a window from 3 to 5.
+fn waiting(window_ignored: bool) -> RolloutState {
+    let image = format!("sha256:{}", "b".repeat(64));
+    let opened = RolloutEvent::Opened {
+        app: "web".parse().unwrap(),
+        target: Box::new(target(Some((time(3, 0, 0, 0), time(5, 0, 0, 0))))),
+        timezone: "UTC".to_owned(),
+        release: Box::new(Release {
+            run: RunId(ulid::Ulid(7)),
+            image: image.parse().unwrap(),
+            content: image.parse().unwrap(),
+            commit: "c".repeat(40),
+            tag: "t1".to_owned(),
+            digest: None,
+            reference: "example.org/web:t1".parse().unwrap(),
+            change: None,
+            at: at("2026-11-23T00:00:00Z"),
+        }),
+        window_ignored,
+        purpose: Purpose::Release,
+    };
+    let opened = Recorded {
+        seq: 1,
+        at: at("2026-11-23T00:00:00Z"),
+        event: opened,
+    };
+    rollout::fold(RolloutId(ulid::Ulid(9)), &[opened]).unwrap()
+}
+
+#[test]
+fn the_opening_is_foretold() {
+    let (before, within) = (at("2026-11-24T00:00:00Z"), at("2026-11-24T03:30:00Z"));
+    let (opens, until) = (at("2026-11-24T03:00:00Z"), at("2026-11-24T05:00:00Z"));
+    let next = |opens, until| Entry::At {
+        opens: Some(opens),
+        until,
+    };
+    let open = Entry::At { opens: None, until };
+    let tomorrow = next(at("2026-11-25T03:00:00Z"), at("2026-11-25T05:00:00Z"));
+    let table = [
+        (
+            "waits",
+            false,
+            Some(WaitReason::Window { opens }),
+            before,
+            next(opens, until),
+        ),
+        (
+            "is paused before",
+            false,
+            Some(WaitReason::Paused),
+            before,
+            next(opens, until),
+        ),
+        ("is paused within", false, Some(WaitReason::Paused), within, open),
+        (
+            "is paused too late",
+            false,
+            Some(WaitReason::Paused),
+            at("2026-11-24T04:59:00Z"),
+            tomorrow,
+        ),
+        ("works", false, None, within, open),
+        (
+            "bakes on after the end",
+            false,
+            Some(WaitReason::Baking { until }),
+            before,
+            Entry::Unknown,
+        ),
+        ("has none", false, Some(WaitReason::NoWindow), before, Entry::Unknown),
+        ("was told not to wait", true, None, before, Entry::Ignored),
+    ];
+    for (name, ignored, waits, now, wanted) in table {
+        let state = waiting(ignored);
+        let app = tests_app("web", Schedule::Never, "UTC");
+        let outside = outside(&state, &Standing::default(), Some(&app), false);
+        assert_eq!(entry(&state, &outside, waits.as_ref(), now), wanted, "{name}");
+    }
 }

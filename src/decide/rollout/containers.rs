@@ -6,9 +6,10 @@
 use crate::model::fleet::TargetPolicy;
 use crate::model::image::ImageId;
 use crate::model::journal::IllegalEvent;
-use crate::model::rollout::{HookPhase, RouteChange, Step, StepOutcome, Unit, Which};
+use crate::model::rollout::{Goal, HookPhase, RouteChange, Step, StepOutcome, Unit, Which};
 use jiff::Timestamp;
 pub use order::Sequence;
+pub(super) use order::reason;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) mod back;
@@ -16,6 +17,12 @@ pub(super) mod forward;
 mod look;
 mod names;
 mod order;
+
+/// Which of a unit's containers runs first; stop-first where what was asked for cannot be.
+#[must_use]
+pub fn sequence(target: &TargetPolicy, unit: &Unit) -> Sequence {
+    order::order(target, unit).unwrap_or(Sequence::StopFirst)
+}
 
 /// The units of a rollout as its events tell them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -47,6 +54,74 @@ pub struct Containers {
     /// Tags of compose that may point at another image than before → what they point at.
     tags: BTreeMap<String, TagMove>,
     kept: BTreeMap<usize, (Vec<String>, i64)>,
+    /// How often each chore was begun for each unit.
+    chores: BTreeMap<(Chore, usize), u32>,
+    /// The bake was over, and old containers began to go. A clock that is set back does not begin it anew.
+    committed: bool,
+}
+
+/// What a service does not wait for when the engine refuses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Chore {
+    /// The old container is needed more than its name.
+    Rename,
+    PauseRouter,
+    KeepLog,
+    RemoveCandidate,
+    RemoveOld,
+    LetImageGo,
+}
+
+/// Then it is left. "Device or resource busy" can stand against a removal until the host is rebooted (moby#22260).
+const CHORES: u32 = 5;
+
+impl Chore {
+    fn of(step: &Step) -> Option<(Chore, usize)> {
+        match step {
+            Step::Rename { unit, .. } => Some((Chore::Rename, *unit)),
+            Step::Route {
+                unit,
+                change: RouteChange::Pause,
+                ..
+            } => Some((Chore::PauseRouter, *unit)),
+            Step::KeepLog { unit, .. } => Some((Chore::KeepLog, *unit)),
+            Step::RemoveCandidate { unit, .. } => Some((Chore::RemoveCandidate, *unit)),
+            Step::RemoveOld { unit, .. } => Some((Chore::RemoveOld, *unit)),
+            Step::LetImageGo { unit } => Some((Chore::LetImageGo, *unit)),
+            Step::Route {
+                change: RouteChange::Join | RouteChange::Leave | RouteChange::Resume,
+                ..
+            }
+            | Step::Preflight
+            | Step::Pull
+            | Step::RunHook { .. }
+            | Step::CreateCandidate { .. }
+            | Step::StopOld { .. }
+            | Step::SetRestart { .. }
+            | Step::Start { .. }
+            | Step::AwaitReady { .. }
+            | Step::StopCandidate { .. }
+            | Step::Attach { .. }
+            | Step::Drain { .. }
+            | Step::KeepImage { .. }
+            | Step::RecreateOld { .. }
+            | Step::MoveTag { .. }
+            | Step::Service(_)
+            | Step::Itself(_)
+            | Step::Command(_) => None,
+        }
+    }
+}
+
+/// Can the rollout reach its goal without this step?
+pub(super) fn is_dispensable(goal: Goal, step: &Step) -> bool {
+    Chore::of(step).is_some_and(|(chore, _)| match (goal, chore) {
+        // Requests that fail for a moment are better than a bad release that stays.
+        (Goal::Back, Chore::PauseRouter | Chore::KeepLog | Chore::RemoveCandidate | Chore::LetImageGo)
+        | (Goal::Forward, Chore::RemoveOld | Chore::LetImageGo) => true,
+        (Goal::Forward, Chore::Rename | Chore::PauseRouter | Chore::KeepLog | Chore::RemoveCandidate)
+        | (Goal::Back, Chore::Rename | Chore::RemoveOld) => false,
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +139,9 @@ struct TagMove {
 impl Containers {
     /// What a step may have done, whether or not its end is ever known.
     pub(super) fn begin(&mut self, step: &Step) {
+        if let Some(chore) = Chore::of(step) {
+            *self.chores.entry(chore).or_default() += 1;
+        }
         match step {
             Step::Start { container, .. } => {
                 *self.starts.entry(container.clone()).or_default() += 1;
@@ -73,6 +151,7 @@ impl Containers {
             Step::StopOld { container, .. } => {
                 self.stopped.insert(container.clone());
             }
+            Step::RemoveOld { .. } => self.committed = true,
             Step::AwaitReady {
                 container,
                 which: Which::New,
@@ -122,9 +201,9 @@ impl Containers {
             | Step::Rename { .. }
             | Step::StopCandidate { .. }
             | Step::KeepLog { .. }
-            | Step::RemoveOld { .. }
             | Step::Service(_)
             | Step::Itself(_)
+            | Step::Command(_)
             | Step::Drain { .. }
             | Step::KeepImage { .. }
             | Step::LetImageGo { .. }
@@ -139,7 +218,7 @@ impl Containers {
     pub(super) fn end(&mut self, step: &Step, outcome: &StepOutcome) -> Result<(), IllegalEvent> {
         match outcome {
             StepOutcome::Preflighted { units } => self.units = Some(units.clone()),
-            StepOutcome::Pulled { image } => self.image = Some(image.clone()),
+            StepOutcome::Pulled { image, .. } => self.image = Some(image.clone()),
             StepOutcome::Kept { log, exit_code } => {
                 let Step::KeepLog { unit, .. } = step else {
                     return Err(IllegalEvent {
@@ -159,6 +238,8 @@ impl Containers {
             StepOutcome::Busy { .. }
             | StepOutcome::Failed { .. }
             | StepOutcome::ServicesPreflighted { .. }
+            | StepOutcome::CommandPreflighted { .. }
+            | StepOutcome::Ran { .. }
             | StepOutcome::Prepulled { .. } => {}
         }
         Ok(())
@@ -220,6 +301,7 @@ impl Containers {
             | Step::RemoveOld { .. }
             | Step::Service(_)
             | Step::Itself(_)
+            | Step::Command(_)
             | Step::RecreateOld { .. } => {}
         }
     }
@@ -234,12 +316,6 @@ impl Containers {
         !self.began.is_empty()
     }
 
-    /// Which of a unit's containers runs first; stop-first where what was asked for cannot be.
-    #[must_use]
-    pub fn sequence(&self, target: &TargetPolicy, unit: &Unit) -> Sequence {
-        order::order(target, unit).unwrap_or(Sequence::StopFirst)
-    }
-
     /// Ends of the logs of the candidates that were taken back.
     #[must_use]
     pub fn kept_logs(&self) -> Vec<String> {
@@ -250,6 +326,11 @@ impl Containers {
     #[must_use]
     pub fn exit_codes(&self) -> BTreeMap<usize, i64> {
         self.kept.iter().map(|(unit, (_, code))| (*unit, *code)).collect()
+    }
+
+    /// Was it tried so often that it is left?
+    fn is_left(&self, chore: Chore, unit: usize) -> bool {
+        self.chores.get(&(chore, unit)).is_some_and(|tries| *tries >= CHORES)
     }
 
     /// Did the router hear this, last, of the container?

@@ -88,6 +88,7 @@ pub(super) fn has_only_kept(state: &RolloutState, step: &Step) -> bool {
         | Step::LetImageGo { .. }
         | Step::RecreateOld { .. }
         | Step::MoveTag { .. }
+        | Step::Command(_)
         | Step::Service(_) => false,
     }
 }

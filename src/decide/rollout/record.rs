@@ -75,6 +75,9 @@ impl Record {
         if let StepOutcome::ServicesPreflighted { services } = outcome {
             self.names = services.iter().map(|service| service.name.clone()).collect();
         }
+        if let StepOutcome::CommandPreflighted { .. } = outcome {
+            self.names = vec![target.name.to_string()];
+        }
         let unit = self.unit(step);
         let took_ms = u64::try_from(at.duration_since(self.since).as_millis()).unwrap_or(0);
         let end = match outcome {
@@ -94,6 +97,8 @@ impl Record {
             | StepOutcome::Unchanged
             | StepOutcome::Preflighted { .. }
             | StepOutcome::ServicesPreflighted { .. }
+            | StepOutcome::CommandPreflighted { .. }
+            | StepOutcome::Ran { .. }
             | StepOutcome::Prepulled { .. }
             | StepOutcome::Pulled { .. } => StepEnd::Done,
         };

@@ -2,7 +2,7 @@
 
 use super::openings::{Stretch, stretches};
 use super::{Opening, occurrence};
-use crate::model::fleet::TargetPolicy;
+use crate::model::fleet::{Select, TargetPolicy};
 use crate::model::window::{Occurrence, Window};
 use jiff::{SignedDuration, Timestamp};
 
@@ -37,9 +37,25 @@ pub enum Start {
 #[must_use]
 pub fn estimate(target: &TargetPolicy, units: usize, past: &[SignedDuration]) -> SignedDuration {
     let units = i32::try_from(units.max(1)).unwrap_or(i32::MAX);
-    let limit = (target.ready.timeout + target.stop_timeout.unwrap_or(STOP_GRACE)) * units;
+    let limit = limit(target) * units;
     let work = percentile_95(past).map_or(limit, |usual| usual * 3 / 2);
     work + target.bake + limit
+}
+
+/// How long one unit may take at most.
+fn limit(target: &TargetPolicy) -> SignedDuration {
+    match &target.select {
+        Select::Command(command) => {
+            let answer = command.probe.as_ref().map(|probe| probe.timeout);
+            command.timeout + answer.unwrap_or(SignedDuration::ZERO)
+        }
+        Select::Itself
+        | Select::Container { .. }
+        | Select::Label { .. }
+        | Select::Compose { .. }
+        | Select::Service { .. }
+        | Select::Stack { .. } => target.ready.timeout + target.stop_timeout.unwrap_or(STOP_GRACE),
+    }
 }
 
 /// By nearest rank: of up to 19 values the largest.

@@ -106,7 +106,7 @@ fn waits_skips_triggers() {
     has no window: it moves when somebody says `lowtide run APP --now`
     is being watched until 2026-11-24 03:00 America/Moncton
     shop_web: 3 of 10 tasks, until 2026-11-24 03:00 America/Moncton at the latest
-    the hook drain asked to be tried later, at 2026-11-24 03:00 America/Moncton
+    `drain` asked to be tried later, at 2026-11-24 03:00 America/Moncton
     is tried again at 2026-11-24 03:00 America/Moncton: the engine does not answer
     everything is paused
     the app is halted

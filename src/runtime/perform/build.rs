@@ -1,8 +1,8 @@
 //! The pinned commit on the pinned bases becomes an image.
 
 use super::bench::Stop;
-use super::resolve;
 use super::run::Scene;
+use super::{resolve, room};
 use crate::clients::engine::build::BuildRequest;
 use crate::clients::engine::builderror::BuildError;
 use crate::clients::engine::connect::Engine;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// As the checkout or the build fails, or there is too little disk.
 pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
     let app = &scene.run.app;
-    enough_disk(scene)?;
+    room::enough(&scene.bot.state, scene.fleet.fleet.limits.min_free_disk)?;
     let directory = scene.bot.run_directory(scene.run.id);
     let checkout = WorkTree::new(directory.join("source"))?;
     let commit = &effect.resolved.commit;
@@ -149,18 +149,6 @@ pub(super) fn local_file(path: &Path, error: &std::io::Error) -> Failure {
         FailureKind::Invariant
     };
     Failure::new(kind, format!("{}: {error}", path.display()))
-}
-
-fn enough_disk(scene: &Scene<'_>) -> Result<(), Failure> {
-    let stat =
-        rustix::fs::statvfs(&scene.bot.state).map_err(|e| local_file(&scene.bot.state, &std::io::Error::from(e)))?;
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let needed = scene.fleet.fleet.limits.min_free_disk;
-    if free < needed {
-        let detail = format!("{free} bytes are free where lowtide keeps its state, {needed} are asked for");
-        return Err(Failure::new(FailureKind::DiskFull, detail));
-    }
-    Ok(())
 }
 
 fn pins(effect: &Build) -> BTreeMap<Reference, ServedDigest> {

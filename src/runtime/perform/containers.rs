@@ -1,6 +1,7 @@
 //! The steps of a rollout of containers on a plain engine.
 
 use super::itself;
+use super::step::secrets;
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
@@ -10,16 +11,21 @@ use crate::clients::target::docker::create::Circumstances;
 use crate::clients::target::docker::hold::Successor;
 use crate::clients::target::docker::hook::{HookResult, run_hook};
 use crate::clients::target::docker::pull::RegistryAuth;
+use crate::clients::target::docker::snapshot::Snapshot;
 use crate::clients::target::docker::tag::LocalTag;
-use crate::clients::target::docker::{attach, create, keep, observe, preflight, pull, route, tag, verbs, volumes};
+use crate::clients::target::docker::{
+    attach, create, dropped, keep, observe, preflight, pull, route, tag, verbs, volumes,
+};
 use crate::config::defaults;
 use crate::decide::rollout::RolloutState;
-use crate::decide::rollout::containers::{Containers, Sequence};
+use crate::decide::rollout::containers::{Containers, Sequence, sequence};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{Ready, ReadyCheck, Select};
 use crate::model::itself::OwnStep;
 use crate::model::rollout::{HookPhase, OnExit, Part, RouteChange, Step, StepOutcome, Unit, Which};
+use crate::model::secret::masked;
 use crate::runtime::bot::{Bot, InForce};
+use crate::runtime::progress::{Progress, Replica};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -102,7 +108,7 @@ impl Stage<'_> {
     async fn perform(&self, step: &Step) -> Result<StepOutcome, Failure> {
         let failed = |e: EngineError| e.failure();
         match step {
-            Step::Service(_) => {
+            Step::Service(_) | Step::Command(_) => {
                 let detail = format!("containers have no step `{step}`");
                 return Err(Failure::new(FailureKind::Invariant, detail));
             }
@@ -157,7 +163,7 @@ impl Stage<'_> {
                     reference: tag.clone(),
                     image: image.clone(),
                 };
-                tag::restore_tag(self.engine, &meaning).await.map_err(failed)?;
+                tag::point(self.engine, &meaning).await.map_err(failed)?;
             }
         }
         Ok(StepOutcome::Done)
@@ -247,7 +253,27 @@ impl Stage<'_> {
         };
         let auth = login.map(|(username, password)| RegistryAuth { username, password });
         let image = pull::pull(self.engine, release, auth.as_ref()).await?;
-        Ok(StepOutcome::Pulled { image })
+        let mut snapshots = Vec::new();
+        for unit in self
+            .units
+            .units
+            .iter()
+            .flatten()
+            .filter(|unit| unit.part == Part::Release)
+        {
+            snapshots.push(Snapshot::read(&self.snapshot(unit)?)?);
+        }
+        let dropped = dropped::dropped(self.engine, &image, &snapshots)
+            .await
+            .map_err(|e| e.failure())?;
+        for what in &dropped {
+            tracing::warn!(%image, "the new image differs from the old one: {what}");
+            self.bot.watchers.tell(Progress::RolloutLine {
+                rollout: self.state.id,
+                line: format!("the new image differs from the old one: {what}"),
+            });
+        }
+        Ok(StepOutcome::Pulled { image, dropped })
     }
 
     async fn create(&self, index: usize) -> Result<(), Failure> {
@@ -313,7 +339,7 @@ impl Stage<'_> {
 
     /// Start-first: where the router looks, a container has the service's names only once it serves.
     async fn withheld(&self, unit: &Unit, snapshot: &[u8]) -> Result<Vec<String>, Failure> {
-        match (&self.state.target.router, self.units.sequence(&self.state.target, unit)) {
+        match (&self.state.target.router, sequence(&self.state.target, unit)) {
             (Some(router), Sequence::StartFirst) => attach::shared(self.engine, snapshot, &router.container).await,
             (None, _) | (_, Sequence::StopFirst) => Ok(Vec::new()),
         }
@@ -404,9 +430,10 @@ impl Stage<'_> {
         // What `--rm` deletes takes its log along: it is read while it is written.
         let removed = self.unit(unit)?.on_exit == OnExit::Removed;
         let log = removed.then(|| verbs::follow_log(self.engine.clone(), container.to_owned(), Failure::EXCERPT_LINES));
+        let mut heard = self.not_ready(unit);
         let ready = self
             .engine
-            .ready(container, &rule, within, &self.bot.via, self.shutdown)
+            .ready(container, &rule, within, &self.bot.via, self.shutdown, &mut heard)
             .await;
         let verdict = match (ready, log) {
             (Err(EngineError::NotFound { .. }), Some(log)) => {
@@ -443,6 +470,21 @@ impl Stage<'_> {
         // A log that cannot be read takes nothing from the verdict.
         let lines = log().await.unwrap_or_default();
         Err(Failure::new(kind, format!("{which} {detail}")).with_excerpt(lines))
+    }
+
+    /// Tells whoever watches what readiness waits for, without the container's secrets.
+    fn not_ready(&self, unit: usize) -> impl FnMut(&str) + Send {
+        let secrets = std::sync::LazyLock::new(|| secrets(self.bot, self.state));
+        let replica = Replica::of(self.state, unit);
+        move |answer| {
+            if let Some(replica) = replica.clone() {
+                self.bot.watchers.tell(Progress::NotReady {
+                    rollout: self.state.id,
+                    replica,
+                    answer: masked(answer, &secrets),
+                });
+            }
+        }
     }
 
     fn unit(&self, index: usize) -> Result<&Unit, Failure> {

@@ -6,6 +6,7 @@ use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::target::docker::find::find;
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::{Select, TargetPolicy};
 use crate::model::freshness::Survey;
 use crate::model::image::{ContentDigest, ImageId};
 use crate::model::inventory::{Inventory, InventorySummary};
@@ -81,10 +82,14 @@ pub(super) async fn seen(scene: &Scene<'_>, engine: &Engine, image: &ImageId) ->
     read(engine, &facts, &scene.bot.tables).await.map_err(|e| e.failure())
 }
 
-/// What the first target on this engine runs. Only for the report: what cannot be read is left out.
+/// What the first target whose containers are on this engine runs. Only for the report: what cannot be read is left out.
 async fn running(scene: &Scene<'_>, engine: &Engine) -> Option<Inventory> {
     let app = &scene.run.app;
-    let target = app.rollout.iter().find(|target| target.host == app.build.host)?;
+    let here = |target: &&TargetPolicy| {
+        let command = matches!(target.select, Select::Command(_));
+        target.host == app.build.host && !command
+    };
+    let target = app.rollout.iter().find(here)?;
     let containers = find(engine, &target.select).await.ok()?;
     let image: ImageId = containers.first()?["Image"].as_str()?.parse().ok()?;
     let mut inventory = seen(scene, engine, &image).await.ok()?.inventory;

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod bootstrap;
 pub mod build;
+mod command;
 mod containers;
 pub mod inspect;
 pub mod itself;
@@ -11,6 +12,7 @@ mod outlook;
 pub mod publish;
 mod ready;
 pub mod resolve;
+mod room;
 pub mod run;
 mod running;
 mod services;

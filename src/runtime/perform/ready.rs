@@ -53,7 +53,13 @@ pub(super) async fn wait(
             true
         };
         let mut follow = std::pin::pin!(bench.engine.follow_log(id, since, max, &mut sink));
-        let mut ready = std::pin::pin!(bench.engine.ready(id, rule, within, bench.via, bench.cancel));
+        // Its log is what is followed here.
+        let mut heard = |_: &str| {};
+        let mut ready = std::pin::pin!(
+            bench
+                .engine
+                .ready(id, rule, within, bench.via, bench.cancel, &mut heard)
+        );
         let mut following = true;
         let verdict = loop {
             tokio::select! {

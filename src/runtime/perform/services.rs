@@ -41,6 +41,7 @@ pub(super) async fn perform(
         Step::Preflight => stage.preflight().await,
         Step::Service(step) => stage.perform(step).await,
         Step::Pull
+        | Step::Command(_)
         | Step::RunHook { .. }
         | Step::CreateCandidate { .. }
         | Step::RemoveCandidate { .. }

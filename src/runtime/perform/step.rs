@@ -1,6 +1,6 @@
 //! The steps of a rollout: looking, and doing one.
 
-use super::{containers, itself, services};
+use super::{command, containers, itself, room, services};
 use crate::clients::target::docker::observe as look;
 use crate::clients::target::docker::snapshot::Snapshot;
 use crate::clients::target::swarm::{self, snapshot::ServiceSnapshot};
@@ -44,6 +44,7 @@ pub async fn observe(bot: &Bot, state: &RolloutState) -> Result<Observed, Failur
                 seen.map(Observed::Services).map_err(|e| e.failure())
             }
         },
+        Moving::Command(units) => Ok(Observed::Command(command::look(state, units).await)),
     }
 }
 
@@ -54,13 +55,15 @@ pub async fn perform(
     step: &Step,
     shutdown: &CancellationToken,
 ) -> Option<StepOutcome> {
-    let done = match &state.moving {
-        Moving::Containers(units) => containers::perform(bot, state, units, step, shutdown).await,
-        Moving::Services(units) => services::perform(bot, state, units, step, shutdown).await,
+    let done = match (room_for(bot, step), &state.moving) {
+        (Err(failure), _) => Err(failure),
+        (Ok(()), Moving::Containers(units)) => containers::perform(bot, state, units, step, shutdown).await,
+        (Ok(()), Moving::Services(units)) => services::perform(bot, state, units, step, shutdown).await,
+        (Ok(()), Moving::Command(units)) => command::perform(bot, state, units, step, shutdown).await,
     };
     let waits = matches!(
         step,
-        Step::AwaitReady { .. } | Step::Drain { .. } | Step::Service(ServiceStep::Prepull { .. })
+        Step::AwaitReady { .. } | Step::Drain { .. } | Step::Service(ServiceStep::Prepull { .. }) | Step::Command(_)
     );
     let outcome = match done {
         // Its end is for the next holder to tell.
@@ -70,6 +73,15 @@ pub async fn perform(
         Err(failure) => StepOutcome::Failed { failure },
     };
     Some(masked_outcome(outcome, bot, state))
+}
+
+/// Asked once, before anything is touched: later the way on is as good as the way back.
+fn room_for(bot: &Bot, step: &Step) -> Result<(), Failure> {
+    if *step == Step::Preflight {
+        room::enough(&bot.state, room::ROLLOUT)
+    } else {
+        Ok(())
+    }
 }
 
 /// What a container or a hook wrote goes into the journal and into mails; its secrets stay here.
@@ -85,10 +97,17 @@ fn masked_outcome(outcome: StepOutcome, bot: &Bot, state: &RolloutState) -> Step
                 exit_code,
             }
         }
+        StepOutcome::Ran { output } => {
+            let secrets = secrets(bot, state);
+            StepOutcome::Ran {
+                output: output.iter().map(|line| masked(line, &secrets)).collect(),
+            }
+        }
         StepOutcome::Done
         | StepOutcome::Unchanged
         | StepOutcome::Preflighted { .. }
         | StepOutcome::ServicesPreflighted { .. }
+        | StepOutcome::CommandPreflighted { .. }
         | StepOutcome::Pulled { .. }
         | StepOutcome::Prepulled { .. }
         | StepOutcome::Busy { .. } => outcome,
@@ -96,7 +115,7 @@ fn masked_outcome(outcome: StepOutcome, bot: &Bot, state: &RolloutState) -> Step
 }
 
 /// A snapshot that cannot be read says nothing here: the step that needs it fails by itself.
-fn secrets(bot: &Bot, state: &RolloutState) -> Vec<Secret> {
+pub(super) fn secrets(bot: &Bot, state: &RolloutState) -> Vec<Secret> {
     match &state.moving {
         Moving::Containers(containers) => {
             let units = containers.units.iter().flatten();
@@ -110,5 +129,6 @@ fn secrets(bot: &Bot, state: &RolloutState) -> Vec<Secret> {
             .filter_map(|snapshot| ServiceSnapshot::from_bytes(&bot.sealed.read(snapshot).ok()?).ok())
             .flat_map(|snapshot| snapshot.secrets())
             .collect(),
+        Moving::Command(_) => command::secrets(state),
     }
 }

@@ -5,6 +5,7 @@ use lowtide::clients::target::docker::preflight::{Preflight, preflight};
 use lowtide::clients::target::docker::snapshot::Snapshot;
 use lowtide::clients::target::docker::{name, tag, verbs};
 use lowtide::model::fleet::Select;
+use lowtide::model::image::ImageId;
 use lowtide::model::rollout::RestartPolicy;
 use std::process::Command;
 
@@ -163,7 +164,11 @@ async fn compose_up_after_a_roll_changes_nothing() {
     let was = Snapshot::from_bytes(&found.snapshots[0]).unwrap().tag.unwrap();
     assert_eq!((was.reference.as_str(), was.image.as_ref()), (app.as_str(), Some(&old)));
     for _ in 0..2 {
-        tag::move_tag(&stage.engine, &was.reference, &new).await.unwrap();
+        let to = tag::LocalTag {
+            reference: was.reference.clone(),
+            image: Some(new.clone()),
+        };
+        tag::point(&stage.engine, &to).await.unwrap();
     }
     project.compose(&["up", "-d"]);
     assert_eq!(project.containers(), rolled, "a no-op");
@@ -206,14 +211,14 @@ async fn a_moved_tag_goes_back_to_what_it_meant() {
         } else {
             docker(&["rmi", &reference]);
         }
-        tag::move_tag(&stage.engine, &reference, &new).await.unwrap();
-        assert_eq!(meaning(), new.as_str());
-        let was = tag::LocalTag {
+        let meant = |image: Option<ImageId>| tag::LocalTag {
             reference: reference.clone(),
-            image: before.clone(),
+            image,
         };
+        tag::point(&stage.engine, &meant(Some(new.clone()))).await.unwrap();
+        assert_eq!(meaning(), new.as_str());
         for _ in 0..2 {
-            tag::restore_tag(&stage.engine, &was).await.unwrap();
+            tag::point(&stage.engine, &meant(before.clone())).await.unwrap();
         }
         assert_eq!(meaning(), before.map_or(String::new(), |id| id.to_string()));
     }

@@ -197,7 +197,7 @@ impl<'a> Roll<'a> {
     pub(super) fn units(&self) -> Vec<ServiceUnit> {
         match self.state().moving {
             Moving::Services(services) => services.units.unwrap_or_default(),
-            Moving::Containers(_) => panic!("services are moved"),
+            Moving::Containers(_) | Moving::Command(_) => panic!("services are moved"),
         }
     }
 

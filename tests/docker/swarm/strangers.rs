@@ -3,6 +3,7 @@
 use super::stage::*;
 use lowtide::clients::engine::error::EngineError;
 use lowtide::model::failure::FailureKind;
+use lowtide::model::fleet::Select;
 use lowtide::model::rollout::RolloutConclusion;
 use serde_json::json;
 use std::time::Duration;
@@ -158,4 +159,46 @@ async fn a_service_that_is_not_at_rest_is_refused() {
     );
     let missing = Roll::new(&stage, one("no-such-service"), &new).drive().await;
     assert_eq!(why(&missing).kind, FailureKind::TargetMissing);
+}
+
+#[tokio::test]
+async fn item_39_jobs_are_left_out() {
+    let _node = NODE.read().await;
+    let stage = Stage::new();
+    let (old, new) = (stage.image("1", SERVES), stage.image("2", SERVES));
+    let stack = format!("com.docker.stack.namespace={}", stage.name);
+    let web = stage.create("_web", &["--label", &stack], &old);
+    let job = format!("{}_job", stage.name);
+    let image = old.service_image();
+    docker(&[
+        "service",
+        "create",
+        "-q",
+        "-d",
+        "--name",
+        &job,
+        "--label",
+        &stack,
+        "--mode",
+        "replicated-job",
+        &image,
+        "true",
+    ]);
+    let before = stage.service(&job).await["Version"]["Index"].clone();
+    let select = Select::Stack {
+        stack: stage.name.clone(),
+        services: vec![],
+    };
+    let mut roll = Roll::new(&stage, select, &new);
+    assert_eq!(roll.drive().await, RolloutConclusion::Done);
+    assert_eq!(
+        roll.units().iter().map(|unit| unit.name.as_str()).collect::<Vec<_>>(),
+        [web]
+    );
+    assert_eq!(stage.service(&job).await["Version"]["Index"], before);
+
+    let alone = Roll::new(&stage, one(&job), &new).drive().await;
+    let refused = why(&alone);
+    assert_eq!(refused.kind, FailureKind::ServiceRefused);
+    assert!(refused.detail.contains("is a job and is left out"), "{refused}");
 }

@@ -33,7 +33,7 @@ impl Foreign {
         let rule = within(check, jiff::SignedDuration::from_secs(seconds));
         let limit = rule.timeout.unsigned_abs();
         engine()
-            .ready(&self.0, &rule, limit, via, &CancellationToken::new())
+            .ready(&self.0, &rule, limit, via, &CancellationToken::new(), &mut |_| {})
             .await
             .unwrap()
     }

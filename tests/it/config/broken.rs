@@ -1,5 +1,6 @@
 //! The configuration broken on purpose: what a person sees. Every problem code occurs.
 
+mod commands;
 mod halts;
 mod keys;
 mod machine;
@@ -8,6 +9,7 @@ mod secrets;
 mod values;
 mod windows;
 
+use commands::COMMANDS;
 use keys::KEYS;
 use lowtide::config::diagnostic::{CODES, terminal};
 use lowtide::config::validate;
@@ -132,6 +134,7 @@ fn every_code_occurs_here_and_no_other() {
         VALUES,
         REFERENCES,
         ROUTERS,
+        COMMANDS,
         ENGINES,
         SYNTAX,
         &many,

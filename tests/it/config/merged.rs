@@ -141,6 +141,45 @@ fn all_secrets_are_listed_with_their_places() {
     "#);
 }
 
+/// What an app's containers are asked is not inherited by a command.
+#[test]
+fn a_command_has_its_own_readiness() {
+    let text = TEXT.to_owned()
+        + r#"
+      - name: edge
+        command:
+          run: [/hooks/deploy.sh, edge]
+          env: { ZONE: example.org, API_TOKEN: "x" }
+          secrets: { EDGE: { file: /run/secrets/edge } }
+        ready: { http: { url: "https://edge.example.org/healthz" } }
+"#
+        .trim_start_matches('\n');
+    let (fleet, provenance) = fleet_with_provenance(text.as_bytes()).unwrap();
+    let settings = provenance.values().next().unwrap().iter();
+    let lines = settings
+        .filter(|s| s.key.starts_with("rollout[1]"))
+        .map(|s| format!("{} = {} ({})", s.key, s.value, s.origin));
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
+    rollout[1].command.timeout = 10m (default)
+    rollout[1].command.env.API_TOKEN = (hidden) (app)
+    rollout[1].command.env.ZONE = example.org (app)
+    rollout[1].command.secrets.EDGE = file /run/secrets/edge (app)
+    rollout[1].ready.timeout = 2m (default)
+    rollout[1].ready.http.url = https://edge.example.org/healthz (app)
+    rollout[1].command.run = /hooks/deploy.sh edge (app)
+    rollout[1].window.from = 03:00 (defaults)
+    rollout[1].window.to = 05:00 (defaults)
+    rollout[1].window.days = tue, wed (defaults)
+    rollout[1].window.max_wait = 14d (default)
+    rollout[1].window.max_wait_security = 3d (default)
+    rollout[1].window.escalate = tell (default)
+    rollout[1].bake = 2m (default)
+    rollout[1].irreversible = false (default)
+    ");
+    let places: Vec<String> = secrets(&fleet).into_iter().map(|(place, _)| place).collect();
+    assert!(places.contains(&"apps.web.rollout.edge.command.secrets.EDGE".to_owned()));
+}
+
 #[test]
 fn lowtide_reads_its_own_schema() {
     let schema = lowtide::config::raw::schema();

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// As the engine fails.
 pub async fn shared(engine: &Engine, snapshot: &[u8], router: &str) -> Result<Vec<String>, Failure> {
-    let snapshot = read(snapshot)?;
+    let snapshot = Snapshot::read(snapshot)?;
     let router = inspect(engine, router).await.map_err(|e| e.failure())?;
     let routers = router.as_ref().and_then(|r| object(r, NETWORKS));
     let endpoints = network::endpoints(&snapshot.container, snapshot.api);
@@ -55,7 +55,7 @@ pub(super) fn withhold(container: &mut Value, networks: &[String]) {
 /// # Errors
 /// `Diverged` when the container is gone; as the engine refuses.
 pub async fn attach(engine: &Engine, snapshot: &[u8], container: &str) -> Result<bool, Failure> {
-    let snapshot = read(snapshot)?;
+    let snapshot = Snapshot::read(snapshot)?;
     let gone = || Failure::new(FailureKind::Diverged, "the container to connect is gone");
     let found = inspect(engine, container).await.map_err(|e| e.failure())?;
     let now = found.ok_or_else(gone)?;
@@ -88,8 +88,4 @@ pub async fn attach(engine: &Engine, snapshot: &[u8], container: &str) -> Result
             .map_err(told)?;
     }
     Ok(changed)
-}
-
-fn read(snapshot: &[u8]) -> Result<Snapshot, Failure> {
-    Snapshot::from_bytes(snapshot).map_err(|_| Failure::new(FailureKind::Invariant, "the snapshot cannot be read"))
 }

@@ -45,12 +45,7 @@ pub async fn create_candidate(
     mark: &Mark<'_>,
     circumstances: &Circumstances,
 ) -> Result<String, Failure> {
-    let mut snapshot = Snapshot::from_bytes(snapshot).map_err(|_| {
-        Failure::new(
-            FailureKind::Invariant,
-            format!("the snapshot of {} cannot be read", unit.name),
-        )
-    })?;
+    let mut snapshot = Snapshot::read(snapshot)?;
     network::find_again(engine, &mut snapshot)
         .await
         .map_err(|e| e.failure())?;
@@ -113,8 +108,7 @@ pub async fn create_candidate(
 /// # Errors
 /// `Invariant` for a snapshot that cannot be read.
 pub fn reference(snapshot: &[u8]) -> Result<String, Failure> {
-    let snapshot = Snapshot::from_bytes(snapshot)
-        .map_err(|_| Failure::new(FailureKind::Invariant, "the snapshot cannot be read"))?;
+    let snapshot = Snapshot::read(snapshot)?;
     Ok(text(&snapshot.container, "/Config/Image").to_owned())
 }
 

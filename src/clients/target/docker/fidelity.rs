@@ -12,7 +12,7 @@ use serde_json::Value;
 /// Id, name, image, time, restart policy (restored after the switch), lowtide's labels and compose's image label differ by
 /// design; volumes nobody named are now named.
 #[must_use]
-pub fn lost_fields(snapshot: &Snapshot, candidate: &Value) -> Vec<String> {
+pub(super) fn lost_fields(snapshot: &Snapshot, candidate: &Value) -> Vec<String> {
     let mut lost = Vec::new();
     lost_config(snapshot, candidate, &mut lost);
     lost_host(&snapshot.container, candidate, &mut lost);

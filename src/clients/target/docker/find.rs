@@ -57,7 +57,7 @@ pub async fn find(engine: &Engine, select: &Select) -> Result<Vec<Value>, Engine
         }
         Select::Itself => Ok(own(engine).await?.into_iter().collect()),
         // Their containers are Swarm's to make.
-        Select::Service { .. } | Select::Stack { .. } => Ok(Vec::new()),
+        Select::Service { .. } | Select::Stack { .. } | Select::Command(_) => Ok(Vec::new()),
     }
 }
 

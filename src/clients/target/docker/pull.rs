@@ -1,6 +1,7 @@
 //! Bringing a release's image to the host.
 
 use super::json::text;
+use super::tag;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
@@ -19,8 +20,6 @@ const SILENCE: Duration = Duration::from_secs(300);
 
 /// All of it.
 const PULL_LIMIT: Duration = Duration::from_secs(2 * 3600);
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of one progress message.
 const MESSAGE_LIMIT: usize = 1 << 20;
@@ -65,10 +64,10 @@ pub async fn pull(engine: &Engine, release: &Release, auth: Option<&RegistryAuth
         );
         return Err(Failure::new(FailureKind::DigestMismatch, detail));
     }
-    if let Some(tag) = &release.reference.tag {
-        let to = format!("repo={}&tag={}", encode(&repository.to_string()), encode(tag));
-        let path = format!("/images/{}/tag?{to}", encode(id.as_str()));
-        engine.raw_post(&path, None, PATIENCE).await.map_err(|e| e.failure())?;
+    if let Some(name) = &release.reference.tag {
+        tag::give(engine, &id, &repository.to_string(), name)
+            .await
+            .map_err(|e| e.failure())?;
     }
     Ok(id)
 }

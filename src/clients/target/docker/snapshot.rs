@@ -2,6 +2,7 @@
 
 use super::inject::InjectedFile;
 use super::tag::LocalTag;
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,6 +47,15 @@ impl Snapshot {
         serde_json::from_slice(bytes)
     }
 
+    /// One that was sealed.
+    ///
+    /// # Errors
+    /// `Invariant` for bytes that [`Snapshot::to_bytes`] did not write.
+    pub fn read(bytes: &[u8]) -> Result<Self, Failure> {
+        // Not the parser's own words: they may quote what is sealed.
+        Self::from_bytes(bytes).map_err(|_| Failure::new(FailureKind::Invariant, "the snapshot cannot be read"))
+    }
+
     /// Values given to the container that its log must not carry further: of variables whose names say so, passwords in
     /// addresses (RFC 3986 §3.2.1), and lines of files below `/run/secrets`. Longest first, so that none hides a part of
     /// another.
@@ -53,20 +63,25 @@ impl Snapshot {
     pub fn secrets(&self) -> Vec<Secret> {
         let entries = self.container["Config"]["Env"].as_array().into_iter().flatten();
         let pairs = entries.filter_map(|entry| entry.as_str()?.split_once('='));
-        let told = pairs
-            .flat_map(|(name, value)| [tells(name).then_some(value), password(value)])
-            .flatten()
-            .map(ToOwned::to_owned);
         let secrets = self.files.iter().filter(|file| file.path.starts_with(SECRETS));
         let lines = secrets.filter(|file| file.bytes().len() <= LONGEST).flat_map(|file| {
             let text = String::from_utf8_lossy(&file.bytes()).into_owned();
             text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()
         });
-        let mut values: Vec<String> = told.chain(lines).filter(|value| value.len() >= SHORTEST).collect();
-        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        values.dedup();
-        values.into_iter().map(Secret::new).collect()
+        told(pairs, lines)
     }
+}
+
+/// The secrets of an environment, going by the names of its variables, and `others`.
+pub fn told<'a>(env: impl Iterator<Item = (&'a str, &'a str)>, others: impl Iterator<Item = String>) -> Vec<Secret> {
+    let named = env
+        .flat_map(|(name, value)| [tells(name).then_some(value), password(value)])
+        .flatten()
+        .map(ToOwned::to_owned);
+    let mut values: Vec<String> = named.chain(others).filter(|value| value.len() >= SHORTEST).collect();
+    values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    values.dedup();
+    values.into_iter().map(Secret::new).collect()
 }
 
 fn tells(name: &str) -> bool {

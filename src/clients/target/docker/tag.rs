@@ -37,31 +37,31 @@ pub(super) async fn of(engine: &Engine, container: &Value) -> Result<Option<Loca
     }))
 }
 
-/// Lets a local tag mean `image`.
+/// Lets the tag mean its image, or nothing: then it is taken off; the image stays as long as it has another name or a
+/// container.
 ///
 /// # Errors
 /// `NotFound` when there is no such image on the host, or as the engine refuses.
-pub async fn move_tag(engine: &Engine, reference: &str, image: &ImageId) -> Result<(), EngineError> {
-    let (repository, tag) = split(reference);
-    let to = format!("repo={}&tag={}", encode(repository), encode(tag));
-    let path = format!("/images/{}/tag?{to}", encode(image.as_str()));
-    engine.raw_post(&path, None, PATIENCE).await.map(drop)
-}
-
-/// Lets a tag mean again what it meant before [`move_tag`]. Where it meant nothing it is taken off; the image stays as long
-/// as it has another name or a container.
-///
-/// # Errors
-/// As `move_tag`.
-pub async fn restore_tag(engine: &Engine, before: &LocalTag) -> Result<(), EngineError> {
-    if let Some(image) = &before.image {
-        return move_tag(engine, &before.reference, image).await;
+pub async fn point(engine: &Engine, to: &LocalTag) -> Result<(), EngineError> {
+    if let Some(image) = &to.image {
+        let (repository, tag) = split(&to.reference);
+        return give(engine, image, repository, tag).await;
     }
-    let path = format!("/images/{}?noprune=1", encode(&before.reference));
+    let path = format!("/images/{}?noprune=1", encode(&to.reference));
     match engine.raw_delete(&path).await {
         Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
         Err(e) => Err(e),
     }
+}
+
+/// One more name for an image of the host. An image that had it loses it.
+///
+/// # Errors
+/// As [`point`].
+pub(super) async fn give(engine: &Engine, image: &ImageId, repository: &str, tag: &str) -> Result<(), EngineError> {
+    let to = format!("repo={}&tag={}", encode(repository), encode(tag));
+    let path = format!("/images/{}/tag?{to}", encode(image.as_str()));
+    engine.raw_post(&path, None, PATIENCE).await.map(drop)
 }
 
 async fn meaning(engine: &Engine, reference: &str) -> Result<Option<ImageId>, EngineError> {

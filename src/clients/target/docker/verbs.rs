@@ -42,7 +42,7 @@ static STARTS: Mutex<()> = Mutex::const_new(());
 pub async fn stop(engine: &Engine, container: &str, grace: Option<SignedDuration>) -> Result<(), EngineError> {
     let (query, seconds) = match grace {
         Some(grace) => {
-            let seconds = u64::try_from(grace.as_secs()).unwrap_or_default().min(GRACE_LIMIT_S);
+            let seconds = heeded(grace.as_secs());
             (format!("?t={seconds}"), seconds)
         }
         None => {
@@ -51,13 +51,20 @@ pub async fn stop(engine: &Engine, container: &str, grace: Option<SignedDuration
                 .await?;
             let own = inspected.pointer("/Config/StopTimeout").and_then(Value::as_i64);
             // 10 s is the engine's default.
-            let seconds = u64::try_from(own.unwrap_or(10)).unwrap_or(GRACE_LIMIT_S);
-            (String::new(), seconds.min(GRACE_LIMIT_S))
+            (String::new(), heeded(own.unwrap_or(10)))
         }
     };
-    let patience = Duration::from_secs(seconds) + AFTER_GRACE;
     let path = format!("/containers/{}/stop{query}", encode(container));
-    engine.raw_post(&path, None, patience).await.map(drop)
+    engine.raw_post(&path, None, stop_patience(seconds)).await.map(drop)
+}
+
+/// Seconds; a negative grace is one without end.
+fn heeded(grace: i64) -> u64 {
+    u64::try_from(grace).unwrap_or(GRACE_LIMIT_S).min(GRACE_LIMIT_S)
+}
+
+fn stop_patience(grace: u64) -> Duration {
+    Duration::from_secs(grace) + AFTER_GRACE
 }
 
 /// Waits until a container that goes with its end is gone.
@@ -246,4 +253,17 @@ pub async fn exit_code(engine: &Engine, container: &str) -> Result<i64, EngineEr
         .raw_get(&format!("/containers/{}/json", encode(container)))
         .await?;
     Ok(number(&inspected, "/State/ExitCode"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client's usual patience is 120 s; the engine would go on, and its answer be lost.
+    #[test]
+    fn item_18_a_stop_is_waited_for_longer_than_its_grace() {
+        for (grace, seconds) in [(0, 60), (10, 70), (300, 360), (3600, 3660), (100_000, 3660), (-1, 3660)] {
+            assert_eq!(stop_patience(heeded(grace)), Duration::from_secs(seconds), "{grace}");
+        }
+    }
 }

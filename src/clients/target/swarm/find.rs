@@ -44,7 +44,11 @@ pub async fn find(engine: &Engine, select: &Select, repository: &Repository) -> 
             };
             services.iter().map(take).collect()
         }
-        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::Itself => Err(Failure::new(
+        Select::Container { .. }
+        | Select::Label { .. }
+        | Select::Compose { .. }
+        | Select::Itself
+        | Select::Command(_) => Err(Failure::new(
             FailureKind::Invariant,
             "a target of containers has no services",
         )),

@@ -3,7 +3,7 @@
 
 use super::look::{alive, groups, policy_is, step};
 use super::order::{Sequence, order};
-use super::{Containers, names};
+use super::{Chore, Containers, names};
 use crate::decide::rollout::{Next, RolloutState, diverged};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Router;
@@ -62,10 +62,12 @@ impl Back<'_> {
     fn make_room(&self, unit: &Unit, seen: &ObservedUnit) -> Option<Next> {
         let first = order(&self.state.target, unit).unwrap_or(Sequence::StopFirst);
         seen.candidates.iter().find_map(|new| match first {
-            Sequence::StopFirst => self.hold_requests(unit, seen, new).or_else(|| self.retire(unit, new)),
+            Sequence::StopFirst => self
+                .hold_requests(unit, seen, new)
+                .or_else(|| self.retire(unit, seen, new)),
             Sequence::StartFirst => never_by_itself(unit, new)
                 .or_else(|| self.relieve(unit, seen, new))
-                .or_else(|| self.retire(unit, new)),
+                .or_else(|| self.retire(unit, seen, new)),
         })
     }
 
@@ -73,7 +75,8 @@ impl Back<'_> {
     fn hold_requests(&self, unit: &Unit, seen: &ObservedUnit, new: &ObservedContainer) -> Option<Next> {
         self.router(unit).filter(|router| !router.pause.is_empty())?;
         let gap = unit.was_running && alive(new) && !seen.old.as_ref().is_some_and(alive);
-        let holds = self.containers.paused.get(&unit.index) == Some(&true);
+        let holds = self.containers.paused.get(&unit.index) == Some(&true)
+            || self.containers.is_left(Chore::PauseRouter, unit.index);
         (gap && !holds).then(|| route(unit, new, RouteChange::Pause))
     }
 
@@ -107,7 +110,7 @@ impl Back<'_> {
     }
 
     /// Out of the way: it never starts by itself, it does not run, it does not have the service's name.
-    fn retire(&self, unit: &Unit, new: &ObservedContainer) -> Option<Next> {
+    fn retire(&self, unit: &Unit, seen: &ObservedUnit, new: &ObservedContainer) -> Option<Next> {
         let index = unit.index;
         let id = new.id.clone();
         // Policy first: a crash-looping container would come back between its stop and its removal.
@@ -120,13 +123,19 @@ impl Back<'_> {
                 container: id,
             }));
         }
-        (new.name == unit.name).then(|| {
+        let waits = self.comes_before_its_name(unit, seen.old.as_ref());
+        (new.name == unit.name && !waits).then(|| {
             step(Step::Rename {
                 unit: index,
                 container: id,
                 to: names::failed(unit, self.state.id),
             })
         })
+    }
+
+    /// Where a name is refused again and again, the old one starts under the one it has.
+    fn comes_before_its_name(&self, unit: &Unit, old: Option<&ObservedContainer>) -> bool {
+        unit.was_running && old.is_some_and(|old| !alive(old)) && self.containers.is_left(Chore::Rename, unit.index)
     }
 
     /// Old one under its name → old one serves → old one starts by itself again.
@@ -140,7 +149,7 @@ impl Back<'_> {
                 OnExit::Stays => lost(format!("the old container of {} is gone", unit.name)),
             });
         };
-        if old.name != unit.name {
+        if old.name != unit.name && !self.comes_before_its_name(unit, Some(old)) {
             return Some(step(Step::Rename {
                 unit: unit.index,
                 container: old.id.clone(),
@@ -212,21 +221,24 @@ impl Back<'_> {
     }
 
     fn clean(&self, unit: &Unit, seen: &ObservedUnit) -> Option<Next> {
+        let leaves = |chore| self.containers.is_left(chore, unit.index);
         let Some(new) = seen.candidates.first() else {
-            let kept = self.containers.images_kept.contains(&unit.index);
+            let kept = self.containers.images_kept.contains(&unit.index) && !leaves(Chore::LetImageGo);
             return kept.then(|| step(Step::LetImageGo { unit: unit.index }));
         };
         let started = self.containers.starts.contains_key(&new.id);
-        if started && !self.containers.kept.contains_key(&unit.index) {
+        if started && !self.containers.kept.contains_key(&unit.index) && !leaves(Chore::KeepLog) {
             return Some(step(Step::KeepLog {
                 unit: unit.index,
                 container: new.id.clone(),
             }));
         }
-        Some(step(Step::RemoveCandidate {
-            unit: unit.index,
-            container: new.id.clone(),
-        }))
+        (!leaves(Chore::RemoveCandidate)).then(|| {
+            step(Step::RemoveCandidate {
+                unit: unit.index,
+                container: new.id.clone(),
+            })
+        })
     }
 
     fn router(&self, unit: &Unit) -> Option<&Router> {

@@ -2,7 +2,7 @@
 
 use super::look::{alive, living_in, policy_is, step};
 use super::order::{Sequence, order};
-use super::{Containers, names};
+use super::{Chore, Containers, names};
 use crate::decide::rollout::{BAKE_POLL, Next, RolloutState, diverged, revert_or_stop};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::Router;
@@ -13,8 +13,12 @@ use crate::model::rollout::{
 use jiff::{SignedDuration, Timestamp};
 
 /// A started candidate that is found stopped before it ever was ready may have been stopped by a reboot of the host: it is
-/// started once more, not for ever.
+/// started once more, not for ever. So is one that was ready and ended with [`LOST`].
 const STARTS: u32 = 2;
+
+/// The exit code that an engine gives, when it starts, to what ran when it went down: it did not see the end (moby,
+/// daemon/daemon.go `restore`; seen on 20.10 and 26.1). A program may mean it too, and then does so again.
+const LOST: i64 = 255;
 
 /// After a kill a new container gets what is left of its time to become ready, and never less than this: long enough for a
 /// check to be made at all.
@@ -49,7 +53,7 @@ pub(in crate::decide::rollout) fn next(
         observed,
         now,
     };
-    if state.bake.is_some_and(|until| until <= now) {
+    if containers.committed || state.bake.is_some_and(|until| until <= now) {
         return all.commit();
     }
     for (unit, seen) in units.iter().zip(observed) {
@@ -136,12 +140,13 @@ impl Roll<'_> {
         };
         let old = seen.old.as_ref();
         let pair = Pair { unit, old, new };
-        if unit.was_running
-            && let Some(next) = self.bring_up(pair)
-        {
-            return Some(next);
-        }
-        self.take_name(pair)
+        let first = if unit.was_running {
+            self.bring_up(pair)
+        } else {
+            old.and_then(|old| stays_down(unit, old))
+        };
+        first
+            .or_else(|| self.take_name(pair))
             .or_else(|| self.move_tag(unit))
             .or_else(|| self.pending_hook(HookPhase::After, unit))
     }
@@ -210,7 +215,7 @@ impl Roll<'_> {
                 fails(FailureKind::Restarting, "was restarted by the engine")
             }
             ContainerState::Running => None,
-            ContainerState::Exited if !ready && self.containers.starts.get(&new.id).copied().unwrap_or(0) < STARTS => {
+            ContainerState::Exited if (!ready || new.exit_code == LOST) && self.may_start(new) => {
                 Some(start(unit, new))
             }
             ContainerState::Restarting => fails(FailureKind::Restarting, "keeps restarting"),
@@ -224,6 +229,10 @@ impl Roll<'_> {
             }
             ContainerState::Unknown => Some(diverged(format!("the state of the new {} cannot be read", unit.name))),
         }
+    }
+
+    fn may_start(&self, new: &ObservedContainer) -> bool {
+        self.containers.starts.get(&new.id).copied().unwrap_or(0) < STARTS
     }
 
     fn deadline(&self, new: &ObservedContainer) -> Timestamp {
@@ -332,22 +341,26 @@ impl Roll<'_> {
                 return diverged(format!("the new container of {} is gone", unit.name));
             };
             // The last look before the way back is thrown away.
-            if unit.was_running
-                && !alive(new)
-                && (seen.old.is_some() || self.containers.images_kept.contains(&unit.index))
-            {
-                let failure = fault(FailureKind::ContainerExited, unit, "exited at the end of the bake");
-                return revert_or_stop(self.state, failure);
+            if seen.old.is_none() && !self.containers.images_kept.contains(&unit.index) {
+                continue;
+            }
+            let old = seen.old.as_ref();
+            let pair = Pair { unit, old, new };
+            let proven = !unit.was_running || (alive(new) && self.containers.ready.contains(&new.id));
+            let next = if proven { None } else { self.start(pair) };
+            if let Some(next) = next.or_else(|| self.take_name(pair)) {
+                return next;
             }
         }
         for (unit, seen) in self.units.iter().zip(self.observed).rev() {
-            if let Some(old) = &seen.old {
+            let leaves = |chore| self.containers.is_left(chore, unit.index);
+            if let Some(old) = seen.old.as_ref().filter(|_| !leaves(Chore::RemoveOld)) {
                 return step(Step::RemoveOld {
                     unit: unit.index,
                     container: old.id.clone(),
                 });
             }
-            if self.containers.images_kept.contains(&unit.index) {
+            if self.containers.images_kept.contains(&unit.index) && !leaves(Chore::LetImageGo) {
                 return step(Step::LetImageGo { unit: unit.index });
             }
         }
@@ -371,6 +384,17 @@ impl Roll<'_> {
                 })
             })
     }
+}
+
+/// One that did not run: with `always` the engine would start it at its own start all the same.
+fn stays_down(unit: &Unit, old: &ObservedContainer) -> Option<Next> {
+    if alive(old) {
+        return Some(diverged(format!(
+            "somebody started {}, which did not run before",
+            unit.name
+        )));
+    }
+    put_away(unit, old)
 }
 
 /// Stopped, and never started by itself.

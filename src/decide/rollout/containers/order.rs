@@ -1,6 +1,7 @@
 //! Which of old and new runs first.
 
 use crate::model::fleet::{Order, Router, TargetPolicy};
+use crate::model::outlook::OrderReason;
 use crate::model::rollout::{Bar, Part, Unit};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,22 @@ pub(super) fn order<'a>(policy: &TargetPolicy, unit: &'a Unit) -> Result<Sequenc
                 Err(bars)
             }
         }
+    }
+}
+
+/// Why a unit has its sequence, for people.
+pub(in crate::decide::rollout) fn reason(policy: &TargetPolicy, unit: &Unit) -> OrderReason {
+    let bars = |bars: Vec<&Bar>| bars.into_iter().cloned().collect();
+    match (order(policy, unit), policy.order, &policy.router) {
+        _ if unit.part == Part::Dependent => OrderReason::Dependent,
+        (Err(refused), _, _) => OrderReason::Refused { bars: bars(refused) },
+        (Ok(_), Order::StopFirst | Order::StartFirst, _) => OrderReason::Configured,
+        (Ok(_), Order::Auto, None) => OrderReason::NoRouter,
+        (Ok(_), Order::Auto, Some(router)) if !takes_up(router) => OrderReason::RouterPauses,
+        (Ok(Sequence::StartFirst), Order::Auto, Some(_)) => OrderReason::RouterTakesUp,
+        (Ok(Sequence::StopFirst), Order::Auto, Some(_)) => OrderReason::Bars {
+            bars: unit.bars.clone(),
+        },
     }
 }
 

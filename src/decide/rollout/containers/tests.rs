@@ -6,7 +6,9 @@ use crate::model::rollout::{Bar, ContainerState, Observed, Purpose, RolloutConcl
 use trial::{Trial, outside};
 use world::{KINDS, Kind, NEW_IMAGE, NewImage, OldImage, at, rollout};
 
+mod foretold;
 mod low_tide;
+mod mishaps;
 mod tides;
 pub(in crate::decide::rollout) mod trial;
 pub(in crate::decide::rollout) mod world;
@@ -107,19 +109,6 @@ fn killed_twice_it_still_ends_well() {
             assert_eq!(*trial.conclusion(), RolloutConclusion::Done);
         }
     }
-}
-
-#[test]
-fn a_reboot_in_the_gap_starts_the_candidate_again() {
-    let mut trial = Trial::new(1, NewImage::Good);
-    // Killed after `start` was carried out and before its end was journalled; then the host reboots.
-    assert!(!trial.drive(Some(6 * 3 + 1)));
-    for container in &mut trial.world.containers {
-        container.state = ContainerState::Exited;
-    }
-    trial.recover();
-    assert!(trial.drive(None));
-    assert_eq!(*trial.conclusion(), RolloutConclusion::Done);
 }
 
 #[test]

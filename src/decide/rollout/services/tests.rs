@@ -18,6 +18,7 @@ use crate::model::service::{
 use crate::model::standing::Release;
 use std::str::FromStr;
 
+mod foretold;
 mod swarms;
 mod world;
 

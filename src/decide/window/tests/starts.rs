@@ -2,10 +2,12 @@
 
 use super::{at, once, window};
 use crate::decide::window::{Start, escalated, estimate, occurrence, openings, start};
+use crate::model::command::{Ask, CommandPolicy, Probe};
 use crate::model::fleet::{Hook, Order, Ready, ReadyCheck, Select, TargetPolicy};
 use crate::model::window::{Day, Occurrence, Window};
 use jiff::civil::{Time, time};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
 
 const BERLIN: &str = "Europe/Berlin";
 
@@ -272,6 +274,27 @@ fn target(before: Vec<Hook>) -> TargetPolicy {
         order: Order::default(),
         router: None,
     }
+}
+
+#[test]
+fn a_command_may_take_its_own_time() {
+    let mut target = target(vec![]);
+    let probe = Some(Probe {
+        ask: Ask::Exec { command: vec![] },
+        timeout: minutes(3),
+    });
+    let command = |probe| CommandPolicy {
+        run: vec![],
+        back: vec![],
+        timeout: minutes(20),
+        env: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        probe,
+    };
+    target.select = Select::Command(Box::new(command(None)));
+    assert_eq!(estimate(&target, 1, &[]), minutes(20 + 10 + 20));
+    target.select = Select::Command(Box::new(command(probe)));
+    assert_eq!(estimate(&target, 1, &[]), minutes(23 + 10 + 23));
 }
 
 #[test]

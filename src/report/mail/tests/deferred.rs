@@ -62,7 +62,7 @@ fn a_rollout_that_its_window_took_back() {
     archives: taken back on compose-archives, its window closed before it
     was done
 
-    Back on the old containers: what ran before serves again.
+    Taken back: what ran before serves again.
 
     WHY
       Its window closed before it was done: 1 of 4 were done when its window

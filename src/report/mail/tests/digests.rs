@@ -151,3 +151,13 @@ fn long_lists_end_in_and_more() {
     });
     assert!(text.contains("\n  and 10 more\n"), "{text}");
 }
+
+#[test]
+fn what_a_command_moved_is_not_counted() {
+    let mut body = rolled_out();
+    if let NoticeBody::RolledOut { target, units, .. } = &mut body {
+        (*target, *units) = ("edge".parse().unwrap(), 0);
+    }
+    let text = shown(body);
+    assert!(text.contains("edge\n") && !text.contains("container"), "{text}");
+}

@@ -40,7 +40,7 @@ fn a_halt_with_its_whole_incident() {
     archives: stuck on compose-archives during probation, needs you: the new
     container did not become ready
 
-    Please look at the containers now: it is not certain that they serve.
+    Please look at the target now: it is not certain that it serves.
 
     WHY
       A rollout is stuck. The new container did not become ready: web

@@ -177,7 +177,7 @@ fn a_rollout() {
     archives: rollout to compose-archives not begun, the container cannot be
     recreated faithfully
 
-    Nothing was touched: the containers that ran before still run.
+    Nothing was touched: what ran before still runs.
 
     WHY
       The container cannot be recreated faithfully: container web:
@@ -210,7 +210,7 @@ fn a_halt_that_went_back() {
     archives: taken back on compose-archives, the new container did not
     become ready
 
-    Back on the old containers: what ran before serves again.
+    Taken back: what ran before serves again.
 
     WHY
       A rollout was taken back. The new container did not become ready: web
@@ -270,7 +270,7 @@ fn a_halt_of_what_cannot_go_back() {
 
     The rollout stopped where it was and was not taken back: its data may
     have moved on, and the old release might not understand it. Please look
-    at the containers now.
+    at the target now.
 
     WHY
       A rollout that cannot be taken back failed. The new container did not
@@ -328,7 +328,7 @@ fn a_halt_that_is_stuck() {
 
     archives: stuck on compose-archives, needs you: the revert failed
 
-    Please look at the containers now: it is not certain that they serve.
+    Please look at the target now: it is not certain that it serves.
 
     WHY
       A rollout is stuck. The revert failed: web does not start: port 80 is

@@ -147,7 +147,7 @@ fn references() {
 
     one-of
 
-      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack` and `itself`
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `itself`
         ╭─[lowtide.yml:14:9]
      13 │       - { channel: latest, compose: { project: shop, services: [] } }
      14 │       - { channel: prod, container: { name: a }, label: { key: k, value: v } }
@@ -319,7 +319,7 @@ fn references() {
 
     one-of
 
-      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack` and `itself`
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `itself`
         ╭─[lowtide.yml:30:9]
      29 │       - { stack: { services: [web] } }
      30 │       - { service: { name: shop_web }, stack: { name: shop } }

@@ -4,7 +4,7 @@ use super::super::*;
 use super::world::{Kind, NewImage, World, at, rollout};
 use crate::decide::rollout::{Gate, Moving, Next, Outside, Progress, RolloutState, fold, next};
 use crate::decide::standing::Waits;
-use crate::model::failure::WaitReason;
+use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
 use crate::model::rollout::{ContainerState, RolloutConclusion, RolloutEvent};
@@ -19,6 +19,8 @@ pub(super) struct Trial {
     pub(super) outside: Outside,
     /// Seconds that each step takes.
     pub(super) pace: i64,
+    /// The engine refuses this step on the way back.
+    pub(super) refused: Option<String>,
 }
 
 /// Without a window.
@@ -50,6 +52,7 @@ impl Trial {
             kind,
             outside: outside(Gate::Open),
             pace: 0,
+            refused: None,
         };
         trial.push(rollout(kind, false));
         trial
@@ -86,7 +89,7 @@ impl Trial {
             }
             None => false,
         };
-        for _ in 0..500 {
+        for _ in 0..3000 {
             let state = self.state();
             let chosen = self.units();
             let units = chosen.clone().unwrap_or_default();
@@ -101,7 +104,14 @@ impl Trial {
                     if die(&mut kill) {
                         return false;
                     }
-                    let outcome = self.world.perform(&step);
+                    let refused = state.reverting.is_some() && self.refused.as_deref() == Some(&step.to_string());
+                    let outcome = if refused {
+                        StepOutcome::Failed {
+                            failure: Failure::new(FailureKind::EngineRefused, "simulated"),
+                        }
+                    } else {
+                        self.world.perform(&step)
+                    };
                     self.now += self.pace;
                     self.world.nobody_is_lost(self.kind, &units);
                     if die(&mut kill) {
@@ -119,9 +129,8 @@ impl Trial {
                     ..
                 } => self.now = until.as_second() - at(0).as_second(),
                 Next::Wait { until, .. } => {
-                    if self.world.new_is == NewImage::DiesWhileBaking && state.bake.is_some() {
-                        let id = self.world.labels[0].1.clone();
-                        self.world.get(&id).restart_count = 1;
+                    if state.bake.is_some() && state.reverting.is_none() {
+                        self.world.bakes();
                     }
                     self.now = (until.expect("something to wait for").as_second() - at(0).as_second()).max(self.now);
                 }
@@ -137,7 +146,10 @@ impl Trial {
                 Next::Over => return true,
             }
         }
-        panic!("the rollout does not end: {:?}", self.steps);
+        panic!(
+            "the rollout does not end: {:?}",
+            self.steps.iter().take(40).collect::<Vec<_>>()
+        );
     }
 
     pub(super) fn recover(&mut self) {

@@ -156,6 +156,8 @@ pub(in crate::decide::rollout) enum NewImage {
     NeverReady,
     ExitsAtOnce,
     DiesWhileBaking,
+    /// As the engine tells it of one whose end it did not see.
+    LostWhileBaking,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -248,6 +250,33 @@ impl World {
             .collect()
     }
 
+    /// A moment of the bake.
+    pub(super) fn bakes(&mut self) {
+        let first = self.labels[0].1.clone();
+        match self.new_is {
+            NewImage::DiesWhileBaking => self.get(&first).restart_count = 1,
+            NewImage::LostWhileBaking => {
+                let container = self.get(&first);
+                container.state = ContainerState::Exited;
+                container.exit_code = 255;
+            }
+            NewImage::Good | NewImage::NeverReady | NewImage::ExitsAtOnce => {}
+        }
+    }
+
+    /// The host goes down and comes up again.
+    pub(super) fn reboot(&mut self) {
+        for container in &mut self.containers {
+            let was_up = container.state == ContainerState::Running;
+            if !policy_is(container, &RestartPolicy::none()) {
+                container.state = ContainerState::Running;
+            } else if was_up {
+                container.state = ContainerState::Exited;
+                container.exit_code = 255;
+            }
+        }
+    }
+
     pub(in crate::decide::rollout) fn seen(&self, units: Option<&Vec<Unit>>) -> Observed {
         units.map_or(Observed::Nothing, |units| Observed::Containers(self.observe(units)))
     }
@@ -289,12 +318,15 @@ impl World {
 
     pub(in crate::decide::rollout) fn perform(&mut self, step: &Step) -> StepOutcome {
         match step {
-            Step::Service(_) | Step::Itself(_) => panic!("no services here, and nobody rolls itself"),
+            Step::Service(_) | Step::Command(_) | Step::Itself(_) => {
+                panic!("no services here, and nobody rolls itself")
+            }
             Step::Preflight => StepOutcome::Preflighted {
                 units: self.units.clone(),
             },
             Step::Pull => StepOutcome::Pulled {
                 image: NEW_IMAGE.parse().unwrap(),
+                dropped: Vec::new(),
             },
             Step::KeepLog { .. } => StepOutcome::Kept {
                 log: vec!["last words".to_owned()],
@@ -363,7 +395,7 @@ impl World {
             (Which::New, NewImage::NeverReady, _) => failed(FailureKind::UnhealthyAfterRoll),
             (Which::New, NewImage::ExitsAtOnce, _) => failed(FailureKind::ContainerExited),
             (Which::Old, _, OldImage::StartsNoMore) => failed(FailureKind::UnhealthyAfterRevert),
-            (Which::New, NewImage::Good | NewImage::DiesWhileBaking, _) => {
+            (Which::New, NewImage::Good | NewImage::DiesWhileBaking | NewImage::LostWhileBaking, _) => {
                 self.get(container).health = Health::Healthy;
                 StepOutcome::Done
             }
@@ -373,7 +405,9 @@ impl World {
 
     fn change(&mut self, step: &Step) {
         match step {
-            Step::Service(_) | Step::Itself(_) => panic!("no services here, and nobody rolls itself"),
+            Step::Service(_) | Step::Command(_) | Step::Itself(_) => {
+                panic!("no services here, and nobody rolls itself")
+            }
             Step::RemoveCandidate { container, .. } | Step::RemoveOld { container, .. } => {
                 self.containers.retain(|c| c.id != *container);
             }
@@ -418,7 +452,7 @@ impl World {
             let new_serves = seen
                 .candidates
                 .iter()
-                .any(|c| c.name == unit.name && c.state == ContainerState::Running);
+                .any(|c| c.name == unit.name && (c.state == ContainerState::Running || !unit.was_running));
             let can_be_made_again = self.keeps.contains(&unit.index);
             assert!(
                 seen.old.is_some() || new_serves || can_be_made_again,

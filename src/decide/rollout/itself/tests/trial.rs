@@ -194,7 +194,7 @@ impl Trial {
     fn units(&self) -> Vec<Unit> {
         match self.state().moving {
             Moving::Containers(containers) => containers.units.unwrap_or_default(),
-            Moving::Services(_) => panic!("a container is moved"),
+            Moving::Services(_) | Moving::Command(_) => panic!("a container is moved"),
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) fn release() -> Release {
     }
 }
 
-fn outside() -> Outside {
+pub(super) fn outside() -> Outside {
     Outside {
         gate: Gate::Open,
         window: None,
@@ -499,7 +499,7 @@ impl Trial {
 pub(super) fn services(state: &RolloutState) -> &Services {
     match &state.moving {
         Moving::Services(services) => services,
-        Moving::Containers(_) => panic!("a stack is no container"),
+        Moving::Containers(_) | Moving::Command(_) => panic!("a stack is no container"),
     }
 }
 

@@ -1,0 +1,273 @@
+//! The rollouts that are watched, folded from their progress: a row per replica.
+
+use crate::model::failure::WaitReason;
+use crate::model::name::RolloutId;
+use crate::model::outlook::{Move, Phase};
+use crate::report::live::{self as words, Doing, Row};
+use crate::report::words::waiting;
+use crate::runtime::progress::{Progress, Replica};
+use jiff::{SignedDuration, Timestamp};
+
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    rollouts: Vec<Watched>,
+}
+
+/// What is said of a progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Told {
+    /// The rows show it, where rows are shown.
+    Change(String),
+    /// Said in any case.
+    News(String),
+}
+
+#[derive(Debug)]
+struct Watched {
+    id: RolloutId,
+    target: String,
+    replicas: Vec<Row>,
+    /// What is done for all of them.
+    common: Option<Row>,
+    /// Of the last step that was begun.
+    phase: Phase,
+    /// Why it was not ready when that was told last, without figures: a clock that runs is no news.
+    answer: Option<String>,
+}
+
+impl Board {
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let rows = |watched: &Watched| -> Vec<Row> {
+            let common = watched.common.iter().cloned();
+            common.chain(watched.replicas.iter().cloned()).collect()
+        };
+        self.rollouts.iter().flat_map(rows).collect()
+    }
+
+    /// What has changed; `None`: nothing that is worth a line.
+    pub(super) fn fold(&mut self, progress: &Progress, now: Timestamp) -> Option<Told> {
+        match progress {
+            Progress::RolloutOpened { rollout, target, .. } => {
+                self.of(*rollout).target = target.to_string();
+                None
+            }
+            Progress::RolloutMoves {
+                rollout,
+                target,
+                tag,
+                replicas,
+                ..
+            } => self.of(*rollout).moves(target.as_str(), tag, replicas),
+            Progress::StepStarted {
+                rollout,
+                step,
+                replica,
+                phase,
+            } => Some(self.of(*rollout).begin(step, replica.as_ref(), *phase, now)),
+            Progress::NotReady {
+                rollout,
+                replica,
+                answer,
+            } => self.of(*rollout).not_ready(replica, answer),
+            Progress::Ready { replica, took_ms, .. } => {
+                let took = SignedDuration::from_millis(i64::try_from(*took_ms).unwrap_or(i64::MAX));
+                Some(Told::Change(words::ready(&replica.name, took)))
+            }
+            Progress::StepEnded {
+                rollout,
+                step,
+                replica,
+                failure,
+                ..
+            } => {
+                let watched = self.of(*rollout);
+                let why = failure.as_ref().map(words::because);
+                let name = watched.end(replica.as_ref(), why);
+                failure
+                    .as_ref()
+                    .map(|failure| Told::News(words::failed(&name, step, failure)))
+            }
+            Progress::RolloutWaits { rollout, reason } => Some(self.of(*rollout).wait(reason)),
+            Progress::RolloutReturns { rollout, failure } => {
+                let target = self.of(*rollout).target.clone();
+                Some(Told::News(words::returns(&target, failure)))
+            }
+            Progress::RolloutEnded { rollout, .. } => {
+                self.rollouts.retain(|watched| watched.id != *rollout);
+                None
+            }
+            Progress::RunOpened { .. }
+            | Progress::StageStarted { .. }
+            | Progress::Line { .. }
+            | Progress::StageEnded { .. }
+            | Progress::RunWaits { .. }
+            | Progress::RunEnded { .. }
+            | Progress::RolloutLine { .. }
+            | Progress::Promoted { .. }
+            | Progress::Settled { .. } => None,
+        }
+    }
+
+    fn of(&mut self, id: RolloutId) -> &mut Watched {
+        let place = self.rollouts.iter().position(|watched| watched.id == id);
+        let place = place.unwrap_or_else(|| {
+            self.rollouts.push(Watched {
+                id,
+                target: format!("rollout {}", id.short()),
+                replicas: Vec::new(),
+                common: None,
+                phase: Phase::Waiting,
+                answer: None,
+            });
+            self.rollouts.len() - 1
+        });
+        &mut self.rollouts[place]
+    }
+}
+
+impl Watched {
+    fn moves(&mut self, target: &str, tag: &str, moves: &[Move]) -> Option<Told> {
+        target.clone_into(&mut self.target);
+        self.common = None;
+        let row = |it: &Move| Row {
+            name: it.name.clone(),
+            order: it.order,
+            doing: Doing::Phase(it.phase),
+        };
+        self.replicas = moves.iter().map(row).collect();
+        let lines: Vec<String> = moves.iter().map(|it| words::moved(it, tag)).collect();
+        (!lines.is_empty()).then(|| Told::Change(lines.join("\n")))
+    }
+
+    fn begin(&mut self, step: &str, replica: Option<&Replica>, phase: Option<Phase>, now: Timestamp) -> Told {
+        let doing = Doing::Step {
+            step: step.to_owned(),
+            since: now,
+            answer: None,
+        };
+        self.phase = phase.unwrap_or(Phase::Moving);
+        self.answer = None;
+        let Some(replica) = replica else {
+            self.common = Some(Row {
+                name: self.target.clone(),
+                order: None,
+                doing,
+            });
+            return Told::Change(words::step(&self.target, step));
+        };
+        self.common = None;
+        self.learn(replica);
+        // Replicas have their turn by their numbers: those before this one are done.
+        let before = self.replicas.iter_mut().take(replica.index);
+        for row in before.filter(|row| is_moving(&row.doing)) {
+            row.doing = Doing::Phase(Phase::Moved);
+        }
+        for row in self.replicas.iter_mut().filter(|row| is_baking(&row.doing)) {
+            row.doing = Doing::Phase(self.phase);
+        }
+        if let Some(row) = self.replicas.get_mut(replica.index) {
+            row.doing = doing;
+        }
+        Told::Change(words::step(&replica.name, step))
+    }
+
+    /// Who began to watch in the middle has not heard of the replicas.
+    fn learn(&mut self, replica: &Replica) {
+        while self.replicas.len() < replica.of {
+            self.replicas.push(Row {
+                name: format!("{} of {}", self.replicas.len() + 1, replica.of),
+                order: None,
+                doing: Doing::Phase(Phase::Waiting),
+            });
+        }
+        if let Some(row) = self.replicas.get_mut(replica.index) {
+            row.name.clone_from(&replica.name);
+        }
+    }
+
+    fn not_ready(&mut self, replica: &Replica, said: &str) -> Option<Told> {
+        if let Some(Row {
+            doing: Doing::Step { answer, .. },
+            ..
+        }) = self.replicas.get_mut(replica.index)
+        {
+            *answer = Some(said.to_owned());
+        }
+        let shape: String = said.chars().filter(|c| !c.is_ascii_digit()).collect();
+        let known = self.answer.replace(shape.clone()) == Some(shape);
+        (!known).then(|| Told::Change(words::not_ready(&replica.name, said)))
+    }
+
+    /// The name of what the step was about.
+    fn end(&mut self, replica: Option<&Replica>, failed: Option<String>) -> String {
+        let doing = failed.map_or(Doing::Phase(self.phase), |why| Doing::Failed { why });
+        match replica {
+            Some(replica) => {
+                if let Some(row) = self.replicas.get_mut(replica.index) {
+                    row.doing = doing;
+                }
+                replica.name.clone()
+            }
+            None => {
+                self.common = None;
+                self.target.clone()
+            }
+        }
+    }
+
+    fn wait(&mut self, reason: &WaitReason) -> Told {
+        let line = format!("  {}: {}", self.target, waiting(reason, "UTC"));
+        match reason {
+            WaitReason::Baking { until } => {
+                for row in &mut self.replicas {
+                    row.doing = Doing::Baking { until: *until };
+                }
+                Told::Change(line)
+            }
+            WaitReason::Converging {
+                service,
+                done,
+                total,
+                deadline,
+            } => {
+                if let Some(row) = self.replicas.iter_mut().find(|row| row.name == *service) {
+                    row.doing = Doing::Tasks {
+                        done: *done,
+                        total: *total,
+                        deadline: *deadline,
+                    };
+                }
+                Told::Change(format!("  {}", waiting(reason, "UTC")))
+            }
+            WaitReason::Window { .. }
+            | WaitReason::LastInQueue
+            | WaitReason::NoWindow
+            | WaitReason::WindowTooShort { .. }
+            | WaitReason::Frozen { .. }
+            | WaitReason::Held { .. }
+            | WaitReason::HookBusy { .. }
+            | WaitReason::Retry { .. }
+            | WaitReason::Paused
+            | WaitReason::Halted
+            | WaitReason::TargetBusy => Told::News(line),
+        }
+    }
+}
+
+fn is_moving(doing: &Doing) -> bool {
+    match doing {
+        Doing::Phase(phase) => *phase == Phase::Moving,
+        Doing::Tasks { .. } => true,
+        Doing::Step { .. } | Doing::Baking { .. } | Doing::Failed { .. } => false,
+    }
+}
+
+fn is_baking(doing: &Doing) -> bool {
+    match doing {
+        Doing::Baking { .. } => true,
+        Doing::Phase(_) | Doing::Step { .. } | Doing::Tasks { .. } | Doing::Failed { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

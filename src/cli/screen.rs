@@ -1,0 +1,82 @@
+//! Where progress is shown: rows that are drawn again and again on a terminal, plain lines elsewhere. The rows are on
+//! stderr; the answer goes to stdout.
+
+use super::board::{Board, Told};
+use crate::report::live;
+use crate::runtime::progress::Progress;
+use crate::runtime::reading;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::sync::LazyLock;
+
+/// The rows of this process. Whatever else is printed has to go around them.
+static ROWS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+#[derive(Debug)]
+pub(super) struct Screen {
+    board: Board,
+    rows: Vec<ProgressBar>,
+    is_live: bool,
+}
+
+impl Screen {
+    pub(super) fn new() -> Self {
+        Self {
+            board: Board::default(),
+            rows: Vec::new(),
+            is_live: std::io::stderr().is_terminal(),
+        }
+    }
+
+    pub(super) fn show(&mut self, progress: &Progress) {
+        match self.board.fold(progress, reading::now()) {
+            Some(Told::Change(_)) if self.is_live => {}
+            Some(Told::Change(text) | Told::News(text)) => story(&text),
+            None => {}
+        }
+        self.draw();
+    }
+
+    /// The rows as of now.
+    pub(super) fn draw(&mut self) {
+        if !self.is_live {
+            return;
+        }
+        let lines = live::rows(&self.board.rows(), reading::now());
+        for surplus in self.rows.drain(lines.len().min(self.rows.len())..) {
+            surplus.finish_and_clear();
+            ROWS.remove(&surplus);
+        }
+        while self.rows.len() < lines.len() {
+            let style = ProgressStyle::with_template("{wide_msg}  {prefix}");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+            self.rows.push(ROWS.add(ProgressBar::new_spinner().with_style(style)));
+        }
+        for (row, line) in self.rows.iter().zip(lines) {
+            row.set_prefix(line.clock);
+            row.set_message(line.text);
+        }
+    }
+}
+
+/// A line of the story, above the rows.
+pub(super) fn story(text: &str) {
+    aside(|| eprintln!("{text}"));
+}
+
+/// Prints while the rows are out of the way.
+pub(super) fn aside<T>(print: impl FnOnce() -> T) -> T {
+    ROWS.suspend(print)
+}
+
+/// stderr for the log, around the rows.
+pub(super) struct Around;
+
+impl Write for Around {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        aside(|| std::io::stderr().write(bytes))
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}

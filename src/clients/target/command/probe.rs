@@ -1,0 +1,71 @@
+//! Asking an address whether it serves, from where lowtide runs.
+
+use crate::clients::tls;
+use reqwest::{Client, redirect};
+use std::error::Error;
+use std::time::Duration;
+
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A GET that has to answer with 200–399 within `limit`. A redirect is an answer, and not followed.
+///
+/// # Errors
+/// What it said instead, for people.
+pub async fn get(url: &str, limit: Duration) -> Result<(), String> {
+    tls::ready();
+    let client = Client::builder()
+        .connect_timeout(CONNECT.min(limit))
+        .timeout(limit)
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("lowtide/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|e| innermost(&e))?;
+    let answer = client.get(url).send().await;
+    let status = answer.map_err(|e| format!("GET {url}: {}", innermost(&e)))?.status();
+    if status.is_success() || status.is_redirection() {
+        Ok(())
+    } else {
+        Err(format!("GET {url} answered {}", status.as_u16()))
+    }
+}
+
+/// The outer ones only say that there was one.
+fn innermost(error: &dyn Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn only_a_good_answer_is_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            for status in ["200 OK", "302 Found", "503 Service Unavailable"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut asked = [0; 1024];
+                let _ = stream.read(&mut asked).await.unwrap();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nlocation: http://nowhere.invalid/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let url = format!("http://{address}/healthz");
+        let limit = Duration::from_secs(30);
+        assert_eq!(get(&url, limit).await, Ok(()));
+        assert_eq!(get(&url, limit).await, Ok(()));
+        assert_eq!(get(&url, limit).await, Err(format!("GET {url} answered 503")));
+        server.await.unwrap();
+        let refused = get(&url, limit).await.unwrap_err();
+        assert!(refused.contains("refused"), "{refused}");
+    }
+}

@@ -1,0 +1,170 @@
+//! One command of a target at a time, also when lowtide was killed in the middle of one.
+//!
+//! The lock belongs to an open file (flock(2)) that the command gets as its empty standard input. So the kernel keeps it until
+//! lowtide *and* whatever still has that input are gone, and tells a later lowtide which processes these are. A number written
+//! down somewhere could mean another process by then, and a signal at the parent's death (prctl(2)) neither survives a change
+//! of user nor reaches grandchildren.
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, getpgid, getpgrp, kill_process_group};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Between two looks at a command that an earlier lowtide began.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long what was asked to end may take before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The right to run a command of one target. Given back when dropped, whatever the command has left behind.
+#[derive(Debug)]
+pub struct Turn {
+    file: File,
+}
+
+impl Turn {
+    /// Waits until no earlier command of the target runs. One that does may go on for `patience`: it may be about to do what
+    /// it was asked. Then it is ended, with its process group.
+    ///
+    /// # Errors
+    /// When the file at `path` cannot be used, or what holds it cannot be ended (`TimedOut`).
+    pub async fn take(path: &Path, patience: Duration) -> io::Result<Self> {
+        let until = Instant::now() + patience;
+        let mut asked = false;
+        loop {
+            if let Some(turn) = Self::try_take(path)? {
+                return Ok(turn);
+            }
+            let now = Instant::now();
+            if now >= until + GRACE * 2 {
+                let why = "an earlier run of the command still goes on and cannot be ended";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            if now >= until + GRACE {
+                signal(path, Signal::KILL)?;
+            } else if now >= until && !asked {
+                tracing::warn!("an earlier run of the command is ended");
+                signal(path, Signal::TERM)?;
+                asked = true;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// `None`: an earlier command still runs.
+    fn try_take(path: &Path) -> io::Result<Option<Self>> {
+        if let Some(folder) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// An input that ends at once, and carries the lock.
+    pub(super) fn stdin(&self) -> io::Result<Stdio> {
+        self.file.try_clone().map(Stdio::from)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Of the open file, whoever else has it: a service that a command has started holds up nobody.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
+/// Sends a signal to the process groups of all that have the file as their standard input (proc_pid_fd(5)).
+fn signal(path: &Path, signal: Signal) -> io::Result<()> {
+    let lock = std::fs::metadata(path)?;
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(pid) = pid.and_then(Pid::from_raw) else {
+            continue;
+        };
+        // Processes of others, and those that have just ended, have nothing to show.
+        let Ok(input) = std::fs::metadata(entry.path().join("fd/0")) else {
+            continue;
+        };
+        if (input.dev(), input.ino()) != (lock.dev(), lock.ino()) {
+            continue;
+        }
+        if let Ok(group) = getpgid(Some(pid))
+            && group != getpgrp()
+        {
+            // Gone already: nothing to do.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command};
+
+    /// As a killed lowtide leaves it: nobody but the command has the file.
+    fn held(path: &Path, script: &str) -> Child {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path);
+        let file = file.unwrap();
+        flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+        Command::new("sh")
+            .args(["-c", script])
+            .stdin(file)
+            .process_group(0)
+            .spawn()
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_given_back_can_be_taken_though_something_still_has_the_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web/edge");
+        let turn = Turn::try_take(&path).unwrap().unwrap();
+        let mut child = Command::new("sleep")
+            .arg("600")
+            .stdin(turn.stdin().unwrap())
+            .spawn()
+            .unwrap();
+        assert!(Turn::try_take(&path).unwrap().is_none());
+        drop(turn);
+        assert!(Turn::try_take(&path).unwrap().is_some());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_orphan_is_waited_for_or_ended_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("edge");
+        let mut quick = held(&path, "cat; exit 0");
+        assert!(quick.wait().unwrap().success(), "its input has an end");
+        let mut slow = held(&path, "sleep 600 & sleep 600; :");
+        // The child of the child has another input, and goes with its group.
+        let turn = Turn::take(&path, Duration::ZERO);
+        let waited = tokio::task::spawn_blocking(move || slow.wait());
+        let (turn, waited) = tokio::join!(turn, waited);
+        assert!(turn.is_ok());
+        assert!(!waited.unwrap().unwrap().success());
+    }
+}

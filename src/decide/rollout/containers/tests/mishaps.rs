@@ -1,0 +1,267 @@
+//! What comes from outside in the middle of a rollout: a reboot, an operator, a clock that is set, an engine that refuses.
+
+use super::trial::Trial;
+use super::world::{Kind, NewImage};
+use crate::model::rollout::{ContainerState, ObservedContainer, RolloutConclusion};
+use std::fmt::Write as _;
+
+#[test]
+fn item_16_a_reboot_anywhere_is_not_the_images_fault() {
+    let mut points = 0;
+    // Not behind a router: requests fail while the host is down. Not with `--rm`: a reboot deletes what runs with it.
+    let kinds = [Kind::Plain, Kind::Held, Kind::Tagged];
+    for (kind, replicas) in kinds.into_iter().flat_map(|kind| [(kind, 1), (kind, 2)]) {
+        for killed in 0.. {
+            let mut trial = Trial::of(kind, replicas, NewImage::Good);
+            if trial.drive(Some(killed)) {
+                break;
+            }
+            points += 1;
+            trial.world.reboot();
+            trial.recover();
+            assert!(trial.drive(None));
+            assert_eq!(
+                *trial.conclusion(),
+                RolloutConclusion::Done,
+                "{kind:?} × {replicas} rebooted at {killed}"
+            );
+        }
+    }
+    assert!(points > 200, "only {points} points were tried");
+}
+
+/// A program that means 255 itself.
+#[test]
+fn what_ends_like_that_again_is_the_images_fault() {
+    let mut trial = Trial::new(1, NewImage::LostWhileBaking);
+    assert!(trial.drive(None));
+    assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
+}
+
+#[test]
+fn item_13_one_that_did_not_run_is_made_anew_and_not_started() {
+    let mut trial = Trial::new(1, NewImage::Good);
+    trial.world.units[0].was_running = false;
+    trial.world.containers[0].state = ContainerState::Exited;
+    assert!(trial.drive(None));
+    insta::assert_snapshot!(trial.steps.join("\n"), @"
+    preflight
+    pull
+    create new container
+    set restart policy no
+    rename to web0.prev.00000009
+    rename to web0
+    set restart policy always
+    remove old container
+    ");
+    assert_eq!(*trial.conclusion(), RolloutConclusion::Done);
+    assert_eq!(trial.end_state()[0].2, ContainerState::Created);
+}
+
+/// What somebody else does to the containers.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    RemovesNew,
+    /// Where the new one serves: else nobody could.
+    RemovesOld,
+    RenamesNew,
+    RenamesOld,
+    StartsOld,
+    StopsNew,
+}
+
+fn act(trial: &mut Trial, act: Act) {
+    let serves = trial.world.serves(&trial.world.units[0].clone());
+    let old_runs = trial
+        .world
+        .containers
+        .iter()
+        .any(|c| c.id == "old0" && c.state == ContainerState::Running);
+    let of = |id: &'static str| move |c: &&mut ObservedContainer| c.id == id;
+    let containers = &mut trial.world.containers;
+    if containers.iter().all(|c| c.id != "old0") {
+        return;
+    }
+    match act {
+        Act::RemovesNew => {
+            containers.retain(|c| c.id != "new0");
+            trial.world.labels.clear();
+        }
+        Act::RemovesOld if serves && !old_runs => containers.retain(|c| c.id != "old0"),
+        Act::RemovesOld => {}
+        Act::RenamesNew => containers
+            .iter_mut()
+            .filter(of("new0"))
+            .for_each(|c| c.name = "mine".to_owned()),
+        Act::RenamesOld => containers
+            .iter_mut()
+            .filter(of("old0"))
+            .for_each(|c| c.name = "mine".to_owned()),
+        Act::StartsOld => containers
+            .iter_mut()
+            .filter(of("old0"))
+            .for_each(|c| c.state = ContainerState::Running),
+        Act::StopsNew => containers
+            .iter_mut()
+            .filter(of("new0"))
+            .for_each(|c| c.state = ContainerState::Exited),
+    }
+}
+
+#[test]
+fn item_22_whatever_an_operator_does_half_way_it_ends_and_somebody_serves() {
+    let mut table = String::new();
+    for what in [
+        Act::RemovesNew,
+        Act::RemovesOld,
+        Act::RenamesNew,
+        Act::RenamesOld,
+        Act::StartsOld,
+        Act::StopsNew,
+    ] {
+        let (mut done, mut reverted, mut stuck) = (0, 0, 0);
+        for instant in 0.. {
+            let mut trial = Trial::new(1, NewImage::Good);
+            if trial.drive(Some(instant)) {
+                break;
+            }
+            trial.recover();
+            act(&mut trial, what);
+            assert!(trial.drive(None));
+            let runs = trial
+                .world
+                .containers
+                .iter()
+                .any(|c| c.state == ContainerState::Running);
+            match trial.conclusion() {
+                RolloutConclusion::Done => done += 1,
+                RolloutConclusion::Reverted { .. } => reverted += 1,
+                RolloutConclusion::Stuck { .. } => stuck += 1,
+                other @ (RolloutConclusion::AlreadyThere
+                | RolloutConclusion::Refused { .. }
+                | RolloutConclusion::Superseded { .. }) => panic!("{what:?} at {instant}: {other:?}"),
+            }
+            assert!(runs, "{what:?} at {instant}: nobody serves, {:?}", trial.conclusion());
+        }
+        writeln!(table, "{what:?}: {done} done, {reverted} reverted, {stuck} stuck").unwrap();
+    }
+    insta::assert_snapshot!(table, @"
+    RemovesNew: 15 done, 24 reverted, 0 stuck
+    RemovesOld: 31 done, 0 reverted, 8 stuck
+    RenamesNew: 39 done, 0 reverted, 0 stuck
+    RenamesOld: 39 done, 0 reverted, 0 stuck
+    StartsOld: 39 done, 0 reverted, 0 stuck
+    StopsNew: 25 done, 14 reverted, 0 stuck
+    ");
+}
+
+#[test]
+fn item_25_a_clock_that_is_set_changes_no_outcome() {
+    for (new_is, jump) in [
+        (NewImage::Good, 3600),
+        (NewImage::Good, -3600),
+        (NewImage::NeverReady, 3600),
+        (NewImage::NeverReady, -3600),
+    ] {
+        for instant in 0.. {
+            let mut trial = Trial::new(2, new_is);
+            if trial.drive(Some(instant)) {
+                break;
+            }
+            trial.now += jump;
+            trial.recover();
+            assert!(trial.drive(None));
+            let good = matches!(
+                (new_is, trial.conclusion()),
+                (NewImage::Good, RolloutConclusion::Done) | (NewImage::NeverReady, RolloutConclusion::Reverted { .. })
+            );
+            assert!(good, "{new_is:?}, {jump} s at {instant}: {:?}", trial.conclusion());
+        }
+    }
+}
+
+/// How it ends when one step of the way back is refused for good, for each of them.
+fn refused_each(kind: Kind) -> String {
+    let run = |new_is, refused: Option<&String>| {
+        let mut trial = Trial::of(kind, 1, new_is);
+        trial.refused = refused.cloned();
+        if refused.is_some() {
+            // A router that cannot be told holds nothing back.
+            trial.kind = Kind::Plain;
+        }
+        assert!(trial.drive(None));
+        trial
+    };
+    let (calm, forward) = (run(NewImage::DiesWhileBaking, None), run(NewImage::Good, None));
+    // What follows the last step that both have in common.
+    let common = calm.steps.iter().zip(&forward.steps).take_while(|(a, b)| a == b);
+    let mut back: Vec<&String> = calm.steps.iter().skip(common.count()).collect();
+    back.sort();
+    back.dedup();
+    let mut table = String::new();
+    for refused in back {
+        let trial = run(NewImage::DiesWhileBaking, Some(refused));
+        let ended = match trial.conclusion() {
+            RolloutConclusion::Reverted { .. } => "reverted",
+            RolloutConclusion::Stuck { .. } => "stuck",
+            other @ (RolloutConclusion::Done
+            | RolloutConclusion::AlreadyThere
+            | RolloutConclusion::Refused { .. }
+            | RolloutConclusion::Superseded { .. }) => panic!("{refused}: {other:?}"),
+        };
+        let runs = trial
+            .world
+            .containers
+            .iter()
+            .any(|c| c.state == ContainerState::Running);
+        let serves = if runs { "something runs" } else { "nothing runs" };
+        writeln!(table, "{kind:?}, {refused}: {ended}, {serves}").unwrap();
+    }
+    table
+}
+
+#[test]
+fn item_26_a_way_back_that_is_refused_ends_and_says_so() {
+    let kinds = [Kind::Plain, Kind::Paused, Kind::AutoRemove, Kind::Tagged];
+    let table: String = kinds.into_iter().map(refused_each).collect();
+    insta::assert_snapshot!(table, @"
+    Plain, keep log: reverted, something runs
+    Plain, remove new container: reverted, something runs
+    Plain, rename to web0: stuck, something runs
+    Plain, rename to web0.failed.00000009: stuck, something runs
+    Plain, set restart policy always: stuck, something runs
+    Plain, set restart policy no: stuck, something runs
+    Plain, start old container: stuck, nothing runs
+    Plain, stop new container: stuck, something runs
+    Plain, wait until old container is ready: stuck, something runs
+    Paused, keep log: reverted, something runs
+    Paused, remove new container: reverted, something runs
+    Paused, rename to web0: stuck, something runs
+    Paused, rename to web0.failed.00000009: stuck, something runs
+    Paused, router: pause: reverted, something runs
+    Paused, router: resume: stuck, something runs
+    Paused, set restart policy always: stuck, something runs
+    Paused, set restart policy no: stuck, something runs
+    Paused, start old container: stuck, nothing runs
+    Paused, stop new container: stuck, something runs
+    Paused, wait until old container is ready: stuck, something runs
+    AutoRemove, let old image go: reverted, something runs
+    AutoRemove, make old container again: stuck, nothing runs
+    AutoRemove, rename to web0: stuck, something runs
+    AutoRemove, set restart policy always: stuck, something runs
+    AutoRemove, set restart policy no: stuck, something runs
+    AutoRemove, start old container: stuck, nothing runs
+    AutoRemove, stop new container: stuck, something runs
+    AutoRemove, wait until old container is ready: stuck, something runs
+    Tagged, keep log: reverted, something runs
+    Tagged, move tag web:prod: stuck, something runs
+    Tagged, remove new container: reverted, something runs
+    Tagged, rename to web0: stuck, something runs
+    Tagged, rename to web0.failed.00000009: stuck, something runs
+    Tagged, set restart policy always: stuck, something runs
+    Tagged, set restart policy no: stuck, something runs
+    Tagged, start old container: stuck, nothing runs
+    Tagged, stop new container: stuck, something runs
+    Tagged, wait until old container is ready: stuck, something runs
+    ");
+}

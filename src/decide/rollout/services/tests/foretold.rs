@@ -1,0 +1,104 @@
+//! What is foretold of a rollout is what then happens.
+
+use super::*;
+use crate::decide::rollout::foresee;
+use crate::model::outlook::{Chosen, Outlook, Phase, PlannedState, What};
+
+fn after(trial: &Trial, seen: usize) -> Outlook {
+    let events = &trial.events[..seen];
+    let state = fold(RolloutId(ulid::Ulid(9)), events).unwrap();
+    let last = events.last().unwrap().at;
+    foresee(&state, events, &outside(), &[], last)
+}
+
+fn steps(outlook: &Outlook) -> Vec<String> {
+    let step = |what: &What| match what {
+        What::Step { step } => Some(step.clone()),
+        What::Tasks { .. } | What::Bake { .. } => None,
+    };
+    outlook.steps.iter().filter_map(|line| step(&line.what)).collect()
+}
+
+#[test]
+fn what_is_foretold_happens() {
+    let mut told = 0;
+    // What Swarm took back by itself the journal does not tell.
+    for new_is in NewImage::ALL.into_iter().filter(|it| *it != NewImage::RolledBack) {
+        for (services, replicas) in [(1, 1), (1, 3), (3, 2)] {
+            let mut trial = Trial::new(services, replicas, new_is);
+            assert!(trial.drive(None));
+            let back = |event: &RolloutEvent| matches!(event, RolloutEvent::RevertDecided { .. });
+            let turned = trial.events.iter().rposition(|recorded| back(&recorded.event));
+            for seen in turned.map_or(3, |n| n + 1)..=trial.events.len() {
+                let outlook = after(&trial, seen);
+                assert_eq!(
+                    steps(&outlook),
+                    trial.steps,
+                    "{new_is:?} {services} after {seen} events"
+                );
+                assert_eq!(outlook.ends.as_ref(), Some(trial.conclusion()), "{new_is:?} {seen}");
+                told += 1;
+            }
+        }
+    }
+    assert!(told > 100, "only {told} moments were looked at");
+}
+
+#[test]
+fn before_preflight_one_stands_for_all() {
+    let trial = Trial::new(2, 2, NewImage::Good);
+    let outlook = after(&trial, 1);
+    assert_eq!(outlook.chosen, Chosen::Assumed);
+    insta::assert_snapshot!(steps(&outlook).join("\n"), @"
+    preflight
+    pull on the service's nodes
+    update service
+    restore the service's update settings
+    ");
+}
+
+/// What is waited for: tasks, and the bake.
+fn waits(outlook: &Outlook) -> Vec<String> {
+    let wait = |what: &What| match what {
+        What::Step { .. } => None,
+        What::Tasks { total } => Some(format!("{total} tasks")),
+        What::Bake { lasts } => Some(format!("bake {} s", lasts.as_secs())),
+    };
+    let lines = outlook.steps.iter();
+    lines
+        .filter_map(|line| Some(format!("{}: {}", wait(&line.what)?, line.state.word())))
+        .collect()
+}
+
+#[test]
+fn each_service_has_its_phase_and_its_tasks() {
+    let mut trial = Trial::new(2, 3, NewImage::Good);
+    assert!(trial.drive(None));
+    let moment = |n: usize| {
+        let outlook = after(&trial, n);
+        let phases: Vec<&str> = outlook.moves.iter().map(|it| it.phase.word()).collect();
+        assert!(
+            outlook
+                .moves
+                .iter()
+                .all(|it| it.phase != Phase::Waiting || it.tasks == Some(3))
+        );
+        format!("{} | {}", phases.join(", "), waits(&outlook).join(", "))
+    };
+    let mut seen: Vec<String> = (3..=trial.events.len()).map(moment).collect();
+    seen.dedup();
+    insta::assert_snapshot!(seen.join("\n"), @"
+    waiting, waiting | 3 tasks: ahead, 3 tasks: ahead, bake 30 s: ahead
+    moving, waiting | 3 tasks: ahead, 3 tasks: ahead, bake 30 s: ahead
+    moving, waiting | 3 tasks: running, 3 tasks: ahead, bake 30 s: ahead
+    moved, moving | 3 tasks: done, 3 tasks: ahead, bake 30 s: ahead
+    moved, moving | 3 tasks: done, 3 tasks: running, bake 30 s: ahead
+    baking, baking | 3 tasks: done, 3 tasks: done, bake 30 s: running
+    finishing, finishing | 3 tasks: done, 3 tasks: done, bake 30 s: done
+    moved, finishing | 3 tasks: done, 3 tasks: done, bake 30 s: done
+    moved, moved | 3 tasks: done, 3 tasks: done, bake 30 s: done
+    ");
+    let last = after(&trial, trial.events.len());
+    let done = |state: PlannedState| matches!(state, PlannedState::Done { .. });
+    assert!(last.steps.iter().all(|line| done(line.state)));
+}

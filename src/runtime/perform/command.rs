@@ -1,0 +1,357 @@
+//! The steps of a rollout whose target is a command: a program beside lowtide.
+
+use crate::clients::target::command::probe;
+use crate::clients::target::command::process::{self, End, Ended, Program};
+use crate::clients::target::command::turn::Turn;
+use crate::clients::target::docker::snapshot::told;
+use crate::clients::{clock, secrets as files};
+use crate::decide::rollout::RolloutState;
+use crate::decide::rollout::command::{Command, aim};
+use crate::decide::standing::Record;
+use crate::model::command::{
+    Aim, Ask, CommandPolicy, CommandStep, CommandUnit, Direction, ObservedAnswer, Placed, Probe, TargetRecord,
+};
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::Select;
+use crate::model::image::Reference;
+use crate::model::rollout::{Goal, Step, StepOutcome};
+use crate::model::secret::{Secret, masked};
+use crate::runtime::bot::Bot;
+use crate::runtime::progress::Progress;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// What a program cannot do without. Lowtide's own environment may hold the tokens of its configuration.
+const INHERITED: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+/// A command that is busy is run again after this.
+const RETRY: SignedDuration = SignedDuration::from_mins(5);
+/// The same on the way back: somebody's service may be down.
+const RETRY_BACK: SignedDuration = SignedDuration::from_mins(1);
+/// Of one question.
+const ASK: Duration = Duration::from_secs(10);
+/// Between two questions until the target answers.
+const PAUSE: Duration = Duration::from_secs(2);
+/// While it bakes, a target has to leave so many questions in a row without a good answer.
+const TIMES: u32 = 3;
+/// Between those.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Carries out one step.
+///
+/// # Errors
+/// As the step failed, or because the process ends.
+pub(super) async fn perform(
+    bot: &Bot,
+    state: &RolloutState,
+    command: &Command,
+    step: &Step,
+    shutdown: &CancellationToken,
+) -> Result<StepOutcome, Failure> {
+    let stage = Stage {
+        state,
+        policy: policy(state)?,
+        shutdown,
+    };
+    match step {
+        Step::Preflight => stage.preflight(bot),
+        Step::Command(CommandStep::Run { aim }) => stage.run(bot, aim).await,
+        Step::Command(CommandStep::AwaitAnswer { deadline, .. }) => stage.await_answer(command, *deadline).await,
+        Step::Service(_)
+        | Step::Itself(_)
+        | Step::Pull
+        | Step::RunHook { .. }
+        | Step::CreateCandidate { .. }
+        | Step::RemoveCandidate { .. }
+        | Step::StopOld { .. }
+        | Step::SetRestart { .. }
+        | Step::Start { .. }
+        | Step::AwaitReady { .. }
+        | Step::Rename { .. }
+        | Step::StopCandidate { .. }
+        | Step::KeepLog { .. }
+        | Step::RemoveOld { .. }
+        | Step::Attach { .. }
+        | Step::Route { .. }
+        | Step::Drain { .. }
+        | Step::KeepImage { .. }
+        | Step::LetImageGo { .. }
+        | Step::RecreateOld { .. }
+        | Step::MoveTag { .. } => Err(Failure::new(
+            FailureKind::Invariant,
+            format!("a command has no step `{step}`"),
+        )),
+    }
+}
+
+/// What the probe says while the target bakes. Asked several times before it says no: one lost packet takes nothing back.
+pub(super) async fn look(state: &RolloutState, command: &Command) -> ObservedAnswer {
+    let (Goal::Forward, Some(_), Ok(policy)) = (state.goal, state.bake, policy(state)) else {
+        return ObservedAnswer::NotAsked;
+    };
+    let (Some(probe), Some(aim)) = (&policy.probe, aim(state, command)) else {
+        return ObservedAnswer::NotAsked;
+    };
+    let stage = Stage {
+        state,
+        policy,
+        shutdown: &CancellationToken::new(),
+    };
+    let mut said = String::new();
+    for time in 1..=TIMES {
+        match stage.ask(probe, &aim, ASK).await {
+            Ok(()) => return ObservedAnswer::Answers,
+            Err(why) => said = masked(&why, &secrets(state)),
+        }
+        if time < TIMES {
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+    ObservedAnswer::Fails { times: TIMES, said }
+}
+
+/// What the command was given and must not be told further. One that cannot be read was not given.
+pub(super) fn secrets(state: &RolloutState) -> Vec<Secret> {
+    let Ok(policy) = policy(state) else { return Vec::new() };
+    let named = policy.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let given = policy.secrets.values().filter_map(|secret| files::read(secret).ok());
+    // Of a key of several lines each line is one.
+    let lines = given.flat_map(|secret| {
+        let lines = secret.expose().lines().map(|line| line.trim().to_owned());
+        lines.collect::<Vec<_>>()
+    });
+    told(named, lines)
+}
+
+fn policy(state: &RolloutState) -> Result<&CommandPolicy, Failure> {
+    match &state.target.select {
+        Select::Command(policy) => Ok(policy),
+        Select::Itself
+        | Select::Container { .. }
+        | Select::Label { .. }
+        | Select::Compose { .. }
+        | Select::Service { .. }
+        | Select::Stack { .. } => Err(Failure::new(FailureKind::Invariant, "the target is no command")),
+    }
+}
+
+struct Stage<'a> {
+    state: &'a RolloutState,
+    policy: &'a CommandPolicy,
+    shutdown: &'a CancellationToken,
+}
+
+impl Stage<'_> {
+    /// What the record says of the target, and whether everything is there that will be needed.
+    fn preflight(&self, bot: &Bot) -> Result<StepOutcome, Failure> {
+        let exec = match self.policy.probe.as_ref().map(|probe| &probe.ask) {
+            Some(Ask::Exec { command }) => command.as_slice(),
+            Some(Ask::Http { .. }) | None => &[],
+        };
+        for argv in [&self.policy.run, &self.policy.back, exec] {
+            if let Some(program) = argv.first()
+                && !is_there(program)
+            {
+                let detail = format!("{program} is not there, or is not executable");
+                return Err(Failure::new(FailureKind::CommandMissing, detail));
+            }
+        }
+        for secret in self.policy.secrets.values() {
+            files::read(secret)?;
+        }
+        let standing = bot.standing(&self.state.app);
+        let known = standing.targets.get(&self.state.target.name);
+        let before = known.and_then(|known| standing.release(known.good?)).map(|release| {
+            let mut release = release.clone();
+            // By the name that it has in this target's channel.
+            let repository = &self.state.release.reference.repository;
+            release.reference = Reference::tagged(repository, &release.tag);
+            Placed::of(&release)
+        });
+        let record = match known.map(|known| known.record) {
+            Some(Record::Doubtful) => TargetRecord::Doubtful,
+            Some(Record::Certain) | None => TargetRecord::Certain,
+        };
+        let command = CommandUnit { before, record };
+        Ok(StepOutcome::CommandPreflighted { command })
+    }
+
+    async fn run(&self, bot: &Bot, aim: &Aim) -> Result<StepOutcome, Failure> {
+        let timeout: Duration = self.policy.timeout.try_into().unwrap_or(Duration::ZERO);
+        let argv = match (self.policy.back.as_slice(), aim.direction) {
+            ([_, ..], Direction::Back) => &self.policy.back,
+            (_, _) => &self.policy.run,
+        };
+        let env = self.environment(aim)?;
+        let lock = bot
+            .state
+            .join("commands")
+            .join(self.state.app.as_str())
+            .join(self.state.target.name.as_str());
+        let turn = tokio::select! {
+            turn = Turn::take(&lock, timeout) => turn.map_err(|e| unlocked(&lock, &e))?,
+            () = self.shutdown.cancelled() => return Err(interrupted()),
+        };
+        let secrets = secrets(self.state);
+        let mut say = |line: &str| {
+            let line = masked(line, &secrets);
+            tracing::debug!(%line, "command");
+            bot.watchers.tell(Progress::RolloutLine {
+                rollout: self.state.id,
+                line,
+            });
+        };
+        let program = Program {
+            argv,
+            env: &env,
+            timeout,
+            turn: Some(&turn),
+        };
+        let ended = process::run(program, &mut say, self.shutdown).await;
+        self.outcome(&argv.join(" "), ended)
+    }
+
+    fn outcome(&self, shown: &str, ended: std::io::Result<Ended>) -> Result<StepOutcome, Failure> {
+        let failed = |kind, detail: String, output: Vec<String>| Err(Failure::new(kind, detail).with_excerpt(output));
+        let Ended { end, output } = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                let detail = format!("`{shown}` could not be started: {error}");
+                return failed(FailureKind::CommandFailed, detail, Vec::new());
+            }
+        };
+        match end {
+            End::Exited { code: 0 } => Ok(StepOutcome::Ran { output }),
+            // `EX_TEMPFAIL` of sysexits.h.
+            End::Exited { code: 75 } => Ok(StepOutcome::Busy {
+                retry: clock::now()
+                    + match self.state.goal {
+                        Goal::Forward => RETRY,
+                        Goal::Back => RETRY_BACK,
+                    },
+            }),
+            End::Exited { code } => {
+                let detail = format!("`{shown}` exited with code {code}");
+                failed(FailureKind::CommandFailed, detail, output)
+            }
+            End::Signalled { signal } => {
+                let detail = format!("`{shown}` was ended by signal {signal}");
+                failed(FailureKind::CommandFailed, detail, output)
+            }
+            End::TimedOut => {
+                let detail = format!("`{shown}` did not end within {} s", self.policy.timeout.as_secs());
+                failed(FailureKind::CommandTimeout, detail, output)
+            }
+            End::Stopped => Err(interrupted()),
+        }
+    }
+
+    async fn await_answer(&self, command: &Command, deadline: Timestamp) -> Result<StepOutcome, Failure> {
+        let (Some(probe), Some(aim)) = (&self.policy.probe, aim(self.state, command)) else {
+            return Ok(StepOutcome::Done);
+        };
+        let asked = async {
+            loop {
+                let left = deadline.duration_since(clock::now()).try_into().unwrap_or_default();
+                let said = match self.ask(probe, &aim, ASK.min(left)).await {
+                    Ok(()) => return Ok(StepOutcome::Done),
+                    Err(said) => said,
+                };
+                if clock::now() + SignedDuration::from_secs(2) >= deadline {
+                    let detail = format!("for {} s: {said}", probe.timeout.as_secs());
+                    let failure = Failure::new(FailureKind::NoAnswer, detail);
+                    return Err(failure.with_excerpt(command.output().iter().cloned()));
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::select! {
+            asked = asked => asked,
+            () = self.shutdown.cancelled() => Err(interrupted()),
+        }
+    }
+
+    /// One question; `Err`: what was answered instead.
+    async fn ask(&self, probe: &Probe, aim: &Aim, limit: Duration) -> Result<(), String> {
+        let command = match &probe.ask {
+            Ask::Http { url } => return probe::get(url, limit).await,
+            Ask::Exec { command } => command,
+        };
+        let env = self.environment(aim).map_err(|failure| failure.detail)?;
+        let program = Program {
+            argv: command,
+            env: &env,
+            timeout: limit,
+            turn: None,
+        };
+        let shown = command.join(" ");
+        let ended = process::run(program, &mut |_| {}, self.shutdown).await;
+        let Ended { end, output } = ended.map_err(|e| format!("`{shown}` could not be started: {e}"))?;
+        let last = output.last().map(|line| format!(": {line}")).unwrap_or_default();
+        match end {
+            End::Exited { code: 0 } => Ok(()),
+            End::Exited { code } => Err(format!("`{shown}` exited with code {code}{last}")),
+            End::Signalled { signal } => Err(format!("`{shown}` was ended by signal {signal}{last}")),
+            End::TimedOut | End::Stopped => Err(format!("`{shown}` did not end within {} s{last}", limit.as_secs())),
+        }
+    }
+
+    /// All that a command finds in its environment. What lowtide tells it cannot be overridden.
+    fn environment(&self, aim: &Aim) -> Result<BTreeMap<OsString, OsString>, Failure> {
+        let mut env: BTreeMap<OsString, OsString> = INHERITED
+            .iter()
+            .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
+            .collect();
+        env.extend(self.policy.env.iter().map(|(name, value)| (name.into(), value.into())));
+        for (name, secret) in &self.policy.secrets {
+            env.insert(name.into(), files::read(secret)?.expose().into());
+        }
+        let digest = aim.to.digest.as_ref().map(ToString::to_string).unwrap_or_default();
+        let from = aim.from.as_ref().map(|from| from.image.clone()).unwrap_or_default();
+        let told = [
+            ("LOWTIDE_APP", self.state.app.to_string()),
+            ("LOWTIDE_TARGET", self.state.target.name.to_string()),
+            ("LOWTIDE_ROLLOUT", self.state.id.to_string()),
+            ("LOWTIDE_DIRECTION", aim.direction.as_str().to_owned()),
+            ("LOWTIDE_IMAGE", aim.to.image.clone()),
+            ("LOWTIDE_DIGEST", digest),
+            ("LOWTIDE_TAG", aim.to.tag.clone()),
+            ("LOWTIDE_PREVIOUS_IMAGE", from),
+        ];
+        env.extend(told.into_iter().map(|(name, value)| (name.into(), value.into())));
+        Ok(env)
+    }
+}
+
+fn is_there(program: &str) -> bool {
+    let runs = |path: &Path| {
+        let meta = std::fs::metadata(path);
+        meta.is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return runs(Path::new(program));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| runs(&folder.join(program)))
+}
+
+fn unlocked(lock: &Path, error: &std::io::Error) -> Failure {
+    let kind = if error.kind() == ErrorKind::TimedOut {
+        FailureKind::CommandTimeout
+    } else if error.kind() == ErrorKind::StorageFull {
+        FailureKind::DiskFull
+    } else {
+        FailureKind::Invariant
+    };
+    Failure::new(kind, format!("{}: {error}", lock.display()))
+}
+
+/// Nobody hears of it: the step is taken up again by the next start.
+fn interrupted() -> Failure {
+    Failure::new(FailureKind::Invariant, "lowtide ends")
+}

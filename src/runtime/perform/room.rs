@@ -1,0 +1,44 @@
+//! Room where the state is kept.
+
+use super::build::local_file;
+use crate::model::failure::{Failure, FailureKind};
+use std::path::Path;
+
+/// Bytes for the journal, the snapshots and the mails of one rollout. One of a hundred containers writes a tenth of it; a
+/// journal that is full in the gap between two containers would leave nobody to start the second one.
+pub(super) const ROLLOUT: u64 = 64 << 20;
+
+/// `needed` bytes are free in `state`.
+///
+/// # Errors
+/// `DiskFull`.
+pub(super) fn enough(state: &Path, needed: u64) -> Result<(), Failure> {
+    let stat = rustix::fs::statvfs(state).map_err(|e| local_file(state, &std::io::Error::from(e)))?;
+    suffices(stat.f_bavail.saturating_mul(stat.f_frsize), needed)
+}
+
+fn suffices(free: u64, needed: u64) -> Result<(), Failure> {
+    if free < needed {
+        let detail = format!("{free} bytes are free where lowtide keeps its state, {needed} are asked for");
+        return Err(Failure::new(FailureKind::DiskFull, detail));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn item_20_no_rollout_begins_without_room_for_its_journal() {
+        assert_eq!(suffices(ROLLOUT, ROLLOUT), Ok(()));
+        let failure = suffices(ROLLOUT - 1, ROLLOUT).unwrap_err();
+        insta::assert_snapshot!(failure, @"there is not enough disk space: 67108863 bytes are free where lowtide keeps its state, 67108864 are asked for");
+        // This very machine, and a disk that nobody has.
+        assert_eq!(enough(Path::new("/"), 0), Ok(()));
+        assert_eq!(
+            enough(Path::new("/"), u64::MAX).unwrap_err().kind,
+            FailureKind::DiskFull
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! What happens next, gathered: one row per app for `plan`, the API and the status page.
+
+use super::reading::{self, AppReading, OpenRollout, Reading};
+use crate::model::fleet::TargetPolicy;
+use crate::model::name::AppName;
+use crate::report::plan::{PlanRow, RolloutPlan, TargetPlan, Window};
+use crate::report::windows::Needs;
+use crate::store::database::Store;
+use crate::store::error::StoreError;
+use jiff::SignedDuration;
+use std::collections::BTreeMap;
+
+/// One row per app of the reading. `usual`: how long their runs take.
+#[must_use]
+pub fn rows(reading: &Reading, usual: &BTreeMap<AppName, SignedDuration>) -> Vec<PlanRow> {
+    let apps = reading.apps.iter();
+    apps.map(|app| row(app, reading, usual.get(&app.app.name).copied()))
+        .collect()
+}
+
+/// The usual length of a run of each app of the reading; those that never ran are left out.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn usual(store: &Store, reading: &Reading) -> Result<BTreeMap<AppName, SignedDuration>, StoreError> {
+    let mut usual = BTreeMap::new();
+    for app in &reading.apps {
+        if let Some(length) = reading::usual_length(store, &app.app.name).await? {
+            usual.insert(app.app.name.clone(), length);
+        }
+    }
+    Ok(usual)
+}
+
+fn row(app: &AppReading, reading: &Reading, usual: Option<SignedDuration>) -> PlanRow {
+    let configured = app.app.rollout.iter();
+    let is_configured = |open: &OpenRollout| app.app.rollout.iter().any(|target| target.name == open.target);
+    let left = app.rollouts.iter().filter(|open| !is_configured(open));
+    PlanRow {
+        app: app.app.name.clone(),
+        mode: app.app.mode,
+        timezone: app.app.timezone.clone(),
+        schedule: app.app.schedule.clone(),
+        next_run: app.next_run,
+        parents: app.parents.clone(),
+        halted: app.standing.halted.clone(),
+        exposure: app.exposure(),
+        probation: app.standing.probation,
+        built: app
+            .standing
+            .judged
+            .as_ref()
+            .map(|judged| (judged.at, judged.because.clone())),
+        withheld: app.standing.withheld.clone(),
+        targets: configured
+            .map(|it| target(app, it, reading, usual))
+            .chain(left.map(removed))
+            .collect(),
+    }
+}
+
+fn target(app: &AppReading, target: &TargetPolicy, reading: &Reading, usual: Option<SignedDuration>) -> TargetPlan {
+    let open = app.rollouts.iter().find(|rollout| rollout.target == target.name);
+    TargetPlan {
+        target: target.name.clone(),
+        rollout: open.map(rollout),
+        window: match app.window(target, reading.now) {
+            reading::Window::Open { until } => Window::Open { until },
+            reading::Window::Closed { opens } => Window::Closed { opens },
+            reading::Window::Frozen => Window::Frozen,
+            reading::Window::Never => Window::Never,
+        },
+        needs: app.needs(target),
+        bake: open.map_or(target.bake, |open| open.bake),
+        late: app.late(target, usual).map(|late| (late.done, late.opens)),
+    }
+}
+
+/// A rollout whose target has been taken out of the configuration: what was begun is finished.
+fn removed(open: &OpenRollout) -> TargetPlan {
+    let (lasts, rollouts) = open.needs;
+    TargetPlan {
+        target: open.target.clone(),
+        rollout: Some(rollout(open)),
+        window: Window::Never,
+        needs: Needs::Estimate { lasts, rollouts },
+        bake: open.bake,
+        late: None,
+    }
+}
+
+fn rollout(open: &OpenRollout) -> RolloutPlan {
+    RolloutPlan {
+        id: open.id,
+        tag: open.tag.clone(),
+        opened: open.opened,
+        waits: open.waits.clone(),
+        overdue: open.overdue,
+        outlook: open.outlook.clone(),
+        entry: open.entry,
+    }
+}
