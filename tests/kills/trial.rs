@@ -169,7 +169,7 @@ fn left_of_service(world: &World, way: Way) -> Vec<String> {
         "{{.Spec.UpdateConfig.Delay}} {{json .Spec.Labels}}",
         &name,
     ]);
-    if !spec.starts_with("7s ") || spec.contains("io.lowtide") {
+    if !spec.starts_with("7s ") || spec.contains("io.lowtide.rollout") {
         wrong.push(format!("the service has {spec}"));
     }
     wrong
