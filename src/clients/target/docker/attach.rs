@@ -1,7 +1,8 @@
 //! Giving a container that serves the names under which others reach the service.
 
+use super::fidelity::lost_networks;
 use super::find::inspect;
-use super::json::{id, list, object, text};
+use super::json::{id, list, name, object, text};
 use super::network;
 use super::snapshot::Snapshot;
 use crate::clients::engine::connect::Engine;
@@ -60,11 +61,11 @@ pub async fn attach(engine: &Engine, snapshot: &[u8], container: &str) -> Result
     let found = inspect(engine, container).await.map_err(|e| e.failure())?;
     let now = found.ok_or_else(gone)?;
     let mut changed = false;
-    for (name, endpoint) in network::endpoints(&snapshot.container, snapshot.api) {
+    for (network, endpoint) in network::endpoints(&snapshot.container, snapshot.api) {
         let told = |e: crate::clients::engine::error::EngineError| {
-            Failure::new(e.failure().kind, format!("network {name}: {e}"))
+            Failure::new(e.failure().kind, format!("network {network}: {e}"))
         };
-        let connected = object(&now, NETWORKS).and_then(|n| n.get(&name));
+        let connected = object(&now, NETWORKS).and_then(|n| n.get(&network));
         let has_all = |current: &Value| {
             let names = list(current, "/Aliases");
             list(&endpoint, "/Aliases").iter().all(|alias| names.contains(alias))
@@ -73,7 +74,7 @@ pub async fn attach(engine: &Engine, snapshot: &[u8], container: &str) -> Result
             continue;
         }
         changed = true;
-        let path = |verb: &str| format!("/networks/{}/{verb}", encode(&name));
+        let path = |verb: &str| format!("/networks/{}/{verb}", encode(&network));
         if connected.is_some() {
             let body = json!({"Container": id(&now), "Force": false});
             engine
@@ -87,5 +88,20 @@ pub async fn attach(engine: &Engine, snapshot: &[u8], container: &str) -> Result
             .await
             .map_err(told)?;
     }
+    if changed {
+        kept(engine, &snapshot, container).await?;
+    }
     Ok(changed)
+}
+
+/// What was withheld at the create could not be compared then.
+async fn kept(engine: &Engine, snapshot: &Snapshot, container: &str) -> Result<(), Failure> {
+    let now = inspect(engine, container).await.map_err(|e| e.failure())?;
+    let now = now.ok_or_else(|| Failure::new(FailureKind::Diverged, "the connected container is gone"))?;
+    let lost = lost_networks(snapshot, &now);
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let detail = format!("{}: the engine did not keep {}", name(&now), lost.join(", "));
+    Err(Failure::new(FailureKind::PreflightRefused, detail))
 }

@@ -16,7 +16,7 @@ pub(super) fn lost_fields(snapshot: &Snapshot, candidate: &Value) -> Vec<String>
     let mut lost = Vec::new();
     lost_config(snapshot, candidate, &mut lost);
     lost_host(&snapshot.container, candidate, &mut lost);
-    lost_networks(snapshot, candidate, &mut lost);
+    lost.extend(lost_networks(snapshot, candidate));
     lost_mounts(&snapshot.container, candidate, &mut lost);
     lost
 }
@@ -100,7 +100,9 @@ fn lost_host(old: &Value, candidate: &Value, lost: &mut Vec<String>) {
     }
 }
 
-fn lost_networks(snapshot: &Snapshot, candidate: &Value, lost: &mut Vec<String>) {
+/// The part of [`lost_fields`] that is known only once it is connected everywhere.
+pub(super) fn lost_networks(snapshot: &Snapshot, candidate: &Value) -> Vec<String> {
+    let mut lost = Vec::new();
     let now = network::endpoints(candidate, snapshot.api);
     let before = network::endpoints(&snapshot.container, snapshot.api);
     for (name, endpoint) in &before {
@@ -117,13 +119,14 @@ fn lost_networks(snapshot: &Snapshot, candidate: &Value, lost: &mut Vec<String>)
                     lost.push(path);
                 }
             } else {
-                differ(&path, value, current, false, lost);
+                differ(&path, value, current, false, &mut lost);
             }
         }
     }
     for (name, _) in now.iter().filter(|(n, _)| before.iter().all(|(b, _)| b != n)) {
         lost.push(format!("NetworkSettings.Networks.{name} (was not connected)"));
     }
+    lost
 }
 
 fn lost_mounts(old: &Value, candidate: &Value, lost: &mut Vec<String>) {
