@@ -189,10 +189,11 @@ impl Stage<'_> {
     }
 
     async fn start(&self, unit: usize, container: &str, which: Which) -> Result<(), Failure> {
-        if self.state.target.select == Select::Itself && which == Which::New {
-            itself::introduce(self.bot, container)?;
+        let unit = self.unit(unit)?;
+        if self.state.target.select == Select::Itself {
+            itself::introduce(self.bot, self.engine, self.state, unit, container, which).await?;
         }
-        match (self.unit(unit)?.on_exit, which) {
+        match (unit.on_exit, which) {
             (OnExit::Removed, Which::New) => verbs::start_heard(self.engine, container, Failure::EXCERPT_LINES).await,
             (OnExit::Stays, Which::New | Which::Old) | (OnExit::Removed, Which::Old) => {
                 verbs::start(self.engine, container).await

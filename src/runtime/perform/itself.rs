@@ -1,5 +1,6 @@
 //! The steps that only lowtide's own container needs, and what is left of them.
 
+use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::target::docker::body::Mark;
 use crate::clients::target::docker::own::own_id;
@@ -11,7 +12,7 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Select;
 use crate::model::itself::{Handover, Holder, ObservedItself, OwnStep};
 use crate::model::journal::Stream;
-use crate::model::rollout::Unit;
+use crate::model::rollout::{Unit, Which};
 use crate::runtime::bot::Bot;
 use crate::store::error::StoreError;
 use crate::store::handover;
@@ -50,8 +51,7 @@ pub(super) fn fit(found: &Preflight, state: &Path) -> Result<(), Failure> {
     let ([_], [snapshot]) = (found.units.as_slice(), found.snapshots.as_slice()) else {
         return refused("other containers hold on to lowtide's own: they cannot be moved with it".to_owned());
     };
-    let snapshot = Snapshot::from_bytes(snapshot)
-        .map_err(|_| Failure::new(FailureKind::Invariant, "the snapshot of lowtide cannot be read"))?;
+    let snapshot = Snapshot::read(snapshot)?;
     match own::refusals(&snapshot.container, state) {
         refusals if refusals.is_empty() => Ok(()),
         refusals => refused(refusals.join("; ")),
@@ -76,12 +76,49 @@ pub(super) async fn perform(
     }
 }
 
-/// Before the new one runs: without a word of it in the hand-over it would take itself for one too many, and leave.
-pub(super) fn introduce(bot: &Bot, container: &str) -> Result<(), Failure> {
-    let record = handover::read(&bot.state).map_err(|e| stored(&e))?;
-    record.map_or(Ok(()), |record| {
-        let new = Some(container.to_owned());
-        handover::write(&bot.state, &Handover { new, ..record }).map_err(|e| stored(&e))
+/// Before another one runs: without a word of it in the hand-over it would take itself for one too many, and leave.
+pub(super) async fn introduce(
+    bot: &Bot,
+    engine: &Engine,
+    state: &RolloutState,
+    unit: &Unit,
+    container: &str,
+    which: Which,
+) -> Result<(), Failure> {
+    let record = match handover::read(&bot.state).map_err(|e| stored(&e))? {
+        Some(record) => record,
+        // A keeper that took the state because the old one died before it could hand anything over.
+        None => {
+            let now = clock::now();
+            record(engine, state, unit, Holder::Keeper, now).await?
+        }
+    };
+    let new = match which {
+        Which::New => Some(container.to_owned()),
+        Which::Old => record.new,
+    };
+    handover::write(&bot.state, &Handover { new, ..record }).map_err(|e| stored(&e))
+}
+
+/// What is there, as a hand-over to `to`.
+async fn record(
+    engine: &Engine,
+    state: &RolloutState,
+    unit: &Unit,
+    to: Holder,
+    deadline: Timestamp,
+) -> Result<Handover, Failure> {
+    let seen = look(engine, state, std::slice::from_ref(unit)).await?;
+    let gone = || Failure::new(FailureKind::HandoverFailed, "the keeper is gone");
+    let new = seen.units.into_iter().flat_map(|unit| unit.candidates).next();
+    Ok(Handover {
+        rollout: state.id,
+        to,
+        deadline,
+        overdue: deadline + state.target.bake + SLACK,
+        old: unit.old.clone(),
+        keeper: seen.keeper.ok_or_else(gone)?.id,
+        new: new.map(|new| new.id),
     })
 }
 
@@ -94,18 +131,7 @@ async fn hand_over(
     to: Holder,
     deadline: Timestamp,
 ) -> Result<(), Failure> {
-    let seen = look(engine, state, std::slice::from_ref(unit)).await?;
-    let gone = || Failure::new(FailureKind::HandoverFailed, "the keeper is gone");
-    let new = seen.units.into_iter().flat_map(|unit| unit.candidates).next();
-    let record = Handover {
-        rollout: state.id,
-        to,
-        deadline,
-        overdue: deadline + state.target.bake + SLACK,
-        old: unit.old.clone(),
-        keeper: seen.keeper.ok_or_else(gone)?.id,
-        new: new.map(|new| new.id),
-    };
+    let record = record(engine, state, unit, to, deadline).await?;
     if to == Holder::New {
         handover::copy(&bot.state, &bot.store).await.map_err(|e| stored(&e))?;
     }
