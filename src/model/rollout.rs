@@ -1,6 +1,7 @@
 //! A rollout: moving one target to one release, one step at a time.
 
 use super::command::{CommandStep, CommandUnit, ObservedAnswer};
+use super::dropped::Dropped;
 use super::failure::Failure;
 use super::fleet::TargetPolicy;
 use super::image::ImageId;
@@ -127,30 +128,6 @@ pub enum Bar {
     WritableVolume {
         path: String,
     },
-}
-
-/// What the old image had and a container made from it relies on, and the new image has not. Told, not refused: the tests
-/// inside the new image have passed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "dropped")]
-pub enum Dropped {
-    /// The data stays mounted there.
-    Volume {
-        path: String,
-    },
-    User {
-        was: String,
-        /// Empty: root.
-        now: String,
-    },
-    Port {
-        port: String,
-    },
-    Entrypoint {
-        was: Vec<String>,
-        now: Vec<String>,
-    },
-    Healthcheck,
 }
 
 /// What the engine does with it when it ends.
@@ -536,32 +513,6 @@ impl fmt::Display for Bar {
             Bar::Held => f.write_str("other containers hold on to it"),
             Bar::AutoRemove => f.write_str("its end deletes it"),
             Bar::WritableVolume { path } => write!(f, "it writes to the volume at {path}"),
-        }
-    }
-}
-
-impl fmt::Display for Dropped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let command = |words: &[String]| {
-            if words.is_empty() {
-                "none".to_owned()
-            } else {
-                words.join(" ")
-            }
-        };
-        match self {
-            Dropped::Volume { path } => {
-                write!(f, "it declares the volume {path} no more; the data stays mounted there")
-            }
-            Dropped::User { was, now } => {
-                let now = if now.is_empty() { "root" } else { now };
-                write!(f, "it runs as {now}, not as {was}")
-            }
-            Dropped::Port { port } => write!(f, "it exposes port {port} no more"),
-            Dropped::Entrypoint { was, now } => {
-                write!(f, "its entrypoint is {}, not {}", command(now), command(was))
-            }
-            Dropped::Healthcheck => f.write_str("it has no health check any more"),
         }
     }
 }

@@ -152,7 +152,7 @@ fn ask_everything(house: &mut House) {
 }
 
 fn listening(bot: &mut crate::bot::Serving) -> String {
-    let line = bot.said("the status page are served");
+    let line = bot.said("the plan are served");
     let line: Value = serde_json::from_str(&line).unwrap();
     line["address"].as_str().unwrap().to_owned()
 }

@@ -258,7 +258,7 @@ fn what_a_command_cannot_be() {
 
     one-of
 
-      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack` and `command`
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `itself`
         ╭─[lowtide.yml:27:9]
      26 │         ready: { http: { url: "ftp://edge.example.org/healthz" } }
      27 │       - { name: f, command: { run: [deploy] }, container: { name: web } }

@@ -397,7 +397,7 @@ fn references() {
 
     one-of
 
-      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack` and `itself`
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `itself`
         ╭─[lowtide.yml:38:9]
      37 │       - itself: { host: again }
      38 │       - { itself: {}, container: { name: bot } }
