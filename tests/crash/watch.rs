@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) struct Watch {
     seen: Arc<Mutex<Seen>>,
+    /// Killed with it.
+    _events: Child,
     _looks: AbortOnDropHandle<()>,
 }
 
@@ -36,8 +38,8 @@ impl Watch {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
+        let mut told = BufReader::new(events.stdout.take().unwrap()).lines();
         let looks = tokio::spawn(async move {
-            let mut told = BufReader::new(events.stdout.take().unwrap()).lines();
             while let Ok(Some(_)) = told.next_line().await {
                 let containers = list(&engine, "/containers/json?all=1", &label).await;
                 for (unit, name, old) in &units {
@@ -65,6 +67,7 @@ impl Watch {
         });
         Self {
             seen,
+            _events: events,
             _looks: AbortOnDropHandle::new(looks),
         }
     }
