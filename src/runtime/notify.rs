@@ -57,8 +57,13 @@ async fn deliver_mail(bot: &Bot) -> Result<usize, StoreError> {
             continue;
         };
         let delivery = deliver(bot, policy, &pending, to).await;
-        let dedup = pending.notice.dedup.clone();
-        match &delivery {
+        let dedup = pending.notice.dedup;
+        // A kill here delivers it again, under the same Message-ID.
+        bot.store
+            .record_delivery(dedup.clone(), delivery.clone(), clock::now())
+            .await?;
+        // Said when it is so: whoever follows the log finds it in the journal.
+        match delivery {
             Delivery::Delivered => {
                 delivered += 1;
                 info!(dedup, "mail delivered");
@@ -66,8 +71,6 @@ async fn deliver_mail(bot: &Bot) -> Result<usize, StoreError> {
             Delivery::Later { at, error } => warn!(dedup, %at, error, "mail not delivered yet"),
             Delivery::Dead { error } => warn!(dedup, error, "mail cannot be delivered"),
         }
-        // A kill here delivers it again, under the same Message-ID.
-        bot.store.record_delivery(dedup, delivery, clock::now()).await?;
     }
     Ok(delivered)
 }

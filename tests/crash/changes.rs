@@ -1,4 +1,6 @@
-//! Tells when somebody has written in a directory: what lowtide does shows in its state and in its log.
+//! Tells when somebody has written in a directory: what lowtide does shows in its state and in its log. A commit can be read
+//! only a moment after it was written (the index of SQLite's log is mapped, and tells nobody), so what counts is that
+//! lowtide says in its log what it has journalled, and not before.
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use std::mem::MaybeUninit;
