@@ -20,10 +20,12 @@ pub(super) async fn own(engine: &Engine) -> Result<Option<Value>, EngineError> {
     Ok(inspect(engine, &id).await?.filter(runs_lowtide))
 }
 
-/// In another's network (`--network container:…`) `/etc/hostname` is that other's.
+/// In another's network (`--network container:…`) `/etc/hostname` is that other's. An init or a shell may come before it.
 fn runs_lowtide(container: &Value) -> bool {
-    let program = Path::new(text(container, "/Path")).file_name();
-    program.is_some_and(|program| program == "lowtide")
+    let arguments = list(container, "/Args").iter().filter_map(Value::as_str);
+    std::iter::once(text(container, "/Path"))
+        .chain(arguments)
+        .any(|word| Path::new(word).file_name().is_some_and(|program| program == "lowtide"))
 }
 
 /// Why lowtide's own container cannot be replaced by what it leads. `state`: its state directory, as seen inside.
@@ -80,8 +82,11 @@ mod tests {
 
     #[test]
     fn a_container_of_another_program_is_not_ours() {
-        assert!(runs_lowtide(&json!({"Path": "/usr/local/bin/lowtide"})));
-        assert!(!runs_lowtide(&json!({"Path": "/pause"})));
+        let runs = |path: &str, args: &[&str]| runs_lowtide(&json!({"Path": path, "Args": args}));
+        assert!(runs("/usr/local/bin/lowtide", &["serve"]));
+        assert!(runs("tini", &["--", "lowtide", "serve"]));
+        assert!(!runs("/pause", &[]));
+        assert!(!runs("web", &["--name=lowtide"]));
     }
 
     #[test]
