@@ -10,6 +10,7 @@ use crate::clients::clock;
 use crate::decide::family::{self, Families};
 use crate::decide::{schedule, standing};
 use crate::model::fleet::{App, Select};
+use crate::model::itself::{Handover, Holder};
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::run::{Conclusion, RunEvent, Trigger};
@@ -303,7 +304,9 @@ impl Supervisor {
         tokio::spawn(async move {
             let done = tokio::spawn(drive_rollout::drive(Arc::clone(&bot), id, interrupt)).await;
             let held = drained(done, "rollout", &id.to_string()).is_none();
-            if held && handover::read(&bot.state).is_ok_and(|record| record.is_some_and(|r| r.rollout == id)) {
+            // Of those who were handed the state: whoever had it before goes on with everything else.
+            let brought = |record: Handover| record.rollout == id && record.to != Holder::Old;
+            if held && handover::read(&bot.state).is_ok_and(|record| record.is_some_and(brought)) {
                 bot.unfit.cancel();
             }
             let _ = end.send(Event::RolloutEnded(id, app)).await;

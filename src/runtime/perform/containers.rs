@@ -191,7 +191,7 @@ impl Stage<'_> {
     async fn start(&self, unit: usize, container: &str, which: Which) -> Result<(), Failure> {
         let unit = self.unit(unit)?;
         if self.state.target.select == Select::Itself {
-            itself::introduce(self.bot, self.engine, self.state, unit, container, which).await?;
+            itself::introduce(self.bot, container, which)?;
         }
         match (unit.on_exit, which) {
             (OnExit::Removed, Which::New) => verbs::start_heard(self.engine, container, Failure::EXCERPT_LINES).await,

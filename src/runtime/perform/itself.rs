@@ -6,7 +6,7 @@ use crate::clients::target::docker::body::Mark;
 use crate::clients::target::docker::own::own_id;
 use crate::clients::target::docker::preflight::Preflight;
 use crate::clients::target::docker::snapshot::Snapshot;
-use crate::clients::target::docker::{keeper, observe, own};
+use crate::clients::target::docker::{keeper, observe, own, verbs};
 use crate::decide::rollout::RolloutState;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Select;
@@ -67,32 +67,34 @@ pub(super) async fn perform(
     step: OwnStep,
 ) -> Result<(), Failure> {
     match step {
-        OwnStep::Keep => {
-            let snapshot = bot.sealed.read(&unit.snapshot).map_err(|e| stored(&e))?;
-            keeper::keep(engine, unit, &snapshot, mark).await
-        }
+        OwnStep::Keep => keep(bot, engine, state, unit, mark).await,
         OwnStep::Dismiss => keeper::dismiss(engine, state.id).await.map_err(|e| e.failure()),
         OwnStep::Yield { to, deadline } => hand_over(bot, engine, state, unit, to, deadline).await,
     }
 }
 
-/// Before another one runs: without a word of it in the hand-over it would take itself for one too many, and leave.
-pub(super) async fn introduce(
-    bot: &Bot,
-    engine: &Engine,
-    state: &RolloutState,
-    unit: &Unit,
-    container: &str,
-    which: Which,
-) -> Result<(), Failure> {
-    let record = match handover::read(&bot.state).map_err(|e| stored(&e))? {
-        Some(record) => record,
-        // A keeper that took the state because the old one died before it could hand anything over.
-        None => {
-            let now = clock::now();
-            record(engine, state, unit, Holder::Keeper, now).await?
-        }
+/// The keeper is named before it runs: one that nobody has named would take itself for one too many, and leave. Until
+/// the state is handed over it is whose it was.
+async fn keep(bot: &Bot, engine: &Engine, state: &RolloutState, unit: &Unit, mark: &Mark<'_>) -> Result<(), Failure> {
+    let snapshot = bot.sealed.read(&unit.snapshot).map_err(|e| stored(&e))?;
+    let keeper = keeper::make(engine, unit, &snapshot, mark).await?;
+    let seen = look(engine, state, std::slice::from_ref(unit)).await?;
+    let stranger = || {
+        Failure::new(
+            FailureKind::Invariant,
+            "lowtide runs in a container that is not part of its own rollout",
+        )
     };
+    let holder = seen.holder.ok_or_else(stranger)?;
+    let record = record(state, unit, seen, holder, clock::now())?;
+    handover::write(&bot.state, &record).map_err(|e| stored(&e))?;
+    verbs::start(engine, &keeper).await
+}
+
+/// Before another one runs: it stands by because the hand-over names it.
+pub(super) fn introduce(bot: &Bot, container: &str, which: Which) -> Result<(), Failure> {
+    let gone = || Failure::new(FailureKind::HandoverFailed, "the record of the hand-over is gone");
+    let record = handover::read(&bot.state).map_err(|e| stored(&e))?.ok_or_else(gone)?;
     let new = match which {
         Which::New => Some(container.to_owned()),
         Which::Old => record.new,
@@ -101,14 +103,13 @@ pub(super) async fn introduce(
 }
 
 /// What is there, as a hand-over to `to`.
-async fn record(
-    engine: &Engine,
+fn record(
     state: &RolloutState,
     unit: &Unit,
+    seen: ObservedItself,
     to: Holder,
     deadline: Timestamp,
 ) -> Result<Handover, Failure> {
-    let seen = look(engine, state, std::slice::from_ref(unit)).await?;
     let gone = || Failure::new(FailureKind::HandoverFailed, "the keeper is gone");
     let new = seen.units.into_iter().flat_map(|unit| unit.candidates).next();
     Ok(Handover {
@@ -131,7 +132,8 @@ async fn hand_over(
     to: Holder,
     deadline: Timestamp,
 ) -> Result<(), Failure> {
-    let record = record(engine, state, unit, to, deadline).await?;
+    let seen = look(engine, state, std::slice::from_ref(unit)).await?;
+    let record = record(state, unit, seen, to, deadline)?;
     if to == Holder::New {
         handover::copy(&bot.state, &bot.store).await.map_err(|e| stored(&e))?;
     }

@@ -32,13 +32,12 @@ pub async fn look(engine: &Engine, rollout: RolloutId) -> Result<Option<Observed
         .transpose()
 }
 
-/// Makes the keeper, or finishes the one that is there, and starts it.
+/// Makes the keeper, or finishes the one that is there; its engine id. It is not started: nobody has named it yet.
 ///
 /// # Errors
 /// `Diverged` when somebody else has its name, or as the engine fails.
-pub async fn keep(engine: &Engine, unit: &Unit, snapshot: &[u8], mark: &Mark<'_>) -> Result<(), Failure> {
-    let unreadable = |_| Failure::new(FailureKind::Invariant, "the snapshot of lowtide cannot be read");
-    let snapshot = Snapshot::from_bytes(snapshot).map_err(unreadable)?;
+pub async fn make(engine: &Engine, unit: &Unit, snapshot: &[u8], mark: &Mark<'_>) -> Result<String, Failure> {
+    let snapshot = Snapshot::read(snapshot)?;
     let body = body(unit, &snapshot, mark)?;
     let keeper = match find(engine, mark.rollout).await.map_err(|e| e.failure())? {
         Some(keeper) => keeper,
@@ -48,7 +47,7 @@ pub async fn keep(engine: &Engine, unit: &Unit, snapshot: &[u8], mark: &Mark<'_>
         connect(engine, &keeper, &snapshot).await.map_err(|e| e.failure())?;
         inject::upload(engine, &keeper, &snapshot.files).await?;
     }
-    verbs::start(engine, id(&keeper)).await
+    Ok(id(&keeper).to_owned())
 }
 
 /// Stops the rollout's keeper and removes it; none is fine.

@@ -241,24 +241,31 @@ impl Trial {
             return Some(self.world.perform(step));
         };
         match step {
-            OwnStep::Keep => self.keep(),
+            OwnStep::Keep => {
+                self.name(self.lock.unwrap(), at(self.now));
+                self.keep();
+            }
             OwnStep::Dismiss => self.keeper = None,
             OwnStep::Yield { to, deadline } => {
-                let new = self.world.labels.first().map(|(_, id)| id.clone());
-                self.record = Some(Handover {
-                    rollout: RolloutId(ulid::Ulid(9)),
-                    to: *to,
-                    deadline: *deadline,
-                    overdue: Timestamp::MAX,
-                    old: "old0".to_owned(),
-                    keeper: "keeper".to_owned(),
-                    new,
-                });
+                self.name(*to, *deadline);
                 self.lock = None;
                 return None;
             }
         }
         Some(StepOutcome::Done)
+    }
+
+    fn name(&mut self, to: Holder, deadline: Timestamp) {
+        let new = self.world.labels.first().map(|(_, id)| id.clone());
+        self.record = Some(Handover {
+            rollout: RolloutId(ulid::Ulid(9)),
+            to,
+            deadline,
+            overdue: Timestamp::MAX,
+            old: "old0".to_owned(),
+            keeper: "keeper".to_owned(),
+            new,
+        });
     }
 
     fn keep(&mut self) {
