@@ -1,7 +1,7 @@
 //! The real binary, and its end.
 
-use crate::changes::Changes;
 use crate::point::Blow;
+use crate::support::changes::Changes;
 use lowtide::runtime::control::{Ask, Reply, ask};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;

@@ -18,7 +18,6 @@
 )]
 
 mod bot;
-mod changes;
 mod journal;
 mod mail;
 mod matrix;

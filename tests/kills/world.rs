@@ -2,14 +2,11 @@
 
 use crate::bot::Start;
 use crate::kind::{Kind, Way};
-use lowtide::clients::clock;
+use crate::support::opened;
 use lowtide::config::validate;
-use lowtide::model::image::{ContentDigest, ImageId};
-use lowtide::model::name::{AppName, RolloutId, RunId};
-use lowtide::model::rollout::{Purpose, RolloutEvent};
-use lowtide::model::standing::{AppEvent, Release};
+use lowtide::model::image::ImageId;
+use lowtide::model::name::{AppName, RolloutId};
 use lowtide::store::database::Store;
-use lowtide::store::journal::Batch;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -185,53 +182,17 @@ impl World {
         )
     }
 
-    /// A release, and a rollout to it, as the bot itself would have written them.
     async fn open(&self, ground: &Ground, way: Way, text: &str) {
         let state = self.directory.path().join("state");
         std::fs::create_dir(&state).unwrap();
+        let store = Store::open(&state.join("lowtide.db"), true).unwrap();
         let fleet = validate::fleet(text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"));
         let app: AppName = self.id.parse().unwrap();
-        let target = fleet.apps[&app].rollout[0].clone();
         let (version, image) = match way {
             Way::Forward => ("new", &ground.new),
             Way::Back => ("bad", &ground.bad),
         };
-        let release = Release {
-            run: RunId(ulid::Ulid::generate()),
-            image: image.clone(),
-            content: image.as_str().parse::<ContentDigest>().unwrap(),
-            commit: "c".repeat(40),
-            tag: version.to_owned(),
-            digest: None,
-            reference: ground.tag(version).parse().unwrap(),
-            change: None,
-            at: clock::now(),
-        };
-        let facts = [
-            AppEvent::Tracked,
-            AppEvent::Released {
-                release: Box::new(release.clone()),
-            },
-            AppEvent::RolloutOpened {
-                target: target.name.clone(),
-                release: release.run,
-                rollout: self.rollout,
-            },
-        ];
-        let opened = RolloutEvent::Opened {
-            app: app.clone(),
-            target: Box::new(target),
-            timezone: "UTC".to_owned(),
-            release: Box::new(release),
-            window_ignored: true,
-            purpose: Purpose::Release,
-        };
-        let store = Store::open(&state.join("lowtide.db"), true).unwrap();
-        let mut batch = Batch::new().rollout(&app, self.rollout, 0, &opened);
-        for fact in &facts {
-            batch = batch.app(&app, fact);
-        }
-        store.commit(batch, clock::now()).await.unwrap();
+        opened::open(&store, &fleet, &app, self.rollout, (image, &ground.tag(version))).await;
     }
 
     /// Everything of this trial goes.

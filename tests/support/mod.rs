@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "no binary uses all of it")]
 
+pub(crate) mod changes;
 pub(crate) mod git_http;
 pub(crate) mod github;
 pub(crate) mod mail;
+pub(crate) mod opened;
 pub(crate) mod ssh;

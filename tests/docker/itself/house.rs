@@ -2,21 +2,23 @@
 
 use crate::engine::unique;
 use crate::roll::stage::{command, docker, quiet};
+use crate::support::changes::Changes;
+use crate::support::opened;
 use lowtide::clients::clock;
 use lowtide::config::validate;
 use lowtide::decide::standing;
-use lowtide::model::image::{ContentDigest, ImageId};
+use lowtide::model::image::ImageId;
 use lowtide::model::itself::Handover;
-use lowtide::model::name::{AppName, RolloutId, RunId};
-use lowtide::model::rollout::{Purpose, RolloutConclusion, RolloutEvent};
-use lowtide::model::standing::{AppEvent, Release};
+use lowtide::model::name::{AppName, RolloutId};
+use lowtide::model::rollout::{RolloutConclusion, RolloutEvent};
 use lowtide::store::database::Store;
 use lowtide::store::handover;
-use lowtide::store::journal::Batch;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -38,8 +40,11 @@ pub(crate) enum Image {
 
 /// Whoever knows nothing of lowtide but its lock.
 const MIGRATES: &str = "cd /var/lib/lowtide
-until flock -n lock -c 'rm -f lowtide.db-*; cp later.db lowtide.db; touch migrated'; do sleep 0.1; done
+flock lock -c 'rm -f lowtide.db-*; cp later.db lowtide.db; touch migrated'
 exit 3";
+
+/// What is logged is journalled, and the log lies where writing is noticed.
+const ENTRYPOINT: &str = r#"ENTRYPOINT ["sh", "-c", "exec lowtide \"$@\" 2>>/var/lib/lowtide/log", "lowtide"]"#;
 
 /// Of SQLite's `user_version`, big-endian (SQLite file format, 1.3).
 const VERSION_AT: std::ops::Range<usize> = 60..64;
@@ -78,43 +83,9 @@ impl House {
     /// Writes a release, and a rollout to it, as the bot itself would have; then the bot starts.
     pub(crate) async fn roll_to(&self, image: Image) {
         let fleet = validate::fleet(self.configuration().as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"));
-        let app = self.app();
-        let target = fleet.apps[&app].rollout[0].clone();
-        let id = self.image(image);
-        let release = Release {
-            run: RunId(ulid::Ulid::generate()),
-            content: id.as_str().parse::<ContentDigest>().unwrap(),
-            image: id,
-            commit: "c".repeat(40),
-            tag: "new".to_owned(),
-            digest: None,
-            reference: self.tag(image).parse().unwrap(),
-            change: None,
-            at: clock::now(),
-        };
-        let facts = [
-            AppEvent::Tracked,
-            AppEvent::Released {
-                release: Box::new(release.clone()),
-            },
-            AppEvent::RolloutOpened {
-                target: target.name.clone(),
-                release: release.run,
-                rollout: self.rollout,
-            },
-        ];
-        let opened = RolloutEvent::Opened {
-            app: app.clone(),
-            target: Box::new(target),
-            timezone: "UTC".to_owned(),
-            release: Box::new(release),
-            window_ignored: true,
-            purpose: Purpose::Release,
-        };
         let store = Store::open(&self.state().join("lowtide.db"), true).unwrap();
-        let batch = Batch::new().rollout(&app, self.rollout, 0, &opened);
-        let batch = facts.iter().fold(batch, |batch, fact| batch.app(&app, fact));
-        store.commit(batch, clock::now()).await.unwrap();
+        let (id, tag) = (self.image(image), self.tag(image));
+        opened::open(&store, &fleet, &self.app(), self.rollout, (&id, &tag)).await;
         let later = self.state().join("later.db");
         store.backup(later.clone()).await.unwrap();
         let mut bytes = std::fs::read(&later).unwrap();
@@ -236,11 +207,12 @@ impl House {
 
     async fn until<T>(&self, what: &str, look: impl AsyncFn(&Self) -> Option<T>) -> T {
         let found = async {
+            let mut moves = Moves::of(&self.state());
             loop {
                 if let Some(found) = look(self).await {
                     return found;
                 }
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                moves.next().await;
             }
         };
         let Ok(found) = tokio::time::timeout(PATIENCE, found).await else {
@@ -252,11 +224,8 @@ impl House {
     /// For whoever reads a failed test.
     async fn told(&self) -> String {
         let mut told: Vec<String> = self.events().await.iter().skip(1).map(|e| format!("{e:?}")).collect();
-        for name in self.names() {
-            let log = command(&["logs", "--tail", "30", &name]).output();
-            let log = log.map(|o| String::from_utf8_lossy(&[o.stdout, o.stderr].concat()).into_owned());
-            told.push(format!("---- {name}\n{}", log.unwrap_or_default()));
-        }
+        told.extend(self.names());
+        told.extend(std::fs::read_to_string(self.state().join("log")));
         told.join("\n")
     }
 
@@ -314,7 +283,7 @@ impl House {
             let dockerfile = format!(
                 "FROM lowtide-test/debian:behind\nCOPY {program} /usr/local/bin/lowtide\nCOPY authorities {AUTHORITIES}\nLABEL version={image:?} \
                  test={}\nENV LOWTIDE_STATE=/var/lib/lowtide LOWTIDE_LISTEN=0.0.0.0:{LISTEN}\n{rest}\n\
-                 ENTRYPOINT [\"lowtide\"]\nCMD [\"serve\"]\n",
+                 {ENTRYPOINT}\nCMD [\"serve\"]\n",
                 self.name
             );
             std::fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
@@ -362,6 +331,38 @@ impl Drop for House {
         }
         for image in [Image::Old, Image::Good, Image::Exits, Image::Sleeps, Image::Migrates] {
             quiet(&["rmi", "-f", &self.tag(image)]);
+        }
+    }
+}
+
+/// Tells when something was written in the state, or happened to a container.
+struct Moves {
+    changes: Changes,
+    told: Lines<BufReader<ChildStdout>>,
+    _events: Child,
+}
+
+impl Moves {
+    fn of(state: &Path) -> Self {
+        // The engine tells what happened since then, also before it is asked.
+        let now = clock::now().as_second().to_string();
+        let events = command(&["events", "--filter", "type=container", "--since", &now]);
+        let mut events = tokio::process::Command::from(events)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self {
+            changes: Changes::of(&[state]),
+            told: BufReader::new(events.stdout.take().unwrap()).lines(),
+            _events: events,
+        }
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            () = self.changes.next() => {}
+            line = self.told.next_line() => assert!(line.unwrap().is_some(), "the engine tells no more"),
         }
     }
 }

@@ -16,7 +16,7 @@ impl Changes {
         let queue = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
         for directory in directories {
             // Not what only reads: the journal is read here too.
-            let kinds = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
+            let kinds = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE;
             inotify::add_watch(&queue, *directory, kinds).unwrap();
         }
         #[allow(

@@ -1,0 +1,54 @@
+//! What a rollout starts from, for tests that begin there.
+
+use lowtide::clients::clock;
+use lowtide::model::fleet::Fleet;
+use lowtide::model::image::ImageId;
+use lowtide::model::name::{AppName, RolloutId, RunId};
+use lowtide::model::rollout::{Purpose, RolloutEvent};
+use lowtide::model::standing::{AppEvent, Release};
+use lowtide::store::database::Store;
+use lowtide::store::journal::Batch;
+
+/// Journals a release of the app, and a rollout of it to its first target, as the bot itself would have.
+pub(crate) async fn open(
+    store: &Store,
+    fleet: &Fleet,
+    app: &AppName,
+    rollout: RolloutId,
+    (image, reference): (&ImageId, &str),
+) {
+    let target = fleet.apps[app].rollout[0].clone();
+    let release = Release {
+        run: RunId(ulid::Ulid::generate()),
+        image: image.clone(),
+        content: image.as_str().parse().unwrap(),
+        commit: "c".repeat(40),
+        tag: "new".to_owned(),
+        digest: None,
+        reference: reference.parse().unwrap(),
+        change: None,
+        at: clock::now(),
+    };
+    let facts = [
+        AppEvent::Tracked,
+        AppEvent::Released {
+            release: Box::new(release.clone()),
+        },
+        AppEvent::RolloutOpened {
+            target: target.name.clone(),
+            release: release.run,
+            rollout,
+        },
+    ];
+    let opened = RolloutEvent::Opened {
+        app: app.clone(),
+        target: Box::new(target),
+        timezone: "UTC".to_owned(),
+        release: Box::new(release),
+        window_ignored: true,
+        purpose: Purpose::Release,
+    };
+    let batch = Batch::new().rollout(app, rollout, 0, &opened);
+    let batch = facts.iter().fold(batch, |batch, fact| batch.app(app, fact));
+    store.commit(batch, clock::now()).await.unwrap();
+}
