@@ -2,12 +2,14 @@
 
 use super::exit::Exit;
 use super::screen::{Screen, aside, story};
+use crate::model::failure::FailureKind;
 use crate::model::name::AppName;
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::Conclusion;
 use crate::report::{terminal, words};
 use crate::runtime::control::Reply;
 use crate::runtime::progress::Progress;
+use rustix::termios::tcgetwinsize;
 use std::io::IsTerminal;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -15,10 +17,23 @@ use tokio::sync::mpsc;
 /// How often the rows are drawn: their times are in seconds.
 const REDRAWN: Duration = Duration::from_secs(1);
 
+/// Columns of a terminal that does not say how many it has: a serial line.
+const USUAL_WIDTH: usize = 80;
+
+/// What is followed, and how it is told.
+pub(super) struct Following {
+    /// Until all of them have settled; without any until the answer.
+    pub(super) apps: Vec<AppName>,
+    pub(super) json: bool,
+    /// A rollout that turns back is what was asked for.
+    pub(super) back: bool,
+}
+
 /// Shows replies until they end; the exit code is that of the worst thing seen.
-pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, apps: &[AppName], json: bool) -> anyhow::Result<Exit> {
+pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Following) -> anyhow::Result<Exit> {
+    let Following { apps, json, back } = following;
     let mut exit = Exit::Done;
-    let mut open: Vec<AppName> = apps.to_vec();
+    let mut open: Vec<AppName> = apps.clone();
     let mut screen = Screen::new();
     let mut again = tokio::time::interval(REDRAWN);
     loop {
@@ -32,6 +47,7 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, apps: &[AppName],
         match reply {
             None => break,
             Some(Reply::Done(text)) if apps.is_empty() => print_line(&text),
+            Some(Reply::Done(text)) if !json => story(&text),
             Some(Reply::Done(_)) => {}
             Some(Reply::Refused(why)) => {
                 eprintln!("{why}");
@@ -41,13 +57,13 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, apps: &[AppName],
                 if let Progress::Settled { app } = progress.as_ref() {
                     open.retain(|name| name != app);
                 }
-                if json {
+                if *json {
                     print_line(&serde_json::to_string(&progress)?);
                 } else {
                     show(&progress);
                     screen.show(&progress);
                 }
-                if failed(&progress) {
+                if failed(&progress, *back) {
                     exit = Exit::Failed;
                 }
             }
@@ -71,14 +87,22 @@ pub(super) fn print(text: &str) {
     let _ = write!(std::io::stdout(), "{text}");
 }
 
-/// What the terminal can show.
+/// What stdout can show. Nothing is cut where it is no terminal: a program reads it, or a file keeps it.
 pub(super) fn style() -> terminal::Style {
-    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let width = std::env::var("COLUMNS")
-        .ok()
-        .and_then(|c| c.parse().ok())
-        .unwrap_or(120);
-    terminal::Style { color, width }
+    let stdout = std::io::stdout();
+    let is_terminal = stdout.is_terminal();
+    let asked = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let seen = || {
+        let columns = usize::from(tcgetwinsize(&stdout).ok()?.ws_col);
+        (columns > 0).then_some(columns)
+    };
+    let width = asked()
+        .or_else(seen)
+        .unwrap_or(if is_terminal { USUAL_WIDTH } else { usize::MAX });
+    terminal::Style {
+        color: is_terminal && std::env::var_os("NO_COLOR").is_none(),
+        width,
+    }
 }
 
 fn show(progress: &Progress) {
@@ -128,16 +152,17 @@ fn show(progress: &Progress) {
     }
 }
 
-fn failed(progress: &Progress) -> bool {
+fn failed(progress: &Progress, back: bool) -> bool {
     match progress {
         Progress::RunEnded { conclusion, .. } => match conclusion.as_ref() {
             Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => true,
             Conclusion::Unchanged { .. } | Conclusion::Released { .. } | Conclusion::Observed { .. } => false,
         },
         Progress::RolloutEnded { conclusion, .. } => match conclusion.as_ref() {
-            RolloutConclusion::Refused { .. }
-            | RolloutConclusion::Reverted { .. }
-            | RolloutConclusion::Stuck { .. } => true,
+            RolloutConclusion::Refused { failure } | RolloutConclusion::Reverted { failure } => {
+                !back || failure.kind != FailureKind::TakenBack
+            }
+            RolloutConclusion::Stuck { .. } => true,
             RolloutConclusion::Done | RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => false,
         },
         Progress::RunOpened { .. }

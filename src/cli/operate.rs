@@ -2,7 +2,7 @@
 
 use super::args::Global;
 use super::exit::Exit;
-use super::live;
+use super::live::{self, Following};
 use super::open::{self, Holder};
 use crate::config::form;
 use crate::model::halt::Draft;
@@ -107,9 +107,13 @@ async fn reach(global: &Global, asked: &Ask) -> anyhow::Result<Reached> {
 
 /// Asks whoever holds the state, and follows what comes of it.
 pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Result<Exit> {
-    let apps = control::followed_apps(&asked);
+    let following = Following {
+        apps: control::followed_apps(&asked),
+        json,
+        back: matches!(asked, Ask::Revert { .. }),
+    };
     let lock = match reach(global, &asked).await? {
-        Reached::Bot(replies) => return live::follow(replies, &apps, json).await,
+        Reached::Bot(replies) => return live::follow(replies, &following).await,
         Reached::Us(lock) => lock,
         Reached::Nobody => {
             eprintln!("another lowtide holds {} and does not answer", global.state.display());
@@ -132,7 +136,7 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
     };
     send.send(first).await.context("nobody listens")?;
     drop(send);
-    let exit = if apps.is_empty() {
+    let exit = if following.apps.is_empty() {
         let mut replies = replies;
         match replies.recv().await {
             Some(Reply::Done(text)) => {
@@ -146,7 +150,7 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
             Some(Reply::Progress(_)) | None => Exit::Done,
         }
     } else {
-        live::follow(replies, &apps, json).await?
+        live::follow(replies, &following).await?
     };
     shutdown.cancel();
     supervised.await.context("the supervisor broke")??;

@@ -8,7 +8,7 @@ use crate::model::itself::Holder;
 use crate::runtime::bot::Bot;
 use crate::runtime::perform::itself;
 use crate::runtime::standby::Waited;
-use crate::runtime::supervisor::{Scope, Supervisor};
+use crate::runtime::supervisor::{Request, Scope, Supervisor};
 use crate::runtime::{self, config_watch, control, housekeeping, logins, notify, tick};
 use crate::store::error::StoreError;
 use crate::web;
@@ -16,6 +16,7 @@ use anyhow::{Context, anyhow};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -68,9 +69,7 @@ async fn with_state(
         done = supervisor.run() => done.context("the supervisor"),
         () = bot.unfit.cancelled() => Err(anyhow!("the rollout that brought this lowtide cannot go on")),
         done = undisturbed(bot, notify::run(Arc::clone(bot), CancellationToken::new())) => done.context("the outbox"),
-        done = control::serve(Arc::clone(bot), ask, shutdown.clone()), if !shutdown.is_cancelled() => {
-            done.context("the control socket").and_then(|()| wait_out(shutdown))
-        }
+        done = commands(bot, ask, shutdown) => done,
         done = pages(bot, listen, role) => done.context("the web server"),
         done = config_watch::watch(bot, &place, open::docker_config(), CancellationToken::new()) => {
             done.context("the configuration watch")
@@ -94,6 +93,13 @@ async fn housekeep(bot: &Arc<Bot>) -> Result<(), StoreError> {
     housekeeping::run(Arc::clone(bot), CancellationToken::new()).await
 }
 
+/// Hears commands until shutdown. What is under way is parked then: the supervisor ends last.
+async fn commands(bot: &Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let served = control::serve(Arc::clone(bot), ask, shutdown.clone()).await;
+    served.context("the control socket")?;
+    std::future::pending().await
+}
+
 async fn pages(bot: &Arc<Bot>, listen: SocketAddr, role: Option<Holder>) -> std::io::Result<()> {
     match role {
         // Where it shares the host's network, the address is the others'.
@@ -115,14 +121,6 @@ fn begin_anew() -> anyhow::Error {
             .exec()
             .into(),
         Err(error) => error.into(),
-    }
-}
-
-fn wait_out(shutdown: &CancellationToken) -> anyhow::Result<()> {
-    if shutdown.is_cancelled() {
-        Ok(())
-    } else {
-        Err(anyhow!("the control socket closed"))
     }
 }
 

@@ -5,19 +5,22 @@ use super::standing::{self, Standing, TargetState, Waits};
 use super::window::{self, Start, WindowState};
 use crate::model::failure::WaitReason;
 use crate::model::fleet::{App, Schedule, Select, TargetPolicy};
-use crate::model::name::RunId;
 use crate::model::outlook::Entry;
 use crate::model::rollout::{Goal, Observed, Purpose};
+use crate::model::standing::Release;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
 /// What holds a rollout of `release` back from outside.
 #[must_use]
-pub fn gate(standing: &Standing, release: RunId, paused: bool) -> Gate {
+pub fn gate(standing: &Standing, release: &Release, paused: bool) -> Gate {
+    if standing.quarantine.contains(&release.content) {
+        return Gate::Withdrawn;
+    }
     let newer = standing
         .current()
         .map(|current| current.run)
-        .filter(|current| *current > release);
+        .filter(|current| *current > release.run);
     match newer {
         Some(newer) => Gate::Superseded(newer),
         None if paused => Gate::Paused,
@@ -49,7 +52,7 @@ pub fn outside(state: &RolloutState, standing: &Standing, app: Option<&App>, pau
         gate: match (state.goal, state.purpose) {
             // Going back is never gated.
             (Goal::Back, _) | (_, Purpose::Revert) => Gate::Open,
-            (Goal::Forward, Purpose::Release | Purpose::Probation) => gate(standing, state.release.run, paused),
+            (Goal::Forward, Purpose::Release | Purpose::Probation) => gate(standing, &state.release, paused),
         },
         window: window.clone(),
         timezone: timezone.clone(),

@@ -10,7 +10,7 @@ use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
 use crate::model::fleet::{Select, TargetPolicy};
 use crate::model::halt::Incident;
 use crate::model::journal::{IllegalEvent, Recorded};
-use crate::model::name::{AppName, RolloutId, RunId};
+use crate::model::name::{AppName, RolloutId};
 use crate::model::rollout::{Goal, Observed, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::model::standing::{Release, Worked};
 use crate::model::window::{Closing, Occurrence};
@@ -29,7 +29,7 @@ pub mod services;
 mod timing;
 
 pub use outlook::foresee;
-pub use timing::{Course, Outside, held_until};
+pub use timing::{Course, Gate, Outside, held_until};
 
 /// How often the target is looked at while it bakes.
 const BAKE_POLL: SignedDuration = SignedDuration::from_secs(2);
@@ -65,16 +65,6 @@ pub enum Next {
     DecideRevert(Failure),
     Finish(RolloutConclusion),
     Over,
-}
-
-/// What holds rollouts back from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
-    Open,
-    Paused,
-    Halted,
-    /// A newer release of the app is there.
-    Superseded(RunId),
 }
 
 /// A rollout as its events tell it.
@@ -363,6 +353,7 @@ pub fn next(state: &RolloutState, observed: &Observed, outside: &Outside, now: T
     };
     let planned = match state.goal {
         Goal::Forward => timing::held_back(state, outside, now)
+            .or_else(|| timing::recalled(state, outside))
             .unwrap_or_else(|| timing::within(state, outside, forward(state, observed, now), now)),
         // Going back is never gated.
         Goal::Back => back(state, observed, now),
@@ -549,8 +540,12 @@ fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
     if state.target.irreversible && ran {
         return Next::Finish(RolloutConclusion::Stuck { failure });
     }
+    turn_back(state, failure)
+}
+
+fn turn_back(state: &RolloutState, failure: Failure) -> Next {
     match &state.moving {
-        Moving::Command(command) if ran && command::cannot_go_back(command) => {
+        Moving::Command(command) if command.ran() && command::cannot_go_back(command) => {
             Next::Finish(command::nothing_before(failure))
         }
         Moving::Containers(_) | Moving::Services(_) | Moving::Command(_) => Next::DecideRevert(failure),

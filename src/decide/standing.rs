@@ -1,6 +1,6 @@
 //! What stays true of an app between runs: a fold of its events, and what to do about it next.
 
-use crate::model::failure::HaltReason;
+use crate::model::failure::{FailureKind, HaltReason};
 use crate::model::fleet::{App, Channel, Mode, TargetPolicy};
 use crate::model::freshness::{Because, Judged};
 use crate::model::halt::OpenIncident;
@@ -69,6 +69,8 @@ pub struct TargetState {
     pub good: Option<RunId>,
     /// The one before it: where `revert` goes.
     pub before: Option<RunId>,
+    /// What it runs was taken back before it had arrived, and too late to turn back on the way.
+    pub overtaken: bool,
     pub last: Option<(RunId, RolloutConclusion)>,
     /// What it really runs, where nobody can be asked but this record.
     pub record: Record,
@@ -255,12 +257,20 @@ impl Standing {
     }
 
     fn end(&mut self, target: &TargetName, release: RunId, rollout: RolloutId, conclusion: &RolloutConclusion) {
-        if matches!(
-            conclusion,
-            RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. }
-        ) {
+        let ended_badly = match conclusion {
+            RolloutConclusion::Reverted { failure } => failure.kind != FailureKind::TakenBack,
+            RolloutConclusion::Stuck { .. } => true,
+            RolloutConclusion::Done
+            | RolloutConclusion::AlreadyThere
+            | RolloutConclusion::Refused { .. }
+            | RolloutConclusion::Superseded { .. } => false,
+        };
+        if ended_badly {
             self.halted_by = Some(rollout);
         }
+        let withdrawn = self
+            .release(release)
+            .is_some_and(|release| self.quarantine.contains(&release.content));
         let state = self.targets.entry(target.clone()).or_default();
         state.open = None;
         state.ended = Some((rollout, release));
@@ -281,6 +291,9 @@ impl Standing {
             state.waits = None;
         }
         let arrived = matches!(conclusion, RolloutConclusion::Done | RolloutConclusion::AlreadyThere);
+        if arrived {
+            state.overtaken = withdrawn;
+        }
         if arrived && state.good != Some(release) {
             state.before = state.good.replace(release);
         }
@@ -339,6 +352,13 @@ impl Standing {
         self.probation > 0 && self.halted.is_none()
     }
 
+    /// What an operator's revert brings this target; `None`: nothing, or what was taken back itself.
+    #[must_use]
+    pub fn way_back(&self, target: &TargetState) -> Option<&Release> {
+        let before = self.release(target.before?)?;
+        (!self.quarantine.contains(&before.content)).then_some(before)
+    }
+
     #[must_use]
     pub fn release(&self, run: RunId) -> Option<&Release> {
         self.releases.iter().find(|release| release.run == run)
@@ -372,6 +392,11 @@ pub enum Next {
         target: Box<TargetPolicy>,
         release: Box<Release>,
     },
+    /// A rollout of what the target ran before, as an operator wanted it.
+    GoBack {
+        target: Box<TargetPolicy>,
+        release: Box<Release>,
+    },
     Idle,
 }
 
@@ -380,7 +405,7 @@ pub fn next(app: &App, standing: &Standing) -> Next {
     if app.mode == Mode::Observe {
         return Next::Idle;
     }
-    if let Some(back) = take_back(app, standing) {
+    if let Some(back) = take_back(app, standing).or_else(|| go_back(app, standing)) {
         return back;
     }
     let Some(release) = standing.current() else {
@@ -431,9 +456,11 @@ pub fn next(app: &App, standing: &Standing) -> Next {
 /// A channel that holds a quarantined release gives it back, halted or not.
 fn take_back(app: &App, standing: &Standing) -> Option<Next> {
     for channel in app.publish.as_ref().map(|p| p.channels.as_slice()).unwrap_or_default() {
-        let state = standing.channels.get(&channel.name)?;
-        let held = standing.release(state.holds?)?;
-        if !standing.quarantine.contains(&held.content) {
+        let Some(state) = standing.channels.get(&channel.name) else {
+            continue;
+        };
+        let held = state.holds.and_then(|run| standing.release(run));
+        if !held.is_some_and(|held| standing.quarantine.contains(&held.content)) {
             continue;
         }
         let before = state.before.and_then(|run| standing.release(run));
@@ -449,6 +476,19 @@ fn take_back(app: &App, standing: &Standing) -> Option<Next> {
         }
     }
     None
+}
+
+/// A target that was given a release too late to be spared it.
+fn go_back(app: &App, standing: &Standing) -> Option<Next> {
+    app.rollout.iter().find_map(|target| {
+        let state = standing.targets.get(&target.name)?;
+        let release = standing.way_back(state)?;
+        let tried = state.last.as_ref().is_some_and(|(run, _)| *run == release.run);
+        (state.overtaken && state.open.is_none() && !tried).then(|| Next::GoBack {
+            target: Box::new(target.clone()),
+            release: Box::new(release.clone()),
+        })
+    })
 }
 
 enum Targets<'a> {

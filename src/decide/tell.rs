@@ -220,6 +220,9 @@ pub fn rollout_ended(
                 .extend(mail(&keys(), Fault::Repo, maintainers, email, &body, now));
         }
         RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => {}
+        // Whoever took it back knows.
+        RolloutConclusion::Refused { failure } | RolloutConclusion::Reverted { failure }
+            if failure.kind == FailureKind::TakenBack => {}
         RolloutConclusion::Refused { failure } => {
             let body = NoticeBody::RolloutRefused {
                 app,
@@ -288,8 +291,12 @@ pub(super) fn halt(
     now: Timestamp,
 ) -> Option<(HaltReason, NoticeBody)> {
     let (reason, back) = match conclusion {
-        // Nothing is wrong with the release: it is neither quarantined nor the app halted.
-        RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::WindowClosed => return None,
+        // Nothing is wrong with the release: it is neither quarantined nor the app halted. Or both was done before.
+        RolloutConclusion::Reverted { failure }
+            if matches!(failure.kind, FailureKind::WindowClosed | FailureKind::TakenBack) =>
+        {
+            return None;
+        }
         RolloutConclusion::Reverted { failure } => {
             let failure = failure.clone();
             (HaltReason::Reverted { failure }, true)

@@ -115,6 +115,8 @@ failure_kinds! {
     /// The keeper, or the old one on the way back.
     HandoverFailed = "lowtide could not be handed over", Infra;
     NotTakenOver = "the new lowtide did not take over, or did not stay", Repo;
+    /// An operator did not wait for its end.
+    TakenBack = "its release was taken back", Operator;
     /// Half-way, and the next opening was too far away or the last one was not enough either.
     WindowClosed = "its window closed before it was done", Operator;
     // any

@@ -153,3 +153,14 @@ pub enum AppEvent {
     /// What an operator asked for has come to rest: windows matter again.
     Settled,
 }
+
+/// What an operator takes back, and how each target leaves it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recall<'a> {
+    /// What is taken back.
+    pub release: &'a Release,
+    /// Targets that run it, and what each goes back to.
+    pub back: Vec<(TargetName, &'a Release)>,
+    /// Targets whose rollout of it is under way: two of them must never move the same containers, so it turns back itself.
+    pub turning: Vec<TargetName>,
+}

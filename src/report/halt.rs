@@ -5,8 +5,9 @@ use super::words::{self, counted, plural, short_commit};
 use super::{clean, terminal};
 use crate::model::failure::HaltReason;
 use crate::model::halt::{Class, Exposure, Form, HaltPolicy, Incident, Lacking, Require};
-use crate::model::name::AppName;
+use crate::model::name::{AppName, TargetName};
 use crate::model::rollout::RolloutConclusion;
+use crate::model::standing::Recall;
 use jiff::Timestamp;
 use std::fmt::Write as _;
 
@@ -27,6 +28,29 @@ pub fn goes_on(app: &AppName, probation: u32) -> String {
         0 => format!("{app} goes on"),
         n => format!("{app} goes on; {}", watched(n)),
     }
+}
+
+/// What an operator took back, and where.
+#[must_use]
+pub fn goes_back(app: &AppName, recall: &Recall<'_>) -> String {
+    let tag = &recall.release.tag;
+    let names = |targets: Vec<&TargetName>| {
+        targets
+            .into_iter()
+            .map(TargetName::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut ways = Vec::new();
+    if !recall.back.is_empty() {
+        let targets = names(recall.back.iter().map(|(target, _)| target).collect());
+        ways.push(format!("goes back from {tag} on {targets}"));
+    }
+    if !recall.turning.is_empty() {
+        let targets = names(recall.turning.iter().collect());
+        ways.push(format!("turns back half-way from {tag} on {targets}"));
+    }
+    format!("{app} {}; it is halted and {tag} quarantined", ways.join(", "))
 }
 
 /// `on probation, 2 rollouts left`

@@ -271,7 +271,8 @@ impl Bot {
     pub fn pause(&self, paused: bool) -> Result<(), StoreError> {
         let path = self.state.join("paused");
         let done = if paused {
-            std::fs::write(&path, "paused\n")
+            // Empty: on a full disk it is there or it is not.
+            std::fs::File::create(&path).map(drop)
         } else {
             match std::fs::remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),

@@ -111,18 +111,23 @@ impl Driver {
                 Next::Escalate { since, reason } => self.escalate(since, reason).await?,
                 Next::DecideRevert(failure) => self.turn_back(failure).await?,
                 Next::Wait { until, reason } => {
+                    // What waits for a person or the clock is in nobody's way.
                     if settled(&reason) {
-                        turn = None;
+                        (turn, slot) = (None, None);
                     }
                     self.tell_wait(&reason, &mut last_wait);
                     self.wait(until, &reason).await;
                 }
                 Next::Do { attempt, step } => {
-                    if !self.may_work(&mut turn, &mut slot).await {
-                        self.tell_wait(&WaitReason::LastInQueue, &mut last_wait);
-                        self.wait(Some(clock::now() + QUEUE_POLL), &WaitReason::LastInQueue)
-                            .await;
-                        continue;
+                    match self.may_work(&mut turn, &mut slot).await {
+                        Leave::Given => {}
+                        Leave::Taken => continue,
+                        Leave::Later => {
+                            self.tell_wait(&WaitReason::LastInQueue, &mut last_wait);
+                            self.wait(Some(clock::now() + QUEUE_POLL), &WaitReason::LastInQueue)
+                                .await;
+                            continue;
+                        }
                     }
                     self.bot.rollout_waits(self.state.id, false);
                     if !self.take(attempt, step).await? {
@@ -138,26 +143,32 @@ impl Driver {
     }
 
     /// Takes its place among those at work, and one of the slots for what begins.
-    async fn may_work(&self, turn: &mut Option<Turn>, slot: &mut Option<OwnedSemaphorePermit>) -> bool {
-        if turn.is_none() {
-            *turn = self.turn().await;
-        }
-        // What was begun goes on at once: a service may be down. Only beginning takes a slot; who is alone needs none.
-        if turn.is_some() && slot.is_none() && !self.state.touched && !self.is_itself() {
-            *slot = self.bot.rollout_slot().await;
-        }
-        turn.is_some()
-    }
-
-    /// A place among those at work; `None`: lowtide's own container waits until nobody is, or the process ends.
-    async fn turn(&self) -> Option<Turn> {
+    async fn may_work(&self, turn: &mut Option<Turn>, slot: &mut Option<OwnedSemaphorePermit>) -> Leave {
         if self.is_itself() {
-            return self.bot.turns.alone(self.state.id);
+            if turn.is_some() {
+                return Leave::Given;
+            }
+            // Who is alone needs no slot.
+            *turn = self.bot.turns.alone(self.state.id);
+            return if turn.is_some() { Leave::Taken } else { Leave::Later };
         }
-        tokio::select! {
-            turn = self.bot.turns.share() => Some(turn),
-            () = self.interrupt.shutdown.cancelled() => None,
+        let ends = self.interrupt.shutdown.cancelled();
+        if turn.is_none() {
+            tokio::select! {
+                shared = self.bot.turns.share() => *turn = Some(shared),
+                () = ends => {}
+            }
+            return Leave::Taken;
         }
+        // What was begun goes on at once: a service may be down. Only beginning takes a slot.
+        if slot.is_none() && !self.state.touched {
+            tokio::select! {
+                free = self.bot.rollout_slot() => *slot = free,
+                () = ends => {}
+            }
+            return Leave::Taken;
+        }
+        Leave::Given
     }
 
     /// What to journal of a step that an earlier holder of the state began; `None`: the process ends first.
@@ -385,6 +396,15 @@ impl Driver {
 }
 
 /// Nothing moves until somebody or the clock says so: whoever follows need not wait any longer.
+/// May a step be taken?
+enum Leave {
+    Given,
+    /// It was waited for, and what was decided before may be wrong by now.
+    Taken,
+    /// Others are at work.
+    Later,
+}
+
 fn settled(reason: &WaitReason) -> bool {
     match reason {
         WaitReason::Window { .. }

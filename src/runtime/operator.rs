@@ -112,26 +112,19 @@ async fn look_for(bot: &Bot, app: &AppName, id: &str) -> Option<CommitSeen> {
     })
 }
 
-/// The facts of a revert that an operator asks for; the rollouts themselves are opened by the supervisor. `bad`: what is not
-/// to be tried again.
-pub(super) async fn revert(
-    bot: &Bot,
-    app: &AppName,
-    bad: Option<&Release>,
-    by: String,
-    why: String,
-) -> Result<(), StoreError> {
-    let mut facts = Vec::new();
-    if let Some(bad) = bad {
-        facts.push(AppEvent::Quarantined {
+/// The facts of a revert that an operator asks for; the rollouts themselves are opened by the supervisor, and those under way
+/// turn back by what is journalled here. `bad`: what is not to be tried again.
+pub(super) async fn revert(bot: &Bot, app: &AppName, bad: &Release, by: String, why: String) -> Result<(), StoreError> {
+    let facts = [
+        AppEvent::Quarantined {
             content: bad.content.clone(),
             image: bad.image.clone(),
             digest: bad.digest.clone(),
-        });
-    }
-    facts.push(AppEvent::Halted {
-        reason: HaltReason::Operator { by, why },
-        settings: None,
-    });
+        },
+        AppEvent::Halted {
+            reason: HaltReason::Operator { by, why },
+            settings: None,
+        },
+    ];
     bot.commit(Batch::new(), app, &facts, Vec::new()).await
 }

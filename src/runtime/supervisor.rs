@@ -309,6 +309,7 @@ impl Supervisor {
             if held && handover::read(&bot.state).is_ok_and(|record| record.is_some_and(brought)) {
                 bot.unfit.cancel();
             }
+            bot.turns.release(id);
             let _ = end.send(Event::RolloutEnded(id, app)).await;
         });
     }
@@ -377,7 +378,9 @@ impl Supervisor {
     fn is_idle(&self, next: &standing::Next) -> bool {
         match next {
             standing::Next::Idle => true,
-            standing::Next::OpenRollout { target, .. } => self.scope == Scope::Asked && target.select == Select::Itself,
+            standing::Next::OpenRollout { target, .. } | standing::Next::GoBack { target, .. } => {
+                self.scope == Scope::Asked && target.select == Select::Itself
+            }
             standing::Next::Promote { .. } => false,
         }
     }

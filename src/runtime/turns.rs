@@ -40,6 +40,12 @@ impl Turns {
         *self.reserved.lock().unwrap_or_else(PoisonError::into_inner) = turn.map(|turn| (rollout, turn));
     }
 
+    /// The rollout needs no turn any more: it has ended, perhaps without a single step.
+    pub fn release(&self, rollout: RolloutId) {
+        let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        reserved.take_if(|(id, _)| *id == rollout);
+    }
+
     /// Is lowtide being replaced?
     #[must_use]
     pub fn is_alone(&self) -> bool {
@@ -77,7 +83,18 @@ mod tests {
         turns.reserve(id(1));
         assert!(turns.is_alone());
         assert!(turns.alone(id(2)).is_none());
+        turns.release(id(2));
+        assert!(turns.is_alone());
         assert!(turns.alone(id(1)).is_some());
+        assert!(!turns.is_alone());
+    }
+
+    /// The old one finds the replacement taken back, and nothing left to do.
+    #[tokio::test]
+    async fn what_ends_without_a_step_frees_its_turn() {
+        let turns = Turns::default();
+        turns.reserve(id(1));
+        turns.release(id(1));
         assert!(!turns.is_alone());
     }
 }

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use lowtide::decide::standing::{self, Standing};
+use lowtide::model::failure::FailureKind;
 use lowtide::model::name::{AppName, RunId};
 use lowtide::model::rollout::{RolloutConclusion, RolloutEvent, StepOutcome};
 use lowtide::model::standing::{AppEvent, Release};
@@ -450,12 +451,60 @@ async fn after_a_kill_it_is_run_again_but_never_beside_itself() {
     ");
 }
 
+/// Two rollouts must never move the same target: the one under way turns back itself.
+#[tokio::test]
+async fn taken_back_half_way_it_turns_back_and_nobody_is_beside_it() {
+    let site = Site::new("1m");
+    site.roll(1).await;
+    site.story();
+    site.fate(
+        2,
+        "if [ ! -e begun ]; then echo >begun; echo >told; read -r go <go; fi\n",
+    );
+    let pipes = Command::new("mkfifo")
+        .args([site.path("told"), site.path("go")])
+        .status();
+    assert!(pipes.unwrap().success());
+    site.released(2).await;
+    let mut serving = site.serve();
+    serving.says("run command forward");
+    assert_eq!(std::fs::read_to_string(site.path("told")).unwrap(), "\n");
+    let mut revert = site
+        .command(&["revert", "web", "--reason", "odd"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(revert.stderr.take().unwrap());
+    let mut first = String::new();
+    told.read_line(&mut first).unwrap();
+    insta::assert_snapshot!(first.trim_end(), @"web turns back half-way from t2 on edge; it is halted and t2 quarantined");
+    std::fs::write(site.path("go"), "go\n").unwrap();
+    serving.says("rollout ended");
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).unwrap();
+    assert!(revert.wait().unwrap().success(), "{rest}");
+    serving.end();
+    let RolloutConclusion::Reverted { failure } = site.last().await else {
+        panic!("{:?}", site.last().await)
+    };
+    assert_eq!(failure.kind, FailureKind::TakenBack);
+    insta::assert_snapshot!(site.story(), @"
+    begin forward: example.org/edge:t2@DIGEST-2 from example.org/edge:t1@DIGEST-1
+    end
+    begin back: example.org/edge:t1@DIGEST-1 from example.org/edge:t2@DIGEST-2
+    end
+    ");
+    let standing = site.standing().await;
+    assert!(standing.halted.is_some() && standing.incidents.is_empty());
+    assert_eq!(standing.targets[&"edge".parse().unwrap()].good, Some(release(1).run));
+}
+
 #[tokio::test]
 async fn a_stop_ends_the_command_and_the_next_start_runs_it_again() {
     let site = Site::new("1m");
     site.fate(
         1,
-        "if [ ! -e begun ]; then echo >begun; rmdir alone; echo >told; sleep 600; fi\n",
+        "if [ ! -e begun ]; then trap 'echo told to end >>story; exit 1' TERM; echo >begun; rmdir alone; echo >told; sleep 600; fi\n",
     );
     assert!(
         Command::new("mkfifo")
@@ -475,6 +524,7 @@ async fn a_stop_ends_the_command_and_the_next_start_runs_it_again() {
     assert_eq!(site.last().await, RolloutConclusion::Done);
     insta::assert_snapshot!(site.story(), @"
     begin forward: example.org/edge:t1@DIGEST-1 from nothing
+    told to end
     begin forward: example.org/edge:t1@DIGEST-1 from nothing
     end
     ");

@@ -2,7 +2,7 @@ use super::super::schedule::tests_app;
 use super::*;
 use crate::model::fleet::{Ready, ReadyCheck, Select};
 use crate::model::journal::Recorded;
-use crate::model::name::RolloutId;
+use crate::model::name::{RolloutId, RunId};
 use crate::model::rollout::RolloutEvent;
 use crate::model::standing::Release;
 use crate::model::window::{Day, Weekly, Window};

@@ -56,8 +56,8 @@ pub struct Containers {
     kept: BTreeMap<usize, (Vec<String>, i64)>,
     /// How often each chore was begun for each unit.
     chores: BTreeMap<(Chore, usize), u32>,
-    /// The bake was over, and old containers began to go. A clock that is set back does not begin it anew.
-    committed: bool,
+    /// The bake was over, and old containers, or what they are made from, began to go. A clock that is set back does not begin it anew.
+    pub(super) committed: bool,
 }
 
 /// What a service does not wait for when the engine refuses it.
@@ -151,7 +151,8 @@ impl Containers {
             Step::StopOld { container, .. } => {
                 self.stopped.insert(container.clone());
             }
-            Step::RemoveOld { .. } => self.committed = true,
+            // What was deleted at its stop can be made again only as long as its image is kept.
+            Step::RemoveOld { .. } | Step::LetImageGo { .. } => self.committed = true,
             Step::AwaitReady {
                 container,
                 which: Which::New,
@@ -206,7 +207,6 @@ impl Containers {
             | Step::Command(_)
             | Step::Drain { .. }
             | Step::KeepImage { .. }
-            | Step::LetImageGo { .. }
             | Step::RecreateOld { .. } => {}
         }
     }

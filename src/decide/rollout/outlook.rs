@@ -2,7 +2,7 @@
 //! [`Scene`], and the decisions are asked what they would do there, again and again. So there is no second list of steps.
 
 use super::containers::{self as rules, Sequence};
-use super::{Gate, Moving, Next, Outside, Progress, RolloutState, next};
+use super::{Gate, Moving, Next, Outside, Progress, RolloutState, next, timing};
 use crate::model::failure::WaitReason;
 use crate::model::fleet::{Order, TargetPolicy};
 use crate::model::journal::Recorded;
@@ -41,7 +41,10 @@ pub fn foresee(
         (None, Gate::Superseded(by)) if !state.touched && state.purpose != Purpose::Revert => {
             Some(RolloutConclusion::Superseded { by })
         }
-        (None, Gate::Open | Gate::Paused | Gate::Halted | Gate::Superseded(_)) => play.go_on(state, outside, now),
+        (None, Gate::Withdrawn) if !state.touched => Some(timing::withdrawn(state)),
+        (None, Gate::Open | Gate::Paused | Gate::Halted | Gate::Superseded(_) | Gate::Withdrawn) => {
+            play.go_on(state, outside, now)
+        }
     };
     let (chosen, mut moves) = moves(state, &play.scene, releases);
     for (index, moved) in moves.iter_mut().enumerate() {

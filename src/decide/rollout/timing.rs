@@ -1,10 +1,11 @@
 //! When a rollout may move: what windows say before its first change, and between two of its units. The way back is
 //! never asked about.
 
-use super::{Gate, Next, RolloutState, touches};
+use super::{Moving, Next, RolloutState, touches, turn_back};
 use crate::decide::standing::Waits;
 use crate::decide::window::{self, Between, HoldsLeft, Resume, Start, Underway};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
+use crate::model::name::RunId;
 use crate::model::rollout::{Purpose, RolloutConclusion, Step};
 use crate::model::window::{Closing, Escalation, Occurrence, Patience, Window};
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +13,18 @@ use std::collections::BTreeSet;
 
 /// How often a rollout that is held half-way is looked at: what it has put there serves meanwhile.
 const HOLD_POLL: SignedDuration = SignedDuration::from_secs(30);
+
+/// What holds rollouts back from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    Open,
+    Paused,
+    Halted,
+    /// A newer release of the app is there.
+    Superseded(RunId),
+    /// Its own release is quarantined.
+    Withdrawn,
+}
 
 /// What a rollout is told from outside. Looked up anew before each decision: configuration, zone data and clock change
 /// under a rollout that waits.
@@ -78,7 +91,30 @@ pub(super) fn held_back(state: &RolloutState, outside: &Outside, now: Timestamp)
         Gate::Paused => wait(WaitReason::Paused),
         Gate::Halted => wait(WaitReason::Halted),
         Gate::Superseded(by) => Some(Next::Finish(RolloutConclusion::Superseded { by })),
+        Gate::Withdrawn => Some(Next::Finish(withdrawn(state))),
     }
+}
+
+/// How a rollout ends that was not begun before its release was taken back.
+pub(super) fn withdrawn(state: &RolloutState) -> RolloutConclusion {
+    RolloutConclusion::Refused {
+        failure: taken_back(state),
+    }
+}
+
+/// What was begun before its release was taken back goes back itself, an irreversible target too: a person has decided.
+/// Once old containers are being removed there is nothing to go back to; it arrives, and another rollout takes it back.
+pub(super) fn recalled(state: &RolloutState, outside: &Outside) -> Option<Next> {
+    let committed = match &state.moving {
+        Moving::Containers(containers) => containers.committed,
+        Moving::Services(_) | Moving::Command(_) => false,
+    };
+    let turns = outside.gate == Gate::Withdrawn && !committed;
+    turns.then(|| turn_back(state, taken_back(state)))
+}
+
+fn taken_back(state: &RolloutState) -> Failure {
+    Failure::new(FailureKind::TakenBack, format!("{} is quarantined", state.release.tag))
 }
 
 /// `planned` by the target's own rules, or what its window makes of it.

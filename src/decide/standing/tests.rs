@@ -67,7 +67,7 @@ fn play(app: &App, standing: &mut Standing, ending: impl Fn(&str) -> RolloutConc
                     release: release.run,
                 }]
             }
-            Next::OpenRollout { target, release } => {
+            Next::OpenRollout { target, release } | Next::GoBack { target, release } => {
                 story.push(format!("{} → {}", target.name, release.tag));
                 let rollout = RolloutId(Ulid(1000 + n));
                 let conclusion = ending(target.name.as_str());

@@ -1,13 +1,15 @@
 //! What operators ask of the supervisor.
 
 use super::{Answer, Ask, Request, Scope, Supervisor};
+use crate::decide::recall::recall;
 use crate::model::fleet::TargetPolicy;
 use crate::model::halt::Draft;
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, TargetName};
 use crate::model::rollout::Purpose;
 use crate::model::run::Trigger;
-use crate::model::standing::{AppEvent, Release};
+use crate::model::standing::AppEvent;
+use crate::report::halt as words;
 use crate::runtime::operator;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
@@ -46,15 +48,12 @@ impl Supervisor {
             Ask::Halt { app, by, why } => operator::stop(&self.bot, &app, by, why).await,
             Ask::Resume { app, by, why, form } => operator::resume(&self.bot, &app, &by, &why, form.as_deref()).await,
             Ask::Revert { app, target, by, why } => self.revert(&app, target, by, why).await,
-            Ask::Pause { on } => {
-                self.bot.pause(on)?;
-                Ok(Ok(if on {
-                    "rollouts and promotions are paused"
-                } else {
-                    "rollouts and promotions go on"
-                }
-                .to_owned()))
-            }
+            // A file that cannot be written is no reason for a bot to end.
+            Ask::Pause { on } => Ok(match self.bot.pause(on) {
+                Ok(()) if on => Ok("rollouts and promotions are paused".to_owned()),
+                Ok(()) => Ok("rollouts and promotions go on".to_owned()),
+                Err(error) => Err(format!("nothing was changed: {error}")),
+            }),
             Ask::Cancel { run, by } => Ok(match self.runs.get(&run) {
                 Some((_, interrupt)) => {
                     info!(%run, by, "cancelled");
@@ -135,8 +134,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Back to the release before, on every target that has one or on the one that is named; the app is halted, and what is
-    /// taken back quarantined.
+    /// Takes a release back, from every target that has it or from the one that is named; it is quarantined, and the app
+    /// halted.
     async fn revert(
         &mut self,
         name: &AppName,
@@ -153,30 +152,23 @@ impl Supervisor {
             return Ok(Err(format!("{name} has no target {only}")));
         }
         let standing = self.bot.standing(name);
-        let back: Vec<(TargetPolicy, Release)> = targets
-            .into_iter()
-            .filter_map(|target| {
-                let state = standing.targets.get(&target.name)?;
-                Some((target.clone(), standing.release(state.before?)?.clone()))
-            })
-            .collect();
-        if back.is_empty() {
+        let names: Vec<TargetName> = targets.iter().map(|target| target.name.clone()).collect();
+        let Some(recall) = recall(&standing, &names) else {
             let place = only.map_or_else(|| "any target".to_owned(), |only| only.to_string());
             return Ok(Err(format!("{name} has no earlier release on {place}")));
-        }
-        // What one target runs need not be the newest release.
-        let runs = |target: &TargetName| standing.release(standing.targets.get(target)?.good?);
-        let bad = only.as_ref().map_or_else(|| standing.current(), runs);
-        operator::revert(&self.bot, name, bad, by, why).await?;
+        };
+        operator::revert(&self.bot, name, recall.release, by, why).await?;
         self.followed.insert(name.clone());
-        for (target, release) in back {
-            self.open_rollout(&app, target, release, Purpose::Revert).await?;
+        // Whoever drives a rollout of it sees what was journalled just now.
+        if self.scope == Scope::Asked {
+            self.take_up_app(name).await?;
         }
-        Ok(Ok(match only {
-            None => format!("{name} goes back to the release before; it is halted and its newest release quarantined"),
-            Some(only) => {
-                format!("{name} goes back on {only}; it is halted and the release that ran there quarantined")
+        for (target, release) in &recall.back {
+            if let Some(policy) = targets.iter().find(|policy| policy.name == *target) {
+                self.open_rollout(&app, (*policy).clone(), (*release).clone(), Purpose::Revert)
+                    .await?;
             }
-        }))
+        }
+        Ok(Ok(words::goes_back(name, &recall)))
     }
 }

@@ -39,7 +39,7 @@ impl Supervisor {
                 digest,
             } => self.promote(app, channel, *release, digest).await,
             // A command's own process is not the one that runs in the container.
-            standing::Next::OpenRollout { target, .. }
+            standing::Next::OpenRollout { target, .. } | standing::Next::GoBack { target, .. }
                 if target.select == Select::Itself && self.scope == Scope::Asked =>
             {
                 Ok(())
@@ -47,6 +47,9 @@ impl Supervisor {
             standing::Next::OpenRollout { target, release } => {
                 let (target, purpose) = standing::undertaken(&self.bot.standing(&app.name), *target);
                 self.open_rollout(app, target, *release, purpose).await
+            }
+            standing::Next::GoBack { target, release } => {
+                self.open_rollout(app, *target, *release, Purpose::Revert).await
             }
         }
     }

@@ -171,3 +171,67 @@ fn halts_of_older_journals_are_read() {
     );
     assert_eq!(read(r#"{"event":"resumed","by":"me","why":"mended"}"#), resumed(0));
 }
+
+/// An operator takes back what is under way, and it arrives all the same: the old container was being removed already.
+#[test]
+fn what_arrives_after_it_was_taken_back_goes_back_though_the_app_is_halted() {
+    let (app, mut standing) = (app(), Standing::default());
+    released(&mut standing, 1);
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    released(&mut standing, 2);
+    let (rollout, target, bad) = (RolloutId(Ulid(7)), app.rollout[0].name.clone(), release(2));
+    push(
+        &mut standing,
+        AppEvent::RolloutOpened {
+            target: target.clone(),
+            release: bad.run,
+            rollout,
+        },
+    );
+    push(
+        &mut standing,
+        AppEvent::Quarantined {
+            content: bad.content.clone(),
+            image: bad.image.clone(),
+            digest: None,
+        },
+    );
+    push(&mut standing, operators());
+    push(
+        &mut standing,
+        AppEvent::RolloutEnded {
+            target,
+            release: bad.run,
+            rollout,
+            conclusion: RolloutConclusion::Done,
+            worked: None,
+        },
+    );
+    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    insta::assert_snapshot!(story.join("\n"), @"s1 → t1");
+    assert!(standing.halted.is_some());
+}
+
+/// A channel that came later has nothing to give back, and is no reason to leave the others as they are.
+#[test]
+fn every_channel_gives_a_quarantined_release_back() {
+    let (app, mut standing) = (app(), Standing::default());
+    released(&mut standing, 1);
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    released(&mut standing, 2);
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    let first = app.publish.as_ref().unwrap().channels[0].name.clone();
+    standing.channels.remove(&first);
+    let bad = release(2);
+    push(
+        &mut standing,
+        AppEvent::Quarantined {
+            content: bad.content,
+            image: bad.image,
+            digest: None,
+        },
+    );
+    push(&mut standing, operators());
+    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    insta::assert_snapshot!(story.join("\n"), @"production := t1");
+}

@@ -1,7 +1,9 @@
 //! What comes from outside in the middle of a rollout: a reboot, an operator, a clock that is set, an engine that refuses.
 
-use super::trial::Trial;
-use super::world::{Kind, NewImage};
+use super::trial::{Trial, outside};
+use super::world::{KINDS, Kind, NewImage};
+use crate::decide::rollout::Gate;
+use crate::model::failure::FailureKind;
 use crate::model::rollout::{ContainerState, ObservedContainer, RolloutConclusion};
 use std::fmt::Write as _;
 
@@ -264,4 +266,49 @@ fn item_26_a_way_back_that_is_refused_ends_and_says_so() {
     Tagged, stop new container: stuck, something runs
     Tagged, wait until old container is ready: stuck, something runs
     ");
+}
+
+/// The rollout turns back by itself: another one beside it would move the same containers.
+#[test]
+fn taken_back_by_an_operator_anywhere_it_goes_back_as_long_as_it_can() {
+    for (kind, replicas) in KINDS.into_iter().flat_map(|kind| [(kind, 1), (kind, 2)]) {
+        let (mut refused, mut reverted, mut done) = (0, 0, 0);
+        let before = Trial::of(kind, replicas, NewImage::Good).end_state();
+        for instant in 0.. {
+            let mut trial = Trial::of(kind, replicas, NewImage::Good);
+            if trial.drive(Some(instant)) {
+                break;
+            }
+            let touched = trial.state().touched;
+            trial.recover();
+            trial.outside = outside(Gate::Withdrawn);
+            assert!(trial.drive(None));
+            let told = format!(
+                "{kind:?} × {replicas}, taken back at {instant}: {:?}",
+                trial.conclusion()
+            );
+            match trial.conclusion() {
+                RolloutConclusion::Refused { failure } if failure.kind == FailureKind::TakenBack => {
+                    assert!(!touched, "{told}");
+                    refused += 1;
+                }
+                RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::TakenBack => {
+                    assert!(touched, "{told}");
+                    assert_eq!(trial.end_state(), before, "{told}");
+                    reverted += 1;
+                }
+                // An old container was being removed.
+                RolloutConclusion::Done => done += 1,
+                RolloutConclusion::AlreadyThere
+                | RolloutConclusion::Refused { .. }
+                | RolloutConclusion::Reverted { .. }
+                | RolloutConclusion::Superseded { .. }
+                | RolloutConclusion::Stuck { .. } => panic!("{told}"),
+            }
+        }
+        assert!(
+            refused > 0 && reverted > 10 && done > 0,
+            "{kind:?} × {replicas}: {refused} {reverted} {done}"
+        );
+    }
 }

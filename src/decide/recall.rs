@@ -1,0 +1,136 @@
+//! What an operator takes back, and how each target leaves it.
+
+use super::standing::{Standing, TargetState};
+use crate::model::name::TargetName;
+use crate::model::standing::{Recall, Release};
+
+/// Takes back the newest release that any of these targets runs or is being given. A target that runs another one stays as
+/// it is. `None`: none of them has anything to go back to, or all are going back already.
+#[must_use]
+pub fn recall<'a>(standing: &'a Standing, targets: &[TargetName]) -> Option<Recall<'a>> {
+    let places: Vec<(&TargetName, Place<'a>)> = targets
+        .iter()
+        .filter_map(|name| Some((name, place(standing, standing.targets.get(name)?)?)))
+        .collect();
+    let release = places
+        .iter()
+        .map(|(_, place)| place.release())
+        .max_by_key(|release| release.run)?;
+    let mut recall = Recall {
+        release,
+        back: Vec::new(),
+        turning: Vec::new(),
+    };
+    for (name, place) in places.into_iter().filter(|(_, place)| place.release() == release) {
+        match place {
+            Place::Runs { before, .. } => recall.back.push((name.clone(), before)),
+            Place::IsGiven { .. } => recall.turning.push(name.clone()),
+        }
+    }
+    Some(recall)
+}
+
+/// What can be taken from a target.
+enum Place<'a> {
+    Runs { release: &'a Release, before: &'a Release },
+    IsGiven { release: &'a Release },
+}
+
+impl<'a> Place<'a> {
+    fn release(&self) -> &'a Release {
+        match self {
+            Place::Runs { release, .. } | Place::IsGiven { release } => release,
+        }
+    }
+}
+
+fn place<'a>(standing: &'a Standing, state: &TargetState) -> Option<Place<'a>> {
+    match state.open {
+        // One that brings an older release goes back already.
+        Some((_, run)) if state.good.is_none_or(|good| run > good) => {
+            standing.release(run).map(|release| Place::IsGiven { release })
+        }
+        Some(_) => None,
+        None => {
+            let release = standing.release(state.good?)?;
+            let before = standing.way_back(state)?;
+            Some(Place::Runs { release, before })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::name::{RolloutId, RunId};
+    use ulid::Ulid;
+
+    fn release(n: u128) -> Release {
+        let image = format!("sha256:{n:064x}");
+        Release {
+            run: RunId(Ulid(n)),
+            image: image.parse().unwrap(),
+            content: image.parse().unwrap(),
+            commit: "c".repeat(40),
+            tag: format!("t{n}"),
+            digest: None,
+            reference: "example.org/web:t".parse().unwrap(),
+            change: None,
+            at: jiff::Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    /// What it runs, what it ran before, what it is being given.
+    type Now = (Option<u128>, Option<u128>, Option<u128>);
+
+    fn told(quarantined: &[u128], targets: &[(&str, Now)]) -> String {
+        let mut standing = Standing {
+            releases: (1..=4).map(release).collect(),
+            quarantine: quarantined.iter().map(|n| release(*n).content).collect(),
+            ..Standing::default()
+        };
+        let run = |n: u128| RunId(Ulid(n));
+        for (name, (good, before, open)) in targets {
+            let state = TargetState {
+                good: good.map(run),
+                before: before.map(run),
+                open: open.map(|n| (RolloutId(Ulid(n)), run(n))),
+                ..TargetState::default()
+            };
+            standing.targets.insert(name.parse().unwrap(), state);
+        }
+        let names: Vec<TargetName> = standing.targets.keys().cloned().collect();
+        recall(&standing, &names).map_or("nothing".to_owned(), |recall| {
+            crate::report::halt::goes_back(&"web".parse().unwrap(), &recall)
+        })
+    }
+
+    #[test]
+    fn the_newest_that_any_target_has_is_taken_back_and_others_stay() {
+        let table = [
+            told(&[], &[("a", (Some(2), Some(1), None)), ("b", (Some(2), Some(1), None))]),
+            told(&[], &[("a", (Some(3), Some(2), None)), ("b", (Some(2), Some(1), None))]),
+            told(&[], &[("a", (Some(2), Some(1), Some(3)))]),
+            told(
+                &[],
+                &[("a", (Some(3), Some(2), None)), ("b", (Some(2), Some(1), Some(3)))],
+            ),
+            told(&[], &[("a", (None, None, Some(1)))]),
+            told(&[], &[("a", (Some(1), None, None))]),
+            // It goes back already.
+            told(&[3], &[("a", (Some(3), Some(2), Some(2)))]),
+            // What it ran before was taken back itself.
+            told(&[2], &[("a", (Some(3), Some(2), None))]),
+        ];
+        insta::assert_snapshot!(table.join("\n"), @"
+        web goes back from t2 on a, b; it is halted and t2 quarantined
+        web goes back from t3 on a; it is halted and t3 quarantined
+        web turns back half-way from t3 on a; it is halted and t3 quarantined
+        web goes back from t3 on a, turns back half-way from t3 on b; it is halted and t3 quarantined
+        web turns back half-way from t1 on a; it is halted and t1 quarantined
+        nothing
+        nothing
+        nothing
+        ");
+    }
+}
