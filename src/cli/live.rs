@@ -31,7 +31,7 @@ pub(super) struct Following {
 
 /// Shows replies until they end; the exit code is that of the worst thing seen.
 pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Following) -> anyhow::Result<Exit> {
-    let Following { apps, json, back } = following;
+    let Following { apps, json, .. } = following;
     let mut exit = Exit::Done;
     let mut open: Vec<AppName> = apps.clone();
     let mut screen = Screen::new();
@@ -45,12 +45,16 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Follo
             }
         };
         match reply {
-            None => break,
+            None if open.is_empty() => break,
+            None => {
+                story("lowtide went away; what was asked for goes on when it is back: `lowtide plan`");
+                return Ok(Exit::Failed);
+            }
             Some(Reply::Done(text)) if apps.is_empty() => print_line(&text),
             Some(Reply::Done(text)) if !json => story(&text),
             Some(Reply::Done(_)) => {}
             Some(Reply::Refused(why)) => {
-                eprintln!("{why}");
+                story(&why);
                 return Ok(Exit::Failed);
             }
             Some(Reply::Progress(progress)) => {
@@ -63,7 +67,7 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Follo
                     show(&progress);
                     screen.show(&progress);
                 }
-                if failed(&progress, *back) {
+                if failed(&progress, following) {
                     exit = Exit::Failed;
                 }
             }
@@ -152,15 +156,17 @@ fn show(progress: &Progress) {
     }
 }
 
-fn failed(progress: &Progress, back: bool) -> bool {
+/// Of what was asked for: everybody's progress is told.
+fn failed(progress: &Progress, following: &Following) -> bool {
     match progress {
+        Progress::RunEnded { app, .. } | Progress::RolloutEnded { app, .. } if !following.apps.contains(app) => false,
         Progress::RunEnded { conclusion, .. } => match conclusion.as_ref() {
             Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => true,
             Conclusion::Unchanged { .. } | Conclusion::Released { .. } | Conclusion::Observed { .. } => false,
         },
         Progress::RolloutEnded { conclusion, .. } => match conclusion.as_ref() {
             RolloutConclusion::Refused { failure } | RolloutConclusion::Reverted { failure } => {
-                !back || failure.kind != FailureKind::TakenBack
+                !following.back || failure.kind != FailureKind::TakenBack
             }
             RolloutConclusion::Stuck { .. } => true,
             RolloutConclusion::Done | RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => false,

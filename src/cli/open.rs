@@ -8,6 +8,7 @@ use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::inventory::tables::Tables;
 use crate::runtime::{config_watch, surroundings};
 use crate::store::database::Store;
+use crate::store::handover;
 use crate::store::layer_cache::LayerCache;
 use crate::store::lock::{self, StateLock};
 use crate::store::sealed::Sealed;
@@ -100,7 +101,14 @@ pub(super) enum Holder {
     Another,
 }
 
+/// Not while lowtide is being replaced: between two holders nobody has the lock, and a command is none of them.
 pub(super) fn hold(state: &Path) -> anyhow::Result<Holder> {
+    if handover::read(state)
+        .context("the state directory cannot be used")?
+        .is_some()
+    {
+        return Ok(Holder::Another);
+    }
     let locked = lock::acquire(state).context("the state directory cannot be used")?;
     Ok(locked.map_or(Holder::Another, Holder::Us))
 }

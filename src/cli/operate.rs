@@ -4,6 +4,7 @@ use super::args::Global;
 use super::exit::Exit;
 use super::live::{self, Following};
 use super::open::{self, Holder};
+use super::screen;
 use crate::config::form;
 use crate::model::halt::Draft;
 use crate::model::name::AppName;
@@ -15,6 +16,7 @@ use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -116,7 +118,8 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
         Reached::Bot(replies) => return live::follow(replies, &following).await,
         Reached::Us(lock) => lock,
         Reached::Nobody => {
-            eprintln!("another lowtide holds {} and does not answer", global.state.display());
+            let state = global.state.display();
+            screen::story(&format!("another lowtide holds {state} and does not answer"));
             return Ok(Exit::Held);
         }
     };
@@ -124,6 +127,8 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
         return Ok(Exit::Problems);
     };
     let bot = open::bot(global, loaded, &lock).await?;
+    // A terminal that goes away takes nobody's container with it: nobody would go on with what was begun.
+    let _heard = signal(SignalKind::hangup()).context("signals cannot be heard")?;
     let shutdown = CancellationToken::new();
     tokio::spawn(super::serve::on_signal(shutdown.clone()));
     let (supervisor, requests) = Supervisor::new(Arc::clone(&bot), Scope::Asked, shutdown.clone());
@@ -144,7 +149,7 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
                 Exit::Done
             }
             Some(Reply::Refused(why)) => {
-                eprintln!("{why}");
+                screen::story(&why);
                 Exit::Failed
             }
             Some(Reply::Progress(_)) | None => Exit::Done,

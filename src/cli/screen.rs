@@ -59,9 +59,9 @@ impl Screen {
     }
 }
 
-/// A line of the story, above the rows.
+/// A line of the story, above the rows. Whoever reads it may have gone: what is under way goes on.
 pub(super) fn story(text: &str) {
-    aside(|| eprintln!("{text}"));
+    let _ = aside(|| writeln!(std::io::stderr(), "{text}"));
 }
 
 /// Prints while the rows are out of the way.

@@ -40,11 +40,14 @@ pub(super) async fn await_state(
 fn watch(global: &Global) -> AbortOnDropHandle<()> {
     let global = global.clone();
     AbortOnDropHandle::new(tokio::spawn(async move {
-        match open::configuration(&global).await {
-            Ok(Some(loaded)) => standby::end_what_hangs(&global.state, &loaded.fleet).await,
-            // It had the same one when it worked.
-            Ok(None) => error!("the configuration has problems"),
-            Err(error) => error!("{error:#}"),
+        loop {
+            match open::configuration(&global).await {
+                Ok(Some(loaded)) => standby::end_what_hangs(&global.state, &loaded.fleet).await,
+                // It had the same one when it worked.
+                Ok(None) => error!("the configuration has problems"),
+                Err(error) => error!("{error:#}"),
+            }
+            tokio::time::sleep(FITNESS_POLL.1).await;
         }
     }))
 }

@@ -43,7 +43,7 @@ pub fn hangs(handover: &Handover, role: Option<Holder>, now: Timestamp) -> Optio
 #[must_use]
 pub fn may_bring_back(handover: &Handover, role: Option<Holder>) -> bool {
     match role {
-        Some(Holder::Old | Holder::Keeper) => handover.to == Holder::New,
+        Some(Holder::Old | Holder::Keeper) => handover.tried.is_some(),
         Some(Holder::New) | None => false,
     }
 }
@@ -66,6 +66,7 @@ mod tests {
             old: "o".to_owned(),
             keeper: "k".to_owned(),
             new: Some("n".to_owned()),
+            tried: (to == Holder::New).then(|| at(100)),
         }
     }
 
@@ -114,8 +115,12 @@ mod tests {
     fn only_who_wrote_the_copy_puts_it_back_and_only_after_the_new_one() {
         for to in [Holder::Old, Holder::Keeper, Holder::New] {
             for role in [None, Some(Holder::Old), Some(Holder::Keeper), Some(Holder::New)] {
-                let expected = to == Holder::New && matches!(role, Some(Holder::Old | Holder::Keeper));
-                assert_eq!(may_bring_back(&handover(to), role), expected, "{to:?} {role:?}");
+                for tried in [None, Some(at(100))] {
+                    let handover = Handover { tried, ..handover(to) };
+                    // Also when the new one gives the state back by itself.
+                    let expected = tried.is_some() && matches!(role, Some(Holder::Old | Holder::Keeper));
+                    assert_eq!(may_bring_back(&handover, role), expected, "{to:?} {role:?} {tried:?}");
+                }
             }
         }
     }

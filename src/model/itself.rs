@@ -60,6 +60,10 @@ pub struct Handover {
     pub keeper: String,
     /// `None`: it is not made yet.
     pub new: Option<String>,
+    /// The deadline of the hand-over to the new one, once there was one. It is not tried again, and the database may be the
+    /// new one's from then on.
+    #[serde(default)]
+    pub tried: Option<Timestamp>,
 }
 
 impl Handover {

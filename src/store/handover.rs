@@ -118,6 +118,7 @@ mod tests {
             old: "o".to_owned(),
             keeper: "k".to_owned(),
             new: None,
+            tried: None,
         }
     }
 

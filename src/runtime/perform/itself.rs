@@ -87,7 +87,8 @@ async fn keep(bot: &Bot, engine: &Engine, state: &RolloutState, unit: &Unit, mar
     };
     let holder = seen.holder.ok_or_else(stranger)?;
     let record = record(state, unit, seen, holder, clock::now())?;
-    handover::write(&bot.state, &record).map_err(|e| stored(&e))?;
+    let tried = tried(bot, state)?;
+    handover::write(&bot.state, &Handover { tried, ..record }).map_err(|e| stored(&e))?;
     verbs::start(engine, &keeper).await
 }
 
@@ -120,7 +121,16 @@ fn record(
         old: unit.old.clone(),
         keeper: seen.keeper.ok_or_else(gone)?.id,
         new: new.map(|new| new.id),
+        tried: (to == Holder::New).then_some(deadline),
     })
+}
+
+/// Was the state handed to the new one before?
+fn tried(bot: &Bot, state: &RolloutState) -> Result<Option<Timestamp>, Failure> {
+    let before = handover::read(&bot.state).map_err(|e| stored(&e))?;
+    Ok(before
+        .filter(|record| record.rollout == state.id)
+        .and_then(|record| record.tried))
 }
 
 /// Leaves word of who is next, then lets go. The step is ended by whoever takes the state.
@@ -134,9 +144,16 @@ async fn hand_over(
 ) -> Result<(), Failure> {
     let seen = look(engine, state, std::slice::from_ref(unit)).await?;
     let record = record(state, unit, seen, to, deadline)?;
-    if to == Holder::New {
-        handover::copy(&bot.state, &bot.store).await.map_err(|e| stored(&e))?;
-    }
+    let record = match to {
+        Holder::New => {
+            handover::copy(&bot.state, &bot.store).await.map_err(|e| stored(&e))?;
+            record
+        }
+        Holder::Old | Holder::Keeper => Handover {
+            tried: tried(bot, state)?,
+            ..record
+        },
+    };
     handover::write(&bot.state, &record).map_err(|e| stored(&e))?;
     info!(%to, "handing over");
     bot.let_go.cancel();

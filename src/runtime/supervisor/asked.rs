@@ -2,11 +2,11 @@
 
 use super::{Answer, Ask, Request, Scope, Supervisor};
 use crate::decide::recall::recall;
-use crate::model::fleet::TargetPolicy;
+use crate::model::fleet::{Select, TargetPolicy};
 use crate::model::halt::Draft;
 use crate::model::journal::Stream;
-use crate::model::name::{AppName, TargetName};
-use crate::model::rollout::Purpose;
+use crate::model::name::{AppName, RolloutId, TargetName};
+use crate::model::rollout::{Purpose, RolloutEvent};
 use crate::model::run::Trigger;
 use crate::model::standing::AppEvent;
 use crate::report::halt as words;
@@ -126,12 +126,21 @@ impl Supervisor {
             .filter(|row| row.app == *app)
         {
             match row.stream {
-                Stream::Rollout(id) if !self.rollouts.contains_key(&id) => self.start_rollout(id, row.app),
+                Stream::Rollout(id) if !self.rollouts.contains_key(&id) && !self.is_of_itself(id).await? => {
+                    self.start_rollout(id, row.app);
+                }
                 Stream::Run(id) if !self.runs.contains_key(&id) => self.start_run(id, row.app),
                 Stream::Rollout(_) | Stream::Run(_) | Stream::App(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// A command's own process is not the one that runs in the container.
+    async fn is_of_itself(&self, rollout: RolloutId) -> Result<bool, StoreError> {
+        let events = self.bot.store.rollout_events(rollout).await?;
+        let opened = events.first().map(|first| &first.event);
+        Ok(matches!(opened, Some(RolloutEvent::Opened { target, .. }) if target.select == Select::Itself))
     }
 
     /// Takes a release back, from every target that has it or from the one that is named; it is quarantined, and the app
@@ -150,6 +159,11 @@ impl Supervisor {
         let targets: Vec<&TargetPolicy> = app.rollout.iter().filter(meant).collect();
         if let (Some(only), []) = (&only, targets.as_slice()) {
             return Ok(Err(format!("{name} has no target {only}")));
+        }
+        if self.scope == Scope::Asked && targets.iter().any(|target| target.select == Select::Itself) {
+            return Ok(Err(format!(
+                "{name} is lowtide itself: only a lowtide that serves takes it back"
+            )));
         }
         let standing = self.bot.standing(name);
         let names: Vec<TargetName> = targets.iter().map(|target| target.name.clone()).collect();

@@ -123,6 +123,42 @@ fn one_that_finds_itself_unhealthy_gives_the_state_back() {
     assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
 }
 
+/// The keeper cannot read what it made of the database, and must not hand over to it again.
+#[test]
+fn one_that_migrates_and_finds_itself_unhealthy_is_taken_back() {
+    let mut trial = Trial::new(NewLowtide::MigratesAndIsUnhealthy);
+    trial.drive(None);
+    insta::assert_snapshot!(trial.story(), @"
+    the old lowtide: preflight
+    the old lowtide: pull
+    the old lowtide: start the keeper
+    the old lowtide: hand over to the keeper
+    the keeper: create new container
+    the keeper: stop old container
+    the keeper: set restart policy no
+    the keeper: start new container
+    the keeper: wait until new container is ready
+    the keeper: rename to web0.prev.00000009
+    the keeper: rename to web0
+    the keeper: set restart policy always
+    the keeper: hand over to the new lowtide
+    the new lowtide: goes back, the new container of web0 turned unhealthy
+    the new lowtide: hand over to the keeper
+    the keeper: goes back, the new lowtide did not take the state in time, or did not keep it
+    the keeper: set restart policy no
+    the keeper: stop new container
+    the keeper: rename to web0.failed.00000009
+    the keeper: rename to web0
+    the keeper: start old container
+    the keeper: set restart policy always
+    the keeper: wait until old container is ready
+    the keeper: keep log
+    the keeper: remove new container
+    the keeper: hand over to the old lowtide
+    ");
+    assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
+}
+
 #[test]
 fn without_a_keeper_nothing_is_touched() {
     let mut trial = Trial::new(NewLowtide::Good);

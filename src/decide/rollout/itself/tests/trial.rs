@@ -26,15 +26,18 @@ pub(super) enum NewLowtide {
     /// It stands by, and never takes the state.
     NeverTakesIt,
     UnhealthyWhileBaking,
+    /// As that, and what it made of the database only it can read.
+    MigratesAndIsUnhealthy,
 }
 
 impl NewLowtide {
-    pub(super) const ALL: [NewLowtide; 5] = [
+    pub(super) const ALL: [NewLowtide; 6] = [
         NewLowtide::Good,
         NewLowtide::ExitsAtOnce,
         NewLowtide::DiesOfTheState,
         NewLowtide::NeverTakesIt,
         NewLowtide::UnhealthyWhileBaking,
+        NewLowtide::MigratesAndIsUnhealthy,
     ];
 }
 
@@ -54,6 +57,10 @@ pub(super) struct Trial {
     new_is: NewLowtide,
     record: Option<Handover>,
     lock: Option<Holder>,
+    /// Events of the copy of the database.
+    copy: usize,
+    /// Only the new one can read it.
+    too_new: bool,
     pub(super) last: Holder,
     /// Whom a kill hit.
     pub(super) killed: Option<Holder>,
@@ -73,7 +80,8 @@ impl Trial {
             NewLowtide::Good
             | NewLowtide::DiesOfTheState
             | NewLowtide::NeverTakesIt
-            | NewLowtide::UnhealthyWhileBaking => NewImage::Good,
+            | NewLowtide::UnhealthyWhileBaking
+            | NewLowtide::MigratesAndIsUnhealthy => NewImage::Good,
         };
         let mut trial = Trial {
             world: World::new(Kind::Plain, 1, image),
@@ -83,6 +91,8 @@ impl Trial {
             new_is,
             record: None,
             lock: Some(Holder::Old),
+            copy: 0,
+            too_new: false,
             last: Holder::Old,
             killed: None,
             up: [0; 3],
@@ -242,12 +252,18 @@ impl Trial {
         };
         match step {
             OwnStep::Keep => {
-                self.name(self.lock.unwrap(), at(self.now));
+                let tried = self.record.as_ref().and_then(|record| record.tried);
+                self.name(self.lock.unwrap(), at(self.now), tried);
                 self.keep();
             }
             OwnStep::Dismiss => self.keeper = None,
             OwnStep::Yield { to, deadline } => {
-                self.name(*to, *deadline);
+                let mut tried = self.record.as_ref().and_then(|record| record.tried);
+                if *to == Holder::New {
+                    tried = Some(*deadline);
+                    self.copy = self.events.len();
+                }
+                self.name(*to, *deadline, tried);
                 self.lock = None;
                 return None;
             }
@@ -255,7 +271,7 @@ impl Trial {
         Some(StepOutcome::Done)
     }
 
-    fn name(&mut self, to: Holder, deadline: Timestamp) {
+    fn name(&mut self, to: Holder, deadline: Timestamp, tried: Option<Timestamp>) {
         let new = self.world.labels.first().map(|(_, id)| id.clone());
         self.record = Some(Handover {
             rollout: RolloutId(ulid::Ulid(9)),
@@ -265,6 +281,7 @@ impl Trial {
             old: "old0".to_owned(),
             keeper: "keeper".to_owned(),
             new,
+            tried,
         });
     }
 
@@ -333,6 +350,24 @@ impl Trial {
         };
         self.lock = waiting.into_iter().find(|holder| turn(holder) != Turn::StandBy);
         self.now += if self.lock.is_none() { 10 } else { 0 };
+        self.open_database();
+    }
+
+    /// Whoever took the lock.
+    fn open_database(&mut self) {
+        match self.lock {
+            Some(Holder::New) => self.too_new |= self.new_is == NewLowtide::MigratesAndIsUnhealthy,
+            Some(holder @ (Holder::Old | Holder::Keeper)) if self.too_new => {
+                let record = self.record.as_ref().unwrap();
+                if handover::may_bring_back(record, Some(holder)) {
+                    self.events.truncate(self.copy);
+                    self.too_new = false;
+                } else {
+                    self.die(holder);
+                }
+            }
+            Some(Holder::Old | Holder::Keeper) | None => {}
+        }
     }
 
     fn dies_of_the_state(&mut self, holder: Holder) -> bool {
@@ -390,7 +425,11 @@ impl Trial {
     }
 
     fn wait(&mut self, holder: Holder, until: Option<Timestamp>) {
-        if holder == Holder::New && self.new_is == NewLowtide::UnhealthyWhileBaking {
+        let is_unhealthy = matches!(
+            self.new_is,
+            NewLowtide::UnhealthyWhileBaking | NewLowtide::MigratesAndIsUnhealthy
+        );
+        if holder == Holder::New && is_unhealthy {
             self.change(holder, |c| c.health = Health::Unhealthy);
         }
         self.now = seconds(until.expect("something to wait for")).max(self.now);
