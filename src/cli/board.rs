@@ -248,8 +248,7 @@ impl Watched {
             | WaitReason::HookBusy { .. }
             | WaitReason::Retry { .. }
             | WaitReason::Paused
-            | WaitReason::Halted
-            | WaitReason::TargetBusy => Told::News(line),
+            | WaitReason::Halted => Told::News(line),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::model::failure::FailureKind;
 use crate::model::name::AppName;
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::Conclusion;
-use crate::report::{terminal, words};
+use crate::report::{live as report_live, terminal, words};
 use crate::runtime::control::Reply;
 use crate::runtime::progress::Progress;
 use rustix::termios::tcgetwinsize;
@@ -114,7 +114,9 @@ fn show(progress: &Progress) {
         Progress::RunOpened { app, run } => story(&format!("{app}: run {run}")),
         Progress::StageStarted { stage, attempt: 1, .. } => story(&format!("  {stage}")),
         Progress::StageStarted { stage, attempt, .. } => story(&format!("  {stage} (attempt {attempt})")),
-        Progress::Line { line, .. } | Progress::RolloutLine { line, .. } => story(&format!("    {line}")),
+        Progress::Line { line, .. } | Progress::RolloutLine { line, .. } => {
+            story(&format!("    {}", report_live::line(line)));
+        }
         Progress::StageEnded { stage, ok: false, .. } => story(&format!("  {stage} failed")),
         Progress::StageEnded { ok: true, .. } => {}
         Progress::RunWaits { reason, .. } => story(&format!("  waits: {}", words::waiting(reason, "UTC"))),

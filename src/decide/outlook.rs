@@ -104,9 +104,7 @@ pub fn entry(state: &RolloutState, outside: &Outside, waits: Option<&WaitReason>
             return Entry::Unknown;
         }
         // It would begin, but for something else.
-        Some(WaitReason::Paused | WaitReason::Halted | WaitReason::TargetBusy | WaitReason::LastInQueue)
-            if !state.touched =>
-        {
+        Some(WaitReason::Paused | WaitReason::Halted | WaitReason::LastInQueue) if !state.touched => {
             match window::start(window, zone, outside.needs, outside.taken.as_ref(), now) {
                 Start::Now { .. } => now,
                 Start::Later { opens } => opens,
@@ -116,7 +114,6 @@ pub fn entry(state: &RolloutState, outside: &Outside, waits: Option<&WaitReason>
         Some(
             WaitReason::Paused
             | WaitReason::Halted
-            | WaitReason::TargetBusy
             | WaitReason::LastInQueue
             | WaitReason::Baking { .. }
             | WaitReason::Converging { .. }

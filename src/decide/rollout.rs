@@ -349,7 +349,7 @@ pub fn next(state: &RolloutState, observed: &Observed, outside: &Outside, now: T
     }
     let attempt = match after_failure(state, now) {
         Ok(attempt) => attempt,
-        Err(next) => return *next,
+        Err(next) => return timing::heard(state, outside, *next, now),
     };
     let planned = match state.goal {
         Goal::Forward => timing::held_back(state, outside, now)

@@ -233,8 +233,6 @@ pub enum WaitReason {
     Paused,
     /// The app is halted.
     Halted,
-    /// Another rollout of the same target is under way.
-    TargetBusy,
     /// lowtide replaces itself only while it has nothing else to do.
     LastInQueue,
 }

@@ -3,6 +3,7 @@
 use super::mail::Rendered;
 use super::page::{Block, Page, Section, Tone};
 use super::{clean, words};
+use crate::model::failure::WaitReason;
 use crate::model::notice::{LongWait, Untimely};
 use jiff::Timestamp;
 
@@ -18,6 +19,18 @@ pub(super) fn waits(wait: &LongWait, now: Timestamp) -> Rendered {
         "{target} has waited for a newer release since {since}. {tag}, the one it would get, {}.",
         words::waiting(&wait.reason, &wait.timezone)
     );
+    let is_busy = matches!(wait.reason, WaitReason::HookBusy { .. });
+    let (now_line, advice) = if is_busy {
+        (
+            "It asks again and again to be tried later.",
+            "Run the named program by hand where lowtide runs it, and see what it waits for.",
+        )
+    } else {
+        (
+            "Nothing was touched: what ran before still runs, and grows older.",
+            "Give the target a window in which a rollout fits, or take a quiet hour yourself.",
+        )
+    };
     let commands = vec![
         (
             "When its window opens, and what closes it".to_owned(),
@@ -39,18 +52,12 @@ pub(super) fn waits(wait: &LongWait, now: Timestamp) -> Rendered {
             tone: Tone::Warn,
             pill: "waits".to_owned(),
             title,
-            now: "Nothing was touched: what ran before still runs, and grows older.".to_owned(),
+            now: now_line.to_owned(),
             sections: vec![
                 Section::new("Why", vec![Block::Text(why)]),
                 Section::new(
                     "What to do next",
-                    vec![
-                        Block::Text(
-                            "Give the target a window in which a rollout fits, or take a quiet hour yourself."
-                                .to_owned(),
-                        ),
-                        Block::Commands(commands),
-                    ],
+                    vec![Block::Text(advice.to_owned()), Block::Commands(commands)],
                 ),
             ],
             footer:

@@ -331,8 +331,7 @@ fn wait(waits: WaitReason) -> WaitReason {
         | WaitReason::HookBusy { .. }
         | WaitReason::Paused
         | WaitReason::Halted
-        | WaitReason::LastInQueue
-        | WaitReason::TargetBusy => waits,
+        | WaitReason::LastInQueue => waits,
     }
 }
 

@@ -7,6 +7,12 @@ use crate::model::outlook::{Move, Phase};
 use crate::model::service::UpdateOrder;
 use jiff::{SignedDuration, Timestamp};
 
+/// A line of somebody's program as a terminal may show it: it moves no cursor and sets no title.
+#[must_use]
+pub fn line(text: &str) -> String {
+    clean::log_line(text)
+}
+
 /// One replica, or what is done for all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {

@@ -183,7 +183,6 @@ pub fn waiting(reason: &WaitReason, zone: &str) -> String {
         }
         WaitReason::Paused => "everything is paused".to_owned(),
         WaitReason::Halted => "the app is halted".to_owned(),
-        WaitReason::TargetBusy => "another rollout of the same target is under way".to_owned(),
         WaitReason::LastInQueue => "lowtide replaces itself when nothing else is under way".to_owned(),
     }
 }

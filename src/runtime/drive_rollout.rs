@@ -76,14 +76,7 @@ impl Driver {
             if self.interrupt.shutdown.is_cancelled() {
                 return Ok(None);
             }
-            if !self.state.window_ignored && self.bot.expedited(&self.state.app) {
-                self.append(RolloutEvent::Expedited {
-                    by: "an operator".to_owned(),
-                })
-                .await?;
-                // Whoever said so watches from now on.
-                self.tell_moves().await?;
-            }
+            self.hear_of_haste().await?;
             // Looking changes nothing, and may take a while.
             let seen = tokio::select! {
                 seen = perform::step::observe(&self.bot, &self.state) => seen,
@@ -123,9 +116,9 @@ impl Driver {
                         Leave::Given => {}
                         Leave::Taken => continue,
                         Leave::Later => {
-                            self.tell_wait(&WaitReason::LastInQueue, &mut last_wait);
-                            self.wait(Some(clock::now() + QUEUE_POLL), &WaitReason::LastInQueue)
-                                .await;
+                            let reason = WaitReason::LastInQueue;
+                            self.tell_wait(&reason, &mut last_wait);
+                            self.wait(Some(clock::now() + QUEUE_POLL), &reason).await;
                             continue;
                         }
                     }
@@ -136,6 +129,18 @@ impl Driver {
                 }
             }
         }
+    }
+
+    async fn hear_of_haste(&mut self) -> Result<(), DriveError> {
+        if self.state.window_ignored || !self.bot.expedited(&self.state.app) {
+            return Ok(());
+        }
+        self.append(RolloutEvent::Expedited {
+            by: "an operator".to_owned(),
+        })
+        .await?;
+        // Whoever said so watches from now on.
+        self.tell_moves().await
     }
 
     fn is_itself(&self) -> bool {
@@ -415,8 +420,7 @@ fn settled(reason: &WaitReason) -> bool {
         | WaitReason::HookBusy { .. }
         | WaitReason::Paused
         | WaitReason::Halted
-        | WaitReason::LastInQueue
-        | WaitReason::TargetBusy => true,
+        | WaitReason::LastInQueue => true,
         WaitReason::Baking { .. } | WaitReason::Converging { .. } | WaitReason::Retry { .. } => false,
     }
 }

@@ -200,8 +200,7 @@ impl Play {
             | WaitReason::Held { .. }
             | WaitReason::Paused
             | WaitReason::Halted
-            | WaitReason::LastInQueue
-            | WaitReason::TargetBusy => None,
+            | WaitReason::LastInQueue => None,
         }
     }
 

@@ -98,7 +98,6 @@ fn waits_skips_triggers() {
         WaitReason::Retry { at, failure: f },
         WaitReason::Paused,
         WaitReason::Halted,
-        WaitReason::TargetBusy,
         WaitReason::LastInQueue,
     ];
     assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @r"
@@ -110,7 +109,6 @@ fn waits_skips_triggers() {
     is tried again at 2026-11-24 03:00 America/Moncton: the engine does not answer
     everything is paused
     the app is halted
-    another rollout of the same target is under way
     lowtide replaces itself when nothing else is under way
     ");
     let shown = [

@@ -26,6 +26,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 /// What a program cannot do without. Lowtide's own environment may hold the tokens of its configuration.
 const INHERITED: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
@@ -222,19 +223,21 @@ impl Stage<'_> {
             Ok(ended) => ended,
             Err(error) => {
                 let detail = format!("`{shown}` could not be started: {error}");
+                // Of the machine, for now: too many processes, no memory, the program being written. Nothing was done.
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::OutOfMemory | ErrorKind::ExecutableFileBusy
+                ) {
+                    warn!(detail);
+                    return Ok(self.later());
+                }
                 return failed(FailureKind::CommandFailed, detail, Vec::new());
             }
         };
         match end {
             End::Exited { code: 0 } => Ok(StepOutcome::Ran { output }),
             // `EX_TEMPFAIL` of sysexits.h.
-            End::Exited { code: 75 } => Ok(StepOutcome::Busy {
-                retry: clock::now()
-                    + match self.state.goal {
-                        Goal::Forward => RETRY,
-                        Goal::Back => RETRY_BACK,
-                    },
-            }),
+            End::Exited { code: 75 } => Ok(self.later()),
             End::Exited { code } => {
                 let detail = format!("`{shown}` exited with code {code}");
                 failed(FailureKind::CommandFailed, detail, output)
@@ -248,6 +251,16 @@ impl Stage<'_> {
                 failed(FailureKind::CommandTimeout, detail, output)
             }
             End::Stopped => Err(interrupted()),
+        }
+    }
+
+    fn later(&self) -> StepOutcome {
+        let pause = match self.state.goal {
+            Goal::Forward => RETRY,
+            Goal::Back => RETRY_BACK,
+        };
+        StepOutcome::Busy {
+            retry: clock::now() + pause,
         }
     }
 

@@ -154,6 +154,14 @@ impl House {
         .await;
         self.file("handover.json", false).await;
         self.file("handover.db", false).await;
+        // It works again, and does not only answer.
+        self.until("its obedience", async |house: &Self| {
+            let cancel = ["exec", &house.name, "lowtide", "cancel", "01JDCS4Z00ABCDEFGHJKMNPQRS"];
+            let said = command(&cancel).output().unwrap();
+            let said = String::from_utf8(said.stderr).unwrap();
+            said.contains("is not under way").then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn is_halted(&self) -> bool {

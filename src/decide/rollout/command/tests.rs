@@ -184,6 +184,36 @@ fn a_command_that_is_busy_can_still_be_superseded() {
     assert_eq!(*trial.conclusion(), RolloutConclusion::Done);
 }
 
+/// There is no opening to wait for, and somebody hears of it all the same, once.
+#[test]
+fn a_command_that_is_busy_for_ever_is_told_of() {
+    let mut trial = Trial::new(Fate::Busy);
+    assert!(!trial.drive(Some(2 * 3 - 1)));
+    let seen = Observed::Command(ObservedAnswer::NotAsked);
+    let asked = |trial: &Trial, waited: SignedDuration| {
+        let mut outside = outside(Gate::Open);
+        outside.waits.since = at(trial.now) - waited;
+        next(&trial.state(), &seen, &outside, at(trial.now))
+    };
+    let day = SignedDuration::from_hours(24);
+    let waits = asked(&trial, day);
+    assert!(
+        matches!(
+            &waits,
+            Next::Wait {
+                reason: WaitReason::HookBusy { .. },
+                ..
+            }
+        ),
+        "{waits:?}"
+    );
+    let Next::Escalate { since, .. } = asked(&trial, day * 15) else {
+        panic!("nobody hears of it")
+    };
+    trial.push(RolloutEvent::Deferred { since });
+    assert_eq!(asked(&trial, day * 15), waits);
+}
+
 #[test]
 fn a_kill_gives_the_target_no_more_time_than_it_needs() {
     let mut trial = Trial::new(Fate::Good);

@@ -104,7 +104,7 @@ impl Trial {
         self
     }
 
-    fn push(&mut self, event: RolloutEvent) {
+    pub(super) fn push(&mut self, event: RolloutEvent) {
         let seq = self.events.len() as u64 + 1;
         // As the journal keeps them.
         let event = serde_json::from_str(&serde_json::to_string(&event).unwrap()).unwrap();
