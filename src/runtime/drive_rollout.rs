@@ -15,6 +15,7 @@ use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
 use crate::model::outlook::{Chosen, Phase};
 use crate::model::rollout::{Goal, Observed, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use crate::report::words;
 use crate::store::error::StoreError;
 use crate::store::handover;
 use crate::store::journal::Batch;
@@ -209,6 +210,10 @@ impl Driver {
     fn tell_wait(&self, reason: &WaitReason, last: &mut Option<WaitReason>) {
         self.bot.rollout_waits(self.state.id, settled(reason));
         if last.as_ref() != Some(reason) {
+            if settled(reason) {
+                let waits = words::waiting(reason, &self.state.timezone);
+                info!(waits, "the rollout waits");
+            }
             self.bot.watchers.tell(Progress::RolloutWaits {
                 rollout: self.state.id,
                 reason: reason.clone(),

@@ -392,7 +392,7 @@ async fn what_is_busy_is_asked_later() {
     serving.end();
     // The wait outlives a restart.
     let mut serving = site.serve();
-    serving.says("lowtide serves");
+    serving.says("asked to be tried later");
     serving.end();
     insta::assert_snapshot!(site.story(), @"begin forward: example.org/edge:t1@DIGEST-1 from nothing");
 }

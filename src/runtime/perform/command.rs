@@ -91,13 +91,17 @@ pub(super) async fn perform(
 }
 
 /// What the probe says while the target bakes. Asked several times before it says no: one lost packet takes nothing back.
-pub(super) async fn look(state: &RolloutState, command: &Command) -> ObservedAnswer {
+///
+/// # Errors
+/// When it cannot be asked, which is nobody's answer.
+pub(super) async fn look(state: &RolloutState, command: &Command) -> Result<ObservedAnswer, Failure> {
     let (Goal::Forward, Some(_), Ok(policy)) = (state.goal, state.bake, policy(state)) else {
-        return ObservedAnswer::NotAsked;
+        return Ok(ObservedAnswer::NotAsked);
     };
     let (Some(probe), Some(aim)) = (&policy.probe, aim(state, command)) else {
-        return ObservedAnswer::NotAsked;
+        return Ok(ObservedAnswer::NotAsked);
     };
+    let given = secrets(state);
     let stage = Stage {
         state,
         policy,
@@ -105,15 +109,22 @@ pub(super) async fn look(state: &RolloutState, command: &Command) -> ObservedAns
     };
     let mut said = String::new();
     for time in 1..=TIMES {
-        match stage.ask(probe, &aim, ASK).await {
-            Ok(()) => return ObservedAnswer::Answers,
-            Err(why) => said = masked(&why, &secrets(state)),
+        match stage.ask(probe, &aim, ASK).await? {
+            Answer::Yes => return Ok(ObservedAnswer::Answers),
+            Answer::No(why) => said = masked(&why, &given),
         }
         if time < TIMES {
             tokio::time::sleep(AGAIN).await;
         }
     }
-    ObservedAnswer::Fails { times: TIMES, said }
+    Ok(ObservedAnswer::Fails { times: TIMES, said })
+}
+
+/// Of a probe.
+enum Answer {
+    Yes,
+    /// What was answered instead.
+    No(String),
 }
 
 /// What the command was given and must not be told further. One that cannot be read was not given.
@@ -214,6 +225,11 @@ impl Stage<'_> {
             turn: Some(&turn),
         };
         let ended = process::run(program, &mut say, self.shutdown).await;
+        // With what it was given: its files may hold other secrets by now.
+        let ended = ended.map(|Ended { end, output }| Ended {
+            end,
+            output: output.iter().map(|line| masked(line, &secrets)).collect(),
+        });
         self.outcome(&argv.join(" "), ended)
     }
 
@@ -271,14 +287,17 @@ impl Stage<'_> {
         let asked = async {
             loop {
                 let left = deadline.duration_since(clock::now()).try_into().unwrap_or_default();
-                let said = match self.ask(probe, &aim, ASK.min(left)).await {
-                    Ok(()) => return Ok(StepOutcome::Done),
-                    Err(said) => said,
-                };
-                if clock::now() + SignedDuration::from_secs(2) >= deadline {
-                    let detail = format!("for {} s: {said}", probe.timeout.as_secs());
-                    let failure = Failure::new(FailureKind::NoAnswer, detail);
-                    return Err(failure.with_excerpt(command.output().iter().cloned()));
+                let answer = self.ask(probe, &aim, ASK.min(left)).await;
+                let is_late = clock::now() + SignedDuration::from_secs(2) >= deadline;
+                match answer {
+                    Ok(Answer::Yes) => return Ok(StepOutcome::Done),
+                    Ok(Answer::No(said)) if is_late => {
+                        let detail = format!("for {} s: {said}", probe.timeout.as_secs());
+                        let failure = Failure::new(FailureKind::NoAnswer, detail);
+                        return Err(failure.with_excerpt(command.output().iter().cloned()));
+                    }
+                    Err(failure) if is_late => return Err(failure),
+                    Ok(Answer::No(_)) | Err(_) => {}
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -289,13 +308,19 @@ impl Stage<'_> {
         }
     }
 
-    /// One question; `Err`: what was answered instead.
-    async fn ask(&self, probe: &Probe, aim: &Aim, limit: Duration) -> Result<(), String> {
+    /// One question.
+    ///
+    /// # Errors
+    /// When it cannot be asked: `SecretMissing`, `CommandMissing`.
+    async fn ask(&self, probe: &Probe, aim: &Aim, limit: Duration) -> Result<Answer, Failure> {
         let command = match &probe.ask {
-            Ask::Http { url } => return probe::get(url, limit).await,
+            Ask::Http { url } => {
+                let answered = probe::get(url, limit).await;
+                return Ok(answered.map_or_else(Answer::No, |()| Answer::Yes));
+            }
             Ask::Exec { command } => command,
         };
-        let env = self.environment(aim).map_err(|failure| failure.detail)?;
+        let env = self.environment(aim)?;
         let program = Program {
             argv: command,
             env: &env,
@@ -304,14 +329,21 @@ impl Stage<'_> {
         };
         let shown = command.join(" ");
         let ended = process::run(program, &mut |_| {}, self.shutdown).await;
-        let Ended { end, output } = ended.map_err(|e| format!("`{shown}` could not be started: {e}"))?;
+        let Ended { end, output } = ended.map_err(|e| {
+            Failure::new(
+                FailureKind::CommandMissing,
+                format!("`{shown}` could not be started: {e}"),
+            )
+        })?;
         let last = output.last().map(|line| format!(": {line}")).unwrap_or_default();
-        match end {
-            End::Exited { code: 0 } => Ok(()),
-            End::Exited { code } => Err(format!("`{shown}` exited with code {code}{last}")),
-            End::Signalled { signal } => Err(format!("`{shown}` was ended by signal {signal}{last}")),
-            End::TimedOut | End::Stopped => Err(format!("`{shown}` did not end within {} s{last}", limit.as_secs())),
-        }
+        Ok(match end {
+            End::Exited { code: 0 } => Answer::Yes,
+            End::Exited { code } => Answer::No(format!("`{shown}` exited with code {code}{last}")),
+            End::Signalled { signal } => Answer::No(format!("`{shown}` was ended by signal {signal}{last}")),
+            End::TimedOut | End::Stopped => {
+                Answer::No(format!("`{shown}` did not end within {} s{last}", limit.as_secs()))
+            }
+        })
     }
 
     /// All that a command finds in its environment. What lowtide tells it cannot be overridden.

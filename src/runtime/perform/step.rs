@@ -44,7 +44,7 @@ pub async fn observe(bot: &Bot, state: &RolloutState) -> Result<Observed, Failur
                 seen.map(Observed::Services).map_err(|e| e.failure())
             }
         },
-        Moving::Command(units) => Ok(Observed::Command(command::look(state, units).await)),
+        Moving::Command(units) => Ok(Observed::Command(command::look(state, units).await?)),
     }
 }
 

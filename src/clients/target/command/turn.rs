@@ -99,7 +99,7 @@ fn signal(path: &Path, signal: Signal) -> io::Result<()> {
         let Ok(input) = std::fs::metadata(entry.path().join("fd/0")) else {
             continue;
         };
-        if (input.dev(), input.ino()) != (lock.dev(), lock.ino()) {
+        if (input.dev(), input.ino()) != (lock.dev(), lock.ino()) || !holds_lock(&entry.path()) {
             continue;
         }
         if let Ok(group) = getpgid(Some(pid))
@@ -110,6 +110,13 @@ fn signal(path: &Path, signal: Signal) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A service that an earlier command has started may have the input still, and none of it is locked (proc_pid_fdinfo(5),
+/// `lock`).
+fn holds_lock(process: &Path) -> bool {
+    let told = std::fs::read_to_string(process.join("fdinfo/0")).unwrap_or_default();
+    told.lines().any(|line| line.starts_with("lock:"))
 }
 
 #[cfg(test)]
@@ -166,5 +173,27 @@ mod tests {
         let (turn, waited) = tokio::join!(turn, waited);
         assert!(turn.is_ok());
         assert!(!waited.unwrap().unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_command_left_serving_outlives_an_orphan() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("edge");
+        let turn = Turn::try_take(&path).unwrap().unwrap();
+        let mut service = Command::new("sleep")
+            .arg("600")
+            .stdin(turn.stdin().unwrap())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        drop(turn);
+        let mut orphan = held(&path, "sleep 600; :");
+        let turn = Turn::take(&path, Duration::ZERO);
+        let waited = tokio::task::spawn_blocking(move || orphan.wait());
+        let (turn, waited) = tokio::join!(turn, waited);
+        assert!(turn.is_ok() && !waited.unwrap().unwrap().success());
+        assert_eq!(service.try_wait().unwrap(), None, "it was ended too");
+        service.kill().unwrap();
+        service.wait().unwrap();
     }
 }
