@@ -119,7 +119,9 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
         Reached::Us(lock) => lock,
         Reached::Nobody => {
             let state = global.state.display();
-            screen::story(&format!("another lowtide holds {state} and does not answer"));
+            screen::story(&format!(
+                "another lowtide holds {state} and does not answer, or is being replaced: ask again in a few minutes"
+            ));
             return Ok(Exit::Held);
         }
     };

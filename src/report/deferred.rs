@@ -15,36 +15,40 @@ pub(super) fn waits(wait: &LongWait, now: Timestamp) -> Rendered {
         words::span(wait.since, now)
     );
     let since = words::moment(wait.since, &wait.timezone);
-    let why = format!(
-        "{target} has waited for a newer release since {since}. {tag}, the one it would get, {}.",
-        words::waiting(&wait.reason, &wait.timezone)
-    );
+    let waiting = words::waiting(&wait.reason, &wait.timezone);
     let is_busy = matches!(wait.reason, WaitReason::HookBusy { .. });
-    let (now_line, advice) = if is_busy {
+    let (why, now_line, advice) = if is_busy {
         (
+            format!("{target} has waited for a newer release since {since}. It would get {tag}, but {waiting}."),
             "It asks again and again to be tried later.",
-            "Run the named program by hand where lowtide runs it, and see what it waits for.",
+            "Run its program by hand where lowtide runs it, and see what it waits for.",
         )
     } else {
         (
+            format!("{target} has waited for a newer release since {since}. {tag}, the one it would get, {waiting}."),
             "Nothing was touched: what ran before still runs, and grows older.",
             "Give the target a window in which a rollout fits, or take a quiet hour yourself.",
         )
     };
-    let commands = vec![
-        (
-            "When its window opens, and what closes it".to_owned(),
-            format!("lowtide windows --app {app} --target {target}"),
-        ),
-        (
-            "To do it now, while somebody watches".to_owned(),
-            format!("lowtide run {app} --now"),
-        ),
-        (
-            "Everything recorded about this rollout".to_owned(),
-            format!("lowtide show {}", wait.rollout),
-        ),
-    ];
+    let recorded = (
+        "Everything recorded about this rollout".to_owned(),
+        format!("lowtide show {}", wait.rollout),
+    );
+    let commands = if is_busy {
+        vec![recorded]
+    } else {
+        vec![
+            (
+                "When its window opens, and what closes it".to_owned(),
+                format!("lowtide windows --app {app} --target {target}"),
+            ),
+            (
+                "To do it now, while somebody watches".to_owned(),
+                format!("lowtide run {app} --now"),
+            ),
+            recorded,
+        ]
+    };
     Rendered {
         subject: title.clone(),
         lead: false,

@@ -405,7 +405,6 @@ impl Driver {
     }
 }
 
-/// Nothing moves until somebody or the clock says so: whoever follows need not wait any longer.
 /// May a step be taken?
 enum Leave {
     Given,
@@ -415,6 +414,7 @@ enum Leave {
     Later,
 }
 
+/// Nothing moves until somebody or the clock says so: whoever follows need not wait any longer.
 fn settled(reason: &WaitReason) -> bool {
     match reason {
         WaitReason::Window { .. }

@@ -131,6 +131,14 @@ impl Site {
         std::fs::write(self.path(&format!("t{n}")), script).unwrap();
     }
 
+    /// Pipes with names: who reads one waits for somebody to write to it.
+    fn pipes(&self, names: &[&str]) {
+        let made = Command::new("mkfifo")
+            .args(names.iter().map(|name| self.path(name)))
+            .status();
+        assert!(made.unwrap().success());
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lowtide"));
         command
@@ -417,16 +425,12 @@ async fn after_a_kill_it_is_run_again_but_never_beside_itself() {
     let site = Site::new("1m");
     site.roll(1).await;
     site.story();
-    // A pipe with a name: the program waits for somebody to write to it.
     std::fs::write(site.path("quiet-t2"), "").unwrap();
     site.fate(
         2,
         "if [ ! -e begun ]; then echo >begun; echo >told; read -r go <go; fi\n",
     );
-    let pipes = Command::new("mkfifo")
-        .args([site.path("told"), site.path("go")])
-        .status();
-    assert!(pipes.unwrap().success());
+    site.pipes(&["told", "go"]);
     site.released(2).await;
     let mut serving = site.serve();
     serving.says("run command forward");
@@ -461,10 +465,7 @@ async fn taken_back_half_way_it_turns_back_and_nobody_is_beside_it() {
         2,
         "if [ ! -e begun ]; then echo >begun; echo >told; read -r go <go; fi\n",
     );
-    let pipes = Command::new("mkfifo")
-        .args([site.path("told"), site.path("go")])
-        .status();
-    assert!(pipes.unwrap().success());
+    site.pipes(&["told", "go"]);
     site.released(2).await;
     let mut serving = site.serve();
     serving.says("run command forward");
@@ -506,13 +507,7 @@ async fn a_stop_ends_the_command_and_the_next_start_runs_it_again() {
         1,
         "if [ ! -e begun ]; then trap 'echo told to end >>story; exit 1' TERM; echo >begun; rmdir alone; echo >told; sleep 600; fi\n",
     );
-    assert!(
-        Command::new("mkfifo")
-            .arg(site.path("told"))
-            .status()
-            .unwrap()
-            .success()
-    );
+    site.pipes(&["told"]);
     site.released(1).await;
     let mut serving = site.serve();
     serving.says("run command forward");

@@ -56,7 +56,8 @@ pub struct Containers {
     kept: BTreeMap<usize, (Vec<String>, i64)>,
     /// How often each chore was begun for each unit.
     chores: BTreeMap<(Chore, usize), u32>,
-    /// The bake was over, and old containers, or what they are made from, began to go. A clock that is set back does not begin it anew.
+    /// The bake was over, and old containers, or what they are made from, began to go. A clock that is set back does not
+    /// begin it anew.
     pub(super) committed: bool,
 }
 

@@ -188,24 +188,17 @@ fn wait_for_window(state: &RolloutState, outside: &Outside, now: Timestamp) -> O
 
 /// A program that asks again and again to be tried later is heard of as a window is that does not open.
 pub(super) fn heard(state: &RolloutState, outside: &Outside, next: Next, now: Timestamp) -> Next {
-    match next {
-        Next::Wait {
-            reason: reason @ WaitReason::HookBusy { .. },
-            ..
-        } if due(outside, patience(outside)) <= now && !state.course.deferred => Next::Escalate {
+    if let Next::Wait { reason, .. } = &next
+        && matches!(reason, WaitReason::HookBusy { .. })
+        && due(outside, patience(outside)) <= now
+        && !state.course.deferred
+    {
+        return Next::Escalate {
             since: outside.waits.since,
-            reason,
-        },
-        Next::Wait { .. }
-        | Next::Do { .. }
-        | Next::StartBake { .. }
-        | Next::Enter { .. }
-        | Next::Hold { .. }
-        | Next::Escalate { .. }
-        | Next::DecideRevert(_)
-        | Next::Finish(_)
-        | Next::Over => next,
+            reason: reason.clone(),
+        };
     }
+    next
 }
 
 fn patience(outside: &Outside) -> Patience {

@@ -47,6 +47,47 @@ fn a_release_that_waits_too_long() {
 }
 
 #[test]
+fn a_program_that_is_busy_for_ever() {
+    use crate::model::failure::WaitReason;
+    use crate::model::notice::LongWait;
+    assert_snapshot!(shown(NoticeBody::RolloutWaits(Box::new(LongWait {
+        app: "archives".parse().unwrap(),
+        target: "edge".parse().unwrap(),
+        rollout: RUN.parse().unwrap(),
+        tag: "20261123.7-3f2a9c1".into(),
+        timezone: "America/Moncton".into(),
+        since: ts("2026-11-09T05:12:00Z"),
+        reason: WaitReason::HookBusy {
+            hook: "run command forward".into(),
+            retry: ts("2026-11-23T05:17:00Z"),
+        },
+    }))), @"
+    Subject: [lowtide] archives: a release has waited 14 days for edge
+
+    archives: a release has waited 14 days for edge
+
+    It asks again and again to be tried later.
+
+    WHY
+      edge has waited for a newer release since 2026-11-09 01:12
+      America/Moncton. It would get 20261123.7-3f2a9c1, but `run command
+      forward` asked to be tried later, at 2026-11-23 01:17 America/Moncton.
+
+    WHAT TO DO NEXT
+      Run its program by hand where lowtide runs it, and see what it waits
+      for.
+
+      Everything recorded about this rollout:
+        lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
+
+    -- 
+    You hear of one wait once, also when newer releases take this one's
+    place; the daily digest keeps it in view. Sent by lowtide harbour,
+    2026-11-23 01:12 America/Moncton.
+    ");
+}
+
+#[test]
 fn a_rollout_that_its_window_took_back() {
     use crate::model::notice::Untimely;
     let detail = "1 of 4 were done when its window had closed";
