@@ -6,7 +6,7 @@ apt_uri() {
     # $(…) is apt's own template syntax.
     # shellcheck disable=SC2016
     apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(CREATED_BY) $(REPO_URI)' |
-        awk -v suite="$1" '$1 == suite && $2 == "main" && $3 == "Packages" { print $4; exit }'
+        awk -v suite="$1" '!uri && $1 == suite && $2 == "main" && $3 == "Packages" { uri = $4 } END { if (uri) print uri }'
 }
 
 suite() { (. /etc/os-release && echo "$VERSION_CODENAME"); }
