@@ -503,9 +503,10 @@ async fn taken_back_half_way_it_turns_back_and_nobody_is_beside_it() {
 #[tokio::test]
 async fn a_stop_ends_the_command_and_the_next_start_runs_it_again() {
     let site = Site::new("1m");
+    // In the background, and waited for: a shell that has yet to fork for a foreground command notices a TERM only after it.
     site.fate(
         1,
-        "if [ ! -e begun ]; then trap 'echo told to end >>story; exit 1' TERM; echo >begun; rmdir alone; echo >told; sleep 600; fi\n",
+        "if [ ! -e begun ]; then trap 'echo told to end >>story; exit 1' TERM; echo >begun; rmdir alone; echo >told; sleep 600 & wait; fi\n",
     );
     site.pipes(&["told"]);
     site.released(1).await;

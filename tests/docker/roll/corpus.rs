@@ -143,13 +143,13 @@ fn mounts(name: &str) -> Value {
     json!({
         "Volumes": {"/nameless": {}},
         "HostConfig": {
-            "Binds": ["/tmp:/bound:ro,rslave", named, "/alone"], "VolumeDriver": "local", "Tmpfs": {"/scratch": "size=1m"},
+            "Binds": ["/srv:/bound:ro,rslave", named, "/alone"], "VolumeDriver": "local", "Tmpfs": {"/scratch": "size=1m"},
             "Mounts": [
-                {"Type": "bind", "Source": "/tmp", "Target": "/bind", "ReadOnly": true, "Consistency": "cached", "BindOptions": {
+                {"Type": "bind", "Source": "/srv", "Target": "/bind", "ReadOnly": true, "Consistency": "cached", "BindOptions": {
                     "Propagation": "rslave", "NonRecursive": true, "CreateMountpoint": true,
                 }},
-                {"Type": "bind", "Source": "/tmp", "Target": "/bind2", "ReadOnly": true, "BindOptions": {"Propagation": "rprivate", "ReadOnlyNonRecursive": true}},
-                {"Type": "bind", "Source": "/tmp", "Target": "/bind3", "ReadOnly": true, "BindOptions": {"Propagation": "rprivate", "ReadOnlyForceRecursive": true}},
+                {"Type": "bind", "Source": "/srv", "Target": "/bind2", "ReadOnly": true, "BindOptions": {"Propagation": "rprivate", "ReadOnlyNonRecursive": true}},
+                {"Type": "bind", "Source": "/srv", "Target": "/bind3", "ReadOnly": true, "BindOptions": {"Propagation": "rprivate", "ReadOnlyForceRecursive": true}},
                 {"Type": "volume", "Source": mounted, "Target": "/mounted", "VolumeOptions": {"NoCopy": true, "Labels": {"a": "b"}, "Subpath": "sub"}},
                 {"Type": "volume", "Source": driven, "Target": "/driven", "VolumeOptions": {
                     "DriverConfig": {"Name": "local", "Options": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}},

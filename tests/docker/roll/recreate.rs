@@ -39,7 +39,7 @@ fn run_rich(stage: &Stage) -> String {
     let ip = format!("10.{net}.77.99");
     let env_file = std::env::temp_dir().join(n);
     std::fs::write(&env_file, "FROM_FILE=a b=c\n").unwrap();
-    let (bind, named) = ("/tmp:/host:ro".to_owned(), format!("{volume}:/named"));
+    let (bind, named) = ("/srv:/host:ro".to_owned(), format!("{volume}:/named"));
     let flags = "--network-alias=shop --hostname=shop1 --domainname=example.org --publish=127.0.0.1::80 --env=GREETING=mine --env=TOKEN=s3cret \
         --volume=/anonymous --mount=type=volume,target=/asked --tmpfs=/scratch:size=1m --label=owner=me --label=vendor=mine \
         --ulimit=nofile=1000:2000 --restart=on-failure:3 --log-driver=json-file --log-opt=max-size=1m --log-opt=max-file=2 \
