@@ -278,3 +278,29 @@ fn overrun(word: raw::OverrunWord) -> (Overrun, &'static str) {
         raw::OverrunWord::Revert => (Overrun::Revert, "revert"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::validate;
+
+    /// The codes of what is wrong with a blackout from `from` to `to`.
+    fn codes(from: &str, to: &str) -> Vec<&'static str> {
+        let text = format!(
+            "version: 1\ndefaults: {{ window: {{ from: \"03:00\", to: \"05:00\", blackouts: [ {{ from: {from}, to: {to} }} ] }} }}\n\
+             apps: {{ web: {{ source: {{ repo: \"https://git.example.org/web.git\" }} }} }}\n"
+        );
+        match validate::fleet(text.as_bytes()) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(|problem| problem.code).collect(),
+        }
+    }
+
+    #[test]
+    fn a_blackout_ends_after_it_begins() {
+        assert_eq!(codes("2026-12-20", "2026-12-21"), Vec::<&str>::new());
+        assert_eq!(codes("2026-12-20", "2026-12-20T00:01"), Vec::<&str>::new());
+        assert_eq!(codes("2026-12-20", "2026-12-20"), ["empty-window"]);
+        assert_eq!(codes("2026-12-20T12:00", "2026-12-20T12:00"), ["empty-window"]);
+        assert_eq!(codes("2026-12-21", "2026-12-20"), ["empty-window"]);
+    }
+}

@@ -97,6 +97,24 @@ fn who_brings_what() {
     assert_eq!(judged(both(), on_debian(), &upgrade), "curl rebuild; libc6 rebuild");
 }
 
+/// Layers count from 0: with `layers` of the base, the one numbered so is the first of ours. curl came with the one numbered 2.
+#[test]
+fn the_last_layer_of_the_base_and_the_first_of_ours() {
+    let with_layers = |layers| Lineage::Base {
+        reference: "debian:12".to_owned(),
+        layers,
+    };
+    let doing = doing("RUN apt-get install -y vim");
+    assert_eq!(
+        judged(both(), with_layers(2), &doing),
+        "curl rebuild; libc6 base debian:12"
+    );
+    assert_eq!(
+        judged(both(), with_layers(3), &doing),
+        "curl base debian:12; libc6 base debian:12"
+    );
+}
+
 #[test]
 fn apk_leaves_alone_what_is_there() {
     let mut state = state(on_debian());

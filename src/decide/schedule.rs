@@ -416,6 +416,21 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_at_the_very_start_of_the_night_takes_the_night() {
+        let app = app("child", nightly(), "UTC");
+        let progress = |last| Progress {
+            last: Some(at(last)),
+            ..since("2026-05-01T12:00:00Z")
+        };
+        let morning = at("2026-05-10T12:00:00Z");
+        let taken = progress("2026-05-09T22:00:00Z");
+        assert_eq!(due(&app, &alone(), taken, morning), None);
+        assert!(next(&app, &alone(), taken, at("2026-05-09T22:00:00Z")).unwrap() > at("2026-05-10T22:00:00Z"));
+        let of_the_night_before = progress("2026-05-09T21:59:59Z");
+        assert!(due(&app, &alone(), of_the_night_before, morning).is_some());
+    }
+
+    #[test]
     fn a_new_place_in_the_family_does_not_fire_twice_a_night() {
         let app = app("child", nightly(), "UTC");
         let first = next(

@@ -94,6 +94,17 @@ fn one_thread_per_incident_and_one_message_per_cause() {
 }
 
 #[test]
+fn a_recovery_is_the_apps_own_and_not_that_of_one_whose_name_goes_on() {
+    let test = failed(FailureKind::TestFailed, "front page");
+    let opened = Opened {
+        run: run(1),
+        cause: cause(&app("web2"), Stage::Test, &test),
+    };
+    assert!(recovered_keys(&app("web2"), &opened).is_some());
+    assert_eq!(recovered_keys(&app("web"), &opened), None);
+}
+
+#[test]
 fn a_dead_registry_is_one_message_a_day_for_all_apps() {
     let down = failed(FailureKind::RegistryUnreachable, "registry.example.org does not answer");
     let keys = |name, day| {

@@ -137,3 +137,7 @@ fn place(unit: &ServiceUnit, task: &ObservedTask) -> String {
         TaskPlace::Node(node) => format!("task of {} on node {node}", unit.name),
     }
 }
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;
