@@ -40,7 +40,7 @@ builder_base() {
     echo "$tar"
 }
 
-builder_target() { echo "${CARGO_TARGET_DIR:-$ROOT/target}"; }
+builder_target() { echo "$CARGO_TARGET_DIR"; }
 
 # builder_import TAR REFERENCE: the image, with cargo set up as it is here.
 builder_import() {

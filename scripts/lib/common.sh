@@ -8,7 +8,13 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck disable=SC2034
 CACHE=${LOWTIDE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lowtide}
 # shellcheck disable=SC2034
-WORK=${LOWTIDE_WORK:-${CARGO_TARGET_DIR:-$ROOT/target}/private}
+WORK=${LOWTIDE_WORK:-$ROOT/target/private}
+# Where cargo builds: what the caller says, the checkout's own folder once cargo has been used in it, else one for all checkouts of
+# this machine, so that a new clone compiles lowtide and not its dependencies.
+if [ -z "${CARGO_TARGET_DIR:-}" ]; then
+    if [ -d "$ROOT/target/debug" ]; then CARGO_TARGET_DIR=$ROOT/target; else CARGO_TARGET_DIR=$CACHE/build; fi
+fi
+export CARGO_TARGET_DIR
 
 # The answer goes to stdout, the story to stderr.
 say() { printf '\n==> %s\n' "$*" >&2; }
@@ -70,3 +76,16 @@ median() {
 
 # Seconds since the epoch with a fraction.
 now() { date +%s.%N; }
+
+# fresh_build_folder: bounds the build folder that checkouts share. What another checkout compiled of lowtide itself is of no use to
+# this one, and dependencies of older lock files pile up.
+fresh_build_folder() {
+    [ "$CARGO_TARGET_DIR" = "$CACHE/build" ] || return 0
+    mkdir -p "$CARGO_TARGET_DIR"
+    if [ "$(du -sm "$CARGO_TARGET_DIR" | cut -f1)" -gt 12000 ]; then
+        rm -rf "${CARGO_TARGET_DIR:?}"/*
+    elif [ "$(cat "$CARGO_TARGET_DIR/checkout" 2>/dev/null)" != "$ROOT" ]; then
+        (cd "$ROOT" && cargo clean --quiet --package lowtide) || rm -rf "${CARGO_TARGET_DIR:?}"/*
+    fi
+    echo "$ROOT" >"$CARGO_TARGET_DIR/checkout"
+}
