@@ -1,12 +1,12 @@
 # lowtide as a container.
 #
 #   docker build --tag lowtide .
-#   docker run -d --name lowtide --group-add "$(stat -c %g /var/run/docker.sock)" \
+#   docker run -d --name lowtide --group-add "$(stat -c %g /var/run/docker.sock)" -p 127.0.0.1:7077:7077 \
 #     -v /var/run/docker.sock:/var/run/docker.sock -v lowtide:/var/lib/lowtide \
 #     lowtide serve --config https://git.example.org/fleet.git#main:lowtide.yml
 #
 # The base images are arguments, so that they can come from a registry of yours, or be lowtide's own apps. The builder needs a
-# Rust toolchain and a C compiler (SQLite is compiled in); the runtime is Debian or Ubuntu, not older than the builder's libc.
+# Rust toolchain, 1.95 or newer, and a C compiler (SQLite is compiled in); the runtime is Debian or Ubuntu, not older than the builder's libc.
 ARG BUILDER_BASE=rust:1-bookworm
 ARG RUNTIME_BASE=debian:bookworm-slim
 
@@ -41,7 +41,10 @@ RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/lowtide --crea
 COPY --from=builder /out/bin/lowtide /usr/local/bin/lowtide
 # A rootless engine's socket, or one of the root group, needs another user: --user.
 USER lowtide
-ENV LOWTIDE_STATE=/var/lib/lowtide
+# Inside a container's own network a published port leads to every address but loopback. On the host's network
+# (--network host) there is nothing to publish: say -e LOWTIDE_LISTEN=127.0.0.1:7077 there.
+ENV LOWTIDE_STATE=/var/lib/lowtide LOWTIDE_LISTEN=0.0.0.0:7077
+EXPOSE 7077
 # glibc keeps what the start has freed (reading the fleet and the journal), per thread, unless it is told not to.
 ENV MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_MMAP_THRESHOLD_=32768
 VOLUME /var/lib/lowtide

@@ -14,7 +14,7 @@ need() {
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     have apt-get || die "missing: ${missing[*]}. Install them; this script knows only apt-get"
-    say "Installing from the distribution: ${missing[*]}"
+    say "Installing from the distribution (their services stay off): ${missing[*]}"
     # The lists of a new machine are empty, those of an old one name versions that are gone: what fails first says nothing.
     if ! quietly_apt install "${missing[@]}" 2>/dev/null; then
         quietly_apt update || die "apt-get update failed: see above"
@@ -22,20 +22,20 @@ need() {
     fi
 }
 
+# What starts at boot, one link a line, sorted: systemd's, and those of the run levels.
+starts_at_boot() {
+    {
+        find /etc/systemd/system -type l \( -path '*.wants/*' -o -path '*.requires/*' \) 2>/dev/null
+        find /etc/rc[2345].d -name 'S*' 2>/dev/null
+    } | sort || true
+}
+
 quietly_apt() {
     local log status=0
     log=$(mktemp)
     if [ "$1" = install ]; then
         shift
-        # The packages' own services stay off: what is needed is started privately, and stopped again.
-        # shellcheck disable=SC2016
-        as_root env DEBIAN_FRONTEND=noninteractive bash -c '
-            policy=/usr/sbin/policy-rc.d
-            if [ ! -e $policy ]; then
-                printf "#!/bin/sh\nexit 101\n" >$policy && chmod 755 $policy
-                trap "rm -f $policy" EXIT
-            fi
-            apt-get install -y --no-install-recommends "$@"' bash "$@" >"$log" 2>&1 </dev/null || status=$?
+        as_root "$ROOT/scripts/lib/install-packages" "$@" >"$log" 2>&1 </dev/null || status=$?
     else
         as_root apt-get -q update >"$log" 2>&1 </dev/null || status=$?
     fi
@@ -50,17 +50,33 @@ need_compiler() {
     echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null 2>/dev/null || need no-libc libc6-dev
 }
 
-# All that the private host, the demo and the tests use, besides a Rust toolchain.
-need_all() {
-    need dockerd docker.io iptables iptables ip iproute2 unshare util-linux ps procps \
-        docker-registry docker-registry htpasswd apache2-utils mmdebstrap mmdebstrap \
-        gpg gpg gpgv gpgv gpg-agent gpg-agent openssl openssl xz xz-utils sshd openssh-server \
-        git git jq jq busybox busybox-static python3 python3-minimal
+# A Rust toolchain that this crate compiles with; a distribution's own is older as a rule.
+need_rust() {
+    local wanted found
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml")
+    have cargo || die "no Rust toolchain: install Rust $wanted or newer with rustup (rustup.rs)"
+    found=$(cd "$ROOT" && rustc --version | awk '{ print $2 }')
+    printf '%s\n%s\n' "$wanted" "$found" | sort -VC ||
+        die "Rust $found is too old: lowtide needs $wanted or newer (rustup update)"
     need_compiler
+}
+
+# All that the private host, the demo and the benchmarks use, besides a Rust toolchain.
+need_host() {
+    need dockerd docker.io iptables iptables ip iproute2 unshare util-linux ps procps \
+        docker-registry docker-registry mmdebstrap mmdebstrap git git jq jq python3 python3-minimal
     # Newer distributions have the client in a package of its own.
     need docker docker-cli
     # The module venv is there without it, and then makes environments without pip.
     python3 -c 'import ensurepip' >/dev/null 2>&1 || need no-ensurepip python3-venv
+}
+
+# What the tests use besides: logins, signed archives, ssh to a host of theirs, images of one program.
+need_all() {
+    need_host
+    need htpasswd apache2-utils gpg gpg gpgv gpgv gpg-agent gpg-agent openssl openssl xz xz-utils sshd openssh-server \
+        busybox busybox-static
+    need_compiler
     # A dynamically linked busybox (the plain package) cannot live in an image of its own.
     if [ "$(busybox_binary)" = "" ]; then
         need no-static-busybox busybox-static

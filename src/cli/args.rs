@@ -6,7 +6,8 @@ use super::{
     backup, check, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve, show, start, status,
     windows,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -43,9 +44,35 @@ pub struct Global {
     /// Directory of database, logs and mirrors.
     #[arg(long, env = "LOWTIDE_STATE", default_value = "/var/lib/lowtide", global = true)]
     pub state: PathBuf,
+    /// Both were said, and not left to the default.
+    #[arg(skip)]
+    pub said: Said,
     /// How the story on stderr is written.
     #[arg(long, env = "LOWTIDE_LOG_FORMAT", value_enum, default_value = "human", global = true)]
     pub log_format: LogFormat,
+}
+
+/// What somebody named, in place of a default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Said {
+    /// A configuration, by argument or environment.
+    pub config: bool,
+    /// A state directory, by argument: what an environment names may not be there before the first start.
+    pub state: bool,
+}
+
+impl Said {
+    fn of(matches: &clap::ArgMatches) -> Self {
+        let inner = matches.subcommand().map(|(_, inner)| inner);
+        let by = |name: &str, wanted: &[ValueSource]| {
+            let source = |matches: &clap::ArgMatches| matches.value_source(name).is_some_and(|it| wanted.contains(&it));
+            source(matches) || inner.is_some_and(source)
+        };
+        Self {
+            config: by("config", &[ValueSource::CommandLine, ValueSource::EnvVariable]),
+            state: by("state", &[ValueSource::CommandLine]),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -73,6 +100,7 @@ enum Command {
         /// With --connect: send a test mail there.
         #[arg(long, value_name = "ADDRESS", requires = "connect")]
         mail: Option<String>,
+        /// For people, as JSON, or as SARIF for code scanning.
         #[arg(long, value_enum, default_value = "human")]
         format: CheckFormat,
         /// Print the JSON Schema of the configuration instead.
@@ -81,7 +109,9 @@ enum Command {
     },
     /// What happens next, per app, and why not; for one app also every setting and where it came from.
     Plan {
+        /// This app only, with its steps and settings.
         app: Option<String>,
+        /// As one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
@@ -89,7 +119,8 @@ enum Command {
     Windows(windows::Asked),
     /// One cycle of these apps now, with live progress. Rollouts wait for their window.
     Run {
-        #[arg(required = true)]
+        /// Their names.
+        #[arg(required = true, value_name = "APP")]
         apps: Vec<String>,
         /// Rollouts do not wait for their window.
         #[arg(long)]
@@ -97,25 +128,32 @@ enum Command {
         /// Build also when nothing has moved that a rebuild could pick up.
         #[arg(long)]
         rebuild: bool,
+        /// As one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
     /// The fleet at a glance.
     Status {
+        /// As one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
     /// The last runs, newest first.
     History {
+        /// This app only.
         app: Option<String>,
+        /// How many.
         #[arg(long, default_value_t = 20)]
         limit: u32,
+        /// As one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
     /// One run or rollout in full, by its id or the end of it.
     Show {
+        /// An id, or the end of one as `history` shows it.
         id: String,
+        /// As one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
@@ -124,20 +162,25 @@ enum Command {
     /// An image is NAME (the local engine first, then its registry), engine:NAME or registry:NAME; the image `registry`
     /// itself is docker.io/library/registry. Timestamps, caches, logs and the like do not count (docs/diff.md).
     Diff {
+        /// The image before.
         old: String,
+        /// The image after.
         new: String,
         /// Of an image for several platforms in a registry, this one.
         #[arg(long, value_name = "OS/ARCH", default_value_t = default_platform())]
         platform: String,
+        /// As one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
     /// What is inside an image: system, packages and the layer each came with. IMAGE is named as for `diff`.
     Inventory {
+        /// NAME, engine:NAME or registry:NAME.
         image: String,
         /// Of an image for several platforms in a registry, this one.
         #[arg(long, value_name = "OS/ARCH", default_value_t = default_platform())]
         platform: String,
+        /// As one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
@@ -147,7 +190,8 @@ enum Command {
     /// pending, and with 1 when nothing is known to be pending but an archive could not be asked.
     #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
     Outdated {
-        #[arg(group = "what")]
+        /// Images by name.
+        #[arg(group = "what", value_name = "IMAGE")]
         images: Vec<String>,
         /// The last release of every app.
         #[arg(long, group = "what")]
@@ -155,21 +199,37 @@ enum Command {
         /// The last release of this app.
         #[arg(long, value_name = "APP", group = "what")]
         app: Vec<String>,
+        /// The images of all running containers of an engine, whoever started them. Only reads.
+        #[arg(long, group = "what", conflicts_with_all = ["images", "all", "app"])]
+        running: bool,
+        /// With --running: the engine; without it, that of DOCKER_HOST or of this machine.
+        #[arg(
+            short = 'H',
+            long = "host",
+            value_name = "unix://…|ssh://…|tcp://…",
+            requires = "running"
+        )]
+        host: Option<String>,
         /// Of an image for several platforms in a registry, this one.
         #[arg(long, value_name = "OS/ARCH", default_value_t = default_platform())]
         platform: String,
+        /// As one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
     /// Stop an app's rollouts and promotions; its builds and tests go on.
     Halt {
+        /// Its name.
         app: String,
+        /// For those who wonder; it is kept and told.
         #[arg(long, visible_alias = "why")]
         reason: String,
     },
     /// Let a halted app go on.
     Resume {
+        /// Its name.
         app: String,
+        /// Why it may go on; it is kept and told.
         #[arg(long, visible_alias = "why", required_unless_present = "form")]
         reason: Option<String>,
         /// The filled form of `lowtide incident APP --form`, for apps with `halt.require: countermeasure`; `-`: stdin.
@@ -178,8 +238,10 @@ enum Command {
     },
     /// The rollout that halted an app in full, and what lifts the halt; by the app, or by the end of the rollout's id.
     Incident {
+        /// An app, or the end of a rollout's id.
         #[arg(value_name = "APP|ROLLOUT")]
         what: String,
+        /// As one JSON object, for programs.
         #[arg(long, conflicts_with = "form")]
         json: bool,
         /// Only the form to fill in.
@@ -188,24 +250,37 @@ enum Command {
     },
     /// Take every target of an app, or one, back to the release before, and halt the app.
     Revert {
+        /// Every target of an app, or one.
         #[arg(value_name = "APP[/TARGET]")]
         what: String,
+        /// For those who wonder; it is kept and told.
         #[arg(long, visible_alias = "why")]
         reason: String,
     },
     /// Pause all rollouts and promotions, or let them go on.
     Pause {
+        /// Every app: for one there is `halt`.
         #[arg(long)]
         all: bool,
+        /// Let them go on.
         #[arg(long)]
         off: bool,
     },
     /// Cancel a run that is under way.
-    Cancel { run: String },
+    Cancel {
+        /// An app, whose run is meant, or a run's id, or the end of one.
+        #[arg(value_name = "APP|RUN")]
+        what: String,
+    },
     /// Write a consistent copy of the database.
-    Backup { to: PathBuf },
+    Backup {
+        /// A file that does not exist yet.
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
+    },
     /// Is the bot of this state directory alive? For container health checks.
     Health {
+        /// Where `serve` listens.
         #[arg(long, env = "LOWTIDE_LISTEN", default_value = "127.0.0.1:7077")]
         listen: SocketAddr,
     },
@@ -234,7 +309,13 @@ pub enum CheckFormat {
 
 /// Does what the arguments say.
 pub fn main() -> std::process::ExitCode {
-    let Arguments { global, command } = Arguments::parse();
+    let matches = Arguments::command().get_matches();
+    let said = Said::of(&matches);
+    let Arguments { mut global, command } = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    global.said = said;
     start::tracing(global.log_format, matches!(command, Command::Serve { .. }));
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -295,9 +376,14 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             images,
             all,
             app,
+            running,
+            host,
             platform,
             json,
         } => {
+            if running {
+                return outdated::running(global, host.as_deref(), &platform, json).await;
+            }
             let asked = outdated::Asked {
                 images,
                 all,
@@ -313,9 +399,73 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
         Command::Incident { what, json, form } => incident::incident(global, &what, Shape::of(json, form)).await,
         Command::Revert { what, reason } => operate::revert(global, &what, reason).await,
         Command::Pause { all, off } => operate::pause(global, all, off).await,
-        Command::Cancel { run } => operate::cancel(global, &run).await,
+        Command::Cancel { what } => operate::cancel(global, &what).await,
         Command::Backup { to } => backup::backup(global, to).await,
         Command::Health { listen } => probe::health(listen).await,
         Command::ProbeHttp { port, path } => probe::http(port, &path).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::error::ErrorKind;
+
+    /// Commands between backticks, and lines of code blocks.
+    fn commands(text: &str) -> Vec<String> {
+        let spans = text.split('`').filter(|span| !span.contains('\n'));
+        let mut found: Vec<String> = spans.map(ToOwned::to_owned).collect();
+        let blocks = text.split("```").skip(1).step_by(2).flat_map(str::lines);
+        found.extend(blocks.map(|line| line.split(" #").next().unwrap_or_default().trim().to_owned()));
+        found.retain(|text| text.starts_with("lowtide ") && !text.contains('|'));
+        found
+    }
+
+    #[test]
+    fn documentation_names_commands_that_exist() {
+        let texts = [
+            include_str!("../../README.md"),
+            include_str!("../../docs/api.md"),
+            include_str!("../../docs/diff.md"),
+            include_str!("../../docs/freshness.md"),
+            include_str!("../../docs/halt.md"),
+            include_str!("../../docs/rollouts.md"),
+            include_str!("../../docs/swarm.md"),
+            include_str!("../../docs/windows.md"),
+            include_str!("../../docs/deploy/compose.yml"),
+            include_str!("../../docs/deploy/lowtide.service"),
+        ];
+        let mut seen = 0;
+        for command in texts.iter().flat_map(|text| commands(text)) {
+            let plain = command.replace(['[', ']'], "").replace("> form.yml", "");
+            let words = plain
+                .split_whitespace()
+                .filter(|word| !matches!(*word, "…" | "lowtide…"));
+            seen += 1;
+            // An absolute path is no less the program.
+            match Arguments::try_parse_from(words) {
+                Ok(_) => {}
+                // The command alone, as a name.
+                Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {}
+                Err(error) => panic!("{command}: {error}"),
+            }
+            let pause = command.starts_with("lowtide pause");
+            assert!(
+                !pause || command.contains("--all"),
+                "{command}: pause stops every app, and says so"
+            );
+        }
+        assert!(seen > 40, "{seen}");
+    }
+
+    #[test]
+    fn what_was_said_is_told_from_defaults() {
+        let said = |arguments: &[&str]| {
+            let matches = Arguments::command().try_get_matches_from(arguments).unwrap();
+            Said::of(&matches).state
+        };
+        assert!(said(&["lowtide", "status", "--state", "x"]));
+        assert!(said(&["lowtide", "--state", "x", "status"]));
+        assert!(!said(&["lowtide", "status"]));
     }
 }

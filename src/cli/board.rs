@@ -10,6 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 
 #[derive(Debug, Default)]
 pub(super) struct Board {
+    /// IANA zone of the times in it.
+    zone: String,
     rollouts: Vec<Watched>,
 }
 
@@ -36,6 +38,13 @@ struct Watched {
 }
 
 impl Board {
+    pub(super) fn new(zone: &str) -> Self {
+        Self {
+            zone: zone.to_owned(),
+            rollouts: Vec::new(),
+        }
+    }
+
     pub(super) fn rows(&self) -> Vec<Row> {
         let rows = |watched: &Watched| -> Vec<Row> {
             let common = watched.common.iter().cloned();
@@ -87,7 +96,10 @@ impl Board {
                     .as_ref()
                     .map(|failure| Told::News(words::failed(&name, step, failure)))
             }
-            Progress::RolloutWaits { rollout, reason } => Some(self.of(*rollout).wait(reason)),
+            Progress::RolloutWaits { rollout, reason } => {
+                let zone = self.zone.clone();
+                Some(self.of(*rollout).wait(reason, &zone))
+            }
             Progress::RolloutReturns { rollout, failure } => {
                 let target = self.of(*rollout).target.clone();
                 Some(Told::News(words::returns(&target, failure)))
@@ -215,8 +227,8 @@ impl Watched {
         }
     }
 
-    fn wait(&mut self, reason: &WaitReason) -> Told {
-        let line = format!("  {}: {}", self.target, waiting(reason, "UTC"));
+    fn wait(&mut self, reason: &WaitReason, zone: &str) -> Told {
+        let line = format!("  {}: {}", self.target, waiting(reason, zone));
         match reason {
             WaitReason::Baking { until } => {
                 for row in &mut self.replicas {
@@ -237,11 +249,12 @@ impl Watched {
                         deadline: *deadline,
                     };
                 }
-                Told::Change(format!("  {}", waiting(reason, "UTC")))
+                Told::Change(format!("  {}", waiting(reason, zone)))
             }
             WaitReason::Window { .. }
             | WaitReason::LastInQueue
             | WaitReason::NoWindow
+            | WaitReason::WindowNeverOpens
             | WaitReason::WindowTooShort { .. }
             | WaitReason::Frozen { .. }
             | WaitReason::Held { .. }

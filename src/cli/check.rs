@@ -2,13 +2,16 @@
 
 use super::args::{CheckFormat, Global};
 use super::exit::Exit;
-use super::{live, open};
+use super::{live, open, status};
 use crate::config::diagnostic::{self, Problem};
+use crate::config::warning::{self, WindowWarning};
 use crate::config::{unread, validate};
 use crate::model::fleet::Fleet;
-use crate::report::words;
+use crate::model::window::Doubt;
+use crate::report::{windows as words_of_windows, words};
 use crate::runtime::config_watch::Found;
 use crate::runtime::reach::{self, Reached};
+use crate::runtime::{reading, windows};
 use serde_json::json;
 
 /// What is looked at besides the text.
@@ -35,11 +38,15 @@ pub(super) async fn check(global: &Global, also: &Also, format: CheckFormat) -> 
         Err(problems) => (None, problems),
     };
     let usable = fleet.filter(|_| problems.is_empty());
+    let warnings = match &usable {
+        Some(fleet) => warnings(global, fleet, &found.text).await,
+        None => Vec::new(),
+    };
     let reached = match &usable {
         Some(fleet) if also.connect => connect(fleet, also, format).await?,
         Some(_) | None => Vec::new(),
     };
-    print(&found, &problems, usable.as_ref(), &reached, format)?;
+    print(&found, (&problems, &warnings), usable.as_ref(), &reached, format)?;
     Ok(if !problems.is_empty() {
         Exit::Problems
     } else if reached.iter().any(|r| r.answer.is_err()) {
@@ -52,6 +59,31 @@ pub(super) async fn check(global: &Global, also: &Also, format: CheckFormat) -> 
 pub(super) fn schema() -> anyhow::Result<Exit> {
     live::print_line(&serde_json::to_string_pretty(&crate::config::raw::schema())?);
     Ok(Exit::Done)
+}
+
+/// What is valid and lets nothing happen. Earlier rollouts tell how long one takes, where their state can be read.
+async fn warnings(global: &Global, fleet: &Fleet, text: &[u8]) -> Vec<Problem> {
+    let reading = match status::read(global, fleet).await {
+        Ok(reading) => reading,
+        Err(_) => reading::untouched(fleet, false, reading::now()),
+    };
+    let warnings: Vec<WindowWarning> = windows::doubtful(&reading)
+        .into_iter()
+        .map(|it| WindowWarning {
+            code: match it.doubt {
+                Doubt::NeverOpens => "window-never-opens",
+                Doubt::TooShort { .. } => "window-too-short",
+            },
+            message: words_of_windows::doubt(&it.app, &it.target, it.doubt, it.needs),
+            hint: format!(
+                "`lowtide windows --app {} --target {}` shows its openings; until then a rollout waits for `lowtide run {} --now`",
+                it.app, it.target, it.app
+            ),
+            app: it.app,
+            index: it.index,
+        })
+        .collect();
+    warning::windows(text, &warnings)
 }
 
 async fn connect(fleet: &Fleet, also: &Also, format: CheckFormat) -> anyhow::Result<Vec<Reached>> {
@@ -75,7 +107,7 @@ fn line(reached: &Reached) -> String {
 
 fn print(
     found: &Found,
-    problems: &[Problem],
+    (problems, warnings): (&[Problem], &[Problem]),
     fleet: Option<&Fleet>,
     reached: &[Reached],
     format: CheckFormat,
@@ -83,8 +115,11 @@ fn print(
     match format {
         CheckFormat::Human => match fleet {
             Some(fleet) => {
-                let apps = words::counted(fleet.apps.len(), "app", "apps");
-                live::print_line(&format!("{}: {apps}, no problems", found.shown));
+                if !warnings.is_empty() {
+                    let text = String::from_utf8_lossy(&found.text);
+                    live::print(&diagnostic::warnings(&found.shown, &text, warnings));
+                }
+                live::print_line(&format!("{}: {}", found.shown, summary(fleet.apps.len(), reached)));
             }
             None => {
                 let text = String::from_utf8_lossy(&found.text);
@@ -93,6 +128,7 @@ fn print(
         },
         CheckFormat::Json => {
             let mut answer = diagnostic::json(&found.shown, problems);
+            answer["warnings"] = diagnostic::json(&found.shown, warnings)["problems"].take();
             answer["revision"] = json!(found.revision);
             answer["connections"] = reached
                 .iter()
@@ -101,9 +137,50 @@ fn print(
             live::print_line(&serde_json::to_string_pretty(&answer)?);
         }
         CheckFormat::Sarif => {
-            let answer = diagnostic::sarif(&found.shown, problems);
+            let answer = diagnostic::sarif(&found.shown, problems, warnings);
             live::print_line(&serde_json::to_string_pretty(&answer)?);
         }
     }
     Ok(())
+}
+
+/// What the rows above it come to.
+fn summary(apps: usize, reached: &[Reached]) -> String {
+    let apps = words::counted(apps, "app", "apps");
+    let failed = reached.iter().filter(|reached| reached.answer.is_err()).count();
+    match (reached.len(), failed) {
+        (0, _) => format!("{apps}, no problems"),
+        (all, 0) => format!(
+            "{apps}, no problems; {}",
+            words::counted(all, "connection works", "connections work")
+        ),
+        (all, failed) => format!("{apps}, the configuration has no problems; {failed} of {all} connections FAILED"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_agrees_with_the_rows() {
+        let row = |ok: bool| Reached {
+            what: "engine here".to_owned(),
+            answer: if ok {
+                Ok("26".to_owned())
+            } else {
+                Err("no answer".to_owned())
+            },
+        };
+        assert_eq!(summary(2, &[]), "2 apps, no problems");
+        assert_eq!(summary(1, &[row(true)]), "1 app, no problems; 1 connection works");
+        assert_eq!(
+            summary(1, &[row(true), row(true)]),
+            "1 app, no problems; 2 connections work"
+        );
+        assert_eq!(
+            summary(1, &[row(true), row(false)]),
+            "1 app, the configuration has no problems; 1 of 2 connections FAILED"
+        );
+    }
 }

@@ -4,6 +4,7 @@ use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, views};
 use crate::model::comparison::Significance;
+use crate::model::fleet::EngineAddress;
 use crate::model::image::Platform;
 use crate::report::comparison;
 use crate::runtime::inventory::compare::{self, Named, Places};
@@ -30,10 +31,13 @@ pub(super) async fn diff(global: &Global, old: &str, new: &str, platform: &str, 
 
 /// The engine is Docker's default one, credentials are Docker's own.
 pub(super) fn places(global: &Global, platform: &str) -> anyhow::Result<Places> {
-    let engine = open::default_engine();
+    places_of(global, &open::default_engine()?, platform)
+}
+
+pub(super) fn places_of(global: &Global, engine: &EngineAddress, platform: &str) -> anyhow::Result<Places> {
     let tables = open::tables(global);
     Ok(Places::of_this_machine(
-        &engine,
+        engine,
         open::docker_config(),
         tables,
         parse(platform)?,

@@ -1,7 +1,8 @@
 //! Progress as a person follows it, on stderr, and the verdict for the exit code.
 
 use super::exit::Exit;
-use super::screen::{Screen, aside, story};
+use super::names::Names;
+use super::screen::{self, Screen, aside, story};
 use crate::model::failure::FailureKind;
 use crate::model::name::AppName;
 use crate::model::rollout::RolloutConclusion;
@@ -27,6 +28,8 @@ pub(super) struct Following {
     pub(super) json: bool,
     /// A rollout that turns back is what was asked for.
     pub(super) back: bool,
+    /// IANA zone that times are told in.
+    pub(super) zone: String,
 }
 
 /// Shows replies until they end; the exit code is that of the worst thing seen.
@@ -34,7 +37,8 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Follo
     let Following { apps, json, .. } = following;
     let mut exit = Exit::Done;
     let mut open: Vec<AppName> = apps.clone();
-    let mut screen = Screen::new();
+    let mut screen = Screen::new(&following.zone);
+    let mut names = Names::new(apps);
     let mut again = tokio::time::interval(REDRAWN);
     loop {
         let reply = tokio::select! {
@@ -64,8 +68,9 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Follo
                 if *json {
                     print_line(&serde_json::to_string(&progress)?);
                 } else {
-                    show(&progress);
-                    screen.show(&progress);
+                    let prefix = names.prefix(&progress);
+                    show(&progress, &prefix, &following.zone);
+                    screen.show(&progress, &prefix);
                 }
                 if failed(&progress, following) {
                     exit = Exit::Failed;
@@ -109,9 +114,10 @@ pub(super) fn style() -> terminal::Style {
     }
 }
 
-fn show(progress: &Progress) {
+fn show(progress: &Progress, prefix: &str, zone: &str) {
+    let story = |text: &str| story(&format!("{prefix}{text}"));
     match progress {
-        Progress::RunOpened { app, run } => story(&format!("{app}: run {run}")),
+        Progress::RunOpened { app, run } => screen::story(&format!("{app}: run {run}")),
         Progress::StageStarted { stage, attempt: 1, .. } => story(&format!("  {stage}")),
         Progress::StageStarted { stage, attempt, .. } => story(&format!("  {stage} (attempt {attempt})")),
         Progress::Line { line, .. } | Progress::RolloutLine { line, .. } => {
@@ -119,7 +125,7 @@ fn show(progress: &Progress) {
         }
         Progress::StageEnded { stage, ok: false, .. } => story(&format!("  {stage} failed")),
         Progress::StageEnded { ok: true, .. } => {}
-        Progress::RunWaits { reason, .. } => story(&format!("  waits: {}", words::waiting(reason, "UTC"))),
+        Progress::RunWaits { reason, .. } => story(&format!("  waits: {}", words::waiting(reason, zone))),
         Progress::RunEnded { app, conclusion, .. } => {
             print_line(&format!("{app}: {}", words::concluded(conclusion)));
             if let Conclusion::Failed { failure, .. } = conclusion.as_ref() {
@@ -136,7 +142,7 @@ fn show(progress: &Progress) {
         }
         Progress::RolloutOpened {
             app, target, rollout, ..
-        } => story(&format!("{app}: rollout {rollout} to {target}")),
+        } => screen::story(&format!("{app}: rollout {rollout} to {target}")),
         Progress::RolloutEnded {
             app,
             target,

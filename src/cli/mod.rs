@@ -10,6 +10,7 @@ mod history;
 mod incident;
 mod inventory;
 mod live;
+mod names;
 mod open;
 mod operate;
 mod outdated;

@@ -2,8 +2,9 @@
 
 use super::args::Global;
 use crate::config::validate::Provenance;
-use crate::config::{diagnostic, validate};
+use crate::config::{diagnostic, engine, validate};
 use crate::model::fleet::{EngineAddress, Fleet};
+use crate::model::secret::SecretRef;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::inventory::tables::Tables;
 use crate::runtime::{config_watch, surroundings};
@@ -93,6 +94,17 @@ pub(super) fn reader(state: &Path) -> anyhow::Result<Option<Store>> {
     Store::open(&path, false).map(Some).context("the state cannot be read")
 }
 
+/// A state directory that somebody named is there.
+///
+/// # Errors
+/// When it holds no database: to say of a mistyped path that nothing has happened yet would be wrong.
+pub(super) fn named_state(global: &Global) -> anyhow::Result<()> {
+    if global.said.state && !database(&global.state).exists() {
+        anyhow::bail!("there is no state of lowtide in {}", global.state.display());
+    }
+    Ok(())
+}
+
 /// Who holds the state.
 pub(super) enum Holder {
     /// This process, from here on.
@@ -129,11 +141,38 @@ pub(super) fn database(state: &Path) -> PathBuf {
     state.join("lowtide.db")
 }
 
-/// The engine of this machine: `DOCKER_HOST` where it names a socket, else Docker's default.
-pub(super) fn default_engine() -> EngineAddress {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-    let path = host.strip_prefix("unix://").filter(|path| !path.is_empty());
-    EngineAddress::Unix(path.unwrap_or("/var/run/docker.sock").into())
+/// The engine that docker's own command would ask: `DOCKER_HOST`, else Docker's default.
+pub(super) fn default_engine() -> anyhow::Result<EngineAddress> {
+    match std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
+        Some(host) => engine(&host).context("DOCKER_HOST"),
+        None => Ok(EngineAddress::Unix("/var/run/docker.sock".into())),
+    }
+}
+
+/// An engine by its address alone. Certificates are docker's own: in `DOCKER_CERT_PATH`, else beside its configuration
+/// (docker CLI reference, "Environment variables").
+pub(super) fn engine(text: &str) -> anyhow::Result<EngineAddress> {
+    let mut address = engine::address(text).map_err(|problem| {
+        let hint = problem.hint.map(|hint| format!(": {hint}")).unwrap_or_default();
+        anyhow::anyhow!("{}{hint}", problem.message)
+    })?;
+    if let EngineAddress::Tls(tls) = &mut address {
+        let folder = std::env::var_os("DOCKER_CERT_PATH")
+            .map(PathBuf::from)
+            .or_else(docker_config);
+        let there = |name: &str| {
+            folder
+                .as_ref()
+                .map(|folder| folder.join(name))
+                .filter(|path| path.exists())
+        };
+        tls.ca = there("ca.pem");
+        if let (Some(cert), Some(key)) = (there("cert.pem"), there("key.pem")) {
+            tls.cert = Some(cert);
+            tls.key = Some(SecretRef::File(key));
+        }
+    }
+    Ok(address)
 }
 
 /// Tables of layers: the bot's own where this is its state directory, else in the user's cache (XDG Base Directory

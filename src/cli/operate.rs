@@ -4,10 +4,11 @@ use super::args::Global;
 use super::exit::Exit;
 use super::live::{self, Following};
 use super::open::{self, Holder};
-use super::screen;
+use super::{screen, status};
 use crate::config::form;
 use crate::model::halt::Draft;
-use crate::model::name::AppName;
+use crate::model::journal::Stream;
+use crate::model::name::{AppName, RunId};
 use crate::runtime::control::{self, Ask, Reply};
 use crate::runtime::notify;
 use crate::runtime::supervisor::{Scope, Supervisor};
@@ -79,9 +80,50 @@ pub(super) async fn pause(global: &Global, all: bool, off: bool) -> anyhow::Resu
     ask(global, Ask::Pause { on: !off }, false).await
 }
 
-pub(super) async fn cancel(global: &Global, run: &str) -> anyhow::Result<Exit> {
-    let run = run.parse().context("this is not the id of a run")?;
+/// `what`: an app, or a run by its id or the end of it. Whoever cancels one app's run means the one under way.
+pub(super) async fn cancel(global: &Global, what: &str) -> anyhow::Result<Exit> {
+    let run = match what.parse() {
+        Ok(run) => run,
+        Err(_) => match under_way(global, what).await? {
+            Some(run) => run,
+            None => return Ok(Exit::Failed),
+        },
+    };
     ask(global, Ask::Cancel { run, by: who() }, false).await
+}
+
+async fn under_way(global: &Global, what: &str) -> anyhow::Result<Option<RunId>> {
+    let mut open = Vec::new();
+    if let Some(store) = open::reader(&global.state)? {
+        for row in store.open_streams().await? {
+            if let Stream::Run(run) = row.stream {
+                open.push((row.app, run));
+            }
+        }
+    }
+    match meant(&open, what) {
+        Ok(run) => Ok(Some(run)),
+        Err(why) => {
+            eprintln!("{why}");
+            for (app, run) in &open {
+                eprintln!("  {app}: run {run}");
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// The one run that an app's name, or the end of an id, means.
+fn meant(open: &[(AppName, RunId)], what: &str) -> Result<RunId, String> {
+    let end = what.to_ascii_uppercase();
+    let is_meant =
+        |(app, run): &&(AppName, RunId)| app.as_str() == what || (!end.is_empty() && run.to_string().ends_with(&end));
+    let meant: Vec<_> = open.iter().filter(is_meant).collect();
+    match meant.as_slice() {
+        [(_, run)] => Ok(*run),
+        [] => Err(format!("no run of {what} is under way")),
+        _ => Err(format!("{what} means more than one run")),
+    }
 }
 
 /// Who is to do what is asked.
@@ -109,8 +151,10 @@ async fn reach(global: &Global, asked: &Ask) -> anyhow::Result<Reached> {
 
 /// Asks whoever holds the state, and follows what comes of it.
 pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Result<Exit> {
-    let following = Following {
-        apps: control::followed_apps(&asked),
+    let apps = control::followed_apps(&asked);
+    let mut following = Following {
+        zone: status::zone_of(global, &apps).await,
+        apps,
         json,
         back: matches!(asked, Ask::Revert { .. }),
     };
@@ -128,6 +172,7 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
     let Some(loaded) = open::configuration(global).await? else {
         return Ok(Exit::Problems);
     };
+    following.zone.clone_from(&loaded.fleet.timezone);
     let bot = open::bot(global, loaded, &lock).await?;
     // A terminal that goes away takes nobody's container with it: nobody would go on with what was begun.
     let _heard = signal(SignalKind::hangup()).context("signals cannot be heard")?;
@@ -198,4 +243,25 @@ pub(super) fn who() -> String {
     std::env::var("SUDO_USER")
         .or_else(|_| std::env::var("USER"))
         .unwrap_or_else(|_| "an operator".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_run_of_an_app_is_the_one_under_way() {
+        let open = [("web", 0xA1), ("archives", 0xB1)].map(|(app, id)| (app.parse().unwrap(), RunId(ulid::Ulid(id))));
+        let id = |n: usize| Ok(open[n].1);
+        assert_eq!(meant(&open, "web"), id(0));
+        assert_eq!(meant(&open, &open[1].1.short()), id(1));
+        let twice = [open[0].clone(), (open[1].0.clone(), open[0].1)];
+        assert_eq!(
+            meant(&twice, &open[0].1.short()[4..]),
+            Err("0051 means more than one run".to_owned())
+        );
+        assert_eq!(meant(&open, "shop"), Err("no run of shop is under way".to_owned()));
+        assert_eq!(meant(&open, ""), Err("no run of  is under way".to_owned()));
+        assert_eq!(meant(&[], "web"), Err("no run of web is under way".to_owned()));
+    }
 }

@@ -7,8 +7,10 @@ use crate::model::freshness::Outdated;
 use crate::model::name::AppName;
 use crate::model::standing::Release;
 use crate::report::outdated as words;
+use crate::report::words::no_such_app;
 use crate::runtime::archives::suites::Archives;
 use crate::runtime::{outdated, reading};
+use anyhow::Context;
 use std::collections::BTreeMap;
 
 /// What somebody wants to know of.
@@ -47,6 +49,25 @@ pub(super) async fn outdated(global: &Global, asked: &Asked, json: bool) -> anyh
     Ok(exit(&found))
 }
 
+/// Needs no configuration. `host`: the engine's address.
+pub(super) async fn running(global: &Global, host: Option<&str>, platform: &str, json: bool) -> anyhow::Result<Exit> {
+    let engine = match host {
+        Some(host) => open::engine(host).context("-H")?,
+        None => open::default_engine()?,
+    };
+    let scratch = open::Scratch::new()?;
+    let cache = open::cache(global).unwrap_or_else(|| scratch.path().to_owned());
+    let places = diff::places_of(global, &engine, platform)?;
+    let archives = outdated::archives(outdated::Access::default(), &cache)?;
+    let found = outdated::running(&places, &archives, reading::now()).await?;
+    if json {
+        live::print_line(&serde_json::to_string(&views::ShownRunning::from(&found))?);
+    } else {
+        live::print(&words::running(&found, live::style()));
+    }
+    Ok(exit(&found.images))
+}
+
 #[derive(Default)]
 struct Apps {
     releases: BTreeMap<AppName, Option<Release>>,
@@ -64,7 +85,7 @@ async fn apps(global: &Global, asked: &Asked) -> anyhow::Result<Option<Apps>> {
         .map(|name| operate::name(name))
         .collect::<Result<_, _>>()?;
     if let Some(stranger) = names.iter().find(|name| !fleet.apps.contains_key(name)) {
-        anyhow::bail!("no such app: {stranger}");
+        anyhow::bail!("{}", no_such_app(stranger.as_str(), fleet.apps.keys()));
     }
     let reading = status::read(global, &fleet).await?;
     let wanted = |name: &AppName| asked.all || names.contains(name);

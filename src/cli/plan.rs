@@ -4,22 +4,29 @@ use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, operate, status};
 use crate::config::validate::Provenance;
+use crate::model::fleet::Fleet;
 use crate::model::name::AppName;
+use crate::report::words::no_such_app;
 use crate::report::{json, plan as words};
 use crate::runtime::planning;
 use std::collections::BTreeMap;
 
-/// The plan is made from the configuration as it stands now, so that a change can be looked at before it is in force.
+/// The plan is made from the configuration that is named, as it stands now, so that a change can be looked at before it is
+/// in force; with a state directory alone it is that of its bot, as a bot has it in force.
 pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> anyhow::Result<Exit> {
     let app = app.map(operate::name).transpose()?;
-    let Some((fleet, provenance)) = open::configuration_with_provenance(global).await? else {
-        return Ok(Exit::Problems);
+    let (fleet, provenance) = match in_force(global).await? {
+        Some(fleet) => (fleet, None),
+        None => match open::configuration_with_provenance(global).await? {
+            Some((fleet, provenance)) => (fleet, Some(provenance)),
+            None => return Ok(Exit::Problems),
+        },
     };
     // Families need everybody; only what is shown is narrowed.
     let mut reading = status::read(global, &fleet).await?;
     if let Some(app) = &app {
         if !fleet.apps.contains_key(app) {
-            eprintln!("no such app: {app}");
+            eprintln!("{}", no_such_app(app.as_str(), fleet.apps.keys()));
             return Ok(Exit::Failed);
         }
         reading.apps.retain(|reading| reading.app.name == *app);
@@ -29,7 +36,8 @@ pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> a
         None => BTreeMap::new(),
     };
     let rows = planning::rows(&reading, &usual);
-    let settings = app.as_ref().map(|app| settings(&provenance, app));
+    let told = app.as_ref().zip(provenance.as_ref());
+    let settings = told.map(|(app, provenance)| settings(provenance, app));
     if as_json {
         let view = json::plan(&rows, reading.paused, reading.now, settings.as_deref());
         live::print_line(&serde_json::to_string(&view)?);
@@ -37,14 +45,29 @@ pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> a
     }
     let style = live::style();
     live::print(&words::plan(&rows, reading.paused, reading.now, style));
-    if let Some(settings) = settings {
+    if app.is_some() {
         for row in &rows {
             live::print(&words::steps(row, reading.now, style));
         }
+    }
+    if let Some(settings) = settings {
         live::print_line("\nsettings in force");
         live::print(&words::settings(&settings, style));
     }
     Ok(Exit::Done)
+}
+
+/// The fleet that the named state has in force. `None`: a configuration is named too, or no state is.
+pub(super) async fn in_force(global: &Global) -> anyhow::Result<Option<Fleet>> {
+    if global.said.config || !global.said.state {
+        return Ok(None);
+    }
+    open::named_state(global)?;
+    let last = match open::reader(&global.state)? {
+        Some(store) => store.last_revision().await?,
+        None => None,
+    };
+    Ok(last.map(|(_, fleet)| fleet))
 }
 
 fn settings(provenance: &Provenance, app: &AppName) -> Vec<words::Setting> {

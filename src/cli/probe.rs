@@ -2,21 +2,41 @@
 
 use super::exit::Exit;
 use super::live;
-use crate::runtime::surroundings::http_status;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use crate::runtime::surroundings::{http_status, http_text};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+/// 0 as long as the bot lives: whoever restarts it by this answer would mend none of what the notes say.
 pub(super) async fn health(listen: SocketAddr) -> anyhow::Result<Exit> {
-    Ok(match http_status(listen.ip(), listen.port(), "/healthz").await {
-        Ok(200) => Exit::Done,
-        Ok(status) => {
-            eprintln!("the bot answers {status}");
-            Exit::Failed
-        }
-        Err(why) => {
-            eprintln!("{why}");
-            Exit::Failed
-        }
-    })
+    Ok(
+        match http_text(from_here(listen.ip()), listen.port(), "/healthz").await {
+            Ok((200, text)) => {
+                live::print(&clean(&text));
+                Exit::Done
+            }
+            Ok((status, text)) => {
+                eprintln!("the bot answers {status}: {}", clean(&text).trim_end());
+                Exit::Failed
+            }
+            Err(why) => {
+                eprintln!("{why}");
+                Exit::Failed
+            }
+        },
+    )
+}
+
+/// What listens everywhere answers here.
+fn from_here(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+/// Whatever answers on that port, its text goes to a terminal.
+fn clean(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
 
 pub(super) async fn http(port: u16, path: &str) -> anyhow::Result<Exit> {
@@ -28,6 +48,23 @@ pub(super) async fn http(port: u16, path: &str) -> anyhow::Result<Exit> {
         Err(why) => {
             eprintln!("{why}");
             Ok(Exit::Failed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_listens_everywhere_is_asked_here() {
+        for (listen, asked) in [
+            ("0.0.0.0", "127.0.0.1"),
+            ("::", "::1"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("127.0.0.1", "127.0.0.1"),
+        ] {
+            assert_eq!(from_here(listen.parse().unwrap()).to_string(), asked);
         }
     }
 }

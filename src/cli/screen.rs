@@ -20,18 +20,22 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new() -> Self {
+    /// `zone`: of the times in it.
+    pub(super) fn new(zone: &str) -> Self {
         Self {
-            board: Board::default(),
+            board: Board::new(zone),
             rows: Vec::new(),
             is_live: std::io::stderr().is_terminal(),
         }
     }
 
-    pub(super) fn show(&mut self, progress: &Progress) {
+    /// `prefix`: what each line begins with.
+    pub(super) fn show(&mut self, progress: &Progress, prefix: &str) {
         match self.board.fold(progress, reading::now()) {
             Some(Told::Change(_)) if self.is_live => {}
-            Some(Told::Change(text) | Told::News(text)) => story(&text),
+            Some(Told::Change(text) | Told::News(text)) => {
+                text.lines().for_each(|line| story(&format!("{prefix}{line}")));
+            }
             None => {}
         }
         self.draw();

@@ -9,7 +9,7 @@ use crate::runtime::bot::Bot;
 use crate::runtime::perform::itself;
 use crate::runtime::standby::Waited;
 use crate::runtime::supervisor::{Request, Scope, Supervisor};
-use crate::runtime::{self, config_watch, control, housekeeping, logins, notify, tick};
+use crate::runtime::{self, config_watch, control, housekeeping, logins, notify, tick, troubles};
 use crate::store::error::StoreError;
 use crate::web;
 use anyhow::{Context, anyhow};
@@ -75,6 +75,7 @@ async fn with_state(
             done.context("the configuration watch")
         }
         never = logins::run(bot) => match never {},
+        never = troubles::run(bot) => match never {},
         done = undisturbed(bot, housekeep(bot)) => done.context("housekeeping"),
     };
     // The process ends; a tick that does not hear of it rings nobody.

@@ -2,12 +2,13 @@
 
 use super::args::Global;
 use super::exit::Exit;
-use super::{live, open, status, views};
+use super::{live, open, views};
 use crate::model::journal::Stream;
 use crate::report::terminal;
 use crate::runtime::story;
 use crate::store::database::Store;
 use anyhow::Context;
+use std::path::Path;
 
 /// Matches that are named when the end of an id is not enough.
 const NAMED: u32 = 5;
@@ -33,17 +34,18 @@ pub(super) async fn show(global: &Global, id: &str, json: bool) -> anyhow::Resul
         Some((_, fleet)) => fleet
             .apps
             .get(&row.app)
-            .map_or_else(|| status::zone(&fleet), |app| app.timezone.clone()),
+            .map_or_else(|| fleet.timezone.clone(), |app| app.timezone.clone()),
         None => "UTC".to_owned(),
     };
-    live::print(&text(&store, &row.stream, &zone, json).await?);
+    live::print(&text(&store, &global.state, &row.stream, (&zone, json)).await?);
     Ok(Exit::Done)
 }
 
-async fn text(store: &Store, stream: &Stream, zone: &str, json: bool) -> anyhow::Result<String> {
+async fn text(store: &Store, state: &Path, stream: &Stream, (zone, json): (&str, bool)) -> anyhow::Result<String> {
     match stream {
         Stream::Run(id) => {
-            let view = story::run(*id, &store.run_events(*id).await?).context("this run's journal is broken")?;
+            let mut view = story::run(*id, &store.run_events(*id).await?).context("this run's journal is broken")?;
+            view.files = story::files(state, *id);
             if json {
                 return Ok(serde_json::to_string(&views::ShownRun::from(view))? + "\n");
             }

@@ -5,11 +5,13 @@ use super::exit::Exit;
 use super::views;
 use super::{live, open};
 use crate::model::fleet::Fleet;
-use crate::report::terminal;
+use crate::model::name::AppName;
+use crate::report::{terminal, trouble};
 use crate::runtime::reading::{self, Reading};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 pub(super) async fn status(global: &Global, json: bool) -> anyhow::Result<Exit> {
+    open::named_state(global)?;
     let Some(fleet) = fleet(global).await? else {
         return Ok(Exit::Problems);
     };
@@ -19,7 +21,10 @@ pub(super) async fn status(global: &Global, json: bool) -> anyhow::Result<Exit> 
         return Ok(Exit::Done);
     }
     let rows: Vec<_> = reading.apps.iter().map(reading::AppReading::status_row).collect();
-    live::print(&terminal::status(&rows, reading.now, &zone(&fleet), live::style()));
+    live::print(&terminal::status(&rows, reading.now, &fleet.timezone, live::style()));
+    for trouble in &reading.troubles {
+        live::print_line(&format!("Note: {}.", trouble::line(trouble, reading.now)));
+    }
     if reading.paused {
         live::print_line("Rollouts and promotions are paused: `lowtide pause --all --off` lets them go on.");
     }
@@ -47,14 +52,23 @@ pub(super) async fn read(global: &Global, fleet: &Fleet) -> anyhow::Result<Readi
     Ok(reading::read(&store, fleet, standings, paused, now).await?)
 }
 
-/// Times of the whole fleet are shown in the operators' zone, which is that of their digest.
-pub(super) fn zone(fleet: &Fleet) -> String {
-    let zones: BTreeMap<&str, usize> = fleet.apps.values().fold(BTreeMap::new(), |mut zones, app| {
-        *zones.entry(app.timezone.as_str()).or_default() += 1;
-        zones
-    });
-    match &fleet.email {
-        Some(email) => email.timezone.clone(),
-        None => zones.into_keys().next().unwrap_or("UTC").to_owned(),
+/// The zone in which times of these apps are told: their own, where they share one, else the fleet's. Without a fleet in
+/// force there is nothing to tell times of.
+pub(super) async fn zone_of(global: &Global, apps: &[AppName]) -> String {
+    let store = open::reader(&global.state).ok().flatten();
+    let last = match store {
+        Some(store) => store.last_revision().await.ok().flatten(),
+        None => None,
+    };
+    let Some((_, fleet)) = last else {
+        return "UTC".to_owned();
+    };
+    let zones: BTreeSet<&str> = apps
+        .iter()
+        .filter_map(|app| Some(fleet.apps.get(app)?.timezone.as_str()))
+        .collect();
+    match zones.iter().next() {
+        Some(zone) if zones.len() == 1 => (*zone).to_owned(),
+        Some(_) | None => fleet.timezone.clone(),
     }
 }

@@ -7,7 +7,7 @@ use crate::model::comparison::{
 };
 use crate::model::failure::WaitReason;
 use crate::model::fleet::Mode;
-use crate::model::freshness::{Fix, Outdated, PendingPackage, Unknown};
+use crate::model::freshness::{Fix, Outdated, OutdatedHost, PendingPackage, RunningContainer, Unknown};
 use crate::model::halt::{HaltPolicy, Incident, OpenIncident, Require};
 use crate::model::image::ContentDigest;
 use crate::model::inventory::{Change, ImageLayer, Package};
@@ -16,6 +16,7 @@ use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;
 use crate::model::standing::Withheld;
+use crate::model::trouble::Trouble;
 use crate::report::json::Halted;
 pub(super) use crate::report::json::VERSION;
 use crate::report::terminal::{Progress, RolloutView, RunRow, RunView};
@@ -24,6 +25,7 @@ use crate::runtime::reading::{AppReading, OpenRollout, Reading};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::borrow::Cow;
+use std::path::PathBuf;
 
 /// `status --json`.
 #[derive(Debug, Serialize)]
@@ -33,6 +35,8 @@ pub(super) struct Status {
     paused: bool,
     /// Mails that wait for delivery.
     notices_pending: u64,
+    /// What is wrong around the bot: a revision of the configuration that was refused.
+    troubles: Vec<Trouble>,
     apps: Vec<App>,
 }
 
@@ -105,9 +109,13 @@ pub(super) struct ShownRun {
     run: Run,
     revision: String,
     commit: Option<Commit>,
+    /// The commit's page; `null`: none is known.
+    link: Option<String>,
     stages: Vec<Part<Stage>>,
     tests: Option<TestReport>,
     change: Option<Change>,
+    /// Paths of logs and kept artefacts on this machine.
+    files: Vec<PathBuf>,
 }
 
 /// `show ROLLOUT --json`.
@@ -288,6 +296,24 @@ impl<'a> From<&'a [Outdated]> for ShownOutdated<'a> {
     }
 }
 
+/// `outdated --running --json`: `images[].digest` is the `image_id` of the containers that run it.
+#[derive(Debug, Serialize)]
+pub(super) struct ShownRunning<'a> {
+    version: u32,
+    containers: &'a [RunningContainer],
+    images: Vec<OutdatedImage<'a>>,
+}
+
+impl<'a> From<&'a OutdatedHost> for ShownRunning<'a> {
+    fn from(host: &'a OutdatedHost) -> Self {
+        Self {
+            version: VERSION,
+            containers: &host.containers,
+            images: host.images.iter().map(outdated).collect(),
+        }
+    }
+}
+
 fn outdated(image: &Outdated) -> OutdatedImage<'_> {
     let survey = &image.survey;
     let unseen = survey.unseen.iter().map(|why| {
@@ -329,6 +355,7 @@ impl From<&Reading> for Status {
             now: reading.now,
             paused: reading.paused,
             notices_pending: reading.notices,
+            troubles: reading.troubles.clone(),
             apps: reading.apps.iter().map(App::from).collect(),
         }
     }
@@ -409,6 +436,7 @@ impl From<RunView> for ShownRun {
             run: Run::from(&view.row),
             revision: view.revision,
             commit: view.commit,
+            link: view.link,
             stages: view
                 .stages
                 .into_iter()
@@ -416,6 +444,7 @@ impl From<RunView> for ShownRun {
                 .collect(),
             tests: view.tests,
             change: view.change,
+            files: view.files,
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::args::Global;
 use super::exit::Exit;
-use super::{live, open, operate, status, window_views};
+use super::{live, open, operate, plan, status, window_views};
 use crate::report::windows as words;
+use crate::report::words::no_such_app;
 use crate::runtime::windows::{self, Which};
 use jiff::civil::Date;
 use jiff::{Span, ToSpan};
@@ -11,8 +12,10 @@ use jiff::{Span, ToSpan};
 /// What was asked for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Asked {
+    /// This app only.
     #[arg(long)]
     app: Option<String>,
+    /// This target only.
     #[arg(long)]
     target: Option<String>,
     /// All openings of a span instead of the next five: `2y`, `6mo`, `90d`.
@@ -21,6 +24,7 @@ pub(super) struct Asked {
     /// From this day on; from now on, if not given.
     #[arg(long, value_name = "DATE")]
     from: Option<Date>,
+    /// As one JSON object, for programs.
     #[arg(long)]
     json: bool,
 }
@@ -28,10 +32,14 @@ pub(super) struct Asked {
 /// Like the plan, from the configuration as it stands now, so that a change can be looked at before it is in force.
 pub(super) async fn windows(global: &Global, asked: &Asked) -> anyhow::Result<Exit> {
     let app = asked.app.as_deref().map(operate::name).transpose()?;
-    let Some(loaded) = open::configuration(global).await? else {
-        return Ok(Exit::Problems);
+    let fleet = match plan::in_force(global).await? {
+        Some(fleet) => fleet,
+        None => match open::configuration(global).await? {
+            Some(loaded) => loaded.fleet,
+            None => return Ok(Exit::Problems),
+        },
     };
-    let reading = status::read(global, &loaded.fleet).await?;
+    let reading = status::read(global, &fleet).await?;
     let wanted = |name: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| wanted == name);
     let which = Which {
         span: asked.simulate,
@@ -50,7 +58,10 @@ pub(super) async fn windows(global: &Global, asked: &Asked) -> anyhow::Result<Ex
         }
     }
     if rows.is_empty() && (asked.app.is_some() || asked.target.is_some()) {
-        eprintln!("no such app or target");
+        match app.filter(|app| !fleet.apps.contains_key(app)) {
+            Some(app) => eprintln!("{}", no_such_app(app.as_str(), fleet.apps.keys())),
+            None => eprintln!("no such target: {}", asked.target.as_deref().unwrap_or_default()),
+        }
         return Ok(Exit::Failed);
     }
     if asked.json {

@@ -13,80 +13,105 @@ const TLS_PORT: u16 = 2376;
 
 const HINT: &str = "write `unix:///var/run/docker.sock`, `ssh://user@host` or `tcp://host:2376`";
 
+/// The place alone; what is needed to get in (keys, certificates) is none of an address.
+///
+/// # Errors
+/// What is wrong with it, and what to write.
+pub fn address(text: &str) -> Result<EngineAddress, Problem> {
+    match text.split_once("://") {
+        Some(("unix", path)) if path.starts_with('/') && path.len() > 1 => Ok(EngineAddress::Unix(PathBuf::from(path))),
+        Some(("unix", _)) => {
+            let problem = Problem::new("bad-url", "the socket has an absolute path");
+            Err(problem.hint("write `unix:///var/run/docker.sock`"))
+        }
+        Some(("ssh", tail)) => ssh(tail).map(EngineAddress::Ssh),
+        Some(("tcp" | "https", tail)) => tls(tail).map(EngineAddress::Tls),
+        Some((scheme @ ("http" | "npipe" | "fd"), _)) => Err(Problem::new(
+            "not-supported",
+            format!("engines reached by {scheme}:// are not supported by this version"),
+        )
+        .hint(HINT)),
+        Some(_) | None => {
+            Err(Problem::new("bad-url", format!("`{}` is not the address of an engine", shown(text))).hint(HINT))
+        }
+    }
+}
+
+fn ssh(tail: &str) -> Result<SshEngine, Problem> {
+    let (place, socket) = match tail.split_once('/') {
+        Some((place, "")) => (place, None),
+        Some((place, path)) => (place, Some(format!("/{path}"))),
+        None => (tail, None),
+    };
+    let (user, place) = match place.rsplit_once('@') {
+        Some((user, place)) => (Some(user), place),
+        None => (None, place),
+    };
+    if user.is_some_and(|user| user.contains(':')) {
+        return Err(Problem::new("bad-url", "a password does not belong in an address")
+            .hint("use a key: `key: { file: /run/secrets/ssh_key }`"));
+    }
+    let bad = || {
+        let message = format!("`{}` is not a host, or user and host", shown(tail));
+        Problem::new("bad-url", message).hint("write `ssh://user@host`, or with a port `ssh://user@host:2222`")
+    };
+    // What begins with a dash would be an option of ssh.
+    if user.is_some_and(|user| user.is_empty() || user.starts_with('-')) || place.starts_with('-') {
+        return Err(bad());
+    }
+    let (host, port) = host_port(place).ok_or_else(bad)?;
+    Ok(SshEngine {
+        user: user.map(ToOwned::to_owned),
+        host,
+        port,
+        socket,
+        key: None,
+        known_hosts: None,
+    })
+}
+
+fn tls(tail: &str) -> Result<TlsEngine, Problem> {
+    let (host, port) = host_port(tail.trim_end_matches('/')).ok_or_else(|| {
+        Problem::new("bad-url", format!("`{}` is not a host, or host and port", shown(tail))).hint(HINT)
+    })?;
+    Ok(TlsEngine {
+        host,
+        port: port.unwrap_or(TLS_PORT),
+        ca: None,
+        cert: None,
+        key: None,
+    })
+}
+
 impl Check<'_> {
     /// `rest`: route of the host.
     pub(super) fn engine(&mut self, scope: &Scope, rest: &Route, raw: &raw::Host, text: &str) -> Option<EngineAddress> {
-        let here = rest.key("docker");
-        let address = match text.split_once("://") {
-            Some(("unix", path)) if path.starts_with('/') && path.len() > 1 => {
-                Ok(EngineAddress::Unix(PathBuf::from(path)))
-            }
-            Some(("unix", _)) => {
-                Err(Problem::new("bad-url", "the socket has an absolute path")
-                    .hint("write `unix:///var/run/docker.sock`"))
-            }
-            Some(("ssh", tail)) => self.ssh(scope, rest, raw, tail).map(EngineAddress::Ssh),
-            Some(("tcp" | "https", tail)) => self.tls(scope, rest, raw, tail).map(EngineAddress::Tls),
-            Some((scheme @ ("http" | "npipe" | "fd"), _)) => Err(Problem::new(
-                "not-supported",
-                format!("engines reached by {scheme}:// are not supported by this version"),
-            )
-            .hint(HINT)),
-            Some(_) | None => {
-                Err(Problem::new("bad-url", format!("`{}` is not the address of an engine", shown(text))).hint(HINT))
-            }
-        };
-        match address {
-            Ok(address) => {
-                self.unused(scope, rest, raw, &address);
-                Some(address)
-            }
+        let mut address = match address(text) {
+            Ok(address) => address,
             Err(problem) => {
-                self.report(scope, &here, problem);
-                None
+                self.report(scope, &rest.key("docker"), problem);
+                return None;
+            }
+        };
+        match &mut address {
+            EngineAddress::Unix(_) => {}
+            EngineAddress::Ssh(ssh) => {
+                ssh.key = self.secret(scope, &rest.key("key"), raw.key.as_ref());
+                ssh.known_hosts = self.absolute(scope, &rest.key("known_hosts"), raw.known_hosts.as_ref());
+            }
+            EngineAddress::Tls(tls) => {
+                tls.key = self.secret(scope, &rest.key("key"), raw.key.as_ref());
+                tls.cert = self.absolute(scope, &rest.key("cert"), raw.cert.as_ref());
+                tls.ca = self.absolute(scope, &rest.key("ca"), raw.ca.as_ref());
+                self.halves(scope, rest, raw);
             }
         }
+        self.unused(scope, rest, raw, &address);
+        Some(address)
     }
 
-    fn ssh(&mut self, scope: &Scope, rest: &Route, raw: &raw::Host, tail: &str) -> Result<SshEngine, Problem> {
-        let (place, socket) = match tail.split_once('/') {
-            Some((place, "")) => (place, None),
-            Some((place, path)) => (place, Some(format!("/{path}"))),
-            None => (tail, None),
-        };
-        let (user, place) = match place.rsplit_once('@') {
-            Some((user, place)) => (Some(user), place),
-            None => (None, place),
-        };
-        if user.is_some_and(|user| user.contains(':')) {
-            return Err(Problem::new("bad-url", "a password does not belong in an address")
-                .hint("use a key: `key: { file: /run/secrets/ssh_key }`"));
-        }
-        let bad = || {
-            let message = format!("`{}` is not a host, or user and host", shown(tail));
-            Problem::new("bad-url", message).hint("write `ssh://user@host`, or with a port `ssh://user@host:2222`")
-        };
-        // What begins with a dash would be an option of ssh.
-        if user.is_some_and(|user| user.is_empty() || user.starts_with('-')) || place.starts_with('-') {
-            return Err(bad());
-        }
-        let (host, port) = host_port(place).ok_or_else(bad)?;
-        Ok(SshEngine {
-            user: user.map(ToOwned::to_owned),
-            host,
-            port,
-            socket,
-            key: self.secret(scope, &rest.key("key"), raw.key.as_ref()),
-            known_hosts: self.absolute(scope, &rest.key("known_hosts"), raw.known_hosts.as_ref()),
-        })
-    }
-
-    fn tls(&mut self, scope: &Scope, rest: &Route, raw: &raw::Host, tail: &str) -> Result<TlsEngine, Problem> {
-        let (host, port) = host_port(tail.trim_end_matches('/')).ok_or_else(|| {
-            Problem::new("bad-url", format!("`{}` is not a host, or host and port", shown(tail))).hint(HINT)
-        })?;
-        let key = self.secret(scope, &rest.key("key"), raw.key.as_ref());
-        let cert = self.absolute(scope, &rest.key("cert"), raw.cert.as_ref());
+    /// A certificate and its key say together who we are.
+    fn halves(&mut self, scope: &Scope, rest: &Route, raw: &raw::Host) {
         for (given, lacking) in [("cert", "key"), ("key", "cert")] {
             let (has, lacks) = match given {
                 "cert" => (raw.cert.is_some(), raw.key.is_none()),
@@ -98,13 +123,6 @@ impl Check<'_> {
                 self.report(scope, &rest.key(given), problem.hint(hint));
             }
         }
-        Ok(TlsEngine {
-            host,
-            port: port.unwrap_or(TLS_PORT),
-            ca: self.absolute(scope, &rest.key("ca"), raw.ca.as_ref()),
-            cert,
-            key,
-        })
     }
 
     fn absolute(&mut self, scope: &Scope, rest: &Route, raw: Option<&raw::Text>) -> Option<PathBuf> {

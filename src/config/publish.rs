@@ -152,6 +152,19 @@ impl Check<'_> {
                     problem.hint("a channel's tag is a plain word that moves from release to release"),
                 );
             }
+            if tag == "latest" {
+                let problem = Problem::new(
+                    "latest",
+                    "`latest` says nothing about what it holds, and is never published or rolled out",
+                );
+                let place = if raw.tag.is_some() {
+                    here.key("tag")
+                } else {
+                    here.key("name")
+                };
+                let hint = "name the channel for what stands behind it, such as `production`; every app would pull `latest` unasked";
+                self.report(scope, &place, problem.hint(hint));
+            }
             self.note(scope, &here.key("name"), name_text.0.clone());
             let (Some(name), Some(image)) = (name, own.unwrap_or_else(|| image.cloned())) else {
                 continue;

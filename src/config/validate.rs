@@ -164,7 +164,7 @@ impl Check<'_> {
         let email = notify
             .email
             .as_ref()
-            .and_then(|email| self.email(&top, email, timezone));
+            .and_then(|email| self.email(&top, email, timezone.clone()));
         let github = notify.github.as_ref().and_then(|github| self.github(&top, github));
         let limits = self.limits(&top, &file.limits.clone().unwrap_or_default());
         let retention = self.retention(&top, &file.retention.clone().unwrap_or_default());
@@ -200,6 +200,7 @@ impl Check<'_> {
         }
         (
             Fleet {
+                timezone,
                 hosts,
                 registries,
                 archives,

@@ -1,6 +1,7 @@
 //! Every decision: synchronous functions of (state, observation, policy, now).
 
 pub mod archive;
+pub mod commit_link;
 pub mod digest;
 pub mod family;
 pub mod fixable;

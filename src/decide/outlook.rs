@@ -100,7 +100,12 @@ pub fn entry(state: &RolloutState, outside: &Outside, waits: Option<&WaitReason>
     let (window, zone) = (outside.window.as_ref(), outside.timezone.as_str());
     let opens = match waits {
         Some(WaitReason::Window { opens } | WaitReason::Held { until: opens, .. }) => *opens,
-        Some(WaitReason::NoWindow | WaitReason::WindowTooShort { .. } | WaitReason::Frozen { .. }) => {
+        Some(
+            WaitReason::NoWindow
+            | WaitReason::WindowNeverOpens
+            | WaitReason::WindowTooShort { .. }
+            | WaitReason::Frozen { .. },
+        ) => {
             return Entry::Unknown;
         }
         // It would begin, but for something else.
@@ -108,7 +113,9 @@ pub fn entry(state: &RolloutState, outside: &Outside, waits: Option<&WaitReason>
             match window::start(window, zone, outside.needs, outside.taken.as_ref(), now) {
                 Start::Now { .. } => now,
                 Start::Later { opens } => opens,
-                Start::TooShort { .. } | Start::Frozen { .. } | Start::Never => return Entry::Unknown,
+                Start::TooShort { .. } | Start::Frozen { .. } | Start::NoWindow | Start::Never => {
+                    return Entry::Unknown;
+                }
             }
         }
         Some(
@@ -127,7 +134,7 @@ pub fn entry(state: &RolloutState, outside: &Outside, waits: Option<&WaitReason>
             opens: (opens > now).then_some(opens),
             until,
         },
-        WindowState::Closed { .. } | WindowState::Frozen | WindowState::Never => Entry::Unknown,
+        WindowState::Closed { .. } | WindowState::Frozen | WindowState::NoWindow | WindowState::Never => Entry::Unknown,
     }
 }
 

@@ -457,6 +457,7 @@ mod tests {
 
     fn fleet(apps: &[App], runs: usize) -> Fleet {
         Fleet {
+            timezone: "UTC".to_owned(),
             hosts: BTreeMap::new(),
             registries: BTreeMap::new(),
             archives: crate::model::fleet::ArchivePolicy::default(),

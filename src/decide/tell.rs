@@ -1,6 +1,7 @@
 //! What the end of a run or a rollout means for its app, and who hears of it. The facts and the notices are written in
 //! the transaction of the event that caused them.
 
+use super::commit_link;
 use super::halt::Lifted;
 use super::notify::{self, Keys, Opened, RolloutMessage};
 use super::rollout::{Moving, RolloutState};
@@ -10,7 +11,7 @@ use super::withheld;
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, WaitReason};
 use crate::model::fleet::{App, EmailPolicy};
 use crate::model::name::{AppName, RolloutId, RunId};
-use crate::model::notice::{Audience, LongWait, Notice, NoticeBody, Untimely};
+use crate::model::notice::{Audience, Built, LongWait, Notice, NoticeBody, Untimely};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage};
 use crate::model::standing::AppEvent;
@@ -145,12 +146,21 @@ fn run_failed(
         app: app.clone(),
         run: state.id,
         stage,
-        commit: state.resolved.as_ref().map(|r| r.commit.id.clone()),
+        commit: built(state),
         failure: failure.clone(),
         fault: failure.fault(),
     };
     told.notices
         .extend(mail(&keys, failure.fault(), &state.app.maintainers, email, &body, now));
+}
+
+/// The commit of a run, once it is resolved.
+pub(super) fn built(state: &RunState) -> Option<Box<Built>> {
+    let commit = &state.resolved.as_ref()?.commit;
+    Some(Box::new(Built {
+        commit: commit.clone(),
+        link: commit_link::link(&state.app.source.repo, &commit.id),
+    }))
 }
 
 fn recovered(told: &mut Told, state: &RunState, standing: &Standing, email: Option<&EmailPolicy>, now: Timestamp) {

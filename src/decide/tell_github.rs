@@ -71,7 +71,7 @@ impl Told<'_> {
             app: app.clone(),
             run: self.state.id,
             stage,
-            commit: self.commit().map(ToOwned::to_owned),
+            commit: tell::built(self.state),
             failure: failure.clone(),
             fault: failure.fault(),
         };

@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 mod civil;
+mod doubt;
 mod forecast;
 mod openings;
 mod overrun;
 mod start;
 
 pub(super) use civil::opening;
+pub use doubt::doubt;
 pub use forecast::{Forecast, forecast, swallowed};
 pub use openings::{Shut, openings};
 pub use overrun::{Between, HoldsLeft, Resume, Underway, between_units, resume};
@@ -39,7 +41,9 @@ pub enum WindowState {
     },
     /// Nothing begins until an operator takes the freeze out of the configuration.
     Frozen,
-    /// No window, or one that never opens: nothing happens unattended (fail closed).
+    /// There is none: nothing happens unattended (fail closed).
+    NoWindow,
+    /// There is one, and it never opens.
     Never,
 }
 
@@ -47,7 +51,7 @@ pub enum WindowState {
 #[must_use]
 pub fn state(window: Option<&Window>, zone: &str, now: Timestamp) -> WindowState {
     let Some(window) = window else {
-        return WindowState::Never;
+        return WindowState::NoWindow;
     };
     if window.freeze.is_some() {
         return WindowState::Frozen;

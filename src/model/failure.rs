@@ -205,6 +205,8 @@ pub enum WaitReason {
     Window { opens: jiff::Timestamp },
     /// No window is configured, and nobody said `--now`.
     NoWindow,
+    /// There is a window, and by its days, its denied spans and its blackouts it never opens.
+    WindowNeverOpens,
     /// It needs longer than any opening lasts.
     WindowTooShort {
         needs: jiff::SignedDuration,

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 /// All apps of one configuration revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fleet {
+    /// IANA zone of the file: what concerns no single app is told in it.
+    pub timezone: String,
     pub hosts: BTreeMap<HostName, Host>,
     /// Keyed by registry host (and port).
     pub registries: BTreeMap<String, RegistryAccess>,

@@ -102,6 +102,25 @@ pub struct Outdated {
     pub survey: Survey,
 }
 
+/// What the running containers of an engine lack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutdatedHost {
+    /// By name.
+    pub containers: Vec<RunningContainer>,
+    /// Each image of theirs once; [`Outdated::digest`] is the id in the engine's store.
+    pub images: Vec<Outdated>,
+}
+
+/// A running container, whoever started it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunningContainer {
+    #[serde(rename = "container")]
+    pub name: String,
+    /// As whoever started it named it.
+    pub image: String,
+    pub image_id: String,
+}
+
 /// What is known before a rebuild.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Outlook {

@@ -23,4 +23,5 @@ pub mod secret;
 pub mod service;
 pub mod stages;
 pub mod standing;
+pub mod trouble;
 pub mod window;

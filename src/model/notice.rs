@@ -6,6 +6,7 @@ use super::halt::{Exposure, Form, Incident, Require};
 use super::inventory::Change;
 use super::name::{AppName, RolloutId, RunId, TargetName};
 use super::run::Stage;
+use super::stages::resolve::Commit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,14 @@ pub enum CommitState {
     Failure,
 }
 
+/// The commit that a run built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    pub commit: Commit,
+    /// Its page; `None`: nobody knows where there is one.
+    pub link: Option<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "body")]
 pub enum NoticeBody {
@@ -69,7 +78,7 @@ pub enum NoticeBody {
         app: AppName,
         run: RunId,
         stage: Stage,
-        commit: Option<String>,
+        commit: Option<Box<Built>>,
         failure: Failure,
         fault: Fault,
     },

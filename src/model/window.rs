@@ -196,6 +196,17 @@ impl From<Weekly> for Window {
     }
 }
 
+/// Why nothing will ever begin by itself in a window that is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    NeverOpens,
+    /// No opening is as long as a rollout needs.
+    TooShort {
+        needs: SignedDuration,
+        longest: SignedDuration,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

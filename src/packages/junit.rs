@@ -1,16 +1,21 @@
 //! JUnit XML to counts and names. The format has no standard; read is what its writers share: `testcase` elements at any
 //! depth, with `failure`, `error` or `skipped` inside.
 
-use crate::model::stages::test::TestReport;
+use crate::model::stages::test::{FailedTest, TestReport};
 use quick_xml::Reader;
+use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesStart, Event};
 
 /// One report file is at most this large, bytes.
 pub const MAX_SIZE: usize = 64 << 20;
 /// Suites nest a few levels deep.
 const MAX_DEPTH: usize = 64;
-/// Bytes of one test's name that are kept.
+/// Characters of one test's name that are kept.
 const MAX_NAME: usize = 300;
+/// Characters of one line of a message that are kept.
+const MAX_LINE: usize = 300;
+/// Bytes of a failure's text that are looked at for its first lines.
+const MAX_TEXT: usize = 16 << 10;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JunitError {
@@ -46,6 +51,7 @@ pub fn parse(xml: &[u8]) -> Result<TestReport, JunitError> {
         match event {
             Event::Start(element) => {
                 reading.opened(open.is_empty(), &element)?;
+                reading.began(&element, open.len());
                 open.push(element.local_name().as_ref() == "testcase");
                 if open.len() > MAX_DEPTH {
                     return Err(JunitError::TooDeep);
@@ -53,25 +59,31 @@ pub fn parse(xml: &[u8]) -> Result<TestReport, JunitError> {
             }
             Event::Empty(element) => {
                 reading.opened(open.is_empty(), &element)?;
+                reading.end_orphan();
                 if element.local_name().as_ref() == "testcase" {
                     reading.closed();
                 }
             }
             Event::End(_) => {
-                if open.pop() == Some(true) {
+                let testcase = open.pop() == Some(true);
+                reading.ended(open.len());
+                if testcase {
                     reading.closed();
                 }
             }
             Event::Eof if !open.is_empty() => return Err(JunitError::Truncated),
             Event::Eof if !reading.seen => return Err(JunitError::NotJunit),
             Event::Eof => return Ok(reading.report),
-            Event::Text(_)
-            | Event::CData(_)
-            | Event::Comment(_)
-            | Event::Decl(_)
-            | Event::PI(_)
-            | Event::DocType(_)
-            | Event::GeneralRef(_) => {}
+            Event::Text(text) => reading.text(&text),
+            Event::CData(text) => reading.text(&text),
+            Event::GeneralRef(entity) => match entity.resolve_char_ref() {
+                Ok(Some(c)) => reading.text(c.encode_utf8(&mut [0; 4])),
+                Ok(None) | Err(_) => match resolve_xml_entity(&entity) {
+                    Some(text) => reading.text(text),
+                    None => reading.text(&format!("&{};", &*entity)),
+                },
+            },
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
     }
 }
@@ -102,6 +114,39 @@ struct Reading {
     seen: bool,
     suite: String,
     case: Option<(String, Verdict)>,
+    /// A failure that is open and belongs to no case: its suite's name.
+    orphan: Option<String>,
+    /// Of the failures of the open case.
+    message: Message,
+}
+
+/// The first failure of a test, as far as it was read.
+#[derive(Default)]
+struct Message {
+    attribute: String,
+    text: String,
+    /// Elements that are open around the failure whose text is read; `None`: none is.
+    depth: Option<usize>,
+}
+
+impl Message {
+    /// The attribute's lines, then those of the text that say something new: writers put a summary into one of the two,
+    /// and often the test's own name before it.
+    fn lines(self, name: &str) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for line in self.attribute.lines().chain(self.text.lines()) {
+            let line: String = line.trim_end().chars().take(MAX_LINE).collect();
+            let words = line.trim();
+            let known = || lines.iter().any(|known| known.trim().contains(words));
+            if !words.is_empty() && !name.contains(words) && !known() {
+                lines.push(line);
+            }
+            if lines.len() == FailedTest::LINES {
+                break;
+            }
+        }
+        lines
+    }
 }
 
 impl Reading {
@@ -118,11 +163,23 @@ impl Reading {
                 let class = attribute(element, "classname").filter(|class| !class.is_empty());
                 let name = class.map_or_else(|| name.clone(), |class| format!("{class}.{name}"));
                 self.case = Some((name, Verdict::Passed));
+                self.message = Message::default();
             }
             "failure" | "error" => match &mut self.case {
-                Some((_, verdict)) => *verdict = Verdict::Failed,
+                Some((_, verdict)) => {
+                    *verdict = Verdict::Failed;
+                    if self.message.attribute.is_empty() {
+                        self.message.attribute = attribute(element, "message").unwrap_or_default();
+                    }
+                }
                 // Some writers put what broke a whole suite beside its cases.
-                None => self.fail(self.suite.clone()),
+                None => {
+                    self.orphan = Some(self.suite.clone());
+                    self.message = Message {
+                        attribute: attribute(element, "message").unwrap_or_default(),
+                        ..Message::default()
+                    };
+                }
             },
             "skipped" => {
                 if let Some((_, verdict @ Verdict::Passed)) = &mut self.case {
@@ -132,6 +189,38 @@ impl Reading {
             _ => {}
         }
         Ok(())
+    }
+
+    /// After [`Self::opened`], of an element that has content; `depth` elements are open around it.
+    fn began(&mut self, element: &BytesStart<'_>, depth: usize) {
+        let failure = matches!(element.local_name().as_ref(), "failure" | "error");
+        // The first one is what the others follow from.
+        let first = self.message.depth.is_none() && self.message.text.is_empty();
+        if failure && first && (self.case.is_some() || self.orphan.is_some()) {
+            self.message.depth = Some(depth);
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        if self.message.depth.is_some() {
+            let room = MAX_TEXT.saturating_sub(self.message.text.len());
+            let end = text.floor_char_boundary(room.min(text.len()));
+            self.message.text.push_str(&text[..end]);
+        }
+    }
+
+    /// An element has ended; `depth` are still open.
+    fn ended(&mut self, depth: usize) {
+        if self.message.depth == Some(depth) {
+            self.message.depth = None;
+            self.end_orphan();
+        }
+    }
+
+    fn end_orphan(&mut self) {
+        if let Some(suite) = self.orphan.take() {
+            self.fail(suite);
+        }
     }
 
     fn closed(&mut self) {
@@ -145,8 +234,10 @@ impl Reading {
 
     fn fail(&mut self, name: String) {
         self.report.failed_count += 1;
+        let message = std::mem::take(&mut self.message).lines(&name);
         if self.report.failed.len() < TestReport::NAMES {
-            self.report.failed.push(name.chars().take(MAX_NAME).collect());
+            let name = name.chars().take(MAX_NAME).collect();
+            self.report.failed.push(FailedTest { name, message });
         }
     }
 }
@@ -181,13 +272,17 @@ mod tests {
             <testcase name="skip"><skipped/></testcase></testsuite></testsuites>"#,
         );
         assert_eq!((got.passed, got.skipped, got.failed_count), (2, 1, 2));
-        assert_eq!(got.failed, ["A.no & never", "err"]);
+        assert_eq!(names(&got), ["A.no & never", "err"]);
+        assert_eq!(got.failed[0].message, ["m", "trace"]);
     }
 
     #[test]
     fn what_breaks_a_whole_suite_is_a_failure() {
         let got = report(r#"<testsuite name="boot"><error>no database</error><testcase name="a"/></testsuite>"#);
-        assert_eq!((got.passed, got.failed), (1, vec!["boot".to_owned()]));
+        assert_eq!((got.passed, names(&got)), (1, vec!["boot"]));
+        assert_eq!(got.failed[0].message, ["no database"]);
+        let empty = report(r#"<testsuite name="boot"><error message="no network"/></testsuite>"#);
+        assert_eq!(empty.failed[0].message, ["no network"]);
     }
 
     #[test]
@@ -215,7 +310,69 @@ mod tests {
     #[test]
     fn entities_do_not_grow() {
         let bomb = r#"<!DOCTYPE t [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><testsuite><testcase name="&b;"><failure>&b;</failure></testcase></testsuite>"#;
-        assert_eq!(report(bomb).failed, ["&b;"]);
+        let got = report(bomb);
+        assert_eq!(names(&got), ["&b;"]);
+        // Neither does what the message says; it says nothing that the name does not.
+        assert_eq!(got.failed[0].message, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_failure_says_why_in_its_first_lines() {
+        let said = |case: &str| {
+            report(&format!("<testsuite>{case}</testsuite>")).failed[0]
+                .message
+                .clone()
+        };
+        let pytest = r#"<testcase classname="t.A" name="b"><failure message="assert 1 == 2&#10;  where 1 = f()">def b():
+            &gt;   assert f() == 2
+            E   assert 1 == 2
+
+            t.py:3: AssertionError</failure></testcase>"#;
+        assert_eq!(
+            said(pytest),
+            [
+                "assert 1 == 2",
+                "  where 1 = f()",
+                "def b():",
+                "            >   assert f() == 2"
+            ]
+        );
+        // PHPUnit: the text begins with the test's own name, and there is no attribute.
+        let phpunit = "<testcase class='MenuTest' classname='MenuTest' name='MenuTest::home'><failure type='E'>MenuTest::home\n\
+                       Failed asserting that 500 matches expected 200.\n\n/app/MenuTest.php:12</failure></testcase>";
+        assert_eq!(
+            said(phpunit),
+            [
+                "Failed asserting that 500 matches expected 200.",
+                "/app/MenuTest.php:12"
+            ]
+        );
+        // Go: the attribute is a word of its own.
+        let go = "<testcase name='T'><failure message='Failed'><![CDATA[x_test.go:5: got <1>, want 2]]></failure></testcase>";
+        assert_eq!(said(go), ["Failed", "x_test.go:5: got <1>, want 2"]);
+        // Output that is no failure's is none of it, nor is the second failure's text.
+        let two = "<testcase name='a'><system-out>noise</system-out><failure>one</failure><error message='two'>three</error></testcase>";
+        assert_eq!(said(two), ["two", "one"]);
+        let passed_before = "<testcase name='a'><failure>one</failure></testcase><testcase name='b'/>";
+        assert_eq!(said(passed_before), ["one"]);
+        let long = format!(
+            "<testcase name='a'><failure>{}</failure></testcase>",
+            "ä".repeat(20_000)
+        );
+        assert_eq!(said(&long)[0].chars().count(), MAX_LINE);
+        assert_eq!(
+            said(&format!(
+                "<testcase name='a'><failure>{}</failure></testcase>",
+                "x\ny\nz\nu\nv\nw\n"
+            ))
+            .len(),
+            4
+        );
+        assert_eq!(said("<testcase name='a'><failure/></testcase>"), Vec::<String>::new());
+    }
+
+    fn names(report: &TestReport) -> Vec<&str> {
+        report.failed.iter().map(|failed| failed.name.as_str()).collect()
     }
 
     proptest::proptest! {

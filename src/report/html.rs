@@ -161,6 +161,11 @@ fn block(block: &Block) -> Markup {
                 }
             }
         },
+        Block::Link(label, address) => html! {
+            p.ink style={ (SANS) "margin:4px 0 8px;font-size:14px;line-height:1.5;color:#22333d;" } {
+                (label) ": " a href=(address) style="color:#2f78ad;" { (address) }
+            }
+        },
         Block::Log { lines, earlier } => log(lines, *earlier),
         Block::Commands(commands) => html! {
             @for (what, command) in commands {

@@ -8,7 +8,7 @@ use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
 use crate::model::halt::{Incident, Require};
 use crate::model::inventory::Change;
 use crate::model::name::{AppName, RolloutId, RunId, TargetName};
-use crate::model::notice::{Notice, NoticeBody};
+use crate::model::notice::{Built, Notice, NoticeBody};
 use crate::model::run::Stage;
 
 /// Lines of a container's log in a mail; `lowtide show` has them all.
@@ -28,7 +28,7 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             commit,
             failure,
             fault,
-        } => run_failed(app, *run, *stage, commit.as_deref(), failure, *fault),
+        } => run_failed(app, *run, *stage, commit.as_deref(), (failure, *fault)),
         NoticeBody::RunRecovered { app, run } | NoticeBody::RunPassed { app, run, .. } => run_recovered(app, *run),
         NoticeBody::Withheld {
             app,
@@ -100,11 +100,10 @@ fn run_failed(
     app: &AppName,
     run: RunId,
     stage: Stage,
-    commit: Option<&str>,
-    failure: &Failure,
-    fault: Fault,
+    built: Option<&Built>,
+    (failure, fault): (&Failure, Fault),
 ) -> Rendered {
-    let at = commit.map_or_else(String::new, |c| format!(" at {}", short_commit(c)));
+    let at = built.map_or_else(String::new, |built| format!(" at {}", short_commit(&built.commit.id)));
     let what = failure.kind.words();
     let count = failing(failure).map_or_else(String::new, |n| format!(" ({n} failing)"));
     let title = format!("{app}: {what}{at}{count}");
@@ -133,10 +132,7 @@ fn run_failed(
             title,
             now: UNTOUCHED.to_owned(),
             sections: vec![
-                Section::new(
-                    "What happened",
-                    vec![Block::Text(words::failed_at(stage, failure.kind))],
-                ),
+                Section::new("What happened", what_happened(stage, failure, built)),
                 Section::new("Why", why),
                 Section::new(
                     "What to do next",
@@ -150,6 +146,22 @@ fn run_failed(
             footer: often(fault).to_owned(),
         },
     }
+}
+
+/// Which change, whose, and where to look at it: half of all failures are understood from that alone.
+fn what_happened(stage: Stage, failure: &Failure, built: Option<&Built>) -> Vec<Block> {
+    let mut blocks = vec![Block::Text(words::failed_at(stage, failure.kind))];
+    if let Some(Built { commit, link }) = built {
+        blocks.push(Block::Facts(vec![
+            (
+                "Commit",
+                format!("{} {}", short_commit(&commit.id), clean::one_line(&commit.subject, 120)),
+            ),
+            ("Author", clean::one_line(&commit.author, 80)),
+        ]));
+        blocks.extend(link.clone().map(|link| Block::Link("Page", link)));
+    }
+    blocks
 }
 
 /// How often a failure is told; `decide::notify` keeps to it.

@@ -100,6 +100,9 @@ enum Window {
     },
     /// The configuration has `window.freeze`.
     Frozen,
+    /// There is one, and it never opens.
+    NeverOpens,
+    /// There is none.
     Never,
 }
 
@@ -237,6 +240,7 @@ fn target<'a>(row: &'a PlanRow, target: &'a TargetPlan) -> Target<'a> {
             plan::Window::Open { until } => Window::Open { until },
             plan::Window::Closed { opens } => Window::Closed { opens },
             plan::Window::Frozen => Window::Frozen,
+            plan::Window::NeverOpens => Window::NeverOpens,
             plan::Window::Never => Window::Never,
         },
         needs_ms,
@@ -323,6 +327,7 @@ fn wait(waits: WaitReason) -> WaitReason {
         },
         WaitReason::Window { .. }
         | WaitReason::NoWindow
+        | WaitReason::WindowNeverOpens
         | WaitReason::WindowTooShort { .. }
         | WaitReason::Frozen { .. }
         | WaitReason::Held { .. }

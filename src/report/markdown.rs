@@ -120,6 +120,10 @@ fn block(out: &mut String, block: &Block) {
                 let _ = writeln!(out, "- {label}: {}", escaped(value));
             }
         }
+        Block::Link(label, address) => {
+            // An autolink ends at its first white space or angle bracket; the address has none.
+            let _ = writeln!(out, "- {label}: <{address}>");
+        }
         Block::Log { lines, earlier } => {
             if *earlier > 0 {
                 let _ = writeln!(

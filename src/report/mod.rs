@@ -24,6 +24,7 @@ pub mod rollout;
 mod table;
 pub mod terminal;
 mod text;
+pub mod trouble;
 pub mod windows;
 mod withheld;
 pub mod words;

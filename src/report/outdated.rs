@@ -4,7 +4,7 @@ use super::clean;
 use super::table::{Cell, Ink, columns};
 use super::terminal::Style;
 use super::words::counted;
-use crate::model::freshness::{Fix, KeptBack, Outdated, PendingPackage, Survey};
+use crate::model::freshness::{Fix, KeptBack, Outdated, OutdatedHost, PendingPackage, RunningContainer, Survey};
 
 /// Characters of a name, version or reason.
 const WIDE: usize = 100;
@@ -19,6 +19,78 @@ pub fn outdated(images: &[Outdated], style: Style) -> String {
         out.push_str(&details(image, style));
     }
     out
+}
+
+/// A line per container, then what is pending in each image, then a sum.
+#[must_use]
+pub fn running(host: &OutdatedHost, style: Style) -> String {
+    if host.containers.is_empty() {
+        return "No containers are running.\n".to_owned();
+    }
+    let of = |container: &RunningContainer| {
+        let same = |image: &&Outdated| image.digest.as_deref() == Some(container.image_id.as_str());
+        host.images.iter().find(same)
+    };
+    let head = ["CONTAINER", "IMAGE", "SYSTEM", "PENDING"].map(|h| Ink::Soft.cell(h));
+    let body = host.containers.iter().filter_map(|container| {
+        let [_, system, pending] = row(of(container)?);
+        let name = clean::one_line(&container.name, WIDE).into();
+        Some([name, short(&container.image).into(), system, pending])
+    });
+    let rows: Vec<[Cell; 4]> = std::iter::once(head).chain(body).collect();
+    let mut out = columns(&rows, style.width, style.color);
+    for image in &host.images {
+        let runs = host
+            .containers
+            .iter()
+            .filter(|it| Some(it.image_id.as_str()) == image.digest.as_deref());
+        let names: Vec<String> = runs.map(|it| clean::one_line(&it.name, WIDE)).collect();
+        out.push_str(&about(
+            &format!("{}: {}", short(&image.image), names.join(", ")),
+            image,
+            style,
+        ));
+    }
+    format!("{out}\n{}\n", sum(host))
+}
+
+/// An image without a name has its id for one.
+fn short(image: &str) -> String {
+    match image.strip_prefix("sha256:") {
+        Some(hex) if hex.len() == 64 => format!("sha256:{}", hex.get(..12).unwrap_or(hex)),
+        Some(_) | None => clean::one_line(image, WIDE),
+    }
+}
+
+/// `3 containers of 2 images: 1 image has pending fixes, for security too; 1 image is not fully known`
+fn sum(host: &OutdatedHost) -> String {
+    let images = |which: &dyn Fn(&Survey) -> bool| host.images.iter().filter(|it| which(&it.survey)).count();
+    let behind = images(&|survey| !survey.pending.is_empty());
+    let security = images(&|survey| survey.pending.iter().any(|pending| pending.security));
+    let unknown = images(&|survey| !survey.unknown.is_empty() || survey.unseen.is_some());
+    let mut parts = Vec::new();
+    if behind > 0 {
+        let lack = format!("{} pending fixes", counted(behind, "image has", "images have"));
+        parts.push(match security {
+            0 => format!("{lack}, none for security"),
+            security => format!("{lack}, {security} of them for security"),
+        });
+    }
+    if unknown > 0 {
+        parts.push(format!(
+            "{} not fully known",
+            counted(unknown, "image is", "images are")
+        ));
+    }
+    if parts.is_empty() {
+        parts.push("nothing is pending".to_owned());
+    }
+    format!(
+        "{} of {}: {}",
+        counted(host.containers.len(), "container", "containers"),
+        counted(host.images.len(), "image", "images"),
+        parts.join("; ")
+    )
 }
 
 fn row(image: &Outdated) -> [Cell; 3] {
@@ -63,6 +135,10 @@ fn summary(survey: &Survey) -> String {
 }
 
 fn details(image: &Outdated, style: Style) -> String {
+    about(&clean::one_line(&image.image, WIDE), image, style)
+}
+
+fn about(title: &str, image: &Outdated, style: Style) -> String {
     let survey = &image.survey;
     let mut out = String::new();
     if !survey.pending.is_empty() {
@@ -88,7 +164,7 @@ fn details(image: &Outdated, style: Style) -> String {
     if out.is_empty() {
         return out;
     }
-    format!("\n{}\n{out}", clean::one_line(&image.image, WIDE))
+    format!("\n{title}\n{out}")
 }
 
 fn pending(pending: &PendingPackage) -> [Cell; 5] {

@@ -107,3 +107,64 @@ fn an_archive_that_does_not_answer_is_never_nothing() {
     not known: https://apt.example.org stable: it does not answer
     ");
 }
+
+#[test]
+fn what_the_running_containers_of_a_host_lack() {
+    let container = |name: &str, image: &str, image_id: &str| RunningContainer {
+        name: name.to_owned(),
+        image: image.to_owned(),
+        image_id: image_id.to_owned(),
+    };
+    let known = |name: &str, id: &str, survey: Survey| Outdated {
+        digest: Some(id.to_owned()),
+        ..image(name, survey)
+    };
+    let old = format!("sha256:{}", "a".repeat(64));
+    let why = "it is not known how the image is built".to_owned();
+    let fix = Survey {
+        pending: vec![pending("curl", Some("1.0-1"), true, Fix::Perhaps { why })],
+        ..Survey::default()
+    };
+    let host = OutdatedHost {
+        containers: vec![
+            container("cache", "redis:7", "2"),
+            container("odd", &old, &old),
+            container("web-1", "web:1", "1"),
+            container("web-2", "web:stable", "1"),
+        ],
+        images: vec![
+            known("web:1", "1", fix),
+            known("redis:7", "2", Survey::default()),
+            known(&old, &old, Survey::unseen("its layers cannot be read")),
+        ],
+    };
+    assert_snapshot!(running(&host, STYLE), @"
+    CONTAINER  IMAGE                SYSTEM                          PENDING
+    cache      redis:7              Debian GNU/Linux 12 (bookworm)  nothing
+    odd        sha256:aaaaaaaaaaaa  Debian GNU/Linux 12 (bookworm)  not known: its layers cannot be read
+    web-1      web:1                Debian GNU/Linux 12 (bookworm)  1 package, 1 for security
+    web-2      web:stable           Debian GNU/Linux 12 (bookworm)  1 package, 1 for security
+
+    web:1: web-1, web-2
+    PACKAGE     INSTALLED  CANDIDATE  FROM                FIX
+    curl:amd64  1.0-1      2.0-1      Debian:12.9/stable  perhaps
+    perhaps: a rebuild may bring it: it is not known how the image is built
+
+    4 containers of 3 images: 1 image has pending fixes, 1 of them for security; 1 image is not fully known
+    ");
+    let none = OutdatedHost {
+        containers: Vec::new(),
+        images: Vec::new(),
+    };
+    assert_snapshot!(running(&none, STYLE), @"No containers are running.");
+    let fresh = OutdatedHost {
+        containers: vec![container("cache", "redis:7", "2")],
+        images: vec![known("redis:7", "2", Survey::default())],
+    };
+    assert_snapshot!(running(&fresh, STYLE), @"
+    CONTAINER  IMAGE    SYSTEM                          PENDING
+    cache      redis:7  Debian GNU/Linux 12 (bookworm)  nothing
+
+    1 container of 1 image: nothing is pending
+    ");
+}

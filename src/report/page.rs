@@ -36,6 +36,8 @@ pub(super) struct Section {
 pub(super) enum Block {
     Text(String),
     Facts(Vec<(&'static str, String)>),
+    /// An address that we made ourselves, of letters, digits and `:/.-_~` alone.
+    Link(&'static str, String),
     /// The end of a log.
     Log {
         lines: Vec<String>,

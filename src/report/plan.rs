@@ -66,9 +66,16 @@ pub struct RolloutPlan {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    Open { until: Timestamp },
-    Closed { opens: Timestamp },
+    Open {
+        until: Timestamp,
+    },
+    Closed {
+        opens: Timestamp,
+    },
     Frozen,
+    /// There is one, and it never opens.
+    NeverOpens,
+    /// There is none.
     Never,
 }
 
@@ -211,6 +218,10 @@ fn target_words(row: &PlanRow, target: &TargetPlan) -> String {
                 )
             }
             (Mode::Active, Window::Frozen) => "nothing waits; nothing would begin: rollouts are frozen".to_owned(),
+            (Mode::Active, Window::NeverOpens) => format!(
+                "nothing waits; its window never opens: `lowtide windows --app {}` shows it",
+                row.app
+            ),
             (Mode::Active, Window::Never) => {
                 "nothing waits; without a window a rollout waits for `lowtide run APP --now`".to_owned()
             }

@@ -120,6 +120,53 @@ pub(super) fn columns<const N: usize>(rows: &[[Cell; N]], width: usize, color: b
     out
 }
 
+/// Columns a last cell gets, before others are shortened for it.
+const LAST_WIDE: usize = 20;
+
+/// As [`columns`], where all of it fits `width`; else the columns of `shrink` (which, and to how much at least) are cut one
+/// after the other, and the last one goes on in further lines: it says what is the matter, so none of it is lost.
+pub(super) fn fitted<const N: usize>(
+    rows: &[[Cell; N]],
+    shrink: &[(usize, usize)],
+    width: usize,
+    color: bool,
+) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (cell, w) in row.iter().zip(&mut widths) {
+            *w = cell.text.chars().count().max(*w);
+        }
+    }
+    let whole: usize = widths.iter().map(|w| w + 2).sum::<usize>().saturating_sub(2);
+    if whole <= width {
+        return columns(rows, width, color);
+    }
+    let last = widths[N - 1].min(LAST_WIDE);
+    for (column, least) in shrink {
+        let before: usize = widths.iter().take(N - 1).map(|w| w + 2).sum();
+        let surplus = (before + last).saturating_sub(width);
+        widths[*column] = widths[*column].saturating_sub(surplus).max(widths[*column].min(*least));
+    }
+    let before: usize = widths.iter().take(N - 1).map(|w| w + 2).sum();
+    let last = width.saturating_sub(before).max(LAST_MIN);
+    let mut out = Vec::new();
+    for row in rows {
+        let mut lines = wrap(&row[N - 1].text, last).into_iter();
+        let mut first = row.clone();
+        for (cell, w) in first.iter_mut().zip(widths).take(N - 1) {
+            cell.text = clean::shortened(&cell.text, w);
+        }
+        first[N - 1].text = lines.next().unwrap_or_default();
+        out.push(first);
+        out.extend(lines.map(|line| {
+            let mut next: [Cell; N] = std::array::from_fn(|_| Cell::from(""));
+            next[N - 1] = row[N - 1].ink.cell(line);
+            next
+        }));
+    }
+    columns(&out, width, color)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +180,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_table_that_does_not_fit_loses_nothing_of_its_last_column(
+            cells in proptest::collection::vec(("[a-z]{0,40}", "[a-z]{1,9}", "[a-z]{0,30}( [a-z]{1,14}){0,12}"), 1..6)
+        ) {
+            let rows: Vec<[Cell; 3]> = cells.iter().map(|(a, b, c)| [a.as_str().into(), b.as_str().into(), c.as_str().into()]).collect();
+            let shown = fitted(&rows, &[(0, 12)], 60, false);
+            prop_assert!(shown.lines().all(|l| l.chars().count() <= 60), "{}", shown);
+            let words: Vec<&str> = shown.split_whitespace().collect();
+            for (_, _, text) in &cells {
+                prop_assert!(text.split_whitespace().filter(|w| w.len() < 15).all(|w| words.contains(&w)), "{}\n{}", text, shown);
+            }
+        }
+
         #[test]
         fn no_line_is_too_long_and_no_word_is_lost(text in "[a-zé →]{0,200}", width in 1usize..80) {
             let lines = wrap(&text, width);

@@ -1,7 +1,7 @@
 //! Tables and one-line answers for a terminal. Every function returns whole lines, each ended; columns are aligned and
 //! nothing is coloured unless asked for.
 
-use super::table::{Cell, Ink, columns};
+use super::table::{Cell, Ink, columns, fitted};
 use super::{case, change, clean, halt, words};
 use crate::model::failure::{FailureKind, WaitReason};
 use crate::model::fleet::Mode;
@@ -15,6 +15,7 @@ use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;
 use crate::model::standing::Withheld;
 use jiff::Timestamp;
+use std::path::PathBuf;
 
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,10 @@ pub struct RunView {
     /// Configuration revision it ran with.
     pub revision: String,
     pub commit: Option<Commit>,
+    /// The commit's page, where one is known.
+    pub link: Option<String>,
+    /// Logs and kept artefacts, where they are on this machine.
+    pub files: Vec<PathBuf>,
     /// Why it built; empty when it did not.
     pub because: Vec<Because>,
     pub stages: Vec<StageRow>,
@@ -180,8 +185,9 @@ pub fn status(rows: &[StatusRow], now: Timestamp, zone: &str, style: Style) -> S
             row_state(row, now, zone),
         ]
     });
-    columns(
+    fitted(
         &std::iter::once(head).chain(body).collect::<Vec<_>>(),
+        &[(2, 12), (0, 12)],
         style.width,
         style.color,
     )
@@ -195,8 +201,9 @@ pub fn history(rows: &[RunRow], now: Timestamp, style: Style) -> String {
     }
     let head = ["RUN", "APP", "STARTED", "TOOK", "BECAUSE OF", "RESULT"].map(|h| Ink::Soft.cell(h));
     let body = rows.iter().map(|row| run_cells(row, now));
-    columns(
+    fitted(
         &std::iter::once(head).chain(body).collect::<Vec<_>>(),
+        &[(4, 12), (1, 12)],
         style.width,
         style.color,
     )
@@ -226,6 +233,7 @@ pub fn show_run(view: &RunView, zone: &str, style: Style) -> String {
             "commit",
             format!("{} {subject} ({author})", words::short_commit(&commit.id)),
         ));
+        facts.extend(view.link.as_ref().map(|link| fact("page", link.clone())));
     }
     if !view.because.is_empty() {
         facts.push(fact("rebuilt for", words::because(&view.because)));
@@ -253,6 +261,14 @@ pub fn show_run(view: &RunView, zone: &str, style: Style) -> String {
     }
     if let Some(Conclusion::Failed { failure, .. }) = &row.conclusion {
         section(&mut out, "why", &failure_text(failure, style));
+    }
+    if !view.files.is_empty() {
+        let paths = view
+            .files
+            .iter()
+            .map(|path| clean::one_line(&path.to_string_lossy(), 400));
+        let lines: Vec<String> = paths.map(|path| format!("  {path}\n")).collect();
+        section(&mut out, "files", &lines.concat());
     }
     out
 }
@@ -477,9 +493,12 @@ fn test_report(tests: &TestReport, style: Style) -> String {
         "{} passed, {} skipped, {} failed\n",
         tests.passed, tests.skipped, tests.failed_count
     );
-    for name in &tests.failed {
-        out.push_str(&Ink::Bad.paint(&format!("  {}", clean::one_line(name, 200)), style.color));
+    for failed in &tests.failed {
+        out.push_str(&Ink::Bad.paint(&format!("  {}", clean::one_line(&failed.name, 200)), style.color));
         out.push('\n');
+        for line in &failed.message {
+            out.push_str(&format!("    {}\n", clean::log_line(line)));
+        }
     }
     let more = tests.failed_count.saturating_sub(tests.failed.len());
     if more > 0 {

@@ -40,6 +40,7 @@ fn block(out: &mut String, block: &Block) {
                 fact(out, label, label_width, value);
             }
         }
+        Block::Link(label, address) => line(out, &format!("  {label}: {address}")),
         Block::Log { lines, earlier } => log(out, lines, *earlier),
         Block::Commands(commands) => {
             for (what, command) in commands {

@@ -4,7 +4,7 @@ use super::table::{Cell, Ink, columns};
 use super::terminal::Style;
 use super::{clean, words};
 use crate::model::name::{AppName, TargetName};
-use crate::model::window::ClockChange;
+use crate::model::window::{ClockChange, Doubt};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -88,6 +88,19 @@ fn target(row: &WindowsRow, style: Style) -> String {
     let lines: Vec<[Cell; 3]> = lines.into_iter().map(|(_, line)| line).collect();
     out.push_str(&columns(&lines, style.width, style.color));
     out
+}
+
+/// Why nothing will ever begin in a window by itself: one sentence without a full stop.
+#[must_use]
+pub fn doubt(app: &AppName, target: &TargetName, doubt: Doubt, by: Needs) -> String {
+    match doubt {
+        Doubt::NeverOpens => format!("the window of {app} {target} never opens"),
+        Doubt::TooShort { longest, .. } => format!(
+            "the window of {app} {target} is too short: {}, and no opening is longer than {}",
+            needs(by),
+            words::lasting(longest)
+        ),
+    }
 }
 
 fn needs(needs: Needs) -> String {

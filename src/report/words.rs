@@ -4,7 +4,7 @@ use super::clean;
 use crate::model::command::{CommandUnit, TargetRecord};
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, SkipReason, WaitReason};
 use crate::model::freshness::{Because, Behind, Fix, Survey};
-use crate::model::name::TargetName;
+use crate::model::name::{AppName, TargetName};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::standing::Withheld;
@@ -147,12 +147,33 @@ pub fn halted(reason: &HaltReason) -> String {
     }
 }
 
+/// An app that is not configured, and the one that was probably meant.
+#[must_use]
+pub fn no_such_app<'a>(name: &str, known: impl Iterator<Item = &'a AppName>) -> String {
+    let near = known
+        .map(|app| (strsim::damerau_levenshtein(name, app.as_str()), app))
+        // A third of the letters may be wrong, but not a short name as a whole.
+        .filter(|(distance, app)| *distance <= 1.max(app.as_str().chars().count() / 3))
+        .filter(|(distance, app)| *distance < app.as_str().chars().count())
+        .min_by_key(|(distance, _)| *distance);
+    let name = clean::one_line(name, 80);
+    match near {
+        Some((_, app)) => format!("no such app: {name}; did you mean {app}?"),
+        None => format!("no such app: {name}"),
+    }
+}
+
 /// Why something due has not happened yet. Times are shown in `zone` (an IANA name).
 #[must_use]
 pub fn waiting(reason: &WaitReason, zone: &str) -> String {
     match reason {
         WaitReason::Window { opens } => format!("waits for its window, {}", moment(*opens, zone)),
         WaitReason::NoWindow => "has no window: it moves when somebody says `lowtide run APP --now`".to_owned(),
+        WaitReason::WindowNeverOpens => {
+            "waits for a window that never opens: it moves when somebody says `lowtide run APP \
+                                         --now`, or when the window is changed"
+                .to_owned()
+        }
         WaitReason::WindowTooShort { needs, longest } => format!(
             "never begins by itself: it may need {}, and no opening of its window is longer than {}",
             lasting(*needs),

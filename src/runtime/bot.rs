@@ -5,6 +5,7 @@ use super::bases::Bases;
 use super::inventory::tables::Tables;
 use super::outdated;
 use super::progress::Watchers;
+use super::troubles::Troubles;
 use super::turns::Turns;
 use crate::clients::archive::fetch::ArchiveClient;
 use crate::clients::clock;
@@ -58,6 +59,8 @@ pub struct Bot {
     /// A notice was enqueued.
     pub outbox_look: Notify,
     pub turns: Turns,
+    /// What is wrong around it.
+    pub troubles: Troubles,
     /// Another lowtide is to take the state: this process lets go of it.
     pub let_go: CancellationToken,
     /// This process took the state over and cannot go on with the rollout that brought it: it ends, and another one may.
@@ -177,6 +180,7 @@ impl Bot {
             rollouts_look: Notify::new(),
             outbox_look: Notify::new(),
             turns: Turns::default(),
+            troubles: Troubles::default(),
             let_go: CancellationToken::new(),
             unfit: CancellationToken::new(),
             slots: Arc::new(Semaphore::new(in_force.fleet.limits.rollouts.max(1))),

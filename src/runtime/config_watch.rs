@@ -7,6 +7,7 @@ use crate::config::{diagnostic, validate};
 use crate::model::failure::Failure;
 use crate::model::fleet::{GitRef, Source};
 use crate::model::notice::{Audience, Notice, NoticeBody};
+use crate::model::trouble::RefusedRevision;
 use crate::store::error::StoreError;
 use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
@@ -151,6 +152,8 @@ pub struct Watch {
     place: Place,
     docker_config: Option<PathBuf>,
     refused: Option<String>,
+    /// The store knows of no refusal: one of an earlier process is taken back once.
+    cleared: bool,
     /// Why it could not be read; told when it changes, not when it repeats.
     blind: Option<String>,
 }
@@ -172,6 +175,7 @@ impl Watch {
             place,
             docker_config,
             refused: None,
+            cleared: false,
             blind: None,
         }
     }
@@ -189,14 +193,16 @@ impl Watch {
                     warn!(why, "the configuration cannot be read; what is in force stays");
                     self.blind = Some(why);
                 }
+                bot.troubles.configuration_unread(true);
                 return Ok(Seen::Blind);
             }
         };
         if self.blind.take().is_some() {
             info!("the configuration can be read again");
         }
+        bot.troubles.configuration_unread(false);
         if found.revision == bot.in_force().revision {
-            self.refused = None;
+            self.accept(bot).await?;
             return Ok(Seen::Same);
         }
         if self.refused.as_ref() == Some(&found.revision) {
@@ -213,8 +219,8 @@ impl Watch {
                     apps = in_force.fleet.apps.len(),
                     "a new configuration is in force"
                 );
-                self.refused = None;
                 bot.put_in_force(in_force);
+                self.accept(bot).await?;
                 Ok(Seen::TakenUp)
             }
             Err(NotReady::Away(failure)) => {
@@ -228,10 +234,21 @@ impl Watch {
                     "the configuration is refused; what is in force stays\n{problems}"
                 );
                 refuse(bot, &found.revision, &problems).await?;
+                self.cleared = false;
                 self.refused = Some(found.revision);
                 Ok(Seen::Refused)
             }
         }
+    }
+
+    /// Nothing newer than what is in force is refused. Killed before it is written, the next look writes it.
+    async fn accept(&mut self, bot: &Bot) -> Result<(), StoreError> {
+        self.refused = None;
+        if !self.cleared {
+            bot.store.set_refused(None).await?;
+            self.cleared = true;
+        }
+        Ok(())
     }
 
     /// The whole revision with its clients.
@@ -257,6 +274,11 @@ async fn refuse(bot: &Bot, revision: &str, problems: &str) -> Result<(), StoreEr
     let in_force = bot.in_force();
     let operators = in_force.fleet.email.iter().flat_map(|email| &email.operators);
     let now = clock::now();
+    let revision_refused = RefusedRevision {
+        revision: revision.to_owned(),
+        since: now,
+    };
+    bot.store.set_refused(Some(revision_refused)).await?;
     for address in operators {
         let dedup = format!("config/{revision}#{address}");
         let notice = Notice {

@@ -419,6 +419,7 @@ fn settled(reason: &WaitReason) -> bool {
     match reason {
         WaitReason::Window { .. }
         | WaitReason::NoWindow
+        | WaitReason::WindowNeverOpens
         | WaitReason::WindowTooShort { .. }
         | WaitReason::Frozen { .. }
         | WaitReason::Held { .. }

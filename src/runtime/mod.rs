@@ -28,5 +28,6 @@ pub mod surroundings;
 pub mod survey;
 pub mod sweep;
 pub mod tick;
+pub mod troubles;
 pub mod turns;
 pub mod windows;

@@ -13,13 +13,15 @@ use crate::model::name::AppName;
 use crate::model::rollout::RolloutConclusion;
 use crate::model::standing::{AppEvent, Release};
 use crate::report::halt as words;
+use crate::report::words::no_such_app;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 
 /// Stops the app's rollouts and promotions. Its builds and tests go on.
 pub(super) async fn stop(bot: &Bot, app: &AppName, by: String, why: String) -> Result<Answer, StoreError> {
     if bot.app(app).is_none() {
-        return Ok(Err(format!("no such app: {app}")));
+        let fleet = bot.in_force();
+        return Ok(Err(no_such_app(app.as_str(), fleet.fleet.apps.keys())));
     }
     let reason = HaltReason::Operator { by, why };
     let halted = AppEvent::Halted { reason, settings: None };

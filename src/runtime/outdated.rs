@@ -8,9 +8,10 @@ use crate::clients::archive::address::Mirror;
 use crate::clients::archive::error::ArchiveError;
 pub use crate::clients::archive::fetch::Access;
 use crate::clients::archive::fetch::ArchiveClient;
+use crate::clients::engine::error::EngineError;
 use crate::decide::fixable;
 use crate::model::fleet::Fleet;
-use crate::model::freshness::{Outdated, Survey};
+use crate::model::freshness::{Outdated, OutdatedHost, Survey};
 use crate::model::name::AppName;
 use crate::model::package_state::{Lineage, PackageState};
 use crate::model::standing::Release;
@@ -72,6 +73,26 @@ pub async fn images(places: &Places, archives: &Archives, names: &[String], now:
         });
     }
     surveyed(archives, found, now).await
+}
+
+/// The running containers of the engine of `places`. An image is judged once, however many containers run it, and as the
+/// engine's own store has it: what a container has installed since it was created is not seen.
+///
+/// # Errors
+/// When the engine does not list its containers. An image that cannot be read is told as one that is not known.
+pub async fn running(places: &Places, archives: &Archives, now: Timestamp) -> Result<OutdatedHost, EngineError> {
+    let containers = places.engine.running().await?;
+    let mut named: BTreeMap<&str, &str> = BTreeMap::new();
+    for container in &containers {
+        named.entry(&container.image_id).or_insert(&container.image);
+    }
+    let ids: Vec<String> = named.keys().map(|id| format!("engine:{id}")).collect();
+    let mut images = images(places, archives, &ids, now).await;
+    for (image, (id, name)) in images.iter_mut().zip(named) {
+        name.clone_into(&mut image.image);
+        image.digest = Some(id.to_owned());
+    }
+    Ok(OutdatedHost { containers, images })
 }
 
 /// The last release of each app, as the bot knows it.

@@ -68,6 +68,7 @@ fn target(app: &AppReading, target: &TargetPolicy, reading: &Reading, usual: Opt
             reading::Window::Open { until } => Window::Open { until },
             reading::Window::Closed { opens } => Window::Closed { opens },
             reading::Window::Frozen => Window::Frozen,
+            reading::Window::NeverOpens => Window::NeverOpens,
             reading::Window::Never => Window::Never,
         },
         needs: app.needs(target),

@@ -5,11 +5,15 @@ use crate::clients::credentials::Credentials;
 use crate::clients::engine::connect::Engine;
 use crate::clients::git::remote::Git;
 use crate::clients::github::{self, connect::Github};
-use crate::clients::registry::connect::{Registry, Timeouts};
+use crate::clients::registry::connect::{Login, Registry, Timeouts};
 use crate::clients::secrets;
 use crate::clients::smtp::{ANSWER, Smtp};
+use crate::clients::target::docker::find as docker;
+use crate::clients::target::swarm::find as swarm;
 use crate::config::validate;
-use crate::model::fleet::{EmailPolicy, Fleet, GithubPolicy, Host};
+use crate::decide::labels;
+use crate::model::command::CommandPolicy;
+use crate::model::fleet::{App, EmailPolicy, Fleet, GithubPolicy, Host, Select, TargetPolicy};
 use crate::model::notice::Mail;
 use crate::model::secret::SecretRef;
 use std::collections::BTreeSet;
@@ -18,7 +22,7 @@ use std::path::PathBuf;
 /// One question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
-    /// `engine build`, `registry ghcr.io`, `git web`, `mail`, `github example/web`.
+    /// `engine build`, `registry ghcr.io`, `git web`, `mail`, `target web/front`, `github example/web`.
     pub what: String,
     /// A few words, or why not.
     pub answer: Result<String, String>,
@@ -39,7 +43,7 @@ pub fn unreadable_secrets(fleet: &Fleet) -> Vec<(SecretRef, String)> {
     unreadable
 }
 
-/// Engines, registries, git remotes, the mail server, GitHub's repositories, in this order; `each` hears of every answer at once. `mail`: an
+/// Engines, registries, git remotes, the mail server, targets of rollouts, GitHub's repositories, in this order; `each` hears of every answer at once. `mail`: an
 /// address that gets a test mail.
 pub async fn everything(
     fleet: &Fleet,
@@ -64,7 +68,7 @@ pub async fn everything(
                 let answer = registry.check_login(&name).await;
                 add(
                     format!("registry {name}"),
-                    said(answer.map(|()| "logged in".to_owned())),
+                    said(answer.map(|login| logged_in(login).to_owned())),
                 );
             }
         }
@@ -80,6 +84,14 @@ pub async fn everything(
         Some(policy) => add("mail".to_owned(), mail_server(policy, mail).await),
         None if mail.is_some() => add("mail".to_owned(), Err("no notify.email is configured".to_owned())),
         None => {}
+    }
+    for app in fleet.apps.values() {
+        for target in &app.rollout {
+            add(
+                format!("target {}/{}", app.name, target.name),
+                self::target(fleet, app, target).await,
+            );
+        }
     }
     if let Some(policy) = &fleet.github {
         let repos: BTreeSet<&str> = fleet
@@ -111,6 +123,100 @@ async fn engine(host: &Host) -> Result<String, String> {
         "{}, API {}, {}/{}",
         version.version, version.api, version.os, version.arch
     ))
+}
+
+fn logged_in(login: Login) -> &'static str {
+    match login {
+        Login::Accepted => "logged in",
+        Login::NotAsked => "answers, and asks for no login",
+        Login::Anonymous => "answers; no login is configured",
+        Login::Untried => "answers; a token is configured, which only a request for a repository tries",
+    }
+}
+
+/// Is what a rollout would move there? Only looked at.
+async fn target(fleet: &Fleet, app: &App, target: &TargetPolicy) -> Result<String, String> {
+    let engine = || {
+        let host = fleet.hosts.get(&target.host).ok_or("its host is not configured")?;
+        said(Engine::connect(&host.address))
+    };
+    let found = match &target.select {
+        Select::Service { .. } | Select::Stack { .. } => {
+            let local = labels::local_repository(app);
+            let repository = app.publish.as_ref().map_or(&local, |publish| &publish.image);
+            let found = said(swarm::find(&engine()?, &target.select, repository).await)?;
+            names(&found, "/Spec/Name")
+        }
+        // Nothing is asked of an engine.
+        Select::Command(command) => return programs(command),
+        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::Itself => {
+            let found = said(docker::find(&engine()?, &target.select).await)?;
+            if let Select::Compose { services, .. } = &target.select
+                && let Some(lacking) = docker::lacking(&found, services)
+            {
+                return Err(format!("{} has no container of the service {lacking}", target.host));
+            }
+            names(&found, "/Name")
+        }
+    };
+    if found.is_empty() {
+        return Err(format!("{} has no {}", target.host, wanted(&target.select)));
+    }
+    Ok(listed(&found))
+}
+
+fn names(found: &[serde_json::Value], pointer: &str) -> Vec<String> {
+    let name = |it: &serde_json::Value| Some(it.pointer(pointer)?.as_str()?.trim_start_matches('/').to_owned());
+    found.iter().filter_map(name).collect()
+}
+
+/// Names of containers or services that are shown.
+const NAMED: usize = 6;
+
+fn listed(names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let mut text = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+fn wanted(select: &Select) -> String {
+    match select {
+        Select::Container { name } => format!("container {name}"),
+        Select::Label { key, value } => format!("container with the label {key}={value}"),
+        Select::Compose { project, .. } => format!("container of the compose project {project}"),
+        Select::Service { name } => format!("service {name}"),
+        Select::Stack { stack, .. } => format!("stack {stack}"),
+        Select::Itself => "container that runs this lowtide: run `check` inside it".to_owned(),
+        Select::Command(_) => "program".to_owned(),
+    }
+}
+
+fn programs(command: &CommandPolicy) -> Result<String, String> {
+    let given = [&command.run, &command.back]
+        .into_iter()
+        .filter(|words| !words.is_empty());
+    let found: Vec<String> = given.map(|words| program(words)).collect::<Result<_, _>>()?;
+    Ok(found.join("; "))
+}
+
+/// It is started with the `PATH` of lowtide (execvp(3)).
+fn program(command: &[String]) -> Result<String, String> {
+    let name = command.first().map(String::as_str).unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = if name.contains('/') {
+        Some(PathBuf::from(name)).filter(|path| path.is_file())
+    } else {
+        std::env::split_paths(&path)
+            .map(|folder| folder.join(name))
+            .find(|path| path.is_file())
+    };
+    match found {
+        Some(path) => Ok(format!("{} is there; it is not started", path.display())),
+        None => Err(format!("there is no program {name} on this machine")),
+    }
 }
 
 /// Those with a credential of their own, and those that releases go to.

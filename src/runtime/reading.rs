@@ -19,6 +19,7 @@ use crate::model::name::{AppName, RolloutId, RunId, TargetName};
 use crate::model::outlook::{Entry, Outlook};
 use crate::model::rollout::RolloutEvent;
 use crate::model::run::{Conclusion, RunEvent, Stage};
+use crate::model::trouble::Trouble;
 use crate::report::terminal::{AppState, RunRow, StatusRow};
 use crate::report::windows::Needs;
 use crate::store::database::Store;
@@ -40,6 +41,8 @@ pub struct Reading {
     pub apps: Vec<AppReading>,
     /// Notices that wait for delivery.
     pub notices: u64,
+    /// Those the store knows of; from inside the bot also its own.
+    pub troubles: Vec<Trouble>,
 }
 
 /// One configured app.
@@ -172,6 +175,7 @@ pub async fn read(
         paused,
         apps,
         notices: store.pending_notices().await?,
+        troubles: kept_troubles(store).await?,
     })
 }
 
@@ -186,7 +190,24 @@ pub async fn of_bot(bot: &Bot) -> Result<Reading, StoreError> {
         .keys()
         .map(|app| (app.clone(), (*bot.standing(app)).clone()))
         .collect();
-    read(&bot.store, fleet, standings, bot.paused(), clock::now()).await
+    let mut reading = read(&bot.store, fleet, standings, bot.paused(), clock::now()).await?;
+    reading.troubles.extend(bot.troubles.all());
+    Ok(reading)
+}
+
+/// What is wrong around the bot.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn troubles(bot: &Bot) -> Result<Vec<Trouble>, StoreError> {
+    let mut troubles = kept_troubles(&bot.store).await?;
+    troubles.extend(bot.troubles.all());
+    Ok(troubles)
+}
+
+async fn kept_troubles(store: &Store) -> Result<Vec<Trouble>, StoreError> {
+    let refused = store.refused().await?;
+    Ok(refused.map(Trouble::ConfigurationRefused).into_iter().collect())
 }
 
 /// The fleet before anything happened.
@@ -206,6 +227,7 @@ pub fn untouched(fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
         paused,
         apps: apps.collect(),
         notices: 0,
+        troubles: Vec::new(),
     }
 }
 
@@ -365,7 +387,8 @@ impl AppReading {
             WindowState::Open { until } => Window::Open { until },
             WindowState::Closed { opens } => Window::Closed { opens },
             WindowState::Frozen => Window::Frozen,
-            WindowState::Never => Window::Never,
+            WindowState::NoWindow => Window::Never,
+            WindowState::Never => Window::NeverOpens,
         }
     }
 
@@ -413,8 +436,15 @@ impl AppReading {
 /// A target's window as it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    Open { until: Timestamp },
-    Closed { opens: Timestamp },
+    Open {
+        until: Timestamp,
+    },
+    Closed {
+        opens: Timestamp,
+    },
     Frozen,
+    /// There is one, and it never opens.
+    NeverOpens,
+    /// There is none.
     Never,
 }

@@ -1,6 +1,7 @@
 //! One run or rollout in full, out of its events: what `show` prints.
 
 use super::reading::millis;
+use crate::decide::commit_link;
 use crate::decide::rollout as rollout_line;
 use crate::decide::run as run_line;
 use crate::model::journal::{IllegalEvent, Recorded};
@@ -10,6 +11,7 @@ use crate::model::run::{Effect, Outcome, RunEvent};
 use crate::report::terminal::{self, Progress, RolloutView, RunRow, RunView, StageRow, StepRow};
 use crate::report::words;
 use jiff::Timestamp;
+use std::path::{Path, PathBuf};
 
 /// # Errors
 /// The first event that cannot follow the ones before it.
@@ -61,8 +63,14 @@ pub fn run(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunView, IllegalE
             RunEvent::Opened { .. } | RunEvent::CancelRequested { .. } => {}
         }
     }
+    let commit = state.resolved.map(|resolved| resolved.commit);
+    let link = commit
+        .as_ref()
+        .and_then(|commit| commit_link::link(&state.app.source.repo, &commit.id));
     Ok(RunView {
         because,
+        link,
+        files: Vec::new(),
         row: RunRow {
             run: id,
             app: state.app.name,
@@ -72,12 +80,39 @@ pub fn run(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunView, IllegalE
             conclusion: state.conclusion,
         },
         revision: state.revision,
-        commit: state.resolved.map(|resolved| resolved.commit),
+        commit,
         stages,
         tests: state.tested.and_then(|tested| tested.report),
         change: state.inspected.and_then(|inspected| inspected.change),
     })
 }
+
+/// Logs of a run and the artefacts its tests left, sorted; those that housekeeping has not taken yet.
+#[must_use]
+pub fn files(state: &Path, run: RunId) -> Vec<PathBuf> {
+    let mut folders = vec![state.join("runs").join(run.to_string())];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        // A folder that cannot be read has nothing that this person could open.
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        for entry in entries {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() => files.push(entry.path()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        if files.len() >= FILES {
+            break;
+        }
+    }
+    files.sort();
+    files.truncate(FILES);
+    files
+}
+
+/// Files that are named; a run may keep thousands.
+const FILES: usize = 50;
 
 /// # Errors
 /// The first event that cannot follow the ones before it.

@@ -113,6 +113,14 @@ fn candidates(places: &[String]) -> Vec<String> {
 /// More cannot be ours: each costs a question.
 const CANDIDATES: usize = 8;
 
+/// One GET; its status code and text.
+///
+/// # Errors
+/// Why there is none.
+pub async fn http_text(host: IpAddr, port: u16, path: &str) -> Result<(u16, String), String> {
+    probe::http_text(host, port, path).await
+}
+
 /// One GET; its status code.
 ///
 /// # Errors

@@ -1,9 +1,10 @@
 //! The openings of targets as `windows` shows them.
 
-use super::reading::AppReading;
+use super::reading::{AppReading, Reading};
 use crate::decide::window::{self, Forecast};
 use crate::model::fleet::TargetPolicy;
-use crate::model::window::Window;
+use crate::model::name::{AppName, TargetName};
+use crate::model::window::{Doubt, Window};
 use crate::report::windows::{ClosedRow, Needs, OpeningRow, WindowsRow};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -52,6 +53,40 @@ pub fn row(app: &AppReading, target: &TargetPolicy, asked: Which, now: Timestamp
             Needs::Cutoff,
         ),
     })
+}
+
+/// A target whose window lets nothing begin by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubtful {
+    pub app: AppName,
+    pub target: TargetName,
+    /// Its place in the app's list of targets.
+    pub index: usize,
+    pub doubt: Doubt,
+    pub needs: Needs,
+}
+
+/// Such targets, by app, going by how long earlier rollouts of each took.
+#[must_use]
+pub fn doubtful(reading: &Reading) -> Vec<Doubtful> {
+    let mut found = Vec::new();
+    for app in &reading.apps {
+        for (index, target) in app.app.rollout.iter().enumerate() {
+            let (lasts, _) = app.estimate(target);
+            let doubt = target
+                .window
+                .as_ref()
+                .and_then(|it| window::doubt(it, &app.app.timezone, lasts, reading.now));
+            found.extend(doubt.map(|doubt| Doubtful {
+                app: app.app.name.clone(),
+                target: target.name.clone(),
+                index,
+                doubt,
+                needs: app.needs(target),
+            }));
+        }
+    }
+    found
 }
 
 fn openings(

@@ -3,8 +3,11 @@
 use super::database::Store;
 use super::error::StoreError;
 use crate::model::fleet::Fleet;
+use crate::model::trouble::RefusedRevision;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
+
+const REFUSED: &str = "refused_revision";
 
 impl Store {
     /// # Errors
@@ -23,6 +26,62 @@ impl Store {
             Ok(())
         })
         .await
+    }
+
+    /// Keeps which revision is refused; `None`: none is. The first time a revision is refused is the one that counts.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub async fn set_refused(&self, refused: Option<RefusedRevision>) -> Result<(), StoreError> {
+        let Some(refused) = refused else {
+            return self
+                .write(|transaction| {
+                    transaction.execute("DELETE FROM meta WHERE key = ?1", [REFUSED])?;
+                    Ok(())
+                })
+                .await;
+        };
+        if self
+            .refused()
+            .await?
+            .is_some_and(|known| known.revision == refused.revision)
+        {
+            return Ok(());
+        }
+        let body = serde_json::to_string(&refused).map_err(|e| StoreError::Unreadable {
+            what: "refused revision to write",
+            why: e.to_string(),
+        })?;
+        self.write(move |transaction| {
+            transaction.execute(
+                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                params![REFUSED, body],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The revision that is refused, if the newest one is.
+    ///
+    /// # Errors
+    /// `Database`; `Unreadable` when it cannot be read.
+    pub async fn refused(&self) -> Result<Option<RefusedRevision>, StoreError> {
+        let text = self
+            .call(|connection| {
+                let sql = "SELECT value FROM meta WHERE key = ?1";
+                Ok(connection
+                    .query_row(sql, [REFUSED], |row| row.get::<_, String>(0))
+                    .optional()?)
+            })
+            .await?;
+        let read = |text: String| {
+            serde_json::from_str(&text).map_err(|e| StoreError::Unreadable {
+                what: "refused revision",
+                why: e.to_string(),
+            })
+        };
+        text.map(read).transpose()
     }
 
     /// The revision last put in force.

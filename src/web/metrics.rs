@@ -1,6 +1,7 @@
 //! What a monitoring system asks for.
 
 use crate::model::name::AppName;
+use crate::model::trouble::Trouble;
 use crate::report::terminal::AppState;
 use crate::runtime::bot::Bot;
 use crate::runtime::reading::{self, Reading};
@@ -65,6 +66,8 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
         let labels = [("app", app.app.name.as_str())];
         out.line("lowtide_app_probation", &labels, app.standing.probation);
     }
+    fixes(&mut out, reading);
+    troubles(&mut out, reading);
     // A gauge, not a counter: what retention forgets is gone from it.
     out.family("lowtide_runs", "Ended runs in the journal, by conclusion.");
     for row in ended {
@@ -85,7 +88,70 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
     out.0
 }
 
-const ALL_STATES: [&str; 7] = ["new", "fresh", "running", "rolling", "waiting", "failing", "halted"];
+const ALL_STATES: [&str; 8] = [
+    "new", "fresh", "behind", "running", "rolling", "waiting", "failing", "halted",
+];
+
+/// What is pending and stays so until a base, a pin or a container moves.
+fn fixes(out: &mut Out, reading: &Reading) {
+    out.family(
+        "lowtide_app_behind",
+        "1: fixes are pending that no rebuild brings, or a target lacks fixes of the last release.",
+    );
+    for app in &reading.apps {
+        let behind = app.standing.withheld.is_some();
+        out.line(
+            "lowtide_app_behind",
+            &[("app", app.app.name.as_str())],
+            u8::from(behind),
+        );
+    }
+    out.family(
+        "lowtide_app_pending_fixes",
+        "Packages of the last release whose update needs a new base image or another pin.",
+    );
+    for app in &reading.apps {
+        let withheld = app.standing.withheld.as_ref();
+        let pending = withheld.map_or(0, |(_, withheld)| withheld.packages.len());
+        out.line("lowtide_app_pending_fixes", &[("app", app.app.name.as_str())], pending);
+    }
+    out.family(
+        "lowtide_app_missing_security_fixes",
+        "Security fixes that the worst of the app's targets lacks.",
+    );
+    for app in &reading.apps {
+        let labels = [("app", app.app.name.as_str())];
+        out.line("lowtide_app_missing_security_fixes", &labels, app.exposure().security);
+    }
+}
+
+fn troubles(out: &mut Out, reading: &Reading) {
+    let (mut refused, mut unread, mut engines) = (0, 0, Vec::new());
+    for trouble in &reading.troubles {
+        match trouble {
+            Trouble::ConfigurationRefused(_) => refused = 1,
+            Trouble::ConfigurationUnread => unread = 1,
+            Trouble::Engine { host, .. } => engines.push(host),
+        }
+    }
+    out.alone(
+        "lowtide_configuration_refused",
+        "1: the newest revision of the configuration has problems, and an older one stays in force.",
+        refused,
+    );
+    out.alone(
+        "lowtide_configuration_unread",
+        "1: the configuration cannot be read where it lives.",
+        unread,
+    );
+    out.family(
+        "lowtide_engine_unusable",
+        "1: the engine gave no answer, or may not be used.",
+    );
+    for host in engines {
+        out.line("lowtide_engine_unusable", &[("host", host.as_str())], 1);
+    }
+}
 
 fn last_good(ended: &[Ended]) -> BTreeMap<&AppName, Timestamp> {
     let mut last: BTreeMap<&AppName, Timestamp> = BTreeMap::new();

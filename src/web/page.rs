@@ -3,6 +3,7 @@
 use crate::model::outlook::PlannedState;
 use crate::report::rollout as rollouts;
 use crate::report::terminal::{AppState, relative, state_words};
+use crate::report::trouble;
 use crate::report::words;
 use crate::runtime::reading::{AppReading, OpenRollout, Reading};
 use jiff::Timestamp;
@@ -24,14 +25,23 @@ thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .85re
 td { white-space: nowrap; } td:last-child { white-space: normal; min-width: 16rem; }
 td.name { font-weight: 600; } .soft { color: var(--soft); } code { font-size: .9em; }
 .new { color: var(--soft); } .fresh { color: var(--good); } .running, .rolling { color: var(--move); }
-.waiting { color: var(--warn); } .failing, .halted { color: var(--bad); }
+.waiting, .behind { color: var(--warn); } .failing, .halted { color: var(--bad); }
 .rollout caption { text-align: left; padding: .7rem .9rem; } .rollout td.wide { white-space: normal; min-width: 12rem; }
 .rollout td.waiting, .rollout td.untouched { color: var(--soft); } .moved, .baking, .finishing { color: var(--good); }
 .moving { color: var(--move); } .returning, .returned { color: var(--warn); }
+@media (max-width: 44rem) {
+  main { padding: 1rem .6rem; } .stack thead { display: none; }
+  .stack tr { display: grid; grid-template-columns: repeat(4, auto); justify-content: start; gap: .1rem .8rem;
+    padding: .6rem .9rem; border-top: 1px solid var(--line); }
+  .stack tr:first-child { border-top: 0; }
+  .stack td { display: block; border: 0; padding: 0; font-size: .85rem; white-space: normal; min-width: 0; }
+  .stack td.name { grid-column: 1 / -1; font-size: 1rem; } .stack td.state { grid-column: 1 / -1; order: -1; font-size: 1rem; }
+  .stack td.name { order: -2; }
+}
 .note { border-left: 4px solid var(--warn); padding: .6rem .9rem; }
 ";
 
-pub(super) fn html(reading: &Reading, instance: &str) -> Markup {
+pub(super) fn html(reading: &Reading, instance: &str, zone: &str) -> Markup {
     let now = reading.now;
     let needs = reading.apps.iter().filter(|app| needs_a_person(&app.state())).count();
     html! {
@@ -51,16 +61,19 @@ pub(super) fn html(reading: &Reading, instance: &str) -> Markup {
                         (words::counted(reading.apps.len(), "app", "apps")) ", "
                         @if needs == 0 { "none needs a person" }
                         @else { strong.failing { (words::counted(needs, "needs a person", "need a person")) } }
-                        " · " (instance) " · " (words::moment(now, "UTC"))
+                        " · " (instance) " · " (words::moment(now, zone))
                     }
                     @if reading.paused {
                         div.card.note { "Rollouts and promotions are paused. " code { "lowtide pause --all --off" } " lets them go on." }
                     }
-                    div.card {
+                    @for trouble in &reading.troubles {
+                        div.card.note { (trouble::line(trouble, now)) }
+                    }
+                    div.card.stack {
                         table {
                             thead { tr { th { "App" } th { "Mode" } th { "Release" } th { "Last run" } th { "Next run" } th { "State" } } }
                             tbody {
-                                @for app in &reading.apps { (row(app, now)) }
+                                @for app in &reading.apps { (row(app, now, zone)) }
                                 @if reading.apps.is_empty() { tr { td colspan="6" { "No apps are configured." } } }
                             }
                         }
@@ -77,7 +90,7 @@ pub(super) fn html(reading: &Reading, instance: &str) -> Markup {
     }
 }
 
-fn row(app: &AppReading, now: Timestamp) -> Markup {
+fn row(app: &AppReading, now: Timestamp, zone: &str) -> Markup {
     let row = app.status_row();
     let word = row.state.word();
     html! {
@@ -85,9 +98,9 @@ fn row(app: &AppReading, now: Timestamp) -> Markup {
             td.name { (row.app) }
             td.soft { @match row.mode { crate::model::fleet::Mode::Observe => "observe", crate::model::fleet::Mode::Active => "active" } }
             td { @match &row.release { Some(tag) => code { (tag) }, None => "–" } }
-            td { (when(row.last_run, now)) }
-            td { (when(row.next_run, now)) }
-            td class=(word) { (state_words(&row, now, &app.app.timezone)) }
+            td { (when(row.last_run, now, zone)) }
+            td { (when(row.next_run, now, zone)) }
+            td class={ "state " (word) } { (state_words(&row, now, &app.app.timezone)) }
         }
     }
 }
@@ -97,7 +110,7 @@ fn rollout(app: &AppReading, open: &OpenRollout, now: Timestamp) -> Markup {
     let zone = app.app.timezone.as_str();
     let entry = rollouts::entry(open.entry, now, zone);
     html! {
-        div.card.rollout {
+        div.card.rollout.stack {
             table {
                 caption {
                     strong { (app.app.name) " → " (open.target) } " " code { (open.tag) } " "
@@ -116,7 +129,7 @@ fn rollout(app: &AppReading, open: &OpenRollout, now: Timestamp) -> Markup {
                             td { @match &it.from { Some(from) => code { (from) }, None => "–" } }
                             td.soft { (counted(open, index)) }
                             td.soft.wide { (rollouts::order(it)) }
-                            td class=(it.phase.word()) { (rollouts::replica(&open.outlook, index)) }
+                            td class={ "state " (it.phase.word()) } { (rollouts::replica(&open.outlook, index)) }
                         }
                     }
                 }
@@ -135,10 +148,10 @@ fn counted(open: &OpenRollout, unit: usize) -> String {
     format!("{done} of {}", of.count())
 }
 
-fn when(at: Option<Timestamp>, now: Timestamp) -> Markup {
+fn when(at: Option<Timestamp>, now: Timestamp, zone: &str) -> Markup {
     html! {
         @match at {
-            Some(at) => span title=(words::moment(at, "UTC")) { (relative(at, now)) },
+            Some(at) => span title=(words::moment(at, zone)) { (relative(at, now)) },
             None => "–",
         }
     }

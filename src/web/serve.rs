@@ -3,6 +3,7 @@
 use super::{metrics, page};
 use crate::report::json;
 use crate::report::plan::PlanRow;
+use crate::report::trouble;
 use crate::runtime::bot::Bot;
 use crate::runtime::planning;
 use crate::runtime::reading::{self, Reading};
@@ -46,12 +47,14 @@ pub async fn serve_on(bot: Arc<Bot>, listener: TcpListener, shutdown: Cancellati
         .await
 }
 
-/// The process lives and its store answers.
+/// The process lives and its store answers. What else is wrong is a note: a restart would mend none of it.
 async fn health(State(bot): State<Arc<Bot>>) -> Response {
-    answer(
-        bot.store.pending_notices().await.map(|_| "ok\n"),
-        "text/plain; charset=utf-8",
-    )
+    answer(noted(&bot, "ok").await, "text/plain; charset=utf-8")
+}
+
+async fn noted(bot: &Bot, first: &str) -> Result<String, StoreError> {
+    let troubles = reading::troubles(bot).await?;
+    Ok(trouble::notes(first, &troubles, reading::now()))
 }
 
 /// As health, and no newer lowtide has taken the state over.
@@ -60,7 +63,8 @@ async fn ready(State(bot): State<Arc<Bot>>) -> Response {
         Ok(term) if term > bot.store.term() => {
             (StatusCode::SERVICE_UNAVAILABLE, "a newer lowtide owns this state\n").into_response()
         }
-        other => answer(other.map(|_| "ready\n"), "text/plain; charset=utf-8"),
+        Ok(_) => answer(noted(&bot, "ready").await, "text/plain; charset=utf-8"),
+        Err(error) => answer(Err::<String, _>(error), "text/plain; charset=utf-8"),
     }
 }
 
@@ -70,9 +74,10 @@ async fn measured(State(bot): State<Arc<Bot>>) -> Response {
 }
 
 async fn status(State(bot): State<Arc<Bot>>) -> Response {
+    let zone = bot.in_force().fleet.timezone.clone();
     let html = reading::of_bot(&bot)
         .await
-        .map(|reading| page::html(&reading, &bot.instance).into_string());
+        .map(|reading| page::html(&reading, &bot.instance, &zone).into_string());
     answer(html, "text/html; charset=utf-8")
 }
 

@@ -34,6 +34,78 @@ fn outdated(state: &Path, images: &[&str]) -> (Value, Output) {
     (json.unwrap_or_else(|e| panic!("{e}: {output:?}")), output)
 }
 
+/// Containers of the test, gone at its end.
+struct Started(Vec<String>);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        for name in &self.0 {
+            docker(&["rm", "-f", name]);
+        }
+    }
+}
+
+#[test]
+fn what_running_containers_lack_is_what_their_images_lack() {
+    let state = tempfile::tempdir().unwrap();
+    // The image has a name in no registry, and loses even its tag while a container runs it.
+    let tag = format!("{}:t", unique("lowtide-test/running"));
+    let context = tempfile::tempdir().unwrap();
+    let security = std::env::var("LOWTIDE_TEST_SECURITY").unwrap();
+    let text =
+        format!("FROM lowtide-test/debian:behind\nRUN echo '{security}' >/etc/apt/sources.list.d/security.list\n");
+    std::fs::write(context.path().join("Dockerfile"), text).unwrap();
+    docker(&["build", "-q", "-t", &tag, context.path().to_str().unwrap()]);
+    let names: Vec<String> = ["a", "b", "gone"].map(|name| unique(&format!("running-{name}"))).into();
+    for name in &names {
+        docker(&["run", "-d", "--name", name, "--entrypoint", "sleep", &tag, "600"]);
+    }
+    let started = Started(names.clone());
+    docker(&["kill", &names[2]]);
+    let simulated = simulated(&tag);
+    docker(&["rmi", "--force", &tag]);
+    let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_lowtide"))
+            .args(["outdated", "--running"])
+            .args(arguments)
+            .env("DOCKER_HOST", "unix:///nowhere.sock")
+            .env("XDG_CACHE_HOME", state.path())
+            .output()
+            .unwrap()
+    };
+    let output = run(&["--json", "-H", &format!("unix://{socket}")]);
+    assert_eq!(output.status.code(), Some(10), "{output:?}");
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ours: Vec<&Value> = json["containers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| names.iter().any(|name| it["container"] == *name))
+        .collect();
+    assert_eq!(
+        ours.iter()
+            .map(|it| it["container"].as_str().unwrap())
+            .collect::<Vec<_>>(),
+        names[..2]
+    );
+    let id = ours[0]["image_id"].as_str().unwrap();
+    assert_eq!(ours[1]["image_id"], id);
+    let images = json["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["digest"] == id)
+        .collect::<Vec<_>>();
+    assert_eq!(images.len(), 1, "one image, judged once");
+    assert!(!simulated.is_empty());
+    assert_eq!(said(images[0]), simulated);
+    // Without -H the engine is that of DOCKER_HOST, and an engine that is needed must be there.
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    drop(started);
+}
+
 /// Package → (installed, candidate), as apt's simulation lists them: `Inst libc6 [2.36-9] (2.36-10 Debian:12/…)`.
 fn simulated(image: &str) -> BTreeMap<String, (Option<String>, String)> {
     let script = "apt-get update -qq && apt-get --simulate dist-upgrade";

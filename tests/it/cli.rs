@@ -124,6 +124,41 @@ fn a_secret_that_is_not_there_is_a_problem_with_its_place() {
 }
 
 #[test]
+fn a_window_in_which_nothing_ever_begins_is_a_warning() {
+    let config = format!(
+        "{GOOD}    window: {{ from: \"03:00\", to: \"03:01\" }}\n    rollout:\n      - container: {{ name: short }}\n      \
+         - container: {{ name: never }}\n        window: {{ deny: [ {{ from: \"00:00\", to: \"24:00\" }} ] }}\n"
+    );
+    let dir = with(&config);
+    let check = lowtide(dir.path(), &["check"]);
+    assert_eq!(code(&check), 0, "a warning is no problem: {}", out(&check));
+    let text = out(&check).replace(&dir.path().display().to_string(), "DIR");
+    assert_snapshot!(text, @"");
+    let json = lowtide(dir.path(), &["check", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["problems"], serde_json::json!([]));
+    let codes: Vec<&str> = json["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["code"].as_str().unwrap())
+        .collect();
+    assert_eq!(codes, ["window-too-short", "window-never-opens"]);
+    let sarif = out(&lowtide(dir.path(), &["check", "--format", "sarif"]));
+    assert!(
+        sarif.contains("\"level\": \"warning\"") && !sarif.contains("\"level\": \"error\""),
+        "{sarif}"
+    );
+    // Nor does the plan say that there is no window.
+    std::fs::write(
+        dir.path().join("config.yml"),
+        config.replace("version: 1\n", "version: 1\nmode: active\n"),
+    )
+    .unwrap();
+    assert_snapshot!(out(&lowtide(dir.path(), &["plan"])), @"");
+}
+
+#[test]
 fn a_connection_that_fails_is_told() {
     let dir = with(&format!(
         "{GOOD}hosts: {{ build: {{ docker: \"unix:///nowhere/docker.sock\" }} }}\n"
@@ -146,6 +181,11 @@ fn a_connection_that_fails_is_told() {
     assert!(
         text.lines().any(|l| l.starts_with("git web ") && l.contains("FAILED")),
         "{text}"
+    );
+    let last = text.lines().last().unwrap();
+    assert!(
+        last.ends_with("1 app, the configuration has no problems; 2 of 2 connections FAILED"),
+        "{last}"
     );
 }
 
@@ -175,6 +215,79 @@ fn an_empty_state_has_answers() {
     assert_eq!(code(&lowtide(dir.path(), &["plan", "nobody"])), 1);
     assert_eq!(code(&lowtide(dir.path(), &["no-such-command"])), 2);
     assert!(!dir.path().join("state").exists(), "reading makes no state");
+}
+
+#[test]
+fn a_state_that_somebody_names_has_to_be_there() {
+    let dir = with(GOOD);
+    let nowhere = dir.path().join("mistyped");
+    for command in ["status", "history"] {
+        let output = lowtide(dir.path(), &[command, "--state", nowhere.to_str().unwrap()]);
+        assert_eq!(code(&output), 4, "{command}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            said.contains("there is no state of lowtide in ") && out(&output).is_empty(),
+            "{said}"
+        );
+    }
+    assert!(!nowhere.exists());
+}
+
+/// Beside a bot, or after one: its state alone says what is planned.
+#[tokio::test]
+async fn a_plan_is_made_of_what_the_named_state_has_in_force() {
+    let dir = with(GOOD);
+    let state = dir.path().join("bot");
+    std::fs::create_dir(&state).unwrap();
+    let store = lowtide::store::database::Store::open(&state.join("lowtide.db"), true).unwrap();
+    let fleet = lowtide::config::validate::fleet(GOOD.replace("web", "portal").as_bytes()).unwrap();
+    let now = lowtide::clients::clock::now();
+    store.keep_revision("r1".to_owned(), &fleet, now).await.unwrap();
+    let run = |args: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_lowtide"))
+            .args(args)
+            .arg("--state")
+            .arg(&state)
+            .env_remove("LOWTIDE_CONFIG")
+            .output()
+            .unwrap()
+    };
+    let plan = run(&["plan"]);
+    assert_eq!(code(&plan), 0, "{plan:?}");
+    assert!(out(&plan).starts_with("portal\n"), "{plan:?}");
+    assert_eq!(code(&run(&["plan", "portal"])), 0);
+    assert_eq!(code(&run(&["windows"])), 0);
+    // A configuration that is named as well is what is planned: somebody looks at a change before it is in force.
+    let config = dir.path().join("config.yml");
+    let plan = run(&["plan", "--config", config.to_str().unwrap()]);
+    assert!(out(&plan).starts_with("web\n"), "{plan:?}");
+    for args in [["plan", "prtal"], ["history", "prtal"]] {
+        let output = run(&args);
+        assert_eq!(code(&output), 1, "{args:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr),
+            "no such app: prtal; did you mean portal?\n",
+            "{args:?}"
+        );
+    }
+    let output = run(&["cancel", "portal"]);
+    assert_eq!(code(&output), 1);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "no run of portal is under way\n"
+    );
+}
+
+#[test]
+fn a_mistyped_app_is_not_run() {
+    let dir = with(&GOOD.replace("web", "portal"));
+    let output = lowtide(dir.path(), &["run", "prtal", "portl"]);
+    assert_eq!(code(&output), 1, "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("no such app: prtal; did you mean portal?\nno such app: portl; did you mean portal?\n"),
+        "{said}"
+    );
 }
 
 const WINDOWS: &str = "version: 1

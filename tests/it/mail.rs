@@ -71,7 +71,7 @@ fn mail(dedup: &str) -> Mail {
             app: "archives".parse().unwrap(),
             run: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
             stage: Stage::Test,
-            commit: Some("3f2a9c1d0e".repeat(4)),
+            commit: None,
             failure,
             fault: Fault::Repo,
         },

@@ -9,6 +9,7 @@ mod beside;
 mod cli;
 mod command;
 mod config;
+mod deploy;
 mod git;
 mod github;
 mod halt;

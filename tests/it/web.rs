@@ -8,6 +8,7 @@ use lowtide::model::rollout::{Bar, OnExit, Part, Purpose, RestartPolicy, Rollout
 use lowtide::model::standing::{AppEvent, Release};
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::config_watch::{Place, Seen, Watch};
+use lowtide::runtime::troubles;
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
 use lowtide::store::sealed::Sealed;
@@ -163,6 +164,11 @@ async fn http_answers_and_reads_only() {
         "lowtide_app_halted{app=\"web\"} 0",
         "lowtide_term 1",
         "lowtide_paused 0",
+        "lowtide_apps{state=\"behind\"} 0",
+        "lowtide_app_behind{app=\"web\"} 0",
+        "lowtide_app_pending_fixes{app=\"web\"} 0",
+        "lowtide_app_missing_security_fixes{app=\"web\"} 0",
+        "lowtide_configuration_refused 0",
     ] {
         assert!(metrics.lines().any(|l| l == line), "{line} is not in\n{metrics}");
     }
@@ -181,6 +187,100 @@ async fn http_answers_and_reads_only() {
     assert_eq!(get("/readyz").await.0, 503);
     stop.cancel();
     serving.await.unwrap().unwrap();
+}
+
+/// Bot, its address, and what answers there.
+async fn served(bot: &Arc<Bot>) -> impl AsyncFn(&str) -> (u16, String) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve_on(Arc::clone(bot), listener, CancellationToken::new()));
+    lowtide::clients::tls::ready();
+    async move |path: &str| {
+        let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_refused_configuration_is_told_until_it_is_good_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let bot = bot(dir.path()).await;
+    let get = served(&bot).await;
+    let path = dir.path().join("config.yml");
+    let place = Place::parse(path.to_str().unwrap());
+    let mut watch = Watch::new(place.clone(), None);
+    std::fs::write(&path, BAD).unwrap();
+    assert_eq!(watch.look(&bot).await.unwrap(), Seen::Refused);
+    let since = bot.store.refused().await.unwrap().unwrap().since;
+    // A later process refuses it again; since when is not forgotten.
+    assert_eq!(Watch::new(place.clone(), None).look(&bot).await.unwrap(), Seen::Refused);
+    assert_eq!(bot.store.refused().await.unwrap().unwrap().since, since);
+    let refused = "has been refused for less than a minute; the last good one stays in force";
+    let (status, ready) = get("/readyz").await;
+    assert_eq!(status, 200);
+    assert!(
+        ready.starts_with("ready\nnote: the configuration at ") && ready.contains(refused),
+        "{ready}"
+    );
+    assert!(get("/").await.1.contains(refused));
+    assert!(get("/metrics").await.1.contains("lowtide_configuration_refused 1\n"));
+    let told = status_of(dir.path());
+    assert!(told.contains(refused), "{told}");
+    // Gone: neither refused nor good, so the refusal stays.
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(watch.look(&bot).await.unwrap(), Seen::Blind);
+    assert!(get("/readyz").await.1.contains("the configuration cannot be read"));
+    std::fs::write(&path, good("first")).unwrap();
+    // By a process that never saw it refused.
+    assert_eq!(Watch::new(place, None).look(&bot).await.unwrap(), Seen::TakenUp);
+    assert_eq!(get("/readyz").await, (200, "ready\n".to_owned()));
+    assert!(!get("/").await.1.contains("refused"));
+    assert!(!status_of(dir.path()).contains("refused"));
+}
+
+/// `lowtide status` beside the bot.
+fn status_of(dir: &Path) -> String {
+    let state = dir.join("state");
+    let output = Command::new(env!("CARGO_BIN_EXE_lowtide"))
+        .args(["status", "--state"])
+        .arg(state)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_answer_is_a_note_and_ends_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let bot = bot(dir.path()).await;
+    let get = served(&bot).await;
+    // Nobody hears this one: what connects is refused.
+    let text = good("web").replace(
+        &socket().display().to_string(),
+        &dir.path().join("gone.sock").display().to_string(),
+    );
+    drop(UnixListener::bind(dir.path().join("gone.sock")).unwrap());
+    let fleet = validate::fleet(text.as_bytes()).unwrap();
+    bot.put_in_force(InForce::new("gone".into(), fleet, None, &bot.state).unwrap());
+    troubles::look(&bot).await;
+    let note = "note: engine build: no answer; nothing is built or rolled out there until it is back\n";
+    assert_eq!(get("/healthz").await, (200, format!("ok\n{note}")));
+    assert_eq!(get("/readyz").await, (200, format!("ready\n{note}")));
+    assert!(
+        get("/metrics")
+            .await
+            .1
+            .contains("lowtide_engine_unusable{host=\"build\"} 1\n")
+    );
+    // One that is configured no more is none of it.
+    let renamed = validate::fleet(text.replace("build:", "other:").as_bytes()).unwrap();
+    bot.put_in_force(InForce::new("renamed".into(), renamed, None, &bot.state).unwrap());
+    troubles::look(&bot).await;
+    assert_eq!(
+        get("/healthz").await,
+        (200, format!("ok\n{}", note.replace("build", "other")))
+    );
 }
 
 /// The bot of a fleet with a rollout that is half-way.

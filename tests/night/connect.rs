@@ -27,7 +27,7 @@ async fn everything_is_reached_and_the_test_mail_arrives() {
     git APP ok COMMIT
     mail ok a test mail is on its way to me@example.org
     github example/web ok the token sees it
-    FOLDER/lowtide.yml: 1 app, no problems
+    FOLDER/lowtide.yml: 1 app, no problems; 5 connections work
     ");
     assert!(output.status.success());
     let mail = house.mail.arrives(PATIENCE, |mail| mail["to"][0] == "me@example.org");

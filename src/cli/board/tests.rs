@@ -111,7 +111,7 @@ fn a_rollout_that_fails() -> Vec<Progress> {
 
 /// The lines of a terminal-less watch, and after each the rows of a terminal.
 fn watched(seen: &[Progress]) -> String {
-    let mut board = Board::default();
+    let mut board = Board::new("UTC");
     let mut out = Vec::new();
     for (second, progress) in (0..).zip(seen) {
         match board.fold(progress, at(second)) {

@@ -102,6 +102,7 @@ impl Engine {
                     what: format!("image {}", spec.image),
                 },
                 other @ (EngineError::Unreachable { .. }
+                | EngineError::Denied { .. }
                 | EngineError::Conflict { .. }
                 | EngineError::Refused { .. }
                 | EngineError::Failed { .. }

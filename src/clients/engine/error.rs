@@ -11,6 +11,12 @@ pub enum EngineError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Its socket is there, and this process may not use it.
+    #[error(
+        "permission denied on the engine's socket, {address}: run lowtide with the group of the socket \
+         (docker run --group-add, or SupplementaryGroups= of the service)"
+    )]
+    Denied { address: String },
     /// 404: the named object does not exist (any more).
     #[error("{what} does not exist")]
     NotFound { what: String },
@@ -40,7 +46,7 @@ impl EngineError {
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
-            EngineError::Unreachable { .. } | EngineError::Timeout { .. } => true,
+            EngineError::Unreachable { .. } | EngineError::Denied { .. } | EngineError::Timeout { .. } => true,
             EngineError::Refused { status, .. } => *status >= 500,
             EngineError::Failed { message, .. } => registry_kind(message) == Some(FailureKind::RegistryUnreachable),
             EngineError::NotFound { .. } | EngineError::Conflict { .. } | EngineError::Unreadable { .. } => false,
@@ -51,7 +57,9 @@ impl EngineError {
     #[must_use]
     pub fn failure(&self) -> Failure {
         let kind = match self {
-            EngineError::Unreachable { .. } | EngineError::Timeout { .. } => FailureKind::EngineUnreachable,
+            EngineError::Unreachable { .. } | EngineError::Denied { .. } | EngineError::Timeout { .. } => {
+                FailureKind::EngineUnreachable
+            }
             EngineError::Refused { message, .. } | EngineError::Failed { message, .. } if disk_full(message) => {
                 FailureKind::DiskFull
             }
@@ -96,11 +104,21 @@ impl EngineError {
                 what: what.to_owned(),
                 source: Box::new(e),
             },
-            e => EngineError::Unreachable {
-                address: address.to_owned(),
-                source: Box::new(e),
-            },
+            e => Self::no_answer(address.to_owned(), Box::new(e)),
         }
+    }
+
+    /// There was no answer; why is somewhere among the causes.
+    pub(super) fn no_answer(address: String, source: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*source);
+        while let Some(error) = cause {
+            let io = error.downcast_ref::<std::io::Error>();
+            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
+                return EngineError::Denied { address };
+            }
+            cause = error.source();
+        }
+        EngineError::Unreachable { address, source }
     }
 }
 
@@ -205,6 +223,27 @@ mod tests {
         ] {
             assert_eq!(registry_kind(message), kind, "{message}");
         }
+    }
+
+    #[test]
+    fn a_socket_that_may_not_be_used_is_told_with_its_remedy() {
+        let answer = |kind: std::io::ErrorKind| {
+            // As a client wraps it: the system's error is a cause of a cause.
+            let inner = std::io::Error::other(EngineError::Unreadable {
+                what: "connect".to_owned(),
+                source: Box::new(std::io::Error::from(kind)),
+            });
+            EngineError::no_answer("unix:///var/run/docker.sock".to_owned(), Box::new(inner))
+        };
+        let denied = answer(std::io::ErrorKind::PermissionDenied);
+        assert_eq!(
+            denied.to_string(),
+            "permission denied on the engine's socket, unix:///var/run/docker.sock: run lowtide with the group of the \
+             socket (docker run --group-add, or SupplementaryGroups= of the service)"
+        );
+        assert_eq!(denied.failure().kind, FailureKind::EngineUnreachable);
+        let refused = answer(std::io::ErrorKind::ConnectionRefused);
+        assert!(matches!(refused, EngineError::Unreachable { .. }), "{refused:?}");
     }
 
     #[test]

@@ -326,6 +326,30 @@ type LineFound<'a> = Pin<Box<dyn Future<Output = Result<bool, EngineError>> + Se
 /// # Errors
 /// One line: why there is no answer.
 pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, String> {
+    let answer = http_get(host, port, path).await?;
+    Ok(answer.status().as_u16())
+}
+
+/// One GET: status code and the beginning of its text.
+///
+/// # Errors
+/// One line: why there is no answer.
+pub async fn http_text(host: IpAddr, port: u16, path: &str) -> Result<(u16, String), String> {
+    let mut answer = http_get(host, port, path).await?;
+    let mut text = Vec::new();
+    while text.len() < TEXT
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        text.extend_from_slice(&chunk);
+    }
+    text.truncate(TEXT);
+    Ok((answer.status().as_u16(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// Bytes of an answer that are read.
+const TEXT: usize = 16 << 10;
+
+async fn http_get(host: IpAddr, port: u16, path: &str) -> Result<reqwest::Response, String> {
     crate::clients::tls::ready();
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -336,7 +360,7 @@ pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, Str
     let slash = if path.starts_with('/') { "" } else { "/" };
     let url = format!("http://{}{slash}{path}", SocketAddr::new(host, port));
     match client.get(url).send().await {
-        Ok(answer) => Ok(answer.status().as_u16()),
+        Ok(answer) => Ok(answer),
         Err(e) if e.is_timeout() => Err(format!("no answer within {} s", HTTP_TIMEOUT.as_secs())),
         Err(e) if e.is_connect() => Err("connection refused".to_owned()),
         Err(e) => Err(e.without_url().to_string()),

@@ -154,10 +154,7 @@ impl Engine {
     }
 
     fn unreachable(&self, source: reqwest::Error) -> EngineError {
-        EngineError::Unreachable {
-            address: self.address(),
-            source: Box::new(source),
-        }
+        EngineError::no_answer(self.address(), Box::new(source))
     }
 }
 

@@ -61,10 +61,7 @@ pub(super) struct Session {
 impl Engine {
     /// Opens a session. `None`: this engine has no BuildKit (Docker before 18.09, Podman).
     pub(super) async fn session(&self, id: &str, offer: Offer) -> Result<Option<Session>, EngineError> {
-        let unreachable = |source: reqwest::Error| EngineError::Unreachable {
-            address: self.address(),
-            source: Box::new(source),
-        };
+        let unreachable = |source: reqwest::Error| EngineError::no_answer(self.address(), Box::new(source));
         let request = self
             .http
             .post("http://engine/session")

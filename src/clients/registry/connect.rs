@@ -2,7 +2,7 @@
 
 use super::error::RegistryError;
 use super::login::{self, Action, Granted};
-use crate::clients::credentials::Credentials;
+use crate::clients::credentials::{Credential, Credentials};
 use crate::clients::tls;
 use crate::model::fleet::RegistryAccess;
 use crate::model::image::{Reference, Repository, ServedDigest};
@@ -42,6 +42,18 @@ pub struct Registry {
     plain: Client,
     tls: Client,
     http: reqwest::Client,
+}
+
+/// What a registry made of our credential, when it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    Accepted,
+    /// The registry lets everybody in.
+    NotAsked,
+    /// We have none, and the registry's token server gives tokens to anybody.
+    Anonymous,
+    /// A token that is sent as it is: only a request for a repository would tell.
+    Untried,
 }
 
 /// A repository that has been logged in to.
@@ -93,12 +105,21 @@ impl Registry {
     ///
     /// # Errors
     /// `Denied` for a wrong credential, `Unreachable`, `Credential`.
-    pub async fn check_login(&self, registry: &str) -> Result<(), RegistryError> {
-        let Granted::Basic { username, password } = self.login(registry, &[]).await? else {
-            return Ok(());
-        };
+    pub async fn check_login(&self, registry: &str) -> Result<Login, RegistryError> {
+        let credential = self.credentials.lookup(registry).await?;
         let door = self.door(registry);
-        self.in_time(registry, door.verify(&username, &password)).await
+        match self.in_time(registry, door.login(&credential, &[])).await? {
+            Granted::Free => Ok(Login::NotAsked),
+            Granted::Basic { username, password } => {
+                self.in_time(registry, door.verify(&username, &password)).await?;
+                Ok(Login::Accepted)
+            }
+            Granted::Bearer(_) => Ok(match credential {
+                Credential::Anonymous => Login::Anonymous,
+                Credential::RegistryToken(_) => Login::Untried,
+                Credential::Basic { .. } | Credential::IdentityToken(_) => Login::Accepted,
+            }),
+        }
     }
 
     /// Logs in for `action` on a repository, and for reading `source` as well (a mount needs both).

@@ -59,6 +59,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("unknown-key", "a key that does not exist"),
     ("unknown-profile", "a profile that is not defined"),
     ("unknown-value", "a word that is not one of those known"),
+    ("window-never-opens", "a window in which nothing ever begins by itself"),
+    ("window-too-short", "a window without an opening that is long enough"),
     ("wrong-type", "a value of another kind than needed"),
     ("yaml-tag", "a YAML tag"),
 ];

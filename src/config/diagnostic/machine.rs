@@ -26,20 +26,22 @@ pub fn json(file: &str, problems: &[Problem]) -> Value {
 
 /// SARIF 2.1.0 (OASIS), as GitHub code scanning takes it.
 #[must_use]
-pub fn sarif(file: &str, problems: &[Problem]) -> Value {
+pub fn sarif(file: &str, problems: &[Problem], warnings: &[Problem]) -> Value {
+    let errors = problems.iter().map(|problem| ("error", problem));
+    let all: Vec<(&str, &Problem)> = errors.chain(warnings.iter().map(|it| ("warning", it))).collect();
     let place = |span: &Span| {
         json!({ "artifactLocation": { "uri": file },
                 "region": { "startLine": span.line, "startColumn": span.column, "endColumn": span.column + span.len.max(1) } })
     };
-    let codes: BTreeSet<&str> = problems.iter().map(|p| p.code).collect();
+    let codes: BTreeSet<&str> = all.iter().map(|(_, p)| p.code).collect();
     let rules: Vec<Value> = CODES
         .iter()
         .filter(|(code, _)| codes.contains(code))
         .map(|(code, words)| json!({ "id": code, "shortDescription": { "text": words } }))
         .collect();
-    let results: Vec<Value> = problems
+    let results: Vec<Value> = all
         .iter()
-        .map(|p| {
+        .map(|(level, p)| {
             let text = p
                 .hint
                 .as_ref()
@@ -49,7 +51,7 @@ pub fn sarif(file: &str, problems: &[Problem]) -> Value {
                 .iter()
                 .map(|a| json!({ "physicalLocation": place(&a.span), "message": { "text": a.words } }))
                 .collect();
-            json!({ "ruleId": p.code, "level": "error", "message": { "text": text },
+            json!({ "ruleId": p.code, "level": level, "message": { "text": text },
                     "locations": [{ "physicalLocation": place(&p.span),
                                     "logicalLocations": [{ "fullyQualifiedName": p.route.to_string() }] }],
                     "relatedLocations": related })

@@ -10,6 +10,26 @@ const NEAR: usize = 5;
 /// All problems with their lines, and a last line that counts them. No colours: the caller's terminal may have none.
 #[must_use]
 pub fn terminal(file: &str, text: &str, problems: &[Problem]) -> String {
+    let plural = if problems.len() == 1 { "" } else { "s" };
+    format!(
+        "{}{file}: {} problem{plural}. The configuration is not used.\n",
+        rendered(file, text, problems, Severity::Error),
+        problems.len()
+    )
+}
+
+/// All warnings with their lines, and a last line that counts them.
+#[must_use]
+pub fn warnings(file: &str, text: &str, warnings: &[Problem]) -> String {
+    let plural = if warnings.len() == 1 { "" } else { "s" };
+    format!(
+        "{}{file}: {} warning{plural}.\n",
+        rendered(file, text, warnings, Severity::Warning),
+        warnings.len()
+    )
+}
+
+fn rendered(file: &str, text: &str, problems: &[Problem], severity: Severity) -> String {
     let shown = mask::masked(text, problems);
     let lines = Lines::new(&shown);
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
@@ -30,17 +50,12 @@ pub fn terminal(file: &str, text: &str, problems: &[Problem]) -> String {
             }
             out.push_str(&with_place(&rendered, file, place));
         };
-        render(&report(file, &shown, &lines, problem, near), &problem.span);
+        render(&report(file, &shown, &lines, (problem, severity), near), &problem.span);
         if let Some(far) = problem.also.as_deref().filter(|_| near.is_none()) {
             render(&second(file, &shown, &lines, far), &far.span);
         }
         out.push('\n');
     }
-    let plural = if problems.len() == 1 { "" } else { "s" };
-    out.push_str(&format!(
-        "{file}: {} problem{plural}. The configuration is not used.\n",
-        problems.len()
-    ));
     out
 }
 
@@ -56,8 +71,16 @@ fn with_place(rendered: &str, file: &str, span: &Span) -> String {
     }
 }
 
-fn report(file: &str, text: &str, lines: &Lines<'_>, problem: &Problem, near: Option<&Also>) -> Report {
-    let mut diagnostic = MietteDiagnostic::new(problem.message.clone()).with_code(problem.code);
+fn report(
+    file: &str,
+    text: &str,
+    lines: &Lines<'_>,
+    (problem, severity): (&Problem, Severity),
+    near: Option<&Also>,
+) -> Report {
+    let mut diagnostic = MietteDiagnostic::new(problem.message.clone())
+        .with_code(problem.code)
+        .with_severity(severity);
     if let Some(hint) = &problem.hint {
         diagnostic = diagnostic.with_help(hint.clone());
     }

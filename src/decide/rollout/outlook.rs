@@ -195,6 +195,7 @@ impl Play {
             WaitReason::HookBusy { .. } | WaitReason::Retry { .. } => until,
             WaitReason::Window { .. }
             | WaitReason::NoWindow
+            | WaitReason::WindowNeverOpens
             | WaitReason::WindowTooShort { .. }
             | WaitReason::Frozen { .. }
             | WaitReason::Held { .. }

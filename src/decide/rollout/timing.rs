@@ -148,7 +148,12 @@ pub(super) fn within(state: &RolloutState, outside: &Outside, planned: Next, now
 fn enters(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<Occurrence> {
     match start(outside, now) {
         Start::Now { occurrence } if state.course.entered.as_ref() != Some(&occurrence) => Some(occurrence),
-        Start::Now { .. } | Start::Later { .. } | Start::TooShort { .. } | Start::Frozen { .. } | Start::Never => None,
+        Start::Now { .. }
+        | Start::Later { .. }
+        | Start::TooShort { .. }
+        | Start::Frozen { .. }
+        | Start::NoWindow
+        | Start::Never => None,
     }
 }
 
@@ -175,7 +180,8 @@ fn wait_for_window(state: &RolloutState, outside: &Outside, now: Timestamp) -> O
         Start::Later { opens } => (Some(opens), WaitReason::Window { opens }),
         Start::TooShort { needs, longest } => (None, WaitReason::WindowTooShort { needs, longest }),
         Start::Frozen { why } => (None, WaitReason::Frozen { why }),
-        Start::Never => (None, WaitReason::NoWindow),
+        Start::NoWindow => (None, WaitReason::NoWindow),
+        Start::Never => (None, WaitReason::WindowNeverOpens),
     };
     let due = due(outside, patience(outside));
     if due <= now && !state.course.deferred {

@@ -28,7 +28,8 @@ pub enum Start {
     Frozen {
         why: String,
     },
-    /// No window, or one that never opens.
+    NoWindow,
+    /// There is a window, and it never opens.
     Never,
 }
 
@@ -119,7 +120,7 @@ pub fn escalated(window: Option<&Window>, zone: &str, taken: Option<&Occurrence>
 }
 
 fn usable(window: Option<&Window>) -> Result<&Window, Start> {
-    let window = window.ok_or(Start::Never)?;
+    let window = window.ok_or(Start::NoWindow)?;
     match &window.freeze {
         Some(why) => Err(Start::Frozen { why: why.clone() }),
         None => Ok(window),

@@ -32,9 +32,23 @@ pub struct StepResult {
 pub struct TestReport {
     pub passed: usize,
     pub skipped: usize,
-    /// `classname.name`, at most [`TestReport::NAMES`].
-    pub failed: Vec<String>,
+    /// At most [`TestReport::NAMES`].
+    pub failed: Vec<FailedTest>,
     pub failed_count: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FailedTest {
+    /// `classname.name`
+    pub name: String,
+    /// What its report says of the failure: the first lines, at most [`FailedTest::LINES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub message: Vec<String>,
+}
+
+impl FailedTest {
+    /// An assertion with what was expected and what was there; the rest of a trace is in the report.
+    pub const LINES: usize = 4;
 }
 
 impl TestReport {

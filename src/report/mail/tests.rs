@@ -2,8 +2,9 @@ use super::*;
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
 use crate::model::halt::{Class, Exposure, Form, Incident, Require};
 use crate::model::inventory::{Change, FileChanges, PackageChange};
-use crate::model::notice::{Audience, DigestApp, DigestBody, DigestLine};
+use crate::model::notice::{Audience, Built, DigestApp, DigestBody, DigestLine};
 use crate::model::run::Stage;
+use crate::model::stages::resolve::Commit;
 use insta::assert_snapshot;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -47,8 +48,9 @@ fn shown(body: NoticeBody) -> String {
 /// What holds for every mail.
 fn check(mail: &Mail) {
     for line in mail.text.lines() {
-        let command = line.starts_with("    lowtide ");
-        assert!(command || line.chars().count() <= text::WIDTH, "{line}");
+        // What is copied or clicked is never broken.
+        let whole = line.starts_with("    lowtide ") || line.starts_with("  Page: https://");
+        assert!(whole || line.chars().count() <= text::WIDTH, "{line}");
     }
     let headers = [&mail.subject, &mail.message_id, &mail.list_id];
     for header in headers.into_iter().chain(&mail.in_reply_to).chain(&mail.references) {
@@ -56,7 +58,11 @@ fn check(mail: &Mail) {
     }
     assert!(mail.html.starts_with("<!DOCTYPE html>") && mail.html.ends_with("</html>"));
     for fetched in ["<img", "src=", "url(", "<link", "<script", "href="] {
-        assert!(!mail.html.contains(fetched), "{fetched} in {}", mail.html);
+        // The one address that is ours: a commit's page, for who wants to look. Nothing of it is fetched.
+        let html = mail
+            .html
+            .replace("<a href=\"https://github.com/example/archives/commit/", "");
+        assert!(!html.contains(fetched), "{fetched} in {}", mail.html);
     }
 }
 
@@ -91,6 +97,7 @@ fn tests_failed() -> Failure {
     )
     .with_excerpt([
         "failed: Menu.home",
+        "  Failed asserting that 500 matches expected 200.",
         "failed: Menu.search",
         "failed: Menu.footer",
         "Menu.home: expected 200, got 500",
@@ -100,12 +107,27 @@ fn tests_failed() -> Failure {
     ])
 }
 
+fn built(subject: &str, link: Option<&str>) -> Box<Built> {
+    Box::new(Built {
+        commit: Commit {
+            id: "3f2a9c1d0e".repeat(4),
+            subject: subject.to_owned(),
+            author: subject.replace("Say", "Ana"),
+            time: "2026-11-23T01:00:00Z".parse().unwrap(),
+        },
+        link: link.map(ToOwned::to_owned),
+    })
+}
+
 fn run_failed() -> NoticeBody {
     NoticeBody::RunFailed {
         app: "archives".parse().unwrap(),
         run: RUN.parse().unwrap(),
         stage: Stage::Test,
-        commit: Some("3f2a9c1d0e".repeat(4)),
+        commit: Some(built(
+            "Say good\u{1b}[31m night",
+            Some("https://github.com/example/archives/commit/3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e"),
+        )),
         failure: tests_failed(),
         fault: Fault::Repo,
     }
@@ -304,7 +326,7 @@ proptest! {
         let (run, rollout) = (RUN.parse().unwrap(), RUN.parse().unwrap());
         let e = || evil.clone();
         let bodies = [
-            NoticeBody::RunFailed { app: app.clone(), run, stage: Stage::Test, commit: Some(e()), failure: failure(), fault: Fault::Repo },
+            NoticeBody::RunFailed { app: app.clone(), run, stage: Stage::Test, commit: Some(built(&evil, None)), failure: failure(), fault: Fault::Repo },
             NoticeBody::RolledOut { app: app.clone(), target: target.clone(), rollout, tag: e(), digest: e(), change: Some(change.clone()), units: 1 },
             NoticeBody::RolloutRefused { app: app.clone(), target: target.clone(), rollout, failure: failure() },
             NoticeBody::Halted { app: app.clone(), target: None, rollout: None, reason: HaltReason::Operator { by: e(), why: e() }, tag: Some(e()), back: false, log: vec![e()], incident: Some(Box::new(hostile_incident(&evil))), require: Require::Countermeasure },

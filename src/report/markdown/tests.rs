@@ -1,7 +1,8 @@
 use super::*;
 use crate::model::failure::{Failure, FailureKind, Fault};
-use crate::model::notice::{Audience, CommitState, GithubPost};
+use crate::model::notice::{Audience, Built, CommitState, GithubPost};
 use crate::model::run::Stage;
+use crate::model::stages::resolve::Commit;
 use proptest::prelude::*;
 
 fn context() -> MailContext {
@@ -33,7 +34,15 @@ fn failed(detail: &str, excerpt: &[&str]) -> Notice {
         app: "web".parse().unwrap(),
         run: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
         stage: Stage::Test,
-        commit: Some("3f2a9c1d0e".repeat(4)),
+        commit: Some(Box::new(Built {
+            commit: Commit {
+                id: "3f2a9c1d0e".repeat(4),
+                subject: "Close #1 for @octocat".to_owned(),
+                author: "Ana".to_owned(),
+                time: "2026-11-23T01:00:00Z".parse().unwrap(),
+            },
+            link: Some("https://github.com/example/web/commit/3f2a9c1d0e".to_owned()),
+        })),
         failure: Failure::new(FailureKind::TestFailed, detail).with_excerpt(excerpt.iter().copied()),
         fault: Fault::Repo,
     })
@@ -61,6 +70,11 @@ fn an_issue() {
     ### What happened
 
     In the tests inside the new image: tests failed.
+
+    - Commit: 3f2a9c1 Close \#¦1 for @¦octocat
+    - Author: Ana
+
+    - Page: <https://github.com/example/web/commit/3f2a9c1d0e>
 
     ### Why
 
@@ -113,6 +127,11 @@ fn hostile_text_calls_nobody_and_formats_nothing() {
     ### What happened
 
     In the tests inside the new image: tests failed.
+
+    - Commit: 3f2a9c1 Close \#¦1 for @¦octocat
+    - Author: Ana
+
+    - Page: <https://github.com/example/web/commit/3f2a9c1d0e>
 
     ### Why
 

@@ -56,7 +56,11 @@ fn every_kind_of_future() {
     let opens = at("2026-11-24T07:00:00Z");
     let mut archives = row("archives", Mode::Active);
     archives.parents = vec!["drupal-base".parse().unwrap()];
-    archives.targets = vec![target("front", Window::Closed { opens }), target("cron", Window::Never)];
+    archives.targets = vec![
+        target("front", Window::Closed { opens }),
+        target("cron", Window::Never),
+        target("never", Window::NeverOpens),
+    ];
     let entry = Entry::At {
         opens: Some(opens),
         until: at("2026-11-24T09:00:00Z"),
@@ -96,6 +100,8 @@ fn every_kind_of_future() {
                 its window is then open for 2 h, until 2026-11-24 05:00 America/Moncton
                 the night may end too late: done by 2026-11-24 03:10 America/Moncton, open from 2026-11-24 03:00 America/Moncton
       cron      nothing waits; without a window a rollout waits for `lowtide run APP --now`
+                a rollout may need 6 min 20 s, bake (2 min) and way back included, by the target's limits
+      never     nothing waits; its window never opens: `lowtide windows --app archives` shows it
                 a rollout may need 6 min 20 s, bake (2 min) and way back included, by the target's limits
 
     shop

@@ -2,6 +2,7 @@ use super::*;
 use crate::model::failure::Failure;
 use crate::model::freshness::Because;
 use crate::model::inventory::{FileChanges, PackageChange};
+use crate::model::stages::test::FailedTest;
 use crate::model::standing::Release;
 use insta::assert_snapshot;
 
@@ -224,6 +225,8 @@ fn a_run_in_full() {
             author: "Ana".into(),
             time: now(),
         }),
+        link: Some("https://github.com/a/b/commit/3f2a9c1".into()),
+        files: vec!["/var/lib/lowtide/runs/01J/artefacts/a\u{1b}.png".into()],
         stages: vec![
             stage(Stage::Resolve, Progress::Done, Some(1200), ""),
             stage(Stage::Build, Progress::Abandoned, Some(9000), "lowtide was restarted"),
@@ -233,7 +236,10 @@ fn a_run_in_full() {
         tests: Some(TestReport {
             passed: 125,
             skipped: 0,
-            failed: vec!["a.b".into()],
+            failed: vec![FailedTest {
+                name: "a.b".into(),
+                message: vec!["expected 1, got 2".into()],
+            }],
             failed_count: 3,
         }),
         change: Some(change()),
@@ -245,6 +251,7 @@ fn a_run_in_full() {
     started      2026-11-23 00:30 America/Moncton
     config       5d0c7e2
     commit       3f2a9c1 Fix the menu (Ana)
+    page         https://github.com/a/b/commit/3f2a9c1
     rebuilt for  12 packages are pending (3 for security)
     result       failed at test: tests failed
 
@@ -256,6 +263,7 @@ fn a_run_in_full() {
     tests
     125 passed, 0 skipped, 3 failed
       a.b
+        expected 1, got 2
       and 2 more
 
     changed
@@ -270,6 +278,9 @@ fn a_run_in_full() {
       | FAIL a.b
       | expected 1, got 2
     Correct the code or the named tests, and push; the next run takes it up.
+
+    files
+      /var/lib/lowtide/runs/01J/artefacts/a.png
     ");
 }
 
@@ -337,4 +348,49 @@ fn what_changed() {
       usr/lib/x
     "#);
     assert_snapshot!(packages_table(&Change::default(), PLAIN), @"The content is the same.");
+}
+
+#[test]
+fn eighty_columns_are_enough() {
+    let narrow = Style {
+        color: false,
+        width: 80,
+    };
+    let fits = |text: &str| text.lines().all(|line| line.chars().count() <= 80);
+    let shown = status(&rows(), now(), "America/Moncton", narrow);
+    assert!(fits(&shown), "{shown}");
+    assert_snapshot!(shown, @"
+    APP          MODE     RELEASE           LAST RUN  NEXT RUN  STATE
+    drupal-base  active   20261123.7-3f2a…  8 h ago   in 14 h   fresh
+    archives     active   20261120.2-77aa…  8 h ago   in 14 h   failing at test for
+                                                                2 days: tests failed
+    news         observe  –                 –         in 14 h   new
+    wiki         active   1                 8 h ago   in 14 h   compose-archives
+                                                                waits for its
+                                                                window, 2026-11-23
+                                                                08:00
+                                                                America/Moncton; on
+                                                                probation, 2
+                                                                rollouts left
+    shop         active   1                 8 h ago   in 14 h   halted for 2 days;
+                                                                runs an image 12
+                                                                days old; 4 security
+                                                                fixes wait
+    blog         active   1                 now       in 14 h   running: build
+    mail         active   1                 1 h ago   in 14 h   rolling out to
+                                                                compose-archives
+    ");
+    let mut longest = row(&format!("web-{}", "x".repeat(50)), Some(failed()));
+    longest.trigger = Trigger::Manual {
+        by: "somebody with a rather long name".into(),
+        rebuild: false,
+    };
+    let shown = history(&[longest, row("web", None)], now(), narrow);
+    assert!(fits(&shown), "{shown}");
+    assert_snapshot!(shown, @"
+    RUN       APP             STARTED  TOOK       BECAUSE OF    RESULT
+    jkmnpqrs  web-xxxxxxxxx…  7 h ago  3 min 5 s  asked for b…  failed at test:
+                                                                tests failed
+    jkmnpqrs  web             7 h ago             its schedule  under way
+    ");
 }

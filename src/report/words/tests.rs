@@ -84,6 +84,7 @@ fn waits_skips_triggers() {
     let shown = [
         WaitReason::Window { opens: at },
         WaitReason::NoWindow,
+        WaitReason::WindowNeverOpens,
         WaitReason::Baking { until: at },
         WaitReason::Converging {
             service: "shop_web".into(),
@@ -100,9 +101,10 @@ fn waits_skips_triggers() {
         WaitReason::Halted,
         WaitReason::LastInQueue,
     ];
-    assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @r"
+    assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @"
     waits for its window, 2026-11-24 03:00 America/Moncton
     has no window: it moves when somebody says `lowtide run APP --now`
+    waits for a window that never opens: it moves when somebody says `lowtide run APP --now`, or when the window is changed
     is being watched until 2026-11-24 03:00 America/Moncton
     shop_web: 3 of 10 tasks, until 2026-11-24 03:00 America/Moncton at the latest
     `drain` asked to be tried later, at 2026-11-24 03:00 America/Moncton
@@ -286,4 +288,18 @@ fn a_survey_is_told_line_by_line_and_nothing_hostile_gets_through() {
         security: 1,
     };
     assert_snapshot!(running(&"front".parse().unwrap(), behind), @"front runs 1 fix for security behind");
+}
+
+#[test]
+fn a_mistyped_app_is_answered_with_the_one_that_was_meant() {
+    let known: Vec<AppName> = ["portal", "shop", "web", "web-admin"]
+        .map(|name| name.parse().unwrap())
+        .into();
+    let told = |name: &str| no_such_app(name, known.iter());
+    assert_eq!(told("prtal"), "no such app: prtal; did you mean portal?");
+    assert_eq!(told("web-amdin"), "no such app: web-amdin; did you mean web-admin?");
+    assert_eq!(told("wbe"), "no such app: wbe; did you mean web?");
+    assert_eq!(told("mail"), "no such app: mail");
+    assert_eq!(told("x"), "no such app: x");
+    assert_eq!(no_such_app("web", std::iter::empty()), "no such app: web");
 }

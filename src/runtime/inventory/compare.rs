@@ -180,7 +180,7 @@ impl Places {
                 Ok(None) if named.place.is_some() => return Err(nowhere()),
                 Ok(None) => {}
                 // Where no engine is named, none is needed.
-                Err(EngineError::Unreachable { .. }) if named.place.is_none() => {}
+                Err(EngineError::Unreachable { .. } | EngineError::Denied { .. }) if named.place.is_none() => {}
                 Err(error) => return Err(error.into()),
             }
         }

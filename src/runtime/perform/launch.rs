@@ -284,6 +284,7 @@ fn not_pulled(name: &str, image: &str, error: &EngineError) -> Failure {
         EngineError::Refused { message, .. } if message.contains("no space left on device") => error.failure(),
         EngineError::Refused { .. } | EngineError::NotFound { .. } => Failure::new(FailureKind::SidecarFailed, detail),
         EngineError::Unreachable { .. }
+        | EngineError::Denied { .. }
         | EngineError::Conflict { .. }
         | EngineError::Failed { .. }
         | EngineError::Timeout { .. }

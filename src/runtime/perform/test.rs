@@ -320,20 +320,24 @@ fn add(whole: &mut TestReport, part: TestReport) {
     whole.failed.extend(part.failed.into_iter().take(room));
 }
 
-/// Names first, then as much of the log as still fits.
+/// Names first, with the first lines of their messages as far as there is room, then as much of the log as still fits.
 fn tests_failed(what: &str, report: Option<&TestReport>, mut log: Vec<String>) -> Failure {
     let Some(report) = report.filter(|r| r.failed_count > 0) else {
         return Failure::new(FailureKind::TestFailed, what).with_excerpt(log);
     };
     const NAMED: usize = Failure::EXCERPT_LINES / 2;
-    let mut lines: Vec<String> = report
-        .failed
-        .iter()
-        .take(NAMED)
-        .map(|name| format!("failed: {name}"))
-        .collect();
-    if report.failed_count > lines.len() {
-        lines.push(format!("and {} more", report.failed_count - lines.len()));
+    let named = report.failed.len().min(NAMED);
+    // Every name comes before any message.
+    let mut room = NAMED - named;
+    let mut lines: Vec<String> = Vec::new();
+    for failed in report.failed.iter().take(named) {
+        lines.push(format!("failed: {}", failed.name));
+        let said = failed.message.len().min(room);
+        room -= said;
+        lines.extend(failed.message.iter().take(said).map(|line| format!("  {line}")));
+    }
+    if report.failed_count > named {
+        lines.push(format!("and {} more", report.failed_count - named));
     }
     let surplus = (log.len() + lines.len()).saturating_sub(Failure::EXCERPT_LINES);
     log.drain(..surplus.min(log.len()));
@@ -362,13 +366,17 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::stages::test::FailedTest;
 
     fn report(failed: usize) -> TestReport {
         TestReport {
             passed: 3,
             skipped: 1,
             failed: (0..failed.min(TestReport::NAMES))
-                .map(|n| format!("suite.case{n}"))
+                .map(|n| FailedTest {
+                    name: format!("suite.case{n}"),
+                    message: Vec::new(),
+                })
                 .collect(),
             failed_count: failed,
         }
@@ -386,6 +394,34 @@ mod tests {
             failure.excerpt,
             ["failed: suite.case0", "failed: suite.case1", "last line"]
         );
+    }
+
+    #[test]
+    fn what_a_failing_test_says_follows_its_name_where_there_is_room() {
+        let mut two = report(2);
+        two.failed[0].message = vec!["expected 200".to_owned(), "got 500".to_owned()];
+        let failure = tests_failed("x", Some(&two), vec!["last line".to_owned()]);
+        assert_eq!(
+            failure.excerpt,
+            [
+                "failed: suite.case0",
+                "  expected 200",
+                "  got 500",
+                "failed: suite.case1",
+                "last line"
+            ]
+        );
+        let mut many = report(18);
+        for failed in &mut many.failed {
+            failed.message = vec!["why".to_owned(); FailedTest::LINES];
+        }
+        let failure = tests_failed("x", Some(&many), Vec::new());
+        let names = failure
+            .excerpt
+            .iter()
+            .filter(|line| line.starts_with("failed: "))
+            .count();
+        assert_eq!((names, failure.excerpt.len()), (18, 20), "{:?}", failure.excerpt);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::model::rollout::{Purpose, RolloutEvent};
 use crate::model::run::Trigger;
 use crate::model::standing::AppEvent;
 use crate::report::halt as words;
+use crate::report::words::no_such_app;
 use crate::runtime::operator;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
@@ -84,10 +85,10 @@ impl Supervisor {
         let unknown: Vec<String> = apps
             .iter()
             .filter(|app| !fleet.fleet.apps.contains_key(*app))
-            .map(ToString::to_string)
+            .map(|app| no_such_app(app.as_str(), fleet.fleet.apps.keys()))
             .collect();
         if !unknown.is_empty() {
-            return Ok(Err(format!("no such app: {}", unknown.join(", "))));
+            return Ok(Err(unknown.join("\n")));
         }
         for name in &apps {
             self.followed.insert(name.clone());
@@ -153,7 +154,8 @@ impl Supervisor {
         why: String,
     ) -> Result<Answer, StoreError> {
         let Some(app) = self.bot.app(name) else {
-            return Ok(Err(format!("no such app: {name}")));
+            let fleet = self.bot.in_force();
+            return Ok(Err(no_such_app(name.as_str(), fleet.fleet.apps.keys())));
         };
         let meant = |target: &&TargetPolicy| only.as_ref().is_none_or(|only| target.name == *only);
         let targets: Vec<&TargetPolicy> = app.rollout.iter().filter(meant).collect();

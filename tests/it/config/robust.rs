@@ -77,7 +77,7 @@ fn everything(bytes: &[u8]) {
         assert!(!terminal("f", &text, &problems).is_empty());
         assert!(!markdown("f", &text, &problems).is_empty());
         assert!(json("f", &problems)["problems"].is_array());
-        assert!(sarif("f", &problems)["runs"].is_array());
+        assert!(sarif("f", &problems, &[])["runs"].is_array());
     }
 }
 

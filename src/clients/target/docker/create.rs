@@ -163,6 +163,7 @@ fn create_failure(error: &EngineError, unit: &Unit, body: &CreateBody) -> Failur
             format!("the new image, or something {} needs, is not on the host", unit.name),
         ),
         EngineError::Unreachable { .. }
+        | EngineError::Denied { .. }
         | EngineError::Refused { .. }
         | EngineError::Failed { .. }
         | EngineError::Timeout { .. }

@@ -61,6 +61,13 @@ pub async fn find(engine: &Engine, select: &Select) -> Result<Vec<Value>, Engine
     }
 }
 
+/// The first of the compose services of which nothing was found.
+#[must_use]
+pub fn lacking<'a>(found: &[Value], services: &'a [String]) -> Option<&'a String> {
+    let has = |service: &&String| found.iter().any(|c| label(c, COMPOSE_SERVICE) == service.as_str());
+    services.iter().find(|service| !has(service))
+}
+
 /// Inspect body of one container by id or name; `None` when there is none.
 pub(super) async fn inspect(engine: &Engine, container: &str) -> Result<Option<Value>, EngineError> {
     match engine.raw_get(&format!("/containers/{}/json", encode(container))).await {

@@ -93,6 +93,7 @@ async fn create(engine: &Engine, unit: &Unit, mark: &Mark<'_>, body: &Value) -> 
             EngineError::NotFound { .. }
             | EngineError::Refused { .. }
             | EngineError::Unreachable { .. }
+            | EngineError::Denied { .. }
             | EngineError::Failed { .. }
             | EngineError::Timeout { .. }
             | EngineError::Unreadable { .. } => e.failure(),

@@ -93,6 +93,7 @@ async fn fetch(
         EngineError::NotFound { .. } => pull_failure(repository, "manifest unknown"),
         EngineError::Refused { message, .. } | EngineError::Failed { message, .. } => pull_failure(repository, message),
         EngineError::Unreachable { .. }
+        | EngineError::Denied { .. }
         | EngineError::Conflict { .. }
         | EngineError::Timeout { .. }
         | EngineError::Unreadable { .. } => e.failure(),

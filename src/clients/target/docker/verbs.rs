@@ -165,6 +165,7 @@ async fn start_failure(engine: &Engine, container: &str, error: &EngineError) ->
         }
         EngineError::NotFound { .. } => missing(engine, container).await,
         EngineError::Unreachable { .. }
+        | EngineError::Denied { .. }
         | EngineError::Failed { .. }
         | EngineError::Timeout { .. }
         | EngineError::Unreadable { .. } => error.failure(),

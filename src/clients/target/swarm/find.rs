@@ -125,6 +125,7 @@ pub(super) fn refused(error: &EngineError) -> Failure {
         EngineError::Refused { status: 503, message } => Failure::new(FailureKind::ServiceRefused, message.clone()),
         EngineError::Refused { .. }
         | EngineError::Unreachable { .. }
+        | EngineError::Denied { .. }
         | EngineError::NotFound { .. }
         | EngineError::Conflict { .. }
         | EngineError::Failed { .. }

@@ -173,6 +173,7 @@ fn is_race(error: &EngineError) -> bool {
     match error {
         EngineError::Refused { message, .. } | EngineError::Conflict { message } => message.contains("out of sequence"),
         EngineError::Unreachable { .. }
+        | EngineError::Denied { .. }
         | EngineError::NotFound { .. }
         | EngineError::Failed { .. }
         | EngineError::Timeout { .. }
@@ -188,6 +189,7 @@ fn refusal(name: &str, error: &EngineError) -> Failure {
         EngineError::Refused { .. }
         | EngineError::Conflict { .. }
         | EngineError::Unreachable { .. }
+        | EngineError::Denied { .. }
         | EngineError::NotFound { .. }
         | EngineError::Failed { .. }
         | EngineError::Timeout { .. }

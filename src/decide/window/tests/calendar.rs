@@ -269,7 +269,7 @@ fn touching_openings_are_one() {
 #[test]
 fn no_window_no_days_no_zone_never_opens() {
     let now = at("2026-06-01T12:00:00Z");
-    assert_eq!(state(None, "UTC", now), WindowState::Never);
+    assert_eq!(state(None, "UTC", now), WindowState::NoWindow);
     let none = window(&[], time(1, 0, 0, 0), time(2, 0, 0, 0));
     assert_eq!(state(Some(&none), "UTC", now), WindowState::Never);
     let good = window(&ALL, time(1, 0, 0, 0), time(2, 0, 0, 0));

@@ -116,8 +116,8 @@ fn frozen_and_without_a_window() {
         frozen,
         "a freeze is stronger than impatience"
     );
-    assert_eq!(start(None, BERLIN, minutes(1), None, now), Start::Never);
-    assert_eq!(escalated(None, BERLIN, None, now), Start::Never);
+    assert_eq!(start(None, BERLIN, minutes(1), None, now), Start::NoWindow);
+    assert_eq!(escalated(None, BERLIN, None, now), Start::NoWindow);
     assert_eq!(
         start(Some(&nights()), "Mars/Olympus", minutes(1), None, now),
         Start::Never

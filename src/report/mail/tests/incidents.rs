@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 #[test]
 fn a_failed_run() {
-    assert_snapshot!(shown(run_failed()), @r#"
+    assert_snapshot!(shown(run_failed()), @"
     Subject: [lowtide] archives: tests failed at 3f2a9c1 (3 failing)
 
     archives: tests failed at 3f2a9c1 (3 failing)
@@ -14,10 +14,16 @@ fn a_failed_run() {
     WHAT HAPPENED
       In the tests inside the new image: tests failed.
 
+      Commit  3f2a9c1 Say good night
+      Author  Ana good night
+
+      Page: https://github.com/example/archives/commit/3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e
+
     WHY
       exec /scripts/runTests.sh ended with 1; 3 of 128 tests failed.
 
       | failed: Menu.home
+      |   Failed asserting that 500 matches expected 200.
       | failed: Menu.search
       | failed: Menu.footer
       | Menu.home: expected 200, got 500
@@ -42,7 +48,7 @@ fn a_failed_run() {
     You hear of one cause once; the daily digest keeps it in view, and the
     last message of this thread says when it is over. Sent by lowtide
     harbour, 2026-11-23 01:12 America/Moncton.
-    "#);
+    ");
     assert_snapshot!(shown(infra_failed()), @r#"
     Subject: [lowtide] archives: the registry does not answer
 

@@ -39,7 +39,7 @@ fn for_programs() {
       ]
     }
     "#);
-    insta::assert_snapshot!(serde_json::to_string_pretty(&sarif("lowtide.yml", &problems)).unwrap(), @r#"
+    insta::assert_snapshot!(serde_json::to_string_pretty(&sarif("lowtide.yml", &problems, &[])).unwrap(), @r#"
     {
       "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
       "version": "2.1.0",

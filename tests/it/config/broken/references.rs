@@ -8,7 +8,7 @@ apps:
     profile: drupl
     source: { repo: "https://git.example.org/web.git", branch: a, tag: b }
     build: { host: biuld }
-    publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod } ] }
+    publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod }, { name: latest }, { name: next, tag: latest } ] }
     rollout:
       - { channel: prdo, container: { name: web } }
       - { container: { name: worker } }
