@@ -459,6 +459,27 @@ mod tests {
     }
 
     #[test]
+    fn every_argument_has_help() {
+        let command = Arguments::command();
+        let mut checked = 0;
+        for subcommand in command
+            .get_subcommands()
+            .filter(|it| !it.is_hide_set())
+            .chain([&command])
+        {
+            assert!(subcommand.get_about().is_some() || subcommand.get_name() == "lowtide");
+            for argument in subcommand.get_arguments() {
+                let told = argument
+                    .get_help()
+                    .is_some_and(|help| !help.to_string().trim().is_empty());
+                assert!(told, "{} {}", subcommand.get_name(), argument.get_id());
+                checked += 1;
+            }
+        }
+        assert!(checked > 50, "{checked}");
+    }
+
+    #[test]
     fn what_was_said_is_told_from_defaults() {
         let said = |arguments: &[&str]| {
             let matches = Arguments::command().try_get_matches_from(arguments).unwrap();

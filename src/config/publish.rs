@@ -75,18 +75,8 @@ impl Check<'_> {
         }
         filled.push_str(tail);
         if template == "latest" {
-            let problem = Problem::new(
-                "latest",
-                "`latest` says nothing about what it holds, and is never published or rolled out",
-            );
-            return self.report(
-                scope,
-                rest,
-                problem.hint(format!(
-                    "leave `tag` out, or write a template such as `{}`",
-                    defaults::TAG
-                )),
-            );
+            let hint = format!("leave `tag` out, or write a template such as `{}`", defaults::TAG);
+            return self.latest(scope, rest, &hint);
         }
         if !template.contains("{run}") {
             let problem = Problem::new(
@@ -144,27 +134,7 @@ impl Check<'_> {
                 .as_ref()
                 .map(|text| self.repository(scope, &here.key("image"), &text.0));
             let tag = raw.tag.as_ref().unwrap_or(name_text).0.clone();
-            if raw.tag.is_some() && !is_tag(&tag) {
-                let problem = Problem::new("bad-tag", format!("`{}` is not a tag", shown(&tag)));
-                self.report(
-                    scope,
-                    &here.key("tag"),
-                    problem.hint("a channel's tag is a plain word that moves from release to release"),
-                );
-            }
-            if tag == "latest" {
-                let problem = Problem::new(
-                    "latest",
-                    "`latest` says nothing about what it holds, and is never published or rolled out",
-                );
-                let place = if raw.tag.is_some() {
-                    here.key("tag")
-                } else {
-                    here.key("name")
-                };
-                let hint = "name the channel for what stands behind it, such as `production`; every app would pull `latest` unasked";
-                self.report(scope, &place, problem.hint(hint));
-            }
+            self.moving_tag(scope, &here.key(if raw.tag.is_some() { "tag" } else { "name" }), &tag);
             self.note(scope, &here.key("name"), name_text.0.clone());
             let (Some(name), Some(image)) = (name, own.unwrap_or_else(|| image.cloned())) else {
                 continue;
@@ -186,6 +156,24 @@ impl Check<'_> {
             channels.push((n, Channel { name, image, tag }));
         }
         channels.into_iter().map(|(_, channel)| channel).collect()
+    }
+
+    /// A channel's own tag. A name makes a tag by itself.
+    fn moving_tag(&mut self, scope: &Scope, place: &Route, tag: &str) {
+        if tag == "latest" {
+            let hint = "name the channel for what stands behind it, such as `production`; every app would pull \
+                        `latest` unasked";
+            self.latest(scope, place, hint);
+        } else if !is_tag(tag) {
+            let problem = Problem::new("bad-tag", format!("`{}` is not a tag", shown(tag)));
+            let hint = "a channel's tag is a plain word that moves from release to release";
+            self.report(scope, place, problem.hint(hint));
+        }
+    }
+
+    fn latest(&mut self, scope: &Scope, rest: &Route, hint: &str) {
+        let message = "`latest` says nothing about what it holds, and is never published or rolled out";
+        self.report(scope, rest, Problem::new("latest", message).hint(hint));
     }
 
     /// A problem of two places in one scope, reported at the second.

@@ -31,12 +31,12 @@ td.name { font-weight: 600; } .soft { color: var(--soft); } code { font-size: .9
 .moving { color: var(--move); } .returning, .returned { color: var(--warn); }
 @media (max-width: 44rem) {
   main { padding: 1rem .6rem; } .stack thead { display: none; }
-  .stack tr { display: grid; grid-template-columns: repeat(4, auto); justify-content: start; gap: .1rem .8rem;
+  .stack tr { display: grid; grid-template-columns: repeat(2, auto); justify-content: start; gap: .1rem 1.2rem;
     padding: .6rem .9rem; border-top: 1px solid var(--line); }
   .stack tr:first-child { border-top: 0; }
   .stack td { display: block; border: 0; padding: 0; font-size: .85rem; white-space: normal; min-width: 0; }
   .stack td.name { grid-column: 1 / -1; font-size: 1rem; } .stack td.state { grid-column: 1 / -1; order: -1; font-size: 1rem; }
-  .stack td.name { order: -2; }
+  .stack td.name { order: -2; } .stack td[data-label]::before { content: attr(data-label) ' '; color: var(--soft); }
 }
 .note { border-left: 4px solid var(--warn); padding: .6rem .9rem; }
 ";
@@ -97,9 +97,9 @@ fn row(app: &AppReading, now: Timestamp, zone: &str) -> Markup {
         tr {
             td.name { (row.app) }
             td.soft { @match row.mode { crate::model::fleet::Mode::Observe => "observe", crate::model::fleet::Mode::Active => "active" } }
-            td { @match &row.release { Some(tag) => code { (tag) }, None => "–" } }
-            td { (when(row.last_run, now, zone)) }
-            td { (when(row.next_run, now, zone)) }
+            td data-label="release" { @match &row.release { Some(tag) => code { (tag) }, None => "–" } }
+            td data-label="last run" { (when(row.last_run, now, zone)) }
+            td data-label="next run" { (when(row.next_run, now, zone)) }
             td class={ "state " (word) } { (state_words(&row, now, &app.app.timezone)) }
         }
     }

@@ -16,7 +16,7 @@ use lowtide::model::fleet::{
     TestPolicy, TestSetup, TestStep,
 };
 use lowtide::model::stages::bootstrap::Bootstrap;
-use lowtide::model::stages::test::{Test, TestReport, Tested};
+use lowtide::model::stages::test::{FailedTest, Test, TestReport, Tested};
 use lowtide::runtime::perform::bench::{Bench, Stop};
 use lowtide::runtime::perform::{bootstrap, test};
 use serde_json::{Value, json};
@@ -191,10 +191,13 @@ fn junit(bytes: &[u8]) -> Result<TestReport, String> {
     if !text.starts_with("<report>") {
         return Err("not a report".to_owned());
     }
-    let failed: Vec<String> = text
+    let failed: Vec<FailedTest> = text
         .split("<bad>")
         .skip(1)
-        .map(|rest| rest.split('<').next().unwrap_or_default().to_owned())
+        .map(|rest| FailedTest {
+            name: rest.split('<').next().unwrap_or_default().to_owned(),
+            message: Vec::new(),
+        })
         .collect();
     Ok(TestReport {
         passed: text.matches("<ok>").count(),

@@ -133,7 +133,34 @@ fn a_window_in_which_nothing_ever_begins_is_a_warning() {
     let check = lowtide(dir.path(), &["check"]);
     assert_eq!(code(&check), 0, "a warning is no problem: {}", out(&check));
     let text = out(&check).replace(&dir.path().display().to_string(), "DIR");
-    assert_snapshot!(text, @"");
+    assert_snapshot!(text, @r#"
+    window-too-short
+
+      ⚠ the window of web container-short is too short: a rollout may need 6 min 20 s, going by the target's
+      │ limits: none has been timed yet, and no opening is longer than 1 min
+       ╭─[DIR/config.yml:6:5]
+     5 │     schedule: never
+     6 │     window: { from: "03:00", to: "03:01" }
+       ·     ──────
+     7 │     rollout:
+       ╰────
+      help: `lowtide windows --app web --target container-short` shows its openings; until then a rollout waits
+            for `lowtide run web --now`
+
+    window-never-opens
+
+      ⚠ the window of web container-never never opens
+        ╭─[DIR/config.yml:10:9]
+      9 │       - container: { name: never }
+     10 │         window: { deny: [ { from: "00:00", to: "24:00" } ] }
+        ·         ──────
+        ╰────
+      help: `lowtide windows --app web --target container-never` shows its openings; until then a rollout waits
+            for `lowtide run web --now`
+
+    DIR/config.yml: 2 warnings.
+    DIR/config.yml: 1 app, no problems
+    "#);
     let json = lowtide(dir.path(), &["check", "--format", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["problems"], serde_json::json!([]));
@@ -155,7 +182,9 @@ fn a_window_in_which_nothing_ever_begins_is_a_warning() {
         config.replace("version: 1\n", "version: 1\nmode: active\n"),
     )
     .unwrap();
-    assert_snapshot!(out(&lowtide(dir.path(), &["plan"])), @"");
+    let plan = out(&lowtide(dir.path(), &["plan"]));
+    let never = "container-never  nothing waits; its window never opens: `lowtide windows --app web` shows it\n";
+    assert!(plan.contains(never) && !plan.contains("without a window"), "{plan}");
 }
 
 #[test]

@@ -204,14 +204,17 @@ fn history_and_one_line() {
     assert!(narrow.lines().all(|l| l.chars().count() <= 78), "{narrow}");
 }
 
-#[test]
-fn a_run_in_full() {
-    let stage = |stage, state, took_ms, note: &str| StageRow {
+fn stage(stage: Stage, state: Progress, took_ms: Option<u64>, note: &str) -> StageRow {
+    StageRow {
         stage,
         state,
         took_ms,
         note: note.into(),
-    };
+    }
+}
+
+#[test]
+fn a_run_in_full() {
     let view = RunView {
         because: vec![Because::Pending {
             packages: 12,

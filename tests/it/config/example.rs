@@ -103,6 +103,7 @@ fn five_lines_are_enough_for_an_app() {
     let fleet = validate::fleet(text.as_bytes()).unwrap();
     insta::assert_snapshot!(serde_json::to_string_pretty(&fleet).unwrap(), @r#"
     {
+      "timezone": "UTC",
       "hosts": {
         "local": {
           "address": {

@@ -8,7 +8,7 @@ apps:
     profile: drupl
     source: { repo: "https://git.example.org/web.git", branch: a, tag: b }
     build: { host: biuld }
-    publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod }, { name: latest }, { name: next, tag: latest } ] }
+    publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod }, { name: next, tag: latest } ] }
     rollout:
       - { channel: prdo, container: { name: web } }
       - { container: { name: worker } }
@@ -74,7 +74,7 @@ fn references() {
      7 │     source: { repo: "https://git.example.org/web.git", branch: a, tag: b }
      8 │     build: { host: biuld }
        ·                    ─────
-     9 │     publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod } ] }
+     9 │     publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod }, { name: next, tag: latest } ] }
        ╰────
       help: did you mean `build`?
 
@@ -83,7 +83,7 @@ fn references() {
       × `latest` says nothing about what it holds, and is never published or rolled out
         ╭─[lowtide.yml:9:43]
       8 │     build: { host: biuld }
-      9 │     publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod } ] }
+      9 │     publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod }, { name: next, tag: latest } ] }
         ·                                           ──────
      10 │     rollout:
         ╰────
@@ -94,12 +94,24 @@ fn references() {
       × two channels are named `prod`
         ╭─[lowtide.yml:9:106]
       8 │     build: { host: biuld }
-      9 │     publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod } ] }
+      9 │     publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod }, { name: next, tag: latest } ] }
         ·                                                                                          ──┬─            ──┬─
         ·                                                                                            │               ╰── here
         ·                                                                                            ╰── first here
      10 │     rollout:
         ╰────
+
+    latest
+
+      × `latest` says nothing about what it holds, and is never published or rolled out
+        ╭─[lowtide.yml:9:133]
+      8 │     build: { host: biuld }
+      9 │     publish: { image: ghcr.io/x/web, tag: latest, channels: [ { name: staging }, { name: prod }, { name: prod }, { name: next, tag: latest } ] }
+        ·                                                                                                                                     ──────
+     10 │     rollout:
+        ╰────
+      help: name the channel for what stands behind it, such as `production`; every app would pull `latest`
+            unasked
 
     unknown-channel
 
@@ -121,7 +133,7 @@ fn references() {
         ·         ──
      13 │       - { channel: latest, compose: { project: shop, services: [] } }
         ╰────
-      help: add `channel:`, one of `staging`, `prod` and `prod`
+      help: add `channel:`, one of `staging`, `prod`, `prod` and `next`
 
     latest
 
@@ -132,7 +144,7 @@ fn references() {
         ·                    ──────
      14 │       - { channel: prod, container: { name: a }, label: { key: k, value: v } }
         ╰────
-      help: the channels are `staging`, `prod` and `prod`
+      help: the channels are `staging`, `prod`, `prod` and `next`
 
     empty-list
 
@@ -405,7 +417,7 @@ fn references() {
         ╰────
       help: begin each target with a `- ` of its own: `- container: { name: web }`
 
-    lowtide.yml: 30 problems. The configuration is not used.
+    lowtide.yml: 31 problems. The configuration is not used.
     "#);
 }
 
@@ -597,4 +609,23 @@ fn engines() {
 
     lowtide.yml: 7 problems. The configuration is not used.
     "#);
+}
+
+/// Its tag is its name, unless another is said.
+#[test]
+fn no_channel_moves_the_tag_latest() {
+    let codes = |channel: &str| -> Vec<(&'static str, String)> {
+        let text = format!(
+            "version: 1\napps:\n  web:\n    source: {{ repo: \"https://git.example.org/web.git\" }}\n    publish: {{ image: ghcr.io/x/web, \
+             channels: [ {channel} ] }}\n"
+        );
+        let problems = lowtide::config::validate::fleet(text.as_bytes())
+            .err()
+            .unwrap_or_default();
+        problems.into_iter().map(|it| (it.code, it.route.to_string())).collect()
+    };
+    let latest = |key: &str| vec![("latest", format!("apps.web.publish.channels[0].{key}"))];
+    assert_eq!(codes("{ name: latest }"), latest("name"));
+    assert_eq!(codes("{ name: next, tag: latest }"), latest("tag"));
+    assert_eq!(codes("{ name: latest, tag: stable }"), []);
 }
