@@ -6,6 +6,7 @@ use super::{
     backup, check, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve, show, start, status,
     windows,
 };
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,8 +41,14 @@ pub struct Global {
         global = true
     )]
     pub config: String,
-    /// Directory of database, logs and mirrors.
-    #[arg(long, env = "LOWTIDE_STATE", default_value = "/var/lib/lowtide", global = true)]
+    /// Directory of database, logs and mirrors. A relative one is meant from where the command is given.
+    #[arg(
+        long,
+        env = "LOWTIDE_STATE",
+        default_value = "/var/lib/lowtide",
+        global = true,
+        value_parser = PathBufValueParser::new().try_map(std::path::absolute)
+    )]
     pub state: PathBuf,
     /// How the story on stderr is written.
     #[arg(long, env = "LOWTIDE_LOG_FORMAT", value_enum, default_value = "human", global = true)]
@@ -317,5 +324,53 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
         Command::Backup { to } => backup::backup(global, to).await,
         Command::Health { listen } => probe::health(listen).await,
         Command::ProbeHttp { port, path } => probe::http(port, &path).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// git runs elsewhere, and so do the engine's own paths: what is relative is made absolute before anybody sees it.
+    #[test]
+    fn a_relative_state_is_absolute_for_every_command() {
+        let commands: &[&[&str]] = &[
+            &["serve"],
+            &["check"],
+            &["plan"],
+            &["windows"],
+            &["run", "web"],
+            &["status"],
+            &["history"],
+            &["show", "x"],
+            &["diff", "a", "b"],
+            &["inventory", "a"],
+            &["outdated", "a"],
+            &["halt", "web", "--reason", "x"],
+            &["resume", "web", "--reason", "x"],
+            &["incident", "web"],
+            &["revert", "web", "--reason", "x"],
+            &["pause"],
+            &["cancel", "x"],
+            &["backup", "x"],
+            &["health"],
+            &["probe-http", "1", "/"],
+        ];
+        let here = std::env::current_dir().unwrap();
+        let all = Arguments::command();
+        for command in all.get_subcommands() {
+            let known = commands.iter().find(|known| known[0] == command.get_name());
+            let words = known.unwrap_or_else(|| panic!("a line for {} is missing", command.get_name()));
+            let before = ["lowtide", "--state", "some/state"].iter().chain(*words);
+            let after = ["lowtide"].iter().chain(*words).chain(&["--state", "some/state"]);
+            for line in [before.collect::<Vec<_>>(), after.collect()] {
+                let arguments = Arguments::try_parse_from(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+                assert_eq!(arguments.global.state, here.join("some/state"), "{line:?}");
+            }
+        }
+        let absolute = Arguments::try_parse_from(["lowtide", "--state", "/var/lib/x", "status"]).unwrap();
+        assert_eq!(absolute.global.state, PathBuf::from("/var/lib/x"));
+        assert!(Arguments::try_parse_from(["lowtide", "--state", "", "status"]).is_err());
     }
 }

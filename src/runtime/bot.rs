@@ -5,6 +5,7 @@ use super::bases::Bases;
 use super::inventory::tables::Tables;
 use super::outdated;
 use super::progress::Watchers;
+use super::run_slots::RunSlots;
 use super::turns::Turns;
 use crate::clients::archive::fetch::ArchiveClient;
 use crate::clients::clock;
@@ -67,6 +68,8 @@ pub struct Bot {
     changes: AtomicU64,
     paused: RwLock<bool>,
     slots: Arc<Semaphore>,
+    /// Runs at work.
+    pub run_slots: Arc<RunSlots>,
     waiting: Mutex<BTreeSet<RolloutId>>,
 }
 
@@ -179,6 +182,7 @@ impl Bot {
             turns: Turns::default(),
             let_go: CancellationToken::new(),
             unfit: CancellationToken::new(),
+            run_slots: Arc::default(),
             slots: Arc::new(Semaphore::new(in_force.fleet.limits.rollouts.max(1))),
             waiting: Mutex::default(),
             fleet: RwLock::new(Arc::new(in_force)),

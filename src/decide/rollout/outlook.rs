@@ -200,6 +200,7 @@ impl Play {
             | WaitReason::Held { .. }
             | WaitReason::Paused
             | WaitReason::Halted
+            | WaitReason::OtherRuns { .. }
             | WaitReason::LastInQueue => None,
         }
     }
