@@ -259,6 +259,7 @@ impl Watched {
             | WaitReason::Frozen { .. }
             | WaitReason::Held { .. }
             | WaitReason::HookBusy { .. }
+            | WaitReason::OtherRuns { .. }
             | WaitReason::Retry { .. }
             | WaitReason::Paused
             | WaitReason::Halted => Told::News(line),

@@ -8,7 +8,7 @@ use super::quantity;
 use super::raw;
 use super::scope::{Origin, Scope};
 use super::testing::strings;
-use crate::model::fleet::{App, BuildPolicy, Mode, Schedule};
+use crate::model::fleet::{App, BuildLimits, BuildPolicy, Mode, Schedule};
 use crate::model::name::AppName;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::Time;
@@ -144,12 +144,32 @@ impl Check<'_> {
             labels: strings(&raw.labels),
             label_schema,
             pull,
+            limits: self.build_limits(scope, raw.limits.as_ref()),
             timeout: self.limit(scope, "build.timeout", raw.timeout.as_ref(), defaults::BUILD_TIMEOUT),
             max_log: self.size(scope, "build.max_log", raw.max_log.as_ref(), defaults::BUILD_MAX_LOG),
             upgrade,
             max_age: Some(self.limit(scope, "build.max_age", raw.max_age.as_ref(), defaults::BUILD_MAX_AGE)),
             noise: self.noise(scope, raw),
         }
+    }
+
+    fn build_limits(&mut self, scope: &Scope, raw: Option<&raw::BuildLimits>) -> BuildLimits {
+        let raw = raw.cloned().unwrap_or_default();
+        let here = Route::keys("build.limits");
+        // Engines refuse less (moby: 6 MiB), with a message that names no app.
+        let least = 6 << 20;
+        let memory = raw
+            .memory
+            .as_ref()
+            .map(|text| self.size(scope, "build.limits.memory", Some(text), least));
+        if memory.is_some_and(|memory| memory < least) {
+            let problem = Problem::new("out-of-range", "`build.limits.memory` must be at least 6MiB");
+            self.report(scope, &here.key("memory"), problem);
+        }
+        if let Some(cpus) = raw.cpus {
+            self.note(scope, &here.key("cpus"), cpus.to_string());
+        }
+        BuildLimits { memory, cpus: raw.cpus }
     }
 
     fn noise(&mut self, scope: &Scope, raw: &raw::Build) -> Vec<String> {

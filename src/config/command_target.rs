@@ -214,6 +214,11 @@ impl Check<'_> {
                 probe,
             ),
             (
+                Route::keys("ready.exit"),
+                ready.is_some_and(|ready| ready.exit.is_some()),
+                probe,
+            ),
+            (
                 Route::keys("ready.stay_up"),
                 ready.is_some_and(|ready| ready.stay_up.is_some()),
                 probe,

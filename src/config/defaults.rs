@@ -1,6 +1,6 @@
 //! Every built-in default, in one place. `config.example.yml` shows the same values; a test compares the two.
 
-use crate::model::fleet::{ContainerLimits, Limits, Retention};
+use crate::model::fleet::{ContainerLimits, Limits, ReadyCheck, Retention};
 use jiff::SignedDuration;
 use jiff::civil::Time;
 
@@ -39,7 +39,7 @@ pub const TEST_LIMITS: ContainerLimits = ContainerLimits {
 pub const STEP_STATUS: u16 = 200;
 
 pub const READY_TIMEOUT: SignedDuration = SignedDuration::from_mins(2);
-pub const STAY_UP: SignedDuration = SignedDuration::from_secs(10);
+pub const STAY_UP: SignedDuration = ReadyCheck::STAY_UP;
 pub const BAKE: SignedDuration = SignedDuration::from_mins(2);
 pub const HOOK_TIMEOUT: SignedDuration = SignedDuration::from_mins(5);
 /// Of a command target's program: a deployment elsewhere, with all its own waits.

@@ -2,8 +2,8 @@
 //! keys exclude each other, a choice made above hides the one below.
 
 use super::raw::{
-    App, Build, Command, ContainerLimits, Defaults, Halt, Http, Nightly, Profile, Publish, Ready, Secret, Sidecar,
-    Source, Test, TestCompose, Text, Window,
+    App, Build, BuildLimits, Command, ContainerLimits, Defaults, Halt, Http, Nightly, Profile, Publish, Ready, Secret,
+    Sidecar, Source, Test, TestCompose, Text, Window,
 };
 use std::collections::BTreeMap;
 
@@ -98,13 +98,14 @@ impl<T> Chosen for BTreeMap<String, T> {
 laid_over! {
     Source { repo, branch, tag, commit, context, dockerfile, submodules, username, token, ssh_key, timeout, max_size }
         @one_of branch, tag, commit;
-    Build { host, args, target, labels, label_schema, pull, timeout, max_log, upgrade, max_age, noise }
+    Build { host, args, target, labels, label_schema, pull, timeout, limits, max_log, upgrade, max_age, noise }
+    BuildLimits { memory, cpus }
     Test { sidecars, compose, env, network, ready, steps, junit, artefacts, limits, timeout }
         @one_of sidecars, compose;
     Sidecar { image, env, command, ready }
     TestCompose { file, service }
-    Ready { healthcheck, http, log, exec, stay_up, timeout }
-        @one_of healthcheck, http, log, exec, stay_up;
+    Ready { healthcheck, http, log, exec, exit, stay_up, timeout }
+        @one_of healthcheck, http, log, exec, exit, stay_up;
     Http { port, path, url }
     ContainerLimits { memory, cpus, pids, output }
     Publish { image, tag, channels }

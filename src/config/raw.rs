@@ -284,6 +284,8 @@ raw! {
         /// `false`: take base images from the engine's own store.
         pull: Option<bool>,
         timeout: Option<Text>,
+        /// What each step may use, where the engine's builder can limit it: BuildKit cannot.
+        limits: Option<BuildLimits>,
         /// Of the kept build log.
         max_log: Option<Text>,
         /// Upgrade all packages as the last layer of the image.
@@ -292,6 +294,12 @@ raw! {
         noise: Option<Vec<Text>>,
         /// A build older than this is repeated though nothing that can be seen has moved.
         max_age: Option<Text>,
+    }
+    BuildLimits {
+        /// Swap included; at least 6MiB.
+        memory: Option<Text>,
+        #[schemars(range(min = 0.01, max = 1024))]
+        cpus: Option<f64>,
     }
     Test {
         /// Containers beside the image under test, by their network name.
@@ -324,7 +332,7 @@ raw! {
         /// The service whose image is under test.
         service: Option<Text>,
     }
-    /// At most one of `healthcheck`, `http`, `log`, `exec` and `stay_up`.
+    /// At most one of `healthcheck`, `http`, `log`, `exec`, `exit` and `stay_up`.
     Ready {
         /// `true`: the image's own HEALTHCHECK says healthy.
         healthcheck: Option<bool>,
@@ -334,6 +342,9 @@ raw! {
         log: Option<Text>,
         /// A command inside the container exits 0.
         exec: Option<Command>,
+        /// The container ends by itself with this code, for an image that is a program and no service.
+        #[schemars(range(max = 255))]
+        exit: Option<u16>,
         /// The HEALTHCHECK where the image has one, else the container runs this long without a restart.
         stay_up: Option<Text>,
         timeout: Option<Text>,

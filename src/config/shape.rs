@@ -29,6 +29,8 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("Build", "cache_from", "cache sources"),
     ("Build", "cache_to", "cache exports"),
     ("Build", "network", "choosing the build network"),
+    ("BuildLimits", "pids", "limiting the processes of a build"),
+    ("BuildLimits", "disk", "limiting the disk of a build"),
     ("Test", "gpus", "GPUs in tests"),
     ("Test", "kpis", "KPIs of tests"),
     ("Ready", "tcp", "readiness by TCP connection"),

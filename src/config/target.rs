@@ -98,7 +98,18 @@ impl Check<'_> {
             };
         }
         let ready = raw.ready.clone().over(above.ready.clone());
-        self.ready(scope, &Route::keys("ready"), ready.as_ref(), defaults::READY_TIMEOUT)
+        let ready = self.ready(scope, &Route::keys("ready"), ready.as_ref(), defaults::READY_TIMEOUT);
+        // Swarm and lowtide's own container ask nothing of it.
+        let asked = raw.service.is_none() && raw.stack.is_none() && raw.itself.is_none();
+        if let (true, ReadyCheck::Exit { .. }) = (asked, &ready.check) {
+            let problem = Problem::new(
+                "not-for-rollouts",
+                "`ready.exit` waits for an end, and a rollout moves what keeps running",
+            );
+            let hint = "give the target a `ready` of its own, or leave out the rollout of an image that ends";
+            self.report(scope, &Route::keys("ready.exit"), problem.hint(hint));
+        }
+        ready
     }
 
     fn select(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {

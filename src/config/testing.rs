@@ -41,6 +41,14 @@ impl Check<'_> {
             .enumerate()
             .filter_map(|(n, step)| self.step(scope, &at("steps").index(n), step))
             .collect();
+        if let (ReadyCheck::Exit { .. }, [_, ..]) = (&ready.check, raw_steps) {
+            let problem = Problem::new(
+                "one-of",
+                "`test.steps` need a container that runs, and `exit` waits for its end",
+            );
+            let hint = "leave out the steps: the exit code of the image's own command is the test; or give `test.ready` another check";
+            self.report(scope, &at("steps"), problem.hint(hint));
+        }
         let junit = raw.junit.as_ref().map(|text| text.0.clone());
         if let Some(pattern) = &junit {
             if globset::Glob::new(pattern).is_err() || !pattern.starts_with('/') {
@@ -257,6 +265,7 @@ impl Check<'_> {
             ("http", raw.http.is_some()),
             ("log", raw.log.is_some()),
             ("exec", raw.exec.is_some()),
+            ("exit", raw.exit.is_some()),
             ("stay_up", raw.stay_up.is_some()),
         ];
         let mut given = given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key);
@@ -304,6 +313,10 @@ impl Check<'_> {
                     command: self.command(scope, &rest.key("exec"), exec),
                 },
             )
+        } else if let Some(code) = raw.exit {
+            // The shape says that it is no more than 255.
+            let code = u8::try_from(code).unwrap_or(u8::MAX);
+            ("exit", ReadyCheck::Exit { code })
         } else {
             let stay_up = self.limit_at(scope, &rest.key("stay_up"), raw.stay_up.as_ref(), defaults::STAY_UP);
             return ReadyCheck::Steady { stay_up };
@@ -338,6 +351,7 @@ fn ready_text(check: &ReadyCheck) -> String {
         ReadyCheck::Http { port, path } => format!("port {port} path {path}"),
         ReadyCheck::Log { pattern } => pattern.clone(),
         ReadyCheck::Exec { command } => command.join(" "),
+        ReadyCheck::Exit { code } => code.to_string(),
         ReadyCheck::Steady { stay_up } => super::quantity::duration_text(*stay_up),
     }
 }

@@ -122,6 +122,7 @@ pub fn entry(state: &RolloutState, outside: &Outside, waits: Option<&WaitReason>
             WaitReason::Paused
             | WaitReason::Halted
             | WaitReason::LastInQueue
+            | WaitReason::OtherRuns { .. }
             | WaitReason::Baking { .. }
             | WaitReason::Converging { .. }
             | WaitReason::HookBusy { .. }

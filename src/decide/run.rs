@@ -16,7 +16,10 @@ use crate::model::stages::resolve::{Resolve, Resolved};
 use crate::model::stages::test::{Test, Tested};
 use crate::model::standing::Release;
 use jiff::Timestamp;
+use start::Start;
 use std::collections::BTreeMap;
+
+mod start;
 
 /// What the driver does next.
 #[derive(Debug, Clone, PartialEq)]
@@ -340,6 +343,11 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
     if let Some(why) = freshness::skip(inspected, state.comparable(), &state.quarantine) {
         return Plan::Finish(Conclusion::Unchanged { why });
     }
+    let starts = match start::judge(&state.app, inspected.has_command) {
+        Start::AsItShips => true,
+        Start::NotAtAll => false,
+        Start::Impossible { stage, failure } => return Plan::Finish(Conclusion::Failed { stage, failure }),
+    };
     if state.app.test.is_some() && state.bootstrapped.is_none() && state.tested.is_none() {
         return effect(Effect::Bootstrap(Bootstrap { image }));
     }
@@ -347,6 +355,7 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
         return effect(Effect::Test(Test {
             image,
             bootstrapped: state.bootstrapped.clone(),
+            starts,
         }));
     }
     let reference = release_reference(&state.app, build);

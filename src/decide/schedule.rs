@@ -215,6 +215,7 @@ mod tests {
                 label_schema: false,
                 pull: true,
                 timeout: hour,
+                limits: Default::default(),
                 max_log: 1 << 20,
                 upgrade: false,
                 max_age: None,

@@ -69,6 +69,8 @@ failure_kinds! {
     PackageIndexStale = "a package index could not be refreshed during the build", Infra;
     EngineUnreachable = "the engine does not answer", Infra;
     EngineRefused = "the engine refused a request", Infra;
+    /// Its answer does not depend on when it is asked.
+    EngineRejected = "the engine rejects a request, however often it is asked", Operator;
     DiskFull = "there is not enough disk space", Infra;
     // inspect
     ImageUnreadable = "the built image cannot be read", Infra;
@@ -78,6 +80,8 @@ failure_kinds! {
     ComposeRefused = "the compose file of the test cannot be used", Repo;
     SidecarFailed = "a sidecar of the test did not start", Repo;
     MirrorUnreachable = "the testing tools could not be fetched", Infra;
+    /// And something is to be started: tests, a rollout, a check of readiness.
+    NothingToStart = "the image has neither CMD nor ENTRYPOINT", Repo;
     NotReady = "the container did not become ready with the testing tools on", Repo;
     // test
     TestFailed = "tests failed", Repo;
@@ -235,6 +239,8 @@ pub enum WaitReason {
     Paused,
     /// The app is halted.
     Halted,
+    /// As many runs work as the configuration allows (`limits.runs`).
+    OtherRuns { limit: usize },
     /// lowtide replaces itself only while it has nothing else to do.
     LastInQueue,
 }

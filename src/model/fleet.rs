@@ -215,7 +215,7 @@ pub enum GitRef {
     Commit(String),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BuildPolicy {
     pub host: HostName,
     pub args: BTreeMap<String, String>,
@@ -227,6 +227,9 @@ pub struct BuildPolicy {
     /// Resolve bases in their registry. `false`: bases are taken from the engine's own image store.
     pub pull: bool,
     pub timeout: SignedDuration,
+    /// What a build step may use, where the engine's builder can limit it.
+    #[serde(default)]
+    pub limits: BuildLimits,
     /// Bytes of the kept build log.
     pub max_log: u64,
     /// Upgrade all packages as the last layer, whatever the base brought.
@@ -238,6 +241,15 @@ pub struct BuildPolicy {
     /// Paths (globs) whose changes do not count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub noise: Vec<String>,
+}
+
+/// What each step of a build may use. Only builders that make a container of each step know such limits.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct BuildLimits {
+    /// Bytes, swap included. `None`: as much as there is.
+    pub memory: Option<u64>,
+    /// `None`: as many as there are.
+    pub cpus: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -302,8 +314,17 @@ pub enum ReadyCheck {
     Log { pattern: String },
     /// A command inside the container exits 0.
     Exec { command: Vec<String> },
+    /// The container ends by itself with this code: a program for the command line, a job.
+    Exit { code: u8 },
     /// The HEALTHCHECK where the image has one; else the container runs for this long without a restart.
     Steady { stay_up: SignedDuration },
+}
+
+impl ReadyCheck {
+    /// How long a container runs that nothing else is said of.
+    pub const STAY_UP: SignedDuration = SignedDuration::from_secs(10);
+    /// Without a word about readiness in the configuration.
+    pub const DEFAULT: ReadyCheck = ReadyCheck::Steady { stay_up: Self::STAY_UP };
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

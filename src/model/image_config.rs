@@ -6,6 +6,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 impl ImageConfig {
+    /// Can a container be made of it without being told a command?
+    #[must_use]
+    pub fn has_command(&self) -> bool {
+        !self.entrypoint.is_empty() || !self.cmd.is_empty()
+    }
+
     /// Keys that are missing, `null` or of another type are empty, as engines take them. Labels of circumstance are left
     /// out.
     #[must_use]

@@ -51,6 +51,10 @@ pub struct Unit {
     pub was_running: bool,
     /// Restart policy name and retry count.
     pub restart: RestartPolicy,
+    /// The engine cannot change a restart policy: the new container is made with the old one's, and what is stopped stays so
+    /// by the engine's own memory.
+    #[serde(default)]
+    pub fixed_restart: bool,
     /// Hex sha256 of the sealed inspect body.
     pub snapshot: String,
     #[serde(default)]

@@ -334,6 +334,7 @@ fn wait(waits: WaitReason) -> WaitReason {
         | WaitReason::Baking { .. }
         | WaitReason::Converging { .. }
         | WaitReason::HookBusy { .. }
+        | WaitReason::OtherRuns { .. }
         | WaitReason::Paused
         | WaitReason::Halted
         | WaitReason::LastInQueue => waits,

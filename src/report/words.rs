@@ -15,6 +15,10 @@ use jiff::{SignedDuration, Timestamp};
 /// Characters of a detail that are shown in a sentence.
 const DETAIL: usize = 300;
 
+/// Of a base of other images, which its tests and publishing do not start.
+pub const NOT_STARTED: &str =
+    "not started: it has neither CMD nor ENTRYPOINT, and as a base of other images needs none";
+
 /// A full sentence: where in the run it failed, and of what.
 #[must_use]
 pub fn failed_at(stage: Stage, kind: FailureKind) -> String {
@@ -83,11 +87,17 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::PackageIndexStale => "Nothing to do if the package mirror comes back: the next run tries again.",
         K::EngineUnreachable => "Look at the build host and its Docker engine.",
         K::EngineRefused => "Look at the engine's answer above and at the engine's log.",
+        K::EngineRejected => {
+            "Look at the engine's answer above: something in the configuration or on that host has to change first."
+        }
         K::DiskFull => "Free disk space on the host, or lower the retention limits.",
         K::ImageUnreadable => "Look at the build host's disk and Docker engine.",
         K::StaleBuild => "Refresh the package lists in the RUN line that installs: apt-get update && apt-get install.",
         K::SidecarFailed => "Start the named sidecar by hand with the same settings, and look at its log.",
         K::MirrorUnreachable => "Nothing to do if the mirror comes back: the next run tries again.",
+        K::NothingToStart => {
+            "Give the Dockerfile a CMD or ENTRYPOINT; for a base of other images, take test, ready and rollout out of the app."
+        }
         K::NotReady => "Start the image with the test environment and see what it waits for.",
         K::TestFailed => "Correct the code or the named tests, and push; the next run takes it up.",
         K::TestTimeout => "Make the tests faster, or raise test.timeout.",
@@ -202,6 +212,7 @@ pub fn waiting(reason: &WaitReason, zone: &str) -> String {
         WaitReason::Retry { at, failure } => {
             format!("is tried again at {}: {}", moment(*at, zone), failure.kind.words())
         }
+        WaitReason::OtherRuns { limit } => format!("waits for other runs: limits.runs is {limit}"),
         WaitReason::Paused => "everything is paused".to_owned(),
         WaitReason::Halted => "the app is halted".to_owned(),
         WaitReason::LastInQueue => "lowtide replaces itself when nothing else is under way".to_owned(),

@@ -5,6 +5,7 @@ use super::bases::Bases;
 use super::inventory::tables::Tables;
 use super::outdated;
 use super::progress::Watchers;
+use super::run_slots::RunSlots;
 use super::troubles::Troubles;
 use super::turns::Turns;
 use crate::clients::archive::fetch::ArchiveClient;
@@ -70,6 +71,8 @@ pub struct Bot {
     changes: AtomicU64,
     paused: RwLock<bool>,
     slots: Arc<Semaphore>,
+    /// Runs at work.
+    pub run_slots: Arc<RunSlots>,
     waiting: Mutex<BTreeSet<RolloutId>>,
 }
 
@@ -183,6 +186,7 @@ impl Bot {
             troubles: Troubles::default(),
             let_go: CancellationToken::new(),
             unfit: CancellationToken::new(),
+            run_slots: Arc::default(),
             slots: Arc::new(Semaphore::new(in_force.fleet.limits.rollouts.max(1))),
             waiting: Mutex::default(),
             fleet: RwLock::new(Arc::new(in_force)),

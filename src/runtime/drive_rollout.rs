@@ -424,6 +424,7 @@ fn settled(reason: &WaitReason) -> bool {
         | WaitReason::Frozen { .. }
         | WaitReason::Held { .. }
         | WaitReason::HookBusy { .. }
+        | WaitReason::OtherRuns { .. }
         | WaitReason::Paused
         | WaitReason::Halted
         | WaitReason::LastInQueue => true,

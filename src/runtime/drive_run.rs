@@ -3,11 +3,13 @@
 use super::bot::Bot;
 use super::perform::run::{Performed, perform};
 use super::progress::Progress;
+use super::run_slots::RunSlot;
 use super::sweep;
 use crate::clients::clock;
 use crate::decide::run::{self, Next, Progress as EffectProgress, RunState};
 use crate::decide::standing::Standing;
 use crate::decide::{recover, tell, tell_github};
+use crate::model::failure::WaitReason;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::RunId;
 use crate::model::notice::Notice;
@@ -59,6 +61,13 @@ pub async fn drive(bot: Arc<Bot>, id: RunId, interrupt: Interrupt) -> Result<Opt
     driver.drive().instrument(span).await
 }
 
+/// May the run go on?
+enum Leave {
+    Work(RunSlot),
+    /// Somebody cancelled it while it waited.
+    Cancelled,
+}
+
 struct Driver {
     bot: Arc<Bot>,
     state: RunState,
@@ -70,6 +79,7 @@ struct Driver {
 impl Driver {
     async fn drive(&mut self) -> Result<Option<Conclusion>, DriveError> {
         self.recover().await?;
+        let mut slot = None;
         loop {
             if self.interrupt.cancel.is_cancelled() && self.state.cancel.is_none() {
                 self.append(RunEvent::CancelRequested {
@@ -81,6 +91,8 @@ impl Driver {
                 Next::Over => return Ok(self.state.conclusion.clone()),
                 Next::Finish(conclusion) => return self.conclude(conclusion).await.map(Some),
                 Next::WaitUntil { at, reason } => {
+                    // A registry that is away for an hour is no reason for others to stand still.
+                    drop(slot.take());
                     self.bot.watchers.tell(Progress::RunWaits {
                         run: self.state.id,
                         reason,
@@ -89,6 +101,12 @@ impl Driver {
                         return Ok(None);
                     }
                 }
+                Next::Perform { .. } if slot.is_none() => match self.slot().await {
+                    Some(Leave::Work(taken)) => slot = Some(taken),
+                    // The loop looks again.
+                    Some(Leave::Cancelled) => {}
+                    None => return Ok(None),
+                },
                 Next::Perform { attempt, effect } => {
                     let stage = effect.stage();
                     self.append(RunEvent::EffectStarted {
@@ -142,6 +160,23 @@ impl Driver {
         warn!(stage = %effect.stage(), %back_to, "found an unfinished effect; sweeping and going on");
         sweep::run(&self.bot, &self.state).await;
         self.append(RunEvent::EffectAbandoned { back_to }).await
+    }
+
+    /// A place among the runs that work; `None` when the process shuts down meanwhile.
+    async fn slot(&self) -> Option<Leave> {
+        let most = || self.bot.in_force().fleet.limits.runs;
+        if let Some(slot) = self.bot.run_slots.try_take(most()) {
+            return Some(Leave::Work(slot));
+        }
+        self.bot.watchers.tell(Progress::RunWaits {
+            run: self.state.id,
+            reason: WaitReason::OtherRuns { limit: most() },
+        });
+        tokio::select! {
+            slot = self.bot.run_slots.take(most) => Some(Leave::Work(slot)),
+            () = self.interrupt.cancel.cancelled() => Some(Leave::Cancelled),
+            () = self.interrupt.shutdown.cancelled() => None,
+        }
     }
 
     /// False when the process shuts down meanwhile.

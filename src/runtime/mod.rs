@@ -21,6 +21,7 @@ pub mod planning;
 pub mod progress;
 pub mod reach;
 pub mod reading;
+pub mod run_slots;
 pub mod standby;
 pub mod story;
 pub mod supervisor;

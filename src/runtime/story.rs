@@ -197,6 +197,7 @@ fn outcome_note(outcome: &Outcome) -> String {
         Outcome::Bootstrapped(_) => String::new(),
         Outcome::Tested(tested) => match &tested.report {
             Some(report) => format!("{} passed, {} failed", report.passed, report.failed_count),
+            None if tested.steps.is_empty() && tested.production_ready_ms.is_none() => words::NOT_STARTED.to_owned(),
             None => words::counted(tested.steps.len(), "step", "steps"),
         },
         Outcome::Published(published) => published

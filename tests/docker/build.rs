@@ -36,6 +36,7 @@ fn request(dir: &Path) -> BuildRequest {
         replace: Vec::new(),
         ignore: Arc::new(|_, _| Verdict::Keep),
         limits: Limits::default(),
+        step_limits: lowtide::model::fleet::BuildLimits::default(),
         commit_time: 1_700_000_000,
         tag: format!("{}:t", unique("lowtide-test/build")),
         args: BTreeMap::new(),
@@ -552,4 +553,26 @@ async fn an_upgrade_is_the_last_layer_and_the_user_stays() {
         );
         engine.remove_image(&request.tag).await.unwrap();
     }
+}
+
+/// The classic builder gives the container of each RUN the limits; BuildKit does not, and the log says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_hold_where_the_builder_has_them_and_are_told_where_not() {
+    let dir = context(&format!(
+        "FROM {BASE}\nRUN cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null || true\n\
+         RUN cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max 2>/dev/null || true\n"
+    ));
+    let mut request = request(dir.path());
+    request.step_limits = lowtide::model::fleet::BuildLimits {
+        memory: Some(64 << 20),
+        cpus: Some(0.5),
+    };
+    let [(buildkit, told), (classic, heeded)] = on_both(request).await;
+    buildkit.unwrap();
+    classic.unwrap();
+    let (told, heeded) = (told.join("\n"), heeded.join("\n"));
+    assert!(heeded.contains("67108864"), "{heeded}");
+    assert!(heeded.lines().any(|line| line.trim().starts_with("50000")), "{heeded}");
+    assert!(told.contains("BuildKit does not know build.limits"), "{told}");
+    assert!(!heeded.contains("BuildKit does not know"), "{heeded}");
 }

@@ -1,7 +1,9 @@
 //! The stages *bootstrap* and *test*, and the engine calls under them. Every test ends with nothing left on the engine.
 
 mod around;
+mod ends;
 mod engine;
+mod health;
 mod steps;
 
 use crate::engine::{engine, unique};
@@ -122,6 +124,7 @@ impl Attempt {
         Ok(Test {
             image: effect.image,
             bootstrapped: Some(bootstrapped),
+            starts: true,
         })
     }
 
@@ -290,6 +293,7 @@ fn app(test: Option<TestPolicy>, ready: ReadyCheck) -> App {
             label_schema: false,
             pull: false,
             timeout: PATIENCE,
+            limits: lowtide::model::fleet::BuildLimits::default(),
             max_log: 1 << 20,
             upgrade: false,
             max_age: None,

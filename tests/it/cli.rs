@@ -465,3 +465,84 @@ fn windows_of_nothing() {
         );
     }
 }
+
+fn git(dir: &Path, args: &[&str]) {
+    let done = Command::new("git")
+        .args(["-c", "user.name=Dev", "-c", "user.email=dev@example.org"])
+        .args(args)
+        .current_dir(dir)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
+/// A repository without a Dockerfile: its runs end when they have looked into it.
+fn without_dockerfile(dir: &Path, name: &str) -> String {
+    let repo = dir.join(name);
+    std::fs::create_dir(&repo).unwrap();
+    std::fs::write(repo.join("README"), name).unwrap();
+    git(&repo, &["init", "--quiet", "--initial-branch=main"]);
+    git(&repo, &["add", "-A"]);
+    git(&repo, &["commit", "--quiet", "-m", "First"]);
+    format!(
+        "  {name}:\n    source: {{ repo: \"file://{}\" }}\n    schedule: never\n",
+        repo.display()
+    )
+}
+
+#[test]
+fn a_relative_state_serves_git_as_an_absolute_one_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = without_dockerfile(dir.path(), "web");
+    std::fs::write(dir.path().join("config.yml"), format!("version: 1\napps:\n{app}")).unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_lowtide"))
+        .args(["--state", "my/state", "run", "web"])
+        .current_dir(dir.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("LOWTIDE_CONFIG", dir.path().join("config.yml"))
+        .output()
+        .unwrap();
+    let said = out(&run);
+    assert!(
+        said.contains("Dockerfile is not in commit"),
+        "{said}{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+    assert!(dir.path().join("my/state").is_dir());
+    assert!(!dir.path().join("web/my").exists());
+}
+
+#[test]
+fn a_limit_of_runs_holds_for_many_names_on_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["a", "b", "c", "d", "e"];
+    let apps: String = names.iter().map(|name| without_dockerfile(dir.path(), name)).collect();
+    let config = format!("version: 1\nlimits: {{ runs: 1 }}\napps:\n{apps}");
+    std::fs::write(dir.path().join("config.yml"), config).unwrap();
+    let run = lowtide(dir.path(), &[&["run", "--json"], &names[..]].concat());
+    let mut working = std::collections::BTreeSet::new();
+    let mut ended = 0;
+    for line in out(&run).lines() {
+        let told: serde_json::Value = serde_json::from_str(line).unwrap();
+        let run = told["run"].as_str().unwrap_or_default().to_owned();
+        match told["progress"].as_str().unwrap_or_default() {
+            "stage_started" => {
+                working.insert(run);
+                assert_eq!(working.len(), 1, "{line}");
+            }
+            "run_ended" => {
+                working.remove(&run);
+                ended += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(ended, names.len(), "{}", out(&run));
+}

@@ -234,6 +234,7 @@ async fn item_55_the_same_content_under_a_new_digest_stays_out_after_a_restart()
             files: 0,
         },
         change: None,
+        has_command: true,
         left: Box::default(),
     };
     let digest = content.to_string();

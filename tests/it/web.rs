@@ -350,6 +350,7 @@ fn unit(name: &str) -> Unit {
         old_image: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
         was_running: true,
         restart: RestartPolicy::none(),
+        fixed_restart: false,
         snapshot: String::new(),
         part: Part::Release,
         holds: Vec::new(),

@@ -8,6 +8,7 @@ use super::error::{EngineError, is_loose_end};
 use super::image::ImageFacts;
 use super::session::{Offer, RegistryAuth, Session};
 use super::steps::Steps;
+use crate::model::fleet::BuildLimits;
 use crate::model::image::ImageId;
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
@@ -39,6 +40,8 @@ pub struct BuildRequest {
     pub replace: Vec<(String, Bytes)>,
     pub ignore: Ignore,
     pub limits: Limits,
+    /// What each step may use; BuildKit does not heed it.
+    pub step_limits: BuildLimits,
     /// Seconds since 1970; the time of every file sent.
     pub commit_time: i64,
     /// Local name the image gets.
@@ -97,7 +100,7 @@ impl Engine {
             // The connection is closed by now, which ends the build; an engine behind a proxy hears it this way.
             Err(error @ (BuildError::Cancelled | BuildError::Timeout { .. })) => {
                 let _ = self
-                    .raw_post(&format!("/build/cancel?id={id}"), None, CANCEL_LIMIT)
+                    .raw_tell(&format!("/build/cancel?id={id}"), None, CANCEL_LIMIT)
                     .await;
                 Err(error)
             }
@@ -159,7 +162,12 @@ impl Engine {
                 .remote("client-session")
                 .session(&session.id)
                 .build();
-            let docker = mark(docker, id, true);
+            if request.step_limits != BuildLimits::default() {
+                log.note(
+                    "BuildKit does not know build.limits: the steps of this build may use what the engine itself may.",
+                );
+            }
+            let docker = mark(docker, id, true, BuildLimits::default());
             let ended = self.follow(&docker, options, None, None, log).await;
             return ended
                 .map(|image| (image, Builder::BuildKit))
@@ -174,7 +182,7 @@ impl Engine {
             .rm(true)
             .forcerm(true)
             .build();
-        let docker = mark(docker, id, false);
+        let docker = mark(docker, id, false, request.step_limits);
         let auth = Some(classic_auth(&request.registry_auth));
         let ended = self.follow(&docker, options, auth, Some(Box::pin(body)), log).await;
         let ended = ended.map(|image| (image, Builder::Classic));
@@ -229,12 +237,12 @@ impl Engine {
     }
 }
 
-/// What bollard 0.21 cannot say: its options know no `buildid`, and with version 2 it would open a session of its own,
+/// What bollard 0.21 cannot say: its options know no `buildid`, no memory of more than 2 GiB, and with version 2 it would open a session of its own,
 /// which serves credentials only, under the id of ours.
-fn mark(docker: Docker, id: &str, buildkit: bool) -> Docker {
-    let id = id.to_owned();
+fn mark(docker: Docker, id: &str, buildkit: bool, limits: BuildLimits) -> Docker {
+    let besides = format!("&buildid={id}{}", limits_query(limits));
     docker.with_request_modifier(move |mut request| {
-        let mut uri = format!("{}&buildid={id}", request.uri());
+        let mut uri = format!("{}{besides}", request.uri());
         if buildkit {
             uri = uri.replacen("&version=1", "&version=2", 1);
         }
@@ -243,6 +251,19 @@ fn mark(docker: Docker, id: &str, buildkit: bool) -> Docker {
         }
         request
     })
+}
+
+/// Microseconds in which a CPU quota is counted: the kernel's default.
+const CPU_PERIOD: u32 = 100_000;
+
+fn limits_query(limits: BuildLimits) -> String {
+    // As much swap as memory is none: the second number is the sum.
+    let memory = limits.memory.map(|bytes| format!("&memory={bytes}&memswap={bytes}"));
+    let cpus = limits.cpus.map(|cpus| {
+        let quota = (cpus * f64::from(CPU_PERIOD)).round();
+        format!("&cpuperiod={CPU_PERIOD}&cpuquota={quota}")
+    });
+    format!("{}{}", memory.unwrap_or_default(), cpus.unwrap_or_default())
 }
 
 fn options(request: &BuildRequest) -> BuildImageOptionsBuilder {
@@ -343,4 +364,21 @@ async fn blocking<T: Send + 'static>(
 /// When the context could not be sent, the engine's complaint is only its echo.
 fn context_first(session: &Session, error: BuildError) -> BuildError {
     session.broken.take().map_or(error, BuildError::Context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_said_in_the_engines_units() {
+        let query = |memory, cpus| limits_query(BuildLimits { memory, cpus });
+        assert_eq!(query(None, None), "");
+        assert_eq!(query(Some(4 << 30), None), "&memory=4294967296&memswap=4294967296");
+        assert_eq!(query(None, Some(1.5)), "&cpuperiod=100000&cpuquota=150000");
+        assert_eq!(
+            query(Some(6 << 20), Some(0.01)),
+            "&memory=6291456&memswap=6291456&cpuperiod=100000&cpuquota=1000"
+        );
+    }
 }

@@ -29,6 +29,15 @@ pub struct EngineVersion {
     pub os: String,
     /// As the image platform writes it (`amd64`).
     pub arch: String,
+    pub kind: EngineKind,
+}
+
+/// Whose engine answers on a Docker API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineKind {
+    Docker,
+    /// It has no Swarm, and cannot change the restart policy of a container.
+    Podman,
 }
 
 impl Engine {
@@ -88,7 +97,9 @@ impl Engine {
     /// `Unreachable` when the engine does not answer.
     pub async fn version(&self) -> Result<EngineVersion, EngineError> {
         let v = self.docker.version().await.map_err(|e| self.error("version", e))?;
+        let podman = v.components.iter().flatten().any(|part| part.name == "Podman Engine");
         Ok(EngineVersion {
+            kind: if podman { EngineKind::Podman } else { EngineKind::Docker },
             version: v.version.unwrap_or_default(),
             api: v.api_version.unwrap_or_default(),
             os: v.os.unwrap_or_default(),

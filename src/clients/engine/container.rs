@@ -3,6 +3,7 @@
 use super::connect::Engine;
 use super::error::EngineError;
 use super::image::{Auth, credentials};
+use super::observe::{has_check, start_period};
 use crate::model::fleet::ContainerLimits;
 use crate::model::image::Reference;
 use bollard::errors::Error as B;
@@ -69,6 +70,9 @@ pub struct Spec {
     /// `None`: the image's.
     pub command: Option<Vec<String>>,
     pub health: Option<HealthCheck>,
+    /// For at least this long a failing health check does not make the container *unhealthy*: a longer start period of its
+    /// own is kept, as are the other settings of the check. `None`: its own.
+    pub start_period: Option<Duration>,
     pub attach: Attach,
     pub limits: ContainerLimits,
     /// Path inside the container → volume name; `None` is an anonymous one.
@@ -90,12 +94,17 @@ impl Engine {
         let cpus = self.raw_get("/info").await?["NCPU"]
             .as_f64()
             .map_or(spec.limits.cpus, |have| spec.limits.cpus.min(have));
+        let start_period = self.start_period(spec).await?;
         let path = match &spec.name {
             Some(name) => format!("/containers/create?name={name}"),
             None => "/containers/create".to_owned(),
         };
         let answer = self
-            .raw_post(&path, Some(&create_body(spec, cpus)), Duration::from_secs(120))
+            .raw_post(
+                &path,
+                Some(&create_body(spec, cpus, start_period)),
+                Duration::from_secs(120),
+            )
             .await
             .map_err(|e| match e {
                 EngineError::NotFound { .. } => EngineError::NotFound {
@@ -116,6 +125,23 @@ impl Engine {
                 what: "create container".to_owned(),
                 source: "no id in the answer".into(),
             })
+    }
+
+    /// The start period to ask for; `None`: nothing has to be said, or there is no health check that it could belong to.
+    async fn start_period(&self, spec: &Spec) -> Result<Option<Duration>, EngineError> {
+        let Some(at_least) = spec.start_period else {
+            return Ok(None);
+        };
+        let check = match &spec.health {
+            Some(check) => json!({ "Healthcheck": health_body(check) }),
+            None => match self.raw_get(&format!("/images/{}/json", spec.image)).await {
+                Ok(mut image) => image["Config"].take(),
+                // Creating says so better.
+                Err(EngineError::NotFound { .. }) => Value::Null,
+                Err(e) => return Err(e),
+            },
+        };
+        Ok(has_check(&check).then(|| at_least.max(start_period(&check))))
     }
 
     /// Starts a container.
@@ -157,8 +183,10 @@ impl Engine {
     /// As the engine refuses.
     pub async fn kill_own(&self, id: &str) -> Result<(), EngineError> {
         let path = format!("/containers/{id}/kill");
-        match self.raw_post(&path, None, Duration::from_secs(30)).await {
-            Ok(_) | Err(EngineError::Conflict { .. } | EngineError::NotFound { .. }) => Ok(()),
+        match self.raw_tell(&path, None, Duration::from_secs(30)).await {
+            Ok(()) | Err(EngineError::Conflict { .. } | EngineError::NotFound { .. }) => Ok(()),
+            // Podman's words, with a status of 500.
+            Err(EngineError::Refused { message, .. }) if message.contains("can only kill running containers") => Ok(()),
             Err(e) => Err(e),
         }
     }
@@ -170,7 +198,7 @@ impl Engine {
     pub async fn remove_own(&self, id: &str) -> Result<(), EngineError> {
         match self.raw_delete(&format!("/containers/{id}?force=1&v=1")).await {
             // 409: a removal is already under way.
-            Ok(_) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(()),
+            Ok(()) | Err(EngineError::NotFound { .. } | EngineError::Conflict { .. }) => Ok(()),
             Err(e) => Err(e),
         }
     }
@@ -227,7 +255,7 @@ pub fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
 
-fn create_body(spec: &Spec, cpus: f64) -> Value {
+fn create_body(spec: &Spec, cpus: f64, start_period: Option<Duration>) -> Value {
     let mut labels = spec.labels.clone();
     labels.insert(Kind::LABEL.to_owned(), spec.kind.text().to_owned());
     let env: Vec<String> = spec.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
@@ -279,8 +307,13 @@ fn create_body(spec: &Spec, cpus: f64) -> Value {
         if let Some(command) = &spec.command {
             map.insert("Cmd".to_owned(), json!(command));
         }
-        if let Some(health) = &spec.health {
-            map.insert("Healthcheck".to_owned(), health_body(health));
+        // What is not said here stays as the image says it.
+        let mut health = spec.health.as_ref().map(health_body);
+        if let Some(period) = start_period {
+            health.get_or_insert_with(|| json!({}))["StartPeriod"] = nanoseconds(period);
+        }
+        if let Some(health) = health {
+            map.insert("Healthcheck".to_owned(), health);
         }
     }
     body
@@ -297,16 +330,18 @@ fn health_body(health: &HealthCheck) -> Value {
         ("StartPeriod", health.start_period),
     ] {
         if let Some(value) = value {
-            map.insert(
-                key.to_owned(),
-                json!(u64::try_from(value.as_nanos()).unwrap_or(u64::MAX)),
-            );
+            map.insert(key.to_owned(), nanoseconds(value));
         }
     }
     if let Some(retries) = health.retries {
         map.insert("Retries".to_owned(), json!(retries));
     }
     Value::Object(map)
+}
+
+/// The engine's unit.
+fn nanoseconds(value: Duration) -> Value {
+    json!(u64::try_from(value.as_nanos()).unwrap_or(u64::MAX))
 }
 
 #[expect(
@@ -346,6 +381,7 @@ mod tests {
                 interval: Some(Duration::from_millis(1500)),
                 ..HealthCheck::default()
             }),
+            start_period: None,
             attach: Attach::Network {
                 id: "n1".to_owned(),
                 aliases: vec!["app".to_owned()],
@@ -362,7 +398,7 @@ mod tests {
 
     #[test]
     fn the_limits_and_labels_are_all_there() {
-        insta::assert_json_snapshot!(create_body(&spec(), 0.5), @r#"
+        insta::assert_json_snapshot!(create_body(&spec(), 0.5, None), @r#"
         {
           "Image": "sha256:1",
           "Env": [
@@ -422,5 +458,27 @@ mod tests {
           }
         }
         "#);
+    }
+
+    #[test]
+    fn a_start_period_leaves_the_rest_of_the_health_check_alone() {
+        let period = Some(Duration::from_secs(300));
+        let mut spec = spec();
+        spec.health = None;
+        assert_eq!(create_body(&spec, 0.5, None)["Healthcheck"], Value::Null);
+        assert_eq!(
+            create_body(&spec, 0.5, period)["Healthcheck"],
+            json!({"StartPeriod": 300_000_000_000_u64})
+        );
+        spec.health = Some(HealthCheck {
+            test: vec!["CMD".to_owned(), "check".to_owned()],
+            start_period: Some(Duration::from_secs(1)),
+            retries: Some(7),
+            ..HealthCheck::default()
+        });
+        assert_eq!(
+            create_body(&spec, 0.5, period)["Healthcheck"],
+            json!({"Test": ["CMD", "check"], "StartPeriod": 300_000_000_000_u64, "Retries": 7})
+        );
     }
 }

@@ -53,6 +53,36 @@ impl EngineError {
         }
     }
 
+    /// Will the same request always be answered so? By its status: what is wrong with the request itself stays wrong, and an
+    /// image does not come back. A conflict mostly passes (something is being removed, or started); a name that is taken or
+    /// an image that is in use does not.
+    fn is_final(&self) -> bool {
+        match self {
+            EngineError::Refused { status, message } => match *status {
+                // Request timeout, locked, too early, too many requests.
+                408 | 423 | 425 | 429 => false,
+                // How Docker answers while containers leave a network.
+                403 => !message.contains("active endpoints"),
+                status => (400..500).contains(&status),
+            },
+            EngineError::NotFound { what } => what.starts_with("image ") || what.contains("/images/"),
+            EngineError::Conflict { message } => {
+                let signs = [
+                    "already in use",
+                    "already exists",
+                    "must force",
+                    "must be forced",
+                    "cannot be forced",
+                ];
+                signs.iter().any(|sign| message.contains(sign))
+            }
+            EngineError::Unreachable { .. }
+            | EngineError::Failed { .. }
+            | EngineError::Timeout { .. }
+            | EngineError::Unreadable { .. } => false,
+        }
+    }
+
     /// As a failure of a stage or step that has no more specific kind for it.
     #[must_use]
     pub fn failure(&self) -> Failure {
@@ -64,6 +94,11 @@ impl EngineError {
                 FailureKind::DiskFull
             }
             EngineError::Failed { message, .. } => registry_kind(message).unwrap_or(FailureKind::EngineRefused),
+            EngineError::NotFound { .. } | EngineError::Conflict { .. } | EngineError::Refused { .. }
+                if self.is_final() =>
+            {
+                FailureKind::EngineRejected
+            }
             EngineError::NotFound { .. }
             | EngineError::Conflict { .. }
             | EngineError::Refused { .. }
@@ -244,6 +279,60 @@ mod tests {
         assert_eq!(denied.failure().kind, FailureKind::EngineUnreachable);
         let refused = answer(std::io::ErrorKind::ConnectionRefused);
         assert!(matches!(refused, EngineError::Unreachable { .. }), "{refused:?}");
+    }
+
+    #[test]
+    fn what_will_always_be_answered_so_is_not_tried_again() {
+        let refused = |status, message: &str| EngineError::Refused {
+            status,
+            message: message.to_owned(),
+        };
+        let gone = |what: &str| EngineError::NotFound { what: what.to_owned() };
+        let conflict = |message: &str| EngineError::Conflict {
+            message: message.to_owned(),
+        };
+        for (error, kind) in [
+            (refused(400, "invalid mount config"), FailureKind::EngineRejected),
+            (
+                refused(401, "authorization denied by plugin"),
+                FailureKind::EngineRejected,
+            ),
+            (refused(403, "forbidden"), FailureKind::EngineRejected),
+            (
+                refused(403, "network x has active endpoints"),
+                FailureKind::EngineRefused,
+            ),
+            (refused(405, "method not allowed"), FailureKind::EngineRejected),
+            (refused(406, "not acceptable"), FailureKind::EngineRejected),
+            (refused(408, "request timeout"), FailureKind::EngineRefused),
+            (refused(429, "too many requests"), FailureKind::EngineRefused),
+            (refused(500, "driver failed"), FailureKind::EngineRefused),
+            (refused(501, "not implemented"), FailureKind::EngineRefused),
+            (refused(503, "starting"), FailureKind::EngineRefused),
+            (refused(400, "write /x: no space left on device"), FailureKind::DiskFull),
+            (gone("image sha256:00"), FailureKind::EngineRejected),
+            (gone("POST /images/sha256:00/tag"), FailureKind::EngineRejected),
+            (gone("container 0123456789ab"), FailureKind::EngineRefused),
+            (gone("GET /containers/0123/json"), FailureKind::EngineRefused),
+            (
+                conflict("The container name \"/x\" is already in use"),
+                FailureKind::EngineRejected,
+            ),
+            (
+                conflict("conflict: unable to remove x (must force)"),
+                FailureKind::EngineRejected,
+            ),
+            (
+                conflict("removal of container x is already in progress"),
+                FailureKind::EngineRefused,
+            ),
+            (conflict("container x is not running"), FailureKind::EngineRefused),
+        ] {
+            let failure = error.failure();
+            assert_eq!(failure.kind, kind, "{error:?}");
+            let again = failure.fault() == crate::model::failure::Fault::Infra;
+            assert_eq!(again, kind != FailureKind::EngineRejected, "{error:?}");
+        }
     }
 
     #[test]

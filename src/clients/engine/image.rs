@@ -91,7 +91,7 @@ impl Engine {
     /// `Conflict` when a container uses it.
     pub async fn remove_image(&self, name: &str) -> Result<(), EngineError> {
         match self.raw_delete(&format!("/images/{name}")).await {
-            Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
+            Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -43,7 +43,7 @@ impl Engine {
     /// `Refused` while containers are connected to it.
     pub async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
         match self.raw_delete(&format!("/networks/{id}")).await {
-            Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
+            Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
             Err(e) => Err(e),
         }
     }
@@ -54,8 +54,7 @@ impl Engine {
     /// As the engine refuses.
     pub async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(), EngineError> {
         let body = json!({"Name": name, "Labels": labels});
-        self.raw_post("/volumes/create", Some(&body), Duration::from_secs(TIMEOUT_S))
+        self.raw_tell("/volumes/create", Some(&body), Duration::from_secs(TIMEOUT_S))
             .await
-            .map(drop)
     }
 }

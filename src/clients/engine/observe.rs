@@ -21,6 +21,10 @@ pub struct Seen {
     pub health: Health,
     /// Output of the last health check; empty when there was none.
     pub health_log: String,
+    /// Exit code of the last health check; `None` when there was none.
+    pub health_exit: Option<i64>,
+    /// For so long after a start a failing health check does not count; zero without a health check.
+    pub start_period: Duration,
     /// By the engine's clock; `None` when it never started.
     pub started: Option<Timestamp>,
     /// By the engine's clock; `None` when it never stopped.
@@ -90,6 +94,7 @@ const EVENTS_WITHIN: Duration = Duration::from_millis(700);
 pub fn seen(body: &Value) -> Seen {
     let state = &body["State"];
     let health = &state["Health"];
+    let last_check = health["Log"].as_array().and_then(|log| log.last());
     let networks = || body["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
     let time = |key: &str| {
         // The engine writes year 1 for *never*.
@@ -105,12 +110,12 @@ pub fn seen(body: &Value) -> Seen {
         error: state["Error"].as_str().unwrap_or_default().to_owned(),
         restart_count: body["RestartCount"].as_u64().unwrap_or(0),
         health: health_named(health["Status"].as_str().unwrap_or_default()),
-        health_log: health["Log"]
-            .as_array()
-            .and_then(|log| log.last())
+        health_log: last_check
             .and_then(|entry| entry["Output"].as_str())
             .map(|text| text.trim().chars().take(500).collect())
             .unwrap_or_default(),
+        health_exit: last_check.and_then(|entry| entry["ExitCode"].as_i64()),
+        start_period: start_period(&body["Config"]),
         started: time("StartedAt"),
         finished: time("FinishedAt"),
         addresses: networks()
@@ -120,6 +125,24 @@ pub fn seen(body: &Value) -> Seen {
             .filter_map(|(_, n)| n["NetworkID"].as_str().map(ToOwned::to_owned))
             .collect(),
         tty: body["Config"]["Tty"].as_bool().unwrap_or(false),
+    }
+}
+
+/// Does the config of a container or image have a health check that is not switched off?
+pub(super) fn has_check(config: &Value) -> bool {
+    match config["Healthcheck"]["Test"][0].as_str() {
+        // An empty one is none as well: engines keep the other settings of a check that was never given.
+        None | Some("" | "NONE") => false,
+        Some(_) => true,
+    }
+}
+
+/// Start period of the health check in a container's or image's config; zero where it has none.
+pub(super) fn start_period(config: &Value) -> Duration {
+    if has_check(config) {
+        Duration::from_nanos(config["Healthcheck"]["StartPeriod"].as_u64().unwrap_or(0))
+    } else {
+        Duration::ZERO
     }
 }
 
@@ -157,12 +180,14 @@ mod tests {
             "RestartCount": 2,
             "State": {"Status": "running", "ExitCode": 0, "OOMKilled": false, "Error": "",
                 "StartedAt": "2026-01-02T03:04:05.678901234Z", "FinishedAt": "0001-01-01T00:00:00Z",
-                "Health": {"Status": "unhealthy", "Log": [{"Output": "old"}, {"Output": "new\n"}]}},
+                "Health": {"Status": "unhealthy", "Log": [{"Output": "old", "ExitCode": 0}, {"Output": "new\n", "ExitCode": 1}]}},
+            "Config": {"Healthcheck": {"Test": ["CMD-SHELL", "x"], "StartPeriod": 3_000_000_000_u64}},
             "NetworkSettings": {"Networks": {"a": {"NetworkID": "n", "IPAddress": "10.1.2.3"}, "b": {"IPAddress": ""}}},
         }));
         assert_eq!(seen.state, ContainerState::Running);
         assert_eq!(seen.health, Health::Unhealthy);
-        assert_eq!(seen.health_log, "new");
+        assert_eq!((seen.health_log.as_str(), seen.health_exit), ("new", Some(1)));
+        assert_eq!(seen.start_period, Duration::from_secs(3));
         assert_eq!(seen.restart_count, 2);
         assert!(seen.started.is_some() && seen.finished.is_none());
         assert_eq!(seen.addresses, ["10.1.2.3".parse::<IpAddr>().unwrap()]);
@@ -175,5 +200,15 @@ mod tests {
         assert_eq!(seen.state, ContainerState::Unknown);
         assert_eq!(seen.exit_code, -1);
         assert!(!seen.ended());
+    }
+
+    #[test]
+    fn a_health_check_that_is_off_has_no_start_period() {
+        let period =
+            |test: Value| start_period(&json!({"Healthcheck": {"Test": test, "StartPeriod": 5_000_000_000_u64}}));
+        assert_eq!(period(json!(["CMD", "x"])), Duration::from_secs(5));
+        for off in [json!(["NONE"]), json!([]), Value::Null] {
+            assert_eq!(period(off.clone()), Duration::ZERO, "{off}");
+        }
     }
 }

@@ -93,6 +93,9 @@ impl Engine {
         let mut last = String::new();
         loop {
             let seen = self.look(id).await?;
+            if ended_as_asked(&rule.check, &seen) {
+                return Ok(ReadyVerdict::Ready { after: begun.elapsed() });
+            }
             if let Some(bad) = broken(&seen, first.restart_count) {
                 return Ok(bad);
             }
@@ -125,7 +128,7 @@ impl Engine {
                 Err(e) => return Err(e),
             }
             if Instant::now() >= deadline {
-                return Ok(self.timed_out(id, first.restart_count, last).await);
+                return Ok(self.timed_out(id, &rule.check, begun, first.restart_count, last).await);
             }
             tokio::select! {
                 biased;
@@ -161,11 +164,20 @@ impl Engine {
         self.http_from(id, &seen, port, path, &wait).await
     }
 
-    async fn timed_out(&self, id: &str, restarts: u64, last: String) -> ReadyVerdict {
+    async fn timed_out(
+        &self,
+        id: &str,
+        check: &ReadyCheck,
+        begun: Instant,
+        restarts: u64,
+        last: String,
+    ) -> ReadyVerdict {
         // An exit tells more than the clock does.
-        let seen = self.look(id).await.ok();
-        seen.and_then(|s| broken(&s, restarts))
-            .unwrap_or(ReadyVerdict::TimedOut { last })
+        match self.look(id).await {
+            Ok(seen) if ended_as_asked(check, &seen) => ReadyVerdict::Ready { after: begun.elapsed() },
+            Ok(seen) => broken(&seen, restarts).unwrap_or(ReadyVerdict::TimedOut { last }),
+            Err(_) => ReadyVerdict::TimedOut { last },
+        }
     }
 
     async fn check_once(
@@ -198,6 +210,7 @@ impl Engine {
                 Ok(status) => Answer::NotYet(format!("GET {path} on port {port} answers {status}")),
                 Err(why) => Answer::NotYet(format!("GET {path} on port {port}: {why}")),
             },
+            ReadyCheck::Exit { code } => Answer::NotYet(format!("it has not ended with code {code}, it runs")),
             ReadyCheck::Log { pattern } => Answer::NotYet(format!("no line of its log matches {pattern}")),
             ReadyCheck::Exec { command } => {
                 let mut output = super::logs::Tail::new(1);
@@ -266,6 +279,7 @@ impl Engine {
             entrypoint: Some(vec![program]),
             command: Some(rest.to_vec()),
             health: None,
+            start_period: None,
             attach: Attach::Container { id: id.to_owned() },
             limits: ContainerLimits {
                 memory: 128 << 20,
@@ -389,7 +403,9 @@ fn longest_pause(check: &ReadyCheck, via: &ProbePath) -> Duration {
     match (check, via) {
         (ReadyCheck::Http { .. }, ProbePath::InContainer { .. }) | (ReadyCheck::Exec { .. }, _) => LONGEST_PAUSE,
         (ReadyCheck::Http { .. }, ProbePath::HostView)
-        | (ReadyCheck::Healthcheck | ReadyCheck::Steady { .. } | ReadyCheck::Log { .. }, _) => SHORT_PAUSE,
+        | (ReadyCheck::Healthcheck | ReadyCheck::Steady { .. } | ReadyCheck::Log { .. } | ReadyCheck::Exit { .. }, _) => {
+            SHORT_PAUSE
+        }
     }
 }
 
@@ -409,6 +425,22 @@ fn health(seen: &Seen) -> Option<Answer> {
         })),
         Health::Unhealthy => Some(Answer::Never(seen.health_log.clone())),
         Health::None => None,
+    }
+}
+
+/// Has a container that is to end done so, and by itself? One that the engine could not start, or the kernel ended for lack
+/// of memory, has not, whatever its code.
+fn ended_as_asked(check: &ReadyCheck, seen: &Seen) -> bool {
+    match check {
+        ReadyCheck::Exit { code } => {
+            let itself = !seen.oom_killed && seen.error.is_empty();
+            itself && seen.state == ContainerState::Exited && seen.exit_code == i64::from(*code)
+        }
+        ReadyCheck::Healthcheck
+        | ReadyCheck::Http { .. }
+        | ReadyCheck::Log { .. }
+        | ReadyCheck::Exec { .. }
+        | ReadyCheck::Steady { .. } => false,
     }
 }
 
@@ -450,6 +482,33 @@ fn matches(open: &mut Vec<u8>, bytes: &[u8], regex: &Regex) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_counts_only_as_asked() {
+        let seen =
+            |state: serde_json::Value| crate::clients::engine::observe::seen(&serde_json::json!({ "State": state }));
+        let check = ReadyCheck::Exit { code: 2 };
+        for (state, ended) in [
+            (serde_json::json!({"Status": "exited", "ExitCode": 2}), true),
+            (serde_json::json!({"Status": "exited", "ExitCode": 0}), false),
+            (
+                serde_json::json!({"Status": "exited", "ExitCode": 2, "OOMKilled": true}),
+                false,
+            ),
+            (
+                serde_json::json!({"Status": "exited", "ExitCode": 2, "Error": "exec: no such file"}),
+                false,
+            ),
+            (serde_json::json!({"Status": "running", "ExitCode": 2}), false),
+            (serde_json::json!({"Status": "created", "ExitCode": 2}), false),
+        ] {
+            assert_eq!(ended_as_asked(&check, &seen(state.clone())), ended, "{state}");
+        }
+        assert!(!ended_as_asked(
+            &ReadyCheck::DEFAULT,
+            &seen(serde_json::json!({"Status": "exited", "ExitCode": 2}))
+        ));
+    }
 
     #[test]
     fn lines_match_across_chunks() {

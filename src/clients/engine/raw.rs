@@ -20,7 +20,7 @@ impl Engine {
         self.raw(Method::GET, path, None, Duration::from_secs(TIMEOUT_S)).await
     }
 
-    /// POST a JSON body; an empty answer is `Null`. 304 (already so) counts as done.
+    /// POST a JSON body; an empty answer, or one of white space alone, is `Null`. 304 (already so) counts as done.
     ///
     /// # Errors
     /// As the engine refuses; `Timeout` after `timeout`, when the engine may still be at it.
@@ -28,13 +28,22 @@ impl Engine {
         self.raw(Method::POST, path, body, timeout).await
     }
 
-    /// DELETE.
+    /// POST of which only the status matters: engines answer a line feed, a text or nothing, and none of it is read.
+    ///
+    /// # Errors
+    /// As [`Engine::raw_post`], but never `Unreadable` for an answer that is no JSON.
+    pub async fn raw_tell(&self, path: &str, body: Option<&Value>, timeout: Duration) -> Result<(), EngineError> {
+        self.whole(Method::POST, path, body, timeout).await.map(drop)
+    }
+
+    /// DELETE. What is answered besides the status is not read.
     ///
     /// # Errors
     /// As the engine refuses; `NotFound` when it is gone already.
-    pub async fn raw_delete(&self, path: &str) -> Result<Value, EngineError> {
-        self.raw(Method::DELETE, path, None, Duration::from_secs(TIMEOUT_S))
+    pub async fn raw_delete(&self, path: &str) -> Result<(), EngineError> {
+        self.whole(Method::DELETE, path, None, Duration::from_secs(TIMEOUT_S))
             .await
+            .map(drop)
     }
 
     /// PUT bytes of `media_type`.
@@ -132,6 +141,24 @@ impl Engine {
         body: Option<&Value>,
         timeout: Duration,
     ) -> Result<Value, EngineError> {
+        let (bytes, what) = self.whole(method, path, body, timeout).await?;
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&bytes).map_err(|e| EngineError::Unreadable {
+            what,
+            source: Box::new(e),
+        })
+    }
+
+    /// The whole answer, and what it answers.
+    async fn whole(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        timeout: Duration,
+    ) -> Result<(Vec<u8>, String), EngineError> {
         let whole = async {
             let mut stream = self
                 .raw_stream(method.clone(), path, body, HeaderMap::new(), timeout)
@@ -143,14 +170,7 @@ impl Engine {
             what: format!("{method} {path}"),
             seconds: timeout.as_secs(),
         };
-        let (bytes, what) = tokio::time::timeout(timeout, whole).await.map_err(late)??;
-        if bytes.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&bytes).map_err(|e| EngineError::Unreadable {
-            what,
-            source: Box::new(e),
-        })
+        tokio::time::timeout(timeout, whole).await.map_err(late)?
     }
 
     fn unreachable(&self, source: reqwest::Error) -> EngineError {

@@ -40,6 +40,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("not-for-commands", "a key of containers on a target that is a command"),
     ("not-for-containers", "a key of commands on a container"),
     ("not-for-itself", "a key of containers on lowtide's own"),
+    (
+        "not-for-rollouts",
+        "a check of readiness that a running container cannot meet",
+    ),
     ("not-for-services", "a key of containers on a target of Swarm services"),
     ("not-supported", "something this version cannot do"),
     ("not-utf8", "bytes that are not UTF-8"),

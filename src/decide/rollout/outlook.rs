@@ -201,6 +201,7 @@ impl Play {
             | WaitReason::Held { .. }
             | WaitReason::Paused
             | WaitReason::Halted
+            | WaitReason::OtherRuns { .. }
             | WaitReason::LastInQueue => None,
         }
     }

@@ -21,7 +21,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).unwrap()
 }
 
-fn app(mode: Mode, published: bool, tested: bool) -> App {
+pub(super) fn app(mode: Mode, published: bool, tested: bool) -> App {
     let ready = Ready {
         check: ReadyCheck::Healthcheck,
         timeout: SignedDuration::from_secs(60),
@@ -51,6 +51,7 @@ fn app(mode: Mode, published: bool, tested: bool) -> App {
             label_schema: false,
             pull: true,
             timeout: SignedDuration::from_secs(60),
+            limits: Default::default(),
             max_log: 1 << 20,
             upgrade: false,
             max_age: None,
@@ -96,6 +97,7 @@ struct Trial {
     /// Content the build comes to.
     content: &'static str,
     fails: Option<(Stage, FailureKind, u32)>,
+    has_command: bool,
     now: i64,
     stages: Vec<String>,
 }
@@ -106,6 +108,7 @@ impl Trial {
             events: Vec::new(),
             content: B,
             fails: None,
+            has_command: true,
             now: 0,
             stages: Vec::new(),
         };
@@ -171,6 +174,7 @@ impl Trial {
                     files: 1,
                 },
                 change: Some(Change::default()),
+                has_command: self.has_command,
                 left: Box::default(),
             }),
             Effect::Bootstrap(_) => Outcome::Bootstrapped(Bootstrapped {
@@ -181,7 +185,7 @@ impl Trial {
             Effect::Test(_) => Outcome::Tested(Tested {
                 steps: Vec::new(),
                 report: None,
-                production_ready_ms: 1,
+                production_ready_ms: Some(1),
             }),
             Effect::Publish(effect) => Outcome::Published(Published {
                 digest: effect.to.as_ref().map(|_| A.parse().unwrap()),
@@ -395,4 +399,50 @@ fn illegal_events_are_refused() {
                 .is_err()
         );
     }
+}
+
+/// A base of other images: nothing of it is started, and it is published.
+#[test]
+fn a_base_without_a_command_is_published_without_a_start() {
+    let mut base = app(Mode::Active, true, false);
+    base.ready.check = ReadyCheck::DEFAULT;
+    let mut trial = Trial::new(base);
+    trial.has_command = false;
+    assert!(matches!(trial.finish(), Conclusion::Released { .. }));
+    assert_eq!(
+        trial.stages,
+        ["resolve 1", "build 1", "inspect 1", "test 1", "publish 1"]
+    );
+    let started = trial.events.iter().find_map(|recorded| match &recorded.event {
+        RunEvent::EffectStarted {
+            effect: Effect::Test(test),
+            ..
+        } => Some(test.starts),
+        _ => None,
+    });
+    assert_eq!(started, Some(false));
+}
+
+/// The same every time: not tried, and not tried again.
+#[test]
+fn nothing_to_start_ends_the_run_at_once() {
+    let mut trial = Trial::new(app(Mode::Active, true, true));
+    trial.has_command = false;
+    let Conclusion::Failed { stage, failure } = trial.finish() else {
+        panic!("it was released");
+    };
+    assert_eq!((stage, failure.kind), (Stage::Bootstrap, FailureKind::NothingToStart));
+    assert_eq!(trial.stages, ["resolve 1", "build 1", "inspect 1"]);
+    assert_eq!(trial.now, 0);
+}
+
+#[test]
+fn what_the_engine_will_never_do_is_not_tried_again() {
+    let mut trial = Trial::new(app(Mode::Active, true, true));
+    trial.fails = Some((Stage::Bootstrap, FailureKind::EngineRejected, 100));
+    let Conclusion::Failed { failure, .. } = trial.finish() else {
+        panic!("it was released");
+    };
+    assert_eq!(failure.kind, FailureKind::EngineRejected);
+    assert_eq!(trial.stages.last().map(String::as_str), Some("bootstrap 1"));
 }

@@ -17,6 +17,8 @@ pub struct Inspected {
     pub inventory: InventorySummary,
     /// `None`: there was nothing to compare with.
     pub change: Option<Change>,
+    /// Has it a command to start with: CMD or ENTRYPOINT?
+    pub has_command: bool,
     /// What is still pending in it.
     #[serde(default)]
     pub left: Box<Survey>,

@@ -9,6 +9,8 @@ pub struct Test {
     pub image: ImageId,
     /// `None`: the app has no tests; only the start in production mode is proven.
     pub bootstrapped: Option<Bootstrapped>,
+    /// Is it started once as it ships? A base without a command is not.
+    pub starts: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +18,8 @@ pub struct Tested {
     pub steps: Vec<StepResult>,
     /// `None`: no JUnit files were asked for.
     pub report: Option<TestReport>,
-    /// Time until ready in production mode, milliseconds.
-    pub production_ready_ms: u64,
+    /// Time until ready in production mode, milliseconds; `None`: it was not started.
+    pub production_ready_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -49,6 +49,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
             bytes: app.source.max_size,
             ..Limits::default()
         },
+        step_limits: app.build.limits,
         commit_time: commit.time.as_second(),
         tag: effect.tag.clone(),
         args: app.build.args.clone(),

@@ -68,9 +68,11 @@ fn until(end: Timestamp) -> Duration {
 fn as_it_was(rule: &Ready) -> Ready {
     match &rule.check {
         ReadyCheck::Healthcheck => steady(rule),
-        ReadyCheck::Steady { .. } | ReadyCheck::Http { .. } | ReadyCheck::Log { .. } | ReadyCheck::Exec { .. } => {
-            rule.clone()
-        }
+        ReadyCheck::Steady { .. }
+        | ReadyCheck::Http { .. }
+        | ReadyCheck::Log { .. }
+        | ReadyCheck::Exec { .. }
+        | ReadyCheck::Exit { .. } => rule.clone(),
     }
 }
 
@@ -78,9 +80,11 @@ fn as_it_was(rule: &Ready) -> Ready {
 fn steady(rule: &Ready) -> Ready {
     let stay_up = match &rule.check {
         ReadyCheck::Steady { stay_up } => *stay_up,
-        ReadyCheck::Healthcheck | ReadyCheck::Http { .. } | ReadyCheck::Log { .. } | ReadyCheck::Exec { .. } => {
-            defaults::STAY_UP
-        }
+        ReadyCheck::Healthcheck
+        | ReadyCheck::Http { .. }
+        | ReadyCheck::Log { .. }
+        | ReadyCheck::Exec { .. }
+        | ReadyCheck::Exit { .. } => defaults::STAY_UP,
     };
     Ready {
         check: ReadyCheck::Steady { stay_up },

@@ -54,6 +54,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, F
     Ok(Inspected {
         inventory: summary(inventory, content),
         change,
+        has_command: seen.inventory.config.has_command(),
         left: Box::new(left),
     })
 }

@@ -134,6 +134,7 @@ impl Setup {
                 entrypoint: companion.service.entrypoint.clone(),
                 command: companion.service.command.clone(),
                 health: companion.service.healthcheck.as_ref().map(health),
+                start_period: companion.start_period(),
                 attach: Attach::Network {
                     id: network.to_owned(),
                     aliases: vec![companion.name.clone()],
@@ -142,7 +143,8 @@ impl Setup {
                 volumes: self.mounts(&companion.service),
             };
             bench.go_on()?;
-            let id = bench.engine.create_own(&spec).await?;
+            let created = bench.engine.create_own(&spec).await;
+            let id = created.map_err(|e| ready::not_created(&companion.role(), &e))?;
             companion.up(bench, &id, trail).await?;
             ids.push(id);
         }
@@ -159,6 +161,8 @@ impl Setup {
             entrypoint: self.overlay.entrypoint.clone(),
             command: self.overlay.command.clone(),
             health: self.overlay.healthcheck.as_ref().map(health),
+            // The testing tools arrive at launch: a check that fails until then says nothing.
+            start_period: Some(test.ready.timeout.unsigned_abs()),
             volumes: self.mounts(&self.overlay),
             ..production(bench, image, network, self.alias.clone())
         }
@@ -191,8 +195,20 @@ impl Companion {
         }
     }
 
+    fn role(&self) -> Role {
+        Role::Sidecar(self.name.clone())
+    }
+
+    /// As long as somebody waits for it, it may be starting.
+    fn start_period(&self) -> Option<Duration> {
+        match &self.until {
+            Until::Ready(rule) => Some(rule.timeout.unsigned_abs()),
+            Until::Done(_) => None,
+        }
+    }
+
     async fn up(&self, bench: &Bench<'_>, id: &str, trail: &mut Trail<'_>) -> Result<(), Stop> {
-        let role = Role::Sidecar(self.name.clone());
+        let role = self.role();
         let limit = match &self.until {
             Until::Ready(rule) => return ready::start(bench, id, &role, rule, trail).await.map(drop),
             Until::Done(limit) => *limit,
@@ -222,6 +238,8 @@ pub(super) fn production(bench: &Bench<'_>, image: &str, network: &str, alias: S
         entrypoint: None,
         command: None,
         health: None,
+        // What ships has the image's own.
+        start_period: None,
         attach: Attach::Network {
             id: network.to_owned(),
             aliases: vec![alias],

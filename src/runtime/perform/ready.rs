@@ -6,7 +6,8 @@ use crate::clients::engine::error::EngineError;
 use crate::clients::engine::logs::FollowEnd;
 use crate::clients::engine::probe::ReadyVerdict;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::Ready;
+use crate::model::fleet::{Ready, ReadyCheck};
+use jiff::Timestamp;
 use regex::RegexSet;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -32,10 +33,27 @@ pub(super) async fn start(
     if let Err(error) = bench.engine.start_own(id).await {
         return Err(refused(role, &error).into());
     }
-    wait(bench, id, role, rule, rule.timeout.unsigned_abs(), trail).await
+    let within = patience(bench, id, rule).await?;
+    // From its first line on: it may have ended by now.
+    watch(bench, id, role, rule, within, None, trail).await
 }
 
-/// Waits until a started container is ready, for at most `within`.
+/// How long a container may take to become ready. Where its health check decides, never less than the check's own start
+/// period: until that is over, the container is not late by its own word.
+pub(super) async fn patience(bench: &Bench<'_>, id: &str, rule: &Ready) -> Result<Duration, Stop> {
+    let timeout = rule.timeout.unsigned_abs();
+    match rule.check {
+        ReadyCheck::Healthcheck | ReadyCheck::Steady { .. } => {
+            let seen = bench.engine.look(id).await?;
+            Ok(timeout.max(seen.start_period))
+        }
+        ReadyCheck::Http { .. } | ReadyCheck::Log { .. } | ReadyCheck::Exec { .. } | ReadyCheck::Exit { .. } => {
+            Ok(timeout)
+        }
+    }
+}
+
+/// Waits until a container that was started again is ready, for at most `within`. Only what is new of its output is read.
 pub(super) async fn wait(
     bench: &Bench<'_>,
     id: &str,
@@ -44,9 +62,20 @@ pub(super) async fn wait(
     within: Duration,
     trail: &mut Trail<'_>,
 ) -> Result<Duration, Stop> {
-    let max = bench.limits().output;
-    // After a restart only what is new is read.
     let since = bench.engine.look(id).await?.finished;
+    watch(bench, id, role, rule, within, since, trail).await
+}
+
+async fn watch(
+    bench: &Bench<'_>,
+    id: &str,
+    role: &Role,
+    rule: &Ready,
+    within: Duration,
+    since: Option<Timestamp>,
+    trail: &mut Trail<'_>,
+) -> Result<Duration, Stop> {
+    let max = bench.limits().output;
     let verdict = {
         let mut sink = |bytes: &[u8]| {
             trail.write(bytes);
@@ -71,7 +100,8 @@ pub(super) async fn wait(
                 },
             }
         };
-        if following && !matches!(verdict, ReadyVerdict::Ready { .. }) {
+        let ends = matches!(rule.check, ReadyCheck::Exit { .. });
+        if following && (ends || !matches!(verdict, ReadyVerdict::Ready { .. })) {
             // The last words of a container that ended are still on their way.
             let _ = tokio::time::timeout(Duration::from_millis(500), follow).await;
         }
@@ -84,8 +114,11 @@ pub(super) async fn wait(
         | ReadyVerdict::Restarting { .. }
         | ReadyVerdict::Unhealthy { .. }
         | ReadyVerdict::TimedOut { .. }) => {
-            let log = excerpt(bench, id).await;
-            Err(judge(role, &bad, within, &log).with_excerpt(log).into())
+            let mut log = excerpt(bench, id).await;
+            let failure = judge(role, &bad, &rule.check, within, &log);
+            // Not before the judgement: a health check that cannot reach its own container is no dead mirror.
+            log.extend(health_lines(bench, id).await);
+            Err(failure.with_excerpt(log).into())
         }
     }
 }
@@ -97,6 +130,27 @@ pub(super) async fn excerpt(bench: &Bench<'_>, id: &str) -> Vec<String> {
         .log_tail(id, Failure::EXCERPT_LINES)
         .await
         .unwrap_or_default()
+}
+
+/// What the last health check of a container said; none where there was no check.
+async fn health_lines(bench: &Bench<'_>, id: &str) -> Vec<String> {
+    let seen = bench.engine.look(id).await.ok();
+    let check = seen.and_then(|seen| Some((seen.health_exit?, seen.health_log)));
+    check.map_or_else(Vec::new, |(code, log)| told_by_check(code, &log))
+}
+
+/// Lines of one health check's output that are told.
+const CHECK_LINES: usize = 10;
+
+fn told_by_check(code: i64, log: &str) -> Vec<String> {
+    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        return vec![format!("health check (exit code {code}): it wrote nothing")];
+    }
+    let skipped = lines.len().saturating_sub(CHECK_LINES);
+    let last = lines.iter().skip(skipped);
+    last.map(|line| format!("health check (exit code {code}): {line}"))
+        .collect()
 }
 
 fn flood(role: &Role, max: u64) -> Failure {
@@ -115,14 +169,15 @@ fn name(role: &Role) -> String {
 }
 
 /// The kind of failure, and one sentence about it. `log` decides whether a mirror was the reason.
-fn judge(role: &Role, verdict: &ReadyVerdict, within: Duration, log: &[String]) -> Failure {
+fn judge(role: &Role, verdict: &ReadyVerdict, check: &ReadyCheck, within: Duration, log: &[String]) -> Failure {
     let (kind, what) = match verdict {
         ReadyVerdict::Exited { oom: true, .. } => (FailureKind::OutOfMemory, "was ended for lack of memory".to_owned()),
         ReadyVerdict::Exited { code, error, .. } if error.is_empty() => {
-            (FailureKind::ContainerExited, format!("exited with code {code}"))
+            (FailureKind::ContainerExited, exited(role, *code, check))
         }
         ReadyVerdict::Exited { error, .. } => (FailureKind::ContainerExited, format!("did not start: {error}")),
         ReadyVerdict::Restarting { count } => (FailureKind::ContainerExited, format!("restarted {count} times")),
+        ReadyVerdict::Unhealthy { last } if last.is_empty() => (FailureKind::NotReady, "is unhealthy".to_owned()),
         ReadyVerdict::Unhealthy { last } => (FailureKind::NotReady, format!("is unhealthy: {last}")),
         ReadyVerdict::TimedOut { last } => (
             FailureKind::NotReady,
@@ -146,6 +201,36 @@ fn judge(role: &Role, verdict: &ReadyVerdict, within: Duration, log: &[String]) 
         (Role::Production, _) => FailureKind::NotReadyInProduction,
     };
     Failure::new(kind, format!("{} {what}", name(role)))
+}
+
+fn exited(role: &Role, code: i64, check: &ReadyCheck) -> String {
+    match (check, code) {
+        (ReadyCheck::Exit { code: asked }, _) => format!("exited with code {code}, not {asked}"),
+        // Nobody calls a service broken that ended well; it is one that was not meant to stay.
+        (_, 0) => {
+            let key = match role {
+                Role::Sidecar(_) => "the sidecar's `ready`",
+                Role::Tools => "`test.ready`",
+                Role::Production => "`ready`",
+            };
+            format!("exited with code 0; for an image that ends by itself, set {key} to {{ exit: 0 }}")
+        }
+        (_, _) => format!("exited with code {code}"),
+    }
+}
+
+/// A container that the engine does not create: one without any command is the Dockerfile's, all else the engine's.
+pub(super) fn not_created(role: &Role, error: &EngineError) -> Failure {
+    let words = error.to_string();
+    // moby's and Podman's words, with various statuses.
+    if !words.to_lowercase().contains("no command") {
+        return error.failure();
+    }
+    let kind = match role {
+        Role::Sidecar(_) => FailureKind::SidecarFailed,
+        Role::Tools | Role::Production => FailureKind::NothingToStart,
+    };
+    Failure::new(kind, format!("{} has neither CMD nor ENTRYPOINT: {words}", name(role)))
 }
 
 /// A start that the engine refused: the image's command is the repository's, everything else the engine's.
@@ -285,7 +370,7 @@ mod tests {
             (Role::Production, &slow, &[][..]),
             (Role::Production, &sick, &[][..]),
         ] {
-            let failure = judge(&role, verdict, Duration::from_secs(60), log);
+            let failure = judge(&role, verdict, &ReadyCheck::DEFAULT, Duration::from_secs(60), log);
             table.push_str(&format!("{:?} | {}\n", failure.kind, failure.detail));
         }
         insta::assert_snapshot!(table, @r"
@@ -303,6 +388,80 @@ mod tests {
         NotReadyInProduction | the container without the testing tools was not ready within 60 s: GET / on port 80 answers 503
         NotReadyInProduction | the container without the testing tools is unhealthy: no db
         ");
+    }
+
+    #[test]
+    fn an_end_is_told_by_what_was_asked() {
+        let exit = ReadyCheck::Exit { code: 0 };
+        let sidecar = Role::Sidecar("db".to_owned());
+        let mut table = String::new();
+        for (role, code, check) in [
+            (&Role::Tools, 2, &exit),
+            (&Role::Tools, 0, &ReadyCheck::DEFAULT),
+            (&Role::Production, 0, &ReadyCheck::DEFAULT),
+            (&sidecar, 0, &ReadyCheck::Healthcheck),
+            (&Role::Production, 1, &ReadyCheck::DEFAULT),
+        ] {
+            let verdict = ReadyVerdict::Exited {
+                code,
+                oom: false,
+                error: String::new(),
+            };
+            let failure = judge(role, &verdict, check, Duration::from_secs(60), &[]);
+            table.push_str(&format!("{:?} | {}\n", failure.kind, failure.detail));
+        }
+        insta::assert_snapshot!(table, @r"
+        ContainerExited | the container exited with code 2, not 0
+        ContainerExited | the container exited with code 0; for an image that ends by itself, set `test.ready` to { exit: 0 }
+        NotReadyInProduction | the container without the testing tools exited with code 0; for an image that ends by itself, set `ready` to { exit: 0 }
+        SidecarFailed | sidecar db exited with code 0; for an image that ends by itself, set the sidecar's `ready` to { exit: 0 }
+        NotReadyInProduction | the container without the testing tools exited with code 1
+        ");
+    }
+
+    #[test]
+    fn nothing_to_start_is_the_dockerfiles_in_any_engines_words() {
+        let kind = |role: &Role, status, message: &str| {
+            let message = message.to_owned();
+            not_created(role, &EngineError::Refused { status, message }).kind
+        };
+        let sidecar = Role::Sidecar("db".to_owned());
+        for (status, message) in [
+            (400, "No command specified"),
+            (400, "no command specified"),
+            (
+                500,
+                "no command or entrypoint provided, and no CMD or ENTRYPOINT from image",
+            ),
+        ] {
+            assert_eq!(
+                kind(&Role::Tools, status, message),
+                FailureKind::NothingToStart,
+                "{message}"
+            );
+            assert_eq!(kind(&Role::Production, status, message), FailureKind::NothingToStart);
+            assert_eq!(kind(&sidecar, status, message), FailureKind::SidecarFailed);
+        }
+        assert_eq!(kind(&Role::Tools, 500, "something else"), FailureKind::EngineRefused);
+    }
+
+    #[test]
+    fn the_last_health_check_is_told_in_lines() {
+        assert_eq!(
+            told_by_check(1, "connecting\n\nno database\n"),
+            [
+                "health check (exit code 1): connecting",
+                "health check (exit code 1): no database"
+            ]
+        );
+        assert_eq!(
+            told_by_check(127, " "),
+            ["health check (exit code 127): it wrote nothing"]
+        );
+        let long: String = (0..50).map(|n| format!("{n}\n")).collect();
+        let told = told_by_check(1, &long);
+        assert_eq!(told.len(), CHECK_LINES);
+        assert_eq!(told.last().unwrap(), "health check (exit code 1): 49");
     }
 
     #[test]

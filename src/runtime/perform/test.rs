@@ -9,6 +9,7 @@ use crate::clients::engine::exec::{ExecBounds, ExecEnd, OnLimit};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{TestNetwork, TestPolicy, TestStep};
 use crate::model::stages::test::{StepResult, Test, TestReport, Tested};
+use crate::report::words;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -61,11 +62,16 @@ async fn prove(bench: &Bench<'_>, effect: &Test, parse: ParseReport<'_>) -> Resu
         }
         (None, _) | (Some(_), None) => None,
     };
-    let network = match network {
-        Some(network) => network,
-        None => launch::network(bench, TestNetwork::Egress).await?,
+    let production_ready_ms = if effect.starts {
+        let network = match network {
+            Some(network) => network,
+            None => launch::network(bench, TestNetwork::Egress).await?,
+        };
+        Some(as_it_ships(bench, effect, &network).await?)
+    } else {
+        (bench.say)(words::NOT_STARTED);
+        None
     };
-    let production_ready_ms = as_it_ships(bench, effect, &network).await?;
     Ok(Tested {
         steps,
         report,
@@ -80,7 +86,8 @@ async fn as_it_ships(bench: &Bench<'_>, effect: &Test, network: &str) -> Result<
     trail.note("the image as it ships, without the testing tools");
     let alias = bench.app.name.as_str().to_owned();
     let spec = launch::production(bench, effect.image.as_str(), network, alias);
-    let container = bench.engine.create_own(&spec).await?;
+    let created = bench.engine.create_own(&spec).await;
+    let container = created.map_err(|e| ready::not_created(&Role::Production, &e))?;
     let after = ready::start(bench, &container, &Role::Production, &bench.app.ready, &mut trail).await?;
     Ok(millis(after))
 }
@@ -158,7 +165,7 @@ impl Course<'_> {
 
     async fn restart(&self, trail: &mut Trail<'_>) -> Result<(), Stop> {
         self.bench.engine.restart_own(self.container).await?;
-        let own = self.policy.ready.timeout.unsigned_abs();
+        let own = ready::patience(self.bench, self.container, &self.policy.ready).await?;
         let left = self.left();
         let within = own.min(left);
         match ready::wait(

@@ -235,6 +235,7 @@ fn a_field_no_test_engine_takes_survives_in_the_body() {
             files: vec![],
             tag: None,
             api: 41,
+            fixed_restart: false,
         };
         let mut body = create_body(&snapshot, &image, &mark).unwrap().body;
         body["Networks"] = body["NetworkingConfig"]["EndpointsConfig"].clone();

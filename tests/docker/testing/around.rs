@@ -13,7 +13,7 @@ async fn a_missing_image_is_a_named_failure() {
         tag: "lowtide-testing-none".to_owned(),
     };
     let failure = failure(attempt.bootstrap(&image, None).await);
-    assert_eq!(failure.kind, FailureKind::EngineRefused);
+    assert_eq!(failure.kind, FailureKind::EngineRejected);
     assert!(failure.detail.contains("does not exist"), "{failure}");
     attempt.nothing_is_left();
 }
@@ -177,6 +177,7 @@ async fn without_tests_the_image_is_started_as_it_ships() {
     let effect = Test {
         image: image.id.parse().unwrap(),
         bootstrapped: None,
+        starts: true,
     };
     let tested = attempt.test(&effect).await.unwrap();
     assert!(tested.steps.is_empty() && tested.report.is_none());
@@ -211,6 +212,7 @@ async fn a_cancel_leaves_nothing() {
                 let effect = Test {
                     image: effect.image,
                     bootstrapped: Some(bootstrapped),
+                    starts: true,
                 };
                 test::perform(&bench, &effect, &junit).await.map(drop)
             }

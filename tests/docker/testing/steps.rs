@@ -165,20 +165,11 @@ async fn each_way_a_start_can_fail_has_its_kind() {
             FailureKind::OutOfMemory,
         ),
         (
-            Image::build("HEALTHCHECK --interval=200ms --retries=1 CMD echo no database; exit 1\nCMD sleep 1000"),
-            FailureKind::NotReady,
-        ),
-        (
             Image::running("yes xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
             FailureKind::TestOutputFlood,
         ),
     ] {
-        let check = if kind == FailureKind::NotReady {
-            ReadyCheck::Healthcheck
-        } else {
-            log("never")
-        };
-        let attempt = Attempt::new(Some(policy(check, Vec::new())), up());
+        let attempt = Attempt::new(Some(policy(log("never"), Vec::new())), up());
         let failure = failure(attempt.bootstrap(&image, None).await);
         assert_eq!(failure.kind, kind, "{failure} {:?}", failure.excerpt);
         attempt.nothing_is_left();

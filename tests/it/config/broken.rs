@@ -1,6 +1,7 @@
 //! The configuration broken on purpose: what a person sees. Every problem code occurs.
 
 mod commands;
+mod ends;
 mod halts;
 mod keys;
 mod machine;
@@ -10,6 +11,7 @@ mod values;
 mod windows;
 
 use commands::COMMANDS;
+use ends::ENDS;
 use keys::KEYS;
 use lowtide::config::diagnostic::{CODES, terminal};
 use lowtide::config::validate;
@@ -135,6 +137,7 @@ fn every_code_occurs_here_and_no_other() {
         REFERENCES,
         ROUTERS,
         COMMANDS,
+        ENDS,
         ENGINES,
         SYNTAX,
         &many,

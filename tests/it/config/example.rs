@@ -155,6 +155,10 @@ fn five_lines_are_enough_for_an_app() {
             "label_schema": false,
             "pull": true,
             "timeout": "PT30M",
+            "limits": {
+              "memory": null,
+              "cpus": null
+            },
             "max_log": 16777216,
             "upgrade": false,
             "max_age": "PT168H"

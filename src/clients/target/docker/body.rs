@@ -58,7 +58,7 @@ pub struct Refusal {
 }
 
 /// The new container is what the user set of the old one, over the new image's defaults, with restart policy `no`: until the
-/// switch only the old one may start by itself.
+/// switch only the old one may start by itself. Where the engine cannot give it another one later, it has the old one's.
 ///
 /// # Errors
 /// Every field that cannot be kept.
@@ -79,7 +79,7 @@ pub fn create_body(snapshot: &Snapshot, image: &NewImage<'_>, mark: &Mark<'_>) -
     }
     let labels = Value::Object(labels);
     body.insert("Labels".to_owned(), labels);
-    body.insert("HostConfig".to_owned(), host_config(old));
+    body.insert("HostConfig".to_owned(), host_config(old, snapshot.fixed_restart));
     let mut endpoints = network::endpoints(old, snapshot.api);
     if !endpoints.is_empty() {
         let (first, endpoint) = endpoints.remove(0);
@@ -174,12 +174,14 @@ fn labels(user_set: Option<&Value>, image: &NewImage<'_>, mark: &Mark<'_>) -> Ma
 }
 
 /// The raw `HostConfig`, whole, then fixed where inspect and create disagree.
-fn host_config(old: &Value) -> Value {
+fn host_config(old: &Value, fixed_restart: bool) -> Value {
     let mut host = object(old, "/HostConfig").cloned().unwrap_or_default();
-    host.insert(
-        "RestartPolicy".to_owned(),
-        json!({"Name": "no", "MaximumRetryCount": 0}),
-    );
+    if !fixed_restart {
+        host.insert(
+            "RestartPolicy".to_owned(),
+            json!({"Name": "no", "MaximumRetryCount": 0}),
+        );
+    }
     for link in host
         .get_mut("Links")
         .and_then(Value::as_array_mut)

@@ -180,6 +180,7 @@ mod tests {
             files: vec![],
             tag: None,
             api: 41,
+            fixed_restart: false,
         }
     }
 

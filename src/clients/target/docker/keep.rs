@@ -23,7 +23,7 @@ pub async fn keep(engine: &Engine, image: &ImageId, rollout: RolloutId, unit: us
 pub async fn let_go(engine: &Engine, rollout: RolloutId, unit: usize) -> Result<(), EngineError> {
     let kept = format!("{KEEP}:{}", name(rollout, unit));
     match engine.raw_delete(&format!("/images/{}", encode(&kept))).await {
-        Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
+        Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
         Err(e) => Err(e),
     }
 }

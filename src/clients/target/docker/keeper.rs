@@ -113,7 +113,7 @@ async fn connect(engine: &Engine, keeper: &Value, snapshot: &Snapshot) -> Result
     for network in networks(&snapshot.container).filter(|network| !has(network)) {
         let path = format!("/networks/{}/connect", encode(network));
         let request = json!({"Container": id(keeper)});
-        engine.raw_post(&path, Some(&request), PATIENCE).await?;
+        engine.raw_tell(&path, Some(&request), PATIENCE).await?;
     }
     Ok(())
 }
@@ -180,6 +180,7 @@ mod tests {
             old_image: old_image.parse().unwrap(),
             was_running: true,
             restart: RestartPolicy::none(),
+            fixed_restart: false,
             snapshot: String::new(),
             part: Part::Release,
             holds: Vec::new(),
@@ -211,6 +212,7 @@ mod tests {
             files: Vec::new(),
             tag: None,
             api: 45,
+            fixed_restart: false,
         }
     }
 

@@ -10,7 +10,7 @@ use super::observe::{health, restart, state};
 use super::own::own_id;
 use super::snapshot::Snapshot;
 use super::tag;
-use crate::clients::engine::connect::Engine;
+use crate::clients::engine::connect::{Engine, EngineKind, EngineVersion};
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
 use crate::model::failure::{Failure, FailureKind};
@@ -22,6 +22,10 @@ use std::fmt::Write as _;
 
 /// One at a time, each with its bake: more than this is not one target.
 const MAX_UNITS: usize = 100;
+
+/// Why a container of Podman's cannot be moved with this policy.
+const ALWAYS: &str = "Podman cannot change a policy, and podman-restart would start the old and the new one after a reboot; \
+                      take unless-stopped or on-failure";
 
 /// What is to be replaced.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +57,12 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         );
         return Err(Failure::new(FailureKind::PreflightRefused, detail));
     }
-    let api = api(engine).await.map_err(|e| e.failure())?;
+    let version = engine.version().await.map_err(|e| e.failure())?;
+    let api = api(&version).map_err(|e| e.failure())?;
+    let fixed_restart = match version.kind {
+        EngineKind::Docker => false,
+        EngineKind::Podman => true,
+    };
     let others = others(engine).await.map_err(|e| e.failure())?;
     let ties = tied(containers, &others).map_err(|circle| {
         let detail = format!("{} hold on to each other in a circle", circle.join(", "));
@@ -76,6 +85,9 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
                 "{told}: Id (lowtide runs in it: make it a target of its own, `- itself: {{}}`)"
             ));
         }
+        if fixed_restart && restart(container).name == "always" {
+            refused.push(format!("{told}: RestartPolicy always ({ALWAYS})"));
+        }
         let left = layer_read::read(engine, container).await.map_err(|e| e.failure())?;
         refused.extend(left.refused);
         found.warnings.extend(left.warnings);
@@ -87,6 +99,7 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
                     files: left.files,
                     tag: tag::of(engine, container).await.map_err(|e| e.failure())?,
                     api,
+                    fixed_restart,
                 };
                 take(&mut found, &snapshot).map_err(|e| e.failure())?;
             }
@@ -122,9 +135,8 @@ async fn others(engine: &Engine) -> Result<Vec<Value>, EngineError> {
 }
 
 /// Minor version of the newest API; only `1.x` exists.
-async fn api(engine: &Engine) -> Result<u32, EngineError> {
-    let version = engine.version().await?.api;
-    let minor = version.strip_prefix("1.").and_then(|minor| minor.parse().ok());
+fn api(version: &EngineVersion) -> Result<u32, EngineError> {
+    let minor = version.api.strip_prefix("1.").and_then(|minor| minor.parse().ok());
     minor.ok_or_else(|| missing("version", "ApiVersion"))
 }
 
@@ -164,6 +176,7 @@ fn take(found: &mut Preflight, snapshot: &Snapshot) -> Result<(), EngineError> {
         old_image: image_id(container, "/Image")?,
         was_running: state(container) == ContainerState::Running,
         restart: restart(container),
+        fixed_restart: snapshot.fixed_restart,
         snapshot: hash,
         part: Part::Release,
         holds: Vec::new(),

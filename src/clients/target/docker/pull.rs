@@ -39,15 +39,16 @@ pub struct RegistryAuth {
 pub async fn pull(engine: &Engine, release: &Release, auth: Option<&RegistryAuth>) -> Result<ImageId, Failure> {
     let repository = &release.reference.repository;
     let mut found = image(engine, release.image.as_str()).await?;
+    let fetched = found.is_none() && release.digest.is_some();
     if let (None, Some(digest)) = (&found, &release.digest) {
-        let fetched = fetch(engine, repository, digest, auth);
+        let fetching = fetch(engine, repository, digest, auth);
         let late = |_| {
             Failure::new(
                 FailureKind::RegistryUnreachable,
                 format!("{repository}: the pull took too long"),
             )
         };
-        tokio::time::timeout(PULL_LIMIT, fetched).await.map_err(late)??;
+        tokio::time::timeout(PULL_LIMIT, fetching).await.map_err(late)??;
         found = image(engine, &format!("{repository}@{digest}")).await?;
     }
     let id = found.ok_or_else(|| {
@@ -56,7 +57,13 @@ pub async fn pull(engine: &Engine, release: &Release, auth: Option<&RegistryAuth
     })?;
     // Engines with the containerd store name an image by its manifest.
     let by_manifest = release.digest.as_ref().is_some_and(|d| d.as_str() == id.as_str());
-    if id != release.image && !by_manifest {
+    // Tested on such an engine, rolled on one of the other kind: what was pulled by the digest of the tested manifest is it.
+    let by_digest = fetched
+        && release
+            .digest
+            .as_ref()
+            .is_some_and(|d| d.as_str() == release.image.as_str());
+    if id != release.image && !by_manifest && !by_digest {
         let detail = format!(
             "{repository} brought {}, tested was {}",
             id.short(),

@@ -32,6 +32,9 @@ pub struct Snapshot {
     /// Minor version of the engine's newest API: what the bodies mean depends on it. 0 where nobody asked.
     #[serde(default)]
     pub api: u32,
+    /// The engine cannot change a restart policy later.
+    #[serde(default)]
+    pub fixed_restart: bool,
 }
 
 impl Snapshot {
@@ -126,6 +129,7 @@ mod tests {
             files: vec![],
             tag: None,
             api: 45,
+            fixed_restart: false,
         };
         let log = "cannot log in as app:p%40ssw0rd with tide-secret-2, then tide-secret, abc, in production";
         insta::assert_snapshot!(

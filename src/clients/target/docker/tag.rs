@@ -49,7 +49,7 @@ pub async fn point(engine: &Engine, to: &LocalTag) -> Result<(), EngineError> {
     }
     let path = format!("/images/{}?noprune=1", encode(&to.reference));
     match engine.raw_delete(&path).await {
-        Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
+        Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
         Err(e) => Err(e),
     }
 }
@@ -61,7 +61,7 @@ pub async fn point(engine: &Engine, to: &LocalTag) -> Result<(), EngineError> {
 pub(super) async fn give(engine: &Engine, image: &ImageId, repository: &str, tag: &str) -> Result<(), EngineError> {
     let to = format!("repo={}&tag={}", encode(repository), encode(tag));
     let path = format!("/images/{}/tag?{to}", encode(image.as_str()));
-    engine.raw_post(&path, None, PATIENCE).await.map(drop)
+    engine.raw_tell(&path, None, PATIENCE).await
 }
 
 async fn meaning(engine: &Engine, reference: &str) -> Result<Option<ImageId>, EngineError> {

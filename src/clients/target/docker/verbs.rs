@@ -55,7 +55,7 @@ pub async fn stop(engine: &Engine, container: &str, grace: Option<SignedDuration
         }
     };
     let path = format!("/containers/{}/stop{query}", encode(container));
-    engine.raw_post(&path, None, stop_patience(seconds)).await.map(drop)
+    engine.raw_tell(&path, None, stop_patience(seconds)).await
 }
 
 /// Seconds; a negative grace is one without end.
@@ -73,8 +73,8 @@ fn stop_patience(grace: u64) -> Duration {
 /// `Timeout` when it is still there after [`AFTER_GRACE`].
 pub async fn await_removal(engine: &Engine, container: &str) -> Result<(), EngineError> {
     let path = format!("/containers/{}/wait?condition=removed", encode(container));
-    match engine.raw_post(&path, None, AFTER_GRACE).await {
-        Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
+    match engine.raw_tell(&path, None, AFTER_GRACE).await {
+        Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
         Err(e) => Err(e),
     }
 }
@@ -86,7 +86,7 @@ pub async fn await_removal(engine: &Engine, container: &str) -> Result<(), Engin
 pub async fn set_restart(engine: &Engine, container: &str, policy: &RestartPolicy) -> Result<(), EngineError> {
     let body = json!({"RestartPolicy": {"Name": policy.name, "MaximumRetryCount": policy.max_retries}});
     let path = format!("/containers/{}/update", encode(container));
-    engine.raw_post(&path, Some(&body), PATIENCE).await.map(drop)
+    engine.raw_tell(&path, Some(&body), PATIENCE).await
 }
 
 /// Starts it; one that runs is started. A port still held by the container before it is waited for.
@@ -100,10 +100,10 @@ pub async fn start(engine: &Engine, container: &str) -> Result<(), Failure> {
     loop {
         let answer = {
             let _turn = STARTS.lock().await;
-            engine.raw_post(&path, None, PATIENCE).await
+            engine.raw_tell(&path, None, PATIENCE).await
         };
         let error = match answer {
-            Ok(_) => return Ok(()),
+            Ok(()) => return Ok(()),
             Err(e) => e,
         };
         if !is_port_taken(&error) || Instant::now() + pause > deadline {
@@ -182,7 +182,7 @@ pub async fn rename(engine: &Engine, container: &str, to: &str) -> Result<(), En
         return Ok(());
     }
     let path = format!("/containers/{}/rename?name={}", encode(container), encode(to));
-    engine.raw_post(&path, None, PATIENCE).await.map(drop)
+    engine.raw_tell(&path, None, PATIENCE).await
 }
 
 /// Removes a container that does not run, never a volume. One that is gone is removed.
@@ -195,9 +195,9 @@ pub async fn remove_container(engine: &Engine, container: &str) -> Result<(), En
 }
 
 /// What is gone, or going, is removed.
-pub(super) fn gone(removed: Result<Value, EngineError>) -> Result<(), EngineError> {
+pub(super) fn gone(removed: Result<(), EngineError>) -> Result<(), EngineError> {
     match removed {
-        Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
+        Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
         Err(EngineError::Conflict { message }) if message.contains("already in progress") => Ok(()),
         Err(e) => Err(e),
     }

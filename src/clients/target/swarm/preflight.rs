@@ -4,7 +4,7 @@ use super::body::{has_host_port, has_shared_writes};
 use super::find::{self, IMAGE, label, nodes, serving, tasks};
 use super::observe::{mode, task, update, version};
 use super::snapshot::ServiceSnapshot;
-use crate::clients::engine::connect::Engine;
+use crate::clients::engine::connect::{Engine, EngineKind};
 use crate::clients::engine::error::EngineError;
 use crate::clients::target::docker::body::{LABEL_INSTANCE, LABEL_ROLLOUT};
 use crate::clients::target::docker::json::{flag, missing, number, object, text};
@@ -44,10 +44,16 @@ pub struct Ours<'a> {
 /// `ServiceRefused` with what it is instead; else as the engine fails.
 pub async fn manager(engine: &Engine) -> Result<(), Failure> {
     let info = engine.raw_get("/info").await.map_err(|e| e.failure())?;
-    match no_manager(&info) {
-        Some(why) => Err(Failure::new(FailureKind::ServiceRefused, why)),
-        None => Ok(()),
-    }
+    let Some(why) = no_manager(&info) else {
+        return Ok(());
+    };
+    let why = match engine.version().await.map_err(|e| e.failure())?.kind {
+        EngineKind::Docker => why,
+        EngineKind::Podman => {
+            "the engine is Podman, which has no Swarm: name a manager of a swarm as the target's host"
+        }
+    };
+    Err(Failure::new(FailureKind::ServiceRefused, why))
 }
 
 fn no_manager(info: &Value) -> Option<&'static str> {

@@ -107,9 +107,11 @@ fn proves(spec: &Value, image_config: Option<&Value>, ready: &Ready) -> SignedDu
     if !checked {
         return match ready.check {
             ReadyCheck::Steady { stay_up } => stay_up,
-            ReadyCheck::Healthcheck | ReadyCheck::Http { .. } | ReadyCheck::Log { .. } | ReadyCheck::Exec { .. } => {
-                STAY_UP
-            }
+            ReadyCheck::Healthcheck
+            | ReadyCheck::Http { .. }
+            | ReadyCheck::Log { .. }
+            | ReadyCheck::Exec { .. }
+            | ReadyCheck::Exit { .. } => STAY_UP,
         };
     }
     let interval = check("/Interval").map_or(INTERVAL, SignedDuration::from_nanos);
@@ -157,7 +159,7 @@ async fn remove(engine: &Engine, name: &str, mark: &Mark<'_>) -> Result<(), Fail
         .raw_delete(&format!("/services/{}", encode(text(&job, "/ID"))))
         .await
     {
-        Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
+        Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
         Err(e) => Err(e.failure()),
     }
 }

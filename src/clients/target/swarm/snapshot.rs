@@ -36,6 +36,7 @@ impl ServiceSnapshot {
             files: Vec::new(),
             tag: None,
             api: 0,
+            fixed_restart: false,
         }
         .secrets()
     }

@@ -1,7 +1,7 @@
 //! Back to the containers of the snapshot. Never gated by windows, halts or pauses: the service comes first, then the
 //! cleaning up.
 
-use super::look::{alive, groups, policy_is, step};
+use super::look::{alive, groups, policy_stands, step};
 use super::order::{Sequence, order};
 use super::{Chore, Containers, names};
 use crate::decide::rollout::{Next, RolloutState, diverged};
@@ -159,7 +159,7 @@ impl Back<'_> {
         if unit.was_running && !alive(old) {
             return Some(self.start(unit, old));
         }
-        if !policy_is(old, &unit.restart) {
+        if !policy_stands(unit, old, &unit.restart) {
             return Some(step(Step::SetRestart {
                 unit: unit.index,
                 container: old.id.clone(),
@@ -247,7 +247,7 @@ impl Back<'_> {
 }
 
 fn never_by_itself(unit: &Unit, new: &ObservedContainer) -> Option<Next> {
-    (!policy_is(new, &RestartPolicy::none())).then(|| {
+    (!policy_stands(unit, new, &RestartPolicy::none())).then(|| {
         step(Step::SetRestart {
             unit: unit.index,
             container: new.id.clone(),

@@ -1,15 +1,17 @@
 //! Towards the release: create first, stop the old one late, keep it stopped until the new one has baked.
 
-use super::look::{alive, living_in, policy_is, step};
+use super::look::{alive, living_in, policy_stands, step};
 use super::order::{Sequence, order};
 use super::{Chore, Containers, names};
 use crate::decide::rollout::{BAKE_POLL, Next, RolloutState, diverged, revert_or_stop};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::Router;
+use crate::model::image::ManifestDigest;
 use crate::model::rollout::{
     ContainerState, Health, HookPhase, ObservedContainer, ObservedUnit, OnExit, Part, RestartPolicy, RolloutConclusion,
     RouteChange, Step, Unit, Which,
 };
+use crate::model::standing::Release;
 use jiff::{SignedDuration, Timestamp};
 
 /// A started candidate that is found stopped before it ever was ready may have been stopped by a reboot of the host: it is
@@ -34,7 +36,7 @@ pub(in crate::decide::rollout) fn next(
         return step(Step::Preflight);
     };
     let mut released = units.iter().filter(|unit| unit.part == Part::Release);
-    if !state.touched && released.all(|unit| unit.old_image == state.release.image) {
+    if !state.touched && released.all(|unit| runs(unit, &state.release)) {
         return Next::Finish(RolloutConclusion::AlreadyThere);
     }
     if let Some(refused) = barred(state, units) {
@@ -306,7 +308,7 @@ impl Roll<'_> {
                 to,
             }));
         }
-        if !policy_is(new, &unit.restart) {
+        if !policy_stands(unit, new, &unit.restart) {
             let policy = unit.restart.clone();
             return Some(step(Step::SetRestart {
                 unit: unit.index,
@@ -397,6 +399,12 @@ fn stays_down(unit: &Unit, old: &ObservedContainer) -> Option<Next> {
     put_away(unit, old)
 }
 
+/// An engine with the containerd image store names an image by its manifest.
+fn runs(unit: &Unit, release: &Release) -> bool {
+    let digest = release.digest.as_ref().map(ManifestDigest::as_str);
+    unit.old_image == release.image || digest == Some(unit.old_image.as_str())
+}
+
 /// Stopped, and never started by itself.
 fn put_away(unit: &Unit, old: &ObservedContainer) -> Option<Next> {
     if alive(old) {
@@ -406,7 +414,7 @@ fn put_away(unit: &Unit, old: &ObservedContainer) -> Option<Next> {
         }));
     }
     // After the stop, not before: on a running container `update` can cost it its devices.
-    (!policy_is(old, &RestartPolicy::none())).then(|| {
+    (!policy_stands(unit, old, &RestartPolicy::none())).then(|| {
         step(Step::SetRestart {
             unit: unit.index,
             container: old.id.clone(),

@@ -14,6 +14,11 @@ pub(super) fn alive(container: &ObservedContainer) -> bool {
     }
 }
 
+/// Has the container this restart policy, or one that nobody can change?
+pub(super) fn policy_stands(unit: &Unit, container: &ObservedContainer, policy: &RestartPolicy) -> bool {
+    unit.fixed_restart || policy_is(container, policy)
+}
+
 pub(super) fn policy_is(container: &ObservedContainer, policy: &RestartPolicy) -> bool {
     // The engine writes "no policy" as an empty name or as "no" (moby, RestartPolicy.IsNone).
     let none = |name: &str| name.is_empty() || name == "no";
@@ -65,4 +70,49 @@ pub(super) fn groups(units: &[Unit]) -> Vec<Vec<usize>> {
 
 pub(super) fn step(step: Step) -> Next {
     Next::Do { attempt: 1, step }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::rollout::{Health, OnExit, Part};
+
+    #[test]
+    fn a_policy_that_nobody_can_change_is_left_alone() {
+        let image = || format!("sha256:{}", "a".repeat(64)).parse().unwrap();
+        let policy = |name: &str| RestartPolicy {
+            name: name.to_owned(),
+            max_retries: 0,
+        };
+        let mut unit = Unit {
+            index: 0,
+            name: "web".to_owned(),
+            old: "old".to_owned(),
+            old_image: image(),
+            was_running: true,
+            restart: policy("unless-stopped"),
+            fixed_restart: false,
+            snapshot: String::new(),
+            part: Part::Release,
+            holds: Vec::new(),
+            bars: Vec::new(),
+            on_exit: OnExit::Stays,
+            tag: None,
+        };
+        let container = ObservedContainer {
+            id: "old".to_owned(),
+            name: "web".to_owned(),
+            image: image(),
+            state: ContainerState::Exited,
+            restart: policy("unless-stopped"),
+            restart_count: 0,
+            exit_code: 0,
+            oom_killed: false,
+            health: Health::None,
+        };
+        assert!(!policy_stands(&unit, &container, &RestartPolicy::none()));
+        assert!(policy_stands(&unit, &container, &unit.restart));
+        unit.fixed_restart = true;
+        assert!(policy_stands(&unit, &container, &RestartPolicy::none()));
+    }
 }

@@ -198,6 +198,7 @@ fn assumed(state: &RolloutState) -> Unit {
         // Some other image than the release's: what runs it already is not moved.
         old_image: ImageId::of_sha256(&[0; 32]),
         was_running: true,
+        fixed_restart: false,
         restart: RestartPolicy {
             name: "as before".to_owned(),
             max_retries: 0,

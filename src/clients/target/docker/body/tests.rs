@@ -22,6 +22,7 @@ fn made(change: &[(&str, Value)]) -> Result<CreateBody, Vec<Refusal>> {
         files: vec![],
         tag: None,
         api: 41,
+        fixed_restart: false,
     };
     let id: ImageId = format!("sha256:{}", "c".repeat(64)).parse().unwrap();
     let mark = Mark {

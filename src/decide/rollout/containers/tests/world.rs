@@ -202,6 +202,7 @@ impl World {
                     old_image: old.image.clone(),
                     was_running: true,
                     restart: always(),
+                    fixed_restart: false,
                     snapshot: String::new(),
                     part: if n == 0 { Part::Release } else { Part::Dependent },
                     holds: (n > 0).then(|| hold(n)).into_iter().collect(),
