@@ -6,6 +6,7 @@ use super::{
     backup, check, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve, show, start, status,
     windows,
 };
+use crate::runtime::doors;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -202,8 +203,10 @@ enum Command {
     },
     /// Cancel a run that is under way.
     Cancel { run: String },
-    /// Write a consistent copy of the database.
+    /// Write all that a lowtide elsewhere needs to go on into one file, also while the bot runs. It holds secrets.
     Backup { to: PathBuf },
+    /// Unpack a backup into the state directory, which has to be empty.
+    Restore { from: PathBuf },
     /// Is the bot of this state directory alive? For container health checks.
     Health {
         #[arg(long, env = "LOWTIDE_LISTEN", default_value = "127.0.0.1:7077")]
@@ -247,6 +250,7 @@ pub fn main() -> std::process::ExitCode {
             return Exit::Unusable.into();
         }
     };
+    doors::raise_open_files();
     let done = runtime.block_on(dispatch(&global, command));
     done.unwrap_or_else(|error| {
         tracing::error!("{error:#}");
@@ -314,7 +318,8 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
         Command::Revert { what, reason } => operate::revert(global, &what, reason).await,
         Command::Pause { all, off } => operate::pause(global, all, off).await,
         Command::Cancel { run } => operate::cancel(global, &run).await,
-        Command::Backup { to } => backup::backup(global, to).await,
+        Command::Backup { to } => backup::backup(global, &to).await,
+        Command::Restore { from } => backup::restore(global, &from),
         Command::Health { listen } => probe::health(listen).await,
         Command::ProbeHttp { port, path } => probe::http(port, &path).await,
     }

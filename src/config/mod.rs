@@ -31,4 +31,5 @@ mod testing;
 mod tree;
 pub mod unread;
 pub mod validate;
+mod web;
 mod window;

@@ -16,6 +16,7 @@ pub mod network;
 pub mod observe;
 pub mod probe;
 pub mod raw;
+mod room;
 pub mod save;
 mod scan;
 pub mod session;

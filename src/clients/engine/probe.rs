@@ -7,6 +7,7 @@ use super::exec::{ExecBounds, ExecEnd, OnLimit};
 use super::logs::FollowEnd;
 use super::observe::Seen;
 use crate::model::fleet::{ContainerLimits, Ready, ReadyCheck};
+use crate::model::local;
 use crate::model::rollout::{ContainerState, Health};
 use regex::bytes::Regex;
 use std::collections::BTreeMap;
@@ -238,10 +239,8 @@ impl Engine {
                 let Some(address) = seen.addresses.first() else {
                     return Ok(Err("the container has no address of its own".to_owned()));
                 };
-                Ok(wait
-                    .bound(http_status(*address, port, path))
-                    .await
-                    .unwrap_or_else(|| Err("no answer in time".to_owned())))
+                let unanswered = || Ok(Err("no answer in time".to_owned()));
+                wait.bound(ask(*address, port, path)).await.unwrap_or_else(unanswered)
             }
             ProbePath::InContainer { image, labels } => self.http_joined(id, port, path, (image, labels), wait).await,
         }
@@ -272,6 +271,7 @@ impl Engine {
                 cpus: 1.0,
                 pids: 32,
                 output: 64 << 10,
+                disk: 1 << 30,
             },
             volumes: BTreeMap::new(),
         };
@@ -279,7 +279,7 @@ impl Engine {
         let asked = async {
             self.start_own(&probe).await?;
             let code = self.wait_own(&probe, HTTP_TIMEOUT * 2).await?;
-            Ok::<_, EngineError>((code, self.log_tail(&probe, 1).await?.concat()))
+            Ok::<_, EngineError>((code, self.log_tail(&probe, 1, &[]).await?.concat()))
         };
         let asked = wait.bound(asked).await;
         self.remove_own(&probe).await?;
@@ -326,20 +326,33 @@ type LineFound<'a> = Pin<Box<dyn Future<Output = Result<bool, EngineError>> + Se
 /// # Errors
 /// One line: why there is no answer.
 pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, String> {
+    ask(host, port, path).await.map_err(|e| e.failure().detail)?
+}
+
+/// As [`http_status`]; a question that cannot be put, since something is used up here, is no answer.
+async fn ask(host: IpAddr, port: u16, path: &str) -> Result<Result<u16, String>, EngineError> {
     crate::clients::tls::ready();
+    let address = SocketAddr::new(host, port);
     let client = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(HTTP_TIMEOUT)
-        .build()
-        .map_err(|e| e.to_string())?;
+        .build();
     let slash = if path.starts_with('/') { "" } else { "/" };
-    let url = format!("http://{}{slash}{path}", SocketAddr::new(host, port));
-    match client.get(url).send().await {
-        Ok(answer) => Ok(answer.status().as_u16()),
-        Err(e) if e.is_timeout() => Err(format!("no answer within {} s", HTTP_TIMEOUT.as_secs())),
-        Err(e) if e.is_connect() => Err("connection refused".to_owned()),
-        Err(e) => Err(e.without_url().to_string()),
+    let url = format!("http://{address}{slash}{path}");
+    let answer = match client {
+        Ok(client) => client.get(url).send().await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(answer) => Ok(Ok(answer.status().as_u16())),
+        Err(e) if local::exhausted(&e).is_some() => Err(EngineError::Unreachable {
+            address: address.to_string(),
+            source: Box::new(e.without_url()),
+        }),
+        Err(e) if e.is_timeout() => Ok(Err(format!("no answer within {} s", HTTP_TIMEOUT.as_secs()))),
+        Err(e) if e.is_connect() => Ok(Err("connection refused".to_owned())),
+        Err(e) => Ok(Err(e.without_url().to_string())),
     }
 }
 

@@ -142,7 +142,7 @@ impl Setup {
                 volumes: self.mounts(&companion.service),
             };
             bench.go_on()?;
-            let id = bench.engine.create_own(&spec).await?;
+            let id = bench.create(&spec).await?;
             companion.up(bench, &id, trail).await?;
             ids.push(id);
         }
