@@ -6,6 +6,7 @@ use super::{
     backup, check, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve, show, start, status,
     windows,
 };
+use crate::runtime::doors;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -279,11 +280,17 @@ enum Command {
         #[arg(value_name = "APP|RUN")]
         what: String,
     },
-    /// Write a consistent copy of the database.
+    /// Write all that a lowtide elsewhere needs to go on into one file, also while the bot runs. It holds secrets.
     Backup {
         /// A file that does not exist yet.
         #[arg(value_name = "FILE")]
         to: PathBuf,
+    },
+    /// Unpack a backup into the state directory, which has to be empty.
+    Restore {
+        /// What `backup` wrote.
+        #[arg(value_name = "FILE")]
+        from: PathBuf,
     },
     /// Is the bot of this state directory alive? For container health checks.
     Health {
@@ -335,6 +342,7 @@ pub fn main() -> std::process::ExitCode {
             return Exit::Unusable.into();
         }
     };
+    doors::raise_open_files();
     let done = runtime.block_on(dispatch(&global, command));
     done.unwrap_or_else(|error| {
         tracing::error!("{error:#}");
@@ -407,7 +415,8 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
         Command::Revert { what, reason } => operate::revert(global, &what, reason).await,
         Command::Pause { all, off } => operate::pause(global, all, off).await,
         Command::Cancel { what } => operate::cancel(global, &what).await,
-        Command::Backup { to } => backup::backup(global, to).await,
+        Command::Backup { to } => backup::backup(global, &to).await,
+        Command::Restore { from } => backup::restore(global, &from),
         Command::Health { listen } => probe::health(listen).await,
         Command::ProbeHttp { port, path } => probe::http(port, &path).await,
     }

@@ -56,7 +56,7 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Follo
             }
             Some(Reply::Done(text)) if apps.is_empty() => print_line(&text),
             Some(Reply::Done(text)) if !json => story(&text),
-            Some(Reply::Done(_)) => {}
+            Some(Reply::Done(_) | Reply::Heard) => {}
             Some(Reply::Refused(why)) => {
                 story(&why);
                 return Ok(Exit::Failed);

@@ -11,14 +11,16 @@ use crate::model::journal::Stream;
 use crate::model::name::{AppName, RunId};
 use crate::runtime::control::{self, Ask, Reply};
 use crate::runtime::notify;
+use crate::runtime::progress::Watcher;
 use crate::runtime::supervisor::{Scope, Supervisor};
 use crate::store::lock::StateLock;
 use anyhow::Context;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -137,9 +139,11 @@ enum Reached {
 async fn reach(global: &Global, asked: &Ask) -> anyhow::Result<Reached> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let replies = control::ask(&global.state, asked).await;
-        if let Some(replies) = replies.context("the control socket cannot be used")? {
-            return Ok(Reached::Bot(replies));
+        match control::ask(&global.state, asked).await {
+            Ok(Some(replies)) => return Ok(Reached::Bot(replies)),
+            Ok(None) => {}
+            Err(e) if e.kind() == ErrorKind::TimedOut => return Ok(Reached::Nobody),
+            Err(e) => return Err(e).context("the control socket cannot be used"),
         }
         match open::hold(&global.state)? {
             Holder::Us(lock) => return Ok(Reached::Us(lock)),
@@ -164,7 +168,7 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
         Reached::Nobody => {
             let state = global.state.display();
             screen::story(&format!(
-                "another lowtide holds {state} and does not answer, or is being replaced: ask again in a few minutes"
+                "another lowtide holds {state} and does not answer (it is stopped, or hangs), or is being replaced: ask again in a few minutes"
             ));
             return Ok(Exit::Held);
         }
@@ -180,7 +184,12 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
     tokio::spawn(super::serve::on_signal(shutdown.clone()));
     let (supervisor, requests) = Supervisor::new(Arc::clone(&bot), Scope::Asked, shutdown.clone());
     let (send, replies) = mpsc::channel(256);
-    tokio::spawn(pump(bot.watchers.watch(), send.clone(), shutdown.clone()));
+    tokio::spawn(pump(
+        bot.watchers.watch(&following.apps),
+        send.clone(),
+        shutdown.clone(),
+    ));
+    let mails = tokio::spawn(notify::deliver_until(Arc::clone(&bot), shutdown.clone()));
     let supervised = tokio::spawn(supervisor.run());
     let first = match control::put(&requests, asked).await {
         Ok(done) => Reply::Done(done),
@@ -199,37 +208,28 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
                 screen::story(&why);
                 Exit::Failed
             }
-            Some(Reply::Progress(_)) | None => Exit::Done,
+            Some(Reply::Heard | Reply::Progress(_)) | None => Exit::Done,
         }
     } else {
         live::follow(replies, &following).await?
     };
     shutdown.cancel();
     supervised.await.context("the supervisor broke")??;
-    // What was enqueued is sent before we go; what cannot be sent waits for the next start.
+    mails.await.context("the delivery of mails broke")??;
+    // What was enqueued last is sent before we go; what cannot be sent waits for the next start.
     while notify::deliver_once(&bot).await? > 0 {}
     Ok(exit)
 }
 
 /// Hands progress on until shutdown.
-async fn pump(
-    mut progress: broadcast::Receiver<crate::runtime::progress::Progress>,
-    send: mpsc::Sender<Reply>,
-    shutdown: CancellationToken,
-) {
+async fn pump(mut progress: Watcher, send: mpsc::Sender<Reply>, shutdown: CancellationToken) {
     loop {
         let seen = tokio::select! {
-            seen = progress.recv() => seen,
+            seen = progress.next() => seen,
             () = shutdown.cancelled() => return,
         };
-        match seen {
-            Ok(seen) => {
-                if send.send(Reply::Progress(Box::new(seen))).await.is_err() {
-                    return;
-                }
-            }
-            Err(broadcast::error::RecvError::Lagged(_)) => {}
-            Err(broadcast::error::RecvError::Closed) => return,
+        if send.send(Reply::Progress(Box::new(seen))).await.is_err() {
+            return;
         }
     }
 }

@@ -5,6 +5,7 @@
 use super::secrets;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::RegistryAccess;
+use crate::model::local;
 use crate::model::secret::Secret;
 use base64::Engine as _;
 use serde::Deserialize;
@@ -67,10 +68,17 @@ impl CredentialError {
     pub fn failure(&self) -> Failure {
         match self {
             CredentialError::Secret(failure) => failure.clone(),
-            CredentialError::Unreadable { .. }
-            | CredentialError::Invalid { .. }
-            | CredentialError::Entry { .. }
-            | CredentialError::Helper { .. } => Failure::new(FailureKind::SecretMissing, self.to_string()),
+            CredentialError::Unreadable { source, .. }
+            | CredentialError::Helper {
+                problem: HelperProblem::Start(source),
+                ..
+            } => {
+                let kind = local::exhausted(source).unwrap_or(FailureKind::SecretMissing);
+                Failure::new(kind, self.to_string())
+            }
+            CredentialError::Invalid { .. } | CredentialError::Entry { .. } | CredentialError::Helper { .. } => {
+                Failure::new(FailureKind::SecretMissing, self.to_string())
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Secrets are read where they are used, each time: a rotated file needs no restart.
 
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::local;
 use crate::model::secret::{Secret, SecretRef};
 
 /// Reads a secret. The error names the place, never the value.
@@ -14,6 +15,9 @@ pub fn read(reference: &SecretRef) -> Result<Secret, Failure> {
             .map_err(|_| Failure::new(FailureKind::SecretMissing, format!("{reference} is not set"))),
         SecretRef::File(path) => std::fs::read_to_string(path)
             .map(|text| Secret::new(text.strip_suffix('\n').unwrap_or(&text).to_owned()))
-            .map_err(|e| Failure::new(FailureKind::SecretMissing, format!("{reference}: {e}"))),
+            .map_err(|e| {
+                let kind = local::exhausted(&e).unwrap_or(FailureKind::SecretMissing);
+                Failure::new(kind, format!("{reference}: {e}"))
+            }),
     }
 }

@@ -35,6 +35,7 @@ pub const TEST_LIMITS: ContainerLimits = ContainerLimits {
     cpus: 2.0,
     pids: 1024,
     output: 16 * MIB,
+    disk: 10 * GIB,
 };
 pub const STEP_STATUS: u16 = 200;
 

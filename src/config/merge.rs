@@ -107,7 +107,7 @@ laid_over! {
     Ready { healthcheck, http, log, exec, exit, stay_up, timeout }
         @one_of healthcheck, http, log, exec, exit, stay_up;
     Http { port, path, url }
-    ContainerLimits { memory, cpus, pids, output }
+    ContainerLimits { memory, cpus, pids, output, disk }
     Publish { image, tag, channels }
     Nightly { between }
     Halt { require, probation, tests }

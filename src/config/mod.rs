@@ -32,4 +32,5 @@ mod tree;
 pub mod unread;
 pub mod validate;
 pub mod warning;
+mod web;
 mod window;

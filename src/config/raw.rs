@@ -169,6 +169,8 @@ raw! {
         notify: Option<Notify>,
         limits: Option<Limits>,
         retention: Option<Retention>,
+        /// The status page and the JSON of the plan (`serve --listen`).
+        web: Option<Web>,
         defaults: Option<Defaults>,
         profiles: BTreeMap<String, Profile>,
         apps: BTreeMap<String, App>,
@@ -184,6 +186,10 @@ raw! {
         ca: Option<Text>,
         /// tcp: PEM file of the certificate that says who we are.
         cert: Option<Text>,
+    }
+    Web {
+        /// Host names that pages may be asked by, besides addresses and `localhost`: `[lowtide.example.org]`
+        names: Option<Vec<Text>>,
     }
     Registry {
         username: Option<Text>,
@@ -380,6 +386,8 @@ raw! {
         pids: Option<u32>,
         /// Output kept and allowed per container.
         output: Option<Text>,
+        /// Written by the container under test into its own layer; volumes do not count.
+        disk: Option<Text>,
     }
     Publish {
         /// Repository, without tag.

@@ -110,6 +110,7 @@ impl Check<'_> {
             cpus: raw.cpus.unwrap_or(default.cpus),
             pids: raw.pids.unwrap_or(default.pids),
             output: self.size(scope, "test.limits.output", raw.output.as_ref(), default.output),
+            disk: self.size(scope, "test.limits.disk", raw.disk.as_ref(), default.disk),
         };
         // Engines refuse less (moby: 6 MiB), with a message that names no app.
         if limits.memory < 6 << 20 {

@@ -168,6 +168,7 @@ impl Check<'_> {
         let github = notify.github.as_ref().and_then(|github| self.github(&top, github));
         let limits = self.limits(&top, &file.limits.clone().unwrap_or_default());
         let retention = self.retention(&top, &file.retention.clone().unwrap_or_default());
+        let web = self.pages(&top, &file.web.clone().unwrap_or_default());
         if let Some(settings) = &file.defaults {
             self.lone(file, Origin::Defaults, Route::keys("defaults"), settings.clone().into());
         }
@@ -208,6 +209,7 @@ impl Check<'_> {
                 github,
                 limits,
                 retention,
+                web,
                 apps,
             },
             provenance,

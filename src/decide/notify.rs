@@ -204,6 +204,7 @@ fn shared(kind: FailureKind) -> bool {
             | FailureKind::DiskFull
             | FailureKind::MirrorUnreachable
             | FailureKind::SecretMissing
+            | FailureKind::LocalTrouble
     )
 }
 

@@ -226,7 +226,9 @@ impl RolloutState {
             RolloutEvent::Held { closing } => self.course.hold(closing, recorded.at),
             RolloutEvent::Deferred { .. } => self.course.deferred = true,
             RolloutEvent::BakeStarted { until } => {
-                self.bake = Some(*until);
+                // As far ahead as it can have been planned; further on, the clock was ahead.
+                let most = (self.target.bake * 2).max(SLACK);
+                self.bake = Some((*until).min(recorded.at + most));
                 self.course.baking.get_or_insert(recorded.at);
             }
             RolloutEvent::RevertDecided { failure } => {
@@ -457,7 +459,7 @@ fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>>
             );
             Err(Box::new(Next::Finish(RolloutConclusion::Stuck { failure })))
         }
-        Progress::Busy { retry, hook } if *retry > now => Err(Box::new(Next::Wait {
+        Progress::Busy { retry, hook } if *retry > now && *retry <= now + SLACK => Err(Box::new(Next::Wait {
             until: Some(*retry),
             reason: WaitReason::HookBusy {
                 hook: hook.clone(),
@@ -471,9 +473,11 @@ fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>>
             failure,
             at,
         } => {
-            if let Some(delay) = step_retry(state.goal, step, *attempt, failure.fault()) {
-                let at = *at + delay;
-                return if at > now {
+            if let Some(delay) = step_retry(state.goal, step, *attempt, failure) {
+                let due = *at + delay;
+                // One that failed in the future did so by a clock that was ahead.
+                return if due > now && *at <= now + SLACK {
+                    let at = due;
                     let reason = WaitReason::Retry {
                         at,
                         failure: failure.clone(),
@@ -499,11 +503,19 @@ fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>>
     }
 }
 
+/// Nothing but a bake is planned further ahead, and clocks are set by less every day.
+const SLACK: SignedDuration = SignedDuration::from_hours(1);
+
 /// A revert is tried harder and faster than a step forward: somebody's service is down.
-fn step_retry(goal: Goal, step: &Step, attempt: u32, fault: Fault) -> Option<SignedDuration> {
+fn step_retry(goal: Goal, step: &Step, attempt: u32, failure: &Failure) -> Option<SignedDuration> {
+    // It says nothing of the release, and the way back would need the same files and descriptors: tried until it works, up
+    // to four minutes apart.
+    if failure.kind == FailureKind::LocalTrouble {
+        return Some(SignedDuration::from_secs(1 << attempt.min(8)));
+    }
     // A command may take minutes each time: a person has to hear of it before ten of them have failed.
     let most = if matches!(step, Step::Command(_)) { 3 } else { 10 };
-    match (goal, fault) {
+    match (goal, failure.fault()) {
         (Goal::Forward, Fault::Infra) if attempt < 5 => Some(SignedDuration::from_secs(1 << attempt.min(6))),
         (Goal::Back, _) if attempt < most => Some(SignedDuration::from_secs(1 << attempt.min(5))),
         (Goal::Forward | Goal::Back, Fault::Repo | Fault::Infra | Fault::Operator | Fault::Bug) => None,

@@ -15,7 +15,7 @@ use crate::model::stages::publish::{Publish, Published};
 use crate::model::stages::resolve::{Resolve, Resolved};
 use crate::model::stages::test::{Test, Tested};
 use crate::model::standing::Release;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use start::Start;
 use std::collections::BTreeMap;
 
@@ -287,8 +287,10 @@ pub fn next(state: &RunState, now: Timestamp) -> Next {
                     failure: failure.clone(),
                 });
             };
-            let at = *at + delay;
-            if at > now {
+            let failed = *at;
+            let at = failed + delay;
+            // One that failed in the future did so by a clock that was ahead.
+            if at > now && failed <= now + SLACK {
                 return Next::WaitUntil {
                     at,
                     reason: WaitReason::Retry {
@@ -316,6 +318,9 @@ enum Plan {
     Effect(Box<Effect>),
     Finish(Conclusion),
 }
+
+/// Clocks are set by less every day.
+const SLACK: SignedDuration = SignedDuration::from_hours(1);
 
 fn planned(state: &RunState, now: Timestamp) -> Plan {
     let effect = |effect| Plan::Effect(Box::new(effect));

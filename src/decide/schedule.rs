@@ -475,6 +475,7 @@ mod tests {
                 logs: 0,
                 build_cache: 0,
             },
+            web: crate::model::fleet::WebPolicy::default(),
             apps: apps.iter().map(|a| (a.name.clone(), a.clone())).collect(),
         }
     }

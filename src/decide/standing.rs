@@ -123,12 +123,31 @@ pub fn fold(events: &[Recorded<AppEvent>]) -> Standing {
 }
 
 impl Standing {
+    /// The clock was ahead and is right again: what lies in the future counts as now.
+    pub fn forget_the_future(&mut self, now: Timestamp) {
+        let times = [self.tracked.as_mut(), self.fired.as_mut()].into_iter().flatten();
+        let times = times
+            .chain(self.halted.as_mut().map(|(at, _)| at))
+            .chain(self.failing.as_mut().map(|failing| &mut failing.since))
+            .chain(self.withheld.as_mut().map(|(since, _)| since))
+            .chain(self.judged.as_mut().map(|judged| &mut judged.at))
+            .chain(
+                self.targets
+                    .values_mut()
+                    .filter_map(|target| Some(&mut target.waits.as_mut()?.since)),
+            );
+        for time in times {
+            *time = (*time).min(now);
+        }
+    }
+
     /// The same transition for replay and for the living state.
     pub fn apply(&mut self, recorded: &Recorded<AppEvent>) {
         let at = recorded.at;
         match &recorded.event {
             AppEvent::Tracked => self.tracked = Some(at),
-            AppEvent::Fired { slot, .. } => self.fired = Some(*slot),
+            // A moment is taken up once it has come: a later one was written by a clock that was ahead.
+            AppEvent::Fired { slot, .. } => self.fired = Some((*slot).min(at)),
             AppEvent::Released { release } => {
                 self.became = Some(release.run);
                 self.releases.push((**release).clone());

@@ -1,6 +1,8 @@
 //! Every way a thing can go wrong, and whose concern it is.
 
-use super::secret::{Secret, masked};
+use super::hide::masked;
+use super::local;
+use super::secret::Secret;
 use super::window::Closing;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -59,6 +61,7 @@ failure_kinds! {
     GitFailed = "git itself failed", Infra;
     DockerfileMissing = "the Dockerfile is not in the repository", Repo;
     DockerfileInvalid = "the Dockerfile cannot be read", Repo;
+    IgnoreInvalid = "the .dockerignore cannot be used", Repo;
     BaseMissing = "a base image is not in its registry", Repo;
     RegistryUnreachable = "the registry does not answer", Infra;
     RegistryDenied = "the registry refuses our credentials", Operator;
@@ -87,6 +90,7 @@ failure_kinds! {
     TestFailed = "tests failed", Repo;
     TestTimeout = "the tests took longer than their limit", Repo;
     TestOutputFlood = "the tests wrote more than their output limit", Repo;
+    TestDiskFlood = "the tests wrote more to the disk than their limit", Repo;
     TestReportInvalid = "the test report cannot be read", Repo;
     OutOfMemory = "the container ran out of its memory limit", Repo;
     ContainerExited = "the container exited", Repo;
@@ -126,6 +130,8 @@ failure_kinds! {
     // any
     ConfigMissing = "the configuration is not there", Operator;
     SecretMissing = "a secret cannot be read", Operator;
+    /// Files, memory, descriptors of the machine lowtide itself runs on. Says nothing of any release: see [`Failure::local`].
+    LocalTrouble = "the machine lowtide runs on has trouble of its own", Infra;
     Invariant = "lowtide broke one of its own rules", Bug;
 }
 
@@ -158,6 +164,12 @@ impl Failure {
             detail: detail.into(),
             excerpt: Vec::new(),
         }
+    }
+    /// What our own machine refused: a file, memory, a descriptor, a process. An error that code made, without a number of
+    /// the system's, is a broken rule of ours.
+    #[must_use]
+    pub fn local(what: impl fmt::Display, error: &std::io::Error) -> Self {
+        Self::new(local::kind(error), format!("{what}: {error}"))
     }
     /// The same failure with the last lines of `log`.
     #[must_use]

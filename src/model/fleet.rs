@@ -25,7 +25,15 @@ pub struct Fleet {
     pub github: Option<GithubPolicy>,
     pub limits: Limits,
     pub retention: Retention,
+    pub web: WebPolicy,
     pub apps: BTreeMap<AppName, App>,
+}
+
+/// How pages are served over HTTP.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebPolicy {
+    /// Host names under which pages may be asked for, besides addresses and `localhost`; lower case, without a port.
+    pub names: Vec<String>,
 }
 
 /// A Docker engine and how it is reached.
@@ -346,6 +354,8 @@ pub struct ContainerLimits {
     pub pids: u32,
     /// Bytes of output kept and allowed per container.
     pub output: u64,
+    /// Bytes that the container under test may write into its own layer.
+    pub disk: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

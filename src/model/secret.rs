@@ -44,14 +44,3 @@ impl fmt::Debug for Secret {
         f.write_str("Secret(…)")
     }
 }
-
-/// The text without the values of `secrets`, for text that somebody else wrote: a container's log may show what the
-/// container was given.
-#[must_use]
-pub fn masked(text: &str, secrets: &[Secret]) -> String {
-    let hide = |text: String, secret: &Secret| match secret.expose() {
-        "" => text,
-        value => text.replace(value, "[hidden]"),
-    };
-    secrets.iter().fold(text.to_owned(), hide)
-}

@@ -3,20 +3,29 @@
 
 use regex::Regex;
 
+/// Characters of a pattern in an error.
+const SHOWN: usize = 80;
+
 /// The patterns of one `.dockerignore`.
 #[derive(Debug, Clone)]
 pub struct Ignore {
     patterns: Vec<Pattern>,
 }
 
-/// A pattern Docker refuses as well.
+/// Why a file is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(".dockerignore line {line}: {pattern:?} is not a pattern")]
-pub struct IgnoreError {
-    /// Counted from 1.
-    pub line: usize,
-    pub pattern: String,
+pub enum IgnoreError {
+    /// A pattern Docker refuses as well. Lines are counted from 1.
+    #[error("line {line}: {pattern:?} is not a pattern")]
+    Pattern { line: usize, pattern: String },
+    #[error("it has more than {most} {what}")]
+    TooMany { most: usize, what: &'static str },
 }
+
+/// Patterns of one file. Each is asked for each path of the context.
+const MOST: usize = 10_000;
+/// Characters of all patterns with wildcards together: each of them becomes an automaton of some hundred bytes a character.
+const MOST_WILD: usize = 64 << 10;
 
 #[derive(Debug, Clone)]
 struct Pattern {
@@ -37,9 +46,10 @@ enum Rule {
 
 impl Ignore {
     /// # Errors
-    /// A pattern with an open `[`, a lone `!`, or a lone backslash at its end.
+    /// A pattern with an open `[`, a lone `!`, or a lone backslash at its end; more patterns than anybody writes.
     pub fn parse(text: &str) -> Result<Self, IgnoreError> {
         let mut patterns = Vec::new();
+        let mut wild = 0;
         for (index, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
             // Only a `#` in the very first column makes a comment.
             if line.starts_with('#') || line.trim().is_empty() {
@@ -49,14 +59,24 @@ impl Ignore {
             let (exception, body) = trimmed
                 .strip_prefix('!')
                 .map_or((false, trimmed), |body| (true, body.trim()));
-            let refused = || IgnoreError {
+            let refused = || IgnoreError::Pattern {
                 line: index + 1,
-                pattern: trimmed.to_owned(),
+                // A line may be the whole file.
+                pattern: trimmed.chars().take(SHOWN).collect(),
             };
             if body.is_empty() {
                 return Err(refused());
             }
             let clean = clean(body);
+            if patterns.len() >= MOST {
+                return Err(too_many(MOST, "patterns"));
+            }
+            if is_wild(&clean) {
+                wild += clean.len();
+            }
+            if wild > MOST_WILD {
+                return Err(too_many(MOST_WILD, "characters in patterns with wildcards"));
+            }
             patterns.push(Pattern {
                 exception,
                 rule: rule(&clean).ok_or_else(refused)?,
@@ -130,12 +150,20 @@ fn clean(pattern: &str) -> String {
     }
 }
 
+fn too_many(most: usize, what: &'static str) -> IgnoreError {
+    IgnoreError::TooMany { most, what }
+}
+
+fn is_wild(pattern: &str) -> bool {
+    pattern.contains(['*', '?', '[', ']', '\\'])
+}
+
 /// `None` for a pattern that Go's `filepath.Match` refuses.
 fn rule(pattern: &str) -> Option<Rule> {
-    if !pattern.contains(['*', '?', '[', ']', '\\']) {
+    if !is_wild(pattern) {
         return Some(Rule::Exact(pattern.to_owned()));
     }
-    let plain = |text: &str| !text.contains(['*', '?', '[', ']', '\\']);
+    let plain = |text: &str| !is_wild(text);
     if let Some(text) = pattern
         .strip_suffix("**")
         .filter(|text| plain(text))

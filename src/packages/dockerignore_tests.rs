@@ -73,10 +73,10 @@ fn documented_semantics() {
 #[test]
 fn what_docker_refuses_is_refused() {
     let said = |text: &str| Ignore::parse(text).unwrap_err().to_string();
-    insta::assert_snapshot!(said("ok\n!"), @r#".dockerignore line 2: "!" is not a pattern"#);
-    insta::assert_snapshot!(said("a[b"), @r#".dockerignore line 1: "a[b" is not a pattern"#);
-    insta::assert_snapshot!(said("[]a]"), @r#".dockerignore line 1: "[]a]" is not a pattern"#);
-    insta::assert_snapshot!(said("a\\"), @r#".dockerignore line 1: "a\\" is not a pattern"#);
+    insta::assert_snapshot!(said("ok\n!"), @r#"line 2: "!" is not a pattern"#);
+    insta::assert_snapshot!(said("a[b"), @r#"line 1: "a[b" is not a pattern"#);
+    insta::assert_snapshot!(said("[]a]"), @r#"line 1: "[]a]" is not a pattern"#);
+    insta::assert_snapshot!(said("a\\"), @r#"line 1: "a\\" is not a pattern"#);
 }
 
 #[test]

@@ -78,6 +78,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::SourceTooLarge => "Remove large files from the repository, or raise source.max_size.",
         K::SourceHostile => "Remove the named files from the repository.",
         K::DockerfileMissing => "Add the Dockerfile, or correct source.dockerfile in the configuration.",
+        K::IgnoreInvalid => "Make the .dockerignore a text file with one pattern a line.",
         K::DockerfileInvalid => "Correct the named line of the Dockerfile.",
         K::BaseMissing => "Change FROM to an image that exists.",
         K::RegistryUnreachable => "Nothing to do if the registry comes back: the next run tries again.",
@@ -102,6 +103,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::TestFailed => "Correct the code or the named tests, and push; the next run takes it up.",
         K::TestTimeout => "Make the tests faster, or raise test.timeout.",
         K::TestOutputFlood => "Make the tests quieter, or raise test.limits.output.",
+        K::TestDiskFlood => "Make the tests write less, or raise test.limits.disk.",
         K::TestReportInvalid => "Look at the JUnit file that the tests write.",
         K::OutOfMemory => "Use less memory, or raise test.limits.memory.",
         K::ContainerExited => "Look at the container's last lines above.",
@@ -121,8 +123,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::NoAnswer => "Look at the target itself, and at the command's last lines above.",
         K::StartFailed => "Look at the engine's answer above.",
         K::UnhealthyAfterRevert => "Look at the old container's last lines above; it may need you now.",
-        K::UnhealthyAfterRoll => "Look at the new container's last lines above.",
-        K::Restarting => "Look at the new container's last lines above.",
+        K::UnhealthyAfterRoll | K::Restarting => "Look at the new container's last lines above.",
         K::ServiceRefused => "Do what is named above; lowtide does not work against somebody else's update.",
         K::NotScheduled => {
             "Look at the service's constraints, ports and memory, and at the nodes: `docker service ps`."
@@ -136,6 +137,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         }
         K::RevertFailed => "Look at the host now: a container may be down.",
         K::SecretMissing => "Set the named environment variable or file where lowtide runs.",
+        K::LocalTrouble => "Look at the machine lowtide runs on: its disk, memory, open files, rights of the state.",
         K::Invariant => "Please report it with the output of the command below.",
     }
 }

@@ -37,6 +37,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 /// See the module.
 pub struct Bot {
@@ -167,6 +168,13 @@ impl Bot {
         store
             .keep_revision(in_force.revision.clone(), &in_force.fleet, clock::now())
             .await?;
+        let ahead = store.forget_the_future(clock::now()).await?;
+        if ahead > 0 {
+            warn!(
+                times = ahead,
+                "the clock was ahead once: times in the future count as now"
+            );
+        }
         let folded = store.fold_apps(|events| Arc::new(standing::fold(events))).await?;
         Ok(Self {
             git: Git::new(state.join("mirrors")),
@@ -362,6 +370,24 @@ impl Bot {
         self.look.notify_one();
         self.outbox_look.notify_one();
         self.rollouts_look.notify_waiters();
+    }
+
+    /// The clock was set back: nothing waits for it to come there again.
+    ///
+    /// # Errors
+    /// As the store refuses.
+    pub async fn clock_went_back(&self) -> Result<(), StoreError> {
+        let now = clock::now();
+        let times = self.store.forget_the_future(now).await?;
+        warn!(times, "the clock was set back: times in the future count as now");
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        for standing in standings.values_mut() {
+            Arc::make_mut(standing).forget_the_future(now);
+        }
+        drop(standings);
+        self.changed();
+        self.ring();
+        Ok(())
     }
 
     /// The app as configured now, if it still is.

@@ -2,6 +2,7 @@
 //! lines answer. Only the file's permissions (0600) guard it: it is never on TCP.
 
 use super::bot::Bot;
+use super::doors::{ASK_WITHIN, Guest, Guests, Refused};
 use super::progress::Progress;
 use super::supervisor::{Answer, Request};
 use crate::model::halt::Draft;
@@ -10,14 +11,20 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 /// A question is a line; a longer one is no question of ours.
 const MAX_LINE: u64 = 64 << 10;
+/// How long a bot that lives may take to greet: its threads build and hash, and the machine may be loaded.
+const GREETED_WITHIN: Duration = Duration::from_secs(5);
+/// For the log.
+const DOOR: &str = "control socket";
 
 /// What an operator asks of the one who holds the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,10 +67,13 @@ pub enum Ask {
     },
 }
 
-/// What comes back: the answer first, then, while it is followed, progress.
+/// What comes back: a greeting before the question, then the answer, then, while it is followed, progress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
+    /// Somebody is there. Without it nothing is asked: what a stopped process finds when it wakes up is no question of
+    /// anybody who still waits.
+    Heard,
     Done(String),
     Refused(String),
     Progress(Box<Progress>),
@@ -93,15 +103,30 @@ pub async fn serve(bot: Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: Cancella
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     info!(socket = %path.display(), "commands are heard");
+    let guests = Guests::new();
+    let mut refused = Refused::default();
     loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => accepted?.0,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = shutdown.cancelled() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                refused.wait(DOOR, &error).await;
+                continue;
+            }
+        };
+        refused.accepted(DOOR);
+        let Some(guest) = guests.admit() else {
+            warn!("a command more than can be heard at once");
+            continue;
         };
         let (bot, ask, shutdown) = (Arc::clone(&bot), ask.clone(), shutdown.clone());
         tokio::spawn(async move {
             tokio::select! {
-                done = converse(&bot, &ask, stream) => if let Err(error) = done { debug!(%error, "a client left") },
+                done = converse(&bot, &ask, stream, &guest) => if let Err(error) = done { debug!(%error, "a client left") },
+                () = guest.shown_out() => debug!("a silent client made room"),
                 () = shutdown.cancelled() => {}
             }
         });
@@ -110,10 +135,13 @@ pub async fn serve(bot: Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: Cancella
     Ok(())
 }
 
-async fn converse(bot: &Bot, ask: &mpsc::Sender<Request>, mut stream: UnixStream) -> io::Result<()> {
+async fn converse(bot: &Bot, ask: &mpsc::Sender<Request>, mut stream: UnixStream, guest: &Guest) -> io::Result<()> {
     let (reading, mut writing) = stream.split();
+    write(&mut writing, &Reply::Heard).await?;
     let mut line = String::new();
-    BufReader::new(reading.take(MAX_LINE)).read_line(&mut line).await?;
+    let mut reading = BufReader::new(reading.take(MAX_LINE));
+    timeout(ASK_WITHIN, reading.read_line(&mut line)).await??;
+    guest.asked();
     let asked: Ask = match serde_json::from_str(&line) {
         Ok(asked) => asked,
         Err(error) => {
@@ -122,24 +150,19 @@ async fn converse(bot: &Bot, ask: &mpsc::Sender<Request>, mut stream: UnixStream
         }
     };
     // Registered before asking: no progress is missed.
-    let mut progress = bot.watchers.watch();
-    let followed = asked.is_followed();
     let mut apps = followed_apps(&asked);
+    let mut progress = bot.watchers.watch(&apps);
+    let followed = asked.is_followed();
     match put(ask, asked).await {
         Ok(done) => write(&mut writing, &Reply::Done(done)).await?,
         Err(refused) => return write(&mut writing, &Reply::Refused(refused)).await,
     }
     while followed && !apps.is_empty() {
-        match progress.recv().await {
-            Ok(seen) => {
-                if let Progress::Settled { app } = &seen {
-                    apps.retain(|name| name != app);
-                }
-                write(&mut writing, &Reply::Progress(Box::new(seen))).await?;
-            }
-            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-            Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
+        let seen = progress.next().await;
+        if let Progress::Settled { app } = &seen {
+            apps.retain(|name| name != app);
         }
+        write(&mut writing, &Reply::Progress(Box::new(seen))).await?;
     }
     Ok(())
 }
@@ -174,19 +197,28 @@ async fn write(writing: &mut (impl AsyncWriteExt + Unpin), reply: &Reply) -> io:
 /// The other end: asks the bot that holds `state`; `None` when none listens. Replies come through the channel.
 ///
 /// # Errors
-/// When the socket is there and cannot be used.
+/// When the socket is there and cannot be used; `TimedOut` when whoever listens does not greet (it is stopped, or hangs).
 pub async fn ask(state: &Path, asked: &Ask) -> io::Result<Option<mpsc::Receiver<Reply>>> {
-    let mut stream = match UnixStream::connect(socket_path(state)).await {
+    let stream = match UnixStream::connect(socket_path(state)).await {
         Ok(stream) => stream,
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
+        // Its queue is full: nobody takes anything from it.
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(io::ErrorKind::TimedOut.into()),
         Err(e) => return Err(e),
     };
+    let mut stream = BufReader::new(stream);
+    let mut greeting = String::new();
+    timeout(GREETED_WITHIN, stream.read_line(&mut greeting)).await??;
+    if !matches!(serde_json::from_str(&greeting), Ok(Reply::Heard)) {
+        // It ends, or is too busy to listen.
+        return Ok(None);
+    }
     let mut line = serde_json::to_vec(asked)?;
     line.push(b'\n');
     stream.write_all(&line).await?;
     let (send, receive) = mpsc::channel(256);
     tokio::spawn(async move {
-        let mut lines = BufReader::new(stream).lines();
+        let mut lines = stream.lines();
         while let Ok(Some(line)) = lines.next_line().await {
             let Ok(reply) = serde_json::from_str(&line) else { break };
             if send.send(reply).await.is_err() {

@@ -6,6 +6,7 @@ pub mod bot;
 pub mod config_watch;
 pub mod control;
 pub mod digest;
+pub mod doors;
 pub mod drive_rollout;
 pub mod drive_run;
 pub mod github;

@@ -36,6 +36,22 @@ pub async fn run(bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), Store
     }
 }
 
+/// Delivers what is due, as it comes, for a command that holds the state: what happened to one app does not wait for the end
+/// of another. The daily report is the bot's.
+///
+/// # Errors
+/// When the outbox cannot be read or written.
+pub async fn deliver_until(bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), StoreError> {
+    loop {
+        deliver_once(&bot).await?;
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = bot.outbox_look.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
 /// One pass over what is due. Returns how many were delivered.
 ///
 /// # Errors

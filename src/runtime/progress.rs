@@ -7,7 +7,9 @@ use crate::model::outlook::{Move, Phase};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage};
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio::sync::Notify;
 
 /// One thing a watcher sees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,30 +141,170 @@ impl Replica {
     }
 }
 
-/// Where progress is told. Slow watchers miss lines; nobody waits for them.
-#[derive(Debug, Clone)]
+/// Where progress is told. Nobody waits for a slow watcher: it misses lines, and never how what it follows ended.
+#[derive(Debug, Clone, Default)]
 pub struct Watchers {
-    sender: broadcast::Sender<Progress>,
+    all: Arc<Mutex<Vec<Weak<Queue>>>>,
 }
 
-/// Lines a watcher may lag behind before it misses some.
+/// What a watcher may lag behind before it misses some of it.
 const BACKLOG: usize = 4096;
 
-impl Default for Watchers {
-    fn default() -> Self {
-        Self {
-            sender: broadcast::channel(BACKLOG).0,
-        }
-    }
+#[derive(Debug)]
+struct Queue {
+    apps: Vec<AppName>,
+    seen: Mutex<VecDeque<Progress>>,
+    more: Notify,
+}
+
+/// One who watches, from its making on.
+#[derive(Debug)]
+pub struct Watcher {
+    queue: Arc<Queue>,
 }
 
 impl Watchers {
     pub fn tell(&self, progress: Progress) {
-        // No receiver is the normal case.
-        let _ = self.sender.send(progress);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        // No watcher is the normal case.
+        all.retain(|queue| match queue.upgrade() {
+            Some(queue) => {
+                queue.put(progress.clone());
+                true
+            }
+            None => false,
+        });
     }
+
+    /// Everything from here on; how `apps` end is never missed.
     #[must_use]
-    pub fn watch(&self) -> broadcast::Receiver<Progress> {
-        self.sender.subscribe()
+    pub fn watch(&self, apps: &[AppName]) -> Watcher {
+        let queue = Arc::new(Queue {
+            apps: apps.to_vec(),
+            seen: Mutex::default(),
+            more: Notify::new(),
+        });
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(Arc::downgrade(&queue));
+        Watcher { queue }
+    }
+}
+
+impl Queue {
+    fn put(&self, progress: Progress) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.push_back(progress);
+        if seen.len() > BACKLOG {
+            let line = seen.iter().position(is_line);
+            // Without a line in it, the queue is of somebody who does not read at all.
+            if let Some(least) = line.or_else(|| seen.iter().position(|one| !self.needs(one))) {
+                seen.remove(least);
+            }
+        }
+        drop(seen);
+        self.more.notify_one();
+    }
+
+    /// How one of its apps ended.
+    fn needs(&self, progress: &Progress) -> bool {
+        ended(progress).is_some_and(|app| self.apps.contains(app))
+    }
+}
+
+impl Watcher {
+    /// Waits for the next one.
+    pub async fn next(&mut self) -> Progress {
+        loop {
+            let first = {
+                let mut seen = self.queue.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.pop_front()
+            };
+            if let Some(first) = first {
+                return first;
+            }
+            // What was put in between has left its permit.
+            self.queue.more.notified().await;
+        }
+    }
+}
+
+fn is_line(progress: &Progress) -> bool {
+    matches!(progress, Progress::Line { .. } | Progress::RolloutLine { .. })
+}
+
+fn ended(progress: &Progress) -> Option<&AppName> {
+    match progress {
+        Progress::RunEnded { app, .. } | Progress::RolloutEnded { app, .. } | Progress::Settled { app } => Some(app),
+        Progress::RunOpened { .. }
+        | Progress::StageStarted { .. }
+        | Progress::Line { .. }
+        | Progress::StageEnded { .. }
+        | Progress::RunWaits { .. }
+        | Progress::RolloutOpened { .. }
+        | Progress::RolloutMoves { .. }
+        | Progress::StepStarted { .. }
+        | Progress::NotReady { .. }
+        | Progress::Ready { .. }
+        | Progress::StepEnded { .. }
+        | Progress::RolloutReturns { .. }
+        | Progress::RolloutLine { .. }
+        | Progress::RolloutWaits { .. }
+        | Progress::Promoted { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(name: &str) -> AppName {
+        name.parse().unwrap()
+    }
+
+    fn line(n: usize) -> Progress {
+        Progress::Line {
+            run: RunId(ulid::Ulid(7)),
+            line: n.to_string(),
+        }
+    }
+
+    fn settled(name: &str) -> Progress {
+        Progress::Settled { app: app(name) }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_lines_hides_no_end() {
+        let watchers = Watchers::default();
+        let mut watcher = watchers.watch(&[app("a"), app("b")]);
+        watchers.tell(settled("a"));
+        for n in 0..3 * BACKLOG {
+            watchers.tell(line(n));
+        }
+        watchers.tell(settled("b"));
+        assert_eq!(watcher.next().await, settled("a"));
+        for n in 2 * BACKLOG + 2..3 * BACKLOG {
+            assert_eq!(watcher.next().await, line(n), "the last lines, in their order");
+        }
+        assert_eq!(watcher.next().await, settled("b"));
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_at_all_keeps_no_more_than_its_own_ends() {
+        let watchers = Watchers::default();
+        let watcher = watchers.watch(&[app("mine")]);
+        watchers.tell(settled("mine"));
+        for _ in 0..2 * BACKLOG {
+            watchers.tell(settled("other"));
+        }
+        let seen = watcher.queue.seen.lock().unwrap();
+        assert_eq!((seen.len(), seen.front()), (BACKLOG, Some(&settled("mine"))));
+    }
+
+    #[test]
+    fn a_watcher_that_left_is_forgotten() {
+        let watchers = Watchers::default();
+        drop(watchers.watch(&[]));
+        watchers.tell(line(1));
+        assert_eq!(watchers.all.lock().unwrap().len(), 0);
     }
 }

@@ -18,7 +18,7 @@ use crate::model::standing::AppEvent;
 use crate::store::error::StoreError;
 use crate::store::handover;
 use crate::store::journal::Batch;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,8 @@ mod releases;
 /// How long a shutdown waits for drivers to park: under the 10 s that `docker stop` grants by default.
 const GRACE: Duration = Duration::from_secs(8);
 /// A supervisor that nothing calls looks again after this.
+/// A clock that goes back by more was wrong; by less it is set every day.
+const CLOCK_SET: SignedDuration = SignedDuration::from_mins(10);
 const LONGEST_REST: Duration = Duration::from_secs(300);
 
 /// Which work a supervisor takes up by itself.
@@ -81,6 +83,8 @@ pub struct Supervisor {
     seen: u64,
     /// When the next pass is due though nothing changed.
     wake: Timestamp,
+    /// When the clock was looked at last.
+    looked: Timestamp,
 }
 
 impl Supervisor {
@@ -103,6 +107,7 @@ impl Supervisor {
             families: Families::default(),
             seen: 0,
             wake: Timestamp::MIN,
+            looked: Timestamp::MIN,
         };
         (supervisor, ask)
     }
@@ -124,6 +129,12 @@ impl Supervisor {
                 Some(request) = self.requests.recv() => Event::Request(request),
                 () = self.bot.look.notified() => Event::Look,
             };
+            let now = clock::now();
+            if now + CLOCK_SET < self.looked {
+                self.bot.clock_went_back().await?;
+                self.wake = Timestamp::MIN;
+            }
+            self.looked = now;
             match event {
                 // The tick rings four times a minute, and each journalled effect: mostly nothing is due.
                 Event::Look if self.seen == self.bot.changes() && clock::now() < self.wake => continue,

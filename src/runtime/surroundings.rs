@@ -1,7 +1,8 @@
 //! Where this process runs: on the engine's machine, or in a container of it.
 
 use super::bot::InForce;
-use crate::clients::engine::probe::{self, ProbePath};
+use crate::clients::engine::http;
+use crate::clients::engine::probe::ProbePath;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::IpAddr;
@@ -118,7 +119,7 @@ const CANDIDATES: usize = 8;
 /// # Errors
 /// Why there is none.
 pub async fn http_text(host: IpAddr, port: u16, path: &str) -> Result<(u16, String), String> {
-    probe::http_text(host, port, path).await
+    http::http_text(host, port, path).await
 }
 
 /// One GET; its status code.
@@ -126,7 +127,7 @@ pub async fn http_text(host: IpAddr, port: u16, path: &str) -> Result<(u16, Stri
 /// # Errors
 /// Why there is none.
 pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, String> {
-    probe::http_status(host, port, path).await
+    http::http_status(host, port, path).await
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The connection, its thread, and migrations.
 
 use super::error::StoreError;
+use super::private;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -24,8 +25,10 @@ impl Store {
     /// writes; every older one is fenced off.
     ///
     /// # Errors
-    /// `Database`, `TooNew`.
+    /// `Database`, `TooNew`, `Emptied`.
     pub fn open(path: &Path, raise_term: bool) -> Result<Self, StoreError> {
+        not_emptied(path)?;
+        private::file(path)?;
         let named = |source| StoreError::Database {
             path: path.display().to_string(),
             source,
@@ -81,6 +84,7 @@ impl Store {
     /// # Errors
     /// `Database` when the copy cannot be written.
     pub async fn backup(&self, to: PathBuf) -> Result<(), StoreError> {
+        private::file(&to)?;
         self.call(move |connection| {
             let mut copy = Connection::open(&to)?;
             let backup = rusqlite::backup::Backup::new(connection, &mut copy)?;
@@ -110,6 +114,36 @@ impl Store {
         let backup = rusqlite::backup::Backup::new(&from, &mut to)?;
         backup.run_to_completion(1000, std::time::Duration::ZERO, None)?;
         Ok(())
+    }
+
+    /// Raises the term of a database that nobody uses by `ahead`, so that whoever opens it next is newer than anybody who
+    /// writes to what it is a copy of.
+    ///
+    /// # Errors
+    /// `Database`, `TooNew`.
+    pub(super) fn fence(path: &Path, ahead: i64) -> Result<(), StoreError> {
+        let mut connection = Connection::open(path)?;
+        migrate(&mut connection)?;
+        let term = current_term(&connection)?.saturating_add(ahead);
+        put_term(&connection, term)?;
+        // What is moved elsewhere afterwards is one file.
+        connection.execute_batch("PRAGMA journal_mode=DELETE;")?;
+        Ok(())
+    }
+
+    /// What is wrong with a database that nobody uses; `None`: it is whole.
+    ///
+    /// # Errors
+    /// `File` when it cannot be opened.
+    pub(super) fn damage(path: &Path) -> Result<Option<String>, StoreError> {
+        let checked = Connection::open(path)
+            .and_then(|connection| connection.query_row("PRAGMA quick_check", [], |row| row.get::<_, String>(0)));
+        Ok(match checked {
+            Ok(word) if word == "ok" && path.metadata().is_ok_and(|of| of.len() > 0) => None,
+            Ok(word) if word == "ok" => Some("it is empty".to_owned()),
+            Ok(word) => Some(word),
+            Err(error) => Some(error.to_string()),
+        })
     }
 
     /// Runs `work` on the writer thread.
@@ -191,9 +225,27 @@ fn current_term(connection: &Connection) -> Result<i64, StoreError> {
 
 fn next_term(connection: &Connection) -> Result<i64, StoreError> {
     let term = current_term(connection)? + 1;
+    put_term(connection, term)?;
+    Ok(term)
+}
+
+fn put_term(connection: &Connection, term: i64) -> Result<(), StoreError> {
     connection.execute(
         "INSERT INTO meta (key, value) VALUES ('term', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         [term.to_string()],
     )?;
-    Ok(term)
+    Ok(())
+}
+
+/// The instance's name is written once the database is there: an empty one beside it has lost everything.
+fn not_emptied(path: &Path) -> Result<(), StoreError> {
+    let empty = path.metadata().is_ok_and(|of| of.len() == 0);
+    let instance = path.with_file_name("instance");
+    if empty && instance.metadata().is_ok_and(|of| of.len() > 0) {
+        return Err(StoreError::Emptied {
+            path: path.display().to_string(),
+            instance: instance.display().to_string(),
+        });
+    }
+    Ok(())
 }

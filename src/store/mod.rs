@@ -3,9 +3,11 @@
 //! One writer thread owns the one connection; short synchronous transactions, never across an await.
 
 pub mod archives;
+pub mod backup;
 pub mod database;
 pub mod error;
 pub mod evidence;
+mod future;
 pub mod handover;
 pub mod journal;
 pub mod layer_cache;
@@ -13,6 +15,7 @@ pub mod lock;
 pub mod marks;
 pub mod outbox;
 pub mod overview;
+mod private;
 pub mod retention;
 pub mod revisions;
 pub mod sealed;

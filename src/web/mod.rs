@@ -1,5 +1,7 @@
 //! Health, readiness, metrics, a status page and the plan as JSON over HTTP (docs/api.md). Reading only: nothing is controlled over TCP.
 
+mod door;
+mod host;
 mod metrics;
 mod page;
 pub mod serve;

@@ -1,6 +1,6 @@
 //! The small HTTP server.
 
-use super::{metrics, page};
+use super::{door, host, metrics, page};
 use crate::report::json;
 use crate::report::plan::PlanRow;
 use crate::report::trouble;
@@ -9,8 +9,9 @@ use crate::runtime::planning;
 use crate::runtime::reading::{self, Reading};
 use crate::store::error::StoreError;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::io;
@@ -31,20 +32,43 @@ pub async fn serve(bot: Arc<Bot>, listen: SocketAddr, shutdown: CancellationToke
 /// As [`serve`], on a socket that listens already.
 ///
 /// # Errors
-/// When the socket breaks.
+/// When the socket is none that listens.
 pub async fn serve_on(bot: Arc<Bot>, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
     info!(address = %listener.local_addr()?, "health, metrics, the status page and the plan are served");
-    let app = Router::new()
-        .route("/healthz", get(health))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(measured))
+    door::serve(listener, router(bot), shutdown).await;
+    Ok(())
+}
+
+fn router(bot: Arc<Bot>) -> Router {
+    let pages = Router::new()
         .route("/", get(status))
         .route("/api/v1/plan", get(plan))
         .route("/api/v1/rollouts", get(rollouts))
-        .with_state(bot);
-    axum::serve(listener, app)
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await
+        .layer(from_fn_with_state(Arc::clone(&bot), only_known_names));
+    // Probes and monitoring ask by whatever name the network gave us, and learn nothing that a page of others could use.
+    Router::new()
+        .route("/healthz", get(health))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(measured))
+        .merge(pages)
+        .with_state(bot)
+}
+
+/// A page of others must not read ours by giving its own name our address (DNS rebinding).
+async fn only_known_names(State(bot): State<Arc<Bot>>, request: Request, next: Next) -> Response {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let named = match (request.uri().authority(), hosts.next(), hosts.next()) {
+        // The target's own authority goes before the header (RFC 9112, 3.2.2).
+        (Some(authority), _, None) => Some(authority.as_str()),
+        (None, Some(host), None) => host.to_str().ok(),
+        (_, _, Some(_)) | (None, None, None) => None,
+    };
+    let fleet = bot.in_force();
+    if named.is_some_and(|named| host::is_ours(named, &fleet.fleet.web.names)) {
+        return next.run(request).await;
+    }
+    let told = "this name is not one of lowtide's: ask by its address, or add the name to `web.names`\n";
+    (StatusCode::MISDIRECTED_REQUEST, told).into_response()
 }
 
 /// The process lives and its store answers. What else is wrong is a note: a restart would mend none of it.

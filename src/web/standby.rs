@@ -1,6 +1,7 @@
 //! Health of a lowtide that stands by: it has no state to tell of, but whoever is to hand over to it wants to know whether
 //! it could take over.
 
+use super::door;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 /// Could it take over?
@@ -34,7 +36,8 @@ pub async fn serve(listen: SocketAddr, fitness: watch::Receiver<Fitness>) -> io:
             get(|| async { (StatusCode::SERVICE_UNAVAILABLE, "standing by\n") }),
         )
         .with_state(fitness);
-    axum::serve(listener, app).await
+    door::serve(listener, app, CancellationToken::new()).await;
+    Ok(())
 }
 
 /// The reason goes to our own log: who asks over TCP learns only that there is one.

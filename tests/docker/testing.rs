@@ -20,6 +20,7 @@ use lowtide::model::fleet::{
 use lowtide::model::stages::bootstrap::Bootstrap;
 use lowtide::model::stages::test::{FailedTest, Test, TestReport, Tested};
 use lowtide::runtime::perform::bench::{Bench, Stop};
+use lowtide::runtime::perform::hidden::Hidden;
 use lowtide::runtime::perform::{bootstrap, test};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -94,14 +95,17 @@ struct Attempt {
     cancel: CancellationToken,
     said: Mutex<Vec<String>>,
     credentials: Credentials,
+    hidden: Hidden,
 }
 
 impl Attempt {
     fn new(test: Option<TestPolicy>, ready: ReadyCheck) -> Self {
         let run = unique("run");
+        let app = app(test, ready);
         Self {
+            hidden: Hidden::of(&app),
             engine: engine(),
-            app: app(test, ready),
+            app,
             labels: BTreeMap::from([
                 ("io.lowtide.instance".to_owned(), "docker-tests".to_owned()),
                 ("io.lowtide.run".to_owned(), run),
@@ -147,6 +151,7 @@ impl Attempt {
             via: &self.via,
             work: self.work.path(),
             cancel: &self.cancel,
+            hidden: &self.hidden,
             say,
         }
     }
@@ -253,6 +258,7 @@ fn policy(ready: ReadyCheck, steps: Vec<TestStep>) -> TestPolicy {
             cpus: 16.0,
             pids: 64,
             output: 1 << 20,
+            disk: 1 << 30,
         },
         timeout: PATIENCE,
     }

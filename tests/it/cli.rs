@@ -69,7 +69,8 @@ fn help_names_every_command_and_exit_code() {
       revert     Take every target of an app, or one, back to the release before, and halt the app
       pause      Pause all rollouts and promotions, or let them go on
       cancel     Cancel a run that is under way
-      backup     Write a consistent copy of the database
+      backup     Write all that a lowtide elsewhere needs to go on into one file, also while the bot runs. It holds secrets
+      restore    Unpack a backup into the state directory, which has to be empty
       health     Is the bot of this state directory alive? For container health checks
       help       Print this message or the help of the given subcommand(s)
 
@@ -545,4 +546,35 @@ fn a_limit_of_runs_holds_for_many_names_on_one_line() {
         }
     }
     assert_eq!(ended, names.len(), "{}", out(&run));
+}
+
+/// As after SIGSTOP: it holds the state, its socket takes connections, and nobody reads from them.
+#[test]
+fn b18_a_holder_that_is_stopped_is_told_with_its_exit_code() {
+    let dir = with(GOOD);
+    let state = dir.path().join("state");
+    let _lock = lowtide::store::lock::acquire(&state).unwrap().unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(state.join("control.sock")).unwrap();
+    for args in [&["pause", "--all"][..], &["run", "web"][..]] {
+        let told = lowtide(dir.path(), args);
+        assert_eq!(code(&told), 5, "{args:?}");
+        let words = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert!(words.contains("does not answer"), "{words}");
+    }
+}
+
+#[test]
+fn b14_a_backup_is_restored_into_an_empty_directory_by_command() {
+    let dir = with(GOOD);
+    let state = dir.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    drop(lowtide::store::database::Store::open(&state.join("lowtide.db"), true).unwrap());
+    let backup = dir.path().join("backup.tar");
+    let to = backup.to_str().unwrap();
+    assert_eq!(code(&lowtide(dir.path(), &["backup", to])), 0);
+    assert_eq!(code(&lowtide(dir.path(), &["restore", to])), 4, "what is there stays");
+    std::fs::remove_dir_all(&state).unwrap();
+    let restored = lowtide(dir.path(), &["restore", to]);
+    assert_eq!(code(&restored), 0, "{}", String::from_utf8_lossy(&restored.stderr));
+    assert_eq!(code(&lowtide(dir.path(), &["status"])), 0);
 }

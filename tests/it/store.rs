@@ -240,3 +240,53 @@ async fn what_many_streams_say() {
     assert_eq!(store.forget(later, BTreeSet::new()).await.unwrap(), 1);
     assert!(store.run_events(id()).await.unwrap().is_empty());
 }
+
+/// A full disk, or a copy that broke off, left nothing of it; beginning anew would forget every halt and quarantine.
+#[tokio::test]
+async fn b14_an_emptied_database_beside_its_instance_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lowtide.db");
+    std::fs::write(&path, "").unwrap();
+    drop(Store::open(&path, true).unwrap());
+    std::fs::write(&path, "").unwrap();
+    std::fs::write(dir.path().join("instance"), "lowtide-abc\n").unwrap();
+    for raise_term in [true, false] {
+        let error = Store::open(&path, raise_term).unwrap_err();
+        assert!(matches!(error, StoreError::Emptied { .. }), "{error}");
+        assert!(error.to_string().contains("lowtide restore"), "{error}");
+    }
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0, "nothing was made of it");
+}
+
+/// 400 days ahead, then right again.
+#[tokio::test]
+async fn b17_times_of_a_clock_that_was_ahead_count_as_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("lowtide.db"), true).unwrap();
+    let ahead = now() + SignedDuration::from_hours(400 * 24);
+    let fired = AppEvent::Fired { slot: ahead, run: id() };
+    store
+        .commit(Batch::new().app(&web(), &AppEvent::Tracked).app(&web(), &fired), ahead)
+        .await
+        .unwrap();
+    store.set_mark("digest", ahead).await.unwrap();
+    let soon = now() + SignedDuration::from_mins(30);
+    store.set_mark("github-silent", soon).await.unwrap();
+    store.enqueue(notice("late"), now()).await.unwrap();
+    let later = Delivery::Later {
+        at: ahead,
+        error: "down".to_owned(),
+    };
+    store.record_delivery("late".to_owned(), later, ahead).await.unwrap();
+    assert!(store.forget_the_future(now()).await.unwrap() > 0);
+    let standing = standing::fold(&store.app_events(&web()).await.unwrap());
+    assert_eq!((standing.tracked, standing.fired), (Some(now()), Some(now())));
+    assert_eq!(store.mark("digest").await.unwrap(), Some(now()));
+    assert_eq!(
+        store.mark("github-silent").await.unwrap(),
+        Some(soon),
+        "what was asked for stays"
+    );
+    assert_eq!(store.due_notices(now(), 9, |_| true).await.unwrap().len(), 1);
+    assert_eq!(store.forget_the_future(now()).await.unwrap(), 0, "once is enough");
+}

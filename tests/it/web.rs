@@ -8,6 +8,9 @@ use lowtide::model::rollout::{Bar, OnExit, Part, Purpose, RestartPolicy, Rollout
 use lowtide::model::standing::{AppEvent, Release};
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::config_watch::{Place, Seen, Watch};
+use lowtide::runtime::control::{self, Ask, Reply};
+use lowtide::runtime::progress::Progress;
+use lowtide::runtime::supervisor::Request;
 use lowtide::runtime::troubles;
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
@@ -17,6 +20,8 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 const MAIL: &str = "notify: { email: { smtp: \"smtp+plain://127.0.0.1:1\", from: a@example.org, operators: [ops@example.org, b@example.org] } }\n";
@@ -430,6 +435,161 @@ async fn an_open_rollout_is_shown_over_http() {
         .send()
         .await;
     assert_eq!(posted.unwrap().status().as_u16(), 405);
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+}
+
+/// Sends `head` as it is and reads to the end.
+async fn raw(address: std::net::SocketAddr, head: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn b12_a_good_request_is_answered_beside_a_thousand_that_never_end() {
+    lowtide::runtime::doors::raise_open_files();
+    let dir = tempfile::tempdir().unwrap();
+    let bot = bot(dir.path()).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve_on(Arc::clone(&bot), listener, stop.clone()));
+    let mut half_open = Vec::new();
+    for _ in 0..1000 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // Who was shown out meanwhile cannot be written to.
+        let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
+        half_open.push(stream);
+    }
+    for path in ["/healthz", "/readyz", "/metrics", "/"] {
+        let answer = raw(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        assert!(
+            answer.contains("connection: close"),
+            "one question per connection: {answer}"
+        );
+    }
+    // The one that was silent for longest made room.
+    let mut first = half_open.remove(0);
+    let ended = first.read(&mut [0; 64]).await;
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn b12_pages_are_served_under_names_of_our_own_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let bot = bot(dir.path()).await;
+    let named = good("web").replace("version: 1\n", "version: 1\nweb: { names: [Status.example.org] }\n");
+    let fleet = validate::fleet(named.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"));
+    bot.put_in_force(InForce::new("named".into(), fleet, None, &bot.state).unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve_on(Arc::clone(&bot), listener, stop.clone()));
+    for (target, host, status) in [
+        ("/", "evil.example.com", 421),
+        ("/api/v1/plan", "evil.example.com:7077", 421),
+        ("/api/v1/rollouts", "evil.example.com", 421),
+        ("http://evil.example.com/", "localhost", 421),
+        ("/healthz", "evil.example.com", 200),
+        ("/readyz", "evil.example.com", 200),
+        ("/metrics", "evil.example.com", 200),
+        ("/", "localhost:7077", 200),
+        ("/", "127.0.0.1", 200),
+        ("/", "[::1]:7077", 200),
+        ("/", "status.example.org", 200),
+    ] {
+        let answer = raw(address, &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{target} at {host}: {answer}"
+        );
+    }
+    let two = "GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example.com\r\n\r\n";
+    assert!(!raw(address, two).await.starts_with("HTTP/1.1 200"));
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn b12_a_command_is_heard_beside_hundreds_that_say_nothing() {
+    lowtide::runtime::doors::raise_open_files();
+    let dir = tempfile::tempdir().unwrap();
+    let bot = bot(dir.path()).await;
+    let (ask, mut asked) = tokio::sync::mpsc::channel::<Request>(1);
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(control::serve(Arc::clone(&bot), ask, stop.clone()));
+    let supervisor = tokio::spawn(async move {
+        let request = asked.recv().await.unwrap();
+        assert_eq!(request.asked, Ask::Pause { on: true });
+        request.answer.send(Ok("paused".to_owned())).unwrap();
+    });
+    let path = control::socket_path(&bot.state);
+    while !path.exists() {
+        tokio::task::yield_now().await;
+    }
+    let mut silent = Vec::new();
+    for _ in 0..600 {
+        silent.push(tokio::net::UnixStream::connect(&path).await.unwrap());
+    }
+    let mut replies = control::ask(&bot.state, &Ask::Pause { on: true })
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(replies.recv().await, Some(Reply::Done("paused".to_owned())));
+    supervisor.await.unwrap();
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+}
+
+/// A build that floods: the follower reads nothing meanwhile, and hears how both ended all the same.
+#[tokio::test]
+async fn b16_a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let bot = bot(dir.path()).await;
+    let (ask, mut asked) = tokio::sync::mpsc::channel::<Request>(1);
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(control::serve(Arc::clone(&bot), ask, stop.clone()));
+    let apps: Vec<AppName> = ["a", "b"].map(|name| name.parse().unwrap()).to_vec();
+    let run = Ask::Run {
+        apps: apps.clone(),
+        now: false,
+        rebuild: false,
+        by: "ops".to_owned(),
+    };
+    while !control::socket_path(&bot.state).exists() {
+        tokio::task::yield_now().await;
+    }
+    let (mut replies, ()) = tokio::join!(
+        async { control::ask(&bot.state, &run).await.unwrap().unwrap() },
+        async {
+            let request = asked.recv().await.unwrap();
+            request.answer.send(Ok("asked".to_owned())).unwrap();
+        }
+    );
+    let line = |text: String| Progress::Line {
+        run: RunId(ulid::Ulid(7)),
+        line: text,
+    };
+    bot.watchers.tell(Progress::Settled { app: apps[0].clone() });
+    for n in 0..100_000 {
+        bot.watchers.tell(line(format!("{n} {}", "x".repeat(200))));
+    }
+    bot.watchers.tell(Progress::Settled { app: apps[1].clone() });
+    let mut settled = Vec::new();
+    while let Some(reply) = replies.recv().await {
+        if let Reply::Progress(progress) = reply
+            && let Progress::Settled { app } = *progress
+        {
+            settled.push(app);
+        }
+    }
+    assert_eq!(settled, apps);
     stop.cancel();
     serving.await.unwrap().unwrap();
 }

@@ -17,7 +17,7 @@ use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the engine may take to hear of a cancel.
 const CANCEL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Bytes of a Dockerfile that is read from the work tree: as much as is read from a commit.
+const MAX_DOCKERFILE: u64 = 1 << 20;
 
 type Archive = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
@@ -345,7 +348,16 @@ async fn read_dockerfile(request: &BuildRequest) -> Result<Bytes, ContextError> 
         if !file.starts_with(&root) || !file.is_file() {
             return Err(ContextError::Missing { path });
         }
-        std::fs::read(file).map(Bytes::from).map_err(failed)
+        let mut bytes = Vec::new();
+        let opened = std::fs::File::open(file).map_err(failed)?;
+        opened
+            .take(MAX_DOCKERFILE + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        if bytes.len() as u64 > MAX_DOCKERFILE {
+            return Err(ContextError::TooLarge { limit: MAX_DOCKERFILE });
+        }
+        Ok(Bytes::from(bytes))
     })
     .await
 }

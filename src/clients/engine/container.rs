@@ -391,6 +391,7 @@ mod tests {
                 cpus: 0.5,
                 pids: 32,
                 output: 4 << 20,
+                disk: 1 << 30,
             },
             volumes: BTreeMap::from([("/a".to_owned(), None), ("/b".to_owned(), Some("v".to_owned()))]),
         }

@@ -53,13 +53,15 @@ pub enum ContextError {
 impl ContextError {
     #[must_use]
     pub fn failure(&self) -> Failure {
+        // Our own checkout, on our own disk.
+        if let ContextError::Io { path, source } = self {
+            return Failure::local(format_args!("{path} cannot be read"), source);
+        }
         let kind = match self {
             ContextError::Special { .. } | ContextError::Name { .. } => FailureKind::SourceHostile,
             ContextError::TooMany { .. } | ContextError::TooLarge { .. } => FailureKind::SourceTooLarge,
             ContextError::Missing { .. } => FailureKind::DockerfileMissing,
-            ContextError::Changed { .. } => FailureKind::Invariant,
-            // Our own checkout, on our own disk.
-            ContextError::Io { .. } => FailureKind::DiskFull,
+            ContextError::Changed { .. } | ContextError::Io { .. } => FailureKind::Invariant,
         };
         Failure::new(kind, self.to_string())
     }

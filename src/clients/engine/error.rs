@@ -1,6 +1,7 @@
 //! How a call to an engine can fail.
 
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::local;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -86,11 +87,20 @@ impl EngineError {
     /// As a failure of a stage or step that has no more specific kind for it.
     #[must_use]
     pub fn failure(&self) -> Failure {
+        if let EngineError::Unreachable { address, source } = self
+            && let Some(kind) = local::exhausted(&**source)
+        {
+            return Failure::new(kind, format!("no connection to {address}: {}", innermost(&**source)));
+        }
         let kind = match self {
             EngineError::Unreachable { .. } | EngineError::Denied { .. } | EngineError::Timeout { .. } => {
                 FailureKind::EngineUnreachable
             }
-            EngineError::Refused { message, .. } | EngineError::Failed { message, .. } if disk_full(message) => {
+            EngineError::Refused { message, .. }
+            | EngineError::Failed { message, .. }
+            | EngineError::Conflict { message }
+                if disk_full(message) =>
+            {
                 FailureKind::DiskFull
             }
             EngineError::Failed { message, .. } => registry_kind(message).unwrap_or(FailureKind::EngineRefused),
@@ -164,8 +174,20 @@ pub(super) fn is_loose_end(error: &bollard::errors::Error) -> bool {
     matches!(error, bollard::errors::Error::IOError { err } if err.to_string() == "bytes remaining on stream")
 }
 
-pub(super) fn disk_full(message: &str) -> bool {
-    message.contains("no space left on device") || message.contains("No space left on device")
+/// The outer ones only say that there was one.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+/// ENOSPC and EDQUOT, as programs and engines write them.
+#[must_use]
+pub fn disk_full(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("no space left on device") || message.contains("disk quota exceeded")
 }
 
 /// What an engine's words about a registry mean. Engines pass on texts, not codes; these are Docker's, BuildKit's,
@@ -336,6 +358,19 @@ mod tests {
     }
 
     #[test]
+    fn too_many_open_files_here_are_not_the_engines_silence() {
+        let unreachable = |number| EngineError::Unreachable {
+            address: "unix:///x".to_owned(),
+            source: Box::new(std::io::Error::from_raw_os_error(number)),
+        };
+        // EMFILE, ECONNREFUSED.
+        let failure = unreachable(24).failure();
+        assert_eq!(failure.kind, FailureKind::LocalTrouble);
+        assert!(failure.detail.contains("Too many open files"), "{failure}");
+        assert_eq!(unreachable(111).failure().kind, FailureKind::EngineUnreachable);
+    }
+
+    #[test]
     fn failures_have_kinds() {
         let failed = |message: &str| EngineError::Failed {
             what: "push of x".into(),
@@ -345,6 +380,23 @@ mod tests {
             failed("write /x: no space left on device").failure().kind,
             FailureKind::DiskFull
         );
+        let refused = |status, message: &str| EngineError::Refused {
+            status,
+            message: message.to_owned(),
+        };
+        for error in [
+            refused(500, "mkdir /data/overlay2/x: no space left on device"),
+            refused(
+                500,
+                "OCI runtime exec failed: write /run/x: No space left on device: unknown",
+            ),
+            refused(500, "write /x: disk quota exceeded"),
+            EngineError::Conflict {
+                message: "write /x: no space left on device".to_owned(),
+            },
+        ] {
+            assert_eq!(error.failure().kind, FailureKind::DiskFull, "{error}");
+        }
         assert_eq!(
             failed("unauthorized: authentication required").failure().kind,
             FailureKind::RegistryDenied

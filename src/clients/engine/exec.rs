@@ -1,7 +1,7 @@
 //! Commands inside a running container: streamed, bounded, with their real exit code.
 
 use super::connect::Engine;
-use super::error::EngineError;
+use super::error::{EngineError, disk_full};
 use bollard::errors::Error as B;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures_util::StreamExt;
@@ -116,8 +116,7 @@ impl Engine {
                     }
                     // The stream may break when the container dies; the exit code tells.
                     Some(Err(_)) | None => {
-                        let code = as_a_shell_says(self.code(&exec).await?, &head);
-                        return Ok(ExecEnd::Exited { code });
+                        return exited(self.code(&exec).await?, &head, what);
                     }
                 },
                 _ = ask.tick() => if let Some(code) = self.code_now(&exec).await? {
@@ -191,6 +190,19 @@ fn as_a_shell_says(code: i64, head: &[u8]) -> i64 {
     code
 }
 
+/// How a command ended whose output began with `head`. A full disk that kept the runtime from starting it is no fault of the
+/// command.
+fn exited(code: i64, head: &[u8], what: impl Fn() -> String) -> Result<ExecEnd, EngineError> {
+    let words = String::from_utf8_lossy(head);
+    if code == 126 && words.starts_with("OCI runtime exec failed") && disk_full(&words) {
+        let (what, message) = (what(), words.trim().to_owned());
+        return Err(EngineError::Failed { what, message });
+    }
+    Ok(ExecEnd::Exited {
+        code: as_a_shell_says(code, head),
+    })
+}
+
 /// Did the runtime refuse to start the command itself? Then the code a shell would give (POSIX, 2.8.2), and its words.
 fn not_started(error: &B) -> Option<(i64, String)> {
     let B::DockerResponseServerError { message, .. } = error else {
@@ -204,4 +216,22 @@ fn not_started(error: &B) -> Option<(i64, String)> {
     }
     let denied = message.contains("permission denied") || message.contains("is a directory");
     denied.then(|| (126, message.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::failure::FailureKind;
+
+    #[test]
+    fn a_runtime_without_disk_is_no_exit_code_of_the_command() {
+        let of = |head: &str| exited(126, head.as_bytes(), || "command".to_owned());
+        let full =
+            of("OCI runtime exec failed: exec failed: write /run/x: no space left on device: unknown").unwrap_err();
+        assert_eq!(full.failure().kind, FailureKind::DiskFull);
+        let missing = of("OCI runtime exec failed: exec: \"x\": executable file not found in $PATH").unwrap();
+        assert_eq!(missing, ExecEnd::Exited { code: 127 });
+        let said = of("cp: /x: No space left on device").unwrap();
+        assert_eq!(said, ExecEnd::Exited { code: 126 }, "the command's own words");
+    }
 }

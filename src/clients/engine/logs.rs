@@ -2,6 +2,8 @@
 
 use super::connect::{Engine, TIMEOUT_S};
 use super::error::EngineError;
+use crate::model::hide::Hider;
+use crate::model::secret::Secret;
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,18 +25,21 @@ const LINE: usize = 2_000;
 const TAIL_BYTES: usize = 4 << 20;
 
 impl Engine {
-    /// The last `lines` lines of a container's output, both streams as they came.
+    /// The last `lines` lines of a container's output, both streams as they came, without `secrets`.
     ///
     /// # Errors
     /// `NotFound` when the container is gone.
-    pub async fn log_tail(&self, id: &str, lines: usize) -> Result<Vec<String>, EngineError> {
+    pub async fn log_tail(&self, id: &str, lines: usize, secrets: &[Secret]) -> Result<Vec<String>, EngineError> {
         let path = format!("/containers/{id}/logs?stdout=1&stderr=1&tail={lines}");
         let mut tail = Tail::new(lines);
+        // Before lines are cut to their length: half a secret is found no more.
+        let mut hider = Hider::default();
         self.read_log(id, &path, TAIL_BYTES as u64, &mut |bytes| {
-            tail.push(bytes);
+            hider.feed(bytes, secrets, &mut |piece| tail.push(piece));
             true
         })
         .await?;
+        hider.end(secrets, &mut |piece| tail.push(piece));
         Ok(tail.lines())
     }
 

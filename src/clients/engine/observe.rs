@@ -6,6 +6,7 @@ use super::sweep::percent;
 use crate::model::rollout::{ContainerState, Health};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -59,6 +60,17 @@ impl Engine {
         self.raw_get(&format!("/containers/{id}/json"))
             .await
             .map(|body| seen(&body))
+    }
+
+    /// The environment its processes get: the image's, and what was given at its creation.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such container.
+    pub async fn environment(&self, id: &str) -> Result<BTreeMap<String, String>, EngineError> {
+        let body = self.raw_get(&format!("/containers/{id}/json")).await?;
+        let entries = body["Config"]["Env"].as_array().into_iter().flatten();
+        let pairs = entries.filter_map(|entry| entry.as_str()?.split_once('='));
+        Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     /// Did the kernel end a process of this container for lack of memory since its last start? The state only says so of

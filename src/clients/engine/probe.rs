@@ -4,6 +4,7 @@ use super::connect::Engine;
 use super::container::{Attach, Kind, Spec};
 use super::error::EngineError;
 use super::exec::{ExecBounds, ExecEnd, OnLimit};
+use super::http;
 use super::logs::FollowEnd;
 use super::observe::Seen;
 use crate::model::fleet::{ContainerLimits, Ready, ReadyCheck};
@@ -11,7 +12,6 @@ use crate::model::rollout::{ContainerState, Health};
 use regex::bytes::Regex;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -62,8 +62,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Between two cheap questions: what is waited for here is somebody's night.
 const SHORT_PAUSE: Duration = Duration::from_millis(250);
-/// One HTTP question. A server that needs longer for it does not serve.
-const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Output read from one readiness command.
 const EXEC_OUTPUT: u64 = 64 << 10;
 
@@ -159,7 +157,7 @@ impl Engine {
         let wait = Wait {
             via,
             cancel,
-            deadline: Instant::now() + HTTP_TIMEOUT * 2,
+            deadline: Instant::now() + http::TIMEOUT * 2,
         };
         self.http_from(id, &seen, port, path, &wait).await
     }
@@ -251,10 +249,10 @@ impl Engine {
                 let Some(address) = seen.addresses.first() else {
                     return Ok(Err("the container has no address of its own".to_owned()));
                 };
-                Ok(wait
-                    .bound(http_status(*address, port, path))
+                let unanswered = || Ok(Err("no answer in time".to_owned()));
+                wait.bound(http::status(*address, port, path))
                     .await
-                    .unwrap_or_else(|| Err("no answer in time".to_owned())))
+                    .unwrap_or_else(unanswered)
             }
             ProbePath::InContainer { image, labels } => self.http_joined(id, port, path, (image, labels), wait).await,
         }
@@ -286,14 +284,15 @@ impl Engine {
                 cpus: 1.0,
                 pids: 32,
                 output: 64 << 10,
+                disk: 1 << 30,
             },
             volumes: BTreeMap::new(),
         };
         let probe = self.create_own(&spec).await?;
         let asked = async {
             self.start_own(&probe).await?;
-            let code = self.wait_own(&probe, HTTP_TIMEOUT * 2).await?;
-            Ok::<_, EngineError>((code, self.log_tail(&probe, 1).await?.concat()))
+            let code = self.wait_own(&probe, http::TIMEOUT * 2).await?;
+            Ok::<_, EngineError>((code, self.log_tail(&probe, 1, &[]).await?.concat()))
         };
         let asked = wait.bound(asked).await;
         self.remove_own(&probe).await?;
@@ -334,52 +333,6 @@ impl Engine {
 }
 
 type LineFound<'a> = Pin<Box<dyn Future<Output = Result<bool, EngineError>> + Send + 'a>>;
-
-/// The status of a GET; redirects are answers of their own. For `lowtide probe-http` too.
-///
-/// # Errors
-/// One line: why there is no answer.
-pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, String> {
-    let answer = http_get(host, port, path).await?;
-    Ok(answer.status().as_u16())
-}
-
-/// One GET: status code and the beginning of its text.
-///
-/// # Errors
-/// One line: why there is no answer.
-pub async fn http_text(host: IpAddr, port: u16, path: &str) -> Result<(u16, String), String> {
-    let mut answer = http_get(host, port, path).await?;
-    let mut text = Vec::new();
-    while text.len() < TEXT
-        && let Ok(Some(chunk)) = answer.chunk().await
-    {
-        text.extend_from_slice(&chunk);
-    }
-    text.truncate(TEXT);
-    Ok((answer.status().as_u16(), String::from_utf8_lossy(&text).into_owned()))
-}
-
-/// Bytes of an answer that are read.
-const TEXT: usize = 16 << 10;
-
-async fn http_get(host: IpAddr, port: u16, path: &str) -> Result<reqwest::Response, String> {
-    crate::clients::tls::ready();
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(HTTP_TIMEOUT)
-        .build()
-        .map_err(|e| e.to_string())?;
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    let url = format!("http://{}{slash}{path}", SocketAddr::new(host, port));
-    match client.get(url).send().await {
-        Ok(answer) => Ok(answer),
-        Err(e) if e.is_timeout() => Err(format!("no answer within {} s", HTTP_TIMEOUT.as_secs())),
-        Err(e) if e.is_connect() => Err("connection refused".to_owned()),
-        Err(e) => Err(e.without_url().to_string()),
-    }
-}
 
 /// What bounds one check.
 struct Wait<'a> {

@@ -1,6 +1,7 @@
 //! How git can fail.
 
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::local;
 use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +77,8 @@ impl GitError {
             GitError::Hostile { .. } => FailureKind::SourceHostile,
             GitError::DiskFull { .. } => FailureKind::DiskFull,
             GitError::Secret(failure) => return failure.clone(),
-            GitError::Broken { .. } | GitError::Io { .. } => FailureKind::GitFailed,
+            GitError::Io { source, .. } => local::exhausted(source).unwrap_or(FailureKind::GitFailed),
+            GitError::Broken { .. } => FailureKind::GitFailed,
         };
         let detail = if let GitError::Io { what, source } = self {
             format!("{what}: {source}")

@@ -71,6 +71,7 @@ pub(super) fn app(mode: Mode, published: bool, tested: bool) -> App {
                 cpus: 1.0,
                 pids: 100,
                 output: 1 << 20,
+                disk: 1 << 30,
             },
             timeout: SignedDuration::from_secs(60),
         }),

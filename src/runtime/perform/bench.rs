@@ -1,7 +1,9 @@
 //! What the stages *bootstrap* and *test* share: the engine, the app, the labels of everything they make, and the way out.
 
+use super::hidden::Hidden;
 use crate::clients::credentials::Credentials;
 use crate::clients::engine::connect::Engine;
+use crate::clients::engine::container::Spec;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::probe::ProbePath;
 use crate::model::failure::Failure;
@@ -24,6 +26,8 @@ pub struct Bench<'a> {
     /// An existing directory of this run's own, for logs and artefacts.
     pub work: &'a Path,
     pub cancel: &'a CancellationToken,
+    /// Taken out of all that is told, kept and journalled.
+    pub hidden: &'a Hidden,
     /// Hears each line of output as it comes.
     pub say: &'a (dyn Fn(&str) + Send + Sync),
 }
@@ -34,6 +38,16 @@ pub enum Stop {
     Failed(Failure),
     /// The token was cancelled; everything is cleaned up.
     Cancelled,
+}
+
+impl Stop {
+    /// Without what the containers were given.
+    pub(super) fn masked(self, hidden: &Hidden) -> Self {
+        match self {
+            Stop::Failed(failure) => Stop::Failed(failure.masked(&hidden.secrets())),
+            Stop::Cancelled => Stop::Cancelled,
+        }
+    }
 }
 
 impl From<Failure> for Stop {
@@ -54,6 +68,7 @@ const LIMITS: ContainerLimits = ContainerLimits {
     cpus: 2.0,
     pids: 1_024,
     output: 16 << 20,
+    disk: 10 << 30,
 };
 
 impl Bench<'_> {
@@ -76,6 +91,15 @@ impl Bench<'_> {
             () = self.cancel.cancelled() => Err(Stop::Cancelled),
             done = what => Ok(done),
         }
+    }
+
+    /// Creates a container of ours. From here on nothing of its environment is told that looks like a secret, what its image
+    /// brings included.
+    pub(super) async fn create(&self, spec: &Spec) -> Result<String, EngineError> {
+        self.hidden.learn(&spec.env);
+        let id = self.engine.create_own(spec).await?;
+        self.hidden.learn(&self.engine.environment(&id).await?);
+        Ok(id)
     }
 
     /// Removes all that this run made. Not cancellable; what cannot go now goes with a later sweep.

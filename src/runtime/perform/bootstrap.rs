@@ -20,7 +20,7 @@ pub async fn perform(bench: &Bench<'_>, effect: &Bootstrap, compose: Option<&Val
     if done.is_err() {
         bench.clean_up().await;
     }
-    done
+    done.map_err(|stop| stop.masked(bench.hidden))
 }
 
 async fn bring_up(bench: &Bench<'_>, effect: &Bootstrap, compose: Option<&Value>) -> Result<Bootstrapped, Stop> {
@@ -35,7 +35,7 @@ async fn bring_up(bench: &Bench<'_>, effect: &Bootstrap, compose: Option<&Value>
     trail.note("the image under test, with the testing tools on");
     bench.go_on()?;
     let spec = setup.candidate(bench, test, effect.image.as_str(), &network);
-    let created = bench.engine.create_own(&spec).await;
+    let created = bench.create(&spec).await;
     let container = created.map_err(|e| ready::not_created(&Role::Tools, &e))?;
     ready::start(bench, &container, &Role::Tools, &test.ready, &mut trail).await?;
     leftovers.push(container.clone());

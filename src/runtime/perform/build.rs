@@ -1,30 +1,30 @@
 //! The pinned commit on the pinned bases becomes an image.
 
 use super::bench::Stop;
+use super::hidden::Hidden;
 use super::run::Scene;
-use super::{resolve, room};
+use super::{ignore, resolve, room};
 use crate::clients::engine::build::BuildRequest;
 use crate::clients::engine::builderror::BuildError;
 use crate::clients::engine::connect::Engine;
-use crate::clients::engine::context::{Ignore, Limits, Verdict};
+use crate::clients::engine::context::Limits;
 use crate::clients::engine::logfile::LogFile;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::BuildPolicy;
+use crate::model::hide::masked;
 use crate::model::image::{ImageId, Reference, ServedDigest};
 use crate::model::stages::build::{Build, Built};
 use crate::model::stages::resolve::BasePin;
 use crate::packages::dockerfile::parse::Dockerfile;
-use crate::packages::dockerignore;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// # Errors
 /// As the checkout or the build fails, or there is too little disk.
 pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
     let app = &scene.run.app;
-    room::enough(&scene.bot.state, scene.fleet.fleet.limits.min_free_disk)?;
+    let engine = engine_with_room(scene).await?;
     let directory = scene.bot.run_directory(scene.run.id);
     let checkout = WorkTree::new(directory.join("source"))?;
     let commit = &effect.resolved.commit;
@@ -40,8 +40,9 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         dockerfile.pin(&text, &app.build.args, &pins(effect)),
     )?;
     let context = checkout.path.join(&app.source.context);
+    let (at, named) = (context.clone(), app.source.dockerfile.clone());
     let request = BuildRequest {
-        ignore: ignore(&context, &app.source.dockerfile)?,
+        ignore: aside(move || ignore::read(&at, &named)).await?,
         context_dir: context,
         dockerfile: app.source.dockerfile.clone(),
         replace: vec![(app.source.dockerfile.clone(), Bytes::from(pinned))],
@@ -61,24 +62,22 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         pull: false,
         registry_auth: auth(scene, effect).await?,
     };
-    let engine = scene.fleet.engine(&app.build.host)?.clone();
     let log_path = directory.join("build.log");
     let cap = usize::try_from(app.build.max_log).unwrap_or(usize::MAX);
     let mut log = LogFile::create(&log_path, cap).map_err(|e| local_file(&log_path, &e))?;
     let mut broken = None;
+    // Arguments of a build are in its output whenever a step echoes them.
+    let hidden = Hidden::of(app);
+    let secrets = hidden.secrets();
     let mut sink = |line: &str| {
-        scene.line(line);
-        if let Err(e) = log.line(line) {
+        let line = masked(line, &secrets);
+        scene.line(&line);
+        if let Err(e) = log.line(&line) {
             broken.get_or_insert(e);
         }
     };
     let built = engine.build(request, &mut sink, scene.cancel).await;
-    if let Some(e) = broken {
-        tracing::warn!(error = %e, "the build log is incomplete");
-    }
-    if let Err(e) = log.finish() {
-        tracing::warn!(error = %e, "the end of the build log could not be written");
-    }
+    close(log, broken);
     match built {
         Ok(built) => {
             forget_earlier(scene, &engine, &built.image).await;
@@ -91,8 +90,27 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
             tracing::info!(%error);
             Err(Stop::Cancelled)
         }
-        Err(error) => Err(error.failure().map_or(Stop::Cancelled, Stop::Failed)),
+        Err(error) => Err(error.failure().map_or(Stop::Cancelled, Stop::Failed).masked(&hidden)),
     }
+}
+
+/// A build that went well is not undone by its log.
+fn close(log: LogFile, broken: Option<std::io::Error>) {
+    if let Some(e) = broken {
+        tracing::warn!(error = %e, "the build log is incomplete");
+    }
+    if let Err(e) = log.finish() {
+        tracing::warn!(error = %e, "the end of the build log could not be written");
+    }
+}
+
+/// The engine that builds. There has to be room beside our state, and where the engine keeps its layers.
+async fn engine_with_room(scene: &Scene<'_>) -> Result<Engine, Failure> {
+    let (host, needed) = (&scene.run.app.build.host, scene.fleet.fleet.limits.min_free_disk);
+    room::enough(&scene.bot.state, needed)?;
+    let engine = scene.fleet.engine(host)?.clone();
+    room::enough_on(&engine, host, &scene.bot.via, needed).await?;
+    Ok(engine)
 }
 
 /// The Dockerfile as the builder gets it.
@@ -143,13 +161,19 @@ impl Drop for WorkTree {
     }
 }
 
+/// Reads or parses what a repository brought, where it keeps nobody else waiting.
+///
+/// # Errors
+/// As `work` fails.
+pub(super) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let panicked = |e: tokio::task::JoinError| Err(Failure::new(FailureKind::Invariant, e.to_string()));
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(panicked)
+}
+
 pub(super) fn local_file(path: &Path, error: &std::io::Error) -> Failure {
-    let kind = if error.kind() == std::io::ErrorKind::StorageFull {
-        FailureKind::DiskFull
-    } else {
-        FailureKind::Invariant
-    };
-    Failure::new(kind, format!("{}: {error}", path.display()))
+    Failure::local(path.display(), error)
 }
 
 fn pins(effect: &Build) -> BTreeMap<Reference, ServedDigest> {
@@ -160,32 +184,6 @@ fn pins(effect: &Build) -> BTreeMap<Reference, ServedDigest> {
             BasePin::Local { .. } => None,
         })
         .collect()
-}
-
-/// Docker prefers `<Dockerfile>.dockerignore` over the one at the context's root.
-fn ignore(context: &Path, dockerfile: &str) -> Result<Ignore, Failure> {
-    let own = context.join(format!("{dockerfile}.dockerignore"));
-    let path = if own.is_file() {
-        own
-    } else {
-        context.join(".dockerignore")
-    };
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(local_file(&path, &e)),
-    };
-    let rules =
-        dockerignore::Ignore::parse(&text).map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))?;
-    Ok(Arc::new(move |path: &str, directory: bool| {
-        if !rules.excluded(path, directory) {
-            Verdict::Keep
-        } else if directory && rules.skips(path) {
-            Verdict::Prune
-        } else {
-            Verdict::Ignore
-        }
-    }))
 }
 
 async fn auth(scene: &Scene<'_>, effect: &Build) -> Result<crate::clients::engine::session::RegistryAuth, Failure> {

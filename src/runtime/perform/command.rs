@@ -3,7 +3,6 @@
 use crate::clients::target::command::probe;
 use crate::clients::target::command::process::{self, End, Ended, Program};
 use crate::clients::target::command::turn::Turn;
-use crate::clients::target::docker::snapshot::told;
 use crate::clients::{clock, secrets as files};
 use crate::decide::rollout::RolloutState;
 use crate::decide::rollout::command::{Command, aim};
@@ -13,9 +12,11 @@ use crate::model::command::{
 };
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Select;
+use crate::model::hide::{masked, told};
 use crate::model::image::Reference;
+use crate::model::local;
 use crate::model::rollout::{Goal, Step, StepOutcome};
-use crate::model::secret::{Secret, masked};
+use crate::model::secret::Secret;
 use crate::runtime::bot::Bot;
 use crate::runtime::progress::Progress;
 use jiff::{SignedDuration, Timestamp};
@@ -243,7 +244,8 @@ impl Stage<'_> {
                 if matches!(
                     error.kind(),
                     ErrorKind::WouldBlock | ErrorKind::OutOfMemory | ErrorKind::ExecutableFileBusy
-                ) {
+                ) || local::exhausted(&error).is_some()
+                {
                     warn!(detail);
                     return Ok(self.later());
                 }
@@ -311,11 +313,11 @@ impl Stage<'_> {
     /// One question.
     ///
     /// # Errors
-    /// When it cannot be asked: `SecretMissing`, `CommandMissing`.
+    /// When it cannot be asked: `SecretMissing`, `CommandMissing`, `LocalTrouble`.
     async fn ask(&self, probe: &Probe, aim: &Aim, limit: Duration) -> Result<Answer, Failure> {
         let command = match &probe.ask {
             Ask::Http { url } => {
-                let answered = probe::get(url, limit).await;
+                let answered = probe::get(url, limit).await?;
                 return Ok(answered.map_or_else(Answer::No, |()| Answer::Yes));
             }
             Ask::Exec { command } => command,
@@ -330,10 +332,8 @@ impl Stage<'_> {
         let shown = command.join(" ");
         let ended = process::run(program, &mut |_| {}, self.shutdown).await;
         let Ended { end, output } = ended.map_err(|e| {
-            Failure::new(
-                FailureKind::CommandMissing,
-                format!("`{shown}` could not be started: {e}"),
-            )
+            let kind = local::exhausted(&e).unwrap_or(FailureKind::CommandMissing);
+            Failure::new(kind, format!("`{shown}` could not be started: {e}"))
         })?;
         let last = output.last().map(|line| format!(": {line}")).unwrap_or_default();
         Ok(match end {
@@ -386,14 +386,11 @@ fn is_there(program: &str) -> bool {
 }
 
 fn unlocked(lock: &Path, error: &std::io::Error) -> Failure {
-    let kind = if error.kind() == ErrorKind::TimedOut {
-        FailureKind::CommandTimeout
-    } else if error.kind() == ErrorKind::StorageFull {
-        FailureKind::DiskFull
-    } else {
-        FailureKind::Invariant
-    };
-    Failure::new(kind, format!("{}: {error}", lock.display()))
+    // Without a number of the system's it is our own limit on the wait.
+    if error.kind() == ErrorKind::TimedOut && error.raw_os_error().is_none() {
+        return Failure::new(FailureKind::CommandTimeout, format!("{}: {error}", lock.display()));
+    }
+    Failure::local(lock.display(), error)
 }
 
 /// Nobody hears of it: the step is taken up again by the next start.

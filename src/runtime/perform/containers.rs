@@ -1,7 +1,7 @@
 //! The steps of a rollout of containers on a plain engine.
 
-use super::itself;
 use super::step::secrets;
+use super::{itself, room};
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
@@ -21,9 +21,9 @@ use crate::decide::rollout::RolloutState;
 use crate::decide::rollout::containers::{Containers, Sequence, sequence};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{Ready, ReadyCheck, Select};
+use crate::model::hide::masked;
 use crate::model::itself::OwnStep;
 use crate::model::rollout::{HookPhase, OnExit, Part, RouteChange, Step, StepOutcome, Unit, Which};
-use crate::model::secret::masked;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::progress::{Progress, Replica};
 use jiff::{SignedDuration, Timestamp};
@@ -244,12 +244,14 @@ impl Stage<'_> {
             self.bot
                 .sealed
                 .keep(snapshot)
-                .map_err(|e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be kept: {e}")))?;
+                .map_err(|e| e.failure("the snapshot cannot be kept"))?;
         }
         Ok(StepOutcome::Preflighted { units: found.units })
     }
 
     async fn pull(&self) -> Result<StepOutcome, Failure> {
+        let needed = room::for_a_pull(self.fleet.fleet.limits.min_free_disk);
+        room::enough_on(self.engine, &self.state.target.host, &self.bot.via, needed).await?;
         let release = &self.state.release;
         let host = &release.reference.repository.registry;
         let login = match release.digest {
@@ -378,7 +380,7 @@ impl Stage<'_> {
         self.bot
             .sealed
             .read(&unit.snapshot)
-            .map_err(|e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be read: {e}")))
+            .map_err(|e| e.failure("the snapshot cannot be read"))
     }
 
     fn mark(&self, unit: usize, role: Which) -> Mark<'_> {

@@ -111,5 +111,5 @@ fn summary(inventory: &Inventory, content: ContentDigest) -> InventorySummary {
 }
 
 fn stored(error: StoreError) -> Failure {
-    Failure::new(FailureKind::Invariant, error.to_string())
+    error.failure("the packages of the candidate")
 }

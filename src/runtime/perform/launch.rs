@@ -143,7 +143,7 @@ impl Setup {
                 volumes: self.mounts(&companion.service),
             };
             bench.go_on()?;
-            let created = bench.engine.create_own(&spec).await;
+            let created = bench.create(&spec).await;
             let id = created.map_err(|e| ready::not_created(&companion.role(), &e))?;
             companion.up(bench, &id, trail).await?;
             ids.push(id);

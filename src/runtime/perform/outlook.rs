@@ -62,7 +62,7 @@ pub(super) async fn outlook(
         });
     };
     let kept = scene.bot.store.packages(&last.content).await;
-    let Some(state) = kept.map_err(|e| Failure::new(FailureKind::Invariant, e.to_string()))? else {
+    let Some(state) = kept.map_err(|e| e.failure("the packages of the last release"))? else {
         return Ok(Outlook {
             inputs,
             survey: Survey::unseen("the packages of the last release are not kept"),

@@ -33,7 +33,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, F
         let copied = registry
             .copy(&to.repository, &digest, &channel.repository, tag, rule)
             .await;
-        copied.map_err(|e| e.failure())?;
+        copied.map_err(|e| not_a_base(e.failure(), FailureKind::RegistryRefused))?;
         scene.line(&format!("{channel} is {}", digest.short()));
     }
     let digest = ManifestDigest::try_from(digest.to_string())
@@ -45,7 +45,8 @@ async fn push(scene: &Scene<'_>, engine: &Engine, to: &Reference, image: &ImageI
     let registry = &scene.fleet.registry;
     let auth = scene.fleet.credentials.login(&to.repository.registry).await?;
     engine.tag_image(image, to).await.map_err(|e| e.failure())?;
-    engine.push(to, auth.as_ref()).await.map_err(|e| e.failure())?;
+    let pushed = engine.push(to, auth.as_ref()).await;
+    let pushed = pushed.map_err(|e| not_a_base(e.failure(), FailureKind::RegistryRefused))?;
     let there = registry.digest(to).await.map_err(|e| e.failure())?;
     let there = there.ok_or_else(|| {
         Failure::new(
@@ -53,16 +54,31 @@ async fn push(scene: &Scene<'_>, engine: &Engine, to: &Reference, image: &ImageI
             format!("{to} was pushed and the registry does not have it"),
         )
     })?;
-    if !is_image(scene, to, &there, image).await? {
+    let is_image = is_image(scene, to, &there, image).await;
+    if !is_image.map_err(|failure| not_a_base(failure, FailureKind::DigestMismatch))? {
+        let other = pushed.filter(|pushed| pushed.as_str() != there.as_str());
+        let answered = other.map(|pushed| format!("; the push was answered with {}", pushed.short()));
         let detail = format!(
-            "{to} serves {}, which is not the tested image {}",
+            "{to} serves {}, which is not the tested image {}{}",
             there.short(),
-            image.short()
+            image.short(),
+            answered.unwrap_or_default()
         );
         return Err(Failure::new(FailureKind::DigestMismatch, detail));
     }
     scene.line(&format!("pushed {to} as {}", there.short()));
     Ok(there)
+}
+
+/// What a registry has not, in the moment of publishing, is what it was just given: no base image that somebody's Dockerfile
+/// asks for.
+fn not_a_base(failure: Failure, instead: FailureKind) -> Failure {
+    let kind = if failure.kind == FailureKind::BaseMissing {
+        instead
+    } else {
+        failure.kind
+    };
+    Failure { kind, ..failure }
 }
 
 /// Does the registry's manifest name this very image? Its config digest is the image id; engines with the containerd store
@@ -78,4 +94,19 @@ async fn is_image(scene: &Scene<'_>, to: &Reference, there: &ServedDigest, image
         .await
         .map_err(|e| e.failure())?
         == *image)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::failure::Fault;
+
+    /// A registry that names one digest and serves another answers 404 when it is asked for what it named.
+    #[test]
+    fn what_was_just_pushed_is_no_base_image() {
+        let of = |kind| not_a_base(Failure::new(kind, "x"), FailureKind::DigestMismatch);
+        assert_eq!(of(FailureKind::BaseMissing).kind, FailureKind::DigestMismatch);
+        assert_eq!(of(FailureKind::BaseMissing).fault(), Fault::Infra);
+        assert_eq!(of(FailureKind::RegistryDenied).kind, FailureKind::RegistryDenied);
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::bench::{Bench, Stop};
 use super::trail::Trail;
+use super::writes;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::logs::FollowEnd;
 use crate::clients::engine::probe::ReadyVerdict;
@@ -89,15 +90,19 @@ async fn watch(
                 .engine
                 .ready(id, rule, within, bench.via, bench.cancel, &mut heard)
         );
+        let mut written = std::pin::pin!(writes::too_much(bench, id));
         let mut following = true;
         let verdict = loop {
             tokio::select! {
-                verdict = &mut ready => break verdict?,
+                // In this order: a flood, which readiness may read as well, would take all of the task's turns else.
+                biased;
                 end = &mut follow, if following => match end {
                     Ok(FollowEnd::Flooded) => return Err(flood(role, max).with_excerpt(excerpt(bench, id).await).into()),
                     // A log that cannot be followed is no verdict; the wait goes on.
                     Ok(FollowEnd::Ended | FollowEnd::Enough) | Err(_) => following = false,
                 },
+                verdict = &mut ready => break verdict?,
+                failure = &mut written => return Err(failure.with_excerpt(excerpt(bench, id).await).into()),
             }
         };
         let ends = matches!(rule.check, ReadyCheck::Exit { .. });
@@ -125,11 +130,9 @@ async fn watch(
 
 /// The last lines of a container; none when it is gone.
 pub(super) async fn excerpt(bench: &Bench<'_>, id: &str) -> Vec<String> {
-    bench
-        .engine
-        .log_tail(id, Failure::EXCERPT_LINES)
-        .await
-        .unwrap_or_default()
+    let secrets = bench.hidden.secrets();
+    let tail = bench.engine.log_tail(id, Failure::EXCERPT_LINES, &secrets).await;
+    tail.unwrap_or_default()
 }
 
 /// What the last health check of a container said; none where there was no check.

@@ -1,5 +1,6 @@
 //! Branch and tags become a commit and digests.
 
+use super::build::aside;
 use super::outlook;
 use super::run::Scene;
 use crate::clients::clock;
@@ -94,8 +95,11 @@ pub(super) async fn dockerfile(
             format!("{path} is not in commit {}", commit.short()),
         )
     })?;
-    let invalid = |why: String| Failure::new(FailureKind::DockerfileInvalid, format!("{path}: {why}"));
-    let text = String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8".to_owned()))?;
-    let parsed = parse(&text).map_err(|e| invalid(e.to_string()))?;
-    Ok((parsed, text))
+    aside(move || {
+        let invalid = |why: String| Failure::new(FailureKind::DockerfileInvalid, format!("{path}: {why}"));
+        let text = String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8".to_owned()))?;
+        let parsed = parse(&text).map_err(|e| invalid(e.to_string()))?;
+        Ok((parsed, text))
+    })
+    .await
 }

@@ -1,12 +1,43 @@
 //! Room where the state is kept.
 
 use super::build::local_file;
+use crate::clients::engine::connect::Engine;
+use crate::clients::engine::probe::ProbePath;
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::name::HostName;
 use std::path::Path;
 
 /// Bytes for the journal, the snapshots and the mails of one rollout. One of a hundred containers writes a tenth of it; a
 /// journal that is full in the gap between two containers would leave nobody to start the second one.
 pub(super) const ROLLOUT: u64 = 64 << 20;
+
+/// Bytes for what a pull brings; less than this is a disk that is full already.
+const PULL: u64 = 512 << 20;
+
+/// With less than this, whatever writes next fails.
+pub(super) const LAST: u64 = 64 << 20;
+
+/// `needed` bytes are free where the engine keeps its images, as far as that can be told.
+///
+/// # Errors
+/// `DiskFull`, or when the engine does not answer.
+pub(super) async fn enough_on(engine: &Engine, host: &HostName, via: &ProbePath, needed: u64) -> Result<(), Failure> {
+    let free = engine.free_space(via).await.map_err(|e| e.failure())?;
+    match free.filter(|free| *free < needed) {
+        Some(free) => {
+            let detail = format!(
+                "{free} bytes are free where the engine of host {host} keeps its images, {needed} are asked for"
+            );
+            Err(Failure::new(FailureKind::DiskFull, detail))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What a pull asks for: `limits.min_free_disk` is meant for builds, and is no more than that where it is less.
+pub(super) fn for_a_pull(min_free_disk: u64) -> u64 {
+    PULL.min(min_free_disk)
+}
 
 /// `needed` bytes are free in `state`.
 ///

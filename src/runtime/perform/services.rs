@@ -1,5 +1,6 @@
 //! The steps of a rollout, on services of Docker Swarm.
 
+use super::room;
 use crate::clients::engine::connect::Engine;
 use crate::clients::target::docker::body::Mark;
 use crate::clients::target::docker::pull::RegistryAuth;
@@ -96,7 +97,7 @@ impl Stage<'_> {
             self.bot
                 .sealed
                 .keep(snapshot)
-                .map_err(|e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be kept: {e}")))?;
+                .map_err(|e| e.failure("the snapshot cannot be kept"))?;
         }
         Ok(StepOutcome::ServicesPreflighted { services: found.units })
     }
@@ -130,6 +131,9 @@ impl Stage<'_> {
     }
 
     async fn prepull(&self, unit: &ServiceUnit) -> Result<StepOutcome, Failure> {
+        // Of the manager at least; the other nodes cannot be looked at.
+        let needed = room::for_a_pull(self.fleet.fleet.limits.min_free_disk);
+        room::enough_on(self.engine, &self.state.target.host, &self.bot.via, needed).await?;
         let release = &self.state.release;
         let auth = match release.digest {
             Some(_) => self.auth(&release.service_image()).await?,
@@ -148,8 +152,8 @@ impl Stage<'_> {
         let mut over = BTreeSet::new();
         for claim in claims {
             let Ok(id) = claim.parse::<RolloutId>() else { continue };
-            let unread = |e: &dyn std::fmt::Display| Failure::new(FailureKind::Invariant, e.to_string());
-            let events = self.bot.store.rollout_events(id).await.map_err(|e| unread(&e))?;
+            let events = self.bot.store.rollout_events(id).await;
+            let events = events.map_err(|e| e.failure("an older rollout"))?;
             if events.is_empty() || rollout::fold(id, &events).is_ok_and(|state| state.conclusion.is_some()) {
                 over.insert(claim);
             }
@@ -170,7 +174,7 @@ impl Stage<'_> {
         self.bot
             .sealed
             .read(name)
-            .map_err(|e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be read: {e}")))
+            .map_err(|e| e.failure("the snapshot cannot be read"))
     }
 
     fn mark(&self) -> Mark<'_> {

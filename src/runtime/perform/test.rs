@@ -1,13 +1,18 @@
 //! *test*: the repository's own tests inside the candidate, then one start in the mode that ships.
 
 use super::bench::{Bench, Stop};
-use super::launch;
+use super::hidden::Hidden;
 use super::ready::{self, Role};
 use super::trail::{Trail, private_file};
+use super::{build, launch, room, writes};
 use crate::clients::engine::archive::{ArchiveBounds, ArchiveError, ArchivedFile};
+use crate::clients::engine::error::{EngineError, disk_full};
 use crate::clients::engine::exec::{ExecBounds, ExecEnd, OnLimit};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{TestNetwork, TestPolicy, TestStep};
+use crate::model::hide::masked;
+use crate::model::secret::Secret;
+use crate::model::stages::bootstrap::Bootstrapped;
 use crate::model::stages::test::{StepResult, Test, TestReport, Tested};
 use crate::report::words;
 use std::io::Write;
@@ -16,7 +21,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Reads one JUnit file.
-pub type ParseReport<'a> = &'a (dyn Fn(&[u8]) -> Result<TestReport, String> + Send + Sync);
+pub type ParseReport = &'static (dyn Fn(&[u8]) -> Result<TestReport, String> + Send + Sync);
 
 /// Bytes read out of a container for reports or for one artefact pattern, and files kept of it.
 const FILES: ArchiveBounds = ArchiveBounds {
@@ -29,22 +34,51 @@ const FILES: ArchiveBounds = ArchiveBounds {
 ///
 /// # Errors
 /// The first failing step, an unreadable or failing report, or an image that does not become ready as it ships.
-pub async fn perform(bench: &Bench<'_>, effect: &Test, parse: ParseReport<'_>) -> Result<Tested, Stop> {
+pub async fn perform(bench: &Bench<'_>, effect: &Test, parse: ParseReport) -> Result<Tested, Stop> {
     let done = prove(bench, effect, parse).await;
     bench.clean_up().await;
-    done
+    match done {
+        Ok(tested) => Ok(masked_proof(tested, bench.hidden)),
+        Err(stop) => Err(stop.masked(bench.hidden)),
+    }
+}
+
+/// A command, or the name of a test, may carry what the test was given.
+fn masked_proof(mut tested: Tested, hidden: &Hidden) -> Tested {
+    let secrets = hidden.secrets();
+    for result in &mut tested.steps {
+        result.step = masked(&result.step, &secrets);
+    }
+    for name in tested.report.iter_mut().flat_map(|report| &mut report.failed) {
+        *name = masked(name, &secrets);
+    }
+    tested
+}
+
+/// *bootstrap* made them, perhaps before a restart: what they were given is asked again.
+async fn learn(bench: &Bench<'_>, bootstrapped: &Bootstrapped) -> Result<(), Stop> {
+    for id in &bootstrapped.leftovers {
+        match bench.engine.environment(id).await {
+            Ok(env) => bench.hidden.learn(&env),
+            // A network, or a container that is gone: neither writes anything.
+            Err(EngineError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// 128 + SIGKILL.
 const KILLED: i64 = 137;
 
-async fn prove(bench: &Bench<'_>, effect: &Test, parse: ParseReport<'_>) -> Result<Tested, Stop> {
+async fn prove(bench: &Bench<'_>, effect: &Test, parse: ParseReport) -> Result<Tested, Stop> {
     let mut steps = Vec::new();
     let mut report = None;
     let network = match (&effect.bootstrapped, &bench.app.test) {
         (Some(bootstrapped), Some(policy)) => {
             let container = &bootstrapped.container;
             let seen = bench.engine.look(container).await?;
+            learn(bench, bootstrapped).await?;
             let mut trail = Trail::open(bench, "test.log")?;
             let mut course = Course {
                 bench,
@@ -86,7 +120,7 @@ async fn as_it_ships(bench: &Bench<'_>, effect: &Test, network: &str) -> Result<
     trail.note("the image as it ships, without the testing tools");
     let alias = bench.app.name.as_str().to_owned();
     let spec = launch::production(bench, effect.image.as_str(), network, alias);
-    let created = bench.engine.create_own(&spec).await;
+    let created = bench.create(&spec).await;
     let container = created.map_err(|e| ready::not_created(&Role::Production, &e))?;
     let after = ready::start(bench, &container, &Role::Production, &bench.app.ready, &mut trail).await?;
     Ok(millis(after))
@@ -100,7 +134,7 @@ struct Course<'a> {
     deadline: Instant,
     /// Bytes the steps may still write.
     output: u64,
-    parse: ParseReport<'a>,
+    parse: ParseReport,
 }
 
 impl Course<'_> {
@@ -139,12 +173,19 @@ impl Course<'_> {
             wrote += bytes.len() as u64;
             trail.write(bytes);
         };
-        let ended = self
+        let run = self
             .bench
             .engine
-            .exec(self.container, command, bounds, self.bench.cancel, &mut sink)
-            .await;
+            .exec(self.container, command, bounds, self.bench.cancel, &mut sink);
+        let ended = tokio::select! {
+            ended = run => Ok(ended),
+            failure = writes::too_much(self.bench, self.container) => Err(failure),
+        };
         self.output = self.output.saturating_sub(wrote);
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(failure) => return Err(failure.with_excerpt(trail.tail()).into()),
+        };
         let failure = match ended {
             Ok(ExecEnd::Exited { code: 0 }) => return Ok(()),
             Ok(ExecEnd::Cancelled) => return Err(Stop::Cancelled),
@@ -222,6 +263,12 @@ impl Course<'_> {
             let detail = format!("{words} exited with {code}: {}", self.memory());
             return Ok(Failure::new(FailureKind::OutOfMemory, detail).with_excerpt(trail.tail()));
         }
+        // What the log says may be what the tests are about; what the disk says is not.
+        let free = self.bench.engine.free_space(self.bench.via).await.ok().flatten();
+        if free.is_some_and(|free| free < room::LAST) && trail.tail().iter().any(|line| disk_full(line)) {
+            let detail = format!("{words} exited with {code} on a full disk of the build host");
+            return Ok(Failure::new(FailureKind::DiskFull, detail).with_excerpt(trail.tail()));
+        }
         let what = match code {
             126 => format!("{words} cannot be executed (126)"),
             127 => format!("{words}: a command was not found (127)"),
@@ -279,11 +326,17 @@ impl Course<'_> {
         if files.is_empty() {
             return Err(invalid(format!("no file matches {pattern}")).into());
         }
-        let mut whole = TestReport::default();
-        for file in files {
-            let part = (self.parse)(&file.bytes).map_err(|why| invalid(format!("{}: {why}", file.path)))?;
-            add(&mut whole, part);
-        }
+        let parse = self.parse;
+        let parsed = build::aside(move || {
+            let mut whole = TestReport::default();
+            for file in files {
+                let invalid =
+                    |why: String| Failure::new(FailureKind::TestReportInvalid, format!("{}: {why}", file.path));
+                add(&mut whole, parse(&file.bytes).map_err(invalid)?);
+            }
+            Ok(whole)
+        });
+        let whole = parsed.await?;
         if whole.passed + whole.failed_count + whole.skipped == 0 {
             return Err(invalid(format!("{pattern}: not one test was run")).into());
         }
@@ -297,14 +350,16 @@ impl Course<'_> {
             let Ok(files) = self.bench.unless_cancelled(read).await else {
                 return;
             };
+            let (folder, secrets) = (self.bench.work.join("artefacts"), self.bench.hidden.secrets());
             let kept = match files {
-                Ok(files) => files
-                    .iter()
-                    .try_for_each(|file| keep(&self.bench.work.join("artefacts"), file)),
-                Err(error) => Err(std::io::Error::other(error)),
+                Ok(files) => {
+                    let keep_all = move || files.iter().try_for_each(|file| keep(&folder, file, &secrets));
+                    build::aside(move || keep_all().map_err(|e| Failure::local("an artefact", &e))).await
+                }
+                Err(error) => Err(Failure::new(FailureKind::TestReportInvalid, error.to_string())),
             };
-            if let Err(error) = kept {
-                trail.note(&format!("{pattern} was not kept: {error}"));
+            if let Err(failure) = kept {
+                trail.note(&format!("{pattern} was not kept: {}", failure.detail));
             }
         }
     }
@@ -354,7 +409,8 @@ fn tests_failed(what: &str, report: Option<&TestReport>, mut log: Vec<String>) -
     Failure::new(FailureKind::TestFailed, detail).with_excerpt(lines)
 }
 
-fn keep(folder: &Path, file: &ArchivedFile) -> std::io::Result<()> {
+/// Text is kept without secrets; in anything else a replaced byte would break the file.
+fn keep(folder: &Path, file: &ArchivedFile, secrets: &[Secret]) -> std::io::Result<()> {
     let inside: PathBuf = Path::new(&file.path)
         .components()
         .filter(|part| matches!(part, Component::Normal(_)))
@@ -363,7 +419,11 @@ fn keep(folder: &Path, file: &ArchivedFile) -> std::io::Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    private_file(&path)?.write_all(&file.bytes)
+    let mut kept = private_file(&path)?;
+    match std::str::from_utf8(&file.bytes) {
+        Ok(text) => kept.write_all(masked(text, secrets).as_bytes()),
+        Err(_) => kept.write_all(&file.bytes),
+    }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -458,7 +518,7 @@ mod tests {
             path: "/../../a/./b.txt".to_owned(),
             bytes: b"x".to_vec(),
         };
-        keep(folder.path(), &file).unwrap();
+        keep(folder.path(), &file, &[]).unwrap();
         assert!(folder.path().join("a/b.txt").is_file());
     }
 }

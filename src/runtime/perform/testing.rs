@@ -1,13 +1,14 @@
 //! *bootstrap* and *test* on the build host: the bench, and what they are given besides.
 
 use super::bench::{Bench, Stop};
+use super::hidden::Hidden;
 use super::run::Scene;
 use super::{bootstrap, build, test};
 use crate::config::raw;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::TestSetup;
 use crate::model::stages::bootstrap::{Bootstrap, Bootstrapped};
-use crate::model::stages::test::{Test, Tested};
+use crate::model::stages::test::{Test, TestReport, Tested};
 use crate::packages::junit;
 use serde_json::Value;
 
@@ -24,8 +25,11 @@ pub async fn bootstrap(scene: &Scene<'_>, effect: &Bootstrap) -> Result<Bootstra
 /// # Errors
 /// As the tests fail or are cancelled.
 pub async fn test(scene: &Scene<'_>, effect: &Test) -> Result<Tested, Stop> {
-    let parse = |xml: &[u8]| junit::parse(xml).map_err(|e| e.to_string());
     on_bench(scene, async |bench| test::perform(bench, effect, &parse).await).await
+}
+
+fn parse(xml: &[u8]) -> Result<TestReport, String> {
+    junit::parse(xml).map_err(|e| e.to_string())
 }
 
 async fn on_bench<T>(scene: &Scene<'_>, work: impl AsyncFnOnce(&Bench<'_>) -> Result<T, Stop>) -> Result<T, Stop> {
@@ -33,6 +37,7 @@ async fn on_bench<T>(scene: &Scene<'_>, work: impl AsyncFnOnce(&Bench<'_>) -> Re
     std::fs::create_dir_all(&directory).map_err(|e| build::local_file(&directory, &e))?;
     let labels = scene.labels();
     let say = |line: &str| scene.line(line);
+    let hidden = Hidden::of(&scene.run.app);
     let bench = Bench {
         engine: scene.fleet.engine(&scene.run.app.build.host)?,
         credentials: &scene.fleet.credentials,
@@ -41,6 +46,7 @@ async fn on_bench<T>(scene: &Scene<'_>, work: impl AsyncFnOnce(&Bench<'_>) -> Re
         via: &scene.bot.via,
         work: &directory,
         cancel: scene.cancel,
+        hidden: &hidden,
         say: &say,
     };
     work(&bench).await
@@ -63,6 +69,11 @@ async fn compose_file(scene: &Scene<'_>) -> Result<Option<Value>, Failure> {
         .await
         .map_err(|e| e.failure())?;
     let bytes = bytes.ok_or_else(|| refused("it is not in the commit".to_owned()))?;
-    let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
-    raw::yaml_value(&text).map(Some).map_err(refused)
+    let file = file.clone();
+    let read = build::aside(move || {
+        let refused = |why: String| Failure::new(FailureKind::ComposeRefused, format!("{file}: {why}"));
+        let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
+        raw::yaml_value(&text).map_err(refused)
+    });
+    read.await.map(Some)
 }

@@ -1,14 +1,18 @@
 //! The log of a stage: a capped file that only its owner reads, the listener, and the last lines for a failure.
 
 use super::bench::Bench;
+use super::hidden::Hidden;
 use crate::clients::engine::logs::Tail;
-use crate::model::failure::{Failure, FailureKind};
+use crate::model::failure::Failure;
+use crate::model::hide::Hider;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 pub(super) struct Trail<'a> {
+    hidden: &'a Hidden,
+    hider: Hider,
     file: Option<File>,
     /// Bytes the file may still take.
     room: u64,
@@ -24,6 +28,8 @@ impl<'a> Trail<'a> {
     pub(super) fn open(bench: &Bench<'a>, name: &str) -> Result<Self, Failure> {
         let file = private_file(&bench.work.join(name)).map_err(|e| disk(name, &e))?;
         Ok(Self {
+            hidden: bench.hidden,
+            hider: Hider::default(),
             file: Some(file),
             room: bench.limits().output,
             open: Vec::new(),
@@ -38,7 +44,20 @@ impl<'a> Trail<'a> {
         self.write(format!("--- {line}\n").as_bytes());
     }
 
+    /// Of a container. What it was given is taken out, wherever its output is cut into pieces.
     pub(super) fn write(&mut self, bytes: &[u8]) {
+        let mut hider = std::mem::take(&mut self.hider);
+        hider.feed(bytes, &self.hidden.secrets(), &mut |piece| self.put(piece));
+        self.hider = hider;
+    }
+
+    /// What was held back is told: nothing more belongs to it.
+    fn release(&mut self) {
+        let mut hider = std::mem::take(&mut self.hider);
+        hider.end(&self.hidden.secrets(), &mut |piece| self.put(piece));
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
         self.tail.push(bytes);
         self.save(bytes);
         for part in bytes.split_inclusive(|b| *b == b'\n') {
@@ -50,10 +69,13 @@ impl<'a> Trail<'a> {
     }
 
     pub(super) fn tail(&self) -> Vec<String> {
-        self.tail.clone().lines()
+        let (mut hider, mut tail) = (self.hider.clone(), self.tail.clone());
+        hider.end(&self.hidden.secrets(), &mut |piece| tail.push(piece));
+        tail.lines()
     }
 
     fn end_line(&mut self) {
+        self.release();
         if !self.open.is_empty() {
             self.write(b"\n");
         }
@@ -83,6 +105,7 @@ impl<'a> Trail<'a> {
 
 impl Drop for Trail<'_> {
     fn drop(&mut self) {
+        self.release();
         if !self.open.is_empty() {
             self.tell();
         }
@@ -100,10 +123,5 @@ pub(super) fn private_file(path: &Path) -> std::io::Result<File> {
 }
 
 fn disk(name: &str, error: &std::io::Error) -> Failure {
-    let kind = if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
-        FailureKind::DiskFull
-    } else {
-        FailureKind::Invariant
-    };
-    Failure::new(kind, format!("{name} cannot be written: {error}"))
+    Failure::local(format_args!("{name} cannot be written"), error)
 }

@@ -175,3 +175,58 @@ async fn each_way_a_start_can_fail_has_its_kind() {
         attempt.nothing_is_left();
     }
 }
+
+/// Invariant 8: in steps, logs, excerpts, artefacts and names of tests; of the configuration, the image and a sidecar.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b13_secrets_of_the_test_environment_are_told_nowhere() {
+    let text =
+        "ENV IMAGE_TOKEN=canary-of-the-image\nCMD [\"sh\", \"-c\", \"echo $MYPASSWORD $IMAGE_TOKEN; exec sleep 1000\"]";
+    let image = Image::build(text);
+    // In pieces, as a program with a small buffer writes it.
+    let step = "echo step $MYPASSWORD; printf %s \"${MYPASSWORD%-test}\"; sleep 0.3; echo -test; mkdir /r; \
+        echo \"<report><ok><bad>Case $MYPASSWORD</bad>\" > /r/x.xml; echo \"kept $MYPASSWORD $IMAGE_TOKEN\" > /r/a.log; exit 3";
+    let mut test = policy(up(), vec![exec(step)]);
+    test.env
+        .insert("MYPASSWORD".to_owned(), "canary-of-the-test".to_owned());
+    test.junit = Some("/r/*.xml".to_owned());
+    test.artefacts = vec!["/r/a.log".to_owned()];
+    let mut db = sidecar("echo $DB_PASS; exec sleep 1000", up());
+    db.env.insert("DB_PASS".to_owned(), "canary-of-the-sidecar".to_owned());
+    test.how = TestSetup::Sidecars(BTreeMap::from([("db".to_owned(), db)]));
+    let attempt = Attempt::new(Some(test), up());
+
+    let effect = attempt.bootstrap(&image, None).await.unwrap();
+    let failure = failure(attempt.test(&effect).await);
+
+    assert_eq!(failure.kind, FailureKind::TestFailed, "{failure}");
+    let mut told = vec![failure.to_string(), failure.excerpt.join("\n"), attempt.said()];
+    for kept in ["bootstrap.log", "test.log", "artefacts/r/a.log", "artefacts/r/x.xml"] {
+        told.push(std::fs::read_to_string(attempt.work.path().join(kept)).unwrap());
+    }
+    for text in &told {
+        assert!(!text.contains("canary"), "{text}");
+        assert!(!text.contains("of-the"), "{text}");
+    }
+    assert!(told[1..].iter().all(|text| text.contains("[hidden]")), "{told:?}");
+    attempt.nothing_is_left();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b19_a_test_that_fills_the_disk_is_stopped_at_its_limit() {
+    let image = Image::running("exec sleep 1000");
+    let fill = "dd if=/dev/zero of=/big bs=1M count=8 && exec sleep 1000";
+    let mut test = policy(up(), vec![exec(fill)]);
+    test.limits.disk = 4 << 20;
+    let attempt = Attempt::new(Some(test), up());
+    let effect = attempt.bootstrap(&image, None).await.unwrap();
+    let failure = failure(attempt.test(&effect).await);
+    assert_eq!(failure.kind, FailureKind::TestDiskFlood, "{failure}");
+    assert!(failure.detail.ends_with("4194304 are allowed"), "{failure}");
+    attempt.nothing_is_left();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b19_room_is_told_of_an_engine_that_shares_our_disk() {
+    let free = engine().free_space(&ProbePath::HostView).await.unwrap();
+    assert!(free.is_some_and(|bytes| bytes > 0), "{free:?}");
+}

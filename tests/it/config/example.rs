@@ -129,6 +129,9 @@ fn five_lines_are_enough_for_an_app() {
         "logs": 1073741824,
         "build_cache": 10737418240
       },
+      "web": {
+        "names": []
+      },
       "apps": {
         "web": {
           "name": "web",

@@ -100,6 +100,7 @@ fn each_setting_says_where_it_came_from() {
     build.max_age = 7d (default)
     test.limits.memory = 2GiB (default)
     test.limits.output = 16MiB (default)
+    test.limits.disk = 10GiB (default)
     test.limits.cpus = 2 (default)
     test.limits.pids = 1024 (default)
     test.timeout = 7m (defaults)

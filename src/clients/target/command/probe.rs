@@ -1,6 +1,8 @@
 //! Asking an address whether it serves, from where lowtide runs.
 
 use crate::clients::tls;
+use crate::model::failure::Failure;
+use crate::model::local;
 use reqwest::{Client, redirect};
 use std::error::Error;
 use std::time::Duration;
@@ -10,23 +12,34 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// A GET that has to answer with 200–399 within `limit`. A redirect is an answer, and not followed.
 ///
 /// # Errors
-/// What it said instead, for people.
-pub async fn get(url: &str, limit: Duration) -> Result<(), String> {
+/// `LocalTrouble` when it cannot be asked from here now. What it said instead of serving is a value, for people.
+pub async fn get(url: &str, limit: Duration) -> Result<Result<(), String>, Failure> {
     tls::ready();
     let client = Client::builder()
         .connect_timeout(CONNECT.min(limit))
         .timeout(limit)
         .redirect(redirect::Policy::none())
         .user_agent(concat!("lowtide/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|e| innermost(&e))?;
-    let answer = client.get(url).send().await;
-    let status = answer.map_err(|e| format!("GET {url}: {}", innermost(&e)))?.status();
-    if status.is_success() || status.is_redirection() {
+        .build();
+    let answer = match client {
+        Ok(client) => client.get(url).send().await,
+        Err(error) => Err(error),
+    };
+    let status = match answer {
+        Ok(answer) => answer.status(),
+        Err(error) => {
+            let why = format!("GET {url}: {}", innermost(&error));
+            return match local::exhausted(&error) {
+                Some(kind) => Err(Failure::new(kind, why)),
+                None => Ok(Err(why)),
+            };
+        }
+    };
+    Ok(if status.is_success() || status.is_redirection() {
         Ok(())
     } else {
         Err(format!("GET {url} answered {}", status.as_u16()))
-    }
+    })
 }
 
 /// The outer ones only say that there was one.
@@ -61,11 +74,11 @@ mod tests {
         });
         let url = format!("http://{address}/healthz");
         let limit = Duration::from_secs(30);
-        assert_eq!(get(&url, limit).await, Ok(()));
-        assert_eq!(get(&url, limit).await, Ok(()));
-        assert_eq!(get(&url, limit).await, Err(format!("GET {url} answered 503")));
+        assert_eq!(get(&url, limit).await.unwrap(), Ok(()));
+        assert_eq!(get(&url, limit).await.unwrap(), Ok(()));
+        assert_eq!(get(&url, limit).await.unwrap(), Err(format!("GET {url} answered 503")));
         server.await.unwrap();
-        let refused = get(&url, limit).await.unwrap_err();
+        let refused = get(&url, limit).await.unwrap().unwrap_err();
         assert!(refused.contains("refused"), "{refused}");
     }
 }

@@ -101,10 +101,8 @@ pub(super) async fn upload(engine: &Engine, container: &Value, files: &[Injected
     if files.is_empty() {
         return Ok(());
     }
-    let archive = pack(files, stamp(container)).map_err(|e| {
-        let detail = format!("the files put into the container before its start cannot be packed: {e}");
-        Failure::new(FailureKind::Invariant, detail)
-    })?;
+    let archive = pack(files, stamp(container))
+        .map_err(|e| Failure::local("the files put into the container before its start cannot be packed", &e))?;
     let url = format!("/containers/{}/archive?path=%2F", encode(id(container)));
     engine
         .raw_put(&url, "application/x-tar", archive, PATIENCE)

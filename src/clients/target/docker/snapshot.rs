@@ -3,14 +3,11 @@
 use super::inject::InjectedFile;
 use super::tag::LocalTag;
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::hide::told;
 use crate::model::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// In the name of a variable: its value is a secret. What people use, as `docker inspect` shows it everywhere.
-const TELLING: [&str; 8] = ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "DSN", "PRIVATE"];
-/// A shorter value would be found in half of all lines.
-const SHORTEST: usize = 6;
 /// Bytes of a file that is looked for in a log; nobody logs more of one.
 const LONGEST: usize = 64 << 10;
 /// Where compose and Swarm put secrets.
@@ -75,31 +72,6 @@ impl Snapshot {
     }
 }
 
-/// The secrets of an environment, going by the names of its variables, and `others`.
-pub fn told<'a>(env: impl Iterator<Item = (&'a str, &'a str)>, others: impl Iterator<Item = String>) -> Vec<Secret> {
-    let named = env
-        .flat_map(|(name, value)| [tells(name).then_some(value), password(value)])
-        .flatten()
-        .map(ToOwned::to_owned);
-    let mut values: Vec<String> = named.chain(others).filter(|value| value.len() >= SHORTEST).collect();
-    values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-    values.dedup();
-    values.into_iter().map(Secret::new).collect()
-}
-
-fn tells(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    TELLING.iter().any(|telling| name.contains(telling))
-}
-
-/// Of `scheme://user:password@host`.
-fn password(value: &str) -> Option<&str> {
-    let (_, rest) = value.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let (userinfo, _) = authority.rsplit_once('@')?;
-    userinfo.split_once(':').map(|(_, password)| password)
-}
-
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Snapshot(…{})", super::json::name(&self.container))
@@ -109,7 +81,7 @@ impl std::fmt::Debug for Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::secret::masked;
+    use crate::model::hide::masked;
     use serde_json::json;
 
     #[test]

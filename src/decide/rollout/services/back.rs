@@ -83,6 +83,7 @@ fn restore(
     let Some((times, deadline)) = services.reverts.get(&unit.index).copied() else {
         return again(now + plan::limit(unit, startup));
     };
+    let deadline = deadline.min(now + plan::limit(unit, startup));
     if found.image == image || stopped(found) {
         return if times < REVERTS {
             again(deadline)

@@ -95,6 +95,8 @@ fn advance(
     let Reached::Some { done, total, behind } = reached else {
         return None;
     };
+    // Planned further ahead than any wait lasts: by a clock that was ahead.
+    let deadline = deadline.min(now + plan::limit(unit, startup));
     // A node that is drained during the bake moves its tasks: they get the same time as any others.
     let deadline = state
         .bake

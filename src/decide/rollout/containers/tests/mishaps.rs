@@ -1,7 +1,7 @@
 //! What comes from outside in the middle of a rollout: a reboot, an operator, a clock that is set, an engine that refuses.
 
 use super::trial::{Trial, outside};
-use super::world::{KINDS, Kind, NewImage};
+use super::world::{KINDS, Kind, NewImage, at};
 use crate::decide::rollout::Gate;
 use crate::model::failure::FailureKind;
 use crate::model::rollout::{ContainerState, ObservedContainer, RolloutConclusion};
@@ -310,5 +310,85 @@ fn taken_back_by_an_operator_anywhere_it_goes_back_as_long_as_it_can() {
             refused > 0 && reverted > 10 && done > 0,
             "{kind:?} × {replicas}: {refused} {reverted} {done}"
         );
+    }
+}
+
+/// Too many open files, no memory, an I/O error of our own disk: no verdict about a release, however long it lasts.
+#[test]
+fn trouble_of_lowtides_own_machine_takes_nothing_back() {
+    for kind in KINDS {
+        let mut trial = Trial::of(kind, 1, NewImage::Good);
+        trial.trouble = 40;
+        assert!(trial.drive(None));
+        assert_eq!(*trial.conclusion(), RolloutConclusion::Done, "{kind:?}");
+        assert_eq!(trial.trouble, 0);
+    }
+    // On the way back it is tried as long: the old one serves in the end.
+    let mut trial = Trial::new(1, NewImage::ExitsAtOnce);
+    trial.trouble = 40;
+    assert!(trial.drive(None));
+    assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
+}
+
+/// A backup is older than what was done since. Whatever of the journal is lost, once the containers were chosen: who
+/// restores it elsewhere goes on from what is there, and nobody's service stays down.
+#[test]
+fn a_journal_restored_from_a_backup_goes_on_from_what_is_there() {
+    let mut points = 0;
+    for kind in [Kind::Plain, Kind::Held, Kind::Tagged] {
+        for killed in 0.. {
+            let mut trial = Trial::of(kind, 1, NewImage::Good);
+            if trial.drive(Some(killed)) {
+                break;
+            }
+            // Opened, preflight begun, preflight ended.
+            for kept in (3..=trial.events.len()).step_by(4) {
+                let mut restored = Trial::of(kind, 1, NewImage::Good);
+                restored.drive(Some(killed));
+                restored.events.truncate(kept);
+                restored.recover();
+                points += 1;
+                let olds = |trial: &Trial| {
+                    let ids = trial.world.containers.iter().map(|container| &container.id);
+                    ids.filter(|id| id.starts_with("old")).count()
+                };
+                let old_is_gone = olds(&restored) < olds(&Trial::of(kind, 1, NewImage::Good));
+                assert!(restored.drive(None));
+                let at = format!(
+                    "{kind:?}, host lost at {killed}, backup of {kept} events: {:?}",
+                    restored.steps
+                );
+                let serves = |(name, _, state, _): &(_, _, _, _)| name == "web0" && *state == ContainerState::Running;
+                assert!(restored.end_state().iter().any(serves), "{at}");
+                // Where the old one was removed already, a person is told; the new one serves.
+                if !old_is_gone {
+                    assert_eq!(*restored.conclusion(), RolloutConclusion::Done, "{at}");
+                }
+            }
+        }
+    }
+    assert!(points > 200, "only {points} points were tried");
+}
+
+/// It was 400 days ahead when lowtide was killed, and is right at the next start, which makes those times the present.
+#[test]
+fn a_clock_that_was_ahead_makes_nobody_wait() {
+    const DAY: i64 = 24 * 3600;
+    for new_is in [NewImage::Good, NewImage::ExitsAtOnce] {
+        for killed in 0.. {
+            let mut trial = Trial::new(1, new_is);
+            trial.now = 400 * DAY;
+            trial.trouble = 2;
+            if trial.drive(Some(killed)) {
+                break;
+            }
+            trial.now = 0;
+            for event in &mut trial.events {
+                event.at = event.at.min(at(0));
+            }
+            trial.recover();
+            assert!(trial.drive(None));
+            assert!(trial.now < DAY, "killed at {killed}: it waited for {} s", trial.now);
+        }
     }
 }

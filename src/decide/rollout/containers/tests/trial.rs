@@ -21,6 +21,8 @@ pub(super) struct Trial {
     pub(super) pace: i64,
     /// The engine refuses this step on the way back.
     pub(super) refused: Option<String>,
+    /// So many steps, once something was touched, meet trouble of lowtide's own machine.
+    pub(super) trouble: u32,
 }
 
 /// Without a window.
@@ -53,6 +55,7 @@ impl Trial {
             outside: outside(Gate::Open),
             pace: 0,
             refused: None,
+            trouble: 0,
         };
         trial.push(rollout(kind, false));
         trial
@@ -104,14 +107,7 @@ impl Trial {
                     if die(&mut kill) {
                         return false;
                     }
-                    let refused = state.reverting.is_some() && self.refused.as_deref() == Some(&step.to_string());
-                    let outcome = if refused {
-                        StepOutcome::Failed {
-                            failure: Failure::new(FailureKind::EngineRefused, "simulated"),
-                        }
-                    } else {
-                        self.world.perform(&step)
-                    };
+                    let outcome = self.outcome(&state, &step);
                     self.now += self.pace;
                     self.world.nobody_is_lost(self.kind, &units);
                     if die(&mut kill) {
@@ -150,6 +146,21 @@ impl Trial {
             "the rollout does not end: {:?}",
             self.steps.iter().take(40).collect::<Vec<_>>()
         );
+    }
+
+    fn outcome(&mut self, state: &RolloutState, step: &Step) -> StepOutcome {
+        if state.touched && self.trouble > 0 {
+            self.trouble -= 1;
+            return StepOutcome::Failed {
+                failure: Failure::new(FailureKind::LocalTrouble, "too many open files"),
+            };
+        }
+        if state.reverting.is_some() && self.refused.as_deref() == Some(&step.to_string()) {
+            return StepOutcome::Failed {
+                failure: Failure::new(FailureKind::EngineRefused, "simulated"),
+            };
+        }
+        self.world.perform(step)
     }
 
     pub(super) fn recover(&mut self) {

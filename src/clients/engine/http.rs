@@ -1,0 +1,71 @@
+//! One HTTP question to a server beside lowtide.
+
+use super::error::EngineError;
+use crate::model::local;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A server that needs longer for one answer does not serve.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of an answer that are read.
+const TEXT: usize = 16 << 10;
+
+/// The status of a GET; redirects are answers of their own. For `lowtide probe-http` too.
+///
+/// # Errors
+/// One line: why there is no answer.
+pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, String> {
+    status(host, port, path).await.map_err(|e| e.failure().detail)?
+}
+
+/// One GET: status code and the beginning of its text.
+///
+/// # Errors
+/// One line: why there is no answer.
+pub async fn http_text(host: IpAddr, port: u16, path: &str) -> Result<(u16, String), String> {
+    let mut answer = get(host, port, path).await.map_err(|e| e.failure().detail)??;
+    let mut text = Vec::new();
+    while text.len() < TEXT
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        text.extend_from_slice(&chunk);
+    }
+    text.truncate(TEXT);
+    Ok((answer.status().as_u16(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// As [`http_status`], for a readiness check.
+///
+/// # Errors
+/// When the question cannot be put, since something is used up here: that says nothing of the server.
+pub(super) async fn status(host: IpAddr, port: u16, path: &str) -> Result<Result<u16, String>, EngineError> {
+    let answer = get(host, port, path).await?;
+    Ok(answer.map(|answer| answer.status().as_u16()))
+}
+
+async fn get(host: IpAddr, port: u16, path: &str) -> Result<Result<reqwest::Response, String>, EngineError> {
+    crate::clients::tls::ready();
+    let address = SocketAddr::new(host, port);
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(TIMEOUT)
+        .build();
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let url = format!("http://{address}{slash}{path}");
+    let answer = match client {
+        Ok(client) => client.get(url).send().await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(e) if local::exhausted(&e).is_some() => Err(EngineError::Unreachable {
+            address: address.to_string(),
+            source: Box::new(e.without_url()),
+        }),
+        Err(e) if e.is_timeout() => Ok(Err(format!("no answer within {} s", TIMEOUT.as_secs()))),
+        Err(e) if e.is_connect() => Ok(Err("connection refused".to_owned())),
+        Err(e) => Ok(Err(e.without_url().to_string())),
+    }
+}

@@ -1,0 +1,45 @@
+//! What the containers of a test were given and nothing they write may carry further.
+
+use crate::model::fleet::App;
+use crate::model::hide::told;
+use crate::model::secret::Secret;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Grows with every container that is made.
+#[derive(Default)]
+pub struct Hidden(Mutex<Given>);
+
+#[derive(Default)]
+struct Given {
+    env: BTreeSet<(String, String)>,
+    secrets: Arc<[Secret]>,
+}
+
+impl Hidden {
+    /// What the configuration gives.
+    #[must_use]
+    pub fn of(app: &App) -> Self {
+        let hidden = Self::default();
+        hidden.learn(&app.env);
+        hidden.learn(&app.build.args);
+        if let Some(test) = &app.test {
+            hidden.learn(&test.env);
+        }
+        hidden
+    }
+
+    /// The variables of one more environment, name and value.
+    pub(super) fn learn<'a>(&self, env: impl IntoIterator<Item = (&'a String, &'a String)>) {
+        let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let env = env.into_iter().map(|(name, value)| (name.clone(), value.clone()));
+        given.env.extend(env);
+        let pairs = given.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        given.secrets = told(pairs, std::iter::empty()).into();
+    }
+
+    pub(super) fn secrets(&self) -> Arc<[Secret]> {
+        let given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&given.secrets)
+    }
+}
