@@ -133,7 +133,12 @@ impl Start {
 
     /// Beside another one; its exit code.
     pub(crate) async fn beside(&self) -> Option<i32> {
-        let mut child = self.command(&["serve", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+        self.done(&["serve", "--listen", "127.0.0.1:0"]).await
+    }
+
+    /// The exit code of a command.
+    pub(crate) async fn done(&self, arguments: &[&str]) -> Option<i32> {
+        let mut child = self.command(arguments).spawn().unwrap();
         timeout(PATIENCE, child.wait()).await.ok()?.unwrap().code()
     }
 

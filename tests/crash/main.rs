@@ -19,6 +19,7 @@
 
 mod bot;
 mod journal;
+mod lost;
 mod mail;
 mod matrix;
 mod point;

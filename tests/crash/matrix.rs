@@ -1,5 +1,6 @@
 //! Which points there are, and the table of what came of each.
 
+use crate::lost;
 use crate::point::{Blow, Moment, Point, mutates};
 use crate::prefixes::Finished;
 use crate::trial::{self, Ended, Plan, Under};
@@ -23,6 +24,7 @@ pub(crate) async fn run() {
     let mut work: Vec<Work> = finished.cuts.iter().copied().map(Work::Prefix).collect();
     work.extend(plans(&calls).into_iter().map(Work::Blow));
     work.push(Work::TwoBots);
+    work.push(Work::LostHost);
     if let Ok(only) = std::env::var("LOWTIDE_CRASH_ONLY") {
         work.retain(|work| only.split(',').any(|text| work.name().contains(text)));
     }
@@ -43,6 +45,7 @@ enum Work {
     Blow(Plan),
     Prefix(usize),
     TwoBots,
+    LostHost,
 }
 
 impl Work {
@@ -51,6 +54,7 @@ impl Work {
             Work::Blow(plan) => plan.name(),
             Work::Prefix(cut) => format!("prefix of {cut} events"),
             Work::TwoBots => "a second bot on the same state".to_owned(),
+            Work::LostHost => "lost between stop and start, restored".to_owned(),
         }
     }
 
@@ -59,6 +63,7 @@ impl Work {
             Work::Blow(plan) => trial::run(ground, plan).await,
             Work::Prefix(cut) => finished.resume(ground, cut).await,
             Work::TwoBots => trial::two_bots(ground, self.name()).await,
+            Work::LostHost => lost::run(ground, self.name()).await,
         }
     }
 }

@@ -184,7 +184,11 @@ impl Course<'_> {
         self.output = self.output.saturating_sub(wrote);
         let ended = match ended {
             Ok(ended) => ended,
-            Err(failure) => return Err(failure.with_excerpt(trail.tail()).into()),
+            Err(failure) => {
+                // Killed here and not by the watch: the command would be seen to end by that first.
+                self.bench.engine.kill_own(self.container).await?;
+                return Err(failure.with_excerpt(trail.tail()).into());
+            }
         };
         let failure = match ended {
             Ok(ExecEnd::Exited { code: 0 }) => return Ok(()),
