@@ -49,10 +49,10 @@ impl Ignore {
     /// A pattern with an open `[`, a lone `!`, or a lone backslash at its end; more patterns than anybody writes.
     pub fn parse(text: &str) -> Result<Self, IgnoreError> {
         let mut patterns = Vec::new();
-        let mut wild = 0;
-        for (index, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
-            // Only a `#` in the very first column makes a comment.
-            if line.starts_with('#') || line.trim().is_empty() {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        within_bounds(text)?;
+        for (index, line) in text.lines().enumerate() {
+            if !is_pattern(line) {
                 continue;
             }
             let trimmed = line.trim();
@@ -68,15 +68,6 @@ impl Ignore {
                 return Err(refused());
             }
             let clean = clean(body);
-            if patterns.len() >= MOST {
-                return Err(too_many(MOST, "patterns"));
-            }
-            if is_wild(&clean) {
-                wild += clean.len();
-            }
-            if wild > MOST_WILD {
-                return Err(too_many(MOST_WILD, "characters in patterns with wildcards"));
-            }
             patterns.push(Pattern {
                 exception,
                 rule: rule(&clean).ok_or_else(refused)?,
@@ -150,8 +141,23 @@ fn clean(pattern: &str) -> String {
     }
 }
 
-fn too_many(most: usize, what: &'static str) -> IgnoreError {
-    IgnoreError::TooMany { most, what }
+/// Before anything is made of them.
+fn within_bounds(text: &str) -> Result<(), IgnoreError> {
+    let too_many = |most, what| Err(IgnoreError::TooMany { most, what });
+    let patterns = || text.lines().filter(|line| is_pattern(line));
+    if patterns().count() > MOST {
+        return too_many(MOST, "patterns");
+    }
+    let wild: usize = patterns().filter(|line| is_wild(line)).map(str::len).sum();
+    if wild > MOST_WILD {
+        return too_many(MOST_WILD, "characters in patterns with wildcards");
+    }
+    Ok(())
+}
+
+/// Only a `#` in the very first column makes a comment.
+fn is_pattern(line: &str) -> bool {
+    !line.starts_with('#') && !line.trim().is_empty()
 }
 
 fn is_wild(pattern: &str) -> bool {
