@@ -165,3 +165,36 @@ impl Check<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_alone_names_an_engine() {
+        let told = |text: &str| match address(text) {
+            Ok(EngineAddress::Unix(path)) => format!("unix {}", path.display()),
+            Ok(EngineAddress::Ssh(ssh)) => format!("ssh {:?} {} {:?} {:?}", ssh.user, ssh.host, ssh.port, ssh.socket),
+            Ok(EngineAddress::Tls(tls)) => format!("tls {} {}", tls.host, tls.port),
+            Err(problem) => problem.code.to_owned(),
+        };
+        for (text, expected) in [
+            ("unix:///var/run/docker.sock", "unix /var/run/docker.sock"),
+            ("ssh://root@web1", "ssh Some(\"root\") web1 None None"),
+            (
+                "ssh://web1:2222/run/docker.sock",
+                "ssh None web1 Some(2222) Some(\"/run/docker.sock\")",
+            ),
+            ("tcp://web1", "tls web1 2376"),
+            ("tcp://[::1]:2377/", "tls ::1 2377"),
+            ("web1", "bad-url"),
+            ("unix://docker.sock", "bad-url"),
+            ("ssh://-oProxyCommand=x", "bad-url"),
+            ("ssh://root:secret@web1", "bad-url"),
+            ("http://web1:2375", "not-supported"),
+            ("npipe:////./pipe/docker_engine", "not-supported"),
+        ] {
+            assert_eq!(told(text), expected, "{text}");
+        }
+    }
+}

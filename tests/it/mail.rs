@@ -4,9 +4,10 @@ use crate::support::mail::{PASSWORD, Server, USER};
 use lowtide::clients::smtp::{Refusal, Smtp, SmtpError};
 use lowtide::model::failure::{Failure, FailureKind, Fault};
 use lowtide::model::fleet::{EmailPolicy, SmtpSecurity, SmtpServer};
-use lowtide::model::notice::{Audience, Mail, Notice, NoticeBody};
+use lowtide::model::notice::{Audience, Built, Mail, Notice, NoticeBody};
 use lowtide::model::run::Stage;
 use lowtide::model::secret::SecretRef;
+use lowtide::model::stages::resolve::Commit;
 use lowtide::report::mail::{MailContext, render};
 use serde_json::Value;
 use std::time::Duration;
@@ -71,7 +72,15 @@ fn mail(dedup: &str) -> Mail {
             app: "archives".parse().unwrap(),
             run: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
             stage: Stage::Test,
-            commit: None,
+            commit: Some(Box::new(Built {
+                commit: Commit {
+                    id: "3f2a9c1d0e".repeat(4),
+                    subject: "Prüfe größer".to_owned(),
+                    author: "Zoë".to_owned(),
+                    time: "2026-11-23T05:00:00Z".parse().unwrap(),
+                },
+                link: None,
+            })),
             failure,
             fault: Fault::Repo,
         },
