@@ -6,6 +6,7 @@ use super::{
     backup, check, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve, show, start, status,
     windows,
 };
+use crate::model::fleet::Unhealthy;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -88,12 +89,18 @@ enum Command {
     /// When targets may be changed: the next openings of their windows, and what is odd about them (docs/windows.md).
     Windows(windows::Asked),
     /// One cycle of these apps now, with live progress. Rollouts wait for their window.
+    ///
+    /// Rollouts that were refused and promotions that failed are tried again; as long as one of them does not come through,
+    /// the exit code is 1.
     Run {
         #[arg(required = true)]
         apps: Vec<String>,
         /// Rollouts do not wait for their window.
         #[arg(long)]
         now: bool,
+        /// With --now: roll out also over containers that are not healthy; the release may be what heals them.
+        #[arg(long, requires = "now")]
+        replace_unhealthy: bool,
         /// Build also when nothing has moved that a rebuild could pick up.
         #[arg(long)]
         rebuild: bool,
@@ -278,9 +285,17 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
         Command::Run {
             apps,
             now,
+            replace_unhealthy,
             rebuild,
             json,
-        } => run::run(global, &apps, now, rebuild, json).await,
+        } => {
+            let unhealthy = if replace_unhealthy {
+                Unhealthy::Replace
+            } else {
+                Unhealthy::Refuse
+            };
+            run::run(global, &apps, now, unhealthy, rebuild, json).await
+        }
         Command::Status { json } => status::status(global, json).await,
         Command::History { app, limit, json } => history::history(global, app.as_deref(), limit, json).await,
         Command::Show { id, json } => show::show(global, &id, json).await,

@@ -104,6 +104,7 @@ impl Board {
             | Progress::RunEnded { .. }
             | Progress::RolloutLine { .. }
             | Progress::Promoted { .. }
+            | Progress::PromotionFailed { .. }
             | Progress::Settled { .. } => None,
         }
     }

@@ -1,5 +1,6 @@
 //! Every way a thing can go wrong, and whose concern it is.
 
+use super::name::RunId;
 use super::secret::{Secret, masked};
 use super::window::Closing;
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,8 @@ failure_kinds! {
     // publish and promote
     TagTaken = "the tag exists with another digest", Operator;
     DigestMismatch = "the registry serves another image than the tested one", Infra;
+    /// Deleted there, or the channel's repository does not exist.
+    ReleaseMissing = "the registry has not the release, or no place for it", Operator;
     // rollout
     PreflightRefused = "the container cannot be recreated faithfully", Operator;
     TargetMissing = "no container matches the target", Operator;
@@ -249,6 +252,13 @@ pub enum HaltReason {
     Stuck { failure: Failure },
     /// An operator said so.
     Operator { by: String, why: String },
+    /// An operator took a release back.
+    TakenBack {
+        by: String,
+        why: String,
+        tag: String,
+        release: RunId,
+    },
 }
 
 #[cfg(test)]

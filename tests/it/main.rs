@@ -14,6 +14,7 @@ mod github;
 mod halt;
 mod layers;
 mod mail;
+mod promotion;
 mod registry;
 mod store;
 #[path = "../support/mod.rs"]
