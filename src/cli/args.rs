@@ -6,6 +6,7 @@ use super::{
     backup, check, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve, show, start, status,
     windows,
 };
+use crate::model::fleet::Unhealthy;
 use crate::runtime::doors;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::parser::ValueSource;
@@ -126,6 +127,9 @@ enum Command {
     /// When targets may be changed: the next openings of their windows, and what is odd about them (docs/windows.md).
     Windows(windows::Asked),
     /// One cycle of these apps now, with live progress. Rollouts wait for their window.
+    ///
+    /// Rollouts that were refused and promotions that failed are tried again; as long as one of them does not come through,
+    /// the exit code is 1.
     Run {
         /// Their names.
         #[arg(required = true, value_name = "APP")]
@@ -133,6 +137,9 @@ enum Command {
         /// Rollouts do not wait for their window.
         #[arg(long)]
         now: bool,
+        /// With --now: roll out also over containers that are not healthy; the release may be what heals them.
+        #[arg(long, requires = "now")]
+        replace_unhealthy: bool,
         /// Build also when nothing has moved that a rebuild could pick up.
         #[arg(long)]
         rebuild: bool,
@@ -282,7 +289,7 @@ enum Command {
     },
     /// Write all that a lowtide elsewhere needs to go on into one file, also while the bot runs. It holds secrets.
     Backup {
-        /// A file that does not exist yet.
+        /// The file. One that is there is replaced.
         #[arg(value_name = "FILE")]
         to: PathBuf,
     },
@@ -374,9 +381,17 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
         Command::Run {
             apps,
             now,
+            replace_unhealthy,
             rebuild,
             json,
-        } => run::run(global, &apps, now, rebuild, json).await,
+        } => {
+            let unhealthy = if replace_unhealthy {
+                Unhealthy::Replace
+            } else {
+                Unhealthy::Refuse
+            };
+            run::run(global, &apps, now, unhealthy, rebuild, json).await
+        }
         Command::Status { json } => status::status(global, json).await,
         Command::History { app, limit, json } => history::history(global, app.as_deref(), limit, json).await,
         Command::Show { id, json } => show::show(global, &id, json).await,

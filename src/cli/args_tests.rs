@@ -80,7 +80,6 @@ fn what_was_said_is_told_from_defaults() {
     assert!(!said(&["lowtide", "status"]));
 }
 
-#[test]
 /// git runs elsewhere, and so do the engine's own paths: what is relative is made absolute before anybody sees it.
 #[test]
 fn a_relative_state_is_absolute_for_every_command() {
@@ -103,6 +102,7 @@ fn a_relative_state_is_absolute_for_every_command() {
         &["pause"],
         &["cancel", "x"],
         &["backup", "x"],
+        &["restore", "x"],
         &["health"],
         &["probe-http", "1", "/"],
     ];

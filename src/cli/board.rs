@@ -116,6 +116,7 @@ impl Board {
             | Progress::RunEnded { .. }
             | Progress::RolloutLine { .. }
             | Progress::Promoted { .. }
+            | Progress::PromotionFailed { .. }
             | Progress::Settled { .. } => None,
         }
     }

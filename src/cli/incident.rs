@@ -3,7 +3,7 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, status, views};
-use crate::model::halt::{HaltPolicy, Incident};
+use crate::model::halt::{HaltPolicy, Incident, Recalled};
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId};
 use crate::report::{case, halt};
@@ -63,40 +63,63 @@ pub(super) async fn incident(global: &Global, what: &str, shape: Shape) -> anyho
     let view = story::rollout(rollout, &events).context("this rollout's journal is broken")?;
     let configured = fleet.apps.get(&view.app);
     let policy = configured.map(|app| app.halt.clone()).unwrap_or_default();
-    let open = standings.get(&view.app).map(|standing| standing.incidents.clone());
-    let open = open.unwrap_or_default();
-    let since = open.iter().find(|open| open.rollout == rollout).map(|open| open.at);
-    print(&view.incident, &policy, since, shape)?;
+    let standing = standings.get(&view.app).cloned().unwrap_or_default();
+    let told = Told {
+        incident: &view.incident,
+        policy: &policy,
+        since: reading::halted_since(&standing, rollout),
+        recalled: standing.recalled_by(rollout),
+    };
+    told.print(shape)?;
     if shape == Shape::Text {
-        for other in open.iter().filter(|other| other.rollout != rollout) {
-            let text = format!(
-                "\nIt waits for this one too: lowtide incident {}",
-                other.rollout.short()
-            );
-            live::print_line(&text);
+        let open = standing
+            .incidents
+            .iter()
+            .map(|open| ("It waits for this one too", open.rollout));
+        let same = told.recalled.iter().flat_map(|recalled| &recalled.rollouts);
+        let same = same.map(|rollout| ("It was taken back by this one too", *rollout));
+        for (what, other) in open.chain(same).filter(|(_, other)| *other != rollout) {
+            live::print_line(&format!("\n{what}: lowtide incident {}", other.short()));
         }
     }
     Ok(Exit::Done)
 }
 
-fn print(incident: &Incident, policy: &HaltPolicy, since: Option<jiff::Timestamp>, shape: Shape) -> anyhow::Result<()> {
-    let form = halt::form(incident, policy);
-    match shape {
-        Shape::Form => live::print(&form),
-        Shape::Json => {
-            let view = views::ShownIncident::new(incident, policy, since, &form);
-            live::print_line(&serde_json::to_string(&view)?);
-        }
-        Shape::Text => {
-            live::print(&case::text(incident, since, reading::now(), live::style()));
-            if since.is_some() {
-                live::print_line("\nwhat lifts the halt");
-                live::print_line(&format!("  {}\n", halt::what_lifts(&incident.app, policy)));
-                live::print(&form);
+struct Told<'a> {
+    incident: &'a Incident,
+    policy: &'a HaltPolicy,
+    since: Option<jiff::Timestamp>,
+    recalled: Option<&'a Recalled>,
+}
+
+impl Told<'_> {
+    fn print(&self, shape: Shape) -> anyhow::Result<()> {
+        let Told {
+            incident,
+            policy,
+            since,
+            recalled,
+        } = *self;
+        let form = halt::form(incident, policy);
+        match shape {
+            Shape::Form => live::print(&form),
+            Shape::Json => {
+                let view = views::ShownIncident::new(incident, policy, (since, recalled), &form);
+                live::print_line(&serde_json::to_string(&view)?);
+            }
+            Shape::Text => {
+                live::print(&case::text(incident, since, recalled, reading::now(), live::style()));
+                if since.is_some() && recalled.is_some() {
+                    live::print_line(&format!("\n{}", halt::lifts_recall(&incident.app)));
+                } else if since.is_some() {
+                    live::print_line("\nwhat lifts the halt");
+                    live::print_line(&format!("  {}\n", halt::what_lifts(&incident.app, policy)));
+                    live::print(&form);
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 async fn ending(store: &Store, end: &str) -> anyhow::Result<Option<RolloutId>> {

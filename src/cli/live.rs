@@ -7,9 +7,10 @@ use crate::model::failure::FailureKind;
 use crate::model::name::AppName;
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::Conclusion;
-use crate::report::{live as report_live, terminal, words};
+use crate::report::{live as report_live, outstanding, terminal, words};
 use crate::runtime::control::Reply;
-use crate::runtime::progress::Progress;
+use crate::runtime::progress::{Left, Progress};
+use crate::runtime::reading;
 use rustix::termios::tcgetwinsize;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -62,7 +63,7 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Follo
                 return Ok(Exit::Failed);
             }
             Some(Reply::Progress(progress)) => {
-                if let Progress::Settled { app } = progress.as_ref() {
+                if let Progress::Settled { app, .. } = progress.as_ref() {
                     open.retain(|name| name != app);
                 }
                 if *json {
@@ -152,6 +153,21 @@ fn show(progress: &Progress, prefix: &str, zone: &str) {
             print_line(&format!("{app} on {target}: {}", words::rollout_concluded(conclusion)));
         }
         Progress::Promoted { app, channel, tag } => print_line(&format!("{app}: {channel} is {tag}")),
+        Progress::PromotionFailed {
+            app,
+            channel,
+            tag,
+            failure,
+            again,
+        } => {
+            let failed = outstanding::failed(channel, tag, failure, *again, reading::now());
+            print_line(&format!("{app}: {failed}"));
+        }
+        Progress::Settled { app, left } => {
+            for left in left {
+                print_line(&left_over(app, left));
+            }
+        }
         // The board's to tell.
         Progress::RolloutMoves { .. }
         | Progress::StepStarted { .. }
@@ -159,15 +175,39 @@ fn show(progress: &Progress, prefix: &str, zone: &str) {
         | Progress::Ready { .. }
         | Progress::StepEnded { .. }
         | Progress::RolloutReturns { .. }
-        | Progress::RolloutWaits { .. }
-        | Progress::Settled { .. } => {}
+        | Progress::RolloutWaits { .. } => {}
+    }
+}
+
+fn left_over(app: &AppName, left: &Left) -> String {
+    match left {
+        Left::Refused { target, tag, failure } => outstanding::still_refused(app, target, tag, failure),
+        Left::Unpromoted {
+            channel,
+            tag,
+            failure,
+            again,
+        } => outstanding::still_unpromoted(app, channel, tag, (failure, *again), reading::now()),
     }
 }
 
 /// Of what was asked for: everybody's progress is told.
 fn failed(progress: &Progress, following: &Following) -> bool {
     match progress {
-        Progress::RunEnded { app, .. } | Progress::RolloutEnded { app, .. } if !following.apps.contains(app) => false,
+        Progress::RunEnded { app, .. }
+        | Progress::RolloutEnded { app, .. }
+        | Progress::PromotionFailed { app, .. }
+        | Progress::Settled { app, .. }
+            if !following.apps.contains(app) =>
+        {
+            false
+        }
+        Progress::PromotionFailed { .. } => true,
+        Progress::Settled { left, .. } => left.iter().any(|left| match left {
+            // Nothing of a way back.
+            Left::Refused { .. } => !following.back,
+            Left::Unpromoted { .. } => true,
+        }),
         Progress::RunEnded { conclusion, .. } => match conclusion.as_ref() {
             Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => true,
             Conclusion::Unchanged { .. } | Conclusion::Released { .. } | Conclusion::Observed { .. } => false,
@@ -193,7 +233,6 @@ fn failed(progress: &Progress, following: &Following) -> bool {
         | Progress::StepEnded { .. }
         | Progress::RolloutReturns { .. }
         | Progress::RolloutWaits { .. }
-        | Progress::Promoted { .. }
-        | Progress::Settled { .. } => false,
+        | Progress::Promoted { .. } => false,
     }
 }

@@ -3,12 +3,14 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::operate;
+use crate::model::fleet::Unhealthy;
 use crate::runtime::control::Ask;
 
 pub(super) async fn run(
     global: &Global,
     apps: &[String],
     now: bool,
+    unhealthy: Unhealthy,
     rebuild: bool,
     json: bool,
 ) -> anyhow::Result<Exit> {
@@ -22,6 +24,7 @@ pub(super) async fn run(
             apps,
             now,
             rebuild,
+            unhealthy,
             by: operate::who(),
         },
         json,

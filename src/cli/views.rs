@@ -8,7 +8,7 @@ use crate::model::comparison::{
 use crate::model::failure::WaitReason;
 use crate::model::fleet::Mode;
 use crate::model::freshness::{Fix, Outdated, OutdatedHost, PendingPackage, RunningContainer, Unknown};
-use crate::model::halt::{HaltPolicy, Incident, OpenIncident, Require};
+use crate::model::halt::{HaltPolicy, Incident, OpenIncident, Recalled, Require};
 use crate::model::image::ContentDigest;
 use crate::model::inventory::{Change, ImageLayer, Package};
 use crate::model::rollout::{RolloutConclusion, Step};
@@ -21,10 +21,12 @@ use crate::report::json::Halted;
 pub(super) use crate::report::json::VERSION;
 use crate::report::terminal::{Progress, RolloutView, RunRow, RunView};
 use crate::runtime::inventory::compare::{Compared, Read};
+use crate::runtime::progress::Left;
 use crate::runtime::reading::{AppReading, OpenRollout, Reading};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// `status --json`.
@@ -44,7 +46,7 @@ pub(super) struct Status {
 struct App {
     app: String,
     mode: Mode,
-    /// `new`, `fresh`, `running`, `rolling`, `behind`, `waiting`, `failing`, `halted`.
+    /// `new`, `fresh`, `running`, `rolling`, `behind`, `waiting`, `refused`, `unpromoted`, `failing`, `halted`.
     state: &'static str,
     stage: Option<Stage>,
     release: Option<Release>,
@@ -54,8 +56,12 @@ struct App {
     halted: Option<Halted>,
     /// Rollouts that halted it and that nobody has answered for.
     incidents: Vec<OpenIncident>,
-    /// Rollouts that are still watched twice as long.
+    /// New releases that are still watched twice as long, of the target with the most.
     probation: u32,
+    /// The same of each target; others are left out.
+    probation_left: BTreeMap<String, u32>,
+    /// Releases that did not come where they should be, with nothing wrong with them.
+    left: Vec<Left>,
     /// Fixes that no rebuild can bring.
     withheld: Option<ShownWithheld>,
     rollouts: Vec<Rollout>,
@@ -139,6 +145,8 @@ pub(super) struct ShownIncident<'a> {
     /// Since when the app waits for an answer to it; `null`: it does not.
     halted_since: Option<Timestamp>,
     require: Require,
+    /// The operator's revert that it is part of.
+    taken_back: Option<&'a Recalled>,
     #[serde(flatten)]
     incident: &'a Incident,
     /// YAML, to fill in.
@@ -146,11 +154,17 @@ pub(super) struct ShownIncident<'a> {
 }
 
 impl<'a> ShownIncident<'a> {
-    pub(super) fn new(incident: &'a Incident, policy: &HaltPolicy, since: Option<Timestamp>, form: &'a str) -> Self {
+    pub(super) fn new(
+        incident: &'a Incident,
+        policy: &HaltPolicy,
+        (since, taken_back): (Option<Timestamp>, Option<&'a Recalled>),
+        form: &'a str,
+    ) -> Self {
         Self {
             version: VERSION,
             halted_since: since,
             require: policy.require,
+            taken_back,
             incident,
             form,
         }
@@ -385,7 +399,13 @@ impl From<&AppReading> for App {
                 .as_ref()
                 .map(|halted| Halted::new(halted, app.exposure())),
             incidents: app.standing.incidents.clone(),
-            probation: app.standing.probation,
+            probation: app.probation().into_iter().map(|(_, left)| left).max().unwrap_or(0),
+            probation_left: app
+                .probation()
+                .into_iter()
+                .map(|(target, left)| (target.to_string(), left))
+                .collect(),
+            left: Left::of(&app.app, &app.standing),
             withheld: app.standing.withheld.as_ref().map(|(since, withheld)| ShownWithheld {
                 since: *since,
                 withheld: withheld.clone(),

@@ -194,6 +194,11 @@ impl Check<'_> {
                 "its own limit is `command.timeout`",
             ),
             (
+                Route::keys("unhealthy"),
+                raw.unhealthy.is_some(),
+                "nobody is asked whether it is healthy before the command runs",
+            ),
+            (
                 Route::keys("order"),
                 raw.order.is_some(),
                 "what runs first is the command's own affair",

@@ -144,6 +144,15 @@ pub enum Order {
     StartFirst,
 }
 
+/// `refuse`: a rollout does not begin over a container that is not healthy. `replace`: it does; going back, the old one has to
+/// run again, not to be healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unhealthy {
+    Refuse,
+    Replace,
+}
+
 /// `egress`: a network of the test's own that reaches out. `none`: one that does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -488,6 +497,8 @@ raw! {
         stop_timeout: Option<Text>,
         /// Data may migrate: on failure stop and call, do not revert.
         irreversible: Option<bool>,
+        /// What becomes of a container that is not healthy before anything was done to it.
+        unhealthy: Option<Unhealthy>,
         order: Option<Order>,
         router: Option<Router>,
     }

@@ -6,7 +6,9 @@ use super::diagnostic::{Problem, Route, shown};
 use super::merge::Over;
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{App, EngineAddress, Hook, Order, PublishPolicy, Ready, ReadyCheck, Select, TargetPolicy};
+use crate::model::fleet::{
+    App, EngineAddress, Hook, Order, PublishPolicy, Ready, ReadyCheck, Select, TargetPolicy, Unhealthy,
+};
 use crate::model::name::{ChannelName, HostName, TargetName};
 
 impl Check<'_> {
@@ -49,6 +51,7 @@ impl Check<'_> {
             .map(|text| self.duration(&own, "stop_timeout", Some(text), jiff::SignedDuration::ZERO));
         let irreversible = raw.irreversible.unwrap_or(false);
         self.note(&own, &Route::keys("irreversible"), irreversible.to_string());
+        let unhealthy = self.unhealthy(&own, raw.unhealthy);
         let order = match raw.command {
             None => self.order(&own, raw.order),
             Some(_) => Order::Auto,
@@ -82,9 +85,19 @@ impl Check<'_> {
             bake,
             stop_timeout,
             irreversible,
+            unhealthy,
             order,
             router,
         })
+    }
+
+    fn unhealthy(&mut self, own: &Scope, raw: Option<raw::Unhealthy>) -> Unhealthy {
+        let unhealthy = match raw {
+            None | Some(raw::Unhealthy::Refuse) => Unhealthy::Refuse,
+            Some(raw::Unhealthy::Replace) => Unhealthy::Replace,
+        };
+        self.note(own, &Route::keys("unhealthy"), unhealthy.as_str().to_owned());
+        unhealthy
     }
 
     /// What says that a container serves is inherited; a command has a probe of its own.

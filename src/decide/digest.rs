@@ -3,10 +3,11 @@
 use super::halt;
 use super::standing::Standing;
 use crate::model::failure::Failure;
-use crate::model::halt::{HaltPolicy, Require};
-use crate::model::name::{AppName, TargetName};
+use crate::model::fleet::{App, Mode};
+use crate::model::halt::Require;
+use crate::model::name::{AppName, RolloutId, TargetName};
 use crate::model::notice::{DigestApp, DigestBody, DigestLine};
-use crate::model::rollout::RolloutConclusion;
+use crate::model::rollout::{Purpose, RolloutConclusion};
 use crate::model::run::{Conclusion, Stage};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -21,23 +22,35 @@ pub enum Fact {
     /// `conclusion`: `None` while it is open.
     Rollout {
         app: AppName,
+        rollout: RolloutId,
+        purpose: Purpose,
         target: TargetName,
         tag: String,
         conclusion: Option<RolloutConclusion>,
     },
 }
 
+/// What is told of, and from when to when.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Frame<'a> {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// IANA zone.
+    pub timezone: &'a str,
+    /// The next run of any app; `None`: no schedule has one.
+    pub next_run: Option<Timestamp>,
+}
+
 /// Facts come newest first, as the store lists them.
 #[must_use]
 pub fn body(
     facts: &[Fact],
-    standings: &BTreeMap<AppName, (Standing, HaltPolicy)>,
+    standings: &BTreeMap<AppName, (Standing, App)>,
     blind: Vec<String>,
-    (from, to): (Timestamp, Timestamp),
-    timezone: &str,
+    frame: Frame<'_>,
 ) -> DigestBody {
     let mut apps: BTreeMap<AppName, Vec<DigestLine>> = BTreeMap::new();
-    for (app, (standing, policy)) in standings {
+    for (app, (standing, configured)) in standings {
         let lines = apps.entry(app.clone()).or_default();
         if let Some((since, reason)) = &standing.halted {
             lines.push(DigestLine::Halted {
@@ -47,18 +60,24 @@ pub fn body(
                 require: if standing.incidents.is_empty() {
                     Require::Reason
                 } else {
-                    policy.require
+                    configured.halt.require
                 },
             });
         }
-        if let Some(line) = failing(app, standing, facts) {
-            lines.push(line);
+        lines.extend(failing(app, standing, facts));
+        if configured.mode == Mode::Active {
+            lines.extend(outstanding(standing, configured));
+        }
+        let security = halt::exposure(standing).security;
+        if security > 0 {
+            lines.push(DigestLine::Lacks { security });
         }
     }
     for fact in facts {
         let (Fact::Run { app, .. } | Fact::Rollout { app, .. }) = fact;
         let lines = apps.entry(app.clone()).or_default();
-        match (line(fact), lines.last_mut()) {
+        let standing = standings.get(app).map(|(standing, _)| standing);
+        match (line(fact, standing), lines.last_mut()) {
             (Some(DigestLine::Unchanged { .. }), Some(DigestLine::Unchanged { runs })) => *runs += 1,
             (Some(line), _) => lines.push(line),
             (None, _) => {}
@@ -66,16 +85,41 @@ pub fn body(
     }
     let apps = apps.into_iter().filter(|(_, lines)| !lines.is_empty());
     DigestBody {
-        from,
-        to,
-        timezone: timezone.to_owned(),
+        from: frame.from,
+        to: frame.to,
+        timezone: frame.timezone.to_owned(),
         apps: apps.map(|(app, lines)| DigestApp { app, lines }).collect(),
         blind,
-        next_run: None,
+        next_run: frame.next_run,
     }
 }
 
-fn line(fact: &Fact) -> Option<DigestLine> {
+/// Releases that did not come where they should be, as it stands now.
+fn outstanding(standing: &Standing, app: &App) -> Vec<DigestLine> {
+    let refused = standing
+        .refusals()
+        .filter(|refusal| app.rollout.iter().any(|t| t.name == *refusal.target));
+    let refused = refused.map(|refusal| DigestLine::Refused {
+        target: refusal.target.clone(),
+        tag: refusal.release.tag.clone(),
+        since: refusal.since,
+        failure: refusal.failure.clone(),
+    });
+    let unpromoted = standing
+        .unpromoted(app)
+        .map(|(channel, failing)| DigestLine::Unpromoted {
+            channel: channel.clone(),
+            tag: standing
+                .release(failing.release)
+                .map_or_else(String::new, |release| release.tag.clone()),
+            since: failing.since,
+            failure: failing.failure.clone(),
+            again: failing.due(),
+        });
+    refused.chain(unpromoted).collect()
+}
+
+fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DigestLine> {
     match fact {
         Fact::Run { conclusion, .. } => match conclusion.as_ref() {
             Conclusion::Unchanged { .. } => Some(DigestLine::Unchanged { runs: 1 }),
@@ -91,10 +135,12 @@ fn line(fact: &Fact) -> Option<DigestLine> {
             Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => None,
         },
         Fact::Rollout {
+            app: _,
+            rollout,
+            purpose,
             target,
             tag,
             conclusion,
-            ..
         } => {
             let (target, tag) = (target.clone(), tag.clone());
             match conclusion {
@@ -103,14 +149,22 @@ fn line(fact: &Fact) -> Option<DigestLine> {
                     tag,
                     why: "its rollout is open".to_owned(),
                 }),
-                Some(RolloutConclusion::Done) => Some(DigestLine::RolledOut { target, tag }),
-                Some(RolloutConclusion::Refused { failure }) => Some(DigestLine::Waiting {
-                    target,
-                    tag,
-                    why: failure.to_string(),
+                Some(RolloutConclusion::Done) => Some(match purpose {
+                    Purpose::Release | Purpose::Probation => DigestLine::RolledOut { target, tag },
+                    Purpose::Revert => {
+                        let recalled = standing.and_then(|standing| standing.recalled_by(*rollout));
+                        DigestLine::WentBack {
+                            target,
+                            tag,
+                            from: recalled.map(|recalled| recalled.tag.clone()),
+                            by: recalled.map(|recalled| recalled.by.clone()),
+                        }
+                    }
                 }),
+                // Told by the app's standing, as long as it lasts.
                 Some(
-                    RolloutConclusion::AlreadyThere
+                    RolloutConclusion::Refused { .. }
+                    | RolloutConclusion::AlreadyThere
                     | RolloutConclusion::Superseded { .. }
                     | RolloutConclusion::Reverted { .. }
                     | RolloutConclusion::Stuck { .. },

@@ -30,9 +30,17 @@ pub enum CommitSeen {
         /// Incidents whose release did not have it.
         newer_than: BTreeSet<RolloutId>,
         /// Files of the repository that it adds or changes.
-        paths: Vec<String>,
+        files: Vec<(String, Touch)>,
     },
     Unseen(Failure),
+}
+
+/// What a commit did to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touch {
+    Changed,
+    /// Only white space and comments differ.
+    Blank,
 }
 
 /// How a halt is lifted.
@@ -148,7 +156,9 @@ pub fn exposure(standing: &Standing) -> Exposure {
     let built = standing
         .targets
         .values()
-        .filter_map(|target| standing.release(target.good?))
+        .filter_map(|target| target.good)
+        // When an image was built that was there before our first release is not known.
+        .filter_map(|run| standing.releases.iter().find(|release| release.run == run))
         .map(|release| release.at)
         .min();
     // A target that runs the last release lacks what no rebuild brings; an older one what was found of it.
@@ -228,7 +238,7 @@ fn commit(
             lacking.push(Lacking::CommitUnseen(failure.clone()));
             None
         }
-        Some(CommitSeen::Found { id, newer_than, paths }) => {
+        Some(CommitSeen::Found { id, newer_than, files }) => {
             let old = standing.incidents.iter().find(|i| !newer_than.contains(&i.rollout));
             if let Some(incident) = old {
                 lacking.push(Lacking::CommitOld {
@@ -236,12 +246,19 @@ fn commit(
                     failed: incident.commit.clone().unwrap_or_default(),
                 });
             }
-            if !paths.iter().any(|path| is_test(&policy.tests, path)) {
-                lacking.push(Lacking::CommitTestless {
+            let tests: Vec<&(String, Touch)> = files.iter().filter(|(path, _)| is_test(&policy.tests, path)).collect();
+            let tested = tests.iter().any(|(_, touch)| *touch == Touch::Changed);
+            lacking.extend(match tests.first() {
+                _ if tested => None,
+                Some((path, _)) => Some(Lacking::CommitBlank {
+                    commit: id.clone(),
+                    path: path.clone(),
+                }),
+                None => Some(Lacking::CommitTestless {
                     commit: id.clone(),
                     globs: policy.tests.clone(),
-                });
-            }
+                }),
+            });
             Some(id.clone())
         }
     }

@@ -86,7 +86,7 @@ fn found(paths: &[&str], newer: bool) -> CommitSeen {
     CommitSeen::Found {
         id: "3f2a9c1d".repeat(5),
         newer_than: newer.then(rollout).into_iter().collect(),
-        paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+        files: paths.iter().map(|path| ((*path).to_owned(), Touch::Changed)).collect(),
     }
 }
 
@@ -341,4 +341,25 @@ fn a_halted_app_is_as_exposed_as_its_worst_target() {
     assert_eq!(exposed(events), (Some(1), 5));
     let arrived = vec![judged(2), released(1), ended(1, RolloutConclusion::Done)];
     assert_eq!(exposed(arrived), (Some(1), 0));
+}
+
+#[test]
+fn a_blank_line_in_a_test_is_no_countermeasure() {
+    let seen = |touches: &[(&str, Touch)]| CommitSeen::Found {
+        id: "3f2a9c1d".repeat(5),
+        newer_than: [rollout()].into(),
+        files: touches
+            .iter()
+            .map(|(path, touch)| ((*path).to_owned(), *touch))
+            .collect(),
+    };
+    let blank = seen(&[("menu.py", Touch::Changed), ("tests/menu.py", Touch::Blank)]);
+    let path = "tests/menu.py".to_owned();
+    let commit = "3f2a9c1d".repeat(5);
+    assert_eq!(
+        judged(&good(), Some(&blank)),
+        Err(vec![Lacking::CommitBlank { commit, path }])
+    );
+    let both = seen(&[("tests/menu.py", Touch::Blank), ("tests/page.py", Touch::Changed)]);
+    assert!(judged(&good(), Some(&both)).is_ok());
 }

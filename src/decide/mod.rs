@@ -19,6 +19,7 @@ pub mod rollout;
 pub mod run;
 pub mod schedule;
 pub mod standing;
+pub mod substance;
 pub mod tell;
 pub mod tell_github;
 pub mod window;

@@ -1,7 +1,7 @@
 //! Who hears of what, how often, and when the digest is due.
 
 use crate::model::failure::{Failure, FailureKind, Fault};
-use crate::model::name::{AppName, RolloutId, RunId, TargetName};
+use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
 use crate::model::notice::{DigestBody, DigestLine};
 use crate::model::run::Stage;
 use jiff::civil::{Date, Time};
@@ -73,6 +73,50 @@ pub fn run_failure_keys(app: &AppName, stage: Stage, failure: &Failure, opened: 
     Keys {
         dedup: format!("{incident}/{cause}"),
         thread: format!("{incident}/{}", opened.cause),
+    }
+}
+
+/// What a rollout was refused for, or a promotion failed of, the same however often it happens; see [`cause`].
+#[must_use]
+pub fn trouble(failure: &Failure) -> String {
+    format!("{}/{}", kind_text(failure.kind), fingerprint(&failure.detail))
+}
+
+/// Keys of *rollout refused*: one message per cause until something arrives, all of them in one thread. `first`: the
+/// rollout that began it, and its [`trouble`].
+#[must_use]
+pub fn refusal_keys(first: &(RolloutId, String), failure: &Failure) -> Keys {
+    let (rollout, cause) = first;
+    let incident = format!("rollout/{rollout}/refused");
+    Keys {
+        dedup: format!("{incident}/{}", trouble(failure)),
+        thread: format!("{incident}/{cause}"),
+    }
+}
+
+/// Which message of a promotion's trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromotionMessage<'a> {
+    Failed(&'a Failure),
+    Recovered,
+}
+
+/// Keys of *promotion failed* and of its end: one message per cause until the channel has a release, all of them in one
+/// thread. `incident`: the channel, since when, and the [`trouble`] that was told first.
+#[must_use]
+pub fn promotion_keys(
+    app: &AppName,
+    (channel, since, first): (&ChannelName, Timestamp, &str),
+    what: PromotionMessage<'_>,
+) -> Keys {
+    let incident = format!("promotion/{app}/{channel}/{}", since.as_millisecond());
+    let end = match what {
+        PromotionMessage::Failed(failure) => trouble(failure),
+        PromotionMessage::Recovered => "recovered".to_owned(),
+    };
+    Keys {
+        dedup: format!("{incident}/{end}"),
+        thread: format!("{incident}/{first}"),
     }
 }
 
@@ -169,11 +213,15 @@ pub fn sign_of_life_due(told: Timestamp, now: Timestamp, at: Time, zone: &str) -
 pub fn has_news(body: &DigestBody) -> bool {
     !body.blind.is_empty()
         || body.apps.iter().flat_map(|app| &app.lines).any(|line| match line {
-            DigestLine::Unchanged { .. } => false,
+            // What a report says anyway, once there is one.
+            DigestLine::Unchanged { .. } | DigestLine::Lacks { .. } => false,
             DigestLine::Released { .. }
             | DigestLine::Observed { .. }
             | DigestLine::Failing { .. }
             | DigestLine::RolledOut { .. }
+            | DigestLine::WentBack { .. }
+            | DigestLine::Refused { .. }
+            | DigestLine::Unpromoted { .. }
             | DigestLine::Waiting { .. }
             | DigestLine::Halted { .. } => true,
         })

@@ -150,7 +150,7 @@ pub fn target_window(target: &TargetPolicy, zone: &str, now: Timestamp) -> Windo
 pub fn estimate(target: &TargetPolicy, standing: &Standing) -> (SignedDuration, usize) {
     let nothing = TargetState::default();
     let known = standing.targets.get(&target.name).unwrap_or(&nothing);
-    let (target, _) = standing::undertaken(standing, target.clone());
+    let target = standing::expected(standing, target.clone());
     (
         window::estimate(&target, units(&target, known), &known.took),
         known.took.len(),

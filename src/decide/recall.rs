@@ -20,6 +20,7 @@ pub fn recall<'a>(standing: &'a Standing, targets: &[TargetName]) -> Option<Reca
         release,
         back: Vec::new(),
         turning: Vec::new(),
+        stay: Vec::new(),
     };
     for (name, place) in places.into_iter().filter(|(_, place)| place.release() == release) {
         match place {
@@ -27,6 +28,12 @@ pub fn recall<'a>(standing: &'a Standing, targets: &[TargetName]) -> Option<Reca
             Place::IsGiven { .. } => recall.turning.push(name.clone()),
         }
     }
+    let leaves = |name: &TargetName| recall.back.iter().any(|(back, _)| back == name) || recall.turning.contains(name);
+    let stays = standing
+        .targets
+        .iter()
+        .filter(|(name, state)| state.good == Some(release.run) && !leaves(name));
+    recall.stay = stays.map(|(name, _)| name.clone()).collect();
     Some(recall)
 }
 
@@ -44,7 +51,7 @@ impl<'a> Place<'a> {
     }
 }
 
-fn place<'a>(standing: &'a Standing, state: &TargetState) -> Option<Place<'a>> {
+fn place<'a>(standing: &'a Standing, state: &'a TargetState) -> Option<Place<'a>> {
     match state.open {
         // One that brings an older release goes back already.
         Some((_, run)) if state.good.is_none_or(|good| run > good) => {

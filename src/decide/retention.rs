@@ -1,7 +1,7 @@
 //! What may go: local images of ours, and run directories. The rest of retention is a moment and a query.
 
 use super::standing::Standing;
-use crate::model::image::ImageId;
+use crate::model::image::{ImageId, Reference};
 use crate::model::name::{AppName, RunId};
 use crate::model::standing::Release;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,8 +49,31 @@ pub fn needed(standing: &Standing) -> Vec<&Release> {
         .chain(channels)
         .flatten()
         .collect();
-    let releases = standing.releases.iter();
+    let releases = standing.releases.iter().chain(adopted(standing));
     releases.filter(|release| runs.contains(&release.run)).collect()
+}
+
+fn adopted(standing: &Standing) -> impl Iterator<Item = &Release> {
+    standing.targets.values().filter_map(|target| target.adopted.as_deref())
+}
+
+/// Tags by which images of other people were kept on their hosts and that keep nothing any more: no target runs them or goes
+/// back to them. While a rollout is open nobody knows yet what it leaves behind, so that all of them stay.
+#[must_use]
+pub fn adopted_tags<'a>(found: &'a [String], standings: &[&Standing]) -> Vec<&'a str> {
+    if standings
+        .iter()
+        .flat_map(|standing| standing.targets.values())
+        .any(|target| target.open.is_some())
+    {
+        return Vec::new();
+    }
+    let needed: Vec<&Release> = standings.iter().flat_map(|standing| needed(standing)).collect();
+    let is_needed = |tag: &str| {
+        let named = tag.parse::<Reference>();
+        named.is_ok_and(|named| needed.iter().any(|release| release.reference == named))
+    };
+    found.iter().map(String::as_str).filter(|tag| !is_needed(tag)).collect()
 }
 
 /// Images to remove: per app all but the newest `keep` of those that nobody needs. `in_use`: needed, or a container has
@@ -102,7 +125,6 @@ pub fn directories(found: &[RunDirectory], open: &BTreeSet<RunId>, ended: &BTree
 mod tests {
     use super::*;
     use crate::decide::standing::TargetState;
-    use crate::model::image::Reference;
 
     fn id(n: u8) -> ImageId {
         format!("sha256:{n:064x}").parse().unwrap()
@@ -195,6 +217,25 @@ mod tests {
         };
         standing.targets.insert("front".parse().unwrap(), target);
         assert_eq!(needed(&standing), [id(1), id(3), id(5), id(6)]);
+        // What was there before the first of them is, as long as it is the way back.
+        let own = Release {
+            run: run(0),
+            image: id(9),
+            reference: "lowtide/adopted:99".parse().unwrap(),
+            ..standing.releases[0].clone()
+        };
+        let front = standing.targets.get_mut(&"front".parse().unwrap()).unwrap();
+        front.adopted = Some(Box::new(own));
+        let found = ["lowtide/adopted:99".to_owned(), "lowtide/adopted:98".to_owned()];
+        assert!(!needed(&standing).contains(&id(9)));
+        assert_eq!(adopted_tags(&found, &[&standing]).len(), 2);
+        let front = standing.targets.get_mut(&"front".parse().unwrap()).unwrap();
+        (front.good, front.before) = (Some(run(1)), Some(run(0)));
+        assert!(needed(&standing).contains(&id(9)));
+        assert_eq!(adopted_tags(&found, &[&standing]), ["lowtide/adopted:98"]);
+        let front = standing.targets.get_mut(&"front".parse().unwrap()).unwrap();
+        front.open = Some((crate::model::name::RolloutId(run(8).0), run(2)));
+        assert_eq!(adopted_tags(&found, &[&standing]), [""; 0]);
         // A quarantined newest release is not the current one; the one before is.
         standing.quarantine.push(standing.releases[5].content.clone());
         assert!(needed(&standing).contains(&id(5)));

@@ -7,7 +7,7 @@
 
 use crate::model::command::ObservedAnswer;
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
-use crate::model::fleet::{Select, TargetPolicy};
+use crate::model::fleet::{Select, TargetPolicy, Unhealthy};
 use crate::model::halt::Incident;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{AppName, RolloutId};
@@ -221,7 +221,13 @@ impl RolloutState {
                 self.record.abandon(step, recorded.at);
                 self.progress = Progress::Idle;
             }
-            RolloutEvent::Expedited { .. } => self.window_ignored = true,
+            RolloutEvent::Expedited { unhealthy, .. } => {
+                self.window_ignored = true;
+                match unhealthy {
+                    Unhealthy::Replace => self.target.unhealthy = Unhealthy::Replace,
+                    Unhealthy::Refuse => {}
+                }
+            }
             RolloutEvent::Entered { occurrence } => self.course.enter(occurrence),
             RolloutEvent::Held { closing } => self.course.hold(closing, recorded.at),
             RolloutEvent::Deferred { .. } => self.course.deferred = true,

@@ -1,23 +1,34 @@
 //! What stays true of an app between runs: a fold of its events, and what to do about it next.
 
 use crate::model::failure::{FailureKind, HaltReason};
-use crate::model::fleet::{App, Channel, Mode, TargetPolicy};
+use crate::model::fleet::{App, Unhealthy};
 use crate::model::freshness::{Because, Judged};
-use crate::model::halt::OpenIncident;
-use crate::model::image::{ContentDigest, ManifestDigest, Reference, Repository};
+use crate::model::halt::{OpenIncident, Recalled};
+use crate::model::image::{ContentDigest, Repository};
 use crate::model::journal::Recorded;
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
-use crate::model::rollout::{Purpose, RolloutConclusion};
-use crate::model::standing::{AppEvent, Release, Withheld, Worked};
-use crate::model::window::Occurrence;
-use jiff::{SignedDuration, Timestamp};
+use crate::model::rollout::RolloutConclusion;
+use crate::model::standing::{AppEvent, Release, Withheld};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// Rollouts whose length is remembered per target.
-const LENGTHS: usize = 20;
+mod again;
+mod channel;
+mod next;
+mod probation;
+mod target;
+
+pub use again::{Apart, Occasion, Refusal};
+pub use channel::{ChannelState, Unpromoted};
+pub use next::{Next, Promotion, channel_reference, expected, next, undertaken, wakes};
+pub use probation::Probation;
+pub use target::{Record, Refused, TargetState, Waits};
 
 /// Releases remembered per app; older ones live on in the journal only.
 const RELEASES: usize = 20;
+
+/// Operators' reverts remembered per app: a daily report looks back one day.
+const RECALLS: usize = 10;
 
 /// An app as its events tell it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -37,12 +48,14 @@ pub struct Standing {
     pub incidents: Vec<OpenIncident>,
     /// How the app was configured when the last of them halted it.
     pub settings: Option<Box<App>>,
-    /// Rollouts that still have to arrive before nobody watches more closely than configured.
-    pub probation: u32,
+    /// Releases an operator took back, newest last.
+    pub recalls: Vec<Recalled>,
+    /// Rollouts that are watched more closely than configured.
+    pub probation: Probation,
     pub quarantine: Vec<ContentDigest>,
     pub failing: Option<Failing>,
-    /// An operator said `--now`, and what follows from it is not over.
-    pub expedited: bool,
+    /// An operator said `--now`, and what follows from it is not over: what becomes of a container that is not healthy.
+    pub expedited: Option<Unhealthy>,
     /// Repositories its Dockerfile stands on, as of the last run that read it.
     pub bases: Vec<Repository>,
     /// What the last build was made from whose outcome is known.
@@ -51,56 +64,6 @@ pub struct Standing {
     pub became: Option<RunId>,
     /// What no rebuild can mend, and since when there is something.
     pub withheld: Option<(Timestamp, Withheld)>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ChannelState {
-    pub holds: Option<RunId>,
-    pub before: Option<RunId>,
-}
-
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct TargetState {
-    /// The rollout under way.
-    pub open: Option<(RolloutId, RunId)>,
-    /// It was opened on probation.
-    pub probation: bool,
-    /// What the target runs as far as we put it there: the last known good.
-    pub good: Option<RunId>,
-    /// The one before it: where `revert` goes.
-    pub before: Option<RunId>,
-    /// What it runs was taken back before it had arrived, and too late to turn back on the way.
-    pub overtaken: bool,
-    pub last: Option<(RunId, RolloutConclusion)>,
-    /// What it really runs, where nobody can be asked but this record.
-    pub record: Record,
-    /// The rollout that ended last, and what it brought.
-    pub ended: Option<(RolloutId, RunId)>,
-    /// Since when a release waits to arrive, one that took another's place included.
-    pub waits: Option<Waits>,
-    /// How long earlier rollouts worked, newest last.
-    pub took: Vec<SignedDuration>,
-    /// Containers, as of the last rollout.
-    pub units: usize,
-    /// The opening in which this release was begun last: it is not used twice for it.
-    pub opening: Option<(RunId, Occurrence)>,
-}
-
-/// Whether what is remembered of a target can be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Record {
-    #[default]
-    Certain,
-    /// The last rollout got stuck, and none has ended well since.
-    Doubtful,
-}
-
-/// A release that is not there yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waits {
-    pub since: Timestamp,
-    /// It brings security fixes, or one that it took the place of did.
-    pub security: bool,
 }
 
 /// An open incident of failing runs.
@@ -163,21 +126,22 @@ impl Standing {
                 });
             }
             AppEvent::Withheld { withheld } => self.withhold(withheld, at),
-            AppEvent::RunFailed { run, cause } => {
-                let (first, since) = self.failing.as_ref().map_or((*run, at), |f| (f.first, f.since));
-                self.failing = Some(Failing {
-                    first,
-                    since,
-                    cause: cause.clone(),
-                });
-            }
+            AppEvent::RunFailed { run, cause } => self.fail(*run, cause, at),
             AppEvent::RunRecovered { .. } => self.failing = None,
             AppEvent::PromoteStarted { .. } => {}
-            AppEvent::Promoted { channel, release } => {
+            AppEvent::Promoted { channel, release } => self.channels.entry(channel.clone()).or_default().fill(*release),
+            AppEvent::PromoteFailed {
+                channel,
+                release,
+                since,
+                failure,
+            } => {
                 let state = self.channels.entry(channel.clone()).or_default();
-                if state.holds != Some(*release) {
-                    state.before = state.holds.replace(*release);
-                }
+                state.fail(*release, *since, failure, at);
+            }
+            AppEvent::Again { targets, channels } => self.try_again(targets, channels),
+            AppEvent::Adopted { target, image } => {
+                self.targets.entry(target.clone()).or_default().adopted = Some(image.clone());
             }
             AppEvent::RolloutOpened {
                 target,
@@ -193,7 +157,7 @@ impl Standing {
                 conclusion,
                 worked,
             } => {
-                self.end(target, *release, *rollout, conclusion);
+                self.end(target, (*rollout, *release), conclusion, at);
                 if let Some(worked) = worked {
                     self.targets.entry(target.clone()).or_default().learn(*release, worked);
                 }
@@ -205,9 +169,18 @@ impl Standing {
                 }
             }
             AppEvent::Resumed { probation, .. } => self.resume(*probation),
-            AppEvent::Expedited { .. } => self.expedited = true,
-            AppEvent::Settled => self.expedited = false,
+            AppEvent::Expedited { unhealthy, .. } => self.expedited = Some(*unhealthy),
+            AppEvent::Settled => self.expedited = None,
         }
+    }
+
+    fn fail(&mut self, run: RunId, cause: &str, at: Timestamp) {
+        let (first, since) = self.failing.as_ref().map_or((run, at), |f| (f.first, f.since));
+        self.failing = Some(Failing {
+            first,
+            since,
+            cause: cause.to_owned(),
+        });
     }
 
     fn halt(&mut self, reason: &HaltReason, settings: Option<&App>, at: Timestamp) {
@@ -215,10 +188,13 @@ impl Standing {
         match reason {
             HaltReason::Reverted { .. } | HaltReason::Irreversible { .. } | HaltReason::Stuck { .. } => {}
             HaltReason::Operator { .. } => return,
+            HaltReason::TakenBack { by, why, tag, release } => {
+                return self.recall(by, why, (tag, *release), at);
+            }
         }
         self.settings = settings.cloned().map(Box::new);
         // What comes after it begins anew.
-        self.probation = 0;
+        self.probation = Probation::default();
         let by = |(target, state): (&TargetName, &TargetState)| {
             let (rollout, release) = state.ended.filter(|(rollout, _)| Some(*rollout) == self.halted_by)?;
             Some(OpenIncident {
@@ -237,10 +213,40 @@ impl Standing {
         self.incidents.clear();
         self.settings = None;
         // An operator's own halt does not end one.
-        self.probation = self.probation.max(probation);
+        if probation > 0 {
+            self.probation = Probation::begin(probation);
+        }
         // What was refused may be tried again: somebody has looked at it.
         for target in self.targets.values_mut() {
             target.last = None;
+        }
+    }
+
+    fn recall(&mut self, by: &str, why: &str, (tag, release): (&str, RunId), at: Timestamp) {
+        let open = self.targets.values().filter_map(|target| target.open);
+        let turning = open.filter(|(_, run)| *run == release).map(|(rollout, _)| rollout);
+        self.recalls.push(Recalled {
+            at,
+            by: by.to_owned(),
+            why: why.to_owned(),
+            tag: tag.to_owned(),
+            release,
+            rollouts: turning.collect(),
+        });
+        let surplus = self.recalls.len().saturating_sub(RECALLS);
+        self.recalls.drain(..surplus);
+    }
+
+    fn try_again(&mut self, targets: &[TargetName], channels: &[ChannelName]) {
+        for target in targets {
+            if let Some(state) = self.targets.get_mut(target) {
+                state.last = None;
+            }
+        }
+        for channel in channels {
+            if let Some(state) = self.channels.get_mut(channel) {
+                state.again();
+            }
         }
     }
 
@@ -267,15 +273,27 @@ impl Standing {
 
     fn open(&mut self, target: &TargetName, release: RunId, rollout: RolloutId, at: Timestamp) {
         let security = self.brings_security();
-        let probation = self.is_on_probation();
+        let probation = self.is_on_probation(target, release);
         let state = self.targets.entry(target.clone()).or_default();
         state.open = Some((rollout, release));
+        state.tried = Some(at);
         state.probation = probation;
         let waits = state.waits.get_or_insert(Waits { since: at, security });
         waits.security |= security;
+        // While an operator's revert lasts, nothing else is opened.
+        let recalls = matches!(self.halted, Some((_, HaltReason::TakenBack { .. })));
+        if let Some(recalled) = self.recalls.last_mut().filter(|_| recalls) {
+            recalled.rollouts.push(rollout);
+        }
     }
 
-    fn end(&mut self, target: &TargetName, release: RunId, rollout: RolloutId, conclusion: &RolloutConclusion) {
+    fn end(
+        &mut self,
+        target: &TargetName,
+        (rollout, release): (RolloutId, RunId),
+        conclusion: &RolloutConclusion,
+        at: Timestamp,
+    ) {
         let ended_badly = match conclusion {
             RolloutConclusion::Reverted { failure } => failure.kind != FailureKind::TakenBack,
             RolloutConclusion::Stuck { .. } => true,
@@ -291,32 +309,13 @@ impl Standing {
             .release(release)
             .is_some_and(|release| self.quarantine.contains(&release.content));
         let state = self.targets.entry(target.clone()).or_default();
-        state.open = None;
-        state.ended = Some((rollout, release));
-        state.last = Some((release, conclusion.clone()));
-        match conclusion {
-            RolloutConclusion::Stuck { .. } => state.record = Record::Doubtful,
-            RolloutConclusion::Done | RolloutConclusion::Reverted { .. } => state.record = Record::Certain,
-            RolloutConclusion::AlreadyThere
-            | RolloutConclusion::Refused { .. }
-            | RolloutConclusion::Superseded { .. } => {}
-        }
+        state.end((rollout, release), conclusion, withdrawn, at);
         let tried = std::mem::take(&mut state.probation);
         if tried && *conclusion == RolloutConclusion::Done {
-            self.probation = self.probation.saturating_sub(1);
-        }
-        // Whoever takes its place has waited as long.
-        if !matches!(conclusion, RolloutConclusion::Superseded { .. }) {
-            state.waits = None;
-        }
-        let arrived = matches!(conclusion, RolloutConclusion::Done | RolloutConclusion::AlreadyThere);
-        if arrived {
-            state.overtaken = withdrawn;
-        }
-        if arrived && state.good != Some(release) {
-            state.before = state.good.replace(release);
+            self.probation.arrive(target, release);
         }
         // What it ran before, and lacked, is gone.
+        let arrived = target::has_arrived(conclusion);
         if let Some((_, withheld)) = self.withheld.as_mut().filter(|_| arrived) {
             withheld.running.remove(target);
         }
@@ -364,209 +363,36 @@ impl Standing {
             .find(|release| !self.quarantine.contains(&release.content))
     }
 
-    /// Is a rollout that is opened now one of the first after an incident? While the app is halted only an operator's revert
-    /// is opened.
+    /// Is a rollout of this release to this target one of the first after an incident? What only goes back is none. While
+    /// the app is halted only what goes back is opened.
     #[must_use]
-    pub fn is_on_probation(&self) -> bool {
-        self.probation > 0 && self.halted.is_none()
+    pub fn is_on_probation(&self, target: &TargetName, release: RunId) -> bool {
+        let news = self.targets.get(target).is_none_or(|state| state.is_news(release));
+        news && self.halted.is_none() && self.probation.left(target) > 0
     }
 
     /// What an operator's revert brings this target; `None`: nothing, or what was taken back itself.
     #[must_use]
-    pub fn way_back(&self, target: &TargetState) -> Option<&Release> {
-        let before = self.release(target.before?)?;
+    pub fn way_back<'a>(&'a self, target: &'a TargetState) -> Option<&'a Release> {
+        let before = target.before?;
+        let adopted = target.adopted.as_deref().filter(|adopted| adopted.run == before);
+        let before = adopted.or_else(|| self.release(before))?;
         (!self.quarantine.contains(&before.content)).then_some(before)
     }
 
+    /// A release of ours, or an image that was there before the first one.
     #[must_use]
     pub fn release(&self, run: RunId) -> Option<&Release> {
-        self.releases.iter().find(|release| release.run == run)
+        let adopted = self.targets.values().filter_map(|target| target.adopted.as_deref());
+        self.releases.iter().chain(adopted).find(|release| release.run == run)
     }
-}
 
-impl TargetState {
-    fn learn(&mut self, release: RunId, worked: &Worked) {
-        self.units = worked.units;
-        self.took.extend(worked.took);
-        let surplus = self.took.len().saturating_sub(LENGTHS);
-        self.took.drain(..surplus);
-        if let Some(opening) = &worked.opening {
-            self.opening = Some((release, opening.clone()));
-        }
+    /// The operator's revert that this rollout is part of.
+    #[must_use]
+    pub fn recalled_by(&self, rollout: RolloutId) -> Option<&Recalled> {
+        let mut newest_first = self.recalls.iter().rev();
+        newest_first.find(|recalled| recalled.rollouts.contains(&rollout))
     }
-}
-
-/// What an app's releases need next.
-#[derive(Debug, Clone, PartialEq)]
-#[must_use]
-pub enum Next {
-    /// Copy the release's digest to the channel and point its moving tag there.
-    Promote {
-        channel: Channel,
-        release: Box<Release>,
-        digest: ManifestDigest,
-    },
-    /// A rollout per target.
-    OpenRollout {
-        target: Box<TargetPolicy>,
-        release: Box<Release>,
-    },
-    /// A rollout of what the target ran before, as an operator wanted it.
-    GoBack {
-        target: Box<TargetPolicy>,
-        release: Box<Release>,
-    },
-    Idle,
-}
-
-/// One thing at a time; asked again after each.
-pub fn next(app: &App, standing: &Standing) -> Next {
-    if app.mode == Mode::Observe {
-        return Next::Idle;
-    }
-    if let Some(back) = take_back(app, standing).or_else(|| go_back(app, standing)) {
-        return back;
-    }
-    let Some(release) = standing.current() else {
-        return Next::Idle;
-    };
-    if standing.halted.is_some() {
-        return Next::Idle;
-    }
-    let channels = app.publish.as_ref().map(|p| p.channels.as_slice()).unwrap_or_default();
-    // Targets without a channel run the release itself.
-    match open_targets(app, standing, None, release) {
-        Targets::Open(target) => {
-            return Next::OpenRollout {
-                target: Box::new(target.clone()),
-                release: Box::new(release.clone()),
-            };
-        }
-        Targets::Waiting => return Next::Idle,
-        Targets::Done => {}
-    }
-    for channel in channels {
-        let holds = standing.channels.get(&channel.name).and_then(|state| state.holds);
-        if holds != Some(release.run) {
-            return match &release.digest {
-                Some(digest) => Next::Promote {
-                    channel: channel.clone(),
-                    release: Box::new(release.clone()),
-                    digest: digest.clone(),
-                },
-                None => Next::Idle,
-            };
-        }
-        match open_targets(app, standing, Some(&channel.name), release) {
-            Targets::Open(target) => {
-                return Next::OpenRollout {
-                    target: Box::new(target.clone()),
-                    release: Box::new(release.clone()),
-                };
-            }
-            // Later channels wait until the targets of this one are done.
-            Targets::Waiting => return Next::Idle,
-            Targets::Done => {}
-        }
-    }
-    Next::Idle
-}
-
-/// A channel that holds a quarantined release gives it back, halted or not.
-fn take_back(app: &App, standing: &Standing) -> Option<Next> {
-    for channel in app.publish.as_ref().map(|p| p.channels.as_slice()).unwrap_or_default() {
-        let Some(state) = standing.channels.get(&channel.name) else {
-            continue;
-        };
-        let held = state.holds.and_then(|run| standing.release(run));
-        if !held.is_some_and(|held| standing.quarantine.contains(&held.content)) {
-            continue;
-        }
-        let before = state.before.and_then(|run| standing.release(run));
-        let good = before.filter(|release| !standing.quarantine.contains(&release.content));
-        if let Some(release) = good
-            && let Some(digest) = &release.digest
-        {
-            return Some(Next::Promote {
-                channel: channel.clone(),
-                release: Box::new(release.clone()),
-                digest: digest.clone(),
-            });
-        }
-    }
-    None
-}
-
-/// A target that was given a release too late to be spared it.
-fn go_back(app: &App, standing: &Standing) -> Option<Next> {
-    app.rollout.iter().find_map(|target| {
-        let state = standing.targets.get(&target.name)?;
-        let release = standing.way_back(state)?;
-        let tried = state.last.as_ref().is_some_and(|(run, _)| *run == release.run);
-        (state.overtaken && state.open.is_none() && !tried).then(|| Next::GoBack {
-            target: Box::new(target.clone()),
-            release: Box::new(release.clone()),
-        })
-    })
-}
-
-enum Targets<'a> {
-    Open(&'a TargetPolicy),
-    Waiting,
-    Done,
-}
-
-/// One target of a channel at a time: the first is the canary of the others.
-fn open_targets<'a>(
-    app: &'a App,
-    standing: &Standing,
-    channel: Option<&ChannelName>,
-    release: &Release,
-) -> Targets<'a> {
-    for target in app.rollout.iter().filter(|target| target.channel.as_ref() == channel) {
-        let Some(state) = standing.targets.get(&target.name) else {
-            return Targets::Open(target);
-        };
-        if state.open.is_some() {
-            return Targets::Waiting;
-        }
-        if state.good == Some(release.run) {
-            continue;
-        }
-        let ended = state
-            .last
-            .as_ref()
-            .filter(|(run, _)| *run == release.run)
-            .map(|(_, conclusion)| conclusion);
-        return match ended {
-            // A refused rollout waits for its cause to be mended: `resume` or the next release opens it again.
-            Some(
-                RolloutConclusion::Refused { .. }
-                | RolloutConclusion::Reverted { .. }
-                | RolloutConclusion::Stuck { .. },
-            ) => Targets::Waiting,
-            Some(RolloutConclusion::Done | RolloutConclusion::AlreadyThere) => continue,
-            Some(RolloutConclusion::Superseded { .. }) | None => Targets::Open(target),
-        };
-    }
-    Targets::Done
-}
-
-/// How a new release is brought to a target: as configured, or on probation, watched twice as long.
-#[must_use]
-pub fn undertaken(standing: &Standing, mut target: TargetPolicy) -> (TargetPolicy, Purpose) {
-    if !standing.is_on_probation() {
-        return (target, Purpose::Release);
-    }
-    target.bake = target.bake.saturating_mul(2);
-    (target, Purpose::Probation)
-}
-
-/// The reference a target of this channel runs: repository of the channel, the release's own digest.
-#[must_use]
-pub fn channel_reference(channel: Option<&Channel>, release: &Release) -> Reference {
-    let repository = channel.map_or(&release.reference.repository, |c| &c.image);
-    Reference::tagged(repository, &release.tag)
 }
 
 #[cfg(test)]

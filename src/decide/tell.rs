@@ -4,20 +4,25 @@
 use super::commit_link;
 use super::halt::Lifted;
 use super::notify::{self, Keys, Opened, RolloutMessage};
-use super::rollout::{Moving, RolloutState};
 use super::run::RunState;
-use super::standing::Standing;
+use super::standing::{Occasion, Standing};
 use super::withheld;
-use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, WaitReason};
-use crate::model::fleet::{App, EmailPolicy};
+use crate::model::failure::{Failure, Fault};
+use crate::model::fleet::EmailPolicy;
 use crate::model::name::{AppName, RolloutId, RunId};
-use crate::model::notice::{Audience, Built, LongWait, Notice, NoticeBody, Untimely};
-use crate::model::rollout::RolloutConclusion;
+use crate::model::notice::{Audience, Built, Notice, NoticeBody};
 use crate::model::run::{Conclusion, Stage};
 use crate::model::standing::AppEvent;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+
+mod promotion;
+mod rollout;
+
+pub use promotion::{promoted, promotion_failed};
+pub(super) use rollout::halt;
+pub use rollout::{RolloutEnd, rollout_ended, rollout_waits};
 
 /// Facts for the app's stream, notices for the outbox.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -66,7 +71,17 @@ pub fn run_ended(
         Conclusion::Unchanged { .. } => recovered(&mut told, state, standing, email, now),
         Conclusion::Cancelled { .. } => {}
     }
+    told.facts.extend(again(state, standing, conclusion, now));
     told
+}
+
+/// What was refused is tried again when somebody asked for a run, or a night came, whatever became of the run: the release
+/// that waits is there. A new one takes its place by itself; whoever cancelled a run wants nothing to move.
+fn again(state: &RunState, standing: &Standing, conclusion: &Conclusion, now: Timestamp) -> Option<AppEvent> {
+    match conclusion {
+        Conclusion::Unchanged { .. } | Conclusion::Failed { .. } => standing.again(Occasion::of(&state.trigger), now),
+        Conclusion::Released { .. } | Conclusion::Observed { .. } | Conclusion::Cancelled { .. } => None,
+    }
 }
 
 /// The inputs of a build whose outcome is known. A failed one is tried again: its tests or its surroundings may have been
@@ -191,184 +206,6 @@ fn opened(standing: &Standing, run: RunId, cause: String) -> Opened {
         })
 }
 
-/// The end of a rollout. `configured`: the app as it is now; `None`: it is configured no more.
-#[must_use]
-pub fn rollout_ended(
-    state: &RolloutState,
-    conclusion: &RolloutConclusion,
-    configured: Option<&App>,
-    email: Option<&EmailPolicy>,
-    now: Timestamp,
-) -> Told {
-    let maintainers = configured.map(|app| app.maintainers.as_slice()).unwrap_or_default();
-    let release = &state.release;
-    let mut told = Told::default();
-    told.facts.push(AppEvent::RolloutEnded {
-        target: state.target.name.clone(),
-        release: release.run,
-        rollout: state.id,
-        conclusion: conclusion.clone(),
-        worked: state.worked(conclusion, now),
-    });
-    let keys = || notify::rollout_keys(state.id, RolloutMessage::First);
-    let (app, target, rollout) = (state.app.clone(), state.target.name.clone(), state.id);
-    match conclusion {
-        RolloutConclusion::Done => {
-            let body = NoticeBody::RolledOut {
-                app,
-                target,
-                rollout,
-                tag: release.tag.clone(),
-                digest: release
-                    .digest
-                    .as_ref()
-                    .map_or(release.image.to_string(), ToString::to_string),
-                change: release.change.clone(),
-                units: containers(state),
-            };
-            told.notices
-                .extend(mail(&keys(), Fault::Repo, maintainers, email, &body, now));
-        }
-        RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => {}
-        // Whoever took it back knows.
-        RolloutConclusion::Refused { failure } | RolloutConclusion::Reverted { failure }
-            if failure.kind == FailureKind::TakenBack => {}
-        RolloutConclusion::Refused { failure } => {
-            let body = NoticeBody::RolloutRefused {
-                app,
-                target,
-                rollout,
-                failure: failure.clone(),
-            };
-            told.notices
-                .extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
-        }
-        RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::WindowClosed => {
-            let tag = release.tag.clone();
-            let body = NoticeBody::RolloutUntimely(Box::new(Untimely {
-                app,
-                target,
-                rollout,
-                tag,
-                failure: failure.clone(),
-            }));
-            told.notices
-                .extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
-        }
-        RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => {
-            if let Some((reason, body)) = halt(state, conclusion, configured, now) {
-                told.facts.extend(quarantined(state, reason, configured));
-                let everyone = everyone(maintainers, email);
-                told.notices
-                    .extend(mail(&keys(), Fault::Repo, &everyone, email, &body, now));
-            }
-        }
-    }
-    told
-}
-
-/// A release has waited too long for its target. `waits`: since when, and for what. One message per wait, however many
-/// releases take each other's place meanwhile.
-#[must_use]
-pub fn rollout_waits(
-    state: &RolloutState,
-    waits: (Timestamp, WaitReason),
-    maintainers: &[String],
-    email: Option<&EmailPolicy>,
-    now: Timestamp,
-) -> Vec<Notice> {
-    let (since, reason) = waits;
-    let keys = notify::waits_keys(&state.app, &state.target.name, since);
-    let body = NoticeBody::RolloutWaits(Box::new(LongWait {
-        app: state.app.clone(),
-        target: state.target.name.clone(),
-        rollout: state.id,
-        tag: state.release.tag.clone(),
-        timezone: state.timezone.clone(),
-        since,
-        reason,
-    }));
-    // The maintainers' release waits, for the operators' window.
-    let everyone = everyone(maintainers, email);
-    mail(&keys, Fault::Repo, &everyone, email, &body, now)
-}
-
-/// Why the rollout's end halts its app, and what is told of it; `None` when it does not.
-pub(super) fn halt(
-    state: &RolloutState,
-    conclusion: &RolloutConclusion,
-    app: Option<&App>,
-    now: Timestamp,
-) -> Option<(HaltReason, NoticeBody)> {
-    let (reason, back) = match conclusion {
-        // Nothing is wrong with the release: it is neither quarantined nor the app halted. Or both was done before.
-        RolloutConclusion::Reverted { failure }
-            if matches!(failure.kind, FailureKind::WindowClosed | FailureKind::TakenBack) =>
-        {
-            return None;
-        }
-        RolloutConclusion::Reverted { failure } => {
-            let failure = failure.clone();
-            (HaltReason::Reverted { failure }, true)
-        }
-        RolloutConclusion::Stuck { failure } => {
-            let failure = failure.clone();
-            let reason = if state.target.irreversible && state.reverting.is_none() {
-                HaltReason::Irreversible { failure }
-            } else {
-                HaltReason::Stuck { failure }
-            };
-            (reason, false)
-        }
-        RolloutConclusion::Done
-        | RolloutConclusion::AlreadyThere
-        | RolloutConclusion::Superseded { .. }
-        | RolloutConclusion::Refused { .. } => return None,
-    };
-    let body = NoticeBody::Halted {
-        app: state.app.clone(),
-        target: Some(state.target.name.clone()),
-        rollout: Some(state.id),
-        reason: reason.clone(),
-        tag: Some(state.release.tag.clone()),
-        back,
-        log: state.kept_logs(),
-        incident: Some(Box::new(state.incident(Some((conclusion, now))))),
-        require: app.map(|app| app.halt.require).unwrap_or_default(),
-    };
-    Some((reason, body))
-}
-
-/// How many containers or services were moved; 0: whatever a command moved.
-fn containers(state: &RolloutState) -> usize {
-    match &state.moving {
-        Moving::Containers(_) | Moving::Services(_) => state.breadth(),
-        Moving::Command(_) => 0,
-    }
-}
-
-/// Halt and quarantine: the digest and the same content under another digest are never tried again by themselves.
-fn quarantined(state: &RolloutState, reason: HaltReason, app: Option<&App>) -> [AppEvent; 2] {
-    let release = &state.release;
-    [
-        AppEvent::Quarantined {
-            content: release.content.clone(),
-            image: release.image.clone(),
-            digest: release.digest.clone(),
-        },
-        AppEvent::Halted {
-            reason,
-            settings: app.cloned().map(Box::new),
-        },
-    ]
-}
-
-/// A halt concerns both: the maintainers' image failed, the operators' service moved.
-fn everyone(maintainers: &[String], email: Option<&EmailPolicy>) -> Vec<String> {
-    let operators = email.iter().flat_map(|policy| policy.operators.iter());
-    maintainers.iter().chain(operators).cloned().collect()
-}
-
 /// An operator let the app go on. `rollout`: the one that halted it, whose thread hears of it.
 #[must_use]
 pub fn resumed(
@@ -435,3 +272,6 @@ fn local_day(email: Option<&EmailPolicy>, now: Timestamp) -> Date {
         .unwrap_or(TimeZone::UTC);
     now.to_zoned(zone).date()
 }
+
+#[cfg(test)]
+mod tests;

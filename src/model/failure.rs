@@ -2,6 +2,7 @@
 
 use super::hide::masked;
 use super::local;
+use super::name::RunId;
 use super::secret::Secret;
 use super::window::Closing;
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,8 @@ failure_kinds! {
     // publish and promote
     TagTaken = "the tag exists with another digest", Operator;
     DigestMismatch = "the registry serves another image than the tested one", Infra;
+    /// Deleted there, or the channel's repository does not exist.
+    ReleaseMissing = "the registry has not the release, or no place for it", Operator;
     // rollout
     PreflightRefused = "the container cannot be recreated faithfully", Operator;
     TargetMissing = "no container matches the target", Operator;
@@ -269,6 +272,13 @@ pub enum HaltReason {
     Stuck { failure: Failure },
     /// An operator said so.
     Operator { by: String, why: String },
+    /// An operator took a release back.
+    TakenBack {
+        by: String,
+        why: String,
+        tag: String,
+        release: RunId,
+    },
 }
 
 #[cfg(test)]

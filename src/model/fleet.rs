@@ -408,9 +408,32 @@ pub struct TargetPolicy {
     /// Data may migrate: on failure stop and call, do not revert.
     pub irreversible: bool,
     #[serde(default)]
+    pub unhealthy: Unhealthy,
+    #[serde(default)]
     pub order: Order,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub router: Option<Router>,
+}
+
+/// What becomes of a container that is not healthy before anything was done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unhealthy {
+    /// It is no baseline: the rollout does not begin.
+    #[default]
+    Refuse,
+    /// The release may be what heals it. On the way back it has to run, not to be healthy.
+    Replace,
+}
+
+impl Unhealthy {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Unhealthy::Refuse => "refuse",
+            Unhealthy::Replace => "replace",
+        }
+    }
 }
 
 /// Which of old and new runs first.

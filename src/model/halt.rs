@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::inventory::Change;
-use super::name::{AppName, RolloutId, TargetName};
+use super::name::{AppName, RolloutId, RunId, TargetName};
 use super::rollout::{HookPhase, RolloutConclusion, Which};
 use super::window::{Closing, Occurrence};
 use jiff::Timestamp;
@@ -144,6 +144,12 @@ pub enum Lacking {
         commit: String,
         globs: Vec<String>,
     },
+    /// What it changes of the tests is white space and comments.
+    CommitBlank {
+        commit: String,
+        /// One of those files.
+        path: String,
+    },
     /// The repository could not be asked.
     CommitUnseen(Failure),
     /// The configuration is as it was at the halt.
@@ -162,6 +168,18 @@ pub struct OpenIncident {
     pub at: Timestamp,
     /// Of the release that failed; `None`: it is not remembered.
     pub commit: Option<String>,
+}
+
+/// A release that an operator took back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recalled {
+    pub at: Timestamp,
+    pub by: String,
+    pub why: String,
+    pub tag: String,
+    pub release: RunId,
+    /// That take it from its targets, oldest first: those that were bringing it, and those that bring what was before.
+    pub rollouts: Vec<RolloutId>,
 }
 
 /// How exposed a halted app is.

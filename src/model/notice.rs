@@ -4,7 +4,7 @@ use super::failure::{Failure, Fault, HaltReason, WaitReason};
 use super::freshness::{PendingPackage, Vanished};
 use super::halt::{Exposure, Form, Incident, Require};
 use super::inventory::Change;
-use super::name::{AppName, RolloutId, RunId, TargetName};
+use super::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
 use super::run::Stage;
 use super::stages::resolve::Commit;
 use jiff::Timestamp;
@@ -121,6 +121,16 @@ pub enum NoticeBody {
         rollout: RolloutId,
         failure: Failure,
     },
+    /// A release was taken from a target: what ran before it runs again.
+    WentBack(Box<WentBack>),
+    /// A channel does not get its release, and nothing more is tried by itself before the next night.
+    PromotionFailed(Box<Unpromoted>),
+    /// It has it after all.
+    Promoted {
+        app: AppName,
+        channel: ChannelName,
+        tag: String,
+    },
     /// A release has waited for its target longer than the configuration finds right.
     RolloutWaits(Box<LongWait>),
     /// Its window closed half-way, and what was done was taken back. Nothing is wrong with the release.
@@ -170,6 +180,38 @@ pub struct LongWait {
     pub timezone: String,
     pub since: Timestamp,
     pub reason: WaitReason,
+}
+
+/// A rollout that brought back what ran before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WentBack {
+    pub app: AppName,
+    pub target: TargetName,
+    pub rollout: RolloutId,
+    /// What runs again.
+    pub tag: String,
+    /// What was taken back; `None`: it is forgotten.
+    pub from: Option<String>,
+    /// `None`: it followed from a rollout to another target.
+    pub asked: Option<Asked>,
+    /// Containers or services; 0: what a command moved is not counted.
+    pub units: usize,
+}
+
+/// An operator's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    pub by: String,
+    pub why: String,
+}
+
+/// A release that its channel does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unpromoted {
+    pub app: AppName,
+    pub channel: ChannelName,
+    pub tag: String,
+    pub failure: Failure,
 }
 
 /// A rollout that the clock took back.
@@ -223,6 +265,32 @@ pub enum DigestLine {
     RolledOut {
         target: TargetName,
         tag: String,
+    },
+    /// `from` was taken back. `by`: an operator; `None`: it followed from a rollout to another target.
+    WentBack {
+        target: TargetName,
+        tag: String,
+        from: Option<String>,
+        by: Option<String>,
+    },
+    /// A target does not take the release, with nothing wrong with the release.
+    Refused {
+        target: TargetName,
+        tag: String,
+        since: Timestamp,
+        failure: Failure,
+    },
+    /// A channel does not get the release. `again`: when it is tried again by itself.
+    Unpromoted {
+        channel: ChannelName,
+        tag: String,
+        since: Timestamp,
+        failure: Failure,
+        again: Option<Timestamp>,
+    },
+    /// Security fixes that what runs lacks.
+    Lacks {
+        security: usize,
     },
     Waiting {
         target: TargetName,

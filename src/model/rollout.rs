@@ -3,7 +3,7 @@
 use super::command::{CommandStep, CommandUnit, ObservedAnswer};
 use super::dropped::Dropped;
 use super::failure::Failure;
-use super::fleet::TargetPolicy;
+use super::fleet::{TargetPolicy, Unhealthy};
 use super::image::ImageId;
 use super::itself::{ObservedItself, OwnStep};
 use super::name::{AppName, RunId};
@@ -435,6 +435,9 @@ pub enum RolloutEvent {
     /// An operator said `--now`: the window no longer matters.
     Expedited {
         by: String,
+        /// What becomes of a container that is not healthy; `Refuse`: what the configuration says.
+        #[serde(default)]
+        unhealthy: Unhealthy,
     },
     /// The target is about to be changed in this opening, for the first time or after it was held.
     Entered {

@@ -1,7 +1,7 @@
 //! What stays true of an app or a target between runs, told by the events of its own stream.
 
-use super::failure::HaltReason;
-use super::fleet::App;
+use super::failure::{Failure, HaltReason};
+use super::fleet::{App, Unhealthy};
 use super::freshness::{Because, Behind, Inputs};
 use super::halt::Form;
 use super::image::{ContentDigest, ImageId, ManifestDigest, Reference, Repository};
@@ -112,6 +112,24 @@ pub enum AppEvent {
         channel: ChannelName,
         release: RunId,
     },
+    /// The channel does not have the release. `since`: begin of the trouble, the same over all its attempts.
+    PromoteFailed {
+        channel: ChannelName,
+        release: RunId,
+        since: Timestamp,
+        failure: Failure,
+    },
+    /// Rollouts that were refused and promotions that failed may be tried again: an operator asked, a night came, or the
+    /// configuration changed.
+    Again {
+        targets: Vec<TargetName>,
+        channels: Vec<ChannelName>,
+    },
+    /// What ran on the target before the first release of ours, as an image to go back to. Its run is nobody's.
+    Adopted {
+        target: TargetName,
+        image: Box<Release>,
+    },
     RolloutOpened {
         target: TargetName,
         release: RunId,
@@ -149,6 +167,9 @@ pub enum AppEvent {
     /// An operator asked for a cycle now: windows do not matter until it has come to rest.
     Expedited {
         by: String,
+        /// What becomes of a container that is not healthy.
+        #[serde(default)]
+        unhealthy: Unhealthy,
     },
     /// What an operator asked for has come to rest: windows matter again.
     Settled,
@@ -163,4 +184,6 @@ pub struct Recall<'a> {
     pub back: Vec<(TargetName, &'a Release)>,
     /// Targets whose rollout of it is under way: two of them must never move the same containers, so it turns back itself.
     pub turning: Vec<TargetName>,
+    /// Targets that go on running it: they were not named, or have nothing to go back to.
+    pub stay: Vec<TargetName>,
 }

@@ -5,7 +5,7 @@ use super::page::{Block, Section};
 use super::table::{Cell, Ink, columns};
 use super::terminal::{Style, packages_table};
 use super::{change, clean, words};
-use crate::model::halt::{Candidate, Happened, Incident, Moment, RanHook, Readiness, StepEnd};
+use crate::model::halt::{Candidate, Happened, Incident, Moment, RanHook, Readiness, Recalled, StepEnd};
 use crate::model::rollout::{HookPhase, RolloutConclusion, Which};
 use crate::model::window::Closing;
 use jiff::Timestamp;
@@ -19,26 +19,36 @@ const LOG: usize = 20;
 const CANDIDATES: usize = 3;
 
 /// `lowtide incident`, without what lifts the halt. `halted`: since when the app waits for somebody, if it does.
+/// `recalled`: the operator's revert that it is part of.
 #[must_use]
-pub fn text(incident: &Incident, halted: Option<Timestamp>, now: Timestamp, style: Style) -> String {
+pub fn text(
+    incident: &Incident,
+    halted: Option<Timestamp>,
+    recalled: Option<&Recalled>,
+    now: Timestamp,
+    style: Style,
+) -> String {
     let result = incident.conclusion.as_ref().map_or_else(
         || Ink::Plain.cell("under way"),
-        |conclusion| Ink::Bad.cell(words::rollout_concluded(conclusion)),
+        |conclusion| {
+            let ink = if *conclusion == RolloutConclusion::Done {
+                Ink::Good
+            } else {
+                Ink::Bad
+            };
+            ink.cell(words::rollout_concluded(conclusion))
+        },
     );
     let mut facts: Vec<[Cell; 2]> = vec![
         fact("rollout", incident.rollout.to_string()),
         fact("app", incident.app.to_string()),
         fact("target", incident.target.to_string()),
-        fact(
-            "release",
-            format!(
-                "{}, commit {}",
-                clean::one_line(&incident.tag, 128),
-                words::short_commit(&incident.commit)
-            ),
-        ),
+        fact("release", release(incident)),
         [Ink::Soft.cell("result"), result],
     ];
+    if let Some(recalled) = recalled {
+        facts.push(fact("taken back", taken_back(recalled, &incident.timezone)));
+    }
     if incident.probation {
         facts.push(fact(
             "probation",
@@ -59,6 +69,27 @@ pub fn text(incident: &Incident, halted: Option<Timestamp>, now: Timestamp, styl
     }
     out.push_str(&findings(incident, style));
     out
+}
+
+/// `t2, by ana, 2026-11-23 03:05 UTC: it answers 500`
+#[must_use]
+pub fn taken_back(recalled: &Recalled, zone: &str) -> String {
+    format!(
+        "{}, by {}, {}: {}",
+        clean::one_line(&recalled.tag, 128),
+        clean::one_line(&recalled.by, 60),
+        words::moment(recalled.at, zone),
+        clean::one_line(&recalled.why, 300)
+    )
+}
+
+/// What was there before our first release was built from no commit that is known.
+fn release(incident: &Incident) -> String {
+    let tag = clean::one_line(&incident.tag, 128);
+    match words::short_commit(&incident.commit) {
+        commit if commit.is_empty() => tag,
+        commit => format!("{tag}, commit {commit}"),
+    }
 }
 
 /// What a terminal shows of it besides its steps; empty for a rollout that arrived, or touched nothing.

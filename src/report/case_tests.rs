@@ -102,7 +102,7 @@ pub(in crate::report) fn incident() -> Incident {
 
 #[test]
 fn an_incident_for_a_terminal() {
-    assert_snapshot!(text(&incident(), Some(at(130)), at(10_000), STYLE), @r#"
+    assert_snapshot!(text(&incident(), Some(at(130)), None, at(10_000), STYLE), @r#"
     rollout  01JDCS4Z00ABCDEFGHJKMNPQRT
     app      archives
     target   compose-archives
@@ -159,7 +159,7 @@ fn over_midnight_the_day_is_told() {
     ];
     incident.opened = at(-11_000);
     incident.probation = true;
-    let shown = text(&incident, None, at(10_000), STYLE);
+    let shown = text(&incident, None, None, at(10_000), STYLE);
     assert_snapshot!(shown.split("\nreadiness").next().unwrap(), @r#"
     rollout    01JDCS4Z00ABCDEFGHJKMNPQRT
     app        archives

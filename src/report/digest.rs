@@ -27,9 +27,11 @@ pub(super) fn page(body: &DigestBody, context: &MailContext) -> Rendered {
     for (heading, rows) in [
         ("Needs you", lists.action),
         ("What changed", lists.changed),
+        ("Rolled back", lists.back),
         ("Would have changed (observe mode)", lists.observed),
         ("What waits, and why", lists.waiting),
         ("Halted", lists.halted),
+        ("Security fixes that what runs lacks", lists.lacks),
     ] {
         if !rows.is_empty() {
             sections.push(list(heading, rows));
@@ -64,6 +66,8 @@ struct Lists {
     /// Apps with something under *Needs you*, failing or halted.
     actions: usize,
     changed: Vec<Item>,
+    back: Vec<Item>,
+    lacks: Vec<Item>,
     observed: Vec<Item>,
     waiting: Vec<Item>,
     halted: Vec<Item>,
@@ -114,6 +118,13 @@ impl Lists {
                 self.rolled += 1;
                 self.changed.push(item(app, format!("{} runs on {target}", tag(t))));
             }
+            DigestLine::Refused { .. } | DigestLine::Unpromoted { .. } | DigestLine::WentBack { .. } => {
+                self.add_moved(app, line, body);
+            }
+            DigestLine::Lacks { security } => {
+                self.lacks
+                    .push(item(app, counted(*security, "security fix", "security fixes")));
+            }
             DigestLine::Waiting { target, tag: t, why } => {
                 self.waiting.push(item(
                     app,
@@ -138,6 +149,70 @@ impl Lists {
                 }
                 self.halted.push(item(app, what));
             }
+        }
+    }
+}
+
+/// Releases that did not come where they should be, or were taken from there.
+impl Lists {
+    fn add_moved(&mut self, app: &str, line: &DigestLine, body: &DigestBody) {
+        let tag = |tag: &str| clean::one_line(tag, 128);
+        match line {
+            DigestLine::WentBack {
+                target,
+                tag: t,
+                from,
+                by,
+            } => {
+                let from = from.as_deref().map_or_else(|| "a release".to_owned(), tag);
+                let by = by
+                    .as_deref()
+                    .map_or_else(String::new, |by| format!(" by {}", clean::one_line(by, 60)));
+                let what = format!("{from} was taken back{by}: {} runs on {target} again", tag(t));
+                self.back.push(item(app, what));
+            }
+            DigestLine::Refused {
+                target,
+                tag: t,
+                since,
+                failure,
+            } => {
+                let since = words::span(*since, body.to);
+                let (why, helps) = (words::failure(failure), words::advice(failure.kind));
+                let what = format!("{target} refused {} {since} ago. {why} {helps}", tag(t));
+                self.action.push(Item {
+                    command: Some(format!("lowtide run {app}")),
+                    ..item(app, what)
+                });
+            }
+            DigestLine::Unpromoted {
+                channel,
+                tag: t,
+                since,
+                failure,
+                again,
+            } => {
+                let (since, why) = (words::span(*since, body.to), words::failure(failure));
+                let what = format!("{channel} lacks {} for {since}. {why}", tag(t));
+                match again {
+                    Some(at) => {
+                        let at = words::moment(*at, &body.timezone);
+                        self.waiting.push(item(app, format!("{what} It is tried again {at}.")));
+                    }
+                    None => self.action.push(Item {
+                        command: Some(format!("lowtide run {app}")),
+                        ..item(app, what)
+                    }),
+                }
+            }
+            DigestLine::Unchanged { .. }
+            | DigestLine::Released { .. }
+            | DigestLine::Observed { .. }
+            | DigestLine::Failing { .. }
+            | DigestLine::RolledOut { .. }
+            | DigestLine::Lacks { .. }
+            | DigestLine::Waiting { .. }
+            | DigestLine::Halted { .. } => {}
         }
     }
 }
@@ -173,6 +248,7 @@ fn title(body: &DigestBody, lists: &Lists) -> String {
     for (n, what) in [
         (lists.released, "released"),
         (lists.rolled, "rolled out"),
+        (lists.back.len(), "rolled back"),
         (lists.waiting.len(), "waiting"),
     ] {
         if n > 0 {

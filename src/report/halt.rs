@@ -50,13 +50,25 @@ pub fn goes_back(app: &AppName, recall: &Recall<'_>) -> String {
         let targets = names(recall.turning.iter().collect());
         ways.push(format!("turns back half-way from {tag} on {targets}"));
     }
-    format!("{app} {}; it is halted and {tag} quarantined", ways.join(", "))
+    let mut text = format!("{app} {}; it is halted and {tag} quarantined", ways.join(", "));
+    if !recall.stay.is_empty() {
+        let targets = names(recall.stay.iter().collect());
+        let runs = plural(recall.stay.len(), "runs", "run");
+        text.push_str(&format!(". {targets} still {runs} {tag}: `lowtide plan {app}`"));
+    }
+    text
 }
 
-/// `on probation, 2 rollouts left`
+/// `on probation, 2 rollouts left`, `on probation, rollouts left: front 2, back 1`
 #[must_use]
-pub fn probation(left: u32) -> String {
-    format!("on probation, {} left", rollouts(left))
+pub fn probation(left: &[(TargetName, u32)]) -> String {
+    match left {
+        [(_, n)] => format!("on probation, {} left", rollouts(*n)),
+        more => {
+            let each: Vec<String> = more.iter().map(|(target, n)| format!("{target} {n}")).collect();
+            format!("on probation, rollouts left: {}", each.join(", "))
+        }
+    }
 }
 
 /// `runs an image 12 days old; 4 security fixes wait`; empty when nothing is known.
@@ -121,6 +133,12 @@ pub fn what_lifts(app: &AppName, policy: &HaltPolicy) -> String {
     }
 }
 
+/// What lifts the halt of an operator's revert.
+#[must_use]
+pub fn lifts_recall(app: &AppName) -> String {
+    format!("An operator took the release back: `lowtide resume {app} --reason \"…\"` lifts the halt.")
+}
+
 /// What a resume says in mails and comments besides its reason.
 pub(super) fn sections(form: Option<&Form>, probation: u32) -> Vec<Section> {
     let mut sections = Vec::new();
@@ -156,7 +174,7 @@ pub(super) fn command(app: &str, reason: &HaltReason, require: Require) -> Strin
 /// What an operator stopped needs no form.
 pub(super) fn required(reason: &HaltReason, require: Require) -> Require {
     match reason {
-        HaltReason::Operator { .. } => Require::Reason,
+        HaltReason::Operator { .. } | HaltReason::TakenBack { .. } => Require::Reason,
         HaltReason::Reverted { .. } | HaltReason::Irreversible { .. } | HaltReason::Stuck { .. } => require,
     }
 }
@@ -177,8 +195,8 @@ pub(super) fn is_incident(conclusion: Option<&RolloutConclusion>) -> bool {
 
 fn watched(rollouts: u32) -> String {
     match rollouts {
-        1 => "the next rollout is watched twice as long".to_owned(),
-        n => format!("the next {n} rollouts are watched twice as long"),
+        1 => "the next new release is watched twice as long on each target".to_owned(),
+        n => format!("the next {n} new releases are watched twice as long on each target"),
     }
 }
 
@@ -232,6 +250,12 @@ fn missing(app: &AppName, lacking: &Lacking) -> String {
                 globs.join(", ")
             )
         }
+        Lacking::CommitBlank { commit, path } => format!(
+            "countermeasure.commit: {} changes only white space and comments of the tests ({}); name a commit that \
+             changes what they test",
+            short_commit(commit),
+            clean::one_line(path, 120)
+        ),
         Lacking::CommitUnseen(failure) => format!(
             "countermeasure.commit: the repository could not be asked. {} Try again",
             words::failure(failure)

@@ -3,7 +3,7 @@
 use super::mail::{MailContext, Rendered};
 use super::page::{Block, Page, Section, Tone};
 use super::words::{self, counted, short_commit};
-use super::{case, change, clean, deferred, halt, withheld};
+use super::{case, change, clean, deferred, halt, outstanding, withheld};
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
 use crate::model::halt::{Incident, Require};
 use crate::model::inventory::Change;
@@ -20,7 +20,7 @@ const UNTOUCHED: &str = "Nothing changed in production: what ran before still ru
 
 /// Of every body but the digest.
 pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
-    let mut rendered = match &notice.body {
+    let rendered = match &notice.body {
         NoticeBody::RunFailed {
             app,
             run,
@@ -53,6 +53,9 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             rollout,
             failure,
         } => refused(app, target, *rollout, failure),
+        NoticeBody::WentBack(back) => outstanding::went_back(back),
+        NoticeBody::PromotionFailed(of) => outstanding::unpromoted(of),
+        NoticeBody::Promoted { app, channel, tag } => outstanding::promoted(app, channel, tag),
         NoticeBody::RolloutWaits(wait) => deferred::waits(wait, notice.at),
         NoticeBody::RolloutUntimely(rollout) => deferred::untimely(rollout),
         NoticeBody::Halted {
@@ -86,6 +89,11 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
         NoticeBody::ConfigRefused { revision, problems } => config_refused(revision, problems),
         NoticeBody::Digest(body) => return super::digest::page(body, context),
     };
+    signed(rendered, notice, context)
+}
+
+/// With who sent it, and when.
+fn signed(mut rendered: Rendered, notice: &Notice, context: &MailContext) -> Rendered {
     let when = words::moment(notice.at, &context.timezone);
     rendered.page.footer = format!("{} {}, {when}.", rendered.page.footer, sender(context));
     rendered
@@ -274,7 +282,7 @@ fn refused(app: &AppName, target: &TargetName, rollout: RolloutId, failure: &Fai
                                 format!("lowtide show {rollout}"),
                             ),
                             (
-                                "Once mended, try it in the next window".to_owned(),
+                                "Once it is fixed, try again now instead of after the next night's run".to_owned(),
                                 format!("lowtide run {app}"),
                             ),
                         ]),
@@ -285,7 +293,7 @@ fn refused(app: &AppName, target: &TargetName, rollout: RolloutId, failure: &Fai
                     vec![Block::Text(words::fault(failure.fault()).to_owned())],
                 ),
             ],
-            footer: "You hear of one cause once; the daily digest keeps it in view.".to_owned(),
+            footer: "You get one message per problem; the daily report lists it until a release arrives.".to_owned(),
         },
     }
 }
@@ -313,7 +321,7 @@ fn halted(halt: &Halt<'_>) -> Rendered {
         HaltReason::Reverted { failure } | HaltReason::Irreversible { failure } | HaltReason::Stuck { failure } => {
             Some(failure)
         }
-        HaltReason::Operator { .. } => None,
+        HaltReason::Operator { .. } | HaltReason::TakenBack { .. } => None,
     };
     let mut why = vec![Block::Text(words::halted(reason))];
     let told = halt.incident.map(case::logs).unwrap_or_default();
@@ -407,6 +415,16 @@ fn halt_words(halt: &Halt<'_>, on: &str) -> (Tone, &'static str, String, String)
         HaltReason::Operator { by, .. } => {
             let title = format!("{app}: halted by {}", clean::one_line(by, 60));
             (Tone::Calm, "halted", title, "What runs now keeps running.".to_owned())
+        }
+        HaltReason::TakenBack { by, tag, .. } => {
+            let (by, tag) = (clean::one_line(by, 60), clean::one_line(tag, 128));
+            let title = format!("{app}: {tag} was taken back by {by}");
+            (
+                Tone::Calm,
+                "taken back",
+                title,
+                "What ran before runs again.".to_owned(),
+            )
         }
     }
 }

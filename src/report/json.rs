@@ -2,7 +2,7 @@
 //! renamed or reused, without a new version. Times are UTC (RFC 3339), lengths milliseconds. Wait and halt reasons and
 //! conclusions have the journal's own shape. See docs/api.md.
 
-use super::plan::{self, PlanRow, RolloutPlan, TargetPlan};
+use super::plan::{self, ChannelPlan, ChannelTrouble, PlanRow, RolloutPlan, TargetPlan};
 use super::windows::Needs;
 use crate::model::failure::{Failure, HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
@@ -12,6 +12,7 @@ use crate::model::rollout::{Part, RolloutConclusion};
 use crate::model::service::UpdateOrder;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Shape of every answer in JSON.
 pub const VERSION: u32 = 1;
@@ -69,6 +70,10 @@ struct Planning<'a> {
     halted: Option<Halted>,
     /// Rollouts that are still watched twice as long.
     probation: u32,
+    /// The same of each target; others are left out.
+    probation_left: BTreeMap<&'a str, u32>,
+    /// What is wrong with channels; others are left out.
+    channels: Vec<Channel<'a>>,
     targets: Vec<Target<'a>>,
     /// Only for a single app.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,9 +81,42 @@ struct Planning<'a> {
 }
 
 #[derive(Debug, Serialize)]
+struct Channel<'a> {
+    channel: &'a str,
+    #[serde(flatten)]
+    trouble: Trouble<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "trouble")]
+enum Trouble<'a> {
+    /// It does not get its release. `again`: when it is tried again by itself; `null`: not before the next night.
+    Unpromoted {
+        tag: &'a str,
+        since: Timestamp,
+        failure: Failure,
+        again: Option<Timestamp>,
+    },
+    /// While the app is halted these targets run something else than it has.
+    Disagrees {
+        has: &'a str,
+        targets: BTreeMap<&'a str, &'a str>,
+    },
+}
+
+/// A release that a target did not take, with nothing wrong with the release.
+#[derive(Debug, Serialize)]
+struct Refused<'a> {
+    tag: &'a str,
+    since: Timestamp,
+    failure: Failure,
+}
+
+#[derive(Debug, Serialize)]
 struct Target<'a> {
     target: &'a str,
     rollout: Option<Rollout<'a>>,
+    refused: Option<Refused<'a>>,
     window: Window,
     /// What must be left of an opening for a rollout to begin.
     needs_ms: i64,
@@ -225,9 +263,42 @@ fn planning<'a>(row: &'a PlanRow, settings: Option<&'a [plan::Setting]>) -> Plan
             .halted
             .as_ref()
             .map(|(since, reason)| Halted::new(&(*since, halt(reason)), row.exposure)),
-        probation: row.probation,
+        probation: row.probation.iter().map(|(_, left)| *left).max().unwrap_or(0),
+        probation_left: row
+            .probation
+            .iter()
+            .map(|(target, left)| (target.as_str(), *left))
+            .collect(),
+        channels: row.channels.iter().map(channel).collect(),
         targets: row.targets.iter().map(|it| target(row, it)).collect(),
         settings: settings.map(|all| all.iter().map(setting).collect()),
+    }
+}
+
+fn channel(plan: &ChannelPlan) -> Channel<'_> {
+    let trouble = match &plan.trouble {
+        ChannelTrouble::Unpromoted {
+            tag,
+            since,
+            failure,
+            again,
+        } => Trouble::Unpromoted {
+            tag,
+            since: *since,
+            failure: brief(failure.clone()),
+            again: *again,
+        },
+        ChannelTrouble::Disagrees { has, targets } => Trouble::Disagrees {
+            has,
+            targets: targets
+                .iter()
+                .map(|(target, tag)| (target.as_str(), tag.as_str()))
+                .collect(),
+        },
+    };
+    Channel {
+        channel: plan.channel.as_str(),
+        trouble,
     }
 }
 
@@ -236,6 +307,11 @@ fn target<'a>(row: &'a PlanRow, target: &'a TargetPlan) -> Target<'a> {
     Target {
         target: target.target.as_str(),
         rollout: target.rollout.as_ref().map(|open| rollout(row, target, open)),
+        refused: target.refused.as_ref().map(|refused| Refused {
+            tag: &refused.tag,
+            since: refused.since,
+            failure: brief(refused.failure.clone()),
+        }),
         window: match target.window {
             plan::Window::Open { until } => Window::Open { until },
             plan::Window::Closed { opens } => Window::Closed { opens },
@@ -300,7 +376,7 @@ fn halt(reason: &HaltReason) -> HaltReason {
         HaltReason::Stuck { failure } => HaltReason::Stuck {
             failure: brief(failure),
         },
-        HaltReason::Operator { by, why } => HaltReason::Operator { by, why },
+        told @ (HaltReason::Operator { .. } | HaltReason::TakenBack { .. }) => told,
     }
 }
 

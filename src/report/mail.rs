@@ -54,6 +54,9 @@ pub(super) fn rendered(notice: &Notice, context: &MailContext) -> Rendered {
         | NoticeBody::Withheld { .. }
         | NoticeBody::RolledOut { .. }
         | NoticeBody::RolloutRefused { .. }
+        | NoticeBody::WentBack(_)
+        | NoticeBody::PromotionFailed(_)
+        | NoticeBody::Promoted { .. }
         | NoticeBody::RolloutWaits(_)
         | NoticeBody::RolloutUntimely(_)
         | NoticeBody::Halted { .. }

@@ -18,6 +18,7 @@ pub mod live;
 pub mod mail;
 pub mod markdown;
 pub mod outdated;
+pub mod outstanding;
 mod page;
 pub mod plan;
 pub mod rollout;

@@ -3,12 +3,12 @@
 use super::table::{Cell, Ink, columns};
 use super::terminal::{Style, relative};
 use super::windows::Needs;
-use super::{clean, halt, rollout, words};
-use crate::model::failure::{HaltReason, WaitReason};
+use super::{clean, halt, outstanding, rollout, words};
+use crate::model::failure::{Failure, HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
 use crate::model::freshness::Because;
 use crate::model::halt::Exposure;
-use crate::model::name::{AppName, RolloutId, TargetName};
+use crate::model::name::{AppName, ChannelName, RolloutId, TargetName};
 use crate::model::outlook::{Entry, Outlook};
 use crate::model::standing::Withheld;
 use jiff::{SignedDuration, Timestamp};
@@ -27,8 +27,10 @@ pub struct PlanRow {
     pub halted: Option<(Timestamp, HaltReason)>,
     /// How old what runs is, and what it lacks.
     pub exposure: Exposure,
-    /// Rollouts that are still watched twice as long.
-    pub probation: u32,
+    /// Rollouts of each target that are still watched twice as long; targets without any are left out.
+    pub probation: Vec<(TargetName, u32)>,
+    /// Channels that do not get their release, and those that disagree with their targets.
+    pub channels: Vec<ChannelPlan>,
     /// When it was built last, as far as that was worth remembering, and why.
     pub built: Option<(Timestamp, Vec<Because>)>,
     /// What no rebuild can mend, and since when.
@@ -42,12 +44,45 @@ pub struct TargetPlan {
     pub target: TargetName,
     /// The open rollout.
     pub rollout: Option<RolloutPlan>,
+    /// A release that it did not take, with nothing wrong with the release.
+    pub refused: Option<RefusedPlan>,
     pub window: Window,
     /// How much of an opening must be left for a rollout to begin.
     pub needs: Needs,
     pub bake: SignedDuration,
     /// A run of the coming night is done only then, after the window opened.
     pub late: Option<(Timestamp, Timestamp)>,
+}
+
+/// A release that a target did not take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RefusedPlan {
+    pub tag: String,
+    pub since: Timestamp,
+    pub failure: Failure,
+}
+
+/// What is wrong with a channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelPlan {
+    pub channel: ChannelName,
+    pub trouble: ChannelTrouble,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChannelTrouble {
+    /// `again`: when it is tried again by itself.
+    Unpromoted {
+        tag: String,
+        since: Timestamp,
+        failure: Failure,
+        again: Option<Timestamp>,
+    },
+    /// While the app is halted these targets run something else than the channel has.
+    Disagrees {
+        has: String,
+        targets: Vec<(TargetName, String)>,
+    },
 }
 
 /// A rollout that is not over.
@@ -143,15 +178,17 @@ fn app(row: &PlanRow, now: Timestamp, style: Style) -> String {
             lines.push(line("", Ink::Warn.cell(exposed)));
         }
     }
-    if row.probation > 0 {
-        let text = format!("{}: their bake is doubled", halt::probation(row.probation));
+    if !row.probation.is_empty() {
+        let text = format!("{}: their bake is doubled", halt::probation(&row.probation));
         lines.push(line("watched", Ink::Warn.cell(text)));
     }
     if row.targets.is_empty() {
         lines.push(line("rollout", Ink::Soft.cell("no target is configured")));
     }
+    lines.extend(row.channels.iter().map(|channel| channel_line(channel, now)));
     for target in &row.targets {
         lines.push(line(target.target.as_str(), target_words(row, target).into()));
+        lines.extend(refused_lines(row, target, now));
         if let Some(open) = &target.rollout {
             lines.extend(rollout_lines(row, target, open, now));
         } else if row.mode == Mode::Active {
@@ -203,6 +240,10 @@ fn target_words(row: &PlanRow, target: &TargetPlan) -> String {
                 ),
             }
         }
+        None if target.refused.is_some() => {
+            let tag = target.refused.as_ref().map_or("", |refused| refused.tag.as_str());
+            format!("does not run {}", clean::one_line(tag, 40))
+        }
         None => match (row.mode, target.window) {
             (Mode::Observe, _) => "nothing rolls out in observe mode".to_owned(),
             (Mode::Active, Window::Open { until }) => {
@@ -227,6 +268,53 @@ fn target_words(row: &PlanRow, target: &TargetPlan) -> String {
             }
         },
     }
+}
+
+fn channel_line(plan: &ChannelPlan, now: Timestamp) -> [Cell; 2] {
+    let text = match &plan.trouble {
+        ChannelTrouble::Unpromoted {
+            tag,
+            since,
+            failure,
+            again,
+        } => {
+            let again = again.map_or_else(
+                || "tried again after the next night's run, or when the configuration changes".to_owned(),
+                |at| format!("tried again {}", relative(at, now)),
+            );
+            let (tag, since) = (clean::one_line(tag, 40), words::span(*since, now));
+            format!("lacks {tag} for {since}: {} ({again})", words::failure(failure))
+        }
+        ChannelTrouble::Disagrees { has, targets } => {
+            let runs = targets
+                .iter()
+                .map(|(target, tag)| format!("{target} runs {}", clean::one_line(tag, 40)));
+            let runs: Vec<String> = runs.collect();
+            format!(
+                "has {} while the app is halted; {}",
+                clean::one_line(has, 40),
+                runs.join(", ")
+            )
+        }
+    };
+    line(plan.channel.as_str(), Ink::Bad.cell(text))
+}
+
+/// Why a target does not run the release, and what tries again.
+fn refused_lines(row: &PlanRow, target: &TargetPlan, now: Timestamp) -> Vec<[Cell; 2]> {
+    let Some(refused) = &target.refused else {
+        return Vec::new();
+    };
+    let text = format!(
+        "refused {} ago: {}",
+        words::span(refused.since, now),
+        words::failure(&refused.failure)
+    );
+    vec![
+        line("", Ink::Bad.cell(text)),
+        line("", Ink::Soft.cell(words::advice(refused.failure.kind))),
+        line("", Ink::Soft.cell(outstanding::next_try(&row.app))),
+    ]
 }
 
 /// What it moves, how far it is, how long it takes, in which opening.

@@ -2,13 +2,13 @@
 //! nothing is coloured unless asked for.
 
 use super::table::{Cell, Ink, columns, fitted};
-use super::{case, change, clean, halt, words};
-use crate::model::failure::{FailureKind, WaitReason};
+use super::{case, change, clean, halt, outstanding, words};
+use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::Mode;
 use crate::model::freshness::Because;
 use crate::model::halt::{Exposure, Incident};
 use crate::model::inventory::Change;
-use crate::model::name::{AppName, RolloutId, RunId, TargetName};
+use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
 use crate::model::rollout::{RolloutConclusion, Step};
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
@@ -35,8 +35,8 @@ pub struct StatusRow {
     pub last_run: Option<Timestamp>,
     pub next_run: Option<Timestamp>,
     pub state: AppState,
-    /// Rollouts that are still watched twice as long.
-    pub probation: u32,
+    /// Rollouts of each target that are still watched twice as long; targets without any are left out.
+    pub probation: Vec<(TargetName, u32)>,
 }
 
 /// What there is to know of an app at a glance.
@@ -66,6 +66,19 @@ pub enum AppState {
         kind: FailureKind,
         since: Timestamp,
     },
+    /// Its release did not come to a target, with nothing wrong with the release.
+    Refused {
+        target: TargetName,
+        failure: Box<Failure>,
+        since: Timestamp,
+    },
+    /// Nor to a channel. `again`: when that is tried again by itself.
+    Unpromoted {
+        channel: ChannelName,
+        failure: Box<Failure>,
+        since: Timestamp,
+        again: Option<Timestamp>,
+    },
     Halted {
         since: Timestamp,
         exposure: Exposure,
@@ -73,6 +86,20 @@ pub enum AppState {
 }
 
 impl AppState {
+    /// Every word that [`AppState::word`] has.
+    pub const WORDS: [&str; 10] = [
+        "new",
+        "fresh",
+        "behind",
+        "running",
+        "rolling",
+        "waiting",
+        "refused",
+        "unpromoted",
+        "failing",
+        "halted",
+    ];
+
     /// One word, the same in JSON, metrics and on the status page.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -83,6 +110,8 @@ impl AppState {
             AppState::Running { .. } => "running",
             AppState::Rolling { .. } => "rolling",
             AppState::Waiting { .. } => "waiting",
+            AppState::Refused { .. } => "refused",
+            AppState::Unpromoted { .. } => "unpromoted",
             AppState::Failing { .. } => "failing",
             AppState::Halted { .. } => "halted",
         }
@@ -440,8 +469,8 @@ pub fn state_words(row: &StatusRow, now: Timestamp, zone: &str) -> String {
 
 fn row_state(row: &StatusRow, now: Timestamp, zone: &str) -> Cell {
     let mut cell = state(&row.state, now, zone);
-    if row.probation > 0 {
-        cell.text.push_str(&format!("; {}", halt::probation(row.probation)));
+    if !row.probation.is_empty() {
+        cell.text.push_str(&format!("; {}", halt::probation(&row.probation)));
     }
     cell
 }
@@ -458,6 +487,15 @@ fn state(state: &AppState, now: Timestamp, zone: &str) -> Cell {
             words::span(*since, now),
             kind.words()
         )),
+        AppState::Refused { target, failure, since } => {
+            Ink::Bad.cell(outstanding::refuses(target, *since, failure, now))
+        }
+        AppState::Unpromoted {
+            channel,
+            failure,
+            since,
+            again,
+        } => Ink::Bad.cell(outstanding::lacks(channel, *since, failure, *again, now)),
         AppState::Behind { since, withheld } => Ink::Warn.cell(format!(
             "{}, for {}",
             words::withheld(withheld),

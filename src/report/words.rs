@@ -114,7 +114,8 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::DigestMismatch => "Look at the registry: it must serve what was pushed. The next run publishes anew.",
         K::PreflightRefused => "Change the named setting of the container, or roll this target by other means.",
         K::TargetMissing => "Start the containers, or correct the target in the configuration.",
-        K::TargetSick => "Bring the running containers to health first; lowtide does not roll over a fault.",
+        K::TargetSick => "Heal the containers, or ship over them: `lowtide run APP --now --replace-unhealthy`.",
+        K::ReleaseMissing => "Restore the release in the registry, or create the channel's repository there.",
         K::RouterFailed => "Run the named command by hand inside the router's container.",
         K::HookFailed => "Run the named hook by hand inside the container.",
         K::CommandMissing => "Put the program where lowtide runs, or correct the command in the configuration.",
@@ -151,6 +152,12 @@ pub fn halted(reason: &HaltReason) -> String {
             format!("A rollout that cannot be taken back failed. {}", self::failure(failure))
         }
         HaltReason::Stuck { failure } => format!("A rollout is stuck. {}", self::failure(failure)),
+        HaltReason::TakenBack { by, why, tag, .. } => format!(
+            "{} took {} back: {}",
+            clean::one_line(by, 80),
+            clean::one_line(tag, 128),
+            ended(&clean::one_line(why, DETAIL))
+        ),
         HaltReason::Operator { by, why } => format!(
             "{} stopped it: {}",
             clean::one_line(by, 80),

@@ -19,7 +19,7 @@ use crate::decide::outlook;
 use crate::decide::rollout::{Outside, RolloutState};
 use crate::decide::standing::{self, Standing};
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{App, Fleet};
+use crate::model::fleet::{App, Fleet, Unhealthy};
 use crate::model::journal::Recorded;
 use crate::model::name::{AppName, HostName, RolloutId, RunId};
 use crate::model::notice::Notice;
@@ -273,11 +273,14 @@ impl Bot {
     /// Do windows of the app's rollouts not matter now (`run --now`)?
     #[must_use]
     pub fn expedited(&self, app: &AppName) -> bool {
-        self.standings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(app)
-            .is_some_and(|standing| standing.expedited)
+        self.haste(app).is_some()
+    }
+
+    /// They do not: what becomes then of a container that is not healthy.
+    #[must_use]
+    pub fn haste(&self, app: &AppName) -> Option<Unhealthy> {
+        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        standings.get(app)?.expedited
     }
 
     /// Pauses (or lets go on) every rollout and promotion. The mark is a file: it survives restarts and is seen by eye.

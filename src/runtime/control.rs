@@ -5,6 +5,7 @@ use super::bot::Bot;
 use super::doors::{ASK_WITHIN, Guest, Guests, Refused};
 use super::progress::Progress;
 use super::supervisor::{Answer, Request};
+use crate::model::fleet::Unhealthy;
 use crate::model::halt::Draft;
 use crate::model::name::{AppName, RunId, TargetName};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ pub enum Ask {
         /// Build also when nothing has moved.
         #[serde(default)]
         rebuild: bool,
+        /// With `now`: what becomes of a container that is not healthy.
+        #[serde(default)]
+        unhealthy: Unhealthy,
         by: String,
     },
     Halt {
@@ -159,7 +163,7 @@ async fn converse(bot: &Bot, ask: &mpsc::Sender<Request>, mut stream: UnixStream
     }
     while followed && !apps.is_empty() {
         let seen = progress.next().await;
-        if let Progress::Settled { app } = &seen {
+        if let Progress::Settled { app, .. } = &seen {
             apps.retain(|name| name != app);
         }
         write(&mut writing, &Reply::Progress(Box::new(seen))).await?;

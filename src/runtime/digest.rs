@@ -1,11 +1,12 @@
 //! Gathers the daily digest from the journal and puts it into the outbox.
 
 use super::bot::Bot;
+use super::reading;
 use crate::clients::clock;
 use crate::decide::standing::Standing;
 use crate::decide::{digest, notify};
 use crate::model::journal::{Recorded, Stream};
-use crate::model::name::AppName;
+use crate::model::name::{AppName, RolloutId};
 use crate::model::notice::{Audience, Notice, NoticeBody};
 use crate::model::rollout::RolloutEvent;
 use crate::model::run::RunEvent;
@@ -40,11 +41,18 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
         .values()
         .map(|app| {
             let standing = Standing::clone(&bot.standing(&app.name));
-            (app.name.clone(), (standing, app.halt.clone()))
+            (app.name.clone(), (standing, app.clone()))
         })
         .collect();
     let blind = bot.store.undelivered().await?;
-    let body = digest::body(&facts, &standings, blind, (looked, slot), &policy.timezone);
+    let runs = reading::of_bot(bot).await?.apps;
+    let frame = digest::Frame {
+        from: looked,
+        to: slot,
+        timezone: &policy.timezone,
+        next_run: runs.iter().filter_map(|app| app.next_run).min(),
+    };
+    let body = digest::body(&facts, &standings, blind, frame);
     let told = bot.store.mark("digest-told").await?.unwrap_or(looked);
     let due = notify::has_news(&body) || notify::sign_of_life_due(told, now, policy.digest, &policy.timezone);
     if due {
@@ -87,17 +95,27 @@ async fn gather(bot: &Bot, since: Timestamp) -> Result<Vec<digest::Fact>, StoreE
                     });
                 }
             }
-            Stream::Rollout(id) => facts.extend(rollout_fact(row.app, bot.store.rollout_events(id).await?)),
+            Stream::Rollout(id) => {
+                let events = bot.store.rollout_events(id).await?;
+                facts.extend(rollout_fact(row.app, id, events));
+            }
             Stream::App(_) => {}
         }
     }
     Ok(facts)
 }
 
-fn rollout_fact(app: AppName, mut events: Vec<Recorded<RolloutEvent>>) -> Option<digest::Fact> {
-    let last = events.pop()?.event;
-    let first = events.into_iter().next()?.event;
-    let RolloutEvent::Opened { target, release, .. } = first else {
+fn rollout_fact(app: AppName, rollout: RolloutId, events: Vec<Recorded<RolloutEvent>>) -> Option<digest::Fact> {
+    // One that was only opened has one event.
+    let first = events.first()?.event.clone();
+    let last = events.into_iter().next_back()?.event;
+    let RolloutEvent::Opened {
+        target,
+        release,
+        purpose,
+        ..
+    } = first
+    else {
         return None;
     };
     let conclusion = if let RolloutEvent::Concluded { conclusion } = last {
@@ -107,6 +125,8 @@ fn rollout_fact(app: AppName, mut events: Vec<Recorded<RolloutEvent>>) -> Option
     };
     Some(digest::Fact::Rollout {
         app,
+        rollout,
+        purpose,
         target: target.name,
         tag: release.tag,
         conclusion,

@@ -10,7 +10,7 @@ use crate::clients::clock;
 use crate::decide::rollout::{self, Next, Progress as StepProgress, RolloutState, itself};
 use crate::decide::{tell, tell_github};
 use crate::model::failure::{Failure, WaitReason};
-use crate::model::fleet::Select;
+use crate::model::fleet::{Select, Unhealthy};
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
 use crate::model::outlook::{Chosen, Phase};
@@ -133,11 +133,19 @@ impl Driver {
     }
 
     async fn hear_of_haste(&mut self) -> Result<(), DriveError> {
-        if self.state.window_ignored || !self.bot.expedited(&self.state.app) {
+        let Some(unhealthy) = self.bot.haste(&self.state.app) else {
+            return Ok(());
+        };
+        let known = match unhealthy {
+            Unhealthy::Refuse => true,
+            Unhealthy::Replace => self.state.target.unhealthy == Unhealthy::Replace,
+        };
+        if self.state.window_ignored && known {
             return Ok(());
         }
         self.append(RolloutEvent::Expedited {
             by: "an operator".to_owned(),
+            unhealthy,
         })
         .await?;
         // Whoever said so watches from now on.
@@ -381,7 +389,15 @@ impl Driver {
         let app = self.state.app.clone();
         let fleet = self.bot.in_force();
         let configured = fleet.fleet.apps.get(&app);
-        let mut told = tell::rollout_ended(&self.state, &conclusion, configured, fleet.fleet.email.as_ref(), now);
+        let standing = self.bot.standing(&app);
+        let adopted = perform::adopted::image(&self.bot, &self.state);
+        let end = tell::RolloutEnd {
+            standing: &standing,
+            app: configured,
+            email: fleet.fleet.email.as_ref(),
+            adopted: adopted.as_ref(),
+        };
+        let mut told = tell::rollout_ended(&self.state, &conclusion, &end, now);
         let repo = fleet.github_repo(&app);
         let notices = tell_github::rollout_ended(&self.state, &conclusion, configured, repo, now);
         told.notices.extend(notices);

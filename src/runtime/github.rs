@@ -153,6 +153,9 @@ fn app(notice: &Notice) -> &str {
         | NoticeBody::Resumed { app, .. } => app.as_str(),
         NoticeBody::RolloutWaits(wait) => wait.app.as_str(),
         NoticeBody::RolloutUntimely(rollout) => rollout.app.as_str(),
+        NoticeBody::WentBack(back) => back.app.as_str(),
+        NoticeBody::PromotionFailed(of) => of.app.as_str(),
+        NoticeBody::Promoted { app, .. } => app.as_str(),
         NoticeBody::ConfigRefused { .. } | NoticeBody::Digest(_) => "config",
     }
 }

@@ -1,11 +1,14 @@
 //! Keeping within bounds: history, logs, images, build cache, mirrors.
 
 use super::bot::Bot;
+use super::perform::adopted;
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
+use crate::clients::engine::raw::encode;
 use crate::decide::labels;
 use crate::decide::retention::{self, LocalImage, RunDirectory};
+use crate::decide::standing::Standing;
 use crate::model::image::ImageId;
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, HostName, RunId};
@@ -83,6 +86,9 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
     }
     for (host, engine, (images, in_use)) in listed {
         trim(bot, &host, engine, &images, in_use, &ended).await;
+        if let Err(error) = let_adopted_go(bot, engine).await {
+            warn!(%host, %error, "what was kept of other images cannot be looked through");
+        }
     }
     let building: BTreeSet<&HostName> = fleet.fleet.apps.values().map(|app| &app.build.host).collect();
     for (host, engine) in fleet.engines().filter(|(host, _)| building.contains(host)) {
@@ -169,6 +175,29 @@ async fn trim(
             }
         }
     }
+}
+
+/// Images that were there before our first release are kept by a tag as long as somebody may go back to them.
+async fn let_adopted_go(bot: &Bot, engine: &Engine) -> Result<(), EngineError> {
+    let filters = format!("{{\"reference\":[\"{}\"]}}", adopted::KEPT);
+    let images = engine
+        .raw_get(&format!("/images/json?filters={}", encode(&filters)))
+        .await?;
+    let tags = images.as_array().into_iter().flatten();
+    let tags = tags.flat_map(|image| image["RepoTags"].as_array().into_iter().flatten());
+    let kept: Vec<String> = tags
+        .filter_map(|tag| tag.as_str())
+        .filter(|tag| tag.starts_with(&format!("{}:", adopted::KEPT)))
+        .map(ToOwned::to_owned)
+        .collect();
+    let standings: Vec<_> = bot.tracked().iter().map(|app| bot.standing(app)).collect();
+    let standings: Vec<&Standing> = standings.iter().map(AsRef::as_ref).collect();
+    for tag in retention::adopted_tags(&kept, &standings) {
+        // The image goes with its last tag, unless a container has it.
+        engine.raw_delete(&format!("/images/{}", encode(tag))).await?;
+        info!(tag, "an image that nobody goes back to is let go");
+    }
+    Ok(())
 }
 
 type Images = (Vec<(LocalImage, Vec<String>)>, BTreeSet<ImageId>);

@@ -3,9 +3,10 @@
 use super::bot::Bot;
 use super::supervisor::Answer;
 use crate::clients::clock;
-use crate::clients::git::history::Earlier;
-use crate::decide::halt::{self, CommitSeen};
+use crate::clients::git::history::{Earlier, TouchedFile};
+use crate::decide::halt::{self, CommitSeen, Touch};
 use crate::decide::standing::{Standing, TargetState};
+use crate::decide::substance;
 use crate::decide::{tell, tell_github};
 use crate::model::failure::HaltReason;
 use crate::model::halt::Draft;
@@ -97,7 +98,8 @@ async fn look_for(bot: &Bot, app: &AppName, id: &str) -> Option<CommitSeen> {
             at: incident.at,
         })
         .collect();
-    Some(match bot.git.find(&app.source, id, &earlier).await {
+    let is_test = |path: &str| halt::is_test(&app.halt.tests, path);
+    Some(match bot.git.find(&app.source, id, &earlier, &is_test).await {
         Ok(Some(found)) => CommitSeen::Found {
             id: found.commit.id,
             newer_than: standing
@@ -107,11 +109,21 @@ async fn look_for(bot: &Bot, app: &AppName, id: &str) -> Option<CommitSeen> {
                 .filter(|(_, newer)| **newer)
                 .map(|(incident, _)| incident.rollout)
                 .collect(),
-            paths: found.paths,
+            files: found.files.into_iter().map(touched).collect(),
         },
         Ok(None) => CommitSeen::Away,
         Err(error) => CommitSeen::Unseen(error.failure()),
     })
+}
+
+/// What was not read is no test, or too large to be a blank line.
+fn touched(file: TouchedFile) -> (String, Touch) {
+    let substantial = match &file.text {
+        Some((old, new)) => substance::changes(&file.path, old.as_deref(), new),
+        None => true,
+    };
+    let touch = if substantial { Touch::Changed } else { Touch::Blank };
+    (file.path, touch)
 }
 
 /// The facts of a revert that an operator asks for; the rollouts themselves are opened by the supervisor, and those under way
@@ -124,7 +136,12 @@ pub(super) async fn revert(bot: &Bot, app: &AppName, bad: &Release, by: String, 
             digest: bad.digest.clone(),
         },
         AppEvent::Halted {
-            reason: HaltReason::Operator { by, why },
+            reason: HaltReason::TakenBack {
+                by,
+                why,
+                tag: bad.tag.clone(),
+                release: bad.run,
+            },
             settings: None,
         },
     ];

@@ -3,7 +3,7 @@
 use super::reading::{self, AppReading, OpenRollout, Reading};
 use crate::model::fleet::TargetPolicy;
 use crate::model::name::AppName;
-use crate::report::plan::{PlanRow, RolloutPlan, TargetPlan, Window};
+use crate::report::plan::{ChannelPlan, ChannelTrouble, PlanRow, RefusedPlan, RolloutPlan, TargetPlan, Window};
 use crate::report::windows::Needs;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
@@ -45,7 +45,8 @@ fn row(app: &AppReading, reading: &Reading, usual: Option<SignedDuration>) -> Pl
         parents: app.parents.clone(),
         halted: app.standing.halted.clone(),
         exposure: app.exposure(),
-        probation: app.standing.probation,
+        probation: app.probation(),
+        channels: channels(app),
         built: app
             .standing
             .judged
@@ -59,11 +60,43 @@ fn row(app: &AppReading, reading: &Reading, usual: Option<SignedDuration>) -> Pl
     }
 }
 
+/// What is wrong with the app's channels.
+fn channels(app: &AppReading) -> Vec<ChannelPlan> {
+    let standing = &app.standing;
+    let unpromoted = app.unpromoted().map(|(channel, failing)| ChannelPlan {
+        channel: channel.clone(),
+        trouble: ChannelTrouble::Unpromoted {
+            tag: standing
+                .release(failing.release)
+                .map_or_else(String::new, |release| release.tag.clone()),
+            since: failing.since,
+            failure: failing.failure.clone(),
+            again: failing.due(),
+        },
+    });
+    let apart = standing.apart(&app.app).into_iter().map(|apart| ChannelPlan {
+        channel: apart.channel,
+        trouble: ChannelTrouble::Disagrees {
+            has: apart.has,
+            targets: apart.targets,
+        },
+    });
+    unpromoted.chain(apart).collect()
+}
+
 fn target(app: &AppReading, target: &TargetPolicy, reading: &Reading, usual: Option<SignedDuration>) -> TargetPlan {
     let open = app.rollouts.iter().find(|rollout| rollout.target == target.name);
     TargetPlan {
         target: target.name.clone(),
         rollout: open.map(rollout),
+        refused: app
+            .refusals()
+            .find(|refusal| *refusal.target == target.name)
+            .map(|refusal| RefusedPlan {
+                tag: refusal.release.tag.clone(),
+                since: refusal.since,
+                failure: refusal.failure.clone(),
+            }),
         window: match app.window(target, reading.now) {
             reading::Window::Open { until } => Window::Open { until },
             reading::Window::Closed { opens } => Window::Closed { opens },
@@ -83,6 +116,7 @@ fn removed(open: &OpenRollout) -> TargetPlan {
     TargetPlan {
         target: open.target.clone(),
         rollout: Some(rollout(open)),
+        refused: None,
         window: Window::Never,
         needs: Needs::Estimate { lasts, rollouts },
         bake: open.bake,

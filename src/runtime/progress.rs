@@ -1,11 +1,14 @@
 //! What is going on, for whoever watches. Nothing depends on anybody watching: the journal is the truth.
 
 use crate::decide::rollout::RolloutState;
+use crate::decide::standing::Standing;
 use crate::model::failure::{Failure, WaitReason};
-use crate::model::name::{AppName, RolloutId, RunId, TargetName};
+use crate::model::fleet::{App, Mode};
+use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
 use crate::model::outlook::{Move, Phase};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -114,10 +117,65 @@ pub enum Progress {
         channel: String,
         tag: String,
     },
+    /// The channel does not have it. `again`: when it is tried again by itself.
+    PromotionFailed {
+        app: AppName,
+        channel: String,
+        tag: String,
+        failure: Failure,
+        again: Option<Timestamp>,
+    },
     /// Nothing more happens of itself to an app whose run was asked for.
     Settled {
         app: AppName,
+        /// What is not where it should be.
+        #[serde(default)]
+        left: Vec<Left>,
     },
+}
+
+/// A release that did not come where it should be, with nothing wrong with the release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "left")]
+pub enum Left {
+    Refused {
+        target: TargetName,
+        tag: String,
+        failure: Failure,
+    },
+    /// `again`: when it is tried again by itself.
+    Unpromoted {
+        channel: ChannelName,
+        tag: String,
+        failure: Failure,
+        again: Option<Timestamp>,
+    },
+}
+
+impl Left {
+    /// Of the app as it is configured.
+    #[must_use]
+    pub fn of(app: &App, standing: &Standing) -> Vec<Self> {
+        if app.mode == Mode::Observe {
+            return Vec::new();
+        }
+        let configured = |target: &TargetName| app.rollout.iter().any(|policy| policy.name == *target);
+        let refused = standing.refusals().filter(|refusal| configured(refusal.target));
+        let refused = refused.map(|refusal| Left::Refused {
+            target: refusal.target.clone(),
+            tag: refusal.release.tag.clone(),
+            failure: refusal.failure.clone(),
+        });
+        let unpromoted = standing.unpromoted(app).map(|(channel, failing)| Left::Unpromoted {
+            channel: channel.clone(),
+            tag: standing
+                .release(failing.release)
+                .map_or_else(String::new, |release| release.tag.clone()),
+            failure: failing.failure.clone(),
+            again: failing.due(),
+        });
+        refused.chain(unpromoted).collect()
+    }
 }
 
 /// One container or service of a rollout.
@@ -234,7 +292,9 @@ fn is_line(progress: &Progress) -> bool {
 
 fn ended(progress: &Progress) -> Option<&AppName> {
     match progress {
-        Progress::RunEnded { app, .. } | Progress::RolloutEnded { app, .. } | Progress::Settled { app } => Some(app),
+        Progress::RunEnded { app, .. } | Progress::RolloutEnded { app, .. } | Progress::Settled { app, .. } => {
+            Some(app)
+        }
         Progress::RunOpened { .. }
         | Progress::StageStarted { .. }
         | Progress::Line { .. }
@@ -249,7 +309,8 @@ fn ended(progress: &Progress) -> Option<&AppName> {
         | Progress::RolloutReturns { .. }
         | Progress::RolloutLine { .. }
         | Progress::RolloutWaits { .. }
-        | Progress::Promoted { .. } => None,
+        | Progress::Promoted { .. }
+        | Progress::PromotionFailed { .. } => None,
     }
 }
 
@@ -269,7 +330,10 @@ mod tests {
     }
 
     fn settled(name: &str) -> Progress {
-        Progress::Settled { app: app(name) }
+        Progress::Settled {
+            app: app(name),
+            left: Vec::new(),
+        }
     }
 
     #[tokio::test]

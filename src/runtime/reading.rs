@@ -9,13 +9,13 @@ use crate::decide::outlook;
 use crate::decide::rollout::{self, Outside, RolloutState};
 use crate::decide::run as run_line;
 use crate::decide::schedule::{self, Progress};
-use crate::decide::standing::{self, Failing, Standing};
+use crate::decide::standing::{self, Failing, Refusal, Standing, Unpromoted};
 use crate::decide::window::WindowState;
-use crate::model::failure::{FailureKind, WaitReason};
-use crate::model::fleet::{App, Fleet, TargetPolicy};
+use crate::model::failure::{FailureKind, HaltReason, WaitReason};
+use crate::model::fleet::{App, Fleet, Mode, TargetPolicy};
 use crate::model::halt::Exposure;
 use crate::model::journal::{Recorded, Stream};
-use crate::model::name::{AppName, RolloutId, RunId, TargetName};
+use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
 use crate::model::outlook::{Entry, Outlook};
 use crate::model::rollout::RolloutEvent;
 use crate::model::run::{Conclusion, RunEvent, Stage};
@@ -104,11 +104,28 @@ pub async fn standings(store: &Store) -> Result<BTreeMap<AppName, Standing>, Sto
     Ok(store.fold_apps(standing::fold).await?.into_iter().collect())
 }
 
-/// The rollout that an app's halt is about, else the one that ended badly last.
+/// The rollout that an app's halt is about, else the last one that ended badly or took a release back for an operator.
 #[must_use]
 pub fn incident_of(standing: &Standing) -> Option<RolloutId> {
     let open = standing.incidents.last().map(|incident| incident.rollout);
-    open.or(standing.halted_by)
+    let recalled = standing
+        .recalls
+        .last()
+        .and_then(|recalled| recalled.rollouts.last().copied());
+    // Later ones have greater ids.
+    open.or_else(|| standing.halted_by.max(recalled))
+}
+
+/// Since when the app waits for an answer to this rollout; `None`: it does not.
+#[must_use]
+pub fn halted_since(standing: &Standing, rollout: RolloutId) -> Option<Timestamp> {
+    let incident = standing.incidents.iter().find(|open| open.rollout == rollout);
+    incident.map(|incident| incident.at).or_else(|| {
+        let last = standing.recalls.last()?;
+        let (since, reason) = standing.halted.as_ref()?;
+        let taken_back = matches!(reason, HaltReason::TakenBack { .. });
+        (taken_back && last.rollouts.contains(&rollout)).then_some(*since)
+    })
 }
 
 /// Reads the fleet. A stream that cannot be folded is left out here and shown by `show`.
@@ -343,6 +360,21 @@ impl AppReading {
                 since: failing.since,
             };
         }
+        if let Some(refusal) = self.refusals().next() {
+            return AppState::Refused {
+                target: refusal.target.clone(),
+                failure: Box::new(refusal.failure.clone()),
+                since: refusal.since,
+            };
+        }
+        if let Some((channel, failing)) = self.unpromoted().next() {
+            return AppState::Unpromoted {
+                channel: channel.clone(),
+                failure: Box::new(failing.failure.clone()),
+                since: failing.since,
+                again: failing.due(),
+            };
+        }
         for rollout in &self.rollouts {
             if let Some(why) = &rollout.waits {
                 return AppState::Waiting {
@@ -361,6 +393,29 @@ impl AppReading {
         }
     }
 
+    /// Configured targets that have not taken the current release, with nothing wrong with it.
+    pub fn refusals(&self) -> impl Iterator<Item = Refusal<'_>> {
+        let active = self.app.mode == Mode::Active;
+        let configured = |refusal: &Refusal<'_>| self.app.rollout.iter().any(|target| target.name == *refusal.target);
+        self.standing
+            .refusals()
+            .filter(move |refusal| active && configured(refusal))
+    }
+
+    /// Channels that do not get their release.
+    pub fn unpromoted(&self) -> impl Iterator<Item = (&ChannelName, &Unpromoted)> {
+        let active = self.app.mode == Mode::Active;
+        self.standing.unpromoted(&self.app).filter(move |_| active)
+    }
+
+    /// Rollouts of each target that are still watched twice as long; targets without any are left out.
+    #[must_use]
+    pub fn probation(&self) -> Vec<(TargetName, u32)> {
+        let left = |target: &TargetPolicy| (target.name.clone(), self.standing.probation.left(&target.name));
+        let targets = self.app.rollout.iter().map(left);
+        targets.filter(|(_, left)| *left > 0).collect()
+    }
+
     /// How old what runs is, and what it lacks.
     #[must_use]
     pub fn exposure(&self) -> Exposure {
@@ -376,7 +431,7 @@ impl AppReading {
             last_run: self.last_run.as_ref().map(|run| run.started),
             next_run: self.next_run,
             state: self.state(),
-            probation: self.standing.probation,
+            probation: self.probation(),
         }
     }
 

@@ -1,14 +1,16 @@
 //! The supervisor: one consumer of everything that can happen, which looks at what is due, opens runs and rollouts, and
 //! starts their drivers. It decides nothing itself: `decide::schedule` and `decide::standing` do.
 
-use super::bot::Bot;
+use super::bot::{Bot, InForce};
 use super::control::Ask;
 use super::drive_run::{DriveError, Interrupt};
-use super::progress::Progress;
+use super::progress::{Left, Progress};
 use super::{drive_rollout, drive_run};
 use crate::clients::clock;
 use crate::decide::family::{self, Families};
-use crate::decide::{schedule, standing};
+use crate::decide::schedule;
+use crate::decide::standing::{self, Promotion};
+use crate::model::failure::Failure;
 use crate::model::fleet::{App, Select};
 use crate::model::itself::{Handover, Holder};
 use crate::model::journal::Stream;
@@ -60,7 +62,7 @@ enum Event {
     Look,
     RunEnded(RunId, AppName, Option<Box<Conclusion>>),
     RolloutEnded(RolloutId, AppName),
-    PromotionEnded(AppName, Result<(), String>),
+    PromotionEnded(AppName, Box<Promotion>, Result<(), Failure>),
     Request(Request),
     Shutdown,
 }
@@ -75,12 +77,15 @@ pub struct Supervisor {
     shutdown: CancellationToken,
     runs: BTreeMap<RunId, (AppName, Interrupt)>,
     rollouts: BTreeMap<RolloutId, (AppName, Interrupt)>,
-    promoting: BTreeMap<AppName, Option<Timestamp>>,
+    /// Apps of which a release is on its way to a channel.
+    promoting: BTreeSet<AppName>,
     /// Apps whose `run` somebody follows.
     followed: BTreeSet<AppName>,
     families: Families,
     /// `Bot::changes` as of the last pass.
     seen: u64,
+    /// The configuration as of the last pass; `None`: there was none.
+    known: Option<Arc<InForce>>,
     /// When the next pass is due though nothing changed.
     wake: Timestamp,
     /// When the clock was looked at last.
@@ -102,10 +107,11 @@ impl Supervisor {
             shutdown,
             runs: BTreeMap::new(),
             rollouts: BTreeMap::new(),
-            promoting: BTreeMap::new(),
+            promoting: BTreeSet::new(),
             followed: BTreeSet::new(),
             families: Families::default(),
             seen: 0,
+            known: None,
             wake: Timestamp::MIN,
             looked: Timestamp::MIN,
         };
@@ -145,7 +151,7 @@ impl Supervisor {
                     self.bot.rollout_waits(id, false);
                     info!(%app, rollout = %id, "rollout is off the list");
                 }
-                Event::PromotionEnded(app, done) => self.promotion_ended(app, done),
+                Event::PromotionEnded(app, promotion, done) => self.promotion_ended(&app, &promotion, done).await?,
                 Event::Request(request) => self.answer(request).await?,
                 Event::Shutdown => break,
             }
@@ -189,6 +195,7 @@ impl Supervisor {
         match self.scope {
             Scope::All => {
                 self.track(apps).await?;
+                self.hear_of_changes(&fleet).await?;
                 self.open_due().await?;
                 for app in apps.values() {
                     self.advance(app).await?;
@@ -214,7 +221,11 @@ impl Supervisor {
             .values()
             .filter(|_| self.scope == Scope::All)
             .filter_map(|app| schedule::next(app, &self.families.place(&app.name), self.progress(&app.name)?, now));
-        let retries = self.promoting.values().filter_map(|until| *until);
+        let retries = apps
+            .values()
+            .filter_map(|app| standing::wakes(app, &self.bot.standing(&app.name)))
+            // What is due and held back waits for something else.
+            .filter(|at| *at > now);
         slots.chain(retries).fold(now + LONGEST_REST, Timestamp::min)
     }
 
@@ -361,16 +372,15 @@ impl Supervisor {
             .iter()
             .filter(|name| {
                 let busy = self.runs.values().any(|(app, _)| app == *name)
-                    || self.promoting.get(*name).is_some_and(Option::is_none)
+                    || self.promoting.contains(*name)
                     || self
                         .rollouts
                         .iter()
                         .any(|(id, (app, _))| app == *name && !self.bot.is_waiting(*id));
                 let idle = apps
                     .get(*name)
-                    .is_none_or(|app| self.is_idle(&standing::next(app, &self.bot.standing(name))));
-                let stuck = self.promoting.get(*name).is_some_and(Option::is_some) || self.bot.paused();
-                !busy && (idle || stuck)
+                    .is_none_or(|app| self.is_idle(&standing::next(app, &self.bot.standing(name), clock::now())));
+                !busy && (idle || self.bot.paused())
             })
             .cloned()
             .collect();
@@ -381,7 +391,11 @@ impl Supervisor {
                     .commit(Batch::new(), &app, &[AppEvent::Settled], Vec::new())
                     .await?;
             }
-            self.bot.watchers.tell(Progress::Settled { app });
+            let left = apps
+                .get(&app)
+                .map(|configured| Left::of(configured, &self.bot.standing(&app)));
+            let left = left.unwrap_or_default();
+            self.bot.watchers.tell(Progress::Settled { app, left });
         }
         Ok(())
     }
@@ -392,7 +406,7 @@ impl Supervisor {
             standing::Next::OpenRollout { target, .. } | standing::Next::GoBack { target, .. } => {
                 self.scope == Scope::Asked && target.select == Select::Itself
             }
-            standing::Next::Promote { .. } => false,
+            standing::Next::Promote(_) | standing::Next::TakeBack(_) => false,
         }
     }
 

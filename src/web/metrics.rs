@@ -42,7 +42,7 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
     let rollouts: usize = reading.apps.iter().map(|app| app.rollouts.len()).sum();
     out.alone("lowtide_rollouts_open", "Rollouts at work or waiting.", rollouts);
     out.family("lowtide_apps", "Apps by what they are at.");
-    let mut states: BTreeMap<&str, usize> = ALL_STATES.iter().map(|state| (*state, 0)).collect();
+    let mut states: BTreeMap<&str, usize> = AppState::WORDS.iter().map(|state| (*state, 0)).collect();
     for app in &reading.apps {
         *states.entry(app.state().word()).or_default() += 1;
     }
@@ -60,14 +60,16 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
     }
     out.family(
         "lowtide_app_probation",
-        "Rollouts that are still watched twice as long.",
+        "Rollouts that are still watched twice as long, of the target with the most.",
     );
     for app in &reading.apps {
         let labels = [("app", app.app.name.as_str())];
-        out.line("lowtide_app_probation", &labels, app.standing.probation);
+        let left = app.probation().into_iter().map(|(_, left)| left).max().unwrap_or(0);
+        out.line("lowtide_app_probation", &labels, left);
     }
     fixes(&mut out, reading);
     troubles(&mut out, reading);
+    outstanding(&mut out, reading);
     // A gauge, not a counter: what retention forgets is gone from it.
     out.family("lowtide_runs", "Ended runs in the journal, by conclusion.");
     for row in ended {
@@ -87,10 +89,6 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
     }
     out.0
 }
-
-const ALL_STATES: [&str; 8] = [
-    "new", "fresh", "behind", "running", "rolling", "waiting", "failing", "halted",
-];
 
 /// What is pending and stays so until a base, a pin or a container moves.
 fn fixes(out: &mut Out, reading: &Reading) {
@@ -150,6 +148,32 @@ fn troubles(out: &mut Out, reading: &Reading) {
     );
     for host in engines {
         out.line("lowtide_engine_unusable", &[("host", host.as_str())], 1);
+    }
+}
+
+/// Releases that did not come where they should be.
+fn outstanding(out: &mut Out, reading: &Reading) {
+    out.family(
+        "lowtide_target_refused",
+        "1: the target did not take the current release, with nothing wrong with the release.",
+    );
+    for app in &reading.apps {
+        for target in &app.app.rollout {
+            let refused = app.refusals().any(|refusal| *refusal.target == target.name);
+            let labels = [("app", app.app.name.as_str()), ("target", target.name.as_str())];
+            out.line("lowtide_target_refused", &labels, u8::from(refused));
+        }
+    }
+    out.family(
+        "lowtide_channel_promotion_failing",
+        "1: the channel does not get the current release.",
+    );
+    for app in &reading.apps {
+        for channel in app.app.publish.iter().flat_map(|publish| &publish.channels) {
+            let failing = app.unpromoted().any(|(failing, _)| *failing == channel.name);
+            let labels = [("app", app.app.name.as_str()), ("channel", channel.name.as_str())];
+            out.line("lowtide_channel_promotion_failing", &labels, u8::from(failing));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the journal says, read beside the one who writes it.
 
 use crate::world::World;
+use jiff::Timestamp;
 use lowtide::decide::{rollout, run, standing};
 use lowtide::model::journal::Stream;
 use lowtide::model::rollout::RolloutEvent;
@@ -72,7 +73,12 @@ pub(crate) async fn read(world: &World) -> Result<Option<Journal>, String> {
 impl Journal {
     /// Nothing more will happen by itself.
     pub(crate) fn is_settled(&self) -> bool {
-        let idle = |run: &run::RunState| matches!(standing::next(&run.app, &self.standing), standing::Next::Idle);
+        let idle = |run: &run::RunState| {
+            matches!(
+                standing::next(&run.app, &self.standing, Timestamp::now()),
+                standing::Next::Idle
+            )
+        };
         self.open.is_empty() && self.mails_waiting == 0 && self.runs.first().is_some_and(idle)
     }
 

@@ -108,9 +108,13 @@ impl Site {
     }
 
     fn commit(&self, file: &str, day: u32) -> String {
+        self.commit_text(file, &format!("{day}\n"), day)
+    }
+
+    fn commit_text(&self, file: &str, text: &str, day: u32) -> String {
         let path = self.path().join("work").join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, format!("{day}\n")).unwrap();
+        std::fs::write(path, text).unwrap();
         self.git(&["add", "-A"], day);
         self.git(&["commit", "-q", "-m", file], day);
         self.git(&["rev-parse", "HEAD"], day)
@@ -195,7 +199,13 @@ impl Site {
         }
         let state = rollout::fold(rollout_id(n), &recorded).unwrap();
         let conclusion = RolloutConclusion::Stuck { failure };
-        let told = tell::rollout_ended(&state, &conclusion, Some(&app), None, at(20));
+        let end = tell::RolloutEnd {
+            standing: &Standing::default(),
+            app: Some(&app),
+            email: None,
+            adopted: None,
+        };
+        let told = tell::rollout_ended(&state, &conclusion, &end, at(20));
         let last = RolloutEvent::Concluded { conclusion };
         let batch = Batch::new().rollout(&web(), rollout_id(n), recorded.len() as u64, &last);
         let batch = told.facts.iter().fold(batch, |batch, fact| batch.app(&web(), fact));
@@ -276,6 +286,14 @@ async fn item_55_a_resume_has_to_be_an_answer() {
     let testless = site.commit("other.py", 3);
     let (done, said) = site.resume(&form("image", &format!("commit: \"{testless}\"")));
     assert!(!done && said.contains("changes no test"), "{said}");
+    for (n, text) in [(4, "1\n\n"), (5, "# nobody tested it\n\n1\n")] {
+        let blank = site.commit_text("tests/menu.py", text, n);
+        let (done, said) = site.resume(&form("image", &format!("commit: \"{blank}\"")));
+        assert!(
+            !done && said.contains("changes only white space and comments of the tests (tests/menu.py)"),
+            "{said}"
+        );
+    }
     let (done, said) = site.resume(&form("noise", "config: true"));
     assert!(!done && said.contains("as they were at the halt"), "{said}");
     assert_eq!(site.standing().await, before, "a refused resume changes nothing");
@@ -283,7 +301,7 @@ async fn item_55_a_resume_has_to_be_an_answer() {
     site.git(&["commit", "-q", "--allow-empty", "-m", "later"], 5);
     let (done, said) = site.resume(&form("test-gap", &format!("commit: \"{}\"", &answer[..10])));
     assert!(done, "{said}");
-    insta::assert_snapshot!(said, @"web goes on; the next 3 rollouts are watched twice as long");
+    insta::assert_snapshot!(said, @"web goes on; the next 3 new releases are watched twice as long on each target");
     let events = site.store().app_events(&web()).await.unwrap();
     let Some(AppEvent::Resumed {
         by,
@@ -297,7 +315,8 @@ async fn item_55_a_resume_has_to_be_an_answer() {
     assert_eq!((by.as_str(), why.as_str()), ("ana", "nobody tested it"));
     assert_eq!(form.commit, Some(answer));
     let after = site.standing().await;
-    assert_eq!((after.halted, after.incidents, after.probation), (None, vec![], 3));
+    let left = after.probation.left(&site.app().rollout[0].name);
+    assert_eq!((after.halted, after.incidents, left), (None, vec![], 3));
     assert_eq!(after.quarantine, before.quarantine, "what was taken back stays out");
 }
 
@@ -309,11 +328,12 @@ async fn item_55_a_breach_of_probation_halts_again_and_a_changed_setting_answers
     site.configure("3m");
     let (done, said) = site.resume(&form("noise", "config: true"));
     assert!(done, "{said}");
-    assert_eq!(site.standing().await.probation, 3);
+    let target = site.app().rollout[0].name.clone();
+    assert_eq!(site.standing().await.probation.left(&target), 3);
     site.halt(3, &failed, Purpose::Probation).await;
     let standing = site.standing().await;
     assert!(standing.halted.is_some());
-    assert_eq!((standing.incidents.len(), standing.probation), (1, 0));
+    assert_eq!((standing.incidents.len(), standing.probation.left(&target)), (1, 0));
     let shown = String::from_utf8(site.lowtide(&["incident", "web"]).stdout).unwrap();
     let shown = shown.replace(&failed[..7], "COMMIT");
     let lines: Vec<&str> = shown.lines().filter(|line| !line.starts_with("halted")).collect();
@@ -342,7 +362,7 @@ async fn item_55_a_breach_of_probation_halts_again_and_a_changed_setting_answers
       The target is irreversible: if one of these hooks made a backup, it is the way back.
 
     what lifts the halt
-      The form below: `lowtide incident web --form > FILE`, fill it in, `lowtide resume web --form FILE`. Then the next 3 rollouts are watched twice as long.
+      The form below: `lowtide incident web --form > FILE`, fill it in, `lowtide resume web --form FILE`. Then the next 3 new releases are watched twice as long on each target.
 
     # Rollout 00000003 of web on container-web, 2026-03-01 02:00 UTC: stuck, needs a person: the new container did not become ready
     # Fill in, then: lowtide resume web --form FILE

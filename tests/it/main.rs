@@ -15,6 +15,7 @@ mod github;
 mod halt;
 mod layers;
 mod mail;
+mod promotion;
 mod registry;
 mod store;
 #[path = "../support/mod.rs"]

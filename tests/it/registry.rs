@@ -79,13 +79,13 @@ fn with_password(password: &str) -> (Registry, tempfile::NamedTempFile) {
 }
 
 /// Puts test images into the open registry, by oci-client itself.
-struct Images {
+pub(crate) struct Images {
     client: Client,
-    repository: Repository,
+    pub(crate) repository: Repository,
 }
 
 impl Images {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         // Our own client brings the TLS provider that oci-client looks for.
         drop(anonymous());
         let images = Self {
@@ -119,7 +119,7 @@ impl Images {
     }
 
     /// An image whose content is `text`; its digest, and that of its config.
-    async fn image(&self, tag: &str, text: &str) -> (ServedDigest, ServedDigest) {
+    pub(crate) async fn image(&self, tag: &str, text: &str) -> (ServedDigest, ServedDigest) {
         let config = format!(r#"{{"os":"linux","architecture":"amd64","text":"{text}"}}"#);
         let large = vec![text.as_bytes()[0]; 3 << 20];
         let manifest = serde_json::json!({

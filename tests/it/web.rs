@@ -560,6 +560,7 @@ async fn b16_a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
         apps: apps.clone(),
         now: false,
         rebuild: false,
+        unhealthy: lowtide::model::fleet::Unhealthy::default(),
         by: "ops".to_owned(),
     };
     while !control::socket_path(&bot.state).exists() {
@@ -576,15 +577,19 @@ async fn b16_a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
         run: RunId(ulid::Ulid(7)),
         line: text,
     };
-    bot.watchers.tell(Progress::Settled { app: apps[0].clone() });
+    let settles = |app: &AppName| Progress::Settled {
+        app: app.clone(),
+        left: Vec::new(),
+    };
+    bot.watchers.tell(settles(&apps[0]));
     for n in 0..100_000 {
         bot.watchers.tell(line(format!("{n} {}", "x".repeat(200))));
     }
-    bot.watchers.tell(Progress::Settled { app: apps[1].clone() });
+    bot.watchers.tell(settles(&apps[1]));
     let mut settled = Vec::new();
     while let Some(reply) = replies.recv().await {
         if let Reply::Progress(progress) = reply
-            && let Progress::Settled { app } = *progress
+            && let Progress::Settled { app, .. } = *progress
         {
             settled.push(app);
         }

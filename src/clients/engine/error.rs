@@ -78,6 +78,7 @@ impl EngineError {
                 signs.iter().any(|sign| message.contains(sign))
             }
             EngineError::Unreachable { .. }
+            | EngineError::Denied { .. }
             | EngineError::Failed { .. }
             | EngineError::Timeout { .. }
             | EngineError::Unreadable { .. } => false,

@@ -9,6 +9,12 @@ use jiff::Timestamp;
 
 /// Bytes of a commit's list of files.
 const PATHS: usize = 16 << 20;
+/// Bytes of a file that is read.
+const TEXT: usize = 1 << 20;
+/// Files that are read of one commit: a larger one is no blank line, whatever is in the others.
+const READ: usize = 200;
+/// Mode of a submodule (gitformat-index(5)).
+const SUBMODULE: &str = "160000";
 
 /// A commit that another one is compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,16 +31,32 @@ pub struct Found {
     pub commit: Commit,
     /// For each of the earlier ones: is it newer, neither that commit nor part of its history?
     pub newer: Vec<bool>,
-    /// Files that it adds or changes, from the root of the repository; of a merge, what it brought to the branch.
-    pub paths: Vec<String>,
+    /// Files that it adds or changes; of a merge, what it brought to the branch.
+    pub files: Vec<TouchedFile>,
+}
+
+/// A file that a commit adds or changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchedFile {
+    /// From the root of the repository.
+    pub path: String,
+    /// Before (`None`: it is new) and after; `None`: it was not asked for, is larger than [`TEXT`], or is a submodule.
+    pub text: Option<(Option<Vec<u8>>, Vec<u8>)>,
 }
 
 impl Git {
     /// Looks for a commit (hex, at least seven digits) in the history of what the source tracks; `None`: it is not there.
+    /// The files whose paths are `wanted` are read.
     ///
     /// # Errors
     /// As [`Git::resolve`].
-    pub async fn find(&self, source: &Source, id: &str, earlier: &[Earlier]) -> Result<Option<Found>, GitError> {
+    pub async fn find(
+        &self,
+        source: &Source,
+        id: &str,
+        earlier: &[Earlier],
+        wanted: &(impl Fn(&str) -> bool + Sync),
+    ) -> Result<Option<Found>, GitError> {
         let mirror = self.open(source, &source.repo, deadline(source)).await?;
         let tip = mirror.history(&source.git_ref).await?;
         let Some(id) = mirror.known(id).await? else {
@@ -48,8 +70,19 @@ impl Git {
         for earlier in earlier {
             newer.push(mirror.is_newer(&commit, earlier, &tip).await?);
         }
-        let paths = mirror.paths(&id).await?;
-        Ok(Some(Found { commit, newer, paths }))
+        let mut files = Vec::new();
+        let mut read = 0;
+        for (path, ids) in mirror.touched(&id).await? {
+            let text = match ids.filter(|_| wanted(&path) && read < READ) {
+                Some((old, new)) => {
+                    read += 1;
+                    mirror.text(old.as_deref(), &new).await?
+                }
+                None => None,
+            };
+            files.push(TouchedFile { path, text });
+        }
+        Ok(Some(Found { commit, newer, files }))
     }
 }
 
@@ -82,29 +115,59 @@ impl Mirror {
         Ok(self.git(Call::local(&args)).await?.is_empty())
     }
 
-    async fn paths(&self, id: &str) -> Result<Vec<String>, GitError> {
+    /// Each path with the ids of its contents before and after; none for a submodule.
+    async fn touched(&self, id: &str) -> Result<Vec<(String, Option<Ids>)>, GitError> {
         let parent = format!("{id}^1");
-        let answer = match self.known(&parent).await? {
+        match self.known(&parent).await? {
             Some(parent) => {
                 // What is only deleted proves nothing.
                 let options = [
                     "diff-tree",
                     "-r",
                     "-z",
-                    "--name-only",
+                    "--raw",
+                    "--no-abbrev",
                     "--no-renames",
                     "--diff-filter=d",
                 ];
                 let args = [&options[..], &["--end-of-options", &parent, id, "--"]].concat();
-                self.listed(&args).await?
+                Ok(differing(&self.listed(&args).await?))
             }
             None => {
-                let args = ["ls-tree", "-r", "-z", "--name-only", "--full-tree", id];
-                self.listed(&args).await?
+                let args = ["ls-tree", "-r", "-z", "--full-tree", id];
+                Ok(all(&self.listed(&args).await?))
             }
+        }
+    }
+
+    /// Both texts; `None`: one of them is too large.
+    async fn text(&self, old: Option<&str>, new: &str) -> Result<Option<(Option<Vec<u8>>, Vec<u8>)>, GitError> {
+        let old = match old {
+            None => None,
+            Some(id) => match self.blob(id).await? {
+                None => return Ok(None),
+                read => read,
+            },
         };
-        let names = answer.split(|b| *b == 0).filter(|name| !name.is_empty());
-        Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+        Ok(self.blob(new).await?.map(|new| (old, new)))
+    }
+
+    async fn blob(&self, id: &str) -> Result<Option<Vec<u8>>, GitError> {
+        let asked = ["cat-file", "-s", id];
+        let size = self.git(Call::local(&asked)).await?;
+        let size = String::from_utf8_lossy(&size)
+            .trim()
+            .parse::<usize>()
+            .unwrap_or(usize::MAX);
+        if size > TEXT {
+            return Ok(None);
+        }
+        let asked = ["cat-file", "blob", id];
+        let call = Call {
+            answer: TEXT,
+            ..Call::local(&asked)
+        };
+        self.git(call).await.map(Some)
     }
 
     async fn listed(&self, args: &[&str]) -> Result<Vec<u8>, GitError> {
@@ -114,4 +177,44 @@ impl Mirror {
         };
         self.git(call).await
     }
+}
+
+/// Of what was there before (`None`: nothing), and of what is.
+type Ids = (Option<String>, String);
+
+/// `:MODE MODE ID ID STATUS`, NUL, path, NUL (git-diff-tree(1), raw output).
+fn differing(answer: &[u8]) -> Vec<(String, Option<Ids>)> {
+    let mut fields = fields(answer);
+    let mut files = Vec::new();
+    while let (Some(head), Some(path)) = (fields.next(), fields.next()) {
+        let parts: Vec<&str> = head.trim_start_matches(':').split(' ').collect();
+        let ids = match parts.as_slice() {
+            [SUBMODULE, ..] | [_, SUBMODULE, ..] => None,
+            [_, _, old, new, _] => {
+                let old = Some(*old).filter(|old| old.bytes().any(|b| b != b'0'));
+                Some((old.map(ToOwned::to_owned), (*new).to_owned()))
+            }
+            _ => None,
+        };
+        files.push((path, ids));
+    }
+    files
+}
+
+/// `MODE TYPE ID`, tab, path, NUL (git-ls-tree(1)): the first commit adds all there is.
+fn all(answer: &[u8]) -> Vec<(String, Option<Ids>)> {
+    let of = |line: String| {
+        let (head, path) = line.split_once('\t')?;
+        let id = head
+            .strip_prefix(SUBMODULE)
+            .is_none()
+            .then(|| head.rsplit(' ').next())??;
+        Some((path.to_owned(), Some((None, id.to_owned()))))
+    };
+    fields(answer).filter_map(of).collect()
+}
+
+fn fields(answer: &[u8]) -> impl Iterator<Item = String> {
+    let fields = answer.split(|b| *b == 0).filter(|field| !field.is_empty());
+    fields.map(|field| String::from_utf8_lossy(field).into_owned())
 }

@@ -29,6 +29,7 @@ fn target(window: Option<(Time, Time)>) -> TargetPolicy {
         bake: minute,
         stop_timeout: None,
         irreversible: false,
+        unhealthy: crate::model::fleet::Unhealthy::Refuse,
         order: crate::model::fleet::Order::Auto,
         router: None,
     }

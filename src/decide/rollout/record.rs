@@ -35,7 +35,7 @@ impl Record {
     /// Everything but steps, which are told at their end.
     pub(super) fn note(&mut self, event: &RolloutEvent, at: Timestamp) {
         let what = match event {
-            RolloutEvent::Expedited { by } => Happened::Expedited { by: by.clone() },
+            RolloutEvent::Expedited { by, .. } => Happened::Expedited { by: by.clone() },
             RolloutEvent::Entered { occurrence } => Happened::Entered {
                 occurrence: occurrence.clone(),
             },

@@ -68,6 +68,7 @@ mod tests {
             irreversible: false,
             order: Order::Auto,
             router: None,
+            unhealthy: crate::model::fleet::Unhealthy::default(),
         }
     }
 

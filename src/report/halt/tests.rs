@@ -84,19 +84,29 @@ fn the_form_says_what_it_asks() {
 
 #[test]
 fn what_follows_a_resume() {
-    assert_snapshot!([0, 1, 3].map(|n| goes_on(&app(), n)).join("\n"), @r#"
+    assert_snapshot!([0, 1, 3].map(|n| goes_on(&app(), n)).join("\n"), @"
     archives goes on
-    archives goes on; the next rollout is watched twice as long
-    archives goes on; the next 3 rollouts are watched twice as long
-    "#);
+    archives goes on; the next new release is watched twice as long on each target
+    archives goes on; the next 3 new releases are watched twice as long on each target
+    ");
     let mut policy = HaltPolicy::default();
-    assert_snapshot!(what_lifts(&app(), &policy), @r#"`lowtide resume archives --reason "…"`, or the form below with `--form FILE`. Then the next 3 rollouts are watched twice as long."#);
+    assert_snapshot!(what_lifts(&app(), &policy), @r#"`lowtide resume archives --reason "…"`, or the form below with `--form FILE`. Then the next 3 new releases are watched twice as long on each target."#);
     policy.require = Require::Countermeasure;
     policy.probation = 0;
     assert_snapshot!(what_lifts(&app(), &policy), @"The form below: `lowtide incident archives --form > FILE`, fill it in, `lowtide resume archives --form FILE`.");
-    assert_snapshot!(format!("{}\n{}", probation(1), probation(2)), @r#"
+    let left = |list: &[(&str, u32)]| {
+        let list: Vec<_> = list.iter().map(|(target, n)| (target.parse().unwrap(), *n)).collect();
+        probation(&list)
+    };
+    let told = [
+        left(&[("web", 1)]),
+        left(&[("web", 2)]),
+        left(&[("web", 2), ("worker", 3)]),
+    ];
+    assert_snapshot!(told.join("\n"), @r#"
     on probation, 1 rollout left
     on probation, 2 rollouts left
+    on probation, rollouts left: web 2, worker 3
     "#);
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
 use crate::model::halt::{Class, Exposure, Form, Incident, Require};
 use crate::model::inventory::{Change, FileChanges, PackageChange};
-use crate::model::notice::{Audience, Built, DigestApp, DigestBody, DigestLine};
+use crate::model::notice::{Asked, Audience, Built, DigestApp, DigestBody, DigestLine, Unpromoted, WentBack};
 use crate::model::run::Stage;
 use crate::model::stages::resolve::Commit;
 use insta::assert_snapshot;
@@ -13,6 +13,7 @@ mod deferred;
 mod digests;
 mod halts;
 mod incidents;
+mod outstanding;
 
 const RUN: &str = "01JDCS4Z00ABCDEFGHJKMNPQRS";
 
@@ -335,8 +336,14 @@ proptest! {
             digest(vec![("a", vec![
                 DigestLine::Released { tag: e(), change: Some(change.clone()) },
                 DigestLine::Failing { stage: Stage::Test, failure: failure(), since: ts("2026-11-21T05:00:00Z") },
-                DigestLine::Waiting { target, tag: e(), why: e() },
+                DigestLine::Waiting { target: target.clone(), tag: e(), why: e() },
+                DigestLine::WentBack { target: target.clone(), tag: e(), from: Some(e()), by: Some(e()) },
+                DigestLine::Refused { target: target.clone(), tag: e(), since: ts("2026-11-21T05:00:00Z"), failure: failure() },
+                DigestLine::Unpromoted { channel: "c".parse().unwrap(), tag: e(), since: ts("2026-11-21T05:00:00Z"), failure: failure(), again: None },
             ])], vec![e()]),
+            NoticeBody::WentBack(Box::new(WentBack { app: app.clone(), target, rollout, tag: e(), from: Some(e()), asked: Some(Asked { by: e(), why: e() }), units: 1 })),
+            NoticeBody::PromotionFailed(Box::new(Unpromoted { app: app.clone(), channel: "c".parse().unwrap(), tag: e(), failure: failure() })),
+            NoticeBody::Promoted { app: app.clone(), channel: "c".parse().unwrap(), tag: e() },
         ];
         let context = MailContext { instance: e(), domain: e(), timezone: e() };
         for body in bodies {

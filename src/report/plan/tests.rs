@@ -20,7 +20,8 @@ fn row(app: &str, mode: Mode) -> PlanRow {
         withheld: None,
         halted: None,
         exposure: Exposure::default(),
-        probation: 0,
+        probation: vec![],
+        channels: vec![],
         targets: vec![],
     }
 }
@@ -29,6 +30,7 @@ fn target(name: &str, window: Window) -> TargetPlan {
     TargetPlan {
         target: name.parse().unwrap(),
         rollout: None,
+        refused: None,
         window,
         needs: Needs::Estimate {
             lasts: SignedDuration::from_secs(380),
@@ -79,7 +81,7 @@ fn every_kind_of_future() {
         security: 4,
     };
     let mut frozen = row("frozen", Mode::Active);
-    frozen.probation = 2;
+    frozen.probation = vec![("web".parse().unwrap(), 2)];
     frozen.targets = vec![target("web", Window::Frozen)];
     let mut base = row("drupal-base", Mode::Observe);
     base.targets = vec![target("web", Window::Closed { opens })];
@@ -270,4 +272,52 @@ fn no_log_is_for_everybody() {
         assert_eq!(shown.matches("\"exited\"").count(), 3, "{shown}");
         assert!(!shown.contains("a log"), "{shown}");
     }
+}
+
+#[test]
+fn what_did_not_come_where_it_should_be_says_why_and_when_it_is_tried_again() {
+    let mut shop = row("shop", Mode::Active);
+    let until = at("2026-11-24T09:00:00Z");
+    let since = at("2026-11-21T12:00:00Z");
+    shop.channels = vec![
+        ChannelPlan {
+            channel: "staging".parse().unwrap(),
+            trouble: ChannelTrouble::Disagrees {
+                has: "t1".to_owned(),
+                targets: vec![("back".parse().unwrap(), "t2".to_owned())],
+            },
+        },
+        ChannelPlan {
+            channel: "production".parse().unwrap(),
+            trouble: ChannelTrouble::Unpromoted {
+                tag: "t2".to_owned(),
+                since,
+                failure: Failure::new(FailureKind::RegistryUnreachable, "prod.example.org"),
+                again: Some(at("2026-11-23T12:04:00Z")),
+            },
+        },
+    ];
+    let mut front = target("front", Window::Open { until });
+    front.refused = Some(RefusedPlan {
+        tag: "t2".to_owned(),
+        since,
+        failure: Failure::new(FailureKind::TargetSick, "web is unhealthy"),
+    });
+    shop.targets = vec![front];
+    let style = Style {
+        color: false,
+        width: 400,
+    };
+    assert_snapshot!(plan(&[shop], false, at("2026-11-23T12:00:00Z"), style), @"
+    shop
+      mode        active
+      next run    in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *)
+      staging     has t1 while the app is halted; back runs t2
+      production  lacks t2 for 2 days: The registry does not answer: prod.example.org. (tried again in 4 min)
+      front       does not run t2
+                  refused 2 days ago: The container was not healthy before the rollout: web is unhealthy.
+                  Heal the containers, or ship over them: `lowtide run APP --now --replace-unhealthy`.
+                  tried again after the next night's run, or by `lowtide run shop`
+                  a rollout may need 6 min 20 s, bake (2 min) and way back included, by the target's limits
+    ");
 }

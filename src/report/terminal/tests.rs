@@ -106,7 +106,11 @@ fn rows() -> Vec<StatusRow> {
         last_run,
         next_run: ago(-14),
         state,
-        probation: if app == "wiki" { 2 } else { 0 },
+        probation: if app == "wiki" {
+            vec![("compose-archives".parse().unwrap(), 2)]
+        } else {
+            vec![]
+        },
     };
     let target: TargetName = "compose-archives".parse().unwrap();
     let since = now() - jiff::SignedDuration::from_hours(70);

@@ -1,7 +1,7 @@
 //! The steps of a rollout of containers on a plain engine.
 
 use super::step::secrets;
-use super::{itself, room};
+use super::{adopted, itself, room};
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
@@ -20,7 +20,7 @@ use crate::config::defaults;
 use crate::decide::rollout::RolloutState;
 use crate::decide::rollout::containers::{Containers, Sequence, sequence};
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{Ready, ReadyCheck, Select};
+use crate::model::fleet::{Ready, ReadyCheck, Select, Unhealthy};
 use crate::model::hide::masked;
 use crate::model::itself::OwnStep;
 use crate::model::rollout::{HookPhase, OnExit, Part, RouteChange, Step, StepOutcome, Unit, Which};
@@ -259,6 +259,7 @@ impl Stage<'_> {
             None => None,
         };
         let auth = login.map(|(username, password)| RegistryAuth { username, password });
+        adopted::keep(self.bot, self.engine, self.state, self.units).await;
         let image = pull::pull(self.engine, release, auth.as_ref()).await?;
         let mut snapshots = Vec::new();
         for unit in self
@@ -383,6 +384,14 @@ impl Stage<'_> {
             .map_err(|e| e.failure("the snapshot cannot be read"))
     }
 
+    /// `unhealthy: replace` let a container be replaced that was not healthy.
+    fn was_sick(&self, unit: usize) -> Result<bool, Failure> {
+        if self.state.target.unhealthy == Unhealthy::Refuse {
+            return Ok(false);
+        }
+        preflight::was_sick(&self.snapshot(self.unit(unit)?)?)
+    }
+
     fn mark(&self, unit: usize, role: Which) -> Mark<'_> {
         Mark {
             rollout: self.state.id,
@@ -429,6 +438,10 @@ impl Stage<'_> {
 
     async fn await_ready(&self, unit: usize, container: &str, which: Which, within: Duration) -> Result<(), Failure> {
         // The target's rule is the release's: what only holds on to it is known by its own HEALTHCHECK, or by staying up.
+        if which == Which::Old && self.was_sick(unit)? {
+            // It runs, as it did: nobody can ask more of it than it gave before.
+            return Ok(());
+        }
         let rule = match (which, self.unit(unit)?.part) {
             (Which::New, Part::Release) => self.state.target.ready.clone(),
             (Which::Old, Part::Release) => as_it_was(&self.state.target.ready),

@@ -1,5 +1,6 @@
 //! One file per stage: effect → client calls → outcome.
 
+pub mod adopted;
 pub mod bench;
 pub mod bootstrap;
 pub mod build;

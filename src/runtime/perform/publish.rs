@@ -3,9 +3,12 @@
 use super::run::Scene;
 use crate::clients::engine::connect::Engine;
 use crate::clients::registry::copy::TagRule;
+use crate::clients::registry::error::RegistryError;
+use crate::decide::standing::Promotion;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::image::{ImageId, ManifestDigest, Reference, ServedDigest};
 use crate::model::stages::publish::{Publish, Published};
+use crate::runtime::bot::InForce;
 
 /// # Errors
 /// `TagTaken` when the tag holds another image, `DigestMismatch` when the registry serves another than the tested one.
@@ -39,6 +42,31 @@ pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, F
     let digest = ManifestDigest::try_from(digest.to_string())
         .map_err(|e| Failure::new(FailureKind::Invariant, e.to_string()))?;
     Ok(Published { digest: Some(digest) })
+}
+
+/// The digest goes to the channel, and its moving tag points there.
+///
+/// # Errors
+/// As the registries fail; `TagTaken` when the channel's repository has the release's tag with another digest.
+pub async fn promote(fleet: &InForce, promotion: &Promotion) -> Result<(), Failure> {
+    let Promotion {
+        channel,
+        release,
+        digest,
+    } = promotion;
+    let served = ServedDigest::try_from(digest.to_string());
+    let served = served.map_err(|e| Failure::new(FailureKind::Invariant, e.to_string()))?;
+    let from = &release.reference.repository;
+    // The immutable tag travels along: the channel's repository then says which release it holds.
+    for (tag, rule) in [(&release.tag, TagRule::Immutable), (&channel.tag, TagRule::Moving)] {
+        let copied = fleet.registry.copy(from, &served, &channel.image, tag, rule).await;
+        copied.map_err(|error| match error {
+            // Nothing is built here: what is not there is no base image.
+            RegistryError::Missing { .. } => Failure::new(FailureKind::ReleaseMissing, error.to_string()),
+            other => other.failure(),
+        })?;
+    }
+    Ok(())
 }
 
 async fn push(scene: &Scene<'_>, engine: &Engine, to: &Reference, image: &ImageId) -> Result<ServedDigest, Failure> {

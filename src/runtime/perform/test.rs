@@ -43,14 +43,17 @@ pub async fn perform(bench: &Bench<'_>, effect: &Test, parse: ParseReport) -> Re
     }
 }
 
-/// A command, or the name of a test, may carry what the test was given.
+/// A command, the name of a test or what it says of its failure may carry what the test was given.
 fn masked_proof(mut tested: Tested, hidden: &Hidden) -> Tested {
     let secrets = hidden.secrets();
     for result in &mut tested.steps {
         result.step = masked(&result.step, &secrets);
     }
-    for name in tested.report.iter_mut().flat_map(|report| &mut report.failed) {
-        *name = masked(name, &secrets);
+    for test in tested.report.iter_mut().flat_map(|report| &mut report.failed) {
+        test.name = masked(&test.name, &secrets);
+        for line in &mut test.message {
+            *line = masked(line, &secrets);
+        }
     }
     tested
 }

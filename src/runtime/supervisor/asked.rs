@@ -1,17 +1,20 @@
 //! What operators ask of the supervisor.
 
 use super::{Answer, Ask, Request, Scope, Supervisor};
+use crate::clients::clock;
 use crate::decide::recall::recall;
-use crate::model::fleet::{Select, TargetPolicy};
+use crate::decide::standing::Occasion;
+use crate::model::fleet::{Select, TargetPolicy, Unhealthy};
 use crate::model::halt::Draft;
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId, TargetName};
 use crate::model::rollout::{Purpose, RolloutEvent};
 use crate::model::run::Trigger;
 use crate::model::standing::AppEvent;
-use crate::report::halt as words;
 use crate::report::words::no_such_app;
+use crate::report::{halt as words, outstanding};
 use crate::runtime::operator;
+use crate::runtime::progress::Left;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 use std::sync::Arc;
@@ -45,7 +48,16 @@ impl Supervisor {
 
     async fn obey(&mut self, asked: Ask) -> Result<Answer, StoreError> {
         match asked {
-            Ask::Run { apps, now, rebuild, by } => self.run_apps(apps, now, rebuild, &by).await,
+            Ask::Run {
+                apps,
+                now,
+                rebuild,
+                unhealthy,
+                by,
+            } => {
+                let haste = now.then_some(unhealthy);
+                self.run_apps(apps, haste, rebuild, &by).await
+            }
             Ask::Halt { app, by, why } => operator::stop(&self.bot, &app, by, why).await,
             Ask::Resume { app, by, why, form } => operator::resume(&self.bot, &app, &by, &why, form.as_deref()).await,
             Ask::Revert { app, target, by, why } => self.revert(&app, target, by, why).await,
@@ -80,7 +92,13 @@ impl Supervisor {
         });
     }
 
-    async fn run_apps(&mut self, apps: Vec<AppName>, now: bool, rebuild: bool, by: &str) -> Result<Answer, StoreError> {
+    async fn run_apps(
+        &mut self,
+        apps: Vec<AppName>,
+        haste: Option<Unhealthy>,
+        rebuild: bool,
+        by: &str,
+    ) -> Result<Answer, StoreError> {
         let fleet = self.bot.in_force();
         let unknown: Vec<String> = apps
             .iter()
@@ -97,8 +115,11 @@ impl Supervisor {
             }
             let busy = self.runs.values().any(|(running, _)| running == name);
             // Journalled, so that a kill does not leave a rollout waiting for a window nobody wanted.
-            let expedited = now.then(|| AppEvent::Expedited { by: by.to_owned() });
-            let facts: Vec<AppEvent> = expedited.into_iter().collect();
+            let expedited = haste.map(|unhealthy| AppEvent::Expedited {
+                by: by.to_owned(),
+                unhealthy,
+            });
+            let mut facts: Vec<AppEvent> = expedited.into_iter().collect();
             match fleet.fleet.apps.get(name).filter(|_| !busy) {
                 Some(app) => {
                     let trigger = Trigger::Manual {
@@ -107,13 +128,34 @@ impl Supervisor {
                     };
                     self.open_run(app, trigger, facts).await?;
                 }
-                None => self.bot.commit(Batch::new(), name, &facts, Vec::new()).await?,
+                None => {
+                    // The run under way was nobody's wish: its end need not try again what was refused.
+                    facts.extend(self.bot.standing(name).again(Occasion::Asked, clock::now()));
+                    self.bot.commit(Batch::new(), name, &facts, Vec::new()).await?;
+                }
             }
         }
-        Ok(Ok(format!(
-            "running {}",
-            apps.iter().map(AppName::as_str).collect::<Vec<_>>().join(", ")
-        )))
+        Ok(Ok(self.what_runs(&apps)))
+    }
+
+    /// The answer to a run: what is tried again besides, and what holds it up.
+    fn what_runs(&self, apps: &[AppName]) -> String {
+        let names: Vec<&str> = apps.iter().map(AppName::as_str).collect();
+        let mut lines = vec![format!("running {}", names.join(", "))];
+        for app in apps.iter().filter_map(|name| self.bot.app(name)) {
+            let standing = self.bot.standing(&app.name);
+            let left = Left::of(&app, &standing);
+            lines.extend(left.iter().map(|left| match left {
+                Left::Refused { target, tag, failure } => outstanding::tries_rollout(&app.name, target, tag, failure),
+                Left::Unpromoted {
+                    channel, tag, failure, ..
+                } => outstanding::tries_promotion(&app.name, channel, tag, failure),
+            }));
+            if let (Some((_, reason)), false) = (&standing.halted, left.is_empty()) {
+                lines.push(outstanding::is_halted(&app.name, reason));
+            }
+        }
+        lines.join("\n")
     }
 
     /// Without a bot, what an earlier command left open of this app is taken up with it.

@@ -2,55 +2,44 @@
 
 use super::{Event, Scope, Supervisor};
 use crate::clients::clock;
-use crate::clients::registry::copy::TagRule;
-use crate::decide::standing;
-use crate::model::fleet::{App, Channel, Select, TargetPolicy};
-use crate::model::image::{ManifestDigest, Reference, ServedDigest};
+use crate::decide::standing::{self, Next, Occasion, Promotion};
+use crate::decide::tell;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::{App, Fleet, Select, TargetPolicy};
+use crate::model::image::Reference;
 use crate::model::name::{AppName, RolloutId};
 use crate::model::rollout::{Purpose, RolloutEvent};
 use crate::model::standing::{AppEvent, Release};
-use crate::runtime::bot::Bot;
+use crate::runtime::bot::InForce;
+use crate::runtime::perform::publish;
 use crate::runtime::progress::Progress;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 use std::sync::Arc;
-use std::time::Duration;
-use tracing::error;
-
-/// A promotion that failed is tried again after this.
-const PROMOTE_RETRY: Duration = Duration::from_secs(60);
+use tracing::warn;
 
 impl Supervisor {
     /// Promotions and rollouts that an app's releases ask for.
     pub(super) async fn advance(&mut self, app: &App) -> Result<(), StoreError> {
-        if self.bot.paused()
-            || self
-                .promoting
-                .get(&app.name)
-                .is_some_and(|until| until.is_none_or(|t| t > clock::now()))
-        {
+        if self.promoting.contains(&app.name) {
             return Ok(());
         }
-        match standing::next(app, &self.bot.standing(&app.name)) {
-            standing::Next::Idle => Ok(()),
-            standing::Next::Promote {
-                channel,
-                release,
-                digest,
-            } => self.promote(app, channel, *release, digest).await,
+        match standing::next(app, &self.bot.standing(&app.name), clock::now()) {
+            Next::Idle => Ok(()),
+            // Only what goes forward waits for the end of a pause.
+            Next::Promote(_) | Next::OpenRollout { .. } if self.bot.paused() => Ok(()),
+            Next::Promote(promotion) | Next::TakeBack(promotion) => self.promote(app, promotion).await,
             // A command's own process is not the one that runs in the container.
-            standing::Next::OpenRollout { target, .. } | standing::Next::GoBack { target, .. }
+            Next::OpenRollout { target, .. } | Next::GoBack { target, .. }
                 if target.select == Select::Itself && self.scope == Scope::Asked =>
             {
                 Ok(())
             }
-            standing::Next::OpenRollout { target, release } => {
-                let (target, purpose) = standing::undertaken(&self.bot.standing(&app.name), *target);
+            Next::OpenRollout { target, release } => {
+                let (target, purpose) = standing::undertaken(&self.bot.standing(&app.name), *target, &release);
                 self.open_rollout(app, target, *release, purpose).await
             }
-            standing::Next::GoBack { target, release } => {
-                self.open_rollout(app, *target, *release, Purpose::Revert).await
-            }
+            Next::GoBack { target, release } => self.open_rollout(app, *target, *release, Purpose::Revert).await,
         }
     }
 
@@ -66,7 +55,16 @@ impl Supervisor {
         let channel = channels
             .iter()
             .find(|channel| Some(&channel.name) == target.channel.as_ref());
-        release.reference = standing::channel_reference(channel, &release);
+        // What was there before our first release has the name it was found under.
+        if self
+            .bot
+            .standing(&app.name)
+            .releases
+            .iter()
+            .any(|known| known.run == release.run)
+        {
+            release.reference = standing::channel_reference(channel, &release);
+        }
         let run = release.run;
         let event = RolloutEvent::Opened {
             app: app.name.clone(),
@@ -93,77 +91,103 @@ impl Supervisor {
         Ok(())
     }
 
+    /// What was refused or failed may be cured by a new configuration; and nobody knows what was done before a start.
+    pub(super) async fn hear_of_changes(&mut self, fleet: &Arc<InForce>) -> Result<(), StoreError> {
+        let known = self.known.replace(Arc::clone(fleet));
+        if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, fleet)) {
+            return Ok(());
+        }
+        for app in fleet.fleet.apps.values() {
+            let occasion = match &known {
+                None => Occasion::Started,
+                Some(known) if is_same(&known.fleet, &fleet.fleet, app) => continue,
+                Some(_) => Occasion::Configured,
+            };
+            let again = self.bot.standing(&app.name).again(occasion, clock::now());
+            if let Some(again) = again {
+                self.bot.commit(Batch::new(), &app.name, &[again], Vec::new()).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// The digest goes to the channel; nothing is built. Journalled before, so that a kill repeats it: repeating is harmless.
-    async fn promote(
-        &mut self,
-        app: &App,
-        channel: Channel,
-        release: Release,
-        digest: ManifestDigest,
-    ) -> Result<(), StoreError> {
+    async fn promote(&mut self, app: &App, promotion: Box<Promotion>) -> Result<(), StoreError> {
+        let channel = &promotion.channel;
         let started = AppEvent::PromoteStarted {
             channel: channel.name.clone(),
-            release: release.run,
+            release: promotion.release.run,
             reference: Reference::tagged(&channel.image, &channel.tag),
-            digest: digest.clone(),
+            digest: promotion.digest.clone(),
         };
         self.bot.commit(Batch::new(), &app.name, &[started], Vec::new()).await?;
-        self.promoting.insert(app.name.clone(), None);
+        self.promoting.insert(app.name.clone());
         let (bot, end, name) = (Arc::clone(&self.bot), self.end.clone(), app.name.clone());
         tokio::spawn(async move {
             let turn = bot.turns.share().await;
-            let done = promote(&bot, &name, &channel, &release, &digest).await;
+            let copied = promotion.clone();
+            let done = tokio::spawn(async move { publish::promote(&bot.in_force(), &copied).await }).await;
             drop(turn);
-            let _ = end.send(Event::PromotionEnded(name, done)).await;
+            let broken = |error| {
+                Err(Failure::new(
+                    FailureKind::Invariant,
+                    format!("the promotion broke: {error}"),
+                ))
+            };
+            // The supervisor is gone only when the process ends.
+            let _ = end
+                .send(Event::PromotionEnded(name, promotion, done.unwrap_or_else(broken)))
+                .await;
         });
         Ok(())
     }
 
-    pub(super) fn promotion_ended(&mut self, app: AppName, done: Result<(), String>) {
-        match done {
-            Ok(()) => {
-                self.promoting.remove(&app);
+    pub(super) async fn promotion_ended(
+        &mut self,
+        name: &AppName,
+        promotion: &Promotion,
+        done: Result<(), Failure>,
+    ) -> Result<(), StoreError> {
+        self.promoting.remove(name);
+        let fleet = self.bot.in_force();
+        // It is configured no more: nobody waits for it.
+        let Some(app) = fleet.fleet.apps.get(name) else {
+            return Ok(());
+        };
+        let (email, now) = (fleet.fleet.email.as_ref(), clock::now());
+        let standing = self.bot.standing(name);
+        let (channel, tag) = (&promotion.channel.name, promotion.release.tag.clone());
+        let state = standing.channels.get(channel).cloned().unwrap_or_default();
+        let told = match &done {
+            Ok(()) => tell::promoted(app, promotion, &state, email, now),
+            Err(failure) => tell::promotion_failed(app, promotion, &state, failure, email, now),
+        };
+        self.bot.commit(Batch::new(), name, &told.facts, told.notices).await?;
+        let (app, channel) = (name.clone(), channel.to_string());
+        self.bot.watchers.tell(match done {
+            Ok(()) => Progress::Promoted { app, channel, tag },
+            Err(failure) => {
+                let standing = self.bot.standing(name);
+                let failing = standing
+                    .channels
+                    .get(&promotion.channel.name)
+                    .and_then(|state| state.failing.as_ref());
+                let again = failing.and_then(|failing| failing.due());
+                warn!(%app, channel, tag, kind = ?failure.kind, detail = %failure.detail, ?again, "promotion failed");
+                Progress::PromotionFailed {
+                    app,
+                    channel,
+                    tag,
+                    failure,
+                    again,
+                }
             }
-            Err(why) => {
-                error!(%app, why, "promotion failed; it is tried again");
-                let again = clock::now() + PROMOTE_RETRY;
-                self.promoting.insert(app, Some(again));
-            }
-        }
+        });
+        Ok(())
     }
 }
 
-async fn promote(
-    bot: &Bot,
-    app: &AppName,
-    channel: &Channel,
-    release: &Release,
-    digest: &ManifestDigest,
-) -> Result<(), String> {
-    let fleet = bot.in_force();
-    let served: ServedDigest = digest.to_string().try_into().map_err(|e| format!("{e}"))?;
-    let from = &release.reference.repository;
-    let registry = &fleet.registry;
-    // The immutable tag travels along: the channel's repository then says which release it holds.
-    let copied = registry
-        .copy(from, &served, &channel.image, &release.tag, TagRule::Immutable)
-        .await;
-    copied.map_err(|e| e.to_string())?;
-    let moved = registry
-        .copy(from, &served, &channel.image, &channel.tag, TagRule::Moving)
-        .await;
-    moved.map_err(|e| e.to_string())?;
-    let promoted = AppEvent::Promoted {
-        channel: channel.name.clone(),
-        release: release.run,
-    };
-    bot.commit(Batch::new(), app, &[promoted], Vec::new())
-        .await
-        .map_err(|e| e.to_string())?;
-    bot.watchers.tell(Progress::Promoted {
-        app: app.clone(),
-        channel: channel.name.to_string(),
-        tag: release.tag.clone(),
-    });
-    Ok(())
+/// Is everything as it was that an app's rollouts and promotions depend on?
+fn is_same(then: &Fleet, now: &Fleet, app: &App) -> bool {
+    then.apps.get(&app.name) == Some(app) && then.registries == now.registries && then.hosts == now.hosts
 }

@@ -228,6 +228,7 @@ pub(crate) fn target(select: Select) -> TargetPolicy {
         bake: jiff::SignedDuration::ZERO,
         stop_timeout: None,
         irreversible: false,
+        unhealthy: lowtide::model::fleet::Unhealthy::Refuse,
         order: lowtide::model::fleet::Order::Auto,
         router: None,
     }

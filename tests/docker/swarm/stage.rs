@@ -367,6 +367,7 @@ pub(super) fn target(select: Select) -> TargetPolicy {
         bake: jiff::SignedDuration::from_secs(1),
         stop_timeout: None,
         irreversible: false,
+        unhealthy: lowtide::model::fleet::Unhealthy::Refuse,
         order: Order::Auto,
         router: None,
     }

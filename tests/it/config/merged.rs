@@ -125,6 +125,7 @@ fn each_setting_says_where_it_came_from() {
     rollout[0].ready.http = port 80 path / (app)
     rollout[0].bake = 2m (default)
     rollout[0].irreversible = false (default)
+    rollout[0].unhealthy = refuse (default)
     rollout[0].order = auto (default)
     ");
 }

@@ -14,7 +14,7 @@ use crate::clients::engine::connect::{Engine, EngineKind, EngineVersion};
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{Select, TargetPolicy};
+use crate::model::fleet::{Select, TargetPolicy, Unhealthy};
 use crate::model::rollout::{ContainerState, Health, OnExit, Part, ServiceTag, Unit};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -68,9 +68,7 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         let detail = format!("{} hold on to each other in a circle", circle.join(", "));
         Failure::new(FailureKind::PreflightRefused, detail)
     })?;
-    if let Some(sick) = ties.containers.iter().find_map(sickness) {
-        return Err(Failure::new(FailureKind::TargetSick, sick));
-    }
+    refuse_sick(&ties.containers, target)?;
     let mut refused = Vec::new();
     let mut found = Preflight {
         units: Vec::new(),
@@ -121,6 +119,17 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
     Ok(found)
 }
 
+fn refuse_sick(containers: &[Value], target: &TargetPolicy) -> Result<(), Failure> {
+    let mut judged = containers.iter().filter(|container| match target.unhealthy {
+        Unhealthy::Refuse => true,
+        Unhealthy::Replace => !may_heal(container),
+    });
+    match judged.find_map(sickness) {
+        Some(sick) => Err(Failure::new(FailureKind::TargetSick, sick)),
+        None => Ok(()),
+    }
+}
+
 /// All other containers, whole: only they themselves say what they hold on to.
 async fn others(engine: &Engine) -> Result<Vec<Value>, EngineError> {
     let mut others = Vec::new();
@@ -142,6 +151,28 @@ fn api(version: &EngineVersion) -> Result<u32, EngineError> {
 
 fn line(container: &str, refusal: &Refusal) -> String {
     format!("{container}: {} ({})", refusal.field, refusal.why)
+}
+
+/// Was the container of this snapshot not healthy before anything was done to it?
+///
+/// # Errors
+/// A snapshot that cannot be read.
+pub fn was_sick(snapshot: &[u8]) -> Result<bool, Failure> {
+    Ok(may_heal(&Snapshot::read(snapshot)?.container))
+}
+
+/// Is it in a state that another image may end? What a person paused, and what is going away, no image heals.
+fn may_heal(container: &Value) -> bool {
+    match state(container) {
+        ContainerState::Restarting => true,
+        ContainerState::Running => health(container) == Health::Unhealthy,
+        ContainerState::Created
+        | ContainerState::Exited
+        | ContainerState::Paused
+        | ContainerState::Removing
+        | ContainerState::Dead
+        | ContainerState::Unknown => false,
+    }
 }
 
 /// Why this container is no baseline to judge a new image against.
@@ -174,7 +205,8 @@ fn take(found: &mut Preflight, snapshot: &Snapshot) -> Result<(), EngineError> {
         name: name(container).to_owned(),
         old: id(container).to_owned(),
         old_image: image_id(container, "/Image")?,
-        was_running: state(container) == ContainerState::Running,
+        // One that keeps restarting is meant to run.
+        was_running: matches!(state(container), ContainerState::Running | ContainerState::Restarting),
         restart: restart(container),
         fixed_restart: snapshot.fixed_restart,
         snapshot: hash,
@@ -224,6 +256,19 @@ mod tests {
             ),
         ] {
             assert_eq!(sickness(&json!({"Name": "/web", "State": state})).as_deref(), sick);
+        }
+    }
+
+    /// What another image may heal; what a person paused, or what goes away, is nobody's to replace.
+    #[test]
+    fn only_what_may_heal_is_replaced() {
+        let heals = |status: &str, health: &str| {
+            may_heal(&json!({"Name": "/web", "State": {"Status": status, "Health": {"Status": health}}}))
+        };
+        assert!(heals("running", "unhealthy") && heals("restarting", "unhealthy"));
+        assert!(!heals("running", "healthy") && !heals("running", "starting"));
+        for status in ["paused", "removing", "dead", "exited", "stopping"] {
+            assert!(!heals(status, "unhealthy"), "{status}");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::clients::engine::error::EngineError;
 use crate::clients::target::docker::body::{LABEL_INSTANCE, LABEL_ROLLOUT};
 use crate::clients::target::docker::json::{flag, missing, number, object, text};
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{Order, TargetPolicy};
+use crate::model::fleet::{Order, TargetPolicy, Unhealthy};
 use crate::model::image::Reference;
 use crate::model::service::{
     ObservedTask, ServiceMode, ServiceUnit, TaskPlace, TaskState, TaskWanted, UpdateOrder, UpdateState,
@@ -107,7 +107,8 @@ pub async fn preflight(
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| e.failure())?;
         let up = serving(&all);
-        if let Some(sick) = sickness(service, mode, &tasks, &up) {
+        let sick = sickness(service, mode, &tasks, &up).filter(|_| target.unhealthy == Unhealthy::Refuse);
+        if let Some(sick) = sick {
             return Err(Failure::new(FailureKind::TargetSick, format!("{name}: {sick}")));
         }
         take(&mut found, service, mode, target, release, &tasks, &up).map_err(|e| e.failure())?;

@@ -271,6 +271,7 @@ fn target(before: Vec<Hook>) -> TargetPolicy {
         bake: minutes(10),
         stop_timeout: Some(minutes(1)),
         irreversible: false,
+        unhealthy: crate::model::fleet::Unhealthy::Refuse,
         order: Order::default(),
         router: None,
     }

@@ -161,3 +161,104 @@ fn what_a_command_moved_is_not_counted() {
     let text = shown(body);
     assert!(text.contains("edge\n") && !text.contains("container"), "{text}");
 }
+
+fn standing_troubles() -> NoticeBody {
+    let failure = |kind| Failure::new(kind, "x");
+    let since = ts("2026-11-21T05:00:00Z");
+    let tag = || "20261123.7-3f2a9c1".to_owned();
+    digest(
+        vec![
+            (
+                "archives",
+                vec![
+                    DigestLine::Refused {
+                        target: "compose-archives".parse().unwrap(),
+                        tag: tag(),
+                        since,
+                        failure: Failure::new(FailureKind::TargetSick, "web is unhealthy"),
+                    },
+                    DigestLine::Lacks { security: 3 },
+                ],
+            ),
+            (
+                "shop",
+                vec![
+                    DigestLine::Unpromoted {
+                        channel: "production".parse().unwrap(),
+                        tag: tag(),
+                        since,
+                        failure: failure(FailureKind::TagTaken),
+                        again: None,
+                    },
+                    DigestLine::WentBack {
+                        target: "front".parse().unwrap(),
+                        tag: "20261109.x-3".to_owned(),
+                        from: Some(tag()),
+                        by: Some("ana".to_owned()),
+                    },
+                ],
+            ),
+            (
+                "wiki",
+                vec![
+                    DigestLine::Unpromoted {
+                        channel: "production".parse().unwrap(),
+                        tag: tag(),
+                        since,
+                        failure: failure(FailureKind::RegistryUnreachable),
+                        again: Some(ts("2026-11-23T12:10:00Z")),
+                    },
+                    DigestLine::Lacks { security: 1 },
+                ],
+            ),
+        ],
+        vec![],
+    )
+}
+
+/// What did not come where it should be, what was taken back, and what everything lacks.
+#[test]
+fn what_stands_is_in_every_digest() {
+    assert_snapshot!(shown(standing_troubles()), @"
+    Subject: [lowtide] ACTION 2: 2 apps need you, 1 rolled back, 1 waiting
+
+    ACTION 2
+    2 apps need you, 1 rolled back, 1 waiting
+
+    What needs you comes first; the rest is for your information.
+
+    NEEDS YOU
+      archives:
+        compose-archives refused 20261123.7-3f2a9c1 2 days ago. The
+        container was not healthy before the rollout: web is unhealthy. Heal
+        the containers, or ship over them: `lowtide run APP --now
+        --replace-unhealthy`.
+        lowtide run archives
+      shop:
+        production lacks 20261123.7-3f2a9c1 for 2 days. The tag exists with
+        another digest: x.
+        lowtide run shop
+
+    ROLLED BACK
+      shop:
+        20261123.7-3f2a9c1 was taken back by ana: 20261109.x-3 runs on front
+        again
+
+    WHAT WAITS, AND WHY
+      wiki:
+        production lacks 20261123.7-3f2a9c1 for 2 days. The registry does
+        not answer: x. It is tried again 2026-11-23 08:10 America/Moncton.
+
+    SECURITY FIXES THAT WHAT RUNS LACKS
+      archives: 3 security fixes
+      wiki: 1 security fix
+
+    AND BESIDES
+      From 2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton): 3 apps
+      watched. The next run is due 2026-11-23 22:00 America/Moncton.
+
+    -- 
+    At most one digest a day, and one a week when nothing happens: if none
+    comes for eight days, lowtide is not well. Sent by lowtide harbour.
+    ");
+}

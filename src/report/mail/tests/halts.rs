@@ -116,7 +116,7 @@ fn a_resume_with_its_form() {
         })),
         probation: 3,
     };
-    assert_snapshot!(shown(body), @r#"
+    assert_snapshot!(shown(body), @"
     Subject: [lowtide] archives: resumed by ana
 
     archives: resumed by ana
@@ -134,10 +134,10 @@ fn a_resume_with_its_form() {
       Configuration  changed since the halt
 
     PROBATION
-      The next 3 rollouts are watched twice as long.
+      The next 3 new releases are watched twice as long on each target.
 
     -- 
     This closes the thread. Sent by lowtide harbour, 2026-11-23 01:12
     America/Moncton.
-    "#);
+    ");
 }

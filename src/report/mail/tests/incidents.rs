@@ -177,7 +177,7 @@ fn a_rollout() {
     One message per release and target. Sent by lowtide harbour, 2026-11-23
     01:12 America/Moncton.
     "#);
-    assert_snapshot!(shown(refused()), @r#"
+    assert_snapshot!(shown(refused()), @"
     Subject: [lowtide] archives: rollout to compose-archives not begun, the container cannot be recreated faithfully
 
     archives: rollout to compose-archives not begun, the container cannot be
@@ -195,7 +195,7 @@ fn a_rollout() {
 
       Everything recorded about this rollout:
         lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
-      Once mended, try it in the next window:
+      Once it is fixed, try again now instead of after the next night's run:
         lowtide run archives
 
     WHOSE CONCERN
@@ -203,9 +203,10 @@ fn a_rollout() {
       hand.
 
     -- 
-    You hear of one cause once; the daily digest keeps it in view. Sent by
-    lowtide harbour, 2026-11-23 01:12 America/Moncton.
-    "#);
+    You get one message per problem; the daily report lists it until a
+    release arrives. Sent by lowtide harbour, 2026-11-23 01:12
+    America/Moncton.
+    ");
 }
 
 #[test]

@@ -285,6 +285,7 @@ fn target(irreversible: bool) -> TargetPolicy {
         bake: SignedDuration::from_secs(30),
         stop_timeout: None,
         irreversible,
+        unhealthy: crate::model::fleet::Unhealthy::Refuse,
         order: Order::Auto,
         router: None,
     }

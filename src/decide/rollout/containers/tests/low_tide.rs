@@ -344,7 +344,10 @@ fn what_turns_bad_while_it_is_held_is_taken_back() {
 #[test]
 fn whoever_says_now_does_not_wait_for_the_next_night() {
     let mut trial = held();
-    trial.push(RolloutEvent::Expedited { by: "ana".to_owned() });
+    trial.push(RolloutEvent::Expedited {
+        by: "ana".to_owned(),
+        unhealthy: crate::model::fleet::Unhealthy::Refuse,
+    });
     assert!(matches!(asked(&trial), Next::Do { .. }), "{:?}", asked(&trial));
 }
 

@@ -167,12 +167,22 @@ fn item_63_maintainers_and_operators_hear_once_of_one_wait() {
     assert_ne!(told(at(1)), first, "another wait");
 }
 
+fn end_of(email: &EmailPolicy) -> tell::RolloutEnd<'_> {
+    static NOTHING: std::sync::LazyLock<Standing> = std::sync::LazyLock::new(Standing::default);
+    tell::RolloutEnd {
+        standing: &NOTHING,
+        app: None,
+        email: Some(email),
+        adopted: None,
+    }
+}
+
 /// Nothing is wrong with a release whose window closed: no halt, no quarantine; and it is not tried again by itself.
 #[test]
 fn what_the_clock_took_back_is_no_bad_release() {
     let mut back = trial(nights(Some(Overrun::Revert)), "2026-09-22T04:52:00Z");
     assert!(back.drive(None));
-    let told = tell::rollout_ended(&back.state(), back.conclusion(), None, Some(&email()), at(back.now));
+    let told = tell::rollout_ended(&back.state(), back.conclusion(), &end_of(&email()), at(back.now));
     let [
         AppEvent::RolloutEnded {
             worked: Some(worked), ..

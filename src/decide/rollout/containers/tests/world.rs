@@ -105,6 +105,7 @@ pub(in crate::decide::rollout) fn rollout(kind: Kind, irreversible: bool) -> Rol
             bake: SignedDuration::from_secs(10),
             stop_timeout: None,
             irreversible,
+            unhealthy: crate::model::fleet::Unhealthy::Refuse,
             order: if kind == Kind::Routed {
                 Order::StartFirst
             } else {

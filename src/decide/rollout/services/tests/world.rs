@@ -61,6 +61,7 @@ fn opened(irreversible: bool) -> RolloutEvent {
             bake: SignedDuration::from_secs(30),
             stop_timeout: None,
             irreversible,
+            unhealthy: crate::model::fleet::Unhealthy::Refuse,
             order: Order::Auto,
             router: None,
         }),

@@ -1,0 +1,151 @@
+//! What is tried again that was refused or failed outside of a run, and when.
+
+use super::{Standing, Unpromoted};
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::fleet::{App, Mode};
+use crate::model::name::{ChannelName, RunId, TargetName};
+use crate::model::run::Trigger;
+use crate::model::standing::{AppEvent, Release};
+use jiff::{SignedDuration, Timestamp};
+
+/// A night tries a refused rollout again once, however often its schedule fires: the same answer four times an hour tells
+/// nobody anything.
+const NIGHT: SignedDuration = SignedDuration::from_hours(12);
+
+/// What brings another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// An operator asked.
+    Asked,
+    /// A run came by itself.
+    Night,
+    /// The app's configuration, or what opens its registries, changed.
+    Configured,
+    /// lowtide started: nobody knows what has changed meanwhile.
+    Started,
+}
+
+/// A release that a target does not run though it should.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Refusal<'a> {
+    pub target: &'a TargetName,
+    pub release: &'a Release,
+    pub since: Timestamp,
+    pub failure: &'a Failure,
+}
+
+/// A channel whose tag and targets disagree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Apart {
+    pub channel: ChannelName,
+    /// Tag of the release it has.
+    pub has: String,
+    /// Those that run another one, and its tag.
+    pub targets: Vec<(TargetName, String)>,
+}
+
+impl Occasion {
+    /// The end of a run that was started for this.
+    #[must_use]
+    pub fn of(trigger: &Trigger) -> Self {
+        match trigger {
+            Trigger::Manual { .. } => Occasion::Asked,
+            Trigger::Schedule { .. } | Trigger::ParentReleased { .. } | Trigger::Retry { .. } => Occasion::Night,
+        }
+    }
+}
+
+impl Standing {
+    /// Targets that have not taken the current release, with nothing wrong with it, and are not being moved now.
+    pub fn refusals(&self) -> impl Iterator<Item = Refusal<'_>> {
+        let current = self.current();
+        self.targets.iter().filter_map(move |(target, state)| {
+            let release = current?;
+            let refused = state.refused.as_deref()?;
+            let stands = state.open.is_none() && refused.release == release.run;
+            stands.then_some(Refusal {
+                target,
+                release,
+                since: refused.since,
+                failure: &refused.failure,
+            })
+        })
+    }
+
+    /// Channels of the app that do not get their release.
+    pub fn unpromoted<'a>(&'a self, app: &'a App) -> impl Iterator<Item = (&'a ChannelName, &'a Unpromoted)> {
+        let channels = app.publish.iter().flat_map(|publish| &publish.channels);
+        channels.filter_map(|channel| {
+            let failing = self.channels.get(&channel.name)?.failing.as_deref()?;
+            Some((&channel.name, failing))
+        })
+    }
+
+    /// Channels that have something else than their targets run, while the app is halted. Otherwise they are on their way.
+    #[must_use]
+    pub fn apart(&self, app: &App) -> Vec<Apart> {
+        if self.halted.is_none() || app.mode == Mode::Observe {
+            return Vec::new();
+        }
+        let tag = |run: RunId| self.release(run).map(|release| release.tag.clone());
+        let channels = app.publish.iter().flat_map(|publish| &publish.channels);
+        let apart = channels.filter_map(|channel| {
+            let holds = self.channels.get(&channel.name)?.holds?;
+            let of = app
+                .rollout
+                .iter()
+                .filter(|target| target.channel.as_ref() == Some(&channel.name));
+            let targets: Vec<(TargetName, String)> = of
+                .filter_map(|target| {
+                    let good = self.targets.get(&target.name)?.good.filter(|good| *good != holds)?;
+                    Some((target.name.clone(), tag(good)?))
+                })
+                .collect();
+            let has = tag(holds)?;
+            (!targets.is_empty()).then(|| Apart {
+                channel: channel.name.clone(),
+                has,
+                targets,
+            })
+        });
+        apart.collect()
+    }
+
+    /// What this occasion tries again; `None`: there is nothing.
+    #[must_use]
+    pub fn again(&self, occasion: Occasion, now: Timestamp) -> Option<AppEvent> {
+        let targets: Vec<TargetName> = self
+            .refusals()
+            .filter(|refusal| self.tries_target(refusal, occasion, now))
+            .map(|refusal| refusal.target.clone())
+            .collect();
+        let channels: Vec<ChannelName> = self
+            .channels
+            .iter()
+            .filter(|(_, state)| {
+                let failing = state.failing.as_deref();
+                failing.is_some_and(|failing| match occasion {
+                    Occasion::Asked | Occasion::Configured | Occasion::Started => true,
+                    // What is tried again by itself anyway goes on so.
+                    Occasion::Night => failing.due().is_none(),
+                })
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        (!targets.is_empty() || !channels.is_empty()).then_some(AppEvent::Again { targets, channels })
+    }
+
+    fn tries_target(&self, refusal: &Refusal<'_>, occasion: Occasion, now: Timestamp) -> bool {
+        // What the clock took back is tried again when somebody wants it (docs/windows.md): it was touched, and its gap seen.
+        let touched = refusal.failure.kind == FailureKind::WindowClosed;
+        match occasion {
+            Occasion::Asked => true,
+            Occasion::Configured => !touched,
+            Occasion::Started => false,
+            Occasion::Night => {
+                let tried = self.targets.get(refusal.target).and_then(|state| state.tried);
+                !touched && tried.is_none_or(|tried| now.duration_since(tried) >= NIGHT)
+            }
+        }
+    }
+}

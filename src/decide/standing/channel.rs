@@ -1,0 +1,84 @@
+//! What stays true of a channel.
+
+use crate::decide::{notify, retry};
+use crate::model::failure::Failure;
+use crate::model::name::RunId;
+use jiff::Timestamp;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChannelState {
+    pub holds: Option<RunId>,
+    pub before: Option<RunId>,
+    /// A promotion that did not come through.
+    pub failing: Option<Box<Unpromoted>>,
+}
+
+/// A release that its channel does not have. It lasts until a promotion to the channel comes through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpromoted {
+    pub release: RunId,
+    /// Begin of the trouble; names the incident.
+    pub since: Timestamp,
+    /// Why the last attempt failed, and when.
+    pub failure: Failure,
+    pub at: Timestamp,
+    /// Attempts since somebody, a night or a changed configuration asked for one; 0: one is due now.
+    pub attempts: u32,
+    /// People were told of it: of this cause first (see [`notify::trouble`]).
+    pub told: Option<String>,
+}
+
+impl Unpromoted {
+    /// When it is tried again by itself; `None`: not before somebody, the next night or a changed configuration asks.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        if self.attempts == 0 {
+            return Some(self.at);
+        }
+        // Any number that differs from channel to channel.
+        let seed = self.since.as_millisecond().unsigned_abs();
+        let pause = retry::after(self.attempts, self.failure.fault(), seed)?;
+        Some(self.at.saturating_add(pause).unwrap_or(Timestamp::MAX))
+    }
+}
+
+impl ChannelState {
+    pub(super) fn fill(&mut self, release: RunId) {
+        self.failing = None;
+        if self.holds != Some(release) {
+            self.before = self.holds.replace(release);
+        }
+    }
+
+    pub(super) fn fail(&mut self, release: RunId, since: Timestamp, failure: &Failure, at: Timestamp) {
+        self.failing = Some(Box::new(self.failed(release, since, failure, at)));
+    }
+
+    /// What a failed attempt makes of the channel: is it tried again, are people told?
+    #[must_use]
+    pub fn failed(&self, release: RunId, since: Timestamp, failure: &Failure, at: Timestamp) -> Unpromoted {
+        let known = self.failing.as_deref();
+        // Another release begins anew: what was in the way of the last one may not be in its.
+        let attempts = known
+            .filter(|known| known.release == release)
+            .map_or(0, |known| known.attempts);
+        let mut failing = Unpromoted {
+            release,
+            since,
+            failure: failure.clone(),
+            at,
+            attempts: attempts.saturating_add(1),
+            told: known.and_then(|known| known.told.clone()),
+        };
+        if failing.due().is_none() {
+            failing.told.get_or_insert_with(|| notify::trouble(failure));
+        }
+        failing
+    }
+
+    pub(super) fn again(&mut self) {
+        if let Some(failing) = &mut self.failing {
+            failing.attempts = 0;
+        }
+    }
+}

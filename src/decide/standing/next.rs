@@ -1,0 +1,231 @@
+//! What an app's releases need next.
+
+use super::Standing;
+use crate::model::failure::HaltReason;
+use crate::model::fleet::{App, Channel, Mode, TargetPolicy, Unhealthy};
+use crate::model::image::{ManifestDigest, Reference};
+use crate::model::name::ChannelName;
+use crate::model::rollout::{Purpose, RolloutConclusion};
+use crate::model::standing::Release;
+use jiff::Timestamp;
+
+/// A release's digest that goes to a channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Promotion {
+    pub channel: Channel,
+    pub release: Release,
+    pub digest: ManifestDigest,
+}
+
+/// What an app's releases need next.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub enum Next {
+    /// Copy the release's digest to the channel and point its moving tag there.
+    Promote(Box<Promotion>),
+    /// The same for what the channel had before, as what it has is quarantined. No halt or pause stands in its way.
+    TakeBack(Box<Promotion>),
+    /// A rollout per target.
+    OpenRollout {
+        target: Box<TargetPolicy>,
+        release: Box<Release>,
+    },
+    /// A rollout of what the target ran before: an operator wanted it, or its channel went back. No halt stands in its way.
+    GoBack {
+        target: Box<TargetPolicy>,
+        release: Box<Release>,
+    },
+    Idle,
+}
+
+/// One thing at a time; asked again after each.
+pub fn next(app: &App, standing: &Standing, now: Timestamp) -> Next {
+    if app.mode == Mode::Observe {
+        return Next::Idle;
+    }
+    if let Some(back) = take_back(app, standing, now).or_else(|| go_back(app, standing)) {
+        return back;
+    }
+    let Some(release) = standing.current() else {
+        return Next::Idle;
+    };
+    if standing.halted.is_some() {
+        return Next::Idle;
+    }
+    // Targets without a channel run the release itself.
+    match open_targets(app, standing, None, release) {
+        Targets::Open(target) => return open(target, release),
+        Targets::Waiting => return Next::Idle,
+        Targets::Done => {}
+    }
+    for channel in channels(app) {
+        let holds = standing.channels.get(&channel.name).and_then(|state| state.holds);
+        if holds != Some(release.run) {
+            let promotion = promotion(channel, release).filter(|_| is_due(standing, channel, release, now));
+            return promotion.map_or(Next::Idle, Next::Promote);
+        }
+        match open_targets(app, standing, Some(&channel.name), release) {
+            Targets::Open(target) => return open(target, release),
+            // Later channels wait until the targets of this one are done.
+            Targets::Waiting => return Next::Idle,
+            Targets::Done => {}
+        }
+    }
+    Next::Idle
+}
+
+/// When a promotion that failed is tried again by itself, the next of them; `None`: nothing waits for the clock.
+#[must_use]
+pub fn wakes(app: &App, standing: &Standing) -> Option<Timestamp> {
+    let states = channels(app)
+        .iter()
+        .filter_map(|channel| standing.channels.get(&channel.name));
+    states.filter_map(|state| state.failing.as_ref()?.due()).min()
+}
+
+fn channels(app: &App) -> &[Channel] {
+    app.publish.as_ref().map(|p| p.channels.as_slice()).unwrap_or_default()
+}
+
+fn promotion(channel: &Channel, release: &Release) -> Option<Box<Promotion>> {
+    Some(Box::new(Promotion {
+        channel: channel.clone(),
+        release: release.clone(),
+        digest: release.digest.clone()?,
+    }))
+}
+
+/// May this be tried now? What failed waits for its moment; another release is another attempt.
+fn is_due(standing: &Standing, channel: &Channel, release: &Release, now: Timestamp) -> bool {
+    let state = standing.channels.get(&channel.name);
+    let failing = state
+        .and_then(|state| state.failing.as_ref())
+        .filter(|failing| failing.release == release.run);
+    failing.is_none_or(|failing| failing.due().is_some_and(|due| due <= now))
+}
+
+fn open(target: &TargetPolicy, release: &Release) -> Next {
+    Next::OpenRollout {
+        target: Box::new(target.clone()),
+        release: Box::new(release.clone()),
+    }
+}
+
+/// A channel that holds a quarantined release gives it back, halted or not.
+fn take_back(app: &App, standing: &Standing, now: Timestamp) -> Option<Next> {
+    channels(app).iter().find_map(|channel| {
+        let state = standing.channels.get(&channel.name)?;
+        let held = standing.release(state.holds?)?;
+        if !standing.quarantine.contains(&held.content) {
+            return None;
+        }
+        let before = standing.release(state.before?)?;
+        let good = !standing.quarantine.contains(&before.content);
+        let promotion = promotion(channel, before).filter(|_| good && is_due(standing, channel, before, now))?;
+        Some(Next::TakeBack(promotion))
+    })
+}
+
+/// A target that was given a release too late to be spared it, or whose channel has gone back.
+fn go_back(app: &App, standing: &Standing) -> Option<Next> {
+    app.rollout.iter().find_map(|target| {
+        let state = standing.targets.get(&target.name)?;
+        let release = standing.way_back(state)?;
+        let tried = state.last.as_ref().is_some_and(|(run, _)| *run == release.run);
+        let goes = state.overtaken || is_left_behind(standing, target);
+        (goes && state.open.is_none() && !tried).then(|| Next::GoBack {
+            target: Box::new(target.clone()),
+            release: Box::new(release.clone()),
+        })
+    })
+}
+
+/// Does it still run what a rollout to another target has shown to be bad, while its channel has what was before? Data that
+/// may have moved on stays with a person, and so does what an operator took from one target only.
+fn is_left_behind(standing: &Standing, target: &TargetPolicy) -> bool {
+    let by_rollout = matches!(standing.halted, Some((_, HaltReason::Reverted { .. })));
+    let channel = target
+        .channel
+        .as_ref()
+        .and_then(|channel| standing.channels.get(channel));
+    let (Some(state), Some(channel)) = (standing.targets.get(&target.name), channel) else {
+        return false;
+    };
+    let runs = state.good.and_then(|run| standing.release(run));
+    let bad = runs.is_some_and(|release| standing.quarantine.contains(&release.content));
+    by_rollout && bad && !target.irreversible && channel.holds.is_some() && channel.holds == state.before
+}
+
+enum Targets<'a> {
+    Open(&'a TargetPolicy),
+    Waiting,
+    Done,
+}
+
+/// One target of a channel at a time: the first is the canary of the others.
+fn open_targets<'a>(
+    app: &'a App,
+    standing: &Standing,
+    channel: Option<&ChannelName>,
+    release: &Release,
+) -> Targets<'a> {
+    for target in app.rollout.iter().filter(|target| target.channel.as_ref() == channel) {
+        let Some(state) = standing.targets.get(&target.name) else {
+            return Targets::Open(target);
+        };
+        if state.open.is_some() {
+            return Targets::Waiting;
+        }
+        if state.good == Some(release.run) {
+            continue;
+        }
+        let ended = state
+            .last
+            .as_ref()
+            .filter(|(run, _)| *run == release.run)
+            .map(|(_, conclusion)| conclusion);
+        return match ended {
+            // Waits for another try: `decide::standing::again` says when.
+            Some(
+                RolloutConclusion::Refused { .. }
+                | RolloutConclusion::Reverted { .. }
+                | RolloutConclusion::Stuck { .. },
+            ) => Targets::Waiting,
+            Some(RolloutConclusion::Done | RolloutConclusion::AlreadyThere) => continue,
+            Some(RolloutConclusion::Superseded { .. }) | None => Targets::Open(target),
+        };
+    }
+    Targets::Done
+}
+
+/// How a release is brought to a target: as configured, or on probation, watched twice as long; and over a container that is
+/// not healthy, if an operator said so.
+#[must_use]
+pub fn undertaken(standing: &Standing, mut target: TargetPolicy, release: &Release) -> (TargetPolicy, Purpose) {
+    if standing.expedited == Some(Unhealthy::Replace) {
+        target.unhealthy = Unhealthy::Replace;
+    }
+    if !standing.is_on_probation(&target.name, release.run) {
+        return (target, Purpose::Release);
+    }
+    (watched(target), Purpose::Probation)
+}
+
+/// How the next new release will be brought to a target.
+#[must_use]
+pub fn expected(standing: &Standing, target: TargetPolicy) -> TargetPolicy {
+    let watches = standing.halted.is_none() && standing.probation.left(&target.name) > 0;
+    if watches { watched(target) } else { target }
+}
+
+fn watched(mut target: TargetPolicy) -> TargetPolicy {
+    target.bake = target.bake.saturating_mul(2);
+    target
+}
+
+/// The reference a target of this channel runs: repository of the channel, the release's own digest.
+#[must_use]
+pub fn channel_reference(channel: Option<&Channel>, release: &Release) -> Reference {
+    let repository = channel.map_or(&release.reference.repository, |c| &c.image);
+    Reference::tagged(repository, &release.tag)
+}

@@ -1,0 +1,347 @@
+//! Releases that do not come where they should be: refused rollouts, failed promotions.
+
+use super::halts::{push, resumed, reverted};
+use super::*;
+use crate::model::run::Trigger;
+use jiff::SignedDuration;
+
+fn hours(n: i64) -> Timestamp {
+    at(0) + SignedDuration::from_hours(n)
+}
+
+fn push_at(standing: &mut Standing, at: Timestamp, event: AppEvent) {
+    standing.apply(&Recorded { seq: 0, at, event });
+}
+
+fn refused(kind: FailureKind) -> RolloutConclusion {
+    RolloutConclusion::Refused {
+        failure: Failure::new(kind, "x"),
+    }
+}
+
+fn failed(channel: &str, kind: FailureKind) -> AppEvent {
+    AppEvent::PromoteFailed {
+        channel: channel.parse().unwrap(),
+        release: RunId(Ulid(1)),
+        since: at(1),
+        failure: Failure::new(kind, "x"),
+    }
+}
+
+/// `s1 refuses`, or nothing.
+fn shown(app: &App, standing: &Standing) -> String {
+    let refusals = standing.refusals().map(|refusal| format!("{} refuses", refusal.target));
+    let channels = standing.unpromoted(app).map(|(channel, failing)| {
+        let due = failing.due().map(|due| due.duration_since(failing.at).as_secs());
+        let due = due.map_or("never".to_owned(), |due| match due {
+            0 => "now".to_owned(),
+            48..=72 => "in 1 min".to_owned(),
+            more => format!("in {more} s"),
+        });
+        format!("{channel} fails ({due})")
+    });
+    refusals.chain(channels).collect::<Vec<_>>().join(", ")
+}
+
+fn tried(standing: &Standing, occasion: Occasion, now: Timestamp) -> String {
+    match standing.again(occasion, now) {
+        Some(AppEvent::Again { targets, channels }) => {
+            let targets = targets.iter().map(TargetName::as_str);
+            targets
+                .chain(channels.iter().map(ChannelName::as_str))
+                .collect::<Vec<_>>()
+                .join(" ")
+        }
+        None => "nothing".to_owned(),
+        Some(other) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_refused_rollout_is_shown_until_something_arrives_and_tried_again_once_a_night() {
+    let (app, mut standing) = (app(), Standing::default());
+    released(&mut standing, 1);
+    let story = play(&app, &mut standing, |_| refused(FailureKind::TargetSick));
+    assert_eq!(story, ["staging := t1", "s1 → t1"]);
+    assert_eq!(shown(&app, &standing), "s1 refuses");
+    // It was tried at 0 h; a schedule that fires each hour is one night.
+    let table = [
+        ("somebody asks", tried(&standing, Occasion::Asked, hours(0))),
+        ("an hour later", tried(&standing, Occasion::Night, hours(1))),
+        ("the next night", tried(&standing, Occasion::Night, hours(20))),
+        ("configured anew", tried(&standing, Occasion::Configured, hours(0))),
+        ("started anew", tried(&standing, Occasion::Started, hours(20))),
+    ];
+    let table = table.map(|(when, what)| format!("{when}: {what}"));
+    insta::assert_snapshot!(table.join("\n"), @"
+    somebody asks: s1
+    an hour later: nothing
+    the next night: s1
+    configured anew: s1
+    started anew: nothing
+    ");
+    let since = standing.refusals().next().unwrap().since;
+    let again = standing.again(Occasion::Night, hours(20)).unwrap();
+    push_at(&mut standing, hours(20), again);
+    assert_eq!(
+        shown(&app, &standing),
+        "s1 refuses",
+        "as long as it is not opened: everything may be paused"
+    );
+    let story = play(&app, &mut standing, |_| refused(FailureKind::TargetSick));
+    assert_eq!(story, ["s1 → t1"]);
+    assert_eq!(
+        standing.refusals().next().unwrap().since,
+        since,
+        "one trouble, however often it is tried"
+    );
+    let again = standing.again(Occasion::Asked, hours(21)).unwrap();
+    push_at(&mut standing, hours(21), again);
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    assert_eq!(shown(&app, &standing), "");
+    assert_eq!(tried(&standing, Occasion::Asked, hours(21)), "nothing");
+}
+
+/// What a newer release takes the place of is not shown; what an operator took back is none; what the clock took back is
+/// tried again when somebody asks.
+#[test]
+fn what_counts_as_refused() {
+    let app = app();
+    let after = |conclusion: RolloutConclusion| {
+        let mut standing = Standing::default();
+        released(&mut standing, 1);
+        push(
+            &mut standing,
+            AppEvent::RolloutEnded {
+                target: "s1".parse().unwrap(),
+                release: RunId(Ulid(1)),
+                rollout: RolloutId(Ulid(9)),
+                conclusion,
+                worked: None,
+            },
+        );
+        standing
+    };
+    let untimely = RolloutConclusion::Reverted {
+        failure: Failure::new(FailureKind::WindowClosed, "x"),
+    };
+    let cases = [
+        ("refused", refused(FailureKind::PreflightRefused)),
+        ("taken back", refused(FailureKind::TakenBack)),
+        ("untimely", untimely),
+        ("reverted", reverted()),
+        ("done", RolloutConclusion::Done),
+    ];
+    let table = cases.map(|(name, conclusion)| {
+        let standing = after(conclusion);
+        let (asked, night) = (
+            tried(&standing, Occasion::Asked, hours(30)),
+            tried(&standing, Occasion::Night, hours(30)),
+        );
+        format!("{name}: {}; asked: {asked}; night: {night}", shown(&app, &standing))
+    });
+    insta::assert_snapshot!(table.join("\n"), @"
+    refused: s1 refuses; asked: s1; night: s1
+    taken back: ; asked: nothing; night: nothing
+    untimely: s1 refuses; asked: s1; night: nothing
+    reverted: ; asked: nothing; night: nothing
+    done: ; asked: nothing; night: nothing
+    ");
+    let mut newer = after(refused(FailureKind::PreflightRefused));
+    released(&mut newer, 2);
+    assert_eq!(shown(&app, &newer), "");
+}
+
+#[test]
+fn a_promotion_is_tried_again_by_itself_only_where_that_may_help() {
+    let (app, mut standing) = (app(), Standing::default());
+    released(&mut standing, 1);
+    let asks = |standing: &Standing, now| !matches!(next(&app, standing, now), Next::Idle);
+    // A registry that is away: after a minute, and not for ever.
+    push_at(
+        &mut standing,
+        at(1),
+        failed("staging", FailureKind::RegistryUnreachable),
+    );
+    assert_eq!(shown(&app, &standing), "staging fails (in 1 min)");
+    assert!(!asks(&standing, at(2)) && asks(&standing, at(90)));
+    assert_eq!(
+        wakes(&app, &standing),
+        standing.unpromoted(&app).next().unwrap().1.due()
+    );
+    for _ in 0..7 {
+        push_at(
+            &mut standing,
+            at(90),
+            failed("staging", FailureKind::RegistryUnreachable),
+        );
+    }
+    assert_eq!(shown(&app, &standing), "staging fails (never)");
+    assert!(!asks(&standing, hours(100)));
+    assert_eq!(tried(&standing, Occasion::Night, hours(20)), "staging");
+    // A tag that is taken is taken a minute later too.
+    let again = standing.again(Occasion::Night, hours(20)).unwrap();
+    push_at(&mut standing, hours(20), again);
+    assert!(asks(&standing, hours(20)));
+    push_at(&mut standing, hours(20), failed("staging", FailureKind::TagTaken));
+    assert_eq!(shown(&app, &standing), "staging fails (never)");
+    assert!(!asks(&standing, hours(21)));
+    let table = [
+        Occasion::Asked,
+        Occasion::Configured,
+        Occasion::Started,
+        Occasion::Night,
+    ];
+    let table = table.map(|occasion| tried(&standing, occasion, hours(20)));
+    assert_eq!(table, ["staging"; 4]);
+    // Another release is another attempt, with another tag.
+    released(&mut standing, 2);
+    assert!(asks(&standing, hours(21)));
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    assert_eq!(shown(&app, &standing), "");
+}
+
+/// In back-off it goes on by itself: a night that ends meanwhile does not begin it anew.
+#[test]
+fn a_night_leaves_a_promotion_in_back_off_alone() {
+    let mut standing = Standing::default();
+    released(&mut standing, 1);
+    push(&mut standing, failed("staging", FailureKind::RegistryUnreachable));
+    assert_eq!(tried(&standing, Occasion::Night, hours(20)), "nothing");
+    assert_eq!(tried(&standing, Occasion::Asked, hours(20)), "staging");
+}
+
+#[test]
+fn a_run_brings_another_try_by_what_started_it() {
+    let manual = Trigger::Manual {
+        by: "ana".to_owned(),
+        rebuild: false,
+    };
+    assert_eq!(Occasion::of(&manual), Occasion::Asked);
+    assert_eq!(Occasion::of(&Trigger::Schedule { slot: at(0) }), Occasion::Night);
+}
+
+/// The failure in production takes staging's tag back; its targets go with it, so that both say the same. What cannot go
+/// back by itself is named.
+#[test]
+fn while_halted_a_channel_and_its_targets_agree() {
+    let mut app = app();
+    let mut standing = Standing::default();
+    released(&mut standing, 1);
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    released(&mut standing, 2);
+    app.rollout[1].irreversible = true;
+    let story = play(&app, &mut standing, |target| {
+        if target == "p1" {
+            reverted()
+        } else {
+            RolloutConclusion::Done
+        }
+    });
+    insta::assert_snapshot!(story.join("\n"), @"
+    staging := t2
+    s1 → t2
+    s2 → t2
+    production := t2
+    p1 → t2
+    staging := t1
+    production := t1
+    s1 → t1
+    ");
+    let apart: Vec<String> = standing
+        .apart(&app)
+        .iter()
+        .map(|apart| format!("{} has {}, {:?}", apart.channel, apart.has, apart.targets))
+        .collect();
+    insta::assert_snapshot!(apart.join("\n"), @r#"staging has t1, [(TargetName("s2"), "t2")]"#);
+    push(&mut standing, resumed(0));
+    assert_eq!(standing.apart(&app), []);
+}
+
+/// An operator takes release 1 back from a target, which gets `before`.
+fn taken_back(standing: &mut Standing, target: &TargetName, before: RunId) -> RolloutId {
+    let bad = release(1);
+    push(
+        standing,
+        AppEvent::Quarantined {
+            content: bad.content,
+            image: bad.image,
+            digest: None,
+        },
+    );
+    push(
+        standing,
+        AppEvent::Halted {
+            reason: HaltReason::TakenBack {
+                by: "ana".to_owned(),
+                why: "x".to_owned(),
+                tag: "t1".to_owned(),
+                release: bad.run,
+            },
+            settings: None,
+        },
+    );
+    let rollout = RolloutId(Ulid(70));
+    push(
+        standing,
+        AppEvent::RolloutOpened {
+            target: target.clone(),
+            release: before,
+            rollout,
+        },
+    );
+    push(
+        standing,
+        AppEvent::RolloutEnded {
+            target: target.clone(),
+            release: before,
+            rollout,
+            conclusion: RolloutConclusion::Done,
+            worked: None,
+        },
+    );
+    rollout
+}
+
+#[test]
+fn the_image_that_was_there_before_is_rolled_back_to_and_never_rolled_out() {
+    let (app, mut standing) = (app(), Standing::default());
+    released(&mut standing, 1);
+    let own = Release {
+        run: RunId(Ulid(0)),
+        tag: "nginx:1.25".to_owned(),
+        digest: None,
+        ..release(77)
+    };
+    push(
+        &mut standing,
+        AppEvent::Adopted {
+            target: "s1".parse().unwrap(),
+            image: Box::new(own.clone()),
+        },
+    );
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    let state = standing.targets[&"s1".parse().unwrap()].clone();
+    assert_eq!(
+        standing.way_back(&state).map(|release| release.tag.as_str()),
+        Some("nginx:1.25")
+    );
+    let other = standing.targets[&"s2".parse().unwrap()].clone();
+    assert_eq!(standing.way_back(&other), None);
+    assert_eq!(standing.current().map(|release| release.tag.as_str()), Some("t1"));
+    // Its own revert: afterwards it is what runs, and nothing else is rolled out.
+    let target = "s1".parse::<TargetName>().unwrap();
+    let rollout = taken_back(&mut standing, &target, own.run);
+    assert_eq!(standing.targets[&target].good, Some(own.run));
+    assert_eq!(standing.current(), None);
+    assert_eq!(
+        standing.recalled_by(rollout).map(|recalled| recalled.tag.as_str()),
+        Some("t1")
+    );
+    push(&mut standing, resumed(0));
+    assert_eq!(next(&app, &standing, at(9)), Next::Idle);
+    released(&mut standing, 2);
+    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    assert_eq!(story.first().map(String::as_str), Some("staging := t2"));
+    assert_eq!(standing.targets[&target].before, Some(own.run));
+}

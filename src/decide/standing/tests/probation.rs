@@ -1,0 +1,100 @@
+//! Who is watched twice as long after an incident: each target, for as many new releases of its own.
+
+use super::halts::{operators, push, resumed, reverted, with_incident};
+use super::*;
+
+fn left(standing: &Standing) -> String {
+    let of = |target: &str| standing.probation.left(&target.parse().unwrap());
+    format!("s1 {} s2 {} p1 {}", of("s1"), of("s2"), of("p1"))
+}
+
+fn policy(app: &App) -> TargetPolicy {
+    TargetPolicy {
+        bake: jiff::SignedDuration::from_mins(2),
+        ..app.rollout[0].clone()
+    }
+}
+
+/// Minutes a release bakes on the first target, and why it is brought there.
+fn bakes(app: &App, standing: &Standing, n: u128) -> (i64, Purpose) {
+    let (target, purpose) = undertaken(standing, policy(app), &release(n));
+    (target.bake.as_mins(), purpose)
+}
+
+#[test]
+fn the_next_rollouts_bake_twice_as_long_and_only_those_that_arrive_count() {
+    let app = app();
+    let mut standing = with_incident(&app, "s1");
+    push(&mut standing, resumed(2));
+    released(&mut standing, 3);
+    assert_eq!(bakes(&app, &standing, 3), (4, Purpose::Probation));
+    let refused = || RolloutConclusion::Refused {
+        failure: Failure::new(FailureKind::PreflightRefused, "x"),
+    };
+    play(&app, &mut standing, |_| refused());
+    assert_eq!(left(&standing), "s1 2 s2 2 p1 2", "nothing arrived");
+    push(&mut standing, resumed(0));
+    assert_eq!(
+        left(&standing),
+        "s1 2 s2 2 p1 2",
+        "letting a refused rollout go on ends nothing"
+    );
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    assert_eq!(left(&standing), "s1 1 s2 1 p1 1", "each target proves it for itself");
+    assert_eq!(bakes(&app, &standing, 3), (2, Purpose::Release), "it is there already");
+    // An operator's own revert is none of them, and is not held up by them.
+    push(&mut standing, operators());
+    assert_eq!(bakes(&app, &standing, 4), (2, Purpose::Release));
+    push(&mut standing, resumed(0));
+    assert_eq!(left(&standing), "s1 1 s2 1 p1 1");
+    released(&mut standing, 4);
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    assert_eq!(left(&standing), "s1 0 s2 0 p1 0");
+    assert_eq!(bakes(&app, &standing, 5), (2, Purpose::Release));
+}
+
+/// The release fails in production; staging, which runs it, goes back. That way back uses up nobody's probation: the next
+/// new release bakes twice as long in production, and on staging.
+#[test]
+fn what_only_goes_back_uses_up_no_probation() {
+    let app = app();
+    let mut standing = with_incident(&app, "p1");
+    let of = |standing: &Standing, target: &str| standing.targets[&target.parse().unwrap()].good;
+    assert_eq!(
+        of(&standing, "s1"),
+        Some(RunId(Ulid(1))),
+        "staging went back with its channel"
+    );
+    push(&mut standing, resumed(1));
+    // Somebody took it back there by hand: nothing new.
+    standing.targets.get_mut(&"s1".parse().unwrap()).unwrap().good = Some(RunId(Ulid(2)));
+    assert_eq!(bakes(&app, &standing, 1), (2, Purpose::Release));
+    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    assert_eq!(story, ["s1 → t1"]);
+    assert_eq!(left(&standing), "s1 1 s2 1 p1 1");
+    released(&mut standing, 3);
+    let staging = play(&app, &mut standing, |target| {
+        if target == "p1" {
+            reverted()
+        } else {
+            RolloutConclusion::Done
+        }
+    });
+    assert!(staging.contains(&"p1 → t3".to_owned()), "{staging:?}");
+}
+
+#[test]
+fn one_release_counts_once_per_target() {
+    let mut probation = Probation::begin(2);
+    let target: TargetName = "s1".parse().unwrap();
+    for _ in 0..3 {
+        probation.arrive(&target, RunId(Ulid(3)));
+    }
+    assert_eq!(
+        (probation.left(&target), probation.left(&"s2".parse().unwrap())),
+        (1, 2)
+    );
+    probation.arrive(&target, RunId(Ulid(4)));
+    probation.arrive(&target, RunId(Ulid(5)));
+    assert_eq!(probation.left(&target), 0);
+}

@@ -1,0 +1,84 @@
+//! What becomes of a promotion, and who hears of it.
+
+use super::{Told, mail};
+use crate::decide::notify::{self, PromotionMessage};
+use crate::decide::standing::{ChannelState, Promotion};
+use crate::model::failure::{Failure, Fault};
+use crate::model::fleet::{App, EmailPolicy};
+use crate::model::notice::{NoticeBody, Unpromoted};
+use crate::model::standing::AppEvent;
+use jiff::Timestamp;
+
+/// The channel has the release. Who heard of its trouble hears that it is over.
+#[must_use]
+pub fn promoted(
+    app: &App,
+    promotion: &Promotion,
+    state: &ChannelState,
+    email: Option<&EmailPolicy>,
+    now: Timestamp,
+) -> Told {
+    let (channel, release) = (&promotion.channel.name, &promotion.release);
+    let mut told = Told::default();
+    told.facts.push(AppEvent::Promoted {
+        channel: channel.clone(),
+        release: release.run,
+    });
+    if let Some((failing, first)) = state
+        .failing
+        .as_deref()
+        .and_then(|failing| Some((failing, failing.told.as_ref()?)))
+    {
+        let incident = (channel, failing.since, first.as_str());
+        let keys = notify::promotion_keys(&app.name, incident, PromotionMessage::Recovered);
+        let body = NoticeBody::Promoted {
+            app: app.name.clone(),
+            channel: channel.clone(),
+            tag: release.tag.clone(),
+        };
+        let fault = failing.failure.fault();
+        told.notices
+            .extend(mail(&keys, fault, &app.maintainers, email, &body, now));
+    }
+    told
+}
+
+/// The channel does not have it. Nobody hears of what may pass by itself; of what does not, once per cause.
+#[must_use]
+pub fn promotion_failed(
+    app: &App,
+    promotion: &Promotion,
+    state: &ChannelState,
+    failure: &Failure,
+    email: Option<&EmailPolicy>,
+    now: Timestamp,
+) -> Told {
+    let (channel, release) = (&promotion.channel.name, &promotion.release);
+    let since = state.failing.as_ref().map_or(now, |failing| failing.since);
+    let failed = state.failed(release.run, since, failure, now);
+    let mut told = Told::default();
+    told.facts.push(AppEvent::PromoteFailed {
+        channel: channel.clone(),
+        release: release.run,
+        since,
+        failure: failure.clone(),
+    });
+    if let (None, Some(first)) = (failed.due(), &failed.told) {
+        let incident = (channel, since, first.as_str());
+        let keys = notify::promotion_keys(&app.name, incident, PromotionMessage::Failed(failure));
+        let body = NoticeBody::PromotionFailed(Box::new(Unpromoted {
+            app: app.name.clone(),
+            channel: channel.clone(),
+            tag: release.tag.clone(),
+            failure: failure.clone(),
+        }));
+        // Whose image it is does not matter: a channel is the operators'.
+        let fault = match failure.fault() {
+            Fault::Repo | Fault::Operator => Fault::Operator,
+            other @ (Fault::Infra | Fault::Bug) => other,
+        };
+        told.notices
+            .extend(mail(&keys, fault, &app.maintainers, email, &body, now));
+    }
+    told
+}

@@ -1,0 +1,257 @@
+//! What the end of a rollout means for its app.
+
+use super::{Told, mail};
+use crate::decide::notify::{self, RolloutMessage};
+use crate::decide::rollout::{Moving, RolloutState};
+use crate::decide::standing::Standing;
+use crate::model::failure::{FailureKind, Fault, HaltReason, WaitReason};
+use crate::model::fleet::{App, EmailPolicy};
+use crate::model::notice::{Asked, LongWait, Notice, NoticeBody, Untimely, WentBack};
+use crate::model::rollout::{Purpose, RolloutConclusion};
+use crate::model::standing::{AppEvent, Release};
+use jiff::Timestamp;
+
+/// What the end of a rollout is told from.
+#[derive(Debug, Clone, Copy)]
+pub struct RolloutEnd<'a> {
+    /// Before it.
+    pub standing: &'a Standing,
+    /// The app as it is configured now; `None`: it is configured no more.
+    pub app: Option<&'a App>,
+    pub email: Option<&'a EmailPolicy>,
+    /// What the target ran before, where that was no release of ours.
+    pub adopted: Option<&'a Release>,
+}
+
+/// The end of a rollout.
+#[must_use]
+pub fn rollout_ended(
+    state: &RolloutState,
+    conclusion: &RolloutConclusion,
+    end: &RolloutEnd<'_>,
+    now: Timestamp,
+) -> Told {
+    let (configured, email) = (end.app, end.email);
+    let maintainers = configured.map(|app| app.maintainers.as_slice()).unwrap_or_default();
+    let release = &state.release;
+    let mut told = Told::default();
+    told.facts.extend(adopted(state, conclusion, end));
+    told.facts.push(AppEvent::RolloutEnded {
+        target: state.target.name.clone(),
+        release: release.run,
+        rollout: state.id,
+        conclusion: conclusion.clone(),
+        worked: state.worked(conclusion, now),
+    });
+    let keys = || notify::rollout_keys(state.id, RolloutMessage::First);
+    let (app, target, rollout) = (state.app.clone(), state.target.name.clone(), state.id);
+    match conclusion {
+        RolloutConclusion::Done => {
+            let (fault, body) = (Fault::Repo, arrived(state, end.standing));
+            told.notices
+                .extend(mail(&keys(), fault, maintainers, email, &body, now));
+        }
+        RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => {}
+        // Whoever took it back knows.
+        RolloutConclusion::Refused { failure } | RolloutConclusion::Reverted { failure }
+            if failure.kind == FailureKind::TakenBack => {}
+        RolloutConclusion::Refused { failure } => {
+            let known = end
+                .standing
+                .targets
+                .get(&target)
+                .and_then(|known| known.refused.as_deref());
+            let first = known.map_or((state.id, notify::trouble(failure)), |known| {
+                (known.first, known.cause.clone())
+            });
+            let keys = notify::refusal_keys(&first, failure);
+            let body = NoticeBody::RolloutRefused {
+                app,
+                target,
+                rollout,
+                failure: failure.clone(),
+            };
+            told.notices
+                .extend(mail(&keys, failure.fault(), maintainers, email, &body, now));
+        }
+        RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::WindowClosed => {
+            let tag = release.tag.clone();
+            let body = NoticeBody::RolloutUntimely(Box::new(Untimely {
+                app,
+                target,
+                rollout,
+                tag,
+                failure: failure.clone(),
+            }));
+            told.notices
+                .extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
+        }
+        RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => {
+            if let Some((reason, body)) = halt(state, conclusion, configured, now) {
+                told.facts.extend(quarantined(state, reason, configured));
+                let everyone = everyone(maintainers, email);
+                told.notices
+                    .extend(mail(&keys(), Fault::Repo, &everyone, email, &body, now));
+            }
+        }
+    }
+    told
+}
+
+/// The image its owner had put there, told once: by the first release that takes its place.
+fn adopted(state: &RolloutState, conclusion: &RolloutConclusion, end: &RolloutEnd<'_>) -> Option<AppEvent> {
+    let known = end
+        .standing
+        .targets
+        .get(&state.target.name)
+        .and_then(|known| known.good);
+    let first = known.is_none() && *conclusion == RolloutConclusion::Done;
+    end.adopted.filter(|_| first).map(|image| AppEvent::Adopted {
+        target: state.target.name.clone(),
+        image: Box::new(image.clone()),
+    })
+}
+
+/// What is told of a rollout that is done: a new release runs, or one was taken back.
+fn arrived(state: &RolloutState, standing: &Standing) -> NoticeBody {
+    let (app, target, release) = (state.app.clone(), state.target.name.clone(), &state.release);
+    match state.purpose {
+        Purpose::Release | Purpose::Probation => NoticeBody::RolledOut {
+            app,
+            target,
+            rollout: state.id,
+            tag: release.tag.clone(),
+            digest: release
+                .digest
+                .as_ref()
+                .map_or(release.image.to_string(), ToString::to_string),
+            change: release.change.clone(),
+            units: containers(state),
+        },
+        Purpose::Revert => {
+            let ran = standing
+                .targets
+                .get(&target)
+                .and_then(|known| standing.release(known.good?));
+            let recalled = standing.recalled_by(state.id);
+            let from = recalled.map(|recalled| recalled.tag.clone());
+            NoticeBody::WentBack(Box::new(WentBack {
+                app,
+                target,
+                rollout: state.id,
+                tag: release.tag.clone(),
+                from: from.or_else(|| ran.map(|release| release.tag.clone())),
+                asked: recalled.map(|recalled| Asked {
+                    by: recalled.by.clone(),
+                    why: recalled.why.clone(),
+                }),
+                units: containers(state),
+            }))
+        }
+    }
+}
+
+/// A release has waited too long for its target. `waits`: since when, and for what. One message per wait, however many
+/// releases take each other's place meanwhile.
+#[must_use]
+pub fn rollout_waits(
+    state: &RolloutState,
+    waits: (Timestamp, WaitReason),
+    maintainers: &[String],
+    email: Option<&EmailPolicy>,
+    now: Timestamp,
+) -> Vec<Notice> {
+    let (since, reason) = waits;
+    let keys = notify::waits_keys(&state.app, &state.target.name, since);
+    let body = NoticeBody::RolloutWaits(Box::new(LongWait {
+        app: state.app.clone(),
+        target: state.target.name.clone(),
+        rollout: state.id,
+        tag: state.release.tag.clone(),
+        timezone: state.timezone.clone(),
+        since,
+        reason,
+    }));
+    // The maintainers' release waits, for the operators' window.
+    let everyone = everyone(maintainers, email);
+    mail(&keys, Fault::Repo, &everyone, email, &body, now)
+}
+
+/// Why the rollout's end halts its app, and what is told of it; `None` when it does not.
+pub(in crate::decide) fn halt(
+    state: &RolloutState,
+    conclusion: &RolloutConclusion,
+    app: Option<&App>,
+    now: Timestamp,
+) -> Option<(HaltReason, NoticeBody)> {
+    let (reason, back) = match conclusion {
+        // Nothing is wrong with the release: it is neither quarantined nor the app halted. Or both was done before.
+        RolloutConclusion::Reverted { failure }
+            if matches!(failure.kind, FailureKind::WindowClosed | FailureKind::TakenBack) =>
+        {
+            return None;
+        }
+        RolloutConclusion::Reverted { failure } => {
+            let failure = failure.clone();
+            (HaltReason::Reverted { failure }, true)
+        }
+        RolloutConclusion::Stuck { failure } => {
+            let failure = failure.clone();
+            let reason = if state.target.irreversible && state.reverting.is_none() {
+                HaltReason::Irreversible { failure }
+            } else {
+                HaltReason::Stuck { failure }
+            };
+            (reason, false)
+        }
+        RolloutConclusion::Done
+        | RolloutConclusion::AlreadyThere
+        | RolloutConclusion::Superseded { .. }
+        | RolloutConclusion::Refused { .. } => return None,
+    };
+    let body = NoticeBody::Halted {
+        app: state.app.clone(),
+        target: Some(state.target.name.clone()),
+        rollout: Some(state.id),
+        reason: reason.clone(),
+        tag: Some(state.release.tag.clone()),
+        back,
+        log: state.kept_logs(),
+        incident: Some(Box::new(state.incident(Some((conclusion, now))))),
+        require: app.map(|app| app.halt.require).unwrap_or_default(),
+    };
+    Some((reason, body))
+}
+
+/// How many containers or services were moved; 0: whatever a command moved.
+fn containers(state: &RolloutState) -> usize {
+    match &state.moving {
+        Moving::Containers(_) | Moving::Services(_) => state.breadth(),
+        Moving::Command(_) => 0,
+    }
+}
+
+/// Halt and quarantine: the digest and the same content under another digest are never tried again by themselves. What was
+/// to be taken back to is the last known good, whatever kept it from coming back: it stays one.
+fn quarantined(state: &RolloutState, reason: HaltReason, app: Option<&App>) -> Vec<AppEvent> {
+    let release = &state.release;
+    let quarantine = match state.purpose {
+        Purpose::Release | Purpose::Probation => Some(AppEvent::Quarantined {
+            content: release.content.clone(),
+            image: release.image.clone(),
+            digest: release.digest.clone(),
+        }),
+        Purpose::Revert => None,
+    };
+    let halted = AppEvent::Halted {
+        reason,
+        settings: app.cloned().map(Box::new),
+    };
+    quarantine.into_iter().chain([halted]).collect()
+}
+
+/// A halt concerns both: the maintainers' image failed, the operators' service moved.
+fn everyone(maintainers: &[String], email: Option<&EmailPolicy>) -> Vec<String> {
+    let operators = email.iter().flat_map(|policy| policy.operators.iter());
+    maintainers.iter().chain(operators).cloned().collect()
+}

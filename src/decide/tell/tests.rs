@@ -1,0 +1,326 @@
+use super::*;
+use crate::decide::rollout::{self, RolloutState};
+use crate::decide::schedule::tests_app;
+use crate::decide::standing::Promotion;
+use crate::decide::{run, standing};
+use crate::model::failure::{FailureKind, HaltReason, SkipReason};
+use crate::model::fleet::{App, Channel, Mode, Schedule, SmtpSecurity, SmtpServer, TargetPolicy};
+use crate::model::journal::Recorded;
+use crate::model::rollout::{Purpose, RolloutConclusion, RolloutEvent};
+use crate::model::run::{RunEvent, Trigger};
+use crate::model::standing::Release;
+use jiff::civil::time;
+use ulid::Ulid;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).unwrap()
+}
+
+fn email() -> EmailPolicy {
+    EmailPolicy {
+        smtp: SmtpServer {
+            host: "mail.example.org".to_owned(),
+            port: 465,
+            security: SmtpSecurity::Tls,
+            username: None,
+            password: None,
+            ca: None,
+        },
+        from: "lowtide@example.org".to_owned(),
+        operators: vec!["ops@example.org".to_owned()],
+        digest: time(8, 0, 0, 0),
+        timezone: "UTC".to_owned(),
+    }
+}
+
+fn app() -> App {
+    let mut app = tests_app("web", Schedule::Never, "UTC");
+    app.mode = Mode::Active;
+    app.maintainers = vec!["dev@example.org".to_owned()];
+    app
+}
+
+fn target() -> TargetPolicy {
+    serde_json::from_str(
+        r#"{"name":"front","channel":null,"host":"h","select":{"container":{"name":"web"}},"window":null,
+        "ready":{"check":"healthcheck","timeout":"PT60S"},"before":[],"after":[],"bake":"PT0S","stop_timeout":null,
+        "irreversible":false}"#,
+    )
+    .unwrap()
+}
+
+fn release(n: u128) -> Release {
+    let digest = format!("sha256:{n:064x}");
+    Release {
+        run: RunId(Ulid(n)),
+        image: digest.parse().unwrap(),
+        content: digest.parse().unwrap(),
+        commit: "c".repeat(40),
+        tag: format!("t{n}"),
+        digest: Some(digest.parse().unwrap()),
+        reference: format!("registry.example.org/web:t{n}").parse().unwrap(),
+        change: None,
+        at: at(0),
+    }
+}
+
+fn recorded<E>(event: E) -> Recorded<E> {
+    Recorded {
+        seq: 0,
+        at: at(1),
+        event,
+    }
+}
+
+fn rolling(rollout: u128, release_n: u128, purpose: Purpose) -> RolloutState {
+    let opened = RolloutEvent::Opened {
+        app: "web".parse().unwrap(),
+        target: Box::new(target()),
+        timezone: "UTC".to_owned(),
+        release: Box::new(release(release_n)),
+        window_ignored: true,
+        purpose,
+    };
+    rollout::fold(RolloutId(Ulid(rollout)), &[recorded(opened)]).unwrap()
+}
+
+/// The app's stream, and what is told as it grows.
+#[derive(Default)]
+struct Story {
+    standing: Standing,
+}
+
+impl Story {
+    fn push(&mut self, facts: Vec<AppEvent>) {
+        for fact in facts {
+            self.standing.apply(&recorded(fact));
+        }
+    }
+
+    fn released(&mut self, n: u128) {
+        self.push(vec![AppEvent::Released {
+            release: Box::new(release(n)),
+        }]);
+    }
+
+    /// A rollout that is opened and ends so.
+    fn ended(&mut self, state: &RolloutState, conclusion: &RolloutConclusion, adopted: Option<&Release>) -> Told {
+        self.push(vec![AppEvent::RolloutOpened {
+            target: state.target.name.clone(),
+            release: state.release.run,
+            rollout: state.id,
+        }]);
+        let (app, email) = (app(), email());
+        let end = RolloutEnd {
+            standing: &self.standing,
+            app: Some(&app),
+            email: Some(&email),
+            adopted,
+        };
+        let told = rollout_ended(state, conclusion, &end, at(1));
+        self.push(told.facts.clone());
+        told
+    }
+}
+
+fn refused(detail: &str) -> RolloutConclusion {
+    RolloutConclusion::Refused {
+        failure: Failure::new(FailureKind::TargetSick, detail),
+    }
+}
+
+#[test]
+fn a_refusal_is_told_once_per_cause_however_many_nights_try_it() {
+    let mut story = Story::default();
+    story.released(1);
+    let mut told = Vec::new();
+    for (n, detail) in [
+        (10, "web is unhealthy"),
+        (11, "web is unhealthy"),
+        (12, "db is unhealthy"),
+    ] {
+        let told_now = story.ended(&rolling(n, 1, Purpose::Release), &refused(detail), None);
+        told.extend(told_now.notices);
+    }
+    let keys: Vec<&str> = told.iter().map(|notice| notice.dedup.as_str()).collect();
+    assert_eq!(keys.len(), 3);
+    assert_eq!(keys[0], keys[1], "the outbox takes one of them");
+    assert_ne!(keys[0], keys[2]);
+    assert!(told.iter().all(|notice| notice.thread == told[0].dedup), "one thread");
+    // It arrived, and is refused again later: that is another trouble.
+    story.ended(&rolling(13, 1, Purpose::Release), &RolloutConclusion::Done, None);
+    story.released(2);
+    let later = story.ended(&rolling(14, 2, Purpose::Release), &refused("web is unhealthy"), None);
+    assert_ne!(later.notices[0].thread, told[0].thread);
+}
+
+#[test]
+fn an_operators_revert_is_told_as_one_and_names_who_and_why() {
+    let mut story = Story::default();
+    for n in [1, 2] {
+        story.released(n);
+        story.ended(&rolling(10 + n, n, Purpose::Release), &RolloutConclusion::Done, None);
+    }
+    let reason = HaltReason::TakenBack {
+        by: "ana".to_owned(),
+        why: "it answers 500".to_owned(),
+        tag: "t2".to_owned(),
+        release: release(2).run,
+    };
+    story.push(vec![AppEvent::Halted { reason, settings: None }]);
+    let told = story.ended(&rolling(20, 1, Purpose::Revert), &RolloutConclusion::Done, None);
+    let NoticeBody::WentBack(back) = &told.notices[0].body else {
+        panic!("{:?}", told.notices)
+    };
+    let asked = back.asked.as_ref().map(|asked| (asked.by.as_str(), asked.why.as_str()));
+    assert_eq!(
+        (back.tag.as_str(), back.from.as_deref(), asked),
+        ("t1", Some("t2"), Some(("ana", "it answers 500")))
+    );
+}
+
+#[test]
+fn what_was_there_before_the_first_release_is_adopted_once() {
+    let own = Release {
+        tag: "nginx:1.25".to_owned(),
+        ..release(0)
+    };
+    let adopts = |told: &Told| {
+        told.facts
+            .iter()
+            .filter(|fact| matches!(fact, AppEvent::Adopted { .. }))
+            .count()
+    };
+    let mut story = Story::default();
+    story.released(1);
+    let told = story.ended(
+        &rolling(10, 1, Purpose::Release),
+        &refused("web is unhealthy"),
+        Some(&own),
+    );
+    assert_eq!(adopts(&told), 0, "nothing has taken its place");
+    let told = story.ended(&rolling(11, 1, Purpose::Release), &RolloutConclusion::Done, Some(&own));
+    assert_eq!(adopts(&told), 1);
+    let state = &story.standing.targets[&target().name];
+    assert_eq!(
+        story.standing.way_back(state).map(|release| release.tag.as_str()),
+        Some("nginx:1.25")
+    );
+    story.released(2);
+    let told = story.ended(
+        &rolling(12, 2, Purpose::Release),
+        &RolloutConclusion::Done,
+        Some(&release(1)),
+    );
+    assert_eq!(adopts(&told), 0, "what runs now is a release of ours");
+}
+
+#[test]
+fn a_way_back_that_fails_condemns_nobody() {
+    let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "x");
+    let conclusion = RolloutConclusion::Reverted { failure };
+    let quarantines = |purpose| {
+        let told = Story::default().ended(&rolling(10, 1, purpose), &conclusion, None);
+        let halted = told.facts.iter().any(|fact| matches!(fact, AppEvent::Halted { .. }));
+        assert!(halted);
+        told.facts
+            .iter()
+            .any(|fact| matches!(fact, AppEvent::Quarantined { .. }))
+    };
+    assert!(quarantines(Purpose::Release) && quarantines(Purpose::Probation));
+    assert!(!quarantines(Purpose::Revert));
+}
+
+#[test]
+fn a_promotion_is_told_when_it_is_not_tried_again_by_itself_and_when_it_came_through() {
+    let (app, email) = (app(), email());
+    let promotion = Promotion {
+        channel: Channel {
+            name: "production".parse().unwrap(),
+            image: "prod.example.org/web".parse().unwrap(),
+            tag: "production".to_owned(),
+        },
+        release: release(1),
+        digest: release(1).digest.unwrap(),
+    };
+    let mut story = Story::default();
+    story.released(1);
+    let state = |story: &Story| {
+        story
+            .standing
+            .channels
+            .get(&promotion.channel.name)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let mut told = Vec::new();
+    let kinds = [
+        FailureKind::RegistryUnreachable,
+        FailureKind::TagTaken,
+        FailureKind::TagTaken,
+        FailureKind::RegistryDenied,
+    ];
+    for kind in kinds {
+        let failure = Failure::new(kind, "prod.example.org");
+        let failed = promotion_failed(&app, &promotion, &state(&story), &failure, Some(&email), at(1));
+        told.push(failed.notices.len());
+        story.push(failed.facts);
+    }
+    assert_eq!(told, [0, 1, 1, 1], "a registry that is away may come back");
+    let done = promoted(&app, &promotion, &state(&story), Some(&email), at(2));
+    assert_eq!(done.notices.len(), 1);
+    assert!(
+        done.notices[0].thread.ends_with("#ops@example.org"),
+        "{}",
+        done.notices[0].thread
+    );
+    story.push(done.facts);
+    assert_eq!(state(&story).failing, None);
+    // Nobody heard of it: nobody hears that it is over.
+    let failure = Failure::new(FailureKind::RegistryUnreachable, "x");
+    let failed = promotion_failed(&app, &promotion, &state(&story), &failure, Some(&email), at(3));
+    story.push(failed.facts);
+    let done = promoted(&app, &promotion, &state(&story), Some(&email), at(4));
+    assert_eq!(done.notices, []);
+}
+
+#[test]
+fn the_end_of_a_run_tries_again_what_was_refused() {
+    let mut story = Story::default();
+    story.released(1);
+    story.ended(&rolling(10, 1, Purpose::Release), &refused("web is unhealthy"), None);
+    let ends = |trigger: Trigger, conclusion: &Conclusion, now: Timestamp| {
+        let opened = RunEvent::Opened {
+            app: Box::new(app()),
+            trigger,
+            revision: "r".to_owned(),
+            last: None,
+            quarantine: Vec::new(),
+            judged: None,
+        };
+        let state = run::fold(RunId(Ulid(50)), &[recorded(opened)]).unwrap();
+        let told = run_ended(&state, &story.standing, conclusion, None, now);
+        let again = |fact: &AppEvent| matches!(fact, AppEvent::Again { targets, .. } if *targets == [target().name]);
+        told.facts.iter().any(again)
+    };
+    let asked = || Trigger::Manual {
+        by: "ana".to_owned(),
+        rebuild: false,
+    };
+    let night = || Trigger::Schedule { slot: at(0) };
+    let unchanged = Conclusion::Unchanged {
+        why: SkipReason::SameContent,
+    };
+    let cancelled = Conclusion::Cancelled { by: "ana".to_owned() };
+    let (soon, next_night) = (at(60), at(86_400));
+    assert!(ends(asked(), &unchanged, soon));
+    assert!(!ends(night(), &unchanged, soon) && ends(night(), &unchanged, next_night));
+    assert!(!ends(asked(), &cancelled, next_night));
+    // Whatever became of the run, the release that waits is there.
+    let failed = Conclusion::Failed {
+        stage: Stage::Build,
+        failure: Failure::new(FailureKind::BuildFailed, "x"),
+    };
+    assert!(ends(asked(), &failed, soon));
+    let _: fn(&[Recorded<AppEvent>]) -> Standing = standing::fold;
+}
