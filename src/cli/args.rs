@@ -358,6 +358,10 @@ pub fn main() -> std::process::ExitCode {
     .into()
 }
 
+fn unhealthy(replace: bool) -> Unhealthy {
+    if replace { Unhealthy::Replace } else { Unhealthy::Refuse }
+}
+
 async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Serve { listen } => serve::serve(global, listen).await,
@@ -384,14 +388,7 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             replace_unhealthy,
             rebuild,
             json,
-        } => {
-            let unhealthy = if replace_unhealthy {
-                Unhealthy::Replace
-            } else {
-                Unhealthy::Refuse
-            };
-            run::run(global, &apps, now, unhealthy, rebuild, json).await
-        }
+        } => run::run(global, &apps, now, unhealthy(replace_unhealthy), rebuild, json).await,
         Command::Status { json } => status::status(global, json).await,
         Command::History { app, limit, json } => history::history(global, app.as_deref(), limit, json).await,
         Command::Show { id, json } => show::show(global, &id, json).await,

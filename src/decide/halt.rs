@@ -248,13 +248,13 @@ fn commit(
             }
             let tests: Vec<&(String, Touch)> = files.iter().filter(|(path, _)| is_test(&policy.tests, path)).collect();
             let tested = tests.iter().any(|(_, touch)| *touch == Touch::Changed);
-            lacking.extend(match tests.first() {
-                _ if tested => None,
-                Some((path, _)) => Some(Lacking::CommitBlank {
+            lacking.extend(match (tested, tests.first()) {
+                (true, _) => None,
+                (false, Some((path, _))) => Some(Lacking::CommitBlank {
                     commit: id.clone(),
                     path: path.clone(),
                 }),
-                None => Some(Lacking::CommitTestless {
+                (false, None) => Some(Lacking::CommitTestless {
                     commit: id.clone(),
                     globs: policy.tests.clone(),
                 }),

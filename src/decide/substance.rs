@@ -358,8 +358,8 @@ fn comment(text: &[u8], at: usize, syntax: Syntax) -> Option<usize> {
         }
     };
     // `#[…]` of PHP is an attribute: code.
-    let marks = |mark: &&&str| rest.starts_with(mark.as_bytes()) && !(**mark == "#" && rest.starts_with(b"#["));
-    let marked = syntax.line.iter().find(marks).is_some();
+    let marks = |mark: &&str| rest.starts_with(mark.as_bytes()) && !(*mark == "#" && rest.starts_with(b"#["));
+    let marked = syntax.line.iter().any(marks);
     (marked && begins).then(|| rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len()))
 }
 

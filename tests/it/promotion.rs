@@ -46,23 +46,20 @@ apps:
 /// What is told of promotions next.
 async fn promotion(progress: &mut broadcast::Receiver<Progress>) -> String {
     loop {
-        match progress.recv().await.unwrap() {
-            Progress::Promoted { channel, tag, .. } => return format!("{channel} is {tag}"),
-            Progress::PromotionFailed {
-                channel,
-                tag,
-                failure,
-                again,
-                ..
-            } => {
-                let again = if again.is_some() {
-                    "tried again by itself"
-                } else {
-                    "not tried again by itself"
-                };
-                return format!("{channel} lacks {tag}: {}; {again}", failure.kind.words());
-            }
-            _ => {}
+        let seen = progress.recv().await.unwrap();
+        if let Progress::Promoted { channel, tag, .. } = &seen {
+            return format!("{channel} is {tag}");
+        }
+        if let Progress::PromotionFailed {
+            channel,
+            tag,
+            failure,
+            again,
+            ..
+        } = seen
+        {
+            let again = again.map_or("not tried again by itself", |_| "tried again by itself");
+            return format!("{channel} lacks {tag}: {}; {again}", failure.kind.words());
         }
     }
 }

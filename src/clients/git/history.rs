@@ -205,11 +205,9 @@ fn differing(answer: &[u8]) -> Vec<(String, Option<Ids>)> {
 fn all(answer: &[u8]) -> Vec<(String, Option<Ids>)> {
     let of = |line: String| {
         let (head, path) = line.split_once('\t')?;
-        let id = head
-            .strip_prefix(SUBMODULE)
-            .is_none()
-            .then(|| head.rsplit(' ').next())??;
-        Some((path.to_owned(), Some((None, id.to_owned()))))
+        let id = head.rsplit(' ').next()?;
+        let ids = (!head.starts_with(SUBMODULE)).then(|| (None, id.to_owned()));
+        Some((path.to_owned(), ids))
     };
     fields(answer).filter_map(of).collect()
 }

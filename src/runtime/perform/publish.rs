@@ -60,10 +60,13 @@ pub async fn promote(fleet: &InForce, promotion: &Promotion) -> Result<(), Failu
     // The immutable tag travels along: the channel's repository then says which release it holds.
     for (tag, rule) in [(&release.tag, TagRule::Immutable), (&channel.tag, TagRule::Moving)] {
         let copied = fleet.registry.copy(from, &served, &channel.image, tag, rule).await;
-        copied.map_err(|error| match error {
+        copied.map_err(|error| {
             // Nothing is built here: what is not there is no base image.
-            RegistryError::Missing { .. } => Failure::new(FailureKind::ReleaseMissing, error.to_string()),
-            other => other.failure(),
+            if matches!(error, RegistryError::Missing { .. }) {
+                Failure::new(FailureKind::ReleaseMissing, error.to_string())
+            } else {
+                error.failure()
+            }
         })?;
     }
     Ok(())
