@@ -9,7 +9,7 @@ use lowtide::config::validate;
 use lowtide::model::name::{AppName, RunId};
 use lowtide::model::standing::{AppEvent, Release};
 use lowtide::runtime::bot::{Bot, InForce};
-use lowtide::runtime::progress::Progress;
+use lowtide::runtime::progress::{Progress, Watcher};
 use lowtide::runtime::reading;
 use lowtide::runtime::supervisor::{Scope, Supervisor};
 use lowtide::store::database::Store;
@@ -18,7 +18,6 @@ use lowtide::store::sealed::Sealed;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 fn app() -> AppName {
@@ -44,9 +43,9 @@ apps:
 }
 
 /// What is told of promotions next.
-async fn promotion(progress: &mut broadcast::Receiver<Progress>) -> String {
+async fn promotion(progress: &mut Watcher) -> String {
     loop {
-        let seen = progress.recv().await.unwrap();
+        let seen = progress.next().await;
         if let Progress::Promoted { channel, tag, .. } = &seen {
             return format!("{channel} is {tag}");
         }
@@ -120,7 +119,7 @@ async fn a_promotion_that_fails_is_told_once_and_comes_through_in_the_end() {
         first,
     );
     let bot = Arc::new(bot.await.unwrap());
-    let mut progress = bot.watchers.watch();
+    let mut progress = bot.watchers.watch(&[app()]);
     let stop = CancellationToken::new();
     let (supervisor, _ask) = Supervisor::new(Arc::clone(&bot), Scope::All, stop.clone());
     let supervised = tokio::spawn(supervisor.run());
