@@ -1,6 +1,7 @@
 //! What the end of a run or a rollout means for its app, and who hears of it. The facts and the notices are written in
 //! the transaction of the event that caused them.
 
+use super::freshness;
 use super::halt::Lifted;
 use super::notify::{self, Keys, Opened, RolloutMessage};
 use super::rollout::{Moving, RolloutState};
@@ -69,14 +70,21 @@ pub fn run_ended(
 }
 
 /// The inputs of a build whose outcome is known. A failed one is tried again: its tests or its surroundings may have been
-/// to blame.
+/// to blame. What the build showed to be out of its reach counts as tried, too.
 fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
     let resolved = state.resolved.as_ref()?;
     let (build, _) = state.build.as_ref()?;
     match conclusion {
         Conclusion::Released { .. } | Conclusion::Observed { .. } | Conclusion::Unchanged { .. } => {
+            let mut inputs = resolved.outlook.inputs.clone();
+            if let Some(inspected) = &state.inspected {
+                let left = inspected.left.out_of_reach();
+                inputs
+                    .gains
+                    .extend(left.map(|pending| (freshness::key(pending), pending.candidate.clone())));
+            }
             Some(AppEvent::Judged {
-                inputs: Box::new(resolved.outlook.inputs.clone()),
+                inputs: Box::new(inputs),
                 because: build.because.clone(),
             })
         }
