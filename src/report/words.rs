@@ -114,8 +114,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::NoAnswer => "Look at the target itself, and at the command's last lines above.",
         K::StartFailed => "Look at the engine's answer above.",
         K::UnhealthyAfterRevert => "Look at the old container's last lines above; it may need you now.",
-        K::UnhealthyAfterRoll => "Look at the new container's last lines above.",
-        K::Restarting => "Look at the new container's last lines above.",
+        K::UnhealthyAfterRoll | K::Restarting => "Look at the new container's last lines above.",
         K::ServiceRefused => "Do what is named above; lowtide does not work against somebody else's update.",
         K::NotScheduled => {
             "Look at the service's constraints, ports and memory, and at the nodes: `docker service ps`."
