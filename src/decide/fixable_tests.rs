@@ -31,6 +31,7 @@ fn on_debian() -> Lineage {
     Lineage::Base {
         reference: "debian:12".to_owned(),
         layers: 1,
+        triggers: false,
     }
 }
 
@@ -95,6 +96,72 @@ fn who_brings_what() {
     let mut upgrade = doing("RUN apt-get install -y curl=1");
     upgrade.upgrade = true;
     assert_eq!(judged(both(), on_debian(), &upgrade), "curl rebuild; libc6 rebuild");
+    // The last layer leaves alone what is held.
+    upgrade = doing("RUN apt-get install -y curl=1 && apt-mark hold curl");
+    upgrade.upgrade = true;
+    assert_eq!(
+        judged(both(), on_debian(), &upgrade),
+        "curl pin 1 line 2; libc6 rebuild"
+    );
+}
+
+#[test]
+fn what_the_field_found() {
+    let table = [
+        (
+            "ARG PKGS=\"curl libc6\"\nRUN apt-get update && apt-get install -y $PKGS",
+            "curl rebuild; libc6 rebuild",
+        ),
+        (
+            "COPY p.txt /\nRUN xargs -a /p.txt apt-get install -y",
+            "curl perhaps: line 3: it is not known which packages are installed; libc6 perhaps: line 3: it is not known which packages are installed",
+        ),
+        (
+            "COPY up.sh /\nRUN /up.sh",
+            "curl perhaps: line 3: what /up.sh does is not known; libc6 perhaps: line 3: what /up.sh does is not known",
+        ),
+        (
+            "RUN apt-get update && apt-get install -y vim\nCOPY . /\nRUN make",
+            "curl perhaps: line 4: what make does is not known; libc6 perhaps: line 4: what make does is not known",
+        ),
+        (
+            "ENV V 1.0-1\nRUN apt-get install -y vim curl=${V}",
+            "curl pin 1.0-1 line 3; libc6 base debian:12",
+        ),
+        (
+            "RUN apt-get install -y vim curl=${V}",
+            "curl perhaps: line 2 asks for a version that cannot be read; libc6 base debian:12",
+        ),
+        // A pinned package may keep others of its source where they are.
+        (
+            "RUN apt-get install -y libc6=1 vim",
+            "curl perhaps: a version that the Dockerfile asks for may keep it where it is; libc6 pin 1 line 2",
+        ),
+        (
+            "RUN if [ \"$UPGRADE\" = true ]; then apt-get -y upgrade; fi",
+            "curl perhaps: line 2: an upgrade is not sure to happen; libc6 perhaps: line 2: an upgrade is not sure to happen",
+        ),
+        (
+            "RUN apt-get install -y curl || true",
+            "curl perhaps: the Dockerfile asks for it where that is not sure to happen; libc6 base debian:12",
+        ),
+        // A rebuild installs before it holds; what is held is not upgraded.
+        (
+            "RUN apt-get install -y curl && apt-mark hold curl",
+            "curl rebuild; libc6 base debian:12",
+        ),
+        (
+            "RUN apt-get dist-upgrade -y && apt-mark hold libc6",
+            "curl rebuild; libc6 perhaps: the Dockerfile upgrades everything and also holds it",
+        ),
+        (
+            "RUN apt-get install -y curl=1 && apt-mark hold curl && apt-get dist-upgrade -y",
+            "curl pin 1 line 2; libc6 rebuild",
+        ),
+    ];
+    for (runs, expected) in table {
+        assert_eq!(judged(both(), on_debian(), &doing(runs)), expected, "{runs}");
+    }
 }
 
 /// Layers count from 0: with `layers` of the base, the one numbered so is the first of ours. curl came with the one numbered 2.
@@ -175,6 +242,13 @@ fn a_new_package_comes_with_what_needs_it() {
         judged(of_base.clone(), on_debian(), &doing("RUN apt-get dist-upgrade")),
         "libc6 rebuild; libnew rebuild"
     );
+    let mut removing = of_base.clone();
+    removing.removals = vec!["old:amd64".to_owned()];
+    assert_eq!(
+        judged(removing, on_debian(), &doing("RUN apt upgrade")),
+        "libc6 perhaps: upgrade leaves out what goes only without another package; \
+         libnew perhaps: it comes with an upgrade that needs it"
+    );
     assert_eq!(
         judged(of_base, on_debian(), &doing("RUN apt-get upgrade")),
         "libc6 perhaps: apt-get upgrade leaves out what needs a new package; \
@@ -190,13 +264,89 @@ fn news_of_the_same_hour_are_excused() {
             newest: newest.map(at),
             ..both()
         };
-        judge(&mut survey, &state(on_debian()), &doing("RUN apt-get install -y curl"));
-        excuse_news(&mut survey, at(100));
+        let doing = doing("RUN apt-get install -y curl");
+        judge_built(&mut survey, &state(on_debian()), &doing, at(100), &BTreeMap::new());
         shown(&survey.pending[0].fix)
     };
     assert_eq!(after(None), "rebuild");
     assert_eq!(after(Some(99)), "rebuild");
     assert_eq!(after(Some(100)), "perhaps: its archive published news during the run");
+}
+
+/// What a build that may do anything did not bring waits for the base; what was published meanwhile may still come.
+#[test]
+fn what_a_build_did_not_bring_is_out_of_its_reach() {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let doing = doing("RUN apt-get update && apt-get install -y curl=1\nRUN make");
+    let shown = |survey: &Survey| {
+        let one = |p: &PendingPackage| format!("{} {}", p.package, shown(&p.fix));
+        survey.pending.iter().map(one).collect::<Vec<_>>().join("; ")
+    };
+    let mut before = both();
+    judge(&mut before, &state(on_debian()), &doing);
+    assert_eq!(
+        shown(&before),
+        "curl perhaps: line 2 asks for 1, and it is not sure that this is the last word; \
+         libc6 perhaps: line 3: what make does is not known"
+    );
+    tried(&mut before, &state(on_debian()), &doing, |pending| {
+        pending.package == "libc6"
+    });
+    assert_eq!(
+        shown(&before),
+        "curl perhaps: line 2 asks for 1, and it is not sure that this is the last word; libc6 base debian:12"
+    );
+    let after = |newest: Option<i64>, gains: &[&str]| {
+        let mut survey = Survey {
+            newest: newest.map(at),
+            ..both()
+        };
+        let gains = gains.iter().map(|key| ((*key).to_owned(), "2".to_owned())).collect();
+        judge_built(&mut survey, &state(on_debian()), &doing, at(100), &gains);
+        let perhaps = |it: &PendingPackage| matches!(it.fix, Fix::Perhaps { .. });
+        let open: Vec<String> = survey
+            .pending
+            .iter()
+            .filter(|it| perhaps(it))
+            .map(freshness::key)
+            .collect();
+        (open.join(" "), shown(&survey))
+    };
+    let (open, told) = after(Some(99), &[]);
+    assert_eq!(
+        (open.as_str(), told.as_str()),
+        ("", "curl pin 1 line 2; libc6 base debian:12")
+    );
+    assert_eq!(after(Some(101), &["libc6:amd64"]).0, "curl:amd64 libc6:amd64");
+    assert_eq!(after(None, &["libc6:amd64"]).0, "curl:amd64");
+}
+
+#[test]
+fn a_base_with_triggers_may_do_anything() {
+    let lineage = Lineage::Base {
+        reference: "debian:12".to_owned(),
+        layers: 1,
+        triggers: true,
+    };
+    assert_eq!(
+        judged(both(), lineage, &doing("RUN apt-get install -y curl")),
+        "curl rebuild; libc6 perhaps: the base has ONBUILD instructions, which are not seen"
+    );
+}
+
+#[test]
+fn a_hold_of_the_dockerfile_is_no_obstacle() {
+    let free =
+        |lineage: Lineage, name: &str, runs: &str| is_free(&state(lineage), &doing(runs).refresh.held, name, "amd64");
+    assert!(free(on_debian(), "curl", "RUN true"), "of our own layers");
+    assert!(!free(on_debian(), "libc6", "RUN true"), "of the base");
+    assert!(free(
+        on_debian(),
+        "libc6",
+        "RUN apt-get -y upgrade && apt-mark hold libc6"
+    ));
+    assert!(!free(Lineage::Unknown, "curl", "RUN true"), "nobody knows whose it is");
+    assert!(!free(on_debian(), "nobody", "RUN true"));
 }
 
 #[test]

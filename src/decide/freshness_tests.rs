@@ -199,3 +199,61 @@ fn what_a_rebuild_was_sure_to_bring_must_not_be_left() {
     libnew 1 is in Debian:12/stable, the image has none
     ");
 }
+
+/// A Dockerfile with a step that may do anything is built once for each new version, not every night; what the build did not
+/// bring is told as waiting for the base from then on.
+#[test]
+fn a_step_that_may_do_anything_builds_once_for_each_version() {
+    use crate::decide::fixable::{judge, tried};
+    use crate::model::package_state::{Doing, Lineage, PackageState};
+    let text = "FROM debian:12\nRUN apt-get update && apt-get install -y curl\nCOPY . /\nRUN make\n";
+    let doing = Doing {
+        refresh: crate::packages::dockerfile::parse::parse(text)
+            .unwrap()
+            .refresh(None, &BTreeMap::new())
+            .unwrap(),
+        upgrade: false,
+    };
+    let state = PackageState {
+        files: BTreeMap::new(),
+        uncaptured: vec![],
+        layers: BTreeMap::from([("libc6:amd64".to_owned(), 0)]),
+        lineage: Lineage::Base {
+            reference: "debian:12".to_owned(),
+            layers: 1,
+            triggers: false,
+        },
+        doing: None,
+    };
+    // As resolve does it.
+    let night = |candidate: &str, judged: &Judged| {
+        let mut outlook = outlook(vec![pending("libc6", candidate, true, Fix::Rebuild)]);
+        judge(&mut outlook.survey, &state, &doing);
+        let gains = outlook.survey.within_reach().map(|it| (key(it), it.candidate.clone()));
+        outlook.inputs.gains = gains.collect();
+        let before = |it: &PendingPackage| judged.inputs.gains.get(&key(it)) == Some(&it.candidate);
+        tried(&mut outlook.survey, &state, &doing, before);
+        let answer = shown(&decide(&outlook, Some(judged), &manual(false), None, at(24)));
+        let inputs = outlook.inputs;
+        (
+            answer,
+            Judged {
+                inputs,
+                at: at(24),
+                because: vec![],
+            },
+        )
+    };
+    let built = Judged {
+        inputs: outlook(vec![]).inputs,
+        at: at(0),
+        because: vec![],
+    };
+    let skipped = "skip: NothingToGain { out_of_reach: 1, security: 1, unknown: [] }";
+    let (first, built) = night("2", &built);
+    assert_eq!(first, "Pending { packages: 1, security: 1 }");
+    let (second, same) = night("2", &built);
+    assert_eq!((second.as_str(), &same.inputs), (skipped, &built.inputs));
+    assert_eq!(night("2", &built).0, skipped);
+    assert_eq!(night("3", &built).0, "Pending { packages: 1, security: 1 }");
+}

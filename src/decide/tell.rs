@@ -2,6 +2,7 @@
 //! the transaction of the event that caused them.
 
 use super::commit_link;
+use super::freshness;
 use super::halt::Lifted;
 use super::notify::{self, Keys, Opened, RolloutMessage};
 use super::run::RunState;
@@ -85,14 +86,21 @@ fn again(state: &RunState, standing: &Standing, conclusion: &Conclusion, now: Ti
 }
 
 /// The inputs of a build whose outcome is known. A failed one is tried again: its tests or its surroundings may have been
-/// to blame.
+/// to blame. What the build showed to be out of its reach counts as tried, too.
 fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
     let resolved = state.resolved.as_ref()?;
     let (build, _) = state.build.as_ref()?;
     match conclusion {
         Conclusion::Released { .. } | Conclusion::Observed { .. } | Conclusion::Unchanged { .. } => {
+            let mut inputs = resolved.outlook.inputs.clone();
+            if let Some(inspected) = &state.inspected {
+                let left = inspected.left.out_of_reach();
+                inputs
+                    .gains
+                    .extend(left.map(|pending| (freshness::key(pending), pending.candidate.clone())));
+            }
             Some(AppEvent::Judged {
-                inputs: Box::new(resolved.outlook.inputs.clone()),
+                inputs: Box::new(inputs),
                 because: build.because.clone(),
             })
         }

@@ -18,7 +18,8 @@ use jiff::{SignedDuration, Timestamp};
 /// GitHub's clock and ours may differ; a day is cheap, as few issues are touched in one.
 const SKEW: SignedDuration = SignedDuration::from_hours(24);
 
-/// The end of a run. `repo` is `owner/name`; `last_bases` are the bases of the last release, if they are known.
+/// The end of a run. `repo` is `owner/name`; `last_bases` are the images that the last release was built from, if they are
+/// known.
 ///
 /// Notices of one `thread` are to be delivered in order: a late failure must not cover a newer success.
 #[must_use]
@@ -95,7 +96,7 @@ impl Told<'_> {
         let (Some(last), Some(resolved)) = (&self.state.last, &self.state.resolved) else {
             return false;
         };
-        last.commit != sha && last_bases == Some(resolved.bases.as_slice())
+        last.commit != sha && last_bases.is_some_and(|bases| bases.iter().eq(resolved.images()))
     }
 
     fn passed(&self, standing: &Standing, tag: Option<&str>, observed: bool) -> Vec<Notice> {

@@ -64,6 +64,8 @@ failure_kinds! {
     DockerfileInvalid = "the Dockerfile cannot be read", Repo;
     IgnoreInvalid = "the .dockerignore cannot be used", Repo;
     BaseMissing = "a base image is not in its registry", Repo;
+    /// `# syntax=`: what reads the Dockerfile is the builder's matter.
+    FrontendMissing = "the Dockerfile's frontend image is not in its registry", Infra;
     RegistryUnreachable = "the registry does not answer", Infra;
     RegistryDenied = "the registry refuses our credentials", Operator;
     RegistryRefused = "the registry refused a request", Infra;

@@ -105,6 +105,47 @@ impl fmt::Display for Platform {
     }
 }
 
+/// A text that is no platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a platform")]
+pub struct InvalidPlatform {
+    pub text: String,
+}
+
+impl FromStr for Platform {
+    type Err = InvalidPlatform;
+    /// `os/architecture` with or without a variant, or an architecture of Linux; other names that machines have are
+    /// normalised (containerd/platforms, `database.go`).
+    fn from_str(text: &str) -> Result<Self, InvalidPlatform> {
+        let lower = text.to_ascii_lowercase();
+        let parts: Vec<&str> = lower.split('/').collect();
+        let legal =
+            |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        let (os, architecture, variant) = match parts.as_slice() {
+            [architecture] => ("linux", *architecture, None),
+            [os, architecture] => (*os, *architecture, None),
+            [os, architecture, variant] => (*os, *architecture, Some(*variant)),
+            _ => ("", "", None),
+        };
+        if ![os, architecture].iter().all(legal) || !variant.iter().all(legal) {
+            return Err(InvalidPlatform { text: text.to_owned() });
+        }
+        let (architecture, variant) = match (architecture, variant) {
+            ("x86_64" | "x86-64", variant) => ("amd64", variant),
+            ("aarch64" | "arm64", None | Some("8" | "v8")) => ("arm64", None),
+            ("i386", variant) => ("386", variant),
+            ("armhf" | "arm", None | Some("7")) => ("arm", Some("v7")),
+            ("armel", None) | ("arm", Some("6")) => ("arm", Some("v6")),
+            (other, variant) => (other, variant),
+        };
+        Ok(Self {
+            os: os.to_owned(),
+            architecture: architecture.to_owned(),
+            variant: variant.map(ToOwned::to_owned),
+        })
+    }
+}
+
 /// A repository in a registry, without tag or digest. Docker's short names are normalised (`debian` is
 /// `docker.io/library/debian`), as in distribution/reference.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -196,9 +237,19 @@ impl FromStr for Reference {
             ));
         }
         let (registry, path) = match name.split_once('/') {
-            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path.to_owned()),
-            Some(_) => ("docker.io", name.to_owned()),
-            None => ("docker.io", format!("library/{name}")),
+            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
+            Some(_) | None => ("docker.io", name),
+        };
+        // Its old name, and its own images by their short one.
+        let registry = if registry == "index.docker.io" {
+            "docker.io"
+        } else {
+            registry
+        };
+        let path = if registry == "docker.io" && !path.contains('/') && !path.is_empty() {
+            format!("library/{path}")
+        } else {
+            path.to_owned()
         };
         let component_ok = |c: &str| {
             let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -284,8 +335,32 @@ mod tests {
             ("ghcr.io/unb/drupal", "ghcr.io/unb/drupal"),
             ("localhost:5000/a/b:t", "localhost:5000/a/b:t"),
             ("localhost/a", "localhost/a"),
+            ("docker.io/debian:12", "docker.io/library/debian:12"),
+            ("docker.io/library/debian", "docker.io/library/debian"),
+            ("index.docker.io/debian", "docker.io/library/debian"),
+            ("index.docker.io/unb/drupal:1", "docker.io/unb/drupal:1"),
+            ("registry.example.org/debian", "registry.example.org/debian"),
         ] {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn platforms_are_normalised_as_containerd_does() {
+        for (text, shown) in [
+            ("linux/amd64", "linux/amd64"),
+            ("amd64", "linux/amd64"),
+            ("linux/x86_64", "linux/amd64"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("aarch64", "linux/arm64"),
+            ("linux/arm", "linux/arm/v7"),
+            ("linux/arm/v6", "linux/arm/v6"),
+            ("linux/i386", "linux/386"),
+        ] {
+            assert_eq!(text.parse::<Platform>().unwrap().to_string(), shown);
+        }
+        for text in ["", "linux/", "a/b/c/d", "linux/a b"] {
+            assert!(text.parse::<Platform>().is_err(), "{text}");
         }
     }
 
@@ -299,6 +374,7 @@ mod tests {
             "a:-x",
             "a@sha256:12",
             "ghcr.io/",
+            "docker.io/",
             "a b",
             "x/../y",
             "x$",

@@ -31,10 +31,18 @@ impl PackageState {
 }
 
 impl Pinned {
-    /// Does the line take this version? apt matches as a shell does (apt-get(8), "install"; glob(7)).
+    /// The version without which the build is sure to fail. A line that may not run, or a version that cannot be read,
+    /// foretells nothing.
+    #[must_use]
+    pub fn needed(&self) -> Option<&str> {
+        self.version.as_deref().filter(|_| self.sure)
+    }
+
+    /// Could the line take this version? apt matches as a shell does (apt-get(8), "install"; glob(7)).
     #[must_use]
     pub fn admits(&self, version: &str) -> bool {
-        let mut parts = self.version.split('*');
+        let Some(asked) = &self.version else { return true };
+        let mut parts = asked.split('*');
         let first = parts.next().unwrap_or_default();
         let Some(mut rest) = version.strip_prefix(first) else {
             return false;
@@ -61,17 +69,34 @@ pub struct Doing {
     pub upgrade: bool,
 }
 
-/// What the RUN lines of the stages whose filesystem becomes the image's take from package archives.
+/// What the RUN lines of the stages whose filesystem becomes the image's take from package repositories.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Refresh {
     /// The image from outside that the target stands on. `None`: `scratch`.
     pub base: Option<Reference>,
-    /// Whether everything installed is upgraded, whatever it came with.
+    /// Whether everything installed is sure to be upgraded, whatever it came with.
     pub upgrades: Upgrades,
-    /// Packages that are asked for by name.
-    pub installs: BTreeSet<String>,
+    /// Some install is sure to happen.
+    pub installs: bool,
+    /// Packages that are sure to be brought up to date, because the build asks for them by name.
+    pub newest: BTreeSet<String>,
+    /// Packages that may be.
+    pub perhaps: BTreeSet<String>,
     /// Packages that are asked for in one version only.
     pub pinned: BTreeMap<String, Pinned>,
+    /// Packages that the build holds; before that it may have brought them up to date.
+    pub held: BTreeSet<String>,
+    /// What may do anything to packages, in the order of the build.
+    pub doubts: Vec<Doubt>,
+}
+
+/// An instruction that is not fully understood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// Of the Dockerfile: where it begins, counted from 1.
+    pub line: usize,
+    /// In words.
+    pub why: String,
 }
 
 /// How far an upgrade of everything goes; the furthest of several counts.
@@ -80,26 +105,39 @@ pub struct Refresh {
 pub enum Upgrades {
     #[default]
     None,
-    /// `apt-get upgrade`: what needs a package that is not there yet stays (apt-get(8)).
+    /// `apt-get upgrade`: what needs a package that is not there yet stays, and what goes with no other (apt-get(8)).
     WithoutNew,
+    /// `apt upgrade`: what could only come if something else went stays (apt(8)).
+    WithoutRemovals,
     All,
 }
 
 /// `package=version` of an install.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pinned {
-    /// With stars for any part of it, as apt takes them: `1.22.*`.
-    pub version: String,
+    /// With stars for any part of it, as apt takes them: `1.22.*`. `None`: which one is not known.
+    pub version: Option<String>,
+    /// As far as it can be read.
+    pub written: String,
     /// Of the Dockerfile: where its RUN begins, counted from 1.
     pub line: usize,
+    /// The build fails without it.
+    pub sure: bool,
+    /// Nothing after it is known to be able to bring another version.
+    pub last: bool,
 }
 
 /// Which layers are somebody else's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "lineage")]
 pub enum Lineage {
-    /// The first `layers` layers are those of the base.
-    Base { reference: String, layers: usize },
+    /// The first `layers` layers are those of the base. `triggers`: it has ONBUILD instructions, which ran after them.
+    Base {
+        reference: String,
+        layers: usize,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        triggers: bool,
+    },
     /// The target begins with `FROM scratch`: what is inside was copied from elsewhere.
     Scratch,
     /// Not known: an image that somebody else built, or one that does not show its base's layers.
@@ -150,10 +188,12 @@ mod tests {
     #[test]
     fn stars_stand_for_any_part_of_a_version() {
         let admits = |pattern: &str, version: &str| {
-            let version_asked = pattern.to_owned();
             let pinned = Pinned {
-                version: version_asked,
+                version: Some(pattern.to_owned()),
+                written: pattern.to_owned(),
                 line: 1,
+                sure: true,
+                last: true,
             };
             pinned.admits(version)
         };
@@ -174,6 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_sure_to_be_asked_for_is_foretold() {
+        let needed = |version: Option<&str>, sure: bool| {
+            let pinned = Pinned {
+                version: version.map(ToOwned::to_owned),
+                written: String::new(),
+                line: 1,
+                sure,
+                last: false,
+            };
+            pinned.needed().map(ToOwned::to_owned)
+        };
+        assert_eq!(needed(Some("1"), true).as_deref(), Some("1"));
+        assert_eq!(needed(Some("1"), false), None);
+        assert_eq!(needed(None, true), None);
+    }
+
+    #[test]
     fn any_bytes_come_back_as_they_were() {
         let state = PackageState {
             files: BTreeMap::from([
@@ -185,6 +242,7 @@ mod tests {
             lineage: Lineage::Base {
                 reference: "debian:12".to_owned(),
                 layers: 1,
+                triggers: false,
             },
             doing: None,
         };

@@ -15,6 +15,8 @@ pub struct ImageDocument {
     pub config: ImageConfig,
     /// Base first.
     pub diff_ids: Vec<DiffId>,
+    /// It has ONBUILD instructions.
+    pub triggers: bool,
 }
 
 /// # Errors
@@ -42,6 +44,9 @@ pub fn parse(blob: &[u8]) -> Result<ImageDocument, LayerError> {
         },
         config: ImageConfig::from_json(&document["config"]),
         diff_ids: diff_ids.iter().map(diff_id).collect::<Result<_, _>>()?,
+        triggers: document["config"]["OnBuild"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty()),
     })
 }
 
@@ -53,12 +58,13 @@ mod tests {
     fn a_config_blob_is_read() {
         let id = format!("sha256:{}", "a".repeat(64));
         let blob = serde_json::json!({
-            "os": "linux", "architecture": "arm", "variant": "v7", "config": { "Cmd": ["x"] }, "history": [],
+            "os": "linux", "architecture": "arm", "variant": "v7", "config": { "Cmd": ["x"], "OnBuild": ["RUN y"] }, "history": [],
             "rootfs": { "type": "layers", "diff_ids": [id, id] },
         });
         let read = parse(blob.to_string().as_bytes()).unwrap();
         assert_eq!(read.platform.to_string(), "linux/arm/v7");
         assert_eq!(read.config.cmd, ["x"]);
+        assert!(read.triggers);
         assert_eq!(read.diff_ids.len(), 2);
     }
 

@@ -81,6 +81,9 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::IgnoreInvalid => "Make the .dockerignore a text file with one pattern a line.",
         K::DockerfileInvalid => "Correct the named line of the Dockerfile.",
         K::BaseMissing => "Change FROM to an image that exists.",
+        K::FrontendMissing => {
+            "Nothing to do if the image comes back; else change the line # syntax= of the Dockerfile."
+        }
         K::RegistryUnreachable => "Nothing to do if the registry comes back: the next run tries again.",
         K::RegistryDenied => "Renew the registry's credential in the configuration, and its rights.",
         K::BuildFailed => "Correct the named line of the Dockerfile; the last lines of the build are above.",

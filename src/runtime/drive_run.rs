@@ -244,7 +244,7 @@ impl Driver {
             Some(last) => run::fold(last, &self.bot.store.run_events(last).await?)
                 .ok()
                 .and_then(|last| last.resolved)
-                .map(|resolved| resolved.bases),
+                .map(|resolved| resolved.images().cloned().collect::<Vec<_>>()),
             None => None,
         };
         let bases = bases.as_deref();

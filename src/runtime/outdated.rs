@@ -143,6 +143,11 @@ async fn surveyed(archives: &Archives, found: Vec<Found>, now: Timestamp) -> Vec
             questions.push(Question {
                 state: Arc::clone(state),
                 pinned: BTreeMap::new(),
+                held: state
+                    .doing
+                    .as_ref()
+                    .map(|doing| doing.refresh.held.clone())
+                    .unwrap_or_default(),
             });
         }
         images.push((image, digest, state));

@@ -134,3 +134,23 @@ fn what_an_old_list_installs_is_a_stale_build_and_a_new_list_mends_it() {
     assert_eq!(run["conclusion"]["why"]["reason"], "same_content", "{run}");
     docker(&["rmi", "-f", &yard.base]);
 }
+
+/// `perl` may do anything, so a rebuild may bring the base's packages. The build shows that it does not.
+#[test]
+fn what_a_step_that_may_do_anything_does_not_bring_is_no_reason_to_build_again() {
+    let yard = Yard::new();
+    yard.commit("apt-get update && apt-get install -y --no-install-recommends xz-utils && perl -e 1");
+    let said = yard.lowtide(&["run", "web"]);
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(yard.runs()[0]["conclusion"]["conclusion"], "released");
+
+    let said = yard.lowtide(&["outdated", "--all", "--json"]);
+    let left = pending(&said);
+    assert!(!left.is_empty(), "{said:?}");
+    let said = yard.lowtide(&["run", "web"]);
+    assert!(said.status.success(), "{said:?}");
+    let run = yard.runs().remove(0);
+    assert_eq!(run["conclusion"]["why"]["reason"], "nothing_to_gain", "{run}");
+    assert_eq!(run["conclusion"]["why"]["out_of_reach"], left.len(), "{run}");
+    docker(&["rmi", "-f", &yard.base]);
+}

@@ -143,6 +143,7 @@ impl House {
                         author: "Dev".to_owned(),
                         time: clock::now(),
                     },
+                    frontend: None,
                     bases: bases(),
                     platform: Platform {
                         os: "linux".to_owned(),
@@ -201,6 +202,7 @@ fn id(number: u64) -> RunId {
 fn bases() -> Vec<Base> {
     vec![Base {
         reference: "debian:13".parse().unwrap(),
+        platform: None,
         pin: BasePin::Local {
             image: Some("sha256:1".to_owned()),
         },

@@ -79,6 +79,7 @@ fn events() -> Vec<RunEvent> {
                     author: "a".into(),
                     time: now(),
                 },
+                frontend: None,
                 bases: vec![],
                 platform: serde_json::from_value(serde_json::json!({"os": "linux", "architecture": "amd64"})).unwrap(),
                 outlook: Box::default(),

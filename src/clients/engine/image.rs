@@ -35,6 +35,8 @@ pub struct ImageFacts {
     pub repo_digests: Vec<String>,
     pub repo_tags: Vec<String>,
     pub has_healthcheck: bool,
+    /// It has ONBUILD instructions.
+    pub triggers: bool,
 }
 
 /// An image of the engine's list.
@@ -263,6 +265,7 @@ fn facts(answer: &Value) -> Result<ImageFacts, EngineError> {
         repo_digests: strings(&answer["RepoDigests"]),
         repo_tags: strings(&answer["RepoTags"]),
         has_healthcheck: healthcheck.is_some() && !disabled,
+        triggers: !strings(&config["OnBuild"]).is_empty(),
     })
 }
 

@@ -155,6 +155,7 @@ impl Trial {
                     author: "a".to_owned(),
                     time: at(0),
                 },
+                frontend: None,
                 bases: Vec::new(),
                 platform: Platform {
                     os: "linux".to_owned(),

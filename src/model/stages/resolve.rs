@@ -13,6 +13,9 @@ pub struct Resolved {
     pub commit: Commit,
     /// Every external FROM and COPY --from of the Dockerfile.
     pub bases: Vec<Base>,
+    /// The image of `# syntax=`, which reads the Dockerfile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontend: Option<Box<Base>>,
     pub platform: Platform,
     /// What a rebuild would pick up.
     #[serde(default)]
@@ -29,6 +32,13 @@ pub struct Commit {
     pub time: Timestamp,
 }
 
+impl Resolved {
+    /// All images that the build fetches, the frontend first.
+    pub fn images(&self) -> impl Iterator<Item = &Base> {
+        self.frontend.as_deref().into_iter().chain(&self.bases)
+    }
+}
+
 impl Commit {
     /// What tags and people use.
     #[must_use]
@@ -42,13 +52,16 @@ impl Commit {
 pub struct Base {
     /// As the Dockerfile names it, arguments substituted.
     pub reference: Reference,
+    /// Where its FROM asks for another one than the engine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
     pub pin: BasePin,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BasePin {
-    /// Served by its registry; `manifest` is our platform's.
+    /// Served by its registry; `manifest` is the platform's.
     Registry {
         served: ServedDigest,
         manifest: ManifestDigest,

@@ -57,6 +57,18 @@ fn shown(answer: &Pending) -> String {
 }
 
 #[test]
+fn a_hold_keeps_until_it_is_taken_off() {
+    let status = "Package: a\nStatus: hold ok installed\nVersion: 1\nArchitecture: all\n\n";
+    let files = BTreeMap::from([("var/lib/dpkg/status".to_owned(), status.as_bytes().to_vec())]);
+    let held = |free: &str| {
+        let mut state = AptState::read(&files).unwrap();
+        state.release(|name, architecture| name == free && architecture == "all");
+        state.installed_as("a").filter(|it| it.held).count()
+    };
+    assert_eq!((held("b"), held("a")), (1, 0));
+}
+
+#[test]
 fn what_came_for_somebody_who_stays_after_all_is_left_out() {
     // The upgrade of a brings in news and pushes z aside; z weighs more, so a stays as it is.
     let status = installed("a 1", "") + &installed("z 1", "Priority: required\n");

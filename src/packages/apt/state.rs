@@ -125,6 +125,13 @@ impl AptState {
         paths
     }
 
+    /// Takes the hold off each held package of which `is_free` (name, architecture) says so.
+    pub fn release(&mut self, is_free: impl Fn(&str, &str) -> bool) {
+        for it in self.installed.iter_mut().filter(|it| it.held) {
+            it.held = !is_free(&it.name, &it.architecture);
+        }
+    }
+
     /// What the image sets that [`super::pending::pending`] does not follow; its answer may differ from apt's there.
     #[must_use]
     pub fn not_followed(&self) -> &[NotFollowed] {

@@ -2,7 +2,8 @@
 
 use super::error::{DockerfileError, Expansion, Problem};
 use super::expand::expand;
-use super::parse::{Dockerfile, Stage, Word};
+use super::parse::{Dockerfile, Source, Stage, Word};
+use super::platform::AUTOMATIC;
 use crate::model::image::Reference;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,20 +24,14 @@ pub enum Via {
     From,
     CopyFrom,
     Mount,
+    /// `# syntax=`: the image that reads the Dockerfile.
+    Frontend,
 }
 
-/// The builder's own arguments, known before the first FROM without being declared (Dockerfile reference, "Automatic
-/// platform ARGs in the global scope").
-const AUTOMATIC: &[&str] = &[
-    "TARGETPLATFORM",
-    "TARGETOS",
-    "TARGETARCH",
-    "TARGETVARIANT",
-    "BUILDPLATFORM",
-    "BUILDOS",
-    "BUILDARCH",
-    "BUILDVARIANT",
-];
+/// A build argument that names the frontend, whatever the Dockerfile says (BuildKit, `frontend/dockerfile/builder`).
+pub(super) const FRONTEND: &str = "BUILDKIT_SYNTAX";
+/// The frontend that the builder has inside.
+const BUILT_IN: &str = "dockerfile.v0";
 
 type Values = BTreeMap<String, String>;
 
@@ -49,8 +44,8 @@ pub(super) enum Named {
 
 impl Dockerfile {
     /// The images from outside that `target` (a stage's name or number; `None`: the last stage) needs, in the order of
-    /// the file, except that the one the target itself stands on comes last. `args` are the build's arguments, with
-    /// `TARGETPLATFORM` and its kin where the file uses them.
+    /// the file, except that the one the target itself stands on comes last. `args` are all of the build's arguments
+    /// ([`super::platform::arguments`]).
     ///
     /// # Errors
     /// An unknown target, or a word that names no image; the line is that of the word.
@@ -65,10 +60,12 @@ impl Dockerfile {
             let Some(stage) = self.stages.get(index).filter(|_| reached.insert(index)) else {
                 continue;
             };
+            let mut triggered: &[Source] = &[];
             match self.base(index, &values)? {
                 Named::Stage(parent) => {
                     bottoms.insert(index, Some(parent));
                     open.push(parent);
+                    triggered = self.stages.get(parent).map_or(&[], |stage| &stage.triggers.sources);
                 }
                 Named::Scratch => {}
                 Named::Image(reference) => {
@@ -76,23 +73,11 @@ impl Dockerfile {
                     uses.push((index, self.from(stage, reference, &values)?));
                 }
             }
-            for source in &stage.sources {
+            for source in stage.sources.iter().chain(triggered) {
                 match self.source(&source.word)? {
                     Named::Stage(other) => open.push(other),
                     Named::Scratch => {}
-                    Named::Image(reference) => {
-                        let via = if source.mount { Via::Mount } else { Via::CopyFrom };
-                        let line = source.word.line;
-                        uses.push((
-                            index,
-                            BaseUse {
-                                reference,
-                                platform: None,
-                                via,
-                                line,
-                            },
-                        ));
-                    }
+                    Named::Image(reference) => uses.push((index, used(reference, source))),
                 }
             }
         }
@@ -102,7 +87,29 @@ impl Dockerfile {
             bottom = *parent;
         }
         uses.sort_by_key(|(index, found)| (*index == bottom && found.via == Via::From, found.line));
-        Ok(uses.into_iter().map(|(_, found)| found).collect())
+        let frontend = self.frontend(args)?;
+        Ok(frontend
+            .into_iter()
+            .chain(uses.into_iter().map(|(_, found)| found))
+            .collect())
+    }
+
+    fn frontend(&self, args: &Values) -> Result<Option<BaseUse>, DockerfileError> {
+        let (text, line) = match (args.get(FRONTEND), &self.syntax) {
+            (Some(text), _) => (text.split(' ').next().unwrap_or_default(), 1),
+            (None, Some(word)) => (word.text.as_str(), word.line),
+            (None, None) => return Ok(None),
+        };
+        if text == BUILT_IN || text.is_empty() {
+            return Ok(None);
+        }
+        let reference = text.parse().map_err(|why| Problem::Reference { why }.at(line))?;
+        Ok(Some(BaseUse {
+            reference,
+            platform: None,
+            via: Via::Frontend,
+            line,
+        }))
     }
 
     fn from(&self, stage: &Stage, reference: Reference, values: &Values) -> Result<BaseUse, DockerfileError> {
@@ -193,6 +200,15 @@ impl Dockerfile {
             let text = text.to_owned();
             Problem::Expansion { text, why }.at(line)
         })
+    }
+}
+
+fn used(reference: Reference, source: &Source) -> BaseUse {
+    BaseUse {
+        reference,
+        platform: None,
+        via: if source.mount { Via::Mount } else { Via::CopyFrom },
+        line: source.word.line,
     }
 }
 

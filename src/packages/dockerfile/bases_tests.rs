@@ -121,7 +121,85 @@ fn errors_name_their_line() {
 }
 
 #[test]
+fn the_builder_s_own_arguments_and_patterns() {
+    let all = |target: Option<&str>, architecture: &str| {
+        let platform = crate::model::image::Platform {
+            os: "linux".to_owned(),
+            architecture: architecture.to_owned(),
+            variant: None,
+        };
+        let given = BTreeMap::new();
+        let args = crate::packages::dockerfile::platform::arguments(&given, &platform, target);
+        let args: Vec<(&str, &str)> = args.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        // In the ways of moby's and BuildKit's own files.
+        let text = "# syntax=docker/dockerfile:1\n\
+            ARG DEBUG\nARG GO=1.26\n\
+            ARG SUPPORTED=${TARGETPLATFORM#linux/amd64}\nARG SUPPORTED=${SUPPORTED:+\"unsupported\"}\nARG SUPPORTED=${SUPPORTED:-\"supported\"}\n\
+            FROM --platform=$BUILDPLATFORM golang:${GO%.*}-alpine AS base\n\
+            FROM alpine AS delve-supported\n\
+            RUN --mount=from=base,src=/x,rw --mount=type=cache,from=,target=/y \\\n    --mount=type=bind,target=. <<EOT\nset -e\nmake \\\nEOT\n\
+            FROM scratch AS delve-unsupported\n\
+            FROM delve-${SUPPORTED} AS delve\n\
+            FROM scratch AS binaries-linux\nCOPY --link --from=delve / /\nCOPY --chmod=755 <<\\EOF /f\nFROM nothing\nEOF\n\
+            FROM binaries-$TARGETOS AS binaries\n\
+            FROM buildkit-export${DEBUG:+-debug} AS unused\n\
+            FROM binaries-${TARGETOS/lin/lin}${DEBUG:+-debug}\nRUN cat << EOF \\\n > /x\nFROM x\nEOF\n";
+        bases(text, target, &args)
+    };
+    insta::assert_snapshot!(all(None, "amd64"), @r"
+    1: Frontend docker.io/docker/dockerfile:1
+    7: From docker.io/library/golang:1-alpine for linux/amd64
+    8: From docker.io/library/alpine
+    ");
+    insta::assert_snapshot!(all(None, "s390x"), @"1: Frontend docker.io/docker/dockerfile:1");
+    insta::assert_snapshot!(all(Some("unused"), "amd64"), @r"
+    1: Frontend docker.io/docker/dockerfile:1
+    22: From docker.io/library/buildkit-export
+    ");
+}
+
+#[test]
+fn triggers_of_a_stage_need_their_images_in_the_next_one() {
+    let text =
+        "FROM a AS one\nONBUILD COPY --from=later /x /x\nONBUILD RUN --mount=from=tools <<EOF\nFROM x\nEOF\nFROM one\n";
+    insta::assert_snapshot!(bases(text, Some("one"), &[]), @"1: From docker.io/library/a");
+    insta::assert_snapshot!(bases(text, None, &[]), @r"
+    2: CopyFrom docker.io/library/later
+    3: Mount docker.io/library/tools
+    1: From docker.io/library/a
+    ");
+}
+
+#[test]
 fn the_frontend_is_known() {
+    for (top, expected) in [
+        (
+            "#syntax = docker/dockerfile:1 with=more",
+            "1: Frontend docker.io/docker/dockerfile:1",
+        ),
+        ("# escape=`\n# syntax=index.docker.io/x/y", "2: Frontend docker.io/x/y"),
+        ("#!/usr/bin/env build\n# syntax=x", "2: Frontend docker.io/library/x"),
+        ("# a comment\n# syntax=x", ""),
+        ("# syntax=dockerfile.v0", ""),
+        ("# check=skip=all\n# syntax=x", "2: Frontend docker.io/library/x"),
+        (
+            "# syntax=x\n# syntax=y",
+            "Dockerfile line 2: there is more than one directive syntax",
+        ),
+        (
+            "# syntax=X",
+            "Dockerfile line 1: \"X\" is not an image reference: each part of its path is lower-case letters, digits, '.', '_' and '-'",
+        ),
+    ] {
+        assert_eq!(bases(&format!("{top}\nFROM scratch\n"), None, &[]), expected, "{top}");
+    }
+    let text = "# syntax=x\nFROM scratch\n";
+    assert_eq!(
+        bases(text, None, &[("BUILDKIT_SYNTAX", "y:1 z")]),
+        "1: Frontend docker.io/library/y:1"
+    );
+    assert_eq!(bases(text, None, &[("BUILDKIT_SYNTAX", "dockerfile.v0")]), "");
+
     assert_eq!(
         parse("#syntax = docker/dockerfile:1\nFROM a").unwrap().syntax(),
         Some("docker/dockerfile:1")

@@ -20,6 +20,8 @@ pub enum Problem {
     StageName { name: String },
     #[error("the escape directive must be \\ or `, not {value:?}")]
     Escape { value: String },
+    #[error("there is more than one directive {directive}")]
+    Repeated { directive: String },
     #[error("the here-document {name:?} has no end")]
     HeredocOpen { name: String },
     #[error("the file is larger than {limit} bytes")]

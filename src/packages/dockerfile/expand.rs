@@ -1,6 +1,8 @@
-//! `$X`, `${X}` and the modifiers `:-`, `-`, `:+`, `+`, `:?`, `?` (Dockerfile reference, "Environment replacement").
+//! `$X`, `${X}` and the modifiers `:-`, `-`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`, `/`, `//` (Dockerfile reference,
+//! "Environment replacement").
 
 use super::error::Expansion;
+use super::pattern::{replaced, trimmed};
 
 /// No image name is longer; arguments that double each other must not fill the memory.
 const LENGTH: usize = 4096;
@@ -8,7 +10,14 @@ const DEPTH: usize = 16;
 
 /// Fills in the variables of one word and takes its quotes away. An unset variable is empty.
 pub(super) fn expand(word: &str, escape: char, value: &dyn Fn(&str) -> Option<String>) -> Result<String, Expansion> {
-    Expander { escape, value }.word(word, DEPTH)
+    Expander { escape, value }.word(word, DEPTH, Escapes::Taken)
+}
+
+/// A pattern keeps its escape characters: there they mean something else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Escapes {
+    Taken,
+    Kept,
 }
 
 struct Expander<'a> {
@@ -17,7 +26,7 @@ struct Expander<'a> {
 }
 
 impl Expander<'_> {
-    fn word(&self, word: &str, depth: usize) -> Result<String, Expansion> {
+    fn word(&self, word: &str, depth: usize, escapes: Escapes) -> Result<String, Expansion> {
         if depth == 0 {
             return Err(Expansion::TooLong);
         }
@@ -36,6 +45,9 @@ impl Expander<'_> {
                     rest = remaining;
                 }
                 (c, None | Some('"')) if c == self.escape => {
+                    if escapes == Escapes::Kept {
+                        text.push(c);
+                    }
                     if let Some(next) = after.chars().next() {
                         text.push(next);
                         rest = &after[next.len_utf8()..];
@@ -72,6 +84,9 @@ impl Expander<'_> {
         if modifier.is_empty() {
             return Ok(value.unwrap_or_default());
         }
+        if modifier.starts_with(['#', '%', '/']) {
+            return self.cut(&value.unwrap_or_default(), modifier, depth);
+        }
         // With a colon, an empty value counts as unset.
         let (value, operation) = match modifier.strip_prefix(':') {
             Some(operation) => (value.filter(|v| !v.is_empty()), operation),
@@ -79,17 +94,52 @@ impl Expander<'_> {
         };
         let mut chars = operation.chars();
         match (chars.next(), value) {
-            (Some('-'), None) | (Some('+'), Some(_)) => self.word(chars.as_str(), depth - 1),
+            (Some('-'), None) | (Some('+'), Some(_)) => self.word(chars.as_str(), depth - 1, Escapes::Taken),
             (Some('-' | '?'), Some(value)) => Ok(value),
             (Some('+'), None) => Ok(String::new()),
             (Some('?'), None) => Err(Expansion::Unset {
                 name: name.to_owned(),
-                message: self.word(chars.as_str(), depth - 1)?,
+                message: self.word(chars.as_str(), depth - 1, Escapes::Taken)?,
             }),
             (Some(_) | None, _) => Err(Expansion::Modifier {
                 modifier: modifier.to_owned(),
             }),
         }
+    }
+
+    fn cut(&self, value: &str, modifier: &str, depth: usize) -> Result<String, Expansion> {
+        let unknown = || Expansion::Modifier {
+            modifier: modifier.to_owned(),
+        };
+        let Some(rest) = modifier.strip_prefix('/') else {
+            let operation = self.word(modifier, depth - 1, Escapes::Kept)?;
+            return trimmed(value, &operation).ok_or_else(unknown);
+        };
+        let (all, rest) = rest.strip_prefix('/').map_or((false, rest), |rest| (true, rest));
+        let end = self.slash(rest).ok_or_else(unknown)?;
+        let pattern = self.word(&rest[..end], depth - 1, Escapes::Kept)?;
+        let text = self.word(&rest[end + 1..], depth - 1, Escapes::Kept)?;
+        replaced(value, &pattern, &text, all)
+            .filter(|text| text.len() <= LENGTH)
+            .ok_or_else(unknown)
+    }
+
+    /// Where a pattern ends: at a slash that is not escaped, quoted or inside another variable.
+    fn slash(&self, text: &str) -> Option<usize> {
+        let (mut escaped, mut quote, mut open) = (false, None, 0_usize);
+        for (at, c) in text.char_indices() {
+            match c {
+                _ if escaped => escaped = false,
+                c if c == self.escape && quote != Some('\'') => escaped = true,
+                c if quote == Some(c) => quote = None,
+                '\'' | '"' if quote.is_none() => quote = Some(c),
+                '{' => open += 1,
+                '}' => open = open.saturating_sub(1),
+                '/' if open == 0 && quote.is_none() => return Some(at),
+                _ => {}
+            }
+        }
+        None
     }
 
     /// The text up to the brace that closes the one just opened, and what remains after it.
@@ -129,6 +179,7 @@ mod tests {
         let value = |name: &str| match name {
             "X" => Some("x".to_owned()),
             "E" => Some(String::new()),
+            "P" => Some("linux/amd64".to_owned()),
             _ => None,
         };
         expand(word, '\\', &value).unwrap_or_else(|e| format!("! {e}"))
@@ -156,7 +207,15 @@ mod tests {
             "${X:?no}",
             "${X",
             "${}",
-            "${X%a}",
+            "${X^a}",
+            "${P#linux/}",
+            "${P%/*}",
+            "${P##*/}",
+            "${P%%/*}",
+            "${P/linux\\//}",
+            "${P//[a]/b}",
+            "${P//m/${X}}",
+            "${P/x}",
             "$",
             "a$-b",
             "${U:-a\\}b}",
@@ -182,7 +241,15 @@ mod tests {
         ${X:?no} => x
         ${X => ! a brace is not closed
         ${} => ! a variable has no name
-        ${X%a} => ! the modifier "%a" is not understood
+        ${X^a} => ! the modifier "^a" is not understood
+        ${P#linux/} => amd64
+        ${P%/*} => linux
+        ${P##*/} => amd64
+        ${P%%/*} => linux
+        ${P/linux\//} => amd64
+        ${P//[a]/b} => linux/amd64
+        ${P//m/${X}} => linux/axd64
+        ${P/x} => ! the modifier "/x" is not understood
         $ => $
         a$-b => a$-b
         ${U:-a\}b} => a}b

@@ -1,24 +1,19 @@
 //! Physical lines to logical ones: parser directives, comments, continuation, here-documents. Every byte of a logical
 //! line knows its place in the file.
 
+use super::directives::{Directives, directives};
 use super::error::{DockerfileError, Problem};
 use std::ops::Range;
 
 /// A generated Dockerfile is some kilobytes.
 const LIMIT: usize = 4 << 20;
 
-pub(super) struct Directives {
-    pub(super) escape: char,
-    /// The frontend image of `# syntax=`.
-    pub(super) syntax: Option<String>,
-}
-
 pub(super) struct Line {
     /// Of its first physical line, counted from 1.
     pub(super) number: usize,
     pub(super) text: String,
-    /// The bodies of its here-documents.
-    pub(super) bodies: String,
+    /// Its here-documents, in their order.
+    pub(super) documents: Vec<Document>,
     /// Place in the file of each byte of `text`.
     places: Vec<usize>,
 }
@@ -37,15 +32,45 @@ impl Line {
     }
     /// The instruction in upper case, and where its arguments begin.
     pub(super) fn instruction(&self) -> (String, usize) {
-        let end = self.text.find([' ', '\t']).unwrap_or(self.text.len());
-        (self.text[..end].to_ascii_uppercase(), end)
+        self.instruction_from(0)
+    }
+    /// As [`Self::instruction`], of what stands from `start` on.
+    pub(super) fn instruction_from(&self, start: usize) -> (String, usize) {
+        let rest = &self.text[start..];
+        let start = start + rest.len() - rest.trim_start().len();
+        let rest = &self.text[start..];
+        let end = rest.find([' ', '\t']).unwrap_or(rest.len());
+        (rest[..end].to_ascii_uppercase(), start + end)
     }
 }
 
-struct Physical<'a> {
-    number: usize,
-    at: usize,
-    text: &'a str,
+pub(super) struct Physical<'a> {
+    /// Counted from 1.
+    pub(super) number: usize,
+    /// Where its text begins in the file.
+    pub(super) at: usize,
+    pub(super) text: &'a str,
+}
+
+/// A here-document of an instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Document {
+    pub(super) name: String,
+    /// Leading tabs are taken away: `<<-`.
+    pub(super) strip: bool,
+    /// As it stands in the file.
+    pub(super) body: String,
+}
+
+impl Document {
+    /// What a program gets of it.
+    pub(super) fn text(&self) -> String {
+        if !self.strip {
+            return self.body.clone();
+        }
+        let lines = self.body.split_inclusive('\n');
+        lines.map(|line| line.trim_start_matches('\t')).collect()
+    }
 }
 
 pub(super) fn logical(file: &str) -> Result<(Directives, Vec<Line>), DockerfileError> {
@@ -63,7 +88,7 @@ pub(super) fn logical(file: &str) -> Result<(Directives, Vec<Line>), DockerfileE
         let mut line = Line {
             number: first.number,
             text: String::new(),
-            bodies: String::new(),
+            documents: Vec::new(),
             places: Vec::new(),
         };
         let mut next = Some((text, first.at + first.text.len() - text.len()));
@@ -77,29 +102,31 @@ pub(super) fn logical(file: &str) -> Result<(Directives, Vec<Line>), DockerfileE
             let real = |p: &Physical<'_>| !p.text.trim().is_empty() && !p.text.trim_start().starts_with('#');
             next = physical.find(real).map(|p| (p.text, p.at));
         }
-        for (name, strip) in heredocs(&line, directives.escape) {
+        for mut document in heredocs(&line) {
             loop {
                 let Some(body) = physical.next() else {
+                    let name = document.name;
                     return Err(Problem::HeredocOpen { name }.at(line.number));
                 };
-                let text = if strip {
+                let text = if document.strip {
                     body.text.trim_start_matches('\t')
                 } else {
                     body.text
                 };
-                if text == name {
+                if text == document.name {
                     break;
                 }
-                line.bodies.push_str(text);
-                line.bodies.push('\n');
+                document.body.push_str(body.text);
+                document.body.push('\n');
             }
+            line.documents.push(document);
         }
         lines.push(line);
     }
     Ok((directives, lines))
 }
 
-fn physical(file: &str) -> impl Iterator<Item = Physical<'_>> {
+pub(super) fn physical(file: &str) -> impl Iterator<Item = Physical<'_>> {
     let mut at = 0;
     file.split_inclusive('\n').enumerate().map(move |(index, raw)| {
         let text = raw.strip_suffix('\n').unwrap_or(raw);
@@ -117,34 +144,6 @@ fn physical(file: &str) -> impl Iterator<Item = Physical<'_>> {
         at += raw.len();
         line
     })
-}
-
-/// Directives stand at the very top; the first line that is none ends them.
-fn directives(file: &str) -> Result<Directives, DockerfileError> {
-    let mut found = Directives {
-        escape: '\\',
-        syntax: None,
-    };
-    for line in physical(file) {
-        let Some((key, value)) = line.text.trim_start().strip_prefix('#').and_then(|c| c.split_once('=')) else {
-            break;
-        };
-        let value = value.trim();
-        match key.trim().to_ascii_lowercase().as_str() {
-            "escape" => match value {
-                "\\" => found.escape = '\\',
-                "`" => found.escape = '`',
-                _ => {
-                    let value = value.to_owned();
-                    return Err(Problem::Escape { value }.at(line.number));
-                }
-            },
-            "syntax" => found.syntax = Some(value.to_owned()),
-            "check" => {}
-            _ => break,
-        }
-    }
-    Ok(found)
 }
 
 /// Where the escape character stands that continues the line; blanks may follow it. Doubled, it is a character.
@@ -177,21 +176,56 @@ pub(super) fn words(text: &str, from: usize, escape: char) -> Vec<Range<usize>> 
     words
 }
 
-/// The here-documents an instruction opens, `<<NAME`, `<<-NAME`, `<<"NAME"`: terminator, and are leading tabs stripped.
-fn heredocs(line: &Line, escape: char) -> Vec<(String, bool)> {
-    let (instruction, arguments) = line.instruction();
-    if !matches!(instruction.as_str(), "RUN" | "COPY" | "ADD") {
+/// The here-documents that an instruction opens: `<<NAME`, `<< NAME`, `<<-NAME`, `<<"NAME"`, `<<\NAME`.
+fn heredocs(line: &Line) -> Vec<Document> {
+    let (mut instruction, mut arguments) = line.instruction();
+    if instruction == "ONBUILD" {
+        (instruction, arguments) = line.instruction_from(arguments);
+    }
+    if !matches!(instruction.as_str(), "RUN" | "COPY" | "ADD") || !line.text.contains("<<") {
         return Vec::new();
     }
-    let heredoc = |word: Range<usize>| {
-        let word = line.text[word].trim_start_matches(|c: char| c.is_ascii_digit());
-        let rest = word.strip_prefix("<<")?;
-        let (rest, strip) = rest.strip_prefix('-').map_or((rest, false), |rest| (rest, true));
-        let name = rest.replace(['\'', '"'], "");
-        (!name.is_empty() && !rest.contains('<')).then_some((name, strip))
-    };
-    words(&line.text, arguments, escape)
-        .into_iter()
-        .filter_map(heredoc)
-        .collect()
+    // Whatever the file's escape character, here it is the shell's.
+    let pieces = words(&line.text, arguments, '\\');
+    let mut found = Vec::new();
+    let mut open = None;
+    for piece in pieces {
+        let word = &line.text[piece];
+        match (open.take(), heredoc(word)) {
+            (Some(strip), _) if !word.contains('<') => found.extend(document(word, strip)),
+            (_, Some(("", strip))) => open = Some(strip),
+            (_, Some((name, strip))) => found.extend(document(name, strip)),
+            (_, None) => {}
+        }
+    }
+    found
+}
+
+/// Is this word the beginning of a here-document? Its name (empty: the next word is it), and are leading tabs stripped?
+pub(super) fn heredoc(word: &str) -> Option<(&str, bool)> {
+    let rest = word
+        .trim_start_matches(|c: char| c.is_ascii_digit())
+        .strip_prefix("<<")?;
+    let (name, strip) = rest.strip_prefix('-').map_or((rest, false), |rest| (rest, true));
+    (!name.contains('<')).then_some((name, strip))
+}
+
+fn document(name: &str, strip: bool) -> Option<Document> {
+    let mut plain = String::new();
+    let mut quote = None;
+    let mut characters = name.chars();
+    while let Some(c) = characters.next() {
+        match (c, quote) {
+            ('\\', None) => plain.extend(characters.next()),
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(q)) if c == q => quote = None,
+            (c, _) => plain.push(c),
+        }
+    }
+    let body = String::new();
+    (!plain.is_empty()).then_some(Document {
+        name: plain,
+        strip,
+        body,
+    })
 }

@@ -1,6 +1,7 @@
 //! Logical lines to stages.
 
 use super::error::{DockerfileError, Problem};
+use super::instruction::{self, Instruction};
 use super::lines::{Line, logical, words};
 use std::ops::Range;
 
@@ -8,7 +9,8 @@ use std::ops::Range;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dockerfile {
     pub(super) escape: char,
-    pub(super) syntax: Option<String>,
+    /// The frontend image of `# syntax=`.
+    pub(super) syntax: Option<Word>,
     pub(super) globals: Vec<Global>,
     /// At least one.
     pub(super) stages: Vec<Stage>,
@@ -30,16 +32,17 @@ pub(super) struct Stage {
     pub(super) base: Word,
     /// COPY --from and RUN --mount=from.
     pub(super) sources: Vec<Source>,
-    pub(super) runs: Vec<Run>,
+    pub(super) instructions: Vec<Instruction>,
+    /// ONBUILD: what the stages that stand on this one do first.
+    pub(super) triggers: Triggers,
     /// The last USER, as written.
     pub(super) user: Option<String>,
 }
 
-/// What a RUN says after its flags, here-documents included.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Run {
-    pub(super) line: usize,
-    pub(super) command: String,
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Triggers {
+    pub(super) sources: Vec<Source>,
+    pub(super) instructions: Vec<Instruction>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +87,7 @@ impl Dockerfile {
     /// The frontend image that `# syntax=` names; the builder fetches it too.
     #[must_use]
     pub fn syntax(&self) -> Option<&str> {
-        self.syntax.as_deref()
+        self.syntax.as_ref().map(|word| word.text.as_str())
     }
 
     fn instruction(&mut self, line: &Line) -> Result<(), DockerfileError> {
@@ -94,31 +97,72 @@ impl Dockerfile {
             ("FROM", _) => self.stages.push(stage(line, arguments, escape)?),
             ("ARG", None) => self.globals.extend(globals(line, arguments, escape)),
             (_, None) => return Err(Problem::BeforeFrom { instruction }.at(line.number)),
-            ("COPY", Some(stage)) => {
-                let words = flags(line, arguments, escape, "--from=");
-                stage.sources.extend(words.into_iter().map(|piece| Source {
-                    word: word(line, unquoted(&line.text, piece)),
-                    mount: false,
-                }));
+            ("USER", Some(stage)) => stage.user = Some(line.text[arguments..].trim().to_owned()),
+            ("ONBUILD", Some(stage)) => {
+                let (instruction, arguments) = line.instruction_from(arguments);
+                let Triggers { sources, instructions } = &mut stage.triggers;
+                within_stage(line, &instruction, arguments, escape, sources, instructions);
             }
-            ("RUN", Some(stage)) => {
-                stage.runs.push(run(line, arguments, escape));
-                let mounts = flags(line, arguments, escape, "--mount=");
-                stage.sources.extend(
-                    mounts
-                        .into_iter()
-                        .flat_map(|m| mount_from(&line.text, m))
-                        .map(|piece| Source {
-                            word: word(line, piece),
-                            mount: true,
-                        }),
+            (other, Some(stage)) => {
+                within_stage(
+                    line,
+                    other,
+                    arguments,
+                    escape,
+                    &mut stage.sources,
+                    &mut stage.instructions,
                 );
             }
-            ("USER", Some(stage)) => stage.user = Some(line.text[arguments..].trim().to_owned()),
-            (_, Some(_)) => {}
         }
         Ok(())
     }
+}
+
+fn within_stage(
+    line: &Line,
+    instruction: &str,
+    arguments: usize,
+    escape: char,
+    sources: &mut Vec<Source>,
+    instructions: &mut Vec<Instruction>,
+) {
+    match instruction {
+        "ADD" => instructions.extend(instruction::sources(line, arguments)),
+        "COPY" => {
+            instructions.extend(instruction::sources(line, arguments));
+            let from = copied_from(line, arguments, escape);
+            if !from.is_empty() {
+                instructions.extend(instruction::overlay(line, arguments, escape));
+            }
+            sources.extend(from);
+        }
+        "RUN" => {
+            instructions.push(instruction::run(line, arguments, escape));
+            sources.extend(mounted_from(line, arguments, escape));
+        }
+        "ARG" => instructions.extend(instruction::args(line, arguments, escape)),
+        "ENV" => instructions.extend(instruction::envs(line, arguments, escape)),
+        "SHELL" => instructions.extend(instruction::shell(line, arguments)),
+        _ => {}
+    }
+}
+
+fn copied_from(line: &Line, arguments: usize, escape: char) -> Vec<Source> {
+    let values = flags(line, arguments, escape, "--from=");
+    let pieces = values.into_iter().map(|piece| unquoted(&line.text, piece));
+    pieces.filter_map(|piece| source(line, piece, false)).collect()
+}
+
+fn mounted_from(line: &Line, arguments: usize, escape: char) -> Vec<Source> {
+    let mounts = flags(line, arguments, escape, "--mount=");
+    let pieces = mounts.into_iter().filter_map(|m| mount_from(&line.text, m));
+    pieces.filter_map(|piece| source(line, piece, true)).collect()
+}
+
+/// An empty name is the build context.
+fn source(line: &Line, piece: Range<usize>, mount: bool) -> Option<Source> {
+    let word = word(line, piece);
+    (!word.text.is_empty()).then_some(Source { word, mount })
 }
 
 fn word(line: &Line, piece: Range<usize>) -> Word {
@@ -159,21 +203,10 @@ fn stage(line: &Line, arguments: usize, escape: char) -> Result<Stage, Dockerfil
         platform,
         base: word(line, pieces[flags].clone()),
         sources: Vec::new(),
-        runs: Vec::new(),
+        instructions: Vec::new(),
+        triggers: Triggers::default(),
         user: None,
     })
-}
-
-fn run(line: &Line, arguments: usize, escape: char) -> Run {
-    let pieces = words(&line.text, arguments, escape);
-    let first = pieces
-        .iter()
-        .find(|piece| !line.text[(*piece).clone()].starts_with("--"));
-    let said = first.map_or("", |piece| &line.text[piece.start..]);
-    Run {
-        line: line.number,
-        command: format!("{said}\n{}", line.bodies),
-    }
 }
 
 fn globals(line: &Line, arguments: usize, escape: char) -> Vec<Global> {

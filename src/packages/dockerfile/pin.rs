@@ -1,6 +1,6 @@
 //! Writing digests into a Dockerfile, so that a build uses what was resolved and nothing newer.
 
-use super::bases::Named;
+use super::bases::{FRONTEND, Named};
 use super::lines::continued;
 use super::parse::{Dockerfile, Word};
 use crate::model::image::{Reference, ServedDigest};
@@ -21,9 +21,14 @@ impl Dockerfile {
                 edits.push((word, pinned));
             }
         };
+        if let Some(word) = &self.syntax
+            && let Ok(reference) = word.text.parse()
+        {
+            note(word, Ok(Named::Image(reference)));
+        }
         for (index, stage) in self.stages.iter().enumerate() {
             note(&stage.base, self.base(index, &values));
-            for source in &stage.sources {
+            for source in stage.sources.iter().chain(&stage.triggers.sources) {
                 note(&source.word, self.source(&source.word));
             }
         }
@@ -43,6 +48,23 @@ impl Dockerfile {
         result.push_str(text.get(done..).unwrap_or_default());
         result
     }
+}
+
+/// The build's arguments with the frontend that they name, if they do, carrying its digest.
+#[must_use]
+pub fn pinned_args(
+    args: &BTreeMap<String, String>,
+    pins: &BTreeMap<Reference, ServedDigest>,
+) -> BTreeMap<String, String> {
+    let mut args = args.clone();
+    if let Some(said) = args.get_mut(FRONTEND) {
+        let (image, rest) = said.split_at(said.find(' ').unwrap_or(said.len()));
+        let reference = image.parse::<Reference>().ok().filter(|found| found.digest.is_none());
+        if let Some(digest) = reference.and_then(|reference| pins.get(&reference)) {
+            *said = format!("{image}@{digest}{rest}");
+        }
+    }
+    args
 }
 
 /// The line breaks inside a word, each with its escape character and the comments that follow it.

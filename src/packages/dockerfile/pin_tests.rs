@@ -34,6 +34,33 @@ fn every_word_that_names_a_pinned_image() {
 }
 
 #[test]
+fn the_frontend_is_pinned_like_a_base() {
+    let text = "# syntax = docker/dockerfile:1 x\r\n# escape=`\nFROM docker.io/debian\nFROM index.docker.io/a/b AS c\n\
+        ONBUILD COPY --from=busybox:1 a b\nCOPY --from=busybox:1,x a b\n";
+    insta::assert_snapshot!(pinned_with(text, &["docker/dockerfile:1", "debian", "a/b", "busybox:1"]).replace('\r', ""), @r"
+    # syntax = docker/dockerfile:1@sha256:1… x
+    # escape=`
+    FROM docker.io/debian@sha256:1…
+    FROM index.docker.io/a/b@sha256:1… AS c
+    ONBUILD COPY --from=busybox:1@sha256:1… a b
+    COPY --from=busybox:1,x a b
+    ");
+    let args = [
+        ("BUILDKIT_SYNTAX".to_owned(), "docker/dockerfile:1 x".to_owned()),
+        ("A".to_owned(), "debian".to_owned()),
+    ]
+    .into();
+    let pins = [
+        ("docker/dockerfile:1".parse().unwrap(), digest()),
+        ("debian".parse().unwrap(), digest()),
+    ]
+    .into();
+    let pinned = pinned_args(&args, &pins);
+    assert_eq!(pinned["BUILDKIT_SYNTAX"], format!("docker/dockerfile:1@{} x", digest()));
+    assert_eq!(pinned["A"], "debian");
+}
+
+#[test]
 fn a_digest_of_the_author_s_stays() {
     let text = format!("FROM debian:12@sha256:{}\n", "2".repeat(64));
     let pins = [("debian:12".parse().unwrap(), digest())].into();
@@ -69,6 +96,10 @@ fn dockerfile() -> impl Strategy<Value = String> {
         "# escape=`",
         "`",
         "# x",
+        "# syntax=f",
+        "ONBUILD COPY --from=g x y",
+        "RUN << E",
+        "FROM ${A#b}c",
         "",
         "\t",
         "\\",

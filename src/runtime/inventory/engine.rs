@@ -23,6 +23,7 @@ pub async fn read(engine: &Engine, facts: &ImageFacts, tables: &Tables) -> Resul
         platform: facts.platform.clone(),
         config: facts.config.clone(),
         diff_ids,
+        triggers: facts.triggers,
     };
     let known = {
         let (tables, diff_ids) = (tables.clone(), document.diff_ids.clone());

@@ -16,6 +16,8 @@ use crate::model::image::{ImageId, Reference, ServedDigest};
 use crate::model::stages::build::{Build, Built};
 use crate::model::stages::resolve::BasePin;
 use crate::packages::dockerfile::parse::Dockerfile;
+use crate::packages::dockerfile::pin::pinned_args;
+use crate::packages::dockerfile::platform;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,11 +36,9 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         () = scene.cancel.cancelled() => return Err(Stop::Cancelled),
     }
     let (dockerfile, text) = resolve::dockerfile(scene, &app.source, commit).await?;
-    let pinned = sent(
-        &app.build,
-        &dockerfile,
-        dockerfile.pin(&text, &app.build.args, &pins(effect)),
-    )?;
+    let (pins, target) = (pins(effect), app.build.target.as_deref());
+    let all = platform::arguments(&app.build.args, &effect.resolved.platform, target);
+    let pinned = sent(&app.build, &dockerfile, dockerfile.pin(&text, &all, &pins), &all)?;
     let context = checkout.path.join(&app.source.context);
     let (at, named) = (context.clone(), app.source.dockerfile.clone());
     let request = BuildRequest {
@@ -53,7 +53,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         step_limits: app.build.limits,
         commit_time: commit.time.as_second(),
         tag: effect.tag.clone(),
-        args: app.build.args.clone(),
+        args: pinned_args(&app.build.args, &pins),
         target: app.build.target.clone(),
         labels: effect.labels.clone(),
         timeout: app.build.timeout.unsigned_abs(),
@@ -114,12 +114,17 @@ async fn engine_with_room(scene: &Scene<'_>) -> Result<Engine, Failure> {
 }
 
 /// The Dockerfile as the builder gets it.
-fn sent(policy: &BuildPolicy, dockerfile: &Dockerfile, pinned: String) -> Result<String, Failure> {
+fn sent(
+    policy: &BuildPolicy,
+    dockerfile: &Dockerfile,
+    pinned: String,
+    args: &BTreeMap<String, String>,
+) -> Result<String, Failure> {
     if !policy.upgrade {
         return Ok(pinned);
     }
     dockerfile
-        .with_upgrade(&pinned, policy.target.as_deref(), &policy.args)
+        .with_upgrade(&pinned, policy.target.as_deref(), args)
         .map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))
 }
 
@@ -177,7 +182,7 @@ pub(super) fn local_file(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 fn pins(effect: &Build) -> BTreeMap<Reference, ServedDigest> {
-    let bases = effect.resolved.bases.iter();
+    let bases = effect.resolved.images();
     bases
         .filter_map(|base| match &base.pin {
             BasePin::Registry { served, .. } => Some((base.reference.clone(), served.clone())),
@@ -188,7 +193,7 @@ fn pins(effect: &Build) -> BTreeMap<Reference, ServedDigest> {
 
 async fn auth(scene: &Scene<'_>, effect: &Build) -> Result<crate::clients::engine::session::RegistryAuth, Failure> {
     let mut auth = BTreeMap::new();
-    for base in &effect.resolved.bases {
+    for base in effect.resolved.images() {
         let host = &base.reference.repository.registry;
         if let Some(login) = scene.fleet.credentials.login(host).await? {
             auth.insert(host.clone(), login);

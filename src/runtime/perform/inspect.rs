@@ -68,7 +68,7 @@ async fn left(scene: &Scene<'_>, seen: &Seen, content: &ContentDigest) -> Result
         ));
     };
     let (dockerfile, _) = resolve::dockerfile(scene, &scene.run.app.source, &resolved.commit).await?;
-    let doing = outlook::doing(scene, &dockerfile)?;
+    let doing = outlook::doing(scene, &dockerfile, &resolved.platform)?;
     let lineage = outlook::lineage(scene, seen, &doing, resolved).await;
     let state = state(seen, lineage, Some(doing.clone()));
     let kept = scene.bot.store.keep_packages(content.clone(), &state, clock::now());

@@ -7,12 +7,13 @@ use crate::decide::fixable;
 use crate::decide::freshness;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::App;
-use crate::model::freshness::{Inputs, Outlook, Survey};
-use crate::model::image::{DiffId, ImageId, Reference};
+use crate::model::freshness::{Inputs, Outlook, PendingPackage, Survey};
+use crate::model::image::{DiffId, ImageId, Platform, Reference};
 use crate::model::package_state::{Doing, Lineage, PackageState};
 use crate::model::run::Trigger;
 use crate::model::stages::resolve::{Base, BasePin, Commit, Resolved};
 use crate::packages::dockerfile::parse::Dockerfile;
+use crate::packages::dockerfile::platform;
 use crate::packages::image;
 use crate::report::words;
 use crate::runtime::inventory::seen::Seen;
@@ -27,7 +28,7 @@ const SHARED: SignedDuration = SignedDuration::from_mins(10);
 const NIGHT: SignedDuration = SignedDuration::from_hours(6);
 
 /// What a build depends on besides the packages inside.
-pub(super) fn inputs(app: &App, commit: &Commit, bases: &[Base]) -> Inputs {
+pub(super) fn inputs(app: &App, commit: &Commit, images: &[&Base]) -> Inputs {
     let digest = |base: &Base| match &base.pin {
         // Of our platform: an index also moves when another platform was rebuilt.
         BasePin::Registry { manifest, .. } => manifest.to_string(),
@@ -35,12 +36,16 @@ pub(super) fn inputs(app: &App, commit: &Commit, bases: &[Base]) -> Inputs {
     };
     Inputs {
         commit: commit.id.clone(),
-        bases: bases
-            .iter()
-            .map(|base| (base.reference.to_string(), digest(base)))
-            .collect(),
+        bases: images.iter().map(|base| (named(base), digest(base))).collect(),
         settings: freshness::settings(app),
         gains: BTreeMap::new(),
+    }
+}
+
+fn named(base: &Base) -> String {
+    match &base.platform {
+        Some(platform) => format!("{} for {platform}", base.reference),
+        None => base.reference.to_string(),
     }
 }
 
@@ -51,6 +56,7 @@ pub(super) fn inputs(app: &App, commit: &Commit, bases: &[Base]) -> Inputs {
 pub(super) async fn outlook(
     scene: &Scene<'_>,
     dockerfile: &Dockerfile,
+    engine: &Platform,
     mut inputs: Inputs,
 ) -> Result<Outlook, Failure> {
     // Without one there is a build in any case.
@@ -70,7 +76,7 @@ pub(super) async fn outlook(
             ..Outlook::default()
         });
     };
-    let doing = doing(scene, dockerfile)?;
+    let doing = doing(scene, dockerfile, engine)?;
     let state = Arc::new(state);
     let Surveyed { mut survey, vanished } = survey(scene, Arc::clone(&state), &doing).await;
     fixable::judge(&mut survey, &state, &doing);
@@ -78,6 +84,11 @@ pub(super) async fn outlook(
         .within_reach()
         .map(|pending| (freshness::key(pending), pending.candidate.clone()))
         .collect();
+    if let Some(judged) = &scene.run.judged {
+        let gains = &judged.inputs.gains;
+        let before = |it: &PendingPackage| gains.get(&freshness::key(it)) == Some(&it.candidate);
+        fixable::tried(&mut survey, &state, &doing, before);
+    }
     for line in words::surveyed(&survey) {
         scene.line(&line);
     }
@@ -94,8 +105,10 @@ pub(super) async fn outlook(
 pub(super) async fn left(scene: &Scene<'_>, state: PackageState, doing: &Doing) -> Survey {
     let state = Arc::new(state);
     let Surveyed { mut survey, .. } = survey(scene, Arc::clone(&state), doing).await;
-    fixable::judge(&mut survey, &state, doing);
-    fixable::excuse_news(&mut survey, scene.run.opened);
+    let none = BTreeMap::new();
+    let resolved = scene.run.resolved.as_ref();
+    let gains = resolved.map_or(&none, |resolved| &resolved.outlook.inputs.gains);
+    fixable::judge_built(&mut survey, &state, doing, scene.run.opened, gains);
     survey
 }
 
@@ -103,10 +116,11 @@ pub(super) async fn left(scene: &Scene<'_>, state: PackageState, doing: &Doing) 
 ///
 /// # Errors
 /// `DockerfileInvalid`.
-pub(super) fn doing(scene: &Scene<'_>, dockerfile: &Dockerfile) -> Result<Doing, Failure> {
+pub(super) fn doing(scene: &Scene<'_>, dockerfile: &Dockerfile, engine: &Platform) -> Result<Doing, Failure> {
     let build = &scene.run.app.build;
+    let target = build.target.as_deref();
     let refresh = dockerfile
-        .refresh(build.target.as_deref(), &build.args)
+        .refresh(target, &platform::arguments(&build.args, engine, target))
         .map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))?;
     Ok(Doing {
         refresh,
@@ -119,8 +133,8 @@ pub(super) async fn lineage(scene: &Scene<'_>, seen: &Seen, doing: &Doing, resol
     let Some(reference) = &doing.refresh.base else {
         return Lineage::Scratch;
     };
-    let layers = match base_layers(scene, reference, resolved).await {
-        Ok(layers) => layers,
+    let (layers, triggers) = match base_layers(scene, reference, resolved).await {
+        Ok(found) => found,
         Err(error) => {
             tracing::warn!(base = %reference, %error, "the layers of the base cannot be told from ours");
             return Lineage::Unknown;
@@ -130,29 +144,41 @@ pub(super) async fn lineage(scene: &Scene<'_>, seen: &Seen, doing: &Doing, resol
         Some(layers) => Lineage::Base {
             reference: reference.to_string(),
             layers,
+            triggers,
         },
         None => Lineage::Unknown,
     }
 }
 
-async fn base_layers(scene: &Scene<'_>, reference: &Reference, resolved: &Resolved) -> Result<Vec<DiffId>, Failure> {
-    let base = resolved.bases.iter().find(|base| base.reference == *reference);
+/// The base's layers, and has it ONBUILD instructions?
+async fn base_layers(
+    scene: &Scene<'_>,
+    reference: &Reference,
+    resolved: &Resolved,
+) -> Result<(Vec<DiffId>, bool), Failure> {
     let gone = || Failure::new(FailureKind::BaseMissing, reference.to_string());
-    match &base.ok_or_else(gone)?.pin {
+    // The last one of that name is the one that the target stands on.
+    let base = resolved
+        .bases
+        .iter()
+        .rfind(|base| base.reference == *reference)
+        .ok_or_else(gone)?;
+    match &base.pin {
         BasePin::Registry { served, .. } => {
             let pinned = Reference::pinned(&reference.repository, served);
-            let found = scene.fleet.registry.image(&pinned, &resolved.platform).await;
-            let document = image::parse(&found.map_err(|e| e.failure())?.config);
-            Ok(document
-                .map_err(|e| Failure::new(FailureKind::ImageUnreadable, e.to_string()))?
-                .diff_ids)
+            let platform = base.platform.as_ref().unwrap_or(&resolved.platform);
+            let found = scene.fleet.registry.image(&pinned, platform).await;
+            let document = image::parse(&found.map_err(|e| e.failure())?.config)
+                .map_err(|e| Failure::new(FailureKind::ImageUnreadable, e.to_string()))?;
+            Ok((document.diff_ids, document.triggers))
         }
         BasePin::Local { image } => {
             let id: ImageId = image.as_deref().and_then(|id| id.parse().ok()).ok_or_else(gone)?;
             let engine = scene.fleet.engine(&scene.run.app.build.host)?;
             let facts = engine.inspect_image(id.as_str()).await.map_err(|e| e.failure())?;
-            let ids = facts.ok_or_else(gone)?.diff_ids;
-            Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+            let facts = facts.ok_or_else(gone)?;
+            let ids = facts.diff_ids.iter().filter_map(|id| id.parse().ok()).collect();
+            Ok((ids, facts.triggers))
         }
     }
 }
@@ -161,6 +187,7 @@ async fn survey(scene: &Scene<'_>, state: Arc<PackageState>, doing: &Doing) -> S
     let question = Question {
         state,
         pinned: doing.refresh.pinned.clone(),
+        held: doing.refresh.held.clone(),
     };
     let since = since(&scene.run.trigger, scene.run.opened);
     let answers = scene.fleet.archives.survey(vec![question], since, clock::now()).await;

@@ -8,7 +8,9 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Source;
 use crate::model::image::Platform;
 use crate::model::stages::resolve::{Base, BasePin, Commit, Resolved};
+use crate::packages::dockerfile::bases::Via;
 use crate::packages::dockerfile::parse::{Dockerfile, parse};
+use crate::packages::dockerfile::platform;
 
 /// # Errors
 /// As git, the registries or the Dockerfile fail.
@@ -28,45 +30,81 @@ pub async fn perform(scene: &Scene<'_>) -> Result<Resolved, Failure> {
         architecture: version.arch,
         variant: None,
     };
+    let target = app.build.target.as_deref();
     let uses = dockerfile
-        .external_bases(app.build.target.as_deref(), &app.build.args)
+        .external_bases(target, &platform::arguments(&app.build.args, &platform, target))
         .map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))?;
     let mut bases: Vec<Base> = Vec::new();
+    let mut frontend = None;
     for used in uses {
-        if bases.iter().any(|base| base.reference == used.reference) {
+        let asked: Option<Platform> = used.platform.as_deref().and_then(|text| text.parse().ok());
+        let base = Base {
+            pin: BasePin::Local { image: None },
+            platform: asked.filter(|asked| !same(asked, &platform)),
+            reference: used.reference,
+        };
+        let is_frontend = used.via == Via::Frontend;
+        let known = |other: &Base| other.reference == base.reference && other.platform == base.platform;
+        if !is_frontend && bases.iter().any(known) {
             continue;
         }
-        let pin = if app.build.pull {
-            let (bases, registry) = (&scene.bot.bases, &scene.fleet.registry);
-            let since = outlook::bases_since(&scene.run.trigger, scene.run.opened);
-            let pin = bases.resolve(registry, &used.reference, &platform, since, clock::now());
-            pin.await.map_err(|e| e.failure())?
-        } else {
-            let engine = scene.fleet.engine(&app.build.host)?;
-            let found = engine
-                .inspect_image(&used.reference.to_string())
-                .await
-                .map_err(|e| e.failure())?;
-            BasePin::Local {
-                image: found.map(|facts| facts.id.to_string()),
-            }
-        };
+        let pin = pin(scene, &base, &platform)
+            .await
+            .map_err(|failure| of(is_frontend, failure))?;
         if let BasePin::Registry { served, .. } = &pin {
-            scene.line(&format!("base {} is {}", used.reference, served.short()));
+            let what = if is_frontend { "frontend" } else { "base" };
+            scene.line(&format!("{what} {} is {}", base.reference, served.short()));
         }
-        bases.push(Base {
-            reference: used.reference,
-            pin,
-        });
+        let base = Base { pin, ..base };
+        if is_frontend {
+            frontend = Some(Box::new(base));
+        } else {
+            bases.push(base);
+        }
     }
-    let inputs = outlook::inputs(app, &commit, &bases);
-    let outlook = outlook::outlook(scene, &dockerfile, inputs).await?;
+    let images: Vec<&Base> = frontend.as_deref().into_iter().chain(&bases).collect();
+    let inputs = outlook::inputs(app, &commit, &images);
+    let outlook = outlook::outlook(scene, &dockerfile, &platform, inputs).await?;
     Ok(Resolved {
         commit,
         bases,
+        frontend,
         platform,
         outlook: Box::new(outlook),
     })
+}
+
+async fn pin(scene: &Scene<'_>, base: &Base, engine: &Platform) -> Result<BasePin, Failure> {
+    let build = &scene.run.app.build;
+    if build.pull {
+        let platform = base.platform.as_ref().unwrap_or(engine);
+        let (bases, registry) = (&scene.bot.bases, &scene.fleet.registry);
+        let since = outlook::bases_since(&scene.run.trigger, scene.run.opened);
+        let pin = bases.resolve(registry, &base.reference, platform, since, clock::now());
+        return pin.await.map_err(|e| e.failure());
+    }
+    let engine = scene.fleet.engine(&build.host)?;
+    let found = engine
+        .inspect_image(&base.reference.to_string())
+        .await
+        .map_err(|e| e.failure())?;
+    Ok(BasePin::Local {
+        image: found.map(|facts| facts.id.to_string()),
+    })
+}
+
+/// What reads the Dockerfile is no more the repository's matter than the rest of the builder.
+fn of(frontend: bool, failure: Failure) -> Failure {
+    if frontend && failure.kind == FailureKind::BaseMissing {
+        let kind = FailureKind::FrontendMissing;
+        return Failure { kind, ..failure };
+    }
+    failure
+}
+
+/// An engine does not tell its variant.
+fn same(asked: &Platform, engine: &Platform) -> bool {
+    asked.os == engine.os && asked.architecture == engine.architecture
 }
 
 /// The Dockerfile of a commit, parsed, with its text.
@@ -102,4 +140,30 @@ pub(super) async fn dockerfile(
         Ok((parsed, text))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::failure::Fault;
+
+    #[test]
+    fn a_frontend_that_is_gone_is_nobody_s_dockerfile() {
+        let missing = || Failure::new(FailureKind::BaseMissing, "docker.io/docker/dockerfile:9 does not exist");
+        let told = |frontend: bool| {
+            let failure = of(frontend, missing());
+            (failure.kind, failure.kind.fault())
+        };
+        assert_eq!(told(true), (FailureKind::FrontendMissing, Fault::Infra));
+        assert_eq!(told(false), (FailureKind::BaseMissing, Fault::Repo));
+        let denied = Failure::new(FailureKind::RegistryDenied, "denied");
+        assert_eq!(of(true, denied).kind, FailureKind::RegistryDenied);
+    }
+
+    #[test]
+    fn an_engine_s_own_platform_is_not_another_one() {
+        let parsed = |text: &str| text.parse::<Platform>().unwrap();
+        assert!(same(&parsed("linux/arm/v6"), &parsed("linux/arm")));
+        assert!(!same(&parsed("linux/arm64"), &parsed("linux/amd64")));
+    }
 }

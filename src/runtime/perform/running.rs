@@ -46,6 +46,7 @@ async fn survey(scene: &Scene<'_>, target: &TargetPolicy) -> Option<Survey> {
         questions.push(Question {
             state: Arc::new(state(&seen, Lineage::Unknown, None)),
             pinned: BTreeMap::new(),
+            held: BTreeSet::new(),
         });
     }
     let since = since(&scene.run.trigger, scene.run.opened);

@@ -2,6 +2,7 @@
 
 use super::images::{Question, Surveyed};
 use super::told::told;
+use crate::decide::fixable;
 use crate::model::freshness::{Survey, Unknown, Vanished};
 use crate::model::package_state::Pinned;
 use crate::packages::apt::available;
@@ -39,7 +40,8 @@ pub(super) async fn survey(
         }
     }
     let mut answers = archives.suites(&wanted, since, now).await.into_iter();
-    let work = images.into_iter().map(|(at, state, question)| {
+    let work = images.into_iter().map(|(at, mut state, question)| {
+        state.release(|name, architecture| fixable::is_free(&question.state, &question.held, name, architecture));
         let answers: Vec<Answer> = answers.by_ref().take(state.sources.len()).collect();
         tokio::task::spawn_blocking(move || (at, one(&state, &answers, &question.pinned)))
     });
@@ -116,11 +118,12 @@ fn indexes(suite: &Suite) -> Vec<SuiteIndex<'_>> {
 
 fn vanished(suites: &[pending::Suite<'_>], pinned: &BTreeMap<String, Pinned>) -> Vec<Vanished> {
     let gone = |(package, pinned): (&String, &Pinned)| {
+        let asked = pinned.needed()?;
         let versions = available::versions(suites, package);
         let admitted = versions.iter().any(|version| pinned.admits(version));
         (!admitted).then(|| Vanished {
             package: package.clone(),
-            version: pinned.version.clone(),
+            version: asked.to_owned(),
             line: pinned.line,
             available: versions.first().map(|version| (*version).to_owned()),
         })

@@ -6,14 +6,15 @@ use crate::model::freshness::{Survey, Vanished};
 use crate::model::package_state::{PackageState, Pinned};
 use crate::runtime::archives::suites::Archives;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// One image, and the versions its Dockerfile asks for.
+/// One image, and what its Dockerfile asks for: versions, and holds.
 #[derive(Debug, Clone)]
 pub struct Question {
     pub state: Arc<PackageState>,
     pub pinned: BTreeMap<String, Pinned>,
+    pub held: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,0 +1,123 @@
+//! What was found so far, and how sure it is.
+
+use crate::model::image::Reference;
+use crate::model::package_state::{Doubt, Pinned, Refresh, Upgrades};
+
+/// More are no news.
+const DOUBTS: usize = 16;
+
+/// Does it happen whenever the build succeeds?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sure {
+    Yes,
+    Perhaps,
+}
+
+/// A package that an install names.
+pub(super) struct Asked {
+    pub(super) name: String,
+    /// As written; `None`: the newest.
+    pub(super) version: Option<Version>,
+    /// Also what is there already is brought up to date.
+    pub(super) newest: bool,
+}
+
+pub(super) enum Version {
+    Known(String),
+    /// As far as it is known.
+    Unknown(String),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    refresh: Refresh,
+    line: usize,
+}
+
+impl Record {
+    /// What follows is found in the instruction that begins at `line`.
+    pub(super) fn begin(&mut self, line: usize) {
+        self.line = line;
+    }
+
+    pub(super) fn finish(mut self, base: Option<Reference>) -> Refresh {
+        self.refresh.base = base;
+        self.refresh
+    }
+
+    /// Something may do anything to packages. So it takes back what was sure before: it may install another version, or add
+    /// a source that has a newer one.
+    pub(super) fn doubt(&mut self, why: &str) {
+        self.refresh.upgrades = Upgrades::None;
+        let newest = std::mem::take(&mut self.refresh.newest);
+        self.refresh.perhaps.extend(newest);
+        for pinned in self.refresh.pinned.values_mut() {
+            pinned.last = false;
+        }
+        let doubt = Doubt {
+            line: self.line,
+            why: why.to_owned(),
+        };
+        if self.refresh.doubts.len() < DOUBTS && !self.refresh.doubts.contains(&doubt) {
+            self.refresh.doubts.push(doubt);
+        }
+    }
+
+    /// From here on there may be newer versions than before; what came earlier came from other sources.
+    pub(super) fn sources(&mut self) {
+        if self.refresh.installs || self.refresh.upgrades != Upgrades::None {
+            self.doubt("package sources change after something was installed");
+        }
+    }
+
+    pub(super) fn upgrade(&mut self, how: Upgrades, sure: Sure) {
+        match sure {
+            Sure::Yes => self.refresh.upgrades = self.refresh.upgrades.max(how),
+            Sure::Perhaps => self.doubt("an upgrade is not sure to happen"),
+        }
+    }
+
+    pub(super) fn install(&mut self, asked: Asked, sure: Sure) {
+        let Asked { name, version, newest } = asked;
+        let sure = sure == Sure::Yes;
+        self.refresh.installs |= sure;
+        match version {
+            Some(version) => {
+                let before = self.refresh.pinned.get(&name);
+                let (version, written) = match version {
+                    Version::Known(version) => (Some(version.clone()), version),
+                    Version::Unknown(written) => (None, written),
+                };
+                // Of two that may both be, none is known.
+                let only = sure || before.is_none_or(|before| before.version == version);
+                let pinned = Pinned {
+                    version: version.filter(|_| only),
+                    written,
+                    line: self.line,
+                    sure,
+                    last: sure,
+                };
+                self.refresh.newest.remove(&name);
+                self.refresh.pinned.insert(name, pinned);
+            }
+            None if newest && sure => {
+                self.refresh.pinned.remove(&name);
+                self.refresh.perhaps.remove(&name);
+                self.refresh.newest.insert(name);
+            }
+            None if newest => {
+                if let Some(pinned) = self.refresh.pinned.get_mut(&name) {
+                    pinned.last = false;
+                }
+                if !self.refresh.newest.contains(&name) {
+                    self.refresh.perhaps.insert(name);
+                }
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn hold(&mut self, name: &str) {
+        self.refresh.held.insert(name.to_owned());
+    }
+}
