@@ -10,6 +10,7 @@ mod image;
 mod inventory;
 mod itself;
 mod outdated;
+mod plain;
 mod proxy;
 mod remote;
 mod roll;

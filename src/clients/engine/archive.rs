@@ -127,8 +127,10 @@ impl Pattern {
                 continue;
             }
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-            // The archive's names start with the last part of what was asked for.
+            // The archive's names start with the last part of what was asked for. Where that is a dot, Podman leaves it out.
             let path = match name.split_once('/') {
+                Some((".", rest)) => format!("{base}/{rest}"),
+                _ if self.root.ends_with("/.") => format!("{base}/{name}"),
                 Some((_, rest)) => format!("{base}/{rest}"),
                 None => base.to_owned(),
             };
@@ -195,5 +197,32 @@ mod tests {
         assert_eq!(names("/r/*.xml"), ["/r/a.xml"]);
         assert_eq!(names("/r/**/*.xml"), ["/r/a.xml", "/r/deep/b.xml"]);
         assert!(Pattern::parse("/r/**").unwrap().pick("/r/**", &tar, 1).is_err());
+    }
+
+    /// Docker and Podman name what is in a folder that was asked for with a dot each in their own way.
+    #[test]
+    fn names_with_and_without_a_dot_are_the_same() {
+        for names in [["./a.xml", "./deep/b.xml"], ["a.xml", "deep/b.xml"]] {
+            let mut builder = tar::Builder::new(Vec::new());
+            for name in names {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(1);
+                header.set_cksum();
+                builder.append_data(&mut header, name, &b"1"[..]).unwrap();
+            }
+            let tar = builder.into_inner().unwrap();
+            let files = Pattern::parse("/r/**/*.xml").unwrap().pick("", &tar, 9).unwrap();
+            let found: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+            assert_eq!(found, ["/r/a.xml", "/r/deep/b.xml"], "{names:?}");
+        }
+        // A file, or a folder with all that is in it, comes with its own name from both.
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1);
+        header.set_cksum();
+        builder.append_data(&mut header, "r/a.xml", &b"1"[..]).unwrap();
+        let tar = builder.into_inner().unwrap();
+        let files = Pattern::parse("/r").unwrap().pick("", &tar, 9).unwrap();
+        assert_eq!(files[0].path, "/r/a.xml");
     }
 }

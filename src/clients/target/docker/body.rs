@@ -69,6 +69,9 @@ pub fn create_body(snapshot: &Snapshot, image: &NewImage<'_>, mark: &Mark<'_>) -
         return Err(refusals);
     }
     let mut body = config::user_set(old.get("Config").unwrap_or(&Value::Null), &snapshot.image_config);
+    if let Some(env) = body.get_mut("Env").and_then(Value::as_array_mut) {
+        env.retain(|entry| !is_own_hostname(entry, old));
+    }
     if let Some(hostname) = hostname(old) {
         body.insert("Hostname".to_owned(), json!(hostname));
     }
@@ -154,6 +157,18 @@ fn hostname(old: &Value) -> Option<&str> {
     (!hostname.is_empty() && hostname != short_id(old) && !shared).then_some(hostname)
 }
 
+/// Podman shows the name that it gives a container, its id, in the environment as well. The next one has another.
+pub(super) fn is_own_hostname(entry: &Value, container: &Value) -> bool {
+    entry.as_str().and_then(|entry| entry.strip_prefix("HOSTNAME=")) == Some(short_id(container))
+}
+
+/// Podman shows the kernel's name of a limit, `RLIMIT_NOFILE`, and is given the short one.
+pub(super) fn limit_name(shown: &str) -> String {
+    shown
+        .strip_prefix("RLIMIT_")
+        .map_or_else(|| shown.to_owned(), str::to_ascii_lowercase)
+}
+
 fn labels(user_set: Option<&Value>, image: &NewImage<'_>, mark: &Mark<'_>) -> Map<String, Value> {
     let mut labels = user_set.and_then(Value::as_object).cloned().unwrap_or_default();
     // Compose recreates a container whose image label is not the id of what its tag means now.
@@ -200,6 +215,14 @@ fn host_config(old: &Value, fixed_restart: bool) -> Value {
         if text(device, "/CgroupPermissions").is_empty() {
             device["CgroupPermissions"] = json!("rwm");
         }
+    }
+    for limit in host
+        .get_mut("Ulimits")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        limit["Name"] = json!(limit_name(text(limit, "/Name")));
     }
     for mount in list(old, "/Mounts") {
         if text(mount, "/Type") == "volume" && !text(mount, "/Name").is_empty() {

@@ -1,5 +1,6 @@
 //! Is the new container what the old one was? Asked of the engine's own answer, before the old one is touched.
 
+use super::body::{is_own_hostname, limit_name};
 use super::config;
 use super::hold::link_for_create;
 use super::json::{is_zero, list, object, short_id, text};
@@ -28,7 +29,9 @@ fn lost_config(snapshot: &Snapshot, candidate: &Value, lost: &mut Vec<String>) {
         let now = candidate.pointer(&format!("/Config/{key}")).unwrap_or(&Value::Null);
         match key.as_str() {
             "Env" => {
-                for entry in list(&value, "").iter().filter(|e| !list(now, "").contains(e)) {
+                let own = |entry: &&Value| is_own_hostname(entry, &snapshot.container);
+                let given = list(&value, "").iter().filter(|entry| !own(entry));
+                for entry in given.filter(|e| !list(now, "").contains(e)) {
                     // The name only: values may be secrets.
                     let name = entry.as_str().and_then(|e| e.split('=').next()).unwrap_or_default();
                     lost.push(format!("{path}.{name}"));
@@ -94,6 +97,16 @@ fn lost_host(old: &Value, candidate: &Value, lost: &mut Vec<String>) {
                     }
                 }
                 differ(&path, &given, now, false, lost);
+            }
+            "Ulimits" => {
+                let named = |limits: &Value| {
+                    let mut limits = limits.clone();
+                    for limit in limits.as_array_mut().into_iter().flatten() {
+                        limit["Name"] = serde_json::json!(limit_name(text(limit, "/Name")));
+                    }
+                    limits
+                };
+                differ(&path, &named(value), &named(now), false, lost);
             }
             _ => differ(&path, value, now, false, lost),
         }
@@ -210,5 +223,18 @@ mod tests {
         NetworkSettings.Networks.b (was not connected)
         Mounts./x
         ");
+    }
+
+    #[test]
+    fn another_word_for_the_same_limit_is_no_loss() {
+        let mut before = snapshot();
+        before.container["HostConfig"]["Ulimits"] = json!([{"Name": "RLIMIT_NOFILE", "Soft": 1, "Hard": 2}]);
+        before.container["Config"]["Env"] = json!(["HOSTNAME=0123456789ab"]);
+        let mut now = before.container.clone();
+        now["Config"]["Env"] = json!([]);
+        now["HostConfig"]["Ulimits"] = json!([{"Name": "nofile", "Soft": 1, "Hard": 2}]);
+        assert_eq!(lost_fields(&before, &now), Vec::<String>::new());
+        now["HostConfig"]["Ulimits"][0]["Soft"] = json!(3);
+        assert_eq!(lost_fields(&before, &now).len(), 1);
     }
 }

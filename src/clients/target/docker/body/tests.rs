@@ -280,3 +280,13 @@ fn what_cannot_be_kept_is_refused_by_its_name() {
         assert_eq!(refused.iter().map(|r| r.field.as_str()).collect::<Vec<_>>(), [field]);
     }
 }
+
+#[test]
+fn what_podman_shows_in_its_own_words_is_said_in_the_apis() {
+    let limits = json!([{"Name": "RLIMIT_NOFILE", "Soft": 1024, "Hard": 1024}, {"Name": "core", "Soft": 0, "Hard": 0}]);
+    let env = json!(["HOSTNAME=0123456789ab", "A=b", "HOSTNAME=mine"]);
+    let change = [("/HostConfig/Ulimits", limits), ("/Config/Env", env)];
+    assert_eq!(at(&change, "/HostConfig/Ulimits/0/Name"), json!("nofile"));
+    assert_eq!(at(&change, "/HostConfig/Ulimits/1/Name"), json!("core"));
+    assert_eq!(at(&change, "/Env"), json!(["A=b", "HOSTNAME=mine"]));
+}
