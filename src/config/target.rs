@@ -6,7 +6,9 @@ use super::diagnostic::{Problem, Route, shown};
 use super::merge::Over;
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{App, EngineAddress, Hook, Order, PublishPolicy, Ready, ReadyCheck, Select, TargetPolicy};
+use crate::model::fleet::{
+    App, EngineAddress, Hook, Order, PreflightPolicy, PublishPolicy, Ready, ReadyCheck, Select, TargetPolicy,
+};
 use crate::model::name::{ChannelName, HostName, TargetName};
 
 impl Check<'_> {
@@ -54,6 +56,12 @@ impl Check<'_> {
             Some(_) => Order::Auto,
         };
         let router = self.router(&own, raw.router.as_ref());
+        let has_containers = raw.command.is_none() && raw.service.is_none() && raw.stack.is_none();
+        let preflight = if has_containers {
+            self.preflight(&own, raw.preflight)
+        } else {
+            PreflightPolicy::default()
+        };
         let (host, select) = selected?;
         let name = match &raw.name {
             Some(text) => self.name::<TargetName>(&own, &Route::keys("name"), &text.0)?,
@@ -84,6 +92,7 @@ impl Check<'_> {
             irreversible,
             order,
             router,
+            preflight,
         })
     }
 

@@ -247,7 +247,11 @@ pub fn rollout_ended(
         }
         RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => {
             if let Some((reason, body)) = halt(state, conclusion, configured, now) {
-                told.facts.extend(quarantined(state, reason, configured));
+                told.facts.extend(quarantined(state, conclusion));
+                told.facts.push(AppEvent::Halted {
+                    reason,
+                    settings: configured.cloned().map(Box::new),
+                });
                 let everyone = everyone(maintainers, email);
                 told.notices
                     .extend(mail(&keys(), Fault::Repo, &everyone, email, &body, now));
@@ -337,20 +341,14 @@ fn containers(state: &RolloutState) -> usize {
     }
 }
 
-/// Halt and quarantine: the digest and the same content under another digest are never tried again by themselves.
-fn quarantined(state: &RolloutState, reason: HaltReason, app: Option<&App>) -> [AppEvent; 2] {
+/// The digest and the same content under another digest are never tried again by themselves, where the release is to blame.
+fn quarantined(state: &RolloutState, conclusion: &RolloutConclusion) -> Option<AppEvent> {
     let release = &state.release;
-    [
-        AppEvent::Quarantined {
-            content: release.content.clone(),
-            image: release.image.clone(),
-            digest: release.digest.clone(),
-        },
-        AppEvent::Halted {
-            reason,
-            settings: app.cloned().map(Box::new),
-        },
-    ]
+    state.condemns(conclusion).then(|| AppEvent::Quarantined {
+        content: release.content.clone(),
+        image: release.image.clone(),
+        digest: release.digest.clone(),
+    })
 }
 
 /// A halt concerns both: the maintainers' image failed, the operators' service moved.

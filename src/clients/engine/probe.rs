@@ -93,7 +93,7 @@ impl Engine {
         let mut last = String::new();
         loop {
             let seen = self.look(id).await?;
-            if let Some(bad) = broken(&seen, first.restart_count) {
+            if let Some(bad) = broken(&seen, &first) {
                 return Ok(bad);
             }
             let wait = Wait { via, cancel, deadline };
@@ -110,7 +110,7 @@ impl Engine {
                     // A container may have died while the check was on its way back.
                     let after = begun.elapsed();
                     let seen = self.look(id).await?;
-                    return Ok(broken(&seen, first.restart_count).unwrap_or(ReadyVerdict::Ready { after }));
+                    return Ok(broken(&seen, &first).unwrap_or(ReadyVerdict::Ready { after }));
                 }
                 Ok(Answer::Never(why)) => return Ok(ReadyVerdict::Unhealthy { last: why }),
                 // The try that the deadline cut short says less than the one before.
@@ -125,7 +125,7 @@ impl Engine {
                 Err(e) => return Err(e),
             }
             if Instant::now() >= deadline {
-                return Ok(self.timed_out(id, first.restart_count, last).await);
+                return Ok(self.timed_out(id, &first, last).await);
             }
             tokio::select! {
                 biased;
@@ -161,10 +161,10 @@ impl Engine {
         self.http_from(id, &seen, port, path, &wait).await
     }
 
-    async fn timed_out(&self, id: &str, restarts: u64, last: String) -> ReadyVerdict {
+    async fn timed_out(&self, id: &str, first: &Seen, last: String) -> ReadyVerdict {
         // An exit tells more than the clock does.
         let seen = self.look(id).await.ok();
-        seen.and_then(|s| broken(&s, restarts))
+        seen.and_then(|s| broken(&s, first))
             .unwrap_or(ReadyVerdict::TimedOut { last })
     }
 
@@ -389,9 +389,10 @@ fn health(seen: &Seen) -> Option<Answer> {
 }
 
 /// Is it past becoming ready?
-fn broken(seen: &Seen, restarts_before: u64) -> Option<ReadyVerdict> {
-    let restarted = seen.restart_count.saturating_sub(restarts_before);
-    if restarted > 0 || seen.state == ContainerState::Restarting {
+fn broken(seen: &Seen, first: &Seen) -> Option<ReadyVerdict> {
+    let restarted = seen.restart_count.saturating_sub(first.restart_count);
+    // One that was about to be started again at the first look is waited for; its next end counts.
+    if restarted > 0 || (seen.state == ContainerState::Restarting && first.state != ContainerState::Restarting) {
         return Some(ReadyVerdict::Restarting {
             count: restarted.max(1),
         });

@@ -31,6 +31,7 @@ fn target(window: Option<(Time, Time)>) -> TargetPolicy {
         irreversible: false,
         order: crate::model::fleet::Order::Auto,
         router: None,
+        preflight: crate::model::fleet::PreflightPolicy::Full,
     }
 }
 

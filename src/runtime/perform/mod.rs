@@ -4,7 +4,7 @@ pub mod bench;
 pub mod bootstrap;
 pub mod build;
 mod command;
-mod containers;
+pub(super) mod containers;
 pub mod inspect;
 pub mod itself;
 mod launch;

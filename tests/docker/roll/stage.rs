@@ -230,6 +230,7 @@ pub(crate) fn target(select: Select) -> TargetPolicy {
         irreversible: false,
         order: lowtide::model::fleet::Order::Auto,
         router: None,
+        preflight: lowtide::model::fleet::PreflightPolicy::Full,
     }
 }
 

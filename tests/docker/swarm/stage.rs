@@ -369,6 +369,7 @@ pub(super) fn target(select: Select) -> TargetPolicy {
         irreversible: false,
         order: Order::Auto,
         router: None,
+        preflight: lowtide::model::fleet::PreflightPolicy::Full,
     }
 }
 

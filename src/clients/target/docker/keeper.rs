@@ -185,6 +185,7 @@ mod tests {
             bars: Vec::new(),
             on_exit: OnExit::Stays,
             tag: None,
+            needs: Vec::new(),
         }
     }
 

@@ -273,6 +273,7 @@ fn target(before: Vec<Hook>) -> TargetPolicy {
         irreversible: false,
         order: Order::default(),
         router: None,
+        preflight: crate::model::fleet::PreflightPolicy::Full,
     }
 }
 

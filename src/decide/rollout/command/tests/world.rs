@@ -287,5 +287,6 @@ fn target(irreversible: bool) -> TargetPolicy {
         irreversible,
         order: Order::Auto,
         router: None,
+        preflight: crate::model::fleet::PreflightPolicy::Full,
     }
 }
