@@ -250,6 +250,10 @@ enum Command {
         /// The filled form of `lowtide incident APP --form`, for apps with `halt.require: countermeasure`; `-`: stdin.
         #[arg(long, value_name = "FILE")]
         form: Option<PathBuf>,
+        /// A quarantined release that may be released again: its tag or digest, or the digest of its content. The app need
+        /// not be halted.
+        #[arg(long, value_name = "DIGEST", requires = "reason")]
+        release_quarantine: Option<String>,
     },
     /// The rollout that halted an app in full, and what lifts the halt; by the app, or by the end of the rollout's id.
     Incident {
@@ -420,8 +424,14 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             outdated::outdated(global, &asked, json).await
         }
         Command::Halt { app, reason } => operate::halt(global, &app, reason).await,
-        Command::Resume { app, reason, form } => {
-            operate::resume(global, &app, reason.unwrap_or_default(), form.as_deref()).await
+        Command::Resume {
+            app,
+            reason,
+            form,
+            release_quarantine,
+        } => {
+            let why = reason.unwrap_or_default();
+            operate::resume(global, &app, why, form.as_deref(), release_quarantine).await
         }
         Command::Incident { what, json, form } => incident::incident(global, &what, Shape::of(json, form)).await,
         Command::Revert { what, reason } => operate::revert(global, &what, reason).await,

@@ -42,7 +42,13 @@ pub(super) async fn halt(global: &Global, app: &str, why: String) -> anyhow::Res
 }
 
 /// `form`: a file, or `-` for stdin.
-pub(super) async fn resume(global: &Global, app: &str, why: String, form: Option<&Path>) -> anyhow::Result<Exit> {
+pub(super) async fn resume(
+    global: &Global,
+    app: &str,
+    why: String,
+    form: Option<&Path>,
+    release_quarantine: Option<String>,
+) -> anyhow::Result<Exit> {
     let form = match form.map(read_form).transpose()? {
         Some(Ok(form)) => Some(Box::new(form)),
         Some(Err(why)) => {
@@ -52,7 +58,14 @@ pub(super) async fn resume(global: &Global, app: &str, why: String, form: Option
         None => None,
     };
     let (app, by) = (name(app)?, who());
-    ask(global, Ask::Resume { app, by, why, form }, false).await
+    let asked = Ask::Resume {
+        app,
+        by,
+        why,
+        form,
+        release_quarantine,
+    };
+    ask(global, asked, false).await
 }
 
 fn read_form(path: &Path) -> anyhow::Result<Result<Draft, String>> {

@@ -209,6 +209,11 @@ impl Check<'_> {
                 "a command tells its own router",
             ),
             (
+                Route::keys("preflight"),
+                raw.preflight.is_some(),
+                "a command has no container to try out",
+            ),
+            (
                 Route::keys("ready.healthcheck"),
                 ready.is_some_and(|ready| ready.healthcheck.is_some()),
                 probe,

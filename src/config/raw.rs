@@ -153,6 +153,15 @@ pub enum Unhealthy {
     Replace,
 }
 
+/// `full`: devices, runtime, security options and ulimits that a container was given, and the sources of its bind mounts, are
+/// tried with a throw-away container before anything is touched. `create`: they are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Preflight {
+    Full,
+    Create,
+}
+
 /// `egress`: a network of the test's own that reaches out. `none`: one that does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -501,6 +510,7 @@ raw! {
         unhealthy: Option<Unhealthy>,
         order: Option<Order>,
         router: Option<Router>,
+        preflight: Option<Preflight>,
     }
     /// A reverse proxy in a container on the same host, and commands inside it. Each finds the name (`LOWTIDE_CONTAINER`) and the
     /// address (`LOWTIDE_ADDRESS`) of the container in question in its environment.

@@ -5,7 +5,7 @@ use super::defaults;
 use super::diagnostic::{Problem, Route};
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{Order, Router};
+use crate::model::fleet::{Order, PreflightPolicy, Router};
 
 impl Check<'_> {
     pub(super) fn order(&mut self, own: &Scope, raw: Option<raw::Order>) -> Order {
@@ -21,6 +21,15 @@ impl Check<'_> {
         };
         self.note(own, &Route::keys("order"), text.to_owned());
         order
+    }
+
+    pub(super) fn preflight(&mut self, own: &Scope, raw: Option<raw::Preflight>) -> PreflightPolicy {
+        let (policy, text) = match raw {
+            None | Some(raw::Preflight::Full) => (PreflightPolicy::Full, "full"),
+            Some(raw::Preflight::Create) => (PreflightPolicy::Create, "create"),
+        };
+        self.note(own, &Route::keys("preflight"), text.to_owned());
+        policy
     }
 
     pub(super) fn router(&mut self, own: &Scope, raw: Option<&raw::Router>) -> Option<Router> {

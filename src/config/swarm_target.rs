@@ -66,6 +66,11 @@ impl Check<'_> {
                 "Swarm takes a task out of its networks before it stops it",
             ),
             (
+                "preflight",
+                raw.preflight.is_some(),
+                "Swarm looks for a node that fits, and says so when there is none",
+            ),
+            (
                 "ready",
                 raw.ready.is_some(),
                 "a task counts when Swarm says it runs: with a HEALTHCHECK in the image, when it is healthy",

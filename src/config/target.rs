@@ -7,7 +7,7 @@ use super::merge::Over;
 use super::raw;
 use super::scope::Scope;
 use crate::model::fleet::{
-    App, EngineAddress, Hook, Order, PublishPolicy, Ready, ReadyCheck, Select, TargetPolicy, Unhealthy,
+    App, EngineAddress, Hook, Order, PreflightPolicy, PublishPolicy, Ready, ReadyCheck, Select, TargetPolicy, Unhealthy,
 };
 use crate::model::name::{ChannelName, HostName, TargetName};
 
@@ -57,6 +57,12 @@ impl Check<'_> {
             Some(_) => Order::Auto,
         };
         let router = self.router(&own, raw.router.as_ref());
+        let has_containers = raw.command.is_none() && raw.service.is_none() && raw.stack.is_none();
+        let preflight = if has_containers {
+            self.preflight(&own, raw.preflight)
+        } else {
+            PreflightPolicy::default()
+        };
         let (host, select) = selected?;
         let name = match &raw.name {
             Some(text) => self.name::<TargetName>(&own, &Route::keys("name"), &text.0)?,
@@ -88,6 +94,7 @@ impl Check<'_> {
             unhealthy,
             order,
             router,
+            preflight,
         })
     }
 

@@ -11,6 +11,7 @@ pub mod handover;
 pub mod labels;
 pub mod notify;
 pub mod outlook;
+pub mod quarantine;
 pub mod recall;
 pub mod recover;
 pub mod retention;

@@ -6,7 +6,7 @@
 //! own container is in [`itself`].
 
 use crate::model::command::ObservedAnswer;
-use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
+use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::{Select, TargetPolicy, Unhealthy};
 use crate::model::halt::Incident;
 use crate::model::journal::{IllegalEvent, Recorded};
@@ -22,12 +22,14 @@ use services::Services;
 
 pub mod command;
 pub mod containers;
+mod failed;
 pub mod itself;
 mod outlook;
 mod record;
 pub mod services;
 mod timing;
 
+use failed::{SLACK, after_failure, diverged, mistaken, returned, revert_or_stop, turn_back};
 pub use outlook::foresee;
 pub use timing::{Course, Gate, Outside, held_until};
 
@@ -257,6 +259,9 @@ impl RolloutState {
         self.record.end(&self.target, &step, outcome, at);
         match outcome {
             StepOutcome::Failed { failure } => {
+                if let Moving::Containers(containers) = &mut self.moving {
+                    containers.fail(&step, failure);
+                }
                 self.progress = Progress::Failed {
                     attempt,
                     step,
@@ -309,6 +314,20 @@ impl RolloutState {
     #[must_use]
     pub fn incident(&self, ended: Option<(&RolloutConclusion, Timestamp)>) -> Incident {
         self.record.incident(self, ended)
+    }
+
+    /// Is its end evidence against the release, so that its content is not tried again? Only where the release's own process
+    /// ran and misbehaved. On a way back that got stuck, what began it decides.
+    #[must_use]
+    pub fn condemns(&self, conclusion: &RolloutConclusion) -> bool {
+        match conclusion {
+            RolloutConclusion::Reverted { failure } => failure.kind.condemns(),
+            RolloutConclusion::Stuck { failure } => self.reverting.as_ref().unwrap_or(failure).kind.condemns(),
+            RolloutConclusion::Done
+            | RolloutConclusion::AlreadyThere
+            | RolloutConclusion::Refused { .. }
+            | RolloutConclusion::Superseded { .. } => false,
+        }
     }
 
     /// How many things are moved one after the other; 0 before they were chosen.
@@ -439,143 +458,13 @@ fn back(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
     }
 }
 
-/// Somebody else is at it: nothing is undone without a person.
-fn diverged(detail: String) -> Next {
-    Next::Finish(RolloutConclusion::Stuck {
-        failure: Failure::new(FailureKind::Diverged, detail),
-    })
-}
-
-fn mistaken() -> Next {
-    let failure = Failure::new(
-        FailureKind::Invariant,
-        "something else was looked at than what is moved",
-    );
-    Next::Finish(RolloutConclusion::Stuck { failure })
-}
-
-/// Steps are tried again while the fault is the infrastructure's; then the goal changes or a person is called.
-fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>> {
-    match &state.progress {
-        Progress::Idle => Ok(1),
-        Progress::Started { .. } => {
-            let failure = Failure::new(
-                FailureKind::Invariant,
-                "the next step was asked for while one was under way",
-            );
-            Err(Box::new(Next::Finish(RolloutConclusion::Stuck { failure })))
-        }
-        Progress::Busy { retry, hook } if *retry > now && *retry <= now + SLACK => Err(Box::new(Next::Wait {
-            until: Some(*retry),
-            reason: WaitReason::HookBusy {
-                hook: hook.clone(),
-                retry: *retry,
-            },
-        })),
-        Progress::Busy { .. } => Ok(1),
-        Progress::Failed {
-            attempt,
-            step,
-            failure,
-            at,
-        } => {
-            if let Some(delay) = step_retry(state.goal, step, *attempt, failure) {
-                let due = *at + delay;
-                // One that failed in the future did so by a clock that was ahead.
-                return if due > now && *at <= now + SLACK {
-                    let at = due;
-                    let reason = WaitReason::Retry {
-                        at,
-                        failure: failure.clone(),
-                    };
-                    Err(Box::new(Next::Wait {
-                        until: Some(at),
-                        reason,
-                    }))
-                } else {
-                    Ok(attempt + 1)
-                };
-            }
-            let dispensable = if let Step::Service(step) = step {
-                services::is_dispensable(step)
-            } else {
-                containers::is_dispensable(state.goal, step)
-            };
-            if dispensable {
-                return Ok(attempt + 1);
-            }
-            Err(Box::new(give_up(state, step, failure)))
-        }
-    }
-}
-
-/// Nothing but a bake is planned further ahead, and clocks are set by less every day.
-const SLACK: SignedDuration = SignedDuration::from_hours(1);
-
-/// A revert is tried harder and faster than a step forward: somebody's service is down.
-fn step_retry(goal: Goal, step: &Step, attempt: u32, failure: &Failure) -> Option<SignedDuration> {
-    // It says nothing of the release, and the way back would need the same files and descriptors: tried until it works, up
-    // to four minutes apart.
-    if failure.kind == FailureKind::LocalTrouble {
-        return Some(SignedDuration::from_secs(1 << attempt.min(8)));
-    }
-    // A command may take minutes each time: a person has to hear of it before ten of them have failed.
-    let most = if matches!(step, Step::Command(_)) { 3 } else { 10 };
-    match (goal, failure.fault()) {
-        (Goal::Forward, Fault::Infra) if attempt < 5 => Some(SignedDuration::from_secs(1 << attempt.min(6))),
-        (Goal::Back, _) if attempt < most => Some(SignedDuration::from_secs(1 << attempt.min(5))),
-        (Goal::Forward | Goal::Back, Fault::Repo | Fault::Infra | Fault::Operator | Fault::Bug) => None,
-    }
-}
-
-fn give_up(state: &RolloutState, step: &Step, failure: &Failure) -> Next {
-    match state.goal {
-        Goal::Back => {
-            let detail = format!("{step}: {}", failure.detail);
-            let failure = Failure {
-                kind: FailureKind::RevertFailed,
-                detail,
-                excerpt: failure.excerpt.clone(),
-            };
-            Next::Finish(RolloutConclusion::Stuck { failure })
-        }
-        Goal::Forward if !state.touched || itself::has_only_kept(state, step) => {
-            Next::Finish(RolloutConclusion::Refused {
-                failure: failure.clone(),
-            })
-        }
-        Goal::Forward => revert_or_stop(state, failure.clone()),
-    }
-}
-
-/// Data may have migrated once a candidate of an irreversible app ran: then a person decides.
-fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
-    let ran = match &state.moving {
-        Moving::Containers(containers) => containers.ran(),
-        Moving::Services(services) => services.ran(),
-        Moving::Command(command) => command.ran(),
-    };
-    if state.target.irreversible && ran {
-        return Next::Finish(RolloutConclusion::Stuck { failure });
-    }
-    turn_back(state, failure)
-}
-
-fn turn_back(state: &RolloutState, failure: Failure) -> Next {
-    match &state.moving {
-        Moving::Command(command) if command.ran() && command::cannot_go_back(command) => {
-            Next::Finish(command::nothing_before(failure))
-        }
-        Moving::Containers(_) | Moving::Services(_) | Moving::Command(_) => Next::DecideRevert(failure),
-    }
-}
-
 fn touches(step: &Step) -> bool {
     match step {
         // A hook is the owner's own act: when one fails before anything of ours, nothing is there to take back. An image
         // kept longer than needed harms nobody.
         Step::Preflight
         | Step::Pull
+        | Step::TryOut { .. }
         | Step::RunHook { .. }
         | Step::AwaitReady { .. }
         | Step::Drain { .. }
@@ -587,6 +476,7 @@ fn touches(step: &Step) -> bool {
         | Step::StopOld { .. }
         | Step::SetRestart { .. }
         | Step::Start { .. }
+        | Step::Restart { .. }
         | Step::Rename { .. }
         | Step::StopCandidate { .. }
         | Step::Attach { .. }

@@ -168,6 +168,7 @@ impl Standing {
                     self.quarantine.push(content.clone());
                 }
             }
+            AppEvent::Unquarantined { content, .. } => self.let_go(content),
             AppEvent::Resumed { probation, .. } => self.resume(*probation),
             AppEvent::Expedited { unhealthy, .. } => self.expedited = Some(*unhealthy),
             AppEvent::Settled => self.expedited = None,
@@ -206,6 +207,22 @@ impl Standing {
         };
         let incident = self.targets.iter().find_map(by);
         self.incidents.extend(incident);
+    }
+
+    /// Nothing keeps the content from being released, or rolled out, as if it had never failed.
+    fn let_go(&mut self, content: &ContentDigest) {
+        self.quarantine.retain(|quarantined| quarantined != content);
+        let of = |release: &&Release| release.content == *content;
+        let runs: Vec<RunId> = self.releases.iter().filter(of).map(|release| release.run).collect();
+        for target in self.targets.values_mut() {
+            target.last.take_if(|(run, _)| runs.contains(run));
+            // It has what it was to be spared, and may keep it.
+            target.overtaken &= target.good.is_none_or(|good| !runs.contains(&good));
+        }
+        // It was built and went no further: nothing has moved since, and yet it is built again.
+        if runs.is_empty() {
+            self.judged = None;
+        }
     }
 
     fn resume(&mut self, probation: u32) {

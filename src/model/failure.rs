@@ -107,9 +107,14 @@ failure_kinds! {
     PreflightRefused = "the container cannot be recreated faithfully", Operator;
     TargetMissing = "no container matches the target", Operator;
     TargetSick = "the container was not healthy before the rollout", Operator;
+    /// A command in the old container: says nothing of the release.
+    BeforeHookFailed = "a hook failed before anything was touched", Repo;
     HookFailed = "a hook failed", Repo;
     RouterFailed = "the router did not take a command", Operator;
-    StartFailed = "the new container did not start", Repo;
+    /// What the host lacks or does not allow: a device, a bind source, a port, a network, a runtime, a security profile.
+    StartFailed = "the host could not start the container", Operator;
+    /// The image has no such file, or cannot execute it.
+    NotExecutable = "the image's command cannot be executed", Repo;
     UnhealthyAfterRoll = "the new container did not become ready", Repo;
     /// The way back: the container that served before does not serve again.
     UnhealthyAfterRevert = "the old container did not become ready again", Repo;
@@ -138,6 +143,15 @@ failure_kinds! {
     /// Files, memory, descriptors of the machine lowtide itself runs on. Says nothing of any release: see [`Failure::local`].
     LocalTrouble = "the machine lowtide runs on has trouble of its own", Infra;
     Invariant = "lowtide broke one of its own rules", Bug;
+}
+
+impl FailureKind {
+    /// Is a failed rollout evidence against its release? Only what the release itself did is: its own process ran and
+    /// misbehaved, or its image cannot be executed. A host's, registry's or operator's trouble never condemns one.
+    #[must_use]
+    pub fn condemns(self) -> bool {
+        self.fault() == Fault::Repo && self != FailureKind::BeforeHookFailed
+    }
 }
 
 impl fmt::Display for FailureKind {

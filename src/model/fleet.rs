@@ -413,6 +413,19 @@ pub struct TargetPolicy {
     pub order: Order,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub router: Option<Router>,
+    #[serde(default)]
+    pub preflight: PreflightPolicy,
+}
+
+/// How far the host is tried before anything is touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PreflightPolicy {
+    /// A container of ours that does nothing is started once with the devices, runtime, security options and ulimits.
+    #[default]
+    Full,
+    /// What only a try can tell shows when the new container is created, or started.
+    Create,
 }
 
 /// What becomes of a container that is not healthy before anything was done to it.

@@ -12,7 +12,8 @@ use super::standing::Release;
 use super::window::{Closing, Occurrence};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+
+mod display;
 
 /// Where a rollout is headed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +71,24 @@ pub struct Unit {
     /// Tag by which compose finds the service's image: it moves with the container, or compose would replace it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<ServiceTag>,
+    /// Settings whose needs only a create or a start shows: they are tried before anything is touched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<HostNeed>,
+}
+
+/// What a container's settings need of its host, and no inspect tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostNeed {
+    /// Bind mounts whose source the engine does not make itself.
+    BindSources,
+    /// Devices, device requests (GPUs), device cgroup rules.
+    Devices,
+    /// Another runtime than the engine's default.
+    Runtime,
+    /// seccomp, AppArmor, SELinux, no-new-privileges.
+    SecurityProfiles,
+    Ulimits,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +171,17 @@ pub struct RestartPolicy {
 }
 
 impl RestartPolicy {
+    /// Would the engine start a container again that exits for the first time, with this code?
+    #[must_use]
+    pub fn restarts(&self, exit_code: i64) -> bool {
+        match self.name.as_str() {
+            "always" | "unless-stopped" => true,
+            // Whatever its limit of retries, one is left after the first exit: 0 means no limit.
+            "on-failure" => exit_code != 0,
+            _ => false,
+        }
+    }
+
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -170,6 +200,8 @@ pub struct ObservedUnit {
     pub candidates: Vec<ObservedContainer>,
     /// Id of a container that holds the unit's name and is neither old nor candidate.
     pub stranger: Option<String>,
+    /// How candidates ended that their end deleted, so that none is left.
+    pub gone_by: EndedBy,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,6 +215,21 @@ pub struct ObservedContainer {
     pub exit_code: i64,
     pub oom_killed: bool,
     pub health: Health,
+    /// How long its health check may take from the start to its first answer that counts: start period, and one probe
+    /// after it. Zero: it has no health check, or no start period.
+    pub warm_up: SignedDuration,
+    /// Of one that has ended.
+    pub ended_by: EndedBy,
+}
+
+/// Who ended a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EndedBy {
+    /// Itself, the kernel, or an engine that went down. Also where there is no evidence of anything else.
+    #[default]
+    Itself,
+    /// The engine's events tell of a stop or kill call.
+    Call,
 }
 
 /// Engine states (moby `container.State`); what we do not know we do not guess.
@@ -230,6 +277,10 @@ pub enum Step {
     Preflight,
     /// Bring the release's image to the host and read its id back.
     Pull,
+    /// Ask the host for what the container's settings need, with a container of ours that does nothing.
+    TryOut {
+        unit: usize,
+    },
     RunHook {
         phase: HookPhase,
         unit: usize,
@@ -256,6 +307,14 @@ pub enum Step {
         unit: usize,
         container: String,
         which: Which,
+    },
+    /// The new container exited, and its own restart policy would start it again: so it is started once more. Where the
+    /// engine has done so already this only takes note of it. It has to prove itself anew.
+    Restart {
+        unit: usize,
+        container: String,
+        /// How often the engine had restarted it by then.
+        restarts: u64,
     },
     /// Wait until it serves, within `deadline`.
     AwaitReady {
@@ -403,7 +462,8 @@ pub enum RolloutConclusion {
     Done,
     /// The target already ran this image.
     AlreadyThere,
-    /// Nothing was touched.
+    /// Nothing was touched, or what was touched was put back: the old one runs (again), and nothing is wrong with the
+    /// release. No halt, no quarantine; it is tried again.
     Refused {
         failure: Failure,
     },
@@ -482,7 +542,9 @@ impl Step {
             Step::Itself(_) => Some(0),
             // A command is one unit.
             Step::Command(CommandStep::Run { .. } | CommandStep::AwaitAnswer { .. }) => Some(0),
-            Step::Service(
+            Step::TryOut { unit }
+            | Step::Restart { unit, .. }
+            | Step::Service(
                 ServiceStep::Update { unit, .. }
                 | ServiceStep::Revert { unit, .. }
                 | ServiceStep::RestoreKnobs { unit, .. },
@@ -505,65 +567,6 @@ impl Step {
             | Step::LetImageGo { unit }
             | Step::RecreateOld { unit }
             | Step::MoveTag { unit, .. } => Some(*unit),
-        }
-    }
-}
-
-impl fmt::Display for Bar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Bar::PublishedPort { port } => write!(f, "port {port} of the host is published"),
-            Bar::SharedNetwork => f.write_str("it has no network of its own"),
-            Bar::StaticAddress { network } => write!(f, "it has a fixed address in {network}"),
-            Bar::FixedMac => f.write_str("it has a fixed MAC address"),
-            Bar::Device => f.write_str("it uses a device"),
-            Bar::Held => f.write_str("other containers hold on to it"),
-            Bar::AutoRemove => f.write_str("its end deletes it"),
-            Bar::WritableVolume { path } => write!(f, "it writes to the volume at {path}"),
-        }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Step::Preflight => f.write_str("preflight"),
-            Step::Pull => f.write_str("pull"),
-            Step::RunHook {
-                phase: HookPhase::Before,
-                ..
-            } => f.write_str("before hook"),
-            Step::RunHook {
-                phase: HookPhase::After,
-                ..
-            } => f.write_str("after hook"),
-            Step::CreateCandidate { .. } => f.write_str("create new container"),
-            Step::RemoveCandidate { .. } => f.write_str("remove new container"),
-            Step::StopOld { .. } => f.write_str("stop old container"),
-            Step::SetRestart { policy, .. } => write!(f, "set restart policy {}", policy.name),
-            Step::Start { which: Which::Old, .. } => f.write_str("start old container"),
-            Step::Start { which: Which::New, .. } => f.write_str("start new container"),
-            Step::AwaitReady { which: Which::Old, .. } => f.write_str("wait until old container is ready"),
-            Step::AwaitReady { which: Which::New, .. } => f.write_str("wait until new container is ready"),
-            Step::Rename { to, .. } => write!(f, "rename to {to}"),
-            Step::StopCandidate { .. } => f.write_str("stop new container"),
-            Step::KeepLog { .. } => f.write_str("keep log"),
-            Step::RemoveOld { .. } => f.write_str("remove old container"),
-            Step::Service(step) => step.fmt(f),
-            Step::Itself(step) => step.fmt(f),
-            Step::Command(step) => step.fmt(f),
-            Step::Attach { .. } => f.write_str("give it the service's names"),
-            Step::Route { change, .. } => f.write_str(match change {
-                RouteChange::Join => "router: join",
-                RouteChange::Leave => "router: leave",
-                RouteChange::Pause => "router: pause",
-                RouteChange::Resume => "router: resume",
-            }),
-            Step::Drain { .. } => f.write_str("drain"),
-            Step::KeepImage { .. } => f.write_str("keep old image"),
-            Step::LetImageGo { .. } => f.write_str("let old image go"),
-            Step::RecreateOld { .. } => f.write_str("make old container again"),
-            Step::MoveTag { tag, .. } => write!(f, "move tag {tag}"),
         }
     }
 }

@@ -155,6 +155,12 @@ pub enum AppEvent {
         image: ImageId,
         digest: Option<ManifestDigest>,
     },
+    /// An operator lets a quarantined content be released and rolled out again.
+    Unquarantined {
+        content: ContentDigest,
+        by: String,
+        why: String,
+    },
     Resumed {
         by: String,
         why: String,
@@ -173,6 +179,14 @@ pub enum AppEvent {
     },
     /// What an operator asked for has come to rest: windows matter again.
     Settled,
+}
+
+/// What is quarantined, under the name that people know best.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    pub content: ContentDigest,
+    /// Of its release; `None`: the release is no longer remembered, or there never was one.
+    pub tag: Option<String>,
 }
 
 /// What an operator takes back, and how each target leaves it.

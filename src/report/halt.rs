@@ -7,7 +7,7 @@ use crate::model::failure::HaltReason;
 use crate::model::halt::{Class, Exposure, Form, HaltPolicy, Incident, Lacking, Require};
 use crate::model::name::{AppName, TargetName};
 use crate::model::rollout::RolloutConclusion;
-use crate::model::standing::Recall;
+use crate::model::standing::{Quarantined, Recall};
 use jiff::Timestamp;
 use std::fmt::Write as _;
 
@@ -27,6 +27,35 @@ pub fn goes_on(app: &AppName, probation: u32) -> String {
     match probation {
         0 => format!("{app} goes on"),
         n => format!("{app} goes on; {}", watched(n)),
+    }
+}
+
+/// The answer to a release from quarantine.
+#[must_use]
+pub fn let_go(app: &AppName, named: &Quarantined) -> String {
+    format!(
+        "{app}: {} is no longer quarantined and may be released again",
+        called(named)
+    )
+}
+
+/// Why a release from quarantine was refused.
+#[must_use]
+pub fn not_quarantined(app: &AppName, text: &str, all: &[Quarantined]) -> String {
+    if all.is_empty() {
+        return format!("nothing of {app} is quarantined");
+    }
+    let mut out = format!("`{text}` names no one quarantined release of {app}; nothing was changed. Quarantined are:");
+    for one in all {
+        let _ = write!(out, "\n  - {}", called(one));
+    }
+    out
+}
+
+fn called(one: &Quarantined) -> String {
+    match &one.tag {
+        Some(tag) => format!("{tag} (content {})", one.content),
+        None => format!("content {}", one.content),
     }
 }
 

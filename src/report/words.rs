@@ -120,12 +120,16 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::TargetSick => "Heal the containers, or ship over them: `lowtide run APP --now --replace-unhealthy`.",
         K::ReleaseMissing => "Restore the release in the registry, or create the channel's repository there.",
         K::RouterFailed => "Run the named command by hand inside the router's container.",
+        K::BeforeHookFailed => "Run the named hook by hand inside the old container.",
         K::HookFailed => "Run the named hook by hand inside the container.",
         K::CommandMissing => "Put the program where lowtide runs, or correct the command in the configuration.",
         K::CommandFailed => "Look at the command's last lines above, and run it by hand where lowtide runs.",
         K::CommandTimeout => "Make the command faster, or raise its timeout.",
         K::NoAnswer => "Look at the target itself, and at the command's last lines above.",
-        K::StartFailed => "Look at the engine's answer above.",
+        K::StartFailed => {
+            "Give the host what the engine's answer above says it lacks; nothing is wrong with the release."
+        }
+        K::NotExecutable => "Start the image by hand: the command above is not in it, or cannot be executed.",
         K::UnhealthyAfterRevert => "Look at the old container's last lines above; it may need you now.",
         K::UnhealthyAfterRoll | K::Restarting => "Look at the new container's last lines above.",
         K::ServiceRefused => "Do what is named above; lowtide does not work against somebody else's update.",

@@ -53,6 +53,9 @@ pub enum Ask {
         why: String,
         #[serde(default)]
         form: Option<Box<Draft>>,
+        /// A quarantined content that may be released again: its digest, that of its image or in the registry, or a tag.
+        #[serde(default)]
+        release_quarantine: Option<String>,
     },
     Revert {
         app: AppName,

@@ -64,6 +64,9 @@ impl Driver {
         if let StepProgress::Started { step, .. } = &self.state.progress {
             warn!(%step, "found an unfinished step; looking at what is there");
             let step = step.clone();
+            if let Step::TryOut { .. } = step {
+                perform::containers::sweep(&self.bot, &self.state).await;
+            }
             let Some(found) = self.found(&step).await? else {
                 return Ok(None);
             };

@@ -5,6 +5,7 @@ use super::supervisor::Answer;
 use crate::clients::clock;
 use crate::clients::git::history::{Earlier, TouchedFile};
 use crate::decide::halt::{self, CommitSeen, Touch};
+use crate::decide::quarantine;
 use crate::decide::standing::{Standing, TargetState};
 use crate::decide::substance;
 use crate::decide::{tell, tell_github};
@@ -32,28 +33,61 @@ pub(super) async fn stop(bot: &Bot, app: &AppName, by: String, why: String) -> R
     )))
 }
 
-/// Lets the app's rollouts and promotions go on, when nothing is missing. Quarantined releases stay out.
-pub(super) async fn resume(
-    bot: &Bot,
-    app: &AppName,
-    by: &str,
-    why: &str,
-    draft: Option<&Draft>,
-) -> Result<Answer, StoreError> {
-    if !can_resume(&bot.standing(app)) {
+/// What an operator says with a resume.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resume<'a> {
+    pub(super) by: &'a str,
+    pub(super) why: &'a str,
+    pub(super) draft: Option<&'a Draft>,
+    /// A quarantined content that may be released again.
+    pub(super) release: Option<&'a str>,
+}
+
+/// Lets the app's rollouts and promotions go on, when nothing is missing. Quarantined releases stay out, but for one that is
+/// named.
+pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Result<Answer, StoreError> {
+    let nothing = |standing: &Standing| asked.release.is_none() && !can_resume(standing);
+    if nothing(&bot.standing(app)) {
         return Ok(Err(format!("{app} is not halted")));
     }
-    let seen = match draft.and_then(halt::named_commit) {
+    let seen = match asked.draft.and_then(halt::named_commit) {
         Some(id) => look_for(bot, app, id).await,
         None => None,
     };
     // What happened while git was asked counts.
     let standing = bot.standing(app);
-    if !can_resume(&standing) {
+    if nothing(&standing) {
         return Ok(Err(format!("{app} is not halted")));
     }
+    let let_go = match asked.release.map(|text| quarantine::named(&standing, text)) {
+        None => None,
+        Some(Ok(named)) => Some(named),
+        Some(Err(all)) => {
+            return Ok(Err(words::not_quarantined(
+                app,
+                asked.release.unwrap_or_default(),
+                &all,
+            )));
+        }
+    };
+    let mut facts: Vec<AppEvent> = let_go
+        .iter()
+        .map(|named| AppEvent::Unquarantined {
+            content: named.content.clone(),
+            by: asked.by.to_owned(),
+            why: asked.why.to_owned(),
+        })
+        .collect();
+    let mut told: Vec<String> = let_go.iter().map(|named| words::let_go(app, named)).collect();
+    if !can_resume(&standing) {
+        bot.commit(Batch::new(), app, &facts, Vec::new()).await?;
+        return Ok(Ok(told.join("\n")));
+    }
     let fleet = bot.in_force();
-    let answer = halt::Answer { why, draft };
+    let answer = halt::Answer {
+        why: asked.why,
+        draft: asked.draft,
+    };
     let lifted = match halt::lift(&standing, fleet.fleet.apps.get(app), answer, seen.as_ref()) {
         Ok(lifted) => lifted,
         Err(lacking) => return Ok(Err(words::lacking(app, &lacking))),
@@ -61,14 +95,17 @@ pub(super) async fn resume(
     let now = clock::now();
     let maintainers = fleet.maintainers(app);
     let email = fleet.fleet.email.as_ref();
-    let mut told = tell::resumed(app, by, &lifted, standing.halted_by, &maintainers, email, now);
+    let by = asked.by;
+    let mut resumed = tell::resumed(app, by, &lifted, standing.halted_by, &maintainers, email, now);
     let repo = fleet.github_repo(app);
     if let Some((halted, _)) = standing.halted {
-        told.notices
-            .extend(tell_github::resumed(app, by, &lifted, halted, repo, now));
+        let notices = tell_github::resumed(app, by, &lifted, halted, repo, now);
+        resumed.notices.extend(notices);
     }
-    bot.commit(Batch::new(), app, &told.facts, told.notices).await?;
-    Ok(Ok(words::goes_on(app, lifted.probation)))
+    facts.extend(resumed.facts);
+    bot.commit(Batch::new(), app, &facts, resumed.notices).await?;
+    told.push(words::goes_on(app, lifted.probation));
+    Ok(Ok(told.join("\n")))
 }
 
 /// Is there anything that a resume would let go on?

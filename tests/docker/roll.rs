@@ -1,5 +1,6 @@
 //! Rolling plain containers on a real engine: what is made anew is what was there, and the way back is open.
 
+mod blame;
 mod compose;
 mod corpus;
 mod described;

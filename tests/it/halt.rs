@@ -440,3 +440,71 @@ async fn one_target_goes_back_by_name() {
     let nothing = site.lowtide(&["revert", "web/container-web", "--reason", "x"]);
     assert!(String::from_utf8_lossy(&nothing.stderr).contains("web has no earlier release on container-web"));
 }
+
+#[tokio::test]
+async fn item_5_an_operator_lets_a_release_out_of_quarantine_and_says_why() {
+    let site = Site::new();
+    let failed = site.commit("menu.py", 2);
+    site.halt(2, &failed, Purpose::Release).await;
+    let file = site.path().join("form.yml");
+    let ask = |what: &str, more: &[&str]| {
+        let always = [
+            "resume",
+            "web",
+            "--reason",
+            "the disk was full",
+            "--release-quarantine",
+            what,
+        ];
+        let done = site.lowtide(&[&always[..], more].concat());
+        let said = if done.status.success() {
+            done.stdout
+        } else {
+            done.stderr
+        };
+        (done.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let before = site.standing().await;
+    let (code, said) = ask("t9", &[]);
+    assert_eq!(code, Some(1));
+    insta::assert_snapshot!(said, @"
+    `t9` names no one quarantined release of web; nothing was changed. Quarantined are:
+      - t2 (content sha256:0000000000000000000000000000000000000000000000000000000000000002)
+    ");
+    // Whatever lifts the halt is still asked for.
+    let (code, said) = ask("t2", &[]);
+    assert!(code == Some(1) && said.contains("a form, since the app has"), "{said}");
+    assert_eq!(site.standing().await, before, "a refused one changes nothing");
+    site.configure("3m");
+    std::fs::write(&file, form("noise", "config: true")).unwrap();
+    let (code, said) = ask("t2", &["--form", file.to_str().unwrap()]);
+    assert_eq!(code, Some(0));
+    insta::assert_snapshot!(said, @"
+    web: t2 (content sha256:0000000000000000000000000000000000000000000000000000000000000002) is no longer quarantined and may be released again
+    web goes on; the next 3 rollouts are watched twice as long
+    ");
+    let after = site.standing().await;
+    assert_eq!((after.halted.is_some(), after.quarantine.len()), (false, 0));
+    assert_eq!(after.current().map(|release| release.tag.as_str()), Some("t2"));
+    let events = site.store().app_events(&web()).await.unwrap();
+    let let_go = events.iter().find_map(|recorded| match &recorded.event {
+        AppEvent::Unquarantined { by, why, .. } => Some((by.as_str(), why.as_str())),
+        _ => None,
+    });
+    assert_eq!(let_go, Some(("ana", "the disk was full")));
+    // Of an app that is not halted only the quarantine ends.
+    let content = release(2, "").content;
+    let again = AppEvent::Quarantined {
+        content: content.clone(),
+        image: release(2, "").image,
+        digest: None,
+    };
+    site.store()
+        .commit(Batch::new().app(&web(), &again), at(9))
+        .await
+        .unwrap();
+    let (code, said) = ask(content.as_str(), &[]);
+    assert!(code == Some(0) && !said.contains("goes on"), "{said}");
+    let (code, said) = ask("t2", &[]);
+    assert_eq!((code, said.trim()), (Some(1), "nothing of web is quarantined"));
+}

@@ -362,6 +362,7 @@ fn unit(name: &str) -> Unit {
         bars: vec![Bar::Device],
         on_exit: OnExit::Stays,
         tag: None,
+        needs: vec![],
     }
 }
 

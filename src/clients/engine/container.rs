@@ -19,6 +19,8 @@ pub enum Kind {
     Test,
     Sidecar,
     Probe,
+    /// Does nothing, with settings of a user's container: can the host start such a one?
+    Trial,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             Kind::Test => "test",
             Kind::Sidecar => "sidecar",
             Kind::Probe => "probe",
+            Kind::Trial => "trial",
         }
     }
 }

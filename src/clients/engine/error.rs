@@ -191,6 +191,31 @@ pub fn disk_full(message: &str) -> bool {
     message.contains("no space left on device") || message.contains("disk quota exceeded")
 }
 
+/// Do the runtime's words say that it came as far as the container's own `program` (its `Path`), and could not execute it?
+/// A device, a mount or a runtime of the host's that is missing speaks of "no such file" too, but not of this program. Texts
+/// of runc and crun.
+#[must_use]
+pub fn cannot_execute(message: &str, program: &str) -> bool {
+    let named = [
+        format!("exec: \"{program}\""),
+        format!("exec {program}"),
+        format!("executable file `{program}`"),
+    ];
+    let signs = [
+        "executable file not found",
+        "executable file `",
+        "no such file or directory",
+        "permission denied",
+        "is a directory",
+        "exec format error",
+    ];
+    let own_user = message.contains("unable to find user") || message.contains("unable to find group");
+    own_user
+        || (!program.is_empty()
+            && named.iter().any(|name| message.contains(name))
+            && signs.iter().any(|sign| message.contains(sign)))
+}
+
 /// What an engine's words about a registry mean. Engines pass on texts, not codes; these are Docker's, BuildKit's,
 /// containerd's and Go's `net`.
 pub(super) fn registry_kind(message: &str) -> Option<FailureKind> {
@@ -355,6 +380,70 @@ mod tests {
             assert_eq!(failure.kind, kind, "{error:?}");
             let again = failure.fault() == crate::model::failure::Fault::Infra;
             assert_eq!(again, kind != FailureKind::EngineRejected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_executed_is_told_from_a_host_that_lacks_something() {
+        for (message, program, own) in [
+            (
+                "OCI runtime create failed: runc create failed: unable to start container process: exec: \"nosuch\": \
+                 executable file not found in $PATH: unknown",
+                "nosuch",
+                true,
+            ),
+            (
+                "exec: \"/x.sh\": stat /x.sh: no such file or directory: unknown",
+                "/x.sh",
+                true,
+            ),
+            ("exec: \"/x.sh\": permission denied: unknown", "/x.sh", true),
+            ("exec /app: exec format error", "/app", true),
+            (
+                "crun: executable file `/app` not found: No such file or directory",
+                "/app",
+                true,
+            ),
+            (
+                "unable to find user app: no matching entries in passwd file",
+                "sh",
+                true,
+            ),
+            (
+                "error gathering device information while adding custom device \"/dev/ttyUSB0\": no such file or directory",
+                "/app",
+                false,
+            ),
+            (
+                "invalid mount config for type \"bind\": bind source path does not exist: /srv/x",
+                "/app",
+                false,
+            ),
+            // The host's runtime, not the image's program.
+            (
+                "unable to retrieve OCI runtime error: exec: \"nvidia-container-runtime\": executable file not found in $PATH",
+                "/app",
+                false,
+            ),
+            (
+                "error setting rlimits for ready process: operation not permitted",
+                "sh",
+                false,
+            ),
+            (
+                "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated",
+                "sh",
+                false,
+            ),
+            ("network 0123 not found", "sh", false),
+            (
+                "apparmor failed to apply profile: write /proc/self/attr/apparmor/exec: no such file or directory",
+                "sh",
+                false,
+            ),
+            ("exec: \"\": executable file not found", "", false),
+        ] {
+            assert_eq!(cannot_execute(message, program), own, "{message}");
         }
     }
 

@@ -5,6 +5,7 @@ use super::error::EngineError;
 use super::sweep::percent;
 use crate::model::rollout::{ContainerState, Health};
 use jiff::Timestamp;
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -95,6 +96,78 @@ impl Engine {
             }),
             Err(_) => Ok(false),
         }
+    }
+}
+
+/// Whose end is asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Ended<'a> {
+    /// A container that is there: `since` its last start `until` its end, by the engine's clock.
+    Container {
+        id: &'a str,
+        since: Timestamp,
+        until: Timestamp,
+    },
+    /// What carried these labels and is gone.
+    Labelled(&'a [String]),
+}
+
+impl Engine {
+    /// Was it ended by a stop or kill call? The engine keeps its last 256 events in memory: *no* means that there is no
+    /// evidence.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn ended_by_call(&self, ended: Ended<'_>) -> Result<bool, EngineError> {
+        let (whose, span) = match ended {
+            Ended::Container { id, since, until } => {
+                // The stop is told a moment after the end that it brought.
+                let span = format!("since={}&until={}", moment(since), until.as_second() + 2);
+                (json!({"container": [id], "event": ["kill", "stop"]}), span)
+            }
+            Ended::Labelled(labels) => (
+                json!({"label": labels, "event": ["kill", "stop"]}),
+                "since=0".to_owned(),
+            ),
+        };
+        let path = format!("/events?{span}&filters={}", percent(&whose.to_string()));
+        let silence = EVENTS_WITHIN.max(Duration::from_secs(3));
+        let headers = reqwest::header::HeaderMap::new();
+        let mut stream = self.raw_stream(Method::GET, &path, None, headers, silence).await?;
+        let mut told = Vec::new();
+        let all = async {
+            // A stream that breaks off has told what it told.
+            while let Ok(Some(piece)) = stream.next().await {
+                told.extend_from_slice(&piece);
+            }
+        };
+        let within = match ended {
+            Ended::Container { .. } => silence,
+            Ended::Labelled(_) => EVENTS_WITHIN,
+        };
+        let _ = tokio::time::timeout(within, all).await;
+        let events = serde_json::Deserializer::from_slice(&told).into_iter::<Value>();
+        Ok(events.map_while(Result::ok).any(|event| is_end(&event)))
+    }
+}
+
+/// As the events call takes it: seconds and nanoseconds.
+fn moment(at: Timestamp) -> String {
+    format!("{}.{:09}", at.as_second(), at.subsec_nanosecond())
+}
+
+/// A stop, or a signal that is meant to end: many programs read their settings anew on others.
+fn is_end(event: &Value) -> bool {
+    match event["Action"].as_str() {
+        Some("stop") => true,
+        Some("kill") => {
+            let signal = event["Actor"]["Attributes"]["signal"].as_str().unwrap_or_default();
+            matches!(
+                signal,
+                "2" | "3" | "9" | "15" | "SIGINT" | "SIGQUIT" | "SIGKILL" | "SIGTERM"
+            )
+        }
+        Some(_) | None => false,
     }
 }
 
@@ -204,6 +277,28 @@ mod tests {
         assert!(seen.started.is_some() && seen.finished.is_none());
         assert_eq!(seen.addresses, ["10.1.2.3".parse::<IpAddr>().unwrap()]);
         assert_eq!(seen.networks, ["n"]);
+    }
+
+    #[test]
+    fn a_signal_to_read_settings_anew_is_no_end() {
+        let event = |action: &str, signal: &str| json!({"Action": action, "Actor": {"Attributes": {"signal": signal}}});
+        for (action, signal, end) in [
+            ("stop", "", true),
+            ("kill", "15", true),
+            ("kill", "9", true),
+            ("kill", "SIGKILL", true),
+            ("kill", "1", false),
+            ("kill", "10", false),
+            ("kill", "28", false),
+            ("die", "", false),
+            ("oom", "", false),
+        ] {
+            assert_eq!(is_end(&event(action, signal)), end, "{action} {signal}");
+        }
+        assert_eq!(
+            moment("2026-01-02T03:04:05.000000678Z".parse().unwrap()),
+            "1767323045.000000678"
+        );
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Engine {
             if ended_as_asked(&rule.check, &seen) {
                 return Ok(ReadyVerdict::Ready { after: begun.elapsed() });
             }
-            if let Some(bad) = broken(&seen, first.restart_count) {
+            if let Some(bad) = broken(&seen, &first) {
                 return Ok(bad);
             }
             let wait = Wait { via, cancel, deadline };
@@ -111,7 +111,7 @@ impl Engine {
                     // A container may have died while the check was on its way back.
                     let after = begun.elapsed();
                     let seen = self.look(id).await?;
-                    return Ok(broken(&seen, first.restart_count).unwrap_or(ReadyVerdict::Ready { after }));
+                    return Ok(broken(&seen, &first).unwrap_or(ReadyVerdict::Ready { after }));
                 }
                 Ok(Answer::Never(why)) => return Ok(ReadyVerdict::Unhealthy { last: why }),
                 // The try that the deadline cut short says less than the one before.
@@ -126,7 +126,7 @@ impl Engine {
                 Err(e) => return Err(e),
             }
             if Instant::now() >= deadline {
-                return Ok(self.timed_out(id, &rule.check, begun, first.restart_count, last).await);
+                return Ok(self.timed_out(id, &rule.check, begun, &first, last).await);
             }
             tokio::select! {
                 biased;
@@ -167,13 +167,13 @@ impl Engine {
         id: &str,
         check: &ReadyCheck,
         begun: Instant,
-        restarts: u64,
+        first: &Seen,
         last: String,
     ) -> ReadyVerdict {
         // An exit tells more than the clock does.
         match self.look(id).await {
             Ok(seen) if ended_as_asked(check, &seen) => ReadyVerdict::Ready { after: begun.elapsed() },
-            Ok(seen) => broken(&seen, restarts).unwrap_or(ReadyVerdict::TimedOut { last }),
+            Ok(seen) => broken(&seen, first).unwrap_or(ReadyVerdict::TimedOut { last }),
             Err(_) => ReadyVerdict::TimedOut { last },
         }
     }
@@ -398,9 +398,10 @@ fn ended_as_asked(check: &ReadyCheck, seen: &Seen) -> bool {
 }
 
 /// Is it past becoming ready?
-fn broken(seen: &Seen, restarts_before: u64) -> Option<ReadyVerdict> {
-    let restarted = seen.restart_count.saturating_sub(restarts_before);
-    if restarted > 0 || seen.state == ContainerState::Restarting {
+fn broken(seen: &Seen, first: &Seen) -> Option<ReadyVerdict> {
+    let restarted = seen.restart_count.saturating_sub(first.restart_count);
+    // One that was about to be started again at the first look is waited for; its next end counts.
+    if restarted > 0 || (seen.state == ContainerState::Restarting && first.state != ContainerState::Restarting) {
         return Some(ReadyVerdict::Restarting {
             count: restarted.max(1),
         });

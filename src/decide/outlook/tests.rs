@@ -32,6 +32,7 @@ fn target(window: Option<(Time, Time)>) -> TargetPolicy {
         unhealthy: crate::model::fleet::Unhealthy::Refuse,
         order: crate::model::fleet::Order::Auto,
         router: None,
+        preflight: crate::model::fleet::PreflightPolicy::Full,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rolling what a command moves. Nobody can be asked what runs there: the app's own record says it, and the command has to
 //! bear being run again, since a kill leaves nobody to tell whether it was done.
 
-use super::{Next, RolloutState, revert_or_stop};
+use super::{Next, RolloutState, returned, revert_or_stop};
 use crate::model::command::{Aim, CommandStep, CommandUnit, Direction, ObservedAnswer, Placed, TargetRecord};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::{Select, TargetPolicy};
@@ -156,7 +156,7 @@ pub(super) fn forward(state: &RolloutState, command: &Command, seen: &ObservedAn
 
 pub(super) fn back(state: &RolloutState, command: &Command, reason: Failure, now: Timestamp) -> Next {
     if !command.ran() {
-        return Next::Finish(RolloutConclusion::Reverted { failure: reason });
+        return returned(state, reason);
     }
     let Some(aim) = aim(state, command) else {
         return Next::Finish(nothing_before(reason));
@@ -171,7 +171,7 @@ pub(super) fn back(state: &RolloutState, command: &Command, reason: Failure, now
     }
     match probe_timeout(&state.target) {
         Some(timeout) if !command.answered_again => await_answer(Which::Old, now + timeout),
-        Some(_) | None => Next::Finish(RolloutConclusion::Reverted { failure: reason }),
+        Some(_) | None => returned(state, reason),
     }
 }
 

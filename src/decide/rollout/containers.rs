@@ -3,6 +3,7 @@
 //! The order of steps makes sure that at every instant the old or the new container can serve, and that at most one of
 //! them ever starts by itself.
 
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::TargetPolicy;
 use crate::model::image::ImageId;
 use crate::model::journal::IllegalEvent;
@@ -39,8 +40,16 @@ pub struct Containers {
     ready: BTreeSet<String>,
     /// How often each container was started by us.
     starts: BTreeMap<String, u32>,
+    /// New containers of which a process may have run.
+    ran: BTreeSet<String>,
+    /// New containers that exited and were started once more, as their own policy would have it.
+    restarts: BTreeMap<String, Restarted>,
+    /// Units whose settings the host was asked for.
+    tried: BTreeSet<usize>,
     /// Containers we began to stop.
     stopped: BTreeSet<String>,
+    /// New containers whose readiness we began to wait for: one that is found ended was not seen to end.
+    waited: BTreeSet<String>,
     /// When each new container has to be ready, as first planned: a kill gives it no more time.
     deadlines: BTreeMap<String, Timestamp>,
     attached: BTreeSet<String>,
@@ -95,11 +104,13 @@ impl Chore {
             }
             | Step::Preflight
             | Step::Pull
+            | Step::TryOut { .. }
             | Step::RunHook { .. }
             | Step::CreateCandidate { .. }
             | Step::StopOld { .. }
             | Step::SetRestart { .. }
             | Step::Start { .. }
+            | Step::Restart { .. }
             | Step::AwaitReady { .. }
             | Step::StopCandidate { .. }
             | Step::Attach { .. }
@@ -126,6 +137,13 @@ pub(super) fn is_dispensable(goal: Goal, step: &Step) -> bool {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Restarted {
+    /// How often the engine had restarted it by then.
+    by_engine: u64,
+    done: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Told {
     change: RouteChange,
     heard: bool,
@@ -144,11 +162,10 @@ impl Containers {
             *self.chores.entry(chore).or_default() += 1;
         }
         match step {
-            Step::Start { container, .. } => {
-                *self.starts.entry(container.clone()).or_default() += 1;
-                // It has to prove itself again.
-                self.ready.remove(container);
-            }
+            Step::Start { container, which, .. } => self.begin_start(container, *which),
+            Step::Restart {
+                container, restarts, ..
+            } => self.begin_restart(container, *restarts),
             Step::StopOld { container, .. } => {
                 self.stopped.insert(container.clone());
             }
@@ -160,6 +177,7 @@ impl Containers {
                 deadline,
                 ..
             } => {
+                self.waited.insert(container.clone());
                 self.deadlines.entry(container.clone()).or_insert(*deadline);
             }
             Step::CreateCandidate { unit } => {
@@ -169,20 +187,7 @@ impl Containers {
                 unit,
                 container,
                 change,
-            } => {
-                match change {
-                    RouteChange::Pause | RouteChange::Resume => {
-                        self.paused.insert(*unit, false);
-                    }
-                    RouteChange::Join | RouteChange::Leave => {}
-                }
-                let told = Told {
-                    change: *change,
-                    heard: false,
-                };
-                self.routed.insert(container.clone(), told);
-                self.drained.remove(container);
-            }
+            } => self.begin_route(*unit, container, *change),
             Step::Attach { container, .. } => {
                 // Its connections may be new ones from here on.
                 self.ready.remove(container);
@@ -197,6 +202,7 @@ impl Containers {
             Step::AwaitReady { which: Which::Old, .. }
             | Step::Preflight
             | Step::Pull
+            | Step::TryOut { .. }
             | Step::RunHook { .. }
             | Step::RemoveCandidate { .. }
             | Step::SetRestart { .. }
@@ -209,6 +215,53 @@ impl Containers {
             | Step::Drain { .. }
             | Step::KeepImage { .. }
             | Step::RecreateOld { .. } => {}
+        }
+    }
+
+    fn begin_start(&mut self, container: &str, which: Which) {
+        *self.starts.entry(container.to_owned()).or_default() += 1;
+        match which {
+            Which::New => drop(self.ran.insert(container.to_owned())),
+            Which::Old => {}
+        }
+        self.prove_again(container);
+        // A start by hand sets the engine's count of restarts back.
+        if let Some(restarted) = self.restarts.get_mut(container) {
+            restarted.by_engine = 0;
+        }
+    }
+
+    fn begin_restart(&mut self, container: &str, by_engine: u64) {
+        let restarted = Restarted { by_engine, done: false };
+        self.restarts.insert(container.to_owned(), restarted);
+        self.prove_again(container);
+    }
+
+    fn begin_route(&mut self, unit: usize, container: &str, change: RouteChange) {
+        match change {
+            RouteChange::Pause | RouteChange::Resume => {
+                self.paused.insert(unit, false);
+            }
+            RouteChange::Join | RouteChange::Leave => {}
+        }
+        let told = Told { change, heard: false };
+        self.routed.insert(container.to_owned(), told);
+        self.drained.remove(container);
+    }
+
+    /// It starts from nothing: so does its time to become ready.
+    fn prove_again(&mut self, container: &str) {
+        self.ready.remove(container);
+        self.deadlines.remove(container);
+        self.waited.remove(container);
+    }
+
+    /// What a failed step has surely not done.
+    pub(super) fn fail(&mut self, step: &Step, failure: &Failure) {
+        let Step::Start { container, .. } = step else { return };
+        let first = self.starts.get(container) == Some(&1);
+        if first && matches!(failure.kind, FailureKind::StartFailed | FailureKind::NotExecutable) {
+            self.ran.remove(container);
         }
     }
 
@@ -250,6 +303,14 @@ impl Containers {
         match step {
             Step::RunHook { phase, unit, hook } => {
                 self.hooks.insert((*phase, *unit, *hook));
+            }
+            Step::TryOut { unit } => {
+                self.tried.insert(*unit);
+            }
+            Step::Restart { container, .. } => {
+                if let Some(restarted) = self.restarts.get_mut(container) {
+                    restarted.done = true;
+                }
             }
             Step::CreateCandidate { unit } => {
                 self.made.insert(*unit);
@@ -307,9 +368,9 @@ impl Containers {
         }
     }
 
-    /// Did a container of ours ever start? Then it may have changed data.
+    /// Did a process of a new container ever run? Then it may have changed data.
     pub(super) fn ran(&self) -> bool {
-        !self.starts.is_empty()
+        !self.ran.is_empty()
     }
 
     /// Was anything begun that would have to be taken back?

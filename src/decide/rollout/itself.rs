@@ -81,6 +81,8 @@ pub(super) fn has_only_kept(state: &RolloutState, step: &Step) -> bool {
         | Step::StopOld { .. }
         | Step::SetRestart { .. }
         | Step::Start { .. }
+        | Step::TryOut { .. }
+        | Step::Restart { .. }
         | Step::AwaitReady { .. }
         | Step::Rename { .. }
         | Step::StopCandidate { .. }
@@ -101,7 +103,7 @@ pub(super) fn has_only_kept(state: &RolloutState, step: &Step) -> bool {
 /// Would it change a container, or is it a matter of those that were changed?
 fn changes(planned: &Next) -> bool {
     match planned {
-        Next::Do { step, .. } => !matches!(step, Step::Preflight | Step::Pull),
+        Next::Do { step, .. } => !matches!(step, Step::Preflight | Step::Pull | Step::TryOut { .. }),
         Next::StartBake { .. }
         | Next::Wait {
             reason: WaitReason::Baking { .. },
@@ -149,7 +151,10 @@ fn removes_old(planned: &Next) -> bool {
 
 /// A conclusion of the way back that leaves the old one in place. Where it got stuck the keeper stays: it is all there is.
 fn planned_end(planned: &Next) -> bool {
-    matches!(planned, Next::Finish(RolloutConclusion::Reverted { .. }))
+    matches!(
+        planned,
+        Next::Finish(RolloutConclusion::Reverted { .. } | RolloutConclusion::Refused { .. })
+    )
 }
 
 fn by_keeper(state: &RolloutState, seen: &ObservedItself, now: Timestamp) -> Next {

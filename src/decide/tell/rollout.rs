@@ -88,7 +88,11 @@ pub fn rollout_ended(
         }
         RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => {
             if let Some((reason, body)) = halt(state, conclusion, configured, now) {
-                told.facts.extend(quarantined(state, reason, configured));
+                told.facts.extend(quarantined(state, conclusion));
+                told.facts.push(AppEvent::Halted {
+                    reason,
+                    settings: configured.cloned().map(Box::new),
+                });
                 let everyone = everyone(maintainers, email);
                 told.notices
                     .extend(mail(&keys(), Fault::Repo, &everyone, email, &body, now));
@@ -231,23 +235,19 @@ fn containers(state: &RolloutState) -> usize {
     }
 }
 
-/// Halt and quarantine: the digest and the same content under another digest are never tried again by themselves. What was
-/// to be taken back to is the last known good, whatever kept it from coming back: it stays one.
-fn quarantined(state: &RolloutState, reason: HaltReason, app: Option<&App>) -> Vec<AppEvent> {
+/// The digest and the same content under another digest are never tried again by themselves, where the release is to blame.
+/// What was to be taken back to is the last known good, whatever kept it from coming back: it stays one.
+fn quarantined(state: &RolloutState, conclusion: &RolloutConclusion) -> Option<AppEvent> {
     let release = &state.release;
-    let quarantine = match state.purpose {
-        Purpose::Release | Purpose::Probation => Some(AppEvent::Quarantined {
-            content: release.content.clone(),
-            image: release.image.clone(),
-            digest: release.digest.clone(),
-        }),
-        Purpose::Revert => None,
+    let condemned = match state.purpose {
+        Purpose::Release | Purpose::Probation => state.condemns(conclusion),
+        Purpose::Revert => false,
     };
-    let halted = AppEvent::Halted {
-        reason,
-        settings: app.cloned().map(Box::new),
-    };
-    quarantine.into_iter().chain([halted]).collect()
+    condemned.then(|| AppEvent::Quarantined {
+        content: release.content.clone(),
+        image: release.image.clone(),
+        digest: release.digest.clone(),
+    })
 }
 
 /// A halt concerns both: the maintainers' image failed, the operators' service moved.

@@ -14,7 +14,7 @@ use crate::clients::target::docker::pull::RegistryAuth;
 use crate::clients::target::docker::snapshot::Snapshot;
 use crate::clients::target::docker::tag::LocalTag;
 use crate::clients::target::docker::{
-    attach, create, dropped, keep, observe, preflight, pull, route, tag, verbs, volumes,
+    attach, create, dropped, host, keep, observe, preflight, pull, route, tag, verbs, volumes,
 };
 use crate::config::defaults;
 use crate::decide::rollout::RolloutState;
@@ -58,6 +58,17 @@ pub(super) async fn perform(
         shutdown,
     };
     stage.perform(step).await
+}
+
+/// Removes what a killed try of the host left. If that fails, the next try does it.
+pub(crate) async fn sweep(bot: &Bot, state: &RolloutState) {
+    let fleet = bot.in_force();
+    let Ok(engine) = fleet.engine(&state.target.host) else {
+        return;
+    };
+    if let Err(error) = host::sweep(engine, &bot.instance, state.id).await {
+        tracing::warn!(%error, "a container that tried the host out could not be removed yet");
+    }
 }
 
 fn until(end: Timestamp) -> Duration {
@@ -118,6 +129,7 @@ impl Stage<'_> {
             }
             Step::Preflight => return self.preflight().await,
             Step::Pull => return self.pull().await,
+            Step::TryOut { unit } => self.try_out(*unit).await?,
             Step::RunHook { phase, unit, hook } => return self.hook(*phase, *unit, *hook).await,
             Step::KeepLog { container, .. } => return self.keep_log(container).await,
             Step::Itself(step) => self.itself(*step).await?,
@@ -132,6 +144,7 @@ impl Stage<'_> {
                     .map_err(failed)?;
             }
             Step::Start { unit, container, which } => self.start(*unit, container, *which).await?,
+            Step::Restart { unit, container, .. } => self.start(*unit, container, Which::New).await?,
             Step::AwaitReady {
                 unit,
                 container,
@@ -237,7 +250,11 @@ impl Stage<'_> {
             itself::fit(&found, &self.bot.state)?;
         }
         for warning in &found.warnings {
-            tracing::warn!(%warning, "stays behind in the old container");
+            tracing::warn!(%warning, "found before the rollout");
+            self.bot.watchers.tell(Progress::RolloutLine {
+                rollout: self.state.id,
+                line: warning.clone(),
+            });
         }
         // Sealed before the journal names them: an event never points at a snapshot that is not there.
         for snapshot in &found.snapshots {
@@ -282,6 +299,12 @@ impl Stage<'_> {
             });
         }
         Ok(StepOutcome::Pulled { image, dropped })
+    }
+
+    async fn try_out(&self, index: usize) -> Result<(), Failure> {
+        let unit = self.unit(index)?;
+        let snapshot = self.snapshot(unit)?;
+        host::try_out(self.engine, unit, &snapshot, &self.bot.instance, self.state.id).await
     }
 
     async fn create(&self, index: usize) -> Result<(), Failure> {
@@ -411,9 +434,9 @@ impl Stage<'_> {
             .get(hook)
             .ok_or_else(|| Failure::new(FailureKind::Invariant, "no such hook"))?;
         // The one that serves now: old before the switch, new (under the same name) after it.
-        let container = match phase {
-            HookPhase::Before => self.unit(unit)?.old.clone(),
-            HookPhase::After => self.unit(unit)?.name.clone(),
+        let (container, kind) = match phase {
+            HookPhase::Before => (self.unit(unit)?.old.clone(), FailureKind::BeforeHookFailed),
+            HookPhase::After => (self.unit(unit)?.name.clone(), FailureKind::HookFailed),
         };
         let shown = policy.command.join(" ");
         let timeout = policy.timeout.unsigned_abs();
@@ -427,11 +450,11 @@ impl Stage<'_> {
             }),
             HookResult::Failed { code, output } => {
                 let detail = format!("`{shown}` exited with code {code}");
-                Err(Failure::new(FailureKind::HookFailed, detail).with_excerpt(output))
+                Err(Failure::new(kind, detail).with_excerpt(output))
             }
             HookResult::TimedOut { output } => {
                 let detail = format!("`{shown}` did not end within {} s", timeout.as_secs());
-                Err(Failure::new(FailureKind::HookFailed, detail).with_excerpt(output))
+                Err(Failure::new(kind, detail).with_excerpt(output))
             }
         }
     }
@@ -451,10 +474,19 @@ impl Stage<'_> {
         let removed = self.unit(unit)?.on_exit == OnExit::Removed;
         let log = removed.then(|| verbs::follow_log(self.engine.clone(), container.to_owned(), Failure::EXCERPT_LINES));
         let mut heard = self.not_ready(unit);
+        let via = &self.bot.via;
         let ready = self
             .engine
-            .ready(container, &rule, within, &self.bot.via, self.shutdown, &mut heard)
-            .await;
+            .ready(container, &rule, within, via, self.shutdown, &mut heard);
+        let mut ready = ready.await;
+        // What served before is not judged by a log that nobody can read any more.
+        if which == Which::Old && ready.as_ref().is_err_and(verbs::is_unreadable_log) {
+            let rule = steady(&rule);
+            let again = self
+                .engine
+                .ready(container, &rule, within, via, self.shutdown, &mut heard);
+            ready = again.await;
+        }
         let verdict = match (ready, log) {
             (Err(EngineError::NotFound { .. }), Some(log)) => {
                 let lines = tokio::time::timeout(LAST_WORDS, log).await;
@@ -483,13 +515,28 @@ impl Stage<'_> {
             ),
             ReadyVerdict::Cancelled => (FailureKind::Invariant, "the wait was cancelled".to_owned()),
         };
+        let role = which;
         let which = match which {
             Which::Old => "the old container",
             Which::New => "the new container",
         };
+        if matches!(kind, FailureKind::ContainerExited | FailureKind::OutOfMemory)
+            && self.was_stopped(container, role).await
+        {
+            let detail = "somebody stopped the new container while it was waited for";
+            return Err(Failure::new(FailureKind::Diverged, detail));
+        }
         // A log that cannot be read takes nothing from the verdict.
         let lines = log().await.unwrap_or_default();
         Err(Failure::new(kind, format!("{which} {detail}")).with_excerpt(lines))
+    }
+
+    /// Did somebody else stop a new container? On the way back the service comes first; lowtide's own is stopped by its keeper.
+    async fn was_stopped(&self, container: &str, which: Which) -> bool {
+        if which == Which::Old || self.state.target.select == Select::Itself {
+            return false;
+        }
+        observe::was_stopped(self.engine, container).await
     }
 
     /// Tells whoever watches what readiness waits for, without the container's secrets.

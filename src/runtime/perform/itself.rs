@@ -12,7 +12,7 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Select;
 use crate::model::itself::{Handover, Holder, ObservedItself, OwnStep};
 use crate::model::journal::Stream;
-use crate::model::rollout::{Unit, Which};
+use crate::model::rollout::{EndedBy, Unit, Which};
 use crate::runtime::bot::Bot;
 use crate::store::error::StoreError;
 use crate::store::handover;
@@ -27,7 +27,11 @@ const SLACK: SignedDuration = SignedDuration::from_mins(5);
 pub(super) async fn look(engine: &Engine, state: &RolloutState, units: &[Unit]) -> Result<ObservedItself, Failure> {
     let keeper = keeper::look(engine, state.id).await.map_err(|e| e.failure())?;
     let units_seen = observe::observe(engine, state.id, units).await;
-    let units_seen = units_seen.map_err(|e| e.failure())?;
+    let mut units_seen = units_seen.map_err(|e| e.failure())?;
+    // The keeper stops a new one that is overdue: that is no stranger's call.
+    for new in units_seen.iter_mut().flat_map(|unit| &mut unit.candidates) {
+        new.ended_by = EndedBy::Itself;
+    }
     let id = own_id();
     let is = |other: &str| id.as_deref() == Some(other);
     let holder = if units.iter().any(|unit| is(&unit.old)) {

@@ -5,7 +5,7 @@ pub mod bench;
 pub mod bootstrap;
 pub mod build;
 mod command;
-mod containers;
+pub(super) mod containers;
 pub mod hidden;
 mod ignore;
 pub mod inspect;

@@ -58,6 +58,8 @@ pub(super) async fn perform(
         | Step::Route { .. }
         | Step::Drain { .. }
         | Step::KeepImage { .. }
+        | Step::TryOut { .. }
+        | Step::Restart { .. }
         | Step::LetImageGo { .. }
         | Step::RecreateOld { .. }
         | Step::MoveTag { .. }

@@ -35,9 +35,10 @@ impl Supervisor {
             by,
             why,
             form: Some(form),
+            release_quarantine,
         } = request.asked
         {
-            self.judge_form(app, by, why, *form, request.answer);
+            self.judge_form(app, (by, why), *form, release_quarantine, request.answer);
             return Ok(());
         }
         let answer = self.obey(request.asked).await?;
@@ -59,7 +60,21 @@ impl Supervisor {
                 self.run_apps(apps, haste, rebuild, &by).await
             }
             Ask::Halt { app, by, why } => operator::stop(&self.bot, &app, by, why).await,
-            Ask::Resume { app, by, why, form } => operator::resume(&self.bot, &app, &by, &why, form.as_deref()).await,
+            Ask::Resume {
+                app,
+                by,
+                why,
+                form,
+                release_quarantine,
+            } => {
+                let asked = operator::Resume {
+                    by: &by,
+                    why: &why,
+                    draft: form.as_deref(),
+                    release: release_quarantine.as_deref(),
+                };
+                operator::resume(&self.bot, &app, asked).await
+            }
             Ask::Revert { app, target, by, why } => self.revert(&app, target, by, why).await,
             // A file that cannot be written is no reason for a bot to end.
             Ask::Pause { on } => Ok(match self.bot.pause(on) {
@@ -79,10 +94,23 @@ impl Supervisor {
     }
 
     /// A form may name a commit, and a repository may be slow: nobody else waits for it.
-    fn judge_form(&self, app: AppName, by: String, why: String, form: Draft, answer: oneshot::Sender<Answer>) {
+    fn judge_form(
+        &self,
+        app: AppName,
+        (by, why): (String, String),
+        form: Draft,
+        release: Option<String>,
+        answer: oneshot::Sender<Answer>,
+    ) {
         let bot = Arc::clone(&self.bot);
         tokio::spawn(async move {
-            let judged = operator::resume(&bot, &app, &by, &why, Some(&form)).await;
+            let asked = operator::Resume {
+                by: &by,
+                why: &why,
+                draft: Some(&form),
+                release: release.as_deref(),
+            };
+            let judged = operator::resume(&bot, &app, asked).await;
             let told = judged.unwrap_or_else(|error| {
                 error!(%app, %error, "the app could not be resumed");
                 Err(format!("{app} stays halted: {error}"))

@@ -4,6 +4,7 @@ use super::stage::*;
 use lowtide::clients::target::docker::preflight::{Preflight, preflight};
 use lowtide::clients::target::docker::snapshot::Snapshot;
 use lowtide::clients::target::docker::{name, tag, verbs};
+use lowtide::model::failure::{Failure, FailureKind};
 use lowtide::model::fleet::Select;
 use lowtide::model::image::ImageId;
 use lowtide::model::rollout::RestartPolicy;
@@ -44,9 +45,13 @@ struct Project {
 
 impl Project {
     fn new() -> Self {
+        Self::of(PROJECT)
+    }
+
+    fn of(text: &str) -> Self {
         let stage = Stage::new();
         let file = tempfile::NamedTempFile::new().unwrap();
-        let text = PROJECT.replace("IMAGE", &stage.tag("app")).replace("NAME", &stage.name);
+        let text = text.replace("IMAGE", &stage.tag("app")).replace("NAME", &stage.name);
         std::fs::write(file.path(), text).unwrap();
         Self { stage, file }
     }
@@ -90,12 +95,15 @@ impl Project {
     }
 
     async fn preflight(&self) -> Preflight {
-        let services = vec!["web".to_owned(), "db".to_owned()];
+        self.preflight_of(&["web", "db"]).await.unwrap()
+    }
+
+    async fn preflight_of(&self, services: &[&str]) -> Result<Preflight, Failure> {
         let select = Select::Compose {
             project: self.stage.name.clone(),
-            services,
+            services: services.iter().map(|service| (*service).to_owned()).collect(),
         };
-        preflight(&self.stage.engine, &target(select)).await.unwrap()
+        preflight(&self.stage.engine, &target(select)).await
     }
 }
 
@@ -227,4 +235,130 @@ async fn a_moved_tag_goes_back_to_what_it_meant() {
         new.as_str(),
         "the image stays"
     );
+}
+
+const ONCE: &str = r"
+services:
+  web:
+    image: IMAGE
+    command: [sleep, '1000']
+    stop_grace_period: 0s
+    depends_on: {migrate: {condition: service_completed_successfully}}
+  migrate:
+    image: IMAGE
+    command: ['true']
+  seed:
+    image: IMAGE
+    command: ['true']
+";
+
+#[tokio::test]
+async fn item_7_what_runs_once_is_refused_by_name() {
+    let project = Project::of(ONCE);
+    let old = project.stage.image("old", OLD);
+    docker(&["tag", old.as_str(), &project.stage.tag("app")]);
+    project.compose(&["up", "-d"]);
+    let seed = format!("{}-seed-1", project.stage.name);
+    wait_for(&project.stage, &seed, "/State/Status", &serde_json::json!("exited")).await;
+    for service in ["migrate", "seed"] {
+        let failure = project.preflight_of(&["web", service]).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::PreflightRefused);
+        let named = format!("{}-{service}-1: ", project.stage.name);
+        assert!(failure.detail.starts_with(&named), "{failure}");
+        assert!(
+            failure.detail.contains(&format!("leave {service} out of the target")),
+            "{failure}"
+        );
+    }
+    let found = project.preflight_of(&["web"]).await.unwrap();
+    assert_eq!(found.units.len(), 1);
+    project.compose(&["down", "-v"]);
+}
+
+const SHARED: &str = r"
+services:
+  web:
+    image: IMAGE
+    command: [sleep, '1000']
+    stop_grace_period: 0s
+  side:
+    image: IMAGE
+    command: [sleep, '1000']
+    stop_grace_period: 0s
+    network_mode: 'service:web'
+";
+
+/// Compose compares the id of the container in whose network a service lives: it is told before the rollout.
+#[tokio::test]
+async fn item_7_the_first_up_after_a_roll_makes_the_tenant_anew_once() {
+    let project = Project::of(SHARED);
+    let stage = &project.stage;
+    let old = stage.image("old", OLD);
+    let new = stage.image("new", NEW);
+    let app = stage.tag("app");
+    docker(&["tag", old.as_str(), &app]);
+    project.compose(&["up", "-d"]);
+    let house = super::whole::House::new(&format!(
+        "{{ compose: {{ project: {}, services: [web, side] }}, ready: {{ stay_up: 500ms }}, bake: 100ms }}",
+        stage.name
+    ))
+    .await;
+    let found = project.preflight_of(&["web", "side"]).await.unwrap();
+    let told: Vec<&String> = found.warnings.iter().filter(|w| w.contains("network_mode")).collect();
+    assert_eq!(told.len(), 1, "{:?}", found.warnings);
+    assert!(told[0].starts_with(&format!("{}-side-1: ", stage.name)), "{told:?}");
+    let (ended, steps) = house.roll(stage, "new", &new).await;
+    assert_eq!(ended, lowtide::model::rollout::RolloutConclusion::Done, "{steps:?}");
+    let rolled = project.containers();
+    project.compose(&["up", "-d"]);
+    let first = project.containers();
+    let changed = |now: &[String], before: &[String]| -> Vec<String> {
+        let changed = now.iter().filter(|container| !before.contains(container));
+        changed
+            .map(|container| container.split(' ').next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(changed(&first, &rolled), [format!("{}-side-1", stage.name)]);
+    project.compose(&["up", "-d"]);
+    assert_eq!(project.containers(), first, "once");
+    project.compose(&["down", "-v"]);
+}
+
+/// The tag that would have to move is not there.
+#[tokio::test]
+async fn item_7_up_puts_the_old_one_back_where_the_file_pins_a_digest() {
+    let registry = std::env::var("LOWTIDE_TEST_REGISTRY").unwrap();
+    let project =
+        Project::of("services:\n  web:\n    image: PINNED\n    command: [sleep, '1000']\n    stop_grace_period: 0s\n");
+    let stage = &project.stage;
+    let old = stage.image("old", OLD);
+    let new = stage.image("new", NEW);
+    let pushed = format!("{registry}/{}:1", stage.name);
+    docker(&["tag", old.as_str(), &pushed]);
+    docker(&["push", "-q", &pushed]);
+    let digests = docker(&["image", "inspect", "-f", "{{join .RepoDigests \" \"}}", old.as_str()]);
+    let pinned = digests
+        .split(' ')
+        .find(|d| d.starts_with(&registry))
+        .unwrap()
+        .to_owned();
+    let text = std::fs::read_to_string(project.file.path()).unwrap();
+    std::fs::write(project.file.path(), text.replace("PINNED", &pinned)).unwrap();
+    project.compose(&["up", "-d"]);
+    let found = project.preflight_of(&["web"]).await.unwrap();
+    assert!(
+        found
+            .warnings
+            .iter()
+            .any(|w| w.contains("pins the image by digest") && w.contains(&pinned)),
+        "{:?}",
+        found.warnings
+    );
+    roll(stage, &found, &new).await;
+    let web = format!("{}-web-1", stage.name);
+    assert_eq!(stage.inspect(&web).await["Image"], new.as_str());
+    project.compose(&["up", "-d"]);
+    assert_eq!(stage.inspect(&web).await["Image"], old.as_str(), "as the warning says");
+    project.compose(&["down", "-v"]);
+    docker(&["rmi", "-f", &pushed]);
 }

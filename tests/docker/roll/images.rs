@@ -92,7 +92,7 @@ async fn a_script_the_new_image_no_longer_has_is_named_and_the_old_container_sta
         .await
         .unwrap();
     let failure = verbs::start(&stage.engine, &candidate).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::StartFailed);
+    assert_eq!(failure.kind, FailureKind::NotExecutable);
     assert!(failure.detail.contains("/other"), "{failure}");
     verbs::start(&stage.engine, &old).await.unwrap();
 }

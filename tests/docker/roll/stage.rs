@@ -231,6 +231,7 @@ pub(crate) fn target(select: Select) -> TargetPolicy {
         unhealthy: lowtide::model::fleet::Unhealthy::Refuse,
         order: lowtide::model::fleet::Order::Auto,
         router: None,
+        preflight: lowtide::model::fleet::PreflightPolicy::Full,
     }
 }
 

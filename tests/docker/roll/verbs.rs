@@ -91,7 +91,7 @@ async fn a_start_waits_for_its_port_and_says_why_it_failed() {
     let name = format!("{}-broken", stage.name);
     let broken = docker(&["create", "--name", &name, &stage.tag("old"), "/no/such/command"]);
     let failure = verbs::start(&stage.engine, &broken).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::StartFailed);
+    assert_eq!(failure.kind, FailureKind::NotExecutable);
     assert!(failure.detail.contains("/no/such/command"), "{failure}");
     assert_eq!(
         verbs::start(&stage.engine, "no-such-container").await.unwrap_err().kind,

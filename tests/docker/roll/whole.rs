@@ -56,6 +56,12 @@ impl House {
         }
     }
 
+    /// Is the app halted, and how much is quarantined?
+    pub(super) fn stays_out(&self) -> (bool, usize) {
+        let standing = self.bot.standing(&self.app);
+        (standing.halted.is_some(), standing.quarantine.len())
+    }
+
     /// Rolls the target to an image of the stage; how it ended, and its steps.
     pub(super) async fn roll(&self, stage: &Stage, version: &str, image: &ImageId) -> (RolloutConclusion, Vec<String>) {
         let id = RolloutId(ulid::Ulid::generate());

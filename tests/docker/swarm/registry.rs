@@ -38,7 +38,7 @@ async fn a_digest_that_cannot_be_pulled_fails_and_runs_nothing_else() {
         startup: jiff::SignedDuration::from_secs(1),
     });
     let ended = roll.drive().await;
-    assert!(is_reverted(&ended), "{ended:?}");
+    assert!(matches!(ended, RolloutConclusion::Refused { .. }), "{ended:?}");
     assert_eq!(why(&ended).kind, FailureKind::StartFailed);
     assert!(why(&ended).detail.contains("No such image"), "{}", why(&ended).detail);
     let found = roll.found().await;

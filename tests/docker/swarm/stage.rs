@@ -370,6 +370,7 @@ pub(super) fn target(select: Select) -> TargetPolicy {
         unhealthy: lowtide::model::fleet::Unhealthy::Refuse,
         order: Order::Auto,
         router: None,
+        preflight: lowtide::model::fleet::PreflightPolicy::Full,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::model::rollout::Which;
 use serde_json::{Value, json};
 
 /// Labels of compose (docker/compose `pkg/api/labels.go`).
-const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+pub(super) const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 pub(super) const COMPOSE_SERVICE: &str = "com.docker.compose.service";
 const COMPOSE_ONEOFF: &str = "com.docker.compose.oneoff";
 const COMPOSE_NUMBER: &str = "com.docker.compose.container-number";

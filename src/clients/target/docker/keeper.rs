@@ -187,6 +187,7 @@ mod tests {
             bars: Vec::new(),
             on_exit: OnExit::Stays,
             tag: None,
+            needs: Vec::new(),
         }
     }
 

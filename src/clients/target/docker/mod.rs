@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod body;
+mod compose;
 mod config;
 pub mod create;
 pub mod dropped;
@@ -10,6 +11,7 @@ mod fidelity;
 pub mod find;
 pub mod hold;
 pub mod hook;
+pub mod host;
 pub mod inject;
 pub(super) mod json;
 pub mod keep;

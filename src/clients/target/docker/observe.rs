@@ -1,13 +1,16 @@
 //! What is really there, of the units of a rollout.
 
+use super::body::{LABEL_ROLLOUT, LABEL_UNIT};
 use super::find::{candidates, inspect};
-use super::json::{flag, id, image_id, name, number, text};
+use super::json::{flag, id, image_id, list, name, number, text};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
+use crate::clients::engine::observe::{Ended, seen};
 use crate::model::name::RolloutId;
 use crate::model::rollout::{
-    ContainerState, Health, ObservedContainer, ObservedUnit, OnExit, RestartPolicy, Unit, Which,
+    ContainerState, EndedBy, Health, ObservedContainer, ObservedUnit, OnExit, RestartPolicy, Unit, Which,
 };
+use jiff::SignedDuration;
 use serde_json::Value;
 
 /// The units as they are now, in their order.
@@ -24,17 +27,88 @@ pub async fn observe(engine: &Engine, rollout: RolloutId, units: &[Unit]) -> Res
                 .pop();
         }
         let candidates = candidates(engine, rollout, unit.index, Which::New, &unit.old).await?;
+        let mut found = Vec::with_capacity(candidates.len());
+        for candidate in &candidates {
+            found.push(ObservedContainer {
+                ended_by: ended_by(engine, candidate).await,
+                ..container(candidate)?
+            });
+        }
+        let gone_by = if candidates.is_empty() && old.is_none() {
+            gone_by(engine, rollout, unit).await
+        } else {
+            EndedBy::Itself
+        };
         let holder = inspect(engine, &unit.name).await?.filter(|c| name(c) == unit.name);
         let stranger = holder
             .map(|c| id(&c).to_owned())
             .filter(|holder| old.iter().chain(&candidates).all(|c| id(c) != holder));
         observed.push(ObservedUnit {
             old: old.as_ref().map(container).transpose()?,
-            candidates: candidates.iter().map(container).collect::<Result<_, _>>()?,
+            candidates: found,
             stranger,
+            gone_by,
         });
     }
     Ok(observed)
+}
+
+/// Did somebody's call end this container? What cannot be seen is no evidence.
+pub async fn was_stopped(engine: &Engine, container: &str) -> bool {
+    match inspect(engine, container).await {
+        Ok(Some(inspected)) => ended_by(engine, &inspected).await == EndedBy::Call,
+        Ok(None) | Err(_) => false,
+    }
+}
+
+/// An engine that tells no events leaves no evidence.
+async fn ended_by(engine: &Engine, inspected: &Value) -> EndedBy {
+    let seen = seen(inspected);
+    match (seen.state, seen.started, seen.finished) {
+        (ContainerState::Exited, Some(since), Some(until)) if since <= until => {
+            let id = id(inspected);
+            by(engine.ended_by_call(Ended::Container { id, since, until }).await)
+        }
+        (_, _, _) => EndedBy::Itself,
+    }
+}
+
+/// Of a candidate that its end deleted.
+async fn gone_by(engine: &Engine, rollout: RolloutId, unit: &Unit) -> EndedBy {
+    let labels = [
+        format!("{LABEL_ROLLOUT}={rollout}"),
+        format!("{LABEL_UNIT}={}", unit.index),
+    ];
+    by(engine.ended_by_call(Ended::Labelled(&labels)).await)
+}
+
+fn by(call: Result<bool, EngineError>) -> EndedBy {
+    if call.unwrap_or(false) {
+        EndedBy::Call
+    } else {
+        EndedBy::Itself
+    }
+}
+
+/// How long a health check takes at most from the start to its first answer after the start period. Fields that are not set
+/// are the engine's defaults of 30 s (moby, daemon/health.go).
+fn warm_up(inspected: &Value) -> SignedDuration {
+    let check = |field: &str| SignedDuration::from_nanos(number(inspected, &format!("/Config/Healthcheck/{field}")));
+    let or_default = |given: SignedDuration| {
+        if given.is_positive() {
+            given
+        } else {
+            SignedDuration::from_secs(30)
+        }
+    };
+    let test = list(inspected, "/Config/Healthcheck/Test");
+    let has_check = test.first().and_then(Value::as_str).is_some_and(|kind| kind != "NONE");
+    let period = check("StartPeriod");
+    if !has_check || !period.is_positive() {
+        return SignedDuration::ZERO;
+    }
+    let probe = or_default(check("Interval")).saturating_add(or_default(check("Timeout")));
+    period.saturating_add(probe)
 }
 
 /// One inspect body, read.
@@ -52,6 +126,8 @@ pub(super) fn container(inspected: &Value) -> Result<ObservedContainer, EngineEr
         exit_code: number(inspected, "/State/ExitCode"),
         oom_killed: flag(inspected, "/State/OOMKilled"),
         health: health(inspected),
+        warm_up: warm_up(inspected),
+        ended_by: EndedBy::Itself,
     })
 }
 
@@ -87,5 +163,29 @@ pub(super) fn restart(inspected: &Value) -> RestartPolicy {
     RestartPolicy {
         name: name.to_owned(),
         max_retries: number(inspected, "/HostConfig/RestartPolicy/MaximumRetryCount"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_start_period_with_one_probe_after_it() {
+        let second = 1_000_000_000_u64;
+        for (check, seconds) in [
+            (json!(null), 0),
+            (json!({"Test": ["CMD", "true"]}), 0),
+            (json!({"Test": ["CMD", "true"], "StartPeriod": 300 * second}), 360),
+            (
+                json!({"Test": ["CMD-SHELL", "true"], "StartPeriod": 300 * second, "Interval": 5 * second, "Timeout": second}),
+                306,
+            ),
+            (json!({"Test": ["NONE"], "StartPeriod": 300 * second}), 0),
+        ] {
+            let inspected = json!({"Config": {"Healthcheck": check}});
+            assert_eq!(warm_up(&inspected), SignedDuration::from_secs(seconds), "{check}");
+        }
     }
 }

@@ -1,11 +1,9 @@
 //! In which order a compose project's services are replaced. Pure.
 
+use super::compose::DEPENDS_ON;
 use super::find::{COMPOSE_SERVICE, label};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// `db:service_healthy:false,redis:service_started:true` (docker/compose `pkg/api/labels.go`).
-const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 
 /// Services of these containers, what others depend on first. Among those that may go first, `wanted` decides, then the name.
 /// In a cycle the one that `wanted` names first goes last.

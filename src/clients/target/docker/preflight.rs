@@ -1,8 +1,10 @@
 //! Before anything is touched: find the containers, refuse by field name what cannot be kept, take the snapshots.
 
 use super::body::{Refusal, refusals};
+use super::compose;
 use super::find;
 use super::hold::{bars, on_exit, tied};
+use super::host;
 use super::json::{id, image_id, missing, name, text};
 use super::layer_read;
 use super::name::is_set_aside;
@@ -10,11 +12,12 @@ use super::observe::{health, restart, state};
 use super::own::own_id;
 use super::snapshot::Snapshot;
 use super::tag;
+use super::verbs::is_unreadable_log;
 use crate::clients::engine::connect::{Engine, EngineKind, EngineVersion};
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{Select, TargetPolicy, Unhealthy};
+use crate::model::fleet::{ReadyCheck, Select, TargetPolicy, Unhealthy};
 use crate::model::rollout::{ContainerState, Health, OnExit, Part, ServiceTag, Unit};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -33,7 +36,8 @@ pub struct Preflight {
     pub units: Vec<Unit>,
     /// Snapshot of each unit, to be sealed by the store: it holds the container's environment.
     pub snapshots: Vec<Vec<u8>>,
-    /// Files written inside the containers, which stay behind in the old ones; one line each.
+    /// What is lost or comes back later, and hinders nothing: files written inside the containers, which stay behind in the
+    /// old ones; what compose does afterwards. One line each.
     pub warnings: Vec<String>,
 }
 
@@ -69,42 +73,23 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         Failure::new(FailureKind::PreflightRefused, detail)
     })?;
     refuse_sick(&ties.containers, target)?;
+    let runtime = default_runtime(engine).await.map_err(|e| e.failure())?;
+    let look = Look {
+        engine,
+        target,
+        api,
+        fixed_restart,
+        all: ties.containers.iter().chain(&others).collect(),
+        moved: ties.containers.iter().collect(),
+    };
     let mut refused = Vec::new();
     let mut found = Preflight {
         units: Vec::new(),
         snapshots: Vec::new(),
         warnings: Vec::new(),
     };
-    for container in &ties.containers {
-        let told = name(container);
-        refused.extend(refusals(container).into_iter().map(|r| line(told, &r)));
-        if target.select != Select::Itself && own_id().as_deref() == Some(id(container)) {
-            refused.push(format!(
-                "{told}: Id (lowtide runs in it: make it a target of its own, `- itself: {{}}`)"
-            ));
-        }
-        if fixed_restart && restart(container).name == "always" {
-            refused.push(format!("{told}: RestartPolicy always ({ALWAYS})"));
-        }
-        let left = layer_read::read(engine, container).await.map_err(|e| e.failure())?;
-        refused.extend(left.refused);
-        found.warnings.extend(left.warnings);
-        match image_config(engine, container).await.map_err(|e| e.failure())? {
-            Some(image_config) => {
-                let snapshot = Snapshot {
-                    container: container.clone(),
-                    image_config,
-                    files: left.files,
-                    tag: tag::of(engine, container).await.map_err(|e| e.failure())?,
-                    api,
-                    fixed_restart,
-                };
-                take(&mut found, &snapshot).map_err(|e| e.failure())?;
-            }
-            None => refused.push(format!(
-                "{told}: Image (it is no longer on the host, so what was set cannot be told from what it brought)"
-            )),
-        }
+    for (container, part) in ties.containers.iter().zip(&ties.parts) {
+        refused.extend(look.take(container, *part, &mut found).await?);
     }
     if !refused.is_empty() {
         return Err(Failure::new(FailureKind::PreflightRefused, refused.join("; ")));
@@ -115,8 +100,70 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         unit.holds.clone_from(&ties.holds[unit.index]);
         unit.bars = bars(container, api, held);
         unit.on_exit = on_exit(container);
+        // Nobody starts one that does not run.
+        if unit.was_running {
+            unit.needs = host::needs(container, &runtime);
+        }
     }
     Ok(found)
+}
+
+/// What one container is looked at with.
+struct Look<'a> {
+    engine: &'a Engine,
+    target: &'a TargetPolicy,
+    api: u32,
+    /// The engine cannot change a restart policy.
+    fixed_restart: bool,
+    /// Every container of the host.
+    all: Vec<&'a Value>,
+    /// Those of the rollout.
+    moved: Vec<&'a Value>,
+}
+
+impl Look<'_> {
+    /// Adds the container to what was found; everything that bars it.
+    async fn take(&self, container: &Value, part: Part, found: &mut Preflight) -> Result<Vec<String>, Failure> {
+        let engine = self.engine;
+        let failed = |e: EngineError| e.failure();
+        let told = name(container);
+        let mut refused: Vec<String> = refusals(container).iter().map(|r| line(told, r)).collect();
+        if self.target.select != Select::Itself && own_id().as_deref() == Some(id(container)) {
+            refused.push(format!(
+                "{told}: Id (lowtide runs in it: make it a target of its own, `- itself: {{}}`)"
+            ));
+        }
+        if self.fixed_restart && restart(container).name == "always" {
+            refused.push(format!("{told}: RestartPolicy always ({ALWAYS})"));
+        }
+        if part == Part::Release {
+            refused.extend(compose::one_shot(container, &self.all));
+            let log = unreadable_log(engine, self.target, container).await;
+            refused.extend(log.map_err(failed)?);
+        }
+        refused.extend(unfit(engine, container, &self.all).await.map_err(failed)?);
+        found.warnings.extend(compose::up_afterwards(container, &self.moved));
+        let left = layer_read::read(engine, container).await.map_err(failed)?;
+        refused.extend(left.refused);
+        found.warnings.extend(left.warnings);
+        match image_config(engine, container).await.map_err(failed)? {
+            Some(image_config) => {
+                let snapshot = Snapshot {
+                    container: container.clone(),
+                    image_config,
+                    files: left.files,
+                    tag: tag::of(engine, container).await.map_err(failed)?,
+                    api: self.api,
+                    fixed_restart: self.fixed_restart,
+                };
+                take(found, &snapshot).map_err(failed)?;
+            }
+            None => refused.push(format!(
+                "{told}: Image (it is no longer on the host, so what was set cannot be told from what it brought)"
+            )),
+        }
+        Ok(refused)
+    }
 }
 
 fn refuse_sick(containers: &[Value], target: &TargetPolicy) -> Result<(), Failure> {
@@ -147,6 +194,56 @@ async fn others(engine: &Engine) -> Result<Vec<Value>, EngineError> {
 fn api(version: &EngineVersion) -> Result<u32, EngineError> {
     let minor = version.api.strip_prefix("1.").and_then(|minor| minor.parse().ok());
     minor.ok_or_else(|| missing("version", "ApiVersion"))
+}
+
+/// The runtime of containers that name none.
+async fn default_runtime(engine: &Engine) -> Result<String, EngineError> {
+    let info = engine.raw_get("/info").await?;
+    Ok(text(&info, "/DefaultRuntime").to_owned())
+}
+
+/// The new container writes to the same log driver: one that cannot be read never shows the line that is waited for.
+async fn unreadable_log(
+    engine: &Engine,
+    target: &TargetPolicy,
+    container: &Value,
+) -> Result<Option<String>, EngineError> {
+    match target.ready.check {
+        ReadyCheck::Log { .. } => {}
+        ReadyCheck::Healthcheck
+        | ReadyCheck::Steady { .. }
+        | ReadyCheck::Http { .. }
+        | ReadyCheck::Exit { .. }
+        | ReadyCheck::Exec { .. } => return Ok(None),
+    }
+    let path = format!("/containers/{}/logs?stdout=1&stderr=1&tail=0", encode(id(container)));
+    match engine.raw_get(&path).await {
+        Err(e) if is_unreadable_log(&e) => Ok(Some(format!(
+            "{}: HostConfig.LogConfig.Type (a log driver of type {} cannot be read, and `ready: {{ log: … }}` reads it)",
+            name(container),
+            text(container, "/HostConfig/LogConfig/Type")
+        ))),
+        // No line is no JSON.
+        Ok(_) | Err(EngineError::Unreadable { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// What a container needs that the host has not, or others hold. Of one that runs: no other is started.
+async fn unfit(engine: &Engine, container: &Value, all: &[&Value]) -> Result<Vec<String>, EngineError> {
+    if state(container) != ContainerState::Running {
+        return Ok(Vec::new());
+    }
+    let told = name(container);
+    let gone = host::networks_gone(engine, container).await?;
+    let gone = gone.iter().map(|network| {
+        format!("{told}: NetworkSettings.Networks.{network} (the network is gone, so no new container can join it)")
+    });
+    let others: Vec<&Value> = all.iter().filter(|c| id(c) != id(container)).copied().collect();
+    let taken = host::ports_taken(container, &others)
+        .into_iter()
+        .map(|(port, holder)| format!("{told}: HostConfig.PortBindings (port {port} of the host is held by {holder})"));
+    Ok(gone.chain(taken).collect())
 }
 
 fn line(container: &str, refusal: &Refusal) -> String {
@@ -218,6 +315,7 @@ fn take(found: &mut Preflight, snapshot: &Snapshot) -> Result<(), EngineError> {
             reference: tag.reference.clone(),
             before: tag.image.clone(),
         }),
+        needs: Vec::new(),
     });
     found.snapshots.push(bytes);
     Ok(())

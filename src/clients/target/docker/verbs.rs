@@ -4,7 +4,7 @@ use super::find::inspect;
 use super::hook::tail;
 use super::json::{flag, name, number, text};
 use crate::clients::engine::connect::Engine;
-use crate::clients::engine::error::EngineError;
+use crate::clients::engine::error::{EngineError, cannot_execute};
 use crate::clients::engine::raw::encode;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::rollout::RestartPolicy;
@@ -92,7 +92,8 @@ pub async fn set_restart(engine: &Engine, container: &str, policy: &RestartPolic
 /// Starts it; one that runs is started. A port still held by the container before it is waited for.
 ///
 /// # Errors
-/// `StartFailed` in the engine's own words; `Diverged` when the container is gone; `EngineUnreachable`.
+/// `StartFailed` in the engine's own words, `NotExecutable` where the image is at fault; `Diverged` when the container is
+/// gone; `EngineUnreachable`.
 pub async fn start(engine: &Engine, container: &str) -> Result<(), Failure> {
     let path = format!("/containers/{}/start", encode(container));
     let deadline = Instant::now() + PORT_PATIENCE;
@@ -145,30 +146,35 @@ fn is_port_taken(error: &EngineError) -> bool {
     text.contains("port is already allocated") || text.contains("address already in use")
 }
 
-/// The engine says 404 for the container, and for a network it needs.
-async fn missing(engine: &Engine, container: &str) -> Failure {
-    match inspect(engine, container).await {
-        Ok(Some(there)) => Failure::new(FailureKind::StartFailed, text(&there, "/State/Error")),
-        Ok(None) => Failure::new(FailureKind::Diverged, "the container to start is gone"),
-        Err(e) => e.failure(),
-    }
-}
-
 async fn start_failure(engine: &Engine, container: &str, error: &EngineError) -> Failure {
-    match error {
-        EngineError::Conflict { message } | EngineError::Refused { message, .. } => {
-            let failure = error.failure();
-            if failure.kind == FailureKind::DiskFull {
-                return failure;
-            }
-            Failure::new(FailureKind::StartFailed, message.clone())
-        }
-        EngineError::NotFound { .. } => missing(engine, container).await,
+    let message = match error {
+        EngineError::Conflict { message } | EngineError::Refused { message, .. } => Some(message.as_str()),
+        // For the container, for a network it needs, and for a command that is not in the image.
+        EngineError::NotFound { .. } => None,
         EngineError::Unreachable { .. }
         | EngineError::Denied { .. }
         | EngineError::Failed { .. }
         | EngineError::Timeout { .. }
-        | EngineError::Unreadable { .. } => error.failure(),
+        | EngineError::Unreadable { .. } => return error.failure(),
+    };
+    let failure = error.failure();
+    if failure.kind == FailureKind::DiskFull {
+        return failure;
+    }
+    match (inspect(engine, container).await, message) {
+        (Ok(Some(there)), _) => {
+            let words = message.unwrap_or_else(|| text(&there, "/State/Error"));
+            let kind = if cannot_execute(words, text(&there, "/Path")) {
+                FailureKind::NotExecutable
+            } else {
+                FailureKind::StartFailed
+            };
+            Failure::new(kind, words)
+        }
+        // `--rm` deletes what could not be started as well. Without its program nobody can be blamed.
+        (Ok(None), Some(words)) => Failure::new(FailureKind::StartFailed, words),
+        (Ok(None), None) => Failure::new(FailureKind::Diverged, "the container to start is gone"),
+        (Err(e), _) => e.failure(),
     }
 }
 
@@ -217,13 +223,16 @@ pub async fn log_tail(engine: &Engine, container: &str, lines: usize) -> Result<
         .await;
     let mut stream = match opened {
         Ok(stream) => stream,
-        // "configured logging driver does not support reading": 501 since moby 17, 400 before and in some plugins.
-        Err(EngineError::Refused { message, .. }) if message.contains("does not support reading") => {
-            return Ok(Vec::new());
-        }
+        Err(e) if is_unreadable_log(&e) => return Ok(Vec::new()),
         Err(e) => return Err(e),
     };
     tail(&mut stream, flag(&inspected, "/Config/Tty"), lines).await
+}
+
+/// "configured logging driver does not support reading": 501 since moby 17, 400 before and in some plugins.
+#[must_use]
+pub fn is_unreadable_log(error: &EngineError) -> bool {
+    matches!(error, EngineError::Refused { message, .. } if message.contains("does not support reading"))
 }
 
 /// The last lines of what it writes from now on until its end. Dropped, it reads no further.

@@ -4,7 +4,7 @@
 use super::look::{alive, groups, policy_stands, step};
 use super::order::{Sequence, order};
 use super::{Chore, Containers, names};
-use crate::decide::rollout::{Next, RolloutState, diverged};
+use crate::decide::rollout::{Next, Progress, RolloutState, diverged, returned};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Router;
 use crate::model::rollout::{
@@ -24,7 +24,7 @@ pub(in crate::decide::rollout) fn next(
     now: Timestamp,
 ) -> Next {
     let Some(units) = &containers.units else {
-        return Next::Finish(RolloutConclusion::Reverted { failure: reason });
+        return returned(state, reason);
     };
     if units.len() != observed.len() {
         return diverged("the containers could not be looked at".to_owned());
@@ -49,7 +49,7 @@ pub(in crate::decide::rollout) fn next(
             return next;
         }
     }
-    Next::Finish(RolloutConclusion::Reverted { failure: reason })
+    returned(state, reason)
 }
 
 struct Back<'a> {
@@ -188,23 +188,38 @@ impl Back<'_> {
                 unit: unit.index,
                 container: old.id.clone(),
                 which: Which::Old,
-                deadline: self.now + self.state.target.ready.timeout,
+                deadline: self.now + self.state.target.ready.timeout.max(old.warm_up),
             })
         })
     }
 
     fn start(&self, unit: &Unit, old: &ObservedContainer) -> Next {
         if self.containers.starts.get(&old.id).copied().unwrap_or(0) >= STARTS {
-            return lost(format!(
-                "the old container of {} does not stay up: it exited with code {}",
-                unit.name, old.exit_code
-            ));
+            return lost(match self.refusal(unit) {
+                Some(why) => format!("the old container of {} cannot be started: {why}", unit.name),
+                None => format!(
+                    "the old container of {} does not stay up: it exited with code {}",
+                    unit.name, old.exit_code
+                ),
+            });
         }
         step(Step::Start {
             unit: unit.index,
             container: old.id.clone(),
             which: Which::Old,
         })
+    }
+
+    /// Why the host did not start it just now.
+    fn refusal(&self, unit: &Unit) -> Option<&str> {
+        match &self.state.progress {
+            Progress::Failed {
+                step: step @ Step::Start { which: Which::Old, .. },
+                failure,
+                ..
+            } if step.unit() == Some(unit.index) => Some(&failure.detail),
+            Progress::Idle | Progress::Started { .. } | Progress::Busy { .. } | Progress::Failed { .. } => None,
+        }
     }
 
     fn move_tag(&self, unit: &Unit) -> Option<Next> {

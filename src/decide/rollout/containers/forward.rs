@@ -3,18 +3,18 @@
 use super::look::{alive, living_in, policy_stands, step};
 use super::order::{Sequence, order};
 use super::{Chore, Containers, names};
-use crate::decide::rollout::{BAKE_POLL, Next, RolloutState, diverged, revert_or_stop};
+use crate::decide::rollout::{BAKE_POLL, Next, Progress, RolloutState, diverged, revert_or_stop};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
-use crate::model::fleet::Router;
+use crate::model::fleet::{PreflightPolicy, Router, Select};
 use crate::model::image::ManifestDigest;
 use crate::model::rollout::{
-    ContainerState, Health, HookPhase, ObservedContainer, ObservedUnit, OnExit, Part, RestartPolicy, RolloutConclusion,
-    RouteChange, Step, Unit, Which,
+    ContainerState, EndedBy, Goal, Health, HookPhase, ObservedContainer, ObservedUnit, OnExit, Part, RestartPolicy,
+    RolloutConclusion, RouteChange, Step, Unit, Which,
 };
 use crate::model::standing::Release;
 use jiff::{SignedDuration, Timestamp};
 
-/// A started candidate that is found stopped before it ever was ready may have been stopped by a reboot of the host: it is
+/// A candidate that is found stopped after a wait that was broken off may have been stopped by a reboot of the host: it is
 /// started once more, not for ever. So is one that was ready and ended with [`LOST`].
 const STARTS: u32 = 2;
 
@@ -41,6 +41,9 @@ pub(in crate::decide::rollout) fn next(
     }
     if let Some(refused) = barred(state, units) {
         return refused;
+    }
+    if let Some(untried) = untried(state, containers, units) {
+        return untried;
     }
     if containers.image.is_none() {
         return step(Step::Pull);
@@ -93,6 +96,24 @@ fn barred(state: &RolloutState, units: &[Unit]) -> Option<Next> {
     })
 }
 
+/// What only a try tells of the host is found out while nothing is touched.
+fn untried(state: &RolloutState, containers: &Containers, units: &[Unit]) -> Option<Next> {
+    match state.target.preflight {
+        PreflightPolicy::Full if !state.touched => {}
+        PreflightPolicy::Full | PreflightPolicy::Create => return None,
+    }
+    let tries = |unit: &&Unit| !unit.needs.is_empty() && !containers.tried.contains(&unit.index);
+    let unit = units.iter().find(tries)?.index;
+    Some(step(Step::TryOut { unit }))
+}
+
+/// A new container that exited while it was waited for: what is seen of it now decides whether it is started once more.
+pub(in crate::decide::rollout) fn is_judged_by_look(goal: Goal, step: &Step, failure: &Failure) -> bool {
+    goal == Goal::Forward
+        && matches!(step, Step::AwaitReady { which: Which::New, .. })
+        && matches!(failure.kind, FailureKind::ContainerExited | FailureKind::OutOfMemory)
+}
+
 struct Roll<'a> {
     state: &'a RolloutState,
     containers: &'a Containers,
@@ -124,7 +145,8 @@ impl Roll<'_> {
         }
         let new = match seen.candidates.as_slice() {
             [] if self.containers.made.contains(&unit.index) && self.began_switch(unit, seen) => {
-                return Some(revert_or_stop(self.state, vanished(unit)));
+                let failure = self.told(unit).cloned().unwrap_or_else(|| vanished(unit, seen.gone_by));
+                return Some(revert_or_stop(self.state, failure));
             }
             [] => return Some(step(Step::CreateCandidate { unit: unit.index })),
             // Making it again adopts what is there and finishes it.
@@ -204,7 +226,10 @@ impl Roll<'_> {
         let fails = |kind, what: &str| Some(revert_or_stop(self.state, fault(kind, unit, what)));
         match new.state {
             ContainerState::Created => Some(start(unit, new)),
-            ContainerState::Running if !ready => Some(step(Step::AwaitReady {
+            ContainerState::Running | ContainerState::Restarting if self.restarted_since(new) > 0 => {
+                self.after_restart(unit, new)
+            }
+            ContainerState::Running | ContainerState::Restarting if !ready => Some(step(Step::AwaitReady {
                 unit: unit.index,
                 container: new.id.clone(),
                 which: Which::New,
@@ -213,23 +238,68 @@ impl Roll<'_> {
             ContainerState::Running if new.health == Health::Unhealthy => {
                 fails(FailureKind::UnhealthyAfterRoll, "turned unhealthy")
             }
-            ContainerState::Running if new.restart_count > 0 => {
-                fails(FailureKind::Restarting, "was restarted by the engine")
-            }
             ContainerState::Running => None,
-            ContainerState::Exited if (!ready || new.exit_code == LOST) && self.may_start(new) => {
-                Some(start(unit, new))
-            }
             ContainerState::Restarting => fails(FailureKind::Restarting, "keeps restarting"),
-            ContainerState::Exited | ContainerState::Dead | ContainerState::Removing | ContainerState::Paused => {
-                let kind = if new.oom_killed {
-                    FailureKind::OutOfMemory
-                } else {
-                    FailureKind::ContainerExited
-                };
-                fails(kind, &format!("exited with code {}", new.exit_code))
+            ContainerState::Exited => Some(self.after_exit(unit, new)),
+            ContainerState::Dead | ContainerState::Removing | ContainerState::Paused => {
+                Some(revert_or_stop(self.state, exited(unit, new)))
             }
             ContainerState::Unknown => Some(diverged(format!("the state of the new {} cannot be read", unit.name))),
+        }
+    }
+
+    /// How often the engine restarted it beyond what was taken note of.
+    fn restarted_since(&self, new: &ObservedContainer) -> u64 {
+        let noted = self.containers.restarts.get(&new.id);
+        new.restart_count
+            .saturating_sub(noted.map_or(0, |noted| noted.by_engine))
+    }
+
+    /// Its restart policy is in force again, and the engine was faster than we are.
+    fn after_restart(&self, unit: &Unit, new: &ObservedContainer) -> Option<Next> {
+        let first = self.restarted_since(new) == 1 && !self.containers.restarts.contains_key(&new.id);
+        if first && self.may_exit_once() {
+            return Some(restart(unit, new));
+        }
+        let failure = fault(FailureKind::Restarting, unit, "was restarted by the engine, again");
+        Some(revert_or_stop(self.state, failure))
+    }
+
+    /// lowtide's own container is watched by itself: one that ends has not stayed.
+    fn may_exit_once(&self) -> bool {
+        self.state.target.select != Select::Itself
+    }
+
+    /// The first exit is its own affair where its policy says so; the second is not.
+    fn after_exit(&self, unit: &Unit, new: &ObservedContainer) -> Next {
+        match new.ended_by {
+            EndedBy::Itself => {}
+            EndedBy::Call => return diverged(format!("somebody stopped the new container of {}", unit.name)),
+        }
+        let told = self.told(unit);
+        let ready = self.containers.ready.contains(&new.id);
+        let unseen = !ready && self.containers.waited.contains(&new.id);
+        let lost = unseen || new.exit_code == LOST;
+        if told.is_none() && lost && self.may_start(new) {
+            return start(unit, new);
+        }
+        let begun = self.containers.restarts.get(&new.id);
+        let first = begun.map_or(unit.restart.restarts(new.exit_code), |begun| !begun.done);
+        if first && self.may_exit_once() {
+            return restart(unit, new);
+        }
+        revert_or_stop(self.state, told.cloned().unwrap_or_else(|| exited(unit, new)))
+    }
+
+    /// How the wait for its readiness ended, with its last words.
+    fn told(&self, unit: &Unit) -> Option<&Failure> {
+        match &self.state.progress {
+            Progress::Failed { step, failure, .. }
+                if step.unit() == Some(unit.index) && is_judged_by_look(self.state.goal, step, failure) =>
+            {
+                Some(failure)
+            }
+            Progress::Idle | Progress::Started { .. } | Progress::Busy { .. } | Progress::Failed { .. } => None,
         }
     }
 
@@ -238,7 +308,8 @@ impl Roll<'_> {
     }
 
     fn deadline(&self, new: &ObservedContainer) -> Timestamp {
-        let whole = self.now + self.state.target.ready.timeout;
+        // What its health check says before the end of its start period does not count.
+        let whole = self.now + self.state.target.ready.timeout.max(new.warm_up);
         let planned = self.containers.deadlines.get(&new.id);
         planned.map_or(whole, |planned| (*planned).max(self.now + LEAST_LEFT).min(whole))
     }
@@ -338,7 +409,7 @@ impl Roll<'_> {
         for (unit, seen) in self.units.iter().zip(self.observed).rev() {
             let Some(new) = seen.candidates.first() else {
                 if seen.old.is_some() {
-                    return revert_or_stop(self.state, vanished(unit));
+                    return revert_or_stop(self.state, vanished(unit, seen.gone_by));
                 }
                 return diverged(format!("the new container of {} is gone", unit.name));
             };
@@ -439,10 +510,32 @@ fn start(unit: &Unit, new: &ObservedContainer) -> Next {
     })
 }
 
-fn vanished(unit: &Unit) -> Failure {
-    match unit.on_exit {
-        OnExit::Removed => fault(FailureKind::ContainerExited, unit, "exited, and `--rm` deleted it"),
-        OnExit::Stays => fault(FailureKind::Diverged, unit, "was removed by somebody else"),
+fn restart(unit: &Unit, new: &ObservedContainer) -> Next {
+    step(Step::Restart {
+        unit: unit.index,
+        container: new.id.clone(),
+        restarts: new.restart_count,
+    })
+}
+
+fn exited(unit: &Unit, new: &ObservedContainer) -> Failure {
+    let kind = if new.oom_killed {
+        FailureKind::OutOfMemory
+    } else {
+        FailureKind::ContainerExited
+    };
+    fault(kind, unit, &format!("exited with code {}", new.exit_code))
+}
+
+fn vanished(unit: &Unit, by: EndedBy) -> Failure {
+    match (unit.on_exit, by) {
+        (OnExit::Removed, EndedBy::Itself) => {
+            fault(FailureKind::ContainerExited, unit, "exited, and `--rm` deleted it")
+        }
+        (OnExit::Removed, EndedBy::Call) => fault(FailureKind::Diverged, unit, "was stopped by somebody else"),
+        (OnExit::Stays, EndedBy::Itself | EndedBy::Call) => {
+            fault(FailureKind::Diverged, unit, "was removed by somebody else")
+        }
     }
 }
 

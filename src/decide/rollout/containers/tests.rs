@@ -6,6 +6,7 @@ use crate::model::rollout::{Bar, ContainerState, Observed, Purpose, RolloutConcl
 use trial::{Trial, outside};
 use world::{KINDS, Kind, NEW_IMAGE, NewImage, OldImage, at, rollout};
 
+mod blame;
 mod foretold;
 mod low_tide;
 mod mishaps;
@@ -61,13 +62,22 @@ fn an_image_that_never_gets_ready_is_taken_back() {
 #[test]
 fn killed_anywhere_it_ends_as_it_would_have() {
     let mut points = 0;
-    for new_is in [
-        NewImage::Good,
-        NewImage::NeverReady,
-        NewImage::ExitsAtOnce,
-        NewImage::DiesWhileBaking,
+    let (one, both): (&[usize], &[usize]) = (&[1], &[1, 3]);
+    for (new_is, counts) in [
+        (NewImage::Good, both),
+        (NewImage::NeverReady, both),
+        (NewImage::ExitsAtOnce, both),
+        (NewImage::DiesWhileBaking, both),
+        (NewImage::ExitsOnce, one),
+        (NewImage::ExitsWhileWaitedFor { times: 1 }, one),
+        (NewImage::NotCreated, one),
+        (NewImage::NotStarted, one),
+        (NewImage::NotExecutable, one),
     ] {
-        for (kind, replicas) in KINDS.into_iter().flat_map(|kind| [(kind, 1), (kind, 3)]) {
+        for (kind, replicas) in KINDS
+            .into_iter()
+            .flat_map(move |kind| counts.iter().map(move |n| (kind, *n)))
+        {
             let mut undisturbed = Trial::of(kind, replicas, new_is);
             assert!(undisturbed.drive(None));
             for kill in 0.. {
@@ -239,6 +249,8 @@ fn start_first_nobody_is_sent_to_a_container_that_does_not_answer() {
     rename to web0
     set restart policy always
     after hook
+    restart new container
+    wait until new container is ready
     set restart policy no
     start old container
     wait until old container is ready
@@ -414,6 +426,8 @@ fn the_tag_of_compose_follows_and_goes_back() {
     set restart policy always
     move tag web:prod
     after hook
+    restart new container
+    wait until new container is ready
     set restart policy no
     stop new container
     rename to web0.failed.00000009

@@ -43,7 +43,6 @@ fn one_that_cannot_even_stand_by_never_gets_the_state() {
     the keeper: stop old container
     the keeper: set restart policy no
     the keeper: start new container
-    the keeper: start new container
     the keeper: goes back, the new container of web0 exited with code 0
     the keeper: start old container
     the keeper: set restart policy always

@@ -4,10 +4,11 @@ use super::RolloutState;
 use crate::model::fleet::Select;
 use crate::model::image::ImageId;
 use crate::model::rollout::{
-    ContainerState, Health, ObservedContainer, ObservedUnit, OnExit, Part, RestartPolicy, ServiceTag, Step,
+    ContainerState, EndedBy, Health, ObservedContainer, ObservedUnit, OnExit, Part, RestartPolicy, ServiceTag, Step,
     StepOutcome, Unit, Which,
 };
 use crate::model::standing::Release;
+use jiff::SignedDuration;
 
 pub(super) struct ContainerScene {
     pub(super) units: Vec<Unit>,
@@ -38,6 +39,7 @@ impl ContainerScene {
             }),
             candidates: Vec::new(),
             stranger: None,
+            gone_by: EndedBy::Itself,
         };
         Self {
             seen: units.iter().map(old).collect(),
@@ -102,7 +104,11 @@ impl ContainerScene {
                 self.change(*unit, container, |it| it.state = ContainerState::Running);
             }
             Step::Rename { unit, container, to } => self.change(*unit, container, |it| it.name.clone_from(to)),
-            Step::RunHook { .. }
+            Step::Restart { unit, container, .. } => {
+                self.change(*unit, container, |it| it.state = ContainerState::Running);
+            }
+            Step::TryOut { .. }
+            | Step::RunHook { .. }
             | Step::AwaitReady { .. }
             | Step::Attach { .. }
             | Step::Route { .. }
@@ -173,6 +179,8 @@ fn container(id: String, name: String, image: ImageId) -> ObservedContainer {
         exit_code: 0,
         oom_killed: false,
         health: Health::None,
+        warm_up: SignedDuration::ZERO,
+        ended_by: EndedBy::Itself,
     }
 }
 
@@ -209,6 +217,7 @@ fn assumed(state: &RolloutState) -> Unit {
         bars: Vec::new(),
         on_exit: OnExit::Stays,
         tag,
+        needs: Vec::new(),
     }
 }
 
@@ -219,6 +228,7 @@ fn named(step: &Step) -> Option<(usize, &str)> {
         | Step::StopOld { unit, container }
         | Step::SetRestart { unit, container, .. }
         | Step::Start { unit, container, .. }
+        | Step::Restart { unit, container, .. }
         | Step::AwaitReady { unit, container, .. }
         | Step::Rename { unit, container, .. }
         | Step::StopCandidate { unit, container }
@@ -229,6 +239,7 @@ fn named(step: &Step) -> Option<(usize, &str)> {
         | Step::Drain { unit, container, .. } => Some((*unit, container)),
         Step::Preflight
         | Step::Pull
+        | Step::TryOut { .. }
         | Step::RunHook { .. }
         | Step::CreateCandidate { .. }
         | Step::KeepImage { .. }

@@ -2,7 +2,7 @@
 
 use super::verdict::{self, Reached};
 use super::{POLL, Services, plan, step};
-use crate::decide::rollout::{Next, RolloutState, diverged};
+use crate::decide::rollout::{Next, RolloutState, diverged, returned};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::service::{FoundService, ObservedService, ServiceStep, ServiceUnit, UpdateState};
@@ -19,7 +19,7 @@ pub(in crate::decide::rollout) fn next(
     now: Timestamp,
 ) -> Next {
     let Some(units) = &services.units else {
-        return Next::Finish(RolloutConclusion::Reverted { failure: reason });
+        return returned(state, reason);
     };
     if units.len() != observed.len() {
         return diverged("the services could not be looked at".to_owned());
@@ -44,7 +44,7 @@ pub(in crate::decide::rollout) fn next(
         return next;
     }
     if late.is_empty() {
-        return Next::Finish(RolloutConclusion::Reverted { failure: reason });
+        return returned(state, reason);
     }
     let failure = Failure::new(FailureKind::RevertFailed, late.join("; "));
     Next::Finish(RolloutConclusion::Stuck { failure })

@@ -1,6 +1,7 @@
 //! What a halt leaves behind: an incident, a watch kept over the next rollouts, releases that are remembered.
 
 use super::*;
+use crate::model::freshness::Inputs;
 
 pub(super) fn resumed(probation: u32) -> AppEvent {
     AppEvent::Resumed {
@@ -185,4 +186,58 @@ fn every_channel_gives_a_quarantined_release_back() {
     push(&mut standing, operators());
     let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
     insta::assert_snapshot!(story.join("\n"), @"production := t1");
+}
+
+#[test]
+fn item_5_what_is_let_go_of_quarantine_is_rolled_out_again() {
+    let release = release(1);
+    let content = release.content.clone();
+    let target: TargetName = "a".parse().unwrap();
+    let rollout = RolloutId(Ulid(9));
+    let failure = Failure::new(FailureKind::ContainerExited, "x");
+    let events = [
+        AppEvent::Released {
+            release: Box::new(release.clone()),
+        },
+        AppEvent::RolloutEnded {
+            target: target.clone(),
+            release: release.run,
+            rollout,
+            conclusion: RolloutConclusion::Reverted { failure },
+            worked: None,
+        },
+        AppEvent::Quarantined {
+            content: content.clone(),
+            image: release.image.clone(),
+            digest: None,
+        },
+    ];
+    let mut standing = Standing::default();
+    for event in events {
+        push(&mut standing, event);
+    }
+    assert_eq!(standing.current(), None);
+    let go = |content: ContentDigest| Recorded {
+        seq: 9,
+        at: at(9),
+        event: AppEvent::Unquarantined {
+            content,
+            by: "ana".to_owned(),
+            why: "the disk was full".to_owned(),
+        },
+    };
+    standing.judged = Some(Judged {
+        inputs: Inputs::default(),
+        at: at(0),
+        because: vec![],
+    });
+    standing.apply(&go(content));
+    assert_eq!(standing.current().map(|release| release.run), Some(release.run));
+    assert_eq!(standing.targets[&target].last, None, "it may be tried again");
+    assert!(standing.judged.is_some(), "it need not be built again");
+    // Where no release of it is known, a run builds it again though nothing has moved.
+    let unknown: ContentDigest = format!("sha256:{:064x}", 77).parse().unwrap();
+    standing.quarantine.push(unknown.clone());
+    standing.apply(&go(unknown));
+    assert_eq!((standing.quarantine, standing.judged), (vec![], None));
 }

@@ -274,6 +274,7 @@ fn target(before: Vec<Hook>) -> TargetPolicy {
         unhealthy: crate::model::fleet::Unhealthy::Refuse,
         order: Order::default(),
         router: None,
+        preflight: crate::model::fleet::PreflightPolicy::Full,
     }
 }
 

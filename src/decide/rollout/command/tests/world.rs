@@ -288,5 +288,6 @@ fn target(irreversible: bool) -> TargetPolicy {
         unhealthy: crate::model::fleet::Unhealthy::Refuse,
         order: Order::Auto,
         router: None,
+        preflight: crate::model::fleet::PreflightPolicy::Full,
     }
 }

@@ -334,7 +334,7 @@ fn while_held_it_waits_and_says_why() {
 fn what_turns_bad_while_it_is_held_is_taken_back() {
     let mut trial = held();
     let id = trial.world.labels[0].1.clone();
-    trial.world.get(&id).restart_count = 1;
+    trial.world.get(&id).restart_count = 2;
     let Next::DecideRevert(failure) = asked(&trial) else {
         panic!("{:?}", asked(&trial))
     };

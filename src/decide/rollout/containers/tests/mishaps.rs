@@ -121,7 +121,7 @@ fn item_22_whatever_an_operator_does_half_way_it_ends_and_somebody_serves() {
         Act::StartsOld,
         Act::StopsNew,
     ] {
-        let (mut done, mut reverted, mut stuck) = (0, 0, 0);
+        let (mut done, mut refused, mut reverted, mut stuck) = (0, 0, 0, 0);
         for instant in 0.. {
             let mut trial = Trial::new(1, NewImage::Good);
             if trial.drive(Some(instant)) {
@@ -139,21 +139,27 @@ fn item_22_whatever_an_operator_does_half_way_it_ends_and_somebody_serves() {
                 RolloutConclusion::Done => done += 1,
                 RolloutConclusion::Reverted { .. } => reverted += 1,
                 RolloutConclusion::Stuck { .. } => stuck += 1,
+                // Before it ever ran.
+                RolloutConclusion::Refused { failure } if failure.kind == FailureKind::Diverged => refused += 1,
                 other @ (RolloutConclusion::AlreadyThere
                 | RolloutConclusion::Refused { .. }
                 | RolloutConclusion::Superseded { .. }) => panic!("{what:?} at {instant}: {other:?}"),
             }
             assert!(runs, "{what:?} at {instant}: nobody serves, {:?}", trial.conclusion());
         }
-        writeln!(table, "{what:?}: {done} done, {reverted} reverted, {stuck} stuck").unwrap();
+        writeln!(
+            table,
+            "{what:?}: {done} done, {refused} refused, {reverted} reverted, {stuck} stuck"
+        )
+        .unwrap();
     }
     insta::assert_snapshot!(table, @"
-    RemovesNew: 15 done, 24 reverted, 0 stuck
-    RemovesOld: 31 done, 0 reverted, 8 stuck
-    RenamesNew: 39 done, 0 reverted, 0 stuck
-    RenamesOld: 39 done, 0 reverted, 0 stuck
-    StartsOld: 39 done, 0 reverted, 0 stuck
-    StopsNew: 25 done, 14 reverted, 0 stuck
+    RemovesNew: 15 done, 5 refused, 19 reverted, 0 stuck
+    RemovesOld: 31 done, 0 refused, 0 reverted, 8 stuck
+    RenamesNew: 39 done, 0 refused, 0 reverted, 0 stuck
+    RenamesOld: 39 done, 0 refused, 0 reverted, 0 stuck
+    StartsOld: 39 done, 0 refused, 0 reverted, 0 stuck
+    StopsNew: 39 done, 0 refused, 0 reverted, 0 stuck
     ");
 }
 
@@ -231,39 +237,47 @@ fn item_26_a_way_back_that_is_refused_ends_and_says_so() {
     Plain, remove new container: reverted, something runs
     Plain, rename to web0: stuck, something runs
     Plain, rename to web0.failed.00000009: stuck, something runs
+    Plain, restart new container: reverted, something runs
     Plain, set restart policy always: stuck, something runs
     Plain, set restart policy no: stuck, something runs
     Plain, start old container: stuck, nothing runs
     Plain, stop new container: stuck, something runs
+    Plain, wait until new container is ready: reverted, something runs
     Plain, wait until old container is ready: stuck, something runs
     Paused, keep log: reverted, something runs
     Paused, remove new container: reverted, something runs
     Paused, rename to web0: stuck, something runs
     Paused, rename to web0.failed.00000009: stuck, something runs
+    Paused, restart new container: reverted, something runs
     Paused, router: pause: reverted, something runs
     Paused, router: resume: stuck, something runs
     Paused, set restart policy always: stuck, something runs
     Paused, set restart policy no: stuck, something runs
     Paused, start old container: stuck, nothing runs
     Paused, stop new container: stuck, something runs
+    Paused, wait until new container is ready: reverted, something runs
     Paused, wait until old container is ready: stuck, something runs
     AutoRemove, let old image go: reverted, something runs
     AutoRemove, make old container again: stuck, nothing runs
     AutoRemove, rename to web0: stuck, something runs
+    AutoRemove, restart new container: reverted, something runs
     AutoRemove, set restart policy always: stuck, something runs
     AutoRemove, set restart policy no: stuck, something runs
     AutoRemove, start old container: stuck, nothing runs
     AutoRemove, stop new container: stuck, something runs
+    AutoRemove, wait until new container is ready: reverted, something runs
     AutoRemove, wait until old container is ready: stuck, something runs
     Tagged, keep log: reverted, something runs
     Tagged, move tag web:prod: stuck, something runs
     Tagged, remove new container: reverted, something runs
     Tagged, rename to web0: stuck, something runs
     Tagged, rename to web0.failed.00000009: stuck, something runs
+    Tagged, restart new container: reverted, something runs
     Tagged, set restart policy always: stuck, something runs
     Tagged, set restart policy no: stuck, something runs
     Tagged, start old container: stuck, nothing runs
     Tagged, stop new container: stuck, something runs
+    Tagged, wait until new container is ready: reverted, something runs
     Tagged, wait until old container is ready: stuck, something runs
     ");
 }

@@ -111,6 +111,7 @@ impl Trial {
                     self.now += self.pace;
                     self.world.nobody_is_lost(self.kind, &units);
                     if die(&mut kill) {
+                        self.world.cut_off(&step);
                         return false;
                     }
                     self.steps.push(step.to_string());

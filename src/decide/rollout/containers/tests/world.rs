@@ -7,7 +7,7 @@ use crate::model::fleet::{Hook, Order, Ready, ReadyCheck, Router, Select, Target
 use crate::model::image::{ContentDigest, Reference};
 use crate::model::name::RunId;
 use crate::model::rollout::{
-    ContainerState, Health, Hold, HoldBy, Observed, ObservedContainer, ObservedUnit, OnExit, Part, Purpose,
+    ContainerState, EndedBy, Health, Hold, HoldBy, Observed, ObservedContainer, ObservedUnit, OnExit, Part, Purpose,
     RestartPolicy, RolloutEvent, ServiceTag,
 };
 use crate::model::standing::Release;
@@ -112,6 +112,7 @@ pub(in crate::decide::rollout) fn rollout(kind: Kind, irreversible: bool) -> Rol
                 Order::Auto
             },
             router: router(kind),
+            preflight: crate::model::fleet::PreflightPolicy::Full,
         }),
         timezone: "UTC".to_owned(),
         release: Box::new(Release {
@@ -149,6 +150,12 @@ pub(in crate::decide::rollout) struct World {
     /// What compose's tag points at.
     pub(in crate::decide::rollout) tag: Option<ImageId>,
     pub(in crate::decide::rollout) keeps: BTreeSet<usize>,
+    /// How often each container was started.
+    pub(super) started: BTreeMap<String, usize>,
+    /// Containers of ours that try the host out.
+    pub(super) trials: usize,
+    /// The host has what the containers need, as far as a try tells.
+    pub(super) host_is_fit: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -159,6 +166,22 @@ pub(in crate::decide::rollout) enum NewImage {
     DiesWhileBaking,
     /// As the engine tells it of one whose end it did not see.
     LostWhileBaking,
+    /// At once, and relies on its restart policy.
+    ExitsOnce,
+    /// So often, and relies on its restart policy.
+    ExitsWhileWaitedFor {
+        times: usize,
+    },
+    /// The engine restarts it.
+    ExitsOnceWhileBaking,
+    /// The host refuses to create it: a bind source is gone.
+    NotCreated,
+    /// The host refuses to start it: a port is taken.
+    NotStarted,
+    /// Its command is not in the image.
+    NotExecutable,
+    /// Somebody stops it while it is waited for.
+    StoppedWhileWaitedFor,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -166,6 +189,8 @@ pub(in crate::decide::rollout) enum OldImage {
     Good,
     /// The new one changed its data.
     StartsNoMore,
+    /// The host has lost what both need.
+    NotStarted,
 }
 
 impl World {
@@ -191,6 +216,8 @@ impl World {
                     exit_code: 0,
                     oom_killed: false,
                     health: Health::Healthy,
+                    warm_up: SignedDuration::ZERO,
+                    ended_by: EndedBy::Itself,
                 };
                 let hold = |n: usize| Hold {
                     unit: index - 1,
@@ -217,6 +244,7 @@ impl World {
                         reference: "web:prod".to_owned(),
                         before: Some(OLD_IMAGE.parse().unwrap()),
                     }),
+                    needs: Vec::new(),
                 });
                 containers.push(old);
             }
@@ -233,6 +261,16 @@ impl World {
             holding: false,
             tag: Some(OLD_IMAGE.parse().unwrap()),
             keeps: BTreeSet::new(),
+            started: BTreeMap::new(),
+            trials: 0,
+            host_is_fit: true,
+        }
+    }
+
+    /// Killed in the middle of a step that makes more than one call.
+    pub(super) fn cut_off(&mut self, step: &Step) {
+        if let Step::TryOut { .. } = step {
+            self.trials += 1;
         }
     }
 
@@ -248,6 +286,7 @@ impl World {
                 old: by_id(&unit.old).or_else(|| labelled(&self.remade, unit).pop()),
                 candidates: labelled(&self.labels, unit),
                 stranger: None,
+                gone_by: EndedBy::Itself,
             })
             .collect()
     }
@@ -256,13 +295,22 @@ impl World {
     pub(super) fn bakes(&mut self) {
         let first = self.labels[0].1.clone();
         match self.new_is {
-            NewImage::DiesWhileBaking => self.get(&first).restart_count = 1,
+            NewImage::DiesWhileBaking => self.get(&first).restart_count += 1,
+            NewImage::ExitsOnceWhileBaking => self.get(&first).restart_count = 1,
             NewImage::LostWhileBaking => {
                 let container = self.get(&first);
                 container.state = ContainerState::Exited;
                 container.exit_code = 255;
             }
-            NewImage::Good | NewImage::NeverReady | NewImage::ExitsAtOnce => {}
+            NewImage::Good
+            | NewImage::NeverReady
+            | NewImage::ExitsAtOnce
+            | NewImage::ExitsOnce
+            | NewImage::ExitsWhileWaitedFor { .. }
+            | NewImage::NotCreated
+            | NewImage::NotStarted
+            | NewImage::NotExecutable
+            | NewImage::StoppedWhileWaitedFor => {}
         }
     }
 
@@ -301,6 +349,8 @@ impl World {
             exit_code: 0,
             oom_killed: false,
             health: Health::None,
+            warm_up: SignedDuration::ZERO,
+            ended_by: EndedBy::Itself,
         });
         // A container in the namespace of another needs it to be there.
         for hold in self.units[unit].holds.clone() {
@@ -334,7 +384,13 @@ impl World {
                 log: vec!["last words".to_owned()],
                 exit_code: 1,
             },
+            Step::TryOut { .. } => self.try_out(),
             Step::Start { container, which, .. } => self.start(container, *which),
+            // One that the engine has restarted runs.
+            Step::Restart { container, .. } if self.get(container).state == ContainerState::Running => {
+                StepOutcome::Done
+            }
+            Step::Restart { container, .. } => self.start(container, Which::New),
             Step::AwaitReady { container, which, .. } => self.await_ready(container, *which),
             Step::CreateCandidate { unit } => self.create(*unit),
             Step::RecreateOld { unit } => self.recreate(*unit),
@@ -355,7 +411,20 @@ impl World {
         }
     }
 
+    fn try_out(&mut self) -> StepOutcome {
+        // Whatever an earlier try left is swept first, and this one leaves nothing.
+        self.trials = 0;
+        if self.host_is_fit {
+            StepOutcome::Done
+        } else {
+            failed(FailureKind::StartFailed)
+        }
+    }
+
     fn create(&mut self, unit: usize) -> StepOutcome {
+        if self.new_is == NewImage::NotCreated {
+            return failed(FailureKind::EngineRefused);
+        }
         // What is there is adopted.
         if self.labels.iter().all(|(index, _)| *index != unit) {
             let id = format!("new{}", self.created);
@@ -377,7 +446,17 @@ impl World {
     }
 
     fn start(&mut self, container: &str, which: Which) -> StepOutcome {
+        match (which, self.new_is, self.old_is) {
+            (Which::New, NewImage::NotStarted, _) | (Which::Old, _, OldImage::NotStarted) => {
+                return failed(FailureKind::StartFailed);
+            }
+            (Which::New, NewImage::NotExecutable, _) => return failed(FailureKind::NotExecutable),
+            (Which::New, _, _) | (Which::Old, _, OldImage::Good | OldImage::StartsNoMore) => {}
+        }
+        let starts = self.started.entry(container.to_owned()).or_default();
+        *starts += 1;
         let exits = match which {
+            Which::New if self.new_is == NewImage::ExitsOnce => *starts == 1,
             Which::New => self.new_is == NewImage::ExitsAtOnce,
             Which::Old => self.old_is == OldImage::StartsNoMore,
         };
@@ -390,18 +469,29 @@ impl World {
     }
 
     fn await_ready(&mut self, container: &str, which: Which) -> StepOutcome {
-        let failed = |kind| StepOutcome::Failed {
-            failure: Failure::new(kind, "simulated"),
-        };
         match (which, self.new_is, self.old_is) {
             (Which::New, NewImage::NeverReady, _) => failed(FailureKind::UnhealthyAfterRoll),
-            (Which::New, NewImage::ExitsAtOnce, _) => failed(FailureKind::ContainerExited),
+            (Which::New, NewImage::StoppedWhileWaitedFor, _) => {
+                let container = self.get(container);
+                container.state = ContainerState::Exited;
+                container.ended_by = EndedBy::Call;
+                failed(FailureKind::Diverged)
+            }
             (Which::Old, _, OldImage::StartsNoMore) => failed(FailureKind::UnhealthyAfterRevert),
-            (Which::New, NewImage::Good | NewImage::DiesWhileBaking | NewImage::LostWhileBaking, _) => {
+            (Which::New, NewImage::ExitsWhileWaitedFor { times }, _)
+                if self.started.get(container).is_some_and(|starts| *starts <= times) =>
+            {
+                self.get(container).state = ContainerState::Exited;
+                failed(FailureKind::ContainerExited)
+            }
+            (Which::New, _, _) if self.get(container).state == ContainerState::Exited => {
+                failed(FailureKind::ContainerExited)
+            }
+            (Which::New, _, _) => {
                 self.get(container).health = Health::Healthy;
                 StepOutcome::Done
             }
-            (Which::Old, _, OldImage::Good) => StepOutcome::Done,
+            (Which::Old, _, OldImage::Good | OldImage::NotStarted) => StepOutcome::Done,
         }
     }
 
@@ -440,6 +530,8 @@ impl World {
             | Step::CreateCandidate { .. }
             | Step::RecreateOld { .. }
             | Step::Start { .. }
+            | Step::TryOut { .. }
+            | Step::Restart { .. }
             | Step::AwaitReady { .. }
             | Step::KeepLog { .. }
             | Step::Attach { .. }
@@ -483,5 +575,11 @@ impl World {
                 Kind::Plain | Kind::AutoRemove | Kind::Held | Kind::Tagged => {}
             }
         }
+    }
+}
+
+fn failed(kind: FailureKind) -> StepOutcome {
+    StepOutcome::Failed {
+        failure: Failure::new(kind, "simulated"),
     }
 }

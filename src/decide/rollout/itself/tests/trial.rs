@@ -10,7 +10,7 @@ use crate::model::itself::{Handover, Holder, ObservedItself, OwnStep};
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
 use crate::model::rollout::{
-    ContainerState, Health, Observed, ObservedContainer, RestartPolicy, RolloutConclusion, RolloutEvent, Step,
+    ContainerState, EndedBy, Health, Observed, ObservedContainer, RestartPolicy, RolloutConclusion, RolloutEvent, Step,
     StepOutcome, Unit,
 };
 use jiff::Timestamp;
@@ -289,6 +289,8 @@ impl Trial {
         if self.keeper.is_none() {
             self.keepers_made += 1;
             self.keeper = Some(ObservedContainer {
+                warm_up: jiff::SignedDuration::ZERO,
+                ended_by: EndedBy::Itself,
                 id: "keeper".to_owned(),
                 name: "web0.keeper".to_owned(),
                 image: OLD_IMAGE.parse().unwrap(),

@@ -20,7 +20,7 @@ fn trial(replicas: u64, after: i64, act: fn(&mut World)) -> Trial {
 fn a_task_that_no_node_takes_ends_at_our_deadline() {
     let mut trial = Trial::new(1, 3, NewImage::NeverScheduled);
     assert!(trial.drive(None));
-    insta::assert_snapshot!(reverted(&trial), @"Swarm found no node for the new tasks: web0: 0 of 3 tasks serve by the deadline: no suitable node (scheduling constraints not satisfied on 1 node)");
+    insta::assert_snapshot!(refused(&trial), @"Swarm found no node for the new tasks: web0: 0 of 3 tasks serve by the deadline: no suitable node (scheduling constraints not satisfied on 1 node)");
     assert!(trial.now >= 700, "it was given the time for three tasks: {}", trial.now);
 }
 
@@ -191,7 +191,7 @@ fn an_image_that_a_node_cannot_have_is_a_failure() {
             "unpulled".to_owned(),
         );
     });
-    insta::assert_snapshot!(reverted(&trial), @"the new container did not start: task web0.1: could not be started: No such image: example.org/web:t1");
+    insta::assert_snapshot!(refused(&trial), @"the host could not start the container: task web0.1: could not be started: No such image: example.org/web:t1");
 }
 
 /// 39

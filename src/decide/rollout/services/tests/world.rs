@@ -64,6 +64,7 @@ fn opened(irreversible: bool) -> RolloutEvent {
             unhealthy: crate::model::fleet::Unhealthy::Refuse,
             order: Order::Auto,
             router: None,
+            preflight: crate::model::fleet::PreflightPolicy::Full,
         }),
         timezone: "UTC".to_owned(),
         release: Box::new(release()),
@@ -502,6 +503,14 @@ pub(super) fn services(state: &RolloutState) -> &Services {
         Moving::Services(services) => services,
         Moving::Containers(_) | Moving::Command(_) => panic!("a stack is no container"),
     }
+}
+
+/// It went back, and nothing is wrong with the release.
+pub(super) fn refused(trial: &Trial) -> String {
+    let RolloutConclusion::Refused { failure } = trial.conclusion() else {
+        panic!("not refused: {:?}", trial.conclusion())
+    };
+    failure.to_string()
 }
 
 pub(super) fn reverted(trial: &Trial) -> String {

@@ -1,0 +1,162 @@
+//! What follows from a step that failed, and from a way back that is done: whose fault it is decides.
+
+use super::{Moving, Next, Progress, RolloutState, command, containers, itself, services};
+use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
+use crate::model::rollout::{Goal, RolloutConclusion, Step};
+use jiff::{SignedDuration, Timestamp};
+
+/// Nothing but a bake is planned further ahead, and clocks are set by less every day.
+pub(super) const SLACK: SignedDuration = SignedDuration::from_hours(1);
+
+/// Somebody else is at it: nothing is undone without a person.
+pub(super) fn diverged(detail: String) -> Next {
+    Next::Finish(RolloutConclusion::Stuck {
+        failure: Failure::new(FailureKind::Diverged, detail),
+    })
+}
+
+/// The way back is done: the old ones run. A release that nothing speaks against was only refused, and is tried again; not
+/// where somebody else was at it once the new one ran, who may have had reasons.
+pub(super) fn returned(state: &RolloutState, reason: Failure) -> Next {
+    let failure = reason;
+    let stays_out = match failure.kind {
+        FailureKind::TakenBack | FailureKind::WindowClosed => true,
+        FailureKind::Diverged => ran(state),
+        kind => kind.condemns(),
+    };
+    Next::Finish(if stays_out {
+        RolloutConclusion::Reverted { failure }
+    } else {
+        RolloutConclusion::Refused { failure }
+    })
+}
+
+fn ran(state: &RolloutState) -> bool {
+    match &state.moving {
+        Moving::Containers(containers) => containers.ran(),
+        Moving::Services(services) => services.ran(),
+        Moving::Command(command) => command.ran(),
+    }
+}
+
+pub(super) fn mistaken() -> Next {
+    let failure = Failure::new(
+        FailureKind::Invariant,
+        "something else was looked at than what is moved",
+    );
+    Next::Finish(RolloutConclusion::Stuck { failure })
+}
+
+/// Steps are tried again while the fault is the infrastructure's; then the goal changes or a person is called.
+pub(super) fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>> {
+    match &state.progress {
+        Progress::Idle => Ok(1),
+        Progress::Started { .. } => {
+            let failure = Failure::new(
+                FailureKind::Invariant,
+                "the next step was asked for while one was under way",
+            );
+            Err(Box::new(Next::Finish(RolloutConclusion::Stuck { failure })))
+        }
+        Progress::Busy { retry, hook } if *retry > now && *retry <= now + SLACK => Err(Box::new(Next::Wait {
+            until: Some(*retry),
+            reason: WaitReason::HookBusy {
+                hook: hook.clone(),
+                retry: *retry,
+            },
+        })),
+        Progress::Busy { .. } => Ok(1),
+        Progress::Failed {
+            attempt,
+            step,
+            failure,
+            at,
+        } => {
+            if let Some(delay) = step_retry(state.goal, step, *attempt, failure) {
+                let due = *at + delay;
+                // One that failed in the future did so by a clock that was ahead.
+                return if due > now && *at <= now + SLACK {
+                    let at = due;
+                    let reason = WaitReason::Retry {
+                        at,
+                        failure: failure.clone(),
+                    };
+                    Err(Box::new(Next::Wait {
+                        until: Some(at),
+                        reason,
+                    }))
+                } else {
+                    Ok(attempt + 1)
+                };
+            }
+            let dispensable = if let Step::Service(step) = step {
+                services::is_dispensable(step)
+            } else {
+                containers::is_dispensable(state.goal, step)
+            };
+            if dispensable || containers::forward::is_judged_by_look(state.goal, step, failure) {
+                return Ok(attempt + 1);
+            }
+            Err(Box::new(give_up(state, step, failure)))
+        }
+    }
+}
+
+/// A revert is tried harder and faster than a step forward: somebody's service is down.
+fn step_retry(goal: Goal, step: &Step, attempt: u32, failure: &Failure) -> Option<SignedDuration> {
+    // It says nothing of the release, and the way back would need the same files and descriptors: tried until it works, up
+    // to four minutes apart.
+    if failure.kind == FailureKind::LocalTrouble {
+        return Some(SignedDuration::from_secs(1 << attempt.min(8)));
+    }
+    // A command may take minutes each time: a person has to hear of it before ten of them have failed.
+    let most = if matches!(step, Step::Command(_)) { 3 } else { 10 };
+    match (goal, failure.fault()) {
+        (Goal::Forward, Fault::Infra) if attempt < 5 => Some(SignedDuration::from_secs(1 << attempt.min(6))),
+        (Goal::Back, _) if attempt < most => Some(SignedDuration::from_secs(1 << attempt.min(5))),
+        (Goal::Forward | Goal::Back, Fault::Repo | Fault::Infra | Fault::Operator | Fault::Bug) => None,
+    }
+}
+
+fn give_up(state: &RolloutState, step: &Step, failure: &Failure) -> Next {
+    match state.goal {
+        Goal::Back => {
+            let detail = format!("{step}: {}", failure.detail);
+            let failure = Failure {
+                kind: FailureKind::RevertFailed,
+                detail,
+                excerpt: failure.excerpt.clone(),
+            };
+            Next::Finish(RolloutConclusion::Stuck { failure })
+        }
+        Goal::Forward if !state.touched || itself::has_only_kept(state, step) => {
+            Next::Finish(RolloutConclusion::Refused {
+                failure: failure.clone(),
+            })
+        }
+        // Somebody stopped what was to become ready.
+        Goal::Forward if failure.kind == FailureKind::Diverged && matches!(step, Step::AwaitReady { .. }) => {
+            Next::Finish(RolloutConclusion::Stuck {
+                failure: failure.clone(),
+            })
+        }
+        Goal::Forward => revert_or_stop(state, failure.clone()),
+    }
+}
+
+/// Data may have migrated once a candidate of an irreversible app ran: then a person decides.
+pub(super) fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
+    if state.target.irreversible && ran(state) {
+        return Next::Finish(RolloutConclusion::Stuck { failure });
+    }
+    turn_back(state, failure)
+}
+
+pub(super) fn turn_back(state: &RolloutState, failure: Failure) -> Next {
+    match &state.moving {
+        Moving::Command(command) if command.ran() && command::cannot_go_back(command) => {
+            Next::Finish(command::nothing_before(failure))
+        }
+        Moving::Containers(_) | Moving::Services(_) | Moving::Command(_) => Next::DecideRevert(failure),
+    }
+}
