@@ -142,7 +142,7 @@ apps:
             "--label",
             "keep=me",
             "--restart",
-            "unless-stopped",
+            "no",
             "--volume",
             "/kept",
             &image,
@@ -241,7 +241,7 @@ fn a_plain_container_is_rolled_rolled_back_and_reverted() {
     assert_ne!(text(&first, "/Id"), text(&old, "/Id"), "{words}");
     assert_eq!(first.pointer("/State/Running"), Some(&Value::Bool(true)));
     assert_eq!(text(&first, "/Config/Labels/keep"), "me");
-    assert_eq!(text(&first, "/HostConfig/RestartPolicy/Name"), "unless-stopped");
+    assert_eq!(text(&first, "/HostConfig/RestartPolicy/Name"), "no");
     // Its anonymous volume came along.
     assert_eq!(text(&first, "/Mounts/0/Name"), text(&old, "/Mounts/0/Name"));
     assert!(
@@ -269,7 +269,7 @@ fn a_plain_container_is_rolled_rolled_back_and_reverted() {
     let back = place.container();
     assert_eq!(text(&back, "/Id"), text(&second, "/Id"), "{words}");
     assert_eq!(back.pointer("/State/Running"), Some(&Value::Bool(true)));
-    assert_eq!(text(&back, "/HostConfig/RestartPolicy/Name"), "unless-stopped");
+    assert_eq!(text(&back, "/HostConfig/RestartPolicy/Name"), "no");
     assert_eq!(place.names(), [place.name.clone()]);
 
     // By hand to the release before.

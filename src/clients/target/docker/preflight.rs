@@ -26,9 +26,9 @@ use std::fmt::Write as _;
 /// One at a time, each with its bake: more than this is not one target.
 const MAX_UNITS: usize = 100;
 
-/// Why a container of Podman's cannot be moved with this policy.
-const ALWAYS: &str = "Podman cannot change a policy, and podman-restart would start the old and the new one after a reboot; \
-                      take unless-stopped or on-failure";
+/// Why a container of Podman's cannot be moved with a restart policy.
+const FIXED: &str =
+    "Podman cannot change a policy, so a new container that fails would be started again and again beside the way back";
 
 /// What is to be replaced.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,8 +133,9 @@ impl Look<'_> {
                 "{told}: Id (lowtide runs in it: make it a target of its own, `- itself: {{}}`)"
             ));
         }
-        if self.fixed_restart && restart(container).name == "always" {
-            refused.push(format!("{told}: RestartPolicy always ({ALWAYS})"));
+        let policy = restart(container).name;
+        if self.fixed_restart && !matches!(policy.as_str(), "" | "no") {
+            refused.push(format!("{told}: RestartPolicy {policy} ({FIXED})"));
         }
         if part == Part::Release {
             refused.extend(compose::one_shot(container, &self.all));
