@@ -170,6 +170,7 @@ fn the_last_layer_of_the_base_and_the_first_of_ours() {
     let with_layers = |layers| Lineage::Base {
         reference: "debian:12".to_owned(),
         layers,
+        triggers: false,
     };
     let doing = doing("RUN apt-get install -y vim");
     assert_eq!(

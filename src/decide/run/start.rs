@@ -69,6 +69,7 @@ mod tests {
             order: Order::Auto,
             router: None,
             unhealthy: crate::model::fleet::Unhealthy::default(),
+            preflight: crate::model::fleet::PreflightPolicy::default(),
         }
     }
 

@@ -204,6 +204,7 @@ fn lacks(unit: &Unit, needs: &[HostNeed], error: &EngineError) -> Failure {
         EngineError::Refused { message, .. } | EngineError::Conflict { message } => message,
         EngineError::NotFound { .. }
         | EngineError::Unreachable { .. }
+        | EngineError::Denied { .. }
         | EngineError::Failed { .. }
         | EngineError::Timeout { .. }
         | EngineError::Unreadable { .. } => return failure,

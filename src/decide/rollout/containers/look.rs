@@ -75,7 +75,8 @@ pub(super) fn step(step: Step) -> Next {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::rollout::{Health, OnExit, Part};
+    use crate::model::rollout::{EndedBy, Health, OnExit, Part};
+    use jiff::SignedDuration;
 
     #[test]
     fn a_policy_that_nobody_can_change_is_left_alone() {
@@ -98,6 +99,7 @@ mod tests {
             bars: Vec::new(),
             on_exit: OnExit::Stays,
             tag: None,
+            needs: Vec::new(),
         };
         let container = ObservedContainer {
             id: "old".to_owned(),
@@ -109,6 +111,8 @@ mod tests {
             exit_code: 0,
             oom_killed: false,
             health: Health::None,
+            warm_up: SignedDuration::ZERO,
+            ended_by: EndedBy::Itself,
         };
         assert!(!policy_stands(&unit, &container, &RestartPolicy::none()));
         assert!(policy_stands(&unit, &container, &unit.restart));

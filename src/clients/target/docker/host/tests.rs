@@ -33,6 +33,7 @@ fn unit(needs: Vec<HostNeed>) -> Unit {
         old_image: crate::model::image::ImageId::of_sha256(&[7; 32]),
         was_running: true,
         restart: RestartPolicy::none(),
+        fixed_restart: false,
         snapshot: String::new(),
         part: Part::Release,
         holds: Vec::new(),
@@ -83,6 +84,7 @@ fn a_try_has_those_settings_and_nothing_else() {
         files: Vec::new(),
         tag: None,
         api: 41,
+        fixed_restart: false,
     };
     let needs = needs(&snapshot.container, "runc");
     let unit = unit(needs.clone());

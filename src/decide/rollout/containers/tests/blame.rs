@@ -3,6 +3,7 @@
 use super::trial::Trial;
 use super::world::{KINDS, Kind, NewImage, OldImage, at, rollout};
 use crate::decide::rollout::{Next, next};
+use crate::decide::standing::Standing;
 use crate::decide::tell;
 use crate::model::failure::FailureKind;
 use crate::model::fleet::PreflightPolicy;
@@ -16,7 +17,13 @@ use std::fmt::Write as _;
 /// How it ends, whether that condemns the release, and what the app hears of it.
 fn verdict(trial: &Trial) -> String {
     let conclusion = trial.conclusion();
-    let told = tell::rollout_ended(&trial.state(), conclusion, None, None, at(trial.now));
+    let end = tell::RolloutEnd {
+        standing: &Standing::default(),
+        app: None,
+        email: None,
+        adopted: None,
+    };
+    let told = tell::rollout_ended(&trial.state(), conclusion, &end, at(trial.now));
     let facts = told.facts.iter().map(|fact| match fact {
         AppEvent::RolloutEnded { .. } => "ended",
         AppEvent::Quarantined { .. } => "quarantined",
