@@ -376,14 +376,7 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             mail,
             format,
             schema: false,
-        } => {
-            let also = check::Also {
-                secrets: !no_secrets,
-                connect,
-                mail,
-            };
-            check::check(global, &also, format).await
-        }
+        } => check::check(global, &check::Also::of(!no_secrets, connect, mail), format).await,
         Command::Plan { app, json } => plan::plan(global, app.as_deref(), json).await,
         Command::Windows(asked) => windows::windows(global, &asked).await,
         Command::Run {

@@ -21,6 +21,12 @@ pub(super) struct Also {
     pub(super) mail: Option<String>,
 }
 
+impl Also {
+    pub(super) fn of(secrets: bool, connect: bool, mail: Option<String>) -> Self {
+        Self { secrets, connect, mail }
+    }
+}
+
 /// Columns of `engine build`, `registry ghcr.io`.
 const WHAT: usize = 30;
 

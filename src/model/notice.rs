@@ -114,7 +114,7 @@ pub enum NoticeBody {
         /// Containers or services; 0: what a command moved is not counted.
         units: usize,
     },
-    /// A rollout could not begin; nothing was touched.
+    /// A rollout could not begin, or what it touched was put back: the old containers run.
     RolloutRefused {
         app: AppName,
         target: TargetName,

@@ -63,6 +63,7 @@ pub fn fault(fault: Fault) -> &'static str {
 
 /// What helps, in one or two sentences.
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "a table: a line for each kind")]
 pub fn advice(kind: FailureKind) -> &'static str {
     use FailureKind as K;
     match kind {
@@ -402,7 +403,7 @@ pub fn rollout_concluded(conclusion: &RolloutConclusion) -> String {
     match conclusion {
         RolloutConclusion::Done => "done".to_owned(),
         RolloutConclusion::AlreadyThere => "nothing to do: it already ran".to_owned(),
-        RolloutConclusion::Refused { failure } => format!("refused, nothing was touched: {}", failure.kind.words()),
+        RolloutConclusion::Refused { failure } => format!("refused, the old one serves: {}", failure.kind.words()),
         RolloutConclusion::Superseded { .. } => "a newer release took its place".to_owned(),
         RolloutConclusion::Reverted { failure } => format!("taken back: {}", failure.kind.words()),
         RolloutConclusion::Stuck { failure } => format!("stuck, needs a person: {}", failure.kind.words()),

@@ -61,16 +61,8 @@ struct Driver {
 
 impl Driver {
     async fn drive(&mut self) -> Result<Option<RolloutConclusion>, DriveError> {
-        if let StepProgress::Started { step, .. } = &self.state.progress {
-            warn!(%step, "found an unfinished step; looking at what is there");
-            let step = step.clone();
-            if let Step::TryOut { .. } = step {
-                perform::containers::sweep(&self.bot, &self.state).await;
-            }
-            let Some(found) = self.found(&step).await? else {
-                return Ok(None);
-            };
-            self.append(found).await?;
+        if !self.take_up().await? {
+            return Ok(None);
         }
         self.tell_moves().await?;
         let mut last_wait = None;
@@ -133,6 +125,23 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// What an earlier process left under way. `false`: lowtide ends.
+    async fn take_up(&mut self) -> Result<bool, DriveError> {
+        let StepProgress::Started { step, .. } = &self.state.progress else {
+            return Ok(true);
+        };
+        warn!(%step, "found an unfinished step; looking at what is there");
+        let step = step.clone();
+        if let Step::TryOut { .. } = step {
+            perform::containers::sweep(&self.bot, &self.state).await;
+        }
+        let Some(found) = self.found(&step).await? else {
+            return Ok(false);
+        };
+        self.append(found).await?;
+        Ok(true)
     }
 
     async fn hear_of_haste(&mut self) -> Result<(), DriveError> {

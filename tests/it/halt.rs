@@ -17,6 +17,7 @@ use lowtide::model::stages::inspect::Inspected;
 use lowtide::model::standing::{AppEvent, Release};
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -57,7 +58,11 @@ impl Site {
         let site = Self {
             dir: tempfile::tempdir().unwrap(),
         };
-        std::fs::create_dir_all(site.path().join("state")).unwrap();
+        // As lowtide makes it: others could read what `mkdir` makes, and each command would say so.
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(site.path().join("state"))
+            .unwrap();
         std::fs::create_dir_all(site.path().join("work")).unwrap();
         site.git(&["init", "-q", "-b", "main"], 1);
         site.configure("2m");
@@ -487,9 +492,11 @@ async fn item_5_an_operator_lets_a_release_out_of_quarantine_and_says_why() {
     assert_eq!((after.halted.is_some(), after.quarantine.len()), (false, 0));
     assert_eq!(after.current().map(|release| release.tag.as_str()), Some("t2"));
     let events = site.store().app_events(&web()).await.unwrap();
-    let let_go = events.iter().find_map(|recorded| match &recorded.event {
-        AppEvent::Unquarantined { by, why, .. } => Some((by.as_str(), why.as_str())),
-        _ => None,
+    let let_go = events.iter().find_map(|recorded| {
+        let AppEvent::Unquarantined { by, why, .. } = &recorded.event else {
+            return None;
+        };
+        Some((by.as_str(), why.as_str()))
     });
     assert_eq!(let_go, Some(("ana", "the disk was full")));
     // Of an app that is not halted only the quarantine ends.

@@ -239,7 +239,7 @@ async fn a_refused_configuration_is_told_until_it_is_good_again() {
     // By a process that never saw it refused.
     assert_eq!(Watch::new(place, None).look(&bot).await.unwrap(), Seen::TakenUp);
     assert_eq!(get("/readyz").await, (200, "ready\n".to_owned()));
-    assert!(!get("/").await.1.contains("refused"));
+    assert!(!get("/").await.1.contains("has been refused"));
     assert!(!status_of(dir.path()).contains("refused"));
 }
 

@@ -19,11 +19,9 @@ pub(super) fn diverged(detail: String) -> Next {
 /// where somebody else was at it once the new one ran, who may have had reasons.
 pub(super) fn returned(state: &RolloutState, reason: Failure) -> Next {
     let failure = reason;
-    let stays_out = match failure.kind {
-        FailureKind::TakenBack | FailureKind::WindowClosed => true,
-        FailureKind::Diverged => ran(state),
-        kind => kind.condemns(),
-    };
+    let stays_out = matches!(failure.kind, FailureKind::TakenBack | FailureKind::WindowClosed)
+        || failure.kind == FailureKind::Diverged && ran(state)
+        || failure.kind.condemns();
     Next::Finish(if stays_out {
         RolloutConclusion::Reverted { failure }
     } else {

@@ -415,12 +415,15 @@ fn a_base_without_a_command_is_published_without_a_start() {
         trial.stages,
         ["resolve 1", "build 1", "inspect 1", "test 1", "publish 1"]
     );
-    let started = trial.events.iter().find_map(|recorded| match &recorded.event {
-        RunEvent::EffectStarted {
+    let started = trial.events.iter().find_map(|recorded| {
+        let RunEvent::EffectStarted {
             effect: Effect::Test(test),
             ..
-        } => Some(test.starts),
-        _ => None,
+        } = &recorded.event
+        else {
+            return None;
+        };
+        Some(test.starts)
     });
     assert_eq!(started, Some(false));
 }

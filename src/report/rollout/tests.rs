@@ -190,5 +190,5 @@ fn an_end_that_is_not_good_is_told() {
         "web-1: no start-first (it uses a device)",
     );
     outlook.ends = Some(RolloutConclusion::Refused { failure });
-    assert_snapshot!(ends(&outlook).unwrap(), @"as it stands: refused, nothing was touched: the container cannot be recreated faithfully: web-1: no start-first (it uses a device)");
+    assert_snapshot!(ends(&outlook).unwrap(), @"as it stands: refused, the old one serves: the container cannot be recreated faithfully: web-1: no start-first (it uses a device)");
 }

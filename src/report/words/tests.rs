@@ -173,7 +173,7 @@ fn ends() {
     assert_snapshot!(shown.each_ref().map(rollout_concluded).join("\n"), @r#"
     done
     nothing to do: it already ran
-    refused, nothing was touched: the new container did not become ready
+    refused, the old one serves: the new container did not become ready
     a newer release took its place
     taken back: the new container did not become ready
     stuck, needs a person: the new container did not become ready

@@ -207,7 +207,9 @@ fn five_lines_are_enough_for_an_app() {
               "bake": "PT2M",
               "stop_timeout": null,
               "irreversible": false,
-              "order": "auto"
+              "unhealthy": "refuse",
+              "order": "auto",
+              "preflight": "full"
             }
           ],
           "github_repo": null,

@@ -127,6 +127,7 @@ fn each_setting_says_where_it_came_from() {
     rollout[0].irreversible = false (default)
     rollout[0].unhealthy = refuse (default)
     rollout[0].order = auto (default)
+    rollout[0].preflight = full (default)
     ");
 }
 
@@ -177,6 +178,7 @@ fn a_command_has_its_own_readiness() {
     rollout[1].window.escalate = tell (default)
     rollout[1].bake = 2m (default)
     rollout[1].irreversible = false (default)
+    rollout[1].unhealthy = refuse (default)
     ");
     let places: Vec<String> = secrets(&fleet).into_iter().map(|(place, _)| place).collect();
     assert!(places.contains(&"apps.web.rollout.edge.command.secrets.EDGE".to_owned()));

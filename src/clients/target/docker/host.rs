@@ -38,7 +38,7 @@ pub(super) fn needs(container: &Value, runtime: &str) -> Vec<HostNeed> {
     };
     let started = STARTED
         .iter()
-        .filter(|(_, fields)| fields.iter().any(|field| set(field)))
+        .filter(|(_, fields)| fields.iter().any(&set))
         .map(|(need, _)| *need);
     let binds = (!binds(container).is_empty()).then_some(HostNeed::BindSources);
     binds.into_iter().chain(started).collect()

@@ -77,6 +77,7 @@ fn what_only_a_try_tells() {
 
 /// The user's name, network, ports, volumes, labels and policy stay out, and what the image brings too.
 #[test]
+#[expect(clippy::too_many_lines, reason = "the whole body is shown")]
 fn a_try_has_those_settings_and_nothing_else() {
     let snapshot = Snapshot {
         container: container(),

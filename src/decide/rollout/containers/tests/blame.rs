@@ -24,13 +24,18 @@ fn verdict(trial: &Trial) -> String {
         adopted: None,
     };
     let told = tell::rollout_ended(&trial.state(), conclusion, &end, at(trial.now));
-    let facts = told.facts.iter().map(|fact| match fact {
-        AppEvent::RolloutEnded { .. } => "ended",
-        AppEvent::Quarantined { .. } => "quarantined",
-        AppEvent::Halted { .. } => "halted",
-        other => panic!("{other:?}"),
-    });
-    let facts: Vec<&str> = facts.collect();
+    let mut facts = Vec::new();
+    for fact in &told.facts {
+        if let AppEvent::RolloutEnded { .. } = fact {
+            facts.push("ended");
+        } else if let AppEvent::Quarantined { .. } = fact {
+            facts.push("quarantined");
+        } else if let AppEvent::Halted { .. } = fact {
+            facts.push("halted");
+        } else {
+            panic!("{fact:?}");
+        }
+    }
     let (word, failure) = match conclusion {
         RolloutConclusion::Done => ("done", None),
         RolloutConclusion::Refused { failure } => ("refused", Some(failure)),
@@ -381,12 +386,15 @@ fn item_5_an_exit_while_it_is_waited_for_is_restarted_too() {
 #[test]
 fn item_5_a_restart_gives_it_its_time_again() {
     let deadlines = |trial: &Trial| {
-        let waits = trial.events.iter().filter_map(|recorded| match &recorded.event {
-            RolloutEvent::StepStarted {
+        let waits = trial.events.iter().filter_map(|recorded| {
+            let RolloutEvent::StepStarted {
                 step: Step::AwaitReady { deadline, .. },
                 ..
-            } => Some(deadline.duration_since(recorded.at).as_secs()),
-            _ => None,
+            } = &recorded.event
+            else {
+                return None;
+            };
+            Some(deadline.duration_since(recorded.at).as_secs())
         });
         waits.collect::<Vec<_>>()
     };
