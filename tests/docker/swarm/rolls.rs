@@ -279,8 +279,9 @@ async fn a_task_that_never_gets_its_port_ends_at_our_deadline() {
     );
     roll.ahead = jiff::SignedDuration::ZERO;
     roll.push(RolloutEvent::RevertDecided { failure });
+    // No node fits: that says nothing against the release.
     let ended = roll.drive().await;
-    assert!(is_reverted(&ended), "{ended:?}");
+    assert!(matches!(ended, RolloutConclusion::Refused { .. }), "{ended:?}");
 }
 
 fn free_port() -> u16 {
