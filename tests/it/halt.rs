@@ -486,7 +486,7 @@ async fn item_5_an_operator_lets_a_release_out_of_quarantine_and_says_why() {
     assert_eq!(code, Some(0));
     insta::assert_snapshot!(said, @"
     web: t2 (content sha256:0000000000000000000000000000000000000000000000000000000000000002) is no longer quarantined and may be released again
-    web goes on; the next 3 rollouts are watched twice as long
+    web goes on; the next 3 new releases are watched twice as long on each target
     ");
     let after = site.standing().await;
     assert_eq!((after.halted.is_some(), after.quarantine.len()), (false, 0));

@@ -90,7 +90,7 @@ impl House {
                 at: clock::now(),
             }),
             window_ignored: true,
-            purpose: Purpose::Revert,
+            purpose: Purpose::Release,
         };
         let batch = Batch::new().rollout(&self.app, id, 0, &event);
         self.bot.commit(batch, &self.app, &[opened], Vec::new()).await.unwrap();
