@@ -82,8 +82,7 @@ async fn a_fresh_login_restarts_nothing_and_lets_a_lost_task_come_back() {
             tokio::task::yield_now().await;
         }
     };
-    // Swarm takes its time between two tries, and a busy machine more.
-    let soon = Duration::from_secs(240);
+    let soon = Duration::from_secs(60);
     tokio::time::timeout(soon, comes_to(TaskState::Rejected)).await.unwrap();
     verbs::refresh_auth(&stage.engine, &name, &auth("tide-secret"))
         .await
