@@ -188,6 +188,7 @@ fn left_over(app: &AppName, left: &Left) -> String {
             failure,
             again,
         } => outstanding::still_unpromoted(app, channel, tag, (failure, *again), reading::now()),
+        Left::Drifted { target, tag, drift } => outstanding::still_drifted(app, target, tag, drift),
     }
 }
 
@@ -206,7 +207,7 @@ fn failed(progress: &Progress, following: &Following) -> bool {
         Progress::Settled { left, .. } => left.iter().any(|left| match left {
             // Nothing of a way back.
             Left::Refused { .. } => !following.back,
-            Left::Unpromoted { .. } => true,
+            Left::Unpromoted { .. } | Left::Drifted { .. } => true,
         }),
         Progress::RunEnded { conclusion, .. } => match conclusion.as_ref() {
             Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => true,

@@ -9,7 +9,7 @@ use crate::runtime::bot::Bot;
 use crate::runtime::perform::itself;
 use crate::runtime::standby::Waited;
 use crate::runtime::supervisor::{Request, Scope, Supervisor};
-use crate::runtime::{self, config_watch, control, housekeeping, logins, notify, tick, troubles};
+use crate::runtime::{self, config_watch, control, drift, housekeeping, logins, notify, tick, troubles};
 use crate::store::error::StoreError;
 use crate::web;
 use anyhow::{Context, anyhow};
@@ -77,6 +77,10 @@ async fn with_state(
         never = logins::run(bot) => match never {},
         never = troubles::run(bot) => match never {},
         done = undisturbed(bot, housekeep(bot)) => done.context("housekeeping"),
+        never = undisturbed(bot, drift::run(bot)) => match never.context("the watch over targets") {
+            Ok(never) => match never {},
+            Err(error) => Err(error),
+        },
     };
     // The process ends; a tick that does not hear of it rings nobody.
     let _ = ticks.shutdown().await;

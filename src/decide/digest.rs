@@ -116,7 +116,16 @@ fn outstanding(standing: &Standing, app: &App) -> Vec<DigestLine> {
             failure: failing.failure.clone(),
             again: failing.due(),
         });
-    refused.chain(unpromoted).collect()
+    let drifted = standing
+        .drifted()
+        .filter(|drifted| app.rollout.iter().any(|t| t.name == *drifted.target));
+    let drifted = drifted.map(|drifted| DigestLine::Drifted {
+        target: drifted.target.clone(),
+        tag: drifted.release.tag.clone(),
+        since: drifted.since,
+        drift: drifted.drift.clone(),
+    });
+    refused.chain(unpromoted).chain(drifted).collect()
 }
 
 fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DigestLine> {

@@ -53,6 +53,7 @@ fn ended(n: u128, conclusion: RolloutConclusion) -> AppEvent {
         rollout: rollout(),
         conclusion,
         worked: None,
+        placed: None,
     }
 }
 

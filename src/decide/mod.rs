@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod commit_link;
 pub mod digest;
+pub mod drift;
 pub mod family;
 pub mod fixable;
 pub mod freshness;

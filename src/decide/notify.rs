@@ -222,6 +222,7 @@ pub fn has_news(body: &DigestBody) -> bool {
             | DigestLine::WentBack { .. }
             | DigestLine::Refused { .. }
             | DigestLine::Unpromoted { .. }
+            | DigestLine::Drifted { .. }
             | DigestLine::Waiting { .. }
             | DigestLine::Halted { .. } => true,
         })

@@ -6,12 +6,13 @@
 //! own container is in [`itself`].
 
 use crate::model::command::ObservedAnswer;
+use crate::model::drift::Placed;
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::{Select, TargetPolicy, Unhealthy};
 use crate::model::halt::Incident;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{AppName, RolloutId};
-use crate::model::rollout::{Goal, Observed, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use crate::model::rollout::{Goal, Observed, Part, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::model::standing::{Release, Worked};
 use crate::model::window::{Closing, Occurrence};
 use command::Command;
@@ -366,6 +367,31 @@ impl RolloutState {
             took: told.then_some(took),
             opening: self.course.entered.clone(),
         })
+    }
+
+    /// What the target runs after this conclusion, if that is the release and somebody can be asked for it.
+    #[must_use]
+    pub fn placed(&self, conclusion: &RolloutConclusion) -> Option<Placed> {
+        match conclusion {
+            RolloutConclusion::Done | RolloutConclusion::AlreadyThere => {}
+            RolloutConclusion::Refused { .. }
+            | RolloutConclusion::Superseded { .. }
+            | RolloutConclusion::Reverted { .. }
+            | RolloutConclusion::Stuck { .. } => return None,
+        }
+        match &self.moving {
+            Moving::Containers(containers) => {
+                // What was there already was not pulled.
+                let units = containers.units.iter().flatten();
+                let there = || units.clone().find(|unit| unit.part == Part::Release);
+                let image = containers.image.clone().or_else(|| Some(there()?.old_image.clone()))?;
+                Some(Placed::Containers { image })
+            }
+            Moving::Services(_) => Some(Placed::Services {
+                image: self.release.service_image(),
+            }),
+            Moving::Command(_) => None,
+        }
     }
 }
 

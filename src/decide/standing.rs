@@ -18,7 +18,7 @@ mod next;
 mod probation;
 mod target;
 
-pub use again::{Apart, Occasion, Refusal};
+pub use again::{Apart, Drifted, Occasion, Refusal};
 pub use channel::{ChannelState, Unpromoted};
 pub use next::{Next, Promotion, channel_reference, expected, next, undertaken, wakes};
 pub use probation::Probation;
@@ -156,10 +156,19 @@ impl Standing {
                 rollout,
                 conclusion,
                 worked,
+                placed,
             } => {
                 self.end(target, (*rollout, *release), conclusion, at);
+                if let Some(placed) = placed {
+                    self.targets.entry(target.clone()).or_default().placed = Some((*rollout, placed.clone()));
+                }
                 if let Some(worked) = worked {
                     self.targets.entry(target.clone()).or_default().learn(*release, worked);
+                }
+            }
+            AppEvent::Drifted { target, rollout, drift } => {
+                if let Some(state) = self.targets.get_mut(target) {
+                    state.drifts(*rollout, drift.as_ref(), at);
                 }
             }
             AppEvent::Halted { reason, settings } => self.halt(reason, settings.as_deref(), at),
@@ -258,6 +267,7 @@ impl Standing {
         for target in targets {
             if let Some(state) = self.targets.get_mut(target) {
                 state.last = None;
+                state.restore = state.drift.is_some();
             }
         }
         for channel in channels {
@@ -295,6 +305,7 @@ impl Standing {
         state.open = Some((rollout, release));
         state.tried = Some(at);
         state.probation = probation;
+        state.restore = false;
         let waits = state.waits.get_or_insert(Waits { since: at, security });
         waits.security |= security;
         // While an operator's revert lasts, nothing else is opened.

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod comparison;
+pub mod drift;
 pub mod dropped;
 pub mod failure;
 pub mod file_hash;

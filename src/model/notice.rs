@@ -1,5 +1,6 @@
 //! What people are told. A notice is data; `report` turns it into words at delivery.
 
+use super::drift::Drift;
 use super::failure::{Failure, Fault, HaltReason, WaitReason};
 use super::freshness::{PendingPackage, Vanished};
 use super::halt::{Exposure, Form, Incident, Require};
@@ -287,6 +288,13 @@ pub enum DigestLine {
         since: Timestamp,
         failure: Failure,
         again: Option<Timestamp>,
+    },
+    /// A target no longer runs its last release.
+    Drifted {
+        target: TargetName,
+        tag: String,
+        since: Timestamp,
+        drift: Drift,
     },
     /// Security fixes that what runs lacks.
     Lacks {

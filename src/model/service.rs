@@ -1,6 +1,6 @@
 //! A Docker Swarm service that is rolled: as it was, what we ask of Swarm, and what is really there.
 
-use super::image::Reference;
+use super::drift::is_same_service_image;
 use super::standing::Release;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -36,14 +36,7 @@ impl ServiceUnit {
     /// It runs the release's bits already, under whatever tag.
     #[must_use]
     pub fn runs(&self, release: &Release) -> bool {
-        let planned = release.service_image();
-        self.old_image == planned
-            || match (self.old_image.parse::<Reference>(), planned.parse::<Reference>()) {
-                (Ok(old), Ok(new)) => {
-                    new.digest.is_some() && old.digest == new.digest && old.repository == new.repository
-                }
-                (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
-            }
+        is_same_service_image(&self.old_image, &release.service_image())
     }
 
     /// Tasks that were wanted before the rollout, at least one.

@@ -1,5 +1,6 @@
 //! What stays true of an app or a target between runs, told by the events of its own stream.
 
+use super::drift::{Drift, Placed};
 use super::failure::{Failure, HaltReason};
 use super::fleet::{App, Unhealthy};
 use super::freshness::{Because, Behind, Inputs};
@@ -143,6 +144,15 @@ pub enum AppEvent {
         /// `None`: it touched nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worked: Option<Worked>,
+        /// What it left on the target; `None`: it did not arrive, or nobody can be asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        placed: Option<Placed>,
+    },
+    /// The target no longer runs what this rollout left there, or runs it again (`None`).
+    Drifted {
+        target: TargetName,
+        rollout: RolloutId,
+        drift: Option<Drift>,
     },
     Halted {
         reason: HaltReason,

@@ -3,7 +3,7 @@
 use super::mail::{MailContext, Rendered};
 use super::page::{Block, Item, Page, Section, Tone, capped};
 use super::words::{self, counted, plural};
-use super::{change, clean, halt, incident};
+use super::{change, clean, halt, incident, outstanding};
 use crate::model::notice::{DigestApp, DigestBody, DigestLine};
 
 /// Entries per list; a digest is read on a phone.
@@ -118,7 +118,10 @@ impl Lists {
                 self.rolled += 1;
                 self.changed.push(item(app, format!("{} runs on {target}", tag(t))));
             }
-            DigestLine::Refused { .. } | DigestLine::Unpromoted { .. } | DigestLine::WentBack { .. } => {
+            DigestLine::Refused { .. }
+            | DigestLine::Unpromoted { .. }
+            | DigestLine::Drifted { .. }
+            | DigestLine::WentBack { .. } => {
                 self.add_moved(app, line, body);
             }
             DigestLine::Lacks { security } => {
@@ -180,6 +183,18 @@ impl Lists {
                 let since = words::span(*since, body.to);
                 let (why, helps) = (words::failure(failure), words::advice(failure.kind));
                 let what = format!("{target} refused {} {since} ago. {why} {helps}", tag(t));
+                self.action.push(Item {
+                    command: Some(format!("lowtide run {app}")),
+                    ..item(app, what)
+                });
+            }
+            DigestLine::Drifted {
+                target,
+                tag: t,
+                since,
+                drift,
+            } => {
+                let what = format!("{}.", outstanding::drifted(target, t, *since, drift, body.to));
                 self.action.push(Item {
                     command: Some(format!("lowtide run {app}")),
                     ..item(app, what)

@@ -4,6 +4,7 @@
 
 use super::plan::{self, ChannelPlan, ChannelTrouble, PlanRow, RolloutPlan, TargetPlan};
 use super::windows::Needs;
+use crate::model::drift::Drift;
 use crate::model::failure::{Failure, HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
 use crate::model::halt::Exposure;
@@ -112,11 +113,20 @@ struct Refused<'a> {
     failure: Failure,
 }
 
+/// What a target runs in place of its last release.
+#[derive(Debug, Serialize)]
+struct Drifted<'a> {
+    tag: &'a str,
+    since: Timestamp,
+    drift: &'a Drift,
+}
+
 #[derive(Debug, Serialize)]
 struct Target<'a> {
     target: &'a str,
     rollout: Option<Rollout<'a>>,
     refused: Option<Refused<'a>>,
+    drifted: Option<Drifted<'a>>,
     window: Window,
     /// What must be left of an opening for a rollout to begin.
     needs_ms: i64,
@@ -311,6 +321,11 @@ fn target<'a>(row: &'a PlanRow, target: &'a TargetPlan) -> Target<'a> {
             tag: &refused.tag,
             since: refused.since,
             failure: brief(refused.failure.clone()),
+        }),
+        drifted: target.drifted.as_ref().map(|drifted| Drifted {
+            tag: &drifted.tag,
+            since: drifted.since,
+            drift: &drifted.drift,
         }),
         window: match target.window {
             plan::Window::Open { until } => Window::Open { until },

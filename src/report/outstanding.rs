@@ -5,6 +5,7 @@ use super::mail::Rendered;
 use super::page::{Block, Page, Section, Tone};
 use super::words::{self, counted};
 use super::{clean, live, terminal};
+use crate::model::drift::Drift;
 use crate::model::failure::{Failure, HaltReason};
 use crate::model::name::{AppName, ChannelName, TargetName};
 use crate::model::notice::{Unpromoted, WentBack};
@@ -30,6 +31,16 @@ pub fn tries_promotion(app: &AppName, channel: &ChannelName, tag: &str, failure:
     )
 }
 
+/// Of a run that was asked for.
+#[must_use]
+pub fn restores(app: &AppName, target: &TargetName, tag: &str, drift: &Drift) -> String {
+    format!(
+        "after it, {} is rolled out to {target} of {app} again: {}",
+        short(tag),
+        instead(drift)
+    )
+}
+
 /// Why nothing of that happens yet.
 #[must_use]
 pub fn is_halted(app: &AppName, reason: &HaltReason) -> String {
@@ -48,6 +59,48 @@ pub fn still_refused(app: &AppName, target: &TargetName, tag: &str, failure: &Fa
         words::failure(failure),
         words::advice(failure.kind)
     )
+}
+
+/// The same of a target that somebody else changed.
+#[must_use]
+pub fn still_drifted(app: &AppName, target: &TargetName, tag: &str, drift: &Drift) -> String {
+    format!(
+        "{app}: {target} no longer runs {}: {}. `lowtide run {app}` rolls it out again.",
+        short(tag),
+        instead(drift)
+    )
+}
+
+/// `front no longer runs t2, for 2 days: it runs shop:1`, of a target in a table.
+#[must_use]
+pub fn drifted(target: &TargetName, tag: &str, since: Timestamp, drift: &Drift, now: Timestamp) -> String {
+    format!("{target} {}", no_longer_runs(tag, since, drift, now))
+}
+
+/// The same without the target.
+#[must_use]
+pub fn no_longer_runs(tag: &str, since: Timestamp, drift: &Drift, now: Timestamp) -> String {
+    format!(
+        "no longer runs {}, for {}: {}",
+        short(tag),
+        words::span(since, now),
+        instead(drift)
+    )
+}
+
+/// What is there in its place.
+fn instead(drift: &Drift) -> String {
+    match drift {
+        Drift::Gone => "nothing of it is there any more".to_owned(),
+        Drift::Runs { image, others, of } => {
+            let image = clean::one_line(image, 120);
+            match (others, of) {
+                (_, 1) => format!("it runs {image}"),
+                (others, of) if others == of => format!("all {of} run {image}"),
+                (others, of) => format!("{others} of {of} run {image}"),
+            }
+        }
+    }
 }
 
 /// The same of a channel. `again`: when it is tried again by itself.
@@ -115,6 +168,12 @@ pub fn lacks(
 #[must_use]
 pub fn next_try(app: &AppName) -> String {
     format!("tried again after the next night's run, or by `lowtide run {app}`")
+}
+
+/// How a target gets back what it ran.
+#[must_use]
+pub fn puts_back(app: &AppName) -> String {
+    format!("`lowtide run {app}` rolls it out again, and so does the next release")
 }
 
 fn tried(again: Option<Timestamp>, now: Timestamp) -> String {
@@ -263,6 +322,35 @@ pub(super) fn promoted(app: &AppName, channel: &ChannelName, tag: &str) -> Rende
 mod tests {
     use super::*;
     use crate::model::failure::FailureKind;
+
+    #[test]
+    fn a_target_that_somebody_else_changed_is_told_with_what_it_runs() {
+        let (app, target) = ("shop".parse().unwrap(), "front".parse().unwrap());
+        let runs = |others, of| Drift::Runs {
+            image: "shop:1\u{7}".to_owned(),
+            others,
+            of,
+        };
+        let now = at(2 * 86_400);
+        let lines = [
+            drifted(&target, "t2", at(0), &runs(1, 1), now),
+            drifted(&target, "t2", at(0), &runs(3, 3), now),
+            drifted(&target, "t2", at(0), &runs(1, 3), now),
+            drifted(&target, "t2", at(0), &Drift::Gone, now),
+            restores(&app, &target, "t2", &runs(1, 1)),
+            still_drifted(&app, &target, "t2", &Drift::Gone),
+            puts_back(&app),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @"
+        front no longer runs t2, for 2 days: it runs shop:1
+        front no longer runs t2, for 2 days: all 3 run shop:1
+        front no longer runs t2, for 2 days: 1 of 3 run shop:1
+        front no longer runs t2, for 2 days: nothing of it is there any more
+        after it, t2 is rolled out to front of shop again: it runs shop:1
+        shop: front no longer runs t2: nothing of it is there any more. `lowtide run shop` rolls it out again.
+        `lowtide run shop` rolls it out again, and so does the next release
+        ");
+    }
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_790_000_000 + second).unwrap()

@@ -4,6 +4,7 @@ use super::table::{Cell, Ink, columns};
 use super::terminal::{Style, relative};
 use super::windows::Needs;
 use super::{clean, halt, outstanding, rollout, words};
+use crate::model::drift::Drift;
 use crate::model::failure::{Failure, HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
 use crate::model::freshness::Because;
@@ -46,6 +47,8 @@ pub struct TargetPlan {
     pub rollout: Option<RolloutPlan>,
     /// A release that it did not take, with nothing wrong with the release.
     pub refused: Option<RefusedPlan>,
+    /// It no longer runs its last release.
+    pub drifted: Option<DriftPlan>,
     pub window: Window,
     /// How much of an opening must be left for a rollout to begin.
     pub needs: Needs,
@@ -60,6 +63,14 @@ pub struct RefusedPlan {
     pub tag: String,
     pub since: Timestamp,
     pub failure: Failure,
+}
+
+/// What a target runs in place of its last release.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DriftPlan {
+    pub tag: String,
+    pub since: Timestamp,
+    pub drift: Drift,
 }
 
 /// What is wrong with a channel.
@@ -189,6 +200,7 @@ fn app(row: &PlanRow, now: Timestamp, style: Style) -> String {
     for target in &row.targets {
         lines.push(line(target.target.as_str(), target_words(row, target).into()));
         lines.extend(refused_lines(row, target, now));
+        lines.extend(drift_lines(row, target, now));
         if let Some(open) = &target.rollout {
             lines.extend(rollout_lines(row, target, open, now));
         } else if row.mode == Mode::Active {
@@ -244,6 +256,7 @@ fn target_words(row: &PlanRow, target: &TargetPlan) -> String {
             let tag = target.refused.as_ref().map_or("", |refused| refused.tag.as_str());
             format!("does not run {}", clean::one_line(tag, 40))
         }
+        None if target.drifted.is_some() => "somebody else changed what it runs".to_owned(),
         None => match (row.mode, target.window) {
             (Mode::Observe, _) => "nothing rolls out in observe mode".to_owned(),
             (Mode::Active, Window::Open { until }) => {
@@ -314,6 +327,17 @@ fn refused_lines(row: &PlanRow, target: &TargetPlan, now: Timestamp) -> Vec<[Cel
         line("", Ink::Bad.cell(text)),
         line("", Ink::Soft.cell(words::advice(refused.failure.kind))),
         line("", Ink::Soft.cell(outstanding::next_try(&row.app))),
+    ]
+}
+
+/// What a target runs in place of its last release, and what puts it right.
+fn drift_lines(row: &PlanRow, target: &TargetPlan, now: Timestamp) -> Vec<[Cell; 2]> {
+    let Some(DriftPlan { tag, since, drift }) = &target.drifted else {
+        return Vec::new();
+    };
+    vec![
+        line("", Ink::Bad.cell(outstanding::no_longer_runs(tag, *since, drift, now))),
+        line("", Ink::Soft.cell(outstanding::puts_back(&row.app))),
     ]
 }
 

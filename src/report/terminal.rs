@@ -3,6 +3,7 @@
 
 use super::table::{Cell, Ink, columns, fitted};
 use super::{case, change, clean, halt, outstanding, words};
+use crate::model::drift::Drift;
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::Mode;
 use crate::model::freshness::Because;
@@ -79,6 +80,13 @@ pub enum AppState {
         since: Timestamp,
         again: Option<Timestamp>,
     },
+    /// Somebody else changed what a target runs.
+    Drifted {
+        target: TargetName,
+        tag: String,
+        since: Timestamp,
+        drift: Drift,
+    },
     Halted {
         since: Timestamp,
         exposure: Exposure,
@@ -87,7 +95,7 @@ pub enum AppState {
 
 impl AppState {
     /// Every word that [`AppState::word`] has.
-    pub const WORDS: [&str; 10] = [
+    pub const WORDS: [&str; 11] = [
         "new",
         "fresh",
         "behind",
@@ -96,6 +104,7 @@ impl AppState {
         "waiting",
         "refused",
         "unpromoted",
+        "drifted",
         "failing",
         "halted",
     ];
@@ -112,6 +121,7 @@ impl AppState {
             AppState::Waiting { .. } => "waiting",
             AppState::Refused { .. } => "refused",
             AppState::Unpromoted { .. } => "unpromoted",
+            AppState::Drifted { .. } => "drifted",
             AppState::Failing { .. } => "failing",
             AppState::Halted { .. } => "halted",
         }
@@ -496,6 +506,12 @@ fn state(state: &AppState, now: Timestamp, zone: &str) -> Cell {
             since,
             again,
         } => Ink::Bad.cell(outstanding::lacks(channel, *since, failure, *again, now)),
+        AppState::Drifted {
+            target,
+            tag,
+            since,
+            drift,
+        } => Ink::Bad.cell(outstanding::drifted(target, tag, *since, drift, now)),
         AppState::Behind { since, withheld } => Ink::Warn.cell(format!(
             "{}, for {}",
             words::withheld(withheld),

@@ -7,6 +7,7 @@ pub mod config_watch;
 pub mod control;
 pub mod digest;
 pub mod doors;
+pub mod drift;
 pub mod drive_rollout;
 pub mod drive_run;
 pub mod github;

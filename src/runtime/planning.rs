@@ -3,7 +3,9 @@
 use super::reading::{self, AppReading, OpenRollout, Reading};
 use crate::model::fleet::TargetPolicy;
 use crate::model::name::AppName;
-use crate::report::plan::{ChannelPlan, ChannelTrouble, PlanRow, RefusedPlan, RolloutPlan, TargetPlan, Window};
+use crate::report::plan::{
+    ChannelPlan, ChannelTrouble, DriftPlan, PlanRow, RefusedPlan, RolloutPlan, TargetPlan, Window,
+};
 use crate::report::windows::Needs;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
@@ -97,6 +99,14 @@ fn target(app: &AppReading, target: &TargetPolicy, reading: &Reading, usual: Opt
                 since: refusal.since,
                 failure: refusal.failure.clone(),
             }),
+        drifted: app
+            .drifted()
+            .find(|drifted| *drifted.target == target.name)
+            .map(|drifted| DriftPlan {
+                tag: drifted.release.tag.clone(),
+                since: drifted.since,
+                drift: drifted.drift.clone(),
+            }),
         window: match app.window(target, reading.now) {
             reading::Window::Open { until } => Window::Open { until },
             reading::Window::Closed { opens } => Window::Closed { opens },
@@ -117,6 +127,7 @@ fn removed(open: &OpenRollout) -> TargetPlan {
         target: open.target.clone(),
         rollout: Some(rollout(open)),
         refused: None,
+        drifted: None,
         window: Window::Never,
         needs: Needs::Estimate { lasts, rollouts },
         bake: open.bake,

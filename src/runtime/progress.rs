@@ -2,6 +2,7 @@
 
 use crate::decide::rollout::RolloutState;
 use crate::decide::standing::Standing;
+use crate::model::drift::Drift;
 use crate::model::failure::{Failure, WaitReason};
 use crate::model::fleet::{App, Mode};
 use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
@@ -150,6 +151,12 @@ pub enum Left {
         failure: Failure,
         again: Option<Timestamp>,
     },
+    /// Somebody else changed what runs there.
+    Drifted {
+        target: TargetName,
+        tag: String,
+        drift: Drift,
+    },
 }
 
 impl Left {
@@ -174,7 +181,13 @@ impl Left {
             failure: failing.failure.clone(),
             again: failing.due(),
         });
-        refused.chain(unpromoted).collect()
+        let drifted = standing.drifted().filter(|drifted| configured(drifted.target));
+        let drifted = drifted.map(|drifted| Left::Drifted {
+            target: drifted.target.clone(),
+            tag: drifted.release.tag.clone(),
+            drift: drifted.drift.clone(),
+        });
+        refused.chain(unpromoted).chain(drifted).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::decide::outlook;
 use crate::decide::rollout::{self, Outside, RolloutState};
 use crate::decide::run as run_line;
 use crate::decide::schedule::{self, Progress};
-use crate::decide::standing::{self, Failing, Refusal, Standing, Unpromoted};
+use crate::decide::standing::{self, Drifted, Failing, Refusal, Standing, Unpromoted};
 use crate::decide::window::WindowState;
 use crate::model::failure::{FailureKind, HaltReason, WaitReason};
 use crate::model::fleet::{App, Fleet, Mode, TargetPolicy};
@@ -375,6 +375,14 @@ impl AppReading {
                 again: failing.due(),
             };
         }
+        if let Some(drifted) = self.drifted().next() {
+            return AppState::Drifted {
+                target: drifted.target.clone(),
+                tag: drifted.release.tag.clone(),
+                since: drifted.since,
+                drift: drifted.drift.clone(),
+            };
+        }
         for rollout in &self.rollouts {
             if let Some(why) = &rollout.waits {
                 return AppState::Waiting {
@@ -400,6 +408,15 @@ impl AppReading {
         self.standing
             .refusals()
             .filter(move |refusal| active && configured(refusal))
+    }
+
+    /// Configured targets that no longer run their last release.
+    pub fn drifted(&self) -> impl Iterator<Item = Drifted<'_>> {
+        let active = self.app.mode == Mode::Active;
+        let configured = |drifted: &Drifted<'_>| self.app.rollout.iter().any(|target| target.name == *drifted.target);
+        self.standing
+            .drifted()
+            .filter(move |drifted| active && configured(drifted))
     }
 
     /// Channels that do not get their release.

@@ -165,6 +165,17 @@ fn outstanding(out: &mut Out, reading: &Reading) {
         }
     }
     out.family(
+        "lowtide_target_drifted",
+        "1: the target no longer runs its last release, since somebody else changed it.",
+    );
+    for app in &reading.apps {
+        for target in &app.app.rollout {
+            let drifted = app.drifted().any(|drifted| *drifted.target == target.name);
+            let labels = [("app", app.app.name.as_str()), ("target", target.name.as_str())];
+            out.line("lowtide_target_drifted", &labels, u8::from(drifted));
+        }
+    }
+    out.family(
         "lowtide_channel_promotion_failing",
         "1: the channel does not get the current release.",
     );

@@ -25,7 +25,7 @@ thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .85re
 td { white-space: nowrap; } td:last-child { white-space: normal; min-width: 16rem; }
 td.name { font-weight: 600; } .soft { color: var(--soft); } code { font-size: .9em; }
 .new { color: var(--soft); } .fresh { color: var(--good); } .running, .rolling { color: var(--move); }
-.waiting, .behind { color: var(--warn); } .failing, .halted, .refused, .unpromoted { color: var(--bad); }
+.waiting, .behind { color: var(--warn); } .failing, .halted, .refused, .unpromoted, .drifted { color: var(--bad); }
 .rollout caption { text-align: left; padding: .7rem .9rem; } .rollout td.wide { white-space: normal; min-width: 12rem; }
 .rollout td.waiting, .rollout td.untouched { color: var(--soft); } .moved, .baking, .finishing { color: var(--good); }
 .moving { color: var(--move); } .returning, .returned { color: var(--warn); }
@@ -159,9 +159,11 @@ fn when(at: Option<Timestamp>, now: Timestamp, zone: &str) -> Markup {
 
 fn needs_a_person(state: &AppState) -> bool {
     match state {
-        AppState::Halted { .. } | AppState::Failing { .. } | AppState::Refused { .. } | AppState::Unpromoted { .. } => {
-            true
-        }
+        AppState::Halted { .. }
+        | AppState::Failing { .. }
+        | AppState::Refused { .. }
+        | AppState::Unpromoted { .. }
+        | AppState::Drifted { .. } => true,
         AppState::New
         | AppState::Fresh
         | AppState::Behind { .. }

@@ -1,12 +1,14 @@
 //! What is tried again that was refused or failed outside of a run, and when.
 
 use super::{Standing, Unpromoted};
+use crate::model::drift::Drift;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{App, Mode};
 use crate::model::name::{ChannelName, RunId, TargetName};
 use crate::model::run::Trigger;
 use crate::model::standing::{AppEvent, Release};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 
 /// A night tries a refused rollout again once, however often its schedule fires: the same answer four times an hour tells
 /// nobody anything.
@@ -32,6 +34,15 @@ pub struct Refusal<'a> {
     pub release: &'a Release,
     pub since: Timestamp,
     pub failure: &'a Failure,
+}
+
+/// A target that ran its last release, and no longer does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Drifted<'a> {
+    pub target: &'a TargetName,
+    pub release: &'a Release,
+    pub since: Timestamp,
+    pub drift: &'a Drift,
 }
 
 /// A channel whose tag and targets disagree.
@@ -68,6 +79,20 @@ impl Standing {
                 release,
                 since: refused.since,
                 failure: &refused.failure,
+            })
+        })
+    }
+
+    /// Targets that no longer run what their last rollout left there, and are not being moved now.
+    pub fn drifted(&self) -> impl Iterator<Item = Drifted<'_>> {
+        self.targets.iter().filter_map(|(target, state)| {
+            let (since, drift) = state.drift.as_ref()?;
+            let release = self.release(state.good?)?;
+            state.open.is_none().then_some(Drifted {
+                target,
+                release,
+                since: *since,
+                drift,
             })
         })
     }
@@ -114,10 +139,12 @@ impl Standing {
     /// What this occasion tries again; `None`: there is nothing.
     #[must_use]
     pub fn again(&self, occasion: Occasion, now: Timestamp) -> Option<AppEvent> {
-        let targets: Vec<TargetName> = self
+        let targets: BTreeSet<TargetName> = self
             .refusals()
             .filter(|refusal| self.tries_target(refusal, occasion, now))
-            .map(|refusal| refusal.target.clone())
+            .map(|refusal| refusal.target)
+            .chain(self.restored(occasion))
+            .cloned()
             .collect();
         let channels: Vec<ChannelName> = self
             .channels
@@ -132,7 +159,23 @@ impl Standing {
             })
             .map(|(name, _)| name.clone())
             .collect();
-        (!targets.is_empty() || !channels.is_empty()).then_some(AppEvent::Again { targets, channels })
+        (!targets.is_empty() || !channels.is_empty()).then(|| AppEvent::Again {
+            targets: targets.into_iter().collect(),
+            channels,
+        })
+    }
+
+    /// Targets that get the current release back. Only when somebody asks: whoever put something else there meant it.
+    fn restored(&self, occasion: Occasion) -> impl Iterator<Item = &TargetName> {
+        let asked = match occasion {
+            Occasion::Asked => true,
+            Occasion::Night | Occasion::Configured | Occasion::Started => false,
+        };
+        let current = self.current().map(|release| release.run);
+        let lost = self
+            .drifted()
+            .filter(move |drifted| Some(drifted.release.run) == current);
+        lost.filter(move |_| asked).map(|drifted| drifted.target)
     }
 
     fn tries_target(&self, refusal: &Refusal<'_>, occasion: Occasion, now: Timestamp) -> bool {

@@ -176,7 +176,7 @@ fn open_targets<'a>(
         if state.open.is_some() {
             return Targets::Waiting;
         }
-        if state.good == Some(release.run) {
+        if state.good == Some(release.run) && !state.restore {
             continue;
         }
         let ended = state

@@ -1,6 +1,7 @@
 //! What stays true of a target.
 
 use crate::decide::notify;
+use crate::model::drift::{Drift, Placed};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::name::{RolloutId, RunId};
 use crate::model::rollout::RolloutConclusion;
@@ -32,6 +33,12 @@ pub struct TargetState {
     pub refused: Option<Box<Refused>>,
     /// What it really runs, where nobody can be asked but this record.
     pub record: Record,
+    /// What the last rollout that arrived left there.
+    pub placed: Option<(RolloutId, Placed)>,
+    /// Since when that is no longer what it runs.
+    pub drift: Option<(Timestamp, Drift)>,
+    /// An operator wants back what the last rollout left there.
+    pub restore: bool,
     /// The rollout that ended last, and what it brought.
     pub ended: Option<(RolloutId, RunId)>,
     /// Since when a release waits to arrive, one that took another's place included.
@@ -102,6 +109,7 @@ impl TargetState {
         if !has_arrived(conclusion) {
             return;
         }
+        self.drift = None;
         self.overtaken = withdrawn;
         if self.good != Some(release) {
             let adopted = self.adopted.as_ref().map(|adopted| adopted.run);
@@ -135,6 +143,16 @@ impl TargetState {
             | RolloutConclusion::Reverted { .. }
             | RolloutConclusion::Stuck { .. } => self.refused = None,
         }
+    }
+
+    /// A look at an earlier rollout's containers says nothing of a later one's.
+    pub(super) fn drifts(&mut self, rollout: RolloutId, drift: Option<&Drift>, at: Timestamp) {
+        if self.placed.as_ref().is_none_or(|(placed, _)| *placed != rollout) {
+            return;
+        }
+        self.restore &= drift.is_some();
+        let since = self.drift.take().map_or(at, |(since, _)| since);
+        self.drift = drift.map(|drift| (since, drift.clone()));
     }
 
     pub(super) fn learn(&mut self, release: RunId, worked: &Worked) {

@@ -88,6 +88,7 @@ fn play(app: &App, standing: &mut Standing, ending: impl Fn(&str) -> RolloutConc
                         rollout,
                         conclusion,
                         worked: None,
+                        placed: None,
                     },
                 ];
                 if back {
@@ -266,6 +267,7 @@ fn what_a_target_lacked_is_gone_with_what_it_ran() {
         rollout: RolloutId(Ulid(2)),
         conclusion,
         worked: None,
+        placed: None,
     };
     let shown = |standing: &Standing| {
         let (since, withheld) = standing.withheld.as_ref()?;

@@ -42,6 +42,7 @@ pub fn rollout_ended(
         rollout: state.id,
         conclusion: conclusion.clone(),
         worked: state.worked(conclusion, now),
+        placed: state.placed(conclusion),
     });
     let keys = || notify::rollout_keys(state.id, RolloutMessage::First);
     let (app, target, rollout) = (state.app.clone(), state.target.name.clone(), state.id);

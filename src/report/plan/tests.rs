@@ -31,6 +31,7 @@ fn target(name: &str, window: Window) -> TargetPlan {
         target: name.parse().unwrap(),
         rollout: None,
         refused: None,
+        drifted: None,
         window,
         needs: Needs::Estimate {
             lasts: SignedDuration::from_secs(380),

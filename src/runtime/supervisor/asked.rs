@@ -178,6 +178,7 @@ impl Supervisor {
                 Left::Unpromoted {
                     channel, tag, failure, ..
                 } => outstanding::tries_promotion(&app.name, channel, tag, failure),
+                Left::Drifted { target, tag, drift } => outstanding::restores(&app.name, target, tag, drift),
             }));
             if let (Some((_, reason)), false) = (&standing.halted, left.is_empty()) {
                 lines.push(outstanding::is_halted(&app.name, reason));

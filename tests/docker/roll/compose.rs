@@ -354,11 +354,24 @@ async fn item_7_up_puts_the_old_one_back_where_the_file_pins_a_digest() {
         "{:?}",
         found.warnings
     );
-    roll(stage, &found, &new).await;
+    let house = super::whole::House::new(&format!(
+        "{{ compose: {{ project: {}, services: [web] }}, ready: {{ stay_up: 500ms }}, bake: 100ms }}",
+        stage.name
+    ))
+    .await;
+    let (ended, steps) = house.roll(stage, "new", &new).await;
+    assert_eq!(ended, lowtide::model::rollout::RolloutConclusion::Done, "{steps:?}");
     let web = format!("{}-web-1", stage.name);
     assert_eq!(stage.inspect(&web).await["Image"], new.as_str());
+    assert_eq!(house.drift_after_two_looks().await, None);
     project.compose(&["up", "-d"]);
     assert_eq!(stage.inspect(&web).await["Image"], old.as_str(), "as the warning says");
+    let drift = lowtide::model::drift::Drift::Runs {
+        image: pinned.clone(),
+        others: 1,
+        of: 1,
+    };
+    assert_eq!(house.drift_after_two_looks().await, Some(drift), "and it is seen");
     project.compose(&["down", "-v"]);
     docker(&["rmi", "-f", &pushed]);
 }

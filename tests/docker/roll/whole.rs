@@ -4,11 +4,13 @@ use super::stage::*;
 use lowtide::clients::clock;
 use lowtide::clients::engine::probe::ProbePath;
 use lowtide::config::validate;
+use lowtide::model::drift::Drift;
 use lowtide::model::image::{ContentDigest, ImageId};
 use lowtide::model::name::{AppName, RolloutId, RunId};
 use lowtide::model::rollout::{Purpose, RolloutConclusion, RolloutEvent};
 use lowtide::model::standing::{AppEvent, Release};
 use lowtide::runtime::bot::{Bot, InForce};
+use lowtide::runtime::drift;
 use lowtide::runtime::drive_rollout;
 use lowtide::runtime::drive_run::Interrupt;
 use lowtide::store::database::Store;
@@ -62,6 +64,20 @@ impl House {
         (standing.halted.is_some(), standing.quarantine.len())
     }
 
+    /// What the target runs in place of its last release, as the journal has it.
+    pub(super) fn drift(&self) -> Option<Drift> {
+        let standing = self.bot.standing(&self.app);
+        let state = standing.targets.values().next()?;
+        state.drift.as_ref().map(|(_, drift)| drift.clone())
+    }
+
+    pub(super) async fn drift_after_two_looks(&self) -> Option<Drift> {
+        let first = drift::look(&self.bot, &drift::Looked::new()).await.unwrap();
+        assert_eq!(first.len(), 1, "the target is seen");
+        drift::look(&self.bot, &first).await.unwrap();
+        self.drift()
+    }
+
     /// Rolls the target to an image of the stage; how it ended, and its steps.
     pub(super) async fn roll(&self, stage: &Stage, version: &str, image: &ImageId) -> (RolloutConclusion, Vec<String>) {
         let id = RolloutId(ulid::Ulid::generate());
@@ -110,4 +126,30 @@ impl House {
         }
         (ended.unwrap(), steps)
     }
+}
+
+#[tokio::test]
+async fn item_7_a_target_that_somebody_else_changed_is_seen_until_it_runs_its_release() {
+    let stage = Stage::new();
+    stage.image("old", SERVES);
+    let new = stage.image("new", SERVES_TOO);
+    stage.run(&[], &[]);
+    let ready = "ready: { stay_up: 500ms }, bake: 100ms";
+    let house = House::new(&format!("{{ container: {{ name: {} }}, {ready} }}", stage.name)).await;
+    let (ended, steps) = house.roll(&stage, "new", &new).await;
+    assert_eq!(ended, RolloutConclusion::Done, "{steps:?}");
+    assert_eq!(house.drift_after_two_looks().await, None);
+    docker(&["rm", "-f", &stage.name]);
+    assert_eq!(house.drift_after_two_looks().await, Some(Drift::Gone));
+    stage.run(&[], &[]);
+    let drift = Drift::Runs {
+        image: stage.tag("old"),
+        others: 1,
+        of: 1,
+    };
+    assert_eq!(house.drift_after_two_looks().await, Some(drift));
+    let (ended, steps) = house.roll(&stage, "new", &new).await;
+    assert_eq!(ended, RolloutConclusion::Done, "{steps:?}");
+    assert_eq!(house.drift(), None);
+    assert_eq!(house.drift_after_two_looks().await, None);
 }

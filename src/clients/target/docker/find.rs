@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 /// Labels of compose (docker/compose `pkg/api/labels.go`).
 pub(super) const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 pub(super) const COMPOSE_SERVICE: &str = "com.docker.compose.service";
-const COMPOSE_ONEOFF: &str = "com.docker.compose.oneoff";
+pub(super) const COMPOSE_ONEOFF: &str = "com.docker.compose.oneoff";
 const COMPOSE_NUMBER: &str = "com.docker.compose.container-number";
 
 /// Inspect bodies of the containers, in the order in which they are to be replaced. What earlier rollouts set aside is

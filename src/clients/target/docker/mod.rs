@@ -26,6 +26,7 @@ pub mod own;
 pub mod preflight;
 pub mod pull;
 pub mod route;
+pub mod sight;
 pub mod snapshot;
 pub mod tag;
 pub mod verbs;

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 /// Label of `docker stack deploy` (docker/cli `cli/compose/convert`).
 const STACK: &str = "com.docker.stack.namespace";
 
-pub(super) const IMAGE: &str = "/Spec/TaskTemplate/ContainerSpec/Image";
+pub const IMAGE: &str = "/Spec/TaskTemplate/ContainerSpec/Image";
 
 /// Bodies of the services, in the order in which they are to be moved. `repository` is the app's: of a stack without
 /// named services those are meant that run it.

@@ -157,6 +157,7 @@ fn what_arrives_after_it_was_taken_back_goes_back_though_the_app_is_halted() {
             rollout,
             conclusion: RolloutConclusion::Done,
             worked: None,
+            placed: None,
         },
     );
     let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
@@ -205,6 +206,7 @@ fn item_5_what_is_let_go_of_quarantine_is_rolled_out_again() {
             rollout,
             conclusion: RolloutConclusion::Reverted { failure },
             worked: None,
+            placed: None,
         },
         AppEvent::Quarantined {
             content: content.clone(),

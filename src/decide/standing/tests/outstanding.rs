@@ -2,6 +2,7 @@
 
 use super::halts::{push, resumed, reverted};
 use super::*;
+use crate::model::drift::{Drift, Placed};
 use crate::model::run::Trigger;
 use jiff::SignedDuration;
 
@@ -118,6 +119,7 @@ fn what_counts_as_refused() {
                 rollout: RolloutId(Ulid(9)),
                 conclusion,
                 worked: None,
+                placed: None,
             },
         );
         standing
@@ -298,6 +300,7 @@ fn taken_back(standing: &mut Standing, target: &TargetName, before: RunId) -> Ro
             rollout,
             conclusion: RolloutConclusion::Done,
             worked: None,
+            placed: None,
         },
     );
     rollout
@@ -344,4 +347,39 @@ fn the_image_that_was_there_before_is_rolled_back_to_and_never_rolled_out() {
     let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
     assert_eq!(story.first().map(String::as_str), Some("staging := t2"));
     assert_eq!(standing.targets[&target].before, Some(own.run));
+}
+
+#[test]
+fn a_target_that_somebody_else_changed_gets_the_release_back_when_asked_for() {
+    let (app, mut standing) = (app(), Standing::default());
+    released(&mut standing, 1);
+    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    assert_eq!(next(&app, &standing, at(1)), Next::Idle);
+    let target: TargetName = "s1".parse().unwrap();
+    let rollout = standing.targets[&target].ended.unwrap().0;
+    let placed = Placed::Services { image: "x".to_owned() };
+    standing.targets.get_mut(&target).unwrap().placed = Some((rollout, placed));
+    push(
+        &mut standing,
+        AppEvent::Drifted {
+            target: target.clone(),
+            rollout,
+            drift: Some(Drift::Gone),
+        },
+    );
+    assert_eq!(
+        standing.drifted().map(|it| it.target.as_str()).collect::<Vec<_>>(),
+        ["s1"]
+    );
+    // Whoever put something else there meant it.
+    assert_eq!(next(&app, &standing, at(1)), Next::Idle);
+    for occasion in [Occasion::Night, Occasion::Configured, Occasion::Started] {
+        assert_eq!(tried(&standing, occasion, hours(20)), "nothing", "{occasion:?}");
+    }
+    assert_eq!(tried(&standing, Occasion::Asked, hours(0)), "s1");
+    let again = standing.again(Occasion::Asked, hours(0)).unwrap();
+    push(&mut standing, again);
+    assert_eq!(play(&app, &mut standing, |_| RolloutConclusion::Done), ["s1 → t1"]);
+    assert_eq!(standing.drifted().count(), 0);
+    assert_eq!(next(&app, &standing, at(1)), Next::Idle);
 }

@@ -36,6 +36,7 @@ fn standing_after(trial: &Trial) -> Standing {
         rollout,
         conclusion,
         worked,
+        placed: None,
     };
     let recorded = |event| Recorded {
         seq: 0,
@@ -253,6 +254,7 @@ fn item_63_a_release_that_takes_anothers_place_has_waited_as_long() {
         rollout: RolloutId(ulid::Ulid(rollout)),
         conclusion,
         worked: None,
+        placed: None,
     };
     let opened = |rollout, release| AppEvent::RolloutOpened {
         target: "front".parse().unwrap(),

@@ -1,0 +1,169 @@
+use super::*;
+use crate::decide::standing::Standing;
+use crate::model::drift::SightedContainer;
+use crate::model::journal::Recorded;
+use crate::model::name::{RolloutId, RunId};
+use crate::model::rollout::RolloutConclusion;
+use jiff::Timestamp;
+use ulid::Ulid;
+
+fn placed(image: char) -> Placed {
+    Placed::Containers { image: id(image) }
+}
+
+fn id(image: char) -> crate::model::image::ImageId {
+    format!("sha256:{}", image.to_string().repeat(64)).parse().unwrap()
+}
+
+fn containers(images: &str) -> Sighted {
+    let one = |image: char| SightedContainer {
+        image: id(image),
+        named: format!("shop:{image}"),
+    };
+    Sighted::Containers(images.chars().map(one).collect())
+}
+
+fn services(images: &[&str]) -> Sighted {
+    Sighted::Services(images.iter().map(|image| (*image).to_owned()).collect())
+}
+
+fn runs(image: &str, others: usize, of: usize) -> Option<Drift> {
+    Some(Drift::Runs {
+        image: image.to_owned(),
+        others,
+        of,
+    })
+}
+
+#[test]
+fn what_runs_is_compared_by_its_bits() {
+    let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
+    let (one, two) = (digest("1"), digest("2"));
+    let service = Placed::Services {
+        image: format!("registry.example.org/shop:t1@{one}"),
+    };
+    let same = format!("registry.example.org/shop:other@{one}");
+    let other = format!("registry.example.org/shop:t1@{two}");
+    let by_tag = Placed::Services {
+        image: "lowtide/shop:t1".to_owned(),
+    };
+    let table = [
+        (placed('a'), containers("a"), None),
+        (placed('a'), containers("aa"), None),
+        (placed('a'), containers("b"), runs("shop:b", 1, 1)),
+        (placed('a'), containers("aba"), runs("shop:b", 1, 3)),
+        (placed('a'), containers("cb"), runs("shop:c", 2, 2)),
+        (placed('a'), containers(""), Some(Drift::Gone)),
+        (service.clone(), services(&[&same]), None),
+        (service.clone(), services(&[&same, &other]), runs(&other, 1, 2)),
+        // A tag alone may mean anything.
+        (
+            service.clone(),
+            services(&["registry.example.org/shop:t1"]),
+            runs("registry.example.org/shop:t1", 1, 1),
+        ),
+        (service.clone(), services(&[]), Some(Drift::Gone)),
+        (by_tag.clone(), services(&["lowtide/shop:t1"]), None),
+        (by_tag, services(&["lowtide/shop:t2"]), runs("lowtide/shop:t2", 1, 1)),
+        // Another kind of target since: its own next rollout says.
+        (service, containers("a"), None),
+        (placed('a'), services(&[&same]), None),
+    ];
+    for (placed, sighted, drift) in table {
+        assert_eq!(compare(&placed, &sighted), drift, "{placed:?} {sighted:?}");
+    }
+}
+
+#[derive(Default)]
+struct Story {
+    standing: Standing,
+    before: Option<Option<Drift>>,
+    second: i64,
+}
+
+impl Story {
+    fn push(&mut self, event: AppEvent) {
+        self.second += 1;
+        let at = Timestamp::from_second(self.second).unwrap();
+        self.standing.apply(&Recorded { seq: 0, at, event });
+    }
+
+    fn opened(&mut self, rollout: u128) {
+        self.push(AppEvent::RolloutOpened {
+            target: target(),
+            release: RunId(Ulid(rollout)),
+            rollout: RolloutId(Ulid(rollout)),
+        });
+    }
+
+    fn arrived(&mut self, rollout: u128, image: char) {
+        self.opened(rollout);
+        self.push(AppEvent::RolloutEnded {
+            target: target(),
+            release: RunId(Ulid(rollout)),
+            rollout: RolloutId(Ulid(rollout)),
+            conclusion: RolloutConclusion::Done,
+            worked: None,
+            placed: Some(placed(image)),
+        });
+    }
+
+    /// What a look adds to the journal.
+    fn look(&mut self, images: &str) -> Option<AppEvent> {
+        let state = &self.standing.targets[&target()];
+        let now = compare(&state.placed.as_ref().unwrap().1, &containers(images));
+        let fact = learnt(&target(), state, self.before.as_ref(), &now);
+        self.before = Some(now);
+        if let Some(fact) = fact.clone() {
+            self.push(fact);
+        }
+        fact
+    }
+
+    fn drift(&self) -> Option<Drift> {
+        self.standing.targets[&target()].drift.clone().map(|(_, drift)| drift)
+    }
+}
+
+fn target() -> TargetName {
+    "front".parse().unwrap()
+}
+
+#[test]
+fn a_drift_is_known_after_two_looks_and_over_after_two() {
+    let mut story = Story::default();
+    story.arrived(1, 'a');
+    assert_eq!(story.look("a"), None);
+    // Between the end of a container and the start of its successor.
+    assert_eq!(story.look(""), None);
+    assert_eq!(story.look("a"), None);
+    assert_eq!(story.look("b"), None);
+    assert!(story.look("b").is_some());
+    assert_eq!(story.drift(), runs("shop:b", 1, 1));
+    // It is journalled once, and its beginning stays.
+    let since = story.standing.targets[&target()].drift.clone().unwrap().0;
+    assert_eq!(story.look("b"), None);
+    assert_eq!(story.look("c"), None);
+    assert!(story.look("c").is_some());
+    assert_eq!(story.standing.targets[&target()].drift.clone().unwrap().0, since);
+    assert_eq!(story.look("a"), None);
+    assert!(story.look("a").is_some());
+    assert_eq!(story.drift(), None);
+}
+
+#[test]
+fn a_rollout_ends_a_drift_and_is_not_judged_by_looks_at_the_one_before() {
+    let mut story = Story::default();
+    story.arrived(1, 'a');
+    story.look("b");
+    let late = story.look("b").unwrap();
+    assert_eq!(story.drift(), runs("shop:b", 1, 1));
+    story.opened(2);
+    // While it is under way nothing is learnt.
+    story.before = Some(None);
+    assert_eq!(story.look("a"), None);
+    story.arrived(2, 'b');
+    assert_eq!(story.drift(), None);
+    story.push(late);
+    assert_eq!(story.drift(), None, "of an earlier rollout");
+}

@@ -1,0 +1,126 @@
+//! Looks whether targets still run what their last rollout left there. Nothing is changed: what is found is journalled, shown,
+//! and put right when somebody asks for it.
+
+use super::bot::{Bot, InForce};
+use crate::clients::engine::connect::Engine;
+use crate::clients::target::docker::sight::Listed;
+use crate::clients::target::swarm::find as swarm;
+use crate::clients::target::swarm::find::IMAGE;
+use crate::decide::{drift, labels};
+use crate::model::drift::{Drift, Sighted};
+use crate::model::failure::FailureKind;
+use crate::model::fleet::{App, Mode, Select, TargetPolicy};
+use crate::model::name::{AppName, HostName, TargetName};
+use crate::store::error::StoreError;
+use crate::store::journal::Batch;
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::Duration;
+use tracing::{debug, info, warn};
+
+/// A drift is shown after two looks.
+const EVERY: Duration = Duration::from_secs(120);
+/// For one host's answers.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the last look found of each target that it could see.
+pub type Looked = BTreeMap<(AppName, TargetName), Option<Drift>>;
+
+/// Looks again and again, for ever.
+///
+/// # Errors
+/// When the journal cannot be written.
+pub async fn run(bot: &Bot) -> Result<Infallible, StoreError> {
+    let mut before = Looked::new();
+    loop {
+        before = look(bot, &before).await?;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// One look at all targets, the hosts side by side; what the look before found too is journalled.
+///
+/// # Errors
+/// When the journal cannot be written.
+pub async fn look(bot: &Bot, before: &Looked) -> Result<Looked, StoreError> {
+    let fleet = bot.in_force();
+    let mut hosts: BTreeMap<&HostName, Vec<(&App, &TargetPolicy)>> = BTreeMap::new();
+    for app in fleet.fleet.apps.values().filter(|app| app.mode == Mode::Active) {
+        let standing = bot.standing(&app.name);
+        for target in &app.rollout {
+            let state = standing.targets.get(&target.name);
+            if state.is_some_and(|state| state.placed.is_some() && state.open.is_none()) {
+                hosts.entry(&target.host).or_default().push((app, target));
+            }
+        }
+    }
+    let looks = hosts.iter().map(|(host, targets)| look_at(bot, &fleet, host, targets));
+    let found: Looked = join_all(looks).await.into_iter().flatten().collect();
+    for ((app, target), now) in &found {
+        // Read again: a rollout may have been opened, or have ended, while the engine answered.
+        let standing = bot.standing(app);
+        let Some(state) = standing.targets.get(target) else {
+            continue;
+        };
+        if let Some(fact) = drift::learnt(target, state, before.get(&(app.clone(), target.clone())), now) {
+            match now {
+                Some(drift) => warn!(%app, %target, ?drift, "the target no longer runs its release"),
+                None => info!(%app, %target, "the target runs its release again"),
+            }
+            bot.commit(Batch::new(), app, &[fact], Vec::new()).await?;
+        }
+    }
+    Ok(found)
+}
+
+/// What one host's targets run; those that cannot be seen are left out.
+async fn look_at(bot: &Bot, fleet: &InForce, host: &HostName, targets: &[(&App, &TargetPolicy)]) -> Looked {
+    let look = async {
+        let mut found = Looked::new();
+        let engine = fleet.engine(host).map_err(|failure| failure.detail)?;
+        let listed = Listed::ask(engine).await.map_err(|e| e.to_string())?;
+        for (app, target) in targets {
+            let sighted = sight(engine, &listed, app, target).await?;
+            let standing = bot.standing(&app.name);
+            let placed = standing.targets.get(&target.name).and_then(|s| s.placed.as_ref());
+            if let (Some((_, placed)), Some(sighted)) = (placed, sighted) {
+                let drift = drift::compare(placed, &sighted);
+                found.insert((app.name.clone(), target.name.clone()), drift);
+            }
+        }
+        Ok::<_, String>(found)
+    };
+    match tokio::time::timeout(PATIENCE, look).await {
+        Ok(Ok(found)) => found,
+        // An engine's trouble is told elsewhere, and says nothing of its containers.
+        Ok(Err(error)) => {
+            debug!(%host, error, "its containers cannot be looked at");
+            Looked::new()
+        }
+        Err(_) => Looked::new(),
+    }
+}
+
+/// `None`: nobody can be asked.
+async fn sight(engine: &Engine, listed: &Listed, app: &App, target: &TargetPolicy) -> Result<Option<Sighted>, String> {
+    match &target.select {
+        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::Itself => {
+            let found = listed.of(engine, &target.select).await;
+            Ok(Some(Sighted::Containers(found.map_err(|e| e.to_string())?)))
+        }
+        Select::Service { .. } | Select::Stack { .. } => {
+            let local = labels::local_repository(app);
+            let repository = app.publish.as_ref().map_or(&local, |publish| &publish.image);
+            match swarm::find(engine, &target.select, repository).await {
+                Ok(services) => {
+                    let image = |service: &serde_json::Value| Some(service.pointer(IMAGE)?.as_str()?.to_owned());
+                    Ok(Some(Sighted::Services(services.iter().filter_map(image).collect())))
+                }
+                Err(failure) if failure.kind == FailureKind::TargetMissing => Ok(Some(Sighted::Services(Vec::new()))),
+                Err(failure) => Err(failure.detail),
+            }
+        }
+        Select::Command(_) => Ok(None),
+    }
+}
