@@ -80,33 +80,45 @@ impl House {
 
     /// Rolls the target to an image of the stage; how it ended, and its steps.
     pub(super) async fn roll(&self, stage: &Stage, version: &str, image: &ImageId) -> (RolloutConclusion, Vec<String>) {
+        let release = Release {
+            run: RunId(ulid::Ulid::generate()),
+            image: image.clone(),
+            content: image.as_str().parse::<ContentDigest>().unwrap(),
+            commit: "c".repeat(40),
+            tag: version.to_owned(),
+            digest: None,
+            reference: stage.tag(version).parse().unwrap(),
+            change: None,
+            at: clock::now(),
+        };
+        self.bring(release, Purpose::Release).await
+    }
+
+    /// As an operator's revert does: to what the target ran before.
+    pub(super) async fn go_back(&self) -> (RolloutConclusion, Vec<String>) {
+        let standing = self.bot.standing(&self.app);
+        let target = standing.targets.values().next().unwrap();
+        let before = standing.way_back(target).expect("there is a way back").clone();
+        self.bring(before, Purpose::Revert).await
+    }
+
+    async fn bring(&self, release: Release, purpose: Purpose) -> (RolloutConclusion, Vec<String>) {
         let id = RolloutId(ulid::Ulid::generate());
-        let run = RunId(ulid::Ulid::generate());
         let fleet = self.bot.in_force();
         let app = &fleet.fleet.apps[&self.app];
         let target = app.rollout[0].clone();
         let opened = AppEvent::RolloutOpened {
             target: target.name.clone(),
-            release: run,
+            release: release.run,
             rollout: id,
         };
         let event = RolloutEvent::Opened {
             app: self.app.clone(),
             target: Box::new(target),
             timezone: "UTC".to_owned(),
-            release: Box::new(Release {
-                run,
-                image: image.clone(),
-                content: image.as_str().parse::<ContentDigest>().unwrap(),
-                commit: "c".repeat(40),
-                tag: version.to_owned(),
-                digest: None,
-                reference: stage.tag(version).parse().unwrap(),
-                change: None,
-                at: clock::now(),
-            }),
+            release: Box::new(release),
             window_ignored: true,
-            purpose: Purpose::Release,
+            purpose,
         };
         let batch = Batch::new().rollout(&self.app, id, 0, &event);
         self.bot.commit(batch, &self.app, &[opened], Vec::new()).await.unwrap();
@@ -152,4 +164,45 @@ async fn item_7_a_target_that_somebody_else_changed_is_seen_until_it_runs_its_re
     assert_eq!(ended, RolloutConclusion::Done, "{steps:?}");
     assert_eq!(house.drift(), None);
     assert_eq!(house.drift_after_two_looks().await, None);
+}
+
+#[tokio::test]
+async fn item_8_an_image_that_its_owner_had_put_there_is_gone_back_to() {
+    let stage = Stage::new();
+    let old = stage.image("old", SERVES);
+    let new = stage.image("new", SERVES_TOO);
+    stage.run(&["-e", "COLOUR=blue"], &[]);
+    let ready = "ready: { stay_up: 500ms }, bake: 100ms";
+    let house = House::new(&format!("{{ container: {{ name: {} }}, {ready} }}", stage.name)).await;
+    let (ended, steps) = house.roll(&stage, "new", &new).await;
+    assert_eq!(ended, RolloutConclusion::Done, "{steps:?}");
+    // Nothing but our own tag names it any more.
+    docker(&["rmi", &stage.tag("old")]);
+    let (ended, steps) = house.go_back().await;
+    assert_eq!(ended, RolloutConclusion::Done, "{steps:?}");
+    let now = stage.inspect(&stage.name).await;
+    assert_eq!(now["Image"], old.as_str());
+    assert!(now["Config"]["Env"].as_array().unwrap().contains(&"COLOUR=blue".into()));
+}
+
+#[tokio::test]
+async fn item_6_a_sick_container_is_replaced_where_the_target_says_so() {
+    let stage = Stage::new();
+    let sick = SERVES.replace("CMD", "HEALTHCHECK --interval=100ms --retries=1 CMD false\nCMD");
+    stage.image("old", &sick);
+    let new = stage.image("new", SERVES_TOO);
+    let id = stage.run(&[], &[]);
+    wait_for(&stage, &id, "/State/Health/Status", &"unhealthy".into()).await;
+    let ready = "ready: { stay_up: 500ms }, bake: 100ms";
+    let refusing = House::new(&format!("{{ container: {{ name: {} }}, {ready} }}", stage.name)).await;
+    let (ended, _) = refusing.roll(&stage, "new", &new).await;
+    assert!(matches!(ended, RolloutConclusion::Refused { .. }), "{ended:?}");
+    let replacing = House::new(&format!(
+        "{{ container: {{ name: {} }}, {ready}, unhealthy: replace }}",
+        stage.name
+    ))
+    .await;
+    let (ended, steps) = replacing.roll(&stage, "new", &new).await;
+    assert_eq!(ended, RolloutConclusion::Done, "{steps:?}");
+    assert_eq!(stage.inspect(&stage.name).await["Image"], new.as_str());
 }
