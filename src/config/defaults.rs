@@ -55,7 +55,8 @@ pub const CHANNEL: &str = "stable";
 
 pub const LIMITS: Limits = Limits {
     runs: 2,
-    rollouts: 1,
+    rollouts: 4,
+    rollouts_per_host: 1,
     min_free_disk: 2 * GIB,
 };
 pub const RETENTION: Retention = Retention {

@@ -186,9 +186,12 @@ raw! {
         /// Runs at once.
         #[schemars(range(min = 1, max = 64))]
         runs: Option<u64>,
-        /// Rollouts at once.
+        /// Rollouts that move something at once. One that bakes moves nothing.
         #[schemars(range(min = 1, max = 64))]
         rollouts: Option<u64>,
+        /// Of them on one host.
+        #[schemars(range(min = 1, max = 64))]
+        rollouts_per_host: Option<u64>,
         /// A build does not start with less free space than this.
         min_free_disk: Option<Text>,
     }

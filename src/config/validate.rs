@@ -388,6 +388,7 @@ impl Check<'_> {
         Limits {
             runs: count(raw.runs, default.runs),
             rollouts: count(raw.rollouts, default.rollouts),
+            rollouts_per_host: count(raw.rollouts_per_host, default.rollouts_per_host),
             min_free_disk: self.size(
                 top,
                 "limits.min_free_disk",

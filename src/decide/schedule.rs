@@ -467,6 +467,7 @@ mod tests {
             limits: Limits {
                 runs,
                 rollouts: 1,
+                rollouts_per_host: 1,
                 min_free_disk: 0,
             },
             retention: Retention {

@@ -142,8 +142,10 @@ pub struct GithubPolicy {
 pub struct Limits {
     /// Runs at once.
     pub runs: usize,
-    /// Rollouts at once.
+    /// Rollouts that move something at once; one that bakes moves nothing.
     pub rollouts: usize,
+    /// Of them on one host.
+    pub rollouts_per_host: usize,
     /// A build does not start with less free space than this in the state directory, bytes.
     pub min_free_disk: u64,
 }

@@ -5,6 +5,7 @@ use super::bases::Bases;
 use super::inventory::tables::Tables;
 use super::outdated;
 use super::progress::Watchers;
+use super::rollout_slots::{RolloutSlot, RolloutSlots};
 use super::run_slots::RunSlots;
 use super::troubles::Troubles;
 use super::turns::Turns;
@@ -35,7 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -71,7 +72,7 @@ pub struct Bot {
     standings: Mutex<BTreeMap<AppName, Arc<Standing>>>,
     changes: AtomicU64,
     paused: RwLock<bool>,
-    slots: Arc<Semaphore>,
+    rollout_slots: Arc<RolloutSlots>,
     /// Runs at work.
     pub run_slots: Arc<RunSlots>,
     waiting: Mutex<BTreeSet<RolloutId>>,
@@ -195,7 +196,7 @@ impl Bot {
             let_go: CancellationToken::new(),
             unfit: CancellationToken::new(),
             run_slots: Arc::default(),
-            slots: Arc::new(Semaphore::new(in_force.fleet.limits.rollouts.max(1))),
+            rollout_slots: Arc::default(),
             waiting: Mutex::default(),
             fleet: RwLock::new(Arc::new(in_force)),
             standings: Mutex::new(folded.into_iter().collect()),
@@ -213,6 +214,7 @@ impl Bot {
     pub fn put_in_force(&self, in_force: InForce) {
         *self.fleet.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
         self.changed();
+        self.rollout_slots.look_again();
         self.look.notify_one();
     }
 
@@ -241,10 +243,9 @@ impl Bot {
         outlook::outside(state, &self.standing(&state.app), app, self.paused())
     }
 
-    /// Waits for one of the slots for rollouts at work (`limits.rollouts` of the configuration at start).
-    pub async fn rollout_slot(&self) -> Option<OwnedSemaphorePermit> {
-        // An error means that the semaphore was closed, which nobody does.
-        Arc::clone(&self.slots).acquire_owned().await.ok()
+    /// Waits for one of the slots for rollouts that move something on this host, by the limits in force.
+    pub async fn rollout_slot(&self, host: &HostName) -> RolloutSlot {
+        self.rollout_slots.take(host, || self.in_force().fleet.limits).await
     }
 
     /// Notes whether a rollout waits for something that only a person or the clock brings.

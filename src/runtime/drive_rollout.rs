@@ -5,6 +5,7 @@ use super::drive_run::{DriveError, Interrupt};
 use super::perform;
 use super::progress::{Progress, Replica};
 use super::reading::millis;
+use super::rollout_slots::RolloutSlot;
 use super::turns::Turn;
 use crate::clients::clock;
 use crate::decide::rollout::{self, Next, Progress as StepProgress, RolloutState, itself};
@@ -21,7 +22,7 @@ use crate::store::handover;
 use crate::store::journal::Batch;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
+
 use tracing::{Instrument, info, info_span, warn};
 
 /// While nothing can be seen of the containers, how long until the next look.
@@ -104,6 +105,10 @@ impl Driver {
                     if settled(&reason) {
                         (turn, slot) = (None, None);
                     }
+                    // Watching moves nothing. What comes after it was begun, and needs no slot.
+                    if let WaitReason::Baking { .. } = reason {
+                        slot = None;
+                    }
                     self.tell_wait(&reason, &mut last_wait);
                     self.wait(until, &reason).await;
                 }
@@ -169,7 +174,7 @@ impl Driver {
     }
 
     /// Takes its place among those at work, and one of the slots for what begins.
-    async fn may_work(&self, turn: &mut Option<Turn>, slot: &mut Option<OwnedSemaphorePermit>) -> Leave {
+    async fn may_work(&self, turn: &mut Option<Turn>, slot: &mut Option<RolloutSlot>) -> Leave {
         if self.is_itself() {
             if turn.is_some() {
                 return Leave::Given;
@@ -189,7 +194,7 @@ impl Driver {
         // What was begun goes on at once: a service may be down. Only beginning takes a slot.
         if slot.is_none() && !self.state.touched {
             tokio::select! {
-                free = self.bot.rollout_slot() => *slot = free,
+                free = self.bot.rollout_slot(&self.state.target.host) => *slot = Some(free),
                 () = ends => {}
             }
             return Leave::Taken;

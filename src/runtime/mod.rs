@@ -23,6 +23,7 @@ pub mod planning;
 pub mod progress;
 pub mod reach;
 pub mod reading;
+pub mod rollout_slots;
 pub mod run_slots;
 pub mod standby;
 pub mod story;

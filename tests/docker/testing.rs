@@ -37,20 +37,22 @@ const BASE: &str = "lowtide-test/busybox:1";
 const PATIENCE: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 
 fn docker(arguments: &[&str], stdin: &str) -> String {
-    let mut child = Command::new("docker")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .env("DOCKER_BUILDKIT", "0")
-        .env(
-            "DOCKER_HOST",
-            format!("unix://{}", std::env::var("LOWTIDE_TEST_ENGINE").unwrap()),
-        )
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-    let out = child.wait_with_output().unwrap();
+    let out = crate::support::engine::or_again(|| {
+        let mut child = Command::new("docker")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env("DOCKER_BUILDKIT", "0")
+            .env(
+                "DOCKER_HOST",
+                format!("unix://{}", std::env::var("LOWTIDE_TEST_ENGINE").unwrap()),
+            )
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    });
     assert!(
         out.status.success(),
         "docker {arguments:?}: {}",

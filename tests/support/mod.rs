@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "no binary uses all of it")]
 
 pub(crate) mod changes;
+pub(crate) mod engine;
 pub(crate) mod git_http;
 pub(crate) mod github;
 pub(crate) mod mail;

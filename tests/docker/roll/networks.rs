@@ -124,8 +124,10 @@ async fn several_networks_keep_aliases_addresses_and_each_mac_the_engine_honours
     }
     let now = endpoint(&stage, &candidate, "b-back").await;
     assert_eq!(now["IPAddress"], format!("{v4}.77"));
-    // Engines before API 1.44 have one MAC address for a container, of its first network.
-    assert_eq!(now["MacAddress"] == mac, all_at_create);
+    // Engines before API 1.44 have one MAC address for a container, of its first network. From API 1.48 on (Docker 28) they make up
+    // others at random, and do not say which ones were given (docs/roadmap.md).
+    let told = all_at_create && stage.api().await < 48;
+    assert_eq!(now["MacAddress"] == mac, told);
 }
 
 #[tokio::test]

@@ -190,14 +190,16 @@ pub(crate) fn docker(args: &[&str]) -> String {
 }
 
 pub(crate) fn docker_in(args: &[&str], input: &[u8]) -> String {
-    let mut child = command(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = crate::support::engine::or_again(|| {
+        let mut child = command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap()
+    });
     assert!(
         output.status.success(),
         "docker {args:?}: {}",

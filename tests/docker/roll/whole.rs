@@ -5,6 +5,7 @@ use lowtide::clients::clock;
 use lowtide::clients::engine::probe::ProbePath;
 use lowtide::config::validate;
 use lowtide::model::drift::Drift;
+use lowtide::model::failure::WaitReason;
 use lowtide::model::image::{ContentDigest, ImageId};
 use lowtide::model::name::{AppName, RolloutId, RunId};
 use lowtide::model::rollout::{Purpose, RolloutConclusion, RolloutEvent};
@@ -13,10 +14,12 @@ use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::drift;
 use lowtide::runtime::drive_rollout;
 use lowtide::runtime::drive_run::Interrupt;
+use lowtide::runtime::progress::Progress;
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
 use lowtide::store::sealed::Sealed;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -80,18 +83,10 @@ impl House {
 
     /// Rolls the target to an image of the stage; how it ended, and its steps.
     pub(super) async fn roll(&self, stage: &Stage, version: &str, image: &ImageId) -> (RolloutConclusion, Vec<String>) {
-        let release = Release {
-            run: RunId(ulid::Ulid::generate()),
-            image: image.clone(),
-            content: image.as_str().parse::<ContentDigest>().unwrap(),
-            commit: "c".repeat(40),
-            tag: version.to_owned(),
-            digest: None,
-            reference: stage.tag(version).parse().unwrap(),
-            change: None,
-            at: clock::now(),
-        };
-        self.bring(release, Purpose::Release).await
+        let release = release(stage, version, image);
+        self.bring(0, release, Purpose::Release, CancellationToken::new())
+            .await
+            .unwrap()
     }
 
     /// As an operator's revert does: to what the target ran before.
@@ -99,14 +94,23 @@ impl House {
         let standing = self.bot.standing(&self.app);
         let target = standing.targets.values().next().unwrap();
         let before = standing.way_back(target).expect("there is a way back").clone();
-        self.bring(before, Purpose::Revert).await
+        self.bring(0, before, Purpose::Revert, CancellationToken::new())
+            .await
+            .unwrap()
     }
 
-    async fn bring(&self, release: Release, purpose: Purpose) -> (RolloutConclusion, Vec<String>) {
+    /// Of the `nth` target; `None`: lowtide ended first.
+    async fn bring(
+        &self,
+        nth: usize,
+        release: Release,
+        purpose: Purpose,
+        shutdown: CancellationToken,
+    ) -> Option<(RolloutConclusion, Vec<String>)> {
         let id = RolloutId(ulid::Ulid::generate());
         let fleet = self.bot.in_force();
         let app = &fleet.fleet.apps[&self.app];
-        let target = app.rollout[0].clone();
+        let target = app.rollout[nth].clone();
         let opened = AppEvent::RolloutOpened {
             target: target.name.clone(),
             release: release.run,
@@ -124,11 +128,11 @@ impl House {
         self.bot.commit(batch, &self.app, &[opened], Vec::new()).await.unwrap();
         let interrupt = Interrupt {
             cancel: CancellationToken::new(),
-            shutdown: CancellationToken::new(),
+            shutdown,
         };
         let ended = drive_rollout::drive(Arc::clone(&self.bot), id, interrupt)
             .await
-            .unwrap();
+            .unwrap()?;
         let events = self.bot.store.rollout_events(id).await.unwrap();
         let mut steps = Vec::new();
         for recorded in events {
@@ -136,7 +140,21 @@ impl House {
                 steps.push(step.to_string());
             }
         }
-        (ended.unwrap(), steps)
+        Some((ended, steps))
+    }
+}
+
+fn release(stage: &Stage, version: &str, image: &ImageId) -> Release {
+    Release {
+        run: RunId(ulid::Ulid::generate()),
+        image: image.clone(),
+        content: image.as_str().parse::<ContentDigest>().unwrap(),
+        commit: "c".repeat(40),
+        tag: version.to_owned(),
+        digest: None,
+        reference: stage.tag(version).parse().unwrap(),
+        change: None,
+        at: clock::now(),
     }
 }
 
@@ -205,4 +223,52 @@ async fn item_6_a_sick_container_is_replaced_where_the_target_says_so() {
     let (ended, steps) = replacing.roll(&stage, "new", &new).await;
     assert_eq!(ended, RolloutConclusion::Done, "{steps:?}");
     assert_eq!(stage.inspect(&stage.name).await["Image"], new.as_str());
+}
+
+#[tokio::test]
+async fn while_one_bakes_the_next_one_on_its_host_is_rolled() {
+    let (first, second) = (Stage::new(), Stage::new());
+    let mut images = Vec::new();
+    for stage in [&first, &second] {
+        stage.image("old", SERVES);
+        images.push(stage.image("new", SERVES_TOO));
+        stage.run(&[], &[]);
+    }
+    let target = |stage: &Stage, name: &str, bake: &str| {
+        let ready = "ready: { stay_up: 200ms }";
+        format!(
+            "{{ name: {name}, container: {{ name: {} }}, {ready}, bake: {bake} }}",
+            stage.name
+        )
+    };
+    let targets = [target(&first, "a", "1h"), target(&second, "b", "100ms")];
+    let house = House::new(&targets.join("\n      - ")).await;
+    let mut watcher = house.bot.watchers.watch(&[]);
+    let shutdown = CancellationToken::new();
+    let none = CancellationToken::new();
+    let bakes = async {
+        loop {
+            if let Progress::RolloutWaits {
+                reason: WaitReason::Baking { .. },
+                ..
+            } = watcher.next().await
+            {
+                break;
+            }
+        }
+        let other = release(&second, "new", &images[1]);
+        let done = house.bring(1, other, Purpose::Release, none);
+        let done = tokio::time::timeout(Duration::from_secs(120), done).await;
+        shutdown.cancel();
+        done.expect("it does not wait for the bake of the other").unwrap().0
+    };
+    let one = house.bring(
+        0,
+        release(&first, "new", &images[0]),
+        Purpose::Release,
+        shutdown.clone(),
+    );
+    let (one, other) = tokio::join!(one, bakes);
+    assert_eq!(other, RolloutConclusion::Done);
+    assert!(one.is_none(), "it still bakes: {one:?}");
 }

@@ -63,7 +63,8 @@ async fn a_check_that_never_passes_is_told_with_its_last_words() {
         "HEALTHCHECK --interval=200ms --retries=1 CMD echo no database; exit 1\nCMD echo begun; exec sleep 1000",
     );
     let mut test = policy(ReadyCheck::Healthcheck, Vec::new());
-    test.ready.timeout = SECOND;
+    // Long enough for one check on a slow machine.
+    test.ready.timeout = SECOND * 5;
     let attempt = Attempt::new(Some(test), up());
     let failure = failure(attempt.bootstrap(&image, None).await);
     assert_eq!(failure.kind, FailureKind::NotReady, "{failure}");

@@ -120,7 +120,8 @@ fn five_lines_are_enough_for_an_app() {
       "github": null,
       "limits": {
         "runs": 2,
-        "rollouts": 1,
+        "rollouts": 4,
+        "rollouts_per_host": 1,
         "min_free_disk": 2147483648
       },
       "retention": {

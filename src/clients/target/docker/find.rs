@@ -71,9 +71,29 @@ pub fn lacking<'a>(found: &[Value], services: &'a [String]) -> Option<&'a String
 /// Inspect body of one container by id or name; `None` when there is none.
 pub(super) async fn inspect(engine: &Engine, container: &str) -> Result<Option<Value>, EngineError> {
     match engine.raw_get(&format!("/containers/{}/json", encode(container))).await {
-        Ok(found) => Ok(Some(found)),
+        Ok(mut found) => {
+            name_volumes(&mut found);
+            Ok(Some(found))
+        }
         Err(EngineError::NotFound { .. }) => Ok(None),
         Err(e) => Err(e),
+    }
+}
+
+/// Docker 28.5 does not say the name of a volume that was asked for by `Binds: ["/path"]`. Of the local driver it is in the path,
+/// `…/volumes/NAME/_data` (moby, volume/local), and without it the new container would get an empty volume.
+fn name_volumes(container: &mut Value) {
+    let mounts = container.get_mut("Mounts").and_then(Value::as_array_mut);
+    for mount in mounts.into_iter().flatten() {
+        let unnamed = text(mount, "/Type") == "volume" && text(mount, "/Name").is_empty();
+        if !unnamed || text(mount, "/Driver") != "local" {
+            continue;
+        }
+        let volume = text(mount, "/Source").strip_suffix("/_data");
+        let name = volume.and_then(|path| path.rsplit('/').next()).map(ToOwned::to_owned);
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            mount["Name"] = name.into();
+        }
     }
 }
 
@@ -128,4 +148,43 @@ pub(super) fn label<'a>(container: &'a Value, key: &str) -> &'a str {
         .and_then(|labels| labels.get(key))
         .and_then(Value::as_str)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_without_a_name_has_it_from_its_path() {
+        let named = |mut mount: Value| {
+            mount["Source"] = mount["Source"]
+                .as_str()
+                .map(|s| s.replace('~', "/var/lib/docker/volumes"))
+                .into();
+            let mut container = json!({"Mounts": [mount]});
+            name_volumes(&mut container);
+            text(&container, "/Mounts/0/Name").to_owned()
+        };
+        let table = [
+            (
+                json!({"Type": "volume", "Driver": "local", "Source": "~/ab12/_data"}),
+                "ab12",
+            ),
+            (
+                json!({"Type": "volume", "Driver": "local", "Name": "own", "Source": "~/ab12/_data"}),
+                "own",
+            ),
+            // Only the local driver keeps them so.
+            (json!({"Type": "volume", "Driver": "nfs", "Source": "~/ab12/_data"}), ""),
+            (json!({"Type": "volume", "Driver": "local", "Source": "/mnt/data"}), ""),
+            (json!({"Type": "volume", "Driver": "local", "Source": "/_data"}), ""),
+            (json!({"Type": "bind", "Source": "~/ab12/_data"}), ""),
+        ];
+        for (mount, name) in table {
+            assert_eq!(named(mount.clone()), name, "{mount}");
+        }
+        let mut none = json!({"Mounts": null});
+        name_volumes(&mut none);
+        assert_eq!(none, json!({"Mounts": null}));
+    }
 }

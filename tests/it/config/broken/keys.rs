@@ -75,7 +75,7 @@ fn keys_and_types() {
        ·                                    ─
      5 │ defaults:
        ╰────
-      help: the keys here are `runs`, `rollouts` and `min_free_disk`
+      help: the keys here are `runs`, `rollouts`, `rollouts_per_host` and `min_free_disk`
 
     unknown-key
 
