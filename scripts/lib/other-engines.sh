@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Engines that people run besides the distribution's own, for the group `engines`: Docker with the containerd image store, and
+# Engines that people run besides the distribution's own, for the groups `containerd` and `podman`: Docker with the containerd image store, and
 # Podman. Sourced by scripts/test, never run; needs bases.sh, packages.sh and what scripts/test defines.
 
 # The release whose Docker has the containerd image store and runs on today's kernels.
@@ -31,19 +31,24 @@ need_podman() {
     [ -x /usr/lib/podman/aardvark-dns ] || need no-aardvark-dns aardvark-dns
 }
 
-# other_engines: the groups docker and container on the one, whole cycles with a rollout on the other.
-other_engines() {
-    local lib=$ROOT/scripts/lib
+# on_containerd: the groups docker and container on Docker with the containerd image store.
+on_containerd() {
+    need_all
+    LOWTIDE_ENGINE_ROOT=$(other_root)
+    export LOWTIDE_ENGINE_ROOT LOWTIDE_ENGINE_START=$ROOT/scripts/lib/engine-sid
+    on_private_host others "" 0 docker
+    # A filter is for tests by name.
+    [ -n "${LOWTIDE_TEST_ARGS:-}" ] || container_elsewhere
+    unset LOWTIDE_ENGINE_ROOT LOWTIDE_ENGINE_START
+}
+
+# on_podman: whole cycles with a rollout.
+on_podman() {
     need_all
     need_podman
-    LOWTIDE_ENGINE_ROOT=$(other_root)
-    export LOWTIDE_ENGINE_ROOT
-    export LOWTIDE_ENGINE_START=$lib/engine-sid
-    on_private_host others "" 0 docker
-    container_elsewhere
-    export LOWTIDE_ENGINE_START=$lib/engine-podman
+    export LOWTIDE_ENGINE_START=$ROOT/scripts/lib/engine-podman
     on_private_host others "" 0 podman
-    unset LOWTIDE_ENGINE_ROOT LOWTIDE_ENGINE_START
+    unset LOWTIDE_ENGINE_START
 }
 
 # container_elsewhere: the group container on the engine that LOWTIDE_ENGINE_START starts; the image is built there.

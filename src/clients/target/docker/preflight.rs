@@ -103,6 +103,9 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         // Nobody starts one that does not run.
         if unit.was_running {
             unit.needs = host::needs(container, &runtime);
+            if version.kind == EngineKind::Podman {
+                unit.needs.retain(|need| need.is_tried_on_podman());
+            }
         }
     }
     Ok(found)
