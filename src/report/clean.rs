@@ -7,7 +7,7 @@ pub(super) const LOG_LINE: usize = 400;
 /// One printable line of at most `max` characters; runs of white space become one space.
 pub(super) fn one_line(text: &str, max: usize) -> String {
     let printable = printable(text);
-    let mut line = String::with_capacity(printable.len().min(4 * max));
+    let mut line = String::with_capacity(printable.len());
     for word in printable.split_whitespace() {
         if !line.is_empty() {
             line.push(' ');
@@ -78,6 +78,8 @@ mod tests {
         );
         assert_eq!(log_line("\u{1b}]0;title\u{7}text"), " text");
         assert_eq!(one_line("abcdef", 4), "abc…");
+        // A pipe has no width.
+        assert_eq!(one_line("abcdef", usize::MAX), "abcdef");
     }
 
     proptest! {

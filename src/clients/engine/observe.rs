@@ -231,15 +231,17 @@ pub(super) fn start_period(config: &Value) -> Duration {
     }
 }
 
-/// Engine states as moby's `container.State` writes them.
-fn state_named(text: &str) -> ContainerState {
+/// Engine states as moby's `container.State` writes them, and those that Podman has besides (libpod/define/containerstate.go): it
+/// shows a container that ended as `stopped` until it has put its things away.
+#[must_use]
+pub fn state_named(text: &str) -> ContainerState {
     match text {
-        "created" => ContainerState::Created,
-        "running" => ContainerState::Running,
+        "created" | "configured" | "initialized" => ContainerState::Created,
+        "running" | "stopping" => ContainerState::Running,
         "paused" => ContainerState::Paused,
         "restarting" => ContainerState::Restarting,
         "removing" => ContainerState::Removing,
-        "exited" => ContainerState::Exited,
+        "exited" | "stopped" => ContainerState::Exited,
         "dead" => ContainerState::Dead,
         _ => ContainerState::Unknown,
     }
@@ -299,6 +301,19 @@ mod tests {
             moment("2026-01-02T03:04:05.000000678Z".parse().unwrap()),
             "1767323045.000000678"
         );
+    }
+
+    #[test]
+    fn podmans_own_states_are_those_of_the_api() {
+        for (podman, state) in [
+            ("configured", ContainerState::Created),
+            ("initialized", ContainerState::Created),
+            ("stopping", ContainerState::Running),
+            ("stopped", ContainerState::Exited),
+            ("unknown", ContainerState::Unknown),
+        ] {
+            assert_eq!(state_named(podman), state, "{podman}");
+        }
     }
 
     #[test]

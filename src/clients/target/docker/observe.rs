@@ -5,7 +5,7 @@ use super::find::{candidates, inspect};
 use super::json::{flag, id, image_id, list, name, number, text};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
-use crate::clients::engine::observe::{Ended, seen};
+use crate::clients::engine::observe::{Ended, seen, state_named};
 use crate::model::name::RolloutId;
 use crate::model::rollout::{
     ContainerState, EndedBy, Health, ObservedContainer, ObservedUnit, OnExit, RestartPolicy, Unit, Which,
@@ -132,16 +132,7 @@ pub(super) fn container(inspected: &Value) -> Result<ObservedContainer, EngineEr
 }
 
 pub(super) fn state(inspected: &Value) -> ContainerState {
-    match text(inspected, "/State/Status") {
-        "created" => ContainerState::Created,
-        "running" => ContainerState::Running,
-        "paused" => ContainerState::Paused,
-        "restarting" => ContainerState::Restarting,
-        "removing" => ContainerState::Removing,
-        "exited" => ContainerState::Exited,
-        "dead" => ContainerState::Dead,
-        _ => ContainerState::Unknown,
-    }
+    state_named(text(inspected, "/State/Status"))
 }
 
 pub(super) fn health(inspected: &Value) -> Health {

@@ -369,7 +369,7 @@ mod tests {
         };
         assert!(heals("running", "unhealthy") && heals("restarting", "unhealthy"));
         assert!(!heals("running", "healthy") && !heals("running", "starting"));
-        for status in ["paused", "removing", "dead", "exited", "stopping"] {
+        for status in ["paused", "removing", "dead", "exited", "stopped"] {
             assert!(!heals(status, "unhealthy"), "{status}");
         }
     }
