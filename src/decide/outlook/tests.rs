@@ -168,3 +168,22 @@ fn the_opening_is_foretold() {
         assert_eq!(entry(&state, &outside, waits.as_ref(), now), wanted, "{name}");
     }
 }
+
+/// It waits for the end of its bake, and at that moment no more; one that goes back does not bake on.
+#[test]
+fn a_bake_is_waited_for_until_it_ends() {
+    let end = at("2026-11-24T04:00:00Z");
+    let waits = |goal, now: &str| {
+        let mut state = waiting(true);
+        (state.bake, state.goal) = (Some(end), goal);
+        let app = tests_app("web", Schedule::Never, "UTC");
+        let outside = outside(&state, &Standing::default(), Some(&app), false);
+        rollout_waits(&state, &outside, at(now))
+    };
+    let baking = Some(WaitReason::Baking { until: end });
+    assert_eq!(waits(Goal::Forward, "2026-11-24T03:00:00Z"), baking);
+    assert_eq!(waits(Goal::Forward, "2026-11-24T03:59:59Z"), baking);
+    assert_eq!(waits(Goal::Forward, "2026-11-24T04:00:00Z"), None);
+    assert_eq!(waits(Goal::Forward, "2026-11-24T05:00:00Z"), None);
+    assert_eq!(waits(Goal::Back, "2026-11-24T03:00:00Z"), None);
+}

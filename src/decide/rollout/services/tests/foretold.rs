@@ -102,3 +102,17 @@ fn each_service_has_its_phase_and_its_tasks() {
     let done = |state: PlannedState| matches!(state, PlannedState::Done { .. });
     assert!(last.steps.iter().all(|line| done(line.state)));
 }
+
+/// Before anybody has looked, nothing is said of what a service ran, of its order, or of its tasks.
+#[test]
+fn what_a_service_is_like_is_told_once_somebody_looked() {
+    let mut trial = Trial::new(1, 3, NewImage::Good);
+    assert!(trial.drive(None));
+    let told = |seen| {
+        let moved = after(&trial, seen).moves.remove(0);
+        (moved.from, moved.order, moved.tasks)
+    };
+    assert_eq!(told(1), (None, None, None));
+    let looked = (Some("t0".to_owned()), Some(UpdateOrder::StartFirst), Some(3));
+    assert_eq!(told(3), looked);
+}
