@@ -187,3 +187,35 @@ fn a_bake_is_waited_for_until_it_ends() {
     assert_eq!(waits(Goal::Forward, "2026-11-24T05:00:00Z"), None);
     assert_eq!(waits(Goal::Back, "2026-11-24T03:00:00Z"), None);
 }
+
+/// The longest estimate is that of the most units: those of the last rollout, else those that the configuration names.
+#[test]
+fn an_estimate_goes_by_how_many_are_moved() {
+    let services = |n: usize| (0..n).map(|n| format!("s{n}")).collect::<Vec<_>>();
+    let container = target(None);
+    let compose = |n| TargetPolicy {
+        select: Select::Compose {
+            project: "p".to_owned(),
+            services: services(n),
+        },
+        ..target(None)
+    };
+    let stack = |n| TargetPolicy {
+        select: Select::Stack {
+            stack: "s".to_owned(),
+            services: services(n),
+        },
+        ..target(None)
+    };
+    for (target, wanted) in [(container.clone(), 1), (compose(3), 3), (stack(3), 3), (stack(0), 1)] {
+        let nothing = TargetState::default();
+        assert_eq!(units(&target, &nothing), wanted, "{:?}", target.select);
+        let known = TargetState {
+            units: 5,
+            ..TargetState::default()
+        };
+        assert_eq!(units(&target, &known), 5, "{:?}", target.select);
+        let (takes, known) = estimate(&target, &Standing::default());
+        assert_eq!((takes, known), (window::estimate(&target, wanted, &[]), 0));
+    }
+}

@@ -228,12 +228,34 @@ fn an_order_has_a_reason() {
 
 #[test]
 fn a_release_that_was_overtaken_has_no_steps_ahead() {
-    let trial = Trial::new(1, NewImage::Good);
+    let mut trial = Trial::new(1, NewImage::Good);
     let newer = crate::model::name::RunId(ulid::Ulid(8));
     let state = trial.state();
     let told = foresee(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
     assert_eq!(told.ends, Some(RolloutConclusion::Superseded { by: newer }));
     assert_eq!(told.steps, []);
+    // What was begun arrives first.
+    assert!(!trial.drive(Some(6 * 3)));
+    let state = trial.state();
+    assert!(state.touched);
+    let told = foresee(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
+    assert_eq!(told.ends, Some(RolloutConclusion::Done));
+}
+
+/// The way is told, not the waits.
+#[test]
+fn what_holds_a_rollout_up_changes_nothing_of_its_way() {
+    let trial = Trial::new(2, NewImage::Good);
+    let told = |gate| foresee(&trial.state(), &trial.events, &outside(gate), &[], at(0));
+    let open = told(Gate::Open);
+    assert_eq!(open.ends, Some(RolloutConclusion::Done));
+    for gate in [Gate::Paused, Gate::Halted] {
+        assert_eq!(
+            (told(gate).steps, told(gate).ends),
+            (open.steps.clone(), open.ends.clone()),
+            "{gate:?}"
+        );
+    }
 }
 
 #[test]

@@ -116,3 +116,20 @@ fn what_a_service_is_like_is_told_once_somebody_looked() {
     let looked = (Some("t0".to_owned()), Some(UpdateOrder::StartFirst), Some(3));
     assert_eq!(told(3), looked);
 }
+
+#[test]
+fn services_that_the_configuration_names_are_told_before_anybody_looked() {
+    let names = |services: &[&str]| {
+        let mut trial = Trial::new(1, 1, NewImage::Good);
+        if let RolloutEvent::Opened { target, .. } = &mut trial.events[0].event {
+            target.select = Select::Stack {
+                stack: "shop".to_owned(),
+                services: services.iter().map(ToString::to_string).collect(),
+            };
+        }
+        let moves = after(&trial, 1).moves;
+        moves.into_iter().map(|moved| moved.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["web", "cron"]), ["shop_web", "shop_cron"]);
+    assert_eq!(names(&[]), ["N"]);
+}
