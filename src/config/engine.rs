@@ -189,6 +189,7 @@ mod tests {
             ("tcp://[::1]:2377/", "tls ::1 2377"),
             ("web1", "bad-url"),
             ("unix://docker.sock", "bad-url"),
+            ("unix:///", "bad-url"),
             ("ssh://-oProxyCommand=x", "bad-url"),
             ("ssh://root:secret@web1", "bad-url"),
             ("http://web1:2375", "not-supported"),

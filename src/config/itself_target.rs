@@ -46,3 +46,34 @@ impl Check<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::validate;
+
+    /// The codes of what is wrong with a target that is lowtide itself and `also`.
+    fn codes(also: &str) -> Vec<&'static str> {
+        let text = format!(
+            "version: 1\napps: {{ bot: {{ source: {{ repo: \"https://git.example.org/bot.git\" }}, \
+             rollout: [ {{ itself: {{}}{also} }} ] }} }}\n"
+        );
+        match validate::fleet(text.as_bytes()) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(|problem| problem.code).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_lowtide_itself_is_nothing_else() {
+        assert_eq!(codes(""), Vec::<&str>::new());
+        for also in [
+            ", container: { name: c }",
+            ", label: { key: k, value: v }",
+            ", compose: { project: p, services: [s] }",
+            ", service: { name: s }",
+            ", stack: { name: s, services: [a] }",
+        ] {
+            assert_eq!(codes(also), ["one-of"], "{also}");
+        }
+    }
+}

@@ -312,3 +312,31 @@ fn is_ref(text: &str) -> bool {
         && !text.contains(|c: char| c.is_control() || " ~^:?*[\\".contains(c))
         && text.split('/').all(component)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_as_git_and_scp_write_it() {
+        for place in [
+            "git@host:path",
+            "host:path",
+            "host:/path",
+            "git@host.example.org:group/web.git",
+        ] {
+            assert!(is_scp_like(place), "{place}");
+        }
+        for other in [
+            "git@host:",
+            "git@host",
+            "host/a:b",
+            "a@b@host:path",
+            ":path",
+            "git@:path",
+            "",
+        ] {
+            assert!(!is_scp_like(other), "{other}");
+        }
+    }
+}

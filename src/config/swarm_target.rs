@@ -82,3 +82,36 @@ impl Check<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::validate;
+
+    /// The codes of what is wrong with a target that selects `these`.
+    fn codes(these: &str) -> Vec<&'static str> {
+        let text = format!(
+            "version: 1\napps: {{ web: {{ source: {{ repo: \"https://git.example.org/web.git\" }}, \
+             rollout: [ {{ {these} }} ] }} }}\n"
+        );
+        match validate::fleet(text.as_bytes()) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(|problem| problem.code).collect(),
+        }
+    }
+
+    #[test]
+    fn a_service_or_a_stack_is_nothing_else() {
+        let (service, stack) = ("service: { name: s }", "stack: { name: s, services: [a] }");
+        for one in [service, stack] {
+            assert_eq!(codes(one), Vec::<&str>::new(), "{one}");
+            for also in [
+                "container: { name: c }",
+                "label: { key: k, value: v }",
+                "compose: { project: p, services: [s] }",
+            ] {
+                assert_eq!(codes(&format!("{one}, {also}")), ["one-of"], "{one}, {also}");
+            }
+        }
+        assert_eq!(codes(&format!("{service}, {stack}")), ["one-of"]);
+    }
+}

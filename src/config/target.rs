@@ -423,3 +423,30 @@ fn made_name(select: &Select) -> Option<TargetName> {
         .collect();
     name.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::validate;
+
+    /// The codes of what is wrong with an app of this `publish` and a target of the channel `stable`.
+    fn codes(publish: &str) -> Vec<&'static str> {
+        let text = format!(
+            "version: 1\napps: {{ web: {{ source: {{ repo: \"https://git.example.org/web.git\" }}, {publish} \
+             rollout: [ {{ container: {{ name: web }}, channel: stable }} ] }} }}\n"
+        );
+        match validate::fleet(text.as_bytes()) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(|problem| problem.code).collect(),
+        }
+    }
+
+    /// What is wrong with `publish` is told there, and not once more at each target.
+    #[test]
+    fn a_channel_of_a_publish_that_is_wrong_is_no_further_problem() {
+        let publish = |image: &str| format!("publish: {{ image: \"{image}\", channels: [ {{ name: stable }} ] }},");
+        assert_eq!(codes(&publish("registry.example.org/web")), Vec::<&str>::new());
+        assert_eq!(codes(""), ["unknown-channel"]);
+        let wrong = codes(&publish("registry.example.org/WEB"));
+        assert!(!wrong.is_empty() && !wrong.contains(&"unknown-channel"), "{wrong:?}");
+    }
+}

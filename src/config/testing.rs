@@ -360,3 +360,32 @@ fn ready_text(check: &ReadyCheck) -> String {
 pub(super) fn strings(raw: &raw::TextMap) -> BTreeMap<String, String> {
     raw.iter().map(|(key, text)| (key.clone(), text.0.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::validate;
+
+    /// The codes of what is wrong with a sidecar of this name.
+    fn codes(name: &str) -> Vec<&'static str> {
+        let text = format!(
+            "version: 1\napps: {{ web: {{ source: {{ repo: \"https://git.example.org/web.git\" }}, \
+             test: {{ sidecars: {{ \"{name}\": {{ image: \"mariadb:11\" }} }} }} }} }}\n"
+        );
+        match validate::fleet(text.as_bytes()) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(|problem| problem.code).collect(),
+        }
+    }
+
+    #[test]
+    fn a_sidecar_is_found_by_its_name() {
+        let label = "a".repeat(63);
+        for name in ["db", "db-1", "my_db", "db.internal", label.as_str()] {
+            assert_eq!(codes(name), Vec::<&str>::new(), "{name}");
+        }
+        let long = format!("{label}a");
+        for name in ["", "DB", "d b", "-db", ".db", "_db", "d\u{e4}", long.as_str()] {
+            assert_eq!(codes(name), ["bad-name"], "{name}");
+        }
+    }
+}

@@ -33,3 +33,39 @@ fn is_host_name(text: &str) -> bool {
     };
     text.len() <= 253 && text.split('.').all(label)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_name_is_what_a_browser_sends() {
+        let label = "a".repeat(63);
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        for name in [
+            "lowtide",
+            "lowtide.example.org",
+            "my_bot-1",
+            label.as_str(),
+            longest.as_str(),
+        ] {
+            assert!(is_host_name(name), "{name}");
+        }
+        let (long, too_long) = (format!("{label}a"), format!("{longest}a"));
+        for other in [
+            "",
+            "a..b",
+            ".a",
+            "a.",
+            "https://a",
+            "a:80",
+            "a/b",
+            "a b",
+            "ä",
+            long.as_str(),
+            too_long.as_str(),
+        ] {
+            assert!(!is_host_name(other), "{other}");
+        }
+    }
+}

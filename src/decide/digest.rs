@@ -198,3 +198,7 @@ fn failing(app: &AppName, standing: &Standing, facts: &[Fact]) -> Option<DigestL
     });
     newest.map(|(stage, failure)| DigestLine::Failing { stage, failure, since })
 }
+
+#[cfg(test)]
+#[path = "digest_tests.rs"]
+mod tests;

@@ -181,6 +181,31 @@ fn the_last_layer_of_the_base_and_the_first_of_ours() {
         judged(both(), with_layers(3), &doing),
         "curl base debian:12; libc6 base debian:12"
     );
+    // So it is of an upgrade of everything while one version is asked for, …
+    let bound = self::doing("RUN apt-get install -y libc6=1 && apt-get dist-upgrade -y");
+    let why = "perhaps: the Dockerfile upgrades everything and also asks for one version";
+    assert_eq!(
+        judged(both(), with_layers(2), &bound),
+        format!("curl {why}; libc6 {why}")
+    );
+    assert_eq!(
+        judged(both(), with_layers(3), &bound),
+        format!("curl rebuild; libc6 {why}")
+    );
+    // … of what a build left behind, …
+    let make = self::doing("RUN make");
+    let left = |layers| {
+        let mut survey = both();
+        judge(&mut survey, &state(with_layers(layers)), &make);
+        tried(&mut survey, &state(with_layers(layers)), &make, |_| true);
+        shown(&survey.pending[0].fix)
+    };
+    assert_eq!(left(2), "perhaps: line 2: what make does is not known");
+    assert_eq!(left(3), "base debian:12");
+    // … and of what is held.
+    let free = |layers| is_free(&state(with_layers(layers)), &BTreeSet::new(), "curl", "amd64");
+    assert!(free(2));
+    assert!(!free(3));
 }
 
 #[test]

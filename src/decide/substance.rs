@@ -446,6 +446,7 @@ mod tests {
             told("tests/a.rs", "fn f<'a>() { g(1) }\n", "fn f<'a>() { g(2) }\n"),
             told("tests/a.rs", "f('#', '\\'')\n", "f('#', '\"')\n"),
             told("tests/ATest.php", "function f() {}\n", "#[Test] function f() {}\n"),
+            told("tests/ATest.php", "function f() {}\n", "#[Test]\nfunction f() {}\n"),
             told("tests/a.sql", "select '--a';\n", "select '--b';\n"),
             told("tests/a.yaml", "a: b#1\n", "a: b#2\n"),
             // What is not known has no comments.

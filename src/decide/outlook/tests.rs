@@ -168,3 +168,54 @@ fn the_opening_is_foretold() {
         assert_eq!(entry(&state, &outside, waits.as_ref(), now), wanted, "{name}");
     }
 }
+
+/// It waits for the end of its bake, and at that moment no more; one that goes back does not bake on.
+#[test]
+fn a_bake_is_waited_for_until_it_ends() {
+    let end = at("2026-11-24T04:00:00Z");
+    let waits = |goal, now: &str| {
+        let mut state = waiting(true);
+        (state.bake, state.goal) = (Some(end), goal);
+        let app = tests_app("web", Schedule::Never, "UTC");
+        let outside = outside(&state, &Standing::default(), Some(&app), false);
+        rollout_waits(&state, &outside, at(now))
+    };
+    let baking = Some(WaitReason::Baking { until: end });
+    assert_eq!(waits(Goal::Forward, "2026-11-24T03:00:00Z"), baking);
+    assert_eq!(waits(Goal::Forward, "2026-11-24T03:59:59Z"), baking);
+    assert_eq!(waits(Goal::Forward, "2026-11-24T04:00:00Z"), None);
+    assert_eq!(waits(Goal::Forward, "2026-11-24T05:00:00Z"), None);
+    assert_eq!(waits(Goal::Back, "2026-11-24T03:00:00Z"), None);
+}
+
+/// The longest estimate is that of the most units: those of the last rollout, else those that the configuration names.
+#[test]
+fn an_estimate_goes_by_how_many_are_moved() {
+    let services = |n: usize| (0..n).map(|n| format!("s{n}")).collect::<Vec<_>>();
+    let container = target(None);
+    let compose = |n| TargetPolicy {
+        select: Select::Compose {
+            project: "p".to_owned(),
+            services: services(n),
+        },
+        ..target(None)
+    };
+    let stack = |n| TargetPolicy {
+        select: Select::Stack {
+            stack: "s".to_owned(),
+            services: services(n),
+        },
+        ..target(None)
+    };
+    for (target, wanted) in [(container.clone(), 1), (compose(3), 3), (stack(3), 3), (stack(0), 1)] {
+        let nothing = TargetState::default();
+        assert_eq!(units(&target, &nothing), wanted, "{:?}", target.select);
+        let known = TargetState {
+            units: 5,
+            ..TargetState::default()
+        };
+        assert_eq!(units(&target, &known), 5, "{:?}", target.select);
+        let (takes, known) = estimate(&target, &Standing::default());
+        assert_eq!((takes, known), (window::estimate(&target, wanted, &[]), 0));
+    }
+}

@@ -158,3 +158,38 @@ pub(super) fn turn_back(state: &RolloutState, failure: Failure) -> Next {
         Moving::Containers(_) | Moving::Services(_) | Moving::Command(_) => Next::DecideRevert(failure),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::command::CommandStep;
+    use crate::model::rollout::Which;
+
+    fn pauses(goal: Goal, step: &Step, kind: FailureKind) -> Vec<i64> {
+        let failure = Failure::new(kind, "x");
+        let pause = |attempt| step_retry(goal, step, attempt, &failure);
+        (1..=12).map_while(pause).map(|pause| pause.as_secs()).collect()
+    }
+
+    #[test]
+    fn how_often_and_how_soon_a_step_is_tried_again() {
+        let (pull, away) = (Step::Pull, FailureKind::RegistryUnreachable);
+        let answer = Step::Command(CommandStep::AwaitAnswer {
+            which: Which::Old,
+            deadline: Timestamp::UNIX_EPOCH,
+        });
+        assert_eq!(pauses(Goal::Forward, &pull, away), [2, 4, 8, 16]);
+        assert_eq!(pauses(Goal::Forward, &answer, away), [2, 4, 8, 16]);
+        let never = Vec::<i64>::new();
+        assert_eq!(pauses(Goal::Forward, &pull, FailureKind::UnhealthyAfterRoll), never);
+        // Somebody's service is down: whoever is to blame.
+        let back = [2, 4, 8, 16, 32, 32, 32, 32, 32];
+        assert_eq!(pauses(Goal::Back, &pull, away), back);
+        assert_eq!(pauses(Goal::Back, &pull, FailureKind::UnhealthyAfterRoll), back);
+        assert_eq!(pauses(Goal::Back, &answer, away), [2, 4]);
+        // Trouble of our own ends by itself, or not at all.
+        let own = [2, 4, 8, 16, 32, 64, 128, 256, 256, 256, 256, 256];
+        assert_eq!(pauses(Goal::Forward, &pull, FailureKind::LocalTrouble), own);
+        assert_eq!(pauses(Goal::Back, &pull, FailureKind::LocalTrouble), own);
+    }
+}

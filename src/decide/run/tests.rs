@@ -451,3 +451,24 @@ fn what_the_engine_will_never_do_is_not_tried_again() {
     assert_eq!(failure.kind, FailureKind::EngineRejected);
     assert_eq!(trial.stages.last().map(String::as_str), Some("bootstrap 1"));
 }
+
+/// The pause counts from the failure, not from the question.
+#[test]
+fn a_failed_stage_is_tried_again_after_its_pause() {
+    let failure = Failure::new(FailureKind::RegistryUnreachable, "x");
+    let mut state = Trial::new(app(Mode::Active, true, false)).state();
+    let failed = at(100);
+    state.effect = Progress::Failed {
+        attempt: 1,
+        stage: Stage::Resolve,
+        failure: failure.clone(),
+        at: failed,
+    };
+    let pause = retry::after(1, failure.fault(), seed(state.id)).unwrap();
+    let again = failed + pause;
+    let reason = WaitReason::Retry { at: again, failure };
+    let wait = Next::WaitUntil { at: again, reason };
+    assert_eq!(next(&state, failed), wait);
+    assert_eq!(next(&state, again - SignedDuration::from_secs(1)), wait);
+    assert!(matches!(next(&state, again), Next::Perform { .. }));
+}

@@ -231,6 +231,25 @@ fn a_way_back_that_fails_condemns_nobody() {
     assert!(!quarantines(Purpose::Revert));
 }
 
+/// What cannot be taken back is the reason only where nobody tried to take it back.
+#[test]
+fn a_stuck_rollout_halts_for_what_it_met() {
+    let failure = || Failure::new(FailureKind::UnhealthyAfterRoll, "x");
+    let reason = |irreversible, turned: bool| {
+        let mut state = rolling(10, 1, Purpose::Release);
+        state.target.irreversible = irreversible;
+        state.reverting = turned.then(failure);
+        let stuck = RolloutConclusion::Stuck { failure: failure() };
+        super::rollout::halt(&state, &stuck, None, at(1)).map(|(reason, _)| reason)
+    };
+    let irreversible = Some(HaltReason::Irreversible { failure: failure() });
+    let stuck = Some(HaltReason::Stuck { failure: failure() });
+    assert_eq!(reason(true, false), irreversible);
+    assert_eq!(reason(true, true), stuck, "a person took its release back");
+    assert_eq!(reason(false, true), stuck);
+    assert_eq!(reason(false, false), stuck);
+}
+
 #[test]
 fn a_promotion_is_told_when_it_is_not_tried_again_by_itself_and_when_it_came_through() {
     let (app, email) = (app(), email());

@@ -162,13 +162,14 @@ impl Expander<'_> {
     }
 }
 
+/// A name, or one of the shell's own parameters (`$1`, `$-`), which no ARG or ENV sets: the builder has them empty.
 fn name(text: &str) -> (&str, &str) {
-    let legal = |(at, c): (usize, char)| c == '_' || c.is_ascii_alphabetic() || (at > 0 && c.is_ascii_digit());
-    let end = text
-        .char_indices()
-        .find(|pair| !legal(*pair))
-        .map_or(text.len(), |(at, _)| at);
-    text.split_at(end)
+    let end = match text.chars().next() {
+        Some(first) if first.is_ascii_digit() => text.find(|c: char| !c.is_ascii_digit()),
+        Some('@' | '*' | '#' | '?' | '-' | '$' | '!') => Some(1),
+        Some(_) | None => text.find(|c: char| c != '_' && !c.is_alphanumeric()),
+    };
+    text.split_at(end.unwrap_or(text.len()))
 }
 
 #[cfg(test)]
@@ -217,7 +218,14 @@ mod tests {
             "${P//m/${X}}",
             "${P/x}",
             "$",
+            "a$.b",
             "a$-b",
+            "a$1b",
+            "a$12b",
+            "a$$b",
+            "a${1}b",
+            "$X1",
+            "${1:-d}",
             "${U:-a\\}b}",
         ];
         let table: Vec<String> = words.iter().map(|w| format!("{w} => {}", shown(w))).collect();
@@ -251,7 +259,14 @@ mod tests {
         ${P//m/${X}} => linux/axd64
         ${P/x} => ! the modifier "/x" is not understood
         $ => $
-        a$-b => a$-b
+        a$.b => a$.b
+        a$-b => ab
+        a$1b => ab
+        a$12b => ab
+        a$$b => ab
+        a${1}b => ab
+        $X1 => 
+        ${1:-d} => d
         ${U:-a\}b} => a}b
         "#);
     }

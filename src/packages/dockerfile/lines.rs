@@ -229,3 +229,25 @@ fn document(name: &str, strip: bool) -> Option<Document> {
         body,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `ab`, a break of two bytes, `cd`.
+    #[test]
+    fn a_piece_lies_where_its_bytes_are_and_an_empty_one_nowhere_else() {
+        let line = Line {
+            number: 1,
+            text: "abcd".to_owned(),
+            documents: Vec::new(),
+            places: vec![0, 1, 4, 5],
+        };
+        assert_eq!(line.place(&(0..2)), 0..2);
+        assert_eq!(line.place(&(1..3)), 1..5, "with the break");
+        assert_eq!(line.place(&(2..4)), 4..6);
+        assert_eq!(line.place(&(2..2)), 4..4, "after the break");
+        assert_eq!(line.place(&(0..0)), 0..0);
+        assert_eq!(line.place(&(4..4)), 0..0);
+    }
+}

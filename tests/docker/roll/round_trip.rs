@@ -69,6 +69,11 @@ fn said(container: &Value) -> Value {
         if mount["Type"] == "volume" && mount["Mode"] == "z" {
             mounted_here["Mode"] = json!("");
         }
+        // Docker 28.5 does not say the name of a volume that `Binds` asked for without one; its folder has it.
+        if mount["Type"] == "volume" && mount["Name"].is_null() {
+            let folder = std::path::Path::new(mount["Source"].as_str().unwrap());
+            mounted_here["Name"] = json!(folder.parent().unwrap().file_name().unwrap().to_str());
+        }
         mounted.insert(mount["Destination"].as_str().unwrap().to_owned(), mounted_here);
     }
     json!({"Config": config, "HostConfig": host, "Networks": networks, "Mounted": mounted})

@@ -184,7 +184,8 @@ mod tests {
         Snapshot {
             container: json!({
                 "Id": "0123456789abcdef", "Name": "/web",
-                "Config": {"Hostname": "0123456789ab", "Env": ["TOKEN=secret", "PATH=/bin"], "User": "app", "Volumes": {"/x": {}}},
+                "Config": {"Hostname": "0123456789ab", "Env": ["TOKEN=secret", "PATH=/bin"], "User": "app", "Volumes": {"/x": {}},
+                    "Labels": {"team": "shop", "io.lowtide.instance": "i"}},
                 "HostConfig": {"NetworkMode": "a", "Future": {"Deep": [1]}, "RestartPolicy": {"Name": "always"}, "Memory": 0},
                 "Mounts": [{"Type": "volume", "Name": "v", "Source": "/v", "Destination": "/x", "RW": true}],
                 "NetworkSettings": {"Networks": {"a": {"Aliases": ["web", "0123456789ab"], "IPAMConfig": {"IPv4Address": "10.0.0.9"}}}},
@@ -207,6 +208,7 @@ mod tests {
         let mut now = snapshot().container;
         now["Config"]["Env"] = json!(["PATH=/bin"]);
         now["Config"]["User"] = json!("");
+        now["Config"]["Labels"] = json!({"team": "other"});
         now["Config"]["Volumes"] = Value::Null;
         now["HostConfig"]["Future"]["Deep"] = json!([2]);
         now["HostConfig"]["Memory"] = json!(5);
@@ -216,6 +218,7 @@ mod tests {
         Config.Env.TOKEN
         Config.User
         Config.Volumes./x
+        Config.Labels.team
         HostConfig.Future.Deep
         HostConfig.Memory
         NetworkSettings.Networks.a.Aliases

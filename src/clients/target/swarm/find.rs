@@ -164,3 +164,24 @@ fn runs(service: &Value, repository: &Repository) -> bool {
 fn gone(name: &str) -> Failure {
     Failure::new(FailureKind::TargetMissing, format!("no service {name}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_serves_that_is_up_and_takes_tasks() {
+        let node = |state: &str, availability: &str| {
+            let id = format!("{state}-{availability}");
+            json!({ "ID": id, "Status": { "State": state }, "Spec": { "Availability": availability } })
+        };
+        let nodes = [
+            node("ready", "active"),
+            node("ready", "pause"),
+            node("ready", "drain"),
+            node("down", "active"),
+            json!({ "ID": "unread" }),
+        ];
+        assert_eq!(serving(&nodes), BTreeSet::from(["ready-active".to_owned()]));
+    }
+}

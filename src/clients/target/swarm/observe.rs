@@ -124,3 +124,72 @@ fn state(word: &str) -> TaskState {
         _ => TaskState::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_task_is_read_as_swarm_tells_it() {
+        let told = |slot: Value, state: &str, desired: &str| {
+            let told = json!({
+                "ID": "t1", "Slot": slot, "NodeID": "n1", "UpdatedAt": "2026-01-01T00:00:07Z", "DesiredState": desired,
+                "Status": { "Timestamp": "2026-01-01T00:00:05Z", "State": state, "Message": "started" },
+                "Spec": { "ContainerSpec": { "Image": "example.org/web:t1" } },
+            });
+            task(&told).unwrap()
+        };
+        let running = told(json!(2), "running", "running");
+        assert_eq!(running.place, TaskPlace::Slot(2));
+        assert_eq!(
+            (running.state, running.wanted),
+            (TaskState::Running, TaskWanted::Running)
+        );
+        assert_eq!(
+            running.since,
+            "2026-01-01T00:00:07Z".parse().unwrap(),
+            "the later of the two"
+        );
+        assert_eq!(running.said, "started");
+        // Tasks of a global service have no slot.
+        for none in [json!(0), Value::Null] {
+            assert_eq!(told(none, "running", "running").place, TaskPlace::Node("n1".to_owned()));
+        }
+        assert_eq!(told(json!(1), "ready", "ready").wanted, TaskWanted::Running);
+        assert_eq!(told(json!(1), "running", "shutdown").wanted, TaskWanted::Stopped);
+        for (words, state) in [
+            (["new", "allocated", "pending"].as_slice(), TaskState::Unplaced),
+            (
+                &["assigned", "accepted", "preparing", "ready", "starting"],
+                TaskState::Preparing,
+            ),
+            (&["complete"], TaskState::Complete),
+            (&["shutdown"], TaskState::Shutdown),
+            (&["failed"], TaskState::Failed),
+            (&["rejected"], TaskState::Rejected),
+            (&["orphaned", "remove"], TaskState::Lost),
+            (&["something new"], TaskState::Unknown),
+        ] {
+            for word in words {
+                assert_eq!(told(json!(1), word, "running").state, state, "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn how_far_an_update_is_in_swarms_words() {
+        for (word, wanted) in [
+            ("updating", UpdateState::Updating),
+            ("completed", UpdateState::Completed),
+            ("paused", UpdateState::Paused),
+            ("rollback_started", UpdateState::RollbackStarted),
+            ("rollback_completed", UpdateState::RollbackCompleted),
+            ("rollback_paused", UpdateState::RollbackPaused),
+            ("something new", UpdateState::Unknown),
+        ] {
+            assert_eq!(update(&json!({ "UpdateStatus": { "State": word } })), wanted, "{word}");
+        }
+        assert_eq!(update(&json!({})), UpdateState::Absent);
+    }
+}

@@ -218,3 +218,47 @@ fn diverged(unit: &ServiceUnit, runs: &str) -> Failure {
     let detail = format!("somebody gave service {} the image {runs}", unit.name);
     Failure::new(FailureKind::Diverged, detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::name::RolloutId;
+    use crate::model::rollout::Which;
+    use crate::model::service::{ServiceMode, UpdateOrder};
+    use serde_json::json;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_process_that_was_thought_dead_changes_nothing_after_its_successor() {
+        let unit = ServiceUnit {
+            index: 0,
+            name: "web".to_owned(),
+            id: "service".to_owned(),
+            version: 1,
+            mode: ServiceMode::Replicated { replicas: 1 },
+            old_image: "example.org/web:t0".to_owned(),
+            order: UpdateOrder::StopFirst,
+            nodes: BTreeSet::new(),
+            past: BTreeSet::new(),
+            snapshot: String::new(),
+        };
+        let mark = Mark {
+            rollout: RolloutId(ulid::Ulid(9)),
+            unit: 0,
+            instance: "ours",
+            term: 5,
+            role: Which::New,
+        };
+        let refused = |instance: &str, term: &str| {
+            let labels = json!({ LABEL_INSTANCE: instance, LABEL_TERM: term });
+            let service = json!({ "Spec": { "Labels": labels } });
+            fence(&unit, &service, &mark).err().map(|failure| failure.kind)
+        };
+        assert_eq!(refused("ours", "4"), None);
+        assert_eq!(refused("ours", "5"), None);
+        assert_eq!(refused("ours", "6"), Some(FailureKind::Diverged));
+        assert_eq!(refused("another's", "6"), None, "its terms are not ours");
+        assert_eq!(refused("ours", "?"), None);
+        assert_eq!(fence(&unit, &json!({}), &mark), Ok(()));
+    }
+}

@@ -383,3 +383,31 @@ fn a_target_that_somebody_else_changed_gets_the_release_back_when_asked_for() {
     assert_eq!(standing.drifted().count(), 0);
     assert_eq!(next(&app, &standing, at(1)), Next::Idle);
 }
+
+/// What was on its way with the release that is taken back turns round, and is told with who took it back; no other rollout is.
+#[test]
+fn a_rollout_that_is_under_way_belongs_to_the_recall_of_its_release() {
+    let recalled = |under_way: u128| {
+        let mut standing = Standing::default();
+        for n in [1, 2] {
+            released(&mut standing, n);
+        }
+        let rollout = RolloutId(Ulid(60));
+        let opened = AppEvent::RolloutOpened {
+            target: "s1".parse().unwrap(),
+            release: release(under_way).run,
+            rollout,
+        };
+        push(&mut standing, opened);
+        let reason = HaltReason::TakenBack {
+            by: "ana".to_owned(),
+            why: "x".to_owned(),
+            tag: "t1".to_owned(),
+            release: release(1).run,
+        };
+        push(&mut standing, AppEvent::Halted { reason, settings: None });
+        standing.recalled_by(rollout).map(|recalled| recalled.by.clone())
+    };
+    assert_eq!(recalled(1).as_deref(), Some("ana"));
+    assert_eq!(recalled(2), None);
+}

@@ -2,8 +2,8 @@
 
 use super::{at, window};
 use crate::decide::window::civil::weekday;
-use crate::decide::window::{WindowState, openings, state};
-use crate::model::window::{Day, Until, Weekly, Window};
+use crate::decide::window::{WindowState, forecast, openings, state, swallowed};
+use crate::model::window::{ClockChange, Day, Until, Weekly, Window};
 use jiff::civil::{DateTime, Time, time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -322,4 +322,56 @@ proptest! {
         prop_assert_eq!(again, found[60]);
         prop_assert_eq!(state(Some(&window), zone, found[60].start) == WindowState::Never, false);
     }
+}
+
+#[test]
+fn a_day_without_its_opening_is_told() {
+    let swallowed = |window: &Window, from: &str, to: &str| {
+        let days = swallowed(window, "Europe/Berlin", (at(from), at(to)));
+        days.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    // Wholly inside the hour that is skipped on that Sunday.
+    let gap = |days: &[Day]| window(days, time(2, 10, 0, 0), time(2, 50, 0, 0));
+    let (march, april) = ("2026-03-01T12:00:00Z", "2026-04-01T12:00:00Z");
+    assert_eq!(swallowed(&gap(&ALL), march, april), ["2026-03-29"]);
+    assert_eq!(
+        swallowed(&gap(&[Day::Sat, Day::Mon]), march, april),
+        Vec::<String>::new()
+    );
+    assert_eq!(swallowed(&gap(&ALL), "2026-03-29T12:00:00Z", april), ["2026-03-29"]);
+    // The last day is another's to tell.
+    assert_eq!(
+        swallowed(&gap(&ALL), march, "2026-03-29T12:00:00Z"),
+        Vec::<String>::new()
+    );
+    let nights = window(&ALL, time(3, 0, 0, 0), time(5, 0, 0, 0));
+    assert_eq!(swallowed(&nights, march, april), Vec::<String>::new());
+}
+
+#[test]
+fn what_the_clock_does_to_an_opening_is_told() {
+    let told = |day: &str, from: Time, to: Time| {
+        let start: jiff::civil::Date = day.parse().unwrap();
+        let midnight = |day: jiff::civil::Date| day.in_tz("Europe/Berlin").unwrap().timestamp();
+        let span = (midnight(start), midnight(start.tomorrow().unwrap()));
+        let window = window(&ALL, from, to);
+        let mut found = forecast(&window, "Europe/Berlin", jiff::SignedDuration::ZERO, span);
+        found.next().unwrap().clock
+    };
+    let half_past_two = time(2, 30, 0, 0);
+    let (spring, autumn) = ("2026-03-29", "2026-10-25");
+    assert_eq!(
+        told(spring, half_past_two, time(4, 0, 0, 0)),
+        [ClockChange::BeginsLater { wanted: half_past_two }]
+    );
+    let longer = [
+        ClockChange::EndsLater { wanted: half_past_two },
+        ClockChange::GoesForward { lasts_secs: 3600 },
+    ];
+    assert_eq!(told(spring, time(1, 0, 0, 0), half_past_two), longer);
+    assert_eq!(
+        told(autumn, half_past_two, time(4, 0, 0, 0)),
+        [ClockChange::GoesBack { lasts_secs: 9000 }]
+    );
+    assert_eq!(told("2026-06-01", half_past_two, time(4, 0, 0, 0)), []);
 }

@@ -58,6 +58,24 @@ fn item_58_each_rule_at_the_end_of_an_opening() {
     }
 }
 
+/// Half of an odd number is not a whole one.
+#[test]
+fn half_is_enough_to_finish() {
+    let window = nights(&Day::ALL, None);
+    for (done, units, expected) in [
+        (1, 1, Between::GoOn),
+        (1, 2, Between::GoOn),
+        (1, 3, Between::Hold(Closing::Ended)),
+        (2, 3, Between::GoOn),
+        (2, 5, Between::Hold(Closing::Ended)),
+        (3, 5, Between::GoOn),
+    ] {
+        let hold = Some(HoldsLeft::One);
+        let underway = Underway { done, units, hold };
+        assert_eq!(between(&window, underway, ENDED), expected, "{done} of {units}");
+    }
+}
+
 #[test]
 fn item_59_a_blackout_that_begins_half_way_holds_whatever_the_rule() {
     let denied = Closing::Denied {

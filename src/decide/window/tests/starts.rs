@@ -1,7 +1,7 @@
 //! Items 57, 60 and 64: one beginning per opening, only what fits, and always by the zone data of the moment.
 
 use super::{at, once, window};
-use crate::decide::window::{Start, escalated, estimate, occurrence, openings, start};
+use crate::decide::window::{Start, escalated, estimate, forecast, occurrence, openings, start};
 use crate::model::command::{Ask, CommandPolicy, Probe};
 use crate::model::fleet::{Hook, Order, Ready, ReadyCheck, Select, TargetPolicy};
 use crate::model::window::{Day, Occurrence, Window};
@@ -327,4 +327,23 @@ fn starts_are_found_fast_enough_to_be_asked_often() {
     window.closed = vec![once("2026-06-01T04:00", "2036-06-01T04:00", "long")];
     let found = start(Some(&window), BERLIN, minutes(500), None, Timestamp::UNIX_EPOCH);
     assert!(matches!(found, Start::TooShort { .. }), "{found:?}");
+}
+
+/// Whether a rollout fits is asked of what is open without a break, over the ends of single openings too.
+#[test]
+fn a_forecast_says_what_fits() {
+    let fits = |window: &Window, hours: i64| {
+        let span = (at("2026-06-01T00:00:00Z"), at("2026-06-03T00:00:00Z"));
+        let forecasts = forecast(window, "UTC", SignedDuration::from_hours(hours), span);
+        forecasts.map(|forecast| forecast.fits).collect::<Vec<_>>()
+    };
+    let nights = window(&Day::ALL, time(3, 0, 0, 0), time(5, 0, 0, 0));
+    assert_eq!(fits(&nights, 2), [true, true]);
+    assert_eq!(fits(&nights, 3), [false, false]);
+    let mut closed = nights.clone();
+    closed.closed = vec![once("2026-06-01T03:30", "2026-06-01T04:00", "sale")];
+    assert_eq!(fits(&closed, 1), [true, true], "after the closure");
+    assert_eq!(fits(&closed, 2), [false, true]);
+    let always = window(&Day::ALL, time(0, 0, 0, 0), time(0, 0, 0, 0));
+    assert!(fits(&always, 30).into_iter().all(|fits| fits));
 }

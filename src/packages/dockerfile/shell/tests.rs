@@ -81,6 +81,7 @@ const TEXTS: &[&str] = &[
     "A=1 B=\"$C\" cmd >/dev/null 2>&1 & ! a | b || c",
     "cat <<EOF | sh -s && d\nrm $x\nEOF\ne",
     "x=`uname -r`; echo $((1 + 2)) $(( $x )) ${x#a} ${#x}",
+    "echo \"`echo \\\"a b\\\"`\" `echo \\\"a b\\\"`",
     "[[ -n $A && ( $B == x* ) ]] && apt",
     "diff <(a) <(b; c)",
     "echo a#b '#c' \\# # d",
@@ -125,6 +126,8 @@ fn texts_are_told_apart() {
       cat | sh·-s && d; e
     "x=`uname -r`; echo $((1 + 2)) $(( $x )) ${x#a} ${#x}"
       x=; echo·?·?·$x·?
+    "echo \"`echo \\\"a b\\\"`\" `echo \\\"a b\\\"`"
+      echo·‹›$(echo·‹a b›)·$(echo·‹"›a·b‹"›)
     "[[ -n $A && ( $B == x* ) ]] && apt"
       test -n $A $B == x* && apt
     "diff <(a) <(b; c)"

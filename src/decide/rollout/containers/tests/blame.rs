@@ -440,3 +440,15 @@ fn item_5_which_kinds_condemn() {
         assert!(!kind.condemns(), "{kind:?}");
     }
 }
+
+/// A mail about a way back shows what the new one wrote last.
+#[test]
+fn what_the_new_one_wrote_is_kept_for_those_who_are_told() {
+    let last_words = |new_is| {
+        let mut trial = Trial::new(1, new_is);
+        assert!(trial.drive(None));
+        trial.state().kept_logs()
+    };
+    assert_eq!(last_words(NewImage::NeverReady), ["last words"]);
+    assert_eq!(last_words(NewImage::Good), Vec::<String>::new());
+}

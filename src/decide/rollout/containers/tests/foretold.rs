@@ -1,13 +1,15 @@
 //! What is foretold of a rollout is what then happens.
 
 use super::trial::{Trial, outside};
-use super::world::{KINDS, Kind, NewImage, at, rollout};
+use super::world::{KINDS, Kind, NewImage, OLD_IMAGE, at, rollout};
 use crate::decide::rollout::{Gate, fold, foresee};
+use crate::model::failure::FailureKind;
 use crate::model::fleet::{Order, TargetPolicy};
 use crate::model::name::RolloutId;
-use crate::model::outlook::{Chosen, OrderReason, Outlook, Phase, Planned, What};
+use crate::model::outlook::{Chosen, OrderReason, Outlook, Phase, Planned, PlannedState, What};
 use crate::model::rollout::{Bar, RolloutConclusion, RolloutEvent, StepOutcome};
 use crate::model::service::UpdateOrder;
+use crate::model::standing::Release;
 
 /// As it would have been told after the first `seen` events.
 fn after(trial: &Trial, seen: usize) -> Outlook {
@@ -132,6 +134,28 @@ fn each_unit_has_its_phase() {
     insta::assert_snapshot!(course(NewImage::NeverReady), @"w www mww r-- R--");
 }
 
+/// A tag where it was a release of ours, else the image itself; nothing before anybody has looked.
+#[test]
+fn what_ran_before_is_named_once_somebody_looked() {
+    let mut trial = Trial::new(2, NewImage::Good);
+    assert!(trial.drive(None));
+    let from = |seen: usize, releases: &[Release]| {
+        let events = &trial.events[..seen];
+        let state = fold(RolloutId(ulid::Ulid(9)), events).unwrap();
+        let told = foresee(&state, events, &outside(Gate::Open), releases, at(0));
+        told.moves.into_iter().map(|moved| moved.from).collect::<Vec<_>>()
+    };
+    let before = Release {
+        image: OLD_IMAGE.parse().unwrap(),
+        tag: "t0".to_owned(),
+        ..trial.state().release.clone()
+    };
+    assert_eq!(from(1, std::slice::from_ref(&before)), [None]);
+    let both = |name: &str| [Some(name.to_owned()), Some(name.to_owned())];
+    assert_eq!(from(3, &[]), both("aaaaaaaaaaaa"));
+    assert_eq!(from(3, &[before, trial.state().release.clone()]), both("t0"));
+}
+
 /// The order of the first unit, and why.
 fn order(kind: Kind, change: impl Fn(&mut TargetPolicy, &mut Trial)) -> (UpdateOrder, OrderReason) {
     let mut trial = Trial::of(kind, 1, NewImage::Good);
@@ -204,10 +228,50 @@ fn an_order_has_a_reason() {
 
 #[test]
 fn a_release_that_was_overtaken_has_no_steps_ahead() {
-    let trial = Trial::new(1, NewImage::Good);
+    let mut trial = Trial::new(1, NewImage::Good);
     let newer = crate::model::name::RunId(ulid::Ulid(8));
     let state = trial.state();
     let told = foresee(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
     assert_eq!(told.ends, Some(RolloutConclusion::Superseded { by: newer }));
     assert_eq!(told.steps, []);
+    // What was begun arrives first.
+    assert!(!trial.drive(Some(6 * 3)));
+    let state = trial.state();
+    assert!(state.touched);
+    let told = foresee(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
+    assert_eq!(told.ends, Some(RolloutConclusion::Done));
+}
+
+/// The way is told, not the waits.
+#[test]
+fn what_holds_a_rollout_up_changes_nothing_of_its_way() {
+    let trial = Trial::new(2, NewImage::Good);
+    let told = |gate| foresee(&trial.state(), &trial.events, &outside(gate), &[], at(0));
+    let open = told(Gate::Open);
+    assert_eq!(open.ends, Some(RolloutConclusion::Done));
+    for gate in [Gate::Paused, Gate::Halted] {
+        assert_eq!(
+            (told(gate).steps, told(gate).ends),
+            (open.steps.clone(), open.ends.clone()),
+            "{gate:?}"
+        );
+    }
+}
+
+#[test]
+fn a_release_that_was_taken_back_has_steps_ahead_only_once_one_was_begun() {
+    let mut trial = Trial::new(1, NewImage::Good);
+    let told = |trial: &Trial| {
+        let state = trial.state();
+        foresee(&state, &trial.events, &outside(Gate::Withdrawn), &[], at(0))
+    };
+    let untouched = told(&trial);
+    let Some(RolloutConclusion::Refused { failure }) = &untouched.ends else {
+        panic!("{:?}", untouched.ends)
+    };
+    assert_eq!(failure.kind, FailureKind::TakenBack);
+    assert_eq!(untouched.steps, []);
+    assert!(!trial.drive(Some(6 * 3)));
+    assert!(trial.state().touched);
+    assert!(told(&trial).steps.iter().any(|line| line.state == PlannedState::Ahead));
 }

@@ -38,6 +38,8 @@ fn what_ends_like_that_again_is_the_images_fault() {
     let mut trial = Trial::new(1, NewImage::LostWhileBaking);
     assert!(trial.drive(None));
     assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
+    let starts = trial.steps.iter().filter(|step| *step == "start new container");
+    assert_eq!(starts.count(), 2, "once more, not for ever");
 }
 
 #[test]

@@ -102,3 +102,34 @@ fn each_service_has_its_phase_and_its_tasks() {
     let done = |state: PlannedState| matches!(state, PlannedState::Done { .. });
     assert!(last.steps.iter().all(|line| done(line.state)));
 }
+
+/// Before anybody has looked, nothing is said of what a service ran, of its order, or of its tasks.
+#[test]
+fn what_a_service_is_like_is_told_once_somebody_looked() {
+    let mut trial = Trial::new(1, 3, NewImage::Good);
+    assert!(trial.drive(None));
+    let told = |seen| {
+        let moved = after(&trial, seen).moves.remove(0);
+        (moved.from, moved.order, moved.tasks)
+    };
+    assert_eq!(told(1), (None, None, None));
+    let looked = (Some("t0".to_owned()), Some(UpdateOrder::StartFirst), Some(3));
+    assert_eq!(told(3), looked);
+}
+
+#[test]
+fn services_that_the_configuration_names_are_told_before_anybody_looked() {
+    let names = |services: &[&str]| {
+        let mut trial = Trial::new(1, 1, NewImage::Good);
+        if let RolloutEvent::Opened { target, .. } = &mut trial.events[0].event {
+            target.select = Select::Stack {
+                stack: "shop".to_owned(),
+                services: services.iter().map(ToString::to_string).collect(),
+            };
+        }
+        let moves = after(&trial, 1).moves;
+        moves.into_iter().map(|moved| moved.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["web", "cron"]), ["shop_web", "shop_cron"]);
+    assert_eq!(names(&[]), ["N"]);
+}

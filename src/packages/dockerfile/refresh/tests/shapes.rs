@@ -92,6 +92,21 @@ fn wrappers() {
     all(&[
         ("env X=1 apt-get -y dist-upgrade", "upgrade"),
         ("sudo -E apt-get -y dist-upgrade", "upgrade"),
+        ("apk add -u '!x' y", "newest y"),
+        ("apt-mark --odd", "? apt-mark is called in a way that is not understood"),
+        ("P=a; export P; apt-get install -y $P", "newest a"),
+        ("gosu app apt-get -y dist-upgrade", "upgrade"),
+        ("su-exec root apk upgrade", "upgrade"),
+        ("sudo --user=$U apt-get -y dist-upgrade", "upgrade"),
+        (
+            "sudo -u$U apt-get -y dist-upgrade",
+            "? an option of sudo is not understood",
+        ),
+        // `set -e` does not watch over a condition.
+        (
+            "set -e; if apt-get -y dist-upgrade; true; then true; fi",
+            "? an upgrade is not sure to happen",
+        ),
         ("DEBIAN_FRONTEND=noninteractive apt-get -y dist-upgrade", "upgrade"),
         ("exec apt-get -y dist-upgrade", "upgrade"),
         ("time apt-get -y dist-upgrade", "upgrade"),
@@ -267,6 +282,8 @@ fn silence_is_proven_by_a_closed_list() {
         "? the package database itself is written"
     );
     assert_eq!(run("RUN dpkg -i /x.deb"), "? dpkg installs a package file");
+    // It may be `-i`.
+    assert_eq!(run("RUN dpkg -l $X"), "? dpkg installs a package file");
     assert_eq!(run("RUN if a; then"), "? its shell syntax is not understood");
     assert_eq!(run("SHELL [\"powershell\", \"-c\"]\nRUN x"), unknown("powershell"));
     let replaced = "? files of another stage or image may replace the package database";

@@ -1,0 +1,57 @@
+use super::*;
+use crate::decide::schedule::tests_app;
+use crate::model::failure::SkipReason;
+use crate::model::fleet::Schedule;
+use crate::model::journal::Recorded;
+use crate::model::standing::{AppEvent, Withheld};
+
+/// The lines of one app of which nothing happened, and whose last release lacks so many security fixes.
+fn lines(security: usize) -> Vec<DigestLine> {
+    let mut standing = Standing::default();
+    standing.apply(&Recorded {
+        seq: 1,
+        at: Timestamp::UNIX_EPOCH,
+        event: AppEvent::Withheld {
+            withheld: Box::new(Withheld {
+                packages: BTreeMap::from([("libc6:amd64".to_owned(), "2".to_owned())]),
+                security,
+                ..Withheld::default()
+            }),
+        },
+    });
+    let app = tests_app("web", Schedule::Never, "UTC");
+    let standings = BTreeMap::from([(app.name.clone(), (standing, app))]);
+    let frame = Frame {
+        from: Timestamp::UNIX_EPOCH,
+        to: Timestamp::UNIX_EPOCH,
+        timezone: "UTC",
+        next_run: None,
+    };
+    let body = body(&[], &standings, Vec::new(), frame);
+    body.apps.into_iter().flat_map(|app| app.lines).collect()
+}
+
+#[test]
+fn security_fixes_that_nobody_brings_are_told_every_day() {
+    assert_eq!(lines(0), []);
+    assert_eq!(lines(2), [DigestLine::Lacks { security: 2 }]);
+}
+
+#[test]
+fn quiet_runs_are_told_once_with_their_number() {
+    let app = tests_app("web", Schedule::Never, "UTC");
+    let quiet = || Fact::Run {
+        app: app.name.clone(),
+        conclusion: Box::new(Conclusion::Unchanged {
+            why: SkipReason::SameContent,
+        }),
+    };
+    let frame = Frame {
+        from: Timestamp::UNIX_EPOCH,
+        to: Timestamp::UNIX_EPOCH,
+        timezone: "UTC",
+        next_run: None,
+    };
+    let body = body(&[quiet(), quiet(), quiet()], &BTreeMap::new(), Vec::new(), frame);
+    assert_eq!(body.apps[0].lines, [DigestLine::Unchanged { runs: 3 }]);
+}
