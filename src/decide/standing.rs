@@ -159,17 +159,12 @@ impl Standing {
                 placed,
             } => {
                 self.end(target, (*rollout, *release), conclusion, at);
-                if let Some(placed) = placed {
-                    self.targets.entry(target.clone()).or_default().placed = Some((*rollout, placed.clone()));
-                }
-                if let Some(worked) = worked {
-                    self.targets.entry(target.clone()).or_default().learn(*release, worked);
-                }
+                let state = self.targets.entry(target.clone()).or_default();
+                state.learn((*rollout, *release), worked.as_ref(), placed.as_ref());
             }
             AppEvent::Drifted { target, rollout, drift } => {
-                if let Some(state) = self.targets.get_mut(target) {
-                    state.drifts(*rollout, drift.as_ref(), at);
-                }
+                let state = self.targets.entry(target.clone()).or_default();
+                state.drifts(*rollout, drift.as_ref(), at);
             }
             AppEvent::Halted { reason, settings } => self.halt(reason, settings.as_deref(), at),
             AppEvent::Quarantined { content, .. } => {

@@ -1,5 +1,5 @@
 //! Whole cycles by the binary over a plain container: build, test, publish, roll, bake, roll back and revert, on whatever engine
-//! this is. `scripts/test engines` runs them on Podman.
+//! this is. `scripts/test podman` runs them on Podman.
 
 use crate::engine::{docker, unique};
 use serde_json::Value;
@@ -227,7 +227,7 @@ fn text(container: &Value, at: &str) -> String {
 const CONTAINER: &str = "{ container: { host: here, name: NAME }, bake: 1s, stop_timeout: 5s }";
 
 #[test]
-#[ignore = "whole cycles take minutes: scripts/test engines"]
+#[ignore = "whole cycles take minutes: scripts/test podman"]
 fn a_plain_container_is_rolled_rolled_back_and_reverted() {
     let mut place = Place::new(CONTAINER);
     place.commit(Version::Good);
@@ -285,7 +285,7 @@ fn a_plain_container_is_rolled_rolled_back_and_reverted() {
 
 /// Nothing is left of a cycle but its images: no container, network or volume of ours.
 #[test]
-#[ignore = "whole cycles take minutes: scripts/test engines"]
+#[ignore = "whole cycles take minutes: scripts/test podman"]
 fn a_cycle_leaves_nothing_but_the_service() {
     let mut place = Place::new(CONTAINER);
     place.commit(Version::Good);
@@ -302,7 +302,7 @@ fn a_cycle_leaves_nothing_but_the_service() {
 }
 
 #[test]
-#[ignore = "only an engine without Swarm can refuse it: scripts/test engines, on Podman"]
+#[ignore = "only an engine without Swarm can refuse it: scripts/test podman"]
 fn what_the_engine_has_not_is_refused_by_name() {
     let mut place = Place::new("{ service: { host: here, name: NAME } }");
     place.commit(Version::Good);

@@ -128,6 +128,10 @@ impl Engine {
             .and_then(|v| v.get("message").and_then(Value::as_str).map(ToOwned::to_owned))
             .unwrap_or_else(|| String::from_utf8_lossy(&said).chars().take(500).collect());
         Err(match status {
+            // What is asked of a registry on our behalf is missing in words of its own.
+            404 if !message.is_empty() => EngineError::NotFound {
+                what: format!("{} ({message})", stream.what),
+            },
             404 => EngineError::NotFound { what: stream.what },
             409 => EngineError::Conflict { message },
             _ => EngineError::Refused { status, message },

@@ -155,7 +155,17 @@ impl TargetState {
         self.drift = drift.map(|drift| (since, drift.clone()));
     }
 
-    pub(super) fn learn(&mut self, release: RunId, worked: &Worked) {
+    /// What a rollout that ended tells the ones after it.
+    pub(super) fn learn(
+        &mut self,
+        (rollout, release): (RolloutId, RunId),
+        worked: Option<&Worked>,
+        placed: Option<&Placed>,
+    ) {
+        if let Some(placed) = placed {
+            self.placed = Some((rollout, placed.clone()));
+        }
+        let Some(worked) = worked else { return };
         self.units = worked.units;
         self.took.extend(worked.took);
         let surplus = self.took.len().saturating_sub(LENGTHS);

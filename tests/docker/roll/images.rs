@@ -193,8 +193,11 @@ async fn an_index_is_pulled_for_this_platform_and_refused_where_it_has_none() {
     let pinned = docker(&["image", "inspect", "-f", "{{index .RepoDigests 0}}", &reference]);
     let manifest = pinned.split_once('@').unwrap().1.to_owned();
     let arch = docker(&["version", "-f", "{{.Server.Arch}}"]);
-    let size = reqwest::get(format!("http://{registry}/v2/{}/manifests/{manifest}", stage.name));
-    let size = size.await.unwrap();
+    let size = reqwest::Client::new()
+        .get(format!("http://{registry}/v2/{}/manifests/{manifest}", stage.name))
+        .header("Accept", "application/vnd.docker.distribution.manifest.v2+json")
+        .header("Accept", "application/vnd.oci.image.manifest.v1+json");
+    let size = size.send().await.unwrap().error_for_status().unwrap();
     let header = |name: &str| size.headers()[name].to_str().unwrap().to_owned();
     let (kind, size) = (header("content-type"), header("content-length").parse::<u64>().unwrap());
     let index = |arch: &str| {

@@ -97,7 +97,7 @@ async fn fetch(
     let from = encode(&repository.to_string());
     let path = format!("/images/create?fromImage={from}&tag={}", encode(digest.as_str()));
     let refused = |e: &EngineError| match e {
-        EngineError::NotFound { .. } => pull_failure(repository, "manifest unknown"),
+        EngineError::NotFound { what } => Failure::new(FailureKind::DigestMismatch, format!("{repository}: {what}")),
         EngineError::Refused { message, .. } | EngineError::Failed { message, .. } => pull_failure(repository, message),
         EngineError::Unreachable { .. }
         | EngineError::Denied { .. }
