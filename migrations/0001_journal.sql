@@ -1,27 +1,51 @@
--- Times are UTC, RFC 3339. States are snake_case text, refused when unknown.
+-- Times are UTC, RFC 3339 with nine digits of a second, so that they sort as text. States are snake_case text, refused when
+-- unknown. Each index serves a question of src/store/sql.rs.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE streams (
-    id     TEXT PRIMARY KEY,               -- run/…, rollout/…, app/…
-    kind   TEXT NOT NULL,                  -- run | rollout | app
-    app    TEXT NOT NULL,
-    opened TEXT NOT NULL,
-    closed TEXT                            -- NULL while open; app streams never close
-) STRICT;
-CREATE INDEX streams_open ON streams (kind, closed);
-CREATE INDEX streams_app ON streams (app, kind, opened);
+    id         TEXT PRIMARY KEY,           -- run/…, rollout/…, app/…
+    kind       TEXT NOT NULL,              -- run | rollout | app
+    app        TEXT NOT NULL,
+    opened     TEXT NOT NULL,
+    closed     TEXT,                       -- NULL while open; app streams never close
+    cause      TEXT,                       -- a run's trigger, JSON
+    conclusion TEXT,                       -- of a run that has ended: released | unchanged | observed | failed | cancelled
+    checkpoint INTEGER                     -- of an app: the event that a fold begins with; NULL: the first
+) STRICT, WITHOUT ROWID;
+CREATE INDEX streams_open ON streams (opened, id) WHERE closed IS NULL AND kind != 'app';
+CREATE INDEX streams_closed ON streams (closed) WHERE closed IS NOT NULL;
+CREATE INDEX streams_opened ON streams (kind, opened, id);
+CREATE INDEX streams_app ON streams (app, kind, opened, id);
 
 CREATE TABLE events (
     stream  TEXT NOT NULL,
-    seq     INTEGER NOT NULL,              -- from 1, without gaps
+    seq     INTEGER NOT NULL,              -- from 1; without gaps, but for what a checkpoint stands for
     version INTEGER NOT NULL,              -- of the body's shape
     body    TEXT NOT NULL,                 -- JSON
     at      TEXT NOT NULL,
     term    INTEGER NOT NULL,
+    kept    TEXT,                          -- audit | checkpoint; NULL: nothing special
     PRIMARY KEY (stream, seq)
+-- With rowids: without them, a row of more than a quarter of a page takes whole pages of its own.
+) STRICT;
+
+-- Ended runs that the journal still holds, counted as they end and as they are forgotten.
+CREATE TABLE ended (
+    app        TEXT NOT NULL,
+    conclusion TEXT NOT NULL,
+    runs       INTEGER NOT NULL,
+    last       TEXT NOT NULL,              -- when the newest of them ended
+    PRIMARY KEY (app, conclusion)
+) STRICT, WITHOUT ROWID;
+
+-- Sealed files that a stream speaks of.
+CREATE TABLE snapshots (
+    stream TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    PRIMARY KEY (stream, name)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE outbox (
@@ -35,18 +59,22 @@ CREATE TABLE outbox (
     error     TEXT,
     delivered TEXT
 ) STRICT;
-CREATE INDEX outbox_pending ON outbox (state, next);
+CREATE INDEX outbox_undelivered ON outbox (created, dedup) WHERE state != 'delivered';
+CREATE INDEX outbox_thread ON outbox (thread, created, dedup) WHERE state = 'pending';
+CREATE INDEX outbox_created ON outbox (created);
 
 CREATE TABLE evidence (
     content TEXT NOT NULL,                 -- content digest it is bound to
-    kind    TEXT NOT NULL,                 -- inventory
+    kind    TEXT NOT NULL,                 -- inventory | packages
     body    BLOB NOT NULL,                 -- zlib
     at      TEXT NOT NULL,
     PRIMARY KEY (content, kind)
-) STRICT, WITHOUT ROWID;
+) STRICT;
+CREATE INDEX evidence_at ON evidence (at, content);
 
 CREATE TABLE revisions (
     id       TEXT PRIMARY KEY,             -- commit, or hash of the file
     body     TEXT NOT NULL,                -- the fleet, JSON; holds references to secrets, never secrets
     at       TEXT NOT NULL
 ) STRICT;
+CREATE INDEX revisions_at ON revisions (at);

@@ -1,7 +1,8 @@
-"""journal.py DATABASE APP APPS EVENTS: fills lowtide's database with the past of APPS apps, app-1 and so on, EVENTS events in all.
+"""journal.py DATABASE APP APPS NIGHTS: fills lowtide's database with the past of APPS apps, app-1 and so on, NIGHTS nights each.
 
 Their runs and rollouts are copies of what APP's really were, with ids, names and days of their own: always of the shape that
-this version writes. lowtide must not run meanwhile."""
+this version writes. APP has been run twice: what the first run was, with its rollout, comes every tenth night, and what the
+second one was, which found nothing to do, comes in the others. lowtide must not run meanwhile."""
 
 import datetime
 import os
@@ -10,6 +11,8 @@ import sqlite3
 import sys
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# Nights from one release to the next.
+RELEASES = 10
 
 
 def ulid(day, number):
@@ -17,49 +20,72 @@ def ulid(day, number):
     return "".join(ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
 
 
-database, app, apps, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+database, app, apps, nights = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 connection = sqlite3.connect(database)
-streams = connection.execute("SELECT id, kind, app, opened, closed FROM streams WHERE app = ?", (app,)).fetchall()
+STREAM = "id, kind, app, opened, closed, cause, conclusion, checkpoint"
+EVENT = "seq, version, body, at, term, kept"
+streams = connection.execute(f"SELECT {STREAM} FROM streams WHERE app = ? ORDER BY opened, id", (app,)).fetchall()
 events = {
-    row[0]: connection.execute(
-        "SELECT seq, version, body, at, term FROM events WHERE stream = ? ORDER BY seq", (row[0],)
-    ).fetchall()
+    row[0]: connection.execute(f"SELECT {EVENT} FROM events WHERE stream = ? ORDER BY seq", (row[0],)).fetchall()
     for row in streams
 }
 ids = [row[0].split("/", 1)[1] for row in streams if row[1] != "app"]
-each = sum(len(list_) for list_ in events.values())
-nights = -(-wanted // (apps * each))
+second = [row for row in streams if row[1] == "run"][1]
+facts = f"app/{app}"
+
+
+def part(released):
+    """The streams of one kind of night, and the app's events of it."""
+    of = [row for row in streams if row[1] != "app" and (row[3] < second[3]) == released]
+    return of, [event for event in events[facts] if (event[3] < second[3]) == released]
+
+
+kinds = {released: part(released) for released in (True, False)}
 today = datetime.datetime.now(datetime.timezone.utc)
 made = 0
 for number in range(1, apps + 1):
     name = f"app-{number}"
+    stream = f"app/{name}"
     seen = 0
+    connection.execute(
+        f"INSERT INTO streams ({STREAM}) SELECT ?, kind, ?, opened, closed, cause, conclusion, NULL FROM streams WHERE id = ?",
+        (stream, name, facts),
+    )
     for night in range(nights):
         day = today - datetime.timedelta(days=nights - night)
         fresh = {old: ulid(day, made + place) for place, old in enumerate(ids)}
+        pattern = re.compile("|".join(fresh))
 
         def moved(text):
             return text if text is None else day.date().isoformat() + text[10:]
 
         def renamed(text):
-            for old, new in fresh.items():
-                text = text.replace(old, new)
-            return text.replace(f'"{app}"', f'"{name}"')
+            return pattern.sub(lambda found: fresh[found[0]], text).replace(f'"{app}"', f'"{name}"')
 
-        for identity, kind, _, opened, closed in streams:
-            stream = f"app/{name}" if kind == "app" else renamed(identity)
+        of, happened = kinds[night == 0 or (night + number) % RELEASES == 0]
+        for identity, kind, _, opened, closed, cause, conclusion, _ in of:
             connection.execute(
-                "INSERT OR IGNORE INTO streams (id, kind, app, opened, closed) VALUES (?, ?, ?, ?, ?)",
-                (stream, kind, name, moved(opened), moved(closed)),
+                f"INSERT INTO streams ({STREAM}) VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
+                (renamed(identity), kind, name, moved(opened), moved(closed), cause, conclusion),
             )
-            base = seen if kind == "app" else 0
             connection.executemany(
-                "INSERT INTO events (stream, seq, version, body, at, term) VALUES (?, ?, ?, ?, ?, ?)",
-                [(stream, base + seq, version, renamed(body), moved(at), term) for seq, version, body, at, term in events[identity]],
+                f"INSERT INTO events (stream, {EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(renamed(identity), seq, version, renamed(body), moved(at), term, kept) for seq, version, body, at, term, kept in events[identity]],
             )
             made += len(events[identity])
-            if kind == "app":
-                seen += len(events[identity])
+        for _, version, body, at, term, kept in happened:
+            seen += 1
+            connection.execute(
+                f"INSERT INTO events (stream, {EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (stream, seen, version, renamed(body), moved(at), term, kept),
+            )
+        made += len(happened)
+connection.execute("DELETE FROM ended WHERE app != ?", (app,))
+connection.execute(
+    "INSERT INTO ended (app, conclusion, runs, last) SELECT app, conclusion, count(*), max(closed) FROM streams "
+    "WHERE kind = 'run' AND closed IS NOT NULL AND app != ? GROUP BY app, conclusion",
+    (app,),
+)
 connection.commit()
 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 print(f"{made} events of {apps} apps, {os.path.getsize(database) / 1e6:.0f} MB")

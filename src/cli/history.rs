@@ -13,7 +13,7 @@ pub(super) async fn history(global: &Global, app: Option<&str>, limit: u32, json
     let mut rows = Vec::new();
     if let Some(store) = open::reader(&global.state)? {
         for row in store.recent_runs(app.clone(), limit).await? {
-            rows.extend(reading::run_row(&store, &row).await?);
+            rows.extend(reading::run_row(&row));
         }
     }
     if let Some(app) = app.filter(|_| rows.is_empty())

@@ -271,25 +271,32 @@ impl Reader {
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
-        let route = self.route();
+        let span = node.span;
         match self.open.last_mut().map(|open| &mut open.kind) {
             None => self.root = Some(node),
             Some(OpenKind::List(items)) => items.push(node),
-            Some(OpenKind::Map { key: key @ None, .. }) => *key = Some(key_text(node, &route)?),
+            Some(OpenKind::Map { key: key @ None, .. }) => match key_text(node) {
+                Ok(text) => *key = Some(text),
+                Err(problem) => return Err((*problem).at(&self.route(), span)),
+            },
             Some(OpenKind::Map { map, key }) => {
-                let Some((key, key_span)) = key.take() else {
+                let Some((text, key_span)) = key.as_ref() else {
                     return Ok(());
                 };
-                match map.index.get(&key).and_then(|n| map.entries.get(*n)) {
+                match map.index.get(text).and_then(|n| map.entries.get(*n)) {
                     Some(first) => {
-                        let problem = Problem::new("duplicate-key", format!("`{}` is given twice", shown(&key)))
-                            .hint("keep one of the two")
-                            .at(&route, key_span);
-                        let first_route = route.clone();
-                        self.problems
-                            .push(problem.also("first given here", &first_route, first.key_span));
+                        let (first, key_span) = (first.key_span, *key_span);
+                        let problem = Problem::new("duplicate-key", format!("`{}` is given twice", shown(text)));
+                        // Only now: most nodes have nothing wrong with them, and a route is made of every key that leads there.
+                        let route = self.route();
+                        let problem = problem.hint("keep one of the two").at(&route, key_span);
+                        self.problems.push(problem.also("first given here", &route, first));
+                        self.forget_key();
                     }
                     None => {
+                        let Some((key, key_span)) = key.take() else {
+                            return Ok(());
+                        };
                         map.index.insert(key.clone(), map.entries.len());
                         map.entries.push(Entry {
                             key,
@@ -303,6 +310,13 @@ impl Reader {
         Ok(())
     }
 
+    /// The next node of the open map is a key again.
+    fn forget_key(&mut self) {
+        if let Some(OpenKind::Map { key, .. }) = self.open.last_mut().map(|open| &mut open.kind) {
+            *key = None;
+        }
+    }
+
     /// Where the reader stands: the keys and indices of everything open.
     fn route(&self) -> Route {
         let steps = self.open.iter().filter_map(|open| match &open.kind {
@@ -313,11 +327,14 @@ impl Reader {
     }
 }
 
-fn key_text(node: Node, route: &Route) -> Result<(String, Span), Problem> {
+fn key_text(node: Node) -> Result<(String, Span), Box<Problem>> {
     match node.kind {
         Kind::Scalar { text, .. } => Ok((text, node.span)),
-        Kind::List(_) | Kind::Map(_) => Err(Problem::new("key-not-text", "a key must be text, not a list or a map")
-            .hint("does a template like `{{ name }}` stand here? Quote it")
-            .at(route, node.span)),
+        Kind::List(_) | Kind::Map(_) => {
+            let problem = Problem::new("key-not-text", "a key must be text, not a list or a map");
+            Err(Box::new(
+                problem.hint("does a template like `{{ name }}` stand here? Quote it"),
+            ))
+        }
     }
 }

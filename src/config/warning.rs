@@ -21,6 +21,9 @@ pub struct WindowWarning {
 /// of another there are no places.
 #[must_use]
 pub fn windows(text: &[u8], warnings: &[WindowWarning]) -> Vec<Problem> {
+    if warnings.is_empty() {
+        return Vec::new();
+    }
     let root = std::str::from_utf8(text).ok().and_then(|text| tree::read(text).ok());
     let mut problems: Vec<Problem> = warnings
         .iter()

@@ -4,7 +4,27 @@ use super::standing::Standing;
 use crate::model::image::{ImageId, Reference};
 use crate::model::name::{AppName, RunId};
 use crate::model::standing::Release;
+use jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Facts about an app after which a checkpoint is written: a few weeks' worth, and far fewer than a start notices.
+const CHECKPOINT_AFTER: u64 = 64;
+
+/// How long a fact about an app stays once a checkpoint stands for it: to look at it when something is odd.
+pub const FACTS: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// How long inventories and package states stay of a content that no app has, goes on from or goes back to: longer than a
+/// run can be under way that keeps them before its release is known.
+pub const EVIDENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// How long people's acts, halts and quarantines stay in the journal, whatever else is forgotten.
+pub const AUDIT: SignedDuration = SignedDuration::from_hours(2 * 366 * 24);
+
+/// Does an app's stream want a checkpoint? `facts`: how many there are since the last one.
+#[must_use]
+pub fn wants_checkpoint(facts: u64) -> bool {
+    facts >= CHECKPOINT_AFTER
+}
 
 /// An image of ours in an engine's store.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,16 +1,15 @@
 //! What stays true of an app between runs: a fold of its events, and what to do about it next.
 
 use crate::model::failure::{FailureKind, HaltReason};
-use crate::model::fleet::{App, Unhealthy};
+use crate::model::fleet::App;
 use crate::model::freshness::{Because, Judged};
 use crate::model::halt::{OpenIncident, Recalled};
-use crate::model::image::{ContentDigest, Repository};
+use crate::model::image::ContentDigest;
 use crate::model::journal::Recorded;
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::standing::{AppEvent, Release, Withheld};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 
 mod again;
 mod channel;
@@ -18,62 +17,20 @@ mod next;
 mod probation;
 mod target;
 
+pub use crate::model::standing::{
+    ChannelState, Failing, Probation, Record, Refused, Standing, TargetState, Unpromoted, Waits,
+};
 pub use again::{Apart, Drifted, Occasion, Refusal};
-pub use channel::{ChannelState, Unpromoted};
 pub use next::{Next, Promotion, channel_reference, expected, next, undertaken, wakes};
-pub use probation::Probation;
-pub use target::{Record, Refused, TargetState, Waits};
 
 /// Releases remembered per app; older ones live on in the journal only.
 const RELEASES: usize = 20;
 
+/// Of them those that still know what changed: it is told while a release is new. The others would be most of a checkpoint.
+const CHANGES: usize = 2;
+
 /// Operators' reverts remembered per app: a daily report looks back one day.
 const RECALLS: usize = 10;
-
-/// An app as its events tell it.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Standing {
-    /// First sight: nothing before it was missed.
-    pub tracked: Option<Timestamp>,
-    /// Last schedule moment taken up.
-    pub fired: Option<Timestamp>,
-    /// Newest last.
-    pub releases: Vec<Release>,
-    pub channels: BTreeMap<ChannelName, ChannelState>,
-    pub targets: BTreeMap<TargetName, TargetState>,
-    pub halted: Option<(Timestamp, HaltReason)>,
-    /// The rollout that ended badly last: its mail thread takes the news of the resume.
-    pub halted_by: Option<RolloutId>,
-    /// Rollouts that halted the app and that nobody has answered for, oldest first. An operator's halt is none.
-    pub incidents: Vec<OpenIncident>,
-    /// How the app was configured when the last of them halted it.
-    pub settings: Option<Box<App>>,
-    /// Releases an operator took back, newest last.
-    pub recalls: Vec<Recalled>,
-    /// Rollouts that are watched more closely than configured.
-    pub probation: Probation,
-    pub quarantine: Vec<ContentDigest>,
-    pub failing: Option<Failing>,
-    /// An operator said `--now`, and what follows from it is not over: what becomes of a container that is not healthy.
-    pub expedited: Option<Unhealthy>,
-    /// Repositories its Dockerfile stands on, as of the last run that read it.
-    pub bases: Vec<Repository>,
-    /// What the last build was made from whose outcome is known.
-    pub judged: Option<Judged>,
-    /// The release that this build became; `None`: it changed nothing, or its content is quarantined.
-    pub became: Option<RunId>,
-    /// What no rebuild can mend, and since when there is something.
-    pub withheld: Option<(Timestamp, Withheld)>,
-}
-
-/// An open incident of failing runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failing {
-    /// The run that began it; names the incident.
-    pub first: RunId,
-    pub since: Timestamp,
-    pub cause: String,
-}
 
 /// Folds an app's stream. Every sequence is legal: these are facts, not a protocol.
 #[must_use]
@@ -85,6 +42,14 @@ pub fn fold(events: &[Recorded<AppEvent>]) -> Standing {
     standing
 }
 
+/// The fact that stands for all of these: `fold` of it and of what follows is `fold` of all of them and of what follows.
+#[must_use]
+pub fn checkpoint(events: &[Recorded<AppEvent>]) -> AppEvent {
+    AppEvent::Checkpoint {
+        standing: Box::new(fold(events)),
+    }
+}
+
 impl Standing {
     /// The clock was ahead and is right again: what lies in the future counts as now.
     pub fn forget_the_future(&mut self, now: Timestamp) {
@@ -94,11 +59,23 @@ impl Standing {
             .chain(self.failing.as_mut().map(|failing| &mut failing.since))
             .chain(self.withheld.as_mut().map(|(since, _)| since))
             .chain(self.judged.as_mut().map(|judged| &mut judged.at))
-            .chain(
-                self.targets
-                    .values_mut()
-                    .filter_map(|target| Some(&mut target.waits.as_mut()?.since)),
-            );
+            .chain(self.incidents.iter_mut().map(|incident| &mut incident.at))
+            .chain(self.recalls.iter_mut().map(|recalled| &mut recalled.at));
+        let channels = self.channels.values_mut().filter_map(|state| state.failing.as_mut());
+        let times = times.chain(channels.flat_map(|failing| [&mut failing.since, &mut failing.at]));
+        let targets = self.targets.values_mut().flat_map(|target| {
+            let waits = target.waits.as_mut().map(|waits| &mut waits.since);
+            let refused = target.refused.as_mut().map(|refused| &mut refused.since);
+            let drift = target.drift.as_mut().map(|(since, _)| since);
+            target
+                .tried
+                .as_mut()
+                .into_iter()
+                .chain(waits)
+                .chain(refused)
+                .chain(drift)
+        });
+        let times = times.chain(targets);
         for time in times {
             *time = (*time).min(now);
         }
@@ -176,7 +153,14 @@ impl Standing {
             AppEvent::Resumed { probation, .. } => self.resume(*probation),
             AppEvent::Expedited { unhealthy, .. } => self.expedited = Some(*unhealthy),
             AppEvent::Settled => self.expedited = None,
+            AppEvent::Checkpoint { standing } => self.begin_with(standing, at),
         }
+    }
+
+    /// Where the clock was ahead, the journal's times were set right; those inside a checkpoint are by its own.
+    fn begin_with(&mut self, standing: &Standing, at: Timestamp) {
+        standing.clone_into(self);
+        self.forget_the_future(at);
     }
 
     fn fail(&mut self, run: RunId, cause: &str, at: Timestamp) {
@@ -286,6 +270,15 @@ impl Standing {
             surplus -= usize::from(goes);
             !goes
         });
+        let told = self.releases.len().saturating_sub(CHANGES);
+        for release in self
+            .releases
+            .iter_mut()
+            .take(told)
+            .filter(|release| !kept.contains(&release.run))
+        {
+            release.change = None;
+        }
     }
 
     fn withhold(&mut self, withheld: &Withheld, at: Timestamp) {

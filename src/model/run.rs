@@ -134,6 +134,20 @@ pub enum Conclusion {
     },
 }
 
+impl Conclusion {
+    /// As the journal's JSON and the metrics have it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Conclusion::Unchanged { .. } => "unchanged",
+            Conclusion::Released { .. } => "released",
+            Conclusion::Observed { .. } => "observed",
+            Conclusion::Failed { .. } => "failed",
+            Conclusion::Cancelled { .. } => "cancelled",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum RunEvent {

@@ -14,6 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+mod folded;
+
+pub use folded::{ChannelState, Failing, Probation, Record, Refused, Standing, TargetState, Unpromoted, Waits};
+
 /// An image with all its evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
@@ -189,6 +193,52 @@ pub enum AppEvent {
     },
     /// What an operator asked for has come to rest: windows matter again.
     Settled,
+    /// What all facts before this one came to. It stands for them: a fold begins here, and they may be forgotten.
+    Checkpoint {
+        standing: Box<Standing>,
+    },
+}
+
+/// How long the journal keeps a fact about an app once a checkpoint stands for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// A week: the checkpoint says the same.
+    Facts,
+    /// As long as the audit log: what people did, and what was held back and why.
+    Audit,
+    /// Until the next checkpoint: it holds nothing that others do not.
+    Checkpoint,
+}
+
+impl AppEvent {
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        match self {
+            AppEvent::Halted { .. }
+            | AppEvent::Quarantined { .. }
+            | AppEvent::Unquarantined { .. }
+            | AppEvent::Resumed { .. }
+            | AppEvent::Expedited { .. } => Kept::Audit,
+            AppEvent::Tracked
+            | AppEvent::Fired { .. }
+            | AppEvent::Released { .. }
+            | AppEvent::BasesKnown { .. }
+            | AppEvent::Judged { .. }
+            | AppEvent::Withheld { .. }
+            | AppEvent::RunFailed { .. }
+            | AppEvent::RunRecovered { .. }
+            | AppEvent::PromoteStarted { .. }
+            | AppEvent::Promoted { .. }
+            | AppEvent::PromoteFailed { .. }
+            | AppEvent::Again { .. }
+            | AppEvent::Adopted { .. }
+            | AppEvent::RolloutOpened { .. }
+            | AppEvent::RolloutEnded { .. }
+            | AppEvent::Drifted { .. }
+            | AppEvent::Settled => Kept::Facts,
+            AppEvent::Checkpoint { .. } => Kept::Checkpoint,
+        }
+    }
 }
 
 /// What is quarantined, under the name that people know best.

@@ -5,17 +5,15 @@ use super::reading;
 use crate::clients::clock;
 use crate::decide::standing::Standing;
 use crate::decide::{digest, notify};
-use crate::model::journal::{Recorded, Stream};
-use crate::model::name::{AppName, RolloutId};
+use crate::model::journal::Stream;
 use crate::model::notice::{Audience, Notice, NoticeBody};
 use crate::model::rollout::RolloutEvent;
 use crate::model::run::RunEvent;
 use crate::store::error::StoreError;
+use crate::store::journal::StreamRow;
+use crate::store::overview::RunEnd;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-
-/// Streams of one day that a digest looks at: ten times the largest fleet.
-const STREAMS: u32 = 10_000;
 
 /// Enqueues a digest per recipient when its time has come and there is something to tell, or a sign of life is due.
 ///
@@ -80,41 +78,36 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
 
 /// What ended since `since`, and what is open, newest first.
 async fn gather(bot: &Bot, since: Timestamp) -> Result<Vec<digest::Fact>, StoreError> {
-    let mut facts = Vec::new();
-    for row in bot.store.recent_streams(None, STREAMS).await? {
-        if row.closed.is_some_and(|closed| closed < since) {
-            continue;
-        }
-        match row.stream {
-            Stream::Run(id) => {
-                let last = bot.store.run_events(id).await?.pop();
-                if let Some(RunEvent::Concluded { conclusion }) = last.map(|recorded| recorded.event) {
-                    facts.push(digest::Fact::Run {
-                        app: row.app,
-                        conclusion: Box::new(conclusion),
-                    });
-                }
-            }
-            Stream::Rollout(id) => {
-                let events = bot.store.rollout_events(id).await?;
-                facts.extend(rollout_fact(row.app, id, events));
-            }
-            Stream::App(_) => {}
-        }
-    }
-    Ok(facts)
+    let recent = bot.store.ended_since(since).await?;
+    let run = |end: RunEnd| match end.last {
+        Some(RunEvent::Concluded { conclusion }) => Some(digest::Fact::Run {
+            app: end.row.app,
+            conclusion: Box::new(conclusion),
+        }),
+        Some(
+            RunEvent::Opened { .. }
+            | RunEvent::EffectStarted { .. }
+            | RunEvent::EffectEnded { .. }
+            | RunEvent::EffectAbandoned { .. }
+            | RunEvent::CancelRequested { .. },
+        )
+        | None => None,
+    };
+    let runs = recent.runs.into_iter().filter_map(run);
+    let rollouts = recent.rollouts.into_iter().filter_map(rollout_fact);
+    Ok(runs.chain(rollouts).collect())
 }
 
-fn rollout_fact(app: AppName, rollout: RolloutId, events: Vec<Recorded<RolloutEvent>>) -> Option<digest::Fact> {
-    // One that was only opened has one event.
-    let first = events.first()?.event.clone();
-    let last = events.into_iter().next_back()?.event;
-    let RolloutEvent::Opened {
-        target,
-        release,
-        purpose,
-        ..
-    } = first
+fn rollout_fact((row, first, last): (StreamRow, RolloutEvent, RolloutEvent)) -> Option<digest::Fact> {
+    let (
+        Stream::Rollout(rollout),
+        RolloutEvent::Opened {
+            target,
+            release,
+            purpose,
+            ..
+        },
+    ) = (row.stream, first)
     else {
         return None;
     };
@@ -124,7 +117,7 @@ fn rollout_fact(app: AppName, rollout: RolloutId, events: Vec<Recorded<RolloutEv
         None
     };
     Some(digest::Fact::Rollout {
-        app,
+        app: row.app,
         rollout,
         purpose,
         target: target.name,

@@ -1,6 +1,7 @@
 //! Keeping within bounds: history, logs, images, build cache, mirrors.
 
 use super::bot::Bot;
+use super::past;
 use super::perform::adopted;
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
@@ -10,10 +11,10 @@ use crate::decide::labels;
 use crate::decide::retention::{self, LocalImage, RunDirectory};
 use crate::decide::standing::Standing;
 use crate::model::image::ImageId;
-use crate::model::journal::Stream;
 use crate::model::name::{AppName, HostName, RunId};
 use crate::store::error::StoreError;
-use jiff::{SignedDuration, Timestamp};
+use crate::store::overview::Known;
+use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -61,15 +62,11 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
             Err(error) => warn!(%host, %error, "its images cannot be listed"),
         }
     }
-    let forgotten = bot.store.forget(now - keep.history, incidents(bot)).await?;
-    let mut open = BTreeSet::new();
-    let mut ended = BTreeSet::new();
-    for row in bot.store.recent_runs(None, u32::MAX).await? {
-        if let Stream::Run(id) = row.stream {
-            let set = if row.closed.is_none() { &mut open } else { &mut ended };
-            set.insert(id);
-        }
-    }
+    let journal = past::forget(&bot.store, &keep, &standings(bot), now).await?;
+    let images = listed.iter().flat_map(|(_, _, (images, _))| images);
+    let found = images.map(|(image, _)| image.run);
+    let found = found.chain(directories.iter().map(|directory| directory.run));
+    let Known { open, ended } = bot.store.known_runs(found.collect()).await?;
     let gone = retention::directories(&directories, &open, &ended, keep.logs);
     for run in &gone {
         remove(&bot.run_directory(*run));
@@ -77,13 +74,20 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
     for run in ended.iter().filter(|run| !gone.contains(run)) {
         remove(&bot.run_directory(*run).join("source"));
     }
-    if forgotten + gone.len() > 0 {
+    if journal.streams + gone.len() > 0 {
         info!(
-            streams = forgotten,
+            streams = journal.streams,
             directories = gone.len(),
             "forgot what is past its time"
         );
     }
+    if journal.unheard > 0 {
+        warn!(
+            notices = journal.unheard,
+            "gave up notices that could not be delivered in all that time"
+        );
+    }
+    sweep_snapshots(bot, journal.evidence).await?;
     for (host, engine, (images, in_use)) in listed {
         trim(bot, &host, engine, &images, in_use, &ended).await;
         if let Err(error) = let_adopted_go(bot, engine).await {
@@ -98,7 +102,6 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
             Err(error) => warn!(%host, %error, "the build cache cannot be trimmed"),
         }
     }
-    forget_evidence(bot, now - keep.history).await?;
     match bot.git.sweep(now - MIRRORS).await {
         Ok(0) => {}
         Ok(mirrors) => info!(mirrors, "git mirrors nobody uses are gone"),
@@ -107,26 +110,12 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Rollouts that halted an app are remembered until somebody has answered for them.
-fn incidents(bot: &Bot) -> BTreeSet<Stream> {
-    let of = |app: &AppName| {
-        let standing = bot.standing(app);
-        let rollouts = standing
-            .incidents
-            .iter()
-            .map(|incident| Stream::Rollout(incident.rollout));
-        rollouts.collect::<Vec<_>>()
-    };
-    bot.tracked().iter().flat_map(of).collect()
+fn standings(bot: &Bot) -> Vec<Arc<Standing>> {
+    bot.tracked().iter().map(|app| bot.standing(app)).collect()
 }
 
-/// Inventories of contents that no app goes on from or back to, and snapshots of forgotten rollouts.
-async fn forget_evidence(bot: &Bot, before: Timestamp) -> Result<(), StoreError> {
-    let apps = bot.tracked();
-    let standings: Vec<_> = apps.iter().map(|app| bot.standing(app)).collect();
-    let needed = standings.iter().flat_map(|standing| retention::needed(standing));
-    let keep = needed.map(|release| release.content.clone()).collect();
-    let inventories = bot.store.forget_evidence(before, keep).await?;
+/// Snapshots of forgotten rollouts.
+async fn sweep_snapshots(bot: &Bot, evidence: usize) -> Result<(), StoreError> {
     let spoken_of = bot.store.snapshots().await?;
     let snapshots = match bot.sealed.sweep(&spoken_of, SystemTime::from(clock::now()) - SNAPSHOTS) {
         Ok(gone) => gone,
@@ -135,8 +124,8 @@ async fn forget_evidence(bot: &Bot, before: Timestamp) -> Result<(), StoreError>
             0
         }
     };
-    if inventories + snapshots > 0 {
-        info!(inventories, snapshots, "forgot what nobody speaks of any more");
+    if evidence + snapshots > 0 {
+        info!(evidence, snapshots, "forgot what nobody speaks of any more");
     }
     Ok(())
 }
@@ -190,7 +179,7 @@ async fn let_adopted_go(bot: &Bot, engine: &Engine) -> Result<(), EngineError> {
         .filter(|tag| tag.starts_with(&format!("{}:", adopted::KEPT)))
         .map(ToOwned::to_owned)
         .collect();
-    let standings: Vec<_> = bot.tracked().iter().map(|app| bot.standing(app)).collect();
+    let standings = standings(bot);
     let standings: Vec<&Standing> = standings.iter().map(AsRef::as_ref).collect();
     for tag in retention::adopted_tags(&kept, &standings) {
         // The image goes with its last tag, unless a container has it.

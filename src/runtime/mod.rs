@@ -18,6 +18,7 @@ pub mod notify;
 mod notify_github;
 mod operator;
 pub mod outdated;
+pub mod past;
 pub mod perform;
 pub mod planning;
 pub mod progress;

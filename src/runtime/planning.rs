@@ -25,13 +25,8 @@ pub fn rows(reading: &Reading, usual: &BTreeMap<AppName, SignedDuration>) -> Vec
 /// # Errors
 /// When the store cannot be read.
 pub async fn usual(store: &Store, reading: &Reading) -> Result<BTreeMap<AppName, SignedDuration>, StoreError> {
-    let mut usual = BTreeMap::new();
-    for app in &reading.apps {
-        if let Some(length) = reading::usual_length(store, &app.app.name).await? {
-            usual.insert(app.app.name.clone(), length);
-        }
-    }
-    Ok(usual)
+    let apps = reading.apps.iter().map(|app| app.app.name.clone());
+    reading::usual_lengths(store, apps.collect()).await
 }
 
 fn row(app: &AppReading, reading: &Reading, usual: Option<SignedDuration>) -> PlanRow {

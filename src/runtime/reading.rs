@@ -19,15 +19,16 @@ use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
 use crate::model::outlook::{Entry, Outlook};
 use crate::model::rollout::RolloutEvent;
 use crate::model::run::{Conclusion, RunEvent, Stage};
-use crate::model::trouble::Trouble;
+use crate::model::trouble::{RefusedRevision, Trouble};
 use crate::report::terminal::{AppState, RunRow, StatusRow};
 use crate::report::windows::Needs;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
-use crate::store::journal::StreamRow;
+use crate::store::overview::{Glance, RunEnd};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Earlier runs that tell how long the next one will take.
 const EARLIER: u32 = 20;
@@ -49,7 +50,7 @@ pub struct Reading {
 #[derive(Debug, Clone)]
 pub struct AppReading {
     pub app: App,
-    pub standing: Standing,
+    pub standing: Arc<Standing>,
     /// Those whose release brings it, by name.
     pub parents: Vec<AppName>,
     pub next_run: Option<Timestamp>,
@@ -100,8 +101,9 @@ pub fn paused(state: &Path) -> bool {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn standings(store: &Store) -> Result<BTreeMap<AppName, Standing>, StoreError> {
-    Ok(store.fold_apps(standing::fold).await?.into_iter().collect())
+pub async fn standings(store: &Store) -> Result<BTreeMap<AppName, Arc<Standing>>, StoreError> {
+    let folded = store.fold_apps(|events| Arc::new(standing::fold(events))).await?;
+    Ok(folded.into_iter().collect())
 }
 
 /// The rollout that an app's halt is about, else the last one that ended badly or took a release back for an operator.
@@ -135,40 +137,39 @@ pub fn halted_since(standing: &Standing, rollout: RolloutId) -> Option<Timestamp
 pub async fn read(
     store: &Store,
     fleet: &Fleet,
-    mut standings: BTreeMap<AppName, Standing>,
+    standings: BTreeMap<AppName, Arc<Standing>>,
     paused: bool,
     now: Timestamp,
 ) -> Result<Reading, StoreError> {
+    let glance = store.glance(fleet.apps.keys().cloned().collect()).await?;
+    Ok(gathered(glance, fleet, standings, paused, now))
+}
+
+/// Milliseconds of work where there are many apps.
+fn gathered(
+    glance: Glance,
+    fleet: &Fleet,
+    mut standings: BTreeMap<AppName, Arc<Standing>>,
+    paused: bool,
+    now: Timestamp,
+) -> Reading {
     let bases = |app: &AppName| standings.get(app).map(|s| s.bases.clone()).unwrap_or_default();
     let families = family::of_apps(fleet.apps.values(), bases).unwrap_or_default();
-    let mut last: BTreeMap<AppName, RunRow> = BTreeMap::new();
-    for row in store.last_runs().await? {
-        if fleet.apps.contains_key(&row.app)
-            && let Some(run) = run_row(store, &row).await?
-        {
-            last.insert(row.app, run);
-        }
-    }
+    let newest = glance.newest.iter().filter_map(run_row);
+    let mut last: BTreeMap<AppName, RunRow> = newest.map(|row| (row.app.clone(), row)).collect();
     let mut running: BTreeMap<AppName, (RunId, Option<Stage>)> = BTreeMap::new();
+    for (row, id, events) in glance.runs {
+        let stage = run_line::fold(id, &events).ok().and_then(|s| s.stage());
+        running.insert(row.app, (id, stage));
+    }
     let mut rollouts: BTreeMap<AppName, Vec<OpenRollout>> = BTreeMap::new();
-    for row in store.open_streams().await? {
-        match row.stream {
-            Stream::Run(id) => {
-                let stage = run_line::fold(id, &store.run_events(id).await?)
-                    .ok()
-                    .and_then(|s| s.stage());
-                running.insert(row.app, (id, stage));
-            }
-            Stream::Rollout(id) => {
-                let events = store.rollout_events(id).await?;
-                if let Ok(state) = rollout::fold(id, &events) {
-                    let standing = standings.entry(row.app.clone()).or_default();
-                    let outside = outlook::outside(&state, standing, fleet.apps.get(&row.app), paused);
-                    let open = open_rollout((&state, &events), standing, &outside, now);
-                    rollouts.entry(row.app).or_default().push(open);
-                }
-            }
-            Stream::App(_) => {}
+    for (row, events) in glance.rollouts {
+        let Stream::Rollout(id) = row.stream else { continue };
+        if let Ok(state) = rollout::fold(id, &events) {
+            let standing = standings.entry(row.app.clone()).or_default();
+            let outside = outlook::outside(&state, standing, fleet.apps.get(&row.app), paused);
+            let open = open_rollout((&state, &events), standing, &outside, now);
+            rollouts.entry(row.app).or_default().push(open);
         }
     }
     let apps = fleet
@@ -187,13 +188,13 @@ pub async fn read(
             }
         })
         .collect();
-    Ok(Reading {
+    Reading {
         now,
         paused,
         apps,
-        notices: store.pending_notices().await?,
-        troubles: kept_troubles(store).await?,
-    })
+        notices: glance.notices,
+        troubles: refused(glance.refused),
+    }
 }
 
 /// The bot's own fleet, now.
@@ -201,15 +202,22 @@ pub async fn read(
 /// # Errors
 /// When the store cannot be read.
 pub async fn of_bot(bot: &Bot) -> Result<Reading, StoreError> {
-    let fleet = &bot.in_force().fleet;
-    let standings = fleet
-        .apps
-        .keys()
-        .map(|app| (app.clone(), (*bot.standing(app)).clone()))
-        .collect();
-    let mut reading = read(&bot.store, fleet, standings, bot.paused(), clock::now()).await?;
+    let fleet = bot.in_force();
+    let apps = fleet.fleet.apps.keys();
+    let standings = apps.clone().map(|app| (app.clone(), bot.standing(app))).collect();
+    let glance = bot.store.glance(apps.cloned().collect()).await?;
+    let (paused, now) = (bot.paused(), clock::now());
+    let mut reading = aside(move || gathered(glance, &fleet.fleet, standings, paused, now)).await;
     reading.troubles.extend(bot.troubles.all());
     Ok(reading)
+}
+
+/// Does work that takes a processor for milliseconds: meanwhile runs and rollouts go on.
+pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// What is wrong around the bot.
@@ -217,14 +225,13 @@ pub async fn of_bot(bot: &Bot) -> Result<Reading, StoreError> {
 /// # Errors
 /// When the store cannot be read.
 pub async fn troubles(bot: &Bot) -> Result<Vec<Trouble>, StoreError> {
-    let mut troubles = kept_troubles(&bot.store).await?;
+    let mut troubles = refused(bot.store.refused().await?);
     troubles.extend(bot.troubles.all());
     Ok(troubles)
 }
 
-async fn kept_troubles(store: &Store) -> Result<Vec<Trouble>, StoreError> {
-    let refused = store.refused().await?;
-    Ok(refused.map(Trouble::ConfigurationRefused).into_iter().collect())
+fn refused(refused: Option<RefusedRevision>) -> Vec<Trouble> {
+    refused.map(Trouble::ConfigurationRefused).into_iter().collect()
 }
 
 /// The fleet before anything happened.
@@ -233,7 +240,7 @@ pub fn untouched(fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
     let apps = fleet.apps.values().map(|app| AppReading {
         next_run: next_run(app, &Families::default(), &Standing::default(), now),
         app: app.clone(),
-        standing: Standing::default(),
+        standing: Arc::default(),
         parents: Vec::new(),
         last_run: None,
         running: None,
@@ -248,17 +255,10 @@ pub fn untouched(fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
     }
 }
 
-/// A run as `history` shows it; `None`: its first event is not what it should be.
-///
-/// # Errors
-/// When the store cannot be read.
-pub async fn run_row(store: &Store, row: &StreamRow) -> Result<Option<RunRow>, StoreError> {
-    let Stream::Run(run) = row.stream else { return Ok(None) };
-    let ends = store.run_ends(run).await?;
-    let Some(RunEvent::Opened { trigger, .. }) = ends.first().map(|r| &r.event) else {
-        return Ok(None);
-    };
-    let conclusion = match ends.last().map(|r| &r.event) {
+/// A run as `history` shows it; `None`: it does not say why it began.
+#[must_use]
+pub fn run_row(end: &RunEnd) -> Option<RunRow> {
+    let conclusion = match &end.last {
         Some(RunEvent::Concluded { conclusion }) => Some(conclusion.clone()),
         Some(
             RunEvent::Opened { .. }
@@ -269,26 +269,26 @@ pub async fn run_row(store: &Store, row: &StreamRow) -> Result<Option<RunRow>, S
         )
         | None => None,
     };
-    Ok(Some(RunRow {
-        run,
-        app: row.app.clone(),
-        started: row.opened,
-        took_ms: row.closed.map(|closed| millis(row.opened, closed)),
-        trigger: trigger.clone(),
+    Some(RunRow {
+        run: end.run,
+        app: end.row.app.clone(),
+        started: end.row.opened,
+        took_ms: end.row.closed.map(|closed| millis(end.row.opened, closed)),
+        trigger: end.row.cause.clone()?,
         conclusion,
-    }))
+    })
 }
 
-/// The last ended runs' usual length; `None`: there were none.
+/// How long the last ended runs of each app usually took; those without any are left out.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn usual_length(store: &Store, app: &AppName) -> Result<Option<SignedDuration>, StoreError> {
-    let earlier = store.recent_runs(Some(app.clone()), EARLIER).await?;
-    let lengths = earlier
-        .iter()
-        .filter_map(|row| Some(row.closed?.duration_since(row.opened)));
-    Ok(outlook::median(lengths.collect()))
+pub async fn usual_lengths(store: &Store, apps: Vec<AppName>) -> Result<BTreeMap<AppName, SignedDuration>, StoreError> {
+    let lengths = store.run_lengths(apps, EARLIER).await?;
+    let usual = lengths
+        .into_iter()
+        .filter_map(|(app, lengths)| Some((app, outlook::median(lengths)?)));
+    Ok(usual.collect())
 }
 
 pub(super) fn millis(from: Timestamp, to: Timestamp) -> u64 {

@@ -1,14 +1,20 @@
-//! The connection, its thread, and migrations.
+//! The writer's connection, its thread, and migrations.
 
 use super::error::StoreError;
 use super::private;
+use super::readers::Readers;
+use super::sql;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
 /// Append-only: a released migration never changes.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_journal.sql")];
+
+/// Prepared statements kept per connection: all there are.
+pub(super) const STATEMENTS: usize = 80;
 
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -16,6 +22,8 @@ type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 #[derive(Clone, Debug)]
 pub struct Store {
     work: mpsc::Sender<Work>,
+    readers: Arc<Readers>,
+    written: Arc<AtomicU64>,
     term: i64,
     path: PathBuf,
 }
@@ -40,6 +48,7 @@ impl Store {
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;",
             )
             .map_err(named)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         migrate(&mut connection)?;
         let term = if raise_term {
             next_term(&connection)?
@@ -60,6 +69,8 @@ impl Store {
             })?;
         Ok(Self {
             work,
+            readers: Arc::new(Readers::new(path)),
+            written: Arc::default(),
             term,
             path: path.to_owned(),
         })
@@ -79,19 +90,20 @@ impl Store {
         self.call(|connection| current_term(connection)).await
     }
 
-    /// Writes a consistent copy of the database to `to`, while in use.
+    /// Writes a consistent copy of the database to `to`, while in use: all that was committed before.
     ///
     /// # Errors
     /// `Database` when the copy cannot be written.
     pub async fn backup(&self, to: PathBuf) -> Result<(), StoreError> {
         private::file(&to)?;
-        self.call(move |connection| {
+        let copied = self.readers.with(move |connection| {
             let mut copy = Connection::open(&to)?;
             let backup = rusqlite::backup::Backup::new(connection, &mut copy)?;
-            backup.run_to_completion(1000, std::time::Duration::ZERO, None)?;
+            // In one go, as of one moment: between two goes, each write would begin the copy anew.
+            backup.run_to_completion(i32::MAX, std::time::Duration::ZERO, None)?;
             Ok(())
-        })
-        .await
+        });
+        copied.await
     }
 
     /// Was the database written by a newer version?
@@ -146,7 +158,21 @@ impl Store {
         })
     }
 
-    /// Runs `work` on the writer thread.
+    /// Answers a question beside the writer, as of one moment. It sees what was committed before, and not what was only sent
+    /// to be: who drives a stream asks the writer (`call`).
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.ask(question).await
+    }
+
+    #[cfg(test)]
+    pub(super) fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
+    /// Runs `work` on the writer thread, after all that was sent to it before.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
@@ -166,6 +192,7 @@ impl Store {
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let ours = self.term;
+        let written = Arc::clone(&self.written);
         self.call(move |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let newer = current_term(&transaction)?;
@@ -174,9 +201,16 @@ impl Store {
             }
             let value = work(&transaction)?;
             transaction.commit()?;
+            written.fetch_add(1, Ordering::AcqRel);
             Ok(value)
         })
         .await
+    }
+
+    /// Grows with each transaction of this process.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
     }
 
     /// Size of the database file, bytes.
@@ -212,9 +246,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 fn current_term(connection: &Connection) -> Result<i64, StoreError> {
-    let text: Option<String> = connection
-        .query_row("SELECT value FROM meta WHERE key = 'term'", [], |row| row.get(0))
-        .optional()?;
+    let text: Option<String> = connection.query_row(sql::META, ["term"], |row| row.get(0)).optional()?;
     text.map_or(Ok(0), |text| {
         text.parse().map_err(|_| StoreError::Unreadable {
             what: "term",
@@ -230,10 +262,7 @@ fn next_term(connection: &Connection) -> Result<i64, StoreError> {
 }
 
 fn put_term(connection: &Connection, term: i64) -> Result<(), StoreError> {
-    connection.execute(
-        "INSERT INTO meta (key, value) VALUES ('term', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        [term.to_string()],
-    )?;
+    connection.execute(sql::PUT_META, ["term", &term.to_string()])?;
     Ok(())
 }
 

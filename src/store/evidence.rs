@@ -2,6 +2,8 @@
 
 use super::database::Store;
 use super::error::StoreError;
+use super::journal::stamp;
+use super::sql;
 use crate::model::image::ContentDigest;
 use crate::model::inventory::Inventory;
 use crate::model::package_state::PackageState;
@@ -90,8 +92,8 @@ impl Store {
         let body = encoder.finish().map_err(|e| unreadable(e.to_string()))?;
         self.write(move |transaction| {
             transaction.execute(
-                "INSERT OR REPLACE INTO evidence (content, kind, body, at) VALUES (?1, ?2, ?3, ?4)",
-                params![content.as_str(), kind.text(), body, now.to_string()],
+                sql::PUT_EVIDENCE,
+                params![content.as_str(), kind.text(), body, stamp(now)],
             )?;
             Ok(())
         })
@@ -105,10 +107,11 @@ impl Store {
     ) -> Result<Option<T>, StoreError> {
         let content = content.to_string();
         let body = self
-            .call(move |connection| {
-                let sql = "SELECT body FROM evidence WHERE content = ?1 AND kind = ?2";
+            .ask(move |connection| {
                 Ok(connection
-                    .query_row(sql, params![content, kind.text()], |row| row.get::<_, Vec<u8>>(0))
+                    .query_row(sql::EVIDENCE, params![content, kind.text()], |row| {
+                        row.get::<_, Vec<u8>>(0)
+                    })
                     .optional()?)
             })
             .await?;

@@ -3,51 +3,62 @@
 
 use super::database::Store;
 use super::error::StoreError;
+use super::journal::{NEWEST, stamp};
+use super::sql;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 /// Clocks are set by seconds all the time; nothing waits for so little.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
 /// The furthest that anything is planned ahead: a mail's next try, a remote's wish for silence.
 const PLANNED: SignedDuration = SignedDuration::from_hours(25);
 
-/// Columns that say when something was.
-const PAST: [(&str, &str); 8] = [
-    ("events", "at"),
-    ("streams", "opened"),
-    ("streams", "closed"),
-    ("outbox", "created"),
-    ("outbox", "delivered"),
-    ("evidence", "at"),
-    ("revisions", "at"),
-    ("meta", "value"),
+/// Times of what only a commit of events writes: as many rows as the journal has.
+const JOURNAL: [&str; 5] = [
+    sql::FUTURE_EVENTS,
+    sql::FUTURE_OPENED,
+    sql::FUTURE_CLOSED,
+    sql::FUTURE_ENDED,
+    sql::FUTURE_DELIVERED,
+];
+
+/// Other times that say when something was.
+const PAST: [&str; 4] = [
+    sql::FUTURE_CREATED,
+    sql::FUTURE_EVIDENCE,
+    sql::FUTURE_REVISIONS,
+    sql::FUTURE_MARKS,
 ];
 
 impl Store {
-    /// Makes every time that lies in the future the present. Returns how many there were.
+    /// Makes every time that lies in the future the present. Returns how many there were. The journal itself is gone through
+    /// only if its newest time is one of them.
     ///
     /// # Errors
     /// `Database`.
     pub async fn forget_the_future(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let text = now.to_string();
-        let (past, planned) = ((now + TOLERANCE).to_string(), (now + PLANNED).to_string());
+        let text = stamp(now);
+        let (past, planned) = (stamp(now + TOLERANCE), stamp(now + PLANNED));
         self.write(move |transaction| {
             let mut changed = 0;
-            for (table, column) in PAST {
-                // Of what is remembered by name, only moments; a wish for silence may lie ahead.
-                let only = if table == "meta" {
-                    "AND key LIKE 'mark/%' AND key NOT LIKE 'mark/%-silent'"
-                } else {
-                    ""
-                };
-                let sql = format!("UPDATE {table} SET {column} = ?1 WHERE {column} > ?2 {only}");
-                changed += transaction.execute(&sql, params![text, past])?;
+            let mut set = |sql: &str, latest: &str| -> Result<(), StoreError> {
+                changed += transaction.execute(sql, params![text, latest])?;
+                Ok(())
+            };
+            let newest: Option<String> = transaction
+                .query_row(sql::META, [NEWEST], |row| row.get(0))
+                .optional()?;
+            if newest.is_some_and(|newest| newest > past) {
+                for sql in JOURNAL {
+                    set(sql, &past)?;
+                }
+                transaction.execute(sql::PUT_META, [NEWEST, &text])?;
             }
-            for sql in [
-                "UPDATE outbox SET next = ?1 WHERE next > ?2",
-                "UPDATE meta SET value = ?1 WHERE key LIKE 'mark/%-silent' AND value > ?2",
-            ] {
-                changed += transaction.execute(sql, params![text, planned])?;
+            for sql in PAST {
+                set(sql, &past)?;
+            }
+            for sql in [sql::FUTURE_NEXT, sql::FUTURE_SILENCE] {
+                set(sql, &planned)?;
             }
             Ok(changed)
         })

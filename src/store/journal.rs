@@ -2,19 +2,22 @@
 
 use super::database::Store;
 use super::error::StoreError;
-use super::outbox;
+use super::{outbox, sql};
 use crate::model::journal::{Recorded, Stream};
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::notice::Notice;
 use crate::model::rollout::RolloutEvent;
-use crate::model::run::RunEvent;
-use crate::model::standing::AppEvent;
+use crate::model::run::{RunEvent, Trigger};
+use crate::model::standing::{AppEvent, Kept};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 use serde::de::DeserializeOwned;
 
 /// Shape version of event bodies written today. Older ones are read through upcasters, by version.
 const SHAPE: i64 = 1;
+
+/// Name of the newest time in the journal, among what is remembered by name.
+pub(super) const NEWEST: &str = "newest";
 
 /// What happens together or not at all: events and the notices they cause.
 #[derive(Debug, Default)]
@@ -30,8 +33,22 @@ struct Append {
     /// `Some(n)`: the stream must have exactly n events now.
     expected: Option<u64>,
     body: serde_json::Result<String>,
-    opens: bool,
-    closes: bool,
+    mark: Mark,
+    kept: Kept,
+}
+
+/// What an event makes of its stream.
+#[derive(Debug)]
+enum Mark {
+    /// `cause`: a run's trigger, JSON.
+    Opens {
+        cause: Option<String>,
+    },
+    Goes,
+    /// `conclusion`: of a run.
+    Closes {
+        conclusion: Option<&'static str>,
+    },
 }
 
 impl Batch {
@@ -42,26 +59,49 @@ impl Batch {
     /// The event after the `seen`-th of a run.
     #[must_use]
     pub fn run(mut self, app: &AppName, id: RunId, seen: u64, event: &RunEvent) -> Self {
+        let mut body = serde_json::to_string(event);
+        let mark = match event {
+            RunEvent::Opened { trigger, .. } => match serde_json::to_string(trigger) {
+                Ok(cause) => Mark::Opens { cause: Some(cause) },
+                Err(error) => {
+                    body = Err(error);
+                    Mark::Goes
+                }
+            },
+            RunEvent::Concluded { conclusion } => Mark::Closes {
+                conclusion: Some(conclusion.word()),
+            },
+            RunEvent::EffectStarted { .. }
+            | RunEvent::EffectEnded { .. }
+            | RunEvent::EffectAbandoned { .. }
+            | RunEvent::CancelRequested { .. } => Mark::Goes,
+        };
         self.appends.push(Append {
             stream: Stream::Run(id),
             app: app.clone(),
             expected: Some(seen),
-            body: serde_json::to_string(event),
-            opens: matches!(event, RunEvent::Opened { .. }),
-            closes: matches!(event, RunEvent::Concluded { .. }),
+            body,
+            mark,
+            kept: Kept::Facts,
         });
         self
     }
     /// The event after the `seen`-th of a rollout.
     #[must_use]
     pub fn rollout(mut self, app: &AppName, id: RolloutId, seen: u64, event: &RolloutEvent) -> Self {
+        let opens = matches!(event, RolloutEvent::Opened { .. });
+        let closes = matches!(event, RolloutEvent::Concluded { .. });
         self.appends.push(Append {
             stream: Stream::Rollout(id),
             app: app.clone(),
             expected: Some(seen),
             body: serde_json::to_string(event),
-            opens: matches!(event, RolloutEvent::Opened { .. }),
-            closes: matches!(event, RolloutEvent::Concluded { .. }),
+            mark: match (opens, closes) {
+                (true, _) => Mark::Opens { cause: None },
+                (false, true) => Mark::Closes { conclusion: None },
+                (false, false) => Mark::Goes,
+            },
+            kept: Kept::Facts,
         });
         self
     }
@@ -73,8 +113,8 @@ impl Batch {
             app: app.clone(),
             expected: None,
             body: serde_json::to_string(event),
-            opens: true,
-            closes: false,
+            mark: Mark::Opens { cause: None },
+            kept: event.kept(),
         });
         self
     }
@@ -93,6 +133,8 @@ pub struct StreamRow {
     pub app: AppName,
     pub opened: Timestamp,
     pub closed: Option<Timestamp>,
+    /// Why a run began; `None`: of rollouts and apps.
+    pub cause: Option<Trigger>,
 }
 
 impl Store {
@@ -102,16 +144,8 @@ impl Store {
     /// `Stale` when a stream has moved on; `Fenced`; `Database`. Nothing is written then.
     pub async fn commit(&self, batch: Batch, now: Timestamp) -> Result<(), StoreError> {
         let term = self.term();
-        self.write(move |transaction| {
-            for append in batch.appends {
-                insert(transaction, append, now, term)?;
-            }
-            for notice in &batch.notices {
-                outbox::enqueue(transaction, notice, now)?;
-            }
-            Ok(())
-        })
-        .await
+        self.write(move |transaction| append(transaction, batch, now, term))
+            .await
     }
 
     /// # Errors
@@ -132,7 +166,8 @@ impl Store {
         self.events(Stream::App(app.clone())).await
     }
 
-    /// What `fold` makes of every app's events, in one pass: what a start needs. One app's events are held at a time.
+    /// What `fold` makes of every app's events from the last checkpoint on, as of one moment: what a start needs. One app's
+    /// events are held at a time.
     ///
     /// # Errors
     /// `Unreadable` when an event cannot be read by this version.
@@ -140,27 +175,11 @@ impl Store {
         &self,
         fold: impl Fn(&[Recorded<AppEvent>]) -> T + Send + 'static,
     ) -> Result<Vec<(AppName, T)>, StoreError> {
-        self.call(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT stream, seq, body, at FROM events WHERE stream >= 'app/' AND stream < 'app0' ORDER BY stream, seq",
-            )?;
-            let mut rows = statement.query([])?;
+        self.ask(move |connection| {
             let mut folded = Vec::new();
-            let mut open: Option<(AppName, Vec<Recorded<AppEvent>>)> = None;
-            while let Some(row) = rows.next()? {
-                let (seq, stream): (i64, String) = (row.get("seq")?, row.get("stream")?);
-                let Stream::App(app) = parse_stream(&stream)? else { continue };
-                let (body, at): (String, String) = (row.get("body")?, row.get("at")?);
-                let recorded = decode(seq, &body, &at)?;
-                match &mut open {
-                    Some((last, events)) if *last == app => events.push(recorded),
-                    Some(_) | None => {
-                        let whole = open.replace((app, vec![recorded]));
-                        folded.extend(whole.map(|(app, events)| (app, fold(&events))));
-                    }
-                }
+            for (stream, app, from) in app_streams(connection)? {
+                folded.push((app, fold(&events_from(connection, &stream, from)?)));
             }
-            folded.extend(open.map(|(app, events)| (app, fold(&events))));
             Ok(folded)
         })
         .await
@@ -171,80 +190,129 @@ impl Store {
     /// # Errors
     /// `Database`.
     pub async fn open_streams(&self) -> Result<Vec<StreamRow>, StoreError> {
-        self.call(|connection| {
-            rows(connection, "SELECT id, app, opened, closed FROM streams WHERE closed IS NULL AND kind != 'app' ORDER BY opened, id", params![])
-        })
-        .await
-    }
-
-    /// The newest runs and rollouts, newest first; of one app, or of all.
-    ///
-    /// # Errors
-    /// `Database`.
-    pub async fn recent_streams(&self, app: Option<AppName>, limit: u32) -> Result<Vec<StreamRow>, StoreError> {
-        self.call(move |connection| {
-            let app = app.map(String::from);
-            rows(
-                connection,
-                "SELECT id, app, opened, closed FROM streams WHERE kind != 'app' AND (?1 IS NULL OR app = ?1) \
-                 ORDER BY opened DESC, id DESC LIMIT ?2",
-                params![app, limit],
-            )
-        })
-        .await
+        self.call(|connection| rows(connection, sql::OPEN_STREAMS, params![]))
+            .await
     }
 
     async fn events<E: DeserializeOwned + Send + 'static>(
         &self,
         stream: Stream,
     ) -> Result<Vec<Recorded<E>>, StoreError> {
-        self.call(move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT seq, body, at FROM events WHERE stream = ?1 ORDER BY seq")?;
-            let rows = statement.query_map([stream.to_string()], |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, String>(1)?,
-                    row.get::<_, String>(2)?,
-                ))
-            })?;
-            rows.map(|row| {
-                let (seq, body, at) = row?;
-                decode(seq, &body, &at)
-            })
-            .collect()
-        })
-        .await
+        self.call(move |connection| events(connection, &stream.to_string()))
+            .await
     }
 }
 
+pub(super) fn append(transaction: &Transaction<'_>, batch: Batch, now: Timestamp, term: i64) -> Result<(), StoreError> {
+    for append in batch.appends {
+        insert(transaction, append, now, term)?;
+    }
+    transaction
+        .prepare_cached(sql::RAISE_META)?
+        .execute([NEWEST, &stamp(now)])?;
+    for notice in &batch.notices {
+        outbox::enqueue(transaction, notice, now)?;
+    }
+    Ok(())
+}
+
+/// Every app's stream, and the event that a fold begins with.
+pub(super) fn app_streams(connection: &Connection) -> Result<Vec<(String, AppName, i64)>, StoreError> {
+    let mut statement = connection.prepare_cached(sql::APP_STREAMS)?;
+    let found = statement.query_map([], |row| {
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, String>(1)?,
+            row.get::<_, i64>(2)?,
+        ))
+    })?;
+    found
+        .map(|row| {
+            let (stream, app, from) = row?;
+            Ok((stream, parse_app(&app)?, from))
+        })
+        .collect()
+}
+
+pub(super) fn events<E: DeserializeOwned>(
+    connection: &Connection,
+    stream: &str,
+) -> Result<Vec<Recorded<E>>, StoreError> {
+    read(connection, sql::EVENTS, params![stream])
+}
+
+/// Those of an app from its last checkpoint on.
+pub(super) fn events_from(
+    connection: &Connection,
+    stream: &str,
+    from: i64,
+) -> Result<Vec<Recorded<AppEvent>>, StoreError> {
+    read(connection, sql::EVENTS_FROM, params![stream, from])
+}
+
+/// One event, asked for by `FIRST_EVENT` or `LAST_EVENT`.
+pub(super) fn event<E: DeserializeOwned>(
+    connection: &Connection,
+    sql: &str,
+    stream: &str,
+) -> Result<Option<Recorded<E>>, StoreError> {
+    Ok(read(connection, sql, params![stream])?.pop())
+}
+
+fn read<E: DeserializeOwned>(
+    connection: &Connection,
+    sql: &str,
+    params: &[&dyn rusqlite::ToSql],
+) -> Result<Vec<Recorded<E>>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = statement.query(params)?;
+    let mut events = Vec::new();
+    while let Some(row) = found.next()? {
+        events.push(recorded(row)?);
+    }
+    Ok(events)
+}
+
+fn recorded<E: DeserializeOwned>(row: &Row<'_>) -> Result<Recorded<E>, StoreError> {
+    let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    let event = serde_json::from_str(text(1)?).map_err(|e| StoreError::Unreadable {
+        what: "event",
+        why: e.to_string(),
+    })?;
+    Ok(Recorded {
+        seq: row.get::<_, i64>(0)? as u64,
+        at: parse_time(text(2)?)?,
+        event,
+    })
+}
+
+/// Streams that `sql` finds, by the columns that every question of them has.
 pub(super) fn rows(
-    connection: &rusqlite::Connection,
+    connection: &Connection,
     sql: &str,
     params: &[&dyn rusqlite::ToSql],
 ) -> Result<Vec<StreamRow>, StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params, |row| {
-        Ok((
-            row.get::<_, String>(0)?,
-            row.get::<_, String>(1)?,
-            row.get::<_, String>(2)?,
-            row.get::<_, Option<String>>(3)?,
-        ))
-    })?;
-    rows.map(|row| {
-        let (stream, app, opened, closed) = row?;
-        Ok(StreamRow {
-            stream: parse_stream(&stream)?,
-            app: app.parse().map_err(|_| StoreError::Unreadable {
-                what: "app name",
-                why: app.clone(),
-            })?,
-            opened: parse_time(&opened)?,
-            closed: closed.as_deref().map(parse_time).transpose()?,
-        })
-    })
-    .collect()
+    let mut found = statement.query(params)?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+        let maybe = |column| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
+        let cause = maybe(4)?.map(|cause| {
+            serde_json::from_str(cause).map_err(|e| StoreError::Unreadable {
+                what: "trigger",
+                why: e.to_string(),
+            })
+        });
+        rows.push(StreamRow {
+            stream: parse_stream(text(0)?)?,
+            app: parse_app(text(1)?)?,
+            opened: parse_time(text(2)?)?,
+            closed: maybe(3)?.map(parse_time).transpose()?,
+            cause: cause.transpose()?,
+        });
+    }
+    Ok(rows)
 }
 
 fn insert(transaction: &Transaction<'_>, append: Append, now: Timestamp, term: i64) -> Result<(), StoreError> {
@@ -253,45 +321,93 @@ fn insert(transaction: &Transaction<'_>, append: Append, now: Timestamp, term: i
         why: e.to_string(),
     })?;
     let stream = append.stream.to_string();
-    let last: i64 = transaction
-        .query_row("SELECT max(seq) FROM events WHERE stream = ?1", [&stream], |row| {
-            row.get::<_, Option<i64>>(0)
-        })
-        .optional()?
-        .flatten()
-        .unwrap_or(0);
+    let last = last_seq(transaction, &stream)?;
     if let Some(expected) = append.expected
         && expected != last as u64
     {
         return Err(StoreError::Stale { stream, expected });
     }
-    let at = now.to_string();
-    if append.opens && last == 0 {
+    let at = stamp(now);
+    if let (Mark::Opens { cause }, 0) = (&append.mark, last) {
         let kind = stream.split('/').next().unwrap_or_default();
-        transaction.execute(
-            "INSERT OR IGNORE INTO streams (id, kind, app, opened) VALUES (?1, ?2, ?3, ?4)",
-            params![stream, kind, append.app.as_str(), at],
-        )?;
+        transaction.prepare_cached(sql::INSERT_STREAM)?.execute(params![
+            stream,
+            kind,
+            append.app.as_str(),
+            at,
+            cause
+        ])?;
     }
-    transaction.execute(
-        "INSERT INTO events (stream, seq, version, body, at, term) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![stream, last + 1, SHAPE, body, at, term],
-    )?;
-    if append.closes {
-        transaction.execute("UPDATE streams SET closed = ?2 WHERE id = ?1", params![stream, at])?;
+    let kept = match append.kept {
+        Kept::Facts => None,
+        Kept::Audit => Some("audit"),
+        Kept::Checkpoint => Some("checkpoint"),
+    };
+    transaction
+        .prepare_cached(sql::INSERT_EVENT)?
+        .execute(params![stream, last + 1, SHAPE, body, at, term, kept])?;
+    for name in snapshots(&body) {
+        transaction
+            .prepare_cached(sql::INSERT_SNAPSHOT)?
+            .execute([&stream, &name])?;
+    }
+    if let Mark::Closes { conclusion } = append.mark {
+        transaction
+            .prepare_cached(sql::CLOSE_STREAM)?
+            .execute(params![stream, at, conclusion])?;
+        if let Some(conclusion) = conclusion {
+            transaction
+                .prepare_cached(sql::COUNT_ENDED)?
+                .execute(params![stream, conclusion, at])?;
+        }
     }
     Ok(())
 }
 
-pub(super) fn decode<E: DeserializeOwned>(seq: i64, body: &str, at: &str) -> Result<Recorded<E>, StoreError> {
-    let event = serde_json::from_str(body).map_err(|e| StoreError::Unreadable {
-        what: "event",
-        why: e.to_string(),
-    })?;
-    Ok(Recorded {
-        seq: seq as u64,
-        at: parse_time(at)?,
-        event,
+pub(super) fn last_seq(connection: &Connection, stream: &str) -> Result<i64, StoreError> {
+    let mut statement = connection.prepare_cached(sql::LAST_SEQ)?;
+    let last: Option<i64> = statement.query_row([stream], |row| row.get(0))?;
+    Ok(last.unwrap_or(0))
+}
+
+/// Names of sealed files that an event speaks of, wherever in it they stand.
+fn snapshots(body: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    if body.contains("\"snapshot\"")
+        && let Ok(value) = serde_json::from_str(body)
+    {
+        gather(&value, &mut names);
+    }
+    names
+}
+
+fn gather(value: &serde_json::Value, names: &mut Vec<String>) {
+    use serde_json::Value as V;
+    match value {
+        V::Object(fields) => {
+            for (key, value) in fields {
+                match value {
+                    V::String(name) if key == "snapshot" => names.push(name.clone()),
+                    V::String(_) | V::Null | V::Bool(_) | V::Number(_) | V::Array(_) | V::Object(_) => {
+                        gather(value, names)
+                    }
+                }
+            }
+        }
+        V::Array(items) => items.iter().for_each(|item| gather(item, names)),
+        V::Null | V::Bool(_) | V::Number(_) | V::String(_) => {}
+    }
+}
+
+/// As columns have it: they are compared as text, so that all are of one length.
+pub(super) fn stamp(at: Timestamp) -> String {
+    format!("{at:.9}")
+}
+
+pub(super) fn parse_app(text: &str) -> Result<AppName, StoreError> {
+    text.parse().map_err(|_| StoreError::Unreadable {
+        what: "app name",
+        why: text.to_owned(),
     })
 }
 

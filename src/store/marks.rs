@@ -2,7 +2,8 @@
 
 use super::database::Store;
 use super::error::StoreError;
-use super::journal::parse_time;
+use super::journal::{parse_time, stamp};
+use super::sql;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
@@ -12,8 +13,7 @@ impl Store {
     pub async fn mark(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
         let key = format!("mark/{name}");
         self.call(move |connection| {
-            let sql = "SELECT value FROM meta WHERE key = ?1";
-            let text: Option<String> = connection.query_row(sql, [key], |row| row.get(0)).optional()?;
+            let text: Option<String> = connection.query_row(sql::META, [key], |row| row.get(0)).optional()?;
             text.as_deref().map(parse_time).transpose()
         })
         .await
@@ -24,10 +24,7 @@ impl Store {
     pub async fn set_mark(&self, name: &str, at: Timestamp) -> Result<(), StoreError> {
         let key = format!("mark/{name}");
         self.write(move |transaction| {
-            transaction.execute(
-                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                params![key, at.to_string()],
-            )?;
+            transaction.execute(sql::PUT_META, params![key, stamp(at)])?;
             Ok(())
         })
         .await
@@ -38,8 +35,7 @@ impl Store {
     pub async fn number(&self, name: &str) -> Result<Option<u64>, StoreError> {
         let key = format!("number/{name}");
         self.call(move |connection| {
-            let sql = "SELECT value FROM meta WHERE key = ?1";
-            let text: Option<String> = connection.query_row(sql, [key], |row| row.get(0)).optional()?;
+            let text: Option<String> = connection.query_row(sql::META, [key], |row| row.get(0)).optional()?;
             let number = text.map(|text| {
                 text.parse().map_err(|_| StoreError::Unreadable {
                     what: "number",
@@ -59,12 +55,8 @@ impl Store {
         let key = format!("number/{name}");
         self.write(move |transaction| {
             match number {
-                Some(number) => transaction.execute(
-                    "INSERT INTO meta (key, value) VALUES (?1, ?2) \
-                     ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                    params![key, number.to_string()],
-                )?,
-                None => transaction.execute("DELETE FROM meta WHERE key = ?1", [key])?,
+                Some(number) => transaction.execute(sql::PUT_META, params![key, number.to_string()])?,
+                None => transaction.execute(sql::DELETE_META, [key])?,
             };
             Ok(())
         })

@@ -1,9 +1,11 @@
 //! The database: journal streams, outbox, evidence, config revisions. Rows ↔ model; SQL lives only here.
 //!
-//! One writer thread owns the one connection; short synchronous transactions, never across an await.
+//! One writer thread owns the one connection that writes; short synchronous transactions, never across an await. What only
+//! asks has connections of its own.
 
 pub mod archives;
 pub mod backup;
+pub mod checkpoint;
 pub mod database;
 pub mod error;
 pub mod evidence;
@@ -16,6 +18,8 @@ pub mod marks;
 pub mod outbox;
 pub mod overview;
 mod private;
+mod readers;
 pub mod retention;
 pub mod revisions;
 pub mod sealed;
+mod sql;

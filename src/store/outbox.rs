@@ -2,10 +2,11 @@
 
 use super::database::Store;
 use super::error::StoreError;
-use super::journal::parse_time;
+use super::journal::{parse_time, stamp};
+use super::sql;
 use crate::model::notice::{Audience, Notice};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 /// A notice that waits for delivery.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,10 +37,9 @@ pub(super) fn enqueue(transaction: &Transaction<'_>, notice: &Notice, now: Times
         what: "notice to write",
         why: e.to_string(),
     })?;
-    transaction.execute(
-        "INSERT OR IGNORE INTO outbox (dedup, thread, body, created, state, next) VALUES (?1, ?2, ?3, ?4, 'pending', ?4)",
-        params![notice.dedup, notice.thread, body, now.to_string()],
-    )?;
+    transaction
+        .prepare_cached(sql::ENQUEUE)?
+        .execute(params![notice.dedup, notice.thread, body, stamp(now)])?;
     Ok(())
 }
 
@@ -55,9 +55,7 @@ impl Store {
         wanted: fn(&Audience) -> bool,
     ) -> Result<Vec<Pending>, StoreError> {
         self.call(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT body, attempts, next FROM outbox WHERE state = 'pending' ORDER BY created, dedup",
-            )?;
+            let mut statement = connection.prepare_cached(sql::PENDING)?;
             let mut rows = statement.query([])?;
             let mut due = Vec::new();
             while let Some(row) = rows.next()? {
@@ -89,13 +87,8 @@ impl Store {
     /// `Database`.
     pub async fn is_behind(&self, thread: String, dedup: String) -> Result<bool, StoreError> {
         self.call(move |connection| {
-            let first: Option<String> = connection
-                .query_row(
-                    "SELECT dedup FROM outbox WHERE state = 'pending' AND thread = ?1 ORDER BY created, dedup LIMIT 1",
-                    [thread],
-                    |row| row.get(0),
-                )
-                .optional()?;
+            let mut statement = connection.prepare_cached(sql::FIRST_OF_THREAD)?;
+            let first: Option<String> = statement.query_row([thread], |row| row.get(0)).optional()?;
             Ok(first.is_some_and(|first| first != dedup))
         })
         .await
@@ -106,18 +99,11 @@ impl Store {
     pub async fn record_delivery(&self, dedup: String, delivery: Delivery, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |transaction| {
             match delivery {
-                Delivery::Delivered => transaction.execute(
-                    "UPDATE outbox SET state = 'delivered', delivered = ?2, error = NULL WHERE dedup = ?1",
-                    params![dedup, now.to_string()],
-                )?,
-                Delivery::Later { at, error } => transaction.execute(
-                    "UPDATE outbox SET attempts = attempts + 1, next = ?2, error = ?3 WHERE dedup = ?1",
-                    params![dedup, at.to_string(), error],
-                )?,
-                Delivery::Dead { error } => transaction.execute(
-                    "UPDATE outbox SET state = 'dead', attempts = attempts + 1, error = ?2 WHERE dedup = ?1",
-                    params![dedup, error],
-                )?,
+                Delivery::Delivered => transaction.execute(sql::DELIVERED, params![dedup, stamp(now)])?,
+                Delivery::Later { at, error } => {
+                    transaction.execute(sql::DELIVER_LATER, params![dedup, stamp(at), error])?
+                }
+                Delivery::Dead { error } => transaction.execute(sql::DEAD, params![dedup, error])?,
             };
             Ok(())
         })
@@ -132,36 +118,13 @@ impl Store {
         self.write(move |transaction| enqueue(transaction, &notice, now)).await
     }
 
-    /// When a notice whose `dedup` begins with `prefix` was last created.
-    ///
-    /// # Errors
-    /// `Database`.
-    pub async fn last_notice(&self, prefix: &str) -> Result<Option<Timestamp>, StoreError> {
-        let pattern = format!("{prefix}%");
-        self.call(move |connection| {
-            let text: Option<String> = connection
-                .query_row(
-                    "SELECT max(created) FROM outbox WHERE dedup LIKE ?1",
-                    [pattern],
-                    |row| row.get(0),
-                )
-                .optional()?
-                .flatten();
-            text.as_deref().map(parse_time).transpose()
-        })
-        .await
-    }
-
     /// Dead notices and those that have been tried in vain: what people have not heard.
     ///
     /// # Errors
     /// `Database`.
     pub async fn undelivered(&self) -> Result<Vec<String>, StoreError> {
-        self.call(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT dedup, coalesce(error, '') FROM outbox WHERE state = 'dead' OR (state = 'pending' AND attempts > 2) \
-                 ORDER BY created LIMIT 50",
-            )?;
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached(sql::UNDELIVERED)?;
             let rows = statement.query_map([], |row| {
                 Ok(format!("{}: {}", row.get::<_, String>(0)?, row.get::<_, String>(1)?))
             })?;
@@ -170,20 +133,19 @@ impl Store {
         .await
     }
 
-    /// Notices that wait, for metrics.
+    /// Notices that wait.
     ///
     /// # Errors
     /// `Database`.
     pub async fn pending_notices(&self) -> Result<u64, StoreError> {
-        self.call(|connection| {
-            let count: i64 =
-                connection.query_row("SELECT count(*) FROM outbox WHERE state = 'pending'", [], |row| {
-                    row.get(0)
-                })?;
-            Ok(count as u64)
-        })
-        .await
+        self.ask(count_pending).await
     }
+}
+
+pub(super) fn count_pending(connection: &Connection) -> Result<u64, StoreError> {
+    let mut statement = connection.prepare_cached(sql::COUNT_PENDING)?;
+    let count: i64 = statement.query_row([], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 fn read(body: &str) -> Result<Notice, StoreError> {

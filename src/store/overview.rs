@@ -1,13 +1,18 @@
-//! Questions that look at many streams at once: what `status`, `history` and the metrics ask.
+//! Questions that look at many streams at once: what `status`, `plan`, `history`, the pages and the metrics ask. They are
+//! answered beside the writer, each as of one moment.
 
 use super::database::Store;
 use super::error::StoreError;
-use super::journal::{StreamRow, decode, parse_time, rows};
-use crate::model::journal::Recorded;
+use super::journal::{StreamRow, event, events, parse_app, parse_time, rows, stamp};
+use super::{outbox, revisions, sql};
+use crate::model::journal::{Recorded, Stream};
 use crate::model::name::{AppName, RunId};
+use crate::model::rollout::RolloutEvent;
 use crate::model::run::RunEvent;
-use jiff::Timestamp;
-use rusqlite::params;
+use crate::model::trouble::RefusedRevision;
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, params};
+use std::collections::BTreeSet;
 
 /// How many ended runs of an app the journal still holds, by how they ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,32 +25,167 @@ pub struct Ended {
     pub last: Timestamp,
 }
 
+/// A run, and how it ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEnd {
+    pub row: StreamRow,
+    pub run: RunId,
+    /// Its last event; `None`: it is under way.
+    pub last: Option<RunEvent>,
+}
+
+/// What the journal says of a fleet at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Glance {
+    /// The newest run of each app that has one.
+    pub newest: Vec<RunEnd>,
+    /// Open runs and rollouts, oldest first.
+    pub runs: Vec<(StreamRow, RunId, Vec<Recorded<RunEvent>>)>,
+    pub rollouts: Vec<(StreamRow, Vec<Recorded<RolloutEvent>>)>,
+    /// Notices that wait for delivery.
+    pub notices: u64,
+    pub refused: Option<RefusedRevision>,
+}
+
+/// What the journal knows of some runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    pub open: BTreeSet<RunId>,
+    pub ended: BTreeSet<RunId>,
+}
+
 impl Store {
-    /// The newest runs, newest first; of one app, or of all.
+    /// The newest run of each of these apps, and all that is open.
     ///
     /// # Errors
-    /// `Database`.
-    pub async fn recent_runs(&self, app: Option<AppName>, limit: u32) -> Result<Vec<StreamRow>, StoreError> {
-        self.call(move |connection| {
-            rows(
-                connection,
-                "SELECT id, app, opened, closed FROM streams WHERE kind = 'run' AND (?1 IS NULL OR app = ?1) \
-                 ORDER BY opened DESC, id DESC LIMIT ?2",
-                params![app.map(String::from), limit],
-            )
+    /// `Database`; `Unreadable` when an event cannot be read by this version.
+    pub async fn glance(&self, apps: Vec<AppName>) -> Result<Glance, StoreError> {
+        self.ask(move |connection| {
+            let mut newest = Vec::new();
+            for app in &apps {
+                for row in rows(connection, sql::RECENT_RUNS_OF, params![app.as_str(), 1])? {
+                    newest.extend(run_end(connection, row)?);
+                }
+            }
+            let (mut runs, mut rollouts) = (Vec::new(), Vec::new());
+            for row in rows(connection, sql::OPEN_STREAMS, params![])? {
+                let stream = row.stream.to_string();
+                match row.stream {
+                    Stream::Run(run) => runs.push((row, run, events(connection, &stream)?)),
+                    Stream::Rollout(_) => rollouts.push((row, events(connection, &stream)?)),
+                    Stream::App(_) => {}
+                }
+            }
+            Ok(Glance {
+                newest,
+                runs,
+                rollouts,
+                notices: outbox::count_pending(connection)?,
+                refused: revisions::refused(connection)?,
+            })
         })
         .await
     }
 
-    /// The newest run of each app.
+    /// The newest runs, newest first; of one app, or of all.
+    ///
+    /// # Errors
+    /// `Database`; `Unreadable` when an event cannot be read by this version.
+    pub async fn recent_runs(&self, app: Option<AppName>, limit: u32) -> Result<Vec<RunEnd>, StoreError> {
+        self.ask(move |connection| {
+            let found = match &app {
+                Some(app) => rows(connection, sql::RECENT_RUNS_OF, params![app.as_str(), limit]),
+                None => rows(connection, sql::RECENT_RUNS, params![limit]),
+            };
+            let mut ends = Vec::new();
+            for row in found? {
+                ends.extend(run_end(connection, row)?);
+            }
+            Ok(ends)
+        })
+        .await
+    }
+
+    /// How long the last `most` runs of each app took, as far as they have ended.
     ///
     /// # Errors
     /// `Database`.
-    pub async fn last_runs(&self) -> Result<Vec<StreamRow>, StoreError> {
-        self.call(|connection| {
-            // With a lone max(), SQLite takes the bare columns from the row that has it (lang_select.html, 2.5).
-            let sql = "SELECT id, app, max(opened), closed FROM streams WHERE kind = 'run' GROUP BY app";
-            rows(connection, sql, params![])
+    pub async fn run_lengths(
+        &self,
+        apps: Vec<AppName>,
+        most: u32,
+    ) -> Result<Vec<(AppName, Vec<SignedDuration>)>, StoreError> {
+        self.ask(move |connection| {
+            let of = |app: &AppName| -> Result<Vec<SignedDuration>, StoreError> {
+                let mut statement = connection.prepare_cached(sql::RUN_LENGTHS)?;
+                let mut found = statement.query(params![app.as_str(), most])?;
+                let mut lengths = Vec::new();
+                while let Some(row) = found.next()? {
+                    let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+                    if let Some(closed) = row.get_ref(1)?.as_str_or_null().map_err(rusqlite::Error::from)? {
+                        lengths.push(parse_time(closed)?.duration_since(parse_time(text(0)?)?));
+                    }
+                }
+                Ok(lengths)
+            };
+            apps.into_iter()
+                .map(|app| {
+                    let lengths = of(&app)?;
+                    Ok((app, lengths))
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// Runs and rollouts that ended at `since` or later and those that are open, those opened last first, each with its first
+    /// and its last event.
+    ///
+    /// # Errors
+    /// `Database`; `Unreadable` when an event cannot be read by this version.
+    pub async fn ended_since(&self, since: Timestamp) -> Result<Recent, StoreError> {
+        self.ask(move |connection| {
+            let mut found = rows(connection, sql::OPEN_STREAMS, params![])?;
+            found.extend(rows(connection, sql::CLOSED_SINCE, params![stamp(since)])?);
+            found.sort_by(|a, b| (b.opened, &b.stream).cmp(&(a.opened, &a.stream)));
+            let mut recent = Recent::default();
+            for row in found {
+                let stream = row.stream.to_string();
+                match row.stream {
+                    Stream::Run(_) => recent.runs.extend(run_end(connection, row)?),
+                    Stream::Rollout(_) => {
+                        let first = event(connection, sql::FIRST_EVENT, &stream)?;
+                        let last = event(connection, sql::LAST_EVENT, &stream)?;
+                        recent
+                            .rollouts
+                            .extend(first.zip(last).map(|(first, last)| (row, first.event, last.event)));
+                    }
+                    Stream::App(_) => {}
+                }
+            }
+            Ok(recent)
+        })
+        .await
+    }
+
+    /// Which of these runs are under way, and which have ended; others the journal does not know, or no more.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub async fn known_runs(&self, runs: BTreeSet<RunId>) -> Result<Known, StoreError> {
+        self.ask(move |connection| {
+            let mut known = Known::default();
+            for run in runs {
+                for row in rows(connection, sql::STREAM, params![Stream::Run(run).to_string()])? {
+                    let set = if row.closed.is_none() {
+                        &mut known.open
+                    } else {
+                        &mut known.ended
+                    };
+                    set.insert(run);
+                }
+            }
+            Ok(known)
         })
         .await
     }
@@ -59,53 +199,15 @@ impl Store {
             return Ok(Vec::new());
         }
         let pattern = format!("%{}", end.to_ascii_uppercase());
-        self.call(move |connection| {
-            rows(
-                connection,
-                "SELECT id, app, opened, closed FROM streams WHERE kind != 'app' AND id LIKE ?1 ORDER BY opened DESC LIMIT ?2",
-                params![pattern, limit],
-            )
-        })
-        .await
-    }
-
-    /// The first and the last event of a run: why it began, and how it ended.
-    ///
-    /// # Errors
-    /// `Unreadable` when an event cannot be read by this version.
-    pub async fn run_ends(&self, id: RunId) -> Result<Vec<Recorded<RunEvent>>, StoreError> {
-        self.call(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT seq, body, at FROM events WHERE stream = ?1 \
-                 AND (seq = 1 OR seq = (SELECT max(seq) FROM events WHERE stream = ?1)) ORDER BY seq",
-            )?;
-            let found = statement.query_map([format!("run/{id}")], |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, String>(1)?,
-                    row.get::<_, String>(2)?,
-                ))
-            })?;
-            found
-                .map(|row| {
-                    let (seq, body, at) = row?;
-                    decode(seq, &body, &at)
-                })
-                .collect()
-        })
-        .await
+        self.ask(move |connection| rows(connection, sql::STREAMS_ENDING, params![pattern, limit]))
+            .await
     }
 
     /// # Errors
     /// `Database`, `Unreadable`.
     pub async fn ended_runs(&self) -> Result<Vec<Ended>, StoreError> {
-        self.call(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT s.app, coalesce(json_extract(e.body, '$.conclusion.conclusion'), ''), count(*), max(s.closed) \
-                 FROM streams s JOIN events e ON e.stream = s.id \
-                 AND e.seq = (SELECT max(seq) FROM events WHERE stream = s.id) \
-                 WHERE s.kind = 'run' AND s.closed IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2",
-            )?;
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached(sql::ENDED)?;
             let found = statement.query_map([], |row| {
                 Ok((
                     row.get::<_, String>(0)?,
@@ -118,12 +220,9 @@ impl Store {
                 .map(|row| {
                     let (app, conclusion, runs, last) = row?;
                     Ok(Ended {
-                        app: app.parse().map_err(|_| StoreError::Unreadable {
-                            what: "app name",
-                            why: app.clone(),
-                        })?,
+                        app: parse_app(&app)?,
                         conclusion,
-                        runs: runs as u64,
+                        runs: u64::try_from(runs).unwrap_or(0),
                         last: parse_time(&last)?,
                     })
                 })
@@ -131,4 +230,23 @@ impl Store {
         })
         .await
     }
+}
+
+/// What a day brought.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recent {
+    pub runs: Vec<RunEnd>,
+    /// Each with its first and its last event: of one that was only opened, they are the same.
+    pub rollouts: Vec<(StreamRow, RolloutEvent, RolloutEvent)>,
+}
+
+/// `None`: it is no run.
+fn run_end(connection: &Connection, row: StreamRow) -> Result<Option<RunEnd>, StoreError> {
+    let Stream::Run(run) = row.stream else { return Ok(None) };
+    let last = match row.closed {
+        Some(_) => event(connection, sql::LAST_EVENT, &row.stream.to_string())?,
+        None => None,
+    };
+    let last = last.map(|recorded| recorded.event);
+    Ok(Some(RunEnd { row, run, last }))
 }

@@ -1,58 +1,103 @@
-//! Forgetting: ended streams, delivered notices and evidence past their time. Open ones and app streams stay.
+//! Forgetting: ended streams, notices and evidence past their time. Open streams stay; those of apps are shortened
+//! (`checkpoint`).
 
 use super::database::Store;
 use super::error::StoreError;
+use super::journal::stamp;
+use super::sql;
 use crate::model::image::ContentDigest;
 use crate::model::journal::Stream;
 use jiff::Timestamp;
-use rusqlite::params;
 use std::collections::BTreeSet;
 
+/// Rows deleted per transaction: the next event of the journal waits for no more.
+const AT_ONCE: usize = 200;
+
+/// What was forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forgotten {
+    /// Runs and rollouts.
+    pub streams: usize,
+    /// Notices that were never delivered: nobody wants to hear of them any more.
+    pub unheard: u64,
+}
+
 impl Store {
-    /// Deletes runs and rollouts that closed before `before`, but for those in `keep`, and notices delivered before it.
-    /// Returns how many streams.
+    /// Deletes runs and rollouts that closed before `before`, but for those in `keep`, and notices created before it.
     ///
     /// # Errors
     /// `Database`.
-    pub async fn forget(&self, before: Timestamp, keep: BTreeSet<Stream>) -> Result<usize, StoreError> {
-        self.write(move |transaction| {
-            let before = before.to_string();
-            let mut old = transaction.prepare("SELECT id FROM streams WHERE kind != 'app' AND closed < ?1")?;
-            let ids = old.query_map([&before], |row| row.get::<_, String>(0))?;
-            let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
-            let kept: BTreeSet<String> = keep.iter().map(ToString::to_string).collect();
-            let mut streams = 0;
-            for id in ids.iter().filter(|id| !kept.contains(*id)) {
-                transaction.execute("DELETE FROM events WHERE stream = ?1", [id])?;
-                streams += transaction.execute("DELETE FROM streams WHERE id = ?1", [id])?;
-            }
-            transaction.execute(
-                "DELETE FROM outbox WHERE state = 'delivered' AND delivered < ?1",
-                params![before],
-            )?;
-            Ok(streams)
+    pub async fn forget(&self, before: Timestamp, keep: BTreeSet<Stream>) -> Result<Forgotten, StoreError> {
+        let past = stamp(before);
+        let kept: BTreeSet<String> = keep.iter().map(ToString::to_string).collect();
+        let found = self.ask(move |connection| {
+            let mut old = connection.prepare_cached(sql::CLOSED_BEFORE)?;
+            let ids = old.query_map([past], |row| row.get::<_, String>(0))?;
+            Ok(ids.collect::<Result<Vec<_>, _>>()?)
+        });
+        let old: Vec<String> = found.await?.into_iter().filter(|id| !kept.contains(id)).collect();
+        for some in old.chunks(AT_ONCE) {
+            let some = some.to_vec();
+            self.write(move |transaction| {
+                for id in &some {
+                    for sql in [
+                        // While its row still says which of them it is.
+                        sql::DISCOUNT_ENDED,
+                        sql::DELETE_EVENTS,
+                        sql::DELETE_SNAPSHOTS,
+                        sql::DELETE_STREAM,
+                    ] {
+                        transaction.prepare_cached(sql)?.execute([id])?;
+                    }
+                }
+                transaction.prepare_cached(sql::DELETE_ENDED)?.execute([])?;
+                Ok(())
+            })
+            .await?;
+        }
+        let past = stamp(before);
+        let unheard = self.write(move |transaction| {
+            let unheard: i64 = transaction.query_row(sql::OLD_NOTICES, [&past], |row| row.get(0))?;
+            transaction.execute(sql::DELETE_NOTICES, [&past])?;
+            Ok(u64::try_from(unheard).unwrap_or(0))
+        });
+        Ok(Forgotten {
+            streams: old.len(),
+            unheard: unheard.await?,
         })
-        .await
     }
 
-    /// Deletes evidence older than `before` but for these contents. Returns how many rows.
+    /// Deletes evidence older than `before` but for these contents. Returns how many contents.
     ///
     /// # Errors
     /// `Database`.
     pub async fn forget_evidence(&self, before: Timestamp, keep: BTreeSet<ContentDigest>) -> Result<usize, StoreError> {
-        self.write(move |transaction| {
-            let mut old = transaction.prepare("SELECT DISTINCT content FROM evidence WHERE at < ?1")?;
-            let contents = old.query_map([before.to_string()], |row| row.get::<_, String>(0))?;
-            let contents: Vec<String> = contents.collect::<Result<_, _>>()?;
-            let mut gone = 0;
-            for content in contents {
-                if !keep.iter().any(|kept| kept.as_str() == content) {
-                    gone += transaction.execute("DELETE FROM evidence WHERE content = ?1", [content])?;
+        let past = stamp(before);
+        let asked = past.clone();
+        let found = self.ask(move |connection| {
+            let mut old = connection.prepare_cached(sql::OLD_EVIDENCE)?;
+            let contents = old.query_map([asked], |row| row.get::<_, String>(0))?;
+            Ok(contents.collect::<Result<BTreeSet<_>, _>>()?)
+        });
+        let kept: BTreeSet<&str> = keep.iter().map(ContentDigest::as_str).collect();
+        let old = found.await?;
+        let old: Vec<String> = old
+            .into_iter()
+            .filter(|content| !kept.contains(content.as_str()))
+            .collect();
+        for some in old.chunks(AT_ONCE) {
+            let (some, past) = (some.to_vec(), past.clone());
+            self.write(move |transaction| {
+                let mut delete = transaction.prepare_cached(sql::DELETE_EVIDENCE)?;
+                for content in &some {
+                    // What was kept anew meanwhile stays.
+                    delete.execute([content, &past])?;
                 }
-            }
-            Ok(gone)
-        })
-        .await
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(old.len())
     }
 
     /// Names of the sealed files that any rollout of the journal speaks of.
@@ -60,11 +105,8 @@ impl Store {
     /// # Errors
     /// `Database`.
     pub async fn snapshots(&self) -> Result<BTreeSet<String>, StoreError> {
-        self.call(|connection| {
-            let mut statement = connection.prepare(
-                "SELECT DISTINCT value FROM events, json_tree(events.body) \
-                 WHERE stream >= 'rollout/' AND stream < 'rollout0' AND body LIKE '%\"snapshot\"%' AND key = 'snapshot'",
-            )?;
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached(sql::SNAPSHOTS)?;
             let names = statement.query_map([], |row| row.get(0))?;
             Ok(names.collect::<Result<_, _>>()?)
         })

@@ -1,15 +1,19 @@
-//! Configuration revisions that were in force: the last good one survives restarts.
+//! The configuration revision that is in force survives restarts.
 
 use super::database::Store;
 use super::error::StoreError;
+use super::journal::stamp;
+use super::sql;
 use crate::model::fleet::Fleet;
 use crate::model::trouble::RefusedRevision;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 const REFUSED: &str = "refused_revision";
 
 impl Store {
+    /// Puts a revision in the place of the last one: runs keep their app's configuration themselves.
+    ///
     /// # Errors
     /// `Database`.
     pub async fn keep_revision(&self, id: String, fleet: &Fleet, now: Timestamp) -> Result<(), StoreError> {
@@ -18,11 +22,8 @@ impl Store {
             why: e.to_string(),
         })?;
         self.write(move |transaction| {
-            transaction.execute(
-                "INSERT INTO revisions (id, body, at) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT (id) DO UPDATE SET at = excluded.at, body = excluded.body",
-                params![id, body, now.to_string()],
-            )?;
+            transaction.execute(sql::DELETE_REVISIONS, [&id])?;
+            transaction.execute(sql::PUT_REVISION, params![id, body, stamp(now)])?;
             Ok(())
         })
         .await
@@ -36,7 +37,7 @@ impl Store {
         let Some(refused) = refused else {
             return self
                 .write(|transaction| {
-                    transaction.execute("DELETE FROM meta WHERE key = ?1", [REFUSED])?;
+                    transaction.execute(sql::DELETE_META, [REFUSED])?;
                     Ok(())
                 })
                 .await;
@@ -53,10 +54,7 @@ impl Store {
             why: e.to_string(),
         })?;
         self.write(move |transaction| {
-            transaction.execute(
-                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                params![REFUSED, body],
-            )?;
+            transaction.execute(sql::PUT_META, params![REFUSED, body])?;
             Ok(())
         })
         .await
@@ -67,21 +65,7 @@ impl Store {
     /// # Errors
     /// `Database`; `Unreadable` when it cannot be read.
     pub async fn refused(&self) -> Result<Option<RefusedRevision>, StoreError> {
-        let text = self
-            .call(|connection| {
-                let sql = "SELECT value FROM meta WHERE key = ?1";
-                Ok(connection
-                    .query_row(sql, [REFUSED], |row| row.get::<_, String>(0))
-                    .optional()?)
-            })
-            .await?;
-        let read = |text: String| {
-            serde_json::from_str(&text).map_err(|e| StoreError::Unreadable {
-                what: "refused revision",
-                why: e.to_string(),
-            })
-        };
-        text.map(read).transpose()
+        self.call(|connection| refused(connection)).await
     }
 
     /// The revision last put in force.
@@ -90,10 +74,11 @@ impl Store {
     /// `Unreadable` when it cannot be read by this version.
     pub async fn last_revision(&self) -> Result<Option<(String, Fleet)>, StoreError> {
         let row = self
-            .call(|connection| {
-                let sql = "SELECT id, body FROM revisions ORDER BY at DESC LIMIT 1";
+            .ask(|connection| {
                 let row = connection
-                    .query_row(sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+                    .query_row(sql::LAST_REVISION, [], |row| {
+                        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+                    })
                     .optional()?;
                 Ok(row)
             })
@@ -108,4 +93,16 @@ impl Store {
         })
         .transpose()
     }
+}
+
+pub(super) fn refused(connection: &Connection) -> Result<Option<RefusedRevision>, StoreError> {
+    let mut statement = connection.prepare_cached(sql::META)?;
+    let text: Option<String> = statement.query_row([REFUSED], |row| row.get(0)).optional()?;
+    let read = |text: String| {
+        serde_json::from_str(&text).map_err(|e| StoreError::Unreadable {
+            what: "refused revision",
+            why: e.to_string(),
+        })
+    };
+    text.map(read).transpose()
 }

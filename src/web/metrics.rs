@@ -14,7 +14,8 @@ use std::fmt::Write;
 pub(super) async fn text(bot: &Bot) -> Result<String, StoreError> {
     let reading = reading::of_bot(bot).await?;
     let ended = bot.store.ended_runs().await?;
-    Ok(written(&reading, &ended, bot.store.term(), bot.store.size()))
+    let (term, size) = (bot.store.term(), bot.store.size());
+    Ok(reading::aside(move || written(&reading, &ended, term, size)).await)
 }
 
 fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {

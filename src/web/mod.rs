@@ -5,4 +5,5 @@ mod host;
 mod metrics;
 mod page;
 pub mod serve;
+mod shared;
 pub mod standby;

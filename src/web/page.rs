@@ -38,12 +38,17 @@ td.name { font-weight: 600; } .soft { color: var(--soft); } code { font-size: .9
   .stack td.name { grid-column: 1 / -1; font-size: 1rem; } .stack td.state { grid-column: 1 / -1; order: -1; font-size: 1rem; }
   .stack td.name { order: -2; } .stack td[data-label]::before { content: attr(data-label) ' '; color: var(--soft); }
 }
+.names p { overflow-wrap: anywhere; }
 .note { border-left: 4px solid var(--warn); padding: .6rem .9rem; }
 ";
 
 pub(super) fn html(reading: &Reading, instance: &str, zone: &str) -> Markup {
     let now = reading.now;
-    let needs = reading.apps.iter().filter(|app| needs_a_person(&app.state())).count();
+    let parts = Parts::of(reading);
+    let needs = parts.counts[..NEED_A_PERSON]
+        .iter()
+        .map(|(_, apps)| apps)
+        .sum::<usize>();
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -69,20 +74,56 @@ pub(super) fn html(reading: &Reading, instance: &str, zone: &str) -> Markup {
                     @for trouble in &reading.troubles {
                         div.card.note { (trouble::line(trouble, now)) }
                     }
+                    (counts(&parts))
                     div.card.stack {
                         table {
                             thead { tr { th { "App" } th { "Mode" } th { "Release" } th { "Last run" } th { "Next run" } th { "State" } } }
                             tbody {
-                                @for app in &reading.apps { (row(app, now, zone)) }
+                                @for app in &parts.rows { (row(app, now, zone)) }
                                 @if reading.apps.is_empty() { tr { td colspan="6" { "No apps are configured." } } }
                             }
                         }
                     }
-                    @for app in &reading.apps {
-                        @for open in &app.rollouts { (rollout(app, open, now)) }
+                    (names(&parts))
+                    @for (app, open) in &parts.rollouts { (rollout(app, open, now)) }
+                    @if parts.more_rollouts > 0 {
+                        p { (words::counted(parts.more_rollouts, "more rollout is open", "more rollouts are open")) ": "
+                            code { "lowtide plan" } " lists all of them." }
                     }
                     @if reading.notices > 0 {
                         p { (words::counted(reading.notices as usize, "mail waits", "mails wait")) " for delivery." }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How many apps are in which state, once there are too many to see it.
+fn counts(parts: &Parts<'_>) -> Markup {
+    html! {
+        @if !parts.others.is_empty() {
+            p {
+                @for (n, (state, apps)) in parts.counts.iter().filter(|(_, apps)| *apps > 0).enumerate() {
+                    @if n > 0 { " · " }
+                    span class=(state) { (apps) " " (state) }
+                }
+            }
+        }
+    }
+}
+
+/// Apps without a row: a name is what a person searches the page for.
+fn names(parts: &Parts<'_>) -> Markup {
+    html! {
+        @if !parts.others.is_empty() {
+            div.card.note.names {
+                p { (words::counted(parts.others.len(), "other app", "other apps")) ", nothing to do for anybody. "
+                    code { "lowtide status" } " tells more of each." }
+                @for (state, apps) in &parts.quiet() {
+                    p { span class=(state) { (state) } ": "
+                        @for (n, app) in apps.iter().take(NAMES).enumerate() { @if n > 0 { ", " } (app.app.name) }
+                        @if apps.len() > NAMES { ", and " (apps.len() - NAMES) " more" }
                     }
                 }
             }
@@ -157,18 +198,101 @@ fn when(at: Option<Timestamp>, now: Timestamp, zone: &str) -> Markup {
     }
 }
 
-fn needs_a_person(state: &AppState) -> bool {
-    match state {
-        AppState::Halted { .. }
-        | AppState::Failing { .. }
-        | AppState::Refused { .. }
-        | AppState::Unpromoted { .. }
-        | AppState::Drifted { .. } => true,
-        AppState::New
-        | AppState::Fresh
-        | AppState::Behind { .. }
-        | AppState::Running { .. }
-        | AppState::Rolling { .. }
-        | AppState::Waiting { .. } => false,
+/// What is shown of a fleet. Of a small one all; of a large one first what somebody has to look at, then what moves.
+struct Parts<'a> {
+    /// Words of states, the most urgent first, and how many apps are in each.
+    counts: Vec<(&'static str, usize)>,
+    rows: Vec<&'a AppReading>,
+    /// Without a row.
+    others: Vec<(&'static str, &'a AppReading)>,
+    rollouts: Vec<(&'a AppReading, &'a OpenRollout)>,
+    more_rollouts: usize,
+}
+
+impl<'a> Parts<'a> {
+    fn of(reading: &'a Reading) -> Self {
+        let mut apps: Vec<(AppState, &AppReading)> = reading.apps.iter().map(|app| (app.state(), app)).collect();
+        let mut counts: Vec<(&str, usize)> = URGENCY.iter().map(|state| (*state, 0)).collect();
+        for (state, _) in &apps {
+            counts[urgency(state)].1 += 1;
+        }
+        let all = apps.len() <= FEW;
+        if !all {
+            // Stable: by name within a state.
+            apps.sort_by_key(|(state, _)| urgency(state));
+        }
+        let shown = |state: &AppState| all || urgency(state) < QUIET;
+        let rows = apps.iter().filter(|(state, _)| shown(state)).take(FEW);
+        let rows: Vec<&AppReading> = rows.map(|(_, app)| *app).collect();
+        let others = apps.iter().skip(rows.len()).map(|(state, app)| (state.word(), *app));
+        // Those at work before those that wait.
+        let open = apps
+            .iter()
+            .flat_map(|(_, app)| app.rollouts.iter().map(|open| (*app, open)));
+        let (working, waiting): (Vec<_>, Vec<_>) = open.partition(|(_, open)| open.waits.is_none() || all);
+        let rollouts: Vec<_> = working.into_iter().chain(waiting).collect();
+        let more_rollouts = rollouts.len().saturating_sub(ROLLOUTS);
+        Self {
+            counts,
+            others: others.collect(),
+            rollouts: rollouts.into_iter().take(ROLLOUTS).collect(),
+            rows,
+            more_rollouts,
+        }
+    }
+
+    /// Apps without a row by state, the most urgent first.
+    fn quiet(&self) -> Vec<(&'static str, Vec<&'a AppReading>)> {
+        let of = |word: &'static str| {
+            let apps = self.others.iter().filter(|(state, _)| *state == word);
+            (word, apps.map(|(_, app)| *app).collect::<Vec<_>>())
+        };
+        let by_state = URGENCY.iter().map(|word| of(word));
+        by_state.filter(|(_, apps)| !apps.is_empty()).collect()
     }
 }
+
+/// Rows of the table: up to so many apps, each has one.
+const FEW: usize = 150;
+/// Rollouts with their replicas.
+const ROLLOUTS: usize = 30;
+/// Names per state: the page of ten thousand apps is no larger than that of two thousand.
+const NAMES: usize = 1500;
+
+/// Words of all states, the most urgent first.
+const URGENCY: [&str; 11] = [
+    "halted",
+    "failing",
+    "refused",
+    "unpromoted",
+    "drifted",
+    "rolling",
+    "running",
+    "waiting",
+    "behind",
+    "new",
+    "fresh",
+];
+/// So many of them need a person.
+const NEED_A_PERSON: usize = 5;
+/// From here on nothing moves and nobody is asked for.
+const QUIET: usize = 8;
+
+fn urgency(state: &AppState) -> usize {
+    match state {
+        AppState::Halted { .. } => 0,
+        AppState::Failing { .. } => 1,
+        AppState::Refused { .. } => 2,
+        AppState::Unpromoted { .. } => 3,
+        AppState::Drifted { .. } => 4,
+        AppState::Rolling { .. } => 5,
+        AppState::Running { .. } => 6,
+        AppState::Waiting { .. } => 7,
+        AppState::Behind { .. } => 8,
+        AppState::New => 9,
+        AppState::Fresh => 10,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! The small HTTP server.
 
+use super::shared::{Shared, State as Moment};
 use super::{door, host, metrics, page};
 use crate::report::json;
 use crate::report::plan::PlanRow;
 use crate::report::trouble;
 use crate::runtime::bot::Bot;
 use crate::runtime::planning;
-use crate::runtime::reading::{self, Reading};
+use crate::runtime::reading::{self, aside};
 use crate::store::error::StoreError;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -14,6 +15,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use jiff::Timestamp;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,19 +41,35 @@ pub async fn serve_on(bot: Arc<Bot>, listener: TcpListener, shutdown: Cancellati
     Ok(())
 }
 
+/// The bot, and its last answers.
+struct Site {
+    bot: Arc<Bot>,
+    metrics: Shared,
+    page: Shared,
+    plan: Shared,
+    rollouts: Shared,
+}
+
 fn router(bot: Arc<Bot>) -> Router {
+    let site = Arc::new(Site {
+        bot: Arc::clone(&bot),
+        metrics: Shared::default(),
+        page: Shared::default(),
+        plan: Shared::default(),
+        rollouts: Shared::default(),
+    });
     let pages = Router::new()
         .route("/", get(status))
         .route("/api/v1/plan", get(plan))
         .route("/api/v1/rollouts", get(rollouts))
-        .layer(from_fn_with_state(Arc::clone(&bot), only_known_names));
+        .layer(from_fn_with_state(bot, only_known_names));
     // Probes and monitoring ask by whatever name the network gave us, and learn nothing that a page of others could use.
     Router::new()
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .route("/metrics", get(measured))
         .merge(pages)
-        .with_state(bot)
+        .with_state(site)
 }
 
 /// A page of others must not read ours by giving its own name our address (DNS rebinding).
@@ -72,8 +90,8 @@ async fn only_known_names(State(bot): State<Arc<Bot>>, request: Request, next: N
 }
 
 /// The process lives and its store answers. What else is wrong is a note: a restart would mend none of it.
-async fn health(State(bot): State<Arc<Bot>>) -> Response {
-    answer(noted(&bot, "ok").await, "text/plain; charset=utf-8")
+async fn health(State(site): State<Arc<Site>>) -> Response {
+    answer(noted(&site.bot, "ok").await, "text/plain; charset=utf-8")
 }
 
 async fn noted(bot: &Bot, first: &str) -> Result<String, StoreError> {
@@ -82,57 +100,62 @@ async fn noted(bot: &Bot, first: &str) -> Result<String, StoreError> {
 }
 
 /// As health, and no newer lowtide has taken the state over.
-async fn ready(State(bot): State<Arc<Bot>>) -> Response {
+async fn ready(State(site): State<Arc<Site>>) -> Response {
+    let bot = &site.bot;
     match bot.store.current_term().await {
         Ok(term) if term > bot.store.term() => {
             (StatusCode::SERVICE_UNAVAILABLE, "a newer lowtide owns this state\n").into_response()
         }
-        Ok(_) => answer(noted(&bot, "ready").await, "text/plain; charset=utf-8"),
+        Ok(_) => answer(noted(bot, "ready").await, "text/plain; charset=utf-8"),
         Err(error) => answer(Err::<String, _>(error), "text/plain; charset=utf-8"),
     }
 }
 
-async fn measured(State(bot): State<Arc<Bot>>) -> Response {
+async fn measured(State(site): State<Arc<Site>>) -> Response {
+    let text = site.metrics.get(|| Moment::of(&site.bot), metrics::text(&site.bot));
     // Prometheus text exposition format, 0.0.4.
-    answer(metrics::text(&bot).await, "text/plain; version=0.0.4; charset=utf-8")
+    answer(text.await, "text/plain; version=0.0.4; charset=utf-8")
 }
 
-async fn status(State(bot): State<Arc<Bot>>) -> Response {
-    let zone = bot.in_force().fleet.timezone.clone();
-    let html = reading::of_bot(&bot)
-        .await
-        .map(|reading| page::html(&reading, &bot.instance, &zone).into_string());
-    answer(html, "text/html; charset=utf-8")
+async fn status(State(site): State<Arc<Site>>) -> Response {
+    let html = site.page.get(|| Moment::of(&site.bot), async {
+        let reading = reading::of_bot(&site.bot).await?;
+        let (instance, zone) = (site.bot.instance.clone(), site.bot.in_force().fleet.timezone.clone());
+        Ok(aside(move || page::html(&reading, &instance, &zone).into_string()).await)
+    });
+    answer(html.await, "text/html; charset=utf-8")
 }
 
 /// As `plan --json`.
-async fn plan(State(bot): State<Arc<Bot>>) -> Response {
-    let answered = planned(&bot).await;
-    json_of(
-        answered.map(|(rows, reading)| serde_json::to_string(&json::plan(&rows, reading.paused, reading.now, None))),
-    )
+async fn plan(State(site): State<Arc<Site>>) -> Response {
+    planned(&site.bot, &site.plan, |rows, paused, now| {
+        serde_json::to_string(&json::plan(rows, paused, now, None))
+    })
+    .await
 }
 
-async fn rollouts(State(bot): State<Arc<Bot>>) -> Response {
-    let answered = planned(&bot).await;
-    json_of(answered.map(|(rows, reading)| serde_json::to_string(&json::rollouts(&rows, reading.paused, reading.now))))
+async fn rollouts(State(site): State<Arc<Site>>) -> Response {
+    planned(&site.bot, &site.rollouts, |rows, paused, now| {
+        serde_json::to_string(&json::rollouts(rows, paused, now))
+    })
+    .await
 }
 
-async fn planned(bot: &Bot) -> Result<(Vec<PlanRow>, Reading), StoreError> {
-    let reading = reading::of_bot(bot).await?;
-    let usual = planning::usual(&bot.store, &reading).await?;
-    Ok((planning::rows(&reading, &usual), reading))
-}
-
-fn json_of(answered: Result<serde_json::Result<String>, StoreError>) -> Response {
-    match answered {
-        Ok(Err(error)) => {
-            error!(%error, "an answer cannot be written as JSON");
-            (StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written\n").into_response()
-        }
-        Ok(Ok(text)) => answer(Ok(text), "application/json"),
-        Err(error) => answer(Err::<String, _>(error), "application/json"),
-    }
+async fn planned(
+    bot: &Bot,
+    last: &Shared,
+    write: fn(&[PlanRow], bool, Timestamp) -> serde_json::Result<String>,
+) -> Response {
+    let text = last.get(|| Moment::of(bot), async {
+        let reading = reading::of_bot(bot).await?;
+        let usual = planning::usual(&bot.store, &reading).await?;
+        let written = aside(move || write(&planning::rows(&reading, &usual), reading.paused, reading.now));
+        written.await.map_err(|e| StoreError::Unreadable {
+            what: "plan to write",
+            why: e.to_string(),
+        })
+    });
+    answer(text.await, "application/json")
 }
 
 /// What is wrong goes to our own log; who asks over TCP learns only that something is.

@@ -44,7 +44,10 @@ pub(crate) async fn read(world: &World) -> Result<Option<Journal>, String> {
     journal.events += events.len();
     journal.standing = standing::fold(&events);
     journal.app = events.into_iter().map(|e| e.event).collect();
-    for row in store.recent_streams(None, 100).await.map_err(|e| e.to_string())? {
+    let recent = store.ended_since(jiff::Timestamp::UNIX_EPOCH).await;
+    let recent = recent.map_err(|e| e.to_string())?;
+    let runs = recent.runs.into_iter().map(|end| end.row);
+    for row in runs.chain(recent.rollouts.into_iter().map(|(row, _, _)| row)) {
         let last = match row.stream {
             Stream::Run(id) => {
                 let events = store.run_events(id).await.map_err(|e| e.to_string())?;

@@ -133,8 +133,10 @@ impl Finished {
                 closed.insert(stream, Some(event.at.clone()));
             }
         }
-        all.execute_batch("DELETE FROM events; DELETE FROM outbox; DELETE FROM streams; DELETE FROM revisions;")
-            .unwrap();
+        all.execute_batch(
+            "DELETE FROM events; DELETE FROM outbox; DELETE FROM streams; DELETE FROM revisions; DELETE FROM ended;",
+        )
+        .unwrap();
         for event in &self.events[..cut] {
             all.execute(
                 "INSERT INTO events (stream, seq, version, body, at, term) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -156,6 +158,14 @@ impl Finished {
             )
             .unwrap();
         }
+        // What the store writes beside the events.
+        all.execute_batch(
+            "UPDATE streams SET cause = (SELECT json_extract(body, '$.trigger') FROM events WHERE stream = id AND seq = 1) \
+               WHERE kind = 'run'; \
+             UPDATE streams SET conclusion = (SELECT json_extract(body, '$.conclusion.conclusion') FROM events \
+               WHERE stream = id ORDER BY seq DESC LIMIT 1) WHERE kind = 'run' AND closed IS NOT NULL;",
+        )
+        .unwrap();
         all.commit().unwrap();
     }
 

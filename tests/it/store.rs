@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use lowtide::decide::{rollout, run, standing};
-use lowtide::model::failure::SkipReason;
+use lowtide::model::failure::{HaltReason, SkipReason};
 use lowtide::model::journal::Stream;
 use lowtide::model::name::{AppName, RunId};
 use lowtide::model::notice::{Audience, Notice, NoticeBody};
@@ -226,20 +226,151 @@ async fn what_many_streams_say() {
         (ended.len(), ended[0].conclusion.as_str(), ended[0].runs),
         (1, "unchanged", 1)
     );
-    assert_eq!(
-        store.last_runs().await.unwrap(),
-        store.recent_runs(None, 10).await.unwrap()
+    let recent = store.recent_runs(None, 10).await.unwrap();
+    assert_eq!(recent, store.recent_runs(Some(web()), 10).await.unwrap());
+    assert!(
+        store
+            .recent_runs(Some("shop".parse().unwrap()), 10)
+            .await
+            .unwrap()
+            .is_empty()
     );
+    let RunEvent::Opened { trigger, .. } = opened() else {
+        unreachable!()
+    };
+    assert_eq!(
+        (recent[0].run, &recent[0].row.cause, &recent[0].last),
+        (id(), &Some(trigger), &events().pop())
+    );
+    let glance = store.glance(vec![web()]).await.unwrap();
+    assert_eq!((glance.newest, glance.runs.len()), (recent.clone(), 0));
+    for (since, runs) in [(now(), 1), (now() + SignedDuration::from_secs(1), 0)] {
+        assert_eq!(store.ended_since(since).await.unwrap().runs.len(), runs);
+    }
+    let known = store
+        .known_runs(BTreeSet::from([id(), RunId(ulid::Ulid(7))]))
+        .await
+        .unwrap();
+    assert_eq!((known.ended, known.open), (BTreeSet::from([id()]), BTreeSet::new()));
     for (end, found) in [("jkmnpqrs", 1), ("JKMNPQRS", 1), ("x", 0), ("%", 0), ("", 0)] {
         assert_eq!(store.streams_ending(end, 5).await.unwrap().len(), found, "{end:?}");
     }
-    assert_eq!(store.run_ends(id()).await.unwrap().len(), 2);
     let later = now() + SignedDuration::from_secs(1);
-    assert_eq!(store.forget(now(), BTreeSet::new()).await.unwrap(), 0);
+    assert_eq!(store.forget(now(), BTreeSet::new()).await.unwrap().streams, 0);
     let kept = BTreeSet::from([Stream::Run(id())]);
-    assert_eq!(store.forget(later, kept).await.unwrap(), 0);
-    assert_eq!(store.forget(later, BTreeSet::new()).await.unwrap(), 1);
+    assert_eq!(store.forget(later, kept).await.unwrap().streams, 0);
+    assert_eq!(store.ended_runs().await.unwrap().len(), 1);
+    assert_eq!(store.forget(later, BTreeSet::new()).await.unwrap().streams, 1);
     assert!(store.run_events(id()).await.unwrap().is_empty());
+    assert!(
+        store.ended_runs().await.unwrap().is_empty(),
+        "what is forgotten is not counted"
+    );
+}
+
+/// What a process finds that was not there.
+async fn found(dir: &tempfile::TempDir) -> (standing::Standing, usize) {
+    let store = Store::open(&dir.path().join("lowtide.db"), false).unwrap();
+    let folded = store.fold_apps(|events| (standing::fold(events), events.len())).await;
+    let [(app, folded)] = folded.unwrap().try_into().unwrap();
+    assert_eq!(app, web());
+    folded
+}
+
+#[tokio::test]
+async fn a_checkpoint_stands_for_what_is_trimmed_and_audited_facts_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let day = |n: i64| now() + SignedDuration::from_hours(24 * n);
+    let halted = AppEvent::Halted {
+        reason: HaltReason::Operator {
+            by: "ops".into(),
+            why: "freeze".into(),
+        },
+        settings: None,
+    };
+    store
+        .commit(
+            Batch::new().app(&web(), &AppEvent::Tracked).app(&web(), &halted),
+            day(0),
+        )
+        .await
+        .unwrap();
+    let fired = |slot| AppEvent::Fired { slot, run: id() };
+    for n in 1..=9 {
+        let batch = Batch::new().app(&web(), &fired(day(n)));
+        store.commit(batch, day(n)).await.unwrap();
+    }
+    let (standing, events) = found(&dir).await;
+    assert_eq!(events, 11);
+    let checkpoint = |most: fn(u64) -> bool| store.checkpoint_apps(most, standing::checkpoint, day(9));
+    assert_eq!(checkpoint(|facts| facts > 11).await.unwrap(), 0);
+    assert_eq!(checkpoint(|facts| facts >= 11).await.unwrap(), 1);
+    assert_eq!(checkpoint(|facts| facts >= 1).await.unwrap(), 0, "nothing came since");
+    assert_eq!(found(&dir).await, (standing.clone(), 1), "killed before the trim");
+    assert_eq!(
+        store.trim_apps(day(3), day(0)).await.unwrap(),
+        3,
+        "first sight, and two nights"
+    );
+    assert_eq!(store.trim_apps(day(99), day(0)).await.unwrap(), 7);
+    assert_eq!(found(&dir).await, (standing, 1), "killed after it");
+    let kept = store.app_events(&web()).await.unwrap();
+    assert_eq!(kept.iter().map(|kept| kept.seq).collect::<Vec<_>>(), [2, 12]);
+    assert_eq!(kept[0].event, halted);
+
+    store
+        .commit(Batch::new().app(&web(), &fired(day(10))), day(10))
+        .await
+        .unwrap();
+    let (standing, _) = found(&dir).await;
+    assert_eq!(standing.fired, Some(day(10)));
+    assert_eq!(checkpoint(|facts| facts >= 1).await.unwrap(), 1);
+    // The older checkpoint goes at once: the newer one holds all of it.
+    assert_eq!(store.trim_apps(day(0), day(0)).await.unwrap(), 1);
+    assert_eq!(
+        store.trim_apps(day(99), day(1)).await.unwrap(),
+        2,
+        "the fact, and what the audit log kept"
+    );
+    assert_eq!(found(&dir).await, (standing, 1));
+}
+
+/// Mails that nobody could be sent do not pile up for ever.
+#[tokio::test]
+async fn notices_go_with_their_time_whatever_became_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    for dedup in ["delivered", "dead", "pending"] {
+        store.enqueue(notice(dedup), now()).await.unwrap();
+    }
+    let later = now() + SignedDuration::from_secs(1);
+    store.enqueue(notice("young"), later).await.unwrap();
+    let dead = Delivery::Dead { error: "no".into() };
+    store
+        .record_delivery("delivered".into(), Delivery::Delivered, later)
+        .await
+        .unwrap();
+    store.record_delivery("dead".into(), dead, later).await.unwrap();
+    let forgotten = store.forget(later, BTreeSet::new()).await.unwrap();
+    assert_eq!((forgotten.streams, forgotten.unheard), (0, 1));
+    let due = store.due_notices(later, 9, |_| true).await.unwrap();
+    assert_eq!(
+        due.iter().map(|due| due.notice.dedup.as_str()).collect::<Vec<_>>(),
+        ["young"]
+    );
+    assert!(store.undelivered().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn one_revision_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    for revision in ["r1", "r2", "r1"] {
+        store.keep_revision(revision.into(), &fleet(), now()).await.unwrap();
+        let (kept, _) = store.last_revision().await.unwrap().unwrap();
+        assert_eq!(kept, revision);
+    }
 }
 
 /// A full disk, or a copy that broke off, left nothing of it; beginning anew would forget every halt and quarantine.
@@ -279,7 +410,16 @@ async fn b17_times_of_a_clock_that_was_ahead_count_as_now() {
         error: "down".to_owned(),
     };
     store.record_delivery("late".to_owned(), later, ahead).await.unwrap();
+    store
+        .checkpoint_apps(|_| true, standing::checkpoint, ahead)
+        .await
+        .unwrap();
     assert!(store.forget_the_future(now()).await.unwrap() > 0);
+    let (from_checkpoint, events) = found(&dir).await;
+    assert_eq!(
+        (from_checkpoint.tracked, from_checkpoint.fired, events),
+        (Some(now()), Some(now()), 1)
+    );
     let standing = standing::fold(&store.app_events(&web()).await.unwrap());
     assert_eq!((standing.tracked, standing.fired), (Some(now()), Some(now())));
     assert_eq!(store.mark("digest").await.unwrap(), Some(now()));

@@ -1,32 +1,10 @@
 //! What stays true of a channel.
 
+use super::{ChannelState, Unpromoted};
 use crate::decide::{notify, retry};
 use crate::model::failure::Failure;
 use crate::model::name::RunId;
 use jiff::Timestamp;
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ChannelState {
-    pub holds: Option<RunId>,
-    pub before: Option<RunId>,
-    /// A promotion that did not come through.
-    pub failing: Option<Box<Unpromoted>>,
-}
-
-/// A release that its channel does not have. It lasts until a promotion to the channel comes through.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unpromoted {
-    pub release: RunId,
-    /// Begin of the trouble; names the incident.
-    pub since: Timestamp,
-    /// Why the last attempt failed, and when.
-    pub failure: Failure,
-    pub at: Timestamp,
-    /// Attempts since somebody, a night or a changed configuration asked for one; 0: one is due now.
-    pub attempts: u32,
-    /// People were told of it: of this cause first (see [`notify::trouble`]).
-    pub told: Option<String>,
-}
 
 impl Unpromoted {
     /// When it is tried again by itself; `None`: not before somebody, the next night or a changed configuration asks.

@@ -1,17 +1,8 @@
 //! Who is watched more closely than configured after an incident, and for how long yet.
 
+use super::Probation;
 use crate::model::name::{RunId, TargetName};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Each target has as many new releases of its own to prove: what another one takes, and what only goes back, counts for
-/// nobody else.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Probation {
-    /// New releases that have to arrive on each target.
-    each: u32,
-    /// Those that have.
-    arrived: BTreeMap<TargetName, BTreeSet<RunId>>,
-}
 
 impl Probation {
     pub(super) fn begin(each: u32) -> Self {

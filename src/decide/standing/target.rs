@@ -1,86 +1,16 @@
 //! What stays true of a target.
 
+use super::{Record, Refused, TargetState};
 use crate::decide::notify;
 use crate::model::drift::{Drift, Placed};
-use crate::model::failure::{Failure, FailureKind};
+use crate::model::failure::FailureKind;
 use crate::model::name::{RolloutId, RunId};
 use crate::model::rollout::RolloutConclusion;
-use crate::model::standing::{Release, Worked};
-use crate::model::window::Occurrence;
-use jiff::{SignedDuration, Timestamp};
+use crate::model::standing::Worked;
+use jiff::Timestamp;
 
 /// Rollouts whose length is remembered per target.
 const LENGTHS: usize = 20;
-
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct TargetState {
-    /// The rollout under way.
-    pub open: Option<(RolloutId, RunId)>,
-    /// When the last rollout was opened.
-    pub tried: Option<Timestamp>,
-    /// The open rollout bakes twice as long.
-    pub probation: bool,
-    /// What the target runs as far as we put it there: the last known good.
-    pub good: Option<RunId>,
-    /// The one before it: where `revert` goes.
-    pub before: Option<RunId>,
-    /// The image that its owner had put there before our first release arrived. It is rolled back to, never rolled out.
-    pub adopted: Option<Box<Release>>,
-    /// What it runs was taken back before it had arrived, and too late to turn back on the way.
-    pub overtaken: bool,
-    pub last: Option<(RunId, RolloutConclusion)>,
-    /// A release that it did not take.
-    pub refused: Option<Box<Refused>>,
-    /// What it really runs, where nobody can be asked but this record.
-    pub record: Record,
-    /// What the last rollout that arrived left there.
-    pub placed: Option<(RolloutId, Placed)>,
-    /// Since when that is no longer what it runs.
-    pub drift: Option<(Timestamp, Drift)>,
-    /// An operator wants back what the last rollout left there.
-    pub restore: bool,
-    /// The rollout that ended last, and what it brought.
-    pub ended: Option<(RolloutId, RunId)>,
-    /// Since when a release waits to arrive, one that took another's place included.
-    pub waits: Option<Waits>,
-    /// How long earlier rollouts worked, newest last.
-    pub took: Vec<SignedDuration>,
-    /// Containers, as of the last rollout.
-    pub units: usize,
-    /// The opening in which this release was begun last: it is not used twice for it.
-    pub opening: Option<(RunId, Occurrence)>,
-}
-
-/// Whether what is remembered of a target can be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Record {
-    #[default]
-    Certain,
-    /// The last rollout got stuck, and none has ended well since.
-    Doubtful,
-}
-
-/// A release that is not there yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waits {
-    pub since: Timestamp,
-    /// It brings security fixes, or one that it took the place of did.
-    pub security: bool,
-}
-
-/// A release that a target did not take, with nothing wrong with the release: its rollout was refused, or the clock took
-/// it back. It lasts, over every further try, until something arrives.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refused {
-    /// The rollout that began it; names the incident.
-    pub first: RolloutId,
-    pub since: Timestamp,
-    /// Of the first one; see [`notify::trouble`].
-    pub cause: String,
-    pub release: RunId,
-    /// Why the last one ended.
-    pub failure: Failure,
-}
 
 impl TargetState {
     /// `withdrawn`: its release is quarantined by now.

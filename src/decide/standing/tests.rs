@@ -7,6 +7,7 @@ use crate::model::freshness::Behind;
 use crate::model::rollout::Purpose;
 use ulid::Ulid;
 
+mod checkpoint;
 mod halts;
 mod outstanding;
 mod probation;

@@ -1,0 +1,203 @@
+//! What the facts of an app's stream come to. The rules are `decide::standing`'s; the shapes are here, since a checkpoint keeps
+//! them in the journal.
+
+use super::{Release, Withheld};
+use crate::model::drift::{Drift, Placed};
+use crate::model::failure::{Failure, HaltReason};
+use crate::model::fleet::{App, Unhealthy};
+use crate::model::freshness::Judged;
+use crate::model::halt::{OpenIncident, Recalled};
+use crate::model::image::{ContentDigest, Repository};
+use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
+use crate::model::rollout::RolloutConclusion;
+use crate::model::window::Occurrence;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An app as its events tell it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// First sight: nothing before it was missed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracked: Option<Timestamp>,
+    /// Last schedule moment taken up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fired: Option<Timestamp>,
+    /// Newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub releases: Vec<Release>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub channels: BTreeMap<ChannelName, ChannelState>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<TargetName, TargetState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halted: Option<(Timestamp, HaltReason)>,
+    /// The rollout that ended badly last: its mail thread takes the news of the resume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halted_by: Option<RolloutId>,
+    /// Rollouts that halted the app and that nobody has answered for, oldest first. An operator's halt is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<OpenIncident>,
+    /// How the app was configured when the last of them halted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Box<App>>,
+    /// Releases an operator took back, newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recalls: Vec<Recalled>,
+    /// Rollouts that are watched more closely than configured.
+    pub probation: Probation,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quarantine: Vec<ContentDigest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
+    /// An operator said `--now`, and what follows from it is not over: what becomes of a container that is not healthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expedited: Option<Unhealthy>,
+    /// Repositories its Dockerfile stands on, as of the last run that read it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bases: Vec<Repository>,
+    /// What the last build was made from whose outcome is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judged>,
+    /// The release that this build became; `None`: it changed nothing, or its content is quarantined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub became: Option<RunId>,
+    /// What no rebuild can mend, and since when there is something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<(Timestamp, Withheld)>,
+}
+
+/// An open incident of failing runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// The run that began it; names the incident.
+    pub first: RunId,
+    pub since: Timestamp,
+    pub cause: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChannelState {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holds: Option<RunId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<RunId>,
+    /// A promotion that did not come through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Box<Unpromoted>>,
+}
+
+/// A release that its channel does not have. It lasts until a promotion to the channel comes through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unpromoted {
+    pub release: RunId,
+    /// Begin of the trouble; names the incident.
+    pub since: Timestamp,
+    /// Why the last attempt failed, and when.
+    pub failure: Failure,
+    pub at: Timestamp,
+    /// Attempts since somebody, a night or a changed configuration asked for one; 0: one is due now.
+    pub attempts: u32,
+    /// People were told of it: of this cause first (see `decide::notify::trouble`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TargetState {
+    /// The rollout under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open: Option<(RolloutId, RunId)>,
+    /// When the last rollout was opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Timestamp>,
+    /// The open rollout bakes twice as long.
+    pub probation: bool,
+    /// What the target runs as far as we put it there: the last known good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub good: Option<RunId>,
+    /// The one before it: where `revert` goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<RunId>,
+    /// The image that its owner had put there before our first release arrived. It is rolled back to, never rolled out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Box<Release>>,
+    /// What it runs was taken back before it had arrived, and too late to turn back on the way.
+    pub overtaken: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<(RunId, RolloutConclusion)>,
+    /// A release that it did not take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Box<Refused>>,
+    /// What it really runs, where nobody can be asked but this record.
+    pub record: Record,
+    /// What the last rollout that arrived left there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placed: Option<(RolloutId, Placed)>,
+    /// Since when that is no longer what it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<(Timestamp, Drift)>,
+    /// An operator wants back what the last rollout left there.
+    pub restore: bool,
+    /// The rollout that ended last, and what it brought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<(RolloutId, RunId)>,
+    /// Since when a release waits to arrive, one that took another's place included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waits>,
+    /// How long earlier rollouts worked, newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub took: Vec<SignedDuration>,
+    /// Containers, as of the last rollout.
+    pub units: usize,
+    /// The opening in which this release was begun last: it is not used twice for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opening: Option<(RunId, Occurrence)>,
+}
+
+/// Whether what is remembered of a target can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    #[default]
+    Certain,
+    /// The last rollout got stuck, and none has ended well since.
+    Doubtful,
+}
+
+/// A release that is not there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waits {
+    pub since: Timestamp,
+    /// It brings security fixes, or one that it took the place of did.
+    pub security: bool,
+}
+
+/// A release that a target did not take, with nothing wrong with the release: its rollout was refused, or the clock took
+/// it back. It lasts, over every further try, until something arrives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The rollout that began it; names the incident.
+    pub first: RolloutId,
+    pub since: Timestamp,
+    /// Of the first one; see `decide::notify::trouble`.
+    pub cause: String,
+    pub release: RunId,
+    /// Why the last one ended.
+    pub failure: Failure,
+}
+
+/// Each target has as many new releases of its own to prove: what another one takes, and what only goes back, counts for
+/// nobody else.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Probation {
+    /// New releases that have to arrive on each target.
+    pub(crate) each: u32,
+    /// Those that have.
+    pub(crate) arrived: BTreeMap<TargetName, BTreeSet<RunId>>,
+}

@@ -1,0 +1,55 @@
+//! What the database forgets, by the bounds of `retention`: one function for the bot's round and for the test that lives
+//! through a year.
+
+use crate::decide::retention::{self, AUDIT, EVIDENCE, FACTS};
+use crate::decide::standing::{self, Standing};
+use crate::model::fleet::Retention;
+use crate::model::journal::Stream;
+use crate::store::database::Store;
+use crate::store::error::StoreError;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Gone {
+    /// Runs and rollouts.
+    pub streams: usize,
+    /// Notices that could not be delivered.
+    pub unheard: u64,
+    /// Facts about apps that a checkpoint stands for.
+    pub facts: usize,
+    /// Contents whose inventory and packages nobody asks for any more.
+    pub evidence: usize,
+}
+
+/// Each part is whole by itself: a kill between them leaves the rest to the next round.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn forget(
+    store: &Store,
+    keep: &Retention,
+    standings: &[Arc<Standing>],
+    now: Timestamp,
+) -> Result<Gone, StoreError> {
+    let history = now - keep.history;
+    // Rollouts that halted an app are remembered until somebody has answered for them.
+    let incidents = standings.iter().flat_map(|standing| &standing.incidents);
+    let incidents = incidents.map(|incident| Stream::Rollout(incident.rollout)).collect();
+    let forgotten = store.forget(history, incidents).await?;
+    store
+        .checkpoint_apps(retention::wants_checkpoint, standing::checkpoint, now)
+        .await?;
+    let facts = store.trim_apps(now - FACTS, now - AUDIT).await?;
+    let needed = standings.iter().flat_map(|standing| retention::needed(standing));
+    let needed: BTreeSet<_> = needed.map(|release| release.content.clone()).collect();
+    let evidence = store.forget_evidence(now - EVIDENCE.min(keep.history), needed).await?;
+    Ok(Gone {
+        streams: forgotten.streams,
+        unheard: forgotten.unheard,
+        facts,
+        evidence,
+    })
+}

@@ -1,0 +1,98 @@
+//! App streams never end, so that they are shortened: a checkpoint stands for all facts before it, and those may go.
+
+use super::database::Store;
+use super::error::StoreError;
+use super::journal::{Batch, app_streams, append, events_from, last_seq, stamp};
+use super::sql;
+use crate::model::journal::Recorded;
+use crate::model::name::AppName;
+use crate::model::standing::AppEvent;
+use jiff::Timestamp;
+use rusqlite::params;
+use std::sync::Arc;
+
+/// Streams per transaction: an event of the journal waits for no more of them.
+const AT_ONCE: usize = 50;
+
+impl Store {
+    /// Writes a checkpoint into each app stream that `wants` one, going by how many facts came since its last one.
+    /// `checkpoint` makes it of them; it is written in the transaction that read them. Returns how many.
+    ///
+    /// # Errors
+    /// `Unreadable` when an event cannot be read by this version; `Fenced`; `Database`.
+    pub async fn checkpoint_apps(
+        &self,
+        wants: fn(u64) -> bool,
+        checkpoint: impl Fn(&[Recorded<AppEvent>]) -> AppEvent + Send + Sync + 'static,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let due = self.ask(move |connection| {
+            let mut due = Vec::new();
+            for (stream, app, from) in app_streams(connection)? {
+                if wants(facts(from, last_seq(connection, &stream)?)) {
+                    due.push((stream, app));
+                }
+            }
+            Ok(due)
+        });
+        let due: Vec<(String, AppName)> = due.await?;
+        let term = self.term();
+        let checkpoint = Arc::new(checkpoint);
+        for some in due.chunks(AT_ONCE) {
+            let some = some.to_vec();
+            let checkpoint = Arc::clone(&checkpoint);
+            self.write(move |transaction| {
+                for (stream, app) in some {
+                    let sql = transaction.prepare_cached(sql::CHECKPOINT);
+                    let from: i64 = sql?.query_row([&stream], |row| row.get(0))?;
+                    let facts = events_from(transaction, &stream, from)?;
+                    // Not before what it stands for, should the clock have been set back since.
+                    let at = facts.last().map_or(now, |last| last.at.max(now));
+                    append(transaction, Batch::new().app(&app, &checkpoint(&facts)), at, term)?;
+                    let seq = last_seq(transaction, &stream)?;
+                    transaction
+                        .prepare_cached(sql::SET_CHECKPOINT)?
+                        .execute(params![stream, seq])?;
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(due.len())
+    }
+
+    /// Deletes facts before `facts` that a checkpoint stands for, older checkpoints, and what the audit log keeps before
+    /// `audit`. Returns how many events.
+    ///
+    /// # Errors
+    /// `Fenced`, `Database`.
+    pub async fn trim_apps(&self, facts: Timestamp, audit: Timestamp) -> Result<usize, StoreError> {
+        let streams = self.ask(|connection| app_streams(connection)).await?;
+        let shortened: Vec<String> = streams
+            .into_iter()
+            .filter(|(_, _, from)| *from > 1)
+            .map(|(stream, _, _)| stream)
+            .collect();
+        let mut gone = 0;
+        for some in shortened.chunks(AT_ONCE) {
+            let some = some.to_vec();
+            gone += self
+                .write(move |transaction| {
+                    let mut trim = transaction.prepare_cached(sql::TRIM_APP)?;
+                    let mut gone = 0;
+                    for stream in some {
+                        gone += trim.execute(params![stream, stamp(facts), stamp(audit)])?;
+                    }
+                    Ok(gone)
+                })
+                .await?;
+        }
+        Ok(gone)
+    }
+}
+
+/// Events after the checkpoint, which itself is none; of a stream without one, all.
+fn facts(from: i64, last: i64) -> u64 {
+    let checkpoint = i64::from(from > 1);
+    u64::try_from(last + 1 - from - checkpoint).unwrap_or(0)
+}

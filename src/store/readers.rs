@@ -1,0 +1,180 @@
+//! Connections that only read, on threads of their own: what a page or a command asks never waits in the writer's line, and
+//! never holds the writer up (WAL: a reader sees what was committed when its question began).
+
+use super::error::StoreError;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Questions answered at once: more readers than processors answer no faster. Others wait in line.
+const MOST: usize = 2;
+
+/// A reader that nobody asks ends, and its memory with it.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// Kibibytes of pages kept per connection: the inner pages of every index of a large journal.
+const CACHE: i64 = 4096;
+
+type Question = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;
+
+/// The last one that is dropped sends the threads home.
+#[derive(Debug)]
+pub(super) struct Readers(Arc<Line>);
+
+struct Line {
+    path: PathBuf,
+    state: Mutex<State>,
+    rings: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Question>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path) -> Self {
+        Self(Arc::new(Line {
+            path: path.to_owned(),
+            state: Mutex::default(),
+            rings: Condvar::new(),
+        }))
+    }
+
+    /// Answers one question, all of it as of one moment.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.with(move |connection| {
+            let moment = Transaction::new_unchecked(connection, TransactionBehavior::Deferred)?;
+            question(&moment)
+        })
+        .await
+    }
+
+    /// As [`ask`](Self::ask), for what has to begin its reading itself.
+    pub(super) async fn with<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.put(Box::new(move |connection| {
+            // Who asked may be gone.
+            let _ = answer.send(connection.and_then(|connection| question(connection)));
+        }))?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    fn put(&self, question: Question) -> Result<(), StoreError> {
+        let mut state = self.0.lock();
+        state.waiting.push_back(question);
+        if state.waiting.len() > state.idle && state.threads < MOST {
+            let line = Arc::clone(&self.0);
+            let spawned = std::thread::Builder::new()
+                .name("store-reader".to_owned())
+                .spawn(move || line.serve());
+            match spawned {
+                Ok(_) => state.threads += 1,
+                // Another one answers it, later.
+                Err(_) if state.threads > 0 => {}
+                Err(source) => {
+                    state.waiting.pop_back();
+                    let path = self.0.path.display().to_string();
+                    return Err(StoreError::File { path, source });
+                }
+            }
+        }
+        drop(state);
+        self.0.rings.notify_one();
+        Ok(())
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.rings.notify_all();
+    }
+}
+
+impl Line {
+    fn serve(&self) {
+        let mut connection = None;
+        while let Some(question) = self.next() {
+            if connection.is_none() {
+                match open(&self.path) {
+                    Ok(opened) => connection = Some(opened),
+                    Err(error) => {
+                        question(Err(error));
+                        continue;
+                    }
+                }
+            }
+            let Some(mut opened) = connection.take() else { continue };
+            // A question that panics ends itself, not the reader that others wait for; what it did to the connection is
+            // not known.
+            let answered = catch_unwind(AssertUnwindSafe(|| question(Ok(&mut opened))));
+            connection = answered.is_ok().then_some(opened);
+        }
+    }
+
+    /// `None`: nobody asks any more, and this thread is no longer counted. Both under one lock: a question that comes then
+    /// finds that it needs another thread.
+    fn next(&self) -> Option<Question> {
+        let mut state = self.lock();
+        loop {
+            if let Some(question) = state.waiting.pop_front() {
+                return Some(question);
+            }
+            if state.closed {
+                state.threads -= 1;
+                return None;
+            }
+            state.idle += 1;
+            let (woken, waited) = self
+                .rings
+                .wait_timeout(state, IDLE)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if waited.timed_out() && state.waiting.is_empty() {
+                state.threads -= 1;
+                return None;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Line").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+fn open(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
+        connection.execute_batch(&format!("PRAGMA busy_timeout=5000; PRAGMA cache_size=-{CACHE};"))?;
+        connection.set_prepared_statement_cache_capacity(super::database::STATEMENTS);
+        Ok(connection)
+    });
+    opened.map_err(|source| StoreError::Database {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+use super::*;
+use crate::config::validate;
+use crate::model::failure::HaltReason;
+use crate::runtime::reading;
+use std::sync::Arc;
+
+fn now() -> Timestamp {
+    "2026-11-23T09:00:00Z".parse().unwrap()
+}
+
+/// So many apps; the last ones of them are halted.
+fn fleet(apps: usize, halted: usize) -> Reading {
+    let app = |n| format!("  app-{n:04}: {{ source: {{ repo: 'https://git.example.org/web.git' }} }}\n");
+    let text = format!(
+        "version: 1\nhosts: {{ local: {{ docker: 'unix:///nowhere/docker.sock' }} }}\napps:\n{}",
+        (1..=apps).map(app).collect::<String>()
+    );
+    let fleet = validate::fleet(text.as_bytes()).unwrap();
+    let mut reading = reading::untouched(&fleet, false, now());
+    for app in reading.apps.iter_mut().rev().take(halted) {
+        let (by, why) = ("ops".to_owned(), "drill".to_owned());
+        Arc::make_mut(&mut app.standing).halted = Some((now(), HaltReason::Operator { by, why }));
+    }
+    reading
+}
+
+fn page(reading: &Reading) -> String {
+    html(reading, "lowtide-test", "UTC").into_string()
+}
+
+#[test]
+fn a_small_fleet_is_shown_whole_and_in_its_order() {
+    let page = page(&fleet(3, 1));
+    assert_eq!(page.matches("<tr>").count(), 4);
+    assert!(page.find("app-0001").unwrap() < page.find("app-0003").unwrap());
+    assert!(!page.contains("other app"));
+}
+
+/// A person with a thousand apps sees first who needs one; every other name can be searched for.
+#[test]
+fn a_large_fleet_shows_first_what_needs_a_person() {
+    let page = page(&fleet(1000, 2));
+    assert!(page.contains("2 need a person"), "{page}");
+    assert!(page.contains("2 halted</span> · <span class=\"new\">998 new"), "{page}");
+    assert_eq!(
+        page.matches("<tr>").count(),
+        3,
+        "nothing is to be done about the others"
+    );
+    assert!(page.find("app-0999").unwrap() < page.find("app-0001").unwrap());
+    for n in 1..=1000 {
+        assert!(page.contains(&format!("app-{n:04}")), "{n}");
+    }
+    assert!(page.len() < 40_000, "{}", page.len());
+}
+
+/// Whatever happens to it, the page of a thousand apps stays one that a browser and a slow line bear.
+#[test]
+fn the_page_is_bounded() {
+    for halted in [0, 150, 1000] {
+        let page = page(&fleet(1000, halted));
+        assert!(page.len() < 200_000, "{halted}: {}", page.len());
+    }
+    assert!(page(&fleet(1000, 1000)).contains("850 other apps"));
+}
+
+#[test]
+fn every_state_has_its_urgency() {
+    let mut words = URGENCY;
+    let mut all = AppState::WORDS;
+    words.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(words, all);
+    assert_eq!(URGENCY[urgency(&AppState::Fresh)], AppState::Fresh.word());
+    assert_eq!(URGENCY[urgency(&AppState::New)], AppState::New.word());
+}

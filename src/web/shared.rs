@@ -1,0 +1,107 @@
+//! Answers about the whole fleet are made once for all who ask at the same time.
+
+use crate::runtime::bot::Bot;
+use crate::store::error::StoreError;
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// An answer tells of a moment; so much later it is made anew though nothing has changed, since what it says of times has.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// One kind of answer. While one asker has it made, the others wait for that.
+#[derive(Default)]
+pub(super) struct Shared(Mutex<Option<Made>>);
+
+struct Made {
+    of: State,
+    text: Bytes,
+}
+
+/// What an answer is made from: the journal and what the supervisor decides by, both of which only grow, and when.
+#[derive(Clone, Copy)]
+pub(super) struct State {
+    written: u64,
+    changes: u64,
+    at: Instant,
+}
+
+impl State {
+    pub(super) fn of(bot: &Bot) -> Self {
+        Self {
+            written: bot.store.written(),
+            changes: bot.changes(),
+            at: Instant::now(),
+        }
+    }
+
+    /// Is an answer that was made then still one?
+    fn bears(&self, earlier: &Self) -> bool {
+        let same = (self.written, self.changes) == (earlier.written, earlier.changes);
+        same && self.at.duration_since(earlier.at) < FRESH
+    }
+}
+
+impl Shared {
+    /// The answer as of now: the last one, if nothing has changed since, else what `make` makes. `state` is looked at before
+    /// it begins: what changes meanwhile is in the next answer.
+    pub(super) async fn get(
+        &self,
+        state: impl FnOnce() -> State,
+        make: impl Future<Output = Result<String, StoreError>>,
+    ) -> Result<Bytes, StoreError> {
+        let mut last = self.0.lock().await;
+        let of = state();
+        if let Some(made) = last.as_ref().filter(|made| of.bears(&made.of)) {
+            return Ok(made.text.clone());
+        }
+        let text = Bytes::from(make.await?);
+        *last = Some(Made { of, text: text.clone() });
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[tokio::test]
+    async fn an_answer_is_made_once_for_all_and_anew_when_something_changes() {
+        let shared = Shared::default();
+        let made = Cell::new(0);
+        let make = || async {
+            tokio::task::yield_now().await;
+            made.set(made.get() + 1);
+            Ok(made.get().to_string())
+        };
+        let at = Instant::now();
+        let state = |written, changes| State { written, changes, at };
+        let ask = |of: State| shared.get(move || of, make());
+        let (a, b, c) = tokio::join!(ask(state(1, 1)), ask(state(1, 1)), ask(state(1, 1)));
+        assert_eq!([a.unwrap(), b.unwrap(), c.unwrap()], ["1", "1", "1"]);
+        assert_eq!(ask(state(2, 1)).await.unwrap(), "2", "the journal went on");
+        assert_eq!(ask(state(2, 2)).await.unwrap(), "3", "a pause, another configuration");
+        assert_eq!(ask(state(2, 2)).await.unwrap(), "3");
+        let later = State {
+            at: at + FRESH,
+            ..state(2, 2)
+        };
+        assert_eq!(ask(later).await.unwrap(), "4", "what it said of times is old");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_failed_is_nobodys() {
+        let shared = Shared::default();
+        let of = State {
+            written: 1,
+            changes: 1,
+            at: Instant::now(),
+        };
+        let state = || of;
+        let failed = shared.get(state, async { Err(StoreError::Closed) }).await;
+        assert!(matches!(failed, Err(StoreError::Closed)));
+        let made = shared.get(state, async { Ok("well".to_owned()) }).await;
+        assert_eq!(made.unwrap(), "well");
+    }
+}

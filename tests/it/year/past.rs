@@ -1,0 +1,384 @@
+//! A fleet with a past, written through the store's own functions: each night a run of every app, now and then a release and
+//! its rollout, failures, a halt that is answered.
+
+use jiff::{SignedDuration, Timestamp};
+use lowtide::decide::standing::Standing;
+use lowtide::model::failure::{Failure, FailureKind, HaltReason, SkipReason};
+use lowtide::model::fleet::{App, Fleet};
+use lowtide::model::freshness::{Because, Inputs};
+use lowtide::model::inventory::{Change, FileChanges, PackageChange};
+use lowtide::model::journal::Recorded;
+use lowtide::model::name::{AppName, RolloutId, RunId};
+use lowtide::model::notice::{Audience, Notice, NoticeBody};
+use lowtide::model::package_state::PackageState;
+use lowtide::model::rollout::{Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use lowtide::model::run::{Conclusion, RunEvent, Stage, Trigger};
+use lowtide::model::standing::{AppEvent, Release, Worked};
+use lowtide::store::database::Store;
+use lowtide::store::journal::Batch;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use ulid::Ulid;
+
+/// Nights between two releases of an app.
+const RELEASES: usize = 5;
+/// One of so many apps has evidence.
+const EVIDENCE: usize = 49;
+
+pub(crate) struct Past {
+    pub(crate) store: Store,
+    pub(crate) fleet: Fleet,
+    /// When the first night begins.
+    begin: Timestamp,
+    detail: Detail,
+    apps: Vec<Told>,
+}
+
+/// How much events tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// As a real fleet's do.
+    Whole,
+    /// As little as they can: what a year of them comes to is a matter of their number.
+    Sparse,
+}
+
+struct Told {
+    name: AppName,
+    standing: Arc<Standing>,
+    /// What a night brings together: facts, folded once they are committed.
+    facts: Vec<AppEvent>,
+    opened: Option<RolloutId>,
+}
+
+/// What an app's night comes to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Night {
+    Unchanged,
+    Failed,
+    /// `well`: its rollout comes through.
+    Released {
+        well: bool,
+    },
+}
+
+impl Past {
+    pub(crate) fn new(store: Store, fleet: Fleet, begin: Timestamp, detail: Detail) -> Self {
+        let told = |name: &AppName| Told {
+            name: name.clone(),
+            standing: Arc::default(),
+            facts: vec![AppEvent::Tracked],
+            opened: None,
+        };
+        Self {
+            apps: fleet.apps.keys().map(told).collect(),
+            store,
+            fleet,
+            begin,
+            detail,
+        }
+    }
+
+    /// As the bot has them.
+    pub(crate) fn standings(&self) -> BTreeMap<AppName, Arc<Standing>> {
+        let apps = self.apps.iter();
+        apps.map(|app| (app.name.clone(), Arc::clone(&app.standing))).collect()
+    }
+
+    pub(crate) fn evening(&self, day: usize) -> Timestamp {
+        self.begin + SignedDuration::from_hours(24 * day as i64)
+    }
+
+    /// Runs of all apps, the end of last night's rollouts, and what follows from both.
+    pub(crate) async fn night(&mut self, day: usize) {
+        self.end_rollouts(day).await;
+        let detail = self.detail;
+        let (opens, ends) = (self.evening(day), self.evening(day) + SignedDuration::from_mins(20));
+        let mut batch = Batch::new();
+        for (number, app) in self.apps.iter_mut().enumerate() {
+            let last = app.standing.current().filter(|_| detail == Detail::Whole);
+            let judged = app.standing.judged.as_ref().filter(|_| detail == Detail::Whole);
+            let run = run_id(opens, number);
+            let opened = RunEvent::Opened {
+                app: Box::new(self.fleet.apps[&app.name].clone()),
+                trigger: Trigger::Schedule { slot: opens },
+                revision: "r1".to_owned(),
+                last: last.cloned().map(Box::new),
+                quarantine: app.standing.quarantine.clone(),
+                judged: judged.cloned().map(Box::new),
+            };
+            batch = batch.run(&app.name, run, 0, &opened);
+            app.facts.push(AppEvent::Fired { slot: opens, run });
+        }
+        self.commit(batch, opens).await;
+        let mut batch = Batch::new();
+        let mut told = Vec::new();
+        for (number, app) in self.apps.iter_mut().enumerate() {
+            let run = run_id(opens, number);
+            let was_failing = app.standing.failing.is_some();
+            let conclusion = match night(day, number, &app.standing) {
+                Night::Unchanged => unchanged(),
+                Night::Failed => {
+                    let cause = "test/test_failed".to_owned();
+                    app.facts.push(AppEvent::RunFailed { run, cause });
+                    Conclusion::Failed {
+                        stage: Stage::Test,
+                        failure: failure(FailureKind::TestFailed),
+                    }
+                }
+                Night::Released { .. } => {
+                    let release = release(run, day, number, ends, detail);
+                    app.facts.push(AppEvent::Judged {
+                        inputs: Box::new(inputs(day)),
+                        because: vec![Because::Pending {
+                            packages: 12,
+                            security: 3,
+                        }],
+                    });
+                    app.facts.push(AppEvent::Released {
+                        release: Box::new(release.clone()),
+                    });
+                    Conclusion::Released { release }
+                }
+            };
+            let failed = matches!(conclusion, Conclusion::Failed { .. });
+            if was_failing && !failed {
+                app.facts.push(AppEvent::RunRecovered { run });
+                told.push(recovered(&app.name, run, ends));
+            }
+            batch = batch.run(&app.name, run, 1, &RunEvent::Concluded { conclusion });
+        }
+        let delivered: Vec<String> = told.iter().map(|notice| notice.dedup.clone()).collect();
+        self.commit(batch.notices(told), ends).await;
+        for dedup in delivered {
+            let delivery = lowtide::store::outbox::Delivery::Delivered;
+            self.store.record_delivery(dedup, delivery, ends).await.unwrap();
+        }
+        self.keep_evidence(day, ends).await;
+        self.open_rollouts(day, ends).await;
+    }
+
+    /// Of a few apps: each is a transaction of its own.
+    async fn keep_evidence(&self, day: usize, now: Timestamp) {
+        let json = r#"{"files":{},"layers":{},"lineage":{"lineage":"base","reference":"debian:12","layers":1}}"#;
+        let packages: PackageState = serde_json::from_str(json).unwrap();
+        for (number, app) in self.apps.iter().enumerate().step_by(EVIDENCE) {
+            if let (Night::Released { .. }, Some(release)) = (night(day, number, &app.standing), app.standing.current())
+            {
+                let content = release.content.clone();
+                let kept = self.store.keep_packages(content, &packages, now).await;
+                kept.unwrap();
+            }
+        }
+    }
+
+    async fn open_rollouts(&mut self, day: usize, now: Timestamp) {
+        let mut batch = Batch::new();
+        for (number, app) in self.apps.iter_mut().enumerate() {
+            let Night::Released { .. } = night(day, number, &app.standing) else {
+                continue;
+            };
+            let Some(release) = app.standing.current().cloned() else {
+                continue;
+            };
+            let target = &self.fleet.apps[&app.name].rollout[0];
+            let rollout = RolloutId(Ulid::from_parts(now.as_millisecond() as u64 + 1, number as u128));
+            app.opened = Some(rollout);
+            app.facts.push(AppEvent::RolloutOpened {
+                target: target.name.clone(),
+                release: release.run,
+                rollout,
+            });
+            let opened = RolloutEvent::Opened {
+                app: app.name.clone(),
+                target: Box::new(target.clone()),
+                timezone: "UTC".to_owned(),
+                release: Box::new(release),
+                window_ignored: false,
+                purpose: Purpose::Release,
+            };
+            batch = batch.rollout(&app.name, rollout, 0, &opened);
+        }
+        self.commit(batch, now).await;
+    }
+
+    async fn end_rollouts(&mut self, day: usize) {
+        let now = self.evening(day) - SignedDuration::from_hours(18);
+        let mut batch = Batch::new();
+        for (number, app) in self.apps.iter_mut().enumerate() {
+            if app.standing.halted.is_some() {
+                app.facts.push(AppEvent::Resumed {
+                    by: "ops".to_owned(),
+                    why: "fixed".to_owned(),
+                    form: None,
+                    probation: 2,
+                });
+            }
+            let Some(rollout) = app.opened.take() else { continue };
+            let Some(release) = app.standing.current().cloned() else {
+                continue;
+            };
+            let target = self.fleet.apps[&app.name].rollout[0].name.clone();
+            let well = night(day - 1, number, &app.standing) == Night::Released { well: true };
+            let conclusion = if well {
+                RolloutConclusion::Done
+            } else {
+                RolloutConclusion::Reverted {
+                    failure: failure(FailureKind::UnhealthyAfterRoll),
+                }
+            };
+            let step = RolloutEvent::StepStarted {
+                attempt: 1,
+                step: Step::Preflight,
+            };
+            let stepped = RolloutEvent::StepEnded {
+                outcome: StepOutcome::Done,
+            };
+            let ended = RolloutEvent::Concluded {
+                conclusion: conclusion.clone(),
+            };
+            for (seen, event) in [step, stepped, ended].iter().enumerate() {
+                batch = batch.rollout(&app.name, rollout, seen as u64 + 1, event);
+            }
+            app.facts.push(AppEvent::RolloutEnded {
+                target,
+                release: release.run,
+                rollout,
+                conclusion,
+                worked: Some(Worked {
+                    units: 1,
+                    took: Some(SignedDuration::from_secs(40)),
+                    opening: None,
+                }),
+                placed: None,
+            });
+            if !well {
+                let reason = HaltReason::Reverted {
+                    failure: failure(FailureKind::UnhealthyAfterRoll),
+                };
+                let settings = Some(Box::new(self.fleet.apps[&app.name].clone()));
+                app.facts.push(AppEvent::Halted { reason, settings });
+                app.facts.push(AppEvent::Quarantined {
+                    content: release.content,
+                    image: release.image,
+                    digest: release.digest,
+                });
+            }
+        }
+        self.commit(batch, now).await;
+    }
+
+    /// All of it in one transaction, and then as the bot learns it.
+    async fn commit(&mut self, batch: Batch, at: Timestamp) {
+        let facts = self
+            .apps
+            .iter()
+            .flat_map(|app| app.facts.iter().map(|fact| (&app.name, fact)));
+        let batch = facts.fold(batch, |batch, (app, fact)| batch.app(app, fact));
+        self.store.commit(batch, at).await.unwrap();
+        for app in &mut self.apps {
+            for event in app.facts.drain(..) {
+                Arc::make_mut(&mut app.standing).apply(&Recorded { seq: 0, at, event });
+            }
+        }
+    }
+}
+
+/// The same at each call: nothing here is left to chance.
+fn night(day: usize, number: usize, standing: &Standing) -> Night {
+    let turn = day + number;
+    if turn % RELEASES == 0 && standing.halted.is_none() {
+        Night::Released { well: turn % 95 != 0 }
+    } else if turn % 61 == 0 {
+        Night::Failed
+    } else {
+        Night::Unchanged
+    }
+}
+
+fn run_id(opens: Timestamp, number: usize) -> RunId {
+    RunId(Ulid::from_parts(opens.as_millisecond() as u64, number as u128))
+}
+
+fn release(run: RunId, day: usize, number: usize, at: Timestamp, detail: Detail) -> Release {
+    let digest = format!("sha256:{:064x}", (day as u128) << 32 | number as u128);
+    let package = |n: usize| PackageChange {
+        name: format!("libexample{n}"),
+        old: Some(format!("1.{day}.{n}-1+deb12u1")),
+        new: Some(format!("1.{day}.{n}-1+deb12u2")),
+    };
+    Release {
+        run,
+        image: digest.parse().unwrap(),
+        content: digest.parse().unwrap(),
+        commit: format!("{:040x}", number as u128),
+        tag: format!("{day}-{}", run.short()),
+        digest: Some(digest.parse().unwrap()),
+        reference: format!("registry.example.org/app-{number}:{day}").parse().unwrap(),
+        change: (detail == Detail::Whole).then(|| Change {
+            packages: (0..12).map(package).collect(),
+            config: Vec::new(),
+            files: FileChanges {
+                added: 3,
+                removed: 3,
+                changed: 40,
+                examples: (0..20)
+                    .map(|n| format!("usr/lib/x86_64-linux-gnu/libexample{n}.so"))
+                    .collect(),
+            },
+        }),
+        at,
+    }
+}
+
+fn inputs(day: usize) -> Inputs {
+    Inputs {
+        commit: format!("{day:040x}"),
+        bases: BTreeMap::from([("debian:12-slim".to_owned(), format!("sha256:{day:064x}"))]),
+        settings: format!("{day:064x}"),
+        gains: (0..12)
+            .map(|n| (format!("libexample{n}:amd64"), format!("1.{day}.{n}")))
+            .collect(),
+    }
+}
+
+fn unchanged() -> Conclusion {
+    Conclusion::Unchanged {
+        why: SkipReason::NothingToGain {
+            out_of_reach: 2,
+            security: 1,
+            unknown: Vec::new(),
+        },
+    }
+}
+
+fn failure(kind: FailureKind) -> Failure {
+    Failure::new(kind, "3 of 120 tests failed").with_excerpt((0..3).map(|n| format!("assertion {n} failed")))
+}
+
+fn recovered(app: &AppName, run: RunId, at: Timestamp) -> Notice {
+    Notice {
+        dedup: format!("recovered/{run}"),
+        thread: format!("run/{app}"),
+        audience: Audience::Mail {
+            to: vec!["dev@example.org".to_owned()],
+        },
+        at,
+        body: NoticeBody::RunRecovered { app: app.clone(), run },
+    }
+}
+
+/// Many apps that differ in nothing but their names.
+pub(crate) fn fleet(apps: usize, text: &[u8]) -> Fleet {
+    let mut fleet = lowtide::config::validate::fleet(text).unwrap();
+    let first: App = fleet.apps.pop_first().unwrap().1;
+    for number in 1..=apps {
+        let name: AppName = format!("app-{number:04}").parse().unwrap();
+        let app = App {
+            name: name.clone(),
+            ..first.clone()
+        };
+        fleet.apps.insert(name, app);
+    }
+    fleet
+}
