@@ -45,8 +45,6 @@ USER lowtide
 # (--network host) there is nothing to publish: say -e LOWTIDE_LISTEN=127.0.0.1:7077 there.
 ENV LOWTIDE_STATE=/var/lib/lowtide LOWTIDE_LISTEN=0.0.0.0:7077
 EXPOSE 7077
-# glibc keeps what the start has freed (reading the fleet and the journal), per thread, unless it is told not to.
-ENV MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_MMAP_THRESHOLD_=32768
 VOLUME /var/lib/lowtide
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["lowtide", "health"]
 ENTRYPOINT ["lowtide"]

@@ -305,9 +305,9 @@ enum Command {
     },
     /// Is the bot of this state directory alive? For container health checks.
     Health {
-        /// Where `serve` listens.
-        #[arg(long, env = "LOWTIDE_LISTEN", default_value = "127.0.0.1:7077")]
-        listen: SocketAddr,
+        /// Where it listens. If not given: where the bot of the state directory said it does.
+        #[arg(long, env = "LOWTIDE_LISTEN")]
+        listen: Option<SocketAddr>,
     },
     /// One HTTP question, asked from inside another container's network.
     #[command(hide = true)]
@@ -432,7 +432,7 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
         Command::Cancel { what } => operate::cancel(global, &what).await,
         Command::Backup { to } => backup::backup(global, &to).await,
         Command::Restore { from } => backup::restore(global, &from),
-        Command::Health { listen } => probe::health(listen).await,
+        Command::Health { listen } => probe::health(&global.state, listen).await,
         Command::ProbeHttp { port, path } => probe::http(port, &path).await,
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: one file per command. stdout is the answer, stderr the story.
 
+mod allocation;
 pub mod args;
 mod backup;
 mod board;

@@ -3,10 +3,16 @@
 use super::exit::Exit;
 use super::live;
 use crate::runtime::surroundings::{http_status, http_text};
+use crate::web::serve;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 /// 0 as long as the bot lives: whoever restarts it by this answer would mend none of what the notes say.
-pub(super) async fn health(listen: SocketAddr) -> anyhow::Result<Exit> {
+pub(super) async fn health(state: &Path, listen: Option<SocketAddr>) -> anyhow::Result<Exit> {
+    let Some(listen) = listen.or_else(|| serve::listens_at(state)) else {
+        eprintln!("no bot has served with the state directory {} yet", state.display());
+        return Ok(Exit::Failed);
+    };
     Ok(
         match http_text(from_here(listen.ip()), listen.port(), "/healthz").await {
             Ok((200, text)) => {

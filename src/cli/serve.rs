@@ -1,5 +1,6 @@
 //! `lowtide serve`: the bot.
 
+use super::allocation;
 use super::args::Global;
 use super::exit::Exit;
 use super::open::{self, Loaded};
@@ -18,9 +19,13 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result<Exit> {
+    // Before anything is held that a new program would have to hold again.
+    if let Err(error) = allocation::settle() {
+        warn!(%error, "memory that was used once is kept");
+    }
     let asked_to_end = CancellationToken::new();
     tokio::spawn(on_signal(asked_to_end.clone()));
     let (lock, role) = match standby::await_state(global, listen, &asked_to_end).await? {
@@ -118,15 +123,8 @@ async fn pages(bot: &Arc<Bot>, listen: SocketAddr, role: Option<Holder>) -> std:
 /// As the same process, which its container lives by, from the first line on: nothing of what held the state is left that
 /// could still act. The kernel frees the lock. Comes back only with an error.
 fn begin_anew() -> anyhow::Error {
-    use std::os::unix::process::CommandExt;
     info!("another lowtide takes the state");
-    match std::env::current_exe() {
-        Ok(program) => std::process::Command::new(program)
-            .args(std::env::args_os().skip(1))
-            .exec()
-            .into(),
-        Err(error) => error.into(),
-    }
+    allocation::begin_again(&[]).into()
 }
 
 /// The configuration as it stands; a bad one leaves the last good one in force.

@@ -18,6 +18,7 @@ use axum::routing::get;
 use jiff::Timestamp;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,20 @@ use tracing::{error, info};
 /// # Errors
 /// When the address cannot be listened on.
 pub async fn serve(bot: Arc<Bot>, listen: SocketAddr, shutdown: CancellationToken) -> io::Result<()> {
-    serve_on(bot, TcpListener::bind(listen).await?, shutdown).await
+    let listener = TcpListener::bind(listen).await?;
+    // For `lowtide health`: several bots may live on one machine, each with a state directory and an address of its own.
+    std::fs::write(bot.state.join(LISTENS_AT), listener.local_addr()?.to_string())?;
+    serve_on(bot, listener, shutdown).await
+}
+
+/// In the state directory: the address that its bot serves at, or served at last.
+const LISTENS_AT: &str = "listen";
+
+/// Where the bot of this state directory serves, or served last; `None`: none ever has.
+#[must_use]
+pub fn listens_at(state: &Path) -> Option<SocketAddr> {
+    let told = std::fs::read_to_string(state.join(LISTENS_AT)).ok()?;
+    told.trim().parse().ok()
 }
 
 /// As [`serve`], on a socket that listens already.

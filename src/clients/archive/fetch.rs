@@ -137,9 +137,9 @@ impl ArchiveClient {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        tls::ready();
         let limits = self.access.limits;
         let mut builder = Client::builder()
+            .tls_backend_preconfigured(tls::client())
             .connect_timeout(limits.connect)
             .read_timeout(limits.silence)
             .redirect(redirect::Policy::custom(move |step| sent_on(step, limits.redirects)))

@@ -47,7 +47,6 @@ impl Engine {
     /// # Errors
     /// `Unreachable` when the socket's path, a key or a certificate cannot be used.
     pub fn connect(address: &EngineAddress) -> Result<Self, EngineError> {
-        tls::ready();
         let shown = shown(address);
         let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| EngineError::Unreachable {
             address: shown.clone(),
@@ -67,6 +66,7 @@ impl Engine {
         let docker = Docker::connect_with_unix(&path.to_string_lossy(), TIMEOUT_S, bollard::API_DEFAULT_VERSION)
             .map_err(|e| unreachable(Box::new(e)))?;
         let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::client())
             .unix_socket(path.as_path())
             .no_proxy()
             .build()

@@ -1,6 +1,7 @@
 //! One HTTP question to a server beside lowtide.
 
 use super::error::EngineError;
+use crate::clients::tls;
 use crate::model::local;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -45,9 +46,9 @@ pub(super) async fn status(host: IpAddr, port: u16, path: &str) -> Result<Result
 }
 
 async fn get(host: IpAddr, port: u16, path: &str) -> Result<Result<reqwest::Response, String>, EngineError> {
-    crate::clients::tls::ready();
     let address = SocketAddr::new(host, port);
     let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::client())
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(TIMEOUT)

@@ -12,6 +12,7 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::token_cache::{RegistryToken, RegistryTokenType};
 use oci_client::{Client, RegistryOperation};
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// How long a registry may take.
@@ -39,8 +40,9 @@ pub struct Registry {
     registries: BTreeMap<String, RegistryAccess>,
     credentials: Credentials,
     pub(super) timeouts: Timeouts,
-    plain: Client,
-    tls: Client,
+    /// Each is made when a registry first needs it: the one for TLS reads the system's certificates, by itself.
+    plain: OnceLock<Client>,
+    tls: OnceLock<Client>,
     http: reqwest::Client,
 }
 
@@ -74,26 +76,15 @@ impl Registry {
         credentials: Credentials,
         timeouts: Timeouts,
     ) -> Result<Self, RegistryError> {
-        tls::ready();
-        let client = |protocol| {
-            Client::try_from(ClientConfig {
-                protocol,
-                // A single PUT with the blob streamed through: chunks would be a request for each read.
-                use_monolithic_push: true,
-                connect_timeout: Some(timeouts.connect),
-                user_agent: USER_AGENT,
-                ..ClientConfig::default()
-            })
-            .map_err(|e| RegistryError::from_oci("(all)", "set up TLS", e))
-        };
         let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::client())
             .connect_timeout(timeouts.connect)
             .user_agent(USER_AGENT)
             .build()
             .map_err(|e| RegistryError::from_reqwest("(all)", "set up TLS", e))?;
         Ok(Self {
-            plain: client(ClientProtocol::Http)?,
-            tls: client(ClientProtocol::Https)?,
+            plain: OnceLock::new(),
+            tls: OnceLock::new(),
             http,
             registries,
             credentials,
@@ -133,11 +124,7 @@ impl Registry {
         scopes.extend(source.map(|s| Action::Pull.scope(&s.path)));
         let granted = self.login(&repository.registry, &scopes).await?;
         let session = Session {
-            client: if self.is_plain(&repository.registry) {
-                &self.plain
-            } else {
-                &self.tls
-            },
+            client: self.client(&repository.registry)?,
             registry: repository.registry.clone(),
             host: api_host(&repository.registry).to_owned(),
             path: repository.path.clone(),
@@ -145,6 +132,28 @@ impl Registry {
         };
         session.admit(granted, action).await;
         Ok(session)
+    }
+
+    fn client(&self, registry: &str) -> Result<&Client, RegistryError> {
+        let (cell, protocol) = if self.is_plain(registry) {
+            (&self.plain, ClientProtocol::Http)
+        } else {
+            (&self.tls, ClientProtocol::Https)
+        };
+        if let Some(client) = cell.get() {
+            return Ok(client);
+        }
+        tls::ready();
+        let made = Client::try_from(ClientConfig {
+            protocol,
+            // A single PUT with the blob streamed through: chunks would be a request for each read.
+            use_monolithic_push: true,
+            connect_timeout: Some(self.timeouts.connect),
+            user_agent: USER_AGENT,
+            ..ClientConfig::default()
+        });
+        let made = made.map_err(|e| RegistryError::from_oci(registry, "set up TLS", e))?;
+        Ok(cell.get_or_init(|| made))
     }
 
     async fn login(&self, registry: &str, scopes: &[String]) -> Result<Granted, RegistryError> {

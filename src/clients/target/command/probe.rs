@@ -14,8 +14,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// # Errors
 /// `LocalTrouble` when it cannot be asked from here now. What it said instead of serving is a value, for people.
 pub async fn get(url: &str, limit: Duration) -> Result<Result<(), String>, Failure> {
-    tls::ready();
     let client = Client::builder()
+        .tls_backend_preconfigured(tls::client())
         .connect_timeout(CONNECT.min(limit))
         .timeout(limit)
         .redirect(redirect::Policy::none())
