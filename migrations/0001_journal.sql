@@ -32,6 +32,16 @@ CREATE TABLE events (
 -- With rowids: without them, a row of more than a quarter of a page takes whole pages of its own.
 ) STRICT;
 
+-- What people did, and what was held back and why: copies of events that outlive them. A table of its own, so that rows that
+-- stay for years do not keep pages of rows that go.
+CREATE TABLE audit (
+    app  TEXT NOT NULL,
+    seq  INTEGER NOT NULL,                 -- in the app's stream
+    at   TEXT NOT NULL,
+    body TEXT NOT NULL                     -- the event, JSON
+) STRICT;
+CREATE INDEX audit_at ON audit (at);
+
 -- Ended runs that the journal still holds, counted as they end and as they are forgotten.
 CREATE TABLE ended (
     app        TEXT NOT NULL,

@@ -204,7 +204,7 @@ pub enum AppEvent {
 pub enum Kept {
     /// A week: the checkpoint says the same.
     Facts,
-    /// As long as the audit log: what people did, and what was held back and why.
+    /// The same, and a copy as long as the audit log: what people did, and what was held back and why.
     Audit,
     /// Until the next checkpoint: it holds nothing that others do not.
     Checkpoint,

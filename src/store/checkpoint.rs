@@ -2,7 +2,7 @@
 
 use super::database::Store;
 use super::error::StoreError;
-use super::journal::{Batch, app_streams, append, events_from, last_seq, stamp};
+use super::journal::{Batch, app_streams, append, events_from, last_seq, parse_app, recorded, stamp};
 use super::sql;
 use crate::model::journal::Recorded;
 use crate::model::name::AppName;
@@ -61,13 +61,13 @@ impl Store {
         Ok(due.len())
     }
 
-    /// Deletes facts before `facts` that a checkpoint stands for, older checkpoints, and what the audit log keeps before
+    /// Deletes facts before `facts` that a checkpoint stands for, older checkpoints, and what the audit log says before
     /// `audit`. Returns how many events.
     ///
     /// # Errors
     /// `Fenced`, `Database`.
     pub async fn trim_apps(&self, facts: Timestamp, audit: Timestamp) -> Result<usize, StoreError> {
-        let streams = self.ask(|connection| app_streams(connection)).await?;
+        let streams = self.ask(app_streams).await?;
         let shortened: Vec<String> = streams
             .into_iter()
             .filter(|(_, _, from)| *from > 1)
@@ -81,13 +81,33 @@ impl Store {
                     let mut trim = transaction.prepare_cached(sql::TRIM_APP)?;
                     let mut gone = 0;
                     for stream in some {
-                        gone += trim.execute(params![stream, stamp(facts), stamp(audit)])?;
+                        gone += trim.execute(params![stream, stamp(facts)])?;
                     }
                     Ok(gone)
                 })
                 .await?;
         }
+        self.write(move |transaction| Ok(transaction.execute(sql::DELETE_AUDIT, [stamp(audit)])?))
+            .await?;
         Ok(gone)
+    }
+
+    /// What people did to apps, and what was held back and why, since then, oldest first.
+    ///
+    /// # Errors
+    /// `Unreadable` when an event cannot be read by this version.
+    pub async fn audit(&self, since: Timestamp) -> Result<Vec<(AppName, Recorded<AppEvent>)>, StoreError> {
+        self.ask(move |connection| {
+            let mut statement = connection.prepare_cached(sql::AUDIT)?;
+            let mut found = statement.query([stamp(since)])?;
+            let mut audit = Vec::new();
+            while let Some(row) = found.next()? {
+                let app = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
+                audit.push((parse_app(app)?, recorded(row)?));
+            }
+            Ok(audit)
+        })
+        .await
     }
 }
 

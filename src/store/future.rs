@@ -14,8 +14,9 @@ const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
 const PLANNED: SignedDuration = SignedDuration::from_hours(25);
 
 /// Times of what only a commit of events writes: as many rows as the journal has.
-const JOURNAL: [&str; 5] = [
+const JOURNAL: [&str; 6] = [
     sql::FUTURE_EVENTS,
+    sql::FUTURE_AUDIT,
     sql::FUTURE_OPENED,
     sql::FUTURE_CLOSED,
     sql::FUTURE_ENDED,

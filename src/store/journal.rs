@@ -273,7 +273,7 @@ fn read<E: DeserializeOwned>(
     Ok(events)
 }
 
-fn recorded<E: DeserializeOwned>(row: &Row<'_>) -> Result<Recorded<E>, StoreError> {
+pub(super) fn recorded<E: DeserializeOwned>(row: &Row<'_>) -> Result<Recorded<E>, StoreError> {
     let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
     let event = serde_json::from_str(text(1)?).map_err(|e| StoreError::Unreadable {
         what: "event",
@@ -346,6 +346,12 @@ fn insert(transaction: &Transaction<'_>, append: Append, now: Timestamp, term: i
     transaction
         .prepare_cached(sql::INSERT_EVENT)?
         .execute(params![stream, last + 1, SHAPE, body, at, term, kept])?;
+    if append.kept == Kept::Audit {
+        let app = append.app.as_str();
+        transaction
+            .prepare_cached(sql::INSERT_AUDIT)?
+            .execute(params![app, last + 1, at, body])?;
+    }
     for name in snapshots(&body) {
         transaction
             .prepare_cached(sql::INSERT_SNAPSHOT)?

@@ -54,8 +54,10 @@ statements! {
     Often SET_CHECKPOINT = "UPDATE streams SET checkpoint = ?2 WHERE id = ?1";
     Often CHECKPOINT = "SELECT coalesce(checkpoint, 1) FROM streams WHERE id = ?1";
     Often TRIM_APP = "DELETE FROM events WHERE stream = ?1 \
-         AND seq < (SELECT coalesce(checkpoint, 1) FROM streams WHERE id = ?1) \
-         AND CASE kept WHEN 'checkpoint' THEN 1 WHEN 'audit' THEN at < ?3 ELSE at < ?2 END";
+         AND seq < (SELECT coalesce(checkpoint, 1) FROM streams WHERE id = ?1) AND (kept = 'checkpoint' OR at < ?2)";
+    Often INSERT_AUDIT = "INSERT INTO audit (app, seq, at, body) VALUES (?1, ?2, ?3, ?4)";
+    Often AUDIT = "SELECT seq, body, at, app FROM audit WHERE at >= ?1 ORDER BY at";
+    Often DELETE_AUDIT = "DELETE FROM audit WHERE at < ?1";
     Often CLOSED_BEFORE = "SELECT id FROM streams WHERE closed < ?1 ORDER BY closed";
     Often DISCOUNT_ENDED = "UPDATE ended SET runs = runs - 1 WHERE (app, conclusion) = \
          (SELECT app, conclusion FROM streams WHERE id = ?1)";
@@ -96,6 +98,7 @@ statements! {
     Often DELETE_META = "DELETE FROM meta WHERE key = ?1";
 
     Rarely FUTURE_EVENTS = "UPDATE events SET at = ?1 WHERE at > ?2";
+    Rarely FUTURE_AUDIT = "UPDATE audit SET at = ?1 WHERE at > ?2";
     Rarely FUTURE_OPENED = "UPDATE streams SET opened = ?1 WHERE opened > ?2";
     Rarely FUTURE_CLOSED = "UPDATE streams SET closed = ?1 WHERE closed > ?2";
     Rarely FUTURE_ENDED = "UPDATE ended SET last = ?1 WHERE last > ?2";

@@ -134,7 +134,7 @@ impl Finished {
             }
         }
         all.execute_batch(
-            "DELETE FROM events; DELETE FROM outbox; DELETE FROM streams; DELETE FROM revisions; DELETE FROM ended;",
+            "DELETE FROM events; DELETE FROM outbox; DELETE FROM streams; DELETE FROM revisions; DELETE FROM ended; DELETE FROM audit;",
         )
         .unwrap();
         for event in &self.events[..cut] {

@@ -22,6 +22,8 @@ use ulid::Ulid;
 
 /// Nights between two releases of an app.
 const RELEASES: usize = 5;
+/// Of so many nights' releases one is taken back: one release of an app in two years.
+const BAD: usize = 475;
 /// One of so many apps has evidence.
 const EVIDENCE: usize = 49;
 
@@ -287,9 +289,11 @@ impl Past {
 /// The same at each call: nothing here is left to chance.
 fn night(day: usize, number: usize, standing: &Standing) -> Night {
     let turn = day + number;
-    if turn % RELEASES == 0 && standing.halted.is_none() {
-        Night::Released { well: turn % 95 != 0 }
-    } else if turn % 61 == 0 {
+    if turn.is_multiple_of(RELEASES) && standing.halted.is_none() {
+        Night::Released {
+            well: !turn.is_multiple_of(BAD),
+        }
+    } else if turn.is_multiple_of(61) {
         Night::Failed
     } else {
         Night::Unchanged
