@@ -67,12 +67,21 @@ impl Store {
     /// # Errors
     /// `Fenced`, `Database`.
     pub async fn trim_apps(&self, facts: Timestamp, audit: Timestamp) -> Result<usize, StoreError> {
-        let streams = self.ask(app_streams).await?;
-        let shortened: Vec<String> = streams
-            .into_iter()
-            .filter(|(_, _, from)| *from > 1)
-            .map(|(stream, _, _)| stream)
-            .collect();
+        // Looked for beside the writer: most streams have nothing, and a transaction costs a write to the disk.
+        let found = self.ask(move |connection| {
+            let mut some = connection.prepare_cached(sql::TRIMS_APP)?;
+            let mut found = Vec::new();
+            for (stream, _, from) in app_streams(connection)? {
+                if from > 1 && some.exists(params![stream, stamp(facts)])? {
+                    found.push(stream);
+                }
+            }
+            Ok((
+                found,
+                connection.prepare_cached(sql::TRIMS_AUDIT)?.exists([stamp(audit)])?,
+            ))
+        });
+        let (shortened, audited): (Vec<String>, bool) = found.await?;
         let mut gone = 0;
         for some in shortened.chunks(AT_ONCE) {
             let some = some.to_vec();
@@ -87,8 +96,10 @@ impl Store {
                 })
                 .await?;
         }
-        self.write(move |transaction| Ok(transaction.execute(sql::DELETE_AUDIT, [stamp(audit)])?))
-            .await?;
+        if audited {
+            self.write(move |transaction| Ok(transaction.execute(sql::DELETE_AUDIT, [stamp(audit)])?))
+                .await?;
+        }
         Ok(gone)
     }
 

@@ -55,6 +55,9 @@ statements! {
     Often CHECKPOINT = "SELECT coalesce(checkpoint, 1) FROM streams WHERE id = ?1";
     Often TRIM_APP = "DELETE FROM events WHERE stream = ?1 \
          AND seq < (SELECT coalesce(checkpoint, 1) FROM streams WHERE id = ?1) AND (kept = 'checkpoint' OR at < ?2)";
+    Often TRIMS_APP = "SELECT 1 FROM events WHERE stream = ?1 \
+         AND seq < (SELECT coalesce(checkpoint, 1) FROM streams WHERE id = ?1) AND (kept = 'checkpoint' OR at < ?2) LIMIT 1";
+    Often TRIMS_AUDIT = "SELECT 1 FROM audit WHERE at < ?1 LIMIT 1";
     Often INSERT_AUDIT = "INSERT INTO audit (app, seq, at, body) VALUES (?1, ?2, ?3, ?4)";
     Often AUDIT = "SELECT seq, body, at, app FROM audit WHERE at >= ?1 ORDER BY at";
     Often DELETE_AUDIT = "DELETE FROM audit WHERE at < ?1";
