@@ -353,7 +353,7 @@ mod tests {
             (json!({"Status": "restarting"}), Some("web keeps restarting")),
             (json!({"Status": "paused"}), Some("web is paused")),
             (
-                json!({"Status": "stopping"}),
+                json!({"Status": "on fire"}),
                 Some("web is in a state lowtide does not know"),
             ),
         ] {
