@@ -245,10 +245,12 @@ async fn what_many_streams_say() {
 /// A full disk, or a copy that broke off, left nothing of it; beginning anew would forget every halt and quarantine.
 #[tokio::test]
 async fn b14_an_emptied_database_beside_its_instance_is_damage() {
+    let fresh = tempfile::tempdir().unwrap();
+    std::fs::write(fresh.path().join("lowtide.db"), "").unwrap();
+    Store::open(&fresh.path().join("lowtide.db"), true).unwrap();
+    // Another one: the first one's thread may still write to its file.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lowtide.db");
-    std::fs::write(&path, "").unwrap();
-    drop(Store::open(&path, true).unwrap());
     std::fs::write(&path, "").unwrap();
     std::fs::write(dir.path().join("instance"), "lowtide-abc\n").unwrap();
     for raise_term in [true, false] {
