@@ -440,7 +440,7 @@ mod tests {
         }
     }
 
-    /// What is wrong with `publish` is told there, and not once more at each target.
+    /// A wrong `publish` is one problem, not one more for each target.
     #[test]
     fn a_channel_of_a_publish_that_is_wrong_is_no_further_problem() {
         let publish = |image: &str| format!("publish: {{ image: \"{image}\", channels: [ {{ name: stable }} ] }},");

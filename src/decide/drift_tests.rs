@@ -1,6 +1,7 @@
 use super::*;
 use crate::decide::standing::Standing;
 use crate::model::drift::SightedContainer;
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::journal::Recorded;
 use crate::model::name::{RolloutId, RunId};
 use crate::model::rollout::RolloutConclusion;
@@ -149,6 +150,32 @@ fn a_drift_is_known_after_two_looks_and_over_after_two() {
     assert_eq!(story.look("a"), None);
     assert!(story.look("a").is_some());
     assert_eq!(story.drift(), None);
+}
+
+/// What it left half-way is its own doing.
+#[test]
+fn after_a_rollout_that_got_stuck_nobody_else_is_blamed() {
+    let mut story = Story::default();
+    story.arrived(1, 'a');
+    story.look("b");
+    story.look("b");
+    story.opened(2);
+    story.push(AppEvent::RolloutEnded {
+        target: target(),
+        release: RunId(Ulid(2)),
+        rollout: RolloutId(Ulid(2)),
+        conclusion: RolloutConclusion::Stuck {
+            failure: Failure::new(FailureKind::StartFailed, "x"),
+        },
+        worked: None,
+        placed: None,
+    });
+    assert_eq!(story.drift(), None);
+    let state = &story.standing.targets[&target()];
+    assert_eq!(
+        learnt(&target(), state, Some(&runs("shop:b", 1, 1)), &runs("shop:b", 1, 1)),
+        None
+    );
 }
 
 #[test]

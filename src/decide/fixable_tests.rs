@@ -202,7 +202,7 @@ fn the_last_layer_of_the_base_and_the_first_of_ours() {
     };
     assert_eq!(left(2), "perhaps: line 2: what make does is not known");
     assert_eq!(left(3), "base debian:12");
-    // … and of what is held.
+    // The same holds of packages on hold.
     let free = |layers| is_free(&state(with_layers(layers)), &BTreeSet::new(), "curl", "amd64");
     assert!(free(2));
     assert!(!free(3));

@@ -369,7 +369,7 @@ impl RolloutState {
         })
     }
 
-    /// What the target runs after this conclusion, if that is the release and somebody can be asked for it.
+    /// How to recognise the release on its target. `None`: it did not arrive, or the target is a command.
     #[must_use]
     pub fn placed(&self, conclusion: &RolloutConclusion) -> Option<Placed> {
         match conclusion {

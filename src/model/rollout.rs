@@ -91,18 +91,6 @@ pub enum HostNeed {
     Ulimits,
 }
 
-impl HostNeed {
-    /// What is tried with a start needs the program that Docker brings along, and Podman shows a runtime and limits of every container
-    /// as if somebody had set them.
-    #[must_use]
-    pub fn is_tried_on_podman(self) -> bool {
-        match self {
-            HostNeed::BindSources => true,
-            HostNeed::Devices | HostNeed::Runtime | HostNeed::SecurityProfiles | HostNeed::Ulimits => false,
-        }
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceTag {
     /// `repository:tag`

@@ -256,7 +256,7 @@ fn target_words(row: &PlanRow, target: &TargetPlan) -> String {
             let tag = target.refused.as_ref().map_or("", |refused| refused.tag.as_str());
             format!("does not run {}", clean::one_line(tag, 40))
         }
-        None if target.drifted.is_some() => "somebody else changed what it runs".to_owned(),
+        None if target.drifted.is_some() => "nothing waits; it has drifted".to_owned(),
         None => match (row.mode, target.window) {
             (Mode::Observe, _) => "nothing rolls out in observe mode".to_owned(),
             (Mode::Active, Window::Open { until }) => {

@@ -81,7 +81,14 @@ async fn look_at(bot: &Bot, fleet: &InForce, host: &HostName, targets: &[(&App, 
         let engine = fleet.engine(host).map_err(|failure| failure.detail)?;
         let listed = Listed::ask(engine).await.map_err(|e| e.to_string())?;
         for (app, target) in targets {
-            let sighted = sight(engine, &listed, app, target).await?;
+            let sighted = match sight(engine, &listed, app, target).await {
+                Ok(sighted) => sighted,
+                // The others of this host are seen all the same.
+                Err(error) => {
+                    debug!(app = %app.name, target = %target.name, error, "what the target runs cannot be looked at");
+                    continue;
+                }
+            };
             let standing = bot.standing(&app.name);
             let placed = standing.targets.get(&target.name).and_then(|s| s.placed.as_ref());
             if let (Some((_, placed)), Some(sighted)) = (placed, sighted) {

@@ -66,7 +66,9 @@ impl EngineError {
                 403 => !message.contains("active endpoints"),
                 status => (400..500).contains(&status),
             },
-            EngineError::NotFound { what } => what.starts_with("image ") || what.contains("/images/"),
+            EngineError::NotFound { what } => {
+                what.starts_with("image ") || what.split(' ').nth(1).is_some_and(|path| path.starts_with("/images/"))
+            }
             EngineError::Conflict { message } => {
                 let signs = [
                     "already in use",
@@ -362,6 +364,10 @@ mod tests {
             (gone("POST /images/sha256:00/tag"), FailureKind::EngineRejected),
             (gone("container 0123456789ab"), FailureKind::EngineRefused),
             (gone("GET /containers/0123/json"), FailureKind::EngineRefused),
+            (
+                gone("POST /containers/0123/start (no such path: /images/a)"),
+                FailureKind::EngineRefused,
+            ),
             (
                 conflict("The container name \"/x\" is already in use"),
                 FailureKind::EngineRejected,

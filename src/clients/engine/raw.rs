@@ -128,7 +128,7 @@ impl Engine {
             .and_then(|v| v.get("message").and_then(Value::as_str).map(ToOwned::to_owned))
             .unwrap_or_else(|| String::from_utf8_lossy(&said).chars().take(500).collect());
         Err(match status {
-            // What is asked of a registry on our behalf is missing in words of its own.
+            // A pull fails so as well: the message says what the registry lacks.
             404 if !message.is_empty() => EngineError::NotFound {
                 what: format!("{} ({message})", stream.what),
             },

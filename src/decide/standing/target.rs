@@ -25,7 +25,11 @@ impl TargetState {
         self.ended = Some((rollout, release));
         self.last = Some((release, conclusion.clone()));
         match conclusion {
-            RolloutConclusion::Stuck { .. } => self.record = Record::Doubtful,
+            RolloutConclusion::Stuck { .. } => {
+                self.record = Record::Doubtful;
+                // What is there now is of our own making, half-way: nobody else changed it.
+                (self.placed, self.drift) = (None, None);
+            }
             RolloutConclusion::Done | RolloutConclusion::Reverted { .. } => self.record = Record::Certain,
             RolloutConclusion::AlreadyThere
             | RolloutConclusion::Refused { .. }

@@ -2,20 +2,24 @@
 
 mod commands;
 mod ends;
+mod engines;
 mod halts;
 mod keys;
 mod machine;
 mod references;
+mod routers;
 mod secrets;
 mod values;
 mod windows;
 
 use commands::COMMANDS;
 use ends::ENDS;
+use engines::ENGINES;
 use keys::KEYS;
 use lowtide::config::diagnostic::{CODES, terminal};
 use lowtide::config::validate;
-use references::{ENGINES, REFERENCES, ROUTERS};
+use references::REFERENCES;
+use routers::ROUTERS;
 use secrets::SECRETS;
 use std::collections::BTreeSet;
 use values::VALUES;

@@ -81,7 +81,8 @@ pub(super) async fn inspect(engine: &Engine, container: &str) -> Result<Option<V
 }
 
 /// Docker 28.5 does not say the name of a volume that was asked for by `Binds: ["/path"]`. Of the local driver it is in the path,
-/// `…/volumes/NAME/_data` (moby, volume/local), and without it the new container would get an empty volume.
+/// `…/volumes/NAME/_data` (moby, volume/local): without it the new container would
+/// get an empty volume, and the rollout is refused.
 fn name_volumes(container: &mut Value) {
     let mounts = container.get_mut("Mounts").and_then(Value::as_array_mut);
     for mount in mounts.into_iter().flatten() {

@@ -4,7 +4,7 @@
 use super::body::LABEL_INSTANCE;
 use super::json::{is_zero, list, name, object, text};
 use super::snapshot::Snapshot;
-use crate::clients::engine::connect::Engine;
+use crate::clients::engine::connect::{Engine, EngineKind};
 use crate::clients::engine::container::Kind;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
@@ -30,8 +30,9 @@ const STARTED: [(HostNeed, &[&str]); 4] = [
     (HostNeed::Ulimits, &["Ulimits"]),
 ];
 
-/// What has to be tried. `runtime`: the engine's default one, which nobody has to set.
-pub(super) fn needs(container: &Value, runtime: &str) -> Vec<HostNeed> {
+/// What has to be tried. `runtime`: the engine's default one, which nobody has to set. Podman has no [`NOOP`] to start, and shows a
+/// runtime and limits of every container as if somebody had set them.
+pub(super) fn needs(container: &Value, engine: EngineKind, runtime: &str) -> Vec<HostNeed> {
     let set = |field: &&str| {
         let value = container.pointer(&format!("/HostConfig/{field}"));
         value.is_some_and(|value| !is_zero(value) && (*field != "Runtime" || value.as_str() != Some(runtime)))
@@ -41,7 +42,10 @@ pub(super) fn needs(container: &Value, runtime: &str) -> Vec<HostNeed> {
         .filter(|(_, fields)| fields.iter().any(&set))
         .map(|(need, _)| *need);
     let binds = (!binds(container).is_empty()).then_some(HostNeed::BindSources);
-    binds.into_iter().chain(started).collect()
+    match engine {
+        EngineKind::Docker => binds.into_iter().chain(started).collect(),
+        EngineKind::Podman => binds.into_iter().collect(),
+    }
 }
 
 /// Does the engine name a network of a container that is gone?

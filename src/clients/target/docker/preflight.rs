@@ -102,10 +102,7 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         unit.on_exit = on_exit(container);
         // Nobody starts one that does not run.
         if unit.was_running {
-            unit.needs = host::needs(container, &runtime);
-            if version.kind == EngineKind::Podman {
-                unit.needs.retain(|need| need.is_tried_on_podman());
-            }
+            unit.needs = host::needs(container, version.kind, &runtime);
         }
     }
     Ok(found)

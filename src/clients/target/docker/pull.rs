@@ -96,15 +96,7 @@ async fn fetch(
 ) -> Result<(), Failure> {
     let from = encode(&repository.to_string());
     let path = format!("/images/create?fromImage={from}&tag={}", encode(digest.as_str()));
-    let refused = |e: &EngineError| match e {
-        EngineError::NotFound { what } => Failure::new(FailureKind::DigestMismatch, format!("{repository}: {what}")),
-        EngineError::Refused { message, .. } | EngineError::Failed { message, .. } => pull_failure(repository, message),
-        EngineError::Unreachable { .. }
-        | EngineError::Denied { .. }
-        | EngineError::Conflict { .. }
-        | EngineError::Timeout { .. }
-        | EngineError::Unreadable { .. } => e.failure(),
-    };
+    let refused = |e: &EngineError| refused(repository, e);
     let mut stream = engine
         .raw_stream(Method::POST, &path, None, headers(repository, auth), SILENCE)
         .await
@@ -120,6 +112,23 @@ async fn fetch(
         }
     }
     said(repository, &pending)
+}
+
+/// Why an engine does not begin, or go on with, a pull.
+fn refused(repository: &Repository, error: &EngineError) -> Failure {
+    match error {
+        // A registry that hides what somebody may not see answers so too, in words that tell the two apart.
+        EngineError::NotFound { what } => match pull_failure(repository, what) {
+            denied if denied.kind == FailureKind::RegistryDenied => denied,
+            missing => Failure::new(FailureKind::DigestMismatch, missing.detail),
+        },
+        EngineError::Refused { message, .. } | EngineError::Failed { message, .. } => pull_failure(repository, message),
+        EngineError::Unreachable { .. }
+        | EngineError::Denied { .. }
+        | EngineError::Conflict { .. }
+        | EngineError::Timeout { .. }
+        | EngineError::Unreadable { .. } => error.failure(),
+    }
 }
 
 /// The engine answers 200 before it begins; a failed pull is told inside the stream only.
@@ -169,6 +178,22 @@ pub(in crate::clients::target) fn headers(repository: &Repository, auth: Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_registry_hides_is_told_from_what_it_has_not() {
+        let told = |message: &str| {
+            let what = format!("POST /images/create ({message})");
+            refused(
+                &"registry.example.org/web".parse().unwrap(),
+                &EngineError::NotFound { what },
+            )
+            .kind
+        };
+        let denied = "pull access denied for web, repository does not exist or may require 'docker login'";
+        assert_eq!(told(denied), FailureKind::RegistryDenied);
+        assert_eq!(told("manifest unknown"), FailureKind::DigestMismatch);
+        assert_eq!(told("something new"), FailureKind::DigestMismatch);
+    }
 
     #[test]
     fn a_failed_pull_is_told_by_its_cause() {

@@ -46,7 +46,7 @@ fn unit(needs: Vec<HostNeed>) -> Unit {
 
 #[test]
 fn what_only_a_try_tells() {
-    let needs = |host: Value| needs(&json!({ "HostConfig": host }), "runc");
+    let needs = |host: Value| needs(&json!({ "HostConfig": host }), EngineKind::Docker, "runc");
     for (host, expected) in [
         (json!({}), vec![]),
         (
@@ -87,7 +87,12 @@ fn a_try_has_those_settings_and_nothing_else() {
         api: 41,
         fixed_restart: false,
     };
-    let needs = needs(&snapshot.container, "runc");
+    let on_podman = needs(&snapshot.container, EngineKind::Podman, "crun");
+    assert!(
+        on_podman.iter().all(|need| *need == HostNeed::BindSources),
+        "{on_podman:?}"
+    );
+    let needs = needs(&snapshot.container, EngineKind::Docker, "runc");
     let unit = unit(needs.clone());
     let labels = [(LABEL_INSTANCE, "test".to_owned())];
     let started: Vec<HostNeed> = needs

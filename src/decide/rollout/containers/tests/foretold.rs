@@ -242,7 +242,7 @@ fn a_release_that_was_overtaken_has_no_steps_ahead() {
     assert_eq!(told.ends, Some(RolloutConclusion::Done));
 }
 
-/// The way is told, not the waits.
+/// The forecast names the steps. What a rollout waits for is shown elsewhere.
 #[test]
 fn what_holds_a_rollout_up_changes_nothing_of_its_way() {
     let trial = Trial::new(2, NewImage::Good);
