@@ -4,6 +4,8 @@
 # A count is a line "GROUP PASSED FAILED IGNORED SECONDS" in the lane's file in LOWTIDE_TALLIES; a lane that dies leaves those it has.
 
 LANES=()
+# A run that takes longer is stopped, and says what it was doing. Below the 90 minutes that a check may take.
+TEST_MINUTES=${LOWTIDE_TEST_MINUTES:-80}
 
 has() {
     local wanted=$1 one
@@ -34,6 +36,7 @@ plan_lane() { LANES+=("$*"); }
 run_lanes() {
     local function=$1 dir=$2 lane name words chosen=() one
     shift 2
+    rm -f "$dir/late" "$dir"/*.ended
     export LOWTIDE_TALLIES=$dir/tallies LOWTIDE_POINTS=$dir/points
     mkdir -p "$LOWTIDE_TALLIES"
     for lane in "${LANES[@]}"; do
@@ -45,15 +48,64 @@ run_lanes() {
         [ "$lane" = "$name" ] || chosen+=("$lane")
     done
     LANE_PIDS=()
+    WATCHER=
     trap stop_lanes INT TERM HUP
     for lane in "${chosen[@]}"; do
         start_lane "$function" "$dir" "$lane" ${#chosen[@]}
     done
+    set -m
+    watch_lanes "$dir" </dev/null &
+    WATCHER=$!
+    set +m
     for one in "${LANE_PIDS[@]}"; do
         wait "$one" || true
     done
+    kill -- "-$WATCHER" 2>/dev/null || true
     trap - INT TERM HUP
+    note "the least free room there was: $(cat "$dir/room" 2>/dev/null)"
+    [ ! -e "$dir/late" ] || unfinished "$dir" "${chosen[@]}"
     [ ${#chosen[@]} -eq 1 ] || show_failures "$dir" "${chosen[@]}"
+}
+
+# Whoever waits for a run would cut it off without a word of what it was doing; we stop in time to say it. Meanwhile the least room
+# there was is noted: a full disk or memory fails tests that have nothing to do with each other.
+watch_lanes() {
+    local dir=$1 pid disk memory least_disk=999999999 least_memory=999999999
+    trap - INT TERM HUP
+    while [ "$SECONDS" -lt $((TEST_MINUTES * 60)) ]; do
+        disk=$(df -Pm "$dir" | awk 'NR == 2 { print $4 }')
+        memory=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
+        if [ "$disk" -lt "$least_disk" ] || [ "$memory" -lt "$least_memory" ]; then
+            least_disk=$((disk < least_disk ? disk : least_disk)) least_memory=$((memory < least_memory ? memory : least_memory))
+            echo "$least_disk MB of disk, $least_memory MB of memory" >"$dir/room"
+        fi
+        sleep 5
+    done
+    touch "$dir/late"
+    for pid in "${LANE_PIDS[@]}"; do
+        as_root kill -TERM -- "-$pid" 2>/dev/null || true
+    done
+    # What does not stop when it is told to.
+    sleep 60
+    for pid in "${LANE_PIDS[@]}"; do
+        as_root kill -KILL -- "-$pid" 2>/dev/null || true
+    done
+}
+
+# A lane that was stopped: what libtest said runs for long, without what ended since.
+unfinished() {
+    local dir=$1 lane name
+    shift
+    for lane in "$@"; do
+        name=${lane%% *}
+        # A lane that had ended has a count for each of its groups.
+        [ ! -e "$dir/$name.ended" ] || continue
+        say "The lane $name had not ended after $TEST_MINUTES minutes. Its last lines, and what ran for more than a minute:"
+        tail -n 15 "$dir/$name.log" >&2
+        awk '/ has been running for over 60 seconds$/ { long[$2] = 1 } /^test .* \.\.\. / { delete long[$2] }
+            END { for (one in long) print "    still running: " one }' "$dir/$name.log" >&2
+        echo "${lane##* } 0 1 0 0" >>"$dir/tallies/$name"
+    done
 }
 
 # A process group of its own: it is stopped whole, and Ctrl-C is not ignored in it. What reads its output outlives it: a lane that
@@ -64,19 +116,27 @@ start_lane() {
     log=$dir/${words[0]}.log
     set -m
     if [ "$count" -eq 1 ]; then
-        (LOWTIDE_LANE=${words[0]} "$function" "${words[@]}" </dev/null 2>&1 | (trap '' INT TERM HUP && exec tee "$log" >&2)) &
+        (lane_of "$function" "$dir" "${words[@]}" 2>&1 | (trap '' INT TERM HUP && exec tee "$log" >&2)) &
     else
         say "Side by side: ${words[*]:1}"
-        (LOWTIDE_LANE=${words[0]} "$function" "${words[@]}" </dev/null 2>&1 |
+        (lane_of "$function" "$dir" "${words[@]}" 2>&1 |
             (trap '' INT TERM HUP && tee "$log" | sed -un 's/^    COUNTED /    /p' >&2)) &
     fi
     LANE_PIDS+=($!)
     set +m
 }
 
+lane_of() {
+    local function=$1 dir=$2
+    shift 2
+    LOWTIDE_LANE=$1 "$function" "$@" </dev/null
+    touch "$dir/$1.ended"
+}
+
 stop_lanes() {
     local pid
     trap '' INT TERM HUP
+    [ -z "$WATCHER" ] || kill -- "-$WATCHER" 2>/dev/null || true
     for pid in "${LANE_PIDS[@]}"; do
         as_root kill -TERM -- "-$pid" 2>/dev/null || true
     done
@@ -130,10 +190,12 @@ libtest() {
     read -r p f i < <(awk '/^test result:/ { p += $4; f += $6; i += $8 } END { print p + 0, f + 0, i + 0 }' "$log")
     # Other lanes have no such line, and write nothing over it.
     ! grep -q 'kill points converge$' "$log" || grep 'kill points converge$' "$log" | tail -n 1 >"$LOWTIDE_POINTS"
-    rm -f "$log"
     # One that died has no count of its own.
     if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
     count "$group" "$p" "$f" "$i" $((SECONDS - from))
+    # At once: nobody has to wait for the end, and a run that is cut off has said it.
+    [ "$f" -eq 0 ] || awk '/^test .* \.\.\. FAILED/ { print "    COUNTED     failed: " $2 }' "$log" >&2
+    rm -f "$log"
 }
 
 # script GROUP CMD…: runs a script whose last line says "N passed, N failed".
