@@ -124,9 +124,7 @@ impl Standing {
                 target,
                 release,
                 rollout,
-            } => {
-                self.open(target, *release, *rollout, at);
-            }
+            } => self.open(target, *release, *rollout, at),
             AppEvent::RolloutEnded {
                 target,
                 release,

@@ -2,7 +2,7 @@
 
 use super::archives::suites::Archives;
 use super::inventory::compare::{self, Named, Places};
-use super::survey::images::Question;
+use super::survey::images::{AT_ONCE, Judging, Question};
 use super::survey::state::state;
 use crate::clients::archive::address::Mirror;
 use crate::clients::archive::error::ArchiveError;
@@ -12,6 +12,7 @@ use crate::clients::engine::error::EngineError;
 use crate::decide::fixable;
 use crate::model::fleet::Fleet;
 use crate::model::freshness::{Outdated, OutdatedHost, Survey};
+use crate::model::image::ContentDigest;
 use crate::model::name::AppName;
 use crate::model::package_state::{Lineage, PackageState};
 use crate::model::standing::Release;
@@ -19,14 +20,15 @@ use crate::packages::os_release;
 use crate::store::archives::ArchiveCache;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// How many images are read at the same time.
-const AT_ONCE: usize = 4;
+/// How many images are read at the same time, from registries and engines.
+const READ_AT_ONCE: usize = 4;
 
 /// Archives as `access` says, kept under `cache`.
 ///
@@ -53,26 +55,28 @@ pub fn access(fleet: &Fleet) -> Access {
 
 /// Images wherever they are. Nothing needs to be configured, and nothing is known of how they are built.
 pub async fn images(places: &Places, archives: &Archives, names: &[String], now: Timestamp) -> Vec<Outdated> {
-    let reads = names.iter().map(|name| async move {
-        let read = compare::image(places, &Named::parse(name)).await;
-        (name, read)
-    });
-    let reads: Vec<_> = stream::iter(reads).buffered(AT_ONCE).collect().await;
-    let mut found = Vec::with_capacity(reads.len());
-    for (name, read) in reads {
-        found.push(match read {
-            Ok(read) => {
-                let digest = read
-                    .digest
-                    .as_ref()
-                    .map_or(read.image.id.to_string(), ToString::to_string);
-                let state = state(&read.seen, Lineage::Unknown, None);
-                (name.clone(), Some(digest), Ok(state))
-            }
-            Err(error) => (name.clone(), None, Err(error.to_string())),
-        });
+    // Whoever asks wants to know how it is now.
+    let judging = archives.judging(now, now);
+    let found = names.iter().map(|name| image(places, &judging, name));
+    stream::iter(found.collect::<Vec<_>>()).buffered(READ_AT_ONCE).collect().await
+}
+
+async fn image(places: &Places, judging: &Judging<'_>, name: &str) -> Outdated {
+    let (digest, state) = match compare::image(places, &Named::parse(name)).await {
+        Ok(read) => {
+            let digest = read.digest.as_ref();
+            let digest = digest.map_or(read.image.id.to_string(), ToString::to_string);
+            (Some(digest), Ok(state(&read.seen, Lineage::Unknown, None)))
+        }
+        Err(error) => (None, Err(error.to_string())),
+    };
+    let Judged { os, survey } = judged(judging, state).await;
+    Outdated {
+        image: name.to_owned(),
+        digest,
+        os,
+        survey,
     }
-    surveyed(archives, found, now).await
 }
 
 /// The running containers of the engine of `places`. An image is judged once, however many containers run it, and as the
@@ -95,7 +99,7 @@ pub async fn running(places: &Places, archives: &Archives, now: Timestamp) -> Re
     Ok(OutdatedHost { containers, images })
 }
 
-/// The last release of each app, as the bot knows it.
+/// The last release of each app, as the bot knows it. Releases with the same content are judged once.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -105,74 +109,73 @@ pub async fn releases(
     releases: &BTreeMap<AppName, Option<Release>>,
     now: Timestamp,
 ) -> Result<Vec<Outdated>, StoreError> {
-    let found = releases
-        .iter()
-        .map(|(app, release)| release_of(store, app, release.as_ref()));
-    let found: Vec<Found> = stream::iter(found.collect::<Vec<_>>())
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await?;
-    Ok(surveyed(archives, found, now).await)
-}
-
-async fn release_of(store: Option<&Store>, app: &AppName, release: Option<&Release>) -> Result<Found, StoreError> {
-    let Some(release) = release else {
-        return Ok((app.to_string(), None, Err("there is no release of it yet".to_owned())));
-    };
-    let digest = release
-        .digest
-        .as_ref()
-        .map_or(release.image.to_string(), ToString::to_string);
-    let state = match store {
-        Some(store) => store.packages(&release.content).await?,
-        None => None,
-    };
-    let state = state.ok_or_else(|| "no run has looked at its packages yet".to_owned());
-    Ok((release.reference.to_string(), Some(digest), state))
-}
-
-/// Name, digest, and what decides about upgrades or why that is not known.
-type Found = (String, Option<String>, Result<PackageState, String>);
-
-async fn surveyed(archives: &Archives, found: Vec<Found>, now: Timestamp) -> Vec<Outdated> {
-    let mut questions = Vec::new();
-    let mut images = Vec::with_capacity(found.len());
-    for (image, digest, state) in found {
-        let state = state.map(Arc::new);
-        if let Ok(state) = &state {
-            questions.push(Question {
-                state: Arc::clone(state),
-                pinned: BTreeMap::new(),
-                held: state
-                    .doing
-                    .as_ref()
-                    .map(|doing| doing.refresh.held.clone())
-                    .unwrap_or_default(),
-            });
+    let judging = archives.judging(now, now);
+    let contents: BTreeSet<&ContentDigest> = releases.values().flatten().map(|release| &release.content).collect();
+    let contents = contents.into_iter().map(|content| {
+        let judging = &judging;
+        async move {
+            let state = match store {
+                Some(store) => store.packages(content).await?,
+                None => None,
+            };
+            let state = state.ok_or_else(|| "no run has looked at its packages yet".to_owned());
+            Ok::<_, StoreError>((content, judged(judging, state).await))
         }
-        images.push((image, digest, state));
+        .boxed()
+    });
+    let contents: Vec<_> = contents.collect();
+    let judged: BTreeMap<&ContentDigest, Judged> = stream::iter(contents).buffered(AT_ONCE).try_collect().await?;
+    let found = releases.iter().map(|(app, release)| match release {
+        Some(release) => release_of(release, judged.get(&release.content).cloned()),
+        None => Outdated {
+            image: app.to_string(),
+            digest: None,
+            os: None,
+            survey: Survey::unseen("there is no release of it yet".to_owned()),
+        },
+    });
+    Ok(found.collect())
+}
+
+fn release_of(release: &Release, judged: Option<Judged>) -> Outdated {
+    let digest = release.digest.as_ref();
+    let Judged { os, survey } = judged.unwrap_or_default();
+    Outdated {
+        image: release.reference.to_string(),
+        digest: Some(digest.map_or(release.image.to_string(), ToString::to_string)),
+        os,
+        survey,
     }
-    // Whoever asks wants to know how it is now.
-    let mut answers = archives.survey(questions, now, now).await.into_iter();
-    let image = |(image, digest, state): (String, Option<String>, Result<Arc<PackageState>, String>)| {
-        let (os, survey) = match state {
-            Ok(state) => {
-                let mut survey = answers.next().unwrap_or_default().survey;
-                if let Some(doing) = &state.doing {
-                    fixable::judge(&mut survey, &state, doing);
-                }
-                (os(&state), survey)
-            }
-            Err(why) => (None, Survey::unseen(why)),
-        };
-        Outdated {
-            image,
-            digest,
-            os,
-            survey,
+}
+
+/// What an image's content alone tells.
+#[derive(Debug, Clone, Default)]
+struct Judged {
+    os: Option<String>,
+    survey: Survey,
+}
+
+async fn judged(judging: &Judging<'_>, state: Result<PackageState, String>) -> Judged {
+    let state = match state {
+        Ok(state) => Arc::new(state),
+        Err(why) => {
+            return Judged {
+                os: None,
+                survey: Survey::unseen(why),
+            };
         }
     };
-    images.into_iter().map(image).collect()
+    let held = state.doing.as_ref().map(|doing| doing.refresh.held.clone());
+    let question = Question {
+        state: Arc::clone(&state),
+        pinned: BTreeMap::new(),
+        held: held.unwrap_or_default(),
+    };
+    let mut survey = judging.image(question).await.survey;
+    if let Some(doing) = &state.doing {
+        fixable::judge(&mut survey, &state, doing);
+    }
+    Judged { os: os(&state), survey }
 }
 
 fn os(state: &PackageState) -> Option<String> {

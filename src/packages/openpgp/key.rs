@@ -50,9 +50,11 @@ impl<'a> Signer<'a> {
         }
     }
 
+    /// Until when it may sign; `None`: for ever.
+    ///
     /// # Errors
     /// `WeakKey`, `KeyRevoked`, `KeyUnusable`, `KeyExpired`.
-    pub(super) fn standing(&self, now: Timestamp) -> Result<(), SignatureError> {
+    pub(super) fn standing(&self, now: Timestamp) -> Result<Option<Timestamp>, SignatureError> {
         self.strength()?;
         let primary = &self.key.primary_key;
         let revoked = || SignatureError::KeyRevoked {
@@ -66,11 +68,11 @@ impl<'a> Signer<'a> {
             return Err(revoked());
         }
         let own = newest(self_signatures(self.key)).ok_or_else(unusable)?;
-        self.not_expired(expiry(primary, own), now)?;
+        let until = self.not_expired(expiry(primary, own), now)?;
         let Some(sub) = self.subkey else {
             // Without flags an old key may do all that its algorithm can.
             return if signs(own).unwrap_or(true) {
-                Ok(())
+                Ok(until)
             } else {
                 Err(unusable())
             };
@@ -84,22 +86,22 @@ impl<'a> Signer<'a> {
             return Err(revoked());
         }
         let binding = newest(of_type(SignatureType::SubkeyBinding)).ok_or_else(unusable)?;
-        self.not_expired(expiry(&sub.key, binding), now)?;
+        let of_subkey = self.not_expired(expiry(&sub.key, binding), now)?;
         let agrees = |back: &Signature| back.verify_primary_key_binding(&sub.key, primary).is_ok();
         if signs(binding) == Some(true) && binding.embedded_signature().is_some_and(agrees) {
-            Ok(())
+            Ok(sooner(until, of_subkey))
         } else {
             Err(unusable())
         }
     }
 
-    fn not_expired(&self, at: Option<Timestamp>, now: Timestamp) -> Result<(), SignatureError> {
+    fn not_expired(&self, at: Option<Timestamp>, now: Timestamp) -> Result<Option<Timestamp>, SignatureError> {
         match at {
             Some(at) if at <= now => Err(SignatureError::KeyExpired {
                 key: self.fingerprint(),
                 at,
             }),
-            Some(_) | None => Ok(()),
+            at => Ok(at),
         }
     }
 
@@ -150,6 +152,11 @@ pub(super) fn after(start: Timestamp, lasts: Option<pgp::types::Duration>) -> Op
             .saturating_add(jiff::SignedDuration::from_secs(seconds))
             .unwrap_or(Timestamp::MAX)
     })
+}
+
+/// `None` is never.
+pub(super) fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }
 
 /// A signature that names nobody is nobody's: it would be tried with every key there is.

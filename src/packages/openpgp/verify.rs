@@ -35,6 +35,22 @@ pub struct Signed {
     /// The fingerprint of the primary key, upper-case hex.
     pub by: String,
     pub at: Option<Timestamp>,
+    /// When the key or the signature expires, whichever is first. `None`: never.
+    pub until: Option<Timestamp>,
+}
+
+/// Who made a good signature.
+struct Found {
+    by: String,
+    at: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl Found {
+    fn over(self, text: String) -> Signed {
+        let Found { by, at, until } = self;
+        Signed { text, by, at, until }
+    }
 }
 
 impl Trust {
@@ -57,9 +73,9 @@ impl Trust {
         limit(file, MAX_TEXT, "bytes of text")?;
         let cut = cleartext::split(file)?;
         limit(cut.signatures, MAX_SIGNATURE, "bytes of signatures")?;
-        let (by, at) = self.check(cut.signatures, &cut.hashed, now)?;
+        let found = self.check(cut.signatures, &cut.hashed, now)?;
         let text = String::from_utf8_lossy(&cut.text).into_owned();
-        Ok(Signed { text, by, at })
+        Ok(found.over(text))
     }
 
     /// Verifies a `Release` file by its detached `Release.gpg`, armored or binary.
@@ -69,17 +85,12 @@ impl Trust {
     pub fn detached(&self, release: &[u8], signature: &[u8], now: Timestamp) -> Result<Signed, SignatureError> {
         limit(release, MAX_TEXT, "bytes of text")?;
         limit(signature, MAX_SIGNATURE, "bytes of signatures")?;
-        let (by, at) = self.check(signature, release, now)?;
+        let found = self.check(signature, release, now)?;
         let text = String::from_utf8_lossy(release).into_owned();
-        Ok(Signed { text, by, at })
+        Ok(found.over(text))
     }
 
-    fn check(
-        &self,
-        signatures: &[u8],
-        data: &[u8],
-        now: Timestamp,
-    ) -> Result<(String, Option<Timestamp>), SignatureError> {
+    fn check(&self, signatures: &[u8], data: &[u8], now: Timestamp) -> Result<Found, SignatureError> {
         if self.keyrings.is_empty() {
             return Err(SignatureError::NoKeys {
                 unusable: self.unusable.clone(),
@@ -88,7 +99,7 @@ impl Trust {
         let mut worst = SignatureError::Unsigned;
         for signature in read(signatures)? {
             match self.examine(&signature, data, now) {
-                Ok(by) => return Ok((by, signature.created().map(key::time))),
+                Ok(found) => return Ok(found),
                 Err(error) if error.weight() > worst.weight() => worst = error,
                 Err(_) => {}
             }
@@ -96,8 +107,8 @@ impl Trust {
         Err(worst)
     }
 
-    /// The primary fingerprint of the trusted key that made it.
-    fn examine(&self, signature: &Signature, data: &[u8], now: Timestamp) -> Result<String, SignatureError> {
+    /// The trusted key that made it.
+    fn examine(&self, signature: &Signature, data: &[u8], now: Timestamp) -> Result<Found, SignatureError> {
         well_formed(signature)?;
         let mut worst = SignatureError::UnknownKey {
             issuers: issuers(signature),
@@ -106,7 +117,13 @@ impl Trust {
         let keys = self.keyrings.iter().flat_map(|ring| &ring.keys);
         for signer in keys.flat_map(|key| Signer::named_by(signature, key)) {
             match self.judge(signature, signer, data, now) {
-                Ok(()) => return Ok(signer.primary_fingerprint()),
+                Ok(until) => {
+                    return Ok(Found {
+                        by: signer.primary_fingerprint(),
+                        at: signature.created().map(key::time),
+                        until,
+                    });
+                }
                 Err(error) if error.weight() > worst.weight() => worst = error,
                 Err(_) => {}
             }
@@ -114,13 +131,14 @@ impl Trust {
         Err(worst)
     }
 
+    /// Until when it counts.
     fn judge(
         &self,
         signature: &Signature,
         signer: Signer<'_>,
         data: &[u8],
         now: Timestamp,
-    ) -> Result<(), SignatureError> {
+    ) -> Result<Option<Timestamp>, SignatureError> {
         let key = signer.fingerprint();
         if !self.allows(&signer) {
             return Err(SignatureError::NotAllowed { key });
@@ -129,7 +147,7 @@ impl Trust {
         if !signer.made(signature, data) {
             return Err(SignatureError::Bad { key });
         }
-        signer.standing(now)?;
+        let until = signer.standing(now)?;
         let made = signature.created().map(key::time);
         let made = made.ok_or(SignatureError::Malformed("it has no date"))?;
         if made.duration_since(now) > FUTURE {
@@ -137,7 +155,7 @@ impl Trust {
         }
         match key::after(made, signature.signature_expiration_time()) {
             Some(at) if at <= now => Err(SignatureError::Expired { key, at }),
-            Some(_) | None => Ok(()),
+            expires => Ok(key::sooner(until, expires)),
         }
     }
 

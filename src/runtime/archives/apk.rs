@@ -2,7 +2,7 @@
 //! carry no date until which they hold, so an index that a mirror no longer updates looks like one with nothing new.
 
 use super::record::{self, Record, SignedFile};
-use super::suites::{AT_ONCE, Archives};
+use super::suites::{AT_ONCE, Archives, Visit};
 use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::{Ask, Got};
@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Alpine's largest index has 2.5 MB.
 const PACKED: u64 = 64 << 20;
@@ -50,32 +50,65 @@ pub enum ApkUnknown {
 
 type Verified = Result<Arc<Vec<u8>>, Arc<ApkUnknown>>;
 
-impl Archives {
-    /// An answer for each of `wanted`, in its order. Each distinct repository is asked once, and not at all if it was at
-    /// `since` or later.
-    pub async fn apk_indexes(&self, wanted: &[ApkWanted], since: Timestamp, now: Timestamp) -> Vec<ApkAnswer> {
-        let mut by_url: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (at, one) in wanted.iter().enumerate() {
-            by_url.entry(one.url()).or_default().push(at);
-        }
-        let mut visits = Vec::with_capacity(by_url.len());
-        for (url, places) in &by_url {
-            let visit = async move {
-                let file = self.apk_file(url, since, now).await;
-                (places, verify(file, places.iter().map(|at| &wanted[*at])))
-            };
-            visits.push(visit.boxed());
-        }
-        let mut visits = stream::iter(visits).buffer_unordered(AT_ONCE);
-        let mut answers: Vec<Option<ApkAnswer>> = vec![None; wanted.len()];
-        while let Some((places, found)) = visits.next().await {
-            for (at, answer) in places.iter().zip(found) {
-                answers[*at] = Some(answer);
-            }
-        }
-        answers.into_iter().flatten().collect()
+/// The repositories of one visit, by address. Whoever comes first asks.
+#[derive(Default)]
+pub(super) struct Repositories(Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Told>>>>);
+
+/// What one repository told so far.
+#[derive(Default)]
+struct Told {
+    file: Option<Result<Vec<u8>, Arc<ApkUnknown>>>,
+    /// By each distinct set of keys.
+    verified: Vec<(Arc<Keys>, Verified)>,
+}
+
+impl Visit<'_> {
+    /// An answer for each of `wanted`, in its order.
+    pub async fn apk_indexes(&self, wanted: &[ApkWanted]) -> Vec<ApkAnswer> {
+        let indexes = wanted.iter().map(|one| self.apk_index(one).boxed());
+        stream::iter(indexes.collect::<Vec<_>>())
+            .buffered(AT_ONCE)
+            .collect()
+            .await
     }
 
+    async fn apk_index(&self, one: &ApkWanted) -> ApkAnswer {
+        let url = one.url();
+        let told = {
+            let mut all = self.repositories.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(url.clone()).or_default().clone()
+        };
+        let mut told = told.lock().await;
+        let known = told.verified.iter().find(|(keys, _)| *keys == one.keys);
+        let verified = match known {
+            Some((_, verified)) => verified.clone(),
+            None => {
+                let file = match &mut told.file {
+                    Some(file) => file,
+                    none => {
+                        let file = self.archives.apk_file(&url, self.since, self.now).await;
+                        none.insert(file.map_err(|error| Arc::new(ApkUnknown::Fetch(error))))
+                    }
+                };
+                let verified = match file {
+                    Ok(file) => text(file, &one.keys),
+                    Err(why) => Err(Arc::clone(why)),
+                };
+                told.verified.push((Arc::clone(&one.keys), verified.clone()));
+                verified
+            }
+        };
+        match verified {
+            Ok(text) => ApkAnswer::Known(text),
+            Err(why) => ApkAnswer::Unknown {
+                source: shown(&one.repository),
+                why,
+            },
+        }
+    }
+}
+
+impl Archives {
     async fn apk_file(&self, url: &str, since: Timestamp, now: Timestamp) -> Result<Vec<u8>, ArchiveError> {
         let name = record::name("apkindex", url);
         let kept = self.cache.read(&name).and_then(|bytes| Record::from_bytes(&bytes, url));
@@ -100,11 +133,7 @@ impl Archives {
         self.asked().insert(url.to_owned(), now);
         match (got, kept) {
             (Got::Content { bytes, validators }, _) => {
-                let record = Record {
-                    signed: SignedFile::InRelease(bytes.clone()),
-                    validators,
-                    newest: None,
-                };
+                let record = Record::new(SignedFile::InRelease(bytes.clone()), validators);
                 self.cache.write(&name, &record.to_bytes(url));
                 Ok(bytes)
             }
@@ -128,31 +157,6 @@ impl ApkWanted {
         let repository = self.repository.trim_end_matches('/');
         format!("{repository}/{}/APKINDEX.tar.gz", self.architecture)
     }
-}
-
-/// Once for each distinct set of keys.
-fn verify<'a>(file: Result<Vec<u8>, ArchiveError>, wanted: impl Iterator<Item = &'a ApkWanted>) -> Vec<ApkAnswer> {
-    let file = file.map_err(|error| Arc::new(ApkUnknown::Fetch(error)));
-    let mut known: Vec<(&Keys, Verified)> = Vec::new();
-    let mut answers = Vec::new();
-    for one in wanted {
-        let verified = match known.iter().find(|(keys, _)| *keys == &*one.keys) {
-            Some((_, verified)) => verified.clone(),
-            None => {
-                let verified = file.clone().and_then(|file| text(&file, &one.keys));
-                known.push((&one.keys, verified.clone()));
-                verified
-            }
-        };
-        answers.push(match verified {
-            Ok(text) => ApkAnswer::Known(text),
-            Err(why) => ApkAnswer::Unknown {
-                source: shown(&one.repository),
-                why,
-            },
-        });
-    }
-    answers
 }
 
 fn text(file: &[u8], keys: &Keys) -> Verified {

@@ -27,9 +27,9 @@ pub(super) struct Indexes {
     turns: Semaphore,
 }
 
-/// The indexes of one visit: each is loaded once, however many sources want it.
+/// The indexes of one archive on one visit: each is loaded once, however many sources want it.
 #[derive(Default)]
-pub(super) struct Visit {
+pub(super) struct Loads {
     loads: Mutex<BTreeMap<String, Load>>,
 }
 
@@ -48,7 +48,7 @@ impl Indexes {
     /// The index of `file`, whose hash `release` tells. `base`: where the `Release` is.
     pub(super) async fn load(
         &self,
-        visit: &Visit,
+        loads: &Loads,
         base: &str,
         release: &Release,
         file: &IndexFile,
@@ -58,7 +58,7 @@ impl Indexes {
             return Err(Arc::new(Unknown::Unlisted { path }));
         };
         let cell = {
-            let mut loads = visit.loads.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut loads = loads.loads.lock().unwrap_or_else(PoisonError::into_inner);
             loads.entry(wanted.name.clone()).or_default().clone()
         };
         let loaded = cell.get_or_init(|| async { self.once(&wanted).await.map_err(Arc::new) });

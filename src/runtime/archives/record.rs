@@ -2,13 +2,16 @@
 //! lets us ask for news only.
 
 use crate::clients::archive::fetch::Validators;
+use crate::packages::openpgp::verify::{Signed, unverified};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
 /// Raised whenever the meaning changes; what was kept in another form is fetched anew.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
+/// Sets of keys that are remembered for one file: images of one distribution share theirs.
+const KEYS: usize = 16;
 
 /// What an archive published last, as far as we know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +20,21 @@ pub(super) struct Record {
     pub(super) validators: Validators,
     /// Date of the newest `Release` that was ever believed, by any image's keys.
     pub(super) newest: Option<Timestamp>,
+    /// Whose signature on exactly these bytes was found good before.
+    pub(super) verified: Vec<Verified>,
+}
+
+/// A signature that one set of keys found good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Verified {
+    /// The hash of [`crate::packages::openpgp::verify::Trust::identity`].
+    keys: String,
+    pub(super) by: String,
+    pub(super) at: Option<Timestamp>,
+    /// When it was checked; before that nothing is known.
+    since: Timestamp,
+    /// Then a key or the signature expires.
+    pub(super) until: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,13 +54,54 @@ struct Head {
     base: String,
     validators: Validators,
     newest: Option<Timestamp>,
+    verified: Vec<Verified>,
     /// Sizes of what follows: one file, or `Release` and its signature.
     sizes: Vec<usize>,
     inrelease: bool,
     sha256: String,
 }
 
+impl SignedFile {
+    /// What was signed, or claims to be.
+    pub(super) fn text(&self) -> String {
+        match self {
+            SignedFile::InRelease(file) => unverified(file),
+            SignedFile::Detached { release, .. } => String::from_utf8_lossy(release).into_owned(),
+        }
+    }
+}
+
 impl Record {
+    pub(super) fn new(signed: SignedFile, validators: Validators) -> Self {
+        Self {
+            signed,
+            validators,
+            newest: None,
+            verified: Vec::new(),
+        }
+    }
+
+    /// What these keys found, if it still holds at `now`.
+    pub(super) fn verified_by(&self, keys: &str, now: Timestamp) -> Option<&Verified> {
+        let keys = sha256(keys.as_bytes());
+        let holds = |one: &&Verified| one.since <= now && one.until.is_none_or(|until| now < until);
+        self.verified.iter().filter(|one| one.keys == keys).find(holds)
+    }
+
+    pub(super) fn remember(&mut self, keys: &str, signed: &Signed, now: Timestamp) {
+        let keys = sha256(keys.as_bytes());
+        self.verified.retain(|one| one.keys != keys);
+        let surplus = (self.verified.len() + 1).saturating_sub(KEYS);
+        self.verified.drain(..surplus);
+        self.verified.push(Verified {
+            keys,
+            by: signed.by.clone(),
+            at: signed.at,
+            since: now,
+            until: signed.until,
+        });
+    }
+
     /// A line of JSON, then the bytes.
     pub(super) fn to_bytes(&self, base: &str) -> Vec<u8> {
         let (inrelease, parts): (bool, Vec<&[u8]>) = match &self.signed {
@@ -57,6 +116,7 @@ impl Record {
             base: base.to_owned(),
             validators: self.validators.clone(),
             newest: self.newest,
+            verified: self.verified.clone(),
             sizes: parts.iter().map(|part| part.len()).collect(),
             inrelease,
             sha256: sha256(&parts.concat()),
@@ -95,6 +155,7 @@ impl Record {
             signed,
             validators: head.validators,
             newest: head.newest,
+            verified: head.verified,
         })
     }
 }
@@ -121,6 +182,38 @@ mod tests {
     const BASE: &str = "http://deb.example.org/debian/dists/stable/";
 
     #[test]
+    fn a_good_signature_is_remembered_for_its_keys_as_long_as_it_holds() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let file = SignedFile::InRelease(b"signed\n".to_vec());
+        let mut record = Record::new(file, Validators::default());
+        let signed = |by: &str, until| Signed {
+            text: String::new(),
+            by: by.to_owned(),
+            at: None,
+            until,
+        };
+        record.remember("a", &signed("A", Some(at(100))), at(10));
+        record.remember("b", &signed("B", None), at(10));
+        let by = |record: &Record, keys, now| record.verified_by(keys, at(now)).map(|known| known.by.clone());
+        for (keys, now, expected) in [
+            ("a", 10, Some("A")),
+            ("a", 99, Some("A")),
+            // A key that has expired since.
+            ("a", 100, None),
+            // A clock that went back: perhaps the signature is from the future.
+            ("a", 9, None),
+            ("b", 1000, Some("B")),
+            ("c", 10, None),
+        ] {
+            assert_eq!(by(&record, keys, now).as_deref(), expected, "{keys} at {now}");
+        }
+        for more in 0..2 * KEYS {
+            record.remember(&more.to_string(), &signed("C", None), at(10));
+        }
+        assert_eq!((record.verified.len(), by(&record, "a", 10)), (KEYS, None));
+    }
+
+    #[test]
     fn a_record_is_read_back_or_not_at_all() {
         let forms = [
             SignedFile::InRelease(b"signed\n".to_vec()),
@@ -141,6 +234,13 @@ mod tests {
                     modified: None,
                 },
                 newest: Some(Timestamp::UNIX_EPOCH),
+                verified: vec![Verified {
+                    keys: "a hash".to_owned(),
+                    by: "A KEY".to_owned(),
+                    at: None,
+                    since: Timestamp::UNIX_EPOCH,
+                    until: None,
+                }],
             };
             let bytes = record.to_bytes(BASE);
             assert_eq!(Record::from_bytes(&bytes, BASE).as_ref(), Some(&record));

@@ -7,7 +7,7 @@ use crate::clients::archive::fetch::{ArchiveClient, Ask, Got, Validators};
 use crate::decide::archive::believe;
 use crate::packages::apt::release::Release;
 use crate::packages::openpgp::error::SignatureError;
-use crate::packages::openpgp::verify::{Signed, unverified};
+use crate::packages::openpgp::verify::Signed;
 use crate::store::archives::ArchiveCache;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -49,9 +49,8 @@ pub(super) async fn ask(
         return Ok(kept.clone());
     }
     let fresh = |signed, validators| Record {
-        signed,
-        validators,
         newest,
+        ..Record::new(signed, validators)
     };
     let validators = |inrelease: bool| {
         let kept = kept.as_ref()?;
@@ -101,32 +100,43 @@ fn unchanged(kept: Option<Record>, base: &str) -> Result<Record, ArchiveError> {
     })
 }
 
-/// Remembers the date, so that nobody can show us an older state later.
-pub(super) fn remember(cache: &ArchiveCache, base: &str, record: &Record, date: Timestamp) {
-    if record.newest.is_none_or(|newest| newest < date) {
-        let record = Record {
-            newest: Some(date),
-            ..record.clone()
-        };
+/// What one image's keys make of it. The record remembers which keys found it good, and the newest date that was believed, so that
+/// nobody can show us an older state later.
+pub(super) fn judge(
+    cache: &ArchiveCache,
+    base: &str,
+    record: &mut Record,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<Believed, Unknown> {
+    let before = (record.newest, record.verified.clone());
+    let judged = examined(record, wanted, now);
+    if let Ok(believed) = &judged {
+        record.newest = record.newest.max(dated(believed, now));
+    }
+    if before != (record.newest, record.verified.clone()) {
         cache.write(&record::name("release", base), &record.to_bytes(base));
+    }
+    judged
+}
+
+/// The date of a `Release` that somebody signed. One that is not signed, or from the future, must not make all later ones
+/// look old.
+fn dated(believed: &Believed, now: Timestamp) -> Option<Timestamp> {
+    match believed.proof {
+        Proof::Signed { .. } => believed.release.date.filter(|date| *date <= now),
+        Proof::Unverified { .. } => None,
     }
 }
 
-/// What one image's keys make of it.
-pub(super) fn judge(record: &Record, wanted: &Wanted, now: Timestamp) -> Result<Believed, Unknown> {
+fn examined(record: &mut Record, wanted: &Wanted, now: Timestamp) -> Result<Believed, Unknown> {
     let options = &wanted.source.options;
     if options.trusted == Some(false) {
         return Err(Unknown::Distrusted);
     }
     let (text, proof) = match verify(record, wanted, now) {
-        Ok(Signed { text, by, at }) => (text, Proof::Signed { by, at }),
-        Err(why) if options.trusted == Some(true) => {
-            let file = match &record.signed {
-                SignedFile::InRelease(file) => file,
-                SignedFile::Detached { release, .. } => release,
-            };
-            (unverified(file), Proof::Unverified { why })
-        }
+        Ok(Signed { text, by, at, .. }) => (text, Proof::Signed { by, at }),
+        Err(why) if options.trusted == Some(true) => (record.signed.text(), Proof::Unverified { why }),
         Err(why) => return Err(why.into()),
     };
     let release = Release::parse(&text)?;
@@ -135,13 +145,25 @@ pub(super) fn judge(record: &Record, wanted: &Wanted, now: Timestamp) -> Result<
     Ok(Believed { release, proof })
 }
 
-fn verify(record: &Record, wanted: &Wanted, now: Timestamp) -> Result<Signed, SignatureError> {
-    match &record.signed {
+/// A signature that these keys made is checked once: RSA is most of the work of a night without news.
+fn verify(record: &mut Record, wanted: &Wanted, now: Timestamp) -> Result<Signed, SignatureError> {
+    let keys = wanted.trust.identity();
+    if let Some(known) = record.verified_by(&keys, now) {
+        return Ok(Signed {
+            text: record.signed.text(),
+            by: known.by.clone(),
+            at: known.at,
+            until: known.until,
+        });
+    }
+    let signed = match &record.signed {
         SignedFile::InRelease(file) => wanted.trust.inrelease(file, now),
         SignedFile::Detached {
             release,
             signature: Some(signature),
         } => wanted.trust.detached(release, signature, now),
         SignedFile::Detached { signature: None, .. } => Err(SignatureError::Unsigned),
-    }
+    }?;
+    record.remember(&keys, &signed, now);
+    Ok(signed)
 }

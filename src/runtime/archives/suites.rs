@@ -1,7 +1,9 @@
 //! The suites that a fleet's images take their packages from: each archive asked once, all at the same time but politely.
 
-use super::index::{Indexes, Visit};
-use super::known::{Answer, Part, Proof, Suite, Unknown, Wanted};
+use super::apk::Repositories;
+use super::index::{Indexes, Loads};
+use super::known::{Answer, Part, Suite, Unknown, Wanted};
+use super::record::Record;
 use super::release::{self, Believed, Kept};
 use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
@@ -26,6 +28,35 @@ pub struct Archives {
     asked: Mutex<BTreeMap<String, Timestamp>>,
 }
 
+/// The archives as of one moment. Each distinct archive is asked once and each distinct index read once, whatever the number
+/// of images; signatures are checked once for each distinct set of keys. What was found is held until the visit ends, so
+/// that images can come one after the other, and none has to be in memory while others are judged.
+pub struct Visit<'a> {
+    pub(super) archives: &'a Archives,
+    /// What an archive said then or later is not asked again.
+    pub(super) since: Timestamp,
+    pub(super) now: Timestamp,
+    /// By address.
+    places: Mutex<BTreeMap<String, Arc<Place>>>,
+    pub(super) repositories: Repositories,
+}
+
+/// Whoever comes first asks, and the others wait for what it was told.
+type Place = tokio::sync::Mutex<Told>;
+
+/// What one archive told so far.
+#[derive(Default)]
+struct Told {
+    record: Option<Result<Record, Arc<Unknown>>>,
+    loads: Loads,
+    /// By the keys.
+    judged: BTreeMap<String, Judged>,
+    /// By the keys and the parts of it that are wanted.
+    suites: BTreeMap<String, Answer>,
+    /// It changed between its `Release` and its indexes, and everything was asked once more.
+    again: bool,
+}
+
 type Judged = Result<Believed, Arc<Unknown>>;
 
 impl Archives {
@@ -39,96 +70,97 @@ impl Archives {
         }
     }
 
-    /// An answer for each of `wanted`, in its order. Each distinct archive is asked once and each distinct index read once,
-    /// whatever the number of images; signatures are checked once for each distinct set of keys. What an archive said at `since`
-    /// or later is not asked again.
-    pub async fn suites(&self, wanted: &[Wanted], since: Timestamp, now: Timestamp) -> Vec<Answer> {
-        let mut by_archive: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (at, one) in wanted.iter().enumerate() {
-            by_archive.entry(one.source.base()).or_default().push(at);
+    /// A visit at `now`; what an archive said at `since` or later is not asked again.
+    #[must_use]
+    pub fn visit(&self, since: Timestamp, now: Timestamp) -> Visit<'_> {
+        Visit {
+            archives: self,
+            since,
+            now,
+            places: Mutex::default(),
+            repositories: Repositories::default(),
         }
-        let visit = Visit::default();
-        let mut visits = Vec::with_capacity(by_archive.len());
-        for (base, places) in &by_archive {
-            let of_archive: Vec<&Wanted> = places.iter().map(|at| &wanted[*at]).collect();
-            let visit = &visit;
-            visits.push(async move { (places, self.archive(visit, base, &of_archive, since, now).await) }.boxed());
-        }
-        let mut visits = stream::iter(visits).buffer_unordered(AT_ONCE);
-        let mut answers: Vec<Option<Answer>> = vec![None; wanted.len()];
-        while let Some((places, found)) = visits.next().await {
-            for (at, answer) in places.iter().zip(found) {
-                answers[*at] = Some(answer);
-            }
-        }
-        // Every place belongs to one archive, and every archive answers for all of its places.
-        answers.into_iter().flatten().collect()
-    }
-
-    /// A mirror may change between its `Release` and its indexes; then everything is asked once more.
-    async fn archive(
-        &self,
-        visit: &Visit,
-        base: &str,
-        wanted: &[&Wanted],
-        since: Timestamp,
-        now: Timestamp,
-    ) -> Vec<Answer> {
-        let recent = self.asked().get(base).is_some_and(|asked| *asked >= since);
-        let kept = if recent { Kept::Enough } else { Kept::Asked };
-        let first = self.once(visit, base, wanted, kept, now).await;
-        if first.iter().any(moved) {
-            return self.once(&Visit::default(), base, wanted, Kept::Distrusted, now).await;
-        }
-        first
     }
 
     pub(super) fn asked(&self) -> MutexGuard<'_, BTreeMap<String, Timestamp>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    async fn once(&self, visit: &Visit, base: &str, wanted: &[&Wanted], kept: Kept, now: Timestamp) -> Vec<Answer> {
-        let record = match release::ask(&self.client, &self.cache, base, kept).await {
-            Ok(record) => {
-                if kept != Kept::Enough {
-                    self.asked().insert(base.to_owned(), now);
-                }
-                record
-            }
-            Err(error) => {
-                let why = Arc::new(Unknown::Fetch(error));
-                return wanted.iter().map(|one| unknown(one, why.clone())).collect();
-            }
-        };
-        let mut judged: BTreeMap<String, Judged> = BTreeMap::new();
-        let mut suites: BTreeMap<String, Answer> = BTreeMap::new();
-        let mut answers = Vec::with_capacity(wanted.len());
-        for one in wanted {
-            let keys = keys(one);
-            let known = judged
-                .entry(keys.clone())
-                .or_insert_with(|| release::judge(&record, one, now).map_err(Arc::new));
-            let parts = format!("{keys};{:?};{:?}", one.source.components, one.architectures);
-            let answer = match suites.get(&parts) {
-                Some(answer) => answer.clone(),
-                None => match known {
-                    Ok(believed) => self.suite(visit, base, one, believed).await,
-                    Err(why) => unknown(one, why.clone()),
-                },
-            };
-            suites.insert(parts, answer.clone());
-            answers.push(answer);
-        }
-        if let Some(newest) = judged.values().filter_map(|one| dated(one, now)).max() {
-            release::remember(&self.cache, base, &record, newest);
-        }
-        answers
+impl Visit<'_> {
+    /// An answer for each of `wanted`, in its order.
+    pub async fn suites(&self, wanted: &[Wanted]) -> Vec<Answer> {
+        let suites = wanted.iter().map(|one| self.suite(one).boxed());
+        stream::iter(suites.collect::<Vec<_>>())
+            .buffered(AT_ONCE)
+            .collect()
+            .await
     }
 
-    async fn suite(&self, visit: &Visit, base: &str, one: &Wanted, believed: &Believed) -> Answer {
+    async fn suite(&self, one: &Wanted) -> Answer {
+        let base = one.source.base();
+        let place = self.place(&base);
+        let mut told = place.lock().await;
+        let parts = format!("{};{:?};{:?}", keys(one), one.source.components, one.architectures);
+        if let Some(answer) = told.suites.get(&parts) {
+            return answer.clone();
+        }
+        let mut answer = self.answer(&base, &mut told, one).await;
+        if moved(&answer) && !told.again {
+            *told = Told {
+                again: true,
+                ..Told::default()
+            };
+            answer = self.answer(&base, &mut told, one).await;
+        }
+        told.suites.insert(parts, answer.clone());
+        answer
+    }
+
+    fn place(&self, base: &str) -> Arc<Place> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.entry(base.to_owned()).or_default().clone()
+    }
+
+    async fn answer(&self, base: &str, told: &mut Told, one: &Wanted) -> Answer {
+        let record = match &mut told.record {
+            Some(record) => record,
+            None => told.record.insert(self.record(base, told.again).await),
+        };
+        let record = match record {
+            Ok(record) => record,
+            Err(why) => return unknown(one, Arc::clone(why)),
+        };
+        let judged = told.judged.entry(keys(one)).or_insert_with(|| {
+            let judged = release::judge(&self.archives.cache, base, record, one, self.now);
+            judged.map_err(Arc::new)
+        });
+        match judged {
+            Ok(believed) => self.parts(base, &told.loads, one, believed).await,
+            Err(why) => unknown(one, Arc::clone(why)),
+        }
+    }
+
+    async fn record(&self, base: &str, again: bool) -> Result<Record, Arc<Unknown>> {
+        let archives = self.archives;
+        let recent = archives.asked().get(base).is_some_and(|asked| *asked >= self.since);
+        let kept = match (again, recent) {
+            (true, _) => Kept::Distrusted,
+            (false, true) => Kept::Enough,
+            (false, false) => Kept::Asked,
+        };
+        let record = release::ask(&archives.client, &archives.cache, base, kept).await;
+        if record.is_ok() && kept != Kept::Enough {
+            archives.asked().insert(base.to_owned(), self.now);
+        }
+        record.map_err(|error| Arc::new(Unknown::Fetch(error)))
+    }
+
+    async fn parts(&self, base: &str, loads: &Loads, one: &Wanted, believed: &Believed) -> Answer {
         let selection = select(&believed.release, &one.source, &one.architectures);
         let loads = selection.files.iter().map(|file| async {
-            let index = self.indexes.load(visit, base, &believed.release, file).await?;
+            let indexes = &self.archives.indexes;
+            let index = indexes.load(loads, base, &believed.release, file).await?;
             Ok(Part {
                 file: file.clone(),
                 index,
@@ -144,16 +176,6 @@ impl Archives {
             })),
             Err(why) => unknown(one, why),
         }
-    }
-}
-
-/// The date of a `Release` that somebody signed. One that is not signed, or from the future, must not make all later ones
-/// look old.
-fn dated(judged: &Judged, now: Timestamp) -> Option<Timestamp> {
-    let believed = judged.as_ref().ok()?;
-    match believed.proof {
-        Proof::Signed { .. } => believed.release.date.filter(|date| *date <= now),
-        Proof::Unverified { .. } => None,
     }
 }
 

@@ -190,8 +190,7 @@ async fn survey(scene: &Scene<'_>, state: Arc<PackageState>, doing: &Doing) -> S
         held: doing.refresh.held.clone(),
     };
     let since = since(&scene.run.trigger, scene.run.opened);
-    let answers = scene.fleet.archives.survey(vec![question], since, clock::now()).await;
-    answers.into_iter().next().unwrap_or_default()
+    scene.fleet.archives.judging(since, clock::now()).image(question).await
 }
 
 /// As [`since`], for bases: they are asked once a night. A release of a parent is one of them that has just moved.

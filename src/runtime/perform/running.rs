@@ -36,23 +36,24 @@ pub(super) async fn behind(scene: &Scene<'_>) -> BTreeMap<TargetName, Behind> {
 
 async fn survey(scene: &Scene<'_>, target: &TargetPolicy) -> Option<Survey> {
     let engine = scene.fleet.engine(&target.host).ok()?;
-    let mut questions = Vec::new();
+    let since = since(&scene.run.trigger, scene.run.opened);
+    let judging = scene.fleet.archives.judging(since, clock::now());
+    let mut surveys = Vec::new();
     for image in images(engine, target).await? {
         let released = scene.run.last.as_ref().is_some_and(|last| last.image == image);
         if released {
             continue;
         }
         let seen = seen(scene, engine, &image).await.ok()?;
-        questions.push(Question {
+        let question = Question {
             state: Arc::new(state(&seen, Lineage::Unknown, None)),
             pinned: BTreeMap::new(),
             held: BTreeSet::new(),
-        });
+        };
+        surveys.push(judging.image(question).await.survey);
     }
-    let since = since(&scene.run.trigger, scene.run.opened);
-    let answers = scene.fleet.archives.survey(questions, since, clock::now()).await;
     // Of several images, the one that lacks most.
-    answers.into_iter().map(|answer| answer.survey).max_by_key(|survey| {
+    surveys.into_iter().max_by_key(|survey| {
         let behind = survey.behind();
         (behind.security, behind.packages)
     })

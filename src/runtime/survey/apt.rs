@@ -1,6 +1,6 @@
-//! Images of apt.
+//! An image of apt.
 
-use super::images::{Question, Surveyed};
+use super::images::{Judging, Question, Surveyed, off};
 use super::told::told;
 use crate::decide::fixable;
 use crate::model::freshness::{Survey, Unknown, Vanished};
@@ -8,52 +8,28 @@ use crate::model::package_state::Pinned;
 use crate::packages::apt::available;
 use crate::packages::apt::pending::{self, SuiteIndex};
 use crate::packages::apt::state::AptState;
-use crate::packages::openpgp::trust::Keyrings;
 use crate::runtime::archives::known::{Answer, Suite, Wanted};
-use crate::runtime::archives::suites::Archives;
-use futures_util::stream::{self, StreamExt as _};
-use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-/// Images whose upgrades are worked out at the same time.
-const AT_ONCE: usize = 4;
-
-/// An image's place in the caller's list, and what it says.
-type Image = (usize, AptState, Question);
-
-pub(super) async fn survey(
-    archives: &Archives,
-    images: Vec<Image>,
-    since: Timestamp,
-    now: Timestamp,
-) -> Vec<(usize, Surveyed)> {
-    let mut keyrings = Keyrings::default();
-    let mut wanted = Vec::new();
-    for (_, state, question) in &images {
-        for source in &state.sources {
-            wanted.push(Wanted {
-                source: source.clone(),
-                architectures: source.architectures(&state.architectures),
-                trust: Arc::new(keyrings.trust(source, &question.state.files)),
-            });
-        }
-    }
-    let mut answers = archives.suites(&wanted, since, now).await.into_iter();
-    let work = images.into_iter().map(|(at, mut state, question)| {
+pub(super) async fn survey(judging: &Judging<'_>, mut state: AptState, question: Question) -> Surveyed {
+    let wanted = wanted(judging, &state, &question);
+    let answers = judging.visit.suites(&wanted).await;
+    off(move || {
         state.release(|name, architecture| fixable::is_free(&question.state, &question.held, name, architecture));
-        let answers: Vec<Answer> = answers.by_ref().take(state.sources.len()).collect();
-        tokio::task::spawn_blocking(move || (at, one(&state, &answers, &question.pinned)))
-    });
-    let work: Vec<_> = work.collect();
-    let done = stream::iter(work).buffer_unordered(AT_ONCE);
-    // A mistake of ours in one image must not look like "nothing is pending" in it.
-    done.map(|joined| match joined {
-        Ok(answer) => answer,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        one(&state, &answers, &question.pinned)
     })
-    .collect()
     .await
+}
+
+fn wanted(judging: &Judging<'_>, state: &AptState, question: &Question) -> Vec<Wanted> {
+    let mut keyrings = judging.keyrings.lock().unwrap_or_else(PoisonError::into_inner);
+    let wanted = state.sources.iter().map(|source| Wanted {
+        source: source.clone(),
+        architectures: source.architectures(&state.architectures),
+        trust: Arc::new(keyrings.trust(source, &question.state.files)),
+    });
+    wanted.collect()
 }
 
 fn one(state: &AptState, answers: &[Answer], pinned: &BTreeMap<String, Pinned>) -> Surveyed {

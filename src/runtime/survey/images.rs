@@ -1,13 +1,15 @@
-//! Many images at once: every archive is asked once for all of them.
+//! What is pending in each of many images.
 
+use super::apk::Parsed;
 use super::state::Manager;
 use super::{apk, apt};
 use crate::model::freshness::{Survey, Vanished};
 use crate::model::package_state::{PackageState, Pinned};
-use crate::runtime::archives::suites::Archives;
+use crate::packages::openpgp::trust::Keyrings;
+use crate::runtime::archives::suites::{Archives, Visit};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// One image, and what its Dockerfile asks for: versions, and holds.
 #[derive(Debug, Clone)]
@@ -24,43 +26,49 @@ pub struct Surveyed {
     pub vanished: Vec<Vanished>,
 }
 
+/// Images that are judged one after the other, by what their archives publish now. Every archive is asked once for all of them,
+/// and only those that are being judged are in memory.
+pub struct Judging<'a> {
+    pub(super) visit: Visit<'a>,
+    pub(super) keyrings: Mutex<Keyrings>,
+    pub(super) parsed: Arc<Mutex<Parsed>>,
+}
+
+/// How many images are judged at the same time: more than there are processors, since some wait for their archives.
+pub const AT_ONCE: usize = 8;
+
 impl Archives {
-    /// An answer for each question, in their order. What archives said at `since` or later is not asked again.
-    pub async fn survey(&self, questions: Vec<Question>, since: Timestamp, now: Timestamp) -> Vec<Surveyed> {
-        let mut answers: Vec<Surveyed> = Vec::new();
-        answers.resize_with(questions.len(), Surveyed::default);
-        let (mut of_apt, mut of_apk) = (Vec::new(), Vec::new());
-        for (at, (manager, question)) in managers(questions).await.into_iter().enumerate() {
-            match manager {
-                Manager::Apt(state) => of_apt.push((at, *state, question)),
-                Manager::Apk(state) => of_apk.push((at, *state, question)),
-                Manager::None => {}
-                Manager::Unseen { why } => answers[at].survey = Survey::unseen(why),
-            }
+    /// What archives said at `since` or later is not asked again.
+    #[must_use]
+    pub fn judging(&self, since: Timestamp, now: Timestamp) -> Judging<'_> {
+        Judging {
+            visit: self.visit(since, now),
+            keyrings: Mutex::default(),
+            parsed: Arc::default(),
         }
-        let (of_apt, of_apk) = tokio::join!(
-            apt::survey(self, of_apt, since, now),
-            apk::survey(self, of_apk, since, now)
-        );
-        for (at, surveyed) in of_apt.into_iter().chain(of_apk) {
-            answers[at] = surveyed;
-        }
-        answers
     }
 }
 
-/// Reading package databases is work of a millisecond each.
-async fn managers(questions: Vec<Question>) -> Vec<(Manager, Question)> {
-    let reads = questions
-        .into_iter()
-        .map(|question| tokio::task::spawn_blocking(move || (Manager::of(&question.state), question)));
-    let mut read = Vec::with_capacity(reads.len());
-    for one in reads.collect::<Vec<_>>() {
-        match one.await {
-            Ok(one) => read.push(one),
-            // A mistake of ours must not look like "nothing is pending".
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+impl Judging<'_> {
+    pub async fn image(&self, question: Question) -> Surveyed {
+        let state = Arc::clone(&question.state);
+        match off(move || Manager::of(&state)).await {
+            Manager::Apt(state) => apt::survey(self, *state, question).await,
+            Manager::Apk(state) => apk::survey(self, *state).await,
+            Manager::None => Surveyed::default(),
+            Manager::Unseen { why } => Surveyed {
+                survey: Survey::unseen(why),
+                vanished: Vec::new(),
+            },
         }
     }
-    read
+}
+
+/// Work of milliseconds, which must not keep others waiting.
+pub(super) async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // A mistake of ours must not look like "nothing is pending".
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }

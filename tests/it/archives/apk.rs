@@ -146,7 +146,8 @@ async fn a_repository_is_asked_once_for_all_images_and_judged_by_the_keys_of_eac
     let images = [wanted(maker.keys()), wanted(stranger.keys()), wanted(maker.keys())];
     let said = async || -> Vec<String> {
         let answers = archives
-            .apk_indexes(&images, jiff::Timestamp::MAX, jiff::Timestamp::UNIX_EPOCH)
+            .visit(jiff::Timestamp::MAX, jiff::Timestamp::UNIX_EPOCH)
+            .apk_indexes(&images)
             .await;
         let said = answers.iter().map(|answer| match answer {
             ApkAnswer::Known(text) => String::from_utf8_lossy(text).into_owned(),

@@ -172,7 +172,8 @@ async fn one_bad_archive_says_nothing_about_the_others() {
     let gone = world.wanting("", "gone main");
     let answers = world
         .archives
-        .suites(&[gone, world.wanted()], jiff::Timestamp::MAX, super::site::now())
+        .visit(jiff::Timestamp::MAX, super::site::now())
+        .suites(&[gone, world.wanted()])
         .await;
     let said: Vec<String> = answers.iter().map(|answer| world.words(answer)).collect();
     insta::assert_debug_snapshot!(said, @r#"

@@ -285,7 +285,8 @@ impl World {
     pub(super) async fn ask(&self, wanted: &Wanted) -> Answer {
         let mut answers = self
             .archives
-            .suites(std::slice::from_ref(wanted), jiff::Timestamp::MAX, now())
+            .visit(jiff::Timestamp::MAX, now())
+            .suites(std::slice::from_ref(wanted))
             .await;
         assert_eq!(answers.len(), 1);
         answers.remove(0)

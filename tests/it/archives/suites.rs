@@ -14,7 +14,7 @@ fn known(answer: &Answer) -> &lowtide::runtime::archives::known::Suite {
 async fn a_thousand_images_are_one_visit_and_the_next_night_one_request() {
     let mut world = World::new().await;
     let images = vec![world.wanted(); 1000];
-    let answers = world.archives.suites(&images, jiff::Timestamp::MAX, now()).await;
+    let answers = world.archives.visit(jiff::Timestamp::MAX, now()).suites(&images).await;
     assert_eq!(answers.len(), 1000);
     for answer in &answers {
         assert_eq!(known(answer).indexes[0].index.len(), 1);
@@ -28,7 +28,7 @@ async fn a_thousand_images_are_one_visit_and_the_next_night_one_request() {
     "#);
     drop(answers);
     world.restart();
-    let answers = world.archives.suites(&images, jiff::Timestamp::MAX, now()).await;
+    let answers = world.archives.visit(jiff::Timestamp::MAX, now()).suites(&images).await;
     assert_eq!(known(&answers[999]).indexes[0].index.len(), 1);
     insta::assert_debug_snapshot!(world.site.seen(), @r#"
     [
@@ -48,11 +48,8 @@ async fn each_image_judges_by_its_own_keys_and_nothing_is_fetched_twice() {
     stranger.trust = world.trust(&[&other]);
     let answers = world
         .archives
-        .suites(
-            &[stranger.clone(), world.wanted(), stranger],
-            jiff::Timestamp::MAX,
-            now(),
-        )
+        .visit(jiff::Timestamp::MAX, now())
+        .suites(&[stranger.clone(), world.wanted(), stranger])
         .await;
     let said: Vec<String> = answers.iter().map(|answer| world.words(answer)).collect();
     insta::assert_debug_snapshot!(said, @r#"
