@@ -58,7 +58,10 @@ pub async fn images(places: &Places, archives: &Archives, names: &[String], now:
     // Whoever asks wants to know how it is now.
     let judging = archives.judging(now, now);
     let found = names.iter().map(|name| image(places, &judging, name));
-    stream::iter(found.collect::<Vec<_>>()).buffered(READ_AT_ONCE).collect().await
+    stream::iter(found.collect::<Vec<_>>())
+        .buffered(READ_AT_ONCE)
+        .collect()
+        .await
 }
 
 async fn image(places: &Places, judging: &Judging<'_>, name: &str) -> Outdated {
