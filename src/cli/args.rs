@@ -3,8 +3,8 @@
 use super::exit::Exit;
 use super::incident::Shape;
 use super::{
-    backup, check, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve, show, start, status,
-    windows,
+    audit, backup, check, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve, show, start,
+    status, windows,
 };
 use crate::model::fleet::Unhealthy;
 use crate::runtime::doors;
@@ -160,6 +160,17 @@ enum Command {
         /// How many.
         #[arg(long, default_value_t = 20)]
         limit: u32,
+        /// As one JSON object, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What people did, and what was halted or quarantined and why, oldest first.
+    Audit {
+        /// This app only.
+        app: Option<String>,
+        /// From this day on, in UTC: 2026-11-01.
+        #[arg(long, value_name = "DATE")]
+        since: Option<jiff::civil::Date>,
         /// As one JSON object, for programs.
         #[arg(long)]
         json: bool,
@@ -388,6 +399,7 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
         } => run::run(global, &apps, now, unhealthy(replace_unhealthy), rebuild, json).await,
         Command::Status { json } => status::status(global, json).await,
         Command::History { app, limit, json } => history::history(global, app.as_deref(), limit, json).await,
+        Command::Audit { app, since, json } => audit::audit(global, app.as_deref(), since, json).await,
         Command::Show { id, json } => show::show(global, &id, json).await,
         Command::Diff {
             old,

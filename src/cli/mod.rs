@@ -2,6 +2,7 @@
 
 mod allocation;
 pub mod args;
+mod audit;
 mod backup;
 mod board;
 mod check;

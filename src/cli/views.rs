@@ -11,11 +11,13 @@ use crate::model::freshness::{Fix, Outdated, OutdatedHost, PendingPackage, Runni
 use crate::model::halt::{HaltPolicy, Incident, OpenIncident, Recalled, Require};
 use crate::model::image::ContentDigest;
 use crate::model::inventory::{Change, ImageLayer, Package};
+use crate::model::journal::Recorded;
+use crate::model::name::AppName;
 use crate::model::rollout::{RolloutConclusion, Step};
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;
-use crate::model::standing::Withheld;
+use crate::model::standing::{AppEvent, Withheld};
 use crate::model::trouble::Trouble;
 use crate::report::json::Halted;
 pub(super) use crate::report::json::VERSION;
@@ -98,6 +100,20 @@ struct Run {
     took_ms: Option<u64>,
     trigger: Trigger,
     conclusion: Option<Conclusion>,
+}
+
+/// `audit --json`: the journal's own events, but for the settings of an app that was halted.
+#[derive(Debug, Serialize)]
+pub(super) struct Audit {
+    version: u32,
+    entries: Vec<Audited>,
+}
+
+#[derive(Debug, Serialize)]
+struct Audited {
+    at: Timestamp,
+    app: AppName,
+    event: AppEvent,
 }
 
 /// `history --json`.
@@ -436,6 +452,23 @@ impl From<&RunRow> for Run {
             took_ms: row.took_ms,
             trigger: row.trigger.clone(),
             conclusion: row.conclusion.clone(),
+        }
+    }
+}
+
+impl From<Vec<(AppName, Recorded<AppEvent>)>> for Audit {
+    fn from(rows: Vec<(AppName, Recorded<AppEvent>)>) -> Self {
+        let entries = rows.into_iter().map(|(app, recorded)| {
+            let mut event = recorded.event;
+            if let AppEvent::Halted { settings, .. } = &mut event {
+                *settings = None;
+            }
+            let at = recorded.at;
+            Audited { at, app, event }
+        });
+        Self {
+            version: VERSION,
+            entries: entries.collect(),
         }
     }
 }

@@ -61,6 +61,7 @@ pub const LIMITS: Limits = Limits {
 };
 pub const RETENTION: Retention = Retention {
     history: SignedDuration::from_hours(90 * 24),
+    audit: SignedDuration::from_hours(2 * 365 * 24),
     images: 3,
     logs: GIB,
     build_cache: 10 * GIB,

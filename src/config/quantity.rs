@@ -26,8 +26,10 @@ pub(super) fn duration(text: &str) -> Result<SignedDuration, &'static str> {
             "m" => 60_000,
             "h" => 3_600_000,
             "d" => 86_400_000,
+            // For what is kept for long; nobody counts days of leap years there.
+            "y" => 365 * 86_400_000,
             "" if digits > 0 && tail.is_empty() => return Err("it has no unit"),
-            _ => return Err("its units are `ms`, `s`, `m`, `h` and `d`"),
+            _ => return Err("its units are `ms`, `s`, `m`, `h`, `d` and `y`"),
         };
         if factor >= last {
             return Err("its units must go from large to small, each once");
@@ -53,6 +55,7 @@ pub(super) fn duration_text(value: SignedDuration) -> String {
     let mut millis = value.as_millis().unsigned_abs();
     let mut out = String::new();
     for (factor, unit) in [
+        (365 * 86_400_000, "y"),
         (86_400_000, "d"),
         (3_600_000, "h"),
         (60_000, "m"),
@@ -161,6 +164,7 @@ mod tests {
             ("1h30m", 5_400_000),
             ("500ms", 500),
             ("2d", 172_800_000),
+            ("1y6d", 371 * 86_400_000),
             ("0s", 0),
         ] {
             assert_eq!(duration(text), Ok(SignedDuration::from_millis(ms)), "{text}");

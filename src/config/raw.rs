@@ -198,6 +198,8 @@ raw! {
     Retention {
         /// Ended runs and rollouts, with their logs.
         history: Option<Text>,
+        /// What people did, halts and quarantines, whatever else is forgotten.
+        audit: Option<Text>,
         /// Local images kept per app besides those that run and the one to go back to.
         #[schemars(range(min = 1, max = 100))]
         images: Option<u64>,

@@ -402,6 +402,7 @@ impl Check<'_> {
         let default = defaults::RETENTION;
         Retention {
             history: self.limit(top, "retention.history", raw.history.as_ref(), default.history),
+            audit: self.limit(top, "retention.audit", raw.audit.as_ref(), default.audit),
             images: count(raw.images, default.images),
             logs: self.size(top, "retention.logs", raw.logs.as_ref(), default.logs),
             build_cache: self.size(

@@ -17,9 +17,6 @@ pub const FACTS: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// run can be under way that keeps them before its release is known.
 pub const EVIDENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// How long people's acts, halts and quarantines stay in the audit log, whatever else is forgotten.
-pub const AUDIT: SignedDuration = SignedDuration::from_hours(2 * 366 * 24);
-
 /// Does an app's stream want a checkpoint? `facts`: how many there are since the last one.
 #[must_use]
 pub fn wants_checkpoint(facts: u64) -> bool {

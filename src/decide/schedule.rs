@@ -471,6 +471,7 @@ mod tests {
                 min_free_disk: 0,
             },
             retention: Retention {
+                audit: SignedDuration::ZERO,
                 history: SignedDuration::ZERO,
                 images: 0,
                 logs: 0,

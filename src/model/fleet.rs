@@ -155,6 +155,8 @@ pub struct Limits {
 pub struct Retention {
     /// Ended runs and rollouts, with their logs.
     pub history: SignedDuration,
+    /// What people did, halts and quarantines: the audit log.
+    pub audit: SignedDuration,
     /// Local images kept per app besides those that run and the rollback target.
     pub images: usize,
     /// Bytes of logs over all runs; the oldest go first.

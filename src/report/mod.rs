@@ -3,6 +3,7 @@
 //! A notice becomes a [`page`] (what is said, in which order), and the page is printed twice, as [`text`] and as
 //! [`html`], so both always say the same.
 
+pub mod audit;
 pub mod case;
 mod change;
 mod clean;

@@ -1,7 +1,7 @@
 //! What the database forgets, by the bounds of `retention`: one function for the bot's round and for the test that lives
 //! through a year.
 
-use crate::decide::retention::{self, AUDIT, EVIDENCE, FACTS};
+use crate::decide::retention::{self, EVIDENCE, FACTS};
 use crate::decide::standing::{self, Standing};
 use crate::model::fleet::Retention;
 use crate::model::journal::Stream;
@@ -42,7 +42,7 @@ pub async fn forget(
     store
         .checkpoint_apps(retention::wants_checkpoint, standing::checkpoint, now)
         .await?;
-    let facts = store.trim_apps(now - FACTS, now - AUDIT).await?;
+    let facts = store.trim_apps(now - FACTS, now - keep.audit).await?;
     let needed = standings.iter().flat_map(|standing| retention::needed(standing));
     let needed: BTreeSet<_> = needed.map(|release| release.content.clone()).collect();
     let evidence = store.forget_evidence(now - EVIDENCE.min(keep.history), needed).await?;

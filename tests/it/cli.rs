@@ -229,6 +229,7 @@ fn an_empty_state_has_answers() {
     web  observe  –        –         –         new
     ");
     assert_snapshot!(out(&lowtide(dir.path(), &["history"])), @"No runs yet.");
+    assert_snapshot!(out(&lowtide(dir.path(), &["audit"])), @"Nobody did anything yet, and nothing was halted.");
     assert_snapshot!(out(&lowtide(dir.path(), &["plan"])), @r"
     web
       mode      observe: builds and tests, pushes and rolls out nothing
@@ -237,7 +238,8 @@ fn an_empty_state_has_answers() {
     ");
     let plan = out(&lowtide(dir.path(), &["plan", "web"]));
     assert!(plan.contains("source.repo") && plan.contains("app"), "{plan}");
-    for args in [["status", "--json"], ["history", "--json"], ["plan", "--json"]] {
+    for command in ["status", "history", "audit", "plan"] {
+        let args = [command, "--json"];
         let json: serde_json::Value = serde_json::from_slice(&lowtide(dir.path(), &args).stdout).unwrap();
         assert_eq!(json["version"], 1, "{args:?}");
     }
@@ -251,7 +253,7 @@ fn an_empty_state_has_answers() {
 fn a_state_that_somebody_names_has_to_be_there() {
     let dir = with(GOOD);
     let nowhere = dir.path().join("mistyped");
-    for command in ["status", "history"] {
+    for command in ["status", "history", "audit"] {
         let output = lowtide(dir.path(), &[command, "--state", nowhere.to_str().unwrap()]);
         assert_eq!(code(&output), 4, "{command}: {output:?}");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -323,6 +323,27 @@ async fn item_55_a_resume_has_to_be_an_answer() {
     let left = after.probation.left(&site.app().rollout[0].name);
     assert_eq!((after.halted, after.incidents, left), (None, vec![], 3));
     assert_eq!(after.quarantine, before.quarantine, "what was taken back stays out");
+    // Whoever asks later who did what, and why.
+    let audit = site.lowtide(&["audit", "web", "--json"]);
+    let audit: serde_json::Value = serde_json::from_slice(&audit.stdout).unwrap();
+    let entries = audit["entries"].as_array().unwrap();
+    let last = &entries[entries.len() - 1];
+    assert_eq!(
+        (&last["app"], &last["event"]["by"]),
+        (&"web".into(), &"ana".into()),
+        "{audit}"
+    );
+    let printed = String::from_utf8(site.lowtide(&["audit"]).stdout).unwrap();
+    let last = printed.lines().last().unwrap();
+    assert!(
+        last.ends_with("web  ana      resumed it: nobody tested it"),
+        "{printed}"
+    );
+    let other = site.lowtide(&["audit", "other"]).stdout;
+    assert_eq!(
+        String::from_utf8(other).unwrap(),
+        "Nobody did anything yet, and nothing was halted.\n"
+    );
 }
 
 #[tokio::test]

@@ -126,6 +126,7 @@ fn five_lines_are_enough_for_an_app() {
       },
       "retention": {
         "history": "PT2160H",
+        "audit": "PT17520H",
         "images": 3,
         "logs": 1073741824,
         "build_cache": 10737418240

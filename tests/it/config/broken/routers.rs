@@ -64,7 +64,7 @@ fn routers() {
 
     bad-duration
 
-      × `soon` is not a duration: its units are `ms`, `s`, `m`, `h` and `d`
+      × `soon` is not a duration: its units are `ms`, `s`, `m`, `h`, `d` and `y`
         ╭─[lowtide.yml:11:58]
      10 │       - container: { name: c }
      11 │         router: { container: "ed ge", resume: [], drain: soon }

@@ -1,0 +1,157 @@
+//! The audit log: what people did, and what was held back and why.
+
+use super::table::{Cell, Ink, fitted};
+use super::terminal::Style;
+use super::{clean, words};
+use crate::model::failure::HaltReason;
+use crate::model::journal::Recorded;
+use crate::model::name::AppName;
+use crate::model::standing::AppEvent;
+
+/// Characters of what somebody wrote.
+const DETAIL: usize = 400;
+
+/// Sorted as given.
+#[must_use]
+pub fn audit(rows: &[(AppName, Recorded<AppEvent>)], style: Style) -> String {
+    let rows = rows.iter().filter_map(|(app, recorded)| {
+        let (by, what) = told(&recorded.event)?;
+        Some([
+            words::moment(recorded.at, "UTC").into(),
+            app.as_str().into(),
+            by.map_or_else(|| Ink::Soft.cell("lowtide"), |by| clean::one_line(by, 40).into()),
+            Cell::from(what),
+        ])
+    });
+    let body: Vec<_> = rows.collect();
+    if body.is_empty() {
+        return "Nobody did anything yet, and nothing was halted.\n".to_owned();
+    }
+    let head = ["WHEN", "APP", "BY", "WHAT"].map(|h| Ink::Soft.cell(h));
+    let table: Vec<_> = std::iter::once(head).chain(body).collect();
+    fitted(&table, &[(1, 12), (2, 12)], style.width, style.color)
+}
+
+/// Who, if it was a person, and what; `None`: an event that no audit log has.
+fn told(event: &AppEvent) -> Option<(Option<&str>, String)> {
+    let why = |why: &str| clean::one_line(why, DETAIL);
+    Some(match event {
+        AppEvent::Halted { reason, .. } => halted(reason),
+        AppEvent::Quarantined { image, digest, .. } => {
+            let image = digest.as_ref().map_or(image.to_string(), ToString::to_string);
+            (None, format!("quarantined {image}"))
+        }
+        AppEvent::Unquarantined { by, content, why: w } => {
+            (Some(by), format!("let {content} out of quarantine: {}", why(w)))
+        }
+        AppEvent::Resumed { by, why: w, .. } => (Some(by), format!("resumed it: {}", why(w))),
+        AppEvent::Expedited { by, .. } => (Some(by), "asked for a cycle now, whatever the window".to_owned()),
+        AppEvent::Tracked
+        | AppEvent::Fired { .. }
+        | AppEvent::Released { .. }
+        | AppEvent::BasesKnown { .. }
+        | AppEvent::Judged { .. }
+        | AppEvent::Withheld { .. }
+        | AppEvent::RunFailed { .. }
+        | AppEvent::RunRecovered { .. }
+        | AppEvent::PromoteStarted { .. }
+        | AppEvent::Promoted { .. }
+        | AppEvent::PromoteFailed { .. }
+        | AppEvent::Again { .. }
+        | AppEvent::Adopted { .. }
+        | AppEvent::RolloutOpened { .. }
+        | AppEvent::RolloutEnded { .. }
+        | AppEvent::Drifted { .. }
+        | AppEvent::Settled
+        | AppEvent::Checkpoint { .. } => return None,
+    })
+}
+
+fn halted(reason: &HaltReason) -> (Option<&str>, String) {
+    match reason {
+        HaltReason::Operator { by, why } => (Some(by), format!("halted it: {}", clean::one_line(why, DETAIL))),
+        HaltReason::TakenBack { by, why, tag, .. } => {
+            let (tag, why) = (clean::one_line(tag, 128), clean::one_line(why, DETAIL));
+            (Some(by), format!("took {tag} back: {why}"))
+        }
+        HaltReason::Reverted { .. } | HaltReason::Irreversible { .. } | HaltReason::Stuck { .. } => {
+            (None, format!("halted it. {}", words::halted(reason)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::failure::{Failure, FailureKind};
+
+    fn at(second: i64, event: AppEvent) -> (AppName, Recorded<AppEvent>) {
+        let at = jiff::Timestamp::from_second(1_795_000_000 + second).unwrap();
+        ("shop".parse().unwrap(), Recorded { seq: 1, at, event })
+    }
+
+    #[test]
+    fn who_did_what_is_told_and_what_lowtide_held_back() {
+        let (by, why) = ("alice", "the till is\nbroken");
+        let halted = |reason| AppEvent::Halted { reason, settings: None };
+        let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "web answers 500");
+        let content = format!("sha256:{}", "c".repeat(64));
+        let rows = [
+            at(0, halted(HaltReason::Reverted { failure })),
+            at(
+                1,
+                AppEvent::Quarantined {
+                    content: content.parse().unwrap(),
+                    image: format!("sha256:{}", "1".repeat(64)).parse().unwrap(),
+                    digest: None,
+                },
+            ),
+            at(
+                2,
+                AppEvent::Unquarantined {
+                    content: content.parse().unwrap(),
+                    by: by.to_owned(),
+                    why: why.to_owned(),
+                },
+            ),
+            at(
+                3,
+                AppEvent::Resumed {
+                    by: by.to_owned(),
+                    why: why.to_owned(),
+                    form: None,
+                    probation: 3,
+                },
+            ),
+            at(
+                4,
+                AppEvent::Expedited {
+                    by: by.to_owned(),
+                    unhealthy: crate::model::fleet::Unhealthy::default(),
+                },
+            ),
+            at(
+                5,
+                halted(HaltReason::Operator {
+                    by: by.to_owned(),
+                    why: why.to_owned(),
+                }),
+            ),
+            at(6, AppEvent::Settled),
+        ];
+        let style = Style {
+            color: false,
+            width: 200,
+        };
+        insta::assert_snapshot!(audit(&rows, style), @r"
+        WHEN                  APP   BY       WHAT
+        2026-11-18 11:06 UTC  shop  lowtide  halted it. A rollout was taken back. The new container did not become ready: web answers 500.
+        2026-11-18 11:06 UTC  shop  lowtide  quarantined sha256:1111111111111111111111111111111111111111111111111111111111111111
+        2026-11-18 11:06 UTC  shop  alice    let sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc out of quarantine: the till is broken
+        2026-11-18 11:06 UTC  shop  alice    resumed it: the till is broken
+        2026-11-18 11:06 UTC  shop  alice    asked for a cycle now, whatever the window
+        2026-11-18 11:06 UTC  shop  alice    halted it: the till is broken
+        ");
+        insta::assert_snapshot!(audit(&[], style), @"Nobody did anything yet, and nothing was halted.");
+    }
+}
