@@ -76,7 +76,7 @@ CREATE INDEX outbox_created ON outbox (created);
 CREATE TABLE evidence (
     content TEXT NOT NULL,                 -- content digest it is bound to
     kind    TEXT NOT NULL,                 -- inventory | packages
-    body    BLOB NOT NULL,                 -- zlib
+    body    BLOB NOT NULL,                 -- src/store/evidence.rs
     at      TEXT NOT NULL,
     PRIMARY KEY (content, kind)
 ) STRICT;

@@ -97,6 +97,7 @@ fn a_relative_state_is_absolute_for_every_command() {
         &["outdated", "a"],
         &["halt", "web", "--reason", "x"],
         &["resume", "web", "--reason", "x"],
+        &["audit"],
         &["incident", "web"],
         &["revert", "web", "--reason", "x"],
         &["pause"],

@@ -4,11 +4,12 @@ use super::image::Reference;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Kept with an image's content, so that a later night need not read the image to ask what is pending in it.
+/// Kept with an image's content, so that a later night need not read the image to ask what is pending in it. Its files are kept beside
+/// the rest, as they are (`store::packed`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageState {
     /// Package databases, package sources, settings and keyrings: path (without leading slash) → content.
-    #[serde(with = "contents")]
+    #[serde(skip)]
     pub files: BTreeMap<String, Vec<u8>>,
     /// Paths of such files whose content is unknown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -144,43 +145,6 @@ pub enum Lineage {
     Unknown,
 }
 
-/// Keyrings are binary; everything else is text that a person may want to read in the database.
-mod contents {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use std::collections::BTreeMap;
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Content<T> {
-        Text(T),
-        Base64(String),
-    }
-
-    pub(super) fn serialize<S: Serializer>(files: &BTreeMap<String, Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(files.iter().map(|(path, bytes)| {
-            let content = match std::str::from_utf8(bytes) {
-                Ok(text) => Content::Text(text),
-                Err(_) => Content::Base64(STANDARD.encode(bytes)),
-            };
-            (path, content)
-        }))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Vec<u8>>, D::Error> {
-        let files = BTreeMap::<String, Content<String>>::deserialize(from)?;
-        let decoded = |(path, content): (String, Content<String>)| match content {
-            Content::Text(text) => Ok((path, text.into_bytes())),
-            Content::Base64(text) => match STANDARD.decode(text) {
-                Ok(bytes) => Ok((path, bytes)),
-                Err(error) => Err(serde::de::Error::custom(error)),
-            },
-        };
-        files.into_iter().map(decoded).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,26 +192,5 @@ mod tests {
         assert_eq!(needed(Some("1"), true).as_deref(), Some("1"));
         assert_eq!(needed(Some("1"), false), None);
         assert_eq!(needed(None, true), None);
-    }
-
-    #[test]
-    fn any_bytes_come_back_as_they_were() {
-        let state = PackageState {
-            files: BTreeMap::from([
-                ("var/lib/dpkg/status".to_owned(), b"Package: a\n".to_vec()),
-                ("etc/apt/trusted.gpg".to_owned(), vec![0x99, 0xff, 0, 1]),
-            ]),
-            uncaptured: vec![],
-            layers: BTreeMap::from([("a:amd64".to_owned(), 3)]),
-            lineage: Lineage::Base {
-                reference: "debian:12".to_owned(),
-                layers: 1,
-                triggers: false,
-            },
-            doing: None,
-        };
-        let json = serde_json::to_string(&state).unwrap();
-        assert_eq!(serde_json::from_str::<PackageState>(&json).unwrap(), state);
-        insta::assert_snapshot!(json, @r#"{"files":{"etc/apt/trusted.gpg":{"base64":"mf8AAQ=="},"var/lib/dpkg/status":{"text":"Package: a\n"}},"layers":{"a:amd64":3},"lineage":{"lineage":"base","reference":"debian:12","layers":1}}"#);
     }
 }

@@ -1,8 +1,9 @@
 //! What is pending in images that are named, or in the last release of each app.
 
 use super::archives::suites::Archives;
-use super::inventory::compare::{self, Named, Places};
-use super::survey::images::{AT_ONCE, Judging, Question};
+use super::inventory::compare::{Named, Places};
+use super::inventory::error::ReadError;
+use super::survey::images::{AT_ONCE, Judging, Question, off};
 use super::survey::state::state;
 use crate::clients::archive::address::Mirror;
 use crate::clients::archive::error::ArchiveError;
@@ -65,12 +66,8 @@ pub async fn images(places: &Places, archives: &Archives, names: &[String], now:
 }
 
 async fn image(places: &Places, judging: &Judging<'_>, name: &str) -> Outdated {
-    let (digest, state) = match compare::image(places, &Named::parse(name)).await {
-        Ok(read) => {
-            let digest = read.digest.as_ref();
-            let digest = digest.map_or(read.image.id.to_string(), ToString::to_string);
-            (Some(digest), Ok(state(&read.seen, Lineage::Unknown, None)))
-        }
+    let (digest, state) = match packages(places, &Named::parse(name)).await {
+        Ok((digest, state)) => (Some(digest), Ok(state)),
         Err(error) => (None, Err(error.to_string())),
     };
     let Judged { os, survey } = judged(judging, state).await;
@@ -80,6 +77,29 @@ async fn image(places: &Places, judging: &Judging<'_>, name: &str) -> Outdated {
         os,
         survey,
     }
+}
+
+/// The image's digest, or its id where no registry has it, and what decides about its upgrades. Of an image that was read before, no
+/// layer is looked at.
+async fn packages(places: &Places, named: &Named) -> Result<(String, PackageState), ReadError> {
+    let found = places.find(named).await?;
+    let id = found.id().clone();
+    let digest = found.manifest().map_or(id.to_string(), ToString::to_string);
+    let known = {
+        let (tables, id) = (places.tables.clone(), id.clone());
+        off(move || tables.state(&id)).await
+    };
+    if let Some(state) = known {
+        return Ok((digest, state));
+    }
+    let seen = places.read(&found).await?;
+    let tables = places.tables.clone();
+    let state = off(move || {
+        let state = state(&seen, Lineage::Unknown, None);
+        tables.put_state(&id, &state);
+        state
+    });
+    Ok((digest, state.await))
 }
 
 /// The running containers of the engine of `places`. An image is judged once, however many containers run it, and as the

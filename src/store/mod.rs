@@ -17,6 +17,7 @@ pub mod lock;
 pub mod marks;
 pub mod outbox;
 pub mod overview;
+pub mod packed;
 mod private;
 mod readers;
 pub mod retention;

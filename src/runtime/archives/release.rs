@@ -48,9 +48,14 @@ pub(super) async fn ask(
     if let (Kept::Enough, Some(kept)) = (trust, &kept) {
         return Ok(kept.clone());
     }
-    let fresh = |signed, validators| Record {
-        newest,
-        ..Record::new(signed, validators)
+    let fresh = |signed, validators| {
+        // Many servers send the same file again: who signed it is known.
+        let same = kept.as_ref().filter(|kept| kept.signed == signed);
+        Record {
+            newest,
+            verified: same.map(|kept| kept.verified.clone()).unwrap_or_default(),
+            ..Record::new(signed, validators)
+        }
     };
     let validators = |inrelease: bool| {
         let kept = kept.as_ref()?;

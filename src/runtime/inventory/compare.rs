@@ -109,20 +109,21 @@ fn compared(before: &Seen, after: &Seen) -> Comparison {
     compare(before, after, &|_| None)
 }
 
-enum Found {
+/// An image that is there, not read yet.
+pub(in crate::runtime) enum Found {
     Engine { name: String, facts: Box<ImageFacts> },
     Registry { reference: Reference, remote: RemoteImage },
 }
 
 impl Found {
-    fn id(&self) -> &ImageId {
+    pub(in crate::runtime) fn id(&self) -> &ImageId {
         match self {
             Found::Engine { facts, .. } => &facts.id,
             Found::Registry { remote, .. } => &remote.id,
         }
     }
 
-    fn manifest(&self) -> Option<&ManifestDigest> {
+    pub(in crate::runtime) fn manifest(&self) -> Option<&ManifestDigest> {
         match self {
             Found::Engine { .. } => None,
             Found::Registry { remote, .. } => Some(&remote.manifest),
@@ -165,7 +166,7 @@ impl Places {
         })
     }
 
-    async fn find(&self, named: &Named) -> Result<Found, ReadError> {
+    pub(in crate::runtime) async fn find(&self, named: &Named) -> Result<Found, ReadError> {
         let nowhere = || ReadError::Nowhere {
             image: named.name.clone(),
         };
@@ -192,7 +193,7 @@ impl Places {
         }
     }
 
-    async fn read(&self, found: &Found) -> Result<Seen, ReadError> {
+    pub(in crate::runtime) async fn read(&self, found: &Found) -> Result<Seen, ReadError> {
         match found {
             Found::Engine { facts, .. } => engine::read(&self.engine, facts, &self.tables).await,
             Found::Registry { reference, remote } => {

@@ -1,9 +1,12 @@
-//! Tables of layers that were read before, so that a base which many images share is read once.
+//! Tables of layers that were read before, so that a base which many images share is read once, and what decides about the packages
+//! of whole images.
 
-use crate::model::image::DiffId;
+use crate::model::image::{DiffId, ImageId};
+use crate::model::package_state::PackageState;
 use crate::packages::layer::table::LayerTable;
 use crate::packages::layer::wanted::Wanted;
 use crate::store::layer_cache::LayerCache;
+use crate::store::packed;
 use flate2::Compression;
 use flate2::bufread::ZlibDecoder;
 use flate2::write::ZlibEncoder;
@@ -13,6 +16,8 @@ use std::io::{self, Read, Write};
 const MAX_BYTES: u64 = 512 << 20;
 /// Of what is kept; a change of [`LayerTable`] raises it.
 const VERSION: u32 = 1;
+/// A change of what `survey::state` takes of an image raises it.
+const STATE: u32 = 1;
 
 /// Where tables are kept, if anywhere.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +52,21 @@ impl Tables {
         diff_ids.iter().map(|diff_id| self.get(diff_id)).collect()
     }
 
+    /// What of this image decides about its upgrades, if it was read before.
+    pub(in crate::runtime) fn state(&self, image: &ImageId) -> Option<PackageState> {
+        let body = self.cache.as_ref()?.get(&state_key(image))?;
+        packed::unpack(&body).ok()
+    }
+
+    /// What cannot be kept is read again next time.
+    pub(in crate::runtime) fn put_state(&self, image: &ImageId, state: &PackageState) {
+        let Some(cache) = &self.cache else { return };
+        let kept = packed::pack(state).and_then(|body| cache.put(&state_key(image), &body).map_err(|e| e.to_string()));
+        if let Err(error) = kept {
+            tracing::debug!(%image, %error, "what decides about its packages cannot be kept");
+        }
+    }
+
     /// What cannot be kept is read again next time.
     pub(super) fn put(&self, table: &LayerTable) {
         let Some(cache) = &self.cache else { return };
@@ -54,7 +74,7 @@ impl Tables {
         if cache.has(&key) {
             return;
         }
-        match packed(table).and_then(|body| cache.put(&key, &body)) {
+        match deflated(table).and_then(|body| cache.put(&key, &body)) {
             Ok(()) => {}
             Err(error) => tracing::debug!(layer = %table.diff_id, %error, "the table of a layer cannot be kept"),
         }
@@ -66,7 +86,18 @@ fn key(diff_id: &DiffId) -> String {
     format!("{hex}-{}-{VERSION}", Wanted::inventory().fingerprint())
 }
 
-fn packed(table: &LayerTable) -> io::Result<Vec<u8>> {
+/// Of the image's id alone: it is a hash over all that is read of it.
+fn state_key(image: &ImageId) -> String {
+    let hex = image.as_str().trim_start_matches("sha256:");
+    let form = format!(
+        "{}-{VERSION}.{STATE}.{}",
+        Wanted::inventory().fingerprint(),
+        packed::FORM
+    );
+    format!("packages-{hex}-{form}")
+}
+
+fn deflated(table: &LayerTable) -> io::Result<Vec<u8>> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
     let mut buffered = io::BufWriter::new(&mut encoder);
     serde_json::to_writer(&mut buffered, table)?;

@@ -65,7 +65,7 @@ impl Judging<'_> {
 }
 
 /// Work of milliseconds, which must not keep others waiting.
-pub(super) async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(in crate::runtime) async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         // A mistake of ours must not look like "nothing is pending".
