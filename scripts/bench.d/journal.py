@@ -1,10 +1,12 @@
-"""journal.py DATABASE APP APPS NIGHTS: fills lowtide's database with the past of APPS apps, app-1 and so on, NIGHTS nights each.
+"""journal.py DATABASE APP APPS NIGHTS [different]: fills lowtide's database with the past of APPS apps, app-1 and so on, NIGHTS nights each.
 
 Their runs and rollouts are copies of what APP's really were, with ids, names and days of their own: always of the shape that
 this version writes. APP has been run twice: what the first run was, with its rollout, comes every tenth night, and what the
-second one was, which found nothing to do, comes in the others. lowtide must not run meanwhile."""
+second one was, which found nothing to do, comes in the others. `different`: each app's images have a content of their own, by name,
+and its packages are kept for each of them. lowtide must not run meanwhile."""
 
 import datetime
+import hashlib
 import os
 import re
 import sqlite3
@@ -40,6 +42,15 @@ def part(released):
     return of, [event for event in events[facts] if (event[3] < second[3]) == released]
 
 
+def contents():
+    """What the app's images are known by."""
+    found = set()
+    for _, _, body, *_ in events[facts]:
+        found.update(re.findall(r'"content":"sha256:([0-9a-f]{64})"', body))
+    return sorted(found)
+
+
+different = contents() if "different" in sys.argv[5:] else []
 kinds = {released: part(released) for released in (True, False)}
 today = datetime.datetime.now(datetime.timezone.utc)
 made = 0
@@ -51,9 +62,15 @@ for number in range(1, apps + 1):
         f"INSERT INTO streams ({STREAM}) SELECT ?, kind, ?, opened, closed, cause, conclusion, NULL FROM streams WHERE id = ?",
         (stream, name, facts),
     )
+    own = {content: hashlib.sha256(f"{name} {content}".encode()).hexdigest() for content in different}
+    for content, moved_to in own.items():
+        connection.execute(
+            "INSERT INTO evidence (content, kind, body, at) SELECT ?, kind, body, at FROM evidence WHERE content = ? AND kind = 'packages'",
+            (f"sha256:{moved_to}", f"sha256:{content}"),
+        )
     for night in range(nights):
         day = today - datetime.timedelta(days=nights - night)
-        fresh = {old: ulid(day, made + place) for place, old in enumerate(ids)}
+        fresh = {old: ulid(day, made + place) for place, old in enumerate(ids)} | own
         pattern = re.compile("|".join(fresh))
 
         def moved(text):

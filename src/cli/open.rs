@@ -4,6 +4,7 @@ use super::args::Global;
 use crate::config::validate::Provenance;
 use crate::config::{diagnostic, engine, validate};
 use crate::model::fleet::{EngineAddress, Fleet};
+use crate::model::name::AppName;
 use crate::model::secret::SecretRef;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::inventory::tables::Tables;
@@ -33,10 +34,14 @@ pub(super) async fn configuration(global: &Global) -> anyhow::Result<Option<Load
     }))
 }
 
-/// As [`configuration`], with every setting's origin.
-pub(super) async fn configuration_with_provenance(global: &Global) -> anyhow::Result<Option<(Fleet, Provenance)>> {
+/// As [`configuration`], with the origin of every setting of this app.
+pub(super) async fn configuration_with_provenance(
+    global: &Global,
+    app: Option<&AppName>,
+) -> anyhow::Result<Option<(Fleet, Provenance)>> {
     let found = found(global).await?;
-    Ok(told(&found, validate::fleet_with_provenance(&found.text)))
+    let is_wanted = |name: &str| app.is_some_and(|app| app.as_str() == name);
+    Ok(told(&found, validate::fleet_with_provenance(&found.text, &is_wanted)))
 }
 
 /// The configuration as it stands, unread.

@@ -17,7 +17,7 @@ pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> a
     let app = app.map(operate::name).transpose()?;
     let (fleet, provenance) = match in_force(global).await? {
         Some(fleet) => (fleet, None),
-        None => match open::configuration_with_provenance(global).await? {
+        None => match open::configuration_with_provenance(global, app.as_ref()).await? {
             Some((fleet, provenance)) => (fleet, Some(provenance)),
             None => return Ok(Exit::Problems),
         },

@@ -66,7 +66,7 @@ impl Node {
         for step in &route.0 {
             here = match (step, &here.0.kind) {
                 (Step::Key(key), Kind::Map(map)) => {
-                    let entry = map.entries.get(*map.index.get(key)?)?;
+                    let entry = map.entries.get(*map.index.get(&**key)?)?;
                     (&entry.value, Some(entry.key_span))
                 }
                 (Step::Index(index), Kind::List(items)) => (items.get(*index)?, None),
@@ -321,7 +321,7 @@ impl Reader {
     fn route(&self) -> Route {
         let steps = self.open.iter().filter_map(|open| match &open.kind {
             OpenKind::List(items) => Some(Step::Index(items.len())),
-            OpenKind::Map { key, .. } => key.as_ref().map(|(key, _)| Step::Key(key.clone())),
+            OpenKind::Map { key, .. } => key.as_ref().map(|(key, _)| Step::Key(key.as_str().into())),
         });
         Route(steps.collect())
     }

@@ -24,15 +24,18 @@ pub use super::scope::{Origin, Provenance, Setting};
 /// # Errors
 /// Every problem of the text, in the order of their places.
 pub fn fleet(text: &[u8]) -> Result<Fleet, Vec<Problem>> {
-    read(text, false).map(|(fleet, _)| fleet)
+    read(text, &|_| false).map(|(fleet, _)| fleet)
 }
 
-/// As [`fleet`], and for each app every setting in force with its origin, for `plan` to show.
+/// As [`fleet`], and for each app of a name that `is_wanted`, every setting in force with its origin, for `plan` to show.
 ///
 /// # Errors
 /// As [`fleet`].
-pub fn fleet_with_provenance(text: &[u8]) -> Result<(Fleet, Provenance), Vec<Problem>> {
-    read(text, true)
+pub fn fleet_with_provenance(
+    text: &[u8],
+    is_wanted: &dyn Fn(&str) -> bool,
+) -> Result<(Fleet, Provenance), Vec<Problem>> {
+    read(text, is_wanted)
 }
 
 /// Every secret that the fleet refers to, with the place that does, for the caller to probe.
@@ -73,7 +76,7 @@ pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
     out
 }
 
-fn read(bytes: &[u8], tracing: bool) -> Result<(Fleet, Provenance), Vec<Problem>> {
+fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Provenance), Vec<Problem>> {
     let text = limits::text(bytes).map_err(|problem| vec![problem])?;
     let (tree, mut problems) = tree::read(text).map_err(|problem| vec![problem])?;
     let shape = shape::compare(&tree, &raw::schema());
@@ -99,9 +102,9 @@ fn read(bytes: &[u8], tracing: bool) -> Result<(Fleet, Provenance), Vec<Problem>
         first_host,
         targets: BTreeMap::new(),
         settings: Vec::new(),
-        tracing,
+        tracing: false,
     };
-    let (fleet, provenance) = check.file(&file);
+    let (fleet, provenance) = check.file(&file, is_wanted);
     if check.problems.is_empty() {
         Ok((fleet, provenance))
     } else {
@@ -146,7 +149,7 @@ fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
 }
 
 impl Check<'_> {
-    fn file(&mut self, file: &raw::File) -> (Fleet, Provenance) {
+    fn file(&mut self, file: &raw::File, is_wanted: &dyn Fn(&str) -> bool) -> (Fleet, Provenance) {
         let top = Scope::new(vec![(Origin::Fleet, Route::default())]);
         match file.version {
             Some(1) => {}
@@ -186,9 +189,12 @@ impl Check<'_> {
         {
             self.settings.clear();
             let Some(raw) = file.apps.get(&entry.key) else { continue };
+            self.tracing = is_wanted(&entry.key);
             if let Some(app) = self.app(file, &entry.key, raw) {
-                let settings: Vec<Setting> = std::mem::take(&mut self.settings);
-                provenance.insert(app.name.clone(), settings);
+                if self.tracing {
+                    let settings: Vec<Setting> = std::mem::take(&mut self.settings);
+                    provenance.insert(app.name.clone(), settings);
+                }
                 apps.insert(app.name.clone(), app);
             }
         }

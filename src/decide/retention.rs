@@ -7,8 +7,8 @@ use crate::model::standing::Release;
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Facts about an app after which a checkpoint is written: a few weeks' worth, and far fewer than a start notices.
-const CHECKPOINT_AFTER: u64 = 64;
+/// Facts about an app after which a checkpoint is written: a week's worth, and fewer than a start or a command notices.
+const CHECKPOINT_AFTER: u64 = 24;
 
 /// How long a fact about an app stays once a checkpoint stands for it: to look at it when something is odd.
 pub const FACTS: SignedDuration = SignedDuration::from_hours(7 * 24);

@@ -1,6 +1,7 @@
 //! The problem itself: what, where, and what to do about it.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,8 @@ pub struct Route(pub Vec<Step>);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
-    Key(String),
+    /// Shared by all routes that go on from here.
+    Key(Arc<str>),
     Index(usize),
 }
 
@@ -54,7 +56,7 @@ impl Route {
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
         let mut steps = self.0.clone();
-        steps.push(Step::Key(key.to_owned()));
+        steps.push(Step::Key(key.into()));
         Self(steps)
     }
     #[must_use]
@@ -70,7 +72,7 @@ impl Route {
     /// `keys("build.timeout")`: for places whose keys are ours and hold no dot.
     #[must_use]
     pub fn keys(dotted: &str) -> Self {
-        Self(dotted.split('.').map(|key| Step::Key(key.to_owned())).collect())
+        Self(dotted.split('.').map(|key| Step::Key(key.into())).collect())
     }
 }
 

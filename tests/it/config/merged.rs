@@ -35,7 +35,7 @@ apps:
 
 #[test]
 fn the_nearest_layer_wins_key_by_key() {
-    let (fleet, _) = fleet_with_provenance(TEXT.as_bytes()).unwrap();
+    let (fleet, _) = fleet_with_provenance(TEXT.as_bytes(), &|_| true).unwrap();
     let app = &fleet.apps.values().next().unwrap();
     assert_eq!(
         app.env.values().map(String::as_str).collect::<Vec<_>>(),
@@ -69,7 +69,7 @@ fn the_nearest_layer_wins_key_by_key() {
 
 #[test]
 fn each_setting_says_where_it_came_from() {
-    let (_, provenance) = fleet_with_provenance(TEXT.as_bytes()).unwrap();
+    let (_, provenance) = fleet_with_provenance(TEXT.as_bytes(), &|_| true).unwrap();
     let lines = provenance
         .values()
         .next()
@@ -133,7 +133,7 @@ fn each_setting_says_where_it_came_from() {
 
 #[test]
 fn all_secrets_are_listed_with_their_places() {
-    let (fleet, _) = fleet_with_provenance(TEXT.as_bytes()).unwrap();
+    let (fleet, _) = fleet_with_provenance(TEXT.as_bytes(), &|_| true).unwrap();
     let lines: Vec<String> = secrets(&fleet)
         .iter()
         .map(|(place, secret)| format!("{place}: {secret}"))
@@ -157,7 +157,7 @@ fn a_command_has_its_own_readiness() {
         ready: { http: { url: "https://edge.example.org/healthz" } }
 "#
         .trim_start_matches('\n');
-    let (fleet, provenance) = fleet_with_provenance(text.as_bytes()).unwrap();
+    let (fleet, provenance) = fleet_with_provenance(text.as_bytes(), &|_| true).unwrap();
     let settings = provenance.values().next().unwrap().iter();
     let lines = settings
         .filter(|s| s.key.starts_with("rollout[1]"))
@@ -228,7 +228,7 @@ apps:
 /// What is taken out of windows is said once for all of them; where no window opens, nothing is taken out.
 #[test]
 fn a_blackout_of_the_defaults_holds_for_every_window() {
-    let (fleet, provenance) = fleet_with_provenance(WINDOWS.as_bytes()).unwrap();
+    let (fleet, provenance) = fleet_with_provenance(WINDOWS.as_bytes(), &|_| true).unwrap();
     let windows: Vec<_> = fleet.apps.values().map(|app| app.rollout[0].window.as_ref()).collect();
     insta::assert_snapshot!(serde_json::to_string_pretty(&windows).unwrap(), @r#"
     [
