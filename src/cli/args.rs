@@ -215,34 +215,7 @@ enum Command {
     /// Needs no configuration for images (named as for `diff`); no container is started. Exits with 10 when something is
     /// pending, and with 1 when nothing is known to be pending but an archive could not be asked.
     #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
-    Outdated {
-        /// Images by name.
-        #[arg(group = "what", value_name = "IMAGE")]
-        images: Vec<String>,
-        /// The last release of every app.
-        #[arg(long, group = "what")]
-        all: bool,
-        /// The last release of this app.
-        #[arg(long, value_name = "APP", group = "what")]
-        app: Vec<String>,
-        /// The images of all running containers of an engine, whoever started them. Only reads.
-        #[arg(long, group = "what", conflicts_with_all = ["images", "all", "app"])]
-        running: bool,
-        /// With --running: the engine; without it, that of DOCKER_HOST or of this machine.
-        #[arg(
-            short = 'H',
-            long = "host",
-            value_name = "unix://…|ssh://…|tcp://…",
-            requires = "running"
-        )]
-        host: Option<String>,
-        /// Of an image for several platforms in a registry, this one.
-        #[arg(long, value_name = "OS/ARCH", default_value_t = default_platform())]
-        platform: String,
-        /// As one JSON object, for programs.
-        #[arg(long)]
-        json: bool,
-    },
+    Outdated(outdated::Asked),
     /// Stop an app's rollouts and promotions; its builds and tests go on.
     Halt {
         /// Its name.
@@ -326,7 +299,7 @@ enum Command {
 }
 
 /// This machine's, with the names of the OCI image-spec.
-fn default_platform() -> String {
+pub(super) fn default_platform() -> String {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -408,26 +381,7 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             json,
         } => diff::diff(global, &old, &new, &platform, json).await,
         Command::Inventory { image, platform, json } => inventory::inventory(global, &image, &platform, json).await,
-        Command::Outdated {
-            images,
-            all,
-            app,
-            running,
-            host,
-            platform,
-            json,
-        } => {
-            if running {
-                return outdated::running(global, host.as_deref(), &platform, json).await;
-            }
-            let asked = outdated::Asked {
-                images,
-                all,
-                apps: app,
-                platform,
-            };
-            outdated::outdated(global, &asked, json).await
-        }
+        Command::Outdated(asked) => outdated::outdated(global, &asked).await,
         Command::Halt { app, reason } => operate::halt(global, &app, reason).await,
         Command::Resume {
             app,

@@ -1,6 +1,6 @@
 //! `lowtide outdated`
 
-use super::args::Global;
+use super::args::{Global, default_platform};
 use super::exit::Exit;
 use super::{diff, live, open, operate, status, views};
 use crate::model::freshness::Outdated;
@@ -14,19 +14,45 @@ use anyhow::Context;
 use std::collections::BTreeMap;
 
 /// What somebody wants to know of.
+#[derive(Debug, clap::Args)]
 pub(super) struct Asked {
-    pub(super) images: Vec<String>,
-    pub(super) all: bool,
-    pub(super) apps: Vec<String>,
-    pub(super) platform: String,
+    /// Images by name.
+    #[arg(group = "what", value_name = "IMAGE")]
+    images: Vec<String>,
+    /// The last release of every app.
+    #[arg(long, group = "what")]
+    all: bool,
+    /// The last release of this app.
+    #[arg(long, value_name = "APP", group = "what")]
+    app: Vec<String>,
+    /// The images of all running containers of an engine, whoever started them. Only reads.
+    #[arg(long, group = "what", conflicts_with_all = ["images", "all", "app"])]
+    running: bool,
+    /// With --running: the engine; without it, that of DOCKER_HOST or of this machine.
+    #[arg(
+        short = 'H',
+        long = "host",
+        value_name = "unix://…|ssh://…|tcp://…",
+        requires = "running"
+    )]
+    host: Option<String>,
+    /// Of an image for several platforms in a registry, this one.
+    #[arg(long, value_name = "OS/ARCH", default_value_t = default_platform())]
+    platform: String,
+    /// As one JSON object, for programs.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Images need no configuration; apps need the one in force.
-pub(super) async fn outdated(global: &Global, asked: &Asked, json: bool) -> anyhow::Result<Exit> {
+pub(super) async fn outdated(global: &Global, asked: &Asked) -> anyhow::Result<Exit> {
+    if asked.running {
+        return running(global, asked).await;
+    }
     let scratch = open::Scratch::new()?;
     let cache = open::cache(global).unwrap_or_else(|| scratch.path().to_owned());
     let now = reading::now();
-    let apps = if asked.all || !asked.apps.is_empty() {
+    let apps = if asked.all || !asked.app.is_empty() {
         match apps(global, asked).await? {
             Some(apps) => apps,
             None => return Ok(Exit::Problems),
@@ -41,7 +67,7 @@ pub(super) async fn outdated(global: &Global, asked: &Asked, json: bool) -> anyh
         found.extend(outdated::images(&places, &archives, &asked.images, now).await);
     }
     found.extend(released(global, &archives, &apps.releases).await?);
-    if json {
+    if asked.json {
         live::print_line(&serde_json::to_string(&views::ShownOutdated::from(found.as_slice()))?);
     } else {
         live::print(&words::outdated(&found, live::style()));
@@ -50,17 +76,17 @@ pub(super) async fn outdated(global: &Global, asked: &Asked, json: bool) -> anyh
 }
 
 /// Needs no configuration. `host`: the engine's address.
-pub(super) async fn running(global: &Global, host: Option<&str>, platform: &str, json: bool) -> anyhow::Result<Exit> {
-    let engine = match host {
+async fn running(global: &Global, asked: &Asked) -> anyhow::Result<Exit> {
+    let engine = match asked.host.as_deref() {
         Some(host) => open::engine(host).context("-H")?,
         None => open::default_engine()?,
     };
     let scratch = open::Scratch::new()?;
     let cache = open::cache(global).unwrap_or_else(|| scratch.path().to_owned());
-    let places = diff::places_of(global, &engine, platform)?;
+    let places = diff::places_of(global, &engine, &asked.platform)?;
     let archives = outdated::archives(outdated::Access::default(), &cache)?;
     let found = outdated::running(&places, &archives, reading::now()).await?;
-    if json {
+    if asked.json {
         live::print_line(&serde_json::to_string(&views::ShownRunning::from(&found))?);
     } else {
         live::print(&words::running(&found, live::style()));
@@ -80,7 +106,7 @@ async fn apps(global: &Global, asked: &Asked) -> anyhow::Result<Option<Apps>> {
         return Ok(None);
     };
     let names: Vec<AppName> = asked
-        .apps
+        .app
         .iter()
         .map(|name| operate::name(name))
         .collect::<Result<_, _>>()?;
