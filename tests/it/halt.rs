@@ -323,7 +323,11 @@ async fn item_55_a_resume_has_to_be_an_answer() {
     let left = after.probation.left(&site.app().rollout[0].name);
     assert_eq!((after.halted, after.incidents, left), (None, vec![], 3));
     assert_eq!(after.quarantine, before.quarantine, "what was taken back stays out");
-    // Whoever asks later who did what, and why.
+    told_later(&site);
+}
+
+/// Whoever asks who did what, and why.
+fn told_later(site: &Site) {
     let audit = site.lowtide(&["audit", "web", "--json"]);
     let audit: serde_json::Value = serde_json::from_slice(&audit.stdout).unwrap();
     let entries = audit["entries"].as_array().unwrap();
