@@ -164,7 +164,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// What people did, and what was halted or quarantined and why, oldest first.
+    /// Operator actions, halts and quarantines with their reasons, oldest first.
     Audit {
         /// This app only.
         app: Option<String>,

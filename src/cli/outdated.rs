@@ -25,7 +25,7 @@ pub(super) struct Asked {
     /// The last release of this app.
     #[arg(long, value_name = "APP", group = "what")]
     app: Vec<String>,
-    /// The images of all running containers of an engine, whoever started them. Only reads.
+    /// The images of all running containers of an engine, also of those that lowtide did not start. Changes nothing.
     #[arg(long, group = "what", conflicts_with_all = ["images", "all", "app"])]
     running: bool,
     /// With --running: the engine; without it, that of DOCKER_HOST or of this machine.

@@ -10,7 +10,10 @@ use std::path::Path;
 /// 0 as long as the bot lives: whoever restarts it by this answer would mend none of what the notes say.
 pub(super) async fn health(state: &Path, listen: Option<SocketAddr>) -> anyhow::Result<Exit> {
     let Some(listen) = listen.or_else(|| serve::listens_at(state)) else {
-        eprintln!("no bot has served with the state directory {} yet", state.display());
+        eprintln!(
+            "`lowtide serve` has not run with the state directory {} yet",
+            state.display()
+        );
         return Ok(Exit::Failed);
     };
     Ok(

@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result<Exit> {
-    // Before anything is held that a new program would have to hold again.
+    // Before any lock is taken or file opened: executing the program again would lose them.
     if let Err(error) = allocation::settle() {
-        warn!(%error, "memory that was used once is kept");
+        warn!(%error, "the allocator settings cannot be applied; lowtide uses more memory");
     }
     let asked_to_end = CancellationToken::new();
     tokio::spawn(on_signal(asked_to_end.clone()));

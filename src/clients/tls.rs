@@ -1,4 +1,6 @@
-//! One TLS implementation, one crypto provider and one set of trusted certificates for the whole process.
+//! One TLS implementation with one crypto provider for the whole process, and one set of trusted certificates for the clients that are
+//! built with [`client`]: engines, package repositories, readiness probes and the calls of the registry that oci-client has not. oci-client, lettre and octocrab read the
+//! certificates by themselves.
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -17,12 +19,12 @@ pub fn ready() {
     let _ = ring::default_provider().install_default();
 }
 
-/// For a client of HTTPS that trusts what the system trusts. The certificates are some hundred files: they are read when the first
-/// server shows its own, and all clients share them. One that only speaks over a socket of this machine never needs them.
+/// The configuration of an HTTPS client that trusts the system's certificates. They are some hundred files, so they are read at the
+/// first handshake and shared: a process that only uses a local socket never reads them.
 #[must_use]
 pub fn client() -> ClientConfig {
     ready();
-    // Not dangerous: servers are verified, by the system's certificates, only later.
+    // rustls calls every custom verifier dangerous. This one verifies as webpki does; it only loads the certificates later.
     let config = ClientConfig::builder().dangerous();
     let config = config.with_custom_certificate_verifier(Arc::new(System));
     config.with_no_client_auth()
@@ -81,7 +83,7 @@ fn roots() -> Result<Roots, Error> {
         return Ok(Arc::clone(roots));
     }
     let mut store = RootCertStore::empty();
-    // One that cannot be read is one that is not trusted.
+    // A certificate that cannot be read is not trusted.
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let built = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&PROVIDER)).build();
     let roots =

@@ -21,7 +21,7 @@ pub(super) struct Check<'a> {
     /// What is already somebody's target, and where it was said.
     pub(super) targets: BTreeMap<String, (Route, Span)>,
     pub(super) settings: Vec<Setting>,
-    /// The app that is looked at is one whose settings are wanted with their origins.
+    /// Record each setting of the current app with its origin.
     pub(super) tracing: bool,
 }
 

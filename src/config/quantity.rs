@@ -26,7 +26,7 @@ pub(super) fn duration(text: &str) -> Result<SignedDuration, &'static str> {
             "m" => 60_000,
             "h" => 3_600_000,
             "d" => 86_400_000,
-            // For what is kept for long; nobody counts days of leap years there.
+            // 365 days: the unit is for retention times, where leap days do not matter.
             "y" => 365 * 86_400_000,
             "" if digits > 0 && tail.is_empty() => return Err("it has no unit"),
             _ => return Err("its units are `ms`, `s`, `m`, `h`, `d` and `y`"),

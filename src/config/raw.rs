@@ -198,7 +198,7 @@ raw! {
     Retention {
         /// Ended runs and rollouts, with their logs.
         history: Option<Text>,
-        /// What people did, halts and quarantines, whatever else is forgotten.
+        /// The audit log: operator actions, halts and quarantines.
         audit: Option<Text>,
         /// Local images kept per app besides those that run and the one to go back to.
         #[schemars(range(min = 1, max = 100))]

@@ -27,7 +27,7 @@ pub fn fleet(text: &[u8]) -> Result<Fleet, Vec<Problem>> {
     read(text, &|_| false).map(|(fleet, _)| fleet)
 }
 
-/// As [`fleet`], and for each app of a name that `is_wanted`, every setting in force with its origin, for `plan` to show.
+/// As [`fleet`]; also returns the effective settings, with their origins, of each app whose name `is_wanted`. `plan` shows them.
 ///
 /// # Errors
 /// As [`fleet`].

@@ -7,17 +7,18 @@ use crate::model::standing::Release;
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Facts about an app after which a checkpoint is written: a week's worth, and fewer than a start or a command notices.
+/// A checkpoint is written after this many facts about an app, about a week's. Every start and command folds the facts since the last
+/// checkpoint, so fewer facts make them faster.
 const CHECKPOINT_AFTER: u64 = 24;
 
-/// How long a fact about an app stays once a checkpoint stands for it: to look at it when something is odd.
+/// How long a fact about an app is retained after a checkpoint replaced it. Only people who look into a problem need it then.
 pub const FACTS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// How long inventories and package states stay of a content that no app has, goes on from or goes back to: longer than a
-/// run can be under way that keeps them before its release is known.
+/// How long inventories and package states are retained that no release in use refers to. A run stores them before its release is
+/// recorded, so this is longer than any run takes.
 pub const EVIDENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Does an app's stream want a checkpoint? `facts`: how many there are since the last one.
+/// Whether to write a checkpoint. `facts`: the number of facts since the last one.
 #[must_use]
 pub fn wants_checkpoint(facts: u64) -> bool {
     facts >= CHECKPOINT_AFTER

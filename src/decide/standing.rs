@@ -26,7 +26,7 @@ pub use next::{Next, Promotion, channel_reference, expected, next, undertaken, w
 /// Releases remembered per app; older ones live on in the journal only.
 const RELEASES: usize = 20;
 
-/// Of them those that still know what changed: it is told while a release is new. The others would be most of a checkpoint.
+/// How many of them retain their list of changes. Only reports about new releases show it, and it would be most of a checkpoint.
 const CHANGES: usize = 2;
 
 /// Operators' reverts remembered per app: a daily report looks back one day.
@@ -42,7 +42,7 @@ pub fn fold(events: &[Recorded<AppEvent>]) -> Standing {
     standing
 }
 
-/// The fact that stands for all of these: `fold` of it and of what follows is `fold` of all of them and of what follows.
+/// One event that replaces all of these: folding it and any later events gives the same state as folding all of them.
 #[must_use]
 pub fn checkpoint(events: &[Recorded<AppEvent>]) -> AppEvent {
     AppEvent::Checkpoint {
@@ -155,7 +155,8 @@ impl Standing {
         }
     }
 
-    /// Where the clock was ahead, the journal's times were set right; those inside a checkpoint are by its own.
+    /// After a clock was ahead, `store::future` corrects the times of events, but not those inside a checkpoint: they are limited to
+    /// the checkpoint's own time here.
     fn begin_with(&mut self, standing: &Standing, at: Timestamp) {
         standing.clone_into(self);
         self.forget_the_future(at);

@@ -155,7 +155,7 @@ pub struct Limits {
 pub struct Retention {
     /// Ended runs and rollouts, with their logs.
     pub history: SignedDuration,
-    /// What people did, halts and quarantines: the audit log.
+    /// The audit log: operator actions, halts and quarantines.
     pub audit: SignedDuration,
     /// Local images kept per app besides those that run and the rollback target.
     pub images: usize,

@@ -16,7 +16,7 @@ pub enum Stream {
 /// An event with its place and time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded<E> {
-    /// From 1. Without gaps, but for facts about apps that a checkpoint stands for.
+    /// From 1, without gaps, except for facts about apps that a checkpoint replaced.
     pub seq: u64,
     pub at: Timestamp,
     pub event: E,

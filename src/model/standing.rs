@@ -193,32 +193,71 @@ pub enum AppEvent {
     },
     /// What an operator asked for has come to rest: windows matter again.
     Settled,
-    /// What all facts before this one came to. It stands for them: a fold begins here, and they may be forgotten.
+    /// The state that all earlier facts fold to. A fold begins here, and the earlier facts may be deleted.
     Checkpoint {
         standing: Box<Standing>,
     },
 }
 
-/// How long the journal keeps a fact about an app once a checkpoint stands for it.
+/// How long the journal retains an event of an app after a checkpoint replaced it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// A week: the checkpoint says the same.
+    /// A week.
     Facts,
-    /// The same, and a copy as long as the audit log: what people did, and what was held back and why.
+    /// A week, and a copy of it for `retention.audit`.
     Audit,
-    /// Until the next checkpoint: it holds nothing that others do not.
+    /// Until the next checkpoint, which contains the same state.
     Checkpoint,
+}
+
+/// An event that the audit log keeps a copy of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Act<'a> {
+    Halted {
+        reason: &'a HaltReason,
+    },
+    Quarantined {
+        image: &'a ImageId,
+        digest: Option<&'a ManifestDigest>,
+    },
+    Unquarantined {
+        by: &'a str,
+        content: &'a ContentDigest,
+        why: &'a str,
+    },
+    Resumed {
+        by: &'a str,
+        why: &'a str,
+    },
+    Expedited {
+        by: &'a str,
+    },
 }
 
 impl AppEvent {
     #[must_use]
     pub fn kept(&self) -> Kept {
+        if let AppEvent::Checkpoint { .. } = self {
+            Kept::Checkpoint
+        } else if self.act().is_some() {
+            Kept::Audit
+        } else {
+            Kept::Facts
+        }
+    }
+
+    /// What the audit log says of it; `None`: nothing.
+    #[must_use]
+    pub fn act(&self) -> Option<Act<'_>> {
         match self {
-            AppEvent::Halted { .. }
-            | AppEvent::Quarantined { .. }
-            | AppEvent::Unquarantined { .. }
-            | AppEvent::Resumed { .. }
-            | AppEvent::Expedited { .. } => Kept::Audit,
+            AppEvent::Halted { reason, .. } => Some(Act::Halted { reason }),
+            AppEvent::Quarantined { image, digest, .. } => Some(Act::Quarantined {
+                image,
+                digest: digest.as_ref(),
+            }),
+            AppEvent::Unquarantined { by, content, why } => Some(Act::Unquarantined { by, content, why }),
+            AppEvent::Resumed { by, why, .. } => Some(Act::Resumed { by, why }),
+            AppEvent::Expedited { by, .. } => Some(Act::Expedited { by }),
             AppEvent::Tracked
             | AppEvent::Fired { .. }
             | AppEvent::Released { .. }
@@ -235,8 +274,8 @@ impl AppEvent {
             | AppEvent::RolloutOpened { .. }
             | AppEvent::RolloutEnded { .. }
             | AppEvent::Drifted { .. }
-            | AppEvent::Settled => Kept::Facts,
-            AppEvent::Checkpoint { .. } => Kept::Checkpoint,
+            | AppEvent::Settled
+            | AppEvent::Checkpoint { .. } => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The audit log: what people did, and what was held back and why.
+//! The audit log: operator actions, halts and quarantines.
 
 use super::table::{Cell, Ink, fitted};
 use super::terminal::Style;
@@ -6,7 +6,7 @@ use super::{clean, words};
 use crate::model::failure::HaltReason;
 use crate::model::journal::Recorded;
 use crate::model::name::AppName;
-use crate::model::standing::AppEvent;
+use crate::model::standing::{Act, AppEvent};
 
 /// Characters of what somebody wrote.
 const DETAIL: usize = 400;
@@ -15,7 +15,7 @@ const DETAIL: usize = 400;
 #[must_use]
 pub fn audit(rows: &[(AppName, Recorded<AppEvent>)], style: Style) -> String {
     let rows = rows.iter().filter_map(|(app, recorded)| {
-        let (by, what) = told(&recorded.event)?;
+        let (by, what) = told(recorded.event.act()?);
         Some([
             words::moment(recorded.at, "UTC").into(),
             app.as_str().into(),
@@ -25,46 +25,28 @@ pub fn audit(rows: &[(AppName, Recorded<AppEvent>)], style: Style) -> String {
     });
     let body: Vec<_> = rows.collect();
     if body.is_empty() {
-        return "Nobody did anything yet, and nothing was halted.\n".to_owned();
+        return "The audit log is empty.\n".to_owned();
     }
     let head = ["WHEN", "APP", "BY", "WHAT"].map(|h| Ink::Soft.cell(h));
     let table: Vec<_> = std::iter::once(head).chain(body).collect();
     fitted(&table, &[(1, 12), (2, 12)], style.width, style.color)
 }
 
-/// Who, if it was a person, and what; `None`: an event that no audit log has.
-fn told(event: &AppEvent) -> Option<(Option<&str>, String)> {
-    let why = |why: &str| clean::one_line(why, DETAIL);
-    Some(match event {
-        AppEvent::Halted { reason, .. } => halted(reason),
-        AppEvent::Quarantined { image, digest, .. } => {
-            let image = digest.as_ref().map_or(image.to_string(), ToString::to_string);
+/// The person, if it was one, and what they did.
+fn told(act: Act<'_>) -> (Option<&str>, String) {
+    let shown = |why: &str| clean::one_line(why, DETAIL);
+    match act {
+        Act::Halted { reason } => halted(reason),
+        Act::Quarantined { image, digest } => {
+            let image = digest.map_or(image.to_string(), ToString::to_string);
             (None, format!("quarantined {image}"))
         }
-        AppEvent::Unquarantined { by, content, why: w } => {
-            (Some(by), format!("let {content} out of quarantine: {}", why(w)))
+        Act::Unquarantined { by, content, why } => {
+            (Some(by), format!("released {content} from quarantine: {}", shown(why)))
         }
-        AppEvent::Resumed { by, why: w, .. } => (Some(by), format!("resumed it: {}", why(w))),
-        AppEvent::Expedited { by, .. } => (Some(by), "asked for a cycle now, whatever the window".to_owned()),
-        AppEvent::Tracked
-        | AppEvent::Fired { .. }
-        | AppEvent::Released { .. }
-        | AppEvent::BasesKnown { .. }
-        | AppEvent::Judged { .. }
-        | AppEvent::Withheld { .. }
-        | AppEvent::RunFailed { .. }
-        | AppEvent::RunRecovered { .. }
-        | AppEvent::PromoteStarted { .. }
-        | AppEvent::Promoted { .. }
-        | AppEvent::PromoteFailed { .. }
-        | AppEvent::Again { .. }
-        | AppEvent::Adopted { .. }
-        | AppEvent::RolloutOpened { .. }
-        | AppEvent::RolloutEnded { .. }
-        | AppEvent::Drifted { .. }
-        | AppEvent::Settled
-        | AppEvent::Checkpoint { .. } => return None,
-    })
+        Act::Resumed { by, why } => (Some(by), format!("resumed it: {}", shown(why))),
+        Act::Expedited { by } => (Some(by), "asked for a cycle now, outside the window".to_owned()),
+    }
 }
 
 fn halted(reason: &HaltReason) -> (Option<&str>, String) {
@@ -147,11 +129,11 @@ mod tests {
         WHEN                  APP   BY       WHAT
         2026-11-18 11:06 UTC  shop  lowtide  halted it. A rollout was taken back. The new container did not become ready: web answers 500.
         2026-11-18 11:06 UTC  shop  lowtide  quarantined sha256:1111111111111111111111111111111111111111111111111111111111111111
-        2026-11-18 11:06 UTC  shop  alice    let sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc out of quarantine: the till is broken
+        2026-11-18 11:06 UTC  shop  alice    released sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc from quarantine: the till is broken
         2026-11-18 11:06 UTC  shop  alice    resumed it: the till is broken
-        2026-11-18 11:06 UTC  shop  alice    asked for a cycle now, whatever the window
+        2026-11-18 11:06 UTC  shop  alice    asked for a cycle now, outside the window
         2026-11-18 11:06 UTC  shop  alice    halted it: the till is broken
         ");
-        insta::assert_snapshot!(audit(&[], style), @"Nobody did anything yet, and nothing was halted.");
+        insta::assert_snapshot!(audit(&[], style), @"The audit log is empty.");
     }
 }

@@ -8,7 +8,6 @@ use crate::decide::{digest, notify};
 use crate::model::journal::Stream;
 use crate::model::notice::{Audience, Notice, NoticeBody};
 use crate::model::rollout::RolloutEvent;
-use crate::model::run::RunEvent;
 use crate::store::error::StoreError;
 use crate::store::journal::StreamRow;
 use crate::store::overview::RunEnd;
@@ -79,19 +78,11 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
 /// What ended since `since`, and what is open, newest first.
 async fn gather(bot: &Bot, since: Timestamp) -> Result<Vec<digest::Fact>, StoreError> {
     let recent = bot.store.ended_since(since).await?;
-    let run = |end: RunEnd| match end.last {
-        Some(RunEvent::Concluded { conclusion }) => Some(digest::Fact::Run {
+    let run = |end: RunEnd| {
+        Some(digest::Fact::Run {
+            conclusion: Box::new(end.conclusion()?.clone()),
             app: end.row.app,
-            conclusion: Box::new(conclusion),
-        }),
-        Some(
-            RunEvent::Opened { .. }
-            | RunEvent::EffectStarted { .. }
-            | RunEvent::EffectEnded { .. }
-            | RunEvent::EffectAbandoned { .. }
-            | RunEvent::CancelRequested { .. },
-        )
-        | None => None,
+        })
     };
     let runs = recent.runs.into_iter().filter_map(run);
     let rollouts = recent.rollouts.into_iter().filter_map(rollout_fact);

@@ -2,6 +2,7 @@
 
 pub mod archives;
 pub mod bases;
+pub mod blocking;
 pub mod bot;
 pub mod config_watch;
 pub mod control;

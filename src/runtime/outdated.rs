@@ -1,9 +1,10 @@
 //! What is pending in images that are named, or in the last release of each app.
 
 use super::archives::suites::Archives;
+use super::blocking::run_blocking;
 use super::inventory::compare::{Named, Places};
 use super::inventory::error::ReadError;
-use super::survey::images::{AT_ONCE, Judging, Question, off};
+use super::survey::images::{AT_ONCE, Judging, Question};
 use super::survey::state::state;
 use crate::clients::archive::address::Mirror;
 use crate::clients::archive::error::ArchiveError;
@@ -79,22 +80,21 @@ async fn image(places: &Places, judging: &Judging<'_>, name: &str) -> Outdated {
     }
 }
 
-/// The image's digest, or its id where no registry has it, and what decides about its upgrades. Of an image that was read before, no
-/// layer is looked at.
+/// The image's digest (its id, if it comes from an engine) and its package state. No layer is read if the state is cached.
 async fn packages(places: &Places, named: &Named) -> Result<(String, PackageState), ReadError> {
     let found = places.find(named).await?;
     let id = found.id().clone();
     let digest = found.manifest().map_or(id.to_string(), ToString::to_string);
     let known = {
         let (tables, id) = (places.tables.clone(), id.clone());
-        off(move || tables.state(&id)).await
+        run_blocking(move || tables.state(&id)).await
     };
     if let Some(state) = known {
         return Ok((digest, state));
     }
     let seen = places.read(&found).await?;
     let tables = places.tables.clone();
-    let state = off(move || {
+    let state = run_blocking(move || {
         let state = state(&seen, Lineage::Unknown, None);
         tables.put_state(&id, &state);
         state
@@ -122,7 +122,7 @@ pub async fn running(places: &Places, archives: &Archives, now: Timestamp) -> Re
     Ok(OutdatedHost { containers, images })
 }
 
-/// The last release of each app, as the bot knows it. Releases with the same content are judged once.
+/// Judges the last release of each app, as the store has it. Releases with the same content are judged once.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -162,7 +162,8 @@ pub async fn releases(
 
 fn release_of(release: &Release, judged: Option<Judged>) -> Outdated {
     let digest = release.digest.as_ref();
-    let Judged { os, survey } = judged.unwrap_or_default();
+    // Each content was judged above; one that is missing is our mistake, and must not look up to date.
+    let Judged { os, survey } = judged.unwrap_or_else(|| Judged::unseen("it was not judged".to_owned()));
     Outdated {
         image: release.reference.to_string(),
         digest: Some(digest.map_or(release.image.to_string(), ToString::to_string)),
@@ -171,22 +172,26 @@ fn release_of(release: &Release, judged: Option<Judged>) -> Outdated {
     }
 }
 
-/// What an image's content alone tells.
-#[derive(Debug, Clone, Default)]
+/// The result for one image content.
+#[derive(Debug, Clone)]
 struct Judged {
     os: Option<String>,
     survey: Survey,
 }
 
+impl Judged {
+    fn unseen(why: String) -> Self {
+        Self {
+            os: None,
+            survey: Survey::unseen(why),
+        }
+    }
+}
+
 async fn judged(judging: &Judging<'_>, state: Result<PackageState, String>) -> Judged {
     let state = match state {
         Ok(state) => Arc::new(state),
-        Err(why) => {
-            return Judged {
-                os: None,
-                survey: Survey::unseen(why),
-            };
-        }
+        Err(why) => return Judged::unseen(why),
     };
     let held = state.doing.as_ref().map(|doing| doing.refresh.held.clone());
     let question = Question {

@@ -1,6 +1,7 @@
 //! The fleet as the journal tells it: one reading for `status`, `plan`, the status page and the metrics. It may run
 //! beside the bot: nothing is written, and what an open rollout waits for is foretold, not asked.
 
+use super::blocking::run_blocking;
 use super::bot::Bot;
 use crate::clients::clock;
 use crate::decide::family::{self, Families};
@@ -18,7 +19,7 @@ use crate::model::journal::{Recorded, Stream};
 use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
 use crate::model::outlook::{Entry, Outlook};
 use crate::model::rollout::RolloutEvent;
-use crate::model::run::{Conclusion, RunEvent, Stage};
+use crate::model::run::{Conclusion, Stage};
 use crate::model::trouble::{RefusedRevision, Trouble};
 use crate::report::terminal::{AppState, RunRow, StatusRow};
 use crate::report::windows::Needs;
@@ -207,17 +208,9 @@ pub async fn of_bot(bot: &Bot) -> Result<Reading, StoreError> {
     let standings = apps.clone().map(|app| (app.clone(), bot.standing(app))).collect();
     let glance = bot.store.glance(apps.cloned().collect()).await?;
     let (paused, now) = (bot.paused(), clock::now());
-    let mut reading = aside(move || gathered(glance, &fleet.fleet, standings, paused, now)).await;
+    let mut reading = run_blocking(move || gathered(glance, &fleet.fleet, standings, paused, now)).await;
     reading.troubles.extend(bot.troubles.all());
     Ok(reading)
-}
-
-/// Does work that takes a processor for milliseconds: meanwhile runs and rollouts go on.
-pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }
 
 /// What is wrong around the bot.
@@ -258,24 +251,13 @@ pub fn untouched(fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
 /// A run as `history` shows it; `None`: it does not say why it began.
 #[must_use]
 pub fn run_row(end: &RunEnd) -> Option<RunRow> {
-    let conclusion = match &end.last {
-        Some(RunEvent::Concluded { conclusion }) => Some(conclusion.clone()),
-        Some(
-            RunEvent::Opened { .. }
-            | RunEvent::EffectStarted { .. }
-            | RunEvent::EffectEnded { .. }
-            | RunEvent::EffectAbandoned { .. }
-            | RunEvent::CancelRequested { .. },
-        )
-        | None => None,
-    };
     Some(RunRow {
         run: end.run,
         app: end.row.app.clone(),
         started: end.row.opened,
         took_ms: end.row.closed.map(|closed| millis(end.row.opened, closed)),
         trigger: end.row.cause.clone()?,
-        conclusion,
+        conclusion: end.conclusion().cloned(),
     })
 }
 

@@ -8,7 +8,7 @@ use super::{outbox, revisions, sql};
 use crate::model::journal::{Recorded, Stream};
 use crate::model::name::{AppName, RunId};
 use crate::model::rollout::RolloutEvent;
-use crate::model::run::RunEvent;
+use crate::model::run::{Conclusion, RunEvent};
 use crate::model::trouble::RefusedRevision;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
@@ -32,6 +32,24 @@ pub struct RunEnd {
     pub run: RunId,
     /// Its last event; `None`: it is under way.
     pub last: Option<RunEvent>,
+}
+
+impl RunEnd {
+    /// `None`: it is under way.
+    #[must_use]
+    pub fn conclusion(&self) -> Option<&Conclusion> {
+        match &self.last {
+            Some(RunEvent::Concluded { conclusion }) => Some(conclusion),
+            Some(
+                RunEvent::Opened { .. }
+                | RunEvent::EffectStarted { .. }
+                | RunEvent::EffectEnded { .. }
+                | RunEvent::EffectAbandoned { .. }
+                | RunEvent::CancelRequested { .. },
+            )
+            | None => None,
+        }
+    }
 }
 
 /// What the journal says of a fleet at one moment.

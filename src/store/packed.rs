@@ -1,19 +1,18 @@
-//! The kept form of a package state. A whole fleet's are read where somebody asks what is pending, so that reading one has to cost
-//! little beside judging it.
+//! The stored format of a package state. `outdated --all` reads one for every app, so decoding has to be cheap compared with judging.
 //!
-//! A byte for the form, then one block of LZ4 with its size before it: the length of the head, the head (JSON), and the files one after
-//! the other.
+//! Layout: one byte for the format version, then an LZ4 block preceded by its unpacked size (u32, little endian). The block contains the
+//! length of the header (u32, little endian), the header (JSON), and the contents of all files.
 
 use crate::model::package_state::PackageState;
 use lz4_flex::block::{compress_prepend_size, decompress_into};
 
-/// Raised whenever the meaning changes.
+/// The format version. Raise it with every incompatible change.
 pub const FORM: u8 = 1;
-/// A status of ten thousand packages and all its keyrings has a tenth of this.
+/// Unpacked. Ten thousand packages with their keyrings take a tenth of this.
 const MAX_BYTES: usize = 256 << 20;
 
 /// # Errors
-/// In words, when it is larger than anything that is read back.
+/// In words, when it is larger than [`unpack`] accepts.
 pub fn pack(state: &PackageState) -> Result<Vec<u8>, String> {
     let sizes: Vec<(&String, usize)> = state.files.iter().map(|(path, file)| (path, file.len())).collect();
     let head = serde_json::to_vec(&(sizes, state)).map_err(|e| e.to_string())?;
@@ -112,7 +111,7 @@ mod tests {
         let mut other = packed.clone();
         other[0] = FORM + 1;
         assert_eq!(unpack(&other), Err("its form is 2, and this is form 1".to_owned()));
-        // A block that says it has gigabytes takes no memory.
+        // A block that claims gigabytes is refused before memory is allocated.
         let mut large = packed;
         large[4] = 0xff;
         assert!(unpack(&large).unwrap_err().contains("more than"));

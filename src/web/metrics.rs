@@ -3,6 +3,7 @@
 use crate::model::name::AppName;
 use crate::model::trouble::Trouble;
 use crate::report::terminal::AppState;
+use crate::runtime::blocking::run_blocking;
 use crate::runtime::bot::Bot;
 use crate::runtime::reading::{self, Reading};
 use crate::store::error::StoreError;
@@ -15,7 +16,7 @@ pub(super) async fn text(bot: &Bot) -> Result<String, StoreError> {
     let reading = reading::of_bot(bot).await?;
     let ended = bot.store.ended_runs().await?;
     let (term, size) = (bot.store.term(), bot.store.size());
-    Ok(reading::aside(move || written(&reading, &ended, term, size)).await)
+    Ok(run_blocking(move || written(&reading, &ended, term, size)).await)
 }
 
 fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {

@@ -5,9 +5,9 @@ use super::{door, host, metrics, page};
 use crate::report::json;
 use crate::report::plan::PlanRow;
 use crate::report::trouble;
+use crate::runtime::blocking::run_blocking;
 use crate::runtime::bot::Bot;
-use crate::runtime::planning;
-use crate::runtime::reading::{self, aside};
+use crate::runtime::{planning, reading};
 use crate::store::error::StoreError;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -135,7 +135,7 @@ async fn status(State(site): State<Arc<Site>>) -> Response {
     let html = site.page.get(|| Moment::of(&site.bot), async {
         let reading = reading::of_bot(&site.bot).await?;
         let (instance, zone) = (site.bot.instance.clone(), site.bot.in_force().fleet.timezone.clone());
-        Ok(aside(move || page::html(&reading, &instance, &zone).into_string()).await)
+        Ok(run_blocking(move || page::html(&reading, &instance, &zone).into_string()).await)
     });
     answer(html.await, "text/html; charset=utf-8")
 }
@@ -163,7 +163,7 @@ async fn planned(
     let text = last.get(|| Moment::of(bot), async {
         let reading = reading::of_bot(bot).await?;
         let usual = planning::usual(&bot.store, &reading).await?;
-        let written = aside(move || write(&planning::rows(&reading, &usual), reading.paused, reading.now));
+        let written = run_blocking(move || write(&planning::rows(&reading, &usual), reading.paused, reading.now));
         written.await.map_err(|e| StoreError::Unreadable {
             what: "plan to write",
             why: e.to_string(),

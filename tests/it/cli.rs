@@ -59,7 +59,7 @@ fn help_names_every_command_and_exit_code() {
       run        One cycle of these apps now, with live progress. Rollouts wait for their window
       status     The fleet at a glance
       history    The last runs, newest first
-      audit      What people did, and what was halted or quarantined and why, oldest first
+      audit      Operator actions, halts and quarantines with their reasons, oldest first
       show       One run or rollout in full, by its id or the end of it
       diff       What differs between two images: packages, files, config, layers. Needs no configuration
       inventory  What is inside an image: system, packages and the layer each came with. IMAGE is named as for `diff`
@@ -230,7 +230,7 @@ fn an_empty_state_has_answers() {
     web  observe  –        –         –         new
     ");
     assert_snapshot!(out(&lowtide(dir.path(), &["history"])), @"No runs yet.");
-    assert_snapshot!(out(&lowtide(dir.path(), &["audit"])), @"Nobody did anything yet, and nothing was halted.");
+    assert_snapshot!(out(&lowtide(dir.path(), &["audit"])), @"The audit log is empty.");
     assert_snapshot!(out(&lowtide(dir.path(), &["plan"])), @r"
     web
       mode      observe: builds and tests, pushes and rolls out nothing

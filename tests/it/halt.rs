@@ -344,10 +344,7 @@ fn told_later(site: &Site) {
         "{printed}"
     );
     let other = site.lowtide(&["audit", "other"]).stdout;
-    assert_eq!(
-        String::from_utf8(other).unwrap(),
-        "Nobody did anything yet, and nothing was halted.\n"
-    );
+    assert_eq!(String::from_utf8(other).unwrap(), "The audit log is empty.\n");
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ pub struct Registry {
     registries: BTreeMap<String, RegistryAccess>,
     credentials: Credentials,
     pub(super) timeouts: Timeouts,
-    /// Each is made when a registry first needs it: the one for TLS reads the system's certificates, by itself.
+    /// Created at first use, because the one for TLS reads the system's certificates.
     plain: OnceLock<Client>,
     tls: OnceLock<Client>,
     http: reqwest::Client,

@@ -37,7 +37,7 @@ pub struct Standing {
     /// The rollout that ended badly last: its mail thread takes the news of the resume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halted_by: Option<RolloutId>,
-    /// Rollouts that halted the app and that nobody has answered for, oldest first. An operator's halt is none.
+    /// Rollouts that halted the app and whose halt was not lifted yet, oldest first. A halt by an operator is not among them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incidents: Vec<OpenIncident>,
     /// How the app was configured when the last of them halted it.

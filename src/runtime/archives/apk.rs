@@ -2,13 +2,12 @@
 //! carry no date until which they hold, so an index that a mirror no longer updates looks like one with nothing new.
 
 use super::record::{self, Record, SignedFile};
-use super::suites::{AT_ONCE, Archives, Visit};
+use super::suites::{Archives, Visit, in_order};
 use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::{Ask, Got};
 use crate::packages::apk_signature::{self, ApkSignatureError};
 use futures_util::FutureExt as _;
-use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,11 +49,11 @@ pub enum ApkUnknown {
 
 type Verified = Result<Arc<Vec<u8>>, Arc<ApkUnknown>>;
 
-/// The repositories of one visit, by address. Whoever comes first asks.
+/// The repositories of one visit, by URL.
 #[derive(Default)]
 pub(super) struct Repositories(Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Told>>>>);
 
-/// What one repository told so far.
+/// The results for one repository so far.
 #[derive(Default)]
 struct Told {
     file: Option<Result<Vec<u8>, Arc<ApkUnknown>>>,
@@ -65,11 +64,7 @@ struct Told {
 impl Visit<'_> {
     /// An answer for each of `wanted`, in its order.
     pub async fn apk_indexes(&self, wanted: &[ApkWanted]) -> Vec<ApkAnswer> {
-        let indexes = wanted.iter().map(|one| self.apk_index(one).boxed());
-        stream::iter(indexes.collect::<Vec<_>>())
-            .buffered(AT_ONCE)
-            .collect()
-            .await
+        in_order(wanted.iter().map(|one| self.apk_index(one).boxed())).await
     }
 
     async fn apk_index(&self, one: &ApkWanted) -> ApkAnswer {

@@ -27,7 +27,7 @@ pub(super) struct Indexes {
     turns: Semaphore,
 }
 
-/// The indexes of one archive on one visit: each is loaded once, however many sources want it.
+/// The indexes of one repository during one visit. Each is loaded once, for any number of sources.
 #[derive(Default)]
 pub(super) struct Loads {
     loads: Mutex<BTreeMap<String, Load>>,

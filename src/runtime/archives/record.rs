@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 /// Raised whenever the meaning changes; what was kept in another form is fetched anew.
 const FORM: u32 = 2;
-/// Sets of keys that are remembered for one file: images of one distribution share theirs.
+/// How many sets of keys are remembered per file. Images of one distribution share theirs.
 const KEYS: usize = 16;
 
 /// What an archive published last, as far as we know.
@@ -20,20 +20,20 @@ pub(super) struct Record {
     pub(super) validators: Validators,
     /// Date of the newest `Release` that was ever believed, by any image's keys.
     pub(super) newest: Option<Timestamp>,
-    /// Whose signature on exactly these bytes was found good before.
+    /// Successful verifications of exactly these bytes.
     pub(super) verified: Vec<Verified>,
 }
 
-/// A signature that one set of keys found good.
+/// One successful verification by one set of keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Verified {
     /// The hash of [`crate::packages::openpgp::verify::Trust::identity`].
     keys: String,
     pub(super) by: String,
     pub(super) at: Option<Timestamp>,
-    /// When it was checked; before that nothing is known.
+    /// When it was verified. It does not hold for earlier times: with a clock set back, the signature may be from the future.
     since: Timestamp,
-    /// Then a key or the signature expires.
+    /// When a key or the signature expires; `None`: never.
     pub(super) until: Option<Timestamp>,
 }
 
@@ -62,7 +62,7 @@ struct Head {
 }
 
 impl SignedFile {
-    /// What was signed, or claims to be.
+    /// The text without its signature, whether verified or not.
     pub(super) fn text(&self) -> String {
         match self {
             SignedFile::InRelease(file) => unverified(file),
@@ -81,7 +81,7 @@ impl Record {
         }
     }
 
-    /// What these keys found, if it still holds at `now`.
+    /// An earlier verification by these keys that still holds at `now`.
     pub(super) fn verified_by(&self, keys: &str, now: Timestamp) -> Option<&Verified> {
         let keys = sha256(keys.as_bytes());
         let holds = |one: &&Verified| one.since <= now && one.until.is_none_or(|until| now < until);

@@ -49,7 +49,7 @@ pub(super) async fn ask(
         return Ok(kept.clone());
     }
     let fresh = |signed, validators| {
-        // Many servers send the same file again: who signed it is known.
+        // Servers without conditional requests send the same file again; earlier verifications still hold.
         let same = kept.as_ref().filter(|kept| kept.signed == signed);
         Record {
             newest,
@@ -105,8 +105,8 @@ fn unchanged(kept: Option<Record>, base: &str) -> Result<Record, ArchiveError> {
     })
 }
 
-/// What one image's keys make of it. The record remembers which keys found it good, and the newest date that was believed, so that
-/// nobody can show us an older state later.
+/// Verifies the record with one image's keys. The record remembers successful verifications, and the newest date that was believed, so
+/// that a mirror cannot present an older state later.
 pub(super) fn judge(
     cache: &ArchiveCache,
     base: &str,
@@ -119,7 +119,7 @@ pub(super) fn judge(
     if let Ok(believed) = &judged {
         record.newest = record.newest.max(dated(believed, now));
     }
-    if before != (record.newest, record.verified.clone()) {
+    if before.0 != record.newest || before.1 != record.verified {
         cache.write(&record::name("release", base), &record.to_bytes(base));
     }
     judged
@@ -150,7 +150,7 @@ fn examined(record: &mut Record, wanted: &Wanted, now: Timestamp) -> Result<Beli
     Ok(Believed { release, proof })
 }
 
-/// A signature that these keys made is checked once: RSA is most of the work of a night without news.
+/// Verifies the signature unless these keys verified the same bytes before: RSA is most of the work when nothing has changed.
 fn verify(record: &mut Record, wanted: &Wanted, now: Timestamp) -> Result<Signed, SignatureError> {
     let keys = wanted.trust.identity();
     if let Some(known) = record.verified_by(&keys, now) {

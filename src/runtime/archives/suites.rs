@@ -11,13 +11,14 @@ use crate::clients::archive::fetch::ArchiveClient;
 use crate::decide::archive::select;
 use crate::store::archives::ArchiveCache;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Archives that are asked at the same time; each host has a limit of its own besides.
-pub(super) const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 8;
 
 /// All archives of a fleet.
 pub struct Archives {
@@ -28,9 +29,9 @@ pub struct Archives {
     asked: Mutex<BTreeMap<String, Timestamp>>,
 }
 
-/// The archives as of one moment. Each distinct archive is asked once and each distinct index read once, whatever the number
-/// of images; signatures are checked once for each distinct set of keys. What was found is held until the visit ends, so
-/// that images can come one after the other, and none has to be in memory while others are judged.
+/// The package repositories as of one moment. Each repository is requested once, each index read once, and each signature verified once
+/// per set of keys, for any number of images. The visit holds the results until it ends, so images can be judged one after the other
+/// and need not be in memory together.
 pub struct Visit<'a> {
     pub(super) archives: &'a Archives,
     /// What an archive said then or later is not asked again.
@@ -41,10 +42,10 @@ pub struct Visit<'a> {
     pub(super) repositories: Repositories,
 }
 
-/// Whoever comes first asks, and the others wait for what it was told.
+/// The first caller sends the request; the others wait for its result.
 type Place = tokio::sync::Mutex<Told>;
 
-/// What one archive told so far.
+/// The results for one repository so far.
 #[derive(Default)]
 struct Told {
     record: Option<Result<Record, Arc<Unknown>>>,
@@ -53,7 +54,7 @@ struct Told {
     judged: BTreeMap<String, Judged>,
     /// By the keys and the parts of it that are wanted.
     suites: BTreeMap<String, Answer>,
-    /// It changed between its `Release` and its indexes, and everything was asked once more.
+    /// The repository changed between the requests for its `Release` and its indexes, so both were requested again.
     again: bool,
 }
 
@@ -90,11 +91,7 @@ impl Archives {
 impl Visit<'_> {
     /// An answer for each of `wanted`, in its order.
     pub async fn suites(&self, wanted: &[Wanted]) -> Vec<Answer> {
-        let suites = wanted.iter().map(|one| self.suite(one).boxed());
-        stream::iter(suites.collect::<Vec<_>>())
-            .buffered(AT_ONCE)
-            .collect()
-            .await
+        in_order(wanted.iter().map(|one| self.suite(one).boxed())).await
     }
 
     async fn suite(&self, one: &Wanted) -> Answer {
@@ -177,6 +174,12 @@ impl Visit<'_> {
             Err(why) => unknown(one, why),
         }
     }
+}
+
+/// Runs up to [`AT_ONCE`] requests at the same time; returns the results in the order of the requests.
+pub(super) async fn in_order<'a, T>(asks: impl Iterator<Item = BoxFuture<'a, T>>) -> Vec<T> {
+    let asks: Vec<BoxFuture<'a, T>> = asks.collect();
+    stream::iter(asks).buffered(AT_ONCE).collect().await
 }
 
 /// All of a source that decides whether its `Release` is believed.

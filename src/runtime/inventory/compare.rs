@@ -16,6 +16,7 @@ use crate::model::fleet::EngineAddress;
 use crate::model::image::{ContentDigest, ImageId, ManifestDigest, Platform, Reference};
 use crate::packages::compare::{Side, compare};
 use crate::packages::diff;
+use crate::runtime::blocking::run_blocking;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -96,7 +97,7 @@ pub async fn images(places: &Places, old: &Named, new: &Named) -> Result<Compare
     }
     let (before, after) = tokio::try_join!(places.read(&old), places.read(&new))?;
     let (old, new) = (old.known(places, Some(&before)), new.known(places, Some(&after)));
-    let comparison = engine::off(move || compared(&before, &after)).await;
+    let comparison = run_blocking(move || compared(&before, &after)).await;
     Ok(Compared { old, new, comparison })
 }
 

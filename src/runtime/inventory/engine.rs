@@ -11,6 +11,7 @@ use crate::packages::layer::archive::{Saved, check, read_saved};
 use crate::packages::layer::assemble::Assembly;
 use crate::packages::layer::table::{LayerTable, Limits};
 use crate::packages::layer::wanted::Wanted;
+use crate::runtime::blocking::run_blocking;
 
 /// Reads an image that was inspected.
 ///
@@ -27,14 +28,14 @@ pub async fn read(engine: &Engine, facts: &ImageFacts, tables: &Tables) -> Resul
     };
     let known = {
         let (tables, diff_ids) = (tables.clone(), document.diff_ids.clone());
-        off(move || tables.all(&diff_ids)).await
+        run_blocking(move || tables.all(&diff_ids)).await
     };
     let layers = match known {
         Some(layers) => layers,
         None => saved(engine, facts, &document, tables).await?,
     };
     let id = facts.id.clone();
-    off(move || {
+    run_blocking(move || {
         let mut assembly = Assembly::new(&Limits::default());
         for table in layers {
             push(&mut assembly, &image, table)?;
@@ -61,12 +62,4 @@ async fn saved(
     // What was saved must be what was inspected.
     check(document, &layers).map_err(|e| unreadable(&image, e))?;
     Ok(layers)
-}
-
-/// Work of some milliseconds and more, off the threads that wait for others.
-pub(super) async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }

@@ -1,6 +1,5 @@
 //! An image of a registry, by its layers: each streamed once, and those that are known not at all.
 
-use super::engine::off;
 use super::error::ReadError;
 use super::pipe::unpacking;
 use super::seen::{Seen, assembled, push, unreadable};
@@ -14,6 +13,7 @@ use crate::packages::layer::error::LayerError;
 use crate::packages::layer::read::read as read_table;
 use crate::packages::layer::table::{LayerTable, Limits, Used};
 use crate::packages::layer::wanted::Wanted;
+use crate::runtime::blocking::run_blocking;
 use futures_util::stream::{self, StreamExt};
 
 /// Layers under way at a time: one is unpacked while the other arrives.
@@ -42,7 +42,7 @@ pub async fn read(
     }
     drop(layers);
     let id = remote.id.clone();
-    off(move || assembled(&name, id, document, assembly)).await
+    run_blocking(move || assembled(&name, id, document, assembly)).await
 }
 
 fn document(name: &str, remote: &RemoteImage) -> Result<ImageDocument, ReadError> {
@@ -65,7 +65,7 @@ async fn table(
 ) -> Result<LayerTable, ReadError> {
     let known = {
         let (tables, diff_id) = (tables.clone(), diff_id.clone());
-        off(move || tables.get(&diff_id)).await
+        run_blocking(move || tables.get(&diff_id)).await
     };
     if let Some(table) = known {
         return Ok(table);
@@ -86,7 +86,7 @@ async fn table(
         return Err(unreadable(name, mismatch));
     }
     let tables = tables.clone();
-    Ok(off(move || {
+    Ok(run_blocking(move || {
         tables.put(&table);
         table
     })

@@ -1,5 +1,4 @@
-//! Tables of layers that were read before, so that a base which many images share is read once, and what decides about the packages
-//! of whole images.
+//! A cache of layer tables, so that a base which many images share is read once, and of the package states of whole images.
 
 use crate::model::image::{DiffId, ImageId};
 use crate::model::package_state::PackageState;
@@ -16,7 +15,7 @@ use std::io::{self, Read, Write};
 const MAX_BYTES: u64 = 512 << 20;
 /// Of what is kept; a change of [`LayerTable`] raises it.
 const VERSION: u32 = 1;
-/// A change of what `survey::state` takes of an image raises it.
+/// Raise it when `survey::state` selects other parts of an image.
 const STATE: u32 = 1;
 
 /// Where tables are kept, if anywhere.
@@ -52,7 +51,7 @@ impl Tables {
         diff_ids.iter().map(|diff_id| self.get(diff_id)).collect()
     }
 
-    /// What of this image decides about its upgrades, if it was read before.
+    /// The package state of this image, if it was read before.
     pub(in crate::runtime) fn state(&self, image: &ImageId) -> Option<PackageState> {
         let body = self.cache.as_ref()?.get(&state_key(image))?;
         packed::unpack(&body).ok()
@@ -63,7 +62,7 @@ impl Tables {
         let Some(cache) = &self.cache else { return };
         let kept = packed::pack(state).and_then(|body| cache.put(&state_key(image), &body).map_err(|e| e.to_string()));
         if let Err(error) = kept {
-            tracing::debug!(%image, %error, "what decides about its packages cannot be kept");
+            tracing::debug!(%image, %error, "the package state of the image cannot be cached");
         }
     }
 
@@ -86,7 +85,7 @@ fn key(diff_id: &DiffId) -> String {
     format!("{hex}-{}-{VERSION}", Wanted::inventory().fingerprint())
 }
 
-/// Of the image's id alone: it is a hash over all that is read of it.
+/// The id suffices: it is a hash of everything that is read of the image.
 fn state_key(image: &ImageId) -> String {
     let hex = image.as_str().trim_start_matches("sha256:");
     let form = format!(

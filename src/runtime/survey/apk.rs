@@ -1,6 +1,6 @@
 //! An image of apk.
 
-use super::images::{Judging, Surveyed, off};
+use super::images::{Judging, Surveyed};
 use super::told::told;
 use crate::model::freshness::{Survey, Unknown};
 use crate::packages::apk::index::Index;
@@ -8,10 +8,11 @@ use crate::packages::apk::pending::{self, Repository};
 use crate::packages::apk::repositories::Source;
 use crate::packages::apk::state::ApkState;
 use crate::runtime::archives::apk::{ApkAnswer, ApkWanted};
+use crate::runtime::blocking::run_blocking;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Images share the text of a repository's index; each is parsed once. By the address of the text, which is held with it.
+/// Parsed indexes by the memory address of their text. Each entry holds its text, so no address is reused.
 pub(super) type Parsed = BTreeMap<usize, (Arc<Vec<u8>>, Result<Arc<Index>, String>)>;
 
 pub(super) async fn survey(judging: &Judging<'_>, state: ApkState) -> Surveyed {
@@ -23,7 +24,7 @@ pub(super) async fn survey(judging: &Judging<'_>, state: ApkState) -> Surveyed {
     });
     let answers = judging.visit.apk_indexes(&wanted.collect::<Vec<_>>()).await;
     let parsed = Arc::clone(&judging.parsed);
-    off(move || one(&state, &answers, &parsed)).await
+    run_blocking(move || one(&state, &answers, &parsed)).await
 }
 
 fn asked(state: &ApkState) -> impl Iterator<Item = &Source> {

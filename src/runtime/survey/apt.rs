@@ -1,6 +1,6 @@
 //! An image of apt.
 
-use super::images::{Judging, Question, Surveyed, off};
+use super::images::{Judging, Question, Surveyed};
 use super::told::told;
 use crate::decide::fixable;
 use crate::model::freshness::{Survey, Unknown, Vanished};
@@ -9,13 +9,14 @@ use crate::packages::apt::available;
 use crate::packages::apt::pending::{self, SuiteIndex};
 use crate::packages::apt::state::AptState;
 use crate::runtime::archives::known::{Answer, Suite, Wanted};
+use crate::runtime::blocking::run_blocking;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 pub(super) async fn survey(judging: &Judging<'_>, mut state: AptState, question: Question) -> Surveyed {
     let wanted = wanted(judging, &state, &question);
     let answers = judging.visit.suites(&wanted).await;
-    off(move || {
+    run_blocking(move || {
         state.release(|name, architecture| fixable::is_free(&question.state, &question.held, name, architecture));
         one(&state, &answers, &question.pinned)
     })

@@ -7,6 +7,7 @@ use crate::model::freshness::{Survey, Vanished};
 use crate::model::package_state::{PackageState, Pinned};
 use crate::packages::openpgp::trust::Keyrings;
 use crate::runtime::archives::suites::{Archives, Visit};
+use crate::runtime::blocking::run_blocking;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -26,15 +27,15 @@ pub struct Surveyed {
     pub vanished: Vec<Vanished>,
 }
 
-/// Images that are judged one after the other, by what their archives publish now. Every archive is asked once for all of them,
-/// and only those that are being judged are in memory.
+/// Judges images one after the other by what their package repositories publish now. Each repository is requested once for all images,
+/// and only the images being judged are in memory.
 pub struct Judging<'a> {
     pub(super) visit: Visit<'a>,
     pub(super) keyrings: Mutex<Keyrings>,
     pub(super) parsed: Arc<Mutex<Parsed>>,
 }
 
-/// How many images are judged at the same time: more than there are processors, since some wait for their archives.
+/// How many images are judged at the same time. More than there are processors, because some wait for their repositories.
 pub const AT_ONCE: usize = 8;
 
 impl Archives {
@@ -52,7 +53,7 @@ impl Archives {
 impl Judging<'_> {
     pub async fn image(&self, question: Question) -> Surveyed {
         let state = Arc::clone(&question.state);
-        match off(move || Manager::of(&state)).await {
+        match run_blocking(move || Manager::of(&state)).await {
             Manager::Apt(state) => apt::survey(self, *state, question).await,
             Manager::Apk(state) => apk::survey(self, *state).await,
             Manager::None => Surveyed::default(),
@@ -61,14 +62,5 @@ impl Judging<'_> {
                 vanished: Vec::new(),
             },
         }
-    }
-}
-
-/// Work of milliseconds, which must not keep others waiting.
-pub(in crate::runtime) async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        // A mistake of ours must not look like "nothing is pending".
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
