@@ -90,80 +90,103 @@ pub(super) struct Shape {
 pub(super) fn compare(root: &Node, schema: &Value) -> Shape {
     let mut walk = Walk {
         schema,
+        here: Vec::new(),
         shape: Shape {
             problems: Vec::new(),
             broken: BTreeSet::new(),
         },
     };
-    walk.node(root, schema, "File", &Route::default(), root.span);
+    walk.node(root, schema, "File", root.span);
     walk.shape
 }
 
 struct Walk<'a> {
     schema: &'a Value,
+    /// Where the walk is. It becomes a route only where something is wrong: most nodes are not.
+    here: Vec<At<'a>>,
     shape: Shape,
+}
+
+#[derive(Clone, Copy)]
+enum At<'a> {
+    Key(&'a str),
+    Index(usize),
 }
 
 impl<'a> Walk<'a> {
     /// `key`: where the key that leads here stands; what a map or list is shown by.
-    fn node(&mut self, node: &Node, schema: &'a Value, name: &'a str, route: &Route, key: Span) {
+    fn node(&mut self, node: &'a Node, schema: &'a Value, name: &'a str, key: Span) {
         let (schema, name, optional) = self.resolve(schema, name);
-        let types = types(schema);
+        let is = |wanted| types(schema).any(|t| t == wanted);
         if node.is_null() {
-            let container = types.iter().any(|t| matches!(*t, "object" | "array")) && name != "Empty";
+            let container = (is("object") || is("array")) && name != "Empty";
             if !(optional && container || name == "File") {
-                let problem = Problem::new("no-value", format!("{} has no value", subject(route)));
-                self.refuse(
-                    with_hint(problem, name, "give it a value, or take the key out"),
-                    route,
-                    key,
-                );
+                let problem = Problem::new("no-value", format!("{} has no value", self.subject()));
+                self.refuse(with_hint(problem, name, "give it a value, or take the key out"), key);
             }
             return;
         }
         match &node.kind {
-            Kind::Map(_) if types.contains(&"object") => self.map(node, schema, name, route),
-            Kind::List(items) if types.contains(&"array") => {
+            Kind::Map(_) if is("object") => self.map(node, schema, name),
+            Kind::List(items) if is("array") => {
                 for (n, item) in items.iter().enumerate() {
-                    self.node(item, &schema["items"], "", &route.index(n), item.span);
+                    self.inside(At::Index(n), item, &schema["items"], item.span);
                 }
             }
-            Kind::Scalar { text, plain } if !types.contains(&"object") && !types.contains(&"array") => {
-                self.scalar(text, *plain, schema, &types, route, node.span);
+            Kind::Scalar { text, plain } if !is("object") && !is("array") => {
+                self.scalar(text, *plain, schema, node.span);
             }
             Kind::Scalar { .. } if name == "Secret" => {
-                let problem = Problem::new("literal-secret", format!("{} is written out here", subject(route)))
+                let problem = Problem::new("literal-secret", format!("{} is written out here", self.subject()))
                     .hint("secrets never stand in the configuration: write `{ env: NAME }` or `{ file: /run/secrets/NAME }`; this one is in git now, so change it");
-                self.refuse(problem, route, node.span);
+                self.refuse(problem, node.span);
             }
-            Kind::Scalar { .. } => self.wrong_type(node, schema, &types, name, route, node.span),
-            Kind::List(_) | Kind::Map(_) => self.wrong_type(node, schema, &types, name, route, key),
+            Kind::Scalar { .. } => self.wrong_type(node, schema, name, node.span),
+            Kind::List(_) | Kind::Map(_) => self.wrong_type(node, schema, name, key),
         }
     }
 
-    fn map(&mut self, node: &Node, schema: &'a Value, name: &'a str, route: &Route) {
+    fn inside(&mut self, at: At<'a>, node: &'a Node, schema: &'a Value, key: Span) {
+        self.here.push(at);
+        self.node(node, schema, "", key);
+        self.here.pop();
+    }
+
+    fn map(&mut self, node: &'a Node, schema: &'a Value, name: &'a str) {
         let properties = schema["properties"].as_object();
         for entry in node.entries() {
-            let route = route.key(&entry.key);
+            let (at, others) = (At::Key(&entry.key), &schema["additionalProperties"]);
             if let Some(schema) = properties.and_then(|p| p.get(&entry.key)) {
-                self.node(&entry.value, schema, "", &route, entry.key_span);
-            } else if schema["additionalProperties"].is_object() {
-                self.node(
-                    &entry.value,
-                    &schema["additionalProperties"],
-                    "",
-                    &route,
-                    entry.key_span,
-                );
+                self.inside(at, &entry.value, schema, entry.key_span);
+            } else if others.is_object() {
+                self.inside(at, &entry.value, others, entry.key_span);
             } else {
                 let known: Vec<&str> = properties.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
-                let problem = self.unknown(&entry.key, name, &known, &route);
-                self.refuse(problem, &route, entry.key_span);
+                let problem = self.unknown(&entry.key, name, &known);
+                self.here.push(at);
+                self.refuse(problem, entry.key_span);
+                self.here.pop();
             }
         }
     }
 
-    fn unknown(&self, key: &str, name: &str, known: &[&str], route: &Route) -> Problem {
+    fn route(&self) -> Route {
+        let steps = self.here.iter().map(|at| match at {
+            At::Key(key) => Step::Key((*key).into()),
+            At::Index(index) => Step::Index(*index),
+        });
+        Route(steps.collect())
+    }
+
+    fn subject(&self) -> String {
+        if self.here.is_empty() {
+            "the configuration".to_owned()
+        } else {
+            format!("`{}`", self.route())
+        }
+    }
+
+    fn unknown(&self, key: &str, name: &str, known: &[&str]) -> Problem {
         let settings = ["App", "Profile", "Defaults"].contains(&name);
         let unsupported = UNSUPPORTED
             .iter()
@@ -186,9 +209,10 @@ impl<'a> Walk<'a> {
             return Problem::new("merge-key", "merge keys (`<<`) are not used here")
                 .hint("share settings through `profiles`");
         }
-        let inside = match route.0.split_last() {
-            Some((_, [])) | None => "at the top level".to_owned(),
-            Some((_, parents)) => format!("in `{}`", Route(parents.to_vec())),
+        let inside = if self.here.is_empty() {
+            "at the top level".to_owned()
+        } else {
+            format!("in `{}`", self.route())
         };
         let problem = Problem::new("unknown-key", format!("there is no key `{}` {inside}", shown(key)));
         if let Some(close) = closest(key, known.iter().copied()) {
@@ -231,34 +255,35 @@ impl<'a> Walk<'a> {
             .map(|(_, words)| (*words).to_owned())
     }
 
-    fn scalar(&mut self, text: &str, plain: bool, schema: &Value, types: &[&str], route: &Route, span: Span) {
+    fn scalar(&mut self, text: &str, plain: bool, schema: &Value, span: Span) {
+        let is = |wanted| types(schema).any(|t| t == wanted);
         if let Some(words) = words_of(schema) {
             if !words.contains(&text) {
                 let problem = Problem::new(
                     "unknown-value",
-                    format!("{} cannot be `{}`", subject(route), shown(text)),
+                    format!("{} cannot be `{}`", self.subject(), shown(text)),
                 );
                 let hint = closest(text, words.iter().copied()).map_or_else(
                     || format!("use one of {}", list(&words)),
                     |close| format!("did you mean `{close}`?"),
                 );
-                self.refuse(problem.hint(hint), route, span);
+                self.refuse(problem.hint(hint), span);
             }
             return;
         }
-        if types.contains(&"string") {
+        if is("string") {
             return;
         }
         let digits = |t: &str| !t.is_empty() && t.len() < 19 && t.bytes().all(|b| b.is_ascii_digit());
         let number = match text.split_once('.') {
             _ if !plain => None,
             None if digits(text) => text.parse::<f64>().ok(),
-            Some((whole, part)) if types.contains(&"number") && digits(whole) && digits(part) => {
+            Some((whole, part)) if is("number") && digits(whole) && digits(part) => {
                 text.parse::<f64>().ok()
             }
             None | Some(_) => None,
         };
-        let good = if types.contains(&"boolean") {
+        let good = if is("boolean") {
             plain && matches!(text, "true" | "false")
         } else {
             number.is_some()
@@ -268,19 +293,19 @@ impl<'a> Walk<'a> {
                 "wrong-type",
                 format!(
                     "{} must be {}, not {}`{}`",
-                    subject(route),
-                    kind_words(types),
+                    self.subject(),
+                    kind_words(schema),
                     if plain { "" } else { "the text " },
                     shown(text)
                 ),
             );
             let hint = if plain { None } else { Some("write it without quotes") };
-            let problem = match (types.contains(&"boolean"), hint) {
+            let problem = match (is("boolean"), hint) {
                 (_, Some(hint)) => problem.hint(hint),
                 (true, None) => problem.hint("write `true` or `false`"),
                 (false, None) => problem,
             };
-            self.refuse(problem, route, span);
+            self.refuse(problem, span);
             return;
         }
         let bound = |key: &str| schema[key].as_f64();
@@ -295,13 +320,13 @@ impl<'a> Walk<'a> {
             };
             let problem = Problem::new(
                 "out-of-range",
-                format!("{} must be {range}, not {}", subject(route), shown(text)),
+                format!("{} must be {range}, not {}", self.subject(), shown(text)),
             );
-            self.refuse(problem, route, span);
+            self.refuse(problem, span);
         }
     }
 
-    fn wrong_type(&mut self, node: &Node, schema: &Value, types: &[&str], name: &str, route: &Route, span: Span) {
+    fn wrong_type(&mut self, node: &Node, schema: &Value, name: &str, span: Span) {
         let found = match &node.kind {
             Kind::Map(_) => "a map of keys",
             Kind::List(_) => "a list",
@@ -310,26 +335,26 @@ impl<'a> Walk<'a> {
         let wanted = if words_of(schema).is_some() {
             "a single word"
         } else {
-            kind_words(types)
+            kind_words(schema)
         };
         let problem = Problem::new(
             "wrong-type",
-            format!("{} must be {wanted}, not {found}", subject(route)),
+            format!("{} must be {wanted}, not {found}", self.subject()),
         );
-        let general = match (&node.kind, types.contains(&"array")) {
+        let general = match (&node.kind, types(schema).any(|t| t == "array")) {
             (Kind::Scalar { .. }, true) => "put it in brackets: `[…]`",
             (Kind::Map(_), true) => "begin each entry with `- `",
             (Kind::Map(_), false) => "does the value hold a `: `? Quote it",
             (Kind::List(_), _) => "take the `- ` off: keys stand by themselves",
             (Kind::Scalar { .. }, false) => "",
         };
-        self.refuse(with_hint(problem, name, general), route, span);
+        self.refuse(with_hint(problem, name, general), span);
     }
 
-    fn refuse(&mut self, problem: Problem, route: &Route, span: Span) {
-        self.shape.problems.push(problem.at(route, span));
+    fn refuse(&mut self, problem: Problem, span: Span) {
+        let mut route = self.route();
+        self.shape.problems.push(problem.at(&route, span));
         // A list cannot be read with a hole in it.
-        let mut route = route.clone();
         while matches!(route.0.last(), Some(Step::Index(_))) {
             route.0.pop();
         }
@@ -338,7 +363,7 @@ impl<'a> Walk<'a> {
 
     /// Follows references and takes the `null` of optional fields away.
     fn resolve(&self, mut schema: &'a Value, mut name: &'a str) -> (&'a Value, &'a str, bool) {
-        let mut optional = types(schema).contains(&"null");
+        let mut optional = types(schema).any(|t| t == "null");
         // References form no cycle and are two deep at most.
         for _ in 0..4 {
             if let Some(target) = schema["$ref"].as_str().and_then(|r| r.strip_prefix("#/$defs/")) {
@@ -362,12 +387,10 @@ fn with_hint(problem: Problem, name: &str, general: &str) -> Problem {
     }
 }
 
-fn types(schema: &Value) -> Vec<&str> {
-    match &schema["type"] {
-        Value::String(one) => vec![one],
-        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
-    }
+fn types(schema: &Value) -> impl Iterator<Item = &str> {
+    let types = &schema["type"];
+    let all = types.as_array().map(Vec::as_slice).unwrap_or_default();
+    types.as_str().into_iter().chain(all.iter().filter_map(Value::as_str))
 }
 
 /// The words of an enumeration.
@@ -377,22 +400,14 @@ fn words_of(schema: &Value) -> Option<Vec<&str>> {
         .map(|words| words.iter().filter_map(Value::as_str).collect())
 }
 
-fn kind_words(types: &[&str]) -> &'static str {
-    match types.iter().find(|t| **t != "null") {
-        Some(&"object") => "a map of keys",
-        Some(&"array") => "a list",
-        Some(&"integer") => "a whole number",
-        Some(&"number") => "a number",
-        Some(&"boolean") => "`true` or `false`",
+fn kind_words(schema: &Value) -> &'static str {
+    match types(schema).find(|t| *t != "null") {
+        Some("object") => "a map of keys",
+        Some("array") => "a list",
+        Some("integer") => "a whole number",
+        Some("number") => "a number",
+        Some("boolean") => "`true` or `false`",
         Some(_) | None => "text",
-    }
-}
-
-fn subject(route: &Route) -> String {
-    if route.0.is_empty() {
-        "the configuration".to_owned()
-    } else {
-        format!("`{route}`")
     }
 }
 

@@ -23,10 +23,14 @@ pub(super) enum Kind {
     Map(Map),
 }
 
+/// Maps with more entries have an index. The most have a few, which are found sooner one by one.
+const INDEXED: usize = 16;
+
 /// In file order, and by key.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Map {
     entries: Vec<Entry>,
+    /// Empty in small maps.
     index: HashMap<String, usize>,
 }
 
@@ -35,6 +39,41 @@ pub(super) struct Entry {
     pub(super) key: String,
     pub(super) key_span: Span,
     pub(super) value: Node,
+}
+
+impl Map {
+    fn find(&self, key: &str) -> Option<&Entry> {
+        if self.index.is_empty() {
+            return self.entries.iter().find(|entry| entry.key == key);
+        }
+        self.entries.get(*self.index.get(key)?)
+    }
+
+    /// The caller knows that the key is new.
+    fn push(&mut self, entry: Entry) {
+        self.entries.push(entry);
+        let len = self.entries.len();
+        let unlisted = match len {
+            ..INDEXED => return,
+            INDEXED => 0,
+            _ => len - 1,
+        };
+        for (n, entry) in self.entries.iter().enumerate().skip(unlisted) {
+            self.index.insert(entry.key.clone(), n);
+        }
+    }
+
+    /// The entries of which `value` makes something.
+    pub(super) fn filtered(&self, mut value: impl FnMut(&Entry) -> Option<Node>) -> Self {
+        let mut map = Self::default();
+        for entry in &self.entries {
+            if let Some(value) = value(entry) {
+                let (key, key_span) = (entry.key.clone(), entry.key_span);
+                map.push(Entry { key, key_span, value });
+            }
+        }
+        map
+    }
 }
 
 impl Node {
@@ -66,7 +105,7 @@ impl Node {
         for step in &route.0 {
             here = match (step, &here.0.kind) {
                 (Step::Key(key), Kind::Map(map)) => {
-                    let entry = map.entries.get(*map.index.get(&**key)?)?;
+                    let entry = map.find(key)?;
                     (&entry.value, Some(entry.key_span))
                 }
                 (Step::Index(index), Kind::List(items)) => (items.get(*index)?, None),
@@ -283,7 +322,7 @@ impl Reader {
                 let Some((text, key_span)) = key.as_ref() else {
                     return Ok(());
                 };
-                match map.index.get(text).and_then(|n| map.entries.get(*n)) {
+                match map.find(text) {
                     Some(first) => {
                         let (first, key_span) = (first.key_span, *key_span);
                         let problem = Problem::new("duplicate-key", format!("`{}` is given twice", shown(text)));
@@ -297,8 +336,7 @@ impl Reader {
                         let Some((key, key_span)) = key.take() else {
                             return Ok(());
                         };
-                        map.index.insert(key.clone(), map.entries.len());
-                        map.entries.push(Entry {
+                        map.push(Entry {
                             key,
                             key_span,
                             value: node,

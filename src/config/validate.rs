@@ -1,9 +1,9 @@
 //! Raw configuration to a valid fleet, collecting every problem.
 
-use super::canonical;
 use super::check::Check;
 use super::defaults;
 use super::diagnostic::{Problem, Route, Span};
+use super::from_tree;
 use super::limits;
 use super::raw;
 use super::remote::host_port;
@@ -84,7 +84,7 @@ fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Proven
     if shape.broken.contains(&Route::default()) {
         return Err(in_order(problems));
     }
-    let file = match second_reading(text, &tree, &shape.broken, problems.is_empty()) {
+    let file = match as_structs(text, &tree, &shape.broken, problems.is_empty()) {
         Ok(file) => file,
         Err(problem) => {
             problems.push(problem);
@@ -112,8 +112,9 @@ fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Proven
     }
 }
 
-/// The text as structs, by the second reader: the text itself when nothing is wrong with it so far, else what is left of it.
-fn second_reading(text: &str, tree: &Node, broken: &BTreeSet<Route>, clean: bool) -> Result<raw::File, Problem> {
+/// The text as structs. When nothing is wrong with it so far, the second reader reads it as well, and both have to agree:
+/// what was checked must be what is used. Else it is what is left of the tree.
+fn as_structs(text: &str, tree: &Node, broken: &BTreeSet<Route>, clean: bool) -> Result<raw::File, Problem> {
     let disagree = |unread: Option<raw::Unread>| {
         let (line, column) = unread.and_then(|u| u.place).unwrap_or((1, 1));
         Problem::new(
@@ -123,15 +124,11 @@ fn second_reading(text: &str, tree: &Node, broken: &BTreeSet<Route>, clean: bool
         .hint("write it more plainly: quote texts, one key a line, no anchors")
         .at(&Route::default(), Span { line, column, len: 1 })
     };
-    let rest = raw::read(&canonical::text(tree, broken)).map_err(|_| disagree(None))?;
-    if clean {
-        let whole = raw::read(text).map_err(|unread| disagree(Some(unread)))?;
-        if whole != rest {
-            return Err(disagree(None));
-        }
-        return Ok(whole);
+    let file: raw::File = from_tree::read(tree, broken).map_err(|_| disagree(None))?;
+    if clean && raw::read(text).map_err(|unread| disagree(Some(unread)))? != file {
+        return Err(disagree(None));
     }
-    Ok(rest)
+    Ok(file)
 }
 
 /// By place; the same thing said for several apps that share a profile is said once.

@@ -9,7 +9,7 @@ use crate::decide::halt;
 use crate::decide::outlook;
 use crate::decide::rollout::{self, Outside, RolloutState};
 use crate::decide::run as run_line;
-use crate::decide::schedule::{self, Progress};
+use crate::decide::schedule::{self, Calendar, Progress};
 use crate::decide::standing::{self, Drifted, Failing, Refusal, Standing, Unpromoted};
 use crate::decide::window::WindowState;
 use crate::model::failure::{FailureKind, HaltReason, WaitReason};
@@ -173,13 +173,14 @@ fn gathered(
             rollouts.entry(row.app).or_default().push(open);
         }
     }
+    let mut calendar = Calendar::default();
     let apps = fleet
         .apps
         .values()
         .map(|app| {
             let standing = standings.remove(&app.name).unwrap_or_default();
             AppReading {
-                next_run: next_run(app, &families, &standing, now),
+                next_run: next_run(app, &families, &standing, &mut calendar, now),
                 parents: families.place(&app.name).parents.into_iter().collect(),
                 last_run: last.remove(&app.name),
                 running: running.remove(&app.name),
@@ -230,8 +231,9 @@ fn refused(refused: Option<RefusedRevision>) -> Vec<Trouble> {
 /// The fleet before anything happened.
 #[must_use]
 pub fn untouched(fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
+    let mut calendar = Calendar::default();
     let apps = fleet.apps.values().map(|app| AppReading {
-        next_run: next_run(app, &Families::default(), &Standing::default(), now),
+        next_run: next_run(app, &Families::default(), &Standing::default(), &mut calendar, now),
         app: app.clone(),
         standing: Arc::default(),
         parents: Vec::new(),
@@ -302,16 +304,22 @@ fn open_rollout(
     }
 }
 
-fn next_run(app: &App, families: &Families, standing: &Standing, now: Timestamp) -> Option<Timestamp> {
+fn next_run(
+    app: &App,
+    families: &Families,
+    standing: &Standing,
+    calendar: &mut Calendar,
+    now: Timestamp,
+) -> Option<Timestamp> {
     let progress = Progress {
         since: standing.tracked.unwrap_or(now),
         last: standing.fired,
     };
     let place = families.place(&app.name);
     // What is due already starts as soon as there is room.
-    schedule::due(app, &place, progress, now)
+    schedule::due(app, &place, progress, calendar, now)
         .map(|_| now)
-        .or_else(|| schedule::next(app, &place, progress, now))
+        .or_else(|| schedule::next(app, &place, progress, calendar, now))
 }
 
 impl AppReading {

@@ -8,7 +8,7 @@ use super::progress::{Left, Progress};
 use super::{drive_rollout, drive_run};
 use crate::clients::clock;
 use crate::decide::family::{self, Families};
-use crate::decide::schedule;
+use crate::decide::schedule::{self, Calendar};
 use crate::decide::standing::{self, Promotion};
 use crate::model::failure::Failure;
 use crate::model::fleet::{App, Select};
@@ -33,9 +33,9 @@ mod releases;
 
 /// How long a shutdown waits for drivers to park: under the 10 s that `docker stop` grants by default.
 const GRACE: Duration = Duration::from_secs(8);
-/// A supervisor that nothing calls looks again after this.
 /// A clock that goes back by more was wrong; by less it is set every day.
 const CLOCK_SET: SignedDuration = SignedDuration::from_mins(10);
+/// A supervisor that nothing calls looks again after this.
 const LONGEST_REST: Duration = Duration::from_secs(300);
 
 /// Which work a supervisor takes up by itself.
@@ -82,6 +82,7 @@ pub struct Supervisor {
     /// Apps whose `run` somebody follows.
     followed: BTreeSet<AppName>,
     families: Families,
+    calendar: Calendar,
     /// `Bot::changes` as of the last pass.
     seen: u64,
     /// The configuration as of the last pass; `None`: there was none.
@@ -110,6 +111,7 @@ impl Supervisor {
             promoting: BTreeSet::new(),
             followed: BTreeSet::new(),
             families: Families::default(),
+            calendar: Calendar::default(),
             seen: 0,
             known: None,
             wake: Timestamp::MIN,
@@ -215,18 +217,23 @@ impl Supervisor {
     }
 
     /// The next slot of any app, or the next try of a promotion; no later than `LONGEST_REST` from now: clocks are set.
-    fn next_wake(&self, apps: &BTreeMap<AppName, App>) -> Timestamp {
+    fn next_wake(&mut self, apps: &BTreeMap<AppName, App>) -> Timestamp {
         let now = clock::now();
-        let slots = apps
-            .values()
-            .filter(|_| self.scope == Scope::All)
-            .filter_map(|app| schedule::next(app, &self.families.place(&app.name), self.progress(&app.name)?, now));
+        let mut wake = now + LONGEST_REST;
+        if self.scope == Scope::All {
+            for app in apps.values() {
+                let Some(progress) = self.progress(&app.name) else { continue };
+                let place = self.families.place(&app.name);
+                let slot = schedule::next(app, &place, progress, &mut self.calendar, now);
+                wake = slot.map_or(wake, |slot| wake.min(slot));
+            }
+        }
         let retries = apps
             .values()
             .filter_map(|app| standing::wakes(app, &self.bot.standing(&app.name)))
             // What is due and held back waits for something else.
             .filter(|at| *at > now);
-        slots.chain(retries).fold(now + LONGEST_REST, Timestamp::min)
+        retries.fold(wake, Timestamp::min)
     }
 
     fn progress(&self, app: &AppName) -> Option<schedule::Progress> {
@@ -260,7 +267,8 @@ impl Supervisor {
             .filter_map(|name| Some((name.clone(), self.progress(name)?)))
             .collect();
         let running: BTreeSet<AppName> = self.runs.values().map(|(app, _)| app.clone()).collect();
-        for due in schedule::due_apps(&fleet.fleet, &self.families, &progress, &running, clock::now()) {
+        let (families, calendar) = (&self.families, &mut self.calendar);
+        for due in schedule::due_apps(&fleet.fleet, families, &progress, &running, calendar, clock::now()) {
             if let Some(app) = fleet.fleet.apps.get(&due.app) {
                 self.open_run(app, Trigger::Schedule { slot: due.slot }, Vec::new())
                     .await?;

@@ -2,6 +2,7 @@
 
 use super::{Event, Scope, Supervisor};
 use crate::clients::clock;
+use crate::decide::schedule::Calendar;
 use crate::decide::standing::{self, Next, Occasion, Promotion};
 use crate::decide::tell;
 use crate::model::failure::{Failure, FailureKind};
@@ -97,6 +98,7 @@ impl Supervisor {
         if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, fleet)) {
             return Ok(());
         }
+        self.calendar = Calendar::default();
         for app in fleet.fleet.apps.values() {
             let occasion = match &known {
                 None => Occasion::Started,
