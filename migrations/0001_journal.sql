@@ -77,10 +77,22 @@ CREATE TABLE evidence (
     content TEXT NOT NULL,                 -- content digest it is bound to
     kind    TEXT NOT NULL,                 -- inventory | packages
     body    BLOB NOT NULL,                 -- src/store/evidence.rs
+    pieces  BLOB,                          -- ids of the pieces of an inventory, 8 bytes each, in order
     at      TEXT NOT NULL,
     PRIMARY KEY (content, kind)
 ) STRICT;
 CREATE INDEX evidence_at ON evidence (at, content);
+
+-- Parts of inventories (src/store/pieces.rs). The count is apart from the body, so that a use more writes a few bytes.
+CREATE TABLE pieces (
+    id      INTEGER PRIMARY KEY,
+    hash    BLOB NOT NULL UNIQUE,          -- sha256 of the part
+    uses    INTEGER NOT NULL               -- lists of pieces that name it
+) STRICT;
+CREATE TABLE piece_bodies (
+    piece   INTEGER PRIMARY KEY REFERENCES pieces (id),
+    body    BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE revisions (
     id       TEXT PRIMARY KEY,             -- commit, or hash of the file

@@ -24,7 +24,11 @@ fn whole_part(node: &Node, route: &Route, broken: &BTreeSet<Route>) -> Node {
         Kind::Scalar { .. } => node.kind.clone(),
         Kind::List(items) => {
             let items = items.iter().enumerate();
-            Kind::List(items.map(|(n, item)| whole_part(item, &route.index(n), broken)).collect())
+            Kind::List(
+                items
+                    .map(|(n, item)| whole_part(item, &route.index(n), broken))
+                    .collect(),
+            )
         }
         Kind::Map(map) => Kind::Map(map.filtered(|entry| {
             let route = route.key(&entry.key);

@@ -278,9 +278,7 @@ impl<'a> Walk<'a> {
         let number = match text.split_once('.') {
             _ if !plain => None,
             None if digits(text) => text.parse::<f64>().ok(),
-            Some((whole, part)) if is("number") && digits(whole) && digits(part) => {
-                text.parse::<f64>().ok()
-            }
+            Some((whole, part)) if is("number") && digits(whole) && digits(part) => text.parse::<f64>().ok(),
             None | Some(_) => None,
         };
         let good = if is("boolean") {

@@ -68,13 +68,7 @@ pub fn due_apps(
 
 /// The latest slot not later than `now` that was not taken up yet.
 #[must_use]
-pub fn due(
-    app: &App,
-    place: &Place,
-    progress: Progress,
-    calendar: &mut Calendar,
-    now: Timestamp,
-) -> Option<Timestamp> {
+pub fn due(app: &App, place: &Place, progress: Progress, calendar: &mut Calendar, now: Timestamp) -> Option<Timestamp> {
     match &app.schedule {
         Schedule::Never => None,
         Schedule::Cron(text) => {

@@ -222,7 +222,9 @@ impl Supervisor {
         let mut wake = now + LONGEST_REST;
         if self.scope == Scope::All {
             for app in apps.values() {
-                let Some(progress) = self.progress(&app.name) else { continue };
+                let Some(progress) = self.progress(&app.name) else {
+                    continue;
+                };
                 let place = self.families.place(&app.name);
                 let slot = schedule::next(app, &place, progress, &mut self.calendar, now);
                 wake = slot.map_or(wake, |slot| wake.min(slot));

@@ -3,19 +3,12 @@
 use super::database::Store;
 use super::error::StoreError;
 use super::journal::stamp;
-use super::{packed, sql};
+use super::{packed, pieces, sql};
 use crate::model::image::ContentDigest;
 use crate::model::inventory::Inventory;
 use crate::model::package_state::PackageState;
-use flate2::Compression;
-use flate2::read::ZlibDecoder;
-use flate2::write::ZlibEncoder;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
-use std::io::{Read, Write};
-
-/// An inventory of a million files is about this large; more is not read back.
-const MAX_BYTES: u64 = 512 << 20;
+use rusqlite::{OptionalExtension, Params, Row, Transaction, params};
 
 /// What a row proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +38,19 @@ impl Store {
         inventory: &Inventory,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.keep(Kind::Inventory, content, deflated(inventory), now).await
+        let cut = pieces::cut(inventory).map_err(unwritten)?;
+        self.write(move |transaction| {
+            // Before the old row goes: what both have stays where it is.
+            let list = pieces::put(transaction, &cut)?;
+            put(transaction, (&content, Kind::Inventory), &cut.head, Some(&list), now)
+        })
+        .await
     }
 
     /// # Errors
     /// `Unreadable` when the row cannot be read by this version.
     pub async fn inventory(&self, content: &ContentDigest) -> Result<Option<Inventory>, StoreError> {
-        self.kept(Kind::Inventory, content, inflated).await
+        self.kept(Kind::Inventory, content, pieces::join).await
     }
 
     /// Keeps what decides about the upgrades of an image with this content.
@@ -64,72 +63,80 @@ impl Store {
         state: &PackageState,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.keep(Kind::Packages, content, packed::pack(state), now).await
+        let body = packed::pack(state).map_err(unwritten)?;
+        self.write(move |transaction| put(transaction, (&content, Kind::Packages), &body, None, now))
+            .await
     }
 
     /// # Errors
     /// `Unreadable` when the row cannot be read by this version.
     pub async fn packages(&self, content: &ContentDigest) -> Result<Option<PackageState>, StoreError> {
-        self.kept(Kind::Packages, content, packed::unpack).await
-    }
-
-    async fn keep(
-        &self,
-        kind: Kind,
-        content: ContentDigest,
-        body: Result<Vec<u8>, String>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let body = body.map_err(|why| StoreError::Unreadable {
-            what: "evidence to write",
-            why,
-        })?;
-        self.write(move |transaction| {
-            transaction.execute(
-                sql::PUT_EVIDENCE,
-                params![content.as_str(), kind.text(), body, stamp(now)],
-            )?;
-            Ok(())
-        })
-        .await
+        self.kept(Kind::Packages, content, |body, _| packed::unpack(body)).await
     }
 
     async fn kept<T: Send + 'static>(
         &self,
         kind: Kind,
         content: &ContentDigest,
-        unpack: fn(&[u8]) -> Result<T, String>,
+        unpack: fn(&[u8], &[Vec<u8>]) -> Result<T, String>,
     ) -> Result<Option<T>, StoreError> {
         let content = content.to_string();
-        let body = self
+        let found = self
             .ask(move |connection| {
                 let mut statement = connection.prepare_cached(sql::EVIDENCE)?;
-                let body = statement.query_row(params![content, kind.text()], |row| row.get::<_, Vec<u8>>(0));
-                Ok(body.optional()?)
+                let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+                let found: Option<(Vec<u8>, Option<Vec<u8>>)> =
+                    statement.query_row(params![content, kind.text()], row).optional()?;
+                let Some((body, list)) = found else { return Ok(None) };
+                let list = list.unwrap_or_default();
+                Ok(Some((body, pieces::bodies(connection, &list)?)))
             })
             .await?;
-        let Some(body) = body else { return Ok(None) };
+        let Some((body, pieces)) = found else { return Ok(None) };
         let unreadable = |why| StoreError::Unreadable { what: kind.text(), why };
         // Work that must not keep others waiting, a thousand times over where a whole fleet is asked for.
-        match tokio::task::spawn_blocking(move || unpack(&body)).await {
+        match tokio::task::spawn_blocking(move || unpack(&body, &pieces)).await {
             Ok(evidence) => evidence.map(Some).map_err(unreadable),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 }
 
-fn deflated(inventory: &Inventory) -> Result<Vec<u8>, String> {
-    let json = serde_json::to_vec(inventory).map_err(|e| e.to_string())?;
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(&json).map_err(|e| e.to_string())?;
-    encoder.finish().map_err(|e| e.to_string())
+/// Deletes a row of before, with its uses of pieces.
+pub(super) fn delete(
+    transaction: &Transaction<'_>,
+    statement: &'static str,
+    params: impl Params,
+) -> Result<(), StoreError> {
+    let mut delete = transaction.prepare_cached(statement)?;
+    let lists = delete.query_map(params, |row| row.get(0))?;
+    let lists: Vec<Option<Vec<u8>>> = lists.collect::<Result<_, _>>()?;
+    for list in lists.into_iter().flatten() {
+        pieces::release(transaction, &list)?;
+    }
+    Ok(())
 }
 
-fn inflated(body: &[u8]) -> Result<Inventory, String> {
-    let mut json = Vec::new();
-    ZlibDecoder::new(body)
-        .take(MAX_BYTES)
-        .read_to_end(&mut json)
-        .map_err(|e| e.to_string())?;
-    serde_json::from_slice(&json).map_err(|e| e.to_string())
+fn put(
+    transaction: &Transaction<'_>,
+    (content, kind): (&ContentDigest, Kind),
+    body: &[u8],
+    list: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    delete(
+        transaction,
+        sql::DELETE_ONE_EVIDENCE,
+        params![content.as_str(), kind.text()],
+    )?;
+    let mut put = transaction.prepare_cached(sql::PUT_EVIDENCE)?;
+    put.execute(params![content.as_str(), kind.text(), body, list, stamp(now)])?;
+    Ok(())
+}
+
+fn unwritten(why: String) -> StoreError {
+    StoreError::Unreadable {
+        what: "evidence to write",
+        why,
+    }
 }

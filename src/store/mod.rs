@@ -18,6 +18,7 @@ pub mod marks;
 pub mod outbox;
 pub mod overview;
 pub mod packed;
+mod pieces;
 mod private;
 mod readers;
 pub mod retention;

@@ -3,6 +3,7 @@
 
 use super::database::Store;
 use super::error::StoreError;
+use super::evidence;
 use super::journal::stamp;
 use super::sql;
 use crate::model::image::ContentDigest;
@@ -12,6 +13,8 @@ use std::collections::BTreeSet;
 
 /// Rows deleted per transaction: the next event of the journal waits for no more.
 const AT_ONCE: usize = 200;
+/// The same of evidence: an inventory has hundreds of pieces.
+const EVIDENCE_AT_ONCE: usize = 20;
 
 /// What was forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,13 +88,12 @@ impl Store {
             .into_iter()
             .filter(|content| !kept.contains(content.as_str()))
             .collect();
-        for some in old.chunks(AT_ONCE) {
+        for some in old.chunks(EVIDENCE_AT_ONCE) {
             let (some, past) = (some.to_vec(), past.clone());
             self.write(move |transaction| {
-                let mut delete = transaction.prepare_cached(sql::DELETE_EVIDENCE)?;
                 for content in &some {
                     // What was kept anew meanwhile stays.
-                    delete.execute([content, &past])?;
+                    evidence::delete(transaction, sql::DELETE_EVIDENCE, [content, &past])?;
                 }
                 Ok(())
             })

@@ -84,10 +84,18 @@ statements! {
     Often OLD_NOTICES = "SELECT count(*) FROM outbox WHERE state != 'delivered' AND state = 'pending' AND created < ?1";
     Often DELETE_NOTICES = "DELETE FROM outbox WHERE created < ?1";
 
-    Often PUT_EVIDENCE = "INSERT OR REPLACE INTO evidence (content, kind, body, at) VALUES (?1, ?2, ?3, ?4)";
-    Often EVIDENCE = "SELECT body FROM evidence WHERE content = ?1 AND kind = ?2";
+    Often PUT_EVIDENCE = "INSERT INTO evidence (content, kind, body, pieces, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    Often EVIDENCE = "SELECT body, pieces FROM evidence WHERE content = ?1 AND kind = ?2";
     Often OLD_EVIDENCE = "SELECT content FROM evidence WHERE at < ?1";
-    Often DELETE_EVIDENCE = "DELETE FROM evidence WHERE content = ?1 AND at < ?2";
+    Often DELETE_EVIDENCE = "DELETE FROM evidence WHERE content = ?1 AND at < ?2 RETURNING pieces";
+    Often DELETE_ONE_EVIDENCE = "DELETE FROM evidence WHERE content = ?1 AND kind = ?2 RETURNING pieces";
+    Often USE_PIECE = "INSERT INTO pieces (hash, uses) VALUES (?1, 1) \
+         ON CONFLICT (hash) DO UPDATE SET uses = uses + 1 RETURNING id, uses";
+    Often RELEASE_PIECE = "UPDATE pieces SET uses = uses - 1 WHERE id = ?1 RETURNING uses";
+    Often DELETE_PIECE = "DELETE FROM pieces WHERE id = ?1";
+    Often PUT_PIECE_BODY = "INSERT INTO piece_bodies (piece, body) VALUES (?1, ?2)";
+    Often PIECE_BODY = "SELECT body FROM piece_bodies WHERE piece = ?1";
+    Often DELETE_PIECE_BODY = "DELETE FROM piece_bodies WHERE piece = ?1";
 
     Often PUT_REVISION = "INSERT INTO revisions (id, body, at) VALUES (?1, ?2, ?3) \
          ON CONFLICT (id) DO UPDATE SET at = excluded.at, body = excluded.body";

@@ -10,6 +10,7 @@ mod cli;
 mod command;
 mod config;
 mod deploy;
+mod evidence;
 mod git;
 mod github;
 mod halt;

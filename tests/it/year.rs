@@ -17,7 +17,16 @@ const APPS: usize = 250;
 const SETTLED: usize = 120;
 const YEAR: usize = 365;
 
-const TABLES: [&str; 7] = ["streams", "events", "ended", "snapshots", "outbox", "evidence", "meta"];
+const TABLES: [&str; 8] = [
+    "streams",
+    "events",
+    "ended",
+    "snapshots",
+    "outbox",
+    "evidence",
+    "pieces",
+    "meta",
+];
 
 /// An app as small as they come: it is written into every run.
 const CONFIG: &[u8] = b"version: 1

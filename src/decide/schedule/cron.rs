@@ -44,7 +44,11 @@ impl Calendar {
     pub(super) fn around(&mut self, text: &str, zone: &str, at: Timestamp) -> Option<Gap> {
         // Two short strings are cheaper than a second map inside the first.
         let key = (text.to_owned(), zone.to_owned());
-        let line = self.lines.entry(key).or_insert_with(|| Line::new(text, zone)).as_mut()?;
+        let line = self
+            .lines
+            .entry(key)
+            .or_insert_with(|| Line::new(text, zone))
+            .as_mut()?;
         match line.gap {
             Some(gap) if gap.holds(at) => Some(gap),
             Some(_) | None => {

@@ -6,7 +6,7 @@ use lowtide::decide::standing::Standing;
 use lowtide::model::failure::{Failure, FailureKind, HaltReason, SkipReason};
 use lowtide::model::fleet::{App, Fleet};
 use lowtide::model::freshness::{Because, Inputs};
-use lowtide::model::inventory::{Change, FileChanges, PackageChange};
+use lowtide::model::inventory::{Change, FileChanges, FileEntry, FileKind, Inventory, PackageChange};
 use lowtide::model::journal::Recorded;
 use lowtide::model::name::{AppName, RolloutId, RunId};
 use lowtide::model::notice::{Audience, Notice, NoticeBody};
@@ -167,8 +167,10 @@ impl Past {
         for (number, app) in self.apps.iter().enumerate().step_by(EVIDENCE) {
             if let (Night::Released { .. }, Some(release)) = (night(day, number, &app.standing), app.standing.current())
             {
-                let content = release.content.clone();
-                let kept = self.store.keep_packages(content, &packages, now).await;
+                let (content, inventory) = (&release.content, inventory(number, day));
+                let kept = self.store.keep_packages(content.clone(), &packages, now).await;
+                kept.unwrap();
+                let kept = self.store.keep_inventory(content.clone(), &inventory, now).await;
                 kept.unwrap();
             }
         }
@@ -385,4 +387,29 @@ pub(crate) fn fleet(apps: usize, text: &[u8]) -> Fleet {
         fleet.apps.insert(name, app);
     }
     fleet
+}
+
+/// A few hundred files, of which some are of this day.
+fn inventory(app: usize, day: usize) -> Inventory {
+    let json = r#"{"image":"sha256:0000000000000000000000000000000000000000000000000000000000000000",
+        "platform":{"os":"linux","architecture":"amd64"},"os":null,"packages":[],"config":{},"files":{}}"#;
+    let mut inventory: Inventory = serde_json::from_str(json).unwrap();
+    inventory.files = (0..300)
+        .map(|n| {
+            let target = if n % 50 == day % 50 {
+                format!("{app}/{n}/{day}")
+            } else {
+                format!("{app}/{n}")
+            };
+            let entry = FileEntry {
+                kind: FileKind::Symlink { target },
+                mode: 0o777,
+                uid: 0,
+                gid: 0,
+                capability: None,
+            };
+            (format!("srv/{n:03}"), entry)
+        })
+        .collect();
+    inventory
 }
