@@ -2,7 +2,7 @@
 
 use super::args::Global;
 use super::exit::Exit;
-use super::{live, open, views};
+use super::{live, open, screen, views};
 use crate::model::comparison::Significance;
 use crate::model::fleet::EngineAddress;
 use crate::model::image::Platform;
@@ -12,7 +12,9 @@ use crate::runtime::inventory::compare::{self, Named, Places};
 /// Needs no configuration.
 pub(super) async fn diff(global: &Global, old: &str, new: &str, platform: &str, json: bool) -> anyhow::Result<Exit> {
     let places = places(global, platform)?;
-    let compared = compare::images(&places, &Named::parse(old), &Named::parse(new)).await?;
+    let (first, second) = (Named::parse(old), Named::parse(new));
+    let comparing = compare::images(&places, &first, &second);
+    let compared = screen::patiently(|| format!("reading {old} and {new}"), comparing).await?;
     if json {
         live::print_line(&serde_json::to_string(&views::Diff::from(&compared))?);
     } else {

@@ -2,13 +2,15 @@
 
 use super::args::Global;
 use super::exit::Exit;
-use super::{diff, live, views};
+use super::{diff, live, screen, views};
 use crate::report::inventory;
 use crate::runtime::inventory::compare::{self, Named};
 
 pub(super) async fn inventory(global: &Global, image: &str, platform: &str, json: bool) -> anyhow::Result<Exit> {
     let places = diff::places(global, platform)?;
-    let read = compare::image(&places, &Named::parse(image)).await?;
+    let named = Named::parse(image);
+    let reading = compare::image(&places, &named);
+    let read = screen::patiently(|| format!("reading {image}"), reading).await?;
     if json {
         live::print_line(&serde_json::to_string(&views::ShownInventory::from(&read))?);
     } else {

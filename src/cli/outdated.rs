@@ -2,7 +2,7 @@
 
 use super::args::{Global, default_platform};
 use super::exit::Exit;
-use super::{diff, live, open, operate, status, views};
+use super::{diff, live, open, operate, screen, status, views};
 use crate::model::freshness::Outdated;
 use crate::model::name::AppName;
 use crate::model::standing::Release;
@@ -64,7 +64,9 @@ pub(super) async fn outdated(global: &Global, asked: &Asked) -> anyhow::Result<E
     let mut found = Vec::new();
     if !asked.images.is_empty() {
         let places = diff::places(global, &asked.platform)?;
-        found.extend(outdated::images(&places, &archives, &asked.images, now).await);
+        let judging = outdated::images(&places, &archives, &asked.images, now);
+        let what = || words::looking(asked.images.len());
+        found.extend(screen::patiently(what, judging).await);
     }
     found.extend(released(global, &archives, &apps.releases).await?);
     if asked.json {
@@ -85,7 +87,8 @@ async fn running(global: &Global, asked: &Asked) -> anyhow::Result<Exit> {
     let cache = open::cache(global).unwrap_or_else(|| scratch.path().to_owned());
     let places = diff::places_of(global, &engine, &asked.platform)?;
     let archives = outdated::archives(outdated::Access::default(), &cache)?;
-    let found = outdated::running(&places, &archives, reading::now()).await?;
+    let judging = outdated::running(&places, &archives, reading::now());
+    let found = screen::patiently(|| "looking at the running containers".to_owned(), judging).await?;
     if asked.json {
         live::print_line(&serde_json::to_string(&views::ShownRunning::from(&found))?);
     } else {
@@ -133,7 +136,8 @@ async fn released(
         return Ok(Vec::new());
     }
     let store = open::reader(&global.state)?;
-    Ok(outdated::releases(store.as_ref(), archives, releases, reading::now()).await?)
+    let judging = outdated::releases(store.as_ref(), archives, releases, reading::now());
+    Ok(screen::patiently(|| words::looking(releases.len()), judging).await?)
 }
 
 fn exit(found: &[Outdated]) -> Exit {

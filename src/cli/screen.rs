@@ -8,9 +8,13 @@ use crate::runtime::reading;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 /// The rows of this process. Whatever else is printed has to go around them.
 static ROWS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// What a person takes for an immediate answer; also how often a row that shows a wait moves.
+const AT_ONCE: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(super) struct Screen {
@@ -61,6 +65,22 @@ impl Screen {
             row.set_message(line.text);
         }
     }
+}
+
+/// Work that may take a while. On a terminal a row on stderr says what is done, and for how long, as soon as nobody can take it for
+/// an immediate answer any more; elsewhere nothing is said.
+pub(super) async fn patiently<T>(what: impl FnOnce() -> String, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = tokio::time::timeout(AT_ONCE, &mut work).await {
+        return done;
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}");
+    let row = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let row = ROWS.add(row.with_message(what()));
+    row.enable_steady_tick(AT_ONCE);
+    let done = work.await;
+    row.finish_and_clear();
+    done
 }
 
 /// A line of the story, above the rows. Whoever reads it may have gone: what is under way goes on.

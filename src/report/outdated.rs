@@ -21,6 +21,13 @@ pub fn outdated(images: &[Outdated], style: Style) -> String {
     out
 }
 
+/// What is done while a person waits.
+#[must_use]
+pub fn looking(images: usize) -> String {
+    let of = counted(images, "image", "images");
+    format!("looking for what is pending in {of}")
+}
+
 /// A line per container, then what is pending in each image, then a sum.
 #[must_use]
 pub fn running(host: &OutdatedHost, style: Style) -> String {

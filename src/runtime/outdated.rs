@@ -67,11 +67,10 @@ pub async fn images(places: &Places, archives: &Archives, names: &[String], now:
 }
 
 async fn image(places: &Places, judging: &Judging<'_>, name: &str) -> Outdated {
-    let (digest, state) = match packages(places, &Named::parse(name)).await {
-        Ok((digest, state)) => (Some(digest), Ok(state)),
-        Err(error) => (None, Err(error.to_string())),
+    let (digest, Judged { os, survey }) = match packages(places, &Named::parse(name)).await {
+        Ok((digest, state)) => (Some(digest), judged(judging, state).await),
+        Err(error) => (None, Judged::unseen(error.to_string())),
     };
-    let Judged { os, survey } = judged(judging, state).await;
     Outdated {
         image: name.to_owned(),
         digest,
@@ -122,7 +121,8 @@ pub async fn running(places: &Places, archives: &Archives, now: Timestamp) -> Re
     Ok(OutdatedHost { containers, images })
 }
 
-/// Judges the last release of each app, as the store has it. Releases with the same content are judged once.
+/// Judges the last release of each app, as the store has it. Equal package states are judged once: apps on one base that install
+/// nothing have the same.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -132,22 +132,11 @@ pub async fn releases(
     releases: &BTreeMap<AppName, Option<Release>>,
     now: Timestamp,
 ) -> Result<Vec<Outdated>, StoreError> {
-    let judging = archives.judging(now, now);
-    let contents: BTreeSet<&ContentDigest> = releases.values().flatten().map(|release| &release.content).collect();
-    let contents = contents.into_iter().map(|content| {
-        let judging = &judging;
-        async move {
-            let state = match store {
-                Some(store) => store.packages(content).await?,
-                None => None,
-            };
-            let state = state.ok_or_else(|| "no run has looked at its packages yet".to_owned());
-            Ok::<_, StoreError>((content, judged(judging, state).await))
-        }
-        .boxed()
-    });
-    let contents: Vec<_> = contents.collect();
-    let judged: BTreeMap<&ContentDigest, Judged> = stream::iter(contents).buffered(AT_ONCE).try_collect().await?;
+    let contents = releases.values().flatten().map(|release| release.content.clone());
+    let judged = match store {
+        Some(store) => contents_of(store, archives, contents.collect(), now).await?,
+        None => BTreeMap::new(),
+    };
     let found = releases.iter().map(|(app, release)| match release {
         Some(release) => release_of(release, judged.get(&release.content).cloned()),
         None => Outdated {
@@ -160,10 +149,41 @@ pub async fn releases(
     Ok(found.collect())
 }
 
+async fn contents_of(
+    store: &Store,
+    archives: &Archives,
+    contents: BTreeSet<ContentDigest>,
+    now: Timestamp,
+) -> Result<BTreeMap<ContentDigest, Judged>, StoreError> {
+    let judging = archives.judging(now, now);
+    let groups = store.alike(contents).await?.into_iter().map(|group| {
+        let judging = &judging;
+        async move {
+            let state = match group.first() {
+                Some(content) => store.packages(content).await?,
+                None => None,
+            };
+            let result = match state {
+                Some(state) => Some(judged(judging, state).await),
+                None => None,
+            };
+            Ok::<_, StoreError>((group, result))
+        }
+        .boxed()
+    });
+    let groups: Vec<_> = groups.collect();
+    let groups: Vec<_> = stream::iter(groups).buffer_unordered(AT_ONCE).try_collect().await?;
+    let results = groups.into_iter().flat_map(|(group, result)| {
+        let of = move |content| Some((content, result.clone()?));
+        group.into_iter().filter_map(of)
+    });
+    Ok(results.collect())
+}
+
 fn release_of(release: &Release, judged: Option<Judged>) -> Outdated {
     let digest = release.digest.as_ref();
-    // Each content was judged above; one that is missing is our mistake, and must not look up to date.
-    let Judged { os, survey } = judged.unwrap_or_else(|| Judged::unseen("it was not judged".to_owned()));
+    let unseen = || Judged::unseen("no run has looked at its packages yet".to_owned());
+    let Judged { os, survey } = judged.unwrap_or_else(unseen);
     Outdated {
         image: release.reference.to_string(),
         digest: Some(digest.map_or(release.image.to_string(), ToString::to_string)),
@@ -188,11 +208,8 @@ impl Judged {
     }
 }
 
-async fn judged(judging: &Judging<'_>, state: Result<PackageState, String>) -> Judged {
-    let state = match state {
-        Ok(state) => Arc::new(state),
-        Err(why) => return Judged::unseen(why),
-    };
+async fn judged(judging: &Judging<'_>, state: PackageState) -> Judged {
+    let state = Arc::new(state);
     let held = state.doing.as_ref().map(|doing| doing.refresh.held.clone());
     let question = Question {
         state: Arc::clone(&state),

@@ -9,6 +9,8 @@ use crate::model::inventory::Inventory;
 use crate::model::package_state::PackageState;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Params, Row, Transaction, params};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a row proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +74,26 @@ impl Store {
     /// `Unreadable` when the row cannot be read by this version.
     pub async fn packages(&self, content: &ContentDigest) -> Result<Option<PackageState>, StoreError> {
         self.kept(Kind::Packages, content, |body, _| packed::unpack(body)).await
+    }
+
+    /// Groups of contents whose package states are equal. Contents without a stored state are left out.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub async fn alike(&self, contents: BTreeSet<ContentDigest>) -> Result<Vec<Vec<ContentDigest>>, StoreError> {
+        self.ask(move |connection| {
+            let mut statement = connection.prepare_cached(sql::EVIDENCE)?;
+            let mut by_state: BTreeMap<[u8; 32], Vec<ContentDigest>> = BTreeMap::new();
+            for content in contents {
+                let hash = |row: &Row<'_>| Ok(Sha256::digest(row.get_ref(0)?.as_blob()?).into());
+                let params = params![content.as_str(), Kind::Packages.text()];
+                if let Some(hash) = statement.query_row(params, hash).optional()? {
+                    by_state.entry(hash).or_default().push(content);
+                }
+            }
+            Ok(by_state.into_values().collect())
+        })
+        .await
     }
 
     async fn kept<T: Send + 'static>(
