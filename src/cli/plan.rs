@@ -2,7 +2,8 @@
 
 use super::args::Global;
 use super::exit::Exit;
-use super::{live, open, operate, status};
+use super::status::Past;
+use super::{live, open, operate};
 use crate::config::validate::Provenance;
 use crate::model::fleet::Fleet;
 use crate::model::name::AppName;
@@ -15,15 +16,12 @@ use std::collections::BTreeMap;
 /// in force; with a state directory alone it is that of its bot, as a bot has it in force.
 pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> anyhow::Result<Exit> {
     let app = app.map(operate::name).transpose()?;
-    let (fleet, provenance) = match in_force(global).await? {
-        Some(fleet) => (fleet, None),
-        None => match open::configuration_with_provenance(global, app.as_ref()).await? {
-            Some((fleet, provenance)) => (fleet, Some(provenance)),
-            None => return Ok(Exit::Problems),
-        },
+    let (past, planned) = tokio::try_join!(Past::read(global), planned(global, app.as_ref()))?;
+    let Some((fleet, provenance)) = planned else {
+        return Ok(Exit::Problems);
     };
     // Families need everybody; only what is shown is narrowed.
-    let mut reading = status::read(global, &fleet).await?;
+    let mut reading = past.of(global, &fleet).await?;
     if let Some(app) = &app {
         if !fleet.apps.contains_key(app) {
             eprintln!("{}", no_such_app(app.as_str(), fleet.apps.keys()));
@@ -55,6 +53,15 @@ pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> a
         live::print(&words::settings(&settings, style));
     }
     Ok(Exit::Done)
+}
+
+/// What the plan is made from. `None`: the configuration has problems, which were told.
+async fn planned(global: &Global, app: Option<&AppName>) -> anyhow::Result<Option<(Fleet, Option<Provenance>)>> {
+    if let Some(fleet) = in_force(global).await? {
+        return Ok(Some((fleet, None)));
+    }
+    let configured = open::configuration_with_provenance(global, app).await?;
+    Ok(configured.map(|(fleet, provenance)| (fleet, Some(provenance))))
 }
 
 /// The fleet that the named state has in force. `None`: a configuration is named too, or no state is.

@@ -6,16 +6,20 @@ use super::views;
 use super::{live, open};
 use crate::model::fleet::Fleet;
 use crate::model::name::AppName;
+use crate::model::standing::Standing;
 use crate::report::{terminal, trouble};
 use crate::runtime::reading::{self, Reading};
-use std::collections::BTreeSet;
+use crate::store::database::Store;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub(super) async fn status(global: &Global, json: bool) -> anyhow::Result<Exit> {
     open::named_state(global)?;
-    let Some(fleet) = fleet(global).await? else {
+    let (past, fleet) = tokio::try_join!(Past::read(global), fleet(global))?;
+    let Some(fleet) = fleet else {
         return Ok(Exit::Problems);
     };
-    let reading = read(global, &fleet).await?;
+    let reading = past.of(global, &fleet).await?;
     if json {
         live::print_line(&serde_json::to_string(&views::Status::from(&reading))?);
         return Ok(Exit::Done);
@@ -41,15 +45,37 @@ pub(super) async fn fleet(global: &Global) -> anyhow::Result<Option<Fleet>> {
     Ok(open::configuration(global).await?.map(|loaded| loaded.fleet))
 }
 
-/// Without a state directory nothing has happened yet.
 pub(super) async fn read(global: &Global, fleet: &Fleet) -> anyhow::Result<Reading> {
-    let now = reading::now();
-    let paused = reading::paused(&global.state);
-    let Some(store) = open::reader(&global.state)? else {
-        return Ok(reading::untouched(fleet, paused, now));
-    };
-    let standings = reading::standings(&store).await?;
-    Ok(reading::read(&store, fleet, standings, paused, now).await?)
+    Past::read(global).await?.of(global, fleet).await
+}
+
+/// What happened so far, which does not depend on the configuration: so both can be read at the same time.
+pub(super) struct Past {
+    /// `None`: there is no state directory, and nothing has happened yet.
+    known: Option<(Store, BTreeMap<AppName, Arc<Standing>>)>,
+}
+
+impl Past {
+    /// To be polled before the configuration is read, which holds the thread up.
+    pub(super) async fn read(global: &Global) -> anyhow::Result<Self> {
+        let known = match open::reader(&global.state)? {
+            Some(store) => {
+                let standings = reading::standings(&store).await?;
+                Some((store, standings))
+            }
+            None => None,
+        };
+        Ok(Self { known })
+    }
+
+    /// That of this fleet.
+    pub(super) async fn of(self, global: &Global, fleet: &Fleet) -> anyhow::Result<Reading> {
+        let (now, paused) = (reading::now(), reading::paused(&global.state));
+        let Some((store, standings)) = self.known else {
+            return Ok(reading::untouched(fleet, paused, now));
+        };
+        Ok(reading::read(&store, fleet, standings, paused, now).await?)
+    }
 }
 
 /// The zone in which times of these apps are told: their own, where they share one, else the fleet's. Without a fleet in

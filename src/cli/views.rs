@@ -102,7 +102,7 @@ struct Run {
     conclusion: Option<Conclusion>,
 }
 
-/// `audit --json`: the journal's own events, but for the settings of an app that was halted.
+/// `audit --json`: the journal's events with their kind as `event`, but for the settings of an app that was halted.
 #[derive(Debug, Serialize)]
 pub(super) struct Audit {
     version: u32,
@@ -113,7 +113,7 @@ pub(super) struct Audit {
 struct Audited {
     at: Timestamp,
     app: AppName,
-    event: AppEvent,
+    event: serde_json::Value,
 }
 
 /// `history --json`.
@@ -456,6 +456,25 @@ impl From<&RunRow> for Run {
     }
 }
 
+/// `{kind: {fields}}` with the kind among the fields.
+fn flat(event: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match event {
+        Value::String(kind) => serde_json::json!({ "event": kind }),
+        Value::Object(outer) => {
+            let parts = outer.into_iter().flat_map(|(kind, fields)| match fields {
+                Value::Object(mut fields) => {
+                    fields.insert("event".to_owned(), kind.into());
+                    fields
+                }
+                other => serde_json::Map::from_iter([(kind, other)]),
+            });
+            Value::Object(parts.collect())
+        }
+        other => other,
+    }
+}
+
 impl From<Vec<(AppName, Recorded<AppEvent>)>> for Audit {
     fn from(rows: Vec<(AppName, Recorded<AppEvent>)>) -> Self {
         let entries = rows.into_iter().map(|(app, recorded)| {
@@ -464,6 +483,8 @@ impl From<Vec<(AppName, Recorded<AppEvent>)>> for Audit {
                 *settings = None;
             }
             let at = recorded.at;
+            let event = serde_json::to_value(event).unwrap_or_default();
+            let event = flat(event);
             Audited { at, app, event }
         });
         Self {

@@ -15,7 +15,7 @@ use crate::model::fleet::{
 };
 use crate::model::name::HostName;
 use crate::model::secret::SecretRef;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub use super::scope::{Origin, Provenance, Setting};
 
@@ -78,16 +78,43 @@ pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
 
 fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Provenance), Vec<Problem>> {
     let text = limits::text(bytes).map_err(|problem| vec![problem])?;
-    let (tree, mut problems) = tree::read(text).map_err(|problem| vec![problem])?;
-    let shape = shape::compare(&tree, &raw::schema());
+    // Before the second reader gets the text: depth and aliases are bounded here.
+    let (tree, problems) = tree::read(text).map_err(|problem| vec![problem])?;
+    let (first, second) = std::thread::scope(|scope| {
+        let second = scope.spawn(|| raw::read(text));
+        (first_reading(&tree, problems, is_wanted), second.join())
+    });
+    let second = second.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let Reading { file, result } = first?;
+    match (file, second) {
+        (Some(_), Err(unread)) => Err(vec![disagree(unread.place)]),
+        (Some(first), Ok(second)) if first != second => Err(vec![disagree(None)]),
+        (Some(_), Ok(_)) | (None, _) => result,
+    }
+}
+
+/// What the tree says.
+struct Reading {
+    /// If nothing is wrong with the text's shape: then the second reader has to agree, because what was checked must be what is used.
+    file: Option<raw::File>,
+    result: Result<(Fleet, Provenance), Vec<Problem>>,
+}
+
+fn first_reading(
+    tree: &Node,
+    mut problems: Vec<Problem>,
+    is_wanted: &dyn Fn(&str) -> bool,
+) -> Result<Reading, Vec<Problem>> {
+    let shape = shape::compare(tree, &raw::schema());
     problems.extend(shape.problems);
     if shape.broken.contains(&Route::default()) {
         return Err(in_order(problems));
     }
-    let file = match as_structs(text, &tree, &shape.broken, problems.is_empty()) {
+    let is_whole = problems.is_empty();
+    let file: raw::File = match from_tree::read(tree, &shape.broken) {
         Ok(file) => file,
-        Err(problem) => {
-            problems.push(problem);
+        Err(_) => {
+            problems.push(disagree(None));
             return Err(in_order(problems));
         }
     };
@@ -95,7 +122,7 @@ fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Proven
         return Err(problems);
     };
     let mut check = Check {
-        tree: &tree,
+        tree,
         broken: &shape.broken,
         problems,
         hosts: BTreeMap::new(),
@@ -105,30 +132,25 @@ fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Proven
         tracing: false,
     };
     let (fleet, provenance) = check.file(&file, is_wanted);
-    if check.problems.is_empty() {
+    let result = if check.problems.is_empty() {
         Ok((fleet, provenance))
     } else {
         Err(in_order(check.problems))
-    }
+    };
+    Ok(Reading {
+        file: is_whole.then_some(file),
+        result,
+    })
 }
 
-/// The text as structs. When nothing is wrong with it so far, the second reader reads it as well, and both have to agree:
-/// what was checked must be what is used. Else it is what is left of the tree.
-fn as_structs(text: &str, tree: &Node, broken: &BTreeSet<Route>, clean: bool) -> Result<raw::File, Problem> {
-    let disagree = |unread: Option<raw::Unread>| {
-        let (line, column) = unread.and_then(|u| u.place).unwrap_or((1, 1));
-        Problem::new(
-            "readers-disagree",
-            "two YAML readers understand this text differently, so neither is trusted",
-        )
-        .hint("write it more plainly: quote texts, one key a line, no anchors")
-        .at(&Route::default(), Span { line, column, len: 1 })
-    };
-    let file: raw::File = from_tree::read(tree, broken).map_err(|_| disagree(None))?;
-    if clean && raw::read(text).map_err(|unread| disagree(Some(unread)))? != file {
-        return Err(disagree(None));
-    }
-    Ok(file)
+fn disagree(place: Option<(usize, usize)>) -> Problem {
+    let (line, column) = place.unwrap_or((1, 1));
+    Problem::new(
+        "readers-disagree",
+        "two YAML readers understand this text differently, so neither is trusted",
+    )
+    .hint("write it more plainly: quote texts, one key a line, no anchors")
+    .at(&Route::default(), Span { line, column, len: 1 })
 }
 
 /// By place; the same thing said for several apps that share a profile is said once.

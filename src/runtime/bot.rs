@@ -71,6 +71,7 @@ pub struct Bot {
     fleet: RwLock<Arc<InForce>>,
     standings: Mutex<BTreeMap<AppName, Arc<Standing>>>,
     changes: AtomicU64,
+    lineages: AtomicU64,
     paused: RwLock<bool>,
     rollout_slots: Arc<RolloutSlots>,
     /// Runs at work.
@@ -201,6 +202,7 @@ impl Bot {
             fleet: RwLock::new(Arc::new(in_force)),
             standings: Mutex::new(folded.into_iter().collect()),
             changes: AtomicU64::new(0),
+            lineages: AtomicU64::new(0),
         })
     }
 
@@ -354,6 +356,9 @@ impl Bot {
     fn learn<'a>(&self, facts: impl Iterator<Item = (&'a AppName, &'a AppEvent)>, at: Timestamp) {
         let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
         for (app, fact) in facts {
+            if matches!(fact, AppEvent::BasesKnown { .. }) {
+                self.lineages.fetch_add(1, Ordering::AcqRel);
+            }
             let event = fact.clone();
             Arc::make_mut(standings.entry(app.clone()).or_default()).apply(&Recorded { seq: 0, at, event });
             self.changed();
@@ -364,6 +369,12 @@ impl Bot {
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
+    }
+
+    /// Grows whenever it becomes known which images an app is built on.
+    #[must_use]
+    pub fn lineages(&self) -> u64 {
+        self.lineages.load(Ordering::Acquire)
     }
 
     fn changed(&self) {

@@ -82,6 +82,8 @@ pub struct Supervisor {
     /// Apps whose `run` somebody follows.
     followed: BTreeSet<AppName>,
     families: Families,
+    /// `Bot::lineages` when families were found; `None`: the configuration changed since.
+    lineages: Option<u64>,
     calendar: Calendar,
     /// `Bot::changes` as of the last pass.
     seen: u64,
@@ -111,6 +113,7 @@ impl Supervisor {
             promoting: BTreeSet::new(),
             followed: BTreeSet::new(),
             families: Families::default(),
+            lineages: None,
             calendar: Calendar::default(),
             seen: 0,
             known: None,
@@ -146,20 +149,31 @@ impl Supervisor {
             match event {
                 // The tick rings four times a minute, and each journalled effect: mostly nothing is due.
                 Event::Look if self.seen == self.bot.changes() && clock::now() < self.wake => continue,
-                Event::Look => {}
-                Event::RunEnded(id, app, conclusion) => self.run_ended(id, &app, conclusion.as_deref()).await?,
-                Event::RolloutEnded(id, app) => {
-                    self.rollouts.remove(&id);
-                    self.bot.rollout_waits(id, false);
-                    info!(%app, rollout = %id, "rollout is off the list");
-                }
-                Event::PromotionEnded(app, promotion, done) => self.promotion_ended(&app, &promotion, done).await?,
-                Event::Request(request) => self.answer(request).await?,
                 Event::Shutdown => break,
+                event => self.take(event).await?,
+            }
+            // A pass looks at every app: what ended at the same time is looked at together.
+            while let Ok(event) = self.ended.try_recv() {
+                self.take(event).await?;
             }
             self.pass().await?;
         }
         self.park().await;
+        Ok(())
+    }
+
+    async fn take(&mut self, event: Event) -> Result<(), StoreError> {
+        match event {
+            Event::Look | Event::Shutdown => {}
+            Event::RunEnded(id, app, conclusion) => self.run_ended(id, &app, conclusion.as_deref()).await?,
+            Event::RolloutEnded(id, app) => {
+                self.rollouts.remove(&id);
+                self.bot.rollout_waits(id, false);
+                info!(%app, rollout = %id, "rollout is off the list");
+            }
+            Event::PromotionEnded(app, promotion, done) => self.promotion_ended(&app, &promotion, done).await?,
+            Event::Request(request) => self.answer(request).await?,
+        }
         Ok(())
     }
 
@@ -261,7 +275,11 @@ impl Supervisor {
 
     async fn open_due(&mut self) -> Result<(), StoreError> {
         let fleet = self.bot.in_force();
-        self.families = self.find_families(&fleet.fleet.apps);
+        let lineages = Some(self.bot.lineages());
+        if self.lineages != lineages {
+            self.families = self.find_families(&fleet.fleet.apps);
+            self.lineages = lineages;
+        }
         let progress: BTreeMap<AppName, schedule::Progress> = fleet
             .fleet
             .apps

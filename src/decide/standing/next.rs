@@ -61,7 +61,8 @@ pub fn next(app: &App, standing: &Standing, now: Timestamp) -> Next {
     for channel in channels(app) {
         let holds = standing.channels.get(&channel.name).and_then(|state| state.holds);
         if holds != Some(release.run) {
-            let promotion = promotion(channel, release).filter(|_| is_due(standing, channel, release, now));
+            let due = is_due(standing, channel, release, now);
+            let promotion = due.then(|| promotion(channel, release)).flatten();
             return promotion.map_or(Next::Idle, Next::Promote);
         }
         match open_targets(app, standing, Some(&channel.name), release) {
@@ -121,8 +122,8 @@ fn take_back(app: &App, standing: &Standing, now: Timestamp) -> Option<Next> {
         }
         let before = standing.release(state.before?)?;
         let good = !standing.quarantine.contains(&before.content);
-        let promotion = promotion(channel, before).filter(|_| good && is_due(standing, channel, before, now))?;
-        Some(Next::TakeBack(promotion))
+        let goes = good && is_due(standing, channel, before, now);
+        Some(Next::TakeBack(goes.then(|| promotion(channel, before)).flatten()?))
     })
 }
 

@@ -99,6 +99,7 @@ impl Supervisor {
             return Ok(());
         }
         self.calendar = Calendar::default();
+        self.lineages = None;
         for app in fleet.fleet.apps.values() {
             let occasion = match &known {
                 None => Occasion::Started,

@@ -118,10 +118,10 @@ fn halts_of_older_journals_are_read() {
         why: "b".to_owned(),
     };
     assert_eq!(
-        read(r#"{"event":"halted","reason":{"reason":"operator","by":"a","why":"b"}}"#),
+        read(r#"{"halted":{"reason":{"reason":"operator","by":"a","why":"b"}}}"#),
         AppEvent::Halted { reason, settings: None }
     );
-    assert_eq!(read(r#"{"event":"resumed","by":"me","why":"mended"}"#), resumed(0));
+    assert_eq!(read(r#"{"resumed":{"by":"me","why":"mended"}}"#), resumed(0));
 }
 
 /// An operator takes back what is under way, and it arrives all the same: the old container was being removed already.
