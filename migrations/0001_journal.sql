@@ -35,8 +35,8 @@ CREATE TABLE events (
 -- What people did, and what was held back and why: copies of events that outlive them. A table of its own, so that rows that
 -- stay for years do not keep pages of rows that go.
 CREATE TABLE audit (
-    app  TEXT NOT NULL,
-    seq  INTEGER NOT NULL,                 -- in the app's stream
+    app  TEXT,                             -- NULL: all of them
+    seq  INTEGER NOT NULL,                 -- in the app's stream; 0: it is in none
     at   TEXT NOT NULL,
     body TEXT NOT NULL                     -- the event, JSON
 ) STRICT;

@@ -92,7 +92,7 @@ pub(super) async fn pause(global: &Global, all: bool, off: bool) -> anyhow::Resu
         eprintln!("pause stops every app: say `pause --all`; for one app there is `halt APP --reason …`");
         return Ok(Exit::Failed);
     }
-    ask(global, Ask::Pause { on: !off }, false).await
+    ask(global, Ask::Pause { on: !off, by: who() }, false).await
 }
 
 /// `what`: an app, or a run by its id or the end of it. Whoever cancels one app's run means the one under way.

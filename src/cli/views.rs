@@ -17,7 +17,7 @@ use crate::model::rollout::{RolloutConclusion, Step};
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;
-use crate::model::standing::{AppEvent, Withheld};
+use crate::model::standing::{AppEvent, FleetEvent, Withheld};
 use crate::model::trouble::Trouble;
 use crate::report::json::Halted;
 pub(super) use crate::report::json::VERSION;
@@ -112,7 +112,9 @@ pub(super) struct Audit {
 #[derive(Debug, Serialize)]
 struct Audited {
     at: Timestamp,
-    app: AppName,
+    /// `None`: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<AppName>,
     event: serde_json::Value,
 }
 
@@ -475,21 +477,30 @@ fn flat(event: serde_json::Value) -> serde_json::Value {
     }
 }
 
-impl From<Vec<(AppName, Recorded<AppEvent>)>> for Audit {
-    fn from(rows: Vec<(AppName, Recorded<AppEvent>)>) -> Self {
-        let entries = rows.into_iter().map(|(app, recorded)| {
+impl Audit {
+    pub(super) fn of(of_apps: Vec<(AppName, Recorded<AppEvent>)>, of_all: Vec<Recorded<FleetEvent>>) -> Self {
+        let of_apps = of_apps.into_iter().map(|(app, recorded)| {
             let mut event = recorded.event;
             if let AppEvent::Halted { settings, .. } = &mut event {
                 *settings = None;
             }
             let at = recorded.at;
-            let event = serde_json::to_value(event).unwrap_or_default();
-            let event = flat(event);
-            Audited { at, app, event }
+            Audited {
+                at,
+                app: Some(app),
+                event: flat(serde_json::to_value(event).unwrap_or_default()),
+            }
         });
+        let of_all = of_all.into_iter().map(|recorded| Audited {
+            at: recorded.at,
+            app: None,
+            event: flat(serde_json::to_value(recorded.event).unwrap_or_default()),
+        });
+        let mut entries: Vec<Audited> = of_apps.chain(of_all).collect();
+        entries.sort_by_key(|entry| entry.at);
         Self {
             version: VERSION,
-            entries: entries.collect(),
+            entries,
         }
     }
 }

@@ -151,6 +151,8 @@ impl Standing {
             AppEvent::Resumed { probation, .. } => self.resume(*probation),
             AppEvent::Expedited { unhealthy, .. } => self.expedited = Some(*unhealthy),
             AppEvent::Settled => self.expedited = None,
+            // The run's own stream has it; this is for the audit log.
+            AppEvent::Cancelled { .. } => {}
             AppEvent::Checkpoint { standing } => self.begin_with(standing, at),
         }
     }

@@ -193,6 +193,11 @@ pub enum AppEvent {
         #[serde(default)]
         unhealthy: Unhealthy,
     },
+    /// An operator cancels a run.
+    Cancelled {
+        run: RunId,
+        by: String,
+    },
     /// What an operator asked for has come to rest: windows matter again.
     Settled,
     /// The state that all earlier facts fold to. A fold begins here, and the earlier facts may be deleted.
@@ -212,7 +217,28 @@ pub enum Kept {
     Checkpoint,
 }
 
-/// An event that the audit log keeps a copy of.
+/// What an operator did to the whole fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FleetEvent {
+    /// No rollout and no promotion goes forward.
+    Paused { by: String },
+    /// They go on.
+    Unpaused { by: String },
+}
+
+impl FleetEvent {
+    /// What the audit log says of it.
+    #[must_use]
+    pub fn act(&self) -> Act<'_> {
+        match self {
+            FleetEvent::Paused { by } => Act::Paused { by },
+            FleetEvent::Unpaused { by } => Act::Unpaused { by },
+        }
+    }
+}
+
+/// An entry of the audit log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Act<'a> {
     Halted {
@@ -232,6 +258,16 @@ pub enum Act<'a> {
         why: &'a str,
     },
     Expedited {
+        by: &'a str,
+    },
+    Cancelled {
+        by: &'a str,
+        run: RunId,
+    },
+    Paused {
+        by: &'a str,
+    },
+    Unpaused {
         by: &'a str,
     },
 }
@@ -260,6 +296,7 @@ impl AppEvent {
             AppEvent::Unquarantined { by, content, why } => Some(Act::Unquarantined { by, content, why }),
             AppEvent::Resumed { by, why, .. } => Some(Act::Resumed { by, why }),
             AppEvent::Expedited { by, .. } => Some(Act::Expedited { by }),
+            AppEvent::Cancelled { by, run } => Some(Act::Cancelled { by, run: *run }),
             AppEvent::Tracked
             | AppEvent::Fired { .. }
             | AppEvent::Released { .. }

@@ -4,24 +4,33 @@ use super::table::{Cell, Ink, fitted};
 use super::terminal::Style;
 use super::{clean, words};
 use crate::model::failure::HaltReason;
-use crate::model::journal::Recorded;
 use crate::model::name::AppName;
-use crate::model::standing::{Act, AppEvent};
+use crate::model::standing::Act;
+use jiff::Timestamp;
 
 /// Characters of what somebody wrote.
 const DETAIL: usize = 400;
 
+/// An entry of the log.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entry<'a> {
+    pub at: Timestamp,
+    /// `None`: all of them.
+    pub app: Option<&'a AppName>,
+    pub act: Act<'a>,
+}
+
 /// Sorted as given.
 #[must_use]
-pub fn audit(rows: &[(AppName, Recorded<AppEvent>)], style: Style) -> String {
-    let rows = rows.iter().filter_map(|(app, recorded)| {
-        let (by, what) = told(recorded.event.act()?);
-        Some([
-            words::moment(recorded.at, "UTC").into(),
-            app.as_str().into(),
+pub fn audit(entries: &[Entry<'_>], style: Style) -> String {
+    let rows = entries.iter().map(|entry| {
+        let (by, what) = told(entry.act);
+        [
+            words::moment(entry.at, "UTC").into(),
+            entry.app.map_or("all", AppName::as_str).into(),
             by.map_or_else(|| Ink::Soft.cell("lowtide"), |by| clean::one_line(by, 40).into()),
             Cell::from(what),
-        ])
+        ]
     });
     let body: Vec<_> = rows.collect();
     if body.is_empty() {
@@ -46,6 +55,9 @@ fn told(act: Act<'_>) -> (Option<&str>, String) {
         }
         Act::Resumed { by, why } => (Some(by), format!("resumed it: {}", shown(why))),
         Act::Expedited { by } => (Some(by), "asked for a cycle now, outside the window".to_owned()),
+        Act::Cancelled { by, run } => (Some(by), format!("cancelled run {run}")),
+        Act::Paused { by } => (Some(by), "paused rollouts and promotions".to_owned()),
+        Act::Unpaused { by } => (Some(by), "let rollouts and promotions go on".to_owned()),
     }
 }
 
@@ -66,10 +78,10 @@ fn halted(reason: &HaltReason) -> (Option<&str>, String) {
 mod tests {
     use super::*;
     use crate::model::failure::{Failure, FailureKind};
+    use crate::model::standing::{AppEvent, FleetEvent};
 
-    fn at(second: i64, event: AppEvent) -> (AppName, Recorded<AppEvent>) {
-        let at = jiff::Timestamp::from_second(1_795_000_000 + second).unwrap();
-        ("shop".parse().unwrap(), Recorded { seq: 1, at, event })
+    fn at(second: i64, event: AppEvent) -> (i64, AppEvent) {
+        (second, event)
     }
 
     #[test]
@@ -120,12 +132,40 @@ mod tests {
                 }),
             ),
             at(6, AppEvent::Settled),
+            at(
+                7,
+                AppEvent::Cancelled {
+                    by: by.to_owned(),
+                    run: "01J00000000000000000000000".parse().unwrap(),
+                },
+            ),
         ];
+        let moment = |second| Timestamp::from_second(1_795_000_000 + second).unwrap();
+        let app = "shop".parse().unwrap();
+        let mut entries: Vec<Entry<'_>> = rows
+            .iter()
+            .filter_map(|(second, event)| {
+                Some(Entry {
+                    at: moment(*second),
+                    app: Some(&app),
+                    act: event.act()?,
+                })
+            })
+            .collect();
+        let of_all = [
+            FleetEvent::Paused { by: by.to_owned() },
+            FleetEvent::Unpaused { by: by.to_owned() },
+        ];
+        entries.extend(of_all.iter().map(|event| Entry {
+            at: moment(8),
+            app: None,
+            act: event.act(),
+        }));
         let style = Style {
             color: false,
             width: 200,
         };
-        insta::assert_snapshot!(audit(&rows, style), @r"
+        insta::assert_snapshot!(audit(&entries, style), @r"
         WHEN                  APP   BY       WHAT
         2026-11-18 11:06 UTC  shop  lowtide  halted it. A rollout was taken back. The new container did not become ready: web answers 500.
         2026-11-18 11:06 UTC  shop  lowtide  quarantined sha256:1111111111111111111111111111111111111111111111111111111111111111

@@ -2,6 +2,7 @@
 
 use super::archives::suites::Archives;
 use super::bases::Bases;
+use super::gates::Gates;
 use super::inventory::tables::Tables;
 use super::outdated;
 use super::progress::Watchers;
@@ -57,8 +58,8 @@ pub struct Bot {
     pub via: ProbePath,
     /// Something changed: the supervisor should look again.
     pub look: Notify,
-    /// A gate changed: waiting rollouts should look again.
-    pub rollouts_look: Notify,
+    /// Waiting rollouts should look again.
+    pub gates: Gates,
     /// A notice was enqueued.
     pub outbox_look: Notify,
     pub turns: Turns,
@@ -190,7 +191,7 @@ impl Bot {
             instance,
             via,
             look: Notify::new(),
-            rollouts_look: Notify::new(),
+            gates: Gates::default(),
             outbox_look: Notify::new(),
             turns: Turns::default(),
             troubles: Troubles::default(),
@@ -217,6 +218,8 @@ impl Bot {
         *self.fleet.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
         self.changed();
         self.rollout_slots.look_again();
+        // Windows are the configuration's.
+        self.gates.ring_all();
         self.look.notify_one();
     }
 
@@ -308,6 +311,7 @@ impl Bot {
         *self.paused.write().unwrap_or_else(PoisonError::into_inner) = paused;
         self.changed();
         self.ring();
+        self.gates.ring_all();
         Ok(())
     }
 
@@ -335,6 +339,7 @@ impl Bot {
         self.store.commit(batch, now).await?;
         self.learn(facts.iter().map(|fact| (app, fact)), now);
         self.ring();
+        self.gates.ring(app);
         Ok(())
     }
 
@@ -384,7 +389,6 @@ impl Bot {
     fn ring(&self) {
         self.look.notify_one();
         self.outbox_look.notify_one();
-        self.rollouts_look.notify_waiters();
     }
 
     /// The clock was set back: nothing waits for it to come there again.
@@ -402,6 +406,7 @@ impl Bot {
         drop(standings);
         self.changed();
         self.ring();
+        self.gates.ring_all();
         Ok(())
     }
 

@@ -67,6 +67,7 @@ pub enum Ask {
     },
     Pause {
         on: bool,
+        by: String,
     },
     Cancel {
         run: RunId,

@@ -355,10 +355,11 @@ impl Driver {
         if let WaitReason::Baking { .. } | WaitReason::Converging { .. } = reason {
             return self.sleep_until(until).await;
         }
-        // Paused, halted, resumed: each of these rings.
+        // Paused, halted, resumed, configured anew: each of these rings.
+        let gate = self.bot.gates.of(&self.state.app);
         tokio::select! {
             () = self.sleep_until(until) => {}
-            () = self.bot.rollouts_look.notified() => {}
+            () = gate.notified() => {}
         }
     }
 

@@ -17,7 +17,7 @@ use crate::model::run::{Conclusion, Outcome, RunEvent};
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -36,6 +36,8 @@ pub enum DriveError {
 pub struct Interrupt {
     /// Somebody cancelled it: it ends as cancelled.
     pub cancel: CancellationToken,
+    /// Who did.
+    pub cancelled_by: Arc<OnceLock<String>>,
     /// The process ends: it parks where it is, to be taken up at the next start.
     pub shutdown: CancellationToken,
 }
@@ -82,10 +84,9 @@ impl Driver {
         let mut slot = None;
         loop {
             if self.interrupt.cancel.is_cancelled() && self.state.cancel.is_none() {
-                self.append(RunEvent::CancelRequested {
-                    by: "an operator".to_owned(),
-                })
-                .await?;
+                let by = self.interrupt.cancelled_by.get();
+                let by = by.map_or_else(|| "an operator".to_owned(), String::clone);
+                self.append(RunEvent::CancelRequested { by }).await?;
             }
             match run::next(&self.state, clock::now()) {
                 Next::Over => return Ok(self.state.conclusion.clone()),

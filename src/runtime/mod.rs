@@ -11,6 +11,7 @@ pub mod doors;
 pub mod drift;
 pub mod drive_rollout;
 pub mod drive_run;
+pub mod gates;
 pub mod github;
 pub mod housekeeping;
 pub mod inventory;

@@ -367,6 +367,7 @@ impl Supervisor {
     fn interrupt(&self) -> Interrupt {
         Interrupt {
             cancel: CancellationToken::new(),
+            cancelled_by: Arc::default(),
             shutdown: self.shutdown.child_token(),
         }
     }

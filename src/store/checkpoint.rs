@@ -6,7 +6,7 @@ use super::journal::{Batch, app_streams, append, events_from, last_seq, parse_ap
 use super::sql;
 use crate::model::journal::Recorded;
 use crate::model::name::AppName;
-use crate::model::standing::AppEvent;
+use crate::model::standing::{AppEvent, FleetEvent};
 use jiff::Timestamp;
 use rusqlite::params;
 use std::sync::Arc;
@@ -117,6 +117,40 @@ impl Store {
                 audit.push((parse_app(app)?, recorded(row)?));
             }
             Ok(audit)
+        })
+        .await
+    }
+
+    /// What people did to the whole fleet since then, oldest first.
+    ///
+    /// # Errors
+    /// `Unreadable` when an event cannot be read by this version.
+    pub async fn fleet_audit(&self, since: Timestamp) -> Result<Vec<Recorded<FleetEvent>>, StoreError> {
+        self.ask(move |connection| {
+            let mut statement = connection.prepare_cached(sql::FLEET_AUDIT)?;
+            let mut found = statement.query([stamp(since)])?;
+            let mut audit = Vec::new();
+            while let Some(row) = found.next()? {
+                audit.push(recorded(row)?);
+            }
+            Ok(audit)
+        })
+        .await
+    }
+
+    /// Notes in the audit log what somebody did to the whole fleet.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub async fn note_fleet(&self, event: FleetEvent, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |transaction| {
+            let body = serde_json::to_string(&event).map_err(|e| StoreError::Unreadable {
+                what: "event to write",
+                why: e.to_string(),
+            })?;
+            let row = params![None::<&str>, 0, stamp(now), body];
+            transaction.prepare_cached(sql::INSERT_AUDIT)?.execute(row)?;
+            Ok(())
         })
         .await
     }

@@ -59,7 +59,8 @@ statements! {
          AND seq < (SELECT coalesce(checkpoint, 1) FROM streams WHERE id = ?1) AND (kept = 'checkpoint' OR at < ?2) LIMIT 1";
     Often TRIMS_AUDIT = "SELECT 1 FROM audit WHERE at < ?1 LIMIT 1";
     Often INSERT_AUDIT = "INSERT INTO audit (app, seq, at, body) VALUES (?1, ?2, ?3, ?4)";
-    Often AUDIT = "SELECT seq, body, at, app FROM audit WHERE at >= ?1 ORDER BY at";
+    Often AUDIT = "SELECT seq, body, at, app FROM audit WHERE at >= ?1 AND app IS NOT NULL ORDER BY at";
+    Often FLEET_AUDIT = "SELECT seq, body, at FROM audit WHERE at >= ?1 AND app IS NULL ORDER BY at";
     Often DELETE_AUDIT = "DELETE FROM audit WHERE at < ?1";
     Often CLOSED_BEFORE = "SELECT id FROM streams WHERE closed < ?1 ORDER BY closed";
     Often DISCOUNT_ENDED = "UPDATE ended SET runs = runs - 1 WHERE (app, conclusion) = \

@@ -345,6 +345,17 @@ fn told_later(site: &Site) {
     );
     let other = site.lowtide(&["audit", "other"]).stdout;
     assert_eq!(String::from_utf8(other).unwrap(), "The audit log is empty.\n");
+
+    // What is done to all is done to each.
+    assert!(site.lowtide(&["pause", "--all"]).status.success());
+    assert!(site.lowtide(&["pause", "--all", "--off"]).status.success());
+    let printed = String::from_utf8(site.lowtide(&["audit", "other"]).stdout).unwrap();
+    let told: Vec<&str> = printed.lines().skip(1).filter_map(|line| line.split("  ").last()).collect();
+    assert_eq!(
+        told,
+        ["paused rollouts and promotions", "let rollouts and promotions go on"],
+        "{printed}"
+    );
 }
 
 #[tokio::test]

@@ -446,7 +446,7 @@ async fn b12_a_command_is_heard_beside_hundreds_that_say_nothing() {
     let serving = tokio::spawn(control::serve(Arc::clone(&bot), ask, stop.clone()));
     let supervisor = tokio::spawn(async move {
         let request = asked.recv().await.unwrap();
-        assert_eq!(request.asked, Ask::Pause { on: true });
+        assert!(matches!(request.asked, Ask::Pause { on: true, .. }));
         request.answer.send(Ok("paused".to_owned())).unwrap();
     });
     let path = control::socket_path(&bot.state);
@@ -457,7 +457,8 @@ async fn b12_a_command_is_heard_beside_hundreds_that_say_nothing() {
     for _ in 0..600 {
         silent.push(tokio::net::UnixStream::connect(&path).await.unwrap());
     }
-    let mut replies = control::ask(&bot.state, &Ask::Pause { on: true })
+    let by = "ana".to_owned();
+    let mut replies = control::ask(&bot.state, &Ask::Pause { on: true, by })
         .await
         .unwrap()
         .unwrap();

@@ -7,10 +7,10 @@ use crate::decide::standing::Occasion;
 use crate::model::fleet::{Select, TargetPolicy, Unhealthy};
 use crate::model::halt::Draft;
 use crate::model::journal::Stream;
-use crate::model::name::{AppName, RolloutId, TargetName};
+use crate::model::name::{AppName, RolloutId, RunId, TargetName};
 use crate::model::rollout::{Purpose, RolloutEvent};
 use crate::model::run::Trigger;
-use crate::model::standing::AppEvent;
+use crate::model::standing::{AppEvent, FleetEvent};
 use crate::report::words::no_such_app;
 use crate::report::{halt as words, outstanding};
 use crate::runtime::operator;
@@ -19,7 +19,7 @@ use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 impl Supervisor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<(), StoreError> {
@@ -77,20 +77,42 @@ impl Supervisor {
             }
             Ask::Revert { app, target, by, why } => self.revert(&app, target, by, why).await,
             // A file that cannot be written is no reason for a bot to end.
-            Ask::Pause { on } => Ok(match self.bot.pause(on) {
-                Ok(()) if on => Ok("rollouts and promotions are paused".to_owned()),
-                Ok(()) => Ok("rollouts and promotions go on".to_owned()),
-                Err(error) => Err(format!("nothing was changed: {error}")),
-            }),
-            Ask::Cancel { run, by } => Ok(match self.runs.get(&run) {
-                Some((_, interrupt)) => {
-                    info!(%run, by, "cancelled");
-                    interrupt.cancel.cancel();
-                    Ok(format!("run {run} is being cancelled"))
-                }
-                None => Err(format!("run {run} is not under way")),
-            }),
+            Ask::Pause { on, by } => Ok(self.pause(on, by).await),
+            Ask::Cancel { run, by } => self.cancel(run, by).await,
         }
+    }
+
+    async fn pause(&self, on: bool, by: String) -> Answer {
+        if let Err(error) = self.bot.pause(on) {
+            return Err(format!("nothing was changed: {error}"));
+        }
+        let event = if on {
+            FleetEvent::Paused { by }
+        } else {
+            FleetEvent::Unpaused { by }
+        };
+        // The pause counts, noted or not: while another lowtide takes the state over, nothing can be written.
+        if let Err(error) = self.bot.store.note_fleet(event, clock::now()).await {
+            warn!(%error, "the audit log does not have this pause");
+        }
+        Ok(if on {
+            "rollouts and promotions are paused".to_owned()
+        } else {
+            "rollouts and promotions go on".to_owned()
+        })
+    }
+
+    async fn cancel(&self, run: RunId, by: String) -> Result<Answer, StoreError> {
+        let Some((app, interrupt)) = self.runs.get(&run) else {
+            return Ok(Err(format!("run {run} is not under way")));
+        };
+        info!(%run, by, "cancelled");
+        // The first one to cancel it is the one it was cancelled by.
+        let _ = interrupt.cancelled_by.set(by.clone());
+        interrupt.cancel.cancel();
+        let cancelled = AppEvent::Cancelled { run, by };
+        self.bot.commit(Batch::new(), app, &[cancelled], Vec::new()).await?;
+        Ok(Ok(format!("run {run} is being cancelled")))
     }
 
     /// A form may name a commit, and a repository may be slow: nobody else waits for it.

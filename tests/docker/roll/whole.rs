@@ -128,6 +128,7 @@ impl House {
         self.bot.commit(batch, &self.app, &[opened], Vec::new()).await.unwrap();
         let interrupt = Interrupt {
             cancel: CancellationToken::new(),
+            cancelled_by: Arc::default(),
             shutdown,
         };
         let ended = drive_rollout::drive(Arc::clone(&self.bot), id, interrupt)
