@@ -21,7 +21,7 @@ pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> a
         return Ok(Exit::Problems);
     };
     // Families need everybody; only what is shown is narrowed.
-    let mut reading = past.of(global, &fleet).await?;
+    let mut reading = past.of(global, &fleet);
     if let Some(app) = &app {
         if !fleet.apps.contains_key(app) {
             eprintln!("{}", no_such_app(app.as_str(), fleet.apps.keys()));

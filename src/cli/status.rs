@@ -6,12 +6,9 @@ use super::views;
 use super::{live, open};
 use crate::model::fleet::Fleet;
 use crate::model::name::AppName;
-use crate::model::standing::Standing;
 use crate::report::{terminal, trouble};
 use crate::runtime::reading::{self, Reading};
-use crate::store::database::Store;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 pub(super) async fn status(global: &Global, json: bool) -> anyhow::Result<Exit> {
     open::named_state(global)?;
@@ -19,7 +16,7 @@ pub(super) async fn status(global: &Global, json: bool) -> anyhow::Result<Exit> 
     let Some(fleet) = fleet else {
         return Ok(Exit::Problems);
     };
-    let reading = past.of(global, &fleet).await?;
+    let reading = past.of(global, &fleet);
     if json {
         live::print_line(&serde_json::to_string(&views::Status::from(&reading))?);
         return Ok(Exit::Done);
@@ -46,35 +43,32 @@ pub(super) async fn fleet(global: &Global) -> anyhow::Result<Option<Fleet>> {
 }
 
 pub(super) async fn read(global: &Global, fleet: &Fleet) -> anyhow::Result<Reading> {
-    Past::read(global).await?.of(global, fleet).await
+    Ok(Past::read(global).await?.of(global, fleet))
 }
 
 /// What happened so far, which does not depend on the configuration: so both can be read at the same time.
 pub(super) struct Past {
     /// `None`: there is no state directory, and nothing has happened yet.
-    known: Option<(Store, BTreeMap<AppName, Arc<Standing>>)>,
+    known: Option<reading::Past>,
 }
 
 impl Past {
     /// To be polled before the configuration is read, which holds the thread up.
     pub(super) async fn read(global: &Global) -> anyhow::Result<Self> {
         let known = match open::reader(&global.state)? {
-            Some(store) => {
-                let standings = reading::standings(&store).await?;
-                Some((store, standings))
-            }
+            Some(store) => Some(reading::Past::read(&store).await?),
             None => None,
         };
         Ok(Self { known })
     }
 
     /// That of this fleet.
-    pub(super) async fn of(self, global: &Global, fleet: &Fleet) -> anyhow::Result<Reading> {
+    pub(super) fn of(self, global: &Global, fleet: &Fleet) -> Reading {
         let (now, paused) = (reading::now(), reading::paused(&global.state));
-        let Some((store, standings)) = self.known else {
-            return Ok(reading::untouched(fleet, paused, now));
-        };
-        Ok(reading::read(&store, fleet, standings, paused, now).await?)
+        match self.known {
+            Some(past) => past.of(fleet, paused, now),
+            None => reading::untouched(fleet, paused, now),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::model::fleet::{
 use crate::model::name::HostName;
 use crate::model::secret::SecretRef;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use super::scope::{Origin, Provenance, Setting};
 
@@ -214,7 +215,7 @@ impl Check<'_> {
                     let settings: Vec<Setting> = std::mem::take(&mut self.settings);
                     provenance.insert(app.name.clone(), settings);
                 }
-                apps.insert(app.name.clone(), app);
+                apps.insert(app.name.clone(), Arc::new(app));
             }
         }
         if file.apps.is_empty() {

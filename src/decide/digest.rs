@@ -11,6 +11,7 @@ use crate::model::rollout::{Purpose, RolloutConclusion};
 use crate::model::run::{Conclusion, Stage};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One thing that happened since the last digest, or is still open.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +46,7 @@ pub struct Frame<'a> {
 #[must_use]
 pub fn body(
     facts: &[Fact],
-    standings: &BTreeMap<AppName, (Standing, App)>,
+    standings: &BTreeMap<AppName, (Arc<Standing>, Arc<App>)>,
     blind: Vec<String>,
     frame: Frame<'_>,
 ) -> DigestBody {
@@ -76,7 +77,7 @@ pub fn body(
     for fact in facts {
         let (Fact::Run { app, .. } | Fact::Rollout { app, .. }) = fact;
         let lines = apps.entry(app.clone()).or_default();
-        let standing = standings.get(app).map(|(standing, _)| standing);
+        let standing = standings.get(app).map(|(standing, _)| standing.as_ref());
         match (line(fact, standing), lines.last_mut()) {
             (Some(DigestLine::Unchanged { .. }), Some(DigestLine::Unchanged { runs })) => *runs += 1,
             (Some(line), _) => lines.push(line),

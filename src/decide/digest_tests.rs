@@ -20,7 +20,7 @@ fn lines(security: usize) -> Vec<DigestLine> {
         },
     });
     let app = tests_app("web", Schedule::Never, "UTC");
-    let standings = BTreeMap::from([(app.name.clone(), (standing, app))]);
+    let standings = BTreeMap::from([(app.name.clone(), (standing.into(), app.into()))]);
     let frame = Frame {
         from: Timestamp::UNIX_EPOCH,
         to: Timestamp::UNIX_EPOCH,

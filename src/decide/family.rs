@@ -4,6 +4,7 @@ use crate::model::fleet::App;
 use crate::model::image::Repository;
 use crate::model::name::AppName;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What is known of one app's ancestry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub fn families(members: &[Member]) -> Result<Families, Loop> {
 /// # Errors
 /// The first loop in order of names.
 pub fn of_apps<'a>(
-    apps: impl IntoIterator<Item = &'a App>,
+    apps: impl IntoIterator<Item = &'a Arc<App>>,
     bases: impl Fn(&AppName) -> Vec<Repository>,
 ) -> Result<Families, Loop> {
     let members: Vec<Member> = apps

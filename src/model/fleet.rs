@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// All apps of one configuration revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub struct Fleet {
     pub limits: Limits,
     pub retention: Retention,
     pub web: WebPolicy,
-    pub apps: BTreeMap<AppName, App>,
+    pub apps: BTreeMap<AppName, Arc<App>>,
 }
 
 /// How pages are served over HTTP.

@@ -244,7 +244,7 @@ impl Bot {
     #[must_use]
     pub fn outside(&self, state: &RolloutState) -> Outside {
         let fleet = self.in_force();
-        let app = fleet.fleet.apps.get(&state.app);
+        let app = fleet.fleet.apps.get(&state.app).map(AsRef::as_ref);
         outlook::outside(state, &self.standing(&state.app), app, self.paused())
     }
 
@@ -412,7 +412,7 @@ impl Bot {
 
     /// The app as configured now, if it still is.
     #[must_use]
-    pub fn app(&self, name: &AppName) -> Option<App> {
+    pub fn app(&self, name: &AppName) -> Option<Arc<App>> {
         self.in_force().fleet.apps.get(name).cloned()
     }
 

@@ -3,7 +3,6 @@
 use super::bot::Bot;
 use super::reading;
 use crate::clients::clock;
-use crate::decide::standing::Standing;
 use crate::decide::{digest, notify};
 use crate::model::journal::Stream;
 use crate::model::notice::{Audience, Notice, NoticeBody};
@@ -13,6 +12,7 @@ use crate::store::journal::StreamRow;
 use crate::store::overview::RunEnd;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use std::sync::Arc;
 
 /// Enqueues a digest per recipient when its time has come and there is something to tell, or a sign of life is due.
 ///
@@ -36,10 +36,7 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
         .fleet
         .apps
         .values()
-        .map(|app| {
-            let standing = Standing::clone(&bot.standing(&app.name));
-            (app.name.clone(), (standing, app.clone()))
-        })
+        .map(|app| (app.name.clone(), (bot.standing(&app.name), Arc::clone(app))))
         .collect();
     let blind = bot.store.undelivered().await?;
     let runs = reading::of_bot(bot).await?.apps;

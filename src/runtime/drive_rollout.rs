@@ -406,7 +406,7 @@ impl Driver {
         let now = clock::now();
         let app = self.state.app.clone();
         let fleet = self.bot.in_force();
-        let configured = fleet.fleet.apps.get(&app);
+        let configured = fleet.fleet.apps.get(&app).map(AsRef::as_ref);
         let standing = self.bot.standing(&app);
         let adopted = perform::adopted::image(&self.bot, &self.state);
         let end = tell::RolloutEnd {

@@ -88,7 +88,12 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
         why: asked.why,
         draft: asked.draft,
     };
-    let lifted = match halt::lift(&standing, fleet.fleet.apps.get(app), answer, seen.as_ref()) {
+    let lifted = match halt::lift(
+        &standing,
+        fleet.fleet.apps.get(app).map(AsRef::as_ref),
+        answer,
+        seen.as_ref(),
+    ) {
         Ok(lifted) => lifted,
         Err(lacking) => return Ok(Err(words::lacking(app, &lacking))),
     };

@@ -50,7 +50,7 @@ pub struct Reading {
 /// One configured app.
 #[derive(Debug, Clone)]
 pub struct AppReading {
-    pub app: App,
+    pub app: Arc<App>,
     pub standing: Arc<Standing>,
     /// Those whose release brings it, by name.
     pub parents: Vec<AppName>,
@@ -131,19 +131,27 @@ pub fn halted_since(standing: &Standing, rollout: RolloutId) -> Option<Timestamp
     })
 }
 
-/// Reads the fleet. A stream that cannot be folded is left out here and shown by `show`.
-///
-/// # Errors
-/// When the store cannot be read.
-pub async fn read(
-    store: &Store,
-    fleet: &Fleet,
+/// What happened so far, whatever the configuration says.
+pub struct Past {
     standings: BTreeMap<AppName, Arc<Standing>>,
-    paused: bool,
-    now: Timestamp,
-) -> Result<Reading, StoreError> {
-    let glance = store.glance(fleet.apps.keys().cloned().collect()).await?;
-    Ok(gathered(glance, fleet, standings, paused, now))
+    glance: Glance,
+}
+
+impl Past {
+    /// A stream that cannot be folded is left out here and shown by `show`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn read(store: &Store) -> Result<Self, StoreError> {
+        let (standings, glance) = tokio::try_join!(standings(store), store.glance())?;
+        Ok(Self { standings, glance })
+    }
+
+    /// As the past of this fleet.
+    #[must_use]
+    pub fn of(self, fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
+        gathered(self.glance, fleet, self.standings, paused, now)
+    }
 }
 
 /// Milliseconds of work where there are many apps.
@@ -168,7 +176,7 @@ fn gathered(
         let Stream::Rollout(id) = row.stream else { continue };
         if let Ok(state) = rollout::fold(id, &events) {
             let standing = standings.entry(row.app.clone()).or_default();
-            let outside = outlook::outside(&state, standing, fleet.apps.get(&row.app), paused);
+            let outside = outlook::outside(&state, standing, fleet.apps.get(&row.app).map(AsRef::as_ref), paused);
             let open = open_rollout((&state, &events), standing, &outside, now);
             rollouts.entry(row.app).or_default().push(open);
         }
@@ -185,7 +193,7 @@ fn gathered(
                 last_run: last.remove(&app.name),
                 running: running.remove(&app.name),
                 rollouts: rollouts.remove(&app.name).unwrap_or_default(),
-                app: app.clone(),
+                app: Arc::clone(app),
                 standing,
             }
         })
@@ -206,8 +214,8 @@ fn gathered(
 pub async fn of_bot(bot: &Bot) -> Result<Reading, StoreError> {
     let fleet = bot.in_force();
     let apps = fleet.fleet.apps.keys();
-    let standings = apps.clone().map(|app| (app.clone(), bot.standing(app))).collect();
-    let glance = bot.store.glance(apps.cloned().collect()).await?;
+    let standings = apps.map(|app| (app.clone(), bot.standing(app))).collect();
+    let glance = bot.store.glance().await?;
     let (paused, now) = (bot.paused(), clock::now());
     let mut reading = run_blocking(move || gathered(glance, &fleet.fleet, standings, paused, now)).await;
     reading.troubles.extend(bot.troubles.all());
@@ -234,7 +242,7 @@ pub fn untouched(fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
     let mut calendar = Calendar::default();
     let apps = fleet.apps.values().map(|app| AppReading {
         next_run: next_run(app, &Families::default(), &Standing::default(), &mut calendar, now),
-        app: app.clone(),
+        app: Arc::clone(app),
         standing: Arc::default(),
         parents: Vec::new(),
         last_run: None,

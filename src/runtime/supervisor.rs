@@ -231,7 +231,7 @@ impl Supervisor {
     }
 
     /// The next slot of any app, or the next try of a promotion; no later than `LONGEST_REST` from now: clocks are set.
-    fn next_wake(&mut self, apps: &BTreeMap<AppName, App>) -> Timestamp {
+    fn next_wake(&mut self, apps: &BTreeMap<AppName, Arc<App>>) -> Timestamp {
         let now = clock::now();
         let mut wake = now + LONGEST_REST;
         if self.scope == Scope::All {
@@ -261,7 +261,7 @@ impl Supervisor {
     }
 
     /// First sight of new apps: what lies before now never fires.
-    async fn track(&mut self, apps: &BTreeMap<AppName, App>) -> Result<(), StoreError> {
+    async fn track(&mut self, apps: &BTreeMap<AppName, Arc<App>>) -> Result<(), StoreError> {
         let new: Vec<AppName> = apps
             .keys()
             .filter(|name| self.bot.standing(name).tracked.is_none())
@@ -297,7 +297,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn find_families(&self, apps: &BTreeMap<AppName, App>) -> Families {
+    fn find_families(&self, apps: &BTreeMap<AppName, Arc<App>>) -> Families {
         family::of_apps(apps.values(), |app| self.bot.standing(app).bases.clone()).unwrap_or_else(|looped| {
             warn!(%looped, "apps that build on each other are scheduled as if they did not");
             Families::default()
@@ -395,7 +395,7 @@ impl Supervisor {
     }
 
     /// Tells followers when nothing more will happen by itself.
-    async fn settle(&mut self, apps: &BTreeMap<AppName, App>) -> Result<(), StoreError> {
+    async fn settle(&mut self, apps: &BTreeMap<AppName, Arc<App>>) -> Result<(), StoreError> {
         let settled: Vec<AppName> = self
             .followed
             .iter()

@@ -3,7 +3,7 @@
 
 use super::database::Store;
 use super::error::StoreError;
-use super::journal::{StreamRow, event, events, parse_app, parse_time, rows, stamp};
+use super::journal::{StreamRow, app_streams, event, events, parse_app, parse_time, rows, stamp};
 use super::{outbox, revisions, sql};
 use crate::model::journal::{Recorded, Stream};
 use crate::model::name::{AppName, RunId};
@@ -77,10 +77,10 @@ impl Store {
     ///
     /// # Errors
     /// `Database`; `Unreadable` when an event cannot be read by this version.
-    pub async fn glance(&self, apps: Vec<AppName>) -> Result<Glance, StoreError> {
+    pub async fn glance(&self) -> Result<Glance, StoreError> {
         self.ask(move |connection| {
             let mut newest = Vec::new();
-            for app in &apps {
+            for (_, app, _) in app_streams(connection)? {
                 for row in rows(connection, sql::RECENT_RUNS_OF, params![app.as_str(), 1])? {
                     newest.extend(run_end(connection, row)?);
                 }

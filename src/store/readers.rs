@@ -2,6 +2,7 @@
 //! never holds the writer up (WAL: a reader sees what was committed when its question began).
 
 use super::error::StoreError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -168,6 +169,8 @@ fn open(path: &Path) -> Result<Connection, StoreError> {
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
         connection.execute_batch(&format!("PRAGMA busy_timeout=5000; PRAGMA cache_size=-{CACHE};"))?;
         connection.set_prepared_statement_cache_capacity(super::database::STATEMENTS);
+        // Else SQLite plans a statement with a bound LIMIT anew for each of a thousand apps.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(connection)
     });
     opened.map_err(|source| StoreError::Database {

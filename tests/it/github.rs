@@ -64,7 +64,7 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("token"), format!("{}\n", fake::TOKEN)).unwrap();
         let bot = bot(folder.path(), fleet(&fake, folder.path())).await;
-        let app = bot.app(&"web".parse().unwrap()).unwrap();
+        let app = bot.app(&"web".parse().unwrap()).unwrap().as_ref().clone();
         Self {
             fake,
             bot,

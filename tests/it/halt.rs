@@ -85,7 +85,7 @@ impl Site {
 
     fn app(&self) -> App {
         let text = std::fs::read(self.path().join("config.yml")).unwrap();
-        validate::fleet(&text).unwrap().apps[&web()].clone()
+        validate::fleet(&text).unwrap().apps[&web()].as_ref().clone()
     }
 
     fn store(&self) -> Store {
@@ -350,7 +350,11 @@ fn told_later(site: &Site) {
     assert!(site.lowtide(&["pause", "--all"]).status.success());
     assert!(site.lowtide(&["pause", "--all", "--off"]).status.success());
     let printed = String::from_utf8(site.lowtide(&["audit", "other"]).stdout).unwrap();
-    let told: Vec<&str> = printed.lines().skip(1).filter_map(|line| line.split("  ").last()).collect();
+    let told: Vec<&str> = printed
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split("  ").last())
+        .collect();
     assert_eq!(
         told,
         ["paused rollouts and promotions", "let rollouts and promotions go on"],

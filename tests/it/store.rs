@@ -38,7 +38,7 @@ fn fleet() -> lowtide::model::fleet::Fleet {
 
 fn opened() -> RunEvent {
     RunEvent::Opened {
-        app: Box::new(fleet().apps[&web()].clone()),
+        app: Box::new(fleet().apps[&web()].as_ref().clone()),
         trigger: Trigger::Manual {
             by: "ops".into(),
             rebuild: false,
@@ -242,7 +242,7 @@ async fn what_many_streams_say() {
         (recent[0].run, &recent[0].row.cause, &recent[0].last),
         (id(), &Some(trigger), &events().pop())
     );
-    let glance = store.glance(vec![web()]).await.unwrap();
+    let glance = store.glance().await.unwrap();
     assert_eq!((glance.newest, glance.runs.len()), (recent.clone(), 0));
     for (since, runs) in [(now(), 1), (now() + SignedDuration::from_secs(1), 0)] {
         assert_eq!(store.ended_since(since).await.unwrap().runs.len(), runs);

@@ -304,7 +304,7 @@ fn fleet(apps: &[App], runs: usize) -> Fleet {
             build_cache: 0,
         },
         web: crate::model::fleet::WebPolicy::default(),
-        apps: apps.iter().map(|a| (a.name.clone(), a.clone())).collect(),
+        apps: apps.iter().map(|a| (a.name.clone(), a.clone().into())).collect(),
     }
 }
 

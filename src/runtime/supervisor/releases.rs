@@ -192,5 +192,7 @@ impl Supervisor {
 
 /// Is everything as it was that an app's rollouts and promotions depend on?
 fn is_same(then: &Fleet, now: &Fleet, app: &App) -> bool {
-    then.apps.get(&app.name) == Some(app) && then.registries == now.registries && then.hosts == now.hosts
+    then.apps.get(&app.name).is_some_and(|then| **then == *app)
+        && then.registries == now.registries
+        && then.hosts == now.hosts
 }

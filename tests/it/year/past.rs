@@ -102,7 +102,7 @@ impl Past {
             let judged = app.standing.judged.as_ref().filter(|_| detail == Detail::Whole);
             let run = run_id(opens, number);
             let opened = RunEvent::Opened {
-                app: Box::new(self.fleet.apps[&app.name].clone()),
+                app: Box::new(self.fleet.apps[&app.name].as_ref().clone()),
                 trigger: Trigger::Schedule { slot: opens },
                 revision: "r1".to_owned(),
                 last: last.cloned().map(Box::new),
@@ -260,7 +260,7 @@ impl Past {
                 let reason = HaltReason::Reverted {
                     failure: failure(FailureKind::UnhealthyAfterRoll),
                 };
-                let settings = Some(Box::new(self.fleet.apps[&app.name].clone()));
+                let settings = Some(Box::new(self.fleet.apps[&app.name].as_ref().clone()));
                 app.facts.push(AppEvent::Halted { reason, settings });
                 app.facts.push(AppEvent::Quarantined {
                     content: release.content,
@@ -377,14 +377,14 @@ fn recovered(app: &AppName, run: RunId, at: Timestamp) -> Notice {
 /// Many apps that differ in nothing but their names.
 pub(crate) fn fleet(apps: usize, text: &[u8]) -> Fleet {
     let mut fleet = lowtide::config::validate::fleet(text).unwrap();
-    let first: App = fleet.apps.pop_first().unwrap().1;
+    let first = fleet.apps.pop_first().unwrap().1;
     for number in 1..=apps {
         let name: AppName = format!("app-{number:04}").parse().unwrap();
         let app = App {
             name: name.clone(),
-            ..first.clone()
+            ..first.as_ref().clone()
         };
-        fleet.apps.insert(name, app);
+        fleet.apps.insert(name, app.into());
     }
     fleet
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 /// What one draw makes of an event: which kind, of which release, of which target or channel.
 type Draw = (u8, u8, u8);
 
-const KINDS: u8 = 22;
+const KINDS: u8 = 23;
 
 fn kind(event: &AppEvent) -> u8 {
     match event {
@@ -36,6 +36,7 @@ fn kind(event: &AppEvent) -> u8 {
         AppEvent::Expedited { .. } => 19,
         AppEvent::Settled => 20,
         AppEvent::Drifted { .. } => 21,
+        AppEvent::Cancelled { .. } => 22,
         // What is tested: it is put among them.
         AppEvent::Checkpoint { .. } => KINDS,
     }
@@ -175,6 +176,10 @@ fn held((drawn, n, place): Draw) -> AppEvent {
             unhealthy: Unhealthy::default(),
         },
         20 => AppEvent::Settled,
+        22 => AppEvent::Cancelled {
+            run: RunId(Ulid(u128::from(n) + 1)),
+            by,
+        },
         _ => AppEvent::Drifted {
             target: ["s1", "s2", "p1"][usize::from(place) % 3].parse().unwrap(),
             rollout: RolloutId(Ulid(1000 + u128::from(n))),
