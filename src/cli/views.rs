@@ -469,11 +469,13 @@ fn flat(event: serde_json::Value) -> serde_json::Value {
                     fields.insert("event".to_owned(), kind.into());
                     fields
                 }
-                other => serde_json::Map::from_iter([(kind, other)]),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                    serde_json::Map::from_iter([(kind, fields)])
+                }
             });
             Value::Object(parts.collect())
         }
-        other => other,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => event,
     }
 }
 

@@ -27,7 +27,7 @@ pub fn audit(entries: &[Entry<'_>], style: Style) -> String {
         let (by, what) = told(entry.act);
         [
             words::moment(entry.at, "UTC").into(),
-            entry.app.map_or("all", AppName::as_str).into(),
+            entry.app.map_or("all apps", AppName::as_str).into(),
             by.map_or_else(|| Ink::Soft.cell("lowtide"), |by| clean::one_line(by, 40).into()),
             Cell::from(what),
         ]
@@ -80,8 +80,16 @@ mod tests {
     use crate::model::failure::{Failure, FailureKind};
     use crate::model::standing::{AppEvent, FleetEvent};
 
-    fn at(second: i64, event: AppEvent) -> (i64, AppEvent) {
-        (second, event)
+    fn at(second: i64, event: AppEvent) -> (Timestamp, AppEvent) {
+        (Timestamp::from_second(1_795_000_000 + second).unwrap(), event)
+    }
+
+    fn entry<'a>(app: &'a AppName, (at, event): &'a (Timestamp, AppEvent)) -> Option<Entry<'a>> {
+        Some(Entry {
+            at: *at,
+            app: Some(app),
+            act: event.act()?,
+        })
     }
 
     #[test]
@@ -132,35 +140,9 @@ mod tests {
                 }),
             ),
             at(6, AppEvent::Settled),
-            at(
-                7,
-                AppEvent::Cancelled {
-                    by: by.to_owned(),
-                    run: "01J00000000000000000000000".parse().unwrap(),
-                },
-            ),
         ];
-        let moment = |second| Timestamp::from_second(1_795_000_000 + second).unwrap();
         let app = "shop".parse().unwrap();
-        let mut entries: Vec<Entry<'_>> = rows
-            .iter()
-            .filter_map(|(second, event)| {
-                Some(Entry {
-                    at: moment(*second),
-                    app: Some(&app),
-                    act: event.act()?,
-                })
-            })
-            .collect();
-        let of_all = [
-            FleetEvent::Paused { by: by.to_owned() },
-            FleetEvent::Unpaused { by: by.to_owned() },
-        ];
-        entries.extend(of_all.iter().map(|event| Entry {
-            at: moment(8),
-            app: None,
-            act: event.act(),
-        }));
+        let entries: Vec<Entry<'_>> = rows.iter().filter_map(|row| entry(&app, row)).collect();
         let style = Style {
             color: false,
             width: 200,
@@ -175,5 +157,30 @@ mod tests {
         2026-11-18 11:06 UTC  shop  alice    halted it: the till is broken
         ");
         insta::assert_snapshot!(audit(&[], style), @"The audit log is empty.");
+    }
+
+    #[test]
+    fn what_was_done_to_a_run_and_to_all_is_told() {
+        let by = "alice".to_owned();
+        let run = "01J00000000000000000000000".parse().unwrap();
+        let cancelled = at(7, AppEvent::Cancelled { run, by: by.clone() });
+        let app = "shop".parse().unwrap();
+        let (paused, unpaused) = (FleetEvent::Paused { by: by.clone() }, FleetEvent::Unpaused { by });
+        let of_all = [&paused, &unpaused].map(|event| Entry {
+            at: cancelled.0,
+            app: None,
+            act: event.act(),
+        });
+        let entries: Vec<Entry<'_>> = entry(&app, &cancelled).into_iter().chain(of_all).collect();
+        let style = Style {
+            color: false,
+            width: 200,
+        };
+        insta::assert_snapshot!(audit(&entries, style), @r"
+        WHEN                  APP       BY     WHAT
+        2026-11-18 11:06 UTC  shop      alice  cancelled run 01J00000000000000000000000
+        2026-11-18 11:06 UTC  all apps  alice  paused rollouts and promotions
+        2026-11-18 11:06 UTC  all apps  alice  let rollouts and promotions go on
+        ");
     }
 }

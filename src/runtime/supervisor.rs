@@ -146,12 +146,14 @@ impl Supervisor {
                 self.wake = Timestamp::MIN;
             }
             self.looked = now;
-            match event {
-                // The tick rings four times a minute, and each journalled effect: mostly nothing is due.
-                Event::Look if self.seen == self.bot.changes() && clock::now() < self.wake => continue,
-                Event::Shutdown => break,
-                event => self.take(event).await?,
+            if matches!(event, Event::Shutdown) {
+                break;
             }
+            // The tick rings four times a minute, and each journalled effect: mostly nothing is due.
+            if matches!(event, Event::Look) && self.seen == self.bot.changes() && clock::now() < self.wake {
+                continue;
+            }
+            self.take(event).await?;
             // A pass looks at every app: what ended at the same time is looked at together.
             while let Ok(event) = self.ended.try_recv() {
                 self.take(event).await?;

@@ -19,6 +19,9 @@ enum Kind {
     Packages,
 }
 
+/// Makes the evidence of its body and its pieces, or says why it cannot.
+type Unpack<T> = fn(&[u8], &[Vec<u8>]) -> Result<T, String>;
+
 impl Kind {
     /// As the column `kind` has it.
     fn text(self) -> &'static str {
@@ -100,7 +103,7 @@ impl Store {
         &self,
         kind: Kind,
         content: &ContentDigest,
-        unpack: fn(&[u8], &[Vec<u8>]) -> Result<T, String>,
+        unpack: Unpack<T>,
     ) -> Result<Option<T>, StoreError> {
         let content = content.to_string();
         let found = self
