@@ -244,6 +244,9 @@ impl Check<'_> {
     }
 
     fn cron(&mut self, scope: &Scope, text: &str) {
+        if self.good_crons.contains(text) {
+            return;
+        }
         let fields = text.split_whitespace().count();
         let hint = "minute hour day-of-month month day-of-week, as in `30 1 * * *`";
         let parser = CronParser::builder()
@@ -260,7 +263,10 @@ impl Check<'_> {
             // Any moment will do: a schedule without one in its search range has none at all (31 February).
             Ok(cron) => {
                 match cron.find_next_occurrence(&jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC), true) {
-                    Ok(_) => return,
+                    Ok(_) => {
+                        self.good_crons.insert(text.to_owned());
+                        return;
+                    }
                     Err(_) => Problem::new("bad-cron", format!("`{}` never comes", shown(text)))
                         .hint("is there such a day in such a month?"),
                 }

@@ -23,6 +23,8 @@ pub(super) struct Check<'a> {
     pub(super) settings: Vec<Setting>,
     /// Record each setting of the current app with its origin.
     pub(super) tracing: bool,
+    /// Cron expressions that come some day. To find that day takes longer than all else about an app.
+    pub(super) good_crons: BTreeSet<String>,
 }
 
 impl Check<'_> {

@@ -15,7 +15,7 @@ use crate::model::fleet::{
 };
 use crate::model::name::HostName;
 use crate::model::secret::SecretRef;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use super::scope::{Origin, Provenance, Setting};
@@ -131,6 +131,7 @@ fn first_reading(
         targets: BTreeMap::new(),
         settings: Vec::new(),
         tracing: false,
+        good_crons: BTreeSet::new(),
     };
     let (fleet, provenance) = check.file(&file, is_wanted);
     let result = if check.problems.is_empty() {
