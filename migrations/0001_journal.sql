@@ -42,6 +42,13 @@ CREATE TABLE audit (
 ) STRICT;
 CREATE INDEX audit_at ON audit (at);
 
+-- The run of each app that was opened last: what pages and commands show of it, without a search for each app.
+CREATE TABLE newest (
+    app  TEXT PRIMARY KEY,
+    run  TEXT NOT NULL,                    -- its stream
+    last TEXT                              -- its last event, JSON; NULL: it is under way
+) STRICT, WITHOUT ROWID;
+
 -- Ended runs that the journal still holds, counted as they end and as they are forgotten.
 CREATE TABLE ended (
     app        TEXT NOT NULL,

@@ -102,6 +102,12 @@ for number in range(1, apps + 1):
                 (stream, seen, version, renamed(body), moved(at), term, kept),
             )
         made += len(happened)
+connection.execute("DELETE FROM newest WHERE app != ?", (app,))
+connection.execute(
+    "INSERT INTO newest (app, run, last) SELECT app, id, (SELECT body FROM events WHERE stream = id ORDER BY seq DESC LIMIT 1) "
+    "FROM (SELECT app, id, max(opened) FROM streams WHERE kind = 'run' AND app != ? GROUP BY app)",
+    (app,),
+)
 connection.execute("DELETE FROM ended WHERE app != ?", (app,))
 connection.execute(
     "INSERT INTO ended (app, conclusion, runs, last) SELECT app, conclusion, count(*), max(closed) FROM streams "

@@ -465,9 +465,10 @@ fn flat(event: serde_json::Value) -> serde_json::Value {
         Value::String(kind) => serde_json::json!({ "event": kind }),
         Value::Object(outer) => {
             let parts = outer.into_iter().flat_map(|(kind, fields)| match fields {
-                Value::Object(mut fields) => {
-                    fields.insert("event".to_owned(), kind.into());
-                    fields
+                Value::Object(fields) => {
+                    let mut event = serde_json::Map::from_iter([("event".to_owned(), kind.into())]);
+                    event.extend(fields);
+                    event
                 }
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                     serde_json::Map::from_iter([(kind, fields)])

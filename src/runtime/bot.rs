@@ -34,6 +34,7 @@ use crate::store::layer_cache::LayerCache;
 use crate::store::sealed::Sealed;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -296,8 +297,15 @@ impl Bot {
     pub fn pause(&self, paused: bool) -> Result<(), StoreError> {
         let path = self.state.join("paused");
         let done = if paused {
-            // Empty: on a full disk it is there or it is not.
-            std::fs::File::create(&path).map(drop)
+            // Empty: on a full disk it is there or it is not. Nobody else's to read, as all of the state.
+            let mut options = std::fs::OpenOptions::new();
+            options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&path)
+                .map(drop)
         } else {
             match std::fs::remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_journal.sql")];
 
 /// Prepared statements kept per connection: all there are.
-pub(super) const STATEMENTS: usize = 96;
+pub(super) const STATEMENTS: usize = 100;
 
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 

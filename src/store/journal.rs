@@ -306,23 +306,28 @@ pub(super) fn rows(
     let mut found = statement.query(params)?;
     let mut rows = Vec::new();
     while let Some(row) = found.next()? {
-        let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
-        let maybe = |column| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
-        let cause = maybe(4)?.map(|cause| {
-            serde_json::from_str(cause).map_err(|e| StoreError::Unreadable {
-                what: "trigger",
-                why: e.to_string(),
-            })
-        });
-        rows.push(StreamRow {
-            stream: parse_stream(text(0)?)?,
-            app: parse_app(text(1)?)?,
-            opened: parse_time(text(2)?)?,
-            closed: maybe(3)?.map(parse_time).transpose()?,
-            cause: cause.transpose()?,
-        });
+        rows.push(stream_row(row)?);
     }
     Ok(rows)
+}
+
+/// By the columns that every question of streams has.
+pub(super) fn stream_row(row: &Row<'_>) -> Result<StreamRow, StoreError> {
+    let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    let maybe = |column| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
+    let cause = maybe(4)?.map(|cause| {
+        serde_json::from_str(cause).map_err(|e| StoreError::Unreadable {
+            what: "trigger",
+            why: e.to_string(),
+        })
+    });
+    Ok(StreamRow {
+        stream: parse_stream(text(0)?)?,
+        app: parse_app(text(1)?)?,
+        opened: parse_time(text(2)?)?,
+        closed: maybe(3)?.map(parse_time).transpose()?,
+        cause: cause.transpose()?,
+    })
 }
 
 fn insert(transaction: &Transaction<'_>, append: Append, now: Timestamp, term: i64) -> Result<(), StoreError> {
@@ -347,6 +352,11 @@ fn insert(transaction: &Transaction<'_>, append: Append, now: Timestamp, term: i
             at,
             cause
         ])?;
+        if let Stream::Run(_) = append.stream {
+            transaction
+                .prepare_cached(sql::PUT_NEWEST)?
+                .execute([append.app.as_str(), &stream])?;
+        }
     }
     let kept = match append.kept {
         Kept::Facts => None,
@@ -371,6 +381,11 @@ fn insert(transaction: &Transaction<'_>, append: Append, now: Timestamp, term: i
         transaction
             .prepare_cached(sql::CLOSE_STREAM)?
             .execute(params![stream, at, conclusion])?;
+        if let Stream::Run(_) = append.stream {
+            transaction
+                .prepare_cached(sql::END_NEWEST)?
+                .execute([append.app.as_str(), &stream, &body])?;
+        }
         if let Some(conclusion) = conclusion {
             transaction
                 .prepare_cached(sql::COUNT_ENDED)?

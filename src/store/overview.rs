@@ -3,7 +3,7 @@
 
 use super::database::Store;
 use super::error::StoreError;
-use super::journal::{StreamRow, app_streams, event, events, parse_app, parse_time, rows, stamp};
+use super::journal::{StreamRow, event, events, parse_app, parse_time, rows, stamp, stream_row};
 use super::{outbox, revisions, sql};
 use crate::model::journal::{Recorded, Stream};
 use crate::model::name::{AppName, RunId};
@@ -79,12 +79,7 @@ impl Store {
     /// `Database`; `Unreadable` when an event cannot be read by this version.
     pub async fn glance(&self) -> Result<Glance, StoreError> {
         self.ask(move |connection| {
-            let mut newest = Vec::new();
-            for (_, app, _) in app_streams(connection)? {
-                for row in rows(connection, sql::RECENT_RUNS_OF, params![app.as_str(), 1])? {
-                    newest.extend(run_end(connection, row)?);
-                }
-            }
+            let newest = newest(connection)?;
             let (mut runs, mut rollouts) = (Vec::new(), Vec::new());
             for row in rows(connection, sql::OPEN_STREAMS, params![])? {
                 let stream = row.stream.to_string();
@@ -259,6 +254,25 @@ pub struct Recent {
 }
 
 /// `None`: it is no run.
+fn newest(connection: &Connection) -> Result<Vec<RunEnd>, StoreError> {
+    let mut statement = connection.prepare_cached(sql::NEWEST_RUNS)?;
+    let mut found = statement.query([])?;
+    let mut newest = Vec::new();
+    while let Some(row) = found.next()? {
+        let last = row.get_ref(5)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+        let last = last.map(serde_json::from_str).transpose();
+        let last = last.map_err(|e| StoreError::Unreadable {
+            what: "event",
+            why: e.to_string(),
+        })?;
+        let row = stream_row(row)?;
+        if let Stream::Run(run) = row.stream {
+            newest.push(RunEnd { row, run, last });
+        }
+    }
+    Ok(newest)
+}
+
 fn run_end(connection: &Connection, row: StreamRow) -> Result<Option<RunEnd>, StoreError> {
     let Stream::Run(run) = row.stream else { return Ok(None) };
     let last = match row.closed {

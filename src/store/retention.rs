@@ -46,6 +46,7 @@ impl Store {
                     for sql in [
                         // While its row still says which of them it is.
                         sql::DISCOUNT_ENDED,
+                        sql::DELETE_NEWEST,
                         sql::DELETE_EVENTS,
                         sql::DELETE_SNAPSHOTS,
                         sql::DELETE_STREAM,

@@ -39,6 +39,11 @@ statements! {
     Often OPEN_STREAMS = "SELECT id, app, opened, closed, cause FROM streams WHERE closed IS NULL AND kind != 'app' \
          ORDER BY opened, id";
     Often STREAM = "SELECT id, app, opened, closed, cause FROM streams WHERE id = ?1";
+    Often PUT_NEWEST = "INSERT INTO newest (app, run) VALUES (?1, ?2) \
+         ON CONFLICT (app) DO UPDATE SET run = excluded.run, last = NULL";
+    Often END_NEWEST = "UPDATE newest SET last = ?3 WHERE app = ?1 AND run = ?2";
+    Often DELETE_NEWEST = "DELETE FROM newest WHERE app = (SELECT app FROM streams WHERE id = ?1) AND run = ?1";
+    Whole NEWEST_RUNS = "SELECT id, streams.app, opened, closed, cause, last FROM newest JOIN streams ON id = run ORDER BY newest.app";
     Often RECENT_RUNS = "SELECT id, app, opened, closed, cause FROM streams WHERE kind = 'run' \
          ORDER BY opened DESC, id DESC LIMIT ?1";
     Often RECENT_RUNS_OF = "SELECT id, app, opened, closed, cause FROM streams WHERE app = ?1 AND kind = 'run' \

@@ -67,10 +67,10 @@ struct Site {
 fn router(bot: Arc<Bot>) -> Router {
     let site = Arc::new(Site {
         bot: Arc::clone(&bot),
-        metrics: Shared::default(),
-        page: Shared::default(),
-        plan: Shared::default(),
-        rollouts: Shared::default(),
+        metrics: Shared::of_counts(),
+        page: Shared::of_times(),
+        plan: Shared::of_times(),
+        rollouts: Shared::of_times(),
     });
     let pages = Router::new()
         .route("/", get(status))

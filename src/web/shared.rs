@@ -1,5 +1,6 @@
 //! Answers about the whole fleet are made once for all who ask at the same time.
 
+use crate::model::trouble::Trouble;
 use crate::runtime::bot::Bot;
 use crate::store::error::StoreError;
 use bytes::Bytes;
@@ -8,21 +9,27 @@ use tokio::sync::Mutex;
 
 /// An answer tells of a moment; so much later it is made anew though nothing has changed, since what it says of times has.
 const FRESH: Duration = Duration::from_secs(2);
+/// The same of an answer that speaks of no times, but of what follows from them: a window that has opened.
+const STEADY: Duration = Duration::from_secs(60);
 
 /// One kind of answer. While one asker has it made, the others wait for that.
-#[derive(Default)]
-pub(super) struct Shared(Mutex<Option<Made>>);
+pub(super) struct Shared {
+    lasts: Duration,
+    last: Mutex<Option<Made>>,
+}
 
 struct Made {
     of: State,
     text: Bytes,
 }
 
-/// What an answer is made from: the journal and what the supervisor decides by, both of which only grow, and when.
-#[derive(Clone, Copy)]
+/// What an answer is made from: the journal and what the supervisor decides by, both of which only grow, what is wrong around the bot, and
+/// when.
+#[derive(Clone)]
 pub(super) struct State {
     written: u64,
     changes: u64,
+    troubles: Vec<Trouble>,
     at: Instant,
 }
 
@@ -31,18 +38,35 @@ impl State {
         Self {
             written: bot.store.written(),
             changes: bot.changes(),
+            troubles: bot.troubles.all(),
             at: Instant::now(),
         }
     }
 
     /// Is an answer that was made then still one?
-    fn bears(&self, earlier: &Self) -> bool {
+    fn bears(&self, earlier: &Self, lasts: Duration) -> bool {
         let same = (self.written, self.changes) == (earlier.written, earlier.changes);
-        same && self.at.duration_since(earlier.at) < FRESH
+        same && self.troubles == earlier.troubles && self.at.duration_since(earlier.at) < lasts
     }
 }
 
 impl Shared {
+    /// Of an answer that says how long ago something was, or when it will be.
+    pub(super) fn of_times() -> Self {
+        Self {
+            lasts: FRESH,
+            last: Mutex::default(),
+        }
+    }
+
+    /// Of one that does not.
+    pub(super) fn of_counts() -> Self {
+        Self {
+            lasts: STEADY,
+            last: Mutex::default(),
+        }
+    }
+
     /// The answer as of now: the last one, if nothing has changed since, else what `make` makes. `state` is looked at before
     /// it begins: what changes meanwhile is in the next answer.
     pub(super) async fn get(
@@ -50,9 +74,9 @@ impl Shared {
         state: impl FnOnce() -> State,
         make: impl Future<Output = Result<String, StoreError>>,
     ) -> Result<Bytes, StoreError> {
-        let mut last = self.0.lock().await;
+        let mut last = self.last.lock().await;
         let of = state();
-        if let Some(made) = last.as_ref().filter(|made| of.bears(&made.of)) {
+        if let Some(made) = last.as_ref().filter(|made| of.bears(&made.of, self.lasts)) {
             return Ok(made.text.clone());
         }
         let text = Bytes::from(make.await?);
@@ -68,7 +92,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_made_once_for_all_and_anew_when_something_changes() {
-        let shared = Shared::default();
+        let shared = Shared::of_times();
         let made = Cell::new(0);
         let make = || async {
             tokio::task::yield_now().await;
@@ -76,7 +100,12 @@ mod tests {
             Ok(made.get().to_string())
         };
         let at = Instant::now();
-        let state = |written, changes| State { written, changes, at };
+        let state = |written, changes| State {
+            written,
+            changes,
+            troubles: Vec::new(),
+            at,
+        };
         let ask = |of: State| shared.get(move || of, make());
         let (a, b, c) = tokio::join!(ask(state(1, 1)), ask(state(1, 1)), ask(state(1, 1)));
         assert_eq!([a.unwrap(), b.unwrap(), c.unwrap()], ["1", "1", "1"]);
@@ -88,17 +117,41 @@ mod tests {
             ..state(2, 2)
         };
         assert_eq!(ask(later).await.unwrap(), "4", "what it said of times is old");
+        let blind = State {
+            troubles: vec![Trouble::ConfigurationUnread],
+            ..state(2, 2)
+        };
+        assert_eq!(ask(blind).await.unwrap(), "5", "something is wrong around it");
+    }
+
+    #[tokio::test]
+    async fn counts_stay_until_something_changes() {
+        let shared = Shared::of_counts();
+        let state = |after| State {
+            written: 1,
+            changes: 1,
+            troubles: Vec::new(),
+            at: Instant::now() + after,
+        };
+        let ask = |after, text: &str| {
+            let (of, text) = (state(after), text.to_owned());
+            shared.get(move || of, async { Ok(text) })
+        };
+        assert_eq!(ask(Duration::ZERO, "a").await.unwrap(), "a");
+        assert_eq!(ask(FRESH * 5, "b").await.unwrap(), "a");
+        assert_eq!(ask(STEADY + FRESH, "c").await.unwrap(), "c");
     }
 
     #[tokio::test]
     async fn an_answer_that_failed_is_nobodys() {
-        let shared = Shared::default();
+        let shared = Shared::of_times();
         let of = State {
             written: 1,
             changes: 1,
+            troubles: Vec::new(),
             at: Instant::now(),
         };
-        let state = || of;
+        let state = || of.clone();
         let failed = shared.get(state, async { Err(StoreError::Closed) }).await;
         assert!(matches!(failed, Err(StoreError::Closed)));
         let made = shared.get(state, async { Ok("well".to_owned()) }).await;

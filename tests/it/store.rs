@@ -220,9 +220,6 @@ async fn every_prefix_of_a_journal_folds() {
 async fn what_many_streams_say() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
-    // An app is seen before it runs.
-    let seen = Batch::new().app(&web(), &AppEvent::Tracked);
-    store.commit(seen, now()).await.unwrap();
     record(&store, &events()).await;
     let ended = store.ended_runs().await.unwrap();
     assert_eq!(
