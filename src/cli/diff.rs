@@ -6,7 +6,7 @@ use super::{live, open, screen, views};
 use crate::model::comparison::Significance;
 use crate::model::fleet::EngineAddress;
 use crate::model::image::Platform;
-use crate::report::comparison;
+use crate::report::{comparison, inventory};
 use crate::runtime::inventory::compare::{self, Named, Places};
 
 /// Needs no configuration.
@@ -14,7 +14,7 @@ pub(super) async fn diff(global: &Global, old: &str, new: &str, platform: &str, 
     let places = places(global, platform)?;
     let (first, second) = (Named::parse(old), Named::parse(new));
     let comparing = compare::images(&places, &first, &second);
-    let compared = screen::patiently(|| format!("reading {old} and {new}"), comparing).await?;
+    let compared = screen::with_progress(|| inventory::reading(&[old, new]), comparing).await?;
     if json {
         live::print_line(&serde_json::to_string(&views::Diff::from(&compared))?);
     } else {

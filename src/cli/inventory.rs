@@ -10,7 +10,7 @@ pub(super) async fn inventory(global: &Global, image: &str, platform: &str, json
     let places = diff::places(global, platform)?;
     let named = Named::parse(image);
     let reading = compare::image(&places, &named);
-    let read = screen::patiently(|| format!("reading {image}"), reading).await?;
+    let read = screen::with_progress(|| inventory::reading(&[image]), reading).await?;
     if json {
         live::print_line(&serde_json::to_string(&views::ShownInventory::from(&read))?);
     } else {

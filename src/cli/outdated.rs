@@ -66,7 +66,7 @@ pub(super) async fn outdated(global: &Global, asked: &Asked) -> anyhow::Result<E
         let places = diff::places(global, &asked.platform)?;
         let judging = outdated::images(&places, &archives, &asked.images, now);
         let what = || words::looking(asked.images.len());
-        found.extend(screen::patiently(what, judging).await);
+        found.extend(screen::with_progress(what, judging).await);
     }
     found.extend(released(global, &archives, &apps.releases).await?);
     if asked.json {
@@ -88,7 +88,7 @@ async fn running(global: &Global, asked: &Asked) -> anyhow::Result<Exit> {
     let places = diff::places_of(global, &engine, &asked.platform)?;
     let archives = outdated::archives(outdated::Access::default(), &cache)?;
     let judging = outdated::running(&places, &archives, reading::now());
-    let found = screen::patiently(|| "looking at the running containers".to_owned(), judging).await?;
+    let found = screen::with_progress(words::looking_at_containers, judging).await?;
     if asked.json {
         live::print_line(&serde_json::to_string(&views::ShownRunning::from(&found))?);
     } else {
@@ -137,7 +137,7 @@ async fn released(
     }
     let store = open::reader(&global.state)?;
     let judging = outdated::releases(store.as_ref(), archives, releases, reading::now());
-    Ok(screen::patiently(|| words::looking(releases.len()), judging).await?)
+    Ok(screen::with_progress(|| words::looking(releases.len()), judging).await?)
 }
 
 fn exit(found: &[Outdated]) -> Exit {

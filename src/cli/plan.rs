@@ -2,8 +2,7 @@
 
 use super::args::Global;
 use super::exit::Exit;
-use super::status::Past;
-use super::{live, open, operate};
+use super::{live, open, operate, status};
 use crate::config::validate::Provenance;
 use crate::model::fleet::Fleet;
 use crate::model::name::AppName;
@@ -16,12 +15,12 @@ use std::collections::BTreeMap;
 /// in force; with a state directory alone it is that of its bot, as a bot has it in force.
 pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> anyhow::Result<Exit> {
     let app = app.map(operate::name).transpose()?;
-    let (past, planned) = tokio::try_join!(Past::read(global), planned(global, app.as_ref()))?;
+    let (stored, planned) = tokio::try_join!(status::stored(global), planned(global, app.as_ref()))?;
     let Some((fleet, provenance)) = planned else {
         return Ok(Exit::Problems);
     };
     // Families need everybody; only what is shown is narrowed.
-    let mut reading = past.of(global, &fleet);
+    let mut reading = status::reading(global, stored, &fleet);
     if let Some(app) = &app {
         if !fleet.apps.contains_key(app) {
             eprintln!("{}", no_such_app(app.as_str(), fleet.apps.keys()));

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The rows of this process. Whatever else is printed has to go around them.
 static ROWS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// What a person takes for an immediate answer; also how often a row that shows a wait moves.
+/// How long a command may take before it has to show progress; also the interval at which the spinner moves.
 const AT_ONCE: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
@@ -67,9 +67,8 @@ impl Screen {
     }
 }
 
-/// Work that may take a while. On a terminal a row on stderr says what is done, and for how long, as soon as nobody can take it for
-/// an immediate answer any more; elsewhere nothing is said.
-pub(super) async fn patiently<T>(what: impl FnOnce() -> String, work: impl Future<Output = T>) -> T {
+/// Waits for `work`. If it takes longer than [`AT_ONCE`] and stderr is a terminal, a row shows `what` is being done and for how long.
+pub(super) async fn with_progress<T>(what: impl FnOnce() -> String, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     if let Ok(done) = tokio::time::timeout(AT_ONCE, &mut work).await {
         return done;

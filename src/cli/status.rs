@@ -7,16 +7,16 @@ use super::{live, open};
 use crate::model::fleet::Fleet;
 use crate::model::name::AppName;
 use crate::report::{terminal, trouble};
-use crate::runtime::reading::{self, Reading};
+use crate::runtime::reading::{self, Reading, Stored};
 use std::collections::BTreeSet;
 
 pub(super) async fn status(global: &Global, json: bool) -> anyhow::Result<Exit> {
     open::named_state(global)?;
-    let (past, fleet) = tokio::try_join!(Past::read(global), fleet(global))?;
+    let (stored, fleet) = tokio::try_join!(stored(global), fleet(global))?;
     let Some(fleet) = fleet else {
         return Ok(Exit::Problems);
     };
-    let reading = past.of(global, &fleet);
+    let reading = reading(global, stored, &fleet);
     if json {
         live::print_line(&serde_json::to_string(&views::Status::from(&reading))?);
         return Ok(Exit::Done);
@@ -43,33 +43,17 @@ pub(super) async fn fleet(global: &Global) -> anyhow::Result<Option<Fleet>> {
 }
 
 pub(super) async fn read(global: &Global, fleet: &Fleet) -> anyhow::Result<Reading> {
-    Ok(Past::read(global).await?.of(global, fleet))
+    Ok(reading(global, stored(global).await?, fleet))
 }
 
-/// What happened so far, which does not depend on the configuration: so both can be read at the same time.
-pub(super) struct Past {
-    /// `None`: there is no state directory, and nothing has happened yet.
-    known: Option<reading::Past>,
+/// Poll it before the configuration is read: that blocks the thread, and the store's own threads work meanwhile.
+pub(super) async fn stored(global: &Global) -> anyhow::Result<Stored> {
+    let store = open::reader(&global.state)?;
+    Ok(Stored::read(store.as_ref()).await?)
 }
 
-impl Past {
-    /// To be polled before the configuration is read, which holds the thread up.
-    pub(super) async fn read(global: &Global) -> anyhow::Result<Self> {
-        let known = match open::reader(&global.state)? {
-            Some(store) => Some(reading::Past::read(&store).await?),
-            None => None,
-        };
-        Ok(Self { known })
-    }
-
-    /// That of this fleet.
-    pub(super) fn of(self, global: &Global, fleet: &Fleet) -> Reading {
-        let (now, paused) = (reading::now(), reading::paused(&global.state));
-        match self.known {
-            Some(past) => past.of(fleet, paused, now),
-            None => reading::untouched(fleet, paused, now),
-        }
-    }
+pub(super) fn reading(global: &Global, stored: Stored, fleet: &Fleet) -> Reading {
+    stored.reading(fleet, reading::paused(&global.state), reading::now())
 }
 
 /// The zone in which times of these apps are told: their own, where they share one, else the fleet's. Without a fleet in

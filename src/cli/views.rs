@@ -115,7 +115,7 @@ struct Audited {
     /// `None`: all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<AppName>,
-    event: serde_json::Value,
+    event: serde_json::Map<String, serde_json::Value>,
 }
 
 /// `history --json`.
@@ -458,46 +458,36 @@ impl From<&RunRow> for Run {
     }
 }
 
-/// `{kind: {fields}}` with the kind among the fields.
-fn flat(event: serde_json::Value) -> serde_json::Value {
-    use serde_json::Value;
-    match event {
-        Value::String(kind) => serde_json::json!({ "event": kind }),
-        Value::Object(outer) => {
-            let parts = outer.into_iter().flat_map(|(kind, fields)| match fields {
-                Value::Object(fields) => {
-                    let mut event = serde_json::Map::from_iter([("event".to_owned(), kind.into())]);
-                    event.extend(fields);
-                    event
-                }
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                    serde_json::Map::from_iter([(kind, fields)])
-                }
-            });
-            Value::Object(parts.collect())
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => event,
+/// An event as one object: the journal has `{kind: {fields}}`, and programs get the kind as the field `event`.
+fn flat(event: &impl Serialize) -> serde_json::Map<String, serde_json::Value> {
+    let event = serde_json::to_value(event).unwrap_or_default();
+    let mut flat = serde_json::Map::new();
+    if let Some(kind) = event.as_str() {
+        flat.insert("event".to_owned(), kind.into());
     }
+    for (kind, fields) in event.as_object().into_iter().flatten() {
+        flat.insert("event".to_owned(), kind.as_str().into());
+        flat.extend(fields.as_object().cloned().unwrap_or_default());
+    }
+    flat
 }
 
 impl Audit {
     pub(super) fn of(of_apps: Vec<(AppName, Recorded<AppEvent>)>, of_all: Vec<Recorded<FleetEvent>>) -> Self {
-        let of_apps = of_apps.into_iter().map(|(app, recorded)| {
-            let mut event = recorded.event;
-            if let AppEvent::Halted { settings, .. } = &mut event {
+        let of_apps = of_apps.into_iter().map(|(app, mut recorded)| {
+            if let AppEvent::Halted { settings, .. } = &mut recorded.event {
                 *settings = None;
             }
-            let at = recorded.at;
             Audited {
-                at,
+                at: recorded.at,
                 app: Some(app),
-                event: flat(serde_json::to_value(event).unwrap_or_default()),
+                event: flat(&recorded.event),
             }
         });
         let of_all = of_all.into_iter().map(|recorded| Audited {
             at: recorded.at,
             app: None,
-            event: flat(serde_json::to_value(recorded.event).unwrap_or_default()),
+            event: flat(&recorded.event),
         });
         let mut entries: Vec<Audited> = of_apps.chain(of_all).collect();
         entries.sort_by_key(|entry| entry.at);

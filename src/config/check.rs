@@ -23,7 +23,7 @@ pub(super) struct Check<'a> {
     pub(super) settings: Vec<Setting>,
     /// Record each setting of the current app with its origin.
     pub(super) tracing: bool,
-    /// Cron expressions that come some day. To find that day takes longer than all else about an app.
+    /// Cron expressions that are known to fire at some time. Apps often share one.
     pub(super) good_crons: BTreeSet<String>,
 }
 

@@ -1,5 +1,5 @@
-//! The tree read as structs, without a way over text. This is the first reader's half of the comparison with the second,
-//! and what is used when only a part of the text can be.
+//! Turns the tree into structs. They are compared with those that the second reader makes of the text. If a part of the text is wrong,
+//! they are made of the rest.
 
 use super::diagnostic::Route;
 use super::tree::{Kind, Node};

@@ -1,8 +1,8 @@
 //! Text becomes a fleet. Pure: the caller reads files and commits; this layer reads text.
 //!
 //! The way of the text: [`limits`] refuses what must not be parsed, [`tree`] reads it with places, [`shape`] compares the
-//! tree with the JSON Schema of [`raw`], [`from_tree`] turns it into structs and `raw` reads the text again as such, [`merge`] lays an app over its profile over
-//! the defaults, and [`validate`] turns that into a [`Fleet`](crate::model::fleet::Fleet), collecting every [`diagnostic`].
+//! tree with the JSON Schema of [`raw`], [`from_tree`] turns the tree into structs, and `raw` reads the text itself into the same
+//! structs. [`merge`] lays an app over its profile over the defaults, and [`validate`] turns that into a [`Fleet`](crate::model::fleet::Fleet), collecting every [`diagnostic`].
 
 mod app;
 mod archives;

@@ -71,8 +71,8 @@ pub struct Worked {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-// The kind is the key around the fields, not one among them: with it inside, serde has to hold a whole checkpoint in memory before it
-// knows what it reads, which took twice as long. Every start and command folds one for each app.
+// The kind is the key around the fields, not one of them: otherwise serde buffers a whole checkpoint before it knows what it reads, and
+// every start and command reads one for each app.
 #[serde(rename_all = "snake_case")]
 pub enum AppEvent {
     /// First sight of the app: nothing before this moment was missed.

@@ -11,6 +11,13 @@ use crate::model::inventory::{Inventory, Package};
 /// Characters of a name or value.
 const WIDE: usize = 100;
 
+/// The progress of a command that reads these images.
+#[must_use]
+pub fn reading(images: &[&str]) -> String {
+    let names: Vec<String> = images.iter().map(|image| clean::one_line(image, WIDE)).collect();
+    format!("reading {}", names.join(" and "))
+}
+
 /// The whole answer.
 #[must_use]
 pub fn inventory(image: &ComparedImage, found: &Inventory, content: &ContentDigest, style: Style) -> String {

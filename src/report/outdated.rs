@@ -21,11 +21,17 @@ pub fn outdated(images: &[Outdated], style: Style) -> String {
     out
 }
 
-/// What is done while a person waits.
+/// The progress of a command that judges so many images.
 #[must_use]
 pub fn looking(images: usize) -> String {
     let of = counted(images, "image", "images");
-    format!("looking for what is pending in {of}")
+    format!("checking {of} for pending updates")
+}
+
+/// The progress of a command that judges what runs.
+#[must_use]
+pub fn looking_at_containers() -> String {
+    "checking the running containers for pending updates".to_owned()
 }
 
 /// A line per container, then what is pending in each image, then a sum.

@@ -2,7 +2,6 @@
 
 use super::archives::suites::Archives;
 use super::bases::Bases;
-use super::gates::Gates;
 use super::inventory::tables::Tables;
 use super::outdated;
 use super::progress::Watchers;
@@ -10,6 +9,7 @@ use super::rollout_slots::{RolloutSlot, RolloutSlots};
 use super::run_slots::RunSlots;
 use super::troubles::Troubles;
 use super::turns::Turns;
+use super::wakeups::Wakeups;
 use crate::clients::archive::fetch::ArchiveClient;
 use crate::clients::clock;
 use crate::clients::credentials::Credentials;
@@ -59,8 +59,8 @@ pub struct Bot {
     pub via: ProbePath,
     /// Something changed: the supervisor should look again.
     pub look: Notify,
-    /// Waiting rollouts should look again.
-    pub gates: Gates,
+    /// Wakes waiting rollouts.
+    pub wakeups: Wakeups,
     /// A notice was enqueued.
     pub outbox_look: Notify,
     pub turns: Turns,
@@ -73,7 +73,7 @@ pub struct Bot {
     fleet: RwLock<Arc<InForce>>,
     standings: Mutex<BTreeMap<AppName, Arc<Standing>>>,
     changes: AtomicU64,
-    lineages: AtomicU64,
+    bases_changes: AtomicU64,
     paused: RwLock<bool>,
     rollout_slots: Arc<RolloutSlots>,
     /// Runs at work.
@@ -192,7 +192,7 @@ impl Bot {
             instance,
             via,
             look: Notify::new(),
-            gates: Gates::default(),
+            wakeups: Wakeups::default(),
             outbox_look: Notify::new(),
             turns: Turns::default(),
             troubles: Troubles::default(),
@@ -204,7 +204,7 @@ impl Bot {
             fleet: RwLock::new(Arc::new(in_force)),
             standings: Mutex::new(folded.into_iter().collect()),
             changes: AtomicU64::new(0),
-            lineages: AtomicU64::new(0),
+            bases_changes: AtomicU64::new(0),
         })
     }
 
@@ -219,8 +219,8 @@ impl Bot {
         *self.fleet.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
         self.changed();
         self.rollout_slots.look_again();
-        // Windows are the configuration's.
-        self.gates.ring_all();
+        // Rollouts that wait for a window follow the configuration in force.
+        self.wakeups.wake_all();
         self.look.notify_one();
     }
 
@@ -297,7 +297,7 @@ impl Bot {
     pub fn pause(&self, paused: bool) -> Result<(), StoreError> {
         let path = self.state.join("paused");
         let done = if paused {
-            // Empty: on a full disk it is there or it is not. Nobody else's to read, as all of the state.
+            // An empty file, so that a full disk cannot leave half of it. Mode 0600, like every file of the state directory.
             let mut options = std::fs::OpenOptions::new();
             options
                 .write(true)
@@ -319,7 +319,7 @@ impl Bot {
         *self.paused.write().unwrap_or_else(PoisonError::into_inner) = paused;
         self.changed();
         self.ring();
-        self.gates.ring_all();
+        self.wakeups.wake_all();
         Ok(())
     }
 
@@ -347,7 +347,7 @@ impl Bot {
         self.store.commit(batch, now).await?;
         self.learn(facts.iter().map(|fact| (app, fact)), now);
         self.ring();
-        self.gates.ring(app);
+        self.wakeups.wake(app);
         Ok(())
     }
 
@@ -370,7 +370,7 @@ impl Bot {
         let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
         for (app, fact) in facts {
             if matches!(fact, AppEvent::BasesKnown { .. }) {
-                self.lineages.fetch_add(1, Ordering::AcqRel);
+                self.bases_changes.fetch_add(1, Ordering::AcqRel);
             }
             let event = fact.clone();
             Arc::make_mut(standings.entry(app.clone()).or_default()).apply(&Recorded { seq: 0, at, event });
@@ -384,10 +384,10 @@ impl Bot {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// Grows whenever it becomes known which images an app is built on.
+    /// Grows whenever a run has found which images an app is built on.
     #[must_use]
-    pub fn lineages(&self) -> u64 {
-        self.lineages.load(Ordering::Acquire)
+    pub fn bases_changes(&self) -> u64 {
+        self.bases_changes.load(Ordering::Acquire)
     }
 
     fn changed(&self) {
@@ -414,7 +414,7 @@ impl Bot {
         drop(standings);
         self.changed();
         self.ring();
-        self.gates.ring_all();
+        self.wakeups.wake_all();
         Ok(())
     }
 

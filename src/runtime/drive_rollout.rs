@@ -355,11 +355,11 @@ impl Driver {
         if let WaitReason::Baking { .. } | WaitReason::Converging { .. } = reason {
             return self.sleep_until(until).await;
         }
-        // Paused, halted, resumed, configured anew: each of these rings.
-        let gate = self.bot.gates.of(&self.state.app);
+        // A pause, a halt, a resume or a new configuration ends the wait early.
+        let changed = self.bot.wakeups.of(&self.state.app);
         tokio::select! {
             () = self.sleep_until(until) => {}
-            () = gate.notified() => {}
+            () = changed.notified() => {}
         }
     }
 

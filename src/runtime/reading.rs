@@ -131,26 +131,32 @@ pub fn halted_since(standing: &Standing, rollout: RolloutId) -> Option<Timestamp
     })
 }
 
-/// What happened so far, whatever the configuration says.
-pub struct Past {
-    standings: BTreeMap<AppName, Arc<Standing>>,
-    glance: Glance,
+/// The part of a reading that comes from the store. It does not depend on the configuration, so both can be read at the same time.
+pub struct Stored {
+    /// `None`: there is no state directory, so nothing has happened yet.
+    known: Option<(BTreeMap<AppName, Arc<Standing>>, Glance)>,
 }
 
-impl Past {
+impl Stored {
     /// A stream that cannot be folded is left out here and shown by `show`.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn read(store: &Store) -> Result<Self, StoreError> {
-        let (standings, glance) = tokio::try_join!(standings(store), store.glance())?;
-        Ok(Self { standings, glance })
+    pub async fn read(store: Option<&Store>) -> Result<Self, StoreError> {
+        let known = match store {
+            Some(store) => Some(tokio::try_join!(standings(store), store.glance())?),
+            None => None,
+        };
+        Ok(Self { known })
     }
 
-    /// As the past of this fleet.
+    /// The reading of this fleet.
     #[must_use]
-    pub fn of(self, fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
-        gathered(self.glance, fleet, self.standings, paused, now)
+    pub fn reading(self, fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
+        match self.known {
+            Some((standings, glance)) => gathered(glance, fleet, standings, paused, now),
+            None => untouched(fleet, paused, now),
+        }
     }
 }
 

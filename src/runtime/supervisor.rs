@@ -82,8 +82,8 @@ pub struct Supervisor {
     /// Apps whose `run` somebody follows.
     followed: BTreeSet<AppName>,
     families: Families,
-    /// `Bot::lineages` when families were found; `None`: the configuration changed since.
-    lineages: Option<u64>,
+    /// `Bot::bases_changes` at the time when `families` was computed; `None`: the configuration has changed since.
+    bases_changes: Option<u64>,
     calendar: Calendar,
     /// `Bot::changes` as of the last pass.
     seen: u64,
@@ -113,7 +113,7 @@ impl Supervisor {
             promoting: BTreeSet::new(),
             followed: BTreeSet::new(),
             families: Families::default(),
-            lineages: None,
+            bases_changes: None,
             calendar: Calendar::default(),
             seen: 0,
             known: None,
@@ -154,7 +154,7 @@ impl Supervisor {
                 continue;
             }
             self.take(event).await?;
-            // A pass looks at every app: what ended at the same time is looked at together.
+            // A pass looks at every app, so all events that have arrived share one pass.
             while let Ok(event) = self.ended.try_recv() {
                 self.take(event).await?;
             }
@@ -277,10 +277,10 @@ impl Supervisor {
 
     async fn open_due(&mut self) -> Result<(), StoreError> {
         let fleet = self.bot.in_force();
-        let lineages = Some(self.bot.lineages());
-        if self.lineages != lineages {
+        let bases_changes = Some(self.bot.bases_changes());
+        if self.bases_changes != bases_changes {
             self.families = self.find_families(&fleet.fleet.apps);
-            self.lineages = lineages;
+            self.bases_changes = bases_changes;
         }
         let progress: BTreeMap<AppName, schedule::Progress> = fleet
             .fleet

@@ -121,7 +121,7 @@ impl Store {
         .await
     }
 
-    /// What people did to the whole fleet since then, oldest first.
+    /// What operators did to the whole fleet since then, oldest first.
     ///
     /// # Errors
     /// `Unreadable` when an event cannot be read by this version.
@@ -138,11 +138,11 @@ impl Store {
         .await
     }
 
-    /// Notes in the audit log what somebody did to the whole fleet.
+    /// Records in the audit log what an operator did to the whole fleet.
     ///
     /// # Errors
     /// `Database`.
-    pub async fn note_fleet(&self, event: FleetEvent, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn record_fleet(&self, event: FleetEvent, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |transaction| {
             let body = serde_json::to_string(&event).map_err(|e| StoreError::Unreadable {
                 what: "event to write",

@@ -169,7 +169,7 @@ fn open(path: &Path) -> Result<Connection, StoreError> {
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
         connection.execute_batch(&format!("PRAGMA busy_timeout=5000; PRAGMA cache_size=-{CACHE};"))?;
         connection.set_prepared_statement_cache_capacity(super::database::STATEMENTS);
-        // Else SQLite plans a statement with a bound LIMIT anew for each of a thousand apps.
+        // Without this, SQLite prepares a statement again each time a different value is bound to its LIMIT.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(connection)
     });

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 /// An answer tells of a moment; so much later it is made anew though nothing has changed, since what it says of times has.
 const FRESH: Duration = Duration::from_secs(2);
-/// The same of an answer that speaks of no times, but of what follows from them: a window that has opened.
+/// The same for an answer without times in it. It still changes with time, when a window opens.
 const STEADY: Duration = Duration::from_secs(60);
 
 /// One kind of answer. While one asker has it made, the others wait for that.

@@ -37,11 +37,15 @@ fn path(n: usize) -> String {
     format!("usr/lib/python3/dist-packages/package{:03}/module{n:04}.py", n / 25)
 }
 
-/// One that no other fleet has.
-fn inventory(seed: &str, files: usize) -> Inventory {
+pub(crate) fn empty_inventory() -> Inventory {
     let json = r#"{"image":"sha256:0000000000000000000000000000000000000000000000000000000000000000",
         "platform":{"os":"linux","architecture":"amd64"},"os":null,"packages":[],"config":{},"files":{}}"#;
-    let mut inventory: Inventory = serde_json::from_str(json).unwrap();
+    serde_json::from_str(json).unwrap()
+}
+
+/// One that no other fleet has.
+fn inventory(seed: &str, files: usize) -> Inventory {
+    let mut inventory = empty_inventory();
     inventory.files = (0..files).map(|n| (path(n), file(&format!("{seed}/{n}")))).collect();
     inventory
 }

@@ -91,8 +91,8 @@ impl Supervisor {
         } else {
             FleetEvent::Unpaused { by }
         };
-        // The pause counts, noted or not: while another lowtide takes the state over, nothing can be written.
-        if let Err(error) = self.bot.store.note_fleet(event, clock::now()).await {
+        // The pause takes effect even if it cannot be recorded: nothing can be written while another lowtide takes over the state.
+        if let Err(error) = self.bot.store.record_fleet(event, clock::now()).await {
             warn!(%error, "the audit log does not have this pause");
         }
         Ok(if on {
@@ -106,12 +106,12 @@ impl Supervisor {
         let Some((app, interrupt)) = self.runs.get(&run) else {
             return Ok(Err(format!("run {run} is not under way")));
         };
-        info!(%run, by, "cancelled");
-        // The first one to cancel it is the one it was cancelled by.
-        let _ = interrupt.cancelled_by.set(by.clone());
-        interrupt.cancel.cancel();
-        let cancelled = AppEvent::Cancelled { run, by };
+        let cancelled = AppEvent::Cancelled { run, by: by.clone() };
         self.bot.commit(Batch::new(), app, &[cancelled], Vec::new()).await?;
+        info!(%run, by, "cancelled");
+        // If several people cancel a run, the first one is named.
+        let _ = interrupt.cancelled_by.set(by);
+        interrupt.cancel.cancel();
         Ok(Ok(format!("run {run} is being cancelled")))
     }
 

@@ -99,7 +99,7 @@ impl Supervisor {
             return Ok(());
         }
         self.calendar = Calendar::default();
-        self.lineages = None;
+        self.bases_changes = None;
         for app in fleet.fleet.apps.values() {
             let occasion = match &known {
                 None => Occasion::Started,
