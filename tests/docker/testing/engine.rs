@@ -22,6 +22,26 @@ async fn a_sweep_takes_only_what_carries_all_its_labels() {
     engine().sweep(&selector(&theirs)).await.unwrap();
 }
 
+/// As `dockerd --mtu` says. Docker itself gives other networks 1500 bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_of_a_test_has_the_mtu_of_the_default_one() {
+    let labels = BTreeMap::from([("io.lowtide.instance".to_owned(), unique("mtu"))]);
+    let (engine, name) = (engine(), unique("mtu"));
+    let id = engine
+        .create_network(&name, TestNetwork::Egress, &labels)
+        .await
+        .unwrap();
+    let option = "{{index .Options \"com.docker.network.driver.mtu\"}}";
+    let mtu = |network: &str| docker(&["network", "inspect", "--format", option, network], "");
+    let (ours, default) = (mtu(&id), mtu("bridge"));
+    engine.remove_network(&id).await.unwrap();
+    assert!(
+        !default.trim().is_empty(),
+        "the engine under test is started with --mtu"
+    );
+    assert_eq!(ours, default);
+}
+
 /// A container made by somebody else; gone with the test.
 struct Foreign(String);
 
