@@ -152,7 +152,9 @@ show_failures() {
         name=${lane%% *}
         if ! grep -qsE '^[^ ]+ [0-9]+ [1-9]' "$dir/tallies/$name"; then continue; fi
         say "What failed in the lane $name (all of it: $dir/$name.log)"
-        awk '/^failures:$/ { on = 1 } on { print } /^test result:/ { on = 0 } /FAILED/ && !on { print }' "$dir/$name.log" | tail -n 150 >&2
+        # With --nocapture a panic is not among the failures but before them.
+        awk '/^failures:$/ || / panicked at / { on = 1 } on || /FAILED/ { print } /^test result:/ || /^test .* FAILED$/ { on = 0 }' \
+            "$dir/$name.log" | tail -n 150 >&2
     done
 }
 
