@@ -160,8 +160,9 @@ impl Supervisor {
         }
         for name in &apps {
             self.followed.insert(name.clone());
-            if self.scope == Scope::Asked {
-                self.take_up_app(name).await?;
+            let (runs, rollouts) = self.left_open(name).await?;
+            for run in runs {
+                self.start_run(run, name.clone());
             }
             let busy = self.runs.values().any(|(running, _)| running == name);
             // Journalled, so that a kill does not leave a rollout waiting for a window nobody wanted.
@@ -183,6 +184,10 @@ impl Supervisor {
                     facts.extend(self.bot.standing(name).again(Occasion::Asked, clock::now()));
                     self.bot.commit(Batch::new(), name, &facts, Vec::new()).await?;
                 }
+            }
+            // Only now: one that did not know of the haste would tell people that it waits for its window.
+            for rollout in rollouts {
+                self.start_rollout(rollout, name.clone());
             }
         }
         Ok(Ok(self.what_runs(&apps)))
@@ -209,25 +214,23 @@ impl Supervisor {
         lines.join("\n")
     }
 
-    /// Without a bot, what an earlier command left open of this app is taken up with it.
-    async fn take_up_app(&mut self, app: &AppName) -> Result<(), StoreError> {
-        for row in self
-            .bot
-            .store
-            .open_streams()
-            .await?
-            .into_iter()
-            .filter(|row| row.app == *app)
-        {
+    /// The runs and rollouts of this app that an earlier command left open. With a bot there are none: it took them up when it started.
+    async fn left_open(&self, app: &AppName) -> Result<(Vec<RunId>, Vec<RolloutId>), StoreError> {
+        let (mut runs, mut rollouts) = (Vec::new(), Vec::new());
+        if self.scope == Scope::All {
+            return Ok((runs, rollouts));
+        }
+        let open = self.bot.store.open_streams().await?;
+        for row in open.into_iter().filter(|row| row.app == *app) {
             match row.stream {
                 Stream::Rollout(id) if !self.rollouts.contains_key(&id) && !self.is_of_itself(id).await? => {
-                    self.start_rollout(id, row.app);
+                    rollouts.push(id);
                 }
-                Stream::Run(id) if !self.runs.contains_key(&id) => self.start_run(id, row.app),
+                Stream::Run(id) if !self.runs.contains_key(&id) => runs.push(id),
                 Stream::Rollout(_) | Stream::Run(_) | Stream::App(_) => {}
             }
         }
-        Ok(())
+        Ok((runs, rollouts))
     }
 
     /// A command's own process is not the one that runs in the container.
@@ -268,9 +271,13 @@ impl Supervisor {
         };
         operator::revert(&self.bot, name, recall.release, by, why).await?;
         self.followed.insert(name.clone());
-        // Whoever drives a rollout of it sees what was journalled just now.
-        if self.scope == Scope::Asked {
-            self.take_up_app(name).await?;
+        // Only now: a rollout that did not know of the quarantine would take its next step.
+        let (runs, rollouts) = self.left_open(name).await?;
+        for run in runs {
+            self.start_run(run, name.clone());
+        }
+        for rollout in rollouts {
+            self.start_rollout(rollout, name.clone());
         }
         for (target, release) in &recall.back {
             if let Some(policy) = targets.iter().find(|policy| policy.name == *target) {
