@@ -20,7 +20,8 @@ pub enum Disbelief {
     Older { at: Timestamp, before: Timestamp },
 }
 
-/// `newest`: the date of the newest `Release` of this archive that was ever believed.
+/// Until when it may be believed; `None`: it has no such limit. `newest`: the date of the newest `Release` of this archive that was ever
+/// believed.
 ///
 /// # Errors
 /// See [`Disbelief`].
@@ -29,10 +30,10 @@ pub fn believe(
     options: &SourceOptions,
     newest: Option<Timestamp>,
     now: Timestamp,
-) -> Result<(), Disbelief> {
+) -> Result<Option<Timestamp>, Disbelief> {
     // `Check-Date: no` says that the clock is not to be trusted, so neither date counts (sources.list(5)).
     if options.check_date == Some(false) {
-        return Ok(());
+        return Ok(None);
     }
     if let Some(at) = release.date {
         if at.duration_since(now) > FUTURE {
@@ -42,9 +43,9 @@ pub fn believe(
             return Err(Disbelief::Older { at, before });
         }
     }
-    match valid_until(release, options) {
-        Some(at) if at < now && options.check_valid_until != Some(false) => Err(Disbelief::Expired { at }),
-        Some(_) | None => Ok(()),
+    match valid_until(release, options).filter(|_| options.check_valid_until != Some(false)) {
+        Some(at) if at < now => Err(Disbelief::Expired { at }),
+        until => Ok(until),
     }
 }
 
@@ -186,8 +187,17 @@ mod tests {
             (&both, "", Some(day("12")), day("12"), "older"),
         ] {
             let source = source(&format!("deb [{options}] http://deb.example.org/debian stable main"));
-            let said = match believe(&release(text), &source.options, newest, now) {
-                Ok(()) => "yes",
+            let at = |now| believe(&release(text), &source.options, newest, now);
+            let said = match at(now) {
+                Ok(until) => {
+                    // It may be believed until then, and no longer.
+                    if let Some(until) = until {
+                        assert_eq!(at(until), Ok(Some(until)));
+                        let later = until + SignedDuration::from_secs(1);
+                        assert_eq!(at(later), Err(Disbelief::Expired { at: until }));
+                    }
+                    "yes"
+                }
                 Err(Disbelief::Expired { .. }) => "expired",
                 Err(Disbelief::Future { .. }) => "future",
                 Err(Disbelief::Older { .. }) => "older",

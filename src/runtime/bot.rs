@@ -32,6 +32,7 @@ use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 use crate::store::layer_cache::LayerCache;
 use crate::store::sealed::Sealed;
+use crate::store::survey_cache::SurveyCache;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -111,7 +112,7 @@ impl InForce {
             fleet,
             registry,
             credentials,
-            archives: Archives::new(archives, ArchiveCache::of(state)),
+            archives: Archives::new(archives, ArchiveCache::of(state), SurveyCache::of(state)),
             engines,
         })
     }

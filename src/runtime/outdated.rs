@@ -22,6 +22,7 @@ use crate::packages::os_release;
 use crate::store::archives::ArchiveCache;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
+use crate::store::survey_cache::SurveyCache;
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
@@ -37,7 +38,11 @@ const READ_AT_ONCE: usize = 4;
 /// # Errors
 /// When TLS cannot be set up, or a proxy's address is none.
 pub fn archives(access: Access, cache: &Path) -> Result<Archives, ArchiveError> {
-    Ok(Archives::new(ArchiveClient::new(access)?, ArchiveCache::of(cache)))
+    Ok(Archives::new(
+        ArchiveClient::new(access)?,
+        ArchiveCache::of(cache),
+        SurveyCache::of(cache),
+    ))
 }
 
 /// How archives are reached, as the configuration says.

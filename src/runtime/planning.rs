@@ -137,7 +137,7 @@ fn rollout(open: &OpenRollout) -> RolloutPlan {
         opened: open.opened,
         waits: open.waits.clone(),
         overdue: open.overdue,
-        outlook: open.outlook.clone(),
+        outlook: open.outlook(),
         entry: open.entry,
     }
 }

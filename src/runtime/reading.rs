@@ -72,11 +72,31 @@ pub struct OpenRollout {
     /// It has waited for too long, since then.
     pub overdue: Option<Timestamp>,
     pub opened: Timestamp,
-    pub outlook: Outlook,
     pub entry: Entry,
     /// How much of an opening it may need, bake and way back included, and how many earlier ones say so.
     pub needs: (SignedDuration, usize),
     pub bake: SignedDuration,
+    inputs: OutlookInputs,
+}
+
+/// What an outlook is made from.
+#[derive(Debug, Clone)]
+struct OutlookInputs {
+    state: RolloutState,
+    events: Vec<Recorded<RolloutEvent>>,
+    outside: Outside,
+    standing: Arc<Standing>,
+    now: Timestamp,
+}
+
+impl OpenRollout {
+    /// What it has moved and what comes next. Made when it is asked for: of a thousand rollouts that wait, a page shows a few, and metrics
+    /// show none.
+    #[must_use]
+    pub fn outlook(&self) -> Outlook {
+        let it = &self.inputs;
+        rollout::foresee(&it.state, &it.events, &it.outside, &it.standing.releases, it.now)
+    }
 }
 
 /// What stands between an app's next release and its targets.
@@ -181,9 +201,15 @@ fn gathered(
     for (row, events) in glance.rollouts {
         let Stream::Rollout(id) = row.stream else { continue };
         if let Ok(state) = rollout::fold(id, &events) {
-            let standing = standings.entry(row.app.clone()).or_default();
-            let outside = outlook::outside(&state, standing, fleet.apps.get(&row.app).map(AsRef::as_ref), paused);
-            let open = open_rollout((&state, &events), standing, &outside, now);
+            let standing = Arc::clone(standings.entry(row.app.clone()).or_default());
+            let outside = outlook::outside(&state, &standing, fleet.apps.get(&row.app).map(AsRef::as_ref), paused);
+            let open = open_rollout(OutlookInputs {
+                state,
+                events,
+                outside,
+                standing,
+                now,
+            });
             rollouts.entry(row.app).or_default().push(open);
         }
     }
@@ -293,14 +319,11 @@ pub(super) fn millis(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
 }
 
-fn open_rollout(
-    (state, events): (&RolloutState, &[Recorded<RolloutEvent>]),
-    standing: &Standing,
-    outside: &Outside,
-    now: Timestamp,
-) -> OpenRollout {
+fn open_rollout(inputs: OutlookInputs) -> OpenRollout {
+    let (state, outside, now) = (&inputs.state, &inputs.outside, inputs.now);
     let waits = outlook::rollout_waits(state, outside, now);
-    let timed = standing
+    let timed = inputs
+        .standing
         .targets
         .get(&state.target.name)
         .map_or(0, |known| known.took.len());
@@ -310,11 +333,11 @@ fn open_rollout(
         tag: state.release.tag.clone(),
         overdue: state.course.deferred.then_some(outside.waits.since),
         opened: state.opened,
-        outlook: rollout::foresee(state, events, outside, &standing.releases, now),
         entry: outlook::entry(state, outside, waits.as_ref(), now),
         needs: (outside.needs, timed),
         bake: state.target.bake,
         waits,
+        inputs,
     }
 }
 

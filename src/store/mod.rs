@@ -25,3 +25,4 @@ pub mod retention;
 pub mod revisions;
 pub mod sealed;
 mod sql;
+pub mod survey_cache;

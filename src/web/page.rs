@@ -1,6 +1,6 @@
 //! The status page: what `lowtide status` says, for a browser. It loads nothing from anywhere.
 
-use crate::model::outlook::PlannedState;
+use crate::model::outlook::{Outlook, PlannedState};
 use crate::report::rollout as rollouts;
 use crate::report::terminal::{AppState, relative, state_words};
 use crate::report::trouble;
@@ -149,6 +149,7 @@ fn row(app: &AppReading, now: Timestamp, zone: &str) -> Markup {
 /// An open rollout: what it waits for, and how far each of its replicas is.
 fn rollout(app: &AppReading, open: &OpenRollout, now: Timestamp) -> Markup {
     let zone = app.app.timezone.as_str();
+    let outlook = open.outlook();
     let entry = rollouts::entry(open.entry, now, zone);
     html! {
         div.card.rollout.stack {
@@ -164,13 +165,13 @@ fn rollout(app: &AppReading, open: &OpenRollout, now: Timestamp) -> Markup {
                 }
                 thead { tr { th { "Replica" } th { "Before" } th { "Steps" } th { "Order" } th { "State" } } }
                 tbody {
-                    @for (index, it) in open.outlook.moves.iter().enumerate() {
+                    @for (index, it) in outlook.moves.iter().enumerate() {
                         tr {
                             td.name { (it.name) }
                             td { @match &it.from { Some(from) => code { (from) }, None => "–" } }
-                            td.soft { (counted(open, index)) }
+                            td.soft { (counted(&outlook, index)) }
                             td.soft.wide { (rollouts::order(it)) }
-                            td class={ "state " (it.phase.word()) } { (rollouts::replica(&open.outlook, index)) }
+                            td class={ "state " (it.phase.word()) } { (rollouts::replica(&outlook, index)) }
                         }
                     }
                 }
@@ -180,8 +181,8 @@ fn rollout(app: &AppReading, open: &OpenRollout, now: Timestamp) -> Markup {
 }
 
 /// Steps taken, of how many.
-fn counted(open: &OpenRollout, unit: usize) -> String {
-    let of = open.outlook.steps.iter().filter(|line| line.unit == Some(unit));
+fn counted(outlook: &Outlook, unit: usize) -> String {
+    let of = outlook.steps.iter().filter(|line| line.unit == Some(unit));
     let done = of
         .clone()
         .filter(|line| matches!(line.state, PlannedState::Done { .. }))

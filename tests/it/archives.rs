@@ -8,3 +8,4 @@ mod hostile;
 mod signatures;
 mod site;
 mod suites;
+mod surveys;

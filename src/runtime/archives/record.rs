@@ -17,6 +17,8 @@ const KEYS: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) signed: SignedFile,
+    /// Of the signed file, and its signature where that is another; 64 hex digits.
+    pub(super) sha256: String,
     pub(super) validators: Validators,
     /// Date of the newest `Release` that was ever believed, by any image's keys.
     pub(super) newest: Option<Timestamp>,
@@ -62,6 +64,15 @@ struct Head {
 }
 
 impl SignedFile {
+    fn parts(&self) -> Vec<&[u8]> {
+        match self {
+            SignedFile::InRelease(file) => vec![file],
+            SignedFile::Detached { release, signature } => {
+                std::iter::once(release).chain(signature).map(Vec::as_slice).collect()
+            }
+        }
+    }
+
     /// The text without its signature, whether verified or not.
     pub(super) fn text(&self) -> String {
         match self {
@@ -74,6 +85,7 @@ impl SignedFile {
 impl Record {
     pub(super) fn new(signed: SignedFile, validators: Validators) -> Self {
         Self {
+            sha256: sha256(&signed.parts().concat()),
             signed,
             validators,
             newest: None,
@@ -104,13 +116,7 @@ impl Record {
 
     /// A line of JSON, then the bytes.
     pub(super) fn to_bytes(&self, base: &str) -> Vec<u8> {
-        let (inrelease, parts): (bool, Vec<&[u8]>) = match &self.signed {
-            SignedFile::InRelease(file) => (true, vec![file]),
-            SignedFile::Detached { release, signature } => (
-                false,
-                std::iter::once(release).chain(signature).map(Vec::as_slice).collect(),
-            ),
-        };
+        let parts = self.signed.parts();
         let head = Head {
             form: FORM,
             base: base.to_owned(),
@@ -118,8 +124,8 @@ impl Record {
             newest: self.newest,
             verified: self.verified.clone(),
             sizes: parts.iter().map(|part| part.len()).collect(),
-            inrelease,
-            sha256: sha256(&parts.concat()),
+            inrelease: matches!(self.signed, SignedFile::InRelease(_)),
+            sha256: self.sha256.clone(),
         };
         // Strings, numbers and lists only: it cannot fail.
         let mut bytes = serde_json::to_vec(&head).unwrap_or_default();
@@ -153,6 +159,7 @@ impl Record {
         };
         Some(Self {
             signed,
+            sha256: head.sha256,
             validators: head.validators,
             newest: head.newest,
             verified: head.verified,
@@ -227,12 +234,11 @@ mod tests {
             },
         ];
         for signed in forms {
+            let validators = Validators {
+                etag: Some("\"a\"".to_owned()),
+                modified: None,
+            };
             let record = Record {
-                signed,
-                validators: Validators {
-                    etag: Some("\"a\"".to_owned()),
-                    modified: None,
-                },
                 newest: Some(Timestamp::UNIX_EPOCH),
                 verified: vec![Verified {
                     keys: "a hash".to_owned(),
@@ -241,6 +247,7 @@ mod tests {
                     since: Timestamp::UNIX_EPOCH,
                     until: None,
                 }],
+                ..Record::new(signed, validators)
             };
             let bytes = record.to_bytes(BASE);
             assert_eq!(Record::from_bytes(&bytes, BASE).as_ref(), Some(&record));

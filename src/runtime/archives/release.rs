@@ -21,6 +21,8 @@ const SIGNATURE: u64 = 256 << 10;
 pub(super) struct Believed {
     pub(super) release: Arc<Release>,
     pub(super) proof: Proof,
+    /// Until when it may be believed. `None`: without a limit.
+    pub(super) until: Option<Timestamp>,
 }
 
 /// What a kept `Release` is good for.
@@ -139,15 +141,18 @@ fn examined(record: &mut Record, wanted: &Wanted, now: Timestamp) -> Result<Beli
     if options.trusted == Some(false) {
         return Err(Unknown::Distrusted);
     }
-    let (text, proof) = match verify(record, wanted, now) {
-        Ok(Signed { text, by, at, .. }) => (text, Proof::Signed { by, at }),
-        Err(why) if options.trusted == Some(true) => (record.signed.text(), Proof::Unverified { why }),
+    let (text, proof, expires) = match verify(record, wanted, now) {
+        Ok(Signed { text, by, at, until }) => (text, Proof::Signed { by, at }, until),
+        Err(why) if options.trusted == Some(true) => (record.signed.text(), Proof::Unverified { why }, None),
         Err(why) => return Err(why.into()),
     };
     let release = Release::parse(&text)?;
-    believe(&release, options, record.newest, now)?;
-    let release = Arc::new(release);
-    Ok(Believed { release, proof })
+    let valid_until = believe(&release, options, record.newest, now)?;
+    Ok(Believed {
+        release: Arc::new(release),
+        proof,
+        until: expires.into_iter().chain(valid_until).min(),
+    })
 }
 
 /// Verifies the signature unless these keys verified the same bytes before: RSA is most of the work when nothing has changed.

@@ -2,20 +2,22 @@
 
 use super::apk::Repositories;
 use super::index::{Indexes, Loads};
-use super::known::{Answer, Part, Suite, Unknown, Wanted};
+use super::known::{Answer, Basis, Part, Suite, Unknown, Wanted};
 use super::record::Record;
 use super::release::{self, Believed, Kept};
 use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::ArchiveClient;
 use crate::decide::archive::select;
+use crate::runtime::blocking::run_blocking;
 use crate::store::archives::ArchiveCache;
+use crate::store::survey_cache::{SurveyCache, Surveys};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Archives that are asked at the same time; each host has a limit of its own besides.
 const AT_ONCE: usize = 8;
@@ -24,6 +26,7 @@ const AT_ONCE: usize = 8;
 pub struct Archives {
     pub(super) client: ArchiveClient,
     pub(super) cache: ArchiveCache,
+    surveys: SurveyCache,
     indexes: Indexes,
     /// `Release` files and apk's indexes by their address → when the archive was asked last, with success.
     asked: Mutex<BTreeMap<String, Timestamp>>,
@@ -37,6 +40,7 @@ pub struct Visit<'a> {
     /// What an archive said then or later is not asked again.
     pub(super) since: Timestamp,
     pub(super) now: Timestamp,
+    surveys: Arc<OnceLock<Option<Surveys>>>,
     /// By address.
     places: Mutex<BTreeMap<String, Arc<Place>>>,
     pub(super) repositories: Repositories,
@@ -62,8 +66,9 @@ type Judged = Result<Believed, Arc<Unknown>>;
 
 impl Archives {
     #[must_use]
-    pub fn new(client: ArchiveClient, cache: ArchiveCache) -> Self {
+    pub fn new(client: ArchiveClient, cache: ArchiveCache, surveys: SurveyCache) -> Self {
         Self {
+            surveys,
             indexes: Indexes::new(client.clone(), cache.clone()),
             client,
             cache,
@@ -78,6 +83,7 @@ impl Archives {
             archives: self,
             since,
             now,
+            surveys: Arc::default(),
             places: Mutex::default(),
             repositories: Repositories::default(),
         }
@@ -89,6 +95,11 @@ impl Archives {
 }
 
 impl Visit<'_> {
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// An answer for each of `wanted`, in its order.
     pub async fn suites(&self, wanted: &[Wanted]) -> Vec<Answer> {
         in_order(wanted.iter().map(|one| self.suite(one).boxed())).await
@@ -114,17 +125,38 @@ impl Visit<'_> {
         answer
     }
 
+    /// Does `work` with the surveys of earlier visits, where work may block. `None`: they cannot be used.
+    pub async fn with_surveys<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Surveys) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (opened, cache) = (Arc::clone(&self.surveys), self.archives.surveys.clone());
+        run_blocking(move || opened.get_or_init(|| cache.open()).as_ref().map(work)).await
+    }
+
+    /// Is each of these repositories as it was? One that cannot be reached is not known to be.
+    pub async fn are_as_before(&self, basis: &[Basis]) -> bool {
+        let asks = basis.iter().map(|before| self.is_as_before(before).boxed());
+        in_order(asks).await.into_iter().all(|same| same)
+    }
+
+    async fn is_as_before(&self, before: &Basis) -> bool {
+        let place = self.place(&before.base);
+        let mut told = place.lock().await;
+        let told = &mut *told;
+        match self.first(&before.base, &mut told.record, told.again).await {
+            Ok(record) => record.sha256 == before.sha256 && record.newest == before.newest,
+            Err(_) => false,
+        }
+    }
+
     fn place(&self, base: &str) -> Arc<Place> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.entry(base.to_owned()).or_default().clone()
     }
 
     async fn answer(&self, base: &str, told: &mut Told, one: &Wanted) -> Answer {
-        let record = match &mut told.record {
-            Some(record) => record,
-            None => told.record.insert(self.record(base, told.again).await),
-        };
-        let record = match record {
+        let record = match self.first(base, &mut told.record, told.again).await {
             Ok(record) => record,
             Err(why) => return unknown(one, Arc::clone(why)),
         };
@@ -132,9 +164,27 @@ impl Visit<'_> {
             let judged = release::judge(&self.archives.cache, base, record, one, self.now);
             judged.map_err(Arc::new)
         });
+        let basis = Basis {
+            base: base.to_owned(),
+            sha256: record.sha256.clone(),
+            newest: record.newest,
+        };
         match judged {
-            Ok(believed) => self.parts(base, &told.loads, one, believed).await,
+            Ok(believed) => self.parts(basis, &told.loads, one, believed).await,
             Err(why) => unknown(one, Arc::clone(why)),
+        }
+    }
+
+    /// The repository's record; it is asked for it if nobody did in this visit.
+    async fn first<'a>(
+        &self,
+        base: &str,
+        record: &'a mut Option<Result<Record, Arc<Unknown>>>,
+        again: bool,
+    ) -> &'a mut Result<Record, Arc<Unknown>> {
+        match record {
+            Some(record) => record,
+            None => record.insert(self.record(base, again).await),
         }
     }
 
@@ -153,11 +203,11 @@ impl Visit<'_> {
         record.map_err(|error| Arc::new(Unknown::Fetch(error)))
     }
 
-    async fn parts(&self, base: &str, loads: &Loads, one: &Wanted, believed: &Believed) -> Answer {
+    async fn parts(&self, basis: Basis, loads: &Loads, one: &Wanted, believed: &Believed) -> Answer {
         let selection = select(&believed.release, &one.source, &one.architectures);
         let loads = selection.files.iter().map(|file| async {
             let indexes = &self.archives.indexes;
-            let index = indexes.load(loads, base, &believed.release, file).await?;
+            let index = indexes.load(loads, &basis.base, &believed.release, file).await?;
             Ok(Part {
                 file: file.clone(),
                 index,
@@ -166,6 +216,8 @@ impl Visit<'_> {
         let loaded: Vec<Result<Part, Arc<Unknown>>> = futures_util::future::join_all(loads).await;
         match loaded.into_iter().collect() {
             Ok(indexes) => Answer::Known(Arc::new(Suite {
+                basis,
+                until: believed.until,
                 release: believed.release.clone(),
                 indexes,
                 proof: believed.proof.clone(),

@@ -1,6 +1,7 @@
 //! An image of apt.
 
 use super::images::{Judging, Question, Surveyed};
+use super::kept::Grounds;
 use super::told::told;
 use crate::decide::fixable;
 use crate::model::freshness::{Survey, Unknown, Vanished};
@@ -13,14 +14,32 @@ use crate::runtime::blocking::run_blocking;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
-pub(super) async fn survey(judging: &Judging<'_>, mut state: AptState, question: Question) -> Surveyed {
+pub(super) async fn survey(
+    judging: &Judging<'_>,
+    mut state: AptState,
+    question: Question,
+) -> (Surveyed, Option<Grounds>) {
     let wanted = wanted(judging, &state, &question);
     let answers = judging.visit.suites(&wanted).await;
-    run_blocking(move || {
+    let grounds = grounds(&answers);
+    let surveyed = run_blocking(move || {
         state.release(|name, architecture| fixable::is_free(&question.state, &question.held, name, architecture));
         one(&state, &answers, &question.pinned)
+    });
+    (surveyed.await, grounds)
+}
+
+/// `None`: not every repository could be asked, so the survey must not be kept.
+fn grounds(answers: &[Answer]) -> Option<Grounds> {
+    let suites = answers.iter().map(|answer| match answer {
+        Answer::Known(suite) => Some(suite),
+        Answer::Unknown { .. } => None,
+    });
+    let suites: Vec<&Arc<Suite>> = suites.collect::<Option<_>>()?;
+    Some(Grounds {
+        basis: suites.iter().map(|suite| suite.basis.clone()).collect(),
+        until: suites.iter().filter_map(|suite| suite.until).min(),
     })
-    .await
 }
 
 fn wanted(judging: &Judging<'_>, state: &AptState, question: &Question) -> Vec<Wanted> {

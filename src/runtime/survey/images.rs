@@ -2,13 +2,14 @@
 
 use super::apk::Parsed;
 use super::state::Manager;
-use super::{apk, apt};
+use super::{apk, apt, kept};
 use crate::model::freshness::{Survey, Vanished};
 use crate::model::package_state::{PackageState, Pinned};
 use crate::packages::openpgp::trust::Keyrings;
 use crate::runtime::archives::suites::{Archives, Visit};
 use crate::runtime::blocking::run_blocking;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +21,7 @@ pub struct Question {
     pub held: BTreeSet<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Surveyed {
     /// Who can bring what is not told yet: [`crate::decide::fixable::judge`].
     pub survey: Survey,
@@ -51,10 +52,21 @@ impl Archives {
 }
 
 impl Judging<'_> {
+    /// The survey of an earlier visit, if everything that it rests on is the same; otherwise a new one.
     pub async fn image(&self, question: Question) -> Surveyed {
+        let (key, known) = kept::find(&self.visit, question.clone()).await;
+        if let Some(surveyed) = known {
+            return surveyed;
+        }
         let state = Arc::clone(&question.state);
         match run_blocking(move || Manager::of(&state)).await {
-            Manager::Apt(state) => apt::survey(self, *state, question).await,
+            Manager::Apt(state) => {
+                let (surveyed, grounds) = apt::survey(self, *state, question).await;
+                if let Some(grounds) = grounds {
+                    kept::keep(&self.visit, key, grounds, surveyed.clone()).await;
+                }
+                surveyed
+            }
             Manager::Apk(state) => apk::survey(self, *state).await,
             Manager::None => Surveyed::default(),
             Manager::Unseen { why } => Surveyed {

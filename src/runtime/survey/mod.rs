@@ -3,5 +3,6 @@
 mod apk;
 mod apt;
 pub mod images;
+mod kept;
 pub mod state;
 mod told;

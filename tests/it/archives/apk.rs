@@ -8,6 +8,7 @@ use lowtide::packages::apk_signature::{ApkSignatureError, index, verify};
 use lowtide::runtime::archives::apk::{ApkAnswer, ApkWanted};
 use lowtide::runtime::archives::suites::Archives;
 use lowtide::store::archives::ArchiveCache;
+use lowtide::store::survey_cache::SurveyCache;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -134,7 +135,11 @@ fn an_image_believes_its_keys_and_takes_what_they_signed() {
 async fn a_repository_is_asked_once_for_all_images_and_judged_by_the_keys_of_each() {
     let site = Site::new().await;
     let state = tempfile::tempdir().unwrap();
-    let archives = Archives::new(client(limits()), ArchiveCache::new(state.path(), 1 << 30));
+    let archives = Archives::new(
+        client(limits()),
+        ArchiveCache::new(state.path(), 1 << 30),
+        SurveyCache::of(state.path()),
+    );
     let (maker, stranger) = (Maker::new(), Maker::new());
     let path = "v3/main/x86_64/APKINDEX.tar.gz";
     site.put(path, maker.sign("RSA", &gzip(&tar("APKINDEX", b"P:musl\n"))));

@@ -12,6 +12,7 @@ use lowtide::packages::openpgp::verify::Trust;
 use lowtide::runtime::archives::known::{Answer, Wanted};
 use lowtide::runtime::archives::suites::Archives;
 use lowtide::store::archives::ArchiveCache;
+use lowtide::store::survey_cache::SurveyCache;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -209,7 +210,11 @@ impl World {
             site: Site::new().await,
             gnupg,
             key,
-            archives: Archives::new(client(limits), ArchiveCache::new(state.path(), 1 << 30)),
+            archives: Archives::new(
+                client(limits),
+                ArchiveCache::new(state.path(), 1 << 30),
+                SurveyCache::of(state.path()),
+            ),
             state,
         };
         world.publish(&package("a", "1.0"));
@@ -218,7 +223,11 @@ impl World {
 
     /// lowtide started anew, with the same state directory.
     pub(super) fn restart(&mut self) {
-        self.archives = Archives::new(client(limits()), ArchiveCache::new(self.state.path(), 1 << 30));
+        self.archives = Archives::new(
+            client(limits()),
+            ArchiveCache::new(self.state.path(), 1 << 30),
+            SurveyCache::of(self.state.path()),
+        );
     }
 
     /// Puts the index there, packed by gzip, and a `Release` for it.
