@@ -10,6 +10,7 @@ use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::inventory::tables::Tables;
 use crate::runtime::{config_watch, surroundings};
 use crate::store::database::Store;
+use crate::store::error::StoreError;
 use crate::store::handover;
 use crate::store::layer_cache::LayerCache;
 use crate::store::lock::{self, StateLock};
@@ -37,11 +38,28 @@ pub(super) async fn configuration(global: &Global) -> anyhow::Result<Option<Load
 /// As [`configuration`], with the origin of every setting of this app.
 pub(super) async fn configuration_with_provenance(
     global: &Global,
-    app: Option<&AppName>,
+    app: &AppName,
 ) -> anyhow::Result<Option<(Fleet, Provenance)>> {
     let found = found(global).await?;
-    let is_wanted = |name: &str| app.is_some_and(|app| app.as_str() == name);
+    let is_wanted = |name: &str| app.as_str() == name;
     Ok(told(&found, validate::fleet_with_provenance(&found.text, &is_wanted)))
+}
+
+/// The fleet of the configuration as it stands. One that the state has in force is not read again: that takes most of the time of a
+/// command about a thousand apps.
+pub(super) async fn fleet(global: &Global) -> anyhow::Result<Option<Fleet>> {
+    let found = found(global).await?;
+    let in_force = match reader(&global.state)? {
+        Some(store) => store.revision(found.revision.clone()).await,
+        None => Ok(None),
+    };
+    match in_force {
+        Ok(Some(fleet)) => return Ok(Some(fleet)),
+        // A bot of another version put it in force.
+        Ok(None) | Err(StoreError::Unreadable { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(told(&found, validate::fleet(&found.text)))
 }
 
 /// The configuration as it stands, unread.

@@ -59,8 +59,12 @@ async fn planned(global: &Global, app: Option<&AppName>) -> anyhow::Result<Optio
     if let Some(fleet) = in_force(global).await? {
         return Ok(Some((fleet, None)));
     }
-    let configured = open::configuration_with_provenance(global, app).await?;
-    Ok(configured.map(|(fleet, provenance)| (fleet, Some(provenance))))
+    // Where the settings of an app come from, only the file says.
+    if let Some(app) = app {
+        let configured = open::configuration_with_provenance(global, app).await?;
+        return Ok(configured.map(|(fleet, provenance)| (fleet, Some(provenance))));
+    }
+    Ok(open::fleet(global).await?.map(|fleet| (fleet, None)))
 }
 
 /// The fleet that the named state has in force. `None`: a configuration is named too, or no state is.

@@ -34,8 +34,8 @@ pub(super) async fn windows(global: &Global, asked: &Asked) -> anyhow::Result<Ex
     let app = asked.app.as_deref().map(operate::name).transpose()?;
     let fleet = match plan::in_force(global).await? {
         Some(fleet) => fleet,
-        None => match open::configuration(global).await? {
-            Some(loaded) => loaded.fleet,
+        None => match open::fleet(global).await? {
+            Some(fleet) => fleet,
             None => return Ok(Exit::Problems),
         },
     };

@@ -83,16 +83,29 @@ impl Store {
                 Ok(row)
             })
             .await?;
-        row.map(|(id, body)| {
-            serde_json::from_str(&body)
-                .map(|fleet| (id, fleet))
-                .map_err(|e| StoreError::Unreadable {
-                    what: "revision",
-                    why: e.to_string(),
-                })
-        })
-        .transpose()
+        row.map(|(id, body)| Ok((id, fleet(&body)?))).transpose()
     }
+
+    /// The fleet of this revision, if it is the one that was last put in force.
+    ///
+    /// # Errors
+    /// `Unreadable` when it cannot be read by this version.
+    pub async fn revision(&self, id: String) -> Result<Option<Fleet>, StoreError> {
+        let body = self
+            .ask(move |connection| {
+                let mut statement = connection.prepare_cached(sql::REVISION)?;
+                Ok(statement.query_row([id], |row| row.get::<_, String>(0)).optional()?)
+            })
+            .await?;
+        body.map(|body| fleet(&body)).transpose()
+    }
+}
+
+fn fleet(body: &str) -> Result<Fleet, StoreError> {
+    serde_json::from_str(body).map_err(|e| StoreError::Unreadable {
+        what: "revision",
+        why: e.to_string(),
+    })
 }
 
 pub(super) fn refused(connection: &Connection) -> Result<Option<RefusedRevision>, StoreError> {

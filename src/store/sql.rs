@@ -106,6 +106,7 @@ statements! {
     Often PUT_REVISION = "INSERT INTO revisions (id, body, at) VALUES (?1, ?2, ?3) \
          ON CONFLICT (id) DO UPDATE SET at = excluded.at, body = excluded.body";
     Whole DELETE_REVISIONS = "DELETE FROM revisions WHERE id != ?1";
+    Often REVISION = "SELECT body FROM revisions WHERE id = ?1";
     Whole LAST_REVISION = "SELECT id, body FROM revisions ORDER BY at DESC LIMIT 1";
 
     Often META = "SELECT value FROM meta WHERE key = ?1";
@@ -113,6 +114,11 @@ statements! {
     Often RAISE_META = "INSERT INTO meta (key, value) VALUES (?1, ?2) \
          ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)";
     Often DELETE_META = "DELETE FROM meta WHERE key = ?1";
+
+    Often SURVEY = "SELECT body, sum FROM surveys WHERE key = ?1";
+    Often PUT_SURVEY = "REPLACE INTO surveys (key, body, sum) VALUES (?1, ?2, ?3)";
+    /// A row that is replaced gets the highest id, so the lowest are the oldest.
+    Often DROP_SURVEYS = "DELETE FROM surveys WHERE id <= (SELECT max(id) FROM surveys) - ?1";
 
     Rarely FUTURE_EVENTS = "UPDATE events SET at = ?1 WHERE at > ?2";
     Rarely FUTURE_AUDIT = "UPDATE audit SET at = ?1 WHERE at > ?2";

@@ -1,7 +1,7 @@
 //! Surveys that were made before, in a SQLite file of their own. A cache: a survey that is missing, damaged or locked by another process is
 //! made again, so no failure here is an error.
 
-use super::private;
+use super::{private, sql};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -15,7 +15,7 @@ const ROWS: i64 = 4096;
 const MAX_BYTES: usize = 32 << 10;
 /// Another process writes for less than a millisecond.
 const BUSY: Duration = Duration::from_millis(200);
-const SCHEMA: &str = "
+pub(super) const SCHEMA: &str = "
     PRAGMA journal_mode=WAL;
     PRAGMA synchronous=NORMAL;
     CREATE TABLE IF NOT EXISTS surveys (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, body BLOB NOT NULL, sum BLOB NOT NULL);
@@ -81,9 +81,7 @@ impl Surveys {
     #[must_use]
     pub fn get(&self, key: &[u8; 32]) -> Option<Vec<u8>> {
         let connection = self.connection();
-        let mut statement = connection
-            .prepare_cached("SELECT body, sum FROM surveys WHERE key = ?1")
-            .ok()?;
+        let mut statement = connection.prepare_cached(sql::SURVEY).ok()?;
         let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?));
         let (body, sum) = statement.query_row([key.as_slice()], row).optional().ok()??;
         (sum == sum_of(&body)).then_some(body)
@@ -98,12 +96,9 @@ impl Surveys {
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
         transaction
-            .prepare_cached("REPLACE INTO surveys (key, body, sum) VALUES (?1, ?2, ?3)")?
+            .prepare_cached(sql::PUT_SURVEY)?
             .execute(params![key.as_slice(), body, sum_of(body)])?;
-        // A row that is replaced gets the highest id, so the lowest are the oldest.
-        transaction
-            .prepare_cached("DELETE FROM surveys WHERE id <= (SELECT max(id) FROM surveys) - ?1")?
-            .execute([ROWS])?;
+        transaction.prepare_cached(sql::DROP_SURVEYS)?.execute([ROWS])?;
         transaction.commit()
     }
 

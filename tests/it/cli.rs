@@ -1,6 +1,7 @@
 //! The real binary: what it prints and how it exits.
 
 use insta::assert_snapshot;
+use sha2::{Digest as _, Sha256};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -294,6 +295,17 @@ async fn a_plan_is_made_of_what_the_named_state_has_in_force() {
     let config = dir.path().join("config.yml");
     let plan = run(&["plan", "--config", config.to_str().unwrap()]);
     assert!(out(&plan).starts_with("web\n"), "{plan:?}");
+    // What the bot has in force is not read again, until the file is another.
+    let revision = Sha256::digest(GOOD)
+        .into_iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"));
+    store.keep_revision(revision.collect(), &fleet, now).await.unwrap();
+    let plan = run(&["plan", "--config", config.to_str().unwrap()]);
+    assert!(out(&plan).starts_with("portal\n"), "{plan:?}");
+    std::fs::write(&config, GOOD.replace("web", "shop")).unwrap();
+    let plan = run(&["plan", "--config", config.to_str().unwrap()]);
+    assert!(out(&plan).starts_with("shop\n"), "{plan:?}");
     for args in [["plan", "prtal"], ["history", "prtal"]] {
         let output = run(&args);
         assert_eq!(code(&output), 1, "{args:?}");

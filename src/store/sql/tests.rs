@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::survey_cache;
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -7,6 +8,8 @@ fn schema() -> Connection {
     connection
         .execute_batch(include_str!("../../../migrations/0001_journal.sql"))
         .unwrap();
+    // A file of its own, whose statements stand in the same list.
+    connection.execute_batch(survey_cache::SCHEMA).unwrap();
     connection
 }
 
