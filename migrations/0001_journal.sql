@@ -83,6 +83,7 @@ CREATE INDEX outbox_created ON outbox (created);
 CREATE TABLE evidence (
     content TEXT NOT NULL,                 -- content digest it is bound to
     kind    TEXT NOT NULL,                 -- inventory | packages
+    hash    BLOB,                          -- sha256 of the body of a package state; before it, so that it is read without it
     body    BLOB NOT NULL,                 -- src/store/evidence.rs
     pieces  BLOB,                          -- ids of the pieces of an inventory, 8 bytes each, in order
     at      TEXT NOT NULL,

@@ -69,9 +69,10 @@ for number in range(1, apps + 1):
             # The last five bytes of an LZ4 block are those of the text: the end of a description in dpkg's status, so that no
             # two of the states are equal and all cost the same.
             mark = bytes(ord("a") + number // place % 26 for place in (676, 26, 1))
+            own_body = body[:-5] + mark + body[-2:]
             connection.execute(
-                "INSERT INTO evidence (content, kind, body, at) VALUES (?, 'packages', ?, ?)",
-                (f"sha256:{moved_to}", body[:-5] + mark + body[-2:], at),
+                "INSERT INTO evidence (content, kind, hash, body, at) VALUES (?, 'packages', ?, ?, ?)",
+                (f"sha256:{moved_to}", hashlib.sha256(own_body).digest(), own_body, at),
             )
     for night in range(nights):
         day = today - datetime.timedelta(days=nights - night)

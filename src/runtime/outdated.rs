@@ -2,9 +2,10 @@
 
 use super::archives::suites::Archives;
 use super::blocking::run_blocking;
-use super::inventory::compare::{Named, Places};
+use super::inventory::compare::{Found, Named, Places};
 use super::inventory::error::ReadError;
-use super::survey::images::{AT_ONCE, Judging, Question};
+use super::survey::images::{AT_ONCE, Judging, Question, Surveyed};
+use super::survey::kept::{Key, Subject};
 use super::survey::state::state;
 use crate::clients::archive::address::Mirror;
 use crate::clients::archive::error::ArchiveError;
@@ -26,6 +27,7 @@ use crate::store::survey_cache::SurveyCache;
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -72,8 +74,8 @@ pub async fn images(places: &Places, archives: &Archives, names: &[String], now:
 }
 
 async fn image(places: &Places, judging: &Judging<'_>, name: &str) -> Outdated {
-    let (digest, Judged { os, survey }) = match packages(places, &Named::parse(name)).await {
-        Ok((digest, state)) => (Some(digest), judged(judging, state).await),
+    let (digest, Judged { os, survey }) = match named(places, judging, name).await {
+        Ok((digest, judged)) => (Some(digest), judged),
         Err(error) => (None, Judged::unseen(error.to_string())),
     };
     Outdated {
@@ -84,26 +86,37 @@ async fn image(places: &Places, judging: &Judging<'_>, name: &str) -> Outdated {
     }
 }
 
-/// The image's digest (its id, if it comes from an engine) and its package state. No layer is read if the state is cached.
-async fn packages(places: &Places, named: &Named) -> Result<(String, PackageState), ReadError> {
-    let found = places.find(named).await?;
+/// The image's digest (its id, if it comes from an engine), and what is pending in it.
+async fn named(places: &Places, judging: &Judging<'_>, name: &str) -> Result<(String, Judged), ReadError> {
+    let found = places.find(&Named::parse(name)).await?;
     let id = found.id().clone();
     let digest = found.manifest().map_or(id.to_string(), ToString::to_string);
+    let key = Key::of(&Subject::Image(id));
+    let judged = match judging.known(key).await {
+        Some(judged) => judged,
+        None => judged(judging, key, packages(places, &found).await?).await,
+    };
+    Ok((digest, judged))
+}
+
+/// The package state of the image. No layer is read if it is cached.
+async fn packages(places: &Places, found: &Found) -> Result<PackageState, ReadError> {
+    let id = found.id().clone();
     let known = {
         let (tables, id) = (places.tables.clone(), id.clone());
         run_blocking(move || tables.state(&id)).await
     };
     if let Some(state) = known {
-        return Ok((digest, state));
+        return Ok(state);
     }
-    let seen = places.read(&found).await?;
+    let seen = places.read(found).await?;
     let tables = places.tables.clone();
     let state = run_blocking(move || {
         let state = state(&seen, Lineage::Unknown, None);
         tables.put_state(&id, &state);
         state
     });
-    Ok((digest, state.await))
+    Ok(state.await)
 }
 
 /// The running containers of the engine of `places`. An image is judged once, however many containers run it, and as the
@@ -164,15 +177,19 @@ async fn contents_of(
     let groups = store.alike(contents).await?.into_iter().map(|group| {
         let judging = &judging;
         async move {
-            let state = match group.first() {
+            let key = Key::of(&Subject::State(group.state));
+            if let Some(judged) = judging.known(key).await {
+                return Ok((group.contents, Some(judged)));
+            }
+            let state = match group.contents.first() {
                 Some(content) => store.packages(content).await?,
                 None => None,
             };
             let result = match state {
-                Some(state) => Some(judged(judging, state).await),
+                Some(state) => Some(judged(judging, key, state).await),
                 None => None,
             };
-            Ok::<_, StoreError>((group, result))
+            Ok::<_, StoreError>((group.contents, result))
         }
         .boxed()
     });
@@ -198,7 +215,7 @@ fn release_of(release: &Release, judged: Option<Judged>) -> Outdated {
 }
 
 /// The result for one image content.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Judged {
     os: Option<String>,
     survey: Survey,
@@ -213,7 +230,8 @@ impl Judged {
     }
 }
 
-async fn judged(judging: &Judging<'_>, state: PackageState) -> Judged {
+/// What is pending in an image of this state. It is kept under `key`.
+async fn judged(judging: &Judging<'_>, key: Key, state: PackageState) -> Judged {
     let state = Arc::new(state);
     let held = state.doing.as_ref().map(|doing| doing.refresh.held.clone());
     let question = Question {
@@ -221,11 +239,15 @@ async fn judged(judging: &Judging<'_>, state: PackageState) -> Judged {
         pinned: BTreeMap::new(),
         held: held.unwrap_or_default(),
     };
-    let mut survey = judging.image(question).await.survey;
+    let (Surveyed { mut survey, .. }, grounds) = judging.image_anew(question).await;
     if let Some(doing) = &state.doing {
         fixable::judge(&mut survey, &state, doing);
     }
-    Judged { os: os(&state), survey }
+    let judged = Judged { os: os(&state), survey };
+    if let Some(grounds) = grounds {
+        judging.keep(key, grounds, judged.clone()).await;
+    }
+    judged
 }
 
 fn os(state: &PackageState) -> Option<String> {

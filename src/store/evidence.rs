@@ -19,6 +19,15 @@ enum Kind {
     Packages,
 }
 
+/// Contents whose package states are equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alike {
+    /// SHA-256 of the state as it is stored.
+    pub state: [u8; 32],
+    /// At least one.
+    pub contents: Vec<ContentDigest>,
+}
+
 /// Makes the evidence of its body and its pieces, or says why it cannot.
 type Unpack<T> = fn(&[u8], &[Vec<u8>]) -> Result<T, String>;
 
@@ -79,22 +88,22 @@ impl Store {
         self.kept(Kind::Packages, content, |body, _| packed::unpack(body)).await
     }
 
-    /// Groups of contents whose package states are equal. Contents without a stored state are left out.
+    /// Which of these contents have equal package states. Contents without a stored state are left out.
     ///
     /// # Errors
     /// `Database`.
-    pub async fn alike(&self, contents: BTreeSet<ContentDigest>) -> Result<Vec<Vec<ContentDigest>>, StoreError> {
+    pub async fn alike(&self, contents: BTreeSet<ContentDigest>) -> Result<Vec<Alike>, StoreError> {
         self.ask(move |connection| {
-            let mut statement = connection.prepare_cached(sql::EVIDENCE)?;
+            let mut statement = connection.prepare_cached(sql::EVIDENCE_HASH)?;
             let mut by_state: BTreeMap<[u8; 32], Vec<ContentDigest>> = BTreeMap::new();
             for content in contents {
-                let hash = |row: &Row<'_>| Ok(Sha256::digest(row.get_ref(0)?.as_blob()?).into());
                 let params = params![content.as_str(), Kind::Packages.text()];
-                if let Some(hash) = statement.query_row(params, hash).optional()? {
+                if let Some(hash) = statement.query_row(params, |row| row.get(0)).optional()? {
                     by_state.entry(hash).or_default().push(content);
                 }
             }
-            Ok(by_state.into_values().collect())
+            let groups = by_state.into_iter();
+            Ok(groups.map(|(state, contents)| Alike { state, contents }).collect())
         })
         .await
     }
@@ -154,8 +163,12 @@ fn put(
         sql::DELETE_ONE_EVIDENCE,
         params![content.as_str(), kind.text()],
     )?;
+    let hash: Option<[u8; 32]> = match kind {
+        Kind::Inventory => None,
+        Kind::Packages => Some(Sha256::digest(body).into()),
+    };
     let mut put = transaction.prepare_cached(sql::PUT_EVIDENCE)?;
-    put.execute(params![content.as_str(), kind.text(), body, list, stamp(now)])?;
+    put.execute(params![content.as_str(), kind.text(), hash, body, list, stamp(now)])?;
     Ok(())
 }
 

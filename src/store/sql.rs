@@ -90,8 +90,9 @@ statements! {
     Often OLD_NOTICES = "SELECT count(*) FROM outbox WHERE state != 'delivered' AND state = 'pending' AND created < ?1";
     Often DELETE_NOTICES = "DELETE FROM outbox WHERE created < ?1";
 
-    Often PUT_EVIDENCE = "INSERT INTO evidence (content, kind, body, pieces, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    Often PUT_EVIDENCE = "INSERT INTO evidence (content, kind, hash, body, pieces, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     Often EVIDENCE = "SELECT body, pieces FROM evidence WHERE content = ?1 AND kind = ?2";
+    Often EVIDENCE_HASH = "SELECT hash FROM evidence WHERE content = ?1 AND kind = ?2";
     Often OLD_EVIDENCE = "SELECT content FROM evidence WHERE at < ?1";
     Often DELETE_EVIDENCE = "DELETE FROM evidence WHERE content = ?1 AND at < ?2 RETURNING pieces";
     Often DELETE_ONE_EVIDENCE = "DELETE FROM evidence WHERE content = ?1 AND kind = ?2 RETURNING pieces";

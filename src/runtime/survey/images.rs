@@ -1,8 +1,9 @@
 //! What is pending in each of many images.
 
 use super::apk::Parsed;
+use super::kept::{Grounds, Key, Subject};
 use super::state::Manager;
-use super::{apk, apt, kept};
+use super::{apk, apt};
 use crate::model::freshness::{Survey, Vanished};
 use crate::model::package_state::{PackageState, Pinned};
 use crate::packages::openpgp::trust::Keyrings;
@@ -54,25 +55,30 @@ impl Archives {
 impl Judging<'_> {
     /// The survey of an earlier visit, if everything that it rests on is the same; otherwise a new one.
     pub async fn image(&self, question: Question) -> Surveyed {
-        let (key, known) = kept::find(&self.visit, question.clone()).await;
-        if let Some(surveyed) = known {
+        let subject = Subject::Question(question.clone());
+        let key = run_blocking(move || Key::of(&subject)).await;
+        if let Some(surveyed) = self.known(key).await {
             return surveyed;
         }
+        let (surveyed, grounds) = self.image_anew(question).await;
+        if let Some(grounds) = grounds {
+            self.keep(key, grounds, surveyed.clone()).await;
+        }
+        surveyed
+    }
+
+    /// A new survey, and what it rests on, unless it must not be kept.
+    pub async fn image_anew(&self, question: Question) -> (Surveyed, Option<Grounds>) {
         let state = Arc::clone(&question.state);
         match run_blocking(move || Manager::of(&state)).await {
-            Manager::Apt(state) => {
-                let (surveyed, grounds) = apt::survey(self, *state, question).await;
-                if let Some(grounds) = grounds {
-                    kept::keep(&self.visit, key, grounds, surveyed.clone()).await;
-                }
-                surveyed
+            Manager::Apt(state) => apt::survey(self, *state, question).await,
+            Manager::Apk(state) => (apk::survey(self, *state).await, None),
+            Manager::None => (Surveyed::default(), None),
+            Manager::Unseen { why } => {
+                let survey = Survey::unseen(why);
+                let vanished = Vec::new();
+                (Surveyed { survey, vanished }, None)
             }
-            Manager::Apk(state) => apk::survey(self, *state).await,
-            Manager::None => Surveyed::default(),
-            Manager::Unseen { why } => Surveyed {
-                survey: Survey::unseen(why),
-                vanished: Vec::new(),
-            },
         }
     }
 }

@@ -3,11 +3,12 @@
 //! A survey is a function of the image's package state, of what its Dockerfile asks for, and of the repositories. It is kept only if every
 //! repository answered, and used only if every repository still has the same signed file, which is asked for as usual.
 
-use super::images::{Question, Surveyed};
+use super::images::{Judging, Question};
+use crate::model::image::ImageId;
 use crate::runtime::archives::known::Basis;
-use crate::runtime::archives::suites::Visit;
 use jiff::Timestamp;
 use lz4_flex::block::{compress_prepend_size, decompress_size_prepended};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::MetadataExt as _;
@@ -15,84 +16,106 @@ use std::sync::OnceLock;
 
 /// What a survey rests on besides the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Grounds {
+pub struct Grounds {
     pub(super) basis: Vec<Basis>,
     /// The first moment at which a key, a signature or a `Release` expires. `None`: none does.
     pub(super) until: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct Kept<T> {
     grounds: Grounds,
     /// When it was made. It does not hold for earlier times: with a clock set back, a signature may be from the future.
     since: Timestamp,
-    surveyed: Surveyed,
+    survey: T,
 }
 
-pub(super) type Key = [u8; 32];
-
-/// The key of this question, and the survey of an earlier visit if it still holds.
-pub(super) async fn find(visit: &Visit<'_>, question: Question) -> (Key, Option<Surveyed>) {
-    let found = visit.with_surveys(move |surveys| {
-        let key = key(&question);
-        (key, surveys.get(&key).and_then(|body| read(&body)))
-    });
-    let Some((key, kept)) = found.await else {
-        // Where nothing can be read, nothing is written: no key is needed.
-        return (Key::default(), None);
-    };
-    let Some(kept) = kept.filter(|kept| kept.holds_at(visit.now())) else {
-        return (key, None);
-    };
-    let same = visit.are_as_before(&kept.grounds.basis).await;
-    (key, same.then_some(kept.surveyed))
+/// What a survey is about.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// An image, and what its Dockerfile asks for.
+    Question(Question),
+    /// The hash of a package state as the store has it; nothing but the state is asked about.
+    State([u8; 32]),
+    /// An image that somebody else built: its id stands for its package state.
+    Image(ImageId),
 }
 
-pub(super) async fn keep(visit: &Visit<'_>, key: Key, grounds: Grounds, surveyed: Surveyed) {
-    let kept = Kept {
-        grounds,
-        since: visit.now(),
-        surveyed,
-    };
-    let stored = visit
-        .with_surveys(move |surveys| surveys.put(&key, &written(&kept)))
-        .await;
-    if stored == Some(false) {
-        tracing::debug!("a survey is too large to be kept, or could not be written");
+/// What a survey is kept under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    /// Of the subject, and of the program: another version may judge otherwise.
+    #[must_use]
+    pub fn of(subject: &Subject) -> Self {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        part(program().as_bytes());
+        match subject {
+            Subject::Question(question) => {
+                part(b"question");
+                let rest = (&*question.state, &question.pinned, &question.held);
+                // Strings, numbers, lists and maps with keys of text: it cannot fail.
+                part(&serde_json::to_vec(&rest).unwrap_or_default());
+                for (path, content) in &question.state.files {
+                    part(path.as_bytes());
+                    part(content);
+                }
+            }
+            Subject::State(state) => {
+                part(b"state");
+                part(state);
+            }
+            Subject::Image(image) => {
+                part(b"image");
+                part(image.as_str().as_bytes());
+            }
+        }
+        Self(hash.finalize().into())
     }
 }
 
-impl Kept {
+impl Judging<'_> {
+    /// The survey of an earlier visit that is kept under `key`, if it still holds. Each key has surveys of one type.
+    pub async fn known<T: DeserializeOwned + Send + 'static>(&self, key: Key) -> Option<T> {
+        let found = self.visit.with_surveys(move |surveys| read::<T>(&surveys.get(&key.0)?));
+        let kept = found.await.flatten().filter(|kept| kept.holds_at(self.visit.now()))?;
+        let same = self.visit.are_as_before(&kept.grounds.basis).await;
+        same.then_some(kept.survey)
+    }
+
+    pub async fn keep<T: Serialize + Send + 'static>(&self, key: Key, grounds: Grounds, survey: T) {
+        let kept = Kept {
+            grounds,
+            since: self.visit.now(),
+            survey,
+        };
+        let stored = self
+            .visit
+            .with_surveys(move |surveys| surveys.put(&key.0, &written(&kept)));
+        if stored.await == Some(false) {
+            tracing::debug!("a survey is too large to be kept, or could not be written");
+        }
+    }
+}
+
+impl<T> Kept<T> {
     fn holds_at(&self, now: Timestamp) -> bool {
         self.since <= now && self.grounds.until.is_none_or(|until| now < until)
     }
 }
 
-fn written(kept: &Kept) -> Vec<u8> {
-    // Strings, numbers, lists and maps with keys of text: it cannot fail.
+fn written<T: Serialize>(kept: &Kept<T>) -> Vec<u8> {
+    // As in `Key::of`.
     compress_prepend_size(&serde_json::to_vec(kept).unwrap_or_default())
 }
 
-fn read(body: &[u8]) -> Option<Kept> {
+fn read<T: DeserializeOwned>(body: &[u8]) -> Option<Kept<T>> {
     serde_json::from_slice(&decompress_size_prepended(body).ok()?).ok()
-}
-
-/// Of everything in the question, and of the program: another version may judge otherwise.
-fn key(question: &Question) -> Key {
-    let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    part(program().as_bytes());
-    let rest = (&*question.state, &question.pinned, &question.held);
-    // As in `written`.
-    part(&serde_json::to_vec(&rest).unwrap_or_default());
-    for (path, content) in &question.state.files {
-        part(path.as_bytes());
-        part(content);
-    }
-    hash.finalize().into()
 }
 
 /// The version does not change while lowtide is developed, so the program's file counts too.

@@ -3,6 +3,6 @@
 mod apk;
 mod apt;
 pub mod images;
-mod kept;
+pub mod kept;
 pub mod state;
 mod told;

@@ -2,8 +2,13 @@
 
 use super::site::{DISTS, INDEX, Trick, World, gzip, now, package};
 use jiff::{SignedDuration, Timestamp};
+use lowtide::model::image::ContentDigest;
+use lowtide::model::name::RunId;
 use lowtide::model::package_state::{Lineage, PackageState, Pinned};
+use lowtide::model::standing::Release;
+use lowtide::runtime::outdated;
 use lowtide::runtime::survey::images::Question;
+use lowtide::store::database::Store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -152,4 +157,51 @@ async fn what_is_not_known_is_not_kept_and_an_older_release_is_not_believed() {
     world.site.put(&format!("{DISTS}/InRelease"), before);
     let behind = said(&mut world, old, now()).await;
     assert!(behind.contains("older than the one"), "{behind}");
+}
+
+/// Two apps whose package states are equal, and one that has another; `outdated --all` asks for them.
+#[tokio::test]
+async fn the_releases_of_a_fleet_are_surveyed_once_per_package_state() {
+    let mut world = World::new().await;
+    let store = Store::open(&world.state.path().join("lowtide.db"), false).unwrap();
+    let mut releases = BTreeMap::new();
+    for (number, (app, version)) in [("mail", "0.9"), ("shop", "0.8"), ("web", "0.9")]
+        .into_iter()
+        .enumerate()
+    {
+        let content: ContentDigest = format!("sha256:{number:064x}").parse().unwrap();
+        let state = image(&world, version).state;
+        store.keep_packages(content.clone(), &state, now()).await.unwrap();
+        releases.insert(app.parse().unwrap(), Some(release(content)));
+    }
+    let said = async |world: &mut World| -> Vec<String> {
+        world.restart();
+        let found = outdated::releases(Some(&store), &world.archives, &releases, now())
+            .await
+            .unwrap();
+        let pending = found.iter().flat_map(|image| &image.survey.pending);
+        let said = pending.map(|it| format!("{} → {}", it.installed.as_deref().unwrap(), it.candidate));
+        said.collect()
+    };
+    let first = said(&mut world).await;
+    assert_eq!(first, ["0.9 → 1.0", "0.8 → 1.0", "0.9 → 1.0"]);
+    without_index(&world);
+    assert_eq!(said(&mut world).await, first);
+    world.site.honest();
+    world.publish(&package("a", "1.1"));
+    assert_eq!(said(&mut world).await, ["0.9 → 1.1", "0.8 → 1.1", "0.9 → 1.1"]);
+}
+
+fn release(content: ContentDigest) -> Release {
+    Release {
+        run: RunId(ulid::Ulid::nil()),
+        image: format!("sha256:{:064x}", 9).parse().unwrap(),
+        content,
+        commit: "1".repeat(40),
+        tag: "t".to_owned(),
+        digest: None,
+        reference: "example.org/app:t".parse().unwrap(),
+        change: None,
+        at: now(),
+    }
 }
