@@ -4,8 +4,8 @@ use super::archives::suites::Archives;
 use super::blocking::run_blocking;
 use super::inventory::compare::{Found, Named, Places};
 use super::inventory::error::ReadError;
+use super::survey::cached::{Key, Subject};
 use super::survey::images::{AT_ONCE, Judging, Question, Surveyed};
-use super::survey::kept::{Key, Subject};
 use super::survey::state::state;
 use crate::clients::archive::address::Mirror;
 use crate::clients::archive::error::ArchiveError;
@@ -92,7 +92,7 @@ async fn named(places: &Places, judging: &Judging<'_>, name: &str) -> Result<(St
     let id = found.id().clone();
     let digest = found.manifest().map_or(id.to_string(), ToString::to_string);
     let key = Key::of(&Subject::Image(id));
-    let judged = match judging.known(key).await {
+    let judged = match judging.cached(key).await {
         Some(judged) => judged,
         None => judged(judging, key, packages(places, &found).await?).await,
     };
@@ -178,7 +178,7 @@ async fn contents_of(
         let judging = &judging;
         async move {
             let key = Key::of(&Subject::State(group.state));
-            if let Some(judged) = judging.known(key).await {
+            if let Some(judged) = judging.cached(key).await {
                 return Ok((group.contents, Some(judged)));
             }
             let state = match group.contents.first() {
@@ -230,7 +230,7 @@ impl Judged {
     }
 }
 
-/// What is pending in an image of this state. It is kept under `key`.
+/// What is pending in an image of this state. It is cached under `key`.
 async fn judged(judging: &Judging<'_>, key: Key, state: PackageState) -> Judged {
     let state = Arc::new(state);
     let held = state.doing.as_ref().map(|doing| doing.refresh.held.clone());
@@ -239,13 +239,13 @@ async fn judged(judging: &Judging<'_>, key: Key, state: PackageState) -> Judged 
         pinned: BTreeMap::new(),
         held: held.unwrap_or_default(),
     };
-    let (Surveyed { mut survey, .. }, grounds) = judging.image_anew(question).await;
+    let (Surveyed { mut survey, .. }, validity) = judging.image_anew(question).await;
     if let Some(doing) = &state.doing {
         fixable::judge(&mut survey, &state, doing);
     }
     let judged = Judged { os: os(&state), survey };
-    if let Some(grounds) = grounds {
-        judging.keep(key, grounds, judged.clone()).await;
+    if let Some(validity) = validity {
+        judging.cache(key, validity, judged.clone()).await;
     }
     judged
 }

@@ -1,7 +1,7 @@
 //! An image of apt.
 
+use super::cached::Validity;
 use super::images::{Judging, Question, Surveyed};
-use super::kept::Grounds;
 use super::told::told;
 use crate::decide::fixable;
 use crate::model::freshness::{Survey, Unknown, Vanished};
@@ -18,25 +18,25 @@ pub(super) async fn survey(
     judging: &Judging<'_>,
     mut state: AptState,
     question: Question,
-) -> (Surveyed, Option<Grounds>) {
+) -> (Surveyed, Option<Validity>) {
     let wanted = wanted(judging, &state, &question);
     let answers = judging.visit.suites(&wanted).await;
-    let grounds = grounds(&answers);
+    let validity = validity(&answers);
     let surveyed = run_blocking(move || {
         state.release(|name, architecture| fixable::is_free(&question.state, &question.held, name, architecture));
         one(&state, &answers, &question.pinned)
     });
-    (surveyed.await, grounds)
+    (surveyed.await, validity)
 }
 
-/// `None`: not every repository could be asked, so the survey must not be kept.
-fn grounds(answers: &[Answer]) -> Option<Grounds> {
+/// `None`: not every repository could be asked, so the survey must not be cached.
+fn validity(answers: &[Answer]) -> Option<Validity> {
     let suites = answers.iter().map(|answer| match answer {
         Answer::Known(suite) => Some(suite),
         Answer::Unknown { .. } => None,
     });
     let suites: Vec<&Arc<Suite>> = suites.collect::<Option<_>>()?;
-    Some(Grounds {
+    Some(Validity {
         basis: suites.iter().map(|suite| suite.basis.clone()).collect(),
         until: suites.iter().filter_map(|suite| suite.until).min(),
     })

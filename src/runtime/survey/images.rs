@@ -1,7 +1,7 @@
 //! What is pending in each of many images.
 
 use super::apk::Parsed;
-use super::kept::{Grounds, Key, Subject};
+use super::cached::{Key, Subject, Validity};
 use super::state::Manager;
 use super::{apk, apt};
 use crate::model::freshness::{Survey, Vanished};
@@ -57,18 +57,18 @@ impl Judging<'_> {
     pub async fn image(&self, question: Question) -> Surveyed {
         let subject = Subject::Question(question.clone());
         let key = run_blocking(move || Key::of(&subject)).await;
-        if let Some(surveyed) = self.known(key).await {
+        if let Some(surveyed) = self.cached(key).await {
             return surveyed;
         }
-        let (surveyed, grounds) = self.image_anew(question).await;
-        if let Some(grounds) = grounds {
-            self.keep(key, grounds, surveyed.clone()).await;
+        let (surveyed, validity) = self.image_anew(question).await;
+        if let Some(validity) = validity {
+            self.cache(key, validity, surveyed.clone()).await;
         }
         surveyed
     }
 
-    /// A new survey, and what it rests on, unless it must not be kept.
-    pub async fn image_anew(&self, question: Question) -> (Surveyed, Option<Grounds>) {
+    /// A new survey, and for how long it holds; `None`: it must not be cached.
+    pub async fn image_anew(&self, question: Question) -> (Surveyed, Option<Validity>) {
         let state = Arc::clone(&question.state);
         match run_blocking(move || Manager::of(&state)).await {
             Manager::Apt(state) => apt::survey(self, *state, question).await,

@@ -2,7 +2,7 @@
 
 mod apk;
 mod apt;
+pub mod cached;
 pub mod images;
-pub mod kept;
 pub mod state;
 mod told;

@@ -1,7 +1,7 @@
-//! Surveys that are kept between visits. Repositories change once or a few times a day, and images are asked about more often.
+//! Surveys cached between visits: repositories change a few times a day, and the same images are surveyed more often than that.
 //!
-//! A survey is a function of the image's package state, of what its Dockerfile asks for, and of the repositories. It is kept only if every
-//! repository answered, and used only if every repository still has the same signed file, which is asked for as usual.
+//! A survey is a function of the image's package state, of what its Dockerfile asks for, and of the repositories. It is cached only if
+//! every repository answered, and used only while every repository has the same signed file. That is requested as usual.
 
 use super::images::{Judging, Question};
 use crate::model::image::ImageId;
@@ -14,17 +14,17 @@ use sha2::{Digest, Sha256};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::OnceLock;
 
-/// What a survey rests on besides the image.
+/// What must be the same for a survey to hold, besides the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grounds {
+pub struct Validity {
     pub(super) basis: Vec<Basis>,
     /// The first moment at which a key, a signature or a `Release` expires. `None`: none does.
     pub(super) until: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept<T> {
-    grounds: Grounds,
+struct Entry<T> {
+    validity: Validity,
     /// When it was made. It does not hold for earlier times: with a clock set back, a signature may be from the future.
     since: Timestamp,
     survey: T,
@@ -41,7 +41,7 @@ pub enum Subject {
     Image(ImageId),
 }
 
-/// What a survey is kept under.
+/// Under which a survey is cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key([u8; 32]);
 
@@ -80,41 +80,41 @@ impl Key {
 }
 
 impl Judging<'_> {
-    /// The survey of an earlier visit that is kept under `key`, if it still holds. Each key has surveys of one type.
-    pub async fn known<T: DeserializeOwned + Send + 'static>(&self, key: Key) -> Option<T> {
+    /// The cached survey of this key, if it still holds. Each key has surveys of one type.
+    pub async fn cached<T: DeserializeOwned + Send + 'static>(&self, key: Key) -> Option<T> {
         let found = self.visit.with_surveys(move |surveys| read::<T>(&surveys.get(&key.0)?));
-        let kept = found.await.flatten().filter(|kept| kept.holds_at(self.visit.now()))?;
-        let same = self.visit.are_as_before(&kept.grounds.basis).await;
-        same.then_some(kept.survey)
+        let entry = found.await.flatten().filter(|entry| entry.holds_at(self.visit.now()))?;
+        let same = self.visit.are_as_before(&entry.validity.basis).await;
+        same.then_some(entry.survey)
     }
 
-    pub async fn keep<T: Serialize + Send + 'static>(&self, key: Key, grounds: Grounds, survey: T) {
-        let kept = Kept {
-            grounds,
+    pub async fn cache<T: Serialize + Send + 'static>(&self, key: Key, validity: Validity, survey: T) {
+        let entry = Entry {
+            validity,
             since: self.visit.now(),
             survey,
         };
         let stored = self
             .visit
-            .with_surveys(move |surveys| surveys.put(&key.0, &written(&kept)));
+            .with_surveys(move |surveys| surveys.put(&key.0, &written(&entry)));
         if stored.await == Some(false) {
-            tracing::debug!("a survey is too large to be kept, or could not be written");
+            tracing::debug!("a survey is too large for the cache, or could not be written");
         }
     }
 }
 
-impl<T> Kept<T> {
+impl<T> Entry<T> {
     fn holds_at(&self, now: Timestamp) -> bool {
-        self.since <= now && self.grounds.until.is_none_or(|until| now < until)
+        self.since <= now && self.validity.until.is_none_or(|until| now < until)
     }
 }
 
-fn written<T: Serialize>(kept: &Kept<T>) -> Vec<u8> {
+fn written<T: Serialize>(entry: &Entry<T>) -> Vec<u8> {
     // As in `Key::of`.
-    compress_prepend_size(&serde_json::to_vec(kept).unwrap_or_default())
+    compress_prepend_size(&serde_json::to_vec(entry).unwrap_or_default())
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Option<Kept<T>> {
+fn read<T: DeserializeOwned>(body: &[u8]) -> Option<Entry<T>> {
     serde_json::from_slice(&decompress_size_prepended(body).ok()?).ok()
 }
 
