@@ -111,9 +111,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::TestReportInvalid => "Look at the JUnit file that the tests write.",
         K::OutOfMemory => "Use less memory, or raise test.limits.memory.",
         K::ContainerExited => "Look at the container's last lines above.",
-        K::NotReadyInProduction => {
-            "The image only works with the testing tools on. Start it without the test environment and see what it lacks."
-        }
+        K::NotReadyInProduction => "Start the image as it ships, without the test environment, and see what it lacks.",
         K::TagTaken => "Find out who pushed that tag; lowtide never overwrites it. A template with {run} avoids this.",
         K::DigestMismatch => "Look at the registry: it must serve what was pushed. The next run publishes anew.",
         K::PreflightRefused => "Change the named setting of the container, or roll this target by other means.",

@@ -2,7 +2,7 @@
 //! made again, so no failure here is an error.
 
 use super::{private, sql};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -39,13 +39,15 @@ impl SurveyCache {
     /// `None`: it cannot be used, because there is no room, no right, or it is locked.
     #[must_use]
     pub fn open(&self) -> Option<Surveys> {
-        let opened = self.connect().or_else(|damaged| {
-            // A file that is no database is made anew; of one that is merely locked nothing is removed.
-            let code = damaged.sqlite_error_code();
-            if matches!(
-                code,
-                Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)
-            ) {
+        let opened = self.connect().or_else(|error| {
+            // A file that is no database, or that belongs to another user who ran a command here first, is made anew. One that is only
+            // locked stays.
+            let useless = [
+                ErrorCode::NotADatabase,
+                ErrorCode::DatabaseCorrupt,
+                ErrorCode::CannotOpen,
+            ];
+            if error.sqlite_error_code().is_some_and(|code| useless.contains(&code)) {
                 self.remove();
             }
             self.connect()
@@ -172,6 +174,10 @@ mod tests {
             .execute("UPDATE surveys SET body = x'00'", [])
             .unwrap();
         assert_eq!(surveys.get(&key(1)), None);
+        // One that cannot be opened; a file of root's looks the same to others.
+        cache.remove();
+        std::os::unix::fs::symlink("/nowhere/surveys.db", &cache.0).unwrap();
+        assert!(cache.open().unwrap().put(&key(1), b"one"));
         // Where nothing can be kept.
         std::fs::write(directory.path().join("file"), b"").unwrap();
         assert!(SurveyCache::of(&directory.path().join("file")).open().is_none());
