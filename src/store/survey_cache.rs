@@ -11,9 +11,9 @@ use std::time::Duration;
 
 /// The oldest go first. A thousand images need one each, and a new one when their repositories change.
 const ROWS: i64 = 4096;
-/// A survey of 200 pending packages takes 4 KB. With `ROWS` this bounds the file.
+/// A thousand surveys of 15 pending packages each took 1.4 MB. With `ROWS` this bounds the file.
 const MAX_BYTES: usize = 32 << 10;
-/// Another process writes for less than a millisecond.
+/// How long to wait while another process writes. A survey that cannot be read or stored is made again.
 const BUSY: Duration = Duration::from_millis(200);
 pub(super) const SCHEMA: &str = "
     PRAGMA journal_mode=WAL;
@@ -21,11 +21,11 @@ pub(super) const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS surveys (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, body BLOB NOT NULL, sum BLOB NOT NULL);
 ";
 
-/// Where surveys are kept. Nothing is opened before it is used.
+/// The place of the cache. The file is opened when it is first needed.
 #[derive(Debug, Clone)]
 pub struct SurveyCache(PathBuf);
 
-/// The open file. Its memory is given back when the visit that opened it ends.
+/// The open cache. It is closed when the visit that opened it ends.
 #[derive(Debug)]
 pub struct Surveys(Mutex<Connection>);
 
@@ -40,8 +40,8 @@ impl SurveyCache {
     #[must_use]
     pub fn open(&self) -> Option<Surveys> {
         let opened = self.connect().or_else(|error| {
-            // A file that is no database, or that belongs to another user who ran a command here first, is made anew. One that is only
-            // locked stays.
+            // Replace a file that is no database, or one that we may not open because another user ran a command here first. A locked file
+            // stays: another process is using it.
             let useless = [
                 ErrorCode::NotADatabase,
                 ErrorCode::DatabaseCorrupt,

@@ -175,7 +175,7 @@ impl Visit<'_> {
         }
     }
 
-    /// The repository's record; it is asked for it if nobody did in this visit.
+    /// The repository's record. The first caller of a visit requests it.
     async fn first<'a>(
         &self,
         base: &str,

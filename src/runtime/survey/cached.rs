@@ -37,7 +37,7 @@ pub enum Subject {
     Question(Question),
     /// The hash of a package state as the store has it; nothing but the state is asked about.
     State([u8; 32]),
-    /// An image that somebody else built: its id stands for its package state.
+    /// An image that lowtide did not build. Its id determines its package state.
     Image(ImageId),
 }
 

@@ -38,7 +38,7 @@ fn image(world: &World, version: &str) -> Question {
     }
 }
 
-/// What is pending, or why that is not known. lowtide is started anew before it is asked.
+/// The pending packages, or the reason why they are not known. Restarts lowtide first.
 async fn said(world: &mut World, question: Question, at: Timestamp) -> String {
     world.restart();
     let judging = world.archives.judging(Timestamp::MAX, at);
@@ -55,7 +55,7 @@ async fn said(world: &mut World, question: Question, at: Timestamp) -> String {
     said.replace(&world.site.address, "SITE")
 }
 
-/// The repository keeps its `Release`, but its index is gone, also from the cache: a survey that is made anew would be unknown.
+/// Removes the index from the repository and from the cache, and leaves the `Release`. A new survey would now fail.
 fn without_index(world: &World) {
     world.site.trick(&format!("{DISTS}/{INDEX}"), Trick::Status(404));
     for file in std::fs::read_dir(world.state.path().join("archives"))
@@ -134,7 +134,7 @@ async fn a_survey_holds_no_longer_than_the_release_and_for_no_earlier_time() {
     assert_eq!(said(&mut world, old.clone(), now() + hours(23)).await, "a 1.0");
     let late = said(&mut world, old.clone(), now() + hours(25)).await;
     assert!(late.contains("its Release expired"), "{late}");
-    // The clock was set back. The survey is made anew, and the index is gone.
+    // The clock was set back, so a new survey is needed, and it cannot find the index.
     let early = said(&mut world, old.clone(), now() - hours(1)).await;
     assert!(early.contains("does not exist"), "{early}");
 }
