@@ -28,7 +28,7 @@ fn standing_of(events: Vec<AppEvent>) -> Standing {
         at: at(100),
         event,
     };
-    standing::fold(&events.into_iter().map(recorded).collect::<Vec<_>>())
+    standing::fold(events.into_iter().map(recorded).collect())
 }
 
 fn release(n: u128) -> Release {

@@ -32,19 +32,25 @@ const CHANGES: usize = 2;
 /// Operators' reverts remembered per app: a daily report looks back one day.
 const RECALLS: usize = 10;
 
-/// Folds an app's stream. Every sequence is legal: these are facts, not a protocol.
+/// Folds an app's stream. Every sequence is legal: these are facts, not a protocol. A checkpoint is most of a stream, so it is taken over
+/// and not copied.
 #[must_use]
-pub fn fold(events: &[Recorded<AppEvent>]) -> Standing {
+pub fn fold(events: Vec<Recorded<AppEvent>>) -> Standing {
     let mut standing = Standing::default();
     for recorded in events {
-        standing.apply(recorded);
+        if let AppEvent::Checkpoint { standing: whole } = recorded.event {
+            standing = *whole;
+            standing.forget_the_future(recorded.at);
+        } else {
+            standing.apply(&recorded);
+        }
     }
     standing
 }
 
 /// One event that replaces all of these: folding it and any later events gives the same state as folding all of them.
 #[must_use]
-pub fn checkpoint(events: &[Recorded<AppEvent>]) -> AppEvent {
+pub fn checkpoint(events: Vec<Recorded<AppEvent>>) -> AppEvent {
     AppEvent::Checkpoint {
         standing: Box::new(fold(events)),
     }
@@ -153,17 +159,15 @@ impl Standing {
             AppEvent::Settled => self.expedited = None,
             // The run's own stream has it; this is for the audit log.
             AppEvent::Cancelled { .. } => {}
-            AppEvent::Checkpoint { standing } => self.begin_with(standing, at),
+            AppEvent::Checkpoint { standing } => {
+                standing.as_ref().clone_into(self);
+                self.forget_the_future(at);
+            }
         }
     }
 
     /// After a clock was ahead, `store::future` corrects the times of events, but not those inside a checkpoint: they are limited to
     /// the checkpoint's own time here.
-    fn begin_with(&mut self, standing: &Standing, at: Timestamp) {
-        standing.clone_into(self);
-        self.forget_the_future(at);
-    }
-
     fn fail(&mut self, run: RunId, cause: &str, at: Timestamp) {
         let (first, since) = self.failing.as_ref().map_or((run, at), |f| (f.first, f.since));
         self.failing = Some(Failing {

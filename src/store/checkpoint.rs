@@ -23,7 +23,7 @@ impl Store {
     pub async fn checkpoint_apps(
         &self,
         wants: fn(u64) -> bool,
-        checkpoint: impl Fn(&[Recorded<AppEvent>]) -> AppEvent + Send + Sync + 'static,
+        checkpoint: impl Fn(Vec<Recorded<AppEvent>>) -> AppEvent + Send + Sync + 'static,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
         let due = self.ask(move |connection| {
@@ -48,7 +48,7 @@ impl Store {
                     let facts = events_from(transaction, &stream, from)?;
                     // Not before what it stands for, should the clock have been set back since.
                     let at = facts.last().map_or(now, |last| last.at.max(now));
-                    append(transaction, Batch::new().app(&app, &checkpoint(&facts)), at, term)?;
+                    append(transaction, Batch::new().app(&app, &checkpoint(facts)), at, term)?;
                     let seq = last_seq(transaction, &stream)?;
                     transaction
                         .prepare_cached(sql::SET_CHECKPOINT)?

@@ -173,7 +173,7 @@ impl Store {
     /// `Unreadable` when an event cannot be read by this version.
     pub async fn fold_apps<T: Send + 'static>(
         &self,
-        fold: impl Fn(&[Recorded<AppEvent>]) -> T + Clone + Send + 'static,
+        fold: impl Fn(Vec<Recorded<AppEvent>>) -> T + Clone + Send + 'static,
     ) -> Result<Vec<(AppName, T)>, StoreError> {
         // Two connections, each with its half of the streams. The name decides which half, so that none is missed or folded twice if
         // one is added between the moments of the two.
@@ -184,7 +184,7 @@ impl Store {
                 for (stream, app, from) in app_streams(connection)? {
                     let sum = stream.bytes().fold(0_u8, u8::wrapping_add);
                     if (sum % 2 == 1) == odd {
-                        folded.push((app, fold(&events_from(connection, &stream, from)?)));
+                        folded.push((app, fold(events_from(connection, &stream, from)?)));
                     }
                 }
                 Ok(folded)

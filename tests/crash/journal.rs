@@ -42,7 +42,7 @@ pub(crate) async fn read(world: &World) -> Result<Option<Journal>, String> {
     };
     let events = store.app_events(&app).await.map_err(|e| e.to_string())?;
     journal.events += events.len();
-    journal.standing = standing::fold(&events);
+    journal.standing = standing::fold(events.clone());
     journal.app = events.into_iter().map(|e| e.event).collect();
     let recent = store.ended_since(jiff::Timestamp::UNIX_EPOCH).await;
     let recent = recent.map_err(|e| e.to_string())?;

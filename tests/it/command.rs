@@ -187,7 +187,7 @@ impl Site {
     }
 
     async fn standing(&self) -> Standing {
-        standing::fold(&self.reader().app_events(&web()).await.unwrap())
+        standing::fold(self.reader().app_events(&web()).await.unwrap())
     }
 
     async fn last(&self) -> RolloutConclusion {

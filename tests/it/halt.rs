@@ -220,7 +220,7 @@ impl Site {
     /// As a process reads it that was not there.
     async fn standing(&self) -> Standing {
         let events = self.store().app_events(&web()).await.unwrap();
-        let from_scratch = standing::fold(&events);
+        let from_scratch = standing::fold(events.clone());
         let from_database = self.store().fold_apps(standing::fold).await.unwrap();
         assert_eq!(from_database, [(web(), from_scratch.clone())]);
         from_scratch

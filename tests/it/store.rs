@@ -213,7 +213,7 @@ async fn every_prefix_of_a_journal_folds() {
     }
     assert!(run::fold(id(), &[]).is_err());
     assert!(rollout::fold("01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(), &[]).is_err());
-    assert_eq!(standing::fold(&[]), standing::Standing::default());
+    assert_eq!(standing::fold(vec![]), standing::Standing::default());
 }
 
 #[tokio::test]
@@ -271,7 +271,11 @@ async fn what_many_streams_say() {
 /// What a process finds that was not there.
 async fn found(dir: &tempfile::TempDir) -> (standing::Standing, usize) {
     let store = Store::open(&dir.path().join("lowtide.db"), false).unwrap();
-    let folded = store.fold_apps(|events| (standing::fold(events), events.len())).await;
+    let fold = |events: Vec<_>| {
+        let count = events.len();
+        (standing::fold(events), count)
+    };
+    let folded = store.fold_apps(fold).await;
     let [(app, folded)] = folded.unwrap().try_into().unwrap();
     assert_eq!(app, web());
     folded
@@ -426,7 +430,7 @@ async fn b17_times_of_a_clock_that_was_ahead_count_as_now() {
         (from_checkpoint.tracked, from_checkpoint.fired, events),
         (Some(now()), Some(now()), 1)
     );
-    let standing = standing::fold(&store.app_events(&web()).await.unwrap());
+    let standing = standing::fold(store.app_events(&web()).await.unwrap());
     assert_eq!((standing.tracked, standing.fired), (Some(now()), Some(now())));
     assert_eq!(store.mark("digest").await.unwrap(), Some(now()));
     assert_eq!(

@@ -341,5 +341,5 @@ fn the_end_of_a_run_tries_again_what_was_refused() {
         failure: Failure::new(FailureKind::BuildFailed, "x"),
     };
     assert!(ends(asked(), &failed, soon));
-    let _: fn(&[Recorded<AppEvent>]) -> Standing = standing::fold;
+    let _: fn(Vec<Recorded<AppEvent>>) -> Standing = standing::fold;
 }

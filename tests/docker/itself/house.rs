@@ -167,7 +167,7 @@ impl House {
     pub(crate) async fn is_halted(&self) -> bool {
         let store = Store::open(&self.state().join("lowtide.db"), false).unwrap();
         let events = store.app_events(&self.app()).await.unwrap();
-        standing::fold(&events).halted.is_some()
+        standing::fold(events.clone()).halted.is_some()
     }
 
     /// kill -9 of whoever has the state, as the hand-over says.

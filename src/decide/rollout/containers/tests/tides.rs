@@ -43,7 +43,7 @@ fn standing_after(trial: &Trial) -> Standing {
         at: at(trial.now),
         event,
     };
-    standing::fold(&[recorded(opened), recorded(ended)])
+    standing::fold(vec![recorded(opened), recorded(ended)])
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn item_63_a_release_that_takes_anothers_place_has_waited_as_long() {
             at: at(i64::try_from(n).unwrap()),
             event: event.clone(),
         });
-        let standing = standing::fold(&recorded.collect::<Vec<_>>());
+        let standing = standing::fold(recorded.collect());
         standing.targets.values().next().unwrap().waits.map(|waits| waits.since)
     };
     assert_eq!([3, 4, 5].map(since), [Some(at(0)), None, Some(at(4))]);
