@@ -10,6 +10,7 @@ use crate::report::words::no_such_app;
 use crate::report::{json, plan as words};
 use crate::runtime::planning;
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
 
 /// The plan is made from the configuration that is named, as it stands now, so that a change can be looked at before it is
 /// in force; with a state directory alone it is that of its bot, as a bot has it in force.
@@ -19,8 +20,9 @@ pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> a
     let Some((fleet, provenance)) = planned else {
         return Ok(Exit::Problems);
     };
-    // Families need everybody; only what is shown is narrowed.
-    let mut reading = status::reading(global, stored, &fleet);
+    // Families need everybody; only what is shown is narrowed. Freeing what a thousand apps take would keep the caller waiting, and the
+    // process ends anyway.
+    let mut reading = ManuallyDrop::new(status::reading(global, stored, &fleet));
     if let Some(app) = &app {
         if !fleet.apps.contains_key(app) {
             eprintln!("{}", no_such_app(app.as_str(), fleet.apps.keys()));
