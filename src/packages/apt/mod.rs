@@ -2,6 +2,7 @@
 //! apt-get(8), sources.list(5), apt_preferences(5), apt.conf(5), and apt itself, which the tests compare with.
 
 pub mod available;
+pub mod condensed;
 mod conf;
 pub mod index;
 mod pattern;

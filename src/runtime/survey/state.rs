@@ -4,6 +4,7 @@ use crate::decide::freshness;
 use crate::model::inventory::Inventory;
 use crate::model::package_state::{Doing, Lineage, PackageState};
 use crate::packages::apk::state::ApkState;
+use crate::packages::apt::condensed::condensed;
 use crate::packages::apt::state::AptState;
 use crate::packages::os_release;
 use crate::runtime::inventory::seen::Seen;
@@ -14,21 +15,34 @@ const FILE_LISTS: &str = "var/lib/dpkg/info/";
 /// What of an image that was read decides about its upgrades.
 #[must_use]
 pub fn state(seen: &Seen, lineage: Lineage, doing: Option<Doing>) -> PackageState {
-    let keyrings = AptState::read(&seen.kept)
-        .map(|state| state.keyrings())
-        .unwrap_or_default();
+    let read = AptState::read(&seen.kept);
+    let legible = read.is_ok();
+    let keyrings = read.map(|state| state.keyrings()).unwrap_or_default();
     let matters = |path: &str| {
         let of_a_source = || keyrings.iter().any(|keyring| keyring == path);
         !path.starts_with(FILE_LISTS) && (!is_keyring(path) || of_a_source())
     };
+    let kept = |(path, bytes): (&String, &Vec<u8>)| {
+        // What cannot be read is kept as it is: its error names a line.
+        let bytes = if legible && is_status(path) {
+            condensed(bytes)
+        } else {
+            bytes.clone()
+        };
+        (path.clone(), bytes)
+    };
     let files = seen.kept.iter().filter(|(path, _)| matters(path));
     PackageState {
-        files: files.map(|(path, bytes)| (path.clone(), bytes.clone())).collect(),
+        files: files.map(kept).collect(),
         uncaptured: seen.uncaptured.iter().filter(|path| matters(path)).cloned().collect(),
         layers: layers(&seen.inventory),
         lineage,
         doing,
     }
+}
+
+fn is_status(path: &str) -> bool {
+    path == "var/lib/dpkg/status" || path.starts_with("var/lib/dpkg/status.d/")
 }
 
 /// A key that only counts for the sources that name it (`Signed-By` in sources.list(5)); distributions ship many more.
