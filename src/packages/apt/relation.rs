@@ -50,22 +50,30 @@ pub(in crate::packages::apt) fn clauses(field: &str) -> impl Iterator<Item = &st
 
 /// The alternatives of a clause: one must hold.
 pub(in crate::packages::apt) fn alternatives(clause: &str) -> impl Iterator<Item = Relation<'_>> {
-    clause.split('|').filter_map(relation)
+    // Clauses are short: a search that is made for long texts costs more than it saves.
+    let mut rest = Some(clause);
+    let alternatives = std::iter::from_fn(move || {
+        let text = rest?;
+        let bar = text.bytes().position(|b| b == b'|');
+        rest = bar.map(|at| &text[at + 1..]);
+        Some(bar.map_or(text, |at| &text[..at]))
+    });
+    alternatives.filter_map(relation)
 }
 
 /// Nothing when there is no name. An operator that is not one counts as no limit; archives are checked for both long
 /// before they are published.
 fn relation(text: &str) -> Option<Relation<'_>> {
-    let (name, rest) = match text.find(['(', '[', '<']) {
+    let (name, rest) = match text.bytes().position(|b| matches!(b, b'(' | b'[' | b'<')) {
         Some(at) => (text[..at].trim(), &text[at..]),
         None => (text.trim(), ""),
     };
     let limit = rest
         .strip_prefix('(')
-        .and_then(|rest| rest.split(')').next())
+        .map(|rest| &rest[..rest.bytes().position(|b| b == b')').unwrap_or(rest.len())])
         .and_then(limit);
-    let (name, qualifier) = match name.split_once(':') {
-        Some((name, qualifier)) => (name, Some(qualifier)),
+    let (name, qualifier) = match name.bytes().position(|b| b == b':') {
+        Some(at) => (&name[..at], Some(&name[at + 1..])),
         None => (name, None),
     };
     (!name.is_empty()).then_some(Relation { name, qualifier, limit })

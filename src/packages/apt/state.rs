@@ -169,9 +169,7 @@ fn installed(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Installed>, ParseE
             if matches!(state, Some("not-installed" | "config-files")) {
                 continue;
             }
-            for field in ["Package", "Version", "Architecture"] {
-                stanza.needed(path, field)?;
-            }
+            it.names_a_version(path, stanza.end)?;
             let place = found.len();
             found.push(Installed::of(&it, wanted == Some("hold"), place));
         }

@@ -26,10 +26,9 @@ impl Index {
         let mut builder = Builder::new();
         while let Some(stanza) = stanzas.next()? {
             let end = stanza.end;
-            for field in ["Package", "Version", "Architecture"] {
-                stanza.needed(file, field)?;
-            }
-            builder.add(&Described::of(stanza));
+            let described = Described::of(stanza);
+            described.names_a_version(file, end)?;
+            builder.add(&described);
             builder
                 .limits()
                 .map_err(|problem| ParseError::new(file, end, problem))?;

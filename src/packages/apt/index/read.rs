@@ -244,6 +244,12 @@ impl<'a> Row<'a> {
         self.clauses().map(move |(kind, text)| (kind, self.index.text(text)))
     }
 
+    /// The clauses of one kind.
+    pub(in crate::packages::apt) fn of(self, kind: Kind) -> impl Iterator<Item = &'a str> {
+        let clauses = self.clauses().filter(move |(have, _)| *have == kind);
+        clauses.map(move |(_, text)| self.index.text(text))
+    }
+
     /// As [`Self::relations`], by the numbers of the texts.
     pub(in crate::packages::apt) fn clauses(self) -> impl Iterator<Item = (Kind, u32)> + use<'a> {
         let begin = self.column(4) as usize;

@@ -2,6 +2,7 @@
 
 use crate::packages::apt::conf::truth;
 use crate::packages::deb822::Stanza;
+use crate::packages::error::{ParseError, Problem};
 
 /// The kinds of relation that decide about an upgrade, in the order in which apt looks at them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,6 +112,20 @@ impl<'a> Described<'a> {
             _ => MultiArch::No,
         };
         it
+    }
+
+    /// # Errors
+    /// The stanza that ends at line `end` of `file` lacks its name, version or architecture.
+    pub(in crate::packages::apt) fn names_a_version(&self, file: &str, end: usize) -> Result<(), ParseError> {
+        let needed = [
+            ("Package", self.package),
+            ("Version", self.version),
+            ("Architecture", self.architecture),
+        ];
+        match needed.iter().find(|(_, value)| value.is_empty()) {
+            Some((field, _)) => Err(ParseError::new(file, end, Problem::Missing(field))),
+            None => Ok(()),
+        }
     }
 
     /// Source package and its version, each only when it is not the binary's.

@@ -9,8 +9,8 @@ use super::world::{Architecture, By, NameId, PackageId, RelationId, VersionId, W
 use crate::packages::apt::index::read::Row;
 use crate::packages::apt::index::stanza::{Kind, MultiArch};
 use crate::packages::apt::relation::{Relation, alternatives, clauses};
+use foldhash::{HashMap, HashMapExt};
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// A name for one architecture, whether or not any version of it exists.

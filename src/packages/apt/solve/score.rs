@@ -6,7 +6,7 @@
 use super::census::{ANY, Census};
 use super::world::{Architecture, NameId, PackageId, RelationId, Scope, Target, World};
 use crate::packages::apt::index::stanza::{EXTRA, Kind, Priority};
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 
 const ESSENTIAL: i32 = 100;
 const ESSENTIAL_ON_TOP: i32 = 5000;

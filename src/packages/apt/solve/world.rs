@@ -14,8 +14,8 @@ use crate::packages::apt::preferences::{Pin, target_release};
 use crate::packages::apt::relation::{Limit, Operator, alternatives, clauses};
 use crate::packages::apt::state::{AptState, Installed};
 use crate::packages::version::debian;
+use foldhash::{HashMap, HashMapExt};
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 macro_rules! number {
@@ -406,11 +406,8 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn provided_by(&self, version: VersionId) -> Vec<(&'a str, Provided<'a>)> {
-        let entries = self.versions[version.at()].described.relations();
-        let provides = entries.into_iter().filter(|(kind, _)| *kind == Kind::Provides);
-        provides
-            .filter_map(|(_, clause)| self.provided(version, clause))
-            .collect()
+        let provides = self.versions[version.at()].described.provides();
+        provides.filter_map(|clause| self.provided(version, clause)).collect()
     }
 
     /// What a clause of Provides says. Nothing that is not exactly one version, nor what the package is anyway.
@@ -549,6 +546,18 @@ impl<'a> By<'a> {
             Self::Index(row) => (row.essential(), row.protected()),
             Self::Status(it) => (it.essential, it.protected),
         }
+    }
+
+    fn provides(self) -> impl Iterator<Item = &'a str> {
+        let (row, installed) = match self {
+            Self::Index(row) => (Some(row), None),
+            Self::Status(it) => (None, Some(it)),
+        };
+        let listed = row.into_iter().flat_map(|row| row.of(Kind::Provides));
+        let own = installed
+            .into_iter()
+            .flat_map(|it| clauses(&it.relations[Kind::Provides as usize]));
+        listed.chain(own)
     }
 
     fn relations(self) -> Vec<(Kind, &'a str)> {
