@@ -1,0 +1,167 @@
+# shellcheck shell=bash
+# What is inside an image: its packages and files, what is pending in it, what two of them differ in. Sourced by scripts/bench, never
+# run; the names it works with are set there.
+# shellcheck disable=SC2154
+
+# peak NAME CMD…: seconds to NAME.s and megabytes to NAME.mb.
+peak() {
+    local name=$dir/$1
+    shift
+    python3 "$here/bench.d/peak.py" "$name.s" "$name.mb" "$@" 2>"$dir/last.log" || {
+        tail -n 20 "$dir/last.log" >&2
+        die "failed: $*"
+    }
+}
+
+# unknown_layers: forgets the tables of layers that were read before.
+unknown_layers() { rm -rf "$dir/cache"; }
+standing_alone() { env XDG_CACHE_HOME="$dir/cache" "$LOWTIDE_BIN" --state "$dir/none" "$@"; }
+
+bench_inventory() {
+    local n image=127.0.0.1:$registry/bench/debian:1 packages
+    import "$(debian_behind)" "$image"
+    push "$image"
+    packages=$(standing_alone inventory --json "engine:$image" | jq '.packages | length')
+    note "$packages packages, $(docker image inspect --format '{{.Size}}' "$image") bytes"
+    unknown_layers
+    export XDG_CACHE_HOME=$dir/cache
+    for n in $(seq "$PAIRS"); do
+        [ -z "${LOWTIDE_BENCH_SYFT:-}" ] || SYFT_CHECK_FOR_APP_UPDATE=false SYFT_REGISTRY_INSECURE_USE_HTTP=true \
+            peak syft "$LOWTIDE_BENCH_SYFT" --quiet --output json "registry:$image"
+        peak hand "$here/bench.d/inventory-by-hand" "$image"
+        unknown_layers
+        peak registry "$LOWTIDE_BIN" --state "$dir/none" inventory --json "registry:$image"
+        peak known "$LOWTIDE_BIN" --state "$dir/none" inventory --json "registry:$image"
+        unknown_layers
+        peak engine "$LOWTIDE_BIN" --state "$dir/none" inventory --json "engine:$image"
+        note "pair $n: registry $(tail -n 1 "$dir/registry.s") s, known layers $(tail -n 1 "$dir/known.s") s, engine $(tail -n 1 "$dir/engine.s") s"
+    done
+    if [ -n "${LOWTIDE_BENCH_SYFT:-}" ]; then
+        compare "inventory from a registry" s "$dir/registry.s" "$dir/syft.s" syft
+        compare "inventory memory" MB "$dir/registry.mb" "$dir/syft.mb" syft
+    else
+        note "no syft: it is not on PyPI for this machine"
+    fi
+    compare "inventory from the engine" s "$dir/engine.s" "$dir/hand.s" "by hand"
+    compare "inventory of known layers" s "$dir/known.s" "$dir/hand.s" "by hand"
+    note "memory from the engine: $(median <"$dir/engine.mb") MB"
+}
+
+simulate() { docker run --rm --entrypoint sh "$1" -c 'apt-get -q update && apt-get --simulate dist-upgrade'; }
+# Exits with 10 when something is pending.
+outdated() {
+    local status=0
+    "$LOWTIDE_BIN" "$@" --json >"$dir/outdated.json" || status=$?
+    [ "$status" -eq 10 ]
+}
+
+# no_surveys DIR: nothing was judged before; indexes are known.
+no_surveys() { rm -f "$1"/surveys.db*; }
+
+# new_security DIR: the security suite has changed since it was asked last, as on most days.
+new_security() {
+    local release index
+    release=$(grep -al '"base":"[^"]*security' "$1"/archives/release-*) || die "no security suite is known"
+    for index in "$1"/archives/index-*; do
+        ! grep -aq "${index##*/index-}" "$release" || rm "$index"
+    done
+    rm "$release"
+}
+
+# A Debian base that is behind, with four suites to ask.
+four_suites() {
+    local security main
+    security=$(security_line)
+    main=$(apt_uri "$(suite)")
+    {
+        printf 'FROM %s\nRUN echo "%s" >/etc/apt/sources.list.d/more.list' "$1" "$security"
+        for more in updates backports; do
+            printf ' && echo "deb %s %s-%s main" >>/etc/apt/sources.list.d/more.list' "$main" "$(suite)" "$more"
+        done
+        printf '\nCMD ["sleep", "infinity"]\n'
+    } >"$dir/Dockerfile"
+    DOCKER_BUILDKIT=0 docker build --quiet --tag "$2" - <"$dir/Dockerfile" >/dev/null 2>&1 || die "the base does not build"
+}
+
+bench_freshness() {
+    local n image=127.0.0.1:$registry/bench/suites:1 proxy db=$dir/freshness.state/lowtide.db
+    import "$(debian_behind)" "bench/base:1"
+    four_suites bench/base:1 "$image"
+    push "$image"
+    export XDG_CACHE_HOME=$dir/cache
+    for n in $(seq "$PAIRS"); do
+        timed "$dir/simulate.s" simulate "$image"
+        unknown_layers
+        timed "$dir/cold.s" outdated outdated --state "$dir/none" "engine:$image"
+        timed "$dir/warm.s" outdated outdated --state "$dir/none" "engine:$image"
+        no_surveys "$dir/cache/lowtide"
+        timed "$dir/judged.s" outdated outdated --state "$dir/none" "engine:$image"
+        new_security "$dir/cache/lowtide"
+        timed "$dir/security.s" outdated outdated --state "$dir/none" "engine:$image"
+        note "pair $n: in a container $(tail -n 1 "$dir/simulate.s") s, cold $(tail -n 1 "$dir/cold.s") s, warm $(tail -n 1 "$dir/warm.s") s, judged anew $(tail -n 1 "$dir/judged.s") s, security new $(tail -n 1 "$dir/security.s") s"
+    done
+    note "$(jq '.images[0].pending | length' "$dir/outdated.json") packages are pending"
+    compare "freshness of one image, nothing known" s "$dir/cold.s" "$dir/simulate.s" "apt in a container"
+    compare "freshness of one image, security suite new" s "$dir/security.s" "$dir/simulate.s" "apt in a container"
+    compare "freshness of one image, indexes known" s "$dir/judged.s" "$dir/simulate.s" "apt in a container"
+    compare "freshness of one image, all known" s "$dir/warm.s" "$dir/simulate.s" "apt in a container"
+
+    proxy=$(free_port 3128)
+    start "$dir/proxy.log" python3 "$here/bench.d/proxy.py" "$proxy" "$dir/requests"
+    wait_until 10 port_answers "$proxy" || die "the proxy did not start"
+    git init --quiet --bare --initial-branch=main "$dir/freshness.git"
+    git init --quiet --initial-branch=main "$dir/freshness.src"
+    in_repo remote add origin "file://$dir/freshness.git"
+    printf 'FROM %s\nRUN touch /made\n' "$image" >"$dir/freshness.src/Dockerfile"
+    commit first
+    mkdir -m 700 "$dir/freshness.state"
+    printf 'version: 1\nmode: active\nhosts: { here: { docker: "unix://%s" } }\narchives: { proxy: "http://127.0.0.1:%s" }\napps:\n  web: { source: { repo: "file://%s" }, schedule: never, publish: { image: "127.0.0.1:%s/apps/freshness" } }\n' \
+        "${DOCKER_HOST#unix://}" "$proxy" "$dir/freshness.git" "$registry" >"$dir/freshness.yml"
+    two_runs
+    note "$("$python" "$here/bench.d/journal.py" "$db" web "$APPS" 3 different)"
+    many_apps | sed "s|^apps:|archives: { proxy: \"http://127.0.0.1:$proxy\" }\napps:|" >"$dir/freshness.yml"
+    # The fleet in force is what a bot took up last.
+    serve_lowtide
+    wait_until 30 ready || die "serve is not ready: $(tail -n 5 "$dir/freshness.log")"
+    stop_pid "$served"
+    for n in $(seq "$PAIRS"); do
+        : >"$dir/requests"
+        no_surveys "$dir/freshness.state"
+        peak fleet "$LOWTIDE_BIN" outdated --config "$dir/freshness.yml" --state "$dir/freshness.state" --all --json
+        wc -l <"$dir/requests" >>"$dir/fleet.requests"
+        peak quiet "$LOWTIDE_BIN" outdated --config "$dir/freshness.yml" --state "$dir/freshness.state" --all --json
+        note "pair $n: $(tail -n 1 "$dir/fleet.s") s, $(tail -n 1 "$dir/fleet.mb") MB, $(tail -n 1 "$dir/fleet.requests") requests; without news $(tail -n 1 "$dir/quiet.s") s, $(tail -n 1 "$dir/quiet.mb") MB"
+    done
+    outdated outdated --config "$dir/freshness.yml" --state "$dir/freshness.state" --all
+    note "$(jq '[.images[] | select(.pending | length > 0)] | length' "$dir/outdated.json") images have something pending"
+    compare "freshness of $APPS images, indexes known" s "$dir/fleet.s" "$dir/simulate.s" "apt in one container"
+    compare "freshness of $APPS images, no news" s "$dir/quiet.s" "$dir/simulate.s" "apt in one container"
+    summary+=("memory for $APPS images: $(median <"$dir/fleet.mb") MB")
+    summary+=("requests for $APPS images: $(median <"$dir/fleet.requests")")
+}
+
+read_both() { docker save "$1" | cat >/dev/null && docker save "$2" | cat >/dev/null; }
+
+bench_diff() {
+    local n seed images=()
+    for seed in 1 2; do
+        images+=("bench/large:$seed")
+        import "$(debian_behind)" "bench/base:1"
+        python3 "$here/bench.d/large.py" 850 40000 "$seed" >"$dir/large.tar"
+        printf 'FROM bench/base:1\nADD large.tar /\n' >"$dir/Dockerfile"
+        tar -C "$dir" -c Dockerfile large.tar | DOCKER_BUILDKIT=0 docker build --quiet --tag "bench/large:$seed" - >/dev/null 2>&1
+        rm "$dir/large.tar"
+    done
+    note "$(docker image inspect --format '{{.Size}}' "${images[@]}" | paste -s -d ' ') bytes"
+    export XDG_CACHE_HOME=$dir/cache
+    for n in $(seq "$PAIRS"); do
+        timed "$dir/reading.s" read_both "${images[@]}"
+        timed "$dir/hand.s" "$here/bench.d/diff-by-hand" "${images[@]}"
+        unknown_layers
+        peak diff "$LOWTIDE_BIN" --state "$dir/none" diff --json "engine:${images[0]}" "engine:${images[1]}"
+        note "pair $n: reading $(tail -n 1 "$dir/reading.s") s, by hand $(tail -n 1 "$dir/hand.s") s, lowtide $(tail -n 1 "$dir/diff.s") s"
+    done
+    compare diff s "$dir/diff.s" "$dir/reading.s" "reading alone"
+    compare "diff by hand" s "$dir/diff.s" "$dir/hand.s" "by hand"
+    note "memory: $(median <"$dir/diff.mb") MB"
+}
