@@ -155,13 +155,13 @@ bench_diff() {
     note "$(docker image inspect --format '{{.Size}}' "${images[@]}" | paste -s -d ' ') bytes"
     export XDG_CACHE_HOME=$dir/cache
     for n in $(seq "$PAIRS"); do
-        timed "$dir/reading.s" read_both "${images[@]}"
-        timed "$dir/hand.s" "$here/bench.d/diff-by-hand" "${images[@]}"
+        timed "$dir/diff.reading" read_both "${images[@]}"
+        timed "$dir/diff.hand" "$here/bench.d/diff-by-hand" "${images[@]}"
         unknown_layers
         peak diff "$LOWTIDE_BIN" --state "$dir/none" diff --json "engine:${images[0]}" "engine:${images[1]}"
-        note "pair $n: reading $(tail -n 1 "$dir/reading.s") s, by hand $(tail -n 1 "$dir/hand.s") s, lowtide $(tail -n 1 "$dir/diff.s") s"
+        note "pair $n: reading $(tail -n 1 "$dir/diff.reading") s, by hand $(tail -n 1 "$dir/diff.hand") s, lowtide $(tail -n 1 "$dir/diff.s") s"
     done
-    compare diff s "$dir/diff.s" "$dir/reading.s" "reading alone"
-    compare "diff by hand" s "$dir/diff.s" "$dir/hand.s" "by hand"
+    compare diff s "$dir/diff.s" "$dir/diff.reading" "reading alone"
+    compare "diff by hand" s "$dir/diff.s" "$dir/diff.hand" "by hand"
     note "memory: $(median <"$dir/diff.mb") MB"
 }
