@@ -3,11 +3,11 @@
 # run; the names it works with are set there.
 # shellcheck disable=SC2154
 
-# peak NAME CMD…: seconds to NAME.s and megabytes to NAME.mb.
+# peak NAME CMD…: seconds to NAME.s, those of processor time to NAME.cpu, megabytes to NAME.mb.
 peak() {
     local name=$dir/$1
     shift
-    python3 "$here/bench.d/peak.py" "$name.s" "$name.mb" "$@" 2>"$dir/last.log" || {
+    python3 "$here/bench.d/peak.py" "$name" "$@" 2>"$dir/last.log" || {
         tail -n 20 "$dir/last.log" >&2
         die "failed: $*"
     }
@@ -17,31 +17,48 @@ peak() {
 unknown_layers() { rm -rf "$dir/cache"; }
 standing_alone() { env XDG_CACHE_HOME="$dir/cache" "$LOWTIDE_BIN" --state "$dir/none" "$@"; }
 
+# in_registry IMAGE: where its manifest and its layers are.
+in_registry() {
+    local place=http://${1%%/*}/v2/${1#*/} digest
+    place=${place%:*}
+    echo "$place/manifests/${1##*:}"
+    curl --disable --silent --show-error --fail --noproxy '*' --header "Accept: application/vnd.docker.distribution.manifest.v2+json" \
+        "$place/manifests/${1##*:}" | jq -r '.layers[].digest' | while read -r digest; do
+        echo "$place/blobs/$digest"
+    done
+}
+
 bench_inventory() {
-    local n image=127.0.0.1:$registry/bench/debian:1 packages
+    local n image=127.0.0.1:$registry/bench/debian:1 packages places
     import "$(debian_behind)" "$image"
     push "$image"
     packages=$(standing_alone inventory --json "engine:$image" | jq '.packages | length')
     note "$packages packages, $(docker image inspect --format '{{.Size}}' "$image") bytes"
+    # Asked before, so that the pipe does nothing but its work.
+    mapfile -t places < <(in_registry "$image")
+    [ ${#places[@]} -gt 1 ] || die "the registry has no layers of $image"
     unknown_layers
     export XDG_CACHE_HOME=$dir/cache
     for n in $(seq "$PAIRS"); do
         [ -z "${LOWTIDE_BENCH_SYFT:-}" ] || SYFT_CHECK_FOR_APP_UPDATE=false SYFT_REGISTRY_INSECURE_USE_HTTP=true \
             peak syft "$LOWTIDE_BENCH_SYFT" --quiet --output json "registry:$image"
         peak hand "$here/bench.d/inventory-by-hand" "$image"
+        peak pipe "$here/bench.d/unpack-by-hand" "${places[@]}"
         unknown_layers
         peak registry "$LOWTIDE_BIN" --state "$dir/none" inventory --json "registry:$image"
         peak known "$LOWTIDE_BIN" --state "$dir/none" inventory --json "registry:$image"
         unknown_layers
         peak engine "$LOWTIDE_BIN" --state "$dir/none" inventory --json "engine:$image"
-        note "pair $n: registry $(tail -n 1 "$dir/registry.s") s, known layers $(tail -n 1 "$dir/known.s") s, engine $(tail -n 1 "$dir/engine.s") s"
+        note "pair $n: registry $(tail -n 1 "$dir/registry.s") s ($(tail -n 1 "$dir/registry.cpu") s of CPU), curl | gzip -dc $(tail -n 1 "$dir/pipe.s") s ($(tail -n 1 "$dir/pipe.cpu") s of CPU), known layers $(tail -n 1 "$dir/known.s") s, engine $(tail -n 1 "$dir/engine.s") s"
     done
     if [ -n "${LOWTIDE_BENCH_SYFT:-}" ]; then
         compare "inventory from a registry" s "$dir/registry.s" "$dir/syft.s" syft
+        compare "inventory of known layers" s "$dir/known.s" "$dir/syft.s" syft
         compare "inventory memory" MB "$dir/registry.mb" "$dir/syft.mb" syft
     else
         note "no syft: it is not on PyPI for this machine"
     fi
+    compare "inventory from a registry, CPU" s "$dir/registry.cpu" "$dir/pipe.cpu" "curl | gzip -dc"
     compare "inventory from the engine" s "$dir/engine.s" "$dir/hand.s" "by hand"
     compare "inventory of known layers" s "$dir/known.s" "$dir/hand.s" "by hand"
     note "memory from the engine: $(median <"$dir/engine.mb") MB"
