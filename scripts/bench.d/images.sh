@@ -72,13 +72,16 @@ outdated() {
     [ "$status" -eq 10 ]
 }
 
+# In what is kept of a suite.
+SECURITY_BASE='"base":"[^"]*security'
+
 # no_surveys DIR: nothing was judged before; indexes are known.
 no_surveys() { rm -f "$1"/surveys.db*; }
 
 # new_security DIR: the security suite has changed since it was asked last, as on most days.
 new_security() {
     local release index
-    release=$(grep -al '"base":"[^"]*security' "$1"/archives/release-*) || die "no security suite is known"
+    release=$(grep -al "$SECURITY_BASE" "$1"/archives/release-*) || die "no security suite is known"
     for index in "$1"/archives/index-*; do
         ! grep -aq "${index##*/index-}" "$release" || rm "$index"
     done
@@ -100,6 +103,73 @@ four_suites() {
     DOCKER_BUILDKIT=0 docker build --quiet --tag "$2" - <"$dir/Dockerfile" >/dev/null 2>&1 || die "the base does not build"
 }
 
+# known_suites DIR [WORDS]: what is kept of each suite (its address, and what its server said of the file), where jq's WORDS hold.
+known_suites() {
+    local release
+    for release in "$1"/archives/release-*; do
+        head -n 1 "$release"
+    done | jq --compact-output "select(${2:-true})"
+}
+
+# as_lowtide_asks: a configuration of curl that asks for the suites on stdin: only if they have changed, when their servers can tell.
+# Without a proxy of somebody's own, as lowtide.
+as_lowtide_asks() {
+    jq --slurp --raw-output '
+        map(["fail", "noproxy = \"*\"", "output = \"/dev/null\"", "write-out = \"%{http_code} %{size_download}\\n\"",
+            "header = \"Cache-Control: max-age=0\"", "url = \(.base + "InRelease" | @json)"]
+            + [.validators | ("If-None-Match: " + (.etag // empty)), ("If-Modified-Since: " + (.modified // empty))
+                | "header = \(@json)"]
+            | join("\n"))
+        | join("\nnext\n")'
+}
+
+# security_index DIR: the address of the security suite's index, as lowtide takes it: by its hash where that is offered.
+security_index() {
+    local release
+    release=$(grep -al "$SECURITY_BASE" "$1"/archives/release-*)
+    {
+        head -n 1 "$release" | jq --raw-output .base
+        sed 1d "$release"
+    } | awk -v path="main/binary-$(dpkg --print-architecture)/Packages" '
+        NR == 1 { base = $1 }
+        /^Acquire-By-Hash: *yes/ { by_hash = 1 }
+        /^[^ ]/ { sums = ($1 == "SHA256:") }
+        sums && index($3, path) == 1 { hash[substr($3, length(path) + 1)] = $1 }
+        END {
+            folder = path
+            sub("[^/]*$", "", folder)
+            split(".zst .gz .xz", packings, " ")
+            for (n = 1; n <= 3; n++)
+                if (packings[n] in hash) {
+                    print base (by_hash ? folder "by-hash/SHA256/" hash[packings[n]] : path packings[n])
+                    exit
+                }
+        }'
+}
+
+# asks DIR: the questions of curl, from what lowtide has kept.
+asks() {
+    local security='.base | test("security")' index
+    index=$(security_index "$1")
+    [ -n "$index" ] || die "the security suite lists no index"
+    known_suites "$1" | as_lowtide_asks >"$dir/asks.all"
+    known_suites "$1" "$security | not" | as_lowtide_asks >"$dir/asks.others"
+    known_suites "$1" "$security" | jq --compact-output '.validators = {}' | as_lowtide_asks >"$dir/asks.security"
+    printf 'url = "%s"\noutput = "/dev/null"\n' "$index" >>"$dir/asks.security"
+}
+
+# No question waits for the connection of another one.
+CURL=(curl --disable --no-progress-meter --parallel --parallel-immediate --config)
+
+# What has to arrive when the security suite is new: its file, then its index over the same connection, while the others are asked.
+new_security_by_curl() {
+    local others
+    "${CURL[@]}" "$dir/asks.others" &
+    others=$!
+    curl --disable --no-progress-meter --config "$dir/asks.security"
+    wait "$others"
+}
+
 bench_freshness() {
     local n image=127.0.0.1:$registry/bench/suites:1 proxy db=$dir/freshness.state/lowtide.db
     import "$(debian_behind)" "bench/base:1"
@@ -110,18 +180,25 @@ bench_freshness() {
         timed "$dir/simulate.s" simulate "$image"
         unknown_layers
         timed "$dir/cold.s" outdated outdated --state "$dir/none" "engine:$image"
-        timed "$dir/warm.s" outdated outdated --state "$dir/none" "engine:$image"
+        peak warm "$LOWTIDE_BIN" --state "$dir/none" outdated --json "engine:$image"
+        asks "$dir/cache/lowtide"
+        peak asking "${CURL[@]}" "$dir/asks.all"
         no_surveys "$dir/cache/lowtide"
         timed "$dir/judged.s" outdated outdated --state "$dir/none" "engine:$image"
         new_security "$dir/cache/lowtide"
         timed "$dir/security.s" outdated outdated --state "$dir/none" "engine:$image"
-        note "pair $n: in a container $(tail -n 1 "$dir/simulate.s") s, cold $(tail -n 1 "$dir/cold.s") s, warm $(tail -n 1 "$dir/warm.s") s, judged anew $(tail -n 1 "$dir/judged.s") s, security new $(tail -n 1 "$dir/security.s") s"
+        timed "$dir/fetching.s" new_security_by_curl
+        note "pair $n: in a container $(tail -n 1 "$dir/simulate.s") s, asking alone $(tail -n 1 "$dir/asking.s") s, with the security suite $(tail -n 1 "$dir/fetching.s") s; cold $(tail -n 1 "$dir/cold.s") s, warm $(tail -n 1 "$dir/warm.s") s, judged anew $(tail -n 1 "$dir/judged.s") s, security new $(tail -n 1 "$dir/security.s") s"
     done
     note "$(jq '.images[0].pending | length' "$dir/outdated.json") packages are pending"
+    note "to what it asks first the servers answered, with so many bytes: $("${CURL[@]}" "$dir/asks.all" | paste -s -d ,)"
     compare "freshness of one image, nothing known" s "$dir/cold.s" "$dir/simulate.s" "apt in a container"
     compare "freshness of one image, security suite new" s "$dir/security.s" "$dir/simulate.s" "apt in a container"
+    compare "freshness of one image, security suite new" s "$dir/security.s" "$dir/fetching.s" "curl fetching the same"
     compare "freshness of one image, indexes known" s "$dir/judged.s" "$dir/simulate.s" "apt in a container"
     compare "freshness of one image, all known" s "$dir/warm.s" "$dir/simulate.s" "apt in a container"
+    compare "freshness of one image, all known" s "$dir/warm.s" "$dir/asking.s" "curl asking the same four repositories"
+    note "CPU then: lowtide $(median <"$dir/warm.cpu") s, curl $(median <"$dir/asking.cpu") s"
 
     proxy=$(free_port 3128)
     start "$dir/proxy.log" python3 "$here/bench.d/proxy.py" "$proxy" "$dir/requests"
