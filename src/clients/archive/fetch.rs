@@ -1,8 +1,9 @@
 //! Asking an archive for one file: politely, conditionally, and never for longer or more than was agreed.
 
 use super::address::{self, Mirror, Place};
+use super::arriving::Feed;
 use super::error::ArchiveError;
-use super::receive;
+use super::receive::{self, Destination};
 use crate::clients::{clock, tls};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{CACHE_CONTROL, IF_MODIFIED_SINCE, IF_NONE_MATCH};
@@ -158,8 +159,21 @@ impl ArchiveClient {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn get(&self, ask: &Ask<'_>) -> Result<Got, ArchiveError> {
+        self.fetch(ask, Destination::Memory).await
+    }
+
+    /// As [`get`](Self::get), for a reader that works while the file arrives. Each attempt at the file asks `begin` for another reader, and
+    /// what an earlier one read is void. What the last one read is the file once this returns [`Got::Content`], with no bytes in it.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`]: then no reader has read the file.
+    pub async fn get_into(&self, ask: &Ask<'_>, begin: &(dyn Fn() -> Feed + Sync)) -> Result<Got, ArchiveError> {
+        self.fetch(ask, Destination::Reader(begin)).await
+    }
+
+    async fn fetch(&self, ask: &Ask<'_>, to: Destination<'_>) -> Result<Got, ArchiveError> {
         let limit = self.access.limits.file;
-        let done = tokio::time::timeout(limit, self.attempts(ask)).await;
+        let done = tokio::time::timeout(limit, self.attempts(ask, to)).await;
         done.unwrap_or_else(|_| {
             Err(ArchiveError::Timeout {
                 url: address::shown(ask.url),
@@ -168,15 +182,15 @@ impl ArchiveClient {
         })
     }
 
-    async fn attempts(&self, ask: &Ask<'_>) -> Result<Got, ArchiveError> {
+    async fn attempts(&self, ask: &Ask<'_>, to: Destination<'_>) -> Result<Got, ArchiveError> {
         let url = match address::place(ask.url, &self.access.mirrors)? {
             Place::Web(url) => url,
-            Place::File(path) => return self.local(ask, &path).await,
+            Place::File(path) => return self.local(ask, to, &path).await,
         };
         let limits = &self.access.limits;
         let mut pause = limits.pause;
         for _ in 1..limits.attempts {
-            match self.once(ask, &url).await {
+            match self.once(ask, to, &url).await {
                 Err(error) if error.passing() => match self.wait(&error, pause) {
                     Some(wait) => tokio::time::sleep(wait).await,
                     None => return Err(error),
@@ -185,7 +199,7 @@ impl ArchiveClient {
             }
             pause *= 2;
         }
-        self.once(ask, &url).await
+        self.once(ask, to, &url).await
     }
 
     /// How long until the next attempt; `None`: longer than our patience.
@@ -197,7 +211,7 @@ impl ArchiveClient {
         (asked <= self.access.limits.patience).then_some(asked.max(pause))
     }
 
-    async fn once(&self, ask: &Ask<'_>, url: &Url) -> Result<Got, ArchiveError> {
+    async fn once(&self, ask: &Ask<'_>, to: Destination<'_>, url: &Url) -> Result<Got, ArchiveError> {
         let name = format!(
             "{}:{}",
             url.host_str().unwrap_or_default(),
@@ -225,7 +239,7 @@ impl ArchiveClient {
         }
         let answer = request.send().await;
         let answer = answer.map_err(|e| receive::classify(ask.url, &self.access.limits, e))?;
-        let got = receive::answer(ask, &self.access.limits, answer).await;
+        let got = receive::answer(ask, to, &self.access.limits, answer).await;
         if let Err(ArchiveError::Busy { until: Some(until), .. }) = &got {
             self.close(&name, *until);
         }
@@ -251,12 +265,12 @@ impl ArchiveClient {
         }
     }
 
-    async fn local(&self, ask: &Ask<'_>, path: &Path) -> Result<Got, ArchiveError> {
+    async fn local(&self, ask: &Ask<'_>, to: Destination<'_>, path: &Path) -> Result<Got, ArchiveError> {
         match self.access.files {
             LocalFiles::Refused => Err(ArchiveError::Local {
                 url: address::shown(ask.url),
             }),
-            LocalFiles::Read => receive::file(ask, path).await,
+            LocalFiles::Read => receive::file(ask, to, path).await,
         }
     }
 }

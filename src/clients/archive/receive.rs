@@ -1,9 +1,11 @@
 //! What comes back: statuses and broken connections get their names, bodies are counted and hashed as they arrive.
 
 use super::address;
+use super::arriving::Feed;
 use super::error::ArchiveError;
 use super::fetch::{Ask, Expected, Got, Limits, Validators};
 use crate::clients::clock;
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
@@ -16,6 +18,14 @@ use tokio::io::AsyncReadExt as _;
 /// What a header may keep of ours: a longer validator is no validator.
 const MAX_VALIDATOR: usize = 1024;
 
+/// Where a file goes as it arrives.
+#[derive(Clone, Copy)]
+pub(super) enum Destination<'a> {
+    Memory,
+    /// To one that begins to read with the first byte.
+    Reader(&'a (dyn Fn() -> Feed + Sync)),
+}
+
 /// Why a redirect was not followed; travels through reqwest's error.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub(super) enum SentOn {
@@ -25,7 +35,12 @@ pub(super) enum SentOn {
     Downgrade,
 }
 
-pub(super) async fn answer(ask: &Ask<'_>, limits: &Limits, mut answer: Response) -> Result<Got, ArchiveError> {
+pub(super) async fn answer(
+    ask: &Ask<'_>,
+    to: Destination<'_>,
+    limits: &Limits,
+    mut answer: Response,
+) -> Result<Got, ArchiveError> {
     let url = || address::shown(ask.url);
     let status = answer.status().as_u16();
     match status {
@@ -48,14 +63,14 @@ pub(super) async fn answer(ask: &Ask<'_>, limits: &Limits, mut answer: Response)
     let announced = answer.content_length();
     // A size that a signed Release tells is exact; one byte more is another file.
     let limit = ask.expected.map_or(ask.limit, |e| e.size.min(ask.limit));
-    let mut body = Body::new(announced.unwrap_or_default().min(limit));
+    let mut body = Body::new(to, announced.unwrap_or_default().min(limit));
     loop {
         match answer.chunk().await {
             Ok(Some(chunk)) => {
                 if body.is_empty() && is_web_page(&chunk, said_html) {
                     return Err(ArchiveError::WebPage { url: url() });
                 }
-                body.take(&chunk, limit)
+                body.take(chunk, limit)
                     .map_err(|limit| ArchiveError::TooLarge { url: url(), limit })?;
             }
             Ok(None) => break,
@@ -63,7 +78,7 @@ pub(super) async fn answer(ask: &Ask<'_>, limits: &Limits, mut answer: Response)
             Err(_) => {
                 return Err(ArchiveError::Truncated {
                     url: url(),
-                    got: body.len(),
+                    got: body.length,
                     expected: announced.or(ask.expected.map(|e| e.size)),
                 });
             }
@@ -73,7 +88,7 @@ pub(super) async fn answer(ask: &Ask<'_>, limits: &Limits, mut answer: Response)
     Ok(Got::Content { bytes, validators })
 }
 
-pub(super) async fn file(ask: &Ask<'_>, path: &Path) -> Result<Got, ArchiveError> {
+pub(super) async fn file(ask: &Ask<'_>, to: Destination<'_>, path: &Path) -> Result<Got, ArchiveError> {
     let failed = |source: std::io::Error| {
         let url = address::shown(ask.url);
         if source.kind() == std::io::ErrorKind::NotFound {
@@ -91,14 +106,14 @@ pub(super) async fn file(ask: &Ask<'_>, path: &Path) -> Result<Got, ArchiveError
     if ask.kept == Some(&validators) {
         return Ok(Got::Unchanged);
     }
-    let mut body = Body::new(0);
+    let mut body = Body::new(to, 0);
     let mut chunk = vec![0; 64 << 10];
     loop {
         let read = file.read(&mut chunk).await.map_err(failed)?;
         if read == 0 {
             break;
         }
-        let taken = body.take(&chunk[..read], ask.limit);
+        let taken = body.take(Bytes::copy_from_slice(&chunk[..read]), ask.limit);
         taken.map_err(|limit| ArchiveError::TooLarge {
             url: address::shown(ask.url),
             limit,
@@ -151,57 +166,77 @@ fn root(error: &dyn std::error::Error) -> String {
 }
 
 struct Body {
-    bytes: Vec<u8>,
+    arrived: Arrived,
+    length: u64,
     hash: Sha256,
 }
 
+enum Arrived {
+    Memory(Vec<u8>),
+    Reader(Feed),
+}
+
 impl Body {
-    fn new(announced: u64) -> Self {
+    fn new(to: Destination<'_>, announced: u64) -> Self {
         // A server's word is not worth more memory than this before the first byte.
         let announced = usize::try_from(announced.min(16 << 20)).unwrap_or_default();
+        let arrived = match to {
+            Destination::Memory => Arrived::Memory(Vec::with_capacity(announced)),
+            Destination::Reader(begin) => Arrived::Reader(begin()),
+        };
         Self {
-            bytes: Vec::with_capacity(announced),
+            arrived,
+            length: 0,
             hash: Sha256::new(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    fn len(&self) -> u64 {
-        self.bytes.len() as u64
+        self.length == 0
     }
 
     /// `Err`: the limit, when it is passed.
-    fn take(&mut self, chunk: &[u8], limit: u64) -> Result<(), u64> {
-        if self.len() + chunk.len() as u64 > limit {
+    fn take(&mut self, chunk: Bytes, limit: u64) -> Result<(), u64> {
+        let length = self.length + chunk.len() as u64;
+        if length > limit {
             return Err(limit);
         }
-        self.hash.update(chunk);
-        self.bytes.extend_from_slice(chunk);
+        self.length = length;
+        self.hash.update(&chunk);
+        match &mut self.arrived {
+            Arrived::Memory(bytes) => bytes.extend_from_slice(&chunk),
+            Arrived::Reader(feed) => feed.push(chunk),
+        }
         Ok(())
+    }
+
+    /// What is in memory.
+    fn bytes(self) -> Vec<u8> {
+        match self.arrived {
+            Arrived::Memory(bytes) => bytes,
+            Arrived::Reader(_) => Vec::new(),
+        }
     }
 
     fn finish(self, ask: &Ask<'_>) -> Result<Vec<u8>, ArchiveError> {
         let Some(Expected { sha256, size }) = ask.expected else {
-            return Ok(self.bytes);
+            return Ok(self.bytes());
         };
         let url = address::shown(ask.url);
-        if self.len() < size {
+        if self.length < size {
             return Err(ArchiveError::Truncated {
                 url,
-                got: self.len(),
+                got: self.length,
                 expected: Some(size),
             });
         }
         let mut actual = String::with_capacity(64);
-        for byte in self.hash.finalize() {
+        for byte in self.hash.clone().finalize() {
             // Writing to a String cannot fail.
             let _ = write!(actual, "{byte:02x}");
         }
         if actual.eq_ignore_ascii_case(sha256) {
-            return Ok(self.bytes);
+            return Ok(self.bytes());
         }
         let expected = sha256.to_owned();
         Err(ArchiveError::Mismatch { url, expected, actual })

@@ -2,7 +2,7 @@
 
 use super::address;
 use super::error::ArchiveError;
-use std::io::{BufReader, Error, ErrorKind, Read, Result};
+use std::io::{BufReader, Chain, Cursor, Error, ErrorKind, Read, Result};
 
 /// xz's largest preset needs 65 MiB; a dictionary beyond this is there to fill our memory.
 const XZ_MEMORY_KIB: u32 = 128 << 10;
@@ -35,18 +35,16 @@ impl Packing {
     }
 }
 
-/// The unpacked content of `packed`. A read fails once there is more than `limit` bytes, or when the packing is
+/// The unpacked content of `packed`, which may still be arriving. A read fails once there is more than `limit` bytes, or when the packing is
 /// damaged; [`Unpacked::fault`] then tells which.
 #[must_use]
-pub fn unpack(packed: &[u8], packing: Packing, limit: u64) -> BufReader<Unpacked<'_>> {
-    let source: Box<dyn Read + '_> = match packing {
+pub fn unpack<'a>(packed: impl Read + 'a, packing: Packing, limit: u64) -> BufReader<Unpacked<'a>> {
+    let packed = BufReader::with_capacity(CHUNK, packed);
+    let source: Box<dyn Read + 'a> = match packing {
         Packing::Plain => Box::new(packed),
         Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
         Packing::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY_KIB)),
-        Packing::Zstd => Box::new(Frames {
-            rest: packed,
-            current: None,
-        }),
+        Packing::Zstd => Box::new(Frames::of(packed)),
     };
     let unpacked = Unpacked {
         source,
@@ -103,14 +101,53 @@ impl Read for Unpacked<'_> {
 }
 
 /// A zstd file may be several frames one after the other, some of them to be skipped (RFC 8878 §3.1).
-struct Frames<'a> {
-    rest: &'a [u8],
-    current: Option<Frame<'a>>,
+struct Frames<R: Read> {
+    /// `None`: a frame reads it.
+    between: Option<Head<R>>,
+    current: Option<Frame<R>>,
 }
 
-type Frame<'a> = ruzstd::decoding::StreamingDecoder<&'a [u8], ruzstd::decoding::FrameDecoder>;
+type Frame<R> = ruzstd::decoding::StreamingDecoder<Head<R>, ruzstd::decoding::FrameDecoder>;
+/// What was looked at to tell a frame from one to be skipped, and what follows.
+type Head<R> = Chain<Cursor<Vec<u8>>, R>;
 
-impl Read for Frames<'_> {
+impl<R: Read> Frames<R> {
+    fn of(packed: R) -> Self {
+        Self {
+            between: Some(Cursor::new(Vec::new()).chain(packed)),
+            current: None,
+        }
+    }
+
+    /// The next frame; `None` at the end of the file.
+    fn next(&mut self) -> Result<Option<Frame<R>>> {
+        let Some(packed) = self.between.take() else {
+            return Ok(None);
+        };
+        let mut packed = packed;
+        loop {
+            let mut head = Vec::new();
+            packed.by_ref().take(HEAD).read_to_end(&mut head)?;
+            if head.is_empty() {
+                self.between = Some(packed);
+                return Ok(None);
+            }
+            let Some(size) = skippable(&head) else {
+                let (_, rest) = packed.into_inner();
+                let whole = Cursor::new(head).chain(rest);
+                return Frame::new_with_max_window_size(whole, ZSTD_WINDOW)
+                    .map(Some)
+                    .map_err(Error::other);
+            };
+            let skipped = std::io::copy(&mut packed.by_ref().take(size), &mut std::io::sink())?;
+            if skipped < size {
+                return Err(Error::from(ErrorKind::UnexpectedEof));
+            }
+        }
+    }
+}
+
+impl<R: Read> Read for Frames<R> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         loop {
             if let Some(frame) = &mut self.current {
@@ -118,31 +155,27 @@ impl Read for Frames<'_> {
                 if read > 0 || buffer.is_empty() {
                     return Ok(read);
                 }
-                self.rest = frame.get_ref();
-                self.current = None;
+                self.between = self.current.take().map(Frame::into_inner);
             }
-            if self.rest.is_empty() {
-                return Ok(0);
-            }
-            match skippable(self.rest) {
-                Some(after) => self.rest = after,
-                None => {
-                    let frame = Frame::new_with_max_window_size(self.rest, ZSTD_WINDOW);
-                    self.current = Some(frame.map_err(Error::other)?);
-                }
+            match self.next()? {
+                Some(frame) => self.current = Some(frame),
+                None => return Ok(0),
             }
         }
     }
 }
 
-fn skippable(frame: &[u8]) -> Option<&[u8]> {
-    let (head, rest) = frame.split_first_chunk::<8>()?;
-    let [a, b, c, d, size @ ..] = *head;
-    let magic = u32::from_le_bytes([a, b, c, d]);
+/// Magic number and size of a frame to be skipped.
+const HEAD: u64 = 8;
+
+/// How many bytes follow the head, if they are to be skipped.
+fn skippable(head: &[u8]) -> Option<u64> {
+    let (magic, size) = head.split_first_chunk::<4>()?;
+    let magic = u32::from_le_bytes(*magic);
     if !(0x184d_2a50..=0x184d_2a5f).contains(&magic) {
         return None;
     }
-    rest.get(usize::try_from(u32::from_le_bytes(size)).ok()?..)
+    Some(u64::from(u32::from_le_bytes(*size.first_chunk()?)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One `Packages` file: kept in its compact form under the hash that a signed `Release` gives it, fetched when it is not.
 
 use super::known::Unknown;
+use crate::clients::archive::arriving::{Arriving, Feed, arriving};
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::{ArchiveClient, Ask, Expected, Got};
 use crate::clients::archive::unpack::{Packing, unpack};
@@ -11,6 +12,7 @@ use crate::store::archives::ArchiveCache;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{OnceCell, Semaphore};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Debian's sid has 10 MB packed and 60 MB unpacked.
 const PACKED: u64 = 256 << 20;
@@ -98,36 +100,29 @@ impl Indexes {
             }
             index
         };
-        tokio::task::spawn_blocking(read).await.ok()?
+        spawn_blocking(read).await.ok()?
     }
 
+    /// Read while it arrives, and believed once all of it has the right hash.
     async fn fetched(&self, file: &File) -> Result<Index, Unknown> {
+        let readers = Readers::of(file);
         // Archives list an empty index for architectures they have nothing for, and some do not bother to have the file.
-        let packed = if file.empty {
-            Vec::new()
+        if file.empty {
+            drop(readers.begin());
         } else {
-            self.packed(file).await?
+            self.arrives(file, &readers).await?;
+        }
+        let index = readers.last().await?;
+        let (cache, name) = (self.cache.clone(), file.name.clone());
+        let keep = move || {
+            cache.write(&name, &index.to_bytes());
+            index
         };
-        let (cache, name, packing, url) = (self.cache.clone(), file.name.clone(), file.packing, file.plain.clone());
-        let read = move || {
-            let mut text = unpack(&packed, packing, UNPACKED);
-            match Index::parse(&mut text, &url) {
-                Ok(index) => {
-                    cache.write(&name, &index.to_bytes());
-                    Ok(index)
-                }
-                // What the reader of the text calls unreadable has its cause in the packing.
-                Err(error) => match text.get_ref().fault(&url) {
-                    Some(fault) => Err(Unknown::Fetch(fault)),
-                    None => Err(Unknown::Unreadable(error)),
-                },
-            }
-        };
-        tokio::task::spawn_blocking(read).await.map_err(|_| Unknown::Broken)?
+        spawn_blocking(keep).await.map_err(|_| Unknown::Broken)
     }
 
     /// By its hash where the archive offers that: such an address never changes its meaning while a mirror is updated.
-    async fn packed(&self, file: &File) -> Result<Vec<u8>, ArchiveError> {
+    async fn arrives(&self, file: &File, readers: &Readers<'_>) -> Result<(), ArchiveError> {
         let mut last = None;
         for url in file.by_hash.iter().chain([&file.plain]) {
             let ask = Ask {
@@ -139,8 +134,8 @@ impl Indexes {
                     size: file.listed.size,
                 }),
             };
-            match self.client.get(&ask).await {
-                Ok(Got::Content { bytes, .. }) => return Ok(bytes),
+            match self.client.get_into(&ask, &|| readers.begin()).await {
+                Ok(Got::Content { .. }) => return Ok(()),
                 Ok(Got::Unchanged) => {}
                 Err(error @ ArchiveError::NotFound { .. }) => last = Some(error),
                 Err(error) => return Err(error),
@@ -150,6 +145,41 @@ impl Indexes {
             url: file.plain.clone(),
         }))
     }
+}
+
+/// Those who read an index while it arrives, one for each attempt at it. What all but the last one read is void.
+struct Readers<'a> {
+    file: &'a File,
+    last: Mutex<Option<JoinHandle<Result<Index, Unknown>>>>,
+}
+
+impl<'a> Readers<'a> {
+    fn of(file: &'a File) -> Self {
+        let last = Mutex::default();
+        Self { file, last }
+    }
+
+    fn begin(&self) -> Feed {
+        let (feed, arriving) = arriving();
+        let (packing, url) = (self.file.packing, self.file.plain.clone());
+        let reader = spawn_blocking(move || read(arriving, packing, &url));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
+        feed
+    }
+
+    async fn last(self) -> Result<Index, Unknown> {
+        let last = self.last.into_inner().unwrap_or_else(PoisonError::into_inner);
+        last.ok_or(Unknown::Broken)?.await.map_err(|_| Unknown::Broken)?
+    }
+}
+
+fn read(packed: Arriving, packing: Packing, url: &str) -> Result<Index, Unknown> {
+    let mut text = unpack(packed, packing, UNPACKED);
+    Index::parse(&mut text, url).map_err(|error| match text.get_ref().fault(url) {
+        // What the reader of the text calls unreadable has its cause in the packing.
+        Some(fault) => Unknown::Fetch(fault),
+        None => Unknown::Unreadable(error),
+    })
 }
 
 /// One index in the packing that we take.

@@ -2,9 +2,14 @@
 
 use super::site::{Site, Trick, client, limits};
 use lowtide::clients::archive::address::Mirror;
+use lowtide::clients::archive::arriving::{Feed, arriving};
 use lowtide::clients::archive::error::ArchiveError;
 use lowtide::clients::archive::fetch::{Access, ArchiveClient, Ask, Got, Limits, LocalFiles};
+use std::io::Read as _;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 fn ask(url: &str) -> Ask<'_> {
     Ask {
@@ -130,4 +135,59 @@ async fn folders_are_read_only_when_that_was_said() {
         reading.get(&small).await,
         Err(ArchiveError::TooLarge { limit: 3, .. })
     ));
+}
+
+/// Threads that read what arrives, in the order in which they were asked for.
+#[derive(Default)]
+struct Readers(Mutex<Vec<JoinHandle<Vec<u8>>>>);
+
+impl Readers {
+    fn begin(&self, first_byte: &Arc<Notify>) -> Feed {
+        let (feed, mut arriving) = arriving();
+        let first_byte = Arc::clone(first_byte);
+        let reader = std::thread::spawn(move || {
+            let mut all = vec![0];
+            arriving.read_exact(&mut all).unwrap();
+            first_byte.notify_one();
+            arriving.read_to_end(&mut all).unwrap();
+            all
+        });
+        self.0.lock().unwrap().push(reader);
+        feed
+    }
+
+    fn read(self) -> Vec<String> {
+        let readers = self.0.into_inner().unwrap().into_iter();
+        readers
+            .map(|reader| String::from_utf8(reader.join().unwrap()).unwrap())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_read_while_it_arrives() {
+    let site = Site::new().await;
+    site.put("a", "content");
+    // The server goes on once the first half was read: who waits for the whole file waits in vain.
+    let first_byte = Arc::new(Notify::new());
+    site.trick("a", Trick::Halves(Arc::clone(&first_byte)));
+    let readers = Readers::default();
+    let url = format!("{}/a", site.address);
+    let got = client(limits())
+        .get_into(&ask(&url), &|| readers.begin(&first_byte))
+        .await;
+    assert!(matches!(got, Ok(Got::Content { bytes, .. }) if bytes.is_empty()));
+    assert_eq!(readers.read(), ["content"]);
+}
+
+#[tokio::test]
+async fn each_attempt_has_a_reader_of_its_own() {
+    let site = Site::new().await;
+    site.put("a", "content");
+    site.trick("a", Trick::BreakOnce);
+    let (readers, nobody) = (Readers::default(), Arc::default());
+    let url = format!("{}/a", site.address);
+    let got = client(limits()).get_into(&ask(&url), &|| readers.begin(&nobody)).await;
+    assert!(matches!(got, Ok(Got::Content { .. })));
+    assert_eq!(readers.read(), ["con", "content"]);
 }

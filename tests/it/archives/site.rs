@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// What the server does instead of serving the file.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub(super) enum Trick {
     Endless,
     /// Nothing comes, and nothing ends.
     Silence,
+    /// Half of the file; the rest once this is notified.
+    Halves(Arc<Notify>),
 }
 
 #[derive(Default)]
@@ -128,6 +131,16 @@ fn tricked(trick: &Trick, file: Vec<u8>) -> Response {
     match trick {
         Trick::Status(status) => response.status(*status).body(Body::empty()),
         Trick::BusyOnce(after) => response.status(503).header("retry-after", *after).body(Body::empty()),
+        Trick::Halves(rest) => {
+            let (first, last) = file.split_at(file.len() / 2);
+            let (first, last, rest) = (first.to_vec(), last.to_vec(), Arc::clone(rest));
+            let last = futures_util::stream::once(async move {
+                rest.notified().await;
+                Ok::<_, std::io::Error>(last)
+            });
+            let halves = futures_util::stream::iter([Ok(first)]);
+            response.body(Body::from_stream(futures_util::StreamExt::chain(halves, last)))
+        }
         Trick::Break | Trick::BreakOnce => {
             let half = futures_util::stream::iter([Ok(file[..file.len() / 2].to_vec())]);
             let end = futures_util::stream::once(async {
