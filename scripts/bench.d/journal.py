@@ -66,8 +66,8 @@ for number in range(1, apps + 1):
     for content, moved_to in own.items():
         kept = connection.execute("SELECT body, at FROM evidence WHERE content = ? AND kind = 'packages'", (f"sha256:{content}",))
         for body, at in kept.fetchall():
-            # The last five bytes of an LZ4 block are those of the text: the end of a description in dpkg's status, so that no
-            # two of the states are equal and all cost the same.
+            # The last five bytes of an LZ4 block are those of the text: a mark at the end of dpkg's status that decides nothing, so that
+            # no two of the states are equal and all cost the same.
             mark = bytes(ord("a") + number // place % 26 for place in (676, 26, 1))
             own_body = body[:-5] + mark + body[-2:]
             connection.execute(
