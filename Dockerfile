@@ -6,12 +6,16 @@
 #     lowtide serve --config https://git.example.org/fleet.git#main:lowtide.yml
 #
 # The base images are arguments, so that they can come from a registry of yours, or be lowtide's own apps. The builder needs a
-# Rust toolchain, 1.95 or newer, and a C compiler (SQLite is compiled in); the runtime is Debian or Ubuntu, not older than the builder's libc.
+# Rust toolchain, 1.95 or newer, a C compiler and make (SQLite and the allocator are compiled in); the runtime is Debian or Ubuntu, not older
+# than the builder's libc.
 ARG BUILDER_BASE=rust:1-bookworm
 ARG RUNTIME_BASE=debian:bookworm-slim
 
 FROM ${BUILDER_BASE} AS builder
 ARG PROFILE=release
+# Machines of arm64 have pages of 4, 16 or 64 KiB. The allocator refuses to start where they are larger than what it was built for (in bits).
+RUN [ "$(uname -m)" != aarch64 ] \
+ || printf '[env]\nJEMALLOC_SYS_WITH_LG_PAGE = "16"\n' >>"${CARGO_HOME:-$HOME/.cargo}/config.toml"
 WORKDIR /src
 # The dependencies alone first: a change of our own sources does not build them again.
 COPY Cargo.toml Cargo.lock ./

@@ -44,9 +44,9 @@ quietly_apt() {
     return "$status"
 }
 
-# What a Rust toolchain links with: gcc alone comes without the C library's files.
+# What a Rust toolchain links with, and the allocator is compiled with: gcc alone comes without the C library's files.
 need_compiler() {
-    need cc gcc
+    need cc gcc make make
     echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null 2>/dev/null || need no-libc libc6-dev
 }
 

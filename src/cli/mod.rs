@@ -1,6 +1,5 @@
 //! The command line: one file per command. stdout is the answer, stderr the story.
 
-mod allocation;
 pub mod args;
 mod audit;
 mod backup;

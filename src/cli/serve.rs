@@ -1,6 +1,5 @@
 //! `lowtide serve`: the bot.
 
-use super::allocation;
 use super::args::Global;
 use super::exit::Exit;
 use super::open::{self, Loaded};
@@ -15,17 +14,15 @@ use crate::store::error::StoreError;
 use crate::web;
 use anyhow::{Context, anyhow};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result<Exit> {
-    // Before any lock is taken or file opened: executing the program again would lose them.
-    if let Err(error) = allocation::settle() {
-        warn!(%error, "the allocator settings cannot be applied; lowtide uses more memory");
-    }
     let asked_to_end = CancellationToken::new();
     tokio::spawn(on_signal(asked_to_end.clone()));
     let (lock, role) = match standby::await_state(global, listen, &asked_to_end).await? {
@@ -124,7 +121,10 @@ async fn pages(bot: &Arc<Bot>, listen: SocketAddr, role: Option<Holder>) -> std:
 /// could still act. The kernel frees the lock. Comes back only with an error.
 fn begin_anew() -> anyhow::Error {
     info!("another lowtide takes the state");
-    allocation::begin_again(&[]).into()
+    match std::env::current_exe() {
+        Ok(program) => Command::new(program).args(std::env::args_os().skip(1)).exec().into(),
+        Err(error) => error.into(),
+    }
 }
 
 /// The configuration as it stands; a bad one leaves the last good one in force.
