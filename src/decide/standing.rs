@@ -39,8 +39,7 @@ pub fn fold(events: Vec<Recorded<AppEvent>>) -> Standing {
     let mut standing = Standing::default();
     for recorded in events {
         if let AppEvent::Checkpoint { standing: whole } = recorded.event {
-            standing = *whole;
-            standing.forget_the_future(recorded.at);
+            standing = whole.begun(recorded.at);
         } else {
             standing.apply(&recorded);
         }
@@ -159,15 +158,18 @@ impl Standing {
             AppEvent::Settled => self.expedited = None,
             // The run's own stream has it; this is for the audit log.
             AppEvent::Cancelled { .. } => {}
-            AppEvent::Checkpoint { standing } => {
-                standing.as_ref().clone_into(self);
-                self.forget_the_future(at);
-            }
+            AppEvent::Checkpoint { standing } => *self = (**standing).clone().begun(at),
         }
     }
 
     /// After a clock was ahead, `store::future` corrects the times of events, but not those inside a checkpoint: they are limited to
     /// the checkpoint's own time here.
+    /// What a checkpoint of that moment says.
+    fn begun(mut self, at: Timestamp) -> Self {
+        self.forget_the_future(at);
+        self
+    }
+
     fn fail(&mut self, run: RunId, cause: &str, at: Timestamp) {
         let (first, since) = self.failing.as_ref().map_or((run, at), |f| (f.first, f.since));
         self.failing = Some(Failing {
