@@ -15,7 +15,7 @@ pub const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 
 /// Traffic of most services falls from 22:00; 02:30 leaves time before windows that open at 03:00.
 pub const NIGHT: (Time, Time) = (Time::constant(22, 0, 0, 0), Time::constant(2, 30, 0, 0));
-pub const DIGEST: Time = Time::constant(8, 0, 0, 0);
+pub const DAILY_REPORT: Time = Time::constant(8, 0, 0, 0);
 pub const GITHUB_API: &str = "https://api.github.com";
 
 pub const SOURCE_TIMEOUT: SignedDuration = SignedDuration::from_mins(5);

@@ -360,10 +360,10 @@ impl Check<'_> {
             Some(from) => self.address(top, &base.key("from"), &from.0),
             None => self.missing(&scope, &Route::keys("from"), "write `from: lowtide@example.org`"),
         }
-        let digest = raw
-            .digest
+        let daily_report = raw
+            .daily_report
             .as_ref()
-            .and_then(|text| self.time(top, &base.key("digest"), &text.0));
+            .and_then(|text| self.time(top, &base.key("daily_report"), &text.0));
         let Some(smtp) = &raw.smtp else {
             self.missing(&scope, &Route::keys("smtp"), "write `smtp: smtps://mail.example.org`");
             return None;
@@ -390,7 +390,7 @@ impl Check<'_> {
             },
             from: raw.from.as_ref()?.0.clone(),
             operators,
-            digest: digest.unwrap_or(defaults::DIGEST),
+            daily_report: daily_report.unwrap_or(defaults::DAILY_REPORT),
             timezone,
         })
     }

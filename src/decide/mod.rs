@@ -2,7 +2,7 @@
 
 pub mod archive;
 pub mod commit_link;
-pub mod digest;
+pub mod daily_report;
 pub mod drift;
 pub mod family;
 pub mod fixable;

@@ -1,16 +1,16 @@
-//! Who hears of what, how often, and when the digest is due.
+//! Who hears of what, how often, and when the daily report is due.
 
 use crate::model::failure::{Failure, FailureKind, Fault};
 use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
-use crate::model::notice::{DigestBody, DigestLine};
+use crate::model::notice::{DailyReport, DailyReportLine};
 use crate::model::run::Stage;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-/// Days without any digest after which one is sent though nothing happened.
-const SIGN_OF_LIFE_DAYS: i32 = 7;
+/// Days without any report after which one is sent though nothing happened.
+const HEARTBEAT_DAYS: i32 = 7;
 
 /// Addresses that hear of a failure. Somebody always does, if anybody is known: where the right group is empty, the
 /// other one hears of it.
@@ -121,7 +121,7 @@ pub fn promotion_keys(
 }
 
 /// Keys of *runs succeed again*. `None` where the incident's opening was told as a shared cause: it has no thread of
-/// the app's own, and the digest shows the recovery.
+/// the app's own, and the daily report shows the recovery.
 #[must_use]
 pub fn recovered_keys(app: &AppName, opened: &Opened) -> Option<Keys> {
     opened.cause.starts_with(&format!("{app}/")).then(|| {
@@ -178,53 +178,53 @@ pub enum RolloutMessage {
     Resumed,
 }
 
-/// Key of a person's digest of one local day.
+/// Key of a person's report of one local day.
 #[must_use]
-pub fn digest_keys(address: &str, day: Date) -> Keys {
-    let key = format!("digest/{day}/{}", address.to_lowercase());
+pub fn daily_report_keys(address: &str, day: Date) -> Keys {
+    let key = format!("daily-report/{day}/{}", address.to_lowercase());
     Keys {
         dedup: key.clone(),
         thread: key,
     }
 }
 
-/// The digest's latest moment, if no digest was looked at since. `last` is the moment of the last one (sent, or found
+/// The report's latest moment, if none was looked at since. `last` is the moment of the last one (sent, or found
 /// to be empty), or of lowtide's first start. Missed days collapse into one. An unknown zone is read as UTC.
 #[must_use]
-pub fn digest_due(last: Timestamp, now: Timestamp, at: Time, zone: &str) -> Option<Timestamp> {
+pub fn daily_report_due(last: Timestamp, now: Timestamp, at: Time, zone: &str) -> Option<Timestamp> {
     let slot = latest(now, at, zone)?;
     (slot > last).then_some(slot)
 }
 
-/// Is a sign of life due, although nothing happened? `told` is the moment of the last digest that was really sent.
+/// Is a heartbeat due, although nothing happened? `told` is the moment of the last report that was really sent.
 #[must_use]
-pub fn sign_of_life_due(told: Timestamp, now: Timestamp, at: Time, zone: &str) -> bool {
+pub fn heartbeat_due(told: Timestamp, now: Timestamp, at: Time, zone: &str) -> bool {
     let tz = time_zone(zone);
     let Some(slot) = latest(now, at, zone) else {
         return false;
     };
     // Civil days, so that the change to summer time does not move it by a day.
     let days = |t: Timestamp| t.to_zoned(tz.clone()).date();
-    days(slot) >= days(told).saturating_add(Span::new().days(SIGN_OF_LIFE_DAYS))
+    days(slot) >= days(told).saturating_add(Span::new().days(HEARTBEAT_DAYS))
 }
 
-/// Does a digest tell anything besides that nothing changed?
+/// Does a report tell anything besides that nothing changed?
 #[must_use]
-pub fn has_news(body: &DigestBody) -> bool {
+pub fn has_news(body: &DailyReport) -> bool {
     !body.blind.is_empty()
         || body.apps.iter().flat_map(|app| &app.lines).any(|line| match line {
             // What a report says anyway, once there is one.
-            DigestLine::Unchanged { .. } | DigestLine::Lacks { .. } => false,
-            DigestLine::Released { .. }
-            | DigestLine::Observed { .. }
-            | DigestLine::Failing { .. }
-            | DigestLine::RolledOut { .. }
-            | DigestLine::WentBack { .. }
-            | DigestLine::Refused { .. }
-            | DigestLine::Unpromoted { .. }
-            | DigestLine::Drifted { .. }
-            | DigestLine::Waiting { .. }
-            | DigestLine::Halted { .. } => true,
+            DailyReportLine::Unchanged { .. } | DailyReportLine::Lacks { .. } => false,
+            DailyReportLine::Released { .. }
+            | DailyReportLine::Observed { .. }
+            | DailyReportLine::Failing { .. }
+            | DailyReportLine::RolledOut { .. }
+            | DailyReportLine::WentBack { .. }
+            | DailyReportLine::Refused { .. }
+            | DailyReportLine::Unpromoted { .. }
+            | DailyReportLine::Drifted { .. }
+            | DailyReportLine::Waiting { .. }
+            | DailyReportLine::Halted { .. } => true,
         })
 }
 

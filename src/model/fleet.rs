@@ -101,10 +101,10 @@ pub struct ArchivePolicy {
 pub struct EmailPolicy {
     pub smtp: SmtpServer,
     pub from: String,
-    /// Hear of infra and operator faults, and of everything in the digest.
+    /// Hear of infra and operator faults, and of everything in the daily report.
     pub operators: Vec<String>,
-    /// Local time of the daily digest, in the fleet's zone.
-    pub digest: Time,
+    /// Local time of the daily report, in the fleet's zone.
+    pub daily_report: Time,
     pub timezone: String,
 }
 

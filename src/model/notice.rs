@@ -167,7 +167,7 @@ pub enum NoticeBody {
         revision: String,
         problems: String,
     },
-    Digest(Box<DigestBody>),
+    DailyReport(Box<DailyReport>),
 }
 
 /// A target that waits for a newer release.
@@ -225,28 +225,28 @@ pub struct Untimely {
     pub failure: Failure,
 }
 
-/// The daily digest, or the weekly sign of life when there is nothing to tell.
+/// The daily report, or the weekly heartbeat when there is nothing to tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DigestBody {
+pub struct DailyReport {
     pub from: Timestamp,
     pub to: Timestamp,
     /// IANA zone the times are shown in.
     pub timezone: String,
-    pub apps: Vec<DigestApp>,
+    pub apps: Vec<DailyReportApp>,
     /// What could not be seen or delivered: first line BLIND when not empty.
     pub blind: Vec<String>,
     pub next_run: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DigestApp {
+pub struct DailyReportApp {
     pub app: AppName,
-    pub lines: Vec<DigestLine>,
+    pub lines: Vec<DailyReportLine>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "line")]
-pub enum DigestLine {
+pub enum DailyReportLine {
     Unchanged {
         runs: usize,
     },

@@ -65,7 +65,7 @@ pub(super) fn waits(wait: &LongWait, now: Timestamp) -> Rendered {
                 ),
             ],
             footer:
-                "You hear of one wait once, also when newer releases take this one's place; the daily digest keeps \
+                "You hear of one wait once, also when newer releases take this one's place; the daily report keeps \
                      it in view."
                     .to_owned(),
         },

@@ -87,7 +87,7 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             probation,
         } => resumed(app, by, why, halt::sections(form.as_deref(), *probation)),
         NoticeBody::ConfigRefused { revision, problems } => config_refused(revision, problems),
-        NoticeBody::Digest(body) => return super::digest::page(body, context),
+        NoticeBody::DailyReport(body) => return super::daily_report::page(body, context),
     };
     signed(rendered, notice, context)
 }
@@ -176,11 +176,11 @@ fn what_happened(stage: Stage, failure: &Failure, built: Option<&Built>) -> Vec<
 fn often(fault: Fault) -> &'static str {
     match fault {
         Fault::Repo | Fault::Bug => {
-            "You hear of one cause once; the daily digest keeps it in view, and the last message of this thread says \
+            "You hear of one cause once; the daily report keeps it in view, and the last message of this thread says \
              when it is over."
         }
         Fault::Infra | Fault::Operator => {
-            "You hear of one cause at most once a day; the daily digest keeps it in view."
+            "You hear of one cause at most once a day; the daily report keeps it in view."
         }
     }
 }
@@ -359,7 +359,7 @@ fn halted(halt: &Halt<'_>) -> Rendered {
             title,
             now,
             sections,
-            footer: "One message per halt; the daily digest keeps it in view until it is resumed.".to_owned(),
+            footer: "One message per halt; the daily report keeps it in view until it is resumed.".to_owned(),
         },
     }
 }

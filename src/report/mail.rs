@@ -1,7 +1,7 @@
 //! A notice becomes a mail: subject, text, HTML.
 
 use super::page::Page;
-use super::{clean, digest, html, incident, text};
+use super::{clean, daily_report, html, incident, text};
 use crate::model::notice::{Mail, Notice, NoticeBody};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ pub struct MailContext {
     pub instance: String,
     /// Domain of the sender's address; Message-IDs are made in it.
     pub domain: String,
-    /// IANA zone the times of an incident are shown in. A digest has its own.
+    /// IANA zone the times of an incident are shown in. A daily report has its own.
     pub timezone: String,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Rendered {
 
 pub(super) fn rendered(notice: &Notice, context: &MailContext) -> Rendered {
     match &notice.body {
-        NoticeBody::Digest(body) => digest::page(body, context),
+        NoticeBody::DailyReport(body) => daily_report::page(body, context),
         NoticeBody::RunFailed { .. }
         | NoticeBody::RunRecovered { .. }
         | NoticeBody::RunPassed { .. }

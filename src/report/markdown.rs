@@ -76,7 +76,7 @@ pub fn status(notice: &Notice) -> String {
         NoticeBody::Halted { reason, .. } => words::halted(reason),
         NoticeBody::Resumed { by, .. } => format!("Resumed by {by}."),
         NoticeBody::ConfigRefused { .. } => "A configuration is refused.".to_owned(),
-        NoticeBody::Digest(_) => "The daily digest.".to_owned(),
+        NoticeBody::DailyReport(_) => "The daily report.".to_owned(),
     };
     clean::one_line(&text, DESCRIPTION)
 }

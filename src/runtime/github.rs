@@ -156,6 +156,6 @@ fn app(notice: &Notice) -> &str {
         NoticeBody::WentBack(back) => back.app.as_str(),
         NoticeBody::PromotionFailed(of) => of.app.as_str(),
         NoticeBody::Promoted { app, .. } => app.as_str(),
-        NoticeBody::ConfigRefused { .. } | NoticeBody::Digest(_) => "config",
+        NoticeBody::ConfigRefused { .. } | NoticeBody::DailyReport(_) => "config",
     }
 }

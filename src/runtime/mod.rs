@@ -6,7 +6,7 @@ pub mod blocking;
 pub mod bot;
 pub mod config_watch;
 pub mod control;
-pub mod digest;
+pub mod daily_report;
 pub mod doors;
 pub mod drift;
 pub mod drive_rollout;

@@ -1,7 +1,7 @@
 //! Delivers the outbox: at least once, one message per cause.
 
 use super::bot::Bot;
-use super::{digest, notify_github};
+use super::{daily_report, notify_github};
 use crate::clients::clock;
 use crate::clients::smtp::{ANSWER, Smtp};
 use crate::decide::retry;
@@ -26,7 +26,7 @@ pub(super) const BATCH: usize = 50;
 /// When the outbox cannot be read or written.
 pub async fn run(bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), StoreError> {
     loop {
-        digest::enqueue_due(&bot).await?;
+        daily_report::enqueue_due(&bot).await?;
         deliver_once(&bot).await?;
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),

@@ -26,7 +26,7 @@ pub enum Delivery {
         at: Timestamp,
         error: String,
     },
-    /// Never tried again; shown as BLIND in the digest.
+    /// Never tried again; shown as BLIND in the daily report.
     Dead {
         error: String,
     },
@@ -110,7 +110,7 @@ impl Store {
         .await
     }
 
-    /// Adds notices that no event causes (the daily digest).
+    /// Adds notices that no event causes (the daily report).
     ///
     /// # Errors
     /// `Database`.

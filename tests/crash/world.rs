@@ -279,7 +279,7 @@ hosts:
   here: {{ docker: "unix://{engine}" }}
 limits: {{ min_free_disk: 1MiB }}
 notify:
-  email: {{ smtp: "smtp+plain://127.0.0.1:{smtp}", from: lowtide@example.org, operators: [{operator}], digest: "{digest}" }}
+  email: {{ smtp: "smtp+plain://127.0.0.1:{smtp}", from: lowtide@example.org, operators: [{operator}], daily_report: "{daily_report}" }}
 apps:
   {id}:
     source: {{ repo: "file://{source}", branch: main }}
@@ -300,7 +300,7 @@ apps:
 "#,
             engine = engine.display(),
             operator = format_args!("ops-{}@example.org", self.id),
-            digest = half_a_day_away(),
+            daily_report = half_a_day_away(),
             id = self.id,
             source = self.path().join("source").display(),
             address = self.address(),
@@ -364,7 +364,7 @@ pub(crate) async fn list(engine: &Engine, path: &str, label: &str) -> Vec<Value>
     found.as_array().cloned().unwrap_or_default()
 }
 
-/// The daily digest is no part of this.
+/// The daily report is no part of this.
 fn half_a_day_away() -> String {
     let now = lowtide::clients::clock::now();
     let then = now + jiff::SignedDuration::from_hours(12);

@@ -50,7 +50,7 @@ fn policy(port: u16, security: SmtpSecurity) -> EmailPolicy {
         },
         from: "lowtide <lowtide@example.org>".to_owned(),
         operators: vec![],
-        digest: jiff::civil::time(8, 0, 0, 0),
+        daily_report: jiff::civil::time(8, 0, 0, 0),
         timezone: "UTC".to_owned(),
     }
 }

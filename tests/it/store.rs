@@ -411,7 +411,7 @@ async fn b17_times_of_a_clock_that_was_ahead_count_as_now() {
         .commit(Batch::new().app(&web(), &AppEvent::Tracked).app(&web(), &fired), ahead)
         .await
         .unwrap();
-    store.set_mark("digest", ahead).await.unwrap();
+    store.set_mark("daily-report", ahead).await.unwrap();
     let soon = now() + SignedDuration::from_mins(30);
     store.set_mark("github-silent", soon).await.unwrap();
     store.enqueue(notice("late"), now()).await.unwrap();
@@ -432,7 +432,7 @@ async fn b17_times_of_a_clock_that_was_ahead_count_as_now() {
     );
     let standing = standing::fold(store.app_events(&web()).await.unwrap());
     assert_eq!((standing.tracked, standing.fired), (Some(now()), Some(now())));
-    assert_eq!(store.mark("digest").await.unwrap(), Some(now()));
+    assert_eq!(store.mark("daily-report").await.unwrap(), Some(now()));
     assert_eq!(
         store.mark("github-silent").await.unwrap(),
         Some(soon),

@@ -84,7 +84,7 @@ impl House {
         for (name, secret) in [("registry", "tide-secret"), ("git", GIT_TOKEN), ("github", fake::TOKEN)] {
             std::fs::write(self.path(name), format!("{secret}\n")).unwrap();
         }
-        let digest = clock::now() + jiff::SignedDuration::from_hours(12);
+        let daily_report = clock::now() + jiff::SignedDuration::from_hours(12);
         let text = format!(
             r#"version: 1
 mode: active
@@ -99,7 +99,7 @@ notify:
     ca: {ca}
     from: lowtide@example.org
     operators: [ops@example.org]
-    digest: "{digest}"
+    daily_report: "{daily_report}"
   github: {{ token: {{ file: {folder}/github }}, api: "{api}" }}
 limits: {{ min_free_disk: 1MiB }}
 retention: {retention}
@@ -126,7 +126,7 @@ apps:
             smtp = self.mail.port,
             mail_user = mail::USER,
             ca = self.mail.ca().display(),
-            digest = digest.strftime("%H:00"),
+            daily_report = daily_report.strftime("%H:00"),
             api = self.github.api,
             app = self.app,
             git_user = git_http::USER,

@@ -134,7 +134,7 @@ fn a_halt_and_its_resume_are_one_thread() {
 #[test]
 fn a_digest_is_due_once_a_day() {
     let at = jiff::civil::time(8, 0, 0, 0);
-    let due = |last: &str, now: &str, zone: &str| digest_due(ts(last), ts(now), at, zone).map(|t| t.to_string());
+    let due = |last: &str, now: &str, zone: &str| daily_report_due(ts(last), ts(now), at, zone).map(|t| t.to_string());
     let table = [
         // Moncton is four hours behind UTC in winter.
         ("2026-11-22T12:00:00Z", "2026-11-23T11:59:59Z", None),
@@ -144,7 +144,7 @@ fn a_digest_is_due_once_a_day() {
             Some("2026-11-23T12:00:00Z"),
         ),
         ("2026-11-23T12:00:00Z", "2026-11-23T23:00:00Z", None),
-        // Down for three days: one digest, at the latest moment.
+        // Down for three days: one report, at the latest moment.
         (
             "2026-11-20T12:00:00Z",
             "2026-11-23T10:00:00Z",
@@ -164,7 +164,7 @@ fn a_digest_is_due_once_a_day() {
         due("2026-11-22T08:00:00Z", "2026-11-23T08:00:00Z", "No/Where").as_deref(),
         Some("2026-11-23T08:00:00Z")
     );
-    let gap = digest_due(
+    let gap = daily_report_due(
         ts("2026-03-07T12:00:00Z"),
         ts("2026-03-08T12:00:00Z"),
         jiff::civil::time(2, 30, 0, 0),
@@ -180,7 +180,7 @@ fn a_digest_is_due_once_a_day() {
 #[test]
 fn a_week_of_silence_is_broken() {
     let at = jiff::civil::time(8, 0, 0, 0);
-    let due = |told: &str, now: &str| sign_of_life_due(ts(told), ts(now), at, "Europe/Berlin");
+    let due = |told: &str, now: &str| heartbeat_due(ts(told), ts(now), at, "Europe/Berlin");
     assert!(!due("2026-10-20T06:00:00Z", "2026-10-26T07:00:00Z"));
     assert!(
         !due("2026-10-20T06:00:00Z", "2026-10-27T06:59:00Z"),
@@ -192,13 +192,13 @@ fn a_week_of_silence_is_broken() {
 
 #[test]
 fn nothing_changed_is_no_news() {
-    let mut body = DigestBody {
+    let mut body = DailyReport {
         from: ts("2026-11-22T12:00:00Z"),
         to: ts("2026-11-23T12:00:00Z"),
         timezone: "UTC".to_owned(),
-        apps: vec![crate::model::notice::DigestApp {
+        apps: vec![crate::model::notice::DailyReportApp {
             app: app("a"),
-            lines: vec![DigestLine::Unchanged { runs: 3 }],
+            lines: vec![DailyReportLine::Unchanged { runs: 3 }],
         }],
         blind: vec![],
         next_run: None,
@@ -207,7 +207,7 @@ fn nothing_changed_is_no_news() {
     body.blind.push("the registry".to_owned());
     assert!(has_news(&body));
     body.blind.clear();
-    body.apps[0].lines.push(DigestLine::Released {
+    body.apps[0].lines.push(DailyReportLine::Released {
         tag: "1".to_owned(),
         change: None,
     });

@@ -2,15 +2,17 @@ use super::*;
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
 use crate::model::halt::{Class, Exposure, Form, Incident, Require};
 use crate::model::inventory::{Change, FileChanges, PackageChange};
-use crate::model::notice::{Asked, Audience, Built, DigestApp, DigestBody, DigestLine, Unpromoted, WentBack};
+use crate::model::notice::{
+    Asked, Audience, Built, DailyReport, DailyReportApp, DailyReportLine, Unpromoted, WentBack,
+};
 use crate::model::run::Stage;
 use crate::model::stages::resolve::Commit;
 use insta::assert_snapshot;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+mod daily_reports;
 mod deferred;
-mod digests;
 mod halts;
 mod incidents;
 mod outstanding;
@@ -192,14 +194,14 @@ fn unhealthy() -> Failure {
     )
 }
 
-fn digest(apps: Vec<(&str, Vec<DigestLine>)>, blind: Vec<String>) -> NoticeBody {
-    NoticeBody::Digest(Box::new(DigestBody {
+fn report(apps: Vec<(&str, Vec<DailyReportLine>)>, blind: Vec<String>) -> NoticeBody {
+    NoticeBody::DailyReport(Box::new(DailyReport {
         from: ts("2026-11-22T12:00:00Z"),
         to: ts("2026-11-23T12:00:00Z"),
         timezone: "America/Moncton".into(),
         apps: apps
             .into_iter()
-            .map(|(app, lines)| DigestApp {
+            .map(|(app, lines)| DailyReportApp {
                 app: app.parse().unwrap(),
                 lines,
             })
@@ -209,34 +211,34 @@ fn digest(apps: Vec<(&str, Vec<DigestLine>)>, blind: Vec<String>) -> NoticeBody 
     }))
 }
 
-fn busy_digest(blind: Vec<String>) -> NoticeBody {
+fn busy_report(blind: Vec<String>) -> NoticeBody {
     let tag = || "20261123.7-3f2a9c1".to_owned();
     let target = || "compose-archives".parse().unwrap();
     let lines = vec![
         (
             "archives",
             vec![
-                DigestLine::Released {
+                DailyReportLine::Released {
                     tag: tag(),
                     change: Some(change()),
                 },
-                DigestLine::RolledOut {
+                DailyReportLine::RolledOut {
                     target: target(),
                     tag: tag(),
                 },
             ],
         ),
-        ("drupal-base", vec![DigestLine::Unchanged { runs: 1 }]),
+        ("drupal-base", vec![DailyReportLine::Unchanged { runs: 1 }]),
         (
             "news",
-            vec![DigestLine::Observed {
+            vec![DailyReportLine::Observed {
                 tag: tag(),
                 change: None,
             }],
         ),
         (
             "shop",
-            vec![DigestLine::Halted {
+            vec![DailyReportLine::Halted {
                 since: ts("2026-11-20T07:00:00Z"),
                 reason: HaltReason::Reverted { failure: unhealthy() },
                 exposure: Exposure {
@@ -248,7 +250,7 @@ fn busy_digest(blind: Vec<String>) -> NoticeBody {
         ),
         (
             "wiki",
-            vec![DigestLine::Failing {
+            vec![DailyReportLine::Failing {
                 stage: Stage::Test,
                 failure: tests_failed(),
                 since: ts("2026-11-21T05:00:00Z"),
@@ -256,14 +258,14 @@ fn busy_digest(blind: Vec<String>) -> NoticeBody {
         ),
         (
             "blog",
-            vec![DigestLine::Waiting {
+            vec![DailyReportLine::Waiting {
                 target: target(),
                 tag: tag(),
                 why: "waits for its window, 2026-11-24 03:00 America/Moncton".into(),
             }],
         ),
     ];
-    digest(lines, blind)
+    report(lines, blind)
 }
 
 #[test]
@@ -333,13 +335,13 @@ proptest! {
             NoticeBody::Halted { app: app.clone(), target: None, rollout: None, reason: HaltReason::Operator { by: e(), why: e() }, tag: Some(e()), back: false, log: vec![e()], incident: Some(Box::new(hostile_incident(&evil))), require: Require::Countermeasure },
             NoticeBody::Resumed { app: app.clone(), by: e(), why: e(), form: Some(Box::new(Form { whys: vec![e()], class: Class::Noise, commit: Some(e()), config: true })), probation: 3 },
             NoticeBody::ConfigRefused { revision: e(), problems: e() },
-            digest(vec![("a", vec![
-                DigestLine::Released { tag: e(), change: Some(change.clone()) },
-                DigestLine::Failing { stage: Stage::Test, failure: failure(), since: ts("2026-11-21T05:00:00Z") },
-                DigestLine::Waiting { target: target.clone(), tag: e(), why: e() },
-                DigestLine::WentBack { target: target.clone(), tag: e(), from: Some(e()), by: Some(e()) },
-                DigestLine::Refused { target: target.clone(), tag: e(), since: ts("2026-11-21T05:00:00Z"), failure: failure() },
-                DigestLine::Unpromoted { channel: "c".parse().unwrap(), tag: e(), since: ts("2026-11-21T05:00:00Z"), failure: failure(), again: None },
+            report(vec![("a", vec![
+                DailyReportLine::Released { tag: e(), change: Some(change.clone()) },
+                DailyReportLine::Failing { stage: Stage::Test, failure: failure(), since: ts("2026-11-21T05:00:00Z") },
+                DailyReportLine::Waiting { target: target.clone(), tag: e(), why: e() },
+                DailyReportLine::WentBack { target: target.clone(), tag: e(), from: Some(e()), by: Some(e()) },
+                DailyReportLine::Refused { target: target.clone(), tag: e(), since: ts("2026-11-21T05:00:00Z"), failure: failure() },
+                DailyReportLine::Unpromoted { channel: "c".parse().unwrap(), tag: e(), since: ts("2026-11-21T05:00:00Z"), failure: failure(), again: None },
             ])], vec![e()]),
             NoticeBody::WentBack(Box::new(WentBack { app: app.clone(), target, rollout, tag: e(), from: Some(e()), asked: Some(Asked { by: e(), why: e() }), units: 1 })),
             NoticeBody::PromotionFailed(Box::new(Unpromoted { app: app.clone(), channel: "c".parse().unwrap(), tag: e(), failure: failure() })),

@@ -102,7 +102,7 @@ fn an_issue() {
 
     The app's maintainers: the cause is in the repository.
 
-    <sub>You hear of one cause once; the daily digest keeps it in view, and the last message of this thread says when it is over. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.</sub>
+    <sub>You hear of one cause once; the daily report keeps it in view, and the last message of this thread says when it is over. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.</sub>
     ");
 }
 
@@ -161,7 +161,7 @@ fn hostile_text_calls_nobody_and_formats_nothing() {
 
     The app's maintainers: the cause is in the repository.
 
-    <sub>You hear of one cause once; the daily digest keeps it in view, and the last message of this thread says when it is over. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.</sub>
+    <sub>You hear of one cause once; the daily report keeps it in view, and the last message of this thread says when it is over. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.</sub>
     ");
     let title = issue(&failed("@octocat", &[]), "x", &context()).title;
     assert!(!title.contains("@o"));

@@ -41,7 +41,7 @@ fn a_release_that_waits_too_long() {
 
     -- 
     You hear of one wait once, also when newer releases take this one's
-    place; the daily digest keeps it in view. Sent by lowtide harbour,
+    place; the daily report keeps it in view. Sent by lowtide harbour,
     2026-11-23 01:12 America/Moncton.
     ");
 }
@@ -82,7 +82,7 @@ fn a_program_that_is_busy_for_ever() {
 
     -- 
     You hear of one wait once, also when newer releases take this one's
-    place; the daily digest keeps it in view. Sent by lowtide harbour,
+    place; the daily report keeps it in view. Sent by lowtide harbour,
     2026-11-23 01:12 America/Moncton.
     ");
 }

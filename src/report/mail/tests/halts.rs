@@ -97,7 +97,7 @@ fn a_halt_with_its_whole_incident() {
       The app's maintainers: the cause is in the repository.
 
     -- 
-    One message per halt; the daily digest keeps it in view until it is
+    One message per halt; the daily report keeps it in view until it is
     resumed. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
     "#);
 }

@@ -45,7 +45,7 @@ fn a_failed_run() {
       The app's maintainers: the cause is in the repository.
 
     -- 
-    You hear of one cause once; the daily digest keeps it in view, and the
+    You hear of one cause once; the daily report keeps it in view, and the
     last message of this thread says when it is over. Sent by lowtide
     harbour, 2026-11-23 01:12 America/Moncton.
     ");
@@ -76,7 +76,7 @@ fn a_failed_run() {
       against the app.
 
     -- 
-    You hear of one cause at most once a day; the daily digest keeps it in
+    You hear of one cause at most once a day; the daily report keeps it in
     view. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
     "#);
 }
@@ -262,7 +262,7 @@ fn a_halt_that_went_back() {
       The app's maintainers: the cause is in the repository.
 
     -- 
-    One message per halt; the daily digest keeps it in view until it is
+    One message per halt; the daily report keeps it in view until it is
     resumed. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
     "#);
 }
@@ -322,7 +322,7 @@ fn a_halt_of_what_cannot_go_back() {
       The app's maintainers: the cause is in the repository.
 
     -- 
-    One message per halt; the daily digest keeps it in view until it is
+    One message per halt; the daily report keeps it in view until it is
     resumed. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
     "#);
 }
@@ -381,7 +381,7 @@ fn a_halt_that_is_stuck() {
       against the app.
 
     -- 
-    One message per halt; the daily digest keeps it in view until it is
+    One message per halt; the daily report keeps it in view until it is
     resumed. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
     "#);
 }
@@ -421,7 +421,7 @@ fn a_halt_by_a_person() {
         lowtide resume archives --reason "…"
 
     -- 
-    One message per halt; the daily digest keeps it in view until it is
+    One message per halt; the daily report keeps it in view until it is
     resumed. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
     "#);
 }

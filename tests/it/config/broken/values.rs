@@ -4,7 +4,7 @@ pub(super) const VALUES: &str = r#"version: 7
 timezone: America/Monkton
 hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: npipe:////./pipe/docker }, c: { docker: local } }
 notify:
-  email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+  email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
 archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
 retention: { history: 90, logs: 1G, build_cache: 10 }
 defaults:
@@ -86,7 +86,7 @@ fn values() {
       × `mail.example.org` is not this machine, and smtp+plain does not encrypt
        ╭─[lowtide.yml:5:18]
      4 │ notify:
-     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
        ·                  ─────────────────────────────
      6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
@@ -97,7 +97,7 @@ fn values() {
       × `Low Tide` is not a mail address
        ╭─[lowtide.yml:5:55]
      4 │ notify:
-     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
        ·                                                       ────────
      6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
@@ -108,7 +108,7 @@ fn values() {
       × `notify.email` has no `operators`
        ╭─[lowtide.yml:5:65]
      4 │ notify:
-     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
        ·                                                                 ─────────
      6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
@@ -117,10 +117,10 @@ fn values() {
     bad-time
 
       × `8:00` is not a time of day
-       ╭─[lowtide.yml:5:89]
+       ╭─[lowtide.yml:5:95]
      4 │ notify:
-     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
-       ·                                                                                         ───────
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
+       ·                                                                                               ───────
      6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
       help: write `HH:MM` from `00:00` to `23:59`, in quotes
@@ -129,7 +129,7 @@ fn values() {
 
       × `archives.mirrors.http://deb.example.org/debian` is not an http(s) address
        ╭─[lowtide.yml:6:57]
-     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , digest: "8:00" }
+     5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
      6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ·                                                         ───────────────────────────
      7 │ retention: { history: 90, logs: 1G, build_cache: 10 }

@@ -143,7 +143,7 @@ fn email() -> EmailPolicy {
         },
         from: "lowtide@example.org".to_owned(),
         operators: vec!["ops@example.org".to_owned()],
-        digest: time(8, 0, 0, 0),
+        daily_report: time(8, 0, 0, 0),
         timezone: "UTC".to_owned(),
     }
 }

@@ -1,9 +1,9 @@
-//! Gathers the daily digest from the journal and puts it into the outbox.
+//! Gathers the daily report from the journal and puts it into the outbox.
 
 use super::bot::Bot;
 use super::reading;
 use crate::clients::clock;
-use crate::decide::{digest, notify};
+use crate::decide::{daily_report, notify};
 use crate::model::journal::Stream;
 use crate::model::notice::{Audience, Notice, NoticeBody};
 use crate::model::rollout::RolloutEvent;
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::sync::Arc;
 
-/// Enqueues a digest per recipient when its time has come and there is something to tell, or a sign of life is due.
+/// Enqueues a daily report per recipient when its time has come and there is something to tell, or a heartbeat is due.
 ///
 /// # Errors
 /// When the store cannot be used.
@@ -24,11 +24,11 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
         return Ok(());
     };
     let now = clock::now();
-    let looked = match bot.store.mark("digest").await? {
+    let looked = match bot.store.mark("daily-report").await? {
         Some(at) => at,
-        None => return bot.store.set_mark("digest", now).await,
+        None => return bot.store.set_mark("daily-report", now).await,
     };
-    let Some(slot) = notify::digest_due(looked, now, policy.digest, &policy.timezone) else {
+    let Some(slot) = notify::daily_report_due(looked, now, policy.daily_report, &policy.timezone) else {
         return Ok(());
     };
     let facts = gather(bot, looked).await?;
@@ -40,21 +40,21 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
         .collect();
     let blind = bot.store.undelivered().await?;
     let runs = reading::of_bot(bot).await?.apps;
-    let frame = digest::Frame {
+    let frame = daily_report::Frame {
         from: looked,
         to: slot,
         timezone: &policy.timezone,
         next_run: runs.iter().filter_map(|app| app.next_run).min(),
     };
-    let body = digest::body(&facts, &standings, blind, frame);
-    let told = bot.store.mark("digest-told").await?.unwrap_or(looked);
-    let due = notify::has_news(&body) || notify::sign_of_life_due(told, now, policy.digest, &policy.timezone);
+    let body = daily_report::body(&facts, &standings, blind, frame);
+    let told = bot.store.mark("daily-report-sent").await?.unwrap_or(looked);
+    let due = notify::has_news(&body) || notify::heartbeat_due(told, now, policy.daily_report, &policy.timezone);
     if due {
         let day = slot
             .to_zoned(TimeZone::get(&policy.timezone).unwrap_or(TimeZone::UTC))
             .date();
         for address in &policy.operators {
-            let keys = notify::digest_keys(address, day);
+            let keys = notify::daily_report_keys(address, day);
             let notice = Notice {
                 dedup: keys.dedup,
                 thread: keys.thread,
@@ -62,21 +62,21 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
                     to: vec![address.clone()],
                 },
                 at: slot,
-                body: NoticeBody::Digest(Box::new(body.clone())),
+                body: NoticeBody::DailyReport(Box::new(body.clone())),
             };
             bot.store.enqueue(notice, now).await?;
         }
-        bot.store.set_mark("digest-told", slot).await?;
+        bot.store.set_mark("daily-report-sent", slot).await?;
     }
-    // Last: a kill before this makes the same digest again, which the outbox knows by its key.
-    bot.store.set_mark("digest", slot).await
+    // Last: a kill before this makes the same report again, which the outbox knows by its key.
+    bot.store.set_mark("daily-report", slot).await
 }
 
 /// What ended since `since`, and what is open, newest first.
-async fn gather(bot: &Bot, since: Timestamp) -> Result<Vec<digest::Fact>, StoreError> {
+async fn gather(bot: &Bot, since: Timestamp) -> Result<Vec<daily_report::Fact>, StoreError> {
     let recent = bot.store.ended_since(since).await?;
     let run = |end: RunEnd| {
-        Some(digest::Fact::Run {
+        Some(daily_report::Fact::Run {
             conclusion: Box::new(end.conclusion()?.clone()),
             app: end.row.app,
         })
@@ -86,7 +86,7 @@ async fn gather(bot: &Bot, since: Timestamp) -> Result<Vec<digest::Fact>, StoreE
     Ok(runs.chain(rollouts).collect())
 }
 
-fn rollout_fact((row, first, last): (StreamRow, RolloutEvent, RolloutEvent)) -> Option<digest::Fact> {
+fn rollout_fact((row, first, last): (StreamRow, RolloutEvent, RolloutEvent)) -> Option<daily_report::Fact> {
     let (
         Stream::Rollout(rollout),
         RolloutEvent::Opened {
@@ -104,7 +104,7 @@ fn rollout_fact((row, first, last): (StreamRow, RolloutEvent, RolloutEvent)) -> 
     } else {
         None
     };
-    Some(digest::Fact::Rollout {
+    Some(daily_report::Fact::Rollout {
         app: row.app,
         rollout,
         purpose,

@@ -6,7 +6,7 @@ use crate::model::journal::Recorded;
 use crate::model::standing::{AppEvent, Withheld};
 
 /// The lines of one app of which nothing happened, and whose last release lacks so many security fixes.
-fn lines(security: usize) -> Vec<DigestLine> {
+fn lines(security: usize) -> Vec<DailyReportLine> {
     let mut standing = Standing::default();
     standing.apply(&Recorded {
         seq: 1,
@@ -34,7 +34,7 @@ fn lines(security: usize) -> Vec<DigestLine> {
 #[test]
 fn security_fixes_that_nobody_brings_are_told_every_day() {
     assert_eq!(lines(0), []);
-    assert_eq!(lines(2), [DigestLine::Lacks { security: 2 }]);
+    assert_eq!(lines(2), [DailyReportLine::Lacks { security: 2 }]);
 }
 
 #[test]
@@ -53,5 +53,5 @@ fn quiet_runs_are_told_once_with_their_number() {
         next_run: None,
     };
     let body = body(&[quiet(), quiet(), quiet()], &BTreeMap::new(), Vec::new(), frame);
-    assert_eq!(body.apps[0].lines, [DigestLine::Unchanged { runs: 3 }]);
+    assert_eq!(body.apps[0].lines, [DailyReportLine::Unchanged { runs: 3 }]);
 }

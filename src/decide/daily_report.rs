@@ -1,4 +1,4 @@
-//! What a digest says: the day's facts and what still waits, per app.
+//! What a daily report says: the day's facts and what still waits, per app.
 
 use super::halt;
 use super::standing::Standing;
@@ -6,14 +6,14 @@ use crate::model::failure::Failure;
 use crate::model::fleet::{App, Mode};
 use crate::model::halt::Require;
 use crate::model::name::{AppName, RolloutId, TargetName};
-use crate::model::notice::{DigestApp, DigestBody, DigestLine};
+use crate::model::notice::{DailyReport, DailyReportApp, DailyReportLine};
 use crate::model::rollout::{Purpose, RolloutConclusion};
 use crate::model::run::{Conclusion, Stage};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// One thing that happened since the last digest, or is still open.
+/// One thing that happened since the last report, or is still open.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
     Run {
@@ -49,12 +49,12 @@ pub fn body(
     standings: &BTreeMap<AppName, (Arc<Standing>, Arc<App>)>,
     blind: Vec<String>,
     frame: Frame<'_>,
-) -> DigestBody {
-    let mut apps: BTreeMap<AppName, Vec<DigestLine>> = BTreeMap::new();
+) -> DailyReport {
+    let mut apps: BTreeMap<AppName, Vec<DailyReportLine>> = BTreeMap::new();
     for (app, (standing, configured)) in standings {
         let lines = apps.entry(app.clone()).or_default();
         if let Some((since, reason)) = &standing.halted {
-            lines.push(DigestLine::Halted {
+            lines.push(DailyReportLine::Halted {
                 since: *since,
                 reason: reason.clone(),
                 exposure: halt::exposure(standing),
@@ -71,7 +71,7 @@ pub fn body(
         }
         let security = halt::exposure(standing).security;
         if security > 0 {
-            lines.push(DigestLine::Lacks { security });
+            lines.push(DailyReportLine::Lacks { security });
         }
     }
     for fact in facts {
@@ -79,28 +79,28 @@ pub fn body(
         let lines = apps.entry(app.clone()).or_default();
         let standing = standings.get(app).map(|(standing, _)| standing.as_ref());
         match (line(fact, standing), lines.last_mut()) {
-            (Some(DigestLine::Unchanged { .. }), Some(DigestLine::Unchanged { runs })) => *runs += 1,
+            (Some(DailyReportLine::Unchanged { .. }), Some(DailyReportLine::Unchanged { runs })) => *runs += 1,
             (Some(line), _) => lines.push(line),
             (None, _) => {}
         }
     }
     let apps = apps.into_iter().filter(|(_, lines)| !lines.is_empty());
-    DigestBody {
+    DailyReport {
         from: frame.from,
         to: frame.to,
         timezone: frame.timezone.to_owned(),
-        apps: apps.map(|(app, lines)| DigestApp { app, lines }).collect(),
+        apps: apps.map(|(app, lines)| DailyReportApp { app, lines }).collect(),
         blind,
         next_run: frame.next_run,
     }
 }
 
 /// Releases that did not come where they should be, as it stands now.
-fn outstanding(standing: &Standing, app: &App) -> Vec<DigestLine> {
+fn outstanding(standing: &Standing, app: &App) -> Vec<DailyReportLine> {
     let refused = standing
         .refusals()
         .filter(|refusal| app.rollout.iter().any(|t| t.name == *refusal.target));
-    let refused = refused.map(|refusal| DigestLine::Refused {
+    let refused = refused.map(|refusal| DailyReportLine::Refused {
         target: refusal.target.clone(),
         tag: refusal.release.tag.clone(),
         since: refusal.since,
@@ -108,7 +108,7 @@ fn outstanding(standing: &Standing, app: &App) -> Vec<DigestLine> {
     });
     let unpromoted = standing
         .unpromoted(app)
-        .map(|(channel, failing)| DigestLine::Unpromoted {
+        .map(|(channel, failing)| DailyReportLine::Unpromoted {
             channel: channel.clone(),
             tag: standing
                 .release(failing.release)
@@ -120,7 +120,7 @@ fn outstanding(standing: &Standing, app: &App) -> Vec<DigestLine> {
     let drifted = standing
         .drifted()
         .filter(|drifted| app.rollout.iter().any(|t| t.name == *drifted.target));
-    let drifted = drifted.map(|drifted| DigestLine::Drifted {
+    let drifted = drifted.map(|drifted| DailyReportLine::Drifted {
         target: drifted.target.clone(),
         tag: drifted.release.tag.clone(),
         since: drifted.since,
@@ -129,15 +129,15 @@ fn outstanding(standing: &Standing, app: &App) -> Vec<DigestLine> {
     refused.chain(unpromoted).chain(drifted).collect()
 }
 
-fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DigestLine> {
+fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DailyReportLine> {
     match fact {
         Fact::Run { conclusion, .. } => match conclusion.as_ref() {
-            Conclusion::Unchanged { .. } => Some(DigestLine::Unchanged { runs: 1 }),
-            Conclusion::Released { release } => Some(DigestLine::Released {
+            Conclusion::Unchanged { .. } => Some(DailyReportLine::Unchanged { runs: 1 }),
+            Conclusion::Released { release } => Some(DailyReportLine::Released {
                 tag: release.tag.clone(),
                 change: release.change.clone(),
             }),
-            Conclusion::Observed { release } => Some(DigestLine::Observed {
+            Conclusion::Observed { release } => Some(DailyReportLine::Observed {
                 tag: release.tag.clone(),
                 change: release.change.clone(),
             }),
@@ -154,16 +154,16 @@ fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DigestLine> {
         } => {
             let (target, tag) = (target.clone(), tag.clone());
             match conclusion {
-                None => Some(DigestLine::Waiting {
+                None => Some(DailyReportLine::Waiting {
                     target,
                     tag,
                     why: "its rollout is open".to_owned(),
                 }),
                 Some(RolloutConclusion::Done) => Some(match purpose {
-                    Purpose::Release | Purpose::Probation => DigestLine::RolledOut { target, tag },
+                    Purpose::Release | Purpose::Probation => DailyReportLine::RolledOut { target, tag },
                     Purpose::Revert => {
                         let recalled = standing.and_then(|standing| standing.recalled_by(*rollout));
-                        DigestLine::WentBack {
+                        DailyReportLine::WentBack {
                             target,
                             tag,
                             from: recalled.map(|recalled| recalled.tag.clone()),
@@ -185,7 +185,7 @@ fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DigestLine> {
 }
 
 /// The newest failure of an app whose runs fail.
-fn failing(app: &AppName, standing: &Standing, facts: &[Fact]) -> Option<DigestLine> {
+fn failing(app: &AppName, standing: &Standing, facts: &[Fact]) -> Option<DailyReportLine> {
     let since = standing.failing.as_ref()?.since;
     let newest: Option<(Stage, Failure)> = facts.iter().find_map(|fact| match fact {
         Fact::Run { app: of, conclusion } if of == app => match conclusion.as_ref() {
@@ -197,9 +197,9 @@ fn failing(app: &AppName, standing: &Standing, facts: &[Fact]) -> Option<DigestL
         },
         Fact::Run { .. } | Fact::Rollout { .. } => None,
     });
-    newest.map(|(stage, failure)| DigestLine::Failing { stage, failure, since })
+    newest.map(|(stage, failure)| DailyReportLine::Failing { stage, failure, since })
 }
 
 #[cfg(test)]
-#[path = "digest_tests.rs"]
+#[path = "daily_report_tests.rs"]
 mod tests;

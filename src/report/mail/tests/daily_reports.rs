@@ -2,8 +2,8 @@ use super::*;
 use insta::assert_snapshot;
 
 #[test]
-fn a_busy_digest() {
-    assert_snapshot!(shown(busy_digest(vec![])), @r#"
+fn a_busy_day() {
+    assert_snapshot!(shown(busy_report(vec![])), @r#"
     Subject: [lowtide] ACTION 2: 2 apps need you, 1 released, 1 rolled out, 1 waiting
 
     ACTION 2
@@ -47,14 +47,14 @@ fn a_busy_digest() {
       22:00 America/Moncton.
 
     -- 
-    At most one digest a day, and one a week when nothing happens: if none
+    At most one report a day, and one a week when nothing happens: if none
     comes for eight days, lowtide is not well. Sent by lowtide harbour.
     "#);
 }
 
 #[test]
-fn a_blind_digest() {
-    let text = shown(busy_digest(vec![
+fn a_day_without_sight() {
+    let text = shown(busy_report(vec![
         "registry.example.org has not answered since 2026-11-22 21:00".into(),
     ]));
     let above: Vec<&str> = text.lines().take(12).collect();
@@ -75,11 +75,11 @@ fn a_blind_digest() {
 }
 
 #[test]
-fn a_sign_of_life() {
-    let quiet = digest(
+fn a_heartbeat() {
+    let quiet = report(
         vec![
-            ("archives", vec![DigestLine::Unchanged { runs: 7 }]),
-            ("news", vec![DigestLine::Unchanged { runs: 7 }]),
+            ("archives", vec![DailyReportLine::Unchanged { runs: 7 }]),
+            ("news", vec![DailyReportLine::Unchanged { runs: 7 }]),
         ],
         vec![],
     );
@@ -97,10 +97,10 @@ fn a_sign_of_life() {
       2026-11-23 22:00 America/Moncton.
 
     -- 
-    At most one digest a day, and one a week when nothing happens: if none
+    At most one report a day, and one a week when nothing happens: if none
     comes for eight days, lowtide is not well. Sent by lowtide harbour.
     "#);
-    assert_snapshot!(shown(digest(vec![], vec![])).lines().next().unwrap(), @"Subject: [lowtide] OK: 0 apps watched, nothing changed");
+    assert_snapshot!(shown(report(vec![], vec![])).lines().next().unwrap(), @"Subject: [lowtide] OK: 0 apps watched, nothing changed");
 }
 
 #[test]
@@ -111,14 +111,14 @@ fn long_lists_end_in_and_more() {
         .map(|n| {
             (
                 n.as_str(),
-                vec![DigestLine::Released {
+                vec![DailyReportLine::Released {
                     tag: "1".into(),
                     change: None,
                 }],
             )
         })
         .collect();
-    assert!(shown(digest(apps, vec![])).contains("\n  and 15 more\n"));
+    assert!(shown(report(apps, vec![])).contains("\n  and 15 more\n"));
     let many = |n: usize| PackageChange {
         name: format!("p{n}"),
         old: Some("1".into()),
@@ -166,31 +166,31 @@ fn standing_troubles() -> NoticeBody {
     let failure = |kind| Failure::new(kind, "x");
     let since = ts("2026-11-21T05:00:00Z");
     let tag = || "20261123.7-3f2a9c1".to_owned();
-    digest(
+    report(
         vec![
             (
                 "archives",
                 vec![
-                    DigestLine::Refused {
+                    DailyReportLine::Refused {
                         target: "compose-archives".parse().unwrap(),
                         tag: tag(),
                         since,
                         failure: Failure::new(FailureKind::TargetSick, "web is unhealthy"),
                     },
-                    DigestLine::Lacks { security: 3 },
+                    DailyReportLine::Lacks { security: 3 },
                 ],
             ),
             (
                 "shop",
                 vec![
-                    DigestLine::Unpromoted {
+                    DailyReportLine::Unpromoted {
                         channel: "production".parse().unwrap(),
                         tag: tag(),
                         since,
                         failure: failure(FailureKind::TagTaken),
                         again: None,
                     },
-                    DigestLine::WentBack {
+                    DailyReportLine::WentBack {
                         target: "front".parse().unwrap(),
                         tag: "20261109.x-3".to_owned(),
                         from: Some(tag()),
@@ -201,14 +201,14 @@ fn standing_troubles() -> NoticeBody {
             (
                 "wiki",
                 vec![
-                    DigestLine::Unpromoted {
+                    DailyReportLine::Unpromoted {
                         channel: "production".parse().unwrap(),
                         tag: tag(),
                         since,
                         failure: failure(FailureKind::RegistryUnreachable),
                         again: Some(ts("2026-11-23T12:10:00Z")),
                     },
-                    DigestLine::Lacks { security: 1 },
+                    DailyReportLine::Lacks { security: 1 },
                 ],
             ),
         ],
@@ -218,7 +218,7 @@ fn standing_troubles() -> NoticeBody {
 
 /// What did not come where it should be, what was taken back, and what everything lacks.
 #[test]
-fn what_stands_is_in_every_digest() {
+fn what_stands_is_in_every_report() {
     assert_snapshot!(shown(standing_troubles()), @"
     Subject: [lowtide] ACTION 2: 2 apps need you, 1 rolled back, 1 waiting
 
@@ -258,7 +258,7 @@ fn what_stands_is_in_every_digest() {
       watched. The next run is due 2026-11-23 22:00 America/Moncton.
 
     -- 
-    At most one digest a day, and one a week when nothing happens: if none
+    At most one report a day, and one a week when nothing happens: if none
     comes for eight days, lowtide is not well. Sent by lowtide harbour.
     ");
 }

@@ -1,17 +1,17 @@
-//! The daily digest: one mail per person and day, and a sign of life when nothing happened.
+//! The daily report: one mail per person and day, and a heartbeat when nothing happened.
 
 use super::mail::{MailContext, Rendered};
 use super::page::{Block, Item, Page, Section, Tone, capped};
 use super::words::{self, counted, plural};
 use super::{change, clean, halt, incident, outstanding};
-use crate::model::notice::{DigestApp, DigestBody, DigestLine};
+use crate::model::notice::{DailyReport, DailyReportApp, DailyReportLine};
 
-/// Entries per list; a digest is read on a phone.
+/// Entries per list; a report is read on a phone.
 const ENTRIES: usize = 25;
 /// Packages named per app.
 const PACKAGES: usize = 4;
 
-pub(super) fn page(body: &DigestBody, context: &MailContext) -> Rendered {
+pub(super) fn page(body: &DailyReport, context: &MailContext) -> Rendered {
     let lists = Lists::of(body);
     let (tone, verdict) = verdict(body, &lists);
     let title = title(body, &lists);
@@ -51,7 +51,7 @@ pub(super) fn page(body: &DigestBody, context: &MailContext) -> Rendered {
             now: now(body, lists.actions),
             sections,
             footer: format!(
-                "At most one digest a day, and one a week when nothing happens: if none comes for eight days, lowtide \
+                "At most one report a day, and one a week when nothing happens: if none comes for eight days, lowtide \
                  is not well. {}.",
                 incident::sender(context)
             ),
@@ -78,9 +78,9 @@ struct Lists {
 }
 
 impl Lists {
-    fn of(body: &DigestBody) -> Self {
+    fn of(body: &DailyReport) -> Self {
         let mut lists = Self::default();
-        for DigestApp { app, lines } in &body.apps {
+        for DailyReportApp { app, lines } in &body.apps {
             let before = lists.action.len();
             for line in lines {
                 lists.add(app.as_str(), line, body);
@@ -90,20 +90,20 @@ impl Lists {
         lists
     }
 
-    fn add(&mut self, app: &str, line: &DigestLine, body: &DigestBody) {
+    fn add(&mut self, app: &str, line: &DailyReportLine, body: &DailyReport) {
         let tag = |tag: &str| clean::one_line(tag, 128);
         match line {
-            DigestLine::Unchanged { runs } => self.unchanged += runs,
-            DigestLine::Released { tag: t, change } => {
+            DailyReportLine::Unchanged { runs } => self.unchanged += runs,
+            DailyReportLine::Released { tag: t, change } => {
                 self.released += 1;
                 let what = format!("released {}: {}", tag(t), change::summary(change.as_ref(), PACKAGES));
                 self.changed.push(item(app, what));
             }
-            DigestLine::Observed { tag: t, change } => {
+            DailyReportLine::Observed { tag: t, change } => {
                 let what = format!("{}: {}", tag(t), change::summary(change.as_ref(), PACKAGES));
                 self.observed.push(item(app, what));
             }
-            DigestLine::Failing { stage, failure, since } => {
+            DailyReportLine::Failing { stage, failure, since } => {
                 let what = format!(
                     "fails at {stage} for {}. {}",
                     words::span(*since, body.to),
@@ -114,27 +114,27 @@ impl Lists {
                     ..item(app, what)
                 });
             }
-            DigestLine::RolledOut { target, tag: t } => {
+            DailyReportLine::RolledOut { target, tag: t } => {
                 self.rolled += 1;
                 self.changed.push(item(app, format!("{} runs on {target}", tag(t))));
             }
-            DigestLine::Refused { .. }
-            | DigestLine::Unpromoted { .. }
-            | DigestLine::Drifted { .. }
-            | DigestLine::WentBack { .. } => {
+            DailyReportLine::Refused { .. }
+            | DailyReportLine::Unpromoted { .. }
+            | DailyReportLine::Drifted { .. }
+            | DailyReportLine::WentBack { .. } => {
                 self.add_moved(app, line, body);
             }
-            DigestLine::Lacks { security } => {
+            DailyReportLine::Lacks { security } => {
                 self.lacks
                     .push(item(app, counted(*security, "security fix", "security fixes")));
             }
-            DigestLine::Waiting { target, tag: t, why } => {
+            DailyReportLine::Waiting { target, tag: t, why } => {
                 self.waiting.push(item(
                     app,
                     format!("{} for {target}: {}", tag(t), clean::one_line(why, 200)),
                 ));
             }
-            DigestLine::Halted {
+            DailyReportLine::Halted {
                 since,
                 reason,
                 exposure,
@@ -158,10 +158,10 @@ impl Lists {
 
 /// Releases that did not come where they should be, or were taken from there.
 impl Lists {
-    fn add_moved(&mut self, app: &str, line: &DigestLine, body: &DigestBody) {
+    fn add_moved(&mut self, app: &str, line: &DailyReportLine, body: &DailyReport) {
         let tag = |tag: &str| clean::one_line(tag, 128);
         match line {
-            DigestLine::WentBack {
+            DailyReportLine::WentBack {
                 target,
                 tag: t,
                 from,
@@ -174,7 +174,7 @@ impl Lists {
                 let what = format!("{from} was taken back{by}: {} runs on {target} again", tag(t));
                 self.back.push(item(app, what));
             }
-            DigestLine::Refused {
+            DailyReportLine::Refused {
                 target,
                 tag: t,
                 since,
@@ -188,7 +188,7 @@ impl Lists {
                     ..item(app, what)
                 });
             }
-            DigestLine::Drifted {
+            DailyReportLine::Drifted {
                 target,
                 tag: t,
                 since,
@@ -200,7 +200,7 @@ impl Lists {
                     ..item(app, what)
                 });
             }
-            DigestLine::Unpromoted {
+            DailyReportLine::Unpromoted {
                 channel,
                 tag: t,
                 since,
@@ -220,14 +220,14 @@ impl Lists {
                     }),
                 }
             }
-            DigestLine::Unchanged { .. }
-            | DigestLine::Released { .. }
-            | DigestLine::Observed { .. }
-            | DigestLine::Failing { .. }
-            | DigestLine::RolledOut { .. }
-            | DigestLine::Lacks { .. }
-            | DigestLine::Waiting { .. }
-            | DigestLine::Halted { .. } => {}
+            DailyReportLine::Unchanged { .. }
+            | DailyReportLine::Released { .. }
+            | DailyReportLine::Observed { .. }
+            | DailyReportLine::Failing { .. }
+            | DailyReportLine::RolledOut { .. }
+            | DailyReportLine::Lacks { .. }
+            | DailyReportLine::Waiting { .. }
+            | DailyReportLine::Halted { .. } => {}
         }
     }
 }
@@ -240,7 +240,7 @@ fn item(name: &str, text: String) -> Item {
     }
 }
 
-fn verdict(body: &DigestBody, lists: &Lists) -> (Tone, String) {
+fn verdict(body: &DailyReport, lists: &Lists) -> (Tone, String) {
     if !body.blind.is_empty() {
         (Tone::Bad, "BLIND".to_owned())
     } else if lists.actions > 0 {
@@ -251,7 +251,7 @@ fn verdict(body: &DigestBody, lists: &Lists) -> (Tone, String) {
 }
 
 /// For the subject: the most important facts, in a few words.
-fn title(body: &DigestBody, lists: &Lists) -> String {
+fn title(body: &DailyReport, lists: &Lists) -> String {
     let mut parts = Vec::new();
     if !body.blind.is_empty() {
         parts.push(format!("{} not seen", counted(body.blind.len(), "thing", "things")));
@@ -279,7 +279,7 @@ fn title(body: &DigestBody, lists: &Lists) -> String {
     parts.join(", ")
 }
 
-fn now(body: &DigestBody, actions: usize) -> String {
+fn now(body: &DailyReport, actions: usize) -> String {
     if !body.blind.is_empty() {
         "Some things could not be seen or told, so silence about them means nothing. They come first below.".to_owned()
     } else if actions > 0 {
@@ -289,7 +289,7 @@ fn now(body: &DigestBody, actions: usize) -> String {
     }
 }
 
-fn besides(body: &DigestBody, unchanged: usize) -> String {
+fn besides(body: &DailyReport, unchanged: usize) -> String {
     let zone = &body.timezone;
     let mut text = format!(
         "From {}: {} watched",
