@@ -258,7 +258,7 @@ impl Watched {
             | WaitReason::WindowNeverOpens
             | WaitReason::WindowTooShort { .. }
             | WaitReason::Frozen { .. }
-            | WaitReason::Held { .. }
+            | WaitReason::Suspended { .. }
             | WaitReason::HookBusy { .. }
             | WaitReason::OtherRuns { .. }
             | WaitReason::Retry { .. }

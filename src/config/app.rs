@@ -149,7 +149,7 @@ impl Check<'_> {
             max_log: self.size(scope, "build.max_log", raw.max_log.as_ref(), defaults::BUILD_MAX_LOG),
             upgrade,
             max_age: Some(self.limit(scope, "build.max_age", raw.max_age.as_ref(), defaults::BUILD_MAX_AGE)),
-            noise: self.noise(scope, raw),
+            ignore_paths: self.ignore_paths(scope, raw),
         }
     }
 
@@ -172,10 +172,10 @@ impl Check<'_> {
         BuildLimits { memory, cpus: raw.cpus }
     }
 
-    fn noise(&mut self, scope: &Scope, raw: &raw::Build) -> Vec<String> {
-        let here = Route::keys("build.noise");
+    fn ignore_paths(&mut self, scope: &Scope, raw: &raw::Build) -> Vec<String> {
+        let here = Route::keys("build.ignore_paths");
         let mut patterns = Vec::new();
-        for (place, text) in raw.noise.iter().flatten().enumerate() {
+        for (place, text) in raw.ignore_paths.iter().flatten().enumerate() {
             if globset::Glob::new(&text.0).is_err() || !text.0.starts_with('/') {
                 let problem = Problem::new(
                     "bad-pattern",

@@ -248,7 +248,7 @@ raw! {
         /// Upgrade all packages as the last layer of the image.
         upgrade: Option<bool>,
         /// Paths in the image whose changes do not count, as globs: `/srv/app/build-info.json`, `/srv/**/*.map`.
-        noise: Option<Vec<Text>>,
+        ignore_paths: Option<Vec<Text>>,
         /// A build older than this is repeated though nothing that can be seen has moved.
         max_age: Option<Text>,
     }
@@ -389,11 +389,11 @@ raw! {
         cutoff: Option<Text>,
         /// What becomes of a rollout that is half-way when the window closes; it depends on how far it is, if not given.
         overrun: Option<OverrunWord>,
-        /// A release that waits longer is told to people.
+        /// Its people are notified of a release that waits longer.
         max_wait: Option<Text>,
         /// The same for a release with security fixes.
         max_wait_security: Option<Text>,
-        /// What happens then.
+        /// What happens then: `notify`, or `start` as well.
         escalate: Option<EscalateWord>,
     }
     /// A span in which nothing begins: of the week like a window (a whole day, if there is no time), or a single one.

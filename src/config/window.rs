@@ -76,7 +76,7 @@ impl Check<'_> {
         } = Patience::default();
         let (then, word) = match raw.escalate {
             Some(raw::EscalateWord::Start) => (Escalation::Start, "start"),
-            Some(raw::EscalateWord::Tell) | None => (Escalation::Tell, "tell"),
+            Some(raw::EscalateWord::Notify) | None => (Escalation::Notify, "notify"),
         };
         let patience = Patience {
             max_wait: self.limit_at(scope, &base.key("max_wait"), raw.max_wait.as_ref(), max_wait),
@@ -274,7 +274,7 @@ fn closure(span: ClosedSpan, why: Option<&Text>) -> Closure {
 fn overrun(word: raw::OverrunWord) -> (Overrun, &'static str) {
     match word {
         raw::OverrunWord::Finish => (Overrun::Finish, "finish"),
-        raw::OverrunWord::Hold => (Overrun::Hold, "hold"),
+        raw::OverrunWord::Suspend => (Overrun::Suspend, "suspend"),
         raw::OverrunWord::Revert => (Overrun::Revert, "revert"),
     }
 }

@@ -173,7 +173,7 @@ fn a_complete_form_with_a_commit_that_holds() {
 
 /// Item 55: everything that is missing is told at once.
 #[test]
-fn item_55_a_form_with_missing_fields_is_refused() {
+fn a_form_with_missing_fields_is_refused() {
     let tests = || found(&["tests/a.rs"], true);
     let draft = |change: fn(&mut Draft)| {
         let mut draft = good();

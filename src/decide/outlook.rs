@@ -73,10 +73,10 @@ pub fn rollout_waits(state: &RolloutState, outside: &Outside, now: Timestamp) ->
     {
         return Some(WaitReason::Baking { until });
     }
-    if let (Goal::Forward, Some((closing, since))) = (state.goal, &state.course.held) {
-        let until = rollout::held_until(state, outside, (closing, *since), now)?;
+    if let (Goal::Forward, Some((closing, since))) = (state.goal, &state.course.suspended) {
+        let until = rollout::suspended_until(state, outside, (closing, *since), now)?;
         let closing = closing.clone();
-        return Some(WaitReason::Held { closing, until });
+        return Some(WaitReason::Suspended { closing, until });
     }
     // Without a look at the containers later steps come out as `Finish`: at work, then.
     match rollout::next(state, &Observed::Nothing, outside, now) {
@@ -84,7 +84,7 @@ pub fn rollout_waits(state: &RolloutState, outside: &Outside, now: Timestamp) ->
         Next::Do { .. }
         | Next::StartBake { .. }
         | Next::Enter { .. }
-        | Next::Hold { .. }
+        | Next::Suspend { .. }
         | Next::DecideRevert(_)
         | Next::Finish(_)
         | Next::Over => None,
@@ -99,7 +99,7 @@ pub fn entry(state: &RolloutState, outside: &Outside, waits: Option<&WaitReason>
     }
     let (window, zone) = (outside.window.as_ref(), outside.timezone.as_str());
     let opens = match waits {
-        Some(WaitReason::Window { opens } | WaitReason::Held { until: opens, .. }) => *opens,
+        Some(WaitReason::Window { opens } | WaitReason::Suspended { until: opens, .. }) => *opens,
         Some(
             WaitReason::NoWindow
             | WaitReason::WindowNeverOpens

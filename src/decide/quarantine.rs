@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn item_5_what_is_meant() {
+    fn what_is_meant() {
         let standing = standing();
         let named = |text: &str| match named(&standing, text) {
             Ok(one) => one.tag.unwrap_or_else(|| "without a release".to_owned()),

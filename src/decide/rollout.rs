@@ -32,7 +32,7 @@ mod timing;
 
 use failed::{SLACK, after_failure, diverged, mistaken, returned, revert_or_stop, turn_back};
 pub use outlook::foresee;
-pub use timing::{Course, Gate, Outside, held_until};
+pub use timing::{Course, Gate, Outside, suspended_until};
 
 /// How often the target is looked at while it bakes.
 const BAKE_POLL: SignedDuration = SignedDuration::from_secs(2);
@@ -56,8 +56,8 @@ pub enum Next {
     Enter {
         occurrence: Occurrence,
     },
-    /// Journal that it is held half-way, then ask again.
-    Hold {
+    /// Journal that it is suspended between two units, then ask again.
+    Suspend {
         closing: Closing,
     },
     /// Tell people that the release has waited too long, then ask again.
@@ -232,7 +232,7 @@ impl RolloutState {
                 }
             }
             RolloutEvent::Entered { occurrence } => self.course.enter(occurrence),
-            RolloutEvent::Held { closing } => self.course.hold(closing, recorded.at),
+            RolloutEvent::Suspended { closing } => self.course.suspend(closing, recorded.at),
             RolloutEvent::Deferred { .. } => self.course.deferred = true,
             RolloutEvent::BakeStarted { until } => {
                 // As far ahead as it can have been planned; further on, the clock was ahead.
@@ -361,7 +361,7 @@ impl RolloutState {
             (None, _) | (_, None) => SignedDuration::ZERO,
         };
         let took = now.duration_since(begun) - baked;
-        let told = *conclusion == RolloutConclusion::Done && self.course.holds == 0 && took.is_positive();
+        let told = *conclusion == RolloutConclusion::Done && self.course.suspensions == 0 && took.is_positive();
         Some(Worked {
             units: self.breadth(),
             took: told.then_some(took),
@@ -427,7 +427,7 @@ pub fn next(state: &RolloutState, observed: &Observed, outside: &Outside, now: T
         Next::Wait { .. }
         | Next::StartBake { .. }
         | Next::Enter { .. }
-        | Next::Hold { .. }
+        | Next::Suspend { .. }
         | Next::Escalate { .. }
         | Next::DecideRevert(_)
         | Next::Finish(_)

@@ -18,7 +18,7 @@ pub(super) use civil::opening;
 pub use doubt::doubt;
 pub use forecast::{Forecast, forecast, swallowed};
 pub use openings::{Shut, openings};
-pub use overrun::{Between, HoldsLeft, Resume, Underway, between_units, resume};
+pub use overrun::{Between, Resume, SuspensionsLeft, Underway, between_units, resume};
 pub use start::{Start, escalated, estimate, start};
 
 /// One opening of a window, `[start, end)`, or what closures leave of it.

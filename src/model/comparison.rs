@@ -42,7 +42,7 @@ fn as_text<S: serde::Serializer>(platform: &Platform, serializer: S) -> Result<S
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Significance {
-    /// The same packages, config and files; noise left out.
+    /// The same packages, config and files; ignored ones left out.
     None,
     /// Only documentation, and labels that describe.
     Cosmetic,

@@ -249,8 +249,8 @@ pub enum WaitReason {
     },
     /// The configuration has `window.freeze`.
     Frozen { why: String },
-    /// Half-way, until its window opens again: no later than then it goes on or back.
-    Held { closing: Closing, until: jiff::Timestamp },
+    /// Between two units, until its window opens again: no later than then it goes on or back.
+    Suspended { closing: Closing, until: jiff::Timestamp },
     /// Steps already taken are being watched.
     Baking { until: jiff::Timestamp },
     /// Swarm replaces a service's tasks; what was replaced is watched.

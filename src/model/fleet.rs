@@ -253,7 +253,7 @@ pub struct BuildPolicy {
     pub max_age: Option<SignedDuration>,
     /// Paths (globs) whose changes do not count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub noise: Vec<String>,
+    pub ignore_paths: Vec<String>,
 }
 
 /// What each step of a build may use. Only builders that make a container of each step know such limits.

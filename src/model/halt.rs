@@ -234,7 +234,7 @@ pub enum Happened {
     Entered {
         occurrence: Occurrence,
     },
-    Held {
+    Suspended {
         closing: Closing,
     },
     /// A step, at its end.

@@ -17,7 +17,7 @@ pub struct Inventory {
     /// Base first; empty in inventories of before layers were read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<ImageLayer>,
-    /// Path (without leading slash) → entry; noise (see `packages::noise`) left out.
+    /// Path (without leading slash) → entry; without ignored ones (see `packages::ignored`).
     pub files: BTreeMap<String, FileEntry>,
 }
 

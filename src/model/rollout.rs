@@ -499,12 +499,12 @@ pub enum RolloutEvent {
         #[serde(default)]
         unhealthy: Unhealthy,
     },
-    /// The target is about to be changed in this opening, for the first time or after it was held.
+    /// The target is about to be changed in this opening, for the first time or after it was suspended.
     Entered {
         occurrence: Occurrence,
     },
     /// Its window closed between two units: the others wait for the next opening.
-    Held {
+    Suspended {
         closing: Closing,
     },
     /// People were told that its release waits since then.

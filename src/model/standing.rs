@@ -62,7 +62,7 @@ impl Withheld {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worked {
     pub units: usize,
-    /// From the first change to the last, without bake. `None`: it was held half-way or did not arrive.
+    /// From the first change to the last, without bake. `None`: it was suspended or did not arrive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took: Option<SignedDuration>,
     /// The last opening it was under way in. `None`: an operator did not want to wait.

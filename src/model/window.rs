@@ -81,7 +81,7 @@ pub enum Overrun {
     /// The other units are done as well.
     Finish,
     /// They wait for the next opening: once, and not longer than a night and a day. Then everything goes back.
-    Hold,
+    Suspend,
     /// What was done is taken back.
     Revert,
 }
@@ -128,7 +128,7 @@ impl Default for Patience {
         Self {
             max_wait: SignedDuration::from_hours(14 * 24),
             max_wait_security: SignedDuration::from_hours(3 * 24),
-            then: Escalation::Tell,
+            then: Escalation::Notify,
         }
     }
 }
@@ -136,9 +136,9 @@ impl Default for Patience {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Escalation {
-    /// People are told; nothing else changes.
-    Tell,
-    /// People are told, and the best opening of the next week is taken even if it is too short.
+    /// Its people are notified; nothing else changes.
+    Notify,
+    /// Its people are notified, and the best opening of the next week is taken even if it is too short.
     Start,
 }
 
@@ -240,7 +240,7 @@ mod tests {
             })
             .to_vec();
         window.freeze = Some("release week".to_owned());
-        window.overrun = Some(Overrun::Hold);
+        window.overrun = Some(Overrun::Suspend);
         window.cutoff = Some(SignedDuration::from_mins(20));
         let text = serde_json::to_string(&window).unwrap();
         assert_eq!(serde_json::from_str::<Window>(&text).unwrap(), window);

@@ -2,7 +2,7 @@
 //!
 //! The verdict is careful: a difference is less than functional only when everything about it is known. Files count as a
 //! package's only when the package's own list names them, so what a maintainer script generates (certificates' bundles,
-//! caches that are no noise) makes an upgrade functional.
+//! caches that are not ignored) makes an upgrade functional.
 
 use super::diff::parts;
 use super::owned::{Place, owned};

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 /// An image's files, and the content of the wanted ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// Path (without leading slash) → entry; noise left out.
+    /// Path (without leading slash) → entry; without ignored files.
     pub files: BTreeMap<String, Located>,
     /// Base first.
     pub layers: Vec<ImageLayer>,
-    /// The wanted files, noise or not; links among them followed.
+    /// The wanted files, ignored or not; links among them followed.
     pub kept: BTreeMap<String, Vec<u8>>,
     /// Wanted paths that are links to files whose content was not kept: what stands in them is unknown.
     pub uncaptured: Vec<String>,

@@ -19,7 +19,7 @@ fn parse(bytes: &[u8]) -> Result<Tree, LayerError> {
 }
 
 #[test]
-fn noise_is_left_out_and_directories_are_there() {
+fn ignored_files_are_left_out_and_directories_are_there() {
     let tree = parse(&archive(&[
         ("./usr/bin/a", b"x"),
         ("/etc/hostname", b"h"),

@@ -207,7 +207,7 @@ fn happened(incident: &Incident, what: &Happened) -> String {
         Happened::Opened => format!("{} for {}", clean::one_line(&incident.tag, 128), incident.target),
         Happened::Expedited { by } => format!("{} did not want to wait for the window", clean::one_line(by, 60)),
         Happened::Entered { occurrence } => format!("in the opening of {} {}", occurrence.day, occurrence.from),
-        Happened::Held { closing } => format!("held: {}", closed(closing)),
+        Happened::Suspended { closing } => format!("suspended: {}", closed(closing)),
         Happened::Step {
             step,
             unit,

@@ -143,7 +143,7 @@ fn over_midnight_the_day_is_told() {
         },
         Moment {
             at: at(-10_900),
-            what: Happened::Held {
+            what: Happened::Suspended {
                 closing: Closing::Denied {
                     why: Some("backup".to_owned()),
                 },
@@ -171,7 +171,7 @@ fn over_midnight_the_day_is_told() {
 
     what happened, America/Moncton
       11-22 23:56:40  20261123.7-3f2a9c1 for compose-archives
-      11-22 23:58:20  held: a denied span began (backup)
+      11-22 23:58:20  suspended: a denied span began (backup)
       11-23 03:00:00  pull: lowtide ended during it
     "#);
 }

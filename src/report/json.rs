@@ -421,7 +421,7 @@ fn wait(waits: WaitReason) -> WaitReason {
         | WaitReason::WindowNeverOpens
         | WaitReason::WindowTooShort { .. }
         | WaitReason::Frozen { .. }
-        | WaitReason::Held { .. }
+        | WaitReason::Suspended { .. }
         | WaitReason::Baking { .. }
         | WaitReason::Converging { .. }
         | WaitReason::HookBusy { .. }

@@ -205,8 +205,8 @@ pub fn waiting(reason: &WaitReason, zone: &str) -> String {
             lasting(*longest)
         ),
         WaitReason::Frozen { why } => format!("is frozen: {}", clean::one_line(why, 120)),
-        WaitReason::Held { closing, until } => {
-            format!("is held half-way, {}, until {}", closed(closing), moment(*until, zone))
+        WaitReason::Suspended { closing, until } => {
+            format!("is suspended, {}, until {}", closed(closing), moment(*until, zone))
         }
         WaitReason::Baking { until } => format!("is being watched until {}", moment(*until, zone)),
         WaitReason::Converging {

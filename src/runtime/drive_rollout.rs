@@ -92,11 +92,11 @@ impl Driver {
                 Next::Finish(conclusion) => return self.conclude(conclusion).await.map(Some),
                 Next::StartBake { until } => self.append(RolloutEvent::BakeStarted { until }).await?,
                 Next::Enter { occurrence } => self.append(RolloutEvent::Entered { occurrence }).await?,
-                Next::Hold { closing } => {
-                    info!(?closing, "held half-way");
+                Next::Suspend { closing } => {
+                    info!(?closing, "suspended");
                     // Others need not wait for the next opening too.
                     slot = None;
-                    self.append(RolloutEvent::Held { closing }).await?;
+                    self.append(RolloutEvent::Suspended { closing }).await?;
                 }
                 Next::Escalate { since, reason } => self.escalate(since, reason).await?,
                 Next::DecideRevert(failure) => self.turn_back(failure).await?,
@@ -456,7 +456,7 @@ fn settled(reason: &WaitReason) -> bool {
         | WaitReason::WindowNeverOpens
         | WaitReason::WindowTooShort { .. }
         | WaitReason::Frozen { .. }
-        | WaitReason::Held { .. }
+        | WaitReason::Suspended { .. }
         | WaitReason::HookBusy { .. }
         | WaitReason::OtherRuns { .. }
         | WaitReason::Paused

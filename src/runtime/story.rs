@@ -162,7 +162,7 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
             RolloutEvent::Opened { .. }
             | RolloutEvent::Expedited { .. }
             | RolloutEvent::Entered { .. }
-            | RolloutEvent::Held { .. }
+            | RolloutEvent::Suspended { .. }
             | RolloutEvent::Deferred { .. }
             | RolloutEvent::BakeStarted { .. }
             | RolloutEvent::RevertDecided { .. }

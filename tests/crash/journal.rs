@@ -125,7 +125,7 @@ fn rollout_word(event: &RolloutEvent) -> String {
         RolloutEvent::Opened { .. } => "rollout opened".to_owned(),
         RolloutEvent::Expedited { .. } => "expedited".to_owned(),
         RolloutEvent::Entered { .. } => "opening entered".to_owned(),
-        RolloutEvent::Held { .. } => "held".to_owned(),
+        RolloutEvent::Suspended { .. } => "suspended".to_owned(),
         RolloutEvent::Deferred { .. } => "deferred".to_owned(),
         RolloutEvent::StepStarted { step, .. } => format!("{step} begun"),
         RolloutEvent::StepEnded { .. } => "step ended".to_owned(),

@@ -305,7 +305,7 @@ fn app(test: Option<TestPolicy>, ready: ReadyCheck) -> App {
             max_log: 1 << 20,
             upgrade: false,
             max_age: None,
-            noise: vec![],
+            ignore_paths: vec![],
         },
         env: BTreeMap::from([("NEEDED".to_owned(), "yes".to_owned())]),
         test,

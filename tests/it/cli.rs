@@ -565,7 +565,7 @@ fn a_limit_of_runs_holds_for_many_names_on_one_line() {
 
 /// As after SIGSTOP: it holds the state, its socket takes connections, and nobody reads from them.
 #[test]
-fn b18_a_holder_that_is_stopped_is_told_with_its_exit_code() {
+fn a_holder_that_is_stopped_is_told_with_its_exit_code() {
     let dir = with(GOOD);
     let state = dir.path().join("state");
     let _lock = lowtide::store::lock::acquire(&state).unwrap().unwrap();
@@ -579,7 +579,7 @@ fn b18_a_holder_that_is_stopped_is_told_with_its_exit_code() {
 }
 
 #[test]
-fn b14_a_backup_is_restored_into_an_empty_directory_by_command() {
+fn a_backup_is_restored_into_an_empty_directory_by_command() {
     let dir = with(GOOD);
     let state = dir.path().join("state");
     std::fs::create_dir(&state).unwrap();

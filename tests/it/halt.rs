@@ -234,7 +234,7 @@ fn form(class: &str, countermeasure: &str) -> String {
 }
 
 #[tokio::test]
-async fn item_55_the_same_content_under_a_new_digest_stays_out_after_a_restart() {
+async fn the_same_content_under_a_new_digest_stays_out_after_a_restart() {
     let site = Site::new();
     site.halt(2, &"c".repeat(40), Purpose::Release).await;
     let standing = site.standing().await;
@@ -261,7 +261,7 @@ async fn item_55_the_same_content_under_a_new_digest_stays_out_after_a_restart()
 }
 
 #[tokio::test]
-async fn item_55_a_resume_has_to_be_an_answer() {
+async fn a_resume_has_to_be_an_answer() {
     let site = Site::new();
     let older = site.commit("tests/menu.py", 1);
     let failed = site.commit("menu.py", 2);
@@ -363,7 +363,7 @@ fn told_later(site: &Site) {
 }
 
 #[tokio::test]
-async fn item_55_a_breach_of_probation_halts_again_and_a_changed_setting_answers() {
+async fn a_breach_of_probation_halts_again_and_a_changed_setting_answers() {
     let site = Site::new();
     let failed = site.commit("menu.py", 2);
     site.halt(2, &failed, Purpose::Release).await;
@@ -484,7 +484,7 @@ async fn one_target_goes_back_by_name() {
 }
 
 #[tokio::test]
-async fn item_5_an_operator_lets_a_release_out_of_quarantine_and_says_why() {
+async fn an_operator_lets_a_release_out_of_quarantine_and_says_why() {
     let site = Site::new();
     let failed = site.commit("menu.py", 2);
     site.halt(2, &failed, Purpose::Release).await;

@@ -383,7 +383,7 @@ async fn one_revision_is_kept() {
 
 /// A full disk, or a copy that broke off, left nothing of it; beginning anew would forget every halt and quarantine.
 #[tokio::test]
-async fn b14_an_emptied_database_beside_its_instance_is_damage() {
+async fn an_emptied_database_beside_its_instance_is_damage() {
     let fresh = tempfile::tempdir().unwrap();
     std::fs::write(fresh.path().join("lowtide.db"), "").unwrap();
     Store::open(&fresh.path().join("lowtide.db"), true).unwrap();
@@ -402,7 +402,7 @@ async fn b14_an_emptied_database_beside_its_instance_is_damage() {
 
 /// 400 days ahead, then right again.
 #[tokio::test]
-async fn b17_times_of_a_clock_that_was_ahead_count_as_now() {
+async fn times_of_a_clock_that_was_ahead_count_as_now() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("lowtide.db"), true).unwrap();
     let ahead = now() + SignedDuration::from_hours(400 * 24);

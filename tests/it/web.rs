@@ -369,7 +369,7 @@ async fn raw(address: std::net::SocketAddr, head: &str) -> String {
 }
 
 #[tokio::test]
-async fn b12_a_good_request_is_answered_beside_a_thousand_that_never_end() {
+async fn a_good_request_is_answered_beside_a_thousand_that_never_end() {
     lowtide::runtime::doors::raise_open_files();
     let dir = tempfile::tempdir().unwrap();
     let bot = bot(dir.path()).await;
@@ -401,7 +401,7 @@ async fn b12_a_good_request_is_answered_beside_a_thousand_that_never_end() {
 }
 
 #[tokio::test]
-async fn b12_pages_are_served_under_names_of_our_own_only() {
+async fn pages_are_served_under_names_of_our_own_only() {
     let dir = tempfile::tempdir().unwrap();
     let bot = bot(dir.path()).await;
     let named = good("web").replace("version: 1\n", "version: 1\nweb: { names: [Status.example.org] }\n");
@@ -437,7 +437,7 @@ async fn b12_pages_are_served_under_names_of_our_own_only() {
 }
 
 #[tokio::test]
-async fn b12_a_command_is_heard_beside_hundreds_that_say_nothing() {
+async fn a_command_is_heard_beside_hundreds_that_say_nothing() {
     lowtide::runtime::doors::raise_open_files();
     let dir = tempfile::tempdir().unwrap();
     let bot = bot(dir.path()).await;
@@ -470,7 +470,7 @@ async fn b12_a_command_is_heard_beside_hundreds_that_say_nothing() {
 
 /// A build that floods: the follower reads nothing meanwhile, and hears how both ended all the same.
 #[tokio::test]
-async fn b16_a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
+async fn a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
     let dir = tempfile::tempdir().unwrap();
     let bot = bot(dir.path()).await;
     let (ask, mut asked) = tokio::sync::mpsc::channel::<Request>(1);

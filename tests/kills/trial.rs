@@ -156,7 +156,7 @@ async fn place(world: &World) -> String {
             RolloutEvent::Opened { .. }
             | RolloutEvent::Expedited { .. }
             | RolloutEvent::Entered { .. }
-            | RolloutEvent::Held { .. }
+            | RolloutEvent::Suspended { .. }
             | RolloutEvent::Deferred { .. }
             | RolloutEvent::StepAbandoned,
         )

@@ -17,20 +17,20 @@ pub enum ScheduleWord {
     Never,
 }
 
-/// `finish`: the other units too. `hold`: they wait for the next opening, once. `revert`: what was done is taken back.
+/// `finish`: the other units too. `suspend`: they wait for the next opening, once. `revert`: what was done is taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverrunWord {
     Finish,
-    Hold,
+    Suspend,
     Revert,
 }
 
-/// `tell`: people hear of it. `start`: and the best opening of the next days is taken even if it is too short.
+/// `notify`: its people are notified. `start`: and the best opening of the next days is taken even if it is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EscalateWord {
-    Tell,
+    Notify,
     Start,
 }
 

@@ -23,7 +23,7 @@ pub(super) fn through(state: &RolloutState, seen: &ObservedItself, planned: Next
             }
             Next::Wait { .. }
             | Next::Enter { .. }
-            | Next::Hold { .. }
+            | Next::Suspend { .. }
             | Next::Escalate { .. }
             | Next::Finish(_)
             | Next::Over => planned,
@@ -111,7 +111,7 @@ fn changes(planned: &Next) -> bool {
         } => true,
         Next::Wait { .. }
         | Next::Enter { .. }
-        | Next::Hold { .. }
+        | Next::Suspend { .. }
         | Next::Escalate { .. }
         | Next::DecideRevert(_)
         | Next::Finish(_)
@@ -131,7 +131,7 @@ fn proves(planned: &Next) -> bool {
         Next::Do { .. } => removes_old(planned),
         Next::Wait { .. }
         | Next::Enter { .. }
-        | Next::Hold { .. }
+        | Next::Suspend { .. }
         | Next::Escalate { .. }
         | Next::DecideRevert(_)
         | Next::Finish(_)

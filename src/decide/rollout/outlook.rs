@@ -104,7 +104,7 @@ impl Play {
                 RolloutEvent::Opened { .. }
                 | RolloutEvent::Expedited { .. }
                 | RolloutEvent::Entered { .. }
-                | RolloutEvent::Held { .. }
+                | RolloutEvent::Suspended { .. }
                 | RolloutEvent::Deferred { .. } => {}
                 RolloutEvent::Concluded { .. } => self.close(*at),
             }
@@ -169,7 +169,7 @@ impl Play {
                 Next::DecideRevert(failure) => apply(&mut ahead, RolloutEvent::RevertDecided { failure }, clock)?,
                 Next::Wait { until, reason } => clock = self.wait(until, &reason)?.max(clock),
                 Next::Finish(conclusion) => return Some(conclusion),
-                Next::Enter { .. } | Next::Hold { .. } | Next::Escalate { .. } | Next::Over => return None,
+                Next::Enter { .. } | Next::Suspend { .. } | Next::Escalate { .. } | Next::Over => return None,
             }
         }
         None
@@ -198,7 +198,7 @@ impl Play {
             | WaitReason::WindowNeverOpens
             | WaitReason::WindowTooShort { .. }
             | WaitReason::Frozen { .. }
-            | WaitReason::Held { .. }
+            | WaitReason::Suspended { .. }
             | WaitReason::Paused
             | WaitReason::Halted
             | WaitReason::OtherRuns { .. }

@@ -39,7 +39,7 @@ impl Record {
             RolloutEvent::Entered { occurrence } => Happened::Entered {
                 occurrence: occurrence.clone(),
             },
-            RolloutEvent::Held { closing } => Happened::Held {
+            RolloutEvent::Suspended { closing } => Happened::Suspended {
                 closing: closing.clone(),
             },
             RolloutEvent::BakeStarted { until } => Happened::Baking { until: *until },

@@ -3,7 +3,7 @@
 
 use super::{Moving, Next, RolloutState, touches, turn_back};
 use crate::decide::standing::Waits;
-use crate::decide::window::{self, Between, HoldsLeft, Resume, Start, Underway};
+use crate::decide::window::{self, Between, Resume, Start, SuspensionsLeft, Underway};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::name::RunId;
 use crate::model::rollout::{Purpose, RolloutConclusion, Step};
@@ -11,8 +11,8 @@ use crate::model::window::{Closing, Escalation, Occurrence, Patience, Window};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
-/// How often a rollout that is held half-way is looked at: what it has put there serves meanwhile.
-const HOLD_POLL: SignedDuration = SignedDuration::from_secs(30);
+/// How often a suspended rollout is looked at: what it has put there serves meanwhile.
+const SUSPENDED_POLL: SignedDuration = SignedDuration::from_secs(30);
 
 /// What holds rollouts back from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +51,10 @@ pub struct Course {
     pub begun: Option<Timestamp>,
     /// When the bake began.
     pub baking: Option<Timestamp>,
-    /// It is held half-way, and since when.
-    pub held: Option<(Closing, Timestamp)>,
-    pub holds: usize,
+    /// It is suspended, and since when.
+    pub suspended: Option<(Closing, Timestamp)>,
+    /// How often it was.
+    pub suspensions: usize,
     /// People were told that it waits.
     pub deferred: bool,
     /// Units with a step of their own, in whatever direction.
@@ -68,14 +69,14 @@ impl Course {
         }
     }
 
-    pub(super) fn hold(&mut self, closing: &Closing, at: Timestamp) {
-        self.held = Some((closing.clone(), at));
-        self.holds += 1;
+    pub(super) fn suspend(&mut self, closing: &Closing, at: Timestamp) {
+        self.suspended = Some((closing.clone(), at));
+        self.suspensions += 1;
     }
 
     pub(super) fn enter(&mut self, occurrence: &Occurrence) {
         self.entered = Some(occurrence.clone());
-        self.held = None;
+        self.suspended = None;
     }
 }
 
@@ -120,7 +121,7 @@ fn taken_back(state: &RolloutState) -> Failure {
 /// `planned` by the target's own rules, or what its window makes of it.
 pub(super) fn within(state: &RolloutState, outside: &Outside, planned: Next, now: Timestamp) -> Next {
     let Next::Do { step, .. } = &planned else {
-        // What was put there is watched also while it is held.
+        // What was put there is watched also while it is suspended.
         return planned;
     };
     if state.window_ignored || state.purpose == Purpose::Revert {
@@ -138,8 +139,8 @@ pub(super) fn within(state: &RolloutState, outside: &Outside, planned: Next, now
     if step.unit().is_none_or(|unit| begun.iter().any(|begun| *begun >= unit)) {
         return planned;
     }
-    match &state.course.held {
-        Some((closing, since)) => held(state, outside, (closing, *since), now),
+    match &state.course.suspended {
+        Some((closing, since)) => suspended(state, outside, (closing, *since), now),
         None => between_units(state, outside, planned, now),
     }
 }
@@ -227,54 +228,58 @@ fn due(outside: &Outside, patience: Patience) -> Timestamp {
 }
 
 fn between_units(state: &RolloutState, outside: &Outside, planned: Next, now: Timestamp) -> Next {
-    let left = if state.course.holds == 0 {
-        HoldsLeft::One
+    let left = if state.course.suspensions == 0 {
+        SuspensionsLeft::One
     } else {
-        HoldsLeft::None
+        SuspensionsLeft::None
     };
     let underway = Underway {
         // Units go one after the other: those that were begun are done.
         done: state.course.units.len(),
         units: state.breadth(),
-        hold: Some(left),
+        suspensions: Some(left),
     };
     match window::between_units(outside.window.as_ref(), &outside.timezone, underway, now) {
         Between::GoOn => planned,
-        Between::Hold(closing) => Next::Hold { closing },
+        Between::Suspend(closing) => Next::Suspend { closing },
         Between::Back(closing) => back(state, &closing).unwrap_or(planned),
     }
 }
 
-fn held(state: &RolloutState, outside: &Outside, held: (&Closing, Timestamp), now: Timestamp) -> Next {
+fn suspended(state: &RolloutState, outside: &Outside, since: (&Closing, Timestamp), now: Timestamp) -> Next {
     let entered = state.course.entered.as_ref();
     // What cannot go back waits as long as it must.
-    let held = if state.target.irreversible { (held.0, now) } else { held };
-    match window::resume(outside.window.as_ref(), &outside.timezone, held, entered, now) {
+    let since = if state.target.irreversible {
+        (since.0, now)
+    } else {
+        since
+    };
+    match window::resume(outside.window.as_ref(), &outside.timezone, since, entered, now) {
         Resume::Now(occurrence) => Next::Enter { occurrence },
         Resume::Wait { until } => Next::Wait {
-            until: Some(until.min(now + HOLD_POLL)),
-            reason: WaitReason::Held {
-                closing: held.0.clone(),
+            until: Some(until.min(now + SUSPENDED_POLL)),
+            reason: WaitReason::Suspended {
+                closing: since.0.clone(),
                 until,
             },
         },
-        Resume::Back => back(state, held.0).unwrap_or_else(|| Next::Wait {
-            until: Some(now + HOLD_POLL),
+        Resume::Back => back(state, since.0).unwrap_or_else(|| Next::Wait {
+            until: Some(now + SUSPENDED_POLL),
             reason: WaitReason::NoWindow,
         }),
     }
 }
 
-/// When a held rollout goes on or back at the latest; `None`: now.
+/// When a suspended rollout goes on or back at the latest; `None`: now.
 #[must_use]
-pub fn held_until(
+pub fn suspended_until(
     state: &RolloutState,
     outside: &Outside,
-    held: (&Closing, Timestamp),
+    since: (&Closing, Timestamp),
     now: Timestamp,
 ) -> Option<Timestamp> {
     let entered = state.course.entered.as_ref();
-    match window::resume(outside.window.as_ref(), &outside.timezone, held, entered, now) {
+    match window::resume(outside.window.as_ref(), &outside.timezone, since, entered, now) {
         Resume::Wait { until } => Some(until),
         Resume::Now(_) | Resume::Back => None,
     }

@@ -55,7 +55,7 @@ pub(super) fn app(mode: Mode, published: bool, tested: bool) -> App {
             max_log: 1 << 20,
             upgrade: false,
             max_age: None,
-            noise: vec![],
+            ignore_paths: vec![],
         },
         env: BTreeMap::new(),
         test: tested.then(|| TestPolicy {

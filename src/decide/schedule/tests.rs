@@ -45,7 +45,7 @@ pub(in crate::decide) fn app(name: &str, schedule: Schedule, zone: &str) -> App 
             max_log: 1 << 20,
             upgrade: false,
             max_age: None,
-            noise: vec![],
+            ignore_paths: vec![],
         },
         env: BTreeMap::new(),
         test: None,

@@ -7,20 +7,20 @@ use crate::model::window::{Closing, Occurrence, Overrun, Window};
 use jiff::{SignedDuration, Timestamp};
 
 /// Longest wait with old and new containers side by side: a night, and the day before it.
-const LONGEST_HOLD: SignedDuration = SignedDuration::from_hours(36);
+const LONGEST_SUSPENSION: SignedDuration = SignedDuration::from_hours(36);
 
 /// How far a rollout is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Underway {
     pub done: usize,
     pub units: usize,
-    /// `None`: the engine goes on by itself and cannot be held.
-    pub hold: Option<HoldsLeft>,
+    /// `None`: the engine goes on by itself and cannot be suspended.
+    pub suspensions: Option<SuspensionsLeft>,
 }
 
-/// Whether it was held before.
+/// Whether it was suspended before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HoldsLeft {
+pub enum SuspensionsLeft {
     One,
     None,
 }
@@ -29,11 +29,11 @@ pub enum HoldsLeft {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Between {
     GoOn,
-    Hold(Closing),
+    Suspend(Closing),
     Back(Closing),
 }
 
-/// What to do with a rollout that is held.
+/// What to do with a suspended rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resume {
     Now(Occurrence),
@@ -52,37 +52,37 @@ pub fn between_units(window: Option<&Window>, zone: &str, underway: Underway, no
     };
     let half = underway.done * 2 >= underway.units;
     let chosen = window.and_then(|window| window.overrun);
-    let can_hold = underway.hold.is_some();
+    let can_suspend = underway.suspensions.is_some();
     let rule = match (&closing, chosen) {
         (Closing::Ended, None) if half => Overrun::Finish,
-        (Closing::Ended, None | Some(Overrun::Hold)) if !can_hold => Overrun::Finish,
+        (Closing::Ended, None | Some(Overrun::Suspend)) if !can_suspend => Overrun::Finish,
         (Closing::Ended, Some(chosen)) => chosen,
         // What an operator forbids for this moment is stronger than a general wish to finish.
         (Closing::Denied { .. } | Closing::Frozen { .. }, Some(Overrun::Revert)) => Overrun::Revert,
-        (Closing::Denied { .. } | Closing::Frozen { .. }, _) if !can_hold && half => Overrun::Finish,
-        (Closing::Ended | Closing::Denied { .. } | Closing::Frozen { .. }, _) => Overrun::Hold,
+        (Closing::Denied { .. } | Closing::Frozen { .. }, _) if !can_suspend && half => Overrun::Finish,
+        (Closing::Ended | Closing::Denied { .. } | Closing::Frozen { .. }, _) => Overrun::Suspend,
     };
     match rule {
         Overrun::Finish => Between::GoOn,
         Overrun::Revert => Between::Back(closing),
-        Overrun::Hold => match underway.hold {
-            Some(HoldsLeft::One) if resumes_in_time(window, zone, &closing, now) => Between::Hold(closing),
-            Some(HoldsLeft::One | HoldsLeft::None) | None => Between::Back(closing),
+        Overrun::Suspend => match underway.suspensions {
+            Some(SuspensionsLeft::One) if resumes_in_time(window, zone, &closing, now) => Between::Suspend(closing),
+            Some(SuspensionsLeft::One | SuspensionsLeft::None) | None => Between::Back(closing),
         },
     }
 }
 
-/// A held rollout. `entered`: the opening in which it was under way before.
+/// A suspended rollout. `entered`: the opening in which it was under way before.
 #[must_use]
 pub fn resume(
     window: Option<&Window>,
     zone: &str,
-    held: (&Closing, Timestamp),
+    suspended: (&Closing, Timestamp),
     entered: Option<&Occurrence>,
     now: Timestamp,
 ) -> Resume {
-    let (closing, since) = held;
-    let limit = since.saturating_add(LONGEST_HOLD).unwrap_or(Timestamp::MAX);
+    let (closing, since) = suspended;
+    let limit = since.saturating_add(LONGEST_SUSPENSION).unwrap_or(Timestamp::MAX);
     let Some(window) = window.filter(|_| now < limit) else {
         return Resume::Back;
     };
@@ -120,10 +120,10 @@ fn closing(window: Option<&Window>, zone: &str, now: Timestamp) -> Option<Closin
 /// Is there an opening soon enough to wait for?
 fn resumes_in_time(window: Option<&Window>, zone: &str, closing: &Closing, now: Timestamp) -> bool {
     match closing {
-        // Nobody knows how long a freeze lasts; the limit of a hold is kept all the same.
+        // Nobody knows how long a freeze lasts; the limit of a suspension counts all the same.
         Closing::Frozen { .. } => true,
         Closing::Ended | Closing::Denied { .. } => window
             .and_then(|window| openings(window, zone, now).next())
-            .is_some_and(|next| next.start.duration_since(now) <= LONGEST_HOLD),
+            .is_some_and(|next| next.start.duration_since(now) <= LONGEST_SUSPENSION),
     }
 }

@@ -6,7 +6,7 @@ use super::name::parent;
 use super::table::{LayerEntry, LayerTable, Limits, remove_below};
 use super::wanted::Wanted;
 use crate::model::inventory::{FileEntry, FileKind, ImageLayer};
-use crate::packages::noise::{is_noise, is_noise_link};
+use crate::packages::ignored::{is_ignored, is_ignored_link};
 use crate::packages::origin::Origin;
 use crate::packages::tree::{Located, Tree};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +92,7 @@ impl Assembly {
         LayerError::bounded("entries", self.nodes.len() as u64, self.limit as u64)
     }
 
-    /// The image's files, noise left out, hard links told in one way: the first path, by directory and name, is the file.
+    /// The image's files without ignored ones, hard links told in one way: the first path, by directory and name, is the file.
     #[must_use]
     pub fn finish(self, wanted: &Wanted) -> Tree {
         let (linked, uncaptured) = self.linked_wanted(wanted);
@@ -267,7 +267,7 @@ fn is_left_out(path: &str, kind: &FileKind) -> bool {
         | FileKind::Device { .. }
         | FileKind::Fifo => "",
     };
-    is_noise(path) || is_noise_link(path, target)
+    is_ignored(path) || is_ignored_link(path, target)
 }
 
 fn symlink<'a>(nodes: &'a BTreeMap<String, Node>, path: &str) -> Option<&'a str> {

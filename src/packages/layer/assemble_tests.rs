@@ -112,7 +112,7 @@ fn a_hard_link_ends_where_a_layer_writes_one_of_its_names() {
     ");
     let tree = assembled(&[&[("a", b"12"), ("b", b"=> a")], &[(".wh.a", b"")]]);
     insta::assert_snapshot!(shown(&tree), @"b file 2 @0");
-    // Noise is no name.
+    // An ignored file gives no name.
     let tree = assembled(&[&[("tmp/a", b"12"), ("b", b"=> tmp/a")]]);
     insta::assert_snapshot!(shown(&tree), @r"
     b file 2 @0

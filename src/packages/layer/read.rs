@@ -8,7 +8,7 @@ use super::wanted::Wanted;
 use crate::model::file_hash::FileHash;
 use crate::model::inventory::{FileEntry, FileKind};
 use crate::packages::hash::{digest, hex};
-use crate::packages::noise::{SHADOW, without_days};
+use crate::packages::ignored::{SHADOW, without_days};
 use sha2::{Digest, Sha256};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};

@@ -39,7 +39,7 @@ pub struct Used {
     pub(super) kept: usize,
 }
 
-/// One layer: what it adds, what it hides, and the content of its wanted files. Noise is still in it.
+/// One layer: what it adds, what it hides, and the content of its wanted files. Ignored files are still in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerTable {
     pub diff_id: DiffId,

@@ -208,11 +208,11 @@ fn waits_for_windows() {
         WaitReason::Frozen {
             why: "the database moves".into(),
         },
-        WaitReason::Held {
+        WaitReason::Suspended {
             closing: Closing::Ended,
             until: at,
         },
-        WaitReason::Held {
+        WaitReason::Suspended {
             closing: Closing::Denied {
                 why: Some("year end".into()),
             },
@@ -222,8 +222,8 @@ fn waits_for_windows() {
     assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @r"
     never begins by itself: it may need 2 h 30 min, and no opening of its window is longer than 2 h
     is frozen: the database moves
-    is held half-way, since its window closed, until 2026-11-24 03:00 America/Moncton
-    is held half-way, year end, until 2026-11-24 03:00 America/Moncton
+    is suspended, since its window closed, until 2026-11-24 03:00 America/Moncton
+    is suspended, year end, until 2026-11-24 03:00 America/Moncton
     ");
 }
 

@@ -11,7 +11,7 @@ use crate::model::freshness::Survey;
 use crate::model::image::{ContentDigest, ImageId};
 use crate::model::inventory::{Inventory, InventorySummary};
 use crate::model::stages::inspect::{Inspect, Inspected};
-use crate::packages::{diff, own_noise};
+use crate::packages::{diff, ignore_paths};
 use crate::runtime::inventory::engine::read;
 use crate::runtime::inventory::seen::Seen;
 use crate::runtime::survey::state::state;
@@ -22,7 +22,7 @@ use crate::store::error::StoreError;
 pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, Failure> {
     let engine = scene.fleet.engine(&scene.run.app.build.host)?;
     let mut seen = seen(scene, engine, &effect.image).await?;
-    own_noise::leave_out(&mut seen.inventory, &scene.run.app.build.noise);
+    ignore_paths::leave_out(&mut seen.inventory, &scene.run.app.build.ignore_paths);
     let inventory = &seen.inventory;
     let content = diff::content(inventory);
     let before = match &effect.against {
@@ -94,7 +94,7 @@ async fn running(scene: &Scene<'_>, engine: &Engine) -> Option<Inventory> {
     let containers = find(engine, &target.select).await.ok()?;
     let image: ImageId = containers.first()?["Image"].as_str()?.parse().ok()?;
     let mut inventory = seen(scene, engine, &image).await.ok()?.inventory;
-    own_noise::leave_out(&mut inventory, &app.build.noise);
+    ignore_paths::leave_out(&mut inventory, &app.build.ignore_paths);
     Some(inventory)
 }
 

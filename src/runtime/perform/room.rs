@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn item_20_no_rollout_begins_without_room_for_its_journal() {
+    fn no_rollout_begins_without_room_for_its_journal() {
         assert_eq!(suffices(ROLLOUT, ROLLOUT), Ok(()));
         let failure = suffices(ROLLOUT - 1, ROLLOUT).unwrap_err();
         insta::assert_snapshot!(failure, @"there is not enough disk space: 67108863 bytes are free where lowtide keeps its state, 67108864 are asked for");

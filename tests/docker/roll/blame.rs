@@ -29,7 +29,7 @@ async fn house(stage: &Stage, more: &str) -> House {
 }
 
 #[tokio::test]
-async fn item_5_a_bind_source_that_is_gone_refuses_and_the_old_one_serves() {
+async fn a_bind_source_that_is_gone_refuses_and_the_old_one_serves() {
     let stage = Stage::new();
     stage.image("old", SERVES);
     let new = stage.image("new", SERVES_TOO);
@@ -60,7 +60,7 @@ async fn item_5_a_bind_source_that_is_gone_refuses_and_the_old_one_serves() {
 }
 
 #[tokio::test]
-async fn item_5_a_device_that_is_gone_is_found_before_the_old_one_stops() {
+async fn a_device_that_is_gone_is_found_before_the_old_one_stops() {
     let stage = Stage::new();
     stage.image("old", SERVES);
     let new = stage.image("new", SERVES_TOO);
@@ -102,7 +102,7 @@ async fn item_5_a_device_that_is_gone_is_found_before_the_old_one_stops() {
 }
 
 #[tokio::test]
-async fn item_5_a_command_that_the_image_has_not_is_the_releases_fault() {
+async fn a_command_that_the_image_has_not_is_the_releases_fault() {
     let stage = Stage::new();
     stage.image("old", SERVES);
     let bad = stage.image("bad", HOLLOW);
@@ -120,7 +120,7 @@ async fn item_5_a_command_that_the_image_has_not_is_the_releases_fault() {
 }
 
 #[tokio::test]
-async fn item_5_a_log_that_cannot_be_read_is_refused_by_name() {
+async fn a_log_that_cannot_be_read_is_refused_by_name() {
     let stage = Stage::new();
     stage.image("old", SERVES);
     let new = stage.image("new", SERVES_TOO);
@@ -134,7 +134,7 @@ async fn item_5_a_log_that_cannot_be_read_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn item_5_one_exit_is_borne_where_the_policy_would_restart_it() {
+async fn one_exit_is_borne_where_the_policy_would_restart_it() {
     // Ends once, after so many seconds, and then serves.
     let once = |seconds: &str| {
         format!(
@@ -188,7 +188,7 @@ async fn has_moved(stage: &Stage, image: &str) {
 }
 
 #[tokio::test]
-async fn item_5_somebodys_stop_while_it_bakes_is_diverged_and_condemns_nobody() {
+async fn somebodys_stop_while_it_bakes_is_diverged_and_condemns_nobody() {
     let stage = Stage::new();
     stage.image("old", SERVES);
     let new = stage.image("new", SERVES_TOO);

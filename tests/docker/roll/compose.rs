@@ -253,7 +253,7 @@ services:
 ";
 
 #[tokio::test]
-async fn item_7_what_runs_once_is_refused_by_name() {
+async fn what_runs_once_is_refused_by_name() {
     let project = Project::of(ONCE);
     let old = project.stage.image("old", OLD);
     docker(&["tag", old.as_str(), &project.stage.tag("app")]);
@@ -290,7 +290,7 @@ services:
 
 /// Compose compares the id of the container in whose network a service lives: it is told before the rollout.
 #[tokio::test]
-async fn item_7_the_first_up_after_a_roll_makes_the_tenant_anew_once() {
+async fn the_first_up_after_a_roll_makes_the_tenant_anew_once() {
     let project = Project::of(SHARED);
     let stage = &project.stage;
     let old = stage.image("old", OLD);
@@ -326,7 +326,7 @@ async fn item_7_the_first_up_after_a_roll_makes_the_tenant_anew_once() {
 
 /// The tag that would have to move is not there.
 #[tokio::test]
-async fn item_7_up_puts_the_old_one_back_where_the_file_pins_a_digest() {
+async fn up_puts_the_old_one_back_where_the_file_pins_a_digest() {
     let registry = std::env::var("LOWTIDE_TEST_REGISTRY").unwrap();
     let project =
         Project::of("services:\n  web:\n    image: PINNED\n    command: [sleep, '1000']\n    stop_grace_period: 0s\n");

@@ -10,7 +10,7 @@ use lowtide::model::rollout::{RestartPolicy, Which};
 use serde_json::json;
 
 #[tokio::test]
-async fn item_17_a_create_whose_answer_is_lost_makes_one_candidate() {
+async fn a_create_whose_answer_is_lost_makes_one_candidate() {
     let stage = Stage::new();
     stage.image("old", OLD);
     let new = stage.image("new", NEW);
@@ -50,7 +50,7 @@ async fn item_17_a_create_whose_answer_is_lost_makes_one_candidate() {
 }
 
 #[tokio::test]
-async fn item_22_an_image_that_is_pruned_before_the_create_is_told_and_nothing_is_made() {
+async fn an_image_that_is_pruned_before_the_create_is_told_and_nothing_is_made() {
     let stage = Stage::new();
     stage.image("old", OLD);
     let new = stage.image("new", NEW);
@@ -65,7 +65,7 @@ async fn item_22_an_image_that_is_pruned_before_the_create_is_told_and_nothing_i
 }
 
 #[tokio::test]
-async fn item_24_an_address_taken_in_the_gap_is_named_and_the_old_one_gets_it_back() {
+async fn an_address_taken_in_the_gap_is_named_and_the_old_one_gets_it_back() {
     let stage = Stage::new();
     stage.image("old", OLD);
     let new = stage.image("new", NEW);
@@ -102,7 +102,7 @@ async fn item_24_an_address_taken_in_the_gap_is_named_and_the_old_one_gets_it_ba
 }
 
 #[tokio::test]
-async fn item_28_whatever_is_done_twice_is_done_once() {
+async fn whatever_is_done_twice_is_done_once() {
     let stage = Stage::new();
     stage.image("old", OLD);
     let old = stage.run(&["--restart", "always", "--stop-timeout", "0"], &[]);

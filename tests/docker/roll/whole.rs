@@ -160,7 +160,7 @@ fn release(stage: &Stage, version: &str, image: &ImageId) -> Release {
 }
 
 #[tokio::test]
-async fn item_7_a_target_that_somebody_else_changed_is_seen_until_it_runs_its_release() {
+async fn a_target_that_somebody_else_changed_is_seen_until_it_runs_its_release() {
     let stage = Stage::new();
     stage.image("old", SERVES);
     let new = stage.image("new", SERVES_TOO);
@@ -186,7 +186,7 @@ async fn item_7_a_target_that_somebody_else_changed_is_seen_until_it_runs_its_re
 }
 
 #[tokio::test]
-async fn item_8_an_image_that_its_owner_had_put_there_is_gone_back_to() {
+async fn an_image_that_its_owner_had_put_there_is_gone_back_to() {
     let stage = Stage::new();
     let old = stage.image("old", SERVES);
     let new = stage.image("new", SERVES_TOO);
@@ -205,7 +205,7 @@ async fn item_8_an_image_that_its_owner_had_put_there_is_gone_back_to() {
 }
 
 #[tokio::test]
-async fn item_6_a_sick_container_is_replaced_where_the_target_says_so() {
+async fn a_sick_container_is_replaced_where_the_target_says_so() {
     let stage = Stage::new();
     let sick = SERVES.replace("CMD", "HEALTHCHECK --interval=100ms --retries=1 CMD false\nCMD");
     stage.image("old", &sick);

@@ -251,7 +251,7 @@ impl<'a> Roll<'a> {
                         self.end(outcome);
                     }
                     Next::Wait { .. } => self.something_happens().await,
-                    Next::Enter { .. } | Next::Hold { .. } | Next::Escalate { .. } => panic!("no window is kept"),
+                    Next::Enter { .. } | Next::Suspend { .. } | Next::Escalate { .. } => panic!("no window is kept"),
                     Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
                     Next::DecideRevert(failure) => self.push(RolloutEvent::RevertDecided { failure }),
                     Next::Finish(conclusion) => return Some(conclusion),

@@ -162,7 +162,7 @@ async fn a_service_that_is_not_at_rest_is_refused() {
 }
 
 #[tokio::test]
-async fn item_39_jobs_are_left_out() {
+async fn jobs_are_left_out() {
     let _node = NODE.read().await;
     let stage = Stage::new();
     let (old, new) = (stage.image("1", SERVES), stage.image("2", SERVES));

@@ -178,7 +178,7 @@ async fn each_way_a_start_can_fail_has_its_kind() {
 
 /// Invariant 8: in steps, logs, excerpts, artefacts and names of tests; of the configuration, the image and a sidecar.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b13_secrets_of_the_test_environment_are_told_nowhere() {
+async fn secrets_of_the_test_environment_are_told_nowhere() {
     let text =
         "ENV IMAGE_TOKEN=canary-of-the-image\nCMD [\"sh\", \"-c\", \"echo $MYPASSWORD $IMAGE_TOKEN; exec sleep 1000\"]";
     let image = Image::build(text);
@@ -212,7 +212,7 @@ async fn b13_secrets_of_the_test_environment_are_told_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b19_a_test_that_fills_the_disk_is_stopped_at_its_limit() {
+async fn a_test_that_fills_the_disk_is_stopped_at_its_limit() {
     let image = Image::running("exec sleep 1000");
     let fill = "dd if=/dev/zero of=/big bs=1M count=8 && exec sleep 1000";
     let mut test = policy(up(), vec![exec(fill)]);
@@ -226,7 +226,7 @@ async fn b19_a_test_that_fills_the_disk_is_stopped_at_its_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b19_room_is_told_of_an_engine_that_shares_our_disk() {
+async fn room_is_told_of_an_engine_that_shares_our_disk() {
     let free = engine().free_space(&ProbePath::HostView).await.unwrap();
     assert!(free.is_some_and(|bytes| bytes > 0), "{free:?}");
 }

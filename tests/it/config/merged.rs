@@ -120,7 +120,7 @@ fn each_setting_says_where_it_came_from() {
     rollout[0].window.days = tue, wed (defaults)
     rollout[0].window.max_wait = 14d (default)
     rollout[0].window.max_wait_security = 3d (default)
-    rollout[0].window.escalate = tell (default)
+    rollout[0].window.escalate = notify (default)
     rollout[0].ready.timeout = 30s (app)
     rollout[0].ready.http = port 80 path / (app)
     rollout[0].bake = 2m (default)
@@ -175,7 +175,7 @@ fn a_command_has_its_own_readiness() {
     rollout[1].window.days = tue, wed (defaults)
     rollout[1].window.max_wait = 14d (default)
     rollout[1].window.max_wait_security = 3d (default)
-    rollout[1].window.escalate = tell (default)
+    rollout[1].window.escalate = notify (default)
     rollout[1].bake = 2m (default)
     rollout[1].irreversible = false (default)
     rollout[1].unhealthy = refuse (default)
@@ -293,7 +293,7 @@ fn a_blackout_of_the_defaults_holds_for_every_window() {
         "patience": {
           "max_wait": "PT336H",
           "max_wait_security": "PT72H",
-          "then": "tell"
+          "then": "notify"
         }
       }
     ]

@@ -271,7 +271,7 @@ mod tests {
 
     /// A client's usual patience is 120 s; the engine would go on, and its answer be lost.
     #[test]
-    fn item_18_a_stop_is_waited_for_longer_than_its_grace() {
+    fn a_stop_is_waited_for_longer_than_its_grace() {
         for (grace, seconds) in [(0, 60), (10, 70), (300, 360), (3600, 3660), (100_000, 3660), (-1, 3660)] {
             assert_eq!(stop_patience(heeded(grace)), Duration::from_secs(seconds), "{grace}");
         }

@@ -70,7 +70,7 @@ fn a_revert_leaves_an_incident_and_an_operators_halt_does_not_hide_it() {
 }
 
 #[test]
-fn item_55_a_breach_of_probation_halts_again() {
+fn a_breach_of_probation_halts_again() {
     let app = app();
     let mut standing = with_incident(&app, "s1");
     push(&mut standing, resumed(3));
@@ -190,7 +190,7 @@ fn every_channel_gives_a_quarantined_release_back() {
 }
 
 #[test]
-fn item_5_what_is_let_go_of_quarantine_is_rolled_out_again() {
+fn what_is_let_go_of_quarantine_is_rolled_out_again() {
     let release = release(1);
     let content = release.content.clone();
     let target: TargetName = "a".parse().unwrap();

@@ -65,7 +65,7 @@ fn a_cutoff_of_the_operator_takes_the_place_of_the_estimate() {
 }
 
 #[test]
-fn item_60_what_is_longer_than_every_opening_never_begins_and_says_why() {
+fn what_is_longer_than_every_opening_never_begins_and_says_why() {
     let mut window = nights();
     let now = at("2026-06-01T01:00:00Z");
     assert_eq!(
@@ -126,7 +126,7 @@ fn frozen_and_without_a_window() {
 
 /// The hour from 02:00 to 03:00 comes twice on 2026-10-25 in Berlin: 00:00 UTC and 01:00 UTC.
 #[test]
-fn item_57_an_opening_in_a_fold_is_used_once() {
+fn an_opening_in_a_fold_is_used_once() {
     let window = window(&Day::ALL, time(2, 0, 0, 0), time(2, 45, 0, 0));
     let first = at("2026-10-25T00:00:00Z");
     let Start::Now { occurrence: taken } = start(Some(&window), BERLIN, minutes(10), None, first) else {
@@ -169,7 +169,7 @@ fn item_57_an_opening_in_a_fold_is_used_once() {
 }
 
 #[test]
-fn item_57_each_day_of_an_open_window_counts_for_itself() {
+fn each_day_of_an_open_window_counts_for_itself() {
     let always = window(&Day::ALL, Time::midnight(), Time::midnight());
     let now = at("2026-06-01T12:00:00Z");
     let Start::Now { occurrence: taken } = start(Some(&always), BERLIN, minutes(10), None, now) else {
@@ -184,7 +184,7 @@ fn item_57_each_day_of_an_open_window_counts_for_itself() {
 /// The same question with other zone data: nothing of the answer before is kept. Until 2027 Morocco's clock is UTC+1 or,
 /// in Ramadan, UTC; a decree that moves a zone is simply another zone from one question to the next.
 #[test]
-fn item_64_new_zone_data_count_from_the_next_question_on() {
+fn new_zone_data_count_from_the_next_question_on() {
     let window = nights();
     let now = at("2026-06-01T00:10:00Z");
     let before = start(Some(&window), "Europe/Berlin", minutes(10), None, now);
@@ -204,7 +204,7 @@ fn item_64_new_zone_data_count_from_the_next_question_on() {
 }
 
 #[test]
-fn item_64_a_clock_that_was_set_counts_from_the_next_question_on() {
+fn a_clock_that_was_set_counts_from_the_next_question_on() {
     let window = nights();
     let asked = |now: &str, taken: Option<&Occurrence>| start(Some(&window), BERLIN, minutes(10), taken, at(now));
     assert_eq!(asked("2026-06-01T02:00:00Z", None), now_on("2026-06-01"));

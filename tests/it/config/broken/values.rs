@@ -15,7 +15,7 @@ apps:
     cron: "61 * * * *"
     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
     ready: { log: "(" }
-    build: { noise: ["srv/[", "/ok/*"] }
+    build: { ignore_paths: ["srv/[", "/ok/*"] }
     bake: 1m1h
   api:
     cron: "0 0 31 2 *"
@@ -253,17 +253,17 @@ fn values() {
      14 │     source: { repo: http://git.example.org/web.git, branch: "a b", context: ../x }
      15 │     ready: { log: "(" }
         ·                   ────
-     16 │     build: { noise: ["srv/[", "/ok/*"] }
+     16 │     build: { ignore_paths: ["srv/[", "/ok/*"] }
         ╰────
       help: the syntax is that of the Rust `regex` crate; put it in single quotes
 
     bad-pattern
 
       × `srv/[` is no pattern of absolute paths
-        ╭─[lowtide.yml:16:22]
+        ╭─[lowtide.yml:16:29]
      15 │     ready: { log: "(" }
-     16 │     build: { noise: ["srv/[", "/ok/*"] }
-        ·                      ───────
+     16 │     build: { ignore_paths: ["srv/[", "/ok/*"] }
+        ·                             ───────
      17 │     bake: 1m1h
         ╰────
       help: write it like `/srv/app/build-info.json` or `/srv/**/*.map`
@@ -272,7 +272,7 @@ fn values() {
 
       × `1m1h` is not a duration: its units must go from large to small, each once
         ╭─[lowtide.yml:17:11]
-     16 │     build: { noise: ["srv/[", "/ok/*"] }
+     16 │     build: { ignore_paths: ["srv/[", "/ok/*"] }
      17 │     bake: 1m1h
         ·           ────
      18 │   api:

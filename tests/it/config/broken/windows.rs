@@ -95,7 +95,7 @@ fn windows() {
         ·                                                                                  ────
      10 │       - container: { name: b }
         ╰────
-      help: use one of `finish`, `hold` and `revert`
+      help: use one of `finish`, `suspend` and `revert`
 
     unknown-value
 
@@ -106,7 +106,7 @@ fn windows() {
         ·                                                                                                  ─────
      10 │       - container: { name: b }
         ╰────
-      help: use one of `tell` and `start`
+      help: use one of `notify` and `start`
 
     out-of-range
 

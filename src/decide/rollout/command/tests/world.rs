@@ -158,7 +158,7 @@ impl Trial {
                         self.runs = None;
                     }
                 }
-                Next::Enter { .. } | Next::Hold { .. } | Next::Escalate { .. } => panic!("no window is kept"),
+                Next::Enter { .. } | Next::Suspend { .. } | Next::Escalate { .. } => panic!("no window is kept"),
                 Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
                 Next::DecideRevert(failure) => self.push(RolloutEvent::RevertDecided { failure }),
                 Next::Finish(conclusion) => {

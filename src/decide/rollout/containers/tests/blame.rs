@@ -48,7 +48,7 @@ fn verdict(trial: &Trial) -> String {
 }
 
 #[test]
-fn item_5_what_fails_before_the_new_process_ran_is_refused_and_the_old_one_runs_again() {
+fn what_fails_before_the_new_process_ran_is_refused_and_the_old_one_runs_again() {
     let mut table = String::new();
     for new_is in [
         NewImage::NotCreated,
@@ -79,7 +79,7 @@ fn item_5_what_fails_before_the_new_process_ran_is_refused_and_the_old_one_runs_
 
 /// Two are moved, and the third finds its port taken: the first two go back as well, and nothing is wrong with them.
 #[test]
-fn item_5_a_host_that_fails_half_way_condemns_nobody() {
+fn a_host_that_fails_half_way_condemns_nobody() {
     let mut trial = Trial::new(3, NewImage::Good);
     // Into the third: after its create.
     while !trial.drive(Some(2)) {
@@ -101,7 +101,7 @@ fn item_5_a_host_that_fails_half_way_condemns_nobody() {
 
 /// The running service is lost, and a person is called; but the release has done nothing.
 #[test]
-fn item_5_a_device_that_is_gone_for_both_is_stuck_and_condemns_nobody() {
+fn a_device_that_is_gone_for_both_is_stuck_and_condemns_nobody() {
     let mut trial = Trial::new(1, NewImage::NotStarted);
     trial.world.old_is = OldImage::NotStarted;
     assert!(trial.drive(None));
@@ -114,7 +114,7 @@ fn item_5_a_device_that_is_gone_for_both_is_stuck_and_condemns_nobody() {
 
 /// A release that the host never started has changed no data.
 #[test]
-fn item_5_an_irreversible_target_goes_back_where_nothing_ran() {
+fn an_irreversible_target_goes_back_where_nothing_ran() {
     for (new_is, expected) in [
         (NewImage::NotStarted, "refused StartFailed: ended"),
         (
@@ -145,7 +145,7 @@ fn with_device(new_is: NewImage, policy: PreflightPolicy) -> Trial {
 }
 
 #[test]
-fn item_5_the_host_is_tried_before_anything_is_touched() {
+fn the_host_is_tried_before_anything_is_touched() {
     let mut trial = with_device(NewImage::Good, PreflightPolicy::Full);
     assert!(trial.drive(None));
     assert_eq!(
@@ -164,7 +164,7 @@ fn item_5_the_host_is_tried_before_anything_is_touched() {
 }
 
 #[test]
-fn item_5_a_killed_try_leaves_nothing() {
+fn a_killed_try_leaves_nothing() {
     for kill in 0.. {
         let mut trial = with_device(NewImage::Good, PreflightPolicy::Full);
         if trial.drive(Some(kill)) {
@@ -189,7 +189,7 @@ fn since_start(trial: &Trial) -> String {
 }
 
 #[test]
-fn item_5_one_exit_is_restarted_as_its_policy_would() {
+fn one_exit_is_restarted_as_its_policy_would() {
     let mut trial = Trial::new(1, NewImage::ExitsOnce);
     assert!(trial.drive(None));
     insta::assert_snapshot!(since_start(&trial), @"
@@ -224,7 +224,7 @@ fn item_5_one_exit_is_restarted_as_its_policy_would() {
 }
 
 #[test]
-fn item_5_one_restart_by_the_engine_is_borne_while_it_bakes() {
+fn one_restart_by_the_engine_is_borne_while_it_bakes() {
     let mut trial = Trial::new(1, NewImage::ExitsOnceWhileBaking);
     assert!(trial.drive(None));
     insta::assert_snapshot!(since_start(&trial), @"
@@ -262,7 +262,7 @@ fn item_5_one_restart_by_the_engine_is_borne_while_it_bakes() {
 }
 
 #[test]
-fn item_5_what_a_policy_restarts() {
+fn what_a_policy_restarts() {
     let policy = |name: &str, max_retries| RestartPolicy {
         name: name.to_owned(),
         max_retries,
@@ -283,7 +283,7 @@ fn item_5_what_a_policy_restarts() {
 
 /// With the engine's own word for it, it is somebody's act, and nobody's fault: it stays as it is, and a person is called.
 #[test]
-fn item_5_one_that_somebody_stopped_is_diverged() {
+fn one_that_somebody_stopped_is_diverged() {
     let mut waited_for = Trial::new(1, NewImage::StoppedWhileWaitedFor);
     assert!(waited_for.drive(None));
     assert_eq!(verdict(&waited_for), "stuck Diverged: ended, halted");
@@ -319,7 +319,7 @@ fn item_5_one_that_somebody_stopped_is_diverged() {
 
 /// The deadline that is planned for the new container of a target with 60 s, and for the old one on the way back.
 #[test]
-fn item_5_readiness_is_not_judged_before_the_start_period_ends() {
+fn readiness_is_not_judged_before_the_start_period_ends() {
     let deadline = |which: Which, warm_up: i64| {
         let new_is = match which {
             Which::New => NewImage::Good,
@@ -359,7 +359,7 @@ fn item_5_readiness_is_not_judged_before_the_start_period_ends() {
 
 /// One that exits while it is waited for is told with its last words if it exits again.
 #[test]
-fn item_5_an_exit_while_it_is_waited_for_is_restarted_too() {
+fn an_exit_while_it_is_waited_for_is_restarted_too() {
     let mut trial = Trial::new(1, NewImage::ExitsWhileWaitedFor { times: 1 });
     assert!(trial.drive(None));
     insta::assert_snapshot!(since_start(&trial), @"
@@ -384,7 +384,7 @@ fn item_5_an_exit_while_it_is_waited_for_is_restarted_too() {
 
 /// A second wait of the same container gets its whole time, if it began anew.
 #[test]
-fn item_5_a_restart_gives_it_its_time_again() {
+fn a_restart_gives_it_its_time_again() {
     let deadlines = |trial: &Trial| {
         let waits = trial.events.iter().filter_map(|recorded| {
             let RolloutEvent::StepStarted {
@@ -406,7 +406,7 @@ fn item_5_a_restart_gives_it_its_time_again() {
 
 /// What a hook in the old container says is nothing that the new release did.
 #[test]
-fn item_5_which_kinds_condemn() {
+fn which_kinds_condemn() {
     let condemning = [
         FailureKind::NotExecutable,
         FailureKind::ContainerExited,

@@ -66,7 +66,7 @@ pub(super) fn story(trial: &Trial) -> String {
     for recorded in &trial.events {
         let what = match &recorded.event {
             RolloutEvent::Entered { occurrence } => format!("enters {}", occurrence.day),
-            RolloutEvent::Held { closing } => format!("held: {closing:?}"),
+            RolloutEvent::Suspended { closing } => format!("suspended: {closing:?}"),
             RolloutEvent::Deferred { .. } => "people are told".to_owned(),
             RolloutEvent::Expedited { .. } => "expedited".to_owned(),
             RolloutEvent::BakeStarted { .. } => "bakes".to_owned(),
@@ -99,14 +99,14 @@ pub(super) fn asked(trial: &Trial) -> Next {
 }
 
 #[test]
-fn item_58_closing_half_way_by_default() {
+fn closing_half_way_by_default() {
     // One of four is done when the opening ends in the middle of it: the others wait for the next night.
     let mut little = trial(nights(None), "2026-09-22T04:52:00Z");
     assert!(little.drive(None));
     insta::assert_snapshot!(story(&little), @r"
     Tue 04:54 unit 0: before hook
     Tue 04:55 enters 2026-09-22
-    Tue 05:04 held: Ended
+    Tue 05:04 suspended: Ended
     Wed 03:00 enters 2026-09-23
     Wed 03:00 unit 1: before hook
     Wed 03:10 unit 2: before hook
@@ -135,7 +135,7 @@ fn item_58_closing_half_way_by_default() {
 }
 
 #[test]
-fn item_58_closing_half_way_by_each_rule() {
+fn closing_half_way_by_each_rule() {
     let begins = "2026-09-22T04:52:00Z";
     let mut finished = trial(nights(Some(Overrun::Finish)), begins);
     assert!(finished.drive(None));
@@ -162,15 +162,15 @@ fn item_58_closing_half_way_by_each_rule() {
     ");
     assert_eq!(back.end_state(), before, "everything is as it was");
     // Held once, and the second night is not enough either: not a third one.
-    let mut short = nights(Some(Overrun::Hold));
+    let mut short = nights(Some(Overrun::Suspend));
     short.opens = Weekly::between(&Day::ALL, time(3, 0, 0, 0), time(3, 8, 0, 0));
-    let mut held = trial(short, "2026-09-22T02:00:00Z");
-    let before = held.end_state();
-    assert!(held.drive(None));
-    insta::assert_snapshot!(story(&held), @r"
+    let mut suspended = trial(short, "2026-09-22T02:00:00Z");
+    let before = suspended.end_state();
+    assert!(suspended.drive(None));
+    insta::assert_snapshot!(story(&suspended), @r"
     Tue 03:02 unit 0: before hook
     Tue 03:03 enters 2026-09-22
-    Tue 03:12 held: Ended
+    Tue 03:12 suspended: Ended
     Wed 03:00 enters 2026-09-23
     Wed 03:00 unit 1: before hook
     Wed 03:10 goes back: 2 of 4 were done when its window had closed
@@ -179,11 +179,11 @@ fn item_58_closing_half_way_by_each_rule() {
     Wed 03:26 unit 0: keep log
     Wed 03:28 reverted: WindowClosed
     ");
-    assert_eq!(held.end_state(), before);
+    assert_eq!(suspended.end_state(), before);
 }
 
 #[test]
-fn item_58_a_window_before_a_weekend_goes_back_at_once() {
+fn a_window_before_a_weekend_goes_back_at_once() {
     let working = [Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri];
     let mut window = nights(None);
     window.opens.days = working.to_vec();
@@ -199,7 +199,7 @@ fn item_58_a_window_before_a_weekend_goes_back_at_once() {
 
 /// Every instant at which the process can die: the rollout ends in the same way, and still only between units.
 #[test]
-fn item_58_killed_at_every_instant_of_a_held_rollout() {
+fn killed_at_every_instant_of_a_suspended_rollout() {
     let begins = "2026-09-22T04:52:00Z";
     let mut calm = trial(nights(None), begins);
     assert!(calm.drive(None));
@@ -213,16 +213,16 @@ fn item_58_killed_at_every_instant_of_a_held_rollout() {
         assert!(killed.drive(None));
         assert_eq!(killed.conclusion(), &RolloutConclusion::Done, "killed at {kill}");
         assert_eq!(killed.end_state(), calm.end_state(), "killed at {kill}");
-        let holds = |trial: &Trial| {
-            let held = |r: &&Recorded<RolloutEvent>| matches!(r.event, RolloutEvent::Held { .. });
-            trial.events.iter().filter(held).count()
+        let suspensions = |trial: &Trial| {
+            let suspended = |r: &&Recorded<RolloutEvent>| matches!(r.event, RolloutEvent::Suspended { .. });
+            trial.events.iter().filter(suspended).count()
         };
-        assert_eq!(holds(&killed), 1, "killed at {kill}");
+        assert_eq!(suspensions(&killed), 1, "killed at {kill}");
     }
 }
 
 #[test]
-fn item_59_a_blackout_begins_half_way() {
+fn a_blackout_begins_half_way() {
     let blackout = |to: &str| Closure {
         span: ClosedSpan::Once {
             from: "2026-09-22T03:05".parse().unwrap(),
@@ -238,7 +238,7 @@ fn item_59_a_blackout_begins_half_way() {
     insta::assert_snapshot!(story(&short), @r#"
     Tue 03:02 unit 0: before hook
     Tue 03:03 enters 2026-09-22
-    Tue 03:12 held: Denied { why: Some("sale") }
+    Tue 03:12 suspended: Denied { why: Some("sale") }
     Tue 04:00 enters 2026-09-22
     Tue 04:00 unit 1: before hook
     Tue 04:10 unit 2: before hook
@@ -265,7 +265,7 @@ fn item_59_a_blackout_begins_half_way() {
 
 /// A freeze that is set at any instant: no unit is cut by it, and no way back.
 #[test]
-fn item_59_a_freeze_never_stops_a_unit_or_a_revert() {
+fn a_freeze_never_stops_a_unit_or_a_revert() {
     let mut reverting = 0;
     for kill in 0.. {
         let mut killed = Trial::new(1, NewImage::NeverReady);
@@ -295,14 +295,14 @@ fn item_59_a_freeze_never_stops_a_unit_or_a_revert() {
     assert!(reverting > 5, "only {reverting} instants on the way back");
 }
 
-/// A trial that is held at 05:04 with one of four units done.
-pub(super) fn held() -> Trial {
+/// A trial that is suspended at 05:04 with one of four units done.
+pub(super) fn suspended() -> Trial {
     let mut trial = trial(nights(None), "2026-09-22T04:52:00Z");
     for kill in 0.. {
-        assert!(!trial.drive(Some(2)), "it is never held");
+        assert!(!trial.drive(Some(2)), "it is never suspended");
         trial.recover();
-        if matches!(asked(&trial), Next::Hold { .. }) {
-            trial.push(RolloutEvent::Held {
+        if matches!(asked(&trial), Next::Suspend { .. }) {
+            trial.push(RolloutEvent::Suspended {
                 closing: Closing::Ended,
             });
             return trial;
@@ -313,14 +313,14 @@ pub(super) fn held() -> Trial {
 }
 
 #[test]
-fn while_held_it_waits_and_says_why() {
-    let trial = held();
+fn while_suspended_it_waits_and_says_why() {
+    let trial = suspended();
     let Next::Wait { until, reason } = asked(&trial) else {
         panic!("{:?}", asked(&trial))
     };
     assert!(until.unwrap() <= at(trial.now + 30), "what serves meanwhile is watched");
     let opens = moment("2026-09-23T03:00:00Z");
-    let expected = WaitReason::Held {
+    let expected = WaitReason::Suspended {
         closing: Closing::Ended,
         until: opens,
     };
@@ -331,8 +331,8 @@ fn while_held_it_waits_and_says_why() {
 }
 
 #[test]
-fn what_turns_bad_while_it_is_held_is_taken_back() {
-    let mut trial = held();
+fn what_turns_bad_while_it_is_suspended_is_taken_back() {
+    let mut trial = suspended();
     let id = trial.world.labels[0].1.clone();
     trial.world.get(&id).restart_count = 2;
     let Next::DecideRevert(failure) = asked(&trial) else {
@@ -343,7 +343,7 @@ fn what_turns_bad_while_it_is_held_is_taken_back() {
 
 #[test]
 fn whoever_says_now_does_not_wait_for_the_next_night() {
-    let mut trial = held();
+    let mut trial = suspended();
     trial.push(RolloutEvent::Expedited {
         by: "ana".to_owned(),
         unhealthy: crate::model::fleet::Unhealthy::Refuse,

@@ -8,7 +8,7 @@ use crate::model::rollout::{ContainerState, ObservedContainer, RolloutConclusion
 use std::fmt::Write as _;
 
 #[test]
-fn item_16_a_reboot_anywhere_is_not_the_images_fault() {
+fn a_reboot_anywhere_is_not_the_images_fault() {
     let mut points = 0;
     // Not behind a router: requests fail while the host is down. Not with `--rm`: a reboot deletes what runs with it.
     let kinds = [Kind::Plain, Kind::Held, Kind::Tagged];
@@ -43,7 +43,7 @@ fn what_ends_like_that_again_is_the_images_fault() {
 }
 
 #[test]
-fn item_13_one_that_did_not_run_is_made_anew_and_not_started() {
+fn one_that_did_not_run_is_made_anew_and_not_started() {
     let mut trial = Trial::new(1, NewImage::Good);
     trial.world.units[0].was_running = false;
     trial.world.containers[0].state = ContainerState::Exited;
@@ -113,7 +113,7 @@ fn act(trial: &mut Trial, act: Act) {
 }
 
 #[test]
-fn item_22_whatever_an_operator_does_half_way_it_ends_and_somebody_serves() {
+fn whatever_an_operator_does_half_way_it_ends_and_somebody_serves() {
     let mut table = String::new();
     for what in [
         Act::RemovesNew,
@@ -166,7 +166,7 @@ fn item_22_whatever_an_operator_does_half_way_it_ends_and_somebody_serves() {
 }
 
 #[test]
-fn item_25_a_clock_that_is_set_changes_no_outcome() {
+fn a_clock_that_is_set_changes_no_outcome() {
     for (new_is, jump) in [
         (NewImage::Good, 3600),
         (NewImage::Good, -3600),
@@ -231,7 +231,7 @@ fn refused_each(kind: Kind) -> String {
 }
 
 #[test]
-fn item_26_a_way_back_that_is_refused_ends_and_says_so() {
+fn a_way_back_that_is_refused_ends_and_says_so() {
     let kinds = [Kind::Plain, Kind::Paused, Kind::AutoRemove, Kind::Tagged];
     let table: String = kinds.into_iter().map(refused_each).collect();
     insta::assert_snapshot!(table, @"

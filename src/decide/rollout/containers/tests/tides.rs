@@ -1,6 +1,6 @@
 //! When rollouts begin, and how long they wait: items 57, 63 and 64.
 
-use super::low_tide::{asked, held, moment, nights, story, trial};
+use super::low_tide::{asked, moment, nights, story, suspended, trial};
 use super::trial::Trial;
 use super::world::at;
 use crate::decide::outlook;
@@ -47,7 +47,7 @@ fn standing_after(trial: &Trial) -> Standing {
 }
 
 #[test]
-fn item_57_one_opening_begins_one_release_once() {
+fn one_opening_begins_one_release_once() {
     // 02:45 comes twice in Berlin on 2026-10-25: at 00:45 and at 01:45 UTC.
     let mut window = nights(Some(Overrun::Revert));
     window.opens = Weekly::between(&Day::ALL, time(2, 0, 0, 0), time(2, 50, 0, 0));
@@ -88,15 +88,15 @@ fn only_whole_rollouts_teach_how_long_they_take() {
     let learnt = target(&whole);
     // Four times nine or ten minutes from the first change on, and four old ones removed after a bake that does not count.
     assert_eq!((learnt.took, learnt.units), (vec![SignedDuration::from_mins(43)], 4));
-    let mut held = trial(nights(None), "2026-09-22T04:52:00Z");
-    assert!(held.drive(None));
-    let learnt = target(&held);
+    let mut suspended = trial(nights(None), "2026-09-22T04:52:00Z");
+    assert!(suspended.drive(None));
+    let learnt = target(&suspended);
     assert_eq!((learnt.took, learnt.units), (vec![], 4), "a night's wait is no work");
     assert_eq!(learnt.opening.unwrap().1.day.to_string(), "2026-09-23");
 }
 
 #[test]
-fn item_63_the_limit_of_waiting_is_told_once() {
+fn the_limit_of_waiting_is_told_once() {
     let mut window = nights(None);
     window.cutoff = Some(SignedDuration::from_hours(3));
     let mut trial = trial(window, "2026-09-22T03:00:00Z");
@@ -149,7 +149,7 @@ fn email() -> EmailPolicy {
 }
 
 #[test]
-fn item_63_maintainers_and_operators_hear_once_of_one_wait() {
+fn maintainers_and_operators_hear_once_of_one_wait() {
     let trial = trial(nights(None), "2026-09-22T06:00:00Z");
     let maintainers = ["dev@example.org".to_owned()];
     let told = |since| {
@@ -198,7 +198,7 @@ fn what_the_clock_took_back_is_no_bad_release() {
 }
 
 #[test]
-fn item_63_it_wakes_when_the_limit_comes_before_the_next_opening() {
+fn it_wakes_when_the_limit_comes_before_the_next_opening() {
     let mut window = nights(None);
     window.opens.days = vec![Day::Sat];
     window.patience.max_wait = SignedDuration::from_hours(48);
@@ -212,7 +212,7 @@ fn item_63_it_wakes_when_the_limit_comes_before_the_next_opening() {
 }
 
 #[test]
-fn item_63_impatience_may_begin_what_does_not_fit() {
+fn impatience_may_begin_what_does_not_fit() {
     let mut window = nights(None);
     window.cutoff = Some(SignedDuration::from_hours(3));
     window.patience.then = Escalation::Start;
@@ -247,7 +247,7 @@ fn item_63_impatience_may_begin_what_does_not_fit() {
 }
 
 #[test]
-fn item_63_a_release_that_takes_anothers_place_has_waited_as_long() {
+fn a_release_that_takes_anothers_place_has_waited_as_long() {
     let ended = |rollout, release, conclusion| AppEvent::RolloutEnded {
         target: "front".parse().unwrap(),
         release: RunId(ulid::Ulid(release)),
@@ -282,7 +282,7 @@ fn item_63_a_release_that_takes_anothers_place_has_waited_as_long() {
 }
 
 #[test]
-fn item_64_a_plan_made_under_old_zone_data_is_not_kept() {
+fn a_plan_made_under_old_zone_data_is_not_kept() {
     let mut trial = trial(nights(None), "2026-09-22T00:30:00Z");
     let opens = |trial: &Trial| {
         let asked = asked(trial);
@@ -305,20 +305,20 @@ fn item_64_a_plan_made_under_old_zone_data_is_not_kept() {
         trial.outside.timezone = zone.to_owned();
         assert_eq!(opens(&trial), expected, "{zone}");
     }
-    // So for a rollout that is held.
-    let mut held = held();
+    // So for a suspended rollout.
+    let mut suspended = suspended();
     for (zone, expected) in [
         ("UTC", "2026-09-23T03:00:00Z"),
         ("Europe/Helsinki", "2026-09-23T00:00:00Z"),
     ] {
-        held.outside.timezone = zone.to_owned();
-        let Next::Wait { reason, .. } = asked(&held) else {
-            panic!("{:?}", asked(&held))
+        suspended.outside.timezone = zone.to_owned();
+        let Next::Wait { reason, .. } = asked(&suspended) else {
+            panic!("{:?}", asked(&suspended))
         };
         let until = moment(expected);
         assert_eq!(
             reason,
-            WaitReason::Held {
+            WaitReason::Suspended {
                 closing: Closing::Ended,
                 until
             },

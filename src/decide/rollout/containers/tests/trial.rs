@@ -122,7 +122,7 @@ impl Trial {
                 }
                 // Nothing happens meanwhile.
                 Next::Wait {
-                    reason: WaitReason::Held { until, .. },
+                    reason: WaitReason::Suspended { until, .. },
                     ..
                 } => self.now = until.as_second() - at(0).as_second(),
                 Next::Wait { until, .. } => {
@@ -132,7 +132,7 @@ impl Trial {
                     self.now = (until.expect("something to wait for").as_second() - at(0).as_second()).max(self.now);
                 }
                 Next::Enter { occurrence } => self.push(RolloutEvent::Entered { occurrence }),
-                Next::Hold { closing } => self.push(RolloutEvent::Held { closing }),
+                Next::Suspend { closing } => self.push(RolloutEvent::Suspended { closing }),
                 Next::Escalate { since, .. } => self.push(RolloutEvent::Deferred { since }),
                 Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
                 Next::DecideRevert(failure) => self.push(RolloutEvent::RevertDecided { failure }),

@@ -166,7 +166,7 @@ impl Trial {
                     self.push(RolloutEvent::Concluded { conclusion });
                     return true;
                 }
-                other @ (Next::Enter { .. } | Next::Hold { .. } | Next::Escalate { .. } | Next::Over) => {
+                other @ (Next::Enter { .. } | Next::Suspend { .. } | Next::Escalate { .. } | Next::Over) => {
                     panic!("{other:?}")
                 }
             }

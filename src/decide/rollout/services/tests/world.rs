@@ -421,7 +421,7 @@ impl Trial {
                         self.die_baking();
                     }
                 }
-                Next::Enter { .. } | Next::Hold { .. } | Next::Escalate { .. } => panic!("no window is kept"),
+                Next::Enter { .. } | Next::Suspend { .. } | Next::Escalate { .. } => panic!("no window is kept"),
                 Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
                 Next::DecideRevert(failure) => self.push(RolloutEvent::RevertDecided { failure }),
                 Next::Finish(conclusion) => {

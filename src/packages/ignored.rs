@@ -1,7 +1,7 @@
 //! What differs between two rebuilds of the same inputs without meaning anything: caches, logs, random identities,
 //! databases that `packages` reads already, and what an engine writes into every container.
 
-/// Directories whose content is noise; the directory itself (mode, owner) is not.
+/// Directories whose content is ignored; the directory itself (mode, owner) is not.
 const CONTENT: &[&str] = &[
     // The kernel's and the engine's.
     "dev",
@@ -73,7 +73,7 @@ const PATHS: &[&str] = &[
 ];
 
 /// Is the path (without leading slash) left out of the file table?
-pub(super) fn is_noise(path: &str) -> bool {
+pub(super) fn is_ignored(path: &str) -> bool {
     let inside = |dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
     PATHS.contains(&path) || CONTENT.iter().any(|dir| inside(dir)) || is_bytecode(path) || is_host_key(path)
 }
@@ -91,7 +91,7 @@ fn is_host_key(path: &str) -> bool {
 }
 
 /// `c_rehash` names a link after the certificate's hash, and this certificate is made at random (package `ssl-cert`).
-pub(super) fn is_noise_link(path: &str, target: &str) -> bool {
+pub(super) fn is_ignored_link(path: &str, target: &str) -> bool {
     path.starts_with("etc/ssl/certs/") && target.ends_with("ssl-cert-snakeoil.pem")
 }
 
@@ -115,8 +115,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn noise_is_told_from_content() {
-        for noise in [
+    fn ignored_files_are_told_from_content() {
+        for ignored in [
             "proc/1",
             "tmp/x/y",
             "var/cache/apt/pkgcache.bin",
@@ -128,7 +128,7 @@ mod tests {
             "etc/ssh/ssh_host_rsa_key.pub",
             "var/lib/dpkg/status",
         ] {
-            assert!(is_noise(noise), "{noise}");
+            assert!(is_ignored(ignored), "{ignored}");
         }
         for content in [
             "tmp",
@@ -141,15 +141,15 @@ mod tests {
             "a.py",
             "etc/ssh/sshd_config",
         ] {
-            assert!(!is_noise(content), "{content}");
+            assert!(!is_ignored(content), "{content}");
         }
     }
 
     #[test]
-    fn only_the_random_certificate_s_link_is_noise() {
-        assert!(is_noise_link("etc/ssl/certs/5887bcc8.0", "ssl-cert-snakeoil.pem"));
-        assert!(!is_noise_link("etc/ssl/certs/5887bcc8.0", "ISRG_Root_X1.pem"));
-        assert!(!is_noise_link("srv/certs/x.0", "ssl-cert-snakeoil.pem"));
+    fn only_the_random_certificate_s_link_is_ignored() {
+        assert!(is_ignored_link("etc/ssl/certs/5887bcc8.0", "ssl-cert-snakeoil.pem"));
+        assert!(!is_ignored_link("etc/ssl/certs/5887bcc8.0", "ISRG_Root_X1.pem"));
+        assert!(!is_ignored_link("srv/certs/x.0", "ssl-cert-snakeoil.pem"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Files whose changes an app's own configuration says do not count (`build.noise`), besides those of [`super::noise`].
+//! Files whose changes an app's own configuration says do not count (`build.ignore_paths`), besides those of [`super::ignored`].
 
 use crate::model::inventory::Inventory;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -9,8 +9,8 @@ pub fn leave_out(inventory: &mut Inventory, patterns: &[String]) {
     if patterns.is_empty() {
         return;
     }
-    let noise = set(patterns);
-    inventory.files.retain(|path, _| !noise.is_match(path));
+    let ignored = set(patterns);
+    inventory.files.retain(|path, _| !ignored.is_match(path));
 }
 
 fn set(patterns: &[String]) -> GlobSet {
@@ -34,11 +34,11 @@ mod tests {
     fn a_star_stays_in_its_directory() {
         let left = |patterns: &[&str]| {
             let patterns: Vec<String> = patterns.iter().map(|p| (*p).to_owned()).collect();
-            let noise = set(&patterns);
+            let ignored = set(&patterns);
             let paths = ["srv/build-info.json", "srv/a/build-info.json", "srv/a/b/x.map"];
             paths
                 .into_iter()
-                .filter(|path| !noise.is_match(path))
+                .filter(|path| !ignored.is_match(path))
                 .collect::<Vec<_>>()
                 .join(" ")
         };
