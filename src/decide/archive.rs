@@ -1,5 +1,5 @@
-//! May an archive's `Release` be believed now, and which of its files tell what a source offers? apt's rules:
-//! apt-secure(8), sources.list(5), Debian wiki "RepositoryFormat".
+//! Decides whether a repository's `Release` file can be trusted now, and which of its index files a source needs. apt's
+//! rules: apt-secure(8), sources.list(5), Debian wiki "RepositoryFormat".
 
 use crate::packages::apt::release::{Listed, Release};
 use crate::packages::apt::sources::{Source, SourceOptions};
@@ -15,13 +15,13 @@ pub enum Disbelief {
     Expired { at: Timestamp },
     #[error("its Release is dated {at}, which is in the future: a clock is wrong")]
     Future { at: Timestamp },
-    /// A mirror behind the others, or somebody who shows us an old state to hide what was fixed since.
+    /// The mirror lags behind, or an attacker replays an old `Release` to hide later fixes.
     #[error("its Release is of {at}, older than the one of {before} that it gave us before")]
     Older { at: Timestamp, before: Timestamp },
 }
 
-/// Until when it may be believed; `None`: it has no such limit. `newest`: the date of the newest `Release` of this archive that was ever
-/// believed.
+/// Until when the `Release` can be trusted; `None`: without a limit. `newest`: the date of the newest `Release` of this
+/// repository that was ever trusted.
 ///
 /// # Errors
 /// See [`Disbelief`].
@@ -31,7 +31,7 @@ pub fn believe(
     newest: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, Disbelief> {
-    // `Check-Date: no` says that the clock is not to be trusted, so neither date counts (sources.list(5)).
+    // `Check-Date: no` means that the clock cannot be trusted, so neither date is checked (sources.list(5)).
     if options.check_date == Some(false) {
         return Ok(None);
     }
@@ -59,7 +59,7 @@ fn valid_until(release: &Release, options: &SourceOptions) -> Option<Timestamp> 
         (Some(until), Some(at_most)) => Some(until.min(at_most)),
         (until, at_most) => until.or(at_most),
     };
-    // A date that nobody set is not made longer.
+    // `valid_until_min` only extends a limit that exists.
     until.map(|until| after(options.valid_until_min).map_or(until, |at_least| until.max(at_least)))
 }
 
@@ -70,15 +70,15 @@ pub struct IndexFile {
     pub component: String,
     /// Empty for a flat archive, whose one index is for all.
     pub architecture: String,
-    /// Below the `Release`, without the suffix of a packing.
+    /// Relative to the `Release`, without the compression suffix.
     pub path: String,
 }
 
-/// What a source asks for, and what its archive has none of.
+/// The index files that a source needs, and what its repository does not offer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
     pub files: Vec<IndexFile>,
-    /// In words. apt warns of these and goes on without them.
+    /// For people. apt warns about these and continues without them.
     pub skipped: Vec<String>,
 }
 
@@ -126,20 +126,20 @@ pub fn select(release: &Release, source: &Source, architectures: &[String]) -> S
     selection
 }
 
-/// The file as the archive lists it with this suffix of a packing.
+/// The entry of the `Release` for this file with this compression suffix.
 #[must_use]
 pub fn listed<'a>(release: &'a Release, path: &str, suffix: &str) -> Option<&'a Listed> {
     release.sha256.get(&format!("{path}{suffix}"))
 }
 
-/// In any packing; `Packages.diff/` holds differences only.
+/// Does the `Release` list the file, compressed or not? `Packages.diff/` does not count: it contains only diffs.
 fn lists(release: &Release, path: &str) -> bool {
     let range = release.sha256.range(path.to_owned()..);
     let mut rests = range.map_while(|(found, _)| found.strip_prefix(path));
     rests.any(|rest| rest.is_empty() || (rest.starts_with('.') && !rest.contains('/')))
 }
 
-/// Security archives of old write `updates/main` for what sources call `main`.
+/// Old security repositories list `updates/main` for the component that sources call `main`.
 fn has_component(release: &Release, component: &str) -> bool {
     let has =
         |has: &String| has == component || has.strip_suffix(component).is_some_and(|before| before.ends_with('/'));

@@ -1,10 +1,10 @@
-//! Where a person looks at a commit: the page of the forge that a git remote belongs to, as far as the remote's name tells.
+//! The web page of a commit, derived from the URL of its git remote where that names a known forge.
 
 /// The page of a commit; `None`: the remote is a file, or a host that is not known to have such pages.
 #[must_use]
 pub fn link(repo: &str, commit: &str) -> Option<String> {
     let (scheme, authority, path) = parts(repo)?;
-    // Whoever reads it may click on it: only what such names are made of.
+    // People click this link, so only characters that occur in such names are allowed.
     let host = authority.split(':').next().unwrap_or_default();
     let path = path.trim_matches('/').trim_end_matches(".git");
     let fine = |text: &str, more: &str| {
@@ -17,7 +17,7 @@ pub fn link(repo: &str, commit: &str) -> Option<String> {
     Some(format!("{scheme}://{authority}/{path}{between}{commit}"))
 }
 
-/// Scheme, host with port, and path of the forge's pages. An ssh port says nothing of where they are.
+/// Scheme, host with port, and path of the forge's pages. An ssh port is dropped: it is not the port of the web pages.
 fn parts(repo: &str) -> Option<(&'static str, &str, &str)> {
     let without_user = |authority: &'_ str| authority.rsplit_once('@').map_or(0, |(user, _)| user.len() + 1);
     let Some((scheme, rest)) = repo.split_once("://") else {
@@ -35,7 +35,8 @@ fn parts(repo: &str) -> Option<(&'static str, &str, &str)> {
     }
 }
 
-/// What stands between a repository and a commit's id, by the forge's own host or by what people call their own.
+/// The path between a repository and a commit id, known from the forge's public host or from a forge's name in the host
+/// of a self-hosted one.
 fn commits_of(host: &str) -> Option<&'static str> {
     let host = host.to_ascii_lowercase();
     let named = |word: &str| host.split(['.', '-']).any(|label| label == word);

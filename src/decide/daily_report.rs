@@ -1,4 +1,4 @@
-//! What a daily report says: the day's facts and what still waits, per app.
+//! Content of the daily report: per app, the events of the day and everything that is still open.
 
 use super::halt;
 use super::standing::Standing;
@@ -31,7 +31,7 @@ pub enum Fact {
     },
 }
 
-/// What is told of, and from when to when.
+/// The period of a report, and when the next run is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Frame<'a> {
     pub from: Timestamp,
@@ -95,7 +95,7 @@ pub fn body(
     }
 }
 
-/// Releases that did not come where they should be, as it stands now.
+/// Problems that are open now: refused rollouts, failed promotions, drifted targets.
 fn outstanding(standing: &Standing, app: &App) -> Vec<DailyReportLine> {
     let refused = standing
         .refusals()
@@ -141,7 +141,7 @@ fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DailyReportLine> {
                 tag: release.tag.clone(),
                 change: release.change.clone(),
             }),
-            // Told by the app's standing, once, with its beginning.
+            // A failure is reported from the app's standing instead, once and with its start.
             Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => None,
         },
         Fact::Rollout {
@@ -171,7 +171,7 @@ fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DailyReportLine> {
                         }
                     }
                 }),
-                // Told by the app's standing, as long as it lasts.
+                // A problem is reported from the app's standing instead, for as long as it lasts.
                 Some(
                     RolloutConclusion::Refused { .. }
                     | RolloutConclusion::AlreadyThere

@@ -5,7 +5,7 @@ use crate::model::fleet::Schedule;
 use crate::model::journal::Recorded;
 use crate::model::standing::{AppEvent, Withheld};
 
-/// The lines of one app of which nothing happened, and whose last release lacks so many security fixes.
+/// The lines of an app to which nothing happened and whose last release lacks `security` security fixes.
 fn lines(security: usize) -> Vec<DailyReportLine> {
     let mut standing = Standing::default();
     standing.apply(&Recorded {

@@ -1,5 +1,5 @@
-//! Does a target still run what its last rollout left there? Only shown: a person who put something else there meant it, and
-//! gets the release back by asking for it.
+//! Detects drift: does a target still run what its last rollout left there? Drift is only reported. lowtide assumes
+//! that the change was deliberate and restores the release only on request.
 
 use super::standing::TargetState;
 use crate::model::drift::{Drift, Placed, Sighted, is_same_service_image};
@@ -18,7 +18,7 @@ pub fn compare(placed: &Placed, sighted: &Sighted) -> Option<Drift> {
             let others = found.iter().filter(|runs| !is_same_service_image(runs, image));
             (others.map(String::as_str).collect(), found.len())
         }
-        // The target means something else than it did: its next rollout says what becomes of that.
+        // The target's kind has changed since its last rollout: there is nothing to compare until the next one.
         (Placed::Containers { .. }, Sighted::Services(_)) | (Placed::Services { .. }, Sighted::Containers(_)) => {
             return None;
         }
@@ -34,8 +34,8 @@ pub fn compare(placed: &Placed, sighted: &Sighted) -> Option<Drift> {
     }
 }
 
-/// What becomes known by two looks in a row. One alone may have come between the end of a container and the start of its
-/// successor, as `docker compose up -d` has it for a moment.
+/// Records a change of drift only when two observations in a row agree. A single one may fall between the stop of a
+/// container and the start of its replacement, as during `docker compose up -d`.
 #[must_use]
 pub fn learnt(
     target: &TargetName,

@@ -57,7 +57,7 @@ fn what_runs_is_compared_by_its_bits() {
         (placed('a'), containers(""), Some(Drift::Gone)),
         (service.clone(), services(&[&same]), None),
         (service.clone(), services(&[&same, &other]), runs(&other, 1, 2)),
-        // A tag alone may mean anything.
+        // A tag without a digest proves nothing.
         (
             service.clone(),
             services(&["registry.example.org/shop:t1"]),
@@ -66,7 +66,7 @@ fn what_runs_is_compared_by_its_bits() {
         (service.clone(), services(&[]), Some(Drift::Gone)),
         (by_tag.clone(), services(&["lowtide/shop:t1"]), None),
         (by_tag, services(&["lowtide/shop:t2"]), runs("lowtide/shop:t2", 1, 1)),
-        // Another kind of target since: its own next rollout says.
+        // The target's kind has changed since: nothing to compare until its next rollout.
         (service, containers("a"), None),
         (placed('a'), services(&[&same]), None),
     ];
@@ -109,7 +109,7 @@ impl Story {
         });
     }
 
-    /// What a look adds to the journal.
+    /// The event that an observation adds to the journal.
     fn look(&mut self, images: &str) -> Option<AppEvent> {
         let state = &self.standing.targets[&target()];
         let now = compare(&state.placed.as_ref().unwrap().1, &containers(images));
@@ -135,13 +135,13 @@ fn a_drift_is_known_after_two_looks_and_over_after_two() {
     let mut story = Story::default();
     story.arrived(1, 'a');
     assert_eq!(story.look("a"), None);
-    // Between the end of a container and the start of its successor.
+    // An observation between the stop of a container and the start of its replacement.
     assert_eq!(story.look(""), None);
     assert_eq!(story.look("a"), None);
     assert_eq!(story.look("b"), None);
     assert!(story.look("b").is_some());
     assert_eq!(story.drift(), runs("shop:b", 1, 1));
-    // It is journalled once, and its beginning stays.
+    // Drift is journalled once, and its start time does not change.
     let since = story.standing.targets[&target()].drift.clone().unwrap().0;
     assert_eq!(story.look("b"), None);
     assert_eq!(story.look("c"), None);
@@ -152,7 +152,7 @@ fn a_drift_is_known_after_two_looks_and_over_after_two() {
     assert_eq!(story.drift(), None);
 }
 
-/// What it left half-way is its own doing.
+/// A half-finished state is the rollout's own doing, not drift.
 #[test]
 fn after_a_rollout_that_got_stuck_nobody_else_is_blamed() {
     let mut story = Story::default();
@@ -186,7 +186,7 @@ fn a_rollout_ends_a_drift_and_is_not_judged_by_looks_at_the_one_before() {
     let late = story.look("b").unwrap();
     assert_eq!(story.drift(), runs("shop:b", 1, 1));
     story.opened(2);
-    // While it is under way nothing is learnt.
+    // While a rollout is in progress no drift is recorded.
     story.before = Some(None);
     assert_eq!(story.look("a"), None);
     story.arrived(2, 'b');

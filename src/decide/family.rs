@@ -26,7 +26,7 @@ pub struct Place {
     pub parents: BTreeSet<AppName>,
 }
 
-/// Who is whose child. The empty value knows no families: everybody stands alone.
+/// Parents and children of all apps. In the empty value every app is on its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Families {
     places: BTreeMap<AppName, Place>,
@@ -39,7 +39,7 @@ pub struct Loop {
     pub path: Vec<AppName>,
 }
 
-/// Orders apps into generations. Repositories nobody in the fleet fills are not family.
+/// Orders apps into generations. Repositories that no app of the fleet publishes to are ignored.
 ///
 /// # Errors
 /// The first loop in order of names.
@@ -73,7 +73,7 @@ pub fn families(members: &[Member]) -> Result<Families, Loop> {
     Ok(Families { places })
 }
 
-/// As [`families`], of configured apps; `bases` gives the repositories an app's Dockerfile was last seen to stand on.
+/// As [`families`], of configured apps; `bases` returns the base repositories of an app's Dockerfile, as last seen.
 ///
 /// # Errors
 /// The first loop in order of names.
@@ -98,7 +98,7 @@ pub fn of_apps<'a>(
 }
 
 impl Families {
-    /// An app nobody described stands alone.
+    /// An unknown app is a family of its own.
     #[must_use]
     pub fn place(&self, app: &AppName) -> Place {
         self.places.get(app).cloned().unwrap_or(Place {
@@ -179,7 +179,7 @@ fn generations<'a>(parents: &Parents<'a>) -> Result<BTreeMap<&'a AppName, usize>
     }
 }
 
-/// Whoever has no generation has a parent without one: walking up must come back to where it has been.
+/// An app without a generation has a parent without one, so walking up the parents must reach some app twice.
 fn loop_from<'a>(start: &'a AppName, parents: &Parents<'a>, done: &BTreeMap<&AppName, usize>) -> Loop {
     let mut path: Vec<&AppName> = vec![start];
     let mut at = start;
@@ -195,14 +195,14 @@ fn loop_from<'a>(start: &'a AppName, parents: &Parents<'a>, done: &BTreeMap<&App
         path.push(parent);
         at = parent;
     }
-    // Walked child to parent; told parent to child, as images flow.
+    // The walk goes from child to parent; the reported path goes from parent to child, as images flow.
     path.reverse();
     Loop {
         path: path.into_iter().cloned().collect(),
     }
 }
 
-/// Per app: how many generations its whole family (everybody it is connected with) has.
+/// Per app: how many generations its whole family (every app it is connected to) has.
 fn family_depths<'a>(
     parents: &Parents<'a>,
     generations: &BTreeMap<&'a AppName, usize>,

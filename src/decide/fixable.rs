@@ -1,4 +1,5 @@
-//! Can a rebuild bring what is pending, and if not, who can?
+//! Decides whether a rebuild installs a pending upgrade, and if not, what it takes: a new base image or another version
+//! pin.
 
 use super::freshness;
 use crate::model::freshness::{Fix, PendingPackage, Survey, Vanished};
@@ -6,12 +7,12 @@ use crate::model::package_state::{Doing, Doubt, Lineage, PackageState, Pinned, R
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Says of each pending package who can bring it. `state` is the image's that was surveyed.
+/// Sets `fix` of each pending package: who can deliver the upgrade. `state`: of the surveyed image.
 ///
-/// A package that came with our own layers is installed anew by each build, so a rebuild brings its newest version. One that
-/// came with the base stays as it is there unless the Dockerfile upgrades everything or asks for it by name (apt-get(8):
-/// `install` of something installed brings it up to date; a dependency that is met already is left alone). Both hold only
-/// where the whole Dockerfile is understood.
+/// Each build reinstalls the packages of our own layers, so a rebuild brings their newest versions. A package of the
+/// base image stays at its version unless the Dockerfile upgrades everything or installs that package by name
+/// (apt-get(8): `install` of something installed brings it up to date; a dependency that is met already is left alone).
+/// Both rules apply only if every instruction of the Dockerfile is understood.
 pub fn judge(survey: &mut Survey, state: &PackageState, doing: &Doing) {
     let all_known = survey.unknown.is_empty();
     let scene = Scene {
@@ -24,7 +25,7 @@ pub fn judge(survey: &mut Survey, state: &PackageState, doing: &Doing) {
     for pending in survey.pending.iter_mut().filter(|pending| pending.installed.is_some()) {
         pending.layer = state.layers.get(&freshness::key(pending)).copied();
         pending.fix = scene.upgraded(pending).unwrap_or_else(|| scene.installed(pending));
-        // The package manager may decide otherwise when it sees the archives that we do not.
+        // The package manager also sees the sources that we cannot read, and may decide otherwise.
         if !all_known && pending.fix == Fix::Rebuild {
             pending.fix = perhaps("another package source is not known");
         }
@@ -37,7 +38,7 @@ pub fn judge(survey: &mut Survey, state: &PackageState, doing: &Doing) {
     let reachable = survey.within_reach().any(|pending| pending.installed.is_some());
     let kept = survey.out_of_reach().next().map(|pending| pending.fix.clone());
     for new in survey.pending.iter_mut().filter(|pending| pending.installed.is_none()) {
-        // Only what needs it brings it.
+        // A new dependency comes only with the upgrade that needs it.
         new.fix = match &kept {
             _ if wholly && all_known => Fix::Rebuild,
             Some(fix) if !reachable => fix.clone(),
@@ -46,9 +47,10 @@ pub fn judge(survey: &mut Survey, state: &PackageState, doing: &Doing) {
     }
 }
 
-/// As [`judge`], of an image that was built just now: what this build left behind although it might have brought it is out of
-/// its reach. `gains`: what was known to be pending when the build began ([`crate::model::freshness::Inputs::gains`]); without
-/// the date of an index, nobody knows whether the rest was there.
+/// As [`judge`], for an image that was just built: an upgrade that this build could have installed but did not is out
+/// of its reach. `gains`: the upgrades known to be pending when the build began
+/// ([`crate::model::freshness::Inputs::gains`]). Without the date of an index, only those are sure to have been
+/// available.
 pub fn judge_built(
     survey: &mut Survey,
     state: &PackageState,
@@ -66,9 +68,9 @@ pub fn judge_built(
     }
 }
 
-/// Is the hold of a package in the image no obstacle to a rebuild? A rebuild installs the packages of our own layers anew before
-/// anything holds them, and what the Dockerfile itself holds (`held`) it does not hold from the start. A hold that came with
-/// the base stays.
+/// Can a rebuild upgrade this package although it is on hold in the image? A rebuild reinstalls the packages of our own
+/// layers before anything holds them, and a hold set by the Dockerfile (`held`) is not in effect when the build starts.
+/// A hold that comes with the base image remains.
 #[must_use]
 pub fn is_free(state: &PackageState, held: &BTreeSet<String>, name: &str, architecture: &str) -> bool {
     if held.contains(name) {
@@ -80,8 +82,8 @@ pub fn is_free(state: &PackageState, held: &BTreeSet<String>, name: &str, archit
     }
 }
 
-/// A build that might have brought a version and did not is as good as knowing what it does: the package waits for its base,
-/// or for the version that the Dockerfile asks for. `tried`: was there such a build, of the same inputs?
+/// A build that could have installed a version but did not settles a [`Fix::Perhaps`]: the package needs a new base
+/// image, or is blocked by a version pin. `tried`: was there such a build, from the same inputs?
 pub fn tried(survey: &mut Survey, state: &PackageState, doing: &Doing, tried: impl Fn(&PendingPackage) -> bool) {
     if !survey.unknown.is_empty() {
         return;
@@ -100,15 +102,15 @@ pub fn tried(survey: &mut Survey, state: &PackageState, doing: &Doing, tried: im
     }
 }
 
-/// What an archive published while the build ran is the next build's to bring.
+/// An upgrade that was published while the build ran is left to the next build: it is no fault of this one.
 fn excuse_news(survey: &mut Survey) {
     for pending in survey.pending.iter_mut().filter(|pending| pending.fix == Fix::Rebuild) {
         pending.fix = perhaps("its archive published news during the run");
     }
 }
 
-/// Versions that the Dockerfile of `commit` asks for in vain, going by the package sources of the release made from `last`.
-/// Another commit may bring the source that has them.
+/// Pinned versions that no package repository has any more, judged by the package sources of the release built from
+/// commit `last`. None count if `commit` is another one: it may add the repository that has them.
 #[must_use]
 pub fn gone_for_good(vanished: Vec<Vanished>, last: &str, commit: &str) -> Vec<Vanished> {
     if last == commit { vanished } else { Vec::new() }
@@ -117,19 +119,19 @@ pub fn gone_for_good(vanished: Vec<Vanished>, last: &str, commit: &str) -> Vec<V
 struct Scene<'a> {
     state: &'a PackageState,
     doing: &'a Doing,
-    /// The upgrade needs packages that are not there yet.
+    /// The upgrade would install new packages.
     brings_new: bool,
-    /// It takes some away.
+    /// The upgrade would remove packages.
     removes: bool,
-    /// Something stays at a version that the Dockerfile asks for, and may keep others with it.
+    /// A version pin blocks some upgrade, and may block others with it.
     bound: bool,
 }
 
 impl Scene<'_> {
-    /// What an upgrade of everything brings.
+    /// The fix if the build upgrades everything; `None`: it does not, or the package is on hold.
     fn upgraded(&self, pending: &PendingPackage) -> Option<Fix> {
         let refresh = &self.doing.refresh;
-        // It leaves alone what is held.
+        // An upgrade skips packages on hold.
         if refresh.held.contains(&pending.package) {
             return None;
         }
@@ -138,7 +140,7 @@ impl Scene<'_> {
         }
         Some(match refresh.upgrades {
             Upgrades::None => return None,
-            // A version that the Dockerfile asks for by number is taken back by its own line, if that comes later.
+            // If the pinned install comes after the upgrade, it puts the pinned version back.
             Upgrades::All | Upgrades::WithoutNew | Upgrades::WithoutRemovals
                 if refresh.pinned.contains_key(&pending.package) || self.bound && !self.of_base(pending) =>
             {
@@ -185,7 +187,7 @@ impl Scene<'_> {
         let Some(layer) = pending.layer else {
             return perhaps("it is not known which layer brought it");
         };
-        // What is not understood may bring the base's packages up to date, and ours to any version.
+        // An instruction that is not understood may upgrade the base's packages and set ours to any version.
         if let Some(doubt) = refresh.doubts.first() {
             return perhaps(&doubted(doubt));
         }
@@ -200,7 +202,7 @@ impl Scene<'_> {
             let reference = base.clone();
             return Fix::Base { reference };
         }
-        // Without an install that we see, something else brought it: a .deb of the repository's own.
+        // No install is visible, so something else installed the package: for example a .deb from the git repository.
         if !refresh.installs && refresh.upgrades == Upgrades::None {
             return perhaps("no RUN line is seen that installs it");
         }
@@ -211,10 +213,10 @@ impl Scene<'_> {
     }
 }
 
-/// Of one version only.
+/// The fix for a package that the Dockerfile pins to one version.
 fn asked_for(pinned: &Pinned, candidate: &str) -> Fix {
     match (&pinned.version, pinned.sure && pinned.last) {
-        // What `=1.22.*` still lets in comes with a rebuild.
+        // A candidate that still matches the pattern (`=1.22.*`) comes with a rebuild.
         (Some(_), true) if pinned.admits(candidate) => Fix::Rebuild,
         (Some(_), true) => pin(pinned),
         (Some(_), false) => perhaps(&format!(
@@ -225,7 +227,7 @@ fn asked_for(pinned: &Pinned, candidate: &str) -> Fix {
     }
 }
 
-/// It stays, or may stay, where the Dockerfile wants it.
+/// Does a version pin block the upgrade, or might it?
 fn is_bound(pending: &PendingPackage, refresh: &Refresh) -> bool {
     let pinned = refresh.pinned.get(&pending.package);
     pinned.is_some_and(|pinned| pinned.version.is_none() || !pinned.admits(&pending.candidate))

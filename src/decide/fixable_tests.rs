@@ -16,7 +16,7 @@ fn pending(package: &str, installed: Option<&str>) -> PendingPackage {
     }
 }
 
-/// libc6 is the base's, curl is ours, both can be upgraded.
+/// libc6 comes from the base image, curl from our own layers; both can be upgraded.
 fn state(lineage: Lineage) -> PackageState {
     PackageState {
         files: BTreeMap::new(),
@@ -96,7 +96,7 @@ fn who_brings_what() {
     let mut upgrade = doing("RUN apt-get install -y curl=1");
     upgrade.upgrade = true;
     assert_eq!(judged(both(), on_debian(), &upgrade), "curl rebuild; libc6 rebuild");
-    // The last layer leaves alone what is held.
+    // `build.upgrade`, which runs last, skips packages on hold.
     upgrade = doing("RUN apt-get install -y curl=1 && apt-mark hold curl");
     upgrade.upgrade = true;
     assert_eq!(
@@ -132,7 +132,7 @@ fn what_the_field_found() {
             "RUN apt-get install -y vim curl=${V}",
             "curl perhaps: line 2 asks for a version that cannot be read; libc6 base debian:12",
         ),
-        // A pinned package may keep others of its source where they are.
+        // A pinned package may block upgrades of others.
         (
             "RUN apt-get install -y libc6=1 vim",
             "curl perhaps: a version that the Dockerfile asks for may keep it where it is; libc6 pin 1 line 2",
@@ -145,7 +145,7 @@ fn what_the_field_found() {
             "RUN apt-get install -y curl || true",
             "curl perhaps: the Dockerfile asks for it where that is not sure to happen; libc6 base debian:12",
         ),
-        // A rebuild installs before it holds; what is held is not upgraded.
+        // A rebuild installs a package before it holds it; a later upgrade skips the held package.
         (
             "RUN apt-get install -y curl && apt-mark hold curl",
             "curl rebuild; libc6 base debian:12",
@@ -181,7 +181,7 @@ fn the_last_layer_of_the_base_and_the_first_of_ours() {
         judged(both(), with_layers(3), &doing),
         "curl base debian:12; libc6 base debian:12"
     );
-    // So it is of an upgrade of everything while one version is asked for, …
+    // The same applies to an upgrade of everything beside a version pin, …
     let bound = self::doing("RUN apt-get install -y libc6=1 && apt-get dist-upgrade -y");
     let why = "perhaps: the Dockerfile upgrades everything and also asks for one version";
     assert_eq!(
@@ -192,7 +192,7 @@ fn the_last_layer_of_the_base_and_the_first_of_ours() {
         judged(both(), with_layers(3), &bound),
         format!("curl rebuild; libc6 {why}")
     );
-    // … of what a build left behind, …
+    // … to what a build left behind, …
     let make = self::doing("RUN make");
     let left = |layers| {
         let mut survey = both();
@@ -202,7 +202,7 @@ fn the_last_layer_of_the_base_and_the_first_of_ours() {
     };
     assert_eq!(left(2), "perhaps: line 2: what make does is not known");
     assert_eq!(left(3), "base debian:12");
-    // The same holds of packages on hold.
+    // … and to packages on hold.
     let free = |layers| is_free(&state(with_layers(layers)), &BTreeSet::new(), "curl", "amd64");
     assert!(free(2));
     assert!(!free(3));
@@ -299,7 +299,8 @@ fn news_of_the_same_hour_are_excused() {
     assert_eq!(after(Some(100)), "perhaps: its archive published news during the run");
 }
 
-/// What a build that may do anything did not bring waits for the base; what was published meanwhile may still come.
+/// If a build that may do anything did not install an upgrade, that one needs a new base image; an upgrade published
+/// during the build may still come.
 #[test]
 fn what_a_build_did_not_bring_is_out_of_its_reach() {
     let at = |second| Timestamp::from_second(second).unwrap();

@@ -1,5 +1,6 @@
-//! Would a rebuild change anything? Before a build the inputs answer, at no cost; after one, its content does: the same
-//! packages, configuration and files as the last release mean that nothing is pushed, promoted, restarted or mailed.
+//! Would a rebuild change anything? Before a build the inputs are compared, which costs nothing; after it the content:
+//! if packages, configuration and files equal those of the last release, nothing is pushed, promoted, restarted or
+//! mailed.
 
 use crate::model::failure::{Failure, FailureKind, SkipReason};
 use crate::model::fleet::App;
@@ -30,7 +31,7 @@ pub fn decide(
         None => because.push(Because::First),
         Some(judged) => {
             moved(&judged.inputs, outlook, &mut because);
-            // What cannot be seen from outside is fetched anew once in a while.
+            // A build may depend on things that lowtide cannot see, so it is repeated when it is older than `max_age`.
             if let Some(limit) = max_age.filter(|limit| judged.at + *limit <= now) {
                 because.push(Because::Age { limit });
             }
@@ -46,7 +47,7 @@ pub fn decide(
 #[must_use]
 pub fn skip(inspected: &Inspected, last: Option<&Release>, quarantine: &[ContentDigest]) -> Option<SkipReason> {
     let content = &inspected.inventory.content;
-    // A rebuild gives the same bits another digest: the content is what must not be tried again.
+    // The quarantine goes by content: a rebuild of the same bits gets another digest.
     if quarantine.contains(content) {
         return Some(SkipReason::Quarantined {
             digest: content.to_string(),
@@ -82,7 +83,7 @@ fn left_behind(pending: &PendingPackage) -> String {
     )
 }
 
-/// Hash of all that the configuration says of a build and that changes its result.
+/// Hash of every configuration setting that affects the result of a build.
 #[must_use]
 pub fn settings(app: &App) -> String {
     let build = &app.build;
@@ -113,7 +114,8 @@ fn moved(before: &Inputs, outlook: &Outlook, because: &mut Vec<Because>) {
     }
     let survey = &outlook.survey;
     because.extend(survey.unseen.iter().map(|why| Because::Unseen { why: why.clone() }));
-    // What a build was to bring and did not is not tried again until it is another version.
+    // An upgrade that an earlier build should have installed but did not is no reason to build until its version
+    // changes.
     let new = |pending: &&PendingPackage| before.gains.get(&key(pending)) != Some(&pending.candidate);
     let fixable: Vec<&PendingPackage> = survey.within_reach().collect();
     if fixable.iter().any(new) {
@@ -124,7 +126,7 @@ fn moved(before: &Inputs, outlook: &Outlook, because: &mut Vec<Because>) {
     }
 }
 
-/// How a pending package stands in [`Inputs::gains`].
+/// Key of a pending package in [`Inputs::gains`].
 #[must_use]
 pub fn key(pending: &PendingPackage) -> String {
     named(&pending.package, &pending.architecture)

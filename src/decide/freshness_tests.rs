@@ -56,7 +56,7 @@ fn base() -> Fix {
     }
 }
 
-/// What differs from an outlook in which nothing moved.
+/// The outlook in which nothing has moved, with this change.
 fn with(change: impl FnOnce(&mut Outlook)) -> Outlook {
     let mut changed = outlook(vec![]);
     change(&mut changed);
@@ -200,8 +200,8 @@ fn what_a_rebuild_was_sure_to_bring_must_not_be_left() {
     ");
 }
 
-/// A Dockerfile with a step that may do anything is built once for each new version, not every night; what the build did not
-/// bring is told as waiting for the base from then on.
+/// A Dockerfile with a step that may do anything is built once for each new version, not every night. An upgrade that
+/// the build did not install is reported from then on as one that needs a new base image.
 #[test]
 fn a_step_that_may_do_anything_builds_once_for_each_version() {
     use crate::decide::fixable::{judge, tried};
@@ -225,7 +225,7 @@ fn a_step_that_may_do_anything_builds_once_for_each_version() {
         },
         doing: None,
     };
-    // As resolve does it.
+    // As the resolve stage does it.
     let night = |candidate: &str, judged: &Judged| {
         let mut outlook = outlook(vec![pending("libc6", candidate, true, Fix::Rebuild)]);
         judge(&mut outlook.survey, &state, &doing);

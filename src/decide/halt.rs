@@ -1,4 +1,5 @@
-//! What lifts a halt: is a person's answer complete, and does what it names really exist?
+//! Decides whether a halt may be lifted: the operator's answer must be complete, and the commit or configuration change
+//! that it names must exist.
 
 use super::standing::Standing;
 use crate::model::failure::Failure;
@@ -8,10 +9,10 @@ use crate::model::name::RolloutId;
 use globset::GlobBuilder;
 use std::collections::BTreeSet;
 
-/// As many as Toyota asks.
+/// Toyota's "five whys".
 const WHYS: usize = 5;
 
-/// What a person gives.
+/// The operator's answer: a reason, a form, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer<'a> {
     /// A sentence; may be empty when there is a form.
@@ -19,7 +20,7 @@ pub struct Answer<'a> {
     pub draft: Option<&'a Draft>,
 }
 
-/// What the repository says of the commit that a form names.
+/// Result of looking up, in the repository, the commit that a form names.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CommitSeen {
     /// The tracked branch does not have it.
@@ -60,7 +61,8 @@ pub fn named_commit(draft: &Draft) -> Option<&str> {
     (hex && (7..=64).contains(&id.len())).then_some(id)
 }
 
-/// The decision. `app`: as it is configured now; `None`: it is configured no more. `seen`: of [`named_commit`].
+/// The decision. `app`: its current configuration; `None`: it is no longer configured. `seen`: the lookup of
+/// [`named_commit`].
 ///
 /// # Errors
 /// Everything that is missing.
@@ -121,8 +123,8 @@ pub fn lift(
     }
 }
 
-/// Is the app configured as it was when it was halted? What only says who hears of it, when it is built, or what lifts a
-/// halt does not count.
+/// Is the configuration the same as when the app was halted? Settings for recipients, mode, schedule and halts do not
+/// count.
 #[must_use]
 pub fn same_settings(then: &App, now: &App) -> bool {
     let App {
@@ -150,18 +152,19 @@ pub fn same_settings(then: &App, now: &App) -> bool {
         && then.rollout == *rollout
 }
 
-/// How old what runs is, and what it lacks.
+/// How old the running images are, and how many security fixes they lack.
 #[must_use]
 pub fn exposure(standing: &Standing) -> Exposure {
     let built = standing
         .targets
         .values()
         .filter_map(|target| target.good)
-        // When an image was built that was there before our first release is not known.
+        // For an image that ran before our first release, the build time is unknown.
         .filter_map(|run| standing.releases.iter().find(|release| release.run == run))
         .map(|release| release.at)
         .min();
-    // A target that runs the last release lacks what no rebuild brings; an older one what was found of it.
+    // A target on the last release lacks the fixes that no rebuild brings; for a target on an older image, what was
+    // found pending in that image counts.
     let missing = standing.withheld.as_ref().map_or(0, |(_, withheld)| {
         let running = withheld.running.values().map(|behind| behind.security);
         running.chain([withheld.security]).max().unwrap_or(0)
@@ -180,7 +183,7 @@ pub fn is_test(globs: &[String], path: &str) -> bool {
             .literal_separator(true)
             .case_insensitive(true)
             .build();
-        // The configuration refuses what is no pattern.
+        // Invalid patterns are rejected when the configuration is read.
         built.is_ok_and(|glob| glob.compile_matcher().is_match(path))
     })
 }

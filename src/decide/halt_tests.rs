@@ -63,7 +63,7 @@ fn released(n: u128) -> AppEvent {
     }
 }
 
-/// Release 1 runs, release 2 was taken back.
+/// Release 1 runs, release 2 was rolled back.
 fn incident(settings: Option<App>) -> Vec<AppEvent> {
     let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "x");
     vec![
@@ -131,9 +131,9 @@ fn a_sentence_is_enough_unless_a_countermeasure_is_asked_for() {
         lift(&standing, Some(&strict), answer("mended"), None),
         Err(vec![Lacking::Form])
     );
-    // Configured no more: nobody asks.
+    // The app is no longer configured: no form is required.
     assert!(lift(&standing, None, answer("mended"), None).is_ok());
-    // Nothing to answer for: an operator's own halt.
+    // An operator's own halt has no incident, so no form is required.
     let reason = HaltReason::Operator {
         by: "me".to_owned(),
         why: "x".to_owned(),
@@ -171,7 +171,7 @@ fn a_complete_form_with_a_commit_that_holds() {
     );
 }
 
-/// Item 55: everything that is missing is told at once.
+/// Item 55: everything that is missing is reported at once.
 #[test]
 fn a_form_with_missing_fields_is_refused() {
     let tests = || found(&["tests/a.rs"], true);
@@ -244,7 +244,7 @@ fn a_commit_has_to_be_an_answer() {
         globs: HaltPolicy::default().tests,
     };
     assert_eq!(refused(found(&["src/a.rs"], false)), [old, testless]);
-    // Nobody looked.
+    // The commit was not looked up.
     assert_eq!(
         judged(&good(), None).unwrap_err(),
         [Lacking::CommitAway("3f2a9c1d".to_owned())]
@@ -281,7 +281,7 @@ fn a_changed_setting_is_an_answer_and_what_does_not_matter_is_none() {
         lift(&standing, Some(&hearers), answer, None),
         Err(vec![Lacking::ConfigSame])
     );
-    // A halt of an older journal.
+    // A halt from an older journal, without the settings of that time.
     let old = standing_of(incident(None));
     assert_eq!(lift(&old, Some(&now), answer, None), Err(vec![Lacking::ConfigUnknown]));
     assert_eq!(lift(&standing, None, answer, None), Err(vec![Lacking::ConfigUnknown]));
@@ -324,11 +324,11 @@ fn a_halted_app_is_as_exposed_as_its_worst_target() {
         )
     };
     assert_eq!(exposed(vec![]), (None, 0));
-    // Release 2, made for two fixes, was taken back.
+    // Release 2, built for two fixes, was rolled back.
     let mut events = vec![released(1), ended(1, RolloutConclusion::Done), judged(2)];
     events.extend(incident(None).into_iter().skip(2));
     assert_eq!(exposed(events.clone()), (Some(1), 2));
-    // More was found of what runs.
+    // The survey of the running image found more.
     let behind = Behind {
         packages: 7,
         security: 5,

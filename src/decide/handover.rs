@@ -1,24 +1,25 @@
-//! Who may take the state while lowtide is replaced: those who wait cannot read the journal, and go by the hand-over.
+//! Decides which process may take the state while lowtide is being replaced. The waiting processes cannot read the
+//! journal; they go by the hand-over record.
 
 use crate::model::itself::{Handover, Holder};
 use jiff::{SignedDuration, Timestamp};
 
-/// After a reboot all of them start at once, and the deadline may be long past: whoever is to take the state gets this much
-/// time before the others try.
+/// The intended holder gets this much time before the others try. After a reboot all processes start at once, and the
+/// deadline may be long past.
 const HEAD_START: SignedDuration = SignedDuration::from_secs(20);
 
-/// What a `serve` that does not hold the state does.
+/// What a `serve` process that does not hold the state does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// Nothing is handed over: it tries, and leaves when another lowtide stays.
+    /// No hand-over concerns it: it tries to take the state, and exits if another lowtide keeps it.
     Ordinary,
-    /// It tries, for as long as it takes.
+    /// It tries to take the state until it succeeds.
     Try,
     /// It stands by.
     StandBy,
 }
 
-/// `role`: of the process's own container; `up`: since when it waits.
+/// `role`: of the process's own container; `up`: when the process began to wait.
 #[must_use]
 pub fn turn(handover: Option<&Handover>, role: Option<Holder>, up: Timestamp, now: Timestamp) -> Turn {
     let Some(handover) = handover else {
@@ -32,14 +33,15 @@ pub fn turn(handover: Option<&Handover>, role: Option<Holder>, up: Timestamp, no
     }
 }
 
-/// The new one, where the keeper has to end it: it has the state, and neither stays nor goes.
+/// Container of the new lowtide, if the keeper must stop it: the state was handed to it, and the rollout is overdue.
 #[must_use]
 pub fn hangs(handover: &Handover, role: Option<Holder>, now: Timestamp) -> Option<&str> {
     let keeps = role == Some(Holder::Keeper) && handover.to == Holder::New && now >= handover.overdue;
     handover.new.as_deref().filter(|_| keeps)
 }
 
-/// May it put the database back to where it was handed over? Only those whose image wrote that copy.
+/// May this process restore the database copy that was made at the hand-over? Only processes of the image that wrote
+/// the copy may.
 #[must_use]
 pub fn may_bring_back(handover: &Handover, role: Option<Holder>) -> bool {
     match role {

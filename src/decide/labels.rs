@@ -50,7 +50,8 @@ pub fn local_repository(app: &App) -> Repository {
     }
 }
 
-/// Labels of the candidate: the OCI keys, the owner's own, and what finds the image again.
+/// Labels of the candidate: the OCI keys, those from the configuration, and lowtide's own, by which the image is found
+/// again.
 #[must_use]
 pub fn image_labels(
     app: &App,

@@ -1,4 +1,4 @@
-//! Who hears of what, how often, and when the daily report is due.
+//! Who is notified of what, how often, and when the daily report is due.
 
 use crate::model::failure::{Failure, FailureKind, Fault};
 use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
@@ -9,11 +9,11 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-/// Days without any report after which one is sent though nothing happened.
+/// After this many days without a report, one is sent even if nothing happened.
 const HEARTBEAT_DAYS: i32 = 7;
 
-/// Addresses that hear of a failure. Somebody always does, if anybody is known: where the right group is empty, the
-/// other one hears of it.
+/// Recipients of a failure notice. If the responsible group has no addresses, the other group is notified, so no
+/// failure goes unreported while any address is known.
 #[must_use]
 pub fn audience(fault: Fault, maintainers: &[String], operators: &[String]) -> Vec<String> {
     let (first, second) = match fault {
@@ -29,7 +29,7 @@ pub fn audience(fault: Fault, maintainers: &[String], operators: &[String]) -> V
     heard
 }
 
-/// How a message is known to the outbox: `dedup` is unique, `thread` is the `dedup` of the incident's first message.
+/// Keys of a message in the outbox: `dedup` is unique, `thread` is the `dedup` of the incident's first message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     pub dedup: String,
@@ -44,8 +44,8 @@ pub struct Opened {
     pub cause: String,
 }
 
-/// What a run failed of, the same however often it happens: stage, kind, and the detail without its numbers and ids.
-/// A fault outside of the repository that any app would meet (a registry that is down) is one cause for all apps.
+/// Stable key for the cause of a failed run: stage, kind, and the detail without its numbers and ids. A fault outside
+/// the repository that would hit any app (a registry that is down) is one cause for all apps.
 #[must_use]
 pub fn cause(app: &AppName, stage: Stage, failure: &Failure) -> String {
     let kind = kind_text(failure.kind);
@@ -58,7 +58,7 @@ pub fn cause(app: &AppName, stage: Stage, failure: &Failure) -> String {
 }
 
 /// Keys of *run failed*: one message per cause while the incident lasts, all of them in one thread. A shared cause (see
-/// [`cause`]) is told once per day, `day` being the local date, however many apps meet it.
+/// [`cause`]) is reported once per day (`day`: the local date), however many apps it affects.
 #[must_use]
 pub fn run_failure_keys(app: &AppName, stage: Stage, failure: &Failure, opened: &Opened, day: Date) -> Keys {
     let cause = cause(app, stage, failure);
@@ -76,13 +76,13 @@ pub fn run_failure_keys(app: &AppName, stage: Stage, failure: &Failure, opened: 
     }
 }
 
-/// What a rollout was refused for, or a promotion failed of, the same however often it happens; see [`cause`].
+/// Stable key for the reason of a refused rollout or a failed promotion; see [`cause`].
 #[must_use]
 pub fn trouble(failure: &Failure) -> String {
     format!("{}/{}", kind_text(failure.kind), fingerprint(&failure.detail))
 }
 
-/// Keys of *rollout refused*: one message per cause until something arrives, all of them in one thread. `first`: the
+/// Keys of *rollout refused*: one message per cause until a rollout arrives, all of them in one thread. `first`: the
 /// rollout that began it, and its [`trouble`].
 #[must_use]
 pub fn refusal_keys(first: &(RolloutId, String), failure: &Failure) -> Keys {
@@ -102,7 +102,7 @@ pub enum PromotionMessage<'a> {
 }
 
 /// Keys of *promotion failed* and of its end: one message per cause until the channel has a release, all of them in one
-/// thread. `incident`: the channel, since when, and the [`trouble`] that was told first.
+/// thread. `incident`: the channel, since when, and the [`trouble`] that was reported first.
 #[must_use]
 pub fn promotion_keys(
     app: &AppName,
@@ -120,8 +120,8 @@ pub fn promotion_keys(
     }
 }
 
-/// Keys of *runs succeed again*. `None` where the incident's opening was told as a shared cause: it has no thread of
-/// the app's own, and the daily report shows the recovery.
+/// Keys of *runs succeed again*. `None` if the incident was opened by a shared cause: it has no thread of the app's
+/// own, and the daily report shows the recovery.
 #[must_use]
 pub fn recovered_keys(app: &AppName, opened: &Opened) -> Option<Keys> {
     opened.cause.starts_with(&format!("{app}/")).then(|| {
@@ -188,15 +188,16 @@ pub fn daily_report_keys(address: &str, day: Date) -> Keys {
     }
 }
 
-/// The report's latest moment, if none was looked at since. `last` is the moment of the last one (sent, or found
-/// to be empty), or of lowtide's first start. Missed days collapse into one. An unknown zone is read as UTC.
+/// The latest scheduled time of the report, if that report is still due. `last`: time of the last report (sent, or
+/// skipped because it was empty), or of lowtide's first start. Missed days collapse into one. An unknown zone is read
+/// as UTC.
 #[must_use]
 pub fn daily_report_due(last: Timestamp, now: Timestamp, at: Time, zone: &str) -> Option<Timestamp> {
     let slot = latest(now, at, zone)?;
     (slot > last).then_some(slot)
 }
 
-/// Is a heartbeat due, although nothing happened? `told` is the moment of the last report that was really sent.
+/// Is a report due as a heartbeat, although nothing happened? `told`: when the last report was actually sent.
 #[must_use]
 pub fn heartbeat_due(told: Timestamp, now: Timestamp, at: Time, zone: &str) -> bool {
     let tz = time_zone(zone);
@@ -208,12 +209,12 @@ pub fn heartbeat_due(told: Timestamp, now: Timestamp, at: Time, zone: &str) -> b
     days(slot) >= days(told).saturating_add(Span::new().days(HEARTBEAT_DAYS))
 }
 
-/// Does a report tell anything besides that nothing changed?
+/// Does the report contain anything that justifies sending it?
 #[must_use]
 pub fn has_news(body: &DailyReport) -> bool {
     !body.blind.is_empty()
         || body.apps.iter().flat_map(|app| &app.lines).any(|line| match line {
-            // What a report says anyway, once there is one.
+            // Part of a report, but no reason to send one.
             DailyReportLine::Unchanged { .. } | DailyReportLine::Lacks { .. } => false,
             DailyReportLine::Released { .. }
             | DailyReportLine::Observed { .. }
@@ -228,7 +229,8 @@ pub fn has_news(body: &DailyReport) -> bool {
         })
 }
 
-/// The last time it was `at` in `zone`. In a gap it is the moment after it, in a fold the first of the two.
+/// The latest moment at which the clock in `zone` showed `at`. A time that a DST change skips falls after the gap; of a
+/// repeated time the first one counts.
 fn latest(now: Timestamp, at: Time, zone: &str) -> Option<Timestamp> {
     let tz = time_zone(zone);
     let today = now.to_zoned(tz.clone()).date();
@@ -243,7 +245,7 @@ fn time_zone(zone: &str) -> TimeZone {
     TimeZone::get(zone).unwrap_or(TimeZone::UTC)
 }
 
-/// Would every app that needs the same thing fail of it in the same way? Only kinds whose detail names that thing.
+/// Would every app that needs the same resource fail in the same way? Only kinds whose detail names that resource.
 fn shared(kind: FailureKind) -> bool {
     matches!(
         kind,

@@ -1,4 +1,5 @@
-//! What lies ahead, foretold for people. Nothing is decided here: it asks the decisions what they would say.
+//! Forecasts for people. Nothing is decided here: a forecast calls the decision functions and shows what they would
+//! decide.
 
 use super::rollout::{self, Gate, Next, Outside, RolloutState};
 use super::standing::{self, Standing, TargetState, Waits};
@@ -11,7 +12,7 @@ use crate::model::standing::Release;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
-/// What holds a rollout of `release` back from outside.
+/// What outside the rollout keeps a rollout of `release` from starting.
 #[must_use]
 pub fn gate(standing: &Standing, release: &Release, paused: bool) -> Gate {
     if standing.quarantine.contains(&release.content) {
@@ -29,7 +30,7 @@ pub fn gate(standing: &Standing, release: &Release, paused: bool) -> Gate {
     }
 }
 
-/// What a rollout is told from outside. `app`: as it is configured now; its windows count, not those of the day on which
+/// Outside conditions of a rollout. `app`: its current configuration, whose windows apply, not those of the time when
 /// the rollout was opened.
 #[must_use]
 pub fn outside(state: &RolloutState, standing: &Standing, app: Option<&App>, paused: bool) -> Outside {
@@ -65,7 +66,7 @@ pub fn outside(state: &RolloutState, standing: &Standing, app: Option<&App>, pau
     }
 }
 
-/// What an open rollout waits for, as far as its journal alone can tell; `None`: it is at work.
+/// What an open rollout waits for, as far as its journal alone shows; `None`: it is in progress.
 #[must_use]
 pub fn rollout_waits(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<WaitReason> {
     if let (Goal::Forward, Some(until)) = (state.goal, state.bake)
@@ -78,7 +79,7 @@ pub fn rollout_waits(state: &RolloutState, outside: &Outside, now: Timestamp) ->
         let closing = closing.clone();
         return Some(WaitReason::Suspended { closing, until });
     }
-    // Without a look at the containers later steps come out as `Finish`: at work, then.
+    // Without observed containers any later step comes out as `Finish`: the rollout is in progress.
     match rollout::next(state, &Observed::Nothing, outside, now) {
         Next::Wait { reason, .. } | Next::Escalate { reason, .. } => Some(reason),
         Next::Do { .. }
@@ -91,7 +92,7 @@ pub fn rollout_waits(state: &RolloutState, outside: &Outside, now: Timestamp) ->
     }
 }
 
-/// The opening a rollout moves in, or will, as far as can be told. `waits`: what [`rollout_waits`] says.
+/// The window opening in which a rollout runs or will run, as far as known. `waits`: what [`rollout_waits`] says.
 #[must_use]
 pub fn entry(state: &RolloutState, outside: &Outside, waits: Option<&WaitReason>, now: Timestamp) -> Entry {
     if state.window_ignored || state.purpose == Purpose::Revert || state.goal == Goal::Back {
@@ -108,7 +109,7 @@ pub fn entry(state: &RolloutState, outside: &Outside, waits: Option<&WaitReason>
         ) => {
             return Entry::Unknown;
         }
-        // It would begin, but for something else.
+        // Something other than the window holds it back.
         Some(WaitReason::Paused | WaitReason::Halted | WaitReason::LastInQueue) if !state.touched => {
             match window::start(window, zone, outside.needs, outside.taken.as_ref(), now) {
                 Start::Now { .. } => now,
@@ -145,7 +146,7 @@ pub fn target_window(target: &TargetPolicy, zone: &str, now: Timestamp) -> Windo
     window::state(target.window.as_ref(), zone, now)
 }
 
-/// What the next rollout of a target may take, and how many earlier ones say so.
+/// Estimated duration of a target's next rollout, and the number of earlier rollouts it is based on.
 #[must_use]
 pub fn estimate(target: &TargetPolicy, standing: &Standing) -> (SignedDuration, usize) {
     let nothing = TargetState::default();
@@ -157,7 +158,7 @@ pub fn estimate(target: &TargetPolicy, standing: &Standing) -> (SignedDuration, 
     )
 }
 
-/// Containers or services as of the last rollout, else as far as the configuration tells.
+/// Number of containers or services: as in the last rollout, otherwise as configured.
 fn units(target: &TargetPolicy, known: &TargetState) -> usize {
     match &target.select {
         _ if known.units > 0 => known.units,
@@ -174,7 +175,7 @@ fn units(target: &TargetPolicy, known: &TargetState) -> usize {
 /// A night that ends too late for a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLate {
-    /// When a run that starts last thing in the night is done, going by earlier runs.
+    /// When a run that starts at the end of the night would be done, going by earlier runs.
     pub done: Timestamp,
     pub opens: Timestamp,
 }
@@ -186,7 +187,7 @@ pub fn too_late(app: &App, target: &TargetPolicy, slot: Timestamp, usual: Signed
     let window = target.window.as_ref()?;
     let opening = window::openings(window, &app.timezone, slot).next()?;
     let done = night_end(app, slot)? + usual;
-    // A window that is open all the while takes what comes.
+    // A window that is already open at `slot` cannot be missed.
     (opening.start > slot && done > opening.start).then_some(TooLate {
         done,
         opens: opening.start,

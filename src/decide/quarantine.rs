@@ -1,17 +1,17 @@
-//! Which quarantined content an operator means who lets it go.
+//! Finds the content that an operator wants to take out of quarantine.
 
 use super::standing::Standing;
 use crate::model::image::ContentDigest;
 use crate::model::standing::{Quarantined, Release};
 
-/// Hex digits of a digest that are enough to name it.
+/// Minimum number of hex digits by which a digest can be named.
 const LEAST: usize = 8;
 
 /// The quarantined content that `text` names: by the tag of its release, or by the digest of its content, of its image, or in
 /// the registry; at least the first eight hex digits.
 ///
 /// # Errors
-/// All that is quarantined, where `text` names none of it, or more than one.
+/// The whole quarantine, if `text` names none of its entries or more than one.
 pub fn named(standing: &Standing, text: &str) -> Result<Quarantined, Vec<Quarantined>> {
     let all: Vec<Quarantined> = standing
         .quarantine

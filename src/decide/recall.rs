@@ -1,11 +1,11 @@
-//! What an operator takes back, and how each target leaves it.
+//! An operator's rollback: which release is withdrawn, and how each target leaves it.
 
 use super::standing::{Standing, TargetState};
 use crate::model::name::TargetName;
 use crate::model::standing::{Recall, Release};
 
-/// Takes back the newest release that any of these targets runs or is being given. A target that runs another one stays as
-/// it is. `None`: none of them has anything to go back to, or all are going back already.
+/// Withdraws the newest release that any of these targets runs or is being updated to. Targets on another release are
+/// left alone. `None`: no target has anything to roll back to, or all of them are rolling back already.
 #[must_use]
 pub fn recall<'a>(standing: &'a Standing, targets: &[TargetName]) -> Option<Recall<'a>> {
     let places: Vec<(&TargetName, Place<'a>)> = targets
@@ -37,7 +37,7 @@ pub fn recall<'a>(standing: &'a Standing, targets: &[TargetName]) -> Option<Reca
     Some(recall)
 }
 
-/// What can be taken from a target.
+/// The release that can be withdrawn from a target.
 enum Place<'a> {
     Runs { release: &'a Release, before: &'a Release },
     IsGiven { release: &'a Release },
@@ -53,7 +53,7 @@ impl<'a> Place<'a> {
 
 fn place<'a>(standing: &'a Standing, state: &'a TargetState) -> Option<Place<'a>> {
     match state.open {
-        // One that brings an older release goes back already.
+        // An open rollout of an older release is already a rollback.
         Some((_, run)) if state.good.is_none_or(|good| run > good) => {
             standing.release(run).map(|release| Place::IsGiven { release })
         }

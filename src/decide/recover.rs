@@ -1,8 +1,8 @@
-//! What becomes of an effect that began and has no end: lowtide was killed in the middle of it.
+//! What happens to an effect that was started and never ended because lowtide was killed.
 
 use crate::model::run::{Effect, Stage};
 
-/// What to do with an effect found begun and not ended.
+/// What to do with an effect that was started and has no end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Recovery {
@@ -10,11 +10,11 @@ pub enum Recovery {
     Repeat { back_to: Stage },
 }
 
-/// Exhaustive on purpose: a new effect does not compile until its answer is given.
+/// The match is exhaustive on purpose: a new effect does not compile until its recovery is defined.
 ///
 /// Publish is repeated too: an immutable tag that holds our digest already is "done", one that holds another digest is
-/// refused, and moving a tag twice to the same digest is harmless. Steps of a rollout need no answer here: a rollout
-/// looks at what is really there before each step.
+/// refused, and moving a tag twice to the same digest is harmless. Steps of a rollout need no recovery here: a rollout
+/// observes the actual state before each step.
 pub fn run_effect(effect: &Effect) -> Recovery {
     match effect {
         Effect::Resolve(_) => Recovery::Repeat {

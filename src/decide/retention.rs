@@ -1,4 +1,4 @@
-//! What may go: local images of ours, and run directories. The rest of retention is a moment and a query.
+//! Decides which local images and run directories to delete. All other retention is a cutoff time and a query.
 
 use super::standing::Standing;
 use crate::model::image::{ImageId, Reference};
@@ -41,8 +41,8 @@ pub struct RunDirectory {
     pub bytes: u64,
 }
 
-/// Releases whose image and evidence an app needs whatever their age: its current release and the one before, what its targets run and where they
-/// go back to, and what an open rollout brings.
+/// Releases whose image and evidence an app needs whatever their age: its current release and the one before, what its
+/// targets run and where they go back to, and what an open rollout brings.
 #[must_use]
 pub fn needed(standing: &Standing) -> Vec<&Release> {
     let current = standing.current().map(|release| release.run);
@@ -75,8 +75,8 @@ fn adopted(standing: &Standing) -> impl Iterator<Item = &Release> {
     standing.targets.values().filter_map(|target| target.adopted.as_deref())
 }
 
-/// Tags by which images of other people were kept on their hosts and that keep nothing any more: no target runs them or goes
-/// back to them. While a rollout is open nobody knows yet what it leaves behind, so that all of them stay.
+/// Tags that retained images not built by lowtide and are no longer needed: no target runs the image or would roll back
+/// to it. While any rollout is open all tags stay, because its outcome decides which are needed.
 #[must_use]
 pub fn adopted_tags<'a>(found: &'a [String], standings: &[&Standing]) -> Vec<&'a str> {
     if standings
@@ -94,8 +94,8 @@ pub fn adopted_tags<'a>(found: &'a [String], standings: &[&Standing]) -> Vec<&'a
     found.iter().map(String::as_str).filter(|tag| !is_needed(tag)).collect()
 }
 
-/// Images to remove: per app all but the newest `keep` of those that nobody needs. `in_use`: needed, or a container has
-/// it, running or not. Images of open runs stay, and so do those of runs we know nothing of: they are another lowtide's.
+/// Images to remove: per app, all unused images except the newest `keep`. `in_use`: needed, or used by a container,
+/// running or not. Images of open runs stay, and so do images of unknown runs: they belong to another lowtide.
 #[must_use]
 pub fn images(found: &[LocalImage], in_use: &BTreeSet<ImageId>, ended: &BTreeSet<RunId>, keep: usize) -> Vec<ImageId> {
     let mut spare: BTreeMap<&AppName, Vec<&LocalImage>> = BTreeMap::new();

@@ -11,13 +11,13 @@ const FIRST: SignedDuration = SignedDuration::from_mins(1);
 const LONGEST: SignedDuration = SignedDuration::from_mins(30);
 /// A mail server may be down over a weekend; asking once a day costs nothing.
 const OUTBOX_LONGEST: SignedDuration = SignedDuration::from_hours(24);
-/// Spread around the pause, in percent each way: apps that failed together do not come back together.
+/// Spread around the pause, in percent each way: apps that failed together do not retry together.
 const JITTER_PERCENT: u64 = 20;
 
 /// How long to wait after the `attempt`-th attempt (the first is 1) failed by `fault`; `None`: not again by itself.
 /// Doubles from 1 min to 30 min, ± 20 % taken from `seed`.
 ///
-/// Only infra faults are tried again: what is the repository's, the operator's or our own fault is the same next time.
+/// Only infrastructure faults are retried: a fault of the repository, the operator or lowtide itself would recur.
 #[must_use]
 pub fn after(attempt: u32, fault: Fault, seed: u64) -> Option<SignedDuration> {
     match fault {
@@ -27,7 +27,7 @@ pub fn after(attempt: u32, fault: Fault, seed: u64) -> Option<SignedDuration> {
 }
 
 /// How long a notification waits after the `attempt`-th failed delivery (the first is 1): doubles from 1 min to 24 h.
-/// It never gives up: a notification that was never delivered is looked for in the outbox, not lost.
+/// Retries never stop: an undelivered notification stays in the outbox and is not lost.
 #[must_use]
 pub fn outbox_after(attempt: u32) -> SignedDuration {
     doubled(attempt, OUTBOX_LONGEST)

@@ -1,9 +1,9 @@
 //! The next step of a rollout: a reconciler. It looks at what is there, plans exactly one step, and looks again, so
 //! recovery after a kill is the ordinary path.
 //!
-//! What all kinds of target share is here: what holds a rollout back, failed steps, the goal. How containers move is in
-//! [`containers`], how services of a swarm move in [`services`], what a command moves in [`command`]; who moves lowtide's
-//! own container is in [`itself`].
+//! This file has what all kinds of target share: what blocks a rollout, failed steps, the goal. [`containers`] replaces
+//! containers of a plain engine, [`services`] updates services of a swarm, [`command`] runs a configured command;
+//! [`itself`] decides which process moves lowtide's own container.
 
 use crate::model::command::ObservedAnswer;
 use crate::model::drift::Placed;
@@ -34,7 +34,7 @@ use failed::{SLACK, after_failure, diverged, mistaken, returned, revert_or_stop,
 pub use outlook::foresee;
 pub use timing::{Course, Gate, Outside, suspended_until};
 
-/// How often the target is looked at while it bakes.
+/// How often the target is observed while it bakes.
 const BAKE_POLL: SignedDuration = SignedDuration::from_secs(2);
 
 /// What the driver does next.
@@ -52,15 +52,15 @@ pub enum Next {
     StartBake {
         until: Timestamp,
     },
-    /// Journal that it is under way in this opening, then ask again.
+    /// Journal that the rollout is in progress in this opening, then decide again.
     Enter {
         occurrence: Occurrence,
     },
-    /// Journal that it is suspended between two units, then ask again.
+    /// Journal that the rollout is suspended between two units, then decide again.
     Suspend {
         closing: Closing,
     },
-    /// Tell people that the release has waited too long, then ask again.
+    /// Notify people that the release has waited too long, then decide again.
     Escalate {
         since: Timestamp,
         reason: WaitReason,
@@ -70,7 +70,7 @@ pub enum Next {
     Over,
 }
 
-/// A rollout as its events tell it.
+/// State of a rollout, folded from its events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RolloutState {
     pub id: RolloutId,
@@ -90,7 +90,7 @@ pub struct RolloutState {
     pub progress: Progress,
     pub reverting: Option<Failure>,
     pub conclusion: Option<RolloutConclusion>,
-    /// What is told of it when it does not arrive.
+    /// What is reported if the rollout does not arrive.
     record: Record,
 }
 
@@ -174,7 +174,7 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
 }
 
 impl RolloutState {
-    /// The same transition for replay and for the living rollout.
+    /// One transition function for replay and for the running rollout.
     ///
     /// # Errors
     /// An event that cannot follow.
@@ -235,7 +235,8 @@ impl RolloutState {
             RolloutEvent::Suspended { closing } => self.course.suspend(closing, recorded.at),
             RolloutEvent::Deferred { .. } => self.course.deferred = true,
             RolloutEvent::BakeStarted { until } => {
-                // As far ahead as it can have been planned; further on, the clock was ahead.
+                // The end of a bake is capped at the longest that can have been planned: a later one was written by a
+                // clock that ran fast.
                 let most = (self.target.bake * 2).max(SLACK);
                 self.bake = Some((*until).min(recorded.at + most));
                 self.course.baking.get_or_insert(recorded.at);
@@ -271,7 +272,8 @@ impl RolloutState {
                 };
             }
             StepOutcome::Busy { retry } => {
-                // A command that asks to be tried later has done nothing: windows, halts and newer releases count again.
+                // A command that asks to be tried later has changed nothing. Unless an earlier run of it may have,
+                // windows, halts and newer releases apply again.
                 if let Moving::Command(command) = &mut self.moving
                     && command.busy(self.goal)
                 {
@@ -299,26 +301,27 @@ impl RolloutState {
         Ok(())
     }
 
-    /// Ends of the logs of what was taken back.
+    /// Log tails of the containers that were rolled back.
     #[must_use]
     pub fn kept_logs(&self) -> Vec<String> {
         match &self.moving {
             Moving::Containers(containers) => containers.kept_logs(),
-            // A task's own words are in the failure; its log is Swarm's to keep.
+            // The failure has the task's own error; Swarm retains its log.
             Moving::Services(_) => Vec::new(),
             // What a command wrote is in the failure.
             Moving::Command(_) => Vec::new(),
         }
     }
 
-    /// All that is known of it, for people. `ended`: how and when it ends, before that is journalled.
+    /// The report of the rollout for people. `ended`: its conclusion and time, while they are not journalled yet.
     #[must_use]
     pub fn incident(&self, ended: Option<(&RolloutConclusion, Timestamp)>) -> Incident {
         self.record.incident(self, ended)
     }
 
-    /// Is its end evidence against the release, so that its content is not tried again? Only where the release's own process
-    /// ran and misbehaved. On a way back that got stuck, what began it decides.
+    /// Is this conclusion evidence against the release, so that its content must not be tried again? Only if the
+    /// release's own process ran and misbehaved. If a rollback got stuck, the failure that started the rollback
+    /// decides.
     #[must_use]
     pub fn condemns(&self, conclusion: &RolloutConclusion) -> bool {
         match conclusion {
@@ -331,7 +334,7 @@ impl RolloutState {
         }
     }
 
-    /// How many things are moved one after the other; 0 before they were chosen.
+    /// Number of units, which move one after the other; 0 before preflight has chosen them.
     #[must_use]
     pub fn breadth(&self) -> usize {
         match &self.moving {
@@ -341,7 +344,7 @@ impl RolloutState {
         }
     }
 
-    /// Of the container or service in this place; `None`: it is not known, or there is none.
+    /// Name of the container or service at this position; `None`: it is not known, or there is none.
     #[must_use]
     pub fn unit_name(&self, unit: usize) -> Option<&str> {
         match &self.moving {
@@ -381,7 +384,7 @@ impl RolloutState {
         }
         match &self.moving {
             Moving::Containers(containers) => {
-                // What was there already was not pulled.
+                // If the release was there already, nothing was pulled: the unit's own image counts.
                 let units = containers.units.iter().flatten();
                 let there = || units.clone().find(|unit| unit.part == Part::Release);
                 let image = containers.image.clone().or_else(|| Some(there()?.old_image.clone()))?;
@@ -486,8 +489,8 @@ fn back(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
 
 fn touches(step: &Step) -> bool {
     match step {
-        // A hook is the owner's own act: when one fails before anything of ours, nothing is there to take back. An image
-        // kept longer than needed harms nobody.
+        // A hook is the owner's own command: if it fails before lowtide has changed anything, there is nothing to roll
+        // back. Retaining an image longer than needed does no harm.
         Step::Preflight
         | Step::Pull
         | Step::TryOut { .. }

@@ -38,7 +38,7 @@ pub enum Next {
     Over,
 }
 
-/// A run as its events tell it.
+/// State of a run, folded from its events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunState {
     pub id: RunId,
@@ -131,7 +131,7 @@ pub fn fold(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunState, Illega
 }
 
 impl RunState {
-    /// The same transition for replay and for the living run.
+    /// One transition function for replay and for the running run.
     ///
     /// # Errors
     /// An event that cannot follow.
@@ -188,7 +188,8 @@ impl RunState {
         };
         match (outcome, effect) {
             (Outcome::Failed(failure), effect) => {
-                // What the test left behind is gone with its failure: a retry begins with the tools arriving again.
+                // A failed test leaves no container to continue with: a retry starts again with bootstrap, which
+                // installs the test tools.
                 if effect.stage() == Stage::Test {
                     self.bootstrapped = None;
                 }
@@ -266,7 +267,7 @@ pub fn next(state: &RunState, now: Timestamp) -> Next {
     }
     match &state.effect {
         Progress::Idle => {}
-        // The driver never asks while an effect runs; after a kill, `recover` answers before this is asked.
+        // The driver never calls this while an effect runs; after a kill, `recover` deals with the effect first.
         Progress::Started { effect, .. } => {
             let why = "the next effect was asked for while one was under way";
             let failure = Failure::new(FailureKind::Invariant, why);
@@ -289,7 +290,7 @@ pub fn next(state: &RunState, now: Timestamp) -> Next {
             };
             let failed = *at;
             let at = failed + delay;
-            // One that failed in the future did so by a clock that was ahead.
+            // A failure dated in the future was written by a clock that ran fast: retry now.
             if at > now && failed <= now + SLACK {
                 return Next::WaitUntil {
                     at,
@@ -319,7 +320,7 @@ enum Plan {
     Finish(Conclusion),
 }
 
-/// Clocks are set by less every day.
+/// Everyday clock corrections are smaller than this.
 const SLACK: SignedDuration = SignedDuration::from_hours(1);
 
 fn planned(state: &RunState, now: Timestamp) -> Plan {
@@ -330,7 +331,7 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
     let Some((build, built)) = &state.build else {
         let judged = state.judged.as_ref().filter(|_| state.comparable().is_some());
         let max_age = state.app.build.max_age;
-        // A build that began is not given up because the clock went on: what it was begun for stays so.
+        // Judged at the time the run was opened, so that a build does not lose its reason while time passes.
         return match freshness::decide(&resolved.outlook, judged, &state.trigger, max_age, state.opened) {
             Ok(because) => effect(Effect::Build(plan_build(state, resolved, because, now))),
             Err(why) => Plan::Finish(Conclusion::Unchanged { why }),

@@ -1,7 +1,7 @@
 //! What is due.
 //!
-//! A *slot* is a moment at which a schedule fires. The slot an app last took up is in its journal; everything up to it is
-//! over, so slots missed while lowtide was down or busy collapse into the latest one.
+//! A *slot* is a moment at which a schedule fires. The last slot an app used is in its journal, and no slot up to it
+//! fires again. So slots missed while lowtide was down or busy collapse into the latest one.
 
 mod cron;
 
@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How far an app's schedule has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// When the app was first seen with a schedule: what lies before never fires.
+    /// When the app was first seen with a schedule: earlier slots never fire.
     pub since: Timestamp,
     /// The slot last taken up.
     pub last: Option<Timestamp>,
@@ -81,14 +81,14 @@ pub fn due(app: &App, place: &Place, progress: Progress, calendar: &mut Calendar
                 .take_while(|night| moment(app, place, night) <= now)
                 .last()?;
             let slot = moment(app, place, &night);
-            // Once per night, also when a new place in the family moved this app's moment in mid-night.
+            // Once per night, even if a change in the family moved this app's slot during the night.
             let taken = progress.last.is_some_and(|last| last >= night.start);
             Some(slot).filter(|slot| !taken && *slot > over(progress))
         }
     }
 }
 
-/// The next slot after `now`, for people and for the next wake-up. What is due already is not looked at.
+/// The next slot after `now`, for people and for the next wake-up. A slot that is already due does not count.
 #[must_use]
 pub fn next(
     app: &App,
@@ -125,8 +125,8 @@ fn nights(app: &App, zone: &TimeZone, around: Timestamp) -> impl Iterator<Item =
         .filter_map(move |day| span.and_then(|(from, to)| window::opening(day, from, Until::To(to), zone)))
 }
 
-/// The app's own moment in the span: each generation of its family has an equal part of it, and within that part the
-/// app's name decides. So a moment stays from night to night, and neighbours spread.
+/// The app's own time in the span: each generation of its family gets an equal part of it, and a hash of the app's name
+/// picks the time within that part. So the time is the same every night, and apps are spread out.
 fn moment(app: &App, place: &Place, night: &Opening) -> Timestamp {
     let seconds = night.end.duration_since(night.start).as_secs();
     let generations = i64::try_from(place.generations.max(1)).unwrap_or(i64::MAX);

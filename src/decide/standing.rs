@@ -32,8 +32,8 @@ const CHANGES: usize = 2;
 /// Operators' reverts remembered per app: a daily report looks back one day.
 const RECALLS: usize = 10;
 
-/// Folds an app's stream. Every sequence is legal: these are facts, not a protocol. A checkpoint is most of a stream, so it is taken over
-/// and not copied.
+/// Folds an app's stream. Every sequence is legal: these are facts, not a protocol. A checkpoint is most of a stream,
+/// so it is moved and not copied.
 #[must_use]
 pub fn fold(events: Vec<Recorded<AppEvent>>) -> Standing {
     let mut standing = Standing::default();
@@ -56,7 +56,7 @@ pub fn checkpoint(events: Vec<Recorded<AppEvent>>) -> AppEvent {
 }
 
 impl Standing {
-    /// The clock was ahead and is right again: what lies in the future counts as now.
+    /// The clock ran fast and has been corrected: timestamps in the future are set to `now`.
     pub fn forget_the_future(&mut self, now: Timestamp) {
         let times = [self.tracked.as_mut(), self.fired.as_mut()].into_iter().flatten();
         let times = times
@@ -86,12 +86,12 @@ impl Standing {
         }
     }
 
-    /// The same transition for replay and for the living state.
+    /// One transition function for replay and for the live state.
     pub fn apply(&mut self, recorded: &Recorded<AppEvent>) {
         let at = recorded.at;
         match &recorded.event {
             AppEvent::Tracked => self.tracked = Some(at),
-            // A moment is taken up once it has come: a later one was written by a clock that was ahead.
+            // A slot fires only after its time has come: a later one was written by a clock that ran fast.
             AppEvent::Fired { slot, .. } => self.fired = Some((*slot).min(at)),
             AppEvent::Released { release } => {
                 self.became = Some(release.run);
@@ -162,9 +162,8 @@ impl Standing {
         }
     }
 
-    /// After a clock was ahead, `store::future` corrects the times of events, but not those inside a checkpoint: they are limited to
-    /// the checkpoint's own time here.
-    /// What a checkpoint of that moment says.
+    /// The state that a checkpoint written at `at` contains. After a clock ran fast, `store::future` corrects the times
+    /// of events, but not those inside a checkpoint: they are limited to the checkpoint's own time here.
     fn begun(mut self, at: Timestamp) -> Self {
         self.forget_the_future(at);
         self
@@ -189,7 +188,7 @@ impl Standing {
             }
         }
         self.settings = settings.cloned().map(Box::new);
-        // What comes after it begins anew.
+        // A halt ends any probation; lifting it may begin a new one.
         self.probation = Probation::default();
         let by = |(target, state): (&TargetName, &TargetState)| {
             let (rollout, release) = state.ended.filter(|(rollout, _)| Some(*rollout) == self.halted_by)?;
@@ -204,17 +203,18 @@ impl Standing {
         self.incidents.extend(incident);
     }
 
-    /// Nothing keeps the content from being released, or rolled out, as if it had never failed.
+    /// Takes the content out of quarantine: it may be released and rolled out as if it had never failed.
     fn let_go(&mut self, content: &ContentDigest) {
         self.quarantine.retain(|quarantined| quarantined != content);
         let of = |release: &&Release| release.content == *content;
         let runs: Vec<RunId> = self.releases.iter().filter(of).map(|release| release.run).collect();
         for target in self.targets.values_mut() {
             target.last.take_if(|(run, _)| runs.contains(run));
-            // It has what it was to be spared, and may keep it.
+            // The target runs the content that it was to be moved away from, and may now keep it.
             target.overtaken &= target.good.is_none_or(|good| !runs.contains(&good));
         }
-        // It was built and went no further: nothing has moved since, and yet it is built again.
+        // The content was built but has no release: forget the last build, so that it is built again although no input
+        // has changed.
         if runs.is_empty() {
             self.judged = None;
         }
@@ -224,11 +224,11 @@ impl Standing {
         self.halted = None;
         self.incidents.clear();
         self.settings = None;
-        // An operator's own halt does not end one.
+        // Lifting an operator's own halt does not end a probation.
         if probation > 0 {
             self.probation = Probation::begin(probation);
         }
-        // What was refused may be tried again: somebody has looked at it.
+        // Refused rollouts may be tried again, because a person has looked at them.
         for target in self.targets.values_mut() {
             target.last = None;
         }
@@ -263,7 +263,7 @@ impl Standing {
         }
     }
 
-    /// Those that a target or a channel has, or goes back to, are remembered whatever their age.
+    /// Forgets the oldest releases over the limit, except those that a target or a channel has or would roll back to.
     fn forget_releases(&mut self) {
         let targets = self.targets.values().flat_map(|target| [target.good, target.before]);
         let channels = self
@@ -337,7 +337,7 @@ impl Standing {
         if tried && *conclusion == RolloutConclusion::Done {
             self.probation.arrive(target, release);
         }
-        // What it ran before, and lacked, is gone.
+        // The target no longer runs the image whose missing fixes were recorded.
         let arrived = target::has_arrived(conclusion);
         if let Some((_, withheld)) = self.withheld.as_mut().filter(|_| arrived) {
             withheld.running.remove(target);
@@ -366,7 +366,8 @@ impl Standing {
         because.unwrap_or_default().iter().map(security).sum()
     }
 
-    /// Of them those that some target does not run: its release is quarantined, or has not arrived.
+    /// The security fixes that the last build brought, if some target does not run them: the release is quarantined, or
+    /// has not arrived there. Otherwise 0.
     #[must_use]
     pub fn unused_fixes(&self) -> usize {
         let arrived = |target: &TargetState| target.good.is_some() && target.good == self.became;
@@ -386,15 +387,15 @@ impl Standing {
             .find(|release| !self.quarantine.contains(&release.content))
     }
 
-    /// Is a rollout of this release to this target one of the first after an incident? What only goes back is none. While
-    /// the app is halted only what goes back is opened.
+    /// Is a rollout of this release to this target one of the first after an incident? A rollback never is. While the
+    /// app is halted, only rollbacks are opened.
     #[must_use]
     pub fn is_on_probation(&self, target: &TargetName, release: RunId) -> bool {
         let news = self.targets.get(target).is_none_or(|state| state.is_news(release));
         news && self.halted.is_none() && self.probation.left(target) > 0
     }
 
-    /// What an operator's revert brings this target; `None`: nothing, or what was taken back itself.
+    /// The release that an operator's revert brings to this target; `None`: there is none, or it is quarantined itself.
     #[must_use]
     pub fn way_back<'a>(&'a self, target: &'a TargetState) -> Option<&'a Release> {
         let before = target.before?;

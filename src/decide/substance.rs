@@ -1,10 +1,10 @@
-//! Does a change of a text file change anything but white space and comments? What is a comment is told by the file's name;
-//! of a file of another kind only white space is left out. A docstring is a string, and so is code.
+//! Does a change to a text file affect more than white space and comments? The file's name determines the comment
+//! syntax; in files of an unknown kind only white space is ignored. A docstring is a string and counts as code.
 //!
-//! No language is parsed here. Where strings and comments cannot be told apart, what is read stays in: a comment taken for
-//! code lets a person through, code taken for a comment would hold one up.
+//! No language is parsed here. Ambiguous text counts as code: a comment mistaken for code only lets a person's change
+//! through, while code mistaken for a comment would block one.
 
-/// How a kind of file writes what nobody runs.
+/// Syntax of comments and strings in a kind of file.
 #[derive(Debug, Clone, Copy)]
 struct Syntax {
     /// Up to the end of the line.
@@ -32,7 +32,7 @@ struct Quote {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ends {
-    /// A line's end ends it too: what looked like a string was none.
+    /// The end of a line ends it too: then it was no string.
     Line,
     /// At its own mark only.
     Mark,
@@ -345,7 +345,7 @@ fn comment(text: &[u8], at: usize, syntax: Syntax) -> Option<usize> {
     for (begin, end) in syntax.block {
         if rest.starts_with(begin.as_bytes()) {
             let body = &rest[begin.len()..];
-            // Without an end the rest of the file is one.
+            // An unclosed comment runs to the end of the file.
             return Some(find(body, end.as_bytes()).map_or(rest.len(), |n| begin.len() + n + end.len()));
         }
     }

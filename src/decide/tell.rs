@@ -1,4 +1,4 @@
-//! What the end of a run or a rollout means for its app, and who hears of it. The facts and the notices are written in
+//! What the end of a run or a rollout means for its app, and who is notified. The facts and the notices are written in
 //! the transaction of the event that caused them.
 
 use super::commit_link;
@@ -76,8 +76,8 @@ pub fn run_ended(
     told
 }
 
-/// What was refused is tried again when somebody asked for a run, or a night came, whatever became of the run: the release
-/// that waits is there. A new one takes its place by itself; whoever cancelled a run wants nothing to move.
+/// The end of a run, manual or automatic, also retries refused rollouts, even if the run failed: the pending release
+/// exists. A new release replaces the pending one anyway, and whoever cancels a run wants nothing to move.
 fn again(state: &RunState, standing: &Standing, conclusion: &Conclusion, now: Timestamp) -> Option<AppEvent> {
     match conclusion {
         Conclusion::Unchanged { .. } | Conclusion::Failed { .. } => standing.again(Occasion::of(&state.trigger), now),
@@ -85,8 +85,9 @@ fn again(state: &RunState, standing: &Standing, conclusion: &Conclusion, now: Ti
     }
 }
 
-/// The inputs of a build whose outcome is known. A failed one is tried again: its tests or its surroundings may have been
-/// to blame. What the build showed to be out of its reach counts as tried, too.
+/// Records the inputs of a build whose outcome is known. A failed build is not recorded and so is tried again: its
+/// tests or its environment may have been at fault. Upgrades that the build showed to be out of reach are recorded as
+/// tried.
 fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
     let resolved = state.resolved.as_ref()?;
     let (build, _) = state.build.as_ref()?;
@@ -108,7 +109,7 @@ fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
     }
 }
 
-/// Said once of each version, with what helps; not every night again.
+/// Each version is reported once, with what would fix it, and not again every night.
 fn withheld(
     told: &mut Told,
     state: &RunState,
@@ -214,7 +215,7 @@ fn opened(standing: &Standing, run: RunId, cause: String) -> Opened {
         })
 }
 
-/// An operator let the app go on. `rollout`: the one that halted it, whose thread hears of it.
+/// An operator resumed the app. `rollout`: the one that halted it; the notice goes to its thread.
 #[must_use]
 pub fn resumed(
     app: &AppName,
@@ -251,8 +252,8 @@ pub(super) fn resume_body(app: &AppName, by: &str, lifted: &Lifted) -> NoticeBod
     }
 }
 
-/// A notice per recipient: each is delivered, tried again and threaded on its own, so that one bad address keeps nothing
-/// from the others and brings nobody a second copy.
+/// One notice per recipient, each delivered, retried and threaded on its own: a bad address neither blocks the other
+/// recipients nor causes duplicates.
 fn mail(
     keys: &Keys,
     fault: Fault,

@@ -1,5 +1,6 @@
-//! What GitHub hears of runs and rollouts: a status per commit, an issue per incident, a comment on the pull request
-//! that is to blame. Only what concerns a repository's maintainers: a registry that is down says nothing of a commit.
+//! Posts to GitHub about runs and rollouts: a status per commit, an issue per incident, a comment on the pull request
+//! that is to blame. Only what concerns the repository's maintainers is posted: a registry that is down says nothing
+//! about a commit.
 
 use super::halt::Lifted;
 use super::notify;
@@ -43,11 +44,11 @@ pub fn run_ended(
         Conclusion::Unchanged {
             why: SkipReason::SameContent,
         } => told.passed(standing, None, false),
-        // Nothing was built: what was said of the commit stands.
+        // Nothing was built, so the commit keeps its status.
         Conclusion::Unchanged {
             why: SkipReason::NothingToGain { .. },
         } => told.recovered(standing).into_iter().collect(),
-        // Its content was taken back: nothing new is known of the commit, but its runs no longer fail.
+        // Its content is quarantined: nothing new is known about the commit, but its runs no longer fail.
         Conclusion::Unchanged {
             why: SkipReason::Quarantined { .. },
         } => told.recovered(standing).into_iter().collect(),
@@ -91,7 +92,7 @@ impl Told<'_> {
         notices
     }
 
-    /// Is the commit the one input that changed since the last release? Unknown bases are not equal ones.
+    /// Is the commit the one input that changed since the last release? Unknown bases do not count as equal.
     fn is_to_blame(&self, sha: &str, last_bases: Option<&[Base]>) -> bool {
         let (Some(last), Some(resolved)) = (&self.state.last, &self.state.resolved) else {
             return false;
@@ -108,7 +109,7 @@ impl Told<'_> {
             tag: tag.map(ToOwned::to_owned),
             observed,
         };
-        // A night that changes nothing says nothing, unless the commit is a new one or was a failing one.
+        // A run that changes nothing posts no new status, unless the commit is new or failed before.
         let unchanged = || self.state.last.as_ref().map_or(self.state.id, |last| last.run);
         let epoch = match (&standing.failing, tag) {
             (Some(failing), None) => failing.first,
@@ -173,7 +174,7 @@ pub fn rollout_ended(
     vec![notice(repo, &state.app, HALTS, &rollout.to_string(), post, body, now)]
 }
 
-/// An operator let the app go on: each of its halts is over. `halted` is when it was stopped.
+/// An operator resumed the app: the issues of all its halts are closed. `halted`: when the app was halted.
 #[must_use]
 pub fn resumed(
     app: &AppName,
@@ -194,7 +195,7 @@ pub fn resumed(
 const RUNS: &str = "run-failed";
 const HALTS: &str = "halt";
 
-/// What all incidents of one kind of an app begin with.
+/// Common prefix of all incidents of one kind of an app.
 fn incidents(kind: &str, app: &AppName) -> String {
     format!("{kind}/{app}/")
 }

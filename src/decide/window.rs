@@ -1,7 +1,7 @@
 //! When unattended steps may be taken.
 //!
-//! A window is civil time; its openings are instants, worked out anew at every question, so that new zone data and a
-//! clock that was set are simply true from then on. What is kept of an opening is its [`Occurrence`], which is civil.
+//! A window is defined in civil time. Its openings are instants, computed again on every call, so that new zone data or
+//! a corrected clock take effect at once. Only the [`Occurrence`] of an opening is stored, which is civil.
 
 use crate::model::window::{Occurrence, Window};
 use jiff::Timestamp;
@@ -63,7 +63,7 @@ pub fn state(window: Option<&Window>, zone: &str, now: Timestamp) -> WindowState
     }
 }
 
-/// What an opening is called in the journal.
+/// Name of an opening in the journal.
 #[must_use]
 pub fn occurrence(window: &Window, zone: &str, opening: &Opening) -> Occurrence {
     Occurrence {

@@ -1,4 +1,5 @@
-//! What no rebuild can mend: fixes that wait for a base or for another pin, and versions that are gone.
+//! What no rebuild can fix: upgrades that need a new base image or another version pin, and pinned versions that are
+//! gone.
 
 use super::freshness;
 use super::run::RunState;
@@ -8,7 +9,7 @@ use crate::model::run::Conclusion;
 use crate::model::standing::Withheld;
 use std::collections::BTreeMap;
 
-/// What is pending in the release that is the last one after this run. `None`: nobody knows.
+/// What is pending in the release that is the last one after this run. `None`: unknown.
 #[must_use]
 pub fn of_last_release<'a>(state: &'a RunState, conclusion: &Conclusion) -> Option<(&'a Survey, &'a Outlook)> {
     let outlook = &state.resolved.as_ref()?.outlook;
@@ -40,7 +41,7 @@ pub fn summary(survey: &Survey, vanished: &[Vanished], running: &BTreeMap<Target
     }
 }
 
-/// What people have not heard of yet.
+/// What people have not been notified of yet.
 #[must_use]
 pub fn news(survey: &Survey, vanished: &[Vanished], known: &Withheld) -> (Vec<PendingPackage>, Vec<Vanished>) {
     let untold = |pending: &&PendingPackage| known.packages.get(&freshness::key(pending)) != Some(&pending.candidate);

@@ -169,7 +169,7 @@ fn the_opening_is_foretold() {
     }
 }
 
-/// It waits for the end of its bake, and at that moment no more; one that goes back does not bake on.
+/// A rollout waits until exactly the end of its bake; a rollback does not wait for the bake.
 #[test]
 fn a_bake_is_waited_for_until_it_ends() {
     let end = at("2026-11-24T04:00:00Z");
@@ -188,7 +188,7 @@ fn a_bake_is_waited_for_until_it_ends() {
     assert_eq!(waits(Goal::Back, "2026-11-24T03:00:00Z"), None);
 }
 
-/// The longest estimate is that of the most units: those of the last rollout, else those that the configuration names.
+/// An estimate grows with the number of units: those of the last rollout, otherwise those that the configuration names.
 #[test]
 fn an_estimate_goes_by_how_many_are_moved() {
     let services = |n: usize| (0..n).map(|n| format!("s{n}")).collect::<Vec<_>>();

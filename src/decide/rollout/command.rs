@@ -1,5 +1,5 @@
-//! Rolling what a command moves. Nobody can be asked what runs there: the app's own record says it, and the command has to
-//! bear being run again, since a kill leaves nobody to tell whether it was done.
+//! Rollouts of command targets. Such a target cannot be inspected, so the app's own record says what runs there. The
+//! command must be idempotent, because after a kill lowtide cannot know whether it completed.
 
 use super::{Next, RolloutState, returned, revert_or_stop};
 use crate::model::command::{Aim, CommandStep, CommandUnit, Direction, ObservedAnswer, Placed, TargetRecord};
@@ -9,24 +9,25 @@ use crate::model::journal::IllegalEvent;
 use crate::model::rollout::{Goal, Purpose, RolloutConclusion, Step, StepOutcome, Which};
 use jiff::{SignedDuration, Timestamp};
 
-/// How often a target is asked while it bakes.
+/// How often a target is probed while it bakes.
 const POLL: SignedDuration = SignedDuration::from_secs(5);
 
-/// After a kill the target gets what is left of its time to answer, and never less than this.
+/// After a kill the target gets the rest of its probe timeout, but at least this much.
 const LEAST_LEFT: SignedDuration = SignedDuration::from_secs(15);
 
-/// How often a way back that says *try later* is run. It is run every minute: after half an hour a person has to see to it.
+/// How often a rollback command that says *try later* is run. It is run every minute, so after half an hour a person
+/// has to take over.
 const BUSY_BACK: u32 = 30;
 
-/// What the journal tells of a command's rollout.
+/// State of a command's rollout, folded from the journal.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Command {
     pub unit: Option<CommandUnit>,
-    /// How often it was begun towards the release, those that said *try later* left out.
+    /// How often the command was started towards the release, without the runs that said *try later*.
     runs: u32,
     ran: bool,
     answered: bool,
-    /// When the target has to answer, as first planned.
+    /// Deadline of the probe, as first planned.
     deadline: Option<Timestamp>,
     went_back: bool,
     answered_again: bool,
@@ -48,7 +49,8 @@ impl Command {
         }
     }
 
-    /// The command said that it did nothing. True when no earlier run of it may have done something.
+    /// The command said *try later*, so this run changed nothing. Returns true if no earlier run can have changed
+    /// anything either.
     pub(super) fn busy(&mut self, goal: Goal) -> bool {
         match goal {
             Goal::Forward => self.runs = self.runs.saturating_sub(1),
@@ -83,7 +85,7 @@ impl Command {
         Ok(())
     }
 
-    /// It may have changed something on its way to the release.
+    /// May the command have changed something on its way to the release?
     pub(super) fn ran(&self) -> bool {
         self.runs > 0
     }
@@ -99,12 +101,12 @@ impl Command {
     }
 }
 
-/// Where the command is to go now; `None`: back, and nothing was there before.
+/// The release that the command must bring the target to; `None`: a rollback, and there is no previous release.
 #[must_use]
 pub fn aim(state: &RolloutState, command: &Command) -> Option<Aim> {
     let release = Placed::of(&state.release);
     let before = command.before().cloned();
-    // An operator's revert goes to an older release: its own way back leads forward again.
+    // An operator's revert goes to an older release, so rolling the revert back goes forward again.
     let direction = match (state.goal, state.purpose) {
         (Goal::Forward, Purpose::Release | Purpose::Probation) | (Goal::Back, Purpose::Revert) => Direction::Forward,
         (Goal::Back, Purpose::Release | Purpose::Probation) | (Goal::Forward, Purpose::Revert) => Direction::Back,
@@ -175,7 +177,7 @@ pub(super) fn back(state: &RolloutState, command: &Command, reason: Failure, now
     }
 }
 
-/// The first release on a target has nothing before it: whatever was there, lowtide has not seen it.
+/// The first release on a target cannot be rolled back: lowtide does not know what ran there before.
 pub(super) fn cannot_go_back(command: &Command) -> bool {
     command.before().is_none()
 }
@@ -204,7 +206,7 @@ fn is_there(state: &RolloutState, unit: &CommandUnit) -> bool {
             let release = Placed::of(&state.release);
             unit.before.as_ref().is_some_and(|before| before.is_same(&release))
         }
-        // What got stuck is mended by running it.
+        // After a stuck rollout the record is unreliable, so the command is run in any case.
         TargetRecord::Doubtful => false,
     }
 }

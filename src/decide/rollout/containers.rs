@@ -19,7 +19,7 @@ mod look;
 mod names;
 mod order;
 
-/// Which of a unit's containers runs first; stop-first where what was asked for cannot be.
+/// The update order of a unit; stop-first if the configured start-first is not possible.
 #[must_use]
 pub fn sequence(target: &TargetPolicy, unit: &Unit) -> Sequence {
     order::order(target, unit).unwrap_or(Sequence::StopFirst)
@@ -29,7 +29,7 @@ pub fn sequence(target: &TargetPolicy, unit: &Unit) -> Sequence {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Containers {
     pub units: Option<Vec<Unit>>,
-    /// What the release's image is called on this host.
+    /// Id of the release's image on this host.
     pub image: Option<ImageId>,
     hooks: BTreeSet<(HookPhase, usize, usize)>,
     /// Units whose candidate may have been made.
@@ -44,19 +44,20 @@ pub struct Containers {
     ran: BTreeSet<String>,
     /// New containers that exited and were started once more, as their own policy would have it.
     restarts: BTreeMap<String, Restarted>,
-    /// Units whose settings the host was asked for.
+    /// Units whose host requirements were tried out.
     tried: BTreeSet<usize>,
     /// Containers we began to stop.
     stopped: BTreeSet<String>,
-    /// New containers whose readiness we began to wait for: one that is found ended was not seen to end.
+    /// New containers whose readiness we began to wait for. If such a container is found exited, nobody saw when it
+    /// exited.
     waited: BTreeSet<String>,
     /// When each new container has to be ready, as first planned: a kill gives it no more time.
     deadlines: BTreeMap<String, Timestamp>,
     attached: BTreeSet<String>,
     drained: BTreeSet<String>,
-    /// What the router was last told of each container, and whether it heard.
+    /// The last router change for each container, and whether the router confirmed it.
     routed: BTreeMap<String, Told>,
-    /// Units for which the router may be holding requests back, and whether it surely is.
+    /// Units for which the router may be holding requests back; true: it certainly is.
     paused: BTreeMap<usize, bool>,
     /// Units whose old image is kept by a tag of ours.
     images_kept: BTreeSet<usize>,
@@ -65,15 +66,15 @@ pub struct Containers {
     kept: BTreeMap<usize, (Vec<String>, i64)>,
     /// How often each chore was begun for each unit.
     chores: BTreeMap<(Chore, usize), u32>,
-    /// The bake was over, and old containers, or what they are made from, began to go. A clock that is set back does not
-    /// begin it anew.
+    /// The bake is over, and removal of old containers or of their images has begun. If the clock is set back now, the
+    /// bake does not start again.
     pub(super) committed: bool,
 }
 
-/// What a service does not wait for when the engine refuses it.
+/// A secondary step: a service does not wait for it if the engine keeps refusing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Chore {
-    /// The old container is needed more than its name.
+    /// The old container is needed more urgently than its name.
     Rename,
     PauseRouter,
     KeepLog,
@@ -82,7 +83,8 @@ enum Chore {
     LetImageGo,
 }
 
-/// Then it is left. "Device or resource busy" can stand against a removal until the host is rebooted (moby#22260).
+/// After this many tries a chore is skipped. "Device or resource busy" can block a removal until the host is rebooted
+/// (moby#22260).
 const CHORES: u32 = 5;
 
 impl Chore {
@@ -156,7 +158,7 @@ struct TagMove {
 }
 
 impl Containers {
-    /// What a step may have done, whether or not its end is ever known.
+    /// Records what a started step may have done, whether or not its end is ever known.
     pub(super) fn begin(&mut self, step: &Step) {
         if let Some(chore) = Chore::of(step) {
             *self.chores.entry(chore).or_default() += 1;
@@ -169,7 +171,7 @@ impl Containers {
             Step::StopOld { container, .. } => {
                 self.stopped.insert(container.clone());
             }
-            // What was deleted at its stop can be made again only as long as its image is kept.
+            // A `--rm` container, which its stop deleted, can be recreated only while its image is retained.
             Step::RemoveOld { .. } | Step::LetImageGo { .. } => self.committed = true,
             Step::AwaitReady {
                 container,
@@ -189,7 +191,7 @@ impl Containers {
                 change,
             } => self.begin_route(*unit, container, *change),
             Step::Attach { container, .. } => {
-                // Its connections may be new ones from here on.
+                // Attaching may replace its connections, so it has to prove readiness again.
                 self.ready.remove(container);
             }
             Step::MoveTag { tag, image, .. } => {
@@ -225,7 +227,7 @@ impl Containers {
             Which::Old => {}
         }
         self.prove_again(container);
-        // A start by hand sets the engine's count of restarts back.
+        // An explicit start resets the engine's restart count.
         if let Some(restarted) = self.restarts.get_mut(container) {
             restarted.by_engine = 0;
         }
@@ -249,14 +251,14 @@ impl Containers {
         self.drained.remove(container);
     }
 
-    /// It starts from nothing: so does its time to become ready.
+    /// The container starts afresh, and so does its time to become ready.
     fn prove_again(&mut self, container: &str) {
         self.ready.remove(container);
         self.deadlines.remove(container);
         self.waited.remove(container);
     }
 
-    /// What a failed step has surely not done.
+    /// Records what a failed step certainly has not done.
     pub(super) fn fail(&mut self, step: &Step, failure: &Failure) {
         let Step::Start { container, .. } = step else { return };
         let first = self.starts.get(container) == Some(&1);
@@ -265,7 +267,7 @@ impl Containers {
         }
     }
 
-    /// What a step that ended well has done.
+    /// Records what a successful step has done.
     ///
     /// # Errors
     /// An outcome that is not of this step.
@@ -373,34 +375,34 @@ impl Containers {
         !self.ran.is_empty()
     }
 
-    /// Was anything begun that would have to be taken back?
+    /// Was anything started that would have to be rolled back?
     pub(super) fn moved(&self) -> bool {
         !self.began.is_empty()
     }
 
-    /// Ends of the logs of the candidates that were taken back.
+    /// Log tails of the candidates that were rolled back.
     #[must_use]
     pub fn kept_logs(&self) -> Vec<String> {
         self.kept.values().flat_map(|(log, _)| log.iter().cloned()).collect()
     }
 
-    /// Exit codes of the candidates that were taken back, by position.
+    /// Exit codes of the candidates that were rolled back, by position.
     #[must_use]
     pub fn exit_codes(&self) -> BTreeMap<usize, i64> {
         self.kept.iter().map(|(unit, (_, code))| (*unit, *code)).collect()
     }
 
-    /// Was it tried so often that it is left?
+    /// Was the chore tried so often that it is now skipped?
     fn is_left(&self, chore: Chore, unit: usize) -> bool {
         self.chores.get(&(chore, unit)).is_some_and(|tries| *tries >= CHORES)
     }
 
-    /// Did the router hear this, last, of the container?
+    /// Is this the last router change for the container, and did the router confirm it?
     fn heard(&self, container: &str, change: RouteChange) -> bool {
         self.routed.get(container) == Some(&Told { change, heard: true })
     }
 
-    /// May the router have been told this, last, of the container?
+    /// Is this the last router change for the container, whether or not the router confirmed it?
     fn told(&self, container: &str, change: RouteChange) -> bool {
         self.routed.get(container).is_some_and(|told| told.change == change)
     }

@@ -1,22 +1,24 @@
-//! What follows from a step that failed, and from a way back that is done: whose fault it is decides.
+//! What follows a failed step or a completed rollback: that depends on whose fault the failure is.
 
 use super::{Moving, Next, Progress, RolloutState, command, containers, itself, services};
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
 use crate::model::rollout::{Goal, RolloutConclusion, Step};
 use jiff::{SignedDuration, Timestamp};
 
-/// Nothing but a bake is planned further ahead, and clocks are set by less every day.
+/// Anything but a bake that is dated further ahead than this comes from a clock that ran fast: everyday clock
+/// corrections are smaller.
 pub(super) const SLACK: SignedDuration = SignedDuration::from_hours(1);
 
-/// Somebody else is at it: nothing is undone without a person.
+/// Somebody else has changed the target: lowtide stops there and undoes nothing without a person.
 pub(super) fn diverged(detail: String) -> Next {
     Next::Finish(RolloutConclusion::Stuck {
         failure: Failure::new(FailureKind::Diverged, detail),
     })
 }
 
-/// The way back is done: the old ones run. A release that nothing speaks against was only refused, and is tried again; not
-/// where somebody else was at it once the new one ran, who may have had reasons.
+/// The rollback is complete: the old containers run. A release with nothing against it counts as refused, so it is
+/// tried again. It counts as reverted if somebody else interfered after the new container ran, since they may have had
+/// reasons.
 pub(super) fn returned(state: &RolloutState, reason: Failure) -> Next {
     let failure = reason;
     let stays_out = matches!(failure.kind, FailureKind::TakenBack | FailureKind::WindowClosed)
@@ -45,7 +47,8 @@ pub(super) fn mistaken() -> Next {
     Next::Finish(RolloutConclusion::Stuck { failure })
 }
 
-/// Steps are tried again while the fault is the infrastructure's; then the goal changes or a person is called.
+/// Retries a failed step while the fault is in the infrastructure. After that the rollout turns back, or a person is
+/// called.
 pub(super) fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>> {
     match &state.progress {
         Progress::Idle => Ok(1),
@@ -72,7 +75,7 @@ pub(super) fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32,
         } => {
             if let Some(delay) = step_retry(state.goal, step, *attempt, failure) {
                 let due = *at + delay;
-                // One that failed in the future did so by a clock that was ahead.
+                // A failure dated in the future was written by a clock that ran fast: retry now.
                 return if due > now && *at <= now + SLACK {
                     let at = due;
                     let reason = WaitReason::Retry {
@@ -100,14 +103,14 @@ pub(super) fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32,
     }
 }
 
-/// A revert is tried harder and faster than a step forward: somebody's service is down.
+/// Steps of a rollback are retried more often and sooner than steps forward, because a service may be down.
 fn step_retry(goal: Goal, step: &Step, attempt: u32, failure: &Failure) -> Option<SignedDuration> {
-    // It says nothing of the release, and the way back would need the same files and descriptors: tried until it works, up
-    // to four minutes apart.
+    // Local trouble says nothing about the release, and a rollback would need the same files and descriptors: retry
+    // until the step works, up to four minutes apart.
     if failure.kind == FailureKind::LocalTrouble {
         return Some(SignedDuration::from_secs(1 << attempt.min(8)));
     }
-    // A command may take minutes each time: a person has to hear of it before ten of them have failed.
+    // A command may take minutes each time: a person must be notified before ten of them have failed.
     let most = if matches!(step, Step::Command(_)) { 3 } else { 10 };
     match (goal, failure.fault()) {
         (Goal::Forward, Fault::Infra) if attempt < 5 => Some(SignedDuration::from_secs(1 << attempt.min(6))),
@@ -132,7 +135,7 @@ fn give_up(state: &RolloutState, step: &Step, failure: &Failure) -> Next {
                 failure: failure.clone(),
             })
         }
-        // Somebody stopped what was to become ready.
+        // Somebody stopped the container that was to become ready.
         Goal::Forward if failure.kind == FailureKind::Diverged && matches!(step, Step::AwaitReady { .. }) => {
             Next::Finish(RolloutConclusion::Stuck {
                 failure: failure.clone(),
@@ -142,7 +145,8 @@ fn give_up(state: &RolloutState, step: &Step, failure: &Failure) -> Next {
     }
 }
 
-/// Data may have migrated once a candidate of an irreversible app ran: then a person decides.
+/// Once a candidate of an irreversible target has run, its data may have been migrated: a person decides instead of a
+/// rollback.
 pub(super) fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
     if state.target.irreversible && ran(state) {
         return Next::Finish(RolloutConclusion::Stuck { failure });

@@ -1,12 +1,13 @@
-//! lowtide's own container. It moves as any other does ([`super::containers`]); what is decided here is who may take the
-//! planned step, because nobody can start what comes after its own stop.
+//! Rollouts of lowtide's own container. Its steps are those of any container ([`super::containers`]). This module
+//! decides which process may take the planned step, because no process can start its successor after its own stop.
 //!
-//! Forward: the old one makes the keeper and hands over to it; the keeper brings up the new one, which waits, and hands
-//! over to it; the new one proves itself by doing lowtide's work on this very rollout: it watches the bake, dismisses the
-//! keeper and removes the old one. Back: the keeper does it, and hands over to the old one.
+//! Forward: the old lowtide starts the keeper and hands over to it. The keeper starts the new lowtide, which stands by,
+//! and hands over to it. The new one proves itself by finishing this rollout: it watches the bake, removes the keeper,
+//! then the old one. Back: the keeper takes the steps, then hands over to the old one.
 //!
-//! Whoever holds the state goes on from where the journal is. The old one only ever goes back, the new one only ever
-//! goes forward, the keeper does both and ends neither.
+//! The process that holds the state continues from the journal. The old one changes containers only when rolling back,
+//! the new one only when going forward. The keeper works in both directions and completes neither: it hands over before
+//! the end.
 
 use super::{Moving, Next, RolloutState, diverged};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
@@ -14,7 +15,8 @@ use crate::model::itself::{Handover, Holder, ObservedItself, OwnStep};
 use crate::model::rollout::{ContainerState, Goal, RolloutConclusion, Step, StepOutcome};
 use jiff::Timestamp;
 
-/// `planned` by the rules of any container, or what has to come before it because of who looks.
+/// Returns `planned`, the next step by the rules of any container, or the step that must come first because of which
+/// process is acting.
 pub(super) fn through(state: &RolloutState, seen: &ObservedItself, planned: Next, now: Timestamp) -> Next {
     let Some(holder) = seen.holder else {
         return match planned {
@@ -32,7 +34,8 @@ pub(super) fn through(state: &RolloutState, seen: &ObservedItself, planned: Next
     match (state.goal, holder) {
         (Goal::Forward, Holder::Old) if changes(&planned) => by_keeper(state, seen, now),
         (Goal::Forward, Holder::Keeper) if proves(&planned) => hand_over(state, Holder::New, now),
-        // Before the old one goes: as long as there is a keeper, it may put the journal back to where it handed over.
+        // Remove the keeper before the old container: as long as the keeper exists, it may restore the journal to the
+        // state at its hand-over.
         (Goal::Forward, Holder::New) if removes_old(&planned) && seen.keeper.is_some() => own(OwnStep::Dismiss),
         (Goal::Back, Holder::New) if changes(&planned) => by_keeper(state, seen, now),
         (Goal::Back, Holder::Keeper) if planned_end(&planned) => hand_over(state, Holder::Old, now),
@@ -40,15 +43,15 @@ pub(super) fn through(state: &RolloutState, seen: &ObservedItself, planned: Next
     }
 }
 
-/// How a hand-over ended, as `holder` finds it, which took the state. `None`: another step, or one that nobody was told of,
-/// so that nobody failed to follow it.
+/// Outcome of a hand-over as found by `holder`, the process that took the state. `None`: the step is no hand-over, or
+/// the hand-over was never recorded, so that nobody failed to take over.
 #[must_use]
 pub fn taken_over(step: &Step, told: Option<&Handover>, holder: Option<Holder>) -> Option<StepOutcome> {
     let Step::Itself(OwnStep::Yield { to, deadline }) = step else {
         return None;
     };
     let tells = |told: &&Handover| match to {
-        // The copy of the database that was put back ends here, whoever was named since.
+        // A restored copy of the database ends with this step, whichever holder the record has named since.
         Holder::New => told.tried == Some(*deadline),
         Holder::Old | Holder::Keeper => told.to == *to && told.deadline == *deadline,
     };
@@ -65,7 +68,7 @@ pub fn taken_over(step: &Step, told: Option<&Handover>, holder: Option<Holder>) 
     })
 }
 
-/// Failed before anything but the keeper was made: nothing has to be taken back.
+/// Did the step fail before anything but the keeper was created? Then nothing has to be rolled back.
 pub(super) fn has_only_kept(state: &RolloutState, step: &Step) -> bool {
     let Moving::Containers(containers) = &state.moving else {
         return false;
@@ -100,7 +103,7 @@ pub(super) fn has_only_kept(state: &RolloutState, step: &Step) -> bool {
     }
 }
 
-/// Would it change a container, or is it a matter of those that were changed?
+/// Would the planned step change a container, or watch the bake of changed ones?
 fn changes(planned: &Next) -> bool {
     match planned {
         Next::Do { step, .. } => !matches!(step, Step::Preflight | Step::Pull | Step::TryOut { .. }),
@@ -119,7 +122,7 @@ fn changes(planned: &Next) -> bool {
     }
 }
 
-/// The new one is up: what is left is its own proof.
+/// The new lowtide is up: all steps that remain are those by which it proves itself.
 fn proves(planned: &Next) -> bool {
     match planned {
         Next::StartBake { .. }
@@ -149,7 +152,8 @@ fn removes_old(planned: &Next) -> bool {
     )
 }
 
-/// A conclusion of the way back that leaves the old one in place. Where it got stuck the keeper stays: it is all there is.
+/// A conclusion of a rollback that leaves the old lowtide in place. If the rollback got stuck the keeper stays, because
+/// it is the only lowtide left.
 fn planned_end(planned: &Next) -> bool {
     matches!(
         planned,

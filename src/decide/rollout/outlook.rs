@@ -1,5 +1,5 @@
-//! What lies ahead of a rollout, if every step goes well. Nothing is decided here: the journal's steps are played on a
-//! [`Scene`], and the decisions are asked what they would do there, again and again. So there is no second list of steps.
+//! Forecast of a rollout in which every step succeeds. Nothing is decided here: the journal's steps are replayed on a
+//! [`Scene`], and the real decisions are called on it again and again. So there is no second list of steps to maintain.
 
 use super::containers::{self as rules, Sequence};
 use super::{Gate, Moving, Next, Outside, Progress, RolloutState, next, timing};
@@ -18,7 +18,7 @@ mod containers;
 mod scene;
 mod services;
 
-/// More than any rollout has; a decision that went in circles would end here.
+/// More steps than any rollout has; stops decisions that go in circles.
 const ENOUGH: usize = 10_000;
 
 /// `events` are those that `state` was folded from. `releases`: those of the app, for the names of their images.
@@ -61,7 +61,7 @@ pub fn foresee(
 struct Play {
     scene: Scene,
     steps: Vec<Planned>,
-    /// The line of what is waited for after a step: tasks, or the bake.
+    /// The line of the wait that follows a step: for tasks, or for the bake.
     open: Option<Open>,
 }
 
@@ -73,7 +73,7 @@ struct Open {
 }
 
 impl Play {
-    /// What the journal tells.
+    /// Replays the journal.
     fn replay(&mut self, events: &[Recorded<RolloutEvent>]) {
         let mut begun: Option<(&Step, Timestamp)> = None;
         for Recorded { at, event, .. } in events {
@@ -138,9 +138,9 @@ impl Play {
         }
     }
 
-    /// What follows, if every step goes well; how it ends.
+    /// Adds the steps ahead, if every step succeeds; returns how the rollout ends.
     fn go_on(&mut self, state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<RolloutConclusion> {
-        // The way, not the waits: windows, pauses and halts are told beside it.
+        // The forecast lists steps, not waits: windows, pauses and halts are shown separately.
         let free = Outside {
             gate: Gate::Open,
             ..outside.clone()
@@ -207,7 +207,7 @@ impl Play {
     }
 
     fn line(&mut self, step: &Step, state: PlannedState) {
-        // It changes nothing of the service; for people it belongs to it.
+        // A pre-pull changes nothing on the service, but people expect it in the service's list.
         let unit = if let Step::Service(ServiceStep::Prepull { unit }) = step {
             Some(*unit)
         } else {
@@ -229,7 +229,7 @@ impl Play {
         self.open = Some(Open { line, since, until });
     }
 
-    /// Something else began: what was waited for is over.
+    /// The next step began, so the current wait is over.
     fn close(&mut self, at: Timestamp) {
         if let Some(open) = self.open.take_if(|open| open.until.is_none_or(|until| until <= at)) {
             let took = at.duration_since(open.since);

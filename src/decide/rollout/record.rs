@@ -1,5 +1,5 @@
-//! What a rollout's journal tells people when it does not arrive: kept while it is folded, so that the driver, a restart and
-//! `show` tell the same.
+//! The report of a rollout that does not arrive, collected while its journal is folded, so that the driver, a restarted
+//! process and `show` report the same.
 
 use super::RolloutState;
 use crate::model::fleet::TargetPolicy;
@@ -32,7 +32,7 @@ impl Record {
         }
     }
 
-    /// Everything but steps, which are told at their end.
+    /// Records every event except those of steps, which are recorded when they end.
     pub(super) fn note(&mut self, event: &RolloutEvent, at: Timestamp) {
         let what = match event {
             RolloutEvent::Expedited { by, .. } => Happened::Expedited { by: by.clone() },

@@ -1,6 +1,7 @@
-//! Rolling services of Docker Swarm. Swarm replaces the tasks; what is ours is when it begins, whether it went well, the
-//! deadline, and the way back. The verdict comes from the tasks' own images and states, never from Swarm's word on the
-//! update alone: `completed` can mean that every task failed, and after a failover failures before it are forgotten.
+//! Rollouts of Docker Swarm services. Swarm replaces the tasks; lowtide decides when to start, whether the update
+//! succeeded, the deadline, and the rollback. The verdict comes from the tasks' own images and states, never from
+//! Swarm's update status alone: `completed` can mean that every task failed, and after a failover failures before it
+//! are forgotten.
 
 use super::Next;
 use crate::model::journal::IllegalEvent;
@@ -18,10 +19,10 @@ mod verdict;
 /// not missed between two looks.
 const POLL: SignedDuration = SignedDuration::from_secs(2);
 
-/// Settings that cannot be put back are left to a person in the end.
+/// How often restoring a service's update settings is tried; after that a person has to do it.
 const RESTORES: u32 = 6;
 
-/// What the journal tells of the services of a rollout.
+/// State of the services of a rollout, folded from the journal.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Services {
     pub units: Option<Vec<ServiceUnit>>,
@@ -42,7 +43,7 @@ impl Services {
     pub(super) fn begin(&mut self, step: &Step) {
         let Step::Service(step) = step else { return };
         match step {
-            // The first deadline holds: a kill must not prolong it.
+            // The first deadline stays in force: a kill must not extend it.
             ServiceStep::Update { unit, deadline, .. } => {
                 self.deadlines.entry(*unit).or_insert(*deadline);
             }
@@ -80,7 +81,7 @@ impl Services {
         Ok(())
     }
 
-    /// The raw bodies to go back to.
+    /// The sealed raw bodies that a rollback needs.
     pub(crate) fn snapshots(&self) -> impl Iterator<Item = &str> {
         self.units.iter().flatten().map(|unit| unit.snapshot.as_str())
     }
@@ -91,7 +92,7 @@ impl Services {
     }
 }
 
-/// A roll that went well is not taken back for its settings, and a revert that did is none that failed.
+/// Failing to restore the update settings neither rolls back a successful rollout nor fails a successful revert.
 pub(super) fn is_dispensable(step: &ServiceStep) -> bool {
     match step {
         ServiceStep::RestoreKnobs { .. } => true,
@@ -107,7 +108,7 @@ pub(super) fn touches(step: &ServiceStep) -> bool {
     }
 }
 
-/// Our labels are off last: as long as one is on, another rollout keeps away.
+/// Our labels are removed last: while a service carries one, other rollouts leave it alone.
 fn restore(
     services: &Services,
     units: &[ServiceUnit],

@@ -1,5 +1,5 @@
-//! When a rollout may move: what windows say before its first change, and between two of its units. The way back is
-//! never asked about.
+//! When a rollout may move. Windows are checked before its first change and between two of its units, and never for a
+//! rollback.
 
 use super::{Moving, Next, RolloutState, touches, turn_back};
 use crate::decide::standing::Waits;
@@ -11,10 +11,10 @@ use crate::model::window::{Closing, Escalation, Occurrence, Patience, Window};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
-/// How often a suspended rollout is looked at: what it has put there serves meanwhile.
+/// How often a suspended rollout is checked: its new containers serve meanwhile.
 const SUSPENDED_POLL: SignedDuration = SignedDuration::from_secs(30);
 
-/// What holds rollouts back from outside.
+/// What can block rollouts from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
     Open,
@@ -26,8 +26,8 @@ pub enum Gate {
     Withdrawn,
 }
 
-/// What a rollout is told from outside. Looked up anew before each decision: configuration, zone data and clock change
-/// under a rollout that waits.
+/// Outside conditions of a rollout. They are read again before each decision, because configuration, zone data and
+/// clock can change while a rollout waits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outside {
     pub gate: Gate,
@@ -51,11 +51,11 @@ pub struct Course {
     pub begun: Option<Timestamp>,
     /// When the bake began.
     pub baking: Option<Timestamp>,
-    /// It is suspended, and since when.
+    /// Set while the rollout is suspended: why, and since when.
     pub suspended: Option<(Closing, Timestamp)>,
-    /// How often it was.
+    /// How often it was suspended.
     pub suspensions: usize,
-    /// People were told that it waits.
+    /// People were notified that it waits.
     pub deferred: bool,
     /// Units with a step of their own, in whatever direction.
     pub units: BTreeSet<usize>,
@@ -80,7 +80,7 @@ impl Course {
     }
 }
 
-/// What keeps a rollout from beginning. Once the target was touched, other rules hold.
+/// What keeps a rollout from starting. Once the target was touched, other rules apply.
 pub(super) fn held_back(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<Next> {
     if state.touched || state.purpose == Purpose::Revert {
         return None;
@@ -96,15 +96,16 @@ pub(super) fn held_back(state: &RolloutState, outside: &Outside, now: Timestamp)
     }
 }
 
-/// How a rollout ends that was not begun before its release was taken back.
+/// Conclusion of a rollout that had changed nothing when its release was withdrawn.
 pub(super) fn withdrawn(state: &RolloutState) -> RolloutConclusion {
     RolloutConclusion::Refused {
         failure: taken_back(state),
     }
 }
 
-/// What was begun before its release was taken back goes back itself, an irreversible target too: a person has decided.
-/// Once old containers are being removed there is nothing to go back to; it arrives, and another rollout takes it back.
+/// A rollout in progress rolls back when its release is withdrawn, even on an irreversible target: a person has decided
+/// so. Once old containers are being removed, there is nothing to roll back to: the rollout completes, and another one
+/// brings the older release back.
 pub(super) fn recalled(state: &RolloutState, outside: &Outside) -> Option<Next> {
     let committed = match &state.moving {
         Moving::Containers(containers) => containers.committed,
@@ -118,10 +119,10 @@ fn taken_back(state: &RolloutState) -> Failure {
     Failure::new(FailureKind::TakenBack, format!("{} is quarantined", state.release.tag))
 }
 
-/// `planned` by the target's own rules, or what its window makes of it.
+/// Returns `planned`, the next step by the target's own rules, or what the window requires instead.
 pub(super) fn within(state: &RolloutState, outside: &Outside, planned: Next, now: Timestamp) -> Next {
     let Next::Do { step, .. } = &planned else {
-        // What was put there is watched also while it is suspended.
+        // A suspended rollout still watches the containers it has placed.
         return planned;
     };
     if state.window_ignored || state.purpose == Purpose::Revert {
@@ -133,8 +134,9 @@ pub(super) fn within(state: &RolloutState, outside: &Outside, planned: Next, now
             None => planned,
         };
     }
-    // A unit is never cut. Units go by their numbers; one with a higher number was put away for the sake of another whose
-    // namespaces it lives in, and does not serve until it has had its turn.
+    // A started unit is always finished. Units move in the order of their numbers. A unit with a higher number may have
+    // been stopped early because it lives in the namespaces of a lower one; it does not serve again until its own turn,
+    // so all units up to it are finished.
     let begun = &state.course.units;
     if step.unit().is_none_or(|unit| begun.iter().any(|begun| *begun >= unit)) {
         return planned;
@@ -193,7 +195,7 @@ fn wait_for_window(state: &RolloutState, outside: &Outside, now: Timestamp) -> O
     Some(Next::Wait { until, reason })
 }
 
-/// A program that asks again and again to be tried later is heard of as a window is that does not open.
+/// A program that keeps asking to be tried later is escalated like a window that does not open.
 pub(super) fn heard(state: &RolloutState, outside: &Outside, next: Next, now: Timestamp) -> Next {
     if let Next::Wait { reason, .. } = &next
         && matches!(reason, WaitReason::HookBusy { .. })
@@ -216,7 +218,7 @@ fn patience(outside: &Outside) -> Patience {
         .unwrap_or_default()
 }
 
-/// When people hear that the release waits.
+/// When people are notified that the release waits.
 fn due(outside: &Outside, patience: Patience) -> Timestamp {
     let Waits { since, security } = outside.waits;
     let limit = if security {
@@ -248,7 +250,7 @@ fn between_units(state: &RolloutState, outside: &Outside, planned: Next, now: Ti
 
 fn suspended(state: &RolloutState, outside: &Outside, since: (&Closing, Timestamp), now: Timestamp) -> Next {
     let entered = state.course.entered.as_ref();
-    // What cannot go back waits as long as it must.
+    // An irreversible target cannot roll back, so it waits without a limit.
     let since = if state.target.irreversible {
         (since.0, now)
     } else {
@@ -285,7 +287,8 @@ pub fn suspended_until(
     }
 }
 
-/// `None`: data may have migrated, so the way back is worse than an untimely way forward.
+/// `None` for an irreversible target: its data may have been migrated, so a rollback is worse than moving on outside
+/// the window.
 fn back(state: &RolloutState, closing: &Closing) -> Option<Next> {
     let why = match closing {
         Closing::Ended => "its window had closed".to_owned(),

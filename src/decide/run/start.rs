@@ -11,7 +11,7 @@ pub(super) enum Start {
     AsItShips,
     /// It has no command, and nothing asks for a start.
     NotAtAll,
-    /// It has no command, and something asks for a start: the same tomorrow, so nothing is tried.
+    /// It has no command, but the configuration requires a start. A retry would fail the same way, so nothing is tried.
     Impossible { stage: Stage, failure: Failure },
 }
 

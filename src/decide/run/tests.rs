@@ -92,10 +92,10 @@ pub(super) fn app(mode: Mode, published: bool, tested: bool) -> App {
     }
 }
 
-/// A run against a world that answers as told.
+/// A run against a simulated world with scripted outcomes.
 struct Trial {
     events: Vec<Recorded<RunEvent>>,
-    /// Content the build comes to.
+    /// Content that the build produces.
     content: &'static str,
     fails: Option<(Stage, FailureKind, u32)>,
     has_command: bool,
@@ -403,7 +403,7 @@ fn illegal_events_are_refused() {
     }
 }
 
-/// A base of other images: nothing of it is started, and it is published.
+/// A base image for other images is published without ever being started.
 #[test]
 fn a_base_without_a_command_is_published_without_a_start() {
     let mut base = app(Mode::Active, true, false);
@@ -428,7 +428,7 @@ fn a_base_without_a_command_is_published_without_a_start() {
     assert_eq!(started, Some(false));
 }
 
-/// The same every time: not tried, and not tried again.
+/// The result would always be the same, so the start is neither tried nor retried.
 #[test]
 fn nothing_to_start_ends_the_run_at_once() {
     let mut trial = Trial::new(app(Mode::Active, true, true));
@@ -452,7 +452,7 @@ fn what_the_engine_will_never_do_is_not_tried_again() {
     assert_eq!(trial.stages.last().map(String::as_str), Some("bootstrap 1"));
 }
 
-/// The pause counts from the failure, not from the question.
+/// The pause counts from the failure, not from the call of `next`.
 #[test]
 fn a_failed_stage_is_tried_again_after_its_pause() {
     let failure = Failure::new(FailureKind::RegistryUnreachable, "x");

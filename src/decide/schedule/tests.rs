@@ -87,8 +87,7 @@ fn alone() -> Place {
     Families::default().place(&"x".parse().unwrap())
 }
 
-/// Every slot of two years, one after the other as a living bot takes them up; those at an unusual local time are
-/// shown.
+/// Every slot of two years, one after the other as a running bot uses them; those at an unusual local time are shown.
 fn two_years(schedule: &Schedule, zone: &str, years: (&str, &str)) -> String {
     let app = app("archives", schedule.clone(), zone);
     let tz = TimeZone::get(zone).unwrap();
@@ -408,7 +407,7 @@ proptest! {
         let taken = Progress { since: start, last: Some(slot) };
         let after = next(&app, &alone(), taken, slot).unwrap();
         prop_assert!(after > slot);
-        // Asleep until the second slot: one catch-up, and it is the later one.
+        // lowtide was down until the second slot: one catch-up run, for the later slot.
         prop_assert_eq!(due(&app, &alone(), progress, after), Some(after));
     }
 }
@@ -416,7 +415,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// What a calendar remembers changes no answer, wherever the questions are, also behind the last one.
+    /// What a calendar remembers changes no result, in whatever order it is called, also for a moment before the last
+    /// one.
     #[test]
     fn a_calendar_that_remembers_says_the_same(
         zone in prop::sample::select(vec!["Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo"]),

@@ -1,4 +1,4 @@
-//! What is tried again that was refused or failed outside of a run, and when.
+//! When refused rollouts and failed promotions are tried again.
 
 use super::{Standing, Unpromoted};
 use crate::model::drift::Drift;
@@ -10,8 +10,8 @@ use crate::model::standing::{AppEvent, Release};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
-/// A night tries a refused rollout again once, however often its schedule fires: the same answer four times an hour tells
-/// nobody anything.
+/// A refused rollout is tried again once per night, however often the schedule fires: the same refusal four times an
+/// hour is no news.
 const NIGHT: SignedDuration = SignedDuration::from_hours(12);
 
 /// What brings another try.
@@ -23,7 +23,7 @@ pub enum Occasion {
     Night,
     /// The app's configuration, or what opens its registries, changed.
     Configured,
-    /// lowtide started: nobody knows what has changed meanwhile.
+    /// lowtide started: anything may have changed meanwhile.
     Started,
 }
 
@@ -67,7 +67,8 @@ impl Occasion {
 }
 
 impl Standing {
-    /// Targets that have not taken the current release, with nothing wrong with it, and are not being moved now.
+    /// Targets whose rollout of the current release was refused for a reason unrelated to the release, and that are not
+    /// being moved now.
     pub fn refusals(&self) -> impl Iterator<Item = Refusal<'_>> {
         let current = self.current();
         self.targets.iter().filter_map(move |(target, state)| {
@@ -106,7 +107,8 @@ impl Standing {
         })
     }
 
-    /// Channels that have something else than their targets run, while the app is halted. Otherwise they are on their way.
+    /// Channels whose release differs from what their targets run, while the app is halted. Without a halt, the targets
+    /// are merely still on their way.
     #[must_use]
     pub fn apart(&self, app: &App) -> Vec<Apart> {
         if self.halted.is_none() || app.mode == Mode::Observe {
@@ -153,7 +155,7 @@ impl Standing {
                 let failing = state.failing.as_deref();
                 failing.is_some_and(|failing| match occasion {
                     Occasion::Asked | Occasion::Configured | Occasion::Started => true,
-                    // What is tried again by itself anyway goes on so.
+                    // A promotion that is retried automatically keeps its back-off.
                     Occasion::Night => failing.due().is_none(),
                 })
             })
@@ -165,7 +167,7 @@ impl Standing {
         })
     }
 
-    /// Targets that get the current release back. Only when somebody asks: whoever put something else there meant it.
+    /// Targets that get the current release back. Only on request, because the drift is assumed to be deliberate.
     fn restored(&self, occasion: Occasion) -> impl Iterator<Item = &TargetName> {
         let asked = match occasion {
             Occasion::Asked => true,
@@ -179,7 +181,8 @@ impl Standing {
     }
 
     fn tries_target(&self, refusal: &Refusal<'_>, occasion: Occasion, now: Timestamp) -> bool {
-        // What the clock took back is tried again when somebody wants it (docs/windows.md): it was touched, and its gap seen.
+        // A rollout that was reverted because its window closed is retried only on request (docs/windows.md): it had
+        // touched the target, and had its gap.
         let touched = refusal.failure.kind == FailureKind::WindowClosed;
         match occasion {
             Occasion::Asked => true,

@@ -1,4 +1,4 @@
-//! What stays true of a channel.
+//! State of a channel, folded from its app's events.
 
 use super::{ChannelState, Unpromoted};
 use crate::decide::{notify, retry};
@@ -7,7 +7,8 @@ use crate::model::name::RunId;
 use jiff::Timestamp;
 
 impl Unpromoted {
-    /// When it is tried again by itself; `None`: not before somebody, the next night or a changed configuration asks.
+    /// When the promotion is retried automatically; `None`: only on request, in the next night, or after a restart or a
+    /// configuration change.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         if self.attempts == 0 {
@@ -32,11 +33,11 @@ impl ChannelState {
         self.failing = Some(Box::new(self.failed(release, since, failure, at)));
     }
 
-    /// What a failed attempt makes of the channel: is it tried again, are people told?
+    /// State after a failed attempt: when it is retried, and whether people are notified.
     #[must_use]
     pub fn failed(&self, release: RunId, since: Timestamp, failure: &Failure, at: Timestamp) -> Unpromoted {
         let known = self.failing.as_deref();
-        // Another release begins anew: what was in the way of the last one may not be in its.
+        // Attempts are counted per release: the obstacle of the last one may not exist for another.
         let attempts = known
             .filter(|known| known.release == release)
             .map_or(0, |known| known.attempts);

@@ -23,14 +23,16 @@ pub struct Promotion {
 pub enum Next {
     /// Copy the release's digest to the channel and point its moving tag there.
     Promote(Box<Promotion>),
-    /// The same for what the channel had before, as what it has is quarantined. No halt or pause stands in its way.
+    /// The same with the release that the channel had before, because its current one is quarantined. Not blocked by a
+    /// halt or pause.
     TakeBack(Box<Promotion>),
     /// A rollout per target.
     OpenRollout {
         target: Box<TargetPolicy>,
         release: Box<Release>,
     },
-    /// A rollout of what the target ran before: an operator wanted it, or its channel went back. No halt stands in its way.
+    /// A rollout of the release that the target ran before: an operator asked for it, or its channel was rolled back.
+    /// Not blocked by a halt.
     GoBack {
         target: Box<TargetPolicy>,
         release: Box<Release>,
@@ -38,7 +40,7 @@ pub enum Next {
     Idle,
 }
 
-/// One thing at a time; asked again after each.
+/// Returns one action at a time and is called again after each.
 pub fn next(app: &App, standing: &Standing, now: Timestamp) -> Next {
     if app.mode == Mode::Observe {
         return Next::Idle;
@@ -75,7 +77,7 @@ pub fn next(app: &App, standing: &Standing, now: Timestamp) -> Next {
     Next::Idle
 }
 
-/// When a promotion that failed is tried again by itself, the next of them; `None`: nothing waits for the clock.
+/// Time of the next automatic retry of a failed promotion; `None`: none is scheduled.
 #[must_use]
 pub fn wakes(app: &App, standing: &Standing) -> Option<Timestamp> {
     let states = channels(app)
@@ -96,7 +98,7 @@ fn promotion(channel: &Channel, release: &Release) -> Option<Box<Promotion>> {
     }))
 }
 
-/// May this be tried now? What failed waits for its moment; another release is another attempt.
+/// May this promotion be tried now? A failed one waits for its retry time; another release may be tried at once.
 fn is_due(standing: &Standing, channel: &Channel, release: &Release, now: Timestamp) -> bool {
     let state = standing.channels.get(&channel.name);
     let failing = state
@@ -112,7 +114,7 @@ fn open(target: &TargetPolicy, release: &Release) -> Next {
     }
 }
 
-/// A channel that holds a quarantined release gives it back, halted or not.
+/// A channel that points at a quarantined release is rolled back, whether or not the app is halted.
 fn take_back(app: &App, standing: &Standing, now: Timestamp) -> Option<Next> {
     channels(app).iter().find_map(|channel| {
         let state = standing.channels.get(&channel.name)?;
@@ -127,7 +129,7 @@ fn take_back(app: &App, standing: &Standing, now: Timestamp) -> Option<Next> {
     })
 }
 
-/// A target that was given a release too late to be spared it, or whose channel has gone back.
+/// Rolls back a target that received a release after it was withdrawn, or whose channel was rolled back.
 fn go_back(app: &App, standing: &Standing) -> Option<Next> {
     app.rollout.iter().find_map(|target| {
         let state = standing.targets.get(&target.name)?;
@@ -141,8 +143,9 @@ fn go_back(app: &App, standing: &Standing) -> Option<Next> {
     })
 }
 
-/// Does it still run what a rollout to another target has shown to be bad, while its channel has what was before? Data that
-/// may have moved on stays with a person, and so does what an operator took from one target only.
+/// Does the target still run a release that a rollout to another target has shown to be bad, while its channel is back
+/// at the previous one? An irreversible target is left to a person, and so is a release that an operator withdrew from
+/// one target only.
 fn is_left_behind(standing: &Standing, target: &TargetPolicy) -> bool {
     let by_rollout = matches!(standing.halted, Some((_, HaltReason::Reverted { .. })));
     let channel = target
@@ -199,8 +202,8 @@ fn open_targets<'a>(
     Targets::Done
 }
 
-/// How a release is brought to a target: as configured, or on probation, watched twice as long; and over a container that is
-/// not healthy, if an operator said so.
+/// Policy and purpose of a rollout: as configured, or on probation with twice the bake. It replaces a container that is
+/// not healthy if an operator said so.
 #[must_use]
 pub fn undertaken(standing: &Standing, mut target: TargetPolicy, release: &Release) -> (TargetPolicy, Purpose) {
     if standing.expedited == Some(Unhealthy::Replace) {

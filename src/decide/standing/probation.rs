@@ -1,4 +1,4 @@
-//! Who is watched more closely than configured after an incident, and for how long yet.
+//! Probation after an incident: which targets are watched more closely than configured, and for how many more releases.
 
 use super::Probation;
 use crate::model::name::{RunId, TargetName};

@@ -1,4 +1,4 @@
-//! What stays true of a target.
+//! State of a target, folded from its app's events.
 
 use super::{Record, Refused, TargetState};
 use crate::decide::notify;
@@ -27,7 +27,7 @@ impl TargetState {
         match conclusion {
             RolloutConclusion::Stuck { .. } => {
                 self.record = Record::Doubtful;
-                // What is there now is of our own making, half-way: nobody else changed it.
+                // The target is half-changed by our own rollout, so a difference is no drift.
                 (self.placed, self.drift) = (None, None);
             }
             RolloutConclusion::Done | RolloutConclusion::Reverted { .. } => self.record = Record::Certain,
@@ -36,7 +36,7 @@ impl TargetState {
             | RolloutConclusion::Superseded { .. } => {}
         }
         self.remember_refusal((rollout, release), conclusion, at);
-        // Whoever takes its place has waited as long.
+        // The release that takes its place inherits the wait.
         if !matches!(conclusion, RolloutConclusion::Superseded { .. }) {
             self.waits = None;
         }
@@ -79,7 +79,7 @@ impl TargetState {
         }
     }
 
-    /// A look at an earlier rollout's containers says nothing of a later one's.
+    /// Drift from what an earlier rollout placed says nothing about a later one.
     pub(super) fn drifts(&mut self, rollout: RolloutId, drift: Option<&Drift>, at: Timestamp) {
         if self.placed.as_ref().is_none_or(|(placed, _)| *placed != rollout) {
             return;
@@ -89,7 +89,7 @@ impl TargetState {
         self.drift = drift.map(|drift| (since, drift.clone()));
     }
 
-    /// What a rollout that ended tells the ones after it.
+    /// Records what later rollouts of the target need to know about one that ended.
     pub(super) fn learn(
         &mut self,
         (rollout, release): (RolloutId, RunId),
@@ -126,7 +126,7 @@ pub(super) fn has_arrived(conclusion: &RolloutConclusion) -> bool {
     }
 }
 
-/// Did it end for a reason that says nothing of its release, so that the release still has to come?
+/// Did the rollout end for a reason unrelated to its release, so that the release is still pending?
 fn is_refusal(conclusion: &RolloutConclusion) -> bool {
     match conclusion {
         // An operator took the release back.

@@ -58,7 +58,7 @@ fn release(n: u128) -> Release {
     }
 }
 
-/// What comes next, in a few words; the fact that follows from it is added.
+/// The next actions, in a few words; each one's resulting event is applied.
 fn play(app: &App, standing: &mut Standing, ending: impl Fn(&str) -> RolloutConclusion) -> Vec<String> {
     let mut story = Vec::new();
     for n in 0..20 {
@@ -164,7 +164,7 @@ fn a_revert_takes_the_channel_back_and_stops_everything_after_it() {
     staging := t1
     s1 → t1
     ");
-    // Resumed, everything is where it was; the bad one stays out.
+    // After a resume everything is as before; the bad release stays quarantined.
     let event = AppEvent::Resumed {
         by: "me".to_owned(),
         why: "mended".to_owned(),

@@ -1,4 +1,4 @@
-//! What becomes of a promotion, and who hears of it.
+//! The outcome of a promotion, and who is notified.
 
 use super::{Told, mail};
 use crate::decide::notify::{self, PromotionMessage};
@@ -9,7 +9,7 @@ use crate::model::notice::{NoticeBody, Unpromoted};
 use crate::model::standing::AppEvent;
 use jiff::Timestamp;
 
-/// The channel has the release. Who heard of its trouble hears that it is over.
+/// The channel has the release. If people were notified of a failure, they are notified of the recovery.
 #[must_use]
 pub fn promoted(
     app: &App,
@@ -43,7 +43,7 @@ pub fn promoted(
     told
 }
 
-/// The channel does not have it. Nobody hears of what may pass by itself; of what does not, once per cause.
+/// The promotion failed. People are notified once per cause, and only if it is not retried automatically.
 #[must_use]
 pub fn promotion_failed(
     app: &App,
@@ -72,7 +72,7 @@ pub fn promotion_failed(
             tag: release.tag.clone(),
             failure: failure.clone(),
         }));
-        // Whose image it is does not matter: a channel is the operators'.
+        // Channels belong to the operators, so even a fault of the repository is reported to them.
         let fault = match failure.fault() {
             Fault::Repo | Fault::Operator => Fault::Operator,
             other @ (Fault::Infra | Fault::Bug) => other,

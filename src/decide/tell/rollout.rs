@@ -11,12 +11,12 @@ use crate::model::rollout::{Purpose, RolloutConclusion};
 use crate::model::standing::{AppEvent, Release};
 use jiff::Timestamp;
 
-/// What the end of a rollout is told from.
+/// Inputs for reporting the end of a rollout.
 #[derive(Debug, Clone, Copy)]
 pub struct RolloutEnd<'a> {
-    /// Before it.
+    /// Before the rollout ended.
     pub standing: &'a Standing,
-    /// The app as it is configured now; `None`: it is configured no more.
+    /// The app's current configuration; `None`: it is no longer configured.
     pub app: Option<&'a App>,
     pub email: Option<&'a EmailPolicy>,
     /// What the target ran before, where that was no release of ours.
@@ -53,7 +53,7 @@ pub fn rollout_ended(
                 .extend(mail(&keys(), fault, maintainers, email, &body, now));
         }
         RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => {}
-        // Whoever took it back knows.
+        // No notice: the operator who withdrew the release knows.
         RolloutConclusion::Refused { failure } | RolloutConclusion::Reverted { failure }
             if failure.kind == FailureKind::TakenBack => {}
         RolloutConclusion::Refused { failure } => {
@@ -103,7 +103,7 @@ pub fn rollout_ended(
     told
 }
 
-/// The image its owner had put there, told once: by the first release that takes its place.
+/// Records the image that ran on the target before lowtide's first release, once that release has arrived.
 fn adopted(state: &RolloutState, conclusion: &RolloutConclusion, end: &RolloutEnd<'_>) -> Option<AppEvent> {
     let known = end
         .standing
@@ -117,7 +117,7 @@ fn adopted(state: &RolloutState, conclusion: &RolloutConclusion, end: &RolloutEn
     })
 }
 
-/// What is told of a rollout that is done: a new release runs, or one was taken back.
+/// The notice about a completed rollout: a new release runs, or the target was rolled back.
 fn arrived(state: &RolloutState, standing: &Standing) -> NoticeBody {
     let (app, target, release) = (state.app.clone(), state.target.name.clone(), &state.release);
     match state.purpose {
@@ -177,12 +177,12 @@ pub fn rollout_waits(
         since,
         reason,
     }));
-    // The maintainers' release waits, for the operators' window.
+    // Both groups are concerned: the maintainers' release waits for the operators' window.
     let everyone = everyone(maintainers, email);
     mail(&keys, Fault::Repo, &everyone, email, &body, now)
 }
 
-/// Why the rollout's end halts its app, and what is told of it; `None` when it does not.
+/// Why the end of the rollout halts its app, and the notice about it; `None` if it does not.
 pub(in crate::decide) fn halt(
     state: &RolloutState,
     conclusion: &RolloutConclusion,
@@ -190,7 +190,8 @@ pub(in crate::decide) fn halt(
     now: Timestamp,
 ) -> Option<(HaltReason, NoticeBody)> {
     let (reason, back) = match conclusion {
-        // Nothing is wrong with the release: it is neither quarantined nor the app halted. Or both was done before.
+        // Closed window: nothing is wrong with the release, so neither quarantine nor halt. Withdrawn release: both
+        // were done already.
         RolloutConclusion::Reverted { failure }
             if matches!(failure.kind, FailureKind::WindowClosed | FailureKind::TakenBack) =>
         {
@@ -228,7 +229,7 @@ pub(in crate::decide) fn halt(
     Some((reason, body))
 }
 
-/// How many containers or services were moved; 0: whatever a command moved.
+/// How many containers or services were moved; 0 for a command target.
 fn containers(state: &RolloutState) -> usize {
     match &state.moving {
         Moving::Containers(_) | Moving::Services(_) => state.breadth(),
@@ -236,8 +237,9 @@ fn containers(state: &RolloutState) -> usize {
     }
 }
 
-/// The digest and the same content under another digest are never tried again by themselves, where the release is to blame.
-/// What was to be taken back to is the last known good, whatever kept it from coming back: it stays one.
+/// Quarantines a release that is to blame: neither its digest nor the same content under another digest is tried again
+/// automatically. The release that an operator's revert goes to is never quarantined: it is the last known good one,
+/// whatever kept the revert from completing.
 fn quarantined(state: &RolloutState, conclusion: &RolloutConclusion) -> Option<AppEvent> {
     let release = &state.release;
     let condemned = match state.purpose {

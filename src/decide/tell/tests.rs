@@ -84,7 +84,7 @@ fn rolling(rollout: u128, release_n: u128, purpose: Purpose) -> RolloutState {
     rollout::fold(RolloutId(Ulid(rollout)), &[recorded(opened)]).unwrap()
 }
 
-/// The app's stream, and what is told as it grows.
+/// The app's stream, and the notices sent as it grows.
 #[derive(Default)]
 struct Story {
     standing: Standing,
@@ -147,7 +147,7 @@ fn a_refusal_is_told_once_per_cause_however_many_nights_try_it() {
     assert_eq!(keys[0], keys[1], "the outbox takes one of them");
     assert_ne!(keys[0], keys[2]);
     assert!(told.iter().all(|notice| notice.thread == told[0].dedup), "one thread");
-    // It arrived, and is refused again later: that is another trouble.
+    // A release has arrived in between, so a later refusal is a new incident.
     story.ended(&rolling(13, 1, Purpose::Release), &RolloutConclusion::Done, None);
     story.released(2);
     let later = story.ended(&rolling(14, 2, Purpose::Release), &refused("web is unhealthy"), None);
@@ -231,7 +231,7 @@ fn a_way_back_that_fails_condemns_nobody() {
     assert!(!quarantines(Purpose::Revert));
 }
 
-/// What cannot be taken back is the reason only where nobody tried to take it back.
+/// The halt's reason is `Irreversible` only if no rollback was tried.
 #[test]
 fn a_stuck_rollout_halts_for_what_it_met() {
     let failure = || Failure::new(FailureKind::UnhealthyAfterRoll, "x");
@@ -295,7 +295,7 @@ fn a_promotion_is_told_when_it_is_not_tried_again_by_itself_and_when_it_came_thr
     );
     story.push(done.facts);
     assert_eq!(state(&story).failing, None);
-    // Nobody heard of it: nobody hears that it is over.
+    // Nobody was notified of the failure, so nobody is notified of the recovery.
     let failure = Failure::new(FailureKind::RegistryUnreachable, "x");
     let failed = promotion_failed(&app, &promotion, &state(&story), &failure, Some(&email), at(3));
     story.push(failed.facts);
@@ -335,7 +335,7 @@ fn the_end_of_a_run_tries_again_what_was_refused() {
     assert!(ends(asked(), &unchanged, soon));
     assert!(!ends(night(), &unchanged, soon) && ends(night(), &unchanged, next_night));
     assert!(!ends(asked(), &cancelled, next_night));
-    // Whatever became of the run, the release that waits is there.
+    // Even if the run failed, the pending release exists.
     let failed = Conclusion::Failed {
         stage: Stage::Build,
         failure: Failure::new(FailureKind::BuildFailed, "x"),

@@ -9,8 +9,9 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 
 /// The opening owned by `day`, if that day has one.
 ///
-/// A start in a gap is the first instant after it, a time in a fold its first occurrence; what a gap swallows whole, and
-/// a day the zone skipped, has no opening. A length is elapsed time, whatever the clock does meanwhile.
+/// A start in a gap moves to the first instant after it; a time in a fold is its first occurrence. There is no opening
+/// if a gap covers all of it, or on a day that the zone skipped. A length is elapsed time, whatever the clock does
+/// meanwhile.
 pub(in crate::decide) fn opening(day: Date, from: Time, until: Until, zone: &TimeZone) -> Option<Opening> {
     let midnight = first_instant(day.at(0, 0, 0, 0), zone)?;
     if zone.to_datetime(midnight).date() != day {

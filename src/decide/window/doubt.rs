@@ -4,7 +4,7 @@ use super::start::{Start, start};
 use crate::model::window::{Doubt, Window};
 use jiff::{SignedDuration, Timestamp};
 
-/// As a rollout that waits would be told: the same question. A freeze is meant, so it is none.
+/// Makes the same check as a waiting rollout. A freeze is deliberate, so it is no doubt.
 #[must_use]
 pub fn doubt(window: &Window, zone: &str, needs: SignedDuration, now: Timestamp) -> Option<Doubt> {
     match start(Some(window), zone, needs, None, now) {

@@ -1,4 +1,5 @@
-//! The openings of a span, with all that is odd about them: for people who want to see a window before they trust it.
+//! The openings in a period, with everything unusual about them, so that people can check a window before they rely on
+//! it.
 
 use super::civil::{opening, weekday};
 use super::openings::{every_opening, open_parts, stretches};
@@ -16,7 +17,7 @@ pub struct Forecast {
     pub open: Vec<Opening>,
     pub shut: Vec<Shut>,
     pub clock: Vec<ClockChange>,
-    /// A rollout that needs as long as was said can begin in it.
+    /// A rollout that takes `needs` can start in it.
     pub fits: bool,
 }
 

@@ -6,9 +6,10 @@ use crate::model::window::{ClosedSpan, Occurrence, Until, Weekly, Window};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp, ToSpan};
 
-/// Nothing is looked for farther ahead: a window that is closed for so long is as good as none.
+/// How far ahead openings are searched: a window that is closed for longer counts as one that never opens.
 const HORIZON: SignedDuration = SignedDuration::from_hours(1100 * 24);
-/// Openings that touch and are taken together: a week of days is as good as for ever, and this bounds the walk.
+/// At most this many touching openings are merged: a week of them is as good as always open, and the search stays
+/// bounded.
 const TOUCHING: usize = 8;
 
 /// A closure as it falls on the calendar, `[start, end)`.
@@ -32,7 +33,7 @@ impl Stretch {
     pub(super) fn end(&self) -> Timestamp {
         self.0.last().map_or(Timestamp::MIN, |opening| opening.end)
     }
-    /// Without the opening named `taken`, and the one that has the first moment then, not before `now`.
+    /// The first moment from `now` on that is not in the opening `taken`, and the opening it is in.
     pub(super) fn without(&self, taken: Option<&Occurrence>, now: Timestamp) -> Option<(Timestamp, Opening)> {
         let free = |opening: &&Opening| opening.end > now && taken.is_none_or(|taken| taken.day != opening.day);
         let first = self.0.iter().find(free)?;
@@ -90,8 +91,8 @@ pub(super) fn stretches(window: &Window, zone: &str, from: Timestamp) -> impl It
     })
 }
 
-/// A span of the week as it falls on the calendar; `to` not later than `from` is on the next day. A length that reaches
-/// into the next one ends where that begins.
+/// The occurrences of a weekly span on the calendar. A `to` that is not later than `from` is on the next day. An
+/// occurrence that would reach into the next one ends where the next begins.
 fn weekly(span: &Weekly, zone: &str, from: Timestamp) -> impl Iterator<Item = Opening> + use<> {
     let Weekly {
         days, from: at, until, ..

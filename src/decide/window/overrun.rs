@@ -1,5 +1,5 @@
-//! What becomes of a rollout that is half-way when its opening ends. Asked between units only: a unit is never cut, and
-//! the way back is never asked about.
+//! What happens to a rollout that is in progress when its opening ends. Checked only between units, because a started
+//! unit is always finished, and never for a rollback.
 
 use super::occurrence;
 use super::openings::{every_opening, openings};
@@ -57,7 +57,7 @@ pub fn between_units(window: Option<&Window>, zone: &str, underway: Underway, no
         (Closing::Ended, None) if half => Overrun::Finish,
         (Closing::Ended, None | Some(Overrun::Suspend)) if !can_suspend => Overrun::Finish,
         (Closing::Ended, Some(chosen)) => chosen,
-        // What an operator forbids for this moment is stronger than a general wish to finish.
+        // An explicit closure or freeze overrides a configured `finish`.
         (Closing::Denied { .. } | Closing::Frozen { .. }, Some(Overrun::Revert)) => Overrun::Revert,
         (Closing::Denied { .. } | Closing::Frozen { .. }, _) if !can_suspend && half => Overrun::Finish,
         (Closing::Ended | Closing::Denied { .. } | Closing::Frozen { .. }, _) => Overrun::Suspend,
@@ -89,7 +89,7 @@ pub fn resume(
     if window.freeze.is_some() {
         return Resume::Wait { until: limit };
     }
-    // An opening that ended is over, also for a clock that was set back.
+    // An opening that ended does not reopen, even if the clock is set back.
     let over = entered.filter(|_| *closing == Closing::Ended);
     let next = openings(window, zone, now).find(|next| over.is_none_or(|over| over.day != next.day));
     match next {
@@ -120,7 +120,7 @@ fn closing(window: Option<&Window>, zone: &str, now: Timestamp) -> Option<Closin
 /// Is there an opening soon enough to wait for?
 fn resumes_in_time(window: Option<&Window>, zone: &str, closing: &Closing, now: Timestamp) -> bool {
     match closing {
-        // Nobody knows how long a freeze lasts; the limit of a suspension counts all the same.
+        // A freeze has no known end; the limit of a suspension applies all the same.
         Closing::Frozen { .. } => true,
         Closing::Ended | Closing::Denied { .. } => window
             .and_then(|window| openings(window, zone, now).next())

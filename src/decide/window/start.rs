@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// What the engine grants a container that has no grace of its own (docker stop).
 const STOP_GRACE: SignedDuration = SignedDuration::from_secs(10);
-/// The best opening is looked for so far ahead: less than a week, lest next week's be always as good as today's.
+/// How far ahead the best opening is searched. Less than a week, or next week's opening would always be as good as
+/// today's.
 const BEST_OF: SignedDuration = SignedDuration::from_hours(6 * 24);
 
 /// May it begin?
@@ -33,8 +34,8 @@ pub enum Start {
     Never,
 }
 
-/// What a rollout of `units` containers takes, going by `past` ones (the work alone, without bake), with a reserve for
-/// the way back. Without past ones: as long as the target's own limits allow.
+/// Estimated duration of a rollout of `units` containers: the work, going by `past` rollouts (without their bakes),
+/// plus the bake and a reserve for a rollback. Without past rollouts, the target's own timeouts count.
 #[must_use]
 pub fn estimate(target: &TargetPolicy, units: usize, past: &[SignedDuration]) -> SignedDuration {
     let units = i32::try_from(units.max(1)).unwrap_or(i32::MAX);
@@ -94,7 +95,8 @@ pub fn start(
     longest.map_or(Start::Never, |longest| Start::TooShort { needs, longest })
 }
 
-/// As [`start`] for something that has waited too long: the longest opening of the coming days, whatever it takes.
+/// As [`start`], for a rollout that has waited too long: the longest opening of the coming days, even if the rollout
+/// does not fit.
 #[must_use]
 pub fn escalated(window: Option<&Window>, zone: &str, taken: Option<&Occurrence>, now: Timestamp) -> Start {
     let window = match usable(window) {
@@ -109,7 +111,8 @@ pub fn escalated(window: Option<&Window>, zone: &str, taken: Option<&Occurrence>
     let whole = |opening: &Opening, end: Timestamp| end.duration_since(opening.start);
     let best = found
         .take_while(|((begin, _), _)| *begin < horizon)
-        // One that is under way counts as a whole until half of it is over: what comes next is never better by a moment.
+        // An opening in progress counts at full length until half of it is over: otherwise the next one would always
+        // win by a moment.
         .filter(|((begin, opening), end)| end.duration_since(*begin) * 2 >= whole(opening, *end))
         // Of equal ones the earliest.
         .min_by_key(|((_, opening), end)| std::cmp::Reverse(whole(opening, *end)));

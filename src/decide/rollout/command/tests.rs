@@ -160,7 +160,7 @@ fn directions_and_images() {
     insta::assert_snapshot!(aims(Purpose::Revert), @"back to t2 from t1, forward to t1 from t2");
 }
 
-/// Nothing was done: what holds a rollout back before it begins does so again.
+/// The command changed nothing, so whatever blocks a rollout before its start applies again.
 #[test]
 fn a_command_that_is_busy_can_still_be_superseded() {
     let mut trial = Trial::new(Fate::Busy);
@@ -175,7 +175,7 @@ fn a_command_that_is_busy_can_still_be_superseded() {
     trial.gate = Gate::Superseded(RunId(ulid::Ulid(3)));
     assert!(trial.drive(None));
     assert!(matches!(trial.conclusion(), RolloutConclusion::Superseded { .. }));
-    // One that was killed before may have done something.
+    // An earlier run that was killed may have changed something.
     let mut trial = Trial::new(Fate::Busy);
     assert!(!trial.drive(Some(3)));
     trial.recover();
@@ -184,7 +184,7 @@ fn a_command_that_is_busy_can_still_be_superseded() {
     assert_eq!(*trial.conclusion(), RolloutConclusion::Done);
 }
 
-/// There is no opening to wait for, and somebody hears of it all the same, once.
+/// People are notified, once, although the rollout waits for no window.
 #[test]
 fn a_command_that_is_busy_for_ever_is_told_of() {
     let mut trial = Trial::new(Fate::Busy);
@@ -217,7 +217,7 @@ fn a_command_that_is_busy_for_ever_is_told_of() {
 #[test]
 fn a_kill_gives_the_target_no_more_time_than_it_needs() {
     let mut trial = Trial::new(Fate::Good);
-    // In the middle of the wait.
+    // Killed in the middle of the probe.
     assert!(!trial.drive(Some(2 * 3)));
     let deadline = |trial: &Trial| {
         trial.events.iter().rev().find_map(|recorded| {

@@ -1,5 +1,5 @@
-//! Back to the containers of the snapshot. Never gated by windows, halts or pauses: the service comes first, then the
-//! cleaning up.
+//! Rolls back to the containers of the snapshot. Never gated by windows, halts or pauses. The service is restored
+//! first, cleanup comes after.
 
 use super::look::{alive, groups, policy_stands, step};
 use super::order::{Sequence, order};
@@ -12,8 +12,8 @@ use crate::model::rollout::{
 };
 use jiff::Timestamp;
 
-/// An old container that does not stay up, though it did before, is started this often: something it needs may come back,
-/// or its data has changed and it never will.
+/// How often an old container that does not stay up is started. A dependency of it may come back; if its data was
+/// changed, it will never stay up.
 const STARTS: u32 = 5;
 
 pub(in crate::decide::rollout) fn next(
@@ -32,7 +32,7 @@ pub(in crate::decide::rollout) fn next(
     let way = Back { state, containers, now };
     let of = |n: &usize| (&units[*n], &observed[*n]);
     for group in groups(units).iter().rev() {
-        // Who holds on to others goes first and comes back last.
+        // Units that depend on others are retired first and restored last.
         for (unit, seen) in group.iter().rev().map(of) {
             if let Some(next) = way.make_room(unit, seen) {
                 return next;
@@ -71,7 +71,7 @@ impl Back<'_> {
         })
     }
 
-    /// There is a gap on the way back too.
+    /// A stop-first rollback has a gap too, so the router holds requests back.
     fn hold_requests(&self, unit: &Unit, seen: &ObservedUnit, new: &ObservedContainer) -> Option<Next> {
         self.router(unit).filter(|router| !router.pause.is_empty())?;
         let gap = unit.was_running && alive(new) && !seen.old.as_ref().is_some_and(alive);
@@ -80,7 +80,7 @@ impl Back<'_> {
         (gap && !holds).then(|| route(unit, new, RouteChange::Pause))
     }
 
-    /// Start-first on the way back too: the old one serves before the new one goes.
+    /// A start-first rollback: the old container serves before the new one is stopped.
     fn relieve(&self, unit: &Unit, seen: &ObservedUnit, new: &ObservedContainer) -> Option<Next> {
         let old = seen.old.as_ref().filter(|_| unit.was_running)?;
         if let Some(next) = self.serve_again(unit, old) {
@@ -109,7 +109,7 @@ impl Back<'_> {
         self.containers.told(container, change) && !self.containers.heard(container, change)
     }
 
-    /// Out of the way: it never starts by itself, it does not run, it does not have the service's name.
+    /// Retires the new container: no restart policy, stopped, and renamed so that the service's name is free.
     fn retire(&self, unit: &Unit, seen: &ObservedUnit, new: &ObservedContainer) -> Option<Next> {
         let index = unit.index;
         let id = new.id.clone();
@@ -133,12 +133,12 @@ impl Back<'_> {
         })
     }
 
-    /// Where a name is refused again and again, the old one starts under the one it has.
+    /// If the rename fails again and again, the old container starts under its current name.
     fn comes_before_its_name(&self, unit: &Unit, old: Option<&ObservedContainer>) -> bool {
         unit.was_running && old.is_some_and(|old| !alive(old)) && self.containers.is_left(Chore::Rename, unit.index)
     }
 
-    /// Old one under its name → old one serves → old one starts by itself again.
+    /// Gives the old container its name back → starts it → restores its restart policy → waits until it is ready.
     fn restore(&self, unit: &Unit, seen: &ObservedUnit) -> Option<Next> {
         if let Some(stranger) = &seen.stranger {
             return Some(diverged(format!("container {stranger} took the name {}", unit.name)));
@@ -210,7 +210,7 @@ impl Back<'_> {
         })
     }
 
-    /// Why the host did not start it just now.
+    /// Why the engine refused the last start of the old container.
     fn refusal(&self, unit: &Unit) -> Option<&str> {
         match &self.state.progress {
             Progress::Failed {

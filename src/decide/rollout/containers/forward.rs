@@ -1,4 +1,5 @@
-//! Towards the release: create first, stop the old one late, keep it stopped until the new one has baked.
+//! Rolls forward: create the new container first, stop the old one late, and retain it, stopped, until the new one has
+//! baked.
 
 use super::look::{alive, living_in, policy_stands, step};
 use super::order::{Sequence, order};
@@ -14,16 +15,17 @@ use crate::model::rollout::{
 use crate::model::standing::Release;
 use jiff::{SignedDuration, Timestamp};
 
-/// A candidate that is found stopped after a wait that was broken off may have been stopped by a reboot of the host: it is
-/// started once more, not for ever. So is one that was ready and ended with [`LOST`].
+/// A candidate that is found stopped after an interrupted wait may have been stopped by a reboot of the host, so it is
+/// started once more, but only once. The same goes for one that was ready and exited with [`LOST`].
 const STARTS: u32 = 2;
 
-/// The exit code that an engine gives, when it starts, to what ran when it went down: it did not see the end (moby,
-/// daemon/daemon.go `restore`; seen on 20.10 and 26.1). A program may mean it too, and then does so again.
+/// The exit code that a starting engine gives to containers that ran when it went down, because it did not see them
+/// exit (moby, daemon/daemon.go `restore`; seen on 20.10 and 26.1). A program may exit with it too, but will then do so
+/// again.
 const LOST: i64 = 255;
 
-/// After a kill a new container gets what is left of its time to become ready, and never less than this: long enough for a
-/// check to be made at all.
+/// After a kill a new container gets the rest of its time to become ready, but at least this much, so that one check
+/// can be made.
 const LEAST_LEFT: SignedDuration = SignedDuration::from_secs(15);
 
 pub(in crate::decide::rollout) fn next(
@@ -77,7 +79,7 @@ pub(in crate::decide::rollout) fn next(
     }
 }
 
-/// A start-first that was asked for and cannot be.
+/// Refuses the rollout if start-first is configured and not possible.
 fn barred(state: &RolloutState, units: &[Unit]) -> Option<Next> {
     if state.touched {
         return None;
@@ -96,7 +98,7 @@ fn barred(state: &RolloutState, units: &[Unit]) -> Option<Next> {
     })
 }
 
-/// What only a try tells of the host is found out while nothing is touched.
+/// Requirements of the host that only a trial container can check are tried out before anything is touched.
 fn untried(state: &RolloutState, containers: &Containers, units: &[Unit]) -> Option<Next> {
     match state.target.preflight {
         PreflightPolicy::Full if !state.touched => {}
@@ -107,7 +109,8 @@ fn untried(state: &RolloutState, containers: &Containers, units: &[Unit]) -> Opt
     Some(step(Step::TryOut { unit }))
 }
 
-/// A new container that exited while it was waited for: what is seen of it now decides whether it is started once more.
+/// The new container exited during the wait for readiness: not this failure but the container's observed state decides
+/// whether it is started once more.
 pub(in crate::decide::rollout) fn is_judged_by_look(goal: Goal, step: &Step, failure: &Failure) -> bool {
     goal == Goal::Forward
         && matches!(step, Step::AwaitReady { which: Which::New, .. })
@@ -149,12 +152,12 @@ impl Roll<'_> {
                 return Some(revert_or_stop(self.state, failure));
             }
             [] => return Some(step(Step::CreateCandidate { unit: unit.index })),
-            // Making it again adopts what is there and finishes it.
+            // Repeating the create adopts the existing container and completes it.
             [_] if !self.containers.made.contains(&unit.index) => {
                 return Some(step(Step::CreateCandidate { unit: unit.index }));
             }
             [one] => one,
-            // A create whose answer was lost was sent again: keep the first.
+            // The create was repeated because its response was lost: keep the first container.
             [_, surplus, ..] => {
                 return Some(step(Step::RemoveCandidate {
                     unit: unit.index,
@@ -175,7 +178,7 @@ impl Roll<'_> {
             .or_else(|| self.pending_hook(HookPhase::After, unit))
     }
 
-    /// `--rm` deletes what we stop.
+    /// With `--rm`, our own stop deletes the old container.
     fn may_be_gone(&self, unit: &Unit) -> bool {
         unit.on_exit == OnExit::Removed && self.containers.stopped.contains(&unit.old)
     }
@@ -199,7 +202,8 @@ impl Roll<'_> {
         }
     }
 
-    /// Stop-first: who lives in the old one stops, the router holds back, the old one stops and never starts by itself.
+    /// Stop-first: stop the containers that live in the old one's namespaces, let the router hold requests back, stop
+    /// the old one and clear its restart policy.
     fn clear_the_way(&self, pair: Pair<'_>) -> Option<Next> {
         let old = pair.old?;
         if alive(old) {
@@ -219,7 +223,7 @@ impl Roll<'_> {
         put_away(pair.unit, old)
     }
 
-    /// Start new → new is ready, and stays so.
+    /// Starts the new container and checks that it becomes ready and stays ready.
     fn start(&self, pair: Pair<'_>) -> Option<Next> {
         let Pair { unit, new, .. } = pair;
         let ready = self.containers.ready.contains(&new.id);
@@ -248,14 +252,14 @@ impl Roll<'_> {
         }
     }
 
-    /// How often the engine restarted it beyond what was taken note of.
+    /// Restarts by the engine that the journal has not noted yet.
     fn restarted_since(&self, new: &ObservedContainer) -> u64 {
         let noted = self.containers.restarts.get(&new.id);
         new.restart_count
             .saturating_sub(noted.map_or(0, |noted| noted.by_engine))
     }
 
-    /// Its restart policy is in force again, and the engine was faster than we are.
+    /// The new container has its restart policy again, and the engine restarted it before we could.
     fn after_restart(&self, unit: &Unit, new: &ObservedContainer) -> Option<Next> {
         let first = self.restarted_since(new) == 1 && !self.containers.restarts.contains_key(&new.id);
         if first && self.may_exit_once() {
@@ -265,12 +269,12 @@ impl Roll<'_> {
         Some(revert_or_stop(self.state, failure))
     }
 
-    /// lowtide's own container is watched by itself: one that ends has not stayed.
+    /// lowtide's own new container must not exit even once: it watches its own rollout.
     fn may_exit_once(&self) -> bool {
         self.state.target.select != Select::Itself
     }
 
-    /// The first exit is its own affair where its policy says so; the second is not.
+    /// The first exit is accepted if the restart policy would restart the container; the second is a failure.
     fn after_exit(&self, unit: &Unit, new: &ObservedContainer) -> Next {
         match new.ended_by {
             EndedBy::Itself => {}
@@ -291,7 +295,7 @@ impl Roll<'_> {
         revert_or_stop(self.state, told.cloned().unwrap_or_else(|| exited(unit, new)))
     }
 
-    /// How the wait for its readiness ended, with its last words.
+    /// The failure that ended the wait for readiness, with the container's last output.
     fn told(&self, unit: &Unit) -> Option<&Failure> {
         match &self.state.progress {
             Progress::Failed { step, failure, .. }
@@ -314,7 +318,7 @@ impl Roll<'_> {
         planned.map_or(whole, |planned| (*planned).max(self.now + LEAST_LEFT).min(whole))
     }
 
-    /// Start-first: only a container that serves gets the names under which others look for the service.
+    /// Start-first: only a container that already serves gets the network names under which others reach the service.
     fn attach(&self, pair: Pair<'_>) -> Option<Next> {
         let attached = self.containers.attached.contains(&pair.new.id);
         (!attached).then(|| {
@@ -325,7 +329,7 @@ impl Roll<'_> {
         })
     }
 
-    /// Start-first: the router takes up the new one and lets go of the old one, which finishes what it has and stops.
+    /// Start-first: the router adds the new container and drops the old one, which drains its requests and stops.
     fn hand_over(&self, pair: Pair<'_>) -> Option<Next> {
         let Pair { unit, new, .. } = pair;
         let old = pair.old?;
@@ -356,7 +360,7 @@ impl Roll<'_> {
             .then(|| route(unit, new, RouteChange::Resume))
     }
 
-    /// The router sends requests to containers of the release, not to those that only hold on to them.
+    /// The router sends requests to containers of the release, not to their dependents.
     fn router(&self, unit: &Unit) -> Option<&Router> {
         self.state.target.router.as_ref().filter(|_| unit.part == Part::Release)
     }
@@ -390,7 +394,8 @@ impl Roll<'_> {
         None
     }
 
-    /// Compose compares a container's image with what its tag means: the tag follows, or compose would replace it again.
+    /// Compose compares a container's image with its tag, so the tag must move too, or compose would replace the
+    /// container again.
     fn move_tag(&self, unit: &Unit) -> Option<Next> {
         let (tag, image) = (unit.tag.as_ref()?, self.containers.image.as_ref()?);
         let moves = unit.part == Part::Release && !self.containers.points(&tag.reference, Some(image));
@@ -403,8 +408,8 @@ impl Roll<'_> {
         })
     }
 
-    /// The bake is over: the old containers go, those that hold on to others first. Nothing is checked any more but that the
-    /// new one is there.
+    /// The bake is over: removes the old containers, dependents first. Before that, a last check that each new
+    /// container is there and, if its unit ran before, that it runs and is ready.
     fn commit(&self) -> Next {
         for (unit, seen) in self.units.iter().zip(self.observed).rev() {
             let Some(new) = seen.candidates.first() else {
@@ -413,7 +418,7 @@ impl Roll<'_> {
                 }
                 return diverged(format!("the new container of {} is gone", unit.name));
             };
-            // The last look before the way back is thrown away.
+            // A unit without an old container or retained image has nothing left to roll back to: skip the check.
             if seen.old.is_none() && !self.containers.images_kept.contains(&unit.index) {
                 continue;
             }
@@ -445,7 +450,7 @@ impl Roll<'_> {
             HookPhase::Before => &self.state.target.before,
             HookPhase::After => &self.state.target.after,
         };
-        // A container that did not run has nothing to run a command in; what holds on to it has no part in its hooks.
+        // Hooks run inside the container, so one that did not run has none. Dependents have none either.
         let has_hooks = unit.was_running && unit.part == Part::Release;
         (0..hooks.len())
             .find(|hook| has_hooks && !self.containers.hooks.contains(&(phase, unit.index, *hook)))
@@ -459,7 +464,8 @@ impl Roll<'_> {
     }
 }
 
-/// One that did not run: with `always` the engine would start it at its own start all the same.
+/// A container that did not run must stay down: with the policy `always` the engine would start it whenever the engine
+/// itself starts.
 fn stays_down(unit: &Unit, old: &ObservedContainer) -> Option<Next> {
     if alive(old) {
         return Some(diverged(format!(
@@ -470,13 +476,13 @@ fn stays_down(unit: &Unit, old: &ObservedContainer) -> Option<Next> {
     put_away(unit, old)
 }
 
-/// An engine with the containerd image store names an image by its manifest.
+/// An engine with the containerd image store uses the manifest's digest as the image id.
 fn runs(unit: &Unit, release: &Release) -> bool {
     let digest = release.digest.as_ref().map(ManifestDigest::as_str);
     unit.old_image == release.image || digest == Some(unit.old_image.as_str())
 }
 
-/// Stopped, and never started by itself.
+/// Stops the old container, then clears its restart policy.
 fn put_away(unit: &Unit, old: &ObservedContainer) -> Option<Next> {
     if alive(old) {
         return Some(step(Step::StopOld {

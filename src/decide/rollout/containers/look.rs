@@ -1,4 +1,4 @@
-//! What the decisions read of containers.
+//! Helpers by which the decisions interpret observed containers.
 
 use crate::decide::rollout::Next;
 use crate::model::rollout::{ContainerState, HoldBy, ObservedContainer, ObservedUnit, RestartPolicy, Step, Unit};
@@ -14,7 +14,7 @@ pub(super) fn alive(container: &ObservedContainer) -> bool {
     }
 }
 
-/// Has the container this restart policy, or one that nobody can change?
+/// Does the container have this restart policy, or can the engine not change it?
 pub(super) fn policy_stands(unit: &Unit, container: &ObservedContainer, policy: &RestartPolicy) -> bool {
     unit.fixed_restart || policy_is(container, policy)
 }
@@ -25,7 +25,7 @@ pub(super) fn policy_is(container: &ObservedContainer, policy: &RestartPolicy) -
     (none(&container.restart.name) && none(&policy.name)) || container.restart == *policy
 }
 
-/// Units that cannot outlive the container of `held`, the last to be made first.
+/// Units that live in the namespaces of the container of `held` and cannot outlive it, in reverse order of creation.
 pub(super) fn living_in<'a>(
     units: &'a [Unit],
     seen: &'a [ObservedUnit],
@@ -45,7 +45,7 @@ pub(super) fn living_in<'a>(
         .filter(move |(unit, _)| unit.index != held && reached.contains(&unit.index))
 }
 
-/// Units that belong together: who holds on to whom. A held unit stands before its holders.
+/// Groups of units that depend on each other. Within a group a unit comes before its dependents.
 pub(super) fn groups(units: &[Unit]) -> Vec<Vec<usize>> {
     let mut group: Vec<usize> = (0..units.len()).collect();
     for unit in units {

@@ -22,7 +22,7 @@ pub(super) fn order<'a>(policy: &TargetPolicy, unit: &'a Unit) -> Result<Sequenc
     }
     match policy.order {
         Order::StopFirst => Ok(Sequence::StopFirst),
-        // Without a router that learns of the new one, nobody would ask it before the old one is gone.
+        // Without a router that is told of the new container, it would get no requests before the old one is gone.
         Order::Auto if policy.router.as_ref().is_some_and(takes_up) && unit.bars.is_empty() => Ok(Sequence::StartFirst),
         Order::Auto => Ok(Sequence::StopFirst),
         Order::StartFirst => {
@@ -52,12 +52,13 @@ pub(in crate::decide::rollout) fn reason(policy: &TargetPolicy, unit: &Unit) -> 
     }
 }
 
-/// A router that is only ever told to hold requests back has one place to send them to.
+/// Can the router send requests to a second container? One that is only ever told to hold requests back has a single
+/// backend.
 fn takes_up(router: &Router) -> bool {
     router.pause.is_empty() || !router.join.is_empty() || !router.leave.is_empty()
 }
 
-/// Only the owner knows whether two may write to one volume; by `order: start-first` they said so.
+/// Only the owner knows whether two containers may write to one volume, and says so by `order: start-first`.
 fn is_settled(bar: &Bar) -> bool {
     match bar {
         Bar::WritableVolume { .. } => true,

@@ -464,7 +464,7 @@ fn a_start_first_that_cannot_be_is_refused_by_name() {
         panic!("{:?}", trial.conclusion())
     };
     insta::assert_snapshot!(failure, @"the container cannot be recreated faithfully: web0: no start-first (port 80/tcp of the host is published)");
-    // Only the owner can know that two may write to one volume, and said so.
+    // Only the owner can know that two containers may write to one volume, and has said so.
     let mut trial = Trial::of(Kind::Routed, 1, NewImage::Good);
     trial.world.units[0].bars = vec![Bar::WritableVolume {
         path: "/data".to_owned(),

@@ -122,7 +122,7 @@ fn one_that_finds_itself_unhealthy_gives_the_state_back() {
     assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
 }
 
-/// The keeper cannot read what it made of the database, and must not hand over to it again.
+/// The keeper cannot read the database that the new lowtide migrated, and must not hand over to the new one again.
 #[test]
 fn one_that_migrates_and_finds_itself_unhealthy_is_taken_back() {
     let mut trial = Trial::new(NewLowtide::MigratesAndIsUnhealthy);
@@ -207,7 +207,7 @@ fn killed_anywhere_one_of_them_serves_in_the_end_and_one_is_left() {
                     | RolloutConclusion::Stuck { .. }) => panic!("{other:?} {what}"),
                 };
                 assert!(end == Holder::Old || new_is == NewLowtide::Good, "{what}");
-                // Only a new one that was killed itself has failed.
+                // A good new lowtide fails only if it was killed itself.
                 if new_is == NewLowtide::Good && blow == Blow::Kill && trial.killed != Some(Holder::New) {
                     assert_eq!(end, Holder::New, "{what}");
                 }

@@ -14,7 +14,7 @@ pub(super) struct ContainerScene {
     pub(super) units: Vec<Unit>,
     pub(super) seen: Vec<ObservedUnit>,
     image: ImageId,
-    /// Units whose new, or remade old, container the engine has a name for that we do not know yet.
+    /// Units whose new or recreated old container has an engine id that is not known yet.
     nameless: Vec<(usize, Which)>,
 }
 
@@ -49,7 +49,7 @@ impl ContainerScene {
         }
     }
 
-    /// The first step that names a container we made says what the engine calls it.
+    /// The first step that names a container that we created reveals its engine id.
     pub(super) fn name(&mut self, step: &Step) {
         let Some((unit, container)) = named(step) else { return };
         let Some(seen) = self.seen.get_mut(unit) else { return };
@@ -127,7 +127,7 @@ impl ContainerScene {
         let (Some(of), Some(seen)) = (self.units.get(unit), self.seen.get_mut(unit)) else {
             return;
         };
-        // What is there is adopted.
+        // An existing candidate is adopted.
         if seen.candidates.is_empty() {
             let (id, name) = (format!("new {unit}"), format!("{} aside", of.name));
             seen.candidates.push(container(id, name, self.image.clone()));
@@ -184,7 +184,7 @@ fn container(id: String, name: String, image: ImageId) -> ObservedContainer {
     }
 }
 
-/// One container that stands for all, before anybody has looked.
+/// A placeholder for all containers, before preflight.
 fn assumed(state: &RolloutState) -> Unit {
     let (name, tag) = match &state.target.select {
         Select::Container { name } => (name.as_str(), None),
@@ -203,7 +203,7 @@ fn assumed(state: &RolloutState) -> Unit {
         index: 0,
         name: name.to_owned(),
         old: "old".to_owned(),
-        // Some other image than the release's: what runs it already is not moved.
+        // Any image but the release's, because a container that already runs the release is not moved.
         old_image: ImageId::of_sha256(&[0; 32]),
         was_running: true,
         fixed_restart: false,

@@ -30,7 +30,7 @@ impl Scene {
         }
     }
 
-    /// Learns from a step of the journal what the engine calls the new container.
+    /// Learns the engine id of a new container from a step of the journal.
     pub(super) fn name(&mut self, step: &Step) {
         match self {
             Scene::Containers(scene) => scene.name(step),

@@ -120,7 +120,7 @@ fn found(unit: &ServiceUnit) -> ObservedService {
     })
 }
 
-/// As named in the configuration; one that stands for all, where it names none.
+/// The services named in the configuration; a placeholder for all, if it names none.
 fn assumed(select: &Select) -> Vec<ServiceUnit> {
     let names = match select {
         Select::Service { name } => vec![name.clone()],

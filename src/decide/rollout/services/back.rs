@@ -1,4 +1,5 @@
-//! Back to the old image, newest first. Never gated. A service that was not touched is left alone, whatever it runs.
+//! Rolls services back to the old image, the last updated first. Never gated. A service that was not touched is left
+//! alone, whatever it runs.
 
 use super::verdict::{self, Reached};
 use super::{POLL, Services, plan, step};
@@ -8,7 +9,7 @@ use crate::model::rollout::RolloutConclusion;
 use crate::model::service::{FoundService, ObservedService, ServiceStep, ServiceUnit, UpdateState};
 use jiff::{SignedDuration, Timestamp};
 
-/// Somebody who puts the new image on again after each of our reverts means it.
+/// After this many reverts, somebody who sets the new image again each time evidently wants it.
 const REVERTS: u32 = 5;
 
 pub(in crate::decide::rollout) fn next(
@@ -36,7 +37,7 @@ pub(in crate::decide::rollout) fn next(
         match restore(state, services, unit, found, now) {
             Back::There => {}
             Back::Next(next) => return *next,
-            // The others are brought back all the same.
+            // The other services are rolled back all the same.
             Back::Late(why) => late.push(why),
         }
     }
@@ -79,7 +80,7 @@ fn restore(
             deadline,
         })))
     };
-    // Also where Swarm has gone back by itself: the step looks, and adopts what is there.
+    // Also if Swarm has rolled back by itself: the step inspects the service and adopts its state.
     let Some((times, deadline)) = services.reverts.get(&unit.index).copied() else {
         return again(now + plan::limit(unit, startup));
     };
@@ -118,7 +119,7 @@ fn restore(
     }))
 }
 
-/// Nobody replaces tasks any more: an update call sets Swarm going again.
+/// Swarm has paused and replaces no more tasks: an update call resumes it.
 fn stopped(found: &FoundService) -> bool {
     match found.update {
         UpdateState::Paused | UpdateState::RollbackPaused => true,

@@ -25,7 +25,7 @@ pub(in crate::decide::rollout) fn next(
     if moved().next().is_none() {
         return Next::Finish(RolloutConclusion::AlreadyThere);
     }
-    // All of them before the first: a registry that fails in the middle of a stack costs nothing here.
+    // Pre-pull all services before the first update: if the registry fails now, nothing has changed yet.
     if let Some(unit) = moved().find(|unit| !services.startup.contains_key(&unit.index)) {
         return step(ServiceStep::Prepull { unit: unit.index });
     }
@@ -83,7 +83,7 @@ fn advance(
             let detail = format!("somebody gave service {} its old image back", unit.name);
             return Some(revert_or_stop(state, Failure::new(FailureKind::Diverged, detail)));
         }
-        // Killed before the call: it is sent again, under the deadline of the first time.
+        // lowtide was killed before the update call: send it again, under the first deadline.
         return Some(update(services, unit, deadline));
     }
     let failure = verdict::failed(unit, found, &image).or_else(|| verdict::halted(unit, found));
@@ -95,7 +95,7 @@ fn advance(
     let Reached::Some { done, total, behind } = reached else {
         return None;
     };
-    // Planned further ahead than any wait lasts: by a clock that was ahead.
+    // A deadline further ahead than any wait lasts was planned by a clock that ran fast: cap it.
     let deadline = deadline.min(now + plan::limit(unit, startup));
     // A node that is drained during the bake moves its tasks: they get the same time as any others.
     let deadline = state
@@ -120,7 +120,7 @@ fn advance(
     })
 }
 
-/// Nothing of ours is on the service yet.
+/// Starts the update of a service that lowtide has not touched yet.
 fn begin(services: &Services, unit: &ServiceUnit, found: &FoundService, now: Timestamp) -> Next {
     match found.update {
         UpdateState::Updating | UpdateState::Paused | UpdateState::RollbackStarted | UpdateState::RollbackPaused => {

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 
 /// For Swarm's own fixed waits around each task: 2 s before the signal, 10 s of grace, the scheduler.
 const MARGIN: SignedDuration = SignedDuration::from_secs(15);
-/// The image is on the nodes before; this is for the manifest alone, or for a node that came later.
+/// Images are pre-pulled, so this covers only the manifest, or a node that joined later.
 const PULL: SignedDuration = SignedDuration::from_mins(2);
 /// On the way back a task must run for this long. The old image has proved itself before.
 const BACK_SETTLE: SignedDuration = SignedDuration::from_secs(5);
@@ -31,7 +31,7 @@ pub(super) fn knobs(unit: &ServiceUnit, startup: SignedDuration) -> UpdateKnobs 
     }
 }
 
-/// A third at once: the sooner it is back the better, and what still serves goes on serving.
+/// A third of the tasks at once: a fast rollback matters most, and the tasks that still serve go on serving.
 pub(super) fn back_knobs(unit: &ServiceUnit) -> UpdateKnobs {
     UpdateKnobs {
         parallelism: (unit.size() / 3).max(1),
@@ -42,7 +42,7 @@ pub(super) fn back_knobs(unit: &ServiceUnit) -> UpdateKnobs {
     }
 }
 
-/// Half as much again as all tasks one after the other would take at their slowest.
+/// One and a half times what all tasks one after the other would take at their slowest.
 pub(super) fn limit(unit: &ServiceUnit, startup: SignedDuration) -> SignedDuration {
     let one = PULL + startup + settle(startup) + MARGIN;
     let size = i32::try_from(unit.size()).unwrap_or(i32::MAX);

@@ -1,4 +1,4 @@
-//! What a service's tasks say.
+//! Judges a service by its tasks.
 
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::service::{
@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 /// How far a service is on its way to an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reached {
-    /// Every slot, or node, runs it for long enough, and nothing else is wanted any more.
+    /// Every slot or node has run the image for long enough, and Swarm wants no task of another image any more.
     All,
     Some {
         done: u64,
         total: u64,
-        /// What the task that is furthest behind is about, if it says so.
+        /// Why a task of the new image does not run, if its state tells.
         behind: Option<Behind>,
     },
 }
@@ -40,7 +40,7 @@ pub(super) fn reached(
     let served: BTreeSet<&TaskPlace> = wanted().filter(serves).map(|task| &task.place).collect();
     let (done, total) = match found.mode {
         ServiceMode::Replicated { replicas } => (served.len() as u64, replicas),
-        // A node that is down, paused or drained is not waited for: it gets what the service says when it is back.
+        // A node that is down, paused or drained is not waited for: it gets the service's current spec when it is back.
         ServiceMode::Global => {
             let places = wanted().filter_map(|task| match &task.place {
                 TaskPlace::Node(node) => Some(node),
@@ -82,8 +82,8 @@ fn behind(task: &ObservedTask) -> Option<Behind> {
     Some(Behind { kind, said })
 }
 
-/// The first task of the new image that ended by itself. Not one is tolerated, and Swarm's own count is not asked: it is
-/// in the memory of a manager, and forgets what came after its monitor.
+/// The first task of the new image that ended by itself. No such task is tolerated. Swarm's own failure count is not
+/// used: it is in the memory of a manager, and does not cover failures after the monitor period.
 pub(super) fn failed(unit: &ServiceUnit, found: &FoundService, image: &str) -> Option<Failure> {
     let new = found
         .tasks
@@ -118,7 +118,7 @@ pub(super) fn failed(unit: &ServiceUnit, found: &FoundService, image: &str) -> O
     new.filter_map(fell).next()
 }
 
-/// Swarm has stopped going forward by itself.
+/// Swarm has paused the update, or the service was rolled back.
 pub(super) fn halted(unit: &ServiceUnit, found: &FoundService) -> Option<Failure> {
     let what = match found.update {
         UpdateState::Paused => "Swarm paused the update",

@@ -69,7 +69,7 @@ fn a_task_has_settled_at_its_settle_time() {
     assert_eq!(far(both(NOW - 6)), "all");
 }
 
-/// As many new tasks as wanted are not all there is to it while Swarm still wants an old one to run.
+/// Enough new tasks run, but the service is not done while Swarm still wants an old task to run.
 #[test]
 fn a_task_of_the_old_image_that_is_still_wanted_is_not_all() {
     let new = || (1..=2).map(|slot| task(slot, NEW, TaskState::Running, NOW - 60));

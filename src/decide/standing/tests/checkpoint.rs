@@ -1,4 +1,4 @@
-//! A checkpoint stands for all that came before it, whatever that was.
+//! A checkpoint replaces all events before it, whatever they were.
 
 use super::*;
 use crate::model::drift::{Drift, Placed};
@@ -37,7 +37,7 @@ fn kind(event: &AppEvent) -> u8 {
         AppEvent::Settled => 20,
         AppEvent::Drifted { .. } => 21,
         AppEvent::Cancelled { .. } => 22,
-        // What is tested: it is put among them.
+        // The checkpoint is what is tested: it is inserted among the others.
         AppEvent::Checkpoint { .. } => KINDS,
     }
 }
@@ -197,7 +197,7 @@ fn stream(draws: &[Draw]) -> Vec<Recorded<AppEvent>> {
     events.collect()
 }
 
-/// As the journal keeps and finds it.
+/// Through JSON, as the journal stores and reads it.
 fn through_json(event: &AppEvent) -> AppEvent {
     serde_json::from_str(&serde_json::to_string(event).unwrap()).unwrap()
 }
@@ -229,7 +229,7 @@ proptest! {
         trimmed.iter().for_each(|event| applied.apply(event));
         prop_assert_eq!(&applied, &expected);
         prop_assert_eq!(&fold(trimmed.clone()), &expected);
-        // Not trimmed yet, or what the audit log keeps still there.
+        // The old events not trimmed yet, or those that the audit log retains still there.
         let whole: Vec<_> = before.iter().chain(&trimmed).cloned().collect();
         prop_assert_eq!(fold(whole), expected);
     }

@@ -1,4 +1,4 @@
-//! What a halt leaves behind: an incident, a watch kept over the next rollouts, releases that are remembered.
+//! What a halt leaves behind: an incident, probation for the next rollouts, releases that are remembered.
 
 use super::*;
 use crate::model::freshness::Inputs;
@@ -64,7 +64,7 @@ fn a_revert_leaves_an_incident_and_an_operators_halt_does_not_hide_it() {
     assert_eq!(standing.incidents, incident);
     push(&mut standing, resumed(3));
     assert!(standing.incidents.is_empty() && standing.halted.is_none());
-    // Without one there is nothing to answer for.
+    // An operator's own halt opens no incident.
     push(&mut standing, operators());
     assert!(standing.incidents.is_empty());
 }
@@ -124,7 +124,8 @@ fn halts_of_older_journals_are_read() {
     assert_eq!(read(r#"{"resumed":{"by":"me","why":"mended"}}"#), resumed(0));
 }
 
-/// An operator takes back what is under way, and it arrives all the same: the old container was being removed already.
+/// An operator withdraws a release whose rollout is in progress, and it arrives all the same because the old container
+/// was being removed already.
 #[test]
 fn what_arrives_after_it_was_taken_back_goes_back_though_the_app_is_halted() {
     let (app, mut standing) = (app(), Standing::default());
@@ -165,7 +166,7 @@ fn what_arrives_after_it_was_taken_back_goes_back_though_the_app_is_halted() {
     assert!(standing.halted.is_some());
 }
 
-/// A channel that came later has nothing to give back, and is no reason to leave the others as they are.
+/// A channel that was added later has no previous release; that must not keep the other channels from rolling back.
 #[test]
 fn every_channel_gives_a_quarantined_release_back() {
     let (app, mut standing) = (app(), Standing::default());
@@ -237,7 +238,7 @@ fn what_is_let_go_of_quarantine_is_rolled_out_again() {
     assert_eq!(standing.current().map(|release| release.run), Some(release.run));
     assert_eq!(standing.targets[&target].last, None, "it may be tried again");
     assert!(standing.judged.is_some(), "it need not be built again");
-    // Where no release of it is known, a run builds it again though nothing has moved.
+    // If no release with this content is known, a run builds it again although no input has changed.
     let unknown: ContentDigest = format!("sha256:{:064x}", 77).parse().unwrap();
     standing.quarantine.push(unknown.clone());
     standing.apply(&go(unknown));

@@ -1,4 +1,4 @@
-//! Releases that do not come where they should be: refused rollouts, failed promotions.
+//! Releases that have not reached a target or channel: refused rollouts, failed promotions.
 
 use super::halts::{push, resumed, reverted};
 use super::*;
@@ -103,8 +103,8 @@ fn a_refused_rollout_is_shown_until_something_arrives_and_tried_again_once_a_nig
     assert_eq!(tried(&standing, Occasion::Asked, hours(21)), "nothing");
 }
 
-/// What a newer release takes the place of is not shown; what an operator took back is none; what the clock took back is
-/// tried again when somebody asks.
+/// A superseded release is not shown, and one that an operator withdrew does not count as refused. One that was
+/// reverted when its window closed is retried on request.
 #[test]
 fn what_counts_as_refused() {
     let app = app();
@@ -159,7 +159,7 @@ fn a_promotion_is_tried_again_by_itself_only_where_that_may_help() {
     let (app, mut standing) = (app(), Standing::default());
     released(&mut standing, 1);
     let asks = |standing: &Standing, now| !matches!(next(&app, standing, now), Next::Idle);
-    // A registry that is away: after a minute, and not for ever.
+    // An unreachable registry: retried after a minute, and not forever.
     push_at(
         &mut standing,
         at(1),
@@ -181,7 +181,7 @@ fn a_promotion_is_tried_again_by_itself_only_where_that_may_help() {
     assert_eq!(shown(&app, &standing), "staging fails (never)");
     assert!(!asks(&standing, hours(100)));
     assert_eq!(tried(&standing, Occasion::Night, hours(20)), "staging");
-    // A tag that is taken is taken a minute later too.
+    // A tag that is taken will still be taken a minute later, so there is no automatic retry.
     let again = standing.again(Occasion::Night, hours(20)).unwrap();
     push_at(&mut standing, hours(20), again);
     assert!(asks(&standing, hours(20)));
@@ -203,7 +203,7 @@ fn a_promotion_is_tried_again_by_itself_only_where_that_may_help() {
     assert_eq!(shown(&app, &standing), "");
 }
 
-/// In back-off it goes on by itself: a night that ends meanwhile does not begin it anew.
+/// A promotion in back-off is retried automatically: a run that ends meanwhile does not restart the back-off.
 #[test]
 fn a_night_leaves_a_promotion_in_back_off_alone() {
     let mut standing = Standing::default();
@@ -223,8 +223,8 @@ fn a_run_brings_another_try_by_what_started_it() {
     assert_eq!(Occasion::of(&Trigger::Schedule { slot: at(0) }), Occasion::Night);
 }
 
-/// The failure in production takes staging's tag back; its targets go with it, so that both say the same. What cannot go
-/// back by itself is named.
+/// The failure in production rolls back staging's tag and its targets, so that both agree. A target that cannot be
+/// rolled back automatically is reported.
 #[test]
 fn while_halted_a_channel_and_its_targets_agree() {
     let mut app = app();
@@ -260,7 +260,7 @@ fn while_halted_a_channel_and_its_targets_agree() {
     assert_eq!(standing.apart(&app), []);
 }
 
-/// An operator takes release 1 back from a target, which gets `before`.
+/// An operator withdraws release 1 from a target, which is rolled back to `before`.
 fn taken_back(standing: &mut Standing, target: &TargetName, before: RunId) -> RolloutId {
     let bad = release(1);
     push(
@@ -371,7 +371,7 @@ fn a_target_that_somebody_else_changed_gets_the_release_back_when_asked_for() {
         standing.drifted().map(|it| it.target.as_str()).collect::<Vec<_>>(),
         ["s1"]
     );
-    // Whoever put something else there meant it.
+    // The drift is assumed to be deliberate.
     assert_eq!(next(&app, &standing, at(1)), Next::Idle);
     for occasion in [Occasion::Night, Occasion::Configured, Occasion::Started] {
         assert_eq!(tried(&standing, occasion, hours(20)), "nothing", "{occasion:?}");
@@ -384,7 +384,7 @@ fn a_target_that_somebody_else_changed_gets_the_release_back_when_asked_for() {
     assert_eq!(next(&app, &standing, at(1)), Next::Idle);
 }
 
-/// What was on its way with the release that is taken back turns round, and is told with who took it back; no other rollout is.
+/// An open rollout of the withdrawn release turns back, and its report names the operator; no other rollout's does.
 #[test]
 fn a_rollout_that_is_under_way_belongs_to_the_recall_of_its_release() {
     let recalled = |under_way: u128| {

@@ -1,4 +1,4 @@
-//! Who is watched twice as long after an incident: each target, for as many new releases of its own.
+//! After an incident each target is watched twice as long, for its own number of new releases.
 
 use super::halts::{operators, push, resumed, reverted, with_incident};
 use super::*;
@@ -42,7 +42,7 @@ fn the_next_rollouts_bake_twice_as_long_and_only_those_that_arrive_count() {
     play(&app, &mut standing, |_| RolloutConclusion::Done);
     assert_eq!(left(&standing), "s1 1 s2 1 p1 1", "each target proves it for itself");
     assert_eq!(bakes(&app, &standing, 3), (2, Purpose::Release), "it is there already");
-    // An operator's own revert is none of them, and is not held up by them.
+    // An operator's own halt suspends probation but does not use it up.
     push(&mut standing, operators());
     assert_eq!(bakes(&app, &standing, 4), (2, Purpose::Release));
     push(&mut standing, resumed(0));
@@ -53,8 +53,8 @@ fn the_next_rollouts_bake_twice_as_long_and_only_those_that_arrive_count() {
     assert_eq!(bakes(&app, &standing, 5), (2, Purpose::Release));
 }
 
-/// The release fails in production; staging, which runs it, goes back. That way back uses up nobody's probation: the next
-/// new release bakes twice as long in production, and on staging.
+/// The release fails in production; staging, which runs it, goes back. That rollback uses up no probation: the next new
+/// release bakes twice as long in production, and on staging.
 #[test]
 fn what_only_goes_back_uses_up_no_probation() {
     let app = app();
@@ -66,7 +66,7 @@ fn what_only_goes_back_uses_up_no_probation() {
         "staging went back with its channel"
     );
     push(&mut standing, resumed(1));
-    // Somebody took it back there by hand: nothing new.
+    // The target already runs a newer release, so rolling out an older one is no probation.
     standing.targets.get_mut(&"s1".parse().unwrap()).unwrap().good = Some(RunId(Ulid(2)));
     assert_eq!(bakes(&app, &standing, 1), (2, Purpose::Release));
     let story = play(&app, &mut standing, |_| RolloutConclusion::Done);

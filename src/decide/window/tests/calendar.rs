@@ -110,7 +110,7 @@ fn new_york_gap_and_fold() {
     insta::assert_snapshot!(two_years((time(0, 0, 0, 0), time(1, 30, 0, 0)), "America/New_York"), @r"730 openings");
 }
 
-/// A length is what a clock in the hand says: the wall's clock may show more or less.
+/// A length is elapsed time: the difference of the local times may be more or less.
 #[test]
 fn lengths_are_elapsed_time() {
     insta::assert_snapshot!(two_years_of(&lasting(&ALL, time(1, 30, 0, 0), 120), "Europe/Berlin"), @r"
@@ -137,7 +137,7 @@ fn lengths_are_elapsed_time() {
     insta::assert_snapshot!(two_years_of(&lasting(&ALL, time(22, 0, 0, 0), 240), "Asia/Kolkata"), @r"730 openings");
 }
 
-/// Days of 23 hours: what is longer than the way to the next opening ends there, and the window is simply always open.
+/// Days of 23 hours: an opening that would reach into the next one ends there, so the window is simply always open.
 #[test]
 fn a_day_and_a_week_long() {
     insta::assert_snapshot!(two_years_of(&lasting(&ALL, time(6, 0, 0, 0), 24 * 60), "Europe/Berlin"), @r"
@@ -154,7 +154,7 @@ fn a_day_and_a_week_long() {
     2026-10-19 Mon 19 06:00 +02:00 → Mon 26 05:00 +01:00 = 168h
     105 openings
     ");
-    // The last hour before a week with a fold is over belongs to nobody.
+    // The last hour of a week with a fold is in no opening.
     let week = Window::from(lasting(&[Day::Mon], time(6, 0, 0, 0), 7 * 24 * 60));
     let at_five = at("2026-10-26T04:30:00Z");
     assert_eq!(
@@ -317,7 +317,7 @@ proptest! {
         for pair in found.windows(2) {
             prop_assert!(pair[0].end <= pair[1].start, "{:?}", pair);
         }
-        // The same openings are found from anywhere inside.
+        // A search that starts inside an opening finds the same opening.
         let again = openings(&window, zone, found[60].start).next().unwrap();
         prop_assert_eq!(again, found[60]);
         prop_assert_eq!(state(Some(&window), zone, found[60].start) == WindowState::Never, false);
@@ -339,7 +339,7 @@ fn a_day_without_its_opening_is_told() {
         Vec::<String>::new()
     );
     assert_eq!(swallowed(&gap(&ALL), "2026-03-29T12:00:00Z", april), ["2026-03-29"]);
-    // The last day is another's to tell.
+    // The last day belongs to the next period.
     assert_eq!(
         swallowed(&gap(&ALL), march, "2026-03-29T12:00:00Z"),
         Vec::<String>::new()

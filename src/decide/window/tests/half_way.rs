@@ -36,11 +36,11 @@ fn each_rule_at_the_end_of_an_opening() {
     let once = Some(SuspensionsLeft::One);
     let (suspend, back) = (Between::Suspend(Closing::Ended), Between::Back(Closing::Ended));
     for (overrun, done, suspensions, expected) in [
-        // By default: half is enough to finish, less waits.
+        // By default a rollout that is half done finishes; one with less done is suspended.
         (None, 1, once, suspend.clone()),
         (None, 2, once, Between::GoOn),
         (None, 3, once, Between::GoOn),
-        // It was suspended before: not a second night.
+        // It was suspended before and is not suspended for a second night.
         (None, 1, Some(SuspensionsLeft::None), back.clone()),
         // An engine that goes on by itself cannot be suspended.
         (None, 1, None, Between::GoOn),
@@ -111,7 +111,7 @@ fn a_blackout_that_begins_half_way_suspends_whatever_the_rule() {
             Some(SuspensionsLeft::One),
             Some(Between::Back),
         ),
-        // Cannot be suspended: what is nearly done is finished, the rest goes back.
+        // If suspension is impossible, a rollout that is at least half done finishes, any other rolls back.
         (None, 1, None, Some(Between::Back)),
         (None, 2, None, None),
         (Some(Overrun::Finish), 1, None, Some(Between::Back)),
@@ -223,7 +223,7 @@ fn a_freeze_suspends_for_a_night_and_a_day_and_not_longer() {
     let limit = "2026-06-02T15:00:00Z";
     assert_eq!(suspended(&window, &frozen, "2026-06-02T01:00:00Z"), wait(limit));
     assert_eq!(suspended(&window, &frozen, limit), Resume::Back);
-    // Lifted: it goes on where the window is open, the same opening included.
+    // The freeze is lifted: the rollout resumes wherever the window is open, also in the same opening.
     window.freeze = None;
     assert_eq!(
         suspended(&window, &frozen, "2026-06-01T02:59:00Z"),

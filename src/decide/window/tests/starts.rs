@@ -1,4 +1,4 @@
-//! Items 57, 60 and 64: one beginning per opening, only what fits, and always by the zone data of the moment.
+//! Items 57, 60 and 64: one start per opening, only if the rollout fits, and always by the current zone data.
 
 use super::{at, once, window};
 use crate::decide::window::{Start, escalated, estimate, forecast, occurrence, openings, start};
@@ -133,7 +133,8 @@ fn an_opening_in_a_fold_is_used_once() {
         panic!("an open window is shut")
     };
     let next_night = later("2026-10-26T01:00:00Z");
-    // Begun once, it does not begin again: not in the same opening, not when the clock shows 02:00 again.
+    // A rollout that was started in this opening is not started again: not later in it, not when the clock shows 02:00
+    // again.
     for now in [
         "2026-10-25T00:00:01Z",
         "2026-10-25T00:30:00Z",
@@ -146,7 +147,7 @@ fn an_opening_in_a_fold_is_used_once() {
             "{now}"
         );
     }
-    // Nor without a beginning: the second 02:00 opens nothing.
+    // Even if nothing was started, the second 02:00 is no opening.
     assert_eq!(
         start(Some(&window), BERLIN, minutes(10), None, at("2026-10-25T01:00:00Z")),
         next_night
@@ -181,8 +182,8 @@ fn each_day_of_an_open_window_counts_for_itself() {
     );
 }
 
-/// The same question with other zone data: nothing of the answer before is kept. Until 2027 Morocco's clock is UTC+1 or,
-/// in Ramadan, UTC; a decree that moves a zone is simply another zone from one question to the next.
+/// The same call with other zone data: nothing of the previous result is remembered. Until 2027 Morocco's clock is
+/// UTC+1 or, in Ramadan, UTC; a decree that changes a zone amounts to another zone from one call to the next.
 #[test]
 fn new_zone_data_count_from_the_next_question_on() {
     let window = nights();
@@ -191,7 +192,7 @@ fn new_zone_data_count_from_the_next_question_on() {
     let after = start(Some(&window), "Europe/Helsinki", minutes(10), None, now);
     assert_eq!(before, later("2026-06-01T01:00:00Z"));
     assert!(matches!(after, Start::Now { .. }), "{after:?}");
-    // What was begun under the old data is not begun again under the new: the day is civil.
+    // A rollout started under the old data is not started again under the new: the day is civil.
     let taken = on("2026-06-01");
     let again = start(
         Some(&window),
@@ -329,7 +330,7 @@ fn starts_are_found_fast_enough_to_be_asked_often() {
     assert!(matches!(found, Start::TooShort { .. }), "{found:?}");
 }
 
-/// Whether a rollout fits is asked of what is open without a break, over the ends of single openings too.
+/// A rollout fits if it fits into an uninterrupted open stretch, which may span several openings.
 #[test]
 fn a_forecast_says_what_fits() {
     let fits = |window: &Window, hours: i64| {

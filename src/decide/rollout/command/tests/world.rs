@@ -24,20 +24,20 @@ pub(super) fn release(n: u128) -> Release {
     }
 }
 
-/// What becomes of the command.
+/// How the command behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Good,
-    /// Half of it is done by then.
+    /// It fails after half of its work.
     Fails,
     NeverAnswers,
     FallsSilentWhileBaking,
-    /// Twice, each way.
+    /// Says *try later* twice in each direction.
     Busy,
-    /// It fails, and so does each way back.
+    /// It fails, and so does every rollback.
     BackFails,
     BackIsBusy,
-    /// It fails, and what was there before does not answer again.
+    /// It fails, and after the rollback the old release does not answer.
     StaysSilent,
 }
 
@@ -56,7 +56,7 @@ impl Fate {
 
 pub(super) struct Trial {
     fate: Fate,
-    /// The image that serves; `None`: something half done.
+    /// The image that serves; `None`: a half-finished state.
     pub(super) runs: Option<String>,
     busy: u32,
     unit: CommandUnit,
@@ -106,7 +106,7 @@ impl Trial {
 
     pub(super) fn push(&mut self, event: RolloutEvent) {
         let seq = self.events.len() as u64 + 1;
-        // As the journal keeps them.
+        // Through JSON, as the journal stores events.
         let event = serde_json::from_str(&serde_json::to_string(&event).unwrap()).unwrap();
         self.events.push(Recorded {
             seq,

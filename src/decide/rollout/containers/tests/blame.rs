@@ -1,4 +1,4 @@
-//! Whose fault it is: only what the new release's own process does condemns it.
+//! Whose fault a failure is: only the behaviour of the new release's own process condemns the release.
 
 use super::trial::Trial;
 use super::world::{KINDS, Kind, NewImage, OldImage, at, rollout};
@@ -14,7 +14,7 @@ use crate::model::standing::AppEvent;
 use jiff::SignedDuration;
 use std::fmt::Write as _;
 
-/// How it ends, whether that condemns the release, and what the app hears of it.
+/// How the rollout ends, whether that condemns the release, and which events the app's stream gets.
 fn verdict(trial: &Trial) -> String {
     let conclusion = trial.conclusion();
     let end = tell::RolloutEnd {
@@ -77,11 +77,12 @@ fn what_fails_before_the_new_process_ran_is_refused_and_the_old_one_runs_again()
     ");
 }
 
-/// Two are moved, and the third finds its port taken: the first two go back as well, and nothing is wrong with them.
+/// Two units are moved, and the third finds its port taken: the first two are rolled back as well, and the release is
+/// not condemned.
 #[test]
 fn a_host_that_fails_half_way_condemns_nobody() {
     let mut trial = Trial::new(3, NewImage::Good);
-    // Into the third: after its create.
+    // Until the third unit's candidate is created.
     while !trial.drive(Some(2)) {
         trial.recover();
         if trial
@@ -99,7 +100,7 @@ fn a_host_that_fails_half_way_condemns_nobody() {
     assert_eq!(trial.end_state(), before);
 }
 
-/// The running service is lost, and a person is called; but the release has done nothing.
+/// The service is down and a person is called, but the release is not to blame.
 #[test]
 fn a_device_that_is_gone_for_both_is_stuck_and_condemns_nobody() {
     let mut trial = Trial::new(1, NewImage::NotStarted);
@@ -112,7 +113,7 @@ fn a_device_that_is_gone_for_both_is_stuck_and_condemns_nobody() {
     assert_eq!(failure.detail, "the old container of web0 cannot be started: simulated");
 }
 
-/// A release that the host never started has changed no data.
+/// A release that the host never started cannot have changed data.
 #[test]
 fn an_irreversible_target_goes_back_where_nothing_ran() {
     for (new_is, expected) in [
@@ -215,7 +216,7 @@ fn one_exit_is_restarted_as_its_policy_would() {
     remove new container
     ");
     assert_eq!(verdict(&twice), "reverted ContainerExited: ended, quarantined, halted");
-    // Its policy would leave it as it is.
+    // The restart policy would not restart the container.
     let mut trial = Trial::new(1, NewImage::ExitsOnce);
     trial.world.units[0].restart = RestartPolicy::none();
     trial.world.containers[0].restart = RestartPolicy::none();
@@ -243,7 +244,7 @@ fn one_restart_by_the_engine_is_borne_while_it_bakes() {
     assert!(twice.drive(None));
     assert_eq!(verdict(&twice), "reverted Restarting: ended, quarantined, halted");
     assert!(since_start(&twice).contains("restart new container"));
-    // Killed anywhere, it is borne once and no more than once.
+    // Wherever lowtide is killed, one exit is accepted and no second one.
     for (new_is, good) in [
         (NewImage::ExitsOnceWhileBaking, true),
         (NewImage::DiesWhileBaking, false),
@@ -281,7 +282,8 @@ fn what_a_policy_restarts() {
     }
 }
 
-/// With the engine's own word for it, it is somebody's act, and nobody's fault: it stays as it is, and a person is called.
+/// The engine's events show that somebody stopped the container. That is nobody's fault: everything is left as it is,
+/// and a person is called.
 #[test]
 fn one_that_somebody_stopped_is_diverged() {
     let mut waited_for = Trial::new(1, NewImage::StoppedWhileWaitedFor);
@@ -294,7 +296,7 @@ fn one_that_somebody_stopped_is_diverged() {
             break;
         }
         trial.recover();
-        // Once the old one is gone there is nothing to go back to.
+        // Once the old container is removed there is nothing to roll back to.
         let has_old = trial.world.containers.iter().any(|c| c.id == "old0");
         let new = trial.world.containers.iter_mut().find(|c| has_old && c.id == "new0");
         let Some(new) = new.filter(|new| new.state == ContainerState::Running) else {
@@ -317,7 +319,8 @@ fn one_that_somebody_stopped_is_diverged() {
     assert!(stuck > 10, "{done} done, {stuck} stuck");
 }
 
-/// The deadline that is planned for the new container of a target with 60 s, and for the old one on the way back.
+/// The deadline that is planned for the new container of a target with a timeout of 60 s, and for the old one in a
+/// rollback.
 #[test]
 fn readiness_is_not_judged_before_the_start_period_ends() {
     let deadline = |which: Which, warm_up: i64| {
@@ -357,7 +360,7 @@ fn readiness_is_not_judged_before_the_start_period_ends() {
     }
 }
 
-/// One that exits while it is waited for is told with its last words if it exits again.
+/// If a container exits during the wait and then exits again, its last output is reported.
 #[test]
 fn an_exit_while_it_is_waited_for_is_restarted_too() {
     let mut trial = Trial::new(1, NewImage::ExitsWhileWaitedFor { times: 1 });
@@ -382,7 +385,7 @@ fn an_exit_while_it_is_waited_for_is_restarted_too() {
     assert_eq!(failure.detail, "simulated", "what the wait said");
 }
 
-/// A second wait of the same container gets its whole time, if it began anew.
+/// A second wait for the same container gets the full timeout if the container was started again.
 #[test]
 fn a_restart_gives_it_its_time_again() {
     let deadlines = |trial: &Trial| {
@@ -404,7 +407,7 @@ fn a_restart_gives_it_its_time_again() {
     assert_eq!(deadlines(&trial), [60, 60]);
 }
 
-/// What a hook in the old container says is nothing that the new release did.
+/// A failed hook in the old container is no evidence against the new release.
 #[test]
 fn which_kinds_condemn() {
     let condemning = [
@@ -441,7 +444,7 @@ fn which_kinds_condemn() {
     }
 }
 
-/// A mail about a way back shows what the new one wrote last.
+/// A mail about a rollback shows the last output of the new container.
 #[test]
 fn what_the_new_one_wrote_is_kept_for_those_who_are_told() {
     let last_words = |new_is| {

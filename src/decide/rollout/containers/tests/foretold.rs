@@ -1,4 +1,4 @@
-//! What is foretold of a rollout is what then happens.
+//! The forecast of a rollout matches what then happens.
 
 use super::trial::{Trial, outside};
 use super::world::{KINDS, Kind, NewImage, OLD_IMAGE, at, rollout};
@@ -11,7 +11,7 @@ use crate::model::rollout::{Bar, RolloutConclusion, RolloutEvent, StepOutcome};
 use crate::model::service::UpdateOrder;
 use crate::model::standing::Release;
 
-/// As it would have been told after the first `seen` events.
+/// The forecast as it would have been after the first `seen` events.
 fn after(trial: &Trial, seen: usize) -> Outlook {
     let events = &trial.events[..seen];
     let state = fold(RolloutId(ulid::Ulid(9)), events).unwrap();
@@ -29,7 +29,7 @@ fn steps(outlook: &Outlook) -> Vec<&str> {
     outlook.steps.iter().filter_map(step).collect()
 }
 
-/// From when on nothing but good things happen, by position of the event.
+/// Position of the event from which on every step succeeds.
 fn all_goes_well_from(trial: &Trial) -> usize {
     let failed = |outcome: &StepOutcome| matches!(outcome, StepOutcome::Failed { .. });
     let bad = |event: &RolloutEvent| {
@@ -46,7 +46,7 @@ fn all_goes_well_from(trial: &Trial) -> usize {
 #[test]
 fn what_is_foretold_happens() {
     let mut told = 0;
-    // Of one that exits by itself the journal does not tell that nothing is left to stop.
+    // Images that exit by themselves are left out: the journal does not tell that there is nothing left to stop.
     for new_is in [NewImage::Good, NewImage::NeverReady, NewImage::DiesWhileBaking] {
         for (kind, replicas) in KINDS.into_iter().flat_map(|kind| [(kind, 1), (kind, 3)]) {
             let mut trial = Trial::of(kind, replicas, new_is);
@@ -134,7 +134,7 @@ fn each_unit_has_its_phase() {
     insta::assert_snapshot!(course(NewImage::NeverReady), @"w www mww r-- R--");
 }
 
-/// A tag where it was a release of ours, else the image itself; nothing before anybody has looked.
+/// The tag if the old image was a release of ours, otherwise the image itself; nothing before preflight.
 #[test]
 fn what_ran_before_is_named_once_somebody_looked() {
     let mut trial = Trial::new(2, NewImage::Good);
@@ -234,7 +234,7 @@ fn a_release_that_was_overtaken_has_no_steps_ahead() {
     let told = foresee(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
     assert_eq!(told.ends, Some(RolloutConclusion::Superseded { by: newer }));
     assert_eq!(told.steps, []);
-    // What was begun arrives first.
+    // A rollout that has changed something completes before a newer release.
     assert!(!trial.drive(Some(6 * 3)));
     let state = trial.state();
     assert!(state.touched);

@@ -59,7 +59,7 @@ pub(super) fn open(trial: &mut Trial, irreversible: bool) {
     });
 }
 
-/// What matters of it, with times.
+/// The important events of the rollout, with times.
 pub(super) fn story(trial: &Trial) -> String {
     let mut text = String::new();
     let mut last = None;
@@ -161,7 +161,8 @@ fn closing_half_way_by_each_rule() {
     Tue 05:13 reverted: WindowClosed
     ");
     assert_eq!(back.end_state(), before, "everything is as it was");
-    // Held once, and the second night is not enough either: not a third one.
+    // Suspended once, and the second night is too short as well: the rollout rolls back instead of waiting for a third
+    // one.
     let mut short = nights(Some(Overrun::Suspend));
     short.opens = Weekly::between(&Day::ALL, time(3, 0, 0, 0), time(3, 8, 0, 0));
     let mut suspended = trial(short, "2026-09-22T02:00:00Z");
@@ -230,7 +231,7 @@ fn a_blackout_begins_half_way() {
         },
         why: Some("sale".to_owned()),
     };
-    // Short: it goes on after it, in the same opening. The unit at work is not cut.
+    // A short blackout: the rollout resumes after it, in the same opening. The unit in progress is finished first.
     let mut window = nights(Some(Overrun::Finish));
     window.closed = vec![blackout("2026-09-22T04:00")];
     let mut short = trial(window.clone(), "2026-09-22T03:00:00Z");
@@ -249,7 +250,7 @@ fn a_blackout_begins_half_way() {
     Tue 04:33 unit 0: remove old container
     Tue 04:34 Done
     "#);
-    // Longer than a night: back.
+    // A blackout longer than a night: the rollout rolls back.
     window.closed = vec![blackout("2026-09-26T00:00")];
     let mut long = trial(window, "2026-09-22T03:00:00Z");
     let before = long.end_state();
@@ -263,7 +264,7 @@ fn a_blackout_begins_half_way() {
     assert_eq!(long.end_state(), before);
 }
 
-/// A freeze that is set at any instant: no unit is cut by it, and no way back.
+/// A freeze set at any instant interrupts neither a unit nor a rollback.
 #[test]
 fn a_freeze_never_stops_a_unit_or_a_revert() {
     let mut reverting = 0;
@@ -325,7 +326,7 @@ fn while_suspended_it_waits_and_says_why() {
         until: opens,
     };
     assert_eq!(reason, expected);
-    // Also to those who only read the journal.
+    // A reader of the journal alone sees the same.
     let foretold = outlook::rollout_waits(&trial.state(), &trial.outside, at(trial.now));
     assert_eq!(foretold, Some(expected));
 }

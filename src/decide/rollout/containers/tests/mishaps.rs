@@ -32,7 +32,7 @@ fn a_reboot_anywhere_is_not_the_images_fault() {
     assert!(points > 200, "only {points} points were tried");
 }
 
-/// A program that means 255 itself.
+/// A program that exits with 255 on its own.
 #[test]
 fn what_ends_like_that_again_is_the_images_fault() {
     let mut trial = Trial::new(1, NewImage::LostWhileBaking);
@@ -66,7 +66,7 @@ fn one_that_did_not_run_is_made_anew_and_not_started() {
 #[derive(Debug, Clone, Copy)]
 enum Act {
     RemovesNew,
-    /// Where the new one serves: else nobody could.
+    /// Only while the new container serves; otherwise no container would serve.
     RemovesOld,
     RenamesNew,
     RenamesOld,
@@ -141,7 +141,7 @@ fn whatever_an_operator_does_half_way_it_ends_and_somebody_serves() {
                 RolloutConclusion::Done => done += 1,
                 RolloutConclusion::Reverted { .. } => reverted += 1,
                 RolloutConclusion::Stuck { .. } => stuck += 1,
-                // Before it ever ran.
+                // Before the new container ever ran.
                 RolloutConclusion::Refused { failure } if failure.kind == FailureKind::Diverged => refused += 1,
                 other @ (RolloutConclusion::AlreadyThere
                 | RolloutConclusion::Refused { .. }
@@ -190,20 +190,20 @@ fn a_clock_that_is_set_changes_no_outcome() {
     }
 }
 
-/// How it ends when one step of the way back is refused for good, for each of them.
+/// For each step of a rollback: how the rollout ends if the engine always refuses that step.
 fn refused_each(kind: Kind) -> String {
     let run = |new_is, refused: Option<&String>| {
         let mut trial = Trial::of(kind, 1, new_is);
         trial.refused = refused.cloned();
         if refused.is_some() {
-            // A router that cannot be told holds nothing back.
+            // A router that cannot be reached holds no requests back.
             trial.kind = Kind::Plain;
         }
         assert!(trial.drive(None));
         trial
     };
     let (calm, forward) = (run(NewImage::DiesWhileBaking, None), run(NewImage::Good, None));
-    // What follows the last step that both have in common.
+    // The steps after the last one that both have in common.
     let common = calm.steps.iter().zip(&forward.steps).take_while(|(a, b)| a == b);
     let mut back: Vec<&String> = calm.steps.iter().skip(common.count()).collect();
     back.sort();
@@ -284,7 +284,7 @@ fn a_way_back_that_is_refused_ends_and_says_so() {
     ");
 }
 
-/// The rollout turns back by itself: another one beside it would move the same containers.
+/// The rollout itself turns back: a second one beside it would move the same containers.
 #[test]
 fn taken_back_by_an_operator_anywhere_it_goes_back_as_long_as_it_can() {
     for (kind, replicas) in KINDS.into_iter().flat_map(|kind| [(kind, 1), (kind, 2)]) {
@@ -339,15 +339,15 @@ fn trouble_of_lowtides_own_machine_takes_nothing_back() {
         assert_eq!(*trial.conclusion(), RolloutConclusion::Done, "{kind:?}");
         assert_eq!(trial.trouble, 0);
     }
-    // On the way back it is tried as long: the old one serves in the end.
+    // A rollback retries just as long: the old container serves in the end.
     let mut trial = Trial::new(1, NewImage::ExitsAtOnce);
     trial.trouble = 40;
     assert!(trial.drive(None));
     assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
 }
 
-/// A backup is older than what was done since. Whatever of the journal is lost, once the containers were chosen: who
-/// restores it elsewhere goes on from what is there, and nobody's service stays down.
+/// A restored backup lacks the latest events. Whichever events after preflight are lost, the rollout continues from the
+/// actual state of the containers, and no service stays down.
 #[test]
 fn a_journal_restored_from_a_backup_goes_on_from_what_is_there() {
     let mut points = 0;
@@ -376,7 +376,7 @@ fn a_journal_restored_from_a_backup_goes_on_from_what_is_there() {
                 );
                 let serves = |(name, _, state, _): &(_, _, _, _)| name == "web0" && *state == ContainerState::Running;
                 assert!(restored.end_state().iter().any(serves), "{at}");
-                // Where the old one was removed already, a person is told; the new one serves.
+                // If the old container was removed already, a person is notified; the new one serves.
                 if !old_is_gone {
                     assert_eq!(*restored.conclusion(), RolloutConclusion::Done, "{at}");
                 }
@@ -386,7 +386,8 @@ fn a_journal_restored_from_a_backup_goes_on_from_what_is_there() {
     assert!(points > 200, "only {points} points were tried");
 }
 
-/// It was 400 days ahead when lowtide was killed, and is right at the next start, which makes those times the present.
+/// The clock was 400 days ahead when lowtide was killed, and is right at the next start, which sets those times to the
+/// present.
 #[test]
 fn a_clock_that_was_ahead_makes_nobody_wait() {
     const DAY: i64 = 24 * 3600;

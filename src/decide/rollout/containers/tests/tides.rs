@@ -19,7 +19,7 @@ use crate::model::window::{Closing, Day, Escalation, Overrun, Weekly};
 use jiff::SignedDuration;
 use jiff::civil::time;
 
-/// The app's own stream of what happened to a rollout.
+/// The app's state after the events that the rollout adds to its stream.
 fn standing_after(trial: &Trial) -> Standing {
     let state = trial.state();
     let conclusion = trial.conclusion().clone();
@@ -123,7 +123,7 @@ fn the_limit_of_waiting_is_told_once() {
     );
     trial.push(RolloutEvent::Deferred { since });
     assert_eq!(asked(&trial), wait(&too_short), "once");
-    // Fixes for security are less patient.
+    // Security fixes wait less long before people are notified.
     trial.events.pop();
     trial.now -= 11 * day;
     assert_eq!(asked(&trial), wait(&too_short));
@@ -163,7 +163,7 @@ fn maintainers_and_operators_hear_once_of_one_wait() {
         first[0].ends_with("#dev@example.org") && first[1].ends_with("#ops@example.org"),
         "{first:?}"
     );
-    // The key has nothing of the rollout: one that takes its place tells nothing new.
+    // The key does not contain the rollout, so a superseding rollout sends no second message.
     assert!(!first[0].contains(&trial.state().id.to_string()), "{first:?}");
     assert_ne!(told(at(1)), first, "another wait");
 }
@@ -178,7 +178,7 @@ fn end_of(email: &EmailPolicy) -> tell::RolloutEnd<'_> {
     }
 }
 
-/// Nothing is wrong with a release whose window closed: no halt, no quarantine; and it is not tried again by itself.
+/// Nothing is wrong with a release whose window closed: no halt, no quarantine; and it is not retried automatically.
 #[test]
 fn what_the_clock_took_back_is_no_bad_release() {
     let mut back = trial(nights(Some(Overrun::Revert)), "2026-09-22T04:52:00Z");
@@ -296,7 +296,7 @@ fn a_plan_made_under_old_zone_data_is_not_kept() {
         opens.to_string()
     };
     assert_eq!(opens(&trial), "2026-09-22T03:00:00Z");
-    // The same journal, another answer of the zone data: nothing but the question decides.
+    // The same journal with other zone data: only the current zone data count.
     for (zone, expected) in [
         ("Europe/Berlin", "2026-09-22T01:00:00Z"),
         ("America/New_York", "2026-09-22T07:00:00Z"),
@@ -327,7 +327,7 @@ fn a_plan_made_under_old_zone_data_is_not_kept() {
     }
 }
 
-/// The configuration in force counts, not that of the day on which the rollout was opened.
+/// The current configuration counts, not that of the time when the rollout was opened.
 #[test]
 fn the_window_is_that_of_today() {
     let trial = trial(nights(None), "2026-09-22T00:30:00Z");

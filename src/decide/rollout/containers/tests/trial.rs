@@ -21,7 +21,7 @@ pub(super) struct Trial {
     pub(super) pace: i64,
     /// The engine refuses this step on the way back.
     pub(super) refused: Option<String>,
-    /// So many steps, once something was touched, meet trouble of lowtide's own machine.
+    /// This many steps fail with local trouble once something was touched.
     pub(super) trouble: u32,
 }
 

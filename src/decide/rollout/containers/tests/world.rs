@@ -43,7 +43,7 @@ pub(in crate::decide::rollout) enum Kind {
     AutoRemove,
     /// Another container lives in its network, and a third one in that one's.
     Held,
-    /// Compose knows it by a tag.
+    /// Compose finds its image by a tag.
     Tagged,
 }
 
@@ -164,11 +164,11 @@ pub(in crate::decide::rollout) enum NewImage {
     NeverReady,
     ExitsAtOnce,
     DiesWhileBaking,
-    /// As the engine tells it of one whose end it did not see.
+    /// Exits with the code that an engine reports if it did not see the exit.
     LostWhileBaking,
-    /// At once, and relies on its restart policy.
+    /// Exits at once, and relies on its restart policy.
     ExitsOnce,
-    /// So often, and relies on its restart policy.
+    /// Exits `times` times, and relies on its restart policy.
     ExitsWhileWaitedFor {
         times: usize,
     },
@@ -187,7 +187,7 @@ pub(in crate::decide::rollout) enum NewImage {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::decide::rollout) enum OldImage {
     Good,
-    /// The new one changed its data.
+    /// The new container changed its data.
     StartsNoMore,
     /// The host has lost what both need.
     NotStarted,
@@ -425,7 +425,7 @@ impl World {
         if self.new_is == NewImage::NotCreated {
             return failed(FailureKind::EngineRefused);
         }
-        // What is there is adopted.
+        // An existing candidate is adopted.
         if self.labels.iter().all(|(index, _)| *index != unit) {
             let id = format!("new{}", self.created);
             self.created += 1;
@@ -558,7 +558,7 @@ impl World {
             assert!(auto <= 1, "both may start by themselves: {self:?}");
             let both = seen.old.iter().chain(&seen.candidates);
             match kind {
-                // Who asks is always sent to somebody who answers.
+                // The router always sends requests to a container that answers.
                 Kind::Routed => {
                     let answers = |c: &ObservedContainer| {
                         let old = seen.old.as_ref().is_some_and(|old| old.id == c.id);
@@ -567,7 +567,7 @@ impl World {
                     let mut sent = both.filter(|c| self.routed.contains(&c.id)).peekable();
                     assert!(sent.peek().is_some() && sent.all(answers), "a request fails: {self:?}");
                 }
-                // Nobody is sent to a service that has a gap.
+                // No request is sent to a service during its gap.
                 Kind::Paused => {
                     let mut running = both.filter(|c| c.state == ContainerState::Running);
                     assert!(self.holding || running.next().is_some(), "a request fails: {self:?}");

@@ -19,14 +19,14 @@ use jiff::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum NewLowtide {
     Good,
-    /// Before it could stand by.
+    /// Exits before it could stand by.
     ExitsAtOnce,
     /// It stands by well, and ends as soon as it has the state.
     DiesOfTheState,
     /// It stands by, and never takes the state.
     NeverTakesIt,
     UnhealthyWhileBaking,
-    /// As that, and what it made of the database only it can read.
+    /// The same, and it migrates the database so that only it can read it.
     MigratesAndIsUnhealthy,
 }
 
@@ -45,7 +45,7 @@ impl NewLowtide {
 pub(super) enum Blow {
     /// kill -9 of whoever has the state.
     Kill,
-    /// All of them; those come back whose restart policy says so.
+    /// All processes end; those with a restart policy come back.
     Reboot,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Trial {
     /// Only the new one can read it.
     too_new: bool,
     pub(super) last: Holder,
-    /// Whom a kill hit.
+    /// The holder that was killed.
     pub(super) killed: Option<Holder>,
     /// Since when each stands by, in seconds.
     up: [i64; 3],
@@ -191,7 +191,7 @@ impl Trial {
         self.plan(None)
     }
 
-    /// Name, restart policy and state of who concluded.
+    /// Name, restart policy and state of the container that concluded the rollout.
     pub(super) fn holder_container(&self) -> (String, String, ContainerState) {
         let container = self.container(self.last).unwrap();
         (container.name, container.restart.name, container.state)
@@ -331,7 +331,7 @@ impl Trial {
             .is_some_and(|c| c.state == ContainerState::Running)
     }
 
-    /// A second passes; who stands by and may, takes the lock.
+    /// A second passes; a process that stands by and may take the lock takes it.
     fn take_lock(&mut self) {
         self.now += 1;
         let mut waiting: Vec<Holder> = HOLDERS.into_iter().filter(|holder| self.runs(*holder)).collect();
@@ -380,7 +380,7 @@ impl Trial {
                 self.story.push(told);
             }
             self.die(holder);
-            // Its restarts come later and later.
+            // The engine waits longer and longer before it restarts the container.
             if self.runs(holder) && self.now > self.record.as_ref().map_or(0, |r| seconds(r.deadline)) {
                 self.change(holder, |c| c.state = ContainerState::Restarting);
             }
@@ -394,7 +394,7 @@ impl Trial {
                 self.killed = Some(holder);
                 self.die(holder);
             }
-            // It has just let go.
+            // The holder has just released the state.
             (Blow::Kill, None) => {}
             (Blow::Reboot, _) => {
                 for holder in HOLDERS {

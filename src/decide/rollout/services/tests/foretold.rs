@@ -1,4 +1,4 @@
-//! What is foretold of a rollout is what then happens.
+//! The forecast of a rollout matches what then happens.
 
 use super::*;
 use crate::decide::rollout::foresee;
@@ -22,7 +22,7 @@ fn steps(outlook: &Outlook) -> Vec<String> {
 #[test]
 fn what_is_foretold_happens() {
     let mut told = 0;
-    // What Swarm took back by itself the journal does not tell.
+    // Left out: the journal does not show what Swarm rolled back by itself.
     for new_is in NewImage::ALL.into_iter().filter(|it| *it != NewImage::RolledBack) {
         for (services, replicas) in [(1, 1), (1, 3), (3, 2)] {
             let mut trial = Trial::new(services, replicas, new_is);
@@ -103,7 +103,7 @@ fn each_service_has_its_phase_and_its_tasks() {
     assert!(last.steps.iter().all(|line| done(line.state)));
 }
 
-/// Before anybody has looked, nothing is said of what a service ran, of its order, or of its tasks.
+/// Before preflight, the forecast names neither a service's old image nor its order nor its tasks.
 #[test]
 fn what_a_service_is_like_is_told_once_somebody_looked() {
     let mut trial = Trial::new(1, 3, NewImage::Good);

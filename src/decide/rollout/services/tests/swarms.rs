@@ -1,5 +1,5 @@
-//! What swarms do that looks like success, or like ours, and is not. The numbers are those of the list of tests in the
-//! study of rollouts.
+//! Swarm behaviour that looks like success, or like our own doing, and is not. The numbers are those of the list of
+//! tests in the study of rollouts.
 
 use super::*;
 
@@ -64,7 +64,8 @@ fn a_task_that_turns_unhealthy_after_swarms_monitor_is_a_failure() {
     insta::assert_snapshot!(reverted(&trial), @"the new container did not become ready: task web0.1: failed: task: non-zero exit (137): dockerexec: unhealthy container");
 }
 
-/// 33: scaling overwrites Swarm's previous spec. Ours is kept elsewhere, and the number of tasks is theirs.
+/// 33: scaling overwrites Swarm's previous spec. Our snapshot is stored elsewhere, and the new number of tasks is
+/// respected.
 #[test]
 fn scaling_in_the_middle_changes_neither_verdict_nor_way_back() {
     let scale = |world: &mut World| {
@@ -158,7 +159,7 @@ fn a_failure_counts_though_swarm_has_forgotten_it() {
     insta::assert_snapshot!(reverted(&trial), @"the container exited: task web0.1: failed: task: non-zero exit (3)");
 }
 
-/// A release that is rolled again after a revert is not judged by what its tasks did then.
+/// A release that is rolled out again after a revert is not judged by its earlier tasks.
 #[test]
 fn tasks_of_an_earlier_rollout_do_not_count() {
     let mut unit = World::new(1, 2, NewImage::Good).units().remove(0);
@@ -178,7 +179,7 @@ fn tasks_of_an_earlier_rollout_do_not_count() {
     assert_eq!(verdict::failed(&unit, &found, &new_image()), None);
 }
 
-/// 37: with a digest a node that cannot pull can only fail, and says so.
+/// 37: with a digest, a node that cannot pull fails visibly instead of running another image.
 #[test]
 fn an_image_that_a_node_cannot_have_is_a_failure() {
     let trial = trial(2, 3, |world| {

@@ -73,14 +73,14 @@ fn opened(irreversible: bool) -> RolloutEvent {
     }
 }
 
-/// What becomes of the new image.
+/// How the new image behaves.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum NewImage {
     Good,
     FailsAtOnce,
     NeverScheduled,
     DiesWhileBaking,
-    /// Swarm goes back by itself at the first failure, which nobody sees any more.
+    /// Swarm rolls back by itself at the first failure, which can no longer be observed.
     RolledBack,
 }
 
@@ -112,7 +112,7 @@ pub(super) struct Service {
 pub(super) struct World {
     pub(super) services: Vec<Service>,
     made: usize,
-    /// Services in the order in which they got their old image back by us.
+    /// Services in the order in which we rolled them back.
     pub(super) reverted: Vec<usize>,
     pub(super) keeps_settings: bool,
 }
@@ -360,7 +360,7 @@ impl Trial {
 
     pub(super) fn push(&mut self, event: RolloutEvent) {
         let seq = self.events.len() as u64 + 1;
-        // As the journal keeps them.
+        // Through JSON, as the journal stores events.
         let event = serde_json::from_str(&serde_json::to_string(&event).unwrap()).unwrap();
         self.events.push(Recorded {
             seq,
@@ -505,7 +505,7 @@ pub(super) fn services(state: &RolloutState) -> &Services {
     }
 }
 
-/// It went back, and nothing is wrong with the release.
+/// The failure of a rollout that was rolled back without blame on the release.
 pub(super) fn refused(trial: &Trial) -> String {
     let RolloutConclusion::Refused { failure } = trial.conclusion() else {
         panic!("not refused: {:?}", trial.conclusion())
