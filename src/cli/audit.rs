@@ -20,7 +20,7 @@ pub(super) async fn audit(global: &Global, app: Option<&str>, since: Option<Date
         // An app that is no longer configured has a past, too.
         let all = store.audit(since).await?.into_iter();
         of_apps.extend(all.filter(|(of, _)| app.as_ref().is_none_or(|app| app == of)));
-        // What was done to all was done to each of them.
+        // Events of the whole fleet concern each app.
         of_all = store.fleet_audit(since).await?;
     }
     if json {

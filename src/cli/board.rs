@@ -15,12 +15,12 @@ pub(super) struct Board {
     rollouts: Vec<Watched>,
 }
 
-/// What is said of a progress.
+/// The text that reports a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Told {
-    /// The rows show it, where rows are shown.
+    /// Printed only where there are no live rows, which show it already.
     Change(String),
-    /// Said in any case.
+    /// Printed in any case.
     News(String),
 }
 
@@ -29,11 +29,12 @@ struct Watched {
     id: RolloutId,
     target: String,
     replicas: Vec<Row>,
-    /// What is done for all of them.
+    /// The step that concerns all replicas.
     common: Option<Row>,
     /// Of the last step that was begun.
     phase: Phase,
-    /// Why it was not ready when that was told last, without figures: a clock that runs is no news.
+    /// The last readiness answer that was reported, without digits: an answer that differs only in a running counter is
+    /// not reported again.
     answer: Option<String>,
 }
 
@@ -170,7 +171,7 @@ impl Watched {
         };
         self.common = None;
         self.learn(replica);
-        // Replicas have their turn by their numbers: those before this one are done.
+        // Replicas are moved in the order of their index: those before this one are done.
         let before = self.replicas.iter_mut().take(replica.index);
         for row in before.filter(|row| is_moving(&row.doing)) {
             row.doing = Doing::Phase(Phase::Moved);
@@ -184,7 +185,7 @@ impl Watched {
         Told::Change(words::step(&replica.name, step))
     }
 
-    /// Who began to watch in the middle has not heard of the replicas.
+    /// Adds rows for replicas that were announced before this client began to watch.
     fn learn(&mut self, replica: &Replica) {
         while self.replicas.len() < replica.of {
             self.replicas.push(Row {

@@ -67,7 +67,8 @@ pub(super) fn schema() -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What is valid and lets nothing happen. Earlier rollouts tell how long one takes, where their state can be read.
+/// Warnings about valid settings that let no rollout begin. Earlier rollouts, where the state can be read, show how
+/// long one takes.
 async fn warnings(global: &Global, fleet: &Fleet, text: &[u8]) -> Vec<Problem> {
     let reading = match status::read(global, fleet).await {
         Ok(reading) => reading,

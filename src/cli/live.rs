@@ -24,10 +24,10 @@ const USUAL_WIDTH: usize = 80;
 
 /// What is followed, and how it is told.
 pub(super) struct Following {
-    /// Until all of them have settled; without any until the answer.
+    /// Followed until all of these apps have settled; without any, until the response.
     pub(super) apps: Vec<AppName>,
     pub(super) json: bool,
-    /// A rollout that turns back is what was asked for.
+    /// The operator requested a revert, so a rollout that rolls back is no failure.
     pub(super) back: bool,
     /// IANA zone that times are told in.
     pub(super) zone: String,
@@ -88,7 +88,7 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Follo
 /// The answer, on stdout.
 pub(super) fn print_line(text: &str) {
     use std::io::Write;
-    // A closed pipe is the reader's choice.
+    // An error is ignored: a reader may close the pipe.
     let _ = aside(|| writeln!(std::io::stdout(), "{text}"));
 }
 
@@ -168,7 +168,7 @@ fn show(progress: &Progress, prefix: &str, zone: &str) {
                 print_line(&left_over(app, left));
             }
         }
-        // The board's to tell.
+        // The board shows these.
         Progress::RolloutMoves { .. }
         | Progress::StepStarted { .. }
         | Progress::NotReady { .. }
@@ -192,7 +192,7 @@ fn left_over(app: &AppName, left: &Left) -> String {
     }
 }
 
-/// Of what was asked for: everybody's progress is told.
+/// Does this progress make the command fail? Progress of all apps arrives, and only that of the followed ones counts.
 fn failed(progress: &Progress, following: &Following) -> bool {
     match progress {
         Progress::RunEnded { app, .. }
@@ -205,7 +205,7 @@ fn failed(progress: &Progress, following: &Following) -> bool {
         }
         Progress::PromotionFailed { .. } => true,
         Progress::Settled { left, .. } => left.iter().any(|left| match left {
-            // Nothing of a way back.
+            // A refused release does not make a revert fail.
             Left::Refused { .. } => !following.back,
             Left::Unpromoted { .. } | Left::Drifted { .. } => true,
         }),

@@ -60,7 +60,7 @@ impl Names {
         match name {
             Ok(app) if self.only.as_ref() == Some(&app) => String::new(),
             Ok(app) => format!("{:width$} | ", app.as_str(), width = self.width),
-            // It began before anybody watched: its id is what `show` takes.
+            // It was opened before this client began to watch: show the id, which `show` accepts.
             Err(id) => format!("{id:width$} | ", width = self.width),
         }
     }

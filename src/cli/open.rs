@@ -45,8 +45,8 @@ pub(super) async fn configuration_with_provenance(
     Ok(told(&found, validate::fleet_with_provenance(&found.text, &is_wanted)))
 }
 
-/// The fleet of the configuration as it stands. One that the state has in force is not read again: that takes most of the time of a
-/// command about a thousand apps.
+/// The fleet of the current configuration. A revision that the state has in force is not parsed again: that takes most
+/// of the time of a command about a thousand apps.
 pub(super) async fn fleet(global: &Global) -> anyhow::Result<Option<Fleet>> {
     let found = found(global).await?;
     let in_force = match reader(&global.state)? {
@@ -55,14 +55,14 @@ pub(super) async fn fleet(global: &Global) -> anyhow::Result<Option<Fleet>> {
     };
     match in_force {
         Ok(Some(fleet)) => return Ok(Some(fleet)),
-        // A bot of another version put it in force.
+        // Unreadable: a bot of another version stored it. Parse the configuration instead.
         Ok(None) | Err(StoreError::Unreadable { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     Ok(told(&found, validate::fleet(&found.text)))
 }
 
-/// The configuration as it stands, unread.
+/// The current configuration, not parsed yet.
 pub(super) async fn found(global: &Global) -> anyhow::Result<config_watch::Found> {
     let place = config_watch::Place::parse(&global.config);
     let scratch = Scratch::new()?;
@@ -71,7 +71,8 @@ pub(super) async fn found(global: &Global) -> anyhow::Result<config_watch::Found
         .context("the configuration cannot be read")
 }
 
-/// A directory of this process's own for git: the mirrors of the state directory belong to whoever holds its lock.
+/// A temporary git directory of this process: the mirrors in the state directory belong to the process that holds its
+/// lock.
 pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
@@ -92,7 +93,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What stays is the temporary directory's own cleaning to do.
+        // Leftovers are removed when the system cleans its temporary directory.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -108,7 +109,7 @@ fn told<T>(found: &config_watch::Found, read: Result<T, Vec<diagnostic::Problem>
     }
 }
 
-/// The database, for reading beside whoever writes; `None` when there is none yet.
+/// The database, opened for reading while another process may write; `None` when there is none yet.
 pub(super) fn reader(state: &Path) -> anyhow::Result<Option<Store>> {
     let path = database(state);
     if !path.exists() {
@@ -117,10 +118,10 @@ pub(super) fn reader(state: &Path) -> anyhow::Result<Option<Store>> {
     Store::open(&path, false).map(Some).context("the state cannot be read")
 }
 
-/// A state directory that somebody named is there.
+/// Checks that a state directory named on the command line is there.
 ///
 /// # Errors
-/// When it holds no database: to say of a mistyped path that nothing has happened yet would be wrong.
+/// When it has no database: for a mistyped path, "nothing has happened yet" would be wrong.
 pub(super) fn named_state(global: &Global) -> anyhow::Result<()> {
     if global.said.state && !database(&global.state).exists() {
         anyhow::bail!("there is no state of lowtide in {}", global.state.display());
@@ -136,7 +137,8 @@ pub(super) enum Holder {
     Another,
 }
 
-/// Not while lowtide is being replaced: between two holders nobody has the lock, and a command is none of them.
+/// Takes the lock of the state, but not while lowtide is being replaced: between two holders the lock is free, and a
+/// command must not take it.
 pub(super) fn hold(state: &Path) -> anyhow::Result<Holder> {
     if handover::read(state)
         .context("the state directory cannot be used")?
@@ -164,7 +166,7 @@ pub(super) fn database(state: &Path) -> PathBuf {
     state.join("lowtide.db")
 }
 
-/// The engine that docker's own command would ask: `DOCKER_HOST`, else Docker's default.
+/// The engine that the docker CLI would use: `DOCKER_HOST`, else the default of Docker.
 pub(super) fn default_engine() -> anyhow::Result<EngineAddress> {
     match std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
         Some(host) => engine(&host).context("DOCKER_HOST"),
@@ -206,7 +208,7 @@ pub(super) fn tables(global: &Global) -> Tables {
     })
 }
 
-/// Where what can be fetched again is kept.
+/// The cache directory, for data that can be fetched again.
 pub(super) fn cache(global: &Global) -> Option<PathBuf> {
     let ours = database(&global.state).exists().then(|| global.state.clone());
     let cache = || {

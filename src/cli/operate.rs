@@ -1,4 +1,5 @@
-//! Commands that change something: through the socket when a bot runs, over the held state when none does.
+//! Commands that change something: sent through the socket to a running bot, or else carried out by this process, which
+//! takes the state.
 
 use super::args::Global;
 use super::exit::Exit;
@@ -24,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a bot may hold the state and not listen: it migrates and folds what is there first.
+/// How long a bot may hold the state before it listens: it migrates and folds the database first.
 const PATIENCE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -95,7 +96,7 @@ pub(super) async fn pause(global: &Global, all: bool, off: bool) -> anyhow::Resu
     ask(global, Ask::Pause { on: !off, by: who() }, false).await
 }
 
-/// `what`: an app, or a run by its id or the end of it. Whoever cancels one app's run means the one under way.
+/// `what`: an app, for its run under way, or a run by its id or the end of it.
 pub(super) async fn cancel(global: &Global, what: &str) -> anyhow::Result<Exit> {
     let run = match what.parse() {
         Ok(run) => run,
@@ -141,14 +142,15 @@ fn meant(open: &[(AppName, RunId)], what: &str) -> Result<RunId, String> {
     }
 }
 
-/// Who is to do what is asked.
+/// The process that carries out the request.
 enum Reached {
     Bot(mpsc::Receiver<Reply>),
     Us(StateLock),
     Nobody,
 }
 
-/// A bot that starts or stops holds the state a moment before or after it listens.
+/// Finds the process that carries out the request. Retries for a while: a bot that starts or stops holds the state
+/// briefly without listening.
 async fn reach(global: &Global, asked: &Ask) -> anyhow::Result<Reached> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -166,7 +168,7 @@ async fn reach(global: &Global, asked: &Ask) -> anyhow::Result<Reached> {
     }
 }
 
-/// Asks whoever holds the state, and follows what comes of it.
+/// Sends a request to the holder of the state, or carries it out, and follows the outcome.
 pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Result<Exit> {
     let apps = control::followed_apps(&asked);
     let mut following = Following {
@@ -191,7 +193,7 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
     };
     following.zone.clone_from(&loaded.fleet.timezone);
     let bot = open::bot(global, loaded, &lock).await?;
-    // A terminal that goes away takes nobody's container with it: nobody would go on with what was begun.
+    // Catches SIGHUP: without a bot, no other process would finish a rollout if a closed terminal ended this one.
     let _heard = signal(SignalKind::hangup()).context("signals cannot be heard")?;
     let shutdown = CancellationToken::new();
     tokio::spawn(super::serve::on_signal(shutdown.clone()));
@@ -229,12 +231,12 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
     shutdown.cancel();
     supervised.await.context("the supervisor broke")??;
     mails.await.context("the delivery of mails broke")??;
-    // What was enqueued last is sent before we go; what cannot be sent waits for the next start.
+    // Deliver what was enqueued last before exiting; what cannot be delivered waits for the next start.
     while notify::deliver_once(&bot).await? > 0 {}
     Ok(exit)
 }
 
-/// Hands progress on until shutdown.
+/// Forwards progress until shutdown.
 async fn pump(mut progress: Watcher, send: mpsc::Sender<Reply>, shutdown: CancellationToken) {
     loop {
         let seen = tokio::select! {
@@ -251,7 +253,7 @@ pub(super) fn name(text: &str) -> anyhow::Result<AppName> {
     text.parse().context("this is not the name of an app")
 }
 
-/// Who asks, for the journal.
+/// The name of the operator, for the journal.
 pub(super) fn who() -> String {
     std::env::var("SUDO_USER")
         .or_else(|_| std::env::var("USER"))

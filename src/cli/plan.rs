@@ -12,8 +12,8 @@ use crate::runtime::planning;
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
 
-/// The plan is made from the configuration that is named, as it stands now, so that a change can be looked at before it is
-/// in force; with a state directory alone it is that of its bot, as a bot has it in force.
+/// Plans from the named configuration in its current form, so that a change can be checked before it is in force; if
+/// only a state directory is named, from the configuration that its bot has in force.
 pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> anyhow::Result<Exit> {
     let app = app.map(operate::name).transpose()?;
     let (stored, planned) = tokio::try_join!(status::stored(global), planned(global, app.as_ref()))?;
@@ -61,7 +61,7 @@ async fn planned(global: &Global, app: Option<&AppName>) -> anyhow::Result<Optio
     if let Some(fleet) = in_force(global).await? {
         return Ok(Some((fleet, None)));
     }
-    // Where the settings of an app come from, only the file says.
+    // Only the configuration file shows where the settings of an app come from.
     if let Some(app) = app {
         let configured = open::configuration_with_provenance(global, app).await?;
         return Ok(configured.map(|(fleet, provenance)| (fleet, Some(provenance))));

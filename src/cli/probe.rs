@@ -7,7 +7,8 @@ use crate::web::serve;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-/// 0 as long as the bot lives: whoever restarts it by this answer would mend none of what the notes say.
+/// Exit code 0 as long as the bot lives: a restart triggered by this result would fix none of the problems in the
+/// notes.
 pub(super) async fn health(state: &Path, listen: Option<SocketAddr>) -> anyhow::Result<Exit> {
     let Some(listen) = listen.or_else(|| serve::listens_at(state)) else {
         eprintln!(
@@ -34,7 +35,7 @@ pub(super) async fn health(state: &Path, listen: Option<SocketAddr>) -> anyhow::
     )
 }
 
-/// What listens everywhere answers here.
+/// A server that listens on all addresses is reached on the loopback address.
 fn from_here(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -43,7 +44,7 @@ fn from_here(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Whatever answers on that port, its text goes to a terminal.
+/// Removes control characters: any process may respond on that port, and the text goes to a terminal.
 fn clean(text: &str) -> String {
     text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }

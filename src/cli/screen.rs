@@ -82,7 +82,7 @@ pub(super) async fn with_progress<T>(what: impl FnOnce() -> String, work: impl F
     done
 }
 
-/// A line of the story, above the rows. Whoever reads it may have gone: what is under way goes on.
+/// Prints a line on stderr, above the rows. Errors are ignored: without a reader, the work goes on.
 pub(super) fn story(text: &str) {
     let _ = aside(|| writeln!(std::io::stderr(), "{text}"));
 }

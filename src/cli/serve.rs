@@ -50,7 +50,7 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
     Ok(Exit::Done)
 }
 
-/// Any of these ending ends the process: a bot that only half lives is worse than one that restarts.
+/// If any of these tasks ends, the process ends: a bot that runs in part is worse than one that restarts.
 async fn with_state(
     bot: &Arc<Bot>,
     global: &Global,
@@ -84,12 +84,13 @@ async fn with_state(
             Err(error) => Err(error),
         },
     };
-    // The process ends; a tick that does not hear of it rings nobody.
+    // The process ends anyway, so a tick that goes on does no harm.
     let _ = ticks.shutdown().await;
     ended
 }
 
-/// Begins once lowtide is not being replaced: what it did before might have to be forgotten.
+/// Starts `work` once lowtide is not being replaced: a rollback of the replacement may lose what was journalled until
+/// then.
 async fn undisturbed<T>(bot: &Bot, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     drop(bot.turns.share().await);
     work.await
@@ -100,7 +101,7 @@ async fn housekeep(bot: &Arc<Bot>) -> Result<(), StoreError> {
     housekeeping::run(Arc::clone(bot), CancellationToken::new()).await
 }
 
-/// Hears commands until shutdown. What is under way is parked then: the supervisor ends last.
+/// Serves the control socket until shutdown, then never returns: the supervisor parks its work and ends last.
 async fn commands(bot: &Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let served = control::serve(Arc::clone(bot), ask, shutdown.clone()).await;
     served.context("the control socket")?;
@@ -109,7 +110,7 @@ async fn commands(bot: &Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: &Cancell
 
 async fn pages(bot: &Arc<Bot>, listen: SocketAddr, role: Option<Holder>) -> std::io::Result<()> {
     match role {
-        // Where it shares the host's network, the address is the others'.
+        // A keeper serves no pages: on the host's network, the address belongs to the other two.
         Some(Holder::Keeper) => std::future::pending().await,
         Some(Holder::Old | Holder::New) | None => {
             web::serve::serve(Arc::clone(bot), listen, CancellationToken::new()).await
@@ -117,8 +118,8 @@ async fn pages(bot: &Arc<Bot>, listen: SocketAddr, role: Option<Holder>) -> std:
     }
 }
 
-/// As the same process, which its container lives by, from the first line on: nothing of what held the state is left that
-/// could still act. The kernel frees the lock. Comes back only with an error.
+/// Restarts the program in the same process (exec), because its container lives as long as the process: no part of the
+/// former holder is left that could still act, and the kernel frees the lock. Returns only on an error.
 fn begin_anew() -> anyhow::Error {
     info!("another lowtide takes the state");
     match std::env::current_exe() {
@@ -127,7 +128,7 @@ fn begin_anew() -> anyhow::Error {
     }
 }
 
-/// The configuration as it stands; a bad one leaves the last good one in force.
+/// The current configuration; if it cannot be used, the last good revision stays in force.
 async fn in_force(global: &Global, _lock: &crate::store::lock::StateLock) -> anyhow::Result<Option<Loaded>> {
     let now = open::configuration(global).await;
     if let Ok(Some(loaded)) = now {

@@ -1,5 +1,5 @@
-//! What a `serve` does while it stands by: it answers for its health, so that whoever is to hand over knows whether it could
-//! take over.
+//! What a `serve` does while it stands by: it serves its health, so that the holder of the state knows whether this
+//! process could take over.
 
 use super::args::Global;
 use super::open;
@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
-/// How often it looks whether it could take over, until it could and after that: the configuration may lie in a remote
-/// repository.
+/// Interval of the fitness check while this process could not take over, and while it could: the configuration may be
+/// in a remote repository.
 const FITNESS_POLL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
 /// Waits for the state.
@@ -27,7 +27,7 @@ pub(super) async fn await_state(
     let stand_by = |role| {
         info!(%role, "standing by: lowtide is being replaced");
         match role {
-            // Nobody asks a keeper, and where it shares the host's network the address is the others'.
+            // A keeper gets no health checks, and on the host's network the address belongs to the other two.
             Holder::Keeper => vec![watch(global)],
             Holder::Old | Holder::New => answer(global, listen),
         }
@@ -36,7 +36,7 @@ pub(super) async fn await_state(
     waited.context("the state directory cannot be used")
 }
 
-/// Looks after a new lowtide that has the state, until it is dropped.
+/// Stops a new lowtide that has the state and hangs; runs until the handle is dropped.
 fn watch(global: &Global) -> AbortOnDropHandle<()> {
     let global = global.clone();
     AbortOnDropHandle::new(tokio::spawn(async move {
@@ -52,7 +52,7 @@ fn watch(global: &Global) -> AbortOnDropHandle<()> {
     }))
 }
 
-/// Dropped, both are silent.
+/// Serves health and keeps checking fitness, until the handles are dropped.
 fn answer(global: &Global, listen: SocketAddr) -> Vec<AbortOnDropHandle<()>> {
     let (tell, fitness) = channel(Fitness::Unknown);
     let global = global.clone();
@@ -80,7 +80,7 @@ fn answer(global: &Global, listen: SocketAddr) -> Vec<AbortOnDropHandle<()>> {
     vec![AbortOnDropHandle::new(judge), AbortOnDropHandle::new(server)]
 }
 
-/// With the configuration as it is, and the engine that runs it.
+/// Could this process take over, with the current configuration and the engine that runs lowtide?
 async fn fitness_of(global: &Global) -> Fitness {
     match open::configuration(global).await {
         Ok(Some(loaded)) => match standby::reach_own_engine(&loaded.fleet).await {

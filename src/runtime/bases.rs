@@ -1,4 +1,4 @@
-//! What base images stand for: asked once a night for the whole fleet, by HEAD where the answer before is known.
+//! The digests of base images: requested once a night for the whole fleet, by HEAD where the previous digest is known.
 
 use crate::clients::registry::connect::Registry;
 use crate::clients::registry::error::RegistryError;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Answers of registries. Kept in memory only: after a start each base is asked for once more.
+/// Responses of registries, in memory only: after a start each base is requested once more.
 #[derive(Debug, Default)]
 pub struct Bases {
     known: Mutex<BTreeMap<(String, String), Known>>,
@@ -21,9 +21,9 @@ struct Known {
 }
 
 impl Bases {
-    /// What `reference` stands for on `platform`. An answer of `since` or later is not asked for again. HEAD does not count
-    /// as a pull where pulls are counted (Docker Hub, "Pull usage and limits"); a manifest is fetched only when its digest is
-    /// another one than before.
+    /// The pin of `reference` on `platform`. A response of `since` or later is reused. HEAD does not count as a pull
+    /// where pulls are counted (Docker Hub, "Pull usage and limits"); a manifest is fetched only when its digest has
+    /// changed.
     ///
     /// # Errors
     /// As [`Registry::resolve`].

@@ -56,7 +56,7 @@ pub struct Bot {
     pub state: PathBuf,
     /// Labels everything of ours; a sweep touches only its own.
     pub instance: String,
-    /// From where HTTP questions are asked.
+    /// Where HTTP probes are sent from.
     pub via: ProbePath,
     /// Something changed: the supervisor should look again.
     pub look: Notify,
@@ -67,9 +67,10 @@ pub struct Bot {
     pub turns: Turns,
     /// What is wrong around it.
     pub troubles: Troubles,
-    /// Another lowtide is to take the state: this process lets go of it.
+    /// Cancelled when another lowtide is to take the state: this process releases it.
     pub let_go: CancellationToken,
-    /// This process took the state over and cannot go on with the rollout that brought it: it ends, and another one may.
+    /// Cancelled when this process was handed the state and cannot go on with that rollout: it exits, and another one
+    /// may take over.
     pub unfit: CancellationToken,
     fleet: RwLock<Arc<InForce>>,
     standings: Mutex<BTreeMap<AppName, Arc<Standing>>>,
@@ -135,14 +136,14 @@ impl InForce {
         Ok(cell.get_or_init(|| engine))
     }
 
-    /// Where GitHub hears of an app: `owner/name`.
+    /// The GitHub repository that is notified about an app: `owner/name`.
     #[must_use]
     pub fn github_repo(&self, app: &AppName) -> Option<&str> {
         let app = self.fleet.github.as_ref().and(self.fleet.apps.get(app))?;
         app.github_repo.as_deref()
     }
 
-    /// Who hears of an app's failures; nobody when it is configured no more.
+    /// Who is notified of an app's failures; empty if the app is no longer configured.
     #[must_use]
     pub fn maintainers(&self, app: &AppName) -> Vec<String> {
         let app = self.fleet.apps.get(app);
@@ -284,7 +285,7 @@ impl Bot {
         self.haste(app).is_some()
     }
 
-    /// They do not: what becomes then of a container that is not healthy.
+    /// With `run --now`: how to treat a container that is not healthy; `None`: windows apply.
     #[must_use]
     pub fn haste(&self, app: &AppName) -> Option<Unhealthy> {
         let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -400,7 +401,8 @@ impl Bot {
         self.outbox_look.notify_one();
     }
 
-    /// The clock was set back: nothing waits for it to come there again.
+    /// Called when the clock was set back: times in the future count as now, so that nothing waits until the clock gets
+    /// there again.
     ///
     /// # Errors
     /// As the store refuses.

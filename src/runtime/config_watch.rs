@@ -210,7 +210,8 @@ impl Watch {
         }
         match self.ready(&found, &bot.state) {
             Ok(in_force) => {
-                // Kept first: killed in between, the next start finds it in the store and at its place alike.
+                // Stored before it is in force: after a kill in between, the next start finds the same revision in the
+                // store and at its place.
                 bot.store
                     .keep_revision(found.revision.clone(), &in_force.fleet, clock::now())
                     .await?;
@@ -241,7 +242,7 @@ impl Watch {
         }
     }
 
-    /// Nothing newer than what is in force is refused. Killed before it is written, the next look writes it.
+    /// Clears the refused revision. If lowtide is killed before that is written, the next look writes it.
     async fn accept(&mut self, bot: &Bot) -> Result<(), StoreError> {
         self.refused = None;
         if !self.cleared {
@@ -300,7 +301,7 @@ async fn refuse(bot: &Bot, revision: &str, problems: &str) -> Result<(), StoreEr
 }
 
 impl Place {
-    /// How often it is looked at: a file is cheap to read, a remote is somebody else's.
+    /// How often to poll: a file is cheap to read, a remote is somebody else's server.
     fn poll(&self) -> Duration {
         match self {
             Place::File(_) => Duration::from_secs(5),

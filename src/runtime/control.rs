@@ -1,5 +1,5 @@
-//! The control socket: how other processes on this machine ask the bot that holds the state. One JSON line asks; JSON
-//! lines answer. Only the file's permissions (0600) guard it: it is never on TCP.
+//! The control socket: how other processes on this machine send requests to the bot that holds the state. A request is
+//! one JSON line, a response several. Only the permissions of the file (0600) guard it: it is never on TCP.
 
 use super::bot::Bot;
 use super::doors::{ASK_WITHIN, Guest, Guests, Refused};
@@ -20,14 +20,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-/// A question is a line; a longer one is no question of ours.
+/// The longest request, which is one line.
 const MAX_LINE: u64 = 64 << 10;
-/// How long a bot that lives may take to greet: its threads build and hash, and the machine may be loaded.
+/// How long a live bot may take to greet: its threads build and hash, and the machine may be loaded.
 const GREETED_WITHIN: Duration = Duration::from_secs(5);
 /// For the log.
 const DOOR: &str = "control socket";
 
-/// What an operator asks of the one who holds the state.
+/// A request of an operator to the process that holds the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask")]
 pub enum Ask {
@@ -75,12 +75,12 @@ pub enum Ask {
     },
 }
 
-/// What comes back: a greeting before the question, then the answer, then, while it is followed, progress.
+/// Messages to the client: a greeting before the request, then the response, then progress while the client follows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// Somebody is there. Without it nothing is asked: what a stopped process finds when it wakes up is no question of
-    /// anybody who still waits.
+    /// The greeting. A client sends its request only after it: a stopped process that continues must not find requests
+    /// whose clients have given up.
     Heard,
     Done(String),
     Refused(String),
@@ -106,7 +106,7 @@ pub fn socket_path(state: &Path) -> PathBuf {
 /// When the socket cannot be made.
 pub async fn serve(bot: Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: CancellationToken) -> io::Result<()> {
     let path = socket_path(&bot.state);
-    // We hold the state's lock, so a socket that is there belongs to nobody.
+    // We hold the state's lock, so an existing socket is stale.
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
@@ -210,7 +210,7 @@ pub async fn ask(state: &Path, asked: &Ask) -> io::Result<Option<mpsc::Receiver<
     let stream = match UnixStream::connect(socket_path(state)).await {
         Ok(stream) => stream,
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
-        // Its queue is full: nobody takes anything from it.
+        // The queue of the socket is full: the listener accepts nothing.
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(io::ErrorKind::TimedOut.into()),
         Err(e) => return Err(e),
     };
@@ -218,7 +218,7 @@ pub async fn ask(state: &Path, asked: &Ask) -> io::Result<Option<mpsc::Receiver<
     let mut greeting = String::new();
     timeout(GREETED_WITHIN, stream.read_line(&mut greeting)).await??;
     if !matches!(serde_json::from_str(&greeting), Ok(Reply::Heard)) {
-        // It ends, or is too busy to listen.
+        // The bot is shutting down, or has too many connections.
         return Ok(None);
     }
     let mut line = serde_json::to_vec(asked)?;

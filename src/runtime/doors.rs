@@ -1,5 +1,5 @@
-//! What both doors (HTTP, control socket) share: how many may be inside, who is shown out when there are too many, and an
-//! accept that fails without ending the door.
+//! What both servers (HTTP, control socket) share: the limit of connections, which connection is dropped at the limit,
+//! and an accept loop that survives errors.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// A question is one short head or line: who needs longer for it does not mean to ask.
+/// How long a client may take to send its request, which is one short head or line.
 pub const ASK_WITHIN: Duration = Duration::from_secs(10);
 
-/// Connections of one door at once. A quarter of our descriptors at most: runs and rollouts need the others.
+/// Connections of one server at once. A quarter of our descriptors at most: runs and rollouts need the others.
 const MOST: u64 = 256;
 const LEAST: u64 = 8;
 
-/// After an accept that failed: long enough to leave the processor to others, short enough for a probe's patience.
+/// Pause after a failed accept: long enough not to spin, short enough for a health check to succeed.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Raises the soft limit of open files to the hard one, once, at start: distributions keep the soft one low for programs
@@ -23,7 +23,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let now = getrlimit(Resource::Nofile);
-    // Where the hard limit is a thousand million, a child that closes every number it might have open never comes to its end.
+    // Some systems set the hard limit to a thousand million; a child process that closes every possible descriptor
+    // would never finish.
     let wanted = now.maximum.unwrap_or(WIDEST).min(WIDEST);
     if now.current.is_none_or(|current| current >= wanted) {
         return;
@@ -40,7 +41,7 @@ pub fn raise_open_files() {
 /// Linux's own default for the hard limit's ceiling (`fs.nr_open`).
 const WIDEST: u64 = 1 << 20;
 
-/// The guests of one door.
+/// The connections of one server.
 #[derive(Clone, Debug)]
 pub struct Guests {
     most: usize,
@@ -51,7 +52,7 @@ pub struct Guests {
 struct Inside {
     next: u64,
     count: usize,
-    /// Those whose question has not come yet, the oldest first.
+    /// Connections that have not sent their request yet, the oldest first.
     silent: BTreeMap<u64, CancellationToken>,
 }
 
@@ -71,8 +72,8 @@ impl Guests {
         }
     }
 
-    /// Lets one more in. When the house is full, the one that has been silent for longest goes; `None`: everybody inside is
-    /// being served.
+    /// Admits a connection. At the limit, the connection that has waited longest without a request is dropped for it;
+    /// `None`: all connections are being served.
     #[must_use]
     pub fn admit(&self) -> Option<Guest> {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,13 +110,13 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Its question has come: it is served to the end.
+    /// The request has arrived: from here on the connection is served to the end.
     pub fn asked(&self) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         inside.silent.remove(&self.id);
     }
 
-    /// Resolves when its place is needed for another.
+    /// Resolves when this connection is dropped in favour of another.
     pub async fn shown_out(&self) {
         self.leave.cancelled().await;
     }
@@ -125,7 +126,7 @@ impl Drop for Guest {
     fn drop(&mut self) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         inside.silent.remove(&self.id);
-        // Who was shown out has left the count already.
+        // `admit` has already subtracted a connection that it dropped.
         if !self.leave.is_cancelled() {
             inside.count -= 1;
         }
@@ -144,8 +145,8 @@ impl Refused {
         self.0 = 0;
     }
 
-    /// No error of accept(2) ends a door. Those of a connection that went away before it was taken are passed over at once;
-    /// without descriptors or memory, the next try has to wait until somebody leaves.
+    /// No error of accept(2) ends the server. Errors of a connection that went away are skipped at once; without
+    /// descriptors or memory, the next try waits until a connection may have closed.
     pub async fn wait(&mut self, door: &str, error: &io::Error) {
         tokio::time::sleep(self.pause(door, error)).await;
     }

@@ -1,5 +1,5 @@
-//! Looks whether targets still run what their last rollout left there. Nothing is changed: what is found is journalled, shown,
-//! and put right when somebody asks for it.
+//! Checks whether targets still run what their last rollout left there. Changes nothing: drift is journalled and shown,
+//! and fixed when an operator asks for it.
 
 use super::bot::{Bot, InForce};
 use crate::clients::engine::connect::Engine;
@@ -39,7 +39,7 @@ pub async fn run(bot: &Bot) -> Result<Infallible, StoreError> {
     }
 }
 
-/// One look at all targets, the hosts side by side; what the look before found too is journalled.
+/// Checks all targets, the hosts side by side; journals a finding once the previous check had it as well.
 ///
 /// # Errors
 /// When the journal cannot be written.
@@ -100,7 +100,7 @@ async fn look_at(bot: &Bot, fleet: &InForce, host: &HostName, targets: &[(&App, 
     };
     match tokio::time::timeout(PATIENCE, look).await {
         Ok(Ok(found)) => found,
-        // An engine's trouble is told elsewhere, and says nothing of its containers.
+        // A problem of the engine is reported elsewhere, and says nothing about its containers.
         Ok(Err(error)) => {
             debug!(%host, error, "its containers cannot be looked at");
             Looked::new()
@@ -109,7 +109,7 @@ async fn look_at(bot: &Bot, fleet: &InForce, host: &HostName, targets: &[(&App, 
     }
 }
 
-/// `None`: nobody can be asked.
+/// `None`: a command target cannot be inspected.
 async fn sight(engine: &Engine, listed: &Listed, app: &App, target: &TargetPolicy) -> Result<Option<Sighted>, String> {
     match &target.select {
         Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::Itself => {

@@ -25,11 +25,11 @@ use std::sync::Arc;
 
 use tracing::{Instrument, info, info_span, warn};
 
-/// While nothing can be seen of the containers, how long until the next look.
+/// Interval between observations while the target cannot be observed.
 const BLIND_POLL: SignedDuration = SignedDuration::from_secs(2);
-/// A wait without an end of its own (paused, halted) looks again this often, and whenever it is told to.
+/// Interval between checks of a wait without an end of its own (paused, halted); a wakeup ends the wait earlier.
 const IDLE_POLL: SignedDuration = SignedDuration::from_secs(60);
-/// How often lowtide's own container asks whether anything else is under way.
+/// How often the rollout of lowtide's own container checks whether other work is in progress.
 const QUEUE_POLL: SignedDuration = SignedDuration::from_secs(5);
 
 /// Drives the rollout to its conclusion; `None` when the process shut down before.
@@ -74,7 +74,7 @@ impl Driver {
                 return Ok(None);
             }
             self.hear_of_haste().await?;
-            // Looking changes nothing, and may take a while.
+            // Observing changes nothing and may take long, so a shutdown may interrupt it.
             let seen = tokio::select! {
                 seen = perform::step::observe(&self.bot, &self.state) => seen,
                 () = self.interrupt.shutdown.cancelled() => return Ok(None),
@@ -94,18 +94,19 @@ impl Driver {
                 Next::Enter { occurrence } => self.append(RolloutEvent::Entered { occurrence }).await?,
                 Next::Suspend { closing } => {
                     info!(?closing, "suspended");
-                    // Others need not wait for the next opening too.
+                    // Free the slot: other rollouts must not wait for the next opening of this one.
                     slot = None;
                     self.append(RolloutEvent::Suspended { closing }).await?;
                 }
                 Next::Escalate { since, reason } => self.escalate(since, reason).await?,
                 Next::DecideRevert(failure) => self.turn_back(failure).await?,
                 Next::Wait { until, reason } => {
-                    // What waits for a person or the clock is in nobody's way.
+                    // A rollout that waits for an operator or the clock holds no turn and no slot.
                     if settled(&reason) {
                         (turn, slot) = (None, None);
                     }
-                    // Watching moves nothing. What comes after it was begun, and needs no slot.
+                    // Baking moves nothing, so it needs no slot; nor do the steps after it, because the rollout has
+                    // touched its target.
                     if let WaitReason::Baking { .. } = reason {
                         slot = None;
                     }
@@ -132,7 +133,7 @@ impl Driver {
         }
     }
 
-    /// What an earlier process left under way. `false`: lowtide ends.
+    /// Closes the step that an earlier process left unfinished. `false`: the process shuts down.
     async fn take_up(&mut self) -> Result<bool, DriveError> {
         let StepProgress::Started { step, .. } = &self.state.progress else {
             return Ok(true);
@@ -165,7 +166,7 @@ impl Driver {
             unhealthy,
         })
         .await?;
-        // Whoever said so watches from now on.
+        // The operator who said `--now` follows from here on and has not seen which replicas move.
         self.tell_moves().await
     }
 
@@ -173,13 +174,13 @@ impl Driver {
         self.state.target.select == Select::Itself
     }
 
-    /// Takes its place among those at work, and one of the slots for what begins.
+    /// Takes a turn, and a slot unless the rollout has touched its target already.
     async fn may_work(&self, turn: &mut Option<Turn>, slot: &mut Option<RolloutSlot>) -> Leave {
         if self.is_itself() {
             if turn.is_some() {
                 return Leave::Given;
             }
-            // Who is alone needs no slot.
+            // The exclusive turn keeps other rollouts out, so no slot is needed.
             *turn = self.bot.turns.alone(self.state.id);
             return if turn.is_some() { Leave::Taken } else { Leave::Later };
         }
@@ -191,7 +192,7 @@ impl Driver {
             }
             return Leave::Taken;
         }
-        // What was begun goes on at once: a service may be down. Only beginning takes a slot.
+        // A rollout that has touched its target continues at once: a service may be down. Only starting needs a slot.
         if slot.is_none() && !self.state.touched {
             tokio::select! {
                 free = self.bot.rollout_slot(&self.state.target.host) => *slot = Some(free),
@@ -202,7 +203,7 @@ impl Driver {
         Leave::Given
     }
 
-    /// What to journal of a step that an earlier holder of the state began; `None`: the process ends first.
+    /// The event that closes a step which an earlier holder of the state started; `None`: the process shuts down first.
     ///
     /// # Errors
     /// When the hand-over cannot be read.
@@ -257,7 +258,7 @@ impl Driver {
         let begun = clock::now();
         self.tell_begun(&step, begun);
         info!(%step, attempt, "step");
-        // A step is short and bounded; all but the wait for readiness are finished while the process ends.
+        // Steps are short and bounded: a shutdown lets them finish, except for waits, pre-pulls and commands.
         let outcome = perform::step::perform(&self.bot, &self.state, &step, &self.interrupt.shutdown).await;
         let Some(outcome) = outcome else { return Ok(false) };
         if let StepOutcome::Failed { failure } = &outcome {
@@ -283,7 +284,7 @@ impl Driver {
         self.append(RolloutEvent::RevertDecided { failure }).await
     }
 
-    /// What is moved; none of it is known before preflight has looked.
+    /// Tells watchers which replicas move; the list is empty until preflight has found them.
     async fn tell_moves(&self) -> Result<(), DriveError> {
         let (state, bot) = (&self.state, &self.bot);
         let events = bot.store.rollout_events(state.id).await?;
@@ -401,7 +402,7 @@ impl Driver {
         self.fold(event, now)
     }
 
-    /// The end, what it means for the app (halt, quarantine), and who hears of it: one transaction.
+    /// Commits the conclusion, its consequences for the app (halt, quarantine) and the notices in one transaction.
     async fn conclude(&mut self, conclusion: RolloutConclusion) -> Result<RolloutConclusion, DriveError> {
         let now = clock::now();
         let app = self.state.app.clone();
@@ -442,13 +443,13 @@ impl Driver {
 /// May a step be taken?
 enum Leave {
     Given,
-    /// It was waited for, and what was decided before may be wrong by now.
+    /// The driver waited for a turn or a slot, so the decision may be outdated: observe and decide again.
     Taken,
-    /// Others are at work.
+    /// Other work is in progress, and lowtide's own replacement has to wait for it.
     Later,
 }
 
-/// Nothing moves until somebody or the clock says so: whoever follows need not wait any longer.
+/// Does this wait last until an operator, the clock or other work ends it? Then a client that follows need not stay.
 fn settled(reason: &WaitReason) -> bool {
     match reason {
         WaitReason::Window { .. }

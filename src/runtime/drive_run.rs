@@ -92,7 +92,7 @@ impl Driver {
                 Next::Over => return Ok(self.state.conclusion.clone()),
                 Next::Finish(conclusion) => return self.conclude(conclusion).await.map(Some),
                 Next::WaitUntil { at, reason } => {
-                    // A registry that is away for an hour is no reason for others to stand still.
+                    // Free the slot: a run that waits for a registry to come back must not hold up other runs.
                     drop(slot.take());
                     self.bot.watchers.tell(Progress::RunWaits {
                         run: self.state.id,
@@ -206,7 +206,7 @@ impl Driver {
         })?)
     }
 
-    /// The end, what it means for the app, and who hears of it: one transaction.
+    /// Commits the conclusion, its consequences for the app and the notices in one transaction.
     async fn conclude(&mut self, conclusion: Conclusion) -> Result<Conclusion, DriveError> {
         let now = clock::now();
         let standing = self.bot.standing(&self.state.app.name);

@@ -1,5 +1,5 @@
-//! One notice to GitHub. Whatever is asked may have been done already by a delivery that was killed before it was noted:
-//! each looks first, by markers of our own, and what cannot be looked at is not done.
+//! Delivers one notice to GitHub. A killed delivery may have posted without recording it, so every action first looks
+//! for our own markers; where it cannot look, it posts nothing.
 
 use crate::clients::github::commit::state_text;
 use crate::clients::github::connect::Github;
@@ -80,7 +80,7 @@ impl Incident<'_> {
         } = self;
         let Some(issue) = self.find(since, known).await? else {
             github.ensure_label(repo).await?;
-            // A kill after this and before the delivery is noted: the next one finds it by its marker.
+            // If lowtide is killed before the delivery is recorded, the next delivery finds the issue by its marker.
             let issue = github.create_issue(repo, &words.title, &words.body).await?;
             if !issue.is_labelled() {
                 warn!(
@@ -112,7 +112,7 @@ impl Incident<'_> {
     }
 }
 
-/// Open issues whose marker begins so: those with our label, and the one we remember.
+/// Open issues whose marker starts with `begins`: those with our label, and the remembered one (`known`).
 async fn open(github: &Github, repo: &str, begins: &str, known: Option<u64>) -> Result<Vec<Issue>, GithubError> {
     let mut issues = github.issues(repo, Listed::Open).await?;
     if let Some(number) = known

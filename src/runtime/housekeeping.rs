@@ -27,7 +27,7 @@ const EVERY: Duration = Duration::from_secs(3600);
 /// A mirror nobody used for this long belongs to no app that still runs.
 const MIRRORS: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// A snapshot is named by the journal moments after it is kept.
+/// Minimum age of a snapshot to be deleted: the journal names a snapshot only moments after it is stored.
 const SNAPSHOTS: Duration = Duration::from_secs(24 * 3600);
 
 /// Cleans up at start and every hour, until shutdown.
@@ -53,7 +53,8 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
     let fleet = bot.in_force();
     let keep = fleet.fleet.retention;
     let now = clock::now();
-    // What is found before the journal is read has its run in there already: a run is journalled before it makes anything.
+    // List directories and images before reading the journal: a run is journalled before it creates anything, so the
+    // journal has the run of everything listed.
     let directories = run_directories(&bot.state.join("runs"));
     let mut listed = Vec::new();
     for (host, engine) in fleet.engines() {
@@ -114,7 +115,7 @@ fn standings(bot: &Bot) -> Vec<Arc<Standing>> {
     bot.tracked().iter().map(|app| bot.standing(app)).collect()
 }
 
-/// Snapshots of forgotten rollouts.
+/// Deletes snapshots that no rollout in the journal references.
 async fn sweep_snapshots(bot: &Bot, evidence: usize) -> Result<(), StoreError> {
     let spoken_of = bot.store.snapshots().await?;
     let snapshots = match bot.sealed.sweep(&spoken_of, SystemTime::from(clock::now()) - SNAPSHOTS) {
@@ -166,7 +167,7 @@ async fn trim(
     }
 }
 
-/// Images that were there before our first release are kept by a tag as long as somebody may go back to them.
+/// Removes the tags that retain images from before our first release, once no rollback can need them.
 async fn let_adopted_go(bot: &Bot, engine: &Engine) -> Result<(), EngineError> {
     let filters = format!("{{\"reference\":[\"{}\"]}}", adopted::KEPT);
     let images = engine

@@ -1,4 +1,4 @@
-//! Delivers the outbox's GitHub part: in order within a thread, and silent while GitHub says so.
+//! Delivers the outbox's GitHub notices: in order within a thread, and not while GitHub asks us to wait.
 
 use super::bot::Bot;
 use super::github::deliver;
@@ -14,7 +14,7 @@ use crate::store::outbox::{Delivery, Pending};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
-/// Until when GitHub asked for silence; kept over restarts.
+/// Until when GitHub asked us to send nothing; kept over restarts.
 const SILENT: &str = "github-silent";
 
 /// One pass over what is due. Returns how many were delivered.
@@ -23,7 +23,7 @@ const SILENT: &str = "github-silent";
 /// When the outbox cannot be read or written.
 pub(super) async fn deliver_due(bot: &Bot) -> Result<usize, StoreError> {
     let fleet = bot.in_force();
-    // Without a GitHub notices wait, as mails do without a server.
+    // Without a GitHub configuration notices stay pending, as mails do without a mail server.
     let Some(policy) = &fleet.fleet.github else {
         return Ok(0);
     };
@@ -49,7 +49,8 @@ pub(super) async fn deliver_due(bot: &Bot) -> Result<usize, StoreError> {
             continue;
         };
         let (thread, dedup) = (pending.notice.thread.clone(), pending.notice.dedup.clone());
-        // A late failure must not cover a newer success, nor an issue be opened after it was to be closed.
+        // Keep the order of the thread: a late failure must not cover a newer success, nor an issue be opened after it
+        // was to be closed.
         if bot.store.is_behind(thread, dedup.clone()).await? {
             continue;
         }
@@ -121,7 +122,7 @@ fn delayed(error: &GithubError, pending: &Pending) -> Failed {
     let now = clock::now();
     let backoff = now + retry::outbox_after(pending.attempts + 1);
     let text = words(error);
-    // Without a word on when, GitHub asks for at least a minute, and for more each time.
+    // If GitHub names no time, it asks to wait at least a minute, and longer each time.
     let silent = if let GithubError::Limited { until, .. } = error {
         Some(until.unwrap_or(backoff))
     } else {

@@ -43,8 +43,8 @@ pub(super) struct Resume<'a> {
     pub(super) release: Option<&'a str>,
 }
 
-/// Lets the app's rollouts and promotions go on, when nothing is missing. Quarantined releases stay out, but for one that is
-/// named.
+/// Resumes the app's rollouts and promotions, if nothing is missing. Quarantined releases stay quarantined, except for
+/// one that is named.
 pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Result<Answer, StoreError> {
     let nothing = |standing: &Standing| asked.release.is_none() && !can_resume(standing);
     if nothing(&bot.standing(app)) {
@@ -54,7 +54,7 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
         Some(id) => look_for(bot, app, id).await,
         None => None,
     };
-    // What happened while git was asked counts.
+    // Read again: the standing may have changed during the git request.
     let standing = bot.standing(app);
     if nothing(&standing) {
         return Ok(Err(format!("{app} is not halted")));
@@ -115,7 +115,7 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
 
 /// Is there anything that a resume would let go on?
 fn can_resume(standing: &Standing) -> bool {
-    // Reverted without a halt: its window closed half-way.
+    // A rollout is reverted without a halt when its window closes half-way.
     let refused = |target: &TargetState| {
         matches!(
             target.last,
@@ -158,7 +158,7 @@ async fn look_for(bot: &Bot, app: &AppName, id: &str) -> Option<CommitSeen> {
     })
 }
 
-/// What was not read is no test, or too large to be a blank line.
+/// A file that was not read counts as changed: it is no test, or too large for a change of blank lines.
 fn touched(file: TouchedFile) -> (String, Touch) {
     let substantial = match &file.text {
         Some((old, new)) => substance::changes(&file.path, old.as_deref(), new),

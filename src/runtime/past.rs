@@ -20,7 +20,7 @@ pub struct Gone {
     pub unheard: u64,
     /// Facts about apps that a checkpoint stands for.
     pub facts: usize,
-    /// Contents whose inventory and packages nobody asks for any more.
+    /// Contents whose inventory and packages are no longer needed.
     pub evidence: usize,
 }
 
@@ -35,7 +35,7 @@ pub async fn forget(
     now: Timestamp,
 ) -> Result<Gone, StoreError> {
     let history = now - keep.history;
-    // Rollouts that halted an app are remembered until somebody has answered for them.
+    // Rollouts that halted an app are retained until an operator has answered for them.
     let incidents = standings.iter().flat_map(|standing| &standing.incidents);
     let incidents = incidents.map(|incident| Stream::Rollout(incident.rollout)).collect();
     let forgotten = store.forget(history, incidents).await?;

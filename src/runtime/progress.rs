@@ -53,7 +53,8 @@ pub enum Progress {
         rollout: RolloutId,
         run: RunId,
     },
-    /// What is moved. Told when it is taken up, when preflight has looked, and when an operator says `--now`.
+    /// Which replicas move. Sent when a driver takes up the rollout, after preflight, and when an operator says
+    /// `--now`.
     RolloutMoves {
         app: AppName,
         rollout: RolloutId,
@@ -79,7 +80,7 @@ pub enum Progress {
         replica: Replica,
         answer: String,
     },
-    /// It proved itself.
+    /// The replica is ready.
     Ready {
         rollout: RolloutId,
         replica: Replica,
@@ -93,7 +94,7 @@ pub enum Progress {
         /// `None`: it went well.
         failure: Option<Failure>,
     },
-    /// The goal is the way back from here on.
+    /// From here on the rollout rolls back.
     RolloutReturns {
         rollout: RolloutId,
         failure: Failure,
@@ -126,7 +127,7 @@ pub enum Progress {
         failure: Failure,
         again: Option<Timestamp>,
     },
-    /// Nothing more happens of itself to an app whose run was asked for.
+    /// Nothing more will happen by itself to an app that a client follows.
     Settled {
         app: AppName,
         /// What is not where it should be.
@@ -135,7 +136,7 @@ pub enum Progress {
     },
 }
 
-/// A release that did not come where it should be, with nothing wrong with the release.
+/// A release that did not arrive at a target or a channel, though nothing is wrong with the release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "left")]
 pub enum Left {
@@ -212,7 +213,8 @@ impl Replica {
     }
 }
 
-/// Where progress is told. Nobody waits for a slow watcher: it misses lines, and never how what it follows ended.
+/// Distributes progress to watchers. A slow watcher blocks nobody: it loses lines, but never the end of an app it
+/// follows.
 #[derive(Debug, Clone, Default)]
 pub struct Watchers {
     all: Arc<Mutex<Vec<Weak<Queue>>>>,
@@ -267,7 +269,7 @@ impl Queue {
         seen.push_back(progress);
         if seen.len() > BACKLOG {
             let line = seen.iter().position(is_line);
-            // Without a line in it, the queue is of somebody who does not read at all.
+            // A full queue without a single line belongs to a watcher that reads nothing at all.
             if let Some(least) = line.or_else(|| seen.iter().position(|one| !self.needs(one))) {
                 seen.remove(least);
             }
@@ -293,7 +295,7 @@ impl Watcher {
             if let Some(first) = first {
                 return first;
             }
-            // What was put in between has left its permit.
+            // `notify_one` stores a permit, so an entry that was added since the look is not missed.
             self.queue.more.notified().await;
         }
     }

@@ -43,8 +43,8 @@ pub fn unreadable_secrets(fleet: &Fleet) -> Vec<(SecretRef, String)> {
     unreadable
 }
 
-/// Engines, registries, git remotes, the mail server, targets of rollouts, GitHub's repositories, in this order; `each` hears of every answer at once. `mail`: an
-/// address that gets a test mail.
+/// Checks engines, registries, git remotes, the mail server, targets of rollouts and GitHub's repositories, in this
+/// order; `each` gets every result at once. `mail`: an address that gets a test mail.
 pub async fn everything(
     fleet: &Fleet,
     docker_config: Option<PathBuf>,

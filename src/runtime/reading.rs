@@ -99,7 +99,7 @@ impl OpenRollout {
     }
 }
 
-/// What stands between an app's next release and its targets.
+/// A run of the coming night that ends only after a target's window has opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Late {
     pub done: Timestamp,

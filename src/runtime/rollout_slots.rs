@@ -25,7 +25,7 @@ impl RolloutSlots {
     /// Waits for a slot on this host. `limits` is asked each time: the configuration may have changed meanwhile.
     pub async fn take(self: &Arc<Self>, host: &HostName, limits: impl Fn() -> Limits) -> RolloutSlot {
         loop {
-            // Before the look, so that what is freed after it is heard of.
+            // Registered before the check, so that a slot freed after it is not missed.
             let freed = self.freed.notified();
             if let Some(slot) = self.try_take(host, limits()) {
                 return slot;

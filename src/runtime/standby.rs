@@ -26,7 +26,7 @@ const WATCH: Duration = Duration::from_secs(15);
 
 /// How the wait ended.
 pub enum Waited {
-    /// `role`: of a replacement of lowtide under way.
+    /// `role`: which container of a self-replacement under way this process is.
     Ours { lock: StateLock, role: Option<Holder> },
     /// Another lowtide stays.
     Another,
@@ -34,7 +34,8 @@ pub enum Waited {
     Ended,
 }
 
-/// Waits for the state. `stand_by` hears, once, that the wait is for as long as it takes; what it makes lives as long.
+/// Waits for the state. `stand_by` is called once if the wait has no time limit; its result is dropped when the wait
+/// ends.
 ///
 /// # Errors
 /// When the state directory cannot be used.
@@ -57,7 +58,7 @@ pub async fn await_state<T>(
             Turn::StandBy => None,
         };
         if let Some(lock) = lock {
-            // It may have been handed to somebody else in this very moment.
+            // Read again under the lock: the state may have been handed to another process meanwhile.
             if store::handover::read(state)? == record {
                 return Ok(Waited::Ours { lock, role });
             }
@@ -75,7 +76,7 @@ pub async fn await_state<T>(
     }
 }
 
-/// Of a keeper: ends a new lowtide that took the state and hangs. Runs until it is dropped.
+/// Run by a keeper: stops a new lowtide that took the state and hangs. Runs until it is dropped.
 pub async fn end_what_hangs(state: &Path, fleet: &Fleet) {
     loop {
         tokio::time::sleep(WATCH).await;
@@ -99,7 +100,8 @@ pub async fn end_what_hangs(state: &Path, fleet: &Fleet) {
     }
 }
 
-/// Puts the database back where a newer lowtide, which did not stay, made one of it that this one cannot read.
+/// Restores the copy of the database from the hand-over if a new lowtide, since gone, migrated the database to a
+/// version that this one cannot read.
 ///
 /// # Errors
 /// When it cannot be put back.

@@ -35,15 +35,15 @@ mod releases;
 const GRACE: Duration = Duration::from_secs(8);
 /// A clock that goes back by more was wrong; by less it is set every day.
 const CLOCK_SET: SignedDuration = SignedDuration::from_mins(10);
-/// A supervisor that nothing calls looks again after this.
+/// Longest time between two passes, even if nothing happens.
 const LONGEST_REST: Duration = Duration::from_secs(300);
 
 /// Which work a supervisor takes up by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// `serve`: schedules, and everything found open.
+    /// `serve`: opens scheduled runs, and continues every open run and rollout.
     All,
-    /// A command without a bot: only what it asks for, and what that leads to.
+    /// A command without a bot: only the work it requests, and what follows from it.
     Asked,
 }
 
@@ -77,7 +77,7 @@ pub struct Supervisor {
     shutdown: CancellationToken,
     runs: BTreeMap<RunId, (AppName, Interrupt)>,
     rollouts: BTreeMap<RolloutId, (AppName, Interrupt)>,
-    /// Apps of which a release is on its way to a channel.
+    /// Apps with a promotion in progress.
     promoting: BTreeSet<AppName>,
     /// Apps whose `run` somebody follows.
     followed: BTreeSet<AppName>,
@@ -123,7 +123,7 @@ impl Supervisor {
         (supervisor, ask)
     }
 
-    /// Runs until shutdown. Rollouts that were open come first: somebody's service may be down.
+    /// Runs until shutdown. Open rollouts are continued before open runs: a service may be down.
     ///
     /// # Errors
     /// When the journal cannot be used.
@@ -149,7 +149,7 @@ impl Supervisor {
             if matches!(event, Event::Shutdown) {
                 break;
             }
-            // The tick rings four times a minute, and each journalled effect: mostly nothing is due.
+            // The tick and journalled effects wake the supervisor often; without a change, mostly nothing is due.
             if matches!(event, Event::Look) && self.seen == self.bot.changes() && clock::now() < self.wake {
                 continue;
             }
@@ -180,7 +180,8 @@ impl Supervisor {
     }
 
     async fn take_up(&mut self) -> Result<(), StoreError> {
-        // Nobody follows any more, but what was asked for goes on as it was asked for.
+        // The clients of the earlier process are gone, but `run --now` stays in effect: follow these apps until they
+        // settle.
         let apps = self.bot.in_force();
         let hurried = apps.fleet.apps.keys().filter(|app| self.bot.expedited(app));
         self.followed.extend(hurried.cloned());
@@ -202,11 +203,11 @@ impl Supervisor {
 
     /// Looks at everything that may be due. Activation carries no input: a signal only means *look again*.
     async fn pass(&mut self) -> Result<(), StoreError> {
-        // Its end brings the next pass.
+        // Lowtide is replacing itself: the end of that rollout triggers the next pass.
         if self.bot.turns.is_alone() {
             return Ok(());
         }
-        // What changes from here on is looked at in the next pass.
+        // Read before deciding: a later change triggers another pass.
         self.seen = self.bot.changes();
         let fleet = self.bot.in_force();
         let apps = &fleet.fleet.apps;
@@ -232,7 +233,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The next slot of any app, or the next try of a promotion; no later than `LONGEST_REST` from now: clocks are set.
+    /// When the next schedule slot or promotion retry is due; at most `LONGEST_REST` ahead, because the clock may be
+    /// set.
     fn next_wake(&mut self, apps: &BTreeMap<AppName, Arc<App>>) -> Timestamp {
         let now = clock::now();
         let mut wake = now + LONGEST_REST;
@@ -249,7 +251,7 @@ impl Supervisor {
         let retries = apps
             .values()
             .filter_map(|app| standing::wakes(app, &self.bot.standing(&app.name)))
-            // What is due and held back waits for something else.
+            // A retry that is due and was not started waits for something other than time.
             .filter(|at| *at > now);
         retries.fold(wake, Timestamp::min)
     }
@@ -262,7 +264,7 @@ impl Supervisor {
         })
     }
 
-    /// First sight of new apps: what lies before now never fires.
+    /// Journals when new apps were first seen: schedule slots before that never fire.
     async fn track(&mut self, apps: &BTreeMap<AppName, Arc<App>>) -> Result<(), StoreError> {
         let new: Vec<AppName> = apps
             .keys()
@@ -356,7 +358,8 @@ impl Supervisor {
         tokio::spawn(async move {
             let done = tokio::spawn(drive_rollout::drive(Arc::clone(&bot), id, interrupt)).await;
             let held = drained(done, "rollout", &id.to_string()).is_none();
-            // Of those who were handed the state: whoever had it before goes on with everything else.
+            // A process that was handed the state for this rollout and cannot drive it has to exit, so that another one
+            // may take over. The old lowtide, which had the state before, goes on with its other work.
             let brought = |record: Handover| record.rollout == id && record.to != Holder::Old;
             if held && handover::read(&bot.state).is_ok_and(|record| record.is_some_and(brought)) {
                 bot.unfit.cancel();
@@ -382,7 +385,7 @@ impl Supervisor {
         if self.scope == Scope::Asked {
             return Ok(());
         }
-        // A released parent brings its children the same night.
+        // A release of a parent triggers runs of its children the same night.
         let fleet = self.bot.in_force();
         for child in self.families.children(app) {
             let busy = self.runs.values().any(|(running, _)| *running == child);
@@ -462,7 +465,7 @@ impl Supervisor {
     }
 }
 
-/// A driver that failed or panicked holds its own stream; the process lives.
+/// Logs a driver that failed or panicked, and returns `None`: only its own stream is held; the process continues.
 fn drained<T>(done: Result<Result<T, DriveError>, tokio::task::JoinError>, what: &'static str, id: &str) -> Option<T> {
     match done {
         Ok(Ok(value)) => Some(value),

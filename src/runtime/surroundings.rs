@@ -68,7 +68,8 @@ pub async fn probe_path(fleet: &InForce, instance: &str) -> ProbePath {
             None => {}
         }
     }
-    // Another engine's container: its addresses are routed to us or not; there is no better way.
+    // Lowtide runs in another engine's container. Addresses of this engine's containers may or may not be routed to us;
+    // there is no better way.
     warn!("the engine does not know the container lowtide runs in; HTTP readiness is asked from here");
     ProbePath::HostView
 }
@@ -111,7 +112,7 @@ fn candidates(places: &[String]) -> Vec<String> {
     found
 }
 
-/// More cannot be ours: each costs a question.
+/// How many candidates are inspected at most: each costs a request to the engine.
 const CANDIDATES: usize = 8;
 
 /// One GET; its status code and text.

@@ -1,5 +1,5 @@
-//! Looks after what the bot needs and cannot mend: its engines. What is found is told by health, readiness, the page and
-//! the metrics, and logged when it changes. It ends nothing: a restart of lowtide mends no engine.
+//! Watches what the bot needs and cannot fix: its engines. Problems are shown by health, readiness, the status page and
+//! the metrics, and logged when they change. They never end the process: a restart of lowtide fixes no engine.
 
 use super::bot::{Bot, InForce};
 use crate::clients::engine::error::EngineError;
@@ -47,7 +47,7 @@ impl Troubles {
             .configuration_unread = unread;
     }
 
-    /// The engines that were in trouble before.
+    /// Stores the engines that have a problem; returns the previous ones.
     fn put(&self, engines: BTreeMap<HostName, NoEngine>) -> BTreeMap<HostName, NoEngine> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut found.engines, engines)

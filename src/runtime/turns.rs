@@ -1,4 +1,4 @@
-//! Who is at work: runs, rollouts and promotions side by side, or lowtide's own replacement alone.
+//! Mutual exclusion: runs, rollouts and promotions work side by side; lowtide's own replacement works alone.
 
 use crate::model::name::RolloutId;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +8,12 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 #[derive(Default)]
 pub struct Turns {
     lock: Arc<RwLock<()>>,
-    /// Of a replacement that was under way before this process held the state: nobody comes before it.
+    /// The turn of a replacement that was under way when this process took the state: no other work may start before
+    /// it.
     reserved: Mutex<Option<(RolloutId, OwnedRwLockWriteGuard<()>)>>,
 }
 
-/// Held for as long as somebody is at work.
+/// Held while a run, a rollout or a promotion works.
 pub enum Turn {
     Shared(OwnedRwLockReadGuard<()>),
     Alone(OwnedRwLockWriteGuard<()>),
@@ -24,7 +25,8 @@ impl Turns {
         Turn::Shared(Arc::clone(&self.lock).read_owned().await)
     }
 
-    /// `None`: somebody is at work. It never queues: those who come later would wait behind it.
+    /// The exclusive turn; `None` while other work is in progress. It does not queue: a queued writer would block new
+    /// work.
     #[must_use]
     pub fn alone(&self, rollout: RolloutId) -> Option<Turn> {
         let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,13 +36,13 @@ impl Turns {
         Arc::clone(&self.lock).try_write_owned().ok().map(Turn::Alone)
     }
 
-    /// Before anything else is started: the turn is this rollout's.
+    /// Takes the exclusive turn for this rollout, before any other work is started.
     pub fn reserve(&self, rollout: RolloutId) {
         let turn = Arc::clone(&self.lock).try_write_owned().ok();
         *self.reserved.lock().unwrap_or_else(PoisonError::into_inner) = turn.map(|turn| (rollout, turn));
     }
 
-    /// The rollout needs no turn any more: it has ended, perhaps without a single step.
+    /// Frees the reserved turn of a rollout that has ended, perhaps without a single step.
     pub fn release(&self, rollout: RolloutId) {
         let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
         reserved.take_if(|(id, _)| *id == rollout);

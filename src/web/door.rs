@@ -1,4 +1,4 @@
-//! The HTTP door: one question per connection, so many connections at once, and a time for each.
+//! The HTTP server: one request per connection, a limit of connections, and a time limit for each.
 
 use crate::runtime::doors::{ASK_WITHIN, Guest, Guests, Refused};
 use axum::Router;
@@ -15,11 +15,11 @@ use tracing::debug;
 
 /// For the log.
 const DOOR: &str = "http";
-/// A whole conversation: a page of ten thousand apps over a slow line.
+/// Time limit of a connection: enough for a page of ten thousand apps over a slow line.
 const WHOLE: Duration = Duration::from_secs(60);
 /// Bytes of a request's head. Our longest path has twenty.
 const HEAD: usize = 16 << 10;
-/// What is being answered at the end of the process has this long.
+/// How long responses under way may take when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Serves until shutdown.
@@ -31,7 +31,7 @@ pub(super) async fn serve(listener: TcpListener, app: Router, shutdown: Cancella
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
-            // Their places are free already; this only forgets them.
+            // The slots of ended connections are free already; this only removes their tasks.
             Some(_) = attended.join_next() => continue,
         };
         match accepted {
@@ -46,11 +46,11 @@ pub(super) async fn serve(listener: TcpListener, app: Router, shutdown: Cancella
         }
     }
     let all = async { while attended.join_next().await.is_some() {} };
-    // Who has not read its answer by then does without.
+    // Clients that have not read their response by then are cut off.
     let _ = timeout(LAST_WORDS, all).await;
 }
 
-/// One question per connection, for as long as [`WHOLE`]: nobody stays who does not ask, or does not read.
+/// Serves one request per connection within [`WHOLE`]: a client that sends no request or reads no response is cut off.
 async fn attend(stream: TcpStream, app: Router, guest: Guest) {
     let app = TowerToHyperService::new(app);
     let service = service_fn(|request| {

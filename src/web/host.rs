@@ -1,9 +1,9 @@
-//! Whose name a request asks for.
+//! Checks the host name of a request.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// May pages be served under this authority (`Host`, with or without a port)? Addresses are: only names can be pointed at us
-/// by somebody else. So is this machine's own `localhost` (RFC 6761), and what the configuration names.
+/// May pages be served under this authority (`Host`, with or without a port)? Yes for addresses, because only names can
+/// be pointed at us by somebody else; for `localhost` of this machine (RFC 6761); and for the configured names.
 pub(super) fn is_ours(authority: &str, names: &[String]) -> bool {
     let Some(host) = without_port(authority) else {
         return false;

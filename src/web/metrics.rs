@@ -1,4 +1,4 @@
-//! What a monitoring system asks for.
+//! The metrics page, for a monitoring system.
 
 use crate::model::name::AppName;
 use crate::model::trouble::Trouble;
@@ -92,7 +92,7 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
     out.0
 }
 
-/// What is pending and stays so until a base, a pin or a container moves.
+/// Fixes that stay pending until a base image, a version pin or a container changes.
 fn fixes(out: &mut Out, reading: &Reading) {
     out.family(
         "lowtide_app_behind",

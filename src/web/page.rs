@@ -199,7 +199,8 @@ fn when(at: Option<Timestamp>, now: Timestamp, zone: &str) -> Markup {
     }
 }
 
-/// What is shown of a fleet. Of a small one all; of a large one first what somebody has to look at, then what moves.
+/// What the page shows: everything of a small fleet; of a large one, first the apps that need attention, then those in
+/// progress.
 struct Parts<'a> {
     /// Words of states, the most urgent first, and how many apps are in each.
     counts: Vec<(&'static str, usize)>,
@@ -274,9 +275,9 @@ const URGENCY: [&str; 11] = [
     "new",
     "fresh",
 ];
-/// So many of them need a person.
+/// The first so many states need attention.
 const NEED_A_PERSON: usize = 5;
-/// From here on nothing moves and nobody is asked for.
+/// From this index on, nothing is in progress and nothing needs attention.
 const QUIET: usize = 8;
 
 fn urgency(state: &AppState) -> usize {

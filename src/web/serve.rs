@@ -77,7 +77,7 @@ fn router(bot: Arc<Bot>) -> Router {
         .route("/api/v1/plan", get(plan))
         .route("/api/v1/rollouts", get(rollouts))
         .layer(from_fn_with_state(bot, only_known_names));
-    // Probes and monitoring ask by whatever name the network gave us, and learn nothing that a page of others could use.
+    // Probes and monitoring may use any name for us, and these pages show nothing that a foreign web page could use.
     Router::new()
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
@@ -86,11 +86,12 @@ fn router(bot: Arc<Bot>) -> Router {
         .with_state(site)
 }
 
-/// A page of others must not read ours by giving its own name our address (DNS rebinding).
+/// Rejects unknown names: a foreign web page must not read ours by pointing its own name at our address (DNS
+/// rebinding).
 async fn only_known_names(State(bot): State<Arc<Bot>>, request: Request, next: Next) -> Response {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let named = match (request.uri().authority(), hosts.next(), hosts.next()) {
-        // The target's own authority goes before the header (RFC 9112, 3.2.2).
+        // The authority in the request target takes precedence over the header (RFC 9112, 3.2.2).
         (Some(authority), _, None) => Some(authority.as_str()),
         (None, Some(host), None) => host.to_str().ok(),
         (_, _, Some(_)) | (None, None, None) => None,
@@ -103,7 +104,8 @@ async fn only_known_names(State(bot): State<Arc<Bot>>, request: Request, next: N
     (StatusCode::MISDIRECTED_REQUEST, told).into_response()
 }
 
-/// The process lives and its store answers. What else is wrong is a note: a restart would mend none of it.
+/// Healthy while the process lives and its store responds. Other problems are only notes: a restart would fix none of
+/// them.
 async fn health(State(site): State<Arc<Site>>) -> Response {
     answer(noted(&site.bot, "ok").await, "text/plain; charset=utf-8")
 }
@@ -172,11 +174,11 @@ async fn planned(
     answer(text.await, "application/json")
 }
 
-/// What is wrong goes to our own log; who asks over TCP learns only that something is.
+/// Errors go to our own log only: a client over TCP just learns that there is one.
 fn answer(body: Result<impl IntoResponse, StoreError>, kind: &'static str) -> Response {
     match body {
         Ok(body) => {
-            // The page shows text of others: nothing but its own style may load or run.
+            // The page shows text from outside: nothing but its own style may load or run.
             let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
             let headers = [
                 (header::CONTENT_TYPE, kind),

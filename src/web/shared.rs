@@ -1,4 +1,4 @@
-//! Answers about the whole fleet are made once for all who ask at the same time.
+//! Responses about the whole fleet are computed once for all concurrent requests.
 
 use crate::model::trouble::Trouble;
 use crate::runtime::bot::Bot;
@@ -7,12 +7,12 @@ use bytes::Bytes;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// An answer tells of a moment; so much later it is made anew though nothing has changed, since what it says of times has.
+/// How long a response with relative times may be reused while nothing has changed.
 const FRESH: Duration = Duration::from_secs(2);
-/// The same for an answer without times in it. It still changes with time, when a window opens.
+/// The same for a response without times. It has a limit too, because an opening window changes it.
 const STEADY: Duration = Duration::from_secs(60);
 
-/// One kind of answer. While one asker has it made, the others wait for that.
+/// The cached response of one kind. While one request computes it, the others wait for the result.
 pub(super) struct Shared {
     lasts: Duration,
     last: Mutex<Option<Made>>,
@@ -23,8 +23,8 @@ struct Made {
     text: Bytes,
 }
 
-/// What an answer is made from: the journal and what the supervisor decides by, both of which only grow, what is wrong around the bot, and
-/// when.
+/// What a response was computed from: the journal and the changes that the supervisor decides by (both counters only
+/// grow), the problems around the bot, and the time.
 #[derive(Clone)]
 pub(super) struct State {
     written: u64,
@@ -43,7 +43,7 @@ impl State {
         }
     }
 
-    /// Is an answer that was made then still one?
+    /// Is a response that was computed from `earlier` still valid?
     fn bears(&self, earlier: &Self, lasts: Duration) -> bool {
         let same = (self.written, self.changes) == (earlier.written, earlier.changes);
         same && self.troubles == earlier.troubles && self.at.duration_since(earlier.at) < lasts
@@ -51,7 +51,7 @@ impl State {
 }
 
 impl Shared {
-    /// Of an answer that says how long ago something was, or when it will be.
+    /// For a response that shows how long ago something was, or when it will be.
     pub(super) fn of_times() -> Self {
         Self {
             lasts: FRESH,
@@ -59,7 +59,7 @@ impl Shared {
         }
     }
 
-    /// Of one that does not.
+    /// For a response that does not.
     pub(super) fn of_counts() -> Self {
         Self {
             lasts: STEADY,
@@ -67,8 +67,8 @@ impl Shared {
         }
     }
 
-    /// The answer as of now: the last one, if nothing has changed since, else what `make` makes. `state` is looked at before
-    /// it begins: what changes meanwhile is in the next answer.
+    /// The current response: the cached one, if nothing has changed since, else what `make` computes. `state` is read
+    /// before `make` begins, so a change meanwhile is in the next response.
     pub(super) async fn get(
         &self,
         state: impl FnOnce() -> State,

@@ -1,5 +1,5 @@
-//! Health of a lowtide that stands by: it has no state to tell of, but whoever is to hand over to it wants to know whether
-//! it could take over.
+//! Health of a lowtide that stands by: it has no state to report on, but shows the holder of the state whether it could
+//! take over.
 
 use super::door;
 use axum::Router;
@@ -40,7 +40,7 @@ pub async fn serve(listen: SocketAddr, fitness: watch::Receiver<Fitness>) -> io:
     Ok(())
 }
 
-/// The reason goes to our own log: who asks over TCP learns only that there is one.
+/// The reason goes to our own log only: a client over TCP just learns that there is one.
 async fn health(State(fitness): State<watch::Receiver<Fitness>>) -> (StatusCode, &'static str) {
     match &*fitness.borrow() {
         Fitness::Fit => (StatusCode::OK, "standing by\n"),

@@ -71,7 +71,7 @@ impl Indexes {
         if let Some(index) = self.in_use(&file.name) {
             return Ok(index);
         }
-        // Nobody closes it.
+        // Fails only if the semaphore is closed, which never happens.
         let _turn = self.turns.acquire().await;
         let index = match self.kept(&file.name).await {
             Some(index) => index,
@@ -103,7 +103,7 @@ impl Indexes {
         spawn_blocking(read).await.ok()?
     }
 
-    /// Read while it arrives, and believed once all of it has the right hash.
+    /// Parses the index while it is downloaded; the result counts only if the whole file has the right hash.
     async fn fetched(&self, file: &File) -> Result<Index, Unknown> {
         let readers = Readers::of(file);
         // Archives list an empty index for architectures they have nothing for, and some do not bother to have the file.
@@ -121,7 +121,7 @@ impl Indexes {
         spawn_blocking(keep).await.map_err(|_| Unknown::Broken)
     }
 
-    /// By its hash where the archive offers that: such an address never changes its meaning while a mirror is updated.
+    /// Downloads by hash where the repository offers that: such a URL has the same content throughout a mirror update.
     async fn arrives(&self, file: &File, readers: &Readers<'_>) -> Result<(), ArchiveError> {
         let mut last = None;
         for url in file.by_hash.iter().chain([&file.plain]) {
@@ -147,7 +147,7 @@ impl Indexes {
     }
 }
 
-/// Those who read an index while it arrives, one for each attempt at it. What all but the last one read is void.
+/// Parsers of an index during its download, one per attempt. Only the result of the last one counts.
 struct Readers<'a> {
     file: &'a File,
     last: Mutex<Option<JoinHandle<Result<Index, Unknown>>>>,
@@ -176,7 +176,7 @@ impl<'a> Readers<'a> {
 fn read(packed: Arriving, packing: Packing, url: &str) -> Result<Index, Unknown> {
     let mut text = unpack(packed, packing, UNPACKED);
     Index::parse(&mut text, url).map_err(|error| match text.get_ref().fault(url) {
-        // What the reader of the text calls unreadable has its cause in the packing.
+        // The text could not be parsed because of a fault in the packed file: report that.
         Some(fault) => Unknown::Fetch(fault),
         None => Unknown::Unreadable(error),
     })

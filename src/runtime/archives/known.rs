@@ -22,7 +22,7 @@ pub struct Wanted {
     pub trust: Arc<Trust>,
 }
 
-/// Never "nothing new" where something could not be asked: that is [`Answer::Unknown`].
+/// A source that could not be requested is [`Answer::Unknown`], never "nothing new".
 #[derive(Debug, Clone)]
 pub enum Answer {
     Known(Arc<Suite>),
@@ -98,7 +98,7 @@ pub enum Unknown {
 }
 
 impl Unknown {
-    /// Can it be well again by itself?
+    /// Can this problem go away by itself?
     #[must_use]
     pub fn passing(&self) -> bool {
         match self {

@@ -32,7 +32,7 @@ pub(super) enum Kept {
     Enough,
     /// The archive is asked whether there is a newer one.
     Asked,
-    /// Nothing: files did not fit it.
+    /// Nothing: index files did not match it.
     Distrusted,
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn ask(
         client.get(&ask).await
     };
     let got = match get("InRelease", RELEASE, validators(true)).await {
-        // Some storage services deny what they have not got.
+        // Some storage services respond with 403 to a request for a missing file.
         Err(ArchiveError::NotFound { .. } | ArchiveError::Denied { status: 403, .. }) => None,
         got => Some(got?),
     };
@@ -99,7 +99,7 @@ pub(super) async fn ask(
     Ok(record)
 }
 
-/// A server that says "unchanged" to who has nothing is out of its mind.
+/// A server that responds "unchanged" although we have no copy is broken.
 fn unchanged(kept: Option<Record>, base: &str) -> Result<Record, ArchiveError> {
     kept.ok_or_else(|| ArchiveError::Refused {
         url: base.to_owned(),

@@ -125,7 +125,7 @@ impl Visit<'_> {
         answer
     }
 
-    /// Does `work` with the surveys of earlier visits, where work may block. `None`: they cannot be used.
+    /// Runs `work`, which may block, on the surveys of earlier visits. `None`: the cache cannot be used.
     pub async fn with_surveys<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Surveys) -> T + Send + 'static,
@@ -234,7 +234,7 @@ pub(super) async fn in_order<'a, T>(asks: impl Iterator<Item = BoxFuture<'a, T>>
     stream::iter(asks).buffered(AT_ONCE).collect().await
 }
 
-/// All of a source that decides whether its `Release` is believed.
+/// Everything about a source that decides whether its `Release` is believed.
 fn keys(one: &Wanted) -> String {
     let options = &one.source.options;
     format!(

@@ -30,7 +30,7 @@ pub(super) fn unpacking<T: Send>(
         });
         match unpacked(source) {
             Ok(plain) => send(plain, &sender, &empty),
-            // Nobody there any more: it has its reasons already.
+            // If the reader is gone, it has returned its own error already.
             Err(error) => drop(sender.send(Err(error))),
         }
         drop(sender);
@@ -40,7 +40,7 @@ pub(super) fn unpacking<T: Send>(
 
 type Piece = io::Result<Vec<u8>>;
 
-/// An empty piece is the end: without one, the other side was cut off.
+/// Sends an empty piece at the end: without one, the reader reports a broken pipe.
 fn send(mut plain: impl Read, sender: &SyncSender<Piece>, empty: &Receiver<Vec<u8>>) {
     loop {
         let mut piece = empty.try_recv().unwrap_or_default();
@@ -70,7 +70,7 @@ impl Read for Pieces {
                 .unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))?;
             let used = std::mem::replace(&mut self.piece, next);
             self.at = 0;
-            // Nobody takes them any more once all is unpacked.
+            // Fails once everything is unpacked: then no buffer is needed any more.
             let _ = self.returned.try_send(used);
         }
         let n = (&self.piece[self.at..]).read(buffer)?;

@@ -1,4 +1,4 @@
-//! What its owner had put on a target before our first release: an image to go back to.
+//! The image that a target ran before our first release, kept for a rollback.
 
 use crate::clients::engine::connect::Engine;
 use crate::clients::target::docker::create;
@@ -13,11 +13,11 @@ use crate::model::standing::Release;
 use crate::runtime::bot::Bot;
 use tracing::warn;
 
-/// Repository of tags that keep such an image on its host: when compose's own tag has moved on, nothing else names it, and
-/// an ordinary `docker image prune` would take the way back along.
+/// Repository of the tags that retain such an image on its host: once compose's own tag has moved on, the image has no
+/// other name, and an ordinary `docker image prune` would remove it.
 pub const KEPT: &str = "lowtide/adopted";
 
-/// The image; `None` where there is not exactly one: units of a target that ran different images cannot go back to one, and
+/// The image; `None` where there is not exactly one: units that ran different images cannot be rolled back to one, and
 /// what a command replaced is not known.
 #[must_use]
 pub fn image(bot: &Bot, state: &RolloutState) -> Option<Release> {
@@ -28,8 +28,8 @@ pub fn image(bot: &Bot, state: &RolloutState) -> Option<Release> {
     }
 }
 
-/// Lets the host keep the image a target runs, unless a release of ours put it there. Where that cannot be, the rollout is
-/// no worse for it: only a later `revert` may find the image gone, and then says so.
+/// Retains the image that a target runs, unless one of our releases put it there. A failure does not affect the
+/// rollout: only a later `revert` may find the image missing, and reports that.
 pub(super) async fn keep(bot: &Bot, engine: &Engine, state: &RolloutState, units: &Containers) {
     let standing = bot.standing(&state.app);
     let known = standing.targets.get(&state.target.name).and_then(|known| known.good);
@@ -47,7 +47,7 @@ pub(super) async fn keep(bot: &Bot, engine: &Engine, state: &RolloutState, units
 fn of_containers(bot: &Bot, state: &RolloutState, units: &Containers) -> Option<Release> {
     let unit = shared(units)?;
     let snapshot = bot.sealed.read(&unit.snapshot).ok()?;
-    // As its owner called it; an id where it had no name.
+    // The owner's name for the image, or its id if it had none.
     let name = create::reference(&snapshot).ok()?;
     let name = name
         .strip_prefix("sha256:")
@@ -56,7 +56,7 @@ fn of_containers(bot: &Bot, state: &RolloutState, units: &Containers) -> Option<
     release(state, unit.old_image.clone(), name, reference)
 }
 
-/// Of services the digest is in the specification: whoever pulls it gets the same.
+/// A service's specification names the image by digest, so a pull brings back the same one.
 fn of_services(state: &RolloutState, services: &Services) -> Option<Release> {
     let units = services.units.as_deref()?;
     let first = &units.first()?.old_image;
@@ -86,7 +86,8 @@ fn shared(units: &Containers) -> Option<&Unit> {
 
 fn release(state: &RolloutState, image: ImageId, tag: String, reference: Reference) -> Option<Release> {
     Some(Release {
-        // No run made it. Older than any: what goes by the order of runs takes it for what was there before.
+        // No run made this image. Timestamp 0 sorts before every run, so whatever goes by the order of runs takes it
+        // for the earliest release.
         run: RunId(ulid::Ulid::from_parts(0, state.id.0.random())),
         content: image.to_string().parse().ok()?,
         image,

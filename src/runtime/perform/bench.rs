@@ -1,4 +1,5 @@
-//! What the stages *bootstrap* and *test* share: the engine, the app, the labels of everything they make, and the way out.
+//! What the stages *bootstrap* and *test* share: the engine, the app, the labels of everything they create, and the
+//! clean-up.
 
 use super::hidden::Hidden;
 use crate::clients::credentials::Credentials;
@@ -20,15 +21,15 @@ pub struct Bench<'a> {
     /// For the images of sidecars.
     pub credentials: &'a Credentials,
     pub app: &'a App,
-    /// On everything that is created. What carries `io.lowtide.instance` and `io.lowtide.run` of these is removed.
+    /// Put on everything that is created. Clean-up selects by two of them: `io.lowtide.instance` and `io.lowtide.run`.
     pub labels: &'a BTreeMap<String, String>,
     pub via: &'a ProbePath,
     /// An existing directory of this run's own, for logs and artefacts.
     pub work: &'a Path,
     pub cancel: &'a CancellationToken,
-    /// Taken out of all that is told, kept and journalled.
+    /// Secrets to mask in everything that is shown, stored or journalled.
     pub hidden: &'a Hidden,
-    /// Hears each line of output as it comes.
+    /// Called with each line of output as it arrives.
     pub say: &'a (dyn Fn(&str) + Send + Sync),
 }
 
@@ -41,7 +42,7 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// Without what the containers were given.
+    /// The same with secrets masked.
     pub(super) fn masked(self, hidden: &Hidden) -> Self {
         match self {
             Stop::Failed(failure) => Stop::Failed(failure.masked(&hidden.secrets())),
@@ -84,7 +85,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Gives up on `what` when the token is cancelled. Only for what leaves nothing behind when dropped.
+    /// Drops `what` when the token is cancelled. Only for futures that leave nothing behind when dropped.
     pub(super) async fn unless_cancelled<T>(&self, what: impl Future<Output = T>) -> Result<T, Stop> {
         tokio::select! {
             biased;
@@ -93,8 +94,8 @@ impl Bench<'_> {
         }
     }
 
-    /// Creates a container of ours. From here on nothing of its environment is told that looks like a secret, what its image
-    /// brings included.
+    /// Creates a container of ours. From here on, values in its environment that look like secrets are masked,
+    /// including those from its image.
     pub(super) async fn create(&self, spec: &Spec) -> Result<String, EngineError> {
         self.hidden.learn(&spec.env);
         let id = self.engine.create_own(spec).await?;
@@ -102,9 +103,10 @@ impl Bench<'_> {
         Ok(id)
     }
 
-    /// Removes all that this run made. Not cancellable; what cannot go now goes with a later sweep.
+    /// Removes everything that this run created. Not cancellable; what cannot be removed now is left to a later sweep.
     pub(super) async fn clean_up(&self) {
-        // Not by attempt and term: *test* cleans up what *bootstrap* made in another attempt, or before a restart.
+        // Select without attempt and term: *test* cleans up what *bootstrap* created in another attempt, or before a
+        // restart.
         let ours = |key: &str| key == "io.lowtide.instance" || key == "io.lowtide.run";
         let labels = self.labels.clone().into_iter();
         let selector: Vec<(String, String)> = labels.filter(|(key, _)| ours(key)).collect();

@@ -1,4 +1,5 @@
-//! *bootstrap*: launch the candidate with the testing tools on; they arrive. A dead mirror is nobody's fault here.
+//! *bootstrap*: launches the candidate with the testing tools on, which are installed now. An unreachable mirror is not
+//! the repository's fault.
 
 use super::bench::{Bench, Stop};
 use super::launch::{self, Setup};

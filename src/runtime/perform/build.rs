@@ -128,8 +128,8 @@ fn sent(
         .map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))
 }
 
-/// A build whose end was not journalled may have left an image; this one took its name. Only nameless ones go: an image with
-/// a name may be somebody's.
+/// Removes images that earlier, unjournalled builds of this run left: the current build took their tag. Only untagged
+/// images are removed: one with a tag may be in use by somebody.
 async fn forget_earlier(scene: &Scene<'_>, engine: &Engine, built: &ImageId) {
     let label = format!("{}={}", crate::decide::labels::RUN, scene.run.id);
     let earlier = match engine.list_images(&label).await {
@@ -166,7 +166,7 @@ impl Drop for WorkTree {
     }
 }
 
-/// Reads or parses what a repository brought, where it keeps nobody else waiting.
+/// Reads or parses the content of a repository on a blocking thread.
 ///
 /// # Errors
 /// As `work` fails.

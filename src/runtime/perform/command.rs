@@ -29,19 +29,19 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-/// What a program cannot do without. Lowtide's own environment may hold the tokens of its configuration.
+/// The only variables a program inherits: lowtide's own environment may hold the secrets of its configuration.
 const INHERITED: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 /// A command that is busy is run again after this.
 const RETRY: SignedDuration = SignedDuration::from_mins(5);
-/// The same on the way back: somebody's service may be down.
+/// The same during a rollback, where a service may be down.
 const RETRY_BACK: SignedDuration = SignedDuration::from_mins(1);
-/// Of one question.
+/// Timeout of one probe.
 const ASK: Duration = Duration::from_secs(10);
-/// Between two questions until the target answers.
+/// Pause between probes while waiting for the target to answer.
 const PAUSE: Duration = Duration::from_secs(2);
-/// While it bakes, a target has to leave so many questions in a row without a good answer.
+/// Consecutive failed probes after which a baking target counts as failing.
 const TIMES: u32 = 3;
-/// Between those.
+/// Pause between those probes.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Carries out one step.
@@ -93,10 +93,10 @@ pub(super) async fn perform(
     }
 }
 
-/// What the probe says while the target bakes. Asked several times before it says no: one lost packet takes nothing back.
+/// Probes the target while it bakes. Only several failures in a row count: one lost packet must not cause a rollback.
 ///
 /// # Errors
-/// When it cannot be asked, which is nobody's answer.
+/// When the probe cannot be run: that says nothing about the target.
 pub(super) async fn look(state: &RolloutState, command: &Command) -> Result<ObservedAnswer, Failure> {
     let (Goal::Forward, Some(_), Ok(policy)) = (state.goal, state.bake, policy(state)) else {
         return Ok(ObservedAnswer::NotAsked);
@@ -123,19 +123,19 @@ pub(super) async fn look(state: &RolloutState, command: &Command) -> Result<Obse
     Ok(ObservedAnswer::Fails { times: TIMES, said })
 }
 
-/// Of a probe.
+/// The result of one probe.
 enum Answer {
     Yes,
-    /// What was answered instead.
+    /// Why the probe failed.
     No(String),
 }
 
-/// What the command was given and must not be told further. One that cannot be read was not given.
+/// Secrets passed to the command, to be masked in its output. One that cannot be read was not passed either.
 pub(super) fn secrets(state: &RolloutState) -> Vec<Secret> {
     let Ok(policy) = policy(state) else { return Vec::new() };
     let named = policy.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let given = policy.secrets.values().filter_map(|secret| files::read(secret).ok());
-    // Of a key of several lines each line is one.
+    // Output is masked line by line, so each line of a multi-line secret is masked on its own.
     let lines = given.flat_map(|secret| {
         let lines = secret.expose().lines().map(|line| line.trim().to_owned());
         lines.collect::<Vec<_>>()
@@ -162,7 +162,8 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// What the record says of the target, and whether everything is there that will be needed.
+    /// Checks that the programs and secrets are there, and reads from the app's record the target's last good release
+    /// and whether that is certain.
     fn preflight(&self, bot: &Bot) -> Result<StepOutcome, Failure> {
         let exec = match self.policy.probe.as_ref().map(|probe| &probe.ask) {
             Some(Ask::Exec { command }) => command.as_slice(),
@@ -183,7 +184,7 @@ impl Stage<'_> {
         let known = standing.targets.get(&self.state.target.name);
         let before = known.and_then(|known| standing.release(known.good?)).map(|release| {
             let mut release = release.clone();
-            // By the name that it has in this target's channel.
+            // Named by the repository of this target's channel.
             let repository = &self.state.release.reference.repository;
             release.reference = Reference::tagged(repository, &release.tag);
             Placed::of(&release)
@@ -228,7 +229,7 @@ impl Stage<'_> {
             turn: Some(&turn),
         };
         let ended = process::run(program, &mut say, self.shutdown).await;
-        // With what it was given: its files may hold other secrets by now.
+        // Mask with the secrets read before the run: the secret files may have changed since.
         let ended = ended.map(|Ended { end, output }| Ended {
             end,
             output: output.iter().map(|line| masked(line, &secrets)).collect(),
@@ -242,7 +243,8 @@ impl Stage<'_> {
             Ok(ended) => ended,
             Err(error) => {
                 let detail = format!("`{shown}` could not be started: {error}");
-                // Of the machine, for now: too many processes, no memory, the program being written. Nothing was done.
+                // The machine is short of processes or memory, or the executable is being written. The program did not
+                // run: retry.
                 if matches!(
                     error.kind(),
                     ErrorKind::WouldBlock | ErrorKind::OutOfMemory | ErrorKind::ExecutableFileBusy
@@ -312,7 +314,7 @@ impl Stage<'_> {
         }
     }
 
-    /// One question.
+    /// Runs one probe.
     ///
     /// # Errors
     /// When it cannot be asked: `SecretMissing`, `CommandMissing`, `LocalTrouble`.
@@ -348,7 +350,8 @@ impl Stage<'_> {
         })
     }
 
-    /// All that a command finds in its environment. What lowtide tells it cannot be overridden.
+    /// The complete environment of a command. The `LOWTIDE_` variables come last: the configuration cannot override
+    /// them.
     fn environment(&self, aim: &Aim) -> Result<BTreeMap<OsString, OsString>, Failure> {
         let mut env: BTreeMap<OsString, OsString> = INHERITED
             .iter()
@@ -388,14 +391,14 @@ fn is_there(program: &str) -> bool {
 }
 
 fn unlocked(lock: &Path, error: &std::io::Error) -> Failure {
-    // Without a number of the system's it is our own limit on the wait.
+    // A timeout without an OS error code is our own limit on the wait for the lock.
     if error.kind() == ErrorKind::TimedOut && error.raw_os_error().is_none() {
         return Failure::new(FailureKind::CommandTimeout, format!("{}: {error}", lock.display()));
     }
     Failure::local(lock.display(), error)
 }
 
-/// Nobody hears of it: the step is taken up again by the next start.
+/// Never reported: the next start takes the step up again.
 fn interrupted() -> Failure {
     Failure::new(FailureKind::Invariant, "lowtide ends")
 }

@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 const HOOK_RETRY: SignedDuration = SignedDuration::from_mins(5);
 /// How long the log of a deleted container may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Lines kept of a container that was taken back.
+/// Log lines kept of a container that was rolled back.
 const LOG_LINES: usize = 200;
 
 /// Carries out one step.
@@ -60,7 +60,7 @@ pub(super) async fn perform(
     stage.perform(step).await
 }
 
-/// Removes what a killed try of the host left. If that fails, the next try does it.
+/// Removes the container that a killed `TryOut` step left. If that fails, the next try removes it.
 pub(crate) async fn sweep(bot: &Bot, state: &RolloutState) {
     let fleet = bot.in_force();
     let Ok(engine) = fleet.engine(&state.target.host) else {
@@ -75,7 +75,7 @@ fn until(end: Timestamp) -> Duration {
     end.duration_since(clock::now()).try_into().unwrap_or(Duration::ZERO)
 }
 
-/// Readiness of a container that served before. It may come from an image without HEALTHCHECK, and was fine so.
+/// The readiness rule for an old container. Its image may have no HEALTHCHECK, and it served without one.
 fn as_it_was(rule: &Ready) -> Ready {
     match &rule.check {
         ReadyCheck::Healthcheck => steady(rule),
@@ -187,7 +187,7 @@ impl Stage<'_> {
     }
 
     async fn itself(&self, step: OwnStep) -> Result<(), Failure> {
-        // It is one container.
+        // Preflight made sure that this target is exactly one container.
         let unit = self.unit(0)?;
         let mark = self.mark(unit.index, Which::New);
         itself::perform(self.bot, self.engine, self.state, unit, &mark, step).await
@@ -218,7 +218,7 @@ impl Stage<'_> {
         }
     }
 
-    /// An HTTP question is asked from the host of the container: from another one its address means nothing.
+    /// Can HTTP readiness be probed from the container's own host? Its address is not valid on any other.
     async fn can_ask_http(&self) -> Result<(), Failure> {
         let http = matches!(self.state.target.ready.check, ReadyCheck::Http { .. });
         if !http || !self.engine.is_remote() {
@@ -312,7 +312,7 @@ impl Stage<'_> {
         let snapshot = self.snapshot(unit)?;
         let reference = match unit.part {
             Part::Release => self.state.release.reference.to_string(),
-            // What holds on to others keeps its image; its container says under which name.
+            // A dependent container keeps its image, under the reference in its snapshot.
             Part::Dependent => create::reference(&snapshot)?,
         };
         let id = match unit.part {
@@ -345,7 +345,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The new containers of what this unit holds on to.
+    /// The new containers of the units that this unit depends on.
     async fn successors(&self, unit: &Unit) -> Result<Vec<Successor>, Failure> {
         let mut successors = Vec::new();
         for hold in &unit.holds {
@@ -368,7 +368,7 @@ impl Stage<'_> {
         Ok(successors)
     }
 
-    /// Start-first: where the router looks, a container has the service's names only once it serves.
+    /// Networks shared with the router, where a start-first container gets the service's names only once it serves.
     async fn withheld(&self, unit: &Unit, snapshot: &[u8]) -> Result<Vec<String>, Failure> {
         match (&self.state.target.router, sequence(&self.state.target, unit)) {
             (Some(router), Sequence::StartFirst) => attach::shared(self.engine, snapshot, &router.container).await,
@@ -407,7 +407,7 @@ impl Stage<'_> {
             .map_err(|e| e.failure("the snapshot cannot be read"))
     }
 
-    /// `unhealthy: replace` let a container be replaced that was not healthy.
+    /// Was the old container unhealthy, and replaced only because of `unhealthy: replace`?
     fn was_sick(&self, unit: usize) -> Result<bool, Failure> {
         if self.state.target.unhealthy == Unhealthy::Refuse {
             return Ok(false);
@@ -433,7 +433,8 @@ impl Stage<'_> {
         let policy = hooks
             .get(hook)
             .ok_or_else(|| Failure::new(FailureKind::Invariant, "no such hook"))?;
-        // The one that serves now: old before the switch, new (under the same name) after it.
+        // A hook runs in the container that serves: the old one before the switch, the new one (under the same name)
+        // after it.
         let (container, kind) = match phase {
             HookPhase::Before => (self.unit(unit)?.old.clone(), FailureKind::BeforeHookFailed),
             HookPhase::After => (self.unit(unit)?.name.clone(), FailureKind::HookFailed),
@@ -460,17 +461,18 @@ impl Stage<'_> {
     }
 
     async fn await_ready(&self, unit: usize, container: &str, which: Which, within: Duration) -> Result<(), Failure> {
-        // The target's rule is the release's: what only holds on to it is known by its own HEALTHCHECK, or by staying up.
         if which == Which::Old && self.was_sick(unit)? {
-            // It runs, as it did: nobody can ask more of it than it gave before.
+            // It was unhealthy before the rollout: running again is all that can be required of it.
             return Ok(());
         }
+        // The target's readiness rule is for the release: a dependent container is judged by its own HEALTHCHECK, or by
+        // staying up.
         let rule = match (which, self.unit(unit)?.part) {
             (Which::New, Part::Release) => self.state.target.ready.clone(),
             (Which::Old, Part::Release) => as_it_was(&self.state.target.ready),
             (Which::New | Which::Old, Part::Dependent) => steady(&self.state.target.ready),
         };
-        // What `--rm` deletes takes its log along: it is read while it is written.
+        // `--rm` deletes the log together with the container, so follow the log while it is written.
         let removed = self.unit(unit)?.on_exit == OnExit::Removed;
         let log = removed.then(|| verbs::follow_log(self.engine.clone(), container.to_owned(), Failure::EXCERPT_LINES));
         let mut heard = self.not_ready(unit);
@@ -479,7 +481,7 @@ impl Stage<'_> {
             .engine
             .ready(container, &rule, within, via, self.shutdown, &mut heard);
         let mut ready = ready.await;
-        // What served before is not judged by a log that nobody can read any more.
+        // If an old container's log can no longer be read, judge by its HEALTHCHECK, or by staying up.
         if which == Which::Old && ready.as_ref().is_err_and(verbs::is_unreadable_log) {
             let rule = steady(&rule);
             let again = self
@@ -526,12 +528,13 @@ impl Stage<'_> {
             let detail = "somebody stopped the new container while it was waited for";
             return Err(Failure::new(FailureKind::Diverged, detail));
         }
-        // A log that cannot be read takes nothing from the verdict.
+        // The verdict stands even if the log cannot be read.
         let lines = log().await.unwrap_or_default();
         Err(Failure::new(kind, format!("{which} {detail}")).with_excerpt(lines))
     }
 
-    /// Did somebody else stop a new container? On the way back the service comes first; lowtide's own is stopped by its keeper.
+    /// Did somebody else stop the new container? Not checked for an old one, where service comes first, nor for
+    /// lowtide's own, which its keeper may stop.
     async fn was_stopped(&self, container: &str, which: Which) -> bool {
         if which == Which::Old || self.state.target.select == Select::Itself {
             return false;
@@ -539,7 +542,7 @@ impl Stage<'_> {
         observe::was_stopped(self.engine, container).await
     }
 
-    /// Tells whoever watches what readiness waits for, without the container's secrets.
+    /// Tells watchers what readiness still waits for, with the container's secrets masked.
     fn not_ready(&self, unit: usize) -> impl FnMut(&str) + Send {
         let secrets = std::sync::LazyLock::new(|| secrets(self.bot, self.state));
         let replica = Replica::of(self.state, unit);

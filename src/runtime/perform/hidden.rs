@@ -1,4 +1,4 @@
-//! What the containers of a test were given and nothing they write may carry further.
+//! Secrets that the containers of a test were given, to be masked in everything they write.
 
 use crate::model::fleet::App;
 use crate::model::hide::told;
@@ -17,7 +17,7 @@ struct Given {
 }
 
 impl Hidden {
-    /// What the configuration gives.
+    /// Starts with the variables and build arguments of the app's configuration.
     #[must_use]
     pub fn of(app: &App) -> Self {
         let hidden = Self::default();

@@ -47,7 +47,7 @@ pub(super) fn read(context: &Path, dockerfile: &str) -> Result<Ignore, Failure> 
     }))
 }
 
-/// Where the file really is. It may be a link, but to a file of the context.
+/// Resolves the path of the file. A link is allowed if it leads to a file inside the context.
 fn inside(context: &Path, name: &str) -> Result<Option<PathBuf>, Failure> {
     let unusable = |why: &str| Failure::new(FailureKind::IgnoreInvalid, format!("{name} {why}"));
     let place = context.join(name);

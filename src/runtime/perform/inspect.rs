@@ -59,7 +59,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, F
     })
 }
 
-/// What is still pending in the candidate. What it is asked from is kept, for the nights to come.
+/// What is still pending in the candidate. Its package state is stored, because later runs survey it again.
 async fn left(scene: &Scene<'_>, seen: &Seen, content: &ContentDigest) -> Result<Survey, Failure> {
     let Some(resolved) = &scene.run.resolved else {
         return Err(Failure::new(

@@ -20,15 +20,15 @@ use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
 use tracing::{info, warn};
 
-/// Beyond the bake, for a new one that is only slow to end.
+/// Time beyond the bake before a new lowtide counts as hanging: it may only be slow to finish.
 const SLACK: SignedDuration = SignedDuration::from_mins(5);
 
-/// What is there, and who this process is.
+/// Observes the containers, and finds out which of them this process runs in.
 pub(super) async fn look(engine: &Engine, state: &RolloutState, units: &[Unit]) -> Result<ObservedItself, Failure> {
     let keeper = keeper::look(engine, state.id).await.map_err(|e| e.failure())?;
     let units_seen = observe::observe(engine, state.id, units).await;
     let mut units_seen = units_seen.map_err(|e| e.failure())?;
-    // The keeper stops a new one that is overdue: that is no stranger's call.
+    // The keeper may stop an overdue new container. That must not look like somebody else's doing.
     for new in units_seen.iter_mut().flat_map(|unit| &mut unit.candidates) {
         new.ended_by = EndedBy::Itself;
     }
@@ -49,7 +49,7 @@ pub(super) async fn look(engine: &Engine, state: &RolloutState, units: &[Unit]) 
     })
 }
 
-/// Refuses what only matters for lowtide's own container.
+/// The preflight checks that only lowtide's own container needs.
 pub(super) fn fit(found: &Preflight, state: &Path) -> Result<(), Failure> {
     let refused = |detail| Err(Failure::new(FailureKind::PreflightRefused, detail));
     let ([_], [snapshot]) = (found.units.as_slice(), found.snapshots.as_slice()) else {
@@ -77,8 +77,8 @@ pub(super) async fn perform(
     }
 }
 
-/// The keeper is named before it runs: one that nobody has named would take itself for one too many, and leave. Until
-/// the state is handed over it is whose it was.
+/// The hand-over record names the keeper before it starts: otherwise it would find the state locked, take itself for a
+/// second lowtide and exit. The current holder keeps the state until it hands over.
 async fn keep(bot: &Bot, engine: &Engine, state: &RolloutState, unit: &Unit, mark: &Mark<'_>) -> Result<(), Failure> {
     let snapshot = bot.sealed.read(&unit.snapshot).map_err(|e| stored(&e))?;
     let keeper = keeper::make(engine, unit, &snapshot, mark).await?;
@@ -96,7 +96,7 @@ async fn keep(bot: &Bot, engine: &Engine, state: &RolloutState, unit: &Unit, mar
     verbs::start(engine, &keeper).await
 }
 
-/// Before another one runs: it stands by because the hand-over names it.
+/// Names a new container in the hand-over record before it starts: only a process named there stands by.
 pub(super) fn introduce(bot: &Bot, container: &str, which: Which) -> Result<(), Failure> {
     let gone = || Failure::new(FailureKind::HandoverFailed, "the record of the hand-over is gone");
     let record = handover::read(&bot.state).map_err(|e| stored(&e))?.ok_or_else(gone)?;
@@ -107,7 +107,7 @@ pub(super) fn introduce(bot: &Bot, container: &str, which: Which) -> Result<(), 
     handover::write(&bot.state, &Handover { new, ..record }).map_err(|e| stored(&e))
 }
 
-/// What is there, as a hand-over to `to`.
+/// A hand-over record to `to`, from the observed containers.
 fn record(
     state: &RolloutState,
     unit: &Unit,
@@ -137,7 +137,7 @@ fn tried(bot: &Bot, state: &RolloutState) -> Result<Option<Timestamp>, Failure> 
         .and_then(|record| record.tried))
 }
 
-/// Leaves word of who is next, then lets go. The step is ended by whoever takes the state.
+/// Writes the hand-over record, then releases the state. The next holder journals the end of this step.
 async fn hand_over(
     bot: &Bot,
     engine: &Engine,
@@ -164,7 +164,7 @@ async fn hand_over(
     Ok(())
 }
 
-/// At the start of whoever took the state: a replacement under way has its turn before anything else.
+/// Called at the start of the process that holds the state: reserves the exclusive turn for a replacement under way.
 ///
 /// # Errors
 /// When the hand-over or the journal cannot be read.
@@ -179,8 +179,8 @@ pub async fn take_up(bot: &Bot) -> Result<(), StoreError> {
     }
 }
 
-/// What is left of replacements that have ended: the hand-over, its copy of the database, keepers. Called by whoever holds
-/// the state. A keeper that holds it itself stays: it is all there is.
+/// Removes what ended replacements left: the hand-over record, its copy of the database, keepers. Only the holder of
+/// the state may call this. A keeper that holds the state itself stays: no other lowtide is left.
 ///
 /// # Errors
 /// When the journal cannot be read; what an engine does not let go is left for the next time.

@@ -161,7 +161,7 @@ impl Setup {
             entrypoint: self.overlay.entrypoint.clone(),
             command: self.overlay.command.clone(),
             health: self.overlay.healthcheck.as_ref().map(health),
-            // The testing tools arrive at launch: a check that fails until then says nothing.
+            // The testing tools are installed at launch: a health check that fails until then says nothing.
             start_period: Some(test.ready.timeout.unsigned_abs()),
             volumes: self.mounts(&self.overlay),
             ..production(bench, image, network, self.alias.clone())
@@ -199,7 +199,7 @@ impl Companion {
         Role::Sidecar(self.name.clone())
     }
 
-    /// As long as somebody waits for it, it may be starting.
+    /// The start period covers the whole readiness timeout: until that is over, the sidecar may still be starting.
     fn start_period(&self) -> Option<Duration> {
         match &self.until {
             Until::Ready(rule) => Some(rule.timeout.unsigned_abs()),
@@ -279,7 +279,8 @@ fn health(check: &Healthcheck) -> HealthCheck {
     }
 }
 
-/// A registry that does not answer is nobody's fault here; an image that is not in it is the repository's.
+/// The failure when a sidecar's image cannot be pulled: an unreachable registry is not the repository's fault, a
+/// missing image is.
 fn not_pulled(name: &str, image: &str, error: &EngineError) -> Failure {
     let words = error.to_string();
     let detail = format!("the image {image} of sidecar {name} cannot be had: {words}");

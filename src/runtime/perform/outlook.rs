@@ -1,4 +1,4 @@
-//! What a rebuild would pick up, asked before it; and what it should have picked up, asked after it.
+//! What a rebuild would pick up, surveyed before the build; and what the build left pending, surveyed after it.
 
 use super::run::Scene;
 use super::running;
@@ -22,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The runs of one night share what the archives said; somebody who asks by hand wants to know how it is now.
+/// The runs of one night share what the package repositories answered; a manual run requests the current state.
 const SHARED: SignedDuration = SignedDuration::from_mins(10);
 /// Longer than the runs of a fleet take, shorter than from one night to the next.
 const NIGHT: SignedDuration = SignedDuration::from_hours(6);
@@ -193,7 +193,8 @@ async fn survey(scene: &Scene<'_>, state: Arc<PackageState>, doing: &Doing) -> S
     scene.fleet.archives.judging(since, clock::now()).image(question).await
 }
 
-/// As [`since`], for bases: they are asked once a night. A release of a parent is one of them that has just moved.
+/// As [`since`], for bases: they are requested once a night. After a release of a parent, the parent is a base that has
+/// just moved.
 pub(super) fn bases_since(trigger: &Trigger, opened: Timestamp) -> Timestamp {
     match trigger {
         Trigger::Schedule { .. } | Trigger::Retry { .. } => opened - NIGHT,

@@ -1,4 +1,4 @@
-//! The tested image goes out under its immutable tag, and what the registry serves is read back.
+//! Pushes the tested image under its immutable tag, then reads back what the registry serves.
 
 use super::run::Scene;
 use crate::clients::engine::connect::Engine;
@@ -19,7 +19,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, F
     let engine = scene.fleet.engine(&scene.run.app.build.host)?;
     let registry = &scene.fleet.registry;
     let digest = match registry.digest(to).await.map_err(|e| e.failure())? {
-        // Ours, from an attempt whose end was not journalled.
+        // Pushed by an earlier attempt whose end was not journalled.
         Some(there) if is_image(scene, to, &there, &effect.image).await? => there,
         Some(there) => {
             let detail = format!(
@@ -44,7 +44,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, F
     Ok(Published { digest: Some(digest) })
 }
 
-/// The digest goes to the channel, and its moving tag points there.
+/// Copies the digest to the channel and points the channel's moving tag at it.
 ///
 /// # Errors
 /// As the registries fail; `TagTaken` when the channel's repository has the release's tag with another digest.
@@ -57,11 +57,11 @@ pub async fn promote(fleet: &InForce, promotion: &Promotion) -> Result<(), Failu
     let served = ServedDigest::try_from(digest.to_string());
     let served = served.map_err(|e| Failure::new(FailureKind::Invariant, e.to_string()))?;
     let from = &release.reference.repository;
-    // The immutable tag travels along: the channel's repository then says which release it holds.
+    // Copy the immutable tag as well, so that the channel's repository shows which release it holds.
     for (tag, rule) in [(&release.tag, TagRule::Immutable), (&channel.tag, TagRule::Moving)] {
         let copied = fleet.registry.copy(from, &served, &channel.image, tag, rule).await;
         copied.map_err(|error| {
-            // Nothing is built here: what is not there is no base image.
+            // Nothing is built here, so what is missing is the release and not a base image.
             if matches!(error, RegistryError::Missing { .. }) {
                 Failure::new(FailureKind::ReleaseMissing, error.to_string())
             } else {
@@ -101,8 +101,8 @@ async fn push(scene: &Scene<'_>, engine: &Engine, to: &Reference, image: &ImageI
     Ok(there)
 }
 
-/// What a registry has not, in the moment of publishing, is what it was just given: no base image that somebody's Dockerfile
-/// asks for.
+/// Replaces `BaseMissing`: while publishing, the missing image is the one just pushed and not a base image of the
+/// Dockerfile.
 fn not_a_base(failure: Failure, instead: FailureKind) -> Failure {
     let kind = if failure.kind == FailureKind::BaseMissing {
         instead

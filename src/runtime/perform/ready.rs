@@ -35,12 +35,12 @@ pub(super) async fn start(
         return Err(refused(role, &error).into());
     }
     let within = patience(bench, id, rule).await?;
-    // From its first line on: it may have ended by now.
+    // Read the log from its first line: the container may have ended already.
     watch(bench, id, role, rule, within, None, trail).await
 }
 
-/// How long a container may take to become ready. Where its health check decides, never less than the check's own start
-/// period: until that is over, the container is not late by its own word.
+/// How long a container may take to become ready: never less than its HEALTHCHECK's start period where the HEALTHCHECK
+/// decides, because by its own declaration the container may still be starting.
 pub(super) async fn patience(bench: &Bench<'_>, id: &str, rule: &Ready) -> Result<Duration, Stop> {
     let timeout = rule.timeout.unsigned_abs();
     match rule.check {
@@ -54,7 +54,7 @@ pub(super) async fn patience(bench: &Bench<'_>, id: &str, rule: &Ready) -> Resul
     }
 }
 
-/// Waits until a container that was started again is ready, for at most `within`. Only what is new of its output is read.
+/// Waits until a restarted container is ready, for at most `within`. Reads only the output written since.
 pub(super) async fn wait(
     bench: &Bench<'_>,
     id: &str,
@@ -83,7 +83,7 @@ async fn watch(
             true
         };
         let mut follow = std::pin::pin!(bench.engine.follow_log(id, since, max, &mut sink));
-        // Its log is what is followed here.
+        // What readiness waits for is not reported here: the log is.
         let mut heard = |_: &str| {};
         let mut ready = std::pin::pin!(
             bench
@@ -94,7 +94,8 @@ async fn watch(
         let mut following = true;
         let verdict = loop {
             tokio::select! {
-                // In this order: a flood, which readiness may read as well, would take all of the task's turns else.
+                // Poll the log first: readiness may read it as well, and during a flood it would starve the check of
+                // the output limit.
                 biased;
                 end = &mut follow, if following => match end {
                     Ok(FollowEnd::Flooded) => return Err(flood(role, max).with_excerpt(excerpt(bench, id).await).into()),
@@ -107,7 +108,7 @@ async fn watch(
         };
         let ends = matches!(rule.check, ReadyCheck::Exit { .. });
         if following && (ends || !matches!(verdict, ReadyVerdict::Ready { .. })) {
-            // The last words of a container that ended are still on their way.
+            // The last output of a container that ended may still be in transit.
             let _ = tokio::time::timeout(Duration::from_millis(500), follow).await;
         }
         verdict
@@ -121,7 +122,8 @@ async fn watch(
         | ReadyVerdict::TimedOut { .. }) => {
             let mut log = excerpt(bench, id).await;
             let failure = judge(role, &bad, &rule.check, within, &log);
-            // Not before the judgement: a health check that cannot reach its own container is no dead mirror.
+            // Added only after `judge` has searched the log: a health check that cannot reach its own container is no
+            // dead mirror.
             log.extend(health_lines(bench, id).await);
             Err(failure.with_excerpt(log).into())
         }
@@ -209,7 +211,7 @@ fn judge(role: &Role, verdict: &ReadyVerdict, check: &ReadyCheck, within: Durati
 fn exited(role: &Role, code: i64, check: &ReadyCheck) -> String {
     match (check, code) {
         (ReadyCheck::Exit { code: asked }, _) => format!("exited with code {code}, not {asked}"),
-        // Nobody calls a service broken that ended well; it is one that was not meant to stay.
+        // Exit code 0 suggests a job rather than a broken service: name the setting for one.
         (_, 0) => {
             let key = match role {
                 Role::Sidecar(_) => "the sidecar's `ready`",
@@ -222,7 +224,8 @@ fn exited(role: &Role, code: i64, check: &ReadyCheck) -> String {
     }
 }
 
-/// A container that the engine does not create: one without any command is the Dockerfile's, all else the engine's.
+/// The failure when the engine refuses to create a container: a missing command is the Dockerfile's fault, anything
+/// else the engine's.
 pub(super) fn not_created(role: &Role, error: &EngineError) -> Failure {
     let words = error.to_string();
     // moby's and Podman's words, with various statuses.
@@ -236,7 +239,8 @@ pub(super) fn not_created(role: &Role, error: &EngineError) -> Failure {
     Failure::new(kind, format!("{} has neither CMD nor ENTRYPOINT: {words}", name(role)))
 }
 
-/// A start that the engine refused: the image's command is the repository's, everything else the engine's.
+/// The failure when the engine refuses to start a container: a bad command is the repository's fault, anything else the
+/// engine's.
 fn refused(role: &Role, error: &EngineError) -> Failure {
     let words = error.to_string();
     let own = [
@@ -262,8 +266,8 @@ fn refused(role: &Role, error: &EngineError) -> Failure {
     Failure::new(kind, format!("{} did not start: {words}", name(role)))
 }
 
-/// How package managers and download tools say that the other side is not there. A refused request (404, 403) is not
-/// among them: that is for the repository to mend.
+/// How package managers and download tools report an unreachable server. A refused request (404, 403) is not among
+/// them: the repository has to fix that.
 static MIRROR_SIGNS: LazyLock<RegexSet> = LazyLock::new(|| {
     RegexSet::new([
         r"Temporary failure (in name resolution|resolving)",

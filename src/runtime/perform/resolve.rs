@@ -93,7 +93,7 @@ async fn pin(scene: &Scene<'_>, base: &Base, engine: &Platform) -> Result<BasePi
     })
 }
 
-/// What reads the Dockerfile is no more the repository's matter than the rest of the builder.
+/// A missing Dockerfile frontend is, like the rest of the builder, not the repository's fault.
 fn of(frontend: bool, failure: Failure) -> Failure {
     if frontend && failure.kind == FailureKind::BaseMissing {
         let kind = FailureKind::FrontendMissing;
@@ -102,7 +102,7 @@ fn of(frontend: bool, failure: Failure) -> Failure {
     failure
 }
 
-/// An engine does not tell its variant.
+/// Compares without the variant, which an engine does not report.
 fn same(asked: &Platform, engine: &Platform) -> bool {
     asked.os == engine.os && asked.architecture == engine.architecture
 }

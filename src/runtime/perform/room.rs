@@ -1,4 +1,4 @@
-//! Room where the state is kept.
+//! Checks of free disk space, for the state directory and for engines.
 
 use super::build::local_file;
 use crate::clients::engine::connect::Engine;
@@ -7,17 +7,17 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::name::HostName;
 use std::path::Path;
 
-/// Bytes for the journal, the snapshots and the mails of one rollout. One of a hundred containers writes a tenth of it; a
-/// journal that is full in the gap between two containers would leave nobody to start the second one.
+/// Free bytes required for the journal, the snapshots and the mails of one rollout; one of a hundred containers writes
+/// a tenth of that. If the disk filled up after the stop of an old container, nothing could start the new one.
 pub(super) const ROLLOUT: u64 = 64 << 20;
 
-/// Bytes for what a pull brings; less than this is a disk that is full already.
+/// Free bytes required for a pull; with less, the disk counts as full.
 const PULL: u64 = 512 << 20;
 
-/// With less than this, whatever writes next fails.
+/// With fewer free bytes than this, the next write is likely to fail.
 pub(super) const LAST: u64 = 64 << 20;
 
-/// `needed` bytes are free where the engine keeps its images, as far as that can be told.
+/// Checks that `needed` bytes are free where the engine keeps its images; passes where that cannot be determined.
 ///
 /// # Errors
 /// `DiskFull`, or when the engine does not answer.
@@ -34,12 +34,12 @@ pub(super) async fn enough_on(engine: &Engine, host: &HostName, via: &ProbePath,
     }
 }
 
-/// What a pull asks for: `limits.min_free_disk` is meant for builds, and is no more than that where it is less.
+/// Free bytes required for a pull. `limits.min_free_disk` is meant for builds, and only lowers this.
 pub(super) fn for_a_pull(min_free_disk: u64) -> u64 {
     PULL.min(min_free_disk)
 }
 
-/// `needed` bytes are free in `state`.
+/// Checks that `needed` bytes are free in `state`.
 ///
 /// # Errors
 /// `DiskFull`.

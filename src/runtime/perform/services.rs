@@ -115,7 +115,7 @@ impl Stage<'_> {
             }
             ServiceStep::Revert { unit, knobs, .. } => {
                 let unit = self.service(*unit)?;
-                // A login that cannot be had keeps nobody from going back: the nodes have the old image.
+                // A failed registry login must not block the rollback: the nodes have the old image.
                 let auth = self.auth(&unit.old_image).await.unwrap_or_default();
                 verbs::revert(self.engine, unit, &image, knobs, &mark, auth.as_ref()).await?;
             }
@@ -133,7 +133,7 @@ impl Stage<'_> {
     }
 
     async fn prepull(&self, unit: &ServiceUnit) -> Result<StepOutcome, Failure> {
-        // Of the manager at least; the other nodes cannot be looked at.
+        // Check the manager's disk at least; the disks of other nodes cannot be inspected.
         let needed = room::for_a_pull(self.fleet.fleet.limits.min_free_disk);
         room::enough_on(self.engine, &self.state.target.host, &self.bot.via, needed).await?;
         let release = &self.state.release;
@@ -149,7 +149,7 @@ impl Stage<'_> {
         Ok(StepOutcome::Prepulled { startup })
     }
 
-    /// Those of the rollouts that are concluded. One that the journal has forgotten is over, too.
+    /// Which of these rollouts are over: concluded, or no longer in the journal.
     async fn over(&self, claims: BTreeSet<String>) -> Result<BTreeSet<String>, Failure> {
         let mut over = BTreeSet::new();
         for claim in claims {
@@ -163,7 +163,7 @@ impl Stage<'_> {
         Ok(over)
     }
 
-    /// For the registry of `image`.
+    /// Credentials for the registry of `image`.
     async fn auth(&self, image: &str) -> Result<Option<RegistryAuth>, Failure> {
         let Ok(reference) = image.parse::<Reference>() else {
             return Ok(None);

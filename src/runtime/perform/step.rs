@@ -15,7 +15,7 @@ use crate::model::service::ServiceStep;
 use crate::runtime::bot::Bot;
 use tokio_util::sync::CancellationToken;
 
-/// What is really there, of what the rollout moves.
+/// Observes the actual state of everything that the rollout moves.
 ///
 /// # Errors
 /// As the engine fails: nothing is known then.
@@ -67,7 +67,7 @@ pub async fn perform(
         Step::AwaitReady { .. } | Step::Drain { .. } | Step::Service(ServiceStep::Prepull { .. }) | Step::Command(_)
     );
     let outcome = match done {
-        // Its end is for the next holder to tell.
+        // The next holder of the state journals the end of this step.
         Ok(_) if matches!(step, Step::Itself(OwnStep::Yield { .. })) => return None,
         Ok(outcome) => outcome,
         Err(_) if shutdown.is_cancelled() && waits => return None,
@@ -76,7 +76,8 @@ pub async fn perform(
     Some(masked_outcome(outcome, bot, state))
 }
 
-/// Asked once, before anything is touched: later the way on is as good as the way back.
+/// Checks once, before the first change, that the state directory has room for the rollout. After the first change,
+/// finishing and rolling back need the same space.
 fn room_for(bot: &Bot, step: &Step) -> Result<(), Failure> {
     if *step == Step::Preflight {
         room::enough(&bot.state, room::ROLLOUT)
@@ -85,7 +86,7 @@ fn room_for(bot: &Bot, step: &Step) -> Result<(), Failure> {
     }
 }
 
-/// What a container or a hook wrote goes into the journal and into mails; its secrets stay here.
+/// Masks secrets in the output of containers, hooks and commands, which goes into the journal and into mails.
 fn masked_outcome(outcome: StepOutcome, bot: &Bot, state: &RolloutState) -> StepOutcome {
     match outcome {
         StepOutcome::Failed { failure } => StepOutcome::Failed {
@@ -115,7 +116,7 @@ fn masked_outcome(outcome: StepOutcome, bot: &Bot, state: &RolloutState) -> Step
     }
 }
 
-/// A snapshot that cannot be read says nothing here: the step that needs it fails by itself.
+/// The secrets to mask. Skips a snapshot that cannot be read: the step that needs it fails by itself.
 pub(super) fn secrets(bot: &Bot, state: &RolloutState) -> Vec<Secret> {
     match &state.moving {
         Moving::Containers(containers) => {

@@ -43,7 +43,7 @@ pub async fn perform(bench: &Bench<'_>, effect: &Test, parse: ParseReport) -> Re
     }
 }
 
-/// A command, the name of a test or what it says of its failure may carry what the test was given.
+/// Masks secrets in commands, in names of tests and in their failure messages.
 fn masked_proof(mut tested: Tested, hidden: &Hidden) -> Tested {
     let secrets = hidden.secrets();
     for result in &mut tested.steps {
@@ -58,7 +58,7 @@ fn masked_proof(mut tested: Tested, hidden: &Hidden) -> Tested {
     tested
 }
 
-/// *bootstrap* made them, perhaps before a restart: what they were given is asked again.
+/// Reads the secrets of *bootstrap*'s containers again from the engine: lowtide may have restarted since.
 async fn learn(bench: &Bench<'_>, bootstrapped: &Bootstrapped) -> Result<(), Stop> {
     for id in &bootstrapped.leftovers {
         match bench.engine.environment(id).await {
@@ -188,7 +188,7 @@ impl Course<'_> {
         let ended = match ended {
             Ok(ended) => ended,
             Err(failure) => {
-                // Killed here and not by the watch: the command would be seen to end by that first.
+                // Killed here and not in `too_much`: otherwise the select would see the command end first.
                 self.bench.engine.kill_own(self.container).await?;
                 return Err(failure.with_excerpt(trail.tail()).into());
             }
@@ -270,7 +270,7 @@ impl Course<'_> {
             let detail = format!("{words} exited with {code}: {}", self.memory());
             return Ok(Failure::new(FailureKind::OutOfMemory, detail).with_excerpt(trail.tail()));
         }
-        // What the log says may be what the tests are about; what the disk says is not.
+        // A "disk full" in the log may belong to what the tests test, so the disk must really be full, too.
         let free = self.bench.engine.free_space(self.bench.via).await.ok().flatten();
         if free.is_some_and(|free| free < room::LAST) && trail.tail().iter().any(|line| disk_full(line)) {
             let detail = format!("{words} exited with {code} on a full disk of the build host");
@@ -350,7 +350,7 @@ impl Course<'_> {
         Ok(Some(whole))
     }
 
-    /// Best effort, also after a failure: that is when they are wanted.
+    /// Best effort, and also after a failure: that is when artefacts are wanted.
     async fn keep_artefacts(&self, trail: &mut Trail<'_>) {
         for pattern in self.policy.artefacts.iter().chain(&self.policy.junit) {
             let read = self.bench.engine.files(self.container, pattern, FILES);

@@ -21,7 +21,7 @@ pub(super) struct Trail<'a> {
     say: &'a (dyn Fn(&str) + Send + Sync),
 }
 
-/// A line that never ends is told in pieces of this many bytes.
+/// A line without an end is passed on in pieces of this many bytes.
 const PIECE: usize = 8 << 10;
 
 impl<'a> Trail<'a> {
@@ -44,14 +44,14 @@ impl<'a> Trail<'a> {
         self.write(format!("--- {line}\n").as_bytes());
     }
 
-    /// Of a container. What it was given is taken out, wherever its output is cut into pieces.
+    /// Writes a container's output. Secrets are masked even where the output is cut in the middle of one.
     pub(super) fn write(&mut self, bytes: &[u8]) {
         let mut hider = std::mem::take(&mut self.hider);
         hider.feed(bytes, &self.hidden.secrets(), &mut |piece| self.put(piece));
         self.hider = hider;
     }
 
-    /// What was held back is told: nothing more belongs to it.
+    /// Writes what the masking held back: no more output belongs to it.
     fn release(&mut self) {
         let mut hider = std::mem::take(&mut self.hider);
         hider.end(&self.hidden.secrets(), &mut |piece| self.put(piece));

@@ -1,4 +1,4 @@
-//! What a test writes into its container's layer lies on the build host's disk, which all apps share.
+//! Watches what a test writes into its container's layer: the build host's disk is shared by all apps.
 
 use super::bench::Bench;
 use super::room;
@@ -6,16 +6,16 @@ use crate::model::failure::{Failure, FailureKind};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Between two looks. The engine walks the container's layer for each.
+/// Pause between two measurements. For each, the engine walks the container's layer.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Ends when the container has written more than it may, or when its engine's disk runs full, and never otherwise. The
-/// container still runs then.
+/// Returns when the container has written more than its limit, or when its engine's disk is full, and never otherwise.
+/// Does not stop the container.
 pub(super) async fn too_much(bench: &Bench<'_>, container: &str) -> Failure {
     let limit = bench.limits().disk;
     loop {
         sleep(PAUSE).await;
-        // A look that fails says nothing; the next one may.
+        // A failed measurement is skipped: the next one may succeed.
         let written = bench.engine.written(container).await.ok().flatten();
         let free = bench.engine.free_space(bench.via).await.ok().flatten();
         if let Some(failure) = judged(written, limit, free) {
@@ -24,7 +24,7 @@ pub(super) async fn too_much(bench: &Bench<'_>, container: &str) -> Failure {
     }
 }
 
-/// The limit is the test's own; the disk is everybody's.
+/// Exceeding the limit is the test's own failure; a full disk is the host's, which all apps share.
 fn judged(written: Option<u64>, limit: u64, free: Option<u64>) -> Option<Failure> {
     if let Some(written) = written.filter(|written| *written > limit) {
         let detail = format!("the container wrote {written} bytes to its disk, {limit} are allowed");

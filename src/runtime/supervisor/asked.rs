@@ -23,7 +23,8 @@ use tracing::{error, info, warn};
 
 impl Supervisor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<(), StoreError> {
-        // What is journalled now may be taken back with the new lowtide; a pause is a file.
+        // Refuse requests while lowtide replaces itself: a rollback may restore the database copy and lose their
+        // events. A pause is a file and survives.
         if self.bot.turns.is_alone() && !matches!(request.asked, Ask::Pause { .. }) {
             let later = "lowtide is replacing itself: ask again in a few minutes";
             // Whoever asked may have gone.
@@ -76,7 +77,7 @@ impl Supervisor {
                 operator::resume(&self.bot, &app, asked).await
             }
             Ask::Revert { app, target, by, why } => self.revert(&app, target, by, why).await,
-            // A file that cannot be written is no reason for a bot to end.
+            // A pause file that cannot be written is reported to the operator; it does not end the process.
             Ask::Pause { on, by } => Ok(self.pause(on, by).await),
             Ask::Cancel { run, by } => self.cancel(run, by).await,
         }
@@ -115,7 +116,7 @@ impl Supervisor {
         Ok(Ok(format!("run {run} is being cancelled")))
     }
 
-    /// A form may name a commit, and a repository may be slow: nobody else waits for it.
+    /// Judges the form in its own task: it may name a commit, and a slow git remote must not hold up other requests.
     fn judge_form(
         &self,
         app: AppName,
@@ -165,7 +166,7 @@ impl Supervisor {
                 self.start_run(run, name.clone());
             }
             let busy = self.runs.values().any(|(running, _)| running == name);
-            // Journalled, so that a kill does not leave a rollout waiting for a window nobody wanted.
+            // Journalled, so that after a kill the rollout still ignores its window.
             let expedited = haste.map(|unhealthy| AppEvent::Expedited {
                 by: by.to_owned(),
                 unhealthy,
@@ -180,12 +181,14 @@ impl Supervisor {
                     self.open_run(app, trigger, facts).await?;
                 }
                 None => {
-                    // The run under way was nobody's wish: its end need not try again what was refused.
+                    // The run under way may have started on schedule, and then its end does not retry everything: retry
+                    // refused rollouts and failed promotions now.
                     facts.extend(self.bot.standing(name).again(Occasion::Asked, clock::now()));
                     self.bot.commit(Batch::new(), name, &facts, Vec::new()).await?;
                 }
             }
-            // Only now: one that did not know of the haste would tell people that it waits for its window.
+            // Start rollouts only after `Expedited` is committed: otherwise they would report that they wait for their
+            // window.
             for rollout in rollouts {
                 self.start_rollout(rollout, name.clone());
             }
@@ -193,7 +196,7 @@ impl Supervisor {
         Ok(Ok(self.what_runs(&apps)))
     }
 
-    /// The answer to a run: what is tried again besides, and what holds it up.
+    /// The response to a run request: which apps run, what is retried as well, and which halt holds it up.
     fn what_runs(&self, apps: &[AppName]) -> String {
         let names: Vec<&str> = apps.iter().map(AppName::as_str).collect();
         let mut lines = vec![format!("running {}", names.join(", "))];
@@ -233,15 +236,15 @@ impl Supervisor {
         Ok((runs, rollouts))
     }
 
-    /// A command's own process is not the one that runs in the container.
+    /// Is this a rollout of lowtide's own container? A command cannot drive it, because it runs in another process.
     async fn is_of_itself(&self, rollout: RolloutId) -> Result<bool, StoreError> {
         let events = self.bot.store.rollout_events(rollout).await?;
         let opened = events.first().map(|first| &first.event);
         Ok(matches!(opened, Some(RolloutEvent::Opened { target, .. }) if target.select == Select::Itself))
     }
 
-    /// Takes a release back, from every target that has it or from the one that is named; it is quarantined, and the app
-    /// halted.
+    /// Rolls a release back on every target that has it, or on the named one; quarantines the release and halts the
+    /// app.
     async fn revert(
         &mut self,
         name: &AppName,
@@ -271,7 +274,8 @@ impl Supervisor {
         };
         operator::revert(&self.bot, name, recall.release, by, why).await?;
         self.followed.insert(name.clone());
-        // Only now: a rollout that did not know of the quarantine would take its next step.
+        // Continue open rollouts only after the quarantine is committed: otherwise they would take their next step
+        // forward.
         let (runs, rollouts) = self.left_open(name).await?;
         for run in runs {
             self.start_run(run, name.clone());

@@ -20,17 +20,17 @@ use std::sync::Arc;
 use tracing::warn;
 
 impl Supervisor {
-    /// Promotions and rollouts that an app's releases ask for.
+    /// Starts the next promotion or rollout that the app's releases call for.
     pub(super) async fn advance(&mut self, app: &App) -> Result<(), StoreError> {
         if self.promoting.contains(&app.name) {
             return Ok(());
         }
         match standing::next(app, &self.bot.standing(&app.name), clock::now()) {
             Next::Idle => Ok(()),
-            // Only what goes forward waits for the end of a pause.
+            // A pause blocks forward promotions and rollouts only; rollbacks continue.
             Next::Promote(_) | Next::OpenRollout { .. } if self.bot.paused() => Ok(()),
             Next::Promote(promotion) | Next::TakeBack(promotion) => self.promote(app, promotion).await,
-            // A command's own process is not the one that runs in the container.
+            // A command does not replace lowtide's own container: it runs in another process. A `serve` does.
             Next::OpenRollout { target, .. } | Next::GoBack { target, .. }
                 if target.select == Select::Itself && self.scope == Scope::Asked =>
             {
@@ -56,7 +56,8 @@ impl Supervisor {
         let channel = channels
             .iter()
             .find(|channel| Some(&channel.name) == target.channel.as_ref());
-        // What was there before our first release has the name it was found under.
+        // Only our own releases get the channel's reference; an image from before our first release keeps the one it
+        // was found under.
         if self
             .bot
             .standing(&app.name)
@@ -92,7 +93,9 @@ impl Supervisor {
         Ok(())
     }
 
-    /// What was refused or failed may be cured by a new configuration; and nobody knows what was done before a start.
+    /// Retries refused rollouts and failed promotions: of every app at startup, because the cause may be gone since the
+    /// last stop, and later of each app whose configuration, registries or hosts changed, because the change may be the
+    /// fix.
     pub(super) async fn hear_of_changes(&mut self, fleet: &Arc<InForce>) -> Result<(), StoreError> {
         let known = self.known.replace(Arc::clone(fleet));
         if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, fleet)) {
@@ -114,7 +117,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The digest goes to the channel; nothing is built. Journalled before, so that a kill repeats it: repeating is harmless.
+    /// Copies the release's digest to the channel; builds nothing. `PromoteStarted` is journalled first, so a promotion
+    /// that was killed is repeated, which is harmless.
     async fn promote(&mut self, app: &App, promotion: Box<Promotion>) -> Result<(), StoreError> {
         let channel = &promotion.channel;
         let started = AppEvent::PromoteStarted {
@@ -153,7 +157,7 @@ impl Supervisor {
     ) -> Result<(), StoreError> {
         self.promoting.remove(name);
         let fleet = self.bot.in_force();
-        // It is configured no more: nobody waits for it.
+        // The app is no longer configured: drop the result.
         let Some(app) = fleet.fleet.apps.get(name) else {
             return Ok(());
         };
@@ -190,7 +194,7 @@ impl Supervisor {
     }
 }
 
-/// Is everything as it was that an app's rollouts and promotions depend on?
+/// Is everything unchanged that the app's rollouts and promotions depend on?
 fn is_same(then: &Fleet, now: &Fleet, app: &App) -> bool {
     then.apps.get(&app.name).is_some_and(|then| **then == *app)
         && then.registries == now.registries

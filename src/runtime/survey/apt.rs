@@ -96,7 +96,7 @@ fn one(state: &AptState, answers: &[Answer], pinned: &BTreeMap<String, Pinned>) 
     let vanished = if unknown.is_empty() {
         vanished(&suites, pinned)
     } else {
-        // What is missing may be in the archive that was not asked.
+        // A version that seems to be gone may be in a repository that could not be requested.
         Vec::new()
     };
     survey.unknown = unknown;

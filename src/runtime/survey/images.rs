@@ -24,7 +24,7 @@ pub struct Question {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Surveyed {
-    /// Who can bring what is not told yet: [`crate::decide::fixable::judge`].
+    /// Leaves open who can bring each fix: [`crate::decide::fixable::judge`] decides that.
     pub survey: Survey,
     pub vanished: Vec<Vanished>,
 }

@@ -1,4 +1,4 @@
-//! What of an image is kept to ask about its packages, and whose rules they follow.
+//! Which files of an image are stored to survey its packages, and which package manager they belong to.
 
 use crate::decide::freshness;
 use crate::model::inventory::Inventory;
@@ -9,10 +9,10 @@ use crate::packages::apt::state::AptState;
 use crate::packages::os_release;
 use crate::runtime::inventory::seen::Seen;
 
-/// Which file belongs to which package decides nothing about upgrades, and is most of what is kept.
+/// Not stored: the file lists of packages do not affect upgrades, and would be most of the data.
 const FILE_LISTS: &str = "var/lib/dpkg/info/";
 
-/// What of an image that was read decides about its upgrades.
+/// The part of an image that decides about its upgrades.
 #[must_use]
 pub fn state(seen: &Seen, lineage: Lineage, doing: Option<Doing>) -> PackageState {
     let read = AptState::read(&seen.kept);
@@ -23,7 +23,7 @@ pub fn state(seen: &Seen, lineage: Lineage, doing: Option<Doing>) -> PackageStat
         !path.starts_with(FILE_LISTS) && (!is_keyring(path) || of_a_source())
     };
     let kept = |(path, bytes): (&String, &Vec<u8>)| {
-        // What cannot be read is kept as it is: its error names a line.
+        // A status file that cannot be parsed is stored unchanged: the error names a line of it.
         let bytes = if legible && is_status(path) {
             condensed(bytes)
         } else {

@@ -4,7 +4,7 @@ use crate::model::freshness::{Fix, KeptBack, PendingPackage, Survey};
 use crate::packages::planned::{New, Pending, Removal, Upgrade};
 use std::fmt::Display;
 
-/// Who can bring it is not told yet: that is [`crate::decide::fixable::judge`]'s to say.
+/// Leaves open who can bring each fix: [`crate::decide::fixable::judge`] decides that.
 pub(super) fn told<Why: Display>(survey: &mut Survey, pending: Pending<Why>) {
     survey.pending = pending.upgrades.into_iter().map(upgraded).collect();
     survey.pending.extend(pending.new.into_iter().map(new));
@@ -45,7 +45,7 @@ fn new(it: New) -> PendingPackage {
         installed: None,
         candidate: it.candidate,
         origin: it.origin,
-        // It mends nothing that is in the image.
+        // A new package fixes nothing that is in the image.
         security: false,
         layer: None,
         fix: untold(),
