@@ -160,8 +160,8 @@ impl Credentials {
         self.in_docker(&config, &path, registry).await
     }
 
-    /// User and password for an engine, where a helper makes them: they may be good for hours only. Passwords that are
-    /// written down somewhere are none of these.
+    /// User and password for an engine, if a credential helper makes them: those may expire within hours. Stored
+    /// passwords are not returned.
     ///
     /// # Errors
     /// `SecretMissing` when the helper cannot be asked.

@@ -18,7 +18,7 @@ pub(super) struct Fed<T> {
     pub(super) whole: bool,
 }
 
-/// Why there is no reading to speak of: whatever the reader made of it, its bytes did not all come.
+/// Why the reader's result is discarded: its bytes did not all arrive, or the reader panicked.
 #[derive(Debug)]
 pub(super) enum Broken {
     Source(io::Error),
@@ -47,7 +47,7 @@ pub(super) async fn feed<T: Send + 'static>(
     });
     let forward = forward(chunks, silence, sender);
     let broken = tokio::select! {
-        // A reader that has seen enough waits for nobody.
+        // A reader may finish before the stream ends; the rest is not waited for.
         done = &mut reading => return done.map_err(Broken::Panicked),
         broken = forward => broken,
     };

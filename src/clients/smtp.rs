@@ -105,8 +105,8 @@ impl SmtpError {
         }
     }
 
-    /// Does it wait for a person (settings, credentials, certificates)? The mail itself is fine then: keep it, and try it
-    /// again at a slow pace.
+    /// Whether an operator has to act (settings, credentials, certificates). The mail itself is fine then: keep it, and
+    /// retry at a slow pace.
     #[must_use]
     pub fn operator(&self) -> bool {
         match self {
@@ -141,7 +141,8 @@ impl Smtp {
         Ok(Self { server, from, answer })
     }
 
-    /// Hands one mail to the server, to all recipients at once. Recipients that it refuses are told, the others get it.
+    /// Sends one mail to all recipients in one transaction. Recipients that the server refuses are returned; the others
+    /// get the mail.
     ///
     /// # Errors
     /// When nobody got it, or when that is not known (`Unreachable`, `Timeout`).

@@ -1,5 +1,5 @@
-//! The kept forms of package archives: files of the state directory under `archives/`, bounded by their size together. A
-//! cache and no more: what is missing or damaged is fetched anew, so nothing here is ever worth an error.
+//! Cached package repository indexes: files of the state directory under `archives/`, with a limit on their total size.
+//! Only a cache: a missing or damaged file is fetched again, so no failure here is an error.
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;

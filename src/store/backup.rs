@@ -56,8 +56,8 @@ async fn fill(state: &Path, store: &Store, part: &Path, copy: &Path) -> Result<(
     }
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(part);
     let mut tar = tar::Builder::new(file.map_err(at(part))?);
-    // Twice: what the copy of the database speaks of was there before it, or came with it. A sweep takes only what is old
-    // and not spoken of.
+    // Sealed files are packed before and after the database is copied, so that no file referenced by the copy is
+    // missing. A sweep in between deletes only old files that nothing references.
     let mut packed = BTreeSet::new();
     sealed(state, &mut tar, &mut packed)?;
     store.backup(copy.to_owned()).await?;
@@ -147,7 +147,8 @@ pub(super) fn is_partial(state: &Path) -> bool {
     state.join(PARTIAL).exists()
 }
 
-/// What a restore that broke off left is no hindrance, nor what a file system puts into each of its roots.
+/// Refuses a directory that is not empty. Leftovers of an interrupted restore are allowed, and so are the lock file and
+/// `lost+found`.
 fn empty(state: &Path) -> Result<(), RestoreError> {
     let entries = match std::fs::read_dir(state) {
         Ok(entries) => entries,

@@ -15,8 +15,9 @@ use std::sync::Arc;
 const AT_ONCE: usize = 50;
 
 impl Store {
-    /// Writes a checkpoint into each app stream that `wants` one, going by how many facts came since its last one.
-    /// `checkpoint` makes it of them; it is written in the transaction that read them. Returns how many.
+    /// Writes a checkpoint into each app stream for which `wants` returns true, given the number of facts since its
+    /// last checkpoint. `checkpoint` builds it from that checkpoint and those facts, in the transaction that reads
+    /// them. Returns the number of checkpoints.
     ///
     /// # Errors
     /// `Unreadable` when an event cannot be read by this version; `Fenced`; `Database`.
@@ -61,8 +62,8 @@ impl Store {
         Ok(due.len())
     }
 
-    /// Deletes facts before `facts` that a checkpoint stands for, older checkpoints, and what the audit log says before
-    /// `audit`. Returns how many events.
+    /// Deletes facts older than `facts` that a checkpoint replaces, superseded checkpoints, and audit log entries older
+    /// than `audit`. Returns the number of deleted events.
     ///
     /// # Errors
     /// `Fenced`, `Database`.

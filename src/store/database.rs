@@ -138,7 +138,7 @@ impl Store {
         migrate(&mut connection)?;
         let term = current_term(&connection)?.saturating_add(ahead);
         put_term(&connection, term)?;
-        // What is moved elsewhere afterwards is one file.
+        // Leave WAL mode, so that the database is a single file that can be moved.
         connection.execute_batch("PRAGMA journal_mode=DELETE;")?;
         Ok(())
     }
@@ -158,8 +158,8 @@ impl Store {
         })
     }
 
-    /// Answers a question beside the writer, as of one moment. It sees what was committed before, and not what was only sent
-    /// to be: who drives a stream asks the writer (`call`).
+    /// Runs a query on a reader connection, as of one moment. The query sees what is committed, but not writes that are
+    /// still queued; code that drives a stream therefore reads through the writer (`call`).
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,

@@ -128,7 +128,8 @@ impl Store {
             .await?;
         let Some((body, pieces)) = found else { return Ok(None) };
         let unreadable = |why| StoreError::Unreadable { what: kind.text(), why };
-        // Work that must not keep others waiting, a thousand times over where a whole fleet is asked for.
+        // Unpacking runs on a blocking thread, since it may happen a thousand times for a whole fleet and must not
+        // delay other tasks.
         match tokio::task::spawn_blocking(move || unpack(&body, &pieces)).await {
             Ok(evidence) => evidence.map(Some).map_err(unreadable),
             Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -1,5 +1,5 @@
-//! Times that a clock wrote which was ahead. Left as they are, they would silence schedules, mails and reports until the
-//! clock comes there; so they count as now, for good.
+//! Timestamps written while the clock was ahead. Left alone, they would suppress schedules, mails and reports until the
+//! clock catches up, so they are permanently set to now.
 
 use super::database::Store;
 use super::error::StoreError;
@@ -13,7 +13,7 @@ const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
 /// The furthest that anything is planned ahead: a mail's next try, a remote's wish for silence.
 const PLANNED: SignedDuration = SignedDuration::from_hours(25);
 
-/// Times of what only a commit of events writes: as many rows as the journal has.
+/// Columns with as many rows as the journal. They are updated only if the journal's newest time is in the future.
 const JOURNAL: [&str; 6] = [
     sql::FUTURE_EVENTS,
     sql::FUTURE_AUDIT,

@@ -53,7 +53,8 @@ pub fn write(state: &Path, record: &Handover) -> Result<(), StoreError> {
     put().map_err(|source| file(&path, source))
 }
 
-/// Nothing is handed over any more. The copy goes first: without the record nobody would look for it.
+/// Removes the record and the copy of the database. The copy goes first: without the record, no process would look for
+/// it.
 ///
 /// # Errors
 /// `File`.
@@ -64,7 +65,8 @@ pub fn clear(state: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Copies the database for those who may have to go on without what a newer lowtide makes of it.
+/// Copies the database before a newer lowtide takes the state, for the processes that have to continue from it if the
+/// newer one fails.
 ///
 /// # Errors
 /// `Database`, `File`.
@@ -74,9 +76,9 @@ pub async fn copy(state: &Path, store: &Store) -> Result<(), StoreError> {
     store.backup(path).await
 }
 
-/// Puts the copy back where the database has become one that this version cannot read; true when it did. What the newer one
-/// journalled since is lost, and nothing else: until its rollout has ended a newer lowtide only watches itself, opens no run,
-/// takes no request, sends nothing.
+/// Restores the copy if the database has a schema that this version cannot read; returns whether it did. Only the newer
+/// version's journal entries are lost: until its rollout has ended, a newer lowtide only observes itself, opens no run,
+/// accepts no request and sends nothing.
 ///
 /// # Errors
 /// `Database`, `File`.

@@ -166,8 +166,8 @@ impl Store {
         self.events(Stream::App(app.clone())).await
     }
 
-    /// What `fold` makes of every app's events from the last checkpoint on, as of one moment: what a start needs. One app's
-    /// events are held at a time.
+    /// Folds each app's events from its last checkpoint on; needed at startup. Two readers share the apps, each with a
+    /// consistent view of its half. Only one app's events per reader are in memory at a time.
     ///
     /// # Errors
     /// `Unreadable` when an event cannot be read by this version.
@@ -311,7 +311,7 @@ pub(super) fn rows(
     Ok(rows)
 }
 
-/// By the columns that every question of streams has.
+/// Reads a row with the columns common to all stream queries.
 pub(super) fn stream_row(row: &Row<'_>) -> Result<StreamRow, StoreError> {
     let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
     let maybe = |column| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);

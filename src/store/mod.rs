@@ -1,7 +1,7 @@
 //! The database: journal streams, outbox, evidence, config revisions. Rows ↔ model; SQL lives only here.
 //!
-//! One writer thread owns the one connection that writes; short synchronous transactions, never across an await. What only
-//! asks has connections of its own.
+//! One writer thread owns the only connection that writes; short synchronous transactions, never across an await.
+//! Read-only queries have connections of their own.
 
 pub mod archives;
 pub mod backup;

@@ -118,7 +118,7 @@ impl Store {
         self.write(move |transaction| enqueue(transaction, &notice, now)).await
     }
 
-    /// Dead notices and those that have been tried in vain: what people have not heard.
+    /// Dead notices, and undelivered ones after more than two failed attempts: what people have not received.
     ///
     /// # Errors
     /// `Database`.

@@ -73,7 +73,7 @@ pub struct Known {
 }
 
 impl Store {
-    /// The newest run of each of these apps, and all that is open.
+    /// The newest run of each app, and everything that is open.
     ///
     /// # Errors
     /// `Database`; `Unreadable` when an event cannot be read by this version.
@@ -253,7 +253,7 @@ pub struct Recent {
     pub rollouts: Vec<(StreamRow, RolloutEvent, RolloutEvent)>,
 }
 
-/// `None`: it is no run.
+/// The newest run of each app, with its last event if it has ended.
 fn newest(connection: &Connection) -> Result<Vec<RunEnd>, StoreError> {
     let mut statement = connection.prepare_cached(sql::NEWEST_RUNS)?;
     let mut found = statement.query([])?;

@@ -28,8 +28,8 @@ const FILES: [&str; 10] = [
     "control.sock",
 ];
 
-/// Takes the rights of others from a state directory and from what is in it, and says so. Rights that cannot be changed
-/// are told, no more: the directory may be somebody else's, who gave us a place in it.
+/// Removes the permissions of group and others from a state directory and the files in it, and logs each change. A
+/// failure is only logged: the directory may belong to another user who lets us use it.
 pub(super) fn mend(state: &Path) {
     for path in std::iter::once(state.to_owned()).chain(FILES.map(|name| state.join(name))) {
         let Ok(found) = path.symlink_metadata() else { continue };

@@ -1,5 +1,5 @@
-//! Connections that only read, on threads of their own: what a page or a command asks never waits in the writer's line, and
-//! never holds the writer up (WAL: a reader sees what was committed when its question began).
+//! Read-only connections on threads of their own: a query from a page or a command never queues behind the writer and
+//! never blocks it (WAL: a reader sees what was committed when its query began).
 
 use super::error::StoreError;
 use rusqlite::config::DbConfig;
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 /// Questions answered at once: more readers than processors answer no faster. Others wait in line.
 const MOST: usize = 2;
 
-/// A reader that nobody asks ends, and its memory with it.
+/// An idle reader thread ends after this time and frees its memory.
 const IDLE: Duration = Duration::from_secs(20);
 
 /// Kibibytes of pages kept per connection: the inner pages of every index of a large journal.
@@ -22,7 +22,7 @@ const CACHE: i64 = 4096;
 
 type Question = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;
 
-/// The last one that is dropped sends the threads home.
+/// Dropping this closes the queue: the reader threads end once the queue is empty.
 #[derive(Debug)]
 pub(super) struct Readers(Arc<Line>);
 
@@ -120,15 +120,15 @@ impl Line {
                 }
             }
             let Some(mut opened) = connection.take() else { continue };
-            // A question that panics ends itself, not the reader that others wait for; what it did to the connection is
-            // not known.
+            // A panicking query must not take the reader thread down. Its connection is dropped, since its state is
+            // unknown.
             let answered = catch_unwind(AssertUnwindSafe(|| question(Ok(&mut opened))));
             connection = answered.is_ok().then_some(opened);
         }
     }
 
-    /// `None`: nobody asks any more, and this thread is no longer counted. Both under one lock: a question that comes then
-    /// finds that it needs another thread.
+    /// The next query; `None`: none came in time or the store was closed, and this thread is no longer counted. The
+    /// queue check and the uncounting share one lock, so a query that arrives afterwards starts another thread.
     fn next(&self) -> Option<Question> {
         let mut state = self.lock();
         loop {

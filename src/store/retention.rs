@@ -11,7 +11,7 @@ use crate::model::journal::Stream;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-/// Rows deleted per transaction: the next event of the journal waits for no more.
+/// Streams deleted per transaction. Bounded, because appending the next event waits for it.
 const AT_ONCE: usize = 200;
 /// The same of evidence: an inventory has hundreds of pieces.
 const EVIDENCE_AT_ONCE: usize = 20;
@@ -21,7 +21,7 @@ const EVIDENCE_AT_ONCE: usize = 20;
 pub struct Forgotten {
     /// Runs and rollouts.
     pub streams: usize,
-    /// Notices that were never delivered: nobody wants to hear of them any more.
+    /// Pending notices that became too old to be worth delivering.
     pub unheard: u64,
 }
 

@@ -116,7 +116,7 @@ impl Sealed {
 }
 
 impl Sealed {
-    /// Removes what nobody speaks of any more and was kept before `before`. Returns how many files.
+    /// Removes files that are not in `spoken_of` and were last stored before `before`. Returns the number of files.
     ///
     /// # Errors
     /// `File` when the directory cannot be read; a file that cannot be removed stays for the next time.

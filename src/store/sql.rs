@@ -6,7 +6,7 @@
 enum Asked {
     /// For each event, app, page or pass: it goes straight to its rows, whatever else the tables hold, and sorts nothing.
     Often,
-    /// It reads all of what grows with the fleet and with what is under way, and not with time.
+    /// May read a whole set whose size depends on the fleet and on open work, but not on how long lowtide has run.
     Whole,
     /// By the hour, beside the writer: it may walk through an index.
     Hourly,
@@ -131,7 +131,7 @@ statements! {
     Whole FUTURE_NEXT = "UPDATE outbox SET next = ?1 WHERE state != 'delivered' AND next > ?2";
     Often FUTURE_EVIDENCE = "UPDATE evidence SET at = ?1 WHERE at > ?2";
     Often FUTURE_REVISIONS = "UPDATE revisions SET at = ?1 WHERE at > ?2";
-    /// Of what is remembered by name, only moments; a wish for silence may lie ahead.
+    /// Only the timestamps among the marks. A requested silence may end in the future.
     Whole FUTURE_MARKS = "UPDATE meta SET value = ?1 WHERE value > ?2 AND key >= 'mark/' AND key < 'mark0' \
          AND key NOT LIKE 'mark/%-silent'";
     Whole FUTURE_SILENCE = "UPDATE meta SET value = ?1 WHERE key >= 'mark/' AND key < 'mark0' AND key LIKE 'mark/%-silent' \

@@ -15,11 +15,11 @@ pub struct Arriving {
     chunk: Bytes,
 }
 
-/// Whether the end was the file's end or the connection's, and whether the file is the right one, only the sender knows: it says so after
-/// the end, and what was read before counts from then on.
+/// A file to be read while it arrives. Only the sender knows whether the end was that of the file or of the connection,
+/// and whether the file is the right one. Until the sender says so, what was read is provisional.
 #[must_use]
 pub fn arriving() -> (Feed, Arriving) {
-    // What the reader has not taken yet waits here. The limit of the file is the limit of that.
+    // The queue has no bound of its own: the size limit of the file bounds it.
     let (sender, chunks) = channel();
     let chunk = Bytes::new();
     (Feed(sender), Arriving { chunks, chunk })

@@ -44,7 +44,7 @@ pub struct Limits {
     pub attempts: u32,
     /// Before the second attempt; each later one waits twice as long.
     pub pause: Duration,
-    /// A server that asks us to wait is waited for so long; one that asks for more is left alone until then.
+    /// The longest `Retry-After` that is waited for. A server that asks for more is not contacted until that time.
     pub patience: Duration,
     pub redirects: usize,
     /// Requests to one host at a time. apt itself uses one connection a host.
@@ -106,7 +106,8 @@ pub enum Got {
     },
 }
 
-/// All archives. Cheap to clone: connections, counts and closed doors are shared.
+/// Client for all package repositories. Cheap to clone: clones share connections and, per host, the request limit and
+/// the back-off.
 #[derive(Clone)]
 pub struct ArchiveClient {
     /// Made with the first question: the system's certificates take a megabyte.
@@ -162,8 +163,9 @@ impl ArchiveClient {
         self.fetch(ask, Destination::Memory).await
     }
 
-    /// As [`get`](Self::get), for a reader that works while the file arrives. Each attempt at the file asks `begin` for another reader, and
-    /// what an earlier one read is void. What the last one read is the file once this returns [`Got::Content`], with no bytes in it.
+    /// As [`get`](Self::get), for a reader that works while the file arrives. Each attempt asks `begin` for a new
+    /// reader; what earlier readers have read is void. When this returns [`Got::Content`], without bytes, the last
+    /// reader has read the file.
     ///
     /// # Errors
     /// See [`ArchiveError`]: then no reader has read the file.
@@ -255,7 +257,7 @@ impl ArchiveClient {
         host.clone()
     }
 
-    /// At most a day: no server decides over more of ours.
+    /// Sends the host no request until `until`, but for at most a day, whatever the server asks for.
     fn close(&self, name: &str, until: Timestamp) {
         let latest = clock::now().saturating_add(SignedDuration::from_hours(24));
         let until = latest.map_or(until, |latest| until.min(latest));

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 use tokio::io::AsyncReadExt as _;
 
-/// What a header may keep of ours: a longer validator is no validator.
+/// Bytes of a header's value; a longer value counts as absent.
 const MAX_VALIDATOR: usize = 1024;
 
 /// Where a file goes as it arrives.

@@ -100,7 +100,8 @@ impl Engine {
         };
         self.discard(log.intermediate(), request.nocache).await;
         match ended {
-            // The connection is closed by now, which ends the build; an engine behind a proxy hears it this way.
+            // Closing the connection has ended the build. A proxy may keep that from the engine, so it also gets a
+            // cancel request.
             Err(error @ (BuildError::Cancelled | BuildError::Timeout { .. })) => {
                 let _ = self
                     .raw_tell(&format!("/build/cancel?id={id}"), None, CANCEL_LIMIT)
@@ -110,7 +111,7 @@ impl Engine {
             Err(error) => Err(error),
             Ok((image, builder)) => {
                 if let Some(stale) = log.stale.take() {
-                    // Nobody is to find it under the name of a good one.
+                    // The tag must not point at an image built from a stale package index.
                     self.remove_image(&request.tag).await?;
                     return Err(stale_error(&steps, stale));
                 }
@@ -132,8 +133,8 @@ impl Engine {
         }
     }
 
-    /// The classic builder leaves the layers it had finished when it fails. Those of a build without cache are nobody
-    /// else's; one that got a name since is in use.
+    /// When the classic builder fails, it leaves the layers it has finished. A build without cache shares them with no
+    /// other build, so they are removed, except for layers that have been tagged since.
     async fn discard(&self, layers: Vec<String>, ours: bool) {
         for layer in layers.iter().rev().filter(|_| ours) {
             let nameless = |facts: &ImageFacts| facts.repo_tags.is_empty() && facts.repo_digests.is_empty();
@@ -223,7 +224,7 @@ impl Engine {
                     // The Dockerfile does not parse: the classic builder says so before its stream begins.
                     return Err(failed(log, message));
                 }
-                // The image's id is the last but its name, which `build` asks for.
+                // Only the image's name follows its id in the stream, and `build` inspects that itself.
                 Err(error) if is_loose_end(&error) => break,
                 Err(error) => return Err(self.error("the build", error).into()),
             }

@@ -54,9 +54,9 @@ impl EngineError {
         }
     }
 
-    /// Will the same request always be answered so? By its status: what is wrong with the request itself stays wrong, and an
-    /// image does not come back. A conflict mostly passes (something is being removed, or started); a name that is taken or
-    /// an image that is in use does not.
+    /// Whether repeating the request can only fail again, judged by its status. An invalid request stays invalid, and a
+    /// missing image stays missing. Most conflicts pass (something is being removed or started); a name that is taken
+    /// and an image that is in use do not.
     fn is_final(&self) -> bool {
         match self {
             EngineError::Refused { status, message } => match *status {
@@ -170,8 +170,8 @@ impl EngineError {
     }
 }
 
-/// bollard 0.21 reads progress messages line by line, and takes a line break that comes alone, as the last piece of an
-/// answer, for an unfinished message. It cannot be told from a message cut short, so whoever meets it asks the engine
+/// bollard 0.21 reads progress messages line by line, and reports a line break that arrives alone at the end of a
+/// response as an incomplete message. That is indistinguishable from a truncated message, so the caller asks the engine
 /// how the call ended. The text is tokio-util's `Decoder::decode_eof`.
 pub(super) fn is_loose_end(error: &bollard::errors::Error) -> bool {
     matches!(error, bollard::errors::Error::IOError { err } if err.to_string() == "bytes remaining on stream")

@@ -190,8 +190,8 @@ fn as_a_shell_says(code: i64, head: &[u8]) -> i64 {
     code
 }
 
-/// How a command ended whose output began with `head`. A full disk that kept the runtime from starting it is no fault of the
-/// command.
+/// How a command ended, given the beginning of its output. If a full disk kept the runtime from starting the command,
+/// the command is not to blame.
 fn exited(code: i64, head: &[u8], what: impl Fn() -> String) -> Result<ExecEnd, EngineError> {
     let words = String::from_utf8_lossy(head);
     if code == 126 && words.starts_with("OCI runtime exec failed") && disk_full(&words) {

@@ -99,7 +99,7 @@ impl Engine {
     }
 }
 
-/// Whose end is asked for.
+/// The container whose end is looked up in the engine's events.
 #[derive(Debug, Clone, Copy)]
 pub enum Ended<'a> {
     /// A container that is there: `since` its last start `until` its end, by the engine's clock.
@@ -108,7 +108,7 @@ pub enum Ended<'a> {
         since: Timestamp,
         until: Timestamp,
     },
-    /// What carried these labels and is gone.
+    /// A container with these labels that no longer exists.
     Labelled(&'a [String]),
 }
 
@@ -121,7 +121,7 @@ impl Engine {
     pub async fn ended_by_call(&self, ended: Ended<'_>) -> Result<bool, EngineError> {
         let (whose, span) = match ended {
             Ended::Container { id, since, until } => {
-                // The stop is told a moment after the end that it brought.
+                // The stop event follows the exit that it caused by a moment.
                 let span = format!("since={}&until={}", moment(since), until.as_second() + 2);
                 (json!({"container": [id], "event": ["kill", "stop"]}), span)
             }
@@ -156,7 +156,8 @@ fn moment(at: Timestamp) -> String {
     format!("{}.{:09}", at.as_second(), at.subsec_nanosecond())
 }
 
-/// A stop, or a signal that is meant to end: many programs read their settings anew on others.
+/// Whether the event is a stop, or a kill with a terminating signal: on other signals many programs reload their
+/// settings.
 fn is_end(event: &Value) -> bool {
     match event["Action"].as_str() {
         Some("stop") => true,

@@ -60,7 +60,7 @@ pub enum ReadyVerdict {
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Between two commands run, or containers made, to ask.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Between two cheap questions: what is waited for here is somebody's night.
+/// Between two cheap checks. Short, because runs and rollouts wait for the result.
 const SHORT_PAUSE: Duration = Duration::from_millis(250);
 /// Output read from one readiness command.
 const EXEC_OUTPUT: u64 = 64 << 10;
@@ -108,13 +108,13 @@ impl Engine {
             }
             match answer {
                 Ok(Answer::Ready) => {
-                    // A container may have died while the check was on its way back.
+                    // The container may have died before the result of the check arrived.
                     let after = begun.elapsed();
                     let seen = self.look(id).await?;
                     return Ok(broken(&seen, &first).unwrap_or(ReadyVerdict::Ready { after }));
                 }
                 Ok(Answer::Never(why)) => return Ok(ReadyVerdict::Unhealthy { last: why }),
-                // The try that the deadline cut short says less than the one before.
+                // An attempt cut short by the deadline explains less than the one before it.
                 Ok(Answer::NotYet(_)) if Instant::now() >= deadline && !last.is_empty() => {}
                 Ok(Answer::NotYet(why)) if why == last => {}
                 Ok(Answer::NotYet(why)) => {
@@ -381,8 +381,8 @@ fn health(seen: &Seen) -> Option<Answer> {
     }
 }
 
-/// Has a container that is to end done so, and by itself? One that the engine could not start, or the kernel ended for lack
-/// of memory, has not, whatever its code.
+/// Whether a container that is expected to exit did so by itself, with the expected code. A container that could not be
+/// started, or was killed for lack of memory, did not, whatever its code.
 fn ended_as_asked(check: &ReadyCheck, seen: &Seen) -> bool {
     match check {
         ReadyCheck::Exit { code } => {
@@ -397,10 +397,10 @@ fn ended_as_asked(check: &ReadyCheck, seen: &Seen) -> bool {
     }
 }
 
-/// Is it past becoming ready?
+/// The verdict, if the container can no longer become ready: it has ended or restarted.
 fn broken(seen: &Seen, first: &Seen) -> Option<ReadyVerdict> {
     let restarted = seen.restart_count.saturating_sub(first.restart_count);
-    // One that was about to be started again at the first look is waited for; its next end counts.
+    // A container that was already restarting at the first look gets another chance: only its next exit counts.
     if restarted > 0 || (seen.state == ContainerState::Restarting && first.state != ContainerState::Restarting) {
         return Some(ReadyVerdict::Restarting {
             count: restarted.max(1),

@@ -1,5 +1,5 @@
-//! Room where an engine keeps images and containers, as far as it can be told. No call of an engine tells it: only who
-//! shares a file system with it can look.
+//! Free disk space where an engine keeps images and containers, if it can be determined. No engine call returns it;
+//! only a process that shares a file system with the engine can measure it.
 
 use super::connect::Engine;
 use super::error::EngineError;

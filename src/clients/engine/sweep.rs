@@ -13,8 +13,8 @@ pub struct Swept {
 }
 
 impl Engine {
-    /// Removes the containers, networks and volumes that carry *all* labels of `selector`. Safe to repeat; what vanishes
-    /// meanwhile is fine. Everything that can go goes, then the first error is told.
+    /// Removes the containers, networks and volumes that carry *all* labels of `selector`. Safe to repeat; objects that
+    /// vanish meanwhile are fine. Removes everything it can, then returns the first error.
     ///
     /// # Errors
     /// `Refused` for a selector that does not name one instance of lowtide (`io.lowtide.instance`): it would take what

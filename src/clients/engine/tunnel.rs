@@ -1,4 +1,5 @@
-//! The way to an engine on another host: a socket of our own, and a connection of its own for each that is made to it.
+//! The connection to an engine on another host: a local socket, with one connection to the engine for each client that
+//! connects to it.
 //!
 //! All calls then go one way, whatever the transport: typed ones, raw ones, and connections that turn into streams.
 
@@ -206,18 +207,18 @@ async fn through_ssh(mut client: UnixStream, arguments: Arc<Vec<String>>, words:
     let listens = tokio::spawn(last_line(stderr, Arc::clone(&last)));
     let copied = carry(&mut client, stdin, stdout).await;
     let ended = tokio::time::timeout(SETTLES, child.wait()).await;
-    // An end of ours, or of a stream, is no trouble; one that ssh or the far command speaks of is.
+    // A regular end of the connection is no error; a failure that ssh or the remote command reports is one.
     if copied.is_ok() && !matches!(&ended, Ok(Ok(status)) if !status.success()) {
         return tell(&words, None);
     }
-    // Not to the end: a login that is kept for later connections keeps this pipe open too.
+    // With a time limit, not to end of file: an ssh master process kept for later connections holds this pipe open too.
     let _ = tokio::time::timeout(SETTLES, listens).await;
     let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
     tell(&words, last);
 }
 
-/// Until the far side has no more to say. Who waits on the near side hears of that end only when `client` is dropped: by then
-/// it is known why.
+/// Copies both ways until the far side closes. The client sees that end only when `client` is dropped; by then the
+/// reason has been recorded.
 async fn carry(client: &mut UnixStream, mut stdin: ChildStdin, mut stdout: ChildStdout) -> std::io::Result<u64> {
     let (mut from, mut to) = client.split();
     let upward = async {

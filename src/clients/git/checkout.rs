@@ -66,7 +66,8 @@ impl Git {
             address: Address::parse(&source.repo)?,
             commit: commit.to_owned(),
         }]);
-        // One mirror is open at a time: two runs with each other's submodules must not wait for each other.
+        // Only one mirror is locked at a time: otherwise two runs that use each other's repositories as submodules
+        // could deadlock.
         while let Some(part) = open.pop_front() {
             let mirror = self.open(source, part.address.as_str(), deadline).await?;
             let (entries, links) = mirror.list_healed(&part.commit, &part.within).await?;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 const PATHS: usize = 16 << 20;
 /// Bytes of a file that is read.
 const TEXT: usize = 1 << 20;
-/// Files that are read of one commit: a larger one is no blank line, whatever is in the others.
+/// Files read per commit. Files beyond that are not read, and count as more than a blank line.
 const READ: usize = 200;
 /// Mode of a submodule (gitformat-index(5)).
 const SUBMODULE: &str = "160000";
@@ -94,7 +94,7 @@ impl Mirror {
         };
         match known {
             Some(id) if self.reaches(tip, &id).await? => Ok(!self.reaches(&id, &commit.id).await?),
-            // The branch was rewritten, or the release is forgotten: only the clock is left.
+            // The branch was rewritten, or the release's commit is unknown: only the times can be compared.
             Some(_) | None => Ok(commit.time > earlier.at),
         }
     }

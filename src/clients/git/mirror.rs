@@ -119,7 +119,8 @@ impl Mirror {
         self.create().await
     }
 
-    /// What the remote's ref points at, without fetching it; a commit can only be asked for by bringing it.
+    /// The commit that the remote's ref points at, without fetching it. A commit given by its id is brought into the
+    /// mirror: there is no other way to ask a remote for one.
     pub(super) async fn ask(&self, wanted: &GitRef) -> Result<String, GitError> {
         match ref_name(wanted)? {
             Some(name) => self.tip(&name).await,
@@ -257,7 +258,7 @@ impl Mirror {
             .await
         {
             Ok(_) => Ok(true),
-            // It says the same of an absent object and of a damaged mirror; the fetch that follows tells them apart.
+            // git reports an absent object and a damaged mirror alike; the fetch that follows tells them apart.
             Err(GitError::Broken { .. }) => Ok(false),
             Err(error) => Err(error),
         }

@@ -1,4 +1,4 @@
-//! One client per pass over the outbox: it meets the token of now.
+//! One client per pass over the outbox, so that each pass reads the current token.
 
 use super::error::{GithubError, classify};
 use crate::clients::{secrets, tls};

@@ -7,7 +7,7 @@ use octocrab::GitHubError;
 
 /// Characters of GitHub's own words that are kept.
 const SERVER_WORDS: usize = 300;
-/// No answer of GitHub's keeps us silent for longer; its limits are counted by the hour.
+/// The longest wait that a response can impose; GitHub counts its limits by the hour.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +86,7 @@ impl GithubError {
         }
     }
 
-    /// Does it wait for a person who mends token or settings? The notice itself is fine then, and kept.
+    /// Whether an operator has to fix the token or settings. The notice itself is fine then, and is retained.
     #[must_use]
     pub fn operator(&self) -> bool {
         match self {

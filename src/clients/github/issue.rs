@@ -58,7 +58,7 @@ impl Issue {
         first_line(self.body.as_deref())
     }
 
-    /// Does its body say that it shows the notice of this marker?
+    /// The second line of the body: the marker of the notice that the issue shows.
     #[must_use]
     pub fn second_line(&self) -> &str {
         let body = self.body.as_deref().unwrap_or_default();
@@ -111,8 +111,8 @@ impl Github {
         }
     }
 
-    /// Returns the new issue. Without the right to set labels GitHub drops ours without a word: the number is all
-    /// there is then to find it by.
+    /// Returns the new issue. If the token may not set labels, GitHub silently drops ours, and only the number
+    /// identifies the issue.
     ///
     /// # Errors
     /// All of [`GithubError`].

@@ -46,7 +46,7 @@ pub struct Registry {
     http: reqwest::Client,
 }
 
-/// What a registry made of our credential, when it was asked.
+/// The result of a login check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Login {
     Accepted,

@@ -24,9 +24,9 @@ pub enum TagRule {
 const DEPTH: u8 = 2;
 
 impl Registry {
-    /// Puts the image `digest` of `from` under `to` (repository and tag) and reads it back. Done twice, nothing happens
-    /// the second time. Between two writers of one immutable tag the registry has no lock: the reading back tells the
-    /// loser.
+    /// Copies the image `digest` of `from` to `to` (repository and tag) and reads it back. Repeating it changes
+    /// nothing. A registry has no lock: of two writers of one immutable tag, the one that loses finds out by reading
+    /// back.
     ///
     /// # Errors
     /// `TagTaken`, `Missing` when the source has gone, `Mismatch` when `to` is not `digest` afterwards …

@@ -85,7 +85,8 @@ impl Door<'_> {
         }
     }
 
-    /// A password must not leave in the clear because a registry says so.
+    /// The token server must have an https address, unless the registry itself is plain http: a registry must not be
+    /// able to make us send a password in the clear.
     fn realm(&self, realm: &str) -> Result<Url, RegistryError> {
         match Url::parse(realm) {
             Ok(url) if url.scheme() == "https" || (self.plain && url.scheme() == "http") => Ok(url),

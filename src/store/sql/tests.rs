@@ -61,7 +61,7 @@ fn a_scan_and_a_sort_are_found() {
     assert!(faults(Asked::Rarely, sql).is_empty());
 }
 
-/// What stands in another file is asked by nobody's leave.
+/// A statement outside `sql.rs` would escape the plan check.
 #[test]
 fn every_statement_is_in_the_list() {
     let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");

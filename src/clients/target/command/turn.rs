@@ -27,8 +27,8 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Waits until no earlier command of the target runs. One that does may go on for `patience`: it may be about to do what
-    /// it was asked. Then it is ended, with its process group.
+    /// Waits until no earlier command of the target runs. A running one gets `patience` to finish, since it may be
+    /// about to complete its job; then its process group is terminated.
     ///
     /// # Errors
     /// When the file at `path` cannot be used, or what holds it cannot be ended (`TimedOut`).
@@ -82,7 +82,8 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // Of the open file, whoever else has it: a service that a command has started holds up nobody.
+        // Unlocks the open file itself, so that a service started by the command, which has inherited the file, blocks
+        // no later command.
         let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
@@ -112,8 +113,8 @@ fn signal(path: &Path, signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
-/// A service that an earlier command has started may have the input still, and none of it is locked (proc_pid_fdinfo(5),
-/// `lock`).
+/// Whether the process's standard input holds the lock. A service left by an earlier command may have the file open
+/// without a lock (proc_pid_fdinfo(5), `lock`).
 fn holds_lock(process: &Path) -> bool {
     let told = std::fs::read_to_string(process.join("fdinfo/0")).unwrap_or_default();
     told.lines().any(|line| line.starts_with("lock:"))

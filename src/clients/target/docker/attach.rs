@@ -15,7 +15,7 @@ const NETWORKS: &str = "/NetworkSettings/Networks";
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Networks of the service in which others look for it by the router's way: those that both are in.
+/// Networks that the service shares with the router: there, requests reach the service through the router.
 ///
 /// # Errors
 /// As the engine fails.
@@ -31,8 +31,8 @@ pub async fn shared(engine: &Engine, snapshot: &[u8], router: &str) -> Result<Ve
         .collect())
 }
 
-/// The container without the names it has in these networks. A network besides the one of `NetworkMode` it joins only later,
-/// so that what it opened elsewhere until then stays open.
+/// Removes the service's names in these networks from the body. A network other than the one of `NetworkMode` is left
+/// out and joined later, which keeps connections through other networks open.
 pub(super) fn withhold(container: &mut Value, networks: &[String]) {
     let mode = text(container, "/HostConfig/NetworkMode").to_owned();
     let Some(endpoints) = container.pointer_mut(NETWORKS).and_then(Value::as_object_mut) else {
@@ -50,8 +50,8 @@ pub(super) fn withhold(container: &mut Value, networks: &[String]) {
     }
 }
 
-/// Connects it as the old container is connected. What is so already stays untouched: to change the aliases of a connected
-/// endpoint, the engine has to disconnect it. Whether anything was changed.
+/// Connects the container to the old one's networks. A connection with all aliases stays untouched, because the engine
+/// can change the aliases of an endpoint only by disconnecting it. Returns whether anything changed.
 ///
 /// # Errors
 /// `Diverged` when the container is gone; as the engine refuses.

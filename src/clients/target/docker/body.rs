@@ -16,7 +16,8 @@ pub const LABEL_INSTANCE: &str = "io.lowtide.instance";
 /// On an old container that had to be made again, because stopping it had deleted it.
 pub const LABEL_REMADE: &str = "io.lowtide.remade";
 pub const LABEL_TERM: &str = "io.lowtide.term";
-/// The reference a compose service is made from: its containers made by us are made from the release's.
+/// The image reference of the compose service. The containers of a rollout are created from the release's reference
+/// instead.
 pub const LABEL_TAG: &str = "io.lowtide.tag";
 
 /// The image the new container is made from.
@@ -57,8 +58,9 @@ pub struct Refusal {
     pub why: &'static str,
 }
 
-/// The new container is what the user set of the old one, over the new image's defaults, with restart policy `no`: until the
-/// switch only the old one may start by itself. Where the engine cannot give it another one later, it has the old one's.
+/// The new container has the user's settings of the old one on top of the new image's defaults, and restart policy
+/// `no`: until the switch only the old one may start by itself. If the engine cannot change the policy later, the new
+/// container has the old one's.
 ///
 /// # Errors
 /// Every field that cannot be kept.
@@ -157,7 +159,8 @@ fn hostname(old: &Value) -> Option<&str> {
     (!hostname.is_empty() && hostname != short_id(old) && !shared).then_some(hostname)
 }
 
-/// Podman shows the name that it gives a container, its id, in the environment as well. The next one has another.
+/// Whether `entry` is the `HOSTNAME` variable that Podman derives from the container's id. It is not carried over: the
+/// new container has another id.
 pub(super) fn is_own_hostname(entry: &Value, container: &Value) -> bool {
     entry.as_str().and_then(|entry| entry.strip_prefix("HOSTNAME=")) == Some(short_id(container))
 }
@@ -211,7 +214,7 @@ fn host_config(old: &Value, fixed_restart: bool) -> Value {
         .into_iter()
         .flatten()
     {
-        // The engine shows what was given, and refuses to be given nothing.
+        // Inspect shows empty permissions as they were given, but create refuses them.
         if text(device, "/CgroupPermissions").is_empty() {
             device["CgroupPermissions"] = json!("rwm");
         }
@@ -232,7 +235,7 @@ fn host_config(old: &Value, fixed_restart: bool) -> Value {
     Value::Object(host)
 }
 
-/// A volume nobody named holds data all the same: the new container gets the very same volume, by its name.
+/// Anonymous volumes hold data too: the new container mounts the same volume, by name.
 fn keep_volume(host: &mut Map<String, Value>, mount: &Value) {
     let target = clean(text(mount, "/Destination"));
     if let Some(binds) = host.get_mut("Binds").and_then(Value::as_array_mut) {

@@ -12,8 +12,9 @@ pub(super) const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 
 const ONE_SHOT: &str = "service_completed_successfully";
 
-/// A container that runs once and ends, as migrations do: made anew it would not be run, and what waits for it would begin
-/// without it. One line; `None`: it is a service. `all`: every container of the host, itself included.
+/// The reason against replacing a one-shot container such as a migration: its replacement would not be run, and the
+/// services that depend on it would start without it. One line; `None`: the container is a service. `all`: every
+/// container of the host, itself included.
 pub(super) fn one_shot(container: &Value, all: &[&Value]) -> Option<String> {
     let (service, told) = (label(container, COMPOSE_SERVICE), name(container));
     if service.is_empty() {

@@ -92,7 +92,7 @@ pub async fn create_candidate(
         )
     })?;
     if let Err(failure) = finish(engine, &candidate, &snapshot, image, &body).await {
-        // What did not become faithful must not be adopted by the next try.
+        // A candidate that lost settings must not be adopted by the next attempt.
         if failure.kind != FailureKind::EngineUnreachable {
             remove_candidate(engine, id(&candidate), &unit.old)
                 .await

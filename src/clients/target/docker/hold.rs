@@ -1,4 +1,5 @@
-//! Containers that hold on to others, by id or name, and what keeps two of one kind from running side by side. Pure.
+//! Dependencies between containers (shared namespaces, `volumes_from`, links), and what keeps an old and a new
+//! container from running side by side. Pure.
 
 use super::json::{flag, id, list, name, object, text};
 use super::network;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 const MODES: [&str; 3] = ["NetworkMode", "PidMode", "IpcMode"];
 
-/// A container as others name it, and what takes its place.
+/// A container under the id and name by which others refer to it, and its replacement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Successor {
     /// Id of the old one.
@@ -25,7 +26,8 @@ pub(super) struct Ties {
     pub(super) holds: Vec<Vec<Hold>>,
 }
 
-/// `wanted` with all that hold on to them among `others`, however far; held ones before their holders.
+/// `wanted` and every container among `others` that depends on one of them, directly or indirectly. Each container
+/// comes before its dependents.
 ///
 /// # Errors
 /// Names of containers that hold on to each other in a circle.
@@ -109,8 +111,8 @@ fn means(text: &str, id: &str, name: &str) -> bool {
     text == name || (text.len() >= 12 && id.starts_with(text))
 }
 
-/// The old container as if it had held on to the successors from the beginning: namespaces and volumes by the new id. Links
-/// stay as they are: they go by names, and the names are the successors' by then.
+/// Makes the old container's body refer to the successors: namespaces and volumes by the new id. Links are left alone,
+/// because they go by name and the successors have those names by then.
 pub(super) fn point_at(container: &mut Value, successors: &[Successor]) {
     let find = |text: &str| successors.iter().find(|s| means(text, &s.old, &s.name));
     for field in MODES {
@@ -152,7 +154,7 @@ pub(super) fn on_exit(container: &Value) -> OnExit {
     }
 }
 
-/// Why it cannot run beside its successor. `held`: others live in its namespaces or name it.
+/// Why the container cannot run beside its successor. `held`: other containers depend on it.
 pub(super) fn bars(container: &Value, api: u32, held: bool) -> Vec<Bar> {
     let mut bars = Vec::new();
     let ports = object(container, "/HostConfig/PortBindings").into_iter().flatten();

@@ -1,5 +1,6 @@
-//! What a container's settings need of its host. Some of it an inspect tells; the rest is tried with containers of ours that
-//! do nothing and have those settings alone, so that a host that lacks something is known before the old container stops.
+//! What a container's settings require of its host. An inspect shows some of it. The rest is tried with trial
+//! containers that do nothing and have only those settings, so that a missing requirement is found before the old
+//! container stops.
 
 use super::body::LABEL_INSTANCE;
 use super::json::{is_zero, list, name, object, text};
@@ -30,8 +31,8 @@ const STARTED: [(HostNeed, &[&str]); 4] = [
     (HostNeed::Ulimits, &["Ulimits"]),
 ];
 
-/// What has to be tried. `runtime`: the engine's default one, which nobody has to set. Podman has no [`NOOP`] to start, and shows a
-/// runtime and limits of every container as if somebody had set them.
+/// The requirements that need a trial. `runtime`: the engine's default, which counts as not set. On Podman nothing is
+/// started: it has no [`NOOP`], and shows a runtime and limits for every container as if the user had set them.
 pub(super) fn needs(container: &Value, engine: EngineKind, runtime: &str) -> Vec<HostNeed> {
     let set = |field: &&str| {
         let value = container.pointer(&format!("/HostConfig/{field}"));
@@ -48,7 +49,7 @@ pub(super) fn needs(container: &Value, engine: EngineKind, runtime: &str) -> Vec
     }
 }
 
-/// Does the engine name a network of a container that is gone?
+/// Networks of the container that no longer exist on the engine.
 ///
 /// # Errors
 /// As the engine fails.
@@ -226,10 +227,10 @@ fn lacks(unit: &Unit, needs: &[HostNeed], error: &EngineError) -> Failure {
 fn body(unit: &Unit, snapshot: &Snapshot, labels: &[(&str, String)], settings: Value) -> Value {
     let image = &snapshot.image_config;
     let of_image = |pointer: &str| object(image, pointer).into_iter().flat_map(Map::keys);
-    // An image's label would be found by whoever looks for the service's containers.
+    // Blank the image's labels: tools that select the service's containers by label must not find the trial.
     let mut all: Map<String, Value> = of_image("/Labels").map(|key| (key.clone(), json!(""))).collect();
     all.extend(labels.iter().map(|(key, value)| ((*key).to_owned(), json!(value))));
-    // A volume that the image declares would be made, and hold nothing.
+    // A tmpfs over each `VOLUME` of the image keeps the engine from creating an anonymous volume.
     let mut mounts: Vec<Value> = of_image("/Volumes")
         .map(|path| json!({"Type": "tmpfs", "Target": path}))
         .collect();
@@ -256,8 +257,8 @@ fn body(unit: &Unit, snapshot: &Snapshot, labels: &[(&str, String)], settings: V
     })
 }
 
-/// Sources that have to be there already, to be looked at and not to be written to. Those of `Binds`, and where
-/// `CreateMountpoint` says so, the engine makes itself.
+/// Bind mounts whose source must already exist, made read-only for the trial. For `Binds`, and for mounts with
+/// `CreateMountpoint`, the engine creates the source itself.
 fn binds(container: &Value) -> Vec<Value> {
     let mounts = list(container, "/HostConfig/Mounts").iter();
     let needed = mounts.filter(|mount| {
@@ -285,7 +286,7 @@ fn settings(container: &Value, needs: &[HostNeed]) -> Map<String, Value> {
         .collect();
     let devices = settings.get_mut("Devices").and_then(Value::as_array_mut);
     for device in devices.into_iter().flatten() {
-        // The engine shows what was given, and refuses to be given nothing.
+        // Inspect shows empty permissions as they were given, but create refuses them.
         if text(device, "/CgroupPermissions").is_empty() {
             device["CgroupPermissions"] = json!("rwm");
         }

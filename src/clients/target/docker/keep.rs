@@ -1,4 +1,5 @@
-//! Keeping an image on the host that no container holds: the one a `--rm` container ran, until there is no way back to it.
+//! A tag that keeps an unused image on the host: the image of a `--rm` container, for as long as a rollback may need
+//! it.
 
 use super::tag;
 use crate::clients::engine::connect::Engine;

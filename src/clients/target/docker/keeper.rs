@@ -1,5 +1,6 @@
-//! The keeper: a container of lowtide's own image and settings that stands where the old one cannot, between its stop and
-//! its successor's first word. It has no port, name or label by which others would find a service.
+//! The keeper (update helper): a container made from lowtide's own image and settings. In the rollout of lowtide's own
+//! container it takes the steps that the old one cannot take itself, from the stop of the old one until the new one
+//! takes over. It has none of the ports, names and labels by which others find the service.
 
 use super::body::{LABEL_INSTANCE, LABEL_TERM, Mark, NewImage, create_body};
 use super::find::{inspect, label, labelled};
@@ -20,7 +21,8 @@ const LABEL_KEEPER: &str = "io.lowtide.keeper";
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The rollout's keeper, if there is one. Its name is the engine's guard that there are never two.
+/// The rollout's keeper, if there is one. There is never a second: both would have the same container name, and the
+/// engine refuses that.
 ///
 /// # Errors
 /// As the engine fails.
@@ -32,7 +34,8 @@ pub async fn look(engine: &Engine, rollout: RolloutId) -> Result<Option<Observed
         .transpose()
 }
 
-/// Makes the keeper, or finishes the one that is there; its engine id. It is not started: nobody has named it yet.
+/// Creates the keeper, or completes one that an earlier attempt created; returns its engine id. Does not start it: the
+/// hand-over record has to name it first.
 ///
 /// # Errors
 /// `Diverged` when somebody else has its name, or as the engine fails.
@@ -159,7 +162,8 @@ fn body(unit: &Unit, snapshot: &Snapshot, mark: &Mark<'_>) -> Result<Value, Fail
     if let Some(host) = body.get_mut("HostConfig").and_then(Value::as_object_mut) {
         host.insert("PortBindings".to_owned(), json!({}));
         host.insert("PublishAllPorts".to_owned(), json!(false));
-        // The one that comes back after a reboot in the gap.
+        // If the host reboots between the stop of the old container and the switch to the new one, the keeper is what
+        // starts again.
         let policy = json!({"Name": "unless-stopped", "MaximumRetryCount": 0});
         host.insert("RestartPolicy".to_owned(), policy);
     }

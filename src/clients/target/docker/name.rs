@@ -26,7 +26,8 @@ pub fn keeper(name: &str, rollout: &RolloutId) -> String {
     format!("{name}.keeper.{}", rollout.short())
 }
 
-/// Is this the name of a container that a rollout set aside? Such a one carries the labels of the service, and is none.
+/// Whether a rollout gave this name to a container it set aside. Such a container carries the service's labels but is
+/// not the service.
 #[must_use]
 pub fn is_set_aside(name: &str) -> bool {
     let mut parts = name.rsplitn(3, '.');

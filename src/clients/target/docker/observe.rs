@@ -53,7 +53,7 @@ pub async fn observe(engine: &Engine, rollout: RolloutId, units: &[Unit]) -> Res
     Ok(observed)
 }
 
-/// Did somebody's call end this container? What cannot be seen is no evidence.
+/// Whether a stop or kill call ended this container. A container that cannot be inspected is no evidence of one.
 pub async fn was_stopped(engine: &Engine, container: &str) -> bool {
     match inspect(engine, container).await {
         Ok(Some(inspected)) => ended_by(engine, &inspected).await == EndedBy::Call,
@@ -73,7 +73,7 @@ async fn ended_by(engine: &Engine, inspected: &Value) -> EndedBy {
     }
 }
 
-/// Of a candidate that its end deleted.
+/// What ended a candidate that `--rm` then deleted.
 async fn gone_by(engine: &Engine, rollout: RolloutId, unit: &Unit) -> EndedBy {
     let labels = [
         format!("{LABEL_ROLLOUT}={rollout}"),

@@ -20,7 +20,8 @@ pub(super) async fn own(engine: &Engine) -> Result<Option<Value>, EngineError> {
     Ok(inspect(engine, &id).await?.filter(runs_lowtide))
 }
 
-/// In another's network (`--network container:…`) `/etc/hostname` is that other's. An init or a shell may come before it.
+/// Whether the container runs lowtide, possibly behind an init or a shell. With `--network container:…`,
+/// `/etc/hostname` belongs to the other container, so the id found may be that one's.
 fn runs_lowtide(container: &Value) -> bool {
     let arguments = list(container, "/Args").iter().filter_map(Value::as_str);
     std::iter::once(text(container, "/Path"))

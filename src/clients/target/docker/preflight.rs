@@ -100,7 +100,7 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         unit.holds.clone_from(&ties.holds[unit.index]);
         unit.bars = bars(container, api, held);
         unit.on_exit = on_exit(container);
-        // Nobody starts one that does not run.
+        // The successor of a stopped container is not started, so its requirements need no trial.
         if unit.was_running {
             unit.needs = host::needs(container, version.kind, &runtime);
         }
@@ -178,7 +178,8 @@ fn refuse_sick(containers: &[Value], target: &TargetPolicy) -> Result<(), Failur
     }
 }
 
-/// All other containers, whole: only they themselves say what they hold on to.
+/// Inspect bodies of the host's containers, except those that a rollout set aside. The list alone does not say which
+/// others a container depends on.
 async fn others(engine: &Engine) -> Result<Vec<Value>, EngineError> {
     let mut others = Vec::new();
     for row in find::all(engine).await? {
@@ -230,7 +231,8 @@ async fn unreadable_log(
     }
 }
 
-/// What a container needs that the host has not, or others hold. Of one that runs: no other is started.
+/// Requirements that the host cannot meet: a network that is gone, a host port that another container occupies. Checked
+/// for running containers only.
 async fn unfit(engine: &Engine, container: &Value, all: &[&Value]) -> Result<Vec<String>, EngineError> {
     if state(container) != ContainerState::Running {
         return Ok(Vec::new());
@@ -259,7 +261,8 @@ pub fn was_sick(snapshot: &[u8]) -> Result<bool, Failure> {
     Ok(may_heal(&Snapshot::read(snapshot)?.container))
 }
 
-/// Is it in a state that another image may end? What a person paused, and what is going away, no image heals.
+/// Whether another image may fix the container's state: restarting or unhealthy. No image fixes a container that a
+/// person paused or that is being removed.
 fn may_heal(container: &Value) -> bool {
     match state(container) {
         ContainerState::Restarting => true,

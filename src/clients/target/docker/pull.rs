@@ -57,7 +57,8 @@ pub async fn pull(engine: &Engine, release: &Release, auth: Option<&RegistryAuth
     })?;
     // Engines with the containerd store name an image by its manifest.
     let by_manifest = release.digest.as_ref().is_some_and(|d| d.as_str() == id.as_str());
-    // Tested on such an engine, rolled on one of the other kind: what was pulled by the digest of the tested manifest is it.
+    // Tested on an engine with a containerd store, rolled out to one without: the ids differ, but an image pulled by
+    // the digest of the tested manifest is the tested image.
     let by_digest = fetched
         && release
             .digest
@@ -117,7 +118,7 @@ async fn fetch(
 /// Why an engine does not begin, or go on with, a pull.
 fn refused(repository: &Repository, error: &EngineError) -> Failure {
     match error {
-        // A registry that hides what somebody may not see answers so too, in words that tell the two apart.
+        // A registry that hides a repository from us responds 404 too; only the message tells the two cases apart.
         EngineError::NotFound { what } => match pull_failure(repository, what) {
             denied if denied.kind == FailureKind::RegistryDenied => denied,
             missing => Failure::new(FailureKind::DigestMismatch, missing.detail),

@@ -9,7 +9,8 @@ use crate::model::fleet::Router;
 use crate::model::rollout::RouteChange;
 use serde_json::Value;
 
-/// Tells the router. A change without a command is known to it by other means.
+/// Notifies the router of the change. If no command is configured for it, the router learns of the change by other
+/// means.
 ///
 /// # Errors
 /// `RouterFailed` in the command's own words, or when the router does not run; as the engine fails.

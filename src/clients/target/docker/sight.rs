@@ -21,7 +21,8 @@ impl Listed {
         Ok(Self(all(engine).await?))
     }
 
-    /// What `select` means, of containers; the same as [`find`] does, but that lowtide's own container is not told by a list.
+    /// The containers that `select` matches, by the same rules as [`find`]. lowtide's own container cannot be
+    /// recognised in a list and is inspected instead.
     ///
     /// # Errors
     /// `Unreadable`: a row has no image id.

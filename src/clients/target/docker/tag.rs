@@ -72,8 +72,8 @@ async fn meaning(engine: &Engine, reference: &str) -> Result<Option<ImageId>, En
     }
 }
 
-/// Of a container that an earlier rollout made, the reference it is made from is the release's; a label says the service's.
-/// A digest or an id names an image that no tag moves.
+/// The tag of the compose service. A container from an earlier rollout was created from the release's reference, so the
+/// label with the service's own reference comes first. `None` for a digest or an id, which no tag change affects.
 fn tag_of(container: &Value) -> Option<&str> {
     let labels = object(container, "/Config/Labels");
     let is_composes = labels.is_some_and(|l| l.contains_key("com.docker.compose.image"));

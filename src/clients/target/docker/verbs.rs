@@ -115,7 +115,8 @@ pub async fn start(engine: &Engine, container: &str) -> Result<(), Failure> {
     }
 }
 
-/// As [`start`], for one that its end deletes: what it wrote is heard from the first line on, because nobody can ask later.
+/// As [`start`], for a `--rm` container: attaches to the output before the start, because the log is gone once the
+/// engine has deleted the container.
 ///
 /// # Errors
 /// As [`start`]; `ContainerExited` with its last `lines` when it ended within [`FIRST_MOMENTS`].
@@ -132,7 +133,7 @@ pub async fn start_heard(engine: &Engine, container: &str, lines: usize) -> Resu
     start(engine, container).await?;
     let heard = tail(&mut stream, flag(&inspected, "/Config/Tty"), lines);
     match tokio::time::timeout(FIRST_MOMENTS, heard).await {
-        // It still writes, or could not be heard: the wait for readiness judges it.
+        // The container is still running, or its output could not be read: the readiness check decides.
         Err(_) | Ok(Err(_)) => Ok(()),
         Ok(Ok(lines)) => {
             let failure = Failure::new(FailureKind::ContainerExited, "it exited, and `--rm` deleted it");
@@ -149,7 +150,7 @@ fn is_port_taken(error: &EngineError) -> bool {
 async fn start_failure(engine: &Engine, container: &str, error: &EngineError) -> Failure {
     let message = match error {
         EngineError::Conflict { message } | EngineError::Refused { message, .. } => Some(message.as_str()),
-        // For the container, for a network it needs, and for a command that is not in the image.
+        // The engine responds 404 for a missing container, a missing network, and a command that is not in the image.
         EngineError::NotFound { .. } => None,
         EngineError::Unreachable { .. }
         | EngineError::Denied { .. }
@@ -171,7 +172,8 @@ async fn start_failure(engine: &Engine, container: &str, error: &EngineError) ->
             };
             Failure::new(kind, words)
         }
-        // `--rm` deletes what could not be started as well. Without its program nobody can be blamed.
+        // The engine also deletes a `--rm` container that failed to start. Without its inspect body the program is
+        // unknown, so the failure cannot be blamed on the image.
         (Ok(None), Some(words)) => Failure::new(FailureKind::StartFailed, words),
         (Ok(None), None) => Failure::new(FailureKind::Diverged, "the container to start is gone"),
         (Err(e), _) => e.failure(),
@@ -248,7 +250,7 @@ pub fn follow_log(engine: Engine, container: String, lines: usize) -> AbortOnDro
                 .await?;
             tail(&mut stream, flag(&inspected, "/Config/Tty"), lines).await
         };
-        // What cannot be read is missing from the story and from nothing else.
+        // The log is informational: if it cannot be read, the result is empty.
         let read: Result<Vec<String>, EngineError> = read.await;
         read.unwrap_or_default()
     }))

@@ -1,4 +1,5 @@
-//! Volumes nobody named: the old container's are carried over and never removed; a candidate's own go with it.
+//! Anonymous volumes: the old container's are carried over and never removed; those made for a candidate are removed
+//! with it.
 
 use super::find::inspect;
 use super::json::{list, text};

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 /// On a job that only brings an image to the nodes: the lowtide it belongs to.
 pub const LABEL_PREPULL: &str = "io.lowtide.prepull";
 
-/// No image has it, so nothing of the image ever runs: by then the node has pulled it.
+/// A command that no image contains: the node pulls the image, and nothing of the image ever runs.
 const NOTHING: &str = "/.lowtide-brings-the-image";
 
 /// The spec with another image, our settings for the update, and our labels.

@@ -238,7 +238,7 @@ fn wanted_order(target: &TargetPolicy) -> Option<UpdateOrder> {
     }
 }
 
-/// Start-first where nothing is held by one task alone.
+/// Start-first, unless tasks need something exclusively: a host port, a writable volume, or the only place on a node.
 fn natural_order(spec: &Value) -> UpdateOrder {
     // With one task per node and no room for a second, a start-first update waits for ever.
     let crowded = number(spec, "/TaskTemplate/Placement/MaxReplicas") > 0

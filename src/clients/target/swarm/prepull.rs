@@ -1,4 +1,5 @@
-//! The image on every node that may run a service, before any task stops for it: Swarm pulls in the gap.
+//! Pulls the image onto every node that may run a service, before any task stops: Swarm itself pulls during the gap
+//! between two tasks.
 
 use super::body::prepull as job_body;
 use super::find::{label, nodes, serving, tasks};
@@ -26,7 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ANSWER_LIMIT: usize = 1 << 20;
 /// How often the job is looked at.
 const POLL: Duration = Duration::from_millis(500);
-/// Swarm gives every node its task at once; a swarm where no node fits has none.
+/// How long to wait for the job's first task. Swarm assigns all of them at once, so without any task by then no node
+/// fits.
 const NO_TASKS: Duration = Duration::from_secs(10);
 /// All of it.
 const PULL_LIMIT: Duration = Duration::from_secs(2 * 3600);
@@ -73,7 +75,7 @@ pub async fn by_job(
     let service = service.ok_or_else(gone)?;
     let name = format!("lowtide-pull-{}-{}", mark.rollout, unit.index).to_lowercase();
     let body = job_body(&name, &service["Spec"], &release.service_image(), mark);
-    // A job that failed is the answer to an earlier question.
+    // A job left by an earlier attempt shows the result of that attempt.
     remove(engine, &name, mark).await?;
     create(engine, release, &body, auth).await?;
     let pulled = watch(engine, &name, release, cancel).await;
@@ -201,7 +203,7 @@ enum Pulled {
     Failed(String),
 }
 
-/// A task that came as far as a container has its image, whatever became of it.
+/// A task that got as far as a container has pulled its image, whatever happened to it afterwards.
 fn verdict(rows: &[Value], up: &BTreeSet<String>) -> Result<Pulled, EngineError> {
     let mut verdict = Pulled::Nowhere;
     for row in rows {

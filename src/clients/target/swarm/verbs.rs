@@ -51,8 +51,8 @@ pub async fn update(
     .await
 }
 
-/// Gives it the old image again. One that has it, by Swarm's own rollback or anybody's, is left as it is, unless its
-/// update stands still half-way.
+/// Sets the old image again. A service that already has it, by Swarm's own rollback or anyone else's, is left as it is
+/// unless its update is paused.
 ///
 /// # Errors
 /// As [`update`].
@@ -79,7 +79,7 @@ pub async fn revert(
     .await
 }
 
-/// Its own update settings again, without our labels. Replaces no task.
+/// Restores the service's own update settings and removes our labels, as far as `keep` says. Replaces no task.
 ///
 /// # Errors
 /// As the manager refuses; `Invariant` when the snapshot cannot be read.
@@ -111,7 +111,8 @@ pub async fn refresh_auth(engine: &Engine, service: &str, auth: &RegistryAuth) -
         return Ok(());
     };
     let image = text(&found, IMAGE);
-    // Out of sequence means that somebody updates it, with a login of theirs: the next time will do.
+    // `out of sequence`: another client is updating the service, with its own credentials. The next refresh is soon
+    // enough.
     match send(engine, &found, &found["Spec"], image, Some(auth)).await {
         Ok(()) => Ok(()),
         Err(e) if is_race(&e) => Ok(()),
@@ -201,7 +202,8 @@ fn is_marked(service: &Value, mark: &Mark<'_>) -> bool {
     label(service, LABEL_ROLLOUT) == Some(mark.rollout.to_string().as_str())
 }
 
-/// A process that was thought dead must not undo what its successor has done.
+/// Refuses if a newer lowtide process has changed the service: a process presumed dead must not undo its successor's
+/// work.
 fn fence(unit: &ServiceUnit, service: &Value, mark: &Mark<'_>) -> Result<(), Failure> {
     let ours = label(service, LABEL_INSTANCE) == Some(mark.instance);
     let term: u64 = label(service, LABEL_TERM)
