@@ -44,7 +44,8 @@ impl Check<'_> {
         self.settings_of(&Scope::new(layers), file, &merged, name)
     }
 
-    /// A profile, or the defaults, looked at without an app: a mistake in one that no app uses is a mistake as well.
+    /// Checks a profile or the defaults without an app, since a mistake in a profile that no app uses is a mistake,
+    /// too.
     pub(super) fn lone(&mut self, file: &raw::File, origin: Origin, route: Route, raw: raw::App) {
         let Ok(name) = "x".parse::<AppName>() else { return };
         let scope = Scope::partial(vec![(origin, route), (Origin::Fleet, Route::default())]);
@@ -275,7 +276,8 @@ impl Check<'_> {
         self.report(scope, &Route::keys("cron"), problem);
     }
 
-    /// `owner/name`: as given, or out of the address of a source on the GitHub that is told of it.
+    /// `owner/name`: as configured, or taken from the source's address if the source is on the GitHub that gets the
+    /// notices.
     fn github_repo(&mut self, scope: &Scope, file: &raw::File, raw: &raw::App, source: &str) -> Option<String> {
         let rest = Route::keys("github.repo");
         let Some(text) = raw.github.as_ref().and_then(|github| github.repo.as_ref()) else {

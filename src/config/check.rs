@@ -18,7 +18,7 @@ pub(super) struct Check<'a> {
     pub(super) hosts: BTreeMap<HostName, EngineAddress>,
     /// The host that is meant when none is named.
     pub(super) first_host: HostName,
-    /// What is already somebody's target, and where it was said.
+    /// What some target already selects, and where the text says so.
     pub(super) targets: BTreeMap<String, (Route, Span)>,
     pub(super) settings: Vec<Setting>,
     /// Record each setting of the current app with its origin.
@@ -28,7 +28,8 @@ pub(super) struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Is something wrong already known at this place, around it or inside it? Then what follows from it stays unsaid.
+    /// Is a problem already known at this place, around it or inside it? Then problems that follow from it are not
+    /// reported.
     pub(super) fn is_broken(&self, route: &Route) -> bool {
         let inside = self
             .broken

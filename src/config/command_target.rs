@@ -64,7 +64,7 @@ impl Check<'_> {
         let Some(raw) = raw else { return Vec::new() };
         let command = self.command(own, rest, raw);
         self.note(own, rest, command.join(" "));
-        // Where lowtide was started says nothing of where its programs are.
+        // The directory in which lowtide was started says nothing about where the programs are.
         if command
             .first()
             .is_some_and(|program| program.contains('/') && !program.starts_with('/'))
@@ -119,7 +119,8 @@ impl Check<'_> {
         found
     }
 
-    /// `ready` of a command: nothing of it is inherited, since an app's own is asked inside a container.
+    /// The `ready` of a command target. Nothing of it is inherited, since an app's `ready` is checked inside a
+    /// container.
     fn probe(&mut self, own: &Scope, raw: &raw::Ready) -> Option<Probe> {
         let base = Route::keys("ready");
         let timeout = self.limit_at(own, &base.key("timeout"), raw.timeout.as_ref(), defaults::READY_TIMEOUT);

@@ -46,7 +46,7 @@ pub const HOOK_TIMEOUT: SignedDuration = SignedDuration::from_mins(5);
 /// Of a command target's program: a deployment elsewhere, with all its own waits.
 pub const COMMAND_TIMEOUT: SignedDuration = SignedDuration::from_mins(10);
 pub const DRAIN: SignedDuration = SignedDuration::from_secs(5);
-/// A router that takes longer to hear of a change would hold up requests.
+/// A router that takes longer to apply a change would hold up requests.
 pub const ROUTER_TIMEOUT: SignedDuration = SignedDuration::from_secs(10);
 
 pub const TAG: &str = "{date}.{run}-{commit}";

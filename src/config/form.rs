@@ -7,10 +7,10 @@ use serde_json::Value;
 const KEYS: &str = "whys, root, class, countermeasure";
 const MEASURES: &str = "commit, config";
 
-/// Reads a form. What is in it that does not belong there is kept for its judge, who tells everything at once.
+/// Reads a form. Entries that do not belong there are collected in `odd`, so that all problems are reported at once.
 ///
 /// # Errors
-/// The reader's own words when it is not YAML.
+/// The YAML reader's message if the text is not YAML.
 pub fn draft(text: &str) -> Result<Draft, String> {
     let mut draft = Draft::default();
     match yaml_value(text)? {

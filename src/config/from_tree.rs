@@ -1,5 +1,5 @@
-//! Turns the tree into structs. They are compared with those that the second reader makes of the text. If a part of the text is wrong,
-//! they are made of the rest.
+//! Turns the tree into structs, which are compared with the second reader's. Parts of the text that are wrong are left
+//! out.
 
 use super::diagnostic::Route;
 use super::tree::{Kind, Node};

@@ -19,8 +19,8 @@ impl Check<'_> {
         Some((host, Select::Itself))
     }
 
-    /// One state directory has one holder: old and new never work side by side, and what the new one does to the database is
-    /// taken back with it.
+    /// One state directory has one holder: the old and the new lowtide never work side by side, and a rollback undoes
+    /// what the new one did to the database.
     fn not_for_itself(&mut self, own: &Scope, raw: &raw::Target) {
         let given = [
             ("before", raw.before.is_some(), "lowtide is handed over by itself"),

@@ -158,7 +158,7 @@ impl Check<'_> {
         channels.into_iter().map(|(_, channel)| channel).collect()
     }
 
-    /// A channel's own tag. A name makes a tag by itself.
+    /// Checks a channel's moving tag, which is its name if no tag is given.
     fn moving_tag(&mut self, scope: &Scope, place: &Route, tag: &str) {
         if tag == "latest" {
             let hint = "name the channel for what stands behind it, such as `production`; every app would pull \

@@ -12,11 +12,11 @@ use std::fmt;
 
 use crate::model::name::AppName;
 
-/// Who said so.
+/// The layer that a setting comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// Nobody: the built-in default.
+    /// No layer sets it: the built-in default.
     BuiltIn,
     /// The top level of the file.
     Fleet,
@@ -57,7 +57,7 @@ pub(super) struct Scope {
     layers: Vec<(Origin, Route)>,
     /// What is prepended to a key when it is shown as a setting: empty, or `rollout[0]`.
     shown_under: Route,
-    /// Some settings may be missing: this is a profile or the defaults, looked at for themselves.
+    /// Settings may be missing: this is a profile or the defaults, checked on their own.
     pub(super) partial: bool,
 }
 
@@ -125,12 +125,12 @@ impl Check<'_> {
         })
     }
 
-    /// Is something wrong already known about a setting, in any layer?
+    /// Is a problem with the setting already known, in any layer?
     pub(super) fn is_touched(&self, scope: &Scope, rest: &Route) -> bool {
         scope.layers.iter().any(|(_, base)| self.is_broken(&base.join(rest)))
     }
 
-    /// Reports a problem where the setting stands, or at the nearest thing around it that stands anywhere.
+    /// Reports a problem at the setting or, if no layer has it, at the nearest key around it that some layer has.
     pub(super) fn report(&mut self, scope: &Scope, rest: &Route, problem: Problem) {
         let mut rest = rest.clone();
         while !rest.0.is_empty() {
@@ -145,12 +145,12 @@ impl Check<'_> {
         self.problems.push(problem.at(&own, span));
     }
 
-    /// A required setting is not there. Silent when it is there but already known to be wrong.
+    /// Reports that a required setting is missing, unless it is there but already known to be wrong.
     pub(super) fn missing(&mut self, scope: &Scope, rest: &Route, hint: &str) {
         if scope.partial || self.is_touched(scope, rest) {
             return;
         }
-        // Named by the nearest thing around it that stands anywhere, which may be a profile's.
+        // The message names the nearest key around it that some layer has, which may be a profile's.
         let around = (0..rest.0.len()).rev().find_map(|n| {
             let (inside, lacking) = (Route(rest.0[..n].to_vec()), Route(rest.0[n..].to_vec()));
             let (_, route, _) = self.locate(scope, &inside)?;

@@ -102,7 +102,7 @@ pub(super) fn compare(root: &Node, schema: &Value) -> Shape {
 
 struct Walk<'a> {
     schema: &'a Value,
-    /// Where the walk is. It becomes a route only where something is wrong: most nodes are not.
+    /// The current position of the walk. A route is built from it only for a problem, since most nodes have none.
     here: Vec<At<'a>>,
     shape: Shape,
 }

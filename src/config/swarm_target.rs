@@ -42,7 +42,8 @@ impl Check<'_> {
         }
     }
 
-    /// Tasks run on nodes that lowtide does not reach: nothing is executed in them, and Swarm says when they run.
+    /// Tasks run on nodes that lowtide cannot reach: nothing is executed inside them, and Swarm decides when they count
+    /// as running.
     fn not_for_services(&mut self, own: &Scope, raw: &raw::Target) {
         let given = [
             (

@@ -107,7 +107,7 @@ impl Check<'_> {
         unhealthy
     }
 
-    /// What says that a container serves is inherited; a command has a probe of its own.
+    /// The readiness check is inherited, except for a command, which has a probe of its own.
     fn target_ready(&mut self, scope: &Scope, raw: &raw::Target, above: &raw::App) -> Ready {
         if raw.command.is_some() {
             return Ready {
@@ -119,7 +119,7 @@ impl Check<'_> {
         }
         let ready = raw.ready.clone().over(above.ready.clone());
         let ready = self.ready(scope, &Route::keys("ready"), ready.as_ref(), defaults::READY_TIMEOUT);
-        // Swarm and lowtide's own container ask nothing of it.
+        // Swarm services and lowtide's own container do not use it.
         let asked = raw.service.is_none() && raw.stack.is_none() && raw.itself.is_none();
         if let (true, ReadyCheck::Exit { .. }) = (asked, &ready.check) {
             let problem = Problem::new(
@@ -318,7 +318,7 @@ impl Check<'_> {
 
     /// Two apps must not fight over one container.
     fn claim(&mut self, own: &Scope, host: &HostName, select: &Select) {
-        // By address: two names of one engine are one place.
+        // By address, so that two host names of one engine count as the same engine.
         let engine = match self.hosts.get(host).filter(|_| *select != Select::Itself) {
             Some(EngineAddress::Unix(path)) if path.is_absolute() => path.display().to_string(),
             Some(EngineAddress::Ssh(ssh)) => format!("{}:{:?}", ssh.host, ssh.socket),

@@ -28,7 +28,7 @@ impl Check<'_> {
             Some(raw::Network::Egress) | None => TestNetwork::Egress,
         };
         let how = self.setup(scope, raw);
-        // What `ready` of the app says holds with the testing tools on as well; only the time is longer.
+        // The app's `ready` check also applies with the testing tools on; only its timeout is longer.
         let checks = app_ready.map(|ready| raw::Ready {
             timeout: None,
             ..ready.clone()

@@ -23,7 +23,7 @@ pub(super) enum Kind {
     Map(Map),
 }
 
-/// Maps with more entries have an index. The most have a few, which are found sooner one by one.
+/// Maps with more entries get an index. Most maps have a few, where a linear search is faster.
 const INDEXED: usize = 16;
 
 /// In file order, and by key.
@@ -130,7 +130,8 @@ impl Node {
     }
 }
 
-/// Reads one document. Duplicate keys and the like are collected and the tree goes on; what leaves no tree is the error.
+/// Reads one document. Problems such as duplicate keys are collected and reading goes on; a problem that leaves no tree
+/// is the error.
 pub(super) fn read(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
     let lines = Lines::new(text);
     let mut reader = Reader::default();
@@ -326,7 +327,7 @@ impl Reader {
                     Some(first) => {
                         let (first, key_span) = (first.key_span, *key_span);
                         let problem = Problem::new("duplicate-key", format!("`{}` is given twice", shown(text)));
-                        // Only now: most nodes have nothing wrong with them, and a route is made of every key that leads there.
+                        // Built only for a problem: most nodes have none, and a route copies every key on the way.
                         let route = self.route();
                         let problem = problem.hint("keep one of the two").at(&route, key_span);
                         self.problems.push(problem.also("first given here", &route, first));

@@ -5,8 +5,8 @@ use super::tree::{self, Kind, Node};
 use crate::model::secret::SecretRef;
 use std::fmt::Write as _;
 
-/// A problem at every place of `text` that refers to one of the secrets; `why` is told as it is. The text is one that
-/// was valid; of another there are no places.
+/// A problem at every place of `text` that refers to one of the secrets. The reason is shown as given. A text that
+/// cannot be parsed has no such places.
 #[must_use]
 pub fn secrets(text: &[u8], unreadable: &[(SecretRef, String)]) -> Vec<Problem> {
     if unreadable.is_empty() {

@@ -96,7 +96,8 @@ fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Proven
 
 /// What the tree says.
 struct Reading {
-    /// If nothing is wrong with the text's shape: then the second reader has to agree, because what was checked must be what is used.
+    /// Set if the text's shape has no problems. Then the second reader has to agree, because what was checked must be
+    /// what is used.
     file: Option<raw::File>,
     result: Result<(Fleet, Provenance), Vec<Problem>>,
 }
@@ -155,7 +156,7 @@ fn disagree(place: Option<(usize, usize)>) -> Problem {
     .at(&Route::default(), Span { line, column, len: 1 })
 }
 
-/// By place; the same thing said for several apps that share a profile is said once.
+/// Sorted by place. A problem that several apps share through a profile is reported once.
 fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
     problems.dedup_by(|a, b| a.span == b.span && a.code == b.code && a.message == b.message);

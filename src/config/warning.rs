@@ -1,4 +1,4 @@
-//! Warnings: what is valid and will hardly be meant, shown where the text says it.
+//! Warnings about settings that are valid but hardly intended, shown at their place in the text.
 
 use super::diagnostic::{Problem, Route, Span};
 use super::tree::{self, Node};
@@ -17,8 +17,8 @@ pub struct WindowWarning {
     pub hint: String,
 }
 
-/// The warnings with their places: the target's own window, else the one it inherits. The text is one that was valid;
-/// of another there are no places.
+/// The warnings with their places: the target's own window, else the app's, else that of the defaults. In a text that
+/// cannot be parsed they have no place.
 #[must_use]
 pub fn windows(text: &[u8], warnings: &[WindowWarning]) -> Vec<Problem> {
     if warnings.is_empty() {

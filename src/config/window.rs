@@ -19,7 +19,7 @@ struct Span<'a> {
 }
 
 impl Check<'_> {
-    /// `None`: there is no window, or something is wrong with it. What only takes something out of a window is no window.
+    /// `None`: there is no window, or it is invalid. Keys that only take time out of a window do not make one.
     pub(super) fn window(&mut self, scope: &Scope, raw: Option<&raw::Window>) -> Option<Window> {
         let base = Route::keys("window");
         let raw = raw?;
@@ -122,7 +122,7 @@ impl Check<'_> {
     }
 
     fn wanted_end(&mut self, scope: &Scope, rest: &Route, from: Option<Time>, raw: Option<&Text>) -> Option<Until> {
-        // The end of a day is the beginning of the next one; only an end can be called so.
+        // `24:00` is the beginning of the next day. Only `to` may be written that way.
         if raw.is_some_and(|text| text.0 == "24:00") {
             self.note(scope, rest, "24:00");
             return Some(Until::To(Time::midnight()));
@@ -208,7 +208,7 @@ impl Check<'_> {
         Some(name)
     }
 
-    /// A date makes it a single span; no time at all a whole day.
+    /// With a date it is a single span. Without any time it covers whole days.
     fn deny(&mut self, scope: &Scope, base: &Route, raw: &raw::Deny) -> Option<Closure> {
         let dated = |text: &Option<Text>| text.as_ref().is_some_and(|text| text.0.contains('-'));
         let span = if dated(&raw.from) || dated(&raw.to) {

@@ -1,4 +1,5 @@
-//! A command as a target: it covers what no engine of ours runs. What it is told, and what is known of its target.
+//! A command as a target, for whatever no engine of ours runs: what the command receives, and what is known of its
+//! target.
 
 use super::image::ManifestDigest;
 use super::name::RunId;
@@ -15,12 +16,12 @@ use std::fmt;
 pub struct CommandPolicy {
     /// Program and arguments.
     pub run: Vec<String>,
-    /// The way back. Empty: `run`, which finds the release before in its environment.
+    /// The command for a rollback. Empty: `run`, with the previous release in its environment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub back: Vec<String>,
     /// Of each.
     pub timeout: SignedDuration,
-    /// Besides what every command is told.
+    /// Set in addition to the variables that every command receives.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -47,7 +48,7 @@ pub enum Ask {
     Exec { command: Vec<String> },
 }
 
-/// A release as a command is told of it.
+/// A release as it is passed to a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
     pub run: RunId,
@@ -97,17 +98,17 @@ impl Direction {
     }
 }
 
-/// Where a command is to bring its target, pinned when the step is planned.
+/// The release that a command should bring its target to, pinned when the step is planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aim {
     pub direction: Direction,
     pub to: Placed,
-    /// What the target ran as far as we put it there; `None`: nothing of ours.
+    /// The release that lowtide last put on the target; `None`: no release of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Placed>,
 }
 
-/// What the app's own record says of the target before the rollout. Nobody else can be asked.
+/// The app's own record of the target before the rollout. A command target has no engine that could be queried instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandUnit {
     /// What was put there last and stayed.
@@ -127,10 +128,10 @@ pub enum TargetRecord {
 /// What the probe said during a bake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ObservedAnswer {
-    /// There is no probe, or nobody asked now.
+    /// There is no probe, or it was not run this time.
     NotAsked,
     Answers,
-    /// So many times in a row.
+    /// The probe has failed this many times in a row.
     Fails {
         times: u32,
         said: String,

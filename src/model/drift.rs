@@ -1,9 +1,9 @@
-//! A target that no longer runs what its last rollout brought, because somebody else changed it.
+//! Drift: a target no longer runs what its last rollout left there, because something other than lowtide changed it.
 
 use super::image::{ImageId, Reference};
 use serde::{Deserialize, Serialize};
 
-/// What a rollout left on a target, in the words of the target's own host: it is recognised there again.
+/// What a rollout left on a target, by the identifiers of the target's own host, so that it can be recognised there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "placed")]
 pub enum Placed {
@@ -16,7 +16,7 @@ pub enum Placed {
     },
 }
 
-/// What is there now, of what a target means: one entry per container or service.
+/// What a target runs now: one entry per container or service that it selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sighted {
     Containers(Vec<SightedContainer>),
@@ -27,7 +27,7 @@ pub enum Sighted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SightedContainer {
     pub image: ImageId,
-    /// What it was started from, as the engine shows it.
+    /// The name of the image it was started from, as the engine shows it.
     pub named: String,
 }
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What the old image had and a container made from it relies on, and the new image has not. Told, not refused: the tests
-/// inside the new image have passed.
+/// Something that the old image had, that its container relies on, and that the new image lacks. Reported, not refused:
+/// the tests inside the new image have passed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "dropped")]
 pub enum Dropped {

@@ -8,15 +8,15 @@ use super::window::Closing;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Who hears of a failure, and whose attempts it counts against.
+/// Who is notified of a failure, and whose attempts it counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// The repository's: Dockerfile, tests, an image that does not start. Its maintainers hear of it.
+    /// The repository is at fault: Dockerfile, tests, an image that does not start. Its maintainers are notified.
     Repo,
-    /// Engine, registry, mirror, disk, network. The operators hear of it; nobody's attempts count.
+    /// Engine, registry, mirror, disk, network. The operators are notified; it counts against no attempts.
     Infra,
-    /// Configuration, credentials, rights. The operators hear of it.
+    /// Configuration, credentials, permissions. The operators are notified.
     Operator,
     /// A broken invariant of lowtide itself. The run is held; the process lives.
     Bug,
@@ -75,7 +75,7 @@ failure_kinds! {
     PackageIndexStale = "a package index could not be refreshed during the build", Infra;
     EngineUnreachable = "the engine does not answer", Infra;
     EngineRefused = "the engine refused a request", Infra;
-    /// Its answer does not depend on when it is asked.
+    /// A retry does not help: the engine rejects the request every time.
     EngineRejected = "the engine rejects a request, however often it is asked", Operator;
     DiskFull = "there is not enough disk space", Infra;
     // inspect
@@ -86,7 +86,7 @@ failure_kinds! {
     ComposeRefused = "the compose file of the test cannot be used", Repo;
     SidecarFailed = "a sidecar of the test did not start", Repo;
     MirrorUnreachable = "the testing tools could not be fetched", Infra;
-    /// And something is to be started: tests, a rollout, a check of readiness.
+    /// A failure only if something has to be started: tests, a rollout, a readiness check.
     NothingToStart = "the image has neither CMD nor ENTRYPOINT", Repo;
     NotReady = "the container did not become ready with the testing tools on", Repo;
     // test
@@ -107,7 +107,7 @@ failure_kinds! {
     PreflightRefused = "the container cannot be recreated faithfully", Operator;
     TargetMissing = "no container matches the target", Operator;
     TargetSick = "the container was not healthy before the rollout", Operator;
-    /// A command in the old container: says nothing of the release.
+    /// The hook runs in the old container, so its failure says nothing about the release.
     BeforeHookFailed = "a hook failed before anything was touched", Repo;
     HookFailed = "a hook failed", Repo;
     RouterFailed = "the router did not take a command", Operator;
@@ -116,7 +116,7 @@ failure_kinds! {
     /// The image has no such file, or cannot execute it.
     NotExecutable = "the image's command cannot be executed", Repo;
     UnhealthyAfterRoll = "the new container did not become ready", Repo;
-    /// The way back: the container that served before does not serve again.
+    /// During a rollback: the container that served before does not become ready again.
     UnhealthyAfterRevert = "the old container did not become ready again", Repo;
     Restarting = "the new container keeps restarting", Repo;
     /// Not a manager, an update under way or paused, a label of another rollout, a setting that cannot be kept.
@@ -133,7 +133,7 @@ failure_kinds! {
     /// The keeper, or the old one on the way back.
     HandoverFailed = "lowtide could not be handed over", Infra;
     NotTakenOver = "the new lowtide did not take over, or did not stay", Repo;
-    /// An operator did not wait for its end.
+    /// An operator took the release back while its rollout was in progress.
     TakenBack = "its release was taken back", Operator;
     /// Half-way, and the next opening was too far away or the last one was not enough either.
     WindowClosed = "its window closed before it was done", Operator;
@@ -160,7 +160,7 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// A failure as it is journalled and told: its kind, one sentence of detail, and the lines that show it.
+/// A failure as it is journalled and reported: its kind, one sentence of detail, and the output lines that show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{kind}: {detail}")]
 pub struct Failure {
@@ -184,8 +184,8 @@ impl Failure {
             excerpt: Vec::new(),
         }
     }
-    /// What our own machine refused: a file, memory, a descriptor, a process. An error that code made, without a number of
-    /// the system's, is a broken rule of ours.
+    /// An error of the machine that lowtide runs on: a file, memory, a descriptor, a process. An I/O error without an
+    /// OS error number was made by code, and counts as a broken invariant of ours.
     #[must_use]
     pub fn local(what: impl fmt::Display, error: &std::io::Error) -> Self {
         Self::new(local::kind(error), format!("{what}: {error}"))
@@ -199,7 +199,7 @@ impl Failure {
         self.excerpt = lines;
         self
     }
-    /// The same failure without these values in anything that somebody else wrote.
+    /// The same failure with these values masked in its detail and its excerpt.
     #[must_use]
     pub fn masked(self, secrets: &[Secret]) -> Self {
         Self {
@@ -222,9 +222,9 @@ pub enum SkipReason {
     SameContent,
     /// The rebuilt image has the content of a quarantined one.
     Quarantined { digest: String },
-    /// Nothing was built: no input has moved that a rebuild could pick up.
+    /// Nothing was built: no input has changed that a rebuild could pick up.
     NothingToGain {
-        /// Fixes that only a base or a pin withholds.
+        /// Pending fixes that need a new base image or are blocked by a version pin.
         out_of_reach: usize,
         security: usize,
         /// Package sources whose indexes are not known now.
@@ -238,7 +238,7 @@ pub enum SkipReason {
 pub enum WaitReason {
     /// The rollout window opens later.
     Window { opens: jiff::Timestamp },
-    /// No window is configured, and nobody said `--now`.
+    /// No window is configured, and no operator said `--now`.
     NoWindow,
     /// There is a window, and by its days, its denied spans and its blackouts it never opens.
     WindowNeverOpens,
@@ -249,7 +249,7 @@ pub enum WaitReason {
     },
     /// The configuration has `window.freeze`.
     Frozen { why: String },
-    /// Between two units, until its window opens again: no later than then it goes on or back.
+    /// Suspended between two units until its window opens again. At the latest then it resumes or is rolled back.
     Suspended { closing: Closing, until: jiff::Timestamp },
     /// Steps already taken are being watched.
     Baking { until: jiff::Timestamp },

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// All apps of one configuration revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fleet {
-    /// IANA zone of the file: what concerns no single app is told in it.
+    /// IANA zone of the file, for times that concern no single app.
     pub timezone: String,
     pub hosts: BTreeMap<HostName, Host>,
     /// Keyed by registry host (and port).
@@ -101,7 +101,7 @@ pub struct ArchivePolicy {
 pub struct EmailPolicy {
     pub smtp: SmtpServer,
     pub from: String,
-    /// Hear of infra and operator faults, and of everything in the daily report.
+    /// Are notified of infra and operator faults, and receive everything in the daily report.
     pub operators: Vec<String>,
     /// Local time of the daily report, in the fleet's zone.
     pub daily_report: Time,
@@ -143,7 +143,7 @@ pub struct GithubPolicy {
 pub struct Limits {
     /// Runs at once.
     pub runs: usize,
-    /// Rollouts that move something at once; one that bakes moves nothing.
+    /// Rollouts that may change something at the same time; one that bakes changes nothing.
     pub rollouts: usize,
     /// Of them on one host.
     pub rollouts_per_host: usize,
@@ -334,9 +334,9 @@ pub enum ReadyCheck {
 }
 
 impl ReadyCheck {
-    /// How long a container runs that nothing else is said of.
+    /// How long a container has to stay up if the configuration says nothing else.
     pub const STAY_UP: SignedDuration = SignedDuration::from_secs(10);
-    /// Without a word about readiness in the configuration.
+    /// The check if the configuration says nothing about readiness.
     pub const DEFAULT: ReadyCheck = ReadyCheck::Steady { stay_up: Self::STAY_UP };
 }
 
@@ -399,7 +399,7 @@ pub struct TargetPolicy {
     pub name: TargetName,
     /// `None`: the release itself, from the engine's own image store, without `publish`.
     pub channel: Option<ChannelName>,
-    /// Of a command: the first host, which is not asked.
+    /// For a command: the first host, which is not contacted.
     pub host: HostName,
     pub select: Select,
     pub window: Option<Window>,
@@ -410,7 +410,7 @@ pub struct TargetPolicy {
     pub bake: SignedDuration,
     /// Grace for a stop; `None`: the container's own.
     pub stop_timeout: Option<SignedDuration>,
-    /// Data may migrate: on failure stop and call, do not revert.
+    /// Data may migrate: on failure the rollout stops and notifies people instead of rolling back.
     pub irreversible: bool,
     #[serde(default)]
     pub unhealthy: Unhealthy,
@@ -422,25 +422,26 @@ pub struct TargetPolicy {
     pub preflight: PreflightPolicy,
 }
 
-/// How far the host is tried before anything is touched.
+/// How thoroughly preflight tests the host before anything is touched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PreflightPolicy {
     /// A container of ours that does nothing is started once with the devices, runtime, security options and ulimits.
     #[default]
     Full,
-    /// What only a try can tell shows when the new container is created, or started.
+    /// No trial: requirements that only a trial reveals show up when the new container is created or started.
     Create,
 }
 
-/// What becomes of a container that is not healthy before anything was done to it.
+/// How to treat a container that is unhealthy before the rollout touches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unhealthy {
-    /// It is no baseline: the rollout does not begin.
+    /// An unhealthy container is no baseline: the rollout does not begin.
     #[default]
     Refuse,
-    /// The release may be what heals it. On the way back it has to run, not to be healthy.
+    /// The release may be the cure, so the rollout begins. After a rollback the old container has to run, but need not
+    /// be healthy.
     Replace,
 }
 
@@ -458,18 +459,18 @@ impl Unhealthy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// Start-first where a router is told and nothing bars it; else stop-first. Of services: start-first where nothing
-    /// bars it.
+    /// Start-first if a router is notified and nothing prevents it, else stop-first. For services: start-first if
+    /// nothing prevents it.
     #[default]
     Auto,
     StopFirst,
-    /// Both run for a while; refused where something bars it.
+    /// Both run for a while; refused if something prevents it.
     StartFirst,
 }
 
-/// A reverse proxy in a container on the same host, and the commands inside it that tell it of a change. Each command finds
-/// `LOWTIDE_CONTAINER` (name) and `LOWTIDE_ADDRESS` (an address the router can reach) of the container in question in its
-/// environment.
+/// A reverse proxy in a container on the same host, and the commands inside it that notify it of a change. The
+/// environment of each command has `LOWTIDE_CONTAINER` (name) and `LOWTIDE_ADDRESS` (an address the router can reach)
+/// of the container in question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Router {
     /// Its container's name.

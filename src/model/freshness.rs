@@ -23,7 +23,7 @@ pub struct Inputs {
 pub struct PendingPackage {
     pub package: String,
     pub architecture: String,
-    /// `None`: it would come anew, as a dependency.
+    /// `None`: it would be newly installed, as a dependency.
     pub installed: Option<String>,
     pub candidate: String,
     /// As the package manager names it: `Debian-Security:12/stable-security`.
@@ -35,17 +35,17 @@ pub struct PendingPackage {
     pub fix: Fix,
 }
 
-/// Who can bring a pending package.
+/// What has to happen before a pending package is updated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "by")]
 pub enum Fix {
-    /// The next rebuild: if it does not, its build has a fault.
+    /// The next rebuild brings it. If that does not, the build is at fault.
     Rebuild,
-    /// A rebuild may; what the build does is not seen well enough to promise it.
+    /// A rebuild may bring it: the Dockerfile is not understood well enough to be sure.
     Perhaps { why: String },
-    /// A base that has not moved: nothing in the Dockerfile upgrades what came with it.
+    /// It needs a new base image, and there is none yet: nothing in the Dockerfile upgrades the packages of the base.
     Base { reference: String },
-    /// Somebody who changes the version that the Dockerfile asks for.
+    /// It is blocked by a version pin: somebody has to change the version in the Dockerfile.
     Pin { version: String, line: usize },
 }
 

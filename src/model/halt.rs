@@ -19,7 +19,7 @@ pub struct HaltPolicy {
 }
 
 impl HaltPolicy {
-    /// Nobody should see the first release after an incident twice.
+    /// How many rollouts after an incident are on probation if the configuration does not say.
     pub const PROBATION: u32 = 3;
     /// Test files of the usual languages, however they write them.
     pub const TESTS: [&str; 3] = ["**/*test*", "**/tests/**", "**/test/**"];
@@ -46,7 +46,7 @@ pub enum Require {
     Countermeasure,
 }
 
-/// A form as it was filled in: texts, not judged yet.
+/// A form as it was filled in, not validated yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Draft {
@@ -55,7 +55,7 @@ pub struct Draft {
     pub class: Option<String>,
     pub commit: Option<String>,
     pub config: bool,
-    /// What the form does not have, or has in another shape; in a few words each.
+    /// Entries that a form does not have, or values of the wrong type; a short message each.
     pub odd: Vec<String>,
 }
 
@@ -79,13 +79,13 @@ pub struct Form {
 pub enum Class {
     /// The image is at fault.
     Image,
-    /// So it is, and a test could have said so.
+    /// The image is at fault, and a test could have caught it.
     TestGap,
     /// A setting.
     Config,
-    /// What the image met: host, network, data, other services.
+    /// The environment of the image is at fault: host, network, data, other services.
     Environment,
-    /// Nothing was wrong: what was measured was.
+    /// Nothing was wrong except the measurement.
     Noise,
 }
 
@@ -123,7 +123,7 @@ pub enum Lacking {
     /// Position from 1.
     EmptyWhy(usize),
     TooManyWhys(usize),
-    /// Fewer than five whys, and nobody says that the root is reached.
+    /// Fewer than five whys, and the form does not state that the root cause is reached.
     Root {
         whys: usize,
     },
@@ -178,7 +178,8 @@ pub struct Recalled {
     pub why: String,
     pub tag: String,
     pub release: RunId,
-    /// That take it from its targets, oldest first: those that were bringing it, and those that bring what was before.
+    /// The rollouts that remove the release from its targets, oldest first: those that were deploying it and turn back,
+    /// and those that restore the release before it.
     pub rollouts: Vec<RolloutId>,
 }
 

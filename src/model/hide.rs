@@ -1,17 +1,19 @@
-//! Secrets in text and in streams that somebody else wrote: which values they are, and how they are taken out.
+//! Masks secrets in text and streams that lowtide did not write: which values are secrets, and how they are replaced.
 
 use super::secret::Secret;
 
-/// What stands in their place.
+/// Replaces each secret.
 const HIDDEN: &str = "[hidden]";
 
-/// In the name of a variable: its value is a secret. What people use, as `docker inspect` shows it everywhere.
+/// The value of a variable is a secret if its name contains one of these. Common in practice, as `docker inspect`
+/// shows.
 const TELLING: [&str; 8] = ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "DSN", "PRIVATE"];
 /// A shorter value would be found in half of all lines.
 const SHORTEST: usize = 6;
 
-/// The secrets of an environment, going by the names of its variables, passwords in addresses (RFC 3986 §3.2.1), and
-/// `others`. Of a value of several lines each line is one. Longest first, so that none hides a part of another.
+/// The secrets of an environment: values of variables with a telling name, passwords in URLs (RFC 3986 §3.2.1), and
+/// `others`. Each line of a multi-line value is a secret of its own. Longest first, so that no secret masks only a part
+/// of a longer one.
 pub fn told<'a>(env: impl Iterator<Item = (&'a str, &'a str)>, others: impl Iterator<Item = String>) -> Vec<Secret> {
     let named = env
         .flat_map(|(name, value)| [tells(name).then_some(value), password(value)])
@@ -69,12 +71,13 @@ pub fn masked_bytes(bytes: &[u8], secrets: &[Secret]) -> Vec<u8> {
     let mut hider = Hider::default();
     let mut out = Vec::with_capacity(bytes.len());
     hider.feed(bytes, secrets, &mut |piece| out.extend_from_slice(piece));
-    // It was all there is: what only begins like a secret is none.
+    // The text is complete, so the mere beginning of a secret is not masked.
     hider.close(secrets, usize::MAX, &mut |piece| out.extend_from_slice(piece));
     out
 }
 
-/// Takes secrets out of a stream that comes in pieces, wherever it is cut. What may be the beginning of one is held back.
+/// Masks secrets in a stream of chunks, wherever the chunks are cut. Bytes that may begin a secret are held back until
+/// more data shows whether they do.
 #[derive(Debug, Clone, Default)]
 pub struct Hider {
     held: Vec<u8>,
@@ -83,13 +86,13 @@ pub struct Hider {
 /// What begins at one place of the stream.
 enum Found {
     Secret(usize),
-    /// Perhaps one, when more has come.
+    /// Perhaps a secret: more data has to come to decide that.
     Open,
     No,
 }
 
 impl Hider {
-    /// The next piece. `out` hears what may be told, in pieces too.
+    /// Takes the next chunk. `out` receives the masked bytes, in chunks too.
     pub fn feed(&mut self, bytes: &[u8], secrets: &[Secret], out: &mut dyn FnMut(&[u8])) {
         let values = longest_first(secrets);
         if values.is_empty() && self.held.is_empty() {
@@ -124,13 +127,13 @@ impl Hider {
         self.held = data.split_off(at);
     }
 
-    /// The stream has ended, or a line of our own comes next. The beginning of a secret that was cut off is hidden too, when
-    /// it is long enough to tell something.
+    /// Flushes the stream at its end, or before a line of our own. A secret that was cut off there is masked too, if
+    /// enough of it is left to reveal something.
     pub fn end(&mut self, secrets: &[Secret], out: &mut dyn FnMut(&[u8])) {
         self.close(secrets, SHORTEST, out);
     }
 
-    /// `telling`: bytes of a beginning that are hidden.
+    /// `telling`: a secret that was cut off is masked if it has at least this many bytes.
     fn close(&mut self, secrets: &[Secret], telling: usize, out: &mut dyn FnMut(&[u8])) {
         let held = std::mem::take(&mut self.held);
         let values = longest_first(secrets);

@@ -12,8 +12,8 @@ use std::fmt;
 pub enum Holder {
     /// The one that is to be replaced.
     Old,
-    /// Made from the old one's image and settings for the time of the rollout: the old one cannot start what comes after
-    /// its own stop.
+    /// The update helper, made from the old container's image and settings for the duration of the rollout: the old
+    /// container cannot start anything after its own stop.
     Keeper,
     /// Made from the release.
     New,
@@ -25,13 +25,13 @@ pub enum Holder {
 pub enum OwnStep {
     /// Make the keeper, or find the one that was made, and start it.
     Keep,
-    /// Let go of the state, and with it of the rollout: the next holder ends this step.
+    /// Release the state directory, and with it the rollout: the next holder ends this step.
     Yield {
         to: Holder,
         /// When the others may take the state themselves.
         deadline: Timestamp,
     },
-    /// Stop the keeper and remove it. From here on nobody can go back.
+    /// Stop and remove the keeper. From here on no rollback is possible.
     Dismiss,
 }
 
@@ -44,14 +44,14 @@ pub struct ObservedItself {
     pub keeper: Option<ObservedContainer>,
 }
 
-/// Lies in the state directory while lowtide is replaced, for those who wait and cannot read the journal: its format is the
-/// holder's.
+/// Lies in the state directory while lowtide is replaced, for the waiting processes. They cannot read the journal,
+/// whose format is that of the current holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handover {
     pub rollout: RolloutId,
     /// Who is to take the state.
     pub to: Holder,
-    /// When the others may.
+    /// When the other processes may take it instead.
     pub deadline: Timestamp,
     /// When the rollout must be over, whoever has the state.
     pub overdue: Timestamp,
@@ -60,8 +60,8 @@ pub struct Handover {
     pub keeper: String,
     /// `None`: it is not made yet.
     pub new: Option<String>,
-    /// The deadline of the hand-over to the new one, once there was one. It is not tried again, and the database may be the
-    /// new one's from then on.
+    /// The deadline of the handover to the new container, once that was attempted. It is not attempted again, and from
+    /// then on the database may have the new version's format.
     #[serde(default)]
     pub tried: Option<Timestamp>,
 }

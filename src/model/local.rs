@@ -23,7 +23,8 @@ pub fn kind(error: &io::Error) -> FailureKind {
     }
 }
 
-/// Is something used up on our own side? For errors of connections, where most numbers speak of the other side.
+/// Does the error mean that a local resource is exhausted? For connection errors, where most error numbers are about
+/// the remote side.
 #[must_use]
 pub fn exhausted(error: &(dyn Error + 'static)) -> Option<FailureKind> {
     let mut next = Some(error);
@@ -55,7 +56,7 @@ fn used_up(error: &io::Error) -> Option<FailureKind> {
     ours.contains(&number).then_some(FailureKind::LocalTrouble)
 }
 
-/// An error of the system is often wrapped in another one, which has no number (tar, tokio).
+/// An OS error is often wrapped in another error, which has no error number (tar, tokio).
 fn chain(error: &io::Error) -> impl Iterator<Item = &io::Error> {
     std::iter::successors(Some(error), |error| {
         let inner = error.get_ref()?;

@@ -67,7 +67,7 @@ pub enum CommitState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
     pub commit: Commit,
-    /// Its page; `None`: nobody knows where there is one.
+    /// The URL of its page; `None`: not known.
     pub link: Option<String>,
 }
 
@@ -100,7 +100,7 @@ pub enum NoticeBody {
     /// Something is pending in the last release that no rebuild can mend.
     Withheld {
         app: AppName,
-        /// What was not told before.
+        /// Packages that were not reported before.
         packages: Vec<PendingPackage>,
         vanished: Vec<Vanished>,
     },
@@ -122,19 +122,19 @@ pub enum NoticeBody {
         rollout: RolloutId,
         failure: Failure,
     },
-    /// A release was taken from a target: what ran before it runs again.
+    /// A release was taken back from a target, which runs its previous release again.
     WentBack(Box<WentBack>),
-    /// A channel does not get its release, and nothing more is tried by itself before the next night.
+    /// A channel did not get its release, and the promotion is not retried automatically before the next night.
     PromotionFailed(Box<Unpromoted>),
-    /// It has it after all.
+    /// The channel has the release after all.
     Promoted {
         app: AppName,
         channel: ChannelName,
         tag: String,
     },
-    /// A release has waited for its target longer than the configuration finds right.
+    /// A release has waited for its target longer than the configuration allows.
     RolloutWaits(Box<LongWait>),
-    /// Its window closed half-way, and what was done was taken back. Nothing is wrong with the release.
+    /// The window of a rollout closed half-way, and the rollout was rolled back. Nothing is wrong with the release.
     RolloutUntimely(Box<Untimely>),
     /// Rollouts and promotions of the app are halted. `back` = the old containers serve again.
     Halted {
@@ -215,7 +215,7 @@ pub struct Unpromoted {
     pub failure: Failure,
 }
 
-/// A rollout that the clock took back.
+/// A rollout that was rolled back because its window closed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Untimely {
     pub app: AppName,

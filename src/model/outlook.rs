@@ -19,9 +19,9 @@ pub struct Outlook {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Chosen {
-    /// Preflight has looked: these are the containers or services.
+    /// Preflight has run: these are the actual containers or services.
     Preflighted,
-    /// Nobody has looked yet: one unit stands for all of them.
+    /// Preflight has not run yet: one unit stands for all of them.
     Assumed,
 }
 
@@ -49,11 +49,11 @@ pub enum OrderReason {
     Configured,
     /// It holds on to another one that is moved.
     Dependent,
-    /// Nobody would send requests to a new container.
+    /// No router would send requests to a new container.
     NoRouter,
     /// The router is only told to hold requests back.
     RouterPauses,
-    /// A router takes up new containers, and nothing bars it.
+    /// A router adds new containers, and nothing prevents start-first.
     RouterTakesUp,
     Bars {
         bars: Vec<Bar>,
@@ -79,13 +79,13 @@ pub enum Phase {
     Moved,
     /// It runs the release and is watched, together with the others.
     Baking,
-    /// What was kept of the old one goes.
+    /// What was kept of the old container is removed.
     Finishing,
     /// It goes back.
     Returning,
     /// It runs what it ran before.
     Returned,
-    /// The rollout goes back, and had not come to it.
+    /// The rollout is being rolled back, and had not reached this unit.
     Untouched,
 }
 

@@ -1,4 +1,4 @@
-//! What of an image decides about its upgrades.
+//! The parts of an image that decide which upgrades are pending.
 
 use super::image::Reference;
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ pub struct Doing {
 pub struct Refresh {
     /// The image from outside that the target stands on. `None`: `scratch`.
     pub base: Option<Reference>,
-    /// Whether everything installed is sure to be upgraded, whatever it came with.
+    /// Whether all installed packages are sure to be upgraded, those of the base image included.
     pub upgrades: Upgrades,
     /// Some install is sure to happen.
     pub installs: bool,
@@ -87,7 +87,7 @@ pub struct Refresh {
     pub pinned: BTreeMap<String, Pinned>,
     /// Packages that the build holds; before that it may have brought them up to date.
     pub held: BTreeSet<String>,
-    /// What may do anything to packages, in the order of the build.
+    /// Instructions whose effect on packages is unknown, in the order of the build.
     pub doubts: Vec<Doubt>,
 }
 
@@ -106,9 +106,9 @@ pub struct Doubt {
 pub enum Upgrades {
     #[default]
     None,
-    /// `apt-get upgrade`: what needs a package that is not there yet stays, and what goes with no other (apt-get(8)).
+    /// `apt-get upgrade`: a package stays if its upgrade needs a new package, or the removal of another (apt-get(8)).
     WithoutNew,
-    /// `apt upgrade`: what could only come if something else went stays (apt(8)).
+    /// `apt upgrade`: a package stays if its upgrade needs the removal of another (apt(8)).
     WithoutRemovals,
     All,
 }
@@ -124,11 +124,11 @@ pub struct Pinned {
     pub line: usize,
     /// The build fails without it.
     pub sure: bool,
-    /// Nothing after it is known to be able to bring another version.
+    /// No later instruction is known to be able to bring another version.
     pub last: bool,
 }
 
-/// Which layers are somebody else's.
+/// Which layers come from the base image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "lineage")]
 pub enum Lineage {

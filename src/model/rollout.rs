@@ -52,15 +52,15 @@ pub struct Unit {
     pub was_running: bool,
     /// Restart policy name and retry count.
     pub restart: RestartPolicy,
-    /// The engine cannot change a restart policy: the new container is made with the old one's, and what is stopped stays so
-    /// by the engine's own memory.
+    /// The engine cannot change a restart policy. The new container is created with the old one's policy, and a stopped
+    /// container stays stopped because the engine remembers the stop.
     #[serde(default)]
     pub fixed_restart: bool,
     /// Hex sha256 of the sealed inspect body.
     pub snapshot: String,
     #[serde(default)]
     pub part: Part,
-    /// Units whose containers this one holds on to. A held unit stands before its holders.
+    /// Units whose containers this one depends on. A unit stands before the units that depend on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
     /// Why its old and its new container cannot run side by side.
@@ -71,12 +71,13 @@ pub struct Unit {
     /// Tag by which compose finds the service's image: it moves with the container, or compose would replace it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<ServiceTag>,
-    /// Settings whose needs only a create or a start shows: they are tried before anything is touched.
+    /// Settings whose host requirements only a create or a start reveals: they are tried out before anything is
+    /// touched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<HostNeed>,
 }
 
-/// What a container's settings need of its host, and no inspect tells.
+/// Requirements of a container's settings on its host that no inspect call reveals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostNeed {
@@ -95,7 +96,7 @@ pub enum HostNeed {
 pub struct ServiceTag {
     /// `repository:tag`
     pub reference: String,
-    /// What it meant on the host before; `None`: nothing.
+    /// The image it pointed at on the host before; `None`: no image.
     pub before: Option<ImageId>,
 }
 
@@ -106,11 +107,12 @@ pub enum Part {
     /// It is to run the release.
     #[default]
     Release,
-    /// It holds on to one that is: it is made again on its own image, or it would hold a container that is gone.
+    /// It depends on a container that is to run the release. It is recreated from its own image, or it would refer to a
+    /// container that is gone.
     Dependent,
 }
 
-/// A container's hold on another one of the rollout.
+/// The dependency of a container on another one of the rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Position of the held unit.
@@ -145,9 +147,9 @@ pub enum Bar {
     Device,
     /// Others live in its namespaces.
     Held,
-    /// Its end deletes it.
+    /// It is deleted when it ends.
     AutoRemove,
-    /// Both would write there. `order: start-first` says that they may.
+    /// Both containers would write to it. An explicit `order: start-first` permits that.
     WritableVolume {
         path: String,
     },
@@ -191,7 +193,7 @@ impl RestartPolicy {
     }
 }
 
-/// What is really there, of one unit.
+/// The observed state of one unit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ObservedUnit {
     /// The container of the snapshot, wherever its name is now.
@@ -200,7 +202,7 @@ pub struct ObservedUnit {
     pub candidates: Vec<ObservedContainer>,
     /// Id of a container that holds the unit's name and is neither old nor candidate.
     pub stranger: Option<String>,
-    /// How candidates ended that their end deleted, so that none is left.
+    /// How the candidates ended if none is left, because each was deleted when it ended.
     pub gone_by: EndedBy,
 }
 
@@ -215,8 +217,8 @@ pub struct ObservedContainer {
     pub exit_code: i64,
     pub oom_killed: bool,
     pub health: Health,
-    /// How long its health check may take from the start to its first answer that counts: start period, and one probe
-    /// after it. Zero: it has no health check, or no start period.
+    /// How long its health check may take from the start to the first result that counts: the start period, and one
+    /// probe after it. Zero: it has no health check, or no start period.
     pub warm_up: SignedDuration,
     /// Of one that has ended.
     pub ended_by: EndedBy,
@@ -228,11 +230,11 @@ pub enum EndedBy {
     /// Itself, the kernel, or an engine that went down. Also where there is no evidence of anything else.
     #[default]
     Itself,
-    /// The engine's events tell of a stop or kill call.
+    /// The engine's events show a stop or kill call.
     Call,
 }
 
-/// Engine states (moby `container.State`); what we do not know we do not guess.
+/// Engine states (moby `container.State`). A state that lowtide does not know is `Unknown`, never a guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ContainerState {
@@ -256,7 +258,7 @@ pub enum Health {
     Unhealthy,
 }
 
-/// What is really there, of what a rollout moves.
+/// The observed state of everything that a rollout moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observed {
     /// Nothing was chosen yet.
@@ -308,8 +310,8 @@ pub enum Step {
         container: String,
         which: Which,
     },
-    /// The new container exited, and its own restart policy would start it again: so it is started once more. Where the
-    /// engine has done so already this only takes note of it. It has to prove itself anew.
+    /// The new container exited, and its restart policy would start it again, so it is started once more. If the engine
+    /// has already done so, the step only records that. The container has to become ready again.
     Restart {
         unit: usize,
         container: String,
@@ -352,7 +354,7 @@ pub enum Step {
         container: String,
         change: RouteChange,
     },
-    /// Let it finish what it was asked before.
+    /// Let it finish the requests it already has.
     Drain {
         unit: usize,
         container: String,
@@ -495,7 +497,7 @@ pub enum RolloutEvent {
     /// An operator said `--now`: the window no longer matters.
     Expedited {
         by: String,
-        /// What becomes of a container that is not healthy; `Refuse`: what the configuration says.
+        /// How to treat an unhealthy container; `Refuse`: as the configuration says.
         #[serde(default)]
         unhealthy: Unhealthy,
     },
@@ -507,7 +509,7 @@ pub enum RolloutEvent {
     Suspended {
         closing: Closing,
     },
-    /// People were told that its release waits since then.
+    /// People were notified that its release has been waiting since then.
     Deferred {
         since: Timestamp,
     },
@@ -518,7 +520,7 @@ pub enum RolloutEvent {
     StepEnded {
         outcome: StepOutcome,
     },
-    /// A start of lowtide found the step begun and not ended; it is decided anew from what is there.
+    /// At its start lowtide found the step begun and not ended. The next step is decided from the observed state.
     StepAbandoned,
     BakeStarted {
         until: Timestamp,

@@ -14,7 +14,7 @@ pub struct ServiceUnit {
     /// Position in the rollout, from 0.
     pub index: usize,
     pub name: String,
-    /// Swarm's id of it: a service of the same name made anew is another.
+    /// Swarm's id of the service. A recreated service of the same name has another id.
     pub id: String,
     /// Swarm's version index of the snapshot.
     pub version: u64,
@@ -25,7 +25,7 @@ pub struct ServiceUnit {
     /// Of a global service: the nodes it ran on.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub nodes: BTreeSet<String>,
-    /// Tasks that ran the release's image before: what became of them says nothing of this rollout.
+    /// Tasks that already ran the release's image before this rollout: how they ended says nothing about it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub past: BTreeSet<String>,
     /// Hex sha256 of the sealed body.
@@ -51,8 +51,9 @@ impl ServiceUnit {
 }
 
 impl Release {
-    /// What a service's spec is told: `repository:tag@digest`. A node that cannot pull this fails, and does not run what
-    /// else has that tag. Without a registry the tag alone: nobody resolves it, the node's own image is meant.
+    /// The image in a service's spec: `repository:tag@digest`. A node that cannot pull this digest fails, instead of
+    /// running another image that has the tag. Without a registry the tag alone: it is not resolved, and each node uses
+    /// its own image.
     #[must_use]
     pub fn service_image(&self) -> String {
         match &self.digest {
@@ -94,13 +95,13 @@ impl UpdateOrder {
     }
 }
 
-/// What Swarm does when tasks of an update fail. Never its own rollback: going back is ours.
+/// What Swarm does when tasks of an update fail. Never its own rollback: lowtide does the rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// No more tasks are replaced.
     Pause,
-    /// On a way back there is nothing to wait for.
+    /// For a rollback, where there is nothing to wait for.
     Continue,
 }
 
@@ -117,7 +118,7 @@ pub struct UpdateKnobs {
     pub on_failure: OnFailure,
 }
 
-/// What is really there, of one service.
+/// The observed state of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ObservedService {
     /// No service has the snapshot's id.
@@ -136,7 +137,8 @@ pub struct FoundService {
     pub said: String,
     pub mode: ServiceMode,
     pub tasks: Vec<ObservedTask>,
-    /// Nodes that are up and take tasks. Empty where nobody asked: only a global service's verdict depends on it.
+    /// Nodes that are up and accept tasks. Empty if they were not queried: only the verdict on a global service depends
+    /// on them.
     pub nodes: BTreeSet<String>,
 }
 
@@ -168,7 +170,7 @@ pub enum UpdateState {
 pub struct ObservedTask {
     pub id: String,
     pub place: TaskPlace,
-    /// Of the task's own spec: what it runs, whatever its service says by now.
+    /// The image of the task's own spec: what the task runs, whatever the service's spec says by now.
     pub image: String,
     pub state: TaskState,
     pub wanted: TaskWanted,
@@ -199,7 +201,7 @@ pub enum TaskState {
     /// Swarm stopped it.
     Shutdown,
     Failed,
-    /// The node could not even begin, for want of the image for one.
+    /// The node could not start the task at all, for example because it lacks the image.
     Rejected,
     /// Its node has been gone for a day, or it is being removed.
     Lost,
@@ -216,7 +218,7 @@ pub enum TaskWanted {
     Stopped,
 }
 
-/// One thing done to a service. Each looks first, and is guarded by Swarm's version index.
+/// One action on a service. Each inspects first, and is guarded by Swarm's version index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "what")]
 pub enum ServiceStep {
@@ -229,16 +231,17 @@ pub enum ServiceStep {
         /// When the whole update must be through.
         deadline: Timestamp,
     },
-    /// Forward to the old image: Swarm's own rollback goes to whatever was before, and back again the second time.
+    /// An update to the old image, not Swarm's own rollback: that goes to whatever spec was before, and a second one
+    /// goes back again.
     Revert {
         unit: usize,
         knobs: UpdateKnobs,
         deadline: Timestamp,
     },
-    /// The service's own update settings again, without our labels. No task is replaced by it.
+    /// Restore the service's own update settings, and remove our labels. No task is replaced.
     RestoreKnobs {
         unit: usize,
-        /// The settings we gave it: others are somebody's, and stay.
+        /// The update settings that we sent. Any others were set by somebody else, and stay.
         sent: UpdateKnobs,
     },
 }

@@ -37,7 +37,7 @@ pub struct Release {
     pub at: Timestamp,
 }
 
-/// What is pending in the last release and no rebuild can mend.
+/// Fixes that are pending in the last release and that no rebuild can bring.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Withheld {
     /// `package:architecture` → version that waits for a base or for another pin.
@@ -95,7 +95,7 @@ pub enum AppEvent {
         #[serde(default)]
         because: Vec<Because>,
     },
-    /// What no rebuild can mend has changed, and people were told of what is new.
+    /// The fixes that no rebuild can bring have changed, and people were notified of the new ones.
     Withheld {
         withheld: Box<Withheld>,
     },
@@ -126,13 +126,13 @@ pub enum AppEvent {
         since: Timestamp,
         failure: Failure,
     },
-    /// Rollouts that were refused and promotions that failed may be tried again: an operator asked, a night came, or the
-    /// configuration changed.
+    /// Refused rollouts and failed promotions may be tried again: an operator asked, a night came, the configuration
+    /// changed, or lowtide started.
     Again {
         targets: Vec<TargetName>,
         channels: Vec<ChannelName>,
     },
-    /// What ran on the target before the first release of ours, as an image to go back to. Its run is nobody's.
+    /// What ran on the target before our first release, as an image to roll back to. Its run id belongs to no run.
     Adopted {
         target: TargetName,
         image: Box<Release>,
@@ -162,7 +162,7 @@ pub enum AppEvent {
     },
     Halted {
         reason: HaltReason,
-        /// How the app was configured then; `None`: nobody knew, or no incident is behind it.
+        /// The app's configuration at that time; `None`: it was not known, or no incident caused the halt.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         settings: Option<Box<App>>,
     },
@@ -186,7 +186,7 @@ pub enum AppEvent {
         #[serde(default)]
         probation: u32,
     },
-    /// An operator asked for a cycle now: windows do not matter until it has come to rest.
+    /// An operator asked for a cycle now: windows are ignored until it is complete.
     Expedited {
         by: String,
         /// What becomes of a container that is not healthy.
@@ -198,7 +198,7 @@ pub enum AppEvent {
         run: RunId,
         by: String,
     },
-    /// What an operator asked for has come to rest: windows matter again.
+    /// The cycle that an operator asked for is complete: windows apply again.
     Settled,
     /// The state that all earlier facts fold to. A fold begins here, and the earlier facts may be deleted.
     Checkpoint {
@@ -223,7 +223,7 @@ pub enum Kept {
 pub enum FleetEvent {
     /// No rollout and no promotion goes forward.
     Paused { by: String },
-    /// They go on.
+    /// Rollouts and promotions are resumed.
     Unpaused { by: String },
 }
 
@@ -334,7 +334,8 @@ pub struct Recall<'a> {
     pub release: &'a Release,
     /// Targets that run it, and what each goes back to.
     pub back: Vec<(TargetName, &'a Release)>,
-    /// Targets whose rollout of it is under way: two of them must never move the same containers, so it turns back itself.
+    /// Targets whose rollout of the release is in progress. That rollout turns back itself, since two rollouts must
+    /// never move the same containers.
     pub turning: Vec<TargetName>,
     /// Targets that go on running it: they were not named, or have nothing to go back to.
     pub stay: Vec<TargetName>,

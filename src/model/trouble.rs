@@ -1,4 +1,4 @@
-//! What is wrong around a bot that otherwise lives: it is told, and ends nothing.
+//! Problems around a bot that keeps running: they are reported, and stop nothing.
 
 use super::name::HostName;
 use jiff::Timestamp;

@@ -53,7 +53,7 @@ impl Until {
     pub const LONGEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 }
 
-/// A span in which nothing begins, and nothing goes on but the unit at work and the way back.
+/// A span in which no rollout begins, and nothing continues except the unit in progress and rollbacks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closure {
     #[serde(flatten)]
@@ -78,11 +78,12 @@ pub enum ClosedSpan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overrun {
-    /// The other units are done as well.
+    /// The remaining units are rolled out, too.
     Finish,
-    /// They wait for the next opening: once, and not longer than a night and a day. Then everything goes back.
+    /// The remaining units wait for the next opening: once, and not longer than a night and a day. Then the rollout is
+    /// rolled back.
     Suspend,
-    /// What was done is taken back.
+    /// The rollout is rolled back.
     Revert,
 }
 
@@ -114,7 +115,7 @@ pub enum Closing {
     },
 }
 
-/// How long a release waits for its moment before people hear of it.
+/// How long a release waits for an opening before people are notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patience {
     pub max_wait: SignedDuration,
@@ -142,8 +143,8 @@ pub enum Escalation {
     Start,
 }
 
-/// One opening of one window, named by civil time: what it is called does not change with the zone's rules. A rollout is
-/// begun at most once in each.
+/// One opening of one window, named by civil time, so that its name does not change with the zone's rules. A rollout
+/// begins at most once in each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Occurrence {
     /// The day of `from`.
@@ -196,7 +197,7 @@ impl From<Weekly> for Window {
     }
 }
 
-/// Why nothing will ever begin by itself in a window that is valid.
+/// Why no rollout will ever begin unattended in a window, although the window is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
     NeverOpens,

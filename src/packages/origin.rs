@@ -1,5 +1,5 @@
-//! Which layer a package came with. A package database is one file that each step writes anew, so its versions are
-//! followed from layer to layer: a package came with the first layer since which it stands in there, at this version.
+//! Which layer a package came with. Each build step rewrites a package database as a whole, so the database is compared
+//! from layer to layer: a package came with the first layer since which it has been listed there at this version.
 
 use super::apk::installed;
 use super::dpkg;
@@ -18,8 +18,8 @@ pub(super) struct Origin {
 type Identity = (String, String, String);
 
 impl Origin {
-    /// `layer` wrote or removed the `touched` files; `files` are all as it left them. A damaged database is an error only
-    /// if no later layer mends it.
+    /// `layer` wrote or removed the `touched` files; `files` are all files after it. A damaged database is an error
+    /// only if no later layer replaces or removes it.
     pub(super) fn see(&mut self, layer: usize, touched: &BTreeSet<String>, files: &BTreeMap<String, Vec<u8>>) {
         let mut any = false;
         for path in touched {

@@ -1,4 +1,4 @@
-//! A rollout that did not arrive, in full: for a terminal, and as sections of a mail.
+//! The full report of a rollout that failed: for a terminal, and as sections of a mail.
 
 use super::halt::{is_incident, took};
 use super::page::{Block, Section};
@@ -18,8 +18,8 @@ const LOG: usize = 20;
 /// Containers whose logs a mail shows.
 const CANDIDATES: usize = 3;
 
-/// `lowtide incident`, without what lifts the halt. `halted`: since when the app waits for somebody, if it does.
-/// `recalled`: the operator's revert that it is part of.
+/// `lowtide incident`, without the instructions that lift the halt. `halted`: since when the app has been halted by
+/// this rollout, if it still is. `recalled`: the operator's revert that the rollout is part of.
 #[must_use]
 pub fn text(
     incident: &Incident,
@@ -83,7 +83,7 @@ pub fn taken_back(recalled: &Recalled, zone: &str) -> String {
     )
 }
 
-/// What was there before our first release was built from no commit that is known.
+/// The image that ran before our first release has no known commit.
 fn release(incident: &Incident) -> String {
     let tag = clean::one_line(&incident.tag, 128);
     match words::short_commit(&incident.commit) {
@@ -92,7 +92,7 @@ fn release(incident: &Incident) -> String {
     }
 }
 
-/// What a terminal shows of it besides its steps; empty for a rollout that arrived, or touched nothing.
+/// What a terminal shows of a rollout besides its steps; empty unless it was rolled back or got stuck.
 #[must_use]
 pub fn findings(incident: &Incident, style: Style) -> String {
     let mut out = String::new();
@@ -134,7 +134,7 @@ pub fn findings(incident: &Incident, style: Style) -> String {
     out
 }
 
-/// What a command or a hook wrote. A new container's own log is more than that.
+/// The last output lines of a command or a hook, unless there are new containers, whose own logs say more.
 fn last_lines(incident: &Incident) -> &[String] {
     match &incident.conclusion {
         Some(RolloutConclusion::Reverted { failure } | RolloutConclusion::Stuck { failure })
@@ -267,7 +267,7 @@ fn ended(candidate: &Candidate) -> String {
     format!("new container {unit}, exit code {}{log}", candidate.exit_code)
 }
 
-/// An `irreversible` target may have to go back by a backup: who looks for it finds here what was done.
+/// The hooks that ran. An `irreversible` target may have to be restored from a backup, and a hook may have made one.
 fn hooks(incident: &Incident) -> Vec<String> {
     let mut lines: Vec<String> = incident.hooks.iter().map(|hook| ran(incident, hook)).collect();
     let backup = incident

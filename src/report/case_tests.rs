@@ -176,7 +176,7 @@ fn over_midnight_the_day_is_told() {
     "#);
 }
 
-/// Who has to go back by a backup finds here what ran, or that nothing did.
+/// Whoever has to restore a backup sees which hooks ran, or that none did.
 #[test]
 fn an_irreversible_target_names_what_may_be_its_backup() {
     let mut incident = incident();

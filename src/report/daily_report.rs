@@ -156,7 +156,7 @@ impl Lists {
     }
 }
 
-/// Releases that did not come where they should be, or were taken from there.
+/// Releases that did not reach their target or channel, or were taken back from it.
 impl Lists {
     fn add_moved(&mut self, app: &str, line: &DailyReportLine, body: &DailyReport) {
         let tag = |tag: &str| clean::one_line(tag, 128);

@@ -1,4 +1,4 @@
-//! Messages about releases that are good and whose moment did not come.
+//! Messages about good releases that found no opening, or not enough of one.
 
 use super::mail::Rendered;
 use super::page::{Block, Page, Section, Tone};

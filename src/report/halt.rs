@@ -192,7 +192,7 @@ pub(super) fn sections(form: Option<&Form>, probation: u32) -> Vec<Section> {
     sections
 }
 
-/// The command that lifts it, or shows what does.
+/// The command that lifts the halt, or that shows what is needed to lift it.
 pub(super) fn command(app: &str, reason: &HaltReason, require: Require) -> String {
     match required(reason, require) {
         Require::Reason => format!("lowtide resume {app} --reason \"…\""),
@@ -200,7 +200,7 @@ pub(super) fn command(app: &str, reason: &HaltReason, require: Require) -> Strin
     }
 }
 
-/// What an operator stopped needs no form.
+/// A halt by an operator never needs a form.
 pub(super) fn required(reason: &HaltReason, require: Require) -> Require {
     match reason {
         HaltReason::Operator { .. } | HaltReason::TakenBack { .. } => Require::Reason,
@@ -208,7 +208,7 @@ pub(super) fn required(reason: &HaltReason, require: Require) -> Require {
     }
 }
 
-/// Is there more to tell of how it ended than its steps?
+/// Was the rollout rolled back, or did it get stuck? Then there is more to report than its steps.
 pub(super) fn is_incident(conclusion: Option<&RolloutConclusion>) -> bool {
     match conclusion {
         Some(RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. }) => true,

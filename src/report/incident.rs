@@ -1,4 +1,4 @@
-//! Messages about one thing that happened: what happened, what runs now, why, what to do next, whose concern it is.
+//! Messages about one event: what happened, what runs now, why, what to do next, who needs to act.
 
 use super::mail::{MailContext, Rendered};
 use super::page::{Block, Page, Section, Tone};
@@ -13,12 +13,12 @@ use crate::model::run::Stage;
 
 /// Lines of a container's log in a mail; `lowtide show` has them all.
 const LOG_LINES: usize = 20;
-/// Lines of configuration problems: each is one to mend, so more of them are shown.
+/// Lines of configuration problems: each one has to be fixed, so more of them are shown.
 const PROBLEM_LINES: usize = 60;
 
 const UNTOUCHED: &str = "Nothing changed in production: what ran before still runs.";
 
-/// Of every body but the digest.
+/// The page of every notice except the daily report.
 pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
     let rendered = match &notice.body {
         NoticeBody::RunFailed {
@@ -92,7 +92,7 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
     signed(rendered, notice, context)
 }
 
-/// With who sent it, and when.
+/// Adds the sender and the time to the footer.
 fn signed(mut rendered: Rendered, notice: &Notice, context: &MailContext) -> Rendered {
     let when = words::moment(notice.at, &context.timezone);
     rendered.page.footer = format!("{} {}, {when}.", rendered.page.footer, sender(context));
@@ -156,7 +156,7 @@ fn run_failed(
     }
 }
 
-/// Which change, whose, and where to look at it: half of all failures are understood from that alone.
+/// The commit, its author and its page: half of all failures are understood from that alone.
 fn what_happened(stage: Stage, failure: &Failure, built: Option<&Built>) -> Vec<Block> {
     let mut blocks = vec![Block::Text(words::failed_at(stage, failure.kind))];
     if let Some(Built { commit, link }) = built {
@@ -172,7 +172,7 @@ fn what_happened(stage: Stage, failure: &Failure, built: Option<&Built>) -> Vec<
     blocks
 }
 
-/// How often a failure is told; `decide::notify` keeps to it.
+/// How often people are notified of a failure. `decide::notify` implements this.
 fn often(fault: Fault) -> &'static str {
     match fault {
         Fault::Repo | Fault::Bug => {
@@ -518,7 +518,7 @@ fn config_refused(revision: &str, problems: &str) -> Rendered {
     }
 }
 
-/// The end of a log: there the error is.
+/// The end of a log, where the error is.
 fn log(lines: &[String], cap: usize) -> Option<Block> {
     let earlier = lines.len().saturating_sub(cap);
     (!lines.is_empty()).then(|| Block::Log {
@@ -534,7 +534,7 @@ fn tone(fault: Fault) -> Tone {
     }
 }
 
-/// How many tests failed, out of the *test* stage's words `3 of 128 tests failed`.
+/// How many tests failed, parsed from the *test* stage's detail: `3 of 128 tests failed`.
 fn failing(failure: &Failure) -> Option<usize> {
     let counted = failure.detail.split(" tests failed").next()?;
     let mut words = counted.rsplit(' ');

@@ -91,21 +91,22 @@ struct Channel<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "trouble")]
 enum Trouble<'a> {
-    /// It does not get its release. `again`: when it is tried again by itself; `null`: not before the next night.
+    /// The channel does not get its release. `again`: when the promotion is retried automatically; `null`: not before
+    /// the next night.
     Unpromoted {
         tag: &'a str,
         since: Timestamp,
         failure: Failure,
         again: Option<Timestamp>,
     },
-    /// While the app is halted these targets run something else than it has.
+    /// The app is halted, and these targets run another release than the channel has.
     Disagrees {
         has: &'a str,
         targets: BTreeMap<&'a str, &'a str>,
     },
 }
 
-/// A release that a target did not take, with nothing wrong with the release.
+/// A release that a target did not take, although nothing is wrong with the release.
 #[derive(Debug, Serialize)]
 struct Refused<'a> {
     tag: &'a str,
@@ -133,7 +134,7 @@ struct Target<'a> {
     /// `cutoff`: the configuration says so; `history`: by earlier rollouts; `limits`: by the target's own limits.
     needs_by: &'static str,
     bake_ms: i64,
-    /// The coming night is done only then, after the window opened; `null`: it fits.
+    /// The coming night's runs end only then, after the window has opened; `null`: they end in time.
     night_done: Option<Timestamp>,
 }
 
@@ -170,7 +171,7 @@ struct Rollout<'a> {
     /// Of the release.
     tag: &'a str,
     opened: Timestamp,
-    /// `null`: it is at work.
+    /// `null`: it is in progress.
     waits: Option<WaitReason>,
     /// It has waited for too long, since then; `null`: it has not.
     overdue: Option<Timestamp>,
@@ -372,7 +373,7 @@ fn rollout<'a>(row: &'a PlanRow, target: &'a TargetPlan, open: &'a RolloutPlan) 
     }
 }
 
-/// The end of a log is for `show` and `incident`, not for everybody who can reach the port.
+/// Log lines are left out: they are for `show` and `incident`, not for everybody who can reach the port.
 fn brief(failure: Failure) -> Failure {
     Failure {
         excerpt: Vec::new(),

@@ -1,5 +1,5 @@
-//! A rollout while somebody watches it: a line per replica that is drawn again and again, or a line per change where
-//! there is no terminal.
+//! A rollout that a command follows live: a line per replica that is redrawn, or a line per change if there is no
+//! terminal.
 
 use super::{clean, rollout, words};
 use crate::model::failure::Failure;
@@ -7,7 +7,7 @@ use crate::model::outlook::{Move, Phase};
 use crate::model::service::UpdateOrder;
 use jiff::{SignedDuration, Timestamp};
 
-/// A line of somebody's program as a terminal may show it: it moves no cursor and sets no title.
+/// An output line of another program, made safe for a terminal: it moves no cursor and sets no title.
 #[must_use]
 pub fn line(text: &str) -> String {
     clean::log_line(text)
@@ -49,7 +49,7 @@ pub enum Doing {
 /// A row as it is drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drawn {
-    /// May be cut to what the terminal is wide.
+    /// May be cut to the width of the terminal.
     pub text: String,
     /// At the right edge, in full: a time that runs.
     pub clock: String,

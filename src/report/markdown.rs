@@ -81,8 +81,8 @@ pub fn status(notice: &Notice) -> String {
     clean::one_line(&text, DESCRIPTION)
 }
 
-/// A line that nobody sees and by which we find our own again. `key` is one of ours; what could end the comment is
-/// left out all the same.
+/// An invisible line by which we find our own issues and comments again. `key` is one of ours, but what could end the
+/// comment is left out all the same.
 #[must_use]
 pub fn marker(key: &str) -> String {
     let key: String = key
@@ -107,7 +107,8 @@ fn body(page: &Page, titled: bool) -> String {
     }
     let _ = writeln!(out, "\n<sub>{}</sub>", escaped(&page.footer));
     if out.chars().count() > BODY {
-        // Every part is bounded, so this is a body of parts nobody foresaw; a cut fence would swallow the rest.
+        // Every part is bounded, so this should not happen. The body is not cut, because a cut fence would swallow the
+        // rest.
         return format!("{}\n", escaped(&page.now));
     }
     out

@@ -75,7 +75,7 @@ fn short(image: &str) -> String {
     }
 }
 
-/// `3 containers of 2 images: 1 image has pending fixes, for security too; 1 image is not fully known`
+/// `3 containers of 2 images: 1 image has pending fixes, 1 of them for security; 1 image is not fully known`
 fn sum(host: &OutdatedHost) -> String {
     let images = |which: &dyn Fn(&Survey) -> bool| host.images.iter().filter(|it| which(&it.survey)).count();
     let behind = images(&|survey| !survey.pending.is_empty());
@@ -126,7 +126,7 @@ fn row(image: &Outdated) -> [Cell; 3] {
     ]
 }
 
-/// `3, 2 for security; 1 source not known`
+/// `3 packages, 2 for security; 1 source not known`
 fn summary(survey: &Survey) -> String {
     if let Some(why) = &survey.unseen {
         return format!("not known: {}", clean::one_line(why, WIDE));

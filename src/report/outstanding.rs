@@ -1,5 +1,4 @@
-//! Releases that did not come where they should be, with nothing wrong with the release: rollouts that were refused,
-//! promotions that failed.
+//! Good releases that are not where they should be: refused rollouts, failed promotions, targets that were changed.
 
 use super::mail::Rendered;
 use super::page::{Block, Page, Section, Tone};
@@ -11,7 +10,7 @@ use crate::model::name::{AppName, ChannelName, TargetName};
 use crate::model::notice::{Unpromoted, WentBack};
 use jiff::Timestamp;
 
-/// Of a run that was asked for.
+/// For a run that an operator requested: it retries a refused rollout.
 #[must_use]
 pub fn tries_rollout(app: &AppName, target: &TargetName, tag: &str, failure: &Failure) -> String {
     format!(
@@ -21,7 +20,7 @@ pub fn tries_rollout(app: &AppName, target: &TargetName, tag: &str, failure: &Fa
     )
 }
 
-/// Of a run that was asked for.
+/// For a run that an operator requested: it retries a failed promotion.
 #[must_use]
 pub fn tries_promotion(app: &AppName, channel: &ChannelName, tag: &str, failure: &Failure) -> String {
     format!(
@@ -31,7 +30,7 @@ pub fn tries_promotion(app: &AppName, channel: &ChannelName, tag: &str, failure:
     )
 }
 
-/// Of a run that was asked for.
+/// For a run that an operator requested: it restores a target that was changed.
 #[must_use]
 pub fn restores(app: &AppName, target: &TargetName, tag: &str, drift: &Drift) -> String {
     format!(
@@ -41,7 +40,7 @@ pub fn restores(app: &AppName, target: &TargetName, tag: &str, drift: &Drift) ->
     )
 }
 
-/// Why nothing of that happens yet.
+/// Why none of these retries happens yet.
 #[must_use]
 pub fn is_halted(app: &AppName, reason: &HaltReason) -> String {
     format!(
@@ -50,7 +49,7 @@ pub fn is_halted(app: &AppName, reason: &HaltReason) -> String {
     )
 }
 
-/// When nothing more happens by itself: what did not come where it should be, and what helps.
+/// Once nothing more happens automatically: which target does not run its release, why, and what helps.
 #[must_use]
 pub fn still_refused(app: &AppName, target: &TargetName, tag: &str, failure: &Failure) -> String {
     format!(
@@ -61,7 +60,7 @@ pub fn still_refused(app: &AppName, target: &TargetName, tag: &str, failure: &Fa
     )
 }
 
-/// The same of a target that somebody else changed.
+/// The same for a target that something other than lowtide changed.
 #[must_use]
 pub fn still_drifted(app: &AppName, target: &TargetName, tag: &str, drift: &Drift) -> String {
     format!(
@@ -88,7 +87,7 @@ pub fn no_longer_runs(tag: &str, since: Timestamp, drift: &Drift, now: Timestamp
     )
 }
 
-/// What is there in its place.
+/// What the target runs instead of its release.
 fn instead(drift: &Drift) -> String {
     match drift {
         Drift::Gone => "nothing of it is there any more".to_owned(),
@@ -103,7 +102,7 @@ fn instead(drift: &Drift) -> String {
     }
 }
 
-/// The same of a channel. `again`: when it is tried again by itself.
+/// The same for a channel. `again`: when the promotion is retried automatically.
 #[must_use]
 pub fn still_unpromoted(
     app: &AppName,
@@ -121,7 +120,7 @@ pub fn still_unpromoted(
     )
 }
 
-/// Of one attempt, while it is followed.
+/// One failed promotion, while a command follows it.
 #[must_use]
 pub fn failed(channel: &str, tag: &str, failure: &Failure, again: Option<Timestamp>, now: Timestamp) -> String {
     let when = again.map_or_else(String::new, |at| {
@@ -135,7 +134,7 @@ pub fn failed(channel: &str, tag: &str, failure: &Failure, again: Option<Timesta
     )
 }
 
-/// `front refuses t2 for 2 days: …`, of a target in a table.
+/// `front refused the release 2 days ago: …`, of a target in a table.
 #[must_use]
 pub fn refuses(target: &TargetName, since: Timestamp, failure: &Failure, now: Timestamp) -> String {
     format!(
@@ -187,7 +186,7 @@ fn short(tag: &str) -> String {
     clean::one_line(tag, 128)
 }
 
-/// The mail of a release that was taken from a target.
+/// The mail about a release that was taken back from a target.
 pub(super) fn went_back(back: &WentBack) -> Rendered {
     let WentBack {
         app,
@@ -254,7 +253,7 @@ pub(super) fn went_back(back: &WentBack) -> Rendered {
     }
 }
 
-/// The mail of a channel that does not get its release.
+/// The mail about a channel that does not get its release.
 pub(super) fn unpromoted(of: &Unpromoted) -> Rendered {
     let Unpromoted {
         app,
@@ -301,7 +300,7 @@ pub(super) fn unpromoted(of: &Unpromoted) -> Rendered {
     }
 }
 
-/// The mail of a channel that has it after all.
+/// The mail about a channel that has its release after all.
 pub(super) fn promoted(app: &AppName, channel: &ChannelName, tag: &str) -> Rendered {
     let title = format!("{app}: {channel} has {}", short(tag));
     Rendered {

@@ -16,7 +16,7 @@ pub(super) enum Tone {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) tone: Tone,
-    /// One or two words: `tests failed`, `ACTION 2`. The digest's text begins with it, on a line of its own.
+    /// One or two words: `tests failed`, `ACTION 2`. The text of a daily report begins with it, on a line of its own.
     pub(super) pill: String,
     pub(super) title: String,
     /// The first thing anybody wants to know: what runs now?
@@ -69,7 +69,7 @@ pub(super) struct Item {
     /// What it is about; may be empty.
     pub(super) name: String,
     pub(super) text: String,
-    /// What shows or settles it.
+    /// The command that shows the details or resolves it.
     pub(super) command: Option<String>,
 }
 

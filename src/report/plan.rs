@@ -32,9 +32,9 @@ pub struct PlanRow {
     pub probation: Vec<(TargetName, u32)>,
     /// Channels that do not get their release, and those that disagree with their targets.
     pub channels: Vec<ChannelPlan>,
-    /// When it was built last, as far as that was worth remembering, and why.
+    /// When the last recorded build was, and why.
     pub built: Option<(Timestamp, Vec<Because>)>,
-    /// What no rebuild can mend, and since when.
+    /// Fixes that no rebuild can bring, and since when there are any.
     pub withheld: Option<(Timestamp, Withheld)>,
     pub targets: Vec<TargetPlan>,
 }
@@ -45,7 +45,7 @@ pub struct TargetPlan {
     pub target: TargetName,
     /// The open rollout.
     pub rollout: Option<RolloutPlan>,
-    /// A release that it did not take, with nothing wrong with the release.
+    /// A release that the target did not take, although nothing is wrong with the release.
     pub refused: Option<RefusedPlan>,
     /// It no longer runs its last release.
     pub drifted: Option<DriftPlan>,
@@ -53,7 +53,7 @@ pub struct TargetPlan {
     /// How much of an opening must be left for a rollout to begin.
     pub needs: Needs,
     pub bake: SignedDuration,
-    /// A run of the coming night is done only then, after the window opened.
+    /// A run of the coming night ends only then, after the window has opened.
     pub late: Option<(Timestamp, Timestamp)>,
 }
 
@@ -89,7 +89,7 @@ pub enum ChannelTrouble {
         failure: Failure,
         again: Option<Timestamp>,
     },
-    /// While the app is halted these targets run something else than the channel has.
+    /// The app is halted, and these targets run another release than the channel has.
     Disagrees {
         has: String,
         targets: Vec<(TargetName, String)>,

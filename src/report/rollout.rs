@@ -186,7 +186,7 @@ pub fn needs(needs: Needs, bake: SignedDuration) -> String {
     }
 }
 
-/// `its window is open for 2 h, until 2026-11-24 05:00 America/Moncton`; `None`: there is nothing to say.
+/// `its window is open for another 2 h, until 2026-11-24 05:00 America/Moncton`; `None`: there is nothing to say.
 #[must_use]
 pub fn entry(entry: Entry, now: Timestamp, zone: &str) -> Option<String> {
     match entry {
@@ -203,7 +203,7 @@ pub fn entry(entry: Entry, now: Timestamp, zone: &str) -> Option<String> {
     }
 }
 
-/// How it would end, where that is not well.
+/// How the rollout would end, unless it would succeed.
 #[must_use]
 pub fn ends(outlook: &Outlook) -> Option<String> {
     match &outlook.ends {

@@ -123,8 +123,8 @@ pub(super) fn columns<const N: usize>(rows: &[[Cell; N]], width: usize, color: b
 /// Columns a last cell gets, before others are shortened for it.
 const LAST_WIDE: usize = 20;
 
-/// As [`columns`], where all of it fits `width`; else the columns of `shrink` (which, and to how much at least) are cut one
-/// after the other, and the last one goes on in further lines: it says what is the matter, so none of it is lost.
+/// As [`columns`] if everything fits `width`. Otherwise the columns of `shrink` (index and minimum width) are cut one
+/// after the other, and the last column continues on further lines: it has the explanation, so none of it is lost.
 pub(super) fn fitted<const N: usize>(
     rows: &[[Cell; N]],
     shrink: &[(usize, usize)],

@@ -47,7 +47,7 @@ pub enum AppState {
     New,
     /// The last run succeeded and nothing waits.
     Fresh,
-    /// So it did, and there are fixes that no rebuild can bring.
+    /// The last run succeeded, but there are fixes that no rebuild can bring.
     Behind {
         since: Timestamp,
         withheld: Box<Withheld>,
@@ -67,13 +67,13 @@ pub enum AppState {
         kind: FailureKind,
         since: Timestamp,
     },
-    /// Its release did not come to a target, with nothing wrong with the release.
+    /// A target did not take the release, although nothing is wrong with the release.
     Refused {
         target: TargetName,
         failure: Box<Failure>,
         since: Timestamp,
     },
-    /// Nor to a channel. `again`: when that is tried again by itself.
+    /// A channel did not get the release. `again`: when the promotion is retried automatically.
     Unpromoted {
         channel: ChannelName,
         failure: Box<Failure>,

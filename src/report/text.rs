@@ -6,7 +6,7 @@ use super::table;
 /// Columns of a mail's text: quoted once or twice it still fits 80.
 pub(super) const WIDTH: usize = 72;
 
-/// `lead_with_pill`: the digest's first line is its verdict, alone.
+/// `lead_with_pill`: the pill comes first, on a line of its own, as in a daily report.
 pub(super) fn render(page: &Page, lead_with_pill: bool) -> String {
     let mut out = String::new();
     if lead_with_pill {
@@ -64,7 +64,7 @@ fn fact(out: &mut String, label: &str, label_width: usize, value: &str) {
     if indent + value.chars().count() <= WIDTH {
         line(out, &format!("{first}{value}"));
     } else {
-        // A digest fills a line by itself, and must stay whole.
+        // An image digest fills a line by itself, and must stay whole.
         line(out, first.trim_end());
         let indent = if value.chars().count() + 4 <= WIDTH { 4 } else { 0 };
         wrapped(out, value, indent);

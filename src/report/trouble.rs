@@ -1,4 +1,5 @@
-//! What is wrong around the bot, one line each. The lines are served to whoever asks: no address, path or text of others.
+//! Problems around the bot, one line each. Anybody may read the lines: they contain no address, path or text from
+//! outside.
 
 use super::words::{short_commit, span};
 use crate::model::trouble::{NoEngine, Trouble};

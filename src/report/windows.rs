@@ -1,4 +1,4 @@
-//! `windows`: when each target may be changed, and what is odd about it.
+//! `windows`: when each target may be changed, with warnings.
 
 use super::table::{Cell, Ink, columns};
 use super::terminal::Style;
@@ -90,7 +90,7 @@ fn target(row: &WindowsRow, style: Style) -> String {
     out
 }
 
-/// Why nothing will ever begin in a window by itself: one sentence without a full stop.
+/// Why no rollout will ever begin unattended in a window: one sentence without a full stop.
 #[must_use]
 pub fn doubt(app: &AppName, target: &TargetName, doubt: Doubt, by: Needs) -> String {
     match doubt {

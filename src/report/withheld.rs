@@ -1,4 +1,4 @@
-//! *No rebuild can mend this*: said once, with what helps.
+//! Fixes that no rebuild can bring: reported once, with what helps.
 
 use super::clean;
 use super::mail::Rendered;

@@ -50,7 +50,7 @@ pub fn failure(failure: &Failure) -> String {
     }
 }
 
-/// Whose concern a failure is, and what that means for the app.
+/// Who needs to act on a failure, and what that means for the app.
 #[must_use]
 pub fn fault(fault: Fault) -> &'static str {
     match fault {
@@ -281,7 +281,7 @@ fn nothing_to_gain(out_of_reach: usize, security: usize, unknown: &[String]) -> 
     text
 }
 
-/// Why a run builds: `a new commit, 12 packages are pending (3 for security)`.
+/// Why a run builds: `a new commit, 1a2b3c4; 12 packages are pending (3 for security)`.
 #[must_use]
 pub fn because(reasons: &[Because]) -> String {
     let reason = |reason: &Because| match reason {
@@ -303,7 +303,7 @@ pub fn because(reasons: &[Because]) -> String {
     reasons.iter().map(reason).collect::<Vec<_>>().join("; ")
 }
 
-/// What waits for somebody else: `2 fixes for security wait for a base or a pin`.
+/// Fixes that no rebuild can bring: `2 fixes for security wait for a base or a pin`.
 #[must_use]
 pub fn withheld(withheld: &Withheld) -> String {
     let mut parts = Vec::new();

@@ -1,5 +1,5 @@
-//! What the facts of an app's stream come to. The rules are `decide::standing`'s; the shapes are here, since a checkpoint keeps
-//! them in the journal.
+//! The state that the facts of an app's stream fold to. The rules are in `decide::standing`; the types are here, since
+//! a checkpoint stores them in the journal.
 
 use super::{Release, Withheld};
 use crate::model::drift::{Drift, Placed};
@@ -34,7 +34,7 @@ pub struct Standing {
     pub targets: BTreeMap<TargetName, TargetState>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halted: Option<(Timestamp, HaltReason)>,
-    /// The rollout that ended badly last: its mail thread takes the news of the resume.
+    /// The last rollout that ended badly: the mail about a resume goes to its thread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halted_by: Option<RolloutId>,
     /// Rollouts that halted the app and whose halt was not lifted yet, oldest first. A halt by an operator is not among them.
@@ -52,7 +52,7 @@ pub struct Standing {
     pub quarantine: Vec<ContentDigest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
-    /// An operator said `--now`, and what follows from it is not over: what becomes of a container that is not healthy.
+    /// Set while a cycle that an operator asked for with `--now` is in progress: how to treat an unhealthy container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expedited: Option<Unhealthy>,
     /// Repositories its Dockerfile stands on, as of the last run that read it.
@@ -64,7 +64,7 @@ pub struct Standing {
     /// The release that this build became; `None`: it changed nothing, or its content is quarantined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub became: Option<RunId>,
-    /// What no rebuild can mend, and since when there is something.
+    /// Fixes that no rebuild can bring, and since when there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withheld: Option<(Timestamp, Withheld)>,
 }
@@ -99,9 +99,10 @@ pub struct Unpromoted {
     /// Why the last attempt failed, and when.
     pub failure: Failure,
     pub at: Timestamp,
-    /// Attempts since somebody, a night or a changed configuration asked for one; 0: one is due now.
+    /// Attempts since an operator, a night, a changed configuration or a start of lowtide last asked for one; 0: one is
+    /// due now.
     pub attempts: u32,
-    /// People were told of it: of this cause first (see `decide::notify::trouble`).
+    /// The cause that people were first notified of (see `decide::notify::trouble`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<String>,
 }
@@ -126,14 +127,14 @@ pub struct TargetState {
     /// The image that its owner had put there before our first release arrived. It is rolled back to, never rolled out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Box<Release>>,
-    /// What it runs was taken back before it had arrived, and too late to turn back on the way.
+    /// The release it runs was taken back while its rollout was in progress, too late for that rollout to turn back.
     pub overtaken: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<(RunId, RolloutConclusion)>,
     /// A release that it did not take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Box<Refused>>,
-    /// What it really runs, where nobody can be asked but this record.
+    /// Whether this record is reliable, for a target that cannot be queried.
     pub record: Record,
     /// What the last rollout that arrived left there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,7 +147,7 @@ pub struct TargetState {
     /// The rollout that ended last, and what it brought.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<(RolloutId, RunId)>,
-    /// Since when a release waits to arrive, one that took another's place included.
+    /// Since when a release has been waiting to arrive. A release that supersedes another inherits its waiting time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits: Option<Waits>,
     /// How long earlier rollouts worked, newest last.
@@ -154,7 +155,7 @@ pub struct TargetState {
     pub took: Vec<SignedDuration>,
     /// Containers, as of the last rollout.
     pub units: usize,
-    /// The opening in which this release was begun last: it is not used twice for it.
+    /// The opening in which a rollout of this release last began: it is not used twice for the same release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opening: Option<(RunId, Occurrence)>,
 }
@@ -177,8 +178,8 @@ pub struct Waits {
     pub security: bool,
 }
 
-/// A release that a target did not take, with nothing wrong with the release: its rollout was refused, or the clock took
-/// it back. It lasts, over every further try, until something arrives.
+/// A release that a target did not take although nothing is wrong with the release: its rollout was refused, or rolled
+/// back because its window closed. It lasts, over all retries, until a release arrives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Refused {
     /// The rollout that began it; names the incident.
@@ -191,8 +192,7 @@ pub struct Refused {
     pub failure: Failure,
 }
 
-/// Each target has as many new releases of its own to prove: what another one takes, and what only goes back, counts for
-/// nobody else.
+/// Each target has to take the same number of new releases. Releases on another target, and rollbacks, do not count.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Probation {

@@ -88,12 +88,12 @@ pub enum Undecided {
     TooMuch,
 }
 
-/// What `apk upgrade` would do with an image, given its repositories in the order of [`ApkState::repositories`]. A repository
-/// that is not among them counts as not there: what that means for the answer is the caller's matter. That apk upgrades
-/// itself first changes nothing of the outcome.
+/// What `apk upgrade` would do with an image, given its repositories in the order of [`ApkState::repositories`]. A
+/// repository missing from the list counts as absent; the caller has to judge what that means for the result. That apk
+/// upgrades itself first does not change the result.
 ///
 /// # Errors
-/// When apk, too, would refuse, and where its answer is not followed: see [`Refusal`].
+/// If apk itself would refuse, or if its result cannot be predicted: see [`Refusal`].
 pub fn pending(state: &ApkState, repositories: &[Repository<'_>]) -> Result<Pending, Refusal> {
     let world = state.world.as_deref().ok_or(Refusal::NoWorld)?;
     if repositories.len() > MAX_REPOSITORIES {
@@ -106,7 +106,7 @@ pub fn pending(state: &ApkState, repositories: &[Repository<'_>]) -> Result<Pend
     Ok(told(&mut universe, state, &closure))
 }
 
-/// Installed packages whose names others take over.
+/// Fails if several installed packages are replaced by packages of other names.
 fn swapped(universe: &mut Universe<'_>, state: &ApkState, closure: &Closure<'_>) -> Result<(), Undecided> {
     let mut packages = Vec::new();
     for entry in state.installed.entries() {
@@ -186,7 +186,7 @@ fn told(universe: &mut Universe<'_>, state: &ApkState, closure: &Closure<'_>) ->
     pending
 }
 
-/// The newest that the image's repositories have for a package, when that is newer than what it ends with.
+/// The newest version that the image's repositories have of a package, if it is newer than the chosen one.
 fn kept_back(
     universe: &mut Universe<'_>,
     name: &str,

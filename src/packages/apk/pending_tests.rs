@@ -322,7 +322,7 @@ fn what_depends_on_apks_order_is_not_answered() {
         "app 2; D:cmd:tool\nfirst 1; p:cmd:tool=1\nsecond 1; p:cmd:tool=1",
     );
     insta::assert_snapshot!(equal.shown(), @"not followed: cmd:tool may be first-1 or second-1");
-    // A mirror between two states.
+    // A mirror in the middle of an update.
     let unmet = image("app", "app 1", "app 2; D:so:new.2\nlib 1; p:so:new.1=1");
     insta::assert_snapshot!(unmet.shown(), @"not followed: app-2 needs so:new.2, which nothing can be");
     let foreign = image("app", "app 1", "app 2; A:aarch64");
@@ -348,7 +348,7 @@ fn hostile_indexes_cost_little() {
     };
     let index: String = names.iter().map(versions).collect();
     assert!(image(&all, "", &index).pending().is_err());
-    // A long way down.
+    // A long chain of dependencies.
     let chain: String = (0..5_000).map(|at| format!("p{at} 1; D:p{}\n", at + 1)).collect();
     let deep = image("p0", "", &(chain + "p5000 1"));
     assert_eq!(deep.pending().unwrap().new.len(), 5_001);
@@ -373,7 +373,7 @@ fn package() -> impl Strategy<Value = String> {
 }
 
 fn images() -> impl Strategy<Value = Image> {
-    // One of a name and version in each.
+    // Each name and version at most once in a list.
     let packages = || {
         proptest::collection::vec(package(), 0..10).prop_map(|mut packages| {
             packages.sort_by_key(|it| it[..3].to_owned());
@@ -410,7 +410,7 @@ proptest! {
         prop_assert!(pending.removals.is_sorted_by(|a, b| a.package < b.package));
         prop_assert!(pending.kept_back.is_sorted_by(|a, b| a.package < b.package));
         let after = image.upgraded(&pending);
-        // Nothing that is there lacks what it needs.
+        // No installed package lacks a dependency.
         let there: Vec<&str> = entries(&after.installed).collect();
         for entry in &there {
             for relation in relations(field(entry, "D:")).unwrap().into_iter().filter(|it| !it.conflict) {

@@ -112,7 +112,8 @@ fn world(files: &BTreeMap<String, Vec<u8>>) -> Result<Option<Vec<Relation>>, Par
     Ok(Some(found))
 }
 
-/// apk is compiled for one and writes it down; before that, the first package that is made for any tells.
+/// apk writes the architectures to `etc/apk/arch`. Without that file, the architecture of the first package which has
+/// one counts.
 fn architectures(files: &BTreeMap<String, Vec<u8>>, installed: &Index) -> Vec<String> {
     let listed = files.get("etc/apk/arch").map(|text| String::from_utf8_lossy(text));
     let listed = listed.as_deref().unwrap_or_default().split_whitespace();

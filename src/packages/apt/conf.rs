@@ -8,8 +8,8 @@ pub(in crate::packages::apt) struct Conf {
 }
 
 impl Conf {
-    /// Adds what a file says. A file that apt would refuse says as much as could be read: apt's own complaint about it comes
-    /// up in the build, and no answer hangs on the rest.
+    /// Adds the settings of one file. Of a file that apt would reject, the part that can be read counts: apt reports
+    /// its own error in the build, and no result depends on the rest.
     pub(in crate::packages::apt) fn read(&mut self, text: &str) {
         let mut scopes: Vec<String> = Vec::new();
         let mut words: Vec<String> = Vec::new();

@@ -59,8 +59,8 @@ pub enum Refusal {
 }
 
 /// What `apt-get dist-upgrade` would do with an image, given the archives of its sources in the order of
-/// [`AptState::sources`]. A source that is not among the suites counts as not there: what that means for the answer is the
-/// caller's matter.
+/// [`AptState::sources`]. A source missing from `suites` counts as absent; the caller has to judge what that means for
+/// the result.
 ///
 /// # Errors
 /// When apt, too, would refuse.
@@ -155,7 +155,7 @@ fn is_security(world: &World<'_>, package: PackageId, current: VersionId, target
     files.any(|file| world.files[*file].is_security())
 }
 
-/// With policy's candidate, even if the plan has given it up.
+/// Reports policy's candidate, even if the plan has dropped it.
 fn kept_back(world: &mut World<'_>, package: PackageId, current: VersionId) -> Option<KeptBack<Why>> {
     let it = &world.packages[package.at()];
     let candidate = it.candidate.filter(|candidate| *candidate != current)?;

@@ -70,12 +70,12 @@ fn a_hold_keeps_until_it_is_taken_off() {
 
 #[test]
 fn what_came_for_somebody_who_stays_after_all_is_left_out() {
-    // The upgrade of a brings in news and pushes z aside; z weighs more, so a stays as it is.
+    // The upgrade of `a` installs `news` and breaks `z`. `z` has the higher score, so `a` keeps its installed version.
     let status = installed("a 1", "") + &installed("z 1", "Priority: required\n");
     let packages =
         offered("a 2", "Depends: news\nBreaks: z\n") + &offered("z 2", "Priority: required\n") + &offered("news 1", "");
     assert_eq!(shown(&judged(&status, &packages, &[]).unwrap()), "z 2");
-    // Somebody else recommends it.
+    // Another package suggests `news`.
     let packages = packages.replace(
         "Version: 2\nArchitecture: all\nPriority",
         "Version: 2\nArchitecture: all\nSuggests: news\nPriority",
@@ -108,10 +108,10 @@ fn a_circle_through_a_pre_dependency_is_refused() {
     let status = installed("a 1", "");
     let packages = offered("a 2", "Pre-Depends: b\n") + &offered("b 1", "Depends: a (= 2)\n");
     assert_eq!(judged(&status, &packages, &[]), Err(Refusal::Unresolved));
-    // Without the word "pre" there is a way: both are unpacked first.
+    // With a plain Depends there is an order: both are unpacked first.
     let packages = offered("a 2", "Depends: b\n") + &offered("b 1", "Depends: a (= 2)\n");
     assert_eq!(shown(&judged(&status, &packages, &[]).unwrap()), "a 2, new b 1");
-    // The installed version will do until then.
+    // The installed version of `a` meets the dependency until then.
     let packages = offered("a 2", "Pre-Depends: b\n") + &offered("b 1", "Depends: a\n");
     assert_eq!(shown(&judged(&status, &packages, &[]).unwrap()), "a 2, new b 1");
 }
@@ -134,7 +134,7 @@ fn a_chain_is_followed_as_far_as_a_stack_bears() {
     }
 }
 
-/// Every package asks for every other in some way, so that each attempt opens all others.
+/// Every package depends on every other in some way, so that each attempt leads to all others.
 #[test]
 fn a_knot_ends() {
     let mut status = String::new();
@@ -205,7 +205,7 @@ fn world(mark: &'static str) -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever an archive and an image say, there is an answer, and always the same.
+    /// For any archive and any image there is a result, and it is always the same.
     #[test]
     fn hostile_archives_get_an_answer(status in world("Status: install ok installed\n"), packages in world("Size: 1\n")) {
         let first = judged(&status, &packages, &[]);

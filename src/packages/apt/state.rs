@@ -56,7 +56,8 @@ pub(in crate::packages::apt) struct Installed {
     pub(in crate::packages::apt) held: bool,
     pub(in crate::packages::apt) essential: bool,
     pub(in crate::packages::apt) protected: bool,
-    /// It came in for others. An upgrade does not remove it once nobody needs it, but brings in nothing new for its sake.
+    /// It was installed automatically, for other packages. Once no package needs it, an upgrade does not remove it, but
+    /// installs nothing new for it.
     pub(in crate::packages::apt) automatic: bool,
     pub(in crate::packages::apt) priority: Priority,
     pub(in crate::packages::apt) multi_arch: MultiArch,
@@ -125,7 +126,7 @@ impl AptState {
         paths
     }
 
-    /// Takes the hold off each held package of which `is_free` (name, architecture) says so.
+    /// Removes the hold from each held package for which `is_free` (name, architecture) returns true.
     pub fn release(&mut self, is_free: impl Fn(&str, &str) -> bool) {
         for it in self.installed.iter_mut().filter(|it| it.held) {
             it.held = !is_free(&it.name, &it.architecture);
@@ -178,7 +179,7 @@ fn installed(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Installed>, ParseE
     Ok(found)
 }
 
-/// What apt noted of packages that it brought in for others.
+/// Applies apt's record of automatically installed packages.
 fn mark_automatic(
     installed: &mut [Installed],
     files: &BTreeMap<String, Vec<u8>>,
@@ -234,8 +235,8 @@ impl Installed {
     }
 }
 
-/// dpkg is compiled for its native architecture and writes it down only once there are foreign ones; before that, dpkg's
-/// own package tells, or in an image without dpkg the first package that is made for any.
+/// The native architecture first: `APT::Architecture`, else that of the dpkg package, else the first in dpkg's list
+/// (which dpkg writes only once there are foreign ones), else that of the first package which has one.
 fn architectures(files: &BTreeMap<String, Vec<u8>>, installed: &[Installed], conf: &Conf) -> Vec<String> {
     let listed = files
         .get("var/lib/dpkg/arch")

@@ -33,7 +33,7 @@ impl Scope {
         if self.lasting.contains_key(name) {
             return;
         }
-        // What the builder sets by itself is a global argument: a default of the stage counts more.
+        // Arguments that the builder sets itself are global, so a default in the stage overrides them.
         let automatic = AUTOMATIC.contains(&name);
         let value = match (given.get(name), default) {
             (Some(value), None) => Some(value.clone()),

@@ -1,6 +1,6 @@
-//! An image as an engine saves it: one tar stream with all layers (`docker save`; moby, image specification 1.2), on newer
-//! engines also an OCI image layout. What says which layer is which comes last, so each layer becomes a table as it
-//! passes.
+//! An image as an engine saves it: one tar stream with all layers (`docker save`; moby, image specification 1.2), on
+//! newer engines also an OCI image layout. The manifest, which identifies the layers, comes last, so each layer is
+//! turned into a table while it is read.
 
 use super::error::LayerError;
 use super::links;
@@ -18,7 +18,7 @@ use std::io::{Cursor, Read};
 const ENTRIES: u64 = 10_000;
 /// Bytes of all its documents. A config with a long history is some hundred kilobytes.
 const DOCUMENTS: u64 = 16 << 20;
-/// A tar block: no plain layer is smaller, and it says what it is.
+/// A tar block. No uncompressed layer is smaller, and its first block identifies it as a tar archive.
 const BLOCK: usize = 512;
 
 /// A saved image.
@@ -81,7 +81,7 @@ fn is_document(first: &[u8]) -> bool {
 struct Contents {
     layers: BTreeMap<String, LayerTable>,
     documents: BTreeMap<String, Vec<u8>>,
-    /// Engines up to 24 save a layer that is there already as a link to it.
+    /// Docker up to 24 saves a repeated layer as a link to its first copy.
     links: BTreeMap<String, String>,
 }
 

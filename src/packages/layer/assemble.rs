@@ -28,7 +28,7 @@ pub struct Assembly {
 struct Node {
     file: FileEntry,
     layer: usize,
-    /// The same for paths that are one file.
+    /// Equal for paths that are hard links to the same file.
     inode: Option<u64>,
 }
 
@@ -49,9 +49,9 @@ impl Assembly {
     /// Puts the next layer on top.
     ///
     /// # Errors
-    /// `Link` when it has a hard link to what is neither in it nor below; `TooMuch`.
+    /// `Link` if the target of a hard link is neither in this layer nor in a lower one; `TooMuch`.
     pub fn push(&mut self, mut table: LayerTable) -> Result<(), LayerError> {
-        // While what is below is still as it was.
+        // Before the lower layers' files are changed.
         let mut from_below = self.links(&mut table)?;
         let (layer, first_inode) = (self.layers.len(), self.inodes);
         let mut touched = BTreeSet::new();
@@ -92,7 +92,8 @@ impl Assembly {
         LayerError::bounded("entries", self.nodes.len() as u64, self.limit as u64)
     }
 
-    /// The image's files without ignored ones, hard links told in one way: the first path, by directory and name, is the file.
+    /// The image's files without ignored ones. Hard links are normalised: the first path, by directory and name, is the
+    /// file.
     #[must_use]
     pub fn finish(self, wanted: &Wanted) -> Tree {
         let (linked, uncaptured) = self.linked_wanted(wanted);
@@ -120,8 +121,8 @@ impl Assembly {
         }
     }
 
-    /// Hard links of a layer to what is below it, as that file and its number. Those to a file that comes later in the
-    /// same layer are settled in place.
+    /// Hard links of a layer to files of lower layers, each with the file and its inode number. Links to a file that
+    /// comes later in the same layer are resolved in place.
     fn links(&mut self, table: &mut LayerTable) -> Result<BTreeMap<String, (FileEntry, u64)>, LayerError> {
         let mut from_below = BTreeMap::new();
         let mut last = table
@@ -164,8 +165,8 @@ impl Assembly {
         Ok(from_below)
     }
 
-    /// Directories that an archive does not mention: those of below stay as they are, others are made as engines make
-    /// them.
+    /// Creates parent directories that the archive does not list, as engines do. Those of lower layers stay as they
+    /// are.
     fn ensure(&mut self, directory: Option<&str>, touched: &mut BTreeSet<String>) {
         let mut missing = Vec::new();
         let mut above = directory;
@@ -204,7 +205,8 @@ impl Assembly {
         }
     }
 
-    /// Content of wanted paths that are links to other wanted ones, and those whose content was not kept.
+    /// Content of wanted paths that are links to other wanted paths, and the wanted links whose target's content was
+    /// not kept.
     fn linked_wanted(&self, wanted: &Wanted) -> (Vec<(String, Vec<u8>)>, Vec<String>) {
         let (mut linked, mut uncaptured) = (Vec::new(), Vec::new());
         for (path, node) in &self.nodes {
@@ -215,7 +217,7 @@ impl Assembly {
             let end = links::resolve(path, true, |p| symlink(&self.nodes, p)).unwrap_or_default();
             match self.wanted.get(&end) {
                 Some(bytes) => linked.push((path.clone(), bytes.clone())),
-                // A link to nothing is as if it was not there.
+                // A dangling link counts as missing.
                 None if self.nodes.contains_key(&end) => uncaptured.push(path.clone()),
                 None => {}
             }

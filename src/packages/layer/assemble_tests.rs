@@ -112,7 +112,7 @@ fn a_hard_link_ends_where_a_layer_writes_one_of_its_names() {
     ");
     let tree = assembled(&[&[("a", b"12"), ("b", b"=> a")], &[(".wh.a", b"")]]);
     insta::assert_snapshot!(shown(&tree), @"b file 2 @0");
-    // An ignored file gives no name.
+    // A hard link is never named after an ignored file.
     let tree = assembled(&[&[("tmp/a", b"12"), ("b", b"=> tmp/a")]]);
     insta::assert_snapshot!(shown(&tree), @r"
     b file 2 @0
@@ -238,7 +238,7 @@ fn pushed(assembly: &mut Assembly, files: &[(String, Vec<u8>)]) {
 }
 
 proptest! {
-    /// Layers on top of each other are the filesystem they were made from, which is also what one layer of it all says.
+    /// Assembled layers give the filesystem they were made from, and the same one as a single layer with everything.
     #[test]
     fn layers_are_what_they_were_made_from(steps in prop::collection::vec(prop::collection::vec(any_step(), 1..6), 1..6)) {
         let (mut model, mut assembly) = (Model::new(), Assembly::new(&Limits::default()));

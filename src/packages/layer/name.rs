@@ -14,7 +14,7 @@ pub(super) enum Name {
     Hidden(String),
     /// What was in the directory is not there any more.
     Opaque(String),
-    /// AUFS kept books under such names; nothing of the image.
+    /// Metadata that AUFS stored under such names; not part of the image.
     Bookkeeping,
 }
 

@@ -79,7 +79,8 @@ struct Reading<'a> {
     kept: BTreeMap<String, Vec<u8>>,
     used: &'a mut Used,
     inodes: u32,
-    /// The last directory that was found to be one, and no link on the way to it: the next entry is mostly in it, too.
+    /// The last parent directory that was verified, without a symlink on its path: the next entry is usually in it,
+    /// too.
     plain_parent: Option<String>,
     buffer: Vec<u8>,
 }
@@ -136,14 +137,14 @@ impl Reading<'_> {
         let (used, limits) = (&mut *self.used, self.limits);
         used.entries += 1;
         used.names += name.len() + target.len();
-        // A sparse file may claim any size; what it claims is what reading it would cost.
+        // A sparse file may claim any size, and reading it costs as much as it claims.
         used.content = used.content.saturating_add(size);
         LayerError::bounded("entries", used.entries as u64, limits.entries as u64)?;
         LayerError::bounded("bytes of names", used.names as u64, limits.names as u64)?;
         LayerError::bounded("bytes of content", used.content, limits.content)
     }
 
-    /// Where an entry really goes: links on its way, of this layer, are followed as unpacking would, inside the root.
+    /// Where an entry is really unpacked to: symlinks of this layer on its path are followed, never out of the root.
     fn place(&mut self, path: String) -> Result<String, LayerError> {
         let Some(above) = parent(&path) else { return Ok(path) };
         if self.plain_parent.as_deref() == Some(above) {
@@ -176,7 +177,7 @@ impl Reading<'_> {
 
     fn insert(&mut self, path: String, entry: LayerEntry) {
         if entry.file.kind != FileKind::Directory {
-            // Was it a directory, all that this layer had in it goes with it.
+            // If the path was a directory, this layer's entries below it are removed, too.
             if remove_below(&mut self.entries, &path) > 0 {
                 remove_below(&mut self.kept, &path);
             }
@@ -188,7 +189,8 @@ impl Reading<'_> {
         self.entries.insert(path, entry);
     }
 
-    /// A hard link to a file of this layer is that file. One to a file below is left to whoever knows the layers below.
+    /// A hard link to a file of this layer becomes a copy of its entry. A link to a file of a lower layer stays
+    /// unresolved here, since the lower layers are not known.
     fn link(&mut self, path: String, target: &[u8]) -> Result<(), LayerError> {
         let target = self.place(normalised(target)?)?;
         let Some(found) = self.entries.get_mut(&target) else {

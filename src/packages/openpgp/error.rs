@@ -1,8 +1,8 @@
-//! Why a text is not proven to come from an archive's keeper.
+//! Why a text is not proven to come from the owner of an archive.
 
 use jiff::Timestamp;
 
-/// None of these means that the text is wrong: it means that nobody we trust stands for it. Keys are named by their
+/// None of these means that the text is wrong, only that no trusted key vouches for it. Keys are named by their
 /// fingerprint in upper-case hex, as gpg prints them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {

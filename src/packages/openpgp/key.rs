@@ -159,7 +159,7 @@ pub(super) fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option
     one.into_iter().chain(other).min()
 }
 
-/// A signature that names nobody is nobody's: it would be tried with every key there is.
+/// A signature without an issuer matches no key: otherwise it would be tried with every key there is.
 fn names(signature: &Signature, key: &impl KeyDetails) -> bool {
     let fingerprints = signature.issuer_fingerprint();
     if fingerprints.is_empty() {

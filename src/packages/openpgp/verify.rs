@@ -28,7 +28,7 @@ pub struct Trust {
     pub unusable: Vec<String>,
 }
 
-/// A text that somebody trusted has signed, and nothing else than that text.
+/// A text signed by a trusted key, and nothing besides that text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
     pub text: String,
@@ -174,8 +174,8 @@ impl Trust {
     }
 }
 
-/// The text of an `InRelease` or `Release` file that nobody vouches for: a source says `trusted=yes`, and then it is the
-/// maintainer who does.
+/// The text of an `InRelease` or `Release` file without a signature check: the source says `trusted=yes`, so the
+/// maintainer vouches for it.
 #[must_use]
 pub fn unverified(file: &[u8]) -> String {
     let text = cleartext::split(file).map(|cut| cut.text);
@@ -224,7 +224,7 @@ fn well_formed(signature: &Signature) -> Result<(), SignatureError> {
     let Some(config) = signature.config() else {
         return Err(SignatureError::Malformed("its version is unknown"));
     };
-    // RFC 9580 §5.2.3.7: who does not understand a critical part must not accept the signature.
+    // RFC 9580 §5.2.3.7: a signature with a critical subpacket that is not understood must not be accepted.
     let foreign = |data: &SubpacketData| {
         matches!(
             data,
@@ -257,7 +257,7 @@ fn strong_digest(signature: &Signature, key: &str) -> Result<(), SignatureError>
     }
 }
 
-/// Who says to have made it: full fingerprints where there are some.
+/// The claimed issuers of a signature: full fingerprints if it has any.
 fn issuers(signature: &Signature) -> Vec<String> {
     let fingerprints: Vec<String> = signature.issuer_fingerprint().into_iter().map(key::hex).collect();
     if !fingerprints.is_empty() {

@@ -51,7 +51,7 @@ fn shown(body: NoticeBody) -> String {
 /// What holds for every mail.
 fn check(mail: &Mail) {
     for line in mail.text.lines() {
-        // What is copied or clicked is never broken.
+        // Commands and links, which are copied or clicked, are never wrapped.
         let whole = line.starts_with("    lowtide ") || line.starts_with("  Page: https://");
         assert!(whole || line.chars().count() <= text::WIDTH, "{line}");
     }
@@ -61,7 +61,7 @@ fn check(mail: &Mail) {
     }
     assert!(mail.html.starts_with("<!DOCTYPE html>") && mail.html.ends_with("</html>"));
     for fetched in ["<img", "src=", "url(", "<link", "<script", "href="] {
-        // The one address that is ours: a commit's page, for who wants to look. Nothing of it is fetched.
+        // The only link that a mail may have: the commit's page. Mail clients do not fetch it by themselves.
         let html = mail
             .html
             .replace("<a href=\"https://github.com/example/archives/commit/", "");

@@ -48,7 +48,7 @@ fn failed(detail: &str, excerpt: &[&str]) -> Notice {
     })
 }
 
-/// What nobody sees, seen.
+/// Makes invisible characters visible.
 fn shown(text: &str) -> String {
     text.replace(BREAK, "¦")
 }

@@ -81,7 +81,7 @@ pub(in crate::report) fn half_way() -> Outlook {
     }
 }
 
-/// Nobody has looked yet.
+/// Preflight has not run yet.
 pub(in crate::report) fn assumed() -> Outlook {
     Outlook {
         chosen: Chosen::Assumed,

@@ -6,14 +6,15 @@ use crate::packages::version::apk;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-/// Tags that packages got from those that need them.
+/// Tags that packages inherit from their dependents.
 pub(in crate::packages::apk) type Inherited = BTreeMap<PackageId, Mask>;
 
-/// The one that is better than each other. Order: tags, version of the name, version of the package; then apk 3 asks for the
-/// higher priority and whether it is installed, apk 2 the other way round; last, the first repository.
+/// The candidate that is better than every other one. Order: tags, version of the name, version of the package; then,
+/// in apk 3, the higher priority before whether it is installed, in apk 2 the other way round; last, the first
+/// repository.
 ///
 /// # Errors
-/// When there is none such, or not the same for both.
+/// If there is no such candidate, or not the same one for apk 2 and apk 3.
 pub(in crate::packages::apk) fn best<'a>(
     universe: &Universe<'_>,
     name: NameId,
@@ -24,7 +25,7 @@ pub(in crate::packages::apk) fn best<'a>(
         return Ok(None);
     };
     let compared = |a: &Provider<'_>, b: &Provider<'_>| compare(universe, *a, *b, inherited);
-    // The only one that can be better than all others is the one that is left when each loses to the next.
+    // Only the winner of pairwise comparisons along the list can be better than all others.
     let left = candidates.iter().fold(first, |best, it| {
         if compared(it, best) == [Ordering::Greater; 2] {
             it
@@ -72,8 +73,8 @@ fn compare(universe: &Universe<'_>, a: Provider<'_>, b: Provider<'_>, inherited:
     ]
 }
 
-/// Whether apk would take it under this name without being asked for the package itself: a name without a version says too
-/// little, unless a priority was given to it.
+/// Would apk choose the provider for this name without its package being required? Only if it provides the name with a
+/// version, or if the package has a provider priority.
 pub(in crate::packages::apk) fn offers_itself(universe: &Universe<'_>, provider: Provider<'_>) -> bool {
     provider.version.is_some() || universe.packages[provider.package].entry.priority > 0
 }

@@ -1,5 +1,5 @@
-//! Whether the best of everything go together. Then it does not matter which name apk looks at first: whatever it has chosen
-//! by then is among these, and rules out none of these.
+//! Checks that the best choices for all names are compatible. If they are, apk's order of names does not matter:
+//! whatever it chooses first is one of them, and rules out none of the others.
 
 use super::best::offers_itself;
 use super::closure::{Closure, Here};
@@ -9,10 +9,10 @@ use crate::packages::apk::pending::Undecided;
 use crate::packages::apk::relation::Relation;
 use std::collections::BTreeSet;
 
-/// What does not go together.
+/// Why the choices are not compatible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::packages::apk) enum Contradiction {
-    /// A package's dependency excludes what is best for a name.
+    /// A dependency of the package `by` excludes the best choice for a name.
     Against {
         by: PackageId,
         name: NameId,
@@ -70,7 +70,8 @@ pub(in crate::packages::apk) fn check(
         };
         let bare = !offers_itself(universe, provider);
         if bare && others(universe, *name, provider).any(|other| offers_itself(universe, *other)) {
-            // Only once the package itself is asked for would it be taken, and then another may have been.
+            // apk takes such a provider only once its package itself is required, and may have chosen another one by
+            // then.
             return Err(choice(universe, *name, provider).into());
         }
         tagged(universe, settled, closure, *name, provider)?;
@@ -95,7 +96,7 @@ fn met(
         return Err(clash("nothing".to_owned()).into());
     }
     for provider in there {
-        // Nobody is given: what gets in its own way apk 2 would not install.
+        // No dependent is passed: apk 2 would not install a package that conflicts with itself.
         let package = provider.package;
         match (universe.fit(relation, *provider, None), by) {
             (Fit::Yes, _) => {}
@@ -114,7 +115,7 @@ fn met(
     Ok(())
 }
 
-/// The names that several chosen packages have. With versions, only one may.
+/// Names that several chosen packages have. If any of them has the name with a version, they clash.
 fn shared(universe: &Universe<'_>, here: &Here<'_>) -> Result<BTreeSet<NameId>, Undecided> {
     let mut found = BTreeSet::new();
     for (name, there) in &here.0 {
@@ -124,7 +125,7 @@ fn shared(universe: &Universe<'_>, here: &Here<'_>) -> Result<BTreeSet<NameId>, 
         let Some(other) = others.iter().find(|p| p.package != first.package).or(others.first()) else {
             continue;
         };
-        // Also of one package, when it has a name twice.
+        // Also if one package has the name twice.
         if there.iter().any(|p| p.version.is_some()) {
             return Err(Undecided::Clash {
                 package: universe.shown(first.package),
@@ -137,7 +138,8 @@ fn shared(universe: &Universe<'_>, here: &Here<'_>) -> Result<BTreeSet<NameId>, 
     Ok(found)
 }
 
-/// The best for a shared name may not be what apk ends with, unless it is there for another reason as well.
+/// apk may end with another package for a shared name, unless the best one is also chosen for a name that is not
+/// shared.
 fn on_its_own(
     universe: &Universe<'_>,
     closure: &Closure<'_>,
@@ -162,7 +164,8 @@ fn on_its_own(
     ))
 }
 
-/// A tag that only some of those who need a package pass on arrives in time or not.
+/// If only some dependents of a package pass on the tag that allows it, the result depends on which of them apk visits
+/// first.
 fn tagged(
     universe: &Universe<'_>,
     settled: &Settled,

@@ -1,4 +1,4 @@
-//! The best of what is left, for every name that is required, and for what that brings with it.
+//! Chooses the best remaining package for every required name, and for the names that those packages require.
 
 use super::best::{Inherited, best, offers_itself};
 use super::settle::Settled;
@@ -6,7 +6,8 @@ use super::universe::{Fit, NameId, PackageId, Provider, Universe};
 use crate::packages::apk::pending::Undecided;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What is chosen depends on what is required, and that on what is chosen; in practice the second look changes nothing.
+/// The choices depend on the required names and the required names on the choices, so rounds repeat until nothing
+/// changes; in practice the second one changes nothing.
 const ROUNDS: usize = 16;
 const MAX_CHOSEN: usize = 1 << 17;
 
@@ -24,7 +25,7 @@ pub(in crate::packages::apk) struct Pick<'a> {
 }
 
 /// # Errors
-/// Where a choice is open, or nobody is left for a name that a choice brought in.
+/// If a choice is undecided, or if no provider is left for a name that a choice requires.
 pub(in crate::packages::apk) fn closure<'a>(
     universe: &mut Universe<'a>,
     settled: &Settled,
@@ -43,7 +44,7 @@ pub(in crate::packages::apk) fn closure<'a>(
     Err(Undecided::TooMuch)
 }
 
-/// One look at everything, with what the look before found.
+/// One round over all names, based on the result of the previous round.
 fn expand<'a>(universe: &mut Universe<'a>, settled: &Settled, known: &Closure<'a>) -> Result<Closure<'a>, Undecided> {
     let mut found = Closure::default();
     let mut queue: VecDeque<NameId> = settled.required.iter().copied().collect();
@@ -69,7 +70,7 @@ fn expand<'a>(universe: &mut Universe<'a>, settled: &Settled, known: &Closure<'a
                     },
                 });
             };
-            // What came by `install_if` before it was asked for stays, though another may be better.
+            // apk keeps what `install_if` brought in before the name was required, even if another package is better.
             if found.picks.get(&name).is_some_and(|had| had.package != pick.package) {
                 return Err(Undecided::Triggered {
                     name: universe.text(name).to_owned(),
@@ -124,7 +125,7 @@ impl<'a> Closure<'a> {
         }
     }
 
-    /// Packages that come because others are there: `install_if`. Whether there were any.
+    /// Adds packages whose `install_if` condition holds. Returns whether there were any.
     fn add_triggered(
         &mut self,
         universe: &mut Universe<'a>,
@@ -143,7 +144,7 @@ impl<'a> Closure<'a> {
                 if !here.trigger(universe, package)? {
                     continue;
                 }
-                // Whoever brings it passes its tags on.
+                // The packages that trigger it pass on their tags.
                 let passed_on = here.behind(universe, package).fold(0, |mask, by| {
                     mask | universe.packages[by].allowed | known.inherited.get(&by).copied().unwrap_or_default()
                 });
@@ -174,7 +175,7 @@ impl<'a> Closure<'a> {
                 name: universe.text(name).to_owned(),
             };
             if self.required.contains(&name) {
-                // It may come before it is asked for, and then in another version.
+                // `install_if` may bring it in before it is required, and then in another version.
                 let same = candidates.iter().any(|p| Some(p.package) == picked);
                 let best = best(universe, name, &candidates, &known.inherited)?;
                 if !same || best.map(|p| p.package) != picked {
@@ -197,7 +198,7 @@ impl<'a> Closure<'a> {
     }
 }
 
-/// What is there under which names.
+/// The chosen packages by each of their names.
 pub(in crate::packages::apk) struct Here<'a>(pub(in crate::packages::apk) BTreeMap<NameId, Vec<Provider<'a>>>);
 
 impl<'a> Here<'a> {
@@ -214,7 +215,7 @@ impl<'a> Here<'a> {
         Self(found)
     }
 
-    /// Those that bring a package by `install_if`.
+    /// The packages that trigger another one through its `install_if`.
     fn behind(&self, universe: &Universe<'_>, package: PackageId) -> impl Iterator<Item = PackageId> {
         let asks = universe.packages[package].install_if.iter();
         asks.filter_map(|it| self.0.get(&it.name)).flatten().map(|p| p.package)
@@ -239,7 +240,7 @@ impl<'a> Here<'a> {
         {
             return Ok(false);
         }
-        // apk 2 would not have it come, apk 3 would.
+        // With a negative condition apk 3 would install it, apk 2 would not.
         match negative.next() {
             None => Ok(true),
             Some(_) => Err(Undecided::Triggered {

@@ -1,8 +1,9 @@
-//! Which packages an upgrade ends with. apk decides name by name and never goes back, so that what it ends with can depend
-//! on its order of names. We do not follow that order. What follows from `world` without a choice is ruled out first
-//! ([`settle`]), the best of what is left is taken for every name ([`best`], [`closure`]), and the answer stands only when it
-//! contradicts nothing ([`check`]): then no order of names leads elsewhere. Where a package excludes what is best for a name
-//! below it, its word counts, as apk goes from the top down ([`order`]). Otherwise we say that we do not know.
+//! Which packages an upgrade ends with. apk decides name by name without backtracking, so its result can depend on its
+//! order of names. This solver does not reproduce that order. It first rules out what `world` excludes without any
+//! choice ([`settle`]), then takes the best remaining package for every name ([`best`], [`closure`]), and accepts the
+//! result only if it is free of contradictions ([`check`]): then every order of names leads to it. If a package
+//! excludes the best choice for a name below it, the exclusion counts, because apk works from the top down ([`order`]).
+//! In all other cases the result is reported as undecided.
 
 pub(super) mod best;
 pub(super) mod check;

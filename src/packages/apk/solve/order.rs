@@ -1,6 +1,7 @@
-//! The one thing about apk's order of names that is relied on: whoever needs a name is chosen before that name. apk numbers
-//! the names by going down from `world`, and chooses from the top. It is so only where no way leads back up, and where the
-//! one above is needed by its own name, from `world` on: names that packages only provide come later.
+//! The one property of apk's order of names that this solver relies on: a package is chosen before the names it depends
+//! on. apk numbers the names by going down from `world`, and chooses from the top. The property holds only if no path
+//! leads back up, and if each package above is required by its own name, from `world` on: names that packages only
+//! provide come later.
 
 use super::check::{Contradiction, check};
 use super::closure::{Closure, closure};
@@ -9,12 +10,12 @@ use super::universe::{NameId, Out, PackageId, Universe};
 use crate::packages::apk::pending::Undecided;
 use std::collections::BTreeSet;
 
-/// How many packages may be excluded from above, and how many names are walked to see that no way leads back.
+/// Limits for the packages excluded from above, and for the names walked to prove that no path leads back.
 const MAX_EXCLUDED: usize = 64;
 const MAX_WALK: usize = 1 << 14;
 
 /// # Errors
-/// Where a choice is open.
+/// If a choice is undecided.
 pub(in crate::packages::apk) fn ordered<'a>(
     universe: &mut Universe<'a>,
     settled: &Settled,
@@ -58,12 +59,12 @@ pub(in crate::packages::apk) fn ordered<'a>(
     }
 }
 
-/// The first contradiction tells most.
+/// The first contradiction is the most useful one to report.
 fn first(universe: &Universe<'_>, excluded: &[(PackageId, Contradiction)], open: Undecided) -> Undecided {
     excluded.first().map_or(open, |(_, found)| found.clone().told(universe))
 }
 
-/// Packages that are chosen by their own names, and so are all above them, from `world` on.
+/// Packages chosen by their own names that are reached from `world` through such packages only.
 fn above(universe: &Universe<'_>, settled: &Settled, closure: &Closure<'_>) -> BTreeSet<PackageId> {
     let mut found = BTreeSet::new();
     let wished = settled.world.iter().filter(|wish| !wish.relation.conflict);
@@ -79,8 +80,8 @@ fn above(universe: &Universe<'_>, settled: &Settled, closure: &Closure<'_>) -> B
     found
 }
 
-/// Whether from what `package` is known by, one comes to what `to` is known by: over dependencies, other names, and what
-/// comes by `install_if`. Also when it cannot be told.
+/// Does a path lead from a name of `package` to a name of `to`, over dependencies, provided names and `install_if`?
+/// Also true if the walk exceeds its limits.
 fn leads_back(universe: &mut Universe<'_>, package: PackageId, to: PackageId) -> bool {
     let names = |universe: &Universe<'_>, package: PackageId| -> Vec<NameId> {
         universe.packages[package].names.iter().map(|(name, _)| *name).collect()

@@ -1,8 +1,8 @@
 //! What follows from `world` without any choice: names that are required, packages that are ruled out.
 //!
-//! Only what apk, too, finds before it decides anything is ruled out here. That is why an unmet dependency counts only where
-//! something the package depends on was ruled out before: apk looks again at those alone, and may well choose a package that
-//! nothing satisfies, to fail with it.
+//! Only packages that apk itself rules out before its first decision are ruled out here. An unmet dependency therefore
+//! counts only if a provider of one of the package's dependencies was ruled out before: apk rechecks only such
+//! packages, and may well choose a package with an unmet dependency and then fail.
 
 use super::universe::{Dependency, Fit, NameId, Out, PackageId, Provider, UNTAGGED, Universe};
 use crate::packages::apk::pending::{Refusal, Undecided};
@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How many names are looked at before we give up: a large desktop needs some ten thousand looks.
 const MAX_LOOKS: usize = 1 << 20;
 
-/// Names that every answer has, in the order in which they were found, and who asks for them first.
+/// Names that every solution requires, in the order in which they were found, each with the first package that requires
+/// it.
 #[derive(Debug, Default)]
 pub(in crate::packages::apk) struct Settled {
     pub(in crate::packages::apk) required: Vec<NameId>,
@@ -34,7 +35,7 @@ pub(in crate::packages::apk) struct Wish {
 }
 
 /// # Errors
-/// When a required name has nobody left, as for apk.
+/// If no provider is left for a required name; apk fails then, too.
 pub(in crate::packages::apk) fn settle(universe: &mut Universe<'_>, world: &[Relation]) -> Result<Settled, Refusal> {
     let mut settled = Settled::default();
     for relation in world {
@@ -91,7 +92,7 @@ impl Settled {
             }
             let package = &mut universe.packages[provider.package];
             if package.preferred.is_some_and(|preferred| preferred != tag) {
-                // apk's last word counts; which one is last is a matter of its order.
+                // The last tag counts for apk, and which one is last depends on its order.
                 return Err(Undecided::Tags {
                     name: relation.name.clone(),
                 }
@@ -120,7 +121,7 @@ impl Settled {
         for provider in universe.providers(name).to_vec() {
             match universe.fit(relation, provider, by) {
                 Fit::Yes => {}
-                // Kept: whoever is chosen by such a fit is found out in the end.
+                // Not ruled out: if such a provider is chosen in the end, `check` reports it.
                 Fit::Unsure if !relation.conflict => {}
                 Fit::Unsure => {
                     return Err(Undecided::Unversioned {
@@ -160,7 +161,7 @@ impl Settled {
                 let only = only.package;
                 for at in 0..universe.packages[only].depends.len() {
                     let Dependency { name, relation } = &universe.packages[only].depends[at];
-                    // Of several about the same name, apk knows only the first before it chooses.
+                    // Of several dependencies on the same name, apk applies only the first before it chooses.
                     if !relation.conflict && seen.insert(*name) {
                         let (name, relation) = (*name, relation.clone());
                         changed |= self.apply(universe, name, &relation, Some(only))?;
@@ -183,7 +184,7 @@ impl Settled {
     }
 }
 
-/// The providers that apk has before it when it looks at a name. It does not look again when another name has ruled one out.
+/// The providers that apk considers for a name. It does not recheck the name when another name rules one of them out.
 fn seen_by_apk<'a>(universe: &Universe<'a>, name: NameId) -> Vec<Provider<'a>> {
     let left = |p: &&Provider<'_>| match &universe.packages[p.package].out {
         None | Some(Out::Excluded { by: Some(_), .. } | Out::Beside { .. }) => true,
@@ -192,7 +193,7 @@ fn seen_by_apk<'a>(universe: &Universe<'a>, name: NameId) -> Vec<Provider<'a>> {
     universe.providers(name).iter().filter(left).copied().collect()
 }
 
-/// Whether it was not ruled out before.
+/// Rules a package out; returns whether it was not ruled out before.
 fn rule_out(universe: &mut Universe<'_>, package: PackageId, why: Out) -> bool {
     let out = &mut universe.packages[package].out;
     let new = out.is_none();
@@ -202,7 +203,7 @@ fn rule_out(universe: &mut Universe<'_>, package: PackageId, why: Out) -> bool {
     new
 }
 
-/// Rules out providers with a dependency that nobody is left for, once anything they depend on was ruled out.
+/// Once any package that the providers depend on was ruled out, rules out the providers with an unmet dependency.
 fn look_again(universe: &mut Universe<'_>, name: NameId) -> Result<bool, Undecided> {
     let providers = universe.providers(name).to_vec();
     for provider in &providers {
@@ -245,7 +246,7 @@ fn look_again(universe: &mut Universe<'_>, name: NameId) -> Result<bool, Undecid
     Ok(changed)
 }
 
-/// Where all that is left for a name also has another name: that other name can only be one of these.
+/// If all remaining providers of a name share another name, rules out all other providers of that other name.
 fn rule_out_others(universe: &mut Universe<'_>, name: NameId, left: &[Provider<'_>]) -> bool {
     let Some((first, others)) = left.split_first() else {
         return false;
@@ -261,8 +262,8 @@ fn rule_out_others(universe: &mut Universe<'_>, name: NameId, left: &[Provider<'
         if !others.iter().all(has) {
             continue;
         }
-        // Several packages may have a name without version at once. For a package's own name, apk asks that of the name by
-        // which it came here.
+        // Several packages may have the same name without a version. For a package's own name, apk checks the version
+        // of the name through which it got here.
         let skip = left.iter().any(|p| {
             let it = &universe.packages[p.package];
             let version = it

@@ -67,13 +67,13 @@ pub(in crate::packages::apk) struct Provider<'a> {
 /// Why a package cannot be among the chosen ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::packages::apk) enum Out {
-    /// For another architecture, or in a form that only a newer apk knows. Never by what is chosen.
+    /// For another architecture, or in a format that only a newer apk reads. Does not depend on the choices.
     Uninstallable,
     /// `by` is none for `world`.
     Excluded { by: Option<PackageId>, clause: String },
-    /// Its own.
+    /// A dependency of its own is unmet.
     Needs { clause: String },
-    /// All that can be this name are also another one, which it has as well.
+    /// All remaining providers of `name` also have another name in common, which this package has as well.
     Beside { name: NameId },
 }
 
@@ -82,12 +82,12 @@ pub(in crate::packages::apk) enum Out {
 pub(in crate::packages::apk) enum Fit {
     Yes,
     No,
-    /// A version is asked of what has none: apk 3 says yes, apk 2 no.
+    /// The dependency limits the version and the provider has none: apk 3 accepts it, apk 2 does not.
     Unsure,
 }
 
 impl Package<'_> {
-    /// By the search, not from the start.
+    /// Ruled out by the search, as opposed to uninstallable from the start.
     pub(in crate::packages::apk) fn is_ruled_out(&self) -> bool {
         !matches!(self.out, None | Some(Out::Uninstallable))
     }
@@ -230,7 +230,7 @@ impl<'a> Universe<'a> {
 
     fn read(&mut self, entry: Entry<'a>, installed: bool) -> Package<'a> {
         let depends = relations(entry.depends);
-        // What cannot be understood brings nothing in.
+        // An `install_if` that cannot be parsed triggers nothing.
         let install_if = relations(entry.install_if).unwrap_or_default();
         let out = (depends.is_none() || !self.is_for_us(&entry) || entry.newer).then_some(Out::Uninstallable);
         let name = self.name(entry.name);
@@ -268,7 +268,7 @@ impl<'a> Universe<'a> {
         of: Option<PackageId>,
     ) -> Fit {
         let package = &self.packages[provider.package];
-        // What a package has itself it cannot get in the way of; apk 2 would not install such a package at all.
+        // A package cannot exclude its own names; apk 2 would not install such a package at all.
         if relation.conflict && of == Some(provider.package) {
             return Fit::Yes;
         }
@@ -298,7 +298,7 @@ impl<'a> Universe<'a> {
         ours || matches!(entry.architecture, "" | "noarch")
     }
 
-    /// The tags are allowed besides those of `world`.
+    /// `inherited`: tags that are allowed in addition to those of `world`.
     pub(in crate::packages::apk) fn is_allowed(&self, package: PackageId, inherited: Mask) -> bool {
         let it = &self.packages[package];
         it.installed || it.entry.empty || it.repositories & self.under(it.allowed | inherited) != 0

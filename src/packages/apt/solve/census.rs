@@ -1,8 +1,8 @@
-//! In which order apt came to know its packages and their dependencies.
+//! The order in which apt first sees its packages and their dependencies.
 //!
-//! It reads archive after archive, then dpkg's status, and gives a number to each package that is described or named
-//! (`pkgCacheGenerator`). Between candidates that are equal in everything else it takes the youngest number, and of what
-//! depends on a package it looks at the youngest first.
+//! apt reads one archive after the other, then dpkg's status, and numbers each package that is described or named there
+//! (`pkgCacheGenerator`). Among otherwise equal candidates it takes the youngest number, and it visits the dependents
+//! of a package youngest first.
 
 use super::order::bucket;
 use super::world::{Architecture, By, NameId, PackageId, RelationId, VersionId, World};
@@ -20,7 +20,7 @@ pub(super) struct Known {
     pub(super) architecture: Architecture,
 }
 
-/// `name:any` and the like are packages of their own, for no architecture.
+/// To apt, a name with a qualifier (`name:any`) is a package of its own, without an architecture.
 pub(super) const ANY: Architecture = Architecture::MAX;
 
 /// The place of a dependency among those on the same package; smaller comes first.
@@ -64,7 +64,7 @@ struct Mention {
 /// Whose clauses are read.
 struct Of {
     architecture: Architecture,
-    /// Where the installed version comes from this very entry.
+    /// The package whose installed version apt takes from this entry.
     installed: Option<PackageId>,
     /// Counts the clauses that are not Provides.
     clause: usize,
@@ -188,7 +188,7 @@ impl<'a> World<'a> {
             let architecture = self.architecture(&it.architecture);
             census.package(&it.name, architecture);
             let place = u32::try_from(it.place).unwrap_or(u32::MAX);
-            // What an archive has as well is known already.
+            // A version that an archive lists too was counted with that archive.
             let Some(package) = sources.get(&(file, place)) else {
                 continue;
             };
@@ -213,7 +213,7 @@ impl<'a> World<'a> {
 }
 
 impl<'a> Census<'a> {
-    /// Smaller is older. What nobody knows is youngest.
+    /// Smaller is older. An unknown package counts as youngest.
     pub(super) fn age(&self, name: &str, architecture: Architecture) -> u32 {
         let name = self.numbers.get(name).copied();
         let all = name.and_then(|name| self.of_name.get(name as usize));

@@ -20,7 +20,7 @@ impl<'a> World<'a> {
         clause.relations().any(|relation| self.is_met(relation, when)) != clause.is_negative()
     }
 
-    /// Is the version that a package has in that state one that the relation names?
+    /// Does some package have, in that state, a version that the relation names?
     pub(super) fn is_met(&mut self, relation: RelationId, when: When) -> bool {
         match when {
             When::Now => self.is_met_by(relation, |world, package| world.packages[package.at()].current),
@@ -37,7 +37,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Looks only at packages that are there: what is not loaded is neither installed nor planned.
+    /// Checks only loaded packages: a package that is not loaded is neither installed nor planned.
     pub(super) fn is_met_by(
         &self,
         relation: RelationId,
@@ -85,7 +85,7 @@ impl<'a> World<'a> {
             rows.sort_by_key(|(row, _)| row.place());
             for (row, clause) in rows {
                 let Some(by) = self.version_of(row) else { continue };
-                // What another archive says of the same build is not believed, nor even read.
+                // Only the first entry that lists a build counts, as for apt; entries of other archives are ignored.
                 if !self.versions[by.at()].described.is_row(row) {
                     continue;
                 }
@@ -97,7 +97,7 @@ impl<'a> World<'a> {
                 }
             }
         }
-        // What is installed and in no archive any more.
+        // Installed versions that no archive has any more.
         for provided in &self.names[name.at()].provided {
             if !found.contains(provided) {
                 found.push(*provided);

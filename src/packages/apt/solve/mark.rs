@@ -1,16 +1,17 @@
-//! Marking a package for its candidate, with everything that this needs.
+//! Marks a package for installation of its candidate, together with everything the candidate needs.
 //!
-//! A dependency is met by upgrading what is installed before anything new is taken; what conflicts is upgraded if that helps,
-//! and removed if it may be. When something critical cannot be had, the mark is taken back and the candidate given up, so
-//! that nobody tries it again. What is marked from within is protected as long as that lasts: who comes round to it again may
-//! not change it, and protects in turn what it cannot do without.
+//! Upgrading an installed package comes before installing a new one to meet a dependency. A conflicting package is
+//! upgraded if that resolves the conflict, and otherwise removed if it may be. If a critical dependency cannot be met,
+//! the mark is undone and the candidate is dropped, so that no later attempt selects it again. While the dependencies
+//! of a package are being marked, the package is protected: a recursive call that reaches it again must not change it,
+//! and protects its critical dependencies in turn.
 
 use super::lookup::When;
 use super::plan::Mode;
 use super::world::{Clause, PackageId, RelationId, Scope, VersionId, World};
 use crate::packages::apt::index::stanza::MultiArch;
 
-/// What a candidate asks for that the plan does not give yet.
+/// Clauses of a candidate that still need work: `missing` dependencies and `unwelcome` conflicts.
 #[derive(Default)]
 struct Asked<'a> {
     missing: Vec<Clause<'a>>,
@@ -31,11 +32,11 @@ enum Choice {
     Installed,
 }
 
-/// For whom something is marked.
+/// The package whose candidate is being marked.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     package: PackageId,
-    /// Its mark is settled: what it needs is settled with it, and one failure does not end the attempt.
+    /// It was protected before: what it needs is protected with it, and one failure does not end the attempt.
     settled: bool,
     depth: usize,
 }
@@ -185,7 +186,8 @@ impl<'a> World<'a> {
         true
     }
 
-    /// What is installed becomes the candidate, and everybody is told; if nothing is, there is none, and nobody is.
+    /// Makes the installed version the candidate and notifies its dependents. Without an installed version there is no
+    /// candidate, and the dependents are not notified.
     fn stay_at(&mut self, package: PackageId, current: Option<VersionId>) {
         let planned = self.planned(package);
         if current.is_some() && planned.mode == Mode::Install && planned.target == planned.candidate {
@@ -203,7 +205,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// For a settled package also what is met already: it is settled, too.
+    /// For a settled package, clauses that already hold are included, so that the packages that meet them are settled
+    /// too.
     fn asked(&mut self, candidate: VersionId, settled: bool) -> Asked<'a> {
         let mut asked = Asked::default();
         for clause in self.clauses(candidate).iter() {
@@ -220,7 +223,8 @@ impl<'a> World<'a> {
         asked
     }
 
-    /// What conflicts with the candidate. Whether everybody can give way.
+    /// Resolves the candidate's conflicts, or collects in `way` the upgrades and removals that will. Returns whether
+    /// all of them can be resolved.
     fn make_way(&mut self, mark: Mark, unwelcome: &[Clause<'a>], way: &mut GiveWay) -> bool {
         let mut fine = true;
         let mut bad = Vec::new();
@@ -294,7 +298,8 @@ impl<'a> World<'a> {
         fine
     }
 
-    /// Removes what no upgrade takes out of the way: for a settled package now, for another once the rest is there.
+    /// Removes a conflicting package that no upgrade gets out of the way: at once for a settled mark, otherwise after
+    /// the missing dependencies were marked.
     fn clear_away(&mut self, mark: Mark, other: PackageId, way: &mut GiveWay) -> bool {
         let gone = self.mode(other) == Mode::Remove;
         if mark.settled {
@@ -312,14 +317,15 @@ impl<'a> World<'a> {
         may
     }
 
-    /// Nobody is told.
+    /// Drops the candidate in favour of the planned version. The dependents are not notified.
     fn forget_candidate(&mut self, package: PackageId) {
         let planned = self.planned(package);
         planned.candidate = planned.target;
         self.note(package);
     }
 
-    /// Installed packages whose dependency is met by the installed version and not by the candidate have to move along.
+    /// Adds to `way.upgrade` the installed packages whose dependency the installed version meets and the candidate does
+    /// not.
     fn left_behind(&mut self, package: PackageId, candidate: VersionId, way: &mut GiveWay) {
         let it = &self.packages[package.at()];
         let (Some(current), name, architecture) = (it.current, it.name, it.architecture) else {
@@ -332,7 +338,7 @@ impl<'a> World<'a> {
         let mut lost = dependants.get(&name).cloned().unwrap_or_default();
         lost.retain(|it| {
             let target = &self.relations[it.relation.at()];
-            // What names another architecture, or any, depends on something else in apt's eyes.
+            // apt counts a dependency on another architecture, or on `:any`, as one on a different package.
             let direct = target.scope == Scope::Usable(architecture);
             let removed = self.ways.passes_over_removed
                 && (self.mode(it.package) == Mode::Remove || way.remove.contains(&it.package));
@@ -412,7 +418,7 @@ impl<'a> World<'a> {
         !clause.is_critical()
     }
 
-    /// What alone meets a clause of a settled package is settled with it.
+    /// If exactly one version meets a clause of a settled package, the package of that version is settled too.
     fn settle(&mut self, mark: Mark, clause: &Clause<'a>) -> bool {
         let relations: Vec<RelationId> = clause.relations().collect();
         let mut all = self.solutions(&relations, Choice::Candidates);
@@ -428,7 +434,7 @@ impl<'a> World<'a> {
         self.install(other, true, mark.depth + 1)
     }
 
-    /// A recommendation that the installed version had already, and that nobody has met since, is not met now either.
+    /// A recommendation that the installed version already had, and that is still unmet, is not followed now either.
     fn is_old_want(&mut self, package: PackageId, clause: &Clause<'a>) -> bool {
         let Some(current) = self.packages[package.at()].current else {
             return false;
@@ -459,7 +465,7 @@ impl<'a> World<'a> {
     fn solutions(&mut self, relations: &[RelationId], choice: Choice) -> Vec<VersionId> {
         let (mut here, mut new) = (Vec::new(), Vec::new());
         for relation in relations {
-            // What is remembered of the relation counts here, even if it is old.
+            // The remembered state of the relation counts here, even if it is stale: see `plan.rs`.
             if choice == Choice::Candidates && !self.is_met(*relation, When::Candidates) {
                 continue;
             }
@@ -478,7 +484,7 @@ impl<'a> World<'a> {
         here.append(&mut new);
         let negative = relations.iter().any(|relation| self.relations[relation.at()].negative);
         if !negative {
-            // What is gone for good is no solution.
+            // A protected package that is removed, or stays uninstalled, cannot meet a relation.
             here.retain(|version| {
                 let it = &self.packages[self.versions[version.at()].package.at()];
                 let out = it.planned.mode == Mode::Remove || it.planned.mode == Mode::Keep && it.current.is_none();
@@ -507,7 +513,7 @@ impl<'a> World<'a> {
         fitting
     }
 
-    /// Smaller is better. Where nothing else decides, what apt came to know last.
+    /// Smaller is better. Ties go to the package that apt numbered last.
     fn rank(&mut self, version: VersionId, relation: RelationId) -> impl Ord + use<'a> {
         let age = self.age(self.versions[version.at()].package);
         let wanted = self.relations[relation.at()].name;
@@ -525,7 +531,7 @@ impl<'a> World<'a> {
         )
     }
 
-    /// The mark is taken back for good. That the candidate is given up, nobody is told.
+    /// Undoes the mark and drops the candidate. The dependents are notified of the former, not of the latter.
     fn give_up(&mut self, package: PackageId) {
         let current = self.packages[package.at()].current;
         let planned = *self.planned(package);

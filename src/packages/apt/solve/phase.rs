@@ -4,7 +4,8 @@ use super::world::{PackageId, VersionId, World};
 use crate::packages::apt::settings::Phasing;
 
 impl World<'_> {
-    /// The lot fell on waiting. Not where a security fix lies between the installed version and the candidate.
+    /// Has the phased update not reached this machine yet? Never true if a security fix lies between the installed
+    /// version and the candidate.
     pub(in crate::packages::apt) fn is_phased(&self, package: PackageId) -> bool {
         let it = &self.packages[package.at()];
         let (Some(current), Some(candidate)) = (it.current, it.candidate) else {

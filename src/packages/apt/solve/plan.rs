@@ -1,8 +1,9 @@
-//! What is to become of each package, and whether that fits together.
+//! The plan: what is intended for each package, and whether the intended versions fit together.
 //!
-//! apt remembers for every dependency whether it holds, and looks again when a package that could meet it is changed. Where
-//! it changes one without looking again, what it goes by is old. So does this: every change is noted with its time, and a
-//! relation is judged by what was known when its name was told of a change last.
+//! apt caches for every dependency whether it holds, and re-evaluates it when a package that could meet it changes.
+//! Where apt changes a package without re-evaluating, it works with a stale result. This module reproduces that: every
+//! change is recorded with the clock, and a relation is judged by the state at the time when its name was last notified
+//! of a change.
 
 use super::lookup::When;
 use super::world::{Clause, NameId, PackageId, VersionId, World};
@@ -13,13 +14,13 @@ use std::rc::Rc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::packages::apt) struct Planned {
     pub(in crate::packages::apt) mode: Mode,
-    /// The version it will have; nothing when it is not, or no longer, installed.
+    /// The version the plan gives the package; `None` if it will not be installed.
     pub(in crate::packages::apt) target: Option<VersionId>,
-    /// The version it may go to. Starts as policy's and is given up when it cannot be had.
+    /// The version an upgrade may choose. Starts as policy's candidate and is dropped when that cannot be installed.
     pub(in crate::packages::apt) candidate: Option<VersionId>,
     /// Its mode is not to be changed any more.
     pub(super) protected: bool,
-    /// There was a newer candidate when that was last looked at.
+    /// Whether the candidate was newer than the installed version at the last check: see `note_newer`.
     pub(super) newer: bool,
 }
 
@@ -31,9 +32,10 @@ pub(in crate::packages::apt) enum Mode {
     Remove,
 }
 
-/// An upgrade from one release to the next goes 15 deep; apt goes down to 3000, which no worker's stack would bear.
+/// An upgrade from one release to the next recurses 15 deep. apt allows 3000, which would overflow a worker's stack.
 const DEEPEST: usize = 500;
-/// An upgrade from one release to the next takes a thousand attempts to mark something. What takes more is made to.
+/// An upgrade from one release to the next takes about a thousand attempts to mark something. Only input crafted for it
+/// takes this many.
 const MOST_ATTEMPTS: u32 = 1_000_000;
 
 impl Planned {
@@ -55,7 +57,8 @@ impl<'a> World<'a> {
         self.packages[package.at()].planned.mode
     }
 
-    /// Nothing is installed, or the candidate stands before what is, in the order of versions.
+    /// Sets `newer` if the candidate sorts before the installed version (newest first), or if one of the two is
+    /// missing.
     pub(super) fn note_newer(&mut self, package: PackageId) {
         let it = &self.packages[package.at()];
         let place = |wanted: VersionId| it.versions.iter().position(|version| *version == wanted);
@@ -79,7 +82,7 @@ impl<'a> World<'a> {
         };
     }
 
-    /// Nothing is changed any more, and there will be no answer.
+    /// The search has exceeded its limit: the plan no longer changes, and the upgrade counts as unresolved.
     pub(super) fn is_too_much(&self) -> bool {
         self.attempts > MOST_ATTEMPTS
     }
@@ -97,7 +100,7 @@ impl<'a> World<'a> {
         !(it.planned.protected || held && mode != Mode::Keep || mode == Mode::Remove && needed)
     }
 
-    /// Back to what is installed now, if anything.
+    /// Plans to keep what is installed now, if anything. Returns whether that is allowed.
     pub(super) fn keep(&mut self, package: PackageId) -> bool {
         if !self.may_change(package, Mode::Keep) {
             return false;
@@ -124,14 +127,15 @@ impl<'a> World<'a> {
         true
     }
 
-    /// A change that nobody is told of yet.
+    /// Records a change without notifying the dependents.
     pub(super) fn note(&mut self, package: PackageId) {
         self.clock += 1;
         let (now, it) = (self.clock, &mut self.packages[package.at()]);
         it.history.push((now, it.planned.candidate, it.planned.target));
     }
 
-    /// A change, of which all is told that depends on the package, or on what its installed version or its candidate provide.
+    /// Records a change and notifies everything that depends on the package, or on a name that its installed version or
+    /// its candidate provides.
     pub(super) fn tell(&mut self, package: PackageId) {
         self.note(package);
         let now = self.clock;
@@ -164,7 +168,7 @@ impl<'a> World<'a> {
         names
     }
 
-    /// The planned version lacks something it cannot do without, or meets something it cannot live with.
+    /// The planned version has an unmet critical dependency or a conflict.
     pub(in crate::packages::apt) fn is_broken(&mut self, package: PackageId) -> bool {
         let target = self.packages[package.at()].planned.target;
         target.is_some_and(|version| self.breaks(version, When::Planned, false))
@@ -196,7 +200,7 @@ impl<'a> World<'a> {
             .count()
     }
 
-    /// Installed packages that do not fit together as they are: apt refuses to upgrade before that is mended.
+    /// Installed packages with unmet dependencies or conflicts: apt refuses to upgrade before they are fixed.
     pub(in crate::packages::apt) fn broken_now(&mut self) -> Vec<PackageId> {
         let all = self.sorted();
         all.into_iter().filter(|package| self.is_broken_now(*package)).collect()

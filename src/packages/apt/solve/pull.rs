@@ -1,4 +1,4 @@
-//! Upgrading one package for another's sake, where that other cannot step back.
+//! Upgrades one package to repair another that is protected and cannot step back.
 
 use super::lookup::When;
 use super::plan::Mode;
@@ -6,7 +6,8 @@ use super::repair::Memory;
 use super::world::{Clause, PackageId, RelationId, World};
 
 impl<'a> World<'a> {
-    /// Upgrades a package, and what it then needs. Whether that worked; if not, it is as before. Each is tried once.
+    /// Upgrades a package and what it then needs; returns whether that worked. On failure the mark is undone. Each
+    /// package is tried once.
     pub(super) fn pull_up(&mut self, package: PackageId, memory: &mut Memory, depth: usize) -> bool {
         self.count_attempt(depth);
         let open = !memory.tried.contains(&package) && !memory.fixed.contains(&package);

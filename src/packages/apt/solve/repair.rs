@@ -1,7 +1,8 @@
-//! What gives way where the marked packages do not fit together.
+//! Resolves the conflicts and unmet dependencies that are left after marking.
 //!
-//! From the heaviest package to the lightest, each that is broken is looked at: either it stays as it is, or what it cannot
-//! live with does, or one of them goes. A few rounds, since one repair can break something else.
+//! Broken packages are visited from the highest score to the lowest. Either the package keeps its installed version, or
+//! the package it clashes with does, or one of the two is removed. This takes several rounds, since one repair can
+//! break another package.
 
 use super::lookup::When;
 use super::order::sort_as_libstdcxx;
@@ -11,21 +12,21 @@ use crate::packages::apt::index::stanza::Kind;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 
-/// Rounds after which what is still broken stays broken; apt's own number.
+/// Rounds after which the repair gives up; apt's own number.
 const ROUNDS: usize = 20;
 
 /// What is remembered across the rounds.
 #[derive(Default)]
 pub(super) struct Memory {
-    /// Marked when the repair began, and not yet tried again.
+    /// Packages that were marked when the repair began and whose mark was not retried yet.
     reinstate: HashSet<PackageId>,
-    /// Upgrades that have been tried for somebody else's sake.
+    /// Packages whose upgrade was already tried, to help another package or as a retry.
     pub(super) tried: HashSet<PackageId>,
-    /// Not to be upgraded for somebody else's sake.
+    /// Packages that must not be upgraded to help another one.
     pub(super) fixed: HashSet<PackageId>,
 }
 
-/// What to do with a package none of whose alternatives could be had.
+/// What happens to a package if none of a clause's alternatives can be met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Otherwise {
     Remove,
@@ -37,7 +38,7 @@ struct Look<'a> {
     package: PackageId,
     round: usize,
     changed: bool,
-    /// Who would have to give way, and for which clause.
+    /// Packages that would have to give way, each with the clause that demands it.
     others: Vec<(PackageId, Clause<'a>)>,
 }
 
@@ -49,19 +50,20 @@ struct Broken<'a> {
     otherwise: Otherwise,
 }
 
-/// How an alternative came out.
+/// The result of trying one alternative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Came {
     /// Look at the next alternative, or clause.
     Open,
     /// The package itself was dealt with.
     Settled,
-    /// Nothing can meet it, and the package is back to what it was: no further clause matters.
+    /// No version can meet the clause, so the package keeps its installed version: no further clause matters.
     Over,
 }
 
 impl<'a> World<'a> {
-    /// Whether everything fits at the end. `fixed` is what was kept on purpose.
+    /// Repairs the plan; returns whether no package is broken at the end. `fixed`: packages that are kept back on
+    /// purpose.
     pub(super) fn repair(&mut self, fixed: Vec<PackageId>) -> bool {
         if self.count_broken() == 0 {
             return true;
@@ -78,7 +80,7 @@ impl<'a> World<'a> {
             let mut changed = false;
             let mut last = Bound::Unbounded;
             loop {
-                // A look at one can bring in others: those further down are looked at in the same round.
+                // A visit can load further packages; those further down in the order are visited in the same round.
                 while ordered < self.packages.len() {
                     let package = PackageId::nth(ordered);
                     let age = self.age(package) as usize;
@@ -98,7 +100,7 @@ impl<'a> World<'a> {
         self.count_broken() == 0
     }
 
-    /// By age: where each package stands in the order by weight.
+    /// The position of each package in the order by score, indexed by age.
     fn places(&mut self) -> Vec<u32> {
         let census = self.census();
         let mut all: Vec<(u32, i32)> = census
@@ -139,7 +141,7 @@ impl<'a> World<'a> {
         look.changed
     }
 
-    /// A mark that was taken back for somebody who is gone by now can be made again.
+    /// Retries a mark that was undone for another package: that one may be removed by now.
     fn try_again(&mut self, package: PackageId, memory: &mut Memory) {
         let it = &self.packages[package.at()];
         let planned = it.planned;
@@ -156,7 +158,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Whether the package is dealt with and its other clauses can wait.
+    /// Returns whether the package was handled, so that its other clauses can wait.
     fn look_at(&mut self, clause: Clause<'a>, memory: &mut Memory, look: &mut Look<'a>) -> bool {
         let relations: Vec<RelationId> = clause.relations().collect();
         let mut broken = Broken {
@@ -216,7 +218,7 @@ impl<'a> World<'a> {
                     self.step_back(broken, relation, other, look);
                     return Came::Settled;
                 }
-                // It cannot step back itself: the other has to move.
+                // The package is protected and cannot step back, so the other one has to be upgraded.
                 if self.pull_up(other, memory, 0) {
                     let least = self.score(other).min(self.score(package));
                     self.set_score(other, least);
@@ -259,7 +261,8 @@ impl<'a> World<'a> {
         Came::Settled
     }
 
-    /// Keeps the package as it is installed. Whether that mended it; where there is a choice, the others are looked at first.
+    /// Keeps the installed version; returns whether that repairs the package. If the clause has alternatives, the mark
+    /// is restored and the other alternatives are tried first.
     fn keeps_well(&mut self, broken: &mut Broken<'a>, package: PackageId) -> bool {
         let marked = self.mode(package) == Mode::Install;
         self.keep(package);
@@ -273,7 +276,8 @@ impl<'a> World<'a> {
         true
     }
 
-    /// It stays as it is. If that does not help, it goes, or where there is a choice something new comes for it.
+    /// Keeps the installed version. If that does not help, the package is removed or, if the clause has alternatives,
+    /// the package that the relation names is newly installed.
     fn step_back(&mut self, broken: &mut Broken<'a>, relation: RelationId, other: PackageId, look: &mut Look<'a>) {
         let package = look.package;
         look.changed = true;
@@ -319,7 +323,8 @@ impl<'a> World<'a> {
         all.clone().find(|id| self.packages[id.at()].architecture == own)
     }
 
-    /// Those that have to give way for a heavier package.
+    /// Makes packages give way to one with a higher score: each keeps its installed version or, in a conflict, is
+    /// removed.
     fn push_aside(&mut self, look: &mut Look<'a>) {
         for (other, clause) in std::mem::take(&mut look.others) {
             let gave_way = if self.holds(&clause, When::Now) {

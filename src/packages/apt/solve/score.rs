@@ -1,4 +1,4 @@
-//! How much a package weighs when two cannot stay together.
+//! Scores decide which of two packages stays when they exclude each other.
 //!
 //! The numbers are apt's (apt.conf(5) names them below `pkgProblemResolver::Scores`; nobody sets them): what many depend on,
 //! what is important, essential or not to be changed weighs more.
@@ -60,7 +60,7 @@ impl World<'_> {
         let Some(target) = it.planned.target else { return 0 };
         let version = &self.versions[target.at()];
         let mut score = if it.essential || it.protected { ESSENTIAL } else { 0 };
-        // What no archive has any more is not important any more either.
+        // A version that no archive has any more counts as priority `extra`.
         let priority = if self.is_downloadable(version) {
             version.priority
         } else {
@@ -112,7 +112,8 @@ impl World<'_> {
                 *scores.entry((target.name, architecture)).or_default() += worth;
             }
         }
-        // Where only some versions are meant, and the named package has none of them, apt looks no further.
+        // If the relation has a version limit and the named package does not meet it, apt does not look at the
+        // providers.
         if !known {
             return;
         }
@@ -132,7 +133,7 @@ impl World<'_> {
             }
         }
         if target.scope == Scope::Any {
-            // In apt's eyes `name:any` is another package, which the named ones provide.
+            // To apt, `name:any` is a separate package that the named ones provide.
             let there = |id: &&PackageId| {
                 let version = self.packages[id.at()].planned.target;
                 version.is_some_and(|version| self.meets(target, version))
@@ -164,7 +165,7 @@ impl World<'_> {
         }
     }
 
-    /// What depends on a package adds its own score to the package's, one step far.
+    /// Adds the own score of each package, if positive, to the packages it depends on: one level deep.
     fn inherit(&mut self, planned: &[PackageId], own: &Scores, scores: &mut Scores) {
         for package in planned {
             let Some(more) = own.get(&self.key(*package)).copied().filter(|score| *score > 0) else {
@@ -191,7 +192,7 @@ impl World<'_> {
         }
     }
 
-    /// What a package inherited goes to those as well that provide its name.
+    /// Adds the score that a package inherited to the packages that provide its name, too.
     fn share_with_providers(&mut self, planned: &[PackageId], own: &Scores, scores: &mut Scores) {
         for package in planned {
             let key = self.key(*package);

@@ -1,7 +1,8 @@
 //! Whether a plan can be carried out, one package after the other.
 //!
-//! A package is unpacked once what it pre-depends on works, and it works once what it depends on does (Debian Policy §7.2).
-//! So a circle through a pre-dependency that nothing installed meets ends nowhere: apt gives up on the whole upgrade there.
+//! A package can be unpacked once its pre-dependencies are configured, and configured once its dependencies are (Debian
+//! Policy §7.2). A cycle through a pre-dependency that no installed version meets can therefore never complete, and apt
+//! gives up on the whole upgrade.
 
 use super::lookup::When;
 use super::plan::Mode;
@@ -77,7 +78,8 @@ impl<'a> World<'a> {
             .collect()
     }
 
-    /// By what stays, by what works already or would, or by the installed versions of those that wait.
+    /// Is the clause met by kept packages, by new versions that are configured or about to be (`ready`), or by the
+    /// installed versions of waiting packages?
     fn is_met_among(
         &self,
         clause: &Clause<'a>,

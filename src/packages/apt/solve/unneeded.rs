@@ -1,7 +1,8 @@
-//! What was marked on the way and turns out to be needed by nobody is left out again.
+//! Drops newly marked packages that no other package needs in the end.
 //!
-//! Needed is what somebody asked for, what is essential, held or settled, and what these depend on, recommend or suggest.
-//! What came in for others before and is needed no longer, `dist-upgrade` only names; but nothing new comes for its sake.
+//! Packages are needed if they were installed manually, are essential, required, held or protected, or if such a
+//! package depends on, recommends or suggests them. Automatically installed packages that are no longer needed stay
+//! (`dist-upgrade` only lists them), but nothing new is installed for them.
 //!
 //! Not followed: what apt keeps by name or section (`APT::NeverAutoRemove`, `APT::Move-Autobit-Sections`). That is about
 //! kernels and transitional packages.
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, HashSet};
 const REQUIRED: u8 = 1;
 
 impl<'a> World<'a> {
-    /// Whether everything fits together still.
+    /// Returns whether the plan still has no broken package.
     pub(super) fn leave_out_unneeded(&mut self) -> bool {
         let new = |world: &Self, package: &PackageId| {
             world.mode(*package) == Mode::Install && world.packages[package.at()].current.is_none()
@@ -42,8 +43,8 @@ impl<'a> World<'a> {
             .any(|package| self.is_wanting(package))
     }
 
-    /// Left out together with somebody who needs it, and that somebody stays after all: it comes back, whether or not
-    /// something else would do.
+    /// Reinstates dropped packages that a package in the plan still names as a dependency. apt before 2.9.4 does so
+    /// even if an installed package meets that dependency.
     fn bring_back(&mut self, mut out: Vec<PackageId>) {
         while let Some(at) = (0..out.len()).find(|at| self.is_named_by_any(out[*at])) {
             let package = out.swap_remove(at);
@@ -51,7 +52,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Something that is or comes names it, or what its candidate provides, among what it asks for.
+    /// Does an installed or newly marked package name this one, or a name that its candidate provides, as a dependency?
     fn is_named_by_any(&mut self, package: PackageId) -> bool {
         let it = &self.packages[package.at()];
         let mut names = vec![(it.name, None)];
@@ -118,7 +119,7 @@ impl<'a> World<'a> {
         needed
     }
 
-    /// Nobody else's need counts for these.
+    /// Packages that are needed whether or not another package needs them.
     fn is_asked_for(&self, package: PackageId) -> bool {
         let it = &self.packages[package.at()];
         let required = it
@@ -146,7 +147,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The version a package will have; nothing for one that goes or does not come.
+    /// The version a package will have; `None` if it is removed or not installed.
     fn chosen(&self, package: PackageId) -> Option<VersionId> {
         let it = &self.packages[package.at()];
         match it.planned.mode {
@@ -166,8 +167,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// All that meet a relation now: of several from one source only those of its newest version. A name is looked at once,
-    /// unless a limit left something out.
+    /// Adds to `open` every planned package that meets a relation; of several built from one source only those of its
+    /// newest version. A name is visited once, unless a version limit excluded one of its packages.
     fn needed_by(&mut self, relation: RelationId, explored: &mut HashSet<NameId>, open: &mut Vec<PackageId>) {
         let target = self.relations[relation.at()].clone();
         if explored.contains(&target.name) {

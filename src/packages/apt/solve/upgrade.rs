@@ -1,11 +1,11 @@
-//! The whole of a `dist-upgrade`: everything installed to its candidate, then whatever mending that needs.
+//! A whole `dist-upgrade`: every installed package to its candidate, then the repairs that this requires.
 
 use super::order::bucket;
 use super::plan::Mode;
 use super::world::{PackageId, World};
 
 impl World<'_> {
-    /// Plans the upgrade. Whether everything fits together at the end.
+    /// Plans the upgrade; returns whether the plan is consistent and can be carried out.
     pub(in crate::packages::apt) fn upgrade(&mut self) -> bool {
         let mut fixed = self.hold_phased();
         let installed = self.installed();
@@ -33,8 +33,8 @@ impl World<'_> {
             && self.can_be_done()
     }
 
-    /// The plan was made by what each was told; before anything is done, apt looks at it again with fresh eyes, and refuses
-    /// to configure what is broken then.
+    /// The plan was made with cached dependency states. Before acting, apt re-evaluates all of them, and refuses to
+    /// configure a package that is broken then.
     fn fits_indeed(&mut self) -> bool {
         for name in &mut self.names {
             name.told = self.clock;
@@ -72,7 +72,8 @@ impl World<'_> {
         held
     }
 
-    /// An essential package that the archives have and the image has not comes in, unless one of its architectures does.
+    /// Marks the archives' essential packages, and apt itself, so that missing ones are installed. A name is skipped if
+    /// one of its architectures is already marked.
     fn install_essentials(&mut self) {
         let rows: Vec<_> = self
             .files

@@ -3,18 +3,20 @@
 use crate::packages::apt::state::AptState;
 use crate::packages::version::debian;
 
-/// By the version of apt that the image has: it is the one that would be asked. Without any, as the newest we know.
+/// Depends on the version of apt in the image, since that one would run. Without apt in the image, as the newest known
+/// version.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ways {
     /// From 2.3.12 no solver removes what is essential or protected.
     pub(super) keeps_essential: bool,
-    /// From 2.5.2 what depends on the old version, and what is built from the same source, is upgraded along.
+    /// From 2.5.2 packages that depend on the old version, and packages built from the same source, are upgraded as
+    /// well.
     pub(super) upgrades_along: bool,
-    /// From 2.7.0 a package stays for which one of its alternatives could be brought in.
+    /// From 2.7.0 a package is kept if one of the alternatives it needs can be newly installed.
     pub(super) keeps_choice: bool,
-    /// From 2.9.4 what is new is not needed where something that is installed already does as well.
+    /// From 2.9.4 a new package is not needed if an installed one meets the dependency as well.
     pub(super) needs_old_first: bool,
-    /// From 2.9.3 what is to be removed is no longer upgraded along.
+    /// From 2.9.3 packages that are to be removed are no longer upgraded as well.
     pub(super) passes_over_removed: bool,
 }
 

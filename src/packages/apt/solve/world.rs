@@ -1,7 +1,7 @@
-//! Packages and versions, loaded as far as they are looked at.
+//! Packages and versions, loaded on demand.
 //!
-//! A package is a name for one architecture, as apt counts. All installed packages are there from the start, with every
-//! version that the archives have of them; others come in when a relation asks for them.
+//! A package is a name for one architecture, as in apt. Installed packages are loaded at the start, with every version
+//! that the archives have of them; other packages once a relation refers to them.
 
 use super::census::{Census, Dependant};
 use super::file::{Archive, File};
@@ -57,7 +57,7 @@ pub(in crate::packages::apt) struct World<'a> {
     pub(super) scores: HashMap<(NameId, Architecture), i32>,
     /// Installed packages whose installed version relates to a name positively: reverse dependencies.
     pub(super) dependants: Option<Rc<HashMap<NameId, Vec<Dependant>>>>,
-    /// Taken once somebody asks for it: most upgrades need no order.
+    /// Built on first use: most upgrades never need an order.
     pub(super) census: Option<Rc<Census<'a>>>,
     pub(super) ways: Ways,
     /// Counts the changes to plans.
@@ -74,7 +74,7 @@ pub(in crate::packages::apt) struct Name<'a> {
     pub(super) provided: Vec<Provided<'a>>,
     /// By any version at all, in apt's order; known once asked for.
     pub(super) providers: Option<Rc<[Provided<'a>]>>,
-    /// When what depends on the name was last told of a change: see [`super::plan`].
+    /// Clock value at which the dependents of the name were last notified of a change: see [`super::plan`].
     pub(super) told: u32,
 }
 
@@ -120,14 +120,14 @@ pub(in crate::packages::apt) struct Version<'a> {
     pub(super) provides: Option<Rc<[NameId]>>,
 }
 
-/// Who is believed about a version that several files have: the first of them, as apt does.
+/// The entry that counts for a version which several files list: the first one, as for apt.
 #[derive(Clone, Copy)]
 pub(super) enum By<'a> {
     Index(Row<'a>),
     Status(&'a Installed),
 }
 
-/// Alternatives of which one must hold; or a single thing that must not be.
+/// Alternatives of which one must hold, or a conflict that must not.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::packages::apt) struct Clause<'a> {
     pub(super) kind: Kind,
@@ -158,7 +158,7 @@ pub(super) struct Target<'a> {
     pub(super) scope: Scope,
     pub(super) limit: Option<Limit<'a>>,
     pub(super) negative: bool,
-    /// Between the architectures of one package, where no file says anything.
+    /// An implicit relation between the architectures of one package, which no file states.
     pub(super) implied: bool,
     /// All versions that meet it, once asked for.
     pub(super) met_by: Option<Rc<[VersionId]>>,
@@ -351,7 +351,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Adds what one file says. Two builds of one version stay two versions, the older acquaintance first.
+    /// Adds the entry of one file. Two builds of the same version stay two versions, the one added first in front.
     fn merge(&mut self, package: PackageId, by: By<'a>, file: usize) -> VersionId {
         let (essential, protected) = by.marks();
         let it = &mut self.packages[package.at()];
@@ -470,7 +470,8 @@ impl<'a> World<'a> {
         })
     }
 
-    /// One package for two architectures: in the same version where that is allowed (`Multi-Arch: same`), else not at all.
+    /// Adds the implicit relations between the architectures of one package: `Multi-Arch: same` allows several in the
+    /// same version, otherwise they conflict.
     fn imply(&mut self, of: VersionId, found: &mut Vec<Clause<'a>>) {
         let it = &self.versions[of.at()];
         let (text, same) = (it.text, it.multi_arch == MultiArch::Same);
@@ -574,7 +575,7 @@ impl<'a> By<'a> {
 }
 
 impl Version<'_> {
-    /// dpkg's status knows no size.
+    /// dpkg's status records no size (0), so 0 matches any size.
     fn is_same_build(&self, other: &Self) -> bool {
         let sizes = self.size == 0 || other.size == 0 || self.size == other.size;
         self.fingerprint == other.fingerprint && sizes

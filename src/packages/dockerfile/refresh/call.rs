@@ -54,7 +54,8 @@ impl Runner<'_> {
         if assigned.is_empty() {
             return self.call(&words, redirects, at);
         }
-        // For the program only, but what of it stays behind a word of the shell itself depends on the shell.
+        // The assignments apply to this program only. In front of a shell builtin, whether they persist depends on the
+        // shell.
         let before = self.variables.clone();
         let inside = words
             .first()
@@ -95,7 +96,7 @@ impl Runner<'_> {
         }
     }
 
-    /// What one `echo` says.
+    /// The output of a single `echo` or `printf`, if it is known.
     pub(super) fn said(&mut self, commands: &[Command]) -> Option<String> {
         let [command] = commands else { return None };
         let What::Simple(simple) = &command.what else {
@@ -206,7 +207,7 @@ impl Runner<'_> {
         }
     }
 
-    /// What is switched off may be off; what is switched on is on only where that is sure.
+    /// An option counts as off as soon as it may be switched off, and as on only if it is sure to be switched on.
     fn set(&mut self, arguments: &[Field], at: At) {
         let mut rest = arguments.iter();
         while let Some(word) = rest.next() {
@@ -254,7 +255,7 @@ impl Runner<'_> {
         }
     }
 
-    /// It runs later, at a time that is not looked for.
+    /// A trap's command runs later, at a time that is not modelled.
     fn trap(&mut self, arguments: &[Field]) {
         match arguments.first().map(|word| (word.known(), &word.text)) {
             None | Some((Some("-" | ""), _)) => {}

@@ -21,7 +21,7 @@ pub(super) struct At {
     pub(super) runs: bool,
     /// And it succeeds then.
     pub(super) must: bool,
-    /// `set -e` does not count here.
+    /// `set -e` does not apply here: in a condition, after `!`, or in a chain of `&&` and `||`.
     guarded: bool,
 }
 
@@ -46,16 +46,16 @@ pub(super) struct Runner<'r> {
     pub(super) record: &'r mut Record,
     pub(super) variables: Variables,
     functions: BTreeMap<String, Command>,
-    /// `None`: something is filled in in it.
+    /// The text of each here-document; `None` if it contains expansions.
     documents: Vec<Option<String>>,
-    /// What the commands before this one in its pipeline say.
+    /// Output of the previous commands in the pipeline, if it is known.
     pub(super) piped: Option<String>,
     pub(super) in_function: bool,
     pub(super) errexit: bool,
     pub(super) pipefail: bool,
-    /// Something may have ended this shell, well or badly, without the build failing of it.
+    /// A command may have ended this shell, successfully or not, without failing the build.
     left: bool,
-    /// Where this shell ends badly, the build fails.
+    /// If this shell ends with an error, the build fails.
     must: bool,
     depth: usize,
     budget: usize,
@@ -79,7 +79,7 @@ impl<'r> Runner<'r> {
         }
     }
 
-    /// A program of its own, whose success the build needs.
+    /// Runs one program without a shell; the build needs it to succeed.
     pub(super) fn process(&mut self, words: &[String]) {
         let words: Vec<_> = words
             .iter()
@@ -91,7 +91,7 @@ impl<'r> Runner<'r> {
         self.call(&words, &[], TOP);
     }
 
-    /// A text in a shell of its own; `options` are set in it.
+    /// Runs a text in a new shell, with `errexit` and `pipefail` set as given.
     pub(super) fn shell(&mut self, text: &str, errexit: bool, pipefail: bool, at: At) {
         let script = match read(text) {
             Ok(script) => script,
@@ -108,7 +108,7 @@ impl<'r> Runner<'r> {
         self.functions = functions;
     }
 
-    /// `$(…)`: a shell like this one. What it says is not known, and nothing depends on its end.
+    /// `$(…)`: a subshell. Its output is not known, and nothing depends on its exit status.
     pub(super) fn substitution(&mut self, script: &Script) {
         self.script_in_subshell(script, At::NOWHERE, true);
     }
@@ -148,7 +148,7 @@ impl<'r> Runner<'r> {
         self.documents = documents;
     }
 
-    /// The text of a here-document. `None`: variables are filled in in it.
+    /// The text of a here-document; `None` if it contains expansions.
     pub(super) fn document(&self, place: usize) -> Option<String> {
         self.documents.get(place).cloned().flatten()
     }
@@ -185,7 +185,7 @@ impl<'r> Runner<'r> {
     }
 
     fn item(&mut self, item: &Item, at: At) {
-        // From the end: what has to succeed so that the whole does.
+        // Backwards, to find which pipelines have to succeed for the whole item to succeed.
         let mut placed = Vec::with_capacity(item.rest.len());
         let mut must = at.must;
         for (join, pipeline) in item.rest.iter().rev() {
@@ -239,7 +239,7 @@ impl<'r> Runner<'r> {
         self.piped = piped;
     }
 
-    /// What is set and left inside does not count outside.
+    /// Variables, options and exits inside do not affect the outer shell.
     fn subshell(&mut self, at: At, work: impl FnOnce(&mut Self)) {
         let variables = self.variables.clone();
         let options = (self.errexit, self.pipefail, self.left, self.must);
@@ -321,13 +321,14 @@ impl<'r> Runner<'r> {
         self.variables.set(name, None, false);
     }
 
-    /// A function of the text, if one is called so. Its arguments are not known, nor is its end.
+    /// Runs the function of this name, if the text defines one; returns whether it does. Its arguments and its exit
+    /// status are not known.
     pub(super) fn function(&mut self, name: &str) -> bool {
         let Some(body) = self.functions.get(name).cloned() else {
             return false;
         };
         let within = std::mem::replace(&mut self.in_function, true);
-        // Its here-documents are those of the text that it stands in, which may be another one.
+        // A function's here-documents belong to the text that defines it, which may be another one.
         let documents = std::mem::take(&mut self.documents);
         self.deeper(|runner| runner.command(&body, At::NOWHERE));
         self.documents = documents;

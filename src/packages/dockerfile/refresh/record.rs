@@ -3,7 +3,7 @@
 use crate::model::image::Reference;
 use crate::model::package_state::{Doubt, Pinned, Refresh, Upgrades};
 
-/// More are no news.
+/// Further doubts add no information.
 const DOUBTS: usize = 16;
 
 /// Does it happen whenever the build succeeds?
@@ -18,7 +18,7 @@ pub(super) struct Asked {
     pub(super) name: String,
     /// As written; `None`: the newest.
     pub(super) version: Option<Version>,
-    /// Also what is there already is brought up to date.
+    /// The package is upgraded if it is already installed.
     pub(super) newest: bool,
 }
 
@@ -45,8 +45,8 @@ impl Record {
         self.refresh
     }
 
-    /// Something may do anything to packages. So it takes back what was sure before: it may install another version, or add
-    /// a source that has a newer one.
+    /// Records an instruction whose effect on packages is unknown. Earlier findings are no longer sure: the instruction
+    /// may install another version, or add a source that has a newer one.
     pub(super) fn doubt(&mut self, why: &str) {
         self.refresh.upgrades = Upgrades::None;
         let newest = std::mem::take(&mut self.refresh.newest);
@@ -63,7 +63,7 @@ impl Record {
         }
     }
 
-    /// From here on there may be newer versions than before; what came earlier came from other sources.
+    /// The package sources change: they may have newer versions than the ones that earlier instructions installed from.
     pub(super) fn sources(&mut self) {
         if self.refresh.installs || self.refresh.upgrades != Upgrades::None {
             self.doubt("package sources change after something was installed");
@@ -88,7 +88,7 @@ impl Record {
                     Version::Known(version) => (Some(version.clone()), version),
                     Version::Unknown(written) => (None, written),
                 };
-                // Of two that may both be, none is known.
+                // If either of two pins may apply, the version is not known.
                 let only = sure || before.is_none_or(|before| before.version == version);
                 let pinned = Pinned {
                     version: version.filter(|_| only),

@@ -29,7 +29,7 @@ impl Field {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables {
     known: BTreeMap<String, Known>,
-    /// Words are not split at blanks any more.
+    /// `IFS` was set, so words may no longer be split at blanks.
     pub(super) split_otherwise: bool,
 }
 
@@ -161,7 +161,7 @@ impl Runner<'_> {
             Form::Value => value,
             Form::Default { word, empty } => {
                 let other = self.value(word);
-                // One that nobody sets here may be set by the base.
+                // A variable without a known value may be set by the base image.
                 value.and_then(|value| if *empty && value.is_empty() { other } else { Some(value) })
             }
             Form::Alternative { word, empty } => {

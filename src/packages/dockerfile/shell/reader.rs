@@ -58,7 +58,8 @@ impl<'t> Reader<'t> {
     }
 
     pub(super) fn finish(self, list: super::tree::List) -> Result<Script, Unread> {
-        // A shell would take what there is; here the Dockerfile is not what it looks like.
+        // A here-document has no end. A shell would accept what there is, but here the Dockerfile is probably not what
+        // it looks like.
         if !self.awaited.is_empty() {
             return Err(Unread::Syntax);
         }

@@ -122,12 +122,13 @@ impl Reader<'_> {
                 }
             })
             .collect();
-        // What is not plain is nothing that the builder's patterns take, so nothing is filled in.
+        // A pattern that contains more than plain text becomes `[`, which no evaluation accepts: its result stays
+        // unknown.
         Ok(if plain { text } else { "[".to_owned() })
     }
 
     pub(super) fn commands_until_parenthesis(&mut self, quoted: bool) -> Result<Piece, Unread> {
-        // A here-document inside belongs to what is inside.
+        // A here-document inside the substitution belongs to the substitution.
         let rest = self.rest();
         let depth = self.depth.checked_sub(1).ok_or(Unread::TooLong)?;
         let mut inner = Reader::new(rest, depth);
@@ -176,7 +177,7 @@ impl Reader<'_> {
                 '(' => open += 1,
                 ')' if open > 0 => open -= 1,
                 ')' => return self.expect(")"),
-                // No operator of arithmetic: two subshells, side by side.
+                // `;` is not an arithmetic operator, so these are two subshells, side by side.
                 ';' => return Err(Unread::Syntax),
                 // A substitution inside would run.
                 '$' if self.peek() == Some('(') => return Err(Unread::Syntax),

@@ -216,7 +216,7 @@ fn standing_troubles() -> NoticeBody {
     )
 }
 
-/// What did not come where it should be, what was taken back, and what everything lacks.
+/// Releases that are not where they should be, releases that were taken back, and the fixes that each target lacks.
 #[test]
 fn what_stands_is_in_every_report() {
     assert_snapshot!(shown(standing_troubles()), @"

@@ -1,4 +1,4 @@
-//! Releases that are good and whose moment did not come.
+//! Good releases that found no opening, or not enough of one.
 
 use super::*;
 
