@@ -34,18 +34,13 @@ pub(super) async fn feed<T: Send + 'static>(
     silence: Duration,
     read: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
 ) -> Result<Fed<T>, Broken> {
-    let (sender, receiver) = mpsc::channel(AHEAD);
+    let (pipe, mut pieces) = pipe();
     let mut reading = tokio::task::spawn_blocking(move || {
-        let mut pieces = Pieces {
-            receiver,
-            piece: Bytes::new(),
-            ended: false,
-        };
         let read = read(&mut pieces);
         let whole = pieces.ended;
         Fed { read, whole }
     });
-    let forward = forward(chunks, silence, sender);
+    let forward = forward(chunks, silence, pipe);
     let broken = tokio::select! {
         // A reader may finish before the stream ends; the rest is not waited for.
         done = &mut reading => return done.map_err(Broken::Panicked),
@@ -55,11 +50,7 @@ pub(super) async fn feed<T: Send + 'static>(
     broken.map_or(Ok(fed), Err)
 }
 
-async fn forward(
-    chunks: impl Stream<Item = io::Result<Bytes>>,
-    silence: Duration,
-    sender: mpsc::Sender<Piece>,
-) -> Option<Broken> {
+async fn forward(chunks: impl Stream<Item = io::Result<Bytes>>, silence: Duration, pipe: Pipe) -> Option<Broken> {
     let mut chunks = pin!(chunks);
     loop {
         let (piece, broken) = match tokio::time::timeout(silence, chunks.next()).await {
@@ -69,22 +60,52 @@ async fn forward(
             Err(_) => (Piece::Broken, Some(Broken::Silent(silence))),
         };
         let last = !matches!(piece, Piece::Bytes(_));
-        if sender.send(piece).await.is_err() || last {
+        if pipe.0.send(piece).await.is_err() || last {
             return broken;
         }
     }
 }
 
+#[derive(Debug)]
 enum Piece {
     Bytes(Bytes),
     End,
     Broken,
 }
 
-struct Pieces {
+/// The writing end of a pipe to a blocking reader. If it is dropped before [`Pipe::end`], the reader's next read fails.
+#[derive(Debug)]
+pub struct Pipe(mpsc::Sender<Piece>);
+
+/// The reading end. Reading blocks until a piece has arrived, so it belongs on a thread that may block.
+#[derive(Debug)]
+pub struct Pieces {
     receiver: mpsc::Receiver<Piece>,
     piece: Bytes,
     ended: bool,
+}
+
+#[must_use]
+pub fn pipe() -> (Pipe, Pieces) {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let pieces = Pieces {
+        receiver,
+        piece: Bytes::new(),
+        ended: false,
+    };
+    (Pipe(sender), pieces)
+}
+
+impl Pipe {
+    /// Waits while the reader is behind. A reader that is gone takes nothing, which is no error: it has its own result.
+    pub(super) async fn push(&self, bytes: Bytes) {
+        let _ = self.0.send(Piece::Bytes(bytes)).await;
+    }
+
+    /// The reader has everything.
+    pub(super) async fn end(self) {
+        let _ = self.0.send(Piece::End).await;
+    }
 }
 
 impl Read for Pieces {
@@ -134,6 +155,28 @@ mod tests {
         // Also when nothing more comes.
         let silent = stream::iter([Ok(Bytes::from_static(b"abc"))]).chain(stream::pending());
         assert!(!feed(silent, LONG, read).await.unwrap().whole);
+    }
+
+    #[tokio::test]
+    async fn a_pipe_ends_only_when_its_writer_says_so() {
+        for ends in [true, false] {
+            let (pipe, mut pieces) = pipe();
+            let reading = tokio::task::spawn_blocking(move || all(&mut pieces));
+            pipe.push(Bytes::from_static(b"ab")).await;
+            if ends {
+                pipe.end().await;
+            } else {
+                drop(pipe);
+            }
+            assert_eq!(reading.await.unwrap().ok(), ends.then(|| b"ab".to_vec()));
+        }
+        // A reader that is gone holds nobody up.
+        let (pipe, pieces) = pipe();
+        drop(pieces);
+        for _ in 0..=AHEAD {
+            pipe.push(Bytes::from_static(b"a")).await;
+        }
+        pipe.end().await;
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ pub mod archive;
 pub mod clock;
 pub mod credentials;
 pub mod engine;
-mod feed;
+pub mod feed;
 pub mod git;
 pub mod github;
 pub mod registry;

@@ -1,9 +1,9 @@
 //! Asking an archive for one file: politely, conditionally, and never for longer or more than was agreed.
 
 use super::address::{self, Mirror, Place};
-use super::arriving::Feed;
 use super::error::ArchiveError;
 use super::receive::{self, Destination};
+use crate::clients::feed::Pipe;
 use crate::clients::{clock, tls};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{CACHE_CONTROL, IF_MODIFIED_SINCE, IF_NONE_MATCH};
@@ -169,7 +169,7 @@ impl ArchiveClient {
     ///
     /// # Errors
     /// See [`ArchiveError`]: then no reader has read the file.
-    pub async fn get_into(&self, ask: &Ask<'_>, begin: &(dyn Fn() -> Feed + Sync)) -> Result<Got, ArchiveError> {
+    pub async fn get_into(&self, ask: &Ask<'_>, begin: &(dyn Fn() -> Pipe + Sync)) -> Result<Got, ArchiveError> {
         self.fetch(ask, Destination::Reader(begin)).await
     }
 

@@ -1,7 +1,6 @@
 //! Package archives: fetching what they publish, within limits, and unpacking it. What it means is decided elsewhere.
 
 pub mod address;
-pub mod arriving;
 pub mod error;
 pub mod fetch;
 mod receive;

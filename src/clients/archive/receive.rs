@@ -1,10 +1,10 @@
 //! What comes back: statuses and broken connections get their names, bodies are counted and hashed as they arrive.
 
 use super::address;
-use super::arriving::Feed;
 use super::error::ArchiveError;
 use super::fetch::{Ask, Expected, Got, Limits, Validators};
 use crate::clients::clock;
+use crate::clients::feed::Pipe;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Response;
@@ -23,7 +23,7 @@ const MAX_VALIDATOR: usize = 1024;
 pub(super) enum Destination<'a> {
     Memory,
     /// To one that begins to read with the first byte.
-    Reader(&'a (dyn Fn() -> Feed + Sync)),
+    Reader(&'a (dyn Fn() -> Pipe + Sync)),
 }
 
 /// Why a redirect was not followed; travels through reqwest's error.
@@ -71,6 +71,7 @@ pub(super) async fn answer(
                     return Err(ArchiveError::WebPage { url: url() });
                 }
                 body.take(chunk, limit)
+                    .await
                     .map_err(|limit| ArchiveError::TooLarge { url: url(), limit })?;
             }
             Ok(None) => break,
@@ -84,7 +85,7 @@ pub(super) async fn answer(
             }
         }
     }
-    let bytes = body.finish(ask)?;
+    let bytes = body.finish(ask).await?;
     Ok(Got::Content { bytes, validators })
 }
 
@@ -113,13 +114,13 @@ pub(super) async fn file(ask: &Ask<'_>, to: Destination<'_>, path: &Path) -> Res
         if read == 0 {
             break;
         }
-        let taken = body.take(Bytes::copy_from_slice(&chunk[..read]), ask.limit);
+        let taken = body.take(Bytes::copy_from_slice(&chunk[..read]), ask.limit).await;
         taken.map_err(|limit| ArchiveError::TooLarge {
             url: address::shown(ask.url),
             limit,
         })?;
     }
-    let bytes = body.finish(ask)?;
+    let bytes = body.finish(ask).await?;
     Ok(Got::Content { bytes, validators })
 }
 
@@ -173,7 +174,7 @@ struct Body {
 
 enum Arrived {
     Memory(Vec<u8>),
-    Reader(Feed),
+    Reader(Pipe),
 }
 
 impl Body {
@@ -196,7 +197,7 @@ impl Body {
     }
 
     /// `Err`: the limit, when it is passed.
-    fn take(&mut self, chunk: Bytes, limit: u64) -> Result<(), u64> {
+    async fn take(&mut self, chunk: Bytes, limit: u64) -> Result<(), u64> {
         let length = self.length + chunk.len() as u64;
         if length > limit {
             return Err(limit);
@@ -205,22 +206,25 @@ impl Body {
         self.hash.update(&chunk);
         match &mut self.arrived {
             Arrived::Memory(bytes) => bytes.extend_from_slice(&chunk),
-            Arrived::Reader(feed) => feed.push(chunk),
+            Arrived::Reader(pipe) => pipe.push(chunk).await,
         }
         Ok(())
     }
 
-    /// What is in memory.
-    fn bytes(self) -> Vec<u8> {
+    /// All of it has arrived, and is what it has to be. Returns the part that is in memory.
+    async fn end(self) -> Vec<u8> {
         match self.arrived {
             Arrived::Memory(bytes) => bytes,
-            Arrived::Reader(_) => Vec::new(),
+            Arrived::Reader(pipe) => {
+                pipe.end().await;
+                Vec::new()
+            }
         }
     }
 
-    fn finish(self, ask: &Ask<'_>) -> Result<Vec<u8>, ArchiveError> {
+    async fn finish(self, ask: &Ask<'_>) -> Result<Vec<u8>, ArchiveError> {
         let Some(Expected { sha256, size }) = ask.expected else {
-            return Ok(self.bytes());
+            return Ok(self.end().await);
         };
         let url = address::shown(ask.url);
         if self.length < size {
@@ -236,7 +240,7 @@ impl Body {
             let _ = write!(actual, "{byte:02x}");
         }
         if actual.eq_ignore_ascii_case(sha256) {
-            return Ok(self.bytes());
+            return Ok(self.end().await);
         }
         let expected = sha256.to_owned();
         Err(ArchiveError::Mismatch { url, expected, actual })

@@ -1,15 +1,16 @@
 //! One `Packages` file: kept in its compact form under the hash that a signed `Release` gives it, fetched when it is not.
 
 use super::known::Unknown;
-use crate::clients::archive::arriving::{Arriving, Feed, arriving};
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::{ArchiveClient, Ask, Expected, Got};
 use crate::clients::archive::unpack::{Packing, unpack};
+use crate::clients::feed::{Pipe, pipe};
 use crate::decide::archive::{IndexFile, listed};
 use crate::packages::apt::index::read::Index;
 use crate::packages::apt::release::{Listed, Release};
 use crate::store::archives::ArchiveCache;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -105,14 +106,14 @@ impl Indexes {
 
     /// Parses the index while it is downloaded; the result counts only if the whole file has the right hash.
     async fn fetched(&self, file: &File) -> Result<Index, Unknown> {
-        let readers = Readers::of(file);
-        // Archives list an empty index for architectures they have nothing for, and some do not bother to have the file.
-        if file.empty {
-            drop(readers.begin());
+        // Repositories list an empty index for architectures that they have nothing for, and some do not have the file at all.
+        let index = if file.empty {
+            read(std::io::empty(), file.packing, &file.plain)?
         } else {
+            let readers = Readers::of(file);
             self.arrives(file, &readers).await?;
-        }
-        let index = readers.last().await?;
+            readers.last().await?
+        };
         let (cache, name) = (self.cache.clone(), file.name.clone());
         let keep = move || {
             cache.write(&name, &index.to_bytes());
@@ -159,12 +160,12 @@ impl<'a> Readers<'a> {
         Self { file, last }
     }
 
-    fn begin(&self) -> Feed {
-        let (feed, arriving) = arriving();
+    fn begin(&self) -> Pipe {
+        let (pipe, pieces) = pipe();
         let (packing, url) = (self.file.packing, self.file.plain.clone());
-        let reader = spawn_blocking(move || read(arriving, packing, &url));
+        let reader = spawn_blocking(move || read(pieces, packing, &url));
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
-        feed
+        pipe
     }
 
     async fn last(self) -> Result<Index, Unknown> {
@@ -173,7 +174,7 @@ impl<'a> Readers<'a> {
     }
 }
 
-fn read(packed: Arriving, packing: Packing, url: &str) -> Result<Index, Unknown> {
+fn read(packed: impl Read, packing: Packing, url: &str) -> Result<Index, Unknown> {
     let mut text = unpack(packed, packing, UNPACKED);
     Index::parse(&mut text, url).map_err(|error| match text.get_ref().fault(url) {
         // The text could not be parsed because of a fault in the packed file: report that.

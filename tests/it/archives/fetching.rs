@@ -2,9 +2,9 @@
 
 use super::site::{Site, Trick, client, limits};
 use lowtide::clients::archive::address::Mirror;
-use lowtide::clients::archive::arriving::{Feed, arriving};
 use lowtide::clients::archive::error::ArchiveError;
 use lowtide::clients::archive::fetch::{Access, ArchiveClient, Ask, Got, Limits, LocalFiles};
+use lowtide::clients::feed::{Pipe, pipe};
 use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -139,28 +139,28 @@ async fn folders_are_read_only_when_that_was_said() {
 
 /// Threads that read what arrives, in the order in which they were asked for.
 #[derive(Default)]
-struct Readers(Mutex<Vec<JoinHandle<Vec<u8>>>>);
+struct Readers(Mutex<Vec<JoinHandle<String>>>);
 
 impl Readers {
-    fn begin(&self, first_byte: &Arc<Notify>) -> Feed {
-        let (feed, mut arriving) = arriving();
+    fn begin(&self, first_byte: &Arc<Notify>) -> Pipe {
+        let (pipe, mut pieces) = pipe();
         let first_byte = Arc::clone(first_byte);
         let reader = std::thread::spawn(move || {
             let mut all = vec![0];
-            arriving.read_exact(&mut all).unwrap();
+            pieces.read_exact(&mut all).unwrap();
             first_byte.notify_one();
-            arriving.read_to_end(&mut all).unwrap();
-            all
+            match pieces.read_to_end(&mut all) {
+                Ok(_) => String::from_utf8(all).unwrap(),
+                Err(error) => format!("{}, then {}", String::from_utf8_lossy(&all), error.kind()),
+            }
         });
         self.0.lock().unwrap().push(reader);
-        feed
+        pipe
     }
 
     fn read(self) -> Vec<String> {
         let readers = self.0.into_inner().unwrap().into_iter();
-        readers
-            .map(|reader| String::from_utf8(reader.join().unwrap()).unwrap())
-            .collect()
+        readers.map(|reader| reader.join().unwrap()).collect()
     }
 }
 
@@ -189,5 +189,5 @@ async fn each_attempt_has_a_reader_of_its_own() {
     let url = format!("{}/a", site.address);
     let got = client(limits()).get_into(&ask(&url), &|| readers.begin(&nobody)).await;
     assert!(matches!(got, Ok(Got::Content { .. })));
-    assert_eq!(readers.read(), ["con", "content"]);
+    assert_eq!(readers.read(), ["con, then broken pipe", "content"]);
 }
