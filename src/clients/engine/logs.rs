@@ -107,6 +107,9 @@ impl Engine {
             if !more {
                 return Ok(FollowEnd::Enough);
             }
+            // During a flood the next chunk is always there. Without a break, tokio would let this loop read 128 chunks before anything
+            // else in the same task runs, such as the check of the output limit beside a readiness rule that reads the log as well.
+            tokio::task::yield_now().await;
         }
         Ok(FollowEnd::Ended)
     }
