@@ -170,7 +170,7 @@ mod tests {
             }
             assert_eq!(reading.await.unwrap().ok(), ends.then(|| b"ab".to_vec()));
         }
-        // A reader that is gone holds nobody up.
+        // A dropped reader does not block the writer.
         let (pipe, pieces) = pipe();
         drop(pieces);
         for _ in 0..=AHEAD {

@@ -168,7 +168,7 @@ raw! {
         /// Absolute path of a PEM file with certificates to trust besides the system's.
         ca: Option<Text>,
         from: Option<Text>,
-        /// Hear of engine, registry and configuration trouble, and get the daily report.
+        /// Notified of engine, registry and configuration problems; they also get the daily report.
         operators: Option<Vec<Text>>,
         /// Time of the daily report, `HH:MM`.
         daily_report: Option<Text>,

@@ -177,6 +177,19 @@ enum Arrived {
     Reader(Pipe),
 }
 
+impl Arrived {
+    /// The file is complete and has the right hash. Returns what is in memory.
+    async fn end(self) -> Vec<u8> {
+        match self {
+            Self::Memory(bytes) => bytes,
+            Self::Reader(pipe) => {
+                pipe.end().await;
+                Vec::new()
+            }
+        }
+    }
+}
+
 impl Body {
     fn new(to: Destination<'_>, announced: u64) -> Self {
         // A server's word is not worth more memory than this before the first byte.
@@ -211,36 +224,26 @@ impl Body {
         Ok(())
     }
 
-    /// All of it has arrived, and is what it has to be. Returns the part that is in memory.
-    async fn end(self) -> Vec<u8> {
-        match self.arrived {
-            Arrived::Memory(bytes) => bytes,
-            Arrived::Reader(pipe) => {
-                pipe.end().await;
-                Vec::new()
-            }
-        }
-    }
-
     async fn finish(self, ask: &Ask<'_>) -> Result<Vec<u8>, ArchiveError> {
+        let Self { arrived, length, hash } = self;
         let Some(Expected { sha256, size }) = ask.expected else {
-            return Ok(self.end().await);
+            return Ok(arrived.end().await);
         };
         let url = address::shown(ask.url);
-        if self.length < size {
+        if length < size {
             return Err(ArchiveError::Truncated {
                 url,
-                got: self.length,
+                got: length,
                 expected: Some(size),
             });
         }
         let mut actual = String::with_capacity(64);
-        for byte in self.hash.clone().finalize() {
+        for byte in hash.finalize() {
             // Writing to a String cannot fail.
             let _ = write!(actual, "{byte:02x}");
         }
         if actual.eq_ignore_ascii_case(sha256) {
-            return Ok(self.end().await);
+            return Ok(arrived.end().await);
         }
         let expected = sha256.to_owned();
         Err(ArchiveError::Mismatch { url, expected, actual })

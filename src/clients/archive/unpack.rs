@@ -121,10 +121,9 @@ impl<R: Read> Frames<R> {
 
     /// The next frame; `None` at the end of the file.
     fn next(&mut self) -> Result<Option<Frame<R>>> {
-        let Some(packed) = self.between.take() else {
+        let Some(mut packed) = self.between.take() else {
             return Ok(None);
         };
-        let mut packed = packed;
         loop {
             let mut head = Vec::new();
             packed.by_ref().take(HEAD).read_to_end(&mut head)?;

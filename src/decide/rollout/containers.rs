@@ -48,8 +48,8 @@ pub struct Containers {
     tried: BTreeSet<usize>,
     /// Containers we began to stop.
     stopped: BTreeSet<String>,
-    /// New containers whose readiness we began to wait for. If such a container is found exited, nobody saw when it
-    /// exited.
+    /// New containers whose readiness we began to wait for. If such a container is found exited, the time of its
+    /// exit is unknown.
     waited: BTreeSet<String>,
     /// When each new container has to be ready, as first planned: a kill gives it no more time.
     deadlines: BTreeMap<String, Timestamp>,

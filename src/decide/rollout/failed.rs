@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 /// corrections are smaller.
 pub(super) const SLACK: SignedDuration = SignedDuration::from_hours(1);
 
-/// Somebody else has changed the target: lowtide stops there and undoes nothing without a person.
+/// The target was changed from outside: lowtide stops and changes nothing more until an operator acts.
 pub(super) fn diverged(detail: String) -> Next {
     Next::Finish(RolloutConclusion::Stuck {
         failure: Failure::new(FailureKind::Diverged, detail),
@@ -135,7 +135,7 @@ fn give_up(state: &RolloutState, step: &Step, failure: &Failure) -> Next {
                 failure: failure.clone(),
             })
         }
-        // Somebody stopped the container that was to become ready.
+        // The container was stopped from outside while the rollout waited for its readiness.
         Goal::Forward if failure.kind == FailureKind::Diverged && matches!(step, Step::AwaitReady { .. }) => {
             Next::Finish(RolloutConclusion::Stuck {
                 failure: failure.clone(),

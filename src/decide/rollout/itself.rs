@@ -44,7 +44,7 @@ pub(super) fn through(state: &RolloutState, seen: &ObservedItself, planned: Next
 }
 
 /// Outcome of a hand-over as found by `holder`, the process that took the state. `None`: the step is no hand-over, or
-/// the hand-over was never recorded, so that nobody failed to take over.
+/// the hand-over was never recorded, so no process can have failed to take over.
 #[must_use]
 pub fn taken_over(step: &Step, told: Option<&Handover>, holder: Option<Holder>) -> Option<StepOutcome> {
     let Step::Itself(OwnStep::Yield { to, deadline }) = step else {

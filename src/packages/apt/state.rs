@@ -10,6 +10,8 @@ use crate::packages::error::{ParseError, Problem};
 use std::collections::BTreeMap;
 
 const STATUS: &str = "var/lib/dpkg/status";
+/// Packages of distroless images, one file each.
+const SINGLE: &str = "var/lib/dpkg/status.d/";
 const EXTENDED: &str = "var/lib/apt/extended_states";
 
 /// The files a reader of images has to collect, without leading slash; a star stands for one file name. Keyrings that
@@ -153,10 +155,16 @@ impl AptState {
     }
 }
 
+/// Is it a file of dpkg's status? Distroless images put checksums beside each package's file.
+#[must_use]
+pub fn is_status(path: &str) -> bool {
+    path == STATUS || path.starts_with(SINGLE) && !path.ends_with(".md5sums")
+}
+
 fn installed(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Installed>, ParseError> {
     let mut found = Vec::new();
     let whole = files.get(STATUS).map(|text| (STATUS, text.as_slice()));
-    let single = below(files, "var/lib/dpkg/status.d/").filter(|(path, _)| !path.ends_with(".md5sums"));
+    let single = below(files, SINGLE).filter(|(path, _)| is_status(path));
     for (path, text) in whole.into_iter().chain(single) {
         let mut stanzas = Stanzas::new(text, path);
         while let Some(stanza) = stanzas.next()? {

@@ -5,7 +5,7 @@ use crate::model::inventory::Inventory;
 use crate::model::package_state::{Doing, Lineage, PackageState};
 use crate::packages::apk::state::ApkState;
 use crate::packages::apt::condensed::condensed;
-use crate::packages::apt::state::AptState;
+use crate::packages::apt::state::{AptState, is_status};
 use crate::packages::os_release;
 use crate::runtime::inventory::seen::Seen;
 
@@ -39,10 +39,6 @@ pub fn state(seen: &Seen, lineage: Lineage, doing: Option<Doing>) -> PackageStat
         lineage,
         doing,
     }
-}
-
-fn is_status(path: &str) -> bool {
-    path == "var/lib/dpkg/status" || path.starts_with("var/lib/dpkg/status.d/")
 }
 
 /// A key that only counts for the sources that name it (`Signed-By` in sources.list(5)); distributions ship many more.

@@ -22,7 +22,8 @@ pub(super) fn order<'a>(policy: &TargetPolicy, unit: &'a Unit) -> Result<Sequenc
     }
     match policy.order {
         Order::StopFirst => Ok(Sequence::StopFirst),
-        // Without a router that is told of the new container, it would get no requests before the old one is gone.
+        // Start-first needs a router that is notified of the new container: otherwise the old one gets all requests until it
+        // is removed, and nothing is gained.
         Order::Auto if policy.router.as_ref().is_some_and(takes_up) && unit.bars.is_empty() => Ok(Sequence::StartFirst),
         Order::Auto => Ok(Sequence::StopFirst),
         Order::StartFirst => {

@@ -282,7 +282,7 @@ fn what_a_policy_restarts() {
     }
 }
 
-/// The engine's events show that somebody stopped the container. That is nobody's fault: everything is left as it is,
+/// The engine's events show that somebody stopped the container. Neither the image nor the host is at fault: everything is left as it is,
 /// and a person is called.
 #[test]
 fn one_that_somebody_stopped_is_diverged() {
