@@ -291,8 +291,9 @@ fn create_body(spec: &Spec, cpus: f64, start_period: Option<Duration>) -> Value 
             "AutoRemove": false,
             "RestartPolicy": {"Name": "no"},
             "LogConfig": {"Type": "json-file", "Config": {
-                // The engine counts its JSON framing as well; rotation keeps the disk safe, our own count tells.
-                "max-size": spec.limits.output.saturating_mul(2).max(1 << 20).to_string(), "max-file": "1",
+                // The engine counts its JSON framing as well; rotation keeps the disk safe, our own count tells. Two files:
+                // a single one is truncated under its reader, which ends the stream.
+                "max-size": spec.limits.output.max(1 << 20).to_string(), "max-file": "2",
             }},
             "Mounts": mounts,
         },
@@ -426,8 +427,8 @@ mod tests {
             "LogConfig": {
               "Type": "json-file",
               "Config": {
-                "max-size": "8388608",
-                "max-file": "1"
+                "max-size": "4194304",
+                "max-file": "2"
               }
             },
             "Mounts": [

@@ -19,6 +19,19 @@ pub enum FollowEnd {
     Enough,
 }
 
+/// How to go on when the engine ends the stream of a container that still runs. Docker does so when a log with a single
+/// file (`max-file=1`, the default once `max-size` is set) is truncated under its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// With what is written from then on: nothing comes twice, lines in between are lost.
+    AtEnd,
+    /// From where reading began: no line of the log is lost, some come twice.
+    FromStart,
+}
+
+/// Pause before a broken stream is opened again.
+const RESUME_PAUSE: Duration = Duration::from_millis(250);
+
 /// Characters kept of one line in a tail: more than that is no line for a person.
 const LINE: usize = 2_000;
 /// Bytes read for a tail.
@@ -43,8 +56,8 @@ impl Engine {
         Ok(tail.lines())
     }
 
-    /// Hands the output to `sink` as it comes, from `since` (or the beginning) until the container stops, `max` bytes were
-    /// seen, or `sink` says `false`. Has no time limit of its own: drop it.
+    /// Hands the output to `sink` as it comes, from `since` (or the beginning) until the container stops, more than `max`
+    /// bytes were seen, or `sink` says `false`. Has no time limit of its own: drop it.
     ///
     /// # Errors
     /// `NotFound` when the container is gone.
@@ -53,13 +66,30 @@ impl Engine {
         id: &str,
         since: Option<Timestamp>,
         max: u64,
+        resume: Resume,
         sink: &mut (dyn FnMut(&[u8]) -> bool + Send),
     ) -> Result<FollowEnd, EngineError> {
         let since = since
             .map(|t| format!("&since={}.{:09}", t.as_second(), t.subsec_nanosecond()))
             .unwrap_or_default();
-        let path = format!("/containers/{id}/logs?follow=1&stdout=1&stderr=1{since}");
-        self.read_log(id, &path, max, sink).await
+        let mut path = format!("/containers/{id}/logs?follow=1&stdout=1&stderr=1{since}");
+        let mut count = 0u64;
+        loop {
+            let end = self
+                .read_log(id, &path, max.saturating_sub(count), &mut |bytes| {
+                    count = count.saturating_add(bytes.len() as u64);
+                    sink(bytes)
+                })
+                .await?;
+            match end {
+                FollowEnd::Ended if self.look(id).await?.ended() => return Ok(end),
+                FollowEnd::Ended => tokio::time::sleep(RESUME_PAUSE).await,
+                FollowEnd::Flooded | FollowEnd::Enough => return Ok(end),
+            }
+            if resume == Resume::AtEnd {
+                path = format!("/containers/{id}/logs?follow=1&stdout=1&stderr=1&tail=0");
+            }
+        }
     }
 
     async fn read_log(

@@ -5,7 +5,7 @@ use super::container::{Attach, Kind, Spec};
 use super::error::EngineError;
 use super::exec::{ExecBounds, ExecEnd, OnLimit};
 use super::http;
-use super::logs::FollowEnd;
+use super::logs::{FollowEnd, Resume};
 use super::observe::Seen;
 use crate::model::fleet::{ContainerLimits, Ready, ReadyCheck};
 use crate::model::rollout::{ContainerState, Health};
@@ -325,7 +325,9 @@ impl Engine {
         Ok(Box::pin(async move {
             let mut open: Vec<u8> = Vec::new();
             let end = self
-                .follow_log(id, since, u64::MAX, &mut |bytes| !matches(&mut open, bytes, &regex))
+                .follow_log(id, since, u64::MAX, Resume::FromStart, &mut |bytes| {
+                    !matches(&mut open, bytes, &regex)
+                })
                 .await?;
             Ok(end == FollowEnd::Enough)
         }))

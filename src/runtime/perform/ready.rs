@@ -4,7 +4,7 @@ use super::bench::{Bench, Stop};
 use super::trail::Trail;
 use super::writes;
 use crate::clients::engine::error::EngineError;
-use crate::clients::engine::logs::FollowEnd;
+use crate::clients::engine::logs::{FollowEnd, Resume};
 use crate::clients::engine::probe::ReadyVerdict;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{Ready, ReadyCheck};
@@ -82,7 +82,7 @@ async fn watch(
             trail.write(bytes);
             true
         };
-        let mut follow = std::pin::pin!(bench.engine.follow_log(id, since, max, &mut sink));
+        let mut follow = std::pin::pin!(bench.engine.follow_log(id, since, max, Resume::AtEnd, &mut sink));
         // What readiness waits for is not reported here: the log is.
         let mut heard = |_: &str| {};
         let mut ready = std::pin::pin!(

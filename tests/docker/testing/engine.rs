@@ -144,6 +144,18 @@ async fn readiness_by_command_and_by_log_with_a_terminal() {
     );
 }
 
+/// An engine truncates a log with one file under its reader, and ends the stream then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_is_found_though_the_log_was_rotated_while_it_was_read() {
+    let script = "n=0; while [ $n -lt 30 ]; do yes starting | head -n 20000; n=$((n+1)); done; echo ready; sleep 1000";
+    let container = Foreign::run(
+        &["--log-opt", "max-size=40k", "--log-opt", "max-file=1"],
+        &[BASE, "sh", "-c", script],
+    );
+    let verdict = container.ready(log("^ready$"), 50, &ProbePath::HostView).await;
+    assert!(matches!(verdict, ReadyVerdict::Ready { .. }), "{verdict:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_probe_can_join_the_container() {
     // Stands in for lowtide's own image: the same words, the same answer.
