@@ -2,7 +2,7 @@
 
 use crate::model::failure::WaitReason;
 use crate::model::name::RolloutId;
-use crate::model::outlook::{Move, Phase};
+use crate::model::preview::{Move, Phase};
 use crate::report::live::{self as words, Doing, Row};
 use crate::report::words::waiting;
 use crate::runtime::progress::{Progress, Replica};

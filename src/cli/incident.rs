@@ -40,10 +40,10 @@ pub(super) async fn incident(global: &Global, what: &str, shape: Shape) -> anyho
         eprintln!("there is no state in {}", global.state.display());
         return Ok(Exit::Failed);
     };
-    let standings = reading::standings(&store).await?;
+    let app_states = reading::app_states(&store).await?;
     let app = what.parse::<AppName>().ok();
-    let rollout = match app.as_ref().and_then(|app| standings.get(app)) {
-        Some(standing) => match reading::incident_of(standing) {
+    let rollout = match app.as_ref().and_then(|app| app_states.get(app)) {
+        Some(app_state) => match reading::incident_of(app_state) {
             Some(rollout) => rollout,
             None => {
                 eprintln!("no rollout of {what} was taken back or got stuck");
@@ -63,16 +63,16 @@ pub(super) async fn incident(global: &Global, what: &str, shape: Shape) -> anyho
     let view = story::rollout(rollout, &events).context("this rollout's journal is broken")?;
     let configured = fleet.apps.get(&view.app);
     let policy = configured.map(|app| app.halt.clone()).unwrap_or_default();
-    let standing = standings.get(&view.app).cloned().unwrap_or_default();
+    let app_state = app_states.get(&view.app).cloned().unwrap_or_default();
     let told = Told {
         incident: &view.incident,
         policy: &policy,
-        since: reading::halted_since(&standing, rollout),
-        recalled: standing.recalled_by(rollout),
+        since: reading::halted_since(&app_state, rollout),
+        recalled: app_state.recalled_by(rollout),
     };
     told.print(shape)?;
     if shape == Shape::Text {
-        let open = standing
+        let open = app_state
             .incidents
             .iter()
             .map(|open| ("It waits for this one too", open.rollout));

@@ -3,9 +3,9 @@
 use super::args::{Global, default_platform};
 use super::exit::Exit;
 use super::{diff, live, open, operate, screen, status, views};
+use crate::model::app_state::Release;
 use crate::model::freshness::Outdated;
 use crate::model::name::AppName;
-use crate::model::standing::Release;
 use crate::report::outdated as words;
 use crate::report::words::no_such_app;
 use crate::runtime::archives::suites::Archives;
@@ -121,7 +121,7 @@ async fn apps(global: &Global, asked: &Asked) -> anyhow::Result<Option<Apps>> {
     let releases = reading.apps.iter().filter(|app| wanted(&app.app.name));
     Ok(Some(Apps {
         releases: releases
-            .map(|app| (app.app.name.clone(), app.standing.current().cloned()))
+            .map(|app| (app.app.name.clone(), app.app_state.current().cloned()))
             .collect(),
         access: outdated::access(&fleet),
     }))

@@ -2,6 +2,7 @@
 //! without a new version. Times are UTC (RFC 3339), lengths milliseconds. Triggers, conclusions, wait and halt reasons
 //! have the journal's own shape.
 
+use crate::model::app_state::{AppEvent, FleetEvent, Withheld};
 use crate::model::comparison::{
     ComparedImage, Comparison, ConfigDelta, FileDelta, LayerDelta, PackageDelta, Significance,
 };
@@ -17,7 +18,6 @@ use crate::model::rollout::{RolloutConclusion, Step};
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;
-use crate::model::standing::{AppEvent, FleetEvent, Withheld};
 use crate::model::trouble::Trouble;
 use crate::report::json::Halted;
 pub(super) use crate::report::json::VERSION;
@@ -400,7 +400,7 @@ impl From<&AppReading> for App {
             mode: app.app.mode,
             state: app.state().word(),
             stage: app.running.and_then(|(_, stage)| stage),
-            release: app.standing.current().map(|release| Release {
+            release: app.app_state.current().map(|release| Release {
                 tag: release.tag.clone(),
                 digest: release.digest.as_ref().map(ToString::to_string),
                 image: release.image.to_string(),
@@ -410,21 +410,21 @@ impl From<&AppReading> for App {
             }),
             last_run: app.last_run.as_ref().map(Run::from),
             next_run: app.next_run,
-            failing_since: app.standing.failing.as_ref().map(|failing| failing.since),
+            failing_since: app.app_state.failing.as_ref().map(|failing| failing.since),
             halted: app
-                .standing
+                .app_state
                 .halted
                 .as_ref()
                 .map(|halted| Halted::new(halted, app.exposure())),
-            incidents: app.standing.incidents.clone(),
+            incidents: app.app_state.incidents.clone(),
             probation: app.probation().into_iter().map(|(_, left)| left).max().unwrap_or(0),
             probation_left: app
                 .probation()
                 .into_iter()
                 .map(|(target, left)| (target.to_string(), left))
                 .collect(),
-            left: Left::of(&app.app, &app.standing),
-            withheld: app.standing.withheld.as_ref().map(|(since, withheld)| ShownWithheld {
+            left: Left::of(&app.app, &app.app_state),
+            withheld: app.app_state.withheld.as_ref().map(|(since, withheld)| ShownWithheld {
                 since: *since,
                 withheld: withheld.clone(),
             }),

@@ -1,7 +1,7 @@
 //! Content of the daily report: per app, the events of the day and everything that is still open.
 
+use super::app_state::AppState;
 use super::halt;
-use super::standing::Standing;
 use crate::model::failure::Failure;
 use crate::model::fleet::{App, Mode};
 use crate::model::halt::Require;
@@ -46,30 +46,30 @@ pub struct Frame<'a> {
 #[must_use]
 pub fn body(
     facts: &[Fact],
-    standings: &BTreeMap<AppName, (Arc<Standing>, Arc<App>)>,
+    app_states: &BTreeMap<AppName, (Arc<AppState>, Arc<App>)>,
     blind: Vec<String>,
     frame: Frame<'_>,
 ) -> DailyReport {
     let mut apps: BTreeMap<AppName, Vec<DailyReportLine>> = BTreeMap::new();
-    for (app, (standing, configured)) in standings {
+    for (app, (app_state, configured)) in app_states {
         let lines = apps.entry(app.clone()).or_default();
-        if let Some((since, reason)) = &standing.halted {
+        if let Some((since, reason)) = &app_state.halted {
             lines.push(DailyReportLine::Halted {
                 since: *since,
                 reason: reason.clone(),
-                exposure: halt::exposure(standing),
-                require: if standing.incidents.is_empty() {
+                exposure: halt::exposure(app_state),
+                require: if app_state.incidents.is_empty() {
                     Require::Reason
                 } else {
                     configured.halt.require
                 },
             });
         }
-        lines.extend(failing(app, standing, facts));
+        lines.extend(failing(app, app_state, facts));
         if configured.mode == Mode::Active {
-            lines.extend(outstanding(standing, configured));
+            lines.extend(outstanding(app_state, configured));
         }
-        let security = halt::exposure(standing).security;
+        let security = halt::exposure(app_state).security;
         if security > 0 {
             lines.push(DailyReportLine::Lacks { security });
         }
@@ -77,8 +77,8 @@ pub fn body(
     for fact in facts {
         let (Fact::Run { app, .. } | Fact::Rollout { app, .. }) = fact;
         let lines = apps.entry(app.clone()).or_default();
-        let standing = standings.get(app).map(|(standing, _)| standing.as_ref());
-        match (line(fact, standing), lines.last_mut()) {
+        let app_state = app_states.get(app).map(|(app_state, _)| app_state.as_ref());
+        match (line(fact, app_state), lines.last_mut()) {
             (Some(DailyReportLine::Unchanged { .. }), Some(DailyReportLine::Unchanged { runs })) => *runs += 1,
             (Some(line), _) => lines.push(line),
             (None, _) => {}
@@ -96,8 +96,8 @@ pub fn body(
 }
 
 /// Problems that are open now: refused rollouts, failed promotions, drifted targets.
-fn outstanding(standing: &Standing, app: &App) -> Vec<DailyReportLine> {
-    let refused = standing
+fn outstanding(app_state: &AppState, app: &App) -> Vec<DailyReportLine> {
+    let refused = app_state
         .refusals()
         .filter(|refusal| app.rollout.iter().any(|t| t.name == *refusal.target));
     let refused = refused.map(|refusal| DailyReportLine::Refused {
@@ -106,18 +106,18 @@ fn outstanding(standing: &Standing, app: &App) -> Vec<DailyReportLine> {
         since: refusal.since,
         failure: refusal.failure.clone(),
     });
-    let unpromoted = standing
+    let unpromoted = app_state
         .unpromoted(app)
         .map(|(channel, failing)| DailyReportLine::Unpromoted {
             channel: channel.clone(),
-            tag: standing
+            tag: app_state
                 .release(failing.release)
                 .map_or_else(String::new, |release| release.tag.clone()),
             since: failing.since,
             failure: failing.failure.clone(),
             again: failing.due(),
         });
-    let drifted = standing
+    let drifted = app_state
         .drifted()
         .filter(|drifted| app.rollout.iter().any(|t| t.name == *drifted.target));
     let drifted = drifted.map(|drifted| DailyReportLine::Drifted {
@@ -129,7 +129,7 @@ fn outstanding(standing: &Standing, app: &App) -> Vec<DailyReportLine> {
     refused.chain(unpromoted).chain(drifted).collect()
 }
 
-fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DailyReportLine> {
+fn line(fact: &Fact, app_state: Option<&AppState>) -> Option<DailyReportLine> {
     match fact {
         Fact::Run { conclusion, .. } => match conclusion.as_ref() {
             Conclusion::Unchanged { .. } => Some(DailyReportLine::Unchanged { runs: 1 }),
@@ -141,7 +141,7 @@ fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DailyReportLine> {
                 tag: release.tag.clone(),
                 change: release.change.clone(),
             }),
-            // A failure is reported from the app's standing instead, once and with its start.
+            // A failure is reported from the app's state instead, once and with its start.
             Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => None,
         },
         Fact::Rollout {
@@ -162,7 +162,7 @@ fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DailyReportLine> {
                 Some(RolloutConclusion::Done) => Some(match purpose {
                     Purpose::Release | Purpose::Probation => DailyReportLine::RolledOut { target, tag },
                     Purpose::Revert => {
-                        let recalled = standing.and_then(|standing| standing.recalled_by(*rollout));
+                        let recalled = app_state.and_then(|app_state| app_state.recalled_by(*rollout));
                         DailyReportLine::WentBack {
                             target,
                             tag,
@@ -171,7 +171,7 @@ fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DailyReportLine> {
                         }
                     }
                 }),
-                // A problem is reported from the app's standing instead, for as long as it lasts.
+                // A problem is reported from the app's state instead, for as long as it lasts.
                 Some(
                     RolloutConclusion::Refused { .. }
                     | RolloutConclusion::AlreadyThere
@@ -185,8 +185,8 @@ fn line(fact: &Fact, standing: Option<&Standing>) -> Option<DailyReportLine> {
 }
 
 /// The newest failure of an app whose runs fail.
-fn failing(app: &AppName, standing: &Standing, facts: &[Fact]) -> Option<DailyReportLine> {
-    let since = standing.failing.as_ref()?.since;
+fn failing(app: &AppName, app_state: &AppState, facts: &[Fact]) -> Option<DailyReportLine> {
+    let since = app_state.failing.as_ref()?.since;
     let newest: Option<(Stage, Failure)> = facts.iter().find_map(|fact| match fact {
         Fact::Run { app: of, conclusion } if of == app => match conclusion.as_ref() {
             Conclusion::Failed { stage, failure } => Some((*stage, failure.clone())),

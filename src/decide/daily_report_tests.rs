@@ -1,14 +1,14 @@
 use super::*;
 use crate::decide::schedule::tests_app;
+use crate::model::app_state::{AppEvent, Withheld};
 use crate::model::failure::SkipReason;
 use crate::model::fleet::Schedule;
 use crate::model::journal::Recorded;
-use crate::model::standing::{AppEvent, Withheld};
 
 /// The lines of an app to which nothing happened and whose last release lacks `security` security fixes.
 fn lines(security: usize) -> Vec<DailyReportLine> {
-    let mut standing = Standing::default();
-    standing.apply(&Recorded {
+    let mut app_state = AppState::default();
+    app_state.apply(&Recorded {
         seq: 1,
         at: Timestamp::UNIX_EPOCH,
         event: AppEvent::Withheld {
@@ -20,14 +20,14 @@ fn lines(security: usize) -> Vec<DailyReportLine> {
         },
     });
     let app = tests_app("web", Schedule::Never, "UTC");
-    let standings = BTreeMap::from([(app.name.clone(), (standing.into(), app.into()))]);
+    let app_states = BTreeMap::from([(app.name.clone(), (app_state.into(), app.into()))]);
     let frame = Frame {
         from: Timestamp::UNIX_EPOCH,
         to: Timestamp::UNIX_EPOCH,
         timezone: "UTC",
         next_run: None,
     };
-    let body = body(&[], &standings, Vec::new(), frame);
+    let body = body(&[], &app_states, Vec::new(), frame);
     body.apps.into_iter().flat_map(|app| app.lines).collect()
 }
 

@@ -1,10 +1,10 @@
 //! Detects drift: does a target still run what its last rollout left there? Drift is only reported. lowtide assumes
 //! that the change was deliberate and restores the release only on request.
 
-use super::standing::TargetState;
+use super::app_state::TargetState;
+use crate::model::app_state::AppEvent;
 use crate::model::drift::{Drift, Placed, Sighted, is_same_service_image};
 use crate::model::name::TargetName;
-use crate::model::standing::AppEvent;
 
 /// What differs; `None`: nothing does.
 #[must_use]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::decide::standing::Standing;
+use crate::decide::app_state::AppState;
 use crate::model::drift::SightedContainer;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::journal::Recorded;
@@ -77,7 +77,7 @@ fn what_runs_is_compared_by_its_bits() {
 
 #[derive(Default)]
 struct Story {
-    standing: Standing,
+    app_state: AppState,
     before: Option<Option<Drift>>,
     second: i64,
 }
@@ -86,7 +86,7 @@ impl Story {
     fn push(&mut self, event: AppEvent) {
         self.second += 1;
         let at = Timestamp::from_second(self.second).unwrap();
-        self.standing.apply(&Recorded { seq: 0, at, event });
+        self.app_state.apply(&Recorded { seq: 0, at, event });
     }
 
     fn opened(&mut self, rollout: u128) {
@@ -111,7 +111,7 @@ impl Story {
 
     /// The event that an observation adds to the journal.
     fn look(&mut self, images: &str) -> Option<AppEvent> {
-        let state = &self.standing.targets[&target()];
+        let state = &self.app_state.targets[&target()];
         let now = compare(&state.placed.as_ref().unwrap().1, &containers(images));
         let fact = learnt(&target(), state, self.before.as_ref(), &now);
         self.before = Some(now);
@@ -122,7 +122,7 @@ impl Story {
     }
 
     fn drift(&self) -> Option<Drift> {
-        self.standing.targets[&target()].drift.clone().map(|(_, drift)| drift)
+        self.app_state.targets[&target()].drift.clone().map(|(_, drift)| drift)
     }
 }
 
@@ -142,11 +142,11 @@ fn a_drift_is_known_after_two_looks_and_over_after_two() {
     assert!(story.look("b").is_some());
     assert_eq!(story.drift(), runs("shop:b", 1, 1));
     // Drift is journalled once, and its start time does not change.
-    let since = story.standing.targets[&target()].drift.clone().unwrap().0;
+    let since = story.app_state.targets[&target()].drift.clone().unwrap().0;
     assert_eq!(story.look("b"), None);
     assert_eq!(story.look("c"), None);
     assert!(story.look("c").is_some());
-    assert_eq!(story.standing.targets[&target()].drift.clone().unwrap().0, since);
+    assert_eq!(story.app_state.targets[&target()].drift.clone().unwrap().0, since);
     assert_eq!(story.look("a"), None);
     assert!(story.look("a").is_some());
     assert_eq!(story.drift(), None);
@@ -171,7 +171,7 @@ fn after_a_rollout_that_got_stuck_nobody_else_is_blamed() {
         placed: None,
     });
     assert_eq!(story.drift(), None);
-    let state = &story.standing.targets[&target()];
+    let state = &story.app_state.targets[&target()];
     assert_eq!(
         learnt(&target(), state, Some(&runs("shop:b", 1, 1)), &runs("shop:b", 1, 1)),
         None

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Both rules apply only if every instruction of the Dockerfile is understood.
 pub fn judge(survey: &mut Survey, state: &PackageState, doing: &Doing) {
     let all_known = survey.unknown.is_empty();
-    let scene = Scene {
+    let facts = Facts {
         state,
         doing,
         brings_new: survey.pending.iter().any(|pending| pending.installed.is_none()),
@@ -24,7 +24,7 @@ pub fn judge(survey: &mut Survey, state: &PackageState, doing: &Doing) {
     };
     for pending in survey.pending.iter_mut().filter(|pending| pending.installed.is_some()) {
         pending.layer = state.layers.get(&freshness::key(pending)).copied();
-        pending.fix = scene.upgraded(pending).unwrap_or_else(|| scene.installed(pending));
+        pending.fix = facts.upgraded(pending).unwrap_or_else(|| facts.installed(pending));
         // The package manager also sees the sources that we cannot read, and may decide otherwise.
         if !all_known && pending.fix == Fix::Rebuild {
             pending.fix = perhaps("another package source is not known");
@@ -116,7 +116,7 @@ pub fn gone_for_good(vanished: Vec<Vanished>, last: &str, commit: &str) -> Vec<V
     if last == commit { vanished } else { Vec::new() }
 }
 
-struct Scene<'a> {
+struct Facts<'a> {
     state: &'a PackageState,
     doing: &'a Doing,
     /// The upgrade would install new packages.
@@ -127,7 +127,7 @@ struct Scene<'a> {
     bound: bool,
 }
 
-impl Scene<'_> {
+impl Facts<'_> {
     /// The fix if the build upgrades everything; `None`: it does not, or the package is on hold.
     fn upgraded(&self, pending: &PendingPackage) -> Option<Fix> {
         let refresh = &self.doing.refresh;

@@ -2,13 +2,13 @@
 //! if packages, configuration and files equal those of the last release, nothing is pushed, promoted, restarted or
 //! mailed.
 
+use crate::model::app_state::Release;
 use crate::model::failure::{Failure, FailureKind, SkipReason};
 use crate::model::fleet::App;
-use crate::model::freshness::{Because, Fix, Inputs, Judged, Outlook, PendingPackage, Survey};
+use crate::model::freshness::{Because, Fix, Inputs, Judged, PendingPackage, RebuildAssessment, Survey};
 use crate::model::image::ContentDigest;
 use crate::model::run::Trigger;
 use crate::model::stages::inspect::Inspected;
-use crate::model::standing::Release;
 use crate::packages::hash;
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 /// # Errors
 /// `NothingToGain`: no input has moved since the last build whose outcome is known.
 pub fn decide(
-    outlook: &Outlook,
+    assessment: &RebuildAssessment,
     judged: Option<&Judged>,
     trigger: &Trigger,
     max_age: Option<SignedDuration>,
@@ -30,7 +30,7 @@ pub fn decide(
     match judged {
         None => because.push(Because::First),
         Some(judged) => {
-            moved(&judged.inputs, outlook, &mut because);
+            moved(&judged.inputs, assessment, &mut because);
             // A build may depend on things that lowtide cannot see, so it is repeated when it is older than `max_age`.
             if let Some(limit) = max_age.filter(|limit| judged.at + *limit <= now) {
                 because.push(Because::Age { limit });
@@ -38,7 +38,7 @@ pub fn decide(
         }
     }
     if because.is_empty() {
-        return Err(nothing_to_gain(&outlook.survey));
+        return Err(nothing_to_gain(&assessment.survey));
     }
     Ok(because)
 }
@@ -97,8 +97,8 @@ pub fn settings(app: &App) -> String {
     hash::of(&bytes)
 }
 
-fn moved(before: &Inputs, outlook: &Outlook, because: &mut Vec<Because>) {
-    let now = &outlook.inputs;
+fn moved(before: &Inputs, assessment: &RebuildAssessment, because: &mut Vec<Because>) {
+    let now = &assessment.inputs;
     if now.commit != before.commit {
         because.push(Because::Commit {
             from: before.commit.clone(),
@@ -112,7 +112,7 @@ fn moved(before: &Inputs, outlook: &Outlook, because: &mut Vec<Because>) {
     if now.settings != before.settings {
         because.push(Because::Settings);
     }
-    let survey = &outlook.survey;
+    let survey = &assessment.survey;
     because.extend(survey.unseen.iter().map(|why| Because::Unseen { why: why.clone() }));
     // An upgrade that an earlier build should have installed but did not is no reason to build until its version
     // changes.

@@ -19,9 +19,9 @@ fn pending(package: &str, candidate: &str, security: bool, fix: Fix) -> PendingP
     }
 }
 
-fn outlook(pending: Vec<PendingPackage>) -> Outlook {
+fn assessment(pending: Vec<PendingPackage>) -> RebuildAssessment {
     let gains = pending.iter().filter(|p| p.fix == Fix::Rebuild);
-    Outlook {
+    RebuildAssessment {
         inputs: Inputs {
             commit: "c1".to_owned(),
             bases: BTreeMap::from([("debian:12".to_owned(), "sha256:b1".to_owned())]),
@@ -32,7 +32,7 @@ fn outlook(pending: Vec<PendingPackage>) -> Outlook {
             pending,
             ..Survey::default()
         },
-        ..Outlook::default()
+        ..RebuildAssessment::default()
     }
 }
 
@@ -56,15 +56,15 @@ fn base() -> Fix {
     }
 }
 
-/// The outlook in which nothing has moved, with this change.
-fn with(change: impl FnOnce(&mut Outlook)) -> Outlook {
-    let mut changed = outlook(vec![]);
+/// The assessment in which nothing has moved, with this change.
+fn with(change: impl FnOnce(&mut RebuildAssessment)) -> RebuildAssessment {
+    let mut changed = assessment(vec![]);
     change(&mut changed);
     changed
 }
 
-fn curl(version: &str) -> Outlook {
-    outlook(vec![pending("curl", version, true, Fix::Rebuild)])
+fn curl(version: &str) -> RebuildAssessment {
+    assessment(vec![pending("curl", version, true, Fix::Rebuild)])
 }
 
 fn fixes() -> Vec<PendingPackage> {
@@ -84,15 +84,15 @@ fn unknown() -> Unknown {
 
 #[test]
 fn each_input_that_moves_is_a_reason_and_none_is_none() {
-    let judged = |outlook: Outlook| Judged {
-        inputs: outlook.inputs,
+    let judged = |assessment: RebuildAssessment| Judged {
+        inputs: assessment.inputs,
         at: at(0),
         because: vec![],
     };
-    let (calm, fruitless) = (judged(outlook(vec![])), judged(curl("2")));
+    let (calm, fruitless) = (judged(assessment(vec![])), judged(curl("2")));
     let rows = [
-        ("no record", outlook(vec![]), None, 1),
-        ("nothing moved", outlook(vec![]), Some(&calm), 1),
+        ("no record", assessment(vec![]), None, 1),
+        ("nothing moved", assessment(vec![]), Some(&calm), 1),
         ("commit", with(|o| o.inputs.commit = "c2".to_owned()), Some(&calm), 1),
         (
             "base",
@@ -112,26 +112,26 @@ fn each_input_that_moves_is_a_reason_and_none_is_none() {
             Some(&calm),
             1,
         ),
-        ("fixes", outlook(fixes()), Some(&calm), 1),
+        ("fixes", assessment(fixes()), Some(&calm), 1),
         (
             "only the base's",
-            outlook(vec![pending("tzdata", "4", true, base())]),
+            assessment(vec![pending("tzdata", "4", true, base())]),
             Some(&calm),
             1,
         ),
         ("tried in vain", curl("2"), Some(&fruitless), 1),
         ("newer than tried", curl("3"), Some(&fruitless), 1),
         ("unknown", with(|o| o.survey.unknown.push(unknown())), Some(&calm), 1),
-        ("just young enough", outlook(vec![]), Some(&calm), 167),
-        ("old", outlook(vec![]), Some(&calm), 168),
+        ("just young enough", assessment(vec![]), Some(&calm), 167),
+        ("old", assessment(vec![]), Some(&calm), 168),
     ];
     let week = Some(SignedDuration::from_hours(168));
     let table: Vec<String> = rows
         .iter()
-        .map(|(name, outlook, judged, hours)| {
+        .map(|(name, assessment, judged, hours)| {
             format!(
                 "{name}: {}",
-                shown(&decide(outlook, *judged, &manual(false), week, at(*hours)))
+                shown(&decide(assessment, *judged, &manual(false), week, at(*hours)))
             )
         })
         .collect();
@@ -155,17 +155,17 @@ fn each_input_that_moves_is_a_reason_and_none_is_none() {
 #[test]
 fn who_asks_for_a_rebuild_gets_one() {
     let judged = Judged {
-        inputs: outlook(vec![]).inputs,
+        inputs: assessment(vec![]).inputs,
         at: at(0),
         because: vec![],
     };
-    let asked = decide(&outlook(vec![]), Some(&judged), &manual(true), None, at(1));
+    let asked = decide(&assessment(vec![]), Some(&judged), &manual(true), None, at(1));
     assert_eq!(shown(&asked), "Asked { by: \"ana\" }");
 }
 
 #[test]
 fn whatever_was_built_last_is_not_built_again() {
-    let moved = outlook(vec![pending("curl", "2", true, Fix::Rebuild)]);
+    let moved = assessment(vec![pending("curl", "2", true, Fix::Rebuild)]);
     let judged = Judged {
         inputs: moved.inputs.clone(),
         at: at(0),
@@ -227,14 +227,17 @@ fn a_step_that_may_do_anything_builds_once_for_each_version() {
     };
     // As the resolve stage does it.
     let night = |candidate: &str, judged: &Judged| {
-        let mut outlook = outlook(vec![pending("libc6", candidate, true, Fix::Rebuild)]);
-        judge(&mut outlook.survey, &state, &doing);
-        let gains = outlook.survey.within_reach().map(|it| (key(it), it.candidate.clone()));
-        outlook.inputs.gains = gains.collect();
+        let mut assessment = assessment(vec![pending("libc6", candidate, true, Fix::Rebuild)]);
+        judge(&mut assessment.survey, &state, &doing);
+        let gains = assessment
+            .survey
+            .within_reach()
+            .map(|it| (key(it), it.candidate.clone()));
+        assessment.inputs.gains = gains.collect();
         let before = |it: &PendingPackage| judged.inputs.gains.get(&key(it)) == Some(&it.candidate);
-        tried(&mut outlook.survey, &state, &doing, before);
-        let answer = shown(&decide(&outlook, Some(judged), &manual(false), None, at(24)));
-        let inputs = outlook.inputs;
+        tried(&mut assessment.survey, &state, &doing, before);
+        let answer = shown(&decide(&assessment, Some(judged), &manual(false), None, at(24)));
+        let inputs = assessment.inputs;
         (
             answer,
             Judged {
@@ -245,7 +248,7 @@ fn a_step_that_may_do_anything_builds_once_for_each_version() {
         )
     };
     let built = Judged {
-        inputs: outlook(vec![]).inputs,
+        inputs: assessment(vec![]).inputs,
         at: at(0),
         because: vec![],
     };

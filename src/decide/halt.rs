@@ -1,7 +1,7 @@
 //! Decides whether a halt may be lifted: the operator's answer must be complete, and the commit or configuration change
 //! that it names must exist.
 
-use super::standing::Standing;
+use super::app_state::AppState;
 use crate::model::failure::Failure;
 use crate::model::fleet::App;
 use crate::model::halt::{Class, Draft, Exposure, Form, HaltPolicy, Lacking, Require};
@@ -67,15 +67,15 @@ pub fn named_commit(draft: &Draft) -> Option<&str> {
 /// # Errors
 /// Everything that is missing.
 pub fn lift(
-    standing: &Standing,
+    app_state: &AppState,
     app: Option<&App>,
     answer: Answer<'_>,
     seen: Option<&CommitSeen>,
 ) -> Result<Lifted, Vec<Lacking>> {
     let default = HaltPolicy::default();
     let policy = app.map_or(&default, |app| &app.halt);
-    let asked = policy.require == Require::Countermeasure && !standing.incidents.is_empty();
-    let probation = if standing.incidents.is_empty() {
+    let asked = policy.require == Require::Countermeasure && !app_state.incidents.is_empty();
+    let probation = if app_state.incidents.is_empty() {
         0
     } else {
         policy.probation
@@ -95,8 +95,8 @@ pub fn lift(
     let mut lacking: Vec<Lacking> = draft.odd.iter().cloned().map(Lacking::Odd).collect();
     let whys = whys(draft, &mut lacking);
     let class = class(draft, &mut lacking);
-    let commit = commit(standing, policy, draft, seen, &mut lacking);
-    config(standing, app, draft, &mut lacking);
+    let commit = commit(app_state, policy, draft, seen, &mut lacking);
+    config(app_state, app, draft, &mut lacking);
     let named = draft.commit.as_deref().is_some_and(|id| !id.trim().is_empty());
     if !named && !draft.config {
         lacking.push(Lacking::Countermeasure);
@@ -154,24 +154,24 @@ pub fn same_settings(then: &App, now: &App) -> bool {
 
 /// How old the running images are, and how many security fixes they lack.
 #[must_use]
-pub fn exposure(standing: &Standing) -> Exposure {
-    let built = standing
+pub fn exposure(app_state: &AppState) -> Exposure {
+    let built = app_state
         .targets
         .values()
         .filter_map(|target| target.good)
         // For an image that ran before our first release, the build time is unknown.
-        .filter_map(|run| standing.releases.iter().find(|release| release.run == run))
+        .filter_map(|run| app_state.releases.iter().find(|release| release.run == run))
         .map(|release| release.at)
         .min();
     // A target on the last release lacks the fixes that no rebuild brings; for a target on an older image, what was
     // found pending in that image counts.
-    let missing = standing.withheld.as_ref().map_or(0, |(_, withheld)| {
+    let missing = app_state.withheld.as_ref().map_or(0, |(_, withheld)| {
         let running = withheld.running.values().map(|behind| behind.security);
         running.chain([withheld.security]).max().unwrap_or(0)
     });
     Exposure {
         built,
-        security: missing.max(standing.unused_fixes()),
+        security: missing.max(app_state.unused_fixes()),
     }
 }
 
@@ -221,7 +221,7 @@ fn class(draft: &Draft, lacking: &mut Vec<Lacking>) -> Option<Class> {
 }
 
 fn commit(
-    standing: &Standing,
+    app_state: &AppState,
     policy: &HaltPolicy,
     draft: &Draft,
     seen: Option<&CommitSeen>,
@@ -242,7 +242,7 @@ fn commit(
             None
         }
         Some(CommitSeen::Found { id, newer_than, files }) => {
-            let old = standing.incidents.iter().find(|i| !newer_than.contains(&i.rollout));
+            let old = app_state.incidents.iter().find(|i| !newer_than.contains(&i.rollout));
             if let Some(incident) = old {
                 lacking.push(Lacking::CommitOld {
                     commit: id.clone(),
@@ -267,11 +267,11 @@ fn commit(
     }
 }
 
-fn config(standing: &Standing, app: Option<&App>, draft: &Draft, lacking: &mut Vec<Lacking>) {
+fn config(app_state: &AppState, app: Option<&App>, draft: &Draft, lacking: &mut Vec<Lacking>) {
     if !draft.config {
         return;
     }
-    match (&standing.settings, app) {
+    match (&app_state.settings, app) {
         (Some(then), Some(now)) if same_settings(then, now) => lacking.push(Lacking::ConfigSame),
         (Some(_), Some(_)) => {}
         (None, _) | (_, None) => lacking.push(Lacking::ConfigUnknown),

@@ -1,11 +1,11 @@
 use super::*;
-use crate::decide::standing;
+use crate::decide::app_state;
+use crate::model::app_state::{AppEvent, Release, Withheld};
 use crate::model::failure::{FailureKind, HaltReason};
 use crate::model::fleet::Schedule;
 use crate::model::freshness::{Because, Behind, Inputs};
 use crate::model::journal::Recorded;
 use crate::model::rollout::RolloutConclusion;
-use crate::model::standing::{AppEvent, Release, Withheld};
 use jiff::{SignedDuration, Timestamp};
 
 fn at(second: i64) -> Timestamp {
@@ -22,13 +22,13 @@ fn rollout() -> RolloutId {
     RolloutId(ulid::Ulid(9))
 }
 
-fn standing_of(events: Vec<AppEvent>) -> Standing {
+fn app_state_of(events: Vec<AppEvent>) -> AppState {
     let recorded = |event| Recorded {
         seq: 0,
         at: at(100),
         event,
     };
-    standing::fold(events.into_iter().map(recorded).collect())
+    app_state::fold(events.into_iter().map(recorded).collect())
 }
 
 fn release(n: u128) -> Release {
@@ -104,41 +104,41 @@ fn good() -> Draft {
 
 fn judged(draft: &Draft, seen: Option<&CommitSeen>) -> Result<Lifted, Vec<Lacking>> {
     let app = app(Require::Countermeasure);
-    let standing = standing_of(incident(Some(app.clone())));
+    let app_state = app_state_of(incident(Some(app.clone())));
     let answer = Answer {
         why: "",
         draft: Some(draft),
     };
-    lift(&standing, Some(&app), answer, seen)
+    lift(&app_state, Some(&app), answer, seen)
 }
 
 #[test]
 fn a_sentence_is_enough_unless_a_countermeasure_is_asked_for() {
-    let standing = standing_of(incident(None));
+    let app_state = app_state_of(incident(None));
     let answer = |why| Answer { why, draft: None };
     let reason = app(Require::Reason);
-    let lifted = lift(&standing, Some(&reason), answer(" mended "), None).unwrap();
+    let lifted = lift(&app_state, Some(&reason), answer(" mended "), None).unwrap();
     assert_eq!(
         (lifted.why.as_str(), lifted.form, lifted.probation),
         ("mended", None, 3)
     );
     assert_eq!(
-        lift(&standing, Some(&reason), answer(" "), None),
+        lift(&app_state, Some(&reason), answer(" "), None),
         Err(vec![Lacking::Reason])
     );
     let strict = app(Require::Countermeasure);
     assert_eq!(
-        lift(&standing, Some(&strict), answer("mended"), None),
+        lift(&app_state, Some(&strict), answer("mended"), None),
         Err(vec![Lacking::Form])
     );
     // The app is no longer configured: no form is required.
-    assert!(lift(&standing, None, answer("mended"), None).is_ok());
+    assert!(lift(&app_state, None, answer("mended"), None).is_ok());
     // An operator's own halt has no incident, so no form is required.
     let reason = HaltReason::Operator {
         by: "me".to_owned(),
         why: "x".to_owned(),
     };
-    let own = standing_of(vec![AppEvent::Halted { reason, settings: None }]);
+    let own = app_state_of(vec![AppEvent::Halted { reason, settings: None }]);
     let lifted = lift(&own, Some(&strict), answer("over"), None).unwrap();
     assert_eq!(lifted.probation, 0);
     let mut none = strict.clone();
@@ -147,7 +147,7 @@ fn a_sentence_is_enough_unless_a_countermeasure_is_asked_for() {
         probation: 0,
         ..none.halt
     };
-    assert_eq!(lift(&standing, Some(&none), answer("x"), None).unwrap().probation, 0);
+    assert_eq!(lift(&app_state, Some(&none), answer("x"), None).unwrap().probation, 0);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_commit_has_to_be_an_answer() {
 #[test]
 fn a_changed_setting_is_an_answer_and_what_does_not_matter_is_none() {
     let then = app(Require::Countermeasure);
-    let standing = standing_of(incident(Some(then.clone())));
+    let app_state = app_state_of(incident(Some(then.clone())));
     let draft = Draft {
         commit: None,
         config: true,
@@ -267,7 +267,7 @@ fn a_changed_setting_is_an_answer_and_what_does_not_matter_is_none() {
     };
     let mut now = then.clone();
     now.ready.timeout += SignedDuration::from_secs(60);
-    let lifted = lift(&standing, Some(&now), answer, None).unwrap();
+    let lifted = lift(&app_state, Some(&now), answer, None).unwrap();
     assert_eq!(lifted.why, "the limit was too tight");
     assert!(
         lifted
@@ -278,13 +278,13 @@ fn a_changed_setting_is_an_answer_and_what_does_not_matter_is_none() {
     hearers.maintainers.push("new@example.org".to_owned());
     hearers.halt.probation = 0;
     assert_eq!(
-        lift(&standing, Some(&hearers), answer, None),
+        lift(&app_state, Some(&hearers), answer, None),
         Err(vec![Lacking::ConfigSame])
     );
     // A halt from an older journal, without the settings of that time.
-    let old = standing_of(incident(None));
+    let old = app_state_of(incident(None));
     assert_eq!(lift(&old, Some(&now), answer, None), Err(vec![Lacking::ConfigUnknown]));
-    assert_eq!(lift(&standing, None, answer, None), Err(vec![Lacking::ConfigUnknown]));
+    assert_eq!(lift(&app_state, None, answer, None), Err(vec![Lacking::ConfigUnknown]));
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn a_halted_app_is_as_exposed_as_its_worst_target() {
         because: vec![Because::Pending { packages: 9, security }],
     };
     let exposed = |events| {
-        let exposure = exposure(&standing_of(events));
+        let exposure = exposure(&app_state_of(events));
         (
             exposure.built.map(|at| at.as_second() - 1_790_000_000),
             exposure.security,

@@ -1,17 +1,19 @@
 //! Every decision: synchronous functions of (state, observation, policy, now).
 
+pub mod app_state;
 pub mod archive;
 pub mod commit_link;
 pub mod daily_report;
 pub mod drift;
 pub mod family;
 pub mod fixable;
+pub mod forecast;
 pub mod freshness;
+pub mod gates;
 pub mod halt;
 pub mod handover;
 pub mod labels;
 pub mod notify;
-pub mod outlook;
 pub mod quarantine;
 pub mod recall;
 pub mod recover;
@@ -20,7 +22,6 @@ pub mod retry;
 pub mod rollout;
 pub mod run;
 pub mod schedule;
-pub mod standing;
 pub mod substance;
 pub mod tell;
 pub mod tell_github;

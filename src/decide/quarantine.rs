@@ -1,8 +1,8 @@
 //! Finds the content that an operator wants to take out of quarantine.
 
-use super::standing::Standing;
+use super::app_state::AppState;
+use crate::model::app_state::{Quarantined, Release};
 use crate::model::image::ContentDigest;
-use crate::model::standing::{Quarantined, Release};
 
 /// Minimum number of hex digits by which a digest can be named.
 const LEAST: usize = 8;
@@ -12,31 +12,31 @@ const LEAST: usize = 8;
 ///
 /// # Errors
 /// The whole quarantine, if `text` names none of its entries or more than one.
-pub fn named(standing: &Standing, text: &str) -> Result<Quarantined, Vec<Quarantined>> {
-    let all: Vec<Quarantined> = standing
+pub fn named(app_state: &AppState, text: &str) -> Result<Quarantined, Vec<Quarantined>> {
+    let all: Vec<Quarantined> = app_state
         .quarantine
         .iter()
         .map(|content| Quarantined {
             content: content.clone(),
-            tag: of(standing, content).last().map(|release| release.tag.clone()),
+            tag: of(app_state, content).last().map(|release| release.tag.clone()),
         })
         .collect();
-    let meant: Vec<&Quarantined> = all.iter().filter(|one| is_named(standing, one, text)).collect();
+    let meant: Vec<&Quarantined> = all.iter().filter(|one| is_named(app_state, one, text)).collect();
     match meant.as_slice() {
         [one] => Ok((*one).clone()),
         [] | [..] => Err(all),
     }
 }
 
-fn of<'a>(standing: &'a Standing, content: &ContentDigest) -> impl Iterator<Item = &'a Release> {
+fn of<'a>(app_state: &'a AppState, content: &ContentDigest) -> impl Iterator<Item = &'a Release> {
     let content = content.clone();
-    standing
+    app_state
         .releases
         .iter()
         .filter(move |release| release.content == content)
 }
 
-fn is_named(standing: &Standing, one: &Quarantined, text: &str) -> bool {
+fn is_named(app_state: &AppState, one: &Quarantined, text: &str) -> bool {
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
     let is_hex = digits.len() >= LEAST && digits.bytes().all(|b| b.is_ascii_hexdigit());
     let begins = |digest: &str| {
@@ -44,7 +44,7 @@ fn is_named(standing: &Standing, one: &Quarantined, text: &str) -> bool {
         is_hex && full.starts_with(&digits.to_ascii_lowercase())
     };
     begins(one.content.as_str())
-        || of(standing, &one.content).any(|release| {
+        || of(app_state, &one.content).any(|release| {
             let in_registry = release.digest.as_ref().is_some_and(|digest| begins(digest.as_str()));
             release.tag == text || begins(release.image.as_str()) || in_registry
         })
@@ -60,7 +60,7 @@ mod tests {
         format!("sha256:{n:032x}{n:032x}")
     }
 
-    fn standing() -> Standing {
+    fn app_state() -> AppState {
         let release = |n: u128| Release {
             run: RunId(ulid::Ulid(n)),
             image: digest(n + 0x10).parse().unwrap(),
@@ -72,7 +72,7 @@ mod tests {
             change: None,
             at: Timestamp::UNIX_EPOCH,
         };
-        Standing {
+        AppState {
             releases: vec![release(1), release(2), release(3)],
             // The release of the last one is forgotten.
             quarantine: vec![
@@ -80,14 +80,14 @@ mod tests {
                 digest(2).parse().unwrap(),
                 digest(0xabcdef).parse().unwrap(),
             ],
-            ..Standing::default()
+            ..AppState::default()
         }
     }
 
     #[test]
     fn what_is_meant() {
-        let standing = standing();
-        let named = |text: &str| match named(&standing, text) {
+        let app_state = app_state();
+        let named = |text: &str| match named(&app_state, text) {
             Ok(one) => one.tag.unwrap_or_else(|| "without a release".to_owned()),
             Err(all) => format!("one of {}", all.len()),
         };

@@ -1,16 +1,16 @@
 //! An operator's rollback: which release is withdrawn, and how each target leaves it.
 
-use super::standing::{Standing, TargetState};
+use super::app_state::{AppState, TargetState};
+use crate::model::app_state::{Recall, Release};
 use crate::model::name::TargetName;
-use crate::model::standing::{Recall, Release};
 
 /// Withdraws the newest release that any of these targets runs or is being updated to. Targets on another release are
 /// left alone. `None`: no target has anything to roll back to, or all of them are rolling back already.
 #[must_use]
-pub fn recall<'a>(standing: &'a Standing, targets: &[TargetName]) -> Option<Recall<'a>> {
+pub fn recall<'a>(app_state: &'a AppState, targets: &[TargetName]) -> Option<Recall<'a>> {
     let places: Vec<(&TargetName, Place<'a>)> = targets
         .iter()
-        .filter_map(|name| Some((name, place(standing, standing.targets.get(name)?)?)))
+        .filter_map(|name| Some((name, place(app_state, app_state.targets.get(name)?)?)))
         .collect();
     let release = places
         .iter()
@@ -29,7 +29,7 @@ pub fn recall<'a>(standing: &'a Standing, targets: &[TargetName]) -> Option<Reca
         }
     }
     let leaves = |name: &TargetName| recall.back.iter().any(|(back, _)| back == name) || recall.turning.contains(name);
-    let stays = standing
+    let stays = app_state
         .targets
         .iter()
         .filter(|(name, state)| state.good == Some(release.run) && !leaves(name));
@@ -51,16 +51,16 @@ impl<'a> Place<'a> {
     }
 }
 
-fn place<'a>(standing: &'a Standing, state: &'a TargetState) -> Option<Place<'a>> {
+fn place<'a>(app_state: &'a AppState, state: &'a TargetState) -> Option<Place<'a>> {
     match state.open {
         // An open rollout of an older release is already a rollback.
         Some((_, run)) if state.good.is_none_or(|good| run > good) => {
-            standing.release(run).map(|release| Place::IsGiven { release })
+            app_state.release(run).map(|release| Place::IsGiven { release })
         }
         Some(_) => None,
         None => {
-            let release = standing.release(state.good?)?;
-            let before = standing.way_back(state)?;
+            let release = app_state.release(state.good?)?;
+            let before = app_state.way_back(state)?;
             Some(Place::Runs { release, before })
         }
     }
@@ -91,10 +91,10 @@ mod tests {
     type Now = (Option<u128>, Option<u128>, Option<u128>);
 
     fn told(quarantined: &[u128], targets: &[(&str, Now)]) -> String {
-        let mut standing = Standing {
+        let mut app_state = AppState {
             releases: (1..=4).map(release).collect(),
             quarantine: quarantined.iter().map(|n| release(*n).content).collect(),
-            ..Standing::default()
+            ..AppState::default()
         };
         let run = |n: u128| RunId(Ulid(n));
         for (name, (good, before, open)) in targets {
@@ -104,10 +104,10 @@ mod tests {
                 open: open.map(|n| (RolloutId(Ulid(n)), run(n))),
                 ..TargetState::default()
             };
-            standing.targets.insert(name.parse().unwrap(), state);
+            app_state.targets.insert(name.parse().unwrap(), state);
         }
-        let names: Vec<TargetName> = standing.targets.keys().cloned().collect();
-        recall(&standing, &names).map_or("nothing".to_owned(), |recall| {
+        let names: Vec<TargetName> = app_state.targets.keys().cloned().collect();
+        recall(&app_state, &names).map_or("nothing".to_owned(), |recall| {
             crate::report::halt::goes_back(&"web".parse().unwrap(), &recall)
         })
     }

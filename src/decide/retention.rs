@@ -1,9 +1,9 @@
 //! Decides which local images and run directories to delete. All other retention is a cutoff time and a query.
 
-use super::standing::Standing;
+use super::app_state::AppState;
+use crate::model::app_state::Release;
 use crate::model::image::{ImageId, Reference};
 use crate::model::name::{AppName, RunId};
-use crate::model::standing::Release;
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,15 +44,15 @@ pub struct RunDirectory {
 /// Releases whose image and evidence an app needs whatever their age: its current release and the one before, what its
 /// targets run and where they go back to, and what an open rollout brings.
 #[must_use]
-pub fn needed(standing: &Standing) -> Vec<&Release> {
-    let current = standing.current().map(|release| release.run);
-    let before = standing
+pub fn needed(app_state: &AppState) -> Vec<&Release> {
+    let current = app_state.current().map(|release| release.run);
+    let before = app_state
         .releases
         .iter()
         .rev()
         .map(|release| release.run)
         .find(|run| Some(*run) != current);
-    let targets = standing.targets.values().flat_map(|t| {
+    let targets = app_state.targets.values().flat_map(|t| {
         [
             t.good,
             t.before,
@@ -60,33 +60,36 @@ pub fn needed(standing: &Standing) -> Vec<&Release> {
             t.last.as_ref().map(|(run, _)| *run),
         ]
     });
-    let channels = standing.channels.values().flat_map(|c| [c.holds, c.before]);
+    let channels = app_state.channels.values().flat_map(|c| [c.holds, c.before]);
     let runs: BTreeSet<RunId> = [current, before]
         .into_iter()
         .chain(targets)
         .chain(channels)
         .flatten()
         .collect();
-    let releases = standing.releases.iter().chain(adopted(standing));
+    let releases = app_state.releases.iter().chain(adopted(app_state));
     releases.filter(|release| runs.contains(&release.run)).collect()
 }
 
-fn adopted(standing: &Standing) -> impl Iterator<Item = &Release> {
-    standing.targets.values().filter_map(|target| target.adopted.as_deref())
+fn adopted(app_state: &AppState) -> impl Iterator<Item = &Release> {
+    app_state
+        .targets
+        .values()
+        .filter_map(|target| target.adopted.as_deref())
 }
 
 /// Tags that retained images not built by lowtide and are no longer needed: no target runs the image or would roll back
 /// to it. While any rollout is open all tags stay, because its outcome decides which are needed.
 #[must_use]
-pub fn adopted_tags<'a>(found: &'a [String], standings: &[&Standing]) -> Vec<&'a str> {
-    if standings
+pub fn adopted_tags<'a>(found: &'a [String], app_states: &[&AppState]) -> Vec<&'a str> {
+    if app_states
         .iter()
-        .flat_map(|standing| standing.targets.values())
+        .flat_map(|app_state| app_state.targets.values())
         .any(|target| target.open.is_some())
     {
         return Vec::new();
     }
-    let needed: Vec<&Release> = standings.iter().flat_map(|standing| needed(standing)).collect();
+    let needed: Vec<&Release> = app_states.iter().flat_map(|app_state| needed(app_state)).collect();
     let is_needed = |tag: &str| {
         let named = tag.parse::<Reference>();
         named.is_ok_and(|named| needed.iter().any(|release| release.reference == named))
@@ -142,7 +145,7 @@ pub fn directories(found: &[RunDirectory], open: &BTreeSet<RunId>, ended: &BTree
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::standing::TargetState;
+    use crate::decide::app_state::TargetState;
 
     fn id(n: u8) -> ImageId {
         format!("sha256:{n:064x}").parse().unwrap()
@@ -210,10 +213,10 @@ mod tests {
 
     #[test]
     fn the_way_back_is_needed_however_old() {
-        let mut standing = Standing::default();
+        let mut app_state = AppState::default();
         for n in 1..=6 {
             let reference: Reference = format!("registry.example.org/web:{n}").parse().unwrap();
-            standing.releases.push(Release {
+            app_state.releases.push(Release {
                 run: run(n),
                 image: id(n),
                 content: format!("sha256:{n:064x}").parse().unwrap(),
@@ -226,36 +229,36 @@ mod tests {
             });
         }
         let needed =
-            |standing: &Standing| -> Vec<ImageId> { needed(standing).iter().map(|r| r.image.clone()).collect() };
-        assert_eq!(needed(&standing), [id(5), id(6)]);
+            |app_state: &AppState| -> Vec<ImageId> { needed(app_state).iter().map(|r| r.image.clone()).collect() };
+        assert_eq!(needed(&app_state), [id(5), id(6)]);
         let target = TargetState {
             good: Some(run(3)),
             before: Some(run(1)),
             ..TargetState::default()
         };
-        standing.targets.insert("front".parse().unwrap(), target);
-        assert_eq!(needed(&standing), [id(1), id(3), id(5), id(6)]);
+        app_state.targets.insert("front".parse().unwrap(), target);
+        assert_eq!(needed(&app_state), [id(1), id(3), id(5), id(6)]);
         // What was there before the first of them is, as long as it is the way back.
         let own = Release {
             run: run(0),
             image: id(9),
             reference: "lowtide/adopted:99".parse().unwrap(),
-            ..standing.releases[0].clone()
+            ..app_state.releases[0].clone()
         };
-        let front = standing.targets.get_mut(&"front".parse().unwrap()).unwrap();
+        let front = app_state.targets.get_mut(&"front".parse().unwrap()).unwrap();
         front.adopted = Some(Box::new(own));
         let found = ["lowtide/adopted:99".to_owned(), "lowtide/adopted:98".to_owned()];
-        assert!(!needed(&standing).contains(&id(9)));
-        assert_eq!(adopted_tags(&found, &[&standing]).len(), 2);
-        let front = standing.targets.get_mut(&"front".parse().unwrap()).unwrap();
+        assert!(!needed(&app_state).contains(&id(9)));
+        assert_eq!(adopted_tags(&found, &[&app_state]).len(), 2);
+        let front = app_state.targets.get_mut(&"front".parse().unwrap()).unwrap();
         (front.good, front.before) = (Some(run(1)), Some(run(0)));
-        assert!(needed(&standing).contains(&id(9)));
-        assert_eq!(adopted_tags(&found, &[&standing]), ["lowtide/adopted:98"]);
-        let front = standing.targets.get_mut(&"front".parse().unwrap()).unwrap();
+        assert!(needed(&app_state).contains(&id(9)));
+        assert_eq!(adopted_tags(&found, &[&app_state]), ["lowtide/adopted:98"]);
+        let front = app_state.targets.get_mut(&"front".parse().unwrap()).unwrap();
         front.open = Some((crate::model::name::RolloutId(run(8).0), run(2)));
-        assert_eq!(adopted_tags(&found, &[&standing]), [""; 0]);
+        assert_eq!(adopted_tags(&found, &[&app_state]), [""; 0]);
         // A quarantined newest release is not the current one; the one before is.
-        standing.quarantine.push(standing.releases[5].content.clone());
-        assert!(needed(&standing).contains(&id(5)));
+        app_state.quarantine.push(app_state.releases[5].content.clone());
+        assert!(needed(&app_state).contains(&id(5)));
     }
 }

@@ -5,6 +5,7 @@
 //! containers of a plain engine, [`services`] updates services of a swarm, [`command`] runs a configured command;
 //! [`itself`] decides which process moves lowtide's own container.
 
+use crate::model::app_state::{Release, Worked};
 use crate::model::command::ObservedAnswer;
 use crate::model::drift::Placed;
 use crate::model::failure::{Failure, FailureKind, WaitReason};
@@ -13,7 +14,6 @@ use crate::model::halt::Incident;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{AppName, RolloutId};
 use crate::model::rollout::{Goal, Observed, Part, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
-use crate::model::standing::{Release, Worked};
 use crate::model::window::{Closing, Occurrence};
 use command::Command;
 use containers::Containers;
@@ -25,13 +25,13 @@ pub mod command;
 pub mod containers;
 mod failed;
 pub mod itself;
-mod outlook;
+mod preview;
 mod record;
 pub mod services;
 mod timing;
 
 use failed::{SLACK, after_failure, diverged, mistaken, returned, revert_or_stop, turn_back};
-pub use outlook::foresee;
+pub use preview::preview;
 pub use timing::{Course, Gate, Outside, suspended_until};
 
 /// How often the target is observed while it bakes.

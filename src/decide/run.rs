@@ -1,6 +1,7 @@
 //! The next effect of a run. A run is a fixed line, resolve → publish; this folds its events and says what comes next.
 
 use super::{freshness, labels, retry};
+use crate::model::app_state::Release;
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::{App, Mode};
 use crate::model::freshness::{Because, Judged};
@@ -14,7 +15,6 @@ use crate::model::stages::inspect::{Inspect, Inspected};
 use crate::model::stages::publish::{Publish, Published};
 use crate::model::stages::resolve::{Resolve, Resolved};
 use crate::model::stages::test::{Test, Tested};
-use crate::model::standing::Release;
 use jiff::{SignedDuration, Timestamp};
 use start::Start;
 use std::collections::BTreeMap;
@@ -332,7 +332,7 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
         let judged = state.judged.as_ref().filter(|_| state.comparable().is_some());
         let max_age = state.app.build.max_age;
         // Judged at the time the run was opened, so that a build does not lose its reason while time passes.
-        return match freshness::decide(&resolved.outlook, judged, &state.trigger, max_age, state.opened) {
+        return match freshness::decide(&resolved.assessment, judged, &state.trigger, max_age, state.opened) {
             Ok(because) => effect(Effect::Build(plan_build(state, resolved, because, now))),
             Err(why) => Plan::Finish(Conclusion::Unchanged { why }),
         };

@@ -1,19 +1,19 @@
 //! What the end of a run or a rollout means for its app, and who is notified. The facts and the notices are written in
 //! the transaction of the event that caused them.
 
+use super::app_state::{AppState, Occasion};
 use super::commit_link;
 use super::freshness;
 use super::halt::Lifted;
 use super::notify::{self, Keys, Opened, RolloutMessage};
 use super::run::RunState;
-use super::standing::{Occasion, Standing};
 use super::withheld;
+use crate::model::app_state::AppEvent;
 use crate::model::failure::{Failure, Fault};
 use crate::model::fleet::EmailPolicy;
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::notice::{Audience, Built, Notice, NoticeBody};
 use crate::model::run::{Conclusion, Stage};
-use crate::model::standing::AppEvent;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -36,7 +36,7 @@ pub struct Told {
 #[must_use]
 pub fn run_ended(
     state: &RunState,
-    standing: &Standing,
+    app_state: &AppState,
     conclusion: &Conclusion,
     email: Option<&EmailPolicy>,
     now: Timestamp,
@@ -48,39 +48,39 @@ pub fn run_ended(
             .iter()
             .map(|base| base.reference.repository.clone())
             .collect();
-        if bases != standing.bases {
+        if bases != app_state.bases {
             told.facts.push(AppEvent::BasesKnown { bases });
         }
     }
     told.facts.extend(judged(state, conclusion));
-    withheld(&mut told, state, standing, conclusion, email, now);
+    withheld(&mut told, state, app_state, conclusion, email, now);
     match conclusion {
-        Conclusion::Failed { stage, failure } => run_failed(&mut told, state, standing, *stage, failure, email, now),
+        Conclusion::Failed { stage, failure } => run_failed(&mut told, state, app_state, *stage, failure, email, now),
         Conclusion::Released { release } => {
             told.facts.push(AppEvent::Released {
                 release: Box::new(release.clone()),
             });
-            recovered(&mut told, state, standing, email, now);
+            recovered(&mut told, state, app_state, email, now);
         }
         Conclusion::Observed { release } => {
-            // Remembered, so that the next night compares with it; standing::next never acts on it in observe mode.
+            // Remembered, so that the next night compares with it; app_state::next never acts on it in observe mode.
             told.facts.push(AppEvent::Released {
                 release: Box::new(release.clone()),
             });
-            recovered(&mut told, state, standing, email, now);
+            recovered(&mut told, state, app_state, email, now);
         }
-        Conclusion::Unchanged { .. } => recovered(&mut told, state, standing, email, now),
+        Conclusion::Unchanged { .. } => recovered(&mut told, state, app_state, email, now),
         Conclusion::Cancelled { .. } => {}
     }
-    told.facts.extend(again(state, standing, conclusion, now));
+    told.facts.extend(again(state, app_state, conclusion, now));
     told
 }
 
 /// The end of a run, manual or automatic, also retries refused rollouts, even if the run failed: the pending release
 /// exists. A new release replaces the pending one anyway, and whoever cancels a run wants nothing to move.
-fn again(state: &RunState, standing: &Standing, conclusion: &Conclusion, now: Timestamp) -> Option<AppEvent> {
+fn again(state: &RunState, app_state: &AppState, conclusion: &Conclusion, now: Timestamp) -> Option<AppEvent> {
     match conclusion {
-        Conclusion::Unchanged { .. } | Conclusion::Failed { .. } => standing.again(Occasion::of(&state.trigger), now),
+        Conclusion::Unchanged { .. } | Conclusion::Failed { .. } => app_state.again(Occasion::of(&state.trigger), now),
         Conclusion::Released { .. } | Conclusion::Observed { .. } | Conclusion::Cancelled { .. } => None,
     }
 }
@@ -93,7 +93,7 @@ fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
     let (build, _) = state.build.as_ref()?;
     match conclusion {
         Conclusion::Released { .. } | Conclusion::Observed { .. } | Conclusion::Unchanged { .. } => {
-            let mut inputs = resolved.outlook.inputs.clone();
+            let mut inputs = resolved.assessment.inputs.clone();
             if let Some(inspected) = &state.inspected {
                 let left = inspected.left.out_of_reach();
                 inputs
@@ -113,24 +113,24 @@ fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
 fn withheld(
     told: &mut Told,
     state: &RunState,
-    standing: &Standing,
+    app_state: &AppState,
     conclusion: &Conclusion,
     email: Option<&EmailPolicy>,
     now: Timestamp,
 ) {
-    let Some((survey, outlook)) = withheld::of_last_release(state, conclusion) else {
+    let Some((survey, assessment)) = withheld::of_last_release(state, conclusion) else {
         return;
     };
-    let known = standing
+    let known = app_state
         .withheld
         .as_ref()
         .map(|(_, known)| known.clone())
         .unwrap_or_default();
-    let current = withheld::summary(survey, &outlook.vanished, &outlook.running);
+    let current = withheld::summary(survey, &assessment.vanished, &assessment.running);
     if current == known {
         return;
     }
-    let (packages, vanished) = withheld::news(survey, &outlook.vanished, &known);
+    let (packages, vanished) = withheld::news(survey, &assessment.vanished, &known);
     told.facts.push(AppEvent::Withheld {
         withheld: Box::new(current),
     });
@@ -150,7 +150,7 @@ fn withheld(
 fn run_failed(
     told: &mut Told,
     state: &RunState,
-    standing: &Standing,
+    app_state: &AppState,
     stage: Stage,
     failure: &Failure,
     email: Option<&EmailPolicy>,
@@ -158,13 +158,13 @@ fn run_failed(
 ) {
     let app = &state.app.name;
     let cause = notify::cause(app, stage, failure);
-    if standing.failing.as_ref().is_none_or(|failing| failing.cause != cause) {
+    if app_state.failing.as_ref().is_none_or(|failing| failing.cause != cause) {
         told.facts.push(AppEvent::RunFailed {
             run: state.id,
             cause: cause.clone(),
         });
     }
-    let opened = opened(standing, state.id, cause);
+    let opened = opened(app_state, state.id, cause);
     let keys = notify::run_failure_keys(app, stage, failure, &opened, local_day(email, now));
     let body = NoticeBody::RunFailed {
         app: app.clone(),
@@ -187,8 +187,8 @@ pub(super) fn built(state: &RunState) -> Option<Box<Built>> {
     }))
 }
 
-fn recovered(told: &mut Told, state: &RunState, standing: &Standing, email: Option<&EmailPolicy>, now: Timestamp) {
-    let Some(failing) = &standing.failing else { return };
+fn recovered(told: &mut Told, state: &RunState, app_state: &AppState, email: Option<&EmailPolicy>, now: Timestamp) {
+    let Some(failing) = &app_state.failing else { return };
     told.facts.push(AppEvent::RunRecovered { run: state.id });
     let opened = Opened {
         run: failing.first,
@@ -205,8 +205,8 @@ fn recovered(told: &mut Told, state: &RunState, standing: &Standing, email: Opti
         .extend(mail(&keys, Fault::Repo, &state.app.maintainers, email, &body, now));
 }
 
-fn opened(standing: &Standing, run: RunId, cause: String) -> Opened {
-    standing
+fn opened(app_state: &AppState, run: RunId, cause: String) -> Opened {
+    app_state
         .failing
         .as_ref()
         .map_or(Opened { run, cause }, |failing| Opened {

@@ -2,10 +2,10 @@
 //! that is to blame. Only what concerns the repository's maintainers is posted: a registry that is down says nothing
 //! about a commit.
 
+use super::app_state::AppState;
 use super::halt::Lifted;
 use super::notify;
 use super::run::RunState;
-use super::standing::Standing;
 use super::{rollout::RolloutState, tell};
 use crate::model::failure::{Failure, Fault, SkipReason};
 use crate::model::fleet::App;
@@ -26,7 +26,7 @@ const SKEW: SignedDuration = SignedDuration::from_hours(24);
 #[must_use]
 pub fn run_ended(
     state: &RunState,
-    standing: &Standing,
+    app_state: &AppState,
     conclusion: &Conclusion,
     repo: Option<&str>,
     last_bases: Option<&[Base]>,
@@ -36,22 +36,22 @@ pub fn run_ended(
     let told = Told { repo, state, now };
     match conclusion {
         Conclusion::Failed { stage, failure } if failure.fault() == Fault::Repo => {
-            told.failed(standing, *stage, failure, last_bases)
+            told.failed(app_state, *stage, failure, last_bases)
         }
         Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => Vec::new(),
-        Conclusion::Released { release } => told.passed(standing, Some(&release.tag), false),
-        Conclusion::Observed { release } => told.passed(standing, Some(&release.tag), true),
+        Conclusion::Released { release } => told.passed(app_state, Some(&release.tag), false),
+        Conclusion::Observed { release } => told.passed(app_state, Some(&release.tag), true),
         Conclusion::Unchanged {
             why: SkipReason::SameContent,
-        } => told.passed(standing, None, false),
+        } => told.passed(app_state, None, false),
         // Nothing was built, so the commit keeps its status.
         Conclusion::Unchanged {
             why: SkipReason::NothingToGain { .. },
-        } => told.recovered(standing).into_iter().collect(),
+        } => told.recovered(app_state).into_iter().collect(),
         // Its content is quarantined: nothing new is known about the commit, but its runs no longer fail.
         Conclusion::Unchanged {
             why: SkipReason::Quarantined { .. },
-        } => told.recovered(standing).into_iter().collect(),
+        } => told.recovered(app_state).into_iter().collect(),
     }
 }
 
@@ -62,9 +62,15 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    fn failed(&self, standing: &Standing, stage: Stage, failure: &Failure, last_bases: Option<&[Base]>) -> Vec<Notice> {
+    fn failed(
+        &self,
+        app_state: &AppState,
+        stage: Stage,
+        failure: &Failure,
+        last_bases: Option<&[Base]>,
+    ) -> Vec<Notice> {
         let app = &self.state.app.name;
-        let (first, since) = standing
+        let (first, since) = app_state
             .failing
             .as_ref()
             .map_or((self.state.id, self.now), |failing| (failing.first, failing.since));
@@ -100,8 +106,8 @@ impl Told<'_> {
         last.commit != sha && last_bases.is_some_and(|bases| bases.iter().eq(resolved.images()))
     }
 
-    fn passed(&self, standing: &Standing, tag: Option<&str>, observed: bool) -> Vec<Notice> {
-        let mut notices: Vec<Notice> = self.recovered(standing).into_iter().collect();
+    fn passed(&self, app_state: &AppState, tag: Option<&str>, observed: bool) -> Vec<Notice> {
+        let mut notices: Vec<Notice> = self.recovered(app_state).into_iter().collect();
         let Some(sha) = self.commit() else { return notices };
         let body = NoticeBody::RunPassed {
             app: self.state.app.name.clone(),
@@ -111,7 +117,7 @@ impl Told<'_> {
         };
         // A run that changes nothing posts no new status, unless the commit is new or failed before.
         let unchanged = || self.state.last.as_ref().map_or(self.state.id, |last| last.run);
-        let epoch = match (&standing.failing, tag) {
+        let epoch = match (&app_state.failing, tag) {
             (Some(failing), None) => failing.first,
             (None, None) => unchanged(),
             (_, Some(_)) => self.state.id,
@@ -120,8 +126,8 @@ impl Told<'_> {
         notices
     }
 
-    fn recovered(&self, standing: &Standing) -> Option<Notice> {
-        let failing = standing.failing.as_ref()?;
+    fn recovered(&self, app_state: &AppState) -> Option<Notice> {
+        let failing = app_state.failing.as_ref()?;
         let app = &self.state.app.name;
         let body = NoticeBody::RunRecovered {
             app: app.clone(),

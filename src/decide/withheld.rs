@@ -3,28 +3,31 @@
 
 use super::freshness;
 use super::run::RunState;
-use crate::model::freshness::{Behind, Outlook, PendingPackage, Survey, Vanished};
+use crate::model::app_state::Withheld;
+use crate::model::freshness::{Behind, PendingPackage, RebuildAssessment, Survey, Vanished};
 use crate::model::name::TargetName;
 use crate::model::run::Conclusion;
-use crate::model::standing::Withheld;
 use std::collections::BTreeMap;
 
 /// What is pending in the release that is the last one after this run. `None`: unknown.
 #[must_use]
-pub fn of_last_release<'a>(state: &'a RunState, conclusion: &Conclusion) -> Option<(&'a Survey, &'a Outlook)> {
-    let outlook = &state.resolved.as_ref()?.outlook;
+pub fn of_last_release<'a>(
+    state: &'a RunState,
+    conclusion: &Conclusion,
+) -> Option<(&'a Survey, &'a RebuildAssessment)> {
+    let assessment = &state.resolved.as_ref()?.assessment;
     let survey = match conclusion {
         Conclusion::Released { .. } | Conclusion::Observed { .. } | Conclusion::Unchanged { .. } => state
             .inspected
             .as_ref()
-            .map_or(&outlook.survey, |inspected| &*inspected.left),
-        Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => &outlook.survey,
+            .map_or(&assessment.survey, |inspected| &*inspected.left),
+        Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => &assessment.survey,
     };
     let asked = state.last.is_some() || state.inspected.is_some();
-    (asked && survey.unseen.is_none()).then_some((survey, &**outlook))
+    (asked && survey.unseen.is_none()).then_some((survey, &**assessment))
 }
 
-/// What the app's standing remembers of it.
+/// What the app's state remembers of it.
 #[must_use]
 pub fn summary(survey: &Survey, vanished: &[Vanished], running: &BTreeMap<TargetName, Behind>) -> Withheld {
     Withheld {

@@ -1,11 +1,11 @@
 //! A command as a target, for whatever no engine of ours runs: what the command receives, and what is known of its
 //! target.
 
+use super::app_state::Release;
 use super::image::ManifestDigest;
 use super::name::RunId;
 use super::rollout::Which;
 use super::secret::SecretRef;
-use super::standing::Release;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

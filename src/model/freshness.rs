@@ -123,7 +123,7 @@ pub struct RunningContainer {
 
 /// What is known before a rebuild.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Outlook {
+pub struct RebuildAssessment {
     pub inputs: Inputs,
     /// Of the last release.
     pub survey: Survey,

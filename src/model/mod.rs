@@ -1,5 +1,6 @@
 //! The nouns. No I/O, no async, no clock: plain data that every other layer shares.
 
+pub mod app_state;
 pub mod command;
 pub mod comparison;
 pub mod drift;
@@ -18,13 +19,12 @@ pub mod journal;
 pub mod local;
 pub mod name;
 pub mod notice;
-pub mod outlook;
 pub mod package_state;
+pub mod preview;
 pub mod rollout;
 pub mod run;
 pub mod secret;
 pub mod service;
 pub mod stages;
-pub mod standing;
 pub mod trouble;
 pub mod window;

@@ -1,5 +1,6 @@
 //! A rollout: moving one target to one release, one step at a time.
 
+use super::app_state::Release;
 use super::command::{CommandStep, CommandUnit, ObservedAnswer};
 use super::dropped::Dropped;
 use super::failure::Failure;
@@ -8,7 +9,6 @@ use super::image::ImageId;
 use super::itself::{ObservedItself, OwnStep};
 use super::name::{AppName, RunId};
 use super::service::{ObservedService, ServiceStep, ServiceUnit};
-use super::standing::Release;
 use super::window::{Closing, Occurrence};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

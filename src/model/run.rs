@@ -1,5 +1,6 @@
 //! A run: one attempt to make one app fresh. Its events are the truth; [`crate::decide::run`] folds them.
 
+use super::app_state::Release;
 use super::failure::{Failure, SkipReason};
 use super::fleet::App;
 use super::freshness::Judged;
@@ -10,7 +11,6 @@ use super::stages::inspect::{Inspect, Inspected};
 use super::stages::publish::{Publish, Published};
 use super::stages::resolve::{Resolve, Resolved};
 use super::stages::test::{Test, Tested};
-use super::standing::Release;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;

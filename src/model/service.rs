@@ -1,7 +1,7 @@
 //! A Docker Swarm service that is rolled: as it was, what we ask of Swarm, and what is really there.
 
+use super::app_state::Release;
 use super::drift::is_same_service_image;
-use super::standing::Release;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

@@ -3,9 +3,9 @@
 use super::table::{Cell, Ink, fitted};
 use super::terminal::Style;
 use super::{clean, words};
+use crate::model::app_state::Act;
 use crate::model::failure::HaltReason;
 use crate::model::name::AppName;
-use crate::model::standing::Act;
 use jiff::Timestamp;
 
 /// Characters of what somebody wrote.
@@ -77,8 +77,8 @@ fn halted(reason: &HaltReason) -> (Option<&str>, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::app_state::{AppEvent, FleetEvent};
     use crate::model::failure::{Failure, FailureKind};
-    use crate::model::standing::{AppEvent, FleetEvent};
 
     fn at(second: i64, event: AppEvent) -> (Timestamp, AppEvent) {
         (Timestamp::from_second(1_795_000_000 + second).unwrap(), event)

@@ -3,11 +3,11 @@
 use super::page::{Block, Section};
 use super::words::{self, counted, plural, short_commit};
 use super::{clean, terminal};
+use crate::model::app_state::{Quarantined, Recall};
 use crate::model::failure::HaltReason;
 use crate::model::halt::{Class, Exposure, Form, HaltPolicy, Incident, Lacking, Require};
 use crate::model::name::{AppName, TargetName};
 use crate::model::rollout::RolloutConclusion;
-use crate::model::standing::{Quarantined, Recall};
 use jiff::Timestamp;
 use std::fmt::Write as _;
 

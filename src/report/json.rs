@@ -8,7 +8,7 @@ use crate::model::drift::Drift;
 use crate::model::failure::{Failure, HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
 use crate::model::halt::Exposure;
-use crate::model::outlook::{Chosen, Entry, Move, OrderReason, Outlook, Planned, PlannedState, What};
+use crate::model::preview::{Chosen, Entry, Move, OrderReason, Planned, PlannedState, RolloutPreview, What};
 use crate::model::rollout::{Part, RolloutConclusion};
 use crate::model::service::UpdateOrder;
 use jiff::{SignedDuration, Timestamp};
@@ -343,12 +343,12 @@ fn target<'a>(row: &'a PlanRow, target: &'a TargetPlan) -> Target<'a> {
 }
 
 fn rollout<'a>(row: &'a PlanRow, target: &'a TargetPlan, open: &'a RolloutPlan) -> Rollout<'a> {
-    let Outlook {
+    let RolloutPreview {
         chosen,
         moves,
         steps,
         ends,
-    } = &open.outlook;
+    } = &open.preview;
     let (needs_ms, needs_by) = needs(target.needs);
     Rollout {
         rollout: open.id.to_string(),

@@ -3,7 +3,7 @@
 
 use super::{clean, rollout, words};
 use crate::model::failure::Failure;
-use crate::model::outlook::{Move, Phase};
+use crate::model::preview::{Move, Phase};
 use crate::model::service::UpdateOrder;
 use jiff::{SignedDuration, Timestamp};
 

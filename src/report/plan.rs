@@ -4,14 +4,14 @@ use super::table::{Cell, Ink, columns};
 use super::terminal::{Style, relative};
 use super::windows::Needs;
 use super::{clean, halt, outstanding, rollout, words};
+use crate::model::app_state::Withheld;
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
 use crate::model::freshness::Because;
 use crate::model::halt::Exposure;
 use crate::model::name::{AppName, ChannelName, RolloutId, TargetName};
-use crate::model::outlook::{Entry, Outlook};
-use crate::model::standing::Withheld;
+use crate::model::preview::{Entry, RolloutPreview};
 use jiff::{SignedDuration, Timestamp};
 
 /// One app's future.
@@ -106,7 +106,7 @@ pub struct RolloutPlan {
     pub waits: Option<WaitReason>,
     /// The release, or those it took the place of, has waited since then: too long.
     pub overdue: Option<Timestamp>,
-    pub outlook: Outlook,
+    pub preview: RolloutPreview,
     pub entry: Entry,
 }
 
@@ -147,7 +147,7 @@ pub fn plan(rows: &[PlanRow], paused: bool, now: Timestamp, style: Style) -> Str
 #[must_use]
 pub fn steps(row: &PlanRow, now: Timestamp, style: Style) -> String {
     let open = row.targets.iter().filter_map(|it| Some((it, it.rollout.as_ref()?)));
-    let told = open.map(|(it, open)| format!("\n{}", rollout::steps(open.id, &it.target, &open.outlook, now, style)));
+    let told = open.map(|(it, open)| format!("\n{}", rollout::steps(open.id, &it.target, &open.preview, now, style)));
     told.collect()
 }
 
@@ -349,9 +349,9 @@ fn rollout_lines(row: &PlanRow, target: &TargetPlan, open: &RolloutPlan, now: Ti
     if let Some(since) = open.overdue {
         lines.push(warn(format!("it has waited for {}", words::span(since, now))));
     }
-    lines.extend(rollout::moved(&open.outlook, &open.tag).into_iter().map(soft));
-    lines.extend(rollout::progress(&open.outlook).map(|text| line("", text.into())));
-    lines.extend(rollout::ends(&open.outlook).map(warn));
+    lines.extend(rollout::moved(&open.preview, &open.tag).into_iter().map(soft));
+    lines.extend(rollout::progress(&open.preview).map(|text| line("", text.into())));
+    lines.extend(rollout::ends(&open.preview).map(warn));
     lines.push(soft(format!("it {}", rollout::needs(target.needs, target.bake))));
     lines.extend(rollout::entry(open.entry, now, &row.timezone).map(soft));
     lines

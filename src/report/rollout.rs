@@ -5,7 +5,7 @@ use super::terminal::Style;
 use super::windows::Needs;
 use super::{clean, words};
 use crate::model::name::{RolloutId, TargetName};
-use crate::model::outlook::{Chosen, Entry, Move, OrderReason, Outlook, Phase, Planned, PlannedState, What};
+use crate::model::preview::{Chosen, Entry, Move, OrderReason, Phase, Planned, PlannedState, RolloutPreview, What};
 use crate::model::rollout::{Bar, Part, RolloutConclusion};
 use crate::model::service::UpdateOrder;
 use jiff::{SignedDuration, Timestamp};
@@ -16,17 +16,17 @@ const NAMED: usize = 4;
 /// What is moved, from what to the release of `tag`, in which order and why: replicas that have all this in common share a
 /// line.
 #[must_use]
-pub fn moved(outlook: &Outlook, tag: &str) -> Vec<String> {
+pub fn moved(preview: &RolloutPreview, tag: &str) -> Vec<String> {
     let mut groups: Vec<Vec<&Move>> = Vec::new();
     let alike = |a: &Move, b: &Move| (&a.from, a.order, &a.why, a.part) == (&b.from, b.order, &b.why, b.part);
-    for it in &outlook.moves {
+    for it in &preview.moves {
         match groups.iter_mut().find(|group| alike(group[0], it)) {
             Some(group) => group.push(it),
             None => groups.push(vec![it]),
         }
     }
     let tag = clean::one_line(tag, 60);
-    let told = groups.iter().map(|group| together(outlook.chosen, group, &tag));
+    let told = groups.iter().map(|group| together(preview.chosen, group, &tag));
     told.collect()
 }
 
@@ -97,16 +97,16 @@ fn barred(bars: &[Bar]) -> String {
 /// How far each replica is, once something has happened: replicas of one phase share a part of the line. `None`: nothing
 /// has.
 #[must_use]
-pub fn progress(outlook: &Outlook) -> Option<String> {
+pub fn progress(preview: &RolloutPreview) -> Option<String> {
     let mut groups: Vec<(String, Vec<&Move>)> = Vec::new();
-    for (index, it) in outlook.moves.iter().enumerate() {
-        let words = replica(outlook, index);
+    for (index, it) in preview.moves.iter().enumerate() {
+        let words = replica(preview, index);
         match groups.iter_mut().find(|(phase, _)| *phase == words) {
             Some((_, group)) => group.push(it),
             None => groups.push((words, vec![it])),
         }
     }
-    let began = outlook.moves.iter().any(|it| it.phase != Phase::Waiting);
+    let began = preview.moves.iter().any(|it| it.phase != Phase::Waiting);
     let told = groups.iter().map(|(words, group)| {
         let plain: Vec<String> = group
             .iter()
@@ -126,11 +126,11 @@ pub fn progress(outlook: &Outlook) -> Option<String> {
 
 /// A replica's phase, and the step it is in.
 #[must_use]
-pub fn replica(outlook: &Outlook, index: usize) -> String {
-    let Some(it) = outlook.moves.get(index) else {
+pub fn replica(preview: &RolloutPreview, index: usize) -> String {
+    let Some(it) = preview.moves.get(index) else {
         return String::new();
     };
-    let mine = outlook.steps.iter().filter(|line| line.unit == Some(index));
+    let mine = preview.steps.iter().filter(|line| line.unit == Some(index));
     let under_way = mine
         .filter(|line| matches!(line.state, PlannedState::Running { .. }))
         .map(|line| what(&line.what))
@@ -205,8 +205,8 @@ pub fn entry(entry: Entry, now: Timestamp, zone: &str) -> Option<String> {
 
 /// How the rollout would end, unless it would succeed.
 #[must_use]
-pub fn ends(outlook: &Outlook) -> Option<String> {
-    match &outlook.ends {
+pub fn ends(preview: &RolloutPreview) -> Option<String> {
+    match &preview.ends {
         Some(RolloutConclusion::Done) | None => None,
         Some(end @ (RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. })) => {
             Some(format!("as it stands: {}", words::rollout_concluded(end)))
@@ -224,26 +224,32 @@ pub fn ends(outlook: &Outlook) -> Option<String> {
 
 /// Every step, those that were taken with their time.
 #[must_use]
-pub fn steps(rollout: RolloutId, target: &TargetName, outlook: &Outlook, now: Timestamp, style: Style) -> String {
-    let stands = match outlook.chosen {
+pub fn steps(
+    rollout: RolloutId,
+    target: &TargetName,
+    preview: &RolloutPreview,
+    now: Timestamp,
+    style: Style,
+) -> String {
+    let stands = match preview.chosen {
         Chosen::Preflighted => "",
         Chosen::Assumed => "; each container or service that preflight finds takes them in turn",
     };
     let head = format!("rollout {} to {target}, step by step{stands}\n", rollout.short());
     let mut last = None;
-    let rows: Vec<[Cell; 3]> = outlook
+    let rows: Vec<[Cell; 3]> = preview
         .steps
         .iter()
         .map(|line| {
             let again = last.replace(line.unit) == Some(line.unit);
-            row(outlook, line, again, now)
+            row(preview, line, again, now)
         })
         .collect();
     format!("{head}{}", columns(&rows, style.width, style.color))
 }
 
-fn row(outlook: &Outlook, line: &Planned, again: bool, now: Timestamp) -> [Cell; 3] {
-    let name = match line.unit.and_then(|unit| outlook.moves.get(unit)) {
+fn row(preview: &RolloutPreview, line: &Planned, again: bool, now: Timestamp) -> [Cell; 3] {
+    let name = match line.unit.and_then(|unit| preview.moves.get(unit)) {
         Some(it) if !again => clean::one_line(&it.name, 40),
         Some(_) | None => String::new(),
     };

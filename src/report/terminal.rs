@@ -3,6 +3,7 @@
 
 use super::table::{Cell, Ink, columns, fitted};
 use super::{case, change, clean, halt, outstanding, words};
+use crate::model::app_state::Withheld;
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::Mode;
@@ -14,7 +15,6 @@ use crate::model::rollout::{RolloutConclusion, Step};
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;
-use crate::model::standing::Withheld;
 use jiff::Timestamp;
 use std::path::PathBuf;
 
@@ -35,14 +35,14 @@ pub struct StatusRow {
     pub release: Option<String>,
     pub last_run: Option<Timestamp>,
     pub next_run: Option<Timestamp>,
-    pub state: AppState,
+    pub state: AppStatus,
     /// Rollouts of each target that are still watched twice as long; targets without any are left out.
     pub probation: Vec<(TargetName, u32)>,
 }
 
 /// What there is to know of an app at a glance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AppState {
+pub enum AppStatus {
     /// Nothing has run yet.
     New,
     /// The last run succeeded and nothing waits.
@@ -93,8 +93,8 @@ pub enum AppState {
     },
 }
 
-impl AppState {
-    /// Every word that [`AppState::word`] has.
+impl AppStatus {
+    /// Every word that [`AppStatus::word`] has.
     pub const WORDS: [&str; 11] = [
         "new",
         "fresh",
@@ -113,17 +113,17 @@ impl AppState {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            AppState::New => "new",
-            AppState::Fresh => "fresh",
-            AppState::Behind { .. } => "behind",
-            AppState::Running { .. } => "running",
-            AppState::Rolling { .. } => "rolling",
-            AppState::Waiting { .. } => "waiting",
-            AppState::Refused { .. } => "refused",
-            AppState::Unpromoted { .. } => "unpromoted",
-            AppState::Drifted { .. } => "drifted",
-            AppState::Failing { .. } => "failing",
-            AppState::Halted { .. } => "halted",
+            AppStatus::New => "new",
+            AppStatus::Fresh => "fresh",
+            AppStatus::Behind { .. } => "behind",
+            AppStatus::Running { .. } => "running",
+            AppStatus::Rolling { .. } => "rolling",
+            AppStatus::Waiting { .. } => "waiting",
+            AppStatus::Refused { .. } => "refused",
+            AppStatus::Unpromoted { .. } => "unpromoted",
+            AppStatus::Drifted { .. } => "drifted",
+            AppStatus::Failing { .. } => "failing",
+            AppStatus::Halted { .. } => "halted",
         }
     }
 }
@@ -485,39 +485,39 @@ fn row_state(row: &StatusRow, now: Timestamp, zone: &str) -> Cell {
     cell
 }
 
-fn state(state: &AppState, now: Timestamp, zone: &str) -> Cell {
+fn state(state: &AppStatus, now: Timestamp, zone: &str) -> Cell {
     match state {
-        AppState::New => Ink::Soft.cell("new"),
-        AppState::Fresh => Ink::Good.cell("fresh"),
-        AppState::Running { stage } => format!("running: {stage}").into(),
-        AppState::Rolling { target } => format!("rolling out to {target}").into(),
-        AppState::Waiting { target, why } => format!("{target} {}", words::waiting(why, zone)).into(),
-        AppState::Failing { stage, kind, since } => Ink::Bad.cell(format!(
+        AppStatus::New => Ink::Soft.cell("new"),
+        AppStatus::Fresh => Ink::Good.cell("fresh"),
+        AppStatus::Running { stage } => format!("running: {stage}").into(),
+        AppStatus::Rolling { target } => format!("rolling out to {target}").into(),
+        AppStatus::Waiting { target, why } => format!("{target} {}", words::waiting(why, zone)).into(),
+        AppStatus::Failing { stage, kind, since } => Ink::Bad.cell(format!(
             "failing at {stage} for {}: {}",
             words::span(*since, now),
             kind.words()
         )),
-        AppState::Refused { target, failure, since } => {
+        AppStatus::Refused { target, failure, since } => {
             Ink::Bad.cell(outstanding::refuses(target, *since, failure, now))
         }
-        AppState::Unpromoted {
+        AppStatus::Unpromoted {
             channel,
             failure,
             since,
             again,
         } => Ink::Bad.cell(outstanding::lacks(channel, *since, failure, *again, now)),
-        AppState::Drifted {
+        AppStatus::Drifted {
             target,
             tag,
             since,
             drift,
         } => Ink::Bad.cell(outstanding::drifted(target, tag, *since, drift, now)),
-        AppState::Behind { since, withheld } => Ink::Warn.cell(format!(
+        AppStatus::Behind { since, withheld } => Ink::Warn.cell(format!(
             "{}, for {}",
             words::withheld(withheld),
             words::span(*since, now)
         )),
-        AppState::Halted { since, exposure } => {
+        AppStatus::Halted { since, exposure } => {
             let mut parts = vec![format!("halted for {}", words::span(*since, now))];
             parts.extend(Some(halt::exposed(*exposure, now)).filter(|text| !text.is_empty()));
             Ink::Bad.cell(parts.join("; "))

@@ -1,13 +1,13 @@
 //! Sentences shared by mail, terminal and pages: one function per kind of fact, each match exhaustive.
 
 use super::clean;
+use crate::model::app_state::Withheld;
 use crate::model::command::{CommandUnit, TargetRecord};
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, SkipReason, WaitReason};
 use crate::model::freshness::{Because, Behind, Fix, Survey};
 use crate::model::name::{AppName, TargetName};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage, Trigger};
-use crate::model::standing::Withheld;
 use crate::model::window::Closing;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};

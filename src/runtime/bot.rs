@@ -1,4 +1,4 @@
-//! What every driver shares: the store, the clients, the fleet in force, and the standing of each app.
+//! What every driver shares: the store, the clients, the fleet in force, and the state of each app.
 
 use super::archives::suites::Archives;
 use super::bases::Bases;
@@ -17,15 +17,15 @@ use crate::clients::engine::connect::Engine;
 use crate::clients::engine::probe::ProbePath;
 use crate::clients::git::remote::Git;
 use crate::clients::registry::connect::{Registry, Timeouts};
-use crate::decide::outlook;
+use crate::decide::app_state::{self, AppState};
+use crate::decide::gates;
 use crate::decide::rollout::{Outside, RolloutState};
-use crate::decide::standing::{self, Standing};
+use crate::model::app_state::AppEvent;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{App, Fleet, Unhealthy};
 use crate::model::journal::Recorded;
 use crate::model::name::{AppName, HostName, RolloutId, RunId};
 use crate::model::notice::Notice;
-use crate::model::standing::AppEvent;
 use crate::store::archives::ArchiveCache;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
@@ -73,7 +73,7 @@ pub struct Bot {
     /// may take over.
     pub unfit: CancellationToken,
     fleet: RwLock<Arc<InForce>>,
-    standings: Mutex<BTreeMap<AppName, Arc<Standing>>>,
+    app_states: Mutex<BTreeMap<AppName, Arc<AppState>>>,
     changes: AtomicU64,
     bases_changes: AtomicU64,
     paused: RwLock<bool>,
@@ -181,7 +181,7 @@ impl Bot {
                 "the clock was ahead once: times in the future count as now"
             );
         }
-        let folded = store.fold_apps(|events| Arc::new(standing::fold(events))).await?;
+        let folded = store.fold_apps(|events| Arc::new(app_state::fold(events))).await?;
         Ok(Self {
             git: Git::new(state.join("mirrors")),
             paused: RwLock::new(state.join("paused").exists()),
@@ -204,7 +204,7 @@ impl Bot {
             rollout_slots: Arc::default(),
             waiting: Mutex::default(),
             fleet: RwLock::new(Arc::new(in_force)),
-            standings: Mutex::new(folded.into_iter().collect()),
+            app_states: Mutex::new(folded.into_iter().collect()),
             changes: AtomicU64::new(0),
             bases_changes: AtomicU64::new(0),
         })
@@ -227,8 +227,8 @@ impl Bot {
     }
 
     #[must_use]
-    pub fn standing(&self, app: &AppName) -> Arc<Standing> {
-        self.standings
+    pub fn app_state(&self, app: &AppName) -> Arc<AppState> {
+        self.app_states
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get(app)
@@ -236,11 +236,11 @@ impl Bot {
             .unwrap_or_default()
     }
 
-    /// Apps that have a standing, also those that are configured no more.
+    /// Apps that have a state, also those that are no longer configured.
     #[must_use]
     pub fn tracked(&self) -> Vec<AppName> {
-        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
-        standings.keys().cloned().collect()
+        let app_states = self.app_states.lock().unwrap_or_else(PoisonError::into_inner);
+        app_states.keys().cloned().collect()
     }
 
     /// What a rollout is told from outside, as of now.
@@ -248,7 +248,7 @@ impl Bot {
     pub fn outside(&self, state: &RolloutState) -> Outside {
         let fleet = self.in_force();
         let app = fleet.fleet.apps.get(&state.app).map(AsRef::as_ref);
-        outlook::outside(state, &self.standing(&state.app), app, self.paused())
+        gates::outside(state, &self.app_state(&state.app), app, self.paused())
     }
 
     /// Waits for one of the slots for rollouts that move something on this host, by the limits in force.
@@ -288,8 +288,8 @@ impl Bot {
     /// With `run --now`: how to treat a container that is not healthy; `None`: windows apply.
     #[must_use]
     pub fn haste(&self, app: &AppName) -> Option<Unhealthy> {
-        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
-        standings.get(app)?.expedited
+        let app_states = self.app_states.lock().unwrap_or_else(PoisonError::into_inner);
+        app_states.get(app)?.expedited
     }
 
     /// Pauses (or lets go on) every rollout and promotion. The mark is a file: it survives restarts and is seen by eye.
@@ -330,7 +330,7 @@ impl Bot {
         *self.paused.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commits a batch together with facts about `app`, then folds the facts into its standing.
+    /// Commits a batch together with facts about `app`, then folds the facts into its state.
     ///
     /// # Errors
     /// As the store refuses; nothing is folded then.
@@ -369,18 +369,18 @@ impl Bot {
 
     /// Folds what was just committed.
     fn learn<'a>(&self, facts: impl Iterator<Item = (&'a AppName, &'a AppEvent)>, at: Timestamp) {
-        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut app_states = self.app_states.lock().unwrap_or_else(PoisonError::into_inner);
         for (app, fact) in facts {
             if matches!(fact, AppEvent::BasesKnown { .. }) {
                 self.bases_changes.fetch_add(1, Ordering::AcqRel);
             }
             let event = fact.clone();
-            Arc::make_mut(standings.entry(app.clone()).or_default()).apply(&Recorded { seq: 0, at, event });
+            Arc::make_mut(app_states.entry(app.clone()).or_default()).apply(&Recorded { seq: 0, at, event });
             self.changed();
         }
     }
 
-    /// Grows whenever something changes that the supervisor decides by: standings, fleet, pauses, waiting rollouts.
+    /// Grows whenever something changes that the supervisor decides by: states of apps, fleet, pauses, waiting rollouts.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
@@ -410,11 +410,11 @@ impl Bot {
         let now = clock::now();
         let times = self.store.forget_the_future(now).await?;
         warn!(times, "the clock was set back: times in the future count as now");
-        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
-        for standing in standings.values_mut() {
-            Arc::make_mut(standing).forget_the_future(now);
+        let mut app_states = self.app_states.lock().unwrap_or_else(PoisonError::into_inner);
+        for app_state in app_states.values_mut() {
+            Arc::make_mut(app_state).forget_the_future(now);
         }
-        drop(standings);
+        drop(app_states);
         self.changed();
         self.ring();
         self.wakeups.wake_all();

@@ -32,11 +32,11 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
         return Ok(());
     };
     let facts = gather(bot, looked).await?;
-    let standings = fleet
+    let app_states = fleet
         .fleet
         .apps
         .values()
-        .map(|app| (app.name.clone(), (bot.standing(&app.name), Arc::clone(app))))
+        .map(|app| (app.name.clone(), (bot.app_state(&app.name), Arc::clone(app))))
         .collect();
     let blind = bot.store.undelivered().await?;
     let runs = reading::of_bot(bot).await?.apps;
@@ -46,7 +46,7 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
         timezone: &policy.timezone,
         next_run: runs.iter().filter_map(|app| app.next_run).min(),
     };
-    let body = daily_report::body(&facts, &standings, blind, frame);
+    let body = daily_report::body(&facts, &app_states, blind, frame);
     let told = bot.store.mark("daily-report-sent").await?.unwrap_or(looked);
     let due = notify::has_news(&body) || notify::heartbeat_due(told, now, policy.daily_report, &policy.timezone);
     if due {

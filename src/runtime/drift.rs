@@ -47,9 +47,9 @@ pub async fn look(bot: &Bot, before: &Looked) -> Result<Looked, StoreError> {
     let fleet = bot.in_force();
     let mut hosts: BTreeMap<&HostName, Vec<(&App, &TargetPolicy)>> = BTreeMap::new();
     for app in fleet.fleet.apps.values().filter(|app| app.mode == Mode::Active) {
-        let standing = bot.standing(&app.name);
+        let app_state = bot.app_state(&app.name);
         for target in &app.rollout {
-            let state = standing.targets.get(&target.name);
+            let state = app_state.targets.get(&target.name);
             if state.is_some_and(|state| state.placed.is_some() && state.open.is_none()) {
                 hosts.entry(&target.host).or_default().push((app, target));
             }
@@ -59,8 +59,8 @@ pub async fn look(bot: &Bot, before: &Looked) -> Result<Looked, StoreError> {
     let found: Looked = join_all(looks).await.into_iter().flatten().collect();
     for ((app, target), now) in &found {
         // Read again: a rollout may have been opened, or have ended, while the engine answered.
-        let standing = bot.standing(app);
-        let Some(state) = standing.targets.get(target) else {
+        let app_state = bot.app_state(app);
+        let Some(state) = app_state.targets.get(target) else {
             continue;
         };
         if let Some(fact) = drift::learnt(target, state, before.get(&(app.clone(), target.clone())), now) {
@@ -89,8 +89,8 @@ async fn look_at(bot: &Bot, fleet: &InForce, host: &HostName, targets: &[(&App, 
                     continue;
                 }
             };
-            let standing = bot.standing(&app.name);
-            let placed = standing.targets.get(&target.name).and_then(|s| s.placed.as_ref());
+            let app_state = bot.app_state(&app.name);
+            let placed = app_state.targets.get(&target.name).and_then(|s| s.placed.as_ref());
             if let (Some((_, placed)), Some(sighted)) = (placed, sighted) {
                 let drift = drift::compare(placed, &sighted);
                 found.insert((app.name.clone(), target.name.clone()), drift);

@@ -14,7 +14,7 @@ use crate::model::failure::{Failure, WaitReason};
 use crate::model::fleet::{Select, Unhealthy};
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
-use crate::model::outlook::{Chosen, Phase};
+use crate::model::preview::{Chosen, Phase};
 use crate::model::rollout::{Goal, Observed, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use crate::report::words;
 use crate::store::error::StoreError;
@@ -288,15 +288,15 @@ impl Driver {
     async fn tell_moves(&self) -> Result<(), DriveError> {
         let (state, bot) = (&self.state, &self.bot);
         let events = bot.store.rollout_events(state.id).await?;
-        let releases = &bot.standing(&state.app).releases;
-        let outlook = rollout::foresee(state, &events, &bot.outside(state), releases, clock::now());
+        let releases = &bot.app_state(&state.app).releases;
+        let preview = rollout::preview(state, &events, &bot.outside(state), releases, clock::now());
         bot.watchers.tell(Progress::RolloutMoves {
             app: state.app.clone(),
             rollout: state.id,
             target: state.target.name.clone(),
             tag: state.release.tag.clone(),
-            replicas: match outlook.chosen {
-                Chosen::Preflighted => outlook.moves,
+            replicas: match preview.chosen {
+                Chosen::Preflighted => preview.moves,
                 Chosen::Assumed => Vec::new(),
             },
         });
@@ -408,10 +408,10 @@ impl Driver {
         let app = self.state.app.clone();
         let fleet = self.bot.in_force();
         let configured = fleet.fleet.apps.get(&app).map(AsRef::as_ref);
-        let standing = self.bot.standing(&app);
+        let app_state = self.bot.app_state(&app);
         let adopted = perform::adopted::image(&self.bot, &self.state);
         let end = tell::RolloutEnd {
-            standing: &standing,
+            app_state: &app_state,
             app: configured,
             email: fleet.fleet.email.as_ref(),
             adopted: adopted.as_ref(),

@@ -6,8 +6,8 @@ use super::progress::Progress;
 use super::run_slots::RunSlot;
 use super::sweep;
 use crate::clients::clock;
+use crate::decide::app_state::AppState;
 use crate::decide::run::{self, Next, Progress as EffectProgress, RunState};
-use crate::decide::standing::Standing;
 use crate::decide::{recover, tell, tell_github};
 use crate::model::failure::WaitReason;
 use crate::model::journal::{IllegalEvent, Recorded};
@@ -209,10 +209,10 @@ impl Driver {
     /// Commits the conclusion, its consequences for the app and the notices in one transaction.
     async fn conclude(&mut self, conclusion: Conclusion) -> Result<Conclusion, DriveError> {
         let now = clock::now();
-        let standing = self.bot.standing(&self.state.app.name);
+        let app_state = self.bot.app_state(&self.state.app.name);
         let fleet = self.bot.in_force();
-        let mut told = tell::run_ended(&self.state, &standing, &conclusion, fleet.fleet.email.as_ref(), now);
-        told.notices.extend(self.github(&standing, &conclusion, now).await?);
+        let mut told = tell::run_ended(&self.state, &app_state, &conclusion, fleet.fleet.email.as_ref(), now);
+        told.notices.extend(self.github(&app_state, &conclusion, now).await?);
         let event = RunEvent::Concluded {
             conclusion: conclusion.clone(),
         };
@@ -232,7 +232,7 @@ impl Driver {
 
     async fn github(
         &self,
-        standing: &Standing,
+        app_state: &AppState,
         conclusion: &Conclusion,
         now: Timestamp,
     ) -> Result<Vec<Notice>, DriveError> {
@@ -251,7 +251,7 @@ impl Driver {
         let bases = bases.as_deref();
         Ok(tell_github::run_ended(
             &self.state,
-            standing,
+            app_state,
             conclusion,
             repo,
             bases,

@@ -7,9 +7,9 @@ use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
+use crate::decide::app_state::AppState;
 use crate::decide::labels;
 use crate::decide::retention::{self, LocalImage, RunDirectory};
-use crate::decide::standing::Standing;
 use crate::model::image::ImageId;
 use crate::model::name::{AppName, HostName, RunId};
 use crate::store::error::StoreError;
@@ -63,7 +63,7 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
             Err(error) => warn!(%host, %error, "its images cannot be listed"),
         }
     }
-    let journal = past::forget(&bot.store, &keep, &standings(bot), now).await?;
+    let journal = past::forget(&bot.store, &keep, &app_states(bot), now).await?;
     let images = listed.iter().flat_map(|(_, _, (images, _))| images);
     let found = images.map(|(image, _)| image.run);
     let found = found.chain(directories.iter().map(|directory| directory.run));
@@ -111,8 +111,8 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn standings(bot: &Bot) -> Vec<Arc<Standing>> {
-    bot.tracked().iter().map(|app| bot.standing(app)).collect()
+fn app_states(bot: &Bot) -> Vec<Arc<AppState>> {
+    bot.tracked().iter().map(|app| bot.app_state(app)).collect()
 }
 
 /// Deletes snapshots that no rollout in the journal references.
@@ -141,9 +141,9 @@ async fn trim(
 ) {
     let apps: BTreeSet<&AppName> = images.iter().map(|(image, _)| &image.app).collect();
     for app in apps {
-        let standing = bot.standing(app);
+        let app_state = bot.app_state(app);
         in_use.extend(
-            retention::needed(&standing)
+            retention::needed(&app_state)
                 .into_iter()
                 .map(|release| release.image.clone()),
         );
@@ -180,9 +180,9 @@ async fn let_adopted_go(bot: &Bot, engine: &Engine) -> Result<(), EngineError> {
         .filter(|tag| tag.starts_with(&format!("{}:", adopted::KEPT)))
         .map(ToOwned::to_owned)
         .collect();
-    let standings = standings(bot);
-    let standings: Vec<&Standing> = standings.iter().map(AsRef::as_ref).collect();
-    for tag in retention::adopted_tags(&kept, &standings) {
+    let app_states = app_states(bot);
+    let app_states: Vec<&AppState> = app_states.iter().map(AsRef::as_ref).collect();
+    for tag in retention::adopted_tags(&kept, &app_states) {
         // The image goes with its last tag, unless a container has it.
         engine.raw_delete(&format!("/images/{}", encode(tag))).await?;
         info!(tag, "an image that nobody goes back to is let go");

@@ -4,16 +4,16 @@ use super::bot::Bot;
 use super::supervisor::Answer;
 use crate::clients::clock;
 use crate::clients::git::history::{Earlier, TouchedFile};
+use crate::decide::app_state::{AppState, TargetState};
 use crate::decide::halt::{self, CommitSeen, Touch};
 use crate::decide::quarantine;
-use crate::decide::standing::{Standing, TargetState};
 use crate::decide::substance;
 use crate::decide::{tell, tell_github};
+use crate::model::app_state::{AppEvent, Release};
 use crate::model::failure::HaltReason;
 use crate::model::halt::Draft;
 use crate::model::name::AppName;
 use crate::model::rollout::RolloutConclusion;
-use crate::model::standing::{AppEvent, Release};
 use crate::report::halt as words;
 use crate::report::words::no_such_app;
 use crate::store::error::StoreError;
@@ -46,20 +46,20 @@ pub(super) struct Resume<'a> {
 /// Resumes the app's rollouts and promotions, if nothing is missing. Quarantined releases stay quarantined, except for
 /// one that is named.
 pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Result<Answer, StoreError> {
-    let nothing = |standing: &Standing| asked.release.is_none() && !can_resume(standing);
-    if nothing(&bot.standing(app)) {
+    let nothing = |app_state: &AppState| asked.release.is_none() && !can_resume(app_state);
+    if nothing(&bot.app_state(app)) {
         return Ok(Err(format!("{app} is not halted")));
     }
     let seen = match asked.draft.and_then(halt::named_commit) {
         Some(id) => look_for(bot, app, id).await,
         None => None,
     };
-    // Read again: the standing may have changed during the git request.
-    let standing = bot.standing(app);
-    if nothing(&standing) {
+    // Read again: the app's state may have changed during the git request.
+    let app_state = bot.app_state(app);
+    if nothing(&app_state) {
         return Ok(Err(format!("{app} is not halted")));
     }
-    let let_go = match asked.release.map(|text| quarantine::named(&standing, text)) {
+    let let_go = match asked.release.map(|text| quarantine::named(&app_state, text)) {
         None => None,
         Some(Ok(named)) => Some(named),
         Some(Err(all)) => {
@@ -79,7 +79,7 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
         })
         .collect();
     let mut told: Vec<String> = let_go.iter().map(|named| words::let_go(app, named)).collect();
-    if !can_resume(&standing) {
+    if !can_resume(&app_state) {
         bot.commit(Batch::new(), app, &facts, Vec::new()).await?;
         return Ok(Ok(told.join("\n")));
     }
@@ -89,7 +89,7 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
         draft: asked.draft,
     };
     let lifted = match halt::lift(
-        &standing,
+        &app_state,
         fleet.fleet.apps.get(app).map(AsRef::as_ref),
         answer,
         seen.as_ref(),
@@ -101,9 +101,9 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
     let maintainers = fleet.maintainers(app);
     let email = fleet.fleet.email.as_ref();
     let by = asked.by;
-    let mut resumed = tell::resumed(app, by, &lifted, standing.halted_by, &maintainers, email, now);
+    let mut resumed = tell::resumed(app, by, &lifted, app_state.halted_by, &maintainers, email, now);
     let repo = fleet.github_repo(app);
-    if let Some((halted, _)) = standing.halted {
+    if let Some((halted, _)) = app_state.halted {
         let notices = tell_github::resumed(app, by, &lifted, halted, repo, now);
         resumed.notices.extend(notices);
     }
@@ -114,7 +114,7 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
 }
 
 /// Is there anything that a resume would let go on?
-fn can_resume(standing: &Standing) -> bool {
+fn can_resume(app_state: &AppState) -> bool {
     // A rollout is reverted without a halt when its window closes half-way.
     let refused = |target: &TargetState| {
         matches!(
@@ -125,14 +125,14 @@ fn can_resume(standing: &Standing) -> bool {
             ))
         )
     };
-    standing.halted.is_some() || standing.targets.values().any(refused)
+    app_state.halted.is_some() || app_state.targets.values().any(refused)
 }
 
 /// Asks the app's repository for a commit; `None`: the app is configured no more.
 async fn look_for(bot: &Bot, app: &AppName, id: &str) -> Option<CommitSeen> {
     let app = bot.app(app)?;
-    let standing = bot.standing(&app.name);
-    let earlier: Vec<Earlier> = standing
+    let app_state = bot.app_state(&app.name);
+    let earlier: Vec<Earlier> = app_state
         .incidents
         .iter()
         .map(|incident| Earlier {
@@ -144,7 +144,7 @@ async fn look_for(bot: &Bot, app: &AppName, id: &str) -> Option<CommitSeen> {
     Some(match bot.git.find(&app.source, id, &earlier, &is_test).await {
         Ok(Some(found)) => CommitSeen::Found {
             id: found.commit.id,
-            newer_than: standing
+            newer_than: app_state
                 .incidents
                 .iter()
                 .zip(&found.newer)

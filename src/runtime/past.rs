@@ -1,8 +1,8 @@
 //! What the database forgets, by the bounds of `retention`: one function for the bot's round and for the test that lives
 //! through a year.
 
+use crate::decide::app_state::{self, AppState};
 use crate::decide::retention::{self, EVIDENCE, FACTS};
-use crate::decide::standing::{self, Standing};
 use crate::model::fleet::Retention;
 use crate::model::journal::Stream;
 use crate::store::database::Store;
@@ -31,19 +31,19 @@ pub struct Gone {
 pub async fn forget(
     store: &Store,
     keep: &Retention,
-    standings: &[Arc<Standing>],
+    app_states: &[Arc<AppState>],
     now: Timestamp,
 ) -> Result<Gone, StoreError> {
     let history = now - keep.history;
     // Rollouts that halted an app are retained until an operator has answered for them.
-    let incidents = standings.iter().flat_map(|standing| &standing.incidents);
+    let incidents = app_states.iter().flat_map(|app_state| &app_state.incidents);
     let incidents = incidents.map(|incident| Stream::Rollout(incident.rollout)).collect();
     let forgotten = store.forget(history, incidents).await?;
     store
-        .checkpoint_apps(retention::wants_checkpoint, standing::checkpoint, now)
+        .checkpoint_apps(retention::wants_checkpoint, app_state::checkpoint, now)
         .await?;
     let facts = store.trim_apps(now - FACTS, now - keep.audit).await?;
-    let needed = standings.iter().flat_map(|standing| retention::needed(standing));
+    let needed = app_states.iter().flat_map(|app_state| retention::needed(app_state));
     let needed: BTreeSet<_> = needed.map(|release| release.content.clone()).collect();
     let evidence = store.forget_evidence(now - EVIDENCE.min(keep.history), needed).await?;
     Ok(Gone {

@@ -40,16 +40,16 @@ fn row(app: &AppReading, reading: &Reading, usual: Option<SignedDuration>) -> Pl
         schedule: app.app.schedule.clone(),
         next_run: app.next_run,
         parents: app.parents.clone(),
-        halted: app.standing.halted.clone(),
+        halted: app.app_state.halted.clone(),
         exposure: app.exposure(),
         probation: app.probation(),
         channels: channels(app),
         built: app
-            .standing
+            .app_state
             .judged
             .as_ref()
             .map(|judged| (judged.at, judged.because.clone())),
-        withheld: app.standing.withheld.clone(),
+        withheld: app.app_state.withheld.clone(),
         targets: configured
             .map(|it| target(app, it, reading, usual))
             .chain(left.map(removed))
@@ -59,11 +59,11 @@ fn row(app: &AppReading, reading: &Reading, usual: Option<SignedDuration>) -> Pl
 
 /// What is wrong with the app's channels.
 fn channels(app: &AppReading) -> Vec<ChannelPlan> {
-    let standing = &app.standing;
+    let app_state = &app.app_state;
     let unpromoted = app.unpromoted().map(|(channel, failing)| ChannelPlan {
         channel: channel.clone(),
         trouble: ChannelTrouble::Unpromoted {
-            tag: standing
+            tag: app_state
                 .release(failing.release)
                 .map_or_else(String::new, |release| release.tag.clone()),
             since: failing.since,
@@ -71,7 +71,7 @@ fn channels(app: &AppReading) -> Vec<ChannelPlan> {
             again: failing.due(),
         },
     });
-    let apart = standing.apart(&app.app).into_iter().map(|apart| ChannelPlan {
+    let apart = app_state.apart(&app.app).into_iter().map(|apart| ChannelPlan {
         channel: apart.channel,
         trouble: ChannelTrouble::Disagrees {
             has: apart.has,
@@ -137,7 +137,7 @@ fn rollout(open: &OpenRollout) -> RolloutPlan {
         opened: open.opened,
         waits: open.waits.clone(),
         overdue: open.overdue,
-        outlook: open.outlook(),
+        preview: open.preview(),
         entry: open.entry,
     }
 }

@@ -1,12 +1,12 @@
 //! What is going on, for whoever watches. Nothing depends on anybody watching: the journal is the truth.
 
+use crate::decide::app_state::AppState;
 use crate::decide::rollout::RolloutState;
-use crate::decide::standing::Standing;
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, WaitReason};
 use crate::model::fleet::{App, Mode};
 use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
-use crate::model::outlook::{Move, Phase};
+use crate::model::preview::{Move, Phase};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage};
 use jiff::Timestamp;
@@ -163,26 +163,26 @@ pub enum Left {
 impl Left {
     /// Of the app as it is configured.
     #[must_use]
-    pub fn of(app: &App, standing: &Standing) -> Vec<Self> {
+    pub fn of(app: &App, app_state: &AppState) -> Vec<Self> {
         if app.mode == Mode::Observe {
             return Vec::new();
         }
         let configured = |target: &TargetName| app.rollout.iter().any(|policy| policy.name == *target);
-        let refused = standing.refusals().filter(|refusal| configured(refusal.target));
+        let refused = app_state.refusals().filter(|refusal| configured(refusal.target));
         let refused = refused.map(|refusal| Left::Refused {
             target: refusal.target.clone(),
             tag: refusal.release.tag.clone(),
             failure: refusal.failure.clone(),
         });
-        let unpromoted = standing.unpromoted(app).map(|(channel, failing)| Left::Unpromoted {
+        let unpromoted = app_state.unpromoted(app).map(|(channel, failing)| Left::Unpromoted {
             channel: channel.clone(),
-            tag: standing
+            tag: app_state
                 .release(failing.release)
                 .map_or_else(String::new, |release| release.tag.clone()),
             failure: failing.failure.clone(),
             again: failing.due(),
         });
-        let drifted = standing.drifted().filter(|drifted| configured(drifted.target));
+        let drifted = app_state.drifted().filter(|drifted| configured(drifted.target));
         let drifted = drifted.map(|drifted| Left::Drifted {
             target: drifted.target.clone(),
             tag: drifted.release.tag.clone(),

@@ -4,24 +4,24 @@
 use super::blocking::run_blocking;
 use super::bot::Bot;
 use crate::clients::clock;
+use crate::decide::app_state::{self, AppState, Drifted, Failing, Refusal, Unpromoted};
 use crate::decide::family::{self, Families};
 use crate::decide::halt;
-use crate::decide::outlook;
 use crate::decide::rollout::{self, Outside, RolloutState};
 use crate::decide::run as run_line;
 use crate::decide::schedule::{self, Calendar, Progress};
-use crate::decide::standing::{self, Drifted, Failing, Refusal, Standing, Unpromoted};
 use crate::decide::window::WindowState;
+use crate::decide::{forecast, gates};
 use crate::model::failure::{FailureKind, HaltReason, WaitReason};
 use crate::model::fleet::{App, Fleet, Mode, TargetPolicy};
 use crate::model::halt::Exposure;
 use crate::model::journal::{Recorded, Stream};
 use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
-use crate::model::outlook::{Entry, Outlook};
+use crate::model::preview::{Entry, RolloutPreview};
 use crate::model::rollout::RolloutEvent;
 use crate::model::run::{Conclusion, Stage};
 use crate::model::trouble::{RefusedRevision, Trouble};
-use crate::report::terminal::{AppState, RunRow, StatusRow};
+use crate::report::terminal::{AppStatus, RunRow, StatusRow};
 use crate::report::windows::Needs;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
@@ -51,7 +51,7 @@ pub struct Reading {
 #[derive(Debug, Clone)]
 pub struct AppReading {
     pub app: Arc<App>,
-    pub standing: Arc<Standing>,
+    pub app_state: Arc<AppState>,
     /// Those whose release brings it, by name.
     pub parents: Vec<AppName>,
     pub next_run: Option<Timestamp>,
@@ -76,16 +76,16 @@ pub struct OpenRollout {
     /// How much of an opening it may need, bake and way back included, and how many earlier ones say so.
     pub needs: (SignedDuration, usize),
     pub bake: SignedDuration,
-    inputs: OutlookInputs,
+    inputs: PreviewInputs,
 }
 
-/// What an outlook is made from.
+/// What an preview is made from.
 #[derive(Debug, Clone)]
-struct OutlookInputs {
+struct PreviewInputs {
     state: RolloutState,
     events: Vec<Recorded<RolloutEvent>>,
     outside: Outside,
-    standing: Arc<Standing>,
+    app_state: Arc<AppState>,
     now: Timestamp,
 }
 
@@ -93,9 +93,9 @@ impl OpenRollout {
     /// What it has moved and what comes next. Made when it is asked for: of a thousand rollouts that wait, a page shows a few, and metrics
     /// show none.
     #[must_use]
-    pub fn outlook(&self) -> Outlook {
+    pub fn preview(&self) -> RolloutPreview {
         let it = &self.inputs;
-        rollout::foresee(&it.state, &it.events, &it.outside, &it.standing.releases, it.now)
+        rollout::preview(&it.state, &it.events, &it.outside, &it.app_state.releases, it.now)
     }
 }
 
@@ -118,34 +118,34 @@ pub fn paused(state: &Path) -> bool {
     state.join("paused").exists()
 }
 
-/// Every app's standing, folded from its stream.
+/// Every app's state, folded from its stream.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn standings(store: &Store) -> Result<BTreeMap<AppName, Arc<Standing>>, StoreError> {
-    let folded = store.fold_apps(|events| Arc::new(standing::fold(events))).await?;
+pub async fn app_states(store: &Store) -> Result<BTreeMap<AppName, Arc<AppState>>, StoreError> {
+    let folded = store.fold_apps(|events| Arc::new(app_state::fold(events))).await?;
     Ok(folded.into_iter().collect())
 }
 
 /// The rollout that an app's halt is about, else the last one that ended badly or took a release back for an operator.
 #[must_use]
-pub fn incident_of(standing: &Standing) -> Option<RolloutId> {
-    let open = standing.incidents.last().map(|incident| incident.rollout);
-    let recalled = standing
+pub fn incident_of(app_state: &AppState) -> Option<RolloutId> {
+    let open = app_state.incidents.last().map(|incident| incident.rollout);
+    let recalled = app_state
         .recalls
         .last()
         .and_then(|recalled| recalled.rollouts.last().copied());
     // Later ones have greater ids.
-    open.or_else(|| standing.halted_by.max(recalled))
+    open.or_else(|| app_state.halted_by.max(recalled))
 }
 
 /// Since when the app waits for an answer to this rollout; `None`: it does not.
 #[must_use]
-pub fn halted_since(standing: &Standing, rollout: RolloutId) -> Option<Timestamp> {
-    let incident = standing.incidents.iter().find(|open| open.rollout == rollout);
+pub fn halted_since(app_state: &AppState, rollout: RolloutId) -> Option<Timestamp> {
+    let incident = app_state.incidents.iter().find(|open| open.rollout == rollout);
     incident.map(|incident| incident.at).or_else(|| {
-        let last = standing.recalls.last()?;
-        let (since, reason) = standing.halted.as_ref()?;
+        let last = app_state.recalls.last()?;
+        let (since, reason) = app_state.halted.as_ref()?;
         let taken_back = matches!(reason, HaltReason::TakenBack { .. });
         (taken_back && last.rollouts.contains(&rollout)).then_some(*since)
     })
@@ -154,7 +154,7 @@ pub fn halted_since(standing: &Standing, rollout: RolloutId) -> Option<Timestamp
 /// The part of a reading that comes from the store. It does not depend on the configuration, so both can be read at the same time.
 pub struct Stored {
     /// `None`: there is no state directory, so nothing has happened yet.
-    known: Option<(BTreeMap<AppName, Arc<Standing>>, Glance)>,
+    known: Option<(BTreeMap<AppName, Arc<AppState>>, Glance)>,
 }
 
 impl Stored {
@@ -164,7 +164,7 @@ impl Stored {
     /// When the store cannot be read.
     pub async fn read(store: Option<&Store>) -> Result<Self, StoreError> {
         let known = match store {
-            Some(store) => Some(tokio::try_join!(standings(store), store.glance())?),
+            Some(store) => Some(tokio::try_join!(app_states(store), store.glance())?),
             None => None,
         };
         Ok(Self { known })
@@ -174,7 +174,7 @@ impl Stored {
     #[must_use]
     pub fn reading(self, fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
         match self.known {
-            Some((standings, glance)) => gathered(glance, fleet, standings, paused, now),
+            Some((app_states, glance)) => gathered(glance, fleet, app_states, paused, now),
             None => untouched(fleet, paused, now),
         }
     }
@@ -184,11 +184,11 @@ impl Stored {
 fn gathered(
     glance: Glance,
     fleet: &Fleet,
-    mut standings: BTreeMap<AppName, Arc<Standing>>,
+    mut app_states: BTreeMap<AppName, Arc<AppState>>,
     paused: bool,
     now: Timestamp,
 ) -> Reading {
-    let bases = |app: &AppName| standings.get(app).map(|s| s.bases.clone()).unwrap_or_default();
+    let bases = |app: &AppName| app_states.get(app).map(|s| s.bases.clone()).unwrap_or_default();
     let families = family::of_apps(fleet.apps.values(), bases).unwrap_or_default();
     let newest = glance.newest.iter().filter_map(run_row);
     let mut last: BTreeMap<AppName, RunRow> = newest.map(|row| (row.app.clone(), row)).collect();
@@ -201,13 +201,13 @@ fn gathered(
     for (row, events) in glance.rollouts {
         let Stream::Rollout(id) = row.stream else { continue };
         if let Ok(state) = rollout::fold(id, &events) {
-            let standing = Arc::clone(standings.entry(row.app.clone()).or_default());
-            let outside = outlook::outside(&state, &standing, fleet.apps.get(&row.app).map(AsRef::as_ref), paused);
-            let open = open_rollout(OutlookInputs {
+            let app_state = Arc::clone(app_states.entry(row.app.clone()).or_default());
+            let outside = gates::outside(&state, &app_state, fleet.apps.get(&row.app).map(AsRef::as_ref), paused);
+            let open = open_rollout(PreviewInputs {
                 state,
                 events,
                 outside,
-                standing,
+                app_state,
                 now,
             });
             rollouts.entry(row.app).or_default().push(open);
@@ -218,15 +218,15 @@ fn gathered(
         .apps
         .values()
         .map(|app| {
-            let standing = standings.remove(&app.name).unwrap_or_default();
+            let app_state = app_states.remove(&app.name).unwrap_or_default();
             AppReading {
-                next_run: next_run(app, &families, &standing, &mut calendar, now),
+                next_run: next_run(app, &families, &app_state, &mut calendar, now),
                 parents: families.place(&app.name).parents.into_iter().collect(),
                 last_run: last.remove(&app.name),
                 running: running.remove(&app.name),
                 rollouts: rollouts.remove(&app.name).unwrap_or_default(),
                 app: Arc::clone(app),
-                standing,
+                app_state,
             }
         })
         .collect();
@@ -246,10 +246,10 @@ fn gathered(
 pub async fn of_bot(bot: &Bot) -> Result<Reading, StoreError> {
     let fleet = bot.in_force();
     let apps = fleet.fleet.apps.keys();
-    let standings = apps.map(|app| (app.clone(), bot.standing(app))).collect();
+    let app_states = apps.map(|app| (app.clone(), bot.app_state(app))).collect();
     let glance = bot.store.glance().await?;
     let (paused, now) = (bot.paused(), clock::now());
-    let mut reading = run_blocking(move || gathered(glance, &fleet.fleet, standings, paused, now)).await;
+    let mut reading = run_blocking(move || gathered(glance, &fleet.fleet, app_states, paused, now)).await;
     reading.troubles.extend(bot.troubles.all());
     Ok(reading)
 }
@@ -273,9 +273,9 @@ fn refused(refused: Option<RefusedRevision>) -> Vec<Trouble> {
 pub fn untouched(fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
     let mut calendar = Calendar::default();
     let apps = fleet.apps.values().map(|app| AppReading {
-        next_run: next_run(app, &Families::default(), &Standing::default(), &mut calendar, now),
+        next_run: next_run(app, &Families::default(), &AppState::default(), &mut calendar, now),
         app: Arc::clone(app),
-        standing: Arc::default(),
+        app_state: Arc::default(),
         parents: Vec::new(),
         last_run: None,
         running: None,
@@ -311,7 +311,7 @@ pub async fn usual_lengths(store: &Store, apps: Vec<AppName>) -> Result<BTreeMap
     let lengths = store.run_lengths(apps, EARLIER).await?;
     let usual = lengths
         .into_iter()
-        .filter_map(|(app, lengths)| Some((app, outlook::median(lengths)?)));
+        .filter_map(|(app, lengths)| Some((app, forecast::median(lengths)?)));
     Ok(usual.collect())
 }
 
@@ -319,11 +319,11 @@ pub(super) fn millis(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
 }
 
-fn open_rollout(inputs: OutlookInputs) -> OpenRollout {
+fn open_rollout(inputs: PreviewInputs) -> OpenRollout {
     let (state, outside, now) = (&inputs.state, &inputs.outside, inputs.now);
-    let waits = outlook::rollout_waits(state, outside, now);
+    let waits = forecast::rollout_waits(state, outside, now);
     let timed = inputs
-        .standing
+        .app_state
         .targets
         .get(&state.target.name)
         .map_or(0, |known| known.took.len());
@@ -333,7 +333,7 @@ fn open_rollout(inputs: OutlookInputs) -> OpenRollout {
         tag: state.release.tag.clone(),
         overdue: state.course.deferred.then_some(outside.waits.since),
         opened: state.opened,
-        entry: outlook::entry(state, outside, waits.as_ref(), now),
+        entry: forecast::entry(state, outside, waits.as_ref(), now),
         needs: (outside.needs, timed),
         bake: state.target.bake,
         waits,
@@ -344,13 +344,13 @@ fn open_rollout(inputs: OutlookInputs) -> OpenRollout {
 fn next_run(
     app: &App,
     families: &Families,
-    standing: &Standing,
+    app_state: &AppState,
     calendar: &mut Calendar,
     now: Timestamp,
 ) -> Option<Timestamp> {
     let progress = Progress {
-        since: standing.tracked.unwrap_or(now),
-        last: standing.fired,
+        since: app_state.tracked.unwrap_or(now),
+        last: app_state.fired,
     };
     let place = families.place(&app.name);
     // What is due already starts as soon as there is room.
@@ -362,40 +362,40 @@ fn next_run(
 impl AppReading {
     /// One line's worth: what needs a person first, then what moves, then what waits.
     #[must_use]
-    pub fn state(&self) -> AppState {
-        if let Some((since, _)) = &self.standing.halted {
-            return AppState::Halted {
+    pub fn state(&self) -> AppStatus {
+        if let Some((since, _)) = &self.app_state.halted {
+            return AppStatus::Halted {
                 since: *since,
                 exposure: self.exposure(),
             };
         }
         if let Some((_, stage)) = self.running {
-            return AppState::Running {
+            return AppStatus::Running {
                 stage: stage.unwrap_or(Stage::Resolve),
             };
         }
         if let Some(rollout) = self.rollouts.iter().find(|r| r.waits.is_none()) {
-            return AppState::Rolling {
+            return AppStatus::Rolling {
                 target: rollout.target.clone(),
             };
         }
-        if let Some(failing) = &self.standing.failing {
+        if let Some(failing) = &self.app_state.failing {
             let (stage, kind) = self.failed_at(failing);
-            return AppState::Failing {
+            return AppStatus::Failing {
                 stage,
                 kind,
                 since: failing.since,
             };
         }
         if let Some(refusal) = self.refusals().next() {
-            return AppState::Refused {
+            return AppStatus::Refused {
                 target: refusal.target.clone(),
                 failure: Box::new(refusal.failure.clone()),
                 since: refusal.since,
             };
         }
         if let Some((channel, failing)) = self.unpromoted().next() {
-            return AppState::Unpromoted {
+            return AppStatus::Unpromoted {
                 channel: channel.clone(),
                 failure: Box::new(failing.failure.clone()),
                 since: failing.since,
@@ -403,7 +403,7 @@ impl AppReading {
             };
         }
         if let Some(drifted) = self.drifted().next() {
-            return AppState::Drifted {
+            return AppStatus::Drifted {
                 target: drifted.target.clone(),
                 tag: drifted.release.tag.clone(),
                 since: drifted.since,
@@ -412,16 +412,16 @@ impl AppReading {
         }
         for rollout in &self.rollouts {
             if let Some(why) = &rollout.waits {
-                return AppState::Waiting {
+                return AppStatus::Waiting {
                     target: rollout.target.clone(),
                     why: why.clone(),
                 };
             }
         }
-        match (&self.last_run, &self.standing.withheld) {
-            (None, _) => AppState::New,
-            (Some(_), None) => AppState::Fresh,
-            (Some(_), Some((since, withheld))) => AppState::Behind {
+        match (&self.last_run, &self.app_state.withheld) {
+            (None, _) => AppStatus::New,
+            (Some(_), None) => AppStatus::Fresh,
+            (Some(_), Some((since, withheld))) => AppStatus::Behind {
                 since: *since,
                 withheld: Box::new(withheld.clone()),
             },
@@ -432,7 +432,7 @@ impl AppReading {
     pub fn refusals(&self) -> impl Iterator<Item = Refusal<'_>> {
         let active = self.app.mode == Mode::Active;
         let configured = |refusal: &Refusal<'_>| self.app.rollout.iter().any(|target| target.name == *refusal.target);
-        self.standing
+        self.app_state
             .refusals()
             .filter(move |refusal| active && configured(refusal))
     }
@@ -441,7 +441,7 @@ impl AppReading {
     pub fn drifted(&self) -> impl Iterator<Item = Drifted<'_>> {
         let active = self.app.mode == Mode::Active;
         let configured = |drifted: &Drifted<'_>| self.app.rollout.iter().any(|target| target.name == *drifted.target);
-        self.standing
+        self.app_state
             .drifted()
             .filter(move |drifted| active && configured(drifted))
     }
@@ -449,13 +449,13 @@ impl AppReading {
     /// Channels that do not get their release.
     pub fn unpromoted(&self) -> impl Iterator<Item = (&ChannelName, &Unpromoted)> {
         let active = self.app.mode == Mode::Active;
-        self.standing.unpromoted(&self.app).filter(move |_| active)
+        self.app_state.unpromoted(&self.app).filter(move |_| active)
     }
 
     /// Rollouts of each target that are still watched twice as long; targets without any are left out.
     #[must_use]
     pub fn probation(&self) -> Vec<(TargetName, u32)> {
-        let left = |target: &TargetPolicy| (target.name.clone(), self.standing.probation.left(&target.name));
+        let left = |target: &TargetPolicy| (target.name.clone(), self.app_state.probation.left(&target.name));
         let targets = self.app.rollout.iter().map(left);
         targets.filter(|(_, left)| *left > 0).collect()
     }
@@ -463,7 +463,7 @@ impl AppReading {
     /// How old what runs is, and what it lacks.
     #[must_use]
     pub fn exposure(&self) -> Exposure {
-        halt::exposure(&self.standing)
+        halt::exposure(&self.app_state)
     }
 
     #[must_use]
@@ -471,7 +471,7 @@ impl AppReading {
         StatusRow {
             app: self.app.name.clone(),
             mode: self.app.mode,
-            release: self.standing.current().map(|release| release.tag.clone()),
+            release: self.app_state.current().map(|release| release.tag.clone()),
             last_run: self.last_run.as_ref().map(|run| run.started),
             next_run: self.next_run,
             state: self.state(),
@@ -482,7 +482,7 @@ impl AppReading {
     /// When the target's window is open next.
     #[must_use]
     pub fn window(&self, target: &TargetPolicy, now: Timestamp) -> Window {
-        match outlook::target_window(target, &self.app.timezone, now) {
+        match forecast::target_window(target, &self.app.timezone, now) {
             WindowState::Open { until } => Window::Open { until },
             WindowState::Closed { opens } => Window::Closed { opens },
             WindowState::Frozen => Window::Frozen,
@@ -494,7 +494,7 @@ impl AppReading {
     /// What the next rollout of a target may take, and how many earlier ones say so.
     #[must_use]
     pub fn estimate(&self, target: &TargetPolicy) -> (SignedDuration, usize) {
-        outlook::estimate(target, &self.standing)
+        gates::estimate(target, &self.app_state)
     }
 
     /// How much of an opening must be left for a rollout of the target to begin: the open one, else the next one.
@@ -511,7 +511,7 @@ impl AppReading {
     /// Does the coming night end too late for the target's window, going by the usual length of a run?
     #[must_use]
     pub fn late(&self, target: &TargetPolicy, usual: Option<SignedDuration>) -> Option<Late> {
-        let late = outlook::too_late(&self.app, target, self.next_run?, usual?)?;
+        let late = forecast::too_late(&self.app, target, self.next_run?, usual?)?;
         Some(Late {
             done: late.done,
             opens: late.opens,

@@ -1,5 +1,5 @@
 //! The supervisor: one consumer of everything that can happen, which looks at what is due, opens runs and rollouts, and
-//! starts their drivers. It decides nothing itself: `decide::schedule` and `decide::standing` do.
+//! starts their drivers. It decides nothing itself: `decide::schedule` and `decide::app_state` do.
 
 use super::bot::{Bot, InForce};
 use super::control::Ask;
@@ -7,16 +7,16 @@ use super::drive_run::{DriveError, Interrupt};
 use super::progress::{Left, Progress};
 use super::{drive_rollout, drive_run};
 use crate::clients::clock;
+use crate::decide::app_state::{self, Promotion};
 use crate::decide::family::{self, Families};
 use crate::decide::schedule::{self, Calendar};
-use crate::decide::standing::{self, Promotion};
+use crate::model::app_state::AppEvent;
 use crate::model::failure::Failure;
 use crate::model::fleet::{App, Select};
 use crate::model::itself::{Handover, Holder};
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::run::{Conclusion, RunEvent, Trigger};
-use crate::model::standing::AppEvent;
 use crate::store::error::StoreError;
 use crate::store::handover;
 use crate::store::journal::Batch;
@@ -250,17 +250,17 @@ impl Supervisor {
         }
         let retries = apps
             .values()
-            .filter_map(|app| standing::wakes(app, &self.bot.standing(&app.name)))
+            .filter_map(|app| app_state::wakes(app, &self.bot.app_state(&app.name)))
             // A retry that is due and was not started waits for something other than time.
             .filter(|at| *at > now);
         retries.fold(wake, Timestamp::min)
     }
 
     fn progress(&self, app: &AppName) -> Option<schedule::Progress> {
-        let standing = self.bot.standing(app);
+        let app_state = self.bot.app_state(app);
         Some(schedule::Progress {
-            since: standing.tracked?,
-            last: standing.fired,
+            since: app_state.tracked?,
+            last: app_state.fired,
         })
     }
 
@@ -268,7 +268,7 @@ impl Supervisor {
     async fn track(&mut self, apps: &BTreeMap<AppName, Arc<App>>) -> Result<(), StoreError> {
         let new: Vec<AppName> = apps
             .keys()
-            .filter(|name| self.bot.standing(name).tracked.is_none())
+            .filter(|name| self.bot.app_state(name).tracked.is_none())
             .cloned()
             .collect();
         if new.is_empty() {
@@ -302,7 +302,7 @@ impl Supervisor {
     }
 
     fn find_families(&self, apps: &BTreeMap<AppName, Arc<App>>) -> Families {
-        family::of_apps(apps.values(), |app| self.bot.standing(app).bases.clone()).unwrap_or_else(|looped| {
+        family::of_apps(apps.values(), |app| self.bot.app_state(app).bases.clone()).unwrap_or_else(|looped| {
             warn!(%looped, "apps that build on each other are scheduled as if they did not");
             Families::default()
         })
@@ -314,14 +314,14 @@ impl Supervisor {
         if let Trigger::Schedule { slot } = trigger {
             facts.push(AppEvent::Fired { slot, run: id });
         }
-        let standing = self.bot.standing(&app.name);
+        let app_state = self.bot.app_state(&app.name);
         let event = RunEvent::Opened {
             app: Box::new(app.clone()),
             trigger,
             revision: self.bot.in_force().revision.clone(),
-            last: standing.current().cloned().map(Box::new),
-            quarantine: standing.quarantine.clone(),
-            judged: standing.judged.clone().map(Box::new),
+            last: app_state.current().cloned().map(Box::new),
+            quarantine: app_state.quarantine.clone(),
+            judged: app_state.judged.clone().map(Box::new),
         };
         self.bot
             .commit(
@@ -413,7 +413,7 @@ impl Supervisor {
                         .any(|(id, (app, _))| app == *name && !self.bot.is_waiting(*id));
                 let idle = apps
                     .get(*name)
-                    .is_none_or(|app| self.is_idle(&standing::next(app, &self.bot.standing(name), clock::now())));
+                    .is_none_or(|app| self.is_idle(&app_state::next(app, &self.bot.app_state(name), clock::now())));
                 !busy && (idle || self.bot.paused())
             })
             .cloned()
@@ -427,20 +427,20 @@ impl Supervisor {
             }
             let left = apps
                 .get(&app)
-                .map(|configured| Left::of(configured, &self.bot.standing(&app)));
+                .map(|configured| Left::of(configured, &self.bot.app_state(&app)));
             let left = left.unwrap_or_default();
             self.bot.watchers.tell(Progress::Settled { app, left });
         }
         Ok(())
     }
 
-    fn is_idle(&self, next: &standing::Next) -> bool {
+    fn is_idle(&self, next: &app_state::Next) -> bool {
         match next {
-            standing::Next::Idle => true,
-            standing::Next::OpenRollout { target, .. } | standing::Next::GoBack { target, .. } => {
+            app_state::Next::Idle => true,
+            app_state::Next::OpenRollout { target, .. } | app_state::Next::GoBack { target, .. } => {
                 self.scope == Scope::Asked && target.select == Select::Itself
             }
-            standing::Next::Promote(_) | standing::Next::TakeBack(_) => false,
+            app_state::Next::Promote(_) | app_state::Next::TakeBack(_) => false,
         }
     }
 

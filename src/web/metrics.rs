@@ -2,7 +2,7 @@
 
 use crate::model::name::AppName;
 use crate::model::trouble::Trouble;
-use crate::report::terminal::AppState;
+use crate::report::terminal::AppStatus;
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::bot::Bot;
 use crate::runtime::reading::{self, Reading};
@@ -44,7 +44,7 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
     let rollouts: usize = reading.apps.iter().map(|app| app.rollouts.len()).sum();
     out.alone("lowtide_rollouts_open", "Rollouts at work or waiting.", rollouts);
     out.family("lowtide_apps", "Apps by what they are at.");
-    let mut states: BTreeMap<&str, usize> = AppState::WORDS.iter().map(|state| (*state, 0)).collect();
+    let mut states: BTreeMap<&str, usize> = AppStatus::WORDS.iter().map(|state| (*state, 0)).collect();
     for app in &reading.apps {
         *states.entry(app.state().word()).or_default() += 1;
     }
@@ -53,7 +53,7 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
     }
     out.family("lowtide_app_halted", "1: the app is halted.");
     for app in &reading.apps {
-        let halted = matches!(app.state(), AppState::Halted { .. });
+        let halted = matches!(app.state(), AppStatus::Halted { .. });
         out.line(
             "lowtide_app_halted",
             &[("app", app.app.name.as_str())],
@@ -99,7 +99,7 @@ fn fixes(out: &mut Out, reading: &Reading) {
         "1: fixes are pending that no rebuild brings, or a target lacks fixes of the last release.",
     );
     for app in &reading.apps {
-        let behind = app.standing.withheld.is_some();
+        let behind = app.app_state.withheld.is_some();
         out.line(
             "lowtide_app_behind",
             &[("app", app.app.name.as_str())],
@@ -111,7 +111,7 @@ fn fixes(out: &mut Out, reading: &Reading) {
         "Packages of the last release whose update needs a new base image or another pin.",
     );
     for app in &reading.apps {
-        let withheld = app.standing.withheld.as_ref();
+        let withheld = app.app_state.withheld.as_ref();
         let pending = withheld.map_or(0, |(_, withheld)| withheld.packages.len());
         out.line("lowtide_app_pending_fixes", &[("app", app.app.name.as_str())], pending);
     }

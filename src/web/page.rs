@@ -1,8 +1,8 @@
 //! The status page: what `lowtide status` says, for a browser. It loads nothing from anywhere.
 
-use crate::model::outlook::{Outlook, PlannedState};
+use crate::model::preview::{PlannedState, RolloutPreview};
 use crate::report::rollout as rollouts;
-use crate::report::terminal::{AppState, relative, state_words};
+use crate::report::terminal::{AppStatus, relative, state_words};
 use crate::report::trouble;
 use crate::report::words;
 use crate::runtime::reading::{AppReading, OpenRollout, Reading};
@@ -149,7 +149,7 @@ fn row(app: &AppReading, now: Timestamp, zone: &str) -> Markup {
 /// An open rollout: what it waits for, and how far each of its replicas is.
 fn rollout(app: &AppReading, open: &OpenRollout, now: Timestamp) -> Markup {
     let zone = app.app.timezone.as_str();
-    let outlook = open.outlook();
+    let preview = open.preview();
     let entry = rollouts::entry(open.entry, now, zone);
     html! {
         div.card.rollout.stack {
@@ -165,13 +165,13 @@ fn rollout(app: &AppReading, open: &OpenRollout, now: Timestamp) -> Markup {
                 }
                 thead { tr { th { "Replica" } th { "Before" } th { "Steps" } th { "Order" } th { "State" } } }
                 tbody {
-                    @for (index, it) in outlook.moves.iter().enumerate() {
+                    @for (index, it) in preview.moves.iter().enumerate() {
                         tr {
                             td.name { (it.name) }
                             td { @match &it.from { Some(from) => code { (from) }, None => "–" } }
-                            td.soft { (counted(&outlook, index)) }
+                            td.soft { (counted(&preview, index)) }
                             td.soft.wide { (rollouts::order(it)) }
-                            td class={ "state " (it.phase.word()) } { (rollouts::replica(&outlook, index)) }
+                            td class={ "state " (it.phase.word()) } { (rollouts::replica(&preview, index)) }
                         }
                     }
                 }
@@ -181,8 +181,8 @@ fn rollout(app: &AppReading, open: &OpenRollout, now: Timestamp) -> Markup {
 }
 
 /// Steps taken, of how many.
-fn counted(outlook: &Outlook, unit: usize) -> String {
-    let of = outlook.steps.iter().filter(|line| line.unit == Some(unit));
+fn counted(preview: &RolloutPreview, unit: usize) -> String {
+    let of = preview.steps.iter().filter(|line| line.unit == Some(unit));
     let done = of
         .clone()
         .filter(|line| matches!(line.state, PlannedState::Done { .. }))
@@ -213,7 +213,7 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(reading: &'a Reading) -> Self {
-        let mut apps: Vec<(AppState, &AppReading)> = reading.apps.iter().map(|app| (app.state(), app)).collect();
+        let mut apps: Vec<(AppStatus, &AppReading)> = reading.apps.iter().map(|app| (app.state(), app)).collect();
         let mut counts: Vec<(&str, usize)> = URGENCY.iter().map(|state| (*state, 0)).collect();
         for (state, _) in &apps {
             counts[urgency(state)].1 += 1;
@@ -223,7 +223,7 @@ impl<'a> Parts<'a> {
             // Stable: by name within a state.
             apps.sort_by_key(|(state, _)| urgency(state));
         }
-        let shown = |state: &AppState| all || urgency(state) < QUIET;
+        let shown = |state: &AppStatus| all || urgency(state) < QUIET;
         let rows = apps.iter().filter(|(state, _)| shown(state)).take(FEW);
         let rows: Vec<&AppReading> = rows.map(|(_, app)| *app).collect();
         let others = apps.iter().skip(rows.len()).map(|(state, app)| (state.word(), *app));
@@ -280,19 +280,19 @@ const NEED_A_PERSON: usize = 5;
 /// From this index on, nothing is in progress and nothing needs attention.
 const QUIET: usize = 8;
 
-fn urgency(state: &AppState) -> usize {
+fn urgency(state: &AppStatus) -> usize {
     match state {
-        AppState::Halted { .. } => 0,
-        AppState::Failing { .. } => 1,
-        AppState::Refused { .. } => 2,
-        AppState::Unpromoted { .. } => 3,
-        AppState::Drifted { .. } => 4,
-        AppState::Rolling { .. } => 5,
-        AppState::Running { .. } => 6,
-        AppState::Waiting { .. } => 7,
-        AppState::Behind { .. } => 8,
-        AppState::New => 9,
-        AppState::Fresh => 10,
+        AppStatus::Halted { .. } => 0,
+        AppStatus::Failing { .. } => 1,
+        AppStatus::Refused { .. } => 2,
+        AppStatus::Unpromoted { .. } => 3,
+        AppStatus::Drifted { .. } => 4,
+        AppStatus::Rolling { .. } => 5,
+        AppStatus::Running { .. } => 6,
+        AppStatus::Waiting { .. } => 7,
+        AppStatus::Behind { .. } => 8,
+        AppStatus::New => 9,
+        AppStatus::Fresh => 10,
     }
 }
 

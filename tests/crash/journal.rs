@@ -2,11 +2,11 @@
 
 use crate::world::World;
 use jiff::Timestamp;
-use lowtide::decide::{rollout, run, standing};
+use lowtide::decide::{app_state, rollout, run};
+use lowtide::model::app_state::AppEvent;
 use lowtide::model::journal::Stream;
 use lowtide::model::rollout::RolloutEvent;
 use lowtide::model::run::RunEvent;
-use lowtide::model::standing::AppEvent;
 use lowtide::store::database::Store;
 
 /// Everything there is, folded.
@@ -14,7 +14,7 @@ pub(crate) struct Journal {
     pub(crate) runs: Vec<run::RunState>,
     pub(crate) rollouts: Vec<rollout::RolloutState>,
     pub(crate) app: Vec<AppEvent>,
-    pub(crate) standing: standing::Standing,
+    pub(crate) app_state: app_state::AppState,
     pub(crate) mails_waiting: u64,
     /// How many events there are.
     pub(crate) events: usize,
@@ -35,14 +35,14 @@ pub(crate) async fn read(world: &World) -> Result<Option<Journal>, String> {
         runs: Vec::new(),
         rollouts: Vec::new(),
         app: Vec::new(),
-        standing: standing::Standing::default(),
+        app_state: app_state::AppState::default(),
         mails_waiting: 0,
         events: 0,
         open: Vec::new(),
     };
     let events = store.app_events(&app).await.map_err(|e| e.to_string())?;
     journal.events += events.len();
-    journal.standing = standing::fold(events.clone());
+    journal.app_state = app_state::fold(events.clone());
     journal.app = events.into_iter().map(|e| e.event).collect();
     let recent = store.ended_since(jiff::Timestamp::UNIX_EPOCH).await;
     let recent = recent.map_err(|e| e.to_string())?;
@@ -78,8 +78,8 @@ impl Journal {
     pub(crate) fn is_settled(&self) -> bool {
         let idle = |run: &run::RunState| {
             matches!(
-                standing::next(&run.app, &self.standing, Timestamp::now()),
-                standing::Next::Idle
+                app_state::next(&run.app, &self.app_state, Timestamp::now()),
+                app_state::Next::Idle
             )
         };
         self.open.is_empty() && self.mails_waiting == 0 && self.runs.first().is_some_and(idle)

@@ -16,9 +16,9 @@ use crate::world::{Ground, World};
 use lowtide::clients::credentials::Credentials;
 use lowtide::clients::registry::connect::{Registry, Timeouts};
 use lowtide::clients::registry::copy::TagRule;
+use lowtide::model::app_state::Release;
 use lowtide::model::image::ServedDigest;
 use lowtide::model::name::RunId;
-use lowtide::model::standing::Release;
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -60,7 +60,7 @@ impl Finished {
             return Err(ended);
         }
         let journal = journal::read(&world).await.unwrap().unwrap();
-        let release = journal.standing.current().unwrap().clone();
+        let release = journal.app_state.current().unwrap().clone();
         let events = events(&world.path().join("state/lowtide.db"));
         let cuts = (1..=events.len())
             .filter(|n| events.get(*n).is_none_or(|next| next.at != events[n - 1].at))

@@ -3,9 +3,9 @@
 use crate::journal::Journal;
 use crate::mail::message_ids;
 use crate::world::{Ground, LABEL, UNIT, World, kept, list};
+use lowtide::model::app_state::{AppEvent, Release};
 use lowtide::model::rollout::RolloutConclusion;
 use lowtide::model::run::Conclusion;
-use lowtide::model::standing::{AppEvent, Release};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,7 +59,7 @@ fn told(journal: &Journal, wrong: &mut Vec<String>) -> Option<Release> {
     if promoted != 1 {
         wrong.push(format!("{promoted} promotions"));
     }
-    if journal.standing.halted.is_some() || !journal.standing.quarantine.is_empty() {
+    if journal.app_state.halted.is_some() || !journal.app_state.quarantine.is_empty() {
         wrong.push("the app is halted".to_owned());
     }
     releases.first().map(|release| (*release).clone())

@@ -19,7 +19,7 @@ use lowtide::model::fleet::{
 };
 use lowtide::model::stages::bootstrap::Bootstrap;
 use lowtide::model::stages::test::{FailedTest, Test, TestReport, Tested};
-use lowtide::runtime::perform::bench::{Bench, Stop};
+use lowtide::runtime::perform::environment::{Stop, TestEnvironment};
 use lowtide::runtime::perform::hidden::Hidden;
 use lowtide::runtime::perform::{bootstrap, test};
 use serde_json::{Value, json};
@@ -126,7 +126,7 @@ impl Attempt {
         let effect = Bootstrap {
             image: image.id.parse().unwrap(),
         };
-        let bootstrapped = bootstrap::perform(&self.bench(&say), &effect, compose).await?;
+        let bootstrapped = bootstrap::perform(&self.environment(&say), &effect, compose).await?;
         Ok(Test {
             image: effect.image,
             bootstrapped: Some(bootstrapped),
@@ -136,7 +136,7 @@ impl Attempt {
 
     async fn test(&self, effect: &Test) -> Result<Tested, Stop> {
         let say = |line: &str| self.said.lock().unwrap().push(line.to_owned());
-        test::perform(&self.bench(&say), effect, &junit).await
+        test::perform(&self.environment(&say), effect, &junit).await
     }
 
     async fn both(&self, image: &Image) -> Result<Tested, Stop> {
@@ -144,8 +144,8 @@ impl Attempt {
         self.test(&effect).await
     }
 
-    fn bench<'a>(&'a self, say: &'a (dyn Fn(&str) + Send + Sync)) -> Bench<'a> {
-        Bench {
+    fn environment<'a>(&'a self, say: &'a (dyn Fn(&str) + Send + Sync)) -> TestEnvironment<'a> {
+        TestEnvironment {
             engine: &self.engine,
             credentials: &self.credentials,
             app: &self.app,

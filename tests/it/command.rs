@@ -2,11 +2,11 @@
 //! lowtide; and an address that is asked whether they serve.
 
 use jiff::Timestamp;
-use lowtide::decide::standing::{self, Standing};
+use lowtide::decide::app_state::{self, AppState};
+use lowtide::model::app_state::{AppEvent, Release};
 use lowtide::model::failure::FailureKind;
 use lowtide::model::name::{AppName, RunId};
 use lowtide::model::rollout::{RolloutConclusion, RolloutEvent, StepOutcome};
-use lowtide::model::standing::{AppEvent, Release};
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -186,13 +186,13 @@ impl Site {
         Store::open(&self.path("state/lowtide.db"), false).unwrap()
     }
 
-    async fn standing(&self) -> Standing {
-        standing::fold(self.reader().app_events(&web()).await.unwrap())
+    async fn app_state(&self) -> AppState {
+        app_state::fold(self.reader().app_events(&web()).await.unwrap())
     }
 
     async fn last(&self) -> RolloutConclusion {
-        let standing = self.standing().await;
-        standing.targets[&"edge".parse().unwrap()].last.clone().unwrap().1
+        let app_state = self.app_state().await;
+        app_state.targets[&"edge".parse().unwrap()].last.clone().unwrap().1
     }
 }
 
@@ -266,8 +266,8 @@ async fn forward_and_back_again() {
     begin back: example.org/edge:t2@DIGEST-2 from example.org/edge:t3@DIGEST-3
     end
     ");
-    let standing = site.standing().await;
-    assert!(standing.halted.is_some() && standing.quarantine.contains(&release(3).content));
+    let app_state = site.app_state().await;
+    assert!(app_state.halted.is_some() && app_state.quarantine.contains(&release(3).content));
     let shown = site.lowtide(&["incident", "web"]);
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("cannot connect with [hidden]"), "{shown}");
@@ -285,7 +285,7 @@ async fn forward_and_back_again() {
     begin back: example.org/edge:t1@DIGEST-1 from example.org/edge:t2@DIGEST-2
     end
     ");
-    let target = &site.standing().await.targets[&"edge".parse().unwrap()];
+    let target = &site.app_state().await.targets[&"edge".parse().unwrap()];
     assert_eq!(
         (target.good, target.before),
         (Some(release(1).run), Some(release(2).run))
@@ -362,7 +362,7 @@ async fn a_program_that_is_not_there_is_refused_before_anything_is_touched() {
         failure.detail.ends_with("deploy.sh is not there, or is not executable"),
         "{failure}"
     );
-    assert_eq!(site.standing().await.halted, None);
+    assert_eq!(site.app_state().await.halted, None);
 }
 
 #[tokio::test]
@@ -374,7 +374,7 @@ async fn the_first_release_that_fails_waits_for_a_person() {
         panic!("{:?}", site.last().await)
     };
     assert!(failure.detail.ends_with("there is none to go back to"), "{failure}");
-    assert_eq!(site.standing().await.targets[&"edge".parse().unwrap()].good, None);
+    assert_eq!(site.app_state().await.targets[&"edge".parse().unwrap()].good, None);
 }
 
 #[tokio::test]
@@ -385,7 +385,7 @@ async fn what_is_busy_is_asked_later() {
     let mut serving = site.serve();
     serving.says("run command forward");
     let store = site.reader();
-    let rollout = site.standing().await.targets[&"edge".parse().unwrap()].open.unwrap().0;
+    let rollout = site.app_state().await.targets[&"edge".parse().unwrap()].open.unwrap().0;
     let retry = loop {
         let events = store.rollout_events(rollout).await.unwrap();
         if let RolloutEvent::StepEnded { outcome } = &events.last().unwrap().event {
@@ -495,9 +495,9 @@ async fn taken_back_half_way_it_turns_back_and_nobody_is_beside_it() {
     begin back: example.org/edge:t1@DIGEST-1 from example.org/edge:t2@DIGEST-2
     end
     ");
-    let standing = site.standing().await;
-    assert!(standing.halted.is_some() && standing.incidents.is_empty());
-    assert_eq!(standing.targets[&"edge".parse().unwrap()].good, Some(release(1).run));
+    let app_state = site.app_state().await;
+    assert!(app_state.halted.is_some() && app_state.incidents.is_empty());
+    assert_eq!(app_state.targets[&"edge".parse().unwrap()].good, Some(release(1).run));
 }
 
 #[tokio::test]

@@ -11,16 +11,16 @@ use lowtide::clients::github::connect::Github;
 use lowtide::config::validate::fleet_with_provenance;
 use lowtide::decide::run::{self, RunState};
 use lowtide::decide::{tell, tell_github};
+use lowtide::model::app_state::Release;
 use lowtide::model::failure::{Failure, FailureKind, SkipReason};
 use lowtide::model::fleet::{App, Fleet, GithubPolicy};
-use lowtide::model::freshness::Outlook;
+use lowtide::model::freshness::RebuildAssessment;
 use lowtide::model::image::Platform;
 use lowtide::model::journal::Recorded;
 use lowtide::model::name::RunId;
 use lowtide::model::run::{Conclusion, Effect, Outcome, RunEvent, Stage, Trigger};
 use lowtide::model::secret::SecretRef;
 use lowtide::model::stages::resolve::{Base, BasePin, Commit, Resolve, Resolved};
-use lowtide::model::standing::Release;
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::notify;
 use lowtide::store::database::Store;
@@ -84,11 +84,11 @@ impl House {
     async fn ends(&mut self, sha: &str, conclusion: Conclusion) {
         self.nights += 1;
         let state = self.run(self.nights, sha);
-        let (now, standing) = (clock::now(), self.bot.standing(&self.app.name));
-        let told = tell::run_ended(&state, &standing, &conclusion, None, now);
+        let (now, app_state) = (clock::now(), self.bot.app_state(&self.app.name));
+        let told = tell::run_ended(&state, &app_state, &conclusion, None, now);
         let repo = self.app.github_repo.as_deref();
         let bases = bases();
-        let notices = tell_github::run_ended(&state, &standing, &conclusion, repo, Some(&bases), now);
+        let notices = tell_github::run_ended(&state, &app_state, &conclusion, repo, Some(&bases), now);
         self.bot
             .commit(Batch::new(), &self.app.name, &told.facts, notices)
             .await
@@ -150,7 +150,7 @@ impl House {
                         architecture: "amd64".to_owned(),
                         variant: None,
                     },
-                    outlook: Box::new(Outlook::default()),
+                    assessment: Box::new(RebuildAssessment::default()),
                 }),
             },
         ];

@@ -3,10 +3,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use lowtide::config::validate;
+use lowtide::decide::app_state::{self, AppState};
 use lowtide::decide::freshness;
 use lowtide::decide::rollout;
-use lowtide::decide::standing::{self, Standing};
 use lowtide::decide::tell;
+use lowtide::model::app_state::{AppEvent, Release};
 use lowtide::model::failure::{Failure, FailureKind, SkipReason};
 use lowtide::model::fleet::App;
 use lowtide::model::inventory::InventorySummary;
@@ -14,7 +15,6 @@ use lowtide::model::journal::Recorded;
 use lowtide::model::name::{AppName, RolloutId, RunId};
 use lowtide::model::rollout::{HookPhase, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use lowtide::model::stages::inspect::Inspected;
-use lowtide::model::standing::{AppEvent, Release};
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -205,7 +205,7 @@ impl Site {
         let state = rollout::fold(rollout_id(n), &recorded).unwrap();
         let conclusion = RolloutConclusion::Stuck { failure };
         let end = tell::RolloutEnd {
-            standing: &Standing::default(),
+            app_state: &AppState::default(),
             app: Some(&app),
             email: None,
             adopted: None,
@@ -218,10 +218,10 @@ impl Site {
     }
 
     /// As a process reads it that was not there.
-    async fn standing(&self) -> Standing {
+    async fn app_state(&self) -> AppState {
         let events = self.store().app_events(&web()).await.unwrap();
-        let from_scratch = standing::fold(events.clone());
-        let from_database = self.store().fold_apps(standing::fold).await.unwrap();
+        let from_scratch = app_state::fold(events.clone());
+        let from_database = self.store().fold_apps(app_state::fold).await.unwrap();
         assert_eq!(from_database, [(web(), from_scratch.clone())]);
         from_scratch
     }
@@ -237,9 +237,9 @@ fn form(class: &str, countermeasure: &str) -> String {
 async fn the_same_content_under_a_new_digest_stays_out_after_a_restart() {
     let site = Site::new();
     site.halt(2, &"c".repeat(40), Purpose::Release).await;
-    let standing = site.standing().await;
-    assert!(standing.halted.is_some());
-    assert_eq!(standing.incidents.len(), 1);
+    let app_state = site.app_state().await;
+    assert!(app_state.halted.is_some());
+    assert_eq!(app_state.incidents.len(), 1);
     let content = release(2, "").content;
     let rebuilt = Inspected {
         inventory: InventorySummary {
@@ -254,10 +254,10 @@ async fn the_same_content_under_a_new_digest_stays_out_after_a_restart() {
     };
     let digest = content.to_string();
     assert_eq!(
-        freshness::skip(&rebuilt, None, &standing.quarantine),
+        freshness::skip(&rebuilt, None, &app_state.quarantine),
         Some(SkipReason::Quarantined { digest })
     );
-    assert_eq!(standing.current(), None);
+    assert_eq!(app_state.current(), None);
 }
 
 #[tokio::test]
@@ -266,7 +266,7 @@ async fn a_resume_has_to_be_an_answer() {
     let older = site.commit("tests/menu.py", 1);
     let failed = site.commit("menu.py", 2);
     site.halt(2, &failed, Purpose::Release).await;
-    let before = site.standing().await;
+    let before = site.app_state().await;
     let plain = site.lowtide(&["resume", "web", "--why", "mended"]);
     assert_eq!(plain.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&plain.stderr).contains("a form, since the app has"));
@@ -301,7 +301,7 @@ async fn a_resume_has_to_be_an_answer() {
     }
     let (done, said) = site.resume(&form("noise", "config: true"));
     assert!(!done && said.contains("as they were at the halt"), "{said}");
-    assert_eq!(site.standing().await, before, "a refused resume changes nothing");
+    assert_eq!(site.app_state().await, before, "a refused resume changes nothing");
     let answer = site.commit("tests/menu.py", 4);
     site.git(&["commit", "-q", "--allow-empty", "-m", "later"], 5);
     let (done, said) = site.resume(&form("test-gap", &format!("commit: \"{}\"", &answer[..10])));
@@ -319,7 +319,7 @@ async fn a_resume_has_to_be_an_answer() {
     };
     assert_eq!((by.as_str(), why.as_str()), ("ana", "nobody tested it"));
     assert_eq!(form.commit, Some(answer));
-    let after = site.standing().await;
+    let after = site.app_state().await;
     let left = after.probation.left(&site.app().rollout[0].name);
     assert_eq!((after.halted, after.incidents, left), (None, vec![], 3));
     assert_eq!(after.quarantine, before.quarantine, "what was taken back stays out");
@@ -371,11 +371,11 @@ async fn a_breach_of_probation_halts_again_and_a_changed_setting_answers() {
     let (done, said) = site.resume(&form("noise", "config: true"));
     assert!(done, "{said}");
     let target = site.app().rollout[0].name.clone();
-    assert_eq!(site.standing().await.probation.left(&target), 3);
+    assert_eq!(site.app_state().await.probation.left(&target), 3);
     site.halt(3, &failed, Purpose::Probation).await;
-    let standing = site.standing().await;
-    assert!(standing.halted.is_some());
-    assert_eq!((standing.incidents.len(), standing.probation.left(&target)), (1, 0));
+    let app_state = site.app_state().await;
+    assert!(app_state.halted.is_some());
+    assert_eq!((app_state.incidents.len(), app_state.probation.left(&target)), (1, 0));
     let shown = String::from_utf8(site.lowtide(&["incident", "web"]).stdout).unwrap();
     let shown = shown.replace(&failed[..7], "COMMIT");
     let lines: Vec<&str> = shown.lines().filter(|line| !line.starts_with("halted")).collect();
@@ -506,7 +506,7 @@ async fn an_operator_lets_a_release_out_of_quarantine_and_says_why() {
         };
         (done.status.code(), String::from_utf8_lossy(&said).into_owned())
     };
-    let before = site.standing().await;
+    let before = site.app_state().await;
     let (code, said) = ask("t9", &[]);
     assert_eq!(code, Some(1));
     insta::assert_snapshot!(said, @"
@@ -516,7 +516,7 @@ async fn an_operator_lets_a_release_out_of_quarantine_and_says_why() {
     // Whatever lifts the halt is still asked for.
     let (code, said) = ask("t2", &[]);
     assert!(code == Some(1) && said.contains("a form, since the app has"), "{said}");
-    assert_eq!(site.standing().await, before, "a refused one changes nothing");
+    assert_eq!(site.app_state().await, before, "a refused one changes nothing");
     site.configure("3m");
     std::fs::write(&file, form("noise", "config: true")).unwrap();
     let (code, said) = ask("t2", &["--form", file.to_str().unwrap()]);
@@ -525,7 +525,7 @@ async fn an_operator_lets_a_release_out_of_quarantine_and_says_why() {
     web: t2 (content sha256:0000000000000000000000000000000000000000000000000000000000000002) is no longer quarantined and may be released again
     web goes on; the next 3 new releases are watched twice as long on each target
     ");
-    let after = site.standing().await;
+    let after = site.app_state().await;
     assert_eq!((after.halted.is_some(), after.quarantine.len()), (false, 0));
     assert_eq!(after.current().map(|release| release.tag.as_str()), Some("t2"));
     let events = site.store().app_events(&web()).await.unwrap();

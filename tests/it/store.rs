@@ -1,14 +1,14 @@
 //! The database: appends, fencing, the outbox, backup, and journals that end anywhere.
 
 use jiff::{SignedDuration, Timestamp};
-use lowtide::decide::{rollout, run, standing};
+use lowtide::decide::{app_state, rollout, run};
+use lowtide::model::app_state::AppEvent;
 use lowtide::model::failure::{HaltReason, SkipReason};
 use lowtide::model::journal::Stream;
 use lowtide::model::name::{AppName, RunId};
 use lowtide::model::notice::{Audience, Notice, NoticeBody};
 use lowtide::model::run::{Conclusion, Effect, Outcome, RunEvent, Stage, Trigger};
 use lowtide::model::stages::resolve::Resolve;
-use lowtide::model::standing::AppEvent;
 use lowtide::store::database::Store;
 use lowtide::store::error::StoreError;
 use lowtide::store::journal::Batch;
@@ -82,7 +82,7 @@ fn events() -> Vec<RunEvent> {
                 frontend: None,
                 bases: vec![],
                 platform: serde_json::from_value(serde_json::json!({"os": "linux", "architecture": "amd64"})).unwrap(),
-                outlook: Box::default(),
+                assessment: Box::default(),
             }),
         },
         RunEvent::Concluded {
@@ -213,7 +213,7 @@ async fn every_prefix_of_a_journal_folds() {
     }
     assert!(run::fold(id(), &[]).is_err());
     assert!(rollout::fold("01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(), &[]).is_err());
-    assert_eq!(standing::fold(vec![]), standing::Standing::default());
+    assert_eq!(app_state::fold(vec![]), app_state::AppState::default());
 }
 
 #[tokio::test]
@@ -269,11 +269,11 @@ async fn what_many_streams_say() {
 }
 
 /// What a process finds that was not there.
-async fn found(dir: &tempfile::TempDir) -> (standing::Standing, usize) {
+async fn found(dir: &tempfile::TempDir) -> (app_state::AppState, usize) {
     let store = Store::open(&dir.path().join("lowtide.db"), false).unwrap();
     let fold = |events: Vec<_>| {
         let count = events.len();
-        (standing::fold(events), count)
+        (app_state::fold(events), count)
     };
     let folded = store.fold_apps(fold).await;
     let [(app, folded)] = folded.unwrap().try_into().unwrap();
@@ -305,20 +305,20 @@ async fn a_checkpoint_stands_for_what_is_trimmed_and_audited_facts_stay() {
         let batch = Batch::new().app(&web(), &fired(day(n)));
         store.commit(batch, day(n)).await.unwrap();
     }
-    let (standing, events) = found(&dir).await;
+    let (app_state, events) = found(&dir).await;
     assert_eq!(events, 11);
-    let checkpoint = |most: fn(u64) -> bool| store.checkpoint_apps(most, standing::checkpoint, day(9));
+    let checkpoint = |most: fn(u64) -> bool| store.checkpoint_apps(most, app_state::checkpoint, day(9));
     assert_eq!(checkpoint(|facts| facts > 11).await.unwrap(), 0);
     assert_eq!(checkpoint(|facts| facts >= 11).await.unwrap(), 1);
     assert_eq!(checkpoint(|facts| facts >= 1).await.unwrap(), 0, "nothing came since");
-    assert_eq!(found(&dir).await, (standing.clone(), 1), "killed before the trim");
+    assert_eq!(found(&dir).await, (app_state.clone(), 1), "killed before the trim");
     assert_eq!(
         store.trim_apps(day(3), day(0)).await.unwrap(),
         4,
         "first sight, the halt, and two nights"
     );
     assert_eq!(store.trim_apps(day(99), day(0)).await.unwrap(), 7);
-    assert_eq!(found(&dir).await, (standing, 1), "killed after it");
+    assert_eq!(found(&dir).await, (app_state, 1), "killed after it");
     let kept = store.app_events(&web()).await.unwrap();
     assert_eq!(kept.iter().map(|kept| kept.seq).collect::<Vec<_>>(), [12]);
     let audit = store.audit(day(0)).await.unwrap();
@@ -334,14 +334,14 @@ async fn a_checkpoint_stands_for_what_is_trimmed_and_audited_facts_stay() {
         .commit(Batch::new().app(&web(), &fired(day(10))), day(10))
         .await
         .unwrap();
-    let (standing, _) = found(&dir).await;
-    assert_eq!(standing.fired, Some(day(10)));
+    let (app_state, _) = found(&dir).await;
+    assert_eq!(app_state.fired, Some(day(10)));
     assert_eq!(checkpoint(|facts| facts >= 1).await.unwrap(), 1);
     // The older checkpoint goes at once: the newer one holds all of it.
     assert_eq!(store.trim_apps(day(0), day(0)).await.unwrap(), 1);
     assert_eq!(store.trim_apps(day(99), day(1)).await.unwrap(), 1);
     assert!(store.audit(day(0)).await.unwrap().is_empty(), "two years are over");
-    assert_eq!(found(&dir).await, (standing, 1));
+    assert_eq!(found(&dir).await, (app_state, 1));
 }
 
 /// Mails that nobody could be sent do not pile up for ever.
@@ -421,7 +421,7 @@ async fn times_of_a_clock_that_was_ahead_count_as_now() {
     };
     store.record_delivery("late".to_owned(), later, ahead).await.unwrap();
     store
-        .checkpoint_apps(|_| true, standing::checkpoint, ahead)
+        .checkpoint_apps(|_| true, app_state::checkpoint, ahead)
         .await
         .unwrap();
     assert!(store.forget_the_future(now()).await.unwrap() > 0);
@@ -430,8 +430,8 @@ async fn times_of_a_clock_that_was_ahead_count_as_now() {
         (from_checkpoint.tracked, from_checkpoint.fired, events),
         (Some(now()), Some(now()), 1)
     );
-    let standing = standing::fold(store.app_events(&web()).await.unwrap());
-    assert_eq!((standing.tracked, standing.fired), (Some(now()), Some(now())));
+    let app_state = app_state::fold(store.app_events(&web()).await.unwrap());
+    assert_eq!((app_state.tracked, app_state.fired), (Some(now()), Some(now())));
     assert_eq!(store.mark("daily-report").await.unwrap(), Some(now()));
     assert_eq!(
         store.mark("github-silent").await.unwrap(),

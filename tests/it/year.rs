@@ -3,7 +3,7 @@
 mod past;
 
 use jiff::Timestamp;
-use lowtide::decide::standing;
+use lowtide::decide::app_state;
 use lowtide::model::fleet::Retention;
 use lowtide::runtime::past as forgetting;
 use lowtide::store::database::Store;
@@ -89,8 +89,8 @@ async fn a_year_is_no_larger_than_four_months() {
     let mut settled = None;
     for day in 1..=YEAR {
         past.night(day).await;
-        let standings: Vec<_> = past.standings().into_values().collect();
-        forgetting::forget(&past.store, &keep, &standings, past.evening(day))
+        let app_states: Vec<_> = past.app_states().into_values().collect();
+        forgetting::forget(&past.store, &keep, &app_states, past.evening(day))
             .await
             .unwrap();
         if day == SETTLED {
@@ -108,13 +108,13 @@ async fn a_year_is_no_larger_than_four_months() {
     assert!(settled.folded.0 <= (apps * 80) as u64, "{settled:?}");
     let folded: BTreeMap<_, _> = past
         .store
-        .fold_apps(standing::fold)
+        .fold_apps(app_state::fold)
         .await
         .unwrap()
         .into_iter()
         .collect();
-    for (app, standing) in past.standings() {
-        assert_eq!(folded[&app], *standing, "{app}");
+    for (app, app_state) in past.app_states() {
+        assert_eq!(folded[&app], *app_state, "{app}");
     }
 }
 
@@ -153,8 +153,8 @@ async fn a_fleet_with_a_past() {
     let mut past = Past::new(store, fleet, begin, Detail::Whole);
     for day in 1..=nights {
         past.night(day).await;
-        let standings: Vec<_> = past.standings().into_values().collect();
-        forgetting::forget(&past.store, &keep, &standings, past.evening(day))
+        let app_states: Vec<_> = past.app_states().into_values().collect();
+        forgetting::forget(&past.store, &keep, &app_states, past.evening(day))
             .await
             .unwrap();
     }

@@ -1,11 +1,11 @@
 //! What a rollout starts from, for tests that begin there.
 
 use lowtide::clients::clock;
+use lowtide::model::app_state::{AppEvent, Release};
 use lowtide::model::fleet::Fleet;
 use lowtide::model::image::ImageId;
 use lowtide::model::name::{AppName, RolloutId, RunId};
 use lowtide::model::rollout::{Purpose, RolloutEvent};
-use lowtide::model::standing::{AppEvent, Release};
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::outlook::OrderReason;
+use crate::model::preview::OrderReason;
 use crate::model::rollout::{Part, RolloutConclusion};
 use crate::model::service::UpdateOrder;
 use insta::assert_snapshot;

@@ -2,7 +2,7 @@
 //! rollback.
 
 use super::{Moving, Next, RolloutState, touches, turn_back};
-use crate::decide::standing::Waits;
+use crate::decide::app_state::Waits;
 use crate::decide::window::{self, Between, Resume, Start, SuspensionsLeft, Underway};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::name::RunId;

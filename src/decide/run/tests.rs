@@ -7,7 +7,7 @@ use crate::model::fleet::{
     BuildPolicy, Channel, ContainerLimits, GitRef, PublishPolicy, Ready, ReadyCheck, Schedule, Source, TestNetwork,
     TestPolicy, TestSetup,
 };
-use crate::model::freshness::Outlook;
+use crate::model::freshness::RebuildAssessment;
 use crate::model::image::Platform;
 use crate::model::inventory::{Change, InventorySummary};
 use crate::model::stages::resolve::Commit;
@@ -162,7 +162,7 @@ impl Trial {
                     architecture: "amd64".to_owned(),
                     variant: None,
                 },
-                outlook: Box::new(Outlook::default()),
+                assessment: Box::new(RebuildAssessment::default()),
             }),
             Effect::Build(_) => Outcome::Built(Built {
                 image: B.parse().unwrap(),

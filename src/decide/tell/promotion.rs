@@ -1,12 +1,12 @@
 //! The outcome of a promotion, and who is notified.
 
 use super::{Told, mail};
+use crate::decide::app_state::{ChannelState, Promotion};
 use crate::decide::notify::{self, PromotionMessage};
-use crate::decide::standing::{ChannelState, Promotion};
+use crate::model::app_state::AppEvent;
 use crate::model::failure::{Failure, Fault};
 use crate::model::fleet::{App, EmailPolicy};
 use crate::model::notice::{NoticeBody, Unpromoted};
-use crate::model::standing::AppEvent;
 use jiff::Timestamp;
 
 /// The channel has the release. If people were notified of a failure, they are notified of the recovery.

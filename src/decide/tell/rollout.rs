@@ -1,21 +1,21 @@
 //! What the end of a rollout means for its app.
 
 use super::{Told, mail};
+use crate::decide::app_state::AppState;
 use crate::decide::notify::{self, RolloutMessage};
 use crate::decide::rollout::{Moving, RolloutState};
-use crate::decide::standing::Standing;
+use crate::model::app_state::{AppEvent, Release};
 use crate::model::failure::{FailureKind, Fault, HaltReason, WaitReason};
 use crate::model::fleet::{App, EmailPolicy};
 use crate::model::notice::{Asked, LongWait, Notice, NoticeBody, Untimely, WentBack};
 use crate::model::rollout::{Purpose, RolloutConclusion};
-use crate::model::standing::{AppEvent, Release};
 use jiff::Timestamp;
 
 /// Inputs for reporting the end of a rollout.
 #[derive(Debug, Clone, Copy)]
 pub struct RolloutEnd<'a> {
     /// Before the rollout ended.
-    pub standing: &'a Standing,
+    pub app_state: &'a AppState,
     /// The app's current configuration; `None`: it is no longer configured.
     pub app: Option<&'a App>,
     pub email: Option<&'a EmailPolicy>,
@@ -48,7 +48,7 @@ pub fn rollout_ended(
     let (app, target, rollout) = (state.app.clone(), state.target.name.clone(), state.id);
     match conclusion {
         RolloutConclusion::Done => {
-            let (fault, body) = (Fault::Repo, arrived(state, end.standing));
+            let (fault, body) = (Fault::Repo, arrived(state, end.app_state));
             told.notices
                 .extend(mail(&keys(), fault, maintainers, email, &body, now));
         }
@@ -58,7 +58,7 @@ pub fn rollout_ended(
             if failure.kind == FailureKind::TakenBack => {}
         RolloutConclusion::Refused { failure } => {
             let known = end
-                .standing
+                .app_state
                 .targets
                 .get(&target)
                 .and_then(|known| known.refused.as_deref());
@@ -106,7 +106,7 @@ pub fn rollout_ended(
 /// Records the image that ran on the target before lowtide's first release, once that release has arrived.
 fn adopted(state: &RolloutState, conclusion: &RolloutConclusion, end: &RolloutEnd<'_>) -> Option<AppEvent> {
     let known = end
-        .standing
+        .app_state
         .targets
         .get(&state.target.name)
         .and_then(|known| known.good);
@@ -118,7 +118,7 @@ fn adopted(state: &RolloutState, conclusion: &RolloutConclusion, end: &RolloutEn
 }
 
 /// The notice about a completed rollout: a new release runs, or the target was rolled back.
-fn arrived(state: &RolloutState, standing: &Standing) -> NoticeBody {
+fn arrived(state: &RolloutState, app_state: &AppState) -> NoticeBody {
     let (app, target, release) = (state.app.clone(), state.target.name.clone(), &state.release);
     match state.purpose {
         Purpose::Release | Purpose::Probation => NoticeBody::RolledOut {
@@ -134,11 +134,11 @@ fn arrived(state: &RolloutState, standing: &Standing) -> NoticeBody {
             units: containers(state),
         },
         Purpose::Revert => {
-            let ran = standing
+            let ran = app_state
                 .targets
                 .get(&target)
-                .and_then(|known| standing.release(known.good?));
-            let recalled = standing.recalled_by(state.id);
+                .and_then(|known| app_state.release(known.good?));
+            let recalled = app_state.recalled_by(state.id);
             let from = recalled.map(|recalled| recalled.tag.clone());
             NoticeBody::WentBack(Box::new(WentBack {
                 app,

@@ -1,14 +1,14 @@
 use super::*;
+use crate::decide::app_state::Promotion;
 use crate::decide::rollout::{self, RolloutState};
 use crate::decide::schedule::tests_app;
-use crate::decide::standing::Promotion;
-use crate::decide::{run, standing};
+use crate::decide::{app_state, run};
+use crate::model::app_state::Release;
 use crate::model::failure::{FailureKind, HaltReason, SkipReason};
 use crate::model::fleet::{App, Channel, Mode, Schedule, SmtpSecurity, SmtpServer, TargetPolicy};
 use crate::model::journal::Recorded;
 use crate::model::rollout::{Purpose, RolloutConclusion, RolloutEvent};
 use crate::model::run::{RunEvent, Trigger};
-use crate::model::standing::Release;
 use jiff::civil::time;
 use ulid::Ulid;
 
@@ -87,13 +87,13 @@ fn rolling(rollout: u128, release_n: u128, purpose: Purpose) -> RolloutState {
 /// The app's stream, and the notices sent as it grows.
 #[derive(Default)]
 struct Story {
-    standing: Standing,
+    app_state: AppState,
 }
 
 impl Story {
     fn push(&mut self, facts: Vec<AppEvent>) {
         for fact in facts {
-            self.standing.apply(&recorded(fact));
+            self.app_state.apply(&recorded(fact));
         }
     }
 
@@ -112,7 +112,7 @@ impl Story {
         }]);
         let (app, email) = (app(), email());
         let end = RolloutEnd {
-            standing: &self.standing,
+            app_state: &self.app_state,
             app: Some(&app),
             email: Some(&email),
             adopted,
@@ -201,9 +201,9 @@ fn what_was_there_before_the_first_release_is_adopted_once() {
     assert_eq!(adopts(&told), 0, "nothing has taken its place");
     let told = story.ended(&rolling(11, 1, Purpose::Release), &RolloutConclusion::Done, Some(&own));
     assert_eq!(adopts(&told), 1);
-    let state = &story.standing.targets[&target().name];
+    let state = &story.app_state.targets[&target().name];
     assert_eq!(
-        story.standing.way_back(state).map(|release| release.tag.as_str()),
+        story.app_state.way_back(state).map(|release| release.tag.as_str()),
         Some("nginx:1.25")
     );
     story.released(2);
@@ -266,7 +266,7 @@ fn a_promotion_is_told_when_it_is_not_tried_again_by_itself_and_when_it_came_thr
     story.released(1);
     let state = |story: &Story| {
         story
-            .standing
+            .app_state
             .channels
             .get(&promotion.channel.name)
             .cloned()
@@ -318,7 +318,7 @@ fn the_end_of_a_run_tries_again_what_was_refused() {
             judged: None,
         };
         let state = run::fold(RunId(Ulid(50)), &[recorded(opened)]).unwrap();
-        let told = run_ended(&state, &story.standing, conclusion, None, now);
+        let told = run_ended(&state, &story.app_state, conclusion, None, now);
         let again = |fact: &AppEvent| matches!(fact, AppEvent::Again { targets, .. } if *targets == [target().name]);
         told.facts.iter().any(again)
     };
@@ -341,5 +341,5 @@ fn the_end_of_a_run_tries_again_what_was_refused() {
         failure: Failure::new(FailureKind::BuildFailed, "x"),
     };
     assert!(ends(asked(), &failed, soon));
-    let _: fn(Vec<Recorded<AppEvent>>) -> Standing = standing::fold;
+    let _: fn(Vec<Recorded<AppEvent>>) -> AppState = app_state::fold;
 }

@@ -1,6 +1,6 @@
 //! *resolve*: tags and branches become commits and digests, once. Afterwards only digests travel.
 
-use crate::model::freshness::Outlook;
+use crate::model::freshness::RebuildAssessment;
 use crate::model::image::{ManifestDigest, Platform, Reference, ServedDigest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub struct Resolved {
     pub platform: Platform,
     /// What a rebuild would pick up.
     #[serde(default)]
-    pub outlook: Box<Outlook>,
+    pub assessment: Box<RebuildAssessment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -54,7 +54,7 @@ impl<'a> Signer<'a> {
     ///
     /// # Errors
     /// `WeakKey`, `KeyRevoked`, `KeyUnusable`, `KeyExpired`.
-    pub(super) fn standing(&self, now: Timestamp) -> Result<Option<Timestamp>, SignatureError> {
+    pub(super) fn app_state(&self, now: Timestamp) -> Result<Option<Timestamp>, SignatureError> {
         self.strength()?;
         let primary = &self.key.primary_key;
         let revoked = || SignatureError::KeyRevoked {

@@ -147,7 +147,7 @@ impl Trust {
         if !signer.made(signature, data) {
             return Err(SignatureError::Bad { key });
         }
-        let until = signer.standing(now)?;
+        let until = signer.app_state(now)?;
         let made = signature.created().map(key::time);
         let made = made.ok_or(SignatureError::Malformed("it has no date"))?;
         if made.duration_since(now) > FUTURE {

@@ -42,14 +42,14 @@ fn target(name: &str, window: Window) -> TargetPlan {
     }
 }
 
-fn open(outlook: Outlook, waits: Option<WaitReason>, entry: Entry) -> RolloutPlan {
+fn open(preview: RolloutPreview, waits: Option<WaitReason>, entry: Entry) -> RolloutPlan {
     RolloutPlan {
         id: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
         tag: "20261123.x-1".into(),
         opened: at("2026-11-23T05:00:00Z"),
         waits,
         overdue: None,
-        outlook,
+        preview,
         entry,
     }
 }
@@ -210,11 +210,11 @@ fn the_same_as_json() {
     web.targets = vec![target("front", Window::Open { until })];
     let failure = Failure::new(FailureKind::EngineUnreachable, "no answer").with_excerpt(["a log".to_owned()]);
     let waits = WaitReason::Retry { at: until, failure };
-    let mut outlook = half_way();
-    outlook.moves.drain(..1);
-    outlook.moves.truncate(1);
-    outlook.steps.retain(|line| line.unit.is_none() || line.unit == Some(1));
-    web.targets[0].rollout = Some(open(outlook, Some(waits), Entry::At { opens: None, until }));
+    let mut preview = half_way();
+    preview.moves.drain(..1);
+    preview.moves.truncate(1);
+    preview.steps.retain(|line| line.unit.is_none() || line.unit == Some(1));
+    web.targets[0].rollout = Some(open(preview, Some(waits), Entry::At { opens: None, until }));
     let rows = [web];
     let whole = serde_json::to_value(crate::report::json::plan(&rows, false, now, None)).unwrap();
     let shown = serde_json::to_value(crate::report::json::rollouts(&rows, false, now)).unwrap();
@@ -261,13 +261,13 @@ fn no_log_is_for_everybody() {
         let mut web = row("web", Mode::Active);
         web.halted = Some((now, halt));
         web.targets = vec![target("front", Window::Never)];
-        let mut outlook = half_way();
-        outlook.ends = Some(end);
+        let mut preview = half_way();
+        preview.ends = Some(end);
         let waits = WaitReason::Retry {
             at: now,
             failure: log(),
         };
-        web.targets[0].rollout = Some(open(outlook, Some(waits), Entry::Unknown));
+        web.targets[0].rollout = Some(open(preview, Some(waits), Entry::Unknown));
         let rows = [web];
         let shown = serde_json::to_string(&crate::report::json::plan(&rows, false, now, None)).unwrap();
         assert_eq!(shown.matches("\"exited\"").count(), 3, "{shown}");

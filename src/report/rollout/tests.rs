@@ -50,12 +50,12 @@ fn bake() -> Planned {
 }
 
 /// The first of two replicas is moved, the second gets ready, and what lives in its network has its turn after it.
-pub(in crate::report) fn half_way() -> Outlook {
+pub(in crate::report) fn half_way() -> RolloutPreview {
     let bars = vec![Bar::PublishedPort { port: "80/tcp".into() }];
     let since = at("2026-11-24T07:04:56Z");
     let mut tenant = moves("web-2-cache", Some("redis"), OrderReason::Dependent, Phase::Waiting);
     tenant.part = Part::Dependent;
-    Outlook {
+    RolloutPreview {
         chosen: Chosen::Preflighted,
         moves: vec![
             moves("web-1", Some("20261109.x-3"), OrderReason::RouterTakesUp, Phase::Moved),
@@ -82,8 +82,8 @@ pub(in crate::report) fn half_way() -> Outlook {
 }
 
 /// Preflight has not run yet.
-pub(in crate::report) fn assumed() -> Outlook {
-    Outlook {
+pub(in crate::report) fn assumed() -> RolloutPreview {
+    RolloutPreview {
         chosen: Chosen::Assumed,
         moves: vec![moves("N", None, OrderReason::NoRouter, Phase::Waiting)],
         steps: vec![
@@ -96,7 +96,7 @@ pub(in crate::report) fn assumed() -> Outlook {
 }
 
 /// One of six services of a stack is under way.
-pub(in crate::report) fn stack() -> Outlook {
+pub(in crate::report) fn stack() -> RolloutPreview {
     let since = at("2026-11-24T07:04:00Z");
     let service = |n: usize| {
         let phase = if n == 0 { Phase::Moving } else { Phase::Waiting };
@@ -105,7 +105,7 @@ pub(in crate::report) fn stack() -> Outlook {
             ..moves(&format!("shop_{n}"), Some("t0"), OrderReason::Service, phase)
         }
     };
-    Outlook {
+    RolloutPreview {
         chosen: Chosen::Preflighted,
         moves: (0..6).map(service).collect(),
         steps: vec![
@@ -183,12 +183,12 @@ fn an_opening_is_told_with_its_length() {
 
 #[test]
 fn an_end_that_is_not_good_is_told() {
-    let mut outlook = half_way();
-    assert_eq!(ends(&outlook), None);
+    let mut preview = half_way();
+    assert_eq!(ends(&preview), None);
     let failure = crate::model::failure::Failure::new(
         crate::model::failure::FailureKind::PreflightRefused,
         "web-1: no start-first (it uses a device)",
     );
-    outlook.ends = Some(RolloutConclusion::Refused { failure });
-    assert_snapshot!(ends(&outlook).unwrap(), @"as it stands: refused, the old one serves: the container cannot be recreated faithfully: web-1: no start-first (it uses a device)");
+    preview.ends = Some(RolloutConclusion::Refused { failure });
+    assert_snapshot!(ends(&preview).unwrap(), @"as it stands: refused, the old one serves: the container cannot be recreated faithfully: web-1: no start-first (it uses a device)");
 }

@@ -1,9 +1,9 @@
 use super::*;
+use crate::model::app_state::Release;
 use crate::model::failure::Failure;
 use crate::model::freshness::Because;
 use crate::model::inventory::{FileChanges, PackageChange};
 use crate::model::stages::test::FailedTest;
-use crate::model::standing::Release;
 use insta::assert_snapshot;
 
 const PLAIN: Style = Style {
@@ -116,12 +116,12 @@ fn rows() -> Vec<StatusRow> {
     let since = now() - jiff::SignedDuration::from_hours(70);
     let (built, security) = (ago(24 * 12), 4);
     let exposure = Exposure { built, security };
-    let failing = AppState::Failing {
+    let failing = AppStatus::Failing {
         stage: Stage::Test,
         kind: FailureKind::TestFailed,
         since,
     };
-    let waiting = AppState::Waiting {
+    let waiting = AppStatus::Waiting {
         target: target.clone(),
         why: WaitReason::Window { opens: now() },
     };
@@ -131,26 +131,26 @@ fn rows() -> Vec<StatusRow> {
             Mode::Active,
             Some("20261123.7-3f2a9c1"),
             ago(8),
-            AppState::Fresh,
+            AppStatus::Fresh,
         ),
         row("archives", Mode::Active, Some("20261120.2-77aa001"), ago(8), failing),
-        row("news", Mode::Observe, None, None, AppState::New),
+        row("news", Mode::Observe, None, None, AppStatus::New),
         row("wiki", Mode::Active, Some("1"), ago(8), waiting),
         row(
             "shop",
             Mode::Active,
             Some("1"),
             ago(8),
-            AppState::Halted { since, exposure },
+            AppStatus::Halted { since, exposure },
         ),
         row(
             "blog",
             Mode::Active,
             Some("1"),
             ago(0),
-            AppState::Running { stage: Stage::Build },
+            AppStatus::Running { stage: Stage::Build },
         ),
-        row("mail", Mode::Active, Some("1"), ago(1), AppState::Rolling { target }),
+        row("mail", Mode::Active, Some("1"), ago(1), AppStatus::Rolling { target }),
     ]
 }
 

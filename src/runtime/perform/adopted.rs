@@ -6,10 +6,10 @@ use crate::clients::target::docker::tag::{self, LocalTag};
 use crate::decide::rollout::containers::Containers;
 use crate::decide::rollout::services::Services;
 use crate::decide::rollout::{Moving, RolloutState};
+use crate::model::app_state::Release;
 use crate::model::image::{ImageId, Reference};
 use crate::model::name::RunId;
 use crate::model::rollout::{Part, Unit};
-use crate::model::standing::Release;
 use crate::runtime::bot::Bot;
 use tracing::warn;
 
@@ -31,8 +31,8 @@ pub fn image(bot: &Bot, state: &RolloutState) -> Option<Release> {
 /// Retains the image that a target runs, unless one of our releases put it there. A failure does not affect the
 /// rollout: only a later `revert` may find the image missing, and reports that.
 pub(super) async fn keep(bot: &Bot, engine: &Engine, state: &RolloutState, units: &Containers) {
-    let standing = bot.standing(&state.app);
-    let known = standing.targets.get(&state.target.name).and_then(|known| known.good);
+    let app_state = bot.app_state(&state.app);
+    let known = app_state.targets.get(&state.target.name).and_then(|known| known.good);
     if let (None, Some(image)) = (known, shared(units).map(|unit| &unit.old_image)) {
         let kept = LocalTag {
             reference: format!("{KEPT}:{}", image.short()),

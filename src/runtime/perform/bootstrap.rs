@@ -1,10 +1,10 @@
 //! *bootstrap*: launches the candidate with the testing tools on, which are installed now. An unreachable mirror is not
 //! the repository's fault.
 
-use super::bench::{Bench, Stop};
+use super::environment::{Stop, TestEnvironment};
 use super::launch::{self, Setup};
 use super::ready::{self, Role};
-use super::trail::Trail;
+use super::stage_log::StageLog;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::stages::bootstrap::{Bootstrap, Bootstrapped};
 use serde_json::Value;
@@ -15,30 +15,38 @@ use tokio::time::Instant;
 ///
 /// # Errors
 /// Nothing is left on the engine then.
-pub async fn perform(bench: &Bench<'_>, effect: &Bootstrap, compose: Option<&Value>) -> Result<Bootstrapped, Stop> {
-    bench.clean_up().await;
-    let done = bring_up(bench, effect, compose).await;
+pub async fn perform(
+    environment: &TestEnvironment<'_>,
+    effect: &Bootstrap,
+    compose: Option<&Value>,
+) -> Result<Bootstrapped, Stop> {
+    environment.clean_up().await;
+    let done = bring_up(environment, effect, compose).await;
     if done.is_err() {
-        bench.clean_up().await;
+        environment.clean_up().await;
     }
-    done.map_err(|stop| stop.masked(bench.hidden))
+    done.map_err(|stop| stop.masked(environment.hidden))
 }
 
-async fn bring_up(bench: &Bench<'_>, effect: &Bootstrap, compose: Option<&Value>) -> Result<Bootstrapped, Stop> {
-    let Some(test) = &bench.app.test else {
+async fn bring_up(
+    environment: &TestEnvironment<'_>,
+    effect: &Bootstrap,
+    compose: Option<&Value>,
+) -> Result<Bootstrapped, Stop> {
+    let Some(test) = &environment.app.test else {
         return Err(Failure::new(FailureKind::Invariant, "bootstrap of an app without tests").into());
     };
     let begun = Instant::now();
-    let setup = Setup::read(bench, test, compose)?;
-    let mut trail = Trail::open(bench, "bootstrap.log")?;
-    let network = launch::network(bench, test.network).await?;
-    let mut leftovers = setup.start_companions(bench, &network, &mut trail).await?;
-    trail.note("the image under test, with the testing tools on");
-    bench.go_on()?;
-    let spec = setup.candidate(bench, test, effect.image.as_str(), &network);
-    let created = bench.create(&spec).await;
+    let setup = Setup::read(environment, test, compose)?;
+    let mut log = StageLog::open(environment, "bootstrap.log")?;
+    let network = launch::network(environment, test.network).await?;
+    let mut leftovers = setup.start_companions(environment, &network, &mut log).await?;
+    log.note("the image under test, with the testing tools on");
+    environment.go_on()?;
+    let spec = setup.candidate(environment, test, effect.image.as_str(), &network);
+    let created = environment.create(&spec).await;
     let container = created.map_err(|e| ready::not_created(&Role::Tools, &e))?;
-    ready::start(bench, &container, &Role::Tools, &test.ready, &mut trail).await?;
+    ready::start(environment, &container, &Role::Tools, &test.ready, &mut log).await?;
     leftovers.push(container.clone());
     leftovers.push(network);
     Ok(Bootstrapped {

@@ -1,8 +1,8 @@
 //! The pinned commit on the pinned bases becomes an image.
 
-use super::bench::Stop;
+use super::environment::Stop;
 use super::hidden::Hidden;
-use super::run::Scene;
+use super::run::StageContext;
 use super::{ignore, resolve, room};
 use crate::clients::engine::build::BuildRequest;
 use crate::clients::engine::builderror::BuildError;
@@ -24,26 +24,26 @@ use std::path::{Path, PathBuf};
 
 /// # Errors
 /// As the checkout or the build fails, or there is too little disk.
-pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
-    let app = &scene.run.app;
-    let engine = engine_with_room(scene).await?;
-    let directory = scene.bot.run_directory(scene.run.id);
+pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built, Stop> {
+    let app = &context.run.app;
+    let engine = engine_with_room(context).await?;
+    let directory = context.bot.run_directory(context.run.id);
     let checkout = WorkTree::new(directory.join("source"))?;
     let commit = &effect.resolved.commit;
-    let checked_out = scene.bot.git.checkout(&app.source, &commit.id, &checkout.path);
+    let checked_out = context.bot.git.checkout(&app.source, &commit.id, &checkout.path);
     tokio::select! {
         done = checked_out => done.map_err(|e| Stop::Failed(e.failure()))?,
-        () = scene.cancel.cancelled() => return Err(Stop::Cancelled),
+        () = context.cancel.cancelled() => return Err(Stop::Cancelled),
     }
-    let (dockerfile, text) = resolve::dockerfile(scene, &app.source, commit).await?;
+    let (dockerfile, text) = resolve::dockerfile(context, &app.source, commit).await?;
     let (pins, target) = (pins(effect), app.build.target.as_deref());
     let all = platform::arguments(&app.build.args, &effect.resolved.platform, target);
     let pinned = sent(&app.build, &dockerfile, dockerfile.pin(&text, &all, &pins), &all)?;
-    let context = checkout.path.join(&app.source.context);
-    let (at, named) = (context.clone(), app.source.dockerfile.clone());
+    let context_dir = checkout.path.join(&app.source.context);
+    let (at, named) = (context_dir.clone(), app.source.dockerfile.clone());
     let request = BuildRequest {
         ignore: aside(move || ignore::read(&at, &named)).await?,
-        context_dir: context,
+        context_dir,
         dockerfile: app.source.dockerfile.clone(),
         replace: vec![(app.source.dockerfile.clone(), Bytes::from(pinned))],
         limits: Limits {
@@ -60,7 +60,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
         nocache: true,
         // Bases are pinned to digests already; asking again would only cost time. Local bases must not be pulled.
         pull: false,
-        registry_auth: auth(scene, effect).await?,
+        registry_auth: auth(context, effect).await?,
     };
     let log_path = directory.join("build.log");
     let cap = usize::try_from(app.build.max_log).unwrap_or(usize::MAX);
@@ -71,16 +71,16 @@ pub async fn perform(scene: &Scene<'_>, effect: &Build) -> Result<Built, Stop> {
     let secrets = hidden.secrets();
     let mut sink = |line: &str| {
         let line = masked(line, &secrets);
-        scene.line(&line);
+        context.line(&line);
         if let Err(e) = log.line(&line) {
             broken.get_or_insert(e);
         }
     };
-    let built = engine.build(request, &mut sink, scene.cancel).await;
+    let built = engine.build(request, &mut sink, context.cancel).await;
     close(log, broken);
     match built {
         Ok(built) => {
-            forget_earlier(scene, &engine, &built.image).await;
+            forget_earlier(context, &engine, &built.image).await;
             Ok(Built {
                 image: built.image,
                 size: built.size,
@@ -105,11 +105,11 @@ fn close(log: LogFile, broken: Option<std::io::Error>) {
 }
 
 /// The engine that builds. There has to be room beside our state, and where the engine keeps its layers.
-async fn engine_with_room(scene: &Scene<'_>) -> Result<Engine, Failure> {
-    let (host, needed) = (&scene.run.app.build.host, scene.fleet.fleet.limits.min_free_disk);
-    room::enough(&scene.bot.state, needed)?;
-    let engine = scene.fleet.engine(host)?.clone();
-    room::enough_on(&engine, host, &scene.bot.via, needed).await?;
+async fn engine_with_room(context: &StageContext<'_>) -> Result<Engine, Failure> {
+    let (host, needed) = (&context.run.app.build.host, context.fleet.fleet.limits.min_free_disk);
+    room::enough(&context.bot.state, needed)?;
+    let engine = context.fleet.engine(host)?.clone();
+    room::enough_on(&engine, host, &context.bot.via, needed).await?;
     Ok(engine)
 }
 
@@ -130,8 +130,8 @@ fn sent(
 
 /// Removes images that earlier, unjournalled builds of this run left: the current build took their tag. Only untagged
 /// images are removed: one with a tag may be in use by somebody.
-async fn forget_earlier(scene: &Scene<'_>, engine: &Engine, built: &ImageId) {
-    let label = format!("{}={}", crate::decide::labels::RUN, scene.run.id);
+async fn forget_earlier(context: &StageContext<'_>, engine: &Engine, built: &ImageId) {
+    let label = format!("{}={}", crate::decide::labels::RUN, context.run.id);
     let earlier = match engine.list_images(&label).await {
         Ok(images) => images,
         Err(error) => return tracing::warn!(%error, "images of earlier attempts were not looked for"),
@@ -191,11 +191,14 @@ fn pins(effect: &Build) -> BTreeMap<Reference, ServedDigest> {
         .collect()
 }
 
-async fn auth(scene: &Scene<'_>, effect: &Build) -> Result<crate::clients::engine::session::RegistryAuth, Failure> {
+async fn auth(
+    context: &StageContext<'_>,
+    effect: &Build,
+) -> Result<crate::clients::engine::session::RegistryAuth, Failure> {
     let mut auth = BTreeMap::new();
     for base in effect.resolved.images() {
         let host = &base.reference.repository.registry;
-        if let Some(login) = scene.fleet.credentials.login(host).await? {
+        if let Some(login) = context.fleet.credentials.login(host).await? {
             auth.insert(host.clone(), login);
         }
     }

@@ -4,9 +4,9 @@ use crate::clients::target::command::probe;
 use crate::clients::target::command::process::{self, End, Ended, Program};
 use crate::clients::target::command::turn::Turn;
 use crate::clients::{clock, secrets as files};
+use crate::decide::app_state::Record;
 use crate::decide::rollout::RolloutState;
 use crate::decide::rollout::command::{Command, aim};
-use crate::decide::standing::Record;
 use crate::model::command::{
     Aim, Ask, CommandPolicy, CommandStep, CommandUnit, Direction, ObservedAnswer, Placed, Probe, TargetRecord,
 };
@@ -180,9 +180,9 @@ impl Stage<'_> {
         for secret in self.policy.secrets.values() {
             files::read(secret)?;
         }
-        let standing = bot.standing(&self.state.app);
-        let known = standing.targets.get(&self.state.target.name);
-        let before = known.and_then(|known| standing.release(known.good?)).map(|release| {
+        let app_state = bot.app_state(&self.state.app);
+        let known = app_state.targets.get(&self.state.target.name);
+        let before = known.and_then(|known| app_state.release(known.good?)).map(|release| {
             let mut release = release.clone();
             // Named by the repository of this target's channel.
             let repository = &self.state.release.reference.repository;

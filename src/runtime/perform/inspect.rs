@@ -1,7 +1,7 @@
 //! What is inside the candidate, and what differs from the last release.
 
-use super::run::Scene;
-use super::{outlook, resolve};
+use super::run::StageContext;
+use super::{assess, resolve};
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::target::docker::find::find;
@@ -19,20 +19,20 @@ use crate::store::error::StoreError;
 
 /// # Errors
 /// `ImageUnreadable`, or as the engine fails.
-pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, Failure> {
-    let engine = scene.fleet.engine(&scene.run.app.build.host)?;
-    let mut seen = seen(scene, engine, &effect.image).await?;
-    ignore_paths::leave_out(&mut seen.inventory, &scene.run.app.build.ignore_paths);
+pub async fn perform(context: &StageContext<'_>, effect: &Inspect) -> Result<Inspected, Failure> {
+    let engine = context.fleet.engine(&context.run.app.build.host)?;
+    let mut seen = seen(context, engine, &effect.image).await?;
+    ignore_paths::leave_out(&mut seen.inventory, &context.run.app.build.ignore_paths);
     let inventory = &seen.inventory;
     let content = diff::content(inventory);
     let before = match &effect.against {
-        Some(last) => scene.bot.store.inventory(last).await.map_err(stored)?,
+        Some(last) => context.bot.store.inventory(last).await.map_err(stored)?,
         // The first release is compared with what runs now, so that its report says what it brings.
-        None => running(scene, engine).await,
+        None => running(context, engine).await,
     };
     let change = before.map(|before| diff::change(&before, inventory));
     if effect.against.as_ref() != Some(&content) {
-        scene
+        context
             .bot
             .store
             .keep_inventory(content.clone(), inventory, clock::now())
@@ -42,7 +42,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, F
     if let Some(change) = &change {
         for package in &change.packages {
             let version = |v: &Option<String>| v.clone().unwrap_or_else(|| "(none)".to_owned());
-            scene.line(&format!(
+            context.line(&format!(
                 "{} {} → {}",
                 package.name,
                 version(&package.old),
@@ -50,7 +50,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, F
             ));
         }
     }
-    let left = left(scene, &seen, &content).await?;
+    let left = left(context, &seen, &content).await?;
     Ok(Inspected {
         inventory: summary(inventory, content),
         change,
@@ -60,32 +60,32 @@ pub async fn perform(scene: &Scene<'_>, effect: &Inspect) -> Result<Inspected, F
 }
 
 /// What is still pending in the candidate. Its package state is stored, because later runs survey it again.
-async fn left(scene: &Scene<'_>, seen: &Seen, content: &ContentDigest) -> Result<Survey, Failure> {
-    let Some(resolved) = &scene.run.resolved else {
+async fn left(context: &StageContext<'_>, seen: &Seen, content: &ContentDigest) -> Result<Survey, Failure> {
+    let Some(resolved) = &context.run.resolved else {
         return Err(Failure::new(
             FailureKind::Invariant,
             "an image was built before its commit was known",
         ));
     };
-    let (dockerfile, _) = resolve::dockerfile(scene, &scene.run.app.source, &resolved.commit).await?;
-    let doing = outlook::doing(scene, &dockerfile, &resolved.platform)?;
-    let lineage = outlook::lineage(scene, seen, &doing, resolved).await;
+    let (dockerfile, _) = resolve::dockerfile(context, &context.run.app.source, &resolved.commit).await?;
+    let doing = assess::doing(context, &dockerfile, &resolved.platform)?;
+    let lineage = assess::lineage(context, seen, &doing, resolved).await;
     let state = state(seen, lineage, Some(doing.clone()));
-    let kept = scene.bot.store.keep_packages(content.clone(), &state, clock::now());
+    let kept = context.bot.store.keep_packages(content.clone(), &state, clock::now());
     kept.await.map_err(stored)?;
-    Ok(outlook::left(scene, state, &doing).await)
+    Ok(assess::left(context, state, &doing).await)
 }
 
-pub(super) async fn seen(scene: &Scene<'_>, engine: &Engine, image: &ImageId) -> Result<Seen, Failure> {
+pub(super) async fn seen(context: &StageContext<'_>, engine: &Engine, image: &ImageId) -> Result<Seen, Failure> {
     let unreadable = |why: String| Failure::new(FailureKind::ImageUnreadable, why);
     let facts = engine.inspect_image(image.as_str()).await.map_err(|e| e.failure())?;
     let facts = facts.ok_or_else(|| unreadable(format!("image {} is gone from the engine", image.short())))?;
-    read(engine, &facts, &scene.bot.tables).await.map_err(|e| e.failure())
+    read(engine, &facts, &context.bot.tables).await.map_err(|e| e.failure())
 }
 
 /// What the first target whose containers are on this engine runs. Only for the report: what cannot be read is left out.
-async fn running(scene: &Scene<'_>, engine: &Engine) -> Option<Inventory> {
-    let app = &scene.run.app;
+async fn running(context: &StageContext<'_>, engine: &Engine) -> Option<Inventory> {
+    let app = &context.run.app;
     let here = |target: &&TargetPolicy| {
         let command = matches!(target.select, Select::Command(_));
         target.host == app.build.host && !command
@@ -93,7 +93,7 @@ async fn running(scene: &Scene<'_>, engine: &Engine) -> Option<Inventory> {
     let target = app.rollout.iter().find(here)?;
     let containers = find(engine, &target.select).await.ok()?;
     let image: ImageId = containers.first()?["Image"].as_str()?.parse().ok()?;
-    let mut inventory = seen(scene, engine, &image).await.ok()?.inventory;
+    let mut inventory = seen(context, engine, &image).await.ok()?.inventory;
     ignore_paths::leave_out(&mut inventory, &app.build.ignore_paths);
     Some(inventory)
 }

@@ -1,8 +1,8 @@
 //! The surroundings of a test: its network, its sidecars, the candidate.
 
-use super::bench::{Bench, Stop};
+use super::environment::{Stop, TestEnvironment};
 use super::ready::{self, Role};
-use super::trail::Trail;
+use super::stage_log::StageLog;
 use crate::clients::engine::container::{Attach, HealthCheck, Kind, Spec};
 use crate::clients::engine::error::EngineError;
 use crate::model::failure::{Failure, FailureKind};
@@ -44,21 +44,25 @@ enum Until {
 const STARTED: SignedDuration = SignedDuration::from_secs(1);
 
 impl Companion {
-    async fn bring_image(&self, bench: &Bench<'_>) -> Result<(), Stop> {
+    async fn bring_image(&self, environment: &TestEnvironment<'_>) -> Result<(), Stop> {
         let reference: Reference = self.image.parse().map_err(|e| {
             let detail = format!("sidecar {}: {} is no image: {e}", self.name, self.image);
             Failure::new(FailureKind::ComposeRefused, detail)
         })?;
-        let auth = bench.credentials.login(&reference.repository.registry).await?;
-        let pull = bench.engine.ensure_image(&reference, auth.as_ref());
-        let pulled = bench.unless_cancelled(pull).await?;
+        let auth = environment.credentials.login(&reference.repository.registry).await?;
+        let pull = environment.engine.ensure_image(&reference, auth.as_ref());
+        let pulled = environment.unless_cancelled(pull).await?;
         Ok(pulled.map_err(|e| not_pulled(&self.name, &self.image, &e))?)
     }
 }
 
 impl Setup {
     /// Reads the app's description. `compose` is the parsed compose file where the app names one.
-    pub(super) fn read(bench: &Bench<'_>, test: &TestPolicy, file: Option<&Value>) -> Result<Self, Failure> {
+    pub(super) fn read(
+        environment: &TestEnvironment<'_>,
+        test: &TestPolicy,
+        file: Option<&Value>,
+    ) -> Result<Self, Failure> {
         let (companions, alias, overlay, names) = match (&test.how, file) {
             (TestSetup::Sidecars(sidecars), _) => {
                 let companions = sidecars.iter().map(|(name, sidecar)| Companion {
@@ -71,7 +75,7 @@ impl Setup {
                     },
                     until: Until::Ready(sidecar.ready.clone()),
                 });
-                let alias = bench.app.name.as_str().to_owned();
+                let alias = environment.app.name.as_str().to_owned();
                 (companions.collect(), alias, Service::default(), Vec::new())
             }
             (TestSetup::Compose { service, .. }, Some(value)) => {
@@ -100,7 +104,7 @@ impl Setup {
         };
         let volumes = names
             .into_iter()
-            .map(|name| (name.clone(), unique(bench, &name)))
+            .map(|name| (name.clone(), unique(environment, &name)))
             .collect();
         Ok(Self {
             companions,
@@ -113,23 +117,23 @@ impl Setup {
     /// Creates the volumes and brings each companion up, one after the other; their ids.
     pub(super) async fn start_companions(
         &self,
-        bench: &Bench<'_>,
+        environment: &TestEnvironment<'_>,
         network: &str,
-        trail: &mut Trail<'_>,
+        log: &mut StageLog<'_>,
     ) -> Result<Vec<String>, Stop> {
         for volume in self.volumes.values() {
-            bench.go_on()?;
-            bench.engine.create_volume(volume, bench.labels).await?;
+            environment.go_on()?;
+            environment.engine.create_volume(volume, environment.labels).await?;
         }
         let mut ids = Vec::new();
         for companion in &self.companions {
-            trail.note(&format!("sidecar {}: {}", companion.name, companion.image));
-            companion.bring_image(bench).await?;
+            log.note(&format!("sidecar {}: {}", companion.name, companion.image));
+            companion.bring_image(environment).await?;
             let spec = Spec {
-                name: Some(unique(bench, &companion.name)),
+                name: Some(unique(environment, &companion.name)),
                 image: companion.image.clone(),
                 kind: Kind::Sidecar,
-                labels: bench.labels.clone(),
+                labels: environment.labels.clone(),
                 env: companion.service.environment.clone(),
                 entrypoint: companion.service.entrypoint.clone(),
                 command: companion.service.command.clone(),
@@ -139,22 +143,28 @@ impl Setup {
                     id: network.to_owned(),
                     aliases: vec![companion.name.clone()],
                 },
-                limits: bench.limits(),
+                limits: environment.limits(),
                 volumes: self.mounts(&companion.service),
             };
-            bench.go_on()?;
-            let created = bench.create(&spec).await;
+            environment.go_on()?;
+            let created = environment.create(&spec).await;
             let id = created.map_err(|e| ready::not_created(&companion.role(), &e))?;
-            companion.up(bench, &id, trail).await?;
+            companion.up(environment, &id, log).await?;
             ids.push(id);
         }
         Ok(ids)
     }
 
     /// The candidate with the testing tools on.
-    pub(super) fn candidate(&self, bench: &Bench<'_>, test: &TestPolicy, image: &str, network: &str) -> Spec {
+    pub(super) fn candidate(
+        &self,
+        environment: &TestEnvironment<'_>,
+        test: &TestPolicy,
+        image: &str,
+        network: &str,
+    ) -> Spec {
         let mut env = self.overlay.environment.clone();
-        env.extend(bench.app.env.clone());
+        env.extend(environment.app.env.clone());
         env.extend(test.env.clone());
         Spec {
             env,
@@ -164,7 +174,7 @@ impl Setup {
             // The testing tools are installed at launch: a health check that fails until then says nothing.
             start_period: Some(test.ready.timeout.unsigned_abs()),
             volumes: self.mounts(&self.overlay),
-            ..production(bench, image, network, self.alias.clone())
+            ..production(environment, image, network, self.alias.clone())
         }
     }
 
@@ -207,14 +217,17 @@ impl Companion {
         }
     }
 
-    async fn up(&self, bench: &Bench<'_>, id: &str, trail: &mut Trail<'_>) -> Result<(), Stop> {
+    async fn up(&self, environment: &TestEnvironment<'_>, id: &str, log: &mut StageLog<'_>) -> Result<(), Stop> {
         let role = self.role();
         let limit = match &self.until {
-            Until::Ready(rule) => return ready::start(bench, id, &role, rule, trail).await.map(drop),
+            Until::Ready(rule) => return ready::start(environment, id, &role, rule, log).await.map(drop),
             Until::Done(limit) => *limit,
         };
-        bench.engine.start_own(id).await?;
-        let what = match bench.unless_cancelled(bench.engine.wait_own(id, limit)).await? {
+        environment.engine.start_own(id).await?;
+        let what = match environment
+            .unless_cancelled(environment.engine.wait_own(id, limit))
+            .await?
+        {
             Ok(0) => return Ok(()),
             Ok(code) => format!("sidecar {} ended with code {code}", self.name),
             Err(EngineError::Timeout { seconds, .. }) => {
@@ -222,19 +235,19 @@ impl Companion {
             }
             Err(e) => return Err(e.into()),
         };
-        let log = ready::excerpt(bench, id).await;
+        let log = ready::excerpt(environment, id).await;
         Err(Failure::new(FailureKind::SidecarFailed, what).with_excerpt(log).into())
     }
 }
 
 /// The candidate as it ships: only the environment it needs to start at all.
-pub(super) fn production(bench: &Bench<'_>, image: &str, network: &str, alias: String) -> Spec {
+pub(super) fn production(environment: &TestEnvironment<'_>, image: &str, network: &str, alias: String) -> Spec {
     Spec {
-        name: Some(unique(bench, "candidate")),
+        name: Some(unique(environment, "candidate")),
         image: image.to_owned(),
         kind: Kind::Test,
-        labels: bench.labels.clone(),
-        env: bench.app.env.clone(),
+        labels: environment.labels.clone(),
+        env: environment.app.env.clone(),
         entrypoint: None,
         command: None,
         health: None,
@@ -244,22 +257,25 @@ pub(super) fn production(bench: &Bench<'_>, image: &str, network: &str, alias: S
             id: network.to_owned(),
             aliases: vec![alias],
         },
-        limits: bench.limits(),
+        limits: environment.limits(),
         volumes: BTreeMap::new(),
     }
 }
 
 /// A network of this attempt's own.
-pub(super) async fn network(bench: &Bench<'_>, network: TestNetwork) -> Result<String, Stop> {
-    bench.go_on()?;
-    let name = unique(bench, "test");
-    Ok(bench.engine.create_network(&name, network, bench.labels).await?)
+pub(super) async fn network(environment: &TestEnvironment<'_>, network: TestNetwork) -> Result<String, Stop> {
+    environment.go_on()?;
+    let name = unique(environment, "test");
+    Ok(environment
+        .engine
+        .create_network(&name, network, environment.labels)
+        .await?)
 }
 
 /// A name on the engine that people recognise and nobody else has.
-fn unique(bench: &Bench<'_>, what: &str) -> String {
+fn unique(environment: &TestEnvironment<'_>, what: &str) -> String {
     let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
-    format!("lowtide-{}-{what}-{}", bench.app.name, &id[id.len() - 8..])
+    format!("lowtide-{}-{what}-{}", environment.app.name, &id[id.len() - 8..])
 }
 
 fn health(check: &Healthcheck) -> HealthCheck {

@@ -1,17 +1,17 @@
 //! One file per stage: effect → client calls → outcome.
 
 pub mod adopted;
-pub mod bench;
+mod assess;
 pub mod bootstrap;
 pub mod build;
 mod command;
 pub(super) mod containers;
+pub mod environment;
 pub mod hidden;
 mod ignore;
 pub mod inspect;
 pub mod itself;
 mod launch;
-mod outlook;
 pub mod publish;
 mod ready;
 pub mod resolve;
@@ -19,8 +19,8 @@ mod room;
 pub mod run;
 mod running;
 mod services;
+mod stage_log;
 pub mod step;
 pub mod test;
 pub mod testing;
-mod trail;
 mod writes;

@@ -1,10 +1,10 @@
 //! Pushes the tested image under its immutable tag, then reads back what the registry serves.
 
-use super::run::Scene;
+use super::run::StageContext;
 use crate::clients::engine::connect::Engine;
 use crate::clients::registry::copy::TagRule;
 use crate::clients::registry::error::RegistryError;
-use crate::decide::standing::Promotion;
+use crate::decide::app_state::Promotion;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::image::{ImageId, ManifestDigest, Reference, ServedDigest};
 use crate::model::stages::publish::{Publish, Published};
@@ -12,15 +12,15 @@ use crate::runtime::bot::InForce;
 
 /// # Errors
 /// `TagTaken` when the tag holds another image, `DigestMismatch` when the registry serves another than the tested one.
-pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, Failure> {
+pub async fn perform(context: &StageContext<'_>, effect: &Publish) -> Result<Published, Failure> {
     let Some(to) = &effect.to else {
         return Ok(Published { digest: None });
     };
-    let engine = scene.fleet.engine(&scene.run.app.build.host)?;
-    let registry = &scene.fleet.registry;
+    let engine = context.fleet.engine(&context.run.app.build.host)?;
+    let registry = &context.fleet.registry;
     let digest = match registry.digest(to).await.map_err(|e| e.failure())? {
         // Pushed by an earlier attempt whose end was not journalled.
-        Some(there) if is_image(scene, to, &there, &effect.image).await? => there,
+        Some(there) if is_image(context, to, &there, &effect.image).await? => there,
         Some(there) => {
             let detail = format!(
                 "{to} is {} already; an immutable tag is never overwritten",
@@ -28,7 +28,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, F
             );
             return Err(Failure::new(FailureKind::TagTaken, detail));
         }
-        None => push(scene, engine, to, &effect.image).await?,
+        None => push(context, engine, to, &effect.image).await?,
     };
     if let Some(channel) = &effect.channel {
         let tag = channel.tag.as_deref().unwrap_or("latest");
@@ -37,7 +37,7 @@ pub async fn perform(scene: &Scene<'_>, effect: &Publish) -> Result<Published, F
             .copy(&to.repository, &digest, &channel.repository, tag, rule)
             .await;
         copied.map_err(|e| not_a_base(e.failure(), FailureKind::RegistryRefused))?;
-        scene.line(&format!("{channel} is {}", digest.short()));
+        context.line(&format!("{channel} is {}", digest.short()));
     }
     let digest = ManifestDigest::try_from(digest.to_string())
         .map_err(|e| Failure::new(FailureKind::Invariant, e.to_string()))?;
@@ -72,9 +72,14 @@ pub async fn promote(fleet: &InForce, promotion: &Promotion) -> Result<(), Failu
     Ok(())
 }
 
-async fn push(scene: &Scene<'_>, engine: &Engine, to: &Reference, image: &ImageId) -> Result<ServedDigest, Failure> {
-    let registry = &scene.fleet.registry;
-    let auth = scene.fleet.credentials.login(&to.repository.registry).await?;
+async fn push(
+    context: &StageContext<'_>,
+    engine: &Engine,
+    to: &Reference,
+    image: &ImageId,
+) -> Result<ServedDigest, Failure> {
+    let registry = &context.fleet.registry;
+    let auth = context.fleet.credentials.login(&to.repository.registry).await?;
     engine.tag_image(image, to).await.map_err(|e| e.failure())?;
     let pushed = engine.push(to, auth.as_ref()).await;
     let pushed = pushed.map_err(|e| not_a_base(e.failure(), FailureKind::RegistryRefused))?;
@@ -85,7 +90,7 @@ async fn push(scene: &Scene<'_>, engine: &Engine, to: &Reference, image: &ImageI
             format!("{to} was pushed and the registry does not have it"),
         )
     })?;
-    let is_image = is_image(scene, to, &there, image).await;
+    let is_image = is_image(context, to, &there, image).await;
     if !is_image.map_err(|failure| not_a_base(failure, FailureKind::DigestMismatch))? {
         let other = pushed.filter(|pushed| pushed.as_str() != there.as_str());
         let answered = other.map(|pushed| format!("; the push was answered with {}", pushed.short()));
@@ -97,7 +102,7 @@ async fn push(scene: &Scene<'_>, engine: &Engine, to: &Reference, image: &ImageI
         );
         return Err(Failure::new(FailureKind::DigestMismatch, detail));
     }
-    scene.line(&format!("pushed {to} as {}", there.short()));
+    context.line(&format!("pushed {to} as {}", there.short()));
     Ok(there)
 }
 
@@ -114,11 +119,16 @@ fn not_a_base(failure: Failure, instead: FailureKind) -> Failure {
 
 /// Does the registry's manifest name this very image? Its config digest is the image id; engines with the containerd store
 /// call the manifest's digest the image id.
-async fn is_image(scene: &Scene<'_>, to: &Reference, there: &ServedDigest, image: &ImageId) -> Result<bool, Failure> {
+async fn is_image(
+    context: &StageContext<'_>,
+    to: &Reference,
+    there: &ServedDigest,
+    image: &ImageId,
+) -> Result<bool, Failure> {
     if there.as_str() == image.as_str() {
         return Ok(true);
     }
-    Ok(scene
+    Ok(context
         .fleet
         .registry
         .image_id(&to.repository, there)

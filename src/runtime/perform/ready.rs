@@ -1,7 +1,7 @@
 //! From what was seen of a container to whose fault it is.
 
-use super::bench::{Bench, Stop};
-use super::trail::Trail;
+use super::environment::{Stop, TestEnvironment};
+use super::stage_log::StageLog;
 use super::writes;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::logs::{FollowEnd, Resume};
@@ -23,29 +23,29 @@ pub(super) enum Role {
     Production,
 }
 
-/// Starts a created container and waits until it is ready; how long that took. Its output goes to the trail.
+/// Starts a created container and waits until it is ready; how long that took. Its output goes to the log.
 pub(super) async fn start(
-    bench: &Bench<'_>,
+    environment: &TestEnvironment<'_>,
     id: &str,
     role: &Role,
     rule: &Ready,
-    trail: &mut Trail<'_>,
+    log: &mut StageLog<'_>,
 ) -> Result<Duration, Stop> {
-    if let Err(error) = bench.engine.start_own(id).await {
+    if let Err(error) = environment.engine.start_own(id).await {
         return Err(refused(role, &error).into());
     }
-    let within = patience(bench, id, rule).await?;
+    let within = patience(environment, id, rule).await?;
     // Read the log from its first line: the container may have ended already.
-    watch(bench, id, role, rule, within, None, trail).await
+    watch(environment, id, role, rule, within, None, log).await
 }
 
 /// How long a container may take to become ready: never less than its HEALTHCHECK's start period where the HEALTHCHECK
 /// decides, because by its own declaration the container may still be starting.
-pub(super) async fn patience(bench: &Bench<'_>, id: &str, rule: &Ready) -> Result<Duration, Stop> {
+pub(super) async fn patience(environment: &TestEnvironment<'_>, id: &str, rule: &Ready) -> Result<Duration, Stop> {
     let timeout = rule.timeout.unsigned_abs();
     match rule.check {
         ReadyCheck::Healthcheck | ReadyCheck::Steady { .. } => {
-            let seen = bench.engine.look(id).await?;
+            let seen = environment.engine.look(id).await?;
             Ok(timeout.max(seen.start_period))
         }
         ReadyCheck::Http { .. } | ReadyCheck::Log { .. } | ReadyCheck::Exec { .. } | ReadyCheck::Exit { .. } => {
@@ -56,41 +56,42 @@ pub(super) async fn patience(bench: &Bench<'_>, id: &str, rule: &Ready) -> Resul
 
 /// Waits until a restarted container is ready, for at most `within`. Reads only the output written since.
 pub(super) async fn wait(
-    bench: &Bench<'_>,
+    environment: &TestEnvironment<'_>,
     id: &str,
     role: &Role,
     rule: &Ready,
     within: Duration,
-    trail: &mut Trail<'_>,
+    log: &mut StageLog<'_>,
 ) -> Result<Duration, Stop> {
-    let since = bench.engine.look(id).await?.finished;
-    watch(bench, id, role, rule, within, since, trail).await
+    let since = environment.engine.look(id).await?.finished;
+    watch(environment, id, role, rule, within, since, log).await
 }
 
 async fn watch(
-    bench: &Bench<'_>,
+    environment: &TestEnvironment<'_>,
     id: &str,
     role: &Role,
     rule: &Ready,
     within: Duration,
     since: Option<Timestamp>,
-    trail: &mut Trail<'_>,
+    log: &mut StageLog<'_>,
 ) -> Result<Duration, Stop> {
-    let max = bench.limits().output;
+    let max = environment.limits().output;
     let verdict = {
         let mut sink = |bytes: &[u8]| {
-            trail.write(bytes);
+            log.write(bytes);
             true
         };
-        let mut follow = std::pin::pin!(bench.engine.follow_log(id, since, max, Resume::AtEnd, &mut sink));
+        let mut follow = std::pin::pin!(environment.engine.follow_log(id, since, max, Resume::AtEnd, &mut sink));
         // What readiness waits for is not reported here: the log is.
         let mut heard = |_: &str| {};
-        let mut ready = std::pin::pin!(
-            bench
-                .engine
-                .ready(id, rule, within, bench.via, bench.cancel, &mut heard)
-        );
-        let mut written = std::pin::pin!(writes::too_much(bench, id));
+        let mut ready =
+            std::pin::pin!(
+                environment
+                    .engine
+                    .ready(id, rule, within, environment.via, environment.cancel, &mut heard)
+            );
+        let mut written = std::pin::pin!(writes::too_much(environment, id));
         let mut following = true;
         let verdict = loop {
             tokio::select! {
@@ -98,12 +99,12 @@ async fn watch(
                 // the output limit.
                 biased;
                 end = &mut follow, if following => match end {
-                    Ok(FollowEnd::Flooded) => return Err(flood(role, max).with_excerpt(excerpt(bench, id).await).into()),
+                    Ok(FollowEnd::Flooded) => return Err(flood(role, max).with_excerpt(excerpt(environment, id).await).into()),
                     // A log that cannot be followed is no verdict; the wait goes on.
                     Ok(FollowEnd::Ended | FollowEnd::Enough) | Err(_) => following = false,
                 },
                 verdict = &mut ready => break verdict?,
-                failure = &mut written => return Err(failure.with_excerpt(excerpt(bench, id).await).into()),
+                failure = &mut written => return Err(failure.with_excerpt(excerpt(environment, id).await).into()),
             }
         };
         let ends = matches!(rule.check, ReadyCheck::Exit { .. });
@@ -120,26 +121,26 @@ async fn watch(
         | ReadyVerdict::Restarting { .. }
         | ReadyVerdict::Unhealthy { .. }
         | ReadyVerdict::TimedOut { .. }) => {
-            let mut log = excerpt(bench, id).await;
+            let mut log = excerpt(environment, id).await;
             let failure = judge(role, &bad, &rule.check, within, &log);
             // Added only after `judge` has searched the log: a health check that cannot reach its own container is no
             // dead mirror.
-            log.extend(health_lines(bench, id).await);
+            log.extend(health_lines(environment, id).await);
             Err(failure.with_excerpt(log).into())
         }
     }
 }
 
 /// The last lines of a container; none when it is gone.
-pub(super) async fn excerpt(bench: &Bench<'_>, id: &str) -> Vec<String> {
-    let secrets = bench.hidden.secrets();
-    let tail = bench.engine.log_tail(id, Failure::EXCERPT_LINES, &secrets).await;
+pub(super) async fn excerpt(environment: &TestEnvironment<'_>, id: &str) -> Vec<String> {
+    let secrets = environment.hidden.secrets();
+    let tail = environment.engine.log_tail(id, Failure::EXCERPT_LINES, &secrets).await;
     tail.unwrap_or_default()
 }
 
 /// What the last health check of a container said; none where there was no check.
-async fn health_lines(bench: &Bench<'_>, id: &str) -> Vec<String> {
-    let seen = bench.engine.look(id).await.ok();
+async fn health_lines(environment: &TestEnvironment<'_>, id: &str) -> Vec<String> {
+    let seen = environment.engine.look(id).await.ok();
     let check = seen.and_then(|seen| Some((seen.health_exit?, seen.health_log)));
     check.map_or_else(Vec::new, |(code, log)| told_by_check(code, &log))
 }

@@ -1,8 +1,8 @@
 //! Branch and tags become a commit and digests.
 
+use super::assess;
 use super::build::aside;
-use super::outlook;
-use super::run::Scene;
+use super::run::StageContext;
 use crate::clients::clock;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Source;
@@ -14,12 +14,12 @@ use crate::packages::dockerfile::platform;
 
 /// # Errors
 /// As git, the registries or the Dockerfile fail.
-pub async fn perform(scene: &Scene<'_>) -> Result<Resolved, Failure> {
-    let app = &scene.run.app;
-    let commit = scene.bot.git.resolve(&app.source).await.map_err(|e| e.failure())?;
-    scene.line(&format!("commit {} {}", commit.short(), commit.subject));
-    let (dockerfile, _) = dockerfile(scene, &app.source, &commit).await?;
-    let version = scene
+pub async fn perform(context: &StageContext<'_>) -> Result<Resolved, Failure> {
+    let app = &context.run.app;
+    let commit = context.bot.git.resolve(&app.source).await.map_err(|e| e.failure())?;
+    context.line(&format!("commit {} {}", commit.short(), commit.subject));
+    let (dockerfile, _) = dockerfile(context, &app.source, &commit).await?;
+    let version = context
         .fleet
         .engine(&app.build.host)?
         .version()
@@ -48,12 +48,12 @@ pub async fn perform(scene: &Scene<'_>) -> Result<Resolved, Failure> {
         if !is_frontend && bases.iter().any(known) {
             continue;
         }
-        let pin = pin(scene, &base, &platform)
+        let pin = pin(context, &base, &platform)
             .await
             .map_err(|failure| of(is_frontend, failure))?;
         if let BasePin::Registry { served, .. } = &pin {
             let what = if is_frontend { "frontend" } else { "base" };
-            scene.line(&format!("{what} {} is {}", base.reference, served.short()));
+            context.line(&format!("{what} {} is {}", base.reference, served.short()));
         }
         let base = Base { pin, ..base };
         if is_frontend {
@@ -63,27 +63,27 @@ pub async fn perform(scene: &Scene<'_>) -> Result<Resolved, Failure> {
         }
     }
     let images: Vec<&Base> = frontend.as_deref().into_iter().chain(&bases).collect();
-    let inputs = outlook::inputs(app, &commit, &images);
-    let outlook = outlook::outlook(scene, &dockerfile, &platform, inputs).await?;
+    let inputs = assess::inputs(app, &commit, &images);
+    let assessment = assess::assess(context, &dockerfile, &platform, inputs).await?;
     Ok(Resolved {
         commit,
         bases,
         frontend,
         platform,
-        outlook: Box::new(outlook),
+        assessment: Box::new(assessment),
     })
 }
 
-async fn pin(scene: &Scene<'_>, base: &Base, engine: &Platform) -> Result<BasePin, Failure> {
-    let build = &scene.run.app.build;
+async fn pin(context: &StageContext<'_>, base: &Base, engine: &Platform) -> Result<BasePin, Failure> {
+    let build = &context.run.app.build;
     if build.pull {
         let platform = base.platform.as_ref().unwrap_or(engine);
-        let (bases, registry) = (&scene.bot.bases, &scene.fleet.registry);
-        let since = outlook::bases_since(&scene.run.trigger, scene.run.opened);
+        let (bases, registry) = (&context.bot.bases, &context.fleet.registry);
+        let since = assess::bases_since(&context.run.trigger, context.run.opened);
         let pin = bases.resolve(registry, &base.reference, platform, since, clock::now());
         return pin.await.map_err(|e| e.failure());
     }
-    let engine = scene.fleet.engine(&build.host)?;
+    let engine = context.fleet.engine(&build.host)?;
     let found = engine
         .inspect_image(&base.reference.to_string())
         .await
@@ -112,7 +112,7 @@ fn same(asked: &Platform, engine: &Platform) -> bool {
 /// # Errors
 /// `DockerfileMissing`, `DockerfileInvalid`, or as git fails.
 pub(super) async fn dockerfile(
-    scene: &Scene<'_>,
+    context: &StageContext<'_>,
     source: &Source,
     commit: &Commit,
 ) -> Result<(Dockerfile, String), Failure> {
@@ -121,7 +121,7 @@ pub(super) async fn dockerfile(
     } else {
         format!("{}/{}", source.context, source.dockerfile)
     };
-    let bytes = scene
+    let bytes = context
         .bot
         .git
         .read_file(source, &commit.id, &path)

@@ -1,6 +1,6 @@
 //! The one seam between a run's decisions and the world: effect in, outcome out.
 
-use super::bench::Stop;
+use super::environment::Stop;
 use super::{build, inspect, publish, resolve, testing};
 use crate::decide::run::RunState;
 use crate::model::run::{Effect, Outcome};
@@ -24,7 +24,7 @@ pub enum Performed {
 }
 
 /// What a stage may use.
-pub struct Scene<'a> {
+pub struct StageContext<'a> {
     pub bot: &'a Arc<Bot>,
     pub fleet: Arc<InForce>,
     pub run: &'a RunState,
@@ -32,7 +32,7 @@ pub struct Scene<'a> {
     pub cancel: &'a CancellationToken,
 }
 
-impl Scene<'_> {
+impl StageContext<'_> {
     /// A line for whoever watches.
     pub fn line(&self, line: &str) {
         self.bot.watchers.tell(Progress::Line {
@@ -61,14 +61,14 @@ pub async fn perform(
     interrupt: &Interrupt,
 ) -> Performed {
     let stop = CancellationToken::new();
-    let scene = Scene {
+    let context = StageContext {
         bot,
         fleet: bot.in_force(),
         run,
         attempt,
         cancel: &stop,
     };
-    let work = dispatch(&scene, effect);
+    let work = dispatch(&context, effect);
     tokio::pin!(work);
     let outcome = tokio::select! {
         outcome = &mut work => outcome,
@@ -89,27 +89,27 @@ pub async fn perform(
     }
 }
 
-async fn dispatch(scene: &Scene<'_>, effect: &Effect) -> Result<Outcome, Stop> {
+async fn dispatch(context: &StageContext<'_>, effect: &Effect) -> Result<Outcome, Stop> {
     match effect {
         Effect::Resolve(_) => {
             tokio::select! {
-                resolved = resolve::perform(scene) => Ok(Outcome::Resolved(resolved?)),
-                () = scene.cancel.cancelled() => Err(Stop::Cancelled),
+                resolved = resolve::perform(context) => Ok(Outcome::Resolved(resolved?)),
+                () = context.cancel.cancelled() => Err(Stop::Cancelled),
             }
         }
         Effect::Build(effect) => {
-            scene.line(&format!("because {}", words::because(&effect.because)));
-            build::perform(scene, effect).await.map(Outcome::Built)
+            context.line(&format!("because {}", words::because(&effect.because)));
+            build::perform(context, effect).await.map(Outcome::Built)
         }
         Effect::Inspect(effect) => {
             tokio::select! {
-                inspected = inspect::perform(scene, effect) => Ok(Outcome::Inspected(inspected?)),
-                () = scene.cancel.cancelled() => Err(Stop::Cancelled),
+                inspected = inspect::perform(context, effect) => Ok(Outcome::Inspected(inspected?)),
+                () = context.cancel.cancelled() => Err(Stop::Cancelled),
             }
         }
-        Effect::Bootstrap(effect) => testing::bootstrap(scene, effect).await.map(Outcome::Bootstrapped),
-        Effect::Test(effect) => testing::test(scene, effect).await.map(Outcome::Tested),
+        Effect::Bootstrap(effect) => testing::bootstrap(context, effect).await.map(Outcome::Bootstrapped),
+        Effect::Test(effect) => testing::test(context, effect).await.map(Outcome::Tested),
         // Not interrupted: half a push is repeated, but a pushed image without its journal entry is work done twice.
-        Effect::Publish(effect) => Ok(Outcome::Published(publish::perform(scene, effect).await?)),
+        Effect::Publish(effect) => Ok(Outcome::Published(publish::perform(context, effect).await?)),
     }
 }

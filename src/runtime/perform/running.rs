@@ -1,9 +1,9 @@
 //! What the targets run, where that is not the last release: how far it is behind. Only for people to know, so what cannot be
 //! seen is left out.
 
+use super::assess::since;
 use super::inspect::seen;
-use super::outlook::since;
-use super::run::Scene;
+use super::run::StageContext;
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::target::docker::find::find;
@@ -19,32 +19,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Targets that lack something.
-pub(super) async fn behind(scene: &Scene<'_>) -> BTreeMap<TargetName, Behind> {
+pub(super) async fn behind(context: &StageContext<'_>) -> BTreeMap<TargetName, Behind> {
     let mut found = BTreeMap::new();
-    for target in &scene.run.app.rollout {
-        let Some(survey) = survey(scene, target).await else {
+    for target in &context.run.app.rollout {
+        let Some(survey) = survey(context, target).await else {
             continue;
         };
         let behind = survey.behind();
         if behind.packages > 0 {
-            scene.line(&words::running(&target.name, behind));
+            context.line(&words::running(&target.name, behind));
             found.insert(target.name.clone(), behind);
         }
     }
     found
 }
 
-async fn survey(scene: &Scene<'_>, target: &TargetPolicy) -> Option<Survey> {
-    let engine = scene.fleet.engine(&target.host).ok()?;
-    let since = since(&scene.run.trigger, scene.run.opened);
-    let judging = scene.fleet.archives.judging(since, clock::now());
+async fn survey(context: &StageContext<'_>, target: &TargetPolicy) -> Option<Survey> {
+    let engine = context.fleet.engine(&target.host).ok()?;
+    let since = since(&context.run.trigger, context.run.opened);
+    let judging = context.fleet.archives.judging(since, clock::now());
     let mut surveys = Vec::new();
     for image in images(engine, target).await? {
-        let released = scene.run.last.as_ref().is_some_and(|last| last.image == image);
+        let released = context.run.last.as_ref().is_some_and(|last| last.image == image);
         if released {
             continue;
         }
-        let seen = seen(scene, engine, &image).await.ok()?;
+        let seen = seen(context, engine, &image).await.ok()?;
         let question = Question {
             state: Arc::new(state(&seen, Lineage::Unknown, None)),
             pinned: BTreeMap::new(),

@@ -1,9 +1,9 @@
 //! *test*: the repository's own tests inside the candidate, then one start in the mode that ships.
 
-use super::bench::{Bench, Stop};
+use super::environment::{Stop, TestEnvironment};
 use super::hidden::Hidden;
 use super::ready::{self, Role};
-use super::trail::{Trail, private_file};
+use super::stage_log::{StageLog, private_file};
 use super::{build, launch, room, writes};
 use crate::clients::engine::archive::{ArchiveBounds, ArchiveError, ArchivedFile};
 use crate::clients::engine::error::{EngineError, disk_full};
@@ -34,12 +34,12 @@ const FILES: ArchiveBounds = ArchiveBounds {
 ///
 /// # Errors
 /// The first failing step, an unreadable or failing report, or an image that does not become ready as it ships.
-pub async fn perform(bench: &Bench<'_>, effect: &Test, parse: ParseReport) -> Result<Tested, Stop> {
-    let done = prove(bench, effect, parse).await;
-    bench.clean_up().await;
+pub async fn perform(environment: &TestEnvironment<'_>, effect: &Test, parse: ParseReport) -> Result<Tested, Stop> {
+    let done = prove(environment, effect, parse).await;
+    environment.clean_up().await;
     match done {
-        Ok(tested) => Ok(masked_proof(tested, bench.hidden)),
-        Err(stop) => Err(stop.masked(bench.hidden)),
+        Ok(tested) => Ok(masked_proof(tested, environment.hidden)),
+        Err(stop) => Err(stop.masked(environment.hidden)),
     }
 }
 
@@ -59,10 +59,10 @@ fn masked_proof(mut tested: Tested, hidden: &Hidden) -> Tested {
 }
 
 /// Reads the secrets of *bootstrap*'s containers again from the engine: lowtide may have restarted since.
-async fn learn(bench: &Bench<'_>, bootstrapped: &Bootstrapped) -> Result<(), Stop> {
+async fn learn(environment: &TestEnvironment<'_>, bootstrapped: &Bootstrapped) -> Result<(), Stop> {
     for id in &bootstrapped.leftovers {
-        match bench.engine.environment(id).await {
-            Ok(env) => bench.hidden.learn(&env),
+        match environment.engine.environment(id).await {
+            Ok(env) => environment.hidden.learn(&env),
             // A network, or a container that is gone: neither writes anything.
             Err(EngineError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
@@ -74,27 +74,27 @@ async fn learn(bench: &Bench<'_>, bootstrapped: &Bootstrapped) -> Result<(), Sto
 /// 128 + SIGKILL.
 const KILLED: i64 = 137;
 
-async fn prove(bench: &Bench<'_>, effect: &Test, parse: ParseReport) -> Result<Tested, Stop> {
+async fn prove(environment: &TestEnvironment<'_>, effect: &Test, parse: ParseReport) -> Result<Tested, Stop> {
     let mut steps = Vec::new();
     let mut report = None;
-    let network = match (&effect.bootstrapped, &bench.app.test) {
+    let network = match (&effect.bootstrapped, &environment.app.test) {
         (Some(bootstrapped), Some(policy)) => {
             let container = &bootstrapped.container;
-            let seen = bench.engine.look(container).await?;
-            learn(bench, bootstrapped).await?;
-            let mut trail = Trail::open(bench, "test.log")?;
+            let seen = environment.engine.look(container).await?;
+            learn(environment, bootstrapped).await?;
+            let mut log = StageLog::open(environment, "test.log")?;
             let mut course = Course {
-                bench,
+                environment,
                 policy,
                 container,
                 deadline: Instant::now() + policy.timeout.unsigned_abs(),
                 output: policy.limits.output,
                 parse,
             };
-            let walked = course.walk(&mut trail).await;
-            course.keep_artefacts(&mut trail).await;
+            let walked = course.walk(&mut log).await;
+            course.keep_artefacts(&mut log).await;
             (steps, report) = walked?;
-            bench.engine.remove_own(container).await?;
+            environment.engine.remove_own(container).await?;
             seen.networks.into_iter().next()
         }
         (None, _) | (Some(_), None) => None,
@@ -102,11 +102,11 @@ async fn prove(bench: &Bench<'_>, effect: &Test, parse: ParseReport) -> Result<T
     let production_ready_ms = if effect.starts {
         let network = match network {
             Some(network) => network,
-            None => launch::network(bench, TestNetwork::Egress).await?,
+            None => launch::network(environment, TestNetwork::Egress).await?,
         };
-        Some(as_it_ships(bench, effect, &network).await?)
+        Some(as_it_ships(environment, effect, &network).await?)
     } else {
-        (bench.say)(words::NOT_STARTED);
+        (environment.say)(words::NOT_STARTED);
         None
     };
     Ok(Tested {
@@ -117,21 +117,28 @@ async fn prove(bench: &Bench<'_>, effect: &Test, parse: ParseReport) -> Result<T
 }
 
 /// The mode that ships: the test environment is off, the sidecars are still there.
-async fn as_it_ships(bench: &Bench<'_>, effect: &Test, network: &str) -> Result<u64, Stop> {
-    bench.go_on()?;
-    let mut trail = Trail::open(bench, "production.log")?;
-    trail.note("the image as it ships, without the testing tools");
-    let alias = bench.app.name.as_str().to_owned();
-    let spec = launch::production(bench, effect.image.as_str(), network, alias);
-    let created = bench.create(&spec).await;
+async fn as_it_ships(environment: &TestEnvironment<'_>, effect: &Test, network: &str) -> Result<u64, Stop> {
+    environment.go_on()?;
+    let mut log = StageLog::open(environment, "production.log")?;
+    log.note("the image as it ships, without the testing tools");
+    let alias = environment.app.name.as_str().to_owned();
+    let spec = launch::production(environment, effect.image.as_str(), network, alias);
+    let created = environment.create(&spec).await;
     let container = created.map_err(|e| ready::not_created(&Role::Production, &e))?;
-    let after = ready::start(bench, &container, &Role::Production, &bench.app.ready, &mut trail).await?;
+    let after = ready::start(
+        environment,
+        &container,
+        &Role::Production,
+        &environment.app.ready,
+        &mut log,
+    )
+    .await?;
     Ok(millis(after))
 }
 
 /// One walk through the steps.
 struct Course<'a> {
-    bench: &'a Bench<'a>,
+    environment: &'a TestEnvironment<'a>,
     policy: &'a TestPolicy,
     container: &'a str,
     deadline: Instant,
@@ -141,16 +148,16 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
-    async fn walk(&mut self, trail: &mut Trail<'_>) -> Result<(Vec<StepResult>, Option<TestReport>), Stop> {
+    async fn walk(&mut self, log: &mut StageLog<'_>) -> Result<(Vec<StepResult>, Option<TestReport>), Stop> {
         let mut results = Vec::new();
         for step in &self.policy.steps {
-            self.bench.go_on()?;
+            self.environment.go_on()?;
             let words = describe(step);
-            trail.note(&words);
+            log.note(&words);
             let begun = Instant::now();
             match step {
-                TestStep::Exec { command } => self.exec(&words, command, trail).await?,
-                TestStep::Restart => self.restart(trail).await?,
+                TestStep::Exec { command } => self.exec(&words, command, log).await?,
+                TestStep::Restart => self.restart(log).await?,
                 TestStep::Http { port, path, status } => self.http(&words, *port, path, *status).await?,
             }
             results.push(StepResult {
@@ -160,12 +167,12 @@ impl Course<'_> {
         }
         let report = self.report().await?;
         if let Some(report) = report.as_ref().filter(|r| r.failed_count > 0) {
-            return Err(tests_failed("every step passed", Some(report), trail.tail()).into());
+            return Err(tests_failed("every step passed", Some(report), log.tail()).into());
         }
         Ok((results, report))
     }
 
-    async fn exec(&mut self, words: &str, command: &[String], trail: &mut Trail<'_>) -> Result<(), Stop> {
+    async fn exec(&mut self, words: &str, command: &[String], log: &mut StageLog<'_>) -> Result<(), Stop> {
         let bounds = ExecBounds {
             time: self.left(),
             output: self.output,
@@ -174,29 +181,29 @@ impl Course<'_> {
         let mut wrote = 0u64;
         let mut sink = |bytes: &[u8]| {
             wrote += bytes.len() as u64;
-            trail.write(bytes);
+            log.write(bytes);
         };
         let run = self
-            .bench
+            .environment
             .engine
-            .exec(self.container, command, bounds, self.bench.cancel, &mut sink);
+            .exec(self.container, command, bounds, self.environment.cancel, &mut sink);
         let ended = tokio::select! {
             ended = run => Ok(ended),
-            failure = writes::too_much(self.bench, self.container) => Err(failure),
+            failure = writes::too_much(self.environment, self.container) => Err(failure),
         };
         self.output = self.output.saturating_sub(wrote);
         let ended = match ended {
             Ok(ended) => ended,
             Err(failure) => {
                 // Killed here and not in `too_much`: otherwise the select would see the command end first.
-                self.bench.engine.kill_own(self.container).await?;
-                return Err(failure.with_excerpt(trail.tail()).into());
+                self.environment.engine.kill_own(self.container).await?;
+                return Err(failure.with_excerpt(log.tail()).into());
             }
         };
         let failure = match ended {
             Ok(ExecEnd::Exited { code: 0 }) => return Ok(()),
             Ok(ExecEnd::Cancelled) => return Err(Stop::Cancelled),
-            Ok(ExecEnd::Exited { code }) => return Err(self.failed(words, code, trail).await?.into()),
+            Ok(ExecEnd::Exited { code }) => return Err(self.failed(words, code, log).await?.into()),
             Ok(ExecEnd::TimedOut) => self.timed_out(words),
             Ok(ExecEnd::Flooded) => Failure::new(
                 FailureKind::TestOutputFlood,
@@ -208,21 +215,21 @@ impl Course<'_> {
                 None => return Err(error.into()),
             },
         };
-        Err(failure.with_excerpt(trail.tail()).into())
+        Err(failure.with_excerpt(log.tail()).into())
     }
 
-    async fn restart(&self, trail: &mut Trail<'_>) -> Result<(), Stop> {
-        self.bench.engine.restart_own(self.container).await?;
-        let own = ready::patience(self.bench, self.container, &self.policy.ready).await?;
+    async fn restart(&self, log: &mut StageLog<'_>) -> Result<(), Stop> {
+        self.environment.engine.restart_own(self.container).await?;
+        let own = ready::patience(self.environment, self.container, &self.policy.ready).await?;
         let left = self.left();
         let within = own.min(left);
         match ready::wait(
-            self.bench,
+            self.environment,
             self.container,
             &Role::Tools,
             &self.policy.ready,
             within,
-            trail,
+            log,
         )
         .await
         {
@@ -238,11 +245,17 @@ impl Course<'_> {
 
     async fn http(&self, words: &str, port: u16, path: &str, status: u16) -> Result<(), Stop> {
         let asked = self
-            .bench
+            .environment
             .engine
-            .http_beside(self.container, port, path, self.bench.via, self.bench.cancel)
+            .http_beside(
+                self.container,
+                port,
+                path,
+                self.environment.via,
+                self.environment.cancel,
+            )
             .await?;
-        self.bench.go_on()?;
+        self.environment.go_on()?;
         let answer = match asked {
             Ok(got) if got == status => return Ok(()),
             Ok(got) => got.to_string(),
@@ -251,30 +264,40 @@ impl Course<'_> {
         if let Some(failure) = self.died().await? {
             return Err(failure.into());
         }
-        let log = ready::excerpt(self.bench, self.container).await;
+        let log = ready::excerpt(self.environment, self.container).await;
         let detail = format!("{words}: the answer was {answer}");
         Err(Failure::new(FailureKind::TestFailed, detail).with_excerpt(log).into())
     }
 
     /// Why a command ended with another code than 0.
-    async fn failed(&self, words: &str, code: i64, trail: &Trail<'_>) -> Result<Failure, Stop> {
+    async fn failed(&self, words: &str, code: i64, log: &StageLog<'_>) -> Result<Failure, Stop> {
         // When the container's main process ends, its other processes are killed a moment before the engine notes it.
         if code == KILLED {
-            let ended = self.bench.engine.wait_own(self.container, Duration::from_secs(1)).await;
+            let ended = self
+                .environment
+                .engine
+                .wait_own(self.container, Duration::from_secs(1))
+                .await;
             tracing::debug!(?ended, "a command was killed");
         }
         if let Some(failure) = self.died().await? {
-            return Ok(failure.with_excerpt(trail.tail()));
+            return Ok(failure.with_excerpt(log.tail()));
         }
-        if self.bench.engine.ran_out_of_memory(self.container).await? {
+        if self.environment.engine.ran_out_of_memory(self.container).await? {
             let detail = format!("{words} exited with {code}: {}", self.memory());
-            return Ok(Failure::new(FailureKind::OutOfMemory, detail).with_excerpt(trail.tail()));
+            return Ok(Failure::new(FailureKind::OutOfMemory, detail).with_excerpt(log.tail()));
         }
         // A "disk full" in the log may belong to what the tests test, so the disk must really be full, too.
-        let free = self.bench.engine.free_space(self.bench.via).await.ok().flatten();
-        if free.is_some_and(|free| free < room::LAST) && trail.tail().iter().any(|line| disk_full(line)) {
+        let free = self
+            .environment
+            .engine
+            .free_space(self.environment.via)
+            .await
+            .ok()
+            .flatten();
+        if free.is_some_and(|free| free < room::LAST) && log.tail().iter().any(|line| disk_full(line)) {
             let detail = format!("{words} exited with {code} on a full disk of the build host");
-            return Ok(Failure::new(FailureKind::DiskFull, detail).with_excerpt(trail.tail()));
+            return Ok(Failure::new(FailureKind::DiskFull, detail).with_excerpt(log.tail()));
         }
         let what = match code {
             126 => format!("{words} cannot be executed (126)"),
@@ -283,16 +306,16 @@ impl Course<'_> {
         };
         // The exit code is the verdict; a missing or broken report does not change it.
         let report = self.report().await.unwrap_or_default();
-        Ok(tests_failed(&what, report.as_ref(), trail.tail()))
+        Ok(tests_failed(&what, report.as_ref(), log.tail()))
     }
 
     /// The container itself ended.
     async fn died(&self) -> Result<Option<Failure>, Stop> {
-        let seen = self.bench.engine.look(self.container).await?;
+        let seen = self.environment.engine.look(self.container).await?;
         if !seen.ended() {
             return Ok(None);
         }
-        let log = ready::excerpt(self.bench, self.container).await;
+        let log = ready::excerpt(self.environment, self.container).await;
         let failure = if seen.oom_killed {
             Failure::new(FailureKind::OutOfMemory, self.memory())
         } else {
@@ -324,8 +347,8 @@ impl Course<'_> {
             return Ok(None);
         };
         let invalid = |detail: String| Failure::new(FailureKind::TestReportInvalid, detail);
-        let read = self.bench.engine.files(self.container, pattern, FILES);
-        let files = match self.bench.unless_cancelled(read).await? {
+        let read = self.environment.engine.files(self.container, pattern, FILES);
+        let files = match self.environment.unless_cancelled(read).await? {
             Ok(files) => files,
             Err(ArchiveError::Engine(e)) => return Err(e.into()),
             Err(e) => return Err(invalid(e.to_string()).into()),
@@ -351,13 +374,16 @@ impl Course<'_> {
     }
 
     /// Best effort, and also after a failure: that is when artefacts are wanted.
-    async fn keep_artefacts(&self, trail: &mut Trail<'_>) {
+    async fn keep_artefacts(&self, log: &mut StageLog<'_>) {
         for pattern in self.policy.artefacts.iter().chain(&self.policy.junit) {
-            let read = self.bench.engine.files(self.container, pattern, FILES);
-            let Ok(files) = self.bench.unless_cancelled(read).await else {
+            let read = self.environment.engine.files(self.container, pattern, FILES);
+            let Ok(files) = self.environment.unless_cancelled(read).await else {
                 return;
             };
-            let (folder, secrets) = (self.bench.work.join("artefacts"), self.bench.hidden.secrets());
+            let (folder, secrets) = (
+                self.environment.work.join("artefacts"),
+                self.environment.hidden.secrets(),
+            );
             let kept = match files {
                 Ok(files) => {
                     let keep_all = move || files.iter().try_for_each(|file| keep(&folder, file, &secrets));
@@ -366,7 +392,7 @@ impl Course<'_> {
                 Err(error) => Err(Failure::new(FailureKind::TestReportInvalid, error.to_string())),
             };
             if let Err(failure) = kept {
-                trail.note(&format!("{pattern} was not kept: {}", failure.detail));
+                log.note(&format!("{pattern} was not kept: {}", failure.detail));
             }
         }
     }

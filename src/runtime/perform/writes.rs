@@ -1,6 +1,6 @@
 //! Watches what a test writes into its container's layer: the build host's disk is shared by all apps.
 
-use super::bench::Bench;
+use super::environment::TestEnvironment;
 use super::room;
 use crate::model::failure::{Failure, FailureKind};
 use std::time::Duration;
@@ -11,13 +11,13 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Returns when the container has written more than its limit, or when its engine's disk is full, and never otherwise.
 /// Does not stop the container.
-pub(super) async fn too_much(bench: &Bench<'_>, container: &str) -> Failure {
-    let limit = bench.limits().disk;
+pub(super) async fn too_much(environment: &TestEnvironment<'_>, container: &str) -> Failure {
+    let limit = environment.limits().disk;
     loop {
         sleep(PAUSE).await;
         // A failed measurement is skipped: the next one may succeed.
-        let written = bench.engine.written(container).await.ok().flatten();
-        let free = bench.engine.free_space(bench.via).await.ok().flatten();
+        let written = environment.engine.written(container).await.ok().flatten();
+        let free = environment.engine.free_space(environment.via).await.ok().flatten();
         if let Some(failure) = judged(written, limit, free) {
             return failure;
         }

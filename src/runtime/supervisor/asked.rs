@@ -2,15 +2,15 @@
 
 use super::{Answer, Ask, Request, Scope, Supervisor};
 use crate::clients::clock;
+use crate::decide::app_state::Occasion;
 use crate::decide::recall::recall;
-use crate::decide::standing::Occasion;
+use crate::model::app_state::{AppEvent, FleetEvent};
 use crate::model::fleet::{Select, TargetPolicy, Unhealthy};
 use crate::model::halt::Draft;
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId, RunId, TargetName};
 use crate::model::rollout::{Purpose, RolloutEvent};
 use crate::model::run::Trigger;
-use crate::model::standing::{AppEvent, FleetEvent};
 use crate::report::words::no_such_app;
 use crate::report::{halt as words, outstanding};
 use crate::runtime::operator;
@@ -183,7 +183,7 @@ impl Supervisor {
                 None => {
                     // The run under way may have started on schedule, and then its end does not retry everything: retry
                     // refused rollouts and failed promotions now.
-                    facts.extend(self.bot.standing(name).again(Occasion::Asked, clock::now()));
+                    facts.extend(self.bot.app_state(name).again(Occasion::Asked, clock::now()));
                     self.bot.commit(Batch::new(), name, &facts, Vec::new()).await?;
                 }
             }
@@ -201,8 +201,8 @@ impl Supervisor {
         let names: Vec<&str> = apps.iter().map(AppName::as_str).collect();
         let mut lines = vec![format!("running {}", names.join(", "))];
         for app in apps.iter().filter_map(|name| self.bot.app(name)) {
-            let standing = self.bot.standing(&app.name);
-            let left = Left::of(&app, &standing);
+            let app_state = self.bot.app_state(&app.name);
+            let left = Left::of(&app, &app_state);
             lines.extend(left.iter().map(|left| match left {
                 Left::Refused { target, tag, failure } => outstanding::tries_rollout(&app.name, target, tag, failure),
                 Left::Unpromoted {
@@ -210,7 +210,7 @@ impl Supervisor {
                 } => outstanding::tries_promotion(&app.name, channel, tag, failure),
                 Left::Drifted { target, tag, drift } => outstanding::restores(&app.name, target, tag, drift),
             }));
-            if let (Some((_, reason)), false) = (&standing.halted, left.is_empty()) {
+            if let (Some((_, reason)), false) = (&app_state.halted, left.is_empty()) {
                 lines.push(outstanding::is_halted(&app.name, reason));
             }
         }
@@ -266,9 +266,9 @@ impl Supervisor {
                 "{name} is lowtide itself: only a lowtide that serves takes it back"
             )));
         }
-        let standing = self.bot.standing(name);
+        let app_state = self.bot.app_state(name);
         let names: Vec<TargetName> = targets.iter().map(|target| target.name.clone()).collect();
-        let Some(recall) = recall(&standing, &names) else {
+        let Some(recall) = recall(&app_state, &names) else {
             let place = only.map_or_else(|| "any target".to_owned(), |only| only.to_string());
             return Ok(Err(format!("{name} has no earlier release on {place}")));
         };

@@ -2,15 +2,15 @@
 
 use super::{Event, Scope, Supervisor};
 use crate::clients::clock;
+use crate::decide::app_state::{self, Next, Occasion, Promotion};
 use crate::decide::schedule::Calendar;
-use crate::decide::standing::{self, Next, Occasion, Promotion};
 use crate::decide::tell;
+use crate::model::app_state::{AppEvent, Release};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{App, Fleet, Select, TargetPolicy};
 use crate::model::image::Reference;
 use crate::model::name::{AppName, RolloutId};
 use crate::model::rollout::{Purpose, RolloutEvent};
-use crate::model::standing::{AppEvent, Release};
 use crate::runtime::bot::InForce;
 use crate::runtime::perform::publish;
 use crate::runtime::progress::Progress;
@@ -25,7 +25,7 @@ impl Supervisor {
         if self.promoting.contains(&app.name) {
             return Ok(());
         }
-        match standing::next(app, &self.bot.standing(&app.name), clock::now()) {
+        match app_state::next(app, &self.bot.app_state(&app.name), clock::now()) {
             Next::Idle => Ok(()),
             // A pause blocks forward promotions and rollouts only; rollbacks continue.
             Next::Promote(_) | Next::OpenRollout { .. } if self.bot.paused() => Ok(()),
@@ -37,7 +37,7 @@ impl Supervisor {
                 Ok(())
             }
             Next::OpenRollout { target, release } => {
-                let (target, purpose) = standing::undertaken(&self.bot.standing(&app.name), *target, &release);
+                let (target, purpose) = app_state::undertaken(&self.bot.app_state(&app.name), *target, &release);
                 self.open_rollout(app, target, *release, purpose).await
             }
             Next::GoBack { target, release } => self.open_rollout(app, *target, *release, Purpose::Revert).await,
@@ -60,12 +60,12 @@ impl Supervisor {
         // was found under.
         if self
             .bot
-            .standing(&app.name)
+            .app_state(&app.name)
             .releases
             .iter()
             .any(|known| known.run == release.run)
         {
-            release.reference = standing::channel_reference(channel, &release);
+            release.reference = app_state::channel_reference(channel, &release);
         }
         let run = release.run;
         let event = RolloutEvent::Opened {
@@ -109,7 +109,7 @@ impl Supervisor {
                 Some(known) if is_same(&known.fleet, &fleet.fleet, app) => continue,
                 Some(_) => Occasion::Configured,
             };
-            let again = self.bot.standing(&app.name).again(occasion, clock::now());
+            let again = self.bot.app_state(&app.name).again(occasion, clock::now());
             if let Some(again) = again {
                 self.bot.commit(Batch::new(), &app.name, &[again], Vec::new()).await?;
             }
@@ -162,9 +162,9 @@ impl Supervisor {
             return Ok(());
         };
         let (email, now) = (fleet.fleet.email.as_ref(), clock::now());
-        let standing = self.bot.standing(name);
+        let app_state = self.bot.app_state(name);
         let (channel, tag) = (&promotion.channel.name, promotion.release.tag.clone());
-        let state = standing.channels.get(channel).cloned().unwrap_or_default();
+        let state = app_state.channels.get(channel).cloned().unwrap_or_default();
         let told = match &done {
             Ok(()) => tell::promoted(app, promotion, &state, email, now),
             Err(failure) => tell::promotion_failed(app, promotion, &state, failure, email, now),
@@ -174,8 +174,8 @@ impl Supervisor {
         self.bot.watchers.tell(match done {
             Ok(()) => Progress::Promoted { app, channel, tag },
             Err(failure) => {
-                let standing = self.bot.standing(name);
-                let failing = standing
+                let app_state = self.bot.app_state(name);
+                let failing = app_state
                     .channels
                     .get(&promotion.channel.name)
                     .and_then(|state| state.failing.as_ref());

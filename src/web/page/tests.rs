@@ -19,7 +19,7 @@ fn fleet(apps: usize, halted: usize) -> Reading {
     let mut reading = reading::untouched(&fleet, false, now());
     for app in reading.apps.iter_mut().rev().take(halted) {
         let (by, why) = ("ops".to_owned(), "drill".to_owned());
-        Arc::make_mut(&mut app.standing).halted = Some((now(), HaltReason::Operator { by, why }));
+        Arc::make_mut(&mut app.app_state).halted = Some((now(), HaltReason::Operator { by, why }));
     }
     reading
 }
@@ -67,10 +67,10 @@ fn the_page_is_bounded() {
 #[test]
 fn every_state_has_its_urgency() {
     let mut words = URGENCY;
-    let mut all = AppState::WORDS;
+    let mut all = AppStatus::WORDS;
     words.sort_unstable();
     all.sort_unstable();
     assert_eq!(words, all);
-    assert_eq!(URGENCY[urgency(&AppState::Fresh)], AppState::Fresh.word());
-    assert_eq!(URGENCY[urgency(&AppState::New)], AppState::New.word());
+    assert_eq!(URGENCY[urgency(&AppStatus::Fresh)], AppStatus::Fresh.word());
+    assert_eq!(URGENCY[urgency(&AppStatus::New)], AppStatus::New.word());
 }

@@ -6,7 +6,7 @@ use crate::support::changes::Changes;
 use crate::support::opened;
 use lowtide::clients::clock;
 use lowtide::config::validate;
-use lowtide::decide::standing;
+use lowtide::decide::app_state;
 use lowtide::model::image::ImageId;
 use lowtide::model::itself::Handover;
 use lowtide::model::name::{AppName, RolloutId};
@@ -167,7 +167,7 @@ impl House {
     pub(crate) async fn is_halted(&self) -> bool {
         let store = Store::open(&self.state().join("lowtide.db"), false).unwrap();
         let events = store.app_events(&self.app()).await.unwrap();
-        standing::fold(events.clone()).halted.is_some()
+        app_state::fold(events.clone()).halted.is_some()
     }
 
     /// kill -9 of whoever has the state, as the hand-over says.

@@ -4,12 +4,12 @@ use super::stage::*;
 use lowtide::clients::clock;
 use lowtide::clients::engine::probe::ProbePath;
 use lowtide::config::validate;
+use lowtide::model::app_state::{AppEvent, Release};
 use lowtide::model::drift::Drift;
 use lowtide::model::failure::WaitReason;
 use lowtide::model::image::{ContentDigest, ImageId};
 use lowtide::model::name::{AppName, RolloutId, RunId};
 use lowtide::model::rollout::{Purpose, RolloutConclusion, RolloutEvent};
-use lowtide::model::standing::{AppEvent, Release};
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::drift;
 use lowtide::runtime::drive_rollout;
@@ -63,14 +63,14 @@ impl House {
 
     /// Is the app halted, and how much is quarantined?
     pub(super) fn stays_out(&self) -> (bool, usize) {
-        let standing = self.bot.standing(&self.app);
-        (standing.halted.is_some(), standing.quarantine.len())
+        let app_state = self.bot.app_state(&self.app);
+        (app_state.halted.is_some(), app_state.quarantine.len())
     }
 
     /// What the target runs in place of its last release, as the journal has it.
     pub(super) fn drift(&self) -> Option<Drift> {
-        let standing = self.bot.standing(&self.app);
-        let state = standing.targets.values().next()?;
+        let app_state = self.bot.app_state(&self.app);
+        let state = app_state.targets.values().next()?;
         state.drift.as_ref().map(|(_, drift)| drift.clone())
     }
 
@@ -91,9 +91,9 @@ impl House {
 
     /// As an operator's revert does: to what the target ran before.
     pub(super) async fn go_back(&self) -> (RolloutConclusion, Vec<String>) {
-        let standing = self.bot.standing(&self.app);
-        let target = standing.targets.values().next().unwrap();
-        let before = standing.way_back(target).expect("there is a way back").clone();
+        let app_state = self.bot.app_state(&self.app);
+        let target = app_state.targets.values().next().unwrap();
+        let before = app_state.way_back(target).expect("there is a way back").clone();
         self.bring(0, before, Purpose::Revert, CancellationToken::new())
             .await
             .unwrap()

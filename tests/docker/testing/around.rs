@@ -203,18 +203,18 @@ async fn a_cancel_leaves_nothing() {
                 attempt.cancel.cancel();
             }
         };
-        let bench = attempt.bench(&say);
+        let environment = attempt.environment(&say);
         let effect = Bootstrap {
             image: image.id.parse().unwrap(),
         };
-        let ended = match bootstrap::perform(&bench, &effect, None).await {
+        let ended = match bootstrap::perform(&environment, &effect, None).await {
             Ok(bootstrapped) => {
                 let effect = Test {
                     image: effect.image,
                     bootstrapped: Some(bootstrapped),
                     starts: true,
                 };
-                test::perform(&bench, &effect, &junit).await.map(drop)
+                test::perform(&environment, &effect, &junit).await.map(drop)
             }
             Err(stop) => Err(stop),
         };

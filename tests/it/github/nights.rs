@@ -279,10 +279,10 @@ async fn other_or_unknown_bases_blame_no_commit() {
     let same = bases();
     for (known, blamed) in [(Some(&same), true), (Some(&other), false), (None, false)] {
         let known = known.map(Vec::as_slice);
-        let standing = house.bot.standing(&house.app.name);
+        let app_state = house.bot.app_state(&house.app.name);
         let told = tell_github::run_ended(
             &state,
-            &standing,
+            &app_state,
             &tests_failed(),
             Some("example/web"),
             known,

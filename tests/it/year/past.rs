@@ -2,7 +2,8 @@
 //! its rollout, failures, a halt that is answered.
 
 use jiff::{SignedDuration, Timestamp};
-use lowtide::decide::standing::Standing;
+use lowtide::decide::app_state::AppState;
+use lowtide::model::app_state::{AppEvent, Release, Worked};
 use lowtide::model::failure::{Failure, FailureKind, HaltReason, SkipReason};
 use lowtide::model::fleet::{App, Fleet};
 use lowtide::model::freshness::{Because, Inputs};
@@ -13,7 +14,6 @@ use lowtide::model::notice::{Audience, Notice, NoticeBody};
 use lowtide::model::package_state::PackageState;
 use lowtide::model::rollout::{Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
 use lowtide::model::run::{Conclusion, RunEvent, Stage, Trigger};
-use lowtide::model::standing::{AppEvent, Release, Worked};
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ pub(crate) enum Detail {
 
 struct Told {
     name: AppName,
-    standing: Arc<Standing>,
+    app_state: Arc<AppState>,
     /// What a night brings together: facts, folded once they are committed.
     facts: Vec<AppEvent>,
     opened: Option<RolloutId>,
@@ -68,7 +68,7 @@ impl Past {
     pub(crate) fn new(store: Store, fleet: Fleet, begin: Timestamp, detail: Detail) -> Self {
         let told = |name: &AppName| Told {
             name: name.clone(),
-            standing: Arc::default(),
+            app_state: Arc::default(),
             facts: vec![AppEvent::Tracked],
             opened: None,
         };
@@ -82,9 +82,9 @@ impl Past {
     }
 
     /// As the bot has them.
-    pub(crate) fn standings(&self) -> BTreeMap<AppName, Arc<Standing>> {
+    pub(crate) fn app_states(&self) -> BTreeMap<AppName, Arc<AppState>> {
         let apps = self.apps.iter();
-        apps.map(|app| (app.name.clone(), Arc::clone(&app.standing))).collect()
+        apps.map(|app| (app.name.clone(), Arc::clone(&app.app_state))).collect()
     }
 
     pub(crate) fn evening(&self, day: usize) -> Timestamp {
@@ -98,15 +98,15 @@ impl Past {
         let (opens, ends) = (self.evening(day), self.evening(day) + SignedDuration::from_mins(20));
         let mut batch = Batch::new();
         for (number, app) in self.apps.iter_mut().enumerate() {
-            let last = app.standing.current().filter(|_| detail == Detail::Whole);
-            let judged = app.standing.judged.as_ref().filter(|_| detail == Detail::Whole);
+            let last = app.app_state.current().filter(|_| detail == Detail::Whole);
+            let judged = app.app_state.judged.as_ref().filter(|_| detail == Detail::Whole);
             let run = run_id(opens, number);
             let opened = RunEvent::Opened {
                 app: Box::new(self.fleet.apps[&app.name].as_ref().clone()),
                 trigger: Trigger::Schedule { slot: opens },
                 revision: "r1".to_owned(),
                 last: last.cloned().map(Box::new),
-                quarantine: app.standing.quarantine.clone(),
+                quarantine: app.app_state.quarantine.clone(),
                 judged: judged.cloned().map(Box::new),
             };
             batch = batch.run(&app.name, run, 0, &opened);
@@ -117,8 +117,8 @@ impl Past {
         let mut told = Vec::new();
         for (number, app) in self.apps.iter_mut().enumerate() {
             let run = run_id(opens, number);
-            let was_failing = app.standing.failing.is_some();
-            let conclusion = match night(day, number, &app.standing) {
+            let was_failing = app.app_state.failing.is_some();
+            let conclusion = match night(day, number, &app.app_state) {
                 Night::Unchanged => unchanged(),
                 Night::Failed => {
                     let cause = "test/test_failed".to_owned();
@@ -165,7 +165,8 @@ impl Past {
         let json = r#"{"files":{},"layers":{},"lineage":{"lineage":"base","reference":"debian:12","layers":1}}"#;
         let packages: PackageState = serde_json::from_str(json).unwrap();
         for (number, app) in self.apps.iter().enumerate().step_by(EVIDENCE) {
-            if let (Night::Released { .. }, Some(release)) = (night(day, number, &app.standing), app.standing.current())
+            if let (Night::Released { .. }, Some(release)) =
+                (night(day, number, &app.app_state), app.app_state.current())
             {
                 let (content, inventory) = (&release.content, inventory(number, day));
                 let kept = self.store.keep_packages(content.clone(), &packages, now).await;
@@ -179,10 +180,10 @@ impl Past {
     async fn open_rollouts(&mut self, day: usize, now: Timestamp) {
         let mut batch = Batch::new();
         for (number, app) in self.apps.iter_mut().enumerate() {
-            let Night::Released { .. } = night(day, number, &app.standing) else {
+            let Night::Released { .. } = night(day, number, &app.app_state) else {
                 continue;
             };
-            let Some(release) = app.standing.current().cloned() else {
+            let Some(release) = app.app_state.current().cloned() else {
                 continue;
             };
             let target = &self.fleet.apps[&app.name].rollout[0];
@@ -210,7 +211,7 @@ impl Past {
         let now = self.evening(day) - SignedDuration::from_hours(18);
         let mut batch = Batch::new();
         for (number, app) in self.apps.iter_mut().enumerate() {
-            if app.standing.halted.is_some() {
+            if app.app_state.halted.is_some() {
                 app.facts.push(AppEvent::Resumed {
                     by: "ops".to_owned(),
                     why: "fixed".to_owned(),
@@ -219,11 +220,11 @@ impl Past {
                 });
             }
             let Some(rollout) = app.opened.take() else { continue };
-            let Some(release) = app.standing.current().cloned() else {
+            let Some(release) = app.app_state.current().cloned() else {
                 continue;
             };
             let target = self.fleet.apps[&app.name].rollout[0].name.clone();
-            let well = night(day - 1, number, &app.standing) == Night::Released { well: true };
+            let well = night(day - 1, number, &app.app_state) == Night::Released { well: true };
             let conclusion = if well {
                 RolloutConclusion::Done
             } else {
@@ -282,16 +283,16 @@ impl Past {
         self.store.commit(batch, at).await.unwrap();
         for app in &mut self.apps {
             for event in app.facts.drain(..) {
-                Arc::make_mut(&mut app.standing).apply(&Recorded { seq: 0, at, event });
+                Arc::make_mut(&mut app.app_state).apply(&Recorded { seq: 0, at, event });
             }
         }
     }
 }
 
 /// The same at each call: nothing here is left to chance.
-fn night(day: usize, number: usize, standing: &Standing) -> Night {
+fn night(day: usize, number: usize, app_state: &AppState) -> Night {
     let turn = day + number;
-    if turn.is_multiple_of(RELEASES) && standing.halted.is_none() {
+    if turn.is_multiple_of(RELEASES) && app_state.halted.is_none() {
         Night::Released {
             well: !turn.is_multiple_of(BAD),
         }

@@ -8,13 +8,13 @@ use crate::clients::engine::connect::{Engine, EngineKind};
 use crate::clients::engine::error::EngineError;
 use crate::clients::target::docker::body::{LABEL_INSTANCE, LABEL_ROLLOUT};
 use crate::clients::target::docker::json::{flag, missing, number, object, text};
+use crate::model::app_state::Release;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{Order, TargetPolicy, Unhealthy};
 use crate::model::image::Reference;
 use crate::model::service::{
     ObservedTask, ServiceMode, ServiceUnit, TaskPlace, TaskState, TaskWanted, UpdateOrder, UpdateState,
 };
-use crate::model::standing::Release;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;

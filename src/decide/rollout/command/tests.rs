@@ -1,15 +1,15 @@
 //! The reconciler against a simulated target: every kill point, and what commands do.
 
 use super::*;
-use crate::decide::rollout::{Gate, Outside, Progress, fold, foresee, next};
-use crate::decide::standing::Waits;
+use crate::decide::app_state::Waits;
+use crate::decide::rollout::{Gate, Outside, Progress, fold, next, preview};
+use crate::model::app_state::Release;
 use crate::model::command::{Ask, CommandPolicy, Probe};
 use crate::model::fleet::{Order, Ready, ReadyCheck};
 use crate::model::journal::Recorded;
 use crate::model::name::{RolloutId, RunId};
-use crate::model::outlook::What;
+use crate::model::preview::What;
 use crate::model::rollout::{Observed, RolloutEvent};
-use crate::model::standing::Release;
 use std::collections::BTreeMap;
 
 mod world;
@@ -251,19 +251,19 @@ fn what_is_foretold_happens() {
         for seen in turned.map_or(3, |n| n + 1)..=trial.events.len() {
             let events = &trial.events[..seen];
             let state = fold(RolloutId(ulid::Ulid(9)), events).unwrap();
-            let outlook = foresee(&state, events, &outside(Gate::Open), &[], events[seen - 1].at);
-            let steps = outlook.steps.iter().filter_map(|line| match &line.what {
+            let preview = preview(&state, events, &outside(Gate::Open), &[], events[seen - 1].at);
+            let steps = preview.steps.iter().filter_map(|line| match &line.what {
                 What::Step { step } => Some(step.clone()),
                 What::Tasks { .. } | What::Bake { .. } => None,
             });
             assert_eq!(steps.collect::<Vec<_>>(), trial.steps, "{fate:?} after {seen} events");
             assert_eq!(
-                outlook.ends.as_ref(),
+                preview.ends.as_ref(),
                 Some(trial.conclusion()),
                 "{fate:?} after {seen} events"
             );
             assert_eq!(
-                (outlook.moves[0].name.as_str(), outlook.moves[0].from.as_deref()),
+                (preview.moves[0].name.as_str(), preview.moves[0].from.as_deref()),
                 (state.target.name.as_str(), Some("t1"))
             );
         }

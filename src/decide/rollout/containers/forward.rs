@@ -5,6 +5,7 @@ use super::look::{alive, living_in, policy_stands, step};
 use super::order::{Sequence, order};
 use super::{Chore, Containers, names};
 use crate::decide::rollout::{BAKE_POLL, Next, Progress, RolloutState, diverged, revert_or_stop};
+use crate::model::app_state::Release;
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::{PreflightPolicy, Router, Select};
 use crate::model::image::ManifestDigest;
@@ -12,7 +13,6 @@ use crate::model::rollout::{
     ContainerState, EndedBy, Goal, Health, HookPhase, ObservedContainer, ObservedUnit, OnExit, Part, RestartPolicy,
     RolloutConclusion, RouteChange, Step, Unit, Which,
 };
-use crate::model::standing::Release;
 use jiff::{SignedDuration, Timestamp};
 
 /// A candidate that is found stopped after an interrupted wait may have been stopped by a reboot of the host, so it is

@@ -1,7 +1,7 @@
 //! Which of old and new runs first.
 
 use crate::model::fleet::{Order, Router, TargetPolicy};
-use crate::model::outlook::OrderReason;
+use crate::model::preview::OrderReason;
 use crate::model::rollout::{Bar, Part, Unit};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

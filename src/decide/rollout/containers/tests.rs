@@ -7,9 +7,9 @@ use trial::{Trial, outside};
 use world::{KINDS, Kind, NEW_IMAGE, NewImage, OldImage, at, rollout};
 
 mod blame;
-mod foretold;
 mod low_tide;
 mod mishaps;
+mod preview;
 mod tides;
 pub(in crate::decide::rollout) mod trial;
 pub(in crate::decide::rollout) mod world;

@@ -2,8 +2,9 @@
 
 use super::verdict::{self, Reached};
 use super::*;
+use crate::decide::app_state::Waits;
 use crate::decide::rollout::{Gate, Moving, Next, Outside, Progress, RolloutState, fold, next};
-use crate::decide::standing::Waits;
+use crate::model::app_state::Release;
 use crate::model::failure::Failure;
 use crate::model::failure::{FailureKind, WaitReason};
 use crate::model::fleet::{Order, Ready, ReadyCheck, Select, TargetPolicy};
@@ -15,10 +16,9 @@ use crate::model::service::UpdateKnobs;
 use crate::model::service::{
     FoundService, ObservedTask, ServiceMode, TaskPlace, TaskState, TaskWanted, UpdateOrder, UpdateState,
 };
-use crate::model::standing::Release;
 use std::str::FromStr;
 
-mod foretold;
+mod preview;
 mod swarms;
 mod world;
 

@@ -2,15 +2,15 @@
 
 use super::trial::Trial;
 use super::world::{KINDS, Kind, NewImage, OldImage, at, rollout};
+use crate::decide::app_state::AppState;
 use crate::decide::rollout::{Next, next};
-use crate::decide::standing::Standing;
 use crate::decide::tell;
+use crate::model::app_state::AppEvent;
 use crate::model::failure::FailureKind;
 use crate::model::fleet::PreflightPolicy;
 use crate::model::rollout::{
     ContainerState, EndedBy, HostNeed, RestartPolicy, RolloutConclusion, RolloutEvent, Step, Which,
 };
-use crate::model::standing::AppEvent;
 use jiff::SignedDuration;
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 fn verdict(trial: &Trial) -> String {
     let conclusion = trial.conclusion();
     let end = tell::RolloutEnd {
-        standing: &Standing::default(),
+        app_state: &AppState::default(),
         app: None,
         email: None,
         adopted: None,

@@ -2,7 +2,7 @@
 
 use super::trial::Trial;
 use super::world::{Kind, NewImage, at, rollout};
-use crate::decide::outlook;
+use crate::decide::forecast;
 use crate::decide::rollout::{Next, next};
 use crate::model::failure::{FailureKind, WaitReason};
 use crate::model::journal::Recorded;
@@ -327,7 +327,7 @@ fn while_suspended_it_waits_and_says_why() {
     };
     assert_eq!(reason, expected);
     // A reader of the journal alone sees the same.
-    let foretold = outlook::rollout_waits(&trial.state(), &trial.outside, at(trial.now));
+    let foretold = forecast::rollout_waits(&trial.state(), &trial.outside, at(trial.now));
     assert_eq!(foretold, Some(expected));
 }
 

@@ -3,24 +3,24 @@
 use super::low_tide::{asked, moment, nights, story, suspended, trial};
 use super::trial::Trial;
 use super::world::at;
-use crate::decide::outlook;
+use crate::decide::app_state::{self, AppState};
+use crate::decide::gates;
 use crate::decide::rollout::Next;
 use crate::decide::schedule::tests_app;
-use crate::decide::standing::{self, Standing};
 use crate::decide::tell;
+use crate::model::app_state::AppEvent;
 use crate::model::failure::WaitReason;
 use crate::model::fleet::{EmailPolicy, Schedule, SmtpSecurity, SmtpServer};
 use crate::model::journal::Recorded;
 use crate::model::name::{RolloutId, RunId};
 use crate::model::notice::NoticeBody;
 use crate::model::rollout::{RolloutConclusion, RolloutEvent};
-use crate::model::standing::AppEvent;
 use crate::model::window::{Closing, Day, Escalation, Overrun, Weekly};
 use jiff::SignedDuration;
 use jiff::civil::time;
 
 /// The app's state after the events that the rollout adds to its stream.
-fn standing_after(trial: &Trial) -> Standing {
+fn app_state_after(trial: &Trial) -> AppState {
     let state = trial.state();
     let conclusion = trial.conclusion().clone();
     let (target, release, rollout) = (state.target.name.clone(), state.release.run, state.id);
@@ -43,7 +43,7 @@ fn standing_after(trial: &Trial) -> Standing {
         at: at(trial.now),
         event,
     };
-    standing::fold(vec![recorded(opened), recorded(ended)])
+    app_state::fold(vec![recorded(opened), recorded(ended)])
 }
 
 #[test]
@@ -61,11 +61,11 @@ fn one_opening_begins_one_release_once() {
     Sun 01:03 reverted: WindowClosed
     ");
     // A person lets it try again; the clock shows 02:00 once more, and later the night of the same opening.
-    let standing = standing_after(&first);
+    let app_state = app_state_after(&first);
     for now in ["2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T01:45:00Z"] {
         let mut again = trial(window.clone(), now);
         let state = again.state();
-        let outside = outlook::outside(&state, &standing, None, false);
+        let outside = gates::outside(&state, &app_state, None, false);
         assert_eq!(outside.taken.as_ref().unwrap().day.to_string(), "2026-10-25");
         again.outside.taken = outside.taken;
         let opens = moment("2026-10-26T01:00:00Z");
@@ -84,7 +84,7 @@ fn one_opening_begins_one_release_once() {
 fn only_whole_rollouts_teach_how_long_they_take() {
     let mut whole = trial(nights(None), "2026-09-22T03:00:00Z");
     assert!(whole.drive(None));
-    let target = |trial: &Trial| standing_after(trial).targets.into_values().next().unwrap();
+    let target = |trial: &Trial| app_state_after(trial).targets.into_values().next().unwrap();
     let learnt = target(&whole);
     // Four times nine or ten minutes from the first change on, and four old ones removed after a bake that does not count.
     assert_eq!((learnt.took, learnt.units), (vec![SignedDuration::from_mins(43)], 4));
@@ -169,9 +169,9 @@ fn maintainers_and_operators_hear_once_of_one_wait() {
 }
 
 fn end_of(email: &EmailPolicy) -> tell::RolloutEnd<'_> {
-    static NOTHING: std::sync::LazyLock<Standing> = std::sync::LazyLock::new(Standing::default);
+    static NOTHING: std::sync::LazyLock<AppState> = std::sync::LazyLock::new(AppState::default);
     tell::RolloutEnd {
-        standing: &NOTHING,
+        app_state: &NOTHING,
         app: None,
         email: Some(email),
         adopted: None,
@@ -275,8 +275,14 @@ fn a_release_that_takes_anothers_place_has_waited_as_long() {
             at: at(i64::try_from(n).unwrap()),
             event: event.clone(),
         });
-        let standing = standing::fold(recorded.collect());
-        standing.targets.values().next().unwrap().waits.map(|waits| waits.since)
+        let app_state = app_state::fold(recorded.collect());
+        app_state
+            .targets
+            .values()
+            .next()
+            .unwrap()
+            .waits
+            .map(|waits| waits.since)
     };
     assert_eq!([3, 4, 5].map(since), [Some(at(0)), None, Some(at(4))]);
 }
@@ -336,7 +342,7 @@ fn the_window_is_that_of_today() {
     let mut target = state.target.clone();
     target.window = Some(nights(None));
     app.rollout = vec![target];
-    let asked = |app| outlook::outside(&state, &Standing::default(), app, false);
+    let asked = |app| gates::outside(&state, &AppState::default(), app, false);
     assert_eq!(asked(Some(&app)).window, Some(nights(None)));
     assert_eq!(asked(Some(&app)).timezone, "Asia/Kolkata");
     assert_eq!(asked(None).window, None, "not configured any more: as it was opened");

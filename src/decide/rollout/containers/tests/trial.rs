@@ -2,8 +2,8 @@
 
 use super::super::*;
 use super::world::{Kind, NewImage, World, at, rollout};
+use crate::decide::app_state::Waits;
 use crate::decide::rollout::{Gate, Moving, Next, Outside, Progress, RolloutState, fold, next};
-use crate::decide::standing::Waits;
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;

@@ -2,6 +2,7 @@
 
 use super::super::look::policy_is;
 use super::super::*;
+use crate::model::app_state::Release;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{Hook, Order, Ready, ReadyCheck, Router, Select, TargetPolicy};
 use crate::model::image::{ContentDigest, Reference};
@@ -10,7 +11,6 @@ use crate::model::rollout::{
     ContainerState, EndedBy, Health, Hold, HoldBy, Observed, ObservedContainer, ObservedUnit, OnExit, Part, Purpose,
     RestartPolicy, RolloutEvent, ServiceTag,
 };
-use crate::model::standing::Release;
 use jiff::SignedDuration;
 use std::str::FromStr;
 

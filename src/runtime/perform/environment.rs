@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Where one attempt of a run tests its candidate.
 #[derive(Clone, Copy)]
-pub struct Bench<'a> {
+pub struct TestEnvironment<'a> {
     pub engine: &'a Engine,
     /// For the images of sidecars.
     pub credentials: &'a Credentials,
@@ -72,7 +72,7 @@ const LIMITS: ContainerLimits = ContainerLimits {
     disk: 10 << 30,
 };
 
-impl Bench<'_> {
+impl TestEnvironment<'_> {
     pub(super) fn limits(&self) -> ContainerLimits {
         self.app.test.as_ref().map_or(LIMITS, |test| test.limits)
     }

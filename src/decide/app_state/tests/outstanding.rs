@@ -10,8 +10,8 @@ fn hours(n: i64) -> Timestamp {
     at(0) + SignedDuration::from_hours(n)
 }
 
-fn push_at(standing: &mut Standing, at: Timestamp, event: AppEvent) {
-    standing.apply(&Recorded { seq: 0, at, event });
+fn push_at(app_state: &mut AppState, at: Timestamp, event: AppEvent) {
+    app_state.apply(&Recorded { seq: 0, at, event });
 }
 
 fn refused(kind: FailureKind) -> RolloutConclusion {
@@ -30,9 +30,11 @@ fn failed(channel: &str, kind: FailureKind) -> AppEvent {
 }
 
 /// `s1 refuses`, or nothing.
-fn shown(app: &App, standing: &Standing) -> String {
-    let refusals = standing.refusals().map(|refusal| format!("{} refuses", refusal.target));
-    let channels = standing.unpromoted(app).map(|(channel, failing)| {
+fn shown(app: &App, app_state: &AppState) -> String {
+    let refusals = app_state
+        .refusals()
+        .map(|refusal| format!("{} refuses", refusal.target));
+    let channels = app_state.unpromoted(app).map(|(channel, failing)| {
         let due = failing.due().map(|due| due.duration_since(failing.at).as_secs());
         let due = due.map_or("never".to_owned(), |due| match due {
             0 => "now".to_owned(),
@@ -44,8 +46,8 @@ fn shown(app: &App, standing: &Standing) -> String {
     refusals.chain(channels).collect::<Vec<_>>().join(", ")
 }
 
-fn tried(standing: &Standing, occasion: Occasion, now: Timestamp) -> String {
-    match standing.again(occasion, now) {
+fn tried(app_state: &AppState, occasion: Occasion, now: Timestamp) -> String {
+    match app_state.again(occasion, now) {
         Some(AppEvent::Again { targets, channels }) => {
             let targets = targets.iter().map(TargetName::as_str);
             targets
@@ -60,18 +62,18 @@ fn tried(standing: &Standing, occasion: Occasion, now: Timestamp) -> String {
 
 #[test]
 fn a_refused_rollout_is_shown_until_something_arrives_and_tried_again_once_a_night() {
-    let (app, mut standing) = (app(), Standing::default());
-    released(&mut standing, 1);
-    let story = play(&app, &mut standing, |_| refused(FailureKind::TargetSick));
+    let (app, mut app_state) = (app(), AppState::default());
+    released(&mut app_state, 1);
+    let story = play(&app, &mut app_state, |_| refused(FailureKind::TargetSick));
     assert_eq!(story, ["staging := t1", "s1 → t1"]);
-    assert_eq!(shown(&app, &standing), "s1 refuses");
+    assert_eq!(shown(&app, &app_state), "s1 refuses");
     // It was tried at 0 h; a schedule that fires each hour is one night.
     let table = [
-        ("somebody asks", tried(&standing, Occasion::Asked, hours(0))),
-        ("an hour later", tried(&standing, Occasion::Night, hours(1))),
-        ("the next night", tried(&standing, Occasion::Night, hours(20))),
-        ("configured anew", tried(&standing, Occasion::Configured, hours(0))),
-        ("started anew", tried(&standing, Occasion::Started, hours(20))),
+        ("somebody asks", tried(&app_state, Occasion::Asked, hours(0))),
+        ("an hour later", tried(&app_state, Occasion::Night, hours(1))),
+        ("the next night", tried(&app_state, Occasion::Night, hours(20))),
+        ("configured anew", tried(&app_state, Occasion::Configured, hours(0))),
+        ("started anew", tried(&app_state, Occasion::Started, hours(20))),
     ];
     let table = table.map(|(when, what)| format!("{when}: {what}"));
     insta::assert_snapshot!(table.join("\n"), @"
@@ -81,26 +83,26 @@ fn a_refused_rollout_is_shown_until_something_arrives_and_tried_again_once_a_nig
     configured anew: s1
     started anew: nothing
     ");
-    let since = standing.refusals().next().unwrap().since;
-    let again = standing.again(Occasion::Night, hours(20)).unwrap();
-    push_at(&mut standing, hours(20), again);
+    let since = app_state.refusals().next().unwrap().since;
+    let again = app_state.again(Occasion::Night, hours(20)).unwrap();
+    push_at(&mut app_state, hours(20), again);
     assert_eq!(
-        shown(&app, &standing),
+        shown(&app, &app_state),
         "s1 refuses",
         "as long as it is not opened: everything may be paused"
     );
-    let story = play(&app, &mut standing, |_| refused(FailureKind::TargetSick));
+    let story = play(&app, &mut app_state, |_| refused(FailureKind::TargetSick));
     assert_eq!(story, ["s1 → t1"]);
     assert_eq!(
-        standing.refusals().next().unwrap().since,
+        app_state.refusals().next().unwrap().since,
         since,
         "one trouble, however often it is tried"
     );
-    let again = standing.again(Occasion::Asked, hours(21)).unwrap();
-    push_at(&mut standing, hours(21), again);
-    play(&app, &mut standing, |_| RolloutConclusion::Done);
-    assert_eq!(shown(&app, &standing), "");
-    assert_eq!(tried(&standing, Occasion::Asked, hours(21)), "nothing");
+    let again = app_state.again(Occasion::Asked, hours(21)).unwrap();
+    push_at(&mut app_state, hours(21), again);
+    play(&app, &mut app_state, |_| RolloutConclusion::Done);
+    assert_eq!(shown(&app, &app_state), "");
+    assert_eq!(tried(&app_state, Occasion::Asked, hours(21)), "nothing");
 }
 
 /// A superseded release is not shown, and one that an operator withdrew does not count as refused. One that was
@@ -109,10 +111,10 @@ fn a_refused_rollout_is_shown_until_something_arrives_and_tried_again_once_a_nig
 fn what_counts_as_refused() {
     let app = app();
     let after = |conclusion: RolloutConclusion| {
-        let mut standing = Standing::default();
-        released(&mut standing, 1);
+        let mut app_state = AppState::default();
+        released(&mut app_state, 1);
         push(
-            &mut standing,
+            &mut app_state,
             AppEvent::RolloutEnded {
                 target: "s1".parse().unwrap(),
                 release: RunId(Ulid(1)),
@@ -122,7 +124,7 @@ fn what_counts_as_refused() {
                 placed: None,
             },
         );
-        standing
+        app_state
     };
     let untimely = RolloutConclusion::Reverted {
         failure: Failure::new(FailureKind::WindowClosed, "x"),
@@ -135,12 +137,12 @@ fn what_counts_as_refused() {
         ("done", RolloutConclusion::Done),
     ];
     let table = cases.map(|(name, conclusion)| {
-        let standing = after(conclusion);
+        let app_state = after(conclusion);
         let (asked, night) = (
-            tried(&standing, Occasion::Asked, hours(30)),
-            tried(&standing, Occasion::Night, hours(30)),
+            tried(&app_state, Occasion::Asked, hours(30)),
+            tried(&app_state, Occasion::Night, hours(30)),
         );
-        format!("{name}: {}; asked: {asked}; night: {night}", shown(&app, &standing))
+        format!("{name}: {}; asked: {asked}; night: {night}", shown(&app, &app_state))
     });
     insta::assert_snapshot!(table.join("\n"), @"
     refused: s1 refuses; asked: s1; night: s1
@@ -156,61 +158,61 @@ fn what_counts_as_refused() {
 
 #[test]
 fn a_promotion_is_tried_again_by_itself_only_where_that_may_help() {
-    let (app, mut standing) = (app(), Standing::default());
-    released(&mut standing, 1);
-    let asks = |standing: &Standing, now| !matches!(next(&app, standing, now), Next::Idle);
+    let (app, mut app_state) = (app(), AppState::default());
+    released(&mut app_state, 1);
+    let asks = |app_state: &AppState, now| !matches!(next(&app, app_state, now), Next::Idle);
     // An unreachable registry: retried after a minute, and not forever.
     push_at(
-        &mut standing,
+        &mut app_state,
         at(1),
         failed("staging", FailureKind::RegistryUnreachable),
     );
-    assert_eq!(shown(&app, &standing), "staging fails (in 1 min)");
-    assert!(!asks(&standing, at(2)) && asks(&standing, at(90)));
+    assert_eq!(shown(&app, &app_state), "staging fails (in 1 min)");
+    assert!(!asks(&app_state, at(2)) && asks(&app_state, at(90)));
     assert_eq!(
-        wakes(&app, &standing),
-        standing.unpromoted(&app).next().unwrap().1.due()
+        wakes(&app, &app_state),
+        app_state.unpromoted(&app).next().unwrap().1.due()
     );
     for _ in 0..7 {
         push_at(
-            &mut standing,
+            &mut app_state,
             at(90),
             failed("staging", FailureKind::RegistryUnreachable),
         );
     }
-    assert_eq!(shown(&app, &standing), "staging fails (never)");
-    assert!(!asks(&standing, hours(100)));
-    assert_eq!(tried(&standing, Occasion::Night, hours(20)), "staging");
+    assert_eq!(shown(&app, &app_state), "staging fails (never)");
+    assert!(!asks(&app_state, hours(100)));
+    assert_eq!(tried(&app_state, Occasion::Night, hours(20)), "staging");
     // A tag that is taken will still be taken a minute later, so there is no automatic retry.
-    let again = standing.again(Occasion::Night, hours(20)).unwrap();
-    push_at(&mut standing, hours(20), again);
-    assert!(asks(&standing, hours(20)));
-    push_at(&mut standing, hours(20), failed("staging", FailureKind::TagTaken));
-    assert_eq!(shown(&app, &standing), "staging fails (never)");
-    assert!(!asks(&standing, hours(21)));
+    let again = app_state.again(Occasion::Night, hours(20)).unwrap();
+    push_at(&mut app_state, hours(20), again);
+    assert!(asks(&app_state, hours(20)));
+    push_at(&mut app_state, hours(20), failed("staging", FailureKind::TagTaken));
+    assert_eq!(shown(&app, &app_state), "staging fails (never)");
+    assert!(!asks(&app_state, hours(21)));
     let table = [
         Occasion::Asked,
         Occasion::Configured,
         Occasion::Started,
         Occasion::Night,
     ];
-    let table = table.map(|occasion| tried(&standing, occasion, hours(20)));
+    let table = table.map(|occasion| tried(&app_state, occasion, hours(20)));
     assert_eq!(table, ["staging"; 4]);
     // Another release is another attempt, with another tag.
-    released(&mut standing, 2);
-    assert!(asks(&standing, hours(21)));
-    play(&app, &mut standing, |_| RolloutConclusion::Done);
-    assert_eq!(shown(&app, &standing), "");
+    released(&mut app_state, 2);
+    assert!(asks(&app_state, hours(21)));
+    play(&app, &mut app_state, |_| RolloutConclusion::Done);
+    assert_eq!(shown(&app, &app_state), "");
 }
 
 /// A promotion in back-off is retried automatically: a run that ends meanwhile does not restart the back-off.
 #[test]
 fn a_night_leaves_a_promotion_in_back_off_alone() {
-    let mut standing = Standing::default();
-    released(&mut standing, 1);
-    push(&mut standing, failed("staging", FailureKind::RegistryUnreachable));
-    assert_eq!(tried(&standing, Occasion::Night, hours(20)), "nothing");
-    assert_eq!(tried(&standing, Occasion::Asked, hours(20)), "staging");
+    let mut app_state = AppState::default();
+    released(&mut app_state, 1);
+    push(&mut app_state, failed("staging", FailureKind::RegistryUnreachable));
+    assert_eq!(tried(&app_state, Occasion::Night, hours(20)), "nothing");
+    assert_eq!(tried(&app_state, Occasion::Asked, hours(20)), "staging");
 }
 
 #[test]
@@ -228,12 +230,12 @@ fn a_run_brings_another_try_by_what_started_it() {
 #[test]
 fn while_halted_a_channel_and_its_targets_agree() {
     let mut app = app();
-    let mut standing = Standing::default();
-    released(&mut standing, 1);
-    play(&app, &mut standing, |_| RolloutConclusion::Done);
-    released(&mut standing, 2);
+    let mut app_state = AppState::default();
+    released(&mut app_state, 1);
+    play(&app, &mut app_state, |_| RolloutConclusion::Done);
+    released(&mut app_state, 2);
     app.rollout[1].irreversible = true;
-    let story = play(&app, &mut standing, |target| {
+    let story = play(&app, &mut app_state, |target| {
         if target == "p1" {
             reverted()
         } else {
@@ -250,21 +252,21 @@ fn while_halted_a_channel_and_its_targets_agree() {
     production := t1
     s1 → t1
     ");
-    let apart: Vec<String> = standing
+    let apart: Vec<String> = app_state
         .apart(&app)
         .iter()
         .map(|apart| format!("{} has {}, {:?}", apart.channel, apart.has, apart.targets))
         .collect();
     insta::assert_snapshot!(apart.join("\n"), @r#"staging has t1, [(TargetName("s2"), "t2")]"#);
-    push(&mut standing, resumed(0));
-    assert_eq!(standing.apart(&app), []);
+    push(&mut app_state, resumed(0));
+    assert_eq!(app_state.apart(&app), []);
 }
 
 /// An operator withdraws release 1 from a target, which is rolled back to `before`.
-fn taken_back(standing: &mut Standing, target: &TargetName, before: RunId) -> RolloutId {
+fn taken_back(app_state: &mut AppState, target: &TargetName, before: RunId) -> RolloutId {
     let bad = release(1);
     push(
-        standing,
+        app_state,
         AppEvent::Quarantined {
             content: bad.content,
             image: bad.image,
@@ -272,7 +274,7 @@ fn taken_back(standing: &mut Standing, target: &TargetName, before: RunId) -> Ro
         },
     );
     push(
-        standing,
+        app_state,
         AppEvent::Halted {
             reason: HaltReason::TakenBack {
                 by: "ana".to_owned(),
@@ -285,7 +287,7 @@ fn taken_back(standing: &mut Standing, target: &TargetName, before: RunId) -> Ro
     );
     let rollout = RolloutId(Ulid(70));
     push(
-        standing,
+        app_state,
         AppEvent::RolloutOpened {
             target: target.clone(),
             release: before,
@@ -293,7 +295,7 @@ fn taken_back(standing: &mut Standing, target: &TargetName, before: RunId) -> Ro
         },
     );
     push(
-        standing,
+        app_state,
         AppEvent::RolloutEnded {
             target: target.clone(),
             release: before,
@@ -308,8 +310,8 @@ fn taken_back(standing: &mut Standing, target: &TargetName, before: RunId) -> Ro
 
 #[test]
 fn the_image_that_was_there_before_is_rolled_back_to_and_never_rolled_out() {
-    let (app, mut standing) = (app(), Standing::default());
-    released(&mut standing, 1);
+    let (app, mut app_state) = (app(), AppState::default());
+    released(&mut app_state, 1);
     let own = Release {
         run: RunId(Ulid(0)),
         tag: "nginx:1.25".to_owned(),
@@ -317,50 +319,50 @@ fn the_image_that_was_there_before_is_rolled_back_to_and_never_rolled_out() {
         ..release(77)
     };
     push(
-        &mut standing,
+        &mut app_state,
         AppEvent::Adopted {
             target: "s1".parse().unwrap(),
             image: Box::new(own.clone()),
         },
     );
-    play(&app, &mut standing, |_| RolloutConclusion::Done);
-    let state = standing.targets[&"s1".parse().unwrap()].clone();
+    play(&app, &mut app_state, |_| RolloutConclusion::Done);
+    let state = app_state.targets[&"s1".parse().unwrap()].clone();
     assert_eq!(
-        standing.way_back(&state).map(|release| release.tag.as_str()),
+        app_state.way_back(&state).map(|release| release.tag.as_str()),
         Some("nginx:1.25")
     );
-    let other = standing.targets[&"s2".parse().unwrap()].clone();
-    assert_eq!(standing.way_back(&other), None);
-    assert_eq!(standing.current().map(|release| release.tag.as_str()), Some("t1"));
+    let other = app_state.targets[&"s2".parse().unwrap()].clone();
+    assert_eq!(app_state.way_back(&other), None);
+    assert_eq!(app_state.current().map(|release| release.tag.as_str()), Some("t1"));
     // Its own revert: afterwards it is what runs, and nothing else is rolled out.
     let target = "s1".parse::<TargetName>().unwrap();
-    let rollout = taken_back(&mut standing, &target, own.run);
-    assert_eq!(standing.targets[&target].good, Some(own.run));
-    assert_eq!(standing.current(), None);
+    let rollout = taken_back(&mut app_state, &target, own.run);
+    assert_eq!(app_state.targets[&target].good, Some(own.run));
+    assert_eq!(app_state.current(), None);
     assert_eq!(
-        standing.recalled_by(rollout).map(|recalled| recalled.tag.as_str()),
+        app_state.recalled_by(rollout).map(|recalled| recalled.tag.as_str()),
         Some("t1")
     );
-    push(&mut standing, resumed(0));
-    assert_eq!(next(&app, &standing, at(9)), Next::Idle);
-    released(&mut standing, 2);
-    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    push(&mut app_state, resumed(0));
+    assert_eq!(next(&app, &app_state, at(9)), Next::Idle);
+    released(&mut app_state, 2);
+    let story = play(&app, &mut app_state, |_| RolloutConclusion::Done);
     assert_eq!(story.first().map(String::as_str), Some("staging := t2"));
-    assert_eq!(standing.targets[&target].before, Some(own.run));
+    assert_eq!(app_state.targets[&target].before, Some(own.run));
 }
 
 #[test]
 fn a_target_that_somebody_else_changed_gets_the_release_back_when_asked_for() {
-    let (app, mut standing) = (app(), Standing::default());
-    released(&mut standing, 1);
-    play(&app, &mut standing, |_| RolloutConclusion::Done);
-    assert_eq!(next(&app, &standing, at(1)), Next::Idle);
+    let (app, mut app_state) = (app(), AppState::default());
+    released(&mut app_state, 1);
+    play(&app, &mut app_state, |_| RolloutConclusion::Done);
+    assert_eq!(next(&app, &app_state, at(1)), Next::Idle);
     let target: TargetName = "s1".parse().unwrap();
-    let rollout = standing.targets[&target].ended.unwrap().0;
+    let rollout = app_state.targets[&target].ended.unwrap().0;
     let placed = Placed::Services { image: "x".to_owned() };
-    standing.targets.get_mut(&target).unwrap().placed = Some((rollout, placed));
+    app_state.targets.get_mut(&target).unwrap().placed = Some((rollout, placed));
     push(
-        &mut standing,
+        &mut app_state,
         AppEvent::Drifted {
             target: target.clone(),
             rollout,
@@ -368,29 +370,29 @@ fn a_target_that_somebody_else_changed_gets_the_release_back_when_asked_for() {
         },
     );
     assert_eq!(
-        standing.drifted().map(|it| it.target.as_str()).collect::<Vec<_>>(),
+        app_state.drifted().map(|it| it.target.as_str()).collect::<Vec<_>>(),
         ["s1"]
     );
     // The drift is assumed to be deliberate.
-    assert_eq!(next(&app, &standing, at(1)), Next::Idle);
+    assert_eq!(next(&app, &app_state, at(1)), Next::Idle);
     for occasion in [Occasion::Night, Occasion::Configured, Occasion::Started] {
-        assert_eq!(tried(&standing, occasion, hours(20)), "nothing", "{occasion:?}");
+        assert_eq!(tried(&app_state, occasion, hours(20)), "nothing", "{occasion:?}");
     }
-    assert_eq!(tried(&standing, Occasion::Asked, hours(0)), "s1");
-    let again = standing.again(Occasion::Asked, hours(0)).unwrap();
-    push(&mut standing, again);
-    assert_eq!(play(&app, &mut standing, |_| RolloutConclusion::Done), ["s1 → t1"]);
-    assert_eq!(standing.drifted().count(), 0);
-    assert_eq!(next(&app, &standing, at(1)), Next::Idle);
+    assert_eq!(tried(&app_state, Occasion::Asked, hours(0)), "s1");
+    let again = app_state.again(Occasion::Asked, hours(0)).unwrap();
+    push(&mut app_state, again);
+    assert_eq!(play(&app, &mut app_state, |_| RolloutConclusion::Done), ["s1 → t1"]);
+    assert_eq!(app_state.drifted().count(), 0);
+    assert_eq!(next(&app, &app_state, at(1)), Next::Idle);
 }
 
 /// An open rollout of the withdrawn release turns back, and its report names the operator; no other rollout's does.
 #[test]
 fn a_rollout_that_is_under_way_belongs_to_the_recall_of_its_release() {
     let recalled = |under_way: u128| {
-        let mut standing = Standing::default();
+        let mut app_state = AppState::default();
         for n in [1, 2] {
-            released(&mut standing, n);
+            released(&mut app_state, n);
         }
         let rollout = RolloutId(Ulid(60));
         let opened = AppEvent::RolloutOpened {
@@ -398,15 +400,15 @@ fn a_rollout_that_is_under_way_belongs_to_the_recall_of_its_release() {
             release: release(under_way).run,
             rollout,
         };
-        push(&mut standing, opened);
+        push(&mut app_state, opened);
         let reason = HaltReason::TakenBack {
             by: "ana".to_owned(),
             why: "x".to_owned(),
             tag: "t1".to_owned(),
             release: release(1).run,
         };
-        push(&mut standing, AppEvent::Halted { reason, settings: None });
-        standing.recalled_by(rollout).map(|recalled| recalled.by.clone())
+        push(&mut app_state, AppEvent::Halted { reason, settings: None });
+        app_state.recalled_by(rollout).map(|recalled| recalled.by.clone())
     };
     assert_eq!(recalled(1).as_deref(), Some("ana"));
     assert_eq!(recalled(2), None);

@@ -1,12 +1,12 @@
 //! When refused rollouts and failed promotions are tried again.
 
-use super::{Standing, Unpromoted};
+use super::{AppState, Unpromoted};
+use crate::model::app_state::{AppEvent, Release};
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{App, Mode};
 use crate::model::name::{ChannelName, RunId, TargetName};
 use crate::model::run::Trigger;
-use crate::model::standing::{AppEvent, Release};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
@@ -66,7 +66,7 @@ impl Occasion {
     }
 }
 
-impl Standing {
+impl AppState {
     /// Targets whose rollout of the current release was refused for a reason unrelated to the release, and that are not
     /// being moved now.
     pub fn refusals(&self) -> impl Iterator<Item = Refusal<'_>> {

@@ -4,13 +4,13 @@ use super::RolloutState;
 use crate::model::command::{CommandStep, CommandUnit, ObservedAnswer, TargetRecord};
 use crate::model::rollout::{Step, StepOutcome};
 
-pub(super) struct CommandScene {
+pub(super) struct SimulatedCommand {
     pub(super) unit: CommandUnit,
     /// For people: nothing else has a name there.
     pub(super) name: String,
 }
 
-impl CommandScene {
+impl SimulatedCommand {
     pub(super) fn new(state: &RolloutState, unit: Option<&CommandUnit>) -> Self {
         let assumed = || CommandUnit {
             before: None,

@@ -1,12 +1,12 @@
 //! What an app's releases need next.
 
-use super::Standing;
+use super::AppState;
+use crate::model::app_state::Release;
 use crate::model::failure::HaltReason;
 use crate::model::fleet::{App, Channel, Mode, TargetPolicy, Unhealthy};
 use crate::model::image::{ManifestDigest, Reference};
 use crate::model::name::ChannelName;
 use crate::model::rollout::{Purpose, RolloutConclusion};
-use crate::model::standing::Release;
 use jiff::Timestamp;
 
 /// A release's digest that goes to a channel.
@@ -41,33 +41,33 @@ pub enum Next {
 }
 
 /// Returns one action at a time and is called again after each.
-pub fn next(app: &App, standing: &Standing, now: Timestamp) -> Next {
+pub fn next(app: &App, app_state: &AppState, now: Timestamp) -> Next {
     if app.mode == Mode::Observe {
         return Next::Idle;
     }
-    if let Some(back) = take_back(app, standing, now).or_else(|| go_back(app, standing)) {
+    if let Some(back) = take_back(app, app_state, now).or_else(|| go_back(app, app_state)) {
         return back;
     }
-    let Some(release) = standing.current() else {
+    let Some(release) = app_state.current() else {
         return Next::Idle;
     };
-    if standing.halted.is_some() {
+    if app_state.halted.is_some() {
         return Next::Idle;
     }
     // Targets without a channel run the release itself.
-    match open_targets(app, standing, None, release) {
+    match open_targets(app, app_state, None, release) {
         Targets::Open(target) => return open(target, release),
         Targets::Waiting => return Next::Idle,
         Targets::Done => {}
     }
     for channel in channels(app) {
-        let holds = standing.channels.get(&channel.name).and_then(|state| state.holds);
+        let holds = app_state.channels.get(&channel.name).and_then(|state| state.holds);
         if holds != Some(release.run) {
-            let due = is_due(standing, channel, release, now);
+            let due = is_due(app_state, channel, release, now);
             let promotion = due.then(|| promotion(channel, release)).flatten();
             return promotion.map_or(Next::Idle, Next::Promote);
         }
-        match open_targets(app, standing, Some(&channel.name), release) {
+        match open_targets(app, app_state, Some(&channel.name), release) {
             Targets::Open(target) => return open(target, release),
             // Later channels wait until the targets of this one are done.
             Targets::Waiting => return Next::Idle,
@@ -79,10 +79,10 @@ pub fn next(app: &App, standing: &Standing, now: Timestamp) -> Next {
 
 /// Time of the next automatic retry of a failed promotion; `None`: none is scheduled.
 #[must_use]
-pub fn wakes(app: &App, standing: &Standing) -> Option<Timestamp> {
+pub fn wakes(app: &App, app_state: &AppState) -> Option<Timestamp> {
     let states = channels(app)
         .iter()
-        .filter_map(|channel| standing.channels.get(&channel.name));
+        .filter_map(|channel| app_state.channels.get(&channel.name));
     states.filter_map(|state| state.failing.as_ref()?.due()).min()
 }
 
@@ -99,8 +99,8 @@ fn promotion(channel: &Channel, release: &Release) -> Option<Box<Promotion>> {
 }
 
 /// May this promotion be tried now? A failed one waits for its retry time; another release may be tried at once.
-fn is_due(standing: &Standing, channel: &Channel, release: &Release, now: Timestamp) -> bool {
-    let state = standing.channels.get(&channel.name);
+fn is_due(app_state: &AppState, channel: &Channel, release: &Release, now: Timestamp) -> bool {
+    let state = app_state.channels.get(&channel.name);
     let failing = state
         .and_then(|state| state.failing.as_ref())
         .filter(|failing| failing.release == release.run);
@@ -115,27 +115,27 @@ fn open(target: &TargetPolicy, release: &Release) -> Next {
 }
 
 /// A channel that points at a quarantined release is rolled back, whether or not the app is halted.
-fn take_back(app: &App, standing: &Standing, now: Timestamp) -> Option<Next> {
+fn take_back(app: &App, app_state: &AppState, now: Timestamp) -> Option<Next> {
     channels(app).iter().find_map(|channel| {
-        let state = standing.channels.get(&channel.name)?;
-        let held = standing.release(state.holds?)?;
-        if !standing.quarantine.contains(&held.content) {
+        let state = app_state.channels.get(&channel.name)?;
+        let held = app_state.release(state.holds?)?;
+        if !app_state.quarantine.contains(&held.content) {
             return None;
         }
-        let before = standing.release(state.before?)?;
-        let good = !standing.quarantine.contains(&before.content);
-        let goes = good && is_due(standing, channel, before, now);
+        let before = app_state.release(state.before?)?;
+        let good = !app_state.quarantine.contains(&before.content);
+        let goes = good && is_due(app_state, channel, before, now);
         Some(Next::TakeBack(goes.then(|| promotion(channel, before)).flatten()?))
     })
 }
 
 /// Rolls back a target that received a release after it was withdrawn, or whose channel was rolled back.
-fn go_back(app: &App, standing: &Standing) -> Option<Next> {
+fn go_back(app: &App, app_state: &AppState) -> Option<Next> {
     app.rollout.iter().find_map(|target| {
-        let state = standing.targets.get(&target.name)?;
-        let release = standing.way_back(state)?;
+        let state = app_state.targets.get(&target.name)?;
+        let release = app_state.way_back(state)?;
         let tried = state.last.as_ref().is_some_and(|(run, _)| *run == release.run);
-        let goes = state.overtaken || is_left_behind(standing, target);
+        let goes = state.overtaken || is_left_behind(app_state, target);
         (goes && state.open.is_none() && !tried).then(|| Next::GoBack {
             target: Box::new(target.clone()),
             release: Box::new(release.clone()),
@@ -146,17 +146,17 @@ fn go_back(app: &App, standing: &Standing) -> Option<Next> {
 /// Does the target still run a release that a rollout to another target has shown to be bad, while its channel is back
 /// at the previous one? An irreversible target is left to a person, and so is a release that an operator withdrew from
 /// one target only.
-fn is_left_behind(standing: &Standing, target: &TargetPolicy) -> bool {
-    let by_rollout = matches!(standing.halted, Some((_, HaltReason::Reverted { .. })));
+fn is_left_behind(app_state: &AppState, target: &TargetPolicy) -> bool {
+    let by_rollout = matches!(app_state.halted, Some((_, HaltReason::Reverted { .. })));
     let channel = target
         .channel
         .as_ref()
-        .and_then(|channel| standing.channels.get(channel));
-    let (Some(state), Some(channel)) = (standing.targets.get(&target.name), channel) else {
+        .and_then(|channel| app_state.channels.get(channel));
+    let (Some(state), Some(channel)) = (app_state.targets.get(&target.name), channel) else {
         return false;
     };
-    let runs = state.good.and_then(|run| standing.release(run));
-    let bad = runs.is_some_and(|release| standing.quarantine.contains(&release.content));
+    let runs = state.good.and_then(|run| app_state.release(run));
+    let bad = runs.is_some_and(|release| app_state.quarantine.contains(&release.content));
     by_rollout && bad && !target.irreversible && channel.holds.is_some() && channel.holds == state.before
 }
 
@@ -169,12 +169,12 @@ enum Targets<'a> {
 /// One target of a channel at a time: the first is the canary of the others.
 fn open_targets<'a>(
     app: &'a App,
-    standing: &Standing,
+    app_state: &AppState,
     channel: Option<&ChannelName>,
     release: &Release,
 ) -> Targets<'a> {
     for target in app.rollout.iter().filter(|target| target.channel.as_ref() == channel) {
-        let Some(state) = standing.targets.get(&target.name) else {
+        let Some(state) = app_state.targets.get(&target.name) else {
             return Targets::Open(target);
         };
         if state.open.is_some() {
@@ -189,7 +189,7 @@ fn open_targets<'a>(
             .filter(|(run, _)| *run == release.run)
             .map(|(_, conclusion)| conclusion);
         return match ended {
-            // Waits for another try: `decide::standing::again` says when.
+            // Waits for another try: `decide::app_state::again` says when.
             Some(
                 RolloutConclusion::Refused { .. }
                 | RolloutConclusion::Reverted { .. }
@@ -205,11 +205,11 @@ fn open_targets<'a>(
 /// Policy and purpose of a rollout: as configured, or on probation with twice the bake. It replaces a container that is
 /// not healthy if an operator said so.
 #[must_use]
-pub fn undertaken(standing: &Standing, mut target: TargetPolicy, release: &Release) -> (TargetPolicy, Purpose) {
-    if standing.expedited == Some(Unhealthy::Replace) {
+pub fn undertaken(app_state: &AppState, mut target: TargetPolicy, release: &Release) -> (TargetPolicy, Purpose) {
+    if app_state.expedited == Some(Unhealthy::Replace) {
         target.unhealthy = Unhealthy::Replace;
     }
-    if !standing.is_on_probation(&target.name, release.run) {
+    if !app_state.is_on_probation(&target.name, release.run) {
         return (target, Purpose::Release);
     }
     (watched(target), Purpose::Probation)
@@ -217,8 +217,8 @@ pub fn undertaken(standing: &Standing, mut target: TargetPolicy, release: &Relea
 
 /// How the next new release will be brought to a target.
 #[must_use]
-pub fn expected(standing: &Standing, target: TargetPolicy) -> TargetPolicy {
-    let watches = standing.halted.is_none() && standing.probation.left(&target.name) > 0;
+pub fn expected(app_state: &AppState, target: TargetPolicy) -> TargetPolicy {
+    let watches = app_state.halted.is_none() && app_state.probation.left(&target.name) > 0;
     if watches { watched(target) } else { target }
 }
 

@@ -1,6 +1,6 @@
 //! The log of a stage: a capped file that only its owner reads, the listener, and the last lines for a failure.
 
-use super::bench::Bench;
+use super::environment::TestEnvironment;
 use super::hidden::Hidden;
 use crate::clients::engine::logs::Tail;
 use crate::model::failure::Failure;
@@ -10,7 +10,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-pub(super) struct Trail<'a> {
+pub(super) struct StageLog<'a> {
     hidden: &'a Hidden,
     hider: Hider,
     file: Option<File>,
@@ -24,17 +24,17 @@ pub(super) struct Trail<'a> {
 /// A line without an end is passed on in pieces of this many bytes.
 const PIECE: usize = 8 << 10;
 
-impl<'a> Trail<'a> {
-    pub(super) fn open(bench: &Bench<'a>, name: &str) -> Result<Self, Failure> {
-        let file = private_file(&bench.work.join(name)).map_err(|e| disk(name, &e))?;
+impl<'a> StageLog<'a> {
+    pub(super) fn open(environment: &TestEnvironment<'a>, name: &str) -> Result<Self, Failure> {
+        let file = private_file(&environment.work.join(name)).map_err(|e| disk(name, &e))?;
         Ok(Self {
-            hidden: bench.hidden,
+            hidden: environment.hidden,
             hider: Hider::default(),
             file: Some(file),
-            room: bench.limits().output,
+            room: environment.limits().output,
             open: Vec::new(),
             tail: Tail::new(Failure::EXCERPT_LINES),
-            say: bench.say,
+            say: environment.say,
         })
     }
 
@@ -103,7 +103,7 @@ impl<'a> Trail<'a> {
     }
 }
 
-impl Drop for Trail<'_> {
+impl Drop for StageLog<'_> {
     fn drop(&mut self) {
         self.release();
         if !self.open.is_empty() {

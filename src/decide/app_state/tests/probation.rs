@@ -3,8 +3,8 @@
 use super::halts::{operators, push, resumed, reverted, with_incident};
 use super::*;
 
-fn left(standing: &Standing) -> String {
-    let of = |target: &str| standing.probation.left(&target.parse().unwrap());
+fn left(app_state: &AppState) -> String {
+    let of = |target: &str| app_state.probation.left(&target.parse().unwrap());
     format!("s1 {} s2 {} p1 {}", of("s1"), of("s2"), of("p1"))
 }
 
@@ -16,41 +16,41 @@ fn policy(app: &App) -> TargetPolicy {
 }
 
 /// Minutes a release bakes on the first target, and why it is brought there.
-fn bakes(app: &App, standing: &Standing, n: u128) -> (i64, Purpose) {
-    let (target, purpose) = undertaken(standing, policy(app), &release(n));
+fn bakes(app: &App, app_state: &AppState, n: u128) -> (i64, Purpose) {
+    let (target, purpose) = undertaken(app_state, policy(app), &release(n));
     (target.bake.as_mins(), purpose)
 }
 
 #[test]
 fn the_next_rollouts_bake_twice_as_long_and_only_those_that_arrive_count() {
     let app = app();
-    let mut standing = with_incident(&app, "s1");
-    push(&mut standing, resumed(2));
-    released(&mut standing, 3);
-    assert_eq!(bakes(&app, &standing, 3), (4, Purpose::Probation));
+    let mut app_state = with_incident(&app, "s1");
+    push(&mut app_state, resumed(2));
+    released(&mut app_state, 3);
+    assert_eq!(bakes(&app, &app_state, 3), (4, Purpose::Probation));
     let refused = || RolloutConclusion::Refused {
         failure: Failure::new(FailureKind::PreflightRefused, "x"),
     };
-    play(&app, &mut standing, |_| refused());
-    assert_eq!(left(&standing), "s1 2 s2 2 p1 2", "nothing arrived");
-    push(&mut standing, resumed(0));
+    play(&app, &mut app_state, |_| refused());
+    assert_eq!(left(&app_state), "s1 2 s2 2 p1 2", "nothing arrived");
+    push(&mut app_state, resumed(0));
     assert_eq!(
-        left(&standing),
+        left(&app_state),
         "s1 2 s2 2 p1 2",
         "letting a refused rollout go on ends nothing"
     );
-    play(&app, &mut standing, |_| RolloutConclusion::Done);
-    assert_eq!(left(&standing), "s1 1 s2 1 p1 1", "each target proves it for itself");
-    assert_eq!(bakes(&app, &standing, 3), (2, Purpose::Release), "it is there already");
+    play(&app, &mut app_state, |_| RolloutConclusion::Done);
+    assert_eq!(left(&app_state), "s1 1 s2 1 p1 1", "each target proves it for itself");
+    assert_eq!(bakes(&app, &app_state, 3), (2, Purpose::Release), "it is there already");
     // An operator's own halt suspends probation but does not use it up.
-    push(&mut standing, operators());
-    assert_eq!(bakes(&app, &standing, 4), (2, Purpose::Release));
-    push(&mut standing, resumed(0));
-    assert_eq!(left(&standing), "s1 1 s2 1 p1 1");
-    released(&mut standing, 4);
-    play(&app, &mut standing, |_| RolloutConclusion::Done);
-    assert_eq!(left(&standing), "s1 0 s2 0 p1 0");
-    assert_eq!(bakes(&app, &standing, 5), (2, Purpose::Release));
+    push(&mut app_state, operators());
+    assert_eq!(bakes(&app, &app_state, 4), (2, Purpose::Release));
+    push(&mut app_state, resumed(0));
+    assert_eq!(left(&app_state), "s1 1 s2 1 p1 1");
+    released(&mut app_state, 4);
+    play(&app, &mut app_state, |_| RolloutConclusion::Done);
+    assert_eq!(left(&app_state), "s1 0 s2 0 p1 0");
+    assert_eq!(bakes(&app, &app_state, 5), (2, Purpose::Release));
 }
 
 /// The release fails in production; staging, which runs it, goes back. That rollback uses up no probation: the next new
@@ -58,22 +58,22 @@ fn the_next_rollouts_bake_twice_as_long_and_only_those_that_arrive_count() {
 #[test]
 fn what_only_goes_back_uses_up_no_probation() {
     let app = app();
-    let mut standing = with_incident(&app, "p1");
-    let of = |standing: &Standing, target: &str| standing.targets[&target.parse().unwrap()].good;
+    let mut app_state = with_incident(&app, "p1");
+    let of = |app_state: &AppState, target: &str| app_state.targets[&target.parse().unwrap()].good;
     assert_eq!(
-        of(&standing, "s1"),
+        of(&app_state, "s1"),
         Some(RunId(Ulid(1))),
         "staging went back with its channel"
     );
-    push(&mut standing, resumed(1));
+    push(&mut app_state, resumed(1));
     // The target already runs a newer release, so rolling out an older one is no probation.
-    standing.targets.get_mut(&"s1".parse().unwrap()).unwrap().good = Some(RunId(Ulid(2)));
-    assert_eq!(bakes(&app, &standing, 1), (2, Purpose::Release));
-    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    app_state.targets.get_mut(&"s1".parse().unwrap()).unwrap().good = Some(RunId(Ulid(2)));
+    assert_eq!(bakes(&app, &app_state, 1), (2, Purpose::Release));
+    let story = play(&app, &mut app_state, |_| RolloutConclusion::Done);
     assert_eq!(story, ["s1 → t1"]);
-    assert_eq!(left(&standing), "s1 1 s2 1 p1 1");
-    released(&mut standing, 3);
-    let staging = play(&app, &mut standing, |target| {
+    assert_eq!(left(&app_state), "s1 1 s2 1 p1 1");
+    released(&mut app_state, 3);
+    let staging = play(&app, &mut app_state, |target| {
         if target == "p1" {
             reverted()
         } else {

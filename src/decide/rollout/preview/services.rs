@@ -11,7 +11,7 @@ use crate::model::service::{
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
-pub(super) struct ServiceScene {
+pub(super) struct SimulatedServices {
     pub(super) units: Vec<ServiceUnit>,
     pub(super) seen: Vec<ObservedService>,
     image: String,
@@ -23,7 +23,7 @@ pub(super) fn image(unit: &ServiceUnit) -> String {
     tag.unwrap_or_else(|| unit.old_image.clone())
 }
 
-impl ServiceScene {
+impl SimulatedServices {
     pub(super) fn new(state: &RolloutState, units: Option<&[ServiceUnit]>) -> Self {
         let units = units.map_or_else(|| assumed(&state.target.select), <[ServiceUnit]>::to_vec);
         Self {

@@ -1,70 +1,14 @@
 //! Forecasts for people. Nothing is decided here: a forecast calls the decision functions and shows what they would
 //! decide.
 
-use super::rollout::{self, Gate, Next, Outside, RolloutState};
-use super::standing::{self, Standing, TargetState, Waits};
+use super::rollout::{self, Next, Outside, RolloutState};
 use super::window::{self, Start, WindowState};
 use crate::model::failure::WaitReason;
-use crate::model::fleet::{App, Schedule, Select, TargetPolicy};
-use crate::model::outlook::Entry;
+use crate::model::fleet::{App, Schedule, TargetPolicy};
+use crate::model::preview::Entry;
 use crate::model::rollout::{Goal, Observed, Purpose};
-use crate::model::standing::Release;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-
-/// What outside the rollout keeps a rollout of `release` from starting.
-#[must_use]
-pub fn gate(standing: &Standing, release: &Release, paused: bool) -> Gate {
-    if standing.quarantine.contains(&release.content) {
-        return Gate::Withdrawn;
-    }
-    let newer = standing
-        .current()
-        .map(|current| current.run)
-        .filter(|current| *current > release.run);
-    match newer {
-        Some(newer) => Gate::Superseded(newer),
-        None if paused => Gate::Paused,
-        None if standing.halted.is_some() => Gate::Halted,
-        None => Gate::Open,
-    }
-}
-
-/// Outside conditions of a rollout. `app`: its current configuration, whose windows apply, not those of the time when
-/// the rollout was opened.
-#[must_use]
-pub fn outside(state: &RolloutState, standing: &Standing, app: Option<&App>, paused: bool) -> Outside {
-    let nothing = TargetState::default();
-    let known = standing.targets.get(&state.target.name).unwrap_or(&nothing);
-    let named = app.and_then(|app| Some((app, app.rollout.iter().find(|target| target.name == state.target.name)?)));
-    let (window, timezone) = named.map_or((&state.target.window, &state.timezone), |(app, target)| {
-        (&target.window, &app.timezone)
-    });
-    let units = if state.breadth() > 0 {
-        state.breadth()
-    } else {
-        units(&state.target, known)
-    };
-    let taken = known
-        .opening
-        .as_ref()
-        .filter(|(release, _)| *release == state.release.run);
-    Outside {
-        gate: match (state.goal, state.purpose) {
-            // Going back is never gated.
-            (Goal::Back, _) | (_, Purpose::Revert) => Gate::Open,
-            (Goal::Forward, Purpose::Release | Purpose::Probation) => gate(standing, &state.release, paused),
-        },
-        window: window.clone(),
-        timezone: timezone.clone(),
-        needs: window::estimate(&state.target, units, &known.took),
-        taken: taken.map(|(_, opening)| opening.clone()),
-        waits: known.waits.unwrap_or(Waits {
-            since: state.opened,
-            security: false,
-        }),
-    }
-}
 
 /// What an open rollout waits for, as far as its journal alone shows; `None`: it is in progress.
 #[must_use]
@@ -146,32 +90,6 @@ pub fn target_window(target: &TargetPolicy, zone: &str, now: Timestamp) -> Windo
     window::state(target.window.as_ref(), zone, now)
 }
 
-/// Estimated duration of a target's next rollout, and the number of earlier rollouts it is based on.
-#[must_use]
-pub fn estimate(target: &TargetPolicy, standing: &Standing) -> (SignedDuration, usize) {
-    let nothing = TargetState::default();
-    let known = standing.targets.get(&target.name).unwrap_or(&nothing);
-    let target = standing::expected(standing, target.clone());
-    (
-        window::estimate(&target, units(&target, known), &known.took),
-        known.took.len(),
-    )
-}
-
-/// Number of containers or services: as in the last rollout, otherwise as configured.
-fn units(target: &TargetPolicy, known: &TargetState) -> usize {
-    match &target.select {
-        _ if known.units > 0 => known.units,
-        Select::Compose { services, .. } => services.len(),
-        Select::Stack { services, .. } => services.len().max(1),
-        Select::Container { .. }
-        | Select::Label { .. }
-        | Select::Service { .. }
-        | Select::Itself
-        | Select::Command(_) => 1,
-    }
-}
-
 /// A night that ends too late for a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLate {
@@ -220,4 +138,4 @@ pub fn median(mut durations: Vec<SignedDuration>) -> Option<SignedDuration> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

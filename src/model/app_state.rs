@@ -1,4 +1,4 @@
-//! What stays true of an app or a target between runs, told by the events of its own stream.
+//! The state of an app and its targets that outlives a run: the facts of the app's stream.
 
 use super::drift::{Drift, Placed};
 use super::failure::{Failure, HaltReason};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 mod folded;
 
-pub use folded::{ChannelState, Failing, Probation, Record, Refused, Standing, TargetState, Unpromoted, Waits};
+pub use folded::{AppState, ChannelState, Failing, Probation, Record, Refused, TargetState, Unpromoted, Waits};
 
 /// An image with all its evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,7 +202,7 @@ pub enum AppEvent {
     Settled,
     /// The state that all earlier facts fold to. A fold begins here, and the earlier facts may be deleted.
     Checkpoint {
-        standing: Box<Standing>,
+        app_state: Box<AppState>,
     },
 }
 

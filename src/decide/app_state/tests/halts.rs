@@ -25,8 +25,8 @@ pub(super) fn operators() -> AppEvent {
     AppEvent::Halted { reason, settings: None }
 }
 
-pub(super) fn push(standing: &mut Standing, event: AppEvent) {
-    standing.apply(&Recorded {
+pub(super) fn push(app_state: &mut AppState, event: AppEvent) {
+    app_state.apply(&Recorded {
         seq: 0,
         at: at(9),
         event,
@@ -34,79 +34,79 @@ pub(super) fn push(standing: &mut Standing, event: AppEvent) {
 }
 
 /// A release that every target runs, and one that `bad` took back.
-pub(super) fn with_incident(app: &App, bad: &str) -> Standing {
-    let mut standing = Standing::default();
-    released(&mut standing, 1);
-    play(app, &mut standing, |_| RolloutConclusion::Done);
-    released(&mut standing, 2);
-    play(app, &mut standing, |target| {
+pub(super) fn with_incident(app: &App, bad: &str) -> AppState {
+    let mut app_state = AppState::default();
+    released(&mut app_state, 1);
+    play(app, &mut app_state, |_| RolloutConclusion::Done);
+    released(&mut app_state, 2);
+    play(app, &mut app_state, |target| {
         if target == bad {
             reverted()
         } else {
             RolloutConclusion::Done
         }
     });
-    standing
+    app_state
 }
 
 #[test]
 fn a_revert_leaves_an_incident_and_an_operators_halt_does_not_hide_it() {
     let app = app();
-    let mut standing = with_incident(&app, "s2");
-    let incident = standing.incidents.clone();
+    let mut app_state = with_incident(&app, "s2");
+    let incident = app_state.incidents.clone();
     assert_eq!(incident.len(), 1);
     assert_eq!(
         (incident[0].target.as_str(), incident[0].commit.as_deref()),
         ("s2", Some("c".repeat(40).as_str()))
     );
-    assert_eq!(Some(incident[0].rollout), standing.halted_by);
-    push(&mut standing, operators());
-    assert_eq!(standing.incidents, incident);
-    push(&mut standing, resumed(3));
-    assert!(standing.incidents.is_empty() && standing.halted.is_none());
+    assert_eq!(Some(incident[0].rollout), app_state.halted_by);
+    push(&mut app_state, operators());
+    assert_eq!(app_state.incidents, incident);
+    push(&mut app_state, resumed(3));
+    assert!(app_state.incidents.is_empty() && app_state.halted.is_none());
     // An operator's own halt opens no incident.
-    push(&mut standing, operators());
-    assert!(standing.incidents.is_empty());
+    push(&mut app_state, operators());
+    assert!(app_state.incidents.is_empty());
 }
 
 #[test]
 fn a_breach_of_probation_halts_again() {
     let app = app();
-    let mut standing = with_incident(&app, "s1");
-    push(&mut standing, resumed(3));
-    released(&mut standing, 3);
-    play(&app, &mut standing, |target| {
+    let mut app_state = with_incident(&app, "s1");
+    push(&mut app_state, resumed(3));
+    released(&mut app_state, 3);
+    play(&app, &mut app_state, |target| {
         if target == "s2" {
             reverted()
         } else {
             RolloutConclusion::Done
         }
     });
-    assert!(standing.halted.is_some());
-    assert_eq!(standing.incidents.len(), 1);
+    assert!(app_state.halted.is_some());
+    assert_eq!(app_state.incidents.len(), 1);
     assert_eq!(
-        standing.probation,
+        app_state.probation,
         Probation::default(),
         "the next resume begins it anew"
     );
-    assert_eq!(next(&app, &standing, at(9)), Next::Idle);
+    assert_eq!(next(&app, &app_state, at(9)), Next::Idle);
 }
 
 /// What runs is remembered however long the app is halted: its age is what people have to see.
 #[test]
 fn what_targets_run_is_not_forgotten_for_newer_releases() {
     let app = app();
-    let mut standing = with_incident(&app, "s1");
+    let mut app_state = with_incident(&app, "s1");
     for n in 3..60 {
-        released(&mut standing, n);
+        released(&mut app_state, n);
     }
-    assert_eq!(standing.releases.len(), RELEASES);
-    assert!(standing.release(RunId(Ulid(1))).is_some());
+    assert_eq!(app_state.releases.len(), RELEASES);
+    assert!(app_state.release(RunId(Ulid(1))).is_some());
     assert_eq!(
-        standing.releases.last().map(|release| release.run),
+        app_state.releases.last().map(|release| release.run),
         Some(RunId(Ulid(59)))
     );
-    let order: Vec<RunId> = standing.releases.iter().map(|release| release.run).collect();
+    let order: Vec<RunId> = app_state.releases.iter().map(|release| release.run).collect();
     assert!(order.is_sorted(), "newest last");
 }
 
@@ -128,13 +128,13 @@ fn halts_of_older_journals_are_read() {
 /// was being removed already.
 #[test]
 fn what_arrives_after_it_was_taken_back_goes_back_though_the_app_is_halted() {
-    let (app, mut standing) = (app(), Standing::default());
-    released(&mut standing, 1);
-    play(&app, &mut standing, |_| RolloutConclusion::Done);
-    released(&mut standing, 2);
+    let (app, mut app_state) = (app(), AppState::default());
+    released(&mut app_state, 1);
+    play(&app, &mut app_state, |_| RolloutConclusion::Done);
+    released(&mut app_state, 2);
     let (rollout, target, bad) = (RolloutId(Ulid(7)), app.rollout[0].name.clone(), release(2));
     push(
-        &mut standing,
+        &mut app_state,
         AppEvent::RolloutOpened {
             target: target.clone(),
             release: bad.run,
@@ -142,16 +142,16 @@ fn what_arrives_after_it_was_taken_back_goes_back_though_the_app_is_halted() {
         },
     );
     push(
-        &mut standing,
+        &mut app_state,
         AppEvent::Quarantined {
             content: bad.content.clone(),
             image: bad.image.clone(),
             digest: None,
         },
     );
-    push(&mut standing, operators());
+    push(&mut app_state, operators());
     push(
-        &mut standing,
+        &mut app_state,
         AppEvent::RolloutEnded {
             target,
             release: bad.run,
@@ -161,32 +161,32 @@ fn what_arrives_after_it_was_taken_back_goes_back_though_the_app_is_halted() {
             placed: None,
         },
     );
-    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    let story = play(&app, &mut app_state, |_| RolloutConclusion::Done);
     insta::assert_snapshot!(story.join("\n"), @"s1 → t1");
-    assert!(standing.halted.is_some());
+    assert!(app_state.halted.is_some());
 }
 
 /// A channel that was added later has no previous release; that must not keep the other channels from rolling back.
 #[test]
 fn every_channel_gives_a_quarantined_release_back() {
-    let (app, mut standing) = (app(), Standing::default());
-    released(&mut standing, 1);
-    play(&app, &mut standing, |_| RolloutConclusion::Done);
-    released(&mut standing, 2);
-    play(&app, &mut standing, |_| RolloutConclusion::Done);
+    let (app, mut app_state) = (app(), AppState::default());
+    released(&mut app_state, 1);
+    play(&app, &mut app_state, |_| RolloutConclusion::Done);
+    released(&mut app_state, 2);
+    play(&app, &mut app_state, |_| RolloutConclusion::Done);
     let first = app.publish.as_ref().unwrap().channels[0].name.clone();
-    standing.channels.remove(&first);
+    app_state.channels.remove(&first);
     let bad = release(2);
     push(
-        &mut standing,
+        &mut app_state,
         AppEvent::Quarantined {
             content: bad.content,
             image: bad.image,
             digest: None,
         },
     );
-    push(&mut standing, operators());
-    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    push(&mut app_state, operators());
+    let story = play(&app, &mut app_state, |_| RolloutConclusion::Done);
     insta::assert_snapshot!(story.join("\n"), @"production := t1");
 }
 
@@ -215,11 +215,11 @@ fn what_is_let_go_of_quarantine_is_rolled_out_again() {
             digest: None,
         },
     ];
-    let mut standing = Standing::default();
+    let mut app_state = AppState::default();
     for event in events {
-        push(&mut standing, event);
+        push(&mut app_state, event);
     }
-    assert_eq!(standing.current(), None);
+    assert_eq!(app_state.current(), None);
     let go = |content: ContentDigest| Recorded {
         seq: 9,
         at: at(9),
@@ -229,18 +229,18 @@ fn what_is_let_go_of_quarantine_is_rolled_out_again() {
             why: "the disk was full".to_owned(),
         },
     };
-    standing.judged = Some(Judged {
+    app_state.judged = Some(Judged {
         inputs: Inputs::default(),
         at: at(0),
         because: vec![],
     });
-    standing.apply(&go(content));
-    assert_eq!(standing.current().map(|release| release.run), Some(release.run));
-    assert_eq!(standing.targets[&target].last, None, "it may be tried again");
-    assert!(standing.judged.is_some(), "it need not be built again");
+    app_state.apply(&go(content));
+    assert_eq!(app_state.current().map(|release| release.run), Some(release.run));
+    assert_eq!(app_state.targets[&target].last, None, "it may be tried again");
+    assert!(app_state.judged.is_some(), "it need not be built again");
     // If no release with this content is known, a run builds it again although no input has changed.
     let unknown: ContentDigest = format!("sha256:{:064x}", 77).parse().unwrap();
-    standing.quarantine.push(unknown.clone());
-    standing.apply(&go(unknown));
-    assert_eq!((standing.quarantine, standing.judged), (vec![], None));
+    app_state.quarantine.push(unknown.clone());
+    app_state.apply(&go(unknown));
+    assert_eq!((app_state.quarantine, app_state.judged), (vec![], None));
 }

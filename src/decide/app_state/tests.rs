@@ -59,10 +59,10 @@ fn release(n: u128) -> Release {
 }
 
 /// The next actions, in a few words; each one's resulting event is applied.
-fn play(app: &App, standing: &mut Standing, ending: impl Fn(&str) -> RolloutConclusion) -> Vec<String> {
+fn play(app: &App, app_state: &mut AppState, ending: impl Fn(&str) -> RolloutConclusion) -> Vec<String> {
     let mut story = Vec::new();
     for n in 0..20 {
-        let facts = match next(app, standing, at(1)) {
+        let facts = match next(app, app_state, at(1)) {
             Next::Idle => break,
             Next::Promote(promotion) | Next::TakeBack(promotion) => {
                 let Promotion { channel, release, .. } = *promotion;
@@ -108,7 +108,7 @@ fn play(app: &App, standing: &mut Standing, ending: impl Fn(&str) -> RolloutConc
             }
         };
         for event in facts {
-            standing.apply(&Recorded {
+            app_state.apply(&Recorded {
                 seq: 0,
                 at: at(1),
                 event,
@@ -118,11 +118,11 @@ fn play(app: &App, standing: &mut Standing, ending: impl Fn(&str) -> RolloutConc
     story
 }
 
-fn released(standing: &mut Standing, n: u128) {
+fn released(app_state: &mut AppState, n: u128) {
     let event = AppEvent::Released {
         release: Box::new(release(n)),
     };
-    standing.apply(&Recorded {
+    app_state.apply(&Recorded {
         seq: 0,
         at: at(0),
         event,
@@ -131,9 +131,9 @@ fn released(standing: &mut Standing, n: u128) {
 
 #[test]
 fn a_release_moves_through_its_channels_target_by_target() {
-    let (app, mut standing) = (app(), Standing::default());
-    released(&mut standing, 1);
-    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    let (app, mut app_state) = (app(), AppState::default());
+    released(&mut app_state, 1);
+    let story = play(&app, &mut app_state, |_| RolloutConclusion::Done);
     insta::assert_snapshot!(story.join("\n"), @"
     staging := t1
     s1 → t1
@@ -145,11 +145,11 @@ fn a_release_moves_through_its_channels_target_by_target() {
 
 #[test]
 fn a_revert_takes_the_channel_back_and_stops_everything_after_it() {
-    let (app, mut standing) = (app(), Standing::default());
-    released(&mut standing, 1);
-    play(&app, &mut standing, |_| RolloutConclusion::Done);
-    released(&mut standing, 2);
-    let story = play(&app, &mut standing, |target| {
+    let (app, mut app_state) = (app(), AppState::default());
+    released(&mut app_state, 1);
+    play(&app, &mut app_state, |_| RolloutConclusion::Done);
+    released(&mut app_state, 2);
+    let story = play(&app, &mut app_state, |target| {
         let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "x");
         if target == "s2" {
             RolloutConclusion::Reverted { failure }
@@ -171,15 +171,15 @@ fn a_revert_takes_the_channel_back_and_stops_everything_after_it() {
         form: None,
         probation: 0,
     };
-    standing.apply(&Recorded {
+    app_state.apply(&Recorded {
         seq: 0,
         at: at(2),
         event,
     });
-    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    let story = play(&app, &mut app_state, |_| RolloutConclusion::Done);
     assert_eq!(story, [""; 0]);
-    released(&mut standing, 3);
-    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    released(&mut app_state, 3);
+    let story = play(&app, &mut app_state, |_| RolloutConclusion::Done);
     assert_eq!(
         story,
         ["staging := t3", "s1 → t3", "s2 → t3", "production := t3", "p1 → t3"]
@@ -188,12 +188,12 @@ fn a_revert_takes_the_channel_back_and_stops_everything_after_it() {
 
 #[test]
 fn a_refused_rollout_holds_its_channel_until_somebody_looked() {
-    let (app, mut standing) = (app(), Standing::default());
-    released(&mut standing, 1);
+    let (app, mut app_state) = (app(), AppState::default());
+    released(&mut app_state, 1);
     let refused = || RolloutConclusion::Refused {
         failure: Failure::new(FailureKind::PreflightRefused, "x"),
     };
-    let story = play(&app, &mut standing, |target| {
+    let story = play(&app, &mut app_state, |target| {
         if target == "s1" {
             refused()
         } else {
@@ -207,32 +207,32 @@ fn a_refused_rollout_holds_its_channel_until_somebody_looked() {
         form: None,
         probation: 0,
     };
-    standing.apply(&Recorded {
+    app_state.apply(&Recorded {
         seq: 0,
         at: at(2),
         event,
     });
-    let story = play(&app, &mut standing, |_| RolloutConclusion::Done);
+    let story = play(&app, &mut app_state, |_| RolloutConclusion::Done);
     assert_eq!(story, ["s1 → t1", "s2 → t1", "production := t1", "p1 → t1"]);
 }
 
 #[test]
 fn observed_and_halted_apps_move_nothing() {
-    let (mut app, mut standing) = (app(), Standing::default());
-    released(&mut standing, 1);
+    let (mut app, mut app_state) = (app(), AppState::default());
+    released(&mut app_state, 1);
     app.mode = Mode::Observe;
-    assert_eq!(next(&app, &standing, at(1)), Next::Idle);
+    assert_eq!(next(&app, &app_state, at(1)), Next::Idle);
     app.mode = Mode::Active;
     let reason = HaltReason::Operator {
         by: "me".to_owned(),
         why: "x".to_owned(),
     };
-    standing.apply(&Recorded {
+    app_state.apply(&Recorded {
         seq: 0,
         at: at(1),
         event: AppEvent::Halted { reason, settings: None },
     });
-    assert_eq!(next(&app, &standing, at(1)), Next::Idle);
+    assert_eq!(next(&app, &app_state, at(1)), Next::Idle);
 }
 
 #[test]
@@ -270,8 +270,8 @@ fn what_a_target_lacked_is_gone_with_what_it_ran() {
         worked: None,
         placed: None,
     };
-    let shown = |standing: &Standing| {
-        let (since, withheld) = standing.withheld.as_ref()?;
+    let shown = |app_state: &AppState| {
+        let (since, withheld) = app_state.withheld.as_ref()?;
         let targets: Vec<&str> = withheld.running.keys().map(TargetName::as_str).collect();
         Some((
             since.as_second() - at(0).as_second(),
@@ -279,15 +279,15 @@ fn what_a_target_lacked_is_gone_with_what_it_ran() {
             withheld.packages.len(),
         ))
     };
-    let mut standing = Standing::default();
-    standing.apply(&event(1, withheld(&[], &["p1", "s1"])));
-    standing.apply(&event(2, withheld(&["a:amd64"], &["p1", "s1"])));
-    assert_eq!(shown(&standing), Some((1, "p1 s1".to_owned(), 1)), "since the first");
+    let mut app_state = AppState::default();
+    app_state.apply(&event(1, withheld(&[], &["p1", "s1"])));
+    app_state.apply(&event(2, withheld(&["a:amd64"], &["p1", "s1"])));
+    assert_eq!(shown(&app_state), Some((1, "p1 s1".to_owned(), 1)), "since the first");
     let failure = Failure::new(FailureKind::StartFailed, "x");
-    standing.apply(&event(3, ended("p1", RolloutConclusion::Reverted { failure })));
-    standing.apply(&event(3, ended("s1", RolloutConclusion::Done)));
-    assert_eq!(shown(&standing), Some((1, "p1".to_owned(), 1)));
-    standing.apply(&event(4, withheld(&[], &["p1"])));
-    standing.apply(&event(5, ended("p1", RolloutConclusion::AlreadyThere)));
-    assert_eq!(shown(&standing), None);
+    app_state.apply(&event(3, ended("p1", RolloutConclusion::Reverted { failure })));
+    app_state.apply(&event(3, ended("s1", RolloutConclusion::Done)));
+    assert_eq!(shown(&app_state), Some((1, "p1".to_owned(), 1)));
+    app_state.apply(&event(4, withheld(&[], &["p1"])));
+    app_state.apply(&event(5, ended("p1", RolloutConclusion::AlreadyThere)));
+    assert_eq!(shown(&app_state), None);
 }

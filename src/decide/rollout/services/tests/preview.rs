@@ -1,22 +1,22 @@
 //! The forecast of a rollout matches what then happens.
 
 use super::*;
-use crate::decide::rollout::foresee;
-use crate::model::outlook::{Chosen, Outlook, Phase, PlannedState, What};
+use crate::decide::rollout::preview;
+use crate::model::preview::{Chosen, Phase, PlannedState, RolloutPreview, What};
 
-fn after(trial: &Trial, seen: usize) -> Outlook {
+fn after(trial: &Trial, seen: usize) -> RolloutPreview {
     let events = &trial.events[..seen];
     let state = fold(RolloutId(ulid::Ulid(9)), events).unwrap();
     let last = events.last().unwrap().at;
-    foresee(&state, events, &outside(), &[], last)
+    preview(&state, events, &outside(), &[], last)
 }
 
-fn steps(outlook: &Outlook) -> Vec<String> {
+fn steps(preview: &RolloutPreview) -> Vec<String> {
     let step = |what: &What| match what {
         What::Step { step } => Some(step.clone()),
         What::Tasks { .. } | What::Bake { .. } => None,
     };
-    outlook.steps.iter().filter_map(|line| step(&line.what)).collect()
+    preview.steps.iter().filter_map(|line| step(&line.what)).collect()
 }
 
 #[test]
@@ -30,13 +30,13 @@ fn what_is_foretold_happens() {
             let back = |event: &RolloutEvent| matches!(event, RolloutEvent::RevertDecided { .. });
             let turned = trial.events.iter().rposition(|recorded| back(&recorded.event));
             for seen in turned.map_or(3, |n| n + 1)..=trial.events.len() {
-                let outlook = after(&trial, seen);
+                let preview = after(&trial, seen);
                 assert_eq!(
-                    steps(&outlook),
+                    steps(&preview),
                     trial.steps,
                     "{new_is:?} {services} after {seen} events"
                 );
-                assert_eq!(outlook.ends.as_ref(), Some(trial.conclusion()), "{new_is:?} {seen}");
+                assert_eq!(preview.ends.as_ref(), Some(trial.conclusion()), "{new_is:?} {seen}");
                 told += 1;
             }
         }
@@ -47,9 +47,9 @@ fn what_is_foretold_happens() {
 #[test]
 fn before_preflight_one_stands_for_all() {
     let trial = Trial::new(2, 2, NewImage::Good);
-    let outlook = after(&trial, 1);
-    assert_eq!(outlook.chosen, Chosen::Assumed);
-    insta::assert_snapshot!(steps(&outlook).join("\n"), @"
+    let preview = after(&trial, 1);
+    assert_eq!(preview.chosen, Chosen::Assumed);
+    insta::assert_snapshot!(steps(&preview).join("\n"), @"
     preflight
     pull on the service's nodes
     update service
@@ -58,13 +58,13 @@ fn before_preflight_one_stands_for_all() {
 }
 
 /// What is waited for: tasks, and the bake.
-fn waits(outlook: &Outlook) -> Vec<String> {
+fn waits(preview: &RolloutPreview) -> Vec<String> {
     let wait = |what: &What| match what {
         What::Step { .. } => None,
         What::Tasks { total } => Some(format!("{total} tasks")),
         What::Bake { lasts } => Some(format!("bake {} s", lasts.as_secs())),
     };
-    let lines = outlook.steps.iter();
+    let lines = preview.steps.iter();
     lines
         .filter_map(|line| Some(format!("{}: {}", wait(&line.what)?, line.state.word())))
         .collect()
@@ -75,15 +75,15 @@ fn each_service_has_its_phase_and_its_tasks() {
     let mut trial = Trial::new(2, 3, NewImage::Good);
     assert!(trial.drive(None));
     let moment = |n: usize| {
-        let outlook = after(&trial, n);
-        let phases: Vec<&str> = outlook.moves.iter().map(|it| it.phase.word()).collect();
+        let preview = after(&trial, n);
+        let phases: Vec<&str> = preview.moves.iter().map(|it| it.phase.word()).collect();
         assert!(
-            outlook
+            preview
                 .moves
                 .iter()
                 .all(|it| it.phase != Phase::Waiting || it.tasks == Some(3))
         );
-        format!("{} | {}", phases.join(", "), waits(&outlook).join(", "))
+        format!("{} | {}", phases.join(", "), waits(&preview).join(", "))
     };
     let mut seen: Vec<String> = (3..=trial.events.len()).map(moment).collect();
     seen.dedup();

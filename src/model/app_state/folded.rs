@@ -1,4 +1,4 @@
-//! The state that the facts of an app's stream fold to. The rules are in `decide::standing`; the types are here, since
+//! The state that the facts of an app's stream fold to. The rules are in `decide::app_state`; the types are here, since
 //! a checkpoint stores them in the journal.
 
 use super::{Release, Withheld};
@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// An app as its events tell it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Standing {
+pub struct AppState {
     /// First sight: nothing before it was missed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tracked: Option<Timestamp>,

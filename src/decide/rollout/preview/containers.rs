@@ -1,16 +1,16 @@
 //! Containers in a world where every step goes well.
 
 use super::RolloutState;
+use crate::model::app_state::Release;
 use crate::model::fleet::Select;
 use crate::model::image::ImageId;
 use crate::model::rollout::{
     ContainerState, EndedBy, Health, ObservedContainer, ObservedUnit, OnExit, Part, RestartPolicy, ServiceTag, Step,
     StepOutcome, Unit, Which,
 };
-use crate::model::standing::Release;
 use jiff::SignedDuration;
 
-pub(super) struct ContainerScene {
+pub(super) struct SimulatedContainers {
     pub(super) units: Vec<Unit>,
     pub(super) seen: Vec<ObservedUnit>,
     image: ImageId,
@@ -24,7 +24,7 @@ pub(super) fn image(unit: &Unit, releases: &[Release]) -> String {
     ours.map_or_else(|| unit.old_image.short().to_owned(), |release| release.tag.clone())
 }
 
-impl ContainerScene {
+impl SimulatedContainers {
     pub(super) fn new(state: &RolloutState, units: Option<&[Unit]>) -> Self {
         let units = units.map_or_else(|| vec![assumed(state)], <[Unit]>::to_vec);
         let old = |unit: &Unit| ObservedUnit {

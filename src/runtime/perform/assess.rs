@@ -1,13 +1,13 @@
 //! What a rebuild would pick up, surveyed before the build; and what the build left pending, surveyed after it.
 
-use super::run::Scene;
+use super::run::StageContext;
 use super::running;
 use crate::clients::clock;
 use crate::decide::fixable;
 use crate::decide::freshness;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::App;
-use crate::model::freshness::{Inputs, Outlook, PendingPackage, Survey};
+use crate::model::freshness::{Inputs, PendingPackage, RebuildAssessment, Survey};
 use crate::model::image::{DiffId, ImageId, Platform, Reference};
 use crate::model::package_state::{Doing, Lineage, PackageState};
 use crate::model::run::Trigger;
@@ -53,62 +53,62 @@ fn named(base: &Base) -> String {
 ///
 /// # Errors
 /// `DockerfileInvalid`, or when the store cannot be read.
-pub(super) async fn outlook(
-    scene: &Scene<'_>,
+pub(super) async fn assess(
+    context: &StageContext<'_>,
     dockerfile: &Dockerfile,
     engine: &Platform,
     mut inputs: Inputs,
-) -> Result<Outlook, Failure> {
+) -> Result<RebuildAssessment, Failure> {
     // Without one there is a build in any case.
-    let Some(last) = &scene.run.last else {
-        return Ok(Outlook {
+    let Some(last) = &context.run.last else {
+        return Ok(RebuildAssessment {
             inputs,
-            running: running::behind(scene).await,
-            ..Outlook::default()
+            running: running::behind(context).await,
+            ..RebuildAssessment::default()
         });
     };
-    let kept = scene.bot.store.packages(&last.content).await;
+    let kept = context.bot.store.packages(&last.content).await;
     let Some(state) = kept.map_err(|e| e.failure("the packages of the last release"))? else {
-        return Ok(Outlook {
+        return Ok(RebuildAssessment {
             inputs,
             survey: Survey::unseen("the packages of the last release are not kept"),
-            running: running::behind(scene).await,
-            ..Outlook::default()
+            running: running::behind(context).await,
+            ..RebuildAssessment::default()
         });
     };
-    let doing = doing(scene, dockerfile, engine)?;
+    let doing = doing(context, dockerfile, engine)?;
     let state = Arc::new(state);
-    let Surveyed { mut survey, vanished } = survey(scene, Arc::clone(&state), &doing).await;
+    let Surveyed { mut survey, vanished } = survey(context, Arc::clone(&state), &doing).await;
     fixable::judge(&mut survey, &state, &doing);
     inputs.gains = survey
         .within_reach()
         .map(|pending| (freshness::key(pending), pending.candidate.clone()))
         .collect();
-    if let Some(judged) = &scene.run.judged {
+    if let Some(judged) = &context.run.judged {
         let gains = &judged.inputs.gains;
         let before = |it: &PendingPackage| gains.get(&freshness::key(it)) == Some(&it.candidate);
         fixable::tried(&mut survey, &state, &doing, before);
     }
     for line in words::surveyed(&survey) {
-        scene.line(&line);
+        context.line(&line);
     }
     let vanished = fixable::gone_for_good(vanished, &last.commit, &inputs.commit);
-    Ok(Outlook {
+    Ok(RebuildAssessment {
         inputs,
         survey,
         vanished,
-        running: running::behind(scene).await,
+        running: running::behind(context).await,
     })
 }
 
 /// What a build left behind.
-pub(super) async fn left(scene: &Scene<'_>, state: PackageState, doing: &Doing) -> Survey {
+pub(super) async fn left(context: &StageContext<'_>, state: PackageState, doing: &Doing) -> Survey {
     let state = Arc::new(state);
-    let Surveyed { mut survey, .. } = survey(scene, Arc::clone(&state), doing).await;
+    let Surveyed { mut survey, .. } = survey(context, Arc::clone(&state), doing).await;
     let none = BTreeMap::new();
-    let resolved = scene.run.resolved.as_ref();
-    let gains = resolved.map_or(&none, |resolved| &resolved.outlook.inputs.gains);
-    fixable::judge_built(&mut survey, &state, doing, scene.run.opened, gains);
+    let resolved = context.run.resolved.as_ref();
+    let gains = resolved.map_or(&none, |resolved| &resolved.assessment.inputs.gains);
+    fixable::judge_built(&mut survey, &state, doing, context.run.opened, gains);
     survey
 }
 
@@ -116,8 +116,8 @@ pub(super) async fn left(scene: &Scene<'_>, state: PackageState, doing: &Doing) 
 ///
 /// # Errors
 /// `DockerfileInvalid`.
-pub(super) fn doing(scene: &Scene<'_>, dockerfile: &Dockerfile, engine: &Platform) -> Result<Doing, Failure> {
-    let build = &scene.run.app.build;
+pub(super) fn doing(context: &StageContext<'_>, dockerfile: &Dockerfile, engine: &Platform) -> Result<Doing, Failure> {
+    let build = &context.run.app.build;
     let target = build.target.as_deref();
     let refresh = dockerfile
         .refresh(target, &platform::arguments(&build.args, engine, target))
@@ -129,11 +129,11 @@ pub(super) fn doing(scene: &Scene<'_>, dockerfile: &Dockerfile, engine: &Platfor
 }
 
 /// Which of the candidate's layers are its base's.
-pub(super) async fn lineage(scene: &Scene<'_>, seen: &Seen, doing: &Doing, resolved: &Resolved) -> Lineage {
+pub(super) async fn lineage(context: &StageContext<'_>, seen: &Seen, doing: &Doing, resolved: &Resolved) -> Lineage {
     let Some(reference) = &doing.refresh.base else {
         return Lineage::Scratch;
     };
-    let (layers, triggers) = match base_layers(scene, reference, resolved).await {
+    let (layers, triggers) = match base_layers(context, reference, resolved).await {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(base = %reference, %error, "the layers of the base cannot be told from ours");
@@ -152,7 +152,7 @@ pub(super) async fn lineage(scene: &Scene<'_>, seen: &Seen, doing: &Doing, resol
 
 /// The base's layers, and has it ONBUILD instructions?
 async fn base_layers(
-    scene: &Scene<'_>,
+    context: &StageContext<'_>,
     reference: &Reference,
     resolved: &Resolved,
 ) -> Result<(Vec<DiffId>, bool), Failure> {
@@ -167,14 +167,14 @@ async fn base_layers(
         BasePin::Registry { served, .. } => {
             let pinned = Reference::pinned(&reference.repository, served);
             let platform = base.platform.as_ref().unwrap_or(&resolved.platform);
-            let found = scene.fleet.registry.image(&pinned, platform).await;
+            let found = context.fleet.registry.image(&pinned, platform).await;
             let document = image::parse(&found.map_err(|e| e.failure())?.config)
                 .map_err(|e| Failure::new(FailureKind::ImageUnreadable, e.to_string()))?;
             Ok((document.diff_ids, document.triggers))
         }
         BasePin::Local { image } => {
             let id: ImageId = image.as_deref().and_then(|id| id.parse().ok()).ok_or_else(gone)?;
-            let engine = scene.fleet.engine(&scene.run.app.build.host)?;
+            let engine = context.fleet.engine(&context.run.app.build.host)?;
             let facts = engine.inspect_image(id.as_str()).await.map_err(|e| e.failure())?;
             let facts = facts.ok_or_else(gone)?;
             let ids = facts.diff_ids.iter().filter_map(|id| id.parse().ok()).collect();
@@ -183,14 +183,19 @@ async fn base_layers(
     }
 }
 
-async fn survey(scene: &Scene<'_>, state: Arc<PackageState>, doing: &Doing) -> Surveyed {
+async fn survey(context: &StageContext<'_>, state: Arc<PackageState>, doing: &Doing) -> Surveyed {
     let question = Question {
         state,
         pinned: doing.refresh.pinned.clone(),
         held: doing.refresh.held.clone(),
     };
-    let since = since(&scene.run.trigger, scene.run.opened);
-    scene.fleet.archives.judging(since, clock::now()).image(question).await
+    let since = since(&context.run.trigger, context.run.opened);
+    context
+        .fleet
+        .archives
+        .judging(since, clock::now())
+        .image(question)
+        .await
 }
 
 /// As [`since`], for bases: they are requested once a night. After a release of a parent, the parent is a base that has

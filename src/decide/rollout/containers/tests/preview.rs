@@ -2,31 +2,31 @@
 
 use super::trial::{Trial, outside};
 use super::world::{KINDS, Kind, NewImage, OLD_IMAGE, at, rollout};
-use crate::decide::rollout::{Gate, fold, foresee};
+use crate::decide::rollout::{Gate, fold, preview};
+use crate::model::app_state::Release;
 use crate::model::failure::FailureKind;
 use crate::model::fleet::{Order, TargetPolicy};
 use crate::model::name::RolloutId;
-use crate::model::outlook::{Chosen, OrderReason, Outlook, Phase, Planned, PlannedState, What};
+use crate::model::preview::{Chosen, OrderReason, Phase, Planned, PlannedState, RolloutPreview, What};
 use crate::model::rollout::{Bar, RolloutConclusion, RolloutEvent, StepOutcome};
 use crate::model::service::UpdateOrder;
-use crate::model::standing::Release;
 
 /// The forecast as it would have been after the first `seen` events.
-fn after(trial: &Trial, seen: usize) -> Outlook {
+fn after(trial: &Trial, seen: usize) -> RolloutPreview {
     let events = &trial.events[..seen];
     let state = fold(RolloutId(ulid::Ulid(9)), events).unwrap();
     let last = events.last().unwrap().at;
-    foresee(&state, events, &outside(Gate::Open), &[], last)
+    preview(&state, events, &outside(Gate::Open), &[], last)
 }
 
-fn steps(outlook: &Outlook) -> Vec<&str> {
+fn steps(preview: &RolloutPreview) -> Vec<&str> {
     fn step(line: &Planned) -> Option<&str> {
         match &line.what {
             What::Step { step } => Some(step),
             What::Tasks { .. } | What::Bake { .. } => None,
         }
     }
-    outlook.steps.iter().filter_map(step).collect()
+    preview.steps.iter().filter_map(step).collect()
 }
 
 /// Position of the event from which on every step succeeds.
@@ -53,15 +53,15 @@ fn what_is_foretold_happens() {
             assert!(trial.drive(None));
             let preflighted = 3;
             for seen in preflighted.max(all_goes_well_from(&trial))..=trial.events.len() {
-                let outlook = after(&trial, seen);
+                let preview = after(&trial, seen);
                 assert_eq!(
-                    steps(&outlook),
+                    steps(&preview),
                     trial.steps,
                     "{kind:?} {replicas} {new_is:?} after {seen} events"
                 );
-                assert_eq!(outlook.chosen, Chosen::Preflighted);
+                assert_eq!(preview.chosen, Chosen::Preflighted);
                 assert_eq!(
-                    outlook.ends.as_ref(),
+                    preview.ends.as_ref(),
                     Some(trial.conclusion()),
                     "{kind:?} {new_is:?} {seen}"
                 );
@@ -78,9 +78,9 @@ fn before_preflight_one_stands_for_all() {
         let mut trial = Trial::of(kind, replicas, NewImage::Good);
         assert!(trial.drive(None));
         for seen in 1..3 {
-            let outlook = after(&trial, seen);
-            assert_eq!(outlook.chosen, Chosen::Assumed);
-            let told = steps(&outlook).join("\n");
+            let preview = after(&trial, seen);
+            assert_eq!(preview.chosen, Chosen::Assumed);
+            let told = steps(&preview).join("\n");
             let happened = trial
                 .steps
                 .join("\n")
@@ -96,7 +96,7 @@ fn a_rollout_killed_in_a_step_says_so() {
     let mut trial = Trial::new(1, NewImage::Good);
     assert!(!trial.drive(Some(6 * 3)));
     let running = after(&trial, trial.events.len());
-    let line = |outlook: &Outlook, n: usize| outlook.steps[n].state.word();
+    let line = |preview: &RolloutPreview, n: usize| preview.steps[n].state.word();
     assert_eq!(["done", "running", "ahead"], [5, 6, 7].map(|n| line(&running, n)));
     trial.recover();
     let abandoned = after(&trial, trial.events.len());
@@ -105,7 +105,7 @@ fn a_rollout_killed_in_a_step_says_so() {
 }
 
 /// One letter for each unit.
-fn phases(outlook: &Outlook) -> String {
+fn phases(preview: &RolloutPreview) -> String {
     let letter = |phase| match phase {
         Phase::Waiting => 'w',
         Phase::Moving => 'm',
@@ -116,7 +116,7 @@ fn phases(outlook: &Outlook) -> String {
         Phase::Returned => 'R',
         Phase::Untouched => '-',
     };
-    outlook.moves.iter().map(|moved| letter(moved.phase)).collect()
+    preview.moves.iter().map(|moved| letter(moved.phase)).collect()
 }
 
 fn course(new_is: NewImage) -> String {
@@ -142,7 +142,7 @@ fn what_ran_before_is_named_once_somebody_looked() {
     let from = |seen: usize, releases: &[Release]| {
         let events = &trial.events[..seen];
         let state = fold(RolloutId(ulid::Ulid(9)), events).unwrap();
-        let told = foresee(&state, events, &outside(Gate::Open), releases, at(0));
+        let told = preview(&state, events, &outside(Gate::Open), releases, at(0));
         told.moves.into_iter().map(|moved| moved.from).collect::<Vec<_>>()
     };
     let before = Release {
@@ -231,14 +231,14 @@ fn a_release_that_was_overtaken_has_no_steps_ahead() {
     let mut trial = Trial::new(1, NewImage::Good);
     let newer = crate::model::name::RunId(ulid::Ulid(8));
     let state = trial.state();
-    let told = foresee(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
+    let told = preview(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
     assert_eq!(told.ends, Some(RolloutConclusion::Superseded { by: newer }));
     assert_eq!(told.steps, []);
     // A rollout that has changed something completes before a newer release.
     assert!(!trial.drive(Some(6 * 3)));
     let state = trial.state();
     assert!(state.touched);
-    let told = foresee(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
+    let told = preview(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
     assert_eq!(told.ends, Some(RolloutConclusion::Done));
 }
 
@@ -246,7 +246,7 @@ fn a_release_that_was_overtaken_has_no_steps_ahead() {
 #[test]
 fn what_holds_a_rollout_up_changes_nothing_of_its_way() {
     let trial = Trial::new(2, NewImage::Good);
-    let told = |gate| foresee(&trial.state(), &trial.events, &outside(gate), &[], at(0));
+    let told = |gate| preview(&trial.state(), &trial.events, &outside(gate), &[], at(0));
     let open = told(Gate::Open);
     assert_eq!(open.ends, Some(RolloutConclusion::Done));
     for gate in [Gate::Paused, Gate::Halted] {
@@ -263,7 +263,7 @@ fn a_release_that_was_taken_back_has_steps_ahead_only_once_one_was_begun() {
     let mut trial = Trial::new(1, NewImage::Good);
     let told = |trial: &Trial| {
         let state = trial.state();
-        foresee(&state, &trial.events, &outside(Gate::Withdrawn), &[], at(0))
+        preview(&state, &trial.events, &outside(Gate::Withdrawn), &[], at(0))
     };
     let untouched = told(&trial);
     let Some(RolloutConclusion::Refused { failure }) = &untouched.ends else {

@@ -1,37 +1,37 @@
 //! Forecast of a rollout in which every step succeeds. Nothing is decided here: the journal's steps are replayed on a
-//! [`Scene`], and the real decisions are called on it again and again. So there is no second list of steps to maintain.
+//! [`Simulation`], and the real decisions are called on it again and again. So there is no second list of steps to maintain.
 
 use super::containers::{self as rules, Sequence};
 use super::{Gate, Moving, Next, Outside, Progress, RolloutState, next, timing};
+use crate::model::app_state::Release;
 use crate::model::failure::WaitReason;
 use crate::model::fleet::{Order, TargetPolicy};
 use crate::model::journal::Recorded;
-use crate::model::outlook::{Chosen, Move, OrderReason, Outlook, Phase, Planned, PlannedState, What};
+use crate::model::preview::{Chosen, Move, OrderReason, Phase, Planned, PlannedState, RolloutPreview, What};
 use crate::model::rollout::{Goal, Part, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome, Unit};
 use crate::model::service::{ServiceStep, ServiceUnit, UpdateOrder};
-use crate::model::standing::Release;
 use jiff::{SignedDuration, Timestamp};
-use scene::Scene;
+use simulation::Simulation;
 
 mod command;
 mod containers;
-mod scene;
 mod services;
+mod simulation;
 
 /// More steps than any rollout has; stops decisions that go in circles.
 const ENOUGH: usize = 10_000;
 
 /// `events` are those that `state` was folded from. `releases`: those of the app, for the names of their images.
 #[must_use]
-pub fn foresee(
+pub fn preview(
     state: &RolloutState,
     events: &[Recorded<RolloutEvent>],
     outside: &Outside,
     releases: &[Release],
     now: Timestamp,
-) -> Outlook {
+) -> RolloutPreview {
     let mut play = Play {
-        scene: Scene::of(state),
+        simulation: Simulation::of(state),
         steps: Vec::new(),
         open: None,
     };
@@ -46,11 +46,11 @@ pub fn foresee(
             play.go_on(state, outside, now)
         }
     };
-    let (chosen, mut moves) = moves(state, &play.scene, releases);
+    let (chosen, mut moves) = moves(state, &play.simulation, releases);
     for (index, moved) in moves.iter_mut().enumerate() {
         moved.phase = phase(state, &play.steps, index);
     }
-    Outlook {
+    RolloutPreview {
         chosen,
         moves,
         steps: play.steps,
@@ -59,7 +59,7 @@ pub fn foresee(
 }
 
 struct Play {
-    scene: Scene,
+    simulation: Simulation,
     steps: Vec<Planned>,
     /// The line of the wait that follows a step: for tasks, or for the bake.
     open: Option<Open>,
@@ -80,7 +80,7 @@ impl Play {
             match event {
                 RolloutEvent::StepStarted { step, .. } => {
                     self.close(*at);
-                    self.scene.name(step);
+                    self.simulation.name(step);
                     begun = Some((step, *at));
                 }
                 RolloutEvent::StepEnded { outcome } => {
@@ -93,7 +93,7 @@ impl Play {
                 }
                 RolloutEvent::BakeStarted { until } => {
                     self.close(*at);
-                    self.scene.settle();
+                    self.simulation.settle();
                     self.watch(None, bake(*at, *until), *at, Some(*until));
                 }
                 RolloutEvent::RevertDecided { .. } => {
@@ -132,8 +132,8 @@ impl Play {
         }
         let took = at.duration_since(since);
         self.line(step, PlannedState::Done { took });
-        self.scene.perform(step);
-        if let Some(total) = self.scene.replaces(step) {
+        self.simulation.perform(step);
+        if let Some(total) = self.simulation.replaces(step) {
             self.watch(step.unit(), What::Tasks { total }, at, None);
         }
     }
@@ -152,7 +152,7 @@ impl Play {
             self.take(&mut ahead, step, clock)?;
         }
         for _ in 0..ENOUGH {
-            match next(&ahead, &self.scene.seen(&ahead), &free, clock) {
+            match next(&ahead, &self.simulation.seen(&ahead), &free, clock) {
                 Next::Do { attempt, step } => {
                     self.line(&step, PlannedState::Ahead);
                     let started = RolloutEvent::StepStarted {
@@ -177,8 +177,8 @@ impl Play {
 
     /// Ends a step that was begun.
     fn take(&mut self, ahead: &mut RolloutState, step: &Step, clock: Timestamp) -> Option<()> {
-        let outcome = self.scene.perform(step);
-        if let Some(total) = self.scene.replaces(step) {
+        let outcome = self.simulation.perform(step);
+        if let Some(total) = self.simulation.replaces(step) {
             self.ahead(step.unit(), What::Tasks { total });
         }
         apply(ahead, RolloutEvent::StepEnded { outcome }, clock)
@@ -188,7 +188,7 @@ impl Play {
     fn wait(&mut self, until: Option<Timestamp>, reason: &WaitReason) -> Option<Timestamp> {
         match reason {
             WaitReason::Converging { .. } => {
-                self.scene.settle();
+                self.simulation.settle();
                 until
             }
             WaitReason::Baking { until } => Some(*until),
@@ -234,7 +234,7 @@ impl Play {
         if let Some(open) = self.open.take_if(|open| open.until.is_none_or(|until| until <= at)) {
             let took = at.duration_since(open.since);
             self.steps[open.line].state = PlannedState::Done { took };
-            self.scene.settle();
+            self.simulation.settle();
         }
     }
 }
@@ -249,21 +249,21 @@ fn bake(from: Timestamp, until: Timestamp) -> What {
     }
 }
 
-fn moves(state: &RolloutState, scene: &Scene, releases: &[Release]) -> (Chosen, Vec<Move>) {
+fn moves(state: &RolloutState, simulation: &Simulation, releases: &[Release]) -> (Chosen, Vec<Move>) {
     let (chosen, breadth) = match state.breadth() {
-        0 => (Chosen::Assumed, scene.breadth()),
+        0 => (Chosen::Assumed, simulation.breadth()),
         breadth => (Chosen::Preflighted, breadth),
     };
     let from = |from: String| (chosen == Chosen::Preflighted).then_some(from);
-    let moves = match scene {
-        Scene::Containers(scene) => scene.units[..breadth]
+    let moves = match simulation {
+        Simulation::Containers(simulation) => simulation.units[..breadth]
             .iter()
             .map(|unit| Move {
                 from: from(containers::image(unit, releases)),
                 ..container(&state.target, unit)
             })
             .collect(),
-        Scene::Services(scene) => scene.units[..breadth]
+        Simulation::Services(simulation) => simulation.units[..breadth]
             .iter()
             .map(|unit| Move {
                 from: from(services::image(unit)),
@@ -272,10 +272,10 @@ fn moves(state: &RolloutState, scene: &Scene, releases: &[Release]) -> (Chosen, 
                 ..service(&state.target, unit)
             })
             .collect(),
-        Scene::Command(scene) => vec![Move {
-            name: scene.name.clone(),
+        Simulation::Command(simulation) => vec![Move {
+            name: simulation.name.clone(),
             part: Part::Release,
-            from: scene.unit.before.as_ref().map(|before| before.tag.clone()),
+            from: simulation.unit.before.as_ref().map(|before| before.tag.clone()),
             order: None,
             why: OrderReason::Command,
             tasks: None,

@@ -1,9 +1,9 @@
 //! A checkpoint replaces all events before it, whatever they were.
 
 use super::*;
+use crate::model::app_state::Worked;
 use crate::model::drift::{Drift, Placed};
 use crate::model::fleet::Unhealthy;
-use crate::model::standing::Worked;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
@@ -225,7 +225,7 @@ proptest! {
         };
         let trimmed: Vec<_> = [&stands].into_iter().chain(after).cloned().collect();
         let expected = fold(all.clone());
-        let mut applied = Standing::default();
+        let mut applied = AppState::default();
         trimmed.iter().for_each(|event| applied.apply(event));
         prop_assert_eq!(&applied, &expected);
         prop_assert_eq!(&fold(trimmed.clone()), &expected);
@@ -237,7 +237,7 @@ proptest! {
 
 #[test]
 fn only_new_releases_and_those_in_use_remember_what_changed() {
-    let mut standing = Standing::default();
+    let mut app_state = AppState::default();
     for n in 1..=4 {
         let mut release = release(n);
         release.change = Some(crate::model::inventory::Change {
@@ -253,14 +253,14 @@ fn only_new_releases_and_those_in_use_remember_what_changed() {
             release: RunId(Ulid(1)),
         };
         for event in [released, promoted] {
-            standing.apply(&Recorded {
+            app_state.apply(&Recorded {
                 seq: 1,
                 at: at(0),
                 event,
             });
         }
     }
-    let told: Vec<bool> = standing
+    let told: Vec<bool> = app_state
         .releases
         .iter()
         .map(|release| release.change.is_some())

@@ -2,11 +2,11 @@
 
 use super::{Record, Refused, TargetState};
 use crate::decide::notify;
+use crate::model::app_state::Worked;
 use crate::model::drift::{Drift, Placed};
 use crate::model::failure::FailureKind;
 use crate::model::name::{RolloutId, RunId};
 use crate::model::rollout::RolloutConclusion;
-use crate::model::standing::Worked;
 use jiff::Timestamp;
 
 /// Rollouts whose length is remembered per target.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A rollout from its beginning to its end: what was done, and what follows if every step goes well.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outlook {
+pub struct RolloutPreview {
     pub chosen: Chosen,
     pub moves: Vec<Move>,
     /// In the order in which they were, are, and would be taken.

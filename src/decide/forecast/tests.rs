@@ -1,10 +1,12 @@
 use super::super::schedule::tests_app;
 use super::*;
+use crate::decide::app_state::AppState;
+use crate::decide::gates::outside;
+use crate::model::app_state::Release;
 use crate::model::fleet::{Ready, ReadyCheck, Select};
 use crate::model::journal::Recorded;
 use crate::model::name::{RolloutId, RunId};
 use crate::model::rollout::RolloutEvent;
-use crate::model::standing::Release;
 use crate::model::window::{Day, Weekly, Window};
 use jiff::civil::{Time, time};
 
@@ -12,7 +14,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn target(window: Option<(Time, Time)>) -> TargetPolicy {
+pub(in crate::decide) fn target(window: Option<(Time, Time)>) -> TargetPolicy {
     let minute = SignedDuration::from_mins(1);
     TargetPolicy {
         name: "front".parse().unwrap(),
@@ -164,7 +166,7 @@ fn the_opening_is_foretold() {
     for (name, ignored, waits, now, wanted) in table {
         let state = waiting(ignored);
         let app = tests_app("web", Schedule::Never, "UTC");
-        let outside = outside(&state, &Standing::default(), Some(&app), false);
+        let outside = outside(&state, &AppState::default(), Some(&app), false);
         assert_eq!(entry(&state, &outside, waits.as_ref(), now), wanted, "{name}");
     }
 }
@@ -177,7 +179,7 @@ fn a_bake_is_waited_for_until_it_ends() {
         let mut state = waiting(true);
         (state.bake, state.goal) = (Some(end), goal);
         let app = tests_app("web", Schedule::Never, "UTC");
-        let outside = outside(&state, &Standing::default(), Some(&app), false);
+        let outside = outside(&state, &AppState::default(), Some(&app), false);
         rollout_waits(&state, &outside, at(now))
     };
     let baking = Some(WaitReason::Baking { until: end });
@@ -186,36 +188,4 @@ fn a_bake_is_waited_for_until_it_ends() {
     assert_eq!(waits(Goal::Forward, "2026-11-24T04:00:00Z"), None);
     assert_eq!(waits(Goal::Forward, "2026-11-24T05:00:00Z"), None);
     assert_eq!(waits(Goal::Back, "2026-11-24T03:00:00Z"), None);
-}
-
-/// An estimate grows with the number of units: those of the last rollout, otherwise those that the configuration names.
-#[test]
-fn an_estimate_goes_by_how_many_are_moved() {
-    let services = |n: usize| (0..n).map(|n| format!("s{n}")).collect::<Vec<_>>();
-    let container = target(None);
-    let compose = |n| TargetPolicy {
-        select: Select::Compose {
-            project: "p".to_owned(),
-            services: services(n),
-        },
-        ..target(None)
-    };
-    let stack = |n| TargetPolicy {
-        select: Select::Stack {
-            stack: "s".to_owned(),
-            services: services(n),
-        },
-        ..target(None)
-    };
-    for (target, wanted) in [(container.clone(), 1), (compose(3), 3), (stack(3), 3), (stack(0), 1)] {
-        let nothing = TargetState::default();
-        assert_eq!(units(&target, &nothing), wanted, "{:?}", target.select);
-        let known = TargetState {
-            units: 5,
-            ..TargetState::default()
-        };
-        assert_eq!(units(&target, &known), 5, "{:?}", target.select);
-        let (takes, known) = estimate(&target, &Standing::default());
-        assert_eq!((takes, known), (window::estimate(&target, wanted, &[]), 0));
-    }
 }

@@ -1,5 +1,6 @@
-//! What stays true of an app between runs: a fold of its events, and what to do about it next.
+//! The state of an app that outlives its runs, as a fold of the app's events, and the decision what to do next.
 
+use crate::model::app_state::{AppEvent, Release, Withheld};
 use crate::model::failure::{FailureKind, HaltReason};
 use crate::model::fleet::App;
 use crate::model::freshness::{Because, Judged};
@@ -8,7 +9,6 @@ use crate::model::image::ContentDigest;
 use crate::model::journal::Recorded;
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
 use crate::model::rollout::RolloutConclusion;
-use crate::model::standing::{AppEvent, Release, Withheld};
 use jiff::Timestamp;
 
 mod again;
@@ -17,8 +17,8 @@ mod next;
 mod probation;
 mod target;
 
-pub use crate::model::standing::{
-    ChannelState, Failing, Probation, Record, Refused, Standing, TargetState, Unpromoted, Waits,
+pub use crate::model::app_state::{
+    AppState, ChannelState, Failing, Probation, Record, Refused, TargetState, Unpromoted, Waits,
 };
 pub use again::{Apart, Drifted, Occasion, Refusal};
 pub use next::{Next, Promotion, channel_reference, expected, next, undertaken, wakes};
@@ -35,27 +35,27 @@ const RECALLS: usize = 10;
 /// Folds an app's stream. Every sequence is legal: these are facts, not a protocol. A checkpoint is most of a stream,
 /// so it is moved and not copied.
 #[must_use]
-pub fn fold(events: Vec<Recorded<AppEvent>>) -> Standing {
-    let mut standing = Standing::default();
+pub fn fold(events: Vec<Recorded<AppEvent>>) -> AppState {
+    let mut app_state = AppState::default();
     for recorded in events {
-        if let AppEvent::Checkpoint { standing: whole } = recorded.event {
-            standing = whole.begun(recorded.at);
+        if let AppEvent::Checkpoint { app_state: whole } = recorded.event {
+            app_state = whole.begun(recorded.at);
         } else {
-            standing.apply(&recorded);
+            app_state.apply(&recorded);
         }
     }
-    standing
+    app_state
 }
 
 /// One event that replaces all of these: folding it and any later events gives the same state as folding all of them.
 #[must_use]
 pub fn checkpoint(events: Vec<Recorded<AppEvent>>) -> AppEvent {
     AppEvent::Checkpoint {
-        standing: Box::new(fold(events)),
+        app_state: Box::new(fold(events)),
     }
 }
 
-impl Standing {
+impl AppState {
     /// The clock ran fast and has been corrected: timestamps in the future are set to `now`.
     pub fn forget_the_future(&mut self, now: Timestamp) {
         let times = [self.tracked.as_mut(), self.fired.as_mut()].into_iter().flatten();
@@ -158,7 +158,7 @@ impl Standing {
             AppEvent::Settled => self.expedited = None,
             // The run's own stream has it; this is for the audit log.
             AppEvent::Cancelled { .. } => {}
-            AppEvent::Checkpoint { standing } => *self = (**standing).clone().begun(at),
+            AppEvent::Checkpoint { app_state } => *self = (**app_state).clone().begun(at),
         }
     }
 
