@@ -1,4 +1,4 @@
-"""back.py DATABASE: of the last rollout that was taken back, in seconds: from the verdict to the end of the rollout without
+"""back.py DATABASE: of the last rollout that was rolled back, in seconds: from the verdict to the end of the rollout without
 the time in which the old container proved itself, and from the verdict until it served."""
 
 import datetime
@@ -23,5 +23,5 @@ for body, at in events:
         case "concluded":
             over = at
 if not (verdict and served and over):
-    sys.exit("the last rollout was not taken back")
+    sys.exit("the last rollout was not rolled back")
 print(f"{(over - verdict - proved).total_seconds():.3f} {(served - verdict).total_seconds():.3f}")

@@ -114,7 +114,7 @@ known_suites() {
 }
 
 # as_lowtide_asks: a configuration of curl that asks for the suites on stdin: only if they have changed, when their servers can tell.
-# Without a proxy of somebody's own, as lowtide.
+# Without a proxy of someone's own, as lowtide.
 as_lowtide_asks() {
     jq --slurp --raw-output '
         map(["fail", "noproxy = \"*\"", "output = \"/dev/null\"", "write-out = \"%{stderr}%{time_total} %{http_code} %{size_download}\\n\"",

@@ -25,7 +25,7 @@ die() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# as_root CMD…: as it is for root, by sudo for anybody else.
+# as_root CMD…: as it is for root, by sudo for anyone else.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"

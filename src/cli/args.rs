@@ -61,7 +61,7 @@ pub struct Global {
     pub log_format: LogFormat,
 }
 
-/// What somebody named, in place of a default.
+/// What someone named, in place of a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Said {
     /// A configuration, by argument or environment.
@@ -140,7 +140,7 @@ enum Command {
         /// With --now: roll out also over containers that are not healthy; the release may be what heals them.
         #[arg(long, requires = "now")]
         replace_unhealthy: bool,
-        /// Build also when nothing has moved that a rebuild could pick up.
+        /// Build also when no changes since the last build.
         #[arg(long)]
         rebuild: bool,
         /// As one JSON object, for programs.
@@ -216,7 +216,7 @@ enum Command {
     /// pending, and with 1 when nothing is known to be pending but an archive could not be asked.
     #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
     Outdated(outdated::Asked),
-    /// Stop an app's rollouts and promotions; its builds and tests go on.
+    /// Stop an app's rollouts and promotions; its builds and tests continue.
     Halt {
         /// Its name.
         app: String,

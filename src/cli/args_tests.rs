@@ -80,7 +80,7 @@ fn what_was_said_is_told_from_defaults() {
     assert!(!said(&["lowtide", "status"]));
 }
 
-/// git runs elsewhere, and so do the engine's own paths: what is relative is made absolute before anybody sees it.
+/// git runs elsewhere, and so do the engine's own paths: what is relative is made absolute before anyone sees it.
 #[test]
 fn a_relative_state_is_absolute_for_every_command() {
     let commands: &[&[&str]] = &[

@@ -19,7 +19,7 @@ pub(super) fn restore(global: &Global, from: &Path) -> anyhow::Result<Exit> {
     match backup::restore(from, &global.state) {
         Ok(()) => {
             live::print_line(&format!(
-                "{} is restored. Make sure that the lowtide it comes from runs no more, then start this one: it goes on with the rollouts that were open.",
+                "{} is restored. Make sure that the lowtide it comes from runs no more, then start this one: it continues the rollouts that were open.",
                 global.state.display()
             ));
             Ok(Exit::Done)

@@ -3,7 +3,7 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, status, views};
-use crate::model::halt::{HaltPolicy, Incident, Recalled};
+use crate::model::halt::{HaltPolicy, Incident, OperatorRollback};
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId};
 use crate::report::{case, halt};
@@ -46,7 +46,7 @@ pub(super) async fn incident(global: &Global, what: &str, shape: Shape) -> anyho
         Some(app_state) => match reading::incident_of(app_state) {
             Some(rollout) => rollout,
             None => {
-                eprintln!("no rollout of {what} was taken back or got stuck");
+                eprintln!("no rollout of {what} was rolled back or got stuck");
                 return Ok(Exit::Failed);
             }
         },
@@ -68,7 +68,7 @@ pub(super) async fn incident(global: &Global, what: &str, shape: Shape) -> anyho
         incident: &view.incident,
         policy: &policy,
         since: reading::halted_since(&app_state, rollout),
-        recalled: app_state.recalled_by(rollout),
+        operator_rollback: app_state.operator_rollback_of(rollout),
     };
     told.print(shape)?;
     if shape == Shape::Text {
@@ -76,8 +76,11 @@ pub(super) async fn incident(global: &Global, what: &str, shape: Shape) -> anyho
             .incidents
             .iter()
             .map(|open| ("It waits for this one too", open.rollout));
-        let same = told.recalled.iter().flat_map(|recalled| &recalled.rollouts);
-        let same = same.map(|rollout| ("It was taken back by this one too", *rollout));
+        let same = told
+            .operator_rollback
+            .iter()
+            .flat_map(|operator_rollback| &operator_rollback.rollouts);
+        let same = same.map(|rollout| ("Also rolled back by this one", *rollout));
         for (what, other) in open.chain(same).filter(|(_, other)| *other != rollout) {
             live::print_line(&format!("\n{what}: lowtide incident {}", other.short()));
         }
@@ -89,7 +92,7 @@ struct Told<'a> {
     incident: &'a Incident,
     policy: &'a HaltPolicy,
     since: Option<jiff::Timestamp>,
-    recalled: Option<&'a Recalled>,
+    operator_rollback: Option<&'a OperatorRollback>,
 }
 
 impl Told<'_> {
@@ -98,19 +101,25 @@ impl Told<'_> {
             incident,
             policy,
             since,
-            recalled,
+            operator_rollback,
         } = *self;
         let form = halt::form(incident, policy);
         match shape {
             Shape::Form => live::print(&form),
             Shape::Json => {
-                let view = views::ShownIncident::new(incident, policy, (since, recalled), &form);
+                let view = views::ShownIncident::new(incident, policy, (since, operator_rollback), &form);
                 live::print_line(&serde_json::to_string(&view)?);
             }
             Shape::Text => {
-                live::print(&case::text(incident, since, recalled, reading::now(), live::style()));
-                if since.is_some() && recalled.is_some() {
-                    live::print_line(&format!("\n{}", halt::lifts_recall(&incident.app)));
+                live::print(&case::text(
+                    incident,
+                    since,
+                    operator_rollback,
+                    reading::now(),
+                    live::style(),
+                ));
+                if since.is_some() && operator_rollback.is_some() {
+                    live::print_line(&format!("\n{}", halt::lifts_withdrawal(&incident.app)));
                 } else if since.is_some() {
                     live::print_line("\nwhat lifts the halt");
                     live::print_line(&format!("  {}\n", halt::what_lifts(&incident.app, policy)));

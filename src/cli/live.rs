@@ -52,7 +52,7 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Follo
         match reply {
             None if open.is_empty() => break,
             None => {
-                story("lowtide went away; what was asked for goes on when it is back: `lowtide plan`");
+                story("lowtide stopped; it continues the request when it runs again: `lowtide plan`");
                 return Ok(Exit::Failed);
             }
             Some(Reply::Done(text)) if apps.is_empty() => print_line(&text),
@@ -215,7 +215,7 @@ fn failed(progress: &Progress, following: &Following) -> bool {
         },
         Progress::RolloutEnded { conclusion, .. } => match conclusion.as_ref() {
             RolloutConclusion::Refused { failure } | RolloutConclusion::Reverted { failure } => {
-                !following.back || failure.kind != FailureKind::TakenBack
+                !following.back || failure.kind != FailureKind::Withdrawn
             }
             RolloutConclusion::Stuck { .. } => true,
             RolloutConclusion::Done | RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => false,

@@ -210,7 +210,7 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
         Ok(done) => Reply::Done(done),
         Err(refused) => Reply::Refused(refused),
     };
-    send.send(first).await.context("nobody listens")?;
+    send.send(first).await.context("no listener")?;
     drop(send);
     let exit = if following.apps.is_empty() {
         let mut replies = replies;

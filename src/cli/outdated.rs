@@ -13,7 +13,7 @@ use crate::runtime::{outdated, reading};
 use anyhow::Context;
 use std::collections::BTreeMap;
 
-/// What somebody wants to know of.
+/// What someone wants to know of.
 #[derive(Debug, clap::Args)]
 pub(super) struct Asked {
     /// Images by name.

@@ -50,7 +50,7 @@ pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> a
         }
     }
     if let Some(settings) = settings {
-        live::print_line("\nsettings in force");
+        live::print_line("\neffective settings");
         live::print(&words::settings(&settings, style));
     }
     Ok(Exit::Done)

@@ -69,7 +69,7 @@ async fn with_state(
     });
     let ended: anyhow::Result<()> = tokio::select! {
         done = supervisor.run() => done.context("the supervisor"),
-        () = bot.unfit.cancelled() => Err(anyhow!("the rollout that brought this lowtide cannot go on")),
+        () = bot.unfit.cancelled() => Err(anyhow!("the rollout that started this lowtide cannot continue")),
         done = undisturbed(bot, notify::run(Arc::clone(bot), CancellationToken::new())) => done.context("the outbox"),
         done = commands(bot, ask, shutdown) => done,
         done = pages(bot, listen, role) => done.context("the web server"),
@@ -128,7 +128,7 @@ fn begin_anew() -> anyhow::Error {
     }
 }
 
-/// The current configuration; if it cannot be used, the last good revision stays in force.
+/// The current configuration; if it cannot be used, the last valid revision stays in effect.
 async fn in_force(global: &Global, _lock: &crate::store::lock::StateLock) -> anyhow::Result<Option<Loaded>> {
     let now = open::configuration(global).await;
     if let Ok(Some(loaded)) = now {
@@ -145,7 +145,7 @@ async fn in_force(global: &Global, _lock: &crate::store::lock::StateLock) -> any
             }
             error!(
                 revision,
-                "the configuration cannot be used; the last good revision stays in force"
+                "the configuration cannot be used; the last valid revision stays in effect"
             );
             Ok(Some(Loaded { fleet, revision }))
         }

@@ -29,7 +29,7 @@ pub(super) async fn status(global: &Global, json: bool) -> anyhow::Result<Exit> 
         live::print_line(&format!("Note: {}.", trouble::line(trouble, reading.now)));
     }
     if reading.paused {
-        live::print_line("Rollouts and promotions are paused: `lowtide pause --all --off` lets them go on.");
+        live::print_line("Rollouts and promotions are paused: `lowtide pause --all --off` resumes them.");
     }
     Ok(Exit::Done)
 }

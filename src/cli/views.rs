@@ -9,7 +9,7 @@ use crate::model::comparison::{
 use crate::model::failure::WaitReason;
 use crate::model::fleet::Mode;
 use crate::model::freshness::{Fix, Outdated, OutdatedHost, PendingPackage, RunningContainer, Unknown};
-use crate::model::halt::{HaltPolicy, Incident, OpenIncident, Recalled, Require};
+use crate::model::halt::{HaltPolicy, Incident, OpenIncident, OperatorRollback, Require};
 use crate::model::image::ContentDigest;
 use crate::model::inventory::{Change, ImageLayer, Package};
 use crate::model::journal::Recorded;
@@ -79,7 +79,7 @@ struct Release {
     at: Timestamp,
 }
 
-/// An open rollout; `waits` is `null` while it is at work.
+/// An open rollout; `waits` is `null` while it is in progress.
 #[derive(Debug, Serialize)]
 struct Rollout {
     rollout: String,
@@ -164,7 +164,7 @@ pub(super) struct ShownIncident<'a> {
     halted_since: Option<Timestamp>,
     require: Require,
     /// The operator's revert that it is part of.
-    taken_back: Option<&'a Recalled>,
+    rolled_back: Option<&'a OperatorRollback>,
     #[serde(flatten)]
     incident: &'a Incident,
     /// YAML, to fill in.
@@ -175,14 +175,14 @@ impl<'a> ShownIncident<'a> {
     pub(super) fn new(
         incident: &'a Incident,
         policy: &HaltPolicy,
-        (since, taken_back): (Option<Timestamp>, Option<&'a Recalled>),
+        (since, rolled_back): (Option<Timestamp>, Option<&'a OperatorRollback>),
         form: &'a str,
     ) -> Self {
         Self {
             version: VERSION,
             halted_since: since,
             require: policy.require,
-            taken_back,
+            rolled_back,
             incident,
             form,
         }

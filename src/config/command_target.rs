@@ -197,7 +197,7 @@ impl Check<'_> {
             (
                 Route::keys("unhealthy"),
                 raw.unhealthy.is_some(),
-                "nobody is asked whether it is healthy before the command runs",
+                "no health check runs before the command",
             ),
             (
                 Route::keys("order"),

@@ -71,7 +71,7 @@ macro_rules! settings {
             window: Option<Window>,
             /// How long new containers are watched, with the old ones kept stopped, before a rollout is done.
             bake: Option<Text>,
-            /// What lifts the halt after a rollout that was taken back or got stuck.
+            /// What lifts the halt after a rollout that was rolled back or got stuck.
             halt: Option<Halt>,
         })*}
     };
@@ -482,7 +482,7 @@ raw! {
         host: Option<Text>,
         name: Option<Text>,
     }
-    /// Services of a stack (`docker stack deploy`), moved in this order and taken back as one.
+    /// Services of a stack (`docker stack deploy`), moved in this order and rolled back as one.
     StackTarget {
         /// One of the swarm's managers.
         host: Option<Text>,

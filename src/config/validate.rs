@@ -354,7 +354,7 @@ impl Check<'_> {
             self.missing(
                 &scope,
                 &Route::keys("operators"),
-                "somebody must hear when lowtide itself is in trouble: `operators: [ops@example.org]`",
+                "name who gets mail when lowtide itself has a problem: `operators: [ops@example.org]`",
             );
         }
         match &raw.from {

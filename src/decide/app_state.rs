@@ -4,7 +4,7 @@ use crate::model::app_state::{AppEvent, Release, Withheld};
 use crate::model::failure::{FailureKind, HaltReason};
 use crate::model::fleet::App;
 use crate::model::freshness::{Because, Judged};
-use crate::model::halt::{OpenIncident, Recalled};
+use crate::model::halt::{OpenIncident, OperatorRollback};
 use crate::model::image::ContentDigest;
 use crate::model::journal::Recorded;
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
@@ -30,7 +30,7 @@ const RELEASES: usize = 20;
 const CHANGES: usize = 2;
 
 /// Operators' reverts remembered per app: a daily report looks back one day.
-const RECALLS: usize = 10;
+const OPERATOR_ROLLBACKS: usize = 10;
 
 /// Folds an app's stream. Every sequence is legal: these are facts, not a protocol. A checkpoint is most of a stream,
 /// so it is moved and not copied.
@@ -65,7 +65,11 @@ impl AppState {
             .chain(self.withheld.as_mut().map(|(since, _)| since))
             .chain(self.judged.as_mut().map(|judged| &mut judged.at))
             .chain(self.incidents.iter_mut().map(|incident| &mut incident.at))
-            .chain(self.recalls.iter_mut().map(|recalled| &mut recalled.at));
+            .chain(
+                self.operator_rollbacks
+                    .iter_mut()
+                    .map(|operator_rollback| &mut operator_rollback.at),
+            );
         let channels = self.channels.values_mut().filter_map(|state| state.failing.as_mut());
         let times = times.chain(channels.flat_map(|failing| [&mut failing.since, &mut failing.at]));
         let targets = self.targets.values_mut().flat_map(|target| {
@@ -183,8 +187,8 @@ impl AppState {
         match reason {
             HaltReason::Reverted { .. } | HaltReason::Irreversible { .. } | HaltReason::Stuck { .. } => {}
             HaltReason::Operator { .. } => return,
-            HaltReason::TakenBack { by, why, tag, release } => {
-                return self.recall(by, why, (tag, *release), at);
+            HaltReason::Withdrawn { by, why, tag, release } => {
+                return self.roll_back_by_operator(by, why, (tag, *release), at);
             }
         }
         self.settings = settings.cloned().map(Box::new);
@@ -234,10 +238,10 @@ impl AppState {
         }
     }
 
-    fn recall(&mut self, by: &str, why: &str, (tag, release): (&str, RunId), at: Timestamp) {
+    fn roll_back_by_operator(&mut self, by: &str, why: &str, (tag, release): (&str, RunId), at: Timestamp) {
         let open = self.targets.values().filter_map(|target| target.open);
         let turning = open.filter(|(_, run)| *run == release).map(|(rollout, _)| rollout);
-        self.recalls.push(Recalled {
+        self.operator_rollbacks.push(OperatorRollback {
             at,
             by: by.to_owned(),
             why: why.to_owned(),
@@ -245,8 +249,8 @@ impl AppState {
             release,
             rollouts: turning.collect(),
         });
-        let surplus = self.recalls.len().saturating_sub(RECALLS);
-        self.recalls.drain(..surplus);
+        let surplus = self.operator_rollbacks.len().saturating_sub(OPERATOR_ROLLBACKS);
+        self.operator_rollbacks.drain(..surplus);
     }
 
     fn try_again(&mut self, targets: &[TargetName], channels: &[ChannelName]) {
@@ -304,9 +308,9 @@ impl AppState {
         let waits = state.waits.get_or_insert(Waits { since: at, security });
         waits.security |= security;
         // While an operator's revert lasts, nothing else is opened.
-        let recalls = matches!(self.halted, Some((_, HaltReason::TakenBack { .. })));
-        if let Some(recalled) = self.recalls.last_mut().filter(|_| recalls) {
-            recalled.rollouts.push(rollout);
+        let operator_rollbacks = matches!(self.halted, Some((_, HaltReason::Withdrawn { .. })));
+        if let Some(operator_rollback) = self.operator_rollbacks.last_mut().filter(|_| operator_rollbacks) {
+            operator_rollback.rollouts.push(rollout);
         }
     }
 
@@ -318,7 +322,7 @@ impl AppState {
         at: Timestamp,
     ) {
         let ended_badly = match conclusion {
-            RolloutConclusion::Reverted { failure } => failure.kind != FailureKind::TakenBack,
+            RolloutConclusion::Reverted { failure } => failure.kind != FailureKind::Withdrawn,
             RolloutConclusion::Stuck { .. } => true,
             RolloutConclusion::Done
             | RolloutConclusion::AlreadyThere
@@ -413,9 +417,9 @@ impl AppState {
 
     /// The operator's revert that this rollout is part of.
     #[must_use]
-    pub fn recalled_by(&self, rollout: RolloutId) -> Option<&Recalled> {
-        let mut newest_first = self.recalls.iter().rev();
-        newest_first.find(|recalled| recalled.rollouts.contains(&rollout))
+    pub fn operator_rollback_of(&self, rollout: RolloutId) -> Option<&OperatorRollback> {
+        let mut newest_first = self.operator_rollbacks.iter().rev();
+        newest_first.find(|operator_rollback| operator_rollback.rollouts.contains(&rollout))
     }
 }
 

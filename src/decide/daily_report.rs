@@ -162,12 +162,13 @@ fn line(fact: &Fact, app_state: Option<&AppState>) -> Option<DailyReportLine> {
                 Some(RolloutConclusion::Done) => Some(match purpose {
                     Purpose::Release | Purpose::Probation => DailyReportLine::RolledOut { target, tag },
                     Purpose::Revert => {
-                        let recalled = app_state.and_then(|app_state| app_state.recalled_by(*rollout));
+                        let operator_rollback =
+                            app_state.and_then(|app_state| app_state.operator_rollback_of(*rollout));
                         DailyReportLine::WentBack {
                             target,
                             tag,
-                            from: recalled.map(|recalled| recalled.tag.clone()),
-                            by: recalled.map(|recalled| recalled.by.clone()),
+                            from: operator_rollback.map(|operator_rollback| operator_rollback.tag.clone()),
+                            by: operator_rollback.map(|operator_rollback| operator_rollback.by.clone()),
                         }
                     }
                 }),

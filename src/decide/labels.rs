@@ -41,7 +41,7 @@ pub fn release_tag(app: &App, run: RunId, commit: &Commit, now: Timestamp) -> St
     tag.trim_start_matches(['.', '-']).to_owned()
 }
 
-/// Repository of images that stay in the engine's store. Not a registry anybody can push to by accident.
+/// Repository of images that stay in the engine's store. Not a registry anyone can push to by accident.
 #[must_use]
 pub fn local_repository(app: &App) -> Repository {
     Repository {

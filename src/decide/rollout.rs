@@ -30,7 +30,7 @@ mod record;
 pub mod services;
 mod timing;
 
-use failed::{SLACK, after_failure, diverged, mistaken, returned, revert_or_stop, turn_back};
+use failed::{SLACK, after_failure, diverged, mistaken, returned, revert_or_stop, roll_back};
 pub use preview::preview;
 pub use timing::{Course, Gate, Outside, suspended_until};
 
@@ -409,7 +409,7 @@ pub fn next(state: &RolloutState, observed: &Observed, outside: &Outside, now: T
     };
     let planned = match state.goal {
         Goal::Forward => timing::held_back(state, outside, now)
-            .or_else(|| timing::recalled(state, outside))
+            .or_else(|| timing::rolled_back_by_operator(state, outside))
             .unwrap_or_else(|| timing::within(state, outside, forward(state, observed, now), now)),
         // Going back is never gated.
         Goal::Back => back(state, observed, now),

@@ -329,8 +329,8 @@ pub struct Quarantined {
 
 /// What an operator takes back, and how each target leaves it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Recall<'a> {
-    /// What is taken back.
+pub struct Withdrawal<'a> {
+    /// What is rolled back.
     pub release: &'a Release,
     /// Targets that run it, and what each goes back to.
     pub back: Vec<(TargetName, &'a Release)>,

@@ -119,7 +119,7 @@ pub struct CommandUnit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetRecord {
-    /// The last rollout ended well, or was taken back.
+    /// The last rollout ended well, or was rolled back.
     Certain,
     /// The last rollout got stuck: something else may run there.
     Doubtful,

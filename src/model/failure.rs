@@ -128,13 +128,13 @@ failure_kinds! {
     NoAnswer = "the target does not answer as it should", Repo;
     /// No node fits: constraints, ports, memory.
     NotScheduled = "Swarm found no node for the new tasks", Operator;
-    Diverged = "somebody else changed the containers during the rollout", Operator;
+    Diverged = "someone else changed the containers during the rollout", Operator;
     RevertFailed = "the revert failed", Infra;
     /// The keeper, or the old one on the way back.
     HandoverFailed = "lowtide could not be handed over", Infra;
     NotTakenOver = "the new lowtide did not take over, or did not stay", Repo;
     /// An operator took the release back while its rollout was in progress.
-    TakenBack = "its release was taken back", Operator;
+    Withdrawn = "its release was withdrawn", Operator;
     /// Half-way, and the next opening was too far away or the last one was not enough either.
     WindowClosed = "its window closed before it was done", Operator;
     // any
@@ -280,7 +280,7 @@ pub enum WaitReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum HaltReason {
-    /// A rollout was taken back.
+    /// A rollout was rolled back.
     Reverted { failure: Failure },
     /// A rollout of an irreversible app failed and waits for a person.
     Irreversible { failure: Failure },
@@ -289,7 +289,7 @@ pub enum HaltReason {
     /// An operator said so.
     Operator { by: String, why: String },
     /// An operator took a release back.
-    TakenBack {
+    Withdrawn {
         by: String,
         why: String,
         tag: String,

@@ -507,7 +507,7 @@ pub enum Select {
     Service {
         name: String,
     },
-    /// Services of a stack (`docker stack deploy`), moved in this order and taken back as one.
+    /// Services of a stack (`docker stack deploy`), moved in this order and rolled back as one.
     Stack {
         stack: String,
         /// Without the stack's name. Empty: those that run the app's image.

@@ -45,7 +45,7 @@ pub enum Fix {
     Perhaps { why: String },
     /// It needs a new base image, and there is none yet: nothing in the Dockerfile upgrades the packages of the base.
     Base { reference: String },
-    /// It is blocked by a version pin: somebody has to change the version in the Dockerfile.
+    /// It is blocked by a version pin: someone has to change the version in the Dockerfile.
     Pin { version: String, line: usize },
 }
 
@@ -90,7 +90,7 @@ pub struct Survey {
     pub newest: Option<Timestamp>,
 }
 
-/// What is pending in one image that somebody asked for.
+/// What is pending in one image that someone asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outdated {
     /// As it was named.
@@ -204,7 +204,7 @@ pub struct Judged {
 pub enum Because {
     /// There is nothing to compare with.
     First,
-    /// Somebody asked for a rebuild.
+    /// Someone asked for a rebuild.
     Asked {
         by: String,
     },

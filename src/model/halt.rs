@@ -172,7 +172,7 @@ pub struct OpenIncident {
 
 /// A release that an operator took back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recalled {
+pub struct OperatorRollback {
     pub at: Timestamp,
     pub by: String,
     pub why: String,
@@ -283,7 +283,7 @@ pub struct Readiness {
     pub failure: Option<Failure>,
 }
 
-/// A new container that was taken back.
+/// A new container that was rolled back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     pub unit: String,

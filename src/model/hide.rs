@@ -58,7 +58,7 @@ fn password(value: &str) -> Option<&str> {
     userinfo.split_once(':').map(|(_, password)| password)
 }
 
-/// The text without the values of `secrets`, for text that somebody else wrote: a container's log may show what the
+/// The text without the values of `secrets`, for text that someone else wrote: a container's log may show what the
 /// container was given.
 #[must_use]
 pub fn masked(text: &str, secrets: &[Secret]) -> String {

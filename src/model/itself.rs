@@ -38,7 +38,7 @@ pub enum OwnStep {
 /// What is really there, of lowtide's own container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedItself {
-    /// Who looks; `None`: somebody else's container, or none.
+    /// Who looks; `None`: someone else's container, or none.
     pub holder: Option<Holder>,
     pub units: Vec<ObservedUnit>,
     pub keeper: Option<ObservedContainer>,

@@ -122,7 +122,7 @@ pub enum NoticeBody {
         rollout: RolloutId,
         failure: Failure,
     },
-    /// A release was taken back from a target, which runs its previous release again.
+    /// A release was rolled back on a target, which runs its previous release again.
     WentBack(Box<WentBack>),
     /// A channel did not get its release, and the promotion is not retried automatically before the next night.
     PromotionFailed(Box<Unpromoted>),
@@ -162,7 +162,7 @@ pub enum NoticeBody {
         #[serde(default)]
         probation: u32,
     },
-    /// A configuration revision was refused; the last good one stays in force.
+    /// A configuration revision was refused; the last valid one stays in effect.
     ConfigRefused {
         revision: String,
         problems: String,
@@ -191,7 +191,7 @@ pub struct WentBack {
     pub rollout: RolloutId,
     /// What runs again.
     pub tag: String,
-    /// What was taken back; `None`: it is forgotten.
+    /// What was rolled back; `None`: it is forgotten.
     pub from: Option<String>,
     /// `None`: it followed from a rollout to another target.
     pub asked: Option<Asked>,
@@ -267,7 +267,7 @@ pub enum DailyReportLine {
         target: TargetName,
         tag: String,
     },
-    /// `from` was taken back. `by`: an operator; `None`: it followed from a rollout to another target.
+    /// `from` was rolled back. `by`: an operator; `None`: it followed from a rollout to another target.
     WentBack {
         target: TargetName,
         tag: String,

@@ -17,7 +17,7 @@ pub struct PackageState {
     /// `package:architecture` → which of the image's layers brought it, base first, counted from 0.
     pub layers: BTreeMap<String, usize>,
     pub lineage: Lineage,
-    /// What the build that made the image did about packages. `None`: somebody else built it.
+    /// What the build that made the image did about packages. `None`: someone else built it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doing: Option<Doing>,
 }
@@ -141,7 +141,7 @@ pub enum Lineage {
     },
     /// The target begins with `FROM scratch`: what is inside was copied from elsewhere.
     Scratch,
-    /// Not known: an image that somebody else built, or one that does not show its base's layers.
+    /// Not known: an image that someone else built, or one that does not show its base's layers.
     Unknown,
 }
 

@@ -85,7 +85,7 @@ pub enum Phase {
     Returning,
     /// It runs what it ran before.
     Returned,
-    /// The rollout is being rolled back, and had not reached this unit.
+    /// The rollout is rolling back and has not reached this unit.
     Untouched,
 }
 

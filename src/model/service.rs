@@ -241,7 +241,7 @@ pub enum ServiceStep {
     /// Restore the service's own update settings, and remove our labels. No task is replaced.
     RestoreKnobs {
         unit: usize,
-        /// The update settings that we sent. Any others were set by somebody else, and stay.
+        /// The update settings that we sent. Any others were set by someone else, and stay.
         sent: UpdateKnobs,
     },
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "trouble", rename_all = "snake_case")]
 pub enum Trouble {
-    /// The newest revision of the configuration has problems; the last good one stays in force.
+    /// The newest revision of the configuration has problems; the last valid one stays in effect.
     ConfigurationRefused(RefusedRevision),
     /// The configuration cannot be read where it lives; what is in force stays.
     ConfigurationUnread,

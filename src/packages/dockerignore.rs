@@ -46,7 +46,7 @@ enum Rule {
 
 impl Ignore {
     /// # Errors
-    /// A pattern with an open `[`, a lone `!`, or a lone backslash at its end; more patterns than anybody writes.
+    /// A pattern with an open `[`, a lone `!`, or a lone backslash at its end; more patterns than anyone writes.
     pub fn parse(text: &str) -> Result<Self, IgnoreError> {
         let mut patterns = Vec::new();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);

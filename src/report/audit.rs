@@ -8,7 +8,7 @@ use crate::model::failure::HaltReason;
 use crate::model::name::AppName;
 use jiff::Timestamp;
 
-/// Characters of what somebody wrote.
+/// Characters of what someone wrote.
 const DETAIL: usize = 400;
 
 /// An entry of the log.
@@ -57,14 +57,14 @@ fn told(act: Act<'_>) -> (Option<&str>, String) {
         Act::Expedited { by } => (Some(by), "asked for a cycle now, outside the window".to_owned()),
         Act::Cancelled { by, run } => (Some(by), format!("cancelled run {run}")),
         Act::Paused { by } => (Some(by), "paused rollouts and promotions".to_owned()),
-        Act::Unpaused { by } => (Some(by), "let rollouts and promotions go on".to_owned()),
+        Act::Unpaused { by } => (Some(by), "resumed rollouts and promotions".to_owned()),
     }
 }
 
 fn halted(reason: &HaltReason) -> (Option<&str>, String) {
     match reason {
         HaltReason::Operator { by, why } => (Some(by), format!("halted it: {}", clean::one_line(why, DETAIL))),
-        HaltReason::TakenBack { by, why, tag, .. } => {
+        HaltReason::Withdrawn { by, why, tag, .. } => {
             let (tag, why) = (clean::one_line(tag, 128), clean::one_line(why, DETAIL));
             (Some(by), format!("took {tag} back: {why}"))
         }
@@ -149,7 +149,7 @@ mod tests {
         };
         insta::assert_snapshot!(audit(&entries, style), @r"
         WHEN                  APP   BY       WHAT
-        2026-11-18 11:06 UTC  shop  lowtide  halted it. A rollout was taken back. The new container did not become ready: web answers 500.
+        2026-11-18 11:06 UTC  shop  lowtide  halted it. A rollout was rolled back. The new container did not become ready: web answers 500.
         2026-11-18 11:06 UTC  shop  lowtide  quarantined sha256:1111111111111111111111111111111111111111111111111111111111111111
         2026-11-18 11:06 UTC  shop  alice    released sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc from quarantine: the till is broken
         2026-11-18 11:06 UTC  shop  alice    resumed it: the till is broken
@@ -180,7 +180,7 @@ mod tests {
         WHEN                  APP       BY     WHAT
         2026-11-18 11:06 UTC  shop      alice  cancelled run 01J00000000000000000000000
         2026-11-18 11:06 UTC  all apps  alice  paused rollouts and promotions
-        2026-11-18 11:06 UTC  all apps  alice  let rollouts and promotions go on
+        2026-11-18 11:06 UTC  all apps  alice  resumed rollouts and promotions
         ");
     }
 }

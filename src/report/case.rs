@@ -5,7 +5,7 @@ use super::page::{Block, Section};
 use super::table::{Cell, Ink, columns};
 use super::terminal::{Style, packages_table};
 use super::{change, clean, words};
-use crate::model::halt::{Candidate, Happened, Incident, Moment, RanHook, Readiness, Recalled, StepEnd};
+use crate::model::halt::{Candidate, Happened, Incident, Moment, OperatorRollback, RanHook, Readiness, StepEnd};
 use crate::model::rollout::{HookPhase, RolloutConclusion, Which};
 use crate::model::window::Closing;
 use jiff::Timestamp;
@@ -19,12 +19,12 @@ const LOG: usize = 20;
 const CANDIDATES: usize = 3;
 
 /// `lowtide incident`, without the instructions that lift the halt. `halted`: since when the app has been halted by
-/// this rollout, if it still is. `recalled`: the operator's revert that the rollout is part of.
+/// this rollout, if it still is. `operator_rollback`: the operator's revert that the rollout is part of.
 #[must_use]
 pub fn text(
     incident: &Incident,
     halted: Option<Timestamp>,
-    recalled: Option<&Recalled>,
+    operator_rollback: Option<&OperatorRollback>,
     now: Timestamp,
     style: Style,
 ) -> String {
@@ -46,8 +46,8 @@ pub fn text(
         fact("release", release(incident)),
         [Ink::Soft.cell("result"), result],
     ];
-    if let Some(recalled) = recalled {
-        facts.push(fact("taken back", taken_back(recalled, &incident.timezone)));
+    if let Some(operator_rollback) = operator_rollback {
+        facts.push(fact("rolled back", rolled_back(operator_rollback, &incident.timezone)));
     }
     if incident.probation {
         facts.push(fact(
@@ -58,7 +58,7 @@ pub fn text(
     facts.push(match halted {
         Some(since) => [
             Ink::Soft.cell("halted"),
-            Ink::Bad.cell(format!("for {}, until somebody resumes it", words::span(since, now))),
+            Ink::Bad.cell(format!("for {}, until it is resumed", words::span(since, now))),
         ],
         None => fact("halted", "not by this any more".to_owned()),
     });
@@ -73,13 +73,13 @@ pub fn text(
 
 /// `t2, by ana, 2026-11-23 03:05 UTC: it answers 500`
 #[must_use]
-pub fn taken_back(recalled: &Recalled, zone: &str) -> String {
+pub fn rolled_back(operator_rollback: &OperatorRollback, zone: &str) -> String {
     format!(
         "{}, by {}, {}: {}",
-        clean::one_line(&recalled.tag, 128),
-        clean::one_line(&recalled.by, 60),
-        words::moment(recalled.at, zone),
-        clean::one_line(&recalled.why, 300)
+        clean::one_line(&operator_rollback.tag, 128),
+        clean::one_line(&operator_rollback.by, 60),
+        words::moment(operator_rollback.at, zone),
+        clean::one_line(&operator_rollback.why, 300)
     )
 }
 
@@ -276,7 +276,7 @@ fn hooks(incident: &Incident) -> Vec<String> {
         .any(|hook| hook.phase == HookPhase::Before && hook.failure.is_none());
     match (incident.irreversible, backup) {
         (true, true) => {
-            let text = "The target is irreversible: if one of these hooks made a backup, it is the way back.";
+            let text = "The target is irreversible: if one of these hooks made a backup, restore from it.";
             lines.push(text.to_owned());
         }
         (true, false) => {

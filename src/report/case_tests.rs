@@ -43,7 +43,7 @@ fn timeline(failure: &Failure) -> Vec<Moment> {
     ]
 }
 
-/// A rollout that was taken back, after a `before` hook.
+/// A rollout that was rolled back, after a `before` hook.
 pub(in crate::report) fn incident() -> Incident {
     let failure = Failure::new(
         FailureKind::UnhealthyAfterRoll,
@@ -107,8 +107,8 @@ fn an_incident_for_a_terminal() {
     app      archives
     target   compose-archives
     release  20261123.7-3f2a9c1, commit 3f2a9c1
-    result   taken back: the new container did not become ready
-    halted   for 2 hours, until somebody resumes it
+    result   rolled back: the new container did not become ready
+    halted   for 2 hours, until it is resumed
 
     what happened, America/Moncton
       03:00:00  20261123.7-3f2a9c1 for compose-archives
@@ -116,7 +116,7 @@ fn an_incident_for_a_terminal() {
       03:00:03  create new container (web), 800 ms
       03:02:05  wait until new container is ready (web), 2 min 0 s: FAILED. The new container did not become ready: web answered 500 on /healthz for 2 min.
       03:02:05  GOING BACK. The new container did not become ready: web answered 500 on /healthz for 2 min.
-      03:02:10  taken back: the new container did not become ready
+      03:02:10  rolled back: the new container did not become ready
 
     readiness
       web, new container: not ready after 2 min 0 s. The new container did not become ready: web answered 500 on /healthz for 2 min.
@@ -165,7 +165,7 @@ fn over_midnight_the_day_is_told() {
     app        archives
     target     compose-archives
     release    20261123.7-3f2a9c1, commit 3f2a9c1
-    result     taken back: the new container did not become ready
+    result     rolled back: the new container did not become ready
     probation  it was on probation after an earlier incident
     halted     not by this any more
 
@@ -181,10 +181,10 @@ fn over_midnight_the_day_is_told() {
 fn an_irreversible_target_names_what_may_be_its_backup() {
     let mut incident = incident();
     incident.irreversible = true;
-    assert_snapshot!(hooks(&incident).join("\n"), @r#"
+    assert_snapshot!(hooks(&incident).join("\n"), @"
     before, in web: drush sql:dump; 2026-11-23 03:00 America/Moncton, done
-    The target is irreversible: if one of these hooks made a backup, it is the way back.
-    "#);
+    The target is irreversible: if one of these hooks made a backup, restore from it.
+    ");
     incident.hooks[0].failure = Some(Failure::new(FailureKind::HookFailed, "drush ended with 1"));
     assert_snapshot!(hooks(&incident).join("\n"), @r#"
     before, in web: drush sql:dump; 2026-11-23 03:00 America/Moncton, failed. A hook failed: drush ended with 1.

@@ -52,7 +52,7 @@ pub(super) fn page(body: &DailyReport, context: &MailContext) -> Rendered {
             sections,
             footer: format!(
                 "At most one report a day, and one a week when nothing happens: if none comes for eight days, lowtide \
-                 is not well. {}.",
+                 may be down. {}.",
                 incident::sender(context)
             ),
         },
@@ -61,7 +61,7 @@ pub(super) fn page(body: &DailyReport, context: &MailContext) -> Rendered {
 
 #[derive(Default)]
 struct Lists {
-    /// What needs a person, with the command that shows or settles it.
+    /// What needs attention, with the command that shows or settles it.
     action: Vec<Item>,
     /// Apps with something under *Needs you*, failing or halted.
     actions: usize,
@@ -140,7 +140,7 @@ impl Lists {
                 exposure,
                 require,
             } => {
-                let what = "is halted until somebody resumes it.".to_owned();
+                let what = "is halted until it is resumed.".to_owned();
                 self.action.push(Item {
                     command: Some(halt::command(app, reason, *require)),
                     ..item(app, what)
@@ -156,7 +156,7 @@ impl Lists {
     }
 }
 
-/// Releases that did not reach their target or channel, or were taken back from it.
+/// Releases that did not reach their target or channel, or were rolled back from it.
 impl Lists {
     fn add_moved(&mut self, app: &str, line: &DailyReportLine, body: &DailyReport) {
         let tag = |tag: &str| clean::one_line(tag, 128);
@@ -171,7 +171,7 @@ impl Lists {
                 let by = by
                     .as_deref()
                     .map_or_else(String::new, |by| format!(" by {}", clean::one_line(by, 60)));
-                let what = format!("{from} was taken back{by}: {} runs on {target} again", tag(t));
+                let what = format!("{from} was rolled back{by}: {} runs on {target} again", tag(t));
                 self.back.push(item(app, what));
             }
             DailyReportLine::Refused {

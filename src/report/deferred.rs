@@ -43,7 +43,7 @@ pub(super) fn waits(wait: &LongWait, now: Timestamp) -> Rendered {
                 format!("lowtide windows --app {app} --target {target}"),
             ),
             (
-                "To do it now, while somebody watches".to_owned(),
+                "To do it now, supervised".to_owned(),
                 format!("lowtide run {app} --now"),
             ),
             recorded,
@@ -65,8 +65,8 @@ pub(super) fn waits(wait: &LongWait, now: Timestamp) -> Rendered {
                 ),
             ],
             footer:
-                "You hear of one wait once, also when newer releases take this one's place; the daily report keeps \
-                     it in view."
+                "You get one mail per wait, even if newer releases replace this one; the daily report lists it until \
+                     it ends."
                     .to_owned(),
         },
     }
@@ -81,7 +81,7 @@ pub(super) fn untimely(untimely: &Untimely) -> Rendered {
         failure,
     } = untimely;
     let tag = clean::one_line(tag, 128);
-    let title = format!("{app}: taken back on {target}, {}", failure.kind.words());
+    let title = format!("{app}: rolled back on {target}, {}", failure.kind.words());
     let text = format!(
         "Nothing is wrong with {tag}: it is not tried again on {target} by itself, but newer releases are. Targets and \
          channels that come after it wait meanwhile."
@@ -102,7 +102,7 @@ pub(super) fn untimely(untimely: &Untimely) -> Rendered {
         lead: false,
         page: Page {
             tone: Tone::Warn,
-            pill: "taken back".to_owned(),
+            pill: "rolled back".to_owned(),
             title,
             now: "Taken back: what ran before serves again.".to_owned(),
             sections: vec![

@@ -3,7 +3,7 @@
 use super::page::{Block, Section};
 use super::words::{self, counted, plural, short_commit};
 use super::{clean, terminal};
-use crate::model::app_state::{Quarantined, Recall};
+use crate::model::app_state::{Quarantined, Withdrawal};
 use crate::model::failure::HaltReason;
 use crate::model::halt::{Class, Exposure, Form, HaltPolicy, Incident, Lacking, Require};
 use crate::model::name::{AppName, TargetName};
@@ -61,8 +61,8 @@ fn called(one: &Quarantined) -> String {
 
 /// What an operator took back, and where.
 #[must_use]
-pub fn goes_back(app: &AppName, recall: &Recall<'_>) -> String {
-    let tag = &recall.release.tag;
+pub fn goes_back(app: &AppName, withdrawal: &Withdrawal<'_>) -> String {
+    let tag = &withdrawal.release.tag;
     let names = |targets: Vec<&TargetName>| {
         targets
             .into_iter()
@@ -71,18 +71,18 @@ pub fn goes_back(app: &AppName, recall: &Recall<'_>) -> String {
             .join(", ")
     };
     let mut ways = Vec::new();
-    if !recall.back.is_empty() {
-        let targets = names(recall.back.iter().map(|(target, _)| target).collect());
-        ways.push(format!("goes back from {tag} on {targets}"));
+    if !withdrawal.back.is_empty() {
+        let targets = names(withdrawal.back.iter().map(|(target, _)| target).collect());
+        ways.push(format!("rolls back from {tag} on {targets}"));
     }
-    if !recall.turning.is_empty() {
-        let targets = names(recall.turning.iter().collect());
-        ways.push(format!("turns back half-way from {tag} on {targets}"));
+    if !withdrawal.turning.is_empty() {
+        let targets = names(withdrawal.turning.iter().collect());
+        ways.push(format!("stops the rollout of {tag} and rolls back on {targets}"));
     }
     let mut text = format!("{app} {}; it is halted and {tag} quarantined", ways.join(", "));
-    if !recall.stay.is_empty() {
-        let targets = names(recall.stay.iter().collect());
-        let runs = plural(recall.stay.len(), "runs", "run");
+    if !withdrawal.stay.is_empty() {
+        let targets = names(withdrawal.stay.iter().collect());
+        let runs = plural(withdrawal.stay.len(), "runs", "run");
         text.push_str(&format!(". {targets} still {runs} {tag}: `lowtide plan {app}`"));
     }
     text
@@ -164,7 +164,7 @@ pub fn what_lifts(app: &AppName, policy: &HaltPolicy) -> String {
 
 /// What lifts the halt of an operator's revert.
 #[must_use]
-pub fn lifts_recall(app: &AppName) -> String {
+pub fn lifts_withdrawal(app: &AppName) -> String {
     format!("An operator took the release back: `lowtide resume {app} --reason \"…\"` lifts the halt.")
 }
 
@@ -203,7 +203,7 @@ pub(super) fn command(app: &str, reason: &HaltReason, require: Require) -> Strin
 /// A halt by an operator never needs a form.
 pub(super) fn required(reason: &HaltReason, require: Require) -> Require {
     match reason {
-        HaltReason::Operator { .. } | HaltReason::TakenBack { .. } => Require::Reason,
+        HaltReason::Operator { .. } | HaltReason::Withdrawn { .. } => Require::Reason,
         HaltReason::Reverted { .. } | HaltReason::Irreversible { .. } | HaltReason::Stuck { .. } => require,
     }
 }

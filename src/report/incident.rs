@@ -122,7 +122,7 @@ fn run_failed(
     match fault {
         Fault::Repo | Fault::Operator => {
             commands.push((
-                "Once mended, try now instead of tonight".to_owned(),
+                "Once fixed, try now instead of tonight".to_owned(),
                 format!("lowtide run {app}"),
             ));
         }
@@ -176,11 +176,11 @@ fn what_happened(stage: Stage, failure: &Failure, built: Option<&Built>) -> Vec<
 fn often(fault: Fault) -> &'static str {
     match fault {
         Fault::Repo | Fault::Bug => {
-            "You hear of one cause once; the daily report keeps it in view, and the last message of this thread says \
-             when it is over."
+            "You get one mail per problem; the daily report lists it until it is resolved, and the last message of \
+             this thread says when that is."
         }
         Fault::Infra | Fault::Operator => {
-            "You hear of one cause at most once a day; the daily report keeps it in view."
+            "You get at most one mail a day per problem; the daily report lists it until it is resolved."
         }
     }
 }
@@ -321,7 +321,7 @@ fn halted(halt: &Halt<'_>) -> Rendered {
         HaltReason::Reverted { failure } | HaltReason::Irreversible { failure } | HaltReason::Stuck { failure } => {
             Some(failure)
         }
-        HaltReason::Operator { .. } | HaltReason::TakenBack { .. } => None,
+        HaltReason::Operator { .. } | HaltReason::Withdrawn { .. } => None,
     };
     let mut why = vec![Block::Text(words::halted(reason))];
     let told = halt.incident.map(case::logs).unwrap_or_default();
@@ -359,7 +359,7 @@ fn halted(halt: &Halt<'_>) -> Rendered {
             title,
             now,
             sections,
-            footer: "One message per halt; the daily report keeps it in view until it is resumed.".to_owned(),
+            footer: "One message per halt; the daily report lists it until it is resumed.".to_owned(),
         },
     }
 }
@@ -373,7 +373,7 @@ fn halt_commands(of: &Halt<'_>) -> Vec<(String, String)> {
     match halt::required(of.reason, of.require) {
         Require::Reason => {
             let resume = format!("lowtide resume {app} --reason \"…\"");
-            commands.push(("When it may go on, say so".to_owned(), resume));
+            commands.push(("To resume it".to_owned(), resume));
         }
         Require::Countermeasure => {
             let form = format!("lowtide incident {app} --form > form.yml");
@@ -394,15 +394,20 @@ fn halt_words(halt: &Halt<'_>, on: &str) -> (Tone, &'static str, String, String)
     let now = if halt.back { back } else { unclear };
     match halt.reason {
         HaltReason::Reverted { failure } => {
-            let title = format!("{app}: taken back{on}, {}", because(failure));
-            (if halt.back { Tone::Warn } else { Tone::Bad }, "taken back", title, now)
+            let title = format!("{app}: rolled back{on}, {}", because(failure));
+            (
+                if halt.back { Tone::Warn } else { Tone::Bad },
+                "rolled back",
+                title,
+                now,
+            )
         }
         HaltReason::Irreversible { failure } => {
             let title = format!("{app}: stopped{on}, needs you: {}", because(failure));
             let now = if halt.back {
                 now
             } else {
-                "The rollout stopped where it was and was not taken back: its data may have moved on, and the old \
+                "The rollout stopped where it was and was not rolled back: its data may have moved on, and the old \
                  release might not understand it. Please look at the target now."
                     .to_owned()
             };
@@ -416,12 +421,12 @@ fn halt_words(halt: &Halt<'_>, on: &str) -> (Tone, &'static str, String, String)
             let title = format!("{app}: halted by {}", clean::one_line(by, 60));
             (Tone::Calm, "halted", title, "What runs now keeps running.".to_owned())
         }
-        HaltReason::TakenBack { by, tag, .. } => {
+        HaltReason::Withdrawn { by, tag, .. } => {
             let (by, tag) = (clean::one_line(by, 60), clean::one_line(tag, 128));
-            let title = format!("{app}: {tag} was taken back by {by}");
+            let title = format!("{app}: {tag} was rolled back by {by}");
             (
                 Tone::Calm,
-                "taken back",
+                "rolled back",
                 title,
                 "What ran before runs again.".to_owned(),
             )
@@ -431,7 +436,7 @@ fn halt_words(halt: &Halt<'_>, on: &str) -> (Tone, &'static str, String, String)
 
 fn halt_scope(halt: &Halt<'_>) -> Vec<Block> {
     let mut text = format!(
-        "Rollouts and promotions of {} wait until somebody resumes it. It is still built and tested every night.",
+        "Rollouts and promotions of {} wait until it is resumed. It is still built and tested every night.",
         halt.app
     );
     if let Some(tag) = halt.tag {
@@ -458,7 +463,7 @@ fn resumed(app: &AppName, by: &str, why: &str, more: Vec<Section>) -> Rendered {
             tone: Tone::Good,
             pill: "resumed".to_owned(),
             title,
-            now: format!("Rollouts and promotions of {app} go on in their next window."),
+            now: format!("Rollouts and promotions of {app} continue in their next window."),
             sections: std::iter::once(Section::new(
                 "Why",
                 vec![Block::Text(format!("{by}: {}", clean::one_line(why, 500)))],
@@ -492,14 +497,14 @@ fn config_refused(revision: &str, problems: &str) -> Rendered {
             tone: Tone::Warn,
             pill: "config refused".to_owned(),
             title,
-            now: "The last good configuration stays in force, all of it.".to_owned(),
+            now: "The last valid configuration stays in effect, all of it.".to_owned(),
             sections: vec![
                 Section::new("What is wrong", found),
                 Section::new(
                     "What to do next",
                     vec![
                         Block::Text(
-                            "Correct the places above and push; the next look at the repository takes it up."
+                            "Correct the places above and push; the next check of the repository picks it up."
                                 .to_owned(),
                         ),
                         Block::Commands(vec![(

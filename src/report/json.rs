@@ -392,7 +392,7 @@ fn halt(reason: &HaltReason) -> HaltReason {
         HaltReason::Stuck { failure } => HaltReason::Stuck {
             failure: brief(failure),
         },
-        told @ (HaltReason::Operator { .. } | HaltReason::TakenBack { .. }) => told,
+        told @ (HaltReason::Operator { .. } | HaltReason::Withdrawn { .. }) => told,
     }
 }
 

@@ -101,7 +101,7 @@ fn clock(doing: &Doing, now: Timestamp) -> String {
     }
 }
 
-/// `web-1: 20261109.x-3 → 20261123.x-1, stop-first (no router would take up a new container)`.
+/// `web-1: 20261109.x-3 → 20261123.x-1, stop-first (no router would pick up a new container)`.
 #[must_use]
 pub fn moved(it: &Move, tag: &str) -> String {
     format!("  {}", rollout::one(it, tag))
@@ -138,7 +138,7 @@ pub fn failed(name: &str, step: &str, failure: &Failure) -> String {
 
 #[must_use]
 pub fn returns(target: &str, failure: &Failure) -> String {
-    format!("  {}: goes back: {}", clean::one_line(target, 40), because(failure))
+    format!("  {}: rolling back: {}", clean::one_line(target, 40), because(failure))
 }
 
 /// The kind in words, and the detail.

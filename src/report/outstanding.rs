@@ -44,7 +44,7 @@ pub fn restores(app: &AppName, target: &TargetName, tag: &str, drift: &Drift) ->
 #[must_use]
 pub fn is_halted(app: &AppName, reason: &HaltReason) -> String {
     format!(
-        "but {app} is halted, so that waits until somebody resumes it. {}",
+        "but {app} is halted, so that waits until it is resumed. {}",
         words::halted(reason)
     )
 }
@@ -186,7 +186,7 @@ fn short(tag: &str) -> String {
     clean::one_line(tag, 128)
 }
 
-/// The mail about a release that was taken back from a target.
+/// The mail about a release that was rolled back on a target.
 pub(super) fn went_back(back: &WentBack) -> Rendered {
     let WentBack {
         app,
@@ -203,12 +203,12 @@ pub(super) fn went_back(back: &WentBack) -> Rendered {
         Some(asked) => {
             let by = clean::one_line(&asked.by, 60);
             (
-                format!("{app}: {from} was taken back from {target} by {by}"),
+                format!("{app}: {from} was rolled back on {target} by {by}"),
                 format!("{by}: {}", clean::one_line(&asked.why, 500)),
             )
         }
         None => (
-            format!("{app}: {from} was taken back from {target}"),
+            format!("{app}: {from} was rolled back on {target}"),
             format!("{from} is quarantined: it failed on another target."),
         ),
     };
@@ -221,10 +221,10 @@ pub(super) fn went_back(back: &WentBack) -> Rendered {
         lead: false,
         page: Page {
             tone: Tone::Calm,
-            pill: "taken back".to_owned(),
+            pill: "rolled back".to_owned(),
             title,
             now: format!(
-                "{tag} runs again, as before {from}. {app} is halted: nothing is rolled out until somebody resumes it."
+                "{tag} runs again, as before {from}. {app} is halted: nothing is rolled out until it is resumed."
             ),
             sections: vec![
                 Section::new("Why", vec![Block::Text(why)]),
@@ -242,7 +242,7 @@ pub(super) fn went_back(back: &WentBack) -> Rendered {
                         ("What happened".to_owned(), format!("lowtide incident {app}")),
                         ("Each step that was taken".to_owned(), format!("lowtide show {rollout}")),
                         (
-                            "When it may go on, say so".to_owned(),
+                            "To resume it".to_owned(),
                             format!("lowtide resume {app} --reason \"…\""),
                         ),
                     ])],
@@ -368,7 +368,7 @@ mod tests {
             "prod.example.org/web:t2 is sha256:aa already, not sha256:bb",
         );
         let away = Failure::new(FailureKind::RegistryUnreachable, "prod.example.org");
-        let halted = HaltReason::TakenBack {
+        let halted = HaltReason::Withdrawn {
             by: "ana".to_owned(),
             why: "it answers 500".to_owned(),
             tag: "t3".to_owned(),
@@ -389,7 +389,7 @@ mod tests {
         insta::assert_snapshot!(told.join("\n"), @"
         after it, t2 is rolled out to front of web again, where it was refused: the container was not healthy before the rollout: web is unhealthy
         after it, t2 is promoted to production of web again, which failed: the tag exists with another digest: prod.example.org/web:t2 is sha256:aa already, not sha256:bb
-        but web is halted, so that waits until somebody resumes it. ana took t3 back: it answers 500.
+        but web is halted, so that waits until it is resumed. ana took t3 back: it answers 500.
         web: front does not run t2. The container was not healthy before the rollout: web is unhealthy. Heal the containers, or ship over them: `lowtide run APP --now --replace-unhealthy`.
         web: production does not have t2. The tag exists with another digest: prod.example.org/web:t2 is sha256:aa already, not sha256:bb. It is tried again after the next night's run, or when its configuration changes. Find out who pushed that tag; lowtide never overwrites it. A template with {run} avoids this.
         web: production does not have t2. The registry does not answer: prod.example.org. It is tried again in 2 min. Nothing to do if the registry comes back: the next run tries again.

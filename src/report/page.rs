@@ -7,9 +7,9 @@ pub(super) enum Tone {
     Good,
     /// Worth knowing; nobody has to act.
     Calm,
-    /// Somebody should look.
+    /// Someone should look.
     Warn,
-    /// Somebody must look.
+    /// Someone must look.
     Bad,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Page {
     /// One or two words: `tests failed`, `ACTION 2`. The text of a daily report begins with it, on a line of its own.
     pub(super) pill: String,
     pub(super) title: String,
-    /// The first thing anybody wants to know: what runs now?
+    /// The first thing anyone wants to know: what runs now?
     pub(super) now: String,
     pub(super) sections: Vec<Section>,
     /// Small print: why this came, and how often it comes.

@@ -102,7 +102,7 @@ pub struct RolloutPlan {
     pub id: RolloutId,
     pub tag: String,
     pub opened: Timestamp,
-    /// `None`: it is at work.
+    /// `None`: it is in progress.
     pub waits: Option<WaitReason>,
     /// The release, or those it took the place of, has waited since then: too long.
     pub overdue: Option<Timestamp>,
@@ -133,7 +133,7 @@ pub type Setting = (String, String, String);
 pub fn plan(rows: &[PlanRow], paused: bool, now: Timestamp, style: Style) -> String {
     let mut out = String::new();
     if paused {
-        out.push_str("Everything is paused: runs go on, nothing is promoted or rolled out.\n\n");
+        out.push_str("Everything is paused: runs continue, nothing is promoted or rolled out.\n\n");
     }
     let paragraphs: Vec<String> = rows.iter().map(|row| app(row, now, style)).collect();
     out.push_str(&paragraphs.join("\n"));
@@ -244,7 +244,7 @@ fn target_words(row: &PlanRow, target: &TargetPlan) -> String {
         Some(open) => {
             let tag = clean::one_line(&open.tag, 40);
             match &open.waits {
-                None => format!("rollout {} of {tag} is at work", open.id.short()),
+                None => format!("rollout {} of {tag} is in progress", open.id.short()),
                 Some(why) => format!(
                     "rollout {} of {tag}: {}",
                     open.id.short(),

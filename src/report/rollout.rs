@@ -77,9 +77,9 @@ pub fn order(it: &Move) -> String {
     let because = match &it.why {
         OrderReason::Configured => "as configured".to_owned(),
         OrderReason::Dependent => "it holds on to another one".to_owned(),
-        OrderReason::NoRouter => "no router would take up a new container".to_owned(),
+        OrderReason::NoRouter => "no router would pick up a new container".to_owned(),
         OrderReason::RouterPauses => "its router is only told to hold requests back".to_owned(),
-        OrderReason::RouterTakesUp => "its router takes up new containers".to_owned(),
+        OrderReason::RouterTakesUp => "its router picks up new containers".to_owned(),
         OrderReason::Bars { bars } => barred(bars),
         OrderReason::Refused { bars } => format!("start-first is refused: {}", barred(bars)),
         OrderReason::Service if it.order.is_none() => return which.to_owned(),
@@ -155,7 +155,7 @@ pub fn phase(phase: Phase) -> &'static str {
         Phase::Moved => "runs the release",
         Phase::Baking => "runs the release and is watched",
         Phase::Finishing => "runs the release, the old one goes",
-        Phase::Returning => "goes back",
+        Phase::Returning => "rolling back",
         Phase::Returned => "is back",
         Phase::Untouched => "was not touched",
     }
@@ -165,9 +165,9 @@ pub fn phase(phase: Phase) -> &'static str {
 #[must_use]
 pub fn needs(needs: Needs, bake: SignedDuration) -> String {
     let included = if bake.is_positive() {
-        format!("bake ({}) and way back included", words::lasting(bake))
+        format!("including bake ({}) and rollback", words::lasting(bake))
     } else {
-        "way back included".to_owned()
+        "including a rollback".to_owned()
     };
     match needs {
         Needs::Cutoff(cutoff) => format!(

@@ -80,7 +80,7 @@ pub enum AppStatus {
         since: Timestamp,
         again: Option<Timestamp>,
     },
-    /// Somebody else changed what a target runs.
+    /// Someone else changed what a target runs.
     Drifted {
         target: TargetName,
         tag: String,
@@ -261,7 +261,7 @@ pub fn show_run(view: &RunView, zone: &str, style: Style) -> String {
     let mut facts: Vec<[Cell; 2]> = vec![
         fact("run", row.run.to_string()),
         fact("app", row.app.to_string()),
-        fact("because of", words::triggered(&row.trigger)),
+        fact("trigger", words::triggered(&row.trigger)),
         fact("started", words::moment(row.started, zone)),
         fact("config", clean::one_line(&view.revision, 40)),
     ];

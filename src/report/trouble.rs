@@ -10,11 +10,13 @@ use jiff::Timestamp;
 pub fn line(trouble: &Trouble, now: Timestamp) -> String {
     match trouble {
         Trouble::ConfigurationRefused(refused) => format!(
-            "the configuration at {} has been refused for {}; the last good one stays in force (`lowtide check` shows why)",
+            "the configuration at {} has been refused for {}; the last valid one stays in effect (`lowtide check` shows why)",
             short_commit(&refused.revision),
             span(refused.since, now)
         ),
-        Trouble::ConfigurationUnread => "the configuration cannot be read; the last good one stays in force".to_owned(),
+        Trouble::ConfigurationUnread => {
+            "the configuration cannot be read; the last valid one stays in effect".to_owned()
+        }
         Trouble::Engine { host, why } => match why {
             NoEngine::Denied => format!(
                 "engine {host}: permission denied on its socket; run lowtide with the group of the socket (docker run \
@@ -59,8 +61,8 @@ mod tests {
         ];
         assert_snapshot!(notes("ready", &all, now), @"
         ready
-        note: the configuration at 0123456 has been refused for 2 hours; the last good one stays in force (`lowtide check` shows why)
-        note: the configuration cannot be read; the last good one stays in force
+        note: the configuration at 0123456 has been refused for 2 hours; the last valid one stays in effect (`lowtide check` shows why)
+        note: the configuration cannot be read; the last valid one stays in effect
         note: engine build: permission denied on its socket; run lowtide with the group of the socket (docker run --group-add, or SupplementaryGroups= of the service)
         note: engine build: no answer; nothing is built or rolled out there until it is back
         ");

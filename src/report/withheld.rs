@@ -65,11 +65,11 @@ pub(super) fn page(app: &AppName, packages: &[PendingPackage], vanished: &[Vanis
         lead: false,
         page: Page {
             tone: Tone::Warn,
-            pill: "no rebuild mends this".to_owned(),
+            pill: "a rebuild won't fix this".to_owned(),
             title,
             now: "What runs stays as it is: a rebuild would bring the same packages again.".to_owned(),
             sections,
-            footer: "You hear of each version once; `lowtide status` keeps it in view.".to_owned(),
+            footer: "You get one mail per version; `lowtide status` lists it until it is fixed.".to_owned(),
         },
     }
 }
@@ -111,7 +111,7 @@ fn helps(app: &AppName, packages: &[PendingPackage], vanished: &[Vanished]) -> V
     };
     if waits(true) {
         blocks.push(Block::Text(
-            "Wait: as soon as the base is published anew, the next night takes it up. Or set build.upgrade: true for this \
+            "Wait: when the base is republished, the next night picks it up. Or set build.upgrade: true for this \
              app: each build then upgrades everything as the last step of its final stage, and the night picks such fixes \
              up by itself."
                 .to_owned(),

@@ -26,7 +26,7 @@ pub fn failed_at(stage: Stage, kind: FailureKind) -> String {
         Stage::Resolve => "While the inputs of the build were looked up",
         Stage::Build => "During the build",
         Stage::Inspect => "While the new image was looked into",
-        Stage::Bootstrap => "While the testing tools arrived in the new image",
+        Stage::Bootstrap => "While installing the test tools in the new image",
         Stage::Test => "In the tests inside the new image",
         Stage::Publish => "While the tested image was published",
     };
@@ -104,7 +104,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
             "Give the Dockerfile a CMD or ENTRYPOINT; for a base of other images, take test, ready and rollout out of the app."
         }
         K::NotReady => "Start the image with the test environment and see what it waits for.",
-        K::TestFailed => "Correct the code or the named tests, and push; the next run takes it up.",
+        K::TestFailed => "Correct the code or the named tests, and push; the next run picks it up.",
         K::TestTimeout => "Make the tests faster, or raise test.timeout.",
         K::TestOutputFlood => "Make the tests quieter, or raise test.limits.output.",
         K::TestDiskFlood => "Make the tests write less, or raise test.limits.disk.",
@@ -131,13 +131,13 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::NotExecutable => "Start the image by hand: the command above is not in it, or cannot be executed.",
         K::UnhealthyAfterRevert => "Look at the old container's last lines above; it may need you now.",
         K::UnhealthyAfterRoll | K::Restarting => "Look at the new container's last lines above.",
-        K::ServiceRefused => "Do what is named above; lowtide does not work against somebody else's update.",
+        K::ServiceRefused => "Do what is named above; lowtide does not interfere with an update by someone else.",
         K::NotScheduled => {
             "Look at the service's constraints, ports and memory, and at the nodes: `docker service ps`."
         }
         K::Diverged => "Find out who changed the containers, then resume.",
         K::WindowClosed => "Make the window longer, or take it by `lowtide run APP --now` when you can watch.",
-        K::TakenBack => "Nothing: an operator took the release back.",
+        K::Withdrawn => "Nothing: an operator took the release back.",
         K::HandoverFailed => "Look at the log of the container named .keeper: it has lowtide's own image and settings.",
         K::NotTakenOver => {
             "Look at the new container's last lines above: it has to serve with this state and configuration."
@@ -153,12 +153,15 @@ pub fn advice(kind: FailureKind) -> &'static str {
 #[must_use]
 pub fn halted(reason: &HaltReason) -> String {
     match reason {
-        HaltReason::Reverted { failure } => format!("A rollout was taken back. {}", self::failure(failure)),
+        HaltReason::Reverted { failure } => format!("A rollout was rolled back. {}", self::failure(failure)),
         HaltReason::Irreversible { failure } => {
-            format!("A rollout that cannot be taken back failed. {}", self::failure(failure))
+            format!(
+                "A rollout that cannot be rolled back failed. {}",
+                self::failure(failure)
+            )
         }
         HaltReason::Stuck { failure } => format!("A rollout is stuck. {}", self::failure(failure)),
-        HaltReason::TakenBack { by, why, tag, .. } => format!(
+        HaltReason::Withdrawn { by, why, tag, .. } => format!(
             "{} took {} back: {}",
             clean::one_line(by, 80),
             clean::one_line(tag, 128),
@@ -193,12 +196,10 @@ pub fn no_such_app<'a>(name: &str, known: impl Iterator<Item = &'a AppName>) -> 
 pub fn waiting(reason: &WaitReason, zone: &str) -> String {
     match reason {
         WaitReason::Window { opens } => format!("waits for its window, {}", moment(*opens, zone)),
-        WaitReason::NoWindow => "has no window: it moves when somebody says `lowtide run APP --now`".to_owned(),
-        WaitReason::WindowNeverOpens => {
-            "waits for a window that never opens: it moves when somebody says `lowtide run APP \
+        WaitReason::NoWindow => "has no window: `lowtide run APP --now` starts it".to_owned(),
+        WaitReason::WindowNeverOpens => "waits for a window that never opens: it starts with `lowtide run APP \
                                          --now`, or when the window is changed"
-                .to_owned()
-        }
+            .to_owned(),
         WaitReason::WindowTooShort { needs, longest } => format!(
             "never begins by itself: it may need {}, and no opening of its window is longer than {}",
             lasting(*needs),
@@ -249,7 +250,7 @@ pub fn skipped(reason: &SkipReason) -> String {
         SkipReason::SameContent => "a rebuild changes nothing".to_owned(),
         SkipReason::Quarantined { digest } => {
             format!(
-                "a rebuild gives the image that was taken back ({})",
+                "a rebuild gives the same image that was rolled back ({})",
                 short_digest(digest)
             )
         }
@@ -262,7 +263,7 @@ pub fn skipped(reason: &SkipReason) -> String {
 }
 
 fn nothing_to_gain(out_of_reach: usize, security: usize, unknown: &[String]) -> String {
-    let mut text = "nothing has moved that a rebuild could pick up".to_owned();
+    let mut text = "no changes since the last build".to_owned();
     if out_of_reach > 0 {
         let fixes = counted(out_of_reach, "package waits", "packages wait");
         text.push_str(&format!("; {fixes} for a base or a pin"));
@@ -376,7 +377,7 @@ pub fn triggered(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Schedule { .. } => "its schedule".to_owned(),
         Trigger::ParentReleased { parent } => format!("a release of {}", clean::one_line(parent, 63)),
-        Trigger::Manual { by, .. } => format!("asked for by {}", clean::one_line(by, 80)),
+        Trigger::Manual { by, .. } => format!("manual, by {}", clean::one_line(by, 80)),
         Trigger::Retry { of } => format!("another try of run {of}"),
     }
 }
@@ -403,8 +404,8 @@ pub fn rollout_concluded(conclusion: &RolloutConclusion) -> String {
         RolloutConclusion::AlreadyThere => "nothing to do: it already ran".to_owned(),
         RolloutConclusion::Refused { failure } => format!("refused, the old one serves: {}", failure.kind.words()),
         RolloutConclusion::Superseded { .. } => "a newer release took its place".to_owned(),
-        RolloutConclusion::Reverted { failure } => format!("taken back: {}", failure.kind.words()),
-        RolloutConclusion::Stuck { failure } => format!("stuck, needs a person: {}", failure.kind.words()),
+        RolloutConclusion::Reverted { failure } => format!("rolled back: {}", failure.kind.words()),
+        RolloutConclusion::Stuck { failure } => format!("stuck, needs attention: {}", failure.kind.words()),
     }
 }
 

@@ -152,7 +152,7 @@ pub struct Watch {
     place: Place,
     docker_config: Option<PathBuf>,
     refused: Option<String>,
-    /// The store knows of no refusal: one of an earlier process is taken back once.
+    /// The store knows of no refusal: one of an earlier process is cleared once.
     cleared: bool,
     /// Why it could not be read; told when it changes, not when it repeats.
     blind: Option<String>,
@@ -190,7 +190,7 @@ impl Watch {
             Err(failure) => {
                 let why = failure.to_string();
                 if self.blind.as_ref() != Some(&why) {
-                    warn!(why, "the configuration cannot be read; what is in force stays");
+                    warn!(why, "the configuration cannot be read; the current one stays in effect");
                     self.blind = Some(why);
                 }
                 bot.troubles.configuration_unread(true);
@@ -218,7 +218,7 @@ impl Watch {
                 info!(
                     revision = found.revision,
                     apps = in_force.fleet.apps.len(),
-                    "a new configuration is in force"
+                    "a new configuration is in effect"
                 );
                 bot.put_in_force(in_force);
                 self.accept(bot).await?;
@@ -226,13 +226,13 @@ impl Watch {
             }
             Err(NotReady::Away(failure)) => {
                 // Not the revision's fault: the next look tries it again.
-                warn!(revision = found.revision, why = %failure, "the new configuration cannot be taken up yet");
+                warn!(revision = found.revision, why = %failure, "the new configuration cannot be applied yet");
                 Ok(Seen::Blind)
             }
             Err(NotReady::Refused(problems)) => {
                 error!(
                     revision = found.revision,
-                    "the configuration is refused; what is in force stays\n{problems}"
+                    "the configuration is refused; the current one stays in effect\n{problems}"
                 );
                 refuse(bot, &found.revision, &problems).await?;
                 self.cleared = false;
@@ -301,7 +301,7 @@ async fn refuse(bot: &Bot, revision: &str, problems: &str) -> Result<(), StoreEr
 }
 
 impl Place {
-    /// How often to poll: a file is cheap to read, a remote is somebody else's server.
+    /// How often to poll: a file is cheap to read, a remote is someone else's server.
     fn poll(&self) -> Duration {
         match self {
             Place::File(_) => Duration::from_secs(5),

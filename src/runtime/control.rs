@@ -110,7 +110,7 @@ pub async fn serve(bot: Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: Cancella
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    info!(socket = %path.display(), "commands are heard");
+    info!(socket = %path.display(), "listening on the control socket");
     let guests = Guests::new();
     let mut refused = Refused::default();
     loop {

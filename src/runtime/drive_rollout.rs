@@ -99,7 +99,7 @@ impl Driver {
                     self.append(RolloutEvent::Suspended { closing }).await?;
                 }
                 Next::Escalate { since, reason } => self.escalate(since, reason).await?,
-                Next::DecideRevert(failure) => self.turn_back(failure).await?,
+                Next::DecideRevert(failure) => self.roll_back(failure).await?,
                 Next::Wait { until, reason } => {
                     // A rollout that waits for an operator or the clock holds no turn and no slot.
                     if settled(&reason) {
@@ -275,8 +275,8 @@ impl Driver {
         Ok(true)
     }
 
-    async fn turn_back(&mut self, failure: Failure) -> Result<(), DriveError> {
-        warn!(kind = ?failure.kind, detail = %failure.detail, "going back");
+    async fn roll_back(&mut self, failure: Failure) -> Result<(), DriveError> {
+        warn!(kind = ?failure.kind, detail = %failure.detail, "rolling back");
         self.bot.watchers.tell(Progress::RolloutReturns {
             rollout: self.state.id,
             failure: failure.clone(),

@@ -34,7 +34,7 @@ pub enum DriveError {
 /// How the outside interrupts a driver.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
-    /// Somebody cancelled it: it ends as cancelled.
+    /// Someone cancelled it: it ends as cancelled.
     pub cancel: CancellationToken,
     /// Who did.
     pub cancelled_by: Arc<OnceLock<String>>,
@@ -66,7 +66,7 @@ pub async fn drive(bot: Arc<Bot>, id: RunId, interrupt: Interrupt) -> Result<Opt
 /// May the run go on?
 enum Leave {
     Work(RunSlot),
-    /// Somebody cancelled it while it waited.
+    /// Someone cancelled it while it waited.
     Cancelled,
 }
 

@@ -105,7 +105,7 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
     }
     match bot.git.sweep(now - MIRRORS).await {
         Ok(0) => {}
-        Ok(mirrors) => info!(mirrors, "git mirrors nobody uses are gone"),
+        Ok(mirrors) => info!(mirrors, "removed unused git mirrors"),
         Err(error) => warn!(%error, "the git mirrors cannot be swept"),
     }
     Ok(())
@@ -126,7 +126,7 @@ async fn sweep_snapshots(bot: &Bot, evidence: usize) -> Result<(), StoreError> {
         }
     };
     if evidence + snapshots > 0 {
-        info!(evidence, snapshots, "forgot what nobody speaks of any more");
+        info!(evidence, snapshots, "removed expired evidence and snapshots");
     }
     Ok(())
 }
@@ -185,7 +185,7 @@ async fn let_adopted_go(bot: &Bot, engine: &Engine) -> Result<(), EngineError> {
     for tag in retention::adopted_tags(&kept, &app_states) {
         // The image goes with its last tag, unless a container has it.
         engine.raw_delete(&format!("/images/{}", encode(tag))).await?;
-        info!(tag, "an image that nobody goes back to is let go");
+        info!(tag, "removed the tag of an image that no rollback needs");
     }
     Ok(())
 }

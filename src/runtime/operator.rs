@@ -19,7 +19,7 @@ use crate::report::words::no_such_app;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 
-/// Stops the app's rollouts and promotions. Its builds and tests go on.
+/// Stops the app's rollouts and promotions. Its builds and tests continue.
 pub(super) async fn stop(bot: &Bot, app: &AppName, by: String, why: String) -> Result<Answer, StoreError> {
     if bot.app(app).is_none() {
         let fleet = bot.in_force();
@@ -29,7 +29,7 @@ pub(super) async fn stop(bot: &Bot, app: &AppName, by: String, why: String) -> R
     let halted = AppEvent::Halted { reason, settings: None };
     bot.commit(Batch::new(), app, &[halted], Vec::new()).await?;
     Ok(Ok(format!(
-        "{app} is halted: no rollouts, no promotions; builds and tests go on"
+        "{app} is halted: no rollouts, no promotions; builds and tests continue"
     )))
 }
 
@@ -178,7 +178,7 @@ pub(super) async fn revert(bot: &Bot, app: &AppName, bad: &Release, by: String, 
             digest: bad.digest.clone(),
         },
         AppEvent::Halted {
-            reason: HaltReason::TakenBack {
+            reason: HaltReason::Withdrawn {
                 by,
                 why,
                 tag: bad.tag.clone(),

@@ -1,4 +1,4 @@
-//! What is going on, for whoever watches. Nothing depends on anybody watching: the journal is the truth.
+//! What is going on, for whoever watches. Nothing depends on anyone watching: the journal is the truth.
 
 use crate::decide::app_state::AppState;
 use crate::decide::rollout::RolloutState;
@@ -152,7 +152,7 @@ pub enum Left {
         failure: Failure,
         again: Option<Timestamp>,
     },
-    /// Somebody else changed what runs there.
+    /// Someone else changed what runs there.
     Drifted {
         target: TargetName,
         tag: String,

@@ -236,7 +236,11 @@ fn registries(fleet: &Fleet) -> BTreeSet<String> {
 async fn mail_server(policy: &EmailPolicy, to: Option<&str>) -> Result<String, String> {
     let smtp = said(Smtp::new(policy, ANSWER))?;
     let Some(to) = to else {
-        return said(smtp.check().await.map(|()| "the server takes us".to_owned()));
+        return said(
+            smtp.check()
+                .await
+                .map(|()| "the server accepts mail from us".to_owned()),
+        );
     };
     let sent = said(smtp.send(&test_mail(policy), &[to.to_owned()]).await)?;
     match sent.refused.first() {

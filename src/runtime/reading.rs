@@ -67,7 +67,7 @@ pub struct OpenRollout {
     pub id: RolloutId,
     pub target: TargetName,
     pub tag: String,
-    /// `None`: it is at work.
+    /// `None`: it is in progress.
     pub waits: Option<WaitReason>,
     /// It has waited for too long, since then.
     pub overdue: Option<Timestamp>,
@@ -131,12 +131,12 @@ pub async fn app_states(store: &Store) -> Result<BTreeMap<AppName, Arc<AppState>
 #[must_use]
 pub fn incident_of(app_state: &AppState) -> Option<RolloutId> {
     let open = app_state.incidents.last().map(|incident| incident.rollout);
-    let recalled = app_state
-        .recalls
+    let operator_rollback = app_state
+        .operator_rollbacks
         .last()
-        .and_then(|recalled| recalled.rollouts.last().copied());
+        .and_then(|operator_rollback| operator_rollback.rollouts.last().copied());
     // Later ones have greater ids.
-    open.or_else(|| app_state.halted_by.max(recalled))
+    open.or_else(|| app_state.halted_by.max(operator_rollback))
 }
 
 /// Since when the app waits for an answer to this rollout; `None`: it does not.
@@ -144,10 +144,10 @@ pub fn incident_of(app_state: &AppState) -> Option<RolloutId> {
 pub fn halted_since(app_state: &AppState, rollout: RolloutId) -> Option<Timestamp> {
     let incident = app_state.incidents.iter().find(|open| open.rollout == rollout);
     incident.map(|incident| incident.at).or_else(|| {
-        let last = app_state.recalls.last()?;
+        let last = app_state.operator_rollbacks.last()?;
         let (since, reason) = app_state.halted.as_ref()?;
-        let taken_back = matches!(reason, HaltReason::TakenBack { .. });
-        (taken_back && last.rollouts.contains(&rollout)).then_some(*since)
+        let rolled_back = matches!(reason, HaltReason::Withdrawn { .. });
+        (rolled_back && last.rollouts.contains(&rollout)).then_some(*since)
     })
 }
 
@@ -360,7 +360,7 @@ fn next_run(
 }
 
 impl AppReading {
-    /// One line's worth: what needs a person first, then what moves, then what waits.
+    /// One line's worth: what needs attention first, then what moves, then what waits.
     #[must_use]
     pub fn state(&self) -> AppStatus {
         if let Some((since, _)) = &self.app_state.halted {

@@ -79,7 +79,7 @@ pub struct Supervisor {
     rollouts: BTreeMap<RolloutId, (AppName, Interrupt)>,
     /// Apps with a promotion in progress.
     promoting: BTreeSet<AppName>,
-    /// Apps whose `run` somebody follows.
+    /// Apps whose `run` someone follows.
     followed: BTreeSet<AppName>,
     families: Families,
     /// `Bot::bases_changes` at the time when `families` was computed; `None`: the configuration has changed since.
@@ -459,7 +459,7 @@ impl Supervisor {
             warn!(
                 runs = self.runs.len(),
                 rollouts = self.rollouts.len(),
-                "parked in mid-effect; the next start goes on"
+                "stopped during a step; the next start continues it"
             );
         }
     }

@@ -95,7 +95,7 @@ impl Own {
     }
 }
 
-/// Container ids that a container's own files name, likelier ones first: the hostname is the short id unless somebody set
+/// Container ids that a container's own files name, likelier ones first: the hostname is the short id unless someone set
 /// another; cgroup paths (version 1) and the engine's own mounts hold the full id.
 fn candidates(places: &[String]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();

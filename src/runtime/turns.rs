@@ -91,7 +91,7 @@ mod tests {
         assert!(!turns.is_alone());
     }
 
-    /// The old one finds the replacement taken back, and nothing left to do.
+    /// The old one finds the replacement rolled back, and nothing left to do.
     #[tokio::test]
     async fn what_ends_without_a_step_frees_its_turn() {
         let turns = Turns::default();

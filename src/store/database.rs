@@ -128,7 +128,7 @@ impl Store {
         Ok(())
     }
 
-    /// Raises the term of a database that nobody uses by `ahead`, so that whoever opens it next is newer than anybody who
+    /// Raises the term of a database that nobody uses by `ahead`, so that whoever opens it next is newer than anyone who
     /// writes to what it is a copy of.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use tracing::warn;
 
-/// Rights of anybody else.
+/// Rights of anyone else.
 const OTHERS: u32 = 0o077;
 
 /// In every sticky directory others may make files: it is no state directory of ours, whatever was said.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// May pages be served under this authority (`Host`, with or without a port)? Yes for addresses, because only names can
-/// be pointed at us by somebody else; for `localhost` of this machine (RFC 6761); and for the configured names.
+/// be pointed at us by someone else; for `localhost` of this machine (RFC 6761); and for the configured names.
 pub(super) fn is_ours(authority: &str, names: &[String]) -> bool {
     let Some(host) = without_port(authority) else {
         return false;

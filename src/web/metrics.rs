@@ -42,7 +42,7 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
     let running = reading.apps.iter().filter(|app| app.running.is_some()).count();
     out.alone("lowtide_runs_open", "Runs under way.", running);
     let rollouts: usize = reading.apps.iter().map(|app| app.rollouts.len()).sum();
-    out.alone("lowtide_rollouts_open", "Rollouts at work or waiting.", rollouts);
+    out.alone("lowtide_rollouts_open", "Rollouts in progress or waiting.", rollouts);
     out.family("lowtide_apps", "Apps by what they are at.");
     let mut states: BTreeMap<&str, usize> = AppStatus::WORDS.iter().map(|state| (*state, 0)).collect();
     for app in &reading.apps {
@@ -136,7 +136,7 @@ fn troubles(out: &mut Out, reading: &Reading) {
     }
     out.alone(
         "lowtide_configuration_refused",
-        "1: the newest revision of the configuration has problems, and an older one stays in force.",
+        "1: the newest revision of the configuration has problems, and an older one stays in effect.",
         refused,
     );
     out.alone(
@@ -168,7 +168,7 @@ fn outstanding(out: &mut Out, reading: &Reading) {
     }
     out.family(
         "lowtide_target_drifted",
-        "1: the target no longer runs its last release, since somebody else changed it.",
+        "1: the target no longer runs its last release, since someone else changed it.",
     );
     for app in &reading.apps {
         for target in &app.app.rollout {

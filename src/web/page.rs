@@ -64,12 +64,12 @@ pub(super) fn html(reading: &Reading, instance: &str, zone: &str) -> Markup {
                     h1 { "lowtide" }
                     p {
                         (words::counted(reading.apps.len(), "app", "apps")) ", "
-                        @if needs == 0 { "none needs a person" }
-                        @else { strong.failing { (words::counted(needs, "needs a person", "need a person")) } }
+                        @if needs == 0 { "none needs attention" }
+                        @else { strong.failing { (words::counted(needs, "needs attention", "need attention")) } }
                         " · " (instance) " · " (words::moment(now, zone))
                     }
                     @if reading.paused {
-                        div.card.note { "Rollouts and promotions are paused. " code { "lowtide pause --all --off" } " lets them go on." }
+                        div.card.note { "Rollouts and promotions are paused. " code { "lowtide pause --all --off" } " resumes them." }
                     }
                     @for trouble in &reading.troubles {
                         div.card.note { (trouble::line(trouble, now)) }
@@ -118,7 +118,7 @@ fn names(parts: &Parts<'_>) -> Markup {
     html! {
         @if !parts.others.is_empty() {
             div.card.note.names {
-                p { (words::counted(parts.others.len(), "other app", "other apps")) ", nothing to do for anybody. "
+                p { (words::counted(parts.others.len(), "other app", "other apps")) ", no action needed. "
                     code { "lowtide status" } " tells more of each." }
                 @for (state, apps) in &parts.quiet() {
                     p { span class=(state) { (state) } ": "
@@ -157,7 +157,7 @@ fn rollout(app: &AppReading, open: &OpenRollout, now: Timestamp) -> Markup {
                 caption {
                     strong { (app.app.name) " → " (open.target) } " " code { (open.tag) } " "
                     @match &open.waits {
-                        None => span.rolling { "is at work" },
+                        None => span.rolling { "is in progress" },
                         Some(why) => span.waiting { (words::waiting(why, zone)) },
                     }
                     @if let Some(entry) = entry { span.soft { "; " (entry) } }

@@ -22,7 +22,7 @@ pub(crate) async fn wrong(ground: &Ground, world: &World, journal: &Journal) -> 
     leftovers(ground, world, release.as_ref(), &mut wrong).await;
     mails(ground, world, &mut wrong);
     if !ground.bystander_untouched().await {
-        wrong.push("a container of somebody else was touched".to_owned());
+        wrong.push("a container of someone else was touched".to_owned());
     }
     wrong
 }

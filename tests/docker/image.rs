@@ -205,6 +205,6 @@ async fn a_refusal_inside_the_stream_is_an_error() {
 async fn disk_use_is_told() {
     let engine = engine();
     assert!(engine.disk_use().await.unwrap().layers > 1_000_000);
-    // Nothing is that large, so nothing of anybody's is deleted.
+    // Nothing is that large, so nothing of anyone's is deleted.
     assert_eq!(engine.prune_build_cache(1 << 50).await.unwrap(), 0);
 }

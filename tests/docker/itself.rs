@@ -31,7 +31,7 @@ async fn an_image_that_exits_at_once_never_gets_the_state() {
 }
 
 #[tokio::test]
-async fn an_image_that_never_takes_the_state_is_taken_back() {
+async fn an_image_that_never_takes_the_state_is_rolled_back() {
     let house = House::new("ready: { stay_up: 1s, timeout: 5s }");
     house.roll_to(Image::Sleeps).await;
     let conclusion = house.concluded().await;
@@ -45,7 +45,7 @@ async fn an_image_that_never_takes_the_state_is_taken_back() {
 
 /// What it makes of the database cannot be read by the old one, which goes on from before.
 #[tokio::test]
-async fn an_image_that_changes_the_database_and_dies_is_taken_back_with_it() {
+async fn an_image_that_changes_the_database_and_dies_is_rolled_back_with_it() {
     let house = House::new("ready: { stay_up: 1s, timeout: 5s }");
     house.roll_to(Image::Migrates).await;
     // Nobody else has the database open while a stranger writes it.

@@ -22,7 +22,7 @@ struct Place {
 }
 
 impl Place {
-    /// A repository, a configuration with this target, and a container from an image of somebody's own.
+    /// A repository, a configuration with this target, and a container from an image of someone's own.
     fn new(target: &str) -> Self {
         let name = unique("plain");
         let place = Self {

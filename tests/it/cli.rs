@@ -65,7 +65,7 @@ fn help_names_every_command_and_exit_code() {
       diff       What differs between two images: packages, files, config, layers. Needs no configuration
       inventory  What is inside an image: system, packages and the layer each came with. IMAGE is named as for `diff`
       outdated   What is pending inside images: fixes that their package archives have and they have not
-      halt       Stop an app's rollouts and promotions; its builds and tests go on
+      halt       Stop an app's rollouts and promotions; its builds and tests continue
       resume     Let a halted app go on
       incident   The rollout that halted an app in full, and what lifts the halt; by the app, or by the end of the rollout's id
       revert     Take every target of an app, or one, back to the release before, and halt the app
@@ -291,7 +291,7 @@ async fn a_plan_is_made_of_what_the_named_state_has_in_force() {
     assert!(out(&plan).starts_with("portal\n"), "{plan:?}");
     assert_eq!(code(&run(&["plan", "portal"])), 0);
     assert_eq!(code(&run(&["windows"])), 0);
-    // A configuration that is named as well is what is planned: somebody looks at a change before it is in force.
+    // A configuration that is named as well is what is planned: someone looks at a change before it is in force.
     let config = dir.path().join("config.yml");
     let plan = run(&["plan", "--config", config.to_str().unwrap()]);
     assert!(out(&plan).starts_with("web\n"), "{plan:?}");

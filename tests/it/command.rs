@@ -131,7 +131,7 @@ impl Site {
         std::fs::write(self.path(&format!("t{n}")), script).unwrap();
     }
 
-    /// Pipes with names: who reads one waits for somebody to write to it.
+    /// Pipes with names: who reads one waits for someone to write to it.
     fn pipes(&self, names: &[&str]) {
         let made = Command::new("mkfifo")
             .args(names.iter().map(|name| self.path(name)))
@@ -258,7 +258,7 @@ async fn forward_and_back_again() {
     for name in ["GITHUB_TOKEN", "LOWTIDE_CONFIG", "LOWTIDE_STATE"] {
         assert!(!names.contains(&name), "{name} is in {env}");
     }
-    // A release that fails is taken back, and halts the app.
+    // A release that fails is rolled back, and halts the app.
     site.fate(3, "echo cannot connect with $EDGE_TOKEN; rmdir alone; exit 3\n");
     let said = site.roll(3).await;
     insta::assert_snapshot!(site.story(), @"
@@ -293,7 +293,7 @@ async fn forward_and_back_again() {
 }
 
 #[tokio::test]
-async fn what_does_not_answer_is_taken_back() {
+async fn what_does_not_answer_is_rolled_back() {
     let site = Site::new("1m");
     site.roll(1).await;
     std::fs::write(site.path("sick"), "t2\n").unwrap();
@@ -308,7 +308,7 @@ async fn what_does_not_answer_is_taken_back() {
 
 /// The bake is one second long: it ends when the target has been asked three times.
 #[tokio::test]
-async fn what_falls_silent_while_it_bakes_is_taken_back() {
+async fn what_falls_silent_while_it_bakes_is_rolled_back() {
     let site = Site::new("1m");
     site.roll(1).await;
     std::fs::write(site.path("fading"), "t2\n").unwrap();
@@ -457,7 +457,7 @@ async fn after_a_kill_it_is_run_again_but_never_beside_itself() {
 
 /// Two rollouts must never move the same target: the one under way turns back itself.
 #[tokio::test]
-async fn taken_back_half_way_it_turns_back_and_nobody_is_beside_it() {
+async fn withdrawn_half_way_it_turns_back_and_nobody_is_beside_it() {
     let site = Site::new("1m");
     site.roll(1).await;
     site.story();
@@ -478,7 +478,7 @@ async fn taken_back_half_way_it_turns_back_and_nobody_is_beside_it() {
     let mut told = BufReader::new(revert.stderr.take().unwrap());
     let mut first = String::new();
     told.read_line(&mut first).unwrap();
-    insta::assert_snapshot!(first.trim_end(), @"web turns back half-way from t2 on edge; it is halted and t2 quarantined");
+    insta::assert_snapshot!(first.trim_end(), @"web stops the rollout of t2 and rolls back on edge; it is halted and t2 quarantined");
     std::fs::write(site.path("go"), "go\n").unwrap();
     serving.says("rollout ended");
     let mut rest = String::new();
@@ -488,7 +488,7 @@ async fn taken_back_half_way_it_turns_back_and_nobody_is_beside_it() {
     let RolloutConclusion::Reverted { failure } = site.last().await else {
         panic!("{:?}", site.last().await)
     };
-    assert_eq!(failure.kind, FailureKind::TakenBack);
+    assert_eq!(failure.kind, FailureKind::Withdrawn);
     insta::assert_snapshot!(site.story(), @"
     begin forward: example.org/edge:t2@DIGEST-2 from example.org/edge:t1@DIGEST-1
     end

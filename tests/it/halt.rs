@@ -322,7 +322,7 @@ async fn a_resume_has_to_be_an_answer() {
     let after = site.app_state().await;
     let left = after.probation.left(&site.app().rollout[0].name);
     assert_eq!((after.halted, after.incidents, left), (None, vec![], 3));
-    assert_eq!(after.quarantine, before.quarantine, "what was taken back stays out");
+    assert_eq!(after.quarantine, before.quarantine, "what was rolled back stays out");
     told_later(&site);
 }
 
@@ -357,7 +357,7 @@ fn told_later(site: &Site) {
         .collect();
     assert_eq!(
         told,
-        ["paused rollouts and promotions", "let rollouts and promotions go on"],
+        ["paused rollouts and promotions", "resumed rollouts and promotions"],
         "{printed}"
     );
 }
@@ -384,14 +384,14 @@ async fn a_breach_of_probation_halts_again_and_a_changed_setting_answers() {
     app        web
     target     container-web
     release    t3, commit COMMIT
-    result     stuck, needs a person: the new container did not become ready
+    result     stuck, needs attention: the new container did not become ready
     probation  it was on probation after an earlier incident
 
     what happened, UTC
       02:00:10  t3 for container-web
       02:00:12  before hook (unit 1), 1.0 s
       02:00:14  keep log (unit 1), 1.0 s
-      02:00:20  stuck, needs a person: the new container did not become ready
+      02:00:20  stuck, needs attention: the new container did not become ready
 
     new container unit 1, exit code 3
       | cannot open the database
@@ -401,12 +401,12 @@ async fn a_breach_of_probation_halts_again_and_a_changed_setting_answers() {
 
     hooks that ran
       before, in unit 1: backup now; 2026-03-01 02:00 UTC, done
-      The target is irreversible: if one of these hooks made a backup, it is the way back.
+      The target is irreversible: if one of these hooks made a backup, restore from it.
 
     what lifts the halt
       The form below: `lowtide incident web --form > FILE`, fill it in, `lowtide resume web --form FILE`. Then the next 3 new releases are watched twice as long on each target.
 
-    # Rollout 00000003 of web on container-web, 2026-03-01 02:00 UTC: stuck, needs a person: the new container did not become ready
+    # Rollout 00000003 of web on container-web, 2026-03-01 02:00 UTC: stuck, needs attention: the new container did not become ready
     # Fill in, then: lowtide resume web --form FILE
     whys:             # one to five: why did it happen, and why that?
       - ""

@@ -85,7 +85,7 @@ async fn a_promotion_that_fails_is_told_once_and_comes_through_in_the_end() {
     let _socket = UnixListener::bind(dir.path().join("docker.sock")).unwrap();
     let (images, taken, free) = (Images::new().await, Images::new().await, Images::new().await);
     let (digest, config) = images.image("t1", "released").await;
-    taken.image("t1", "somebody else's").await;
+    taken.image("t1", "someone else's").await;
     let away = away().await;
 
     let store = Store::open(&dir.path().join("state/lowtide.db"), true).unwrap();

@@ -139,7 +139,7 @@ async fn a_refused_configuration_is_told_until_it_is_good_again() {
     // A later process refuses it again; since when is not forgotten.
     assert_eq!(Watch::new(place.clone(), None).look(&bot).await.unwrap(), Seen::Refused);
     assert_eq!(bot.store.refused().await.unwrap().unwrap().since, since);
-    let refused = "has been refused for less than a minute; the last good one stays in force";
+    let refused = "has been refused for less than a minute; the last valid one stays in effect";
     let (status, ready) = get("/readyz").await;
     assert_eq!(status, 200);
     assert!(
@@ -344,7 +344,7 @@ async fn an_open_rollout_is_shown_over_http() {
     for shown in [
         "web → ",
         "<code>t1</code>",
-        "is at work",
+        "is in progress",
         "stop-first",
         "waits for its turn",
     ] {

@@ -34,7 +34,7 @@ pub(crate) enum Falls {
 pub(crate) enum Way {
     /// The new image is good.
     Forward,
-    /// It exits, and is taken back.
+    /// It exits, and is rolled back.
     Back,
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 
-/// All arguments of all processes, whenever somebody looks; once each.
+/// All arguments of all processes, whenever someone looks; once each.
 #[derive(Clone, Default)]
 struct Arguments(Arc<Mutex<std::collections::BTreeSet<Vec<u8>>>>);
 
@@ -49,7 +49,7 @@ async fn a_night_tells_nobody_what_it_was_trusted_with() {
         mail["headers"]["subject"]
             .as_str()
             .unwrap_or_default()
-            .contains("taken back")
+            .contains("rolled back")
     };
     let halted = house.mail.arrives(PATIENCE, told).to_string();
     assert!(

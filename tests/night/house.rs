@@ -246,7 +246,7 @@ apps:
         let mut command = self.command(&["--log-format", "json", "serve", "--listen", "127.0.0.1:0"]);
         command.env("LOWTIDE_LOG", "trace");
         let mut serving = Serving::start(command, look);
-        serving.says("commands are heard");
+        serving.says("listening on the control socket");
         serving
     }
 

@@ -1,4 +1,4 @@
-//! Tells when somebody has written in a directory: what lowtide does shows in its state and in its log. A commit can be read
+//! Tells when someone has written in a directory: what lowtide does shows in its state and in its log. A commit can be read
 //! only a moment after it was written (the index of SQLite's log is mapped, and tells nobody), so what counts is that
 //! lowtide says in its log what it has journalled, and not before.
 

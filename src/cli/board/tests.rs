@@ -131,8 +131,8 @@ fn a_revert_is_watched() {
     assert_snapshot!(watched(&a_rollout_that_fails()), @"
       front: preflight
                         |   front  preflight  1 s
-      web-1: t0 → t1, stop-first (no router would take up a new container)
-      web-2: t0 → t1, stop-first (no router would take up a new container)
+      web-1: t0 → t1, stop-first (no router would pick up a new container)
+      web-2: t0 → t1, stop-first (no router would pick up a new container)
                         |   web-1  stop-first  waits for its turn
                         |   web-2  stop-first  waits for its turn
       web-1: wait until new container is ready
@@ -157,17 +157,17 @@ fn a_revert_is_watched() {
     !   web-2: wait until new container is ready failed: the new container did not become ready: not ready within 60 s: GET / answers 503
                         |   web-1  stop-first  runs the release
                         |   web-2  stop-first  failed: the new container did not become ready: not ready within 60 s: GET / answers 503
-    !   front: goes back: the new container did not become ready: not ready within 60 s: GET / answers 503
+    !   front: rolling back: the new container did not become ready: not ready within 60 s: GET / answers 503
                         |   web-1  stop-first  runs the release
                         |   web-2  stop-first  failed: the new container did not become ready: not ready within 60 s: GET / answers 503
       web-2: stop new container
                         |   web-1  stop-first  runs the release
                         |   web-2  stop-first  stop new container  1 s
                         |   web-1  stop-first  runs the release
-                        |   web-2  stop-first  goes back
+                        |   web-2  stop-first  rolling back
       web-1: stop new container
                         |   web-1  stop-first  stop new container  1 s
-                        |   web-2  stop-first  goes back
+                        |   web-2  stop-first  rolling back
     ");
 }
 
@@ -186,8 +186,8 @@ fn a_bake_counts_down_and_the_rows_go() {
         },
     ];
     assert_snapshot!(watched(&seen), @"
-    web-1: t0 → t1, stop-first (no router would take up a new container)
-    web-2: t0 → t1, stop-first (no router would take up a new container)
+    web-1: t0 → t1, stop-first (no router would pick up a new container)
+    web-2: t0 → t1, stop-first (no router would pick up a new container)
                       |   web-1  stop-first  waits for its turn
                       |   web-2  stop-first  waits for its turn
     front: is being watched until 2026-09-21 14:15 UTC
@@ -221,8 +221,8 @@ fn services_show_their_tasks() {
         waits(WaitReason::Paused),
     ];
     assert_snapshot!(watched(&seen), @"
-      web-1 (3 tasks): t0 → t1, stop-first (no router would take up a new container)
-      web-2 (3 tasks): t0 → t1, stop-first (no router would take up a new container)
+      web-1 (3 tasks): t0 → t1, stop-first (no router would pick up a new container)
+      web-2 (3 tasks): t0 → t1, stop-first (no router would pick up a new container)
                         |   web-1  stop-first  waits for its turn
                         |   web-2  stop-first  waits for its turn
       web-1: update service

@@ -48,7 +48,7 @@ pub enum ArchiveError {
     /// In circles, or too far.
     #[error("{url} was sent on more than {limit} times")]
     Redirects { url: String, limit: usize },
-    /// From https to http: somebody in between could send us anywhere.
+    /// From https to http: someone in between could send us anywhere.
     #[error("{url} was sent on from https to http")]
     Downgrade { url: String },
     #[error("{url} is larger than {limit} bytes")]

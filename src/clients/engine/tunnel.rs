@@ -145,7 +145,7 @@ impl Dir {
 
 impl Drop for Dir {
     fn drop(&mut self) {
-        // Already gone, or of no use to anybody.
+        // Already gone, or of no use to anyone.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

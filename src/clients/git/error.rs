@@ -95,7 +95,7 @@ impl GitError {
 
     /// Reads git's last words (C locale). `said` is already without secrets.
     pub(super) fn from_words(url: String, said: String) -> Self {
-        // Lines a server writes to people are not evidence: anybody can write anything there.
+        // Lines a server writes to people are not evidence: anyone can write anything there.
         let evidence: String = said
             .lines()
             .filter(|l| !l.starts_with("remote:"))

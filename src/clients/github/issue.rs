@@ -76,7 +76,7 @@ struct Comment {
 struct Done {}
 
 impl Github {
-    /// Issues with our label. A pull request that somebody labelled so is not among them.
+    /// Issues with our label. A pull request that someone labelled so is not among them.
     ///
     /// # Errors
     /// All of [`GithubError`]; nothing is left out silently.

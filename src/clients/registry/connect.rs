@@ -52,7 +52,7 @@ pub enum Login {
     Accepted,
     /// The registry lets everybody in.
     NotAsked,
-    /// We have none, and the registry's token server gives tokens to anybody.
+    /// We have none, and the registry's token server gives tokens to anyone.
     Anonymous,
     /// A token that is sent as it is: only a request for a repository would tell.
     Untried,

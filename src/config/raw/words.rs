@@ -17,7 +17,7 @@ pub enum ScheduleWord {
     Never,
 }
 
-/// `finish`: the other units too. `suspend`: they wait for the next opening, once. `revert`: what was done is taken back.
+/// `finish`: the other units too. `suspend`: they wait for the next opening, once. `revert`: what was done is rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverrunWord {

@@ -45,7 +45,7 @@ pub fn next(app: &App, app_state: &AppState, now: Timestamp) -> Next {
     if app.mode == Mode::Observe {
         return Next::Idle;
     }
-    if let Some(back) = take_back(app, app_state, now).or_else(|| go_back(app, app_state)) {
+    if let Some(back) = roll_back_channel(app, app_state, now).or_else(|| go_back(app, app_state)) {
         return back;
     }
     let Some(release) = app_state.current() else {
@@ -115,7 +115,7 @@ fn open(target: &TargetPolicy, release: &Release) -> Next {
 }
 
 /// A channel that points at a quarantined release is rolled back, whether or not the app is halted.
-fn take_back(app: &App, app_state: &AppState, now: Timestamp) -> Option<Next> {
+fn roll_back_channel(app: &App, app_state: &AppState, now: Timestamp) -> Option<Next> {
     channels(app).iter().find_map(|channel| {
         let state = app_state.channels.get(&channel.name)?;
         let held = app_state.release(state.holds?)?;

@@ -130,7 +130,7 @@ pub(super) fn has_arrived(conclusion: &RolloutConclusion) -> bool {
 fn is_refusal(conclusion: &RolloutConclusion) -> bool {
     match conclusion {
         // An operator took the release back.
-        RolloutConclusion::Refused { failure } => failure.kind != FailureKind::TakenBack,
+        RolloutConclusion::Refused { failure } => failure.kind != FailureKind::Withdrawn,
         RolloutConclusion::Reverted { failure } => failure.kind == FailureKind::WindowClosed,
         RolloutConclusion::Done
         | RolloutConclusion::AlreadyThere

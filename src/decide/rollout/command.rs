@@ -167,7 +167,7 @@ pub(super) fn back(state: &RolloutState, command: &Command, reason: Failure, now
         if command.busy_back < BUSY_BACK {
             return run(Some(aim));
         }
-        let detail = format!("the way back asked {BUSY_BACK} times to be tried later");
+        let detail = format!("the rollback asked {BUSY_BACK} times to be tried later");
         let failure = Failure::new(FailureKind::RevertFailed, detail);
         return Next::Finish(RolloutConclusion::Stuck { failure });
     }

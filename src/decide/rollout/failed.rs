@@ -17,11 +17,11 @@ pub(super) fn diverged(detail: String) -> Next {
 }
 
 /// The rollback is complete: the old containers run. A release with nothing against it counts as refused, so it is
-/// tried again. It counts as reverted if somebody else interfered after the new container ran, since they may have had
+/// tried again. It counts as reverted if someone else interfered after the new container ran, since they may have had
 /// reasons.
 pub(super) fn returned(state: &RolloutState, reason: Failure) -> Next {
     let failure = reason;
-    let stays_out = matches!(failure.kind, FailureKind::TakenBack | FailureKind::WindowClosed)
+    let stays_out = matches!(failure.kind, FailureKind::Withdrawn | FailureKind::WindowClosed)
         || failure.kind == FailureKind::Diverged && ran(state)
         || failure.kind.condemns();
     Next::Finish(if stays_out {
@@ -151,10 +151,10 @@ pub(super) fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
     if state.target.irreversible && ran(state) {
         return Next::Finish(RolloutConclusion::Stuck { failure });
     }
-    turn_back(state, failure)
+    roll_back(state, failure)
 }
 
-pub(super) fn turn_back(state: &RolloutState, failure: Failure) -> Next {
+pub(super) fn roll_back(state: &RolloutState, failure: Failure) -> Next {
     match &state.moving {
         Moving::Command(command) if command.ran() && command::cannot_go_back(command) => {
             Next::Finish(command::nothing_before(failure))
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(pauses(Goal::Forward, &answer, away), [2, 4, 8, 16]);
         let never = Vec::<i64>::new();
         assert_eq!(pauses(Goal::Forward, &pull, FailureKind::UnhealthyAfterRoll), never);
-        // Somebody's service is down: whoever is to blame.
+        // Someone's service is down: whoever is to blame.
         let back = [2, 4, 8, 16, 32, 32, 32, 32, 32];
         assert_eq!(pauses(Goal::Back, &pull, away), back);
         assert_eq!(pauses(Goal::Back, &pull, FailureKind::UnhealthyAfterRoll), back);

@@ -43,7 +43,7 @@ impl Services {
     pub(super) fn begin(&mut self, step: &Step) {
         let Step::Service(step) = step else { return };
         match step {
-            // The first deadline stays in force: a kill must not extend it.
+            // The first deadline stays in effect: a kill must not extend it.
             ServiceStep::Update { unit, deadline, .. } => {
                 self.deadlines.entry(*unit).or_insert(*deadline);
             }

@@ -1,7 +1,7 @@
 //! When a rollout may move. Windows are checked before its first change and between two of its units, and never for a
 //! rollback.
 
-use super::{Moving, Next, RolloutState, touches, turn_back};
+use super::{Moving, Next, RolloutState, roll_back, touches};
 use crate::decide::app_state::Waits;
 use crate::decide::window::{self, Between, Resume, Start, SuspensionsLeft, Underway};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
@@ -99,24 +99,24 @@ pub(super) fn held_back(state: &RolloutState, outside: &Outside, now: Timestamp)
 /// Conclusion of a rollout that had changed nothing when its release was withdrawn.
 pub(super) fn withdrawn(state: &RolloutState) -> RolloutConclusion {
     RolloutConclusion::Refused {
-        failure: taken_back(state),
+        failure: withdrawal(state),
     }
 }
 
 /// A rollout in progress rolls back when its release is withdrawn, even on an irreversible target: a person has decided
 /// so. Once old containers are being removed, there is nothing to roll back to: the rollout completes, and another one
 /// brings the older release back.
-pub(super) fn recalled(state: &RolloutState, outside: &Outside) -> Option<Next> {
+pub(super) fn rolled_back_by_operator(state: &RolloutState, outside: &Outside) -> Option<Next> {
     let committed = match &state.moving {
         Moving::Containers(containers) => containers.committed,
         Moving::Services(_) | Moving::Command(_) => false,
     };
     let turns = outside.gate == Gate::Withdrawn && !committed;
-    turns.then(|| turn_back(state, taken_back(state)))
+    turns.then(|| roll_back(state, withdrawal(state)))
 }
 
-fn taken_back(state: &RolloutState) -> Failure {
-    Failure::new(FailureKind::TakenBack, format!("{} is quarantined", state.release.tag))
+fn withdrawal(state: &RolloutState) -> Failure {
+    Failure::new(FailureKind::Withdrawn, format!("{} is quarantined", state.release.tag))
 }
 
 /// Returns `planned`, the next step by the target's own rules, or what the window requires instead.

@@ -55,7 +55,7 @@ pub fn rollout_ended(
         RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => {}
         // No notice: the operator who withdrew the release knows.
         RolloutConclusion::Refused { failure } | RolloutConclusion::Reverted { failure }
-            if failure.kind == FailureKind::TakenBack => {}
+            if failure.kind == FailureKind::Withdrawn => {}
         RolloutConclusion::Refused { failure } => {
             let known = end
                 .app_state
@@ -138,17 +138,17 @@ fn arrived(state: &RolloutState, app_state: &AppState) -> NoticeBody {
                 .targets
                 .get(&target)
                 .and_then(|known| app_state.release(known.good?));
-            let recalled = app_state.recalled_by(state.id);
-            let from = recalled.map(|recalled| recalled.tag.clone());
+            let operator_rollback = app_state.operator_rollback_of(state.id);
+            let from = operator_rollback.map(|operator_rollback| operator_rollback.tag.clone());
             NoticeBody::WentBack(Box::new(WentBack {
                 app,
                 target,
                 rollout: state.id,
                 tag: release.tag.clone(),
                 from: from.or_else(|| ran.map(|release| release.tag.clone())),
-                asked: recalled.map(|recalled| Asked {
-                    by: recalled.by.clone(),
-                    why: recalled.why.clone(),
+                asked: operator_rollback.map(|operator_rollback| Asked {
+                    by: operator_rollback.by.clone(),
+                    why: operator_rollback.why.clone(),
                 }),
                 units: containers(state),
             }))
@@ -193,7 +193,7 @@ pub(in crate::decide) fn halt(
         // Closed window: nothing is wrong with the release, so neither quarantine nor halt. Withdrawn release: both
         // were done already.
         RolloutConclusion::Reverted { failure }
-            if matches!(failure.kind, FailureKind::WindowClosed | FailureKind::TakenBack) =>
+            if matches!(failure.kind, FailureKind::WindowClosed | FailureKind::Withdrawn) =>
         {
             return None;
         }

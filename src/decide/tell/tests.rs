@@ -161,7 +161,7 @@ fn an_operators_revert_is_told_as_one_and_names_who_and_why() {
         story.released(n);
         story.ended(&rolling(10 + n, n, Purpose::Release), &RolloutConclusion::Done, None);
     }
-    let reason = HaltReason::TakenBack {
+    let reason = HaltReason::Withdrawn {
         by: "ana".to_owned(),
         why: "it answers 500".to_owned(),
         tag: "t2".to_owned(),

@@ -6,7 +6,7 @@ use crate::model::drift::{Drift, Placed};
 use crate::model::failure::{Failure, HaltReason};
 use crate::model::fleet::{App, Unhealthy};
 use crate::model::freshness::Judged;
-use crate::model::halt::{OpenIncident, Recalled};
+use crate::model::halt::{OpenIncident, OperatorRollback};
 use crate::model::image::{ContentDigest, Repository};
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
 use crate::model::rollout::RolloutConclusion;
@@ -45,7 +45,7 @@ pub struct AppState {
     pub settings: Option<Box<App>>,
     /// Releases an operator took back, newest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub recalls: Vec<Recalled>,
+    pub operator_rollbacks: Vec<OperatorRollback>,
     /// Rollouts that are watched more closely than configured.
     pub probation: Probation,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -127,7 +127,7 @@ pub struct TargetState {
     /// The image that its owner had put there before our first release arrived. It is rolled back to, never rolled out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Box<Release>>,
-    /// The release it runs was taken back while its rollout was in progress, too late for that rollout to turn back.
+    /// The release it runs was rolled back while its rollout was in progress, too late for that rollout to turn back.
     pub overtaken: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<(RunId, RolloutConclusion)>,

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_counts_and_can_be_taken_back() {
+    fn the_last_word_counts_and_can_be_undone() {
         let twice = conf("APT::Solver \"a\"; apt::solver \"b\";");
         assert_eq!(twice.get("APT::Solver"), Some("b"));
         let cleared = conf("A::B::C \"1\"; A::BB \"2\"; #clear A::B;\nA::D \"3\";");

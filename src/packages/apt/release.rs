@@ -22,7 +22,7 @@ pub struct Release {
     pub codename: Option<String>,
     pub version: Option<String>,
     pub date: Option<Timestamp>,
-    /// After this the archive must not be believed any more: somebody may be holding newer indexes back.
+    /// After this the archive must not be believed any more: someone may be holding newer indexes back.
     pub valid_until: Option<Timestamp>,
     pub acquire_by_hash: bool,
     pub architectures: Vec<String>,

@@ -70,7 +70,7 @@ fn everything_missing_is_told_at_once() {
 #[test]
 fn the_form_says_what_it_asks() {
     assert_snapshot!(form(&incident(), &HaltPolicy::default()), @r#"
-    # Rollout jkmnpqrt of archives on compose-archives, 2026-11-23 03:00 America/Moncton: taken back: the new container did not become ready
+    # Rollout jkmnpqrt of archives on compose-archives, 2026-11-23 03:00 America/Moncton: rolled back: the new container did not become ready
     # Fill in, then: lowtide resume archives --form FILE
     whys:             # one to five: why did it happen, and why that?
       - ""

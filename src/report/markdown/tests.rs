@@ -61,7 +61,7 @@ fn an_issue() {
         &context(),
     );
     insta::assert_snapshot!(issue.title, @"web: tests failed at 3f2a9c1 (1 failing)");
-    insta::assert_snapshot!(shown(&issue.body), @r"
+    insta::assert_snapshot!(shown(&issue.body), @r#"
     <!-- lowtide:run-failed/web/01JDCS4Z00ABCDEFGHJKMNPQRS -->
     <!-- lowtide:github/run-failed/web/1/web/test/test_failed/abc -->
 
@@ -87,13 +87,13 @@ fn an_issue() {
 
     ### What to do next
 
-    Correct the code or the named tests, and push; the next run takes it up.
+    Correct the code or the named tests, and push; the next run picks it up.
 
     Everything recorded about this run:
     ```sh
     lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
     ```
-    Once mended, try now instead of tonight:
+    Once fixed, try now instead of tonight:
     ```sh
     lowtide run web
     ```
@@ -102,8 +102,8 @@ fn an_issue() {
 
     The app's maintainers: the cause is in the repository.
 
-    <sub>You hear of one cause once; the daily report keeps it in view, and the last message of this thread says when it is over. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.</sub>
-    ");
+    <sub>You get one mail per problem; the daily report lists it until it is resolved, and the last message of this thread says when that is. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.</sub>
+    "#);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn hostile_text_calls_nobody_and_formats_nothing() {
             "</details>",
         ],
     );
-    insta::assert_snapshot!(shown(&comment(&notice, &context())), @r"
+    insta::assert_snapshot!(shown(&comment(&notice, &context())), @r#"
     <!-- lowtide:github/run-failed/web/1/web/test/test_failed/abc -->
 
     **web: tests failed at 3f2a9c1**
@@ -146,13 +146,13 @@ fn hostile_text_calls_nobody_and_formats_nothing() {
 
     ### What to do next
 
-    Correct the code or the named tests, and push; the next run takes it up.
+    Correct the code or the named tests, and push; the next run picks it up.
 
     Everything recorded about this run:
     ```sh
     lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
     ```
-    Once mended, try now instead of tonight:
+    Once fixed, try now instead of tonight:
     ```sh
     lowtide run web
     ```
@@ -161,8 +161,8 @@ fn hostile_text_calls_nobody_and_formats_nothing() {
 
     The app's maintainers: the cause is in the repository.
 
-    <sub>You hear of one cause once; the daily report keeps it in view, and the last message of this thread says when it is over. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.</sub>
-    ");
+    <sub>You get one mail per problem; the daily report lists it until it is resolved, and the last message of this thread says when that is. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.</sub>
+    "#);
     let title = issue(&failed("@octocat", &[]), "x", &context()).title;
     assert!(!title.contains("@o"));
 }

@@ -91,26 +91,26 @@ fn every_kind_of_future() {
         width: 130,
     };
     assert_snapshot!(plan(&[archives, shop, base, frozen], true, at("2026-11-23T12:00:00Z"), style), @"
-    Everything is paused: runs go on, nothing is promoted or rolled out.
+    Everything is paused: runs continue, nothing is promoted or rolled out.
 
     archives
       mode      active
       next run  in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *); and after a release of drupal-base
       front     rollout jkmnpqrs of 20261123.x-1: waits for its window, 2026-11-24 03:00 America/Moncton
                 it has waited for 15 days
-                what it finds is moved to 20261123.x-1, stop-first (no router would take up a new container)
-                it may need 6 min 20 s, bake (2 min) and way back included, by the target's limits
+                what it finds is moved to 20261123.x-1, stop-first (no router would pick up a new container)
+                it may need 6 min 20 s, including bake (2 min) and rollback, by the target's limits
                 its window is then open for 2 h, until 2026-11-24 05:00 America/Moncton
                 the night may end too late: done by 2026-11-24 03:10 America/Moncton, open from 2026-11-24 03:00 America/Moncton
       cron      nothing waits; without a window a rollout waits for `lowtide run APP --now`
-                a rollout may need 6 min 20 s, bake (2 min) and way back included, by the target's limits
+                a rollout may need 6 min 20 s, including bake (2 min) and rollback, by the target's limits
       never     nothing waits; its window never opens: `lowtide windows --app archives` shows it
-                a rollout may need 6 min 20 s, bake (2 min) and way back included, by the target's limits
+                a rollout may need 6 min 20 s, including bake (2 min) and rollback, by the target's limits
 
     shop
       mode      active
       next run  only when asked: `lowtide run`
-      halted    for 24 hours. A rollout was taken back. The new container did not become ready: shop: 503.
+      halted    for 24 hours. A rollout was rolled back. The new container did not become ready: shop: 503.
                 runs an image 12 days old; 4 security fixes wait
       rollout   no target is configured
 
@@ -124,7 +124,7 @@ fn every_kind_of_future() {
       next run  in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *)
       watched   on probation, 2 rollouts left: their bake is doubled
       web       nothing waits; nothing would begin: rollouts are frozen
-                a rollout may need 6 min 20 s, bake (2 min) and way back included, by the target's limits
+                a rollout may need 6 min 20 s, including bake (2 min) and rollback, by the target's limits
     ");
 }
 
@@ -167,14 +167,14 @@ fn open_rollouts_and_their_steps() {
     web
       mode      active
       next run  due now
-      front     rollout jkmnpqrs of 20261123.x-1 is at work
-                web-1: 20261109.x-3 → 20261123.x-1, start-first (its router takes up new containers)
+      front     rollout jkmnpqrs of 20261123.x-1 is in progress
+                web-1: 20261109.x-3 → 20261123.x-1, start-first (its router picks up new containers)
                 web-2: 20261109.x-3 → 20261123.x-1, stop-first (port 80/tcp of the host is published)
                 web-2-cache: made again on its own image, stop-first (it holds on to another one)
                 web-1: runs the release; web-2: is being moved, wait until new container is ready; web-2-cache: waits for its turn
-                it may need 4 min 20 s, bake (2 min) and way back included, going by 3 earlier ones
+                it may need 4 min 20 s, including bake (2 min) and rollback, going by 3 earlier ones
                 its window is open for another 1 h 55 min, until 2026-11-24 05:00 America/Moncton
-      shop      rollout jkmnpqrs of 20261123.x-1 is at work
+      shop      rollout jkmnpqrs of 20261123.x-1 is in progress
                 shop_0 (3 tasks), shop_1 (3 tasks), shop_2 (3 tasks), shop_3 (3 tasks), 2 more: t0 → 20261123.x-1, stop-first (by what its tasks allow)
                 shop_0: is being moved, Swarm replaces 3 tasks; shop_1, shop_2, shop_3, shop_4 and 1 more: waits for its turn
                 it begins no later than 1 h before its window closes; bakes 2 min
@@ -319,6 +319,6 @@ fn what_did_not_come_where_it_should_be_says_why_and_when_it_is_tried_again() {
                   refused 2 days ago: The container was not healthy before the rollout: web is unhealthy.
                   Heal the containers, or ship over them: `lowtide run APP --now --replace-unhealthy`.
                   tried again after the next night's run, or by `lowtide run shop`
-                  a rollout may need 6 min 20 s, bake (2 min) and way back included, by the target's limits
+                  a rollout may need 6 min 20 s, including bake (2 min) and rollback, by the target's limits
     ");
 }

@@ -147,9 +147,9 @@ fn every_order_has_its_words() {
     assert_snapshot!(told.join("\n"), @"
     stop-first (as configured)
     stop-first (it holds on to another one)
-    stop-first (no router would take up a new container)
+    stop-first (no router would pick up a new container)
     stop-first (its router is only told to hold requests back)
-    start-first (its router takes up new containers)
+    start-first (its router picks up new containers)
     stop-first (it uses a device, it writes to the volume at /data)
     stop-first (start-first is refused: it uses a device, it writes to the volume at /data)
     stop-first (by what its tasks allow)

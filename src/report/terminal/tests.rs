@@ -254,7 +254,7 @@ fn a_run_in_full() {
     assert_snapshot!(show_run(&view, "America/Moncton", PLAIN), @"
     run          01JDCS4Z00ABCDEFGHJKMNPQRS
     app          archives
-    because of   its schedule
+    trigger      its schedule
     started      2026-11-23 00:30 America/Moncton
     config       5d0c7e2
     commit       3f2a9c1 Fix the menu (Ana)
@@ -284,7 +284,7 @@ fn a_run_in_full() {
     3 of 128 tests failed: a.b.
       | FAIL a.b
       | expected 1, got 2
-    Correct the code or the named tests, and push; the next run takes it up.
+    Correct the code or the named tests, and push; the next run picks it up.
 
     files
       /var/lib/lowtide/runs/01J/artefacts/a.png
@@ -320,7 +320,7 @@ fn a_rollout_in_full() {
     target   compose-archives
     release  20261123.7-3f2a9c1
     started  2026-11-23 08:00 America/Moncton
-    result   taken back: the new container did not become ready
+    result   rolled back: the new container did not become ready
 
     ✓  preflight             300 ms  2 containers
     ✓  pull                  300 ms
@@ -389,14 +389,14 @@ fn eighty_columns_are_enough() {
     ");
     let mut longest = row(&format!("web-{}", "x".repeat(50)), Some(failed()));
     longest.trigger = Trigger::Manual {
-        by: "somebody with a rather long name".into(),
+        by: "someone with a rather long name".into(),
         rebuild: false,
     };
     let shown = history(&[longest, row("web", None)], now(), narrow);
     assert!(fits(&shown), "{shown}");
     assert_snapshot!(shown, @"
     RUN       APP             STARTED  TOOK       BECAUSE OF    RESULT
-    jkmnpqrs  web-xxxxxxxxx…  7 h ago  3 min 5 s  asked for b…  failed at test:
+    jkmnpqrs  web-xxxxxxxxx…  7 h ago  3 min 5 s  manual, by …  failed at test:
                                                                 tests failed
     jkmnpqrs  web             7 h ago             its schedule  under way
     ");

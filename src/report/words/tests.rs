@@ -26,12 +26,12 @@ fn every_kind_has_advice_and_a_sentence() {
             "{kind:?}: {advice}"
         );
     }
-    assert_snapshot!(failed_at(Stage::Bootstrap, FailureKind::MirrorUnreachable), @"While the testing tools arrived in the new image: the testing tools could not be fetched.");
+    assert_snapshot!(failed_at(Stage::Bootstrap, FailureKind::MirrorUnreachable), @"While installing the test tools in the new image: the testing tools could not be fetched.");
     assert_snapshot!(Stage::ALL.map(|s| failed_at(s, FailureKind::EngineUnreachable)).join("\n"), @r#"
     While the inputs of the build were looked up: the engine does not answer.
     During the build: the engine does not answer.
     While the new image was looked into: the engine does not answer.
-    While the testing tools arrived in the new image: the engine does not answer.
+    While installing the test tools in the new image: the engine does not answer.
     In the tests inside the new image: the engine does not answer.
     While the tested image was published: the engine does not answer.
     "#);
@@ -70,8 +70,8 @@ fn halts() {
         },
     ];
     assert_snapshot!(shown.each_ref().map(halted).join("\n"), @r#"
-    A rollout was taken back. The new container did not become ready: web answered 500.
-    A rollout that cannot be taken back failed. The new container did not become ready: web answered 500.
+    A rollout was rolled back. The new container did not become ready: web answered 500.
+    A rollout that cannot be rolled back failed. The new container did not become ready: web answered 500.
     A rollout is stuck. The new container did not become ready: web answered 500.
     ana stopped it: the database moves.
     "#);
@@ -103,8 +103,8 @@ fn waits_skips_triggers() {
     ];
     assert_snapshot!(shown.each_ref().map(|w| waiting(w, "America/Moncton")).join("\n"), @"
     waits for its window, 2026-11-24 03:00 America/Moncton
-    has no window: it moves when somebody says `lowtide run APP --now`
-    waits for a window that never opens: it moves when somebody says `lowtide run APP --now`, or when the window is changed
+    has no window: `lowtide run APP --now` starts it
+    waits for a window that never opens: it starts with `lowtide run APP --now`, or when the window is changed
     is being watched until 2026-11-24 03:00 America/Moncton
     shop_web: 3 of 10 tasks, until 2026-11-24 03:00 America/Moncton at the latest
     `drain` asked to be tried later, at 2026-11-24 03:00 America/Moncton
@@ -121,7 +121,7 @@ fn waits_skips_triggers() {
     ];
     assert_snapshot!(shown.each_ref().map(skipped).join("\n"), @r#"
     a rebuild changes nothing
-    a rebuild gives the image that was taken back (abababababab)
+    a rebuild gives the same image that was rolled back (abababababab)
     "#);
     let shown = [
         Trigger::Schedule { slot: at },
@@ -137,7 +137,7 @@ fn waits_skips_triggers() {
     assert_snapshot!(shown.each_ref().map(triggered).join("\n"), @r#"
     its schedule
     a release of drupal-base
-    asked for by ana
+    manual, by ana
     another try of run 01JDCS4Z00ABCDEFGHJKMNPQRS
     "#);
 }
@@ -175,8 +175,8 @@ fn ends() {
     nothing to do: it already ran
     refused, the old one serves: the new container did not become ready
     a newer release took its place
-    taken back: the new container did not become ready
-    stuck, needs a person: the new container did not become ready
+    rolled back: the new container did not become ready
+    stuck, needs attention: the new container did not become ready
     "#);
 }
 

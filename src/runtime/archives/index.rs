@@ -25,7 +25,7 @@ const AT_ONCE: usize = 4;
 pub(super) struct Indexes {
     client: ArchiveClient,
     cache: ArchiveCache,
-    /// Indexes that somebody still uses are not read twice.
+    /// Indexes that someone still uses are not read twice.
     in_use: Mutex<BTreeMap<String, Weak<Index>>>,
     turns: Semaphore,
 }

@@ -127,7 +127,7 @@ pub(super) fn judge(
     judged
 }
 
-/// The date of a `Release` that somebody signed. One that is not signed, or from the future, must not make all later ones
+/// The date of a `Release` that someone signed. One that is not signed, or from the future, must not make all later ones
 /// look old.
 fn dated(believed: &Believed, now: Timestamp) -> Option<Timestamp> {
     match believed.proof {

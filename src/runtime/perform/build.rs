@@ -129,7 +129,7 @@ fn sent(
 }
 
 /// Removes images that earlier, unjournalled builds of this run left: the current build took their tag. Only untagged
-/// images are removed: one with a tag may be in use by somebody.
+/// images are removed: one with a tag may be in use by someone.
 async fn forget_earlier(context: &StageContext<'_>, engine: &Engine, built: &ImageId) {
     let label = format!("{}={}", crate::decide::labels::RUN, context.run.id);
     let earlier = match engine.list_images(&label).await {

@@ -525,7 +525,7 @@ impl Stage<'_> {
         if matches!(kind, FailureKind::ContainerExited | FailureKind::OutOfMemory)
             && self.was_stopped(container, role).await
         {
-            let detail = "somebody stopped the new container while it was waited for";
+            let detail = "someone stopped the new container before it was ready";
             return Err(Failure::new(FailureKind::Diverged, detail));
         }
         // The verdict stands even if the log cannot be read.
@@ -533,7 +533,7 @@ impl Stage<'_> {
         Err(Failure::new(kind, format!("{which} {detail}")).with_excerpt(lines))
     }
 
-    /// Did somebody else stop the new container? Not checked for an old one, where service comes first, nor for
+    /// Did someone else stop the new container? Not checked for an old one, where service comes first, nor for
     /// lowtide's own, which its keeper may stop.
     async fn was_stopped(&self, container: &str, which: Which) -> bool {
         if which == Which::Old || self.state.target.select == Select::Itself {

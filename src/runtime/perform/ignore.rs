@@ -1,4 +1,4 @@
-//! The repository's `.dockerignore`: anybody who can push writes it, so it is read within bounds.
+//! The repository's `.dockerignore`: anyone who can push writes it, so it is read within bounds.
 
 use super::build::local_file;
 use crate::clients::engine::context::{Ignore, Verdict};

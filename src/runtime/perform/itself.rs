@@ -28,7 +28,7 @@ pub(super) async fn look(engine: &Engine, state: &RolloutState, units: &[Unit]) 
     let keeper = keeper::look(engine, state.id).await.map_err(|e| e.failure())?;
     let units_seen = observe::observe(engine, state.id, units).await;
     let mut units_seen = units_seen.map_err(|e| e.failure())?;
-    // The keeper may stop an overdue new container. That must not look like somebody else's doing.
+    // The keeper may stop an overdue new container. That must not look like someone else's doing.
     for new in units_seen.iter_mut().flat_map(|unit| &mut unit.candidates) {
         new.ended_by = EndedBy::Itself;
     }

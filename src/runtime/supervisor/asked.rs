@@ -3,7 +3,7 @@
 use super::{Answer, Ask, Request, Scope, Supervisor};
 use crate::clients::clock;
 use crate::decide::app_state::Occasion;
-use crate::decide::recall::recall;
+use crate::decide::withdraw::withdraw;
 use crate::model::app_state::{AppEvent, FleetEvent};
 use crate::model::fleet::{Select, TargetPolicy, Unhealthy};
 use crate::model::halt::Draft;
@@ -99,7 +99,7 @@ impl Supervisor {
         Ok(if on {
             "rollouts and promotions are paused".to_owned()
         } else {
-            "rollouts and promotions go on".to_owned()
+            "rollouts and promotions continue".to_owned()
         })
     }
 
@@ -268,11 +268,11 @@ impl Supervisor {
         }
         let app_state = self.bot.app_state(name);
         let names: Vec<TargetName> = targets.iter().map(|target| target.name.clone()).collect();
-        let Some(recall) = recall(&app_state, &names) else {
+        let Some(withdrawal) = withdraw(&app_state, &names) else {
             let place = only.map_or_else(|| "any target".to_owned(), |only| only.to_string());
             return Ok(Err(format!("{name} has no earlier release on {place}")));
         };
-        operator::revert(&self.bot, name, recall.release, by, why).await?;
+        operator::revert(&self.bot, name, withdrawal.release, by, why).await?;
         self.followed.insert(name.clone());
         // Continue open rollouts only after the quarantine is committed: otherwise they would take their next step
         // forward.
@@ -283,12 +283,12 @@ impl Supervisor {
         for rollout in rollouts {
             self.start_rollout(rollout, name.clone());
         }
-        for (target, release) in &recall.back {
+        for (target, release) in &withdrawal.back {
             if let Some(policy) = targets.iter().find(|policy| policy.name == *target) {
                 self.open_rollout(&app, (*policy).clone(), (*release).clone(), Purpose::Revert)
                     .await?;
             }
         }
-        Ok(Ok(words::goes_back(name, &recall)))
+        Ok(Ok(words::goes_back(name, &withdrawal)))
     }
 }

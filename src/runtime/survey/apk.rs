@@ -50,7 +50,7 @@ fn one(state: &ApkState, answers: &[ApkAnswer], parsed: &Mutex<Parsed>) -> Surve
     if state.repositories.is_empty() && state.installed() > 0 {
         unknown.push(Unknown {
             source: "the image".to_owned(),
-            why: "it names no repository, so nobody can say what its packages lack".to_owned(),
+            why: "it names no package repository, so missing updates are not known".to_owned(),
         });
     }
     let repositories: Vec<Repository<'_>> = known

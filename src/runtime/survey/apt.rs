@@ -75,7 +75,7 @@ fn one(state: &AptState, answers: &[Answer], pinned: &BTreeMap<String, Pinned>) 
     if state.sources.is_empty() && state.installed() > 0 {
         unknown.push(Unknown {
             source: "the image".to_owned(),
-            why: "it names no package source, so nobody can say what its packages lack".to_owned(),
+            why: "it names no package source, so missing updates are not known".to_owned(),
         });
     }
     unknown.extend(state.not_followed().iter().map(|what| Unknown {

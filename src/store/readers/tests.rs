@@ -22,7 +22,7 @@ async fn a_reader_cannot_write() {
     );
 }
 
-/// The journal goes on while every reader is at work, and the one after them sees what was written.
+/// The journal goes on while every reader is in progress, and the one after them sees what was written.
 #[tokio::test]
 async fn questions_are_in_nobodys_way() {
     let dir = tempfile::tempdir().unwrap();

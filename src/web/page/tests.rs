@@ -40,7 +40,7 @@ fn a_small_fleet_is_shown_whole_and_in_its_order() {
 #[test]
 fn a_large_fleet_shows_first_what_needs_a_person() {
     let page = page(&fleet(1000, 2));
-    assert!(page.contains("2 need a person"), "{page}");
+    assert!(page.contains("2 need attention"), "{page}");
     assert!(page.contains("2 halted</span> · <span class=\"new\">998 new"), "{page}");
     assert_eq!(
         page.matches("<tr>").count(),

@@ -184,7 +184,7 @@ impl House {
         self.kill_container(&name.unwrap_or_else(|| panic!("no {role}: {:?}", self.names())));
     }
 
-    /// By its process: what the engine kills for somebody does not come back by itself.
+    /// By its process: what the engine kills for someone does not come back by itself.
     fn kill_container(&self, container: &str) {
         let pid = quiet(&["inspect", "-f", "{{.State.Pid}}", container]);
         if pid.parse::<i32>().is_ok_and(|pid| pid > 0) {

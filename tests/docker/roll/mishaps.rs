@@ -1,4 +1,4 @@
-//! What goes wrong between two calls: a lost answer, an address or an image that somebody takes, a call made twice.
+//! What goes wrong between two calls: a lost answer, an address or an image that someone takes, a call made twice.
 
 use super::stage::*;
 use crate::proxy;

@@ -125,14 +125,14 @@ fn story(said: &str) -> String {
 #[test]
 fn two_replicas_are_watched() {
     let place = Place::new();
-    // Released, and then it waits for somebody: there is no window.
+    // Released, and then it waits for someone: there is no window.
     let released = place.lowtide(&["run", "web"]);
     assert!(released.status.success(), "{released:?}");
     let plan = place.masked(&text(&place.lowtide(&["plan", "web"]).stdout));
-    let target = plan.find("  front").unwrap()..plan.find("\nsettings in force").unwrap();
+    let target = plan.find("  front").unwrap()..plan.find("\neffective settings").unwrap();
     insta::assert_snapshot!(&plan[target], @"
-      front       rollout ID of TAG: has no window: it moves when somebody says `lowtide run APP --now`
-                  what it finds is moved to TAG, stop-first (no router would take up a new container)
+      front       rollout ID of TAG: has no window: `lowtide run APP --now` starts it
+                  what it finds is moved to TAG, stop-first (no router would pick up a new container)
                   it may need N s, bake (N s) and way back included, by the target's limits
 
     rollout ID to front, step by step; each container or service that preflight finds takes them in turn
@@ -156,8 +156,8 @@ fn two_replicas_are_watched() {
     assert!(said.contains("not ready yet: its health check is starting"), "{said}");
     insta::assert_snapshot!(story(&said), @"
     front: preflight
-    web-1: IMAGE → TAG, stop-first (no router would take up a new container)
-    web-2: IMAGE → TAG, stop-first (no router would take up a new container)
+    web-1: IMAGE → TAG, stop-first (no router would pick up a new container)
+    web-2: IMAGE → TAG, stop-first (no router would pick up a new container)
     front: pull
     web-1: create new container
     web-1: stop old container
@@ -183,7 +183,7 @@ fn two_replicas_are_watched() {
     answer.sort_unstable();
     insta::assert_snapshot!(answer.join("\n"), @"
     web on front: done
-    web: unchanged: nothing has moved that a rebuild could pick up
+    web: unchanged: no changes since the last build
     ");
     let json: Value = serde_json::from_slice(&place.lowtide(&["plan", "--json"]).stdout).unwrap();
     let target = &json["apps"][0]["targets"][0];

@@ -21,7 +21,7 @@ impl Drop for Active {
 
 /// 30: during a pause Swarm builds every replacement from the new spec.
 #[tokio::test]
-async fn a_drain_during_a_pause_is_seen_and_taken_back() {
+async fn a_drain_during_a_pause_is_seen_and_rolled_back() {
     let _node = NODE.write().await;
     let _active = Active;
     let stage = Stage::new();

@@ -55,7 +55,7 @@ async fn a_service_is_moved_and_gets_its_own_settings_back_without_a_restart() {
 
 /// 31, 32
 #[tokio::test]
-async fn an_image_that_falls_is_taken_back_to_the_spec_as_it_was() {
+async fn an_image_that_falls_is_rolled_back_to_the_spec_as_it_was() {
     let _node = NODE.read().await;
     let stage = Stage::new();
     let (old, new) = (stage.image("1", SERVES), stage.image("2", FALLS));

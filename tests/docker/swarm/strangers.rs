@@ -1,4 +1,4 @@
-//! Somebody else at the same service.
+//! Someone else at the same service.
 
 use super::stage::*;
 use lowtide::clients::engine::error::EngineError;

@@ -42,7 +42,7 @@ async fn a_network_of_a_test_has_the_mtu_of_the_default_one() {
     assert_eq!(ours, default);
 }
 
-/// A container made by somebody else; gone with the test.
+/// A container made by someone else; gone with the test.
 struct Foreign(String);
 
 impl Foreign {
@@ -135,11 +135,11 @@ async fn readiness_by_command_and_by_log_with_a_terminal() {
     assert!(matches!(verdict, ReadyVerdict::Ready { .. }), "{verdict:?}");
     let verdict = container.ready(log("ready to serve$"), 50, &ProbePath::HostView).await;
     assert!(matches!(verdict, ReadyVerdict::Ready { .. }), "{verdict:?}");
-    let verdict = container.ready(log("somebody else"), 1, &ProbePath::HostView).await;
+    let verdict = container.ready(log("someone else"), 1, &ProbePath::HostView).await;
     assert_eq!(
         verdict,
         ReadyVerdict::TimedOut {
-            last: "no line of its log matches somebody else".to_owned()
+            last: "no line of its log matches someone else".to_owned()
         }
     );
 }

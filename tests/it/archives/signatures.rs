@@ -198,7 +198,7 @@ fn a_subkey_counts_only_with_the_word_of_its_primary_key() {
     let file = gnupg.clearsign(RELEASE, &[&primary]);
     let keyring = gnupg.export(&[&primary]);
     assert!(both(&gnupg, &keyring, &file).is_ok());
-    // The subkey's binding is the last packet; without it, the subkey is anybody's.
+    // The subkey's binding is the last packet; without it, the subkey is anyone's.
     let binding = packets(&keyring).pop().unwrap();
     let unbound = &keyring[..keyring.len() - binding];
     let answer = both(&gnupg, unbound, &file);
@@ -218,7 +218,7 @@ fn what_is_no_keyring_is_refused_by_name() {
     let whole = gnupg.export(&[&key]);
     let file = gnupg.clearsign("x\n", &[&key]);
     for cut in 0..whole.len() {
-        // A key that lost its own signature is of no use to anybody, and nothing panics.
+        // A key that lost its own signature is of no use to anyone, and nothing panics.
         let Ok(keyring) = Keyring::parse("etc/apt/trusted.gpg", &whole[..cut]) else {
             continue;
         };

@@ -346,8 +346,8 @@ async fn a_halt_is_an_issue_until_somebody_resumes() {
     house.bot.commit(Batch::new(), &app, &[], notices).await.unwrap();
     house.deliver().await;
     insta::assert_snapshot!(seen(&house.fake), @r#"
-    #41 closed ["lowtide"]: web: taken back on container-web, the new container did not become ready
-    #42 closed ["lowtide"]: web: taken back on container-web, the new container did not become ready
+    #41 closed ["lowtide"]: web: rolled back on container-web, the new container did not become ready
+    #42 closed ["lowtide"]: web: rolled back on container-web, the new container did not become ready
     comment on #41: **web: resumed by kim**
     comment on #42: **web: resumed by kim**
     "#);

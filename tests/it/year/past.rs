@@ -22,7 +22,7 @@ use ulid::Ulid;
 
 /// Nights between two releases of an app.
 const RELEASES: usize = 5;
-/// Of so many nights' releases one is taken back: one release of an app in two years.
+/// Of so many nights' releases one is rolled back: one release of an app in two years.
 const BAD: usize = 475;
 /// One of so many apps has evidence.
 const EVIDENCE: usize = 49;

@@ -52,7 +52,7 @@ pub enum End {
     Exited {
         code: i32,
     },
-    /// Somebody else's signal.
+    /// Someone else's signal.
     Signalled {
         signal: i32,
     },

@@ -41,7 +41,7 @@ impl Turn {
             }
             let now = Instant::now();
             if now >= until + GRACE * 2 {
-                let why = "an earlier run of the command still goes on and cannot be ended";
+                let why = "an earlier run of the command is still running and cannot be stopped";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, why));
             }
             if now >= until + GRACE {

@@ -36,7 +36,7 @@ pub struct Circumstances {
 ///
 /// # Errors
 /// `PreflightRefused` with the fields the engine did not keep; `DigestMismatch` when the reference means another image
-/// here; `Diverged` when somebody else has the candidate's name.
+/// here; `Diverged` when someone else has the candidate's name.
 pub async fn create_candidate(
     engine: &Engine,
     unit: &Unit,

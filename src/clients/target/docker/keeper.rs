@@ -38,7 +38,7 @@ pub async fn look(engine: &Engine, rollout: RolloutId) -> Result<Option<Observed
 /// hand-over record has to name it first.
 ///
 /// # Errors
-/// `Diverged` when somebody else has its name, or as the engine fails.
+/// `Diverged` when someone else has its name, or as the engine fails.
 pub async fn make(engine: &Engine, unit: &Unit, snapshot: &[u8], mark: &Mark<'_>) -> Result<String, Failure> {
     let snapshot = Snapshot::read(snapshot)?;
     let body = body(unit, &snapshot, mark)?;

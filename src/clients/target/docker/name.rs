@@ -14,7 +14,7 @@ pub fn prev(name: &str, rollout: &RolloutId) -> String {
     format!("{name}.prev.{}", rollout.short())
 }
 
-/// A new container that was taken back.
+/// A new container that was rolled back.
 #[must_use]
 pub fn failed(name: &str, rollout: &RolloutId) -> String {
     format!("{name}.failed.{}", rollout.short())

@@ -28,7 +28,7 @@ const MAX_UNITS: usize = 100;
 
 /// Why a container of Podman's cannot be moved with a restart policy.
 const FIXED: &str =
-    "Podman cannot change a policy, so a new container that fails would be started again and again beside the way back";
+    "Podman cannot change a policy, so a new container that fails would be started again and again during the rollback";
 
 /// What is to be replaced.
 #[derive(Debug, Clone, PartialEq)]

@@ -40,7 +40,7 @@ pub enum Keep {
 }
 
 /// The spec with its own update settings again and without our labels. Settings that are no longer the ones we `sent`
-/// were changed by somebody, and stay.
+/// were changed by someone, and stay.
 #[must_use]
 pub fn restored(spec: &Value, stored: &Value, sent: &UpdateKnobs, keep: Keep) -> Value {
     let mut body = spec.clone();

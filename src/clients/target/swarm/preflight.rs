@@ -138,7 +138,7 @@ fn obstacles(service: &Value, target: &TargetPolicy, release: &Release, ours: Ou
         let by_us = label(service, LABEL_INSTANCE) == Some(ours.instance);
         if !by_us || !ours.over.contains(rollout) {
             why.push(format!(
-                "rollout {rollout} has its label on it: `docker service update --label-rm {LABEL_ROLLOUT}` once nobody moves it"
+                "rollout {rollout} has its label on it: `docker service update --label-rm {LABEL_ROLLOUT}` once its update has ended"
             ));
         }
     }
@@ -149,7 +149,7 @@ fn obstacles(service: &Value, target: &TargetPolicy, release: &Release, ours: Ou
         let pinned = image.parse::<Reference>().is_ok_and(|image| image.digest.is_some());
         if !pinned {
             why.push(format!(
-                "its image {image} has no digest, so nobody can tell what to go back to: `docker service update --image {image}` pins it"
+                "its image {image} has no digest, so a rollback would have no exact image: `docker service update --image {image}` pins it"
             ));
         }
     }

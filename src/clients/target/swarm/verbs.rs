@@ -120,7 +120,7 @@ pub async fn refresh_auth(engine: &Engine, service: &str, auth: &RegistryAuth) -
     }
 }
 
-/// Reads, decides on what is there now, and writes; again when somebody wrote in between.
+/// Reads, decides on what is there now, and writes; again when someone wrote in between.
 async fn change(
     engine: &Engine,
     unit: &ServiceUnit,
@@ -169,7 +169,7 @@ async fn send(
     answer.all(ANSWER_LIMIT).await.map(drop)
 }
 
-/// Somebody changed the service since we read it (swarmkit, `manager/state/store`).
+/// Someone changed the service since we read it (swarmkit, `manager/state/store`).
 fn is_race(error: &EngineError) -> bool {
     match error {
         EngineError::Refused { message, .. } | EngineError::Conflict { message } => message.contains("out of sequence"),
@@ -217,7 +217,7 @@ fn fence(unit: &ServiceUnit, service: &Value, mark: &Mark<'_>) -> Result<(), Fai
 }
 
 fn diverged(unit: &ServiceUnit, runs: &str) -> Failure {
-    let detail = format!("somebody gave service {} the image {runs}", unit.name);
+    let detail = format!("someone gave service {} the image {runs}", unit.name);
     Failure::new(FailureKind::Diverged, detail)
 }
 

@@ -57,7 +57,7 @@ fn reason(of: u8, release: RunId) -> HaltReason {
         0 => HaltReason::Reverted { failure: broken() },
         1 => HaltReason::Stuck { failure: broken() },
         2 => HaltReason::Operator { by, why },
-        _ => HaltReason::TakenBack {
+        _ => HaltReason::Withdrawn {
             by,
             why,
             tag: "t".to_owned(),

@@ -127,7 +127,7 @@ fn halts_of_older_journals_are_read() {
 /// An operator withdraws a release whose rollout is in progress, and it arrives all the same because the old container
 /// was being removed already.
 #[test]
-fn what_arrives_after_it_was_taken_back_goes_back_though_the_app_is_halted() {
+fn what_arrives_after_it_was_withdrawn_goes_back_though_the_app_is_halted() {
     let (app, mut app_state) = (app(), AppState::default());
     released(&mut app_state, 1);
     play(&app, &mut app_state, |_| RolloutConclusion::Done);

@@ -69,7 +69,7 @@ fn a_refused_rollout_is_shown_until_something_arrives_and_tried_again_once_a_nig
     assert_eq!(shown(&app, &app_state), "s1 refuses");
     // It was tried at 0 h; a schedule that fires each hour is one night.
     let table = [
-        ("somebody asks", tried(&app_state, Occasion::Asked, hours(0))),
+        ("someone asks", tried(&app_state, Occasion::Asked, hours(0))),
         ("an hour later", tried(&app_state, Occasion::Night, hours(1))),
         ("the next night", tried(&app_state, Occasion::Night, hours(20))),
         ("configured anew", tried(&app_state, Occasion::Configured, hours(0))),
@@ -77,7 +77,7 @@ fn a_refused_rollout_is_shown_until_something_arrives_and_tried_again_once_a_nig
     ];
     let table = table.map(|(when, what)| format!("{when}: {what}"));
     insta::assert_snapshot!(table.join("\n"), @"
-    somebody asks: s1
+    someone asks: s1
     an hour later: nothing
     the next night: s1
     configured anew: s1
@@ -131,7 +131,7 @@ fn what_counts_as_refused() {
     };
     let cases = [
         ("refused", refused(FailureKind::PreflightRefused)),
-        ("taken back", refused(FailureKind::TakenBack)),
+        ("rolled back", refused(FailureKind::Withdrawn)),
         ("untimely", untimely),
         ("reverted", reverted()),
         ("done", RolloutConclusion::Done),
@@ -146,7 +146,7 @@ fn what_counts_as_refused() {
     });
     insta::assert_snapshot!(table.join("\n"), @"
     refused: s1 refuses; asked: s1; night: s1
-    taken back: ; asked: nothing; night: nothing
+    rolled back: ; asked: nothing; night: nothing
     untimely: s1 refuses; asked: s1; night: nothing
     reverted: ; asked: nothing; night: nothing
     done: ; asked: nothing; night: nothing
@@ -263,7 +263,7 @@ fn while_halted_a_channel_and_its_targets_agree() {
 }
 
 /// An operator withdraws release 1 from a target, which is rolled back to `before`.
-fn taken_back(app_state: &mut AppState, target: &TargetName, before: RunId) -> RolloutId {
+fn rolled_back(app_state: &mut AppState, target: &TargetName, before: RunId) -> RolloutId {
     let bad = release(1);
     push(
         app_state,
@@ -276,7 +276,7 @@ fn taken_back(app_state: &mut AppState, target: &TargetName, before: RunId) -> R
     push(
         app_state,
         AppEvent::Halted {
-            reason: HaltReason::TakenBack {
+            reason: HaltReason::Withdrawn {
                 by: "ana".to_owned(),
                 why: "x".to_owned(),
                 tag: "t1".to_owned(),
@@ -336,11 +336,13 @@ fn the_image_that_was_there_before_is_rolled_back_to_and_never_rolled_out() {
     assert_eq!(app_state.current().map(|release| release.tag.as_str()), Some("t1"));
     // Its own revert: afterwards it is what runs, and nothing else is rolled out.
     let target = "s1".parse::<TargetName>().unwrap();
-    let rollout = taken_back(&mut app_state, &target, own.run);
+    let rollout = rolled_back(&mut app_state, &target, own.run);
     assert_eq!(app_state.targets[&target].good, Some(own.run));
     assert_eq!(app_state.current(), None);
     assert_eq!(
-        app_state.recalled_by(rollout).map(|recalled| recalled.tag.as_str()),
+        app_state
+            .operator_rollback_of(rollout)
+            .map(|operator_rollback| operator_rollback.tag.as_str()),
         Some("t1")
     );
     push(&mut app_state, resumed(0));
@@ -388,8 +390,8 @@ fn a_target_that_somebody_else_changed_gets_the_release_back_when_asked_for() {
 
 /// An open rollout of the withdrawn release turns back, and its report names the operator; no other rollout's does.
 #[test]
-fn a_rollout_that_is_under_way_belongs_to_the_recall_of_its_release() {
-    let recalled = |under_way: u128| {
+fn a_rollout_that_is_under_way_belongs_to_the_withdrawal_of_its_release() {
+    let operator_rollback = |under_way: u128| {
         let mut app_state = AppState::default();
         for n in [1, 2] {
             released(&mut app_state, n);
@@ -401,15 +403,17 @@ fn a_rollout_that_is_under_way_belongs_to_the_recall_of_its_release() {
             rollout,
         };
         push(&mut app_state, opened);
-        let reason = HaltReason::TakenBack {
+        let reason = HaltReason::Withdrawn {
             by: "ana".to_owned(),
             why: "x".to_owned(),
             tag: "t1".to_owned(),
             release: release(1).run,
         };
         push(&mut app_state, AppEvent::Halted { reason, settings: None });
-        app_state.recalled_by(rollout).map(|recalled| recalled.by.clone())
+        app_state
+            .operator_rollback_of(rollout)
+            .map(|operator_rollback| operator_rollback.by.clone())
     };
-    assert_eq!(recalled(1).as_deref(), Some("ana"));
-    assert_eq!(recalled(2), None);
+    assert_eq!(operator_rollback(1).as_deref(), Some("ana"));
+    assert_eq!(operator_rollback(2), None);
 }

@@ -28,7 +28,7 @@ fn told(trial: &Trial) -> String {
         RolloutConclusion::AlreadyThere => "already there".to_owned(),
         RolloutConclusion::Superseded { .. } => "superseded".to_owned(),
         RolloutConclusion::Refused { failure } => format!("refused: {failure}"),
-        RolloutConclusion::Reverted { failure } => format!("taken back: {failure}"),
+        RolloutConclusion::Reverted { failure } => format!("rolled back: {failure}"),
         RolloutConclusion::Stuck { failure } => format!("stuck: {failure}"),
     };
     let mut lines: Vec<String> = Vec::new();
@@ -53,12 +53,12 @@ fn what_becomes_of_each() {
     let table = Fate::ALL.map(|fate| format!("{fate:?}: {}", told(&driven(fate))));
     insta::assert_snapshot!(table.join("\n"), @"
     Good: preflight, run command forward, wait until the target answers → done
-    Fails: preflight, run command forward, run command back, wait until the target answers → taken back: the command failed: exited with code 3
-    NeverAnswers: preflight, run command forward, wait until the target answers, run command back, wait until the target answers → taken back: the target does not answer as it should: answered 503
-    FallsSilentWhileBaking: preflight, run command forward, wait until the target answers, run command back, wait until the target answers → taken back: the target does not answer as it should: while it baked, 3 times in a row: answered 503
+    Fails: preflight, run command forward, run command back, wait until the target answers → rolled back: the command failed: exited with code 3
+    NeverAnswers: preflight, run command forward, wait until the target answers, run command back, wait until the target answers → rolled back: the target does not answer as it should: answered 503
+    FallsSilentWhileBaking: preflight, run command forward, wait until the target answers, run command back, wait until the target answers → rolled back: the target does not answer as it should: while it baked, 3 times in a row: answered 503
     Busy: preflight, run command forward (3 times), wait until the target answers → done
     BackFails: preflight, run command forward, run command back (3 times) → stuck: the revert failed: run command back: exited with code 3
-    BackIsBusy: preflight, run command forward, run command back (30 times) → stuck: the revert failed: the way back asked 30 times to be tried later
+    BackIsBusy: preflight, run command forward, run command back (30 times) → stuck: the revert failed: the rollback asked 30 times to be tried later
     StaysSilent: preflight, run command forward, run command back, wait until the target answers (3 times) → stuck: the revert failed: wait until the target answers: answered 503
     ");
 }

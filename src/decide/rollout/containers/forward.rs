@@ -278,7 +278,7 @@ impl Roll<'_> {
     fn after_exit(&self, unit: &Unit, new: &ObservedContainer) -> Next {
         match new.ended_by {
             EndedBy::Itself => {}
-            EndedBy::Call => return diverged(format!("somebody stopped the new container of {}", unit.name)),
+            EndedBy::Call => return diverged(format!("someone stopped the new container of {}", unit.name)),
         }
         let told = self.told(unit);
         let ready = self.containers.ready.contains(&new.id);
@@ -469,7 +469,7 @@ impl Roll<'_> {
 fn stays_down(unit: &Unit, old: &ObservedContainer) -> Option<Next> {
     if alive(old) {
         return Some(diverged(format!(
-            "somebody started {}, which did not run before",
+            "someone started {}, which did not run before",
             unit.name
         )));
     }
@@ -538,9 +538,9 @@ fn vanished(unit: &Unit, by: EndedBy) -> Failure {
         (OnExit::Removed, EndedBy::Itself) => {
             fault(FailureKind::ContainerExited, unit, "exited, and `--rm` deleted it")
         }
-        (OnExit::Removed, EndedBy::Call) => fault(FailureKind::Diverged, unit, "was stopped by somebody else"),
+        (OnExit::Removed, EndedBy::Call) => fault(FailureKind::Diverged, unit, "was stopped by someone else"),
         (OnExit::Stays, EndedBy::Itself | EndedBy::Call) => {
-            fault(FailureKind::Diverged, unit, "was removed by somebody else")
+            fault(FailureKind::Diverged, unit, "was removed by someone else")
         }
     }
 }

@@ -37,7 +37,7 @@ fn forward_takes_these_steps() {
 }
 
 #[test]
-fn an_image_that_never_gets_ready_is_taken_back() {
+fn an_image_that_never_gets_ready_is_rolled_back() {
     let mut trial = Trial::new(1, NewImage::NeverReady);
     assert!(trial.drive(None));
     insta::assert_snapshot!(trial.steps.join("\n"), @"

@@ -55,7 +55,7 @@ fn one_that_cannot_even_stand_by_never_gets_the_state() {
 }
 
 #[test]
-fn one_that_dies_of_the_state_is_taken_back() {
+fn one_that_dies_of_the_state_is_rolled_back() {
     let mut trial = Trial::new(NewLowtide::DiesOfTheState);
     trial.drive(None);
     insta::assert_snapshot!(trial.story(), @"
@@ -124,7 +124,7 @@ fn one_that_finds_itself_unhealthy_gives_the_state_back() {
 
 /// The keeper cannot read the database that the new lowtide migrated, and must not hand over to the new one again.
 #[test]
-fn one_that_migrates_and_finds_itself_unhealthy_is_taken_back() {
+fn one_that_migrates_and_finds_itself_unhealthy_is_rolled_back() {
     let mut trial = Trial::new(NewLowtide::MigratesAndIsUnhealthy);
     trial.drive(None);
     insta::assert_snapshot!(trial.story(), @"

@@ -9,7 +9,7 @@ use crate::model::rollout::RolloutConclusion;
 use crate::model::service::{FoundService, ObservedService, ServiceStep, ServiceUnit, UpdateState};
 use jiff::{SignedDuration, Timestamp};
 
-/// After this many reverts, somebody who sets the new image again each time evidently wants it.
+/// After this many reverts, someone who sets the new image again each time evidently wants it.
 const REVERTS: u32 = 5;
 
 pub(in crate::decide::rollout) fn next(
@@ -66,7 +66,7 @@ fn restore(
 ) -> Back {
     let image = state.release.service_image();
     if found.image != unit.old_image && found.image != image {
-        return Back::Late(format!("somebody gave service {} the image {}", unit.name, found.image));
+        return Back::Late(format!("someone gave service {} the image {}", unit.name, found.image));
     }
     let startup = services
         .startup
@@ -90,7 +90,7 @@ fn restore(
             again(deadline)
         } else {
             Back::Late(format!(
-                "somebody keeps changing service {} during its revert",
+                "someone keeps changing service {} during its revert",
                 unit.name
             ))
         };

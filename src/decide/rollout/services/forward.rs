@@ -69,7 +69,7 @@ fn advance(
         return Some(diverged(format!("another rollout has taken service {}", unit.name)));
     }
     if found.image != image && found.image != unit.old_image {
-        let detail = format!("somebody gave service {} the image {}", unit.name, found.image);
+        let detail = format!("someone gave service {} the image {}", unit.name, found.image);
         return Some(diverged(detail));
     }
     let Some(deadline) = begun else {
@@ -80,7 +80,7 @@ fn advance(
             return Some(revert_or_stop(state, failure));
         }
         if services.sent.contains(&unit.index) {
-            let detail = format!("somebody gave service {} its old image back", unit.name);
+            let detail = format!("someone gave service {} its old image back", unit.name);
             return Some(revert_or_stop(state, Failure::new(FailureKind::Diverged, detail)));
         }
         // lowtide was killed before the update call: send it again, under the first deadline.
@@ -125,7 +125,7 @@ fn begin(services: &Services, unit: &ServiceUnit, found: &FoundService, now: Tim
     match found.update {
         UpdateState::Updating | UpdateState::Paused | UpdateState::RollbackStarted | UpdateState::RollbackPaused => {
             diverged(format!(
-                "somebody has begun to update service {}: {}",
+                "someone has begun to update service {}: {}",
                 unit.name, found.said
             ))
         }

@@ -308,7 +308,7 @@ fn the_estimate_counts_work_bake_and_the_way_back() {
     assert_eq!(
         estimate(&target, 0, &[]),
         estimate(&target, 1, &[]),
-        "before anybody has counted: one"
+        "before anyone has counted: one"
     );
     // Half again as long as the longest of a few.
     let past: Vec<_> = [2, 4, 3].map(minutes).to_vec();

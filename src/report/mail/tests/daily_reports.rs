@@ -12,7 +12,7 @@ fn a_busy_day() {
     What needs you comes first; the rest is for your information.
 
     NEEDS YOU
-      shop: is halted until somebody resumes it.
+      shop: is halted until it is resumed.
         lowtide resume shop --reason "…"
       wiki:
         fails at test for 2 days. exec /scripts/runTests.sh ended with 1; 3
@@ -37,7 +37,7 @@ fn a_busy_day() {
 
     HALTED
       shop:
-        for 3 days. A rollout was taken back. The new container did not
+        for 3 days. A rollout was rolled back. The new container did not
         become ready: web answered 500 on /healthz for 2 min. It runs an
         image 12 days old; 4 security fixes wait.
 
@@ -48,7 +48,7 @@ fn a_busy_day() {
 
     -- 
     At most one report a day, and one a week when nothing happens: if none
-    comes for eight days, lowtide is not well. Sent by lowtide harbour.
+    comes for eight days, lowtide may be down. Sent by lowtide harbour.
     "#);
 }
 
@@ -83,7 +83,7 @@ fn a_heartbeat() {
         ],
         vec![],
     );
-    assert_snapshot!(shown(quiet), @r#"
+    assert_snapshot!(shown(quiet), @"
     Subject: [lowtide] OK: 2 apps watched, nothing changed
 
     OK
@@ -98,8 +98,8 @@ fn a_heartbeat() {
 
     -- 
     At most one report a day, and one a week when nothing happens: if none
-    comes for eight days, lowtide is not well. Sent by lowtide harbour.
-    "#);
+    comes for eight days, lowtide may be down. Sent by lowtide harbour.
+    ");
     assert_snapshot!(shown(report(vec![], vec![])).lines().next().unwrap(), @"Subject: [lowtide] OK: 0 apps watched, nothing changed");
 }
 
@@ -216,7 +216,7 @@ fn standing_troubles() -> NoticeBody {
     )
 }
 
-/// Releases that are not where they should be, releases that were taken back, and the fixes that each target lacks.
+/// Releases that are not where they should be, releases that were rolled back, and the fixes that each target lacks.
 #[test]
 fn what_stands_is_in_every_report() {
     assert_snapshot!(shown(standing_troubles()), @"
@@ -241,8 +241,8 @@ fn what_stands_is_in_every_report() {
 
     ROLLED BACK
       shop:
-        20261123.7-3f2a9c1 was taken back by ana: 20261109.x-3 runs on front
-        again
+        20261123.7-3f2a9c1 was rolled back by ana: 20261109.x-3 runs on
+        front again
 
     WHAT WAITS, AND WHY
       wiki:
@@ -259,6 +259,6 @@ fn what_stands_is_in_every_report() {
 
     -- 
     At most one report a day, and one a week when nothing happens: if none
-    comes for eight days, lowtide is not well. Sent by lowtide harbour.
+    comes for eight days, lowtide may be down. Sent by lowtide harbour.
     ");
 }

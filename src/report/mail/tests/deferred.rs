@@ -15,7 +15,7 @@ fn a_release_that_waits_too_long() {
         timezone: "America/Moncton".into(),
         since: ts("2026-11-09T05:12:00Z"),
         reason: WaitReason::WindowTooShort { needs: hours(3), longest: hours(2) },
-    }))), @r"
+    }))), @"
     Subject: [lowtide] archives: a release has waited 14 days for compose-archives
 
     archives: a release has waited 14 days for compose-archives
@@ -34,15 +34,15 @@ fn a_release_that_waits_too_long() {
 
       When its window opens, and what closes it:
         lowtide windows --app archives --target compose-archives
-      To do it now, while somebody watches:
+      To do it now, supervised:
         lowtide run archives --now
       Everything recorded about this rollout:
         lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
 
     -- 
-    You hear of one wait once, also when newer releases take this one's
-    place; the daily report keeps it in view. Sent by lowtide harbour,
-    2026-11-23 01:12 America/Moncton.
+    You get one mail per wait, even if newer releases replace this one; the
+    daily report lists it until it ends. Sent by lowtide harbour, 2026-11-23
+    01:12 America/Moncton.
     ");
 }
 
@@ -81,9 +81,9 @@ fn a_program_that_is_busy_for_ever() {
         lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
 
     -- 
-    You hear of one wait once, also when newer releases take this one's
-    place; the daily report keeps it in view. Sent by lowtide harbour,
-    2026-11-23 01:12 America/Moncton.
+    You get one mail per wait, even if newer releases replace this one; the
+    daily report lists it until it ends. Sent by lowtide harbour, 2026-11-23
+    01:12 America/Moncton.
     ");
 }
 
@@ -98,9 +98,9 @@ fn a_rollout_that_its_window_took_back() {
         tag: "20261123.7-3f2a9c1".into(),
         failure: Failure::new(FailureKind::WindowClosed, detail),
     }))), @r#"
-    Subject: [lowtide] archives: taken back on compose-archives, its window closed before it was done
+    Subject: [lowtide] archives: rolled back on compose-archives, its window closed before it was done
 
-    archives: taken back on compose-archives, its window closed before it
+    archives: rolled back on compose-archives, its window closed before it
     was done
 
     Taken back: what ran before serves again.

@@ -34,7 +34,7 @@ fn stuck() -> NoticeBody {
 
 #[test]
 fn a_halt_with_its_whole_incident() {
-    assert_snapshot!(shown(stuck()), @r#"
+    assert_snapshot!(shown(stuck()), @"
     Subject: [lowtide] archives: stuck on compose-archives during probation, needs you: the new container did not become ready
 
     archives: stuck on compose-archives during probation, needs you: the new
@@ -51,11 +51,11 @@ fn a_halt_with_its_whole_incident() {
       | cannot open the database
 
     WHAT IS HALTED
-      Rollouts and promotions of archives wait until somebody resumes it. It
-      is still built and tested every night. Release 20261123.7-3f2a9c1 is
-      not tried again by itself, nor is the same content under another name.
-      It was on probation after an earlier incident: what was done about
-      that one was not enough, or not all.
+      Rollouts and promotions of archives wait until it is resumed. It is
+      still built and tested every night. Release 20261123.7-3f2a9c1 is not
+      tried again by itself, nor is the same content under another name. It
+      was on probation after an earlier incident: what was done about that
+      one was not enough, or not all.
 
     WHAT HAPPENED
       | 03:00:00  20261123.7-3f2a9c1 for compose-archives
@@ -66,7 +66,7 @@ fn a_halt_with_its_whole_incident() {
       | hz for 2 min.
       | 03:02:05  GOING BACK. The new container did not become ready: web an
       | swered 500 on /healthz for 2 min.
-      | 03:02:10  taken back: the new container did not become ready
+      | 03:02:10  rolled back: the new container did not become ready
 
     READINESS
       web, new container: not ready after 2 min 0 s. The new container did
@@ -80,8 +80,8 @@ fn a_halt_with_its_whole_incident() {
     HOOKS THAT RAN
       before, in web: drush sql:dump; 2026-11-23 03:00 America/Moncton, done
 
-      The target is irreversible: if one of these hooks made a backup, it is
-      the way back.
+      The target is irreversible: if one of these hooks made a backup,
+      restore from it.
 
     WHAT TO DO NEXT
       Look at the new container's last lines above.
@@ -97,9 +97,9 @@ fn a_halt_with_its_whole_incident() {
       The app's maintainers: the cause is in the repository.
 
     -- 
-    One message per halt; the daily report keeps it in view until it is
-    resumed. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
-    "#);
+    One message per halt; the daily report lists it until it is resumed.
+    Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
+    ");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_resume_with_its_form() {
 
     archives: resumed by ana
 
-    Rollouts and promotions of archives go on in their next window.
+    Rollouts and promotions of archives continue in their next window.
 
     WHY
       ana: nobody tested the migration

@@ -33,23 +33,23 @@ fn a_failed_run() {
       | Tests: 128, Failures: 3
 
     WHAT TO DO NEXT
-      Correct the code or the named tests, and push; the next run takes it
+      Correct the code or the named tests, and push; the next run picks it
       up.
 
       Everything recorded about this run:
         lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
-      Once mended, try now instead of tonight:
+      Once fixed, try now instead of tonight:
         lowtide run archives
 
     WHOSE CONCERN
       The app's maintainers: the cause is in the repository.
 
     -- 
-    You hear of one cause once; the daily report keeps it in view, and the
-    last message of this thread says when it is over. Sent by lowtide
-    harbour, 2026-11-23 01:12 America/Moncton.
+    You get one mail per problem; the daily report lists it until it is
+    resolved, and the last message of this thread says when that is. Sent by
+    lowtide harbour, 2026-11-23 01:12 America/Moncton.
     ");
-    assert_snapshot!(shown(infra_failed()), @r#"
+    assert_snapshot!(shown(infra_failed()), @"
     Subject: [lowtide] archives: the registry does not answer
 
     archives: the registry does not answer
@@ -76,9 +76,10 @@ fn a_failed_run() {
       against the app.
 
     -- 
-    You hear of one cause at most once a day; the daily report keeps it in
-    view. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
-    "#);
+    You get at most one mail a day per problem; the daily report lists it
+    until it is resolved. Sent by lowtide harbour, 2026-11-23 01:12
+    America/Moncton.
+    ");
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn recovered_and_resumed() {
 
     archives: resumed by ana
 
-    Rollouts and promotions of archives go on in their next window.
+    Rollouts and promotions of archives continue in their next window.
 
     WHY
       ana: the database is mended
@@ -212,15 +213,15 @@ fn a_rollout() {
 #[test]
 fn a_halt_that_went_back() {
     assert_snapshot!(shown(halted(HaltReason::Reverted { failure: unhealthy() }, true)), @r#"
-    Subject: [lowtide] archives: taken back on compose-archives, the new container did not become ready
+    Subject: [lowtide] archives: rolled back on compose-archives, the new container did not become ready
 
-    archives: taken back on compose-archives, the new container did not
+    archives: rolled back on compose-archives, the new container did not
     become ready
 
     Taken back: what ran before serves again.
 
     WHY
-      A rollout was taken back. The new container did not become ready: web
+      A rollout was rolled back. The new container did not become ready: web
       answered 500 on /healthz for 2 min.
 
       | … 2 earlier lines
@@ -246,24 +247,24 @@ fn a_halt_that_went_back() {
       | 12:00:22 worker: cannot open the database
 
     WHAT IS HALTED
-      Rollouts and promotions of archives wait until somebody resumes it. It
-      is still built and tested every night. Release 20261123.7-3f2a9c1 is
-      not tried again by itself, nor is the same content under another name.
+      Rollouts and promotions of archives wait until it is resumed. It is
+      still built and tested every night. Release 20261123.7-3f2a9c1 is not
+      tried again by itself, nor is the same content under another name.
 
     WHAT TO DO NEXT
       Look at the new container's last lines above.
 
       Each step that was taken:
         lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
-      When it may go on, say so:
+      To resume it:
         lowtide resume archives --reason "…"
 
     WHOSE CONCERN
       The app's maintainers: the cause is in the repository.
 
     -- 
-    One message per halt; the daily report keeps it in view until it is
-    resumed. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
+    One message per halt; the daily report lists it until it is resumed.
+    Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
     "#);
 }
 
@@ -275,12 +276,12 @@ fn a_halt_of_what_cannot_go_back() {
     archives: stopped on compose-archives, needs you: the new container did
     not become ready
 
-    The rollout stopped where it was and was not taken back: its data may
+    The rollout stopped where it was and was not rolled back: its data may
     have moved on, and the old release might not understand it. Please look
     at the target now.
 
     WHY
-      A rollout that cannot be taken back failed. The new container did not
+      A rollout that cannot be rolled back failed. The new container did not
       become ready: web answered 500 on /healthz for 2 min.
 
       | … 2 earlier lines
@@ -306,24 +307,24 @@ fn a_halt_of_what_cannot_go_back() {
       | 12:00:22 worker: cannot open the database
 
     WHAT IS HALTED
-      Rollouts and promotions of archives wait until somebody resumes it. It
-      is still built and tested every night. Release 20261123.7-3f2a9c1 is
-      not tried again by itself, nor is the same content under another name.
+      Rollouts and promotions of archives wait until it is resumed. It is
+      still built and tested every night. Release 20261123.7-3f2a9c1 is not
+      tried again by itself, nor is the same content under another name.
 
     WHAT TO DO NEXT
       Look at the new container's last lines above.
 
       Each step that was taken:
         lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
-      When it may go on, say so:
+      To resume it:
         lowtide resume archives --reason "…"
 
     WHOSE CONCERN
       The app's maintainers: the cause is in the repository.
 
     -- 
-    One message per halt; the daily report keeps it in view until it is
-    resumed. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
+    One message per halt; the daily report lists it until it is resumed.
+    Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
     "#);
 }
 
@@ -364,16 +365,16 @@ fn a_halt_that_is_stuck() {
       | 12:00:22 worker: cannot open the database
 
     WHAT IS HALTED
-      Rollouts and promotions of archives wait until somebody resumes it. It
-      is still built and tested every night. Release 20261123.7-3f2a9c1 is
-      not tried again by itself, nor is the same content under another name.
+      Rollouts and promotions of archives wait until it is resumed. It is
+      still built and tested every night. Release 20261123.7-3f2a9c1 is not
+      tried again by itself, nor is the same content under another name.
 
     WHAT TO DO NEXT
       Look at the host now: a container may be down.
 
       Each step that was taken:
         lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
-      When it may go on, say so:
+      To resume it:
         lowtide resume archives --reason "…"
 
     WHOSE CONCERN
@@ -381,8 +382,8 @@ fn a_halt_that_is_stuck() {
       against the app.
 
     -- 
-    One message per halt; the daily report keeps it in view until it is
-    resumed. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
+    One message per halt; the daily report lists it until it is resumed.
+    Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
     "#);
 }
 
@@ -413,16 +414,16 @@ fn a_halt_by_a_person() {
       ana stopped it: the database moves on Friday.
 
     WHAT IS HALTED
-      Rollouts and promotions of archives wait until somebody resumes it. It
-      is still built and tested every night.
+      Rollouts and promotions of archives wait until it is resumed. It is
+      still built and tested every night.
 
     WHAT TO DO NEXT
-      When it may go on, say so:
+      To resume it:
         lowtide resume archives --reason "…"
 
     -- 
-    One message per halt; the daily report keeps it in view until it is
-    resumed. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
+    One message per halt; the daily report lists it until it is resumed.
+    Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
     "#);
 }
 
@@ -433,20 +434,20 @@ fn a_refused_configuration() {
         revision: "5d0c7e21".repeat(5),
         problems: problems.into(),
     };
-    assert_snapshot!(shown(body), @r#"
+    assert_snapshot!(shown(body), @"
     Subject: [lowtide] configuration 5d0c7e2 is refused
 
     configuration 5d0c7e2 is refused
 
-    The last good configuration stays in force, all of it.
+    The last valid configuration stays in effect, all of it.
 
     WHAT IS WRONG
       | lowtide.yml:12:5: unknown key `chanels`, did you mean `channels`?
       | lowtide.yml:30:11: no such zone: Amerika/Moncton
 
     WHAT TO DO NEXT
-      Correct the places above and push; the next look at the repository
-      takes it up.
+      Correct the places above and push; the next check of the repository
+      picks it up.
 
       See the same before you push:
         lowtide check --config FILE
@@ -458,7 +459,7 @@ fn a_refused_configuration() {
     -- 
     One message per refused revision. Sent by lowtide harbour, 2026-11-23
     01:12 America/Moncton.
-    "#);
+    ");
 }
 
 #[test]
@@ -507,10 +508,10 @@ fn what_no_rebuild_mends() {
       any more; the newest there is is 7.0.15-1.
 
     WHAT TO DO NEXT
-      Wait: as soon as the base is published anew, the next night takes it
-      up. Or set build.upgrade: true for this app: each build then upgrades
-      everything as the last step of its final stage, and the night picks
-      such fixes up by itself.
+      Wait: when the base is republished, the next night picks it up. Or set
+      build.upgrade: true for this app: each build then upgrades everything
+      as the last step of its final stage, and the night picks such fixes up
+      by itself.
 
       Change the version in the Dockerfile, or leave it out there. While a
       version is asked for that is gone, the next build will fail.
@@ -519,7 +520,7 @@ fn what_no_rebuild_mends() {
         lowtide outdated --app archives
 
     -- 
-    You hear of each version once; `lowtide status` keeps it in view. Sent
-    by lowtide harbour, 2026-11-23 01:12 America/Moncton.
+    You get one mail per version; `lowtide status` lists it until it is
+    fixed. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.
     ");
 }

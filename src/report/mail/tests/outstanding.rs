@@ -1,4 +1,4 @@
-//! Rollouts that were refused, promotions that failed, releases that were taken back.
+//! Rollouts that were refused, promotions that failed, releases that were rolled back.
 
 use super::*;
 use insta::assert_snapshot;
@@ -22,12 +22,12 @@ fn an_operators_revert_is_told_as_one() {
         why: "the page answers 500".to_owned(),
     };
     assert_snapshot!(shown(back(Some(asked))), @r#"
-    Subject: [lowtide] archives: 20261123.7-3f2a9c1 was taken back from compose-archives by ana
+    Subject: [lowtide] archives: 20261123.7-3f2a9c1 was rolled back on compose-archives by ana
 
-    archives: 20261123.7-3f2a9c1 was taken back from compose-archives by ana
+    archives: 20261123.7-3f2a9c1 was rolled back on compose-archives by ana
 
     20261109.x-3 runs again, as before 20261123.7-3f2a9c1. archives is
-    halted: nothing is rolled out until somebody resumes it.
+    halted: nothing is rolled out until it is resumed.
 
     WHY
       ana: the page answers 500
@@ -42,7 +42,7 @@ fn an_operators_revert_is_told_as_one() {
         lowtide incident archives
       Each step that was taken:
         lowtide show 01JDCS4Z00ABCDEFGHJKMNPQRS
-      When it may go on, say so:
+      To resume it:
         lowtide resume archives --reason "…"
 
     -- 
@@ -56,12 +56,12 @@ fn what_goes_back_with_its_channel_says_why() {
     let told = shown(back(None));
     let above: Vec<&str> = told.lines().take(9).collect();
     assert_snapshot!(above.join("\n"), @"
-    Subject: [lowtide] archives: 20261123.7-3f2a9c1 was taken back from compose-archives
+    Subject: [lowtide] archives: 20261123.7-3f2a9c1 was rolled back on compose-archives
 
-    archives: 20261123.7-3f2a9c1 was taken back from compose-archives
+    archives: 20261123.7-3f2a9c1 was rolled back on compose-archives
 
     20261109.x-3 runs again, as before 20261123.7-3f2a9c1. archives is
-    halted: nothing is rolled out until somebody resumes it.
+    halted: nothing is rolled out until it is resumed.
 
     WHY
       20261123.7-3f2a9c1 is quarantined: it failed on another target.

@@ -112,7 +112,7 @@ fn values() {
        ·                                                                 ─────────
      6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
-      help: somebody must hear when lowtide itself is in trouble: `operators: [ops@example.org]`
+      help: name who gets mail when lowtide itself has a problem: `operators: [ops@example.org]`
 
     bad-time
 

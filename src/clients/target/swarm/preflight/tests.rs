@@ -65,7 +65,7 @@ fn obstacles_are_named() {
         ("a new word", pinned, update("dreaming"), Order::Auto),
         ("a rollout at work", pinned, label("LIVE", "here"), Order::Auto),
         ("a rollout that is over", pinned, label("OVER", "here"), Order::Auto),
-        ("somebody else's", pinned, label("OVER", "there"), Order::Auto),
+        ("someone else's", pinned, label("OVER", "there"), Order::Auto),
         ("no digest", "example.org/web:t0", json!({}), Order::Auto),
         ("host port", pinned, host.clone(), Order::Auto),
         ("host port, start-first", pinned, host, start),
@@ -93,10 +93,10 @@ fn obstacles_are_named() {
     rollback paused: its last update is paused (words): `docker service update` or `docker service rollback` ends that
     completed: fine
     a new word: its update is in a state lowtide does not know
-    a rollout at work: rollout LIVE has its label on it: `docker service update --label-rm io.lowtide.rollout` once nobody moves it
+    a rollout at work: rollout LIVE has its label on it: `docker service update --label-rm io.lowtide.rollout` once its update has ended
     a rollout that is over: fine
-    somebody else's: rollout OVER has its label on it: `docker service update --label-rm io.lowtide.rollout` once nobody moves it
-    no digest: its image example.org/web:t0 has no digest, so nobody can tell what to go back to: `docker service update --image example.org/web:t0` pins it
+    someone else's: rollout OVER has its label on it: `docker service update --label-rm io.lowtide.rollout` once its update has ended
+    no digest: its image example.org/web:t0 has no digest, so a rollback would have no exact image: `docker service update --image example.org/web:t0` pins it
     host port: fine
     host port, start-first: `order: start-first` and a port in host mode: the new task would wait for the old one's port for ever
     no container: it runs no container

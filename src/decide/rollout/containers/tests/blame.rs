@@ -282,7 +282,7 @@ fn what_a_policy_restarts() {
     }
 }
 
-/// The engine's events show that somebody stopped the container. Neither the image nor the host is at fault: everything is left as it is,
+/// The engine's events show that someone stopped the container. Neither the image nor the host is at fault: everything is left as it is,
 /// and a person is called.
 #[test]
 fn one_that_somebody_stopped_is_diverged() {
@@ -432,7 +432,7 @@ fn which_kinds_condemn() {
         FailureKind::NotScheduled,
         FailureKind::HandoverFailed,
         FailureKind::RegistryUnreachable,
-        FailureKind::TakenBack,
+        FailureKind::Withdrawn,
         FailureKind::WindowClosed,
         FailureKind::Invariant,
     ];

@@ -332,7 +332,7 @@ fn while_suspended_it_waits_and_says_why() {
 }
 
 #[test]
-fn what_turns_bad_while_it_is_suspended_is_taken_back() {
+fn what_turns_bad_while_it_is_suspended_is_rolled_back() {
     let mut trial = suspended();
     let id = trial.world.labels[0].1.clone();
     trial.world.get(&id).restart_count = 2;
@@ -353,7 +353,7 @@ fn whoever_says_now_does_not_wait_for_the_next_night() {
 }
 
 #[test]
-fn what_cannot_go_back_is_not_taken_back_by_the_clock() {
+fn what_cannot_go_back_is_not_rolled_back_by_the_clock() {
     let mut trial = trial(nights(Some(Overrun::Revert)), "2026-09-22T04:52:00Z");
     open(&mut trial, true);
     assert!(trial.drive(None));

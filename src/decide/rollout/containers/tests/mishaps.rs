@@ -62,7 +62,7 @@ fn one_that_did_not_run_is_made_anew_and_not_started() {
     assert_eq!(trial.end_state()[0].2, ContainerState::Created);
 }
 
-/// What somebody else does to the containers.
+/// What someone else does to the containers.
 #[derive(Debug, Clone, Copy)]
 enum Act {
     RemovesNew,
@@ -286,7 +286,7 @@ fn a_way_back_that_is_refused_ends_and_says_so() {
 
 /// The rollout itself turns back: a second one beside it would move the same containers.
 #[test]
-fn taken_back_by_an_operator_anywhere_it_goes_back_as_long_as_it_can() {
+fn withdrawn_by_an_operator_anywhere_it_goes_back_as_long_as_it_can() {
     for (kind, replicas) in KINDS.into_iter().flat_map(|kind| [(kind, 1), (kind, 2)]) {
         let (mut refused, mut reverted, mut done) = (0, 0, 0);
         let before = Trial::of(kind, replicas, NewImage::Good).end_state();
@@ -300,15 +300,15 @@ fn taken_back_by_an_operator_anywhere_it_goes_back_as_long_as_it_can() {
             trial.outside = outside(Gate::Withdrawn);
             assert!(trial.drive(None));
             let told = format!(
-                "{kind:?} × {replicas}, taken back at {instant}: {:?}",
+                "{kind:?} × {replicas}, rolled back at {instant}: {:?}",
                 trial.conclusion()
             );
             match trial.conclusion() {
-                RolloutConclusion::Refused { failure } if failure.kind == FailureKind::TakenBack => {
+                RolloutConclusion::Refused { failure } if failure.kind == FailureKind::Withdrawn => {
                     assert!(!touched, "{told}");
                     refused += 1;
                 }
-                RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::TakenBack => {
+                RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::Withdrawn => {
                     assert!(touched, "{told}");
                     assert_eq!(trial.end_state(), before, "{told}");
                     reverted += 1;

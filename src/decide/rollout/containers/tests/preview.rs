@@ -259,7 +259,7 @@ fn what_holds_a_rollout_up_changes_nothing_of_its_way() {
 }
 
 #[test]
-fn a_release_that_was_taken_back_has_steps_ahead_only_once_one_was_begun() {
+fn a_release_that_was_withdrawn_has_steps_ahead_only_once_one_was_begun() {
     let mut trial = Trial::new(1, NewImage::Good);
     let told = |trial: &Trial| {
         let state = trial.state();
@@ -269,7 +269,7 @@ fn a_release_that_was_taken_back_has_steps_ahead_only_once_one_was_begun() {
     let Some(RolloutConclusion::Refused { failure }) = &untouched.ends else {
         panic!("{:?}", untouched.ends)
     };
-    assert_eq!(failure.kind, FailureKind::TakenBack);
+    assert_eq!(failure.kind, FailureKind::Withdrawn);
     assert_eq!(untouched.steps, []);
     assert!(!trial.drive(Some(6 * 3)));
     assert!(trial.state().touched);

@@ -180,7 +180,7 @@ pub(in crate::decide::rollout) enum NewImage {
     NotStarted,
     /// Its command is not in the image.
     NotExecutable,
-    /// Somebody stops it while it is waited for.
+    /// Someone stops it while it is waited for.
     StoppedWhileWaitedFor,
 }
 

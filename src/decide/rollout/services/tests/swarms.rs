@@ -26,7 +26,7 @@ fn a_task_that_no_node_takes_ends_at_our_deadline() {
 
 /// 30: a replacement during a pause is built from the new spec.
 #[test]
-fn a_paused_update_is_taken_back_with_what_a_drain_moved_meanwhile() {
+fn a_paused_update_is_rolled_back_with_what_a_drain_moved_meanwhile() {
     let trial = trial(4, 3, |world| {
         let service = &mut world.services[0];
         service.update = UpdateState::Paused;
@@ -119,7 +119,7 @@ fn an_image_of_somebody_else_stops_everything() {
     let trial = trial(3, 3, |world| {
         world.services[0].image = "example.org/web:theirs".to_owned()
     });
-    insta::assert_snapshot!(stuck_because(&trial), @"somebody else changed the containers during the rollout: somebody gave service web0 the image example.org/web:theirs");
+    insta::assert_snapshot!(stuck_because(&trial), @"someone else changed the containers during the rollout: someone gave service web0 the image example.org/web:theirs");
     assert!(trial.world.reverted.is_empty());
 }
 
@@ -130,7 +130,7 @@ fn the_old_image_given_by_somebody_is_the_way_back() {
         let service = &mut world.services[0];
         (service.image, service.mark, service.knobs) = (OLD.to_owned(), ServiceMark::None, None);
     });
-    insta::assert_snapshot!(reverted(&trial), @"somebody else changed the containers during the rollout: somebody gave service web0 its old image back");
+    insta::assert_snapshot!(reverted(&trial), @"someone else changed the containers during the rollout: someone gave service web0 its old image back");
     assert!(trial.world.reverted.is_empty());
 }
 
@@ -138,7 +138,7 @@ fn the_old_image_given_by_somebody_is_the_way_back() {
 #[test]
 fn another_rollouts_label_stops_everything() {
     let trial = trial(3, 3, |world| world.services[0].mark = ServiceMark::Other);
-    insta::assert_snapshot!(stuck_because(&trial), @"somebody else changed the containers during the rollout: another rollout has taken service web0");
+    insta::assert_snapshot!(stuck_because(&trial), @"someone else changed the containers during the rollout: another rollout has taken service web0");
 }
 
 /// 35: the new leader has an empty status, and has forgotten the failures before it.

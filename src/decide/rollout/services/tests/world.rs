@@ -329,7 +329,7 @@ impl World {
     }
 }
 
-/// What somebody else does to the swarm.
+/// What someone else does to the swarm.
 pub(super) type Act = fn(&mut World);
 
 pub(super) struct Trial {

@@ -1,13 +1,13 @@
 //! An operator's rollback: which release is withdrawn, and how each target leaves it.
 
 use super::app_state::{AppState, TargetState};
-use crate::model::app_state::{Recall, Release};
+use crate::model::app_state::{Release, Withdrawal};
 use crate::model::name::TargetName;
 
 /// Withdraws the newest release that any of these targets runs or is being updated to. Targets on another release are
 /// left alone. `None`: no target has anything to roll back to, or all of them are rolling back already.
 #[must_use]
-pub fn recall<'a>(app_state: &'a AppState, targets: &[TargetName]) -> Option<Recall<'a>> {
+pub fn withdraw<'a>(app_state: &'a AppState, targets: &[TargetName]) -> Option<Withdrawal<'a>> {
     let places: Vec<(&TargetName, Place<'a>)> = targets
         .iter()
         .filter_map(|name| Some((name, place(app_state, app_state.targets.get(name)?)?)))
@@ -16,7 +16,7 @@ pub fn recall<'a>(app_state: &'a AppState, targets: &[TargetName]) -> Option<Rec
         .iter()
         .map(|(_, place)| place.release())
         .max_by_key(|release| release.run)?;
-    let mut recall = Recall {
+    let mut withdrawal = Withdrawal {
         release,
         back: Vec::new(),
         turning: Vec::new(),
@@ -24,17 +24,18 @@ pub fn recall<'a>(app_state: &'a AppState, targets: &[TargetName]) -> Option<Rec
     };
     for (name, place) in places.into_iter().filter(|(_, place)| place.release() == release) {
         match place {
-            Place::Runs { before, .. } => recall.back.push((name.clone(), before)),
-            Place::IsGiven { .. } => recall.turning.push(name.clone()),
+            Place::Runs { before, .. } => withdrawal.back.push((name.clone(), before)),
+            Place::IsGiven { .. } => withdrawal.turning.push(name.clone()),
         }
     }
-    let leaves = |name: &TargetName| recall.back.iter().any(|(back, _)| back == name) || recall.turning.contains(name);
+    let leaves =
+        |name: &TargetName| withdrawal.back.iter().any(|(back, _)| back == name) || withdrawal.turning.contains(name);
     let stays = app_state
         .targets
         .iter()
         .filter(|(name, state)| state.good == Some(release.run) && !leaves(name));
-    recall.stay = stays.map(|(name, _)| name.clone()).collect();
-    Some(recall)
+    withdrawal.stay = stays.map(|(name, _)| name.clone()).collect();
+    Some(withdrawal)
 }
 
 /// The release that can be withdrawn from a target.
@@ -107,13 +108,13 @@ mod tests {
             app_state.targets.insert(name.parse().unwrap(), state);
         }
         let names: Vec<TargetName> = app_state.targets.keys().cloned().collect();
-        recall(&app_state, &names).map_or("nothing".to_owned(), |recall| {
-            crate::report::halt::goes_back(&"web".parse().unwrap(), &recall)
+        withdraw(&app_state, &names).map_or("nothing".to_owned(), |withdrawal| {
+            crate::report::halt::goes_back(&"web".parse().unwrap(), &withdrawal)
         })
     }
 
     #[test]
-    fn the_newest_that_any_target_has_is_taken_back_and_others_stay() {
+    fn the_newest_that_any_target_has_is_rolled_back_and_others_stay() {
         let table = [
             told(&[], &[("a", (Some(2), Some(1), None)), ("b", (Some(2), Some(1), None))]),
             told(&[], &[("a", (Some(3), Some(2), None)), ("b", (Some(2), Some(1), None))]),
@@ -126,15 +127,15 @@ mod tests {
             told(&[], &[("a", (Some(1), None, None))]),
             // It goes back already.
             told(&[3], &[("a", (Some(3), Some(2), Some(2)))]),
-            // What it ran before was taken back itself.
+            // What it ran before was rolled back itself.
             told(&[2], &[("a", (Some(3), Some(2), None))]),
         ];
         insta::assert_snapshot!(table.join("\n"), @"
-        web goes back from t2 on a, b; it is halted and t2 quarantined
-        web goes back from t3 on a; it is halted and t3 quarantined
-        web turns back half-way from t3 on a; it is halted and t3 quarantined
-        web goes back from t3 on a, turns back half-way from t3 on b; it is halted and t3 quarantined
-        web turns back half-way from t1 on a; it is halted and t1 quarantined
+        web rolls back from t2 on a, b; it is halted and t2 quarantined
+        web rolls back from t3 on a; it is halted and t3 quarantined
+        web stops the rollout of t3 and rolls back on a; it is halted and t3 quarantined
+        web rolls back from t3 on a, stops the rollout of t3 and rolls back on b; it is halted and t3 quarantined
+        web stops the rollout of t1 and rolls back on a; it is halted and t1 quarantined
         nothing
         nothing
         nothing
