@@ -133,7 +133,7 @@ fn two_replicas_are_watched() {
     insta::assert_snapshot!(&plan[target], @"
       front       rollout ID of TAG: has no window: `lowtide run APP --now` starts it
                   what it finds is moved to TAG, stop-first (no router would pick up a new container)
-                  it may need N s, bake (N s) and way back included, by the target's limits
+                  it may need N s, including bake (N s) and rollback, by the target's limits
 
     rollout ID to front, step by step; each container or service that preflight finds takes them in turn
          preflight
