@@ -56,7 +56,7 @@ pub struct Global {
     /// Both were said, and not left to the default.
     #[arg(skip)]
     pub said: Said,
-    /// How the story on stderr is written.
+    /// Format of the logs on stderr.
     #[arg(long, env = "LOWTIDE_LOG_FORMAT", value_enum, default_value = "human", global = true)]
     pub log_format: LogFormat,
 }

@@ -10,8 +10,8 @@ use crate::model::fleet::Fleet;
 use crate::model::window::Doubt;
 use crate::report::{windows as words_of_windows, words};
 use crate::runtime::config_watch::Found;
-use crate::runtime::reach::{self, Reached};
-use crate::runtime::{reading, windows};
+use crate::runtime::connectivity::{self, Reached};
+use crate::runtime::{fleet_status, windows};
 use serde_json::json;
 
 /// What is looked at besides the text.
@@ -35,7 +35,7 @@ pub(super) async fn check(global: &Global, also: &Also, format: CheckFormat) -> 
     let (fleet, problems) = match validate::fleet(&found.text) {
         Ok(fleet) => {
             let problems = if also.secrets {
-                unread::secrets(&found.text, &reach::unreadable_secrets(&fleet))
+                unread::secrets(&found.text, &connectivity::unreadable_secrets(&fleet))
             } else {
                 Vec::new()
             };
@@ -70,11 +70,11 @@ pub(super) fn schema() -> anyhow::Result<Exit> {
 /// Warnings about valid settings that let no rollout begin. Earlier rollouts, where the state can be read, show how
 /// long one takes.
 async fn warnings(global: &Global, fleet: &Fleet, text: &[u8]) -> Vec<Problem> {
-    let reading = match status::read(global, fleet).await {
-        Ok(reading) => reading,
-        Err(_) => reading::untouched(fleet, false, reading::now()),
+    let fleet_status = match status::read(global, fleet).await {
+        Ok(fleet_status) => fleet_status,
+        Err(_) => fleet_status::untouched(fleet, false, fleet_status::now()),
     };
-    let warnings: Vec<WindowWarning> = windows::doubtful(&reading)
+    let warnings: Vec<WindowWarning> = windows::doubtful(&fleet_status)
         .into_iter()
         .map(|it| WindowWarning {
             code: match it.doubt {
@@ -96,7 +96,7 @@ async fn warnings(global: &Global, fleet: &Fleet, text: &[u8]) -> Vec<Problem> {
 async fn connect(fleet: &Fleet, also: &Also, format: CheckFormat) -> anyhow::Result<Vec<Reached>> {
     let scratch = open::Scratch::new()?;
     let mirrors = scratch.path().join("mirrors");
-    let reached = reach::everything(fleet, open::docker_config(), mirrors, also.mail.as_deref(), |reached| {
+    let reached = connectivity::everything(fleet, open::docker_config(), mirrors, also.mail.as_deref(), |reached| {
         if format == CheckFormat::Human {
             live::print_line(&line(reached));
         }

@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::{live, open, operate, status, views};
 use crate::report::terminal;
 use crate::report::words::no_such_app;
-use crate::runtime::reading;
+use crate::runtime::fleet_status;
 
 pub(super) async fn history(global: &Global, app: Option<&str>, limit: u32, json: bool) -> anyhow::Result<Exit> {
     open::named_state(global)?;
@@ -13,7 +13,7 @@ pub(super) async fn history(global: &Global, app: Option<&str>, limit: u32, json
     let mut rows = Vec::new();
     if let Some(store) = open::reader(&global.state)? {
         for row in store.recent_runs(app.clone(), limit).await? {
-            rows.extend(reading::run_row(&row));
+            rows.extend(fleet_status::run_row(&row));
         }
     }
     if let Some(app) = app.filter(|_| rows.is_empty())
@@ -26,7 +26,7 @@ pub(super) async fn history(global: &Global, app: Option<&str>, limit: u32, json
     if json {
         live::print_line(&serde_json::to_string(&views::History::from(rows.as_slice()))?);
     } else {
-        live::print(&terminal::history(&rows, reading::now(), live::style()));
+        live::print(&terminal::history(&rows, fleet_status::now(), live::style()));
     }
     Ok(Exit::Done)
 }

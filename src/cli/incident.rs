@@ -7,7 +7,7 @@ use crate::model::halt::{HaltPolicy, Incident, OperatorRollback};
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId};
 use crate::report::{case, halt};
-use crate::runtime::{reading, story};
+use crate::runtime::{detail, fleet_status};
 use crate::store::database::Store;
 use anyhow::Context;
 
@@ -40,10 +40,10 @@ pub(super) async fn incident(global: &Global, what: &str, shape: Shape) -> anyho
         eprintln!("there is no state in {}", global.state.display());
         return Ok(Exit::Failed);
     };
-    let app_states = reading::app_states(&store).await?;
+    let app_states = fleet_status::app_states(&store).await?;
     let app = what.parse::<AppName>().ok();
     let rollout = match app.as_ref().and_then(|app| app_states.get(app)) {
-        Some(app_state) => match reading::incident_of(app_state) {
+        Some(app_state) => match fleet_status::incident_of(app_state) {
             Some(rollout) => rollout,
             None => {
                 eprintln!("no rollout of {what} was rolled back or got stuck");
@@ -60,14 +60,14 @@ pub(super) async fn incident(global: &Global, what: &str, shape: Shape) -> anyho
         eprintln!("the journal of rollout {rollout} is past its time (`retention.history`)");
         return Ok(Exit::Failed);
     }
-    let view = story::rollout(rollout, &events).context("this rollout's journal is broken")?;
+    let view = detail::rollout(rollout, &events).context("this rollout's journal is broken")?;
     let configured = fleet.apps.get(&view.app);
     let policy = configured.map(|app| app.halt.clone()).unwrap_or_default();
     let app_state = app_states.get(&view.app).cloned().unwrap_or_default();
     let told = Told {
         incident: &view.incident,
         policy: &policy,
-        since: reading::halted_since(&app_state, rollout),
+        since: fleet_status::halted_since(&app_state, rollout),
         operator_rollback: app_state.operator_rollback_of(rollout),
     };
     told.print(shape)?;
@@ -115,7 +115,7 @@ impl Told<'_> {
                     incident,
                     since,
                     operator_rollback,
-                    reading::now(),
+                    fleet_status::now(),
                     live::style(),
                 ));
                 if since.is_some() && operator_rollback.is_some() {

@@ -2,15 +2,15 @@
 
 use super::exit::Exit;
 use super::names::Names;
-use super::screen::{self, Screen, aside, story};
+use super::screen::{self, Screen, aside, log};
 use crate::model::failure::FailureKind;
 use crate::model::name::AppName;
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::Conclusion;
 use crate::report::{live as report_live, outstanding, terminal, words};
 use crate::runtime::control::Reply;
+use crate::runtime::fleet_status;
 use crate::runtime::progress::{Left, Progress};
-use crate::runtime::reading;
 use rustix::termios::tcgetwinsize;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -52,14 +52,14 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Follo
         match reply {
             None if open.is_empty() => break,
             None => {
-                story("lowtide stopped; it continues the request when it runs again: `lowtide plan`");
+                log("lowtide stopped; it continues the request when it runs again: `lowtide plan`");
                 return Ok(Exit::Failed);
             }
             Some(Reply::Done(text)) if apps.is_empty() => print_line(&text),
-            Some(Reply::Done(text)) if !json => story(&text),
+            Some(Reply::Done(text)) if !json => log(&text),
             Some(Reply::Done(_) | Reply::Heard) => {}
             Some(Reply::Refused(why)) => {
-                story(&why);
+                log(&why);
                 return Ok(Exit::Failed);
             }
             Some(Reply::Progress(progress)) => {
@@ -116,34 +116,34 @@ pub(super) fn style() -> terminal::Style {
 }
 
 fn show(progress: &Progress, prefix: &str, zone: &str) {
-    let story = |text: &str| story(&format!("{prefix}{text}"));
+    let log = |text: &str| log(&format!("{prefix}{text}"));
     match progress {
-        Progress::RunOpened { app, run } => screen::story(&format!("{app}: run {run}")),
-        Progress::StageStarted { stage, attempt: 1, .. } => story(&format!("  {stage}")),
-        Progress::StageStarted { stage, attempt, .. } => story(&format!("  {stage} (attempt {attempt})")),
+        Progress::RunOpened { app, run } => screen::log(&format!("{app}: run {run}")),
+        Progress::StageStarted { stage, attempt: 1, .. } => log(&format!("  {stage}")),
+        Progress::StageStarted { stage, attempt, .. } => log(&format!("  {stage} (attempt {attempt})")),
         Progress::Line { line, .. } | Progress::RolloutLine { line, .. } => {
-            story(&format!("    {}", report_live::line(line)));
+            log(&format!("    {}", report_live::line(line)));
         }
-        Progress::StageEnded { stage, ok: false, .. } => story(&format!("  {stage} failed")),
+        Progress::StageEnded { stage, ok: false, .. } => log(&format!("  {stage} failed")),
         Progress::StageEnded { ok: true, .. } => {}
-        Progress::RunWaits { reason, .. } => story(&format!("  waits: {}", words::waiting(reason, zone))),
+        Progress::RunWaits { reason, .. } => log(&format!("  waits: {}", words::waiting(reason, zone))),
         Progress::RunEnded { app, conclusion, .. } => {
             print_line(&format!("{app}: {}", words::concluded(conclusion)));
             if let Conclusion::Failed { failure, .. } = conclusion.as_ref() {
                 print_line(&format!("  {}", failure.detail));
                 for line in &failure.excerpt {
-                    // The names of failing tests are the answer; the rest of the log is the story.
+                    // The names of failing tests are the answer; the rest goes to the log.
                     if line.starts_with("failed: ") {
                         print_line(&format!("  {line}"));
                     } else {
-                        story(&format!("    {line}"));
+                        log(&format!("    {line}"));
                     }
                 }
             }
         }
         Progress::RolloutOpened {
             app, target, rollout, ..
-        } => screen::story(&format!("{app}: rollout {rollout} to {target}")),
+        } => screen::log(&format!("{app}: rollout {rollout} to {target}")),
         Progress::RolloutEnded {
             app,
             target,
@@ -160,7 +160,7 @@ fn show(progress: &Progress, prefix: &str, zone: &str) {
             failure,
             again,
         } => {
-            let failed = outstanding::failed(channel, tag, failure, *again, reading::now());
+            let failed = outstanding::failed(channel, tag, failure, *again, fleet_status::now());
             print_line(&format!("{app}: {failed}"));
         }
         Progress::Settled { app, left } => {
@@ -187,7 +187,7 @@ fn left_over(app: &AppName, left: &Left) -> String {
             tag,
             failure,
             again,
-        } => outstanding::still_unpromoted(app, channel, tag, (failure, *again), reading::now()),
+        } => outstanding::still_unpromoted(app, channel, tag, (failure, *again), fleet_status::now()),
         Left::Drifted { target, tag, drift } => outstanding::still_drifted(app, target, tag, drift),
     }
 }

@@ -8,7 +8,7 @@ use crate::model::name::AppName;
 use crate::model::secret::SecretRef;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::inventory::tables::Tables;
-use crate::runtime::{config_watch, surroundings};
+use crate::runtime::{config_watch, self_container};
 use crate::store::database::Store;
 use crate::store::error::StoreError;
 use crate::store::handover;
@@ -154,9 +154,9 @@ pub(super) fn hold(state: &Path) -> anyhow::Result<Holder> {
 pub(super) async fn bot(global: &Global, loaded: Loaded, _lock: &StateLock) -> anyhow::Result<Arc<Bot>> {
     let store = Store::open(&database(&global.state), true).context("the state cannot be used")?;
     let sealed = Sealed::open(&global.state).context("the sealed files cannot be used")?;
-    let instance = surroundings::instance(&global.state).context("the state directory cannot be used")?;
+    let instance = self_container::instance(&global.state).context("the state directory cannot be used")?;
     let in_force = InForce::new(loaded.revision, loaded.fleet, docker_config(), &global.state)?;
-    let via = surroundings::probe_path(&in_force, &instance).await;
+    let via = self_container::probe_path(&in_force, &instance).await;
     Ok(Arc::new(
         Bot::new(store, sealed, global.state.clone(), instance, via, in_force).await?,
     ))

@@ -182,7 +182,7 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
         Reached::Us(lock) => lock,
         Reached::Nobody => {
             let state = global.state.display();
-            screen::story(&format!(
+            screen::log(&format!(
                 "another lowtide holds {state} and does not answer (it is stopped, or hangs), or is being replaced: ask again in a few minutes"
             ));
             return Ok(Exit::Held);
@@ -220,7 +220,7 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
                 Exit::Done
             }
             Some(Reply::Refused(why)) => {
-                screen::story(&why);
+                screen::log(&why);
                 Exit::Failed
             }
             Some(Reply::Heard | Reply::Progress(_)) | None => Exit::Done,

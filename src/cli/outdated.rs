@@ -9,7 +9,7 @@ use crate::model::name::AppName;
 use crate::report::outdated as words;
 use crate::report::words::no_such_app;
 use crate::runtime::archives::suites::Archives;
-use crate::runtime::{outdated, reading};
+use crate::runtime::{fleet_status, outdated};
 use anyhow::Context;
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ pub(super) async fn outdated(global: &Global, asked: &Asked) -> anyhow::Result<E
     }
     let scratch = open::Scratch::new()?;
     let cache = open::cache(global).unwrap_or_else(|| scratch.path().to_owned());
-    let now = reading::now();
+    let now = fleet_status::now();
     let apps = if asked.all || !asked.app.is_empty() {
         match apps(global, asked).await? {
             Some(apps) => apps,
@@ -87,7 +87,7 @@ async fn running(global: &Global, asked: &Asked) -> anyhow::Result<Exit> {
     let cache = open::cache(global).unwrap_or_else(|| scratch.path().to_owned());
     let places = diff::places_of(global, &engine, &asked.platform)?;
     let archives = outdated::archives(outdated::Access::default(), &cache)?;
-    let judging = outdated::running(&places, &archives, reading::now());
+    let judging = outdated::running(&places, &archives, fleet_status::now());
     let found = screen::with_progress(words::looking_at_containers, judging).await?;
     if asked.json {
         live::print_line(&serde_json::to_string(&views::ShownRunning::from(&found))?);
@@ -116,9 +116,9 @@ async fn apps(global: &Global, asked: &Asked) -> anyhow::Result<Option<Apps>> {
     if let Some(stranger) = names.iter().find(|name| !fleet.apps.contains_key(name)) {
         anyhow::bail!("{}", no_such_app(stranger.as_str(), fleet.apps.keys()));
     }
-    let reading = status::read(global, &fleet).await?;
+    let fleet_status = status::read(global, &fleet).await?;
     let wanted = |name: &AppName| asked.all || names.contains(name);
-    let releases = reading.apps.iter().filter(|app| wanted(&app.app.name));
+    let releases = fleet_status.apps.iter().filter(|app| wanted(&app.app.name));
     Ok(Some(Apps {
         releases: releases
             .map(|app| (app.app.name.clone(), app.app_state.current().cloned()))
@@ -136,7 +136,7 @@ async fn released(
         return Ok(Vec::new());
     }
     let store = open::reader(&global.state)?;
-    let judging = outdated::releases(store.as_ref(), archives, releases, reading::now());
+    let judging = outdated::releases(store.as_ref(), archives, releases, fleet_status::now());
     Ok(screen::with_progress(|| words::looking(releases.len()), judging).await?)
 }
 

@@ -22,31 +22,31 @@ pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> a
     };
     // Families need everybody; only what is shown is narrowed. Freeing what a thousand apps take would keep the caller waiting, and the
     // process ends anyway.
-    let mut reading = ManuallyDrop::new(status::reading(global, stored, &fleet));
+    let mut fleet_status = ManuallyDrop::new(status::fleet_status(global, stored, &fleet));
     if let Some(app) = &app {
         if !fleet.apps.contains_key(app) {
             eprintln!("{}", no_such_app(app.as_str(), fleet.apps.keys()));
             return Ok(Exit::Failed);
         }
-        reading.apps.retain(|reading| reading.app.name == *app);
+        fleet_status.apps.retain(|fleet_status| fleet_status.app.name == *app);
     }
     let usual = match open::reader(&global.state)? {
-        Some(store) => planning::usual(&store, &reading).await?,
+        Some(store) => planning::usual(&store, &fleet_status).await?,
         None => BTreeMap::new(),
     };
-    let rows = planning::rows(&reading, &usual);
+    let rows = planning::rows(&fleet_status, &usual);
     let told = app.as_ref().zip(provenance.as_ref());
     let settings = told.map(|(app, provenance)| settings(provenance, app));
     if as_json {
-        let view = json::plan(&rows, reading.paused, reading.now, settings.as_deref());
+        let view = json::plan(&rows, fleet_status.paused, fleet_status.now, settings.as_deref());
         live::print_line(&serde_json::to_string(&view)?);
         return Ok(Exit::Done);
     }
     let style = live::style();
-    live::print(&words::plan(&rows, reading.paused, reading.now, style));
+    live::print(&words::plan(&rows, fleet_status.paused, fleet_status.now, style));
     if app.is_some() {
         for row in &rows {
-            live::print(&words::steps(row, reading.now, style));
+            live::print(&words::steps(row, fleet_status.now, style));
         }
     }
     if let Some(settings) = settings {

@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::live;
-use crate::runtime::surroundings::{http_status, http_text};
+use crate::runtime::self_container::{http_status, http_text};
 use crate::web::serve;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;

@@ -3,8 +3,8 @@
 
 use super::board::{Board, Told};
 use crate::report::live;
+use crate::runtime::fleet_status;
 use crate::runtime::progress::Progress;
-use crate::runtime::reading;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::sync::LazyLock;
@@ -35,10 +35,10 @@ impl Screen {
 
     /// `prefix`: what each line begins with.
     pub(super) fn show(&mut self, progress: &Progress, prefix: &str) {
-        match self.board.fold(progress, reading::now()) {
+        match self.board.fold(progress, fleet_status::now()) {
             Some(Told::Change(_)) if self.is_live => {}
             Some(Told::Change(text) | Told::News(text)) => {
-                text.lines().for_each(|line| story(&format!("{prefix}{line}")));
+                text.lines().for_each(|line| log(&format!("{prefix}{line}")));
             }
             None => {}
         }
@@ -50,7 +50,7 @@ impl Screen {
         if !self.is_live {
             return;
         }
-        let lines = live::rows(&self.board.rows(), reading::now());
+        let lines = live::rows(&self.board.rows(), fleet_status::now());
         for surplus in self.rows.drain(lines.len().min(self.rows.len())..) {
             surplus.finish_and_clear();
             ROWS.remove(&surplus);
@@ -83,7 +83,7 @@ pub(super) async fn with_progress<T>(what: impl FnOnce() -> String, work: impl F
 }
 
 /// Prints a line on stderr, above the rows. Errors are ignored: without a reader, the work goes on.
-pub(super) fn story(text: &str) {
+pub(super) fn log(text: &str) {
     let _ = aside(|| writeln!(std::io::stderr(), "{text}"));
 }
 

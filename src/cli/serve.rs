@@ -4,9 +4,9 @@ use super::args::Global;
 use super::exit::Exit;
 use super::open::{self, Loaded};
 use super::standby;
-use crate::model::itself::Holder;
+use crate::model::self_update::Holder;
 use crate::runtime::bot::Bot;
-use crate::runtime::perform::itself;
+use crate::runtime::perform::self_update;
 use crate::runtime::standby::Waited;
 use crate::runtime::supervisor::{Request, Scope, Supervisor};
 use crate::runtime::{self, config_watch, control, drift, housekeeping, logins, notify, tick, troubles};
@@ -39,7 +39,7 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
         return Ok(Exit::Problems);
     };
     let bot = open::bot(global, loaded, &lock).await?;
-    itself::take_up(&bot).await?;
+    self_update::take_up(&bot).await?;
     let shutdown = asked_to_end.child_token();
     let ended = with_state(&bot, global, (listen, role), &shutdown).await;
     ended?;
@@ -97,7 +97,7 @@ async fn undisturbed<T>(bot: &Bot, work: impl Future<Output = Result<T, StoreErr
 }
 
 async fn housekeep(bot: &Arc<Bot>) -> Result<(), StoreError> {
-    itself::tidy(bot).await?;
+    self_update::tidy(bot).await?;
     housekeeping::run(Arc::clone(bot), CancellationToken::new()).await
 }
 
@@ -110,8 +110,8 @@ async fn commands(bot: &Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: &Cancell
 
 async fn pages(bot: &Arc<Bot>, listen: SocketAddr, role: Option<Holder>) -> std::io::Result<()> {
     match role {
-        // A keeper serves no pages: on the host's network, the address belongs to the other two.
-        Some(Holder::Keeper) => std::future::pending().await,
+        // An update helper serves no pages: on the host's network, the address belongs to the other two.
+        Some(Holder::Helper) => std::future::pending().await,
         Some(Holder::Old | Holder::New) | None => {
             web::serve::serve(Arc::clone(bot), listen, CancellationToken::new()).await
         }

@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::{live, open, views};
 use crate::model::journal::Stream;
 use crate::report::terminal;
-use crate::runtime::story;
+use crate::runtime::detail;
 use crate::store::database::Store;
 use anyhow::Context;
 use std::path::Path;
@@ -44,8 +44,8 @@ pub(super) async fn show(global: &Global, id: &str, json: bool) -> anyhow::Resul
 async fn text(store: &Store, state: &Path, stream: &Stream, (zone, json): (&str, bool)) -> anyhow::Result<String> {
     match stream {
         Stream::Run(id) => {
-            let mut view = story::run(*id, &store.run_events(*id).await?).context("this run's journal is broken")?;
-            view.files = story::files(state, *id);
+            let mut view = detail::run(*id, &store.run_events(*id).await?).context("this run's journal is broken")?;
+            view.files = detail::files(state, *id);
             if json {
                 return Ok(serde_json::to_string(&views::ShownRun::from(view))? + "\n");
             }
@@ -53,7 +53,7 @@ async fn text(store: &Store, state: &Path, stream: &Stream, (zone, json): (&str,
         }
         Stream::Rollout(id) => {
             let events = store.rollout_events(*id).await?;
-            let view = story::rollout(*id, &events).context("this rollout's journal is broken")?;
+            let view = detail::rollout(*id, &events).context("this rollout's journal is broken")?;
             if json {
                 return Ok(serde_json::to_string(&views::ShownRollout::from(view))? + "\n");
             }

@@ -3,7 +3,7 @@
 
 use super::args::Global;
 use super::open;
-use crate::model::itself::Holder;
+use crate::model::self_update::Holder;
 use crate::runtime::standby::{self, Waited};
 use crate::web::standby::{Fitness, serve};
 use anyhow::Context;
@@ -27,8 +27,8 @@ pub(super) async fn await_state(
     let stand_by = |role| {
         info!(%role, "standing by: lowtide is being replaced");
         match role {
-            // A keeper gets no health checks, and on the host's network the address belongs to the other two.
-            Holder::Keeper => vec![watch(global)],
+            // An update helper gets no health checks, and on the host's network the address belongs to the other two.
+            Holder::Helper => vec![watch(global)],
             Holder::Old | Holder::New => answer(global, listen),
         }
     };

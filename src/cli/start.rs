@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-/// The story goes to stderr. `LOWTIDE_LOG` filters it (`info`, `lowtide=debug`); commands other than `serve` are quiet.
+/// Logs go to stderr. `LOWTIDE_LOG` filters it (`info`, `lowtide=debug`); commands other than `serve` are quiet.
 pub(super) fn tracing(format: LogFormat, serving: bool) {
     let quiet = if serving {
         "info,tokio_cron_scheduler=warn"

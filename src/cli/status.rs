@@ -7,7 +7,7 @@ use super::{live, open};
 use crate::model::fleet::Fleet;
 use crate::model::name::AppName;
 use crate::report::{terminal, trouble};
-use crate::runtime::reading::{self, Reading, Stored};
+use crate::runtime::fleet_status::{self, FleetStatus, Stored};
 use std::collections::BTreeSet;
 use std::mem::ManuallyDrop;
 
@@ -18,17 +18,26 @@ pub(super) async fn status(global: &Global, json: bool) -> anyhow::Result<Exit> 
         return Ok(Exit::Problems);
     };
     // Freeing what a thousand apps take would keep the caller waiting, and the process ends anyway.
-    let reading = ManuallyDrop::new(reading(global, stored, &fleet));
+    let fleet_status = ManuallyDrop::new(fleet_status(global, stored, &fleet));
     if json {
-        live::print_line(&serde_json::to_string(&views::Status::from(&*reading))?);
+        live::print_line(&serde_json::to_string(&views::Status::from(&*fleet_status))?);
         return Ok(Exit::Done);
     }
-    let rows: Vec<_> = reading.apps.iter().map(reading::AppReading::status_row).collect();
-    live::print(&terminal::status(&rows, reading.now, &fleet.timezone, live::style()));
-    for trouble in &reading.troubles {
-        live::print_line(&format!("Note: {}.", trouble::line(trouble, reading.now)));
+    let rows: Vec<_> = fleet_status
+        .apps
+        .iter()
+        .map(fleet_status::AppStatus::status_row)
+        .collect();
+    live::print(&terminal::status(
+        &rows,
+        fleet_status.now,
+        &fleet.timezone,
+        live::style(),
+    ));
+    for trouble in &fleet_status.troubles {
+        live::print_line(&format!("Note: {}.", trouble::line(trouble, fleet_status.now)));
     }
-    if reading.paused {
+    if fleet_status.paused {
         live::print_line("Rollouts and promotions are paused: `lowtide pause --all --off` resumes them.");
     }
     Ok(Exit::Done)
@@ -44,8 +53,8 @@ pub(super) async fn fleet(global: &Global) -> anyhow::Result<Option<Fleet>> {
     Ok(open::configuration(global).await?.map(|loaded| loaded.fleet))
 }
 
-pub(super) async fn read(global: &Global, fleet: &Fleet) -> anyhow::Result<Reading> {
-    Ok(reading(global, stored(global).await?, fleet))
+pub(super) async fn read(global: &Global, fleet: &Fleet) -> anyhow::Result<FleetStatus> {
+    Ok(fleet_status(global, stored(global).await?, fleet))
 }
 
 /// Poll it before the configuration is read: that blocks the thread, and the store's own threads work meanwhile.
@@ -54,8 +63,8 @@ pub(super) async fn stored(global: &Global) -> anyhow::Result<Stored> {
     Ok(Stored::read(store.as_ref()).await?)
 }
 
-pub(super) fn reading(global: &Global, stored: Stored, fleet: &Fleet) -> Reading {
-    stored.reading(fleet, reading::paused(&global.state), reading::now())
+pub(super) fn fleet_status(global: &Global, stored: Stored, fleet: &Fleet) -> FleetStatus {
+    stored.fleet_status(fleet, fleet_status::paused(&global.state), fleet_status::now())
 }
 
 /// The zone in which times of these apps are told: their own, where they share one, else the fleet's. Without a fleet in

@@ -22,9 +22,9 @@ use crate::model::trouble::Trouble;
 use crate::report::json::Halted;
 pub(super) use crate::report::json::VERSION;
 use crate::report::terminal::{Progress, RolloutView, RunRow, RunView};
+use crate::runtime::fleet_status::{AppStatus, FleetStatus, OpenRollout};
 use crate::runtime::inventory::compare::{Compared, Read};
 use crate::runtime::progress::Left;
-use crate::runtime::reading::{AppReading, OpenRollout, Reading};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -380,21 +380,21 @@ fn pending(pending: &PendingPackage) -> PendingItem<'_> {
     }
 }
 
-impl From<&Reading> for Status {
-    fn from(reading: &Reading) -> Self {
+impl From<&FleetStatus> for Status {
+    fn from(fleet_status: &FleetStatus) -> Self {
         Self {
             version: VERSION,
-            now: reading.now,
-            paused: reading.paused,
-            notices_pending: reading.notices,
-            troubles: reading.troubles.clone(),
-            apps: reading.apps.iter().map(App::from).collect(),
+            now: fleet_status.now,
+            paused: fleet_status.paused,
+            notices_pending: fleet_status.notices,
+            troubles: fleet_status.troubles.clone(),
+            apps: fleet_status.apps.iter().map(App::from).collect(),
         }
     }
 }
 
-impl From<&AppReading> for App {
-    fn from(app: &AppReading) -> Self {
+impl From<&AppStatus> for App {
+    fn from(app: &AppStatus) -> Self {
         Self {
             app: app.app.name.to_string(),
             mode: app.app.mode,

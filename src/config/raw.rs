@@ -416,7 +416,7 @@ raw! {
         /// For people.
         why: Option<Text>,
     }
-    /// What runs the releases: exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `itself`.
+    /// What runs the releases: exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `self`.
     Target {
         /// Made from what is selected, if not given; a command has to have one.
         name: Option<Text>,
@@ -426,7 +426,8 @@ raw! {
         compose: Option<ComposeTarget>,
         service: Option<ServiceTarget>,
         stack: Option<StackTarget>,
-        itself: Option<ItselfTarget>,
+        #[serde(rename = "self")]
+        own: Option<OwnTarget>,
         command: Option<CommandTarget>,
         window: Option<Window>,
         ready: Option<Ready>,
@@ -491,7 +492,7 @@ raw! {
         services: Option<Vec<Text>>,
     }
     /// The container lowtide itself runs in.
-    ItselfTarget {
+    OwnTarget {
         /// The engine that runs it.
         host: Option<Text>,
     }

@@ -120,7 +120,7 @@ impl Check<'_> {
         let ready = raw.ready.clone().over(above.ready.clone());
         let ready = self.ready(scope, &Route::keys("ready"), ready.as_ref(), defaults::READY_TIMEOUT);
         // Swarm services and lowtide's own container do not use it.
-        let asked = raw.service.is_none() && raw.stack.is_none() && raw.itself.is_none();
+        let asked = raw.service.is_none() && raw.stack.is_none() && raw.own.is_none();
         if let (true, ReadyCheck::Exit { .. }) = (asked, &ready.check) {
             let problem = Problem::new(
                 "not-for-rollouts",
@@ -133,8 +133,8 @@ impl Check<'_> {
     }
 
     fn select(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {
-        if raw.itself.is_some() {
-            return self.select_itself(own, raw);
+        if raw.own.is_some() {
+            return self.select_own(own, raw);
         }
         if raw.command.is_some() {
             return self.select_command(own, raw);
@@ -200,13 +200,13 @@ impl Check<'_> {
     }
 
     pub(super) fn not_one_target<T>(&mut self, own: &Scope) -> Option<T> {
-        if !["container", "label", "compose", "service", "stack", "command", "itself"]
+        if !["container", "label", "compose", "service", "stack", "command", "self"]
             .iter()
             .any(|key| self.is_touched(own, &Route::keys(key)))
         {
             let problem = Problem::new(
                 "one-of",
-                "a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `itself`",
+                "a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `self`",
             );
             let hint = "begin each target with a `- ` of its own: `- container: { name: web }`";
             self.report(own, &Route::default(), problem.hint(hint));
@@ -319,12 +319,12 @@ impl Check<'_> {
     /// Two apps must not fight over one container.
     fn claim(&mut self, own: &Scope, host: &HostName, select: &Select) {
         // By address, so that two host names of one engine count as the same engine.
-        let engine = match self.hosts.get(host).filter(|_| *select != Select::Itself) {
+        let engine = match self.hosts.get(host).filter(|_| *select != Select::OwnContainer) {
             Some(EngineAddress::Unix(path)) if path.is_absolute() => path.display().to_string(),
             Some(EngineAddress::Ssh(ssh)) => format!("{}:{:?}", ssh.host, ssh.socket),
             Some(EngineAddress::Tls(tls)) => tls.host.clone(),
             // There is one lowtide, whatever host is named.
-            None if *select == Select::Itself => String::new(),
+            None if *select == Select::OwnContainer => String::new(),
             Some(EngineAddress::Unix(_)) | None => host.to_string(),
         };
         let kind = |key: &str| Route::keys(key);
@@ -367,7 +367,7 @@ impl Check<'_> {
                 };
                 services.iter().enumerate().map(claim).collect()
             }
-            Select::Itself => vec![("i".to_owned(), "lowtide itself".to_owned(), kind("itself"))],
+            Select::OwnContainer => vec![("i".to_owned(), "lowtide itself".to_owned(), kind("self"))],
             // One program may move many things: its environment says which.
             Select::Command(_) => Vec::new(),
         };
@@ -398,7 +398,7 @@ fn app_of(route: &Route) -> String {
     Route(route.0.iter().skip(1).take(1).cloned().collect()).to_string()
 }
 
-/// `container-web`, `label-shop`, `compose-archives`, `service-web`, `stack-shop`, `itself`; `None`: nothing names it.
+/// `container-web`, `label-shop`, `compose-archives`, `service-web`, `stack-shop`, `self`; `None`: nothing names it.
 fn made_name(select: &Select) -> Option<TargetName> {
     let (kind, place) = match select {
         Select::Container { name } => ("container", name),
@@ -406,7 +406,7 @@ fn made_name(select: &Select) -> Option<TargetName> {
         Select::Compose { project, .. } => ("compose", project),
         Select::Service { name, .. } => ("service", name),
         Select::Stack { stack, .. } => ("stack", stack),
-        Select::Itself => return "itself".parse().ok(),
+        Select::OwnContainer => return "self".parse().ok(),
         Select::Command(_) => return None,
     };
     let plain = |c: char| {

@@ -86,7 +86,7 @@ fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Proven
         (first_reading(&tree, problems, is_wanted), second.join())
     });
     let second = second.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    let Reading { file, result } = first?;
+    let FleetStatus { file, result } = first?;
     match (file, second) {
         (Some(_), Err(unread)) => Err(vec![disagree(unread.place)]),
         (Some(first), Ok(second)) if first != second => Err(vec![disagree(None)]),
@@ -95,7 +95,7 @@ fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Proven
 }
 
 /// What the tree says.
-struct Reading {
+struct FleetStatus {
     /// Set if the text's shape has no problems. Then the second reader has to agree, because what was checked must be
     /// what is used.
     file: Option<raw::File>,
@@ -106,7 +106,7 @@ fn first_reading(
     tree: &Node,
     mut problems: Vec<Problem>,
     is_wanted: &dyn Fn(&str) -> bool,
-) -> Result<Reading, Vec<Problem>> {
+) -> Result<FleetStatus, Vec<Problem>> {
     let shape = shape::compare(tree, &raw::schema());
     problems.extend(shape.problems);
     if shape.broken.contains(&Route::default()) {
@@ -140,7 +140,7 @@ fn first_reading(
     } else {
         Err(in_order(check.problems))
     };
-    Ok(Reading {
+    Ok(FleetStatus {
         file: is_whole.then_some(file),
         result,
     })

@@ -83,7 +83,7 @@ fn units(target: &TargetPolicy, known: &TargetState) -> usize {
         Select::Container { .. }
         | Select::Label { .. }
         | Select::Service { .. }
-        | Select::Itself
+        | Select::OwnContainer
         | Select::Command(_) => 1,
     }
 }

@@ -1,7 +1,7 @@
 //! Decides which process may take the state while lowtide is being replaced. The waiting processes cannot read the
 //! journal; they go by the hand-over record.
 
-use crate::model::itself::{Handover, Holder};
+use crate::model::self_update::{Handover, Holder};
 use jiff::{SignedDuration, Timestamp};
 
 /// The intended holder gets this much time before the others try. After a reboot all processes start at once, and the
@@ -33,10 +33,10 @@ pub fn turn(handover: Option<&Handover>, role: Option<Holder>, up: Timestamp, no
     }
 }
 
-/// Container of the new lowtide, if the keeper must stop it: the state was handed to it, and the rollout is overdue.
+/// Container of the new lowtide, if the update helper must stop it: the state was handed to it, and the rollout is overdue.
 #[must_use]
 pub fn hangs(handover: &Handover, role: Option<Holder>, now: Timestamp) -> Option<&str> {
-    let keeps = role == Some(Holder::Keeper) && handover.to == Holder::New && now >= handover.overdue;
+    let keeps = role == Some(Holder::Helper) && handover.to == Holder::New && now >= handover.overdue;
     handover.new.as_deref().filter(|_| keeps)
 }
 
@@ -45,7 +45,7 @@ pub fn hangs(handover: &Handover, role: Option<Holder>, now: Timestamp) -> Optio
 #[must_use]
 pub fn may_bring_back(handover: &Handover, role: Option<Holder>) -> bool {
     match role {
-        Some(Holder::Old | Holder::Keeper) => handover.tried.is_some(),
+        Some(Holder::Old | Holder::Helper) => handover.tried.is_some(),
         Some(Holder::New) | None => false,
     }
 }
@@ -66,7 +66,7 @@ mod tests {
             deadline: at(100),
             overdue: at(500),
             old: "o".to_owned(),
-            keeper: "k".to_owned(),
+            helper: "k".to_owned(),
             new: Some("n".to_owned()),
             tried: (to == Holder::New).then(|| at(100)),
         }
@@ -99,14 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_keeper_ends_one_that_hangs_and_only_when_it_is_overdue() {
+    fn only_the_helper_ends_one_that_hangs_and_only_when_it_is_overdue() {
         let table = [
-            (Holder::New, Holder::Keeper, 500, Some("n")),
-            (Holder::New, Holder::Keeper, 499, None),
+            (Holder::New, Holder::Helper, 500, Some("n")),
+            (Holder::New, Holder::Helper, 499, None),
             (Holder::New, Holder::Old, 500, None),
             (Holder::New, Holder::New, 500, None),
-            (Holder::Keeper, Holder::Keeper, 500, None),
-            (Holder::Old, Holder::Keeper, 500, None),
+            (Holder::Helper, Holder::Helper, 500, None),
+            (Holder::Old, Holder::Helper, 500, None),
         ];
         for (to, role, now, expected) in table {
             assert_eq!(hangs(&handover(to), Some(role), at(now)), expected, "{to:?} {role:?}");
@@ -115,12 +115,12 @@ mod tests {
 
     #[test]
     fn only_who_wrote_the_copy_puts_it_back_and_only_after_the_new_one() {
-        for to in [Holder::Old, Holder::Keeper, Holder::New] {
-            for role in [None, Some(Holder::Old), Some(Holder::Keeper), Some(Holder::New)] {
+        for to in [Holder::Old, Holder::Helper, Holder::New] {
+            for role in [None, Some(Holder::Old), Some(Holder::Helper), Some(Holder::New)] {
                 for tried in [None, Some(at(100))] {
                     let handover = Handover { tried, ..handover(to) };
                     // Also when the new one gives the state back by itself.
-                    let expected = tried.is_some() && matches!(role, Some(Holder::Old | Holder::Keeper));
+                    let expected = tried.is_some() && matches!(role, Some(Holder::Old | Holder::Helper));
                     assert_eq!(may_bring_back(&handover, role), expected, "{to:?} {role:?} {tried:?}");
                 }
             }

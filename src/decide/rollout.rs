@@ -24,9 +24,9 @@ use services::Services;
 pub mod command;
 pub mod containers;
 mod failed;
-pub mod itself;
 mod preview;
 mod record;
+pub mod self_update;
 pub mod services;
 mod timing;
 
@@ -153,7 +153,7 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
         opened: first.at,
         goal: Goal::Forward,
         moving: match target.select {
-            Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::Itself => {
+            Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::OwnContainer => {
                 Moving::Containers(Box::default())
             }
             Select::Service { .. } | Select::Stack { .. } => Moving::Services(Box::default()),
@@ -415,7 +415,7 @@ pub fn next(state: &RolloutState, observed: &Observed, outside: &Outside, now: T
         Goal::Back => back(state, observed, now),
     };
     let planned = match observed {
-        Observed::Itself(seen) => itself::through(state, seen, planned, now),
+        Observed::SelfUpdate(seen) => self_update::through(state, seen, planned, now),
         Observed::Nothing | Observed::Containers(_) | Observed::Services(_) | Observed::Command(_) => planned,
     };
     match planned {
@@ -444,7 +444,7 @@ fn forward(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
         (Moving::Containers(containers), Observed::Containers(seen)) => {
             containers::forward::next(state, containers, seen, now)
         }
-        (Moving::Containers(containers), Observed::Itself(seen)) => {
+        (Moving::Containers(containers), Observed::SelfUpdate(seen)) => {
             containers::forward::next(state, containers, &seen.units, now)
         }
         (Moving::Services(services), Observed::Nothing) => services::forward::next(state, services, &[], now),
@@ -454,8 +454,8 @@ fn forward(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
         }
         (Moving::Command(command), Observed::Command(seen)) => command::forward(state, command, seen, now),
         (Moving::Containers(_), Observed::Services(_) | Observed::Command(_))
-        | (Moving::Services(_), Observed::Containers(_) | Observed::Itself(_) | Observed::Command(_))
-        | (Moving::Command(_), Observed::Containers(_) | Observed::Itself(_) | Observed::Services(_)) => mistaken(),
+        | (Moving::Services(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Command(_))
+        | (Moving::Command(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Services(_)) => mistaken(),
     }
 }
 
@@ -471,7 +471,7 @@ fn back(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
         (Moving::Containers(containers), Observed::Containers(seen)) => {
             containers::back::next(state, containers, seen, reason, now)
         }
-        (Moving::Containers(containers), Observed::Itself(seen)) => {
+        (Moving::Containers(containers), Observed::SelfUpdate(seen)) => {
             containers::back::next(state, containers, &seen.units, reason, now)
         }
         (Moving::Services(services), Observed::Nothing) => services::back::next(state, services, &[], reason, now),
@@ -482,8 +482,8 @@ fn back(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
             command::back(state, command, reason, now)
         }
         (Moving::Containers(_), Observed::Services(_) | Observed::Command(_))
-        | (Moving::Services(_), Observed::Containers(_) | Observed::Itself(_) | Observed::Command(_))
-        | (Moving::Command(_), Observed::Containers(_) | Observed::Itself(_) | Observed::Services(_)) => mistaken(),
+        | (Moving::Services(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Command(_))
+        | (Moving::Command(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Services(_)) => mistaken(),
     }
 }
 
@@ -512,7 +512,7 @@ fn touches(step: &Step) -> bool {
         | Step::Route { .. }
         | Step::RecreateOld { .. }
         | Step::MoveTag { .. }
-        | Step::Itself(_)
+        | Step::SelfUpdate(_)
         | Step::RemoveOld { .. } => true,
         Step::Service(step) => services::touches(step),
         Step::Command(step) => command::touches(step),

@@ -130,7 +130,7 @@ failure_kinds! {
     NotScheduled = "Swarm found no node for the new tasks", Operator;
     Diverged = "someone else changed the containers during the rollout", Operator;
     RevertFailed = "the revert failed", Infra;
-    /// The keeper, or the old one on the way back.
+    /// The update helper, or the old one on the way back.
     HandoverFailed = "lowtide could not be handed over", Infra;
     NotTakenOver = "the new lowtide did not take over, or did not stay", Repo;
     /// An operator took the release back while its rollout was in progress.

@@ -514,7 +514,7 @@ pub enum Select {
         services: Vec<String>,
     },
     /// The container lowtide runs in.
-    Itself,
+    OwnContainer,
     Command(Box<CommandPolicy>),
 }
 

@@ -6,8 +6,8 @@ use super::dropped::Dropped;
 use super::failure::Failure;
 use super::fleet::{TargetPolicy, Unhealthy};
 use super::image::ImageId;
-use super::itself::{ObservedItself, OwnStep};
 use super::name::{AppName, RunId};
+use super::self_update::{ObservedSelfUpdate, SelfUpdateStep};
 use super::service::{ObservedService, ServiceStep, ServiceUnit};
 use super::window::{Closing, Occurrence};
 use jiff::{SignedDuration, Timestamp};
@@ -267,7 +267,7 @@ pub enum Observed {
     Containers(Vec<ObservedUnit>),
     /// In the order of the units.
     Services(Vec<ObservedService>),
-    Itself(Box<ObservedItself>),
+    SelfUpdate(Box<ObservedSelfUpdate>),
     Command(ObservedAnswer),
 }
 
@@ -380,7 +380,7 @@ pub enum Step {
     /// Of a service of a swarm.
     Service(ServiceStep),
     /// Of lowtide's own container.
-    Itself(OwnStep),
+    SelfUpdate(SelfUpdateStep),
     /// Of a target that is a command.
     Command(CommandStep),
 }
@@ -541,7 +541,7 @@ impl Step {
         match self {
             Step::Preflight | Step::Pull | Step::Service(ServiceStep::Prepull { .. }) => None,
             // It is one container.
-            Step::Itself(_) => Some(0),
+            Step::SelfUpdate(_) => Some(0),
             // A command is one unit.
             Step::Command(CommandStep::Run { .. } | CommandStep::AwaitAnswer { .. }) => Some(0),
             Step::TryOut { unit }

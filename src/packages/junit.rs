@@ -42,7 +42,7 @@ pub fn parse(xml: &[u8]) -> Result<TestReport, JunitError> {
     let text = String::from_utf8_lossy(xml);
     let mut reader = Reader::from_str(&text);
     let mut open = Vec::new();
-    let mut reading = Reading::default();
+    let mut fleet_status = FleetStatus::default();
     loop {
         let event = reader.read_event().map_err(|e| JunitError::Xml {
             at: reader.error_position(),
@@ -50,37 +50,37 @@ pub fn parse(xml: &[u8]) -> Result<TestReport, JunitError> {
         })?;
         match event {
             Event::Start(element) => {
-                reading.opened(open.is_empty(), &element)?;
-                reading.began(&element, open.len());
+                fleet_status.opened(open.is_empty(), &element)?;
+                fleet_status.began(&element, open.len());
                 open.push(element.local_name().as_ref() == "testcase");
                 if open.len() > MAX_DEPTH {
                     return Err(JunitError::TooDeep);
                 }
             }
             Event::Empty(element) => {
-                reading.opened(open.is_empty(), &element)?;
-                reading.end_orphan();
+                fleet_status.opened(open.is_empty(), &element)?;
+                fleet_status.end_orphan();
                 if element.local_name().as_ref() == "testcase" {
-                    reading.closed();
+                    fleet_status.closed();
                 }
             }
             Event::End(_) => {
                 let testcase = open.pop() == Some(true);
-                reading.ended(open.len());
+                fleet_status.ended(open.len());
                 if testcase {
-                    reading.closed();
+                    fleet_status.closed();
                 }
             }
             Event::Eof if !open.is_empty() => return Err(JunitError::Truncated),
-            Event::Eof if !reading.seen => return Err(JunitError::NotJunit),
-            Event::Eof => return Ok(reading.report),
-            Event::Text(text) => reading.text(&text),
-            Event::CData(text) => reading.text(&text),
+            Event::Eof if !fleet_status.seen => return Err(JunitError::NotJunit),
+            Event::Eof => return Ok(fleet_status.report),
+            Event::Text(text) => fleet_status.text(&text),
+            Event::CData(text) => fleet_status.text(&text),
             Event::GeneralRef(entity) => match entity.resolve_char_ref() {
-                Ok(Some(c)) => reading.text(c.encode_utf8(&mut [0; 4])),
+                Ok(Some(c)) => fleet_status.text(c.encode_utf8(&mut [0; 4])),
                 Ok(None) | Err(_) => match resolve_xml_entity(&entity) {
-                    Some(text) => reading.text(text),
-                    None => reading.text(&format!("&{};", &*entity)),
+                    Some(text) => fleet_status.text(text),
+                    None => fleet_status.text(&format!("&{};", &*entity)),
                 },
             },
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
@@ -109,7 +109,7 @@ enum Verdict {
 }
 
 #[derive(Default)]
-struct Reading {
+struct FleetStatus {
     report: TestReport,
     seen: bool,
     suite: String,
@@ -149,7 +149,7 @@ impl Message {
     }
 }
 
-impl Reading {
+impl FleetStatus {
     fn opened(&mut self, root: bool, element: &BytesStart<'_>) -> Result<(), JunitError> {
         let name = element.local_name();
         match name.as_ref() {

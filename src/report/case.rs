@@ -11,8 +11,8 @@ use crate::model::window::Closing;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Lines of the story in a mail; `lowtide incident` has them all.
-const STORY: usize = 30;
+/// Lines of the timeline in a mail; `lowtide incident` has them all.
+const TIMELINE_LINES: usize = 30;
 /// Lines of each container's log in a mail.
 const LOG: usize = 20;
 /// Containers whose logs a mail shows.
@@ -64,7 +64,7 @@ pub fn text(
     });
     let mut out = columns(&facts, style.width, style.color);
     heading(&mut out, &format!("what happened, {}", zone_name(&incident.timezone)));
-    for line in story(incident) {
+    for line in timeline(incident) {
         out.push_str(&format!("  {}\n", clean::log_line(&line)));
     }
     out.push_str(&findings(incident, style));
@@ -148,9 +148,9 @@ fn last_lines(incident: &Incident) -> &[String] {
 
 /// Of a mail: after *Why*.
 pub(super) fn sections(incident: &Incident) -> Vec<Section> {
-    let story: Vec<String> = story(incident).iter().map(|line| clean::log_line(line)).collect();
-    let earlier = story.len().saturating_sub(STORY);
-    let lines = story[earlier..].to_vec();
+    let timeline: Vec<String> = timeline(incident).iter().map(|line| clean::log_line(line)).collect();
+    let earlier = timeline.len().saturating_sub(TIMELINE_LINES);
+    let lines = timeline[earlier..].to_vec();
     let mut sections = vec![Section::new("What happened", vec![Block::Log { lines, earlier }])];
     let measured: Vec<String> = incident.readiness.iter().map(ready).collect();
     if !measured.is_empty() {
@@ -185,7 +185,7 @@ pub(super) fn logs(incident: &Incident) -> Vec<Block> {
     blocks
 }
 
-fn story(incident: &Incident) -> Vec<String> {
+fn timeline(incident: &Incident) -> Vec<String> {
     let tz = TimeZone::get(&incident.timezone).unwrap_or(TimeZone::UTC);
     let day = |at: Timestamp| at.to_zoned(tz.clone()).date();
     let last = incident.timeline.last().map_or(incident.opened, |moment| moment.at);

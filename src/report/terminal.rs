@@ -35,14 +35,14 @@ pub struct StatusRow {
     pub release: Option<String>,
     pub last_run: Option<Timestamp>,
     pub next_run: Option<Timestamp>,
-    pub state: AppStatus,
+    pub state: AppCondition,
     /// Rollouts of each target that are still watched twice as long; targets without any are left out.
     pub probation: Vec<(TargetName, u32)>,
 }
 
 /// What there is to know of an app at a glance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AppStatus {
+pub enum AppCondition {
     /// Nothing has run yet.
     New,
     /// The last run succeeded and nothing waits.
@@ -93,8 +93,8 @@ pub enum AppStatus {
     },
 }
 
-impl AppStatus {
-    /// Every word that [`AppStatus::word`] has.
+impl AppCondition {
+    /// Every word that [`AppCondition::word`] has.
     pub const WORDS: [&str; 11] = [
         "new",
         "fresh",
@@ -113,17 +113,17 @@ impl AppStatus {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            AppStatus::New => "new",
-            AppStatus::Fresh => "fresh",
-            AppStatus::Behind { .. } => "behind",
-            AppStatus::Running { .. } => "running",
-            AppStatus::Rolling { .. } => "rolling",
-            AppStatus::Waiting { .. } => "waiting",
-            AppStatus::Refused { .. } => "refused",
-            AppStatus::Unpromoted { .. } => "unpromoted",
-            AppStatus::Drifted { .. } => "drifted",
-            AppStatus::Failing { .. } => "failing",
-            AppStatus::Halted { .. } => "halted",
+            AppCondition::New => "new",
+            AppCondition::Fresh => "fresh",
+            AppCondition::Behind { .. } => "behind",
+            AppCondition::Running { .. } => "running",
+            AppCondition::Rolling { .. } => "rolling",
+            AppCondition::Waiting { .. } => "waiting",
+            AppCondition::Refused { .. } => "refused",
+            AppCondition::Unpromoted { .. } => "unpromoted",
+            AppCondition::Drifted { .. } => "drifted",
+            AppCondition::Failing { .. } => "failing",
+            AppCondition::Halted { .. } => "halted",
         }
     }
 }
@@ -485,39 +485,39 @@ fn row_state(row: &StatusRow, now: Timestamp, zone: &str) -> Cell {
     cell
 }
 
-fn state(state: &AppStatus, now: Timestamp, zone: &str) -> Cell {
+fn state(state: &AppCondition, now: Timestamp, zone: &str) -> Cell {
     match state {
-        AppStatus::New => Ink::Soft.cell("new"),
-        AppStatus::Fresh => Ink::Good.cell("fresh"),
-        AppStatus::Running { stage } => format!("running: {stage}").into(),
-        AppStatus::Rolling { target } => format!("rolling out to {target}").into(),
-        AppStatus::Waiting { target, why } => format!("{target} {}", words::waiting(why, zone)).into(),
-        AppStatus::Failing { stage, kind, since } => Ink::Bad.cell(format!(
+        AppCondition::New => Ink::Soft.cell("new"),
+        AppCondition::Fresh => Ink::Good.cell("fresh"),
+        AppCondition::Running { stage } => format!("running: {stage}").into(),
+        AppCondition::Rolling { target } => format!("rolling out to {target}").into(),
+        AppCondition::Waiting { target, why } => format!("{target} {}", words::waiting(why, zone)).into(),
+        AppCondition::Failing { stage, kind, since } => Ink::Bad.cell(format!(
             "failing at {stage} for {}: {}",
             words::span(*since, now),
             kind.words()
         )),
-        AppStatus::Refused { target, failure, since } => {
+        AppCondition::Refused { target, failure, since } => {
             Ink::Bad.cell(outstanding::refuses(target, *since, failure, now))
         }
-        AppStatus::Unpromoted {
+        AppCondition::Unpromoted {
             channel,
             failure,
             since,
             again,
         } => Ink::Bad.cell(outstanding::lacks(channel, *since, failure, *again, now)),
-        AppStatus::Drifted {
+        AppCondition::Drifted {
             target,
             tag,
             since,
             drift,
         } => Ink::Bad.cell(outstanding::drifted(target, tag, *since, drift, now)),
-        AppStatus::Behind { since, withheld } => Ink::Warn.cell(format!(
+        AppCondition::Behind { since, withheld } => Ink::Warn.cell(format!(
             "{}, for {}",
             words::withheld(withheld),
             words::span(*since, now)
         )),
-        AppStatus::Halted { since, exposure } => {
+        AppCondition::Halted { since, exposure } => {
             let mut parts = vec![format!("halted for {}", words::span(*since, now))];
             parts.extend(Some(halt::exposed(*exposure, now)).filter(|text| !text.is_empty()));
             Ink::Bad.cell(parts.join("; "))

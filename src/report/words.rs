@@ -138,7 +138,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::Diverged => "Find out who changed the containers, then resume.",
         K::WindowClosed => "Make the window longer, or take it by `lowtide run APP --now` when you can watch.",
         K::Withdrawn => "Nothing: an operator took the release back.",
-        K::HandoverFailed => "Look at the log of the container named .keeper: it has lowtide's own image and settings.",
+        K::HandoverFailed => "Look at the log of the container named .helper: it has lowtide's own image and settings.",
         K::NotTakenOver => {
             "Look at the new container's last lines above: it has to serve with this state and configuration."
         }

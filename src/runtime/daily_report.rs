@@ -1,7 +1,7 @@
 //! Gathers the daily report from the journal and puts it into the outbox.
 
 use super::bot::Bot;
-use super::reading;
+use super::fleet_status;
 use crate::clients::clock;
 use crate::decide::{daily_report, notify};
 use crate::model::journal::Stream;
@@ -39,7 +39,7 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
         .map(|app| (app.name.clone(), (bot.app_state(&app.name), Arc::clone(app))))
         .collect();
     let blind = bot.store.undelivered().await?;
-    let runs = reading::of_bot(bot).await?.apps;
+    let runs = fleet_status::of_bot(bot).await?.apps;
     let frame = daily_report::Frame {
         from: looked,
         to: slot,

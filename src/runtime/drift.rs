@@ -112,7 +112,7 @@ async fn look_at(bot: &Bot, fleet: &InForce, host: &HostName, targets: &[(&App, 
 /// `None`: a command target cannot be inspected.
 async fn sight(engine: &Engine, listed: &Listed, app: &App, target: &TargetPolicy) -> Result<Option<Sighted>, String> {
     match &target.select {
-        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::Itself => {
+        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::OwnContainer => {
             let found = listed.of(engine, &target.select).await;
             Ok(Some(Sighted::Containers(found.map_err(|e| e.to_string())?)))
         }

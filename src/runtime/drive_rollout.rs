@@ -2,13 +2,13 @@
 
 use super::bot::Bot;
 use super::drive_run::{DriveError, Interrupt};
+use super::fleet_status::millis;
 use super::perform;
 use super::progress::{Progress, Replica};
-use super::reading::millis;
 use super::rollout_slots::RolloutSlot;
 use super::turns::Turn;
 use crate::clients::clock;
-use crate::decide::rollout::{self, Next, Progress as StepProgress, RolloutState, itself};
+use crate::decide::rollout::{self, Next, Progress as StepProgress, RolloutState, self_update};
 use crate::decide::{tell, tell_github};
 use crate::model::failure::{Failure, WaitReason};
 use crate::model::fleet::{Select, Unhealthy};
@@ -170,13 +170,13 @@ impl Driver {
         self.tell_moves().await
     }
 
-    fn is_itself(&self) -> bool {
-        self.state.target.select == Select::Itself
+    fn is_self_update(&self) -> bool {
+        self.state.target.select == Select::OwnContainer
     }
 
     /// Takes a turn, and a slot unless the rollout has touched its target already.
     async fn may_work(&self, turn: &mut Option<Turn>, slot: &mut Option<RolloutSlot>) -> Leave {
-        if self.is_itself() {
+        if self.is_self_update() {
             if turn.is_some() {
                 return Leave::Given;
             }
@@ -208,7 +208,7 @@ impl Driver {
     /// # Errors
     /// When the hand-over cannot be read.
     async fn found(&self, step: &Step) -> Result<Option<RolloutEvent>, StoreError> {
-        let told = if self.is_itself() {
+        let told = if self.is_self_update() {
             handover::read(&self.bot.state)?
         } else {
             None
@@ -218,8 +218,8 @@ impl Driver {
         }
         while !self.interrupt.shutdown.is_cancelled() {
             match perform::step::observe(&self.bot, &self.state).await {
-                Ok(Observed::Itself(seen)) => {
-                    let ended = itself::taken_over(step, told.as_ref(), seen.holder);
+                Ok(Observed::SelfUpdate(seen)) => {
+                    let ended = self_update::taken_over(step, told.as_ref(), seen.holder);
                     let ended = ended.map(|outcome| RolloutEvent::StepEnded { outcome });
                     return Ok(Some(ended.unwrap_or(RolloutEvent::StepAbandoned)));
                 }
@@ -433,8 +433,8 @@ impl Driver {
             rollout: self.state.id,
             conclusion: Box::new(conclusion.clone()),
         });
-        if self.is_itself() {
-            perform::itself::tidy(&self.bot).await?;
+        if self.is_self_update() {
+            perform::self_update::tidy(&self.bot).await?;
         }
         Ok(conclusion)
     }

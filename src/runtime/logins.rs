@@ -47,7 +47,7 @@ fn managers(fleet: &InForce) -> BTreeSet<&HostName> {
         Select::Container { .. }
         | Select::Label { .. }
         | Select::Compose { .. }
-        | Select::Itself
+        | Select::OwnContainer
         | Select::Command(_) => false,
     });
     swarms.map(|target| &target.host).collect()

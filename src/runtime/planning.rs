@@ -1,6 +1,6 @@
 //! What happens next, gathered: one row per app for `plan`, the API and the status page.
 
-use super::reading::{self, AppReading, OpenRollout, Reading};
+use super::fleet_status::{self, AppStatus, FleetStatus, OpenRollout};
 use crate::model::fleet::TargetPolicy;
 use crate::model::name::AppName;
 use crate::report::plan::{
@@ -12,24 +12,24 @@ use crate::store::error::StoreError;
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
 
-/// One row per app of the reading. `usual`: how long their runs take.
+/// One row per app of the status. `usual`: how long their runs take.
 #[must_use]
-pub fn rows(reading: &Reading, usual: &BTreeMap<AppName, SignedDuration>) -> Vec<PlanRow> {
-    let apps = reading.apps.iter();
-    apps.map(|app| row(app, reading, usual.get(&app.app.name).copied()))
+pub fn rows(fleet_status: &FleetStatus, usual: &BTreeMap<AppName, SignedDuration>) -> Vec<PlanRow> {
+    let apps = fleet_status.apps.iter();
+    apps.map(|app| row(app, fleet_status, usual.get(&app.app.name).copied()))
         .collect()
 }
 
-/// The usual length of a run of each app of the reading; those that never ran are left out.
+/// The usual length of a run of each app of the status; those that never ran are left out.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn usual(store: &Store, reading: &Reading) -> Result<BTreeMap<AppName, SignedDuration>, StoreError> {
-    let apps = reading.apps.iter().map(|app| app.app.name.clone());
-    reading::usual_lengths(store, apps.collect()).await
+pub async fn usual(store: &Store, fleet_status: &FleetStatus) -> Result<BTreeMap<AppName, SignedDuration>, StoreError> {
+    let apps = fleet_status.apps.iter().map(|app| app.app.name.clone());
+    fleet_status::usual_lengths(store, apps.collect()).await
 }
 
-fn row(app: &AppReading, reading: &Reading, usual: Option<SignedDuration>) -> PlanRow {
+fn row(app: &AppStatus, fleet_status: &FleetStatus, usual: Option<SignedDuration>) -> PlanRow {
     let configured = app.app.rollout.iter();
     let is_configured = |open: &OpenRollout| app.app.rollout.iter().any(|target| target.name == open.target);
     let left = app.rollouts.iter().filter(|open| !is_configured(open));
@@ -51,14 +51,14 @@ fn row(app: &AppReading, reading: &Reading, usual: Option<SignedDuration>) -> Pl
             .map(|judged| (judged.at, judged.because.clone())),
         withheld: app.app_state.withheld.clone(),
         targets: configured
-            .map(|it| target(app, it, reading, usual))
+            .map(|it| target(app, it, fleet_status, usual))
             .chain(left.map(removed))
             .collect(),
     }
 }
 
 /// What is wrong with the app's channels.
-fn channels(app: &AppReading) -> Vec<ChannelPlan> {
+fn channels(app: &AppStatus) -> Vec<ChannelPlan> {
     let app_state = &app.app_state;
     let unpromoted = app.unpromoted().map(|(channel, failing)| ChannelPlan {
         channel: channel.clone(),
@@ -81,7 +81,12 @@ fn channels(app: &AppReading) -> Vec<ChannelPlan> {
     unpromoted.chain(apart).collect()
 }
 
-fn target(app: &AppReading, target: &TargetPolicy, reading: &Reading, usual: Option<SignedDuration>) -> TargetPlan {
+fn target(
+    app: &AppStatus,
+    target: &TargetPolicy,
+    fleet_status: &FleetStatus,
+    usual: Option<SignedDuration>,
+) -> TargetPlan {
     let open = app.rollouts.iter().find(|rollout| rollout.target == target.name);
     TargetPlan {
         target: target.name.clone(),
@@ -102,12 +107,12 @@ fn target(app: &AppReading, target: &TargetPolicy, reading: &Reading, usual: Opt
                 since: drifted.since,
                 drift: drifted.drift.clone(),
             }),
-        window: match app.window(target, reading.now) {
-            reading::Window::Open { until } => Window::Open { until },
-            reading::Window::Closed { opens } => Window::Closed { opens },
-            reading::Window::Frozen => Window::Frozen,
-            reading::Window::NeverOpens => Window::NeverOpens,
-            reading::Window::Never => Window::Never,
+        window: match app.window(target, fleet_status.now) {
+            fleet_status::Window::Open { until } => Window::Open { until },
+            fleet_status::Window::Closed { opens } => Window::Closed { opens },
+            fleet_status::Window::Frozen => Window::Frozen,
+            fleet_status::Window::NeverOpens => Window::NeverOpens,
+            fleet_status::Window::Never => Window::Never,
         },
         needs: app.needs(target),
         bake: open.map_or(target.bake, |open| open.bake),

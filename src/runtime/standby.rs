@@ -8,8 +8,8 @@ use crate::clients::target::docker::own::own_id;
 use crate::clients::target::docker::verbs;
 use crate::decide::handover::{self, Turn};
 use crate::model::fleet::{Fleet, Select};
-use crate::model::itself::Holder;
 use crate::model::name::HostName;
+use crate::model::self_update::Holder;
 use crate::store;
 use crate::store::error::StoreError;
 use crate::store::lock::{self, StateLock};
@@ -21,7 +21,7 @@ use tracing::warn;
 /// How long a start waits for an earlier lowtide to let go of the state.
 const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
-/// How often a keeper looks whether the new one hangs.
+/// How often an update helper looks whether the new one hangs.
 const WATCH: Duration = Duration::from_secs(15);
 
 /// How the wait ended.
@@ -76,7 +76,7 @@ pub async fn await_state<T>(
     }
 }
 
-/// Run by a keeper: stops a new lowtide that took the state and hangs. Runs until it is dropped.
+/// Run by an update helper: stops a new lowtide that took the state and hangs. Runs until it is dropped.
 pub async fn end_what_hangs(state: &Path, fleet: &Fleet) {
     loop {
         tokio::time::sleep(WATCH).await;
@@ -133,7 +133,7 @@ pub async fn reach_own_engine(fleet: &Fleet) -> Result<(), String> {
 fn own_engines(fleet: &Fleet) -> impl Iterator<Item = (&HostName, Result<Engine, EngineError>)> {
     let targets = fleet.apps.values().flat_map(|app| &app.rollout);
     let hosts = targets
-        .filter(|target| target.select == Select::Itself)
+        .filter(|target| target.select == Select::OwnContainer)
         .filter_map(|target| fleet.hosts.get_key_value(&target.host));
     hosts.map(|(name, host)| (name, Engine::connect(&host.address)))
 }

@@ -13,10 +13,10 @@ use crate::decide::schedule::{self, Calendar};
 use crate::model::app_state::AppEvent;
 use crate::model::failure::Failure;
 use crate::model::fleet::{App, Select};
-use crate::model::itself::{Handover, Holder};
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::run::{Conclusion, RunEvent, Trigger};
+use crate::model::self_update::{Handover, Holder};
 use crate::store::error::StoreError;
 use crate::store::handover;
 use crate::store::journal::Batch;
@@ -438,7 +438,7 @@ impl Supervisor {
         match next {
             app_state::Next::Idle => true,
             app_state::Next::OpenRollout { target, .. } | app_state::Next::GoBack { target, .. } => {
-                self.scope == Scope::Asked && target.select == Select::Itself
+                self.scope == Scope::Asked && target.select == Select::OwnContainer
             }
             app_state::Next::Promote(_) | app_state::Next::TakeBack(_) => false,
         }

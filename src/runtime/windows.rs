@@ -1,6 +1,6 @@
 //! The openings of targets as `windows` shows them.
 
-use super::reading::{AppReading, Reading};
+use super::fleet_status::{AppStatus, FleetStatus};
 use crate::decide::window::{self, Forecast};
 use crate::model::fleet::TargetPolicy;
 use crate::model::name::{AppName, TargetName};
@@ -26,7 +26,7 @@ pub struct Which {
 ///
 /// # Errors
 /// Zone data that lack a zone of the configuration, and days beyond the calendar.
-pub fn row(app: &AppReading, target: &TargetPolicy, asked: Which, now: Timestamp) -> Result<WindowsRow, jiff::Error> {
+pub fn row(app: &AppStatus, target: &TargetPolicy, asked: Which, now: Timestamp) -> Result<WindowsRow, jiff::Error> {
     let app_zone = app.app.timezone.as_str();
     let window = target.window.as_ref();
     let timezone = window
@@ -68,15 +68,15 @@ pub struct Doubtful {
 
 /// Such targets, by app, going by how long earlier rollouts of each took.
 #[must_use]
-pub fn doubtful(reading: &Reading) -> Vec<Doubtful> {
+pub fn doubtful(fleet_status: &FleetStatus) -> Vec<Doubtful> {
     let mut found = Vec::new();
-    for app in &reading.apps {
+    for app in &fleet_status.apps {
         for (index, target) in app.app.rollout.iter().enumerate() {
             let (lasts, _) = app.estimate(target);
             let doubt = target
                 .window
                 .as_ref()
-                .and_then(|it| window::doubt(it, &app.app.timezone, lasts, reading.now));
+                .and_then(|it| window::doubt(it, &app.app.timezone, lasts, fleet_status.now));
             found.extend(doubt.map(|doubt| Doubtful {
                 app: app.app.name.clone(),
                 target: target.name.clone(),

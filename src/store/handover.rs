@@ -2,7 +2,7 @@
 
 use super::database::Store;
 use super::error::StoreError;
-use crate::model::itself::Handover;
+use crate::model::self_update::Handover;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -108,8 +108,8 @@ fn file(path: &Path, source: std::io::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::itself::Holder;
     use crate::model::name::RolloutId;
+    use crate::model::self_update::Holder;
 
     fn record(to: Holder) -> Handover {
         Handover {
@@ -118,7 +118,7 @@ mod tests {
             deadline: jiff::Timestamp::UNIX_EPOCH,
             overdue: jiff::Timestamp::UNIX_EPOCH,
             old: "o".to_owned(),
-            keeper: "k".to_owned(),
+            helper: "k".to_owned(),
             new: None,
             tried: None,
         }
@@ -128,7 +128,7 @@ mod tests {
     fn a_record_is_replaced_whole_and_cleared() {
         let state = tempfile::tempdir().unwrap();
         assert_eq!(read(state.path()).unwrap(), None);
-        for to in [Holder::Keeper, Holder::New] {
+        for to in [Holder::Helper, Holder::New] {
             write(state.path(), &record(to)).unwrap();
             assert_eq!(read(state.path()).unwrap(), Some(record(to)));
         }

@@ -2,10 +2,10 @@
 
 use crate::model::name::AppName;
 use crate::model::trouble::Trouble;
-use crate::report::terminal::AppStatus;
+use crate::report::terminal::AppCondition;
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::bot::Bot;
-use crate::runtime::reading::{self, Reading};
+use crate::runtime::fleet_status::{self, FleetStatus};
 use crate::store::error::StoreError;
 use crate::store::overview::Ended;
 use jiff::Timestamp;
@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub(super) async fn text(bot: &Bot) -> Result<String, StoreError> {
-    let reading = reading::of_bot(bot).await?;
+    let fleet_status = fleet_status::of_bot(bot).await?;
     let ended = bot.store.ended_runs().await?;
     let (term, size) = (bot.store.term(), bot.store.size());
-    Ok(run_blocking(move || written(&reading, &ended, term, size)).await)
+    Ok(run_blocking(move || written(&fleet_status, &ended, term, size)).await)
 }
 
-fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
+fn written(fleet_status: &FleetStatus, ended: &[Ended], term: i64, size: u64) -> String {
     let mut out = Out(String::new());
     out.family("lowtide_build_info", "Version of lowtide.");
     out.line("lowtide_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -32,28 +32,28 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
     out.alone(
         "lowtide_paused",
         "1: rollouts and promotions are paused.",
-        u8::from(reading.paused),
+        u8::from(fleet_status.paused),
     );
     out.alone(
         "lowtide_notices_pending",
         "Mails that wait for delivery.",
-        reading.notices,
+        fleet_status.notices,
     );
-    let running = reading.apps.iter().filter(|app| app.running.is_some()).count();
+    let running = fleet_status.apps.iter().filter(|app| app.running.is_some()).count();
     out.alone("lowtide_runs_open", "Runs under way.", running);
-    let rollouts: usize = reading.apps.iter().map(|app| app.rollouts.len()).sum();
+    let rollouts: usize = fleet_status.apps.iter().map(|app| app.rollouts.len()).sum();
     out.alone("lowtide_rollouts_open", "Rollouts in progress or waiting.", rollouts);
     out.family("lowtide_apps", "Apps by what they are at.");
-    let mut states: BTreeMap<&str, usize> = AppStatus::WORDS.iter().map(|state| (*state, 0)).collect();
-    for app in &reading.apps {
+    let mut states: BTreeMap<&str, usize> = AppCondition::WORDS.iter().map(|state| (*state, 0)).collect();
+    for app in &fleet_status.apps {
         *states.entry(app.state().word()).or_default() += 1;
     }
     for (state, apps) in states {
         out.line("lowtide_apps", &[("state", state)], apps);
     }
     out.family("lowtide_app_halted", "1: the app is halted.");
-    for app in &reading.apps {
-        let halted = matches!(app.state(), AppStatus::Halted { .. });
+    for app in &fleet_status.apps {
+        let halted = matches!(app.state(), AppCondition::Halted { .. });
         out.line(
             "lowtide_app_halted",
             &[("app", app.app.name.as_str())],
@@ -64,14 +64,14 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
         "lowtide_app_probation",
         "Rollouts that are still watched twice as long, of the target with the most.",
     );
-    for app in &reading.apps {
+    for app in &fleet_status.apps {
         let labels = [("app", app.app.name.as_str())];
         let left = app.probation().into_iter().map(|(_, left)| left).max().unwrap_or(0);
         out.line("lowtide_app_probation", &labels, left);
     }
-    fixes(&mut out, reading);
-    troubles(&mut out, reading);
-    outstanding(&mut out, reading);
+    fixes(&mut out, fleet_status);
+    troubles(&mut out, fleet_status);
+    outstanding(&mut out, fleet_status);
     // A gauge, not a counter: what retention forgets is gone from it.
     out.family("lowtide_runs", "Ended runs in the journal, by conclusion.");
     for row in ended {
@@ -93,12 +93,12 @@ fn written(reading: &Reading, ended: &[Ended], term: i64, size: u64) -> String {
 }
 
 /// Fixes that stay pending until a base image, a version pin or a container changes.
-fn fixes(out: &mut Out, reading: &Reading) {
+fn fixes(out: &mut Out, fleet_status: &FleetStatus) {
     out.family(
         "lowtide_app_behind",
         "1: fixes are pending that no rebuild brings, or a target lacks fixes of the last release.",
     );
-    for app in &reading.apps {
+    for app in &fleet_status.apps {
         let behind = app.app_state.withheld.is_some();
         out.line(
             "lowtide_app_behind",
@@ -110,7 +110,7 @@ fn fixes(out: &mut Out, reading: &Reading) {
         "lowtide_app_pending_fixes",
         "Packages of the last release whose update needs a new base image or another pin.",
     );
-    for app in &reading.apps {
+    for app in &fleet_status.apps {
         let withheld = app.app_state.withheld.as_ref();
         let pending = withheld.map_or(0, |(_, withheld)| withheld.packages.len());
         out.line("lowtide_app_pending_fixes", &[("app", app.app.name.as_str())], pending);
@@ -119,15 +119,15 @@ fn fixes(out: &mut Out, reading: &Reading) {
         "lowtide_app_missing_security_fixes",
         "Security fixes that the worst of the app's targets lacks.",
     );
-    for app in &reading.apps {
+    for app in &fleet_status.apps {
         let labels = [("app", app.app.name.as_str())];
         out.line("lowtide_app_missing_security_fixes", &labels, app.exposure().security);
     }
 }
 
-fn troubles(out: &mut Out, reading: &Reading) {
+fn troubles(out: &mut Out, fleet_status: &FleetStatus) {
     let (mut refused, mut unread, mut engines) = (0, 0, Vec::new());
-    for trouble in &reading.troubles {
+    for trouble in &fleet_status.troubles {
         match trouble {
             Trouble::ConfigurationRefused(_) => refused = 1,
             Trouble::ConfigurationUnread => unread = 1,
@@ -154,12 +154,12 @@ fn troubles(out: &mut Out, reading: &Reading) {
 }
 
 /// Releases that did not come where they should be.
-fn outstanding(out: &mut Out, reading: &Reading) {
+fn outstanding(out: &mut Out, fleet_status: &FleetStatus) {
     out.family(
         "lowtide_target_refused",
         "1: the target did not take the current release, with nothing wrong with the release.",
     );
-    for app in &reading.apps {
+    for app in &fleet_status.apps {
         for target in &app.app.rollout {
             let refused = app.refusals().any(|refusal| *refusal.target == target.name);
             let labels = [("app", app.app.name.as_str()), ("target", target.name.as_str())];
@@ -170,7 +170,7 @@ fn outstanding(out: &mut Out, reading: &Reading) {
         "lowtide_target_drifted",
         "1: the target no longer runs its last release, since someone else changed it.",
     );
-    for app in &reading.apps {
+    for app in &fleet_status.apps {
         for target in &app.app.rollout {
             let drifted = app.drifted().any(|drifted| *drifted.target == target.name);
             let labels = [("app", app.app.name.as_str()), ("target", target.name.as_str())];
@@ -181,7 +181,7 @@ fn outstanding(out: &mut Out, reading: &Reading) {
         "lowtide_channel_promotion_failing",
         "1: the channel does not get the current release.",
     );
-    for app in &reading.apps {
+    for app in &fleet_status.apps {
         for channel in app.app.publish.iter().flat_map(|publish| &publish.channels) {
             let failing = app.unpromoted().any(|(failing, _)| *failing == channel.name);
             let labels = [("app", app.app.name.as_str()), ("channel", channel.name.as_str())];

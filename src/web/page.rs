@@ -2,10 +2,10 @@
 
 use crate::model::preview::{PlannedState, RolloutPreview};
 use crate::report::rollout as rollouts;
-use crate::report::terminal::{AppStatus, relative, state_words};
+use crate::report::terminal::{AppCondition, relative, state_words};
 use crate::report::trouble;
 use crate::report::words;
-use crate::runtime::reading::{AppReading, OpenRollout, Reading};
+use crate::runtime::fleet_status::{AppStatus, FleetStatus, OpenRollout};
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -42,9 +42,9 @@ td.name { font-weight: 600; } .soft { color: var(--soft); } code { font-size: .9
 .note { border-left: 4px solid var(--warn); padding: .6rem .9rem; }
 ";
 
-pub(super) fn html(reading: &Reading, instance: &str, zone: &str) -> Markup {
-    let now = reading.now;
-    let parts = Parts::of(reading);
+pub(super) fn html(fleet_status: &FleetStatus, instance: &str, zone: &str) -> Markup {
+    let now = fleet_status.now;
+    let parts = Parts::of(fleet_status);
     let needs = parts.counts[..NEED_A_PERSON]
         .iter()
         .map(|(_, apps)| apps)
@@ -63,15 +63,15 @@ pub(super) fn html(reading: &Reading, instance: &str, zone: &str) -> Markup {
                 main {
                     h1 { "lowtide" }
                     p {
-                        (words::counted(reading.apps.len(), "app", "apps")) ", "
+                        (words::counted(fleet_status.apps.len(), "app", "apps")) ", "
                         @if needs == 0 { "none needs attention" }
                         @else { strong.failing { (words::counted(needs, "needs attention", "need attention")) } }
                         " · " (instance) " · " (words::moment(now, zone))
                     }
-                    @if reading.paused {
+                    @if fleet_status.paused {
                         div.card.note { "Rollouts and promotions are paused. " code { "lowtide pause --all --off" } " resumes them." }
                     }
-                    @for trouble in &reading.troubles {
+                    @for trouble in &fleet_status.troubles {
                         div.card.note { (trouble::line(trouble, now)) }
                     }
                     (counts(&parts))
@@ -80,7 +80,7 @@ pub(super) fn html(reading: &Reading, instance: &str, zone: &str) -> Markup {
                             thead { tr { th { "App" } th { "Mode" } th { "Release" } th { "Last run" } th { "Next run" } th { "State" } } }
                             tbody {
                                 @for app in &parts.rows { (row(app, now, zone)) }
-                                @if reading.apps.is_empty() { tr { td colspan="6" { "No apps are configured." } } }
+                                @if fleet_status.apps.is_empty() { tr { td colspan="6" { "No apps are configured." } } }
                             }
                         }
                     }
@@ -90,8 +90,8 @@ pub(super) fn html(reading: &Reading, instance: &str, zone: &str) -> Markup {
                         p { (words::counted(parts.more_rollouts, "more rollout is open", "more rollouts are open")) ": "
                             code { "lowtide plan" } " lists all of them." }
                     }
-                    @if reading.notices > 0 {
-                        p { (words::counted(reading.notices as usize, "mail waits", "mails wait")) " for delivery." }
+                    @if fleet_status.notices > 0 {
+                        p { (words::counted(fleet_status.notices as usize, "mail waits", "mails wait")) " for delivery." }
                     }
                 }
             }
@@ -131,7 +131,7 @@ fn names(parts: &Parts<'_>) -> Markup {
     }
 }
 
-fn row(app: &AppReading, now: Timestamp, zone: &str) -> Markup {
+fn row(app: &AppStatus, now: Timestamp, zone: &str) -> Markup {
     let row = app.status_row();
     let word = row.state.word();
     html! {
@@ -147,7 +147,7 @@ fn row(app: &AppReading, now: Timestamp, zone: &str) -> Markup {
 }
 
 /// An open rollout: what it waits for, and how far each of its replicas is.
-fn rollout(app: &AppReading, open: &OpenRollout, now: Timestamp) -> Markup {
+fn rollout(app: &AppStatus, open: &OpenRollout, now: Timestamp) -> Markup {
     let zone = app.app.timezone.as_str();
     let preview = open.preview();
     let entry = rollouts::entry(open.entry, now, zone);
@@ -204,16 +204,17 @@ fn when(at: Option<Timestamp>, now: Timestamp, zone: &str) -> Markup {
 struct Parts<'a> {
     /// Words of states, the most urgent first, and how many apps are in each.
     counts: Vec<(&'static str, usize)>,
-    rows: Vec<&'a AppReading>,
+    rows: Vec<&'a AppStatus>,
     /// Without a row.
-    others: Vec<(&'static str, &'a AppReading)>,
-    rollouts: Vec<(&'a AppReading, &'a OpenRollout)>,
+    others: Vec<(&'static str, &'a AppStatus)>,
+    rollouts: Vec<(&'a AppStatus, &'a OpenRollout)>,
     more_rollouts: usize,
 }
 
 impl<'a> Parts<'a> {
-    fn of(reading: &'a Reading) -> Self {
-        let mut apps: Vec<(AppStatus, &AppReading)> = reading.apps.iter().map(|app| (app.state(), app)).collect();
+    fn of(fleet_status: &'a FleetStatus) -> Self {
+        let mut apps: Vec<(AppCondition, &AppStatus)> =
+            fleet_status.apps.iter().map(|app| (app.state(), app)).collect();
         let mut counts: Vec<(&str, usize)> = URGENCY.iter().map(|state| (*state, 0)).collect();
         for (state, _) in &apps {
             counts[urgency(state)].1 += 1;
@@ -223,9 +224,9 @@ impl<'a> Parts<'a> {
             // Stable: by name within a state.
             apps.sort_by_key(|(state, _)| urgency(state));
         }
-        let shown = |state: &AppStatus| all || urgency(state) < QUIET;
+        let shown = |state: &AppCondition| all || urgency(state) < QUIET;
         let rows = apps.iter().filter(|(state, _)| shown(state)).take(FEW);
-        let rows: Vec<&AppReading> = rows.map(|(_, app)| *app).collect();
+        let rows: Vec<&AppStatus> = rows.map(|(_, app)| *app).collect();
         let others = apps.iter().skip(rows.len()).map(|(state, app)| (state.word(), *app));
         // Those at work before those that wait.
         let open = apps
@@ -244,7 +245,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Apps without a row by state, the most urgent first.
-    fn quiet(&self) -> Vec<(&'static str, Vec<&'a AppReading>)> {
+    fn quiet(&self) -> Vec<(&'static str, Vec<&'a AppStatus>)> {
         let of = |word: &'static str| {
             let apps = self.others.iter().filter(|(state, _)| *state == word);
             (word, apps.map(|(_, app)| *app).collect::<Vec<_>>())
@@ -280,19 +281,19 @@ const NEED_A_PERSON: usize = 5;
 /// From this index on, nothing is in progress and nothing needs attention.
 const QUIET: usize = 8;
 
-fn urgency(state: &AppStatus) -> usize {
+fn urgency(state: &AppCondition) -> usize {
     match state {
-        AppStatus::Halted { .. } => 0,
-        AppStatus::Failing { .. } => 1,
-        AppStatus::Refused { .. } => 2,
-        AppStatus::Unpromoted { .. } => 3,
-        AppStatus::Drifted { .. } => 4,
-        AppStatus::Rolling { .. } => 5,
-        AppStatus::Running { .. } => 6,
-        AppStatus::Waiting { .. } => 7,
-        AppStatus::Behind { .. } => 8,
-        AppStatus::New => 9,
-        AppStatus::Fresh => 10,
+        AppCondition::Halted { .. } => 0,
+        AppCondition::Failing { .. } => 1,
+        AppCondition::Refused { .. } => 2,
+        AppCondition::Unpromoted { .. } => 3,
+        AppCondition::Drifted { .. } => 4,
+        AppCondition::Rolling { .. } => 5,
+        AppCondition::Running { .. } => 6,
+        AppCondition::Waiting { .. } => 7,
+        AppCondition::Behind { .. } => 8,
+        AppCondition::New => 9,
+        AppCondition::Fresh => 10,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::report::plan::PlanRow;
 use crate::report::trouble;
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::bot::Bot;
-use crate::runtime::{planning, reading};
+use crate::runtime::{fleet_status, planning};
 use crate::store::error::StoreError;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -111,8 +111,8 @@ async fn health(State(site): State<Arc<Site>>) -> Response {
 }
 
 async fn noted(bot: &Bot, first: &str) -> Result<String, StoreError> {
-    let troubles = reading::troubles(bot).await?;
-    Ok(trouble::notes(first, &troubles, reading::now()))
+    let troubles = fleet_status::troubles(bot).await?;
+    Ok(trouble::notes(first, &troubles, fleet_status::now()))
 }
 
 /// As health, and no newer lowtide has taken the state over.
@@ -135,9 +135,9 @@ async fn measured(State(site): State<Arc<Site>>) -> Response {
 
 async fn status(State(site): State<Arc<Site>>) -> Response {
     let html = site.page.get(|| Moment::of(&site.bot), async {
-        let reading = reading::of_bot(&site.bot).await?;
+        let fleet_status = fleet_status::of_bot(&site.bot).await?;
         let (instance, zone) = (site.bot.instance.clone(), site.bot.in_force().fleet.timezone.clone());
-        Ok(run_blocking(move || page::html(&reading, &instance, &zone).into_string()).await)
+        Ok(run_blocking(move || page::html(&fleet_status, &instance, &zone).into_string()).await)
     });
     answer(html.await, "text/html; charset=utf-8")
 }
@@ -163,9 +163,15 @@ async fn planned(
     write: fn(&[PlanRow], bool, Timestamp) -> serde_json::Result<String>,
 ) -> Response {
     let text = last.get(|| Moment::of(bot), async {
-        let reading = reading::of_bot(bot).await?;
-        let usual = planning::usual(&bot.store, &reading).await?;
-        let written = run_blocking(move || write(&planning::rows(&reading, &usual), reading.paused, reading.now));
+        let fleet_status = fleet_status::of_bot(bot).await?;
+        let usual = planning::usual(&bot.store, &fleet_status).await?;
+        let written = run_blocking(move || {
+            write(
+                &planning::rows(&fleet_status, &usual),
+                fleet_status.paused,
+                fleet_status.now,
+            )
+        });
         written.await.map_err(|e| StoreError::Unreadable {
             what: "plan to write",
             why: e.to_string(),

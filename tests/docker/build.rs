@@ -322,7 +322,7 @@ async fn a_dropped_build_ends_on_the_engine() {
 async fn a_stale_index_fails_a_build_that_exits_0() {
     let sign = "W: Failed to fetch https://deb.example.org/dists/x/InRelease";
     let dir = context(&format!(
-        "FROM {BASE}\nRUN true\nRUN echo '{sign}'; echo 'Reading package lists...'\n"
+        "FROM {BASE}\nRUN true\nRUN echo '{sign}'; echo 'FleetStatus package lists...'\n"
     ));
     let request = request(dir.path());
     for (built, lines) in on_both(request.clone()).await {

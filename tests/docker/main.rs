@@ -8,12 +8,12 @@ mod engine;
 mod freshness;
 mod image;
 mod inventory;
-mod itself;
 mod outdated;
 mod plain;
 mod proxy;
 mod remote;
 mod roll;
+mod self_update;
 #[path = "../support/mod.rs"]
 mod support;
 mod swarm;

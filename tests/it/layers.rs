@@ -215,8 +215,8 @@ fn every_module_imports_only_what_its_layer_may() {
 
 #[test]
 fn targets_know_the_engine_and_other_clients_know_nobody() {
-    // Credentials, secrets, TLS, the clock and the feed serve all clients; no outside system is behind them.
-    let shared = ["credentials", "secrets", "tls", "clock", "feed"];
+    // Credentials, secrets, TLS, the clock and the pipe serve all clients; no outside system is behind them.
+    let shared = ["credentials", "secrets", "tls", "clock", "pipe"];
     let mut problems = Vec::new();
     for source in sources().iter().filter(|s| s.module() == "clients") {
         let own = source.path.split('/').nth(1).unwrap_or_default();

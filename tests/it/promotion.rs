@@ -9,8 +9,8 @@ use lowtide::config::validate;
 use lowtide::model::app_state::{AppEvent, Release};
 use lowtide::model::name::{AppName, RunId};
 use lowtide::runtime::bot::{Bot, InForce};
+use lowtide::runtime::fleet_status;
 use lowtide::runtime::progress::{Progress, Watcher};
-use lowtide::runtime::reading;
 use lowtide::runtime::supervisor::{Scope, Supervisor};
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
@@ -64,8 +64,8 @@ async fn promotion(progress: &mut Watcher) -> String {
 }
 
 async fn state(bot: &Bot) -> &'static str {
-    let reading = reading::of_bot(bot).await.unwrap();
-    reading.apps[0].state().word()
+    let fleet_status = fleet_status::of_bot(bot).await.unwrap();
+    fleet_status.apps[0].state().word()
 }
 
 /// A repository of a registry that answers nothing but errors.

@@ -209,7 +209,7 @@ async fn every_prefix_of_a_journal_folds() {
     for length in 1..=recorded.len() {
         let state = run::fold(id(), &recorded[..length]).unwrap();
         assert_eq!(state.conclusion.is_some(), length == recorded.len());
-        lowtide::runtime::story::run(id(), &recorded[..length]).unwrap();
+        lowtide::runtime::detail::run(id(), &recorded[..length]).unwrap();
     }
     assert!(run::fold(id(), &[]).is_err());
     assert!(rollout::fold("01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(), &[]).is_err());

@@ -3,7 +3,7 @@
 use super::address::{self, Mirror, Place};
 use super::error::ArchiveError;
 use super::receive::{self, Destination};
-use crate::clients::feed::Pipe;
+use crate::clients::pipe::Pipe;
 use crate::clients::{clock, tls};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{CACHE_CONTROL, IF_MODIFIED_SINCE, IF_NONE_MATCH};

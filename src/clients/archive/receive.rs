@@ -4,7 +4,7 @@ use super::address;
 use super::error::ArchiveError;
 use super::fetch::{Ask, Expected, Got, Limits, Validators};
 use crate::clients::clock;
-use crate::clients::feed::Pipe;
+use crate::clients::pipe::Pipe;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Response;

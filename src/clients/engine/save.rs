@@ -2,7 +2,7 @@
 
 use super::connect::Engine;
 use super::error::EngineError;
-use crate::clients::feed::{Broken, feed};
+use crate::clients::pipe::{Broken, read_blocking};
 use crate::model::image::ImageId;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -42,7 +42,7 @@ impl Engine {
         chunks: impl Stream<Item = io::Result<Bytes>>,
         read: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
     ) -> Result<T, EngineError> {
-        let fed = feed(chunks, SILENCE, read).await;
+        let fed = read_blocking(chunks, SILENCE, read).await;
         fed.map(|fed| fed.read).map_err(|broken| match broken {
             Broken::Source(source) => EngineError::Unreachable {
                 address: self.address(),

@@ -39,7 +39,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("no-value", "a key without a value"),
     ("not-for-commands", "a key of containers on a target that is a command"),
     ("not-for-containers", "a key of commands on a container"),
-    ("not-for-itself", "a key of containers on lowtide's own"),
+    ("not-for-self", "a key of containers on lowtide's own"),
     (
         "not-for-rollouts",
         "a check of readiness that a running container cannot meet",

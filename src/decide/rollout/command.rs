@@ -214,7 +214,7 @@ fn is_there(state: &RolloutState, unit: &CommandUnit) -> bool {
 fn probe_timeout(target: &TargetPolicy) -> Option<SignedDuration> {
     match &target.select {
         Select::Command(policy) => policy.probe.as_ref().map(|probe| probe.timeout),
-        Select::Itself
+        Select::OwnContainer
         | Select::Container { .. }
         | Select::Label { .. }
         | Select::Compose { .. }

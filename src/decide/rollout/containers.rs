@@ -121,7 +121,7 @@ impl Chore {
             | Step::RecreateOld { .. }
             | Step::MoveTag { .. }
             | Step::Service(_)
-            | Step::Itself(_)
+            | Step::SelfUpdate(_)
             | Step::Command(_) => None,
         }
     }
@@ -212,7 +212,7 @@ impl Containers {
             | Step::StopCandidate { .. }
             | Step::KeepLog { .. }
             | Step::Service(_)
-            | Step::Itself(_)
+            | Step::SelfUpdate(_)
             | Step::Command(_)
             | Step::Drain { .. }
             | Step::KeepImage { .. }
@@ -364,7 +364,7 @@ impl Containers {
             | Step::KeepLog { .. }
             | Step::RemoveOld { .. }
             | Step::Service(_)
-            | Step::Itself(_)
+            | Step::SelfUpdate(_)
             | Step::Command(_)
             | Step::RecreateOld { .. } => {}
         }

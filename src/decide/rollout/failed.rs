@@ -1,6 +1,6 @@
 //! What follows a failed step or a completed rollback: that depends on whose fault the failure is.
 
-use super::{Moving, Next, Progress, RolloutState, command, containers, itself, services};
+use super::{Moving, Next, Progress, RolloutState, command, containers, self_update, services};
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
 use crate::model::rollout::{Goal, RolloutConclusion, Step};
 use jiff::{SignedDuration, Timestamp};
@@ -130,7 +130,7 @@ fn give_up(state: &RolloutState, step: &Step, failure: &Failure) -> Next {
             };
             Next::Finish(RolloutConclusion::Stuck { failure })
         }
-        Goal::Forward if !state.touched || itself::has_only_kept(state, step) => {
+        Goal::Forward if !state.touched || self_update::has_only_kept(state, step) => {
             Next::Finish(RolloutConclusion::Refused {
                 failure: failure.clone(),
             })

@@ -51,7 +51,7 @@ fn limit(target: &TargetPolicy) -> SignedDuration {
             let answer = command.probe.as_ref().map(|probe| probe.timeout);
             command.timeout + answer.unwrap_or(SignedDuration::ZERO)
         }
-        Select::Itself
+        Select::OwnContainer
         | Select::Container { .. }
         | Select::Label { .. }
         | Select::Compose { .. }

@@ -58,7 +58,7 @@ impl fmt::Display for Step {
             Step::KeepLog { .. } => f.write_str("keep log"),
             Step::RemoveOld { .. } => f.write_str("remove old container"),
             Step::Service(step) => step.fmt(f),
-            Step::Itself(step) => step.fmt(f),
+            Step::SelfUpdate(step) => step.fmt(f),
             Step::Command(step) => step.fmt(f),
             Step::Attach { .. } => f.write_str("give it the service's names"),
             Step::Route { change, .. } => f.write_str(match change {

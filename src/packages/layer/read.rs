@@ -33,7 +33,7 @@ pub fn read(tar: impl Read, wanted: &Wanted, limits: &Limits, used: &mut Used) -
         inner: tar,
         meter: meter.clone(),
     });
-    let mut reading = Reading {
+    let mut fleet_status = FleetStatus {
         limits,
         wanted,
         entries: BTreeMap::new(),
@@ -51,7 +51,9 @@ pub fn read(tar: impl Read, wanted: &Wanted, limits: &Limits, used: &mut Used) -
         let next = entries.next();
         meter.left.set(u64::MAX);
         let Some(entry) = next else { break };
-        let done = entry.map_err(LayerError::Read).and_then(|mut e| reading.entry(&mut e));
+        let done = entry
+            .map_err(LayerError::Read)
+            .and_then(|mut e| fleet_status.entry(&mut e));
         done.map_err(|e| meter.explain(e))?;
     }
     // The tar crate takes the end of the stream for the end of the archive.
@@ -63,14 +65,14 @@ pub fn read(tar: impl Read, wanted: &Wanted, limits: &Limits, used: &mut Used) -
         diff_id: digest(meter.hash.take()),
         size: meter.read.get(),
         whole,
-        entries: reading.entries,
-        hidden: reading.hidden,
-        opaque: reading.opaque,
-        wanted: reading.kept,
+        entries: fleet_status.entries,
+        hidden: fleet_status.hidden,
+        opaque: fleet_status.opaque,
+        wanted: fleet_status.kept,
     })
 }
 
-struct Reading<'a> {
+struct FleetStatus<'a> {
     limits: &'a Limits,
     wanted: &'a Wanted,
     entries: BTreeMap<String, LayerEntry>,
@@ -85,7 +87,7 @@ struct Reading<'a> {
     buffer: Vec<u8>,
 }
 
-impl Reading<'_> {
+impl FleetStatus<'_> {
     fn entry<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<(), LayerError> {
         let target = entry.link_name_bytes().map(|t| t.into_owned()).unwrap_or_default();
         let raw = entry.path_bytes().into_owned();

@@ -116,12 +116,12 @@ fn rows() -> Vec<StatusRow> {
     let since = now() - jiff::SignedDuration::from_hours(70);
     let (built, security) = (ago(24 * 12), 4);
     let exposure = Exposure { built, security };
-    let failing = AppStatus::Failing {
+    let failing = AppCondition::Failing {
         stage: Stage::Test,
         kind: FailureKind::TestFailed,
         since,
     };
-    let waiting = AppStatus::Waiting {
+    let waiting = AppCondition::Waiting {
         target: target.clone(),
         why: WaitReason::Window { opens: now() },
     };
@@ -131,26 +131,32 @@ fn rows() -> Vec<StatusRow> {
             Mode::Active,
             Some("20261123.7-3f2a9c1"),
             ago(8),
-            AppStatus::Fresh,
+            AppCondition::Fresh,
         ),
         row("archives", Mode::Active, Some("20261120.2-77aa001"), ago(8), failing),
-        row("news", Mode::Observe, None, None, AppStatus::New),
+        row("news", Mode::Observe, None, None, AppCondition::New),
         row("wiki", Mode::Active, Some("1"), ago(8), waiting),
         row(
             "shop",
             Mode::Active,
             Some("1"),
             ago(8),
-            AppStatus::Halted { since, exposure },
+            AppCondition::Halted { since, exposure },
         ),
         row(
             "blog",
             Mode::Active,
             Some("1"),
             ago(0),
-            AppStatus::Running { stage: Stage::Build },
+            AppCondition::Running { stage: Stage::Build },
         ),
-        row("mail", Mode::Active, Some("1"), ago(1), AppStatus::Rolling { target }),
+        row(
+            "mail",
+            Mode::Active,
+            Some("1"),
+            ago(1),
+            AppCondition::Rolling { target },
+        ),
     ]
 }
 

@@ -4,7 +4,7 @@ use super::known::Unknown;
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::{ArchiveClient, Ask, Expected, Got};
 use crate::clients::archive::unpack::{Packing, unpack};
-use crate::clients::feed::{Pipe, pipe};
+use crate::clients::pipe::{Pipe, pipe};
 use crate::decide::archive::{IndexFile, listed};
 use crate::packages::apt::index::read::Index;
 use crate::packages::apt::release::{Listed, Release};

@@ -65,7 +65,7 @@ pub(super) async fn perform(
         Step::Command(CommandStep::Run { aim }) => stage.run(bot, aim).await,
         Step::Command(CommandStep::AwaitAnswer { deadline, .. }) => stage.await_answer(command, *deadline).await,
         Step::Service(_)
-        | Step::Itself(_)
+        | Step::SelfUpdate(_)
         | Step::Pull
         | Step::RunHook { .. }
         | Step::CreateCandidate { .. }
@@ -146,7 +146,7 @@ pub(super) fn secrets(state: &RolloutState) -> Vec<Secret> {
 fn policy(state: &RolloutState) -> Result<&CommandPolicy, Failure> {
     match &state.target.select {
         Select::Command(policy) => Ok(policy),
-        Select::Itself
+        Select::OwnContainer
         | Select::Container { .. }
         | Select::Label { .. }
         | Select::Compose { .. }

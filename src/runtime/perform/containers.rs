@@ -1,7 +1,7 @@
 //! The steps of a rollout of containers on a plain engine.
 
 use super::step::secrets;
-use super::{adopted, itself, room};
+use super::{adopted, room, self_update};
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
@@ -22,8 +22,8 @@ use crate::decide::rollout::containers::{Containers, Sequence, sequence};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{Ready, ReadyCheck, Select, Unhealthy};
 use crate::model::hide::masked;
-use crate::model::itself::OwnStep;
 use crate::model::rollout::{HookPhase, OnExit, Part, RouteChange, Step, StepOutcome, Unit, Which};
+use crate::model::self_update::SelfUpdateStep;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::progress::{Progress, Replica};
 use jiff::{SignedDuration, Timestamp};
@@ -132,7 +132,7 @@ impl Stage<'_> {
             Step::TryOut { unit } => self.try_out(*unit).await?,
             Step::RunHook { phase, unit, hook } => return self.hook(*phase, *unit, *hook).await,
             Step::KeepLog { container, .. } => return self.keep_log(container).await,
-            Step::Itself(step) => self.itself(*step).await?,
+            Step::SelfUpdate(step) => self.self_update(*step).await?,
             Step::CreateCandidate { unit } => self.create(*unit).await?,
             Step::RecreateOld { unit } => self.recreate_old(*unit).await?,
             Step::StopOld { unit, container } | Step::StopCandidate { unit, container } => {
@@ -186,11 +186,11 @@ impl Stage<'_> {
         Ok(StepOutcome::Done)
     }
 
-    async fn itself(&self, step: OwnStep) -> Result<(), Failure> {
+    async fn self_update(&self, step: SelfUpdateStep) -> Result<(), Failure> {
         // Preflight made sure that this target is exactly one container.
         let unit = self.unit(0)?;
         let mark = self.mark(unit.index, Which::New);
-        itself::perform(self.bot, self.engine, self.state, unit, &mark, step).await
+        self_update::perform(self.bot, self.engine, self.state, unit, &mark, step).await
     }
 
     async fn stop(&self, unit: usize, container: &str) -> Result<(), Failure> {
@@ -207,8 +207,8 @@ impl Stage<'_> {
 
     async fn start(&self, unit: usize, container: &str, which: Which) -> Result<(), Failure> {
         let unit = self.unit(unit)?;
-        if self.state.target.select == Select::Itself {
-            itself::introduce(self.bot, container, which)?;
+        if self.state.target.select == Select::OwnContainer {
+            self_update::introduce(self.bot, container, which)?;
         }
         match (unit.on_exit, which) {
             (OnExit::Removed, Which::New) => verbs::start_heard(self.engine, container, Failure::EXCERPT_LINES).await,
@@ -246,8 +246,8 @@ impl Stage<'_> {
     async fn preflight(&self) -> Result<StepOutcome, Failure> {
         self.can_ask_http().await?;
         let found = preflight::preflight(self.engine, &self.state.target).await?;
-        if self.state.target.select == Select::Itself {
-            itself::fit(&found, &self.bot.state)?;
+        if self.state.target.select == Select::OwnContainer {
+            self_update::fit(&found, &self.bot.state)?;
         }
         for warning in &found.warnings {
             tracing::warn!(%warning, "found before the rollout");
@@ -534,9 +534,9 @@ impl Stage<'_> {
     }
 
     /// Did someone else stop the new container? Not checked for an old one, where service comes first, nor for
-    /// lowtide's own, which its keeper may stop.
+    /// lowtide's own, which its update helper may stop.
     async fn was_stopped(&self, container: &str, which: Which) -> bool {
-        if which == Which::Old || self.state.target.select == Select::Itself {
+        if which == Which::Old || self.state.target.select == Select::OwnContainer {
             return false;
         }
         observe::was_stopped(self.engine, container).await

@@ -1,4 +1,4 @@
-//! The surroundings of a test: its network, its sidecars, the candidate.
+//! What a test runs in: its network, its sidecars, the candidate.
 
 use super::environment::{Stop, TestEnvironment};
 use super::ready::{self, Role};

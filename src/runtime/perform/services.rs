@@ -63,7 +63,7 @@ pub(super) async fn perform(
         | Step::LetImageGo { .. }
         | Step::RecreateOld { .. }
         | Step::MoveTag { .. }
-        | Step::Itself(_) => Err(Failure::new(
+        | Step::SelfUpdate(_) => Err(Failure::new(
             FailureKind::Invariant,
             format!("services have no step `{step}`"),
         )),

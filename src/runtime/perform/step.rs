@@ -1,6 +1,6 @@
 //! The steps of a rollout: looking, and doing one.
 
-use super::{command, containers, itself, room, services};
+use super::{command, containers, room, self_update, services};
 use crate::clients::target::docker::observe as look;
 use crate::clients::target::docker::snapshot::Snapshot;
 use crate::clients::target::swarm::{self, snapshot::ServiceSnapshot};
@@ -8,9 +8,9 @@ use crate::decide::rollout::{Moving, RolloutState};
 use crate::model::failure::Failure;
 use crate::model::fleet::Select;
 use crate::model::hide::masked;
-use crate::model::itself::OwnStep;
 use crate::model::rollout::{Observed, Step, StepOutcome};
 use crate::model::secret::Secret;
+use crate::model::self_update::SelfUpdateStep;
 use crate::model::service::ServiceStep;
 use crate::runtime::bot::Bot;
 use tokio_util::sync::CancellationToken;
@@ -29,9 +29,9 @@ pub async fn observe(bot: &Bot, state: &RolloutState) -> Result<Observed, Failur
             None => Ok(Observed::Nothing),
             Some(units) => {
                 let engine = fleet.engine(&state.target.host)?;
-                if state.target.select == Select::Itself {
-                    let seen = itself::look(engine, state, units).await?;
-                    return Ok(Observed::Itself(Box::new(seen)));
+                if state.target.select == Select::OwnContainer {
+                    let seen = self_update::look(engine, state, units).await?;
+                    return Ok(Observed::SelfUpdate(Box::new(seen)));
                 }
                 let seen = look::observe(engine, state.id, units).await;
                 seen.map(Observed::Containers).map_err(|e| e.failure())
@@ -68,7 +68,7 @@ pub async fn perform(
     );
     let outcome = match done {
         // The next holder of the state journals the end of this step.
-        Ok(_) if matches!(step, Step::Itself(OwnStep::Yield { .. })) => return None,
+        Ok(_) if matches!(step, Step::SelfUpdate(SelfUpdateStep::Yield { .. })) => return None,
         Ok(outcome) => outcome,
         Err(_) if shutdown.is_cancelled() && waits => return None,
         Err(failure) => StepOutcome::Failed { failure },

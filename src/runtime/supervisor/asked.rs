@@ -226,7 +226,7 @@ impl Supervisor {
         let open = self.bot.store.open_streams().await?;
         for row in open.into_iter().filter(|row| row.app == *app) {
             match row.stream {
-                Stream::Rollout(id) if !self.rollouts.contains_key(&id) && !self.is_of_itself(id).await? => {
+                Stream::Rollout(id) if !self.rollouts.contains_key(&id) && !self.is_self_update_of(id).await? => {
                     rollouts.push(id);
                 }
                 Stream::Run(id) if !self.runs.contains_key(&id) => runs.push(id),
@@ -237,10 +237,10 @@ impl Supervisor {
     }
 
     /// Is this a rollout of lowtide's own container? A command cannot drive it, because it runs in another process.
-    async fn is_of_itself(&self, rollout: RolloutId) -> Result<bool, StoreError> {
+    async fn is_self_update_of(&self, rollout: RolloutId) -> Result<bool, StoreError> {
         let events = self.bot.store.rollout_events(rollout).await?;
         let opened = events.first().map(|first| &first.event);
-        Ok(matches!(opened, Some(RolloutEvent::Opened { target, .. }) if target.select == Select::Itself))
+        Ok(matches!(opened, Some(RolloutEvent::Opened { target, .. }) if target.select == Select::OwnContainer))
     }
 
     /// Rolls a release back on every target that has it, or on the named one; quarantines the release and halts the
@@ -261,7 +261,7 @@ impl Supervisor {
         if let (Some(only), []) = (&only, targets.as_slice()) {
             return Ok(Err(format!("{name} has no target {only}")));
         }
-        if self.scope == Scope::Asked && targets.iter().any(|target| target.select == Select::Itself) {
+        if self.scope == Scope::Asked && targets.iter().any(|target| target.select == Select::OwnContainer) {
             return Ok(Err(format!(
                 "{name} is lowtide itself: only a lowtide that serves takes it back"
             )));

@@ -32,7 +32,7 @@ impl Supervisor {
             Next::Promote(promotion) | Next::TakeBack(promotion) => self.promote(app, promotion).await,
             // A command does not replace lowtide's own container: it runs in another process. A `serve` does.
             Next::OpenRollout { target, .. } | Next::GoBack { target, .. }
-                if target.select == Select::Itself && self.scope == Scope::Asked =>
+                if target.select == Select::OwnContainer && self.scope == Scope::Asked =>
             {
                 Ok(())
             }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::validate;
 use crate::model::failure::HaltReason;
-use crate::runtime::reading;
+use crate::runtime::fleet_status;
 use std::sync::Arc;
 
 fn now() -> Timestamp {
@@ -9,23 +9,23 @@ fn now() -> Timestamp {
 }
 
 /// So many apps; the last ones of them are halted.
-fn fleet(apps: usize, halted: usize) -> Reading {
+fn fleet(apps: usize, halted: usize) -> FleetStatus {
     let app = |n| format!("  app-{n:04}: {{ source: {{ repo: 'https://git.example.org/web.git' }} }}\n");
     let text = format!(
         "version: 1\nhosts: {{ local: {{ docker: 'unix:///nowhere/docker.sock' }} }}\napps:\n{}",
         (1..=apps).map(app).collect::<String>()
     );
     let fleet = validate::fleet(text.as_bytes()).unwrap();
-    let mut reading = reading::untouched(&fleet, false, now());
-    for app in reading.apps.iter_mut().rev().take(halted) {
+    let mut fleet_status = fleet_status::untouched(&fleet, false, now());
+    for app in fleet_status.apps.iter_mut().rev().take(halted) {
         let (by, why) = ("ops".to_owned(), "drill".to_owned());
         Arc::make_mut(&mut app.app_state).halted = Some((now(), HaltReason::Operator { by, why }));
     }
-    reading
+    fleet_status
 }
 
-fn page(reading: &Reading) -> String {
-    html(reading, "lowtide-test", "UTC").into_string()
+fn page(fleet_status: &FleetStatus) -> String {
+    html(fleet_status, "lowtide-test", "UTC").into_string()
 }
 
 #[test]
@@ -67,10 +67,10 @@ fn the_page_is_bounded() {
 #[test]
 fn every_state_has_its_urgency() {
     let mut words = URGENCY;
-    let mut all = AppStatus::WORDS;
+    let mut all = AppCondition::WORDS;
     words.sort_unstable();
     all.sort_unstable();
     assert_eq!(words, all);
-    assert_eq!(URGENCY[urgency(&AppStatus::Fresh)], AppStatus::Fresh.word());
-    assert_eq!(URGENCY[urgency(&AppStatus::New)], AppStatus::New.word());
+    assert_eq!(URGENCY[urgency(&AppCondition::Fresh)], AppCondition::Fresh.word());
+    assert_eq!(URGENCY[urgency(&AppCondition::New)], AppCondition::New.word());
 }

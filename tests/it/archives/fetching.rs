@@ -4,7 +4,7 @@ use super::site::{Site, Trick, client, limits};
 use lowtide::clients::archive::address::Mirror;
 use lowtide::clients::archive::error::ArchiveError;
 use lowtide::clients::archive::fetch::{Access, ArchiveClient, Ask, Got, Limits, LocalFiles};
-use lowtide::clients::feed::{Pipe, pipe};
+use lowtide::clients::pipe::{Pipe, pipe};
 use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;

@@ -55,7 +55,7 @@ pub async fn find(engine: &Engine, select: &Select) -> Result<Vec<Value>, Engine
             });
             Ok(found)
         }
-        Select::Itself => Ok(own(engine).await?.into_iter().collect()),
+        Select::OwnContainer => Ok(own(engine).await?.into_iter().collect()),
         // Their containers are Swarm's to make.
         Select::Service { .. } | Select::Stack { .. } | Select::Command(_) => Ok(Vec::new()),
     }

@@ -22,8 +22,8 @@ pub fn failed(name: &str, rollout: &RolloutId) -> String {
 
 /// The one that keeps lowtide going while its own container is replaced.
 #[must_use]
-pub fn keeper(name: &str, rollout: &RolloutId) -> String {
-    format!("{name}.keeper.{}", rollout.short())
+pub fn helper(name: &str, rollout: &RolloutId) -> String {
+    format!("{name}.helper.{}", rollout.short())
 }
 
 /// Whether a rollout gave this name to a container it set aside. Such a container carries the service's labels but is
@@ -34,7 +34,7 @@ pub fn is_set_aside(name: &str) -> bool {
     let short = parts.next().unwrap_or_default();
     let role = parts.next().unwrap_or_default();
     parts.next().is_some_and(|name| !name.is_empty())
-        && matches!(role, "next" | "prev" | "failed" | "keeper")
+        && matches!(role, "next" | "prev" | "failed" | "helper")
         && short.len() == 8
         && short.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
 }
@@ -51,7 +51,7 @@ mod tests {
             next("web", &rollout),
             prev("a.b", &rollout),
             failed("web", &rollout),
-            keeper("web", &rollout),
+            helper("web", &rollout),
         ] {
             assert!(is_set_aside(&made), "{made}");
         }

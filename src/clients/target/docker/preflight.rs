@@ -128,9 +128,9 @@ impl Look<'_> {
         let failed = |e: EngineError| e.failure();
         let told = name(container);
         let mut refused: Vec<String> = refusals(container).iter().map(|r| line(told, r)).collect();
-        if self.target.select != Select::Itself && own_id().as_deref() == Some(id(container)) {
+        if self.target.select != Select::OwnContainer && own_id().as_deref() == Some(id(container)) {
             refused.push(format!(
-                "{told}: Id (lowtide runs in it: make it a target of its own, `- itself: {{}}`)"
+                "{told}: Id (lowtide runs in it: make it a target of its own, `- self: {{}}`)"
             ));
         }
         let policy = restart(container).name;

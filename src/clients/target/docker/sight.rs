@@ -27,7 +27,7 @@ impl Listed {
     /// # Errors
     /// `Unreadable`: a row has no image id.
     pub async fn of(&self, engine: &Engine, select: &Select) -> Result<Vec<SightedContainer>, EngineError> {
-        if *select == Select::Itself {
+        if *select == Select::OwnContainer {
             let own = find(engine, select).await?;
             let sighted = own
                 .iter()
@@ -63,7 +63,7 @@ fn is_meant(row: &Value, select: &Select) -> bool {
                 && label(COMPOSE_ONEOFF).is_some_and(|oneoff| oneoff == "False")
                 && (services.is_empty() || services.iter().any(|wanted| wanted == service))
         }
-        Select::Itself | Select::Service { .. } | Select::Stack { .. } | Select::Command(_) => false,
+        Select::OwnContainer | Select::Service { .. } | Select::Stack { .. } | Select::Command(_) => false,
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
             // `docker compose run`
             (row("shop-web-run-1", compose("web", "True")), project(&[]), false),
             (row("a", Value::Null), project(&[]), false),
-            (row("a", json!({})), Select::Itself, false),
+            (row("a", json!({})), Select::OwnContainer, false),
         ];
         for (row, select, meant) in table {
             assert_eq!(is_meant(&row, &select), meant, "{row} {select:?}");

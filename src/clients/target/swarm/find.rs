@@ -47,7 +47,7 @@ pub async fn find(engine: &Engine, select: &Select, repository: &Repository) -> 
         Select::Container { .. }
         | Select::Label { .. }
         | Select::Compose { .. }
-        | Select::Itself
+        | Select::OwnContainer
         | Select::Command(_) => Err(Failure::new(
             FailureKind::Invariant,
             "a target of containers has no services",

@@ -271,7 +271,7 @@ impl Roll<'_> {
 
     /// lowtide's own new container must not exit even once: it watches its own rollout.
     fn may_exit_once(&self) -> bool {
-        self.state.target.select != Select::Itself
+        self.state.target.select != Select::OwnContainer
     }
 
     /// The first exit is accepted if the restart policy would restart the container; the second is a failure.

@@ -117,7 +117,7 @@ impl SimulatedContainers {
             | Step::LetImageGo { .. }
             | Step::MoveTag { .. }
             | Step::Command(_)
-            | Step::Itself(_)
+            | Step::SelfUpdate(_)
             | Step::Service(_) => {}
         }
         StepOutcome::Done
@@ -195,9 +195,11 @@ fn assumed(state: &RolloutState) -> Unit {
             };
             ("N", Some(tag))
         }
-        Select::Label { .. } | Select::Service { .. } | Select::Stack { .. } | Select::Itself | Select::Command(_) => {
-            ("N", None)
-        }
+        Select::Label { .. }
+        | Select::Service { .. }
+        | Select::Stack { .. }
+        | Select::OwnContainer
+        | Select::Command(_) => ("N", None),
     };
     Unit {
         index: 0,
@@ -247,7 +249,7 @@ fn named(step: &Step) -> Option<(usize, &str)> {
         | Step::RecreateOld { .. }
         | Step::MoveTag { .. }
         | Step::Command(_)
-        | Step::Itself(_)
+        | Step::SelfUpdate(_)
         | Step::Service(_) => None,
     }
 }

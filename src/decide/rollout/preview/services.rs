@@ -131,7 +131,7 @@ fn assumed(select: &Select) -> Vec<ServiceUnit> {
         | Select::Container { .. }
         | Select::Label { .. }
         | Select::Compose { .. }
-        | Select::Itself
+        | Select::OwnContainer
         | Select::Command(_) => vec!["N".to_owned()],
     };
     let unit = |(index, name)| ServiceUnit {

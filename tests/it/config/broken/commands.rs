@@ -258,7 +258,7 @@ fn what_a_command_cannot_be() {
 
     one-of
 
-      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `itself`
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `self`
         ╭─[lowtide.yml:27:9]
      26 │         ready: { http: { url: "ftp://edge.example.org/healthz" } }
      27 │       - { name: f, command: { run: [deploy] }, container: { name: web } }

@@ -35,9 +35,9 @@ apps:
   bot:
     source: { repo: "https://git.example.org/bot.git" }
     rollout:
-      - { itself: {}, before: [ { exec: [a] } ], order: start-first }
-      - itself: { host: again }
-      - { itself: {}, container: { name: bot } }
+      - { self: {}, before: [ { exec: [a] } ], order: start-first }
+      - self: { host: again }
+      - { self: {}, container: { name: bot } }
 "#;
 
 #[test]
@@ -159,7 +159,7 @@ fn references() {
 
     one-of
 
-      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `itself`
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `self`
         ╭─[lowtide.yml:14:9]
      13 │       - { channel: latest, compose: { project: shop, services: [] } }
      14 │       - { channel: prod, container: { name: a }, label: { key: k, value: v } }
@@ -331,7 +331,7 @@ fn references() {
 
     one-of
 
-      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `itself`
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `self`
         ╭─[lowtide.yml:30:9]
      29 │       - { stack: { services: [web] } }
      30 │       - { service: { name: shop_web }, stack: { name: shop } }
@@ -355,40 +355,40 @@ fn references() {
         ╰────
       help: one container or service runs one app: take it out of one of the two
 
-    not-for-itself
+    not-for-self
 
       × `before` has no meaning for lowtide's own container
-        ╭─[lowtide.yml:36:23]
+        ╭─[lowtide.yml:36:21]
      35 │     rollout:
-     36 │       - { itself: {}, before: [ { exec: [a] } ], order: start-first }
-        ·                       ──────
-     37 │       - itself: { host: again }
+     36 │       - { self: {}, before: [ { exec: [a] } ], order: start-first }
+        ·                     ──────
+     37 │       - self: { host: again }
         ╰────
       help: lowtide is handed over by itself
 
-    not-for-itself
+    not-for-self
 
       × `order` has no meaning for lowtide's own container
-        ╭─[lowtide.yml:36:57]
+        ╭─[lowtide.yml:36:55]
      35 │     rollout:
-     36 │       - { itself: {}, before: [ { exec: [a] } ], order: start-first }
-        ·                                                         ───────────
-     37 │       - itself: { host: again }
+     36 │       - { self: {}, before: [ { exec: [a] } ], order: start-first }
+        ·                                                       ───────────
+     37 │       - self: { host: again }
         ╰────
       help: the old one always stops before the new one starts
 
     duplicate-name
 
-      × two targets of this app are named `itself`
+      × two targets of this app are named `self`
         ╭─[lowtide.yml:37:9]
      35 │     rollout:
-     36 │       - { itself: {}, before: [ { exec: [a] } ], order: start-first }
+     36 │       - { self: {}, before: [ { exec: [a] } ], order: start-first }
         ·         ─┬
         ·          ╰── first here
-     37 │       - itself: { host: again }
+     37 │       - self: { host: again }
         ·         ┬
         ·         ╰── here
-     38 │       - { itself: {}, container: { name: bot } }
+     38 │       - { self: {}, container: { name: bot } }
         ╰────
       help: give one of them a `name` of its own
 
@@ -397,22 +397,22 @@ fn references() {
       × lowtide itself is already a target of `bot`
         ╭─[lowtide.yml:37:9]
      35 │     rollout:
-     36 │       - { itself: {}, before: [ { exec: [a] } ], order: start-first }
-        ·           ───┬──
-        ·              ╰── first claimed here
-     37 │       - itself: { host: again }
-        ·         ───┬──
-        ·            ╰── here
-     38 │       - { itself: {}, container: { name: bot } }
+     36 │       - { self: {}, before: [ { exec: [a] } ], order: start-first }
+        ·           ──┬─
+        ·             ╰── first claimed here
+     37 │       - self: { host: again }
+        ·         ──┬─
+        ·           ╰── here
+     38 │       - { self: {}, container: { name: bot } }
         ╰────
       help: one container or service runs one app: take it out of one of the two
 
     one-of
 
-      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `itself`
+      × a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `self`
         ╭─[lowtide.yml:38:9]
-     37 │       - itself: { host: again }
-     38 │       - { itself: {}, container: { name: bot } }
+     37 │       - self: { host: again }
+     38 │       - { self: {}, container: { name: bot } }
         ·         ──
         ╰────
       help: begin each target with a `- ` of its own: `- container: { name: web }`

@@ -370,7 +370,7 @@ impl World {
 
     pub(in crate::decide::rollout) fn perform(&mut self, step: &Step) -> StepOutcome {
         match step {
-            Step::Service(_) | Step::Command(_) | Step::Itself(_) => {
+            Step::Service(_) | Step::Command(_) | Step::SelfUpdate(_) => {
                 panic!("no services here, and nobody rolls itself")
             }
             Step::Preflight => StepOutcome::Preflighted {
@@ -497,7 +497,7 @@ impl World {
 
     fn change(&mut self, step: &Step) {
         match step {
-            Step::Service(_) | Step::Command(_) | Step::Itself(_) => {
+            Step::Service(_) | Step::Command(_) | Step::SelfUpdate(_) => {
                 panic!("no services here, and nobody rolls itself")
             }
             Step::RemoveCandidate { container, .. } | Step::RemoveOld { container, .. } => {

@@ -8,9 +8,9 @@ use lowtide::clients::clock;
 use lowtide::config::validate;
 use lowtide::decide::app_state;
 use lowtide::model::image::ImageId;
-use lowtide::model::itself::Handover;
 use lowtide::model::name::{AppName, RolloutId};
 use lowtide::model::rollout::{RolloutConclusion, RolloutEvent};
+use lowtide::model::self_update::Handover;
 use lowtide::store::database::Store;
 use lowtide::store::handover;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ pub(crate) struct House {
 impl House {
     /// `rest`: further keys of the target.
     pub(crate) fn new(rest: &str) -> Self {
-        Self::with("itself: {}", rest)
+        Self::with("self: {}", rest)
     }
 
     pub(crate) fn named_as_ordinary() -> Self {
@@ -67,7 +67,7 @@ impl House {
     }
 
     fn with(select: &str, rest: &str) -> Self {
-        let name = unique("itself");
+        let name = unique("self");
         let house = Self {
             target: format!("{}\n        {rest}", select.replace("NAME", &name)),
             name,
@@ -376,10 +376,10 @@ impl Moves {
 }
 
 fn holder(record: &Handover) -> String {
-    use lowtide::model::itself::Holder;
+    use lowtide::model::self_update::Holder;
     match record.to {
         Holder::Old => record.old.clone(),
-        Holder::Keeper => record.keeper.clone(),
+        Holder::Helper => record.helper.clone(),
         Holder::New => record.new.clone().unwrap(),
     }
 }

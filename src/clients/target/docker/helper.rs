@@ -1,4 +1,4 @@
-//! The keeper (update helper): a container made from lowtide's own image and settings. In the rollout of lowtide's own
+//! The update helper: a container made from lowtide's own image and settings. In the rollout of lowtide's own
 //! container it takes the steps that the old one cannot take itself, from the stop of the old one until the new one
 //! takes over. It has none of the ports, names and labels by which others find the service.
 
@@ -16,12 +16,12 @@ use crate::model::rollout::{ContainerState, ObservedContainer, Unit};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// On a keeper: the rollout it is for.
-const LABEL_KEEPER: &str = "io.lowtide.keeper";
+/// On an update helper: the rollout it is for.
+const LABEL_HELPER: &str = "io.lowtide.update-helper";
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The rollout's keeper, if there is one. There is never a second: both would have the same container name, and the
+/// The rollout's update helper, if there is one. There is never a second: both would have the same container name, and the
 /// engine refuses that.
 ///
 /// # Errors
@@ -34,7 +34,7 @@ pub async fn look(engine: &Engine, rollout: RolloutId) -> Result<Option<Observed
         .transpose()
 }
 
-/// Creates the keeper, or completes one that an earlier attempt created; returns its engine id. Does not start it: the
+/// Creates the update helper, or completes one that an earlier attempt created; returns its engine id. Does not start it: the
 /// hand-over record has to name it first.
 ///
 /// # Errors
@@ -42,49 +42,49 @@ pub async fn look(engine: &Engine, rollout: RolloutId) -> Result<Option<Observed
 pub async fn make(engine: &Engine, unit: &Unit, snapshot: &[u8], mark: &Mark<'_>) -> Result<String, Failure> {
     let snapshot = Snapshot::read(snapshot)?;
     let body = body(unit, &snapshot, mark)?;
-    let keeper = match find(engine, mark.rollout).await.map_err(|e| e.failure())? {
-        Some(keeper) => keeper,
+    let helper = match find(engine, mark.rollout).await.map_err(|e| e.failure())? {
+        Some(helper) => helper,
         None => create(engine, unit, mark, &body).await?,
     };
-    if observe::state(&keeper) == ContainerState::Created {
-        connect(engine, &keeper, &snapshot).await.map_err(|e| e.failure())?;
-        inject::upload(engine, &keeper, &snapshot.files).await?;
+    if observe::state(&helper) == ContainerState::Created {
+        connect(engine, &helper, &snapshot).await.map_err(|e| e.failure())?;
+        inject::upload(engine, &helper, &snapshot.files).await?;
     }
-    Ok(id(&keeper).to_owned())
+    Ok(id(&helper).to_owned())
 }
 
-/// Stops the rollout's keeper and removes it; none is fine.
+/// Stops the rollout's update helper and removes it; none is fine.
 ///
 /// # Errors
 /// As the engine fails.
 pub async fn dismiss(engine: &Engine, rollout: RolloutId) -> Result<(), EngineError> {
-    if let Some(keeper) = find(engine, rollout).await? {
-        verbs::stop(engine, id(&keeper), None).await?;
-        verbs::remove_container(engine, id(&keeper)).await?;
+    if let Some(helper) = find(engine, rollout).await? {
+        verbs::stop(engine, id(&helper), None).await?;
+        verbs::remove_container(engine, id(&helper)).await?;
     }
     Ok(())
 }
 
-/// Keepers of this lowtide, by the rollouts they are for.
+/// Update helpers of this lowtide, by the rollouts they are for.
 ///
 /// # Errors
 /// As the engine fails.
 pub async fn all(engine: &Engine, instance: &str) -> Result<Vec<RolloutId>, EngineError> {
-    let labels = [LABEL_KEEPER.to_owned(), format!("{LABEL_INSTANCE}={instance}")];
+    let labels = [LABEL_HELPER.to_owned(), format!("{LABEL_INSTANCE}={instance}")];
     let found = labelled(engine, &labels).await?;
     Ok(found
         .iter()
-        .filter_map(|c| label(c, LABEL_KEEPER).parse().ok())
+        .filter_map(|c| label(c, LABEL_HELPER).parse().ok())
         .collect())
 }
 
 async fn find(engine: &Engine, rollout: RolloutId) -> Result<Option<Value>, EngineError> {
-    let found = labelled(engine, &[format!("{LABEL_KEEPER}={rollout}")]).await?;
+    let found = labelled(engine, &[format!("{LABEL_HELPER}={rollout}")]).await?;
     Ok(found.into_iter().next())
 }
 
 async fn create(engine: &Engine, unit: &Unit, mark: &Mark<'_>, body: &Value) -> Result<Value, Failure> {
-    let name = names::keeper(&unit.name, &mark.rollout);
+    let name = names::helper(&unit.name, &mark.rollout);
     let path = format!("/containers/create?name={}", encode(&name));
     engine
         .raw_post(&path, Some(body), PATIENCE)
@@ -111,11 +111,11 @@ async fn create(engine: &Engine, unit: &Unit, mark: &Mark<'_>, body: &Value) -> 
 }
 
 /// Every network of the old one: nobody knows which of them leads to registries and mail.
-async fn connect(engine: &Engine, keeper: &Value, snapshot: &Snapshot) -> Result<(), EngineError> {
-    let has = |network: &str| object(keeper, "/NetworkSettings/Networks").is_some_and(|n| n.contains_key(network));
+async fn connect(engine: &Engine, helper: &Value, snapshot: &Snapshot) -> Result<(), EngineError> {
+    let has = |network: &str| object(helper, "/NetworkSettings/Networks").is_some_and(|n| n.contains_key(network));
     for network in networks(&snapshot.container).filter(|network| !has(network)) {
         let path = format!("/networks/{}/connect", encode(network));
-        let request = json!({"Container": id(keeper)});
+        let request = json!({"Container": id(helper)});
         engine.raw_tell(&path, Some(&request), PATIENCE).await?;
     }
     Ok(())
@@ -153,7 +153,7 @@ fn body(unit: &Unit, snapshot: &Snapshot, mark: &Mark<'_>) -> Result<Value, Fail
         // It serves no page that could be asked.
         fields.insert("Healthcheck".to_owned(), json!({"Test": ["NONE"]}));
         let labels = json!({
-            LABEL_KEEPER: mark.rollout.to_string(),
+            LABEL_HELPER: mark.rollout.to_string(),
             LABEL_INSTANCE: mark.instance,
             LABEL_TERM: mark.term.to_string(),
         });
@@ -162,7 +162,7 @@ fn body(unit: &Unit, snapshot: &Snapshot, mark: &Mark<'_>) -> Result<Value, Fail
     if let Some(host) = body.get_mut("HostConfig").and_then(Value::as_object_mut) {
         host.insert("PortBindings".to_owned(), json!({}));
         host.insert("PublishAllPorts".to_owned(), json!(false));
-        // If the host reboots between the stop of the old container and the switch to the new one, the keeper is what
+        // If the host reboots between the stop of the old container and the switch to the new one, the update helper is what
         // starts again.
         let policy = json!({"Name": "unless-stopped", "MaximumRetryCount": 0});
         host.insert("RestartPolicy".to_owned(), policy);
@@ -254,7 +254,7 @@ mod tests {
             "PublishAllPorts": false
           },
           "Labels": {
-            "io.lowtide.keeper": "01J00000000000000000ABCDEF",
+            "io.lowtide.update-helper": "01J00000000000000000ABCDEF",
             "io.lowtide.instance": "lowtide-x",
             "io.lowtide.term": "7"
           },

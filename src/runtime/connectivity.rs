@@ -149,7 +149,7 @@ async fn target(fleet: &Fleet, app: &App, target: &TargetPolicy) -> Result<Strin
         }
         // Nothing is asked of an engine.
         Select::Command(command) => return programs(command),
-        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::Itself => {
+        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::OwnContainer => {
             let found = said(docker::find(&engine()?, &target.select).await)?;
             if let Select::Compose { services, .. } = &target.select
                 && let Some(lacking) = docker::lacking(&found, services)
@@ -189,7 +189,7 @@ fn wanted(select: &Select) -> String {
         Select::Compose { project, .. } => format!("container of the compose project {project}"),
         Select::Service { name } => format!("service {name}"),
         Select::Stack { stack, .. } => format!("stack {stack}"),
-        Select::Itself => "container that runs this lowtide: run `check` inside it".to_owned(),
+        Select::OwnContainer => "container that runs this lowtide: run `check` inside it".to_owned(),
         Select::Command(_) => "program".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! The fleet as the journal tells it: one reading for `status`, `plan`, the status page and the metrics. It may run
+//! The fleet as the journal tells it: one status for `status`, `plan`, the status page and the metrics. It may run
 //! beside the bot: nothing is written, and what an open rollout waits for is foretold, not asked.
 
 use super::blocking::run_blocking;
@@ -21,7 +21,7 @@ use crate::model::preview::{Entry, RolloutPreview};
 use crate::model::rollout::RolloutEvent;
 use crate::model::run::{Conclusion, Stage};
 use crate::model::trouble::{RefusedRevision, Trouble};
-use crate::report::terminal::{AppStatus, RunRow, StatusRow};
+use crate::report::terminal::{AppCondition, RunRow, StatusRow};
 use crate::report::windows::Needs;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
@@ -36,11 +36,11 @@ const EARLIER: u32 = 20;
 
 /// See the module.
 #[derive(Debug, Clone)]
-pub struct Reading {
+pub struct FleetStatus {
     pub now: Timestamp,
     /// Everything is paused.
     pub paused: bool,
-    pub apps: Vec<AppReading>,
+    pub apps: Vec<AppStatus>,
     /// Notices that wait for delivery.
     pub notices: u64,
     /// Those the store knows of; from inside the bot also its own.
@@ -49,7 +49,7 @@ pub struct Reading {
 
 /// One configured app.
 #[derive(Debug, Clone)]
-pub struct AppReading {
+pub struct AppStatus {
     pub app: Arc<App>,
     pub app_state: Arc<AppState>,
     /// Those whose release brings it, by name.
@@ -106,7 +106,7 @@ pub struct Late {
     pub opens: Timestamp,
 }
 
-/// The moment of a reading.
+/// The moment of a status.
 #[must_use]
 pub fn now() -> Timestamp {
     clock::now()
@@ -151,7 +151,7 @@ pub fn halted_since(app_state: &AppState, rollout: RolloutId) -> Option<Timestam
     })
 }
 
-/// The part of a reading that comes from the store. It does not depend on the configuration, so both can be read at the same time.
+/// The part of a status that comes from the store. It does not depend on the configuration, so both can be read at the same time.
 pub struct Stored {
     /// `None`: there is no state directory, so nothing has happened yet.
     known: Option<(BTreeMap<AppName, Arc<AppState>>, Glance)>,
@@ -172,7 +172,7 @@ impl Stored {
 
     /// The reading of this fleet.
     #[must_use]
-    pub fn reading(self, fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
+    pub fn fleet_status(self, fleet: &Fleet, paused: bool, now: Timestamp) -> FleetStatus {
         match self.known {
             Some((app_states, glance)) => gathered(glance, fleet, app_states, paused, now),
             None => untouched(fleet, paused, now),
@@ -187,7 +187,7 @@ fn gathered(
     mut app_states: BTreeMap<AppName, Arc<AppState>>,
     paused: bool,
     now: Timestamp,
-) -> Reading {
+) -> FleetStatus {
     let bases = |app: &AppName| app_states.get(app).map(|s| s.bases.clone()).unwrap_or_default();
     let families = family::of_apps(fleet.apps.values(), bases).unwrap_or_default();
     let newest = glance.newest.iter().filter_map(run_row);
@@ -219,7 +219,7 @@ fn gathered(
         .values()
         .map(|app| {
             let app_state = app_states.remove(&app.name).unwrap_or_default();
-            AppReading {
+            AppStatus {
                 next_run: next_run(app, &families, &app_state, &mut calendar, now),
                 parents: families.place(&app.name).parents.into_iter().collect(),
                 last_run: last.remove(&app.name),
@@ -230,7 +230,7 @@ fn gathered(
             }
         })
         .collect();
-    Reading {
+    FleetStatus {
         now,
         paused,
         apps,
@@ -243,15 +243,15 @@ fn gathered(
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn of_bot(bot: &Bot) -> Result<Reading, StoreError> {
+pub async fn of_bot(bot: &Bot) -> Result<FleetStatus, StoreError> {
     let fleet = bot.in_force();
     let apps = fleet.fleet.apps.keys();
     let app_states = apps.map(|app| (app.clone(), bot.app_state(app))).collect();
     let glance = bot.store.glance().await?;
     let (paused, now) = (bot.paused(), clock::now());
-    let mut reading = run_blocking(move || gathered(glance, &fleet.fleet, app_states, paused, now)).await;
-    reading.troubles.extend(bot.troubles.all());
-    Ok(reading)
+    let mut fleet_status = run_blocking(move || gathered(glance, &fleet.fleet, app_states, paused, now)).await;
+    fleet_status.troubles.extend(bot.troubles.all());
+    Ok(fleet_status)
 }
 
 /// What is wrong around the bot.
@@ -270,9 +270,9 @@ fn refused(refused: Option<RefusedRevision>) -> Vec<Trouble> {
 
 /// The fleet before anything happened.
 #[must_use]
-pub fn untouched(fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
+pub fn untouched(fleet: &Fleet, paused: bool, now: Timestamp) -> FleetStatus {
     let mut calendar = Calendar::default();
-    let apps = fleet.apps.values().map(|app| AppReading {
+    let apps = fleet.apps.values().map(|app| AppStatus {
         next_run: next_run(app, &Families::default(), &AppState::default(), &mut calendar, now),
         app: Arc::clone(app),
         app_state: Arc::default(),
@@ -281,7 +281,7 @@ pub fn untouched(fleet: &Fleet, paused: bool, now: Timestamp) -> Reading {
         running: None,
         rollouts: Vec::new(),
     });
-    Reading {
+    FleetStatus {
         now,
         paused,
         apps: apps.collect(),
@@ -359,43 +359,43 @@ fn next_run(
         .or_else(|| schedule::next(app, &place, progress, calendar, now))
 }
 
-impl AppReading {
+impl AppStatus {
     /// One line's worth: what needs attention first, then what moves, then what waits.
     #[must_use]
-    pub fn state(&self) -> AppStatus {
+    pub fn state(&self) -> AppCondition {
         if let Some((since, _)) = &self.app_state.halted {
-            return AppStatus::Halted {
+            return AppCondition::Halted {
                 since: *since,
                 exposure: self.exposure(),
             };
         }
         if let Some((_, stage)) = self.running {
-            return AppStatus::Running {
+            return AppCondition::Running {
                 stage: stage.unwrap_or(Stage::Resolve),
             };
         }
         if let Some(rollout) = self.rollouts.iter().find(|r| r.waits.is_none()) {
-            return AppStatus::Rolling {
+            return AppCondition::Rolling {
                 target: rollout.target.clone(),
             };
         }
         if let Some(failing) = &self.app_state.failing {
             let (stage, kind) = self.failed_at(failing);
-            return AppStatus::Failing {
+            return AppCondition::Failing {
                 stage,
                 kind,
                 since: failing.since,
             };
         }
         if let Some(refusal) = self.refusals().next() {
-            return AppStatus::Refused {
+            return AppCondition::Refused {
                 target: refusal.target.clone(),
                 failure: Box::new(refusal.failure.clone()),
                 since: refusal.since,
             };
         }
         if let Some((channel, failing)) = self.unpromoted().next() {
-            return AppStatus::Unpromoted {
+            return AppCondition::Unpromoted {
                 channel: channel.clone(),
                 failure: Box::new(failing.failure.clone()),
                 since: failing.since,
@@ -403,7 +403,7 @@ impl AppReading {
             };
         }
         if let Some(drifted) = self.drifted().next() {
-            return AppStatus::Drifted {
+            return AppCondition::Drifted {
                 target: drifted.target.clone(),
                 tag: drifted.release.tag.clone(),
                 since: drifted.since,
@@ -412,16 +412,16 @@ impl AppReading {
         }
         for rollout in &self.rollouts {
             if let Some(why) = &rollout.waits {
-                return AppStatus::Waiting {
+                return AppCondition::Waiting {
                     target: rollout.target.clone(),
                     why: why.clone(),
                 };
             }
         }
         match (&self.last_run, &self.app_state.withheld) {
-            (None, _) => AppStatus::New,
-            (Some(_), None) => AppStatus::Fresh,
-            (Some(_), Some((since, withheld))) => AppStatus::Behind {
+            (None, _) => AppCondition::New,
+            (Some(_), None) => AppCondition::Fresh,
+            (Some(_), Some((since, withheld))) => AppCondition::Behind {
                 since: *since,
                 withheld: Box::new(withheld.clone()),
             },

@@ -6,13 +6,13 @@ use crate::clients::target::docker::body::Mark;
 use crate::clients::target::docker::own::own_id;
 use crate::clients::target::docker::preflight::Preflight;
 use crate::clients::target::docker::snapshot::Snapshot;
-use crate::clients::target::docker::{keeper, observe, own, verbs};
+use crate::clients::target::docker::{helper, observe, own, verbs};
 use crate::decide::rollout::RolloutState;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Select;
-use crate::model::itself::{Handover, Holder, ObservedItself, OwnStep};
 use crate::model::journal::Stream;
 use crate::model::rollout::{EndedBy, Unit, Which};
+use crate::model::self_update::{Handover, Holder, ObservedSelfUpdate, SelfUpdateStep};
 use crate::runtime::bot::Bot;
 use crate::store::error::StoreError;
 use crate::store::handover;
@@ -24,11 +24,11 @@ use tracing::{info, warn};
 const SLACK: SignedDuration = SignedDuration::from_mins(5);
 
 /// Observes the containers, and finds out which of them this process runs in.
-pub(super) async fn look(engine: &Engine, state: &RolloutState, units: &[Unit]) -> Result<ObservedItself, Failure> {
-    let keeper = keeper::look(engine, state.id).await.map_err(|e| e.failure())?;
+pub(super) async fn look(engine: &Engine, state: &RolloutState, units: &[Unit]) -> Result<ObservedSelfUpdate, Failure> {
+    let helper = helper::look(engine, state.id).await.map_err(|e| e.failure())?;
     let units_seen = observe::observe(engine, state.id, units).await;
     let mut units_seen = units_seen.map_err(|e| e.failure())?;
-    // The keeper may stop an overdue new container. That must not look like someone else's doing.
+    // The update helper may stop an overdue new container. That must not look like someone else's doing.
     for new in units_seen.iter_mut().flat_map(|unit| &mut unit.candidates) {
         new.ended_by = EndedBy::Itself;
     }
@@ -36,16 +36,16 @@ pub(super) async fn look(engine: &Engine, state: &RolloutState, units: &[Unit]) 
     let is = |other: &str| id.as_deref() == Some(other);
     let holder = if units.iter().any(|unit| is(&unit.old)) {
         Some(Holder::Old)
-    } else if keeper.as_ref().is_some_and(|keeper| is(&keeper.id)) {
-        Some(Holder::Keeper)
+    } else if helper.as_ref().is_some_and(|helper| is(&helper.id)) {
+        Some(Holder::Helper)
     } else {
         let mut new = units_seen.iter().flat_map(|unit| &unit.candidates);
         new.any(|new| is(&new.id)).then_some(Holder::New)
     };
-    Ok(ObservedItself {
+    Ok(ObservedSelfUpdate {
         holder,
         units: units_seen,
-        keeper,
+        helper,
     })
 }
 
@@ -68,20 +68,20 @@ pub(super) async fn perform(
     state: &RolloutState,
     unit: &Unit,
     mark: &Mark<'_>,
-    step: OwnStep,
+    step: SelfUpdateStep,
 ) -> Result<(), Failure> {
     match step {
-        OwnStep::Keep => keep(bot, engine, state, unit, mark).await,
-        OwnStep::Dismiss => keeper::dismiss(engine, state.id).await.map_err(|e| e.failure()),
-        OwnStep::Yield { to, deadline } => hand_over(bot, engine, state, unit, to, deadline).await,
+        SelfUpdateStep::Keep => keep(bot, engine, state, unit, mark).await,
+        SelfUpdateStep::Dismiss => helper::dismiss(engine, state.id).await.map_err(|e| e.failure()),
+        SelfUpdateStep::Yield { to, deadline } => hand_over(bot, engine, state, unit, to, deadline).await,
     }
 }
 
-/// The hand-over record names the keeper before it starts: otherwise it would find the state locked, take itself for a
+/// The hand-over record names the update helper before it starts: otherwise it would find the state locked, take itself for a
 /// second lowtide and exit. The current holder keeps the state until it hands over.
 async fn keep(bot: &Bot, engine: &Engine, state: &RolloutState, unit: &Unit, mark: &Mark<'_>) -> Result<(), Failure> {
     let snapshot = bot.sealed.read(&unit.snapshot).map_err(|e| stored(&e))?;
-    let keeper = keeper::make(engine, unit, &snapshot, mark).await?;
+    let helper = helper::make(engine, unit, &snapshot, mark).await?;
     let seen = look(engine, state, std::slice::from_ref(unit)).await?;
     let stranger = || {
         Failure::new(
@@ -93,7 +93,7 @@ async fn keep(bot: &Bot, engine: &Engine, state: &RolloutState, unit: &Unit, mar
     let record = record(state, unit, seen, holder, clock::now())?;
     let tried = tried(bot, state)?;
     handover::write(&bot.state, &Handover { tried, ..record }).map_err(|e| stored(&e))?;
-    verbs::start(engine, &keeper).await
+    verbs::start(engine, &helper).await
 }
 
 /// Names a new container in the hand-over record before it starts: only a process named there stands by.
@@ -111,11 +111,11 @@ pub(super) fn introduce(bot: &Bot, container: &str, which: Which) -> Result<(), 
 fn record(
     state: &RolloutState,
     unit: &Unit,
-    seen: ObservedItself,
+    seen: ObservedSelfUpdate,
     to: Holder,
     deadline: Timestamp,
 ) -> Result<Handover, Failure> {
-    let gone = || Failure::new(FailureKind::HandoverFailed, "the keeper is gone");
+    let gone = || Failure::new(FailureKind::HandoverFailed, "the helper is gone");
     let new = seen.units.into_iter().flat_map(|unit| unit.candidates).next();
     Ok(Handover {
         rollout: state.id,
@@ -123,7 +123,7 @@ fn record(
         deadline,
         overdue: deadline + state.target.bake + SLACK,
         old: unit.old.clone(),
-        keeper: seen.keeper.ok_or_else(gone)?.id,
+        helper: seen.helper.ok_or_else(gone)?.id,
         new: new.map(|new| new.id),
         tried: (to == Holder::New).then_some(deadline),
     })
@@ -153,7 +153,7 @@ async fn hand_over(
             handover::copy(&bot.state, &bot.store).await.map_err(|e| stored(&e))?;
             record
         }
-        Holder::Old | Holder::Keeper => Handover {
+        Holder::Old | Holder::Helper => Handover {
             tried: tried(bot, state)?,
             ..record
         },
@@ -179,8 +179,8 @@ pub async fn take_up(bot: &Bot) -> Result<(), StoreError> {
     }
 }
 
-/// Removes what ended replacements left: the hand-over record, its copy of the database, keepers. Only the holder of
-/// the state may call this. A keeper that holds the state itself stays: no other lowtide is left.
+/// Removes what ended replacements left: the hand-over record, its copy of the database, update helpers. Only the holder of
+/// the state may call this. An update helper that holds the state itself stays: no other lowtide is left.
 ///
 /// # Errors
 /// When the journal cannot be read; what an engine does not let go is left for the next time.
@@ -194,21 +194,21 @@ pub async fn tidy(bot: &Bot) -> Result<(), StoreError> {
     }
     let fleet = bot.in_force();
     let targets = fleet.fleet.apps.values().flat_map(|app| &app.rollout);
-    for target in targets.filter(|target| target.select == Select::Itself) {
+    for target in targets.filter(|target| target.select == Select::OwnContainer) {
         let Ok(engine) = fleet.engine(&target.host) else {
             continue;
         };
         let swept = async {
-            for rollout in keeper::all(engine, &bot.instance).await? {
-                let ours = keeper::look(engine, rollout).await?.map(|keeper| keeper.id) == own_id();
+            for rollout in helper::all(engine, &bot.instance).await? {
+                let ours = helper::look(engine, rollout).await?.map(|helper| helper.id) == own_id();
                 if !ours && !is_open(rollout) {
-                    keeper::dismiss(engine, rollout).await?;
+                    helper::dismiss(engine, rollout).await?;
                 }
             }
             Ok::<(), crate::clients::engine::error::EngineError>(())
         };
         if let Err(error) = swept.await {
-            warn!(%error, "a keeper that is done could not be removed");
+            warn!(%error, "a helper that is done could not be removed");
         }
     }
     Ok(())

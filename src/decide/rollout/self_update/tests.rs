@@ -1,7 +1,7 @@
 //! Three processes that share a lock, simulated: killed, one or all, at every instant.
 
-use crate::model::itself::Holder;
 use crate::model::rollout::{ContainerState, RolloutConclusion};
+use crate::model::self_update::Holder;
 use trial::{Blow, NewLowtide, Trial};
 
 mod trial;
@@ -13,18 +13,18 @@ fn it_is_handed_over_twice() {
     insta::assert_snapshot!(trial.story(), @"
     the old lowtide: preflight
     the old lowtide: pull
-    the old lowtide: start the keeper
-    the old lowtide: hand over to the keeper
-    the keeper: create new container
-    the keeper: stop old container
-    the keeper: set restart policy no
-    the keeper: start new container
-    the keeper: wait until new container is ready
-    the keeper: rename to web0.prev.00000009
-    the keeper: rename to web0
-    the keeper: set restart policy always
-    the keeper: hand over to the new lowtide
-    the new lowtide: remove the keeper
+    the old lowtide: start the helper
+    the old lowtide: hand over to the helper
+    the helper: create new container
+    the helper: stop old container
+    the helper: set restart policy no
+    the helper: start new container
+    the helper: wait until new container is ready
+    the helper: rename to web0.prev.00000009
+    the helper: rename to web0
+    the helper: set restart policy always
+    the helper: hand over to the new lowtide
+    the new lowtide: remove the helper
     the new lowtide: remove old container
     ");
     assert_eq!(*trial.conclusion(), RolloutConclusion::Done);
@@ -37,19 +37,19 @@ fn one_that_cannot_even_stand_by_never_gets_the_state() {
     insta::assert_snapshot!(trial.story(), @"
     the old lowtide: preflight
     the old lowtide: pull
-    the old lowtide: start the keeper
-    the old lowtide: hand over to the keeper
-    the keeper: create new container
-    the keeper: stop old container
-    the keeper: set restart policy no
-    the keeper: start new container
-    the keeper: goes back, the new container of web0 exited with code 0
-    the keeper: start old container
-    the keeper: set restart policy always
-    the keeper: wait until old container is ready
-    the keeper: keep log
-    the keeper: remove new container
-    the keeper: hand over to the old lowtide
+    the old lowtide: start the helper
+    the old lowtide: hand over to the helper
+    the helper: create new container
+    the helper: stop old container
+    the helper: set restart policy no
+    the helper: start new container
+    the helper: goes back, the new container of web0 exited with code 0
+    the helper: start old container
+    the helper: set restart policy always
+    the helper: wait until old container is ready
+    the helper: keep log
+    the helper: remove new container
+    the helper: hand over to the old lowtide
     ");
     assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
 }
@@ -61,29 +61,29 @@ fn one_that_dies_of_the_state_is_rolled_back() {
     insta::assert_snapshot!(trial.story(), @"
     the old lowtide: preflight
     the old lowtide: pull
-    the old lowtide: start the keeper
-    the old lowtide: hand over to the keeper
-    the keeper: create new container
-    the keeper: stop old container
-    the keeper: set restart policy no
-    the keeper: start new container
-    the keeper: wait until new container is ready
-    the keeper: rename to web0.prev.00000009
-    the keeper: rename to web0
-    the keeper: set restart policy always
-    the keeper: hand over to the new lowtide
+    the old lowtide: start the helper
+    the old lowtide: hand over to the helper
+    the helper: create new container
+    the helper: stop old container
+    the helper: set restart policy no
+    the helper: start new container
+    the helper: wait until new container is ready
+    the helper: rename to web0.prev.00000009
+    the helper: rename to web0
+    the helper: set restart policy always
+    the helper: hand over to the new lowtide
     the new lowtide: dies of the state, again and again
-    the keeper: goes back, the new lowtide did not take the state in time, or did not keep it
-    the keeper: set restart policy no
-    the keeper: stop new container
-    the keeper: rename to web0.failed.00000009
-    the keeper: rename to web0
-    the keeper: start old container
-    the keeper: set restart policy always
-    the keeper: wait until old container is ready
-    the keeper: keep log
-    the keeper: remove new container
-    the keeper: hand over to the old lowtide
+    the helper: goes back, the new lowtide did not take the state in time, or did not keep it
+    the helper: set restart policy no
+    the helper: stop new container
+    the helper: rename to web0.failed.00000009
+    the helper: rename to web0
+    the helper: start old container
+    the helper: set restart policy always
+    the helper: wait until old container is ready
+    the helper: keep log
+    the helper: remove new container
+    the helper: hand over to the old lowtide
     ");
     assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
 }
@@ -95,34 +95,34 @@ fn one_that_finds_itself_unhealthy_gives_the_state_back() {
     insta::assert_snapshot!(trial.story(), @"
     the old lowtide: preflight
     the old lowtide: pull
-    the old lowtide: start the keeper
-    the old lowtide: hand over to the keeper
-    the keeper: create new container
-    the keeper: stop old container
-    the keeper: set restart policy no
-    the keeper: start new container
-    the keeper: wait until new container is ready
-    the keeper: rename to web0.prev.00000009
-    the keeper: rename to web0
-    the keeper: set restart policy always
-    the keeper: hand over to the new lowtide
+    the old lowtide: start the helper
+    the old lowtide: hand over to the helper
+    the helper: create new container
+    the helper: stop old container
+    the helper: set restart policy no
+    the helper: start new container
+    the helper: wait until new container is ready
+    the helper: rename to web0.prev.00000009
+    the helper: rename to web0
+    the helper: set restart policy always
+    the helper: hand over to the new lowtide
     the new lowtide: goes back, the new container of web0 turned unhealthy
-    the new lowtide: hand over to the keeper
-    the keeper: set restart policy no
-    the keeper: stop new container
-    the keeper: rename to web0.failed.00000009
-    the keeper: rename to web0
-    the keeper: start old container
-    the keeper: set restart policy always
-    the keeper: wait until old container is ready
-    the keeper: keep log
-    the keeper: remove new container
-    the keeper: hand over to the old lowtide
+    the new lowtide: hand over to the helper
+    the helper: set restart policy no
+    the helper: stop new container
+    the helper: rename to web0.failed.00000009
+    the helper: rename to web0
+    the helper: start old container
+    the helper: set restart policy always
+    the helper: wait until old container is ready
+    the helper: keep log
+    the helper: remove new container
+    the helper: hand over to the old lowtide
     ");
     assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
 }
 
-/// The keeper cannot read the database that the new lowtide migrated, and must not hand over to the new one again.
+/// The update helper cannot read the database that the new lowtide migrated, and must not hand over to the new one again.
 #[test]
 fn one_that_migrates_and_finds_itself_unhealthy_is_rolled_back() {
     let mut trial = Trial::new(NewLowtide::MigratesAndIsUnhealthy);
@@ -130,38 +130,38 @@ fn one_that_migrates_and_finds_itself_unhealthy_is_rolled_back() {
     insta::assert_snapshot!(trial.story(), @"
     the old lowtide: preflight
     the old lowtide: pull
-    the old lowtide: start the keeper
-    the old lowtide: hand over to the keeper
-    the keeper: create new container
-    the keeper: stop old container
-    the keeper: set restart policy no
-    the keeper: start new container
-    the keeper: wait until new container is ready
-    the keeper: rename to web0.prev.00000009
-    the keeper: rename to web0
-    the keeper: set restart policy always
-    the keeper: hand over to the new lowtide
+    the old lowtide: start the helper
+    the old lowtide: hand over to the helper
+    the helper: create new container
+    the helper: stop old container
+    the helper: set restart policy no
+    the helper: start new container
+    the helper: wait until new container is ready
+    the helper: rename to web0.prev.00000009
+    the helper: rename to web0
+    the helper: set restart policy always
+    the helper: hand over to the new lowtide
     the new lowtide: goes back, the new container of web0 turned unhealthy
-    the new lowtide: hand over to the keeper
-    the keeper: goes back, the new lowtide did not take the state in time, or did not keep it
-    the keeper: set restart policy no
-    the keeper: stop new container
-    the keeper: rename to web0.failed.00000009
-    the keeper: rename to web0
-    the keeper: start old container
-    the keeper: set restart policy always
-    the keeper: wait until old container is ready
-    the keeper: keep log
-    the keeper: remove new container
-    the keeper: hand over to the old lowtide
+    the new lowtide: hand over to the helper
+    the helper: goes back, the new lowtide did not take the state in time, or did not keep it
+    the helper: set restart policy no
+    the helper: stop new container
+    the helper: rename to web0.failed.00000009
+    the helper: rename to web0
+    the helper: start old container
+    the helper: set restart policy always
+    the helper: wait until old container is ready
+    the helper: keep log
+    the helper: remove new container
+    the helper: hand over to the old lowtide
     ");
     assert!(matches!(trial.conclusion(), RolloutConclusion::Reverted { .. }));
 }
 
 #[test]
-fn without_a_keeper_nothing_is_touched() {
+fn without_a_helper_nothing_is_touched() {
     let mut trial = Trial::new(NewLowtide::Good);
-    trial.keeper_takes = false;
+    trial.helper_takes = false;
     trial.drive(None);
     assert!(
         matches!(trial.conclusion(), RolloutConclusion::Refused { .. }),
@@ -169,7 +169,7 @@ fn without_a_keeper_nothing_is_touched() {
         trial.story()
     );
     assert_eq!(trial.last, Holder::Old);
-    assert_eq!(trial.keepers_made, 1, "F11: however often it is tried there is one");
+    assert_eq!(trial.helpers_made, 1, "F11: however often it is tried there is one");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn killed_anywhere_one_of_them_serves_in_the_end_and_one_is_left() {
                     assert_eq!(end, Holder::New, "{what}");
                 }
                 assert_eq!(trial.last, end, "who concludes is who stays: {what}");
-                assert!(trial.keepers_made <= 1, "{what}");
+                assert!(trial.helpers_made <= 1, "{what}");
                 let (name, policy, state) = trial.holder_container();
                 assert_eq!(
                     (name.as_str(), policy.as_str(), state),

@@ -1,23 +1,23 @@
 //! Rollouts of lowtide's own container. Its steps are those of any container ([`super::containers`]). This module
 //! decides which process may take the planned step, because no process can start its successor after its own stop.
 //!
-//! Forward: the old lowtide starts the keeper and hands over to it. The keeper starts the new lowtide, which stands by,
-//! and hands over to it. The new one proves itself by finishing this rollout: it watches the bake, removes the keeper,
-//! then the old one. Back: the keeper takes the steps, then hands over to the old one.
+//! Forward: the old lowtide starts the update helper and hands over to it. The update helper starts the new lowtide, which stands by,
+//! and hands over to it. The new one proves itself by finishing this rollout: it watches the bake, removes the update helper,
+//! then the old one. Back: the update helper takes the steps, then hands over to the old one.
 //!
 //! The process that holds the state continues from the journal. The old one changes containers only when rolling back,
-//! the new one only when going forward. The keeper works in both directions and completes neither: it hands over before
+//! the new one only when going forward. The update helper works in both directions and completes neither: it hands over before
 //! the end.
 
 use super::{Moving, Next, RolloutState, diverged};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
-use crate::model::itself::{Handover, Holder, ObservedItself, OwnStep};
 use crate::model::rollout::{ContainerState, Goal, RolloutConclusion, Step, StepOutcome};
+use crate::model::self_update::{Handover, Holder, ObservedSelfUpdate, SelfUpdateStep};
 use jiff::Timestamp;
 
 /// Returns `planned`, the next step by the rules of any container, or the step that must come first because of which
 /// process is acting.
-pub(super) fn through(state: &RolloutState, seen: &ObservedItself, planned: Next, now: Timestamp) -> Next {
+pub(super) fn through(state: &RolloutState, seen: &ObservedSelfUpdate, planned: Next, now: Timestamp) -> Next {
     let Some(holder) = seen.holder else {
         return match planned {
             Next::Do { .. } | Next::StartBake { .. } | Next::DecideRevert(_) => {
@@ -32,14 +32,14 @@ pub(super) fn through(state: &RolloutState, seen: &ObservedItself, planned: Next
         };
     };
     match (state.goal, holder) {
-        (Goal::Forward, Holder::Old) if changes(&planned) => by_keeper(state, seen, now),
-        (Goal::Forward, Holder::Keeper) if proves(&planned) => hand_over(state, Holder::New, now),
-        // Remove the keeper before the old container: as long as the keeper exists, it may restore the journal to the
+        (Goal::Forward, Holder::Old) if changes(&planned) => by_helper(state, seen, now),
+        (Goal::Forward, Holder::Helper) if proves(&planned) => hand_over(state, Holder::New, now),
+        // Remove the update helper before the old container: as long as the update helper exists, it may restore the journal to the
         // state at its hand-over.
-        (Goal::Forward, Holder::New) if removes_old(&planned) && seen.keeper.is_some() => own(OwnStep::Dismiss),
-        (Goal::Back, Holder::New) if changes(&planned) => by_keeper(state, seen, now),
-        (Goal::Back, Holder::Keeper) if planned_end(&planned) => hand_over(state, Holder::Old, now),
-        (Goal::Forward | Goal::Back, Holder::Old | Holder::Keeper | Holder::New) => planned,
+        (Goal::Forward, Holder::New) if removes_old(&planned) && seen.helper.is_some() => own(SelfUpdateStep::Dismiss),
+        (Goal::Back, Holder::New) if changes(&planned) => by_helper(state, seen, now),
+        (Goal::Back, Holder::Helper) if planned_end(&planned) => hand_over(state, Holder::Old, now),
+        (Goal::Forward | Goal::Back, Holder::Old | Holder::Helper | Holder::New) => planned,
     }
 }
 
@@ -47,13 +47,13 @@ pub(super) fn through(state: &RolloutState, seen: &ObservedItself, planned: Next
 /// the hand-over was never recorded, so no process can have failed to take over.
 #[must_use]
 pub fn taken_over(step: &Step, told: Option<&Handover>, holder: Option<Holder>) -> Option<StepOutcome> {
-    let Step::Itself(OwnStep::Yield { to, deadline }) = step else {
+    let Step::SelfUpdate(SelfUpdateStep::Yield { to, deadline }) = step else {
         return None;
     };
     let tells = |told: &&Handover| match to {
         // A restored copy of the database ends with this step, whichever holder the record has named since.
         Holder::New => told.tried == Some(*deadline),
-        Holder::Old | Holder::Keeper => told.to == *to && told.deadline == *deadline,
+        Holder::Old | Holder::Helper => told.to == *to && told.deadline == *deadline,
     };
     told.filter(tells)?;
     if holder == Some(*to) {
@@ -61,21 +61,23 @@ pub fn taken_over(step: &Step, told: Option<&Handover>, holder: Option<Holder>) 
     }
     let kind = match to {
         Holder::New => FailureKind::NotTakenOver,
-        Holder::Old | Holder::Keeper => FailureKind::HandoverFailed,
+        Holder::Old | Holder::Helper => FailureKind::HandoverFailed,
     };
     Some(StepOutcome::Failed {
         failure: Failure::new(kind, format!("{to} did not take the state in time, or did not keep it")),
     })
 }
 
-/// Did the step fail before anything but the keeper was created? Then nothing has to be rolled back.
+/// Did the step fail before anything but the update helper was created? Then nothing has to be rolled back.
 pub(super) fn has_only_kept(state: &RolloutState, step: &Step) -> bool {
     let Moving::Containers(containers) = &state.moving else {
         return false;
     };
     match step {
-        Step::Itself(OwnStep::Keep | OwnStep::Yield { to: Holder::Keeper, .. }) => !containers.moved(),
-        Step::Itself(OwnStep::Dismiss | OwnStep::Yield { .. })
+        Step::SelfUpdate(SelfUpdateStep::Keep | SelfUpdateStep::Yield { to: Holder::Helper, .. }) => {
+            !containers.moved()
+        }
+        Step::SelfUpdate(SelfUpdateStep::Dismiss | SelfUpdateStep::Yield { .. })
         | Step::Preflight
         | Step::Pull
         | Step::RunHook { .. }
@@ -152,7 +154,7 @@ fn removes_old(planned: &Next) -> bool {
     )
 }
 
-/// A conclusion of a rollback that leaves the old lowtide in place. If the rollback got stuck the keeper stays, because
+/// A conclusion of a rollback that leaves the old lowtide in place. If the rollback got stuck the update helper stays, because
 /// it is the only lowtide left.
 fn planned_end(planned: &Next) -> bool {
     matches!(
@@ -161,24 +163,24 @@ fn planned_end(planned: &Next) -> bool {
     )
 }
 
-fn by_keeper(state: &RolloutState, seen: &ObservedItself, now: Timestamp) -> Next {
+fn by_helper(state: &RolloutState, seen: &ObservedSelfUpdate, now: Timestamp) -> Next {
     let runs = |state: ContainerState| matches!(state, ContainerState::Running | ContainerState::Restarting);
-    if seen.keeper.as_ref().is_some_and(|keeper| runs(keeper.state)) {
-        hand_over(state, Holder::Keeper, now)
+    if seen.helper.as_ref().is_some_and(|helper| runs(helper.state)) {
+        hand_over(state, Holder::Helper, now)
     } else {
-        own(OwnStep::Keep)
+        own(SelfUpdateStep::Keep)
     }
 }
 
 fn hand_over(state: &RolloutState, to: Holder, now: Timestamp) -> Next {
     let deadline = now + state.target.ready.timeout;
-    own(OwnStep::Yield { to, deadline })
+    own(SelfUpdateStep::Yield { to, deadline })
 }
 
-fn own(step: OwnStep) -> Next {
+fn own(step: SelfUpdateStep) -> Next {
     Next::Do {
         attempt: 1,
-        step: Step::Itself(step),
+        step: Step::SelfUpdate(step),
     }
 }
 

@@ -4,15 +4,15 @@
 use crate::decide::handover::{self, Turn};
 use crate::decide::rollout::containers::tests::trial::outside;
 use crate::decide::rollout::containers::tests::world::{Kind, NewImage, OLD_IMAGE, World, at, rollout};
-use crate::decide::rollout::{Gate, Moving, Next, Progress, RolloutState, fold, itself, next};
+use crate::decide::rollout::{Gate, Moving, Next, Progress, RolloutState, fold, next, self_update};
 use crate::model::fleet::Select;
-use crate::model::itself::{Handover, Holder, ObservedItself, OwnStep};
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
 use crate::model::rollout::{
     ContainerState, EndedBy, Health, Observed, ObservedContainer, RestartPolicy, RolloutConclusion, RolloutEvent, Step,
     StepOutcome, Unit,
 };
+use crate::model::self_update::{Handover, Holder, ObservedSelfUpdate, SelfUpdateStep};
 use jiff::Timestamp;
 
 /// What the new image does.
@@ -51,9 +51,9 @@ pub(super) enum Blow {
 
 pub(super) struct Trial {
     world: World,
-    keeper: Option<ObservedContainer>,
-    pub(super) keepers_made: usize,
-    pub(super) keeper_takes: bool,
+    helper: Option<ObservedContainer>,
+    pub(super) helpers_made: usize,
+    pub(super) helper_takes: bool,
     new_is: NewLowtide,
     record: Option<Handover>,
     lock: Option<Holder>,
@@ -71,7 +71,7 @@ pub(super) struct Trial {
     story: Vec<String>,
 }
 
-const HOLDERS: [Holder; 3] = [Holder::Old, Holder::Keeper, Holder::New];
+const HOLDERS: [Holder; 3] = [Holder::Old, Holder::Helper, Holder::New];
 
 impl Trial {
     pub(super) fn new(new_is: NewLowtide) -> Self {
@@ -85,9 +85,9 @@ impl Trial {
         };
         let mut trial = Trial {
             world: World::new(Kind::Plain, 1, image),
-            keeper: None,
-            keepers_made: 0,
-            keeper_takes: true,
+            helper: None,
+            helpers_made: 0,
+            helper_takes: true,
             new_is,
             record: None,
             lock: Some(Holder::Old),
@@ -102,7 +102,7 @@ impl Trial {
         };
         let mut opened = rollout(Kind::Plain, false);
         if let RolloutEvent::Opened { target, .. } = &mut opened {
-            target.select = Select::Itself;
+            target.select = Select::OwnContainer;
             target.before.clear();
             target.after.clear();
         }
@@ -187,7 +187,7 @@ impl Trial {
     }
 
     pub(super) fn as_stranger(&mut self) -> Next {
-        self.find(Holder::Keeper);
+        self.find(Holder::Helper);
         self.plan(None)
     }
 
@@ -222,10 +222,10 @@ impl Trial {
         let observed = if units.is_empty() {
             Observed::Nothing
         } else {
-            Observed::Itself(Box::new(ObservedItself {
+            Observed::SelfUpdate(Box::new(ObservedSelfUpdate {
                 holder,
                 units: self.world.observe(&units),
-                keeper: self.keeper.clone(),
+                helper: self.helper.clone(),
             }))
         };
         next(&self.state(), &observed, &outside(Gate::Open), at(self.now))
@@ -234,7 +234,7 @@ impl Trial {
     /// What a driver does first.
     fn find(&mut self, holder: Holder) {
         if let Progress::Started { step, .. } = self.state().progress {
-            let event = match itself::taken_over(&step, self.record.as_ref(), Some(holder)) {
+            let event = match self_update::taken_over(&step, self.record.as_ref(), Some(holder)) {
                 Some(outcome) => RolloutEvent::StepEnded { outcome },
                 None => RolloutEvent::StepAbandoned,
             };
@@ -243,7 +243,7 @@ impl Trial {
     }
 
     fn perform(&mut self, step: &Step) -> Option<StepOutcome> {
-        let Step::Itself(step) = step else {
+        let Step::SelfUpdate(step) = step else {
             if let Step::Start { container, .. } = step {
                 let holder = if container == "old0" { Holder::Old } else { Holder::New };
                 self.up[holder as usize] = self.now;
@@ -251,13 +251,13 @@ impl Trial {
             return Some(self.world.perform(step));
         };
         match step {
-            OwnStep::Keep => {
+            SelfUpdateStep::Keep => {
                 let tried = self.record.as_ref().and_then(|record| record.tried);
                 self.name(self.lock.unwrap(), at(self.now), tried);
                 self.keep();
             }
-            OwnStep::Dismiss => self.keeper = None,
-            OwnStep::Yield { to, deadline } => {
+            SelfUpdateStep::Dismiss => self.helper = None,
+            SelfUpdateStep::Yield { to, deadline } => {
                 let mut tried = self.record.as_ref().and_then(|record| record.tried);
                 if *to == Holder::New {
                     tried = Some(*deadline);
@@ -279,20 +279,20 @@ impl Trial {
             deadline,
             overdue: Timestamp::MAX,
             old: "old0".to_owned(),
-            keeper: "keeper".to_owned(),
+            helper: "helper".to_owned(),
             new,
             tried,
         });
     }
 
     fn keep(&mut self) {
-        if self.keeper.is_none() {
-            self.keepers_made += 1;
-            self.keeper = Some(ObservedContainer {
+        if self.helper.is_none() {
+            self.helpers_made += 1;
+            self.helper = Some(ObservedContainer {
                 warm_up: jiff::SignedDuration::ZERO,
                 ended_by: EndedBy::Itself,
-                id: "keeper".to_owned(),
-                name: "web0.keeper".to_owned(),
+                id: "helper".to_owned(),
+                name: "web0.helper".to_owned(),
                 image: OLD_IMAGE.parse().unwrap(),
                 state: ContainerState::Running,
                 restart: RestartPolicy {
@@ -306,14 +306,14 @@ impl Trial {
             });
             self.up[1] = self.now;
         }
-        self.keeper.as_mut().unwrap().state = ContainerState::Running;
+        self.helper.as_mut().unwrap().state = ContainerState::Running;
     }
 
     fn container(&self, holder: Holder) -> Option<ObservedContainer> {
         let by_id = |id: &str| self.world.containers.iter().find(|c| c.id == id).cloned();
         match holder {
             Holder::Old => by_id("old0"),
-            Holder::Keeper => self.keeper.clone(),
+            Holder::Helper => self.helper.clone(),
             Holder::New => by_id(&self.world.labels.first()?.1),
         }
     }
@@ -321,7 +321,7 @@ impl Trial {
     fn change(&mut self, holder: Holder, change: impl FnOnce(&mut ObservedContainer)) {
         let id = self.container(holder).unwrap().id;
         match holder {
-            Holder::Keeper => change(self.keeper.as_mut().unwrap()),
+            Holder::Helper => change(self.helper.as_mut().unwrap()),
             Holder::Old | Holder::New => change(self.world.get(&id)),
         }
     }
@@ -336,7 +336,7 @@ impl Trial {
         self.now += 1;
         let mut waiting: Vec<Holder> = HOLDERS.into_iter().filter(|holder| self.runs(*holder)).collect();
         waiting.retain(|holder| match holder {
-            Holder::Keeper => self.keeper_takes,
+            Holder::Helper => self.helper_takes,
             Holder::New => self.new_is != NewLowtide::NeverTakesIt,
             Holder::Old => true,
         });
@@ -359,7 +359,7 @@ impl Trial {
     fn open_database(&mut self) {
         match self.lock {
             Some(Holder::New) => self.too_new |= self.new_is == NewLowtide::MigratesAndIsUnhealthy,
-            Some(holder @ (Holder::Old | Holder::Keeper)) if self.too_new => {
+            Some(holder @ (Holder::Old | Holder::Helper)) if self.too_new => {
                 let record = self.record.as_ref().unwrap();
                 if handover::may_bring_back(record, Some(holder)) {
                     self.events.truncate(self.copy);
@@ -368,7 +368,7 @@ impl Trial {
                     self.die(holder);
                 }
             }
-            Some(Holder::Old | Holder::Keeper) | None => {}
+            Some(Holder::Old | Holder::Helper) | None => {}
         }
     }
 

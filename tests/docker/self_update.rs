@@ -63,13 +63,13 @@ async fn an_image_that_changes_the_database_and_dies_is_rolled_back_with_it() {
 #[tokio::test]
 async fn killed_at_any_step_it_arrives() {
     for step in [
-        "start the keeper",
+        "start the helper",
         "create new container",
         "stop old container",
         "start new container",
         "rename to",
         "hand over to the new lowtide",
-        "remove the keeper",
+        "remove the helper",
     ] {
         let house = House::new("");
         house.roll_to(Image::Good).await;
@@ -88,13 +88,13 @@ async fn killed_at_any_step_it_arrives() {
     }
 }
 
-/// Only the keeper can go on there: it is killed while nobody else runs.
+/// Only the update helper can go on there: it is killed while nobody else runs.
 #[tokio::test]
-async fn the_keeper_killed_in_the_gap_comes_back() {
+async fn the_helper_killed_in_the_gap_comes_back() {
     let house = House::new("");
     house.roll_to(Image::Good).await;
     house.begins("set restart policy no").await;
-    house.kill("keeper");
+    house.kill("helper");
     assert_eq!(house.concluded().await, RolloutConclusion::Done);
     house.is_settled(Image::Good).await;
 }
@@ -107,6 +107,6 @@ async fn as_an_ordinary_target_it_is_refused_with_a_hint() {
     let RolloutConclusion::Refused { failure } = house.concluded().await else {
         panic!("it was not refused")
     };
-    assert!(failure.detail.contains("`- itself: {}`"), "{}", failure.detail);
+    assert!(failure.detail.contains("`- self: {}`"), "{}", failure.detail);
     house.is_settled(Image::Old).await;
 }

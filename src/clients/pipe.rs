@@ -12,7 +12,7 @@ const AHEAD: usize = 16;
 
 /// What came of a reading.
 #[derive(Debug)]
-pub(super) struct Fed<T> {
+pub(super) struct StreamRead<T> {
     pub(super) read: T,
     /// The reader saw the end of the stream.
     pub(super) whole: bool,
@@ -29,16 +29,16 @@ pub(super) enum Broken {
 
 /// Hands a stream to `read`, which runs on a thread where it may block. `silence` is the longest time for one piece. If
 /// this future is dropped, the reader's next read fails.
-pub(super) async fn feed<T: Send + 'static>(
+pub(super) async fn read_blocking<T: Send + 'static>(
     chunks: impl Stream<Item = io::Result<Bytes>>,
     silence: Duration,
     read: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
-) -> Result<Fed<T>, Broken> {
+) -> Result<StreamRead<T>, Broken> {
     let (pipe, mut pieces) = pipe();
     let mut reading = tokio::task::spawn_blocking(move || {
         let read = read(&mut pieces);
         let whole = pieces.ended;
-        Fed { read, whole }
+        StreamRead { read, whole }
     });
     let forward = forward(chunks, silence, pipe);
     let broken = tokio::select! {
@@ -138,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn all_of_it_arrives() {
         let pieces = (0..100u8).map(|n| Ok(Bytes::from(vec![n; usize::from(n)])));
-        let fed = feed(stream::iter(pieces), LONG, all).await.unwrap();
+        let fed = read_blocking(stream::iter(pieces), LONG, all).await.unwrap();
         let expected: Vec<u8> = (0..100u8).flat_map(|n| vec![n; usize::from(n)]).collect();
         assert!(fed.whole && fed.read.unwrap() == expected);
     }
@@ -150,11 +150,11 @@ mod tests {
             let mut two = [0; 2];
             source.read_exact(&mut two).map(|()| two)
         };
-        let fed = feed(endless, LONG, read).await.unwrap();
+        let fed = read_blocking(endless, LONG, read).await.unwrap();
         assert!(!fed.whole && fed.read.unwrap() == *b"ab");
         // Also when nothing more comes.
         let silent = stream::iter([Ok(Bytes::from_static(b"abc"))]).chain(stream::pending());
-        assert!(!feed(silent, LONG, read).await.unwrap().whole);
+        assert!(!read_blocking(silent, LONG, read).await.unwrap().whole);
     }
 
     #[tokio::test]
@@ -182,16 +182,16 @@ mod tests {
     #[tokio::test]
     async fn what_breaks_off_is_no_end() {
         let broken = stream::iter([Ok(Bytes::from_static(b"abc")), Err(io::Error::other("cut"))]);
-        let Err(Broken::Source(error)) = feed(broken, LONG, all).await else {
+        let Err(Broken::Source(error)) = read_blocking(broken, LONG, all).await else {
             panic!()
         };
         assert_eq!(error.to_string(), "cut");
         let silent = stream::iter([Ok(Bytes::from_static(b"abc"))]).chain(stream::pending());
         let short = Duration::from_millis(10);
-        assert!(matches!(feed(silent, short, all).await, Err(Broken::Silent(limit)) if limit == short));
+        assert!(matches!(read_blocking(silent, short, all).await, Err(Broken::Silent(limit)) if limit == short));
         let panics = |_: &mut dyn Read| panic!("reader");
         assert!(matches!(
-            feed(stream::empty(), LONG, panics).await,
+            read_blocking(stream::empty(), LONG, panics).await,
             Err(Broken::Panicked(_))
         ));
     }

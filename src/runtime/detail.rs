@@ -1,6 +1,6 @@
 //! One run or rollout in full, out of its events: what `show` prints.
 
-use super::reading::millis;
+use super::fleet_status::millis;
 use crate::decide::commit_link;
 use crate::decide::rollout as rollout_line;
 use crate::decide::run as run_line;

@@ -14,7 +14,7 @@ pub enum Holder {
     Old,
     /// The update helper, made from the old container's image and settings for the duration of the rollout: the old
     /// container cannot start anything after its own stop.
-    Keeper,
+    Helper,
     /// Made from the release.
     New,
 }
@@ -22,8 +22,8 @@ pub enum Holder {
 /// One thing done because the container is lowtide's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "what")]
-pub enum OwnStep {
-    /// Make the keeper, or find the one that was made, and start it.
+pub enum SelfUpdateStep {
+    /// Make the update helper, or find the one that was made, and start it.
     Keep,
     /// Release the state directory, and with it the rollout: the next holder ends this step.
     Yield {
@@ -31,17 +31,17 @@ pub enum OwnStep {
         /// When the others may take the state themselves.
         deadline: Timestamp,
     },
-    /// Stop and remove the keeper. From here on no rollback is possible.
+    /// Stop and remove the update helper. From here on no rollback is possible.
     Dismiss,
 }
 
 /// What is really there, of lowtide's own container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObservedItself {
+pub struct ObservedSelfUpdate {
     /// Who looks; `None`: someone else's container, or none.
     pub holder: Option<Holder>,
     pub units: Vec<ObservedUnit>,
-    pub keeper: Option<ObservedContainer>,
+    pub helper: Option<ObservedContainer>,
 }
 
 /// Lies in the state directory while lowtide is replaced, for the waiting processes. They cannot read the journal,
@@ -57,7 +57,7 @@ pub struct Handover {
     pub overdue: Timestamp,
     /// Engine ids.
     pub old: String,
-    pub keeper: String,
+    pub helper: String,
     /// `None`: it is not made yet.
     pub new: Option<String>,
     /// The deadline of the handover to the new container, once that was attempted. It is not attempted again, and from
@@ -72,8 +72,8 @@ impl Handover {
     pub fn role(&self, container: &str) -> Option<Holder> {
         if container == self.old {
             Some(Holder::Old)
-        } else if container == self.keeper {
-            Some(Holder::Keeper)
+        } else if container == self.helper {
+            Some(Holder::Helper)
         } else {
             (self.new.as_deref() == Some(container)).then_some(Holder::New)
         }
@@ -84,18 +84,18 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Holder::Old => "the old lowtide",
-            Holder::Keeper => "the keeper",
+            Holder::Helper => "the helper",
             Holder::New => "the new lowtide",
         })
     }
 }
 
-impl fmt::Display for OwnStep {
+impl fmt::Display for SelfUpdateStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OwnStep::Keep => f.write_str("start the keeper"),
-            OwnStep::Yield { to, .. } => write!(f, "hand over to {to}"),
-            OwnStep::Dismiss => f.write_str("remove the keeper"),
+            SelfUpdateStep::Keep => f.write_str("start the helper"),
+            SelfUpdateStep::Yield { to, .. } => write!(f, "hand over to {to}"),
+            SelfUpdateStep::Dismiss => f.write_str("remove the helper"),
         }
     }
 }

@@ -8,20 +8,20 @@ use crate::model::fleet::Select;
 use crate::model::name::HostName;
 
 impl Check<'_> {
-    pub(super) fn select_itself(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {
+    pub(super) fn select_own(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {
         let containers = raw.container.is_some() || raw.label.is_some() || raw.compose.is_some();
         if containers || raw.service.is_some() || raw.stack.is_some() {
             return self.not_one_target(own);
         }
-        self.not_for_itself(own, raw);
-        let host = raw.itself.as_ref().and_then(|itself| itself.host.as_ref());
-        let host = self.host(own, &Route::keys("itself.host"), host);
-        Some((host, Select::Itself))
+        self.not_for_own(own, raw);
+        let host = raw.own.as_ref().and_then(|target| target.host.as_ref());
+        let host = self.host(own, &Route::keys("self.host"), host);
+        Some((host, Select::OwnContainer))
     }
 
     /// One state directory has one holder: the old and the new lowtide never work side by side, and a rollback undoes
     /// what the new one did to the database.
-    fn not_for_itself(&mut self, own: &Scope, raw: &raw::Target) {
+    fn not_for_own(&mut self, own: &Scope, raw: &raw::Target) {
         let given = [
             ("before", raw.before.is_some(), "lowtide is handed over by itself"),
             ("after", raw.after.is_some(), "lowtide is handed over by itself"),
@@ -39,7 +39,7 @@ impl Check<'_> {
         ];
         for (key, _, hint) in given.into_iter().filter(|(_, given, _)| *given) {
             let problem = Problem::new(
-                "not-for-itself",
+                "not-for-self",
                 format!("`{key}` has no meaning for lowtide's own container"),
             );
             self.report(own, &Route::keys(key), problem.hint(hint));
@@ -55,7 +55,7 @@ mod tests {
     fn codes(also: &str) -> Vec<&'static str> {
         let text = format!(
             "version: 1\napps: {{ bot: {{ source: {{ repo: \"https://git.example.org/bot.git\" }}, \
-             rollout: [ {{ itself: {{}}{also} }} ] }} }}\n"
+             rollout: [ {{ self: {{}}{also} }} ] }} }}\n"
         );
         match validate::fleet(text.as_bytes()) {
             Ok(_) => Vec::new(),
