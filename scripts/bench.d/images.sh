@@ -219,7 +219,7 @@ bench_freshness() {
         "${DOCKER_HOST#unix://}" "$proxy" "$dir/freshness.git" "$registry" >"$dir/freshness.yml"
     two_runs
     note "$("$python" "$here/bench.d/journal.py" "$db" web "$APPS" 3 different)"
-    many_apps | sed "s|^apps:|archives: { proxy: \"http://127.0.0.1:$proxy\" }\napps:|" >"$dir/freshness.yml"
+    many_apps | sed "s|^apps:|package_repositories: { proxy: \"http://127.0.0.1:$proxy\" }\napps:|" >"$dir/freshness.yml"
     # The fleet in force is what a bot took up last.
     serve_lowtide
     wait_until 30 ready || die "serve is not ready: $(tail -n 5 "$dir/freshness.log")"

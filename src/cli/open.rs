@@ -130,24 +130,24 @@ pub(super) fn named_state(global: &Global) -> anyhow::Result<()> {
 }
 
 /// Who holds the state.
-pub(super) enum Holder {
+pub(super) enum StateOwner {
     /// This process, from here on.
     Us(StateLock),
     /// A running bot or another command.
     Another,
 }
 
-/// Takes the lock of the state, but not while lowtide is being replaced: between two holders the lock is free, and a
+/// Takes the lock of the state, but not while lowtide is being replaced: between two owners the lock is free, and a
 /// command must not take it.
-pub(super) fn hold(state: &Path) -> anyhow::Result<Holder> {
+pub(super) fn hold(state: &Path) -> anyhow::Result<StateOwner> {
     if handover::read(state)
         .context("the state directory cannot be used")?
         .is_some()
     {
-        return Ok(Holder::Another);
+        return Ok(StateOwner::Another);
     }
     let locked = lock::acquire(state).context("the state directory cannot be used")?;
-    Ok(locked.map_or(Holder::Another, Holder::Us))
+    Ok(locked.map_or(StateOwner::Another, StateOwner::Us))
 }
 
 /// A bot over the held state.

@@ -4,7 +4,7 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::live::{self, Following};
-use super::open::{self, Holder};
+use super::open::{self, StateOwner};
 use super::{screen, status};
 use crate::config::form;
 use crate::model::halt::Draft;
@@ -161,14 +161,14 @@ async fn reach(global: &Global, asked: &Ask) -> anyhow::Result<Reached> {
             Err(e) => return Err(e).context("the control socket cannot be used"),
         }
         match open::hold(&global.state)? {
-            Holder::Us(lock) => return Ok(Reached::Us(lock)),
-            Holder::Another if Instant::now() >= deadline => return Ok(Reached::Nobody),
-            Holder::Another => tokio::time::sleep(AGAIN).await,
+            StateOwner::Us(lock) => return Ok(Reached::Us(lock)),
+            StateOwner::Another if Instant::now() >= deadline => return Ok(Reached::Nobody),
+            StateOwner::Another => tokio::time::sleep(AGAIN).await,
         }
     }
 }
 
-/// Sends a request to the holder of the state, or carries it out, and follows the outcome.
+/// Sends a request to the owner of the state, or carries it out, and follows the outcome.
 pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Result<Exit> {
     let apps = control::followed_apps(&asked);
     let mut following = Following {

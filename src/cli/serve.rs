@@ -4,7 +4,7 @@ use super::args::Global;
 use super::exit::Exit;
 use super::open::{self, Loaded};
 use super::standby;
-use crate::model::self_update::Holder;
+use crate::model::self_update::StateOwner;
 use crate::runtime::bot::Bot;
 use crate::runtime::perform::self_update;
 use crate::runtime::standby::Waited;
@@ -54,7 +54,7 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
 async fn with_state(
     bot: &Arc<Bot>,
     global: &Global,
-    (listen, role): (SocketAddr, Option<Holder>),
+    (listen, role): (SocketAddr, Option<StateOwner>),
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut ticks = tick::start(bot).await.context("the tick cannot be made")?;
@@ -108,18 +108,18 @@ async fn commands(bot: &Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: &Cancell
     std::future::pending().await
 }
 
-async fn pages(bot: &Arc<Bot>, listen: SocketAddr, role: Option<Holder>) -> std::io::Result<()> {
+async fn pages(bot: &Arc<Bot>, listen: SocketAddr, role: Option<StateOwner>) -> std::io::Result<()> {
     match role {
         // An update helper serves no pages: on the host's network, the address belongs to the other two.
-        Some(Holder::Helper) => std::future::pending().await,
-        Some(Holder::Old | Holder::New) | None => {
+        Some(StateOwner::Helper) => std::future::pending().await,
+        Some(StateOwner::Old | StateOwner::New) | None => {
             web::serve::serve(Arc::clone(bot), listen, CancellationToken::new()).await
         }
     }
 }
 
 /// Restarts the program in the same process (exec), because its container lives as long as the process: no part of the
-/// former holder is left that could still act, and the kernel frees the lock. Returns only on an error.
+/// former owner is left that could still act, and the kernel frees the lock. Returns only on an error.
 fn begin_anew() -> anyhow::Error {
     info!("another lowtide takes the state");
     match std::env::current_exe() {

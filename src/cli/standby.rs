@@ -1,9 +1,9 @@
-//! What a `serve` does while it stands by: it serves its health, so that the holder of the state knows whether this
+//! What a `serve` does while it stands by: it serves its health, so that the owner of the state knows whether this
 //! process could take over.
 
 use super::args::Global;
 use super::open;
-use crate::model::self_update::Holder;
+use crate::model::self_update::StateOwner;
 use crate::runtime::standby::{self, Waited};
 use crate::web::standby::{Fitness, serve};
 use anyhow::Context;
@@ -28,8 +28,8 @@ pub(super) async fn await_state(
         info!(%role, "standing by: lowtide is being replaced");
         match role {
             // An update helper gets no health checks, and on the host's network the address belongs to the other two.
-            Holder::Helper => vec![watch(global)],
-            Holder::Old | Holder::New => answer(global, listen),
+            StateOwner::Helper => vec![watch(global)],
+            StateOwner::Old | StateOwner::New => answer(global, listen),
         }
     };
     let waited = standby::await_state(&global.state, shutdown, stand_by).await;

@@ -2,7 +2,7 @@
 //! without a new version. Times are UTC (RFC 3339), lengths milliseconds. Triggers, conclusions, wait and halt reasons
 //! have the journal's own shape.
 
-use crate::model::app_state::{AppEvent, FleetEvent, Withheld};
+use crate::model::app_state::{AppEvent, FleetEvent, UnfixableUpdates};
 use crate::model::comparison::{
     ComparedImage, Comparison, ConfigDelta, FileDelta, LayerDelta, PackageDelta, Significance,
 };
@@ -65,7 +65,7 @@ struct App {
     /// Releases that did not come where they should be, with nothing wrong with them.
     left: Vec<Left>,
     /// Fixes that no rebuild can bring.
-    withheld: Option<ShownWithheld>,
+    unfixable: Option<ShownUnfixable>,
     rollouts: Vec<Rollout>,
 }
 
@@ -282,10 +282,10 @@ impl<'a> From<&'a Read> for ShownInventory<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct ShownWithheld {
+struct ShownUnfixable {
     since: Timestamp,
     #[serde(flatten)]
-    withheld: Withheld,
+    unfixable: UnfixableUpdates,
 }
 
 /// `outdated --json`.
@@ -424,10 +424,14 @@ impl From<&AppStatus> for App {
                 .map(|(target, left)| (target.to_string(), left))
                 .collect(),
             left: Left::of(&app.app, &app.app_state),
-            withheld: app.app_state.withheld.as_ref().map(|(since, withheld)| ShownWithheld {
-                since: *since,
-                withheld: withheld.clone(),
-            }),
+            unfixable: app
+                .app_state
+                .unfixable
+                .as_ref()
+                .map(|(since, unfixable)| ShownUnfixable {
+                    since: *since,
+                    unfixable: unfixable.clone(),
+                }),
             rollouts: app.rollouts.iter().map(Rollout::from).collect(),
         }
     }

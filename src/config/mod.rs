@@ -5,7 +5,6 @@
 //! structs. [`merge`] lays an app over its profile over the defaults, and [`validate`] turns that into a [`Fleet`](crate::model::fleet::Fleet), collecting every [`diagnostic`].
 
 mod app;
-mod archives;
 mod check;
 mod command_target;
 pub mod defaults;
@@ -18,6 +17,7 @@ mod limits;
 mod mask;
 mod merge;
 mod own_target;
+mod package_repositories;
 mod publish;
 mod quantity;
 pub mod raw;

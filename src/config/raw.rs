@@ -110,8 +110,8 @@ raw! {
         hosts: BTreeMap<String, Host>,
         /// How registries are reached, by host name and port.
         registries: BTreeMap<String, Registry>,
-        /// How package archives are asked what is new.
-        archives: Option<Archives>,
+        /// How package repositories are asked what is new.
+        package_repositories: Option<PackageRepositories>,
         notify: Option<Notify>,
         limits: Option<Limits>,
         retention: Option<Retention>,
@@ -143,7 +143,7 @@ raw! {
         /// Plain HTTP. Registries on loopback need not say it.
         plain_http: Option<bool>,
     }
-    Archives {
+    PackageRepositories {
         /// `http://proxy.example.org:3128`
         proxy: Option<Text>,
         /// What begins with the key is fetched from the value instead. Signatures must fit all the same.

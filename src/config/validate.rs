@@ -184,7 +184,7 @@ impl Check<'_> {
         let timezone = self.timezone(&top, file.timezone.as_ref());
         let hosts = self.hosts(&top, file);
         let registries = self.registries(&top, file);
-        let archives = self.archives(&top, &file.archives.clone().unwrap_or_default());
+        let archives = self.package_repositories(&top, &file.package_repositories.clone().unwrap_or_default());
         let notify = file.notify.clone().unwrap_or_default();
         let email = notify
             .email

@@ -1,6 +1,6 @@
 //! The state of an app that outlives its runs, as a fold of the app's events, and the decision what to do next.
 
-use crate::model::app_state::{AppEvent, Release, Withheld};
+use crate::model::app_state::{AppEvent, Release, UnfixableUpdates};
 use crate::model::failure::{FailureKind, HaltReason};
 use crate::model::fleet::App;
 use crate::model::freshness::{Because, Judged};
@@ -62,7 +62,7 @@ impl AppState {
         let times = times
             .chain(self.halted.as_mut().map(|(at, _)| at))
             .chain(self.failing.as_mut().map(|failing| &mut failing.since))
-            .chain(self.withheld.as_mut().map(|(since, _)| since))
+            .chain(self.unfixable.as_mut().map(|(since, _)| since))
             .chain(self.judged.as_mut().map(|judged| &mut judged.at))
             .chain(self.incidents.iter_mut().map(|incident| &mut incident.at))
             .chain(
@@ -98,20 +98,20 @@ impl AppState {
             // A slot fires only after its time has come: a later one was written by a clock that ran fast.
             AppEvent::Fired { slot, .. } => self.fired = Some((*slot).min(at)),
             AppEvent::Released { release } => {
-                self.became = Some(release.run);
+                self.last_release = Some(release.run);
                 self.releases.push((**release).clone());
                 self.forget_releases();
             }
             AppEvent::BasesKnown { bases } => self.bases.clone_from(bases),
             AppEvent::Judged { inputs, because } => {
-                self.became = None;
+                self.last_release = None;
                 self.judged = Some(Judged {
                     inputs: (**inputs).clone(),
                     at,
                     because: because.clone(),
                 });
             }
-            AppEvent::Withheld { withheld } => self.withhold(withheld, at),
+            AppEvent::UnfixableUpdates { unfixable } => self.set_unfixable(unfixable, at),
             AppEvent::RunFailed { run, cause } => self.fail(*run, cause, at),
             AppEvent::RunRecovered { .. } => self.failing = None,
             AppEvent::PromoteStarted { .. } => {}
@@ -215,7 +215,7 @@ impl AppState {
         for target in self.targets.values_mut() {
             target.last.take_if(|(run, _)| runs.contains(run));
             // The target runs the content that it was to be moved away from, and may now keep it.
-            target.overtaken &= target.good.is_none_or(|good| !runs.contains(&good));
+            target.overtaken &= target.current.is_none_or(|good| !runs.contains(&good));
         }
         // The content was built but has no release: forget the last build, so that it is built again although no input
         // has changed.
@@ -269,11 +269,14 @@ impl AppState {
 
     /// Forgets the oldest releases over the limit, except those that a target or a channel has or would roll back to.
     fn forget_releases(&mut self) {
-        let targets = self.targets.values().flat_map(|target| [target.good, target.before]);
+        let targets = self
+            .targets
+            .values()
+            .flat_map(|target| [target.current, target.previous]);
         let channels = self
             .channels
             .values()
-            .flat_map(|channel| [channel.holds, channel.before]);
+            .flat_map(|channel| [channel.current, channel.previous]);
         let kept: Vec<RunId> = targets.chain(channels).flatten().collect();
         let mut surplus = self.releases.len().saturating_sub(RELEASES);
         self.releases.retain(|release| {
@@ -292,9 +295,9 @@ impl AppState {
         }
     }
 
-    fn withhold(&mut self, withheld: &Withheld, at: Timestamp) {
-        let since = self.withheld.as_ref().map_or(at, |(since, _)| *since);
-        self.withheld = (!withheld.is_empty()).then(|| (since, withheld.clone()));
+    fn set_unfixable(&mut self, unfixable: &UnfixableUpdates, at: Timestamp) {
+        let since = self.unfixable.as_ref().map_or(at, |(since, _)| *since);
+        self.unfixable = (!unfixable.is_empty()).then(|| (since, unfixable.clone()));
     }
 
     fn open(&mut self, target: &TargetName, release: RunId, rollout: RolloutId, at: Timestamp) {
@@ -343,10 +346,10 @@ impl AppState {
         }
         // The target no longer runs the image whose missing fixes were recorded.
         let arrived = target::has_arrived(conclusion);
-        if let Some((_, withheld)) = self.withheld.as_mut().filter(|_| arrived) {
-            withheld.running.remove(target);
+        if let Some((_, unfixable)) = self.unfixable.as_mut().filter(|_| arrived) {
+            unfixable.running.remove(target);
         }
-        self.withheld.take_if(|(_, withheld)| withheld.is_empty());
+        self.unfixable.take_if(|(_, unfixable)| unfixable.is_empty());
     }
 
     /// Was the last build made for security fixes?
@@ -374,7 +377,7 @@ impl AppState {
     /// has not arrived there. Otherwise 0.
     #[must_use]
     pub fn unused_fixes(&self) -> usize {
-        let arrived = |target: &TargetState| target.good.is_some() && target.good == self.became;
+        let arrived = |target: &TargetState| target.current.is_some() && target.current == self.last_release;
         if self.targets.values().all(arrived) {
             0
         } else {
@@ -402,7 +405,7 @@ impl AppState {
     /// The release that an operator's revert brings to this target; `None`: there is none, or it is quarantined itself.
     #[must_use]
     pub fn way_back<'a>(&'a self, target: &'a TargetState) -> Option<&'a Release> {
-        let before = target.before?;
+        let before = target.previous?;
         let adopted = target.adopted.as_deref().filter(|adopted| adopted.run == before);
         let before = adopted.or_else(|| self.release(before))?;
         (!self.quarantine.contains(&before.content)).then_some(before)

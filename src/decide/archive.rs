@@ -11,7 +11,7 @@ const FUTURE: SignedDuration = SignedDuration::from_secs(10);
 /// Why a properly signed `Release` says nothing about today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Disbelief {
-    #[error("its Release expired on {at}: the archive or its mirror is no longer updated")]
+    #[error("its Release expired on {at}: the package repository or its mirror is no longer updated")]
     Expired { at: Timestamp },
     #[error("its Release is dated {at}, which is in the future: a clock is wrong")]
     Future { at: Timestamp },

@@ -1,6 +1,6 @@
 use super::*;
 use crate::decide::schedule::tests_app;
-use crate::model::app_state::{AppEvent, Withheld};
+use crate::model::app_state::{AppEvent, UnfixableUpdates};
 use crate::model::failure::SkipReason;
 use crate::model::fleet::Schedule;
 use crate::model::journal::Recorded;
@@ -11,11 +11,11 @@ fn lines(security: usize) -> Vec<DailyReportLine> {
     app_state.apply(&Recorded {
         seq: 1,
         at: Timestamp::UNIX_EPOCH,
-        event: AppEvent::Withheld {
-            withheld: Box::new(Withheld {
+        event: AppEvent::UnfixableUpdates {
+            unfixable: Box::new(UnfixableUpdates {
                 packages: BTreeMap::from([("libc6:amd64".to_owned(), "2".to_owned())]),
                 security,
-                ..Withheld::default()
+                ..UnfixableUpdates::default()
             }),
         },
     });

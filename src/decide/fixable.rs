@@ -2,7 +2,7 @@
 //! pin.
 
 use super::freshness;
-use crate::model::freshness::{Fix, PendingPackage, Survey, Vanished};
+use crate::model::freshness::{Fix, PendingPackage, Survey, UnavailablePin};
 use crate::model::package_state::{Doing, Doubt, Lineage, PackageState, Pinned, Refresh, Upgrades};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,15 +105,15 @@ pub fn tried(survey: &mut Survey, state: &PackageState, doing: &Doing, tried: im
 /// An upgrade that was published while the build ran is left to the next build: it is no fault of this one.
 fn excuse_news(survey: &mut Survey) {
     for pending in survey.pending.iter_mut().filter(|pending| pending.fix == Fix::Rebuild) {
-        pending.fix = perhaps("its archive published news during the run");
+        pending.fix = perhaps("its package repository published updates during the run");
     }
 }
 
 /// Pinned versions that no package repository has any more, judged by the package sources of the release built from
 /// commit `last`. None count if `commit` is another one: it may add the repository that has them.
 #[must_use]
-pub fn gone_for_good(vanished: Vec<Vanished>, last: &str, commit: &str) -> Vec<Vanished> {
-    if last == commit { vanished } else { Vec::new() }
+pub fn gone_for_good(unavailable_pins: Vec<UnavailablePin>, last: &str, commit: &str) -> Vec<UnavailablePin> {
+    if last == commit { unavailable_pins } else { Vec::new() }
 }
 
 struct Facts<'a> {

@@ -296,7 +296,10 @@ fn news_of_the_same_hour_are_excused() {
     };
     assert_eq!(after(None), "rebuild");
     assert_eq!(after(Some(99)), "rebuild");
-    assert_eq!(after(Some(100)), "perhaps: its archive published news during the run");
+    assert_eq!(
+        after(Some(100)),
+        "perhaps: its package repository published updates during the run"
+    );
 }
 
 /// If a build that may do anything did not install an upgrade, that one needs a new base image; an upgrade published
@@ -378,7 +381,7 @@ fn a_hold_of_the_dockerfile_is_no_obstacle() {
 
 #[test]
 fn what_is_gone_is_told_of_the_commit_that_was_looked_at() {
-    let gone = vec![Vanished {
+    let gone = vec![UnavailablePin {
         package: "nginx".to_owned(),
         version: "1".to_owned(),
         line: 2,

@@ -158,16 +158,16 @@ pub fn exposure(app_state: &AppState) -> Exposure {
     let built = app_state
         .targets
         .values()
-        .filter_map(|target| target.good)
+        .filter_map(|target| target.current)
         // For an image that ran before our first release, the build time is unknown.
         .filter_map(|run| app_state.releases.iter().find(|release| release.run == run))
         .map(|release| release.at)
         .min();
     // A target on the last release lacks the fixes that no rebuild brings; for a target on an older image, what was
     // found pending in that image counts.
-    let missing = app_state.withheld.as_ref().map_or(0, |(_, withheld)| {
-        let running = withheld.running.values().map(|behind| behind.security);
-        running.chain([withheld.security]).max().unwrap_or(0)
+    let missing = app_state.unfixable.as_ref().map_or(0, |(_, unfixable)| {
+        let running = unfixable.running.values().map(|behind| behind.security);
+        running.chain([unfixable.security]).max().unwrap_or(0)
     });
     Exposure {
         built,

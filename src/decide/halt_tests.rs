@@ -1,6 +1,6 @@
 use super::*;
 use crate::decide::app_state;
-use crate::model::app_state::{AppEvent, Release, Withheld};
+use crate::model::app_state::{AppEvent, Release, UnfixableUpdates};
 use crate::model::failure::{FailureKind, HaltReason};
 use crate::model::fleet::Schedule;
 use crate::model::freshness::{Because, Behind, Inputs};
@@ -333,10 +333,10 @@ fn a_halted_app_is_as_exposed_as_its_worst_target() {
         packages: 7,
         security: 5,
     };
-    events.push(AppEvent::Withheld {
-        withheld: Box::new(Withheld {
+    events.push(AppEvent::UnfixableUpdates {
+        unfixable: Box::new(UnfixableUpdates {
             running: [("t".parse().unwrap(), behind)].into(),
-            ..Withheld::default()
+            ..UnfixableUpdates::default()
         }),
     });
     assert_eq!(exposed(events), (Some(1), 5));

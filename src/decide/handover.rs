@@ -1,10 +1,10 @@
 //! Decides which process may take the state while lowtide is being replaced. The waiting processes cannot read the
 //! journal; they go by the hand-over record.
 
-use crate::model::self_update::{Handover, Holder};
+use crate::model::self_update::{Handover, StateOwner};
 use jiff::{SignedDuration, Timestamp};
 
-/// The intended holder gets this much time before the others try. After a reboot all processes start at once, and the
+/// The intended owner gets this much time before the others try. After a reboot all processes start at once, and the
 /// deadline may be long past.
 const HEAD_START: SignedDuration = SignedDuration::from_secs(20);
 
@@ -21,7 +21,7 @@ pub enum Turn {
 
 /// `role`: of the process's own container; `up`: when the process began to wait.
 #[must_use]
-pub fn turn(handover: Option<&Handover>, role: Option<Holder>, up: Timestamp, now: Timestamp) -> Turn {
+pub fn turn(handover: Option<&Handover>, role: Option<StateOwner>, up: Timestamp, now: Timestamp) -> Turn {
     let Some(handover) = handover else {
         return Turn::Ordinary;
     };
@@ -35,18 +35,18 @@ pub fn turn(handover: Option<&Handover>, role: Option<Holder>, up: Timestamp, no
 
 /// Container of the new lowtide, if the update helper must stop it: the state was handed to it, and the rollout is overdue.
 #[must_use]
-pub fn hangs(handover: &Handover, role: Option<Holder>, now: Timestamp) -> Option<&str> {
-    let keeps = role == Some(Holder::Helper) && handover.to == Holder::New && now >= handover.overdue;
+pub fn hangs(handover: &Handover, role: Option<StateOwner>, now: Timestamp) -> Option<&str> {
+    let keeps = role == Some(StateOwner::Helper) && handover.to == StateOwner::New && now >= handover.overdue;
     handover.new.as_deref().filter(|_| keeps)
 }
 
 /// May this process restore the database copy that was made at the hand-over? Only processes of the image that wrote
 /// the copy may.
 #[must_use]
-pub fn may_bring_back(handover: &Handover, role: Option<Holder>) -> bool {
+pub fn may_bring_back(handover: &Handover, role: Option<StateOwner>) -> bool {
     match role {
-        Some(Holder::Old | Holder::Helper) => handover.tried.is_some(),
-        Some(Holder::New) | None => false,
+        Some(StateOwner::Old | StateOwner::Helper) => handover.tried.is_some(),
+        Some(StateOwner::New) | None => false,
     }
 }
 
@@ -59,7 +59,7 @@ mod tests {
         Timestamp::from_second(1_790_000_000 + second).unwrap()
     }
 
-    fn handover(to: Holder) -> Handover {
+    fn handover(to: StateOwner) -> Handover {
         Handover {
             rollout: RolloutId(ulid::Ulid(9)),
             to,
@@ -68,13 +68,13 @@ mod tests {
             old: "o".to_owned(),
             helper: "k".to_owned(),
             new: Some("n".to_owned()),
-            tried: (to == Holder::New).then(|| at(100)),
+            tried: (to == StateOwner::New).then(|| at(100)),
         }
     }
 
     #[test]
     fn who_may_try() {
-        let to_new = handover(Holder::New);
+        let to_new = handover(StateOwner::New);
         let table = [
             (Some("n"), 0, 1, Turn::Try),
             (Some("k"), 0, 99, Turn::StandBy),
@@ -101,12 +101,12 @@ mod tests {
     #[test]
     fn only_the_helper_ends_one_that_hangs_and_only_when_it_is_overdue() {
         let table = [
-            (Holder::New, Holder::Helper, 500, Some("n")),
-            (Holder::New, Holder::Helper, 499, None),
-            (Holder::New, Holder::Old, 500, None),
-            (Holder::New, Holder::New, 500, None),
-            (Holder::Helper, Holder::Helper, 500, None),
-            (Holder::Old, Holder::Helper, 500, None),
+            (StateOwner::New, StateOwner::Helper, 500, Some("n")),
+            (StateOwner::New, StateOwner::Helper, 499, None),
+            (StateOwner::New, StateOwner::Old, 500, None),
+            (StateOwner::New, StateOwner::New, 500, None),
+            (StateOwner::Helper, StateOwner::Helper, 500, None),
+            (StateOwner::Old, StateOwner::Helper, 500, None),
         ];
         for (to, role, now, expected) in table {
             assert_eq!(hangs(&handover(to), Some(role), at(now)), expected, "{to:?} {role:?}");
@@ -115,12 +115,17 @@ mod tests {
 
     #[test]
     fn only_who_wrote_the_copy_puts_it_back_and_only_after_the_new_one() {
-        for to in [Holder::Old, Holder::Helper, Holder::New] {
-            for role in [None, Some(Holder::Old), Some(Holder::Helper), Some(Holder::New)] {
+        for to in [StateOwner::Old, StateOwner::Helper, StateOwner::New] {
+            for role in [
+                None,
+                Some(StateOwner::Old),
+                Some(StateOwner::Helper),
+                Some(StateOwner::New),
+            ] {
                 for tried in [None, Some(at(100))] {
                     let handover = Handover { tried, ..handover(to) };
                     // Also when the new one gives the state back by itself.
-                    let expected = tried.is_some() && matches!(role, Some(Holder::Old | Holder::Helper));
+                    let expected = tried.is_some() && matches!(role, Some(StateOwner::Old | StateOwner::Helper));
                     assert_eq!(may_bring_back(&handover, role), expected, "{to:?} {role:?} {tried:?}");
                 }
             }

@@ -135,8 +135,8 @@ pub fn recovered_keys(app: &AppName, opened: &Opened) -> Option<Keys> {
 
 /// Keys of *no rebuild can mend this*: one message per run that finds something new.
 #[must_use]
-pub fn withheld_keys(app: &AppName, run: RunId) -> Keys {
-    let key = format!("withheld/{app}/{run}");
+pub fn unfixable_keys(app: &AppName, run: RunId) -> Keys {
+    let key = format!("unfixable/{app}/{run}");
     Keys {
         dedup: key.clone(),
         thread: key,

@@ -54,13 +54,13 @@ pub fn needed(app_state: &AppState) -> Vec<&Release> {
         .find(|run| Some(*run) != current);
     let targets = app_state.targets.values().flat_map(|t| {
         [
-            t.good,
-            t.before,
+            t.current,
+            t.previous,
             t.open.map(|(_, run)| run),
             t.last.as_ref().map(|(run, _)| *run),
         ]
     });
-    let channels = app_state.channels.values().flat_map(|c| [c.holds, c.before]);
+    let channels = app_state.channels.values().flat_map(|c| [c.current, c.previous]);
     let runs: BTreeSet<RunId> = [current, before]
         .into_iter()
         .chain(targets)
@@ -232,8 +232,8 @@ mod tests {
             |app_state: &AppState| -> Vec<ImageId> { needed(app_state).iter().map(|r| r.image.clone()).collect() };
         assert_eq!(needed(&app_state), [id(5), id(6)]);
         let target = TargetState {
-            good: Some(run(3)),
-            before: Some(run(1)),
+            current: Some(run(3)),
+            previous: Some(run(1)),
             ..TargetState::default()
         };
         app_state.targets.insert("front".parse().unwrap(), target);
@@ -251,7 +251,7 @@ mod tests {
         assert!(!needed(&app_state).contains(&id(9)));
         assert_eq!(adopted_tags(&found, &[&app_state]).len(), 2);
         let front = app_state.targets.get_mut(&"front".parse().unwrap()).unwrap();
-        (front.good, front.before) = (Some(run(1)), Some(run(0)));
+        (front.current, front.previous) = (Some(run(1)), Some(run(0)));
         assert!(needed(&app_state).contains(&id(9)));
         assert_eq!(adopted_tags(&found, &[&app_state]), ["lowtide/adopted:98"]);
         let front = app_state.targets.get_mut(&"front".parse().unwrap()).unwrap();

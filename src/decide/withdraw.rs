@@ -33,7 +33,7 @@ pub fn withdraw<'a>(app_state: &'a AppState, targets: &[TargetName]) -> Option<W
     let stays = app_state
         .targets
         .iter()
-        .filter(|(name, state)| state.good == Some(release.run) && !leaves(name));
+        .filter(|(name, state)| state.current == Some(release.run) && !leaves(name));
     withdrawal.stay = stays.map(|(name, _)| name.clone()).collect();
     Some(withdrawal)
 }
@@ -55,12 +55,12 @@ impl<'a> Place<'a> {
 fn place<'a>(app_state: &'a AppState, state: &'a TargetState) -> Option<Place<'a>> {
     match state.open {
         // An open rollout of an older release is already a rollback.
-        Some((_, run)) if state.good.is_none_or(|good| run > good) => {
+        Some((_, run)) if state.current.is_none_or(|good| run > good) => {
             app_state.release(run).map(|release| Place::IsGiven { release })
         }
         Some(_) => None,
         None => {
-            let release = app_state.release(state.good?)?;
+            let release = app_state.release(state.current?)?;
             let before = app_state.way_back(state)?;
             Some(Place::Runs { release, before })
         }
@@ -100,8 +100,8 @@ mod tests {
         let run = |n: u128| RunId(Ulid(n));
         for (name, (good, before, open)) in targets {
             let state = TargetState {
-                good: good.map(run),
-                before: before.map(run),
+                current: good.map(run),
+                previous: before.map(run),
                 open: open.map(|n| (RolloutId(Ulid(n)), run(n))),
                 ..TargetState::default()
             };

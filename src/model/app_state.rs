@@ -39,22 +39,22 @@ pub struct Release {
 
 /// Fixes that are pending in the last release and that no rebuild can bring.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Withheld {
+pub struct UnfixableUpdates {
     /// `package:architecture` → version that waits for a base or for another pin.
     pub packages: BTreeMap<String, String>,
     /// How many of them are security fixes.
     pub security: usize,
     /// Packages that the Dockerfile asks for in a version that is gone → that version.
-    pub vanished: BTreeMap<String, String>,
+    pub unavailable_pins: BTreeMap<String, String>,
     /// Targets whose containers, which are not of the last release, lack something.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub running: BTreeMap<TargetName, Behind>,
 }
 
-impl Withheld {
+impl UnfixableUpdates {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.packages.is_empty() && self.vanished.is_empty() && self.running.is_empty()
+        self.packages.is_empty() && self.unavailable_pins.is_empty() && self.running.is_empty()
     }
 }
 
@@ -96,8 +96,8 @@ pub enum AppEvent {
         because: Vec<Because>,
     },
     /// The fixes that no rebuild can bring have changed, and people were notified of the new ones.
-    Withheld {
-        withheld: Box<Withheld>,
+    UnfixableUpdates {
+        unfixable: Box<UnfixableUpdates>,
     },
     /// A run failed. `cause` is stable over nights; people are told when it changes, not when it repeats.
     RunFailed {
@@ -302,7 +302,7 @@ impl AppEvent {
             | AppEvent::Released { .. }
             | AppEvent::BasesKnown { .. }
             | AppEvent::Judged { .. }
-            | AppEvent::Withheld { .. }
+            | AppEvent::UnfixableUpdates { .. }
             | AppEvent::RunFailed { .. }
             | AppEvent::RunRecovered { .. }
             | AppEvent::PromoteStarted { .. }

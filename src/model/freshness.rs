@@ -129,7 +129,7 @@ pub struct RebuildAssessment {
     pub survey: Survey,
     /// Versions that the Dockerfile asks for and no archive has: a rebuild would fail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub vanished: Vec<Vanished>,
+    pub unavailable_pins: Vec<UnavailablePin>,
     /// What the targets run, where that is not the last release.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub running: BTreeMap<TargetName, Behind>,
@@ -142,9 +142,9 @@ pub struct Behind {
     pub security: usize,
 }
 
-/// `package=version` of an install that no archive has any more.
+/// `package=version` of an install that no package repository has any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Vanished {
+pub struct UnavailablePin {
     pub package: String,
     pub version: String,
     /// Of the Dockerfile, counted from 1.

@@ -2,7 +2,7 @@
 
 use super::drift::Drift;
 use super::failure::{Failure, Fault, HaltReason, WaitReason};
-use super::freshness::{PendingPackage, Vanished};
+use super::freshness::{PendingPackage, UnavailablePin};
 use super::halt::{Exposure, Form, Incident, Require};
 use super::inventory::Change;
 use super::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
@@ -98,11 +98,11 @@ pub enum NoticeBody {
         observed: bool,
     },
     /// Something is pending in the last release that no rebuild can mend.
-    Withheld {
+    UnfixableUpdates {
         app: AppName,
         /// Packages that were not reported before.
         packages: Vec<PendingPackage>,
-        vanished: Vec<Vanished>,
+        unavailable_pins: Vec<UnavailablePin>,
     },
     /// A release runs on a target.
     RolledOut {

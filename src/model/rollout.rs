@@ -62,7 +62,7 @@ pub struct Unit {
     pub part: Part,
     /// Units whose containers this one depends on. A unit stands before the units that depend on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub holds: Vec<Hold>,
+    pub depends_on: Vec<Dependency>,
     /// Why its old and its new container cannot run side by side.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bars: Vec<Bar>,
@@ -114,15 +114,15 @@ pub enum Part {
 
 /// The dependency of a container on another one of the rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
+pub struct Dependency {
     /// Position of the held unit.
     pub unit: usize,
-    pub by: HoldBy,
+    pub by: DependencyKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum HoldBy {
+pub enum DependencyKind {
     /// It lives in the other's network, pid or ipc namespace, and cannot outlive it.
     Namespace,
     /// Its volumes or links name the other; it runs on while the other is replaced.
@@ -393,7 +393,7 @@ pub enum RouteChange {
     Join,
     /// Send it no new ones.
     Leave,
-    /// Hold requests back.
+    /// Dependency requests back.
     Pause,
     Resume,
 }

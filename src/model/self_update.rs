@@ -9,7 +9,7 @@ use std::fmt;
 /// The three containers that share one state directory while lowtide is replaced. One of them holds its lock and acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Holder {
+pub enum StateOwner {
     /// The one that is to be replaced.
     Old,
     /// The update helper, made from the old container's image and settings for the duration of the rollout: the old
@@ -25,9 +25,9 @@ pub enum Holder {
 pub enum SelfUpdateStep {
     /// Make the update helper, or find the one that was made, and start it.
     Keep,
-    /// Release the state directory, and with it the rollout: the next holder ends this step.
+    /// Release the state directory, and with it the rollout: the next owner ends this step.
     Yield {
-        to: Holder,
+        to: StateOwner,
         /// When the others may take the state themselves.
         deadline: Timestamp,
     },
@@ -39,18 +39,18 @@ pub enum SelfUpdateStep {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedSelfUpdate {
     /// Who looks; `None`: someone else's container, or none.
-    pub holder: Option<Holder>,
+    pub owner: Option<StateOwner>,
     pub units: Vec<ObservedUnit>,
     pub helper: Option<ObservedContainer>,
 }
 
 /// Lies in the state directory while lowtide is replaced, for the waiting processes. They cannot read the journal,
-/// whose format is that of the current holder.
+/// whose format is that of the current owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handover {
     pub rollout: RolloutId,
     /// Who is to take the state.
-    pub to: Holder,
+    pub to: StateOwner,
     /// When the other processes may take it instead.
     pub deadline: Timestamp,
     /// When the rollout must be over, whoever has the state.
@@ -69,23 +69,23 @@ pub struct Handover {
 impl Handover {
     /// Who the container with this engine id is.
     #[must_use]
-    pub fn role(&self, container: &str) -> Option<Holder> {
+    pub fn role(&self, container: &str) -> Option<StateOwner> {
         if container == self.old {
-            Some(Holder::Old)
+            Some(StateOwner::Old)
         } else if container == self.helper {
-            Some(Holder::Helper)
+            Some(StateOwner::Helper)
         } else {
-            (self.new.as_deref() == Some(container)).then_some(Holder::New)
+            (self.new.as_deref() == Some(container)).then_some(StateOwner::New)
         }
     }
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for StateOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Holder::Old => "the old lowtide",
-            Holder::Helper => "the helper",
-            Holder::New => "the new lowtide",
+            StateOwner::Old => "the old lowtide",
+            StateOwner::Helper => "the helper",
+            StateOwner::New => "the new lowtide",
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::mail::{MailContext, Rendered};
 use super::page::{Block, Page, Section, Tone};
 use super::words::{self, counted, short_commit};
-use super::{case, change, clean, deferred, halt, outstanding, withheld};
+use super::{case, change, clean, deferred, halt, outstanding, unfixable};
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
 use crate::model::halt::{Incident, Require};
 use crate::model::inventory::Change;
@@ -30,11 +30,11 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             fault,
         } => run_failed(app, *run, *stage, commit.as_deref(), (failure, *fault)),
         NoticeBody::RunRecovered { app, run } | NoticeBody::RunPassed { app, run, .. } => run_recovered(app, *run),
-        NoticeBody::Withheld {
+        NoticeBody::UnfixableUpdates {
             app,
             packages,
-            vanished,
-        } => withheld::page(app, packages, vanished),
+            unavailable_pins,
+        } => unfixable::page(app, packages, unavailable_pins),
         NoticeBody::RolledOut {
             app,
             target,

@@ -51,7 +51,7 @@ pub(super) fn rendered(notice: &Notice, context: &MailContext) -> Rendered {
         NoticeBody::RunFailed { .. }
         | NoticeBody::RunRecovered { .. }
         | NoticeBody::RunPassed { .. }
-        | NoticeBody::Withheld { .. }
+        | NoticeBody::UnfixableUpdates { .. }
         | NoticeBody::RolledOut { .. }
         | NoticeBody::RolloutRefused { .. }
         | NoticeBody::WentBack(_)

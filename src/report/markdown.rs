@@ -5,7 +5,7 @@
 
 use super::mail::{self, MailContext, Rendered};
 use super::page::{Block, Item, PackageRow, Page, Section};
-use super::{clean, withheld, words};
+use super::{clean, unfixable, words};
 use crate::model::notice::{Notice, NoticeBody};
 use std::fmt::Write as _;
 
@@ -65,7 +65,11 @@ pub fn status(notice: &Notice) -> String {
         } => format!("Built and tested; would be released as {tag} (observe mode)."),
         NoticeBody::RunPassed { tag: None, .. } => "A rebuild changes nothing in the released image.".to_owned(),
         NoticeBody::RunRecovered { .. } => "Runs succeed again.".to_owned(),
-        NoticeBody::Withheld { packages, vanished, .. } => withheld::title(packages, vanished),
+        NoticeBody::UnfixableUpdates {
+            packages,
+            unavailable_pins,
+            ..
+        } => unfixable::title(packages, unavailable_pins),
         NoticeBody::RolledOut { tag, target, .. } => format!("{tag} runs on {target}."),
         NoticeBody::RolloutRefused { failure, .. } => format!("Rollout not begun: {}", words::failure(failure)),
         NoticeBody::WentBack(back) => format!("{} runs on {} again.", back.tag, back.target),

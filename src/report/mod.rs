@@ -27,6 +27,6 @@ mod table;
 pub mod terminal;
 mod text;
 pub mod trouble;
+mod unfixable;
 pub mod windows;
-mod withheld;
 pub mod words;

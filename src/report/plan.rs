@@ -4,7 +4,7 @@ use super::table::{Cell, Ink, columns};
 use super::terminal::{Style, relative};
 use super::windows::Needs;
 use super::{clean, halt, outstanding, rollout, words};
-use crate::model::app_state::Withheld;
+use crate::model::app_state::UnfixableUpdates;
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, HaltReason, WaitReason};
 use crate::model::fleet::{Mode, Schedule};
@@ -35,7 +35,7 @@ pub struct PlanRow {
     /// When the last recorded build was, and why.
     pub built: Option<(Timestamp, Vec<Because>)>,
     /// Fixes that no rebuild can bring, and since when there are any.
-    pub withheld: Option<(Timestamp, Withheld)>,
+    pub unfixable: Option<(Timestamp, UnfixableUpdates)>,
     pub targets: Vec<TargetPlan>,
 }
 
@@ -177,8 +177,8 @@ fn app(row: &PlanRow, now: Timestamp, style: Style) -> String {
         let because = words::because(because);
         lines.push(line("last build", format!("{}: {because}", relative(*at, now)).into()));
     }
-    if let Some((since, withheld)) = &row.withheld {
-        let text = format!("{}, for {}", words::withheld(withheld), words::span(*since, now));
+    if let Some((since, unfixable)) = &row.unfixable {
+        let text = format!("{}, for {}", words::unfixable(unfixable), words::span(*since, now));
         lines.push(line("behind", Ink::Warn.cell(text)));
     }
     if let Some((since, reason)) = &row.halted {

@@ -3,7 +3,7 @@
 
 use super::table::{Cell, Ink, columns, fitted};
 use super::{case, change, clean, halt, outstanding, words};
-use crate::model::app_state::Withheld;
+use crate::model::app_state::UnfixableUpdates;
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::fleet::Mode;
@@ -50,7 +50,7 @@ pub enum AppCondition {
     /// The last run succeeded, but there are fixes that no rebuild can bring.
     Behind {
         since: Timestamp,
-        withheld: Box<Withheld>,
+        unfixable: Box<UnfixableUpdates>,
     },
     Running {
         stage: Stage,
@@ -512,9 +512,9 @@ fn state(state: &AppCondition, now: Timestamp, zone: &str) -> Cell {
             since,
             drift,
         } => Ink::Bad.cell(outstanding::drifted(target, tag, *since, drift, now)),
-        AppCondition::Behind { since, withheld } => Ink::Warn.cell(format!(
+        AppCondition::Behind { since, unfixable } => Ink::Warn.cell(format!(
             "{}, for {}",
-            words::withheld(withheld),
+            words::unfixable(unfixable),
             words::span(*since, now)
         )),
         AppCondition::Halted { since, exposure } => {

@@ -1,7 +1,7 @@
 //! Sentences shared by mail, terminal and pages: one function per kind of fact, each match exhaustive.
 
 use super::clean;
-use crate::model::app_state::Withheld;
+use crate::model::app_state::UnfixableUpdates;
 use crate::model::command::{CommandUnit, TargetRecord};
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, SkipReason, WaitReason};
 use crate::model::freshness::{Because, Behind, Fix, Survey};
@@ -306,10 +306,10 @@ pub fn because(reasons: &[Because]) -> String {
 
 /// Fixes that no rebuild can bring: `2 fixes for security wait for a base or a pin`.
 #[must_use]
-pub fn withheld(withheld: &Withheld) -> String {
+pub fn unfixable(unfixable: &UnfixableUpdates) -> String {
     let mut parts = Vec::new();
-    let packages = withheld.packages.len();
-    match withheld.security {
+    let packages = unfixable.packages.len();
+    match unfixable.security {
         0 if packages == 0 => {}
         0 => parts.push(counted(packages, "upgrade waits", "upgrades wait")),
         security => parts.push(counted(security, "fix for security waits", "fixes for security wait")),
@@ -317,18 +317,23 @@ pub fn withheld(withheld: &Withheld) -> String {
     if let Some(part) = parts.first_mut() {
         part.push_str(" for a base or a pin");
     }
-    if !withheld.vanished.is_empty() {
-        let gone: Vec<String> = withheld
-            .vanished
+    if !unfixable.unavailable_pins.is_empty() {
+        let gone: Vec<String> = unfixable
+            .unavailable_pins
             .iter()
             .map(|(name, version)| format!("{name}={version}"))
             .collect();
         parts.push(format!(
-            "no archive has {} any more",
+            "no package repository has {} any more",
             clean::one_line(&gone.join(", "), 120)
         ));
     }
-    parts.extend(withheld.running.iter().map(|(target, behind)| running(target, *behind)));
+    parts.extend(
+        unfixable
+            .running
+            .iter()
+            .map(|(target, behind)| running(target, *behind)),
+    );
     parts.join("; ")
 }
 

@@ -9,7 +9,7 @@ use super::rollout_slots::RolloutSlot;
 use super::turns::Turn;
 use crate::clients::clock;
 use crate::decide::rollout::{self, Next, Progress as StepProgress, RolloutState, self_update};
-use crate::decide::{tell, tell_github};
+use crate::decide::{consequences, github_notices};
 use crate::model::failure::{Failure, WaitReason};
 use crate::model::fleet::{Select, Unhealthy};
 use crate::model::journal::Recorded;
@@ -203,7 +203,7 @@ impl Driver {
         Leave::Given
     }
 
-    /// The event that closes a step which an earlier holder of the state started; `None`: the process shuts down first.
+    /// The event that closes a step which an earlier owner of the state started; `None`: the process shuts down first.
     ///
     /// # Errors
     /// When the hand-over cannot be read.
@@ -219,7 +219,7 @@ impl Driver {
         while !self.interrupt.shutdown.is_cancelled() {
             match perform::step::observe(&self.bot, &self.state).await {
                 Ok(Observed::SelfUpdate(seen)) => {
-                    let ended = self_update::taken_over(step, told.as_ref(), seen.holder);
+                    let ended = self_update::taken_over(step, told.as_ref(), seen.owner);
                     let ended = ended.map(|outcome| RolloutEvent::StepEnded { outcome });
                     return Ok(Some(ended.unwrap_or(RolloutEvent::StepAbandoned)));
                 }
@@ -395,7 +395,7 @@ impl Driver {
         let fleet = self.bot.in_force();
         let maintainers = fleet.maintainers(&app);
         let email = fleet.fleet.email.as_ref();
-        let notices = tell::rollout_waits(&self.state, (since, reason), &maintainers, email, now);
+        let notices = consequences::rollout_waits(&self.state, (since, reason), &maintainers, email, now);
         let event = RolloutEvent::Deferred { since };
         let batch = Batch::new().rollout(&app, self.state.id, self.seen, &event);
         self.bot.commit(batch, &app, &[], notices).await?;
@@ -410,15 +410,15 @@ impl Driver {
         let configured = fleet.fleet.apps.get(&app).map(AsRef::as_ref);
         let app_state = self.bot.app_state(&app);
         let adopted = perform::adopted::image(&self.bot, &self.state);
-        let end = tell::RolloutEnd {
+        let end = consequences::RolloutEnd {
             app_state: &app_state,
             app: configured,
             email: fleet.fleet.email.as_ref(),
             adopted: adopted.as_ref(),
         };
-        let mut told = tell::rollout_ended(&self.state, &conclusion, &end, now);
+        let mut told = consequences::rollout_ended(&self.state, &conclusion, &end, now);
         let repo = fleet.github_repo(&app);
-        let notices = tell_github::rollout_ended(&self.state, &conclusion, configured, repo, now);
+        let notices = github_notices::rollout_ended(&self.state, &conclusion, configured, repo, now);
         told.notices.extend(notices);
         let event = RolloutEvent::Concluded {
             conclusion: conclusion.clone(),

@@ -8,7 +8,7 @@ use super::sweep;
 use crate::clients::clock;
 use crate::decide::app_state::AppState;
 use crate::decide::run::{self, Next, Progress as EffectProgress, RunState};
-use crate::decide::{recover, tell, tell_github};
+use crate::decide::{consequences, github_notices, recover};
 use crate::model::failure::WaitReason;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::RunId;
@@ -211,7 +211,7 @@ impl Driver {
         let now = clock::now();
         let app_state = self.bot.app_state(&self.state.app.name);
         let fleet = self.bot.in_force();
-        let mut told = tell::run_ended(&self.state, &app_state, &conclusion, fleet.fleet.email.as_ref(), now);
+        let mut told = consequences::run_ended(&self.state, &app_state, &conclusion, fleet.fleet.email.as_ref(), now);
         told.notices.extend(self.github(&app_state, &conclusion, now).await?);
         let event = RunEvent::Concluded {
             conclusion: conclusion.clone(),
@@ -239,7 +239,7 @@ impl Driver {
         let fleet = self.bot.in_force();
         let app = &self.state.app;
         let repo = fleet.fleet.github.as_ref().and(app.github_repo.as_deref());
-        let last = tell_github::compared_with(&self.state, conclusion).filter(|_| repo.is_some());
+        let last = github_notices::compared_with(&self.state, conclusion).filter(|_| repo.is_some());
         let bases = match last {
             // A run whose events are gone, or make no sense any more, has no bases that are known.
             Some(last) => run::fold(last, &self.bot.store.run_events(last).await?)
@@ -249,7 +249,7 @@ impl Driver {
             None => None,
         };
         let bases = bases.as_deref();
-        Ok(tell_github::run_ended(
+        Ok(github_notices::run_ended(
             &self.state,
             app_state,
             conclusion,

@@ -418,12 +418,12 @@ impl AppStatus {
                 };
             }
         }
-        match (&self.last_run, &self.app_state.withheld) {
+        match (&self.last_run, &self.app_state.unfixable) {
             (None, _) => AppCondition::New,
             (Some(_), None) => AppCondition::Fresh,
-            (Some(_), Some((since, withheld))) => AppCondition::Behind {
+            (Some(_), Some((since, unfixable))) => AppCondition::Behind {
                 since: *since,
-                withheld: Box::new(withheld.clone()),
+                unfixable: Box::new(unfixable.clone()),
             },
         }
     }

@@ -146,7 +146,7 @@ fn app(notice: &Notice) -> &str {
         NoticeBody::RunFailed { app, .. }
         | NoticeBody::RunRecovered { app, .. }
         | NoticeBody::RunPassed { app, .. }
-        | NoticeBody::Withheld { app, .. }
+        | NoticeBody::UnfixableUpdates { app, .. }
         | NoticeBody::RolledOut { app, .. }
         | NoticeBody::RolloutRefused { app, .. }
         | NoticeBody::Halted { app, .. }

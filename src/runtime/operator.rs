@@ -8,7 +8,7 @@ use crate::decide::app_state::{AppState, TargetState};
 use crate::decide::halt::{self, CommitSeen, Touch};
 use crate::decide::quarantine;
 use crate::decide::substance;
-use crate::decide::{tell, tell_github};
+use crate::decide::{consequences, github_notices};
 use crate::model::app_state::{AppEvent, Release};
 use crate::model::failure::HaltReason;
 use crate::model::halt::Draft;
@@ -101,10 +101,10 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
     let maintainers = fleet.maintainers(app);
     let email = fleet.fleet.email.as_ref();
     let by = asked.by;
-    let mut resumed = tell::resumed(app, by, &lifted, app_state.halted_by, &maintainers, email, now);
+    let mut resumed = consequences::resumed(app, by, &lifted, app_state.halted_by, &maintainers, email, now);
     let repo = fleet.github_repo(app);
     if let Some((halted, _)) = app_state.halted {
-        let notices = tell_github::resumed(app, by, &lifted, halted, repo, now);
+        let notices = github_notices::resumed(app, by, &lifted, halted, repo, now);
         resumed.notices.extend(notices);
     }
     facts.extend(resumed.facts);

@@ -49,7 +49,7 @@ fn row(app: &AppStatus, fleet_status: &FleetStatus, usual: Option<SignedDuration
             .judged
             .as_ref()
             .map(|judged| (judged.at, judged.because.clone())),
-        withheld: app.app_state.withheld.clone(),
+        unfixable: app.app_state.unfixable.clone(),
         targets: configured
             .map(|it| target(app, it, fleet_status, usual))
             .chain(left.map(removed))

@@ -9,7 +9,7 @@ use crate::clients::target::docker::verbs;
 use crate::decide::handover::{self, Turn};
 use crate::model::fleet::{Fleet, Select};
 use crate::model::name::HostName;
-use crate::model::self_update::Holder;
+use crate::model::self_update::StateOwner;
 use crate::store;
 use crate::store::error::StoreError;
 use crate::store::lock::{self, StateLock};
@@ -27,7 +27,7 @@ const WATCH: Duration = Duration::from_secs(15);
 /// How the wait ended.
 pub enum Waited {
     /// `role`: which container of a self-replacement under way this process is.
-    Ours { lock: StateLock, role: Option<Holder> },
+    Ours { lock: StateLock, role: Option<StateOwner> },
     /// Another lowtide stays.
     Another,
     /// This process was asked to end.
@@ -42,7 +42,7 @@ pub enum Waited {
 pub async fn await_state<T>(
     state: &Path,
     shutdown: &CancellationToken,
-    mut stand_by: impl FnMut(Holder) -> T,
+    mut stand_by: impl FnMut(StateOwner) -> T,
 ) -> Result<Waited, StoreError> {
     let own = own_id();
     let (up, begun) = (clock::now(), tokio::time::Instant::now());
@@ -105,7 +105,7 @@ pub async fn end_what_hangs(state: &Path, fleet: &Fleet) {
 ///
 /// # Errors
 /// When it cannot be put back.
-pub fn bring_back(state: &Path, database: &Path, role: Option<Holder>) -> Result<(), StoreError> {
+pub fn bring_back(state: &Path, database: &Path, role: Option<StateOwner>) -> Result<(), StoreError> {
     let Some(record) = store::handover::read(state)? else {
         return Ok(());
     };

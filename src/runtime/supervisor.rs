@@ -16,7 +16,7 @@ use crate::model::fleet::{App, Select};
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::run::{Conclusion, RunEvent, Trigger};
-use crate::model::self_update::{Handover, Holder};
+use crate::model::self_update::{Handover, StateOwner};
 use crate::store::error::StoreError;
 use crate::store::handover;
 use crate::store::journal::Batch;
@@ -360,7 +360,7 @@ impl Supervisor {
             let held = drained(done, "rollout", &id.to_string()).is_none();
             // A process that was handed the state for this rollout and cannot drive it has to exit, so that another one
             // may take over. The old lowtide, which had the state before, goes on with its other work.
-            let brought = |record: Handover| record.rollout == id && record.to != Holder::Old;
+            let brought = |record: Handover| record.rollout == id && record.to != StateOwner::Old;
             if held && handover::read(&bot.state).is_ok_and(|record| record.is_some_and(brought)) {
                 bot.unfit.cancel();
             }

@@ -109,9 +109,9 @@ fn file(path: &Path, source: std::io::Error) -> StoreError {
 mod tests {
     use super::*;
     use crate::model::name::RolloutId;
-    use crate::model::self_update::Holder;
+    use crate::model::self_update::StateOwner;
 
-    fn record(to: Holder) -> Handover {
+    fn record(to: StateOwner) -> Handover {
         Handover {
             rollout: RolloutId(ulid::Ulid(9)),
             to,
@@ -128,7 +128,7 @@ mod tests {
     fn a_record_is_replaced_whole_and_cleared() {
         let state = tempfile::tempdir().unwrap();
         assert_eq!(read(state.path()).unwrap(), None);
-        for to in [Holder::Helper, Holder::New] {
+        for to in [StateOwner::Helper, StateOwner::New] {
             write(state.path(), &record(to)).unwrap();
             assert_eq!(read(state.path()).unwrap(), Some(record(to)));
         }

@@ -1,4 +1,4 @@
-//! One bot, one state directory. The kernel frees the lock when its holder dies: no lease to wait for.
+//! One bot, one state directory. The kernel frees the lock when its owner dies: no lease to wait for.
 
 use super::error::StoreError;
 use super::{backup, private};

@@ -99,7 +99,7 @@ fn fixes(out: &mut Out, fleet_status: &FleetStatus) {
         "1: fixes are pending that no rebuild brings, or a target lacks fixes of the last release.",
     );
     for app in &fleet_status.apps {
-        let behind = app.app_state.withheld.is_some();
+        let behind = app.app_state.unfixable.is_some();
         out.line(
             "lowtide_app_behind",
             &[("app", app.app.name.as_str())],
@@ -111,8 +111,8 @@ fn fixes(out: &mut Out, fleet_status: &FleetStatus) {
         "Packages of the last release whose update needs a new base image or another pin.",
     );
     for app in &fleet_status.apps {
-        let withheld = app.app_state.withheld.as_ref();
-        let pending = withheld.map_or(0, |(_, withheld)| withheld.packages.len());
+        let unfixable = app.app_state.unfixable.as_ref();
+        let pending = unfixable.map_or(0, |(_, unfixable)| unfixable.packages.len());
         out.line("lowtide_app_pending_fixes", &[("app", app.app.name.as_str())], pending);
     }
     out.family(

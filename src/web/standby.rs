@@ -1,4 +1,4 @@
-//! Health of a lowtide that stands by: it has no state to report on, but shows the holder of the state whether it could
+//! Health of a lowtide that stands by: it has no state to report on, but shows the owner of the state whether it could
 //! take over.
 
 use super::door;

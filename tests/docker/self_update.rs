@@ -74,7 +74,7 @@ async fn killed_at_any_step_it_arrives() {
         let house = House::new("");
         house.roll_to(Image::Good).await;
         house.begins(step).await;
-        house.kill_holder();
+        house.kill_owner();
         let conclusion = house.concluded().await;
         let end = match conclusion {
             RolloutConclusion::Done => Image::Good,

@@ -287,7 +287,7 @@ async fn forward_and_back_again() {
     ");
     let target = &site.app_state().await.targets[&"edge".parse().unwrap()];
     assert_eq!(
-        (target.good, target.before),
+        (target.current, target.previous),
         (Some(release(1).run), Some(release(2).run))
     );
 }
@@ -374,7 +374,7 @@ async fn the_first_release_that_fails_waits_for_a_person() {
         panic!("{:?}", site.last().await)
     };
     assert!(failure.detail.ends_with("there is none to go back to"), "{failure}");
-    assert_eq!(site.app_state().await.targets[&"edge".parse().unwrap()].good, None);
+    assert_eq!(site.app_state().await.targets[&"edge".parse().unwrap()].current, None);
 }
 
 #[tokio::test]
@@ -497,7 +497,10 @@ async fn withdrawn_half_way_it_turns_back_and_nobody_is_beside_it() {
     ");
     let app_state = site.app_state().await;
     assert!(app_state.halted.is_some() && app_state.incidents.is_empty());
-    assert_eq!(app_state.targets[&"edge".parse().unwrap()].good, Some(release(1).run));
+    assert_eq!(
+        app_state.targets[&"edge".parse().unwrap()].current,
+        Some(release(1).run)
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use lowtide::clients::engine::probe::ProbePath;
 use lowtide::clients::github::connect::Github;
 use lowtide::config::validate::fleet_with_provenance;
 use lowtide::decide::run::{self, RunState};
-use lowtide::decide::{tell, tell_github};
+use lowtide::decide::{consequences, github_notices};
 use lowtide::model::app_state::Release;
 use lowtide::model::failure::{Failure, FailureKind, SkipReason};
 use lowtide::model::fleet::{App, Fleet, GithubPolicy};
@@ -85,10 +85,10 @@ impl House {
         self.nights += 1;
         let state = self.run(self.nights, sha);
         let (now, app_state) = (clock::now(), self.bot.app_state(&self.app.name));
-        let told = tell::run_ended(&state, &app_state, &conclusion, None, now);
+        let told = consequences::run_ended(&state, &app_state, &conclusion, None, now);
         let repo = self.app.github_repo.as_deref();
         let bases = bases();
-        let notices = tell_github::run_ended(&state, &app_state, &conclusion, repo, Some(&bases), now);
+        let notices = github_notices::run_ended(&state, &app_state, &conclusion, repo, Some(&bases), now);
         self.bot
             .commit(Batch::new(), &self.app.name, &told.facts, notices)
             .await

@@ -4,9 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 use lowtide::config::validate;
 use lowtide::decide::app_state::{self, AppState};
+use lowtide::decide::consequences;
 use lowtide::decide::freshness;
 use lowtide::decide::rollout;
-use lowtide::decide::tell;
 use lowtide::model::app_state::{AppEvent, Release};
 use lowtide::model::failure::{Failure, FailureKind, SkipReason};
 use lowtide::model::fleet::App;
@@ -204,13 +204,13 @@ impl Site {
         }
         let state = rollout::fold(rollout_id(n), &recorded).unwrap();
         let conclusion = RolloutConclusion::Stuck { failure };
-        let end = tell::RolloutEnd {
+        let end = consequences::RolloutEnd {
             app_state: &AppState::default(),
             app: Some(&app),
             email: None,
             adopted: None,
         };
-        let told = tell::rollout_ended(&state, &conclusion, &end, at(20));
+        let told = consequences::rollout_ended(&state, &conclusion, &end, at(20));
         let last = RolloutEvent::Concluded { conclusion };
         let batch = Batch::new().rollout(&web(), rollout_id(n), recorded.len() as u64, &last);
         let batch = told.facts.iter().fold(batch, |batch, fact| batch.app(&web(), fact));

@@ -277,7 +277,7 @@ fn unit(name: &str) -> Unit {
         fixed_restart: false,
         snapshot: String::new(),
         part: Part::Release,
-        holds: Vec::new(),
+        depends_on: Vec::new(),
         bars: vec![Bar::Device],
         on_exit: OnExit::Stays,
         tag: None,

@@ -68,7 +68,7 @@ pub enum ArchiveError {
         actual: String,
     },
     /// A web page where an index should be: a captive portal, a proxy's error page.
-    #[error("{url} is a web page, not an index: something on the way answers in the archive's place")]
+    #[error("{url} is a web page, not an index: something on the way answers in place of the package repository")]
     WebPage { url: String },
     #[error("{url} cannot be unpacked: {why}")]
     Damaged { url: String, why: String },

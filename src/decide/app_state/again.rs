@@ -88,7 +88,7 @@ impl AppState {
     pub fn drifted(&self) -> impl Iterator<Item = Drifted<'_>> {
         self.targets.iter().filter_map(|(target, state)| {
             let (since, drift) = state.drift.as_ref()?;
-            let release = self.release(state.good?)?;
+            let release = self.release(state.current?)?;
             state.open.is_none().then_some(Drifted {
                 target,
                 release,
@@ -117,14 +117,14 @@ impl AppState {
         let tag = |run: RunId| self.release(run).map(|release| release.tag.clone());
         let channels = app.publish.iter().flat_map(|publish| &publish.channels);
         let apart = channels.filter_map(|channel| {
-            let holds = self.channels.get(&channel.name)?.holds?;
+            let holds = self.channels.get(&channel.name)?.current?;
             let of = app
                 .rollout
                 .iter()
                 .filter(|target| target.channel.as_ref() == Some(&channel.name));
             let targets: Vec<(TargetName, String)> = of
                 .filter_map(|target| {
-                    let good = self.targets.get(&target.name)?.good.filter(|good| *good != holds)?;
+                    let good = self.targets.get(&target.name)?.current.filter(|good| *good != holds)?;
                     Some((target.name.clone(), tag(good)?))
                 })
                 .collect();

@@ -24,8 +24,8 @@ impl Unpromoted {
 impl ChannelState {
     pub(super) fn fill(&mut self, release: RunId) {
         self.failing = None;
-        if self.holds != Some(release) {
-            self.before = self.holds.replace(release);
+        if self.current != Some(release) {
+            self.previous = self.current.replace(release);
         }
     }
 

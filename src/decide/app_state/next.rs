@@ -61,7 +61,7 @@ pub fn next(app: &App, app_state: &AppState, now: Timestamp) -> Next {
         Targets::Done => {}
     }
     for channel in channels(app) {
-        let holds = app_state.channels.get(&channel.name).and_then(|state| state.holds);
+        let holds = app_state.channels.get(&channel.name).and_then(|state| state.current);
         if holds != Some(release.run) {
             let due = is_due(app_state, channel, release, now);
             let promotion = due.then(|| promotion(channel, release)).flatten();
@@ -118,11 +118,11 @@ fn open(target: &TargetPolicy, release: &Release) -> Next {
 fn roll_back_channel(app: &App, app_state: &AppState, now: Timestamp) -> Option<Next> {
     channels(app).iter().find_map(|channel| {
         let state = app_state.channels.get(&channel.name)?;
-        let held = app_state.release(state.holds?)?;
+        let held = app_state.release(state.current?)?;
         if !app_state.quarantine.contains(&held.content) {
             return None;
         }
-        let before = app_state.release(state.before?)?;
+        let before = app_state.release(state.previous?)?;
         let good = !app_state.quarantine.contains(&before.content);
         let goes = good && is_due(app_state, channel, before, now);
         Some(Next::TakeBack(goes.then(|| promotion(channel, before)).flatten()?))
@@ -155,9 +155,9 @@ fn is_left_behind(app_state: &AppState, target: &TargetPolicy) -> bool {
     let (Some(state), Some(channel)) = (app_state.targets.get(&target.name), channel) else {
         return false;
     };
-    let runs = state.good.and_then(|run| app_state.release(run));
+    let runs = state.current.and_then(|run| app_state.release(run));
     let bad = runs.is_some_and(|release| app_state.quarantine.contains(&release.content));
-    by_rollout && bad && !target.irreversible && channel.holds.is_some() && channel.holds == state.before
+    by_rollout && bad && !target.irreversible && channel.current.is_some() && channel.current == state.previous
 }
 
 enum Targets<'a> {
@@ -180,7 +180,7 @@ fn open_targets<'a>(
         if state.open.is_some() {
             return Targets::Waiting;
         }
-        if state.good == Some(release.run) && !state.restore {
+        if state.current == Some(release.run) && !state.restore {
             continue;
         }
         let ended = state

@@ -45,9 +45,9 @@ impl TargetState {
         }
         self.drift = None;
         self.overtaken = withdrawn;
-        if self.good != Some(release) {
+        if self.current != Some(release) {
             let adopted = self.adopted.as_ref().map(|adopted| adopted.run);
-            self.before = self.good.replace(release).or(adopted);
+            self.previous = self.current.replace(release).or(adopted);
         }
     }
 
@@ -112,7 +112,7 @@ impl TargetState {
     /// Would a rollout of this release bring something that the target has not run yet?
     #[must_use]
     pub fn is_news(&self, release: RunId) -> bool {
-        self.good.is_none_or(|good| release > good)
+        self.current.is_none_or(|good| release > good)
     }
 }
 

@@ -255,11 +255,11 @@ fn what_a_target_lacked_is_gone_with_what_it_ran() {
         at: at(n),
         event,
     };
-    let withheld = |package: &[&str], targets: &[&str]| AppEvent::Withheld {
-        withheld: Box::new(Withheld {
+    let unfixable = |package: &[&str], targets: &[&str]| AppEvent::UnfixableUpdates {
+        unfixable: Box::new(UnfixableUpdates {
             packages: package.iter().map(|p| ((*p).to_owned(), "2".to_owned())).collect(),
             running: targets.iter().map(|t| (t.parse().unwrap(), behind)).collect(),
-            ..Withheld::default()
+            ..UnfixableUpdates::default()
         }),
     };
     let ended = |target: &str, conclusion| AppEvent::RolloutEnded {
@@ -271,23 +271,23 @@ fn what_a_target_lacked_is_gone_with_what_it_ran() {
         placed: None,
     };
     let shown = |app_state: &AppState| {
-        let (since, withheld) = app_state.withheld.as_ref()?;
-        let targets: Vec<&str> = withheld.running.keys().map(TargetName::as_str).collect();
+        let (since, unfixable) = app_state.unfixable.as_ref()?;
+        let targets: Vec<&str> = unfixable.running.keys().map(TargetName::as_str).collect();
         Some((
             since.as_second() - at(0).as_second(),
             targets.join(" "),
-            withheld.packages.len(),
+            unfixable.packages.len(),
         ))
     };
     let mut app_state = AppState::default();
-    app_state.apply(&event(1, withheld(&[], &["p1", "s1"])));
-    app_state.apply(&event(2, withheld(&["a:amd64"], &["p1", "s1"])));
+    app_state.apply(&event(1, unfixable(&[], &["p1", "s1"])));
+    app_state.apply(&event(2, unfixable(&["a:amd64"], &["p1", "s1"])));
     assert_eq!(shown(&app_state), Some((1, "p1 s1".to_owned(), 1)), "since the first");
     let failure = Failure::new(FailureKind::StartFailed, "x");
     app_state.apply(&event(3, ended("p1", RolloutConclusion::Reverted { failure })));
     app_state.apply(&event(3, ended("s1", RolloutConclusion::Done)));
     assert_eq!(shown(&app_state), Some((1, "p1".to_owned(), 1)));
-    app_state.apply(&event(4, withheld(&[], &["p1"])));
+    app_state.apply(&event(4, unfixable(&[], &["p1"])));
     app_state.apply(&event(5, ended("p1", RolloutConclusion::AlreadyThere)));
     assert_eq!(shown(&app_state), None);
 }

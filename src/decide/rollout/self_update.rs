@@ -12,13 +12,13 @@
 use super::{Moving, Next, RolloutState, diverged};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::rollout::{ContainerState, Goal, RolloutConclusion, Step, StepOutcome};
-use crate::model::self_update::{Handover, Holder, ObservedSelfUpdate, SelfUpdateStep};
+use crate::model::self_update::{Handover, ObservedSelfUpdate, SelfUpdateStep, StateOwner};
 use jiff::Timestamp;
 
 /// Returns `planned`, the next step by the rules of any container, or the step that must come first because of which
 /// process is acting.
 pub(super) fn through(state: &RolloutState, seen: &ObservedSelfUpdate, planned: Next, now: Timestamp) -> Next {
-    let Some(holder) = seen.holder else {
+    let Some(owner) = seen.owner else {
         return match planned {
             Next::Do { .. } | Next::StartBake { .. } | Next::DecideRevert(_) => {
                 diverged("lowtide runs in a container that is not part of its own rollout".to_owned())
@@ -31,37 +31,39 @@ pub(super) fn through(state: &RolloutState, seen: &ObservedSelfUpdate, planned: 
             | Next::Over => planned,
         };
     };
-    match (state.goal, holder) {
-        (Goal::Forward, Holder::Old) if changes(&planned) => by_helper(state, seen, now),
-        (Goal::Forward, Holder::Helper) if proves(&planned) => hand_over(state, Holder::New, now),
+    match (state.goal, owner) {
+        (Goal::Forward, StateOwner::Old) if changes(&planned) => by_helper(state, seen, now),
+        (Goal::Forward, StateOwner::Helper) if proves(&planned) => hand_over(state, StateOwner::New, now),
         // Remove the update helper before the old container: as long as the update helper exists, it may restore the journal to the
         // state at its hand-over.
-        (Goal::Forward, Holder::New) if removes_old(&planned) && seen.helper.is_some() => own(SelfUpdateStep::Dismiss),
-        (Goal::Back, Holder::New) if changes(&planned) => by_helper(state, seen, now),
-        (Goal::Back, Holder::Helper) if planned_end(&planned) => hand_over(state, Holder::Old, now),
-        (Goal::Forward | Goal::Back, Holder::Old | Holder::Helper | Holder::New) => planned,
+        (Goal::Forward, StateOwner::New) if removes_old(&planned) && seen.helper.is_some() => {
+            own(SelfUpdateStep::Dismiss)
+        }
+        (Goal::Back, StateOwner::New) if changes(&planned) => by_helper(state, seen, now),
+        (Goal::Back, StateOwner::Helper) if planned_end(&planned) => hand_over(state, StateOwner::Old, now),
+        (Goal::Forward | Goal::Back, StateOwner::Old | StateOwner::Helper | StateOwner::New) => planned,
     }
 }
 
-/// Outcome of a hand-over as found by `holder`, the process that took the state. `None`: the step is no hand-over, or
+/// Outcome of a hand-over as found by `owner`, the process that took the state. `None`: the step is no hand-over, or
 /// the hand-over was never recorded, so no process can have failed to take over.
 #[must_use]
-pub fn taken_over(step: &Step, told: Option<&Handover>, holder: Option<Holder>) -> Option<StepOutcome> {
+pub fn taken_over(step: &Step, told: Option<&Handover>, owner: Option<StateOwner>) -> Option<StepOutcome> {
     let Step::SelfUpdate(SelfUpdateStep::Yield { to, deadline }) = step else {
         return None;
     };
     let tells = |told: &&Handover| match to {
-        // A restored copy of the database ends with this step, whichever holder the record has named since.
-        Holder::New => told.tried == Some(*deadline),
-        Holder::Old | Holder::Helper => told.to == *to && told.deadline == *deadline,
+        // A restored copy of the database ends with this step, whichever owner the record has named since.
+        StateOwner::New => told.tried == Some(*deadline),
+        StateOwner::Old | StateOwner::Helper => told.to == *to && told.deadline == *deadline,
     };
     told.filter(tells)?;
-    if holder == Some(*to) {
+    if owner == Some(*to) {
         return Some(StepOutcome::Done);
     }
     let kind = match to {
-        Holder::New => FailureKind::NotTakenOver,
-        Holder::Old | Holder::Helper => FailureKind::HandoverFailed,
+        StateOwner::New => FailureKind::NotTakenOver,
+        StateOwner::Old | StateOwner::Helper => FailureKind::HandoverFailed,
     };
     Some(StepOutcome::Failed {
         failure: Failure::new(kind, format!("{to} did not take the state in time, or did not keep it")),
@@ -74,9 +76,12 @@ pub(super) fn has_only_kept(state: &RolloutState, step: &Step) -> bool {
         return false;
     };
     match step {
-        Step::SelfUpdate(SelfUpdateStep::Keep | SelfUpdateStep::Yield { to: Holder::Helper, .. }) => {
-            !containers.moved()
-        }
+        Step::SelfUpdate(
+            SelfUpdateStep::Keep
+            | SelfUpdateStep::Yield {
+                to: StateOwner::Helper, ..
+            },
+        ) => !containers.moved(),
         Step::SelfUpdate(SelfUpdateStep::Dismiss | SelfUpdateStep::Yield { .. })
         | Step::Preflight
         | Step::Pull
@@ -166,13 +171,13 @@ fn planned_end(planned: &Next) -> bool {
 fn by_helper(state: &RolloutState, seen: &ObservedSelfUpdate, now: Timestamp) -> Next {
     let runs = |state: ContainerState| matches!(state, ContainerState::Running | ContainerState::Restarting);
     if seen.helper.as_ref().is_some_and(|helper| runs(helper.state)) {
-        hand_over(state, Holder::Helper, now)
+        hand_over(state, StateOwner::Helper, now)
     } else {
         own(SelfUpdateStep::Keep)
     }
 }
 
-fn hand_over(state: &RolloutState, to: Holder, now: Timestamp) -> Next {
+fn hand_over(state: &RolloutState, to: StateOwner, now: Timestamp) -> Next {
     let deadline = now + state.target.ready.timeout;
     own(SelfUpdateStep::Yield { to, deadline })
 }

@@ -1,7 +1,7 @@
 //! The state that the facts of an app's stream fold to. The rules are in `decide::app_state`; the types are here, since
 //! a checkpoint stores them in the journal.
 
-use super::{Release, Withheld};
+use super::{Release, UnfixableUpdates};
 use crate::model::drift::{Drift, Placed};
 use crate::model::failure::{Failure, HaltReason};
 use crate::model::fleet::{App, Unhealthy};
@@ -63,10 +63,10 @@ pub struct AppState {
     pub judged: Option<Judged>,
     /// The release that this build became; `None`: it changed nothing, or its content is quarantined.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub became: Option<RunId>,
+    pub last_release: Option<RunId>,
     /// Fixes that no rebuild can bring, and since when there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub withheld: Option<(Timestamp, Withheld)>,
+    pub unfixable: Option<(Timestamp, UnfixableUpdates)>,
 }
 
 /// An open incident of failing runs.
@@ -81,10 +81,12 @@ pub struct Failing {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChannelState {
+    /// The release that the channel has.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub holds: Option<RunId>,
+    pub current: Option<RunId>,
+    /// The one that it had before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<RunId>,
+    pub previous: Option<RunId>,
     /// A promotion that did not come through.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing: Option<Box<Unpromoted>>,
@@ -120,10 +122,10 @@ pub struct TargetState {
     pub probation: bool,
     /// What the target runs as far as we put it there: the last known good.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub good: Option<RunId>,
+    pub current: Option<RunId>,
     /// The one before it: where `revert` goes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<RunId>,
+    pub previous: Option<RunId>,
     /// The image that its owner had put there before our first release arrived. It is rolled back to, never rolled out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Box<Release>>,

@@ -17,7 +17,7 @@ fn row(app: &str, mode: Mode) -> PlanRow {
         next_run: Some(at("2026-11-24T05:30:00Z")),
         parents: vec![],
         built: None,
-        withheld: None,
+        unfixable: None,
         halted: None,
         exposure: Exposure::default(),
         probation: vec![],

@@ -32,7 +32,10 @@ pub fn image(bot: &Bot, state: &RolloutState) -> Option<Release> {
 /// rollout: only a later `revert` may find the image missing, and reports that.
 pub(super) async fn keep(bot: &Bot, engine: &Engine, state: &RolloutState, units: &Containers) {
     let app_state = bot.app_state(&state.app);
-    let known = app_state.targets.get(&state.target.name).and_then(|known| known.good);
+    let known = app_state
+        .targets
+        .get(&state.target.name)
+        .and_then(|known| known.current);
     if let (None, Some(image)) = (known, shared(units).map(|unit| &unit.old_image)) {
         let kept = LocalTag {
             reference: format!("{KEPT}:{}", image.short()),

@@ -78,7 +78,10 @@ pub(super) async fn assess(
     };
     let doing = doing(context, dockerfile, engine)?;
     let state = Arc::new(state);
-    let Surveyed { mut survey, vanished } = survey(context, Arc::clone(&state), &doing).await;
+    let Surveyed {
+        mut survey,
+        unavailable_pins,
+    } = survey(context, Arc::clone(&state), &doing).await;
     fixable::judge(&mut survey, &state, &doing);
     inputs.gains = survey
         .within_reach()
@@ -92,11 +95,11 @@ pub(super) async fn assess(
     for line in words::surveyed(&survey) {
         context.line(&line);
     }
-    let vanished = fixable::gone_for_good(vanished, &last.commit, &inputs.commit);
+    let unavailable_pins = fixable::gone_for_good(unavailable_pins, &last.commit, &inputs.commit);
     Ok(RebuildAssessment {
         inputs,
         survey,
-        vanished,
+        unavailable_pins,
         running: running::behind(context).await,
     })
 }

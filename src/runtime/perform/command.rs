@@ -182,13 +182,15 @@ impl Stage<'_> {
         }
         let app_state = bot.app_state(&self.state.app);
         let known = app_state.targets.get(&self.state.target.name);
-        let before = known.and_then(|known| app_state.release(known.good?)).map(|release| {
-            let mut release = release.clone();
-            // Named by the repository of this target's channel.
-            let repository = &self.state.release.reference.repository;
-            release.reference = Reference::tagged(repository, &release.tag);
-            Placed::of(&release)
-        });
+        let before = known
+            .and_then(|known| app_state.release(known.current?))
+            .map(|release| {
+                let mut release = release.clone();
+                // Named by the repository of this target's channel.
+                let repository = &self.state.release.reference.repository;
+                release.reference = Reference::tagged(repository, &release.tag);
+                Placed::of(&release)
+            });
         let record = match known.map(|known| known.record) {
             Some(Record::Doubtful) => TargetRecord::Doubtful,
             Some(Record::Certain) | None => TargetRecord::Certain,

@@ -8,7 +8,7 @@ use crate::clients::engine::error::EngineError;
 use crate::clients::engine::probe::{ProbePath, ReadyVerdict};
 use crate::clients::target::docker::body::{Mark, NewImage};
 use crate::clients::target::docker::create::Circumstances;
-use crate::clients::target::docker::hold::Successor;
+use crate::clients::target::docker::dependencies::Successor;
 use crate::clients::target::docker::hook::{HookResult, run_hook};
 use crate::clients::target::docker::pull::RegistryAuth;
 use crate::clients::target::docker::snapshot::Snapshot;
@@ -348,8 +348,8 @@ impl Stage<'_> {
     /// The new containers of the units that this unit depends on.
     async fn successors(&self, unit: &Unit) -> Result<Vec<Successor>, Failure> {
         let mut successors = Vec::new();
-        for hold in &unit.holds {
-            let held = self.unit(hold.unit)?;
+        for dependency in &unit.depends_on {
+            let held = self.unit(dependency.unit)?;
             let seen = observe::observe(self.engine, self.state.id, std::slice::from_ref(held)).await;
             let mut seen = seen.map_err(|e| e.failure())?;
             let new = seen.pop().and_then(|seen| seen.candidates.into_iter().next());

@@ -12,7 +12,7 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Select;
 use crate::model::journal::Stream;
 use crate::model::rollout::{EndedBy, Unit, Which};
-use crate::model::self_update::{Handover, Holder, ObservedSelfUpdate, SelfUpdateStep};
+use crate::model::self_update::{Handover, ObservedSelfUpdate, SelfUpdateStep, StateOwner};
 use crate::runtime::bot::Bot;
 use crate::store::error::StoreError;
 use crate::store::handover;
@@ -34,16 +34,16 @@ pub(super) async fn look(engine: &Engine, state: &RolloutState, units: &[Unit]) 
     }
     let id = own_id();
     let is = |other: &str| id.as_deref() == Some(other);
-    let holder = if units.iter().any(|unit| is(&unit.old)) {
-        Some(Holder::Old)
+    let owner = if units.iter().any(|unit| is(&unit.old)) {
+        Some(StateOwner::Old)
     } else if helper.as_ref().is_some_and(|helper| is(&helper.id)) {
-        Some(Holder::Helper)
+        Some(StateOwner::Helper)
     } else {
         let mut new = units_seen.iter().flat_map(|unit| &unit.candidates);
-        new.any(|new| is(&new.id)).then_some(Holder::New)
+        new.any(|new| is(&new.id)).then_some(StateOwner::New)
     };
     Ok(ObservedSelfUpdate {
-        holder,
+        owner,
         units: units_seen,
         helper,
     })
@@ -78,7 +78,7 @@ pub(super) async fn perform(
 }
 
 /// The hand-over record names the update helper before it starts: otherwise it would find the state locked, take itself for a
-/// second lowtide and exit. The current holder keeps the state until it hands over.
+/// second lowtide and exit. The current owner keeps the state until it hands over.
 async fn keep(bot: &Bot, engine: &Engine, state: &RolloutState, unit: &Unit, mark: &Mark<'_>) -> Result<(), Failure> {
     let snapshot = bot.sealed.read(&unit.snapshot).map_err(|e| stored(&e))?;
     let helper = helper::make(engine, unit, &snapshot, mark).await?;
@@ -89,8 +89,8 @@ async fn keep(bot: &Bot, engine: &Engine, state: &RolloutState, unit: &Unit, mar
             "lowtide runs in a container that is not part of its own rollout",
         )
     };
-    let holder = seen.holder.ok_or_else(stranger)?;
-    let record = record(state, unit, seen, holder, clock::now())?;
+    let owner = seen.owner.ok_or_else(stranger)?;
+    let record = record(state, unit, seen, owner, clock::now())?;
     let tried = tried(bot, state)?;
     handover::write(&bot.state, &Handover { tried, ..record }).map_err(|e| stored(&e))?;
     verbs::start(engine, &helper).await
@@ -112,7 +112,7 @@ fn record(
     state: &RolloutState,
     unit: &Unit,
     seen: ObservedSelfUpdate,
-    to: Holder,
+    to: StateOwner,
     deadline: Timestamp,
 ) -> Result<Handover, Failure> {
     let gone = || Failure::new(FailureKind::HandoverFailed, "the helper is gone");
@@ -125,7 +125,7 @@ fn record(
         old: unit.old.clone(),
         helper: seen.helper.ok_or_else(gone)?.id,
         new: new.map(|new| new.id),
-        tried: (to == Holder::New).then_some(deadline),
+        tried: (to == StateOwner::New).then_some(deadline),
     })
 }
 
@@ -137,23 +137,23 @@ fn tried(bot: &Bot, state: &RolloutState) -> Result<Option<Timestamp>, Failure> 
         .and_then(|record| record.tried))
 }
 
-/// Writes the hand-over record, then releases the state. The next holder journals the end of this step.
+/// Writes the hand-over record, then releases the state. The next owner journals the end of this step.
 async fn hand_over(
     bot: &Bot,
     engine: &Engine,
     state: &RolloutState,
     unit: &Unit,
-    to: Holder,
+    to: StateOwner,
     deadline: Timestamp,
 ) -> Result<(), Failure> {
     let seen = look(engine, state, std::slice::from_ref(unit)).await?;
     let record = record(state, unit, seen, to, deadline)?;
     let record = match to {
-        Holder::New => {
+        StateOwner::New => {
             handover::copy(&bot.state, &bot.store).await.map_err(|e| stored(&e))?;
             record
         }
-        Holder::Old | Holder::Helper => Handover {
+        StateOwner::Old | StateOwner::Helper => Handover {
             tried: tried(bot, state)?,
             ..record
         },
@@ -179,7 +179,7 @@ pub async fn take_up(bot: &Bot) -> Result<(), StoreError> {
     }
 }
 
-/// Removes what ended replacements left: the hand-over record, its copy of the database, update helpers. Only the holder of
+/// Removes what ended replacements left: the hand-over record, its copy of the database, update helpers. Only the owner of
 /// the state may call this. An update helper that holds the state itself stays: no other lowtide is left.
 ///
 /// # Errors

@@ -67,7 +67,7 @@ pub async fn perform(
         Step::AwaitReady { .. } | Step::Drain { .. } | Step::Service(ServiceStep::Prepull { .. }) | Step::Command(_)
     );
     let outcome = match done {
-        // The next holder of the state journals the end of this step.
+        // The next owner of the state journals the end of this step.
         Ok(_) if matches!(step, Step::SelfUpdate(SelfUpdateStep::Yield { .. })) => return None,
         Ok(outcome) => outcome,
         Err(_) if shutdown.is_cancelled() && waits => return None,

@@ -3,8 +3,8 @@
 use super::{Event, Scope, Supervisor};
 use crate::clients::clock;
 use crate::decide::app_state::{self, Next, Occasion, Promotion};
+use crate::decide::consequences;
 use crate::decide::schedule::Calendar;
-use crate::decide::tell;
 use crate::model::app_state::{AppEvent, Release};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::{App, Fleet, Select, TargetPolicy};
@@ -166,8 +166,8 @@ impl Supervisor {
         let (channel, tag) = (&promotion.channel.name, promotion.release.tag.clone());
         let state = app_state.channels.get(channel).cloned().unwrap_or_default();
         let told = match &done {
-            Ok(()) => tell::promoted(app, promotion, &state, email, now),
-            Err(failure) => tell::promotion_failed(app, promotion, &state, failure, email, now),
+            Ok(()) => consequences::promoted(app, promotion, &state, email, now),
+            Err(failure) => consequences::promotion_failed(app, promotion, &state, failure, email, now),
         };
         self.bot.commit(Batch::new(), name, &told.facts, told.notices).await?;
         let (app, channel) = (name.clone(), channel.to_string());

@@ -69,7 +69,7 @@ fn one(state: &ApkState, answers: &[ApkAnswer], parsed: &Mutex<Parsed>) -> Surve
     Surveyed {
         survey,
         // apk's `name=version` of a Dockerfile is a line of `world` in the image, and stays there.
-        vanished: Vec::new(),
+        unavailable_pins: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::cached::Validity;
 use super::images::{Judging, Question, Surveyed};
 use super::told::told;
 use crate::decide::fixable;
-use crate::model::freshness::{Survey, Unknown, Vanished};
+use crate::model::freshness::{Survey, UnavailablePin, Unknown};
 use crate::model::package_state::Pinned;
 use crate::packages::apt::available;
 use crate::packages::apt::pending::{self, SuiteIndex};
@@ -93,14 +93,17 @@ fn one(state: &AptState, answers: &[Answer], pinned: &BTreeMap<String, Pinned>) 
             why: format!("it would upgrade nothing: {refusal}"),
         }),
     }
-    let vanished = if unknown.is_empty() {
-        vanished(&suites, pinned)
+    let unavailable_pins = if unknown.is_empty() {
+        unavailable_pins(&suites, pinned)
     } else {
         // A version that seems to be gone may be in a repository that could not be requested.
         Vec::new()
     };
     survey.unknown = unknown;
-    Surveyed { survey, vanished }
+    Surveyed {
+        survey,
+        unavailable_pins,
+    }
 }
 
 fn indexes(suite: &Suite) -> Vec<SuiteIndex<'_>> {
@@ -112,12 +115,12 @@ fn indexes(suite: &Suite) -> Vec<SuiteIndex<'_>> {
     parts.collect()
 }
 
-fn vanished(suites: &[pending::Suite<'_>], pinned: &BTreeMap<String, Pinned>) -> Vec<Vanished> {
+fn unavailable_pins(suites: &[pending::Suite<'_>], pinned: &BTreeMap<String, Pinned>) -> Vec<UnavailablePin> {
     let gone = |(package, pinned): (&String, &Pinned)| {
         let asked = pinned.needed()?;
         let versions = available::versions(suites, package);
         let admitted = versions.iter().any(|version| pinned.admits(version));
-        (!admitted).then(|| Vanished {
+        (!admitted).then(|| UnavailablePin {
             package: package.clone(),
             version: asked.to_owned(),
             line: pinned.line,

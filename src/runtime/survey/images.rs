@@ -4,7 +4,7 @@ use super::apk::Parsed;
 use super::cached::{Key, Subject, Validity};
 use super::state::Manager;
 use super::{apk, apt};
-use crate::model::freshness::{Survey, Vanished};
+use crate::model::freshness::{Survey, UnavailablePin};
 use crate::model::package_state::{PackageState, Pinned};
 use crate::packages::openpgp::trust::Keyrings;
 use crate::runtime::archives::suites::{Archives, Visit};
@@ -26,7 +26,7 @@ pub struct Question {
 pub struct Surveyed {
     /// Leaves open who can bring each fix: [`crate::decide::fixable::judge`] decides that.
     pub survey: Survey,
-    pub vanished: Vec<Vanished>,
+    pub unavailable_pins: Vec<UnavailablePin>,
 }
 
 /// Judges images one after the other by what their package repositories publish now. Each repository is requested once for all images,
@@ -76,8 +76,14 @@ impl Judging<'_> {
             Manager::None => (Surveyed::default(), None),
             Manager::Unseen { why } => {
                 let survey = Survey::unseen(why);
-                let vanished = Vec::new();
-                (Surveyed { survey, vanished }, None)
+                let unavailable_pins = Vec::new();
+                (
+                    Surveyed {
+                        survey,
+                        unavailable_pins,
+                    },
+                    None,
+                )
             }
         }
     }

@@ -171,10 +171,10 @@ impl House {
     }
 
     /// kill -9 of whoever has the state, as the hand-over says.
-    pub(crate) fn kill_holder(&self) {
+    pub(crate) fn kill_owner(&self) {
         let container = match handover::read(&self.state()).unwrap() {
             None => self.name.clone(),
-            Some(record) => holder(&record),
+            Some(record) => owner(&record),
         };
         self.kill_container(&container);
     }
@@ -375,12 +375,12 @@ impl Moves {
     }
 }
 
-fn holder(record: &Handover) -> String {
-    use lowtide::model::self_update::Holder;
+fn owner(record: &Handover) -> String {
+    use lowtide::model::self_update::StateOwner;
     match record.to {
-        Holder::Old => record.old.clone(),
-        Holder::Helper => record.helper.clone(),
-        Holder::New => record.new.clone().unwrap(),
+        StateOwner::Old => record.old.clone(),
+        StateOwner::Helper => record.helper.clone(),
+        StateOwner::New => record.new.clone().unwrap(),
     }
 }
 

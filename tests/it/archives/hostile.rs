@@ -19,7 +19,7 @@ async fn stale_unsigned_and_wrongly_signed() {
     let world = World::new().await;
     let until = "Valid-Until: Sat, 11 Jul 2026 20:00:00 UTC\n";
     world.sign(&world.dated(&format!("{DATE}{until}"), &[INDEX]));
-    insta::assert_snapshot!(world.said().await, @"unknown: SITE/debian/ stable: its Release expired on 2026-07-11T20:00:00Z: the archive or its mirror is no longer updated");
+    insta::assert_snapshot!(world.said().await, @"unknown: SITE/debian/ stable: its Release expired on 2026-07-11T20:00:00Z: the package repository or its mirror is no longer updated");
     let unchecked = world.ask(&world.wanting("check-valid-until=no", "stable main")).await;
     insta::assert_snapshot!(world.words(&unchecked), @"known: [1] packages; skipped []");
     world.sign(&world.dated("Date: Mon, 13 Jul 2026 10:00:00 UTC\n", &[INDEX]));
@@ -108,7 +108,9 @@ async fn web_pages_and_other_answers() {
             .trick(&path, Trick::Page("<!DOCTYPE html><title>Log in</title>"));
         let said = world.said().await;
         assert!(
-            said.ends_with("is a web page, not an index: something on the way answers in the archive's place"),
+            said.ends_with(
+                "is a web page, not an index: something on the way answers in place of the package repository"
+            ),
             "{said}"
         );
         world.site.honest();

@@ -49,8 +49,15 @@ async fn said(world: &mut World, question: Question, at: Timestamp) -> String {
         .iter()
         .map(|it| format!("{} {}", it.package, it.candidate));
     let unknown = survey.unknown.iter().map(|it| it.why.clone());
-    let vanished = found.vanished.iter().map(|it| format!("{} has vanished", it.version));
-    let said = pending.chain(unknown).chain(vanished).collect::<Vec<_>>().join(", ");
+    let unavailable_pins = found
+        .unavailable_pins
+        .iter()
+        .map(|it| format!("{} has vanished", it.version));
+    let said = pending
+        .chain(unknown)
+        .chain(unavailable_pins)
+        .collect::<Vec<_>>()
+        .join(", ");
     assert_eq!(survey.unseen, None);
     said.replace(&world.site.address, "SITE")
 }

@@ -280,7 +280,7 @@ async fn other_or_unknown_bases_blame_no_commit() {
     for (known, blamed) in [(Some(&same), true), (Some(&other), false), (None, false)] {
         let known = known.map(Vec::as_slice);
         let app_state = house.bot.app_state(&house.app.name);
-        let told = tell_github::run_ended(
+        let told = github_notices::run_ended(
             &state,
             &app_state,
             &tests_failed(),
@@ -299,8 +299,8 @@ async fn other_or_unknown_bases_blame_no_commit() {
         };
         assert_eq!(told.iter().any(is_comment), blamed, "{known:?}");
     }
-    assert_eq!(tell_github::compared_with(&state, &tests_failed()), Some(id(0)));
-    assert_eq!(tell_github::compared_with(&state, &unchanged()), None);
+    assert_eq!(github_notices::compared_with(&state, &tests_failed()), Some(id(0)));
+    assert_eq!(github_notices::compared_with(&state, &unchanged()), None);
 }
 
 #[tokio::test]
@@ -342,7 +342,7 @@ async fn a_halt_is_an_issue_until_somebody_resumes() {
         form: None,
         probation: 0,
     };
-    let notices = tell_github::resumed(&app, "kim", &lifted, clock::now(), Some("example/web"), clock::now());
+    let notices = github_notices::resumed(&app, "kim", &lifted, clock::now(), Some("example/web"), clock::now());
     house.bot.commit(Batch::new(), &app, &[], notices).await.unwrap();
     house.deliver().await;
     insta::assert_snapshot!(seen(&house.fake), @r#"

@@ -1,6 +1,6 @@
 //! From the snapshot of a container to the body that creates it anew on another image. Pure.
 
-use super::hold::link_for_create;
+use super::dependencies::link_for_create;
 use super::json::{is_zero, list, name, object, short_id, text};
 use super::snapshot::Snapshot;
 use super::{config, name as names, network};

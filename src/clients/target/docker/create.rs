@@ -2,9 +2,9 @@
 
 use super::attach::withhold;
 use super::body::{CreateBody, Mark, NewImage, create_body};
+use super::dependencies::{Successor, point_at};
 use super::fidelity::lost_fields;
 use super::find::{candidates, inspect};
-use super::hold::{Successor, point_at};
 use super::inject;
 use super::json::{id, name, object, text};
 use super::network;

@@ -2,7 +2,7 @@
 
 use super::body::{is_own_hostname, limit_name};
 use super::config;
-use super::hold::link_for_create;
+use super::dependencies::link_for_create;
 use super::json::{is_zero, list, object, short_id, text};
 use super::network;
 use super::snapshot::Snapshot;

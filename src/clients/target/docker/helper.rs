@@ -187,7 +187,7 @@ mod tests {
             fixed_restart: false,
             snapshot: String::new(),
             part: Part::Release,
-            holds: Vec::new(),
+            depends_on: Vec::new(),
             bars: Vec::new(),
             on_exit: OnExit::Stays,
             tag: None,

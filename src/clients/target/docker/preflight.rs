@@ -2,8 +2,8 @@
 
 use super::body::{Refusal, refusals};
 use super::compose;
+use super::dependencies::{bars, dependency_order, on_exit};
 use super::find;
-use super::hold::{bars, on_exit, tied};
 use super::host;
 use super::json::{id, image_id, missing, name, text};
 use super::layer_read;
@@ -68,19 +68,19 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         EngineKind::Podman => true,
     };
     let others = others(engine).await.map_err(|e| e.failure())?;
-    let ties = tied(containers, &others).map_err(|circle| {
+    let order = dependency_order(containers, &others).map_err(|circle| {
         let detail = format!("{} hold on to each other in a circle", circle.join(", "));
         Failure::new(FailureKind::PreflightRefused, detail)
     })?;
-    refuse_sick(&ties.containers, target)?;
+    refuse_sick(&order.containers, target)?;
     let runtime = default_runtime(engine).await.map_err(|e| e.failure())?;
     let look = Look {
         engine,
         target,
         api,
         fixed_restart,
-        all: ties.containers.iter().chain(&others).collect(),
-        moved: ties.containers.iter().collect(),
+        all: order.containers.iter().chain(&others).collect(),
+        moved: order.containers.iter().collect(),
     };
     let mut refused = Vec::new();
     let mut found = Preflight {
@@ -88,16 +88,20 @@ pub async fn preflight(engine: &Engine, target: &TargetPolicy) -> Result<Preflig
         snapshots: Vec::new(),
         warnings: Vec::new(),
     };
-    for (container, part) in ties.containers.iter().zip(&ties.parts) {
+    for (container, part) in order.containers.iter().zip(&order.parts) {
         refused.extend(look.take(container, *part, &mut found).await?);
     }
     if !refused.is_empty() {
         return Err(Failure::new(FailureKind::PreflightRefused, refused.join("; ")));
     }
-    for (unit, container) in found.units.iter_mut().zip(&ties.containers) {
-        let held = ties.holds.iter().flatten().any(|hold| hold.unit == unit.index);
-        unit.part = ties.parts[unit.index];
-        unit.holds.clone_from(&ties.holds[unit.index]);
+    for (unit, container) in found.units.iter_mut().zip(&order.containers) {
+        let held = order
+            .depends_on
+            .iter()
+            .flatten()
+            .any(|dependency| dependency.unit == unit.index);
+        unit.part = order.parts[unit.index];
+        unit.depends_on.clone_from(&order.depends_on[unit.index]);
         unit.bars = bars(container, api, held);
         unit.on_exit = on_exit(container);
         // The successor of a stopped container is not started, so its requirements need no trial.
@@ -312,7 +316,7 @@ fn take(found: &mut Preflight, snapshot: &Snapshot) -> Result<(), EngineError> {
         fixed_restart: snapshot.fixed_restart,
         snapshot: hash,
         part: Part::Release,
-        holds: Vec::new(),
+        depends_on: Vec::new(),
         bars: Vec::new(),
         on_exit: OnExit::Stays,
         tag: snapshot.tag.as_ref().map(|tag| ServiceTag {

@@ -19,7 +19,7 @@ fn kind(event: &AppEvent) -> u8 {
         AppEvent::Released { .. } => 2,
         AppEvent::BasesKnown { .. } => 3,
         AppEvent::Judged { .. } => 4,
-        AppEvent::Withheld { .. } => 5,
+        AppEvent::UnfixableUpdates { .. } => 5,
         AppEvent::RunFailed { .. } => 6,
         AppEvent::RunRecovered { .. } => 7,
         AppEvent::PromoteStarted { .. } => 8,
@@ -88,10 +88,10 @@ fn drawn((drawn, n, place): Draw, second: i64) -> AppEvent {
                 security: usize::from(place),
             }],
         },
-        5 => AppEvent::Withheld {
-            withheld: Box::new(Withheld {
+        5 => AppEvent::UnfixableUpdates {
+            unfixable: Box::new(UnfixableUpdates {
                 packages: (0..place).map(|p| (format!("p{p}:amd64"), n.to_string())).collect(),
-                ..Withheld::default()
+                ..UnfixableUpdates::default()
             }),
         },
         6 => AppEvent::RunFailed {

@@ -337,7 +337,7 @@ fn the_image_that_was_there_before_is_rolled_back_to_and_never_rolled_out() {
     // Its own revert: afterwards it is what runs, and nothing else is rolled out.
     let target = "s1".parse::<TargetName>().unwrap();
     let rollout = rolled_back(&mut app_state, &target, own.run);
-    assert_eq!(app_state.targets[&target].good, Some(own.run));
+    assert_eq!(app_state.targets[&target].current, Some(own.run));
     assert_eq!(app_state.current(), None);
     assert_eq!(
         app_state
@@ -350,7 +350,7 @@ fn the_image_that_was_there_before_is_rolled_back_to_and_never_rolled_out() {
     released(&mut app_state, 2);
     let story = play(&app, &mut app_state, |_| RolloutConclusion::Done);
     assert_eq!(story.first().map(String::as_str), Some("staging := t2"));
-    assert_eq!(app_state.targets[&target].before, Some(own.run));
+    assert_eq!(app_state.targets[&target].previous, Some(own.run));
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn the_next_rollouts_bake_twice_as_long_and_only_those_that_arrive_count() {
 fn what_only_goes_back_uses_up_no_probation() {
     let app = app();
     let mut app_state = with_incident(&app, "p1");
-    let of = |app_state: &AppState, target: &str| app_state.targets[&target.parse().unwrap()].good;
+    let of = |app_state: &AppState, target: &str| app_state.targets[&target.parse().unwrap()].current;
     assert_eq!(
         of(&app_state, "s1"),
         Some(RunId(Ulid(1))),
@@ -67,7 +67,7 @@ fn what_only_goes_back_uses_up_no_probation() {
     );
     push(&mut app_state, resumed(1));
     // The target already runs a newer release, so rolling out an older one is no probation.
-    app_state.targets.get_mut(&"s1".parse().unwrap()).unwrap().good = Some(RunId(Ulid(2)));
+    app_state.targets.get_mut(&"s1".parse().unwrap()).unwrap().current = Some(RunId(Ulid(2)));
     assert_eq!(bakes(&app, &app_state, 1), (2, Purpose::Release));
     let story = play(&app, &mut app_state, |_| RolloutConclusion::Done);
     assert_eq!(story, ["s1 → t1"]);

@@ -1,7 +1,9 @@
 //! Helpers by which the decisions interpret observed containers.
 
 use crate::decide::rollout::Next;
-use crate::model::rollout::{ContainerState, HoldBy, ObservedContainer, ObservedUnit, RestartPolicy, Step, Unit};
+use crate::model::rollout::{
+    ContainerState, DependencyKind, ObservedContainer, ObservedUnit, RestartPolicy, Step, Unit,
+};
 
 pub(super) fn alive(container: &ObservedContainer) -> bool {
     match container.state {
@@ -33,8 +35,10 @@ pub(super) fn living_in<'a>(
 ) -> impl Iterator<Item = (&'a Unit, &'a ObservedUnit)> {
     let mut reached = vec![held];
     for unit in units {
-        let lives = |hold: &crate::model::rollout::Hold| hold.by == HoldBy::Namespace && reached.contains(&hold.unit);
-        if unit.holds.iter().any(lives) {
+        let lives = |dependency: &crate::model::rollout::Dependency| {
+            dependency.by == DependencyKind::Namespace && reached.contains(&dependency.unit)
+        };
+        if unit.depends_on.iter().any(lives) {
             reached.push(unit.index);
         }
     }
@@ -49,8 +53,11 @@ pub(super) fn living_in<'a>(
 pub(super) fn groups(units: &[Unit]) -> Vec<Vec<usize>> {
     let mut group: Vec<usize> = (0..units.len()).collect();
     for unit in units {
-        for hold in &unit.holds {
-            let (from, to) = (group[unit.index], group.get(hold.unit).copied().unwrap_or(unit.index));
+        for dependency in &unit.depends_on {
+            let (from, to) = (
+                group[unit.index],
+                group.get(dependency.unit).copied().unwrap_or(unit.index),
+            );
             for g in &mut group {
                 if *g == from {
                     *g = to;
@@ -95,7 +102,7 @@ mod tests {
             fixed_restart: false,
             snapshot: String::new(),
             part: Part::Release,
-            holds: Vec::new(),
+            depends_on: Vec::new(),
             bars: Vec::new(),
             on_exit: OnExit::Stays,
             tag: None,

@@ -215,7 +215,7 @@ fn assumed(state: &RolloutState) -> Unit {
         },
         snapshot: String::new(),
         part: Part::Release,
-        holds: Vec::new(),
+        depends_on: Vec::new(),
         bars: Vec::new(),
         on_exit: OnExit::Stays,
         tag,

@@ -1,7 +1,7 @@
 //! Three processes that share a lock, simulated: killed, one or all, at every instant.
 
 use crate::model::rollout::{ContainerState, RolloutConclusion};
-use crate::model::self_update::Holder;
+use crate::model::self_update::StateOwner;
 use trial::{Blow, NewLowtide, Trial};
 
 mod trial;
@@ -168,7 +168,7 @@ fn without_a_helper_nothing_is_touched() {
         "{}",
         trial.story()
     );
-    assert_eq!(trial.last, Holder::Old);
+    assert_eq!(trial.last, StateOwner::Old);
     assert_eq!(trial.helpers_made, 1, "F11: however often it is tried there is one");
 }
 
@@ -200,16 +200,16 @@ fn killed_anywhere_one_of_them_serves_in_the_end_and_one_is_left() {
                 trial.drive(None);
                 let what = format!("{new_is:?} {blow:?} at {instant}\n{}", trial.story());
                 let end = match trial.conclusion() {
-                    RolloutConclusion::Done => Holder::New,
-                    RolloutConclusion::Reverted { .. } | RolloutConclusion::Refused { .. } => Holder::Old,
+                    RolloutConclusion::Done => StateOwner::New,
+                    RolloutConclusion::Reverted { .. } | RolloutConclusion::Refused { .. } => StateOwner::Old,
                     other @ (RolloutConclusion::AlreadyThere
                     | RolloutConclusion::Superseded { .. }
                     | RolloutConclusion::Stuck { .. }) => panic!("{other:?} {what}"),
                 };
-                assert!(end == Holder::Old || new_is == NewLowtide::Good, "{what}");
+                assert!(end == StateOwner::Old || new_is == NewLowtide::Good, "{what}");
                 // A good new lowtide fails only if it was killed itself.
-                if new_is == NewLowtide::Good && blow == Blow::Kill && trial.killed != Some(Holder::New) {
-                    assert_eq!(end, Holder::New, "{what}");
+                if new_is == NewLowtide::Good && blow == Blow::Kill && trial.killed != Some(StateOwner::New) {
+                    assert_eq!(end, StateOwner::New, "{what}");
                 }
                 assert_eq!(trial.last, end, "who concludes is who stays: {what}");
                 assert!(trial.helpers_made <= 1, "{what}");

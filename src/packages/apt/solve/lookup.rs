@@ -97,7 +97,7 @@ impl<'a> World<'a> {
                 }
             }
         }
-        // Installed versions that no archive has any more.
+        // Installed versions that no package repository has any more.
         for provided in &self.names[name.at()].provided {
             if !found.contains(provided) {
                 found.push(*provided);

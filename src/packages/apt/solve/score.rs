@@ -60,7 +60,7 @@ impl World<'_> {
         let Some(target) = it.planned.target else { return 0 };
         let version = &self.versions[target.at()];
         let mut score = if it.essential || it.protected { ESSENTIAL } else { 0 };
-        // A version that no archive has any more counts as priority `extra`.
+        // A version that no package repository has any more counts as priority `extra`.
         let priority = if self.is_downloadable(version) {
             version.priority
         } else {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::freshness::{Fix, PendingPackage, Vanished};
+use crate::model::freshness::{Fix, PendingPackage, UnavailablePin};
 use insta::assert_snapshot;
 
 #[test]
@@ -481,10 +481,10 @@ fn what_no_rebuild_mends() {
         version: "3.0.15-1".to_owned(),
         line: 7,
     };
-    let body = NoticeBody::Withheld {
+    let body = NoticeBody::UnfixableUpdates {
         app: "archives".parse().unwrap(),
         packages: vec![pending("libssl3", base), pending("nginx", pin)],
-        vanished: vec![Vanished {
+        unavailable_pins: vec![UnavailablePin {
             package: "redis".to_owned(),
             version: "7.0.14-1".to_owned(),
             line: 9,
@@ -504,8 +504,8 @@ fn what_no_rebuild_mends() {
       nginx    3.0.15-1 → 3.0.16-1, security
 
     WHAT IS GONE
-      Line 9 of the Dockerfile asks for redis 7.0.14-1, which no archive has
-      any more; the newest there is is 7.0.15-1.
+      Line 9 of the Dockerfile asks for redis 7.0.14-1, which no package
+      repository has any more; the newest there is is 7.0.15-1.
 
     WHAT TO DO NEXT
       Wait: when the base is republished, the next night picks it up. Or set
@@ -516,7 +516,7 @@ fn what_no_rebuild_mends() {
       Change the version in the Dockerfile, or leave it out there. While a
       version is asked for that is gone, the next build will fail.
 
-      All that is pending, with its archives:
+      All pending packages, by repository:
         lowtide outdated --app archives
 
     -- 

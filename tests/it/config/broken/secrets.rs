@@ -7,7 +7,7 @@ registries:
   ghcr.io: { username: bot, password: hunter2-is-secret }
   docker.io: { username: bot, password: { env: "hunter2-is-secret" } }
   quay.io: { password: { file: hunter2-is-secret } }
-archives: { proxy: "http://bot:hunter2-is-secret@proxy.example.org:3128" }
+package_repositories: { proxy: "http://bot:hunter2-is-secret@proxy.example.org:3128" }
 notify:
   email:
     smtp: smtps://bot:hunter2-is-secret@mail.example.org
@@ -66,7 +66,7 @@ fn secrets_are_never_echoed() {
      4 │   docker.io: { username: bot, password: { env: ******************* } }
      5 │   quay.io: { password: { file: ***************** } }
        ·              ────────
-     6 │ archives: { proxy: ***************************************************** }
+     6 │ package_repositories: { proxy: ***************************************************** }
        ╰────
       help: add `username: NAME`
 
@@ -77,17 +77,17 @@ fn secrets_are_never_echoed() {
      4 │   docker.io: { username: bot, password: { env: ******************* } }
      5 │   quay.io: { password: { file: ***************** } }
        ·                                ─────────────────
-     6 │ archives: { proxy: ***************************************************** }
+     6 │ package_repositories: { proxy: ***************************************************** }
        ╰────
       help: write it like `{ file: /run/secrets/ghcr }`
 
     literal-secret
 
-      × `archives.proxy` has a user name or password in it
-       ╭─[lowtide.yml:6:20]
+      × `package_repositories.proxy` has a user name or password in it
+       ╭─[lowtide.yml:6:32]
      5 │   quay.io: { password: { file: ***************** } }
-     6 │ archives: { proxy: ***************************************************** }
-       ·                    ──────────────────────────────────────────────────────
+     6 │ package_repositories: { proxy: ***************************************************** }
+       ·                                ──────────────────────────────────────────────────────
      7 │ notify:
        ╰────
       help: give lowtide an address that needs none: what stands here is shown in many places

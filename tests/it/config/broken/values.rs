@@ -5,7 +5,7 @@ timezone: America/Monkton
 hosts: { Build: { docker: unix:///run/a.sock }, b: { docker: npipe:////./pipe/docker }, c: { docker: local } }
 notify:
   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
-archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
 retention: { history: 90, logs: 1G, build_cache: 10 }
 defaults:
   nightly: { between: "22-02" }
@@ -88,7 +88,7 @@ fn values() {
      4 │ notify:
      5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
        ·                  ─────────────────────────────
-     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
       help: use `smtps://` or `smtp://`
 
@@ -99,7 +99,7 @@ fn values() {
      4 │ notify:
      5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
        ·                                                       ────────
-     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
       help: write the bare address: `name@example.org`
 
@@ -110,7 +110,7 @@ fn values() {
      4 │ notify:
      5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
        ·                                                                 ─────────
-     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
       help: name who gets mail when lowtide itself has a problem: `operators: [ops@example.org]`
 
@@ -121,17 +121,17 @@ fn values() {
      4 │ notify:
      5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
        ·                                                                                               ───────
-     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
        ╰────
       help: write `HH:MM` from `00:00` to `23:59`, in quotes
 
     bad-url
 
-      × `archives.mirrors.http://deb.example.org/debian` is not an http(s) address
-       ╭─[lowtide.yml:6:57]
+      × `package_repositories.mirrors.http://deb.example.org/debian` is not an http(s) address
+       ╭─[lowtide.yml:6:69]
      5 │   email: { smtp: smtp+plain://mail.example.org, from: Low Tide, operators: [] , daily_report: "8:00" }
-     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
-       ·                                                         ───────────────────────────
+     6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+       ·                                                                     ───────────────────────────
      7 │ retention: { history: 90, logs: 1G, build_cache: 10 }
        ╰────
       help: write it like `http://deb.debian.org/debian: https://mirror.example.org/debian`
@@ -140,7 +140,7 @@ fn values() {
 
       × `90` is not a duration: it has no unit
        ╭─[lowtide.yml:7:23]
-     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
      7 │ retention: { history: 90, logs: 1G, build_cache: 10 }
        ·                       ──
      8 │ defaults:
@@ -151,7 +151,7 @@ fn values() {
 
       × `1G` is not a size: its unit is one of `B`, `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB`, `TB`
        ╭─[lowtide.yml:7:33]
-     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
      7 │ retention: { history: 90, logs: 1G, build_cache: 10 }
        ·                                 ──
      8 │ defaults:
@@ -162,7 +162,7 @@ fn values() {
 
       × `10` is not a size: it has no unit
        ╭─[lowtide.yml:7:50]
-     6 │ archives: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
+     6 │ package_repositories: { mirrors: { "http://deb.example.org/debian": "ftp://mirror.example.org" } }
      7 │ retention: { history: 90, logs: 1G, build_cache: 10 }
        ·                                                  ──
      8 │ defaults:

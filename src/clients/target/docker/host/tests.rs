@@ -36,7 +36,7 @@ fn unit(needs: Vec<HostNeed>) -> Unit {
         fixed_restart: false,
         snapshot: String::new(),
         part: Part::Release,
-        holds: Vec::new(),
+        depends_on: Vec::new(),
         bars: Vec::new(),
         on_exit: OnExit::Stays,
         tag: None,

@@ -3,8 +3,8 @@
 use super::trial::Trial;
 use super::world::{KINDS, Kind, NewImage, OldImage, at, rollout};
 use crate::decide::app_state::AppState;
+use crate::decide::consequences;
 use crate::decide::rollout::{Next, next};
-use crate::decide::tell;
 use crate::model::app_state::AppEvent;
 use crate::model::failure::FailureKind;
 use crate::model::fleet::PreflightPolicy;
@@ -17,13 +17,13 @@ use std::fmt::Write as _;
 /// How the rollout ends, whether that condemns the release, and which events the app's stream gets.
 fn verdict(trial: &Trial) -> String {
     let conclusion = trial.conclusion();
-    let end = tell::RolloutEnd {
+    let end = consequences::RolloutEnd {
         app_state: &AppState::default(),
         app: None,
         email: None,
         adopted: None,
     };
-    let told = tell::rollout_ended(&trial.state(), conclusion, &end, at(trial.now));
+    let told = consequences::rollout_ended(&trial.state(), conclusion, &end, at(trial.now));
     let mut facts = Vec::new();
     for fact in &told.facts {
         if let AppEvent::RolloutEnded { .. } = fact {

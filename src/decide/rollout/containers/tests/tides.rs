@@ -4,10 +4,10 @@ use super::low_tide::{asked, moment, nights, story, suspended, trial};
 use super::trial::Trial;
 use super::world::at;
 use crate::decide::app_state::{self, AppState};
+use crate::decide::consequences;
 use crate::decide::gates;
 use crate::decide::rollout::Next;
 use crate::decide::schedule::tests_app;
-use crate::decide::tell;
 use crate::model::app_state::AppEvent;
 use crate::model::failure::WaitReason;
 use crate::model::fleet::{EmailPolicy, Schedule, SmtpSecurity, SmtpServer};
@@ -154,7 +154,7 @@ fn maintainers_and_operators_hear_once_of_one_wait() {
     let maintainers = ["dev@example.org".to_owned()];
     let told = |since| {
         let waits = (since, WaitReason::NoWindow);
-        let notices = tell::rollout_waits(&trial.state(), waits, &maintainers, Some(&email()), at(trial.now));
+        let notices = consequences::rollout_waits(&trial.state(), waits, &maintainers, Some(&email()), at(trial.now));
         notices.into_iter().map(|notice| notice.dedup).collect::<Vec<_>>()
     };
     let first = told(at(0));
@@ -168,9 +168,9 @@ fn maintainers_and_operators_hear_once_of_one_wait() {
     assert_ne!(told(at(1)), first, "another wait");
 }
 
-fn end_of(email: &EmailPolicy) -> tell::RolloutEnd<'_> {
+fn end_of(email: &EmailPolicy) -> consequences::RolloutEnd<'_> {
     static NOTHING: std::sync::LazyLock<AppState> = std::sync::LazyLock::new(AppState::default);
-    tell::RolloutEnd {
+    consequences::RolloutEnd {
         app_state: &NOTHING,
         app: None,
         email: Some(email),
@@ -183,7 +183,7 @@ fn end_of(email: &EmailPolicy) -> tell::RolloutEnd<'_> {
 fn what_the_clock_took_back_is_no_bad_release() {
     let mut back = trial(nights(Some(Overrun::Revert)), "2026-09-22T04:52:00Z");
     assert!(back.drive(None));
-    let told = tell::rollout_ended(&back.state(), back.conclusion(), &end_of(&email()), at(back.now));
+    let told = consequences::rollout_ended(&back.state(), back.conclusion(), &end_of(&email()), at(back.now));
     let [
         AppEvent::RolloutEnded {
             worked: Some(worked), ..

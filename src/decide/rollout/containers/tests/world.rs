@@ -8,8 +8,8 @@ use crate::model::fleet::{Hook, Order, Ready, ReadyCheck, Router, Select, Target
 use crate::model::image::{ContentDigest, Reference};
 use crate::model::name::RunId;
 use crate::model::rollout::{
-    ContainerState, EndedBy, Health, Hold, HoldBy, Observed, ObservedContainer, ObservedUnit, OnExit, Part, Purpose,
-    RestartPolicy, RolloutEvent, ServiceTag,
+    ContainerState, Dependency, DependencyKind, EndedBy, Health, Observed, ObservedContainer, ObservedUnit, OnExit,
+    Part, Purpose, RestartPolicy, RolloutEvent, ServiceTag,
 };
 use jiff::SignedDuration;
 use std::str::FromStr;
@@ -219,9 +219,13 @@ impl World {
                     warm_up: SignedDuration::ZERO,
                     ended_by: EndedBy::Itself,
                 };
-                let hold = |n: usize| Hold {
+                let hold = |n: usize| Dependency {
                     unit: index - 1,
-                    by: if n == 0 { HoldBy::Name } else { HoldBy::Namespace },
+                    by: if n == 0 {
+                        DependencyKind::Name
+                    } else {
+                        DependencyKind::Namespace
+                    },
                 };
                 units.push(Unit {
                     index,
@@ -233,7 +237,7 @@ impl World {
                     fixed_restart: false,
                     snapshot: String::new(),
                     part: if n == 0 { Part::Release } else { Part::Dependent },
-                    holds: (n > 0).then(|| hold(n)).into_iter().collect(),
+                    depends_on: (n > 0).then(|| hold(n)).into_iter().collect(),
                     bars: Vec::new(),
                     on_exit: if kind == Kind::AutoRemove {
                         OnExit::Removed
@@ -353,8 +357,8 @@ impl World {
             ended_by: EndedBy::Itself,
         });
         // A container in the namespace of another needs it to be there.
-        for hold in self.units[unit].holds.clone() {
-            let held = self.units[hold.unit].clone();
+        for dependency in self.units[unit].depends_on.clone() {
+            let held = self.units[dependency.unit].clone();
             assert!(
                 self.serves(&held),
                 "{} holds on to what is not there",

@@ -12,7 +12,7 @@ use crate::model::rollout::{
     ContainerState, EndedBy, Health, Observed, ObservedContainer, RestartPolicy, RolloutConclusion, RolloutEvent, Step,
     StepOutcome, Unit,
 };
-use crate::model::self_update::{Handover, Holder, ObservedSelfUpdate, SelfUpdateStep};
+use crate::model::self_update::{Handover, ObservedSelfUpdate, SelfUpdateStep, StateOwner};
 use jiff::Timestamp;
 
 /// What the new image does.
@@ -56,14 +56,14 @@ pub(super) struct Trial {
     pub(super) helper_takes: bool,
     new_is: NewLowtide,
     record: Option<Handover>,
-    lock: Option<Holder>,
+    lock: Option<StateOwner>,
     /// Events of the copy of the database.
     copy: usize,
     /// Only the new one can read it.
     too_new: bool,
-    pub(super) last: Holder,
-    /// The holder that was killed.
-    pub(super) killed: Option<Holder>,
+    pub(super) last: StateOwner,
+    /// The owner that was killed.
+    pub(super) killed: Option<StateOwner>,
     /// Since when each stands by, in seconds.
     up: [i64; 3],
     events: Vec<Recorded<RolloutEvent>>,
@@ -71,7 +71,7 @@ pub(super) struct Trial {
     story: Vec<String>,
 }
 
-const HOLDERS: [Holder; 3] = [Holder::Old, Holder::Helper, Holder::New];
+const STATE_OWNERS: [StateOwner; 3] = [StateOwner::Old, StateOwner::Helper, StateOwner::New];
 
 impl Trial {
     pub(super) fn new(new_is: NewLowtide) -> Self {
@@ -90,10 +90,10 @@ impl Trial {
             helper_takes: true,
             new_is,
             record: None,
-            lock: Some(Holder::Old),
+            lock: Some(StateOwner::Old),
             copy: 0,
             too_new: false,
-            last: Holder::Old,
+            last: StateOwner::Old,
             killed: None,
             up: [0; 3],
             events: Vec::new(),
@@ -126,15 +126,15 @@ impl Trial {
             (None, _) => false,
         };
         for _ in 0..500 {
-            let Some(holder) = self.lock else {
+            let Some(owner) = self.lock else {
                 self.take_lock();
                 continue;
             };
-            if self.dies_of_the_state(holder) {
+            if self.dies_of_the_state(owner) {
                 continue;
             }
-            self.find(holder);
-            match self.plan(Some(holder)) {
+            self.find(owner);
+            match self.plan(Some(owner)) {
                 Next::Do { attempt, step } => {
                     self.push(RolloutEvent::StepStarted {
                         attempt,
@@ -143,7 +143,7 @@ impl Trial {
                     if falls(self) {
                         return false;
                     }
-                    self.story.push(format!("{holder}: {step}"));
+                    self.story.push(format!("{owner}: {step}"));
                     let outcome = self.perform(&step);
                     self.world.nobody_is_lost(Kind::Plain, &self.units());
                     if falls(self) {
@@ -155,14 +155,14 @@ impl Trial {
                         return false;
                     }
                 }
-                Next::Wait { until, .. } => self.wait(holder, until),
+                Next::Wait { until, .. } => self.wait(owner, until),
                 Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
                 Next::DecideRevert(failure) => {
-                    self.story.push(format!("{holder}: goes back, {}", failure.detail));
+                    self.story.push(format!("{owner}: goes back, {}", failure.detail));
                     self.push(RolloutEvent::RevertDecided { failure });
                 }
                 Next::Finish(conclusion) => {
-                    self.last = holder;
+                    self.last = owner;
                     self.push(RolloutEvent::Concluded { conclusion });
                     return true;
                 }
@@ -187,7 +187,7 @@ impl Trial {
     }
 
     pub(super) fn as_stranger(&mut self) -> Next {
-        self.find(Holder::Helper);
+        self.find(StateOwner::Helper);
         self.plan(None)
     }
 
@@ -217,13 +217,13 @@ impl Trial {
         });
     }
 
-    fn plan(&self, holder: Option<Holder>) -> Next {
+    fn plan(&self, owner: Option<StateOwner>) -> Next {
         let units = self.units();
         let observed = if units.is_empty() {
             Observed::Nothing
         } else {
             Observed::SelfUpdate(Box::new(ObservedSelfUpdate {
-                holder,
+                owner,
                 units: self.world.observe(&units),
                 helper: self.helper.clone(),
             }))
@@ -232,9 +232,9 @@ impl Trial {
     }
 
     /// What a driver does first.
-    fn find(&mut self, holder: Holder) {
+    fn find(&mut self, owner: StateOwner) {
         if let Progress::Started { step, .. } = self.state().progress {
-            let event = match self_update::taken_over(&step, self.record.as_ref(), Some(holder)) {
+            let event = match self_update::taken_over(&step, self.record.as_ref(), Some(owner)) {
                 Some(outcome) => RolloutEvent::StepEnded { outcome },
                 None => RolloutEvent::StepAbandoned,
             };
@@ -245,8 +245,12 @@ impl Trial {
     fn perform(&mut self, step: &Step) -> Option<StepOutcome> {
         let Step::SelfUpdate(step) = step else {
             if let Step::Start { container, .. } = step {
-                let holder = if container == "old0" { Holder::Old } else { Holder::New };
-                self.up[holder as usize] = self.now;
+                let owner = if container == "old0" {
+                    StateOwner::Old
+                } else {
+                    StateOwner::New
+                };
+                self.up[owner as usize] = self.now;
             }
             return Some(self.world.perform(step));
         };
@@ -259,7 +263,7 @@ impl Trial {
             SelfUpdateStep::Dismiss => self.helper = None,
             SelfUpdateStep::Yield { to, deadline } => {
                 let mut tried = self.record.as_ref().and_then(|record| record.tried);
-                if *to == Holder::New {
+                if *to == StateOwner::New {
                     tried = Some(*deadline);
                     self.copy = self.events.len();
                 }
@@ -271,7 +275,7 @@ impl Trial {
         Some(StepOutcome::Done)
     }
 
-    fn name(&mut self, to: Holder, deadline: Timestamp, tried: Option<Timestamp>) {
+    fn name(&mut self, to: StateOwner, deadline: Timestamp, tried: Option<Timestamp>) {
         let new = self.world.labels.first().map(|(_, id)| id.clone());
         self.record = Some(Handover {
             rollout: RolloutId(ulid::Ulid(9)),
@@ -309,36 +313,36 @@ impl Trial {
         self.helper.as_mut().unwrap().state = ContainerState::Running;
     }
 
-    fn container(&self, holder: Holder) -> Option<ObservedContainer> {
+    fn container(&self, owner: StateOwner) -> Option<ObservedContainer> {
         let by_id = |id: &str| self.world.containers.iter().find(|c| c.id == id).cloned();
-        match holder {
-            Holder::Old => by_id("old0"),
-            Holder::Helper => self.helper.clone(),
-            Holder::New => by_id(&self.world.labels.first()?.1),
+        match owner {
+            StateOwner::Old => by_id("old0"),
+            StateOwner::Helper => self.helper.clone(),
+            StateOwner::New => by_id(&self.world.labels.first()?.1),
         }
     }
 
-    fn change(&mut self, holder: Holder, change: impl FnOnce(&mut ObservedContainer)) {
-        let id = self.container(holder).unwrap().id;
-        match holder {
-            Holder::Helper => change(self.helper.as_mut().unwrap()),
-            Holder::Old | Holder::New => change(self.world.get(&id)),
+    fn change(&mut self, owner: StateOwner, change: impl FnOnce(&mut ObservedContainer)) {
+        let id = self.container(owner).unwrap().id;
+        match owner {
+            StateOwner::Helper => change(self.helper.as_mut().unwrap()),
+            StateOwner::Old | StateOwner::New => change(self.world.get(&id)),
         }
     }
 
-    fn runs(&self, holder: Holder) -> bool {
-        self.container(holder)
+    fn runs(&self, owner: StateOwner) -> bool {
+        self.container(owner)
             .is_some_and(|c| c.state == ContainerState::Running)
     }
 
     /// A second passes; a process that stands by and may take the lock takes it.
     fn take_lock(&mut self) {
         self.now += 1;
-        let mut waiting: Vec<Holder> = HOLDERS.into_iter().filter(|holder| self.runs(*holder)).collect();
-        waiting.retain(|holder| match holder {
-            Holder::Helper => self.helper_takes,
-            Holder::New => self.new_is != NewLowtide::NeverTakesIt,
-            Holder::Old => true,
+        let mut waiting: Vec<StateOwner> = STATE_OWNERS.into_iter().filter(|owner| self.runs(*owner)).collect();
+        waiting.retain(|owner| match owner {
+            StateOwner::Helper => self.helper_takes,
+            StateOwner::New => self.new_is != NewLowtide::NeverTakesIt,
+            StateOwner::Old => true,
         });
         assert!(
             !waiting.is_empty(),
@@ -346,11 +350,11 @@ impl Trial {
             self.story(),
             self.world
         );
-        let turn = |holder: &Holder| {
-            let up = at(self.up[*holder as usize]);
-            handover::turn(self.record.as_ref(), Some(*holder), up, at(self.now))
+        let turn = |owner: &StateOwner| {
+            let up = at(self.up[*owner as usize]);
+            handover::turn(self.record.as_ref(), Some(*owner), up, at(self.now))
         };
-        self.lock = waiting.into_iter().find(|holder| turn(holder) != Turn::StandBy);
+        self.lock = waiting.into_iter().find(|owner| turn(owner) != Turn::StandBy);
         self.now += if self.lock.is_none() { 10 } else { 0 };
         self.open_database();
     }
@@ -358,31 +362,31 @@ impl Trial {
     /// Whoever took the lock.
     fn open_database(&mut self) {
         match self.lock {
-            Some(Holder::New) => self.too_new |= self.new_is == NewLowtide::MigratesAndIsUnhealthy,
-            Some(holder @ (Holder::Old | Holder::Helper)) if self.too_new => {
+            Some(StateOwner::New) => self.too_new |= self.new_is == NewLowtide::MigratesAndIsUnhealthy,
+            Some(owner @ (StateOwner::Old | StateOwner::Helper)) if self.too_new => {
                 let record = self.record.as_ref().unwrap();
-                if handover::may_bring_back(record, Some(holder)) {
+                if handover::may_bring_back(record, Some(owner)) {
                     self.events.truncate(self.copy);
                     self.too_new = false;
                 } else {
-                    self.die(holder);
+                    self.die(owner);
                 }
             }
-            Some(Holder::Old | Holder::Helper) | None => {}
+            Some(StateOwner::Old | StateOwner::Helper) | None => {}
         }
     }
 
-    fn dies_of_the_state(&mut self, holder: Holder) -> bool {
-        let dies = holder == Holder::New && self.new_is == NewLowtide::DiesOfTheState;
+    fn dies_of_the_state(&mut self, owner: StateOwner) -> bool {
+        let dies = owner == StateOwner::New && self.new_is == NewLowtide::DiesOfTheState;
         if dies {
-            let told = format!("{holder}: dies of the state, again and again");
+            let told = format!("{owner}: dies of the state, again and again");
             if self.story.last() != Some(&told) {
                 self.story.push(told);
             }
-            self.die(holder);
+            self.die(owner);
             // The engine waits longer and longer before it restarts the container.
-            if self.runs(holder) && self.now > self.record.as_ref().map_or(0, |r| seconds(r.deadline)) {
-                self.change(holder, |c| c.state = ContainerState::Restarting);
+            if self.runs(owner) && self.now > self.record.as_ref().map_or(0, |r| seconds(r.deadline)) {
+                self.change(owner, |c| c.state = ContainerState::Restarting);
             }
         }
         dies
@@ -390,20 +394,20 @@ impl Trial {
 
     fn strike(&mut self, blow: Blow) {
         match (blow, self.lock) {
-            (Blow::Kill, Some(holder)) => {
-                self.killed = Some(holder);
-                self.die(holder);
+            (Blow::Kill, Some(owner)) => {
+                self.killed = Some(owner);
+                self.die(owner);
             }
-            // The holder has just released the state.
+            // The owner has just released the state.
             (Blow::Kill, None) => {}
             (Blow::Reboot, _) => {
-                for holder in HOLDERS {
-                    if self.runs(holder) {
-                        self.change(holder, |c| c.state = ContainerState::Exited);
-                        if self.container(holder).unwrap().restart.name != "no" {
-                            self.change(holder, |c| c.state = ContainerState::Running);
+                for owner in STATE_OWNERS {
+                    if self.runs(owner) {
+                        self.change(owner, |c| c.state = ContainerState::Exited);
+                        if self.container(owner).unwrap().restart.name != "no" {
+                            self.change(owner, |c| c.state = ContainerState::Running);
                         }
-                        self.up[holder as usize] = self.now;
+                        self.up[owner as usize] = self.now;
                     }
                 }
                 self.now += 200;
@@ -414,25 +418,25 @@ impl Trial {
     }
 
     /// The process ends by itself or by a kill; its container's policy says what follows.
-    fn die(&mut self, holder: Holder) {
-        self.change(holder, |container| {
+    fn die(&mut self, owner: StateOwner) {
+        self.change(owner, |container| {
             if container.restart.name == "no" {
                 container.state = ContainerState::Exited;
             } else {
                 container.restart_count += 1;
             }
         });
-        self.up[holder as usize] = self.now;
+        self.up[owner as usize] = self.now;
         self.lock = None;
     }
 
-    fn wait(&mut self, holder: Holder, until: Option<Timestamp>) {
+    fn wait(&mut self, owner: StateOwner, until: Option<Timestamp>) {
         let is_unhealthy = matches!(
             self.new_is,
             NewLowtide::UnhealthyWhileBaking | NewLowtide::MigratesAndIsUnhealthy
         );
-        if holder == Holder::New && is_unhealthy {
-            self.change(holder, |c| c.health = Health::Unhealthy);
+        if owner == StateOwner::New && is_unhealthy {
+            self.change(owner, |c| c.health = Health::Unhealthy);
         }
         self.now = seconds(until.expect("something to wait for")).max(self.now);
     }

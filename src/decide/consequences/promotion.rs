@@ -1,6 +1,6 @@
 //! The outcome of a promotion, and who is notified.
 
-use super::{Told, mail};
+use super::{Consequences, mail};
 use crate::decide::app_state::{ChannelState, Promotion};
 use crate::decide::notify::{self, PromotionMessage};
 use crate::model::app_state::AppEvent;
@@ -17,10 +17,10 @@ pub fn promoted(
     state: &ChannelState,
     email: Option<&EmailPolicy>,
     now: Timestamp,
-) -> Told {
+) -> Consequences {
     let (channel, release) = (&promotion.channel.name, &promotion.release);
-    let mut told = Told::default();
-    told.facts.push(AppEvent::Promoted {
+    let mut consequences = Consequences::default();
+    consequences.facts.push(AppEvent::Promoted {
         channel: channel.clone(),
         release: release.run,
     });
@@ -37,10 +37,11 @@ pub fn promoted(
             tag: release.tag.clone(),
         };
         let fault = failing.failure.fault();
-        told.notices
+        consequences
+            .notices
             .extend(mail(&keys, fault, &app.maintainers, email, &body, now));
     }
-    told
+    consequences
 }
 
 /// The promotion failed. People are notified once per cause, and only if it is not retried automatically.
@@ -52,12 +53,12 @@ pub fn promotion_failed(
     failure: &Failure,
     email: Option<&EmailPolicy>,
     now: Timestamp,
-) -> Told {
+) -> Consequences {
     let (channel, release) = (&promotion.channel.name, &promotion.release);
     let since = state.failing.as_ref().map_or(now, |failing| failing.since);
     let failed = state.failed(release.run, since, failure, now);
-    let mut told = Told::default();
-    told.facts.push(AppEvent::PromoteFailed {
+    let mut consequences = Consequences::default();
+    consequences.facts.push(AppEvent::PromoteFailed {
         channel: channel.clone(),
         release: release.run,
         since,
@@ -77,8 +78,9 @@ pub fn promotion_failed(
             Fault::Repo | Fault::Operator => Fault::Operator,
             other @ (Fault::Infra | Fault::Bug) => other,
         };
-        told.notices
+        consequences
+            .notices
             .extend(mail(&keys, fault, &app.maintainers, email, &body, now));
     }
-    told
+    consequences
 }

@@ -3,8 +3,8 @@
 
 use super::freshness;
 use super::run::RunState;
-use crate::model::app_state::Withheld;
-use crate::model::freshness::{Behind, PendingPackage, RebuildAssessment, Survey, Vanished};
+use crate::model::app_state::UnfixableUpdates;
+use crate::model::freshness::{Behind, PendingPackage, RebuildAssessment, Survey, UnavailablePin};
 use crate::model::name::TargetName;
 use crate::model::run::Conclusion;
 use std::collections::BTreeMap;
@@ -29,15 +29,19 @@ pub fn of_last_release<'a>(
 
 /// What the app's state remembers of it.
 #[must_use]
-pub fn summary(survey: &Survey, vanished: &[Vanished], running: &BTreeMap<TargetName, Behind>) -> Withheld {
-    Withheld {
+pub fn summary(
+    survey: &Survey,
+    unavailable_pins: &[UnavailablePin],
+    running: &BTreeMap<TargetName, Behind>,
+) -> UnfixableUpdates {
+    UnfixableUpdates {
         running: running.clone(),
         packages: survey
             .out_of_reach()
             .map(|pending| (freshness::key(pending), pending.candidate.clone()))
             .collect(),
         security: survey.out_of_reach().filter(|pending| pending.security).count(),
-        vanished: vanished
+        unavailable_pins: unavailable_pins
             .iter()
             .map(|gone| (gone.package.clone(), gone.version.clone()))
             .collect(),
@@ -46,12 +50,16 @@ pub fn summary(survey: &Survey, vanished: &[Vanished], running: &BTreeMap<Target
 
 /// What people have not been notified of yet.
 #[must_use]
-pub fn news(survey: &Survey, vanished: &[Vanished], known: &Withheld) -> (Vec<PendingPackage>, Vec<Vanished>) {
+pub fn news(
+    survey: &Survey,
+    unavailable_pins: &[UnavailablePin],
+    known: &UnfixableUpdates,
+) -> (Vec<PendingPackage>, Vec<UnavailablePin>) {
     let untold = |pending: &&PendingPackage| known.packages.get(&freshness::key(pending)) != Some(&pending.candidate);
-    let gone = |gone: &&Vanished| known.vanished.get(&gone.package) != Some(&gone.version);
+    let gone = |gone: &&UnavailablePin| known.unavailable_pins.get(&gone.package) != Some(&gone.version);
     (
         survey.out_of_reach().filter(untold).cloned().collect(),
-        vanished.iter().filter(gone).cloned().collect(),
+        unavailable_pins.iter().filter(gone).cloned().collect(),
     )
 }
 
@@ -89,18 +97,18 @@ mod tests {
             ],
             ..Survey::default()
         };
-        let gone = [Vanished {
+        let gone = [UnavailablePin {
             package: "nginx".to_owned(),
             version: "1".to_owned(),
             line: 3,
             available: Some("2".to_owned()),
         }];
-        let names = |known: &Withheld| {
-            let (packages, vanished) = news(&survey, &gone, known);
+        let names = |known: &UnfixableUpdates| {
+            let (packages, unavailable_pins) = news(&survey, &gone, known);
             let packages: Vec<String> = packages.into_iter().map(|it| it.package).collect();
-            (packages.join(" "), vanished.len())
+            (packages.join(" "), unavailable_pins.len())
         };
-        assert_eq!(names(&Withheld::default()), ("a b".to_owned(), 1));
+        assert_eq!(names(&UnfixableUpdates::default()), ("a b".to_owned(), 1));
         let mut known = summary(&survey, &gone, &BTreeMap::new());
         assert_eq!((known.packages.len(), known.security), (2, 2));
         assert_eq!(names(&known), (String::new(), 0));

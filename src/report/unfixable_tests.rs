@@ -25,7 +25,7 @@ fn titles_count_what_matters() {
         version: "1".to_owned(),
         line: 4,
     };
-    let gone = Vanished {
+    let gone = UnavailablePin {
         package: "nginx".to_owned(),
         version: "1".to_owned(),
         line: 4,

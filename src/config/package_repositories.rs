@@ -1,4 +1,4 @@
-//! `archives`: how package archives are reached.
+//! `package_repositories`: how package repositories are reached.
 
 use super::check::Check;
 use super::diagnostic::{Problem, Route};
@@ -8,8 +8,8 @@ use crate::model::fleet::ArchivePolicy;
 use std::collections::BTreeMap;
 
 impl Check<'_> {
-    pub(super) fn archives(&mut self, top: &Scope, raw: &raw::Archives) -> ArchivePolicy {
-        let here = Route::keys("archives");
+    pub(super) fn package_repositories(&mut self, top: &Scope, raw: &raw::PackageRepositories) -> ArchivePolicy {
+        let here = Route::keys("package_repositories");
         let proxy = raw.proxy.as_ref();
         let proxy = proxy.and_then(|text| self.web(top, &here.key("proxy"), &text.0, "http://proxy.example.org:3128"));
         let mut mirrors = BTreeMap::new();

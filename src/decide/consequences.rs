@@ -7,7 +7,7 @@ use super::freshness;
 use super::halt::Lifted;
 use super::notify::{self, Keys, Opened, RolloutMessage};
 use super::run::RunState;
-use super::withheld;
+use super::unfixable;
 use crate::model::app_state::AppEvent;
 use crate::model::failure::{Failure, Fault};
 use crate::model::fleet::EmailPolicy;
@@ -27,7 +27,7 @@ pub use rollout::{RolloutEnd, rollout_ended, rollout_waits};
 
 /// Facts for the app's stream, notices for the outbox.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Told {
+pub struct Consequences {
     pub facts: Vec<AppEvent>,
     pub notices: Vec<Notice>,
 }
@@ -40,8 +40,8 @@ pub fn run_ended(
     conclusion: &Conclusion,
     email: Option<&EmailPolicy>,
     now: Timestamp,
-) -> Told {
-    let mut told = Told::default();
+) -> Consequences {
+    let mut consequences = Consequences::default();
     if let Some(resolved) = &state.resolved {
         let bases: Vec<_> = resolved
             .bases
@@ -49,31 +49,33 @@ pub fn run_ended(
             .map(|base| base.reference.repository.clone())
             .collect();
         if bases != app_state.bases {
-            told.facts.push(AppEvent::BasesKnown { bases });
+            consequences.facts.push(AppEvent::BasesKnown { bases });
         }
     }
-    told.facts.extend(judged(state, conclusion));
-    withheld(&mut told, state, app_state, conclusion, email, now);
+    consequences.facts.extend(judged(state, conclusion));
+    unfixable(&mut consequences, state, app_state, conclusion, email, now);
     match conclusion {
-        Conclusion::Failed { stage, failure } => run_failed(&mut told, state, app_state, *stage, failure, email, now),
+        Conclusion::Failed { stage, failure } => {
+            run_failed(&mut consequences, state, app_state, *stage, failure, email, now)
+        }
         Conclusion::Released { release } => {
-            told.facts.push(AppEvent::Released {
+            consequences.facts.push(AppEvent::Released {
                 release: Box::new(release.clone()),
             });
-            recovered(&mut told, state, app_state, email, now);
+            recovered(&mut consequences, state, app_state, email, now);
         }
         Conclusion::Observed { release } => {
             // Remembered, so that the next night compares with it; app_state::next never acts on it in observe mode.
-            told.facts.push(AppEvent::Released {
+            consequences.facts.push(AppEvent::Released {
                 release: Box::new(release.clone()),
             });
-            recovered(&mut told, state, app_state, email, now);
+            recovered(&mut consequences, state, app_state, email, now);
         }
-        Conclusion::Unchanged { .. } => recovered(&mut told, state, app_state, email, now),
+        Conclusion::Unchanged { .. } => recovered(&mut consequences, state, app_state, email, now),
         Conclusion::Cancelled { .. } => {}
     }
-    told.facts.extend(again(state, app_state, conclusion, now));
-    told
+    consequences.facts.extend(again(state, app_state, conclusion, now));
+    consequences
 }
 
 /// The end of a run, manual or automatic, also retries refused rollouts, even if the run failed: the pending release
@@ -110,45 +112,46 @@ fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
 }
 
 /// Each version is reported once, with what would fix it, and not again every night.
-fn withheld(
-    told: &mut Told,
+fn unfixable(
+    consequences: &mut Consequences,
     state: &RunState,
     app_state: &AppState,
     conclusion: &Conclusion,
     email: Option<&EmailPolicy>,
     now: Timestamp,
 ) {
-    let Some((survey, assessment)) = withheld::of_last_release(state, conclusion) else {
+    let Some((survey, assessment)) = unfixable::of_last_release(state, conclusion) else {
         return;
     };
     let known = app_state
-        .withheld
+        .unfixable
         .as_ref()
         .map(|(_, known)| known.clone())
         .unwrap_or_default();
-    let current = withheld::summary(survey, &assessment.vanished, &assessment.running);
+    let current = unfixable::summary(survey, &assessment.unavailable_pins, &assessment.running);
     if current == known {
         return;
     }
-    let (packages, vanished) = withheld::news(survey, &assessment.vanished, &known);
-    told.facts.push(AppEvent::Withheld {
-        withheld: Box::new(current),
+    let (packages, unavailable_pins) = unfixable::news(survey, &assessment.unavailable_pins, &known);
+    consequences.facts.push(AppEvent::UnfixableUpdates {
+        unfixable: Box::new(current),
     });
-    if packages.is_empty() && vanished.is_empty() {
+    if packages.is_empty() && unavailable_pins.is_empty() {
         return;
     }
-    let keys = notify::withheld_keys(&state.app.name, state.id);
-    let body = NoticeBody::Withheld {
+    let keys = notify::unfixable_keys(&state.app.name, state.id);
+    let body = NoticeBody::UnfixableUpdates {
         app: state.app.name.clone(),
         packages,
-        vanished,
+        unavailable_pins,
     };
-    told.notices
+    consequences
+        .notices
         .extend(mail(&keys, Fault::Repo, &state.app.maintainers, email, &body, now));
 }
 
 fn run_failed(
-    told: &mut Told,
+    consequences: &mut Consequences,
     state: &RunState,
     app_state: &AppState,
     stage: Stage,
@@ -159,7 +162,7 @@ fn run_failed(
     let app = &state.app.name;
     let cause = notify::cause(app, stage, failure);
     if app_state.failing.as_ref().is_none_or(|failing| failing.cause != cause) {
-        told.facts.push(AppEvent::RunFailed {
+        consequences.facts.push(AppEvent::RunFailed {
             run: state.id,
             cause: cause.clone(),
         });
@@ -174,7 +177,8 @@ fn run_failed(
         failure: failure.clone(),
         fault: failure.fault(),
     };
-    told.notices
+    consequences
+        .notices
         .extend(mail(&keys, failure.fault(), &state.app.maintainers, email, &body, now));
 }
 
@@ -187,9 +191,15 @@ pub(super) fn built(state: &RunState) -> Option<Box<Built>> {
     }))
 }
 
-fn recovered(told: &mut Told, state: &RunState, app_state: &AppState, email: Option<&EmailPolicy>, now: Timestamp) {
+fn recovered(
+    consequences: &mut Consequences,
+    state: &RunState,
+    app_state: &AppState,
+    email: Option<&EmailPolicy>,
+    now: Timestamp,
+) {
     let Some(failing) = &app_state.failing else { return };
-    told.facts.push(AppEvent::RunRecovered { run: state.id });
+    consequences.facts.push(AppEvent::RunRecovered { run: state.id });
     let opened = Opened {
         run: failing.first,
         cause: failing.cause.clone(),
@@ -201,7 +211,8 @@ fn recovered(told: &mut Told, state: &RunState, app_state: &AppState, email: Opt
         app: state.app.name.clone(),
         run: state.id,
     };
-    told.notices
+    consequences
+        .notices
         .extend(mail(&keys, Fault::Repo, &state.app.maintainers, email, &body, now));
 }
 
@@ -225,13 +236,13 @@ pub fn resumed(
     maintainers: &[String],
     email: Option<&EmailPolicy>,
     now: Timestamp,
-) -> Told {
+) -> Consequences {
     let body = resume_body(app, by, lifted);
     let notices = rollout.map(|rollout| {
         let keys = notify::rollout_keys(rollout, RolloutMessage::Resumed);
         mail(&keys, Fault::Repo, maintainers, email, &body, now)
     });
-    Told {
+    Consequences {
         facts: vec![AppEvent::Resumed {
             by: by.to_owned(),
             why: lifted.why.clone(),

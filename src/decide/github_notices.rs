@@ -6,7 +6,7 @@ use super::app_state::AppState;
 use super::halt::Lifted;
 use super::notify;
 use super::run::RunState;
-use super::{rollout::RolloutState, tell};
+use super::{consequences, rollout::RolloutState};
 use crate::model::failure::{Failure, Fault, SkipReason};
 use crate::model::fleet::App;
 use crate::model::name::{AppName, RunId};
@@ -79,7 +79,7 @@ impl Told<'_> {
             app: app.clone(),
             run: self.state.id,
             stage,
-            commit: tell::built(self.state),
+            commit: consequences::built(self.state),
             failure: failure.clone(),
             fault: failure.fault(),
         };
@@ -169,7 +169,7 @@ pub fn rollout_ended(
     repo: Option<&str>,
     now: Timestamp,
 ) -> Vec<Notice> {
-    let Some((repo, (_, body))) = repo.zip(tell::halt(state, conclusion, app, now)) else {
+    let Some((repo, (_, body))) = repo.zip(consequences::halt(state, conclusion, app, now)) else {
         return Vec::new();
     };
     let rollout = state.id;
@@ -191,7 +191,7 @@ pub fn resumed(
     now: Timestamp,
 ) -> Vec<Notice> {
     let Some(repo) = repo else { return Vec::new() };
-    let body = tell::resume_body(app, by, lifted);
+    let body = consequences::resume_body(app, by, lifted);
     let post = GithubPost::IssueClosed {
         incidents: incidents(HALTS, app),
     };

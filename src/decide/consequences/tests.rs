@@ -104,7 +104,12 @@ impl Story {
     }
 
     /// A rollout that is opened and ends so.
-    fn ended(&mut self, state: &RolloutState, conclusion: &RolloutConclusion, adopted: Option<&Release>) -> Told {
+    fn ended(
+        &mut self,
+        state: &RolloutState,
+        conclusion: &RolloutConclusion,
+        adopted: Option<&Release>,
+    ) -> Consequences {
         self.push(vec![AppEvent::RolloutOpened {
             target: state.target.name.clone(),
             release: state.release.run,
@@ -185,7 +190,7 @@ fn what_was_there_before_the_first_release_is_adopted_once() {
         tag: "nginx:1.25".to_owned(),
         ..release(0)
     };
-    let adopts = |told: &Told| {
+    let adopts = |told: &Consequences| {
         told.facts
             .iter()
             .filter(|fact| matches!(fact, AppEvent::Adopted { .. }))

@@ -1,6 +1,6 @@
 //! What the end of a rollout means for its app.
 
-use super::{Told, mail};
+use super::{Consequences, mail};
 use crate::decide::app_state::AppState;
 use crate::decide::notify::{self, RolloutMessage};
 use crate::decide::rollout::{Moving, RolloutState};
@@ -30,13 +30,13 @@ pub fn rollout_ended(
     conclusion: &RolloutConclusion,
     end: &RolloutEnd<'_>,
     now: Timestamp,
-) -> Told {
+) -> Consequences {
     let (configured, email) = (end.app, end.email);
     let maintainers = configured.map(|app| app.maintainers.as_slice()).unwrap_or_default();
     let release = &state.release;
-    let mut told = Told::default();
-    told.facts.extend(adopted(state, conclusion, end));
-    told.facts.push(AppEvent::RolloutEnded {
+    let mut consequences = Consequences::default();
+    consequences.facts.extend(adopted(state, conclusion, end));
+    consequences.facts.push(AppEvent::RolloutEnded {
         target: state.target.name.clone(),
         release: release.run,
         rollout: state.id,
@@ -49,7 +49,8 @@ pub fn rollout_ended(
     match conclusion {
         RolloutConclusion::Done => {
             let (fault, body) = (Fault::Repo, arrived(state, end.app_state));
-            told.notices
+            consequences
+                .notices
                 .extend(mail(&keys(), fault, maintainers, email, &body, now));
         }
         RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => {}
@@ -72,7 +73,8 @@ pub fn rollout_ended(
                 rollout,
                 failure: failure.clone(),
             };
-            told.notices
+            consequences
+                .notices
                 .extend(mail(&keys, failure.fault(), maintainers, email, &body, now));
         }
         RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::WindowClosed => {
@@ -84,23 +86,25 @@ pub fn rollout_ended(
                 tag,
                 failure: failure.clone(),
             }));
-            told.notices
+            consequences
+                .notices
                 .extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
         }
         RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => {
             if let Some((reason, body)) = halt(state, conclusion, configured, now) {
-                told.facts.extend(quarantined(state, conclusion));
-                told.facts.push(AppEvent::Halted {
+                consequences.facts.extend(quarantined(state, conclusion));
+                consequences.facts.push(AppEvent::Halted {
                     reason,
                     settings: configured.cloned().map(Box::new),
                 });
                 let everyone = everyone(maintainers, email);
-                told.notices
+                consequences
+                    .notices
                     .extend(mail(&keys(), Fault::Repo, &everyone, email, &body, now));
             }
         }
     }
-    told
+    consequences
 }
 
 /// Records the image that ran on the target before lowtide's first release, once that release has arrived.
@@ -109,7 +113,7 @@ fn adopted(state: &RolloutState, conclusion: &RolloutConclusion, end: &RolloutEn
         .app_state
         .targets
         .get(&state.target.name)
-        .and_then(|known| known.good);
+        .and_then(|known| known.current);
     let first = known.is_none() && *conclusion == RolloutConclusion::Done;
     end.adopted.filter(|_| first).map(|image| AppEvent::Adopted {
         target: state.target.name.clone(),
@@ -137,7 +141,7 @@ fn arrived(state: &RolloutState, app_state: &AppState) -> NoticeBody {
             let ran = app_state
                 .targets
                 .get(&target)
-                .and_then(|known| app_state.release(known.good?));
+                .and_then(|known| app_state.release(known.current?));
             let operator_rollback = app_state.operator_rollback_of(state.id);
             let from = operator_rollback.map(|operator_rollback| operator_rollback.tag.clone());
             NoticeBody::WentBack(Box::new(WentBack {

@@ -3,7 +3,7 @@
 
 use super::json::{flag, id, list, name, object, text};
 use super::network;
-use crate::model::rollout::{Bar, Hold, HoldBy, OnExit, Part};
+use crate::model::rollout::{Bar, Dependency, DependencyKind, OnExit, Part};
 use serde_json::{Value, json};
 
 const MODES: [&str; 3] = ["NetworkMode", "PidMode", "IpcMode"];
@@ -20,40 +20,40 @@ pub struct Successor {
 
 /// The containers of a rollout in their order, and what of each has to be known.
 #[derive(Debug, PartialEq)]
-pub(super) struct Ties {
+pub(super) struct DependencyOrder {
     pub(super) containers: Vec<Value>,
     pub(super) parts: Vec<Part>,
-    pub(super) holds: Vec<Vec<Hold>>,
+    pub(super) depends_on: Vec<Vec<Dependency>>,
 }
 
 /// `wanted` and every container among `others` that depends on one of them, directly or indirectly. Each container
 /// comes before its dependents.
 ///
 /// # Errors
-/// Names of containers that hold on to each other in a circle.
-pub(super) fn tied(wanted: Vec<Value>, others: &[Value]) -> Result<Ties, Vec<String>> {
+/// Names of containers that depend on each other in a circle.
+pub(super) fn dependency_order(wanted: Vec<Value>, others: &[Value]) -> Result<DependencyOrder, Vec<String>> {
     let count = wanted.len();
     let mut all = wanted;
     let mut next = 0;
     while next < all.len() {
-        let held = all[next].clone();
+        let needed = all[next].clone();
         for other in others {
             let is_new = all.iter().all(|c| id(c) != id(other));
-            if is_new && held_by(other, &held).is_some() {
+            if is_new && dependency_of(other, &needed).is_some() {
                 all.push(other.clone());
             }
         }
         next += 1;
     }
     let mut order: Vec<usize> = Vec::new();
-    // A holder comes right after what it holds, so that it is down for as short as can be.
+    // A container comes right after what it depends on, so that it is down for as short as can be.
     while order.len() < all.len() {
         let ready = |n: &usize| {
-            let mut held = (0..all.len()).filter(|m| m != n && held_by(&all[*n], &all[*m]).is_some());
-            !order.contains(n) && held.all(|m| order.contains(&m))
+            let mut needed = (0..all.len()).filter(|m| m != n && dependency_of(&all[*n], &all[*m]).is_some());
+            !order.contains(n) && needed.all(|m| order.contains(&m))
         };
-        let holder = (count..all.len()).find(ready);
-        match holder.or_else(|| (0..count).find(ready)) {
+        let dependent = (count..all.len()).find(ready);
+        match dependent.or_else(|| (0..count).find(ready)) {
             Some(n) => order.push(n),
             None => {
                 let left = (0..all.len()).filter(|n| !order.contains(n));
@@ -61,19 +61,19 @@ pub(super) fn tied(wanted: Vec<Value>, others: &[Value]) -> Result<Ties, Vec<Str
             }
         }
     }
-    let holds = order.iter().enumerate().map(|(here, n)| {
+    let depends_on = order.iter().enumerate().map(|(here, n)| {
         let before = order.iter().take(here).enumerate();
         before
             .filter_map(|(unit, m)| {
-                Some(Hold {
+                Some(Dependency {
                     unit,
-                    by: held_by(&all[*n], &all[*m])?,
+                    by: dependency_of(&all[*n], &all[*m])?,
                 })
             })
             .collect()
     });
-    Ok(Ties {
-        holds: holds.collect(),
+    Ok(DependencyOrder {
+        depends_on: depends_on.collect(),
         parts: order
             .iter()
             .map(|n| if *n < count { Part::Release } else { Part::Dependent })
@@ -82,21 +82,23 @@ pub(super) fn tied(wanted: Vec<Value>, others: &[Value]) -> Result<Ties, Vec<Str
     })
 }
 
-/// Does `holder` hold on to `held`, and how?
-fn held_by(holder: &Value, held: &Value) -> Option<HoldBy> {
-    let means = |other: &str| means(other, id(held), name(held));
+/// How does `dependent` depend on `needed`?
+fn dependency_of(dependent: &Value, needed: &Value) -> Option<DependencyKind> {
+    let means = |other: &str| means(other, id(needed), name(needed));
     let lives = MODES.iter().any(|field| {
-        let mode = text(holder, &format!("/HostConfig/{field}"));
+        let mode = text(dependent, &format!("/HostConfig/{field}"));
         mode.strip_prefix("container:").is_some_and(means)
     });
     if lives {
-        return Some(HoldBy::Namespace);
+        return Some(DependencyKind::Namespace);
     }
-    let volumes = list(holder, "/HostConfig/VolumesFrom").iter().filter_map(Value::as_str);
+    let volumes = list(dependent, "/HostConfig/VolumesFrom")
+        .iter()
+        .filter_map(Value::as_str);
     let mut named = volumes
         .map(|from| from.split(':').next().unwrap_or_default())
-        .chain(links(holder).filter_map(|link| Some(link.as_str()?.split(':').next()?.trim_start_matches('/'))));
-    named.any(means).then_some(HoldBy::Name)
+        .chain(links(dependent).filter_map(|link| Some(link.as_str()?.split(':').next()?.trim_start_matches('/'))));
+    named.any(means).then_some(DependencyKind::Name)
 }
 
 fn links(container: &Value) -> impl Iterator<Item = &Value> {
@@ -154,8 +156,8 @@ pub(super) fn on_exit(container: &Value) -> OnExit {
     }
 }
 
-/// Why the container cannot run beside its successor. `held`: other containers depend on it.
-pub(super) fn bars(container: &Value, api: u32, held: bool) -> Vec<Bar> {
+/// Why the container cannot run beside its successor. `needed`: other containers depend on it.
+pub(super) fn bars(container: &Value, api: u32, needed: bool) -> Vec<Bar> {
     let mut bars = Vec::new();
     let ports = object(container, "/HostConfig/PortBindings").into_iter().flatten();
     for (port, bindings) in ports {
@@ -182,7 +184,7 @@ pub(super) fn bars(container: &Value, api: u32, held: bool) -> Vec<Bar> {
     if any("/HostConfig/Devices") || any("/HostConfig/DeviceRequests") {
         bars.push(Bar::Device);
     }
-    if held {
+    if needed {
         bars.push(Bar::Held);
     }
     if on_exit(container) == OnExit::Removed {
@@ -213,8 +215,8 @@ mod tests {
         json!({"Id": long(letter), "Name": format!("/{letter}"), "HostConfig": host})
     }
 
-    fn told(ties: &Ties) -> String {
-        let rows = ties.containers.iter().zip(&ties.parts).zip(&ties.holds);
+    fn told(order: &DependencyOrder) -> String {
+        let rows = order.containers.iter().zip(&order.parts).zip(&order.depends_on);
         rows.map(|((c, part), holds)| format!("{} {part:?} {holds:?}\n", name(c)))
             .collect()
     }
@@ -229,13 +231,13 @@ mod tests {
             container("l", json!({"Links": ["/x:/l/db"]})),
         ];
         let wanted = vec![container("a", json!({})), container("x", json!({}))];
-        insta::assert_snapshot!(told(&tied(wanted, &others).unwrap()), @"
+        insta::assert_snapshot!(told(&dependency_order(wanted, &others).unwrap()), @"
         a Release []
-        b Dependent [Hold { unit: 0, by: Namespace }]
-        v Dependent [Hold { unit: 0, by: Name }]
-        c Dependent [Hold { unit: 1, by: Namespace }]
+        b Dependent [Dependency { unit: 0, by: Namespace }]
+        v Dependent [Dependency { unit: 0, by: Name }]
+        c Dependent [Dependency { unit: 1, by: Namespace }]
         x Release []
-        l Dependent [Hold { unit: 4, by: Name }]
+        l Dependent [Dependency { unit: 4, by: Name }]
         ");
     }
 
@@ -246,12 +248,15 @@ mod tests {
             container("c", json!({"PidMode": "container:b"})),
         ];
         let wanted = vec![container("a", json!({}))];
-        assert_eq!(tied(wanted, &others), Err(vec!["b".to_owned(), "c".to_owned()]));
+        assert_eq!(
+            dependency_order(wanted, &others),
+            Err(vec!["b".to_owned(), "c".to_owned()])
+        );
     }
 
     #[test]
     fn a_holder_is_made_to_hold_the_successor() {
-        let mut holder = container(
+        let mut dependent = container(
             "h",
             json!({
                 "NetworkMode": "container:a", "PidMode": format!("container:{}", long("z")), "IpcMode": "private",
@@ -263,10 +268,10 @@ mod tests {
             name: "a".to_owned(),
             new: long("n"),
         };
-        point_at(&mut holder, &[successor]);
+        point_at(&mut dependent, &[successor]);
         let new = long("n");
         assert_eq!(
-            holder["HostConfig"],
+            dependent["HostConfig"],
             json!({
                 "NetworkMode": format!("container:{new}"), "PidMode": format!("container:{}", long("z")), "IpcMode": "private",
                 "VolumesFrom": [format!("{new}:ro"), new, "other"], "Links": ["/a:/h/db"],
@@ -289,8 +294,8 @@ mod tests {
             ],
             "NetworkSettings": {"Networks": {"front": {"IPAMConfig": {"IPv4Address": "10.0.0.9"}}}},
         });
-        let told = |c: &Value, held| {
-            let words: Vec<String> = bars(c, 41, held).iter().map(ToString::to_string).collect();
+        let told = |c: &Value, needed| {
+            let words: Vec<String> = bars(c, 41, needed).iter().map(ToString::to_string).collect();
             words.join("\n")
         };
         insta::assert_snapshot!(told(&barred, true), @"

@@ -4,7 +4,7 @@ use super::clean;
 use super::mail::Rendered;
 use super::page::{Block, PackageRow, Page, Section, Tone, capped};
 use super::words::{counted, plural};
-use crate::model::freshness::{Fix, PendingPackage, Vanished};
+use crate::model::freshness::{Fix, PendingPackage, UnavailablePin};
 use crate::model::name::AppName;
 use std::collections::BTreeSet;
 
@@ -12,9 +12,9 @@ use std::collections::BTreeSet;
 const ROWS: usize = 30;
 
 /// `3 fixes for security wait for debian:12-slim`
-pub(super) fn title(packages: &[PendingPackage], vanished: &[Vanished]) -> String {
+pub(super) fn title(packages: &[PendingPackage], unavailable_pins: &[UnavailablePin]) -> String {
     if packages.is_empty() {
-        let count = vanished.len();
+        let count = unavailable_pins.len();
         return format!(
             "{} the Dockerfile asks for {} gone",
             counted(count, "version", "versions"),
@@ -48,18 +48,18 @@ fn whom(packages: &[PendingPackage]) -> String {
     whom.join(" and ")
 }
 
-pub(super) fn page(app: &AppName, packages: &[PendingPackage], vanished: &[Vanished]) -> Rendered {
-    let title = format!("{app}: {}", title(packages, vanished));
+pub(super) fn page(app: &AppName, packages: &[PendingPackage], unavailable_pins: &[UnavailablePin]) -> Rendered {
+    let title = format!("{app}: {}", title(packages, unavailable_pins));
     let mut sections = Vec::new();
     if !packages.is_empty() {
         let (rows, more) = capped(packages.iter().map(row).collect(), ROWS);
         sections.push(Section::new("What is pending", vec![Block::Packages { rows, more }]));
     }
-    if !vanished.is_empty() {
-        let lines = vanished.iter().map(gone).collect::<Vec<_>>().join(" ");
+    if !unavailable_pins.is_empty() {
+        let lines = unavailable_pins.iter().map(gone).collect::<Vec<_>>().join(" ");
         sections.push(Section::new("What is gone", vec![Block::Text(lines)]));
     }
-    sections.push(Section::new("What to do next", helps(app, packages, vanished)));
+    sections.push(Section::new("What to do next", helps(app, packages, unavailable_pins)));
     Rendered {
         subject: title.clone(),
         lead: false,
@@ -87,20 +87,20 @@ fn row(pending: &PendingPackage) -> PackageRow {
     }
 }
 
-fn gone(gone: &Vanished) -> String {
+fn gone(gone: &UnavailablePin) -> String {
     let now = match &gone.available {
         Some(version) => format!("the newest there is is {}", clean::one_line(version, 60)),
-        None => "no archive has the package".to_owned(),
+        None => "no package repository has the package".to_owned(),
     };
     format!(
-        "Line {} of the Dockerfile asks for {} {}, which no archive has any more; {now}.",
+        "Line {} of the Dockerfile asks for {} {}, which no package repository has any more; {now}.",
         gone.line,
         clean::one_line(&gone.package, 80),
         clean::one_line(&gone.version, 60)
     )
 }
 
-fn helps(app: &AppName, packages: &[PendingPackage], vanished: &[Vanished]) -> Vec<Block> {
+fn helps(app: &AppName, packages: &[PendingPackage], unavailable_pins: &[UnavailablePin]) -> Vec<Block> {
     let mut blocks = Vec::new();
     let waits = |base: bool| {
         packages.iter().any(|pending| match pending.fix {
@@ -117,7 +117,7 @@ fn helps(app: &AppName, packages: &[PendingPackage], vanished: &[Vanished]) -> V
                 .to_owned(),
         ));
     }
-    if waits(false) || !vanished.is_empty() {
+    if waits(false) || !unavailable_pins.is_empty() {
         blocks.push(Block::Text(
             "Change the version in the Dockerfile, or leave it out there. While a version is asked for that is gone, the next \
              build will fail."
@@ -125,12 +125,12 @@ fn helps(app: &AppName, packages: &[PendingPackage], vanished: &[Vanished]) -> V
         ));
     }
     blocks.push(Block::Commands(vec![(
-        "All that is pending, with its archives".to_owned(),
+        "All pending packages, by repository".to_owned(),
         format!("lowtide outdated --app {app}"),
     )]));
     blocks
 }
 
 #[cfg(test)]
-#[path = "withheld_tests.rs"]
+#[path = "unfixable_tests.rs"]
 mod tests;
