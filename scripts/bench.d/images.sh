@@ -215,7 +215,7 @@ bench_freshness() {
     printf 'FROM %s\nRUN touch /made\n' "$image" >"$dir/freshness.src/Dockerfile"
     commit first
     mkdir -m 700 "$dir/freshness.state"
-    printf 'version: 1\nmode: active\nhosts: { here: { docker: "unix://%s" } }\narchives: { proxy: "http://127.0.0.1:%s" }\napps:\n  web: { source: { repo: "file://%s" }, schedule: never, publish: { image: "127.0.0.1:%s/apps/freshness" } }\n' \
+    printf 'version: 1\nmode: active\nhosts: { here: { docker: "unix://%s" } }\npackage_repositories: { proxy: "http://127.0.0.1:%s" }\napps:\n  web: { source: { repo: "file://%s" }, schedule: never, publish: { image: "127.0.0.1:%s/apps/freshness" } }\n' \
         "${DOCKER_HOST#unix://}" "$proxy" "$dir/freshness.git" "$registry" >"$dir/freshness.yml"
     two_runs
     note "$("$python" "$here/bench.d/journal.py" "$db" web "$APPS" 3 different)"

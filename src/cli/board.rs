@@ -118,7 +118,7 @@ impl Board {
             | Progress::RolloutLine { .. }
             | Progress::Promoted { .. }
             | Progress::PromotionFailed { .. }
-            | Progress::Settled { .. } => None,
+            | Progress::RequestCompleted { .. } => None,
         }
     }
 

@@ -63,7 +63,7 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Follo
                 return Ok(Exit::Failed);
             }
             Some(Reply::Progress(progress)) => {
-                if let Progress::Settled { app, .. } = progress.as_ref() {
+                if let Progress::RequestCompleted { app, .. } = progress.as_ref() {
                     open.retain(|name| name != app);
                 }
                 if *json {
@@ -163,7 +163,7 @@ fn show(progress: &Progress, prefix: &str, zone: &str) {
             let failed = outstanding::failed(channel, tag, failure, *again, fleet_status::now());
             print_line(&format!("{app}: {failed}"));
         }
-        Progress::Settled { app, left } => {
+        Progress::RequestCompleted { app, left } => {
             for left in left {
                 print_line(&left_over(app, left));
             }
@@ -198,13 +198,13 @@ fn failed(progress: &Progress, following: &Following) -> bool {
         Progress::RunEnded { app, .. }
         | Progress::RolloutEnded { app, .. }
         | Progress::PromotionFailed { app, .. }
-        | Progress::Settled { app, .. }
+        | Progress::RequestCompleted { app, .. }
             if !following.apps.contains(app) =>
         {
             false
         }
         Progress::PromotionFailed { .. } => true,
-        Progress::Settled { left, .. } => left.iter().any(|left| match left {
+        Progress::RequestCompleted { left, .. } => left.iter().any(|left| match left {
             // A refused release does not make a revert fail.
             Left::Refused { .. } => !following.back,
             Left::Unpromoted { .. } | Left::Drifted { .. } => true,

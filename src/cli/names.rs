@@ -40,9 +40,9 @@ impl Names {
                 self.rollouts.insert(*rollout, app.clone());
                 Ok(app.clone())
             }
-            Progress::Promoted { app, .. } | Progress::PromotionFailed { app, .. } | Progress::Settled { app, .. } => {
-                Ok(app.clone())
-            }
+            Progress::Promoted { app, .. }
+            | Progress::PromotionFailed { app, .. }
+            | Progress::RequestCompleted { app, .. } => Ok(app.clone()),
             Progress::StageStarted { run, .. }
             | Progress::Line { run, .. }
             | Progress::StageEnded { run, .. }

@@ -92,7 +92,7 @@ async fn with_state(
 /// Starts `work` once lowtide is not being replaced: a rollback of the replacement may lose what was journalled until
 /// then.
 async fn undisturbed<T>(bot: &Bot, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    drop(bot.turns.share().await);
+    drop(bot.work_lock.share().await);
     work.await
 }
 

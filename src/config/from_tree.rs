@@ -1,4 +1,4 @@
-//! Turns the tree into structs, which are compared with the second reader's. Parts of the text that are wrong are left
+//! WorkLock the tree into structs, which are compared with the second reader's. Parts of the text that are wrong are left
 //! out.
 
 use super::diagnostic::Route;

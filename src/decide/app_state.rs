@@ -58,7 +58,9 @@ pub fn checkpoint(events: Vec<Recorded<AppEvent>>) -> AppEvent {
 impl AppState {
     /// The clock ran fast and has been corrected: timestamps in the future are set to `now`.
     pub fn forget_the_future(&mut self, now: Timestamp) {
-        let times = [self.tracked.as_mut(), self.fired.as_mut()].into_iter().flatten();
+        let times = [self.tracked.as_mut(), self.schedule_fired.as_mut()]
+            .into_iter()
+            .flatten();
         let times = times
             .chain(self.halted.as_mut().map(|(at, _)| at))
             .chain(self.failing.as_mut().map(|failing| &mut failing.since))
@@ -96,7 +98,7 @@ impl AppState {
         match &recorded.event {
             AppEvent::Tracked => self.tracked = Some(at),
             // A slot fires only after its time has come: a later one was written by a clock that ran fast.
-            AppEvent::Fired { slot, .. } => self.fired = Some((*slot).min(at)),
+            AppEvent::ScheduleFired { slot, .. } => self.schedule_fired = Some((*slot).min(at)),
             AppEvent::Released { release } => {
                 self.last_release = Some(release.run);
                 self.releases.push((**release).clone());
@@ -159,7 +161,7 @@ impl AppState {
             AppEvent::Unquarantined { content, .. } => self.let_go(content),
             AppEvent::Resumed { probation, .. } => self.resume(*probation),
             AppEvent::Expedited { unhealthy, .. } => self.expedited = Some(*unhealthy),
-            AppEvent::Settled => self.expedited = None,
+            AppEvent::RequestCompleted => self.expedited = None,
             // The run's own stream has it; this is for the audit log.
             AppEvent::Cancelled { .. } => {}
             AppEvent::Checkpoint { app_state } => *self = (**app_state).clone().begun(at),

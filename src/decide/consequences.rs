@@ -41,7 +41,7 @@ pub fn run_ended(
     email: Option<&EmailPolicy>,
     now: Timestamp,
 ) -> Consequences {
-    let mut consequences = Consequences::default();
+    let mut out = Consequences::default();
     if let Some(resolved) = &state.resolved {
         let bases: Vec<_> = resolved
             .bases
@@ -49,33 +49,31 @@ pub fn run_ended(
             .map(|base| base.reference.repository.clone())
             .collect();
         if bases != app_state.bases {
-            consequences.facts.push(AppEvent::BasesKnown { bases });
+            out.facts.push(AppEvent::BasesKnown { bases });
         }
     }
-    consequences.facts.extend(judged(state, conclusion));
-    unfixable(&mut consequences, state, app_state, conclusion, email, now);
+    out.facts.extend(judged(state, conclusion));
+    unfixable(&mut out, state, app_state, conclusion, email, now);
     match conclusion {
-        Conclusion::Failed { stage, failure } => {
-            run_failed(&mut consequences, state, app_state, *stage, failure, email, now)
-        }
+        Conclusion::Failed { stage, failure } => run_failed(&mut out, state, app_state, *stage, failure, email, now),
         Conclusion::Released { release } => {
-            consequences.facts.push(AppEvent::Released {
+            out.facts.push(AppEvent::Released {
                 release: Box::new(release.clone()),
             });
-            recovered(&mut consequences, state, app_state, email, now);
+            recovered(&mut out, state, app_state, email, now);
         }
         Conclusion::Observed { release } => {
             // Remembered, so that the next night compares with it; app_state::next never acts on it in observe mode.
-            consequences.facts.push(AppEvent::Released {
+            out.facts.push(AppEvent::Released {
                 release: Box::new(release.clone()),
             });
-            recovered(&mut consequences, state, app_state, email, now);
+            recovered(&mut out, state, app_state, email, now);
         }
-        Conclusion::Unchanged { .. } => recovered(&mut consequences, state, app_state, email, now),
+        Conclusion::Unchanged { .. } => recovered(&mut out, state, app_state, email, now),
         Conclusion::Cancelled { .. } => {}
     }
-    consequences.facts.extend(again(state, app_state, conclusion, now));
-    consequences
+    out.facts.extend(again(state, app_state, conclusion, now));
+    out
 }
 
 /// The end of a run, manual or automatic, also retries refused rollouts, even if the run failed: the pending release
@@ -113,7 +111,7 @@ fn judged(state: &RunState, conclusion: &Conclusion) -> Option<AppEvent> {
 
 /// Each version is reported once, with what would fix it, and not again every night.
 fn unfixable(
-    consequences: &mut Consequences,
+    out: &mut Consequences,
     state: &RunState,
     app_state: &AppState,
     conclusion: &Conclusion,
@@ -133,7 +131,7 @@ fn unfixable(
         return;
     }
     let (packages, unavailable_pins) = unfixable::news(survey, &assessment.unavailable_pins, &known);
-    consequences.facts.push(AppEvent::UnfixableUpdates {
+    out.facts.push(AppEvent::UnfixableUpdates {
         unfixable: Box::new(current),
     });
     if packages.is_empty() && unavailable_pins.is_empty() {
@@ -145,13 +143,12 @@ fn unfixable(
         packages,
         unavailable_pins,
     };
-    consequences
-        .notices
+    out.notices
         .extend(mail(&keys, Fault::Repo, &state.app.maintainers, email, &body, now));
 }
 
 fn run_failed(
-    consequences: &mut Consequences,
+    out: &mut Consequences,
     state: &RunState,
     app_state: &AppState,
     stage: Stage,
@@ -162,7 +159,7 @@ fn run_failed(
     let app = &state.app.name;
     let cause = notify::cause(app, stage, failure);
     if app_state.failing.as_ref().is_none_or(|failing| failing.cause != cause) {
-        consequences.facts.push(AppEvent::RunFailed {
+        out.facts.push(AppEvent::RunFailed {
             run: state.id,
             cause: cause.clone(),
         });
@@ -177,8 +174,7 @@ fn run_failed(
         failure: failure.clone(),
         fault: failure.fault(),
     };
-    consequences
-        .notices
+    out.notices
         .extend(mail(&keys, failure.fault(), &state.app.maintainers, email, &body, now));
 }
 
@@ -192,14 +188,14 @@ pub(super) fn built(state: &RunState) -> Option<Box<Built>> {
 }
 
 fn recovered(
-    consequences: &mut Consequences,
+    out: &mut Consequences,
     state: &RunState,
     app_state: &AppState,
     email: Option<&EmailPolicy>,
     now: Timestamp,
 ) {
     let Some(failing) = &app_state.failing else { return };
-    consequences.facts.push(AppEvent::RunRecovered { run: state.id });
+    out.facts.push(AppEvent::RunRecovered { run: state.id });
     let opened = Opened {
         run: failing.first,
         cause: failing.cause.clone(),
@@ -211,8 +207,7 @@ fn recovered(
         app: state.app.name.clone(),
         run: state.id,
     };
-    consequences
-        .notices
+    out.notices
         .extend(mail(&keys, Fault::Repo, &state.app.maintainers, email, &body, now));
 }
 

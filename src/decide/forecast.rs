@@ -18,7 +18,7 @@ pub fn rollout_waits(state: &RolloutState, outside: &Outside, now: Timestamp) ->
     {
         return Some(WaitReason::Baking { until });
     }
-    if let (Goal::Forward, Some((closing, since))) = (state.goal, &state.course.suspended) {
+    if let (Goal::Forward, Some((closing, since))) = (state.goal, &state.window_progress.suspended) {
         let until = rollout::suspended_until(state, outside, (closing, *since), now)?;
         let closing = closing.clone();
         return Some(WaitReason::Suspended { closing, until });

@@ -36,8 +36,8 @@ pub fn outside(state: &RolloutState, app_state: &AppState, app: Option<&App>, pa
     let (window, timezone) = named.map_or((&state.target.window, &state.timezone), |(app, target)| {
         (&target.window, &app.timezone)
     });
-    let units = if state.breadth() > 0 {
-        state.breadth()
+    let units = if state.unit_count() > 0 {
+        state.unit_count()
     } else {
         units(&state.target, known)
     };

@@ -10,7 +10,7 @@ const HEAD_START: SignedDuration = SignedDuration::from_secs(20);
 
 /// What a `serve` process that does not hold the state does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum AtStart {
     /// No hand-over concerns it: it tries to take the state, and exits if another lowtide keeps it.
     Ordinary,
     /// It tries to take the state until it succeeds.
@@ -21,15 +21,15 @@ pub enum Turn {
 
 /// `role`: of the process's own container; `up`: when the process began to wait.
 #[must_use]
-pub fn turn(handover: Option<&Handover>, role: Option<StateOwner>, up: Timestamp, now: Timestamp) -> Turn {
+pub fn at_start(handover: Option<&Handover>, role: Option<StateOwner>, up: Timestamp, now: Timestamp) -> AtStart {
     let Some(handover) = handover else {
-        return Turn::Ordinary;
+        return AtStart::Ordinary;
     };
     let past = now >= handover.deadline.max(up + HEAD_START);
     match role {
-        Some(role) if role == handover.to || past => Turn::Try,
-        None if past => Turn::Ordinary,
-        Some(_) | None => Turn::StandBy,
+        Some(role) if role == handover.to || past => AtStart::Try,
+        None if past => AtStart::Ordinary,
+        Some(_) | None => AtStart::StandBy,
     }
 }
 
@@ -76,26 +76,26 @@ mod tests {
     fn who_may_try() {
         let to_new = handover(StateOwner::New);
         let table = [
-            (Some("n"), 0, 1, Turn::Try),
-            (Some("k"), 0, 99, Turn::StandBy),
-            (Some("k"), 0, 100, Turn::Try),
+            (Some("n"), 0, 1, AtStart::Try),
+            (Some("k"), 0, 99, AtStart::StandBy),
+            (Some("k"), 0, 100, AtStart::Try),
             // It came up late: the new one has its head start.
-            (Some("k"), 200, 210, Turn::StandBy),
-            (Some("k"), 200, 220, Turn::Try),
-            (Some("o"), 0, 100, Turn::Try),
-            (Some("x"), 0, 99, Turn::StandBy),
-            (Some("x"), 0, 100, Turn::Ordinary),
-            (None, 0, 50, Turn::StandBy),
+            (Some("k"), 200, 210, AtStart::StandBy),
+            (Some("k"), 200, 220, AtStart::Try),
+            (Some("o"), 0, 100, AtStart::Try),
+            (Some("x"), 0, 99, AtStart::StandBy),
+            (Some("x"), 0, 100, AtStart::Ordinary),
+            (None, 0, 50, AtStart::StandBy),
         ];
         for (id, up, now, expected) in table {
             let role = id.and_then(|id: &str| to_new.role(id));
             assert_eq!(
-                turn(Some(&to_new), role, at(up), at(now)),
+                at_start(Some(&to_new), role, at(up), at(now)),
                 expected,
                 "{id:?} up {up} at {now}"
             );
         }
-        assert_eq!(turn(None, None, at(0), at(1000)), Turn::Ordinary);
+        assert_eq!(at_start(None, None, at(0), at(1000)), AtStart::Ordinary);
     }
 
     #[test]

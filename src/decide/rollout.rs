@@ -32,7 +32,7 @@ mod timing;
 
 use failed::{SLACK, after_failure, diverged, mistaken, returned, revert_or_stop, roll_back};
 pub use preview::preview;
-pub use timing::{Course, Gate, Outside, suspended_until};
+pub use timing::{Gate, Outside, WindowProgress, suspended_until};
 
 /// How often the target is observed while it bakes.
 const BAKE_POLL: SignedDuration = SignedDuration::from_secs(2);
@@ -85,7 +85,7 @@ pub struct RolloutState {
     pub moving: Moving,
     /// A step that changes the target was begun.
     pub touched: bool,
-    pub course: Course,
+    pub window_progress: WindowProgress,
     pub bake: Option<Timestamp>,
     pub progress: Progress,
     pub reverting: Option<Failure>,
@@ -160,7 +160,7 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
             Select::Command(_) => Moving::Command(Box::default()),
         },
         touched: false,
-        course: Course::default(),
+        window_progress: WindowProgress::default(),
         bake: None,
         progress: Progress::Idle,
         reverting: None,
@@ -202,7 +202,7 @@ impl RolloutState {
                 }
                 self.touched |= touches(step);
                 self.record.begin(recorded.at);
-                self.course.begin(step, recorded.at);
+                self.window_progress.begin(step, recorded.at);
                 match &mut self.moving {
                     Moving::Containers(containers) => containers.begin(step),
                     Moving::Services(services) => services.begin(step),
@@ -231,15 +231,15 @@ impl RolloutState {
                     Unhealthy::Refuse => {}
                 }
             }
-            RolloutEvent::Entered { occurrence } => self.course.enter(occurrence),
-            RolloutEvent::Suspended { closing } => self.course.suspend(closing, recorded.at),
-            RolloutEvent::Deferred { .. } => self.course.deferred = true,
+            RolloutEvent::Entered { occurrence } => self.window_progress.enter(occurrence),
+            RolloutEvent::Suspended { closing } => self.window_progress.suspend(closing, recorded.at),
+            RolloutEvent::LateNoticeSent { .. } => self.window_progress.late_notice_sent = true,
             RolloutEvent::BakeStarted { until } => {
                 // The end of a bake is capped at the longest that can have been planned: a later one was written by a
                 // clock that ran fast.
                 let most = (self.target.bake * 2).max(SLACK);
                 self.bake = Some((*until).min(recorded.at + most));
-                self.course.baking.get_or_insert(recorded.at);
+                self.window_progress.baking.get_or_insert(recorded.at);
             }
             RolloutEvent::RevertDecided { failure } => {
                 self.goal = Goal::Back;
@@ -336,7 +336,7 @@ impl RolloutState {
 
     /// Number of units, which move one after the other; 0 before preflight has chosen them.
     #[must_use]
-    pub fn breadth(&self) -> usize {
+    pub fn unit_count(&self) -> usize {
         match &self.moving {
             Moving::Containers(containers) => containers.units.as_ref().map_or(0, Vec::len),
             Moving::Services(services) => services.units.as_ref().map_or(0, Vec::len),
@@ -358,17 +358,18 @@ impl RolloutState {
     /// nothing.
     #[must_use]
     pub fn worked(&self, conclusion: &RolloutConclusion, now: Timestamp) -> Option<Worked> {
-        let begun = self.course.begun?;
-        let baked = match (self.course.baking, self.bake) {
+        let begun = self.window_progress.begun?;
+        let baked = match (self.window_progress.baking, self.bake) {
             (Some(from), Some(until)) => until.duration_since(from),
             (None, _) | (_, None) => SignedDuration::ZERO,
         };
         let took = now.duration_since(begun) - baked;
-        let told = *conclusion == RolloutConclusion::Done && self.course.suspensions == 0 && took.is_positive();
+        let told =
+            *conclusion == RolloutConclusion::Done && self.window_progress.suspensions == 0 && took.is_positive();
         Some(Worked {
-            units: self.breadth(),
+            units: self.unit_count(),
             took: told.then_some(took),
-            opening: self.course.entered.clone(),
+            opening: self.window_progress.entered.clone(),
         })
     }
 

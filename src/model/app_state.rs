@@ -78,7 +78,7 @@ pub enum AppEvent {
     /// First sight of the app: nothing before this moment was missed.
     Tracked,
     /// A schedule's moment was taken up; it and all earlier ones never fire again.
-    Fired {
+    ScheduleFired {
         slot: Timestamp,
         run: RunId,
     },
@@ -199,7 +199,7 @@ pub enum AppEvent {
         by: String,
     },
     /// The cycle that an operator asked for is complete: windows apply again.
-    Settled,
+    RequestCompleted,
     /// The state that all earlier facts fold to. A fold begins here, and the earlier facts may be deleted.
     Checkpoint {
         app_state: Box<AppState>,
@@ -298,7 +298,7 @@ impl AppEvent {
             AppEvent::Expedited { by, .. } => Some(Act::Expedited { by }),
             AppEvent::Cancelled { by, run } => Some(Act::Cancelled { by, run: *run }),
             AppEvent::Tracked
-            | AppEvent::Fired { .. }
+            | AppEvent::ScheduleFired { .. }
             | AppEvent::Released { .. }
             | AppEvent::BasesKnown { .. }
             | AppEvent::Judged { .. }
@@ -313,7 +313,7 @@ impl AppEvent {
             | AppEvent::RolloutOpened { .. }
             | AppEvent::RolloutEnded { .. }
             | AppEvent::Drifted { .. }
-            | AppEvent::Settled
+            | AppEvent::RequestCompleted
             | AppEvent::Checkpoint { .. } => None,
         }
     }

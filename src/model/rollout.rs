@@ -510,7 +510,7 @@ pub enum RolloutEvent {
         closing: Closing,
     },
     /// People were notified that its release has been waiting since then.
-    Deferred {
+    LateNoticeSent {
         since: Timestamp,
     },
     StepStarted {

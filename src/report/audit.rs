@@ -139,7 +139,7 @@ mod tests {
                     why: why.to_owned(),
                 }),
             ),
-            at(6, AppEvent::Settled),
+            at(6, AppEvent::RequestCompleted),
         ];
         let app = "shop".parse().unwrap();
         let entries: Vec<Entry<'_>> = rows.iter().filter_map(|row| entry(&app, row)).collect();

@@ -8,8 +8,8 @@ use super::progress::Watchers;
 use super::rollout_slots::{RolloutSlot, RolloutSlots};
 use super::run_slots::RunSlots;
 use super::troubles::Troubles;
-use super::turns::Turns;
 use super::wakeups::Wakeups;
+use super::work_lock::WorkLock;
 use crate::clients::archive::fetch::ArchiveClient;
 use crate::clients::clock;
 use crate::clients::credentials::Credentials;
@@ -64,7 +64,7 @@ pub struct Bot {
     pub wakeups: Wakeups,
     /// A notice was enqueued.
     pub outbox_look: Notify,
-    pub turns: Turns,
+    pub work_lock: WorkLock,
     /// What is wrong around it.
     pub troubles: Troubles,
     /// Cancelled when another lowtide is to take the state: this process releases it.
@@ -196,7 +196,7 @@ impl Bot {
             look: Notify::new(),
             wakeups: Wakeups::default(),
             outbox_look: Notify::new(),
-            turns: Turns::default(),
+            work_lock: WorkLock::default(),
             troubles: Troubles::default(),
             let_go: CancellationToken::new(),
             unfit: CancellationToken::new(),

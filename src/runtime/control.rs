@@ -167,7 +167,7 @@ async fn converse(bot: &Bot, ask: &mpsc::Sender<Request>, mut stream: UnixStream
     }
     while followed && !apps.is_empty() {
         let seen = progress.next().await;
-        if let Progress::Settled { app, .. } = &seen {
+        if let Progress::RequestCompleted { app, .. } = &seen {
             apps.retain(|name| name != app);
         }
         write(&mut writing, &Reply::Progress(Box::new(seen))).await?;

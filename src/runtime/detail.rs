@@ -163,7 +163,7 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
             | RolloutEvent::Expedited { .. }
             | RolloutEvent::Entered { .. }
             | RolloutEvent::Suspended { .. }
-            | RolloutEvent::Deferred { .. }
+            | RolloutEvent::LateNoticeSent { .. }
             | RolloutEvent::BakeStarted { .. }
             | RolloutEvent::RevertDecided { .. }
             | RolloutEvent::Concluded { .. } => {}

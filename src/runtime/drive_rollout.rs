@@ -6,7 +6,7 @@ use super::fleet_status::millis;
 use super::perform;
 use super::progress::{Progress, Replica};
 use super::rollout_slots::RolloutSlot;
-use super::turns::Turn;
+use super::work_lock::WorkGuard;
 use crate::clients::clock;
 use crate::decide::rollout::{self, Next, Progress as StepProgress, RolloutState, self_update};
 use crate::decide::{consequences, github_notices};
@@ -68,7 +68,7 @@ impl Driver {
         self.tell_moves().await?;
         let mut last_wait = None;
         let mut slot = None;
-        let mut turn = None;
+        let mut work_guard = None;
         loop {
             if self.interrupt.shutdown.is_cancelled() {
                 return Ok(None);
@@ -102,8 +102,8 @@ impl Driver {
                 Next::DecideRevert(failure) => self.roll_back(failure).await?,
                 Next::Wait { until, reason } => {
                     // A rollout that waits for an operator or the clock holds no turn and no slot.
-                    if settled(&reason) {
-                        (turn, slot) = (None, None);
+                    if is_idle(&reason) {
+                        (work_guard, slot) = (None, None);
                     }
                     // Baking moves nothing, so it needs no slot; nor do the steps after it, because the rollout has
                     // touched its target.
@@ -114,7 +114,7 @@ impl Driver {
                     self.wait(until, &reason).await;
                 }
                 Next::Do { attempt, step } => {
-                    match self.may_work(&mut turn, &mut slot).await {
+                    match self.may_work(&mut work_guard, &mut slot).await {
                         Leave::Given => {}
                         Leave::Taken => continue,
                         Leave::Later => {
@@ -175,19 +175,23 @@ impl Driver {
     }
 
     /// Takes a turn, and a slot unless the rollout has touched its target already.
-    async fn may_work(&self, turn: &mut Option<Turn>, slot: &mut Option<RolloutSlot>) -> Leave {
+    async fn may_work(&self, work_guard: &mut Option<WorkGuard>, slot: &mut Option<RolloutSlot>) -> Leave {
         if self.is_self_update() {
-            if turn.is_some() {
+            if work_guard.is_some() {
                 return Leave::Given;
             }
             // The exclusive turn keeps other rollouts out, so no slot is needed.
-            *turn = self.bot.turns.alone(self.state.id);
-            return if turn.is_some() { Leave::Taken } else { Leave::Later };
+            *work_guard = self.bot.work_lock.alone(self.state.id);
+            return if work_guard.is_some() {
+                Leave::Taken
+            } else {
+                Leave::Later
+            };
         }
         let ends = self.interrupt.shutdown.cancelled();
-        if turn.is_none() {
+        if work_guard.is_none() {
             tokio::select! {
-                shared = self.bot.turns.share() => *turn = Some(shared),
+                shared = self.bot.work_lock.share() => *work_guard = Some(shared),
                 () = ends => {}
             }
             return Leave::Taken;
@@ -234,9 +238,9 @@ impl Driver {
     }
 
     fn tell_wait(&self, reason: &WaitReason, last: &mut Option<WaitReason>) {
-        self.bot.rollout_waits(self.state.id, settled(reason));
+        self.bot.rollout_waits(self.state.id, is_idle(reason));
         if last.as_ref() != Some(reason) {
-            if settled(reason) {
+            if is_idle(reason) {
                 let waits = words::waiting(reason, &self.state.timezone);
                 info!(waits, "the rollout waits");
             }
@@ -396,7 +400,7 @@ impl Driver {
         let maintainers = fleet.maintainers(&app);
         let email = fleet.fleet.email.as_ref();
         let notices = consequences::rollout_waits(&self.state, (since, reason), &maintainers, email, now);
-        let event = RolloutEvent::Deferred { since };
+        let event = RolloutEvent::LateNoticeSent { since };
         let batch = Batch::new().rollout(&app, self.state.id, self.seen, &event);
         self.bot.commit(batch, &app, &[], notices).await?;
         self.fold(event, now)
@@ -450,7 +454,7 @@ enum Leave {
 }
 
 /// Does this wait last until an operator, the clock or other work ends it? Then a client that follows need not stay.
-fn settled(reason: &WaitReason) -> bool {
+fn is_idle(reason: &WaitReason) -> bool {
     match reason {
         WaitReason::Window { .. }
         | WaitReason::NoWindow

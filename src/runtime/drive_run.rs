@@ -51,7 +51,7 @@ pub async fn drive(bot: Arc<Bot>, id: RunId, interrupt: Interrupt) -> Result<Opt
     let state = run::fold(id, &events)?;
     let span = info_span!("run", app = %state.app.name, run = %id);
     let _turn = tokio::select! {
-        turn = bot.turns.share() => turn,
+        work_guard = bot.work_lock.share() => work_guard,
         () = interrupt.shutdown.cancelled() => return Ok(None),
     };
     let mut driver = Driver {

@@ -331,7 +331,7 @@ fn open_rollout(inputs: PreviewInputs) -> OpenRollout {
         id: state.id,
         target: state.target.name.clone(),
         tag: state.release.tag.clone(),
-        overdue: state.course.deferred.then_some(outside.waits.since),
+        overdue: state.window_progress.late_notice_sent.then_some(outside.waits.since),
         opened: state.opened,
         entry: forecast::entry(state, outside, waits.as_ref(), now),
         needs: (outside.needs, timed),
@@ -350,7 +350,7 @@ fn next_run(
 ) -> Option<Timestamp> {
     let progress = Progress {
         since: app_state.tracked.unwrap_or(now),
-        last: app_state.fired,
+        last: app_state.schedule_fired,
     };
     let place = families.place(&app.name);
     // What is due already starts as soon as there is room.

@@ -35,6 +35,6 @@ pub mod survey;
 pub mod sweep;
 pub mod tick;
 pub mod troubles;
-pub mod turns;
 pub mod wakeups;
 pub mod windows;
+pub mod work_lock;

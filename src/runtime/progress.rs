@@ -128,7 +128,7 @@ pub enum Progress {
         again: Option<Timestamp>,
     },
     /// Nothing more will happen by itself to an app that a client follows.
-    Settled {
+    RequestCompleted {
         app: AppName,
         /// What is not where it should be.
         #[serde(default)]
@@ -208,7 +208,7 @@ impl Replica {
         Some(Self {
             name: state.unit_name(index)?.to_owned(),
             index,
-            of: state.breadth(),
+            of: state.unit_count(),
         })
     }
 }
@@ -307,9 +307,9 @@ fn is_line(progress: &Progress) -> bool {
 
 fn ended(progress: &Progress) -> Option<&AppName> {
     match progress {
-        Progress::RunEnded { app, .. } | Progress::RolloutEnded { app, .. } | Progress::Settled { app, .. } => {
-            Some(app)
-        }
+        Progress::RunEnded { app, .. }
+        | Progress::RolloutEnded { app, .. }
+        | Progress::RequestCompleted { app, .. } => Some(app),
         Progress::RunOpened { .. }
         | Progress::StageStarted { .. }
         | Progress::Line { .. }
@@ -344,8 +344,8 @@ mod tests {
         }
     }
 
-    fn settled(name: &str) -> Progress {
-        Progress::Settled {
+    fn completed(name: &str) -> Progress {
+        Progress::RequestCompleted {
             app: app(name),
             left: Vec::new(),
         }
@@ -355,28 +355,28 @@ mod tests {
     async fn a_flood_of_lines_hides_no_end() {
         let watchers = Watchers::default();
         let mut watcher = watchers.watch(&[app("a"), app("b")]);
-        watchers.tell(settled("a"));
+        watchers.tell(completed("a"));
         for n in 0..3 * BACKLOG {
             watchers.tell(line(n));
         }
-        watchers.tell(settled("b"));
-        assert_eq!(watcher.next().await, settled("a"));
+        watchers.tell(completed("b"));
+        assert_eq!(watcher.next().await, completed("a"));
         for n in 2 * BACKLOG + 2..3 * BACKLOG {
             assert_eq!(watcher.next().await, line(n), "the last lines, in their order");
         }
-        assert_eq!(watcher.next().await, settled("b"));
+        assert_eq!(watcher.next().await, completed("b"));
     }
 
     #[tokio::test]
     async fn who_does_not_read_at_all_keeps_no_more_than_its_own_ends() {
         let watchers = Watchers::default();
         let watcher = watchers.watch(&[app("mine")]);
-        watchers.tell(settled("mine"));
+        watchers.tell(completed("mine"));
         for _ in 0..2 * BACKLOG {
-            watchers.tell(settled("other"));
+            watchers.tell(completed("other"));
         }
         let seen = watcher.queue.seen.lock().unwrap();
-        assert_eq!((seen.len(), seen.front()), (BACKLOG, Some(&settled("mine"))));
+        assert_eq!((seen.len(), seen.front()), (BACKLOG, Some(&completed("mine"))));
     }
 
     #[test]

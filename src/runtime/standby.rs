@@ -6,7 +6,7 @@ use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::target::docker::own::own_id;
 use crate::clients::target::docker::verbs;
-use crate::decide::handover::{self, Turn};
+use crate::decide::handover::{self, AtStart};
 use crate::model::fleet::{Fleet, Select};
 use crate::model::name::HostName;
 use crate::model::self_update::StateOwner;
@@ -53,9 +53,9 @@ pub async fn await_state<T>(
             .as_deref()
             .zip(record.as_ref())
             .and_then(|(own, record)| record.role(own));
-        let lock = match handover::turn(record.as_ref(), role, up, clock::now()) {
-            Turn::Try | Turn::Ordinary => lock::acquire(state)?,
-            Turn::StandBy => None,
+        let lock = match handover::at_start(record.as_ref(), role, up, clock::now()) {
+            AtStart::Try | AtStart::Ordinary => lock::acquire(state)?,
+            AtStart::StandBy => None,
         };
         if let Some(lock) = lock {
             // Read again under the lock: the state may have been handed to another process meanwhile.

@@ -204,7 +204,7 @@ impl Supervisor {
     /// Looks at everything that may be due. Activation carries no input: a signal only means *look again*.
     async fn pass(&mut self) -> Result<(), StoreError> {
         // Lowtide is replacing itself: the end of that rollout triggers the next pass.
-        if self.bot.turns.is_alone() {
+        if self.bot.work_lock.is_alone() {
             return Ok(());
         }
         // Read before deciding: a later change triggers another pass.
@@ -260,7 +260,7 @@ impl Supervisor {
         let app_state = self.bot.app_state(app);
         Some(schedule::Progress {
             since: app_state.tracked?,
-            last: app_state.fired,
+            last: app_state.schedule_fired,
         })
     }
 
@@ -312,7 +312,7 @@ impl Supervisor {
     async fn open_run(&mut self, app: &App, trigger: Trigger, mut facts: Vec<AppEvent>) -> Result<RunId, StoreError> {
         let id = RunId(ulid::Ulid::generate());
         if let Trigger::Schedule { slot } = trigger {
-            facts.push(AppEvent::Fired { slot, run: id });
+            facts.push(AppEvent::ScheduleFired { slot, run: id });
         }
         let app_state = self.bot.app_state(&app.name);
         let event = RunEvent::Opened {
@@ -364,7 +364,7 @@ impl Supervisor {
             if held && handover::read(&bot.state).is_ok_and(|record| record.is_some_and(brought)) {
                 bot.unfit.cancel();
             }
-            bot.turns.release(id);
+            bot.work_lock.release(id);
             let _ = end.send(Event::RolloutEnded(id, app)).await;
         });
     }
@@ -401,7 +401,7 @@ impl Supervisor {
 
     /// Tells followers when nothing more will happen by itself.
     async fn settle(&mut self, apps: &BTreeMap<AppName, Arc<App>>) -> Result<(), StoreError> {
-        let settled: Vec<AppName> = self
+        let completed: Vec<AppName> = self
             .followed
             .iter()
             .filter(|name| {
@@ -418,18 +418,18 @@ impl Supervisor {
             })
             .cloned()
             .collect();
-        for app in settled {
+        for app in completed {
             self.followed.remove(&app);
             if self.bot.expedited(&app) {
                 self.bot
-                    .commit(Batch::new(), &app, &[AppEvent::Settled], Vec::new())
+                    .commit(Batch::new(), &app, &[AppEvent::RequestCompleted], Vec::new())
                     .await?;
             }
             let left = apps
                 .get(&app)
                 .map(|configured| Left::of(configured, &self.bot.app_state(&app)));
             let left = left.unwrap_or_default();
-            self.bot.watchers.tell(Progress::Settled { app, left });
+            self.bot.watchers.tell(Progress::RequestCompleted { app, left });
         }
         Ok(())
     }

@@ -126,7 +126,7 @@ fn rollout_word(event: &RolloutEvent) -> String {
         RolloutEvent::Expedited { .. } => "expedited".to_owned(),
         RolloutEvent::Entered { .. } => "opening entered".to_owned(),
         RolloutEvent::Suspended { .. } => "suspended".to_owned(),
-        RolloutEvent::Deferred { .. } => "deferred".to_owned(),
+        RolloutEvent::LateNoticeSent { .. } => "late notice sent".to_owned(),
         RolloutEvent::StepStarted { step, .. } => format!("{step} begun"),
         RolloutEvent::StepEnded { .. } => "step ended".to_owned(),
         RolloutEvent::StepAbandoned => "step abandoned".to_owned(),

@@ -300,7 +300,7 @@ async fn a_checkpoint_stands_for_what_is_trimmed_and_audited_facts_stay() {
         )
         .await
         .unwrap();
-    let fired = |slot| AppEvent::Fired { slot, run: id() };
+    let fired = |slot| AppEvent::ScheduleFired { slot, run: id() };
     for n in 1..=9 {
         let batch = Batch::new().app(&web(), &fired(day(n)));
         store.commit(batch, day(n)).await.unwrap();
@@ -335,7 +335,7 @@ async fn a_checkpoint_stands_for_what_is_trimmed_and_audited_facts_stay() {
         .await
         .unwrap();
     let (app_state, _) = found(&dir).await;
-    assert_eq!(app_state.fired, Some(day(10)));
+    assert_eq!(app_state.schedule_fired, Some(day(10)));
     assert_eq!(checkpoint(|facts| facts >= 1).await.unwrap(), 1);
     // The older checkpoint goes at once: the newer one holds all of it.
     assert_eq!(store.trim_apps(day(0), day(0)).await.unwrap(), 1);
@@ -406,7 +406,7 @@ async fn times_of_a_clock_that_was_ahead_count_as_now() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("lowtide.db"), true).unwrap();
     let ahead = now() + SignedDuration::from_hours(400 * 24);
-    let fired = AppEvent::Fired { slot: ahead, run: id() };
+    let fired = AppEvent::ScheduleFired { slot: ahead, run: id() };
     store
         .commit(Batch::new().app(&web(), &AppEvent::Tracked).app(&web(), &fired), ahead)
         .await
@@ -427,11 +427,14 @@ async fn times_of_a_clock_that_was_ahead_count_as_now() {
     assert!(store.forget_the_future(now()).await.unwrap() > 0);
     let (from_checkpoint, events) = found(&dir).await;
     assert_eq!(
-        (from_checkpoint.tracked, from_checkpoint.fired, events),
+        (from_checkpoint.tracked, from_checkpoint.schedule_fired, events),
         (Some(now()), Some(now()), 1)
     );
     let app_state = app_state::fold(store.app_events(&web()).await.unwrap());
-    assert_eq!((app_state.tracked, app_state.fired), (Some(now()), Some(now())));
+    assert_eq!(
+        (app_state.tracked, app_state.schedule_fired),
+        (Some(now()), Some(now()))
+    );
     assert_eq!(store.mark("daily-report").await.unwrap(), Some(now()));
     assert_eq!(
         store.mark("github-silent").await.unwrap(),

@@ -498,7 +498,7 @@ async fn a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
         run: RunId(ulid::Ulid(7)),
         line: text,
     };
-    let settles = |app: &AppName| Progress::Settled {
+    let settles = |app: &AppName| Progress::RequestCompleted {
         app: app.clone(),
         left: Vec::new(),
     };
@@ -510,7 +510,7 @@ async fn a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
     let mut settled = Vec::new();
     while let Some(reply) = replies.recv().await {
         if let Reply::Progress(progress) = reply
-            && let Progress::Settled { app, .. } = *progress
+            && let Progress::RequestCompleted { app, .. } = *progress
         {
             settled.push(app);
         }

@@ -157,7 +157,7 @@ async fn place(world: &World) -> String {
             | RolloutEvent::Expedited { .. }
             | RolloutEvent::Entered { .. }
             | RolloutEvent::Suspended { .. }
-            | RolloutEvent::Deferred { .. }
+            | RolloutEvent::LateNoticeSent { .. }
             | RolloutEvent::StepAbandoned,
         )
         | None => "begun".to_owned(),

@@ -19,8 +19,8 @@ pub fn promoted(
     now: Timestamp,
 ) -> Consequences {
     let (channel, release) = (&promotion.channel.name, &promotion.release);
-    let mut consequences = Consequences::default();
-    consequences.facts.push(AppEvent::Promoted {
+    let mut out = Consequences::default();
+    out.facts.push(AppEvent::Promoted {
         channel: channel.clone(),
         release: release.run,
     });
@@ -37,11 +37,10 @@ pub fn promoted(
             tag: release.tag.clone(),
         };
         let fault = failing.failure.fault();
-        consequences
-            .notices
+        out.notices
             .extend(mail(&keys, fault, &app.maintainers, email, &body, now));
     }
-    consequences
+    out
 }
 
 /// The promotion failed. People are notified once per cause, and only if it is not retried automatically.
@@ -57,8 +56,8 @@ pub fn promotion_failed(
     let (channel, release) = (&promotion.channel.name, &promotion.release);
     let since = state.failing.as_ref().map_or(now, |failing| failing.since);
     let failed = state.failed(release.run, since, failure, now);
-    let mut consequences = Consequences::default();
-    consequences.facts.push(AppEvent::PromoteFailed {
+    let mut out = Consequences::default();
+    out.facts.push(AppEvent::PromoteFailed {
         channel: channel.clone(),
         release: release.run,
         since,
@@ -78,9 +77,8 @@ pub fn promotion_failed(
             Fault::Repo | Fault::Operator => Fault::Operator,
             other @ (Fault::Infra | Fault::Bug) => other,
         };
-        consequences
-            .notices
+        out.notices
             .extend(mail(&keys, fault, &app.maintainers, email, &body, now));
     }
-    consequences
+    out
 }

@@ -34,9 +34,9 @@ pub fn rollout_ended(
     let (configured, email) = (end.app, end.email);
     let maintainers = configured.map(|app| app.maintainers.as_slice()).unwrap_or_default();
     let release = &state.release;
-    let mut consequences = Consequences::default();
-    consequences.facts.extend(adopted(state, conclusion, end));
-    consequences.facts.push(AppEvent::RolloutEnded {
+    let mut out = Consequences::default();
+    out.facts.extend(adopted(state, conclusion, end));
+    out.facts.push(AppEvent::RolloutEnded {
         target: state.target.name.clone(),
         release: release.run,
         rollout: state.id,
@@ -49,9 +49,7 @@ pub fn rollout_ended(
     match conclusion {
         RolloutConclusion::Done => {
             let (fault, body) = (Fault::Repo, arrived(state, end.app_state));
-            consequences
-                .notices
-                .extend(mail(&keys(), fault, maintainers, email, &body, now));
+            out.notices.extend(mail(&keys(), fault, maintainers, email, &body, now));
         }
         RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => {}
         // No notice: the operator who withdrew the release knows.
@@ -73,8 +71,7 @@ pub fn rollout_ended(
                 rollout,
                 failure: failure.clone(),
             };
-            consequences
-                .notices
+            out.notices
                 .extend(mail(&keys, failure.fault(), maintainers, email, &body, now));
         }
         RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::WindowClosed => {
@@ -86,25 +83,23 @@ pub fn rollout_ended(
                 tag,
                 failure: failure.clone(),
             }));
-            consequences
-                .notices
+            out.notices
                 .extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
         }
         RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => {
             if let Some((reason, body)) = halt(state, conclusion, configured, now) {
-                consequences.facts.extend(quarantined(state, conclusion));
-                consequences.facts.push(AppEvent::Halted {
+                out.facts.extend(quarantined(state, conclusion));
+                out.facts.push(AppEvent::Halted {
                     reason,
                     settings: configured.cloned().map(Box::new),
                 });
                 let everyone = everyone(maintainers, email);
-                consequences
-                    .notices
+                out.notices
                     .extend(mail(&keys(), Fault::Repo, &everyone, email, &body, now));
             }
         }
     }
-    consequences
+    out
 }
 
 /// Records the image that ran on the target before lowtide's first release, once that release has arrived.
@@ -236,7 +231,7 @@ pub(in crate::decide) fn halt(
 /// How many containers or services were moved; 0 for a command target.
 fn containers(state: &RolloutState) -> usize {
     match &state.moving {
-        Moving::Containers(_) | Moving::Services(_) => state.breadth(),
+        Moving::Containers(_) | Moving::Services(_) => state.unit_count(),
         Moving::Command(_) => 0,
     }
 }

@@ -105,7 +105,7 @@ impl Play {
                 | RolloutEvent::Expedited { .. }
                 | RolloutEvent::Entered { .. }
                 | RolloutEvent::Suspended { .. }
-                | RolloutEvent::Deferred { .. } => {}
+                | RolloutEvent::LateNoticeSent { .. } => {}
                 RolloutEvent::Concluded { .. } => self.close(*at),
             }
         }
@@ -250,20 +250,20 @@ fn bake(from: Timestamp, until: Timestamp) -> What {
 }
 
 fn moves(state: &RolloutState, simulation: &Simulation, releases: &[Release]) -> (Chosen, Vec<Move>) {
-    let (chosen, breadth) = match state.breadth() {
-        0 => (Chosen::Assumed, simulation.breadth()),
-        breadth => (Chosen::Preflighted, breadth),
+    let (chosen, unit_count) = match state.unit_count() {
+        0 => (Chosen::Assumed, simulation.unit_count()),
+        unit_count => (Chosen::Preflighted, unit_count),
     };
     let from = |from: String| (chosen == Chosen::Preflighted).then_some(from);
     let moves = match simulation {
-        Simulation::Containers(simulation) => simulation.units[..breadth]
+        Simulation::Containers(simulation) => simulation.units[..unit_count]
             .iter()
             .map(|unit| Move {
                 from: from(containers::image(unit, releases)),
                 ..container(&state.target, unit)
             })
             .collect(),
-        Simulation::Services(simulation) => simulation.units[..breadth]
+        Simulation::Services(simulation) => simulation.units[..unit_count]
             .iter()
             .map(|unit| Move {
                 from: from(services::image(unit)),
@@ -322,7 +322,7 @@ fn phase(state: &RolloutState, steps: &[Planned], unit: usize) -> Phase {
     };
     let is_bake = |line: &&Planned| matches!(line.what, What::Bake { .. });
     let open = |line: &Planned| line.unit == Some(unit) && is_open(line);
-    let begun = state.course.units.contains(&unit);
+    let begun = state.window_progress.units.contains(&unit);
     if state.goal == Goal::Back {
         return match (begun, steps.iter().any(open)) {
             (_, true) => Phase::Returning,

@@ -48,7 +48,7 @@ impl Record {
             },
             RolloutEvent::Concluded { .. } => Happened::Ended,
             RolloutEvent::Opened { .. }
-            | RolloutEvent::Deferred { .. }
+            | RolloutEvent::LateNoticeSent { .. }
             | RolloutEvent::StepStarted { .. }
             | RolloutEvent::StepEnded { .. }
             | RolloutEvent::StepAbandoned => return,

@@ -44,7 +44,7 @@ pub struct Outside {
 
 /// How a rollout has moved through openings, as its events tell.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Course {
+pub struct WindowProgress {
     /// The opening it is, or was last, under way in.
     pub entered: Option<Occurrence>,
     /// The first change.
@@ -56,12 +56,12 @@ pub struct Course {
     /// How often it was suspended.
     pub suspensions: usize,
     /// People were notified that it waits.
-    pub deferred: bool,
+    pub late_notice_sent: bool,
     /// Units with a step of their own, in whatever direction.
     pub units: BTreeSet<usize>,
 }
 
-impl Course {
+impl WindowProgress {
     pub(super) fn begin(&mut self, step: &Step, at: Timestamp) {
         self.units.extend(step.unit());
         if touches(step) {
@@ -137,11 +137,11 @@ pub(super) fn within(state: &RolloutState, outside: &Outside, planned: Next, now
     // A started unit is always finished. Units move in the order of their numbers. A unit with a higher number may have
     // been stopped early because it lives in the namespaces of a lower one; it does not serve again until its own turn,
     // so all units up to it are finished.
-    let begun = &state.course.units;
+    let begun = &state.window_progress.units;
     if step.unit().is_none_or(|unit| begun.iter().any(|begun| *begun >= unit)) {
         return planned;
     }
-    match &state.course.suspended {
+    match &state.window_progress.suspended {
         Some((closing, since)) => suspended(state, outside, (closing, *since), now),
         None => between_units(state, outside, planned, now),
     }
@@ -150,7 +150,7 @@ pub(super) fn within(state: &RolloutState, outside: &Outside, planned: Next, now
 /// The opening that is entered with the first change.
 fn enters(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<Occurrence> {
     match start(outside, now) {
-        Start::Now { occurrence } if state.course.entered.as_ref() != Some(&occurrence) => Some(occurrence),
+        Start::Now { occurrence } if state.window_progress.entered.as_ref() != Some(&occurrence) => Some(occurrence),
         Start::Now { .. }
         | Start::Later { .. }
         | Start::TooShort { .. }
@@ -187,7 +187,7 @@ fn wait_for_window(state: &RolloutState, outside: &Outside, now: Timestamp) -> O
         Start::Never => (None, WaitReason::WindowNeverOpens),
     };
     let due = due(outside, patience(outside));
-    if due <= now && !state.course.deferred {
+    if due <= now && !state.window_progress.late_notice_sent {
         let since = outside.waits.since;
         return Some(Next::Escalate { since, reason });
     }
@@ -200,7 +200,7 @@ pub(super) fn heard(state: &RolloutState, outside: &Outside, next: Next, now: Ti
     if let Next::Wait { reason, .. } = &next
         && matches!(reason, WaitReason::HookBusy { .. })
         && due(outside, patience(outside)) <= now
-        && !state.course.deferred
+        && !state.window_progress.late_notice_sent
     {
         return Next::Escalate {
             since: outside.waits.since,
@@ -230,15 +230,15 @@ fn due(outside: &Outside, patience: Patience) -> Timestamp {
 }
 
 fn between_units(state: &RolloutState, outside: &Outside, planned: Next, now: Timestamp) -> Next {
-    let left = if state.course.suspensions == 0 {
+    let left = if state.window_progress.suspensions == 0 {
         SuspensionsLeft::One
     } else {
         SuspensionsLeft::None
     };
     let underway = Underway {
         // Units go one after the other: those that were begun are done.
-        done: state.course.units.len(),
-        units: state.breadth(),
+        done: state.window_progress.units.len(),
+        units: state.unit_count(),
         suspensions: Some(left),
     };
     match window::between_units(outside.window.as_ref(), &outside.timezone, underway, now) {
@@ -249,7 +249,7 @@ fn between_units(state: &RolloutState, outside: &Outside, planned: Next, now: Ti
 }
 
 fn suspended(state: &RolloutState, outside: &Outside, since: (&Closing, Timestamp), now: Timestamp) -> Next {
-    let entered = state.course.entered.as_ref();
+    let entered = state.window_progress.entered.as_ref();
     // An irreversible target cannot roll back, so it waits without a limit.
     let since = if state.target.irreversible {
         (since.0, now)
@@ -280,7 +280,7 @@ pub fn suspended_until(
     since: (&Closing, Timestamp),
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let entered = state.course.entered.as_ref();
+    let entered = state.window_progress.entered.as_ref();
     match window::resume(outside.window.as_ref(), &outside.timezone, since, entered, now) {
         Resume::Wait { until } => Some(until),
         Resume::Now(_) | Resume::Back => None,
@@ -295,7 +295,7 @@ fn back(state: &RolloutState, closing: &Closing) -> Option<Next> {
         Closing::Denied { why: None } => "its window was denied".to_owned(),
         Closing::Denied { why: Some(why) } | Closing::Frozen { why } => format!("its window was closed: {why}"),
     };
-    let (done, of) = (state.course.units.len(), state.breadth());
+    let (done, of) = (state.window_progress.units.len(), state.unit_count());
     let detail = format!("{done} of {of} were done when {why}");
     (!state.target.irreversible).then(|| Next::DecideRevert(Failure::new(FailureKind::WindowClosed, detail)))
 }

@@ -24,7 +24,7 @@ pub struct AppState {
     pub tracked: Option<Timestamp>,
     /// Last schedule moment taken up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fired: Option<Timestamp>,
+    pub schedule_fired: Option<Timestamp>,
     /// Newest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub releases: Vec<Release>,

@@ -1,8 +1,8 @@
 //! The steps of a rollout whose target is a command: a program beside lowtide.
 
+use crate::clients::target::command::lock::CommandLock;
 use crate::clients::target::command::probe;
 use crate::clients::target::command::process::{self, End, Ended, Program};
-use crate::clients::target::command::turn::Turn;
 use crate::clients::{clock, secrets as files};
 use crate::decide::app_state::Record;
 use crate::decide::rollout::RolloutState;
@@ -211,8 +211,8 @@ impl Stage<'_> {
             .join("commands")
             .join(self.state.app.as_str())
             .join(self.state.target.name.as_str());
-        let turn = tokio::select! {
-            turn = Turn::take(&lock, timeout) => turn.map_err(|e| unlocked(&lock, &e))?,
+        let command_lock = tokio::select! {
+            command_lock = CommandLock::take(&lock, timeout) => command_lock.map_err(|e| unlocked(&lock, &e))?,
             () = self.shutdown.cancelled() => return Err(interrupted()),
         };
         let secrets = secrets(self.state);
@@ -228,7 +228,7 @@ impl Stage<'_> {
             argv,
             env: &env,
             timeout,
-            turn: Some(&turn),
+            command_lock: Some(&command_lock),
         };
         let ended = process::run(program, &mut say, self.shutdown).await;
         // Mask with the secrets read before the run: the secret files may have changed since.
@@ -333,7 +333,7 @@ impl Stage<'_> {
             argv: command,
             env: &env,
             timeout: limit,
-            turn: None,
+            command_lock: None,
         };
         let shown = command.join(" ");
         let ended = process::run(program, &mut |_| {}, self.shutdown).await;

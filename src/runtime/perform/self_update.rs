@@ -172,7 +172,7 @@ pub async fn take_up(bot: &Bot) -> Result<(), StoreError> {
     let open = bot.store.open_streams().await?;
     match handover::read(&bot.state)? {
         Some(record) if open.iter().any(|row| row.stream == Stream::Rollout(record.rollout)) => {
-            bot.turns.reserve(record.rollout);
+            bot.work_lock.reserve(record.rollout);
             Ok(())
         }
         Some(_) | None => Ok(()),

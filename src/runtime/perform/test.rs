@@ -83,7 +83,7 @@ async fn prove(environment: &TestEnvironment<'_>, effect: &Test, parse: ParseRep
             let seen = environment.engine.look(container).await?;
             learn(environment, bootstrapped).await?;
             let mut log = StageLog::open(environment, "test.log")?;
-            let mut course = Course {
+            let mut test_run = TestRun {
                 environment,
                 policy,
                 container,
@@ -91,8 +91,8 @@ async fn prove(environment: &TestEnvironment<'_>, effect: &Test, parse: ParseRep
                 output: policy.limits.output,
                 parse,
             };
-            let walked = course.walk(&mut log).await;
-            course.keep_artefacts(&mut log).await;
+            let walked = test_run.walk(&mut log).await;
+            test_run.keep_artefacts(&mut log).await;
             (steps, report) = walked?;
             environment.engine.remove_own(container).await?;
             seen.networks.into_iter().next()
@@ -137,7 +137,7 @@ async fn as_it_ships(environment: &TestEnvironment<'_>, effect: &Test, network: 
 }
 
 /// One walk through the steps.
-struct Course<'a> {
+struct TestRun<'a> {
     environment: &'a TestEnvironment<'a>,
     policy: &'a TestPolicy,
     container: &'a str,
@@ -147,7 +147,7 @@ struct Course<'a> {
     parse: ParseReport,
 }
 
-impl Course<'_> {
+impl TestRun<'_> {
     async fn walk(&mut self, log: &mut StageLog<'_>) -> Result<(Vec<StepResult>, Option<TestReport>), Stop> {
         let mut results = Vec::new();
         for step in &self.policy.steps {

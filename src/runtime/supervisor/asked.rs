@@ -25,7 +25,7 @@ impl Supervisor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<(), StoreError> {
         // Refuse requests while lowtide replaces itself: a rollback may restore the database copy and lose their
         // events. A pause is a file and survives.
-        if self.bot.turns.is_alone() && !matches!(request.asked, Ask::Pause { .. }) {
+        if self.bot.work_lock.is_alone() && !matches!(request.asked, Ask::Pause { .. }) {
             let later = "lowtide is replacing itself: ask again in a few minutes";
             // Whoever asked may have gone.
             let _ = request.answer.send(Err(later.to_owned()));

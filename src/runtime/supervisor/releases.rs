@@ -131,10 +131,10 @@ impl Supervisor {
         self.promoting.insert(app.name.clone());
         let (bot, end, name) = (Arc::clone(&self.bot), self.end.clone(), app.name.clone());
         tokio::spawn(async move {
-            let turn = bot.turns.share().await;
+            let work_guard = bot.work_lock.share().await;
             let copied = promotion.clone();
             let done = tokio::spawn(async move { publish::promote(&bot.in_force(), &copied).await }).await;
-            drop(turn);
+            drop(work_guard);
             let broken = |error| {
                 Err(Failure::new(
                     FailureKind::Invariant,

@@ -110,7 +110,7 @@ impl Past {
                 judged: judged.cloned().map(Box::new),
             };
             batch = batch.run(&app.name, run, 0, &opened);
-            app.facts.push(AppEvent::Fired { slot: opens, run });
+            app.facts.push(AppEvent::ScheduleFired { slot: opens, run });
         }
         self.commit(batch, opens).await;
         let mut batch = Batch::new();

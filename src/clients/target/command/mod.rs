@@ -1,5 +1,5 @@
 //! Programs beside lowtide: what no engine of ours runs.
 
+pub mod lock;
 pub mod probe;
 pub mod process;
-pub mod turn;

@@ -1,6 +1,6 @@
 //! One program with limits of time and output. Whatever ends it early ends its whole process group.
 
-use super::turn::Turn;
+use super::lock::CommandLock;
 use crate::clients::engine::logs::Tail;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ pub struct Program<'a> {
     pub env: &'a BTreeMap<OsString, OsString>,
     pub timeout: Duration,
     /// `None`: it changes nothing, so it need not be alone.
-    pub turn: Option<&'a Turn>,
+    pub command_lock: Option<&'a CommandLock>,
 }
 
 /// How it ended, and the end of what it wrote.
@@ -104,7 +104,9 @@ fn spawn(program: &Program<'_>) -> io::Result<(Child, Receiver)> {
     };
     // One pipe for both streams: lines stay in the order in which they were written.
     let (reader, writer) = io::pipe()?;
-    let stdin = program.turn.map_or_else(|| Ok(Stdio::null()), Turn::stdin)?;
+    let stdin = program
+        .command_lock
+        .map_or_else(|| Ok(Stdio::null()), CommandLock::stdin)?;
     let child = Command::new(name)
         .args(arguments)
         .env_clear()

@@ -15,7 +15,7 @@ const KINDS: u8 = 23;
 fn kind(event: &AppEvent) -> u8 {
     match event {
         AppEvent::Tracked => 0,
-        AppEvent::Fired { .. } => 1,
+        AppEvent::ScheduleFired { .. } => 1,
         AppEvent::Released { .. } => 2,
         AppEvent::BasesKnown { .. } => 3,
         AppEvent::Judged { .. } => 4,
@@ -34,7 +34,7 @@ fn kind(event: &AppEvent) -> u8 {
         AppEvent::Unquarantined { .. } => 17,
         AppEvent::Resumed { .. } => 18,
         AppEvent::Expedited { .. } => 19,
-        AppEvent::Settled => 20,
+        AppEvent::RequestCompleted => 20,
         AppEvent::Drifted { .. } => 21,
         AppEvent::Cancelled { .. } => 22,
         // The checkpoint is what is tested: it is inserted among the others.
@@ -74,7 +74,7 @@ fn drawn((drawn, n, place): Draw, second: i64) -> AppEvent {
     let run = RunId(Ulid(u128::from(n) + 1));
     match drawn {
         0 => AppEvent::Tracked,
-        1 => AppEvent::Fired { slot: at(second), run },
+        1 => AppEvent::ScheduleFired { slot: at(second), run },
         2 => AppEvent::Released {
             release: Box::new(release(run.0.0)),
         },
@@ -175,7 +175,7 @@ fn held((drawn, n, place): Draw) -> AppEvent {
             by,
             unhealthy: Unhealthy::default(),
         },
-        20 => AppEvent::Settled,
+        20 => AppEvent::RequestCompleted,
         22 => AppEvent::Cancelled {
             run: RunId(Ulid(u128::from(n) + 1)),
             by,

@@ -210,7 +210,7 @@ fn a_command_that_is_busy_for_ever_is_told_of() {
     let Next::Escalate { since, .. } = asked(&trial, day * 15) else {
         panic!("nobody hears of it")
     };
-    trial.push(RolloutEvent::Deferred { since });
+    trial.push(RolloutEvent::LateNoticeSent { since });
     assert_eq!(asked(&trial, day * 15), waits);
 }
 

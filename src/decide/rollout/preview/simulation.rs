@@ -24,7 +24,7 @@ impl Simulation {
         }
     }
 
-    pub(super) fn breadth(&self) -> usize {
+    pub(super) fn unit_count(&self) -> usize {
         match self {
             Simulation::Containers(simulation) => simulation.units.len(),
             Simulation::Services(simulation) => simulation.units.len(),
@@ -66,7 +66,7 @@ impl Simulation {
 
     pub(super) fn seen(&self, state: &RolloutState) -> Observed {
         match self {
-            _ if state.breadth() == 0 => Observed::Nothing,
+            _ if state.unit_count() == 0 => Observed::Nothing,
             Simulation::Containers(simulation) => Observed::Containers(simulation.seen.clone()),
             Simulation::Services(simulation) => Observed::Services(simulation.seen.clone()),
             Simulation::Command(_) => Observed::Command(SimulatedCommand::seen()),

@@ -9,7 +9,7 @@ async fn sh(script: &str, limit: Duration, stop: &CancellationToken) -> (Ended, 
         argv: &argv,
         env: &env,
         timeout: limit,
-        turn: None,
+        command_lock: None,
     };
     let mut lines = Vec::new();
     let ended = run(program, &mut |line| lines.push(line.to_owned()), stop).await;
@@ -76,7 +76,7 @@ async fn what_is_stopped_may_put_things_in_order() {
         argv: &argv,
         env: &env,
         timeout: LONG,
-        turn: None,
+        command_lock: None,
     };
     let ender = stop.clone();
     let mut say = move |line: &str| {
@@ -122,7 +122,7 @@ async fn what_is_not_there_cannot_be_started() {
         argv: &argv,
         env: &BTreeMap::new(),
         timeout: LONG,
-        turn: None,
+        command_lock: None,
     };
     let ended = run(program, &mut |_| {}, &CancellationToken::new()).await;
     assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::NotFound);

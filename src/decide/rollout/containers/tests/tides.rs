@@ -121,7 +121,7 @@ fn the_limit_of_waiting_is_told_once() {
             reason: too_short.clone()
         }
     );
-    trial.push(RolloutEvent::Deferred { since });
+    trial.push(RolloutEvent::LateNoticeSent { since });
     assert_eq!(asked(&trial), wait(&too_short), "once");
     // Security fixes wait less long before people are notified.
     trial.events.pop();

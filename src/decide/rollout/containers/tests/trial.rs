@@ -133,7 +133,7 @@ impl Trial {
                 }
                 Next::Enter { occurrence } => self.push(RolloutEvent::Entered { occurrence }),
                 Next::Suspend { closing } => self.push(RolloutEvent::Suspended { closing }),
-                Next::Escalate { since, .. } => self.push(RolloutEvent::Deferred { since }),
+                Next::Escalate { since, .. } => self.push(RolloutEvent::LateNoticeSent { since }),
                 Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
                 Next::DecideRevert(failure) => self.push(RolloutEvent::RevertDecided { failure }),
                 Next::Finish(conclusion) => {

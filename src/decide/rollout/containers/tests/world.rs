@@ -193,6 +193,13 @@ pub(in crate::decide::rollout) enum OldImage {
     NotStarted,
 }
 
+fn on_namespace(unit: usize) -> Dependency {
+    Dependency {
+        unit,
+        by: DependencyKind::Namespace,
+    }
+}
+
 impl World {
     pub(in crate::decide::rollout) fn new(kind: Kind, replicas: usize, new_is: NewImage) -> Self {
         let mut units = Vec::new();
@@ -219,14 +226,6 @@ impl World {
                     warm_up: SignedDuration::ZERO,
                     ended_by: EndedBy::Itself,
                 };
-                let hold = |n: usize| Dependency {
-                    unit: index - 1,
-                    by: if n == 0 {
-                        DependencyKind::Name
-                    } else {
-                        DependencyKind::Namespace
-                    },
-                };
                 units.push(Unit {
                     index,
                     name: old.name.clone(),
@@ -237,7 +236,7 @@ impl World {
                     fixed_restart: false,
                     snapshot: String::new(),
                     part: if n == 0 { Part::Release } else { Part::Dependent },
-                    depends_on: (n > 0).then(|| hold(n)).into_iter().collect(),
+                    depends_on: (n > 0).then(|| on_namespace(index - 1)).into_iter().collect(),
                     bars: Vec::new(),
                     on_exit: if kind == Kind::AutoRemove {
                         OnExit::Removed

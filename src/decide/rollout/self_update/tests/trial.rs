@@ -1,7 +1,7 @@
 //! One rollout of lowtide's own container. Whoever has the lock drives; when it dies or lets go, the hand-over says who may
 //! take the lock.
 
-use crate::decide::handover::{self, Turn};
+use crate::decide::handover::{self, AtStart};
 use crate::decide::rollout::containers::tests::trial::outside;
 use crate::decide::rollout::containers::tests::world::{Kind, NewImage, OLD_IMAGE, World, at, rollout};
 use crate::decide::rollout::{Gate, Moving, Next, Progress, RolloutState, fold, next, self_update};
@@ -352,9 +352,9 @@ impl Trial {
         );
         let turn = |owner: &StateOwner| {
             let up = at(self.up[*owner as usize]);
-            handover::turn(self.record.as_ref(), Some(*owner), up, at(self.now))
+            handover::at_start(self.record.as_ref(), Some(*owner), up, at(self.now))
         };
-        self.lock = waiting.into_iter().find(|owner| turn(owner) != Turn::StandBy);
+        self.lock = waiting.into_iter().find(|owner| turn(owner) != AtStart::StandBy);
         self.now += if self.lock.is_none() { 10 } else { 0 };
         self.open_database();
     }

@@ -6,7 +6,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// See the module.
 #[derive(Default)]
-pub struct Turns {
+pub struct WorkLock {
     lock: Arc<RwLock<()>>,
     /// The turn of a replacement that was under way when this process took the state: no other work may start before
     /// it.
@@ -14,32 +14,33 @@ pub struct Turns {
 }
 
 /// Held while a run, a rollout or a promotion works.
-pub enum Turn {
+pub enum WorkGuard {
     Shared(OwnedRwLockReadGuard<()>),
     Alone(OwnedRwLockWriteGuard<()>),
 }
 
-impl Turns {
+impl WorkLock {
     /// Waits while lowtide is being replaced.
-    pub async fn share(&self) -> Turn {
-        Turn::Shared(Arc::clone(&self.lock).read_owned().await)
+    pub async fn share(&self) -> WorkGuard {
+        WorkGuard::Shared(Arc::clone(&self.lock).read_owned().await)
     }
 
     /// The exclusive turn; `None` while other work is in progress. It does not queue: a queued writer would block new
     /// work.
     #[must_use]
-    pub fn alone(&self, rollout: RolloutId) -> Option<Turn> {
+    pub fn alone(&self, rollout: RolloutId) -> Option<WorkGuard> {
         let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, turn)) = reserved.take_if(|(id, _)| *id == rollout) {
-            return Some(Turn::Alone(turn));
+        if let Some((_, work_guard)) = reserved.take_if(|(id, _)| *id == rollout) {
+            return Some(WorkGuard::Alone(work_guard));
         }
-        Arc::clone(&self.lock).try_write_owned().ok().map(Turn::Alone)
+        Arc::clone(&self.lock).try_write_owned().ok().map(WorkGuard::Alone)
     }
 
     /// Takes the exclusive turn for this rollout, before any other work is started.
     pub fn reserve(&self, rollout: RolloutId) {
-        let turn = Arc::clone(&self.lock).try_write_owned().ok();
-        *self.reserved.lock().unwrap_or_else(PoisonError::into_inner) = turn.map(|turn| (rollout, turn));
+        let work_guard = Arc::clone(&self.lock).try_write_owned().ok();
+        *self.reserved.lock().unwrap_or_else(PoisonError::into_inner) =
+            work_guard.map(|work_guard| (rollout, work_guard));
     }
 
     /// Frees the reserved turn of a rollout that has ended, perhaps without a single step.
@@ -65,15 +66,15 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_in_the_queue_waits_for_all_and_then_all_wait_for_it() {
-        let turns = Turns::default();
-        let (one, other) = (turns.share().await, turns.share().await);
-        assert!(turns.alone(id(1)).is_none());
+        let work_lock = WorkLock::default();
+        let (one, other) = (work_lock.share().await, work_lock.share().await);
+        assert!(work_lock.alone(id(1)).is_none());
         drop(one);
-        assert!(turns.alone(id(1)).is_none() && !turns.is_alone());
+        assert!(work_lock.alone(id(1)).is_none() && !work_lock.is_alone());
         drop(other);
-        let alone = turns.alone(id(1));
-        assert!(alone.is_some() && turns.is_alone());
-        let mut waits = Box::pin(turns.share());
+        let alone = work_lock.alone(id(1));
+        assert!(alone.is_some() && work_lock.is_alone());
+        let mut waits = Box::pin(work_lock.share());
         assert!(futures_util::poll!(&mut waits).is_pending());
         drop(alone);
         assert!(futures_util::poll!(&mut waits).is_ready());
@@ -81,22 +82,22 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_under_way_has_its_turn_kept() {
-        let turns = Turns::default();
-        turns.reserve(id(1));
-        assert!(turns.is_alone());
-        assert!(turns.alone(id(2)).is_none());
-        turns.release(id(2));
-        assert!(turns.is_alone());
-        assert!(turns.alone(id(1)).is_some());
-        assert!(!turns.is_alone());
+        let work_lock = WorkLock::default();
+        work_lock.reserve(id(1));
+        assert!(work_lock.is_alone());
+        assert!(work_lock.alone(id(2)).is_none());
+        work_lock.release(id(2));
+        assert!(work_lock.is_alone());
+        assert!(work_lock.alone(id(1)).is_some());
+        assert!(!work_lock.is_alone());
     }
 
     /// The old one finds the replacement rolled back, and nothing left to do.
     #[tokio::test]
     async fn what_ends_without_a_step_frees_its_turn() {
-        let turns = Turns::default();
-        turns.reserve(id(1));
-        turns.release(id(1));
-        assert!(!turns.is_alone());
+        let work_lock = WorkLock::default();
+        work_lock.reserve(id(1));
+        work_lock.release(id(1));
+        assert!(!work_lock.is_alone());
     }
 }

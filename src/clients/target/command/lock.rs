@@ -22,11 +22,11 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// The right to run a command of one target. Given back when dropped, whatever the command has left behind.
 #[derive(Debug)]
-pub struct Turn {
+pub struct CommandLock {
     file: File,
 }
 
-impl Turn {
+impl CommandLock {
     /// Waits until no earlier command of the target runs. A running one gets `patience` to finish, since it may be
     /// about to complete its job; then its process group is terminated.
     ///
@@ -36,8 +36,8 @@ impl Turn {
         let until = Instant::now() + patience;
         let mut asked = false;
         loop {
-            if let Some(turn) = Self::try_take(path)? {
-                return Ok(turn);
+            if let Some(command_lock) = Self::try_take(path)? {
+                return Ok(command_lock);
             }
             let now = Instant::now();
             if now >= until + GRACE * 2 {
@@ -80,7 +80,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for CommandLock {
     fn drop(&mut self) {
         // Unlocks the open file itself, so that a service started by the command, which has inherited the file, blocks
         // no later command.
@@ -148,15 +148,15 @@ mod tests {
     async fn what_was_given_back_can_be_taken_though_something_still_has_the_input() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("web/edge");
-        let turn = Turn::try_take(&path).unwrap().unwrap();
+        let command_lock = CommandLock::try_take(&path).unwrap().unwrap();
         let mut child = Command::new("sleep")
             .arg("600")
-            .stdin(turn.stdin().unwrap())
+            .stdin(command_lock.stdin().unwrap())
             .spawn()
             .unwrap();
-        assert!(Turn::try_take(&path).unwrap().is_none());
-        drop(turn);
-        assert!(Turn::try_take(&path).unwrap().is_some());
+        assert!(CommandLock::try_take(&path).unwrap().is_none());
+        drop(command_lock);
+        assert!(CommandLock::try_take(&path).unwrap().is_some());
         child.kill().unwrap();
         child.wait().unwrap();
     }
@@ -169,10 +169,10 @@ mod tests {
         assert!(quick.wait().unwrap().success(), "its input has an end");
         let mut slow = held(&path, "sleep 600 & sleep 600; :");
         // The child of the child has another input, and goes with its group.
-        let turn = Turn::take(&path, Duration::ZERO);
+        let command_lock = CommandLock::take(&path, Duration::ZERO);
         let waited = tokio::task::spawn_blocking(move || slow.wait());
-        let (turn, waited) = tokio::join!(turn, waited);
-        assert!(turn.is_ok());
+        let (command_lock, waited) = tokio::join!(command_lock, waited);
+        assert!(command_lock.is_ok());
         assert!(!waited.unwrap().unwrap().success());
     }
 
@@ -180,19 +180,19 @@ mod tests {
     async fn what_an_earlier_command_left_serving_outlives_an_orphan() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("edge");
-        let turn = Turn::try_take(&path).unwrap().unwrap();
+        let command_lock = CommandLock::try_take(&path).unwrap().unwrap();
         let mut service = Command::new("sleep")
             .arg("600")
-            .stdin(turn.stdin().unwrap())
+            .stdin(command_lock.stdin().unwrap())
             .process_group(0)
             .spawn()
             .unwrap();
-        drop(turn);
+        drop(command_lock);
         let mut orphan = held(&path, "sleep 600; :");
-        let turn = Turn::take(&path, Duration::ZERO);
+        let command_lock = CommandLock::take(&path, Duration::ZERO);
         let waited = tokio::task::spawn_blocking(move || orphan.wait());
-        let (turn, waited) = tokio::join!(turn, waited);
-        assert!(turn.is_ok() && !waited.unwrap().unwrap().success());
+        let (command_lock, waited) = tokio::join!(command_lock, waited);
+        assert!(command_lock.is_ok() && !waited.unwrap().unwrap().success());
         assert_eq!(service.try_wait().unwrap(), None, "it was ended too");
         service.kill().unwrap();
         service.wait().unwrap();
