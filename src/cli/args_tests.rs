@@ -70,7 +70,7 @@ fn every_argument_has_help() {
 }
 
 #[test]
-fn what_was_said_is_told_from_defaults() {
+fn what_was_said_is_reported_from_defaults() {
     let said = |arguments: &[&str]| {
         let matches = Arguments::command().try_get_matches_from(arguments).unwrap();
         Said::of(&matches).state

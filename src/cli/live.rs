@@ -8,7 +8,7 @@ use crate::model::name::AppName;
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::Conclusion;
 use crate::report::{live as report_live, outstanding, terminal, words};
-use crate::runtime::control::Reply;
+use crate::runtime::control::OperatorResponse;
 use crate::runtime::fleet_status;
 use crate::runtime::progress::{Left, Progress};
 use rustix::termios::tcgetwinsize;
@@ -34,7 +34,10 @@ pub(super) struct Following {
 }
 
 /// Shows replies until they end; the exit code is that of the worst thing seen.
-pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Following) -> anyhow::Result<Exit> {
+pub(super) async fn follow(
+    mut replies: mpsc::Receiver<OperatorResponse>,
+    following: &Following,
+) -> anyhow::Result<Exit> {
     let Following { apps, json, .. } = following;
     let mut exit = Exit::Done;
     let mut open: Vec<AppName> = apps.clone();
@@ -55,14 +58,14 @@ pub(super) async fn follow(mut replies: mpsc::Receiver<Reply>, following: &Follo
                 log("lowtide stopped; it continues the request when it runs again: `lowtide plan`");
                 return Ok(Exit::Failed);
             }
-            Some(Reply::Done(text)) if apps.is_empty() => print_line(&text),
-            Some(Reply::Done(text)) if !json => log(&text),
-            Some(Reply::Done(_) | Reply::Heard) => {}
-            Some(Reply::Refused(why)) => {
+            Some(OperatorResponse::Done(text)) if apps.is_empty() => print_line(&text),
+            Some(OperatorResponse::Done(text)) if !json => log(&text),
+            Some(OperatorResponse::Done(_) | OperatorResponse::Heard) => {}
+            Some(OperatorResponse::Refused(why)) => {
                 log(&why);
                 return Ok(Exit::Failed);
             }
-            Some(Reply::Progress(progress)) => {
+            Some(OperatorResponse::Progress(progress)) => {
                 if let Progress::RequestCompleted { app, .. } = progress.as_ref() {
                     open.retain(|name| name != app);
                 }

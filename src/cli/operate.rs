@@ -10,7 +10,7 @@ use crate::config::form;
 use crate::model::halt::Draft;
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RunId};
-use crate::runtime::control::{self, Ask, Reply};
+use crate::runtime::control::{self, OperatorRequest, OperatorResponse};
 use crate::runtime::notify;
 use crate::runtime::progress::Watcher;
 use crate::runtime::supervisor::{Scope, Supervisor};
@@ -32,7 +32,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub(super) async fn halt(global: &Global, app: &str, why: String) -> anyhow::Result<Exit> {
     ask(
         global,
-        Ask::Halt {
+        OperatorRequest::Halt {
             app: name(app)?,
             by: who(),
             why,
@@ -59,7 +59,7 @@ pub(super) async fn resume(
         None => None,
     };
     let (app, by) = (name(app)?, who());
-    let asked = Ask::Resume {
+    let asked = OperatorRequest::Resume {
         app,
         by,
         why,
@@ -85,7 +85,7 @@ pub(super) async fn revert(global: &Global, what: &str, why: String) -> anyhow::
         Some((app, target)) => (app, Some(target.parse().context("this is not the name of a target")?)),
     };
     let (app, by) = (name(app)?, who());
-    ask(global, Ask::Revert { app, target, by, why }, false).await
+    ask(global, OperatorRequest::Revert { app, target, by, why }, false).await
 }
 
 pub(super) async fn pause(global: &Global, all: bool, off: bool) -> anyhow::Result<Exit> {
@@ -93,7 +93,7 @@ pub(super) async fn pause(global: &Global, all: bool, off: bool) -> anyhow::Resu
         eprintln!("pause stops every app: say `pause --all`; for one app there is `halt APP --reason …`");
         return Ok(Exit::Failed);
     }
-    ask(global, Ask::Pause { on: !off, by: who() }, false).await
+    ask(global, OperatorRequest::Pause { on: !off, by: who() }, false).await
 }
 
 /// `what`: an app, for its run under way, or a run by its id or the end of it.
@@ -105,7 +105,7 @@ pub(super) async fn cancel(global: &Global, what: &str) -> anyhow::Result<Exit> 
             None => return Ok(Exit::Failed),
         },
     };
-    ask(global, Ask::Cancel { run, by: who() }, false).await
+    ask(global, OperatorRequest::Cancel { run, by: who() }, false).await
 }
 
 async fn under_way(global: &Global, what: &str) -> anyhow::Result<Option<RunId>> {
@@ -144,14 +144,14 @@ fn meant(open: &[(AppName, RunId)], what: &str) -> Result<RunId, String> {
 
 /// The process that carries out the request.
 enum Reached {
-    Bot(mpsc::Receiver<Reply>),
+    Bot(mpsc::Receiver<OperatorResponse>),
     Us(StateLock),
     Nobody,
 }
 
 /// Finds the process that carries out the request. Retries for a while: a bot that starts or stops holds the state
 /// briefly without listening.
-async fn reach(global: &Global, asked: &Ask) -> anyhow::Result<Reached> {
+async fn reach(global: &Global, asked: &OperatorRequest) -> anyhow::Result<Reached> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match control::ask(&global.state, asked).await {
@@ -169,13 +169,13 @@ async fn reach(global: &Global, asked: &Ask) -> anyhow::Result<Reached> {
 }
 
 /// Sends a request to the owner of the state, or carries it out, and follows the outcome.
-pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Result<Exit> {
+pub(super) async fn ask(global: &Global, asked: OperatorRequest, json: bool) -> anyhow::Result<Exit> {
     let apps = control::followed_apps(&asked);
     let mut following = Following {
         zone: status::zone_of(global, &apps).await,
         apps,
         json,
-        back: matches!(asked, Ask::Revert { .. }),
+        back: matches!(asked, OperatorRequest::Revert { .. }),
     };
     let lock = match reach(global, &asked).await? {
         Reached::Bot(replies) => return live::follow(replies, &following).await,
@@ -197,7 +197,7 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
     let _heard = signal(SignalKind::hangup()).context("signals cannot be heard")?;
     let shutdown = CancellationToken::new();
     tokio::spawn(super::serve::on_signal(shutdown.clone()));
-    let (supervisor, requests) = Supervisor::new(Arc::clone(&bot), Scope::Asked, shutdown.clone());
+    let (supervisor, requests) = Supervisor::new(Arc::clone(&bot), Scope::Requested, shutdown.clone());
     let (send, replies) = mpsc::channel(256);
     tokio::spawn(pump(
         bot.watchers.watch(&following.apps),
@@ -207,23 +207,23 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
     let mails = tokio::spawn(notify::deliver_until(Arc::clone(&bot), shutdown.clone()));
     let supervised = tokio::spawn(supervisor.run());
     let first = match control::put(&requests, asked).await {
-        Ok(done) => Reply::Done(done),
-        Err(refused) => Reply::Refused(refused),
+        Ok(done) => OperatorResponse::Done(done),
+        Err(refused) => OperatorResponse::Refused(refused),
     };
     send.send(first).await.context("no listener")?;
     drop(send);
     let exit = if following.apps.is_empty() {
         let mut replies = replies;
         match replies.recv().await {
-            Some(Reply::Done(text)) => {
+            Some(OperatorResponse::Done(text)) => {
                 live::print_line(&text);
                 Exit::Done
             }
-            Some(Reply::Refused(why)) => {
+            Some(OperatorResponse::Refused(why)) => {
                 screen::log(&why);
                 Exit::Failed
             }
-            Some(Reply::Heard | Reply::Progress(_)) | None => Exit::Done,
+            Some(OperatorResponse::Heard | OperatorResponse::Progress(_)) | None => Exit::Done,
         }
     } else {
         live::follow(replies, &following).await?
@@ -237,13 +237,13 @@ pub(super) async fn ask(global: &Global, asked: Ask, json: bool) -> anyhow::Resu
 }
 
 /// Forwards progress until shutdown.
-async fn pump(mut progress: Watcher, send: mpsc::Sender<Reply>, shutdown: CancellationToken) {
+async fn pump(mut progress: Watcher, send: mpsc::Sender<OperatorResponse>, shutdown: CancellationToken) {
     loop {
         let seen = tokio::select! {
             seen = progress.next() => seen,
             () = shutdown.cancelled() => return,
         };
-        if send.send(Reply::Progress(Box::new(seen))).await.is_err() {
+        if send.send(OperatorResponse::Progress(Box::new(seen))).await.is_err() {
             return;
         }
     }

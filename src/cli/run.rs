@@ -4,7 +4,7 @@ use super::args::Global;
 use super::exit::Exit;
 use super::operate;
 use crate::model::fleet::Unhealthy;
-use crate::runtime::control::Ask;
+use crate::runtime::control::OperatorRequest;
 
 pub(super) async fn run(
     global: &Global,
@@ -20,7 +20,7 @@ pub(super) async fn run(
         .collect::<Result<Vec<_>, _>>()?;
     operate::ask(
         global,
-        Ask::Run {
+        OperatorRequest::Run {
             apps,
             now,
             rebuild,

@@ -7,7 +7,7 @@ use super::raw;
 use super::remote::url_problem;
 use super::scope::Scope;
 use super::testing::strings;
-use crate::model::command::{Ask, CommandPolicy, Probe};
+use crate::model::command::{CommandPolicy, CommandRequest, Probe};
 use crate::model::fleet::Select;
 use crate::model::name::HostName;
 use crate::model::secret::SecretRef;
@@ -130,7 +130,7 @@ impl Check<'_> {
                 None
             }
             (Some(http), None) => self.url(own, &base.key("http"), http),
-            (None, Some(exec)) => Some(Ask::Exec {
+            (None, Some(exec)) => Some(CommandRequest::Exec {
                 command: self.program(own, &base.key("exec"), Some(exec)),
             }),
             (None, None) => {
@@ -145,7 +145,7 @@ impl Check<'_> {
         Some(Probe { ask: ask?, timeout })
     }
 
-    fn url(&mut self, own: &Scope, rest: &Route, raw: &raw::Http) -> Option<Ask> {
+    fn url(&mut self, own: &Scope, rest: &Route, raw: &raw::Http) -> Option<CommandRequest> {
         let hint = "write `http: { url: \"https://edge.example.org/healthz\" }`";
         for (key, _) in [("port", raw.port.is_some()), ("path", raw.path.is_some())]
             .into_iter()
@@ -179,7 +179,7 @@ impl Check<'_> {
             return None;
         }
         self.note(own, &place, url.0.clone());
-        Some(Ask::Http { url: url.0.clone() })
+        Some(CommandRequest::Http { url: url.0.clone() })
     }
 
     fn not_for_commands(&mut self, own: &Scope, raw: &raw::Target) {

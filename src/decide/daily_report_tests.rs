@@ -32,13 +32,13 @@ fn lines(security: usize) -> Vec<DailyReportLine> {
 }
 
 #[test]
-fn security_fixes_that_nobody_brings_are_told_every_day() {
+fn security_fixes_that_nobody_brings_are_reported_every_day() {
     assert_eq!(lines(0), []);
     assert_eq!(lines(2), [DailyReportLine::Lacks { security: 2 }]);
 }
 
 #[test]
-fn quiet_runs_are_told_once_with_their_number() {
+fn quiet_runs_are_reported_once_with_their_number() {
     let app = tests_app("web", Schedule::Never, "UTC");
     let quiet = || Fact::Run {
         app: app.name.clone(),

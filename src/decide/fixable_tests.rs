@@ -380,7 +380,7 @@ fn a_hold_of_the_dockerfile_is_no_obstacle() {
 }
 
 #[test]
-fn what_is_gone_is_told_of_the_commit_that_was_looked_at() {
+fn what_is_gone_is_reported_of_the_commit_that_was_looked_at() {
     let gone = vec![UnavailablePin {
         package: "nginx".to_owned(),
         version: "1".to_owned(),

@@ -34,14 +34,14 @@ pub struct CommandPolicy {
 /// How the target proves that it serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
-    pub ask: Ask,
+    pub ask: CommandRequest,
     /// From the end of the command to the first good answer.
     pub timeout: SignedDuration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ask {
+pub enum CommandRequest {
     /// A GET, asked by lowtide itself, answers with 200–399.
     Http { url: String },
     /// A command beside lowtide exits 0.
@@ -145,7 +145,7 @@ pub enum CommandStep {
     Run {
         aim: Box<Aim>,
     },
-    /// Ask until it answers, within `deadline`.
+    /// CommandRequest until it answers, within `deadline`.
     AwaitAnswer {
         which: Which,
         deadline: Timestamp,

@@ -133,7 +133,7 @@ failure_kinds! {
     /// The update helper, or the old one on the way back.
     HandoverFailed = "lowtide could not be handed over", Infra;
     NotTakenOver = "the new lowtide did not take over, or did not stay", Repo;
-    /// An operator took the release back while its rollout was in progress.
+    /// An operator withdrew the release while its rollout was in progress.
     Withdrawn = "its release was withdrawn", Operator;
     /// Half-way, and the next opening was too far away or the last one was not enough either.
     WindowClosed = "its window closed before it was done", Operator;
@@ -288,7 +288,7 @@ pub enum HaltReason {
     Stuck { failure: Failure },
     /// An operator said so.
     Operator { by: String, why: String },
-    /// An operator took a release back.
+    /// An operator withdrew a release.
     Withdrawn {
         by: String,
         why: String,

@@ -14,7 +14,10 @@ const SHORTEST: usize = 6;
 /// The secrets of an environment: values of variables with a telling name, passwords in URLs (RFC 3986 §3.2.1), and
 /// `others`. Each line of a multi-line value is a secret of its own. Longest first, so that no secret masks only a part
 /// of a longer one.
-pub fn told<'a>(env: impl Iterator<Item = (&'a str, &'a str)>, others: impl Iterator<Item = String>) -> Vec<Secret> {
+pub fn secrets_in<'a>(
+    env: impl Iterator<Item = (&'a str, &'a str)>,
+    others: impl Iterator<Item = String>,
+) -> Vec<Secret> {
     let named = env
         .flat_map(|(name, value)| [tells(name).then_some(value), password(value)])
         .flatten()
@@ -214,7 +217,7 @@ mod tests {
     #[test]
     fn values_of_several_lines_and_written_forms_are_secrets() {
         let env = [("SSH_KEY", "-----BEGIN-----\nabcdef\n"), ("DB_PASSWORD", "a<b&c\"d")];
-        let secrets = told(env.into_iter(), std::iter::empty());
+        let secrets = secrets_in(env.into_iter(), std::iter::empty());
         for shown in [
             "x abcdef x",
             "<failure message=\"a&lt;b&amp;c&quot;d\"/>",

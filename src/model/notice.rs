@@ -194,14 +194,14 @@ pub struct WentBack {
     /// What was rolled back; `None`: it is forgotten.
     pub from: Option<String>,
     /// `None`: it followed from a rollout to another target.
-    pub asked: Option<Asked>,
+    pub asked: Option<RequestedBy>,
     /// Containers or services; 0: what a command moved is not counted.
     pub units: usize,
 }
 
 /// An operator's words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RequestedBy {
     pub by: String,
     pub why: String,
 }
@@ -296,7 +296,7 @@ pub enum DailyReportLine {
         since: Timestamp,
         drift: Drift,
     },
-    /// Security fixes that what runs lacks.
+    /// Missing security fixes.
     Lacks {
         security: usize,
     },

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_sure_to_be_asked_for_is_foretold() {
+    fn only_what_is_sure_to_be_asked_for_is_forecast() {
         let needed = |version: Option<&str>, sure: bool| {
             let pinned = Pinned {
                 version: version.map(ToOwned::to_owned),

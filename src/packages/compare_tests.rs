@@ -169,7 +169,7 @@ fn verdicts() {
 }
 
 #[test]
-fn files_are_told_with_their_package() {
+fn files_are_reported_with_their_package() {
     let mut new = with(|i| {
         i.package("openssl", "2", &["usr/bin/openssl", "usr/lib/new"])
             .file("srv/app", "b")

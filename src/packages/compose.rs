@@ -511,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_and_missing_services_are_told() {
+    fn circles_and_missing_services_are_reported() {
         let file = json!({"services": {"a": {"image": "x", "depends_on": ["b"]}, "b": {"image": "x", "depends_on": ["a"]}, "t": {}}});
         insta::assert_snapshot!(parse(&file, "t").unwrap_err(), @"depends_on: a, b wait for each other");
         insta::assert_snapshot!(parse(&json!({"services": {}}), "t").unwrap_err(), @"services.t: the service under test is not there");

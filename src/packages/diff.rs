@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_told_by_name_and_where_needed_by_architecture() {
+    fn packages_are_reported_by_name_and_where_needed_by_architecture() {
         let old = [
             package("bash", "amd64", "5.1"),
             package("gone", "all", "1"),

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ignored_files_are_told_from_content() {
+    fn ignored_files_are_reported_from_content() {
         for ignored in [
             "proc/1",
             "tmp/x/y",

@@ -66,7 +66,7 @@ fn halted(reason: &HaltReason) -> (Option<&str>, String) {
         HaltReason::Operator { by, why } => (Some(by), format!("halted it: {}", clean::one_line(why, DETAIL))),
         HaltReason::Withdrawn { by, why, tag, .. } => {
             let (tag, why) = (clean::one_line(tag, 128), clean::one_line(why, DETAIL));
-            (Some(by), format!("took {tag} back: {why}"))
+            (Some(by), format!("withdrew {tag}: {why}"))
         }
         HaltReason::Reverted { .. } | HaltReason::Irreversible { .. } | HaltReason::Stuck { .. } => {
             (None, format!("halted it. {}", words::halted(reason)))
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn who_did_what_is_told_and_what_lowtide_held_back() {
+    fn who_did_what_is_reported_and_what_lowtide_held_back() {
         let (by, why) = ("alice", "the till is\nbroken");
         let halted = |reason| AppEvent::Halted { reason, settings: None };
         let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "web answers 500");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_to_a_run_and_to_all_is_told() {
+    fn what_was_done_to_a_run_and_to_all_is_reported() {
         let by = "alice".to_owned();
         let run = "01J00000000000000000000000".parse().unwrap();
         let cancelled = at(7, AppEvent::Cancelled { run, by: by.clone() });

@@ -134,7 +134,7 @@ fn an_incident_for_a_terminal() {
 }
 
 #[test]
-fn over_midnight_the_day_is_told() {
+fn over_midnight_the_day_is_reported() {
     let mut incident = incident();
     incident.timeline = vec![
         Moment {

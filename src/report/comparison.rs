@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_differs_is_told() {
+    fn everything_that_differs_is_reported() {
         let changed = |content, mode, owner| FileDifference::Changed { content, mode, owner };
         let found = Comparison {
             verdict: Significance::Functional,

@@ -31,16 +31,13 @@ pub(super) fn page(body: &DailyReport, context: &MailContext) -> Rendered {
         ("Would have changed (observe mode)", lists.observed),
         ("What waits, and why", lists.waiting),
         ("Halted", lists.halted),
-        ("Security fixes that what runs lacks", lists.lacks),
+        ("Missing security fixes", lists.lacks),
     ] {
         if !rows.is_empty() {
             sections.push(list(heading, rows));
         }
     }
-    sections.push(Section::new(
-        "And besides",
-        vec![Block::Text(besides(body, lists.unchanged))],
-    ));
+    sections.push(Section::new("Also", vec![Block::Text(besides(body, lists.unchanged))]));
     Rendered {
         subject: format!("{verdict}: {title}"),
         lead: true,
@@ -208,7 +205,7 @@ impl Lists {
                 again,
             } => {
                 let (since, why) = (words::span(*since, body.to), words::failure(failure));
-                let what = format!("{channel} lacks {} for {since}. {why}", tag(t));
+                let what = format!("{channel} has been missing {} for {since}. {why}", tag(t));
                 match again {
                     Some(at) => {
                         let at = words::moment(*at, &body.timezone);

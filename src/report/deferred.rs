@@ -20,7 +20,7 @@ pub(super) fn waits(wait: &LongWait, now: Timestamp) -> Rendered {
     let (why, now_line, advice) = if is_busy {
         (
             format!("{target} has waited for a newer release since {since}. It would get {tag}, but {waiting}."),
-            "It asks again and again to be tried later.",
+            "Its command keeps asking to be tried later.",
             "Run its program by hand where lowtide runs it, and see what it waits for.",
         )
     } else {
@@ -104,7 +104,7 @@ pub(super) fn untimely(untimely: &Untimely) -> Rendered {
             tone: Tone::Warn,
             pill: "rolled back".to_owned(),
             title,
-            now: "Taken back: what ran before serves again.".to_owned(),
+            now: "Rolled back: what ran before serves again.".to_owned(),
             sections: vec![
                 Section::new("Why", vec![Block::Text(words::failure(failure))]),
                 Section::new(
@@ -116,7 +116,7 @@ pub(super) fn untimely(untimely: &Untimely) -> Rendered {
                     ],
                 ),
                 Section::new(
-                    "Whose concern",
+                    "Who needs to act",
                     vec![Block::Text(words::fault(failure.fault()).to_owned())],
                 ),
             ],

@@ -100,7 +100,7 @@ pub fn probation(left: &[(TargetName, u32)]) -> String {
     }
 }
 
-/// `runs an image 12 days old; 4 security fixes wait`; empty when nothing is known.
+/// `runs an image 12 days old; 4 security fixes are pending`; empty when nothing is known.
 #[must_use]
 pub fn exposed(exposure: Exposure, now: Timestamp) -> String {
     let mut parts = Vec::new();
@@ -111,7 +111,7 @@ pub fn exposed(exposure: Exposure, now: Timestamp) -> String {
         parts.push(format!(
             "{} {}",
             counted(exposure.security, "security fix", "security fixes"),
-            plural(exposure.security, "waits", "wait")
+            plural(exposure.security, "is pending", "are pending")
         ));
     }
     parts.join("; ")
@@ -165,7 +165,7 @@ pub fn what_lifts(app: &AppName, policy: &HaltPolicy) -> String {
 /// What lifts the halt of an operator's revert.
 #[must_use]
 pub fn lifts_withdrawal(app: &AppName) -> String {
-    format!("An operator took the release back: `lowtide resume {app} --reason \"…\"` lifts the halt.")
+    format!("An operator withdrew the release: `lowtide resume {app} --reason \"…\"` lifts the halt.")
 }
 
 /// What a resume says in mails and comments besides its reason.

@@ -149,7 +149,7 @@ fn run_failed(
                         Block::Commands(commands),
                     ],
                 ),
-                Section::new("Whose concern", vec![Block::Text(words::fault(fault).to_owned())]),
+                Section::new("Who needs to act", vec![Block::Text(words::fault(fault).to_owned())]),
             ],
             footer: often(fault).to_owned(),
         },
@@ -289,7 +289,7 @@ fn refused(app: &AppName, target: &TargetName, rollout: RolloutId, failure: &Fai
                     ],
                 ),
                 Section::new(
-                    "Whose concern",
+                    "Who needs to act",
                     vec![Block::Text(words::fault(failure.fault()).to_owned())],
                 ),
             ],
@@ -346,7 +346,7 @@ fn halted(halt: &Halt<'_>) -> Rendered {
     sections.push(Section::new("What to do next", next));
     if let Some(failure) = failure {
         sections.push(Section::new(
-            "Whose concern",
+            "Who needs to act",
             vec![Block::Text(words::fault(failure.fault()).to_owned())],
         ));
     }
@@ -390,7 +390,7 @@ fn halt_words(halt: &Halt<'_>, on: &str) -> (Tone, &'static str, String, String)
     let app = halt.app;
     let because = |f: &Failure| f.kind.words();
     let unclear = "Please look at the target now: it is not certain that it serves.".to_owned();
-    let back = "Taken back: what ran before serves again.".to_owned();
+    let back = "Rolled back: what ran before serves again.".to_owned();
     let now = if halt.back { back } else { unclear };
     match halt.reason {
         HaltReason::Reverted { failure } => {
@@ -514,7 +514,7 @@ fn config_refused(revision: &str, problems: &str) -> Rendered {
                     ],
                 ),
                 Section::new(
-                    "Whose concern",
+                    "Who needs to act",
                     vec![Block::Text(words::fault(Fault::Operator).to_owned())],
                 ),
             ],

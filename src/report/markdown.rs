@@ -76,7 +76,7 @@ pub fn status(notice: &Notice) -> String {
         NoticeBody::PromotionFailed(of) => format!("Not promoted to {}: {}", of.channel, words::failure(&of.failure)),
         NoticeBody::Promoted { channel, tag, .. } => format!("{channel} has {tag}."),
         NoticeBody::RolloutWaits(wait) => format!("{} waits for {}.", wait.tag, wait.target),
-        NoticeBody::RolloutUntimely(rollout) => format!("Taken back: {}", words::failure(&rollout.failure)),
+        NoticeBody::RolloutUntimely(rollout) => format!("Rolled back: {}", words::failure(&rollout.failure)),
         NoticeBody::Halted { reason, .. } => words::halted(reason),
         NoticeBody::Resumed { by, .. } => format!("Resumed by {by}."),
         NoticeBody::ConfigRefused { .. } => "A configuration is refused.".to_owned(),

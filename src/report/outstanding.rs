@@ -233,7 +233,7 @@ pub(super) fn went_back(back: &WentBack) -> Rendered {
                     vec![Block::Facts(vec![
                         ("Target", shown),
                         ("Release", tag),
-                        ("Taken back", format!("{from}; it is not tried again by itself")),
+                        ("Rolled back", format!("{from}; it is not tried again by itself")),
                     ])],
                 ),
                 Section::new(
@@ -290,7 +290,7 @@ pub(super) fn unpromoted(of: &Unpromoted) -> Rendered {
                     ],
                 ),
                 Section::new(
-                    "Whose concern",
+                    "Who needs to act",
                     vec![Block::Text(words::fault(failure.fault()).to_owned())],
                 ),
             ],
@@ -323,7 +323,7 @@ mod tests {
     use crate::model::failure::FailureKind;
 
     #[test]
-    fn a_target_that_somebody_else_changed_is_told_with_what_it_runs() {
+    fn a_target_that_somebody_else_changed_is_reported_with_what_it_runs() {
         let (app, target) = ("shop".parse().unwrap(), "front".parse().unwrap());
         let runs = |others, of| Drift::Runs {
             image: "shop:1\u{7}".to_owned(),
@@ -390,7 +390,7 @@ mod tests {
         after it, t2 is rolled out to front of web again, where it was refused: the container was not healthy before the rollout: web is unhealthy
         after it, t2 is promoted to production of web again, which failed: the tag exists with another digest: prod.example.org/web:t2 is sha256:aa already, not sha256:bb
         but web is halted, so that waits until it is resumed. ana took t3 back: it answers 500.
-        web: front does not run t2. The container was not healthy before the rollout: web is unhealthy. Heal the containers, or ship over them: `lowtide run APP --now --replace-unhealthy`.
+        web: front does not run t2. The container was not healthy before the rollout: web is unhealthy. Repair the containers, or replace them anyway: `lowtide run APP --now --replace-unhealthy`.
         web: production does not have t2. The tag exists with another digest: prod.example.org/web:t2 is sha256:aa already, not sha256:bb. It is tried again after the next night's run, or when its configuration changes. Find out who pushed that tag; lowtide never overwrites it. A template with {run} avoids this.
         web: production does not have t2. The registry does not answer: prod.example.org. It is tried again in 2 min. Nothing to do if the registry comes back: the next run tries again.
         t2 could not be promoted to production: the tag exists with another digest: prod.example.org/web:t2 is sha256:aa already, not sha256:bb

@@ -296,7 +296,10 @@ fn channel_line(plan: &ChannelPlan, now: Timestamp) -> [Cell; 2] {
                 |at| format!("tried again {}", relative(at, now)),
             );
             let (tag, since) = (clean::one_line(tag, 40), words::span(*since, now));
-            format!("lacks {tag} for {since}: {} ({again})", words::failure(failure))
+            format!(
+                "has been missing {tag} for {since}: {} ({again})",
+                words::failure(failure)
+            )
         }
         ChannelTrouble::Disagrees { has, targets } => {
             let runs = targets

@@ -76,7 +76,7 @@ pub fn order(it: &Move) -> String {
         .map_or("in the order that its tasks allow", UpdateOrder::as_str);
     let because = match &it.why {
         OrderReason::Configured => "as configured".to_owned(),
-        OrderReason::Dependent => "it holds on to another one".to_owned(),
+        OrderReason::Dependent => "it depends on another one".to_owned(),
         OrderReason::NoRouter => "no router would pick up a new container".to_owned(),
         OrderReason::RouterPauses => "its router is only told to hold requests back".to_owned(),
         OrderReason::RouterTakesUp => "its router picks up new containers".to_owned(),

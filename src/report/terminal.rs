@@ -238,7 +238,7 @@ pub fn history(rows: &[RunRow], now: Timestamp, style: Style) -> String {
     if rows.is_empty() {
         return "No runs yet.\n".to_owned();
     }
-    let head = ["RUN", "APP", "STARTED", "TOOK", "BECAUSE OF", "RESULT"].map(|h| Ink::Soft.cell(h));
+    let head = ["RUN", "APP", "STARTED", "TOOK", "TRIGGER", "RESULT"].map(|h| Ink::Soft.cell(h));
     let body = rows.iter().map(|row| run_cells(row, now));
     fitted(
         &std::iter::once(head).chain(body).collect::<Vec<_>>(),

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 /// Packages in a mail; `lowtide outdated` has them all.
 const ROWS: usize = 30;
 
-/// `3 fixes for security wait for debian:12-slim`
+/// `3 security fixes need a newer debian:12-slim`
 pub(super) fn title(packages: &[PendingPackage], unavailable_pins: &[UnavailablePin]) -> String {
     if packages.is_empty() {
         let count = unavailable_pins.len();
@@ -24,9 +24,9 @@ pub(super) fn title(packages: &[PendingPackage], unavailable_pins: &[Unavailable
     let security = packages.iter().filter(|pending| pending.security).count();
     let (count, what) = match security {
         0 => (packages.len(), counted(packages.len(), "upgrade", "upgrades")),
-        _ => (security, counted(security, "fix for security", "fixes for security")),
+        _ => (security, counted(security, "security fix", "security fixes")),
     };
-    format!("{what} {} for {}", plural(count, "waits", "wait"), whom(packages))
+    format!("{what} {} {}", plural(count, "needs", "need"), whom(packages))
 }
 
 fn whom(packages: &[PendingPackage]) -> String {
@@ -35,7 +35,7 @@ fn whom(packages: &[PendingPackage]) -> String {
     for pending in packages {
         match &pending.fix {
             Fix::Base { reference } => {
-                bases.insert(clean::one_line(reference, 80));
+                bases.insert(format!("a newer {}", clean::one_line(reference, 80)));
             }
             Fix::Pin { .. } => pinned = true,
             Fix::Rebuild | Fix::Perhaps { .. } => {}
@@ -43,7 +43,7 @@ fn whom(packages: &[PendingPackage]) -> String {
     }
     let mut whom: Vec<String> = bases.into_iter().collect();
     if pinned {
-        whom.push("a version in the Dockerfile".to_owned());
+        whom.push("another version in the Dockerfile".to_owned());
     }
     whom.join(" and ")
 }
@@ -67,7 +67,7 @@ pub(super) fn page(app: &AppName, packages: &[PendingPackage], unavailable_pins:
             tone: Tone::Warn,
             pill: "a rebuild won't fix this".to_owned(),
             title,
-            now: "What runs stays as it is: a rebuild would bring the same packages again.".to_owned(),
+            now: "Nothing changes: a rebuild would install the same packages.".to_owned(),
             sections,
             footer: "You get one mail per version; `lowtide status` lists it until it is fixed.".to_owned(),
         },

@@ -42,8 +42,8 @@ fn titles_count_what_matters() {
         title(&[], &[gone]),
     ];
     insta::assert_snapshot!(titles.join("\n"), @"
-    1 fix for security waits for debian:12
-    2 fixes for security wait for debian:12 and a version in the Dockerfile
+    1 security fix waits for debian:12
+    2 security fixes wait for debian:12 and a version in the Dockerfile
     1 upgrade waits for debian:12
     2 upgrades wait for a version in the Dockerfile
     1 version the Dockerfile asks for is gone

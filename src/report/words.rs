@@ -23,12 +23,12 @@ pub const NOT_STARTED: &str =
 #[must_use]
 pub fn failed_at(stage: Stage, kind: FailureKind) -> String {
     let during = match stage {
-        Stage::Resolve => "While the inputs of the build were looked up",
+        Stage::Resolve => "While resolving the inputs of the build",
         Stage::Build => "During the build",
-        Stage::Inspect => "While the new image was looked into",
+        Stage::Inspect => "While inspecting the new image",
         Stage::Bootstrap => "While installing the test tools in the new image",
         Stage::Test => "In the tests inside the new image",
-        Stage::Publish => "While the tested image was published",
+        Stage::Publish => "While publishing the tested image",
     };
     format!("{during}: {}.", kind.words())
 }
@@ -56,8 +56,8 @@ pub fn fault(fault: Fault) -> &'static str {
     match fault {
         Fault::Repo => "The app's maintainers: the cause is in the repository.",
         Fault::Infra => "The operators: the cause is outside the repository. It is not counted against the app.",
-        Fault::Operator => "The operators: a setting, a right, or the place where it runs needs a hand.",
-        Fault::Bug => "The operators: this is a fault of lowtide itself. The run is held; please report it.",
+        Fault::Operator => "The operators: a setting, a right, or the place where it runs needs to be corrected.",
+        Fault::Bug => "The operators: this is a fault of lowtide itself. The run is stopped; please report it.",
     }
 }
 
@@ -113,10 +113,10 @@ pub fn advice(kind: FailureKind) -> &'static str {
         K::ContainerExited => "Look at the container's last lines above.",
         K::NotReadyInProduction => "Start the image as it ships, without the test environment, and see what it lacks.",
         K::TagTaken => "Find out who pushed that tag; lowtide never overwrites it. A template with {run} avoids this.",
-        K::DigestMismatch => "Look at the registry: it must serve what was pushed. The next run publishes anew.",
+        K::DigestMismatch => "Look at the registry: it must serve what was pushed. The next run publishes it again.",
         K::PreflightRefused => "Change the named setting of the container, or roll this target by other means.",
         K::TargetMissing => "Start the containers, or correct the target in the configuration.",
-        K::TargetSick => "Heal the containers, or ship over them: `lowtide run APP --now --replace-unhealthy`.",
+        K::TargetSick => "Repair the containers, or replace them anyway: `lowtide run APP --now --replace-unhealthy`.",
         K::ReleaseMissing => "Restore the release in the registry, or create the channel's repository there.",
         K::RouterFailed => "Run the named command by hand inside the router's container.",
         K::BeforeHookFailed => "Run the named hook by hand inside the old container.",
@@ -137,7 +137,7 @@ pub fn advice(kind: FailureKind) -> &'static str {
         }
         K::Diverged => "Find out who changed the containers, then resume.",
         K::WindowClosed => "Make the window longer, or take it by `lowtide run APP --now` when you can watch.",
-        K::Withdrawn => "Nothing: an operator took the release back.",
+        K::Withdrawn => "Nothing: an operator withdrew the release.",
         K::HandoverFailed => "Look at the log of the container named .helper: it has lowtide's own image and settings.",
         K::NotTakenOver => {
             "Look at the new container's last lines above: it has to serve with this state and configuration."
@@ -162,7 +162,7 @@ pub fn halted(reason: &HaltReason) -> String {
         }
         HaltReason::Stuck { failure } => format!("A rollout is stuck. {}", self::failure(failure)),
         HaltReason::Withdrawn { by, why, tag, .. } => format!(
-            "{} took {} back: {}",
+            "{} withdrew {}: {}",
             clean::one_line(by, 80),
             clean::one_line(tag, 128),
             ended(&clean::one_line(why, DETAIL))
@@ -265,8 +265,8 @@ pub fn skipped(reason: &SkipReason) -> String {
 fn nothing_to_gain(out_of_reach: usize, security: usize, unknown: &[String]) -> String {
     let mut text = "no changes since the last build".to_owned();
     if out_of_reach > 0 {
-        let fixes = counted(out_of_reach, "package waits", "packages wait");
-        text.push_str(&format!("; {fixes} for a base or a pin"));
+        let fixes = counted(out_of_reach, "package needs", "packages need");
+        text.push_str(&format!("; {fixes} a new base image or another version pin"));
         if security > 0 {
             text.push_str(&format!(", {security} of them for security"));
         }
@@ -304,18 +304,18 @@ pub fn because(reasons: &[Because]) -> String {
     reasons.iter().map(reason).collect::<Vec<_>>().join("; ")
 }
 
-/// Fixes that no rebuild can bring: `2 fixes for security wait for a base or a pin`.
+/// Fixes that no rebuild can bring: `2 security fixes need a new base image or another version pin`.
 #[must_use]
 pub fn unfixable(unfixable: &UnfixableUpdates) -> String {
     let mut parts = Vec::new();
     let packages = unfixable.packages.len();
     match unfixable.security {
         0 if packages == 0 => {}
-        0 => parts.push(counted(packages, "upgrade waits", "upgrades wait")),
-        security => parts.push(counted(security, "fix for security waits", "fixes for security wait")),
+        0 => parts.push(counted(packages, "upgrade needs", "upgrades need")),
+        security => parts.push(counted(security, "security fix needs", "security fixes need")),
     }
     if let Some(part) = parts.first_mut() {
-        part.push_str(" for a base or a pin");
+        part.push_str(" a new base image or another version pin");
     }
     if !unfixable.unavailable_pins.is_empty() {
         let gone: Vec<String> = unfixable
@@ -337,14 +337,14 @@ pub fn unfixable(unfixable: &UnfixableUpdates) -> String {
     parts.join("; ")
 }
 
-/// `front runs 3 fixes for security behind`
+/// `front is missing 3 security fixes`
 #[must_use]
 pub fn running(target: &TargetName, behind: Behind) -> String {
     let fixes = match behind.security {
         0 => counted(behind.packages, "upgrade", "upgrades"),
-        security => counted(security, "fix for security", "fixes for security"),
+        security => counted(security, "security fix", "security fixes"),
     };
-    format!("{target} runs {fixes} behind")
+    format!("{target} is missing {fixes}")
 }
 
 /// What is pending before a build, a line each, for whoever watches the run.

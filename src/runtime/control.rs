@@ -29,8 +29,8 @@ const DOOR: &str = "control socket";
 
 /// A request of an operator to the process that holds the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "ask")]
-pub enum Ask {
+#[serde(rename_all = "snake_case", tag = "request")]
+pub enum OperatorRequest {
     Run {
         apps: Vec<AppName>,
         now: bool,
@@ -78,7 +78,7 @@ pub enum Ask {
 /// Messages to the client: a greeting before the request, then the response, then progress while the client follows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reply {
+pub enum OperatorResponse {
     /// The greeting. A client sends its request only after it: a stopped process that continues must not find requests
     /// whose clients have given up.
     Heard,
@@ -87,11 +87,11 @@ pub enum Reply {
     Progress(Box<Progress>),
 }
 
-impl Ask {
+impl OperatorRequest {
     /// Is there something to follow after the answer?
     #[must_use]
     pub fn is_followed(&self) -> bool {
-        matches!(self, Ask::Run { .. } | Ask::Revert { .. })
+        matches!(self, OperatorRequest::Run { .. } | OperatorRequest::Revert { .. })
     }
 }
 
@@ -145,16 +145,20 @@ pub async fn serve(bot: Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: Cancella
 
 async fn converse(bot: &Bot, ask: &mpsc::Sender<Request>, mut stream: UnixStream, guest: &Guest) -> io::Result<()> {
     let (reading, mut writing) = stream.split();
-    write(&mut writing, &Reply::Heard).await?;
+    write(&mut writing, &OperatorResponse::Heard).await?;
     let mut line = String::new();
     let mut reading = BufReader::new(reading.take(MAX_LINE));
     timeout(ASK_WITHIN, reading.read_line(&mut line)).await??;
     guest.asked();
-    let asked: Ask = match serde_json::from_str(&line) {
+    let asked: OperatorRequest = match serde_json::from_str(&line) {
         Ok(asked) => asked,
         Err(error) => {
             warn!(%error, "an unreadable question at the control socket");
-            return write(&mut writing, &Reply::Refused(format!("unreadable question: {error}"))).await;
+            return write(
+                &mut writing,
+                &OperatorResponse::Refused(format!("unreadable question: {error}")),
+            )
+            .await;
         }
     };
     // Registered before asking: no progress is missed.
@@ -162,26 +166,29 @@ async fn converse(bot: &Bot, ask: &mpsc::Sender<Request>, mut stream: UnixStream
     let mut progress = bot.watchers.watch(&apps);
     let followed = asked.is_followed();
     match put(ask, asked).await {
-        Ok(done) => write(&mut writing, &Reply::Done(done)).await?,
-        Err(refused) => return write(&mut writing, &Reply::Refused(refused)).await,
+        Ok(done) => write(&mut writing, &OperatorResponse::Done(done)).await?,
+        Err(refused) => return write(&mut writing, &OperatorResponse::Refused(refused)).await,
     }
     while followed && !apps.is_empty() {
         let seen = progress.next().await;
         if let Progress::RequestCompleted { app, .. } = &seen {
             apps.retain(|name| name != app);
         }
-        write(&mut writing, &Reply::Progress(Box::new(seen))).await?;
+        write(&mut writing, &OperatorResponse::Progress(Box::new(seen))).await?;
     }
     Ok(())
 }
 
 /// The apps whose settling ends the conversation.
 #[must_use]
-pub fn followed_apps(asked: &Ask) -> Vec<AppName> {
+pub fn followed_apps(asked: &OperatorRequest) -> Vec<AppName> {
     match asked {
-        Ask::Run { apps, .. } => apps.clone(),
-        Ask::Revert { app, .. } => vec![app.clone()],
-        Ask::Halt { .. } | Ask::Resume { .. } | Ask::Pause { .. } | Ask::Cancel { .. } => Vec::new(),
+        OperatorRequest::Run { apps, .. } => apps.clone(),
+        OperatorRequest::Revert { app, .. } => vec![app.clone()],
+        OperatorRequest::Halt { .. }
+        | OperatorRequest::Resume { .. }
+        | OperatorRequest::Pause { .. }
+        | OperatorRequest::Cancel { .. } => Vec::new(),
     }
 }
 
@@ -189,14 +196,14 @@ pub fn followed_apps(asked: &Ask) -> Vec<AppName> {
 ///
 /// # Errors
 /// Its refusal, or that it is ending.
-pub async fn put(ask: &mpsc::Sender<Request>, asked: Ask) -> Answer {
+pub async fn put(ask: &mpsc::Sender<Request>, asked: OperatorRequest) -> Answer {
     let (answer, answered) = oneshot::channel();
     let ending = || "lowtide is shutting down".to_owned();
     ask.send(Request { asked, answer }).await.map_err(|_| ending())?;
     answered.await.unwrap_or_else(|_| Err(ending()))
 }
 
-async fn write(writing: &mut (impl AsyncWriteExt + Unpin), reply: &Reply) -> io::Result<()> {
+async fn write(writing: &mut (impl AsyncWriteExt + Unpin), reply: &OperatorResponse) -> io::Result<()> {
     let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
     writing.write_all(&line).await
@@ -206,7 +213,7 @@ async fn write(writing: &mut (impl AsyncWriteExt + Unpin), reply: &Reply) -> io:
 ///
 /// # Errors
 /// When the socket is there and cannot be used; `TimedOut` when whoever listens does not greet (it is stopped, or hangs).
-pub async fn ask(state: &Path, asked: &Ask) -> io::Result<Option<mpsc::Receiver<Reply>>> {
+pub async fn ask(state: &Path, asked: &OperatorRequest) -> io::Result<Option<mpsc::Receiver<OperatorResponse>>> {
     let stream = match UnixStream::connect(socket_path(state)).await {
         Ok(stream) => stream,
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
@@ -217,7 +224,7 @@ pub async fn ask(state: &Path, asked: &Ask) -> io::Result<Option<mpsc::Receiver<
     let mut stream = BufReader::new(stream);
     let mut greeting = String::new();
     timeout(GREETED_WITHIN, stream.read_line(&mut greeting)).await??;
-    if !matches!(serde_json::from_str(&greeting), Ok(Reply::Heard)) {
+    if !matches!(serde_json::from_str(&greeting), Ok(OperatorResponse::Heard)) {
         // The bot is shutting down, or has too many connections.
         return Ok(None);
     }

@@ -65,7 +65,7 @@ impl Driver {
         if !self.take_up().await? {
             return Ok(None);
         }
-        self.tell_moves().await?;
+        self.publish_moves().await?;
         let mut last_wait = None;
         let mut slot = None;
         let mut work_guard = None;
@@ -110,7 +110,7 @@ impl Driver {
                     if let WaitReason::Baking { .. } = reason {
                         slot = None;
                     }
-                    self.tell_wait(&reason, &mut last_wait);
+                    self.publish_wait(&reason, &mut last_wait);
                     self.wait(until, &reason).await;
                 }
                 Next::Do { attempt, step } => {
@@ -119,7 +119,7 @@ impl Driver {
                         Leave::Taken => continue,
                         Leave::Later => {
                             let reason = WaitReason::LastInQueue;
-                            self.tell_wait(&reason, &mut last_wait);
+                            self.publish_wait(&reason, &mut last_wait);
                             self.wait(Some(clock::now() + QUEUE_POLL), &reason).await;
                             continue;
                         }
@@ -167,7 +167,7 @@ impl Driver {
         })
         .await?;
         // The operator who said `--now` follows from here on and has not seen which replicas move.
-        self.tell_moves().await
+        self.publish_moves().await
     }
 
     fn is_self_update(&self) -> bool {
@@ -237,14 +237,14 @@ impl Driver {
         Ok(None)
     }
 
-    fn tell_wait(&self, reason: &WaitReason, last: &mut Option<WaitReason>) {
+    fn publish_wait(&self, reason: &WaitReason, last: &mut Option<WaitReason>) {
         self.bot.rollout_waits(self.state.id, is_idle(reason));
         if last.as_ref() != Some(reason) {
             if is_idle(reason) {
                 let waits = words::waiting(reason, &self.state.timezone);
                 info!(waits, "the rollout waits");
             }
-            self.bot.watchers.tell(Progress::RolloutWaits {
+            self.bot.watchers.publish(Progress::RolloutWaits {
                 rollout: self.state.id,
                 reason: reason.clone(),
             });
@@ -274,14 +274,14 @@ impl Driver {
         .await?;
         self.tell_ended(&step, outcome, begun);
         if step == Step::Preflight {
-            self.tell_moves().await?;
+            self.publish_moves().await?;
         }
         Ok(true)
     }
 
     async fn roll_back(&mut self, failure: Failure) -> Result<(), DriveError> {
         warn!(kind = ?failure.kind, detail = %failure.detail, "rolling back");
-        self.bot.watchers.tell(Progress::RolloutReturns {
+        self.bot.watchers.publish(Progress::RolloutReturns {
             rollout: self.state.id,
             failure: failure.clone(),
         });
@@ -289,12 +289,12 @@ impl Driver {
     }
 
     /// Tells watchers which replicas move; the list is empty until preflight has found them.
-    async fn tell_moves(&self) -> Result<(), DriveError> {
+    async fn publish_moves(&self) -> Result<(), DriveError> {
         let (state, bot) = (&self.state, &self.bot);
         let events = bot.store.rollout_events(state.id).await?;
         let releases = &bot.app_state(&state.app).releases;
         let preview = rollout::preview(state, &events, &bot.outside(state), releases, clock::now());
-        bot.watchers.tell(Progress::RolloutMoves {
+        bot.watchers.publish(Progress::RolloutMoves {
             app: state.app.clone(),
             rollout: state.id,
             target: state.target.name.clone(),
@@ -314,7 +314,7 @@ impl Driver {
             Goal::Forward if state.bake.is_some_and(|until| until <= now) => Phase::Finishing,
             Goal::Forward => Phase::Moving,
         };
-        self.bot.watchers.tell(Progress::StepStarted {
+        self.bot.watchers.publish(Progress::StepStarted {
             rollout: state.id,
             step: step.to_string(),
             replica: step.unit().and_then(|unit| Replica::of(state, unit)),
@@ -340,13 +340,13 @@ impl Driver {
             | StepOutcome::Kept { .. } => None,
         };
         if let (Step::AwaitReady { .. }, None, Some(replica)) = (step, &failure, replica.clone()) {
-            watchers.tell(Progress::Ready {
+            watchers.publish(Progress::Ready {
                 rollout: state.id,
                 replica,
                 took_ms,
             });
         }
-        watchers.tell(Progress::StepEnded {
+        watchers.publish(Progress::StepEnded {
             rollout: state.id,
             step: step.to_string(),
             replica,
@@ -431,7 +431,7 @@ impl Driver {
         self.bot.commit(batch, &app, &told.facts, told.notices).await?;
         self.fold(event, now)?;
         info!(?conclusion, "rollout ended");
-        self.bot.watchers.tell(Progress::RolloutEnded {
+        self.bot.watchers.publish(Progress::RolloutEnded {
             app,
             target: self.state.target.name.clone(),
             rollout: self.state.id,

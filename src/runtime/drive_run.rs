@@ -94,7 +94,7 @@ impl Driver {
                 Next::WaitUntil { at, reason } => {
                     // Free the slot: a run that waits for a registry to come back must not hold up other runs.
                     drop(slot.take());
-                    self.bot.watchers.tell(Progress::RunWaits {
+                    self.bot.watchers.publish(Progress::RunWaits {
                         run: self.state.id,
                         reason,
                     });
@@ -115,7 +115,7 @@ impl Driver {
                         effect: effect.clone(),
                     })
                     .await?;
-                    self.tell(Progress::StageStarted {
+                    self.publish(Progress::StageStarted {
                         run: self.state.id,
                         stage,
                         attempt,
@@ -144,7 +144,7 @@ impl Driver {
             info!(%stage, "stage done");
         }
         self.append(RunEvent::EffectEnded { outcome }).await?;
-        self.tell(Progress::StageEnded {
+        self.publish(Progress::StageEnded {
             run: self.state.id,
             stage,
             ok,
@@ -169,7 +169,7 @@ impl Driver {
         if let Some(slot) = self.bot.run_slots.try_take(most()) {
             return Some(Leave::Work(slot));
         }
-        self.bot.watchers.tell(Progress::RunWaits {
+        self.bot.watchers.publish(Progress::RunWaits {
             run: self.state.id,
             reason: WaitReason::OtherRuns { limit: most() },
         });
@@ -222,7 +222,7 @@ impl Driver {
             .await?;
         self.fold(event, now)?;
         info!(conclusion = conclusion_word(&conclusion), "run ended");
-        self.tell(Progress::RunEnded {
+        self.publish(Progress::RunEnded {
             app: self.state.app.name.clone(),
             run: self.state.id,
             conclusion: Box::new(conclusion.clone()),
@@ -259,8 +259,8 @@ impl Driver {
         ))
     }
 
-    fn tell(&self, progress: Progress) {
-        self.bot.watchers.tell(progress);
+    fn publish(&self, progress: Progress) {
+        self.bot.watchers.publish(progress);
     }
 }
 

@@ -127,7 +127,7 @@ pub async fn app_states(store: &Store) -> Result<BTreeMap<AppName, Arc<AppState>
     Ok(folded.into_iter().collect())
 }
 
-/// The rollout that an app's halt is about, else the last one that ended badly or took a release back for an operator.
+/// The rollout that an app's halt is about, else the last one that ended badly or withdrew a release for an operator.
 #[must_use]
 pub fn incident_of(app_state: &AppState) -> Option<RolloutId> {
     let open = app_state.incidents.last().map(|incident| incident.rollout);

@@ -237,7 +237,7 @@ pub struct Watcher {
 }
 
 impl Watchers {
-    pub fn tell(&self, progress: Progress) {
+    pub fn publish(&self, progress: Progress) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         // No watcher is the normal case.
         all.retain(|queue| match queue.upgrade() {
@@ -355,11 +355,11 @@ mod tests {
     async fn a_flood_of_lines_hides_no_end() {
         let watchers = Watchers::default();
         let mut watcher = watchers.watch(&[app("a"), app("b")]);
-        watchers.tell(completed("a"));
+        watchers.publish(completed("a"));
         for n in 0..3 * BACKLOG {
-            watchers.tell(line(n));
+            watchers.publish(line(n));
         }
-        watchers.tell(completed("b"));
+        watchers.publish(completed("b"));
         assert_eq!(watcher.next().await, completed("a"));
         for n in 2 * BACKLOG + 2..3 * BACKLOG {
             assert_eq!(watcher.next().await, line(n), "the last lines, in their order");
@@ -371,9 +371,9 @@ mod tests {
     async fn who_does_not_read_at_all_keeps_no_more_than_its_own_ends() {
         let watchers = Watchers::default();
         let watcher = watchers.watch(&[app("mine")]);
-        watchers.tell(completed("mine"));
+        watchers.publish(completed("mine"));
         for _ in 0..2 * BACKLOG {
-            watchers.tell(completed("other"));
+            watchers.publish(completed("other"));
         }
         let seen = watcher.queue.seen.lock().unwrap();
         assert_eq!((seen.len(), seen.front()), (BACKLOG, Some(&completed("mine"))));
@@ -383,7 +383,7 @@ mod tests {
     fn a_watcher_that_left_is_forgotten() {
         let watchers = Watchers::default();
         drop(watchers.watch(&[]));
-        watchers.tell(line(1));
+        watchers.publish(line(1));
         assert_eq!(watchers.all.lock().unwrap().len(), 0);
     }
 }

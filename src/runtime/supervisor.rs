@@ -2,7 +2,7 @@
 //! starts their drivers. It decides nothing itself: `decide::schedule` and `decide::app_state` do.
 
 use super::bot::{Bot, InForce};
-use super::control::Ask;
+use super::control::OperatorRequest;
 use super::drive_run::{DriveError, Interrupt};
 use super::progress::{Left, Progress};
 use super::{drive_rollout, drive_run};
@@ -28,8 +28,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-mod asked;
 mod releases;
+mod requests;
 
 /// How long a shutdown waits for drivers to park: under the 10 s that `docker stop` grants by default.
 const GRACE: Duration = Duration::from_secs(8);
@@ -44,7 +44,7 @@ pub enum Scope {
     /// `serve`: opens scheduled runs, and continues every open run and rollout.
     All,
     /// A command without a bot: only the work it requests, and what follows from it.
-    Asked,
+    Requested,
 }
 
 /// The answer: what was done, or why not.
@@ -53,7 +53,7 @@ pub type Answer = Result<String, String>;
 /// What was asked, with the place for its answer.
 #[derive(Debug)]
 pub struct Request {
-    pub asked: Ask,
+    pub asked: OperatorRequest,
     pub answer: oneshot::Sender<Answer>,
 }
 
@@ -220,7 +220,7 @@ impl Supervisor {
                     self.advance(app).await?;
                 }
             }
-            Scope::Asked => {
+            Scope::Requested => {
                 for app in self.followed.clone() {
                     if let Some(app) = apps.get(&app) {
                         self.advance(app).await?;
@@ -331,7 +331,7 @@ impl Supervisor {
                 Vec::new(),
             )
             .await?;
-        self.bot.watchers.tell(Progress::RunOpened {
+        self.bot.watchers.publish(Progress::RunOpened {
             app: app.name.clone(),
             run: id,
         });
@@ -382,7 +382,7 @@ impl Supervisor {
         let Some(Conclusion::Released { .. }) = conclusion else {
             return Ok(());
         };
-        if self.scope == Scope::Asked {
+        if self.scope == Scope::Requested {
             return Ok(());
         }
         // A release of a parent triggers runs of its children the same night.
@@ -429,7 +429,7 @@ impl Supervisor {
                 .get(&app)
                 .map(|configured| Left::of(configured, &self.bot.app_state(&app)));
             let left = left.unwrap_or_default();
-            self.bot.watchers.tell(Progress::RequestCompleted { app, left });
+            self.bot.watchers.publish(Progress::RequestCompleted { app, left });
         }
         Ok(())
     }
@@ -438,7 +438,7 @@ impl Supervisor {
         match next {
             app_state::Next::Idle => true,
             app_state::Next::OpenRollout { target, .. } | app_state::Next::GoBack { target, .. } => {
-                self.scope == Scope::Asked && target.select == Select::OwnContainer
+                self.scope == Scope::Requested && target.select == Select::OwnContainer
             }
             app_state::Next::Promote(_) | app_state::Next::TakeBack(_) => false,
         }

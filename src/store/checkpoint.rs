@@ -27,7 +27,7 @@ impl Store {
         checkpoint: impl Fn(Vec<Recorded<AppEvent>>) -> AppEvent + Send + Sync + 'static,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
-        let due = self.ask(move |connection| {
+        let due = self.query(move |connection| {
             let mut due = Vec::new();
             for (stream, app, from) in app_streams(connection)? {
                 if wants(facts(from, last_seq(connection, &stream)?)) {
@@ -69,7 +69,7 @@ impl Store {
     /// `Fenced`, `Database`.
     pub async fn trim_apps(&self, facts: Timestamp, audit: Timestamp) -> Result<usize, StoreError> {
         // Looked for beside the writer: most streams have nothing, and a transaction costs a write to the disk.
-        let found = self.ask(move |connection| {
+        let found = self.query(move |connection| {
             let mut some = connection.prepare_cached(sql::TRIMS_APP)?;
             let mut found = Vec::new();
             for (stream, _, from) in app_streams(connection)? {
@@ -109,7 +109,7 @@ impl Store {
     /// # Errors
     /// `Unreadable` when an event cannot be read by this version.
     pub async fn audit(&self, since: Timestamp) -> Result<Vec<(AppName, Recorded<AppEvent>)>, StoreError> {
-        self.ask(move |connection| {
+        self.query(move |connection| {
             let mut statement = connection.prepare_cached(sql::AUDIT)?;
             let mut found = statement.query([stamp(since)])?;
             let mut audit = Vec::new();
@@ -127,7 +127,7 @@ impl Store {
     /// # Errors
     /// `Unreadable` when an event cannot be read by this version.
     pub async fn fleet_audit(&self, since: Timestamp) -> Result<Vec<Recorded<FleetEvent>>, StoreError> {
-        self.ask(move |connection| {
+        self.query(move |connection| {
             let mut statement = connection.prepare_cached(sql::FLEET_AUDIT)?;
             let mut found = statement.query([stamp(since)])?;
             let mut audit = Vec::new();

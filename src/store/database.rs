@@ -160,11 +160,11 @@ impl Store {
 
     /// Runs a query on a reader connection, as of one moment. The query sees what is committed, but not writes that are
     /// still queued; code that drives a stream therefore reads through the writer (`call`).
-    pub(super) async fn ask<T: Send + 'static>(
+    pub(super) async fn query<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.readers.ask(question).await
+        self.readers.query(question).await
     }
 
     #[cfg(test)]

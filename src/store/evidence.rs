@@ -93,7 +93,7 @@ impl Store {
     /// # Errors
     /// `Database`.
     pub async fn alike(&self, contents: BTreeSet<ContentDigest>) -> Result<Vec<Alike>, StoreError> {
-        self.ask(move |connection| {
+        self.query(move |connection| {
             let mut statement = connection.prepare_cached(sql::EVIDENCE_HASH)?;
             let mut by_state: BTreeMap<[u8; 32], Vec<ContentDigest>> = BTreeMap::new();
             for content in contents {
@@ -116,7 +116,7 @@ impl Store {
     ) -> Result<Option<T>, StoreError> {
         let content = content.to_string();
         let found = self
-            .ask(move |connection| {
+            .query(move |connection| {
                 let mut statement = connection.prepare_cached(sql::EVIDENCE)?;
                 let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
                 let found: Option<(Vec<u8>, Option<Vec<u8>>)> =

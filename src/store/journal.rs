@@ -179,7 +179,7 @@ impl Store {
         // one is added between the moments of the two.
         let half = |odd: bool| {
             let fold = fold.clone();
-            self.ask(move |connection| {
+            self.query(move |connection| {
                 let mut folded = Vec::new();
                 for (stream, app, from) in app_streams(connection)? {
                     let sum = stream.bytes().fold(0_u8, u8::wrapping_add);

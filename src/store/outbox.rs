@@ -123,7 +123,7 @@ impl Store {
     /// # Errors
     /// `Database`.
     pub async fn undelivered(&self) -> Result<Vec<String>, StoreError> {
-        self.ask(|connection| {
+        self.query(|connection| {
             let mut statement = connection.prepare_cached(sql::UNDELIVERED)?;
             let rows = statement.query_map([], |row| {
                 Ok(format!("{}: {}", row.get::<_, String>(0)?, row.get::<_, String>(1)?))
@@ -138,7 +138,7 @@ impl Store {
     /// # Errors
     /// `Database`.
     pub async fn pending_notices(&self) -> Result<u64, StoreError> {
-        self.ask(count_pending).await
+        self.query(count_pending).await
     }
 }
 

@@ -78,7 +78,7 @@ impl Store {
     /// # Errors
     /// `Database`; `Unreadable` when an event cannot be read by this version.
     pub async fn glance(&self) -> Result<Glance, StoreError> {
-        self.ask(move |connection| {
+        self.query(move |connection| {
             let newest = newest(connection)?;
             let (mut runs, mut rollouts) = (Vec::new(), Vec::new());
             for row in rows(connection, sql::OPEN_STREAMS, params![])? {
@@ -105,7 +105,7 @@ impl Store {
     /// # Errors
     /// `Database`; `Unreadable` when an event cannot be read by this version.
     pub async fn recent_runs(&self, app: Option<AppName>, limit: u32) -> Result<Vec<RunEnd>, StoreError> {
-        self.ask(move |connection| {
+        self.query(move |connection| {
             let found = match &app {
                 Some(app) => rows(connection, sql::RECENT_RUNS_OF, params![app.as_str(), limit]),
                 None => rows(connection, sql::RECENT_RUNS, params![limit]),
@@ -128,7 +128,7 @@ impl Store {
         apps: Vec<AppName>,
         most: u32,
     ) -> Result<Vec<(AppName, Vec<SignedDuration>)>, StoreError> {
-        self.ask(move |connection| {
+        self.query(move |connection| {
             let of = |app: &AppName| -> Result<Vec<SignedDuration>, StoreError> {
                 let mut statement = connection.prepare_cached(sql::RUN_LENGTHS)?;
                 let mut found = statement.query(params![app.as_str(), most])?;
@@ -157,7 +157,7 @@ impl Store {
     /// # Errors
     /// `Database`; `Unreadable` when an event cannot be read by this version.
     pub async fn ended_since(&self, since: Timestamp) -> Result<Recent, StoreError> {
-        self.ask(move |connection| {
+        self.query(move |connection| {
             let mut found = rows(connection, sql::OPEN_STREAMS, params![])?;
             found.extend(rows(connection, sql::CLOSED_SINCE, params![stamp(since)])?);
             found.sort_by(|a, b| (b.opened, &b.stream).cmp(&(a.opened, &a.stream)));
@@ -186,7 +186,7 @@ impl Store {
     /// # Errors
     /// `Database`.
     pub async fn known_runs(&self, runs: BTreeSet<RunId>) -> Result<Known, StoreError> {
-        self.ask(move |connection| {
+        self.query(move |connection| {
             let mut known = Known::default();
             for run in runs {
                 for row in rows(connection, sql::STREAM, params![Stream::Run(run).to_string()])? {
@@ -212,14 +212,14 @@ impl Store {
             return Ok(Vec::new());
         }
         let pattern = format!("%{}", end.to_ascii_uppercase());
-        self.ask(move |connection| rows(connection, sql::STREAMS_ENDING, params![pattern, limit]))
+        self.query(move |connection| rows(connection, sql::STREAMS_ENDING, params![pattern, limit]))
             .await
     }
 
     /// # Errors
     /// `Database`, `Unreadable`.
     pub async fn ended_runs(&self) -> Result<Vec<Ended>, StoreError> {
-        self.ask(|connection| {
+        self.query(|connection| {
             let mut statement = connection.prepare_cached(sql::ENDED)?;
             let found = statement.query_map([], |row| {
                 Ok((

@@ -50,7 +50,7 @@ impl Readers {
     }
 
     /// Answers one question, all of it as of one moment.
-    pub(super) async fn ask<T: Send + 'static>(
+    pub(super) async fn query<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -61,7 +61,7 @@ impl Readers {
         .await
     }
 
-    /// As [`ask`](Self::ask), for what has to begin its reading itself.
+    /// As [`query`](Self::query), for what has to begin its reading itself.
     pub(super) async fn with<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,

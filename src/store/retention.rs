@@ -33,7 +33,7 @@ impl Store {
     pub async fn forget(&self, before: Timestamp, keep: BTreeSet<Stream>) -> Result<Forgotten, StoreError> {
         let past = stamp(before);
         let kept: BTreeSet<String> = keep.iter().map(ToString::to_string).collect();
-        let found = self.ask(move |connection| {
+        let found = self.query(move |connection| {
             let mut old = connection.prepare_cached(sql::CLOSED_BEFORE)?;
             let ids = old.query_map([past], |row| row.get::<_, String>(0))?;
             Ok(ids.collect::<Result<Vec<_>, _>>()?)
@@ -78,7 +78,7 @@ impl Store {
     pub async fn forget_evidence(&self, before: Timestamp, keep: BTreeSet<ContentDigest>) -> Result<usize, StoreError> {
         let past = stamp(before);
         let asked = past.clone();
-        let found = self.ask(move |connection| {
+        let found = self.query(move |connection| {
             let mut old = connection.prepare_cached(sql::OLD_EVIDENCE)?;
             let contents = old.query_map([asked], |row| row.get::<_, String>(0))?;
             Ok(contents.collect::<Result<BTreeSet<_>, _>>()?)
@@ -108,7 +108,7 @@ impl Store {
     /// # Errors
     /// `Database`.
     pub async fn snapshots(&self) -> Result<BTreeSet<String>, StoreError> {
-        self.ask(|connection| {
+        self.query(|connection| {
             let mut statement = connection.prepare_cached(sql::SNAPSHOTS)?;
             let names = statement.query_map([], |row| row.get(0))?;
             Ok(names.collect::<Result<_, _>>()?)

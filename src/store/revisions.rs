@@ -74,7 +74,7 @@ impl Store {
     /// `Unreadable` when it cannot be read by this version.
     pub async fn last_revision(&self) -> Result<Option<(String, Fleet)>, StoreError> {
         let row = self
-            .ask(|connection| {
+            .query(|connection| {
                 let row = connection
                     .query_row(sql::LAST_REVISION, [], |row| {
                         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
@@ -92,7 +92,7 @@ impl Store {
     /// `Unreadable` when it cannot be read by this version.
     pub async fn revision(&self, id: String) -> Result<Option<Fleet>, StoreError> {
         let body = self
-            .ask(move |connection| {
+            .query(move |connection| {
                 let mut statement = connection.prepare_cached(sql::REVISION)?;
                 Ok(statement.query_row([id], |row| row.get::<_, String>(0)).optional()?)
             })

@@ -2,7 +2,7 @@
 
 use crate::point::Blow;
 use crate::support::changes::Changes;
-use lowtide::runtime::control::{Ask, Reply, ask};
+use lowtide::runtime::control::{OperatorRequest, OperatorResponse, ask};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -153,7 +153,7 @@ impl Start {
 impl Bot {
     /// Asks for a cycle now. `Err`: it died before it said yes.
     pub(crate) async fn run_now(&mut self, app: &str) -> Result<(), String> {
-        let asked = Ask::Run {
+        let asked = OperatorRequest::Run {
             apps: vec![app.parse().unwrap()],
             now: true,
             rebuild: false,
@@ -166,7 +166,7 @@ impl Bot {
         loop {
             if let Ok(Some(mut replies)) = ask(&self.state, &asked).await {
                 return match timeout(PATIENCE, replies.recv()).await {
-                    Ok(Some(Reply::Done(_))) => Ok(()),
+                    Ok(Some(OperatorResponse::Done(_))) => Ok(()),
                     Ok(Some(other)) => Err(format!("{other:?}")),
                     Ok(None) => Err("it went away".to_owned()),
                     Err(_) => Err("no answer".to_owned()),

@@ -557,7 +557,7 @@ async fn an_upgrade_is_the_last_layer_and_the_user_stays() {
 
 /// The classic builder gives the container of each RUN the limits; BuildKit does not, and the log says so.
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_hold_where_the_builder_has_them_and_are_told_where_not() {
+async fn limits_hold_where_the_builder_has_them_and_are_reported_where_not() {
     let dir = context(&format!(
         "FROM {BASE}\nRUN cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null || true\n\
          RUN cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max 2>/dev/null || true\n"

@@ -202,7 +202,7 @@ async fn a_refusal_inside_the_stream_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn disk_use_is_told() {
+async fn disk_use_is_reported() {
     let engine = engine();
     assert!(engine.disk_use().await.unwrap().layers > 1_000_000);
     // Nothing is that large, so nothing of anyone's is deleted.

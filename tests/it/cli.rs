@@ -191,7 +191,7 @@ fn a_window_in_which_nothing_ever_begins_is_a_warning() {
 }
 
 #[test]
-fn a_connection_that_fails_is_told() {
+fn a_connection_that_fails_is_reported() {
     let dir = with(&format!(
         "{GOOD}hosts: {{ build: {{ docker: \"unix:///nowhere/docker.sock\" }} }}\n"
     ));
@@ -565,7 +565,7 @@ fn a_limit_of_runs_holds_for_many_names_on_one_line() {
 
 /// As after SIGSTOP: it holds the state, its socket takes connections, and nobody reads from them.
 #[test]
-fn a_holder_that_is_stopped_is_told_with_its_exit_code() {
+fn a_holder_that_is_stopped_is_reported_with_its_exit_code() {
     let dir = with(GOOD);
     let state = dir.path().join("state");
     let _lock = lowtide::store::lock::acquire(&state).unwrap().unwrap();

@@ -79,7 +79,7 @@ async fn away() -> String {
 
 /// A registry that is away, a tag that is taken, and a place that takes it: each change of the configuration is one attempt.
 #[tokio::test]
-async fn a_promotion_that_fails_is_told_once_and_comes_through_in_the_end() {
+async fn a_promotion_that_fails_is_reported_once_and_comes_through_in_the_end() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join("state")).unwrap();
     let _socket = UnixListener::bind(dir.path().join("docker.sock")).unwrap();

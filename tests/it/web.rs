@@ -10,7 +10,7 @@ use lowtide::model::name::{AppName, RolloutId, RunId};
 use lowtide::model::rollout::{Bar, OnExit, Part, Purpose, RestartPolicy, RolloutEvent, Step, StepOutcome, Unit};
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::config_watch::{Place, Seen, Watch};
-use lowtide::runtime::control::{self, Ask, Reply};
+use lowtide::runtime::control::{self, OperatorRequest, OperatorResponse};
 use lowtide::runtime::progress::Progress;
 use lowtide::runtime::supervisor::Request;
 use lowtide::runtime::troubles;
@@ -126,7 +126,7 @@ async fn served(bot: &Arc<Bot>) -> impl AsyncFn(&str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_refused_configuration_is_told_until_it_is_good_again() {
+async fn a_refused_configuration_is_reported_until_it_is_good_again() {
     let dir = tempfile::tempdir().unwrap();
     let bot = bot(dir.path()).await;
     let get = served(&bot).await;
@@ -446,7 +446,7 @@ async fn a_command_is_heard_beside_hundreds_that_say_nothing() {
     let serving = tokio::spawn(control::serve(Arc::clone(&bot), ask, stop.clone()));
     let supervisor = tokio::spawn(async move {
         let request = asked.recv().await.unwrap();
-        assert!(matches!(request.asked, Ask::Pause { on: true, .. }));
+        assert!(matches!(request.asked, OperatorRequest::Pause { on: true, .. }));
         request.answer.send(Ok("paused".to_owned())).unwrap();
     });
     let path = control::socket_path(&bot.state);
@@ -458,11 +458,11 @@ async fn a_command_is_heard_beside_hundreds_that_say_nothing() {
         silent.push(tokio::net::UnixStream::connect(&path).await.unwrap());
     }
     let by = "ana".to_owned();
-    let mut replies = control::ask(&bot.state, &Ask::Pause { on: true, by })
+    let mut replies = control::ask(&bot.state, &OperatorRequest::Pause { on: true, by })
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(replies.recv().await, Some(Reply::Done("paused".to_owned())));
+    assert_eq!(replies.recv().await, Some(OperatorResponse::Done("paused".to_owned())));
     supervisor.await.unwrap();
     stop.cancel();
     serving.await.unwrap().unwrap();
@@ -477,7 +477,7 @@ async fn a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
     let stop = CancellationToken::new();
     let serving = tokio::spawn(control::serve(Arc::clone(&bot), ask, stop.clone()));
     let apps: Vec<AppName> = ["a", "b"].map(|name| name.parse().unwrap()).to_vec();
-    let run = Ask::Run {
+    let run = OperatorRequest::Run {
         apps: apps.clone(),
         now: false,
         rebuild: false,
@@ -502,14 +502,14 @@ async fn a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
         app: app.clone(),
         left: Vec::new(),
     };
-    bot.watchers.tell(settles(&apps[0]));
+    bot.watchers.publish(settles(&apps[0]));
     for n in 0..100_000 {
-        bot.watchers.tell(line(format!("{n} {}", "x".repeat(200))));
+        bot.watchers.publish(line(format!("{n} {}", "x".repeat(200))));
     }
-    bot.watchers.tell(settles(&apps[1]));
+    bot.watchers.publish(settles(&apps[1]));
     let mut settled = Vec::new();
     while let Some(reply) = replies.recv().await {
-        if let Reply::Progress(progress) = reply
+        if let OperatorResponse::Progress(progress) = reply
             && let Progress::RequestCompleted { app, .. } = *progress
         {
             settled.push(app);

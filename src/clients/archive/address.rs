@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn transports_are_told_apart_and_passwords_not_shown() {
+    fn transports_are_reported_apart_and_passwords_not_shown() {
         assert_eq!(
             place("file:/srv/repo/Release", &[]).unwrap(),
             Place::File("/srv/repo/Release".into())

@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn web_pages_are_told_from_indexes() {
+    fn web_pages_are_reported_from_indexes() {
         for (start, said_html, page) in [
             ("<!DOCTYPE HTML><title>Log in</title>", false, true),
             ("\n <html lang=en>", false, true),

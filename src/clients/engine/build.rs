@@ -104,7 +104,7 @@ impl Engine {
             // cancel request.
             Err(error @ (BuildError::Cancelled | BuildError::Timeout { .. })) => {
                 let _ = self
-                    .raw_tell(&format!("/build/cancel?id={id}"), None, CANCEL_LIMIT)
+                    .raw_post_only(&format!("/build/cancel?id={id}"), None, CANCEL_LIMIT)
                     .await;
                 Err(error)
             }

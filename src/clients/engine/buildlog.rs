@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn parallel_steps_are_told_apart() {
+    fn parallel_steps_are_reported_apart() {
         let steps = Steps::parse("FROM a AS one\nRUN x\nFROM b AS two\nRUN y\n");
         let mut told = String::new();
         let mut emit = |line: &str| told.push_str(&format!("{line}\n"));

@@ -186,7 +186,7 @@ impl Engine {
     /// As the engine refuses.
     pub async fn kill_own(&self, id: &str) -> Result<(), EngineError> {
         let path = format!("/containers/{id}/kill");
-        match self.raw_tell(&path, None, Duration::from_secs(30)).await {
+        match self.raw_post_only(&path, None, Duration::from_secs(30)).await {
             Ok(()) | Err(EngineError::Conflict { .. } | EngineError::NotFound { .. }) => Ok(()),
             // Podman's words, with a status of 500.
             Err(EngineError::Refused { message, .. }) if message.contains("can only kill running containers") => Ok(()),

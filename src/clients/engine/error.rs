@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_may_not_be_used_is_told_with_its_remedy() {
+    fn a_socket_that_may_not_be_used_is_reported_with_its_remedy() {
         let answer = |kind: std::io::ErrorKind| {
             // As a client wraps it: the system's error is a cause of a cause.
             let inner = std::io::Error::other(EngineError::Unreadable {
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_cannot_be_executed_is_told_from_a_host_that_lacks_something() {
+    fn a_command_that_cannot_be_executed_is_reported_from_a_host_that_lacks_something() {
         for (message, program, own) in [
             (
                 "OCI runtime create failed: runc create failed: unable to start container process: exec: \"nosuch\": \

@@ -73,7 +73,7 @@ impl Engine {
     /// As the engine refuses.
     pub async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(), EngineError> {
         let body = json!({"Name": name, "Labels": labels});
-        self.raw_tell("/volumes/create", Some(&body), Duration::from_secs(TIMEOUT_S))
+        self.raw_post_only("/volumes/create", Some(&body), Duration::from_secs(TIMEOUT_S))
             .await
     }
 }

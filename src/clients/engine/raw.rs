@@ -32,7 +32,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::raw_post`], but never `Unreadable` for an answer that is no JSON.
-    pub async fn raw_tell(&self, path: &str, body: Option<&Value>, timeout: Duration) -> Result<(), EngineError> {
+    pub async fn raw_post_only(&self, path: &str, body: Option<&Value>, timeout: Duration) -> Result<(), EngineError> {
         self.whole(Method::POST, path, body, timeout).await.map(drop)
     }
 

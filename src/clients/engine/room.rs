@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_told_only_where_it_can_be_seen() {
+    fn room_is_reported_only_where_it_can_be_seen() {
         assert!(free(Path::new("/")).is_some_and(|bytes| bytes > 0));
         assert_eq!(free(Path::new("")), None, "an engine that names no root");
         assert_eq!(

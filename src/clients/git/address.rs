@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_told_apart() {
+    fn loopback_is_reported_apart() {
         for (text, loopback) in [
             ("http://127.0.0.1:80/a", true),
             ("http://[::1]:80/a", true),

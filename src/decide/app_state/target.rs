@@ -129,7 +129,7 @@ pub(super) fn has_arrived(conclusion: &RolloutConclusion) -> bool {
 /// Did the rollout end for a reason unrelated to its release, so that the release is still pending?
 fn is_refusal(conclusion: &RolloutConclusion) -> bool {
     match conclusion {
-        // An operator took the release back.
+        // An operator withdrew the release.
         RolloutConclusion::Refused { failure } => failure.kind != FailureKind::Withdrawn,
         RolloutConclusion::Reverted { failure } => failure.kind == FailureKind::WindowClosed,
         RolloutConclusion::Done

@@ -7,7 +7,7 @@ use crate::decide::rollout::{Moving, RolloutState};
 use crate::model::app_state::{AppEvent, Release};
 use crate::model::failure::{FailureKind, Fault, HaltReason, WaitReason};
 use crate::model::fleet::{App, EmailPolicy};
-use crate::model::notice::{Asked, LongWait, Notice, NoticeBody, Untimely, WentBack};
+use crate::model::notice::{LongWait, Notice, NoticeBody, RequestedBy, Untimely, WentBack};
 use crate::model::rollout::{Purpose, RolloutConclusion};
 use jiff::Timestamp;
 
@@ -145,7 +145,7 @@ fn arrived(state: &RolloutState, app_state: &AppState) -> NoticeBody {
                 rollout: state.id,
                 tag: release.tag.clone(),
                 from: from.or_else(|| ran.map(|release| release.tag.clone())),
-                asked: operator_rollback.map(|operator_rollback| Asked {
+                asked: operator_rollback.map(|operator_rollback| RequestedBy {
                     by: operator_rollback.by.clone(),
                     why: operator_rollback.why.clone(),
                 }),

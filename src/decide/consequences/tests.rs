@@ -135,7 +135,7 @@ fn refused(detail: &str) -> RolloutConclusion {
 }
 
 #[test]
-fn a_refusal_is_told_once_per_cause_however_many_nights_try_it() {
+fn a_refusal_is_reported_once_per_cause_however_many_nights_try_it() {
     let mut story = Story::default();
     story.released(1);
     let mut told = Vec::new();
@@ -160,7 +160,7 @@ fn a_refusal_is_told_once_per_cause_however_many_nights_try_it() {
 }
 
 #[test]
-fn an_operators_revert_is_told_as_one_and_names_who_and_why() {
+fn an_operators_revert_is_reported_as_one_and_names_who_and_why() {
     let mut story = Story::default();
     for n in [1, 2] {
         story.released(n);
@@ -250,13 +250,13 @@ fn a_stuck_rollout_halts_for_what_it_met() {
     let irreversible = Some(HaltReason::Irreversible { failure: failure() });
     let stuck = Some(HaltReason::Stuck { failure: failure() });
     assert_eq!(reason(true, false), irreversible);
-    assert_eq!(reason(true, true), stuck, "a person took its release back");
+    assert_eq!(reason(true, true), stuck, "a person withdrew its release");
     assert_eq!(reason(false, true), stuck);
     assert_eq!(reason(false, false), stuck);
 }
 
 #[test]
-fn a_promotion_is_told_when_it_is_not_tried_again_by_itself_and_when_it_came_through() {
+fn a_promotion_is_reported_when_it_is_not_tried_again_by_itself_and_when_it_came_through() {
     let (app, email) = (app(), email());
     let promotion = Promotion {
         channel: Channel {

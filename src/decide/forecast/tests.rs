@@ -120,7 +120,7 @@ fn waiting(window_ignored: bool) -> RolloutState {
 }
 
 #[test]
-fn the_opening_is_foretold() {
+fn the_opening_is_forecast() {
     let (before, within) = (at("2026-11-24T00:00:00Z"), at("2026-11-24T03:30:00Z"));
     let (opens, until) = (at("2026-11-24T03:00:00Z"), at("2026-11-24T05:00:00Z"));
     let next = |opens, until| Entry::At {

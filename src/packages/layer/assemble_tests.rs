@@ -89,7 +89,7 @@ fn marks_hide_only_what_is_below() {
 }
 
 #[test]
-fn hard_links_are_told_in_one_way() {
+fn hard_links_are_reported_in_one_way() {
     // Whichever name an archive has first.
     let one: Files<'_> = &[("b.x", b"12"), ("b/x", b"=> b.x"), ("c", b"=> b/x")];
     let other: Files<'_> = &[("c", b"12"), ("b.x", b"=> c"), ("b/x", b"=> c")];

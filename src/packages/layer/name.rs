@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_are_told_from_names() {
+    fn marks_are_reported_from_names() {
         let path = |p: &str| Some(Name::Path(p.to_owned()));
         let hidden = |p: &str| Some(Name::Hidden(p.to_owned()));
         let opaque = |p: &str| Some(Name::Opaque(p.to_owned()));

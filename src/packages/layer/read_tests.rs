@@ -34,7 +34,7 @@ fn shown(table: &LayerTable) -> String {
 }
 
 #[test]
-fn entries_marks_and_links_are_told_apart() {
+fn entries_marks_and_links_are_reported_apart() {
     let table = parse(&archive(&[
         ("./", b""),
         ("./usr/bin/a", b"x"),

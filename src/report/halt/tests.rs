@@ -8,7 +8,7 @@ fn app() -> AppName {
 }
 
 #[test]
-fn everything_missing_is_told_at_once() {
+fn everything_missing_is_reported_at_once() {
     let commit = || "3f2a9c1d".repeat(5);
     let failure = Failure::new(FailureKind::SourceUnreachable, "git.example.org does not answer");
     let all = [

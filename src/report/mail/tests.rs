@@ -3,7 +3,7 @@ use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
 use crate::model::halt::{Class, Exposure, Form, Incident, Require};
 use crate::model::inventory::{Change, FileChanges, PackageChange};
 use crate::model::notice::{
-    Asked, Audience, Built, DailyReport, DailyReportApp, DailyReportLine, Unpromoted, WentBack,
+    Audience, Built, DailyReport, DailyReportApp, DailyReportLine, RequestedBy, Unpromoted, WentBack,
 };
 use crate::model::run::Stage;
 use crate::model::stages::resolve::Commit;
@@ -343,7 +343,7 @@ proptest! {
                 DailyReportLine::Refused { target: target.clone(), tag: e(), since: ts("2026-11-21T05:00:00Z"), failure: failure() },
                 DailyReportLine::Unpromoted { channel: "c".parse().unwrap(), tag: e(), since: ts("2026-11-21T05:00:00Z"), failure: failure(), again: None },
             ])], vec![e()]),
-            NoticeBody::WentBack(Box::new(WentBack { app: app.clone(), target, rollout, tag: e(), from: Some(e()), asked: Some(Asked { by: e(), why: e() }), units: 1 })),
+            NoticeBody::WentBack(Box::new(WentBack { app: app.clone(), target, rollout, tag: e(), from: Some(e()), asked: Some(RequestedBy { by: e(), why: e() }), units: 1 })),
             NoticeBody::PromotionFailed(Box::new(Unpromoted { app: app.clone(), channel: "c".parse().unwrap(), tag: e(), failure: failure() })),
             NoticeBody::Promoted { app: app.clone(), channel: "c".parse().unwrap(), tag: e() },
         ];

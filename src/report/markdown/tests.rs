@@ -98,7 +98,7 @@ fn an_issue() {
     lowtide run web
     ```
 
-    ### Whose concern
+    ### Who needs to act
 
     The app's maintainers: the cause is in the repository.
 
@@ -157,7 +157,7 @@ fn hostile_text_calls_nobody_and_formats_nothing() {
     lowtide run web
     ```
 
-    ### Whose concern
+    ### Who needs to act
 
     The app's maintainers: the cause is in the repository.
 

@@ -170,7 +170,7 @@ fn open_rollouts_and_their_steps() {
       front     rollout jkmnpqrs of 20261123.x-1 is in progress
                 web-1: 20261109.x-3 → 20261123.x-1, start-first (its router picks up new containers)
                 web-2: 20261109.x-3 → 20261123.x-1, stop-first (port 80/tcp of the host is published)
-                web-2-cache: made again on its own image, stop-first (it holds on to another one)
+                web-2-cache: made again on its own image, stop-first (it depends on another one)
                 web-1: runs the release; web-2: is being moved, wait until new container is ready; web-2-cache: waits for its turn
                 it may need 4 min 20 s, including bake (2 min) and rollback, going by 3 earlier ones
                 its window is open for another 1 h 55 min, until 2026-11-24 05:00 America/Moncton
@@ -317,7 +317,7 @@ fn what_did_not_come_where_it_should_be_says_why_and_when_it_is_tried_again() {
       production  lacks t2 for 2 days: The registry does not answer: prod.example.org. (tried again in 4 min)
       front       does not run t2
                   refused 2 days ago: The container was not healthy before the rollout: web is unhealthy.
-                  Heal the containers, or ship over them: `lowtide run APP --now --replace-unhealthy`.
+                  Repair the containers, or replace them anyway: `lowtide run APP --now --replace-unhealthy`.
                   tried again after the next night's run, or by `lowtide run shop`
                   a rollout may need 6 min 20 s, including bake (2 min) and rollback, by the target's limits
     ");

@@ -146,7 +146,7 @@ fn every_order_has_its_words() {
     told.push(order(&unseen));
     assert_snapshot!(told.join("\n"), @"
     stop-first (as configured)
-    stop-first (it holds on to another one)
+    stop-first (it depends on another one)
     stop-first (no router would pick up a new container)
     stop-first (its router is only told to hold requests back)
     start-first (its router picks up new containers)
@@ -159,7 +159,7 @@ fn every_order_has_its_words() {
 }
 
 #[test]
-fn an_opening_is_told_with_its_length() {
+fn an_opening_is_reported_with_its_length() {
     let now = at("2026-11-24T07:00:00Z");
     let until = at("2026-11-24T09:00:00Z");
     let opens = Some(at("2026-11-24T08:30:00Z"));
@@ -182,7 +182,7 @@ fn an_opening_is_told_with_its_length() {
 }
 
 #[test]
-fn an_end_that_is_not_good_is_told() {
+fn an_end_that_is_not_good_is_reported() {
     let mut preview = half_way();
     assert_eq!(ends(&preview), None);
     let failure = crate::model::failure::Failure::new(

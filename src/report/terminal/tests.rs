@@ -202,7 +202,7 @@ fn history_and_one_line() {
         ),
     ];
     assert_snapshot!(history(&rows, now(), PLAIN), @r#"
-    RUN       APP       STARTED  TOOK       BECAUSE OF    RESULT
+    RUN       APP       STARTED  TOOK       TRIGGER       RESULT
     jkmnpqrs  archives  7 h ago             its schedule  under way
     jkmnpqrs  archives  7 h ago  3 min 5 s  its schedule  failed at test: tests failed
     jkmnpqrs  archives  7 h ago  3 min 5 s  its schedule  released 20261123.7-3f2a9c1
@@ -401,7 +401,7 @@ fn eighty_columns_are_enough() {
     let shown = history(&[longest, row("web", None)], now(), narrow);
     assert!(fits(&shown), "{shown}");
     assert_snapshot!(shown, @"
-    RUN       APP             STARTED  TOOK       BECAUSE OF    RESULT
+    RUN       APP             STARTED  TOOK       TRIGGER       RESULT
     jkmnpqrs  web-xxxxxxxxx…  7 h ago  3 min 5 s  manual, by …  failed at test:
                                                                 tests failed
     jkmnpqrs  web             7 h ago             its schedule  under way

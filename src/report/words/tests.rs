@@ -28,12 +28,12 @@ fn every_kind_has_advice_and_a_sentence() {
     }
     assert_snapshot!(failed_at(Stage::Bootstrap, FailureKind::MirrorUnreachable), @"While installing the test tools in the new image: the testing tools could not be fetched.");
     assert_snapshot!(Stage::ALL.map(|s| failed_at(s, FailureKind::EngineUnreachable)).join("\n"), @r#"
-    While the inputs of the build were looked up: the engine does not answer.
+    While resolving the inputs of the build: the engine does not answer.
     During the build: the engine does not answer.
-    While the new image was looked into: the engine does not answer.
+    While inspecting the new image: the engine does not answer.
     While installing the test tools in the new image: the engine does not answer.
     In the tests inside the new image: the engine does not answer.
-    While the tested image was published: the engine does not answer.
+    While publishing the tested image: the engine does not answer.
     "#);
 }
 
@@ -52,8 +52,8 @@ fn failures_and_faults() {
     assert_snapshot!([Fault::Repo, Fault::Infra, Fault::Operator, Fault::Bug].map(fault).join("\n"), @r#"
     The app's maintainers: the cause is in the repository.
     The operators: the cause is outside the repository. It is not counted against the app.
-    The operators: a setting, a right, or the place where it runs needs a hand.
-    The operators: this is a fault of lowtide itself. The run is held; please report it.
+    The operators: a setting, a right, or the place where it runs needs to be corrected.
+    The operators: this is a fault of lowtide itself. The run is stopped; please report it.
     "#);
 }
 
@@ -244,7 +244,7 @@ fn lengths() {
 }
 
 #[test]
-fn a_survey_is_told_line_by_line_and_nothing_hostile_gets_through() {
+fn a_survey_is_reported_line_by_line_and_nothing_hostile_gets_through() {
     use crate::model::freshness::{PendingPackage, Unknown};
     let pending = |package: &str, installed: Option<&str>, security, fix| PendingPackage {
         package: package.to_owned(),
@@ -287,7 +287,7 @@ fn a_survey_is_told_line_by_line_and_nothing_hostile_gets_through() {
         packages: 3,
         security: 1,
     };
-    assert_snapshot!(running(&"front".parse().unwrap(), behind), @"front runs 1 fix for security behind");
+    assert_snapshot!(running(&"front".parse().unwrap(), behind), @"front is missing 1 security fix");
 }
 
 #[test]

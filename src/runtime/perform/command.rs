@@ -8,11 +8,12 @@ use crate::decide::app_state::Record;
 use crate::decide::rollout::RolloutState;
 use crate::decide::rollout::command::{Command, aim};
 use crate::model::command::{
-    Aim, Ask, CommandPolicy, CommandStep, CommandUnit, Direction, ObservedAnswer, Placed, Probe, TargetRecord,
+    Aim, CommandPolicy, CommandRequest, CommandStep, CommandUnit, Direction, ObservedAnswer, Placed, Probe,
+    TargetRecord,
 };
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::fleet::Select;
-use crate::model::hide::{masked, told};
+use crate::model::hide::{masked, secrets_in};
 use crate::model::image::Reference;
 use crate::model::local;
 use crate::model::rollout::{Goal, Step, StepOutcome};
@@ -140,7 +141,7 @@ pub(super) fn secrets(state: &RolloutState) -> Vec<Secret> {
         let lines = secret.expose().lines().map(|line| line.trim().to_owned());
         lines.collect::<Vec<_>>()
     });
-    told(named, lines)
+    secrets_in(named, lines)
 }
 
 fn policy(state: &RolloutState) -> Result<&CommandPolicy, Failure> {
@@ -166,8 +167,8 @@ impl Stage<'_> {
     /// and whether that is certain.
     fn preflight(&self, bot: &Bot) -> Result<StepOutcome, Failure> {
         let exec = match self.policy.probe.as_ref().map(|probe| &probe.ask) {
-            Some(Ask::Exec { command }) => command.as_slice(),
-            Some(Ask::Http { .. }) | None => &[],
+            Some(CommandRequest::Exec { command }) => command.as_slice(),
+            Some(CommandRequest::Http { .. }) | None => &[],
         };
         for argv in [&self.policy.run, &self.policy.back, exec] {
             if let Some(program) = argv.first()
@@ -219,7 +220,7 @@ impl Stage<'_> {
         let mut say = |line: &str| {
             let line = masked(line, &secrets);
             tracing::debug!(%line, "command");
-            bot.watchers.tell(Progress::RolloutLine {
+            bot.watchers.publish(Progress::RolloutLine {
                 rollout: self.state.id,
                 line,
             });
@@ -322,11 +323,11 @@ impl Stage<'_> {
     /// When it cannot be asked: `SecretMissing`, `CommandMissing`, `LocalTrouble`.
     async fn ask(&self, probe: &Probe, aim: &Aim, limit: Duration) -> Result<Answer, Failure> {
         let command = match &probe.ask {
-            Ask::Http { url } => {
+            CommandRequest::Http { url } => {
                 let answered = probe::get(url, limit).await?;
                 return Ok(answered.map_or_else(Answer::No, |()| Answer::Yes));
             }
-            Ask::Exec { command } => command,
+            CommandRequest::Exec { command } => command,
         };
         let env = self.environment(aim)?;
         let program = Program {

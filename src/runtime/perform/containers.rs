@@ -211,7 +211,9 @@ impl Stage<'_> {
             self_update::introduce(self.bot, container, which)?;
         }
         match (unit.on_exit, which) {
-            (OnExit::Removed, Which::New) => verbs::start_heard(self.engine, container, Failure::EXCERPT_LINES).await,
+            (OnExit::Removed, Which::New) => {
+                verbs::start_with_log(self.engine, container, Failure::EXCERPT_LINES).await
+            }
             (OnExit::Stays, Which::New | Which::Old) | (OnExit::Removed, Which::Old) => {
                 verbs::start(self.engine, container).await
             }
@@ -251,7 +253,7 @@ impl Stage<'_> {
         }
         for warning in &found.warnings {
             tracing::warn!(%warning, "found before the rollout");
-            self.bot.watchers.tell(Progress::RolloutLine {
+            self.bot.watchers.publish(Progress::RolloutLine {
                 rollout: self.state.id,
                 line: warning.clone(),
             });
@@ -293,7 +295,7 @@ impl Stage<'_> {
             .map_err(|e| e.failure())?;
         for what in &dropped {
             tracing::warn!(%image, "the new image differs from the old one: {what}");
-            self.bot.watchers.tell(Progress::RolloutLine {
+            self.bot.watchers.publish(Progress::RolloutLine {
                 rollout: self.state.id,
                 line: format!("the new image differs from the old one: {what}"),
             });
@@ -548,7 +550,7 @@ impl Stage<'_> {
         let replica = Replica::of(self.state, unit);
         move |answer| {
             if let Some(replica) = replica.clone() {
-                self.bot.watchers.tell(Progress::NotReady {
+                self.bot.watchers.publish(Progress::NotReady {
                     rollout: self.state.id,
                     replica,
                     answer: masked(answer, &secrets),

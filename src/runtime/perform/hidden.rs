@@ -1,7 +1,7 @@
 //! Secrets that the containers of a test were given, to be masked in everything they write.
 
 use crate::model::fleet::App;
-use crate::model::hide::told;
+use crate::model::hide::secrets_in;
 use crate::model::secret::Secret;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +35,7 @@ impl Hidden {
         let env = env.into_iter().map(|(name, value)| (name.clone(), value.clone()));
         given.env.extend(env);
         let pairs = given.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        given.secrets = told(pairs, std::iter::empty()).into();
+        given.secrets = secrets_in(pairs, std::iter::empty()).into();
     }
 
     pub(super) fn secrets(&self) -> Arc<[Secret]> {

@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_by_what_was_asked() {
+    fn an_end_is_reported_by_what_was_asked() {
         let exit = ReadyCheck::Exit { code: 0 };
         let sidecar = Role::Sidecar("db".to_owned());
         let mut table = String::new();
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_health_check_is_told_in_lines() {
+    fn the_last_health_check_is_reported_in_lines() {
         assert_eq!(
             told_by_check(1, "connecting\n\nno database\n"),
             [
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_start_is_told_apart() {
+    fn a_refused_start_is_reported_apart() {
         let kind = |message: &str| {
             let error = EngineError::Refused {
                 status: 400,

@@ -35,7 +35,7 @@ pub struct StageContext<'a> {
 impl StageContext<'_> {
     /// A line for whoever watches.
     pub fn line(&self, line: &str) {
-        self.bot.watchers.tell(Progress::Line {
+        self.bot.watchers.publish(Progress::Line {
             run: self.run.id,
             line: line.to_owned(),
         });

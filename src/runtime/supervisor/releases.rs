@@ -32,7 +32,7 @@ impl Supervisor {
             Next::Promote(promotion) | Next::TakeBack(promotion) => self.promote(app, promotion).await,
             // A command does not replace lowtide's own container: it runs in another process. A `serve` does.
             Next::OpenRollout { target, .. } | Next::GoBack { target, .. }
-                if target.select == Select::OwnContainer && self.scope == Scope::Asked =>
+                if target.select == Select::OwnContainer && self.scope == Scope::Requested =>
             {
                 Ok(())
             }
@@ -83,7 +83,7 @@ impl Supervisor {
         };
         let batch = Batch::new().rollout(&app.name, id, 0, &event);
         self.bot.commit(batch, &app.name, &[opened], Vec::new()).await?;
-        self.bot.watchers.tell(Progress::RolloutOpened {
+        self.bot.watchers.publish(Progress::RolloutOpened {
             app: app.name.clone(),
             target: target.name,
             rollout: id,
@@ -171,7 +171,7 @@ impl Supervisor {
         };
         self.bot.commit(Batch::new(), name, &told.facts, told.notices).await?;
         let (app, channel) = (name.clone(), channel.to_string());
-        self.bot.watchers.tell(match done {
+        self.bot.watchers.publish(match done {
             Ok(()) => Progress::Promoted { app, channel, tag },
             Err(failure) => {
                 let app_state = self.bot.app_state(name);

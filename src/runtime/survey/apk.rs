@@ -1,7 +1,7 @@
 //! An image of apk.
 
 use super::images::{Judging, Surveyed};
-use super::told::told;
+use super::record::record;
 use crate::model::freshness::{Survey, Unknown};
 use crate::packages::apk::index::Index;
 use crate::packages::apk::pending::{self, Repository};
@@ -59,7 +59,7 @@ fn one(state: &ApkState, answers: &[ApkAnswer], parsed: &Mutex<Parsed>) -> Surve
         .collect();
     let mut survey = Survey::default();
     match pending::pending(state, &repositories) {
-        Ok(pending) => told(&mut survey, pending),
+        Ok(pending) => record(&mut survey, pending),
         Err(refusal) => unknown.push(Unknown {
             source: "apk".to_owned(),
             why: refusal.to_string(),

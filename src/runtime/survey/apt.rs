@@ -2,7 +2,7 @@
 
 use super::cached::Validity;
 use super::images::{Judging, Question, Surveyed};
-use super::told::told;
+use super::record::record;
 use crate::decide::fixable;
 use crate::model::freshness::{Survey, UnavailablePin, Unknown};
 use crate::model::package_state::Pinned;
@@ -87,7 +87,7 @@ fn one(state: &AptState, answers: &[Answer], pinned: &BTreeMap<String, Pinned>) 
         ..Survey::default()
     };
     match pending::pending(state, &suites) {
-        Ok(pending) => told(&mut survey, pending),
+        Ok(pending) => record(&mut survey, pending),
         Err(refusal) => unknown.push(Unknown {
             source: "apt".to_owned(),
             why: format!("it would upgrade nothing: {refusal}"),

@@ -4,5 +4,5 @@ mod apk;
 mod apt;
 pub mod cached;
 pub mod images;
+mod record;
 pub mod state;
-mod told;

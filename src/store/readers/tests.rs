@@ -11,7 +11,7 @@ async fn a_reader_cannot_write() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
     let refused = store
-        .ask(|connection| Ok(connection.execute("DELETE FROM meta", [])?))
+        .query(|connection| Ok(connection.execute("DELETE FROM meta", [])?))
         .await
         .unwrap_err();
     assert!(refused.to_string().contains("cannot be used"), "{refused}");
@@ -34,7 +34,7 @@ async fn questions_are_in_nobodys_way() {
         let asking = store.clone();
         held.push(tokio::spawn(async move {
             asking
-                .ask(move |connection| {
+                .query(move |connection| {
                     let before = count(connection)?;
                     let _ = begun.send(());
                     let _ = wait.recv();
@@ -48,7 +48,7 @@ async fn questions_are_in_nobodys_way() {
     store.set_number("written", Some(1)).await.unwrap();
     let line = Arc::clone(&store.readers().0);
     let after = store.clone();
-    let after = tokio::spawn(async move { after.ask(count).await });
+    let after = tokio::spawn(async move { after.query(count).await });
     while line.lock().waiting.is_empty() {
         tokio::task::yield_now().await;
     }
@@ -70,22 +70,22 @@ async fn a_question_that_panics_takes_no_place_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
     for _ in 0..=MOST {
-        let asked: Result<(), _> = store.ask(|_| panic!("on purpose")).await;
+        let asked: Result<(), _> = store.query(|_| panic!("on purpose")).await;
         assert!(matches!(asked, Err(StoreError::Closed)));
     }
-    assert_eq!(store.ask(count).await.unwrap(), 0);
+    assert_eq!(store.query(count).await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn the_threads_go_with_the_last_handle() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
-    store.ask(count).await.unwrap();
+    store.query(count).await.unwrap();
     let line = Arc::clone(&store.readers().0);
     assert_eq!(line.lock().threads, 1, "one question needs one reader");
     let other = store.clone();
     drop(store);
-    other.ask(count).await.unwrap();
+    other.query(count).await.unwrap();
     drop(other);
     while line.lock().threads > 0 {
         std::thread::yield_now();

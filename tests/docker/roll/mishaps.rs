@@ -50,7 +50,7 @@ async fn a_create_whose_answer_is_lost_makes_one_candidate() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_pruned_before_the_create_is_told_and_nothing_is_made() {
+async fn an_image_that_is_pruned_before_the_create_is_reported_and_nothing_is_made() {
     let stage = Stage::new();
     stage.image("old", OLD);
     let new = stage.image("new", NEW);

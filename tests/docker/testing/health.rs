@@ -58,7 +58,7 @@ async fn as_it_ships_the_images_own_settings_decide() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_check_that_never_passes_is_told_with_its_last_words() {
+async fn a_check_that_never_passes_is_reported_with_its_last_words() {
     let image = Image::build(
         "HEALTHCHECK --interval=200ms --retries=1 CMD echo no database; exit 1\nCMD echo begun; exec sleep 1000",
     );

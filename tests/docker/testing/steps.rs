@@ -124,7 +124,7 @@ async fn each_way_a_step_can_fail_has_its_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_container_that_ends_during_a_step_is_told() {
+async fn a_container_that_ends_during_a_step_is_reported() {
     let image = Image::running("while [ ! -e /stop ]; do usleep 20000; done; echo giving up; exit 9");
     let attempt = Attempt::new(Some(policy(up(), vec![exec("touch /stop; sleep 1000")])), up());
     let failure = failure(attempt.both(&image).await);
@@ -178,7 +178,7 @@ async fn each_way_a_start_can_fail_has_its_kind() {
 
 /// Invariant 8: in steps, logs, excerpts, artefacts and names of tests; of the configuration, the image and a sidecar.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn secrets_of_the_test_environment_are_told_nowhere() {
+async fn secrets_of_the_test_environment_are_reported_nowhere() {
     let text =
         "ENV IMAGE_TOKEN=canary-of-the-image\nCMD [\"sh\", \"-c\", \"echo $MYPASSWORD $IMAGE_TOKEN; exec sleep 1000\"]";
     let image = Image::build(text);
@@ -226,7 +226,7 @@ async fn a_test_that_fills_the_disk_is_stopped_at_its_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn room_is_told_of_an_engine_that_shares_our_disk() {
+async fn room_is_reported_of_an_engine_that_shares_our_disk() {
     let free = engine().free_space(&ProbePath::HostView).await.unwrap();
     assert!(free.is_some_and(|bytes| bytes > 0), "{free:?}");
 }

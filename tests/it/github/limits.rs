@@ -191,7 +191,7 @@ async fn a_server_that_is_down_or_hangs_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_repository_nobody_knows_is_told_to_the_operators() {
+async fn a_repository_nobody_knows_is_reported_to_the_operators() {
     let mut house = House::new().await;
     house.app.github_repo = Some("example/gone".to_owned());
     house.night(NEW, tests_failed()).await;

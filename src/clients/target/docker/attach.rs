@@ -78,13 +78,13 @@ pub async fn attach(engine: &Engine, snapshot: &[u8], container: &str) -> Result
         if connected.is_some() {
             let body = json!({"Container": id(&now), "Force": false});
             engine
-                .raw_tell(&path("disconnect"), Some(&body), PATIENCE)
+                .raw_post_only(&path("disconnect"), Some(&body), PATIENCE)
                 .await
                 .map_err(told)?;
         }
         let body = json!({"Container": id(&now), "EndpointConfig": endpoint});
         engine
-            .raw_tell(&path("connect"), Some(&body), PATIENCE)
+            .raw_post_only(&path("connect"), Some(&body), PATIENCE)
             .await
             .map_err(told)?;
     }

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_compose_does_afterwards_is_told() {
+    fn what_compose_does_afterwards_is_reported() {
         let composed = |image: &str, mode: &str, tag: &str| {
             json!({
                 "Id": format!("id-{image}"),

@@ -132,7 +132,7 @@ async fn finish(
         let request = json!({"Container": id(candidate), "EndpointConfig": endpoint});
         let path = format!("/networks/{}/connect", encode(network));
         engine
-            .raw_tell(&path, Some(&request), PATIENCE)
+            .raw_post_only(&path, Some(&request), PATIENCE)
             .await
             .map_err(|e| Failure::new(e.failure().kind, format!("network {network}: {e}")))?;
     }

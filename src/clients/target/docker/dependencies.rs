@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_told() {
+    fn a_circle_is_reported() {
         let others = [
             container("b", json!({"NetworkMode": "container:a", "VolumesFrom": ["c"]})),
             container("c", json!({"PidMode": "container:b"})),

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_new_image_drops_is_told() {
+    fn what_a_new_image_drops_is_reported() {
         let plain = json!({"Config": {"User": "app", "Entrypoint": ["/entry"], "Cmd": ["serve"]}});
         insta::assert_snapshot!(told(&plain, &json!({"Volumes": {"/cache": {}}, "Healthcheck": {"Test": ["NONE"]}})), @"
         it declares the volume /data no more; the data stays mounted there

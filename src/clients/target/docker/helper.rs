@@ -116,7 +116,7 @@ async fn connect(engine: &Engine, helper: &Value, snapshot: &Snapshot) -> Result
     for network in networks(&snapshot.container).filter(|network| !has(network)) {
         let path = format!("/networks/{}/connect", encode(network));
         let request = json!({"Container": id(helper)});
-        engine.raw_tell(&path, Some(&request), PATIENCE).await?;
+        engine.raw_post_only(&path, Some(&request), PATIENCE).await?;
     }
     Ok(())
 }

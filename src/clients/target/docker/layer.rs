@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_from_a_tar_before_the_start_is_told_from_a_written_one() {
+    fn a_file_from_a_tar_before_the_start_is_reported_from_a_written_one() {
         let container = json!({"Created": "2026-03-01T10:00:00.4Z", "State": {"StartedAt": "2026-03-01T10:00:01.2Z"}});
         for (mtime, mode, injected) in [
             ("2026-03-01T10:00:01Z", 0o444_u64, true),

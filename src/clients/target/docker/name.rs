@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn set_aside_names_are_told_from_given_ones() {
+    fn set_aside_names_are_reported_from_given_ones() {
         let rollout: RolloutId = "01J00000000000000000ABCDEF".parse().unwrap();
         assert_eq!(next("web", &rollout), "web.next.00abcdef");
         for made in [

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_given_mac_address_is_told_from_a_generated_one() {
+    fn a_given_mac_address_is_reported_from_a_generated_one() {
         for (mac, api, given) in [
             ("02:42:0a:63:01:02", 45, false),
             ("02:aa:bb:cc:dd:ee", 45, true),

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_registry_hides_is_told_from_what_it_has_not() {
+    fn what_a_registry_hides_is_reported_from_what_it_has_not() {
         let told = |message: &str| {
             let what = format!("POST /images/create ({message})");
             refused(
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_pull_is_told_by_its_cause() {
+    fn a_failed_pull_is_reported_by_its_cause() {
         let repository: Repository = "registry.example.org/a/b".parse().unwrap();
         for (error, kind) in [
             ("pull access denied for a/b", FailureKind::RegistryDenied),

@@ -3,7 +3,7 @@
 use super::inject::InjectedFile;
 use super::tag::LocalTag;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::hide::told;
+use crate::model::hide::secrets_in;
 use crate::model::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -68,7 +68,7 @@ impl Snapshot {
             let text = String::from_utf8_lossy(&file.bytes()).into_owned();
             text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()
         });
-        told(pairs, lines)
+        secrets_in(pairs, lines)
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_log_is_told_without_what_the_container_was_given() {
+    fn a_log_is_reported_without_what_the_container_was_given() {
         let environment = [
             "DB_PASSWORD=tide-secret",
             "db_password_old=tide-secret-2",

@@ -61,7 +61,7 @@ pub async fn point(engine: &Engine, to: &LocalTag) -> Result<(), EngineError> {
 pub(super) async fn give(engine: &Engine, image: &ImageId, repository: &str, tag: &str) -> Result<(), EngineError> {
     let to = format!("repo={}&tag={}", encode(repository), encode(tag));
     let path = format!("/images/{}/tag?{to}", encode(image.as_str()));
-    engine.raw_tell(&path, None, PATIENCE).await
+    engine.raw_post_only(&path, None, PATIENCE).await
 }
 
 async fn meaning(engine: &Engine, reference: &str) -> Result<Option<ImageId>, EngineError> {

@@ -55,7 +55,7 @@ pub async fn stop(engine: &Engine, container: &str, grace: Option<SignedDuration
         }
     };
     let path = format!("/containers/{}/stop{query}", encode(container));
-    engine.raw_tell(&path, None, stop_patience(seconds)).await
+    engine.raw_post_only(&path, None, stop_patience(seconds)).await
 }
 
 /// Seconds; a negative grace is one without end.
@@ -73,7 +73,7 @@ fn stop_patience(grace: u64) -> Duration {
 /// `Timeout` when it is still there after [`AFTER_GRACE`].
 pub async fn await_removal(engine: &Engine, container: &str) -> Result<(), EngineError> {
     let path = format!("/containers/{}/wait?condition=removed", encode(container));
-    match engine.raw_tell(&path, None, AFTER_GRACE).await {
+    match engine.raw_post_only(&path, None, AFTER_GRACE).await {
         Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
         Err(e) => Err(e),
     }
@@ -86,7 +86,7 @@ pub async fn await_removal(engine: &Engine, container: &str) -> Result<(), Engin
 pub async fn set_restart(engine: &Engine, container: &str, policy: &RestartPolicy) -> Result<(), EngineError> {
     let body = json!({"RestartPolicy": {"Name": policy.name, "MaximumRetryCount": policy.max_retries}});
     let path = format!("/containers/{}/update", encode(container));
-    engine.raw_tell(&path, Some(&body), PATIENCE).await
+    engine.raw_post_only(&path, Some(&body), PATIENCE).await
 }
 
 /// Starts it; one that runs is started. A port still held by the container before it is waited for.
@@ -101,7 +101,7 @@ pub async fn start(engine: &Engine, container: &str) -> Result<(), Failure> {
     loop {
         let answer = {
             let _turn = STARTS.lock().await;
-            engine.raw_tell(&path, None, PATIENCE).await
+            engine.raw_post_only(&path, None, PATIENCE).await
         };
         let error = match answer {
             Ok(()) => return Ok(()),
@@ -120,7 +120,7 @@ pub async fn start(engine: &Engine, container: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`start`]; `ContainerExited` with its last `lines` when it ended within [`FIRST_MOMENTS`].
-pub async fn start_heard(engine: &Engine, container: &str, lines: usize) -> Result<(), Failure> {
+pub async fn start_with_log(engine: &Engine, container: &str, lines: usize) -> Result<(), Failure> {
     let inspected = engine
         .raw_get(&format!("/containers/{}/json", encode(container)))
         .await
@@ -190,7 +190,7 @@ pub async fn rename(engine: &Engine, container: &str, to: &str) -> Result<(), En
         return Ok(());
     }
     let path = format!("/containers/{}/rename?name={}", encode(container), encode(to));
-    engine.raw_tell(&path, None, PATIENCE).await
+    engine.raw_post_only(&path, None, PATIENCE).await
 }
 
 /// Removes a container that does not run, never a volume. One that is gone is removed.

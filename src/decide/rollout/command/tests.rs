@@ -4,7 +4,7 @@ use super::*;
 use crate::decide::app_state::Waits;
 use crate::decide::rollout::{Gate, Outside, Progress, fold, next, preview};
 use crate::model::app_state::Release;
-use crate::model::command::{Ask, CommandPolicy, Probe};
+use crate::model::command::{CommandPolicy, CommandRequest, Probe};
 use crate::model::fleet::{Order, Ready, ReadyCheck};
 use crate::model::journal::Recorded;
 use crate::model::name::{RolloutId, RunId};
@@ -186,7 +186,7 @@ fn a_command_that_is_busy_can_still_be_superseded() {
 
 /// People are notified, once, although the rollout waits for no window.
 #[test]
-fn a_command_that_is_busy_for_ever_is_told_of() {
+fn a_command_that_is_busy_for_ever_is_reported_of() {
     let mut trial = Trial::new(Fate::Busy);
     assert!(!trial.drive(Some(2 * 3 - 1)));
     let seen = Observed::Command(ObservedAnswer::NotAsked);
@@ -243,7 +243,7 @@ fn a_kill_gives_the_target_no_more_time_than_it_needs() {
 }
 
 #[test]
-fn what_is_foretold_happens() {
+fn what_is_forecast_happens() {
     for fate in [Fate::Good, Fate::Fails, Fate::FallsSilentWhileBaking] {
         let trial = driven(fate);
         let back = |event: &RolloutEvent| matches!(event, RolloutEvent::RevertDecided { .. });

@@ -325,7 +325,7 @@ proptest! {
 }
 
 #[test]
-fn a_day_without_its_opening_is_told() {
+fn a_day_without_its_opening_is_reported() {
     let swallowed = |window: &Window, from: &str, to: &str| {
         let days = swallowed(window, "Europe/Berlin", (at(from), at(to)));
         days.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -349,7 +349,7 @@ fn a_day_without_its_opening_is_told() {
 }
 
 #[test]
-fn what_the_clock_does_to_an_opening_is_told() {
+fn what_the_clock_does_to_an_opening_is_reported() {
     let told = |day: &str, from: Time, to: Time| {
         let start: jiff::civil::Date = day.parse().unwrap();
         let midnight = |day: jiff::civil::Date| day.in_tz("Europe/Berlin").unwrap().timestamp();

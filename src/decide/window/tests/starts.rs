@@ -2,7 +2,7 @@
 
 use super::{at, once, window};
 use crate::decide::window::{Start, escalated, estimate, forecast, occurrence, openings, start};
-use crate::model::command::{Ask, CommandPolicy, Probe};
+use crate::model::command::{CommandPolicy, CommandRequest, Probe};
 use crate::model::fleet::{Hook, Order, Ready, ReadyCheck, Select, TargetPolicy};
 use crate::model::window::{Day, Occurrence, Window};
 use jiff::civil::{Time, time};
@@ -283,7 +283,7 @@ fn target(before: Vec<Hook>) -> TargetPolicy {
 fn a_command_may_take_its_own_time() {
     let mut target = target(vec![]);
     let probe = Some(Probe {
-        ask: Ask::Exec { command: vec![] },
+        ask: CommandRequest::Exec { command: vec![] },
         timeout: minutes(3),
     });
     let command = |probe| CommandPolicy {

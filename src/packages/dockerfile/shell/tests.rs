@@ -104,7 +104,7 @@ fn no_command_is_a_text_too() {
 }
 
 #[test]
-fn texts_are_told_apart() {
+fn texts_are_reported_apart() {
     let shown = |text: &&str| format!("{text:?}\n  {}", shown(text));
     let table: Vec<String> = TEXTS.iter().map(shown).collect();
     insta::assert_snapshot!(table.join("\n"), @r##"

@@ -39,9 +39,9 @@ fn a_busy_day() {
       shop:
         for 3 days. A rollout was rolled back. The new container did not
         become ready: web answered 500 on /healthz for 2 min. It runs an
-        image 12 days old; 4 security fixes wait.
+        image 12 days old; 4 security fixes are pending.
 
-    AND BESIDES
+    ALSO
       From 2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton): 6 apps
       watched, 1 run found nothing to change. The next run is due 2026-11-23
       22:00 America/Moncton.
@@ -91,7 +91,7 @@ fn a_heartbeat() {
 
     Nothing needs you.
 
-    AND BESIDES
+    ALSO
       From 2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton): 2 apps
       watched, 14 runs found nothing to change. The next run is due
       2026-11-23 22:00 America/Moncton.
@@ -249,11 +249,11 @@ fn what_stands_is_in_every_report() {
         production lacks 20261123.7-3f2a9c1 for 2 days. The registry does
         not answer: x. It is tried again 2026-11-23 08:10 America/Moncton.
 
-    SECURITY FIXES THAT WHAT RUNS LACKS
+    MISSING SECURITY FIXES
       archives: 3 security fixes
       wiki: 1 security fix
 
-    AND BESIDES
+    ALSO
       From 2026-11-22 08:00 to 2026-11-23 08:00 (America/Moncton): 3 apps
       watched. The next run is due 2026-11-23 22:00 America/Moncton.
 

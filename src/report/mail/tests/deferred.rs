@@ -66,7 +66,7 @@ fn a_program_that_is_busy_for_ever() {
 
     archives: a release has waited 14 days for edge
 
-    It asks again and again to be tried later.
+    Its command keeps asking to be tried later.
 
     WHY
       edge has waited for a newer release since 2026-11-09 01:12
@@ -88,7 +88,7 @@ fn a_program_that_is_busy_for_ever() {
 }
 
 #[test]
-fn a_rollout_that_its_window_took_back() {
+fn a_rollout_that_its_window_rolled_back() {
     use crate::model::notice::Untimely;
     let detail = "1 of 4 were done when its window had closed";
     assert_snapshot!(shown(NoticeBody::RolloutUntimely(Box::new(Untimely {
@@ -103,7 +103,7 @@ fn a_rollout_that_its_window_took_back() {
     archives: rolled back on compose-archives, its window closed before it
     was done
 
-    Taken back: what ran before serves again.
+    Rolled back: what ran before serves again.
 
     WHY
       Its window closed before it was done: 1 of 4 were done when its window
@@ -124,7 +124,7 @@ fn a_rollout_that_its_window_took_back() {
       Once it is longer, try this release again:
         lowtide resume archives --reason "…"
 
-    WHOSE CONCERN
+    WHO NEEDS TO ACT
       The operators: a setting, a right, or the place where it runs needs a
       hand.
 

@@ -93,7 +93,7 @@ fn a_halt_with_its_whole_incident() {
       Once a countermeasure is in place:
         lowtide resume archives --form form.yml
 
-    WHOSE CONCERN
+    WHO NEEDS TO ACT
       The app's maintainers: the cause is in the repository.
 
     -- 

@@ -41,7 +41,7 @@ fn a_failed_run() {
       Once fixed, try now instead of tonight:
         lowtide run archives
 
-    WHOSE CONCERN
+    WHO NEEDS TO ACT
       The app's maintainers: the cause is in the repository.
 
     -- 
@@ -57,7 +57,7 @@ fn a_failed_run() {
     Nothing changed in production: what ran before still runs.
 
     WHAT HAPPENED
-      While the inputs of the build were looked up: the registry does not
+      While resolving the inputs of the build: the registry does not
       answer.
 
     WHY
@@ -71,7 +71,7 @@ fn a_failed_run() {
       Try now instead of later:
         lowtide run archives
 
-    WHOSE CONCERN
+    WHO NEEDS TO ACT
       The operators: the cause is outside the repository. It is not counted
       against the app.
 
@@ -199,7 +199,7 @@ fn a_rollout() {
       Once it is fixed, try again now instead of after the next night's run:
         lowtide run archives
 
-    WHOSE CONCERN
+    WHO NEEDS TO ACT
       The operators: a setting, a right, or the place where it runs needs a
       hand.
 
@@ -218,7 +218,7 @@ fn a_halt_that_went_back() {
     archives: rolled back on compose-archives, the new container did not
     become ready
 
-    Taken back: what ran before serves again.
+    Rolled back: what ran before serves again.
 
     WHY
       A rollout was rolled back. The new container did not become ready: web
@@ -259,7 +259,7 @@ fn a_halt_that_went_back() {
       To resume it:
         lowtide resume archives --reason "…"
 
-    WHOSE CONCERN
+    WHO NEEDS TO ACT
       The app's maintainers: the cause is in the repository.
 
     -- 
@@ -319,7 +319,7 @@ fn a_halt_of_what_cannot_go_back() {
       To resume it:
         lowtide resume archives --reason "…"
 
-    WHOSE CONCERN
+    WHO NEEDS TO ACT
       The app's maintainers: the cause is in the repository.
 
     -- 
@@ -377,7 +377,7 @@ fn a_halt_that_is_stuck() {
       To resume it:
         lowtide resume archives --reason "…"
 
-    WHOSE CONCERN
+    WHO NEEDS TO ACT
       The operators: the cause is outside the repository. It is not counted
       against the app.
 
@@ -452,7 +452,7 @@ fn a_refused_configuration() {
       See the same before you push:
         lowtide check --config FILE
 
-    WHOSE CONCERN
+    WHO NEEDS TO ACT
       The operators: a setting, a right, or the place where it runs needs a
       hand.
 
@@ -492,12 +492,12 @@ fn what_no_rebuild_mends() {
         }],
     };
     assert_snapshot!(shown(body), @"
-    Subject: [lowtide] archives: 2 fixes for security wait for debian:12-slim and a version in the Dockerfile
+    Subject: [lowtide] archives: 2 security fixes wait for debian:12-slim and a version in the Dockerfile
 
-    archives: 2 fixes for security wait for debian:12-slim and a version in
+    archives: 2 security fixes wait for debian:12-slim and a version in
     the Dockerfile
 
-    What runs stays as it is: a rebuild would bring the same packages again.
+    Nothing changes: a rebuild would install the same packages.
 
     WHAT IS PENDING
       libssl3  3.0.15-1 → 3.0.16-1, security

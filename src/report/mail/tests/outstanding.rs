@@ -3,7 +3,7 @@
 use super::*;
 use insta::assert_snapshot;
 
-fn back(asked: Option<Asked>) -> NoticeBody {
+fn back(asked: Option<RequestedBy>) -> NoticeBody {
     NoticeBody::WentBack(Box::new(WentBack {
         app: "archives".parse().unwrap(),
         target: "compose-archives".parse().unwrap(),
@@ -16,8 +16,8 @@ fn back(asked: Option<Asked>) -> NoticeBody {
 }
 
 #[test]
-fn an_operators_revert_is_told_as_one() {
-    let asked = Asked {
+fn an_operators_revert_is_reported_as_one() {
+    let asked = RequestedBy {
         by: "ana".to_owned(),
         why: "the page answers 500".to_owned(),
     };
@@ -35,7 +35,7 @@ fn an_operators_revert_is_told_as_one() {
     WHAT RUNS NOW
       Target      compose-archives (2 containers)
       Release     20261109.x-3
-      Taken back  20261123.7-3f2a9c1; it is not tried again by itself
+      Rolled back  20261123.7-3f2a9c1; it is not tried again by itself
 
     WHAT TO DO NEXT
       What happened:
@@ -106,7 +106,7 @@ fn a_failed_promotion_and_its_end() {
       Once it is fixed, try now:
         lowtide run archives
 
-    WHOSE CONCERN
+    WHO NEEDS TO ACT
       The operators: a setting, a right, or the place where it runs needs a
       hand.
 
@@ -146,7 +146,7 @@ fn a_sick_container_names_what_ships_the_fix() {
       The container was not healthy before the rollout: web is unhealthy.
 
     WHAT TO DO NEXT
-      Heal the containers, or ship over them: `lowtide run APP --now
+      Repair the containers, or replace them anyway: `lowtide run APP --now
       --replace-unhealthy`.
 
       Everything recorded about this rollout:
@@ -154,7 +154,7 @@ fn a_sick_container_names_what_ships_the_fix() {
       Once it is fixed, try again now instead of after the next night's run:
         lowtide run archives
 
-    WHOSE CONCERN
+    WHO NEEDS TO ACT
       The operators: a setting, a right, or the place where it runs needs a
       hand.
 

@@ -34,7 +34,7 @@ async fn vanishes(pid: &str) {
 }
 
 #[tokio::test]
-async fn its_end_and_its_words_are_told() {
+async fn its_end_and_its_words_are_reported() {
     let never = CancellationToken::new();
     let (ended, lines) = sh("echo one; echo two >&2; printf three; exit 75", LONG, &never).await;
     assert_eq!(ended.end, End::Exited { code: 75 });

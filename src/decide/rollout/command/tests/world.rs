@@ -267,7 +267,7 @@ fn target(irreversible: bool) -> TargetPolicy {
             env: BTreeMap::new(),
             secrets: BTreeMap::new(),
             probe: Some(Probe {
-                ask: Ask::Http {
+                ask: CommandRequest::Http {
                     url: "https://edge.example.org/".to_owned(),
                 },
                 timeout: SignedDuration::from_mins(2),

@@ -446,7 +446,7 @@ fn which_kinds_condemn() {
 
 /// A mail about a rollback shows the last output of the new container.
 #[test]
-fn what_the_new_one_wrote_is_kept_for_those_who_are_told() {
+fn what_the_new_one_wrote_is_kept_for_those_who_are_reported() {
     let last_words = |new_is| {
         let mut trial = Trial::new(1, new_is);
         assert!(trial.drive(None));

@@ -44,7 +44,7 @@ fn all_goes_well_from(trial: &Trial) -> usize {
 }
 
 #[test]
-fn what_is_foretold_happens() {
+fn what_is_forecast_happens() {
     let mut told = 0;
     // Images that exit by themselves are left out: the journal does not tell that there is nothing left to stop.
     for new_is in [NewImage::Good, NewImage::NeverReady, NewImage::DiesWhileBaking] {

@@ -96,7 +96,7 @@ fn only_whole_rollouts_teach_how_long_they_take() {
 }
 
 #[test]
-fn the_limit_of_waiting_is_told_once() {
+fn the_limit_of_waiting_is_reported_once() {
     let mut window = nights(None);
     window.cutoff = Some(SignedDuration::from_hours(3));
     let mut trial = trial(window, "2026-09-22T03:00:00Z");

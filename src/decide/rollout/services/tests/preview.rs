@@ -20,7 +20,7 @@ fn steps(preview: &RolloutPreview) -> Vec<String> {
 }
 
 #[test]
-fn what_is_foretold_happens() {
+fn what_is_forecast_happens() {
     let mut told = 0;
     // Left out: the journal does not show what Swarm rolled back by itself.
     for new_is in NewImage::ALL.into_iter().filter(|it| *it != NewImage::RolledBack) {
@@ -105,7 +105,7 @@ fn each_service_has_its_phase_and_its_tasks() {
 
 /// Before preflight, the forecast names neither a service's old image nor its order nor its tasks.
 #[test]
-fn what_a_service_is_like_is_told_once_somebody_looked() {
+fn what_a_service_is_like_is_reported_once_somebody_looked() {
     let mut trial = Trial::new(1, 3, NewImage::Good);
     assert!(trial.drive(None));
     let told = |seen| {
@@ -118,7 +118,7 @@ fn what_a_service_is_like_is_told_once_somebody_looked() {
 }
 
 #[test]
-fn services_that_the_configuration_names_are_told_before_anybody_looked() {
+fn services_that_the_configuration_names_are_reported_before_anybody_looked() {
     let names = |services: &[&str]| {
         let mut trial = Trial::new(1, 1, NewImage::Good);
         if let RolloutEvent::Opened { target, .. } = &mut trial.events[0].event {

@@ -5,7 +5,7 @@ use crate::packages::planned::{New, Pending, Removal, Upgrade};
 use std::fmt::Display;
 
 /// Leaves open who can bring each fix: [`crate::decide::fixable::judge`] decides that.
-pub(super) fn told<Why: Display>(survey: &mut Survey, pending: Pending<Why>) {
+pub(super) fn record<Why: Display>(survey: &mut Survey, pending: Pending<Why>) {
     survey.pending = pending.upgrades.into_iter().map(upgraded).collect();
     survey.pending.extend(pending.new.into_iter().map(new));
     survey
@@ -34,7 +34,7 @@ fn upgraded(it: Upgrade) -> PendingPackage {
         origin: it.origin,
         security: it.security,
         layer: None,
-        fix: untold(),
+        fix: unknown_fix(),
     }
 }
 
@@ -48,11 +48,11 @@ fn new(it: New) -> PendingPackage {
         // A new package fixes nothing that is in the image.
         security: false,
         layer: None,
-        fix: untold(),
+        fix: unknown_fix(),
     }
 }
 
-fn untold() -> Fix {
+fn unknown_fix() -> Fix {
     Fix::Perhaps {
         why: "it is not known how the image is built".to_owned(),
     }

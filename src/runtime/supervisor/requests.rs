@@ -1,6 +1,6 @@
 //! What operators ask of the supervisor.
 
-use super::{Answer, Ask, Request, Scope, Supervisor};
+use super::{Answer, OperatorRequest, Request, Scope, Supervisor};
 use crate::clients::clock;
 use crate::decide::app_state::Occasion;
 use crate::decide::withdraw::withdraw;
@@ -25,13 +25,13 @@ impl Supervisor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<(), StoreError> {
         // Refuse requests while lowtide replaces itself: a rollback may restore the database copy and lose their
         // events. A pause is a file and survives.
-        if self.bot.work_lock.is_alone() && !matches!(request.asked, Ask::Pause { .. }) {
+        if self.bot.work_lock.is_alone() && !matches!(request.asked, OperatorRequest::Pause { .. }) {
             let later = "lowtide is replacing itself: ask again in a few minutes";
             // Whoever asked may have gone.
             let _ = request.answer.send(Err(later.to_owned()));
             return Ok(());
         }
-        if let Ask::Resume {
+        if let OperatorRequest::Resume {
             app,
             by,
             why,
@@ -48,9 +48,9 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn obey(&mut self, asked: Ask) -> Result<Answer, StoreError> {
+    async fn obey(&mut self, asked: OperatorRequest) -> Result<Answer, StoreError> {
         match asked {
-            Ask::Run {
+            OperatorRequest::Run {
                 apps,
                 now,
                 rebuild,
@@ -60,8 +60,8 @@ impl Supervisor {
                 let haste = now.then_some(unhealthy);
                 self.run_apps(apps, haste, rebuild, &by).await
             }
-            Ask::Halt { app, by, why } => operator::stop(&self.bot, &app, by, why).await,
-            Ask::Resume {
+            OperatorRequest::Halt { app, by, why } => operator::stop(&self.bot, &app, by, why).await,
+            OperatorRequest::Resume {
                 app,
                 by,
                 why,
@@ -76,10 +76,10 @@ impl Supervisor {
                 };
                 operator::resume(&self.bot, &app, asked).await
             }
-            Ask::Revert { app, target, by, why } => self.revert(&app, target, by, why).await,
+            OperatorRequest::Revert { app, target, by, why } => self.revert(&app, target, by, why).await,
             // A pause file that cannot be written is reported to the operator; it does not end the process.
-            Ask::Pause { on, by } => Ok(self.pause(on, by).await),
-            Ask::Cancel { run, by } => self.cancel(run, by).await,
+            OperatorRequest::Pause { on, by } => Ok(self.pause(on, by).await),
+            OperatorRequest::Cancel { run, by } => self.cancel(run, by).await,
         }
     }
 
@@ -261,7 +261,7 @@ impl Supervisor {
         if let (Some(only), []) = (&only, targets.as_slice()) {
             return Ok(Err(format!("{name} has no target {only}")));
         }
-        if self.scope == Scope::Asked && targets.iter().any(|target| target.select == Select::OwnContainer) {
+        if self.scope == Scope::Requested && targets.iter().any(|target| target.select == Select::OwnContainer) {
             return Ok(Err(format!(
                 "{name} is lowtide itself: only a lowtide that serves takes it back"
             )));
