@@ -44,7 +44,7 @@ pub struct Global {
         global = true
     )]
     pub config: String,
-    /// Directory of database, logs and mirrors. A relative one is meant from where the command is given.
+    /// Directory of database, logs and mirrors. A relative path starts at the current directory.
     #[arg(
         long,
         env = "LOWTIDE_STATE",
@@ -53,7 +53,7 @@ pub struct Global {
         value_parser = PathBufValueParser::new().try_map(std::path::absolute)
     )]
     pub state: PathBuf,
-    /// Both were said, and not left to the default.
+    /// Both were given, not left to the default.
     #[arg(skip)]
     pub said: Said,
     /// Format of the logs on stderr.
@@ -61,7 +61,7 @@ pub struct Global {
     pub log_format: LogFormat,
 }
 
-/// What someone named, in place of a default.
+/// What the caller named in place of a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Said {
     /// A configuration, by argument or environment.
@@ -94,7 +94,7 @@ pub enum LogFormat {
 enum Command {
     /// Run the bot.
     Serve {
-        /// Health, readiness and metrics are served here.
+        /// Address for health, readiness, metrics and the status page.
         #[arg(long, env = "LOWTIDE_LISTEN", default_value = "127.0.0.1:7077")]
         listen: SocketAddr,
     },
@@ -103,13 +103,13 @@ enum Command {
         /// Also log in everywhere: engines, registries, git remotes, the mail server, GitHub.
         #[arg(long)]
         connect: bool,
-        /// Do not read the secrets: they are not on this machine.
+        /// Do not read the secrets, for machines that do not have them.
         #[arg(long, conflicts_with = "connect")]
         no_secrets: bool,
-        /// With --connect: send a test mail there.
+        /// With --connect: send a test mail to this address.
         #[arg(long, value_name = "ADDRESS", requires = "connect")]
         mail: Option<String>,
-        /// For people, as JSON, or as SARIF for code scanning.
+        /// Text, JSON, or SARIF for code scanning.
         #[arg(long, value_enum, default_value = "human")]
         format: CheckFormat,
         /// Print the JSON Schema of the configuration instead.
@@ -120,36 +120,36 @@ enum Command {
     Plan {
         /// This app only, with its steps and settings.
         app: Option<String>,
-        /// As one JSON object, for programs.
+        /// Print one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
-    /// When targets may be changed: the next openings of their windows, and what is odd about them (docs/windows.md).
+    /// When targets may be changed: the next openings of their windows, with warnings (docs/windows.md).
     Windows(windows::Asked),
     /// One cycle of these apps now, with live progress. Rollouts wait for their window.
     ///
-    /// Rollouts that were refused and promotions that failed are tried again; as long as one of them does not come through,
-    /// the exit code is 1.
+    /// Rollouts that were refused and promotions that failed are retried; the exit code is 1 while one of them
+    /// still fails.
     Run {
-        /// Their names.
+        /// Names of the apps.
         #[arg(required = true, value_name = "APP")]
         apps: Vec<String>,
         /// Rollouts do not wait for their window.
         #[arg(long)]
         now: bool,
-        /// With --now: roll out also over containers that are not healthy; the release may be what heals them.
+        /// With --now: also replace containers that are not healthy; the release may be the fix.
         #[arg(long, requires = "now")]
         replace_unhealthy: bool,
-        /// Build also when no changes since the last build.
+        /// Build even if nothing changed since the last build.
         #[arg(long)]
         rebuild: bool,
-        /// As one JSON object, for programs.
+        /// Print one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
     /// The fleet at a glance.
     Status {
-        /// As one JSON object, for programs.
+        /// Print one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
@@ -157,10 +157,10 @@ enum Command {
     History {
         /// This app only.
         app: Option<String>,
-        /// How many.
+        /// Number of runs.
         #[arg(long, default_value_t = 20)]
         limit: u32,
-        /// As one JSON object, for programs.
+        /// Print one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
@@ -171,7 +171,7 @@ enum Command {
         /// From this day on, in UTC: 2026-11-01.
         #[arg(long, value_name = "DATE")]
         since: Option<jiff::civil::Date>,
-        /// As one JSON object, for programs.
+        /// Print one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
@@ -179,7 +179,7 @@ enum Command {
     Show {
         /// An id, or the end of one as `history` shows it.
         id: String,
-        /// As one JSON object, for programs.
+        /// Print one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
@@ -195,7 +195,7 @@ enum Command {
         /// Of an image for several platforms in a registry, this one.
         #[arg(long, value_name = "OS/ARCH", default_value_t = default_platform())]
         platform: String,
-        /// As one JSON object, for programs.
+        /// Print one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
@@ -206,29 +206,29 @@ enum Command {
         /// Of an image for several platforms in a registry, this one.
         #[arg(long, value_name = "OS/ARCH", default_value_t = default_platform())]
         platform: String,
-        /// As one JSON object, for programs.
+        /// Print one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
-    /// What is pending inside images: fixes that their package archives have and they have not.
+    /// What is pending inside images: fixes that their package repositories have and they lack.
     ///
     /// Needs no configuration for images (named as for `diff`); no container is started. Exits with 10 when something is
-    /// pending, and with 1 when nothing is known to be pending but an archive could not be asked.
+    /// pending, and with 1 when nothing is known to be pending but a package repository could not be queried.
     #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
     Outdated(outdated::Asked),
     /// Stop an app's rollouts and promotions; its builds and tests continue.
     Halt {
         /// Its name.
         app: String,
-        /// For those who wonder; it is kept and told.
+        /// The reason, shown to others and kept in the audit log.
         #[arg(long, visible_alias = "why")]
         reason: String,
     },
-    /// Let a halted app go on.
+    /// Resume a halted app.
     Resume {
         /// Its name.
         app: String,
-        /// Why it may go on; it is kept and told.
+        /// Why it may continue, shown to others and kept in the audit log.
         #[arg(long, visible_alias = "why", required_unless_present = "form")]
         reason: Option<String>,
         /// The filled form of `lowtide incident APP --form`, for apps with `halt.require: countermeasure`; `-`: stdin.
@@ -244,40 +244,40 @@ enum Command {
         /// An app, or the end of a rollout's id.
         #[arg(value_name = "APP|ROLLOUT")]
         what: String,
-        /// As one JSON object, for programs.
+        /// Print one JSON object, for programs.
         #[arg(long, conflicts_with = "form")]
         json: bool,
         /// Only the form to fill in.
         #[arg(long)]
         form: bool,
     },
-    /// Take every target of an app, or one, back to the release before, and halt the app.
+    /// Roll every target of an app, or one, back to its previous release, and halt the app.
     Revert {
         /// Every target of an app, or one.
         #[arg(value_name = "APP[/TARGET]")]
         what: String,
-        /// For those who wonder; it is kept and told.
+        /// The reason, shown to others and kept in the audit log.
         #[arg(long, visible_alias = "why")]
         reason: String,
     },
-    /// Pause all rollouts and promotions, or let them go on.
+    /// Pause all rollouts and promotions, or resume them.
     Pause {
-        /// Every app: for one there is `halt`.
+        /// All apps (for a single app use `halt`).
         #[arg(long)]
         all: bool,
-        /// Let them go on.
+        /// Resume them.
         #[arg(long)]
         off: bool,
     },
     /// Cancel a run that is under way.
     Cancel {
-        /// An app, whose run is meant, or a run's id, or the end of one.
+        /// An app, for its run; or a run's id, or the end of one.
         #[arg(value_name = "APP|RUN")]
         what: String,
     },
-    /// Write all that a lowtide elsewhere needs to go on into one file, also while the bot runs. It holds secrets.
+    /// Write everything that another lowtide needs to continue into one file, even while the bot runs. It contains secrets.
     Backup {
-        /// The file. One that is there is replaced.
+        /// The file to write; an existing one is replaced.
         #[arg(value_name = "FILE")]
         to: PathBuf,
     },
@@ -289,11 +289,11 @@ enum Command {
     },
     /// Is the bot of this state directory alive? For container health checks.
     Health {
-        /// Where it listens. If not given: where the bot of the state directory said it does.
+        /// Address of the bot; by default the one that the bot wrote into the state directory.
         #[arg(long, env = "LOWTIDE_LISTEN")]
         listen: Option<SocketAddr>,
     },
-    /// One HTTP question, asked from inside another container's network.
+    /// One HTTP request from inside another container's network.
     #[command(hide = true)]
     ProbeHttp { port: u16, path: String },
 }

@@ -6,7 +6,7 @@ use super::{live, open, status, views};
 use crate::model::halt::{HaltPolicy, Incident, OperatorRollback};
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId};
-use crate::report::{case, halt};
+use crate::report::{halt, incident};
 use crate::runtime::{detail, fleet_status};
 use crate::store::database::Store;
 use anyhow::Context;
@@ -111,7 +111,7 @@ impl Told<'_> {
                 live::print_line(&serde_json::to_string(&view)?);
             }
             Shape::Text => {
-                live::print(&case::text(
+                live::print(&incident::text(
                     incident,
                     since,
                     operator_rollback,

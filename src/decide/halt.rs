@@ -12,9 +12,9 @@ use std::collections::BTreeSet;
 /// Toyota's "five whys".
 const WHYS: usize = 5;
 
-/// The operator's answer: a reason, a form, or both.
+/// What an operator gives to resume an app: a reason, a form, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer<'a> {
+pub struct ResumeRequest<'a> {
     /// A sentence; may be empty when there is a form.
     pub why: &'a str,
     pub draft: Option<&'a Draft>,
@@ -69,7 +69,7 @@ pub fn named_commit(draft: &Draft) -> Option<&str> {
 pub fn lift(
     app_state: &AppState,
     app: Option<&App>,
-    answer: Answer<'_>,
+    answer: ResumeRequest<'_>,
     seen: Option<&CommitSeen>,
 ) -> Result<Lifted, Vec<Lacking>> {
     let default = HaltPolicy::default();

@@ -105,7 +105,7 @@ fn good() -> Draft {
 fn judged(draft: &Draft, seen: Option<&CommitSeen>) -> Result<Lifted, Vec<Lacking>> {
     let app = app(Require::Countermeasure);
     let app_state = app_state_of(incident(Some(app.clone())));
-    let answer = Answer {
+    let answer = ResumeRequest {
         why: "",
         draft: Some(draft),
     };
@@ -115,7 +115,7 @@ fn judged(draft: &Draft, seen: Option<&CommitSeen>) -> Result<Lifted, Vec<Lackin
 #[test]
 fn a_sentence_is_enough_unless_a_countermeasure_is_asked_for() {
     let app_state = app_state_of(incident(None));
-    let answer = |why| Answer { why, draft: None };
+    let answer = |why| ResumeRequest { why, draft: None };
     let reason = app(Require::Reason);
     let lifted = lift(&app_state, Some(&reason), answer(" mended "), None).unwrap();
     assert_eq!(
@@ -261,7 +261,7 @@ fn a_changed_setting_is_an_answer_and_what_does_not_matter_is_none() {
         class: Some("noise".to_owned()),
         ..good()
     };
-    let answer = Answer {
+    let answer = ResumeRequest {
         why: "the limit was too tight",
         draft: Some(&draft),
     };

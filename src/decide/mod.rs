@@ -2,6 +2,7 @@
 
 pub mod app_state;
 pub mod archive;
+pub mod code_change;
 pub mod commit_link;
 pub mod consequences;
 pub mod daily_report;
@@ -23,7 +24,6 @@ pub mod retry;
 pub mod rollout;
 pub mod run;
 pub mod schedule;
-pub mod substance;
 pub mod unfixable;
 pub mod window;
 pub mod withdraw;

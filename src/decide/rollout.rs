@@ -82,7 +82,7 @@ pub struct RolloutState {
     pub purpose: Purpose,
     pub opened: Timestamp,
     pub goal: Goal,
-    pub moving: Moving,
+    pub kind_state: KindState,
     /// A step that changes the target was begun.
     pub touched: bool,
     pub window_progress: WindowProgress,
@@ -94,9 +94,9 @@ pub struct RolloutState {
     record: Record,
 }
 
-/// What is moved, and how far it is.
+/// The part of the state that depends on the kind of target: what is moved, and how far it is.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Moving {
+pub enum KindState {
     Containers(Box<Containers>),
     Services(Box<Services>),
     Command(Box<Command>),
@@ -152,12 +152,12 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
         purpose: *purpose,
         opened: first.at,
         goal: Goal::Forward,
-        moving: match target.select {
+        kind_state: match target.select {
             Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::OwnContainer => {
-                Moving::Containers(Box::default())
+                KindState::Containers(Box::default())
             }
-            Select::Service { .. } | Select::Stack { .. } => Moving::Services(Box::default()),
-            Select::Command(_) => Moving::Command(Box::default()),
+            Select::Service { .. } | Select::Stack { .. } => KindState::Services(Box::default()),
+            Select::Command(_) => KindState::Command(Box::default()),
         },
         touched: false,
         window_progress: WindowProgress::default(),
@@ -203,10 +203,10 @@ impl RolloutState {
                 self.touched |= touches(step);
                 self.record.begin(recorded.at);
                 self.window_progress.begin(step, recorded.at);
-                match &mut self.moving {
-                    Moving::Containers(containers) => containers.begin(step),
-                    Moving::Services(services) => services.begin(step),
-                    Moving::Command(command) => command.begin(self.goal, step),
+                match &mut self.kind_state {
+                    KindState::Containers(containers) => containers.begin(step),
+                    KindState::Services(services) => services.begin(step),
+                    KindState::Command(command) => command.begin(self.goal, step),
                 }
                 self.progress = Progress::Started {
                     attempt: *attempt,
@@ -261,7 +261,7 @@ impl RolloutState {
         self.record.end(&self.target, &step, outcome, at);
         match outcome {
             StepOutcome::Failed { failure } => {
-                if let Moving::Containers(containers) = &mut self.moving {
+                if let KindState::Containers(containers) = &mut self.kind_state {
                     containers.fail(&step, failure);
                 }
                 self.progress = Progress::Failed {
@@ -274,7 +274,7 @@ impl RolloutState {
             StepOutcome::Busy { retry } => {
                 // A command that asks to be tried later has changed nothing. Unless an earlier run of it may have,
                 // windows, halts and newer releases apply again.
-                if let Moving::Command(command) = &mut self.moving
+                if let KindState::Command(command) = &mut self.kind_state
                     && command.busy(self.goal)
                 {
                     self.touched = false;
@@ -292,10 +292,10 @@ impl RolloutState {
             | StepOutcome::Ran { .. }
             | StepOutcome::Pulled { .. }
             | StepOutcome::Prepulled { .. }
-            | StepOutcome::Kept { .. } => match &mut self.moving {
-                Moving::Containers(containers) => containers.end(&step, outcome)?,
-                Moving::Services(services) => services.end(&step, outcome)?,
-                Moving::Command(command) => command.end(self.goal, &step, outcome)?,
+            | StepOutcome::Kept { .. } => match &mut self.kind_state {
+                KindState::Containers(containers) => containers.end(&step, outcome)?,
+                KindState::Services(services) => services.end(&step, outcome)?,
+                KindState::Command(command) => command.end(self.goal, &step, outcome)?,
             },
         }
         Ok(())
@@ -304,12 +304,12 @@ impl RolloutState {
     /// Log tails of the containers that were rolled back.
     #[must_use]
     pub fn kept_logs(&self) -> Vec<String> {
-        match &self.moving {
-            Moving::Containers(containers) => containers.kept_logs(),
+        match &self.kind_state {
+            KindState::Containers(containers) => containers.kept_logs(),
             // The failure has the task's own error; Swarm retains its log.
-            Moving::Services(_) => Vec::new(),
+            KindState::Services(_) => Vec::new(),
             // What a command wrote is in the failure.
-            Moving::Command(_) => Vec::new(),
+            KindState::Command(_) => Vec::new(),
         }
     }
 
@@ -337,20 +337,20 @@ impl RolloutState {
     /// Number of units, which move one after the other; 0 before preflight has chosen them.
     #[must_use]
     pub fn unit_count(&self) -> usize {
-        match &self.moving {
-            Moving::Containers(containers) => containers.units.as_ref().map_or(0, Vec::len),
-            Moving::Services(services) => services.units.as_ref().map_or(0, Vec::len),
-            Moving::Command(command) => command.unit.iter().len(),
+        match &self.kind_state {
+            KindState::Containers(containers) => containers.units.as_ref().map_or(0, Vec::len),
+            KindState::Services(services) => services.units.as_ref().map_or(0, Vec::len),
+            KindState::Command(command) => command.unit.iter().len(),
         }
     }
 
     /// Name of the container or service at this position; `None`: it is not known, or there is none.
     #[must_use]
     pub fn unit_name(&self, unit: usize) -> Option<&str> {
-        match &self.moving {
-            Moving::Containers(containers) => Some(&containers.units.as_ref()?.get(unit)?.name),
-            Moving::Services(services) => Some(&services.units.as_ref()?.get(unit)?.name),
-            Moving::Command(_) => Some(self.target.name.as_str()),
+        match &self.kind_state {
+            KindState::Containers(containers) => Some(&containers.units.as_ref()?.get(unit)?.name),
+            KindState::Services(services) => Some(&services.units.as_ref()?.get(unit)?.name),
+            KindState::Command(_) => Some(self.target.name.as_str()),
         }
     }
 
@@ -383,18 +383,18 @@ impl RolloutState {
             | RolloutConclusion::Reverted { .. }
             | RolloutConclusion::Stuck { .. } => return None,
         }
-        match &self.moving {
-            Moving::Containers(containers) => {
+        match &self.kind_state {
+            KindState::Containers(containers) => {
                 // If the release was there already, nothing was pulled: the unit's own image counts.
                 let units = containers.units.iter().flatten();
                 let there = || units.clone().find(|unit| unit.part == Part::Release);
                 let image = containers.image.clone().or_else(|| Some(there()?.old_image.clone()))?;
                 Some(Placed::Containers { image })
             }
-            Moving::Services(_) => Some(Placed::Services {
+            KindState::Services(_) => Some(Placed::Services {
                 image: self.release.service_image(),
             }),
-            Moving::Command(_) => None,
+            KindState::Command(_) => None,
         }
     }
 }
@@ -440,23 +440,29 @@ pub fn next(state: &RolloutState, observed: &Observed, outside: &Outside, now: T
 }
 
 fn forward(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
-    match (&state.moving, observed) {
-        (Moving::Containers(containers), Observed::Nothing) => containers::forward::next(state, containers, &[], now),
-        (Moving::Containers(containers), Observed::Containers(seen)) => {
+    match (&state.kind_state, observed) {
+        (KindState::Containers(containers), Observed::Nothing) => {
+            containers::forward::next(state, containers, &[], now)
+        }
+        (KindState::Containers(containers), Observed::Containers(seen)) => {
             containers::forward::next(state, containers, seen, now)
         }
-        (Moving::Containers(containers), Observed::SelfUpdate(seen)) => {
+        (KindState::Containers(containers), Observed::SelfUpdate(seen)) => {
             containers::forward::next(state, containers, &seen.units, now)
         }
-        (Moving::Services(services), Observed::Nothing) => services::forward::next(state, services, &[], now),
-        (Moving::Services(services), Observed::Services(seen)) => services::forward::next(state, services, seen, now),
-        (Moving::Command(command), Observed::Nothing) => {
+        (KindState::Services(services), Observed::Nothing) => services::forward::next(state, services, &[], now),
+        (KindState::Services(services), Observed::Services(seen)) => {
+            services::forward::next(state, services, seen, now)
+        }
+        (KindState::Command(command), Observed::Nothing) => {
             command::forward(state, command, &ObservedAnswer::NotAsked, now)
         }
-        (Moving::Command(command), Observed::Command(seen)) => command::forward(state, command, seen, now),
-        (Moving::Containers(_), Observed::Services(_) | Observed::Command(_))
-        | (Moving::Services(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Command(_))
-        | (Moving::Command(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Services(_)) => mistaken(),
+        (KindState::Command(command), Observed::Command(seen)) => command::forward(state, command, seen, now),
+        (KindState::Containers(_), Observed::Services(_) | Observed::Command(_))
+        | (KindState::Services(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Command(_))
+        | (KindState::Command(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Services(_)) => {
+            mistaken()
+        }
     }
 }
 
@@ -465,26 +471,28 @@ fn back(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
         .reverting
         .clone()
         .unwrap_or_else(|| Failure::new(FailureKind::Invariant, "a revert without a reason"));
-    match (&state.moving, observed) {
-        (Moving::Containers(containers), Observed::Nothing) => {
+    match (&state.kind_state, observed) {
+        (KindState::Containers(containers), Observed::Nothing) => {
             containers::back::next(state, containers, &[], reason, now)
         }
-        (Moving::Containers(containers), Observed::Containers(seen)) => {
+        (KindState::Containers(containers), Observed::Containers(seen)) => {
             containers::back::next(state, containers, seen, reason, now)
         }
-        (Moving::Containers(containers), Observed::SelfUpdate(seen)) => {
+        (KindState::Containers(containers), Observed::SelfUpdate(seen)) => {
             containers::back::next(state, containers, &seen.units, reason, now)
         }
-        (Moving::Services(services), Observed::Nothing) => services::back::next(state, services, &[], reason, now),
-        (Moving::Services(services), Observed::Services(seen)) => {
+        (KindState::Services(services), Observed::Nothing) => services::back::next(state, services, &[], reason, now),
+        (KindState::Services(services), Observed::Services(seen)) => {
             services::back::next(state, services, seen, reason, now)
         }
-        (Moving::Command(command), Observed::Nothing | Observed::Command(_)) => {
+        (KindState::Command(command), Observed::Nothing | Observed::Command(_)) => {
             command::back(state, command, reason, now)
         }
-        (Moving::Containers(_), Observed::Services(_) | Observed::Command(_))
-        | (Moving::Services(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Command(_))
-        | (Moving::Command(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Services(_)) => mistaken(),
+        (KindState::Containers(_), Observed::Services(_) | Observed::Command(_))
+        | (KindState::Services(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Command(_))
+        | (KindState::Command(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Services(_)) => {
+            mistaken()
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::mail::{MailContext, Rendered};
 use super::page::{Block, Item, Page, Section, Tone, capped};
 use super::words::{self, counted, plural};
-use super::{change, clean, halt, incident, outstanding};
+use super::{change, clean, halt, notice_page, outstanding};
 use crate::model::notice::{DailyReport, DailyReportApp, DailyReportLine};
 
 /// Entries per list; a report is read on a phone.
@@ -50,7 +50,7 @@ pub(super) fn page(body: &DailyReport, context: &MailContext) -> Rendered {
             footer: format!(
                 "At most one report a day, and one a week when nothing happens: if none comes for eight days, lowtide \
                  may be down. {}.",
-                incident::sender(context)
+                notice_page::sender(context)
             ),
         },
     }

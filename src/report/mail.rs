@@ -1,7 +1,7 @@
 //! A notice becomes a mail: subject, text, HTML.
 
 use super::page::Page;
-use super::{clean, daily_report, html, incident, text};
+use super::{clean, daily_report, html, notice_page, text};
 use crate::model::notice::{Mail, Notice, NoticeBody};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -61,7 +61,7 @@ pub(super) fn rendered(notice: &Notice, context: &MailContext) -> Rendered {
         | NoticeBody::RolloutUntimely(_)
         | NoticeBody::Halted { .. }
         | NoticeBody::Resumed { .. }
-        | NoticeBody::ConfigRefused { .. } => incident::page(notice, context),
+        | NoticeBody::ConfigRefused { .. } => notice_page::page(notice, context),
     }
 }
 

@@ -4,20 +4,20 @@
 //! [`html`], so both always say the same.
 
 pub mod audit;
-pub mod case;
 mod change;
 mod clean;
 pub mod comparison;
 mod daily_report;
-mod deferred;
 pub mod halt;
 mod html;
-mod incident;
+pub mod incident;
 pub mod inventory;
 pub mod json;
+mod late_rollout;
 pub mod live;
 pub mod mail;
 pub mod markdown;
+mod notice_page;
 pub mod outdated;
 pub mod outstanding;
 mod page;

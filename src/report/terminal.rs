@@ -2,7 +2,7 @@
 //! nothing is coloured unless asked for.
 
 use super::table::{Cell, Ink, columns, fitted};
-use super::{case, change, clean, halt, outstanding, words};
+use super::{change, clean, halt, incident, outstanding, words};
 use crate::model::app_state::UnfixableUpdates;
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, FailureKind, WaitReason};
@@ -357,7 +357,7 @@ pub fn show_rollout(view: &RolloutView, zone: &str, style: Style) -> String {
     {
         section(&mut out, "why", &failure_text(failure, style));
     }
-    out.push_str(&case::findings(&view.incident, style));
+    out.push_str(&incident::findings(&view.incident, style));
     out
 }
 

@@ -4,7 +4,7 @@
 use super::bot::Bot;
 use super::doors::{ASK_WITHIN, Guest, Guests, Refused};
 use super::progress::Progress;
-use super::supervisor::{Answer, Request};
+use super::supervisor::{Request, RequestResult};
 use crate::model::fleet::Unhealthy;
 use crate::model::halt::Draft;
 use crate::model::name::{AppName, RunId, TargetName};
@@ -196,7 +196,7 @@ pub fn followed_apps(asked: &OperatorRequest) -> Vec<AppName> {
 ///
 /// # Errors
 /// Its refusal, or that it is ending.
-pub async fn put(ask: &mpsc::Sender<Request>, asked: OperatorRequest) -> Answer {
+pub async fn put(ask: &mpsc::Sender<Request>, asked: OperatorRequest) -> RequestResult {
     let (answer, answered) = oneshot::channel();
     let ending = || "lowtide is shutting down".to_owned();
     ask.send(Request { asked, answer }).await.map_err(|_| ending())?;

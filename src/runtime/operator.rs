@@ -1,13 +1,13 @@
 //! What an operator may say of an app: halt, resume, revert. Each is a fact in the app's stream.
 
 use super::bot::Bot;
-use super::supervisor::Answer;
+use super::supervisor::RequestResult;
 use crate::clients::clock;
 use crate::clients::git::history::{Earlier, TouchedFile};
 use crate::decide::app_state::{AppState, TargetState};
+use crate::decide::code_change;
 use crate::decide::halt::{self, CommitSeen, Touch};
 use crate::decide::quarantine;
-use crate::decide::substance;
 use crate::decide::{consequences, github_notices};
 use crate::model::app_state::{AppEvent, Release};
 use crate::model::failure::HaltReason;
@@ -20,7 +20,7 @@ use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 
 /// Stops the app's rollouts and promotions. Its builds and tests continue.
-pub(super) async fn stop(bot: &Bot, app: &AppName, by: String, why: String) -> Result<Answer, StoreError> {
+pub(super) async fn stop(bot: &Bot, app: &AppName, by: String, why: String) -> Result<RequestResult, StoreError> {
     if bot.app(app).is_none() {
         let fleet = bot.in_force();
         return Ok(Err(no_such_app(app.as_str(), fleet.fleet.apps.keys())));
@@ -45,7 +45,7 @@ pub(super) struct Resume<'a> {
 
 /// Resumes the app's rollouts and promotions, if nothing is missing. Quarantined releases stay quarantined, except for
 /// one that is named.
-pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Result<Answer, StoreError> {
+pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Result<RequestResult, StoreError> {
     let nothing = |app_state: &AppState| asked.release.is_none() && !can_resume(app_state);
     if nothing(&bot.app_state(app)) {
         return Ok(Err(format!("{app} is not halted")));
@@ -84,7 +84,7 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
         return Ok(Ok(told.join("\n")));
     }
     let fleet = bot.in_force();
-    let answer = halt::Answer {
+    let answer = halt::ResumeRequest {
         why: asked.why,
         draft: asked.draft,
     };
@@ -161,7 +161,7 @@ async fn look_for(bot: &Bot, app: &AppName, id: &str) -> Option<CommitSeen> {
 /// A file that was not read counts as changed: it is no test, or too large for a change of blank lines.
 fn touched(file: TouchedFile) -> (String, Touch) {
     let substantial = match &file.text {
-        Some((old, new)) => substance::changes(&file.path, old.as_deref(), new),
+        Some((old, new)) => code_change::changes(&file.path, old.as_deref(), new),
         None => true,
     };
     let touch = if substantial { Touch::Changed } else { Touch::Blank };

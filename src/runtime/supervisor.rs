@@ -47,14 +47,14 @@ pub enum Scope {
     Requested,
 }
 
-/// The answer: what was done, or why not.
-pub type Answer = Result<String, String>;
+/// What was done, or why not.
+pub type RequestResult = Result<String, String>;
 
-/// What was asked, with the place for its answer.
+/// A request of an operator, with the channel for its result.
 #[derive(Debug)]
 pub struct Request {
     pub asked: OperatorRequest,
-    pub answer: oneshot::Sender<Answer>,
+    pub answer: oneshot::Sender<RequestResult>,
 }
 
 /// Everything that can happen to the supervisor.

@@ -3,7 +3,7 @@
 use super::{Consequences, mail};
 use crate::decide::app_state::AppState;
 use crate::decide::notify::{self, RolloutMessage};
-use crate::decide::rollout::{Moving, RolloutState};
+use crate::decide::rollout::{KindState, RolloutState};
 use crate::model::app_state::{AppEvent, Release};
 use crate::model::failure::{FailureKind, Fault, HaltReason, WaitReason};
 use crate::model::fleet::{App, EmailPolicy};
@@ -230,9 +230,9 @@ pub(in crate::decide) fn halt(
 
 /// How many containers or services were moved; 0 for a command target.
 fn containers(state: &RolloutState) -> usize {
-    match &state.moving {
-        Moving::Containers(_) | Moving::Services(_) => state.unit_count(),
-        Moving::Command(_) => 0,
+    match &state.kind_state {
+        KindState::Containers(_) | KindState::Services(_) => state.unit_count(),
+        KindState::Command(_) => 0,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What follows a failed step or a completed rollback: that depends on whose fault the failure is.
 
-use super::{Moving, Next, Progress, RolloutState, command, containers, self_update, services};
+use super::{KindState, Next, Progress, RolloutState, command, containers, self_update, services};
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
 use crate::model::rollout::{Goal, RolloutConclusion, Step};
 use jiff::{SignedDuration, Timestamp};
@@ -32,10 +32,10 @@ pub(super) fn returned(state: &RolloutState, reason: Failure) -> Next {
 }
 
 fn ran(state: &RolloutState) -> bool {
-    match &state.moving {
-        Moving::Containers(containers) => containers.ran(),
-        Moving::Services(services) => services.ran(),
-        Moving::Command(command) => command.ran(),
+    match &state.kind_state {
+        KindState::Containers(containers) => containers.ran(),
+        KindState::Services(services) => services.ran(),
+        KindState::Command(command) => command.ran(),
     }
 }
 
@@ -155,11 +155,11 @@ pub(super) fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
 }
 
 pub(super) fn roll_back(state: &RolloutState, failure: Failure) -> Next {
-    match &state.moving {
-        Moving::Command(command) if command.ran() && command::cannot_go_back(command) => {
+    match &state.kind_state {
+        KindState::Command(command) if command.ran() && command::cannot_go_back(command) => {
             Next::Finish(command::nothing_before(failure))
         }
-        Moving::Containers(_) | Moving::Services(_) | Moving::Command(_) => Next::DecideRevert(failure),
+        KindState::Containers(_) | KindState::Services(_) | KindState::Command(_) => Next::DecideRevert(failure),
     }
 }
 

@@ -2,7 +2,7 @@
 //! [`Simulation`], and the real decisions are called on it again and again. So there is no second list of steps to maintain.
 
 use super::containers::{self as rules, Sequence};
-use super::{Gate, Moving, Next, Outside, Progress, RolloutState, next, timing};
+use super::{Gate, KindState, Next, Outside, Progress, RolloutState, next, timing};
 use crate::model::app_state::Release;
 use crate::model::failure::WaitReason;
 use crate::model::fleet::{Order, TargetPolicy};

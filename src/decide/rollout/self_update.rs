@@ -9,7 +9,7 @@
 //! the new one only when going forward. The update helper works in both directions and completes neither: it hands over before
 //! the end.
 
-use super::{Moving, Next, RolloutState, diverged};
+use super::{KindState, Next, RolloutState, diverged};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::rollout::{ContainerState, Goal, RolloutConclusion, Step, StepOutcome};
 use crate::model::self_update::{Handover, ObservedSelfUpdate, SelfUpdateStep, StateOwner};
@@ -72,7 +72,7 @@ pub fn taken_over(step: &Step, told: Option<&Handover>, owner: Option<StateOwner
 
 /// Did the step fail before anything but the update helper was created? Then nothing has to be rolled back.
 pub(super) fn has_only_kept(state: &RolloutState, step: &Step) -> bool {
-    let Moving::Containers(containers) = &state.moving else {
+    let KindState::Containers(containers) = &state.kind_state else {
         return false;
     };
     match step {

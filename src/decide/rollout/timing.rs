@@ -1,7 +1,7 @@
 //! When a rollout may move. Windows are checked before its first change and between two of its units, and never for a
 //! rollback.
 
-use super::{Moving, Next, RolloutState, roll_back, touches};
+use super::{KindState, Next, RolloutState, roll_back, touches};
 use crate::decide::app_state::Waits;
 use crate::decide::window::{self, Between, Resume, Start, SuspensionsLeft, Underway};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
@@ -107,9 +107,9 @@ pub(super) fn withdrawn(state: &RolloutState) -> RolloutConclusion {
 /// so. Once old containers are being removed, there is nothing to roll back to: the rollout completes, and another one
 /// brings the older release back.
 pub(super) fn rolled_back_by_operator(state: &RolloutState, outside: &Outside) -> Option<Next> {
-    let committed = match &state.moving {
-        Moving::Containers(containers) => containers.committed,
-        Moving::Services(_) | Moving::Command(_) => false,
+    let committed = match &state.kind_state {
+        KindState::Containers(containers) => containers.committed,
+        KindState::Services(_) | KindState::Command(_) => false,
     };
     let turns = outside.gate == Gate::Withdrawn && !committed;
     turns.then(|| roll_back(state, withdrawal(state)))

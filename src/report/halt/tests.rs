@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::failure::{Failure, FailureKind};
-use crate::report::case::tests::incident;
+use crate::report::incident::tests::incident;
 use insta::assert_snapshot;
 
 fn app() -> AppName {

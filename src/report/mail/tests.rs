@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 mod daily_reports;
-mod deferred;
 mod halts;
 mod incidents;
+mod late_rollout;
 mod outstanding;
 
 const RUN: &str = "01JDCS4Z00ABCDEFGHJKMNPQRS";
@@ -358,7 +358,7 @@ proptest! {
 fn hostile_incident(evil: &str) -> Incident {
     let e = || evil.to_owned();
     let failure = Failure::new(FailureKind::UnhealthyAfterRoll, e());
-    let mut incident = crate::report::case::tests::incident();
+    let mut incident = crate::report::incident::tests::incident();
     incident.irreversible = true;
     incident.timezone = e();
     incident.tag = e();

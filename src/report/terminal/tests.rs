@@ -318,7 +318,7 @@ fn a_rollout_in_full() {
             step(Step::CreateCandidate { unit: 0 }, Progress::Failed, "no answer"),
         ],
         conclusion: Some(RolloutConclusion::Reverted { failure }),
-        incident: crate::report::case::tests::incident(),
+        incident: crate::report::incident::tests::incident(),
     };
     assert_snapshot!(show_rollout(&view, "America/Moncton", PLAIN), @r#"
     rollout  01JDCS4Z00ABCDEFGHJKMNPQRT

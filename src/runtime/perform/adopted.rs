@@ -5,7 +5,7 @@ use crate::clients::target::docker::create;
 use crate::clients::target::docker::tag::{self, LocalTag};
 use crate::decide::rollout::containers::Containers;
 use crate::decide::rollout::services::Services;
-use crate::decide::rollout::{Moving, RolloutState};
+use crate::decide::rollout::{KindState, RolloutState};
 use crate::model::app_state::Release;
 use crate::model::image::{ImageId, Reference};
 use crate::model::name::RunId;
@@ -21,10 +21,10 @@ pub const KEPT: &str = "lowtide/adopted";
 /// what a command replaced is not known.
 #[must_use]
 pub fn image(bot: &Bot, state: &RolloutState) -> Option<Release> {
-    match &state.moving {
-        Moving::Containers(containers) => of_containers(bot, state, containers),
-        Moving::Services(services) => of_services(state, services),
-        Moving::Command(_) => None,
+    match &state.kind_state {
+        KindState::Containers(containers) => of_containers(bot, state, containers),
+        KindState::Services(services) => of_services(state, services),
+        KindState::Command(_) => None,
     }
 }
 

@@ -4,7 +4,7 @@ use super::{command, containers, room, self_update, services};
 use crate::clients::target::docker::observe as look;
 use crate::clients::target::docker::snapshot::Snapshot;
 use crate::clients::target::swarm::{self, snapshot::ServiceSnapshot};
-use crate::decide::rollout::{Moving, RolloutState};
+use crate::decide::rollout::{KindState, RolloutState};
 use crate::model::failure::Failure;
 use crate::model::fleet::Select;
 use crate::model::hide::masked;
@@ -24,8 +24,8 @@ pub async fn observe(bot: &Bot, state: &RolloutState) -> Result<Observed, Failur
         return Ok(Observed::Nothing);
     }
     let fleet = bot.in_force();
-    match &state.moving {
-        Moving::Containers(containers) => match &containers.units {
+    match &state.kind_state {
+        KindState::Containers(containers) => match &containers.units {
             None => Ok(Observed::Nothing),
             Some(units) => {
                 let engine = fleet.engine(&state.target.host)?;
@@ -37,7 +37,7 @@ pub async fn observe(bot: &Bot, state: &RolloutState) -> Result<Observed, Failur
                 seen.map(Observed::Containers).map_err(|e| e.failure())
             }
         },
-        Moving::Services(services) => match &services.units {
+        KindState::Services(services) => match &services.units {
             None => Ok(Observed::Nothing),
             Some(units) => {
                 let engine = fleet.engine(&state.target.host)?;
@@ -45,7 +45,7 @@ pub async fn observe(bot: &Bot, state: &RolloutState) -> Result<Observed, Failur
                 seen.map(Observed::Services).map_err(|e| e.failure())
             }
         },
-        Moving::Command(units) => Ok(Observed::Command(command::look(state, units).await?)),
+        KindState::Command(units) => Ok(Observed::Command(command::look(state, units).await?)),
     }
 }
 
@@ -56,11 +56,11 @@ pub async fn perform(
     step: &Step,
     shutdown: &CancellationToken,
 ) -> Option<StepOutcome> {
-    let done = match (room_for(bot, step), &state.moving) {
+    let done = match (room_for(bot, step), &state.kind_state) {
         (Err(failure), _) => Err(failure),
-        (Ok(()), Moving::Containers(units)) => containers::perform(bot, state, units, step, shutdown).await,
-        (Ok(()), Moving::Services(units)) => services::perform(bot, state, units, step, shutdown).await,
-        (Ok(()), Moving::Command(units)) => command::perform(bot, state, units, step, shutdown).await,
+        (Ok(()), KindState::Containers(units)) => containers::perform(bot, state, units, step, shutdown).await,
+        (Ok(()), KindState::Services(units)) => services::perform(bot, state, units, step, shutdown).await,
+        (Ok(()), KindState::Command(units)) => command::perform(bot, state, units, step, shutdown).await,
     };
     let waits = matches!(
         step,
@@ -118,19 +118,19 @@ fn masked_outcome(outcome: StepOutcome, bot: &Bot, state: &RolloutState) -> Step
 
 /// The secrets to mask. Skips a snapshot that cannot be read: the step that needs it fails by itself.
 pub(super) fn secrets(bot: &Bot, state: &RolloutState) -> Vec<Secret> {
-    match &state.moving {
-        Moving::Containers(containers) => {
+    match &state.kind_state {
+        KindState::Containers(containers) => {
             let units = containers.units.iter().flatten();
             units
                 .filter_map(|unit| Snapshot::from_bytes(&bot.sealed.read(&unit.snapshot).ok()?).ok())
                 .flat_map(|snapshot| snapshot.secrets())
                 .collect()
         }
-        Moving::Services(services) => services
+        KindState::Services(services) => services
             .snapshots()
             .filter_map(|snapshot| ServiceSnapshot::from_bytes(&bot.sealed.read(snapshot).ok()?).ok())
             .flat_map(|snapshot| snapshot.secrets())
             .collect(),
-        Moving::Command(_) => command::secrets(state),
+        KindState::Command(_) => command::secrets(state),
     }
 }

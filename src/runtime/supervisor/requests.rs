@@ -1,6 +1,6 @@
 //! What operators ask of the supervisor.
 
-use super::{Answer, OperatorRequest, Request, Scope, Supervisor};
+use super::{OperatorRequest, Request, RequestResult, Scope, Supervisor};
 use crate::clients::clock;
 use crate::decide::app_state::Occasion;
 use crate::decide::withdraw::withdraw;
@@ -42,13 +42,13 @@ impl Supervisor {
             self.judge_form(app, (by, why), *form, release_quarantine, request.answer);
             return Ok(());
         }
-        let answer = self.obey(request.asked).await?;
+        let answer = self.handle(request.asked).await?;
         // Whoever asked may have gone.
         let _ = request.answer.send(answer);
         Ok(())
     }
 
-    async fn obey(&mut self, asked: OperatorRequest) -> Result<Answer, StoreError> {
+    async fn handle(&mut self, asked: OperatorRequest) -> Result<RequestResult, StoreError> {
         match asked {
             OperatorRequest::Run {
                 apps,
@@ -83,7 +83,7 @@ impl Supervisor {
         }
     }
 
-    async fn pause(&self, on: bool, by: String) -> Answer {
+    async fn pause(&self, on: bool, by: String) -> RequestResult {
         if let Err(error) = self.bot.pause(on) {
             return Err(format!("nothing was changed: {error}"));
         }
@@ -103,7 +103,7 @@ impl Supervisor {
         })
     }
 
-    async fn cancel(&self, run: RunId, by: String) -> Result<Answer, StoreError> {
+    async fn cancel(&self, run: RunId, by: String) -> Result<RequestResult, StoreError> {
         let Some((app, interrupt)) = self.runs.get(&run) else {
             return Ok(Err(format!("run {run} is not under way")));
         };
@@ -123,7 +123,7 @@ impl Supervisor {
         (by, why): (String, String),
         form: Draft,
         release: Option<String>,
-        answer: oneshot::Sender<Answer>,
+        answer: oneshot::Sender<RequestResult>,
     ) {
         let bot = Arc::clone(&self.bot);
         tokio::spawn(async move {
@@ -149,7 +149,7 @@ impl Supervisor {
         haste: Option<Unhealthy>,
         rebuild: bool,
         by: &str,
-    ) -> Result<Answer, StoreError> {
+    ) -> Result<RequestResult, StoreError> {
         let fleet = self.bot.in_force();
         let unknown: Vec<String> = apps
             .iter()
@@ -251,7 +251,7 @@ impl Supervisor {
         only: Option<TargetName>,
         by: String,
         why: String,
-    ) -> Result<Answer, StoreError> {
+    ) -> Result<RequestResult, StoreError> {
         let Some(app) = self.bot.app(name) else {
             let fleet = self.bot.in_force();
             return Ok(Err(no_such_app(name.as_str(), fleet.fleet.apps.keys())));

@@ -9,7 +9,7 @@ use lowtide::clients::target::swarm::body::Keep;
 use lowtide::clients::target::swarm::preflight::{Ours, preflight};
 use lowtide::clients::target::swarm::{find, observe, prepull, verbs};
 use lowtide::decide::app_state::Waits;
-use lowtide::decide::rollout::{Gate, Moving, Next, Outside, Progress, RolloutState, fold, next};
+use lowtide::decide::rollout::{Gate, KindState, Next, Outside, Progress, RolloutState, fold, next};
 use lowtide::model::app_state::Release;
 use lowtide::model::failure::Failure;
 use lowtide::model::fleet::{Order, Ready, ReadyCheck, Select, TargetPolicy};
@@ -195,9 +195,9 @@ impl<'a> Roll<'a> {
     }
 
     pub(super) fn units(&self) -> Vec<ServiceUnit> {
-        match self.state().moving {
-            Moving::Services(services) => services.units.unwrap_or_default(),
-            Moving::Containers(_) | Moving::Command(_) => panic!("services are moved"),
+        match self.state().kind_state {
+            KindState::Services(services) => services.units.unwrap_or_default(),
+            KindState::Containers(_) | KindState::Command(_) => panic!("services are moved"),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::command::SimulatedCommand;
 use super::containers::SimulatedContainers;
 use super::services::SimulatedServices;
-use super::{Moving, RolloutState};
+use super::{KindState, RolloutState};
 use crate::model::rollout::{Observed, Step, StepOutcome};
 
 pub(super) enum Simulation {
@@ -15,12 +15,12 @@ pub(super) enum Simulation {
 impl Simulation {
     /// As preflight found it, or as it may find it.
     pub(super) fn of(state: &RolloutState) -> Self {
-        match &state.moving {
-            Moving::Containers(moving) => {
+        match &state.kind_state {
+            KindState::Containers(moving) => {
                 Simulation::Containers(SimulatedContainers::new(state, moving.units.as_deref()))
             }
-            Moving::Services(moving) => Simulation::Services(SimulatedServices::new(state, moving.units.as_deref())),
-            Moving::Command(moving) => Simulation::Command(SimulatedCommand::new(state, moving.unit.as_ref())),
+            KindState::Services(moving) => Simulation::Services(SimulatedServices::new(state, moving.units.as_deref())),
+            KindState::Command(moving) => Simulation::Command(SimulatedCommand::new(state, moving.unit.as_ref())),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::verdict::{self, Reached};
 use super::*;
 use crate::decide::app_state::Waits;
-use crate::decide::rollout::{Gate, Moving, Next, Outside, Progress, RolloutState, fold, next};
+use crate::decide::rollout::{Gate, KindState, Next, Outside, Progress, RolloutState, fold, next};
 use crate::model::app_state::Release;
 use crate::model::failure::Failure;
 use crate::model::failure::{FailureKind, WaitReason};

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 
 /// Of a rollout on probation, on a target that cannot simply go back.
 fn stuck() -> NoticeBody {
-    let mut incident = crate::report::case::tests::incident();
+    let mut incident = crate::report::incident::tests::incident();
     incident.probation = true;
     incident.irreversible = true;
     let reason = HaltReason::Stuck { failure: unhealthy() };

@@ -3,7 +3,7 @@
 use super::super::*;
 use super::world::{Kind, NewImage, World, at, rollout};
 use crate::decide::app_state::Waits;
-use crate::decide::rollout::{Gate, Moving, Next, Outside, Progress, RolloutState, fold, next};
+use crate::decide::rollout::{Gate, KindState, Next, Outside, Progress, RolloutState, fold, next};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
@@ -66,7 +66,7 @@ impl Trial {
     }
 
     pub(super) fn units(&self) -> Option<Vec<Unit>> {
-        let Moving::Containers(containers) = self.state().moving else {
+        let KindState::Containers(containers) = self.state().kind_state else {
             panic!("containers are moved")
         };
         containers.units

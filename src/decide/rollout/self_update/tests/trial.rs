@@ -4,7 +4,7 @@
 use crate::decide::handover::{self, AtStart};
 use crate::decide::rollout::containers::tests::trial::outside;
 use crate::decide::rollout::containers::tests::world::{Kind, NewImage, OLD_IMAGE, World, at, rollout};
-use crate::decide::rollout::{Gate, Moving, Next, Progress, RolloutState, fold, next, self_update};
+use crate::decide::rollout::{Gate, KindState, Next, Progress, RolloutState, fold, next, self_update};
 use crate::model::fleet::Select;
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
@@ -202,9 +202,9 @@ impl Trial {
     }
 
     fn units(&self) -> Vec<Unit> {
-        match self.state().moving {
-            Moving::Containers(containers) => containers.units.unwrap_or_default(),
-            Moving::Services(_) | Moving::Command(_) => panic!("a container is moved"),
+        match self.state().kind_state {
+            KindState::Containers(containers) => containers.units.unwrap_or_default(),
+            KindState::Services(_) | KindState::Command(_) => panic!("a container is moved"),
         }
     }
 

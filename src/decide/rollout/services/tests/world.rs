@@ -499,9 +499,9 @@ impl Trial {
 }
 
 pub(super) fn services(state: &RolloutState) -> &Services {
-    match &state.moving {
-        Moving::Services(services) => services,
-        Moving::Containers(_) | Moving::Command(_) => panic!("a stack is no container"),
+    match &state.kind_state {
+        KindState::Services(services) => services,
+        KindState::Containers(_) | KindState::Command(_) => panic!("a stack is no container"),
     }
 }
 
