@@ -389,7 +389,7 @@ mod tests {
         insta::assert_snapshot!(told.join("\n"), @"
         after it, t2 is rolled out to front of web again, where it was refused: the container was not healthy before the rollout: web is unhealthy
         after it, t2 is promoted to production of web again, which failed: the tag exists with another digest: prod.example.org/web:t2 is sha256:aa already, not sha256:bb
-        but web is halted, so that waits until it is resumed. ana took t3 back: it answers 500.
+        but web is halted, so that waits until it is resumed. ana withdrew t3: it answers 500.
         web: front does not run t2. The container was not healthy before the rollout: web is unhealthy. Repair the containers, or replace them anyway: `lowtide run APP --now --replace-unhealthy`.
         web: production does not have t2. The tag exists with another digest: prod.example.org/web:t2 is sha256:aa already, not sha256:bb. It is tried again after the next night's run, or when its configuration changes. Find out who pushed that tag; lowtide never overwrites it. A template with {run} avoids this.
         web: production does not have t2. The registry does not answer: prod.example.org. It is tried again in 2 min. Nothing to do if the registry comes back: the next run tries again.

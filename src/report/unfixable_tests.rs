@@ -42,10 +42,10 @@ fn titles_count_what_matters() {
         title(&[], &[gone]),
     ];
     insta::assert_snapshot!(titles.join("\n"), @"
-    1 security fix waits for debian:12
-    2 security fixes wait for debian:12 and a version in the Dockerfile
-    1 upgrade waits for debian:12
-    2 upgrades wait for a version in the Dockerfile
+    1 security fix needs a newer debian:12
+    2 security fixes need a newer debian:12 and another version in the Dockerfile
+    1 upgrade needs a newer debian:12
+    2 upgrades need another version in the Dockerfile
     1 version the Dockerfile asks for is gone
     ");
 }

@@ -116,10 +116,10 @@ fn how_exposed_a_halted_app_is() {
     let built = "2026-11-11T12:00:00Z".parse().ok();
     let shown = |built, security| exposed(Exposure { built, security }, now);
     let all = [shown(built, 4), shown(built, 0), shown(None, 1)];
-    assert_snapshot!(all.join("\n"), @r#"
-    runs an image 12 days old; 4 security fixes wait
+    assert_snapshot!(all.join("\n"), @"
+    runs an image 12 days old; 4 security fixes are pending
     runs an image 12 days old
-    1 security fix waits
-    "#);
+    1 security fix is pending
+    ");
     assert_eq!(shown(None, 0), "");
 }

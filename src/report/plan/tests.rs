@@ -111,7 +111,7 @@ fn every_kind_of_future() {
       mode      active
       next run  only when asked: `lowtide run`
       halted    for 24 hours. A rollout was rolled back. The new container did not become ready: shop: 503.
-                runs an image 12 days old; 4 security fixes wait
+                runs an image 12 days old; 4 security fixes are pending
       rollout   no target is configured
 
     drupal-base
@@ -314,7 +314,7 @@ fn what_did_not_come_where_it_should_be_says_why_and_when_it_is_tried_again() {
       mode        active
       next run    in 17 h, 2026-11-24 01:30 America/Moncton (cron 30 1 * * *)
       staging     has t1 while the app is halted; back runs t2
-      production  lacks t2 for 2 days: The registry does not answer: prod.example.org. (tried again in 4 min)
+      production  has been missing t2 for 2 days: The registry does not answer: prod.example.org. (tried again in 4 min)
       front       does not run t2
                   refused 2 days ago: The container was not healthy before the rollout: web is unhealthy.
                   Repair the containers, or replace them anyway: `lowtide run APP --now --replace-unhealthy`.

@@ -162,16 +162,16 @@ fn rows() -> Vec<StatusRow> {
 
 #[test]
 fn status_at_a_glance() {
-    assert_snapshot!(status(&rows(), now(), "America/Moncton", Style { width: 180, ..PLAIN }), @r#"
+    assert_snapshot!(status(&rows(), now(), "America/Moncton", Style { width: 180, ..PLAIN }), @"
     APP          MODE     RELEASE             LAST RUN  NEXT RUN  STATE
     drupal-base  active   20261123.7-3f2a9c1  8 h ago   in 14 h   fresh
     archives     active   20261120.2-77aa001  8 h ago   in 14 h   failing at test for 2 days: tests failed
     news         observe  –                   –         in 14 h   new
     wiki         active   1                   8 h ago   in 14 h   compose-archives waits for its window, 2026-11-23 08:00 America/Moncton; on probation, 2 rollouts left
-    shop         active   1                   8 h ago   in 14 h   halted for 2 days; runs an image 12 days old; 4 security fixes wait
+    shop         active   1                   8 h ago   in 14 h   halted for 2 days; runs an image 12 days old; 4 security fixes are pending
     blog         active   1                   now       in 14 h   running: build
     mail         active   1                   1 h ago   in 14 h   rolling out to compose-archives
-    "#);
+    ");
     assert_snapshot!(status(&[], now(), "UTC", PLAIN), @"No apps are configured.");
     let colored = status(
         &rows()[..2],
@@ -388,7 +388,7 @@ fn eighty_columns_are_enough() {
     shop         active   1                 8 h ago   in 14 h   halted for 2 days;
                                                                 runs an image 12
                                                                 days old; 4 security
-                                                                fixes wait
+                                                                fixes are pending
     blog         active   1                 now       in 14 h   running: build
     mail         active   1                 1 h ago   in 14 h   rolling out to
                                                                 compose-archives

@@ -230,13 +230,13 @@ fn what_stands_is_in_every_report() {
     NEEDS YOU
       archives:
         compose-archives refused 20261123.7-3f2a9c1 2 days ago. The
-        container was not healthy before the rollout: web is unhealthy. Heal
-        the containers, or ship over them: `lowtide run APP --now
-        --replace-unhealthy`.
+        container was not healthy before the rollout: web is unhealthy.
+        Repair the containers, or replace them anyway: `lowtide run APP
+        --now --replace-unhealthy`.
         lowtide run archives
       shop:
-        production lacks 20261123.7-3f2a9c1 for 2 days. The tag exists with
-        another digest: x.
+        production has been missing 20261123.7-3f2a9c1 for 2 days. The tag
+        exists with another digest: x.
         lowtide run shop
 
     ROLLED BACK
@@ -246,8 +246,9 @@ fn what_stands_is_in_every_report() {
 
     WHAT WAITS, AND WHY
       wiki:
-        production lacks 20261123.7-3f2a9c1 for 2 days. The registry does
-        not answer: x. It is tried again 2026-11-23 08:10 America/Moncton.
+        production has been missing 20261123.7-3f2a9c1 for 2 days. The
+        registry does not answer: x. It is tried again 2026-11-23 08:10
+        America/Moncton.
 
     MISSING SECURITY FIXES
       archives: 3 security fixes

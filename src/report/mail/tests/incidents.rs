@@ -57,8 +57,7 @@ fn a_failed_run() {
     Nothing changed in production: what ran before still runs.
 
     WHAT HAPPENED
-      While resolving the inputs of the build: the registry does not
-      answer.
+      While resolving the inputs of the build: the registry does not answer.
 
     WHY
       The registry does not answer: ghcr.io: connection timed out.
@@ -200,8 +199,8 @@ fn a_rollout() {
         lowtide run archives
 
     WHO NEEDS TO ACT
-      The operators: a setting, a right, or the place where it runs needs a
-      hand.
+      The operators: a setting, a right, or the place where it runs needs to
+      be corrected.
 
     -- 
     You get one message per problem; the daily report lists it until a
@@ -453,8 +452,8 @@ fn a_refused_configuration() {
         lowtide check --config FILE
 
     WHO NEEDS TO ACT
-      The operators: a setting, a right, or the place where it runs needs a
-      hand.
+      The operators: a setting, a right, or the place where it runs needs to
+      be corrected.
 
     -- 
     One message per refused revision. Sent by lowtide harbour, 2026-11-23
@@ -492,10 +491,10 @@ fn what_no_rebuild_mends() {
         }],
     };
     assert_snapshot!(shown(body), @"
-    Subject: [lowtide] archives: 2 security fixes wait for debian:12-slim and a version in the Dockerfile
+    Subject: [lowtide] archives: 2 security fixes need a newer debian:12-slim and another version in the Dockerfile
 
-    archives: 2 security fixes wait for debian:12-slim and a version in
-    the Dockerfile
+    archives: 2 security fixes need a newer debian:12-slim and another
+    version in the Dockerfile
 
     Nothing changes: a rebuild would install the same packages.
 

@@ -125,8 +125,8 @@ fn a_rollout_that_its_window_rolled_back() {
         lowtide resume archives --reason "…"
 
     WHO NEEDS TO ACT
-      The operators: a setting, a right, or the place where it runs needs a
-      hand.
+      The operators: a setting, a right, or the place where it runs needs to
+      be corrected.
 
     -- 
     One message per rollout. Sent by lowtide harbour, 2026-11-23 01:12

@@ -33,8 +33,8 @@ fn an_operators_revert_is_reported_as_one() {
       ana: the page answers 500
 
     WHAT RUNS NOW
-      Target      compose-archives (2 containers)
-      Release     20261109.x-3
+      Target       compose-archives (2 containers)
+      Release      20261109.x-3
       Rolled back  20261123.7-3f2a9c1; it is not tried again by itself
 
     WHAT TO DO NEXT
@@ -107,8 +107,8 @@ fn a_failed_promotion_and_its_end() {
         lowtide run archives
 
     WHO NEEDS TO ACT
-      The operators: a setting, a right, or the place where it runs needs a
-      hand.
+      The operators: a setting, a right, or the place where it runs needs to
+      be corrected.
 
     -- 
     You get one message per problem; the daily report lists it until the
@@ -155,8 +155,8 @@ fn a_sick_container_names_what_ships_the_fix() {
         lowtide run archives
 
     WHO NEEDS TO ACT
-      The operators: a setting, a right, or the place where it runs needs a
-      hand.
+      The operators: a setting, a right, or the place where it runs needs to
+      be corrected.
 
     -- 
     You get one message per problem; the daily report lists it until a
