@@ -47,7 +47,7 @@ fn help_names_every_command_and_exit_code() {
         .map(|l| format!("{}\n", l.trim_end()))
         .collect();
     let codes = text.split("Exit codes:").nth(1).unwrap();
-    assert_snapshot!(format!("{commands}Exit codes:{codes}"), @r"
+    assert_snapshot!(format!("{commands}Exit codes:{codes}"), @"
     Rebuild at night. Test what you ship. Roll out at low tide
 
     Usage: lowtide [OPTIONS] <COMMAND>
@@ -56,7 +56,7 @@ fn help_names_every_command_and_exit_code() {
       serve      Run the bot
       check      Validate the configuration
       plan       What happens next, per app, and why not; for one app also every setting and where it came from
-      windows    When targets may be changed: the next openings of their windows, and what is odd about them (docs/windows.md)
+      windows    When targets may be changed: the next openings of their windows, with warnings (docs/windows.md)
       run        One cycle of these apps now, with live progress. Rollouts wait for their window
       status     The fleet at a glance
       history    The last runs, newest first
@@ -64,14 +64,14 @@ fn help_names_every_command_and_exit_code() {
       show       One run or rollout in full, by its id or the end of it
       diff       What differs between two images: packages, files, config, layers. Needs no configuration
       inventory  What is inside an image: system, packages and the layer each came with. IMAGE is named as for `diff`
-      outdated   What is pending inside images: fixes that their package archives have and they have not
+      outdated   What is pending inside images: fixes that their package repositories have and they lack
       halt       Stop an app's rollouts and promotions; its builds and tests continue
-      resume     Let a halted app go on
+      resume     Resume a halted app
       incident   The rollout that halted an app in full, and what lifts the halt; by the app, or by the end of the rollout's id
-      revert     Take every target of an app, or one, back to the release before, and halt the app
-      pause      Pause all rollouts and promotions, or let them go on
+      revert     Roll every target of an app, or one, back to its previous release, and halt the app
+      pause      Pause all rollouts and promotions, or resume them
       cancel     Cancel a run that is under way
-      backup     Write all that a lowtide elsewhere needs to go on into one file, also while the bot runs. It holds secrets
+      backup     Write everything that another lowtide needs to continue into one file, even while the bot runs. It contains secrets
       restore    Unpack a backup into the state directory, which has to be empty
       health     Is the bot of this state directory alive? For container health checks
       help       Print this message or the help of the given subcommand(s)
