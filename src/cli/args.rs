@@ -30,7 +30,7 @@ const EXIT_CODES: &str = "Exit codes:
   2  wrong use of the command line
   3  the configuration has problems
   4  something lowtide needs cannot be used (state, engine, socket)
-  5  another lowtide holds the state and does not answer
+  5  another lowtide owns the state and does not respond
  10  outdated: something is pending";
 
 /// Options of every command.

@@ -25,7 +25,7 @@ pub(super) fn restore(global: &Global, from: &Path) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Err(RestoreError::Held { path }) => {
-            eprintln!("another lowtide holds {path}");
+            eprintln!("another lowtide owns {path}");
             Ok(Exit::Held)
         }
         Err(

@@ -129,8 +129,8 @@ pub(super) fn named_state(global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Who holds the state.
-pub(super) enum StateOwner {
+/// Outcome of [`hold`].
+pub(super) enum LockAttempt {
     /// This process, from here on.
     Us(StateLock),
     /// A running bot or another command.
@@ -139,15 +139,15 @@ pub(super) enum StateOwner {
 
 /// Takes the lock of the state, but not while lowtide is being replaced: between two owners the lock is free, and a
 /// command must not take it.
-pub(super) fn hold(state: &Path) -> anyhow::Result<StateOwner> {
+pub(super) fn hold(state: &Path) -> anyhow::Result<LockAttempt> {
     if handover::read(state)
         .context("the state directory cannot be used")?
         .is_some()
     {
-        return Ok(StateOwner::Another);
+        return Ok(LockAttempt::Another);
     }
     let locked = lock::acquire(state).context("the state directory cannot be used")?;
-    Ok(locked.map_or(StateOwner::Another, StateOwner::Us))
+    Ok(locked.map_or(LockAttempt::Another, LockAttempt::Us))
 }
 
 /// A bot over the held state.

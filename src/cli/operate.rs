@@ -4,7 +4,7 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::live::{self, Following};
-use super::open::{self, StateOwner};
+use super::open::{self, LockAttempt};
 use super::{screen, status};
 use crate::config::form;
 use crate::model::halt::Draft;
@@ -146,7 +146,8 @@ fn meant(open: &[(AppName, RunId)], what: &str) -> Result<RunId, String> {
 enum Reached {
     Bot(mpsc::Receiver<OperatorResponse>),
     Us(StateLock),
-    Nobody,
+    /// A bot owns the state, but does not respond.
+    Unresponsive,
 }
 
 /// Finds the process that carries out the request. Retries for a while: a bot that starts or stops holds the state
@@ -157,13 +158,13 @@ async fn reach(global: &Global, asked: &OperatorRequest) -> anyhow::Result<Reach
         match control::ask(&global.state, asked).await {
             Ok(Some(replies)) => return Ok(Reached::Bot(replies)),
             Ok(None) => {}
-            Err(e) if e.kind() == ErrorKind::TimedOut => return Ok(Reached::Nobody),
+            Err(e) if e.kind() == ErrorKind::TimedOut => return Ok(Reached::Unresponsive),
             Err(e) => return Err(e).context("the control socket cannot be used"),
         }
         match open::hold(&global.state)? {
-            StateOwner::Us(lock) => return Ok(Reached::Us(lock)),
-            StateOwner::Another if Instant::now() >= deadline => return Ok(Reached::Nobody),
-            StateOwner::Another => tokio::time::sleep(AGAIN).await,
+            LockAttempt::Us(lock) => return Ok(Reached::Us(lock)),
+            LockAttempt::Another if Instant::now() >= deadline => return Ok(Reached::Unresponsive),
+            LockAttempt::Another => tokio::time::sleep(AGAIN).await,
         }
     }
 }
@@ -180,10 +181,10 @@ pub(super) async fn ask(global: &Global, asked: OperatorRequest, json: bool) -> 
     let lock = match reach(global, &asked).await? {
         Reached::Bot(replies) => return live::follow(replies, &following).await,
         Reached::Us(lock) => lock,
-        Reached::Nobody => {
+        Reached::Unresponsive => {
             let state = global.state.display();
             screen::log(&format!(
-                "another lowtide holds {state} and does not answer (it is stopped, or hangs), or is being replaced: ask again in a few minutes"
+                "another lowtide owns {state} and does not respond: it is stopped, hangs, or is being replaced; try again in a few minutes"
             ));
             return Ok(Exit::Held);
         }

@@ -28,7 +28,7 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
     let (lock, role) = match standby::await_state(global, listen, &asked_to_end).await? {
         Waited::Ours { lock, role } => (lock, role),
         Waited::Another => {
-            error!(state = %global.state.display(), "another lowtide holds the state");
+            error!(state = %global.state.display(), "another lowtide owns the state");
             return Ok(Exit::Held);
         }
         Waited::Ended => return Ok(Exit::Done),

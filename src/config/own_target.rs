@@ -19,7 +19,7 @@ impl Check<'_> {
         Some((host, Select::OwnContainer))
     }
 
-    /// One state directory has one holder: the old and the new lowtide never work side by side, and a rollback undoes
+    /// One state directory has one owner: the old and the new lowtide never work side by side, and a rollback undoes
     /// what the new one did to the database.
     fn not_for_own(&mut self, own: &Scope, raw: &raw::Target) {
         let given = [

@@ -117,22 +117,19 @@ fn a_sentence_is_enough_unless_a_countermeasure_is_asked_for() {
     let app_state = app_state_of(incident(None));
     let answer = |why| ResumeRequest { why, draft: None };
     let reason = app(Require::Reason);
-    let lifted = lift(&app_state, Some(&reason), answer(" mended "), None).unwrap();
-    assert_eq!(
-        (lifted.why.as_str(), lifted.form, lifted.probation),
-        ("mended", None, 3)
-    );
+    let lifted = lift(&app_state, Some(&reason), answer(" fixed "), None).unwrap();
+    assert_eq!((lifted.why.as_str(), lifted.form, lifted.probation), ("fixed", None, 3));
     assert_eq!(
         lift(&app_state, Some(&reason), answer(" "), None),
         Err(vec![Lacking::Reason])
     );
     let strict = app(Require::Countermeasure);
     assert_eq!(
-        lift(&app_state, Some(&strict), answer("mended"), None),
+        lift(&app_state, Some(&strict), answer("fixed"), None),
         Err(vec![Lacking::Form])
     );
     // The app is no longer configured: no form is required.
-    assert!(lift(&app_state, None, answer("mended"), None).is_ok());
+    assert!(lift(&app_state, None, answer("fixed"), None).is_ok());
     // An operator's own halt has no incident, so no form is required.
     let reason = HaltReason::Operator {
         by: "me".to_owned(),

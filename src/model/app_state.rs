@@ -99,7 +99,7 @@ pub enum AppEvent {
     UnfixableUpdates {
         unfixable: Box<UnfixableUpdates>,
     },
-    /// A run failed. `cause` is stable over nights; people are told when it changes, not when it repeats.
+    /// A run failed. `cause` is stable over nights; people are notified when it changes, not when it repeats.
     RunFailed {
         run: RunId,
         cause: String,

@@ -1,4 +1,4 @@
-//! What people are told. A notice is data; `report` turns it into words at delivery.
+//! What people are notified of. A notice is data; `report` turns it into words at delivery.
 
 use super::drift::Drift;
 use super::failure::{Failure, Fault, HaltReason, WaitReason};

@@ -263,7 +263,7 @@ pub fn skipped(reason: &SkipReason) -> String {
 }
 
 fn nothing_to_gain(out_of_reach: usize, security: usize, unknown: &[String]) -> String {
-    let mut text = "no changes since the last build".to_owned();
+    let mut text = "no changes that a rebuild could pick up".to_owned();
     if out_of_reach > 0 {
         let fixes = counted(out_of_reach, "package needs", "packages need");
         text.push_str(&format!("; {fixes} a new base image or another version pin"));

@@ -1,4 +1,4 @@
-//! The fleet as the journal tells it: one status for `status`, `plan`, the status page and the metrics. It may run
+//! The state of the fleet as the journal has it, for `status`, `plan`, the status page and the metrics. It may run
 //! beside the bot: nothing is written, and what an open rollout waits for is foretold, not asked.
 
 use super::blocking::run_blocking;
@@ -79,7 +79,7 @@ pub struct OpenRollout {
     inputs: PreviewInputs,
 }
 
-/// What an preview is made from.
+/// What a preview is made from.
 #[derive(Debug, Clone)]
 struct PreviewInputs {
     state: RolloutState,
@@ -106,7 +106,7 @@ pub struct Late {
     pub opens: Timestamp,
 }
 
-/// The moment of a status.
+/// The moment that a status describes.
 #[must_use]
 pub fn now() -> Timestamp {
     clock::now()

@@ -24,7 +24,7 @@ const AHEAD: i64 = 1_000;
 pub enum RestoreError {
     #[error("{path} holds {found}: a state is restored into an empty directory")]
     NotEmpty { path: String, found: String },
-    #[error("another lowtide holds {path}")]
+    #[error("another lowtide owns {path}")]
     Held { path: String },
     #[error("this is no backup of lowtide: {why}")]
     NoBackup { why: String },

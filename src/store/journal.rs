@@ -260,7 +260,7 @@ pub(super) fn events_from(
     read(connection, sql::EVENTS_FROM, params![stream, from])
 }
 
-/// One event, manual, by `FIRST_EVENT` or `LAST_EVENT`.
+/// One event, selected by `FIRST_EVENT` or `LAST_EVENT`.
 pub(super) fn event<E: DeserializeOwned>(
     connection: &Connection,
     sql: &str,

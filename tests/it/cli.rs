@@ -82,7 +82,7 @@ fn help_names_every_command_and_exit_code() {
       2  wrong use of the command line
       3  the configuration has problems
       4  something lowtide needs cannot be used (state, engine, socket)
-      5  another lowtide holds the state and does not answer
+      5  another lowtide owns the state and does not respond
      10  outdated: something is pending
     ");
 }
@@ -563,9 +563,9 @@ fn a_limit_of_runs_holds_for_many_names_on_one_line() {
     assert_eq!(ended, names.len(), "{}", out(&run));
 }
 
-/// As after SIGSTOP: it holds the state, its socket takes connections, and nobody reads from them.
+/// As after SIGSTOP: it owns the state and its socket takes connections, but it reads nothing from them.
 #[test]
-fn a_holder_that_is_stopped_is_reported_with_its_exit_code() {
+fn an_owner_that_is_stopped_is_reported_with_its_exit_code() {
     let dir = with(GOOD);
     let state = dir.path().join("state");
     let _lock = lowtide::store::lock::acquire(&state).unwrap().unwrap();
@@ -574,7 +574,7 @@ fn a_holder_that_is_stopped_is_reported_with_its_exit_code() {
         let told = lowtide(dir.path(), args);
         assert_eq!(code(&told), 5, "{args:?}");
         let words = String::from_utf8_lossy(&told.stderr).into_owned();
-        assert!(words.contains("does not answer"), "{words}");
+        assert!(words.contains("does not respond"), "{words}");
     }
 }
 

@@ -86,6 +86,10 @@ impl Engine {
                 FollowEnd::Ended => tokio::time::sleep(RESUME_PAUSE).await,
                 FollowEnd::Flooded | FollowEnd::Enough => return Ok(end),
             }
+            // A line that was cut off there ends there: what comes next may be another one.
+            if !sink(b"\n") {
+                return Ok(FollowEnd::Enough);
+            }
             if resume == Resume::AtEnd {
                 path = format!("/containers/{id}/logs?follow=1&stdout=1&stderr=1&tail=0");
             }

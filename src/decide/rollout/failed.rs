@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(pauses(Goal::Forward, &answer, away), [2, 4, 8, 16]);
         let never = Vec::<i64>::new();
         assert_eq!(pauses(Goal::Forward, &pull, FailureKind::UnhealthyAfterRoll), never);
-        // Someone's service is down: whoever is to blame.
+        // A service is down, whatever the cause.
         let back = [2, 4, 8, 16, 32, 32, 32, 32, 32];
         assert_eq!(pauses(Goal::Back, &pull, away), back);
         assert_eq!(pauses(Goal::Back, &pull, FailureKind::UnhealthyAfterRoll), back);

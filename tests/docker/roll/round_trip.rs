@@ -65,7 +65,7 @@ fn said(container: &Value) -> Value {
     let mut mounted = Map::new();
     for mount in container["Mounts"].as_array().unwrap() {
         let mut mounted_here = mount.clone();
-        // A volume manual, by name is shown as "z", one without a name as "": only SELinux reads it, and sees both alike.
+        // A volume asked for by name is shown as "z", one without a name as "": only SELinux reads it, and sees both alike.
         if mount["Type"] == "volume" && mount["Mode"] == "z" {
             mounted_here["Mode"] = json!("");
         }

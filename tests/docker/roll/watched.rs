@@ -183,7 +183,7 @@ fn two_replicas_are_watched() {
     answer.sort_unstable();
     insta::assert_snapshot!(answer.join("\n"), @"
     web on front: done
-    web: unchanged: no changes since the last build
+    web: unchanged: no changes that a rebuild could pick up
     ");
     let json: Value = serde_json::from_slice(&place.lowtide(&["plan", "--json"]).stdout).unwrap();
     let target = &json["apps"][0]["targets"][0];

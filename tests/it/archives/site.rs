@@ -234,7 +234,7 @@ impl World {
         world
     }
 
-    /// lowtide started anew, with the same state directory.
+    /// lowtide restarted with the same state directory.
     pub(super) fn restart(&mut self) {
         self.archives = Archives::new(
             client(limits()),

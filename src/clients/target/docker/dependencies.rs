@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_is_made_to_hold_the_successor() {
+    fn a_dependent_refers_to_the_successor() {
         let mut dependent = container(
             "h",
             json!({

@@ -80,7 +80,7 @@ pub(super) async fn inspect(engine: &Engine, container: &str) -> Result<Option<V
     }
 }
 
-/// Docker 28.5 does not say the name of a volume that was manual, by `Binds: ["/path"]`. Of the local driver it is in the path,
+/// Docker 28.5 does not say the name of a volume that was asked for by `Binds: ["/path"]`. Of the local driver it is in the path,
 /// `…/volumes/NAME/_data` (moby, volume/local): without it the new container would
 /// get an empty volume, and the rollout is refused.
 fn name_volumes(container: &mut Value) {

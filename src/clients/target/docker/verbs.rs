@@ -5,6 +5,7 @@ use super::hook::tail;
 use super::json::{flag, name, number, text};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::{EngineError, cannot_execute};
+use crate::clients::engine::logs::{Resume, Tail};
 use crate::clients::engine::raw::encode;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::rollout::RestartPolicy;
@@ -237,22 +238,19 @@ pub fn is_unreadable_log(error: &EngineError) -> bool {
     matches!(error, EngineError::Refused { message, .. } if message.contains("does not support reading"))
 }
 
-/// The last lines of what it writes from now on until its end. Dropped, it reads no further.
+/// The last lines of its log, followed until its end. Dropped, it reads no further.
 pub fn follow_log(engine: Engine, container: String, lines: usize) -> AbortOnDropHandle<Vec<String>> {
     AbortOnDropHandle::new(tokio::spawn(async move {
-        let read = async {
-            let path = format!("/containers/{}/logs?stdout=1&stderr=1&follow=1", encode(&container));
-            let inspected = engine
-                .raw_get(&format!("/containers/{}/json", encode(&container)))
-                .await?;
-            let mut stream = engine
-                .raw_stream(Method::GET, &path, None, HeaderMap::new(), PATIENCE)
-                .await?;
-            tail(&mut stream, flag(&inspected, "/Config/Tty"), lines).await
+        let mut tail = Tail::new(lines);
+        let mut sink = |bytes: &[u8]| {
+            tail.push(bytes);
+            true
         };
-        // The log is informational: if it cannot be read, the result is empty.
-        let read: Result<Vec<String>, EngineError> = read.await;
-        read.unwrap_or_default()
+        // The log is informational, and a `--rm` container is gone at its end: what was read until then counts.
+        let _ = engine
+            .follow_log(&container, None, u64::MAX, Resume::AtEnd, &mut sink)
+            .await;
+        tail.lines()
     }))
 }
 

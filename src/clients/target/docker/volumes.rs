@@ -48,7 +48,7 @@ fn volumes(container: &Value) -> impl Iterator<Item = &Value> {
         .filter(|mount| text(mount, "/Type") == "volume")
 }
 
-/// Was this volume manual, by its name?
+/// Was this volume asked for by its name?
 fn is_given(container: &Value, mount: &Value) -> bool {
     let name = text(mount, "/Name");
     let by_mount = list(container, "/HostConfig/Mounts")

@@ -72,16 +72,16 @@ fn a_refused_rollout_is_shown_until_something_arrives_and_tried_again_once_a_nig
         ("someone asks", tried(&app_state, Occasion::Asked, hours(0))),
         ("an hour later", tried(&app_state, Occasion::Night, hours(1))),
         ("the next night", tried(&app_state, Occasion::Night, hours(20))),
-        ("configured anew", tried(&app_state, Occasion::Configured, hours(0))),
-        ("started anew", tried(&app_state, Occasion::Started, hours(20))),
+        ("reconfigured", tried(&app_state, Occasion::Configured, hours(0))),
+        ("restarted", tried(&app_state, Occasion::Started, hours(20))),
     ];
     let table = table.map(|(when, what)| format!("{when}: {what}"));
     insta::assert_snapshot!(table.join("\n"), @"
     someone asks: s1
     an hour later: nothing
     the next night: s1
-    configured anew: s1
-    started anew: nothing
+    reconfigured: s1
+    restarted: nothing
     ");
     let since = app_state.refusals().next().unwrap().since;
     let again = app_state.again(Occasion::Night, hours(20)).unwrap();

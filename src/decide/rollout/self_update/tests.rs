@@ -213,7 +213,7 @@ fn killed_anywhere_one_of_them_serves_in_the_end_and_one_is_left() {
                 }
                 assert_eq!(trial.last, end, "who concludes is who stays: {what}");
                 assert!(trial.helpers_made <= 1, "{what}");
-                let (name, policy, state) = trial.holder_container();
+                let (name, policy, state) = trial.owner_container();
                 assert_eq!(
                     (name.as_str(), policy.as_str(), state),
                     ("web0", "always", ContainerState::Running),

@@ -67,7 +67,7 @@ pub(super) fn story(trial: &Trial) -> String {
         let what = match &recorded.event {
             RolloutEvent::Entered { occurrence } => format!("enters {}", occurrence.day),
             RolloutEvent::Suspended { closing } => format!("suspended: {closing:?}"),
-            RolloutEvent::LateNoticeSent { .. } => "people are told".to_owned(),
+            RolloutEvent::LateNoticeSent { .. } => "people are notified".to_owned(),
             RolloutEvent::Expedited { .. } => "expedited".to_owned(),
             RolloutEvent::BakeStarted { .. } => "bakes".to_owned(),
             RolloutEvent::RevertDecided { failure } => format!("goes back: {}", failure.detail),

@@ -227,12 +227,12 @@ fn impatience_may_begin_what_does_not_fit() {
         "a minute late: {:?}",
         asked(&trial)
     );
-    // In the second half of the night the next one is better, and people are told.
+    // In the second half of the night the next one is better, and people are notified.
     trial.now += 3600;
     assert!(matches!(asked(&trial), Next::Escalate { .. }), "{:?}", asked(&trial));
     assert!(trial.drive(None));
     insta::assert_snapshot!(story(&trial), @r"
-    Thu 04:01 people are told
+    Thu 04:01 people are notified
     Fri 03:02 unit 0: before hook
     Fri 03:03 enters 2026-09-25
     Fri 03:12 unit 1: before hook

@@ -192,7 +192,7 @@ impl Trial {
     }
 
     /// Name, restart policy and state of the container that concluded the rollout.
-    pub(super) fn holder_container(&self) -> (String, String, ContainerState) {
+    pub(super) fn owner_container(&self) -> (String, String, ContainerState) {
         let container = self.container(self.last).unwrap();
         (container.name, container.restart.name, container.state)
     }
