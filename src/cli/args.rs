@@ -6,7 +6,7 @@ use super::{
     audit, backup, check, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve, show, start,
     status, windows,
 };
-use crate::model::fleet::Unhealthy;
+use crate::model::policy::Unhealthy;
 use crate::runtime::doors;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::parser::ValueSource;

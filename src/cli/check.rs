@@ -6,7 +6,7 @@ use super::{live, open, status};
 use crate::config::diagnostic::{self, Problem};
 use crate::config::warning::{self, WindowWarning};
 use crate::config::{unread, validate};
-use crate::model::fleet::Fleet;
+use crate::fleet::app::Fleet;
 use crate::model::window::Doubt;
 use crate::report::{windows as words_of_windows, words};
 use crate::runtime::config_watch::Found;

@@ -4,8 +4,8 @@ use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, screen, views};
 use crate::model::comparison::Significance;
-use crate::model::fleet::EngineAddress;
 use crate::model::image::Platform;
+use crate::model::policy::EngineAddress;
 use crate::report::{comparison, inventory};
 use crate::runtime::inventory::compare::{self, Named, Places};
 

@@ -3,8 +3,9 @@
 use super::args::Global;
 use crate::config::validate::Provenance;
 use crate::config::{diagnostic, engine, validate};
-use crate::model::fleet::{EngineAddress, Fleet};
+use crate::fleet::app::Fleet;
 use crate::model::name::AppName;
+use crate::model::policy::EngineAddress;
 use crate::model::secret::SecretRef;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::inventory::tables::Tables;

@@ -3,9 +3,9 @@
 use super::args::{Global, default_platform};
 use super::exit::Exit;
 use super::{diff, live, open, operate, screen, status, views};
-use crate::model::app_state::Release;
 use crate::model::freshness::Outdated;
 use crate::model::name::AppName;
+use crate::model::release::Release;
 use crate::report::outdated as words;
 use crate::report::words::no_such_app;
 use crate::runtime::archives::suites::Archives;

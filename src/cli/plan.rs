@@ -4,7 +4,7 @@ use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, operate, status};
 use crate::config::validate::Provenance;
-use crate::model::fleet::Fleet;
+use crate::fleet::app::Fleet;
 use crate::model::name::AppName;
 use crate::report::words::no_such_app;
 use crate::report::{json, plan as words};

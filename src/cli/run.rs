@@ -3,7 +3,7 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::operate;
-use crate::model::fleet::Unhealthy;
+use crate::model::policy::Unhealthy;
 use crate::runtime::control::OperatorRequest;
 
 pub(super) async fn run(

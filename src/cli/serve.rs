@@ -4,12 +4,13 @@ use super::args::Global;
 use super::exit::Exit;
 use super::open::{self, Loaded};
 use super::standby;
-use crate::model::self_update::StateOwner;
+use crate::model::handover::StateOwner;
 use crate::runtime::bot::Bot;
-use crate::runtime::perform::self_update;
-use crate::runtime::standby::Waited;
+use crate::runtime::kinds::self_update::perform as self_update;
+use crate::runtime::kinds::self_update::standby::Waited;
+use crate::runtime::kinds::services::logins;
 use crate::runtime::supervisor::{Request, Scope, Supervisor};
-use crate::runtime::{self, config_watch, control, drift, housekeeping, logins, notify, tick, troubles};
+use crate::runtime::{self, config_watch, control, drift, housekeeping, notify, tick, troubles};
 use crate::store::error::StoreError;
 use crate::web;
 use anyhow::{Context, anyhow};
@@ -33,7 +34,7 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
         }
         Waited::Ended => return Ok(Exit::Done),
     };
-    runtime::standby::bring_back(&global.state, &open::database(&global.state), role)
+    runtime::kinds::self_update::standby::bring_back(&global.state, &open::database(&global.state), role)
         .context("the database cannot be put back")?;
     let Some(loaded) = in_force(global, &lock).await? else {
         return Ok(Exit::Problems);

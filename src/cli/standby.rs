@@ -3,8 +3,8 @@
 
 use super::args::Global;
 use super::open;
-use crate::model::self_update::StateOwner;
-use crate::runtime::standby::{self, Waited};
+use crate::model::handover::StateOwner;
+use crate::runtime::kinds::self_update::standby::{self, Waited};
 use crate::web::standby::{Fitness, serve};
 use anyhow::Context;
 use std::net::SocketAddr;

@@ -4,7 +4,7 @@ use super::args::Global;
 use super::exit::Exit;
 use super::views;
 use super::{live, open};
-use crate::model::fleet::Fleet;
+use crate::fleet::app::Fleet;
 use crate::model::name::AppName;
 use crate::report::{terminal, trouble};
 use crate::runtime::fleet_status::{self, FleetStatus, Stored};

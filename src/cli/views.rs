@@ -2,19 +2,20 @@
 //! without a new version. Times are UTC (RFC 3339), lengths milliseconds. Triggers, conclusions, wait and halt reasons
 //! have the journal's own shape.
 
-use crate::model::app_state::{AppEvent, FleetEvent, UnfixableUpdates};
+use crate::fleet::app_state::{AppEvent, FleetEvent, UnfixableUpdates};
+use crate::kinds::list::Step;
 use crate::model::comparison::{
     ComparedImage, Comparison, ConfigDelta, FileDelta, LayerDelta, PackageDelta, Significance,
 };
 use crate::model::failure::WaitReason;
-use crate::model::fleet::Mode;
 use crate::model::freshness::{Fix, Outdated, OutdatedHost, PendingPackage, RunningContainer, Unknown};
 use crate::model::halt::{HaltPolicy, Incident, OpenIncident, OperatorRollback, Require};
 use crate::model::image::ContentDigest;
 use crate::model::inventory::{Change, ImageLayer, Package};
 use crate::model::journal::Recorded;
 use crate::model::name::AppName;
-use crate::model::rollout::{RolloutConclusion, Step};
+use crate::model::policy::Mode;
+use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;

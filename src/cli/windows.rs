@@ -52,7 +52,7 @@ pub(super) async fn windows(global: &Global, asked: &Asked) -> anyhow::Result<Ex
         .filter(|it| app.as_ref().is_none_or(|app| it.app.name == *app))
     {
         for target in &app.app.rollout {
-            if wanted(target.name.as_str(), asked.target.as_deref()) {
+            if wanted(target.settings.name.as_str(), asked.target.as_deref()) {
                 rows.push(windows::row(app, target, which, reading.now)?);
             }
         }

@@ -4,8 +4,8 @@
 
 use super::secrets;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::RegistryAccess;
 use crate::model::local;
+use crate::model::policy::RegistryAccess;
 use crate::model::secret::Secret;
 use base64::Engine as _;
 use serde::Deserialize;

@@ -10,5 +10,5 @@ pub mod pipe;
 pub mod registry;
 pub mod secrets;
 pub mod smtp;
-pub mod target;
+
 pub mod tls;

@@ -3,8 +3,8 @@
 
 use super::{secrets, tls};
 use crate::model::failure::Failure;
-use crate::model::fleet::{EmailPolicy, SmtpSecurity, SmtpServer};
 use crate::model::notice::Mail;
+use crate::model::policy::{EmailPolicy, SmtpSecurity, SmtpServer};
 use lettre::address::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Mailboxes, Message, MultiPart, header};

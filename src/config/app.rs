@@ -8,8 +8,9 @@ use super::quantity;
 use super::raw;
 use super::scope::{Origin, Scope};
 use super::testing::strings;
-use crate::model::fleet::{App, BuildLimits, BuildPolicy, Mode, Schedule};
+use crate::fleet::app::App;
 use crate::model::name::AppName;
+use crate::model::policy::{BuildLimits, BuildPolicy, Mode, Schedule};
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::Time;
 

@@ -1,6 +1,6 @@
 //! Every built-in default, in one place. `config.example.yml` shows the same values; a test compares the two.
 
-use crate::model::fleet::{ContainerLimits, Limits, ReadyCheck, Retention};
+use crate::model::policy::{ContainerLimits, Limits, ReadyCheck, Retention};
 use jiff::SignedDuration;
 use jiff::civil::Time;
 

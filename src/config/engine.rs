@@ -5,7 +5,7 @@ use super::diagnostic::{Problem, Route, shown};
 use super::raw;
 use super::remote::host_port;
 use super::scope::Scope;
-use crate::model::fleet::{EngineAddress, SshEngine, TlsEngine};
+use crate::model::policy::{EngineAddress, SshEngine, TlsEngine};
 use std::path::PathBuf;
 
 /// Of docker's TLS listeners.

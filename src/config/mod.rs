@@ -2,30 +2,27 @@
 //!
 //! The way of the text: [`limits`] refuses what must not be parsed, [`tree`] reads it with places, [`shape`] compares the
 //! tree with the JSON Schema of [`raw`], [`from_tree`] turns the tree into structs, and `raw` reads the text itself into the same
-//! structs. [`merge`] lays an app over its profile over the defaults, and [`validate`] turns that into a [`Fleet`](crate::model::fleet::Fleet), collecting every [`diagnostic`].
+//! structs. [`merge`] lays an app over its profile over the defaults, and [`validate`] turns that into a [`Fleet`](crate::fleet::app::Fleet), collecting every [`diagnostic`].
 
 mod app;
 mod check;
-mod command_target;
 pub mod defaults;
 pub mod diagnostic;
 pub mod engine;
 pub mod form;
 mod from_tree;
 mod halt;
+mod kinds;
 mod limits;
 mod mask;
 mod merge;
-mod own_target;
 mod package_repositories;
 mod publish;
 mod quantity;
 pub mod raw;
 mod remote;
-mod router;
 mod scope;
 mod shape;
-mod swarm_target;
 mod target;
 mod testing;
 mod tree;

@@ -4,7 +4,7 @@ use super::check::Check;
 use super::diagnostic::{Problem, Route};
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::ArchivePolicy;
+use crate::model::policy::ArchivePolicy;
 use std::collections::BTreeMap;
 
 impl Check<'_> {

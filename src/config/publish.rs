@@ -5,9 +5,9 @@ use super::defaults;
 use super::diagnostic::{Problem, Route, shown};
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{Channel, PublishPolicy};
 use crate::model::image::{Repository, is_tag};
 use crate::model::name::ChannelName;
+use crate::model::policy::{Channel, PublishPolicy};
 
 /// Variables of the tag template, each with a value of the longest usual kind.
 const VARIABLES: &[(&str, &str)] = &[

@@ -5,7 +5,7 @@ use super::defaults;
 use super::diagnostic::{Problem, Route, shown};
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{GitRef, SmtpSecurity, Source};
+use crate::model::policy::{GitRef, SmtpSecurity, Source};
 
 impl Check<'_> {
     pub(super) fn source(&mut self, scope: &Scope, raw: &raw::Source) -> Source {

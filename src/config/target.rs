@@ -3,13 +3,15 @@
 use super::check::{Check, unknown};
 use super::defaults;
 use super::diagnostic::{Problem, Route, shown};
+use super::kinds::list::{Chosen, Claim, Within};
 use super::merge::Over;
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{
-    App, EngineAddress, Hook, Order, PreflightPolicy, PublishPolicy, Ready, ReadyCheck, Select, TargetPolicy, Unhealthy,
-};
+use crate::fleet::app::App;
+use crate::kinds::kind::TargetSettings;
+use crate::kinds::list::TargetPolicy;
 use crate::model::name::{ChannelName, HostName, TargetName};
+use crate::model::policy::{EngineAddress, PublishPolicy, Ready, ReadyCheck, Unhealthy};
 
 impl Check<'_> {
     /// `raw`: the app's settings with everything inherited.
@@ -21,10 +23,10 @@ impl Check<'_> {
             let Some(target) = self.target(&inherited, raw_target, raw, app) else {
                 continue;
             };
-            if let Some((first, _)) = targets.iter().find(|(_, t)| t.name == target.name) {
+            if let Some((first, _)) = targets.iter().find(|(_, t)| t.settings.name == target.settings.name) {
                 let problem = Problem::new(
                     "duplicate-name",
-                    format!("two targets of this app are named `{}`", target.name),
+                    format!("two targets of this app are named `{}`", target.settings.name),
                 );
                 let problem = problem.hint("give one of them a `name` of its own");
                 self.twice(scope, problem, &Route::keys("rollout").index(*first), &here);
@@ -37,36 +39,24 @@ impl Check<'_> {
     fn target(&mut self, scope: &Scope, raw: &raw::Target, above: &raw::App, app: &App) -> Option<TargetPolicy> {
         // What a target does not inherit is looked for in the target alone, lest an app's key of the same name be shown.
         let own = scope.alone();
-        let selected = self.select(&own, raw);
+        let chosen = self.kind(&own, raw);
         let channel = self.channel(&own, raw.channel.as_ref(), app.publish.as_ref());
         let window = self.window(scope, raw.window.clone().over(above.window.clone()).as_ref());
         let ready = self.target_ready(scope, raw, above);
         let bake = raw.bake.clone().over(above.bake.clone());
         let bake = self.duration(scope, "bake", bake.as_ref(), defaults::BAKE);
-        let before = self.hooks(&own, "before", raw.before.as_deref());
-        let after = self.hooks(&own, "after", raw.after.as_deref());
-        let stop_timeout = raw
-            .stop_timeout
-            .as_ref()
-            .map(|text| self.duration(&own, "stop_timeout", Some(text), jiff::SignedDuration::ZERO));
         let irreversible = raw.irreversible.unwrap_or(false);
         self.note(&own, &Route::keys("irreversible"), irreversible.to_string());
         let unhealthy = self.unhealthy(&own, raw.unhealthy);
-        let order = match raw.command {
-            None => self.order(&own, raw.order),
-            Some(_) => Order::Auto,
-        };
-        let router = self.router(&own, raw.router.as_ref());
-        let has_containers = raw.command.is_none() && raw.service.is_none() && raw.stack.is_none();
-        let preflight = if has_containers {
-            self.preflight(&own, raw.preflight)
-        } else {
-            PreflightPolicy::default()
-        };
-        let (host, select) = selected?;
+        let Chosen {
+            host,
+            kind,
+            name,
+            claims,
+        } = chosen?;
         let name = match &raw.name {
             Some(text) => self.name::<TargetName>(&own, &Route::keys("name"), &text.0)?,
-            None => match made_name(&select) {
+            None => match name.as_deref().and_then(made_name) {
                 Some(name) => name,
                 None => {
                     self.missing(
@@ -78,24 +68,18 @@ impl Check<'_> {
                 }
             },
         };
-        self.claim(&own, &host, &select);
-        Some(TargetPolicy {
+        self.claim(&own, &host, claims);
+        let settings = TargetSettings {
             name,
             channel,
             host,
-            select,
             window,
             ready,
-            before,
-            after,
             bake,
-            stop_timeout,
             irreversible,
             unhealthy,
-            order,
-            router,
-            preflight,
-        })
+        };
+        Some(TargetPolicy { settings, kind })
     }
 
     fn unhealthy(&mut self, own: &Scope, raw: Option<raw::Unhealthy>) -> Unhealthy {
@@ -130,88 +114,6 @@ impl Check<'_> {
             self.report(scope, &Route::keys("ready.exit"), problem.hint(hint));
         }
         ready
-    }
-
-    fn select(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, Select)> {
-        if raw.own.is_some() {
-            return self.select_own(own, raw);
-        }
-        if raw.command.is_some() {
-            return self.select_command(own, raw);
-        }
-        if raw.service.is_some() || raw.stack.is_some() {
-            return self.select_services(own, raw);
-        }
-        match (&raw.container, &raw.label, &raw.compose) {
-            (Some(container), None, None) => {
-                let name = self.target_word(
-                    own,
-                    "container",
-                    "name",
-                    container.name.as_ref(),
-                    "write `container: { name: web }`",
-                );
-                let host = self.host(own, &Route::keys("container.host"), container.host.as_ref());
-                Some((
-                    host,
-                    Select::Container {
-                        name: name?.trim_start_matches('/').to_owned(),
-                    },
-                ))
-            }
-            (None, Some(label), None) => {
-                let hint = "write `label: { key: com.example.app, value: web }`";
-                let key = self.target_word(own, "label", "key", label.key.as_ref(), hint);
-                let value = self.target_word(own, "label", "value", label.value.as_ref(), hint);
-                let host = self.host(own, &Route::keys("label.host"), label.host.as_ref());
-                Some((
-                    host,
-                    Select::Label {
-                        key: key?,
-                        value: value?,
-                    },
-                ))
-            }
-            (None, None, Some(compose)) => {
-                let hint = "write `compose: { project: shop, services: [web] }`";
-                let project = self.target_word(own, "compose", "project", compose.project.as_ref(), hint);
-                let host = self.host(own, &Route::keys("compose.host"), compose.host.as_ref());
-                let rest = Route::keys("compose.services");
-                let Some(services) = &compose.services else {
-                    self.missing(
-                        own,
-                        &rest,
-                        "name the services that run this image: `services: [web, cron]`",
-                    );
-                    return None;
-                };
-                let services = self.words(own, &rest, services);
-                self.note(own, &rest, services.join(", "));
-                Some((
-                    host,
-                    Select::Compose {
-                        project: project?,
-                        services,
-                    },
-                ))
-            }
-            _ => self.not_one_target(own),
-        }
-    }
-
-    pub(super) fn not_one_target<T>(&mut self, own: &Scope) -> Option<T> {
-        if !["container", "label", "compose", "service", "stack", "command", "self"]
-            .iter()
-            .any(|key| self.is_touched(own, &Route::keys(key)))
-        {
-            let problem = Problem::new(
-                "one-of",
-                "a target is exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `self`",
-            );
-            let hint = "begin each target with a `- ` of its own: `- container: { name: web }`";
-            self.report(own, &Route::default(), problem.hint(hint));
-        }
-        None
     }
 
     pub(super) fn target_word(
@@ -299,79 +201,21 @@ impl Check<'_> {
         self.is_broken(&publish) || self.problems.iter().any(|p| p.route.0.starts_with(&publish.0))
     }
 
-    fn hooks(&mut self, own: &Scope, key: &str, raw: Option<&[raw::Hook]>) -> Vec<Hook> {
-        let mut hooks = Vec::new();
-        for (n, hook) in raw.into_iter().flatten().enumerate() {
-            let rest = Route::keys(key).index(n);
-            let timeout = self.limit_at(own, &rest.key("timeout"), hook.timeout.as_ref(), defaults::HOOK_TIMEOUT);
-            match &hook.exec {
-                Some(command) => {
-                    let command = self.command(own, &rest.key("exec"), command);
-                    self.note(own, &rest.key("exec"), command.join(" "));
-                    hooks.push(Hook { command, timeout });
-                }
-                None => self.missing(own, &rest.key("exec"), "write `- exec: [program, argument]`"),
-            }
-        }
-        hooks
-    }
-
     /// Two apps must not fight over one container.
-    fn claim(&mut self, own: &Scope, host: &HostName, select: &Select) {
+    fn claim(&mut self, own: &Scope, host: &HostName, claims: Vec<Claim>) {
         // By address, so that two host names of one engine count as the same engine.
-        let engine = match self.hosts.get(host).filter(|_| *select != Select::OwnContainer) {
+        let of_host = match self.hosts.get(host) {
             Some(EngineAddress::Unix(path)) if path.is_absolute() => path.display().to_string(),
             Some(EngineAddress::Ssh(ssh)) => format!("{}:{:?}", ssh.host, ssh.socket),
             Some(EngineAddress::Tls(tls)) => tls.host.clone(),
-            // There is one lowtide, whatever host is named.
-            None if *select == Select::OwnContainer => String::new(),
             Some(EngineAddress::Unix(_)) | None => host.to_string(),
         };
-        let kind = |key: &str| Route::keys(key);
-        let claims: Vec<(String, String, Route)> = match select {
-            Select::Container { name } => vec![(
-                format!("c {name}"),
-                format!("container `{name}`"),
-                kind("container.name"),
-            )],
-            Select::Label { key, value } => {
-                vec![(
-                    format!("l {key}={value}"),
-                    format!("containers labelled `{key}={value}`"),
-                    kind("label.value"),
-                )]
-            }
-            Select::Compose { project, services } => {
-                let claim = |(n, s): (usize, &String)| {
-                    (
-                        format!("s {project} {s}"),
-                        format!("service `{s}` of compose project `{project}`"),
-                        kind("compose.services").index(n),
-                    )
-                };
-                services.iter().enumerate().map(claim).collect()
-            }
-            Select::Service { name, .. } => {
-                vec![(format!("w {name}"), format!("service `{name}`"), kind("service.name"))]
-            }
-            Select::Stack { stack, services, .. } if services.is_empty() => {
-                vec![(format!("k {stack}"), format!("stack `{stack}`"), kind("stack.name"))]
-            }
-            Select::Stack { stack, services, .. } => {
-                let claim = |(n, s): (usize, &String)| {
-                    (
-                        format!("w {stack}_{s}"),
-                        format!("service `{stack}_{s}`"),
-                        kind("stack.services").index(n),
-                    )
-                };
-                services.iter().enumerate().map(claim).collect()
-            }
-            Select::OwnContainer => vec![("i".to_owned(), "lowtide itself".to_owned(), kind("self"))],
-            // One program may move many things: its environment says which.
-            Select::Command(_) => Vec::new(),
-        };
-        for (id, words, rest) in claims {
+        for Claim { id, words, at, within } in claims {
+            let engine = match within {
+                Within::Engine => of_host.as_str(),
+                Within::Fleet => "",
+            };
+            let rest = at;
             let Some((_, route, span)) = self.locate(own, &rest) else {
                 continue;
             };
@@ -398,17 +242,7 @@ fn app_of(route: &Route) -> String {
     Route(route.0.iter().skip(1).take(1).cloned().collect()).to_string()
 }
 
-/// `container-web`, `label-shop`, `compose-archives`, `service-web`, `stack-shop`, `self`; `None`: nothing names it.
-fn made_name(select: &Select) -> Option<TargetName> {
-    let (kind, place) = match select {
-        Select::Container { name } => ("container", name),
-        Select::Label { value, .. } => ("label", value),
-        Select::Compose { project, .. } => ("compose", project),
-        Select::Service { name, .. } => ("service", name),
-        Select::Stack { stack, .. } => ("stack", stack),
-        Select::OwnContainer => return "self".parse().ok(),
-        Select::Command(_) => return None,
-    };
+fn made_name(text: &str) -> Option<TargetName> {
     let plain = |c: char| {
         if c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c) {
             c
@@ -416,11 +250,7 @@ fn made_name(select: &Select) -> Option<TargetName> {
             '-'
         }
     };
-    let name: String = format!("{kind}-{}", place.to_lowercase())
-        .chars()
-        .map(plain)
-        .take(63)
-        .collect();
+    let name: String = text.to_lowercase().chars().map(plain).take(63).collect();
     name.parse().ok()
 }
 

@@ -6,8 +6,8 @@ use super::diagnostic::{Problem, Route, shown};
 use super::merge::Over;
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::{ContainerLimits, Ready, ReadyCheck, Sidecar, TestNetwork, TestPolicy, TestSetup, TestStep};
 use crate::model::image::Reference;
+use crate::model::policy::{ContainerLimits, Ready, ReadyCheck, Sidecar, TestNetwork, TestPolicy, TestSetup, TestStep};
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
 

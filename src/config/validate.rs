@@ -10,10 +10,11 @@ use super::remote::host_port;
 use super::scope::Scope;
 use super::shape;
 use super::tree::{self, Node};
-use crate::model::fleet::{
-    EmailPolicy, EngineAddress, Fleet, GithubPolicy, Host, Limits, RegistryAccess, Retention, Select, SmtpServer,
-};
+use crate::fleet::app::Fleet;
 use crate::model::name::HostName;
+use crate::model::policy::{
+    EmailPolicy, EngineAddress, GithubPolicy, Host, Limits, RegistryAccess, Retention, SmtpServer,
+};
 use crate::model::secret::SecretRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -66,11 +67,9 @@ pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
         add(format!("apps.{name}.source.token"), app.source.token.as_ref());
         add(format!("apps.{name}.source.ssh_key"), app.source.ssh_key.as_ref());
         for target in &app.rollout {
-            if let Select::Command(command) = &target.select {
-                for (variable, secret) in &command.secrets {
-                    let place = format!("apps.{name}.rollout.{}.command.secrets.{variable}", target.name);
-                    add(place, Some(secret));
-                }
+            for (place, secret) in target.secret_refs() {
+                let target = &target.settings.name;
+                add(format!("apps.{name}.rollout.{target}.{place}"), Some(secret));
             }
         }
     }

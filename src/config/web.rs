@@ -4,7 +4,7 @@ use super::check::Check;
 use super::diagnostic::{Problem, Route, shown};
 use super::raw;
 use super::scope::Scope;
-use crate::model::fleet::WebPolicy;
+use crate::model::policy::WebPolicy;
 
 impl Check<'_> {
     pub(super) fn pages(&mut self, top: &Scope, raw: &raw::Web) -> WebPolicy {

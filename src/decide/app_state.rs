@@ -1,13 +1,14 @@
 //! The state of an app that outlives its runs, as a fold of the app's events, and the decision what to do next.
 
-use crate::model::app_state::{AppEvent, Release, UnfixableUpdates};
+use crate::fleet::app::App;
+use crate::fleet::app_state::{AppEvent, UnfixableUpdates};
 use crate::model::failure::{FailureKind, HaltReason};
-use crate::model::fleet::App;
 use crate::model::freshness::{Because, Judged};
 use crate::model::halt::{OpenIncident, OperatorRollback};
 use crate::model::image::ContentDigest;
 use crate::model::journal::Recorded;
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
+use crate::model::release::Release;
 use crate::model::rollout::RolloutConclusion;
 use jiff::Timestamp;
 
@@ -17,7 +18,7 @@ mod next;
 mod probation;
 mod target;
 
-pub use crate::model::app_state::{
+pub use crate::fleet::app_state::{
     AppState, ChannelState, Failing, Probation, Record, Refused, TargetState, Unpromoted, Waits,
 };
 pub use again::{Apart, Drifted, Occasion, Refusal};

@@ -2,11 +2,12 @@
 
 use super::app_state::AppState;
 use super::halt;
+use crate::fleet::app::App;
 use crate::model::failure::Failure;
-use crate::model::fleet::{App, Mode};
 use crate::model::halt::Require;
 use crate::model::name::{AppName, RolloutId, TargetName};
 use crate::model::notice::{DailyReport, DailyReportApp, DailyReportLine};
+use crate::model::policy::Mode;
 use crate::model::rollout::{Purpose, RolloutConclusion};
 use crate::model::run::{Conclusion, Stage};
 use jiff::Timestamp;
@@ -99,7 +100,7 @@ pub fn body(
 fn outstanding(app_state: &AppState, app: &App) -> Vec<DailyReportLine> {
     let refused = app_state
         .refusals()
-        .filter(|refusal| app.rollout.iter().any(|t| t.name == *refusal.target));
+        .filter(|refusal| app.rollout.iter().any(|t| t.settings.name == *refusal.target));
     let refused = refused.map(|refusal| DailyReportLine::Refused {
         target: refusal.target.clone(),
         tag: refusal.release.tag.clone(),
@@ -119,7 +120,7 @@ fn outstanding(app_state: &AppState, app: &App) -> Vec<DailyReportLine> {
         });
     let drifted = app_state
         .drifted()
-        .filter(|drifted| app.rollout.iter().any(|t| t.name == *drifted.target));
+        .filter(|drifted| app.rollout.iter().any(|t| t.settings.name == *drifted.target));
     let drifted = drifted.map(|drifted| DailyReportLine::Drifted {
         target: drifted.target.clone(),
         tag: drifted.release.tag.clone(),

@@ -1,9 +1,9 @@
 use super::*;
 use crate::decide::schedule::tests_app;
-use crate::model::app_state::{AppEvent, UnfixableUpdates};
+use crate::fleet::app_state::{AppEvent, UnfixableUpdates};
 use crate::model::failure::SkipReason;
-use crate::model::fleet::Schedule;
 use crate::model::journal::Recorded;
+use crate::model::policy::Schedule;
 
 /// The lines of an app to which nothing happened and whose last release lacks `security` security fixes.
 fn lines(security: usize) -> Vec<DailyReportLine> {

@@ -2,34 +2,28 @@
 //! that the change was deliberate and restores the release only on request.
 
 use super::app_state::TargetState;
-use crate::model::app_state::AppEvent;
-use crate::model::drift::{Drift, Placed, Sighted, is_same_service_image};
+use crate::fleet::app_state::AppEvent;
+use crate::fleet::app_state::Placed;
+use crate::kinds::list::KindName;
+use crate::model::drift::{Drift, Sighted};
 use crate::model::name::TargetName;
 
-/// What differs; `None`: nothing does.
+/// What differs; `None`: nothing does. `kind`: the target's.
 #[must_use]
-pub fn compare(placed: &Placed, sighted: &Sighted) -> Option<Drift> {
-    let (others, of): (Vec<&str>, usize) = match (placed, sighted) {
-        (Placed::Containers { image }, Sighted::Containers(found)) => {
-            let others = found.iter().filter(|container| container.image != *image);
-            (others.map(|container| container.named.as_str()).collect(), found.len())
-        }
-        (Placed::Services { image }, Sighted::Services(found)) => {
-            let others = found.iter().filter(|runs| !is_same_service_image(runs, image));
-            (others.map(String::as_str).collect(), found.len())
-        }
-        // The target's kind has changed since its last rollout: there is nothing to compare until the next one.
-        (Placed::Containers { .. }, Sighted::Services(_)) | (Placed::Services { .. }, Sighted::Containers(_)) => {
-            return None;
-        }
-    };
+pub fn compare(placed: &Placed, kind: KindName, sighted: &[Sighted]) -> Option<Drift> {
+    // The target's kind has changed since its last rollout: there is nothing to compare until the next one.
+    if placed.kind != kind {
+        return None;
+    }
+    let differs = |seen: &&Sighted| !kind.is_same_image(&seen.image, &placed.image);
+    let others: Vec<&Sighted> = sighted.iter().filter(differs).collect();
     match others.first() {
-        None if of == 0 => Some(Drift::Gone),
+        None if sighted.is_empty() => Some(Drift::Gone),
         None => None,
-        Some(image) => Some(Drift::Runs {
-            image: (*image).to_owned(),
+        Some(first) => Some(Drift::Runs {
+            image: first.named.clone(),
             others: others.len(),
-            of,
+            of: sighted.len(),
         }),
     }
 }

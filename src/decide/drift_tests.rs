@@ -1,6 +1,5 @@
 use super::*;
 use crate::decide::app_state::AppState;
-use crate::model::drift::SightedContainer;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::journal::Recorded;
 use crate::model::name::{RolloutId, RunId};
@@ -9,23 +8,33 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 fn placed(image: char) -> Placed {
-    Placed::Containers { image: id(image) }
+    Placed {
+        kind: KindName::Containers,
+        image: id(image),
+    }
 }
 
-fn id(image: char) -> crate::model::image::ImageId {
-    format!("sha256:{}", image.to_string().repeat(64)).parse().unwrap()
+fn id(image: char) -> String {
+    format!("sha256:{}", image.to_string().repeat(64))
 }
 
-fn containers(images: &str) -> Sighted {
-    let one = |image: char| SightedContainer {
+/// What the targets of a kind run.
+type Seen = (KindName, Vec<Sighted>);
+
+fn containers(images: &str) -> Seen {
+    let one = |image: char| Sighted {
         image: id(image),
         named: format!("shop:{image}"),
     };
-    Sighted::Containers(images.chars().map(one).collect())
+    (KindName::Containers, images.chars().map(one).collect())
 }
 
-fn services(images: &[&str]) -> Sighted {
-    Sighted::Services(images.iter().map(|image| (*image).to_owned()).collect())
+fn services(images: &[&str]) -> Seen {
+    let one = |image: &&str| Sighted {
+        image: (*image).to_owned(),
+        named: (*image).to_owned(),
+    };
+    (KindName::Services, images.iter().map(one).collect())
 }
 
 fn runs(image: &str, others: usize, of: usize) -> Option<Drift> {
@@ -40,12 +49,14 @@ fn runs(image: &str, others: usize, of: usize) -> Option<Drift> {
 fn what_runs_is_compared_by_its_bits() {
     let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
     let (one, two) = (digest("1"), digest("2"));
-    let service = Placed::Services {
+    let service = Placed {
+        kind: KindName::Services,
         image: format!("registry.example.org/shop:t1@{one}"),
     };
     let same = format!("registry.example.org/shop:other@{one}");
     let other = format!("registry.example.org/shop:t1@{two}");
-    let by_tag = Placed::Services {
+    let by_tag = Placed {
+        kind: KindName::Services,
         image: "lowtide/shop:t1".to_owned(),
     };
     let table = [
@@ -70,8 +81,8 @@ fn what_runs_is_compared_by_its_bits() {
         (service, containers("a"), None),
         (placed('a'), services(&[&same]), None),
     ];
-    for (placed, sighted, drift) in table {
-        assert_eq!(compare(&placed, &sighted), drift, "{placed:?} {sighted:?}");
+    for (placed, (kind, sighted), drift) in table {
+        assert_eq!(compare(&placed, kind, &sighted), drift, "{placed:?} {sighted:?}");
     }
 }
 
@@ -112,7 +123,8 @@ impl Story {
     /// The event that an observation adds to the journal.
     fn look(&mut self, images: &str) -> Option<AppEvent> {
         let state = &self.app_state.targets[&target()];
-        let now = compare(&state.placed.as_ref().unwrap().1, &containers(images));
+        let (kind, sighted) = containers(images);
+        let now = compare(&state.placed.as_ref().unwrap().1, kind, &sighted);
         let fact = learnt(&target(), state, self.before.as_ref(), &now);
         self.before = Some(now);
         if let Some(fact) = fact.clone() {

@@ -1,6 +1,6 @@
 //! Families: an app whose Dockerfile starts FROM another app's published image is its child.
 
-use crate::model::fleet::App;
+use crate::fleet::app::App;
 use crate::model::image::Repository;
 use crate::model::name::AppName;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,10 +3,12 @@
 
 use super::rollout::{self, Next, Outside, RolloutState};
 use super::window::{self, Start, WindowState};
+use crate::fleet::app::App;
+use crate::kinds::list::TargetPolicy;
 use crate::model::failure::WaitReason;
-use crate::model::fleet::{App, Schedule, TargetPolicy};
+use crate::model::policy::Schedule;
 use crate::model::preview::Entry;
-use crate::model::rollout::{Goal, Observed, Purpose};
+use crate::model::rollout::{Goal, Purpose};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
@@ -24,7 +26,7 @@ pub fn rollout_waits(state: &RolloutState, outside: &Outside, now: Timestamp) ->
         return Some(WaitReason::Suspended { closing, until });
     }
     // Without observed containers any later step comes out as `Finish`: the rollout is in progress.
-    match rollout::next(state, &Observed::Nothing, outside, now) {
+    match rollout::next_unseen(state, outside, now) {
         Next::Wait { reason, .. } | Next::Escalate { reason, .. } => Some(reason),
         Next::Do { .. }
         | Next::StartBake { .. }
@@ -87,7 +89,7 @@ pub fn entry(state: &RolloutState, outside: &Outside, waits: Option<&WaitReason>
 /// When the window of a target opens, for a release that would be there now.
 #[must_use]
 pub fn target_window(target: &TargetPolicy, zone: &str, now: Timestamp) -> WindowState {
-    window::state(target.window.as_ref(), zone, now)
+    window::state(target.settings.window.as_ref(), zone, now)
 }
 
 /// A night that ends too late for a window.
@@ -102,7 +104,7 @@ pub struct TooLate {
 /// opens? `None`: yes, or there is nothing to compare.
 #[must_use]
 pub fn too_late(app: &App, target: &TargetPolicy, slot: Timestamp, usual: SignedDuration) -> Option<TooLate> {
-    let window = target.window.as_ref()?;
+    let window = target.settings.window.as_ref()?;
     let opening = window::openings(window, &app.timezone, slot).next()?;
     let done = night_end(app, slot)? + usual;
     // A window that is already open at `slot` cannot be missed.

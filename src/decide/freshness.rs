@@ -2,11 +2,11 @@
 //! if packages, configuration and files equal those of the last release, nothing is pushed, promoted, restarted or
 //! mailed.
 
-use crate::model::app_state::Release;
+use crate::fleet::app::App;
 use crate::model::failure::{Failure, FailureKind, SkipReason};
-use crate::model::fleet::App;
 use crate::model::freshness::{Because, Fix, Inputs, Judged, PendingPackage, RebuildAssessment, Survey};
 use crate::model::image::ContentDigest;
+use crate::model::release::Release;
 use crate::model::run::Trigger;
 use crate::model::stages::inspect::Inspected;
 use crate::packages::hash;

@@ -3,8 +3,9 @@
 use super::app_state::{self, AppState, TargetState, Waits};
 use super::rollout::{Gate, Outside, RolloutState};
 use super::window;
-use crate::model::app_state::Release;
-use crate::model::fleet::{App, Select, TargetPolicy};
+use crate::fleet::app::App;
+use crate::kinds::list::TargetPolicy;
+use crate::model::release::Release;
 use crate::model::rollout::{Goal, Purpose};
 use jiff::SignedDuration;
 
@@ -32,15 +33,19 @@ pub fn gate(app_state: &AppState, release: &Release, paused: bool) -> Gate {
 pub fn outside(state: &RolloutState, app_state: &AppState, app: Option<&App>, paused: bool) -> Outside {
     let nothing = TargetState::default();
     let known = app_state.targets.get(&state.target.name).unwrap_or(&nothing);
-    let named = app.and_then(|app| Some((app, app.rollout.iter().find(|target| target.name == state.target.name)?)));
-    let (window, timezone) = named.map_or((&state.target.window, &state.timezone), |(app, target)| {
-        (&target.window, &app.timezone)
+    let named = app.and_then(|app| {
+        Some((
+            app,
+            app.rollout
+                .iter()
+                .find(|target| target.settings.name == state.target.name)?,
+        ))
     });
-    let units = if state.unit_count() > 0 {
-        state.unit_count()
-    } else {
-        units(&state.target, known)
-    };
+    let (window, timezone) = named.map_or((&state.target.window, &state.timezone), |(app, target)| {
+        (&target.settings.window, &app.timezone)
+    });
+    let configured = || units(state.kind.configured_units(), known);
+    let units = state.kind.units().filter(|units| *units > 0).unwrap_or_else(configured);
     let taken = known
         .opening
         .as_ref()
@@ -53,7 +58,12 @@ pub fn outside(state: &RolloutState, app_state: &AppState, app: Option<&App>, pa
         },
         window: window.clone(),
         timezone: timezone.clone(),
-        needs: window::estimate(&state.target, units, &known.took),
+        needs: window::estimate(
+            state.kind.unit_limit(&state.target),
+            state.target.bake,
+            units,
+            &known.took,
+        ),
         taken: taken.map(|(_, opening)| opening.clone()),
         waits: known.waits.unwrap_or(Waits {
             since: state.opened,
@@ -66,62 +76,63 @@ pub fn outside(state: &RolloutState, app_state: &AppState, app: Option<&App>, pa
 #[must_use]
 pub fn estimate(target: &TargetPolicy, app_state: &AppState) -> (SignedDuration, usize) {
     let nothing = TargetState::default();
-    let known = app_state.targets.get(&target.name).unwrap_or(&nothing);
+    let known = app_state.targets.get(&target.settings.name).unwrap_or(&nothing);
     let target = app_state::expected(app_state, target.clone());
     (
-        window::estimate(&target, units(&target, known), &known.took),
+        window::estimate(
+            target.unit_limit(),
+            target.settings.bake,
+            units(target.configured_units(), known),
+            &known.took,
+        ),
         known.took.len(),
     )
 }
 
 /// Number of containers or services: as in the last rollout, otherwise as configured.
-fn units(target: &TargetPolicy, known: &TargetState) -> usize {
-    match &target.select {
-        _ if known.units > 0 => known.units,
-        Select::Compose { services, .. } => services.len(),
-        Select::Stack { services, .. } => services.len().max(1),
-        Select::Container { .. }
-        | Select::Label { .. }
-        | Select::Service { .. }
-        | Select::OwnContainer
-        | Select::Command(_) => 1,
-    }
+fn units(configured: usize, known: &TargetState) -> usize {
+    if known.units > 0 { known.units } else { configured }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decide::forecast::tests::target;
+    use crate::kinds::containers::policy::{ContainerSelect, ContainersPolicy};
+    use crate::kinds::list::TargetKind;
+    use crate::kinds::services::policy::{ServiceSelect, ServicesPolicy};
+    use crate::model::policy::Order;
 
     /// An estimate grows with the number of units: those of the last rollout, otherwise those that the configuration names.
     #[test]
     fn an_estimate_goes_by_how_many_are_moved() {
         let services = |n: usize| (0..n).map(|n| format!("s{n}")).collect::<Vec<_>>();
         let container = target(None);
-        let compose = |n| TargetPolicy {
-            select: Select::Compose {
-                project: "p".to_owned(),
-                services: services(n),
-            },
-            ..target(None)
+        let of = |kind| TargetPolicy { kind, ..target(None) };
+        let compose = |n| {
+            let project = "p".to_owned();
+            let services = services(n);
+            let select = ContainerSelect::Compose { project, services };
+            of(TargetKind::Containers(Box::new(ContainersPolicy::of(select))))
         };
-        let stack = |n| TargetPolicy {
-            select: Select::Stack {
-                stack: "s".to_owned(),
-                services: services(n),
-            },
-            ..target(None)
+        let stack = |n| {
+            let stack = "s".to_owned();
+            let services = services(n);
+            let select = ServiceSelect::Stack { stack, services };
+            let order = Order::Auto;
+            of(TargetKind::Services(Box::new(ServicesPolicy { select, order })))
         };
         for (target, wanted) in [(container.clone(), 1), (compose(3), 3), (stack(3), 3), (stack(0), 1)] {
             let nothing = TargetState::default();
-            assert_eq!(units(&target, &nothing), wanted, "{:?}", target.select);
+            assert_eq!(units(target.configured_units(), &nothing), wanted, "{:?}", target.kind);
             let known = TargetState {
                 units: 5,
                 ..TargetState::default()
             };
-            assert_eq!(units(&target, &known), 5, "{:?}", target.select);
+            assert_eq!(units(target.configured_units(), &known), 5, "{:?}", target.kind);
             let (takes, known) = estimate(&target, &AppState::default());
-            assert_eq!((takes, known), (window::estimate(&target, wanted, &[]), 0));
+            let expected = window::estimate(target.unit_limit(), target.settings.bake, wanted, &[]);
+            assert_eq!((takes, known), (expected, 0));
         }
     }
 }

@@ -2,8 +2,8 @@
 //! that it names must exist.
 
 use super::app_state::AppState;
+use crate::fleet::app::App;
 use crate::model::failure::Failure;
-use crate::model::fleet::App;
 use crate::model::halt::{Class, Draft, Exposure, Form, HaltPolicy, Lacking, Require};
 use crate::model::name::RolloutId;
 use globset::GlobBuilder;

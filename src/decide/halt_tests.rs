@@ -1,10 +1,11 @@
 use super::*;
 use crate::decide::app_state;
-use crate::model::app_state::{AppEvent, Release, UnfixableUpdates};
+use crate::fleet::app_state::{AppEvent, UnfixableUpdates};
 use crate::model::failure::{FailureKind, HaltReason};
-use crate::model::fleet::Schedule;
 use crate::model::freshness::{Because, Behind, Inputs};
 use crate::model::journal::Recorded;
+use crate::model::policy::Schedule;
+use crate::model::release::Release;
 use crate::model::rollout::RolloutConclusion;
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,7 +1,7 @@
 //! Decides which process may take the state while lowtide is being replaced. The waiting processes cannot read the
 //! journal; they go by the hand-over record.
 
-use crate::model::self_update::{Handover, StateOwner};
+use crate::model::handover::{Handover, StateOwner};
 use jiff::{SignedDuration, Timestamp};
 
 /// The intended owner gets this much time before the others try. After a reboot all processes start at once, and the

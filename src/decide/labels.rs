@@ -1,6 +1,6 @@
 //! Tags and labels of a candidate. Keys: OCI image-spec, annotations.md, "Pre-Defined Annotation Keys".
 
-use crate::model::fleet::App;
+use crate::fleet::app::App;
 use crate::model::image::Repository;
 use crate::model::name::RunId;
 use crate::model::stages::resolve::{BasePin, Commit, Resolved};
@@ -19,9 +19,9 @@ pub fn release_tag(app: &App, run: RunId, commit: &Commit, now: Timestamp) -> St
     let template = app.publish.as_ref().map_or("{date}.{run}-{commit}", |p| p.tag.as_str());
     let zone = TimeZone::get(&app.timezone).unwrap_or(TimeZone::UTC);
     let branch = match &app.source.git_ref {
-        crate::model::fleet::GitRef::Head => "head",
-        crate::model::fleet::GitRef::Branch(name) | crate::model::fleet::GitRef::Tag(name) => name.as_str(),
-        crate::model::fleet::GitRef::Commit(_) => "commit",
+        crate::model::policy::GitRef::Head => "head",
+        crate::model::policy::GitRef::Branch(name) | crate::model::policy::GitRef::Tag(name) => name.as_str(),
+        crate::model::policy::GitRef::Commit(_) => "commit",
     };
     let tag = template
         .replace("{date}", &now.to_zoned(zone).strftime("%Y%m%d").to_string())

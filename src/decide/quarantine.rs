@@ -1,8 +1,9 @@
 //! Finds the content that an operator wants to take out of quarantine.
 
 use super::app_state::AppState;
-use crate::model::app_state::{Quarantined, Release};
+use crate::fleet::app_state::Quarantined;
 use crate::model::image::ContentDigest;
+use crate::model::release::Release;
 
 /// Minimum number of hex digits by which a digest can be named.
 const LEAST: usize = 8;

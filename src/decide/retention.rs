@@ -1,9 +1,9 @@
 //! Decides which local images and run directories to delete. All other retention is a cutoff time and a query.
 
 use super::app_state::AppState;
-use crate::model::app_state::Release;
 use crate::model::image::{ImageId, Reference};
 use crate::model::name::{AppName, RunId};
+use crate::model::release::Release;
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};
 

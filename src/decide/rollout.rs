@@ -1,49 +1,41 @@
 //! The next step of a rollout: a reconciler. It looks at what is there, plans exactly one step, and looks again, so
 //! recovery after a kill is the ordinary path.
 //!
-//! This file has what all kinds of target share: what blocks a rollout, failed steps, the goal. [`containers`] replaces
-//! containers of a plain engine, [`services`] updates services of a swarm, [`command`] runs a configured command;
-//! [`itself`] decides which process moves lowtide's own container.
+//! This folder has what all kinds of target share: what blocks a rollout, failed steps, the goal. What is moved, and in
+//! which order, each kind says for itself (`kinds`).
 
-use crate::model::app_state::{Release, Worked};
-use crate::model::command::ObservedAnswer;
-use crate::model::drift::Placed;
+use crate::fleet::app_state::{Placed, Worked};
+use crate::fleet::rollout::RolloutEvent;
+use crate::kinds::kind::{Kind, KindState, KindStep, Plan, TargetSettings, View};
+use crate::kinds::list::{KindTrack, Step, StepOutcome, each_kind};
+use crate::kinds::track::{EndedStep, Progress, Track};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
-use crate::model::fleet::{Select, TargetPolicy, Unhealthy};
 use crate::model::halt::Incident;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{AppName, RolloutId};
-use crate::model::rollout::{Goal, Observed, Part, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use crate::model::policy::Unhealthy;
+use crate::model::release::Release;
+use crate::model::rollout::{Goal, Purpose, RolloutConclusion};
 use crate::model::window::{Closing, Occurrence};
-use command::Command;
-use containers::Containers;
 use jiff::{SignedDuration, Timestamp};
 use record::Record;
-use services::Services;
 
-pub mod command;
-pub mod containers;
 mod failed;
 mod preview;
 mod record;
-pub mod self_update;
-pub mod services;
 mod timing;
 
-use failed::{SLACK, after_failure, diverged, mistaken, returned, revert_or_stop, roll_back};
+use failed::{SLACK, after_failure, returned, revert_or_stop};
 pub use preview::preview;
 pub use timing::{Gate, Outside, WindowProgress, suspended_until};
-
-/// How often the target is observed while it bakes.
-const BAKE_POLL: SignedDuration = SignedDuration::from_secs(2);
 
 /// What the driver does next.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use]
-pub enum Next {
+pub enum Next<S> {
     Do {
         attempt: u32,
-        step: Step,
+        step: S,
     },
     Wait {
         until: Option<Timestamp>,
@@ -70,55 +62,47 @@ pub enum Next {
     Over,
 }
 
+impl<S> Next<S> {
+    pub fn map<T>(self, of: impl FnOnce(S) -> T) -> Next<T> {
+        match self {
+            Next::Do { attempt, step } => Next::Do {
+                attempt,
+                step: of(step),
+            },
+            Next::Wait { until, reason } => Next::Wait { until, reason },
+            Next::StartBake { until } => Next::StartBake { until },
+            Next::Enter { occurrence } => Next::Enter { occurrence },
+            Next::Suspend { closing } => Next::Suspend { closing },
+            Next::Escalate { since, reason } => Next::Escalate { since, reason },
+            Next::DecideRevert(failure) => Next::DecideRevert(failure),
+            Next::Finish(conclusion) => Next::Finish(conclusion),
+            Next::Over => Next::Over,
+        }
+    }
+}
+
 /// State of a rollout, folded from its events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RolloutState {
     pub id: RolloutId,
     pub app: AppName,
-    pub target: TargetPolicy,
+    pub target: TargetSettings,
     pub timezone: String,
     pub release: Release,
     pub window_ignored: bool,
     pub purpose: Purpose,
     pub opened: Timestamp,
     pub goal: Goal,
-    pub kind_state: KindState,
+    /// What is moved, and how far it is.
+    pub kind: KindTrack,
     /// A step that changes the target was begun.
     pub touched: bool,
     pub window_progress: WindowProgress,
     pub bake: Option<Timestamp>,
-    pub progress: Progress,
     pub reverting: Option<Failure>,
     pub conclusion: Option<RolloutConclusion>,
     /// What is reported if the rollout does not arrive.
     record: Record,
-}
-
-/// The part of the state that depends on the kind of target: what is moved, and how far it is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum KindState {
-    Containers(Box<Containers>),
-    Services(Box<Services>),
-    Command(Box<Command>),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Progress {
-    Idle,
-    Started {
-        attempt: u32,
-        step: Step,
-    },
-    Busy {
-        retry: Timestamp,
-        hook: String,
-    },
-    Failed {
-        attempt: u32,
-        step: Step,
-        failure: Failure,
-        at: Timestamp,
-    },
 }
 
 /// Folds a whole stream.
@@ -145,24 +129,17 @@ pub fn fold(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<RolloutS
     let mut state = RolloutState {
         id,
         app: app.clone(),
-        target: (**target).clone(),
+        target: target.settings.clone(),
         timezone: timezone.clone(),
         release: (**release).clone(),
         window_ignored: *window_ignored,
         purpose: *purpose,
         opened: first.at,
         goal: Goal::Forward,
-        kind_state: match target.select {
-            Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::OwnContainer => {
-                KindState::Containers(Box::default())
-            }
-            Select::Service { .. } | Select::Stack { .. } => KindState::Services(Box::default()),
-            Select::Command(_) => KindState::Command(Box::default()),
-        },
+        kind: target.kind.clone().track(),
         touched: false,
         window_progress: WindowProgress::default(),
         bake: None,
-        progress: Progress::Idle,
         reverting: None,
         conclusion: None,
         record: Record::opened(first.at),
@@ -193,36 +170,11 @@ impl RolloutState {
                     why: "it is open already",
                 });
             }
-            RolloutEvent::StepStarted { attempt, step } => {
-                if matches!(self.progress, Progress::Started { .. }) {
-                    return Err(IllegalEvent {
-                        event: "step_started",
-                        why: "another step is under way",
-                    });
-                }
-                self.touched |= touches(step);
-                self.record.begin(recorded.at);
-                self.window_progress.begin(step, recorded.at);
-                match &mut self.kind_state {
-                    KindState::Containers(containers) => containers.begin(step),
-                    KindState::Services(services) => services.begin(step),
-                    KindState::Command(command) => command.begin(self.goal, step),
-                }
-                self.progress = Progress::Started {
-                    attempt: *attempt,
-                    step: step.clone(),
-                };
-            }
+            RolloutEvent::StepStarted { attempt, step } => self.begin(*attempt, step, recorded.at)?,
             RolloutEvent::StepEnded { outcome } => self.end(outcome, recorded.at)?,
             RolloutEvent::StepAbandoned => {
-                let Progress::Started { step, .. } = &self.progress else {
-                    return Err(IllegalEvent {
-                        event: "step_abandoned",
-                        why: "no step is under way",
-                    });
-                };
-                self.record.abandon(step, recorded.at);
-                self.progress = Progress::Idle;
+                let step = each_kind!(KindTrack, &mut self.kind, track => track.abandon())?;
+                self.record.abandon(&step, self.unit_label(&step), recorded.at);
             }
             RolloutEvent::Expedited { unhealthy, .. } => {
                 self.window_ignored = true;
@@ -244,73 +196,36 @@ impl RolloutState {
             RolloutEvent::RevertDecided { failure } => {
                 self.goal = Goal::Back;
                 self.reverting.get_or_insert_with(|| failure.clone());
-                self.progress = Progress::Idle;
+                each_kind!(KindTrack, &mut self.kind, track => track.settle());
             }
             RolloutEvent::Concluded { conclusion } => self.conclusion = Some(conclusion.clone()),
         }
         Ok(())
     }
 
-    fn end(&mut self, outcome: &StepOutcome, at: Timestamp) -> Result<(), IllegalEvent> {
-        let Progress::Started { attempt, step } = std::mem::replace(&mut self.progress, Progress::Idle) else {
-            return Err(IllegalEvent {
-                event: "step_ended",
-                why: "no step is under way",
-            });
-        };
-        self.record.end(&self.target, &step, outcome, at);
-        match outcome {
-            StepOutcome::Failed { failure } => {
-                if let KindState::Containers(containers) = &mut self.kind_state {
-                    containers.fail(&step, failure);
-                }
-                self.progress = Progress::Failed {
-                    attempt,
-                    step,
-                    failure: failure.clone(),
-                    at,
-                };
-            }
-            StepOutcome::Busy { retry } => {
-                // A command that asks to be tried later has changed nothing. Unless an earlier run of it may have,
-                // windows, halts and newer releases apply again.
-                if let KindState::Command(command) = &mut self.kind_state
-                    && command.busy(self.goal)
-                {
-                    self.touched = false;
-                }
-                self.progress = Progress::Busy {
-                    retry: *retry,
-                    hook: step.to_string(),
-                };
-            }
-            StepOutcome::Done
-            | StepOutcome::Unchanged
-            | StepOutcome::Preflighted { .. }
-            | StepOutcome::ServicesPreflighted { .. }
-            | StepOutcome::CommandPreflighted { .. }
-            | StepOutcome::Ran { .. }
-            | StepOutcome::Pulled { .. }
-            | StepOutcome::Prepulled { .. }
-            | StepOutcome::Kept { .. } => match &mut self.kind_state {
-                KindState::Containers(containers) => containers.end(&step, outcome)?,
-                KindState::Services(services) => services.end(&step, outcome)?,
-                KindState::Command(command) => command.end(self.goal, &step, outcome)?,
-            },
-        }
+    fn begin(&mut self, attempt: u32, step: &Step, at: Timestamp) -> Result<(), IllegalEvent> {
+        let goal = self.goal;
+        each_kind!(KindTrack, &mut self.kind, track => track.begin(goal, attempt, step))?;
+        let about = step.about();
+        self.touched |= about.changes();
+        self.record.begin(at);
+        self.window_progress.begin(about, at);
         Ok(())
     }
 
-    /// Log tails of the containers that were rolled back.
+    fn end(&mut self, outcome: &StepOutcome, at: Timestamp) -> Result<(), IllegalEvent> {
+        let goal = self.goal;
+        let ended: EndedStep = each_kind!(KindTrack, &mut self.kind, track => track.end(goal, outcome, at))?;
+        // Nothing was changed after all: windows, halts and newer releases apply again.
+        self.touched &= !ended.untouched;
+        self.record.end(&ended, self.unit_label(&ended.step), outcome, at);
+        Ok(())
+    }
+
+    /// The step under way.
     #[must_use]
-    pub fn kept_logs(&self) -> Vec<String> {
-        match &self.kind_state {
-            KindState::Containers(containers) => containers.kept_logs(),
-            // The failure has the task's own error; Swarm retains its log.
-            KindState::Services(_) => Vec::new(),
-            // What a command wrote is in the failure.
-            KindState::Command(_) => Vec::new(),
-        }
+    pub fn under_way(&self) -> Option<Step> {
+        each_kind!(KindTrack, &self.kind, track => track.under_way().cloned().map(Step::from))
     }
 
     /// The report of the rollout for people. `ended`: its conclusion and time, while they are not journalled yet.
@@ -337,21 +252,22 @@ impl RolloutState {
     /// Number of units, which move one after the other; 0 before preflight has chosen them.
     #[must_use]
     pub fn unit_count(&self) -> usize {
-        match &self.kind_state {
-            KindState::Containers(containers) => containers.units.as_ref().map_or(0, Vec::len),
-            KindState::Services(services) => services.units.as_ref().map_or(0, Vec::len),
-            KindState::Command(command) => command.unit.iter().len(),
-        }
+        self.kind.units().unwrap_or_default()
     }
 
-    /// Name of the container or service at this position; `None`: it is not known, or there is none.
+    /// Name of the unit at this position; the target's, where units have no names. `None`: it is not known yet.
     #[must_use]
     pub fn unit_name(&self, unit: usize) -> Option<&str> {
-        match &self.kind_state {
-            KindState::Containers(containers) => Some(&containers.units.as_ref()?.get(unit)?.name),
-            KindState::Services(services) => Some(&services.units.as_ref()?.get(unit)?.name),
-            KindState::Command(_) => Some(self.target.name.as_str()),
-        }
+        let chosen = unit < self.kind.units()?;
+        let name = self.kind.unit_name(unit);
+        chosen.then(|| name.unwrap_or(self.target.name.as_str()))
+    }
+
+    /// The unit of a step, for people.
+    fn unit_label(&self, step: &Step) -> Option<String> {
+        let unit = step.about().unit?;
+        let name = self.unit_name(unit).map(str::to_owned);
+        Some(name.unwrap_or_else(|| format!("unit {}", unit + 1)))
     }
 
     /// What later rollouts of the target learn from this one, which ends at `now` with `conclusion`; `None`: it changed
@@ -364,16 +280,16 @@ impl RolloutState {
             (None, _) | (_, None) => SignedDuration::ZERO,
         };
         let took = now.duration_since(begun) - baked;
-        let told =
+        let counts =
             *conclusion == RolloutConclusion::Done && self.window_progress.suspensions == 0 && took.is_positive();
         Some(Worked {
             units: self.unit_count(),
-            took: told.then_some(took),
+            took: counts.then_some(took),
             opening: self.window_progress.entered.clone(),
         })
     }
 
-    /// How to recognise the release on its target. `None`: it did not arrive, or the target is a command.
+    /// How to recognise the release on its target. `None`: it did not arrive, or the target cannot be looked at.
     #[must_use]
     pub fn placed(&self, conclusion: &RolloutConclusion) -> Option<Placed> {
         match conclusion {
@@ -383,46 +299,42 @@ impl RolloutState {
             | RolloutConclusion::Reverted { .. }
             | RolloutConclusion::Stuck { .. } => return None,
         }
-        match &self.kind_state {
-            KindState::Containers(containers) => {
-                // If the release was there already, nothing was pulled: the unit's own image counts.
-                let units = containers.units.iter().flatten();
-                let there = || units.clone().find(|unit| unit.part == Part::Release);
-                let image = containers.image.clone().or_else(|| Some(there()?.old_image.clone()))?;
-                Some(Placed::Containers { image })
-            }
-            KindState::Services(_) => Some(Placed::Services {
-                image: self.release.service_image(),
-            }),
-            KindState::Command(_) => None,
-        }
+        let image = each_kind!(KindTrack, &self.kind, track => Kind::placed(view(self, track)))?;
+        let kind = self.kind.kind();
+        Some(Placed { kind, image })
     }
 }
 
-/// The decision.
-pub fn next(state: &RolloutState, observed: &Observed, outside: &Outside, now: Timestamp) -> Next {
+/// The decision. `track`: the state's own.
+pub fn next<K: Kind>(
+    state: &RolloutState,
+    track: &Track<K>,
+    seen: Option<&K::Observed>,
+    outside: &Outside,
+    now: Timestamp,
+) -> Next<K::Step> {
     if state.conclusion.is_some() {
         return Next::Over;
     }
-    let attempt = match after_failure(state, now) {
+    let attempt = match after_failure(state, track, now) {
         Ok(attempt) => attempt,
         Err(next) => return timing::heard(state, outside, *next, now),
     };
+    let view = view(state, track);
     let planned = match state.goal {
         Goal::Forward => timing::held_back(state, outside, now)
-            .or_else(|| timing::rolled_back_by_operator(state, outside))
-            .unwrap_or_else(|| timing::within(state, outside, forward(state, observed, now), now)),
+            .or_else(|| timing::rolled_back_by_operator(state, view, outside))
+            .unwrap_or_else(|| {
+                let planned = ruled(state, view, K::forward(view, seen, now), now);
+                timing::within(state, outside, planned, now)
+            }),
         // Going back is never gated.
-        Goal::Back => back(state, observed, now),
-    };
-    let planned = match observed {
-        Observed::SelfUpdate(seen) => self_update::through(state, seen, planned, now),
-        Observed::Nothing | Observed::Containers(_) | Observed::Services(_) | Observed::Command(_) => planned,
+        Goal::Back => ruled(state, view, K::back(view, seen, &reason(state), now), now),
     };
     match planned {
         // The attempt counts for the very step that failed; a different step begins at 1.
         Next::Do { step, .. } => {
-            let same = matches!(&state.progress, Progress::Failed { step: failed, .. } if kind(failed) == kind(&step));
+            let same = matches!(&track.progress, Progress::Failed { step: failed, .. } if failed.is_same(&step));
             Next::Do {
                 attempt: if same { attempt } else { 1 },
                 step,
@@ -439,95 +351,58 @@ pub fn next(state: &RolloutState, observed: &Observed, outside: &Outside, now: T
     }
 }
 
-fn forward(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
-    match (&state.kind_state, observed) {
-        (KindState::Containers(containers), Observed::Nothing) => {
-            containers::forward::next(state, containers, &[], now)
-        }
-        (KindState::Containers(containers), Observed::Containers(seen)) => {
-            containers::forward::next(state, containers, seen, now)
-        }
-        (KindState::Containers(containers), Observed::SelfUpdate(seen)) => {
-            containers::forward::next(state, containers, &seen.units, now)
-        }
-        (KindState::Services(services), Observed::Nothing) => services::forward::next(state, services, &[], now),
-        (KindState::Services(services), Observed::Services(seen)) => {
-            services::forward::next(state, services, seen, now)
-        }
-        (KindState::Command(command), Observed::Nothing) => {
-            command::forward(state, command, &ObservedAnswer::NotAsked, now)
-        }
-        (KindState::Command(command), Observed::Command(seen)) => command::forward(state, command, seen, now),
-        (KindState::Containers(_), Observed::Services(_) | Observed::Command(_))
-        | (KindState::Services(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Command(_))
-        | (KindState::Command(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Services(_)) => {
-            mistaken()
-        }
+/// The decision before anybody has looked at the target.
+pub fn next_unseen(state: &RolloutState, outside: &Outside, now: Timestamp) -> Next<Step> {
+    each_kind!(KindTrack, &state.kind, track => next(state, track, None, outside, now).map(Step::from))
+}
+
+/// What the kind plans by.
+pub(crate) fn view<'a, K: Kind>(state: &'a RolloutState, track: &'a Track<K>) -> View<'a, K> {
+    View {
+        id: state.id,
+        target: &state.target,
+        policy: &track.policy,
+        state: &track.state,
+        release: &state.release,
+        purpose: state.purpose,
+        goal: state.goal,
+        touched: state.touched,
+        bake: state.bake,
+        failed: track.failed(),
     }
 }
 
-fn back(state: &RolloutState, observed: &Observed, now: Timestamp) -> Next {
-    let reason = state
-        .reverting
-        .clone()
-        .unwrap_or_else(|| Failure::new(FailureKind::Invariant, "a revert without a reason"));
-    match (&state.kind_state, observed) {
-        (KindState::Containers(containers), Observed::Nothing) => {
-            containers::back::next(state, containers, &[], reason, now)
-        }
-        (KindState::Containers(containers), Observed::Containers(seen)) => {
-            containers::back::next(state, containers, seen, reason, now)
-        }
-        (KindState::Containers(containers), Observed::SelfUpdate(seen)) => {
-            containers::back::next(state, containers, &seen.units, reason, now)
-        }
-        (KindState::Services(services), Observed::Nothing) => services::back::next(state, services, &[], reason, now),
-        (KindState::Services(services), Observed::Services(seen)) => {
-            services::back::next(state, services, seen, reason, now)
-        }
-        (KindState::Command(command), Observed::Nothing | Observed::Command(_)) => {
-            command::back(state, command, reason, now)
-        }
-        (KindState::Containers(_), Observed::Services(_) | Observed::Command(_))
-        | (KindState::Services(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Command(_))
-        | (KindState::Command(_), Observed::Containers(_) | Observed::SelfUpdate(_) | Observed::Services(_)) => {
-            mistaken()
-        }
+/// What the shared rules make of the kind's plan.
+fn ruled<K: Kind>(state: &RolloutState, view: View<'_, K>, plan: Plan<K::Step>, now: Timestamp) -> Next<K::Step> {
+    match plan {
+        Plan::Do(step) => Next::Do { attempt: 1, step },
+        Plan::Wait { until, reason } => Next::Wait {
+            until: Some(until),
+            reason,
+        },
+        Plan::Bake => Next::StartBake {
+            until: now + state.target.bake,
+        },
+        Plan::Fail(failure) => revert_or_stop(view, failure),
+        Plan::Returned => returned(view.state.ran(), reason(state)),
+        Plan::Finish(conclusion) => Next::Finish(conclusion),
     }
 }
 
-fn touches(step: &Step) -> bool {
-    match step {
-        // A hook is the owner's own command: if it fails before lowtide has changed anything, there is nothing to roll
-        // back. Retaining an image longer than needed does no harm.
-        Step::Preflight
-        | Step::Pull
-        | Step::TryOut { .. }
-        | Step::RunHook { .. }
-        | Step::AwaitReady { .. }
-        | Step::Drain { .. }
-        | Step::KeepImage { .. }
-        | Step::LetImageGo { .. }
-        | Step::KeepLog { .. } => false,
-        Step::CreateCandidate { .. }
-        | Step::RemoveCandidate { .. }
-        | Step::StopOld { .. }
-        | Step::SetRestart { .. }
-        | Step::Start { .. }
-        | Step::Restart { .. }
-        | Step::Rename { .. }
-        | Step::StopCandidate { .. }
-        | Step::Attach { .. }
-        | Step::Route { .. }
-        | Step::RecreateOld { .. }
-        | Step::MoveTag { .. }
-        | Step::SelfUpdate(_)
-        | Step::RemoveOld { .. } => true,
-        Step::Service(step) => services::touches(step),
-        Step::Command(step) => command::touches(step),
-    }
+/// Why the rollout goes back.
+fn reason(state: &RolloutState) -> Failure {
+    let without = || Failure::new(FailureKind::Invariant, "a revert without a reason");
+    state.reverting.clone().unwrap_or_else(without)
 }
 
-fn kind(step: &Step) -> std::mem::Discriminant<Step> {
-    std::mem::discriminant(step)
+/// The decision, for whoever knows the kind.
+#[cfg(test)]
+pub(crate) fn next_of<K: crate::kinds::list::Listed>(
+    state: &RolloutState,
+    seen: Option<&K::Observed>,
+    outside: &Outside,
+    now: Timestamp,
+) -> Next<K::Step> {
+    let track = K::track(&state.kind).expect("the rollout is of this kind");
+    next(state, track, seen, outside, now)
 }

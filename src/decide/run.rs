@@ -1,14 +1,16 @@
 //! The next effect of a run. A run is a fixed line, resolve → publish; this folds its events and says what comes next.
 
 use super::{freshness, labels, retry};
-use crate::model::app_state::Release;
+use crate::fleet::app::App;
+use crate::fleet::run::RunEvent;
 use crate::model::failure::{Failure, FailureKind, WaitReason};
-use crate::model::fleet::{App, Mode};
 use crate::model::freshness::{Because, Judged};
 use crate::model::image::{ContentDigest, Reference};
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::RunId;
-use crate::model::run::{Conclusion, Effect, Outcome, RunEvent, Stage, Trigger};
+use crate::model::policy::Mode;
+use crate::model::release::Release;
+use crate::model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
 use crate::model::stages::bootstrap::{Bootstrap, Bootstrapped};
 use crate::model::stages::build::{Build, Built};
 use crate::model::stages::inspect::{Inspect, Inspected};

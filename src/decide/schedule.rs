@@ -9,8 +9,9 @@ pub use cron::Calendar;
 
 use super::family::{Families, Place};
 use super::window::{self, Opening};
-use crate::model::fleet::{App, Fleet, Schedule};
+use crate::fleet::app::{App, Fleet};
 use crate::model::name::AppName;
+use crate::model::policy::Schedule;
 use crate::model::window::Until;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -143,7 +144,7 @@ fn spread(name: &AppName) -> u32 {
 }
 
 #[cfg(test)]
-pub(super) use tests::app as tests_app;
+pub(crate) use tests::app as tests_app;
 
 #[cfg(test)]
 mod tests;

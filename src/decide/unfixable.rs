@@ -3,7 +3,7 @@
 
 use super::freshness;
 use super::run::RunState;
-use crate::model::app_state::UnfixableUpdates;
+use crate::fleet::app_state::UnfixableUpdates;
 use crate::model::freshness::{Behind, PendingPackage, RebuildAssessment, Survey, UnavailablePin};
 use crate::model::name::TargetName;
 use crate::model::run::Conclusion;

@@ -1,8 +1,9 @@
 //! An operator's rollback: which release is withdrawn, and how each target leaves it.
 
 use super::app_state::{AppState, TargetState};
-use crate::model::app_state::{Release, Withdrawal};
+use crate::fleet::app_state::Withdrawal;
 use crate::model::name::TargetName;
+use crate::model::release::Release;
 
 /// Withdraws the newest release that any of these targets runs or is being updated to. Targets on another release are
 /// left alone. `None`: no target has anything to roll back to, or all of them are rolling back already.

@@ -1,7 +1,7 @@
 //! What differs between two images, in full: for a person who asks.
 
-use super::image::{ImageId, Platform};
-use super::inventory::{ImageLayer, PackageFamily};
+use crate::model::image::{ImageId, Platform};
+use crate::model::inventory::{ImageLayer, PackageFamily};
 use serde::Serialize;
 use std::fmt;
 

@@ -1,10 +1,10 @@
 //! Every way a thing can go wrong, and whose concern it is.
 
-use super::hide::masked;
 use super::local;
-use super::name::RunId;
-use super::secret::Secret;
-use super::window::Closing;
+use crate::model::hide::masked;
+use crate::model::name::RunId;
+use crate::model::secret::Secret;
+use crate::model::window::Closing;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

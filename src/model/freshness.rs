@@ -1,6 +1,6 @@
 //! Would a rebuild pick anything up? What is known before one, and the answer.
 
-use super::name::TargetName;
+use crate::model::name::TargetName;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

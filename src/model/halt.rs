@@ -1,10 +1,10 @@
 //! Halts: what lifts them, what is known of the rollout that caused one, and what a person answers.
 
-use super::failure::Failure;
-use super::inventory::Change;
-use super::name::{AppName, RolloutId, RunId, TargetName};
-use super::rollout::{HookPhase, RolloutConclusion, Which};
-use super::window::{Closing, Occurrence};
+use crate::model::failure::Failure;
+use crate::model::inventory::Change;
+use crate::model::name::{AppName, RolloutId, RunId, TargetName};
+use crate::model::rollout::{HookPhase, RolloutConclusion, Which};
+use crate::model::window::{Closing, Occurrence};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! Masks secrets in text and streams that lowtide did not write: which values are secrets, and how they are replaced.
 
-use super::secret::Secret;
+use crate::model::secret::Secret;
 
 /// Replaces each secret.
 const HIDDEN: &str = "[hidden]";

@@ -1,7 +1,7 @@
 //! The image config, read from its JSON: the config blob's `config` (OCI image-spec, config.md) and an engine's image
 //! inspect have the same keys.
 
-use super::inventory::ImageConfig;
+use crate::model::inventory::ImageConfig;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

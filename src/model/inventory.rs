@@ -1,7 +1,7 @@
 //! What is inside an image, and what differs between two.
 
-use super::file_hash::FileHash;
-use super::image::{ContentDigest, DiffId, ImageId, Platform};
+use crate::model::file_hash::FileHash;
+use crate::model::image::{ContentDigest, DiffId, ImageId, Platform};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

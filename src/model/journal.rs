@@ -1,6 +1,6 @@
 //! The journal's own nouns: streams, and events as they were recorded.
 
-use super::name::{AppName, RolloutId, RunId};
+use crate::model::name::{AppName, RolloutId, RunId};
 use jiff::Timestamp;
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,6 @@
 //! Trouble of the machine that lowtide itself runs on. It is never a verdict about a release, nor a broken rule.
 
-use super::failure::FailureKind;
+use crate::model::failure::FailureKind;
 use rustix::io::Errno;
 use std::error::Error;
 use std::io::{self, ErrorKind};

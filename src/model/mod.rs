@@ -1,15 +1,14 @@
 //! The nouns. No I/O, no async, no clock: plain data that every other layer shares.
 
-pub mod app_state;
-pub mod command;
 pub mod comparison;
+pub mod container;
 pub mod drift;
 pub mod dropped;
 pub mod failure;
 pub mod file_hash;
-pub mod fleet;
 pub mod freshness;
 pub mod halt;
+pub mod handover;
 pub mod hide;
 pub mod image;
 pub mod image_config;
@@ -19,12 +18,13 @@ pub mod local;
 pub mod name;
 pub mod notice;
 pub mod package_state;
+pub mod policy;
 pub mod preview;
+pub mod release;
 pub mod rollout;
 pub mod run;
 pub mod secret;
-pub mod self_update;
-pub mod service;
 pub mod stages;
 pub mod trouble;
 pub mod window;
+pub mod words;

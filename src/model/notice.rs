@@ -1,13 +1,13 @@
 //! What people are notified of. A notice is data; `report` turns it into words at delivery.
 
-use super::drift::Drift;
-use super::failure::{Failure, Fault, HaltReason, WaitReason};
-use super::freshness::{PendingPackage, UnavailablePin};
-use super::halt::{Exposure, Form, Incident, Require};
-use super::inventory::Change;
-use super::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
-use super::run::Stage;
-use super::stages::resolve::Commit;
+use crate::model::drift::Drift;
+use crate::model::failure::{Failure, Fault, HaltReason, WaitReason};
+use crate::model::freshness::{PendingPackage, UnavailablePin};
+use crate::model::halt::{Exposure, Form, Incident, Require};
+use crate::model::inventory::Change;
+use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
+use crate::model::run::Stage;
+use crate::model::stages::resolve::Commit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! The parts of an image that decide which upgrades are pending.
 
-use super::image::Reference;
+use crate::model::image::Reference;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

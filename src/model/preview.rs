@@ -1,7 +1,7 @@
 //! What lies ahead of a rollout, for people: what it moves and in which order, its steps, the opening it moves in.
 
-use super::rollout::{Bar, Part, RolloutConclusion};
-use super::service::UpdateOrder;
+use crate::model::rollout::UpdateOrder;
+use crate::model::rollout::{Bar, Part, RolloutConclusion};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 

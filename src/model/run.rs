@@ -1,16 +1,14 @@
 //! A run: one attempt to make one app fresh. Its events are the truth; [`crate::decide::run`] folds them.
 
-use super::app_state::Release;
-use super::failure::{Failure, SkipReason};
-use super::fleet::App;
-use super::freshness::Judged;
-use super::name::RunId;
-use super::stages::bootstrap::{Bootstrap, Bootstrapped};
-use super::stages::build::{Build, Built};
-use super::stages::inspect::{Inspect, Inspected};
-use super::stages::publish::{Publish, Published};
-use super::stages::resolve::{Resolve, Resolved};
-use super::stages::test::{Test, Tested};
+use crate::model::failure::{Failure, SkipReason};
+use crate::model::name::RunId;
+use crate::model::release::Release;
+use crate::model::stages::bootstrap::{Bootstrap, Bootstrapped};
+use crate::model::stages::build::{Build, Built};
+use crate::model::stages::inspect::{Inspect, Inspected};
+use crate::model::stages::publish::{Publish, Published};
+use crate::model::stages::resolve::{Resolve, Resolved};
+use crate::model::stages::test::{Test, Tested};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -146,37 +144,4 @@ impl Conclusion {
             Conclusion::Cancelled { .. } => "cancelled",
         }
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "event")]
-pub enum RunEvent {
-    /// The app's configuration as it was when the run opened: a run keeps its revision.
-    Opened {
-        app: Box<App>,
-        trigger: Trigger,
-        revision: String,
-        last: Option<Box<Release>>,
-        quarantine: Vec<super::image::ContentDigest>,
-        /// What the last build was made from whose outcome is known.
-        #[serde(default)]
-        judged: Option<Box<Judged>>,
-    },
-    EffectStarted {
-        attempt: u32,
-        effect: Effect,
-    },
-    EffectEnded {
-        outcome: Outcome,
-    },
-    /// A start of lowtide found the effect begun and not ended; the run goes on from `back_to`.
-    EffectAbandoned {
-        back_to: Stage,
-    },
-    CancelRequested {
-        by: String,
-    },
-    Concluded {
-        conclusion: Conclusion,
-    },
 }

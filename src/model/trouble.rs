@@ -1,6 +1,6 @@
 //! Problems around a bot that keeps running: they are reported, and stop nothing.
 
-use super::name::HostName;
+use crate::model::name::HostName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

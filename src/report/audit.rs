@@ -3,7 +3,7 @@
 use super::table::{Cell, Ink, fitted};
 use super::terminal::Style;
 use super::{clean, words};
-use crate::model::app_state::Act;
+use crate::fleet::app_state::Act;
 use crate::model::failure::HaltReason;
 use crate::model::name::AppName;
 use jiff::Timestamp;
@@ -77,7 +77,7 @@ fn halted(reason: &HaltReason) -> (Option<&str>, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::app_state::{AppEvent, FleetEvent};
+    use crate::fleet::app_state::{AppEvent, FleetEvent};
     use crate::model::failure::{Failure, FailureKind};
 
     fn at(second: i64, event: AppEvent) -> (Timestamp, AppEvent) {
@@ -129,7 +129,7 @@ mod tests {
                 4,
                 AppEvent::Expedited {
                     by: by.to_owned(),
-                    unhealthy: crate::model::fleet::Unhealthy::default(),
+                    unhealthy: crate::model::policy::Unhealthy::default(),
                 },
             ),
             at(

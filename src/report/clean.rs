@@ -5,7 +5,7 @@
 pub(super) const LOG_LINE: usize = 400;
 
 /// One printable line of at most `max` characters; runs of white space become one space.
-pub(super) fn one_line(text: &str, max: usize) -> String {
+pub(crate) fn one_line(text: &str, max: usize) -> String {
     let printable = printable(text);
     let mut line = String::with_capacity(printable.len());
     for word in printable.split_whitespace() {

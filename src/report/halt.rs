@@ -3,7 +3,7 @@
 use super::page::{Block, Section};
 use super::words::{self, counted, plural, short_commit};
 use super::{clean, terminal};
-use crate::model::app_state::{Quarantined, Withdrawal};
+use crate::fleet::app_state::{Quarantined, Withdrawal};
 use crate::model::failure::HaltReason;
 use crate::model::halt::{Class, Exposure, Form, HaltPolicy, Incident, Lacking, Require};
 use crate::model::name::{AppName, TargetName};

@@ -6,11 +6,11 @@ use super::plan::{self, ChannelPlan, ChannelTrouble, PlanRow, RolloutPlan, Targe
 use super::windows::Needs;
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, HaltReason, WaitReason};
-use crate::model::fleet::{Mode, Schedule};
 use crate::model::halt::Exposure;
+use crate::model::policy::{Mode, Schedule};
 use crate::model::preview::{Chosen, Entry, Move, OrderReason, Planned, PlannedState, RolloutPreview, What};
+use crate::model::rollout::UpdateOrder;
 use crate::model::rollout::{Part, RolloutConclusion};
-use crate::model::service::UpdateOrder;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeMap;

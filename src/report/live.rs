@@ -4,7 +4,7 @@
 use super::{clean, rollout, words};
 use crate::model::failure::Failure;
 use crate::model::preview::{Move, Phase};
-use crate::model::service::UpdateOrder;
+use crate::model::rollout::UpdateOrder;
 use jiff::{SignedDuration, Timestamp};
 
 /// An output line of another program, made safe for a terminal: it moves no cursor and sets no title.

@@ -5,7 +5,7 @@
 
 pub mod audit;
 mod change;
-mod clean;
+pub(crate) mod clean;
 pub mod comparison;
 mod daily_report;
 pub mod halt;

@@ -4,13 +4,13 @@ use super::table::{Cell, Ink, columns};
 use super::terminal::{Style, relative};
 use super::windows::Needs;
 use super::{clean, halt, outstanding, rollout, words};
-use crate::model::app_state::UnfixableUpdates;
+use crate::fleet::app_state::UnfixableUpdates;
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, HaltReason, WaitReason};
-use crate::model::fleet::{Mode, Schedule};
 use crate::model::freshness::Because;
 use crate::model::halt::Exposure;
 use crate::model::name::{AppName, ChannelName, RolloutId, TargetName};
+use crate::model::policy::{Mode, Schedule};
 use crate::model::preview::{Entry, RolloutPreview};
 use jiff::{SignedDuration, Timestamp};
 

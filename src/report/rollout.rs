@@ -6,8 +6,8 @@ use super::windows::Needs;
 use super::{clean, words};
 use crate::model::name::{RolloutId, TargetName};
 use crate::model::preview::{Chosen, Entry, Move, OrderReason, Phase, Planned, PlannedState, RolloutPreview, What};
+use crate::model::rollout::UpdateOrder;
 use crate::model::rollout::{Bar, Part, RolloutConclusion};
-use crate::model::service::UpdateOrder;
 use jiff::{SignedDuration, Timestamp};
 
 /// Replicas told by name in one line; the others are counted.

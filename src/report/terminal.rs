@@ -3,15 +3,16 @@
 
 use super::table::{Cell, Ink, columns, fitted};
 use super::{change, clean, halt, incident, outstanding, words};
-use crate::model::app_state::UnfixableUpdates;
+use crate::fleet::app_state::UnfixableUpdates;
+use crate::kinds::list::Step;
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, FailureKind, WaitReason};
-use crate::model::fleet::Mode;
 use crate::model::freshness::Because;
 use crate::model::halt::{Exposure, Incident};
 use crate::model::inventory::Change;
 use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
-use crate::model::rollout::{RolloutConclusion, Step};
+use crate::model::policy::Mode;
+use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::stages::resolve::Commit;
 use crate::model::stages::test::TestReport;

@@ -1,14 +1,14 @@
 //! Sentences shared by mail, terminal and pages: one function per kind of fact, each match exhaustive.
 
 use super::clean;
-use crate::model::app_state::UnfixableUpdates;
-use crate::model::command::{CommandUnit, TargetRecord};
+use crate::fleet::app_state::UnfixableUpdates;
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason, SkipReason, WaitReason};
 use crate::model::freshness::{Because, Behind, Fix, Survey};
 use crate::model::name::{AppName, TargetName};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage, Trigger};
 use crate::model::window::Closing;
+pub use crate::model::words::{counted, plural};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -414,19 +414,6 @@ pub fn rollout_concluded(conclusion: &RolloutConclusion) -> String {
     }
 }
 
-/// What the record says of a command's target before its rollout.
-#[must_use]
-pub fn ran_before(unit: &CommandUnit) -> String {
-    let Some(before) = &unit.before else {
-        return "the first release here".to_owned();
-    };
-    let tag = clean::one_line(&before.tag, 128);
-    match unit.record {
-        TargetRecord::Certain => format!("{tag} before"),
-        TargetRecord::Doubtful => format!("{tag} before, which is not certain"),
-    }
-}
-
 /// `2026-11-23 03:05 America/Moncton`; UTC when the zone is unknown.
 #[must_use]
 pub fn moment(at: Timestamp, zone: &str) -> String {
@@ -475,16 +462,6 @@ pub fn lasting(length: SignedDuration) -> String {
         }
     }
     parts.join(" ")
-}
-
-/// `1 package`, `3 packages`.
-#[must_use]
-pub fn counted(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", plural(n, one, many))
-}
-
-pub(super) fn plural<'a>(n: usize, one: &'a str, many: &'a str) -> &'a str {
-    if n == 1 { one } else { many }
 }
 
 /// A commit as people write it.

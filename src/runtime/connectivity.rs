@@ -1,5 +1,6 @@
 //! Is everything there that the configuration names? Asks each outside system once, changing nothing.
 
+use super::kinds::effects;
 use crate::clients::clock;
 use crate::clients::credentials::Credentials;
 use crate::clients::engine::connect::Engine;
@@ -8,13 +9,11 @@ use crate::clients::github::{self, connect::Github};
 use crate::clients::registry::connect::{Login, Registry, Timeouts};
 use crate::clients::secrets;
 use crate::clients::smtp::{ANSWER, Smtp};
-use crate::clients::target::docker::find as docker;
-use crate::clients::target::swarm::find as swarm;
 use crate::config::validate;
-use crate::decide::labels;
-use crate::model::command::CommandPolicy;
-use crate::model::fleet::{App, EmailPolicy, Fleet, GithubPolicy, Host, Select, TargetPolicy};
+use crate::fleet::app::{App, Fleet};
+use crate::kinds::list::TargetPolicy;
 use crate::model::notice::Mail;
+use crate::model::policy::{EmailPolicy, GithubPolicy, Host};
 use crate::model::secret::SecretRef;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -88,7 +87,7 @@ pub async fn everything(
     for app in fleet.apps.values() {
         for target in &app.rollout {
             add(
-                format!("target {}/{}", app.name, target.name),
+                format!("target {}/{}", app.name, target.settings.name),
                 self::target(fleet, app, target).await,
             );
         }
@@ -136,87 +135,26 @@ fn logged_in(login: Login) -> &'static str {
 
 /// Is what a rollout would move there? Only looked at.
 async fn target(fleet: &Fleet, app: &App, target: &TargetPolicy) -> Result<String, String> {
-    let engine = || {
-        let host = fleet.hosts.get(&target.host).ok_or("its host is not configured")?;
-        said(Engine::connect(&host.address))
-    };
-    let found = match &target.select {
-        Select::Service { .. } | Select::Stack { .. } => {
-            let local = labels::local_repository(app);
-            let repository = app.publish.as_ref().map_or(&local, |publish| &publish.image);
-            let found = said(swarm::find(&engine()?, &target.select, repository).await)?;
-            names(&found, "/Spec/Name")
-        }
-        // Nothing is asked of an engine.
-        Select::Command(command) => return programs(command),
-        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::OwnContainer => {
-            let found = said(docker::find(&engine()?, &target.select).await)?;
-            if let Select::Compose { services, .. } = &target.select
-                && let Some(lacking) = docker::lacking(&found, services)
-            {
-                return Err(format!("{} has no container of the service {lacking}", target.host));
-            }
-            names(&found, "/Name")
-        }
-    };
-    if found.is_empty() {
-        return Err(format!("{} has no {}", target.host, wanted(&target.select)));
-    }
-    Ok(listed(&found))
-}
-
-fn names(found: &[serde_json::Value], pointer: &str) -> Vec<String> {
-    let name = |it: &serde_json::Value| Some(it.pointer(pointer)?.as_str()?.trim_start_matches('/').to_owned());
-    found.iter().filter_map(name).collect()
+    let host = fleet.hosts.get(&target.settings.host);
+    let engine = host
+        .ok_or_else(|| "its host is not configured".to_owned())
+        .and_then(|host| said(Engine::connect(&host.address)));
+    effects::check(engine, app, target).await
 }
 
 /// Names of containers or services that are shown.
 const NAMED: usize = 6;
 
-fn listed(names: &[String]) -> String {
+/// The names that the bodies have at `pointer`, for people; `None`: there are none.
+pub(super) fn listed(found: &[serde_json::Value], pointer: &str) -> Option<String> {
+    let name = |it: &serde_json::Value| Some(it.pointer(pointer)?.as_str()?.trim_start_matches('/').to_owned());
+    let names: Vec<String> = found.iter().filter_map(name).collect();
     let more = names.len().saturating_sub(NAMED);
     let mut text = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     if more > 0 {
         text.push_str(&format!(" and {more} more"));
     }
-    text
-}
-
-fn wanted(select: &Select) -> String {
-    match select {
-        Select::Container { name } => format!("container {name}"),
-        Select::Label { key, value } => format!("container with the label {key}={value}"),
-        Select::Compose { project, .. } => format!("container of the compose project {project}"),
-        Select::Service { name } => format!("service {name}"),
-        Select::Stack { stack, .. } => format!("stack {stack}"),
-        Select::OwnContainer => "container that runs this lowtide: run `check` inside it".to_owned(),
-        Select::Command(_) => "program".to_owned(),
-    }
-}
-
-fn programs(command: &CommandPolicy) -> Result<String, String> {
-    let given = [&command.run, &command.back]
-        .into_iter()
-        .filter(|words| !words.is_empty());
-    let found: Vec<String> = given.map(|words| program(words)).collect::<Result<_, _>>()?;
-    Ok(found.join("; "))
-}
-
-/// It is started with the `PATH` of lowtide (execvp(3)).
-fn program(command: &[String]) -> Result<String, String> {
-    let name = command.first().map(String::as_str).unwrap_or_default();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = if name.contains('/') {
-        Some(PathBuf::from(name)).filter(|path| path.is_file())
-    } else {
-        std::env::split_paths(&path)
-            .map(|folder| folder.join(name))
-            .find(|path| path.is_file())
-    };
-    match found {
-        Some(path) => Ok(format!("{} is there; it is not started", path.display())),
-        None => Err(format!("there is no program {name} on this machine")),
-    }
+    (!names.is_empty()).then_some(text)
 }
 
 /// Those with a credential of their own, and those that releases go to.

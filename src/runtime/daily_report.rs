@@ -4,9 +4,9 @@ use super::bot::Bot;
 use super::fleet_status;
 use crate::clients::clock;
 use crate::decide::{daily_report, notify};
+use crate::fleet::rollout::RolloutEvent;
 use crate::model::journal::Stream;
 use crate::model::notice::{Audience, Notice, NoticeBody};
-use crate::model::rollout::RolloutEvent;
 use crate::store::error::StoreError;
 use crate::store::journal::StreamRow;
 use crate::store::overview::RunEnd;
@@ -108,7 +108,7 @@ fn rollout_fact((row, first, last): (StreamRow, RolloutEvent, RolloutEvent)) -> 
         app: row.app,
         rollout,
         purpose,
-        target: target.name,
+        target: target.settings.name,
         tag: release.tag,
         conclusion,
     })

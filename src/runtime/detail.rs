@@ -4,12 +4,15 @@ use super::fleet_status::millis;
 use crate::decide::commit_link;
 use crate::decide::rollout as rollout_line;
 use crate::decide::run as run_line;
+use crate::fleet::rollout::RolloutEvent;
+use crate::fleet::run::RunEvent;
+use crate::kinds::list::StepOutcome;
+use crate::kinds::track::Ended;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::{RolloutId, RunId};
-use crate::model::rollout::{RolloutEvent, StepOutcome};
-use crate::model::run::{Effect, Outcome, RunEvent};
+use crate::model::run::{Effect, Outcome};
 use crate::report::terminal::{self, Progress, RolloutView, RunRow, RunView, StageRow, StepRow};
-use crate::report::words;
+use crate::report::{clean, words};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 
@@ -111,6 +114,9 @@ pub fn files(state: &Path, run: RunId) -> Vec<PathBuf> {
     files
 }
 
+/// Characters of what is noted beside a step.
+const NOTE: usize = 256;
+
 /// Files that are named; a run may keep thousands.
 const FILES: usize = 50;
 
@@ -138,17 +144,8 @@ pub fn rollout(id: RolloutId, events: &[Recorded<RolloutEvent>]) -> Result<Rollo
             RolloutEvent::StepEnded { outcome } => {
                 if let (Some(row), Some(since)) = (steps.last_mut(), since.take()) {
                     row.state = match outcome {
-                        StepOutcome::Failed { .. } => Progress::Failed,
-                        StepOutcome::Done
-                        | StepOutcome::Unchanged
-                        | StepOutcome::Preflighted { .. }
-                        | StepOutcome::ServicesPreflighted { .. }
-                        | StepOutcome::CommandPreflighted { .. }
-                        | StepOutcome::Ran { .. }
-                        | StepOutcome::Prepulled { .. }
-                        | StepOutcome::Pulled { .. }
-                        | StepOutcome::Busy { .. }
-                        | StepOutcome::Kept { .. } => Progress::Done,
+                        Ended::Failed { .. } => Progress::Failed,
+                        Ended::Well { .. } | Ended::Busy { .. } => Progress::Done,
                     };
                     row.took_ms = Some(millis(since, recorded.at));
                     row.note = step_note(outcome);
@@ -210,19 +207,8 @@ fn outcome_note(outcome: &Outcome) -> String {
 
 fn step_note(outcome: &StepOutcome) -> String {
     match outcome {
-        StepOutcome::Done => String::new(),
-        StepOutcome::Unchanged => "was so already".to_owned(),
-        StepOutcome::Preflighted { units } => words::counted(units.len(), "container", "containers"),
-        StepOutcome::ServicesPreflighted { services } => words::counted(services.len(), "service", "services"),
-        StepOutcome::CommandPreflighted { command } => words::ran_before(command),
-        StepOutcome::Ran { .. } => "exit code 0".to_owned(),
-        StepOutcome::Prepulled { startup } => format!("a task may take {} s", startup.as_secs()),
-        StepOutcome::Pulled { image, dropped } => {
-            let dropped = dropped.iter().map(|what| format!("; {what}"));
-            format!("{}{}", image.short(), dropped.collect::<String>())
-        }
-        StepOutcome::Busy { .. } => "asked to be tried later".to_owned(),
-        StepOutcome::Kept { exit_code, .. } => format!("exit code {exit_code}"),
-        StepOutcome::Failed { failure } => failure.kind.words().to_owned(),
+        Ended::Well { outcome } => clean::one_line(&outcome.note(), NOTE),
+        Ended::Busy { .. } => "asked to be tried later".to_owned(),
+        Ended::Failed { failure } => failure.kind.words().to_owned(),
     }
 }

@@ -2,15 +2,14 @@
 //! and fixed when an operator asks for it.
 
 use super::bot::{Bot, InForce};
-use crate::clients::engine::connect::Engine;
-use crate::clients::target::docker::sight::Listed;
-use crate::clients::target::swarm::find as swarm;
-use crate::clients::target::swarm::find::IMAGE;
-use crate::decide::{drift, labels};
-use crate::model::drift::{Drift, Sighted};
-use crate::model::failure::FailureKind;
-use crate::model::fleet::{App, Mode, Select, TargetPolicy};
+use super::kinds::effects;
+use crate::decide::drift;
+use crate::fleet::app::App;
+use crate::kinds::list::TargetPolicy;
+use crate::model::drift::Drift;
 use crate::model::name::{AppName, HostName, TargetName};
+use crate::model::policy::Mode;
+use crate::runtime::kinds::containers::sight::Listing;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 use futures_util::future::join_all;
@@ -49,9 +48,9 @@ pub async fn look(bot: &Bot, before: &Looked) -> Result<Looked, StoreError> {
     for app in fleet.fleet.apps.values().filter(|app| app.mode == Mode::Active) {
         let app_state = bot.app_state(&app.name);
         for target in &app.rollout {
-            let state = app_state.targets.get(&target.name);
+            let state = app_state.targets.get(&target.settings.name);
             if state.is_some_and(|state| state.placed.is_some() && state.open.is_none()) {
-                hosts.entry(&target.host).or_default().push((app, target));
+                hosts.entry(&target.settings.host).or_default().push((app, target));
             }
         }
     }
@@ -79,21 +78,24 @@ async fn look_at(bot: &Bot, fleet: &InForce, host: &HostName, targets: &[(&App, 
     let look = async {
         let mut found = Looked::new();
         let engine = fleet.engine(host).map_err(|failure| failure.detail)?;
-        let listed = Listed::ask(engine).await.map_err(|e| e.to_string())?;
+        let listing = Listing::ask(engine).await.map_err(|e| e.to_string())?;
         for (app, target) in targets {
-            let sighted = match sight(engine, &listed, app, target).await {
+            let sighted = match effects::sight(engine, &listing, app, target).await {
                 Ok(sighted) => sighted,
                 // The others of this host are seen all the same.
                 Err(error) => {
-                    debug!(app = %app.name, target = %target.name, error, "what the target runs cannot be looked at");
+                    debug!(app = %app.name, target = %target.settings.name, error, "what the target runs cannot be looked at");
                     continue;
                 }
             };
             let app_state = bot.app_state(&app.name);
-            let placed = app_state.targets.get(&target.name).and_then(|s| s.placed.as_ref());
+            let placed = app_state
+                .targets
+                .get(&target.settings.name)
+                .and_then(|s| s.placed.as_ref());
             if let (Some((_, placed)), Some(sighted)) = (placed, sighted) {
-                let drift = drift::compare(placed, &sighted);
-                found.insert((app.name.clone(), target.name.clone()), drift);
+                let drift = drift::compare(placed, target.kind.name(), &sighted);
+                found.insert((app.name.clone(), target.settings.name.clone()), drift);
             }
         }
         Ok::<_, String>(found)
@@ -106,28 +108,5 @@ async fn look_at(bot: &Bot, fleet: &InForce, host: &HostName, targets: &[(&App, 
             Looked::new()
         }
         Err(_) => Looked::new(),
-    }
-}
-
-/// `None`: a command target cannot be inspected.
-async fn sight(engine: &Engine, listed: &Listed, app: &App, target: &TargetPolicy) -> Result<Option<Sighted>, String> {
-    match &target.select {
-        Select::Container { .. } | Select::Label { .. } | Select::Compose { .. } | Select::OwnContainer => {
-            let found = listed.of(engine, &target.select).await;
-            Ok(Some(Sighted::Containers(found.map_err(|e| e.to_string())?)))
-        }
-        Select::Service { .. } | Select::Stack { .. } => {
-            let local = labels::local_repository(app);
-            let repository = app.publish.as_ref().map_or(&local, |publish| &publish.image);
-            match swarm::find(engine, &target.select, repository).await {
-                Ok(services) => {
-                    let image = |service: &serde_json::Value| Some(service.pointer(IMAGE)?.as_str()?.to_owned());
-                    Ok(Some(Sighted::Services(services.iter().filter_map(image).collect())))
-                }
-                Err(failure) if failure.kind == FailureKind::TargetMissing => Ok(Some(Sighted::Services(Vec::new()))),
-                Err(failure) => Err(failure.detail),
-            }
-        }
-        Select::Command(_) => Ok(None),
     }
 }

@@ -3,22 +3,23 @@
 use super::bot::Bot;
 use super::drive_run::{DriveError, Interrupt};
 use super::fleet_status::millis;
-use super::perform;
+use super::kinds::{effects, self_update};
 use super::progress::{Progress, Replica};
 use super::rollout_slots::RolloutSlot;
 use super::work_lock::WorkGuard;
 use crate::clients::clock;
-use crate::decide::rollout::{self, Next, Progress as StepProgress, RolloutState, self_update};
+use crate::decide::rollout::{self, Next, RolloutState};
 use crate::decide::{consequences, github_notices};
+use crate::fleet::rollout::RolloutEvent;
+use crate::kinds::kind::Role;
+use crate::kinds::list::{KindName, Step, StepOutcome};
 use crate::model::failure::{Failure, WaitReason};
-use crate::model::fleet::{Select, Unhealthy};
 use crate::model::journal::Recorded;
 use crate::model::name::RolloutId;
+use crate::model::policy::Unhealthy;
 use crate::model::preview::{Chosen, Phase};
-use crate::model::rollout::{Goal, Observed, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use crate::model::rollout::{Goal, RolloutConclusion};
 use crate::report::words;
-use crate::store::error::StoreError;
-use crate::store::handover;
 use crate::store::journal::Batch;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -75,19 +76,19 @@ impl Driver {
             }
             self.hear_of_haste().await?;
             // Observing changes nothing and may take long, so a shutdown may interrupt it.
-            let seen = tokio::select! {
-                seen = perform::step::observe(&self.bot, &self.state) => seen,
+            let decided = tokio::select! {
+                decided = effects::decide(&self.bot, &self.state, &self.interrupt.shutdown) => decided,
                 () = self.interrupt.shutdown.cancelled() => return Ok(None),
             };
-            let observed = match seen {
-                Ok(observed) => observed,
+            let next = match decided {
+                Ok(next) => next,
                 Err(failure) => {
                     warn!(detail = %failure.detail, "the target cannot be looked at");
                     self.sleep_until(clock::now() + BLIND_POLL).await;
                     continue;
                 }
             };
-            match rollout::next(&self.state, &observed, &self.bot.outside(&self.state), clock::now()) {
+            match next {
                 Next::Over => return Ok(self.state.conclusion.clone()),
                 Next::Finish(conclusion) => return self.conclude(conclusion).await.map(Some),
                 Next::StartBake { until } => self.append(RolloutEvent::BakeStarted { until }).await?,
@@ -135,19 +136,22 @@ impl Driver {
 
     /// Closes the step that an earlier process left unfinished. `false`: the process shuts down.
     async fn take_up(&mut self) -> Result<bool, DriveError> {
-        let StepProgress::Started { step, .. } = &self.state.progress else {
+        let Some(step) = self.state.under_way() else {
             return Ok(true);
         };
         warn!(%step, "found an unfinished step; looking at what is there");
-        let step = step.clone();
-        if let Step::TryOut { .. } = step {
-            perform::containers::sweep(&self.bot, &self.state).await;
+        while !self.interrupt.shutdown.is_cancelled() {
+            match effects::take_up(&self.bot, &self.state, &self.interrupt.shutdown).await {
+                Ok(ended) => {
+                    let ended = ended.map(|outcome| RolloutEvent::StepEnded { outcome });
+                    self.append(ended.unwrap_or(RolloutEvent::StepAbandoned)).await?;
+                    return Ok(true);
+                }
+                Err(failure) => warn!(detail = %failure.detail, "the target cannot be looked at"),
+            }
+            self.sleep_until(clock::now() + BLIND_POLL).await;
         }
-        let Some(found) = self.found(&step).await? else {
-            return Ok(false);
-        };
-        self.append(found).await?;
-        Ok(true)
+        Ok(false)
     }
 
     async fn hear_of_haste(&mut self) -> Result<(), DriveError> {
@@ -171,7 +175,7 @@ impl Driver {
     }
 
     fn is_self_update(&self) -> bool {
-        self.state.target.select == Select::OwnContainer
+        self.state.kind.kind() == KindName::SelfUpdate
     }
 
     /// Takes a turn, and a slot unless the rollout has touched its target already.
@@ -207,36 +211,6 @@ impl Driver {
         Leave::Given
     }
 
-    /// The event that closes a step which an earlier owner of the state started; `None`: the process shuts down first.
-    ///
-    /// # Errors
-    /// When the hand-over cannot be read.
-    async fn found(&self, step: &Step) -> Result<Option<RolloutEvent>, StoreError> {
-        let told = if self.is_self_update() {
-            handover::read(&self.bot.state)?
-        } else {
-            None
-        };
-        if told.is_none() {
-            return Ok(Some(RolloutEvent::StepAbandoned));
-        }
-        while !self.interrupt.shutdown.is_cancelled() {
-            match perform::step::observe(&self.bot, &self.state).await {
-                Ok(Observed::SelfUpdate(seen)) => {
-                    let ended = self_update::taken_over(step, told.as_ref(), seen.owner);
-                    let ended = ended.map(|outcome| RolloutEvent::StepEnded { outcome });
-                    return Ok(Some(ended.unwrap_or(RolloutEvent::StepAbandoned)));
-                }
-                Ok(Observed::Nothing | Observed::Containers(_) | Observed::Services(_) | Observed::Command(_)) => {
-                    return Ok(Some(RolloutEvent::StepAbandoned));
-                }
-                Err(failure) => warn!(detail = %failure.detail, "the containers cannot be looked at"),
-            }
-            self.sleep_until(clock::now() + BLIND_POLL).await;
-        }
-        Ok(None)
-    }
-
     fn publish_wait(&self, reason: &WaitReason, last: &mut Option<WaitReason>) {
         self.bot.rollout_waits(self.state.id, is_idle(reason));
         if last.as_ref() != Some(reason) {
@@ -263,17 +237,17 @@ impl Driver {
         self.tell_begun(&step, begun);
         info!(%step, attempt, "step");
         // Steps are short and bounded: a shutdown lets them finish, except for waits, pre-pulls and commands.
-        let outcome = perform::step::perform(&self.bot, &self.state, &step, &self.interrupt.shutdown).await;
+        let outcome = effects::perform(&self.bot, &self.state, &self.interrupt.shutdown).await;
         let Some(outcome) = outcome else { return Ok(false) };
-        if let StepOutcome::Failed { failure } = &outcome {
+        if let Some(failure) = outcome.failure() {
             warn!(%step, kind = ?failure.kind, detail = %failure.detail, "step failed");
         }
         self.append(RolloutEvent::StepEnded {
             outcome: outcome.clone(),
         })
         .await?;
-        self.tell_ended(&step, outcome, begun);
-        if step == Step::Preflight {
+        self.tell_ended(&step, &outcome, begun);
+        if step.about().role == Role::Preflight {
             self.publish_moves().await?;
         }
         Ok(true)
@@ -317,29 +291,17 @@ impl Driver {
         self.bot.watchers.publish(Progress::StepStarted {
             rollout: state.id,
             step: step.to_string(),
-            replica: step.unit().and_then(|unit| Replica::of(state, unit)),
+            replica: step.about().unit.and_then(|unit| Replica::of(state, unit)),
             phase: Some(phase),
         });
     }
 
-    fn tell_ended(&self, step: &Step, outcome: StepOutcome, begun: Timestamp) {
+    fn tell_ended(&self, step: &Step, outcome: &StepOutcome, begun: Timestamp) {
         let (state, watchers) = (&self.state, &self.bot.watchers);
-        let replica = step.unit().and_then(|unit| Replica::of(state, unit));
+        let replica = step.about().unit.and_then(|unit| Replica::of(state, unit));
         let took_ms = millis(begun, clock::now());
-        let failure = match outcome {
-            StepOutcome::Failed { failure } => Some(failure),
-            StepOutcome::Done
-            | StepOutcome::Unchanged
-            | StepOutcome::Preflighted { .. }
-            | StepOutcome::ServicesPreflighted { .. }
-            | StepOutcome::Pulled { .. }
-            | StepOutcome::Prepulled { .. }
-            | StepOutcome::Busy { .. }
-            | StepOutcome::CommandPreflighted { .. }
-            | StepOutcome::Ran { .. }
-            | StepOutcome::Kept { .. } => None,
-        };
-        if let (Step::AwaitReady { .. }, None, Some(replica)) = (step, &failure, replica.clone()) {
+        let failure = outcome.failure().cloned();
+        if let (Role::Readiness(_), None, Some(replica)) = (step.about().role, &failure, replica.clone()) {
             watchers.publish(Progress::Ready {
                 rollout: state.id,
                 replica,
@@ -413,7 +375,7 @@ impl Driver {
         let fleet = self.bot.in_force();
         let configured = fleet.fleet.apps.get(&app).map(AsRef::as_ref);
         let app_state = self.bot.app_state(&app);
-        let adopted = perform::adopted::image(&self.bot, &self.state);
+        let adopted = effects::adopted(&self.bot, &self.state);
         let end = consequences::RolloutEnd {
             app_state: &app_state,
             app: configured,
@@ -438,7 +400,7 @@ impl Driver {
             conclusion: Box::new(conclusion.clone()),
         });
         if self.is_self_update() {
-            perform::self_update::tidy(&self.bot).await?;
+            self_update::perform::tidy(&self.bot).await?;
         }
         Ok(conclusion)
     }

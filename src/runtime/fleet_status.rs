@@ -12,13 +12,15 @@ use crate::decide::run as run_line;
 use crate::decide::schedule::{self, Calendar, Progress};
 use crate::decide::window::WindowState;
 use crate::decide::{forecast, gates};
+use crate::fleet::app::{App, Fleet};
+use crate::fleet::rollout::RolloutEvent;
+use crate::kinds::list::TargetPolicy;
 use crate::model::failure::{FailureKind, HaltReason, WaitReason};
-use crate::model::fleet::{App, Fleet, Mode, TargetPolicy};
 use crate::model::halt::Exposure;
 use crate::model::journal::{Recorded, Stream};
 use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
+use crate::model::policy::Mode;
 use crate::model::preview::{Entry, RolloutPreview};
-use crate::model::rollout::RolloutEvent;
 use crate::model::run::{Conclusion, Stage};
 use crate::model::trouble::{RefusedRevision, Trouble};
 use crate::report::terminal::{AppCondition, RunRow, StatusRow};
@@ -431,7 +433,12 @@ impl AppStatus {
     /// Configured targets that have not taken the current release, with nothing wrong with it.
     pub fn refusals(&self) -> impl Iterator<Item = Refusal<'_>> {
         let active = self.app.mode == Mode::Active;
-        let configured = |refusal: &Refusal<'_>| self.app.rollout.iter().any(|target| target.name == *refusal.target);
+        let configured = |refusal: &Refusal<'_>| {
+            self.app
+                .rollout
+                .iter()
+                .any(|target| target.settings.name == *refusal.target)
+        };
         self.app_state
             .refusals()
             .filter(move |refusal| active && configured(refusal))
@@ -440,7 +447,12 @@ impl AppStatus {
     /// Configured targets that no longer run their last release.
     pub fn drifted(&self) -> impl Iterator<Item = Drifted<'_>> {
         let active = self.app.mode == Mode::Active;
-        let configured = |drifted: &Drifted<'_>| self.app.rollout.iter().any(|target| target.name == *drifted.target);
+        let configured = |drifted: &Drifted<'_>| {
+            self.app
+                .rollout
+                .iter()
+                .any(|target| target.settings.name == *drifted.target)
+        };
         self.app_state
             .drifted()
             .filter(move |drifted| active && configured(drifted))
@@ -455,7 +467,12 @@ impl AppStatus {
     /// Rollouts of each target that are still watched twice as long; targets without any are left out.
     #[must_use]
     pub fn probation(&self) -> Vec<(TargetName, u32)> {
-        let left = |target: &TargetPolicy| (target.name.clone(), self.app_state.probation.left(&target.name));
+        let left = |target: &TargetPolicy| {
+            (
+                target.settings.name.clone(),
+                self.app_state.probation.left(&target.settings.name),
+            )
+        };
         let targets = self.app.rollout.iter().map(left);
         targets.filter(|(_, left)| *left > 0).collect()
     }
@@ -500,10 +517,13 @@ impl AppStatus {
     /// How much of an opening must be left for a rollout of the target to begin: the open one, else the next one.
     #[must_use]
     pub fn needs(&self, target: &TargetPolicy) -> Needs {
-        if let Some(cutoff) = target.window.as_ref().and_then(|window| window.cutoff) {
+        if let Some(cutoff) = target.settings.window.as_ref().and_then(|window| window.cutoff) {
             return Needs::Cutoff(cutoff);
         }
-        let open = self.rollouts.iter().find(|rollout| rollout.target == target.name);
+        let open = self
+            .rollouts
+            .iter()
+            .find(|rollout| rollout.target == target.settings.name);
         let (lasts, rollouts) = open.map_or_else(|| self.estimate(target), |open| open.needs);
         Needs::Estimate { lasts, rollouts }
     }

@@ -1,8 +1,8 @@
 //! Keeping within bounds: history, logs, images, build cache, mirrors.
 
 use super::bot::Bot;
+use super::kinds::adopted;
 use super::past;
-use super::perform::adopted;
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;

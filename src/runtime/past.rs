@@ -3,8 +3,8 @@
 
 use crate::decide::app_state::{self, AppState};
 use crate::decide::retention::{self, EVIDENCE, FACTS};
-use crate::model::fleet::Retention;
 use crate::model::journal::Stream;
+use crate::model::policy::Retention;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! What happens next, gathered: one row per app for `plan`, the API and the status page.
 
 use super::fleet_status::{self, AppStatus, FleetStatus, OpenRollout};
-use crate::model::fleet::TargetPolicy;
+use crate::kinds::list::TargetPolicy;
 use crate::model::name::AppName;
 use crate::report::plan::{
     ChannelPlan, ChannelTrouble, DriftPlan, PlanRow, RefusedPlan, RolloutPlan, TargetPlan, Window,
@@ -31,7 +31,7 @@ pub async fn usual(store: &Store, fleet_status: &FleetStatus) -> Result<BTreeMap
 
 fn row(app: &AppStatus, fleet_status: &FleetStatus, usual: Option<SignedDuration>) -> PlanRow {
     let configured = app.app.rollout.iter();
-    let is_configured = |open: &OpenRollout| app.app.rollout.iter().any(|target| target.name == open.target);
+    let is_configured = |open: &OpenRollout| app.app.rollout.iter().any(|target| target.settings.name == open.target);
     let left = app.rollouts.iter().filter(|open| !is_configured(open));
     PlanRow {
         app: app.app.name.clone(),
@@ -87,13 +87,16 @@ fn target(
     fleet_status: &FleetStatus,
     usual: Option<SignedDuration>,
 ) -> TargetPlan {
-    let open = app.rollouts.iter().find(|rollout| rollout.target == target.name);
+    let open = app
+        .rollouts
+        .iter()
+        .find(|rollout| rollout.target == target.settings.name);
     TargetPlan {
-        target: target.name.clone(),
+        target: target.settings.name.clone(),
         rollout: open.map(rollout),
         refused: app
             .refusals()
-            .find(|refusal| *refusal.target == target.name)
+            .find(|refusal| *refusal.target == target.settings.name)
             .map(|refusal| RefusedPlan {
                 tag: refusal.release.tag.clone(),
                 since: refusal.since,
@@ -101,7 +104,7 @@ fn target(
             }),
         drifted: app
             .drifted()
-            .find(|drifted| *drifted.target == target.name)
+            .find(|drifted| *drifted.target == target.settings.name)
             .map(|drifted| DriftPlan {
                 tag: drifted.release.tag.clone(),
                 since: drifted.since,
@@ -115,7 +118,7 @@ fn target(
             fleet_status::Window::Never => Window::Never,
         },
         needs: app.needs(target),
-        bake: open.map_or(target.bake, |open| open.bake),
+        bake: open.map_or(target.settings.bake, |open| open.bake),
         late: app.late(target, usual).map(|late| (late.done, late.opens)),
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::decide::app_state::AppState;
 use crate::decide::rollout::RolloutState;
+use crate::fleet::app::App;
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, WaitReason};
-use crate::model::fleet::{App, Mode};
 use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
+use crate::model::policy::Mode;
 use crate::model::preview::{Move, Phase};
 use crate::model::rollout::RolloutConclusion;
 use crate::model::run::{Conclusion, Stage};
@@ -167,7 +168,7 @@ impl Left {
         if app.mode == Mode::Observe {
             return Vec::new();
         }
-        let configured = |target: &TargetName| app.rollout.iter().any(|policy| policy.name == *target);
+        let configured = |target: &TargetName| app.rollout.iter().any(|policy| policy.settings.name == *target);
         let refused = app_state.refusals().filter(|refusal| configured(refusal.target));
         let refused = refused.map(|refusal| Left::Refused {
             target: refusal.target.clone(),

@@ -10,13 +10,14 @@ use crate::clients::clock;
 use crate::decide::app_state::{self, Promotion};
 use crate::decide::family::{self, Families};
 use crate::decide::schedule::{self, Calendar};
-use crate::model::app_state::AppEvent;
+use crate::fleet::app::App;
+use crate::fleet::app_state::AppEvent;
+use crate::fleet::run::RunEvent;
 use crate::model::failure::Failure;
-use crate::model::fleet::{App, Select};
+use crate::model::handover::{Handover, StateOwner};
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId, RunId};
-use crate::model::run::{Conclusion, RunEvent, Trigger};
-use crate::model::self_update::{Handover, StateOwner};
+use crate::model::run::{Conclusion, Trigger};
 use crate::store::error::StoreError;
 use crate::store::handover;
 use crate::store::journal::Batch;
@@ -438,7 +439,7 @@ impl Supervisor {
         match next {
             app_state::Next::Idle => true,
             app_state::Next::OpenRollout { target, .. } | app_state::Next::GoBack { target, .. } => {
-                self.scope == Scope::Requested && target.select == Select::OwnContainer
+                self.scope == Scope::Requested && target.is_own_container()
             }
             app_state::Next::Promote(_) | app_state::Next::TakeBack(_) => false,
         }

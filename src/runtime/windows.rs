@@ -2,7 +2,7 @@
 
 use super::fleet_status::{AppStatus, FleetStatus};
 use crate::decide::window::{self, Forecast};
-use crate::model::fleet::TargetPolicy;
+use crate::kinds::list::TargetPolicy;
 use crate::model::name::{AppName, TargetName};
 use crate::model::window::{Doubt, Window};
 use crate::report::windows::{ClosedRow, Needs, OpeningRow, WindowsRow};
@@ -28,7 +28,7 @@ pub struct Which {
 /// Zone data that lack a zone of the configuration, and days beyond the calendar.
 pub fn row(app: &AppStatus, target: &TargetPolicy, asked: Which, now: Timestamp) -> Result<WindowsRow, jiff::Error> {
     let app_zone = app.app.timezone.as_str();
-    let window = target.window.as_ref();
+    let window = target.settings.window.as_ref();
     let timezone = window
         .and_then(|w| w.opens.zone.as_deref())
         .unwrap_or(app_zone)
@@ -40,7 +40,7 @@ pub fn row(app: &AppStatus, target: &TargetPolicy, asked: Which, now: Timestamp)
     let (openings, swallowed) = shown.unzip();
     Ok(WindowsRow {
         app: app.app.name.clone(),
-        target: target.name.clone(),
+        target: target.settings.name.clone(),
         timezone,
         openings,
         swallowed: swallowed.unwrap_or_default(),
@@ -74,12 +74,13 @@ pub fn doubtful(fleet_status: &FleetStatus) -> Vec<Doubtful> {
         for (index, target) in app.app.rollout.iter().enumerate() {
             let (lasts, _) = app.estimate(target);
             let doubt = target
+                .settings
                 .window
                 .as_ref()
                 .and_then(|it| window::doubt(it, &app.app.timezone, lasts, fleet_status.now));
             found.extend(doubt.map(|doubt| Doubtful {
                 app: app.app.name.clone(),
-                target: target.name.clone(),
+                target: target.settings.name.clone(),
                 index,
                 doubt,
                 needs: app.needs(target),

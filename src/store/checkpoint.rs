@@ -4,7 +4,7 @@ use super::database::Store;
 use super::error::StoreError;
 use super::journal::{Batch, app_streams, append, events_from, last_seq, parse_app, recorded, stamp};
 use super::sql;
-use crate::model::app_state::{AppEvent, FleetEvent};
+use crate::fleet::app_state::{AppEvent, FleetEvent};
 use crate::model::journal::Recorded;
 use crate::model::name::AppName;
 use jiff::Timestamp;

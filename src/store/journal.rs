@@ -3,12 +3,13 @@
 use super::database::Store;
 use super::error::StoreError;
 use super::{outbox, sql};
-use crate::model::app_state::{AppEvent, Kept};
+use crate::fleet::app_state::{AppEvent, Kept};
+use crate::fleet::rollout::RolloutEvent;
+use crate::fleet::run::RunEvent;
 use crate::model::journal::{Recorded, Stream};
 use crate::model::name::{AppName, RolloutId, RunId};
 use crate::model::notice::Notice;
-use crate::model::rollout::RolloutEvent;
-use crate::model::run::{RunEvent, Trigger};
+use crate::model::run::Trigger;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::de::DeserializeOwned;

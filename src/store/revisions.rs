@@ -4,7 +4,7 @@ use super::database::Store;
 use super::error::StoreError;
 use super::journal::stamp;
 use super::sql;
-use crate::model::fleet::Fleet;
+use crate::fleet::app::Fleet;
 use crate::model::trouble::RefusedRevision;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};

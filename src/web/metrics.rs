@@ -161,8 +161,11 @@ fn outstanding(out: &mut Out, fleet_status: &FleetStatus) {
     );
     for app in &fleet_status.apps {
         for target in &app.app.rollout {
-            let refused = app.refusals().any(|refusal| *refusal.target == target.name);
-            let labels = [("app", app.app.name.as_str()), ("target", target.name.as_str())];
+            let refused = app.refusals().any(|refusal| *refusal.target == target.settings.name);
+            let labels = [
+                ("app", app.app.name.as_str()),
+                ("target", target.settings.name.as_str()),
+            ];
             out.line("lowtide_target_refused", &labels, u8::from(refused));
         }
     }
@@ -172,8 +175,11 @@ fn outstanding(out: &mut Out, fleet_status: &FleetStatus) {
     );
     for app in &fleet_status.apps {
         for target in &app.app.rollout {
-            let drifted = app.drifted().any(|drifted| *drifted.target == target.name);
-            let labels = [("app", app.app.name.as_str()), ("target", target.name.as_str())];
+            let drifted = app.drifted().any(|drifted| *drifted.target == target.settings.name);
+            let labels = [
+                ("app", app.app.name.as_str()),
+                ("target", target.settings.name.as_str()),
+            ];
             out.line("lowtide_target_drifted", &labels, u8::from(drifted));
         }
     }

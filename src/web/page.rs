@@ -137,7 +137,7 @@ fn row(app: &AppStatus, now: Timestamp, zone: &str) -> Markup {
     html! {
         tr {
             td.name { (row.app) }
-            td.soft { @match row.mode { crate::model::fleet::Mode::Observe => "observe", crate::model::fleet::Mode::Active => "active" } }
+            td.soft { @match row.mode { crate::model::policy::Mode::Observe => "observe", crate::model::policy::Mode::Active => "active" } }
             td data-label="release" { @match &row.release { Some(tag) => code { (tag) }, None => "–" } }
             td data-label="last run" { (when(row.last_run, now, zone)) }
             td data-label="next run" { (when(row.next_run, now, zone)) }

@@ -157,7 +157,7 @@ impl Bot {
             apps: vec![app.parse().unwrap()],
             now: true,
             rebuild: false,
-            unhealthy: lowtide::model::fleet::Unhealthy::default(),
+            unhealthy: lowtide::model::policy::Unhealthy::default(),
             by: "the crash matrix".to_owned(),
         };
         // It says in its log that it listens, once it does.

@@ -3,10 +3,10 @@
 use crate::world::World;
 use jiff::Timestamp;
 use lowtide::decide::{app_state, rollout, run};
-use lowtide::model::app_state::AppEvent;
+use lowtide::fleet::app_state::AppEvent;
+use lowtide::fleet::rollout::RolloutEvent;
+use lowtide::fleet::run::RunEvent;
 use lowtide::model::journal::Stream;
-use lowtide::model::rollout::RolloutEvent;
-use lowtide::model::run::RunEvent;
 use lowtide::store::database::Store;
 
 /// Everything there is, folded.

@@ -3,7 +3,8 @@
 use crate::journal::Journal;
 use crate::mail::message_ids;
 use crate::world::{Ground, LABEL, UNIT, World, kept, list};
-use lowtide::model::app_state::{AppEvent, Release};
+use lowtide::fleet::app_state::AppEvent;
+use lowtide::model::release::Release;
 use lowtide::model::rollout::RolloutConclusion;
 use lowtide::model::run::Conclusion;
 use serde_json::Value;

@@ -4,7 +4,7 @@ use crate::bot::Start;
 use crate::support::mail::Server;
 use lowtide::clients::engine::connect::Engine;
 use lowtide::clients::engine::raw::encode;
-use lowtide::model::fleet::EngineAddress;
+use lowtide::model::policy::EngineAddress;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -9,7 +9,7 @@ use lowtide::clients::engine::connect::Engine;
 use lowtide::clients::engine::context::{ContextError, Limits, Verdict};
 use lowtide::clients::engine::logfile::LogFile;
 use lowtide::model::failure::FailureKind;
-use lowtide::model::fleet::EngineAddress;
+use lowtide::model::policy::EngineAddress;
 use lowtide::model::secret::Secret;
 use lowtide::packages::dockerfile::parse::parse;
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ fn request(dir: &Path) -> BuildRequest {
         replace: Vec::new(),
         ignore: Arc::new(|_, _| Verdict::Keep),
         limits: Limits::default(),
-        step_limits: lowtide::model::fleet::BuildLimits::default(),
+        step_limits: lowtide::model::policy::BuildLimits::default(),
         commit_time: 1_700_000_000,
         tag: format!("{}:t", unique("lowtide-test/build")),
         args: BTreeMap::new(),
@@ -563,7 +563,7 @@ async fn limits_hold_where_the_builder_has_them_and_are_reported_where_not() {
          RUN cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max 2>/dev/null || true\n"
     ));
     let mut request = request(dir.path());
-    request.step_limits = lowtide::model::fleet::BuildLimits {
+    request.step_limits = lowtide::model::policy::BuildLimits {
         memory: Some(64 << 20),
         cpus: Some(0.5),
     };

@@ -1,7 +1,7 @@
 //! The engine under test, and names that do not collide.
 
 use lowtide::clients::engine::connect::Engine;
-use lowtide::model::fleet::EngineAddress;
+use lowtide::model::policy::EngineAddress;
 use std::process::Command;
 
 /// The private engine. Panics with the way out when the tests are run without one.

@@ -24,7 +24,7 @@ async fn built(engine: &Engine, dockerfile: &str, labels: &[(&str, &str)]) -> (S
         replace: Vec::new(),
         ignore: Arc::new(|_, _| Verdict::Keep),
         limits: Limits::default(),
-        step_limits: lowtide::model::fleet::BuildLimits::default(),
+        step_limits: lowtide::model::policy::BuildLimits::default(),
         commit_time: 0,
         tag: tag.clone(),
         args: BTreeMap::new(),

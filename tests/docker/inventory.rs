@@ -83,7 +83,7 @@ fn request(dir: &Path) -> BuildRequest {
         replace: Vec::new(),
         ignore: Arc::new(|_, _| Verdict::Keep),
         limits: ContextLimits::default(),
-        step_limits: lowtide::model::fleet::BuildLimits::default(),
+        step_limits: lowtide::model::policy::BuildLimits::default(),
         commit_time: 1_700_000_000,
         tag: format!("{}:t", unique("lowtide-test/inventory")),
         args: BTreeMap::new(),

@@ -2,7 +2,7 @@
 //! a request has its answer, and one whose answer is lost.
 
 use lowtide::clients::engine::connect::Engine;
-use lowtide::model::fleet::EngineAddress;
+use lowtide::model::policy::EngineAddress;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

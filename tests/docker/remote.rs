@@ -3,7 +3,7 @@
 use crate::support::ssh;
 use lowtide::clients::engine::connect::Engine;
 use lowtide::model::failure::FailureKind;
-use lowtide::model::fleet::{EngineAddress, SshEngine, TlsEngine};
+use lowtide::model::policy::{EngineAddress, SshEngine, TlsEngine};
 use lowtide::model::secret::SecretRef;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

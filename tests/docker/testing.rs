@@ -12,10 +12,11 @@ use lowtide::clients::engine::archive::ArchiveBounds;
 use lowtide::clients::engine::connect::Engine;
 use lowtide::clients::engine::exec::{ExecBounds, ExecEnd, OnLimit};
 use lowtide::clients::engine::probe::{ProbePath, ReadyVerdict};
+use lowtide::fleet::app::App;
 use lowtide::model::failure::{Failure, FailureKind};
-use lowtide::model::fleet::{
-    App, BuildPolicy, ContainerLimits, GitRef, Mode, Ready, ReadyCheck, Schedule, Sidecar, Source, TestNetwork,
-    TestPolicy, TestSetup, TestStep,
+use lowtide::model::policy::{
+    BuildPolicy, ContainerLimits, GitRef, Mode, Ready, ReadyCheck, Schedule, Sidecar, Source, TestNetwork, TestPolicy,
+    TestSetup, TestStep,
 };
 use lowtide::model::stages::bootstrap::Bootstrap;
 use lowtide::model::stages::test::{FailedTest, Test, TestReport, Tested};
@@ -301,7 +302,7 @@ fn app(test: Option<TestPolicy>, ready: ReadyCheck) -> App {
             label_schema: false,
             pull: false,
             timeout: PATIENCE,
-            limits: lowtide::model::fleet::BuildLimits::default(),
+            limits: lowtide::model::policy::BuildLimits::default(),
             max_log: 1 << 20,
             upgrade: false,
             max_age: None,

@@ -3,10 +3,13 @@
 
 use jiff::Timestamp;
 use lowtide::decide::app_state::{self, AppState};
-use lowtide::model::app_state::{AppEvent, Release};
+use lowtide::fleet::app_state::AppEvent;
+use lowtide::fleet::rollout::RolloutEvent;
+use lowtide::kinds::list::StepOutcome;
 use lowtide::model::failure::FailureKind;
 use lowtide::model::name::{AppName, RunId};
-use lowtide::model::rollout::{RolloutConclusion, RolloutEvent, StepOutcome};
+use lowtide::model::release::Release;
+use lowtide::model::rollout::RolloutConclusion;
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -7,7 +7,7 @@ use crate::support::git_http;
 use lowtide::clients::git::error::GitError;
 use lowtide::clients::git::remote::Git;
 use lowtide::model::failure::FailureKind;
-use lowtide::model::fleet::{GitRef, Source};
+use lowtide::model::policy::{GitRef, Source};
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

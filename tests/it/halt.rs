@@ -7,13 +7,18 @@ use lowtide::decide::app_state::{self, AppState};
 use lowtide::decide::consequences;
 use lowtide::decide::freshness;
 use lowtide::decide::rollout;
-use lowtide::model::app_state::{AppEvent, Release};
+use lowtide::fleet::app::App;
+use lowtide::fleet::app_state::AppEvent;
+use lowtide::fleet::rollout::RolloutEvent;
+use lowtide::kinds::containers::step::{ContainerOutcome, ContainerStep};
+use lowtide::kinds::list::Outcome;
+use lowtide::kinds::track::Ended;
 use lowtide::model::failure::{Failure, FailureKind, SkipReason};
-use lowtide::model::fleet::App;
 use lowtide::model::inventory::InventorySummary;
 use lowtide::model::journal::Recorded;
 use lowtide::model::name::{AppName, RolloutId, RunId};
-use lowtide::model::rollout::{HookPhase, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use lowtide::model::release::Release;
+use lowtide::model::rollout::{HookPhase, Purpose, RolloutConclusion};
 use lowtide::model::stages::inspect::Inspected;
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
@@ -159,11 +164,7 @@ impl Site {
         };
         store.commit(Batch::new().app(&web(), &released), at(0)).await.unwrap();
         let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "web answered 500 for 2 min");
-        let step = Step::RunHook {
-            phase: HookPhase::Before,
-            unit: 0,
-            hook: 0,
-        };
+        let [hook, save] = steps();
         let events = [
             RolloutEvent::Opened {
                 app: web(),
@@ -173,21 +174,25 @@ impl Site {
                 window_ignored: true,
                 purpose,
             },
-            RolloutEvent::StepStarted { attempt: 1, step },
+            RolloutEvent::StepStarted {
+                attempt: 1,
+                step: hook.into(),
+            },
             RolloutEvent::StepEnded {
-                outcome: StepOutcome::Done,
+                outcome: Ended::Well {
+                    outcome: ContainerOutcome::Done.into(),
+                },
             },
             RolloutEvent::StepStarted {
                 attempt: 1,
-                step: Step::KeepLog {
-                    unit: 0,
-                    container: "new".to_owned(),
-                },
+                step: save.into(),
             },
             RolloutEvent::StepEnded {
-                outcome: StepOutcome::Kept {
-                    log: vec!["cannot open the database".to_owned()],
-                    exit_code: 3,
+                outcome: Ended::Well {
+                    outcome: Outcome::from(ContainerOutcome::LogSaved {
+                        log: vec!["cannot open the database".to_owned()],
+                        exit_code: 3,
+                    }),
                 },
             },
         ];
@@ -320,7 +325,7 @@ async fn a_resume_has_to_be_an_answer() {
     assert_eq!((by.as_str(), why.as_str()), ("ana", "nobody tested it"));
     assert_eq!(form.commit, Some(answer));
     let after = site.app_state().await;
-    let left = after.probation.left(&site.app().rollout[0].name);
+    let left = after.probation.left(&site.app().rollout[0].settings.name);
     assert_eq!((after.halted, after.incidents, left), (None, vec![], 3));
     assert_eq!(after.quarantine, before.quarantine, "what was rolled back stays out");
     told_later(&site);
@@ -370,7 +375,7 @@ async fn a_breach_of_probation_halts_again_and_a_changed_setting_answers() {
     site.configure("3m");
     let (done, said) = site.resume(&form("noise", "config: true"));
     assert!(done, "{said}");
-    let target = site.app().rollout[0].name.clone();
+    let target = site.app().rollout[0].settings.name.clone();
     assert_eq!(site.app_state().await.probation.left(&target), 3);
     site.halt(3, &failed, Purpose::Probation).await;
     let app_state = site.app_state().await;
@@ -390,7 +395,7 @@ async fn a_breach_of_probation_halts_again_and_a_changed_setting_answers() {
     what happened, UTC
       02:00:10  t3 for container-web
       02:00:12  before hook (unit 1), 1.0 s
-      02:00:14  keep log (unit 1), 1.0 s
+      02:00:14  save log (unit 1), 1.0 s
       02:00:20  stuck, needs attention: the new container did not become ready
 
     new container unit 1, exit code 3
@@ -551,4 +556,18 @@ async fn an_operator_lets_a_release_out_of_quarantine_and_says_why() {
     assert!(code == Some(0) && !said.contains("goes on"), "{said}");
     let (code, said) = ask("t2", &[]);
     assert_eq!((code, said.trim()), (Some(1), "nothing of web is quarantined"));
+}
+
+/// A hook, and the end of a new container.
+fn steps() -> [ContainerStep; 2] {
+    let hook = ContainerStep::RunHook {
+        phase: HookPhase::Before,
+        unit: 0,
+        hook: 0,
+    };
+    let save = ContainerStep::SaveLog {
+        unit: 0,
+        container: "new".to_owned(),
+    };
+    [hook, save]
 }

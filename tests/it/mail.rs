@@ -3,8 +3,8 @@
 use crate::support::mail::{PASSWORD, Server, USER};
 use lowtide::clients::smtp::{Refusal, Smtp, SmtpError};
 use lowtide::model::failure::{Failure, FailureKind, Fault};
-use lowtide::model::fleet::{EmailPolicy, SmtpSecurity, SmtpServer};
 use lowtide::model::notice::{Audience, Built, Mail, Notice, NoticeBody};
+use lowtide::model::policy::{EmailPolicy, SmtpSecurity, SmtpServer};
 use lowtide::model::run::Stage;
 use lowtide::model::secret::SecretRef;
 use lowtide::model::stages::resolve::Commit;

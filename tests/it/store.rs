@@ -2,12 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 use lowtide::decide::{app_state, rollout, run};
-use lowtide::model::app_state::AppEvent;
+use lowtide::fleet::app_state::AppEvent;
+use lowtide::fleet::run::RunEvent;
 use lowtide::model::failure::{HaltReason, SkipReason};
 use lowtide::model::journal::Stream;
 use lowtide::model::name::{AppName, RunId};
 use lowtide::model::notice::{Audience, Notice, NoticeBody};
-use lowtide::model::run::{Conclusion, Effect, Outcome, RunEvent, Stage, Trigger};
+use lowtide::model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
 use lowtide::model::stages::resolve::Resolve;
 use lowtide::store::database::Store;
 use lowtide::store::error::StoreError;
@@ -31,7 +32,7 @@ fn id() -> RunId {
     "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap()
 }
 
-fn fleet() -> lowtide::model::fleet::Fleet {
+fn fleet() -> lowtide::fleet::app::Fleet {
     let text = b"version: 1\napps:\n  web:\n    source: { repo: \"https://git.example.org/web.git\" }\n";
     lowtide::config::validate::fleet(text).unwrap()
 }

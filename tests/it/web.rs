@@ -5,9 +5,15 @@ mod followed;
 use lowtide::clients::clock;
 use lowtide::clients::engine::probe::ProbePath;
 use lowtide::config::validate;
-use lowtide::model::app_state::{AppEvent, Release};
+use lowtide::fleet::app_state::AppEvent;
+use lowtide::fleet::rollout::RolloutEvent;
+use lowtide::kinds::containers::model::{OnExit, RestartPolicy, Unit};
+use lowtide::kinds::containers::step::{ContainerOutcome, ContainerStep};
+use lowtide::kinds::list::Outcome;
+use lowtide::kinds::track::Ended;
 use lowtide::model::name::{AppName, RolloutId, RunId};
-use lowtide::model::rollout::{Bar, OnExit, Part, Purpose, RestartPolicy, RolloutEvent, Step, StepOutcome, Unit};
+use lowtide::model::release::Release;
+use lowtide::model::rollout::{Bar, Part, Purpose};
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::config_watch::{Place, Seen, Watch};
 use lowtide::runtime::control::{self, OperatorRequest, OperatorResponse};
@@ -238,16 +244,18 @@ async fn rolling(dir: &Path) -> Arc<Bot> {
             window_ignored: false,
             purpose: Purpose::Release,
         },
-        started(Step::Preflight),
+        started(ContainerStep::Preflight.into()),
         RolloutEvent::StepEnded {
-            outcome: StepOutcome::Preflighted {
-                units: vec![unit("web")],
+            outcome: Ended::Well {
+                outcome: Outcome::from(ContainerOutcome::Preflighted {
+                    units: vec![unit("web")],
+                }),
             },
         },
-        started(Step::Pull),
+        started(ContainerStep::Pull.into()),
     ];
     let opened = AppEvent::RolloutOpened {
-        target: target.name,
+        target: target.settings.name,
         release: RunId(ulid::Ulid(7)),
         rollout: id,
     };
@@ -481,7 +489,7 @@ async fn a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
         apps: apps.clone(),
         now: false,
         rebuild: false,
-        unhealthy: lowtide::model::fleet::Unhealthy::default(),
+        unhealthy: lowtide::model::policy::Unhealthy::default(),
         by: "ops".to_owned(),
     };
     while !control::socket_path(&bot.state).exists() {

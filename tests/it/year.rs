@@ -4,7 +4,7 @@ mod past;
 
 use jiff::Timestamp;
 use lowtide::decide::app_state;
-use lowtide::model::fleet::Retention;
+use lowtide::model::policy::Retention;
 use lowtide::runtime::past as forgetting;
 use lowtide::store::database::Store;
 use past::{Detail, Past};

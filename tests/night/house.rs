@@ -6,7 +6,7 @@ use crate::support::{git_http, mail};
 use lowtide::clients::clock;
 use lowtide::clients::engine::connect::Engine;
 use lowtide::clients::engine::raw::encode;
-use lowtide::model::fleet::EngineAddress;
+use lowtide::model::policy::EngineAddress;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,13 @@
 //! What a rollout starts from, for tests that begin there.
 
 use lowtide::clients::clock;
-use lowtide::model::app_state::{AppEvent, Release};
-use lowtide::model::fleet::Fleet;
+use lowtide::fleet::app::Fleet;
+use lowtide::fleet::app_state::AppEvent;
+use lowtide::fleet::rollout::RolloutEvent;
 use lowtide::model::image::ImageId;
 use lowtide::model::name::{AppName, RolloutId, RunId};
-use lowtide::model::rollout::{Purpose, RolloutEvent};
+use lowtide::model::release::Release;
+use lowtide::model::rollout::Purpose;
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
 
@@ -35,7 +37,7 @@ pub(crate) async fn open(
             release: Box::new(release.clone()),
         },
         AppEvent::RolloutOpened {
-            target: target.name.clone(),
+            target: target.settings.name.clone(),
             release: release.run,
             rollout,
         },

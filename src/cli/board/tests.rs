@@ -1,8 +1,8 @@
 use super::*;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::preview::OrderReason;
+use crate::model::rollout::UpdateOrder;
 use crate::model::rollout::{Part, RolloutConclusion};
-use crate::model::service::UpdateOrder;
 use insta::assert_snapshot;
 
 fn at(second: i64) -> Timestamp {

@@ -4,7 +4,7 @@
 use super::error::EngineError;
 use super::tunnel::Tunnel;
 use crate::clients::tls;
-use crate::model::fleet::EngineAddress;
+use crate::model::policy::EngineAddress;
 use bollard::Docker;
 use std::sync::Arc;
 

@@ -317,7 +317,7 @@ async fn next<T>(what: &str, answers: &mut (impl Stream<Item = T> + Unpin)) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::fleet::EngineAddress;
+    use crate::model::policy::EngineAddress;
     use std::path::Path;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixListener;

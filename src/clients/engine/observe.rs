@@ -3,7 +3,7 @@
 use super::connect::Engine;
 use super::error::EngineError;
 use super::sweep::percent;
-use crate::model::rollout::{ContainerState, Health};
+use crate::model::container::{ContainerState, Health};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};

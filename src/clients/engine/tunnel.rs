@@ -5,7 +5,7 @@
 
 use crate::clients::secrets;
 use crate::model::failure::Failure;
-use crate::model::fleet::{SshEngine, TlsEngine};
+use crate::model::policy::{SshEngine, TlsEngine};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

@@ -4,7 +4,7 @@ use super::address::{Address, Protocol};
 use super::error::GitError;
 use crate::clients::secrets;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::Source;
+use crate::model::policy::Source;
 use crate::model::secret::Secret;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;

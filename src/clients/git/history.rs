@@ -3,7 +3,7 @@
 use super::error::GitError;
 use super::mirror::{Call, Mirror};
 use super::remote::{Git, deadline};
-use crate::model::fleet::Source;
+use crate::model::policy::Source;
 use crate::model::stages::resolve::Commit;
 use jiff::Timestamp;
 

@@ -5,7 +5,7 @@ use super::address::Address;
 use super::error::GitError;
 use super::listing::{self, Followed, Kind};
 use super::mirror::{self, Call, Mirror};
-use crate::model::fleet::Source;
+use crate::model::policy::Source;
 use crate::model::stages::resolve::Commit;
 use jiff::Timestamp;
 use std::collections::HashMap;

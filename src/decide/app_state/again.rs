@@ -1,11 +1,13 @@
 //! When refused rollouts and failed promotions are tried again.
 
 use super::{AppState, Unpromoted};
-use crate::model::app_state::{AppEvent, Release};
+use crate::fleet::app::App;
+use crate::fleet::app_state::AppEvent;
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{App, Mode};
 use crate::model::name::{ChannelName, RunId, TargetName};
+use crate::model::policy::Mode;
+use crate::model::release::Release;
 use crate::model::run::Trigger;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -121,11 +123,15 @@ impl AppState {
             let of = app
                 .rollout
                 .iter()
-                .filter(|target| target.channel.as_ref() == Some(&channel.name));
+                .filter(|target| target.settings.channel.as_ref() == Some(&channel.name));
             let targets: Vec<(TargetName, String)> = of
                 .filter_map(|target| {
-                    let good = self.targets.get(&target.name)?.current.filter(|good| *good != holds)?;
-                    Some((target.name.clone(), tag(good)?))
+                    let good = self
+                        .targets
+                        .get(&target.settings.name)?
+                        .current
+                        .filter(|good| *good != holds)?;
+                    Some((target.settings.name.clone(), tag(good)?))
                 })
                 .collect();
             let has = tag(holds)?;

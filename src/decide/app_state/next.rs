@@ -1,11 +1,13 @@
 //! What an app's releases need next.
 
 use super::AppState;
-use crate::model::app_state::Release;
+use crate::fleet::app::App;
+use crate::kinds::list::TargetPolicy;
 use crate::model::failure::HaltReason;
-use crate::model::fleet::{App, Channel, Mode, TargetPolicy, Unhealthy};
 use crate::model::image::{ManifestDigest, Reference};
 use crate::model::name::ChannelName;
+use crate::model::policy::{Channel, Mode, Unhealthy};
+use crate::model::release::Release;
 use crate::model::rollout::{Purpose, RolloutConclusion};
 use jiff::Timestamp;
 
@@ -132,7 +134,7 @@ fn roll_back_channel(app: &App, app_state: &AppState, now: Timestamp) -> Option<
 /// Rolls back a target that received a release after it was withdrawn, or whose channel was rolled back.
 fn go_back(app: &App, app_state: &AppState) -> Option<Next> {
     app.rollout.iter().find_map(|target| {
-        let state = app_state.targets.get(&target.name)?;
+        let state = app_state.targets.get(&target.settings.name)?;
         let release = app_state.way_back(state)?;
         let tried = state.last.as_ref().is_some_and(|(run, _)| *run == release.run);
         let goes = state.overtaken || is_left_behind(app_state, target);
@@ -149,15 +151,16 @@ fn go_back(app: &App, app_state: &AppState) -> Option<Next> {
 fn is_left_behind(app_state: &AppState, target: &TargetPolicy) -> bool {
     let by_rollout = matches!(app_state.halted, Some((_, HaltReason::Reverted { .. })));
     let channel = target
+        .settings
         .channel
         .as_ref()
         .and_then(|channel| app_state.channels.get(channel));
-    let (Some(state), Some(channel)) = (app_state.targets.get(&target.name), channel) else {
+    let (Some(state), Some(channel)) = (app_state.targets.get(&target.settings.name), channel) else {
         return false;
     };
     let runs = state.current.and_then(|run| app_state.release(run));
     let bad = runs.is_some_and(|release| app_state.quarantine.contains(&release.content));
-    by_rollout && bad && !target.irreversible && channel.current.is_some() && channel.current == state.previous
+    by_rollout && bad && !target.settings.irreversible && channel.current.is_some() && channel.current == state.previous
 }
 
 enum Targets<'a> {
@@ -173,8 +176,12 @@ fn open_targets<'a>(
     channel: Option<&ChannelName>,
     release: &Release,
 ) -> Targets<'a> {
-    for target in app.rollout.iter().filter(|target| target.channel.as_ref() == channel) {
-        let Some(state) = app_state.targets.get(&target.name) else {
+    for target in app
+        .rollout
+        .iter()
+        .filter(|target| target.settings.channel.as_ref() == channel)
+    {
+        let Some(state) = app_state.targets.get(&target.settings.name) else {
             return Targets::Open(target);
         };
         if state.open.is_some() {
@@ -207,9 +214,9 @@ fn open_targets<'a>(
 #[must_use]
 pub fn undertaken(app_state: &AppState, mut target: TargetPolicy, release: &Release) -> (TargetPolicy, Purpose) {
     if app_state.expedited == Some(Unhealthy::Replace) {
-        target.unhealthy = Unhealthy::Replace;
+        target.settings.unhealthy = Unhealthy::Replace;
     }
-    if !app_state.is_on_probation(&target.name, release.run) {
+    if !app_state.is_on_probation(&target.settings.name, release.run) {
         return (target, Purpose::Release);
     }
     (watched(target), Purpose::Probation)
@@ -218,12 +225,12 @@ pub fn undertaken(app_state: &AppState, mut target: TargetPolicy, release: &Rele
 /// How the next new release will be brought to a target.
 #[must_use]
 pub fn expected(app_state: &AppState, target: TargetPolicy) -> TargetPolicy {
-    let watches = app_state.halted.is_none() && app_state.probation.left(&target.name) > 0;
+    let watches = app_state.halted.is_none() && app_state.probation.left(&target.settings.name) > 0;
     if watches { watched(target) } else { target }
 }
 
 fn watched(mut target: TargetPolicy) -> TargetPolicy {
-    target.bake = target.bake.saturating_mul(2);
+    target.settings.bake = target.settings.bake.saturating_mul(2);
     target
 }
 

@@ -2,8 +2,9 @@
 
 use super::{Record, Refused, TargetState};
 use crate::decide::notify;
-use crate::model::app_state::Worked;
-use crate::model::drift::{Drift, Placed};
+use crate::fleet::app_state::Placed;
+use crate::fleet::app_state::Worked;
+use crate::model::drift::Drift;
 use crate::model::failure::FailureKind;
 use crate::model::name::{RolloutId, RunId};
 use crate::model::rollout::RolloutConclusion;

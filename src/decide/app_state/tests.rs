@@ -1,9 +1,11 @@
 //! Channels and targets: what an app's releases need next, as a story of facts.
 
 use super::*;
+use crate::fleet::app::Fleet;
+use crate::kinds::list::TargetPolicy;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{Fleet, Mode, TargetPolicy};
 use crate::model::freshness::Behind;
+use crate::model::policy::Mode;
 use crate::model::rollout::Purpose;
 use ulid::Ulid;
 
@@ -20,9 +22,9 @@ fn at(second: i64) -> Timestamp {
 fn app() -> App {
     let target = |name: &str, channel: &str| {
         format!(
-            r#"{{"name":"{name}","channel":"{channel}","host":"h","select":{{"container":{{"name":"{name}"}}}},
-            "window":null,"ready":{{"check":"healthcheck","timeout":"PT60S"}},"before":[],"after":[],"bake":"PT0S",
-            "stop_timeout":null,"irreversible":false}}"#
+            r#"{{"name":"{name}","channel":"{channel}","host":"h","window":null,
+            "ready":{{"check":"healthcheck","timeout":"PT60S"}},"bake":"PT0S","irreversible":false,
+            "kind":{{"containers":{{"select":{{"name":{{"name":"{name}"}}}},"before":[],"after":[],"stop_timeout":null}}}}}}"#
         )
     };
     let text = format!(
@@ -73,18 +75,18 @@ fn play(app: &App, app_state: &mut AppState, ending: impl Fn(&str) -> RolloutCon
                 }]
             }
             Next::OpenRollout { target, release } | Next::GoBack { target, release } => {
-                story.push(format!("{} → {}", target.name, release.tag));
+                story.push(format!("{} → {}", target.settings.name, release.tag));
                 let rollout = RolloutId(Ulid(1000 + n));
-                let conclusion = ending(target.name.as_str());
+                let conclusion = ending(target.settings.name.as_str());
                 let back = matches!(conclusion, RolloutConclusion::Reverted { .. });
                 let mut facts = vec![
                     AppEvent::RolloutOpened {
-                        target: target.name.clone(),
+                        target: target.settings.name.clone(),
                         release: release.run,
                         rollout,
                     },
                     AppEvent::RolloutEnded {
-                        target: target.name.clone(),
+                        target: target.settings.name.clone(),
                         release: release.run,
                         rollout,
                         conclusion,

@@ -3,10 +3,11 @@
 use super::{Consequences, mail};
 use crate::decide::app_state::{ChannelState, Promotion};
 use crate::decide::notify::{self, PromotionMessage};
-use crate::model::app_state::AppEvent;
+use crate::fleet::app::App;
+use crate::fleet::app_state::AppEvent;
 use crate::model::failure::{Failure, Fault};
-use crate::model::fleet::{App, EmailPolicy};
 use crate::model::notice::{NoticeBody, Unpromoted};
+use crate::model::policy::EmailPolicy;
 use jiff::Timestamp;
 
 /// The channel has the release. If people were notified of a failure, they are notified of the recovery.

@@ -3,11 +3,13 @@
 use super::{Consequences, mail};
 use crate::decide::app_state::AppState;
 use crate::decide::notify::{self, RolloutMessage};
-use crate::decide::rollout::{KindState, RolloutState};
-use crate::model::app_state::{AppEvent, Release};
+use crate::decide::rollout::RolloutState;
+use crate::fleet::app::App;
+use crate::fleet::app_state::AppEvent;
 use crate::model::failure::{FailureKind, Fault, HaltReason, WaitReason};
-use crate::model::fleet::{App, EmailPolicy};
 use crate::model::notice::{LongWait, Notice, NoticeBody, RequestedBy, Untimely, WentBack};
+use crate::model::policy::EmailPolicy;
+use crate::model::release::Release;
 use crate::model::rollout::{Purpose, RolloutConclusion};
 use jiff::Timestamp;
 
@@ -130,7 +132,7 @@ fn arrived(state: &RolloutState, app_state: &AppState) -> NoticeBody {
                 .as_ref()
                 .map_or(release.image.to_string(), ToString::to_string),
             change: release.change.clone(),
-            units: containers(state),
+            units: state.kind.counted_units(),
         },
         Purpose::Revert => {
             let ran = app_state
@@ -149,7 +151,7 @@ fn arrived(state: &RolloutState, app_state: &AppState) -> NoticeBody {
                     by: operator_rollback.by.clone(),
                     why: operator_rollback.why.clone(),
                 }),
-                units: containers(state),
+                units: state.kind.counted_units(),
             }))
         }
     }
@@ -221,19 +223,11 @@ pub(in crate::decide) fn halt(
         reason: reason.clone(),
         tag: Some(state.release.tag.clone()),
         back,
-        log: state.kept_logs(),
+        log: state.kind.saved_logs(),
         incident: Some(Box::new(state.incident(Some((conclusion, now))))),
         require: app.map(|app| app.halt.require).unwrap_or_default(),
     };
     Some((reason, body))
-}
-
-/// How many containers or services were moved; 0 for a command target.
-fn containers(state: &RolloutState) -> usize {
-    match &state.kind_state {
-        KindState::Containers(_) | KindState::Services(_) => state.unit_count(),
-        KindState::Command(_) => 0,
-    }
 }
 
 /// Quarantines a release that is to blame: neither its digest nor the same content under another digest is tried again

@@ -3,12 +3,16 @@ use crate::decide::app_state::Promotion;
 use crate::decide::rollout::{self, RolloutState};
 use crate::decide::schedule::tests_app;
 use crate::decide::{app_state, run};
-use crate::model::app_state::Release;
+use crate::fleet::app::App;
+use crate::fleet::rollout::RolloutEvent;
+use crate::fleet::run::RunEvent;
+use crate::kinds::list::TargetPolicy;
 use crate::model::failure::{FailureKind, HaltReason, SkipReason};
-use crate::model::fleet::{App, Channel, Mode, Schedule, SmtpSecurity, SmtpServer, TargetPolicy};
 use crate::model::journal::Recorded;
-use crate::model::rollout::{Purpose, RolloutConclusion, RolloutEvent};
-use crate::model::run::{RunEvent, Trigger};
+use crate::model::policy::{Channel, Mode, Schedule, SmtpSecurity, SmtpServer};
+use crate::model::release::Release;
+use crate::model::rollout::{Purpose, RolloutConclusion};
+use crate::model::run::Trigger;
 use jiff::civil::time;
 use ulid::Ulid;
 
@@ -42,9 +46,9 @@ fn app() -> App {
 
 fn target() -> TargetPolicy {
     serde_json::from_str(
-        r#"{"name":"front","channel":null,"host":"h","select":{"container":{"name":"web"}},"window":null,
-        "ready":{"check":"healthcheck","timeout":"PT60S"},"before":[],"after":[],"bake":"PT0S","stop_timeout":null,
-        "irreversible":false}"#,
+        r#"{"name":"front","channel":null,"host":"h","window":null,"ready":{"check":"healthcheck","timeout":"PT60S"},
+        "bake":"PT0S","irreversible":false,
+        "kind":{"containers":{"select":{"name":{"name":"web"}},"before":[],"after":[],"stop_timeout":null}}}"#,
     )
     .unwrap()
 }
@@ -206,7 +210,7 @@ fn what_was_there_before_the_first_release_is_adopted_once() {
     assert_eq!(adopts(&told), 0, "nothing has taken its place");
     let told = story.ended(&rolling(11, 1, Purpose::Release), &RolloutConclusion::Done, Some(&own));
     assert_eq!(adopts(&told), 1);
-    let state = &story.app_state.targets[&target().name];
+    let state = &story.app_state.targets[&target().settings.name];
     assert_eq!(
         story.app_state.way_back(state).map(|release| release.tag.as_str()),
         Some("nginx:1.25")
@@ -324,7 +328,8 @@ fn the_end_of_a_run_tries_again_what_was_refused() {
         };
         let state = run::fold(RunId(Ulid(50)), &[recorded(opened)]).unwrap();
         let told = run_ended(&state, &story.app_state, conclusion, None, now);
-        let again = |fact: &AppEvent| matches!(fact, AppEvent::Again { targets, .. } if *targets == [target().name]);
+        let again =
+            |fact: &AppEvent| matches!(fact, AppEvent::Again { targets, .. } if *targets == [target().settings.name]);
         told.facts.iter().any(again)
     };
     let asked = || Trigger::Manual {

@@ -2,11 +2,14 @@ use super::super::schedule::tests_app;
 use super::*;
 use crate::decide::app_state::AppState;
 use crate::decide::gates::outside;
-use crate::model::app_state::Release;
-use crate::model::fleet::{Ready, ReadyCheck, Select};
+use crate::fleet::rollout::RolloutEvent;
+use crate::kinds::containers::policy::{ContainerSelect, ContainersPolicy};
+use crate::kinds::kind::TargetSettings;
+use crate::kinds::list::TargetKind;
 use crate::model::journal::Recorded;
 use crate::model::name::{RolloutId, RunId};
-use crate::model::rollout::RolloutEvent;
+use crate::model::policy::{Ready, ReadyCheck};
+use crate::model::release::Release;
 use crate::model::window::{Day, Weekly, Window};
 use jiff::civil::{Time, time};
 
@@ -17,24 +20,28 @@ fn at(text: &str) -> Timestamp {
 pub(in crate::decide) fn target(window: Option<(Time, Time)>) -> TargetPolicy {
     let minute = SignedDuration::from_mins(1);
     TargetPolicy {
-        name: "front".parse().unwrap(),
-        channel: None,
-        host: "web1".parse().unwrap(),
-        select: Select::Container { name: "web".into() },
-        window: window.map(|(from, to)| Window::from(Weekly::between(&Day::ALL, from, to))),
-        ready: Ready {
-            check: ReadyCheck::Healthcheck,
-            timeout: minute,
+        settings: TargetSettings {
+            name: "front".parse().unwrap(),
+            channel: None,
+            host: "web1".parse().unwrap(),
+            window: window.map(|(from, to)| Window::from(Weekly::between(&Day::ALL, from, to))),
+            ready: Ready {
+                check: ReadyCheck::Healthcheck,
+                timeout: minute,
+            },
+            bake: minute,
+            irreversible: false,
+            unhealthy: crate::model::policy::Unhealthy::Refuse,
         },
-        before: vec![],
-        after: vec![],
-        bake: minute,
-        stop_timeout: None,
-        irreversible: false,
-        unhealthy: crate::model::fleet::Unhealthy::Refuse,
-        order: crate::model::fleet::Order::Auto,
-        router: None,
-        preflight: crate::model::fleet::PreflightPolicy::Full,
+        kind: TargetKind::Containers(Box::new(ContainersPolicy {
+            select: ContainerSelect::Name { name: "web".into() },
+            before: vec![],
+            after: vec![],
+            stop_timeout: None,
+            order: crate::model::policy::Order::Auto,
+            router: None,
+            preflight: crate::kinds::containers::policy::PreflightPolicy::Full,
+        })),
     }
 }
 

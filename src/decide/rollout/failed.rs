@@ -1,28 +1,23 @@
-//! What follows a failed step or a completed rollback: that depends on whose fault the failure is.
+//! What follows a step that failed, and how a rollout that cannot arrive ends.
 
-use super::{KindState, Next, Progress, RolloutState, command, containers, self_update, services};
+use super::{Next, RolloutState, view};
+use crate::kinds::kind::{Kind, KindState, KindStep, Role, View};
+use crate::kinds::track::{Progress, Track};
 use crate::model::failure::{Failure, FailureKind, Fault, WaitReason};
-use crate::model::rollout::{Goal, RolloutConclusion, Step};
+use crate::model::rollout::{Goal, RolloutConclusion};
 use jiff::{SignedDuration, Timestamp};
 
 /// Anything but a bake that is dated further ahead than this comes from a clock that ran fast: everyday clock
 /// corrections are smaller.
 pub(super) const SLACK: SignedDuration = SignedDuration::from_hours(1);
 
-/// The target was changed from outside: lowtide stops and changes nothing more until an operator acts.
-pub(super) fn diverged(detail: String) -> Next {
-    Next::Finish(RolloutConclusion::Stuck {
-        failure: Failure::new(FailureKind::Diverged, detail),
-    })
-}
-
 /// The rollback is complete: the old containers run. A release with nothing against it counts as refused, so it is
 /// tried again. It counts as reverted if someone else interfered after the new container ran, since they may have had
 /// reasons.
-pub(super) fn returned(state: &RolloutState, reason: Failure) -> Next {
-    let failure = reason;
+/// `ran`: a process of the release may have run.
+pub(super) fn returned<S>(ran: bool, failure: Failure) -> Next<S> {
     let stays_out = matches!(failure.kind, FailureKind::Withdrawn | FailureKind::WindowClosed)
-        || failure.kind == FailureKind::Diverged && ran(state)
+        || failure.kind == FailureKind::Diverged && ran
         || failure.kind.condemns();
     Next::Finish(if stays_out {
         RolloutConclusion::Reverted { failure }
@@ -31,26 +26,14 @@ pub(super) fn returned(state: &RolloutState, reason: Failure) -> Next {
     })
 }
 
-fn ran(state: &RolloutState) -> bool {
-    match &state.kind_state {
-        KindState::Containers(containers) => containers.ran(),
-        KindState::Services(services) => services.ran(),
-        KindState::Command(command) => command.ran(),
-    }
-}
-
-pub(super) fn mistaken() -> Next {
-    let failure = Failure::new(
-        FailureKind::Invariant,
-        "something else was looked at than what is moved",
-    );
-    Next::Finish(RolloutConclusion::Stuck { failure })
-}
-
 /// Retries a failed step while the fault is in the infrastructure. After that the rollout turns back, or a person is
 /// called.
-pub(super) fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32, Box<Next>> {
-    match &state.progress {
+pub(super) fn after_failure<K: Kind>(
+    state: &RolloutState,
+    track: &Track<K>,
+    now: Timestamp,
+) -> Result<u32, Box<Next<K::Step>>> {
+    match &track.progress {
         Progress::Idle => Ok(1),
         Progress::Started { .. } => {
             let failure = Failure::new(
@@ -73,7 +56,7 @@ pub(super) fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32,
             failure,
             at,
         } => {
-            if let Some(delay) = step_retry(state.goal, step, *attempt, failure) {
+            if let Some(delay) = step_retry(state.goal, K::TRIES_BACK, *attempt, failure) {
                 let due = *at + delay;
                 // A failure dated in the future was written by a clock that ran fast: retry now.
                 return if due > now && *at <= now + SLACK {
@@ -90,37 +73,30 @@ pub(super) fn after_failure(state: &RolloutState, now: Timestamp) -> Result<u32,
                     Ok(attempt + 1)
                 };
             }
-            let dispensable = if let Step::Service(step) = step {
-                services::is_dispensable(step)
-            } else {
-                containers::is_dispensable(state.goal, step)
-            };
-            if dispensable || containers::forward::is_judged_by_look(state.goal, step, failure) {
+            if K::goes_on(state.goal, step, failure) {
                 return Ok(attempt + 1);
             }
-            Err(Box::new(give_up(state, step, failure)))
+            Err(Box::new(give_up(view(state, track), step, failure)))
         }
     }
 }
 
 /// Steps of a rollback are retried more often and sooner than steps forward, because a service may be down.
-fn step_retry(goal: Goal, step: &Step, attempt: u32, failure: &Failure) -> Option<SignedDuration> {
+fn step_retry(goal: Goal, tries_back: u32, attempt: u32, failure: &Failure) -> Option<SignedDuration> {
     // Local trouble says nothing about the release, and a rollback would need the same files and descriptors: retry
     // until the step works, up to four minutes apart.
     if failure.kind == FailureKind::LocalTrouble {
         return Some(SignedDuration::from_secs(1 << attempt.min(8)));
     }
-    // A command may take minutes each time: a person must be notified before ten of them have failed.
-    let most = if matches!(step, Step::Command(_)) { 3 } else { 10 };
     match (goal, failure.fault()) {
         (Goal::Forward, Fault::Infra) if attempt < 5 => Some(SignedDuration::from_secs(1 << attempt.min(6))),
-        (Goal::Back, _) if attempt < most => Some(SignedDuration::from_secs(1 << attempt.min(5))),
+        (Goal::Back, _) if attempt < tries_back => Some(SignedDuration::from_secs(1 << attempt.min(5))),
         (Goal::Forward | Goal::Back, Fault::Repo | Fault::Infra | Fault::Operator | Fault::Bug) => None,
     }
 }
 
-fn give_up(state: &RolloutState, step: &Step, failure: &Failure) -> Next {
-    match state.goal {
+fn give_up<K: Kind>(view: View<'_, K>, step: &K::Step, failure: &Failure) -> Next<K::Step> {
+    match view.goal {
         Goal::Back => {
             let detail = format!("{step}: {}", failure.detail);
             let failure = Failure {
@@ -130,70 +106,63 @@ fn give_up(state: &RolloutState, step: &Step, failure: &Failure) -> Next {
             };
             Next::Finish(RolloutConclusion::Stuck { failure })
         }
-        Goal::Forward if !state.touched || self_update::has_only_kept(state, step) => {
-            Next::Finish(RolloutConclusion::Refused {
-                failure: failure.clone(),
-            })
-        }
+        Goal::Forward if K::left_untouched(view, step) => Next::Finish(RolloutConclusion::Refused {
+            failure: failure.clone(),
+        }),
         // The container was stopped from outside while the rollout waited for its readiness.
-        Goal::Forward if failure.kind == FailureKind::Diverged && matches!(step, Step::AwaitReady { .. }) => {
+        Goal::Forward if failure.kind == FailureKind::Diverged && matches!(step.about().role, Role::Readiness(_)) => {
             Next::Finish(RolloutConclusion::Stuck {
                 failure: failure.clone(),
             })
         }
-        Goal::Forward => revert_or_stop(state, failure.clone()),
+        Goal::Forward => revert_or_stop(view, failure.clone()),
     }
 }
 
 /// Once a candidate of an irreversible target has run, its data may have been migrated: a person decides instead of a
 /// rollback.
-pub(super) fn revert_or_stop(state: &RolloutState, failure: Failure) -> Next {
-    if state.target.irreversible && ran(state) {
+pub(super) fn revert_or_stop<K: Kind>(view: View<'_, K>, failure: Failure) -> Next<K::Step> {
+    if view.target.irreversible && view.state.ran() {
         return Next::Finish(RolloutConclusion::Stuck { failure });
     }
-    roll_back(state, failure)
+    roll_back(view, failure)
 }
 
-pub(super) fn roll_back(state: &RolloutState, failure: Failure) -> Next {
-    match &state.kind_state {
-        KindState::Command(command) if command.ran() && command::cannot_go_back(command) => {
-            Next::Finish(command::nothing_before(failure))
-        }
-        KindState::Containers(_) | KindState::Services(_) | KindState::Command(_) => Next::DecideRevert(failure),
+pub(super) fn roll_back<K: Kind>(view: View<'_, K>, failure: Failure) -> Next<K::Step> {
+    match K::way_back(view, failure) {
+        Ok(failure) => Next::DecideRevert(failure),
+        Err(failure) => Next::Finish(RolloutConclusion::Stuck { failure }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::command::CommandStep;
-    use crate::model::rollout::Which;
+    use crate::kinds::command::policy::CommandPolicy;
+    use crate::kinds::containers::policy::ContainersPolicy;
 
-    fn pauses(goal: Goal, step: &Step, kind: FailureKind) -> Vec<i64> {
+    fn pauses(goal: Goal, tries_back: u32, kind: FailureKind) -> Vec<i64> {
         let failure = Failure::new(kind, "x");
-        let pause = |attempt| step_retry(goal, step, attempt, &failure);
+        let pause = |attempt| step_retry(goal, tries_back, attempt, &failure);
         (1..=12).map_while(pause).map(|pause| pause.as_secs()).collect()
     }
 
     #[test]
     fn how_often_and_how_soon_a_step_is_tried_again() {
-        let (pull, away) = (Step::Pull, FailureKind::RegistryUnreachable);
-        let answer = Step::Command(CommandStep::AwaitAnswer {
-            which: Which::Old,
-            deadline: Timestamp::UNIX_EPOCH,
-        });
-        assert_eq!(pauses(Goal::Forward, &pull, away), [2, 4, 8, 16]);
-        assert_eq!(pauses(Goal::Forward, &answer, away), [2, 4, 8, 16]);
+        let (pull, answer) = (ContainersPolicy::TRIES_BACK, CommandPolicy::TRIES_BACK);
+        let away = FailureKind::RegistryUnreachable;
+        assert_eq!(pauses(Goal::Forward, pull, away), [2, 4, 8, 16]);
+        assert_eq!(pauses(Goal::Forward, answer, away), [2, 4, 8, 16]);
         let never = Vec::<i64>::new();
-        assert_eq!(pauses(Goal::Forward, &pull, FailureKind::UnhealthyAfterRoll), never);
+        assert_eq!(pauses(Goal::Forward, pull, FailureKind::UnhealthyAfterRoll), never);
         // A service is down, whatever the cause.
         let back = [2, 4, 8, 16, 32, 32, 32, 32, 32];
-        assert_eq!(pauses(Goal::Back, &pull, away), back);
-        assert_eq!(pauses(Goal::Back, &pull, FailureKind::UnhealthyAfterRoll), back);
-        assert_eq!(pauses(Goal::Back, &answer, away), [2, 4]);
+        assert_eq!(pauses(Goal::Back, pull, away), back);
+        assert_eq!(pauses(Goal::Back, pull, FailureKind::UnhealthyAfterRoll), back);
+        assert_eq!(pauses(Goal::Back, answer, away), [2, 4]);
         // Trouble of our own ends by itself, or not at all.
         let own = [2, 4, 8, 16, 32, 64, 128, 256, 256, 256, 256, 256];
-        assert_eq!(pauses(Goal::Forward, &pull, FailureKind::LocalTrouble), own);
-        assert_eq!(pauses(Goal::Back, &pull, FailureKind::LocalTrouble), own);
+        assert_eq!(pauses(Goal::Forward, pull, FailureKind::LocalTrouble), own);
+        assert_eq!(pauses(Goal::Back, pull, FailureKind::LocalTrouble), own);
     }
 }

@@ -1,22 +1,17 @@
 //! Forecast of a rollout in which every step succeeds. Nothing is decided here: the journal's steps are replayed on a
 //! [`Simulation`], and the real decisions are called on it again and again. So there is no second list of steps to maintain.
 
-use super::containers::{self as rules, Sequence};
-use super::{Gate, KindState, Next, Outside, Progress, RolloutState, next, timing};
-use crate::model::app_state::Release;
+use super::{Gate, Next, Outside, RolloutState, next, timing, view};
+use crate::fleet::rollout::RolloutEvent;
+use crate::kinds::kind::{Kind, KindStep, Simulation};
+use crate::kinds::list::{Listed, StepOutcome, each_kind};
+use crate::kinds::track::{Ended, Track};
 use crate::model::failure::WaitReason;
-use crate::model::fleet::{Order, TargetPolicy};
 use crate::model::journal::Recorded;
-use crate::model::preview::{Chosen, Move, OrderReason, Phase, Planned, PlannedState, RolloutPreview, What};
-use crate::model::rollout::{Goal, Part, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome, Unit};
-use crate::model::service::{ServiceStep, ServiceUnit, UpdateOrder};
+use crate::model::preview::{Chosen, Phase, Planned, PlannedState, RolloutPreview, What};
+use crate::model::release::Release;
+use crate::model::rollout::{Goal, Purpose, RolloutConclusion};
 use jiff::{SignedDuration, Timestamp};
-use simulation::Simulation;
-
-mod command;
-mod containers;
-mod services;
-mod simulation;
 
 /// More steps than any rollout has; stops decisions that go in circles.
 const ENOUGH: usize = 10_000;
@@ -30,8 +25,19 @@ pub fn preview(
     releases: &[Release],
     now: Timestamp,
 ) -> RolloutPreview {
-    let mut play = Play {
-        simulation: Simulation::of(state),
+    each_kind!(KindTrack, &state.kind, track => played(state, track, events, outside, releases, now))
+}
+
+fn played<K: Listed>(
+    state: &RolloutState,
+    track: &Track<K>,
+    events: &[Recorded<RolloutEvent>],
+    outside: &Outside,
+    releases: &[Release],
+    now: Timestamp,
+) -> RolloutPreview {
+    let mut play = Play::<K> {
+        simulation: Simulation::of(view(state, track)),
         steps: Vec::new(),
         open: None,
     };
@@ -46,20 +52,23 @@ pub fn preview(
             play.go_on(state, outside, now)
         }
     };
-    let (chosen, mut moves) = moves(state, &play.simulation, releases);
+    let mut moves = play.simulation.moves(view(state, track), releases);
     for (index, moved) in moves.iter_mut().enumerate() {
         moved.phase = phase(state, &play.steps, index);
     }
     RolloutPreview {
-        chosen,
+        chosen: match state.kind.units() {
+            Some(_) => Chosen::Preflighted,
+            None => Chosen::Assumed,
+        },
         moves,
         steps: play.steps,
         ends,
     }
 }
 
-struct Play {
-    simulation: Simulation,
+struct Play<K: Kind> {
+    simulation: K::Simulation,
     steps: Vec<Planned>,
     /// The line of the wait that follows a step: for tasks, or for the bake.
     open: Option<Open>,
@@ -72,24 +81,28 @@ struct Open {
     until: Option<Timestamp>,
 }
 
-impl Play {
+impl<K: Listed> Play<K> {
     /// Replays the journal.
     fn replay(&mut self, events: &[Recorded<RolloutEvent>]) {
-        let mut begun: Option<(&Step, Timestamp)> = None;
+        let mut begun: Option<(K::Step, Timestamp)> = None;
         for Recorded { at, event, .. } in events {
             match event {
                 RolloutEvent::StepStarted { step, .. } => {
                     self.close(*at);
-                    self.simulation.name(step);
+                    // A step of another kind does not fold either, so it is not there.
+                    let Ok(step) = K::Step::try_from(step.clone()) else {
+                        continue;
+                    };
+                    self.simulation.name(&step);
                     begun = Some((step, *at));
                 }
                 RolloutEvent::StepEnded { outcome } => {
                     let Some((step, since)) = begun.take() else { continue };
-                    self.ended(step, outcome, (since, *at));
+                    self.ended(&step, outcome, (since, *at));
                 }
                 RolloutEvent::StepAbandoned => {
                     let Some((step, _)) = begun.take() else { continue };
-                    self.line(step, PlannedState::Abandoned);
+                    self.line(&step, PlannedState::Abandoned);
                 }
                 RolloutEvent::BakeStarted { until } => {
                     self.close(*at);
@@ -110,31 +123,20 @@ impl Play {
             }
         }
         if let Some((step, since)) = begun {
-            self.line(step, PlannedState::Running { since });
+            self.line(&step, PlannedState::Running { since });
         }
     }
 
-    fn ended(&mut self, step: &Step, outcome: &StepOutcome, (since, at): (Timestamp, Timestamp)) {
-        let well = match outcome {
-            StepOutcome::Failed { .. } | StepOutcome::Busy { .. } => false,
-            StepOutcome::Done
-            | StepOutcome::Unchanged
-            | StepOutcome::Preflighted { .. }
-            | StepOutcome::ServicesPreflighted { .. }
-            | StepOutcome::Pulled { .. }
-            | StepOutcome::Prepulled { .. }
-            | StepOutcome::CommandPreflighted { .. }
-            | StepOutcome::Ran { .. }
-            | StepOutcome::Kept { .. } => true,
-        };
-        if !well {
-            return self.line(step, PlannedState::Failed);
+    fn ended(&mut self, step: &K::Step, outcome: &StepOutcome, (since, at): (Timestamp, Timestamp)) {
+        match outcome {
+            Ended::Failed { .. } | Ended::Busy { .. } => return self.line(step, PlannedState::Failed),
+            Ended::Well { .. } => {}
         }
         let took = at.duration_since(since);
         self.line(step, PlannedState::Done { took });
         self.simulation.perform(step);
         if let Some(total) = self.simulation.replaces(step) {
-            self.watch(step.unit(), What::Tasks { total }, at, None);
+            self.watch(step.about().unit, What::Tasks { total }, at, None);
         }
     }
 
@@ -148,16 +150,18 @@ impl Play {
         let mut ahead = state.clone();
         ahead.window_ignored = true;
         let mut clock = now;
-        if let Progress::Started { step, .. } = &state.progress {
+        if let Some(step) = K::track(&state.kind)?.under_way() {
             self.take(&mut ahead, step, clock)?;
         }
         for _ in 0..ENOUGH {
-            match next(&ahead, &self.simulation.seen(&ahead), &free, clock) {
+            let track = K::track(&ahead.kind)?;
+            let seen = self.simulation.seen(view(&ahead, track));
+            match next(&ahead, track, seen.as_ref(), &free, clock) {
                 Next::Do { attempt, step } => {
                     self.line(&step, PlannedState::Ahead);
                     let started = RolloutEvent::StepStarted {
                         attempt,
-                        step: step.clone(),
+                        step: step.clone().into(),
                     };
                     apply(&mut ahead, started, clock)?;
                     self.take(&mut ahead, &step, clock)?;
@@ -176,10 +180,12 @@ impl Play {
     }
 
     /// Ends a step that was begun.
-    fn take(&mut self, ahead: &mut RolloutState, step: &Step, clock: Timestamp) -> Option<()> {
-        let outcome = self.simulation.perform(step);
+    fn take(&mut self, ahead: &mut RolloutState, step: &K::Step, clock: Timestamp) -> Option<()> {
+        let outcome = Ended::Well {
+            outcome: self.simulation.perform(step).into(),
+        };
         if let Some(total) = self.simulation.replaces(step) {
-            self.ahead(step.unit(), What::Tasks { total });
+            self.ahead(step.about().unit, What::Tasks { total });
         }
         apply(ahead, RolloutEvent::StepEnded { outcome }, clock)
     }
@@ -206,13 +212,8 @@ impl Play {
         }
     }
 
-    fn line(&mut self, step: &Step, state: PlannedState) {
-        // A pre-pull changes nothing on the service, but people expect it in the service's list.
-        let unit = if let Step::Service(ServiceStep::Prepull { unit }) = step {
-            Some(*unit)
-        } else {
-            step.unit()
-        };
+    fn line(&mut self, step: &K::Step, state: PlannedState) {
+        let unit = step.about().listed;
         let what = What::Step { step: step.to_string() };
         self.steps.push(Planned { unit, what, state });
     }
@@ -246,72 +247,6 @@ fn apply(state: &mut RolloutState, event: RolloutEvent, at: Timestamp) -> Option
 fn bake(from: Timestamp, until: Timestamp) -> What {
     What::Bake {
         lasts: until.duration_since(from).max(SignedDuration::ZERO),
-    }
-}
-
-fn moves(state: &RolloutState, simulation: &Simulation, releases: &[Release]) -> (Chosen, Vec<Move>) {
-    let (chosen, unit_count) = match state.unit_count() {
-        0 => (Chosen::Assumed, simulation.unit_count()),
-        unit_count => (Chosen::Preflighted, unit_count),
-    };
-    let from = |from: String| (chosen == Chosen::Preflighted).then_some(from);
-    let moves = match simulation {
-        Simulation::Containers(simulation) => simulation.units[..unit_count]
-            .iter()
-            .map(|unit| Move {
-                from: from(containers::image(unit, releases)),
-                ..container(&state.target, unit)
-            })
-            .collect(),
-        Simulation::Services(simulation) => simulation.units[..unit_count]
-            .iter()
-            .map(|unit| Move {
-                from: from(services::image(unit)),
-                order: (chosen == Chosen::Preflighted).then_some(unit.order),
-                tasks: (chosen == Chosen::Preflighted).then(|| unit.size()),
-                ..service(&state.target, unit)
-            })
-            .collect(),
-        Simulation::Command(simulation) => vec![Move {
-            name: simulation.name.clone(),
-            part: Part::Release,
-            from: simulation.unit.before.as_ref().map(|before| before.tag.clone()),
-            order: None,
-            why: OrderReason::Command,
-            tasks: None,
-            phase: Phase::Waiting,
-        }],
-    };
-    (chosen, moves)
-}
-
-fn container(target: &TargetPolicy, unit: &Unit) -> Move {
-    Move {
-        name: unit.name.clone(),
-        part: unit.part,
-        from: None,
-        order: Some(match rules::sequence(target, unit) {
-            Sequence::StartFirst => UpdateOrder::StartFirst,
-            Sequence::StopFirst => UpdateOrder::StopFirst,
-        }),
-        why: rules::reason(target, unit),
-        tasks: None,
-        phase: Phase::Waiting,
-    }
-}
-
-fn service(target: &TargetPolicy, unit: &ServiceUnit) -> Move {
-    Move {
-        name: unit.name.clone(),
-        part: Part::Release,
-        from: None,
-        order: None,
-        why: match target.order {
-            Order::Auto => OrderReason::Service,
-            Order::StopFirst | Order::StartFirst => OrderReason::Configured,
-        },
-        tasks: None,
-        phase: Phase::Waiting,
     }
 }
 

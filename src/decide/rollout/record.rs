@@ -2,9 +2,12 @@
 //! process and `show` report the same.
 
 use super::RolloutState;
-use crate::model::fleet::TargetPolicy;
+use crate::fleet::rollout::RolloutEvent;
+use crate::kinds::kind::Role;
+use crate::kinds::list::{Step, StepOutcome};
+use crate::kinds::track::{Ended, EndedStep};
 use crate::model::halt::{Candidate, Happened, Incident, Moment, RanHook, Readiness, StepEnd};
-use crate::model::rollout::{HookPhase, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
+use crate::model::rollout::{Purpose, RolloutConclusion};
 use jiff::Timestamp;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +16,6 @@ pub(super) struct Record {
     readiness: Vec<Readiness>,
     candidates: Vec<Candidate>,
     hooks: Vec<RanHook>,
-    /// Names of the units, by position.
-    names: Vec<String>,
     /// When the step under way was begun.
     since: Timestamp,
 }
@@ -27,7 +28,6 @@ impl Record {
             readiness: Vec::new(),
             candidates: Vec::new(),
             hooks: Vec::new(),
-            names: Vec::new(),
             since: at,
         }
     }
@@ -60,78 +60,49 @@ impl Record {
         self.since = at;
     }
 
-    pub(super) fn abandon(&mut self, step: &Step, at: Timestamp) {
+    pub(super) fn abandon(&mut self, step: &Step, unit: Option<String>, at: Timestamp) {
         let what = Happened::Abandoned {
             step: step.to_string(),
-            unit: self.unit(step),
+            unit,
         };
         self.timeline.push(Moment { at, what });
     }
 
-    pub(super) fn end(&mut self, target: &TargetPolicy, step: &Step, outcome: &StepOutcome, at: Timestamp) {
-        if let StepOutcome::Preflighted { units } = outcome {
-            self.names = units.iter().map(|unit| unit.name.clone()).collect();
-        }
-        if let StepOutcome::ServicesPreflighted { services } = outcome {
-            self.names = services.iter().map(|service| service.name.clone()).collect();
-        }
-        if let StepOutcome::CommandPreflighted { .. } = outcome {
-            self.names = vec![target.name.to_string()];
-        }
-        let unit = self.unit(step);
+    pub(super) fn end(&mut self, ended: &EndedStep, unit: Option<String>, outcome: &StepOutcome, at: Timestamp) {
         let took_ms = u64::try_from(at.duration_since(self.since).as_millis()).unwrap_or(0);
         let end = match outcome {
-            StepOutcome::Failed { failure } => StepEnd::Failed {
+            Ended::Failed { failure } => StepEnd::Failed {
                 failure: failure.clone(),
             },
-            StepOutcome::Busy { .. } => StepEnd::Busy,
-            StepOutcome::Kept { log, exit_code } => {
-                self.candidates.push(Candidate {
+            Ended::Busy { .. } => StepEnd::Busy,
+            Ended::Well { outcome } => {
+                self.candidates.extend(outcome.left_behind().map(|left| Candidate {
                     unit: unit.clone().unwrap_or_default(),
-                    exit_code: *exit_code,
-                    log: log.clone(),
-                });
+                    exit_code: left.exit_code,
+                    log: left.log.to_vec(),
+                }));
                 StepEnd::Done
             }
-            StepOutcome::Done
-            | StepOutcome::Unchanged
-            | StepOutcome::Preflighted { .. }
-            | StepOutcome::ServicesPreflighted { .. }
-            | StepOutcome::CommandPreflighted { .. }
-            | StepOutcome::Ran { .. }
-            | StepOutcome::Prepulled { .. }
-            | StepOutcome::Pulled { .. } => StepEnd::Done,
         };
-        let failure = match &end {
-            StepEnd::Failed { failure } => Some(failure.clone()),
-            StepEnd::Done | StepEnd::Busy => None,
-        };
-        if let Step::AwaitReady { which, .. } = step {
-            self.readiness.push(Readiness {
+        let failure = outcome.failure().cloned();
+        match ended.step.about().role {
+            Role::Readiness(which) => self.readiness.push(Readiness {
                 unit: unit.clone().unwrap_or_default(),
-                which: *which,
+                which,
                 took_ms,
-                failure: failure.clone(),
-            });
-        }
-        if let Step::RunHook { phase, hook, .. } = step
-            && end != StepEnd::Busy
-        {
-            let configured = match phase {
-                HookPhase::Before => target.before.get(*hook),
-                HookPhase::After => target.after.get(*hook),
-            };
-            self.hooks.push(RanHook {
+                failure,
+            }),
+            Role::Hook { phase, .. } if end != StepEnd::Busy => self.hooks.push(RanHook {
                 unit: unit.clone().unwrap_or_default(),
-                phase: *phase,
-                command: configured.map(|hook| hook.command.clone()).unwrap_or_default(),
+                phase,
+                command: ended.hook.clone(),
                 at,
                 failure,
-            });
+            }),
+            Role::Hook { .. } | Role::Preflight | Role::Breakable | Role::Other => {}
         }
-        let step = step.to_string();
         let what = Happened::Step {
-            step,
+            step: ended.step.to_string(),
             unit,
             took_ms,
             end,
@@ -164,11 +135,5 @@ impl Record {
             candidates: self.candidates.clone(),
             hooks: self.hooks.clone(),
         }
-    }
-
-    fn unit(&self, step: &Step) -> Option<String> {
-        let place = step.unit()?;
-        let name = self.names.get(place).cloned();
-        Some(name.unwrap_or_else(|| format!("unit {}", place + 1)))
     }
 }

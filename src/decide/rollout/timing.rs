@@ -1,12 +1,14 @@
 //! When a rollout may move. Windows are checked before its first change and between two of its units, and never for a
 //! rollback.
 
-use super::{KindState, Next, RolloutState, roll_back, touches};
+use super::failed::roll_back;
+use super::{Next, RolloutState};
 use crate::decide::app_state::Waits;
 use crate::decide::window::{self, Between, Resume, Start, SuspensionsLeft, Underway};
+use crate::kinds::kind::{About, Kind, KindState, KindStep, View};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::name::RunId;
-use crate::model::rollout::{Purpose, RolloutConclusion, Step};
+use crate::model::rollout::{Purpose, RolloutConclusion};
 use crate::model::window::{Closing, Escalation, Occurrence, Patience, Window};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -62,9 +64,9 @@ pub struct WindowProgress {
 }
 
 impl WindowProgress {
-    pub(super) fn begin(&mut self, step: &Step, at: Timestamp) {
-        self.units.extend(step.unit());
-        if touches(step) {
+    pub(super) fn begin(&mut self, about: About, at: Timestamp) {
+        self.units.extend(about.unit);
+        if about.changes() {
             self.begun.get_or_insert(at);
         }
     }
@@ -81,7 +83,7 @@ impl WindowProgress {
 }
 
 /// What keeps a rollout from starting. Once the target was touched, other rules apply.
-pub(super) fn held_back(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<Next> {
+pub(super) fn held_back<S>(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<Next<S>> {
     if state.touched || state.purpose == Purpose::Revert {
         return None;
     }
@@ -106,13 +108,13 @@ pub(super) fn withdrawn(state: &RolloutState) -> RolloutConclusion {
 /// A rollout in progress rolls back when its release is withdrawn, even on an irreversible target: a person has decided
 /// so. Once old containers are being removed, there is nothing to roll back to: the rollout completes, and another one
 /// brings the older release back.
-pub(super) fn rolled_back_by_operator(state: &RolloutState, outside: &Outside) -> Option<Next> {
-    let committed = match &state.kind_state {
-        KindState::Containers(containers) => containers.committed,
-        KindState::Services(_) | KindState::Command(_) => false,
-    };
-    let turns = outside.gate == Gate::Withdrawn && !committed;
-    turns.then(|| roll_back(state, withdrawal(state)))
+pub(super) fn rolled_back_by_operator<K: Kind>(
+    state: &RolloutState,
+    view: View<'_, K>,
+    outside: &Outside,
+) -> Option<Next<K::Step>> {
+    let turns = outside.gate == Gate::Withdrawn && !view.state.is_committed();
+    turns.then(|| roll_back(view, withdrawal(state)))
 }
 
 fn withdrawal(state: &RolloutState) -> Failure {
@@ -120,7 +122,12 @@ fn withdrawal(state: &RolloutState) -> Failure {
 }
 
 /// Returns `planned`, the next step by the target's own rules, or what the window requires instead.
-pub(super) fn within(state: &RolloutState, outside: &Outside, planned: Next, now: Timestamp) -> Next {
+pub(super) fn within<S: KindStep>(
+    state: &RolloutState,
+    outside: &Outside,
+    planned: Next<S>,
+    now: Timestamp,
+) -> Next<S> {
     let Next::Do { step, .. } = &planned else {
         // A suspended rollout still watches the containers it has placed.
         return planned;
@@ -129,7 +136,7 @@ pub(super) fn within(state: &RolloutState, outside: &Outside, planned: Next, now
         return planned;
     }
     if !state.touched {
-        return match enters(state, outside, now).filter(|_| touches(step)) {
+        return match enters(state, outside, now).filter(|_| step.about().changes()) {
             Some(occurrence) => Next::Enter { occurrence },
             None => planned,
         };
@@ -138,7 +145,11 @@ pub(super) fn within(state: &RolloutState, outside: &Outside, planned: Next, now
     // been stopped early because it lives in the namespaces of a lower one; it does not serve again until its own turn,
     // so all units up to it are finished.
     let begun = &state.window_progress.units;
-    if step.unit().is_none_or(|unit| begun.iter().any(|begun| *begun >= unit)) {
+    if step
+        .about()
+        .unit
+        .is_none_or(|unit| begun.iter().any(|begun| *begun >= unit))
+    {
         return planned;
     }
     match &state.window_progress.suspended {
@@ -177,7 +188,7 @@ fn start(outside: &Outside, now: Timestamp) -> Start {
     }
 }
 
-fn wait_for_window(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<Next> {
+fn wait_for_window<S>(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<Next<S>> {
     let (until, reason) = match start(outside, now) {
         Start::Now { .. } => return None,
         Start::Later { opens } => (Some(opens), WaitReason::Window { opens }),
@@ -196,7 +207,7 @@ fn wait_for_window(state: &RolloutState, outside: &Outside, now: Timestamp) -> O
 }
 
 /// A program that keeps asking to be tried later is escalated like a window that does not open.
-pub(super) fn heard(state: &RolloutState, outside: &Outside, next: Next, now: Timestamp) -> Next {
+pub(super) fn heard<S>(state: &RolloutState, outside: &Outside, next: Next<S>, now: Timestamp) -> Next<S> {
     if let Next::Wait { reason, .. } = &next
         && matches!(reason, WaitReason::HookBusy { .. })
         && due(outside, patience(outside)) <= now
@@ -229,7 +240,7 @@ fn due(outside: &Outside, patience: Patience) -> Timestamp {
     since.saturating_add(limit).unwrap_or(Timestamp::MAX)
 }
 
-fn between_units(state: &RolloutState, outside: &Outside, planned: Next, now: Timestamp) -> Next {
+fn between_units<S>(state: &RolloutState, outside: &Outside, planned: Next<S>, now: Timestamp) -> Next<S> {
     let left = if state.window_progress.suspensions == 0 {
         SuspensionsLeft::One
     } else {
@@ -248,7 +259,7 @@ fn between_units(state: &RolloutState, outside: &Outside, planned: Next, now: Ti
     }
 }
 
-fn suspended(state: &RolloutState, outside: &Outside, since: (&Closing, Timestamp), now: Timestamp) -> Next {
+fn suspended<S>(state: &RolloutState, outside: &Outside, since: (&Closing, Timestamp), now: Timestamp) -> Next<S> {
     let entered = state.window_progress.entered.as_ref();
     // An irreversible target cannot roll back, so it waits without a limit.
     let since = if state.target.irreversible {
@@ -289,7 +300,7 @@ pub fn suspended_until(
 
 /// `None` for an irreversible target: its data may have been migrated, so a rollback is worse than moving on outside
 /// the window.
-fn back(state: &RolloutState, closing: &Closing) -> Option<Next> {
+fn back<S>(state: &RolloutState, closing: &Closing) -> Option<Next<S>> {
     let why = match closing {
         Closing::Ended => "its window had closed".to_owned(),
         Closing::Denied { why: None } => "its window was denied".to_owned(),

@@ -1,7 +1,8 @@
 //! Must a candidate be started, and can it be? A base of other images often has no command, and needs none.
 
+use crate::fleet::app::App;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{App, ReadyCheck, TestSetup};
+use crate::model::policy::{ReadyCheck, TestSetup};
 use crate::model::run::Stage;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +45,10 @@ pub(super) fn judge(app: &App, has_command: bool) -> Start {
 mod tests {
     use super::super::tests::app;
     use super::*;
-    use crate::model::fleet::{Mode, Order, Select, TargetPolicy};
+    use crate::kinds::containers::policy::{ContainerSelect, ContainersPolicy};
+    use crate::kinds::kind::TargetSettings;
+    use crate::kinds::list::{TargetKind, TargetPolicy};
+    use crate::model::policy::{Mode, Order};
     use jiff::SignedDuration;
 
     fn base() -> App {
@@ -55,21 +59,25 @@ mod tests {
 
     fn target(app: &App) -> TargetPolicy {
         TargetPolicy {
-            name: "front".parse().unwrap(),
-            channel: None,
-            host: app.build.host.clone(),
-            select: Select::Container { name: "web".into() },
-            window: None,
-            ready: app.ready.clone(),
-            before: vec![],
-            after: vec![],
-            bake: SignedDuration::ZERO,
-            stop_timeout: None,
-            irreversible: false,
-            order: Order::Auto,
-            router: None,
-            unhealthy: crate::model::fleet::Unhealthy::default(),
-            preflight: crate::model::fleet::PreflightPolicy::default(),
+            settings: TargetSettings {
+                name: "front".parse().unwrap(),
+                channel: None,
+                host: app.build.host.clone(),
+                window: None,
+                ready: app.ready.clone(),
+                bake: SignedDuration::ZERO,
+                irreversible: false,
+                unhealthy: crate::model::policy::Unhealthy::default(),
+            },
+            kind: TargetKind::Containers(Box::new(ContainersPolicy {
+                select: ContainerSelect::Name { name: "web".into() },
+                before: vec![],
+                after: vec![],
+                stop_timeout: None,
+                order: Order::Auto,
+                router: None,
+                preflight: crate::kinds::containers::policy::PreflightPolicy::default(),
+            })),
         }
     }
 

@@ -3,13 +3,13 @@
 use super::*;
 use crate::decide::recover::{self, Recovery};
 use crate::model::failure::SkipReason;
-use crate::model::fleet::{
-    BuildPolicy, Channel, ContainerLimits, GitRef, PublishPolicy, Ready, ReadyCheck, Schedule, Source, TestNetwork,
-    TestPolicy, TestSetup,
-};
 use crate::model::freshness::RebuildAssessment;
 use crate::model::image::Platform;
 use crate::model::inventory::{Change, InventorySummary};
+use crate::model::policy::{
+    BuildPolicy, Channel, ContainerLimits, GitRef, PublishPolicy, Ready, ReadyCheck, Schedule, Source, TestNetwork,
+    TestPolicy, TestSetup,
+};
 use crate::model::stages::resolve::Commit;
 use jiff::SignedDuration;
 use std::collections::BTreeMap;

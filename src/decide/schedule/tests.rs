@@ -1,6 +1,6 @@
 use super::super::family::{Member, families};
 use super::*;
-use crate::model::fleet::{BuildPolicy, GitRef, Limits, Mode, Ready, ReadyCheck, Retention, Source};
+use crate::model::policy::{BuildPolicy, GitRef, Limits, Mode, Ready, ReadyCheck, Retention, Source};
 use jiff::civil::time;
 use proptest::prelude::*;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ fn next(app: &App, place: &Place, progress: Progress, now: Timestamp) -> Option<
     super::next(app, place, progress, &mut Calendar::default(), now)
 }
 
-pub(in crate::decide) fn app(name: &str, schedule: Schedule, zone: &str) -> App {
+pub(crate) fn app(name: &str, schedule: Schedule, zone: &str) -> App {
     let hour = SignedDuration::from_hours(1);
     App {
         name: name.parse().unwrap(),
@@ -286,7 +286,7 @@ fn fleet(apps: &[App], runs: usize) -> Fleet {
         timezone: "UTC".to_owned(),
         hosts: BTreeMap::new(),
         registries: BTreeMap::new(),
-        archives: crate::model::fleet::ArchivePolicy::default(),
+        archives: crate::model::policy::ArchivePolicy::default(),
         email: None,
         github: None,
         limits: Limits {
@@ -302,7 +302,7 @@ fn fleet(apps: &[App], runs: usize) -> Fleet {
             logs: 0,
             build_cache: 0,
         },
-        web: crate::model::fleet::WebPolicy::default(),
+        web: crate::model::policy::WebPolicy::default(),
         apps: apps.iter().map(|a| (a.name.clone(), a.clone().into())).collect(),
     }
 }

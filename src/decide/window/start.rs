@@ -2,12 +2,9 @@
 
 use super::openings::{Stretch, stretches};
 use super::{Opening, occurrence};
-use crate::model::fleet::{Select, TargetPolicy};
 use crate::model::window::{Occurrence, Window};
 use jiff::{SignedDuration, Timestamp};
 
-/// What the engine grants a container that has no grace of its own (docker stop).
-const STOP_GRACE: SignedDuration = SignedDuration::from_secs(10);
 /// How far ahead the best opening is searched. Less than a week, or next week's opening would always be as good as
 /// today's.
 const BEST_OF: SignedDuration = SignedDuration::from_hours(6 * 24);
@@ -34,30 +31,14 @@ pub enum Start {
     Never,
 }
 
-/// Estimated duration of a rollout of `units` containers: the work, going by `past` rollouts (without their bakes),
-/// plus the bake and a reserve for a rollback. Without past rollouts, the target's own timeouts count.
+/// Estimated duration of a rollout of `units` containers, each of which takes `unit` at most: the work, going by `past`
+/// rollouts (without their bakes), plus the bake and a reserve for a rollback. Without past rollouts the limits count.
 #[must_use]
-pub fn estimate(target: &TargetPolicy, units: usize, past: &[SignedDuration]) -> SignedDuration {
+pub fn estimate(unit: SignedDuration, bake: SignedDuration, units: usize, past: &[SignedDuration]) -> SignedDuration {
     let units = i32::try_from(units.max(1)).unwrap_or(i32::MAX);
-    let limit = limit(target) * units;
+    let limit = unit * units;
     let work = percentile_95(past).map_or(limit, |usual| usual * 3 / 2);
-    work + target.bake + limit
-}
-
-/// How long one unit may take at most.
-fn limit(target: &TargetPolicy) -> SignedDuration {
-    match &target.select {
-        Select::Command(command) => {
-            let answer = command.probe.as_ref().map(|probe| probe.timeout);
-            command.timeout + answer.unwrap_or(SignedDuration::ZERO)
-        }
-        Select::OwnContainer
-        | Select::Container { .. }
-        | Select::Label { .. }
-        | Select::Compose { .. }
-        | Select::Service { .. }
-        | Select::Stack { .. } => target.ready.timeout + target.stop_timeout.unwrap_or(STOP_GRACE),
-    }
+    work + bake + limit
 }
 
 /// By nearest rank: of up to 19 values the largest.

@@ -1,8 +1,9 @@
 use super::*;
-use crate::model::app_state::Release;
+use crate::kinds::containers::step::ContainerStep;
 use crate::model::failure::Failure;
 use crate::model::freshness::Because;
 use crate::model::inventory::{FileChanges, PackageChange};
+use crate::model::release::Release;
 use crate::model::stages::test::FailedTest;
 use insta::assert_snapshot;
 
@@ -299,8 +300,8 @@ fn a_run_in_full() {
 
 #[test]
 fn a_rollout_in_full() {
-    let step = |step, state, note: &str| StepRow {
-        step,
+    let step = |step: ContainerStep, state, note: &str| StepRow {
+        step: step.into(),
         state,
         took_ms: Some(300),
         note: note.into(),
@@ -313,9 +314,13 @@ fn a_rollout_in_full() {
         tag: "20261123.7-3f2a9c1".into(),
         started: now(),
         steps: vec![
-            step(Step::Preflight, Progress::Done, "2 containers"),
-            step(Step::Pull, Progress::Done, ""),
-            step(Step::CreateCandidate { unit: 0 }, Progress::Failed, "no answer"),
+            step(ContainerStep::Preflight, Progress::Done, "2 containers"),
+            step(ContainerStep::Pull, Progress::Done, ""),
+            step(
+                ContainerStep::CreateCandidate { unit: 0 },
+                Progress::Failed,
+                "no answer",
+            ),
         ],
         conclusion: Some(RolloutConclusion::Reverted { failure }),
         incident: crate::report::incident::tests::incident(),

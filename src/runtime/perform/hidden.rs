@@ -1,6 +1,6 @@
 //! Secrets that the containers of a test were given, to be masked in everything they write.
 
-use crate::model::fleet::App;
+use crate::fleet::app::App;
 use crate::model::hide::secrets_in;
 use crate::model::secret::Secret;
 use std::collections::BTreeSet;

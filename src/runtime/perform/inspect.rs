@@ -4,9 +4,7 @@ use super::run::StageContext;
 use super::{assess, resolve};
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
-use crate::clients::target::docker::find::find;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{Select, TargetPolicy};
 use crate::model::freshness::Survey;
 use crate::model::image::{ContentDigest, ImageId};
 use crate::model::inventory::{Inventory, InventorySummary};
@@ -14,6 +12,7 @@ use crate::model::stages::inspect::{Inspect, Inspected};
 use crate::packages::{diff, ignore_paths};
 use crate::runtime::inventory::engine::read;
 use crate::runtime::inventory::seen::Seen;
+use crate::runtime::kinds::effects;
 use crate::runtime::survey::state::state;
 use crate::store::error::StoreError;
 
@@ -86,13 +85,20 @@ pub(super) async fn seen(context: &StageContext<'_>, engine: &Engine, image: &Im
 /// What the first target whose containers are on this engine runs. Only for the report: what cannot be read is left out.
 async fn running(context: &StageContext<'_>, engine: &Engine) -> Option<Inventory> {
     let app = &context.run.app;
-    let here = |target: &&TargetPolicy| {
-        let command = matches!(target.select, Select::Command(_));
-        target.host == app.build.host && !command
-    };
-    let target = app.rollout.iter().find(here)?;
-    let containers = find(engine, &target.select).await.ok()?;
-    let image: ImageId = containers.first()?["Image"].as_str()?.parse().ok()?;
+    let here = app
+        .rollout
+        .iter()
+        .filter(|target| target.settings.host == app.build.host);
+    let mut image = None;
+    for target in here {
+        image = effects::images(engine, app, target)
+            .await
+            .and_then(|images| images.into_iter().next());
+        if image.is_some() {
+            break;
+        }
+    }
+    let image = image?;
     let mut inventory = seen(context, engine, &image).await.ok()?.inventory;
     ignore_paths::leave_out(&mut inventory, &app.build.ignore_paths);
     Some(inventory)

@@ -1,11 +1,8 @@
 //! One file per stage: effect → client calls → outcome.
 
-pub mod adopted;
 mod assess;
 pub mod bootstrap;
 pub mod build;
-mod command;
-pub(super) mod containers;
 pub mod environment;
 pub mod hidden;
 mod ignore;
@@ -14,13 +11,10 @@ mod launch;
 pub mod publish;
 mod ready;
 pub mod resolve;
-mod room;
+pub(super) mod room;
 pub mod run;
 mod running;
-pub mod self_update;
-mod services;
 mod stage_log;
-pub mod step;
 pub mod test;
 pub mod testing;
 mod writes;

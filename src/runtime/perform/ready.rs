@@ -7,7 +7,7 @@ use crate::clients::engine::error::EngineError;
 use crate::clients::engine::logs::{FollowEnd, Resume};
 use crate::clients::engine::probe::ReadyVerdict;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{Ready, ReadyCheck};
+use crate::model::policy::{Ready, ReadyCheck};
 use jiff::Timestamp;
 use regex::RegexSet;
 use std::sync::LazyLock;

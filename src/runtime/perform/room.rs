@@ -9,19 +9,24 @@ use std::path::Path;
 
 /// Free bytes required for the journal, the snapshots and the mails of one rollout; one of a hundred containers writes
 /// a tenth of that. If the disk filled up after the stop of an old container, nothing could start the new one.
-pub(super) const ROLLOUT: u64 = 64 << 20;
+pub(in crate::runtime) const ROLLOUT: u64 = 64 << 20;
 
 /// Free bytes required for a pull; with less, the disk counts as full.
 const PULL: u64 = 512 << 20;
 
 /// With fewer free bytes than this, the next write is likely to fail.
-pub(super) const LAST: u64 = 64 << 20;
+pub(in crate::runtime) const LAST: u64 = 64 << 20;
 
 /// Checks that `needed` bytes are free where the engine keeps its images; passes where that cannot be determined.
 ///
 /// # Errors
 /// `DiskFull`, or when the engine does not answer.
-pub(super) async fn enough_on(engine: &Engine, host: &HostName, via: &ProbePath, needed: u64) -> Result<(), Failure> {
+pub(in crate::runtime) async fn enough_on(
+    engine: &Engine,
+    host: &HostName,
+    via: &ProbePath,
+    needed: u64,
+) -> Result<(), Failure> {
     let free = engine.free_space(via).await.map_err(|e| e.failure())?;
     match free.filter(|free| *free < needed) {
         Some(free) => {
@@ -35,7 +40,7 @@ pub(super) async fn enough_on(engine: &Engine, host: &HostName, via: &ProbePath,
 }
 
 /// Free bytes required for a pull. `limits.min_free_disk` is meant for builds, and only lowers this.
-pub(super) fn for_a_pull(min_free_disk: u64) -> u64 {
+pub(in crate::runtime) fn for_a_pull(min_free_disk: u64) -> u64 {
     PULL.min(min_free_disk)
 }
 
@@ -43,7 +48,7 @@ pub(super) fn for_a_pull(min_free_disk: u64) -> u64 {
 ///
 /// # Errors
 /// `DiskFull`.
-pub(super) fn enough(state: &Path, needed: u64) -> Result<(), Failure> {
+pub(in crate::runtime) fn enough(state: &Path, needed: u64) -> Result<(), Failure> {
     let stat = rustix::fs::statvfs(state).map_err(|e| local_file(state, &std::io::Error::from(e)))?;
     suffices(stat.f_bavail.saturating_mul(stat.f_frsize), needed)
 }

@@ -5,14 +5,12 @@ use super::assess::since;
 use super::inspect::seen;
 use super::run::StageContext;
 use crate::clients::clock;
-use crate::clients::engine::connect::Engine;
-use crate::clients::target::docker::find::find;
-use crate::model::fleet::TargetPolicy;
+use crate::kinds::list::TargetPolicy;
 use crate::model::freshness::{Behind, Survey};
-use crate::model::image::ImageId;
 use crate::model::name::TargetName;
 use crate::model::package_state::Lineage;
 use crate::report::words;
+use crate::runtime::kinds::effects;
 use crate::runtime::survey::images::Question;
 use crate::runtime::survey::state::state;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,19 +25,19 @@ pub(super) async fn behind(context: &StageContext<'_>) -> BTreeMap<TargetName, B
         };
         let behind = survey.behind();
         if behind.packages > 0 {
-            context.line(&words::running(&target.name, behind));
-            found.insert(target.name.clone(), behind);
+            context.line(&words::running(&target.settings.name, behind));
+            found.insert(target.settings.name.clone(), behind);
         }
     }
     found
 }
 
 async fn survey(context: &StageContext<'_>, target: &TargetPolicy) -> Option<Survey> {
-    let engine = context.fleet.engine(&target.host).ok()?;
+    let engine = context.fleet.engine(&target.settings.host).ok()?;
     let since = since(&context.run.trigger, context.run.opened);
     let judging = context.fleet.archives.judging(since, clock::now());
     let mut surveys = Vec::new();
-    for image in images(engine, target).await? {
+    for image in effects::images(engine, &context.run.app, target).await? {
         let released = context.run.last.as_ref().is_some_and(|last| last.image == image);
         if released {
             continue;
@@ -57,10 +55,4 @@ async fn survey(context: &StageContext<'_>, target: &TargetPolicy) -> Option<Sur
         let behind = survey.behind();
         (behind.security, behind.packages)
     })
-}
-
-async fn images(engine: &Engine, target: &TargetPolicy) -> Option<BTreeSet<ImageId>> {
-    let containers = find(engine, &target.select).await.ok()?;
-    let image = |container: &serde_json::Value| container["Image"].as_str()?.parse().ok();
-    Some(containers.iter().filter_map(image).collect())
 }

@@ -9,8 +9,8 @@ use crate::clients::engine::archive::{ArchiveBounds, ArchiveError, ArchivedFile}
 use crate::clients::engine::error::{EngineError, disk_full};
 use crate::clients::engine::exec::{ExecBounds, ExecEnd, OnLimit};
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{TestNetwork, TestPolicy, TestStep};
 use crate::model::hide::masked;
+use crate::model::policy::{TestNetwork, TestPolicy, TestStep};
 use crate::model::secret::Secret;
 use crate::model::stages::bootstrap::Bootstrapped;
 use crate::model::stages::test::{StepResult, Test, TestReport, Tested};

@@ -6,7 +6,7 @@ use super::run::StageContext;
 use super::{bootstrap, build, test};
 use crate::config::raw;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::TestSetup;
+use crate::model::policy::TestSetup;
 use crate::model::stages::bootstrap::{Bootstrap, Bootstrapped};
 use crate::model::stages::test::{Test, TestReport, Tested};
 use crate::packages::junit;

@@ -5,12 +5,15 @@ use crate::clients::clock;
 use crate::decide::app_state::{self, Next, Occasion, Promotion};
 use crate::decide::consequences;
 use crate::decide::schedule::Calendar;
-use crate::model::app_state::{AppEvent, Release};
+use crate::fleet::app::{App, Fleet};
+use crate::fleet::app_state::AppEvent;
+use crate::fleet::rollout::RolloutEvent;
+use crate::kinds::list::TargetPolicy;
 use crate::model::failure::{Failure, FailureKind};
-use crate::model::fleet::{App, Fleet, Select, TargetPolicy};
 use crate::model::image::Reference;
 use crate::model::name::{AppName, RolloutId};
-use crate::model::rollout::{Purpose, RolloutEvent};
+use crate::model::release::Release;
+use crate::model::rollout::Purpose;
 use crate::runtime::bot::InForce;
 use crate::runtime::perform::publish;
 use crate::runtime::progress::Progress;
@@ -32,7 +35,7 @@ impl Supervisor {
             Next::Promote(promotion) | Next::TakeBack(promotion) => self.promote(app, promotion).await,
             // A command does not replace lowtide's own container: it runs in another process. A `serve` does.
             Next::OpenRollout { target, .. } | Next::GoBack { target, .. }
-                if target.select == Select::OwnContainer && self.scope == Scope::Requested =>
+                if target.is_own_container() && self.scope == Scope::Requested =>
             {
                 Ok(())
             }
@@ -55,7 +58,7 @@ impl Supervisor {
         let channels = app.publish.as_ref().map(|p| p.channels.as_slice()).unwrap_or_default();
         let channel = channels
             .iter()
-            .find(|channel| Some(&channel.name) == target.channel.as_ref());
+            .find(|channel| Some(&channel.name) == target.settings.channel.as_ref());
         // Only our own releases get the channel's reference; an image from before our first release keeps the one it
         // was found under.
         if self
@@ -77,7 +80,7 @@ impl Supervisor {
             purpose,
         };
         let opened = AppEvent::RolloutOpened {
-            target: target.name.clone(),
+            target: target.settings.name.clone(),
             release: run,
             rollout: id,
         };
@@ -85,7 +88,7 @@ impl Supervisor {
         self.bot.commit(batch, &app.name, &[opened], Vec::new()).await?;
         self.bot.watchers.publish(Progress::RolloutOpened {
             app: app.name.clone(),
-            target: target.name,
+            target: target.settings.name,
             rollout: id,
             run,
         });

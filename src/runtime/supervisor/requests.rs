@@ -4,12 +4,14 @@ use super::{OperatorRequest, Request, RequestResult, Scope, Supervisor};
 use crate::clients::clock;
 use crate::decide::app_state::Occasion;
 use crate::decide::withdraw::withdraw;
-use crate::model::app_state::{AppEvent, FleetEvent};
-use crate::model::fleet::{Select, TargetPolicy, Unhealthy};
+use crate::fleet::app_state::{AppEvent, FleetEvent};
+use crate::fleet::rollout::RolloutEvent;
+use crate::kinds::list::TargetPolicy;
 use crate::model::halt::Draft;
 use crate::model::journal::Stream;
 use crate::model::name::{AppName, RolloutId, RunId, TargetName};
-use crate::model::rollout::{Purpose, RolloutEvent};
+use crate::model::policy::Unhealthy;
+use crate::model::rollout::Purpose;
 use crate::model::run::Trigger;
 use crate::report::words::no_such_app;
 use crate::report::{halt as words, outstanding};
@@ -240,7 +242,7 @@ impl Supervisor {
     async fn is_self_update_of(&self, rollout: RolloutId) -> Result<bool, StoreError> {
         let events = self.bot.store.rollout_events(rollout).await?;
         let opened = events.first().map(|first| &first.event);
-        Ok(matches!(opened, Some(RolloutEvent::Opened { target, .. }) if target.select == Select::OwnContainer))
+        Ok(matches!(opened, Some(RolloutEvent::Opened { target, .. }) if target.is_own_container()))
     }
 
     /// Rolls a release back on every target that has it, or on the named one; quarantines the release and halts the
@@ -256,18 +258,18 @@ impl Supervisor {
             let fleet = self.bot.in_force();
             return Ok(Err(no_such_app(name.as_str(), fleet.fleet.apps.keys())));
         };
-        let meant = |target: &&TargetPolicy| only.as_ref().is_none_or(|only| target.name == *only);
+        let meant = |target: &&TargetPolicy| only.as_ref().is_none_or(|only| target.settings.name == *only);
         let targets: Vec<&TargetPolicy> = app.rollout.iter().filter(meant).collect();
         if let (Some(only), []) = (&only, targets.as_slice()) {
             return Ok(Err(format!("{name} has no target {only}")));
         }
-        if self.scope == Scope::Requested && targets.iter().any(|target| target.select == Select::OwnContainer) {
+        if self.scope == Scope::Requested && targets.iter().any(|target| target.is_own_container()) {
             return Ok(Err(format!(
                 "{name} is lowtide itself: only a lowtide that serves takes it back"
             )));
         }
         let app_state = self.bot.app_state(name);
-        let names: Vec<TargetName> = targets.iter().map(|target| target.name.clone()).collect();
+        let names: Vec<TargetName> = targets.iter().map(|target| target.settings.name.clone()).collect();
         let Some(withdrawal) = withdraw(&app_state, &names) else {
             let place = only.map_or_else(|| "any target".to_owned(), |only| only.to_string());
             return Ok(Err(format!("{name} has no earlier release on {place}")));
@@ -284,7 +286,7 @@ impl Supervisor {
             self.start_rollout(rollout, name.clone());
         }
         for (target, release) in &withdrawal.back {
-            if let Some(policy) = targets.iter().find(|policy| policy.name == *target) {
+            if let Some(policy) = targets.iter().find(|policy| policy.settings.name == *target) {
                 self.open_rollout(&app, (*policy).clone(), (*release).clone(), Purpose::Revert)
                     .await?;
             }

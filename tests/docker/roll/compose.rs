@@ -1,13 +1,13 @@
 //! Compose still knows what was rolled: `up` afterwards changes nothing.
 
 use super::stage::*;
-use lowtide::clients::target::docker::preflight::{Preflight, preflight};
-use lowtide::clients::target::docker::snapshot::Snapshot;
-use lowtide::clients::target::docker::{name, tag, verbs};
+use lowtide::kinds::containers::model::RestartPolicy;
+use lowtide::kinds::containers::policy::{ContainerSelect, ContainersPolicy};
 use lowtide::model::failure::{Failure, FailureKind};
-use lowtide::model::fleet::Select;
 use lowtide::model::image::ImageId;
-use lowtide::model::rollout::RestartPolicy;
+use lowtide::runtime::kinds::containers::preflight::{Preflight, preflight};
+use lowtide::runtime::kinds::containers::snapshot::Snapshot;
+use lowtide::runtime::kinds::containers::{name, tag, verbs};
 use std::process::Command;
 
 const PROJECT: &str = r"
@@ -99,11 +99,11 @@ impl Project {
     }
 
     async fn preflight_of(&self, services: &[&str]) -> Result<Preflight, Failure> {
-        let select = Select::Compose {
+        let select = ContainerSelect::Compose {
             project: self.stage.name.clone(),
             services: services.iter().map(|service| (*service).to_owned()).collect(),
         };
-        preflight(&self.stage.engine, &target(select)).await
+        preflight(&self.stage.engine, &settings(), &ContainersPolicy::of(select)).await
     }
 }
 

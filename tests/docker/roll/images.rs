@@ -1,9 +1,9 @@
 //! What a new image changes, under what the user set of the container.
 
 use super::stage::*;
-use lowtide::clients::target::docker::pull::pull;
-use lowtide::clients::target::docker::verbs;
 use lowtide::model::failure::FailureKind;
+use lowtide::runtime::kinds::containers::pull::pull;
+use lowtide::runtime::kinds::containers::verbs;
 use serde_json::{Value, json};
 
 const ONE: &str = r#"FROM lowtide-test/busybox:1

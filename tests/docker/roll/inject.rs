@@ -1,9 +1,9 @@
 //! Files that compose puts into a container before its start are in the new one too, and are never told.
 
 use super::stage::*;
-use lowtide::clients::target::docker::snapshot::Snapshot;
-use lowtide::clients::target::docker::verbs;
 use lowtide::model::failure::FailureKind;
+use lowtide::runtime::kinds::containers::snapshot::Snapshot;
+use lowtide::runtime::kinds::containers::verbs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 struct Put<'a> {

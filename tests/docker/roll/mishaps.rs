@@ -2,11 +2,12 @@
 
 use super::stage::*;
 use crate::proxy;
-use lowtide::clients::target::docker::body::{Mark, NewImage};
-use lowtide::clients::target::docker::create::{Circumstances, create_candidate};
-use lowtide::clients::target::docker::verbs;
+use lowtide::kinds::containers::model::RestartPolicy;
 use lowtide::model::failure::FailureKind;
-use lowtide::model::rollout::{RestartPolicy, Which};
+use lowtide::model::rollout::Which;
+use lowtide::runtime::kinds::containers::body::{Mark, NewImage};
+use lowtide::runtime::kinds::containers::create::{Circumstances, create_candidate};
+use lowtide::runtime::kinds::containers::verbs;
 use serde_json::json;
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Addresses, aliases and networks of a rolled container.
 
 use super::stage::*;
-use lowtide::clients::target::docker::verbs;
 use lowtide::model::failure::FailureKind;
+use lowtide::runtime::kinds::containers::verbs;
 use serde_json::{Value, json};
 
 async fn endpoint(stage: &Stage, container: &str, network: &str) -> Value {

@@ -1,10 +1,10 @@
 //! What is found, and what is refused before anything is touched.
 
 use super::stage::*;
-use lowtide::clients::target::docker::find::find;
-use lowtide::clients::target::docker::preflight::preflight;
+use lowtide::kinds::containers::policy::{ContainerSelect, ContainersPolicy};
 use lowtide::model::failure::FailureKind;
-use lowtide::model::fleet::Select;
+use lowtide::runtime::kinds::containers::find::find;
+use lowtide::runtime::kinds::containers::preflight::preflight;
 use serde_json::json;
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn a_compose_projects_services_are_found_in_order() {
     make("cron-1", "cron", "1", "False");
     make("web-run-1", "web", "1", "True");
     make(&format!("web-1.prev.{}", stage.rollout.short()), "web", "1", "False");
-    let select = |services: &[&str]| Select::Compose {
+    let select = |services: &[&str]| ContainerSelect::Compose {
         project: stage.name.clone(),
         services: services.iter().map(|s| (*s).to_owned()).collect(),
     };
@@ -52,7 +52,9 @@ async fn a_compose_projects_services_are_found_in_order() {
             .collect();
         assert_eq!(names, order, "{services:?}");
     }
-    let found = preflight(&stage.engine, &target(select(&["cron"]))).await.unwrap();
+    let found = preflight(&stage.engine, &settings(), &ContainersPolicy::of(select(&["cron"])))
+        .await
+        .unwrap();
     let candidate = stage.candidate(&found, 0, &new).await.unwrap();
     let labels = stage.inspect(&candidate).await["Config"]["Labels"].clone();
     assert_eq!(labels["com.docker.compose.config-hash"], "abc");

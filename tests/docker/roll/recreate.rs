@@ -1,10 +1,11 @@
 //! From the old container to the new one and back.
 
 use super::stage::*;
-use lowtide::clients::target::docker::observe::observe;
-use lowtide::clients::target::docker::{name, verbs};
+use lowtide::kinds::containers::model::RestartPolicy;
+use lowtide::model::container::ContainerState;
 use lowtide::model::failure::FailureKind;
-use lowtide::model::rollout::{ContainerState, RestartPolicy};
+use lowtide::runtime::kinds::containers::observe::observe;
+use lowtide::runtime::kinds::containers::{name, verbs};
 use serde_json::{Value, json};
 
 fn no_restart(host: &Value) -> Value {

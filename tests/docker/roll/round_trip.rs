@@ -3,9 +3,9 @@
 use super::corpus::{NOT_HERE, cases};
 use super::described::{fields, is_set, is_set_at, value_at};
 use super::stage::*;
-use lowtide::clients::target::docker::body::{Mark, NewImage, create_body};
-use lowtide::clients::target::docker::name::next;
-use lowtide::clients::target::docker::snapshot::Snapshot;
+use lowtide::runtime::kinds::containers::body::{Mark, NewImage, create_body};
+use lowtide::runtime::kinds::containers::name::next;
+use lowtide::runtime::kinds::containers::snapshot::Snapshot;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

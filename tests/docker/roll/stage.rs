@@ -2,14 +2,16 @@
 
 use crate::engine::{engine, unique};
 use lowtide::clients::engine::connect::Engine;
-use lowtide::clients::target::docker::body::{Mark, NewImage};
-use lowtide::clients::target::docker::create::{Circumstances, create_candidate};
-use lowtide::clients::target::docker::preflight::{Preflight, preflight};
+use lowtide::kinds::containers::policy::{ContainerSelect, ContainersPolicy};
+use lowtide::kinds::kind::TargetSettings;
 use lowtide::model::failure::Failure;
-use lowtide::model::fleet::{Ready, ReadyCheck, Select, TargetPolicy};
 use lowtide::model::image::ImageId;
 use lowtide::model::name::RolloutId;
+use lowtide::model::policy::{Ready, ReadyCheck, Unhealthy};
 use lowtide::model::rollout::Which;
+use lowtide::runtime::kinds::containers::body::{Mark, NewImage};
+use lowtide::runtime::kinds::containers::create::{Circumstances, create_candidate};
+use lowtide::runtime::kinds::containers::preflight::{Preflight, preflight};
 use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -126,7 +128,8 @@ impl Stage {
     }
 
     pub(crate) async fn preflight_of(&self, name: &str) -> Result<Preflight, Failure> {
-        preflight(&self.engine, &target(Select::Container { name: name.to_owned() })).await
+        let select = ContainerSelect::Name { name: name.to_owned() };
+        preflight(&self.engine, &settings(), &ContainersPolicy::of(select)).await
     }
 
     pub(crate) async fn candidate(&self, found: &Preflight, unit: usize, image: &ImageId) -> Result<String, Failure> {
@@ -214,26 +217,19 @@ pub(crate) fn quiet(args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-pub(crate) fn target(select: Select) -> TargetPolicy {
-    TargetPolicy {
+pub(crate) fn settings() -> TargetSettings {
+    TargetSettings {
         name: "t".parse().unwrap(),
         channel: None,
         host: "h".parse().unwrap(),
-        select,
         window: None,
         ready: Ready {
             check: ReadyCheck::Healthcheck,
             timeout: jiff::SignedDuration::from_secs(10),
         },
-        before: vec![],
-        after: vec![],
         bake: jiff::SignedDuration::ZERO,
-        stop_timeout: None,
         irreversible: false,
-        unhealthy: lowtide::model::fleet::Unhealthy::Refuse,
-        order: lowtide::model::fleet::Order::Auto,
-        router: None,
-        preflight: lowtide::model::fleet::PreflightPolicy::Full,
+        unhealthy: Unhealthy::Refuse,
     }
 }
 

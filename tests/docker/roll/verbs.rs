@@ -2,14 +2,14 @@
 
 use super::stage::*;
 use crate::proxy;
-use lowtide::clients::target::docker::hook::{HookResult, run_hook};
-use lowtide::clients::target::docker::pull::{RegistryAuth, pull};
-use lowtide::clients::target::docker::verbs;
-use lowtide::model::app_state::Release;
 use lowtide::model::failure::FailureKind;
 use lowtide::model::image::{ContentDigest, ImageId};
 use lowtide::model::name::RunId;
+use lowtide::model::release::Release;
 use lowtide::model::secret::Secret;
+use lowtide::runtime::kinds::containers::hook::{HookResult, run_hook};
+use lowtide::runtime::kinds::containers::pull::{RegistryAuth, pull};
+use lowtide::runtime::kinds::containers::verbs;
 use serde_json::json;
 use std::time::Duration;
 

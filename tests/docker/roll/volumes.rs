@@ -1,7 +1,7 @@
 //! Volumes nobody named: data stays, and what a candidate brought goes with it.
 
 use super::stage::*;
-use lowtide::clients::target::docker::{verbs, volumes};
+use lowtide::runtime::kinds::containers::{verbs, volumes};
 
 fn all() -> Vec<String> {
     docker(&["volume", "ls", "-q"]).lines().map(ToOwned::to_owned).collect()

@@ -4,12 +4,14 @@ use super::stage::*;
 use lowtide::clients::clock;
 use lowtide::clients::engine::probe::ProbePath;
 use lowtide::config::validate;
-use lowtide::model::app_state::{AppEvent, Release};
+use lowtide::fleet::app_state::AppEvent;
+use lowtide::fleet::rollout::RolloutEvent;
 use lowtide::model::drift::Drift;
 use lowtide::model::failure::WaitReason;
 use lowtide::model::image::{ContentDigest, ImageId};
 use lowtide::model::name::{AppName, RolloutId, RunId};
-use lowtide::model::rollout::{Purpose, RolloutConclusion, RolloutEvent};
+use lowtide::model::release::Release;
+use lowtide::model::rollout::{Purpose, RolloutConclusion};
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::drift;
 use lowtide::runtime::drive_rollout;
@@ -112,7 +114,7 @@ impl House {
         let app = &fleet.fleet.apps[&self.app];
         let target = app.rollout[nth].clone();
         let opened = AppEvent::RolloutOpened {
-            target: target.name.clone(),
+            target: target.settings.name.clone(),
             release: release.run,
             rollout: id,
         };

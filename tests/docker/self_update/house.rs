@@ -7,10 +7,11 @@ use crate::support::opened;
 use lowtide::clients::clock;
 use lowtide::config::validate;
 use lowtide::decide::app_state;
+use lowtide::fleet::rollout::RolloutEvent;
+use lowtide::model::handover::Handover;
 use lowtide::model::image::ImageId;
 use lowtide::model::name::{AppName, RolloutId};
-use lowtide::model::rollout::{RolloutConclusion, RolloutEvent};
-use lowtide::model::self_update::Handover;
+use lowtide::model::rollout::RolloutConclusion;
 use lowtide::store::database::Store;
 use lowtide::store::handover;
 use std::path::{Path, PathBuf};
@@ -376,7 +377,7 @@ impl Moves {
 }
 
 fn owner(record: &Handover) -> String {
-    use lowtide::model::self_update::StateOwner;
+    use lowtide::model::handover::StateOwner;
     match record.to {
         StateOwner::Old => record.old.clone(),
         StateOwner::Helper => record.helper.clone(),

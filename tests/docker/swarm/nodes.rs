@@ -2,8 +2,9 @@
 
 use super::stage::*;
 use lowtide::decide::rollout::Next;
+use lowtide::kinds::services::model::{FoundService, ObservedTask, TaskState, TaskWanted, UpdateState};
+use lowtide::kinds::services::step::ServiceStep;
 use lowtide::model::rollout::RolloutConclusion;
-use lowtide::model::service::{FoundService, ObservedTask, TaskState, TaskWanted, UpdateState};
 
 fn availability(word: &str) {
     let node = docker(&["info", "-f", "{{.Swarm.NodeID}}"]);
@@ -41,7 +42,7 @@ async fn a_drain_during_a_pause_is_seen_and_rolled_back() {
     let paused = |found: &FoundService| found.update == UpdateState::Paused;
     tokio::time::timeout(soon, sees(&paused)).await.unwrap();
     availability("drain");
-    let wanted = |found: &lowtide::model::service::FoundService| {
+    let wanted = |found: &lowtide::kinds::services::model::FoundService| {
         let wanted = found.tasks.iter().filter(|task| task.wanted == TaskWanted::Running);
         wanted.map(|task| task.image.clone()).collect::<Vec<_>>()
     };
@@ -94,7 +95,7 @@ async fn a_global_service_is_moved() {
     let (old, new) = (stage.image("1", SERVES), stage.image("2", SERVES));
     let name = stage.create("", &["--mode", "global"], &old);
     let mut roll = Roll::new(&stage, one(&name), &new);
-    let done = |next: &Next| matches!(next, Next::StartBake { .. });
+    let done = |next: &Next<ServiceStep>| matches!(next, Next::StartBake { .. });
     assert_eq!(roll.until(done).await, None);
     let found = roll.found().await;
     let runs = found

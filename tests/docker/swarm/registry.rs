@@ -1,13 +1,15 @@
 //! Images that nodes cannot have, and logins that run out.
 
 use super::stage::*;
-use lowtide::clients::target::docker::pull::RegistryAuth;
-use lowtide::clients::target::swarm::verbs;
 use lowtide::decide::rollout::Next;
+use lowtide::kinds::services::model::TaskState;
+use lowtide::kinds::services::step::{ServiceOutcome, ServiceStep};
+use lowtide::kinds::track::Ended;
 use lowtide::model::failure::FailureKind;
-use lowtide::model::rollout::{RolloutConclusion, StepOutcome};
+use lowtide::model::rollout::RolloutConclusion;
 use lowtide::model::secret::Secret;
-use lowtide::model::service::TaskState;
+use lowtide::runtime::kinds::containers::pull::RegistryAuth;
+use lowtide::runtime::kinds::services::verbs;
 use std::time::Duration;
 
 fn auth(password: &str) -> RegistryAuth {
@@ -27,15 +29,18 @@ async fn a_digest_that_cannot_be_pulled_fails_and_runs_nothing_else() {
     // The tag is on the node, and means another image.
     new.digest = Some(format!("sha256:{}", "2".repeat(64)).parse().unwrap());
     let mut roll = Roll::new(&stage, one(&name), &new);
-    let prepull = |next: &Next| matches!(next, Next::Do { step, .. } if step.to_string().starts_with("pull"));
+    let prepull =
+        |next: &Next<ServiceStep>| matches!(next, Next::Do { step, .. } if step.to_string().starts_with("pull"));
     roll.until(prepull).await;
     // As if it had been there, and was gone again.
     let Next::Do { attempt, step } = roll.plan().await else {
         panic!()
     };
     roll.begin(attempt, &step);
-    roll.end(StepOutcome::Prepulled {
-        startup: jiff::SignedDuration::from_secs(1),
+    roll.end(Ended::Well {
+        outcome: ServiceOutcome::Prepulled {
+            startup: jiff::SignedDuration::from_secs(1),
+        },
     });
     let ended = roll.drive().await;
     assert!(matches!(ended, RolloutConclusion::Refused { .. }), "{ended:?}");

@@ -1,13 +1,17 @@
 //! Forward, back, and killed in between.
 
 use super::stage::*;
-use lowtide::clients::target::swarm::body::LABEL_PREPULL;
-use lowtide::clients::target::swarm::prepull;
 use lowtide::decide::rollout::Next;
+use lowtide::fleet::rollout::RolloutEvent;
+use lowtide::kinds::list::TargetKind;
+use lowtide::kinds::services::model::{ServiceMark, UpdateState};
+use lowtide::kinds::services::policy::{ServiceSelect, ServicesPolicy};
+use lowtide::kinds::services::step::ServiceStep;
 use lowtide::model::failure::FailureKind;
-use lowtide::model::fleet::Select;
-use lowtide::model::rollout::{RolloutConclusion, RolloutEvent, Step};
-use lowtide::model::service::{ServiceMark, UpdateState};
+use lowtide::model::policy::Order;
+use lowtide::model::rollout::RolloutConclusion;
+use lowtide::runtime::kinds::services::body::LABEL_PREPULL;
+use lowtide::runtime::kinds::services::prepull;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +33,8 @@ async fn a_service_is_moved_and_gets_its_own_settings_back_without_a_restart() {
     let name = stage.create("", &flags, &old);
     let before = stage.service(&name).await;
     let mut roll = Roll::new(&stage, one(&name), &new);
-    let restores = |next: &Next| matches!(next, Next::Do { step, .. } if step.to_string().starts_with("restore"));
+    let restores =
+        |next: &Next<ServiceStep>| matches!(next, Next::Do { step, .. } if step.to_string().starts_with("restore"));
     assert_eq!(roll.until(restores).await, None);
     let found = roll.found().await;
     assert_eq!(
@@ -87,9 +92,9 @@ async fn a_task_that_turns_unhealthy_while_it_bakes_is_a_failure() {
     let new = stage.image("2", &format!("{check}{SERVES}"));
     let name = stage.create("", &[], &old);
     let mut target = target(one(&name));
-    target.bake = jiff::SignedDuration::from_mins(30);
+    target.settings.bake = jiff::SignedDuration::from_mins(30);
     let mut roll = Roll::of(&stage, target, &new);
-    let baking = |next: &Next| matches!(next, Next::Wait { reason, .. } if matches!(reason, lowtide::model::failure::WaitReason::Baking { .. }));
+    let baking = |next: &Next<ServiceStep>| matches!(next, Next::Wait { reason, .. } if matches!(reason, lowtide::model::failure::WaitReason::Baking { .. }));
     assert_eq!(roll.until(baking).await, None);
     let container = docker(&[
         "ps",
@@ -170,7 +175,7 @@ async fn a_stack_goes_back_as_one() {
         "true",
     ]);
     let bad = stage.image("3", &format!("RUN touch /bad\n{SERVES}"));
-    let select = |services: &[&str]| Select::Stack {
+    let select = |services: &[&str]| ServiceSelect::Stack {
         stack: stage.name.clone(),
         services: services.iter().map(|s| (*s).to_owned()).collect(),
     };
@@ -236,7 +241,10 @@ async fn a_task_that_never_gets_its_port_ends_at_our_deadline() {
     let published = format!("published={port},target=80,mode=host");
     let name = stage.create("", &["--publish", &published], &old);
     let mut asks = target(one(&name));
-    asks.order = lowtide::model::fleet::Order::StartFirst;
+    asks.kind = TargetKind::Services(Box::new(ServicesPolicy {
+        select: one(&name),
+        order: Order::StartFirst,
+    }));
     let refused = Roll::of(&stage, asks, &new).drive().await;
     assert_eq!(why(&refused).kind, FailureKind::ServiceRefused);
     // By itself it would be stop-first; the step is made to say otherwise.
@@ -249,7 +257,7 @@ async fn a_task_that_never_gets_its_port_ends_at_our_deadline() {
     let text = serde_json::to_string(&step)
         .unwrap()
         .replace("stop-first", "start-first");
-    let step: Step = serde_json::from_str(&text).unwrap();
+    let step: ServiceStep = serde_json::from_str(&text).unwrap();
     roll.begin(attempt, &step);
     let outcome = roll.perform(&step).await;
     roll.end(outcome);

@@ -3,21 +3,27 @@
 use crate::engine::{engine, unique};
 pub(super) use crate::roll::stage::{command, docker, docker_in, quiet};
 use lowtide::clients::engine::connect::Engine;
-use lowtide::clients::target::docker::body::Mark;
-use lowtide::clients::target::docker::pull::RegistryAuth;
-use lowtide::clients::target::swarm::body::Keep;
-use lowtide::clients::target::swarm::preflight::{Ours, preflight};
-use lowtide::clients::target::swarm::{find, observe, prepull, verbs};
 use lowtide::decide::app_state::Waits;
-use lowtide::decide::rollout::{Gate, KindState, Next, Outside, Progress, RolloutState, fold, next};
-use lowtide::model::app_state::Release;
+use lowtide::decide::rollout::{Gate, Next, Outside, RolloutState, fold, next};
+use lowtide::fleet::rollout::RolloutEvent;
+use lowtide::kinds::kind::TargetSettings;
+use lowtide::kinds::list::{Listed, Outcome, TargetKind, TargetPolicy};
+use lowtide::kinds::services::model::{FoundService, ObservedService, ServiceUnit};
+use lowtide::kinds::services::policy::{ServiceSelect, ServicesPolicy};
+use lowtide::kinds::services::step::{ServiceOutcome, ServiceStep};
+use lowtide::kinds::track::Ended;
 use lowtide::model::failure::Failure;
-use lowtide::model::fleet::{Order, Ready, ReadyCheck, Select, TargetPolicy};
 use lowtide::model::image::ContentDigest;
 use lowtide::model::journal::Recorded;
 use lowtide::model::name::{RolloutId, RunId};
-use lowtide::model::rollout::{Goal, Observed, Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
-use lowtide::model::service::{FoundService, ObservedService, ServiceStep, ServiceUnit};
+use lowtide::model::policy::{Order, Ready, ReadyCheck};
+use lowtide::model::release::Release;
+use lowtide::model::rollout::{Goal, Purpose, RolloutConclusion};
+use lowtide::runtime::kinds::containers::body::Mark;
+use lowtide::runtime::kinds::containers::pull::RegistryAuth;
+use lowtide::runtime::kinds::services::body::Keep;
+use lowtide::runtime::kinds::services::preflight::{Ours, preflight};
+use lowtide::runtime::kinds::services::{find, observe, prepull, verbs};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
@@ -125,8 +131,8 @@ impl Drop for Stage {
     }
 }
 
-pub(super) fn one(name: &str) -> Select {
-    Select::Service { name: name.to_owned() }
+pub(super) fn one(name: &str) -> ServiceSelect {
+    ServiceSelect::Service { name: name.to_owned() }
 }
 
 /// A rollout: the pure decisions, the real client, and a journal in memory.
@@ -144,7 +150,7 @@ pub(super) struct Roll<'a> {
 }
 
 impl<'a> Roll<'a> {
-    pub(super) fn new(stage: &'a Stage, select: Select, release: &Release) -> Self {
+    pub(super) fn new(stage: &'a Stage, select: ServiceSelect, release: &Release) -> Self {
         Self::of(stage, target(select), release)
     }
 
@@ -195,10 +201,8 @@ impl<'a> Roll<'a> {
     }
 
     pub(super) fn units(&self) -> Vec<ServiceUnit> {
-        match self.state().kind_state {
-            KindState::Services(services) => services.units.unwrap_or_default(),
-            KindState::Containers(_) | KindState::Command(_) => panic!("services are moved"),
-        }
+        let state = self.state();
+        services(&state).units.clone().unwrap_or_default()
     }
 
     pub(super) async fn look(&self) -> Vec<ObservedService> {
@@ -228,16 +232,18 @@ impl<'a> Roll<'a> {
         }
     }
 
-    pub(super) async fn plan(&self) -> Next {
-        let observed = match self.units().is_empty() {
-            true => Observed::Nothing,
-            false => Observed::Services(self.look().await),
+    pub(super) async fn plan(&self) -> Next<ServiceStep> {
+        let seen = match self.units().is_empty() {
+            true => None,
+            false => Some(self.look().await),
         };
-        next(&self.state(), &observed, &self.outside(), self.now())
+        let state = self.state();
+        let track = ServicesPolicy::track(&state.kind).expect("services are moved");
+        next(&state, track, seen.as_ref(), &self.outside(), self.now())
     }
 
     /// Goes on until `stop` says so of what comes next, or to the end.
-    pub(super) async fn until(&mut self, stop: impl Fn(&Next) -> bool) -> Option<RolloutConclusion> {
+    pub(super) async fn until(&mut self, stop: impl Fn(&Next<ServiceStep>) -> bool) -> Option<RolloutConclusion> {
         let whole = async {
             loop {
                 let planned = self.plan().await;
@@ -267,24 +273,25 @@ impl<'a> Roll<'a> {
         self.until(|_| false).await.unwrap()
     }
 
-    pub(super) fn begin(&mut self, attempt: u32, step: &Step) {
+    pub(super) fn begin(&mut self, attempt: u32, step: &ServiceStep) {
         self.push(RolloutEvent::StepStarted {
             attempt,
-            step: step.clone(),
+            step: step.clone().into(),
         });
     }
 
-    pub(super) fn end(&mut self, outcome: StepOutcome) {
-        if let Progress::Started { step, .. } = self.state().progress {
+    pub(super) fn end(&mut self, ended: Ended<ServiceOutcome>) {
+        if let Some(step) = self.state().under_way() {
             self.steps.push(step.to_string());
         }
+        let outcome = ended.map(Outcome::from);
         self.push(RolloutEvent::StepEnded { outcome });
     }
 
-    pub(super) async fn perform(&mut self, step: &Step) -> StepOutcome {
+    pub(super) async fn perform(&mut self, step: &ServiceStep) -> Ended<ServiceOutcome> {
         match self.carry_out(step).await {
-            Ok(outcome) => outcome,
-            Err(failure) => StepOutcome::Failed { failure },
+            Ok(outcome) => Ended::Well { outcome },
+            Err(failure) => Ended::Failed { failure },
         }
     }
 
@@ -298,32 +305,33 @@ impl<'a> Roll<'a> {
         }
     }
 
-    async fn carry_out(&mut self, step: &Step) -> Result<StepOutcome, Failure> {
+    async fn carry_out(&mut self, step: &ServiceStep) -> Result<ServiceOutcome, Failure> {
         let state = self.state();
         let (engine, release) = (&self.stage.engine, &state.release);
         let (mark, units, image) = (self.mark(), self.units(), release.service_image());
         let auth = self.auth.as_ref();
-        let Step::Service(step) = step else {
-            let services = find::find(engine, &state.target.select, &release.reference.repository).await?;
-            let over = BTreeSet::new();
-            let ours = Ours {
-                instance: "docker-tests",
-                over: &over,
-            };
-            let found = preflight(engine, &state.target, release, services, ours).await?;
-            for (unit, snapshot) in found.units.iter().zip(found.snapshots) {
-                self.snapshots.insert(unit.snapshot.clone(), snapshot);
-            }
-            return Ok(StepOutcome::ServicesPreflighted { services: found.units });
-        };
         match step {
+            ServiceStep::Preflight => {
+                let policy = &ServicesPolicy::track(&state.kind).expect("services are moved").policy;
+                let services = find::find(engine, &policy.select, &release.reference.repository).await?;
+                let over = BTreeSet::new();
+                let ours = Ours {
+                    instance: "docker-tests",
+                    over: &over,
+                };
+                let found = preflight(engine, &state.target, policy, release, services, ours).await?;
+                for (unit, snapshot) in found.units.iter().zip(found.snapshots) {
+                    self.snapshots.insert(unit.snapshot.clone(), snapshot);
+                }
+                return Ok(ServiceOutcome::Preflighted { services: found.units });
+            }
             ServiceStep::Prepull { unit } => {
                 let cancel = CancellationToken::new();
                 prepull::prepull(engine, &units[*unit], release, &mark, auth, &cancel).await?;
                 let config = prepull::image_config(engine, release).await?;
                 let snapshot = &self.snapshots[&units[*unit].snapshot];
                 let startup = prepull::startup(snapshot, config.as_ref(), &state.target.ready)?;
-                return Ok(StepOutcome::Prepulled { startup });
+                return Ok(ServiceOutcome::Prepulled { startup });
             }
             ServiceStep::Update { unit, knobs, .. } => {
                 verbs::update(engine, &units[*unit], &image, knobs, &mark, auth).await?;
@@ -340,7 +348,7 @@ impl<'a> Roll<'a> {
                 verbs::restore(engine, &units[*unit], snapshot, sent, &mark, keep).await?;
             }
         }
-        Ok(StepOutcome::Done)
+        Ok(ServiceOutcome::Done)
     }
 
     /// Until the engine tells something, or time alone may have made the difference.
@@ -349,42 +357,45 @@ impl<'a> Roll<'a> {
     }
 }
 
-pub(super) fn target(select: Select) -> TargetPolicy {
+fn services(state: &RolloutState) -> &lowtide::kinds::services::state::Services {
+    &ServicesPolicy::track(&state.kind).expect("services are moved").state
+}
+
+pub(super) fn target(select: ServiceSelect) -> TargetPolicy {
     TargetPolicy {
-        name: "t".parse().unwrap(),
-        channel: None,
-        host: "h".parse().unwrap(),
-        select,
-        window: None,
-        ready: Ready {
-            check: ReadyCheck::Steady {
-                stay_up: jiff::SignedDuration::from_secs(1),
+        settings: TargetSettings {
+            name: "t".parse().unwrap(),
+            channel: None,
+            host: "h".parse().unwrap(),
+            window: None,
+            ready: Ready {
+                check: ReadyCheck::Steady {
+                    stay_up: jiff::SignedDuration::from_secs(1),
+                },
+                timeout: jiff::SignedDuration::from_secs(10),
             },
-            timeout: jiff::SignedDuration::from_secs(10),
+            bake: jiff::SignedDuration::from_secs(1),
+            irreversible: false,
+            unhealthy: lowtide::model::policy::Unhealthy::Refuse,
         },
-        before: vec![],
-        after: vec![],
-        bake: jiff::SignedDuration::from_secs(1),
-        stop_timeout: None,
-        irreversible: false,
-        unhealthy: lowtide::model::fleet::Unhealthy::Refuse,
-        order: Order::Auto,
-        router: None,
-        preflight: lowtide::model::fleet::PreflightPolicy::Full,
+        kind: TargetKind::Services(Box::new(ServicesPolicy {
+            select,
+            order: Order::Auto,
+        })),
     }
 }
 
-pub(super) fn is_update(next: &Next) -> bool {
+pub(super) fn is_update(next: &Next<ServiceStep>) -> bool {
     matches!(
         next,
         Next::Do {
-            step: Step::Service(ServiceStep::Update { .. }),
+            step: ServiceStep::Update { .. },
             ..
         }
     )
 }
 
-pub(super) fn is_wait(next: &Next) -> bool {
+pub(super) fn is_wait(next: &Next<ServiceStep>) -> bool {
     matches!(next, Next::Wait { .. })
 }
 

@@ -2,8 +2,8 @@
 
 use super::stage::*;
 use lowtide::clients::engine::error::EngineError;
+use lowtide::kinds::services::policy::ServiceSelect;
 use lowtide::model::failure::FailureKind;
-use lowtide::model::fleet::Select;
 use lowtide::model::rollout::RolloutConclusion;
 use serde_json::json;
 use std::time::Duration;
@@ -185,7 +185,7 @@ async fn jobs_are_left_out() {
         "true",
     ]);
     let before = stage.service(&job).await["Version"]["Index"].clone();
-    let select = Select::Stack {
+    let select = ServiceSelect::Stack {
         stack: stage.name.clone(),
         services: vec![],
     };

@@ -1,8 +1,8 @@
 //! What surrounds the image under test, and what is left of it.
 
 use super::*;
-use lowtide::model::fleet::RegistryAccess;
 use lowtide::model::image::Reference;
+use lowtide::model::policy::RegistryAccess;
 use lowtide::model::secret::{Secret, SecretRef};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,10 +2,10 @@
 
 use super::site::{DISTS, INDEX, Trick, World, gzip, now, package};
 use jiff::{SignedDuration, Timestamp};
-use lowtide::model::app_state::Release;
 use lowtide::model::image::ContentDigest;
 use lowtide::model::name::RunId;
 use lowtide::model::package_state::{Lineage, PackageState, Pinned};
+use lowtide::model::release::Release;
 use lowtide::runtime::outdated;
 use lowtide::runtime::survey::images::Question;
 use lowtide::store::database::Store;

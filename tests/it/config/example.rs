@@ -190,11 +190,6 @@ fn five_lines_are_enough_for_an_app() {
               "name": "container-web",
               "channel": null,
               "host": "local",
-              "select": {
-                "container": {
-                  "name": "web"
-                }
-              },
               "window": null,
               "ready": {
                 "check": {
@@ -204,14 +199,23 @@ fn five_lines_are_enough_for_an_app() {
                 },
                 "timeout": "PT2M"
               },
-              "before": [],
-              "after": [],
               "bake": "PT2M",
-              "stop_timeout": null,
               "irreversible": false,
               "unhealthy": "refuse",
-              "order": "auto",
-              "preflight": "full"
+              "kind": {
+                "containers": {
+                  "select": {
+                    "name": {
+                      "name": "web"
+                    }
+                  },
+                  "before": [],
+                  "after": [],
+                  "stop_timeout": null,
+                  "order": "auto",
+                  "preflight": "full"
+                }
+              }
             }
           ],
           "github_repo": null,

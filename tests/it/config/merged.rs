@@ -2,7 +2,7 @@
 
 use lowtide::config::validate;
 use lowtide::config::validate::{fleet_with_provenance, secrets};
-use lowtide::model::fleet::{ReadyCheck, Schedule};
+use lowtide::model::policy::{ReadyCheck, Schedule};
 use lowtide::model::window::Until;
 
 const TEXT: &str = r#"
@@ -49,18 +49,18 @@ fn the_nearest_layer_wins_key_by_key() {
     assert!(app.test.is_none(), "a time-out alone asks for no test");
     let target = &app.rollout[0];
     assert_eq!(
-        (target.name.as_str(), target.host.as_str()),
+        (target.settings.name.as_str(), target.settings.host.as_str()),
         ("container-shop_web", "two")
     );
     assert_eq!(
-        target.ready.check,
+        target.settings.ready.check,
         ReadyCheck::Http {
             port: 80,
             path: "/".to_owned()
         }
     );
-    assert_eq!(target.ready.timeout.as_secs(), 30);
-    let window = target.window.as_ref().unwrap();
+    assert_eq!(target.settings.ready.timeout.as_secs(), 30);
+    let window = target.settings.window.as_ref().unwrap();
     assert_eq!(
         (window.opens.days.len(), window.opens.from.hour(), window.opens.until),
         (2, 4, Until::To(jiff::civil::time(5, 0, 0, 0)))
@@ -115,6 +115,8 @@ fn each_setting_says_where_it_came_from() {
     bake = 2m (default)
     rollout[0].container.name = Shop_Web (app)
     rollout[0].container.host = two (app)
+    rollout[0].order = auto (default)
+    rollout[0].preflight = full (default)
     rollout[0].window.from = 04:00 (app)
     rollout[0].window.to = 05:00 (defaults)
     rollout[0].window.days = tue, wed (defaults)
@@ -126,8 +128,6 @@ fn each_setting_says_where_it_came_from() {
     rollout[0].bake = 2m (default)
     rollout[0].irreversible = false (default)
     rollout[0].unhealthy = refuse (default)
-    rollout[0].order = auto (default)
-    rollout[0].preflight = full (default)
     ");
 }
 
@@ -198,7 +198,7 @@ fn the_design_is_kept() {
     let text = include_str!("../../fixtures/config/design.yml");
     let fleet = validate::fleet(text.as_bytes()).unwrap();
     let archives = fleet.apps.values().find(|app| app.name.as_str() == "archives").unwrap();
-    let window = archives.rollout[0].window.as_ref().unwrap();
+    let window = archives.rollout[0].settings.window.as_ref().unwrap();
     assert_eq!(window.opens.days.len(), 3, "inherited from the defaults");
     assert_eq!(archives.github_repo.as_deref(), Some("unb-libraries/archives.example"));
 }
@@ -229,7 +229,11 @@ apps:
 #[test]
 fn a_blackout_of_the_defaults_holds_for_every_window() {
     let (fleet, provenance) = fleet_with_provenance(WINDOWS.as_bytes(), &|_| true).unwrap();
-    let windows: Vec<_> = fleet.apps.values().map(|app| app.rollout[0].window.as_ref()).collect();
+    let windows: Vec<_> = fleet
+        .apps
+        .values()
+        .map(|app| app.rollout[0].settings.window.as_ref())
+        .collect();
     insta::assert_snapshot!(serde_json::to_string_pretty(&windows).unwrap(), @r#"
     [
       {

@@ -3,7 +3,7 @@
 use super::{World, source};
 use crate::support::ssh::{key, start};
 use lowtide::model::failure::FailureKind;
-use lowtide::model::fleet::Source;
+use lowtide::model::policy::Source;
 use lowtide::model::secret::SecretRef;
 
 #[tokio::test]

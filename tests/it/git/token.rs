@@ -3,7 +3,7 @@
 use super::{World, run, source};
 use crate::support::git_http as http;
 use lowtide::model::failure::FailureKind;
-use lowtide::model::fleet::Source;
+use lowtide::model::policy::Source;
 use lowtide::model::secret::SecretRef;
 use std::sync::{Arc, Mutex};
 

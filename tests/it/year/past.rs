@@ -3,17 +3,22 @@
 
 use jiff::{SignedDuration, Timestamp};
 use lowtide::decide::app_state::AppState;
-use lowtide::model::app_state::{AppEvent, Release, Worked};
+use lowtide::fleet::app::{App, Fleet};
+use lowtide::fleet::app_state::{AppEvent, Worked};
+use lowtide::fleet::rollout::RolloutEvent;
+use lowtide::fleet::run::RunEvent;
+use lowtide::kinds::containers::step::{ContainerOutcome, ContainerStep};
+use lowtide::kinds::track::Ended;
 use lowtide::model::failure::{Failure, FailureKind, HaltReason, SkipReason};
-use lowtide::model::fleet::{App, Fleet};
 use lowtide::model::freshness::{Because, Inputs};
 use lowtide::model::inventory::{Change, FileChanges, FileEntry, FileKind, Inventory, PackageChange};
 use lowtide::model::journal::Recorded;
 use lowtide::model::name::{AppName, RolloutId, RunId};
 use lowtide::model::notice::{Audience, Notice, NoticeBody};
 use lowtide::model::package_state::PackageState;
-use lowtide::model::rollout::{Purpose, RolloutConclusion, RolloutEvent, Step, StepOutcome};
-use lowtide::model::run::{Conclusion, RunEvent, Stage, Trigger};
+use lowtide::model::release::Release;
+use lowtide::model::rollout::{Purpose, RolloutConclusion};
+use lowtide::model::run::{Conclusion, Stage, Trigger};
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
 use std::collections::BTreeMap;
@@ -190,7 +195,7 @@ impl Past {
             let rollout = RolloutId(Ulid::from_parts(now.as_millisecond() as u64 + 1, number as u128));
             app.opened = Some(rollout);
             app.facts.push(AppEvent::RolloutOpened {
-                target: target.name.clone(),
+                target: target.settings.name.clone(),
                 release: release.run,
                 rollout,
             });
@@ -223,7 +228,7 @@ impl Past {
             let Some(release) = app.app_state.current().cloned() else {
                 continue;
             };
-            let target = self.fleet.apps[&app.name].rollout[0].name.clone();
+            let target = self.fleet.apps[&app.name].rollout[0].settings.name.clone();
             let well = night(day - 1, number, &app.app_state) == Night::Released { well: true };
             let conclusion = if well {
                 RolloutConclusion::Done
@@ -234,10 +239,12 @@ impl Past {
             };
             let step = RolloutEvent::StepStarted {
                 attempt: 1,
-                step: Step::Preflight,
+                step: ContainerStep::Preflight.into(),
             };
             let stepped = RolloutEvent::StepEnded {
-                outcome: StepOutcome::Done,
+                outcome: Ended::Well {
+                    outcome: ContainerOutcome::Done.into(),
+                },
             };
             let ended = RolloutEvent::Concluded {
                 conclusion: conclusion.clone(),

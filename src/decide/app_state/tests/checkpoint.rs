@@ -1,9 +1,11 @@
 //! A checkpoint replaces all events before it, whatever they were.
 
 use super::*;
-use crate::model::app_state::Worked;
-use crate::model::drift::{Drift, Placed};
-use crate::model::fleet::Unhealthy;
+use crate::fleet::app_state::Placed;
+use crate::fleet::app_state::Worked;
+use crate::kinds::list::KindName;
+use crate::model::drift::Drift;
+use crate::model::policy::Unhealthy;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
@@ -148,7 +150,10 @@ fn delivered((drawn, n, place): Draw, second: i64) -> AppEvent {
                 took: Some(SignedDuration::from_secs(i64::from(n))),
                 opening: None,
             }),
-            placed: (place > 0).then(|| Placed::Services { image: n.to_string() }),
+            placed: (place > 0).then(|| Placed {
+                kind: KindName::Services,
+                image: n.to_string(),
+            }),
         },
     }
 }

@@ -132,7 +132,7 @@ fn what_arrives_after_it_was_withdrawn_goes_back_though_the_app_is_halted() {
     released(&mut app_state, 1);
     play(&app, &mut app_state, |_| RolloutConclusion::Done);
     released(&mut app_state, 2);
-    let (rollout, target, bad) = (RolloutId(Ulid(7)), app.rollout[0].name.clone(), release(2));
+    let (rollout, target, bad) = (RolloutId(Ulid(7)), app.rollout[0].settings.name.clone(), release(2));
     push(
         &mut app_state,
         AppEvent::RolloutOpened {

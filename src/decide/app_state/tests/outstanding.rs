@@ -2,7 +2,9 @@
 
 use super::halts::{push, resumed, reverted};
 use super::*;
-use crate::model::drift::{Drift, Placed};
+use crate::fleet::app_state::Placed;
+use crate::kinds::list::KindName;
+use crate::model::drift::Drift;
 use crate::model::run::Trigger;
 use jiff::SignedDuration;
 
@@ -234,7 +236,7 @@ fn while_halted_a_channel_and_its_targets_agree() {
     released(&mut app_state, 1);
     play(&app, &mut app_state, |_| RolloutConclusion::Done);
     released(&mut app_state, 2);
-    app.rollout[1].irreversible = true;
+    app.rollout[1].settings.irreversible = true;
     let story = play(&app, &mut app_state, |target| {
         if target == "p1" {
             reverted()
@@ -361,7 +363,10 @@ fn a_target_that_somebody_else_changed_gets_the_release_back_when_asked_for() {
     assert_eq!(next(&app, &app_state, at(1)), Next::Idle);
     let target: TargetName = "s1".parse().unwrap();
     let rollout = app_state.targets[&target].ended.unwrap().0;
-    let placed = Placed::Services { image: "x".to_owned() };
+    let placed = Placed {
+        kind: KindName::Services,
+        image: "x".to_owned(),
+    };
     app_state.targets.get_mut(&target).unwrap().placed = Some((rollout, placed));
     push(
         &mut app_state,

@@ -9,16 +9,15 @@ fn left(app_state: &AppState) -> String {
 }
 
 fn policy(app: &App) -> TargetPolicy {
-    TargetPolicy {
-        bake: jiff::SignedDuration::from_mins(2),
-        ..app.rollout[0].clone()
-    }
+    let mut policy = app.rollout[0].clone();
+    policy.settings.bake = jiff::SignedDuration::from_mins(2);
+    policy
 }
 
 /// Minutes a release bakes on the first target, and why it is brought there.
 fn bakes(app: &App, app_state: &AppState, n: u128) -> (i64, Purpose) {
     let (target, purpose) = undertaken(app_state, policy(app), &release(n));
-    (target.bake.as_mins(), purpose)
+    (target.settings.bake.as_mins(), purpose)
 }
 
 #[test]

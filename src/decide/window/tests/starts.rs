@@ -1,15 +1,22 @@
 //! Items 57, 60 and 64: one start per opening, only if the rollout fits, and always by the current zone data.
 
 use super::{at, once, window};
-use crate::decide::window::{Start, escalated, estimate, forecast, occurrence, openings, start};
-use crate::model::command::{CommandPolicy, CommandRequest, Probe};
-use crate::model::fleet::{Hook, Order, Ready, ReadyCheck, Select, TargetPolicy};
+use crate::decide::window::{Start, escalated, forecast, occurrence, openings, start};
+use crate::kinds::command::policy::{CommandPolicy, CommandRequest, Probe};
+use crate::kinds::containers::policy::{ContainerSelect, ContainersPolicy, PreflightPolicy};
+use crate::kinds::kind::TargetSettings;
+use crate::kinds::list::{TargetKind, TargetPolicy};
+use crate::model::policy::{Hook, Order, Ready, ReadyCheck};
 use crate::model::window::{Day, Occurrence, Window};
 use jiff::civil::{Time, time};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 const BERLIN: &str = "Europe/Berlin";
+
+fn estimate(target: &TargetPolicy, units: usize, past: &[SignedDuration]) -> SignedDuration {
+    crate::decide::window::estimate(target.unit_limit(), target.settings.bake, units, past)
+}
 
 fn minutes(n: i64) -> SignedDuration {
     SignedDuration::from_mins(n)
@@ -258,24 +265,28 @@ fn impatience_takes_the_longest_opening_of_the_coming_days() {
 
 fn target(before: Vec<Hook>) -> TargetPolicy {
     TargetPolicy {
-        name: "front".parse().unwrap(),
-        channel: None,
-        host: "web1".parse().unwrap(),
-        select: Select::Container { name: "web".into() },
-        window: None,
-        ready: Ready {
-            check: ReadyCheck::Healthcheck,
-            timeout: minutes(2),
+        settings: TargetSettings {
+            name: "front".parse().unwrap(),
+            channel: None,
+            host: "web1".parse().unwrap(),
+            window: None,
+            ready: Ready {
+                check: ReadyCheck::Healthcheck,
+                timeout: minutes(2),
+            },
+            bake: minutes(10),
+            irreversible: false,
+            unhealthy: crate::model::policy::Unhealthy::Refuse,
         },
-        before,
-        after: vec![],
-        bake: minutes(10),
-        stop_timeout: Some(minutes(1)),
-        irreversible: false,
-        unhealthy: crate::model::fleet::Unhealthy::Refuse,
-        order: Order::default(),
-        router: None,
-        preflight: crate::model::fleet::PreflightPolicy::Full,
+        kind: TargetKind::Containers(Box::new(ContainersPolicy {
+            select: ContainerSelect::Name { name: "web".into() },
+            before,
+            after: vec![],
+            stop_timeout: Some(minutes(1)),
+            order: Order::default(),
+            router: None,
+            preflight: PreflightPolicy::Full,
+        })),
     }
 }
 
@@ -294,9 +305,9 @@ fn a_command_may_take_its_own_time() {
         secrets: BTreeMap::new(),
         probe,
     };
-    target.select = Select::Command(Box::new(command(None)));
+    target.kind = TargetKind::Command(Box::new(command(None)));
     assert_eq!(estimate(&target, 1, &[]), minutes(20 + 10 + 20));
-    target.select = Select::Command(Box::new(command(probe)));
+    target.kind = TargetKind::Command(Box::new(command(probe)));
     assert_eq!(estimate(&target, 1, &[]), minutes(23 + 10 + 23));
 }
 

@@ -1,6 +1,6 @@
 use super::report;
 use lowtide::config::validate;
-use lowtide::model::fleet::{BuildLimits, ReadyCheck};
+use lowtide::model::policy::{BuildLimits, ReadyCheck};
 
 pub(super) const ENDS: &str = r#"version: 1
 apps:
@@ -127,7 +127,7 @@ apps:
     let exit = ReadyCheck::Exit { code: 2 };
     assert_eq!(app.ready.check, exit);
     assert_eq!(app.test.as_ref().unwrap().ready.check, exit);
-    assert!(matches!(app.rollout[0].ready.check, ReadyCheck::Http { .. }));
+    assert!(matches!(app.rollout[0].settings.ready.check, ReadyCheck::Http { .. }));
     assert_eq!(
         app.build.limits,
         BuildLimits {

@@ -1,0 +1,85 @@
+//! What the runtime asks of a command.
+
+use super::perform::{self, Stage};
+use crate::clients::engine::connect::Engine;
+use crate::decide::rollout::view;
+use crate::fleet::app::App;
+use crate::kinds::command::model::ObservedAnswer;
+use crate::kinds::command::plan::aim;
+use crate::kinds::command::policy::CommandPolicy;
+use crate::kinds::command::step::{CommandOutcome, CommandStep};
+use crate::kinds::kind::TargetSettings;
+use crate::kinds::track::Ended;
+use crate::model::drift::Sighted;
+use crate::model::failure::Failure;
+use crate::model::release::Release;
+use crate::model::rollout::Goal;
+use crate::model::secret::Secret;
+use crate::runtime::kinds::containers::sight::Listing;
+use crate::runtime::kinds::effects::{Effects, RolloutOf};
+use std::path::PathBuf;
+
+impl Effects for CommandPolicy {
+    async fn observe(of: &RolloutOf<'_, Self>) -> Result<Option<ObservedAnswer>, Failure> {
+        if (of.state.goal, of.state.bake.is_some()) != (Goal::Forward, true) {
+            return Ok(Some(ObservedAnswer::NotAsked));
+        }
+        stage(of).look().await.map(Some)
+    }
+
+    async fn perform(of: &RolloutOf<'_, Self>, step: &CommandStep) -> Result<Ended<CommandOutcome>, Failure> {
+        stage(of).perform(step).await
+    }
+
+    async fn take_up(_: &RolloutOf<'_, Self>, _: &CommandStep) -> Result<Option<Ended<CommandOutcome>>, Failure> {
+        Ok(None)
+    }
+
+    fn secrets(of: &RolloutOf<'_, Self>) -> Vec<Secret> {
+        perform::secrets(&of.track.policy)
+    }
+
+    /// What a command replaced is not known.
+    fn adopted(_: &RolloutOf<'_, Self>) -> Option<Release> {
+        None
+    }
+
+    async fn sight(&self, _: &Engine, _: &Listing, _: &App) -> Result<Option<Vec<Sighted>>, String> {
+        Ok(None)
+    }
+
+    /// Nothing is asked of an engine.
+    async fn check(&self, _: Result<Engine, String>, _: &TargetSettings, _: &App) -> Result<String, String> {
+        let given = [&self.run, &self.back].into_iter().filter(|words| !words.is_empty());
+        let found: Vec<String> = given.map(|words| program(words)).collect::<Result<_, _>>()?;
+        Ok(found.join("; "))
+    }
+}
+
+fn stage<'a>(of: &'a RolloutOf<'_, CommandPolicy>) -> Stage<'a> {
+    Stage {
+        bot: of.bot,
+        state: of.state,
+        policy: &of.track.policy,
+        aim: aim(view(of.state, of.track)),
+        output: of.track.state.output(),
+        shutdown: of.shutdown,
+    }
+}
+
+/// It is started with the `PATH` of lowtide (execvp(3)).
+fn program(command: &[String]) -> Result<String, String> {
+    let name = command.first().map(String::as_str).unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = if name.contains('/') {
+        Some(PathBuf::from(name)).filter(|path| path.is_file())
+    } else {
+        std::env::split_paths(&path)
+            .map(|folder| folder.join(name))
+            .find(|path| path.is_file())
+    };
+    match found {
+        Some(path) => Ok(format!("{} is there; it is not started", path.display())),
+        None => Err(format!("there is no program {name} on this machine")),
+    }
+}

@@ -1,0 +1,8 @@
+//! What each kind of target does to the world: one folder per kind. [`effects`] is what the driver asks of them.
+
+pub mod adopted;
+pub mod command;
+pub mod containers;
+pub(crate) mod effects;
+pub mod self_update;
+pub mod services;

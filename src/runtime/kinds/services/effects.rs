@@ -1,0 +1,108 @@
+//! What the runtime asks of services.
+
+use super::find::{self, IMAGE};
+use super::observe;
+use super::perform::Stage;
+use super::snapshot::ServiceSnapshot;
+use crate::clients::engine::connect::Engine;
+use crate::decide::labels;
+use crate::fleet::app::App;
+use crate::kinds::kind::TargetSettings;
+use crate::kinds::services::model::ObservedService;
+use crate::kinds::services::policy::{ServiceSelect, ServicesPolicy};
+use crate::kinds::services::step::{ServiceOutcome, ServiceStep};
+use crate::kinds::track::Ended;
+use crate::model::drift::Sighted;
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::image::{ImageId, Reference, Repository};
+use crate::model::release::Release;
+use crate::model::secret::Secret;
+use crate::runtime::connectivity::listed;
+use crate::runtime::kinds::adopted::release;
+use crate::runtime::kinds::containers::sight::Listing;
+use crate::runtime::kinds::effects::{Effects, RolloutOf, snapshots};
+
+impl Effects for ServicesPolicy {
+    async fn observe(of: &RolloutOf<'_, Self>) -> Result<Option<Vec<ObservedService>>, Failure> {
+        let Some(units) = &of.track.state.units else {
+            return Ok(None);
+        };
+        let seen = observe::observe(of.engine()?, of.state.id, units).await;
+        seen.map(Some).map_err(|e| e.failure())
+    }
+
+    async fn perform(of: &RolloutOf<'_, Self>, step: &ServiceStep) -> Result<Ended<ServiceOutcome>, Failure> {
+        let engine = of.engine()?;
+        let outcome = Stage { of, engine }.perform(step).await?;
+        Ok(Ended::Well { outcome })
+    }
+
+    async fn take_up(_: &RolloutOf<'_, Self>, _: &ServiceStep) -> Result<Option<Ended<ServiceOutcome>>, Failure> {
+        Ok(None)
+    }
+
+    fn secrets(of: &RolloutOf<'_, Self>) -> Vec<Secret> {
+        let snapshots = snapshots(of);
+        let read = snapshots
+            .iter()
+            .filter_map(|bytes| ServiceSnapshot::from_bytes(bytes).ok());
+        read.flat_map(|snapshot| snapshot.secrets()).collect()
+    }
+
+    /// A service's specification names the image by digest, so a pull brings back the same one.
+    fn adopted(of: &RolloutOf<'_, Self>) -> Option<Release> {
+        let units = of.track.state.units.as_deref()?;
+        let first = &units.first()?.old_image;
+        if units.iter().any(|unit| unit.old_image != *first) {
+            return None;
+        }
+        let Reference {
+            repository,
+            tag,
+            digest,
+        } = first.parse().ok()?;
+        let digest = digest?;
+        let image: ImageId = digest.to_string().parse().ok()?;
+        let tag = tag.unwrap_or_else(|| image.short().to_owned());
+        let reference = Reference::tagged(&repository, &tag);
+        let mut release = release(of.state, image, reference.to_string(), reference)?;
+        release.digest = digest.to_string().try_into().ok();
+        release.digest.is_some().then_some(release)
+    }
+
+    async fn sight(&self, engine: &Engine, _: &Listing, app: &App) -> Result<Option<Vec<Sighted>>, String> {
+        match find::find(engine, &self.select, &repository(app)).await {
+            Ok(services) => {
+                let image = |service: &serde_json::Value| Some(service.pointer(IMAGE)?.as_str()?.to_owned());
+                let sighted = |image: String| Sighted {
+                    named: image.clone(),
+                    image,
+                };
+                Ok(Some(services.iter().filter_map(image).map(sighted).collect()))
+            }
+            Err(failure) if failure.kind == FailureKind::TargetMissing => Ok(Some(Vec::new())),
+            Err(failure) => Err(failure.detail),
+        }
+    }
+
+    async fn check(
+        &self,
+        engine: Result<Engine, String>,
+        target: &TargetSettings,
+        app: &App,
+    ) -> Result<String, String> {
+        let found = find::find(&engine?, &self.select, &repository(app)).await;
+        let found = found.map_err(|failure| failure.to_string())?;
+        let wanted = match &self.select {
+            ServiceSelect::Service { name } => format!("service {name}"),
+            ServiceSelect::Stack { stack, .. } => format!("stack {stack}"),
+        };
+        listed(&found, "/Spec/Name").ok_or_else(|| format!("{} has no {wanted}", target.host))
+    }
+}
+
+/// Whose images the services of a stack are to run, where the configuration does not name them.
+fn repository(app: &App) -> Repository {
+    let published = app.publish.as_ref().map(|publish| publish.image.clone());
+    published.unwrap_or_else(|| labels::local_repository(app))
+}
