@@ -16,7 +16,7 @@ for body, at in events:
     match event["event"]:
         case "revert_decided":
             verdict = at
-        case "step_started" if verdict and event["step"]["step"] == "await_ready":
+        case "step_started" if verdict and event["step"]["containers"]["step"] == "await_ready":
             asked = at
         case "step_ended" if asked and not served:
             served, proved = at, at - asked
