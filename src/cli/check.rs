@@ -3,7 +3,6 @@
 use super::args::{CheckFormat, Global};
 use super::exit::Exit;
 use super::{live, open, status};
-use crate::config::diagnostic::{self, Problem};
 use crate::config::warning::{self, WindowWarning};
 use crate::config::{unread, validate};
 use crate::fleet::app::Fleet;
@@ -12,6 +11,7 @@ use crate::report::{windows as words_of_windows, words};
 use crate::runtime::config_watch::Found;
 use crate::runtime::connectivity::{self, Reached};
 use crate::runtime::{fleet_status, windows};
+use crate::yaml::diagnostic::{self, Problem};
 use serde_json::json;
 
 /// What is looked at besides the text.

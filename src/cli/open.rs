@@ -2,7 +2,7 @@
 
 use super::args::Global;
 use crate::config::validate::Provenance;
-use crate::config::{diagnostic, engine, validate};
+use crate::config::{engine, validate};
 use crate::fleet::app::Fleet;
 use crate::model::name::AppName;
 use crate::model::policy::EngineAddress;
@@ -16,6 +16,7 @@ use crate::store::handover;
 use crate::store::layer_cache::LayerCache;
 use crate::store::lock::{self, StateLock};
 use crate::store::sealed::Sealed;
+use crate::yaml::diagnostic;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,16 +1,16 @@
 //! One app: its own settings over its profile's over the defaults.
 
-use super::check::{Check, unknown};
-use super::defaults;
-use super::diagnostic::{Problem, Route, shown};
 use super::merge::Over;
-use super::quantity;
 use super::raw;
-use super::scope::{Origin, Scope};
-use super::testing::strings;
 use crate::fleet::app::App;
+use crate::model::defaults;
 use crate::model::name::AppName;
 use crate::model::policy::{BuildLimits, BuildPolicy, Mode, Schedule};
+use crate::yaml::check::{Check, unknown};
+use crate::yaml::diagnostic::{Problem, Route, shown};
+use crate::yaml::quantity;
+use crate::yaml::ready::strings;
+use crate::yaml::scope::{Origin, Scope};
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::Time;
 
@@ -119,7 +119,7 @@ impl Check<'_> {
             );
             self.report(scope, &at("args").key(name), problem);
         }
-        for name in raw.args.keys().filter(|name| super::mask::is_secret_name(name)) {
+        for name in raw.args.keys().filter(|name| crate::yaml::mask::is_secret_name(name)) {
             let problem = Problem::new(
                 "secret-in-args",
                 format!("the build argument `{}` looks like a secret", shown(name)),

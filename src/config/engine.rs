@@ -1,11 +1,12 @@
 //! Where engines listen, and what is needed to reach them.
 
-use super::check::Check;
-use super::diagnostic::{Problem, Route, shown};
 use super::raw;
-use super::remote::host_port;
-use super::scope::Scope;
 use crate::model::policy::{EngineAddress, SshEngine, TlsEngine};
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::{Problem, Route, shown};
+use crate::yaml::raw as shared;
+use crate::yaml::scope::Scope;
+use crate::yaml::url::host_port;
 use std::path::PathBuf;
 
 /// Of docker's TLS listeners.
@@ -125,7 +126,7 @@ impl Check<'_> {
         }
     }
 
-    fn absolute(&mut self, scope: &Scope, rest: &Route, raw: Option<&raw::Text>) -> Option<PathBuf> {
+    fn absolute(&mut self, scope: &Scope, rest: &Route, raw: Option<&shared::Text>) -> Option<PathBuf> {
         let path = PathBuf::from(&raw?.0);
         if !path.is_absolute() {
             let problem = Problem::new("bad-path", format!("`{}` is not an absolute path", shown(&raw?.0)));

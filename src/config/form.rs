@@ -1,7 +1,7 @@
 //! The form that lifts a halt, as YAML.
 
-use super::raw::yaml_value;
 use crate::model::halt::Draft;
+use crate::yaml::second::yaml_value;
 use serde_json::Value;
 
 const KEYS: &str = "whys, root, class, countermeasure";

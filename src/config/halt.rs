@@ -1,10 +1,11 @@
 //! What lifts a halt.
 
-use super::check::Check;
-use super::diagnostic::{Problem, Route, shown};
 use super::raw;
-use super::scope::Scope;
 use crate::model::halt::{HaltPolicy, Require};
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::{Problem, Route, shown};
+use crate::yaml::raw as shared;
+use crate::yaml::scope::Scope;
 
 impl Check<'_> {
     pub(super) fn halt(&mut self, scope: &Scope, raw: &raw::Halt) -> HaltPolicy {
@@ -30,7 +31,7 @@ impl Check<'_> {
         }
     }
 
-    fn tests(&mut self, scope: &Scope, texts: &[raw::Text]) -> Vec<String> {
+    fn tests(&mut self, scope: &Scope, texts: &[shared::Text]) -> Vec<String> {
         let here = Route::keys("halt.tests");
         let hint = "write it like `tests/**` or `**/*_test.go`: paths of the repository, from its root";
         if texts.is_empty() {

@@ -2,9 +2,11 @@
 //! keys exclude each other, a choice made above hides the one below.
 
 use super::raw::{
-    App, Build, BuildLimits, Command, ContainerLimits, Defaults, Halt, Http, Nightly, Profile, Publish, Ready, Secret,
-    Sidecar, Source, Test, TestCompose, Text, Window,
+    App, Build, BuildLimits, ContainerLimits, Defaults, Halt, Nightly, Profile, Publish, Sidecar, Source, Test,
+    TestCompose,
 };
+use crate::yaml::raw as shared;
+use crate::yaml::raw::{Command, Http, Ready, Secret, Text, Window};
 use std::collections::BTreeMap;
 
 pub(super) trait Over: Sized {
@@ -50,8 +52,8 @@ replaced!(
     super::raw::Mode,
     super::raw::Network,
     super::raw::ScheduleWord,
-    super::raw::OverrunWord,
-    super::raw::EscalateWord,
+    shared::OverrunWord,
+    shared::EscalateWord,
     super::raw::RequireWord,
     Command,
     Secret

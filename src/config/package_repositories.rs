@@ -1,10 +1,10 @@
 //! `package_repositories`: how package repositories are reached.
 
-use super::check::Check;
-use super::diagnostic::{Problem, Route};
 use super::raw;
-use super::scope::Scope;
 use crate::model::policy::ArchivePolicy;
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::{Problem, Route};
+use crate::yaml::scope::Scope;
 use std::collections::BTreeMap;
 
 impl Check<'_> {

@@ -1,13 +1,13 @@
 //! Where a tested image goes: repository, tag template, channels.
 
-use super::check::Check;
-use super::defaults;
-use super::diagnostic::{Problem, Route, shown};
 use super::raw;
-use super::scope::Scope;
+use crate::model::defaults;
 use crate::model::image::{Repository, is_tag};
 use crate::model::name::ChannelName;
 use crate::model::policy::{Channel, PublishPolicy};
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::{Problem, Route, shown};
+use crate::yaml::scope::Scope;
 
 /// Variables of the tag template, each with a value of the longest usual kind.
 const VARIABLES: &[(&str, &str)] = &[
@@ -59,11 +59,11 @@ impl Check<'_> {
                 None => {
                     let problem =
                         Problem::new("bad-tag", format!("`{{{}}}` is not a variable of the tag", shown(name)));
-                    let hint = super::shape::closest(name, names.iter().copied()).map_or_else(
+                    let hint = crate::yaml::words::closest(name, names.iter().copied()).map_or_else(
                         || {
                             format!(
                                 "the variables are {}",
-                                super::shape::list(&["{date}", "{run}", "{commit}", "{branch}", "{app}"])
+                                crate::yaml::words::list(&["{date}", "{run}", "{commit}", "{branch}", "{app}"])
                             )
                         },
                         |close| format!("did you mean `{{{close}}}`?"),

@@ -1,46 +1,15 @@
-//! The YAML as written: serde structs. The only file that names the YAML crate. The doc comments are the descriptions of
+//! The YAML as written: serde structs. The doc comments are the descriptions of
 //! the JSON Schema that editors show.
 
+use crate::kinds::raw::Target;
+use crate::yaml::raw::{Command, Ready, Secret, Text, TextMap, Window, raw};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 mod words;
 
-pub use words::{EscalateWord, Mode, Network, Order, OverrunWord, Preflight, RequireWord, ScheduleWord, Unhealthy};
-
-/// A scalar exactly as it is written: `1.10` stays `1.10`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(transparent)]
-pub struct Text(pub String);
-
-impl JsonSchema for Text {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Text".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": ["string", "number", "boolean"] })
-    }
-}
-
-pub type TextMap = BTreeMap<String, Text>;
-/// A program and its arguments: `[sh, -c, "echo hello"]`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Command(pub Vec<Text>);
-
-/// Gives each struct the derives that all of them need.
-macro_rules! raw {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
-    )*};
-}
+pub use words::{Mode, Network, RequireWord, ScheduleWord};
 
 /// Settings that an app, a profile and the defaults share.
 macro_rules! settings {
@@ -148,13 +117,6 @@ raw! {
         proxy: Option<Text>,
         /// What begins with the key is fetched from the value instead. Signatures must fit all the same.
         mirrors: TextMap,
-    }
-    /// Where a secret is found: exactly one of the two.
-    Secret {
-        /// Name of an environment variable of the lowtide process.
-        env: Option<Text>,
-        /// Absolute path of a file; one trailing newline is not part of the secret.
-        file: Option<Text>,
     }
     Notify {
         email: Option<Email>,
@@ -289,30 +251,6 @@ raw! {
         /// The service whose image is under test.
         service: Option<Text>,
     }
-    /// At most one of `healthcheck`, `http`, `log`, `exec`, `exit` and `stay_up`.
-    Ready {
-        /// `true`: the image's own HEALTHCHECK says healthy.
-        healthcheck: Option<bool>,
-        /// A GET answers with 200–399.
-        http: Option<Http>,
-        /// A line of the container's log matches this regular expression.
-        log: Option<Text>,
-        /// A command inside the container exits 0.
-        exec: Option<Command>,
-        /// The container ends by itself with this code, for an image that is a program and no service.
-        #[schemars(range(max = 255))]
-        exit: Option<u16>,
-        /// The HEALTHCHECK where the image has one, else the container runs this long without a restart.
-        stay_up: Option<Text>,
-        timeout: Option<Text>,
-    }
-    Http {
-        #[schemars(range(min = 1))]
-        port: Option<u16>,
-        path: Option<Text>,
-        /// Only of a command target: the whole address, instead of `port` and `path`.
-        url: Option<Text>,
-    }
     /// Exactly one of the keys.
     TestStep {
         /// Passes when the command inside the container exits 0.
@@ -367,171 +305,6 @@ raw! {
         /// The repository's files that the tests consist of, as globs: a commit that changes one is a countermeasure.
         tests: Option<Vec<Text>>,
     }
-    /// Recurring low-traffic time, and what is taken out of it.
-    Window {
-        /// Days on which the window opens; all, if not given.
-        days: Option<Vec<Text>>,
-        /// `HH:MM`
-        from: Option<Text>,
-        /// `HH:MM`, to `24:00`; earlier than `from` is the next day.
-        to: Option<Text>,
-        /// Instead of `to`: how long it stays open, in elapsed time, at most 7d.
-        r#for: Option<Text>,
-        /// IANA zone of the window's times; the app's, if not given.
-        zone: Option<Text>,
-        /// Recurring or single spans in which nothing begins. They win.
-        deny: Option<Vec<Deny>>,
-        /// Single spans in which nothing begins.
-        blackouts: Option<Vec<Blackout>>,
-        /// Why nothing begins unattended while this is set.
-        freeze: Option<Text>,
-        /// Nothing begins later than this before the end; what a rollout is expected to take, if not given.
-        cutoff: Option<Text>,
-        /// What becomes of a rollout that is half-way when the window closes; it depends on how far it is, if not given.
-        overrun: Option<OverrunWord>,
-        /// Its people are notified of a release that waits longer.
-        max_wait: Option<Text>,
-        /// The same for a release with security fixes.
-        max_wait_security: Option<Text>,
-        /// What happens then: `notify`, or `start` as well.
-        escalate: Option<EscalateWord>,
-    }
-    /// A span in which nothing begins: of the week like a window (a whole day, if there is no time), or a single one.
-    Deny {
-        days: Option<Vec<Text>>,
-        /// `HH:MM`, or a date with or without a time: `2026-12-24`, `2026-12-24T18:00`.
-        from: Option<Text>,
-        /// As `from`.
-        to: Option<Text>,
-        r#for: Option<Text>,
-        zone: Option<Text>,
-        /// For people.
-        why: Option<Text>,
-    }
-    Blackout {
-        /// `2026-12-20`, or `2026-12-20T18:00`
-        from: Option<Text>,
-        /// The first moment after it; a date is its first moment.
-        to: Option<Text>,
-        /// For people.
-        why: Option<Text>,
-    }
-    /// What runs the releases: exactly one of `container`, `label`, `compose`, `service`, `stack`, `command` and `self`.
-    Target {
-        /// Made from what is selected, if not given; a command has to have one.
-        name: Option<Text>,
-        channel: Option<Text>,
-        container: Option<ContainerTarget>,
-        label: Option<LabelTarget>,
-        compose: Option<ComposeTarget>,
-        service: Option<ServiceTarget>,
-        stack: Option<StackTarget>,
-        #[serde(rename = "self")]
-        own: Option<OwnTarget>,
-        command: Option<CommandTarget>,
-        window: Option<Window>,
-        ready: Option<Ready>,
-        /// Commands inside the old container, before anything is touched. Exit code 75: try later.
-        before: Option<Vec<Hook>>,
-        /// Commands inside the new container.
-        after: Option<Vec<Hook>>,
-        bake: Option<Text>,
-        /// Grace for a stop; the container's own, if not given.
-        stop_timeout: Option<Text>,
-        /// Data may migrate: on failure stop and call, do not revert.
-        irreversible: Option<bool>,
-        /// What becomes of a container that is not healthy before anything was done to it.
-        unhealthy: Option<Unhealthy>,
-        order: Option<Order>,
-        router: Option<Router>,
-        preflight: Option<Preflight>,
-    }
-    /// A reverse proxy in a container on the same host, and commands inside it. Each finds the name (`LOWTIDE_CONTAINER`) and the
-    /// address (`LOWTIDE_ADDRESS`) of the container in question in its environment.
-    Router {
-        container: Option<Text>,
-        /// After a new container is ready.
-        join: Option<Command>,
-        /// Before an old one is stopped.
-        leave: Option<Command>,
-        /// Stop-first: hold requests back while nobody serves.
-        pause: Option<Command>,
-        /// Let them go.
-        resume: Option<Command>,
-        /// How long an old container may finish what it was asked before it is stopped.
-        drain: Option<Text>,
-        /// Of each command.
-        timeout: Option<Text>,
-    }
-    ContainerTarget {
-        host: Option<Text>,
-        name: Option<Text>,
-    }
-    LabelTarget {
-        host: Option<Text>,
-        key: Option<Text>,
-        value: Option<Text>,
-    }
-    ComposeTarget {
-        host: Option<Text>,
-        project: Option<Text>,
-        services: Option<Vec<Text>>,
-    }
-    /// A service of Docker Swarm.
-    ServiceTarget {
-        /// One of the swarm's managers.
-        host: Option<Text>,
-        name: Option<Text>,
-    }
-    /// Services of a stack (`docker stack deploy`), moved in this order and rolled back as one.
-    StackTarget {
-        /// One of the swarm's managers.
-        host: Option<Text>,
-        name: Option<Text>,
-        /// Without the stack's name; those that run the app's image, if not given.
-        services: Option<Vec<Text>>,
-    }
-    /// The container lowtide itself runs in.
-    OwnTarget {
-        /// The engine that runs it.
-        host: Option<Text>,
-    }
-    /// Programs that are run where lowtide itself runs, never by a shell. Exit code 0: done. 75: try later. Else: failed.
-    CommandTarget {
-        /// Brings the release to the target. It may be run again after a kill.
-        run: Option<Command>,
-        /// The way back; `run` with the release before in its environment, if not given.
-        back: Option<Command>,
-        /// Of each.
-        timeout: Option<Text>,
-        env: TextMap,
-        /// The same for what must not stand here.
-        secrets: BTreeMap<String, Secret>,
-    }
-    Hook {
-        exec: Option<Command>,
-        timeout: Option<Text>,
-    }
-}
-
-/// Why the second reader stopped, and where (line and column, from 1). Its own words are not kept: they quote values.
-#[derive(Debug)]
-pub(super) struct Unread {
-    pub(super) place: Option<(usize, usize)>,
-}
-
-pub(super) fn read(text: &str) -> Result<File, Unread> {
-    serde_yaml::from_str(text).map_err(|e| Unread {
-        place: e.location().map(|l| (l.line(), l.column())),
-    })
-}
-
-/// Any YAML as a tree of plain values: the compose files of repositories. Repeated anchors are bounded by the reader.
-///
-/// # Errors
-/// The reader's own words, with line and column.
-pub fn yaml_value(text: &str) -> Result<serde_json::Value, String> {
-    serde_yaml::from_str(text).map_err(|e| e.to_string())
 }
 
 /// The JSON Schema of the configuration (draft 2020-12), for editors.

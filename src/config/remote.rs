@@ -1,11 +1,13 @@
 //! Addresses of other systems: git remotes, mail servers, API bases, registries, engines. None may carry credentials.
 
-use super::check::Check;
-use super::defaults;
-use super::diagnostic::{Problem, Route, shown};
 use super::raw;
-use super::scope::Scope;
+use crate::model::defaults;
 use crate::model::policy::{GitRef, SmtpSecurity, Source};
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::{Problem, Route, shown};
+use crate::yaml::raw as shared;
+use crate::yaml::scope::Scope;
+use crate::yaml::url::{credentials, host_port, is_loopback, url_problem};
 
 impl Check<'_> {
     pub(super) fn source(&mut self, scope: &Scope, raw: &raw::Source) -> Source {
@@ -16,7 +18,7 @@ impl Check<'_> {
             None => self.missing(scope, &at("repo"), "write `source: { repo: https://… }`"),
         }
         self.note(scope, &at("repo"), repo.clone());
-        let path = |check: &mut Self, key: &str, raw: Option<&raw::Text>, default: &str| {
+        let path = |check: &mut Self, key: &str, raw: Option<&shared::Text>, default: &str| {
             let text = raw.map_or(default, |text| text.0.as_str());
             check.inside(scope, &at(key), text);
             check.note(scope, &at(key), if text.is_empty() { "." } else { text });
@@ -103,20 +105,6 @@ impl Check<'_> {
         } else {
             GitRef::Branch(text)
         }
-    }
-
-    /// Two keys that exclude each other stand in one layer; both places are shown.
-    pub(super) fn exclusive(&mut self, scope: &Scope, one: &Route, other: &Route) {
-        let (Some((_, a, a_span)), Some((_, b, b_span))) = (self.locate(scope, one), self.locate(scope, other)) else {
-            return;
-        };
-        let (a_span, b_span) = (
-            self.tree.key_place(&a).unwrap_or(a_span),
-            self.tree.key_place(&b).unwrap_or(b_span),
-        );
-        let problem =
-            Problem::new("one-of", format!("`{one}` and `{other}` exclude each other")).hint("keep one of the two");
-        self.problems.push(problem.at(&b, b_span).also("and here", &a, a_span));
     }
 
     fn remote(&mut self, scope: &Scope, rest: &Route, text: &str) {
@@ -228,67 +216,6 @@ impl Check<'_> {
         }
         (host, port.unwrap_or(default_port), security)
     }
-}
-
-fn credentials() -> Problem {
-    Problem::new(
-        "credentials-in-url",
-        "this address holds a credential; it is in git now, so change it",
-    )
-}
-
-/// What is wrong with a URL before its path is looked at. The address is not repeated: it may hold a password.
-pub(super) fn url_problem(scheme: &str, tail: &str, schemes: &[&str]) -> Option<Problem> {
-    let authority = tail.split(['/', '?', '#']).next().unwrap_or_default();
-    let user = authority.rsplit_once('@').map(|(user, _)| user);
-    let plain_user = |user: &str| scheme == "ssh" && !user.contains(':');
-    if user.is_some_and(|user| !plain_user(user))
-        || (tail.contains('@') && scheme.starts_with("http") && tail.split('@').next().is_some_and(|t| t.contains(':')))
-    {
-        return Some(credentials().hint("take it out and use `username` and `token: { env: NAME }`"));
-    }
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    if scheme == "http" && host_port(host).is_some_and(|(host, _)| is_loopback(&host)) {
-        return None;
-    }
-    if !schemes.contains(&scheme) {
-        let problem = Problem::new("bad-url", format!("`{}://` is not used here", shown(scheme)));
-        let secure = if scheme == "http" {
-            "use `https://`; plain http is for loopback only".to_owned()
-        } else {
-            format!("use {}", super::shape::list(schemes))
-        };
-        return Some(problem.hint(secure));
-    }
-    let good = scheme == "file" || host_port(host).is_some();
-    (!good).then(|| Problem::new("bad-url", format!("`{}` is not a host, or host and port", shown(host))))
-}
-
-/// `host`, `host:port`, `[::1]:port`.
-pub(super) fn host_port(text: &str) -> Option<(String, Option<u16>)> {
-    let (host, port) = match text.strip_prefix('[').and_then(|t| t.split_once(']')) {
-        Some((v6, rest)) => {
-            v6.parse::<core::net::Ipv6Addr>().ok()?;
-            (v6, rest.strip_prefix(':').or_else(|| rest.is_empty().then_some("")))
-        }
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port).filter(|p| !p.is_empty())),
-            None => (text, Some("")),
-        },
-    };
-    let v6 = host.contains(':');
-    let named = !host.is_empty()
-        && !host.starts_with(['-', '.'])
-        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-    let port = match port? {
-        "" => None,
-        digits => Some(digits.parse::<u16>().ok().filter(|p| *p > 0)?),
-    };
-    (v6 || named).then(|| (host.to_owned(), port))
-}
-
-pub(super) fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<core::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// `git@host:path`, as git reads it: a colon before the first slash.

@@ -1,8 +1,9 @@
 //! The tree compared with the JSON Schema of the raw structs: unknown keys, wrong types, values out of range. One source
 //! for what editors suggest and what is accepted here.
 
-use super::diagnostic::{Problem, Route, Span, Step, shown};
-use super::tree::{Kind, Node};
+use crate::yaml::diagnostic::{Problem, Route, Span, Step, shown};
+use crate::yaml::tree::{Kind, Node};
+use crate::yaml::words::{closest, list};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -407,23 +408,4 @@ fn kind_words(schema: &Value) -> &'static str {
         Some("boolean") => "`true` or `false`",
         Some(_) | None => "text",
     }
-}
-
-pub(super) fn list(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-    match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        Some((last, _)) => last.clone(),
-        None => "none".to_owned(),
-    }
-}
-
-/// The known word nearest to a mistyped one, when it is near enough to be meant.
-pub(super) fn closest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let lower = word.to_lowercase().replace('-', "_");
-    known
-        .map(|k| (strsim::damerau_levenshtein(&lower, k), k))
-        .filter(|(distance, k)| *distance <= 1.max(k.chars().count() / 3) && *distance < k.chars().count().max(2))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, k)| k)
 }

@@ -1,17 +1,19 @@
 //! What runs an app's releases.
 
-use super::check::{Check, unknown};
-use super::defaults;
-use super::diagnostic::{Problem, Route, shown};
-use super::kinds::list::{Chosen, Claim, Within};
 use super::merge::Over;
 use super::raw;
-use super::scope::Scope;
 use crate::fleet::app::App;
+use crate::kinds::chosen::{Chosen, Claim, Within};
 use crate::kinds::kind::TargetSettings;
 use crate::kinds::list::TargetPolicy;
+use crate::kinds::raw as keys;
+use crate::model::defaults;
 use crate::model::name::{ChannelName, HostName, TargetName};
 use crate::model::policy::{EngineAddress, PublishPolicy, Ready, ReadyCheck, Unhealthy};
+use crate::yaml::check::{Check, unknown};
+use crate::yaml::diagnostic::{Problem, Route};
+use crate::yaml::raw as shared;
+use crate::yaml::scope::Scope;
 
 impl Check<'_> {
     /// `raw`: the app's settings with everything inherited.
@@ -36,7 +38,7 @@ impl Check<'_> {
         targets.into_iter().map(|(_, target)| target).collect()
     }
 
-    fn target(&mut self, scope: &Scope, raw: &raw::Target, above: &raw::App, app: &App) -> Option<TargetPolicy> {
+    fn target(&mut self, scope: &Scope, raw: &keys::Target, above: &raw::App, app: &App) -> Option<TargetPolicy> {
         // What a target does not inherit is looked for in the target alone, lest an app's key of the same name be shown.
         let own = scope.alone();
         let chosen = self.kind(&own, raw);
@@ -82,17 +84,17 @@ impl Check<'_> {
         Some(TargetPolicy { settings, kind })
     }
 
-    fn unhealthy(&mut self, own: &Scope, raw: Option<raw::Unhealthy>) -> Unhealthy {
+    fn unhealthy(&mut self, own: &Scope, raw: Option<keys::Unhealthy>) -> Unhealthy {
         let unhealthy = match raw {
-            None | Some(raw::Unhealthy::Refuse) => Unhealthy::Refuse,
-            Some(raw::Unhealthy::Replace) => Unhealthy::Replace,
+            None | Some(keys::Unhealthy::Refuse) => Unhealthy::Refuse,
+            Some(keys::Unhealthy::Replace) => Unhealthy::Replace,
         };
         self.note(own, &Route::keys("unhealthy"), unhealthy.as_str().to_owned());
         unhealthy
     }
 
     /// The readiness check is inherited, except for a command, which has a probe of its own.
-    fn target_ready(&mut self, scope: &Scope, raw: &raw::Target, above: &raw::App) -> Ready {
+    fn target_ready(&mut self, scope: &Scope, raw: &keys::Target, above: &raw::App) -> Ready {
         if raw.command.is_some() {
             return Ready {
                 check: ReadyCheck::Steady {
@@ -116,32 +118,10 @@ impl Check<'_> {
         ready
     }
 
-    pub(super) fn target_word(
-        &mut self,
-        own: &Scope,
-        kind: &str,
-        key: &str,
-        raw: Option<&raw::Text>,
-        hint: &str,
-    ) -> Option<String> {
-        let rest = Route::keys(kind).key(key);
-        let Some(text) = raw else {
-            self.missing(own, &rest, hint);
-            return None;
-        };
-        if text.0.is_empty() || text.0.contains(char::is_whitespace) {
-            let problem = Problem::new("bad-name", format!("`{}` is not a {kind} {key}", shown(&text.0)));
-            self.report(own, &rest, problem.hint(hint));
-            return None;
-        }
-        self.note(own, &rest, text.0.clone());
-        Some(text.0.clone())
-    }
-
     fn channel(
         &mut self,
         own: &Scope,
-        raw: Option<&raw::Text>,
+        raw: Option<&shared::Text>,
         publish: Option<&PublishPolicy>,
     ) -> Option<ChannelName> {
         let rest = Route::keys("channel");
@@ -169,7 +149,7 @@ impl Check<'_> {
                 self.report(
                     own,
                     &rest,
-                    problem.hint(format!("add `channel:`, one of {}", super::shape::list(&names))),
+                    problem.hint(format!("add `channel:`, one of {}", crate::yaml::words::list(&names))),
                 );
                 None
             }
@@ -184,7 +164,7 @@ impl Check<'_> {
                     self.report(
                         own,
                         &rest,
-                        problem.hint(format!("the channels are {}", super::shape::list(&names))),
+                        problem.hint(format!("the channels are {}", crate::yaml::words::list(&names))),
                     );
                 } else if known.is_none() {
                     self.report(own, &rest, unknown("unknown-channel", "channel", &text.0, &names));

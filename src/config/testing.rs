@@ -1,15 +1,15 @@
 //! How an image is tested, and how a container proves that it serves.
 
-use super::check::Check;
-use super::defaults;
-use super::diagnostic::{Problem, Route, shown};
 use super::merge::Over;
 use super::raw;
-use super::scope::Scope;
+use crate::model::defaults;
 use crate::model::image::Reference;
 use crate::model::policy::{ContainerLimits, Ready, ReadyCheck, Sidecar, TestNetwork, TestPolicy, TestSetup, TestStep};
-use jiff::SignedDuration;
-use std::collections::BTreeMap;
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::{Problem, Route, shown};
+use crate::yaml::raw as shared;
+use crate::yaml::ready::strings;
+use crate::yaml::scope::Scope;
 
 impl Check<'_> {
     /// `None`: nothing under `test` asks for a test; limits and time-outs alone do not.
@@ -17,7 +17,7 @@ impl Check<'_> {
         &mut self,
         scope: &Scope,
         raw: Option<&raw::Test>,
-        app_ready: Option<&raw::Ready>,
+        app_ready: Option<&shared::Ready>,
     ) -> Option<TestPolicy> {
         let raw = raw?;
         let at = |key: &str| Route::keys("test").key(key);
@@ -29,7 +29,7 @@ impl Check<'_> {
         };
         let how = self.setup(scope, raw);
         // The app's `ready` check also applies with the testing tools on; only its timeout is longer.
-        let checks = app_ready.map(|ready| raw::Ready {
+        let checks = app_ready.map(|ready| shared::Ready {
             timeout: None,
             ..ready.clone()
         });
@@ -90,7 +90,7 @@ impl Check<'_> {
         })
     }
 
-    fn test_ready(&mut self, scope: &Scope, raw: Option<&raw::Ready>) -> Ready {
+    fn test_ready(&mut self, scope: &Scope, raw: Option<&shared::Ready>) -> Ready {
         let raw = raw.cloned().unwrap_or_default();
         let timeout = self.limit(
             scope,
@@ -134,7 +134,7 @@ impl Check<'_> {
         if !raw.sidecars.is_empty() {
             self.exclusive(scope, &at("sidecars"), &at("compose"));
         }
-        let mut word = |key: &str, raw: Option<&raw::Text>| {
+        let mut word = |key: &str, raw: Option<&shared::Text>| {
             let rest = at("compose").key(key);
             match raw {
                 Some(text) => self.note(scope, &rest, text.0.clone()),
@@ -201,7 +201,7 @@ impl Check<'_> {
             }),
             (None, Some(raw::Empty {}), None) => Some(TestStep::Restart),
             (None, None, Some(http)) => {
-                let as_http = raw::Http {
+                let as_http = shared::Http {
                     port: http.port,
                     path: http.path.clone(),
                     url: None,
@@ -221,144 +221,6 @@ impl Check<'_> {
             }
         }
     }
-
-    fn http(&mut self, scope: &Scope, rest: &Route, raw: &raw::Http) -> (u16, String) {
-        let path = raw.path.as_ref().map_or("/", |text| text.0.as_str()).to_owned();
-        if raw.url.is_some() {
-            let problem = Problem::new(
-                "not-for-containers",
-                format!("`{rest}.url` has no meaning for a container"),
-            );
-            let hint = "it is asked from beside the container: write `http: { port: 80, path: / }`";
-            self.report(scope, &rest.key("url"), problem.hint(hint));
-        } else if raw.port.is_none() {
-            self.missing(scope, &rest.key("port"), "write `http: { port: 80, path: / }`");
-        }
-        if !path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            let problem = Problem::new("bad-path", format!("`{}` is not a path to ask for", shown(&path)));
-            self.report(
-                scope,
-                &rest.key("path"),
-                problem.hint("it begins with `/` and holds no spaces"),
-            );
-        }
-        (raw.port.unwrap_or_default(), path)
-    }
-
-    pub(super) fn ready(
-        &mut self,
-        scope: &Scope,
-        rest: &Route,
-        raw: Option<&raw::Ready>,
-        timeout: SignedDuration,
-    ) -> Ready {
-        let raw = raw.cloned().unwrap_or_default();
-        let timeout = self.limit_at(scope, &rest.key("timeout"), raw.timeout.as_ref(), timeout);
-        Ready {
-            check: self.ready_check(scope, rest, &raw),
-            timeout,
-        }
-    }
-
-    fn ready_check(&mut self, scope: &Scope, rest: &Route, raw: &raw::Ready) -> ReadyCheck {
-        let given = [
-            ("healthcheck", raw.healthcheck.is_some()),
-            ("http", raw.http.is_some()),
-            ("log", raw.log.is_some()),
-            ("exec", raw.exec.is_some()),
-            ("exit", raw.exit.is_some()),
-            ("stay_up", raw.stay_up.is_some()),
-        ];
-        let mut given = given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key);
-        if let (Some(one), Some(other)) = (given.next(), given.next()) {
-            self.exclusive(scope, &rest.key(one), &rest.key(other));
-        }
-        let key = |key: &str| format!("{rest}.{key}");
-        if raw.healthcheck == Some(false) {
-            let problem = Problem::new("one-of", format!("`{}` can only be `true`", key("healthcheck")));
-            self.report(
-                scope,
-                &rest.key("healthcheck"),
-                problem.hint("to wait without the HEALTHCHECK, give `http`, `log` or `exec`"),
-            );
-        }
-        let (word, check) = if raw.healthcheck.is_some() {
-            ("healthcheck", ReadyCheck::Healthcheck)
-        } else if let Some(http) = &raw.http {
-            let (port, path) = self.http(scope, &rest.key("http"), http);
-            ("http", ReadyCheck::Http { port, path })
-        } else if let Some(log) = &raw.log {
-            if let Err(e) = regex::Regex::new(&log.0) {
-                let why = e
-                    .to_string()
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned();
-                let problem = Problem::new(
-                    "bad-pattern",
-                    format!("`{}` is not a regular expression: {}", shown(&log.0), shown(&why)),
-                );
-                self.report(
-                    scope,
-                    &rest.key("log"),
-                    problem.hint("the syntax is that of the Rust `regex` crate; put it in single quotes"),
-                );
-            }
-            ("log", ReadyCheck::Log { pattern: log.0.clone() })
-        } else if let Some(exec) = &raw.exec {
-            (
-                "exec",
-                ReadyCheck::Exec {
-                    command: self.command(scope, &rest.key("exec"), exec),
-                },
-            )
-        } else if let Some(code) = raw.exit {
-            // The shape says that it is no more than 255.
-            let code = u8::try_from(code).unwrap_or(u8::MAX);
-            ("exit", ReadyCheck::Exit { code })
-        } else {
-            let stay_up = self.limit_at(scope, &rest.key("stay_up"), raw.stay_up.as_ref(), defaults::STAY_UP);
-            return ReadyCheck::Steady { stay_up };
-        };
-        self.note(scope, &rest.key(word), ready_text(&check));
-        check
-    }
-
-    /// Environment names that a container cannot have.
-    pub(super) fn env(&mut self, scope: &Scope, rest: &Route, raw: &raw::TextMap) {
-        for (name, value) in raw {
-            if name.is_empty() || name.contains(['=', '\0']) || name.contains(char::is_whitespace) {
-                let problem = Problem::new(
-                    "bad-name",
-                    format!("`{}` cannot be the name of an environment variable", shown(name)),
-                );
-                self.report(scope, &rest.key(name), problem.hint("write a map, `NAME: value`"));
-            }
-            let hidden = super::mask::is_secret_name(name);
-            self.note(
-                scope,
-                &rest.key(name),
-                if hidden { "(hidden)".to_owned() } else { value.0.clone() },
-            );
-        }
-    }
-}
-
-fn ready_text(check: &ReadyCheck) -> String {
-    match check {
-        ReadyCheck::Healthcheck => "true".to_owned(),
-        ReadyCheck::Http { port, path } => format!("port {port} path {path}"),
-        ReadyCheck::Log { pattern } => pattern.clone(),
-        ReadyCheck::Exec { command } => command.join(" "),
-        ReadyCheck::Exit { code } => code.to_string(),
-        ReadyCheck::Steady { stay_up } => super::quantity::duration_text(*stay_up),
-    }
-}
-
-pub(super) fn strings(raw: &raw::TextMap) -> BTreeMap<String, String> {
-    raw.iter().map(|(key, text)| (key.clone(), text.0.clone())).collect()
 }
 
 #[cfg(test)]

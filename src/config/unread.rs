@@ -1,8 +1,8 @@
 //! Secrets that cannot be read, shown where the text refers to them.
 
-use super::diagnostic::{Problem, Route};
-use super::tree::{self, Kind, Node};
 use crate::model::secret::SecretRef;
+use crate::yaml::diagnostic::{Problem, Route};
+use crate::yaml::tree::{self, Kind, Node};
 use std::fmt::Write as _;
 
 /// A problem at every place of `text` that refers to one of the secrets. The reason is shown as given. A text that

@@ -1,25 +1,26 @@
 //! Raw configuration to a valid fleet, collecting every problem.
 
-use super::check::Check;
-use super::defaults;
-use super::diagnostic::{Problem, Route, Span};
-use super::from_tree;
-use super::limits;
 use super::raw;
-use super::remote::host_port;
-use super::scope::Scope;
 use super::shape;
-use super::tree::{self, Node};
 use crate::fleet::app::Fleet;
+use crate::model::defaults;
 use crate::model::name::HostName;
 use crate::model::policy::{
     EmailPolicy, EngineAddress, GithubPolicy, Host, Limits, RegistryAccess, Retention, SmtpServer,
 };
 use crate::model::secret::SecretRef;
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::{Problem, Route, Span};
+use crate::yaml::from_tree;
+use crate::yaml::limits;
+use crate::yaml::scope::Scope;
+use crate::yaml::second;
+use crate::yaml::tree::{self, Node};
+use crate::yaml::url::host_port;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use super::scope::{Origin, Provenance, Setting};
+pub use crate::yaml::scope::{Origin, Provenance, Setting};
 
 /// Reads a configuration.
 ///
@@ -81,7 +82,7 @@ fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Proven
     // Before the second reader gets the text: depth and aliases are bounded here.
     let (tree, problems) = tree::read(text).map_err(|problem| vec![problem])?;
     let (first, second) = std::thread::scope(|scope| {
-        let second = scope.spawn(|| raw::read(text));
+        let second = scope.spawn(|| second::read(text));
         (first_reading(&tree, problems, is_wanted), second.join())
     });
     let second = second.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -305,7 +306,10 @@ impl Check<'_> {
             if host_port(key).is_none() {
                 let problem = Problem::new(
                     "bad-name",
-                    format!("`{}` is not a registry's host name", super::diagnostic::shown(key)),
+                    format!(
+                        "`{}` is not a registry's host name",
+                        crate::yaml::diagnostic::shown(key)
+                    ),
                 );
                 self.report(
                     top,

@@ -1,8 +1,8 @@
 //! Warnings about settings that are valid but hardly intended, shown at their place in the text.
 
-use super::diagnostic::{Problem, Route, Span};
-use super::tree::{self, Node};
 use crate::model::name::AppName;
+use crate::yaml::diagnostic::{Problem, Route, Span};
+use crate::yaml::tree::{self, Node};
 
 /// A warning about the window of one target.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! How pages are served over HTTP.
 
-use super::check::Check;
-use super::diagnostic::{Problem, Route, shown};
 use super::raw;
-use super::scope::Scope;
 use crate::model::policy::WebPolicy;
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::{Problem, Route, shown};
+use crate::yaml::scope::Scope;
 
 impl Check<'_> {
     pub(super) fn pages(&mut self, top: &Scope, raw: &raw::Web) -> WebPolicy {

@@ -1,11 +1,12 @@
 //! When a target may be changed unattended.
 
-use super::check::Check;
-use super::diagnostic::{Problem, Route, shown};
-use super::quantity;
-use super::raw::{self, Text};
-use super::scope::Scope;
 use crate::model::window::{ClosedSpan, Closure, Day, Escalation, Overrun, Patience, Until, Weekly, Window};
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::{Problem, Route, shown};
+use crate::yaml::quantity;
+use crate::yaml::raw as shared;
+use crate::yaml::raw::Text;
+use crate::yaml::scope::Scope;
 use jiff::SignedDuration;
 use jiff::civil::{DateTime, Time};
 
@@ -20,7 +21,7 @@ struct Span<'a> {
 
 impl Check<'_> {
     /// `None`: there is no window, or it is invalid. Keys that only take time out of a window do not make one.
-    pub(super) fn window(&mut self, scope: &Scope, raw: Option<&raw::Window>) -> Option<Window> {
+    pub(super) fn window(&mut self, scope: &Scope, raw: Option<&shared::Window>) -> Option<Window> {
         let base = Route::keys("window");
         let raw = raw?;
         let span = Span {
@@ -68,15 +69,15 @@ impl Check<'_> {
         })
     }
 
-    fn patience(&mut self, scope: &Scope, base: &Route, raw: &raw::Window) -> Patience {
+    fn patience(&mut self, scope: &Scope, base: &Route, raw: &shared::Window) -> Patience {
         let Patience {
             max_wait,
             max_wait_security,
             ..
         } = Patience::default();
         let (then, word) = match raw.escalate {
-            Some(raw::EscalateWord::Start) => (Escalation::Start, "start"),
-            Some(raw::EscalateWord::Notify) | None => (Escalation::Notify, "notify"),
+            Some(shared::EscalateWord::Start) => (Escalation::Start, "start"),
+            Some(shared::EscalateWord::Notify) | None => (Escalation::Notify, "notify"),
         };
         let patience = Patience {
             max_wait: self.limit_at(scope, &base.key("max_wait"), raw.max_wait.as_ref(), max_wait),
@@ -189,7 +190,7 @@ impl Check<'_> {
             let short = text.to_lowercase().chars().take(3).collect::<String>();
             let hint = match names.iter().find(|name| **name == short) {
                 Some(name) => format!("did you mean `{name}`?"),
-                None => format!("days are {}", super::shape::list(&names)),
+                None => format!("days are {}", crate::yaml::words::list(&names)),
             };
             self.report(
                 scope,
@@ -209,7 +210,7 @@ impl Check<'_> {
     }
 
     /// With a date it is a single span. Without any time it covers whole days.
-    fn deny(&mut self, scope: &Scope, base: &Route, raw: &raw::Deny) -> Option<Closure> {
+    fn deny(&mut self, scope: &Scope, base: &Route, raw: &shared::Deny) -> Option<Closure> {
         let dated = |text: &Option<Text>| text.as_ref().is_some_and(|text| text.0.contains('-'));
         let span = if dated(&raw.from) || dated(&raw.to) {
             for (key, other) in [
@@ -271,11 +272,11 @@ fn closure(span: ClosedSpan, why: Option<&Text>) -> Closure {
     Closure { span, why }
 }
 
-fn overrun(word: raw::OverrunWord) -> (Overrun, &'static str) {
+fn overrun(word: shared::OverrunWord) -> (Overrun, &'static str) {
     match word {
-        raw::OverrunWord::Finish => (Overrun::Finish, "finish"),
-        raw::OverrunWord::Suspend => (Overrun::Suspend, "suspend"),
-        raw::OverrunWord::Revert => (Overrun::Revert, "revert"),
+        shared::OverrunWord::Finish => (Overrun::Finish, "finish"),
+        shared::OverrunWord::Suspend => (Overrun::Suspend, "suspend"),
+        shared::OverrunWord::Revert => (Overrun::Revert, "revert"),
     }
 }
 

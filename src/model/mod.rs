@@ -2,6 +2,7 @@
 
 pub mod comparison;
 pub mod container;
+pub mod defaults;
 pub mod drift;
 pub mod dropped;
 pub mod failure;

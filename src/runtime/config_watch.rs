@@ -3,12 +3,13 @@
 use super::bot::{Bot, InForce};
 use crate::clients::clock;
 use crate::clients::git::remote::Git;
-use crate::config::{diagnostic, validate};
+use crate::config::validate;
 use crate::model::failure::Failure;
 use crate::model::notice::{Audience, Notice, NoticeBody};
 use crate::model::policy::{GitRef, Source};
 use crate::model::trouble::RefusedRevision;
 use crate::store::error::StoreError;
+use crate::yaml::diagnostic;
 use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 /// What a top-level module may import of ours, besides itself.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("kinds", &["model"]),
+    ("yaml", &["model"]),
+    ("kinds", &["model", "yaml"]),
     ("fleet", &["model", "kinds"]),
-    ("config", &["model", "kinds", "fleet"]),
+    ("config", &["model", "yaml", "kinds", "fleet"]),
     ("packages", &["model"]),
     ("decide", &["model", "kinds", "fleet", "packages"]),
     ("report", &["model", "kinds", "fleet"]),
@@ -17,22 +18,28 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "runtime",
         &[
-            "model", "kinds", "fleet", "config", "packages", "decide", "report", "store", "clients",
+            "model", "yaml", "kinds", "fleet", "config", "packages", "decide", "report", "store", "clients",
         ],
     ),
     (
         "web",
-        &["model", "kinds", "fleet", "config", "report", "store", "runtime"],
+        &[
+            "model", "yaml", "kinds", "fleet", "config", "report", "store", "runtime",
+        ],
     ),
     // `serve` is where the doors are opened.
     (
         "cli",
-        &["model", "kinds", "fleet", "config", "report", "store", "runtime", "web"],
+        &[
+            "model", "yaml", "kinds", "fleet", "config", "report", "store", "runtime", "web",
+        ],
     ),
 ];
 
 /// No clock, randomness, threads or outside world in here: time and observations are parameters.
-const PURE: &[&str] = &["model", "kinds", "fleet", "config", "packages", "decide", "report"];
+const PURE: &[&str] = &[
+    "model", "yaml", "kinds", "fleet", "config", "packages", "decide", "report",
+];
 
 const IMPURE_WORDS: &[&str] = &[
     "tokio::",
@@ -58,8 +65,8 @@ const AT_HOME: &[(&str, &str)] = &[
     ("oci_client", "clients/registry"),
     ("rusqlite", "store/"),
     ("tokio_cron_scheduler", "runtime/"),
-    ("serde_yaml", "config/"),
-    ("saphyr", "config/"),
+    ("serde_yaml", "yaml/"),
+    ("saphyr", "yaml/"),
     ("axum", "web/"),
     ("clap", "cli/"),
 ];

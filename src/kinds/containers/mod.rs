@@ -4,6 +4,7 @@
 //! them ever starts by itself.
 
 mod back;
+pub(crate) mod config;
 mod forward;
 mod look;
 pub mod model;

@@ -1,6 +1,7 @@
 //! lowtide's own container. Its steps are those of any container ([`super::containers`]); [`owner`] decides which process
 //! may take the planned step, because no process can start its successor after its own stop.
 
+pub(crate) mod config;
 pub mod model;
 pub mod owner;
 pub mod policy;

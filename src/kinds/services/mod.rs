@@ -3,6 +3,7 @@
 //! alone: `completed` can mean that every task failed, and after a failover failures before it are forgotten.
 
 mod back;
+pub(crate) mod config;
 mod forward;
 pub mod model;
 mod plan;

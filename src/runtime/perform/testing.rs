@@ -4,12 +4,12 @@ use super::environment::{Stop, TestEnvironment};
 use super::hidden::Hidden;
 use super::run::StageContext;
 use super::{bootstrap, build, test};
-use crate::config::raw;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::policy::TestSetup;
 use crate::model::stages::bootstrap::{Bootstrap, Bootstrapped};
 use crate::model::stages::test::{Test, TestReport, Tested};
 use crate::packages::junit;
+use crate::yaml::second;
 use serde_json::Value;
 
 /// # Errors
@@ -79,7 +79,7 @@ async fn compose_file(context: &StageContext<'_>) -> Result<Option<Value>, Failu
     let read = build::aside(move || {
         let refused = |why: String| Failure::new(FailureKind::ComposeRefused, format!("{file}: {why}"));
         let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
-        raw::yaml_value(&text).map_err(refused)
+        second::yaml_value(&text).map_err(refused)
     });
     read.await.map(Some)
 }

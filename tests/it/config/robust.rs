@@ -1,7 +1,7 @@
 //! Files that are no configuration are refused fast, by name; nothing panics.
 
-use lowtide::config::diagnostic::{json, markdown, sarif, terminal};
 use lowtide::config::validate;
+use lowtide::yaml::diagnostic::{json, markdown, sarif, terminal};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 

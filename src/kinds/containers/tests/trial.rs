@@ -7,7 +7,7 @@ use crate::fleet::rollout::RolloutEvent;
 use crate::kinds::containers::model::Unit;
 use crate::kinds::containers::policy::ContainersPolicy;
 use crate::kinds::containers::step::ContainerStep;
-use crate::kinds::list::{KindTrack, Outcome, StepOutcome};
+use crate::kinds::list::{Listed, Outcome, StepOutcome};
 use crate::kinds::track::Ended;
 use crate::model::container::ContainerState;
 use crate::model::failure::{Failure, FailureKind, WaitReason};
@@ -72,11 +72,9 @@ impl Trial {
     }
 
     pub(super) fn units(&self) -> Option<Vec<Unit>> {
-        match self.state().kind {
-            KindTrack::Containers(track) => track.state.units,
-            KindTrack::SelfUpdate(track) => track.state.containers.units,
-            KindTrack::Services(_) | KindTrack::Command(_) => panic!("containers are moved"),
-        }
+        let state = self.state();
+        let track = ContainersPolicy::track(&state.kind).expect("containers are moved");
+        track.state.units.clone()
     }
 
     pub(super) fn push(&mut self, event: RolloutEvent) {

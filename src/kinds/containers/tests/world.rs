@@ -140,10 +140,10 @@ pub(crate) fn rollout(kind: Kind, irreversible: bool) -> RolloutEvent {
 
 /// What is configured of a target of containers.
 pub(crate) fn containers(target: &mut TargetPolicy) -> &mut ContainersPolicy {
-    match &mut target.kind {
-        TargetKind::Containers(policy) => policy,
-        TargetKind::Services(_) | TargetKind::SelfUpdate(_) | TargetKind::Command(_) => panic!("no containers"),
-    }
+    let TargetKind::Containers(policy) = &mut target.kind else {
+        panic!("no containers")
+    };
+    policy
 }
 
 /// A simulated engine and router.

@@ -1,5 +1,5 @@
-use lowtide::config::diagnostic::{json, markdown, sarif};
 use lowtide::config::validate;
+use lowtide::yaml::diagnostic::{json, markdown, sarif};
 
 #[test]
 fn for_programs() {

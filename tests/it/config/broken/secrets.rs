@@ -1,6 +1,6 @@
 use super::report;
-use lowtide::config::diagnostic::{json, markdown, sarif};
 use lowtide::config::validate;
+use lowtide::yaml::diagnostic::{json, markdown, sarif};
 
 pub(super) const SECRETS: &str = r#"version: 1
 registries:

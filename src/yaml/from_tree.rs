@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 ///
 /// # Errors
 /// When what is left does not fit the structs; it quotes values, so it is not for people.
-pub(super) fn read<T: DeserializeOwned>(root: &Node, broken: &BTreeSet<Route>) -> Result<T, Error> {
+pub(crate) fn read<T: DeserializeOwned>(root: &Node, broken: &BTreeSet<Route>) -> Result<T, Error> {
     if broken.is_empty() {
         return T::deserialize(Value(root));
     }

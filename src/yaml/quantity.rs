@@ -8,7 +8,7 @@ use jiff::civil::{Date, DateTime, Time};
 const MAX_SECONDS: u64 = 3650 * 86_400;
 
 /// `15m`, `1h30m`, `500ms`, `2d`. The error is what to say after "is not a duration: ".
-pub(super) fn duration(text: &str) -> Result<SignedDuration, &'static str> {
+pub(crate) fn duration(text: &str) -> Result<SignedDuration, &'static str> {
     let mut millis: u64 = 0;
     let mut rest = text;
     if text.is_empty() {
@@ -51,7 +51,7 @@ pub(super) fn duration(text: &str) -> Result<SignedDuration, &'static str> {
 }
 
 /// The shortest text that reads back as the same duration.
-pub(super) fn duration_text(value: SignedDuration) -> String {
+pub(crate) fn duration_text(value: SignedDuration) -> String {
     let mut millis = value.as_millis().unsigned_abs();
     let mut out = String::new();
     for (factor, unit) in [
@@ -71,7 +71,7 @@ pub(super) fn duration_text(value: SignedDuration) -> String {
 }
 
 /// `512MiB`, `2GiB`, `100MB`, `4096B`. The error is what to say after "is not a size: ".
-pub(super) fn size(text: &str) -> Result<u64, &'static str> {
+pub(crate) fn size(text: &str) -> Result<u64, &'static str> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let factor: u64 = match unit {
@@ -96,7 +96,7 @@ pub(super) fn size(text: &str) -> Result<u64, &'static str> {
 }
 
 /// The largest binary unit that divides evenly.
-pub(super) fn size_text(bytes: u64) -> String {
+pub(crate) fn size_text(bytes: u64) -> String {
     for (shift, unit) in [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] {
         if bytes > 0 && bytes.is_multiple_of(1 << shift) {
             return format!("{}{unit}", bytes >> shift);
@@ -106,7 +106,7 @@ pub(super) fn size_text(bytes: u64) -> String {
 }
 
 /// `HH:MM`, 00:00 to 23:59.
-pub(super) fn time(text: &str) -> Option<Time> {
+pub(crate) fn time(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;
     let two =
         |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<i8>().ok())?;
@@ -114,7 +114,7 @@ pub(super) fn time(text: &str) -> Option<Time> {
 }
 
 /// `2026-12-20` (its first moment) or `2026-12-20T18:00`.
-pub(super) fn datetime(text: &str) -> Option<DateTime> {
+pub(crate) fn datetime(text: &str) -> Option<DateTime> {
     let (date, at) = match text.split_once(['T', ' ']) {
         Some((date, at)) => (date, time(at)?),
         None => (text, Time::midnight()),
@@ -124,17 +124,17 @@ pub(super) fn datetime(text: &str) -> Option<DateTime> {
     Some(date.to_datetime(at))
 }
 
-pub(super) fn time_text(time: Time) -> String {
+pub(crate) fn time_text(time: Time) -> String {
     format!("{:02}:{:02}", time.hour(), time.minute())
 }
 
 /// `22:00-02:30`; may cross midnight.
-pub(super) fn span(text: &str) -> Option<(Time, Time)> {
+pub(crate) fn span(text: &str) -> Option<(Time, Time)> {
     let (from, to) = text.split_once('-')?;
     Some((time(from.trim())?, time(to.trim())?))
 }
 
-pub(super) const DAYS: [(&str, Day); 7] = [
+pub(crate) const DAYS: [(&str, Day); 7] = [
     ("mon", Day::Mon),
     ("tue", Day::Tue),
     ("wed", Day::Wed),
@@ -144,11 +144,11 @@ pub(super) const DAYS: [(&str, Day); 7] = [
     ("sun", Day::Sun),
 ];
 
-pub(super) fn day(text: &str) -> Option<Day> {
+pub(crate) fn day(text: &str) -> Option<Day> {
     DAYS.iter().find(|(name, _)| *name == text).map(|(_, day)| *day)
 }
 
-pub(super) fn day_text(day: Day) -> &'static str {
+pub(crate) fn day_text(day: Day) -> &'static str {
     DAYS.iter().find(|(_, d)| *d == day).map_or("", |(name, _)| name)
 }
 

@@ -6,14 +6,14 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 use std::collections::HashMap;
 
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// A scalar's own place; where a map or list begins.
-    pub(super) span: Span,
-    pub(super) kind: Kind,
+    pub(crate) span: Span,
+    pub(crate) kind: Kind,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// `plain`: written without quotes, so it may mean a number, a boolean or nothing.
     Scalar {
         text: String,
@@ -28,17 +28,17 @@ const INDEXED: usize = 16;
 
 /// In file order, and by key.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Map {
+pub(crate) struct Map {
     entries: Vec<Entry>,
     /// Empty in small maps.
     index: HashMap<String, usize>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_span: Span,
-    pub(super) value: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_span: Span,
+    pub(crate) value: Node,
 }
 
 impl Map {
@@ -64,7 +64,7 @@ impl Map {
     }
 
     /// The entries of which `value` makes something.
-    pub(super) fn filtered(&self, mut value: impl FnMut(&Entry) -> Option<Node>) -> Self {
+    pub(crate) fn filtered(&self, mut value: impl FnMut(&Entry) -> Option<Node>) -> Self {
         let mut map = Self::default();
         for entry in &self.entries {
             if let Some(value) = value(entry) {
@@ -77,27 +77,27 @@ impl Map {
 }
 
 impl Node {
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         match &self.kind {
             Kind::Map(map) => &map.entries,
             Kind::Scalar { .. } | Kind::List(_) => &[],
         }
     }
-    pub(super) fn get(&self, route: &Route) -> Option<&Node> {
+    pub(crate) fn get(&self, route: &Route) -> Option<&Node> {
         self.find(route).map(|(node, _)| node)
     }
     /// Where a route is best shown: a scalar's text, else the key that leads to the map or list.
-    pub(super) fn place(&self, route: &Route) -> Option<Span> {
+    pub(crate) fn place(&self, route: &Route) -> Option<Span> {
         self.find(route).map(|(node, key)| match &node.kind {
             Kind::Scalar { text, plain } if !(*plain && text.is_empty()) => node.span,
             Kind::Scalar { .. } | Kind::List(_) | Kind::Map(_) => key.unwrap_or(node.span),
         })
     }
     /// The key that leads to a route.
-    pub(super) fn key_place(&self, route: &Route) -> Option<Span> {
+    pub(crate) fn key_place(&self, route: &Route) -> Option<Span> {
         self.find(route).map(|(node, key)| key.unwrap_or(node.span))
     }
     fn find(&self, route: &Route) -> Option<(&Node, Option<Span>)> {
@@ -132,7 +132,7 @@ impl Node {
 
 /// Reads one document. Problems such as duplicate keys are collected and reading goes on; a problem that leaves no tree
 /// is the error.
-pub(super) fn read(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
+pub(crate) fn read(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
     let lines = Lines::new(text);
     let mut reader = Reader::default();
     // Events are pulled one by one: the parser's own `load` recurses, and depth is checked here before it can grow.

@@ -1,17 +1,28 @@
 //! lowtide's own container.
 
-use super::containers::claims;
-use super::list::Chosen;
-use crate::config::check::Check;
-use crate::config::diagnostic::Route;
-use crate::config::raw;
-use crate::config::scope::Scope;
+use crate::kinds::chosen::Chosen;
+use crate::kinds::containers::config::claims;
 use crate::kinds::containers::policy::ContainerSelect;
 use crate::kinds::list::TargetKind;
+use crate::kinds::raw as keys;
 use crate::kinds::self_update::policy::SelfUpdatePolicy;
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::Route;
+use crate::yaml::raw::{Text, raw};
+use crate::yaml::scope::Scope;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+raw! {
+    /// The container lowtide itself runs in.
+    OwnTarget {
+        /// The engine that runs it.
+        host: Option<Text>,
+    }
+}
 
 impl Check<'_> {
-    pub(super) fn own_container(&mut self, own: &Scope, raw: &raw::Target) -> Option<Chosen> {
+    pub(in crate::kinds) fn own_container(&mut self, own: &Scope, raw: &keys::Target) -> Option<Chosen> {
         self.not_for_own(own, raw);
         let host = raw.own.as_ref().and_then(|target| target.host.as_ref());
         let host = self.host(own, &Route::keys("self.host"), host);
@@ -26,7 +37,7 @@ impl Check<'_> {
 
     /// One state directory has one owner: the old and the new lowtide never work side by side, and a rollback undoes
     /// what the new one did to the database.
-    fn not_for_own(&mut self, own: &Scope, raw: &raw::Target) {
+    fn not_for_own(&mut self, own: &Scope, raw: &keys::Target) {
         let handed = "lowtide is handed over by itself";
         let given = [
             ("before", raw.before.is_some(), handed),

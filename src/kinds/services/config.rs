@@ -1,16 +1,36 @@
 //! Services of Docker Swarm.
 
-use super::list::{Chosen, Claim, Within};
-use crate::config::check::Check;
-use crate::config::diagnostic::Route;
-use crate::config::raw;
-use crate::config::scope::Scope;
+use crate::kinds::chosen::{Chosen, Claim, Within};
 use crate::kinds::list::TargetKind;
+use crate::kinds::raw as keys;
 use crate::kinds::services::policy::{ServiceSelect, ServicesPolicy};
 use crate::model::name::HostName;
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::Route;
+use crate::yaml::raw::{Text, raw};
+use crate::yaml::scope::Scope;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+raw! {
+    /// A service of Docker Swarm.
+    ServiceTarget {
+        /// One of the swarm's managers.
+        host: Option<Text>,
+        name: Option<Text>,
+    }
+    /// Services of a stack (`docker stack deploy`), moved in this order and rolled back as one.
+    StackTarget {
+        /// One of the swarm's managers.
+        host: Option<Text>,
+        name: Option<Text>,
+        /// Without the stack's name; those that run the app's image, if not given.
+        services: Option<Vec<Text>>,
+    }
+}
 
 impl Check<'_> {
-    pub(super) fn services(&mut self, own: &Scope, raw: &raw::Target) -> Option<Chosen> {
+    pub(in crate::kinds) fn services(&mut self, own: &Scope, raw: &keys::Target) -> Option<Chosen> {
         self.not_for_services(own, raw);
         let selected = self.select_services(own, raw);
         let order = self.order(own, raw.order);
@@ -27,7 +47,7 @@ impl Check<'_> {
         })
     }
 
-    fn select_services(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, ServiceSelect)> {
+    fn select_services(&mut self, own: &Scope, raw: &keys::Target) -> Option<(HostName, ServiceSelect)> {
         if let Some(service) = &raw.service {
             let hint = "write `service: { name: web }`";
             let name = self.target_word(own, "service", "name", service.name.as_ref(), hint);
@@ -55,7 +75,7 @@ impl Check<'_> {
 
     /// Tasks run on nodes that lowtide cannot reach: nothing is executed inside them, and Swarm decides when they count
     /// as running.
-    fn not_for_services(&mut self, own: &Scope, raw: &raw::Target) {
+    fn not_for_services(&mut self, own: &Scope, raw: &keys::Target) {
         let inside = "commands inside containers are for targets of one host";
         let given = [
             ("before", raw.before.is_some(), inside),

@@ -1,7 +1,7 @@
 //! A problem as a person reads it in a terminal: place, line, underline, hint.
 
 use super::{Also, Lines, Problem, Span};
-use crate::config::mask;
+use crate::yaml::mask;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
 
 /// Lines between two places that are still shown in one piece.

@@ -1,18 +1,68 @@
 //! Containers of a plain engine: which are meant, which of old and new runs first, and the router before them.
 
-use super::list::{Chosen, Claim, Within};
-use crate::config::check::Check;
-use crate::config::defaults;
-use crate::config::diagnostic::{Problem, Route};
-use crate::config::raw;
-use crate::config::scope::Scope;
-use crate::kinds::containers::policy::{ContainerSelect, ContainersPolicy, PreflightPolicy, Router};
+use crate::kinds::chosen::{Chosen, Claim, Within};
+use crate::kinds::containers::policy::{ContainerSelect, ContainersPolicy, PreflightPolicy, Router as RouterPolicy};
 use crate::kinds::list::TargetKind;
+use crate::kinds::raw as keys;
+use crate::model::defaults;
 use crate::model::name::HostName;
-use crate::model::policy::{Hook, Order};
+use crate::model::policy::{Hook as HookPolicy, Order};
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::{Problem, Route};
+use crate::yaml::raw::{Command, Text, raw};
+use crate::yaml::scope::Scope;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+raw! {
+    Hook {
+        exec: Option<Command>,
+        timeout: Option<Text>,
+    }
+    ContainerTarget {
+        host: Option<Text>,
+        name: Option<Text>,
+    }
+    LabelTarget {
+        host: Option<Text>,
+        key: Option<Text>,
+        value: Option<Text>,
+    }
+    ComposeTarget {
+        host: Option<Text>,
+        project: Option<Text>,
+        services: Option<Vec<Text>>,
+    }
+    /// A reverse proxy in a container on the same host, and commands inside it. Each finds the name (`LOWTIDE_CONTAINER`) and the
+    /// address (`LOWTIDE_ADDRESS`) of the container in question in its environment.
+    Router {
+        container: Option<Text>,
+        /// After a new container is ready.
+        join: Option<Command>,
+        /// Before an old one is stopped.
+        leave: Option<Command>,
+        /// Stop-first: hold requests back while nobody serves.
+        pause: Option<Command>,
+        /// Let them go.
+        resume: Option<Command>,
+        /// How long an old container may finish what it was asked before it is stopped.
+        drain: Option<Text>,
+        /// Of each command.
+        timeout: Option<Text>,
+    }
+}
+
+/// `full`: devices, runtime, security options and ulimits that a container was given, and the sources of its bind mounts, are
+/// tried with a throw-away container before anything is touched. `create`: they are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Preflight {
+    Full,
+    Create,
+}
 
 impl Check<'_> {
-    pub(super) fn containers(&mut self, own: &Scope, raw: &raw::Target) -> Option<Chosen> {
+    pub(in crate::kinds) fn containers(&mut self, own: &Scope, raw: &keys::Target) -> Option<Chosen> {
         let selected = self.select_containers(own, raw);
         let policy = self.container_settings(own, raw, ContainerSelect::Own);
         let (host, select) = selected?;
@@ -26,10 +76,10 @@ impl Check<'_> {
     }
 
     /// What a rollout of containers does besides.
-    pub(super) fn container_settings(
+    pub(in crate::kinds) fn container_settings(
         &mut self,
         own: &Scope,
-        raw: &raw::Target,
+        raw: &keys::Target,
         select: ContainerSelect,
     ) -> ContainersPolicy {
         let before = self.hooks(own, "before", raw.before.as_deref());
@@ -49,7 +99,7 @@ impl Check<'_> {
         }
     }
 
-    fn select_containers(&mut self, own: &Scope, raw: &raw::Target) -> Option<(HostName, ContainerSelect)> {
+    fn select_containers(&mut self, own: &Scope, raw: &keys::Target) -> Option<(HostName, ContainerSelect)> {
         if let Some(container) = &raw.container {
             let hint = "write `container: { name: web }`";
             let name = self.target_word(own, "container", "name", container.name.as_ref(), hint);
@@ -81,7 +131,7 @@ impl Check<'_> {
         Some((host, ContainerSelect::Compose { project, services }))
     }
 
-    fn hooks(&mut self, own: &Scope, key: &str, raw: Option<&[raw::Hook]>) -> Vec<Hook> {
+    fn hooks(&mut self, own: &Scope, key: &str, raw: Option<&[Hook]>) -> Vec<HookPolicy> {
         let mut hooks = Vec::new();
         for (n, hook) in raw.into_iter().flatten().enumerate() {
             let rest = Route::keys(key).index(n);
@@ -90,7 +140,7 @@ impl Check<'_> {
                 Some(command) => {
                     let command = self.command(own, &rest.key("exec"), command);
                     self.note(own, &rest.key("exec"), command.join(" "));
-                    hooks.push(Hook { command, timeout });
+                    hooks.push(HookPolicy { command, timeout });
                 }
                 None => self.missing(own, &rest.key("exec"), "write `- exec: [program, argument]`"),
             }
@@ -98,11 +148,11 @@ impl Check<'_> {
         hooks
     }
 
-    pub(super) fn order(&mut self, own: &Scope, raw: Option<raw::Order>) -> Order {
+    pub(in crate::kinds) fn order(&mut self, own: &Scope, raw: Option<keys::Order>) -> Order {
         let order = match raw {
-            None | Some(raw::Order::Auto) => Order::Auto,
-            Some(raw::Order::StopFirst) => Order::StopFirst,
-            Some(raw::Order::StartFirst) => Order::StartFirst,
+            None | Some(keys::Order::Auto) => Order::Auto,
+            Some(keys::Order::StopFirst) => Order::StopFirst,
+            Some(keys::Order::StartFirst) => Order::StartFirst,
         };
         let text = match order {
             Order::Auto => "auto",
@@ -113,19 +163,19 @@ impl Check<'_> {
         order
     }
 
-    fn preflight(&mut self, own: &Scope, raw: Option<raw::Preflight>) -> PreflightPolicy {
+    fn preflight(&mut self, own: &Scope, raw: Option<Preflight>) -> PreflightPolicy {
         let (policy, text) = match raw {
-            None | Some(raw::Preflight::Full) => (PreflightPolicy::Full, "full"),
-            Some(raw::Preflight::Create) => (PreflightPolicy::Create, "create"),
+            None | Some(Preflight::Full) => (PreflightPolicy::Full, "full"),
+            Some(Preflight::Create) => (PreflightPolicy::Create, "create"),
         };
         self.note(own, &Route::keys("preflight"), text.to_owned());
         policy
     }
 
-    fn router(&mut self, own: &Scope, raw: Option<&raw::Router>) -> Option<Router> {
+    fn router(&mut self, own: &Scope, raw: Option<&Router>) -> Option<RouterPolicy> {
         let raw = raw?;
         let base = Route::keys("router");
-        let mut command = |key: &str, raw: Option<&raw::Command>| match raw {
+        let mut command = |key: &str, raw: Option<&Command>| match raw {
             Some(raw) => {
                 let command = self.command(own, &base.key(key), raw);
                 self.note(own, &base.key(key), command.join(" "));
@@ -155,7 +205,7 @@ impl Check<'_> {
         );
         let hint = "write `router: { container: edge, join: [program, argument] }`";
         let container = self.target_word(own, "router", "container", raw.container.as_ref(), hint)?;
-        Some(Router {
+        Some(RouterPolicy {
             container: container.trim_start_matches('/').to_owned(),
             join,
             leave,
@@ -177,7 +227,7 @@ fn name(select: &ContainerSelect) -> String {
     }
 }
 
-pub(super) fn claims(select: &ContainerSelect) -> Vec<Claim> {
+pub(in crate::kinds) fn claims(select: &ContainerSelect) -> Vec<Claim> {
     let claim = |id: String, words: String, at: Route| Claim {
         id,
         words,

@@ -10,4 +10,4 @@ pub use machine::{json, markdown, sarif};
 pub use problem::{Also, Problem, Route, Span, Step};
 pub use terminal::{terminal, warnings};
 
-pub(super) use problem::{Lines, shown};
+pub(crate) use problem::{Lines, shown};

@@ -1,23 +1,41 @@
 //! A command as a target.
 
-use super::list::Chosen;
-use crate::config::check::Check;
-use crate::config::defaults;
-use crate::config::diagnostic::{Problem, Route, shown};
-use crate::config::raw;
-use crate::config::remote::url_problem;
-use crate::config::scope::Scope;
-use crate::config::testing::strings;
+use crate::kinds::chosen::Chosen;
 use crate::kinds::command::policy::{CommandPolicy, CommandRequest, Probe};
 use crate::kinds::list::TargetKind;
+use crate::kinds::raw as keys;
+use crate::model::defaults;
 use crate::model::secret::SecretRef;
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::{Problem, Route, shown};
+use crate::yaml::raw::{self, Command, Secret, Text, TextMap, raw};
+use crate::yaml::ready::strings;
+use crate::yaml::scope::Scope;
+use crate::yaml::url::url_problem;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// Variables that lowtide itself sets.
 const OURS: &str = "LOWTIDE_";
 
+raw! {
+    /// Programs that are run where lowtide itself runs, never by a shell. Exit code 0: done. 75: try later. Else: failed.
+    CommandTarget {
+        /// Brings the release to the target. It may be run again after a kill.
+        run: Option<Command>,
+        /// The way back; `run` with the release before in its environment, if not given.
+        back: Option<Command>,
+        /// Of each.
+        timeout: Option<Text>,
+        env: TextMap,
+        /// The same for what must not stand here.
+        secrets: BTreeMap<String, Secret>,
+    }
+}
+
 impl Check<'_> {
-    pub(super) fn command_target(&mut self, own: &Scope, raw: &raw::Target) -> Option<Chosen> {
+    pub(in crate::kinds) fn command_target(&mut self, own: &Scope, raw: &keys::Target) -> Option<Chosen> {
         let command = raw.command.as_ref()?;
         self.not_for_commands(own, raw);
         let base = Route::keys("command");
@@ -72,7 +90,7 @@ impl Check<'_> {
         command
     }
 
-    fn not_ours(&mut self, own: &Scope, base: &Route, name: &str, command: &raw::CommandTarget) {
+    fn not_ours(&mut self, own: &Scope, base: &Route, name: &str, command: &CommandTarget) {
         let twice = command.env.contains_key(name) && command.secrets.contains_key(name);
         let place = base.key(if command.secrets.contains_key(name) {
             "secrets"
@@ -178,7 +196,7 @@ impl Check<'_> {
         Some(CommandRequest::Http { url: url.0.clone() })
     }
 
-    fn not_for_commands(&mut self, own: &Scope, raw: &raw::Target) {
+    fn not_for_commands(&mut self, own: &Scope, raw: &keys::Target) {
         let inside = "a command has no container to run it in: do it in the command itself";
         let ready = raw.ready.as_ref();
         let probe = "ask by `http: { url: … }` or `exec`, or leave it to the exit code";

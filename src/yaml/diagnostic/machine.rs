@@ -1,7 +1,7 @@
 //! Problems for programs (JSON, SARIF) and for places that render Markdown (GitHub, mail).
 
 use super::{Also, CODES, Lines, Problem, Span};
-use crate::config::mask;
+use crate::yaml::mask;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

@@ -4,6 +4,7 @@ use super::diagnostic::{Problem, Route, Span, shown};
 use super::raw::{Command, Secret, Text};
 use super::scope::{Scope, Setting};
 use super::tree::Node;
+use super::words::{closest, list};
 use crate::model::image::{Reference, Repository};
 use crate::model::name::HostName;
 use crate::model::policy::EngineAddress;
@@ -11,26 +12,26 @@ use crate::model::secret::SecretRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-pub(super) struct Check<'a> {
-    pub(super) tree: &'a Node,
-    pub(super) broken: &'a BTreeSet<Route>,
-    pub(super) problems: Vec<Problem>,
-    pub(super) hosts: BTreeMap<HostName, EngineAddress>,
+pub(crate) struct Check<'a> {
+    pub(crate) tree: &'a Node,
+    pub(crate) broken: &'a BTreeSet<Route>,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) hosts: BTreeMap<HostName, EngineAddress>,
     /// The host that is meant when none is named.
-    pub(super) first_host: HostName,
+    pub(crate) first_host: HostName,
     /// What some target already selects, and where the text says so.
-    pub(super) targets: BTreeMap<String, (Route, Span)>,
-    pub(super) settings: Vec<Setting>,
+    pub(crate) targets: BTreeMap<String, (Route, Span)>,
+    pub(crate) settings: Vec<Setting>,
     /// Record each setting of the current app with its origin.
-    pub(super) tracing: bool,
+    pub(crate) tracing: bool,
     /// Cron expressions that are known to fire at some time. Apps often share one.
-    pub(super) good_crons: BTreeSet<String>,
+    pub(crate) good_crons: BTreeSet<String>,
 }
 
 impl Check<'_> {
     /// Is a problem already known at this place, around it or inside it? Then problems that follow from it are not
     /// reported.
-    pub(super) fn is_broken(&self, route: &Route) -> bool {
+    pub(crate) fn is_broken(&self, route: &Route) -> bool {
         let inside = self
             .broken
             .range(route..)
@@ -39,7 +40,7 @@ impl Check<'_> {
         inside || (0..route.0.len()).any(|n| self.broken.contains(&Route(route.0[..n].to_vec())))
     }
 
-    pub(super) fn name<N: FromStr>(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<N> {
+    pub(crate) fn name<N: FromStr>(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<N> {
         let parsed = text.parse().ok();
         if parsed.is_none() {
             let problem = Problem::new("bad-name", format!("`{}` is not a valid name", shown(text)));
@@ -50,7 +51,7 @@ impl Check<'_> {
     }
 
     /// A host by name; the first one when none is named.
-    pub(super) fn host(&mut self, scope: &Scope, rest: &Route, raw: Option<&Text>) -> HostName {
+    pub(crate) fn host(&mut self, scope: &Scope, rest: &Route, raw: Option<&Text>) -> HostName {
         let Some(text) = raw else {
             self.note(scope, rest, self.first_host.to_string());
             return self.first_host.clone();
@@ -68,7 +69,7 @@ impl Check<'_> {
         self.first_host.clone()
     }
 
-    pub(super) fn secret(&mut self, scope: &Scope, rest: &Route, raw: Option<&Secret>) -> Option<SecretRef> {
+    pub(crate) fn secret(&mut self, scope: &Scope, rest: &Route, raw: Option<&Secret>) -> Option<SecretRef> {
         let raw = raw?;
         let found = match (&raw.env, &raw.file) {
             (Some(env), None) if is_variable(&env.0) => Some(SecretRef::Env(env.0.clone())),
@@ -113,7 +114,7 @@ impl Check<'_> {
         found
     }
 
-    pub(super) fn repository(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<Repository> {
+    pub(crate) fn repository(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<Repository> {
         match text.parse::<Repository>() {
             Ok(repository) => Some(repository),
             Err(why) => {
@@ -133,7 +134,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn addresses(&mut self, scope: &Scope, rest: &Route, raw: Option<&Vec<Text>>) -> Vec<String> {
+    pub(crate) fn addresses(&mut self, scope: &Scope, rest: &Route, raw: Option<&Vec<Text>>) -> Vec<String> {
         let raw: &[Text] = raw.map_or(&[], Vec::as_slice);
         for (n, text) in raw.iter().enumerate() {
             self.address(scope, &rest.index(n), &text.0);
@@ -141,7 +142,7 @@ impl Check<'_> {
         raw.iter().map(|text| text.0.clone()).collect()
     }
 
-    pub(super) fn address(&mut self, scope: &Scope, rest: &Route, text: &str) {
+    pub(crate) fn address(&mut self, scope: &Scope, rest: &Route, text: &str) {
         // The mail library's own rule, so that nothing is accepted here that cannot be sent later.
         let plain = text.trim() == text
             && text.is_ascii()
@@ -162,7 +163,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn command(&mut self, scope: &Scope, rest: &Route, raw: &Command) -> Vec<String> {
+    pub(crate) fn command(&mut self, scope: &Scope, rest: &Route, raw: &Command) -> Vec<String> {
         if raw.0.first().is_none_or(|program| program.0.is_empty()) {
             let problem = Problem::new("empty-list", format!("`{rest}` names no program"));
             self.report(scope, rest, problem.hint("write `[program, argument]`"));
@@ -170,8 +171,22 @@ impl Check<'_> {
         raw.0.iter().map(|word| word.0.clone()).collect()
     }
 
+    /// Two keys that exclude each other stand in one layer; both places are shown.
+    pub(crate) fn exclusive(&mut self, scope: &Scope, one: &Route, other: &Route) {
+        let (Some((_, a, a_span)), Some((_, b, b_span))) = (self.locate(scope, one), self.locate(scope, other)) else {
+            return;
+        };
+        let (a_span, b_span) = (
+            self.tree.key_place(&a).unwrap_or(a_span),
+            self.tree.key_place(&b).unwrap_or(b_span),
+        );
+        let problem =
+            Problem::new("one-of", format!("`{one}` and `{other}` exclude each other")).hint("keep one of the two");
+        self.problems.push(problem.at(&b, b_span).also("and here", &a, a_span));
+    }
+
     /// Every element must be there: a list with holes means that something was left out by mistake.
-    pub(super) fn words(&mut self, scope: &Scope, rest: &Route, raw: &[Text]) -> Vec<String> {
+    pub(crate) fn words(&mut self, scope: &Scope, rest: &Route, raw: &[Text]) -> Vec<String> {
         if raw.iter().any(|word| word.0.is_empty()) || raw.is_empty() {
             let problem = Problem::new("empty-list", format!("`{rest}` holds nothing"));
             self.report(scope, rest, problem.hint("name at least one, or take the key out"));
@@ -186,15 +201,15 @@ fn is_variable(text: &str) -> bool {
 }
 
 /// A name that refers to nothing.
-pub(super) fn unknown(code: &'static str, what: &str, name: &str, known: &[&str]) -> Problem {
+pub(crate) fn unknown(code: &'static str, what: &str, name: &str, known: &[&str]) -> Problem {
     let problem = Problem::new(code, format!("there is no {what} `{}`", shown(name)));
-    if let Some(close) = super::shape::closest(name, known.iter().copied()) {
+    if let Some(close) = closest(name, known.iter().copied()) {
         return problem.hint(format!("did you mean `{close}`?"));
     }
     if known.is_empty() {
         return problem.hint(format!("no {what} is defined"));
     }
-    let listed = super::shape::list(&known[..known.len().min(12)]);
+    let listed = list(&known[..known.len().min(12)]);
     problem.hint(if known.len() == 1 {
         format!("the only {what} is {listed}")
     } else {

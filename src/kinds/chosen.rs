@@ -1,33 +1,34 @@
 //! Which kind of target an entry of `rollout` is: exactly one of the keys that select something.
 
-use crate::config::check::Check;
-use crate::config::diagnostic::{Problem, Route};
-use crate::config::raw;
-use crate::config::scope::Scope;
 use crate::kinds::list::TargetKind;
+use crate::kinds::raw as keys;
 use crate::model::name::HostName;
+use crate::yaml::check::Check;
+use crate::yaml::diagnostic::{Problem, Route, shown};
+use crate::yaml::raw::Text;
+use crate::yaml::scope::Scope;
 
 /// What a target is, as far as its kind reads it.
-pub(in crate::config) struct Chosen {
-    pub(in crate::config) host: HostName,
-    pub(in crate::config) kind: TargetKind,
+pub(crate) struct Chosen {
+    pub(crate) host: HostName,
+    pub(crate) kind: TargetKind,
     /// Its name unless the configuration gives one. `None`: nothing names it.
-    pub(in crate::config) name: Option<String>,
-    pub(in crate::config) claims: Vec<Claim>,
+    pub(crate) name: Option<String>,
+    pub(crate) claims: Vec<Claim>,
 }
 
 /// Something that only one target may move.
-pub(in crate::config) struct Claim {
-    pub(in crate::config) id: String,
+pub(crate) struct Claim {
+    pub(crate) id: String,
     /// For people.
-    pub(in crate::config) words: String,
-    pub(in crate::config) at: Route,
-    pub(in crate::config) within: Within,
+    pub(crate) words: String,
+    pub(crate) at: Route,
+    pub(crate) within: Within,
 }
 
 /// Where there is only one of it.
 #[derive(Clone, Copy)]
-pub(in crate::config) enum Within {
+pub(crate) enum Within {
     Engine,
     Fleet,
 }
@@ -71,18 +72,18 @@ const KEYS: [(&str, Read, IsGiven); 7] = [
     ),
 ];
 
-type IsGiven = fn(&raw::Target) -> bool;
-type Read = fn(&mut Check<'_>, &Scope, &raw::Target) -> Option<Chosen>;
+type IsGiven = fn(&keys::Target) -> bool;
+type Read = fn(&mut Check<'_>, &Scope, &keys::Target) -> Option<Chosen>;
 
 impl Check<'_> {
-    pub(in crate::config) fn kind(&mut self, own: &Scope, raw: &raw::Target) -> Option<Chosen> {
+    pub(crate) fn kind(&mut self, own: &Scope, raw: &keys::Target) -> Option<Chosen> {
         let mut given = KEYS.iter().filter(|(_, _, is_given)| is_given(raw));
         if let (Some((_, read, _)), None) = (given.next(), given.next()) {
             return read(self, own, raw);
         }
         if !KEYS.iter().any(|(key, _, _)| self.is_touched(own, &Route::keys(key))) {
             let keys = KEYS.map(|(key, _, _)| key);
-            let message = format!("a target is exactly one of {}", crate::config::shape::list(&keys));
+            let message = format!("a target is exactly one of {}", crate::yaml::words::list(&keys));
             let hint = "begin each target with a `- ` of its own: `- container: { name: web }`";
             self.report(own, &Route::default(), Problem::new("one-of", message).hint(hint));
         }
@@ -90,16 +91,33 @@ impl Check<'_> {
     }
 
     /// Keys of a target that mean nothing to its kind, each with the reason.
-    pub(in crate::config) fn not_for(
-        &mut self,
-        own: &Scope,
-        code: &'static str,
-        whom: &str,
-        given: &[(&str, bool, &str)],
-    ) {
+    pub(crate) fn not_for(&mut self, own: &Scope, code: &'static str, whom: &str, given: &[(&str, bool, &str)]) {
         for (key, _, hint) in given.iter().filter(|(_, given, _)| *given) {
             let problem = Problem::new(code, format!("`{key}` has no meaning for {whom}"));
             self.report(own, &Route::keys(key), problem.hint(*hint));
         }
+    }
+
+    /// A name of something on a target's host.
+    pub(super) fn target_word(
+        &mut self,
+        own: &Scope,
+        kind: &str,
+        key: &str,
+        raw: Option<&Text>,
+        hint: &str,
+    ) -> Option<String> {
+        let rest = Route::keys(kind).key(key);
+        let Some(text) = raw else {
+            self.missing(own, &rest, hint);
+            return None;
+        };
+        if text.0.is_empty() || text.0.contains(char::is_whitespace) {
+            let problem = Problem::new("bad-name", format!("`{}` is not a {kind} {key}", shown(&text.0)));
+            self.report(own, &rest, problem.hint(hint));
+            return None;
+        }
+        self.note(own, &rest, text.0.clone());
+        Some(text.0.clone())
     }
 }

@@ -90,7 +90,7 @@ impl fmt::Display for Route {
 }
 
 impl Problem {
-    pub(in crate::config) fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -100,16 +100,16 @@ impl Problem {
             also: None,
         }
     }
-    pub(in crate::config) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
-    pub(in crate::config) fn at(mut self, route: &Route, span: Span) -> Self {
+    pub(crate) fn at(mut self, route: &Route, span: Span) -> Self {
         self.route = route.clone();
         self.span = span;
         self
     }
-    pub(in crate::config) fn also(mut self, words: impl Into<String>, route: &Route, span: Span) -> Self {
+    pub(crate) fn also(mut self, words: impl Into<String>, route: &Route, span: Span) -> Self {
         self.also = Some(Box::new(Also {
             words: words.into(),
             route: route.clone(),
@@ -120,7 +120,7 @@ impl Problem {
 }
 
 /// A value as a message may show it: one line, no control characters, not endless.
-pub(in crate::config) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const CHARS: usize = 60;
     let escape = |c: char| -> String {
         if c.is_alphanumeric() || c == '\'' || c == '"' {
@@ -137,12 +137,12 @@ pub(in crate::config) fn shown(text: &str) -> String {
 }
 
 /// The lines of a text, and where a span's bytes are.
-pub(in crate::config) struct Lines<'a> {
+pub(crate) struct Lines<'a> {
     lines: Vec<(usize, &'a str)>,
 }
 
 impl<'a> Lines<'a> {
-    pub(in crate::config) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         let mut start = 0;
         let mut lines = Vec::new();
         for line in text.split('\n') {
@@ -152,14 +152,14 @@ impl<'a> Lines<'a> {
         Self { lines }
     }
     /// The line with this number, from 1.
-    pub(in crate::config) fn get(&self, number: usize) -> Option<&'a str> {
+    pub(crate) fn get(&self, number: usize) -> Option<&'a str> {
         self.lines.get(number.checked_sub(1)?).map(|(_, line)| *line)
     }
-    pub(in crate::config) fn holds(&self, span: &Span) -> bool {
+    pub(crate) fn holds(&self, span: &Span) -> bool {
         span.len > 0 && self.get(span.line).is_some_and(|line| !line.is_empty())
     }
     /// Byte offset and length, kept inside the line.
-    pub(in crate::config) fn bytes(&self, span: &Span) -> (usize, usize) {
+    pub(crate) fn bytes(&self, span: &Span) -> (usize, usize) {
         let Some((start, line)) = span.line.checked_sub(1).and_then(|n| self.lines.get(n)) else {
             return (0, 0);
         };

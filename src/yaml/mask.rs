@@ -16,13 +16,13 @@ static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// Does this name say that its value is a secret?
-pub(super) fn is_secret_name(name: &str) -> bool {
+pub(crate) fn is_secret_name(name: &str) -> bool {
     KEY.as_ref().is_none_or(|key| key.is_match(&format!("{name}: ")))
 }
 
 /// The text with everything covered that looks like a secret, character for character, so that columns stay true.
 /// Rather too much is covered than too little: this is for excerpts only.
-pub(super) fn masked(text: &str, problems: &[Problem]) -> String {
+pub(crate) fn masked(text: &str, problems: &[Problem]) -> String {
     let mut out = Vec::new();
     let mut open: Option<usize> = None;
     for line in text.split('\n') {

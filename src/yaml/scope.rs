@@ -1,10 +1,10 @@
 //! Where a setting came from: the layers of an app, searched from the top.
 
 use super::check::Check;
-use super::defaults;
 use super::diagnostic::{Problem, Route, Span, shown};
 use super::quantity;
 use super::raw::Text;
+use crate::model::defaults;
 use jiff::SignedDuration;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -52,37 +52,37 @@ pub type Provenance = BTreeMap<AppName, Vec<Setting>>;
 
 /// A part of the file together with the layers beneath it.
 #[derive(Clone)]
-pub(super) struct Scope {
+pub(crate) struct Scope {
     /// From the top: the app, its profile, the defaults.
     layers: Vec<(Origin, Route)>,
     /// What is prepended to a key when it is shown as a setting: empty, or `rollout[0]`.
     shown_under: Route,
     /// Settings may be missing: this is a profile or the defaults, checked on their own.
-    pub(super) partial: bool,
+    pub(crate) partial: bool,
 }
 
 impl Scope {
-    pub(super) fn new(layers: Vec<(Origin, Route)>) -> Self {
+    pub(crate) fn new(layers: Vec<(Origin, Route)>) -> Self {
         Self {
             layers,
             shown_under: Route::default(),
             partial: false,
         }
     }
-    pub(super) fn partial(layers: Vec<(Origin, Route)>) -> Self {
+    pub(crate) fn partial(layers: Vec<(Origin, Route)>) -> Self {
         Self {
             partial: true,
             ..Self::new(layers)
         }
     }
-    pub(super) fn as_partial(&self) -> Self {
+    pub(crate) fn as_partial(&self) -> Self {
         Self {
             partial: true,
             ..self.clone()
         }
     }
     /// The same scope with one more place on top.
-    pub(super) fn under(&self, top: Route, shown_under: Route) -> Self {
+    pub(crate) fn under(&self, top: Route, shown_under: Route) -> Self {
         let mut layers = vec![(Origin::App, top)];
         layers.extend(self.layers.iter().cloned());
         Self {
@@ -92,7 +92,7 @@ impl Scope {
         }
     }
     /// Where a setting of `key` is looked for when it may also stand beside `key` itself: `test.ready`, then `ready`.
-    pub(super) fn within(&self, key: &str) -> Self {
+    pub(crate) fn within(&self, key: &str) -> Self {
         let inside = self
             .layers
             .iter()
@@ -105,20 +105,20 @@ impl Scope {
         }
     }
     /// Only the topmost place: what is not inherited.
-    pub(super) fn alone(&self) -> Self {
+    pub(crate) fn alone(&self) -> Self {
         Self {
             layers: self.layers.iter().take(1).cloned().collect(),
             ..self.clone()
         }
     }
-    pub(super) fn own(&self) -> Route {
+    pub(crate) fn own(&self) -> Route {
         self.layers.first().map(|(_, route)| route.clone()).unwrap_or_default()
     }
 }
 
 impl Check<'_> {
     /// The layer that gives a setting, and its place.
-    pub(super) fn locate(&self, scope: &Scope, rest: &Route) -> Option<(Origin, Route, Span)> {
+    pub(crate) fn locate(&self, scope: &Scope, rest: &Route) -> Option<(Origin, Route, Span)> {
         scope.layers.iter().find_map(|(origin, base)| {
             let route = base.join(rest);
             self.tree.place(&route).map(|span| (origin.clone(), route, span))
@@ -126,12 +126,12 @@ impl Check<'_> {
     }
 
     /// Is a problem with the setting already known, in any layer?
-    pub(super) fn is_touched(&self, scope: &Scope, rest: &Route) -> bool {
+    pub(crate) fn is_touched(&self, scope: &Scope, rest: &Route) -> bool {
         scope.layers.iter().any(|(_, base)| self.is_broken(&base.join(rest)))
     }
 
     /// Reports a problem at the setting or, if no layer has it, at the nearest key around it that some layer has.
-    pub(super) fn report(&mut self, scope: &Scope, rest: &Route, problem: Problem) {
+    pub(crate) fn report(&mut self, scope: &Scope, rest: &Route, problem: Problem) {
         let mut rest = rest.clone();
         while !rest.0.is_empty() {
             if let Some((_, route, span)) = self.locate(scope, &rest) {
@@ -146,7 +146,7 @@ impl Check<'_> {
     }
 
     /// Reports that a required setting is missing, unless it is there but already known to be wrong.
-    pub(super) fn missing(&mut self, scope: &Scope, rest: &Route, hint: &str) {
+    pub(crate) fn missing(&mut self, scope: &Scope, rest: &Route, hint: &str) {
         if scope.partial || self.is_touched(scope, rest) {
             return;
         }
@@ -164,7 +164,7 @@ impl Check<'_> {
     }
 
     /// Remembers a setting in force for `plan`.
-    pub(super) fn note(&mut self, scope: &Scope, rest: &Route, value: impl Into<String>) {
+    pub(crate) fn note(&mut self, scope: &Scope, rest: &Route, value: impl Into<String>) {
         if self.tracing && !scope.partial {
             let origin = self
                 .locate(scope, rest)
@@ -178,7 +178,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn duration(
+    pub(crate) fn duration(
         &mut self,
         scope: &Scope,
         key: &str,
@@ -188,7 +188,7 @@ impl Check<'_> {
         self.duration_at(scope, &Route::keys(key), raw, default)
     }
 
-    pub(super) fn duration_at(
+    pub(crate) fn duration_at(
         &mut self,
         scope: &Scope,
         rest: &Route,
@@ -214,7 +214,7 @@ impl Check<'_> {
     }
 
     /// As [`Check::duration`], for limits that would stop everything when they are zero.
-    pub(super) fn limit(
+    pub(crate) fn limit(
         &mut self,
         scope: &Scope,
         key: &str,
@@ -224,7 +224,7 @@ impl Check<'_> {
         self.limit_at(scope, &Route::keys(key), raw, default)
     }
 
-    pub(super) fn limit_at(
+    pub(crate) fn limit_at(
         &mut self,
         scope: &Scope,
         rest: &Route,
@@ -244,7 +244,7 @@ impl Check<'_> {
         value
     }
 
-    pub(super) fn size(&mut self, scope: &Scope, key: &str, raw: Option<&Text>, default: u64) -> u64 {
+    pub(crate) fn size(&mut self, scope: &Scope, key: &str, raw: Option<&Text>, default: u64) -> u64 {
         let rest = Route::keys(key);
         let value = match raw.map(|text| (text, quantity::size(&text.0))) {
             None => default,
@@ -263,7 +263,7 @@ impl Check<'_> {
         value
     }
 
-    pub(super) fn timezone(&mut self, scope: &Scope, raw: Option<&Text>) -> String {
+    pub(crate) fn timezone(&mut self, scope: &Scope, raw: Option<&Text>) -> String {
         let rest = Route::keys("timezone");
         let name = raw.map_or(defaults::TIMEZONE, |text| text.0.as_str()).to_owned();
         self.zone(scope, &rest, &name);
@@ -271,7 +271,7 @@ impl Check<'_> {
         name
     }
 
-    pub(super) fn zone(&mut self, scope: &Scope, rest: &Route, name: &str) {
+    pub(crate) fn zone(&mut self, scope: &Scope, rest: &Route, name: &str) {
         if jiff::tz::TimeZone::get(name).is_err() {
             let all: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
             let close = all

@@ -3,17 +3,17 @@
 use super::diagnostic::{Problem, Span};
 
 /// Bytes of one configuration file. 1,000 apps in full need about 400 KiB.
-pub(super) const MAX_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 1024 * 1024;
 /// Maps and lists inside one another. The format itself needs 9.
-pub(super) const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 /// Aliases (`*name`) in one file, and nodes that they may stand for together.
-pub(super) const MAX_ALIASES: usize = 200;
-pub(super) const MAX_ALIAS_NODES: usize = 10_000;
+pub(crate) const MAX_ALIASES: usize = 200;
+pub(crate) const MAX_ALIAS_NODES: usize = 10_000;
 /// Problems shown at once: who has more has the wrong file.
-pub(super) const MAX_PROBLEMS: usize = 100;
+pub(crate) const MAX_PROBLEMS: usize = 100;
 
 /// The bytes as text, when they can be a configuration at all.
-pub(super) fn text(bytes: &[u8]) -> Result<&str, Problem> {
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Problem> {
     if bytes.len() > MAX_BYTES {
         return Err(Problem::new(
             "too-large",

@@ -1,0 +1,141 @@
+//! Shapes that several parts of the configuration share, as they are written. The doc comments are the descriptions of the
+//! JSON Schema that editors show.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A scalar exactly as it is written: `1.10` stays `1.10`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Text(pub String);
+
+impl JsonSchema for Text {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Text".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "number", "boolean"] })
+    }
+}
+
+pub type TextMap = BTreeMap<String, Text>;
+/// A program and its arguments: `[sh, -c, "echo hello"]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Command(pub Vec<Text>);
+
+/// Gives each struct the derives that all of them need.
+macro_rules! raw {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+    )*};
+}
+
+pub(crate) use raw;
+
+raw! {
+    /// Where a secret is found: exactly one of the two.
+    Secret {
+        /// Name of an environment variable of the lowtide process.
+        env: Option<Text>,
+        /// Absolute path of a file; one trailing newline is not part of the secret.
+        file: Option<Text>,
+    }
+    /// At most one of `healthcheck`, `http`, `log`, `exec`, `exit` and `stay_up`.
+    Ready {
+        /// `true`: the image's own HEALTHCHECK says healthy.
+        healthcheck: Option<bool>,
+        /// A GET answers with 200–399.
+        http: Option<Http>,
+        /// A line of the container's log matches this regular expression.
+        log: Option<Text>,
+        /// A command inside the container exits 0.
+        exec: Option<Command>,
+        /// The container ends by itself with this code, for an image that is a program and no service.
+        #[schemars(range(max = 255))]
+        exit: Option<u16>,
+        /// The HEALTHCHECK where the image has one, else the container runs this long without a restart.
+        stay_up: Option<Text>,
+        timeout: Option<Text>,
+    }
+    Http {
+        #[schemars(range(min = 1))]
+        port: Option<u16>,
+        path: Option<Text>,
+        /// Only of a command target: the whole address, instead of `port` and `path`.
+        url: Option<Text>,
+    }
+    /// Recurring low-traffic time, and what is taken out of it.
+    Window {
+        /// Days on which the window opens; all, if not given.
+        days: Option<Vec<Text>>,
+        /// `HH:MM`
+        from: Option<Text>,
+        /// `HH:MM`, to `24:00`; earlier than `from` is the next day.
+        to: Option<Text>,
+        /// Instead of `to`: how long it stays open, in elapsed time, at most 7d.
+        r#for: Option<Text>,
+        /// IANA zone of the window's times; the app's, if not given.
+        zone: Option<Text>,
+        /// Recurring or single spans in which nothing begins. They win.
+        deny: Option<Vec<Deny>>,
+        /// Single spans in which nothing begins.
+        blackouts: Option<Vec<Blackout>>,
+        /// Why nothing begins unattended while this is set.
+        freeze: Option<Text>,
+        /// Nothing begins later than this before the end; what a rollout is expected to take, if not given.
+        cutoff: Option<Text>,
+        /// What becomes of a rollout that is half-way when the window closes; it depends on how far it is, if not given.
+        overrun: Option<OverrunWord>,
+        /// Its people are notified of a release that waits longer.
+        max_wait: Option<Text>,
+        /// The same for a release with security fixes.
+        max_wait_security: Option<Text>,
+        /// What happens then: `notify`, or `start` as well.
+        escalate: Option<EscalateWord>,
+    }
+    /// A span in which nothing begins: of the week like a window (a whole day, if there is no time), or a single one.
+    Deny {
+        days: Option<Vec<Text>>,
+        /// `HH:MM`, or a date with or without a time: `2026-12-24`, `2026-12-24T18:00`.
+        from: Option<Text>,
+        /// As `from`.
+        to: Option<Text>,
+        r#for: Option<Text>,
+        zone: Option<Text>,
+        /// For people.
+        why: Option<Text>,
+    }
+    Blackout {
+        /// `2026-12-20`, or `2026-12-20T18:00`
+        from: Option<Text>,
+        /// The first moment after it; a date is its first moment.
+        to: Option<Text>,
+        /// For people.
+        why: Option<Text>,
+    }
+}
+
+/// `finish`: the other units too. `suspend`: they wait for the next opening, once. `revert`: what was done is rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OverrunWord {
+    Finish,
+    Suspend,
+    Revert,
+}
+
+/// `notify`: its people are notified. `start`: and the best opening of the next days is taken even if it is too short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EscalateWord {
+    Notify,
+    Start,
+}
