@@ -3,7 +3,7 @@
 use super::merge::Over;
 use super::raw;
 use crate::fleet::app::App;
-use crate::kinds::chosen::{Chosen, Claim, Within};
+use crate::kinds::chosen::{Chosen, Claim, Readiness, Within, readiness};
 use crate::kinds::kind::TargetSettings;
 use crate::kinds::list::TargetPolicy;
 use crate::kinds::raw as keys;
@@ -64,7 +64,7 @@ impl Check<'_> {
                     self.missing(
                         &own,
                         &Route::keys("name"),
-                        "nothing else names a command: write `name: edge`",
+                        "nothing else names this target: write `name: edge`",
                     );
                     return None;
                 }
@@ -93,21 +93,17 @@ impl Check<'_> {
         unhealthy
     }
 
-    /// The readiness check is inherited, except for a command, which has a probe of its own.
+    /// `raw` inherits the app's, unless its kind has a rule of its own.
     fn target_ready(&mut self, scope: &Scope, raw: &keys::Target, above: &raw::App) -> Ready {
-        if raw.command.is_some() {
-            return Ready {
-                check: ReadyCheck::Steady {
-                    stay_up: defaults::STAY_UP,
-                },
-                timeout: defaults::READY_TIMEOUT,
-            };
+        let readiness = readiness(raw);
+        if readiness == Readiness::Own {
+            let check = ReadyCheck::DEFAULT;
+            let timeout = defaults::READY_TIMEOUT;
+            return Ready { check, timeout };
         }
         let ready = raw.ready.clone().over(above.ready.clone());
         let ready = self.ready(scope, &Route::keys("ready"), ready.as_ref(), defaults::READY_TIMEOUT);
-        // Swarm services and lowtide's own container do not use it.
-        let asked = raw.service.is_none() && raw.stack.is_none() && raw.own.is_none();
-        if let (true, ReadyCheck::Exit { .. }) = (asked, &ready.check) {
+        if let (Readiness::Awaited, ReadyCheck::Exit { .. }) = (readiness, &ready.check) {
             let problem = Problem::new(
                 "not-for-rollouts",
                 "`ready.exit` waits for an end, and a rollout moves what keeps running",

@@ -7,6 +7,7 @@ use crate::yaml::check::Check;
 use crate::yaml::diagnostic::{Problem, Route, shown};
 use crate::yaml::raw::Text;
 use crate::yaml::scope::Scope;
+use crate::yaml::words::list;
 
 /// What a target is, as far as its kind reads it.
 pub(crate) struct Chosen {
@@ -33,57 +34,92 @@ pub(crate) enum Within {
     Fleet,
 }
 
-/// The keys that select something, and the kind each belongs to.
-const KEYS: [(&str, Read, IsGiven); 7] = [
-    (
-        "container",
-        |check, own, raw| check.containers(own, raw),
-        |raw| raw.container.is_some(),
-    ),
-    (
-        "label",
-        |check, own, raw| check.containers(own, raw),
-        |raw| raw.label.is_some(),
-    ),
-    (
-        "compose",
-        |check, own, raw| check.containers(own, raw),
-        |raw| raw.compose.is_some(),
-    ),
-    (
-        "service",
-        |check, own, raw| check.services(own, raw),
-        |raw| raw.service.is_some(),
-    ),
-    (
-        "stack",
-        |check, own, raw| check.services(own, raw),
-        |raw| raw.stack.is_some(),
-    ),
-    (
-        "command",
-        |check, own, raw| check.command_target(own, raw),
-        |raw| raw.command.is_some(),
-    ),
-    (
-        "self",
-        |check, own, raw| check.own_container(own, raw),
-        |raw| raw.own.is_some(),
-    ),
+/// What the app's `ready` is to a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// It is inherited, and new containers have to pass it.
+    Awaited,
+    /// It is inherited, and nobody is asked: something else says when the release serves.
+    Unused,
+    /// The kind reads a `ready` of its own.
+    Own,
+}
+
+/// A key that selects something.
+pub(crate) struct Key {
+    name: &'static str,
+    is_given: fn(&keys::Target) -> bool,
+    read: fn(&mut Check<'_>, &Scope, &keys::Target) -> Option<Chosen>,
+    readiness: Readiness,
+}
+
+/// All of them. A target has exactly one.
+const KEYS: [Key; 7] = [
+    Key {
+        name: "container",
+        is_given: |raw| raw.container.is_some(),
+        read: |check, own, raw| check.containers(own, raw),
+        readiness: Readiness::Awaited,
+    },
+    Key {
+        name: "label",
+        is_given: |raw| raw.label.is_some(),
+        read: |check, own, raw| check.containers(own, raw),
+        readiness: Readiness::Awaited,
+    },
+    Key {
+        name: "compose",
+        is_given: |raw| raw.compose.is_some(),
+        read: |check, own, raw| check.containers(own, raw),
+        readiness: Readiness::Awaited,
+    },
+    Key {
+        name: "service",
+        is_given: |raw| raw.service.is_some(),
+        read: |check, own, raw| check.services(own, raw),
+        readiness: Readiness::Unused,
+    },
+    Key {
+        name: "stack",
+        is_given: |raw| raw.stack.is_some(),
+        read: |check, own, raw| check.services(own, raw),
+        readiness: Readiness::Unused,
+    },
+    Key {
+        name: "command",
+        is_given: |raw| raw.command.is_some(),
+        read: |check, own, raw| check.command_target(own, raw),
+        readiness: Readiness::Own,
+    },
+    Key {
+        name: "self",
+        is_given: |raw| raw.own.is_some(),
+        read: |check, own, raw| check.own_container(own, raw),
+        readiness: Readiness::Unused,
+    },
 ];
 
-type IsGiven = fn(&keys::Target) -> bool;
-type Read = fn(&mut Check<'_>, &Scope, &keys::Target) -> Option<Chosen>;
+impl Key {
+    /// `None`: none is given, or more than one.
+    fn of(raw: &keys::Target) -> Option<&'static Key> {
+        let mut given = const { &KEYS }.iter().filter(|key| (key.is_given)(raw));
+        given.next().filter(|_| given.next().is_none())
+    }
+}
+
+/// What the app's `ready` is to this target.
+pub(crate) fn readiness(raw: &keys::Target) -> Readiness {
+    Key::of(raw).map_or(Readiness::Awaited, |key| key.readiness)
+}
 
 impl Check<'_> {
     pub(crate) fn kind(&mut self, own: &Scope, raw: &keys::Target) -> Option<Chosen> {
-        let mut given = KEYS.iter().filter(|(_, _, is_given)| is_given(raw));
-        if let (Some((_, read, _)), None) = (given.next(), given.next()) {
-            return read(self, own, raw);
+        if let Some(key) = Key::of(raw) {
+            return (key.read)(self, own, raw);
         }
-        if !KEYS.iter().any(|(key, _, _)| self.is_touched(own, &Route::keys(key))) {
-            let keys = KEYS.map(|(key, _, _)| key);
-            let message = format!("a target is exactly one of {}", crate::yaml::words::list(&keys));
+        let names = KEYS.map(|key| key.name);
+        if !names.iter().any(|name| self.is_touched(own, &Route::keys(name))) {
+            let message = format!("a target is exactly one of {}", list(&names));
             let hint = "begin each target with a `- ` of its own: `- container: { name: web }`";
             self.report(own, &Route::default(), Problem::new("one-of", message).hint(hint));
         }

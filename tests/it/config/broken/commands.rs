@@ -53,7 +53,7 @@ fn what_a_command_cannot_be() {
        ·         ─
      8 │       - { name: a, command: { back: [back.sh], timeout: 0s } }
        ╰────
-      help: nothing else names a command: write `name: edge`
+      help: nothing else names this target: write `name: edge`
 
     missing-key
 
