@@ -8,7 +8,7 @@ use crate::fleet::app_state::{Placed, Worked};
 use crate::fleet::rollout::RolloutEvent;
 use crate::kinds::kind::{Kind, KindState, KindStep, Plan, TargetSettings, View};
 use crate::kinds::list::{KindTrack, Step, StepOutcome, each_kind};
-use crate::kinds::track::{EndedStep, Progress, Track};
+use crate::kinds::track::{Progress, Track};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::halt::Incident;
 use crate::model::journal::{IllegalEvent, Recorded};
@@ -173,7 +173,7 @@ impl RolloutState {
             RolloutEvent::StepStarted { attempt, step } => self.begin(*attempt, step, recorded.at)?,
             RolloutEvent::StepEnded { outcome } => self.end(outcome, recorded.at)?,
             RolloutEvent::StepAbandoned => {
-                let step = each_kind!(KindTrack, &mut self.kind, track => track.abandon())?;
+                let step = self.kind.abandon()?;
                 self.record.abandon(&step, self.unit_label(&step), recorded.at);
             }
             RolloutEvent::Expedited { unhealthy, .. } => {
@@ -196,7 +196,7 @@ impl RolloutState {
             RolloutEvent::RevertDecided { failure } => {
                 self.goal = Goal::Back;
                 self.reverting.get_or_insert_with(|| failure.clone());
-                each_kind!(KindTrack, &mut self.kind, track => track.settle());
+                self.kind.settle();
             }
             RolloutEvent::Concluded { conclusion } => self.conclusion = Some(conclusion.clone()),
         }
@@ -204,8 +204,7 @@ impl RolloutState {
     }
 
     fn begin(&mut self, attempt: u32, step: &Step, at: Timestamp) -> Result<(), IllegalEvent> {
-        let goal = self.goal;
-        each_kind!(KindTrack, &mut self.kind, track => track.begin(goal, attempt, step))?;
+        self.kind.begin(self.goal, attempt, step)?;
         let about = step.about();
         self.touched |= about.changes();
         self.record.begin(at);
@@ -214,8 +213,7 @@ impl RolloutState {
     }
 
     fn end(&mut self, outcome: &StepOutcome, at: Timestamp) -> Result<(), IllegalEvent> {
-        let goal = self.goal;
-        let ended: EndedStep = each_kind!(KindTrack, &mut self.kind, track => track.end(goal, outcome, at))?;
+        let ended = self.kind.end(self.goal, outcome, at)?;
         // Nothing was changed after all: windows, halts and newer releases apply again.
         self.touched &= !ended.untouched;
         self.record.end(&ended, self.unit_label(&ended.step), outcome, at);
@@ -225,7 +223,7 @@ impl RolloutState {
     /// The step under way.
     #[must_use]
     pub fn under_way(&self) -> Option<Step> {
-        each_kind!(KindTrack, &self.kind, track => track.under_way().cloned().map(Step::from))
+        self.kind.under_way()
     }
 
     /// The report of the rollout for people. `ended`: its conclusion and time, while they are not journalled yet.

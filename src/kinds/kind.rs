@@ -3,7 +3,6 @@
 //! A kind has types of its own for what it is told (the policy itself), what it does, how that ends, what it sees and what
 //! it remembers. A step of one kind cannot be given to another one.
 
-use super::list::{Outcome, Step};
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::journal::IllegalEvent;
 use crate::model::name::{ChannelName, HostName, RolloutId, TargetName};
@@ -132,7 +131,7 @@ pub trait KindState<K: Kind>: Clone + Debug + Default + PartialEq {
 }
 
 /// One thing done to the target. Each is idempotent, or guarded by an id or version.
-pub trait KindStep: Clone + Debug + PartialEq + Display + Into<Step> + TryFrom<Step, Error = Step> {
+pub trait KindStep: Clone + Debug + PartialEq + Display {
     fn about(&self) -> About;
 
     /// Is it the same step, whatever its details? A repetition counts as one more attempt.
@@ -214,7 +213,7 @@ impl About {
 }
 
 /// How a step ended that did not fail.
-pub trait KindOutcome: Clone + Debug + PartialEq + Into<Outcome> + TryFrom<Outcome, Error = Outcome> {
+pub trait KindOutcome: Clone + Debug + PartialEq {
     /// What `show` says of it; empty: nothing.
     fn note(&self) -> String;
 

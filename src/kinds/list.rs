@@ -5,9 +5,11 @@ use super::containers::policy::ContainersPolicy;
 use super::kind::{About, Kind, KindOutcome, KindState, KindStep, LeftBehind, TargetSettings};
 use super::self_update::policy::SelfUpdatePolicy;
 use super::services::policy::ServicesPolicy;
-use super::track::{Ended, Track};
+use super::track::{Ended, EndedStep, Track};
+use crate::model::journal::IllegalEvent;
+use crate::model::rollout::Goal;
 use crate::model::secret::SecretRef;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -23,7 +25,9 @@ pub struct TargetPolicy {
 pub type StepOutcome = Ended<Outcome>;
 
 /// A kind that is in the list.
-pub trait Listed: Kind {
+pub trait Listed:
+    Kind<Step: Into<Step> + TryFrom<Step, Error = Step>, Outcome: Into<Outcome> + TryFrom<Outcome, Error = Outcome>>
+{
     /// `None`: the rollout is one of another kind.
     fn track(of: &KindTrack) -> Option<&Track<Self>>;
 }
@@ -159,6 +163,50 @@ impl TargetPolicy {
 }
 
 impl KindTrack {
+    /// # Errors
+    /// Another step is under way, or it is one of another kind of target.
+    pub fn begin(&mut self, goal: Goal, attempt: u32, step: &Step) -> Result<(), IllegalEvent> {
+        let foreign = |_| IllegalEvent {
+            event: "step_started",
+            why: "it is a step of another kind of target",
+        };
+        let step = step.clone();
+        each_kind!(KindTrack, self, track => track.begin(goal, attempt, step.try_into().map_err(foreign)?))
+    }
+
+    /// # Errors
+    /// No step is under way, or it cannot end like this.
+    pub fn end(&mut self, goal: Goal, ended: &StepOutcome, at: Timestamp) -> Result<EndedStep<Step>, IllegalEvent> {
+        let foreign = |_| IllegalEvent {
+            event: "step_ended",
+            why: "it ended as a step of another kind of target",
+        };
+        let ended = ended.clone();
+        each_kind!(KindTrack, self, track => {
+            let ended = ended.try_map(TryInto::try_into).map_err(foreign)?;
+            Ok(track.end(goal, ended, at)?.map(Step::from))
+        })
+    }
+
+    /// The step under way was cut off; returns it.
+    ///
+    /// # Errors
+    /// No step is under way.
+    pub fn abandon(&mut self) -> Result<Step, IllegalEvent> {
+        each_kind!(KindTrack, self, track => track.abandon().map(Step::from))
+    }
+
+    /// The step under way.
+    #[must_use]
+    pub fn under_way(&self) -> Option<Step> {
+        each_kind!(KindTrack, self, track => track.under_way().cloned().map(Step::from))
+    }
+
+    /// Forgets how the last step ended.
+    pub fn settle(&mut self) {
+        each_kind!(KindTrack, self, track => track.settle());
+    }
+
     /// How many containers, services or the like the configuration names.
     #[must_use]
     pub fn configured_units(&self) -> usize {

@@ -1,9 +1,9 @@
 //! The keys of a target: those that select something, each of one kind, and the settings that all or some kinds know.
 
-use super::command::config::CommandTarget;
-use super::containers::config::{ComposeTarget, ContainerTarget, Hook, LabelTarget, Preflight, Router};
-use super::self_update::config::OwnTarget;
-use super::services::config::{ServiceTarget, StackTarget};
+use super::command::keys::CommandTarget;
+use super::containers::keys::{ComposeTarget, ContainerTarget, Hook, LabelTarget, Preflight, Router};
+use super::self_update::keys::OwnTarget;
+use super::services::keys::{ServiceTarget, StackTarget};
 use crate::yaml::raw::{Ready, Text, Window, raw};
 use schemars::JsonSchema;
 use serde::Deserialize;

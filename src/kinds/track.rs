@@ -1,7 +1,6 @@
 //! What a rollout knows that depends on its kind: the step under way and what all steps so far add up to.
 
 use super::kind::{Kind, KindOutcome, KindState, KindStep, Role};
-use super::list::{Outcome, Step, StepOutcome};
 use crate::model::failure::Failure;
 use crate::model::journal::IllegalEvent;
 use crate::model::rollout::Goal;
@@ -53,12 +52,23 @@ pub enum Ended<O> {
 
 /// A step that has ended, for whoever reports it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EndedStep {
-    pub step: Step,
+pub struct EndedStep<S> {
+    pub step: S,
     /// The owner's command, if it was one.
     pub hook: Vec<String>,
     /// The target is certainly as it was before.
     pub untouched: bool,
+}
+
+impl<S> EndedStep<S> {
+    #[must_use]
+    pub fn map<T>(self, of: impl FnOnce(S) -> T) -> EndedStep<T> {
+        EndedStep {
+            step: of(self.step),
+            hook: self.hook,
+            untouched: self.untouched,
+        }
+    }
 }
 
 impl<O> Ended<O> {
@@ -68,6 +78,16 @@ impl<O> Ended<O> {
             Ended::Busy { retry } => Ended::Busy { retry },
             Ended::Failed { failure } => Ended::Failed { failure },
         }
+    }
+
+    /// # Errors
+    /// As `of` fails.
+    pub fn try_map<P, E>(self, of: impl FnOnce(O) -> Result<P, E>) -> Result<Ended<P>, E> {
+        Ok(match self {
+            Ended::Well { outcome } => Ended::Well { outcome: of(outcome)? },
+            Ended::Busy { retry } => Ended::Busy { retry },
+            Ended::Failed { failure } => Ended::Failed { failure },
+        })
     }
 
     /// `None`: it did not fail.
@@ -122,16 +142,14 @@ impl<K: Kind> Track<K> {
     }
 
     /// # Errors
-    /// Another step is under way, or it is one of another kind of target.
-    pub fn begin(&mut self, goal: Goal, attempt: u32, step: &Step) -> Result<(), IllegalEvent> {
-        let illegal = |why| IllegalEvent {
-            event: "step_started",
-            why,
-        };
+    /// Another step is under way.
+    pub fn begin(&mut self, goal: Goal, attempt: u32, step: K::Step) -> Result<(), IllegalEvent> {
         if self.under_way().is_some() {
-            return Err(illegal("another step is under way"));
+            return Err(IllegalEvent {
+                event: "step_started",
+                why: "another step is under way",
+            });
         }
-        let step = K::Step::try_from(step.clone()).map_err(|_| illegal("it is a step of another kind of target"))?;
         self.state.begin(goal, &step);
         self.progress = Progress::Started { attempt, step };
         Ok(())
@@ -139,42 +157,44 @@ impl<K: Kind> Track<K> {
 
     /// # Errors
     /// No step is under way, or it cannot end like this.
-    pub fn end(&mut self, goal: Goal, ended: &StepOutcome, at: Timestamp) -> Result<EndedStep, IllegalEvent> {
-        let illegal = |why| IllegalEvent {
-            event: "step_ended",
-            why,
-        };
+    pub fn end(
+        &mut self,
+        goal: Goal,
+        ended: Ended<K::Outcome>,
+        at: Timestamp,
+    ) -> Result<EndedStep<K::Step>, IllegalEvent> {
         let Progress::Started { attempt, step } = std::mem::replace(&mut self.progress, Progress::Idle) else {
-            return Err(illegal("no step is under way"));
+            return Err(IllegalEvent {
+                event: "step_ended",
+                why: "no step is under way",
+            });
         };
         let hook = match step.about().role {
             Role::Hook { phase, position } => self.policy.hook(phase, position).map(|hook| hook.command.clone()),
             Role::Preflight | Role::Readiness(_) | Role::Breakable | Role::Other => None,
         };
         let report = EndedStep {
-            step: step.clone().into(),
+            step: step.clone(),
             hook: hook.unwrap_or_default(),
             untouched: false,
         };
         match ended {
             Ended::Well { outcome } => {
-                let outcome = K::Outcome::try_from(Outcome::clone(outcome));
-                let outcome = outcome.map_err(|_| illegal("it ended as a step of another kind of target"))?;
                 self.state.end(goal, &step, &outcome)?;
                 Ok(report)
             }
             Ended::Busy { retry } => {
                 let hook = step.to_string();
-                self.progress = Progress::Busy { retry: *retry, hook };
+                self.progress = Progress::Busy { retry, hook };
                 let untouched = self.state.busy(goal);
                 Ok(EndedStep { untouched, ..report })
             }
             Ended::Failed { failure } => {
-                self.state.fail(&step, failure);
+                self.state.fail(&step, &failure);
                 self.progress = Progress::Failed {
                     attempt,
                     step,
-                    failure: failure.clone(),
+                    failure,
                     at,
                 };
                 Ok(report)
@@ -186,14 +206,14 @@ impl<K: Kind> Track<K> {
     ///
     /// # Errors
     /// No step is under way.
-    pub fn abandon(&mut self) -> Result<Step, IllegalEvent> {
+    pub fn abandon(&mut self) -> Result<K::Step, IllegalEvent> {
         let Progress::Started { step, .. } = std::mem::replace(&mut self.progress, Progress::Idle) else {
             return Err(IllegalEvent {
                 event: "step_abandoned",
                 why: "no step is under way",
             });
         };
-        Ok(step.into())
+        Ok(step)
     }
 
     /// Forgets how the last step ended.

@@ -68,7 +68,7 @@ impl Record {
         self.timeline.push(Moment { at, what });
     }
 
-    pub(super) fn end(&mut self, ended: &EndedStep, unit: Option<String>, outcome: &StepOutcome, at: Timestamp) {
+    pub(super) fn end(&mut self, ended: &EndedStep<Step>, unit: Option<String>, outcome: &StepOutcome, at: Timestamp) {
         let took_ms = u64::try_from(at.duration_since(self.since).as_millis()).unwrap_or(0);
         let end = match outcome {
             Ended::Failed { failure } => StepEnd::Failed {

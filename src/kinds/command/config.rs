@@ -1,5 +1,6 @@
 //! A command as a target.
 
+use super::keys::CommandTarget;
 use crate::kinds::chosen::Chosen;
 use crate::kinds::command::policy::{CommandPolicy, CommandRequest, Probe};
 use crate::kinds::list::TargetKind;
@@ -8,31 +9,14 @@ use crate::model::defaults;
 use crate::model::secret::SecretRef;
 use crate::yaml::check::Check;
 use crate::yaml::diagnostic::{Problem, Route, shown};
-use crate::yaml::raw::{self, Command, Secret, Text, TextMap, raw};
+use crate::yaml::raw;
 use crate::yaml::ready::strings;
 use crate::yaml::scope::Scope;
 use crate::yaml::url::url_problem;
-use schemars::JsonSchema;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// Variables that lowtide itself sets.
 const OURS: &str = "LOWTIDE_";
-
-raw! {
-    /// Programs that are run where lowtide itself runs, never by a shell. Exit code 0: done. 75: try later. Else: failed.
-    CommandTarget {
-        /// Brings the release to the target. It may be run again after a kill.
-        run: Option<Command>,
-        /// The way back; `run` with the release before in its environment, if not given.
-        back: Option<Command>,
-        /// Of each.
-        timeout: Option<Text>,
-        env: TextMap,
-        /// The same for what must not stand here.
-        secrets: BTreeMap<String, Secret>,
-    }
-}
 
 impl Check<'_> {
     pub(in crate::kinds) fn command_target(&mut self, own: &Scope, raw: &keys::Target) -> Option<Chosen> {

@@ -4,8 +4,9 @@
 //! them ever starts by itself.
 
 mod back;
-pub(crate) mod config;
+pub(in crate::kinds) mod config;
 mod forward;
+pub(crate) mod keys;
 mod look;
 pub mod model;
 mod names;

@@ -8,18 +8,7 @@ use crate::kinds::raw as keys;
 use crate::kinds::self_update::policy::SelfUpdatePolicy;
 use crate::yaml::check::Check;
 use crate::yaml::diagnostic::Route;
-use crate::yaml::raw::{Text, raw};
 use crate::yaml::scope::Scope;
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-raw! {
-    /// The container lowtide itself runs in.
-    OwnTarget {
-        /// The engine that runs it.
-        host: Option<Text>,
-    }
-}
 
 impl Check<'_> {
     pub(in crate::kinds) fn own_container(&mut self, own: &Scope, raw: &keys::Target) -> Option<Chosen> {

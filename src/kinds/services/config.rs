@@ -7,27 +7,7 @@ use crate::kinds::services::policy::{ServiceSelect, ServicesPolicy};
 use crate::model::name::HostName;
 use crate::yaml::check::Check;
 use crate::yaml::diagnostic::Route;
-use crate::yaml::raw::{Text, raw};
 use crate::yaml::scope::Scope;
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-raw! {
-    /// A service of Docker Swarm.
-    ServiceTarget {
-        /// One of the swarm's managers.
-        host: Option<Text>,
-        name: Option<Text>,
-    }
-    /// Services of a stack (`docker stack deploy`), moved in this order and rolled back as one.
-    StackTarget {
-        /// One of the swarm's managers.
-        host: Option<Text>,
-        name: Option<Text>,
-        /// Without the stack's name; those that run the app's image, if not given.
-        services: Option<Vec<Text>>,
-    }
-}
 
 impl Check<'_> {
     pub(in crate::kinds) fn services(&mut self, own: &Scope, raw: &keys::Target) -> Option<Chosen> {

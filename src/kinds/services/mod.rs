@@ -3,8 +3,9 @@
 //! alone: `completed` can mean that every task failed, and after a failover failures before it are forgotten.
 
 mod back;
-pub(crate) mod config;
+mod config;
 mod forward;
+pub(crate) mod keys;
 pub mod model;
 mod plan;
 pub mod policy;
