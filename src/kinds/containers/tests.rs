@@ -83,23 +83,21 @@ fn killed_anywhere_it_ends_as_it_would_have() {
             .flat_map(move |kind| counts.iter().map(move |n| (kind, *n)))
         {
             let mut undisturbed = Trial::of(kind, replicas, new_is);
-            assert!(undisturbed.drive(None));
-            for kill in 0.. {
-                let mut trial = Trial::of(kind, replicas, new_is);
-                if trial.drive(Some(kill)) {
-                    break;
-                }
-                points += 1;
+            let mut ends = Vec::new();
+            undisturbed.killed_everywhere(&mut |mut trial| {
                 trial.recover();
                 assert!(trial.drive(None));
+                ends.push((trial.end_state(), trial.conclusion().clone()));
+            });
+            for (kill, (end_state, conclusion)) in ends.iter().enumerate() {
+                points += 1;
                 assert_eq!(
-                    trial.end_state(),
+                    *end_state,
                     undisturbed.end_state(),
                     "{kind:?} {new_is:?} killed at {kill}"
                 );
-                let same =
-                    std::mem::discriminant(trial.conclusion()) == std::mem::discriminant(undisturbed.conclusion());
-                assert!(same, "{kind:?} {new_is:?} killed at {kill}: {:?}", trial.conclusion());
+                let same = std::mem::discriminant(conclusion) == std::mem::discriminant(undisturbed.conclusion());
+                assert!(same, "{kind:?} {new_is:?} killed at {kill}: {conclusion:?}");
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::model::name::RolloutId;
 use crate::model::rollout::RolloutConclusion;
 use jiff::SignedDuration;
 
+#[derive(Clone)]
 pub(super) struct Trial {
     pub(super) world: World,
     pub(super) events: Vec<Recorded<RolloutEvent>>,
@@ -72,9 +73,7 @@ impl Trial {
     }
 
     pub(super) fn units(&self) -> Option<Vec<Unit>> {
-        let state = self.state();
-        let track = ContainersPolicy::track(&state.kind).expect("containers are moved");
-        track.state.units.clone()
+        units(&self.state()).cloned()
     }
 
     pub(super) fn push(&mut self, event: RolloutEvent) {
@@ -86,42 +85,77 @@ impl Trial {
         });
     }
 
+    fn append(&mut self, state: &mut RolloutState, event: RolloutEvent) {
+        self.push(event);
+        state.apply(self.events.last().expect("just pushed")).unwrap();
+    }
+
     /// Runs until the end; killed at the `kill`-th instant (three per step: before, in the middle, after), if given.
     /// Returns false when it was killed.
-    pub(super) fn drive(&mut self, mut kill: Option<usize>) -> bool {
-        let die = |kill: &mut Option<usize>| match kill {
-            Some(0) => true,
+    pub(super) fn drive(&mut self, kill: Option<usize>) -> bool {
+        let mut left = kill;
+        self.run(&mut |trial, cut| match &mut left {
+            Some(0) => {
+                trial.cut_off(cut);
+                true
+            }
             Some(n) => {
                 *n -= 1;
                 false
             }
             None => false,
-        };
+        })
+    }
+
+    /// Runs until the end; `each` gets what a kill at each instant would have left.
+    pub(super) fn killed_everywhere(&mut self, each: &mut dyn FnMut(Trial)) {
+        let over = self.run(&mut |trial, cut| {
+            let mut killed = trial.clone();
+            killed.cut_off(cut);
+            each(killed);
+            false
+        });
+        assert!(over);
+    }
+
+    /// Killed in the middle of this step.
+    fn cut_off(&mut self, step: Option<&ContainerStep>) {
+        if let Some(step) = step {
+            self.world.cut_off(step);
+        }
+    }
+
+    /// Runs until the end, or until `kill` says so. It is asked at every instant, in the middle of a step with that step.
+    fn run(&mut self, kill: &mut dyn FnMut(&mut Trial, Option<&ContainerStep>) -> bool) -> bool {
+        // As the driver does: folded once, and then brought up to date.
+        let mut state = self.state();
         for _ in 0..3000 {
-            let state = self.state();
-            let chosen = self.units();
+            let chosen = units(&state).cloned();
             let units = chosen.clone().unwrap_or_default();
             self.world.nobody_is_lost(self.kind, &units);
             let observed = self.world.seen(chosen.as_ref());
             match next_of::<ContainersPolicy>(&state, observed.as_ref(), &self.outside, at(self.now)) {
                 Next::Do { attempt, step } => {
-                    self.push(RolloutEvent::StepStarted {
-                        attempt,
-                        step: step.clone().into(),
-                    });
-                    if die(&mut kill) {
+                    let before = state.clone();
+                    self.append(
+                        &mut state,
+                        RolloutEvent::StepStarted {
+                            attempt,
+                            step: step.clone().into(),
+                        },
+                    );
+                    if kill(self, None) {
                         return false;
                     }
-                    let outcome = self.outcome(&state, &step);
+                    let outcome = self.outcome(&before, &step);
                     self.now += self.pace;
                     self.world.nobody_is_lost(self.kind, &units);
-                    if die(&mut kill) {
-                        self.world.cut_off(&step);
+                    if kill(self, Some(&step)) {
                         return false;
                     }
                     self.steps.push(step.to_string());
-                    self.push(RolloutEvent::StepEnded { outcome });
-                    if die(&mut kill) {
+                    self.append(&mut state, RolloutEvent::StepEnded { outcome });
+                    if kill(self, None) {
                         return false;
                     }
                 }
@@ -136,13 +170,14 @@ impl Trial {
                     }
                     self.now = (until.expect("something to wait for").as_second() - at(0).as_second()).max(self.now);
                 }
-                Next::Enter { occurrence } => self.push(RolloutEvent::Entered { occurrence }),
-                Next::Suspend { closing } => self.push(RolloutEvent::Suspended { closing }),
-                Next::Escalate { since, .. } => self.push(RolloutEvent::LateNoticeSent { since }),
-                Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
-                Next::DecideRevert(failure) => self.push(RolloutEvent::RevertDecided { failure }),
+                Next::Enter { occurrence } => self.append(&mut state, RolloutEvent::Entered { occurrence }),
+                Next::Suspend { closing } => self.append(&mut state, RolloutEvent::Suspended { closing }),
+                Next::Escalate { since, .. } => self.append(&mut state, RolloutEvent::LateNoticeSent { since }),
+                Next::StartBake { until } => self.append(&mut state, RolloutEvent::BakeStarted { until }),
+                Next::DecideRevert(failure) => self.append(&mut state, RolloutEvent::RevertDecided { failure }),
                 Next::Finish(conclusion) => {
-                    self.push(RolloutEvent::Concluded { conclusion });
+                    self.append(&mut state, RolloutEvent::Concluded { conclusion });
+                    assert_eq!(state, self.state(), "a restart would go on from another state");
                     return true;
                 }
                 Next::Over => return true,
@@ -201,4 +236,9 @@ impl Trial {
         left.sort_by(|a, b| a.0.cmp(&b.0));
         left
     }
+}
+
+fn units(state: &RolloutState) -> Option<&Vec<Unit>> {
+    let track = ContainersPolicy::track(&state.kind).expect("containers are moved");
+    track.state.units.as_ref()
 }

@@ -371,6 +371,11 @@ impl Trial {
         fold(RolloutId(ulid::Ulid(9)), &self.events).unwrap()
     }
 
+    fn append(&mut self, state: &mut RolloutState, event: RolloutEvent) {
+        self.push(event);
+        state.apply(self.events.last().expect("just pushed")).unwrap();
+    }
+
     /// Runs until the end; killed at the `kill`-th instant (three per step: before, in the middle, after), if given.
     /// Returns false when it was killed.
     pub(super) fn drive(&mut self, mut kill: Option<usize>) -> bool {
@@ -382,6 +387,8 @@ impl Trial {
             }
             None => false,
         };
+        // As the driver does: folded once, and then brought up to date.
+        let mut state = self.state();
         for _ in 0..3000 {
             if let Some((when, act)) = self.meanwhile
                 && when <= self.now
@@ -389,13 +396,15 @@ impl Trial {
                 act(&mut self.world);
                 self.meanwhile = None;
             }
-            let state = self.state();
             match next_of::<ServicesPolicy>(&state, self.look(&state).as_ref(), &outside(), at(self.now)) {
                 Next::Do { attempt, step } => {
-                    self.push(RolloutEvent::StepStarted {
-                        attempt,
-                        step: step.clone().into(),
-                    });
+                    self.append(
+                        &mut state,
+                        RolloutEvent::StepStarted {
+                            attempt,
+                            step: step.clone().into(),
+                        },
+                    );
                     if die(&mut kill) {
                         return false;
                     }
@@ -404,7 +413,7 @@ impl Trial {
                         return false;
                     }
                     self.steps.push(step.to_string());
-                    self.push(RolloutEvent::StepEnded { outcome });
+                    self.append(&mut state, RolloutEvent::StepEnded { outcome });
                     if die(&mut kill) {
                         return false;
                     }
@@ -420,10 +429,11 @@ impl Trial {
                     }
                 }
                 Next::Enter { .. } | Next::Suspend { .. } | Next::Escalate { .. } => panic!("no window is kept"),
-                Next::StartBake { until } => self.push(RolloutEvent::BakeStarted { until }),
-                Next::DecideRevert(failure) => self.push(RolloutEvent::RevertDecided { failure }),
+                Next::StartBake { until } => self.append(&mut state, RolloutEvent::BakeStarted { until }),
+                Next::DecideRevert(failure) => self.append(&mut state, RolloutEvent::RevertDecided { failure }),
                 Next::Finish(conclusion) => {
-                    self.push(RolloutEvent::Concluded { conclusion });
+                    self.append(&mut state, RolloutEvent::Concluded { conclusion });
+                    assert_eq!(state, self.state(), "a restart would go on from another state");
                     return true;
                 }
                 Next::Over => return true,
