@@ -5,7 +5,6 @@ use crate::fleet::app_state::{AppEvent, UnfixableUpdates};
 use crate::model::failure::{FailureKind, HaltReason};
 use crate::model::freshness::{Because, Judged};
 use crate::model::halt::{OpenIncident, OperatorRollback};
-use crate::model::image::ContentDigest;
 use crate::model::journal::Recorded;
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
 use crate::model::release::Release;
@@ -154,12 +153,8 @@ impl AppState {
                 state.drifts(*rollout, drift.as_ref(), at);
             }
             AppEvent::Halted { reason, settings } => self.halt(reason, settings.as_deref(), at),
-            AppEvent::Quarantined { content, .. } => {
-                if !self.quarantine.contains(content) {
-                    self.quarantine.push(content.clone());
-                }
-            }
-            AppEvent::Unquarantined { content, .. } => self.let_go(content),
+            AppEvent::Quarantined { content, .. } => self.put_in_quarantine(content),
+            AppEvent::Unquarantined { content, .. } => self.take_out_of_quarantine(content),
             AppEvent::Resumed { probation, .. } => self.resume(*probation),
             AppEvent::Expedited { unhealthy, .. } => self.expedited = Some(*unhealthy),
             AppEvent::RequestCompleted => self.expedited = None,
@@ -208,23 +203,6 @@ impl AppState {
         };
         let incident = self.targets.iter().find_map(by);
         self.incidents.extend(incident);
-    }
-
-    /// Takes the content out of quarantine: it may be released and rolled out as if it had never failed.
-    fn let_go(&mut self, content: &ContentDigest) {
-        self.quarantine.retain(|quarantined| quarantined != content);
-        let of = |release: &&Release| release.content == *content;
-        let runs: Vec<RunId> = self.releases.iter().filter(of).map(|release| release.run).collect();
-        for target in self.targets.values_mut() {
-            target.last.take_if(|(run, _)| runs.contains(run));
-            // The target runs the content that it was to be moved away from, and may now keep it.
-            target.overtaken &= target.current.is_none_or(|good| !runs.contains(&good));
-        }
-        // The content was built but has no release: forget the last build, so that it is built again although no input
-        // has changed.
-        if runs.is_empty() {
-            self.judged = None;
-        }
     }
 
     fn resume(&mut self, probation: u32) {
@@ -340,7 +318,7 @@ impl AppState {
         }
         let withdrawn = self
             .release(release)
-            .is_some_and(|release| self.quarantine.contains(&release.content));
+            .is_some_and(|release| self.is_quarantined(release));
         let state = self.targets.entry(target.clone()).or_default();
         state.end((rollout, release), conclusion, withdrawn, at);
         let tried = std::mem::take(&mut state.probation);
@@ -391,10 +369,7 @@ impl AppState {
     /// The newest release that is not quarantined: what a rebuild is compared with and what rolls out.
     #[must_use]
     pub fn current(&self) -> Option<&Release> {
-        self.releases
-            .iter()
-            .rev()
-            .find(|release| !self.quarantine.contains(&release.content))
+        self.releases.iter().rev().find(|release| !self.is_quarantined(release))
     }
 
     /// Is a rollout of this release to this target one of the first after an incident? A rollback never is. While the
@@ -411,7 +386,7 @@ impl AppState {
         let before = target.previous?;
         let adopted = target.adopted.as_deref().filter(|adopted| adopted.run == before);
         let before = adopted.or_else(|| self.release(before))?;
-        (!self.quarantine.contains(&before.content)).then_some(before)
+        (!self.is_quarantined(before)).then_some(before)
     }
 
     /// A release of ours, or an image that was there before the first one.

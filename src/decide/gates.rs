@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 /// What outside the rollout keeps a rollout of `release` from starting.
 #[must_use]
 pub fn gate(app_state: &AppState, release: &Release, paused: bool) -> Gate {
-    if app_state.quarantine.contains(&release.content) {
+    if app_state.is_quarantined(release) {
         return Gate::Withdrawn;
     }
     let newer = app_state

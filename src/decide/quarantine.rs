@@ -1,9 +1,75 @@
-//! Finds the content that an operator wants to take out of quarantine.
+//! Quarantine: content that is never released or rolled out again by itself, whatever its digest. What puts a release into
+//! it, what it means for an app, and how an operator names what is to leave it.
 
 use super::app_state::AppState;
-use crate::fleet::app_state::Quarantined;
+use super::rollout::RolloutState;
+use crate::fleet::app_state::{AppEvent, Quarantined};
 use crate::model::image::ContentDigest;
+use crate::model::name::RunId;
 use crate::model::release::Release;
+use crate::model::rollout::{Purpose, RolloutConclusion};
+
+/// Quarantines a release that is to blame: neither its digest nor the same content under another digest is tried again
+/// automatically. The release that an operator's revert goes to is never quarantined: it is the last known good one,
+/// whatever kept the revert from completing.
+#[must_use]
+pub fn of_rollout(state: &RolloutState, conclusion: &RolloutConclusion) -> Option<AppEvent> {
+    let release = &state.release;
+    let condemned = match state.purpose {
+        Purpose::Release | Purpose::Probation => condemns(state, conclusion),
+        Purpose::Revert => false,
+    };
+    condemned.then(|| AppEvent::Quarantined {
+        content: release.content.clone(),
+        image: release.image.clone(),
+        digest: release.digest.clone(),
+    })
+}
+
+/// Is this conclusion evidence against the release, so that its content must not be tried again? Only if the
+/// release's own process ran and misbehaved. If a rollback got stuck, the failure that started the rollback
+/// decides.
+fn condemns(state: &RolloutState, conclusion: &RolloutConclusion) -> bool {
+    match conclusion {
+        RolloutConclusion::Reverted { failure } => failure.kind.condemns(),
+        RolloutConclusion::Stuck { failure } => state.reverting.as_ref().unwrap_or(failure).kind.condemns(),
+        RolloutConclusion::Done
+        | RolloutConclusion::AlreadyThere
+        | RolloutConclusion::Refused { .. }
+        | RolloutConclusion::Superseded { .. } => false,
+    }
+}
+
+impl AppState {
+    /// It goes by content: a rebuild of the same bits gets another digest.
+    #[must_use]
+    pub fn is_quarantined(&self, release: &Release) -> bool {
+        self.quarantine.contains(&release.content)
+    }
+
+    pub(super) fn put_in_quarantine(&mut self, content: &ContentDigest) {
+        if !self.quarantine.contains(content) {
+            self.quarantine.push(content.clone());
+        }
+    }
+
+    /// Takes the content out of quarantine: it may be released and rolled out as if it had never failed.
+    pub(super) fn take_out_of_quarantine(&mut self, content: &ContentDigest) {
+        self.quarantine.retain(|quarantined| quarantined != content);
+        let of = |release: &&Release| release.content == *content;
+        let runs: Vec<RunId> = self.releases.iter().filter(of).map(|release| release.run).collect();
+        for target in self.targets.values_mut() {
+            target.last.take_if(|(run, _)| runs.contains(run));
+            // The target runs the content that it was to be moved away from, and may now keep it.
+            target.overtaken &= target.current.is_none_or(|good| !runs.contains(&good));
+        }
+        // The content was built but has no release: forget the last build, so that it is built again although no input
+        // has changed.
+        if runs.is_empty() {
+            self.judged = None;
+        }
+    }
+}
 
 /// Minimum number of hex digits by which a digest can be named.
 const LEAST: usize = 8;
@@ -54,7 +120,6 @@ fn is_named(app_state: &AppState, one: &Quarantined, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::name::RunId;
     use jiff::Timestamp;
 
     fn digest(n: u128) -> String {

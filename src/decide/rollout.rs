@@ -232,21 +232,6 @@ impl RolloutState {
         self.record.incident(self, ended)
     }
 
-    /// Is this conclusion evidence against the release, so that its content must not be tried again? Only if the
-    /// release's own process ran and misbehaved. If a rollback got stuck, the failure that started the rollback
-    /// decides.
-    #[must_use]
-    pub fn condemns(&self, conclusion: &RolloutConclusion) -> bool {
-        match conclusion {
-            RolloutConclusion::Reverted { failure } => failure.kind.condemns(),
-            RolloutConclusion::Stuck { failure } => self.reverting.as_ref().unwrap_or(failure).kind.condemns(),
-            RolloutConclusion::Done
-            | RolloutConclusion::AlreadyThere
-            | RolloutConclusion::Refused { .. }
-            | RolloutConclusion::Superseded { .. } => false,
-        }
-    }
-
     /// Number of units, which move one after the other; 0 before preflight has chosen them.
     #[must_use]
     pub fn unit_count(&self) -> usize {

@@ -121,11 +121,11 @@ fn roll_back_channel(app: &App, app_state: &AppState, now: Timestamp) -> Option<
     channels(app).iter().find_map(|channel| {
         let state = app_state.channels.get(&channel.name)?;
         let held = app_state.release(state.current?)?;
-        if !app_state.quarantine.contains(&held.content) {
+        if !app_state.is_quarantined(held) {
             return None;
         }
         let before = app_state.release(state.previous?)?;
-        let good = !app_state.quarantine.contains(&before.content);
+        let good = !app_state.is_quarantined(before);
         let goes = good && is_due(app_state, channel, before, now);
         Some(Next::TakeBack(goes.then(|| promotion(channel, before)).flatten()?))
     })
@@ -159,7 +159,7 @@ fn is_left_behind(app_state: &AppState, target: &TargetPolicy) -> bool {
         return false;
     };
     let runs = state.current.and_then(|run| app_state.release(run));
-    let bad = runs.is_some_and(|release| app_state.quarantine.contains(&release.content));
+    let bad = runs.is_some_and(|release| app_state.is_quarantined(release));
     by_rollout && bad && !target.settings.irreversible && channel.current.is_some() && channel.current == state.previous
 }
 

@@ -3,6 +3,7 @@
 use super::{Consequences, mail};
 use crate::decide::app_state::AppState;
 use crate::decide::notify::{self, RolloutMessage};
+use crate::decide::quarantine;
 use crate::decide::rollout::RolloutState;
 use crate::fleet::app::App;
 use crate::fleet::app_state::AppEvent;
@@ -90,7 +91,7 @@ pub fn rollout_ended(
         }
         RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => {
             if let Some((reason, body)) = halt(state, conclusion, configured, now) {
-                out.facts.extend(quarantined(state, conclusion));
+                out.facts.extend(quarantine::of_rollout(state, conclusion));
                 out.facts.push(AppEvent::Halted {
                     reason,
                     settings: configured.cloned().map(Box::new),
@@ -228,22 +229,6 @@ pub(in crate::decide) fn halt(
         require: app.map(|app| app.halt.require).unwrap_or_default(),
     };
     Some((reason, body))
-}
-
-/// Quarantines a release that is to blame: neither its digest nor the same content under another digest is tried again
-/// automatically. The release that an operator's revert goes to is never quarantined: it is the last known good one,
-/// whatever kept the revert from completing.
-fn quarantined(state: &RolloutState, conclusion: &RolloutConclusion) -> Option<AppEvent> {
-    let release = &state.release;
-    let condemned = match state.purpose {
-        Purpose::Release | Purpose::Probation => state.condemns(conclusion),
-        Purpose::Revert => false,
-    };
-    condemned.then(|| AppEvent::Quarantined {
-        content: release.content.clone(),
-        image: release.image.clone(),
-        digest: release.digest.clone(),
-    })
 }
 
 /// A halt concerns both: the maintainers' image failed, the operators' service moved.
