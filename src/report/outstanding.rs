@@ -144,9 +144,9 @@ pub fn refuses(target: &TargetName, since: Timestamp, failure: &Failure, now: Ti
     )
 }
 
-/// `production lacks the release for 2 days: …`, of a channel in a table.
+/// `production has been missing the release for 2 days: …`, of a channel in a table.
 #[must_use]
-pub fn lacks(
+pub fn missing(
     channel: &ChannelName,
     since: Timestamp,
     failure: &Failure,
@@ -157,7 +157,7 @@ pub fn lacks(
         format!("; tried again {}", terminal::relative(at, now))
     });
     format!(
-        "{channel} lacks the release for {}: {}{when}",
+        "{channel} has been missing the release for {}: {}{when}",
         words::span(since, now),
         failure.kind.words()
     )
@@ -384,7 +384,7 @@ mod tests {
             failed("production", "t2", &taken, None, at(0)),
             failed("production", "t2", &away, Some(at(120)), at(0)),
             refuses(&target, at(-7200), &sick, at(0)),
-            lacks(&channel, at(-7200), &away, Some(at(120)), at(0)),
+            missing(&channel, at(-7200), &away, Some(at(120)), at(0)),
         ];
         insta::assert_snapshot!(told.join("\n"), @"
         after it, t2 is rolled out to front of web again, where it was refused: the container was not healthy before the rollout: web is unhealthy
@@ -396,7 +396,7 @@ mod tests {
         t2 could not be promoted to production: the tag exists with another digest: prod.example.org/web:t2 is sha256:aa already, not sha256:bb
         t2 could not be promoted to production: the registry does not answer: prod.example.org; tried again in 2 min
         front refused the release 2 hours ago: the container was not healthy before the rollout
-        production lacks the release for 2 hours: the registry does not answer; tried again in 2 min
+        production has been missing the release for 2 hours: the registry does not answer; tried again in 2 min
         ");
     }
 }

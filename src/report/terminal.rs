@@ -506,7 +506,7 @@ fn state(state: &AppCondition, now: Timestamp, zone: &str) -> Cell {
             failure,
             since,
             again,
-        } => Ink::Bad.cell(outstanding::lacks(channel, *since, failure, *again, now)),
+        } => Ink::Bad.cell(outstanding::missing(channel, *since, failure, *again, now)),
         AppCondition::Drifted {
             target,
             tag,
