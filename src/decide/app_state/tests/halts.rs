@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::freshness::Inputs;
+use crate::model::image::ContentDigest;
 
 pub(super) fn resumed(probation: u32) -> AppEvent {
     AppEvent::Resumed {
