@@ -378,7 +378,7 @@ fn reason(state: &RolloutState) -> Failure {
     state.reverting.clone().unwrap_or_else(without)
 }
 
-/// The decision, for whoever knows the kind.
+/// The decision, for tests that know the kind.
 #[cfg(test)]
 pub(crate) fn next_of<K: crate::kinds::list::Listed>(
     state: &RolloutState,

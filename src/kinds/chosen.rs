@@ -39,7 +39,7 @@ pub(crate) enum Within {
 pub(crate) enum Readiness {
     /// It is inherited, and new containers have to pass it.
     Awaited,
-    /// It is inherited, and nobody is asked: something else says when the release serves.
+    /// It is inherited but not used: the orchestrator decides when the release serves.
     Unused,
     /// The kind reads a `ready` of its own.
     Own,
@@ -54,7 +54,7 @@ pub(crate) struct Key {
 }
 
 /// All of them. A target has exactly one.
-const KEYS: [Key; 7] = [
+static KEYS: [Key; 7] = [
     Key {
         name: "container",
         is_given: |raw| raw.container.is_some(),
@@ -102,7 +102,7 @@ const KEYS: [Key; 7] = [
 impl Key {
     /// `None`: none is given, or more than one.
     fn of(raw: &keys::Target) -> Option<&'static Key> {
-        let mut given = const { &KEYS }.iter().filter(|key| (key.is_given)(raw));
+        let mut given = KEYS.iter().filter(|key| (key.is_given)(raw));
         given.next().filter(|_| given.next().is_none())
     }
 }
@@ -117,7 +117,7 @@ impl Check<'_> {
         if let Some(key) = Key::of(raw) {
             return (key.read)(self, own, raw);
         }
-        let names = KEYS.map(|key| key.name);
+        let names = KEYS.each_ref().map(|key| key.name);
         if !names.iter().any(|name| self.is_touched(own, &Route::keys(name))) {
             let message = format!("a target is exactly one of {}", list(&names));
             let hint = "begin each target with a `- ` of its own: `- container: { name: web }`";

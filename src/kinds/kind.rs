@@ -1,7 +1,7 @@
-//! What the rules that all rollouts share ask of a kind of target.
+//! The contract between the rules that all rollouts share and a kind of target.
 //!
-//! A kind has types of its own for what it is told (the policy itself), what it does, how that ends, what it sees and what
-//! it remembers. A step of one kind cannot be given to another one.
+//! Each kind has its own types for its policy, steps, outcomes, observations and state, so a step of one kind cannot be
+//! given to another.
 
 use crate::model::failure::{Failure, FailureKind, WaitReason};
 use crate::model::journal::IllegalEvent;
@@ -15,6 +15,9 @@ use crate::model::window::Window;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt::{Debug, Display};
+
+/// How long Docker waits after a stop signal unless the container or service says otherwise.
+pub(crate) const STOP_GRACE: SignedDuration = SignedDuration::from_secs(10);
 
 /// A kind of target, by its policy.
 pub trait Kind: Clone + Debug + PartialEq + Eq {
@@ -95,7 +98,7 @@ pub trait KindState<K: Kind>: Clone + Debug + Default + PartialEq {
     /// A step has failed: what it certainly has not done.
     fn fail(&mut self, _step: &K::Step, _failure: &Failure) {}
 
-    /// A program of the owner's asked to be tried later. `true`: the target is certainly as it was before.
+    /// One of the owner's programs asked to be retried later. Returns `true` if the target is certainly unchanged.
     fn busy(&mut self, _goal: Goal) -> bool {
         false
     }
@@ -248,10 +251,10 @@ pub trait Simulation<K: Kind>: Sized {
 
     fn seen(&self, view: View<'_, K>) -> Option<K::Observed>;
 
-    /// What was waited for has come.
+    /// Completes what the rollout waits for.
     fn settle(&mut self) {}
 
-    /// How many tasks are waited for after this step.
+    /// How many tasks this step replaces.
     fn replaces(&self, _step: &K::Step) -> Option<u64> {
         None
     }

@@ -32,7 +32,7 @@ pub trait Listed:
     fn track(of: &KindTrack) -> Option<&Track<Self>>;
 }
 
-/// Makes the enums that hold one of all kinds, and `each_kind!`, which does the same with whichever it is.
+/// Generates the enums over all kinds, and `each_kind!`, which runs the same code for any of them.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident: $policy:ty,)*) => {
         /// What a target is.
@@ -115,7 +115,7 @@ macro_rules! kinds {
         kinds!(@each ($) $($kind)*);
     };
     (@each ($d:tt) $($kind:ident)*) => {
-        /// `each_kind!(Step, value, it => …)`: the same for the value of whichever kind it is.
+        /// `each_kind!(Step, value, it => …)` matches on the kind of `value` and evaluates the same expression for each.
         macro_rules! each_kind {
             ($d list:ident, $d value:expr, $d it:ident => $d body:expr) => {
                 match $d value { $($crate::kinds::list::$d list::$kind($d it) => $d body,)* }
@@ -132,7 +132,7 @@ kinds! {
     Services: ServicesPolicy,
     /// lowtide's own container.
     SelfUpdate: SelfUpdatePolicy,
-    /// A command of the owner's.
+    /// One of the owner's commands.
     Command: CommandPolicy,
 }
 

@@ -1,5 +1,5 @@
-//! What a target can be: one folder per kind with everything about it that is pure. [`kind`] is what the rules of all
-//! rollouts ask of a kind, [`list`] is the list of kinds. What a kind does to the world is in `runtime/kinds`.
+//! What a target can be: one folder per kind with everything about it that is pure. [`kind`] is the contract
+//! with the shared rollout rules, [`list`] is the list of kinds. What a kind does to the world is in `runtime/kinds`.
 
 pub(crate) mod chosen;
 pub mod command;

@@ -41,7 +41,7 @@ pub enum Ended<O> {
     Well {
         outcome: O,
     },
-    /// A program of the owner's asked to be tried later (exit code 75, EX_TEMPFAIL of sysexits.h).
+    /// One of the owner's programs asked to be retried later (exit code 75, EX_TEMPFAIL of sysexits.h).
     Busy {
         retry: Timestamp,
     },
@@ -50,7 +50,7 @@ pub enum Ended<O> {
     },
 }
 
-/// A step that has ended, for whoever reports it.
+/// A step that has ended, as it is reported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndedStep<S> {
     pub step: S,

@@ -135,26 +135,11 @@ fn logged_in(login: Login) -> &'static str {
 
 /// Is what a rollout would move there? Only looked at.
 async fn target(fleet: &Fleet, app: &App, target: &TargetPolicy) -> Result<String, String> {
-    let host = fleet.hosts.get(&target.settings.host);
-    let engine = host
-        .ok_or_else(|| "its host is not configured".to_owned())
-        .and_then(|host| said(Engine::connect(&host.address)));
-    effects::check(engine, app, target).await
-}
-
-/// Names of containers or services that are shown.
-const NAMED: usize = 6;
-
-/// The names that the bodies have at `pointer`, for people; `None`: there are none.
-pub(super) fn listed(found: &[serde_json::Value], pointer: &str) -> Option<String> {
-    let name = |it: &serde_json::Value| Some(it.pointer(pointer)?.as_str()?.trim_start_matches('/').to_owned());
-    let names: Vec<String> = found.iter().filter_map(name).collect();
-    let more = names.len().saturating_sub(NAMED);
-    let mut text = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        text.push_str(&format!(" and {more} more"));
-    }
-    (!names.is_empty()).then_some(text)
+    let connect = || {
+        let host = fleet.hosts.get(&target.settings.host);
+        said(Engine::connect(&host.ok_or("its host is not configured")?.address))
+    };
+    effects::check(&connect, app, target).await
 }
 
 /// Those with a credential of their own, and those that releases go to.
@@ -207,7 +192,8 @@ fn test_mail(policy: &EmailPolicy) -> Mail {
     }
 }
 
-fn said<T, E: std::error::Error>(answer: Result<T, E>) -> Result<T, String> {
+/// The answer; an error with its causes, on one line.
+pub(super) fn said<T, E: std::error::Error>(answer: Result<T, E>) -> Result<T, String> {
     answer.map_err(|error| chain(&error))
 }
 

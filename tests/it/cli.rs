@@ -221,6 +221,41 @@ fn a_connection_that_fails_is_reported() {
     );
 }
 
+/// A target whose engine does not answer is shown with the cause; a command needs no engine.
+#[test]
+fn a_target_that_cannot_be_checked_is_shown_with_the_cause() {
+    let dir = with("");
+    // A socket that is there, and nobody listens.
+    let socket = dir.path().join("docker.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let config = format!(
+        "version: 1\nhosts: {{ web1: {{ docker: \"unix://{}\" }} }}\napps:\n  web:\n    \
+         source: {{ repo: \"file://{}/missing.git\" }}\n    rollout:\n      - container: {{ name: web }}\n      \
+         - service: {{ name: web }}\n      - {{ name: edge, command: {{ run: [sh, -c, \"true\"] }} }}\n",
+        socket.display(),
+        dir.path().display()
+    );
+    std::fs::write(dir.path().join("config.yml"), config).unwrap();
+    let text = out(&lowtide(dir.path(), &["check", "--connect"]));
+    let of = |target: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("target web/{target} ")));
+        line.unwrap_or_else(|| panic!("no {target} in {text}")).to_owned()
+    };
+    let container = of("container-web");
+    assert!(
+        container.contains("FAILED") && container.contains("Connection refused"),
+        "{container}"
+    );
+    assert!(of("service-web").contains("FAILED"), "{}", of("service-web"));
+    assert!(
+        of("edge").ends_with("/sh is there; it is not started"),
+        "{}",
+        of("edge")
+    );
+}
+
 #[test]
 fn an_empty_state_has_answers() {
     let dir = with(GOOD);

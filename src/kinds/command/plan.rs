@@ -93,7 +93,7 @@ pub(super) fn back(view: View<'_, CommandPolicy>, reason: &Failure, now: Timesta
     }
 }
 
-/// What is told when a rollback would be due, and lowtide does not know what ran there before.
+/// The failure when a rollback is due and lowtide does not know what ran on the target before.
 pub(super) fn nothing_before(failure: &Failure) -> Failure {
     let detail = format!(
         "{}; it is the first release here, so there is none to go back to",

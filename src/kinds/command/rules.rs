@@ -1,4 +1,4 @@
-//! What the rules of all rollouts ask of a command.
+//! The contract with the shared rollout rules, for a command.
 
 use super::model::ObservedAnswer;
 use super::plan;

@@ -8,7 +8,7 @@ use crate::model::journal::IllegalEvent;
 use crate::model::rollout::Goal;
 use jiff::Timestamp;
 
-/// A command's rollout as its steps tell it.
+/// A command's rollout, folded from its steps.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Command {
     pub unit: Option<CommandUnit>,

@@ -242,7 +242,7 @@ impl Back<'_> {
             return retained.then(|| step(ContainerStep::DropImage { unit: unit.index }));
         };
         let started = self.record(unit, &new.id).starts > 0;
-        if started && replica.saved.is_none() && !replica.skips(Chore::SaveLog) {
+        if started && replica.saved_log.is_none() && !replica.skips(Chore::SaveLog) {
             return Some(step(ContainerStep::SaveLog {
                 unit: unit.index,
                 container: new.id.clone(),

@@ -31,7 +31,7 @@ raw! {
         join: Option<Command>,
         /// Before an old one is stopped.
         leave: Option<Command>,
-        /// Stop-first: hold requests back while nobody serves.
+        /// Stop-first: hold requests during the gap.
         pause: Option<Command>,
         /// Let them go.
         resume: Option<Command>,

@@ -76,7 +76,7 @@ pub struct Router {
     pub join: Vec<String>,
     /// Before an old one is stopped.
     pub leave: Vec<String>,
-    /// Stop-first: hold requests while nobody serves.
+    /// Stop-first: hold requests during the gap.
     pub pause: Vec<String>,
     pub resume: Vec<String>,
     /// Between `leave` and the stop, for requests under way.

@@ -1,4 +1,4 @@
-//! What the rules of all rollouts ask of containers.
+//! The contract with the shared rollout rules, for containers.
 
 use super::model::ObservedUnit;
 use super::policy::{ContainerSelect, ContainersPolicy};
@@ -6,14 +6,11 @@ use super::simulation::SimulatedContainers;
 use super::state::{Containers, is_dispensable};
 use super::step::{ContainerOutcome, ContainerStep};
 use super::{back, forward};
-use crate::kinds::kind::{Kind, Plan, TargetSettings, View};
+use crate::kinds::kind::{Kind, Plan, STOP_GRACE, TargetSettings, View};
 use crate::model::failure::Failure;
 use crate::model::policy::Hook;
 use crate::model::rollout::{Goal, HookPhase, Part};
 use jiff::{SignedDuration, Timestamp};
-
-/// What an engine waits after its stop signal unless the container says otherwise (`docker stop`).
-pub(crate) const STOP_GRACE: SignedDuration = SignedDuration::from_secs(10);
 
 impl Kind for ContainersPolicy {
     type State = Containers;

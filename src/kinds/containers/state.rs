@@ -11,7 +11,7 @@ use crate::model::rollout::{Goal, HookPhase, Which};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The replicas of a rollout as its steps tell them.
+/// The replicas of a rollout, folded from its steps.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Containers {
     pub units: Option<Vec<Unit>>,
@@ -36,12 +36,12 @@ pub(super) struct Replica {
     began: bool,
     /// Its new container is complete: a create that was cut off may have left one without all its networks.
     pub(super) made: bool,
-    /// The router may be holding its requests back.
+    /// Whether the router holds its requests.
     pub(super) router: RouterHold,
     /// Its old image is retained by a tag of ours.
     pub(super) image_retained: bool,
-    /// What its new container left before it was removed.
-    pub(super) saved: Option<SavedLog>,
+    /// The end of its new container's log, saved before the container is removed.
+    pub(super) saved_log: Option<Vec<String>>,
     /// How often each chore was begun.
     chores: BTreeMap<Chore, u32>,
     /// By engine id: the old one, and every new one that was made.
@@ -77,12 +77,6 @@ pub(super) enum RouterHold {
     No,
     Perhaps,
     Yes,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SavedLog {
-    log: Vec<String>,
-    exit_code: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,17 +222,14 @@ impl KindState<ContainersPolicy> for Containers {
         match outcome {
             ContainerOutcome::Preflighted { units } => self.units = Some(units.clone()),
             ContainerOutcome::Pulled { image, .. } => self.image = Some(image.clone()),
-            ContainerOutcome::LogSaved { log, exit_code } => {
+            ContainerOutcome::LogSaved { log, .. } => {
                 let ContainerStep::SaveLog { unit, .. } = step else {
                     return Err(IllegalEvent {
                         event: "step_ended",
                         why: "only save_log saves a log",
                     });
                 };
-                self.replica_mut(*unit).saved = Some(SavedLog {
-                    log: log.clone(),
-                    exit_code: *exit_code,
-                });
+                self.replica_mut(*unit).saved_log = Some(log.clone());
             }
             ContainerOutcome::Done => self.done(step),
             ContainerOutcome::Unchanged => {
@@ -278,8 +269,8 @@ impl KindState<ContainersPolicy> for Containers {
     }
 
     fn saved_logs(&self) -> Vec<String> {
-        let saved = self.replicas.iter().filter_map(|replica| replica.saved.as_ref());
-        saved.flat_map(|saved| saved.log.iter().cloned()).collect()
+        let logs = self.replicas.iter().filter_map(|replica| replica.saved_log.as_ref());
+        logs.flatten().cloned().collect()
     }
 
     fn snapshots(&self) -> Vec<&str> {
@@ -303,13 +294,6 @@ impl Containers {
     /// Was anything started that would have to be rolled back?
     pub(crate) fn moved(&self) -> bool {
         self.replicas.iter().any(|replica| replica.began)
-    }
-
-    /// Exit codes of the new containers that were rolled back, by position.
-    #[must_use]
-    pub fn exit_codes(&self) -> BTreeMap<usize, i64> {
-        let saved = |(n, replica): (usize, &Replica)| Some((n, replica.saved.as_ref()?.exit_code));
-        self.replicas.iter().enumerate().filter_map(saved).collect()
     }
 
     /// Does the tag certainly point at this image?
@@ -427,7 +411,7 @@ static UNTOUCHED_REPLICA: Replica = Replica {
     made: false,
     router: RouterHold::No,
     image_retained: false,
-    saved: None,
+    saved_log: None,
     chores: BTreeMap::new(),
     containers: BTreeMap::new(),
 };

@@ -118,7 +118,7 @@ pub enum ContainerStep {
     },
 }
 
-/// What a router is told.
+/// A change of a router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RouteChange {

@@ -1,4 +1,4 @@
-//! What the rules of all rollouts ask of lowtide's own container.
+//! The contract with the shared rollout rules, for lowtide's own container.
 
 use super::model::ObservedSelfUpdate;
 use super::owner::through;

@@ -8,7 +8,7 @@ use crate::model::failure::Failure;
 use crate::model::journal::IllegalEvent;
 use crate::model::rollout::Goal;
 
-/// The container as its steps tell it. Who acts is not remembered: it is seen.
+/// The container, folded from its steps. Which process acts is observed, not stored.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SelfUpdate {
     pub containers: Containers,

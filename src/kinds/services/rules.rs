@@ -1,4 +1,4 @@
-//! What the rules of all rollouts ask of services.
+//! The contract with the shared rollout rules, for services of a swarm.
 
 use super::model::{ObservedService, is_same_service_image};
 use super::policy::{ServiceSelect, ServicesPolicy};
@@ -6,13 +6,10 @@ use super::simulation::SimulatedServices;
 use super::state::Services;
 use super::step::{ServiceOutcome, ServiceStep};
 use super::{back, forward};
-use crate::kinds::kind::{Kind, Plan, TargetSettings, View};
+use crate::kinds::kind::{Kind, Plan, STOP_GRACE, TargetSettings, View};
 use crate::model::failure::Failure;
 use crate::model::rollout::Goal;
 use jiff::{SignedDuration, Timestamp};
-
-/// What Swarm waits after a task's stop signal unless the service says otherwise.
-const STOP_GRACE: SignedDuration = SignedDuration::from_secs(10);
 
 impl Kind for ServicesPolicy {
     type State = Services;

@@ -16,7 +16,7 @@ pub(super) const POLL: SignedDuration = SignedDuration::from_secs(2);
 /// How often restoring a service's update settings is tried; after that a person has to do it.
 const RESTORES: u32 = 6;
 
-/// The services of a rollout as its steps tell them.
+/// The services of a rollout, folded from its steps.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Services {
     pub units: Option<Vec<ServiceUnit>>,

@@ -1,5 +1,6 @@
-//! What the runtime asks of a kind of target, whichever it is.
+//! The contract between the runtime and a kind of target.
 
+use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::decide::rollout::{self, Next, RolloutState};
 use crate::fleet::app::App;
@@ -15,7 +16,7 @@ use crate::model::secret::Secret;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::kinds::containers::sight::Listing;
 use crate::runtime::perform::room;
-use std::collections::BTreeSet;
+use serde_json::Value;
 use std::future::Future;
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +46,7 @@ pub(crate) trait Effects: Listed {
     /// is there.
     ///
     /// # Errors
-    /// As the host fails: it is asked again.
+    /// As the host fails. The caller retries.
     fn take_up(
         of: &RolloutOf<'_, Self>,
         step: &Self::Step,
@@ -61,7 +62,7 @@ pub(crate) trait Effects: Listed {
     /// What the target runs now; `None`: it cannot be looked at.
     ///
     /// # Errors
-    /// Why it cannot be told this time.
+    /// Why the target cannot be inspected now.
     fn sight(
         &self,
         engine: &Engine,
@@ -75,10 +76,28 @@ pub(crate) trait Effects: Listed {
     /// What is missing, for people.
     fn check(
         &self,
-        engine: Result<Engine, String>,
+        connect: Connect<'_>,
         target: &TargetSettings,
         app: &App,
     ) -> impl Future<Output = Result<String, String>> + Send;
+}
+
+/// Connects to the target's engine, for a kind that has one.
+pub(crate) type Connect<'a> = &'a (dyn Fn() -> Result<Engine, String> + Send + Sync);
+
+/// Names of containers or services that are shown.
+const NAMED: usize = 6;
+
+/// The names that the bodies have at `pointer`, for people; `None`: there are none.
+pub(super) fn listed(found: &[Value], pointer: &str) -> Option<String> {
+    let name = |it: &Value| Some(it.pointer(pointer)?.as_str()?.trim_start_matches('/').to_owned());
+    let names: Vec<String> = found.iter().filter_map(name).collect();
+    let more = names.len().saturating_sub(NAMED);
+    let mut text = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    (!names.is_empty()).then_some(text)
 }
 
 /// One rollout and what its effects need.
@@ -111,14 +130,13 @@ pub(crate) async fn decide(
     shutdown: &CancellationToken,
 ) -> Result<Next<Step>, Failure> {
     let fleet = bot.in_force();
-    let outside = || bot.outside(state);
     each_kind!(KindTrack, &state.kind, track => {
         let of = RolloutOf { bot, fleet: &fleet, state, track, shutdown };
         let seen = match state.conclusion {
             None => Effects::observe(&of).await?,
             Some(_) => None,
         };
-        let next = rollout::next(state, track, seen.as_ref(), &outside(), crate::clients::clock::now());
+        let next = rollout::next(state, track, seen.as_ref(), &bot.outside(state), clock::now());
         Ok(next.map(Step::from))
     })
 }
@@ -140,7 +158,7 @@ pub(crate) async fn perform(bot: &Bot, state: &RolloutState, shutdown: &Cancella
 /// How the step under way ended, which an earlier process began; `None`: that is not known.
 ///
 /// # Errors
-/// As the host fails: it is asked again.
+/// As the host fails. The caller retries.
 pub(crate) async fn take_up(
     bot: &Bot,
     state: &RolloutState,
@@ -166,7 +184,7 @@ pub(crate) fn adopted(bot: &Bot, state: &RolloutState) -> Option<Release> {
 /// What a target runs now; `None`: it cannot be looked at.
 ///
 /// # Errors
-/// Why it cannot be told this time.
+/// Why the target cannot be inspected now.
 pub(crate) async fn sight(
     engine: &Engine,
     listing: &Listing,
@@ -176,8 +194,9 @@ pub(crate) async fn sight(
     each_kind!(TargetKind, &target.kind, policy => policy.sight(engine, listing, app).await)
 }
 
-/// Images that a target's containers run, where they are containers of this engine; what cannot be seen is left out.
-pub(crate) async fn images(engine: &Engine, app: &App, target: &TargetPolicy) -> Option<BTreeSet<ImageId>> {
+/// Images that a target's containers run, where they are containers of this engine, in the engine's order; what cannot be
+/// seen is left out.
+pub(crate) async fn images(engine: &Engine, app: &App, target: &TargetPolicy) -> Option<Vec<ImageId>> {
     let listing = Listing::ask(engine).await.ok()?;
     let sighted = sight(engine, &listing, app, target).await.ok()??;
     Some(sighted.iter().filter_map(|seen| seen.image.parse().ok()).collect())
@@ -187,8 +206,8 @@ pub(crate) async fn images(engine: &Engine, app: &App, target: &TargetPolicy) ->
 ///
 /// # Errors
 /// What is missing, for people.
-pub(crate) async fn check(engine: Result<Engine, String>, app: &App, target: &TargetPolicy) -> Result<String, String> {
-    each_kind!(TargetKind, &target.kind, policy => policy.check(engine, &target.settings, app).await)
+pub(crate) async fn check(connect: Connect<'_>, app: &App, target: &TargetPolicy) -> Result<String, String> {
+    each_kind!(TargetKind, &target.kind, policy => policy.check(connect, &target.settings, app).await)
 }
 
 fn ended<K: Effects>(

@@ -1,4 +1,4 @@
-//! What each kind of target does to the world: one folder per kind. [`effects`] is what the driver asks of them.
+//! What each kind of target does to the world: one folder per kind. [`effects`] is the contract with the driver.
 
 pub mod adopted;
 pub mod command;

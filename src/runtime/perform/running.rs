@@ -7,6 +7,7 @@ use super::run::StageContext;
 use crate::clients::clock;
 use crate::kinds::list::TargetPolicy;
 use crate::model::freshness::{Behind, Survey};
+use crate::model::image::ImageId;
 use crate::model::name::TargetName;
 use crate::model::package_state::Lineage;
 use crate::report::words;
@@ -37,7 +38,11 @@ async fn survey(context: &StageContext<'_>, target: &TargetPolicy) -> Option<Sur
     let since = since(&context.run.trigger, context.run.opened);
     let judging = context.fleet.archives.judging(since, clock::now());
     let mut surveys = Vec::new();
-    for image in effects::images(engine, &context.run.app, target).await? {
+    let images: BTreeSet<ImageId> = effects::images(engine, &context.run.app, target)
+        .await?
+        .into_iter()
+        .collect();
+    for image in images {
         let released = context.run.last.as_ref().is_some_and(|last| last.image == image);
         if released {
             continue;

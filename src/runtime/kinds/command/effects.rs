@@ -1,4 +1,4 @@
-//! What the runtime asks of a command.
+//! The runtime's contract, for a command.
 
 use super::perform::{self, Stage};
 use crate::clients::engine::connect::Engine;
@@ -16,8 +16,7 @@ use crate::model::release::Release;
 use crate::model::rollout::Goal;
 use crate::model::secret::Secret;
 use crate::runtime::kinds::containers::sight::Listing;
-use crate::runtime::kinds::effects::{Effects, RolloutOf};
-use std::path::PathBuf;
+use crate::runtime::kinds::effects::{Connect, Effects, RolloutOf};
 
 impl Effects for CommandPolicy {
     async fn observe(of: &RolloutOf<'_, Self>) -> Result<Option<ObservedAnswer>, Failure> {
@@ -48,8 +47,8 @@ impl Effects for CommandPolicy {
         Ok(None)
     }
 
-    /// Nothing is asked of an engine.
-    async fn check(&self, _: Result<Engine, String>, _: &TargetSettings, _: &App) -> Result<String, String> {
+    /// A command has no engine.
+    async fn check(&self, _: Connect<'_>, _: &TargetSettings, _: &App) -> Result<String, String> {
         let given = [&self.run, &self.back].into_iter().filter(|words| !words.is_empty());
         let found: Vec<String> = given.map(|words| program(words)).collect::<Result<_, _>>()?;
         Ok(found.join("; "))
@@ -67,18 +66,9 @@ fn stage<'a>(of: &'a RolloutOf<'_, CommandPolicy>) -> Stage<'a> {
     }
 }
 
-/// It is started with the `PATH` of lowtide (execvp(3)).
 fn program(command: &[String]) -> Result<String, String> {
     let name = command.first().map(String::as_str).unwrap_or_default();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = if name.contains('/') {
-        Some(PathBuf::from(name)).filter(|path| path.is_file())
-    } else {
-        std::env::split_paths(&path)
-            .map(|folder| folder.join(name))
-            .find(|path| path.is_file())
-    };
-    match found {
+    match perform::executable(name) {
         Some(path) => Ok(format!("{} is there; it is not started", path.display())),
         None => Err(format!("there is no program {name} on this machine")),
     }

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -119,7 +119,7 @@ impl Stage<'_> {
         };
         for argv in [&self.policy.run, &self.policy.back, exec] {
             if let Some(program) = argv.first()
-                && !is_there(program)
+                && executable(program).is_none()
             {
                 let detail = format!("{program} is not there, or is not executable");
                 return Err(Failure::new(FailureKind::CommandMissing, detail));
@@ -329,16 +329,19 @@ impl Stage<'_> {
     }
 }
 
-fn is_there(program: &str) -> bool {
-    let runs = |path: &Path| {
+/// The executable file that `program` names. It is started with the `PATH` of lowtide (execvp(3)).
+pub(super) fn executable(program: &str) -> Option<PathBuf> {
+    let runs = |path: &PathBuf| {
         let meta = std::fs::metadata(path);
         meta.is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
     };
     if program.contains('/') {
-        return runs(Path::new(program));
+        return Some(PathBuf::from(program)).filter(runs);
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| runs(&folder.join(program)))
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(runs)
 }
 
 fn unlocked(lock: &Path, error: &std::io::Error) -> Failure {

@@ -1,4 +1,4 @@
-//! What the runtime asks of containers.
+//! The runtime's contract, for containers.
 
 use super::perform::Stage;
 use super::sight::Listing;
@@ -18,9 +18,9 @@ use crate::model::failure::Failure;
 use crate::model::release::Release;
 use crate::model::rollout::Part;
 use crate::model::secret::Secret;
-use crate::runtime::connectivity::listed;
+use crate::runtime::connectivity::said;
 use crate::runtime::kinds::adopted::{KEPT, release};
-use crate::runtime::kinds::effects::{Effects, RolloutOf, snapshots};
+use crate::runtime::kinds::effects::{Connect, Effects, RolloutOf, listed, snapshots};
 use tracing::warn;
 
 impl Effects for ContainersPolicy {
@@ -70,8 +70,8 @@ impl Effects for ContainersPolicy {
         found.map(Some).map_err(|e| e.to_string())
     }
 
-    async fn check(&self, engine: Result<Engine, String>, target: &TargetSettings, _: &App) -> Result<String, String> {
-        let found = find::find(&engine?, &self.select).await.map_err(|e| e.to_string())?;
+    async fn check(&self, connect: Connect<'_>, target: &TargetSettings, _: &App) -> Result<String, String> {
+        let found = said(find::find(&connect()?, &self.select).await)?;
         if let ContainerSelect::Compose { services, .. } = &self.select
             && let Some(lacking) = find::lacking(&found, services)
         {

@@ -1,4 +1,4 @@
-//! What the runtime asks of lowtide's own container.
+//! The runtime's contract, for lowtide's own container.
 
 use super::helper;
 use super::perform::{fit, hand_over, introduce, look, start_helper, stored};
@@ -19,7 +19,7 @@ use crate::model::secret::Secret;
 use crate::runtime::kinds::containers::effects as containers;
 use crate::runtime::kinds::containers::perform::Stage;
 use crate::runtime::kinds::containers::sight::Listing;
-use crate::runtime::kinds::effects::{Effects, RolloutOf};
+use crate::runtime::kinds::effects::{Connect, Effects, RolloutOf};
 use crate::store::handover;
 
 impl Effects for SelfUpdatePolicy {
@@ -106,12 +106,7 @@ impl Effects for SelfUpdatePolicy {
         self.container.sight(engine, listing, app).await
     }
 
-    async fn check(
-        &self,
-        engine: Result<Engine, String>,
-        target: &TargetSettings,
-        app: &App,
-    ) -> Result<String, String> {
-        self.container.check(engine, target, app).await
+    async fn check(&self, connect: Connect<'_>, target: &TargetSettings, app: &App) -> Result<String, String> {
+        self.container.check(connect, target, app).await
     }
 }

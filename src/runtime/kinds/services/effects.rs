@@ -1,4 +1,4 @@
-//! What the runtime asks of services.
+//! The runtime's contract, for services of a swarm.
 
 use super::find::{self, IMAGE};
 use super::observe;
@@ -17,10 +17,10 @@ use crate::model::failure::{Failure, FailureKind};
 use crate::model::image::{ImageId, Reference, Repository};
 use crate::model::release::Release;
 use crate::model::secret::Secret;
-use crate::runtime::connectivity::listed;
+use crate::runtime::connectivity::said;
 use crate::runtime::kinds::adopted::release;
 use crate::runtime::kinds::containers::sight::Listing;
-use crate::runtime::kinds::effects::{Effects, RolloutOf, snapshots};
+use crate::runtime::kinds::effects::{Connect, Effects, RolloutOf, listed, snapshots};
 
 impl Effects for ServicesPolicy {
     async fn observe(of: &RolloutOf<'_, Self>) -> Result<Option<Vec<ObservedService>>, Failure> {
@@ -85,14 +85,8 @@ impl Effects for ServicesPolicy {
         }
     }
 
-    async fn check(
-        &self,
-        engine: Result<Engine, String>,
-        target: &TargetSettings,
-        app: &App,
-    ) -> Result<String, String> {
-        let found = find::find(&engine?, &self.select, &repository(app)).await;
-        let found = found.map_err(|failure| failure.to_string())?;
+    async fn check(&self, connect: Connect<'_>, target: &TargetSettings, app: &App) -> Result<String, String> {
+        let found = said(find::find(&connect()?, &self.select, &repository(app)).await)?;
         let wanted = match &self.select {
             ServiceSelect::Service { name } => format!("service {name}"),
             ServiceSelect::Stack { stack, .. } => format!("stack {stack}"),
