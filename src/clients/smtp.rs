@@ -3,8 +3,8 @@
 
 use super::{secrets, tls};
 use crate::model::failure::Failure;
-use crate::model::notice::Mail;
-use crate::model::policy::{EmailPolicy, SmtpSecurity, SmtpServer};
+use crate::model::policy::{SmtpSecurity, SmtpServer};
+use jiff::Timestamp;
 use lettre::address::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Mailboxes, Message, MultiPart, header};
@@ -87,6 +87,23 @@ pub enum SmtpError {
     Unwritable(#[source] lettre::error::Error),
 }
 
+/// A mail, ready to be sent. No field but `text` and `html` has a line break.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// With angle brackets; the same for the same notice, however often it is delivered.
+    pub message_id: String,
+    /// The first message of the incident, when this is a later one.
+    pub in_reply_to: Option<String>,
+    pub references: Vec<String>,
+    /// RFC 2919, for people's filters.
+    pub list_id: String,
+    /// When the notice was made, not when it is delivered.
+    pub date: Timestamp,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
 impl SmtpError {
     /// Would the same call, later, have a chance by itself?
     #[must_use]
@@ -126,12 +143,10 @@ impl Smtp {
     ///
     /// # Errors
     /// `Address` when the sender is none; `Tls` for a plain connection to anything but loopback.
-    pub fn new(policy: &EmailPolicy, answer: Duration) -> Result<Self, SmtpError> {
+    pub fn new(server: &SmtpServer, from: &str, answer: Duration) -> Result<Self, SmtpError> {
         tls::ready();
-        let from = policy.from.parse().map_err(|_| SmtpError::Address {
-            text: policy.from.clone(),
-        })?;
-        let server = policy.smtp.clone();
+        let from = from.parse().map_err(|_| SmtpError::Address { text: from.to_owned() })?;
+        let server = server.clone();
         if server.security == SmtpSecurity::Plain && !loopback(&server.host) {
             return Err(SmtpError::Tls {
                 server: server.host,

@@ -12,7 +12,6 @@ use crate::yaml::quantity;
 use crate::yaml::ready::strings;
 use crate::yaml::scope::{Origin, Scope};
 use croner::parser::{CronParser, Seconds, Year};
-use jiff::civil::Time;
 
 impl Check<'_> {
     pub(super) fn app(&mut self, file: &raw::File, key: &str, raw: &raw::App) -> Option<App> {
@@ -292,19 +291,6 @@ impl Check<'_> {
         }
         self.note(scope, &rest, text.0.clone());
         Some(text.0.clone())
-    }
-
-    pub(super) fn time(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<Time> {
-        let time = quantity::time(text);
-        if time.is_none() {
-            let problem = Problem::new("bad-time", format!("`{}` is not a time of day", shown(text)));
-            self.report(
-                scope,
-                rest,
-                problem.hint("write `HH:MM` from `00:00` to `23:59`, in quotes"),
-            );
-        }
-        time
     }
 }
 

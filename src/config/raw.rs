@@ -1,6 +1,7 @@
 //! The YAML as written: serde structs. The doc comments are the descriptions of
 //! the JSON Schema that editors show.
 
+use crate::channels::list::Notify;
 use crate::kinds::raw::Target;
 use crate::yaml::raw::{Command, Ready, Secret, Text, TextMap, Window, raw};
 use schemars::JsonSchema;
@@ -117,28 +118,6 @@ raw! {
         proxy: Option<Text>,
         /// What begins with the key is fetched from the value instead. Signatures must fit all the same.
         mirrors: TextMap,
-    }
-    Notify {
-        email: Option<Email>,
-        github: Option<Github>,
-    }
-    Email {
-        /// `smtps://host` (TLS), `smtp://host` (STARTTLS), `smtp+plain://` (loopback only); a port may follow.
-        smtp: Option<Text>,
-        username: Option<Text>,
-        password: Option<Secret>,
-        /// Absolute path of a PEM file with certificates to trust besides the system's.
-        ca: Option<Text>,
-        from: Option<Text>,
-        /// Notified of engine, registry and configuration problems; they also get the daily report.
-        operators: Option<Vec<Text>>,
-        /// Time of the daily report, `HH:MM`.
-        daily_report: Option<Text>,
-    }
-    Github {
-        token: Option<Secret>,
-        /// Base of the API; another one than `https://api.github.com` for Enterprise.
-        api: Option<Text>,
     }
     AppGithub {
         /// `owner/name`, when the source is not that GitHub repository itself.

@@ -2,12 +2,12 @@
 
 use super::raw;
 use crate::model::defaults;
-use crate::model::policy::{GitRef, SmtpSecurity, Source};
+use crate::model::policy::{GitRef, Source};
 use crate::yaml::check::Check;
 use crate::yaml::diagnostic::{Problem, Route, shown};
 use crate::yaml::raw as shared;
 use crate::yaml::scope::Scope;
-use crate::yaml::url::{credentials, host_port, is_loopback, url_problem};
+use crate::yaml::url::{host_port, url_problem};
 
 impl Check<'_> {
     pub(super) fn source(&mut self, scope: &Scope, raw: &raw::Source) -> Source {
@@ -157,64 +157,6 @@ impl Check<'_> {
                 problem.hint("write a path below the repository's root, without `..`"),
             );
         }
-    }
-
-    /// The base URL of a web API: https, or http on loopback.
-    pub(super) fn api(&mut self, scope: &Scope, rest: &Route, text: &str) {
-        let problem = match text.split_once("://") {
-            Some((scheme, tail)) => url_problem(scheme, tail, &["https"]),
-            None => Some(
-                Problem::new("bad-url", format!("`{}` is not a URL", shown(text))).hint("it begins with `https://`"),
-            ),
-        };
-        if let Some(problem) = problem {
-            self.report(scope, rest, problem);
-        }
-    }
-
-    /// (host, port, security) of a mail server.
-    pub(super) fn smtp(&mut self, scope: &Scope, rest: &Route, text: &str) -> (String, u16, SmtpSecurity) {
-        let hint =
-            "write `smtps://host` (TLS), `smtp://host` (STARTTLS) or `smtp+plain://localhost`; a port may follow";
-        let nothing = (String::new(), 0, SmtpSecurity::Tls);
-        let (scheme, tail) = text.split_once("://").unwrap_or(("", text));
-        let (security, default_port) = match scheme {
-            "smtps" => (SmtpSecurity::Tls, 465),
-            "smtp" => (SmtpSecurity::StartTls, 587),
-            "smtp+plain" => (SmtpSecurity::Plain, 25),
-            _ => {
-                self.report(
-                    scope,
-                    rest,
-                    Problem::new("bad-url", "this is not the address of a mail server").hint(hint),
-                );
-                return nothing;
-            }
-        };
-        if tail.contains('@') {
-            self.report(
-                scope,
-                rest,
-                credentials().hint("use `username` and `password` beside it"),
-            );
-            return nothing;
-        }
-        let Some((host, port)) = host_port(tail.trim_end_matches('/')) else {
-            let problem = Problem::new("bad-url", format!("`{}` is not a host, or host and port", shown(tail)));
-            self.report(scope, rest, problem.hint(hint));
-            return nothing;
-        };
-        if security == SmtpSecurity::Plain && !is_loopback(&host) {
-            let problem = Problem::new(
-                "plain-text",
-                format!(
-                    "`{}` is not this machine, and smtp+plain does not encrypt",
-                    shown(&host)
-                ),
-            );
-            self.report(scope, rest, problem.hint("use `smtps://` or `smtp://`"));
-        }
-        (host, port.unwrap_or(default_port), security)
     }
 }
 

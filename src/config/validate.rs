@@ -2,12 +2,11 @@
 
 use super::raw;
 use super::shape;
+use crate::channels::list::Channels;
 use crate::fleet::app::Fleet;
 use crate::model::defaults;
 use crate::model::name::HostName;
-use crate::model::policy::{
-    EmailPolicy, EngineAddress, GithubPolicy, Host, Limits, RegistryAccess, Retention, SmtpServer,
-};
+use crate::model::policy::{EngineAddress, Host, Limits, RegistryAccess, Retention};
 use crate::model::secret::SecretRef;
 use crate::yaml::check::Check;
 use crate::yaml::diagnostic::{Problem, Route, Span};
@@ -57,13 +56,9 @@ pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
     for (name, registry) in &fleet.registries {
         add(format!("registries.{name}.password"), registry.password.as_ref());
     }
-    if let Some(email) = &fleet.email {
-        add("notify.email.password".to_owned(), email.smtp.password.as_ref());
+    for (place, secret) in fleet.channels.secrets() {
+        add(place, Some(secret));
     }
-    add(
-        "notify.github.token".to_owned(),
-        fleet.github.as_ref().map(|github| &github.token),
-    );
     for (name, app) in &fleet.apps {
         add(format!("apps.{name}.source.token"), app.source.token.as_ref());
         add(format!("apps.{name}.source.ssh_key"), app.source.ssh_key.as_ref());
@@ -185,12 +180,7 @@ impl Check<'_> {
         let hosts = self.hosts(&top, file);
         let registries = self.registries(&top, file);
         let archives = self.package_repositories(&top, &file.package_repositories.clone().unwrap_or_default());
-        let notify = file.notify.clone().unwrap_or_default();
-        let email = notify
-            .email
-            .as_ref()
-            .and_then(|email| self.email(&top, email, timezone.clone()));
-        let github = notify.github.as_ref().and_then(|github| self.github(&top, github));
+        let channels = Channels::read(self, &file.notify.clone().unwrap_or_default());
         let limits = self.limits(&top, &file.limits.clone().unwrap_or_default());
         let retention = self.retention(&top, &file.retention.clone().unwrap_or_default());
         let web = self.pages(&top, &file.web.clone().unwrap_or_default());
@@ -233,8 +223,7 @@ impl Check<'_> {
                 hosts,
                 registries,
                 archives,
-                email,
-                github,
+                channels,
                 limits,
                 retention,
                 web,
@@ -327,91 +316,6 @@ impl Check<'_> {
             out.insert(key.clone(), access);
         }
         out
-    }
-
-    /// A user name and a password come together.
-    fn both(&mut self, top: &Scope, rest: &Route, username: bool, password: bool) {
-        let (given, lacking) = match (username, password) {
-            (true, false) => ("username", "password"),
-            (false, true) => ("password", "username"),
-            (true, true) | (false, false) => return,
-        };
-        if !self.is_broken(&rest.key(lacking)) {
-            let problem = Problem::new("missing-key", format!("`{rest}` has a `{given}` and no `{lacking}`"));
-            let hint = if password {
-                "add `username: NAME`"
-            } else {
-                "add `password: { env: NAME }` or `password: { file: PATH }`"
-            };
-            self.report(top, &rest.key(given), problem.hint(hint));
-        }
-    }
-
-    fn email(&mut self, top: &Scope, raw: &raw::Email, timezone: String) -> Option<EmailPolicy> {
-        let base = Route::keys("notify.email");
-        let scope = Scope::new(vec![(Origin::Fleet, base.clone())]);
-        let password = self.secret(top, &base.key("password"), raw.password.as_ref());
-        self.both(top, &base, raw.username.is_some(), raw.password.is_some());
-        let operators = self.addresses(top, &base.key("operators"), raw.operators.as_ref());
-        if operators.is_empty() {
-            self.missing(
-                &scope,
-                &Route::keys("operators"),
-                "name who gets mail when lowtide itself has a problem: `operators: [ops@example.org]`",
-            );
-        }
-        match &raw.from {
-            Some(from) => self.address(top, &base.key("from"), &from.0),
-            None => self.missing(&scope, &Route::keys("from"), "write `from: lowtide@example.org`"),
-        }
-        let daily_report = raw
-            .daily_report
-            .as_ref()
-            .and_then(|text| self.time(top, &base.key("daily_report"), &text.0));
-        let Some(smtp) = &raw.smtp else {
-            self.missing(&scope, &Route::keys("smtp"), "write `smtp: smtps://mail.example.org`");
-            return None;
-        };
-        let (host, port, security) = self.smtp(top, &base.key("smtp"), &smtp.0);
-        let username = raw.username.as_ref().map(|text| text.0.clone());
-        let ca = raw.ca.as_ref().map(|text| std::path::PathBuf::from(&text.0));
-        if ca.as_ref().is_some_and(|path| !path.is_absolute()) {
-            let problem = Problem::new("bad-path", "`notify.email.ca` is not an absolute path");
-            self.report(
-                top,
-                &base.key("ca"),
-                problem.hint("write it like `/etc/ssl/private-ca.pem`"),
-            );
-        }
-        Some(EmailPolicy {
-            smtp: SmtpServer {
-                host,
-                port,
-                security,
-                username,
-                password,
-                ca,
-            },
-            from: raw.from.as_ref()?.0.clone(),
-            operators,
-            daily_report: daily_report.unwrap_or(defaults::DAILY_REPORT),
-            timezone,
-        })
-    }
-
-    fn github(&mut self, top: &Scope, raw: &raw::Github) -> Option<GithubPolicy> {
-        let base = Route::keys("notify.github");
-        let token = self.secret(top, &base.key("token"), raw.token.as_ref());
-        if raw.token.is_none() {
-            let scope = Scope::new(vec![(Origin::Fleet, base.clone())]);
-            self.missing(&scope, &Route::keys("token"), "write `token: { env: GITHUB_TOKEN }`");
-        }
-        let api = raw.api.as_ref().map_or(defaults::GITHUB_API, |text| text.0.as_str());
-        self.api(top, &base.key("api"), api);
-        Some(GithubPolicy {
-            token: token?,
-            api: api.trim_end_matches('/').to_owned(),
-        })
     }
 
     fn limits(&mut self, top: &Scope, raw: &raw::Limits) -> Limits {

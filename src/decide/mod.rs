@@ -12,7 +12,6 @@ pub mod fixable;
 pub mod forecast;
 pub mod freshness;
 pub mod gates;
-pub mod github_notices;
 pub mod halt;
 pub mod handover;
 pub mod labels;

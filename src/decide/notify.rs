@@ -1,8 +1,8 @@
-//! Who is notified of what, how often, and when the daily report is due.
+//! How often people are notified of one thing, and when the daily report is due.
 
-use crate::model::failure::{Failure, FailureKind, Fault};
+use crate::model::failure::{Failure, FailureKind};
+use crate::model::message::{Addressees, DailyReport, DailyReportLine, Keys};
 use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
-use crate::model::notice::{DailyReport, DailyReportLine};
 use crate::model::run::Stage;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
@@ -11,30 +11,6 @@ use sha2::{Digest as _, Sha256};
 
 /// After this many days without a report, one is sent even if nothing happened.
 const HEARTBEAT_DAYS: i32 = 7;
-
-/// Recipients of a failure notice. If the responsible group has no addresses, the other group is notified, so no
-/// failure goes unreported while any address is known.
-#[must_use]
-pub fn audience(fault: Fault, maintainers: &[String], operators: &[String]) -> Vec<String> {
-    let (first, second) = match fault {
-        Fault::Repo => (maintainers, operators),
-        Fault::Infra | Fault::Operator | Fault::Bug => (operators, maintainers),
-    };
-    let mut heard: Vec<String> = Vec::new();
-    for address in if first.is_empty() { second } else { first } {
-        if !heard.iter().any(|known| known.eq_ignore_ascii_case(address)) {
-            heard.push(address.clone());
-        }
-    }
-    heard
-}
-
-/// Keys of a message in the outbox: `dedup` is unique, `thread` is the `dedup` of the incident's first message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keys {
-    pub dedup: String,
-    pub thread: String,
-}
 
 /// The failing run that opened an app's incident: the first one after its last success.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,11 +39,7 @@ pub fn cause(app: &AppName, stage: Stage, failure: &Failure) -> String {
 pub fn run_failure_keys(app: &AppName, stage: Stage, failure: &Failure, opened: &Opened, day: Date) -> Keys {
     let cause = cause(app, stage, failure);
     if shared(failure.kind) {
-        let key = format!("shared/{day}/{cause}");
-        return Keys {
-            dedup: key.clone(),
-            thread: key,
-        };
+        return alone(format!("shared/{day}/{cause}"));
     }
     let incident = format!("run-failed/{app}/{}", opened.run);
     Keys {
@@ -120,37 +92,36 @@ pub fn promotion_keys(
     }
 }
 
-/// Keys of *runs succeed again*. `None` if the incident was opened by a shared cause: it has no thread of the app's
-/// own, and the daily report shows the recovery.
+/// Keys of *runs succeed again*, and whom it concerns. An incident that a shared cause opened has no thread of the app's
+/// own; the daily report shows its end.
 #[must_use]
-pub fn recovered_keys(app: &AppName, opened: &Opened) -> Option<Keys> {
-    opened.cause.starts_with(&format!("{app}/")).then(|| {
-        let incident = format!("run-failed/{app}/{}", opened.run);
-        Keys {
-            dedup: format!("{incident}/recovered"),
-            thread: format!("{incident}/{}", opened.cause),
-        }
-    })
+pub fn recovered_keys(app: &AppName, opened: &Opened) -> (Keys, Addressees) {
+    let incident = format!("run-failed/{app}/{}", opened.run);
+    let dedup = format!("{incident}/recovered");
+    if opened.cause.starts_with(&format!("{app}/")) {
+        let thread = format!("{incident}/{}", opened.cause);
+        (Keys { dedup, thread }, Addressees::Maintainers)
+    } else {
+        (alone(dedup), Addressees::Nobody)
+    }
+}
+
+/// Keys of *a run proved its commit*. `epoch`: the run that made this news; see [`super::consequences`].
+#[must_use]
+pub fn passed_keys(app: &AppName, commit: &str, epoch: RunId) -> Keys {
+    alone(format!("run-passed/{app}/{commit}/{epoch}"))
 }
 
 /// Keys of *no rebuild can mend this*: one message per run that finds something new.
 #[must_use]
 pub fn unfixable_keys(app: &AppName, run: RunId) -> Keys {
-    let key = format!("unfixable/{app}/{run}");
-    Keys {
-        dedup: key.clone(),
-        thread: key,
-    }
+    alone(format!("unfixable/{app}/{run}"))
 }
 
 /// Keys of *has waited too long*: one message per target and wait.
 #[must_use]
 pub fn waits_keys(app: &AppName, target: &TargetName, since: Timestamp) -> Keys {
-    let key = format!("waits/{app}/{target}/{}", since.as_second());
-    Keys {
-        dedup: key.clone(),
-        thread: key,
-    }
+    alone(format!("waits/{app}/{target}/{}", since.as_second()))
 }
 
 /// Keys of a rollout's messages. Each rollout is an incident of its own; a halt and its resume share the thread.
@@ -158,10 +129,7 @@ pub fn waits_keys(app: &AppName, target: &TargetName, since: Timestamp) -> Keys 
 pub fn rollout_keys(rollout: RolloutId, what: RolloutMessage) -> Keys {
     let thread = format!("rollout/{rollout}");
     match what {
-        RolloutMessage::First => Keys {
-            dedup: thread.clone(),
-            thread,
-        },
+        RolloutMessage::First => alone(thread),
         RolloutMessage::Resumed => Keys {
             dedup: format!("{thread}/resumed"),
             thread,
@@ -178,10 +146,26 @@ pub enum RolloutMessage {
     Resumed,
 }
 
-/// Key of a person's report of one local day.
+/// Keys of *the halt was lifted* where no rollout caused the halt: an operator knows of both.
 #[must_use]
-pub fn daily_report_keys(address: &str, day: Date) -> Keys {
-    let key = format!("daily-report/{day}/{}", address.to_lowercase());
+pub fn resumed_keys(app: &AppName, halted: Timestamp) -> Keys {
+    alone(format!("halt/{app}/{}/resumed", halted.as_millisecond()))
+}
+
+/// Keys of *this revision is refused*: one message per revision, however often it is looked at.
+#[must_use]
+pub fn config_keys(revision: &str) -> Keys {
+    alone(format!("config/{revision}"))
+}
+
+/// Keys of the report of one local day.
+#[must_use]
+pub fn daily_report_keys(day: Date) -> Keys {
+    alone(format!("daily-report/{day}"))
+}
+
+/// A message that opens its thread.
+fn alone(key: String) -> Keys {
     Keys {
         dedup: key.clone(),
         thread: key,

@@ -1,11 +1,14 @@
 //! The fleet: what one configuration revision says. Every value is already valid and every default filled in.
 
+use crate::channels::channel::Contacts;
+use crate::channels::list::{Channels, Notice};
 use crate::kinds::list::TargetPolicy;
 use crate::model::halt::HaltPolicy;
+use crate::model::message::Message;
 use crate::model::name::{AppName, HostName};
 use crate::model::policy::{
-    ArchivePolicy, BuildPolicy, EmailPolicy, GithubPolicy, Host, Limits, Mode, PublishPolicy, Ready, RegistryAccess,
-    Retention, Schedule, Source, TestPolicy, WebPolicy,
+    ArchivePolicy, BuildPolicy, Host, Limits, Mode, PublishPolicy, Ready, RegistryAccess, Retention, Schedule, Source,
+    TestPolicy, WebPolicy,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,8 +24,7 @@ pub struct Fleet {
     pub registries: BTreeMap<String, RegistryAccess>,
     #[serde(default)]
     pub archives: ArchivePolicy,
-    pub email: Option<EmailPolicy>,
-    pub github: Option<GithubPolicy>,
+    pub channels: Channels,
     pub limits: Limits,
     pub retention: Retention,
     pub web: WebPolicy,
@@ -50,4 +52,17 @@ pub struct App {
     pub github_repo: Option<String>,
     #[serde(default)]
     pub halt: HaltPolicy,
+}
+
+impl Fleet {
+    /// What each configured channel sends of a message.
+    #[must_use]
+    pub fn route(&self, message: &Message) -> Vec<Notice> {
+        let app = message.body.app().and_then(|app| self.apps.get(app));
+        let contacts = app.map_or_else(Contacts::default, |app| Contacts {
+            maintainers: &app.maintainers,
+            github_repo: app.github_repo.as_deref(),
+        });
+        self.channels.route(message, contacts)
+    }
 }

@@ -75,17 +75,7 @@ pub struct ArchivePolicy {
     pub mirrors: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EmailPolicy {
-    pub smtp: SmtpServer,
-    pub from: String,
-    /// Are notified of infra and operator faults, and receive everything in the daily report.
-    pub operators: Vec<String>,
-    /// Local time of the daily report, in the fleet's zone.
-    pub daily_report: Time,
-    pub timezone: String,
-}
-
+/// A mail server and how it is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmtpServer {
     pub host: String,
@@ -107,13 +97,6 @@ pub enum SmtpSecurity {
     StartTls,
     /// `smtp+plain://`: no encryption; allowed for loopback only.
     Plain,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GithubPolicy {
-    pub token: SecretRef,
-    /// API base, `https://api.github.com` unless it is an Enterprise server.
-    pub api: String,
 }
 
 /// Fleet-wide bounds.

@@ -132,6 +132,14 @@ pub enum Conclusion {
     },
 }
 
+/// What a run says of the commit it built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommitState {
+    Success,
+    Failure,
+}
+
 impl Conclusion {
     /// As the journal's JSON and the metrics have it.
     #[must_use]

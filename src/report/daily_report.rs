@@ -1,17 +1,17 @@
 //! The daily report: one mail per person and day, and a heartbeat when nothing happened.
 
-use super::mail::{MailContext, Rendered};
-use super::page::{Block, Item, Page, Section, Tone, capped};
+use super::message_page::{self, Sender};
+use super::page::{Block, Item, Page, Rendered, Section, Tone, capped};
 use super::words::{self, counted, plural};
-use super::{change, clean, halt, notice_page, outstanding};
-use crate::model::notice::{DailyReport, DailyReportApp, DailyReportLine};
+use super::{change, clean, halt, outstanding};
+use crate::model::message::{DailyReport, DailyReportApp, DailyReportLine};
 
 /// Entries per list; a report is read on a phone.
 const ENTRIES: usize = 25;
 /// Packages named per app.
 const PACKAGES: usize = 4;
 
-pub(super) fn page(body: &DailyReport, context: &MailContext) -> Rendered {
+pub(super) fn page(body: &DailyReport, sender: &Sender) -> Rendered {
     let lists = Lists::of(body);
     let (tone, verdict) = verdict(body, &lists);
     let title = title(body, &lists);
@@ -50,7 +50,7 @@ pub(super) fn page(body: &DailyReport, context: &MailContext) -> Rendered {
             footer: format!(
                 "At most one report a day, and one a week when nothing happens: if none comes for eight days, lowtide \
                  may be down. {}.",
-                notice_page::sender(context)
+                message_page::sent_by(sender)
             ),
         },
     }

@@ -63,7 +63,8 @@ fn paint(tone: Tone) -> Paint {
     }
 }
 
-pub(super) fn render(page: &Page) -> String {
+#[must_use]
+pub fn render(page: &Page) -> String {
     let paint = paint(page.tone);
     let body = html! {
         (DOCTYPE)

@@ -328,4 +328,4 @@ fn fact(label: &str, value: String) -> [Cell; 2] {
 
 #[cfg(test)]
 #[path = "incident_tests.rs"]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -44,7 +44,7 @@ fn timeline(failure: &Failure) -> Vec<Moment> {
 }
 
 /// A rollout that was rolled back, after a `before` hook.
-pub(in crate::report) fn incident() -> Incident {
+pub(crate) fn incident() -> Incident {
     let failure = Failure::new(
         FailureKind::UnhealthyAfterRoll,
         "web answered 500 on /healthz for 2 min",

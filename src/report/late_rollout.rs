@@ -1,10 +1,9 @@
 //! Messages about good releases that found no opening, or not enough of one.
 
-use super::mail::Rendered;
-use super::page::{Block, Page, Section, Tone};
+use super::page::{Block, Page, Rendered, Section, Tone};
 use super::{clean, words};
 use crate::model::failure::WaitReason;
-use crate::model::notice::{LongWait, Untimely};
+use crate::model::message::{LongWait, Untimely};
 use jiff::Timestamp;
 
 pub(super) fn waits(wait: &LongWait, now: Timestamp) -> Rendered {

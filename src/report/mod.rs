@@ -1,7 +1,7 @@
 //! All wording: journal facts become mail, Markdown and terminal text. Pure.
 //!
-//! A notice becomes a [`page`] (what is said, in which order), and the page is printed twice, as [`text`] and as
-//! [`html`], so both always say the same.
+//! A message becomes a [`page`] (what is said, in which order), and the page is printed as [`text`], as
+//! [`html`] or as a channel's own markup, so all say the same.
 
 pub mod audit;
 mod change;
@@ -9,23 +9,22 @@ pub(crate) mod clean;
 pub mod comparison;
 mod daily_report;
 pub mod halt;
-mod html;
+pub mod html;
 pub mod incident;
 pub mod inventory;
 pub mod json;
 mod late_rollout;
 pub mod live;
-pub mod mail;
-pub mod markdown;
-mod notice_page;
+pub mod message_line;
+pub mod message_page;
 pub mod outdated;
 pub mod outstanding;
-mod page;
+pub mod page;
 pub mod plan;
 pub mod rollout;
 mod table;
 pub mod terminal;
-mod text;
+pub mod text;
 pub mod trouble;
 mod unfixable;
 pub mod windows;

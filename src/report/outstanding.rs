@@ -1,13 +1,12 @@
 //! Good releases that are not where they should be: refused rollouts, failed promotions, targets that were changed.
 
-use super::mail::Rendered;
-use super::page::{Block, Page, Section, Tone};
+use super::page::{Block, Page, Rendered, Section, Tone};
 use super::words::{self, counted};
 use super::{clean, live, terminal};
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, HaltReason};
+use crate::model::message::{Unpromoted, WentBack};
 use crate::model::name::{AppName, ChannelName, TargetName};
-use crate::model::notice::{Unpromoted, WentBack};
 use jiff::Timestamp;
 
 /// For a run that an operator requested: it retries a refused rollout.

@@ -1,8 +1,17 @@
 //! What a message says, before it is text or HTML.
 
+/// A page with its subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    pub subject: String,
+    pub page: Page,
+    /// The text's first line is the pill alone.
+    pub lead: bool,
+}
+
 /// How a message feels at a glance; colour and pill of the HTML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
+pub enum Tone {
     /// All is well.
     Good,
     /// Worth knowing; nobody has to act.
@@ -14,26 +23,26 @@ pub(super) enum Tone {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Page {
-    pub(super) tone: Tone,
+pub struct Page {
+    pub tone: Tone,
     /// One or two words: `tests failed`, `ACTION 2`. The text of a daily report begins with it, on a line of its own.
-    pub(super) pill: String,
-    pub(super) title: String,
+    pub pill: String,
+    pub title: String,
     /// The first thing anyone wants to know: what runs now?
-    pub(super) now: String,
-    pub(super) sections: Vec<Section>,
+    pub now: String,
+    pub sections: Vec<Section>,
     /// Small print: why this came, and how often it comes.
-    pub(super) footer: String,
+    pub footer: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Section {
-    pub(super) heading: &'static str,
-    pub(super) blocks: Vec<Block>,
+pub struct Section {
+    pub heading: &'static str,
+    pub blocks: Vec<Block>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Block {
+pub enum Block {
     Text(String),
     Facts(Vec<(&'static str, String)>),
     /// An address that we made ourselves, of letters, digits and `:/.-_~` alone.
@@ -57,30 +66,30 @@ pub(super) enum Block {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PackageRow {
-    pub(super) name: String,
+pub struct PackageRow {
+    pub name: String,
     /// `3.0.15-1 → 3.0.16-1`, `new 1.2`, `1.2, removed`.
-    pub(super) versions: String,
+    pub versions: String,
 }
 
 /// One entry of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Item {
+pub struct Item {
     /// What it is about; may be empty.
-    pub(super) name: String,
-    pub(super) text: String,
+    pub name: String,
+    pub text: String,
     /// The command that shows the details or resolves it.
-    pub(super) command: Option<String>,
+    pub command: Option<String>,
 }
 
 impl Section {
-    pub(super) fn new(heading: &'static str, blocks: Vec<Block>) -> Self {
+    pub fn new(heading: &'static str, blocks: Vec<Block>) -> Self {
         Self { heading, blocks }
     }
 }
 
 /// The first `cap` of `rows`, and how many are left out.
-pub(super) fn capped<T>(mut rows: Vec<T>, cap: usize) -> (Vec<T>, usize) {
+pub fn capped<T>(mut rows: Vec<T>, cap: usize) -> (Vec<T>, usize) {
     let more = rows.len().saturating_sub(cap);
     rows.truncate(cap);
     (rows, more)

@@ -4,10 +4,11 @@ use super::page::{Block, Item, PackageRow, Page, Section};
 use super::table;
 
 /// Columns of a mail's text: quoted once or twice it still fits 80.
-pub(super) const WIDTH: usize = 72;
+pub const WIDTH: usize = 72;
 
 /// `lead_with_pill`: the pill comes first, on a line of its own, as in a daily report.
-pub(super) fn render(page: &Page, lead_with_pill: bool) -> String {
+#[must_use]
+pub fn render(page: &Page, lead_with_pill: bool) -> String {
     let mut out = String::new();
     if lead_with_pill {
         line(&mut out, &page.pill);

@@ -1,8 +1,7 @@
 //! Fixes that no rebuild can bring: reported once, with what helps.
 
 use super::clean;
-use super::mail::Rendered;
-use super::page::{Block, PackageRow, Page, Section, Tone, capped};
+use super::page::{Block, PackageRow, Page, Rendered, Section, Tone, capped};
 use super::words::{counted, plural};
 use crate::model::freshness::{Fix, PendingPackage, UnavailablePin};
 use crate::model::name::AppName;

@@ -24,8 +24,8 @@ use crate::fleet::app::{App, Fleet};
 use crate::fleet::app_state::AppEvent;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::journal::Recorded;
+use crate::model::message::Message;
 use crate::model::name::{AppName, HostName, RolloutId, RunId};
-use crate::model::notice::Notice;
 use crate::model::policy::Unhealthy;
 use crate::store::archives::ArchiveCache;
 use crate::store::database::Store;
@@ -135,20 +135,6 @@ impl InForce {
         let address = &self.fleet.hosts.get(host).ok_or_else(unknown)?.address;
         let engine = Engine::connect(address).map_err(|e| e.failure())?;
         Ok(cell.get_or_init(|| engine))
-    }
-
-    /// The GitHub repository that is notified about an app: `owner/name`.
-    #[must_use]
-    pub fn github_repo(&self, app: &AppName) -> Option<&str> {
-        let app = self.fleet.github.as_ref().and(self.fleet.apps.get(app))?;
-        app.github_repo.as_deref()
-    }
-
-    /// Who is notified of an app's failures; empty if the app is no longer configured.
-    #[must_use]
-    pub fn maintainers(&self, app: &AppName) -> Vec<String> {
-        let app = self.fleet.apps.get(app);
-        app.map(|app| app.maintainers.clone()).unwrap_or_default()
     }
 
     /// The engines that can be reached now.
@@ -331,7 +317,7 @@ impl Bot {
         *self.paused.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commits a batch together with facts about `app`, then folds the facts into its state.
+    /// Commits a batch together with facts about `app` and the notices of `messages`, then folds the facts into its state.
     ///
     /// # Errors
     /// As the store refuses; nothing is folded then.
@@ -340,9 +326,11 @@ impl Bot {
         batch: Batch,
         app: &AppName,
         facts: &[AppEvent],
-        notices: Vec<Notice>,
+        messages: &[Message],
     ) -> Result<(), StoreError> {
         let now = clock::now();
+        let fleet = self.in_force();
+        let notices = messages.iter().flat_map(|message| fleet.fleet.route(message));
         let batch = facts
             .iter()
             .fold(batch, |batch, fact| batch.app(app, fact))
@@ -351,6 +339,17 @@ impl Bot {
         self.learn(facts.iter().map(|fact| (app, fact)), now);
         self.ring();
         self.wakeups.wake(app);
+        Ok(())
+    }
+
+    /// Notifies of something that is no event of the journal.
+    ///
+    /// # Errors
+    /// As the store refuses.
+    pub async fn notify(&self, message: &Message) -> Result<(), StoreError> {
+        let notices = self.in_force().fleet.route(message);
+        self.store.commit(Batch::new().notices(notices), clock::now()).await?;
+        self.outbox_look.notify_one();
         Ok(())
     }
 

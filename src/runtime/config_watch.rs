@@ -4,8 +4,9 @@ use super::bot::{Bot, InForce};
 use crate::clients::clock;
 use crate::clients::git::remote::Git;
 use crate::config::validate;
+use crate::decide::notify;
 use crate::model::failure::Failure;
-use crate::model::notice::{Audience, Notice, NoticeBody};
+use crate::model::message::{Addressees, Message, MessageBody};
 use crate::model::policy::{GitRef, Source};
 use crate::model::trouble::RefusedRevision;
 use crate::store::error::StoreError;
@@ -271,34 +272,24 @@ enum NotReady {
     Away(Failure),
 }
 
-/// One mail per operator and bad revision, however often it is looked at, also over restarts.
+/// One message per bad revision, however often it is looked at, also over restarts.
 async fn refuse(bot: &Bot, revision: &str, problems: &str) -> Result<(), StoreError> {
-    let in_force = bot.in_force();
-    let operators = in_force.fleet.email.iter().flat_map(|email| &email.operators);
     let now = clock::now();
     let revision_refused = RefusedRevision {
         revision: revision.to_owned(),
         since: now,
     };
     bot.store.set_refused(Some(revision_refused)).await?;
-    for address in operators {
-        let dedup = format!("config/{revision}#{address}");
-        let notice = Notice {
-            thread: dedup.clone(),
-            dedup,
-            audience: Audience::Mail {
-                to: vec![address.clone()],
-            },
-            at: now,
-            body: NoticeBody::ConfigRefused {
-                revision: revision.to_owned(),
-                problems: problems.to_owned(),
-            },
-        };
-        bot.store.enqueue(notice, now).await?;
-    }
-    bot.outbox_look.notify_one();
-    Ok(())
+    let message = Message {
+        keys: notify::config_keys(revision),
+        addressees: Addressees::Operators,
+        at: now,
+        body: MessageBody::ConfigRefused {
+            revision: revision.to_owned(),
+            problems: problems.to_owned(),
+        },
+    };
+    bot.notify(&message).await
 }
 
 impl Place {

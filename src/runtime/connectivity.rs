@@ -1,19 +1,16 @@
 //! Is everything there that the configuration names? Asks each outside system once, changing nothing.
 
+use super::channels::courier;
 use super::kinds::effects;
-use crate::clients::clock;
 use crate::clients::credentials::Credentials;
 use crate::clients::engine::connect::Engine;
 use crate::clients::git::remote::Git;
-use crate::clients::github::{self, connect::Github};
 use crate::clients::registry::connect::{Login, Registry, Timeouts};
 use crate::clients::secrets;
-use crate::clients::smtp::{ANSWER, Smtp};
 use crate::config::validate;
 use crate::fleet::app::{App, Fleet};
 use crate::kinds::list::TargetPolicy;
-use crate::model::notice::Mail;
-use crate::model::policy::{EmailPolicy, GithubPolicy, Host};
+use crate::model::policy::Host;
 use crate::model::secret::SecretRef;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -42,7 +39,7 @@ pub fn unreadable_secrets(fleet: &Fleet) -> Vec<(SecretRef, String)> {
     unreadable
 }
 
-/// Checks engines, registries, git remotes, the mail server, targets of rollouts and GitHub's repositories, in this
+/// Checks engines, registries, git remotes, targets of rollouts and the channels of `notify`, in this
 /// order; `each` gets every result at once. `mail`: an address that gets a test mail.
 pub async fn everything(
     fleet: &Fleet,
@@ -79,11 +76,6 @@ pub async fn everything(
         let short = |id: String| id.chars().take(12).collect();
         add(format!("git {}", app.name), said(tip.map(short)));
     }
-    match &fleet.email {
-        Some(policy) => add("mail".to_owned(), mail_server(policy, mail).await),
-        None if mail.is_some() => add("mail".to_owned(), Err("no notify.email is configured".to_owned())),
-        None => {}
-    }
     for app in fleet.apps.values() {
         for target in &app.rollout {
             add(
@@ -92,27 +84,13 @@ pub async fn everything(
             );
         }
     }
-    if let Some(policy) = &fleet.github {
-        let repos: BTreeSet<&str> = fleet
-            .apps
-            .values()
-            .filter_map(|app| app.github_repo.as_deref())
-            .collect();
-        for repo in repos {
-            add(format!("github {repo}"), github(policy, repo).await);
-        }
+    if mail.is_some() && fleet.channels.email.is_none() {
+        add("mail".to_owned(), Err("no notify.email is configured".to_owned()));
+    }
+    for Reached { what, answer } in courier::check(fleet, mail).await {
+        add(what, answer);
     }
     all
-}
-
-async fn github(policy: &GithubPolicy, repo: &str) -> Result<String, String> {
-    let github = said(Github::new(policy, github::connect::ANSWER))?;
-    let name = said(github.repository(repo).await)?;
-    if name.eq_ignore_ascii_case(repo) {
-        Ok("the token sees it".to_owned())
-    } else {
-        Err(format!("it is called {name} now; write that name"))
-    }
 }
 
 async fn engine(host: &Host) -> Result<String, String> {
@@ -156,49 +134,13 @@ fn registries(fleet: &Fleet) -> BTreeSet<String> {
     fleet.registries.keys().cloned().chain(published).collect()
 }
 
-async fn mail_server(policy: &EmailPolicy, to: Option<&str>) -> Result<String, String> {
-    let smtp = said(Smtp::new(policy, ANSWER))?;
-    let Some(to) = to else {
-        return said(
-            smtp.check()
-                .await
-                .map(|()| "the server accepts mail from us".to_owned()),
-        );
-    };
-    let sent = said(smtp.send(&test_mail(policy), &[to.to_owned()]).await)?;
-    match sent.refused.first() {
-        None => Ok(format!("a test mail is on its way to {to}")),
-        Some(refusal) => Err(refusal.message.clone()),
-    }
-}
-
-fn test_mail(policy: &EmailPolicy) -> Mail {
-    let domain = policy
-        .from
-        .rsplit('@')
-        .next()
-        .unwrap_or("localhost")
-        .trim_end_matches('>');
-    let now = clock::now();
-    Mail {
-        message_id: format!("<check-{}@{domain}>", now.as_millisecond()),
-        in_reply_to: None,
-        references: Vec::new(),
-        list_id: format!("lowtide <check.{domain}>"),
-        date: now,
-        subject: "[lowtide] test mail".to_owned(),
-        text: "lowtide check --connect --mail sent this. Mail works.\n".to_owned(),
-        html: "<p>lowtide check --connect --mail sent this. Mail works.</p>".to_owned(),
-    }
-}
-
 /// The answer; an error with its causes, on one line.
 pub(super) fn said<T, E: std::error::Error>(answer: Result<T, E>) -> Result<T, String> {
     answer.map_err(|error| chain(&error))
 }
 
 /// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -6,7 +6,7 @@ use crate::clients::clock;
 use crate::decide::{daily_report, notify};
 use crate::fleet::rollout::RolloutEvent;
 use crate::model::journal::Stream;
-use crate::model::notice::{Audience, Notice, NoticeBody};
+use crate::model::message::{Addressees, Message, MessageBody};
 use crate::store::error::StoreError;
 use crate::store::journal::StreamRow;
 use crate::store::overview::RunEnd;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// When the store cannot be used.
 pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
     let fleet = bot.in_force();
-    let Some(policy) = &fleet.fleet.email else {
+    let Some(policy) = &fleet.fleet.channels.email else {
         return Ok(());
     };
     let now = clock::now();
@@ -28,7 +28,8 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
         Some(at) => at,
         None => return bot.store.set_mark("daily-report", now).await,
     };
-    let Some(slot) = notify::daily_report_due(looked, now, policy.daily_report, &policy.timezone) else {
+    let timezone = &fleet.fleet.timezone;
+    let Some(slot) = notify::daily_report_due(looked, now, policy.daily_report, timezone) else {
         return Ok(());
     };
     let facts = gather(bot, looked).await?;
@@ -43,29 +44,21 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
     let frame = daily_report::Frame {
         from: looked,
         to: slot,
-        timezone: &policy.timezone,
+        timezone: timezone,
         next_run: runs.iter().filter_map(|app| app.next_run).min(),
     };
     let body = daily_report::body(&facts, &app_states, blind, frame);
     let told = bot.store.mark("daily-report-sent").await?.unwrap_or(looked);
-    let due = notify::has_news(&body) || notify::heartbeat_due(told, now, policy.daily_report, &policy.timezone);
+    let due = notify::has_news(&body) || notify::heartbeat_due(told, now, policy.daily_report, timezone);
     if due {
-        let day = slot
-            .to_zoned(TimeZone::get(&policy.timezone).unwrap_or(TimeZone::UTC))
-            .date();
-        for address in &policy.operators {
-            let keys = notify::daily_report_keys(address, day);
-            let notice = Notice {
-                dedup: keys.dedup,
-                thread: keys.thread,
-                audience: Audience::Mail {
-                    to: vec![address.clone()],
-                },
-                at: slot,
-                body: NoticeBody::DailyReport(Box::new(body.clone())),
-            };
-            bot.store.enqueue(notice, now).await?;
-        }
+        let day = slot.to_zoned(TimeZone::get(timezone).unwrap_or(TimeZone::UTC)).date();
+        let message = Message {
+            keys: notify::daily_report_keys(day),
+            addressees: Addressees::Operators,
+            at: slot,
+            body: MessageBody::DailyReport(Box::new(body)),
+        };
+        bot.notify(&message).await?;
         bot.store.set_mark("daily-report-sent", slot).await?;
     }
     // Last: a kill before this makes the same report again, which the outbox knows by its key.

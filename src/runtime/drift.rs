@@ -67,7 +67,7 @@ pub async fn look(bot: &Bot, before: &Looked) -> Result<Looked, StoreError> {
                 Some(drift) => warn!(%app, %target, ?drift, "the target no longer runs its release"),
                 None => info!(%app, %target, "the target runs its release again"),
             }
-            bot.commit(Batch::new(), app, &[fact], Vec::new()).await?;
+            bot.commit(Batch::new(), app, &[fact], &[]).await?;
         }
     }
     Ok(found)

@@ -8,8 +8,8 @@ use super::progress::{Progress, Replica};
 use super::rollout_slots::RolloutSlot;
 use super::work_lock::WorkGuard;
 use crate::clients::clock;
+use crate::decide::consequences;
 use crate::decide::rollout::{self, Next, RolloutState};
-use crate::decide::{consequences, github_notices};
 use crate::fleet::rollout::RolloutEvent;
 use crate::kinds::kind::Role;
 use crate::kinds::list::{KindName, Step, StepOutcome};
@@ -358,13 +358,10 @@ impl Driver {
     async fn escalate(&mut self, since: Timestamp, reason: WaitReason) -> Result<(), DriveError> {
         let now = clock::now();
         let app = self.state.app.clone();
-        let fleet = self.bot.in_force();
-        let maintainers = fleet.maintainers(&app);
-        let email = fleet.fleet.email.as_ref();
-        let notices = consequences::rollout_waits(&self.state, (since, reason), &maintainers, email, now);
+        let message = consequences::rollout_waits(&self.state, (since, reason), now);
         let event = RolloutEvent::LateNoticeSent { since };
         let batch = Batch::new().rollout(&app, self.state.id, self.seen, &event);
-        self.bot.commit(batch, &app, &[], notices).await?;
+        self.bot.commit(batch, &app, &[], &[message]).await?;
         self.fold(event, now)
     }
 
@@ -379,18 +376,14 @@ impl Driver {
         let end = consequences::RolloutEnd {
             app_state: &app_state,
             app: configured,
-            email: fleet.fleet.email.as_ref(),
             adopted: adopted.as_ref(),
         };
-        let mut told = consequences::rollout_ended(&self.state, &conclusion, &end, now);
-        let repo = fleet.github_repo(&app);
-        let notices = github_notices::rollout_ended(&self.state, &conclusion, configured, repo, now);
-        told.notices.extend(notices);
+        let told = consequences::rollout_ended(&self.state, &conclusion, &end, now);
         let event = RolloutEvent::Concluded {
             conclusion: conclusion.clone(),
         };
         let batch = Batch::new().rollout(&app, self.state.id, self.seen, &event);
-        self.bot.commit(batch, &app, &told.facts, told.notices).await?;
+        self.bot.commit(batch, &app, &told.facts, &told.messages).await?;
         self.fold(event, now)?;
         info!(?conclusion, "rollout ended");
         self.bot.watchers.publish(Progress::RolloutEnded {

@@ -6,15 +6,14 @@ use super::progress::Progress;
 use super::run_slots::RunSlot;
 use super::sweep;
 use crate::clients::clock;
-use crate::decide::app_state::AppState;
 use crate::decide::run::{self, Next, Progress as EffectProgress, RunState};
-use crate::decide::{consequences, github_notices, recover};
+use crate::decide::{consequences, recover};
 use crate::fleet::run::RunEvent;
 use crate::model::failure::WaitReason;
 use crate::model::journal::{IllegalEvent, Recorded};
 use crate::model::name::RunId;
-use crate::model::notice::Notice;
 use crate::model::run::{Conclusion, Outcome};
+use crate::model::stages::resolve::Base;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 use jiff::Timestamp;
@@ -211,15 +210,19 @@ impl Driver {
     async fn conclude(&mut self, conclusion: Conclusion) -> Result<Conclusion, DriveError> {
         let now = clock::now();
         let app_state = self.bot.app_state(&self.state.app.name);
-        let fleet = self.bot.in_force();
-        let mut told = consequences::run_ended(&self.state, &app_state, &conclusion, fleet.fleet.email.as_ref(), now);
-        told.notices.extend(self.github(&app_state, &conclusion, now).await?);
+        let bases = self.last_bases(&conclusion).await?;
+        let end = consequences::RunEnd {
+            app_state: &app_state,
+            last_bases: bases.as_deref(),
+            timezone: &self.bot.in_force().fleet.timezone,
+        };
+        let told = consequences::run_ended(&self.state, &conclusion, &end, now);
         let event = RunEvent::Concluded {
             conclusion: conclusion.clone(),
         };
         let batch = Batch::new().run(&self.state.app.name, self.state.id, self.seen, &event);
         self.bot
-            .commit(batch, &self.state.app.name, &told.facts, told.notices)
+            .commit(batch, &self.state.app.name, &told.facts, &told.messages)
             .await?;
         self.fold(event, now)?;
         info!(conclusion = conclusion_word(&conclusion), "run ended");
@@ -231,33 +234,15 @@ impl Driver {
         Ok(conclusion)
     }
 
-    async fn github(
-        &self,
-        app_state: &AppState,
-        conclusion: &Conclusion,
-        now: Timestamp,
-    ) -> Result<Vec<Notice>, DriveError> {
-        let fleet = self.bot.in_force();
-        let app = &self.state.app;
-        let repo = fleet.fleet.github.as_ref().and(app.github_repo.as_deref());
-        let last = github_notices::compared_with(&self.state, conclusion).filter(|_| repo.is_some());
-        let bases = match last {
-            // A run whose events are gone, or make no sense any more, has no bases that are known.
-            Some(last) => run::fold(last, &self.bot.store.run_events(last).await?)
-                .ok()
-                .and_then(|last| last.resolved)
-                .map(|resolved| resolved.images().cloned().collect::<Vec<_>>()),
-            None => None,
+    /// Images that the last release was built from; `None`: not known, or nothing depends on it.
+    async fn last_bases(&self, conclusion: &Conclusion) -> Result<Option<Vec<Base>>, DriveError> {
+        let Some(last) = consequences::compared_with(&self.state, conclusion) else {
+            return Ok(None);
         };
-        let bases = bases.as_deref();
-        Ok(github_notices::run_ended(
-            &self.state,
-            app_state,
-            conclusion,
-            repo,
-            bases,
-            now,
-        ))
+        // A run whose events are gone, or make no sense any more, has no bases that are known.
+        let last = run::fold(last, &self.bot.store.run_events(last).await?).ok();
+        let resolved = last.and_then(|last| last.resolved);
+        Ok(resolved.map(|resolved| resolved.images().cloned().collect()))
     }
 
     fn publish(&self, progress: Progress) {

@@ -6,9 +6,9 @@ use crate::clients::clock;
 use crate::clients::git::history::{Earlier, TouchedFile};
 use crate::decide::app_state::{AppState, TargetState};
 use crate::decide::code_change;
+use crate::decide::consequences;
 use crate::decide::halt::{self, CommitSeen, Touch};
 use crate::decide::quarantine;
-use crate::decide::{consequences, github_notices};
 use crate::fleet::app_state::AppEvent;
 use crate::model::failure::HaltReason;
 use crate::model::halt::Draft;
@@ -28,7 +28,7 @@ pub(super) async fn stop(bot: &Bot, app: &AppName, by: String, why: String) -> R
     }
     let reason = HaltReason::Operator { by, why };
     let halted = AppEvent::Halted { reason, settings: None };
-    bot.commit(Batch::new(), app, &[halted], Vec::new()).await?;
+    bot.commit(Batch::new(), app, &[halted], &[]).await?;
     Ok(Ok(format!(
         "{app} is halted: no rollouts, no promotions; builds and tests continue"
     )))
@@ -81,7 +81,7 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
         .collect();
     let mut told: Vec<String> = let_go.iter().map(|named| words::let_go(app, named)).collect();
     if !can_resume(&app_state) {
-        bot.commit(Batch::new(), app, &facts, Vec::new()).await?;
+        bot.commit(Batch::new(), app, &facts, &[]).await?;
         return Ok(Ok(told.join("\n")));
     }
     let fleet = bot.in_force();
@@ -99,17 +99,13 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
         Err(lacking) => return Ok(Err(words::lacking(app, &lacking))),
     };
     let now = clock::now();
-    let maintainers = fleet.maintainers(app);
-    let email = fleet.fleet.email.as_ref();
-    let by = asked.by;
-    let mut resumed = consequences::resumed(app, by, &lifted, app_state.halted_by, &maintainers, email, now);
-    let repo = fleet.github_repo(app);
-    if let Some((halted, _)) = app_state.halted {
-        let notices = github_notices::resumed(app, by, &lifted, halted, repo, now);
-        resumed.notices.extend(notices);
-    }
+    let halted = app_state
+        .halted
+        .as_ref()
+        .map(|(since, _)| (*since, app_state.halted_by));
+    let resumed = consequences::resumed(app, asked.by, &lifted, halted, now);
     facts.extend(resumed.facts);
-    bot.commit(Batch::new(), app, &facts, resumed.notices).await?;
+    bot.commit(Batch::new(), app, &facts, &resumed.messages).await?;
     told.push(words::goes_on(app, lifted.probation));
     Ok(Ok(told.join("\n")))
 }
@@ -188,5 +184,5 @@ pub(super) async fn revert(bot: &Bot, app: &AppName, bad: &Release, by: String, 
             settings: None,
         },
     ];
-    bot.commit(Batch::new(), app, &facts, Vec::new()).await
+    bot.commit(Batch::new(), app, &facts, &[]).await
 }

@@ -325,12 +325,7 @@ impl Supervisor {
             judged: app_state.judged.clone().map(Box::new),
         };
         self.bot
-            .commit(
-                Batch::new().run(&app.name, id, 0, &event),
-                &app.name,
-                &facts,
-                Vec::new(),
-            )
+            .commit(Batch::new().run(&app.name, id, 0, &event), &app.name, &facts, &[])
             .await?;
         self.bot.watchers.publish(Progress::RunOpened {
             app: app.name.clone(),
@@ -423,7 +418,7 @@ impl Supervisor {
             self.followed.remove(&app);
             if self.bot.expedited(&app) {
                 self.bot
-                    .commit(Batch::new(), &app, &[AppEvent::RequestCompleted], Vec::new())
+                    .commit(Batch::new(), &app, &[AppEvent::RequestCompleted], &[])
                     .await?;
             }
             let left = apps

@@ -3,12 +3,12 @@
 use super::database::Store;
 use super::error::StoreError;
 use super::{outbox, sql};
+use crate::channels::list::Notice;
 use crate::fleet::app_state::{AppEvent, Kept};
 use crate::fleet::rollout::RolloutEvent;
 use crate::fleet::run::RunEvent;
 use crate::model::journal::{Recorded, Stream};
 use crate::model::name::{AppName, RolloutId, RunId};
-use crate::model::notice::Notice;
 use crate::model::run::Trigger;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};

@@ -4,7 +4,7 @@ use super::database::Store;
 use super::error::StoreError;
 use super::journal::{parse_time, stamp};
 use super::sql;
-use crate::model::notice::{Audience, Notice};
+use crate::channels::list::{Address, Notice};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -37,14 +37,17 @@ pub(super) fn enqueue(transaction: &Transaction<'_>, notice: &Notice, now: Times
         what: "notice to write",
         why: e.to_string(),
     })?;
-    transaction
-        .prepare_cached(sql::ENQUEUE)?
-        .execute(params![notice.dedup, notice.thread, body, stamp(now)])?;
+    transaction.prepare_cached(sql::ENQUEUE)?.execute(params![
+        notice.keys.dedup,
+        notice.keys.thread,
+        body,
+        stamp(now)
+    ])?;
     Ok(())
 }
 
 impl Store {
-    /// Notices of a `wanted` audience due by `now`, oldest first, at most `limit`. Those that are not due take no place.
+    /// Notices with a `wanted` address, due by `now`, oldest first, at most `limit`. Those that are not due take no place.
     ///
     /// # Errors
     /// `Unreadable` when a notice cannot be read by this version.
@@ -52,7 +55,7 @@ impl Store {
         &self,
         now: Timestamp,
         limit: usize,
-        wanted: fn(&Audience) -> bool,
+        wanted: fn(&Address) -> bool,
     ) -> Result<Vec<Pending>, StoreError> {
         self.call(move |connection| {
             let mut statement = connection.prepare_cached(sql::PENDING)?;
@@ -64,7 +67,7 @@ impl Store {
                     continue;
                 }
                 let notice = read(&row.get::<_, String>(0)?)?;
-                if !wanted(&notice.audience) {
+                if !wanted(&notice.address) {
                     continue;
                 }
                 due.push(Pending {

@@ -1,14 +1,17 @@
 //! What every part of the validation shares: the tree for places, and the list of problems.
 
 use super::diagnostic::{Problem, Route, Span, shown};
+use super::quantity;
 use super::raw::{Command, Secret, Text};
 use super::scope::{Scope, Setting};
 use super::tree::Node;
+use super::url::url_problem;
 use super::words::{closest, list};
 use crate::model::image::{Reference, Repository};
 use crate::model::name::HostName;
 use crate::model::policy::EngineAddress;
 use crate::model::secret::SecretRef;
+use jiff::civil::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
@@ -192,6 +195,50 @@ impl Check<'_> {
             self.report(scope, rest, problem.hint("name at least one, or take the key out"));
         }
         raw.iter().map(|word| word.0.clone()).collect()
+    }
+
+    /// A user name and a password come together.
+    pub(crate) fn both(&mut self, top: &Scope, rest: &Route, username: bool, password: bool) {
+        let (given, lacking) = match (username, password) {
+            (true, false) => ("username", "password"),
+            (false, true) => ("password", "username"),
+            (true, true) | (false, false) => return,
+        };
+        if !self.is_broken(&rest.key(lacking)) {
+            let problem = Problem::new("missing-key", format!("`{rest}` has a `{given}` and no `{lacking}`"));
+            let hint = if password {
+                "add `username: NAME`"
+            } else {
+                "add `password: { env: NAME }` or `password: { file: PATH }`"
+            };
+            self.report(top, &rest.key(given), problem.hint(hint));
+        }
+    }
+
+    /// The base URL of a web API: https, or http on loopback.
+    pub(crate) fn https(&mut self, scope: &Scope, rest: &Route, text: &str) {
+        let problem = match text.split_once("://") {
+            Some((scheme, tail)) => url_problem(scheme, tail, &["https"]),
+            None => Some(
+                Problem::new("bad-url", format!("`{}` is not a URL", shown(text))).hint("it begins with `https://`"),
+            ),
+        };
+        if let Some(problem) = problem {
+            self.report(scope, rest, problem);
+        }
+    }
+
+    pub(crate) fn time(&mut self, scope: &Scope, rest: &Route, text: &str) -> Option<Time> {
+        let time = quantity::time(text);
+        if time.is_none() {
+            let problem = Problem::new("bad-time", format!("`{}` is not a time of day", shown(text)));
+            self.report(
+                scope,
+                rest,
+                problem.hint("write `HH:MM` from `00:00` to `23:59`, in quotes"),
+            );
+        }
+        time
     }
 }
 

@@ -212,7 +212,6 @@ impl Site {
         let end = consequences::RolloutEnd {
             app_state: &AppState::default(),
             app: Some(&app),
-            email: None,
             adopted: None,
         };
         let told = consequences::rollout_ended(&state, &conclusion, &end, at(20));

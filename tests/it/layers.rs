@@ -8,17 +8,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("yaml", &["model"]),
     ("kinds", &["model", "yaml"]),
-    ("fleet", &["model", "kinds"]),
-    ("config", &["model", "yaml", "kinds", "fleet"]),
+    ("channels", &["model", "yaml"]),
+    ("fleet", &["model", "kinds", "channels"]),
+    ("config", &["model", "yaml", "kinds", "channels", "fleet"]),
     ("packages", &["model"]),
     ("decide", &["model", "kinds", "fleet", "packages"]),
     ("report", &["model", "kinds", "fleet"]),
-    ("store", &["model", "kinds", "fleet"]),
+    ("store", &["model", "kinds", "channels", "fleet"]),
     ("clients", &["model"]),
     (
         "runtime",
         &[
-            "model", "yaml", "kinds", "fleet", "config", "packages", "decide", "report", "store", "clients",
+            "model", "yaml", "kinds", "channels", "fleet", "config", "packages", "decide", "report", "store", "clients",
         ],
     ),
     (
@@ -38,7 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// No clock, randomness, threads or outside world in here: time and observations are parameters.
 const PURE: &[&str] = &[
-    "model", "yaml", "kinds", "fleet", "config", "packages", "decide", "report",
+    "model", "yaml", "kinds", "channels", "fleet", "config", "packages", "decide", "report",
 ];
 
 const IMPURE_WORDS: &[&str] = &[

@@ -3,7 +3,7 @@
 use crate::support::mail::{PASSWORD, Server, USER};
 use lowtide::clients::smtp::{Refusal, Smtp, SmtpError};
 use lowtide::model::failure::{Failure, FailureKind, Fault};
-use lowtide::model::notice::{Audience, Built, Mail, Notice, NoticeBody};
+use lowtide::model::message::{Audience, Built, Mail, MessageBody, Notice};
 use lowtide::model::policy::{EmailPolicy, SmtpSecurity, SmtpServer};
 use lowtide::model::run::Stage;
 use lowtide::model::secret::SecretRef;
@@ -68,7 +68,7 @@ fn mail(dedup: &str) -> Mail {
         thread: "incident".to_owned(),
         audience: Audience::Mail { to: vec![] },
         at: "2026-11-23T05:12:00Z".parse().unwrap(),
-        body: NoticeBody::RunFailed {
+        body: MessageBody::RunFailed {
             app: "archives".parse().unwrap(),
             run: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
             stage: Stage::Test,

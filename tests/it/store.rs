@@ -6,8 +6,8 @@ use lowtide::fleet::app_state::AppEvent;
 use lowtide::fleet::run::RunEvent;
 use lowtide::model::failure::{HaltReason, SkipReason};
 use lowtide::model::journal::Stream;
+use lowtide::model::message::{Audience, MessageBody, Notice};
 use lowtide::model::name::{AppName, RunId};
-use lowtide::model::notice::{Audience, Notice, NoticeBody};
 use lowtide::model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
 use lowtide::model::stages::resolve::Resolve;
 use lowtide::store::database::Store;
@@ -113,7 +113,7 @@ fn notice(dedup: &str) -> Notice {
             to: vec!["ops@example.org".into()],
         },
         at: now(),
-        body: NoticeBody::RunRecovered { app: web(), run: id() },
+        body: MessageBody::RunRecovered { app: web(), run: id() },
     }
 }
 

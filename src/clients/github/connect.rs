@@ -2,7 +2,7 @@
 
 use super::error::{GithubError, classify};
 use crate::clients::{secrets, tls};
-use crate::model::policy::GithubPolicy;
+use crate::model::secret::SecretRef;
 use octocrab::service::middleware::retry::RetryConfig;
 use octocrab::{FromResponse, Octocrab};
 use serde::{Deserialize, Serialize};
@@ -36,15 +36,15 @@ impl Github {
     ///
     /// # Errors
     /// `Secret` when the token cannot be read; `Unusable` for an address or token that fits no request.
-    pub fn new(policy: &GithubPolicy, answer: Duration) -> Result<Self, GithubError> {
+    pub fn new(token: &SecretRef, api: &str, answer: Duration) -> Result<Self, GithubError> {
         tls::ready();
-        let api = policy.api.trim_end_matches('/').to_owned();
+        let api = api.trim_end_matches('/').to_owned();
         if !encrypted_or_local(&api) {
             return Err(GithubError::Unusable {
                 message: "the token would leave this machine in plain text; api must begin with https://",
             });
         }
-        let token = secrets::read(&policy.token)?;
+        let token = secrets::read(token)?;
         // octocrab panics on a token that fits no header.
         if token.expose().is_empty() || !token.expose().bytes().all(|b| b.is_ascii_graphic()) {
             return Err(GithubError::Unusable {

@@ -1,24 +1,17 @@
 //! The outcome of a promotion, and who is notified.
 
-use super::{Consequences, mail};
+use super::Consequences;
 use crate::decide::app_state::{ChannelState, Promotion};
 use crate::decide::notify::{self, PromotionMessage};
 use crate::fleet::app::App;
 use crate::fleet::app_state::AppEvent;
-use crate::model::failure::{Failure, Fault};
-use crate::model::notice::{NoticeBody, Unpromoted};
-use crate::model::policy::EmailPolicy;
+use crate::model::failure::Failure;
+use crate::model::message::{Addressees, MessageBody, Unpromoted};
 use jiff::Timestamp;
 
 /// The channel has the release. If people were notified of a failure, they are notified of the recovery.
 #[must_use]
-pub fn promoted(
-    app: &App,
-    promotion: &Promotion,
-    state: &ChannelState,
-    email: Option<&EmailPolicy>,
-    now: Timestamp,
-) -> Consequences {
+pub fn promoted(app: &App, promotion: &Promotion, state: &ChannelState, now: Timestamp) -> Consequences {
     let (channel, release) = (&promotion.channel.name, &promotion.release);
     let mut out = Consequences::default();
     out.facts.push(AppEvent::Promoted {
@@ -32,14 +25,12 @@ pub fn promoted(
     {
         let incident = (channel, failing.since, first.as_str());
         let keys = notify::promotion_keys(&app.name, incident, PromotionMessage::Recovered);
-        let body = NoticeBody::Promoted {
+        let body = MessageBody::Promoted {
             app: app.name.clone(),
             channel: channel.clone(),
             tag: release.tag.clone(),
         };
-        let fault = failing.failure.fault();
-        out.notices
-            .extend(mail(&keys, fault, &app.maintainers, email, &body, now));
+        out.tell(keys, Addressees::Operators, body, now);
     }
     out
 }
@@ -51,7 +42,6 @@ pub fn promotion_failed(
     promotion: &Promotion,
     state: &ChannelState,
     failure: &Failure,
-    email: Option<&EmailPolicy>,
     now: Timestamp,
 ) -> Consequences {
     let (channel, release) = (&promotion.channel.name, &promotion.release);
@@ -67,19 +57,14 @@ pub fn promotion_failed(
     if let (None, Some(first)) = (failed.due(), &failed.told) {
         let incident = (channel, since, first.as_str());
         let keys = notify::promotion_keys(&app.name, incident, PromotionMessage::Failed(failure));
-        let body = NoticeBody::PromotionFailed(Box::new(Unpromoted {
+        let body = MessageBody::PromotionFailed(Box::new(Unpromoted {
             app: app.name.clone(),
             channel: channel.clone(),
             tag: release.tag.clone(),
             failure: failure.clone(),
         }));
         // Channels belong to the operators, so even a fault of the repository is reported to them.
-        let fault = match failure.fault() {
-            Fault::Repo | Fault::Operator => Fault::Operator,
-            other @ (Fault::Infra | Fault::Bug) => other,
-        };
-        out.notices
-            .extend(mail(&keys, fault, &app.maintainers, email, &body, now));
+        out.tell(keys, Addressees::Operators, body, now);
     }
     out
 }

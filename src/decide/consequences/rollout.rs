@@ -1,15 +1,14 @@
 //! What the end of a rollout means for its app.
 
-use super::{Consequences, mail};
+use super::Consequences;
 use crate::decide::app_state::AppState;
 use crate::decide::notify::{self, RolloutMessage};
 use crate::decide::quarantine;
 use crate::decide::rollout::RolloutState;
 use crate::fleet::app::App;
 use crate::fleet::app_state::AppEvent;
-use crate::model::failure::{FailureKind, Fault, HaltReason, WaitReason};
-use crate::model::notice::{LongWait, Notice, NoticeBody, RequestedBy, Untimely, WentBack};
-use crate::model::policy::EmailPolicy;
+use crate::model::failure::{FailureKind, HaltReason, WaitReason};
+use crate::model::message::{Addressees, LongWait, Message, MessageBody, RequestedBy, Untimely, WentBack};
 use crate::model::release::Release;
 use crate::model::rollout::{Purpose, RolloutConclusion};
 use jiff::Timestamp;
@@ -21,7 +20,6 @@ pub struct RolloutEnd<'a> {
     pub app_state: &'a AppState,
     /// The app's current configuration; `None`: it is no longer configured.
     pub app: Option<&'a App>,
-    pub email: Option<&'a EmailPolicy>,
     /// What the target ran before, where that was no release of ours.
     pub adopted: Option<&'a Release>,
 }
@@ -34,8 +32,6 @@ pub fn rollout_ended(
     end: &RolloutEnd<'_>,
     now: Timestamp,
 ) -> Consequences {
-    let (configured, email) = (end.app, end.email);
-    let maintainers = configured.map(|app| app.maintainers.as_slice()).unwrap_or_default();
     let release = &state.release;
     let mut out = Consequences::default();
     out.facts.extend(adopted(state, conclusion, end));
@@ -51,8 +47,7 @@ pub fn rollout_ended(
     let (app, target, rollout) = (state.app.clone(), state.target.name.clone(), state.id);
     match conclusion {
         RolloutConclusion::Done => {
-            let (fault, body) = (Fault::Repo, arrived(state, end.app_state));
-            out.notices.extend(mail(&keys(), fault, maintainers, email, &body, now));
+            out.tell(keys(), Addressees::Maintainers, arrived(state, end.app_state), now);
         }
         RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => {}
         // No notice: the operator who withdrew the release knows.
@@ -68,37 +63,34 @@ pub fn rollout_ended(
                 (known.first, known.cause.clone())
             });
             let keys = notify::refusal_keys(&first, failure);
-            let body = NoticeBody::RolloutRefused {
+            let body = MessageBody::RolloutRefused {
                 app,
                 target,
                 rollout,
                 failure: failure.clone(),
             };
-            out.notices
-                .extend(mail(&keys, failure.fault(), maintainers, email, &body, now));
+            out.tell(keys, Addressees::of(failure.fault()), body, now);
         }
         RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::WindowClosed => {
             let tag = release.tag.clone();
-            let body = NoticeBody::RolloutUntimely(Box::new(Untimely {
+            let body = MessageBody::RolloutUntimely(Box::new(Untimely {
                 app,
                 target,
                 rollout,
                 tag,
                 failure: failure.clone(),
             }));
-            out.notices
-                .extend(mail(&keys(), failure.fault(), maintainers, email, &body, now));
+            out.tell(keys(), Addressees::of(failure.fault()), body, now);
         }
         RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => {
-            if let Some((reason, body)) = halt(state, conclusion, configured, now) {
+            if let Some((reason, body)) = halt(state, conclusion, end.app, now) {
                 out.facts.extend(quarantine::of_rollout(state, conclusion));
                 out.facts.push(AppEvent::Halted {
                     reason,
-                    settings: configured.cloned().map(Box::new),
+                    settings: end.app.cloned().map(Box::new),
                 });
-                let everyone = everyone(maintainers, email);
-                out.notices
-                    .extend(mail(&keys(), Fault::Repo, &everyone, email, &body, now));
+                // The maintainers' image failed, the operators' service moved.
+                out.tell(keys(), Addressees::Both, body, now);
             }
         }
     }
@@ -120,10 +112,10 @@ fn adopted(state: &RolloutState, conclusion: &RolloutConclusion, end: &RolloutEn
 }
 
 /// The notice about a completed rollout: a new release runs, or the target was rolled back.
-fn arrived(state: &RolloutState, app_state: &AppState) -> NoticeBody {
+fn arrived(state: &RolloutState, app_state: &AppState) -> MessageBody {
     let (app, target, release) = (state.app.clone(), state.target.name.clone(), &state.release);
     match state.purpose {
-        Purpose::Release | Purpose::Probation => NoticeBody::RolledOut {
+        Purpose::Release | Purpose::Probation => MessageBody::RolledOut {
             app,
             target,
             rollout: state.id,
@@ -142,7 +134,7 @@ fn arrived(state: &RolloutState, app_state: &AppState) -> NoticeBody {
                 .and_then(|known| app_state.release(known.current?));
             let operator_rollback = app_state.operator_rollback_of(state.id);
             let from = operator_rollback.map(|operator_rollback| operator_rollback.tag.clone());
-            NoticeBody::WentBack(Box::new(WentBack {
+            MessageBody::WentBack(Box::new(WentBack {
                 app,
                 target,
                 rollout: state.id,
@@ -158,19 +150,12 @@ fn arrived(state: &RolloutState, app_state: &AppState) -> NoticeBody {
     }
 }
 
-/// A release has waited too long for its target. `waits`: since when, and for what. One message per wait, however many
+/// A release has waited too long for its target: since when, and for what. One message per wait, however many
 /// releases take each other's place meanwhile.
 #[must_use]
-pub fn rollout_waits(
-    state: &RolloutState,
-    waits: (Timestamp, WaitReason),
-    maintainers: &[String],
-    email: Option<&EmailPolicy>,
-    now: Timestamp,
-) -> Vec<Notice> {
-    let (since, reason) = waits;
+pub fn rollout_waits(state: &RolloutState, (since, reason): (Timestamp, WaitReason), now: Timestamp) -> Message {
     let keys = notify::waits_keys(&state.app, &state.target.name, since);
-    let body = NoticeBody::RolloutWaits(Box::new(LongWait {
+    let body = MessageBody::RolloutWaits(Box::new(LongWait {
         app: state.app.clone(),
         target: state.target.name.clone(),
         rollout: state.id,
@@ -179,18 +164,22 @@ pub fn rollout_waits(
         since,
         reason,
     }));
-    // Both groups are concerned: the maintainers' release waits for the operators' window.
-    let everyone = everyone(maintainers, email);
-    mail(&keys, Fault::Repo, &everyone, email, &body, now)
+    Message {
+        keys,
+        // The maintainers' release waits for the operators' window.
+        addressees: Addressees::Both,
+        at: now,
+        body,
+    }
 }
 
 /// Why the end of the rollout halts its app, and the notice about it; `None` if it does not.
-pub(in crate::decide) fn halt(
+pub(super) fn halt(
     state: &RolloutState,
     conclusion: &RolloutConclusion,
     app: Option<&App>,
     now: Timestamp,
-) -> Option<(HaltReason, NoticeBody)> {
+) -> Option<(HaltReason, MessageBody)> {
     let (reason, back) = match conclusion {
         // Closed window: nothing is wrong with the release, so neither quarantine nor halt. Withdrawn release: both
         // were done already.
@@ -217,7 +206,7 @@ pub(in crate::decide) fn halt(
         | RolloutConclusion::Superseded { .. }
         | RolloutConclusion::Refused { .. } => return None,
     };
-    let body = NoticeBody::Halted {
+    let body = MessageBody::Halted {
         app: state.app.clone(),
         target: Some(state.target.name.clone()),
         rollout: Some(state.id),
@@ -229,10 +218,4 @@ pub(in crate::decide) fn halt(
         require: app.map(|app| app.halt.require).unwrap_or_default(),
     };
     Some((reason, body))
-}
-
-/// A halt concerns both: the maintainers' image failed, the operators' service moved.
-fn everyone(maintainers: &[String], email: Option<&EmailPolicy>) -> Vec<String> {
-    let operators = email.iter().flat_map(|policy| policy.operators.iter());
-    maintainers.iter().chain(operators).cloned().collect()
 }

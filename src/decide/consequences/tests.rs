@@ -9,32 +9,14 @@ use crate::fleet::run::RunEvent;
 use crate::kinds::list::TargetPolicy;
 use crate::model::failure::{FailureKind, HaltReason, SkipReason};
 use crate::model::journal::Recorded;
-use crate::model::policy::{Channel, Mode, Schedule, SmtpSecurity, SmtpServer};
+use crate::model::policy::{Channel, Mode, Schedule};
 use crate::model::release::Release;
 use crate::model::rollout::{Purpose, RolloutConclusion};
 use crate::model::run::Trigger;
-use jiff::civil::time;
 use ulid::Ulid;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).unwrap()
-}
-
-fn email() -> EmailPolicy {
-    EmailPolicy {
-        smtp: SmtpServer {
-            host: "mail.example.org".to_owned(),
-            port: 465,
-            security: SmtpSecurity::Tls,
-            username: None,
-            password: None,
-            ca: None,
-        },
-        from: "lowtide@example.org".to_owned(),
-        operators: vec!["ops@example.org".to_owned()],
-        daily_report: time(8, 0, 0, 0),
-        timezone: "UTC".to_owned(),
-    }
 }
 
 fn app() -> App {
@@ -88,7 +70,7 @@ fn rolling(rollout: u128, release_n: u128, purpose: Purpose) -> RolloutState {
     rollout::fold(RolloutId(Ulid(rollout)), &[recorded(opened)]).unwrap()
 }
 
-/// The app's stream, and the notices sent as it grows.
+/// The app's stream as it grows.
 #[derive(Default)]
 struct Story {
     app_state: AppState,
@@ -119,11 +101,10 @@ impl Story {
             release: state.release.run,
             rollout: state.id,
         }]);
-        let (app, email) = (app(), email());
+        let app = app();
         let end = RolloutEnd {
             app_state: &self.app_state,
             app: Some(&app),
-            email: Some(&email),
             adopted,
         };
         let told = rollout_ended(state, conclusion, &end, at(1));
@@ -149,18 +130,21 @@ fn a_refusal_is_reported_once_per_cause_however_many_nights_try_it() {
         (12, "db is unhealthy"),
     ] {
         let told_now = story.ended(&rolling(n, 1, Purpose::Release), &refused(detail), None);
-        told.extend(told_now.notices);
+        told.extend(told_now.messages);
     }
-    let keys: Vec<&str> = told.iter().map(|notice| notice.dedup.as_str()).collect();
+    let keys: Vec<&str> = told.iter().map(|message| message.keys.dedup.as_str()).collect();
     assert_eq!(keys.len(), 3);
     assert_eq!(keys[0], keys[1], "the outbox takes one of them");
     assert_ne!(keys[0], keys[2]);
-    assert!(told.iter().all(|notice| notice.thread == told[0].dedup), "one thread");
+    assert!(
+        told.iter().all(|message| message.keys.thread == told[0].keys.dedup),
+        "one thread"
+    );
     // A release has arrived in between, so a later refusal is a new incident.
     story.ended(&rolling(13, 1, Purpose::Release), &RolloutConclusion::Done, None);
     story.released(2);
     let later = story.ended(&rolling(14, 2, Purpose::Release), &refused("web is unhealthy"), None);
-    assert_ne!(later.notices[0].thread, told[0].thread);
+    assert_ne!(later.messages[0].keys.thread, told[0].keys.thread);
 }
 
 #[test]
@@ -178,8 +162,8 @@ fn an_operators_revert_is_reported_as_one_and_names_who_and_why() {
     };
     story.push(vec![AppEvent::Halted { reason, settings: None }]);
     let told = story.ended(&rolling(20, 1, Purpose::Revert), &RolloutConclusion::Done, None);
-    let NoticeBody::WentBack(back) = &told.notices[0].body else {
-        panic!("{:?}", told.notices)
+    let MessageBody::WentBack(back) = &told.messages[0].body else {
+        panic!("{:?}", told.messages)
     };
     let asked = back.asked.as_ref().map(|asked| (asked.by.as_str(), asked.why.as_str()));
     assert_eq!(
@@ -261,7 +245,7 @@ fn a_stuck_rollout_halts_for_what_it_met() {
 
 #[test]
 fn a_promotion_is_reported_when_it_is_not_tried_again_by_itself_and_when_it_came_through() {
-    let (app, email) = (app(), email());
+    let app = app();
     let promotion = Promotion {
         channel: Channel {
             name: "production".parse().unwrap(),
@@ -290,26 +274,22 @@ fn a_promotion_is_reported_when_it_is_not_tried_again_by_itself_and_when_it_came
     ];
     for kind in kinds {
         let failure = Failure::new(kind, "prod.example.org");
-        let failed = promotion_failed(&app, &promotion, &state(&story), &failure, Some(&email), at(1));
-        told.push(failed.notices.len());
+        let failed = promotion_failed(&app, &promotion, &state(&story), &failure, at(1));
+        told.push(failed.messages.len());
         story.push(failed.facts);
     }
     assert_eq!(told, [0, 1, 1, 1], "a registry that is away may come back");
-    let done = promoted(&app, &promotion, &state(&story), Some(&email), at(2));
-    assert_eq!(done.notices.len(), 1);
-    assert!(
-        done.notices[0].thread.ends_with("#ops@example.org"),
-        "{}",
-        done.notices[0].thread
-    );
+    let done = promoted(&app, &promotion, &state(&story), at(2));
+    assert_eq!(done.messages.len(), 1);
+    assert_eq!(done.messages[0].addressees, Addressees::Operators);
     story.push(done.facts);
     assert_eq!(state(&story).failing, None);
     // Nobody was notified of the failure, so nobody is notified of the recovery.
     let failure = Failure::new(FailureKind::RegistryUnreachable, "x");
-    let failed = promotion_failed(&app, &promotion, &state(&story), &failure, Some(&email), at(3));
+    let failed = promotion_failed(&app, &promotion, &state(&story), &failure, at(3));
     story.push(failed.facts);
-    let done = promoted(&app, &promotion, &state(&story), Some(&email), at(4));
-    assert_eq!(done.notices, []);
+    let done = promoted(&app, &promotion, &state(&story), at(4));
+    assert_eq!(done.messages, []);
 }
 
 #[test]
@@ -327,7 +307,12 @@ fn the_end_of_a_run_tries_again_what_was_refused() {
             judged: None,
         };
         let state = run::fold(RunId(Ulid(50)), &[recorded(opened)]).unwrap();
-        let told = run_ended(&state, &story.app_state, conclusion, None, now);
+        let end = RunEnd {
+            app_state: &story.app_state,
+            last_bases: None,
+            timezone: "UTC",
+        };
+        let told = run_ended(&state, conclusion, &end, now);
         let again =
             |fact: &AppEvent| matches!(fact, AppEvent::Again { targets, .. } if *targets == [target().settings.name]);
         told.facts.iter().any(again)

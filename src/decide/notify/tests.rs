@@ -19,25 +19,6 @@ fn ts(text: &str) -> Timestamp {
 const DAY: Date = jiff::civil::date(2026, 11, 23);
 
 #[test]
-fn everybody_hears_what_is_theirs() {
-    let (dev, ops) = (vec!["dev@example.org".to_owned()], vec!["ops@example.org".to_owned()]);
-    let table = [
-        (Fault::Repo, &dev, &ops, "dev@example.org"),
-        (Fault::Repo, &vec![], &ops, "ops@example.org"),
-        (Fault::Infra, &dev, &ops, "ops@example.org"),
-        (Fault::Operator, &dev, &ops, "ops@example.org"),
-        (Fault::Bug, &dev, &ops, "ops@example.org"),
-        (Fault::Infra, &dev, &vec![], "dev@example.org"),
-        (Fault::Repo, &vec![], &vec![], ""),
-    ];
-    for (fault, maintainers, operators, expected) in table {
-        assert_eq!(audience(fault, maintainers, operators).join(","), expected, "{fault:?}");
-    }
-    let twice = ["a@example.org".to_owned(), "A@Example.org".to_owned()];
-    assert_eq!(audience(Fault::Repo, &twice, &[]), ["a@example.org"]);
-}
-
-#[test]
 fn the_same_cause_has_the_same_key_night_after_night() {
     let cause = |detail| cause(&app("a"), Stage::Test, &failed(FailureKind::TestFailed, detail));
     let same = [
@@ -82,7 +63,8 @@ fn one_thread_per_incident_and_one_message_per_cause() {
     let other = run_failure_keys(&a, Stage::Build, &build, &opened, DAY);
     assert_eq!(other.thread, first.thread);
     assert_ne!(other.dedup, first.dedup);
-    let over = recovered_keys(&a, &opened).unwrap();
+    let (over, addressees) = recovered_keys(&a, &opened);
+    assert_eq!(addressees, Addressees::Maintainers);
     assert_eq!(over.thread, first.thread);
     assert_ne!(over.dedup, first.dedup);
     let again = Opened { run: run(2), ..opened };
@@ -100,8 +82,9 @@ fn a_recovery_is_the_apps_own_and_not_that_of_one_whose_name_goes_on() {
         run: run(1),
         cause: cause(&app("web2"), Stage::Test, &test),
     };
-    assert!(recovered_keys(&app("web2"), &opened).is_some());
-    assert_eq!(recovered_keys(&app("web"), &opened), None);
+    let addressees = |name| recovered_keys(&app(name), &opened).1;
+    assert_eq!(addressees("web2"), Addressees::Maintainers);
+    assert_eq!(addressees("web"), Addressees::Nobody);
 }
 
 #[test]
@@ -112,7 +95,7 @@ fn a_dead_registry_is_one_message_a_day_for_all_apps() {
             run: run(7),
             cause: cause(&app(name), Stage::Resolve, &down),
         };
-        assert_eq!(recovered_keys(&app(name), &opened), None);
+        assert_eq!(recovered_keys(&app(name), &opened).1, Addressees::Nobody);
         run_failure_keys(&app(name), Stage::Resolve, &down, &opened, day)
     };
     assert_eq!(keys("a", DAY), keys("b", DAY));
@@ -196,7 +179,7 @@ fn nothing_changed_is_no_news() {
         from: ts("2026-11-22T12:00:00Z"),
         to: ts("2026-11-23T12:00:00Z"),
         timezone: "UTC".to_owned(),
-        apps: vec![crate::model::notice::DailyReportApp {
+        apps: vec![crate::model::message::DailyReportApp {
             app: app("a"),
             lines: vec![DailyReportLine::Unchanged { runs: 3 }],
         }],

@@ -1,5 +1,6 @@
 use super::super::family::{Member, families};
 use super::*;
+use crate::channels::list::Channels;
 use crate::model::policy::{BuildPolicy, GitRef, Limits, Mode, Ready, ReadyCheck, Retention, Source};
 use jiff::civil::time;
 use proptest::prelude::*;
@@ -287,8 +288,7 @@ fn fleet(apps: &[App], runs: usize) -> Fleet {
         hosts: BTreeMap::new(),
         registries: BTreeMap::new(),
         archives: crate::model::policy::ArchivePolicy::default(),
-        email: None,
-        github: None,
+        channels: Channels::default(),
         limits: Limits {
             runs,
             rollouts: 1,

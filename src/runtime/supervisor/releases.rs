@@ -85,7 +85,7 @@ impl Supervisor {
             rollout: id,
         };
         let batch = Batch::new().rollout(&app.name, id, 0, &event);
-        self.bot.commit(batch, &app.name, &[opened], Vec::new()).await?;
+        self.bot.commit(batch, &app.name, &[opened], &[]).await?;
         self.bot.watchers.publish(Progress::RolloutOpened {
             app: app.name.clone(),
             target: target.settings.name,
@@ -114,7 +114,7 @@ impl Supervisor {
             };
             let again = self.bot.app_state(&app.name).again(occasion, clock::now());
             if let Some(again) = again {
-                self.bot.commit(Batch::new(), &app.name, &[again], Vec::new()).await?;
+                self.bot.commit(Batch::new(), &app.name, &[again], &[]).await?;
             }
         }
         Ok(())
@@ -130,7 +130,7 @@ impl Supervisor {
             reference: Reference::tagged(&channel.image, &channel.tag),
             digest: promotion.digest.clone(),
         };
-        self.bot.commit(Batch::new(), &app.name, &[started], Vec::new()).await?;
+        self.bot.commit(Batch::new(), &app.name, &[started], &[]).await?;
         self.promoting.insert(app.name.clone());
         let (bot, end, name) = (Arc::clone(&self.bot), self.end.clone(), app.name.clone());
         tokio::spawn(async move {
@@ -164,15 +164,15 @@ impl Supervisor {
         let Some(app) = fleet.fleet.apps.get(name) else {
             return Ok(());
         };
-        let (email, now) = (fleet.fleet.email.as_ref(), clock::now());
+        let now = clock::now();
         let app_state = self.bot.app_state(name);
         let (channel, tag) = (&promotion.channel.name, promotion.release.tag.clone());
         let state = app_state.channels.get(channel).cloned().unwrap_or_default();
         let told = match &done {
-            Ok(()) => consequences::promoted(app, promotion, &state, email, now),
-            Err(failure) => consequences::promotion_failed(app, promotion, &state, failure, email, now),
+            Ok(()) => consequences::promoted(app, promotion, &state, now),
+            Err(failure) => consequences::promotion_failed(app, promotion, &state, failure, now),
         };
-        self.bot.commit(Batch::new(), name, &told.facts, told.notices).await?;
+        self.bot.commit(Batch::new(), name, &told.facts, &told.messages).await?;
         let (app, channel) = (name.clone(), channel.to_string());
         self.bot.watchers.publish(match done {
             Ok(()) => Progress::Promoted { app, channel, tag },

@@ -110,7 +110,7 @@ impl Supervisor {
             return Ok(Err(format!("run {run} is not under way")));
         };
         let cancelled = AppEvent::Cancelled { run, by: by.clone() };
-        self.bot.commit(Batch::new(), app, &[cancelled], Vec::new()).await?;
+        self.bot.commit(Batch::new(), app, &[cancelled], &[]).await?;
         info!(%run, by, "cancelled");
         // If several people cancel a run, the first one is named.
         let _ = interrupt.cancelled_by.set(by);
@@ -186,7 +186,7 @@ impl Supervisor {
                     // The run under way may have started on schedule, and then its end does not retry everything: retry
                     // refused rollouts and failed promotions now.
                     facts.extend(self.bot.app_state(name).again(Occasion::Asked, clock::now()));
-                    self.bot.commit(Batch::new(), name, &facts, Vec::new()).await?;
+                    self.bot.commit(Batch::new(), name, &facts, &[]).await?;
                 }
             }
             // Start rollouts only after `Expedited` is committed: otherwise they would report that they wait for their

@@ -6,7 +6,7 @@ use lowtide::clients::github::issue::Listed;
 use lowtide::decide::halt::Lifted;
 use lowtide::model::failure::HaltReason;
 use lowtide::model::halt::Require;
-use lowtide::model::notice::{Audience, GithubPost, Notice, NoticeBody};
+use lowtide::model::message::{Audience, GithubPost, MessageBody, Notice};
 use lowtide::report::mail::MailContext;
 use lowtide::runtime::github::deliver;
 
@@ -319,7 +319,7 @@ async fn a_halt_is_an_issue_until_somebody_resumes() {
             },
         },
         at: clock::now(),
-        body: NoticeBody::Halted {
+        body: MessageBody::Halted {
             app: app.clone(),
             target: Some("container-web".parse().unwrap()),
             rollout: Some(rollout.parse().unwrap()),

@@ -13,8 +13,8 @@ use lowtide::model::failure::{Failure, FailureKind, HaltReason, SkipReason};
 use lowtide::model::freshness::{Because, Inputs};
 use lowtide::model::inventory::{Change, FileChanges, FileEntry, FileKind, Inventory, PackageChange};
 use lowtide::model::journal::Recorded;
+use lowtide::model::message::{Audience, MessageBody, Notice};
 use lowtide::model::name::{AppName, RolloutId, RunId};
-use lowtide::model::notice::{Audience, Notice, NoticeBody};
 use lowtide::model::package_state::PackageState;
 use lowtide::model::release::Release;
 use lowtide::model::rollout::{Purpose, RolloutConclusion};
@@ -378,7 +378,7 @@ fn recovered(app: &AppName, run: RunId, at: Timestamp) -> Notice {
             to: vec!["dev@example.org".to_owned()],
         },
         at,
-        body: NoticeBody::RunRecovered { app: app.clone(), run },
+        body: MessageBody::RunRecovered { app: app.clone(), run },
     }
 }
 

@@ -23,7 +23,6 @@ fn verdict(trial: &Trial) -> String {
     let end = consequences::RolloutEnd {
         app_state: &AppState::default(),
         app: None,
-        email: None,
         adopted: None,
     };
     let told = consequences::rollout_ended(&trial.state(), conclusion, &end, at(trial.now));

@@ -12,9 +12,9 @@ use crate::fleet::app_state::AppEvent;
 use crate::fleet::rollout::RolloutEvent;
 use crate::model::failure::WaitReason;
 use crate::model::journal::Recorded;
+use crate::model::message::{Addressees, MessageBody};
 use crate::model::name::{RolloutId, RunId};
-use crate::model::notice::NoticeBody;
-use crate::model::policy::{EmailPolicy, Schedule, SmtpSecurity, SmtpServer};
+use crate::model::policy::Schedule;
 use crate::model::rollout::RolloutConclusion;
 use crate::model::window::{Closing, Day, Escalation, Overrun, Weekly};
 use jiff::SignedDuration;
@@ -132,49 +132,23 @@ fn the_limit_of_waiting_is_reported_once() {
     assert!(matches!(asked(&trial), Next::Escalate { .. }));
 }
 
-fn email() -> EmailPolicy {
-    EmailPolicy {
-        smtp: SmtpServer {
-            host: "mail.example.org".to_owned(),
-            port: 465,
-            security: SmtpSecurity::Tls,
-            username: None,
-            password: None,
-            ca: None,
-        },
-        from: "lowtide@example.org".to_owned(),
-        operators: vec!["ops@example.org".to_owned()],
-        daily_report: time(8, 0, 0, 0),
-        timezone: "UTC".to_owned(),
-    }
-}
-
 #[test]
 fn maintainers_and_operators_hear_once_of_one_wait() {
     let trial = trial(nights(None), "2026-09-22T06:00:00Z");
-    let maintainers = ["dev@example.org".to_owned()];
-    let told = |since| {
-        let waits = (since, WaitReason::NoWindow);
-        let notices = consequences::rollout_waits(&trial.state(), waits, &maintainers, Some(&email()), at(trial.now));
-        notices.into_iter().map(|notice| notice.dedup).collect::<Vec<_>>()
-    };
+    let told = |since| consequences::rollout_waits(&trial.state(), (since, WaitReason::NoWindow), at(trial.now));
     let first = told(at(0));
-    assert_eq!(first.len(), 2, "{first:?}");
-    assert!(
-        first[0].ends_with("#dev@example.org") && first[1].ends_with("#ops@example.org"),
-        "{first:?}"
-    );
+    assert_eq!(first.addressees, Addressees::Both);
     // The key does not contain the rollout, so a superseding rollout sends no second message.
-    assert!(!first[0].contains(&trial.state().id.to_string()), "{first:?}");
-    assert_ne!(told(at(1)), first, "another wait");
+    let key = &first.keys.dedup;
+    assert!(!key.contains(&trial.state().id.to_string()), "{key}");
+    assert_ne!(told(at(1)).keys, first.keys, "another wait");
 }
 
-fn end_of(email: &EmailPolicy) -> consequences::RolloutEnd<'_> {
+fn end() -> consequences::RolloutEnd<'static> {
     static NOTHING: std::sync::LazyLock<AppState> = std::sync::LazyLock::new(AppState::default);
     consequences::RolloutEnd {
         app_state: &NOTHING,
         app: None,
-        email: Some(email),
         adopted: None,
     }
 }
@@ -184,7 +158,7 @@ fn end_of(email: &EmailPolicy) -> consequences::RolloutEnd<'_> {
 fn what_the_clock_took_back_is_no_bad_release() {
     let mut back = trial(nights(Some(Overrun::Revert)), "2026-09-22T04:52:00Z");
     assert!(back.drive(None));
-    let told = consequences::rollout_ended(&back.state(), back.conclusion(), &end_of(&email()), at(back.now));
+    let told = consequences::rollout_ended(&back.state(), back.conclusion(), &end(), at(back.now));
     let [
         AppEvent::RolloutEnded {
             worked: Some(worked), ..
@@ -194,8 +168,8 @@ fn what_the_clock_took_back_is_no_bad_release() {
         panic!("{:?}", told.facts)
     };
     assert_eq!(worked.took, None);
-    assert_eq!(told.notices.len(), 1);
-    assert!(matches!(told.notices[0].body, NoticeBody::RolloutUntimely(_)));
+    assert_eq!(told.messages.len(), 1);
+    assert!(matches!(told.messages[0].body, MessageBody::RolloutUntimely(_)));
 }
 
 #[test]

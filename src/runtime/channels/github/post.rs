@@ -1,32 +1,34 @@
 //! Delivers one notice to GitHub. A killed delivery may have posted without recording it, so every action first looks
 //! for our own markers; where it cannot look, it posts nothing.
 
+use super::markdown;
+use crate::channels::github::route::{Place, Post};
+use crate::channels::list::Notice;
 use crate::clients::github::commit::state_text;
 use crate::clients::github::connect::Github;
 use crate::clients::github::error::GithubError;
 use crate::clients::github::issue::{Issue, IssueState, Listed};
-use crate::model::notice::{GithubPost, Notice, NoticeBody};
-use crate::report::mail::MailContext;
-use crate::report::markdown;
+use crate::model::name::AppName;
+use crate::report::message_page::Sender;
 use jiff::Timestamp;
 use tracing::warn;
 
-/// Delivers `post` of `notice`. `known` is the issue's number as an earlier delivery returned it; the number to remember
+/// Posts a notice at its place. `known` is the issue's number as an earlier delivery returned it; the number to remember
 /// is returned.
 ///
 /// # Errors
 /// All of [`GithubError`]; the same notice may then be delivered again.
-pub async fn deliver(
+pub async fn post(
     github: &Github,
     notice: &Notice,
-    repo: &str,
-    post: &GithubPost,
+    Place { repo, post }: &Place,
     known: Option<u64>,
-    context: &MailContext,
+    sender: &Sender,
 ) -> Result<Option<u64>, GithubError> {
     match post {
-        GithubPost::Status { sha, state } => {
-            let name = format!("lowtide/{}", app(notice));
+        Post::Status { sha, state } => {
+            let app = notice.body.app().map_or("config", AppName::as_str);
+            let name = format!("lowtide/{app}");
             let words = markdown::status(notice);
             let shown = github.status(repo, sha, &name).await?;
             let same = shown
@@ -36,29 +38,29 @@ pub async fn deliver(
             }
             Ok(None)
         }
-        GithubPost::Issue { incident, since } => {
+        Post::Issue { incident, since } => {
             let incident = Incident {
                 github,
                 notice,
                 repo,
                 marker: markdown::marker(incident),
-                words: markdown::issue(notice, incident, context),
+                words: markdown::issue(notice, incident, sender),
             };
-            incident.tell(*since, known, context).await.map(Some)
+            incident.tell(*since, known, sender).await.map(Some)
         }
-        GithubPost::IssueClosed { incidents } => {
+        Post::IssueClosed { incidents } => {
             let begins = markdown::marker(incidents);
             let begins = begins.trim_end_matches(" -->");
-            let comment = markdown::comment(notice, context);
+            let comment = markdown::comment(notice, sender);
             for issue in open(github, repo, begins, known).await? {
                 comment_once(github, notice, repo, issue.number, &comment).await?;
                 github.close_issue(repo, issue.number).await?;
             }
             Ok(None)
         }
-        GithubPost::PullComment { sha } => {
+        Post::PullComment { sha } => {
             if let Some(number) = github.pull_of(repo, sha).await? {
-                comment_once(github, notice, repo, number, &markdown::comment(notice, context)).await?;
+                comment_once(github, notice, repo, number, &markdown::comment(notice, sender)).await?;
             }
             Ok(None)
         }
@@ -74,7 +76,7 @@ struct Incident<'a> {
 }
 
 impl Incident<'_> {
-    async fn tell(&self, since: Timestamp, known: Option<u64>, context: &MailContext) -> Result<u64, GithubError> {
+    async fn tell(&self, since: Timestamp, known: Option<u64>, sender: &Sender) -> Result<u64, GithubError> {
         let Self {
             github, repo, words, ..
         } = self;
@@ -91,8 +93,8 @@ impl Incident<'_> {
             }
             return Ok(issue.number);
         };
-        if issue.second_line() != markdown::marker(&self.notice.dedup) {
-            let comment = markdown::comment(self.notice, context);
+        if issue.second_line() != markdown::marker(&self.notice.keys.dedup) {
+            let comment = markdown::comment(self.notice, sender);
             comment_once(github, self.notice, repo, issue.number, &comment).await?;
             // Last: the body's second line says that the comment is there.
             github.edit_issue(repo, issue.number, &words.title, &words.body).await?;
@@ -133,29 +135,10 @@ async fn comment_once(
     comment: &str,
 ) -> Result<(), GithubError> {
     if !github
-        .has_comment(repo, number, &markdown::marker(&notice.dedup))
+        .has_comment(repo, number, &markdown::marker(&notice.keys.dedup))
         .await?
     {
         github.comment(repo, number, comment).await?;
     }
     Ok(())
-}
-
-fn app(notice: &Notice) -> &str {
-    match &notice.body {
-        NoticeBody::RunFailed { app, .. }
-        | NoticeBody::RunRecovered { app, .. }
-        | NoticeBody::RunPassed { app, .. }
-        | NoticeBody::UnfixableUpdates { app, .. }
-        | NoticeBody::RolledOut { app, .. }
-        | NoticeBody::RolloutRefused { app, .. }
-        | NoticeBody::Halted { app, .. }
-        | NoticeBody::Resumed { app, .. } => app.as_str(),
-        NoticeBody::RolloutWaits(wait) => wait.app.as_str(),
-        NoticeBody::RolloutUntimely(rollout) => rollout.app.as_str(),
-        NoticeBody::WentBack(back) => back.app.as_str(),
-        NoticeBody::PromotionFailed(of) => of.app.as_str(),
-        NoticeBody::Promoted { app, .. } => app.as_str(),
-        NoticeBody::ConfigRefused { .. } | NoticeBody::DailyReport(_) => "config",
-    }
 }

@@ -4,12 +4,12 @@ use super::*;
 use insta::assert_snapshot;
 
 /// Of a rollout on probation, on a target that cannot simply go back.
-fn stuck() -> NoticeBody {
+fn stuck() -> MessageBody {
     let mut incident = crate::report::incident::tests::incident();
     incident.probation = true;
     incident.irreversible = true;
     let reason = HaltReason::Stuck { failure: unhealthy() };
-    let NoticeBody::Halted {
+    let MessageBody::Halted {
         app,
         target,
         rollout,
@@ -19,7 +19,7 @@ fn stuck() -> NoticeBody {
     else {
         panic!()
     };
-    NoticeBody::Halted {
+    MessageBody::Halted {
         app,
         target,
         rollout,
@@ -104,7 +104,7 @@ fn a_halt_with_its_whole_incident() {
 
 #[test]
 fn a_resume_with_its_form() {
-    let body = NoticeBody::Resumed {
+    let body = MessageBody::Resumed {
         app: "archives".parse().unwrap(),
         by: "ana".into(),
         why: "nobody tested the migration".into(),

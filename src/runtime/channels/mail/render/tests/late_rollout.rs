@@ -5,9 +5,9 @@ use super::*;
 #[test]
 fn a_release_that_waits_too_long() {
     use crate::model::failure::WaitReason;
-    use crate::model::notice::LongWait;
+    use crate::model::message::LongWait;
     let hours = jiff::SignedDuration::from_hours;
-    assert_snapshot!(shown(NoticeBody::RolloutWaits(Box::new(LongWait {
+    assert_snapshot!(shown(MessageBody::RolloutWaits(Box::new(LongWait {
         app: "archives".parse().unwrap(),
         target: "compose-archives".parse().unwrap(),
         rollout: RUN.parse().unwrap(),
@@ -49,8 +49,8 @@ fn a_release_that_waits_too_long() {
 #[test]
 fn a_program_that_is_busy_for_ever() {
     use crate::model::failure::WaitReason;
-    use crate::model::notice::LongWait;
-    assert_snapshot!(shown(NoticeBody::RolloutWaits(Box::new(LongWait {
+    use crate::model::message::LongWait;
+    assert_snapshot!(shown(MessageBody::RolloutWaits(Box::new(LongWait {
         app: "archives".parse().unwrap(),
         target: "edge".parse().unwrap(),
         rollout: RUN.parse().unwrap(),
@@ -89,9 +89,9 @@ fn a_program_that_is_busy_for_ever() {
 
 #[test]
 fn a_rollout_that_its_window_rolled_back() {
-    use crate::model::notice::Untimely;
+    use crate::model::message::Untimely;
     let detail = "1 of 4 were done when its window had closed";
-    assert_snapshot!(shown(NoticeBody::RolloutUntimely(Box::new(Untimely {
+    assert_snapshot!(shown(MessageBody::RolloutUntimely(Box::new(Untimely {
         app: "archives".parse().unwrap(),
         target: "compose-archives".parse().unwrap(),
         rollout: RUN.parse().unwrap(),

@@ -1,4 +1,5 @@
-//! What people are notified of. A notice is data; `report` turns it into words at delivery.
+//! What people are notified of. A message is data and names no channel: `channels` says where it goes, and `report` puts it
+//! into words at delivery.
 
 use crate::model::drift::Drift;
 use crate::model::failure::{Failure, Fault, HaltReason, WaitReason};
@@ -11,56 +12,44 @@ use crate::model::stages::resolve::Commit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One message to one audience. `dedup` makes it unique: enqueuing the same cause twice is one message.
+/// One message, whatever channels it goes through.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Notice {
-    /// One per cause, not per occurrence; the Message-ID is made from it, so a repeated delivery is the same message.
+pub struct Message {
+    pub keys: Keys,
+    pub addressees: Addressees,
+    pub at: Timestamp,
+    pub body: MessageBody,
+}
+
+/// What makes a message unique, and what it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// One per cause, not per occurrence: the same cause twice is one message.
     pub dedup: String,
     /// Messages of one incident share this: the first has `dedup == thread`, later ones refer to it.
     pub thread: String,
-    pub audience: Audience,
-    pub at: Timestamp,
-    pub body: NoticeBody,
 }
 
-/// Mail addresses are resolved when the notice is enqueued, from the configuration then in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Audience {
-    Mail {
-        to: Vec<String>,
-    },
-    /// A repository (`owner/name`) on the GitHub of the configuration in force.
-    Github {
-        repo: String,
-        post: GithubPost,
-    },
-}
-
-/// Where on GitHub a notice appears.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GithubPost {
-    /// A status of one commit (full hex id).
-    Status { sha: String, state: CommitState },
-    /// The issue of an incident: opened by its first notice, brought up to date by later ones.
-    Issue {
-        incident: String,
-        /// Nothing about this incident is older.
-        since: Timestamp,
-    },
-    /// Closes each open issue whose incident begins with `incidents`.
-    IssueClosed { incidents: String },
-    /// A comment on the pull request that brought the commit, if one did.
-    PullComment { sha: String },
-}
-
-/// What a run says of the commit it built.
+/// Who is notified in person. A channel that only keeps a record, such as a commit's status, takes every message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum CommitState {
-    Success,
-    Failure,
+pub enum Addressees {
+    Maintainers,
+    Operators,
+    Both,
+    /// Nobody was waiting for it.
+    Nobody,
+}
+
+impl Addressees {
+    /// The group that can do something about it.
+    #[must_use]
+    pub fn of(fault: Fault) -> Self {
+        match fault {
+            Fault::Repo => Self::Maintainers,
+            Fault::Infra | Fault::Operator | Fault::Bug => Self::Operators,
+        }
+    }
 }
 
 /// The commit that a run built.
@@ -73,7 +62,7 @@ pub struct Built {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "body")]
-pub enum NoticeBody {
+pub enum MessageBody {
     /// A run failed for a new cause.
     RunFailed {
         app: AppName,
@@ -82,16 +71,23 @@ pub enum NoticeBody {
         commit: Option<Box<Built>>,
         failure: Failure,
         fault: Fault,
+        /// The first failing run of the incident, and since when.
+        first: RunId,
+        since: Timestamp,
+        /// The commit is the only input that changed since the last release.
+        commit_to_blame: bool,
     },
     /// The app's runs succeed again.
     RunRecovered {
         app: AppName,
         run: RunId,
     },
-    /// A run proved its commit; where nobody was waiting for that, only the commit's status says so.
+    /// A run proved its commit. Nobody was waiting for that: it is a record.
     RunPassed {
         app: AppName,
         run: RunId,
+        /// Full hex id.
+        commit: String,
         /// Tag of the release; `None`: a rebuild changes nothing.
         tag: Option<String>,
         /// *observe* mode: the tag was not pushed.
@@ -315,19 +311,25 @@ pub enum DailyReportLine {
     },
 }
 
-/// A notice in words, ready to be delivered. No field but `text` and `html` has a line break.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mail {
-    /// With angle brackets; the same for the same notice, however often it is delivered.
-    pub message_id: String,
-    /// The first message of the incident, when this is a later one.
-    pub in_reply_to: Option<String>,
-    pub references: Vec<String>,
-    /// RFC 2919, for people's filters.
-    pub list_id: String,
-    /// When the notice was made, not when it is delivered.
-    pub date: Timestamp,
-    pub subject: String,
-    pub text: String,
-    pub html: String,
+impl MessageBody {
+    /// The app it is about; `None`: the whole fleet.
+    #[must_use]
+    pub fn app(&self) -> Option<&AppName> {
+        match self {
+            Self::RunFailed { app, .. }
+            | Self::RunRecovered { app, .. }
+            | Self::RunPassed { app, .. }
+            | Self::UnfixableUpdates { app, .. }
+            | Self::RolledOut { app, .. }
+            | Self::RolloutRefused { app, .. }
+            | Self::Promoted { app, .. }
+            | Self::Halted { app, .. }
+            | Self::Resumed { app, .. } => Some(app),
+            Self::WentBack(back) => Some(&back.app),
+            Self::PromotionFailed(of) => Some(&of.app),
+            Self::RolloutWaits(wait) => Some(&wait.app),
+            Self::RolloutUntimely(rollout) => Some(&rollout.app),
+            Self::ConfigRefused { .. } | Self::DailyReport(_) => None,
+        }
+    }
 }

@@ -3,10 +3,10 @@
 //! Whatever comes from outside (log lines, commit subjects, server answers) is shown as it is written: it formats nothing,
 //! links nothing, and calls nobody.
 
-use super::mail::{self, MailContext, Rendered};
-use super::page::{Block, Item, PackageRow, Page, Section};
-use super::{clean, unfixable, words};
-use crate::model::notice::{Notice, NoticeBody};
+use crate::channels::list::Notice;
+use crate::report::message_page::{self, Sender};
+use crate::report::page::{Block, Item, PackageRow, Page, Rendered, Section};
+use crate::report::{clean, message_line, words};
 use std::fmt::Write as _;
 
 /// GitHub's bound of a status's description, characters.
@@ -20,22 +20,22 @@ const BREAK: &str = "\u{200b}";
 
 /// An issue's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Issue {
-    pub title: String,
+pub(super) struct Issue {
+    pub(super) title: String,
     /// Its first line is [`marker`] of the incident, its second that of the notice it shows.
-    pub body: String,
+    pub(super) body: String,
 }
 
 /// The issue of an incident, as this notice leaves it.
 #[must_use]
-pub fn issue(notice: &Notice, incident: &str, context: &MailContext) -> Issue {
-    let Rendered { subject, page, .. } = mail::rendered(notice, context);
+pub(super) fn issue(notice: &Notice, incident: &str, sender: &Sender) -> Issue {
+    let Rendered { subject, page, .. } = message_page::page(&notice.body, notice.at, sender);
     Issue {
         title: disarmed(&clean::one_line(&subject, TITLE)),
         body: format!(
             "{}\n{}\n\n{}",
             marker(incident),
-            marker(&notice.dedup),
+            marker(&notice.keys.dedup),
             body(&page, false)
         ),
     }
@@ -43,52 +43,21 @@ pub fn issue(notice: &Notice, incident: &str, context: &MailContext) -> Issue {
 
 /// A comment on an issue or a pull request. Its first line is [`marker`] of the notice.
 #[must_use]
-pub fn comment(notice: &Notice, context: &MailContext) -> String {
-    let Rendered { page, .. } = mail::rendered(notice, context);
-    format!("{}\n\n{}", marker(&notice.dedup), body(&page, true))
+pub(super) fn comment(notice: &Notice, sender: &Sender) -> String {
+    let Rendered { page, .. } = message_page::page(&notice.body, notice.at, sender);
+    format!("{}\n\n{}", marker(&notice.keys.dedup), body(&page, true))
 }
 
 /// The line of a commit status: plain text of at most 140 characters.
 #[must_use]
-pub fn status(notice: &Notice) -> String {
-    let text = match &notice.body {
-        NoticeBody::RunFailed { failure, .. } => words::failure(failure),
-        NoticeBody::RunPassed {
-            tag: Some(tag),
-            observed: false,
-            ..
-        } => format!("Built, tested and released as {tag}."),
-        NoticeBody::RunPassed {
-            tag: Some(tag),
-            observed: true,
-            ..
-        } => format!("Built and tested; would be released as {tag} (observe mode)."),
-        NoticeBody::RunPassed { tag: None, .. } => "A rebuild changes nothing in the released image.".to_owned(),
-        NoticeBody::RunRecovered { .. } => "Runs succeed again.".to_owned(),
-        NoticeBody::UnfixableUpdates {
-            packages,
-            unavailable_pins,
-            ..
-        } => unfixable::title(packages, unavailable_pins),
-        NoticeBody::RolledOut { tag, target, .. } => format!("{tag} runs on {target}."),
-        NoticeBody::RolloutRefused { failure, .. } => format!("Rollout not begun: {}", words::failure(failure)),
-        NoticeBody::WentBack(back) => format!("{} runs on {} again.", back.tag, back.target),
-        NoticeBody::PromotionFailed(of) => format!("Not promoted to {}: {}", of.channel, words::failure(&of.failure)),
-        NoticeBody::Promoted { channel, tag, .. } => format!("{channel} has {tag}."),
-        NoticeBody::RolloutWaits(wait) => format!("{} waits for {}.", wait.tag, wait.target),
-        NoticeBody::RolloutUntimely(rollout) => format!("Rolled back: {}", words::failure(&rollout.failure)),
-        NoticeBody::Halted { reason, .. } => words::halted(reason),
-        NoticeBody::Resumed { by, .. } => format!("Resumed by {by}."),
-        NoticeBody::ConfigRefused { .. } => "A configuration is refused.".to_owned(),
-        NoticeBody::DailyReport(_) => "The daily report.".to_owned(),
-    };
-    clean::one_line(&text, DESCRIPTION)
+pub(super) fn status(notice: &Notice) -> String {
+    clean::one_line(&message_line::line(&notice.body), DESCRIPTION)
 }
 
 /// An invisible line by which we find our own issues and comments again. `key` is one of ours, but what could end the
 /// comment is left out all the same.
 #[must_use]
-pub fn marker(key: &str) -> String {
+pub(super) fn marker(key: &str) -> String {
     let key: String = key
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || "/._-:".contains(*c))

@@ -1,36 +1,39 @@
 use super::*;
+use crate::channels::github::route::{Place, Post};
+use crate::channels::list::Address;
 use crate::model::failure::{Failure, FailureKind, Fault};
-use crate::model::notice::{Audience, Built, CommitState, GithubPost};
-use crate::model::run::Stage;
+use crate::model::message::{Built, Keys, MessageBody};
+use crate::model::run::{CommitState, Stage};
 use crate::model::stages::resolve::Commit;
 use proptest::prelude::*;
 
-fn context() -> MailContext {
-    MailContext {
+fn sender() -> Sender {
+    Sender {
         instance: "harbour".to_owned(),
-        domain: String::new(),
         timezone: "America/Moncton".to_owned(),
     }
 }
 
-fn notice(body: NoticeBody) -> Notice {
+fn notice(body: MessageBody) -> Notice {
     Notice {
-        dedup: "github/run-failed/web/1/web/test/test_failed/abc".to_owned(),
-        thread: "github/run-failed/web".to_owned(),
-        audience: Audience::Github {
+        keys: Keys {
+            dedup: "github/run-failed/web/1/web/test/test_failed/abc".to_owned(),
+            thread: "github/run-failed/web".to_owned(),
+        },
+        address: Address::Github(Place {
             repo: "example/web".to_owned(),
-            post: GithubPost::Status {
+            post: Post::Status {
                 sha: "3f2a9c1".to_owned(),
                 state: CommitState::Failure,
             },
-        },
+        }),
         at: "2026-11-23T05:12:00Z".parse().unwrap(),
         body,
     }
 }
 
 fn failed(detail: &str, excerpt: &[&str]) -> Notice {
-    notice(NoticeBody::RunFailed {
+    notice(MessageBody::RunFailed {
         app: "web".parse().unwrap(),
         run: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
         stage: Stage::Test,
@@ -45,6 +48,9 @@ fn failed(detail: &str, excerpt: &[&str]) -> Notice {
         })),
         failure: Failure::new(FailureKind::TestFailed, detail).with_excerpt(excerpt.iter().copied()),
         fault: Fault::Repo,
+        first: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
+        since: "2026-11-23T05:12:00Z".parse().unwrap(),
+        commit_to_blame: false,
     })
 }
 
@@ -58,7 +64,7 @@ fn an_issue() {
     let issue = issue(
         &failed("1 of 2 tests failed", &["ok 2", "not ok 1 - says hello"]),
         "run-failed/web/01JDCS4Z00ABCDEFGHJKMNPQRS",
-        &context(),
+        &sender(),
     );
     insta::assert_snapshot!(issue.title, @"web: tests failed at 3f2a9c1 (1 failing)");
     insta::assert_snapshot!(shown(&issue.body), @r#"
@@ -117,7 +123,7 @@ fn hostile_text_calls_nobody_and_formats_nothing() {
             "</details>",
         ],
     );
-    insta::assert_snapshot!(shown(&comment(&notice, &context())), @r#"
+    insta::assert_snapshot!(shown(&comment(&notice, &sender())), @r#"
     <!-- lowtide:github/run-failed/web/1/web/test/test_failed/abc -->
 
     **web: tests failed at 3f2a9c1**
@@ -163,17 +169,17 @@ fn hostile_text_calls_nobody_and_formats_nothing() {
 
     <sub>You get one mail per problem; the daily report lists it until it is resolved, and the last message of this thread says when that is. Sent by lowtide harbour, 2026-11-23 01:12 America/Moncton.</sub>
     "#);
-    let title = issue(&failed("@octocat", &[]), "x", &context()).title;
+    let title = issue(&failed("@octocat", &[]), "x", &sender()).title;
     assert!(!title.contains("@o"));
 }
 
 #[test]
 fn the_end_of_an_incident() {
-    let recovered = notice(NoticeBody::RunRecovered {
+    let recovered = notice(MessageBody::RunRecovered {
         app: "web".parse().unwrap(),
         run: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
     });
-    insta::assert_snapshot!(shown(&comment(&recovered, &context())), @r"
+    insta::assert_snapshot!(shown(&comment(&recovered, &sender())), @r"
     <!-- lowtide:github/run-failed/web/1/web/test/test_failed/abc -->
 
     **web: runs succeed again**
@@ -194,9 +200,10 @@ fn the_end_of_an_incident() {
 #[test]
 fn statuses() {
     let passed = |tag: Option<&str>, observed| {
-        status(&notice(NoticeBody::RunPassed {
+        status(&notice(MessageBody::RunPassed {
             app: "web".parse().unwrap(),
             run: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
+            commit: "3f2a9c1d0e".repeat(4),
             tag: tag.map(ToOwned::to_owned),
             observed,
         }))

@@ -124,7 +124,7 @@ fn long_lists_end_in_and_more() {
         old: Some("1".into()),
         new: Some("2".into()),
     };
-    let NoticeBody::RolledOut {
+    let MessageBody::RolledOut {
         app,
         target,
         rollout,
@@ -140,7 +140,7 @@ fn long_lists_end_in_and_more() {
         packages: (0..30).map(many).collect(),
         ..Change::default()
     });
-    let text = shown(NoticeBody::RolledOut {
+    let text = shown(MessageBody::RolledOut {
         app,
         target,
         rollout,
@@ -155,14 +155,14 @@ fn long_lists_end_in_and_more() {
 #[test]
 fn what_a_command_moved_is_not_counted() {
     let mut body = rolled_out();
-    if let NoticeBody::RolledOut { target, units, .. } = &mut body {
+    if let MessageBody::RolledOut { target, units, .. } = &mut body {
         (*target, *units) = ("edge".parse().unwrap(), 0);
     }
     let text = shown(body);
     assert!(text.contains("edge\n") && !text.contains("container"), "{text}");
 }
 
-fn standing_troubles() -> NoticeBody {
+fn standing_troubles() -> MessageBody {
     let failure = |kind| Failure::new(kind, "x");
     let since = ts("2026-11-21T05:00:00Z");
     let tag = || "20261123.7-3f2a9c1".to_owned();

@@ -1,9 +1,11 @@
 use super::*;
+use crate::channels::list::Address;
+use crate::channels::mail::route::Recipient;
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
 use crate::model::halt::{Class, Exposure, Form, Incident, Require};
 use crate::model::inventory::{Change, FileChanges, PackageChange};
-use crate::model::notice::{
-    Audience, Built, DailyReport, DailyReportApp, DailyReportLine, RequestedBy, Unpromoted, WentBack,
+use crate::model::message::{
+    Built, DailyReport, DailyReportApp, DailyReportLine, Keys, MessageBody, RequestedBy, Unpromoted, WentBack,
 };
 use crate::model::run::Stage;
 use crate::model::stages::resolve::Commit;
@@ -23,27 +25,30 @@ fn ts(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn context() -> MailContext {
-    MailContext {
+const DOMAIN: &str = "example.org";
+
+fn sender() -> Sender {
+    Sender {
         instance: "harbour".into(),
-        domain: "example.org".into(),
         timezone: "America/Moncton".into(),
     }
 }
 
-fn notice(body: NoticeBody) -> Notice {
+fn notice(body: MessageBody) -> Notice {
     Notice {
-        dedup: "d".into(),
-        thread: "d".into(),
-        audience: Audience::Mail { to: vec![] },
+        keys: Keys {
+            dedup: "d".into(),
+            thread: "d".into(),
+        },
+        address: Address::Mail(Recipient { to: String::new() }),
         at: ts("2026-11-23T05:12:00Z"),
         body,
     }
 }
 
 /// Subject and text, as a person sees them.
-fn shown(body: NoticeBody) -> String {
-    let mail = render(&notice(body), &context());
+fn shown(body: MessageBody) -> String {
+    let mail = render(&notice(body), &sender(), DOMAIN);
     check(&mail);
     format!("Subject: {}\n\n{}", mail.subject, mail.text)
 }
@@ -122,8 +127,8 @@ fn built(subject: &str, link: Option<&str>) -> Box<Built> {
     })
 }
 
-fn run_failed() -> NoticeBody {
-    NoticeBody::RunFailed {
+fn run_failed() -> MessageBody {
+    MessageBody::RunFailed {
         app: "archives".parse().unwrap(),
         run: RUN.parse().unwrap(),
         stage: Stage::Test,
@@ -133,22 +138,28 @@ fn run_failed() -> NoticeBody {
         )),
         failure: tests_failed(),
         fault: Fault::Repo,
+        first: RUN.parse().unwrap(),
+        since: ts("2026-11-23T05:12:00Z"),
+        commit_to_blame: false,
     }
 }
 
-fn infra_failed() -> NoticeBody {
-    NoticeBody::RunFailed {
+fn infra_failed() -> MessageBody {
+    MessageBody::RunFailed {
         app: "archives".parse().unwrap(),
         run: RUN.parse().unwrap(),
         stage: Stage::Resolve,
         commit: None,
         failure: Failure::new(FailureKind::RegistryUnreachable, "ghcr.io: connection timed out"),
         fault: Fault::Infra,
+        first: RUN.parse().unwrap(),
+        since: ts("2026-11-23T05:12:00Z"),
+        commit_to_blame: false,
     }
 }
 
-fn rolled_out() -> NoticeBody {
-    NoticeBody::RolledOut {
+fn rolled_out() -> MessageBody {
+    MessageBody::RolledOut {
         app: "archives".parse().unwrap(),
         target: "compose-archives".parse().unwrap(),
         rollout: RUN.parse().unwrap(),
@@ -159,8 +170,8 @@ fn rolled_out() -> NoticeBody {
     }
 }
 
-fn refused() -> NoticeBody {
-    NoticeBody::RolloutRefused {
+fn refused() -> MessageBody {
+    MessageBody::RolloutRefused {
         app: "archives".parse().unwrap(),
         target: "compose-archives".parse().unwrap(),
         rollout: RUN.parse().unwrap(),
@@ -171,8 +182,8 @@ fn refused() -> NoticeBody {
     }
 }
 
-fn halted(reason: HaltReason, back: bool) -> NoticeBody {
-    NoticeBody::Halted {
+fn halted(reason: HaltReason, back: bool) -> MessageBody {
+    MessageBody::Halted {
         app: "archives".parse().unwrap(),
         target: Some("compose-archives".parse().unwrap()),
         rollout: Some(RUN.parse().unwrap()),
@@ -194,8 +205,8 @@ fn unhealthy() -> Failure {
     )
 }
 
-fn report(apps: Vec<(&str, Vec<DailyReportLine>)>, blind: Vec<String>) -> NoticeBody {
-    NoticeBody::DailyReport(Box::new(DailyReport {
+fn report(apps: Vec<(&str, Vec<DailyReportLine>)>, blind: Vec<String>) -> MessageBody {
+    MessageBody::DailyReport(Box::new(DailyReport {
         from: ts("2026-11-22T12:00:00Z"),
         to: ts("2026-11-23T12:00:00Z"),
         timezone: "America/Moncton".into(),
@@ -211,7 +222,7 @@ fn report(apps: Vec<(&str, Vec<DailyReportLine>)>, blind: Vec<String>) -> Notice
     }))
 }
 
-fn busy_report(blind: Vec<String>) -> NoticeBody {
+fn busy_report(blind: Vec<String>) -> MessageBody {
     let tag = || "20261123.7-3f2a9c1".to_owned();
     let target = || "compose-archives".parse().unwrap();
     let lines = vec![
@@ -270,29 +281,28 @@ fn busy_report(blind: Vec<String>) -> NoticeBody {
 
 #[test]
 fn the_same_notice_is_the_same_message() {
-    let first = render(&notice(run_failed()), &context());
-    assert_eq!(first, render(&notice(run_failed()), &context()));
+    let first = render(&notice(run_failed()), &sender(), DOMAIN);
+    assert_eq!(first, render(&notice(run_failed()), &sender(), DOMAIN));
     assert_eq!(first.in_reply_to, None);
     assert_snapshot!(first.message_id, @"<lowtide.122ed54517c81792ab2618d06aeae2f9@example.org>");
     assert_snapshot!(first.list_id, @"lowtide <harbour.lowtide.example.org>");
-    let later = Notice {
-        dedup: "d/recovered".into(),
-        ..notice(run_failed())
-    };
-    let later = render(&later, &context());
+    let mut later = notice(run_failed());
+    later.keys.dedup = "d/recovered".into();
+    let later = render(&later, &sender(), DOMAIN);
     assert_ne!(later.message_id, first.message_id);
     assert_eq!(later.in_reply_to.as_ref(), Some(&first.message_id));
     assert_eq!(later.references, std::slice::from_ref(&first.message_id));
-    let elsewhere = MailContext {
+    let elsewhere = Sender {
         instance: "other".into(),
-        ..context()
+        ..sender()
     };
-    assert_ne!(render(&notice(run_failed()), &elsewhere).message_id, first.message_id);
+    let elsewhere = render(&notice(run_failed()), &elsewhere, DOMAIN);
+    assert_ne!(elsewhere.message_id, first.message_id);
 }
 
 #[test]
 fn html_says_what_the_text_says() {
-    let mail = render(&notice(rolled_out()), &context());
+    let mail = render(&notice(rolled_out()), &sender(), DOMAIN);
     for fact in [
         "compose-archives (2 containers)",
         "20261123.7-3f2a9c1",
@@ -329,12 +339,12 @@ proptest! {
         let (run, rollout) = (RUN.parse().unwrap(), RUN.parse().unwrap());
         let e = || evil.clone();
         let bodies = [
-            NoticeBody::RunFailed { app: app.clone(), run, stage: Stage::Test, commit: Some(built(&evil, None)), failure: failure(), fault: Fault::Repo },
-            NoticeBody::RolledOut { app: app.clone(), target: target.clone(), rollout, tag: e(), digest: e(), change: Some(change.clone()), units: 1 },
-            NoticeBody::RolloutRefused { app: app.clone(), target: target.clone(), rollout, failure: failure() },
-            NoticeBody::Halted { app: app.clone(), target: None, rollout: None, reason: HaltReason::Operator { by: e(), why: e() }, tag: Some(e()), back: false, log: vec![e()], incident: Some(Box::new(hostile_incident(&evil))), require: Require::Countermeasure },
-            NoticeBody::Resumed { app: app.clone(), by: e(), why: e(), form: Some(Box::new(Form { whys: vec![e()], class: Class::Noise, commit: Some(e()), config: true })), probation: 3 },
-            NoticeBody::ConfigRefused { revision: e(), problems: e() },
+            MessageBody::RunFailed { app: app.clone(), run, stage: Stage::Test, commit: Some(built(&evil, None)), failure: failure(), fault: Fault::Repo, first: run, since: ts("2026-11-21T05:00:00Z"), commit_to_blame: false },
+            MessageBody::RolledOut { app: app.clone(), target: target.clone(), rollout, tag: e(), digest: e(), change: Some(change.clone()), units: 1 },
+            MessageBody::RolloutRefused { app: app.clone(), target: target.clone(), rollout, failure: failure() },
+            MessageBody::Halted { app: app.clone(), target: None, rollout: None, reason: HaltReason::Operator { by: e(), why: e() }, tag: Some(e()), back: false, log: vec![e()], incident: Some(Box::new(hostile_incident(&evil))), require: Require::Countermeasure },
+            MessageBody::Resumed { app: app.clone(), by: e(), why: e(), form: Some(Box::new(Form { whys: vec![e()], class: Class::Noise, commit: Some(e()), config: true })), probation: 3 },
+            MessageBody::ConfigRefused { revision: e(), problems: e() },
             report(vec![("a", vec![
                 DailyReportLine::Released { tag: e(), change: Some(change.clone()) },
                 DailyReportLine::Failing { stage: Stage::Test, failure: failure(), since: ts("2026-11-21T05:00:00Z") },
@@ -343,13 +353,13 @@ proptest! {
                 DailyReportLine::Refused { target: target.clone(), tag: e(), since: ts("2026-11-21T05:00:00Z"), failure: failure() },
                 DailyReportLine::Unpromoted { channel: "c".parse().unwrap(), tag: e(), since: ts("2026-11-21T05:00:00Z"), failure: failure(), again: None },
             ])], vec![e()]),
-            NoticeBody::WentBack(Box::new(WentBack { app: app.clone(), target, rollout, tag: e(), from: Some(e()), asked: Some(RequestedBy { by: e(), why: e() }), units: 1 })),
-            NoticeBody::PromotionFailed(Box::new(Unpromoted { app: app.clone(), channel: "c".parse().unwrap(), tag: e(), failure: failure() })),
-            NoticeBody::Promoted { app: app.clone(), channel: "c".parse().unwrap(), tag: e() },
+            MessageBody::WentBack(Box::new(WentBack { app: app.clone(), target, rollout, tag: e(), from: Some(e()), asked: Some(RequestedBy { by: e(), why: e() }), units: 1 })),
+            MessageBody::PromotionFailed(Box::new(Unpromoted { app: app.clone(), channel: "c".parse().unwrap(), tag: e(), failure: failure() })),
+            MessageBody::Promoted { app: app.clone(), channel: "c".parse().unwrap(), tag: e() },
         ];
-        let context = MailContext { instance: e(), domain: e(), timezone: e() };
+        let sender = Sender { instance: e(), timezone: e() };
         for body in bodies {
-            let mail = render(&notice(body), &context);
+            let mail = render(&notice(body), &sender, &evil);
             check_hostile(&mail)?;
         }
     }

@@ -1,15 +1,15 @@
 //! Messages about one event: what happened, what runs now, why, what to do next, who needs to act.
 
-use super::mail::{MailContext, Rendered};
-use super::page::{Block, Page, Section, Tone};
+use super::page::{Block, Page, Rendered, Section, Tone};
 use super::words::{self, counted, short_commit};
 use super::{change, clean, halt, incident, late_rollout, outstanding, unfixable};
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
 use crate::model::halt::{Incident, Require};
 use crate::model::inventory::Change;
+use crate::model::message::{Built, MessageBody};
 use crate::model::name::{AppName, RolloutId, RunId, TargetName};
-use crate::model::notice::{Built, Notice, NoticeBody};
 use crate::model::run::Stage;
+use jiff::Timestamp;
 
 /// Lines of a container's log in a mail; `lowtide show` has them all.
 const LOG_LINES: usize = 20;
@@ -18,24 +18,35 @@ const PROBLEM_LINES: usize = 60;
 
 const UNTOUCHED: &str = "Nothing changed in production: what ran before still runs.";
 
-/// The page of every notice except the daily report.
-pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
-    let rendered = match &notice.body {
-        NoticeBody::RunFailed {
+/// Whose message this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// Name of this lowtide, stable over restarts.
+    pub instance: String,
+    /// IANA zone that times are shown in. A daily report has its own.
+    pub timezone: String,
+}
+
+/// The page of a message that was made `at` that time.
+#[must_use]
+pub fn page(body: &MessageBody, at: Timestamp, sender: &Sender) -> Rendered {
+    let rendered = match body {
+        MessageBody::RunFailed {
             app,
             run,
             stage,
             commit,
             failure,
             fault,
+            ..
         } => run_failed(app, *run, *stage, commit.as_deref(), (failure, *fault)),
-        NoticeBody::RunRecovered { app, run } | NoticeBody::RunPassed { app, run, .. } => run_recovered(app, *run),
-        NoticeBody::UnfixableUpdates {
+        MessageBody::RunRecovered { app, run } | MessageBody::RunPassed { app, run, .. } => run_recovered(app, *run),
+        MessageBody::UnfixableUpdates {
             app,
             packages,
             unavailable_pins,
         } => unfixable::page(app, packages, unavailable_pins),
-        NoticeBody::RolledOut {
+        MessageBody::RolledOut {
             app,
             target,
             rollout,
@@ -47,18 +58,18 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             let facts = release_facts(target, tag, digest, *units);
             rolled_out(app, target, *rollout, facts, change.as_ref())
         }
-        NoticeBody::RolloutRefused {
+        MessageBody::RolloutRefused {
             app,
             target,
             rollout,
             failure,
         } => refused(app, target, *rollout, failure),
-        NoticeBody::WentBack(back) => outstanding::went_back(back),
-        NoticeBody::PromotionFailed(of) => outstanding::unpromoted(of),
-        NoticeBody::Promoted { app, channel, tag } => outstanding::promoted(app, channel, tag),
-        NoticeBody::RolloutWaits(wait) => late_rollout::waits(wait, notice.at),
-        NoticeBody::RolloutUntimely(rollout) => late_rollout::untimely(rollout),
-        NoticeBody::Halted {
+        MessageBody::WentBack(back) => outstanding::went_back(back),
+        MessageBody::PromotionFailed(of) => outstanding::unpromoted(of),
+        MessageBody::Promoted { app, channel, tag } => outstanding::promoted(app, channel, tag),
+        MessageBody::RolloutWaits(wait) => late_rollout::waits(wait, at),
+        MessageBody::RolloutUntimely(rollout) => late_rollout::untimely(rollout),
+        MessageBody::Halted {
             app,
             target,
             rollout,
@@ -79,29 +90,29 @@ pub(super) fn page(notice: &Notice, context: &MailContext) -> Rendered {
             incident: incident.as_deref(),
             require: *require,
         }),
-        NoticeBody::Resumed {
+        MessageBody::Resumed {
             app,
             by,
             why,
             form,
             probation,
         } => resumed(app, by, why, halt::sections(form.as_deref(), *probation)),
-        NoticeBody::ConfigRefused { revision, problems } => config_refused(revision, problems),
-        NoticeBody::DailyReport(body) => return super::daily_report::page(body, context),
+        MessageBody::ConfigRefused { revision, problems } => config_refused(revision, problems),
+        MessageBody::DailyReport(body) => return super::daily_report::page(body, sender),
     };
-    signed(rendered, notice, context)
+    signed(rendered, at, sender)
 }
 
 /// Adds the sender and the time to the footer.
-fn signed(mut rendered: Rendered, notice: &Notice, context: &MailContext) -> Rendered {
-    let when = words::moment(notice.at, &context.timezone);
-    rendered.page.footer = format!("{} {}, {when}.", rendered.page.footer, sender(context));
+fn signed(mut rendered: Rendered, at: Timestamp, sender: &Sender) -> Rendered {
+    let when = words::moment(at, &sender.timezone);
+    rendered.page.footer = format!("{} {}, {when}.", rendered.page.footer, sent_by(sender));
     rendered
 }
 
 /// Who writes.
-pub(super) fn sender(context: &MailContext) -> String {
-    format!("Sent by lowtide {}", clean::one_line(&context.instance, 63))
+pub(super) fn sent_by(sender: &Sender) -> String {
+    format!("Sent by lowtide {}", clean::one_line(&sender.instance, 63))
 }
 
 fn run_failed(

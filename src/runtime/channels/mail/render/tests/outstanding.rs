@@ -3,8 +3,8 @@
 use super::*;
 use insta::assert_snapshot;
 
-fn back(asked: Option<RequestedBy>) -> NoticeBody {
-    NoticeBody::WentBack(Box::new(WentBack {
+fn back(asked: Option<RequestedBy>) -> MessageBody {
+    MessageBody::WentBack(Box::new(WentBack {
         app: "archives".parse().unwrap(),
         target: "compose-archives".parse().unwrap(),
         rollout: RUN.parse().unwrap(),
@@ -82,7 +82,7 @@ fn a_failed_promotion_and_its_end() {
         tag: tag.clone(),
         failure: Failure::new(FailureKind::TagTaken, detail),
     };
-    assert_snapshot!(shown(NoticeBody::PromotionFailed(Box::new(failed))), @"
+    assert_snapshot!(shown(MessageBody::PromotionFailed(Box::new(failed))), @"
     Subject: [lowtide] archives: 20261123.7-3f2a9c1 could not be promoted to production, the tag exists with another digest
 
     archives: 20261123.7-3f2a9c1 could not be promoted to production, the
@@ -116,7 +116,7 @@ fn a_failed_promotion_and_its_end() {
     America/Moncton.
     ");
     let (app, channel) = ("archives".parse().unwrap(), "production".parse().unwrap());
-    assert_snapshot!(shown(NoticeBody::Promoted { app, channel, tag }), @"
+    assert_snapshot!(shown(MessageBody::Promoted { app, channel, tag }), @"
     Subject: [lowtide] archives: production has 20261123.7-3f2a9c1
 
     archives: production has 20261123.7-3f2a9c1
@@ -134,7 +134,7 @@ fn a_sick_container_names_what_ships_the_fix() {
     let failure = Failure::new(FailureKind::TargetSick, "web is unhealthy");
     let (app, target) = ("archives".parse().unwrap(), "compose-archives".parse().unwrap());
     let rollout = RUN.parse().unwrap();
-    assert_snapshot!(shown(NoticeBody::RolloutRefused { app, target, rollout, failure }), @"
+    assert_snapshot!(shown(MessageBody::RolloutRefused { app, target, rollout, failure }), @"
     Subject: [lowtide] archives: rollout to compose-archives not begun, the container was not healthy before the rollout
 
     archives: rollout to compose-archives not begun, the container was not

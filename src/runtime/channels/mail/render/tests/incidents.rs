@@ -88,13 +88,16 @@ fn every_kind_makes_a_mail() {
             let failure = Failure::new(*kind, "detail");
             let fault = failure.fault();
             let (app, run) = ("archives".parse().unwrap(), RUN.parse().unwrap());
-            shown(NoticeBody::RunFailed {
+            shown(MessageBody::RunFailed {
                 app,
                 run,
                 stage,
                 commit: None,
                 failure,
                 fault,
+                first: RUN.parse().unwrap(),
+                since: ts("2026-11-23T05:12:00Z"),
+                commit_to_blame: false,
             });
         }
     }
@@ -103,7 +106,7 @@ fn every_kind_makes_a_mail() {
 #[test]
 fn recovered_and_resumed() {
     let (app, run) = ("archives".parse().unwrap(), RUN.parse().unwrap());
-    assert_snapshot!(shown(NoticeBody::RunRecovered { app, run }), @r#"
+    assert_snapshot!(shown(MessageBody::RunRecovered { app, run }), @r#"
     Subject: [lowtide] archives: runs succeed again
 
     archives: runs succeed again
@@ -123,7 +126,7 @@ fn recovered_and_resumed() {
         "ana".into(),
         "the database is mended".into(),
     );
-    assert_snapshot!(shown(NoticeBody::Resumed { app, by, why, form: None, probation: 0 }), @r#"
+    assert_snapshot!(shown(MessageBody::Resumed { app, by, why, form: None, probation: 0 }), @r#"
     Subject: [lowtide] archives: resumed by ana
 
     archives: resumed by ana
@@ -388,7 +391,7 @@ fn a_halt_that_is_stuck() {
 
 #[test]
 fn a_halt_by_a_person() {
-    let body = NoticeBody::Halted {
+    let body = MessageBody::Halted {
         app: "archives".parse().unwrap(),
         target: None,
         rollout: None,
@@ -429,7 +432,7 @@ fn a_halt_by_a_person() {
 #[test]
 fn a_refused_configuration() {
     let problems = "lowtide.yml:12:5: unknown key `chanels`, did you mean `channels`?\nlowtide.yml:30:11: no such zone: Amerika/Moncton";
-    let body = NoticeBody::ConfigRefused {
+    let body = MessageBody::ConfigRefused {
         revision: "5d0c7e21".repeat(5),
         problems: problems.into(),
     };
@@ -480,7 +483,7 @@ fn what_no_rebuild_mends() {
         version: "3.0.15-1".to_owned(),
         line: 7,
     };
-    let body = NoticeBody::UnfixableUpdates {
+    let body = MessageBody::UnfixableUpdates {
         app: "archives".parse().unwrap(),
         packages: vec![pending("libssl3", base), pending("nginx", pin)],
         unavailable_pins: vec![UnavailablePin {

@@ -1,0 +1,5 @@
+//! GitHub's statuses, issues and comments.
+
+pub mod courier;
+mod markdown;
+pub mod post;

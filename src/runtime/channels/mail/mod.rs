@@ -1,0 +1,4 @@
+//! Mail over SMTP.
+
+pub mod courier;
+pub mod render;

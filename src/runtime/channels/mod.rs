@@ -1,0 +1,5 @@
+//! What delivers the notices of each channel: one folder per channel. [`courier`] is the contract with the outbox.
+
+pub mod courier;
+pub mod github;
+pub mod mail;
