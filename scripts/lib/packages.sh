@@ -90,16 +90,17 @@ busybox_binary() {
     ldd "$path" >/dev/null 2>&1 || readlink -f "$path"
 }
 
-# need_python: a virtual environment with the SMTP server the tests and the demo talk to; prints its python.
+# need_python: a virtual environment with the servers that the tests and the demo talk to, an SMTP server and a webhook's
+# receiver; prints its python.
 need_python() {
-    local venv=$CACHE/python-aiosmtpd-1.4.6
-    if ! "$venv/bin/python" -c 'import aiosmtpd' 2>/dev/null; then
-        say "Python environment with aiosmtpd 1.4.6 (from PyPI)"
+    local venv=$CACHE/python-servers-1
+    if ! "$venv/bin/python" -c 'import aiosmtpd, standardwebhooks, jsonschema' 2>/dev/null; then
+        say "Python environment with aiosmtpd, standardwebhooks and jsonschema (from PyPI)"
         rm -rf "$venv"
         mkdir -p "$CACHE"
         python3 -m venv "$venv" >&2 || die "python3 -m venv failed"
-        "$venv/bin/pip" --quiet --disable-pip-version-check install aiosmtpd==1.4.6 >&2 ||
-            die "cannot install aiosmtpd from PyPI"
+        "$venv/bin/pip" --quiet --disable-pip-version-check install \
+            aiosmtpd==1.4.6 standardwebhooks==1.1.0 jsonschema==4.26.0 >&2 || die "cannot install Python packages from PyPI"
     fi
     echo "$venv/bin/python"
 }

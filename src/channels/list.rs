@@ -4,6 +4,7 @@
 use super::channel::{Addressed, Channel, Configured, Contacts};
 use super::github::policy::GithubPolicy;
 use super::mail::policy::MailPolicy;
+use super::webhook::policy::WebhookPolicy;
 use crate::model::message::{Keys, Message, MessageBody};
 use crate::model::secret::SecretRef;
 use crate::yaml::check::Check;
@@ -83,6 +84,8 @@ channels! {
     Mail(email): MailPolicy,
     /// Statuses, issues and comments in the apps' repositories.
     Github(github): GithubPolicy,
+    /// Every message, as signed JSON.
+    Webhook(webhook): WebhookPolicy,
 }
 
 impl Channels {

@@ -5,3 +5,4 @@ pub mod channel;
 pub mod github;
 pub mod list;
 pub mod mail;
+pub mod webhook;

@@ -113,14 +113,6 @@ impl Store {
         .await
     }
 
-    /// Adds notices that no event causes (the daily report).
-    ///
-    /// # Errors
-    /// `Database`.
-    pub async fn enqueue(&self, notice: Notice, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |transaction| enqueue(transaction, &notice, now)).await
-    }
-
     /// Dead notices, and undelivered ones after more than two failed attempts: what people have not received.
     ///
     /// # Errors

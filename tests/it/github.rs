@@ -5,12 +5,13 @@ mod limits;
 mod nights;
 
 use crate::support::github::fake::{self, Fake};
+use lowtide::channels::github::policy::GithubPolicy;
 use lowtide::clients::clock;
 use lowtide::clients::engine::probe::ProbePath;
 use lowtide::clients::github::connect::Github;
 use lowtide::config::validate::fleet_with_provenance;
+use lowtide::decide::consequences;
 use lowtide::decide::run::{self, RunState};
-use lowtide::decide::{consequences, github_notices};
 use lowtide::fleet::app::{App, Fleet};
 use lowtide::fleet::run::RunEvent;
 use lowtide::model::failure::{Failure, FailureKind, SkipReason};
@@ -18,7 +19,6 @@ use lowtide::model::freshness::RebuildAssessment;
 use lowtide::model::image::Platform;
 use lowtide::model::journal::Recorded;
 use lowtide::model::name::RunId;
-use lowtide::model::policy::GithubPolicy;
 use lowtide::model::release::Release;
 use lowtide::model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
 use lowtide::model::secret::SecretRef;
@@ -63,9 +63,19 @@ impl House {
     }
 
     async fn of(fake: Fake) -> Self {
+        Self::at(fake, FLEET).await
+    }
+
+    /// The app's repository is `owner/name` on GitHub.
+    async fn of_repo(repo: &str) -> Self {
+        let named = format!("{FLEET}    github: {{ repo: {repo} }}\n");
+        Self::at(Fake::start().await, &named).await
+    }
+
+    async fn at(fake: Fake, text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("token"), format!("{}\n", fake::TOKEN)).unwrap();
-        let bot = bot(folder.path(), fleet(&fake, folder.path())).await;
+        let bot = bot(folder.path(), fleet(text, &fake, folder.path())).await;
         let app = bot.app(&"web".parse().unwrap()).unwrap().as_ref().clone();
         Self {
             fake,
@@ -79,7 +89,7 @@ impl House {
 
     /// Lowtide was killed and starts again over the same state.
     async fn restart(&mut self) {
-        self.bot = bot(self.folder.path(), fleet(&self.fake, self.folder.path())).await;
+        self.bot = bot(self.folder.path(), fleet(FLEET, &self.fake, self.folder.path())).await;
     }
 
     /// A run ends so, and its app's stream and the outbox take it up. Nothing is delivered.
@@ -87,12 +97,15 @@ impl House {
         self.nights += 1;
         let state = self.run(self.nights, sha);
         let (now, app_state) = (clock::now(), self.bot.app_state(&self.app.name));
-        let told = consequences::run_ended(&state, &app_state, &conclusion, None, now);
-        let repo = self.app.github_repo.as_deref();
         let bases = bases();
-        let notices = github_notices::run_ended(&state, &app_state, &conclusion, repo, Some(&bases), now);
+        let end = consequences::RunEnd {
+            app_state: &app_state,
+            last_bases: Some(&bases),
+            timezone: "UTC",
+        };
+        let told = consequences::run_ended(&state, &conclusion, &end, now);
         self.bot
-            .commit(Batch::new(), &self.app.name, &told.facts, notices)
+            .commit(Batch::new(), &self.app.name, &told.facts, &told.messages)
             .await
             .unwrap();
         if let Conclusion::Released { release } = conclusion {
@@ -178,11 +191,11 @@ async fn bot(state: &Path, fleet: Fleet) -> Bot {
         .unwrap()
 }
 
-fn fleet(fake: &Fake, folder: &Path) -> Fleet {
-    let (mut fleet, _) = fleet_with_provenance(FLEET.as_bytes(), &|_| true).unwrap();
+fn fleet(text: &str, fake: &Fake, folder: &Path) -> Fleet {
+    let (mut fleet, _) = fleet_with_provenance(text.as_bytes(), &|_| true).unwrap();
     // No engine takes part.
     fleet.hosts.clear();
-    fleet.github = Some(policy(&fake.api, &folder.join("token")));
+    fleet.channels.github = Some(policy(&fake.api, &folder.join("token")));
     fleet
 }
 
@@ -194,7 +207,8 @@ fn policy(api: &str, token: &Path) -> GithubPolicy {
 }
 
 fn client(fake: &Fake, folder: &Path, answer: Duration) -> Github {
-    Github::new(&policy(&fake.api, &folder.join("token")), answer).unwrap()
+    let GithubPolicy { token, api } = policy(&fake.api, &folder.join("token"));
+    Github::new(&token, &api, answer).unwrap()
 }
 
 fn id(number: u64) -> RunId {

@@ -275,6 +275,31 @@ fn a_kind_is_known_to_its_own_folders_only() {
     no_problems(&problems);
 }
 
+/// The seam of the channels: decisions, the store and the configuration know no channel, so a new one changes nothing else.
+#[test]
+fn a_channel_is_known_to_its_own_folders_only() {
+    let channels = ["mail", "github", "webhook"];
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|s| !s.is_test()) {
+        let path = source.path.as_str();
+        let inside = path.split_once("channels/").map(|(_, rest)| first_name(rest));
+        if path == "channels/list.rs" {
+            continue;
+        }
+        for (number, line) in source.code() {
+            for (at, _) in line.match_indices("channels::") {
+                let other = first_name(&line[at + "channels::".len()..]);
+                if channels.contains(&other.as_str()) && inside.as_ref() != Some(&other) {
+                    problems.push(format!(
+                        "src/{path}:{number}: the channel `{other}` is none of its business"
+                    ));
+                }
+            }
+        }
+    }
+    no_problems(&problems);
+}
+
 #[test]
 fn clients_know_nobody() {
     // Credentials, secrets, TLS, the clock and the pipe serve all clients; no outside system is behind them.

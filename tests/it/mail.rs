@@ -1,14 +1,17 @@
 //! Mail to a real SMTP server (aiosmtpd). `LOWTIDE_TEST_PYTHON` names a Python that has it; `openssl` makes certificates.
 
 use crate::support::mail::{PASSWORD, Server, USER};
-use lowtide::clients::smtp::{Refusal, Smtp, SmtpError};
+use lowtide::channels::list::{Address, Notice};
+use lowtide::channels::mail::route::Recipient;
+use lowtide::clients::smtp::{Mail, Refusal, Smtp, SmtpError};
 use lowtide::model::failure::{Failure, FailureKind, Fault};
-use lowtide::model::message::{Audience, Built, Mail, MessageBody, Notice};
-use lowtide::model::policy::{EmailPolicy, SmtpSecurity, SmtpServer};
+use lowtide::model::message::{Built, Keys, MessageBody};
+use lowtide::model::policy::{SmtpSecurity, SmtpServer};
 use lowtide::model::run::Stage;
 use lowtide::model::secret::SecretRef;
 use lowtide::model::stages::resolve::Commit;
-use lowtide::report::mail::{MailContext, render};
+use lowtide::report::message_page::Sender;
+use lowtide::runtime::channels::mail::render::render;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -17,42 +20,40 @@ const PATIENT: Duration = Duration::from_secs(30);
 const IMPATIENT: Duration = Duration::from_millis(300);
 
 trait Policies {
-    fn policy(&self, security: SmtpSecurity) -> EmailPolicy;
-    fn trusted(&self, security: SmtpSecurity, password: &str) -> EmailPolicy;
+    fn policy(&self, security: SmtpSecurity) -> SmtpServer;
+    fn trusted(&self, security: SmtpSecurity, password: &str) -> SmtpServer;
 }
 
 impl Policies for Server {
-    fn policy(&self, security: SmtpSecurity) -> EmailPolicy {
-        policy(self.port, security)
+    fn policy(&self, security: SmtpSecurity) -> SmtpServer {
+        smtp_server(self.port, security)
     }
 
     /// With user, password and certificate authority.
-    fn trusted(&self, security: SmtpSecurity, password: &str) -> EmailPolicy {
+    fn trusted(&self, security: SmtpSecurity, password: &str) -> SmtpServer {
         let file = self.folder().join("password");
         std::fs::write(&file, format!("{password}\n")).unwrap();
         let mut policy = self.policy(security);
-        policy.smtp.username = Some(USER.to_owned());
-        policy.smtp.password = Some(SecretRef::File(file));
-        policy.smtp.ca = Some(self.ca());
+        policy.username = Some(USER.to_owned());
+        policy.password = Some(SecretRef::File(file));
+        policy.ca = Some(self.ca());
         policy
     }
 }
 
-fn policy(port: u16, security: SmtpSecurity) -> EmailPolicy {
-    EmailPolicy {
-        smtp: SmtpServer {
-            host: "127.0.0.1".to_owned(),
-            port,
-            security,
-            username: None,
-            password: None,
-            ca: None,
-        },
-        from: "lowtide <lowtide@example.org>".to_owned(),
-        operators: vec![],
-        daily_report: jiff::civil::time(8, 0, 0, 0),
-        timezone: "UTC".to_owned(),
+fn smtp_server(port: u16, security: SmtpSecurity) -> SmtpServer {
+    SmtpServer {
+        host: "127.0.0.1".to_owned(),
+        port,
+        security,
+        username: None,
+        password: None,
+        ca: None,
     }
+}
+
+fn connect(server: &SmtpServer, answer: Duration) -> Result<Smtp, SmtpError> {
+    Smtp::new(server, "lowtide <lowtide@example.org>", answer)
 }
 
 fn mail(dedup: &str) -> Mail {
@@ -64,9 +65,11 @@ fn mail(dedup: &str) -> Mail {
         ".".to_owned(),
     ]);
     let notice = Notice {
-        dedup: dedup.to_owned(),
-        thread: "incident".to_owned(),
-        audience: Audience::Mail { to: vec![] },
+        keys: Keys {
+            dedup: dedup.to_owned(),
+            thread: "incident".to_owned(),
+        },
+        address: Address::Mail(Recipient { to: String::new() }),
         at: "2026-11-23T05:12:00Z".parse().unwrap(),
         body: MessageBody::RunFailed {
             app: "archives".parse().unwrap(),
@@ -83,22 +86,24 @@ fn mail(dedup: &str) -> Mail {
             })),
             failure,
             fault: Fault::Repo,
+            first: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
+            since: "2026-11-23T05:12:00Z".parse().unwrap(),
+            commit_to_blame: false,
         },
     };
-    let context = MailContext {
+    let sender = Sender {
         instance: "harbour".to_owned(),
-        domain: "example.org".to_owned(),
         timezone: "UTC".to_owned(),
     };
-    render(&notice, &context)
+    render(&notice, &sender, "example.org")
 }
 
 fn to(addresses: &[&str]) -> Vec<String> {
     addresses.iter().map(ToString::to_string).collect()
 }
 
-async fn send(policy: &EmailPolicy, answer: Duration) -> Result<(), SmtpError> {
-    let smtp = Smtp::new(policy, answer)?;
+async fn send(policy: &SmtpServer, answer: Duration) -> Result<(), SmtpError> {
+    let smtp = connect(policy, answer)?;
     smtp.send(&mail("incident"), &to(&["dev@example.org"]))
         .await
         .map(|sent| assert_eq!(sent.refused, []))
@@ -107,7 +112,7 @@ async fn send(policy: &EmailPolicy, answer: Duration) -> Result<(), SmtpError> {
 #[tokio::test]
 async fn a_mail_arrives_as_it_was_written() {
     let server = Server::start("ok");
-    let smtp = Smtp::new(&server.policy(SmtpSecurity::Plain), PATIENT).unwrap();
+    let smtp = connect(&server.policy(SmtpSecurity::Plain), PATIENT).unwrap();
     let first = mail("incident");
     let sent = smtp
         .send(&first, &to(&["dev@example.org", "Ops <ops@example.org>"]))
@@ -140,7 +145,7 @@ async fn a_mail_arrives_as_it_was_written() {
 #[tokio::test]
 async fn a_repeated_delivery_is_the_same_message_and_a_later_one_refers_to_it() {
     let server = Server::start("ok");
-    let smtp = Smtp::new(&server.policy(SmtpSecurity::Plain), PATIENT).unwrap();
+    let smtp = connect(&server.policy(SmtpSecurity::Plain), PATIENT).unwrap();
     for dedup in ["incident", "incident", "incident/recovered"] {
         smtp.send(&mail(dedup), &to(&["dev@example.org"])).await.unwrap();
     }
@@ -158,7 +163,7 @@ async fn starttls_and_tls_with_a_login() {
     for (mode, security) in [("starttls", SmtpSecurity::StartTls), ("tls", SmtpSecurity::Tls)] {
         let server = Server::start(mode);
         let policy = server.trusted(security, PASSWORD);
-        Smtp::new(&policy, PATIENT).unwrap().check().await.unwrap();
+        connect(&policy, PATIENT).unwrap().check().await.unwrap();
         assert_eq!(server.stored(), Vec::<Value>::new(), "a check sends nothing");
         send(&policy, PATIENT).await.unwrap();
         let stored = server.stored();
@@ -181,14 +186,14 @@ async fn a_wrong_password_is_denied_and_not_repeated_in_words() {
     assert!(!error.retryable() && error.operator());
     assert!(!format!("{error:?} {error}").contains(wrong));
     let mut silent = server.trusted(SmtpSecurity::StartTls, PASSWORD);
-    silent.smtp.username = None;
+    silent.username = None;
     let error = send(&silent, PATIENT).await.unwrap_err();
     assert!(
         matches!(error, SmtpError::Denied { .. }),
         "the server wants a login: {error:?}"
     );
     let mut unset = server.trusted(SmtpSecurity::StartTls, PASSWORD);
-    unset.smtp.password = Some(SecretRef::File(server.folder().join("missing")));
+    unset.password = Some(SecretRef::File(server.folder().join("missing")));
     let error = send(&unset, PATIENT).await.unwrap_err();
     assert!(matches!(error, SmtpError::Secret(_)), "{error:?}");
     assert_eq!(server.stored(), Vec::<Value>::new());
@@ -198,7 +203,7 @@ async fn a_wrong_password_is_denied_and_not_repeated_in_words() {
 async fn no_encryption_no_mail() {
     let server = Server::start("starttls");
     let mut strange = server.trusted(SmtpSecurity::StartTls, PASSWORD);
-    strange.smtp.ca = None;
+    strange.ca = None;
     let error = send(&strange, PATIENT).await.unwrap_err();
     assert!(
         matches!(error, SmtpError::Tls { .. }) && error.operator(),
@@ -208,10 +213,10 @@ async fn no_encryption_no_mail() {
     let error = send(&plain.policy(SmtpSecurity::StartTls), PATIENT).await.unwrap_err();
     assert!(matches!(error, SmtpError::Tls { .. }), "no STARTTLS offered: {error:?}");
     assert_eq!(plain.stored(), Vec::<Value>::new());
-    let mut far = policy(25, SmtpSecurity::Plain);
-    far.smtp.host = "mail.example.org".to_owned();
+    let mut far = smtp_server(25, SmtpSecurity::Plain);
+    far.host = "mail.example.org".to_owned();
     assert!(
-        matches!(Smtp::new(&far, PATIENT), Err(SmtpError::Tls { .. })),
+        matches!(connect(&far, PATIENT), Err(SmtpError::Tls { .. })),
         "plain text leaves the machine"
     );
 }
@@ -221,7 +226,9 @@ async fn a_server_that_is_down_or_rude_is_tried_again() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let dead = listener.local_addr().unwrap().port();
     drop(listener);
-    let error = send(&policy(dead, SmtpSecurity::Plain), PATIENT).await.unwrap_err();
+    let error = send(&smtp_server(dead, SmtpSecurity::Plain), PATIENT)
+        .await
+        .unwrap_err();
     assert!(
         matches!(error, SmtpError::Unreachable { .. }) && error.retryable(),
         "{error:?}"
@@ -272,7 +279,7 @@ async fn later_and_never_are_different_answers() {
 #[tokio::test]
 async fn one_dead_address_does_not_silence_the_others() {
     let server = Server::start("ok");
-    let smtp = Smtp::new(&server.policy(SmtpSecurity::Plain), PATIENT).unwrap();
+    let smtp = connect(&server.policy(SmtpSecurity::Plain), PATIENT).unwrap();
     let everybody = to(&["gone@example.org", "dev@example.org", "later@example.org", "no address"]);
     let mut refused = smtp.send(&mail("incident"), &everybody).await.unwrap().refused;
     refused.sort_by(|a, b| a.address.cmp(&b.address));

@@ -22,4 +22,5 @@ mod store;
 #[path = "../support/mod.rs"]
 mod support;
 mod web;
+mod webhook;
 mod year;

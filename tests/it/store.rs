@@ -1,12 +1,14 @@
 //! The database: appends, fencing, the outbox, backup, and journals that end anywhere.
 
 use jiff::{SignedDuration, Timestamp};
+use lowtide::channels::list::{Address, Notice};
+use lowtide::channels::mail::route::Recipient;
 use lowtide::decide::{app_state, rollout, run};
 use lowtide::fleet::app_state::AppEvent;
 use lowtide::fleet::run::RunEvent;
 use lowtide::model::failure::{HaltReason, SkipReason};
 use lowtide::model::journal::Stream;
-use lowtide::model::message::{Audience, MessageBody, Notice};
+use lowtide::model::message::{Keys, MessageBody};
 use lowtide::model::name::{AppName, RunId};
 use lowtide::model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
 use lowtide::model::stages::resolve::Resolve;
@@ -105,13 +107,19 @@ async fn record(store: &Store, events: &[RunEvent]) {
     }
 }
 
+async fn enqueue(store: &Store, notice: Notice, at: Timestamp) {
+    store.commit(Batch::new().notices([notice]), at).await.unwrap();
+}
+
 fn notice(dedup: &str) -> Notice {
     Notice {
-        dedup: dedup.into(),
-        thread: dedup.into(),
-        audience: Audience::Mail {
-            to: vec!["ops@example.org".into()],
+        keys: Keys {
+            dedup: dedup.into(),
+            thread: dedup.into(),
         },
+        address: Address::Mail(Recipient {
+            to: "ops@example.org".into(),
+        }),
         at: now(),
         body: MessageBody::RunRecovered { app: web(), run: id() },
     }
@@ -155,9 +163,9 @@ async fn a_newer_term_fences_the_older_one_off() {
 async fn one_cause_is_one_notice_and_waits_its_back_off() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
-    store.enqueue(notice("a"), now()).await.unwrap();
-    store.enqueue(notice("a"), now()).await.unwrap();
-    store.enqueue(notice("b"), now()).await.unwrap();
+    enqueue(&store, notice("a"), now()).await;
+    enqueue(&store, notice("a"), now()).await;
+    enqueue(&store, notice("b"), now()).await;
     assert_eq!(store.due_notices(now(), 10, |_| true).await.unwrap().len(), 2);
     let later = now() + SignedDuration::from_mins(5);
     let wait = Delivery::Later {
@@ -171,9 +179,12 @@ async fn one_cause_is_one_notice_and_waits_its_back_off() {
         .unwrap();
     assert!(store.due_notices(now(), 10, |_| true).await.unwrap().is_empty());
     let due = store.due_notices(later, 10, |_| true).await.unwrap();
-    assert_eq!((due.len(), due[0].attempts, due[0].notice.dedup.as_str()), (1, 1, "a"));
+    assert_eq!(
+        (due.len(), due[0].attempts, due[0].notice.keys.dedup.as_str()),
+        (1, 1, "a")
+    );
     // Delivered is remembered: the same cause later is still the same message.
-    store.enqueue(notice("b"), later).await.unwrap();
+    enqueue(&store, notice("b"), later).await;
     assert_eq!(store.pending_notices().await.unwrap(), 1);
     let dead = Delivery::Dead {
         error: "550 no such user".into(),
@@ -351,10 +362,10 @@ async fn notices_go_with_their_time_whatever_became_of_them() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     for dedup in ["delivered", "dead", "pending"] {
-        store.enqueue(notice(dedup), now()).await.unwrap();
+        enqueue(&store, notice(dedup), now()).await;
     }
     let later = now() + SignedDuration::from_secs(1);
-    store.enqueue(notice("young"), later).await.unwrap();
+    enqueue(&store, notice("young"), later).await;
     let dead = Delivery::Dead { error: "no".into() };
     store
         .record_delivery("delivered".into(), Delivery::Delivered, later)
@@ -365,7 +376,7 @@ async fn notices_go_with_their_time_whatever_became_of_them() {
     assert_eq!((forgotten.streams, forgotten.unheard), (0, 1));
     let due = store.due_notices(later, 9, |_| true).await.unwrap();
     assert_eq!(
-        due.iter().map(|due| due.notice.dedup.as_str()).collect::<Vec<_>>(),
+        due.iter().map(|due| due.notice.keys.dedup.as_str()).collect::<Vec<_>>(),
         ["young"]
     );
     assert!(store.undelivered().await.unwrap().is_empty());
@@ -415,7 +426,7 @@ async fn times_of_a_clock_that_was_ahead_count_as_now() {
     store.set_mark("daily-report", ahead).await.unwrap();
     let soon = now() + SignedDuration::from_mins(30);
     store.set_mark("github-silent", soon).await.unwrap();
-    store.enqueue(notice("late"), now()).await.unwrap();
+    enqueue(&store, notice("late"), now()).await;
     let later = Delivery::Later {
         at: ahead,
         error: "down".to_owned(),

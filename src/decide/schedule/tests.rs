@@ -1,6 +1,5 @@
 use super::super::family::{Member, families};
 use super::*;
-use crate::channels::list::Channels;
 use crate::model::policy::{BuildPolicy, GitRef, Limits, Mode, Ready, ReadyCheck, Retention, Source};
 use jiff::civil::time;
 use proptest::prelude::*;
@@ -288,7 +287,7 @@ fn fleet(apps: &[App], runs: usize) -> Fleet {
         hosts: BTreeMap::new(),
         registries: BTreeMap::new(),
         archives: crate::model::policy::ArchivePolicy::default(),
-        channels: Channels::default(),
+        channels: Default::default(),
         limits: Limits {
             runs,
             rollouts: 1,

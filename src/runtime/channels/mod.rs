@@ -3,3 +3,4 @@
 pub mod courier;
 pub mod github;
 pub mod mail;
+pub mod webhook;

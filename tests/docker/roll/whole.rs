@@ -127,7 +127,7 @@ impl House {
             purpose,
         };
         let batch = Batch::new().rollout(&self.app, id, 0, &event);
-        self.bot.commit(batch, &self.app, &[opened], Vec::new()).await.unwrap();
+        self.bot.commit(batch, &self.app, &[opened], &[]).await.unwrap();
         let interrupt = Interrupt {
             cancel: CancellationToken::new(),
             cancelled_by: Arc::default(),

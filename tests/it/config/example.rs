@@ -116,8 +116,11 @@ fn five_lines_are_enough_for_an_app() {
         "proxy": null,
         "mirrors": {}
       },
-      "email": null,
-      "github": null,
+      "channels": {
+        "email": null,
+        "github": null,
+        "webhook": null
+      },
       "limits": {
         "runs": 2,
         "rollouts": 4,

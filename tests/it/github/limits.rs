@@ -141,7 +141,11 @@ async fn a_wrong_token_waits_for_the_operator() {
 async fn tokens_and_addresses_that_fit_no_request() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
-    let made = |api: &str| Github::new(&policy(api, &token), PATIENT).map(|_| ()).unwrap_err();
+    let made = |api: &str| {
+        Github::new(&SecretRef::File(token.clone()), api, PATIENT)
+            .map(|_| ())
+            .unwrap_err()
+    };
     assert!(matches!(made("https://api.example.org"), GithubError::Secret(_)));
     std::fs::write(&token, "ghp_two\nlines").unwrap();
     let error = made("https://api.example.org");
@@ -178,11 +182,11 @@ async fn a_server_that_is_down_or_hangs_is_tried_again() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let api = format!("http://{}", listener.local_addr().unwrap());
     // It takes connections and never answers.
-    let github = Github::new(&policy(&api, &token), Duration::from_millis(300)).unwrap();
+    let github = Github::new(&SecretRef::File(token.clone()), &api, Duration::from_millis(300)).unwrap();
     let error = github.issues("example/web", Listed::Open).await.unwrap_err();
     assert!(error.retryable() && error.everywhere(), "{error:?}");
     drop(listener);
-    let github = Github::new(&policy(&api, &token), PATIENT).unwrap();
+    let github = Github::new(&SecretRef::File(token.clone()), &api, PATIENT).unwrap();
     let error = github.issues("example/web", Listed::Open).await.unwrap_err();
     assert!(
         matches!(error, GithubError::Unreachable { .. }) && error.retryable(),
@@ -192,8 +196,7 @@ async fn a_server_that_is_down_or_hangs_is_tried_again() {
 
 #[tokio::test]
 async fn a_repository_nobody_knows_is_reported_to_the_operators() {
-    let mut house = House::new().await;
-    house.app.github_repo = Some("example/gone".to_owned());
+    let mut house = House::of_repo("example/gone").await;
     house.night(NEW, tests_failed()).await;
     assert_eq!(house.waiting().await, 0);
     insta::assert_snapshot!(house.bot.store.undelivered().await.unwrap().join("\n"), @r"

@@ -2,13 +2,16 @@
 
 use super::*;
 use crate::support::github::fake::{Fake, Scripted};
+use lowtide::channels::channel::{Channel, Contacts};
+use lowtide::channels::github::route::Post;
+use lowtide::channels::list::Address;
 use lowtide::clients::github::issue::Listed;
 use lowtide::decide::halt::Lifted;
 use lowtide::model::failure::HaltReason;
 use lowtide::model::halt::Require;
-use lowtide::model::message::{Audience, GithubPost, MessageBody, Notice};
-use lowtide::report::mail::MailContext;
-use lowtide::runtime::github::deliver;
+use lowtide::model::message::{Addressees, Keys, Message, MessageBody};
+use lowtide::report::message_page::Sender;
+use lowtide::runtime::channels::github::post::post;
 
 /// Issues, comments and statuses at a glance.
 fn seen(fake: &Fake) -> String {
@@ -100,9 +103,8 @@ async fn what_is_not_the_repository_s_fault_is_not_told_there() {
 async fn a_delivery_that_is_repeated_changes_nothing() {
     let house = House::new().await;
     let github = client(&house.fake, house.folder.path(), PATIENT);
-    let context = MailContext {
+    let sender = Sender {
         instance: "harbour".to_owned(),
-        domain: String::new(),
         timezone: "UTC".to_owned(),
     };
     house
@@ -116,17 +118,18 @@ async fn a_delivery_that_is_repeated_changes_nothing() {
         house.ends(NEW, conclusion).await;
         let due = house.bot.store.due_notices(clock::now(), 50, |_| true).await.unwrap();
         for pending in &due {
-            let Audience::Github { repo, post } = &pending.notice.audience else {
+            let Address::Github(place) = &pending.notice.address else {
                 panic!("{pending:?}")
             };
-            deliver(&github, &pending.notice, repo, post, None, &context)
-                .await
-                .unwrap();
+            post(&github, &pending.notice, place, None, &sender).await.unwrap();
             house.fake.writes();
-            deliver(&github, &pending.notice, repo, post, None, &context)
-                .await
-                .unwrap();
-            assert_eq!(house.fake.writes(), Vec::<String>::new(), "{}", pending.notice.dedup);
+            post(&github, &pending.notice, place, None, &sender).await.unwrap();
+            assert_eq!(
+                house.fake.writes(),
+                Vec::<String>::new(),
+                "{}",
+                pending.notice.keys.dedup
+            );
         }
         house.deliver().await;
         assert_eq!(
@@ -176,7 +179,7 @@ async fn due_now(house: &House) {
             at: clock::now(),
             error: String::new(),
         };
-        let dedup = pending.notice.dedup;
+        let dedup = pending.notice.keys.dedup;
         house
             .bot
             .store
@@ -278,29 +281,23 @@ async fn other_or_unknown_bases_blame_no_commit() {
     other[0].pin = BasePin::Local { image: None };
     let same = bases();
     for (known, blamed) in [(Some(&same), true), (Some(&other), false), (None, false)] {
-        let known = known.map(Vec::as_slice);
-        let app_state = house.bot.app_state(&house.app.name);
-        let told = github_notices::run_ended(
-            &state,
-            &app_state,
-            &tests_failed(),
-            Some("example/web"),
-            known,
-            clock::now(),
-        );
-        let is_comment = |notice: &Notice| {
-            matches!(
-                &notice.audience,
-                Audience::Github {
-                    post: GithubPost::PullComment { .. },
-                    ..
-                }
-            )
+        let end = consequences::RunEnd {
+            app_state: &house.bot.app_state(&house.app.name),
+            last_bases: known.map(Vec::as_slice),
+            timezone: "UTC",
         };
-        assert_eq!(told.iter().any(is_comment), blamed, "{known:?}");
+        let told = consequences::run_ended(&state, &tests_failed(), &end, clock::now());
+        let github = policy("https://api.example.org", house.folder.path());
+        let contacts = Contacts {
+            maintainers: &[],
+            github_repo: Some("example/web"),
+        };
+        let places = told.messages.iter().flat_map(|message| github.route(message, contacts));
+        let comments = places.filter(|of| matches!(of.address.post, Post::PullComment { .. }));
+        assert_eq!(comments.count(), usize::from(blamed), "{known:?}");
     }
-    assert_eq!(github_notices::compared_with(&state, &tests_failed()), Some(id(0)));
-    assert_eq!(github_notices::compared_with(&state, &unchanged()), None);
+    assert_eq!(consequences::compared_with(&state, &tests_failed()), Some(id(0)));
+    assert_eq!(consequences::compared_with(&state, &unchanged()), None);
 }
 
 #[tokio::test]
@@ -308,16 +305,12 @@ async fn a_halt_is_an_issue_until_somebody_resumes() {
     let house = House::new().await;
     let app = house.app.name.clone();
     let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "web-1 answers 500");
-    let halt = |rollout: &str| Notice {
-        dedup: format!("github/halt/web/{rollout}"),
-        thread: "github/halt/web".to_owned(),
-        audience: Audience::Github {
-            repo: "example/web".to_owned(),
-            post: GithubPost::Issue {
-                incident: format!("halt/web/{rollout}"),
-                since: clock::now(),
-            },
+    let halt = |rollout: &str| Message {
+        keys: Keys {
+            dedup: format!("rollout/{rollout}"),
+            thread: format!("rollout/{rollout}"),
         },
+        addressees: Addressees::Both,
         at: clock::now(),
         body: MessageBody::Halted {
             app: app.clone(),
@@ -334,7 +327,7 @@ async fn a_halt_is_an_issue_until_somebody_resumes() {
         },
     };
     for rollout in ["01JDCS4Z00ABCDEFGHJKMNPQRS", "01JDCS4Z00ABCDEFGHJKMNPQRT"] {
-        house.bot.store.enqueue(halt(rollout), clock::now()).await.unwrap();
+        house.bot.notify(&halt(rollout)).await.unwrap();
         house.deliver().await;
     }
     let lifted = Lifted {
@@ -342,8 +335,12 @@ async fn a_halt_is_an_issue_until_somebody_resumes() {
         form: None,
         probation: 0,
     };
-    let notices = github_notices::resumed(&app, "kim", &lifted, clock::now(), Some("example/web"), clock::now());
-    house.bot.commit(Batch::new(), &app, &[], notices).await.unwrap();
+    let resumed = consequences::resumed(&app, "kim", &lifted, Some((clock::now(), None)), clock::now());
+    house
+        .bot
+        .commit(Batch::new(), &app, &[], &resumed.messages)
+        .await
+        .unwrap();
     house.deliver().await;
     insta::assert_snapshot!(seen(&house.fake), @r#"
     #41 closed ["lowtide"]: web: rolled back on container-web, the new container did not become ready

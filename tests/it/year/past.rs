@@ -2,6 +2,8 @@
 //! its rollout, failures, a halt that is answered.
 
 use jiff::{SignedDuration, Timestamp};
+use lowtide::channels::list::{Address, Notice};
+use lowtide::channels::mail::route::Recipient;
 use lowtide::decide::app_state::AppState;
 use lowtide::fleet::app::{App, Fleet};
 use lowtide::fleet::app_state::{AppEvent, Worked};
@@ -13,7 +15,7 @@ use lowtide::model::failure::{Failure, FailureKind, HaltReason, SkipReason};
 use lowtide::model::freshness::{Because, Inputs};
 use lowtide::model::inventory::{Change, FileChanges, FileEntry, FileKind, Inventory, PackageChange};
 use lowtide::model::journal::Recorded;
-use lowtide::model::message::{Audience, MessageBody, Notice};
+use lowtide::model::message::{Keys, MessageBody};
 use lowtide::model::name::{AppName, RolloutId, RunId};
 use lowtide::model::package_state::PackageState;
 use lowtide::model::release::Release;
@@ -155,7 +157,7 @@ impl Past {
             }
             batch = batch.run(&app.name, run, 1, &RunEvent::Concluded { conclusion });
         }
-        let delivered: Vec<String> = told.iter().map(|notice| notice.dedup.clone()).collect();
+        let delivered: Vec<String> = told.iter().map(|notice| notice.keys.dedup.clone()).collect();
         self.commit(batch.notices(told), ends).await;
         for dedup in delivered {
             let delivery = lowtide::store::outbox::Delivery::Delivered;
@@ -372,11 +374,13 @@ fn failure(kind: FailureKind) -> Failure {
 
 fn recovered(app: &AppName, run: RunId, at: Timestamp) -> Notice {
     Notice {
-        dedup: format!("recovered/{run}"),
-        thread: format!("run/{app}"),
-        audience: Audience::Mail {
-            to: vec!["dev@example.org".to_owned()],
+        keys: Keys {
+            dedup: format!("recovered/{run}"),
+            thread: format!("run/{app}"),
         },
+        address: Address::Mail(Recipient {
+            to: "dev@example.org".to_owned(),
+        }),
         at,
         body: MessageBody::RunRecovered { app: app.clone(), run },
     }

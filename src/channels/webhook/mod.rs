@@ -1,0 +1,6 @@
+//! A signed webhook: every message, as JSON.
+
+pub mod config;
+pub mod keys;
+pub mod policy;
+pub mod route;
