@@ -1,10 +1,10 @@
 //! Which layer a package came with. Each build step rewrites a package database as a whole, so the database is compared
 //! from layer to layer: a package came with the first layer since which it has been listed there at this version.
 
-use super::apk::installed;
-use super::dpkg;
 use super::error::ParseError;
 use crate::model::inventory::Package;
+use crate::packages::families::apk::installed;
+use crate::packages::families::apt::status;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The package databases of the layers so far.
@@ -73,11 +73,11 @@ type Parser = fn(&[u8]) -> Result<Vec<Package>, ParseError>;
 /// `None`: no package database.
 fn parser(path: &str) -> Option<Parser> {
     if path == "var/lib/dpkg/status" {
-        return Some(dpkg::parse);
+        return Some(status::parse);
     }
     if let Some(name) = path.strip_prefix("var/lib/dpkg/status.d/") {
         // Distroless images put checksums beside each package's file.
-        return (!name.ends_with(".md5sums")).then_some(dpkg::parse);
+        return (!name.ends_with(".md5sums")).then_some(status::parse);
     }
     path.ends_with("lib/apk/db/installed").then_some(installed::parse)
 }

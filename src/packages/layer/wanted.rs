@@ -1,6 +1,6 @@
 //! The few small files of an image whose content is kept: package databases, package sources, keyrings.
 
-use crate::packages::{apk, apt};
+use crate::packages::families::{apk, apt};
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 

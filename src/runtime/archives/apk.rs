@@ -6,7 +6,7 @@ use super::suites::{Archives, Visit, in_order};
 use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::{Ask, Got};
-use crate::packages::apk_signature::{self, ApkSignatureError};
+use crate::packages::families::apk::signature::{self, ApkSignatureError};
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -155,7 +155,7 @@ impl ApkWanted {
 }
 
 fn text(file: &[u8], keys: &Keys) -> Verified {
-    let signed = apk_signature::verify(file, keys);
-    let text = signed.and_then(apk_signature::index);
+    let signed = signature::verify(file, keys);
+    let text = signed.and_then(signature::index);
     text.map(Arc::new).map_err(|error| Arc::new(error.into()))
 }

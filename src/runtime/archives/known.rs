@@ -1,11 +1,11 @@
 //! What is known of a source's archive, or why nothing is.
 
 use crate::clients::archive::error::ArchiveError;
-use crate::decide::archive::{Disbelief, IndexFile};
-use crate::packages::apt::index::read::Index;
-use crate::packages::apt::release::Release;
-use crate::packages::apt::sources::Source;
 use crate::packages::error::ParseError;
+use crate::packages::families::apt::believe::{Disbelief, IndexFile};
+use crate::packages::families::apt::index::read::Index;
+use crate::packages::families::apt::release::Release;
+use crate::packages::families::apt::sources::Source;
 use crate::packages::openpgp::error::SignatureError;
 use crate::packages::openpgp::verify::Trust;
 use jiff::Timestamp;

@@ -8,7 +8,7 @@ use super::release::{self, Believed, Kept};
 use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::ArchiveClient;
-use crate::decide::archive::select;
+use crate::packages::families::apt::believe::select;
 use crate::runtime::blocking::run_blocking;
 use crate::store::archives::ArchiveCache;
 use crate::store::survey_cache::{SurveyCache, Surveys};

@@ -3,10 +3,10 @@
 use super::images::{Judging, Surveyed};
 use super::record::record;
 use crate::model::freshness::{Survey, Unknown};
-use crate::packages::apk::index::Index;
-use crate::packages::apk::pending::{self, Repository};
-use crate::packages::apk::repositories::Source;
-use crate::packages::apk::state::ApkState;
+use crate::packages::families::apk::index::Index;
+use crate::packages::families::apk::pending::{self, Repository};
+use crate::packages::families::apk::repositories::Source;
+use crate::packages::families::apk::state::ApkState;
 use crate::runtime::archives::apk::{ApkAnswer, ApkWanted};
 use crate::runtime::blocking::run_blocking;
 use std::collections::BTreeMap;

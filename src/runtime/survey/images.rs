@@ -6,7 +6,7 @@ use super::state::Manager;
 use super::{apk, apt};
 use crate::model::freshness::{Survey, UnavailablePin};
 use crate::model::package_state::{PackageState, Pinned};
-use crate::packages::openpgp::trust::Keyrings;
+use crate::packages::families::apt::trust::Keyrings;
 use crate::runtime::archives::suites::{Archives, Visit};
 use crate::runtime::blocking::run_blocking;
 use jiff::Timestamp;

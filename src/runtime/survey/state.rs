@@ -3,9 +3,9 @@
 use crate::decide::freshness;
 use crate::model::inventory::Inventory;
 use crate::model::package_state::{Doing, Lineage, PackageState};
-use crate::packages::apk::state::ApkState;
-use crate::packages::apt::condensed::condensed;
-use crate::packages::apt::state::{AptState, is_status};
+use crate::packages::families::apk::state::ApkState;
+use crate::packages::families::apt::condensed::condensed;
+use crate::packages::families::apt::state::{AptState, is_status};
 use crate::packages::os_release;
 use crate::runtime::inventory::seen::Seen;
 

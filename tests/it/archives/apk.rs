@@ -1,10 +1,10 @@
 //! An `APKINDEX.tar.gz` signed as abuild-sign does it: openssl over the index member, the signature in a member before.
 
 use super::site::{Site, Trick, client, gzip, limits};
-use lowtide::packages::apk::index::Index;
-use lowtide::packages::apk::pending::{Repository, pending};
-use lowtide::packages::apk::state::ApkState;
-use lowtide::packages::apk_signature::{ApkSignatureError, index, verify};
+use lowtide::packages::families::apk::index::Index;
+use lowtide::packages::families::apk::pending::{Repository, pending};
+use lowtide::packages::families::apk::signature::{ApkSignatureError, index, verify};
+use lowtide::packages::families::apk::state::ApkState;
 use lowtide::runtime::archives::apk::{ApkAnswer, ApkWanted};
 use lowtide::runtime::archives::suites::Archives;
 use lowtide::store::archives::ArchiveCache;
