@@ -18,4 +18,5 @@ mod origin;
 pub mod os_release;
 mod owned;
 pub mod planned;
+pub mod stale_index;
 pub mod tree;

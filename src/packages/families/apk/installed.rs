@@ -1,7 +1,8 @@
 //! apk's installed database: `/lib/apk/db/installed` (apk-package(5), "Installed database"): one letter, a colon and
 //! a value per line, entries separated by empty lines.
 
-use crate::model::inventory::{Package, PackageFamily};
+use crate::model::inventory::Package;
+use crate::model::package_family::PackageFamily;
 use crate::packages::error::{ParseError, Problem};
 
 const DATABASE: &str = "lib/apk/db/installed";

@@ -3,13 +3,18 @@
 
 pub mod available;
 pub mod believe;
+mod calls;
 pub mod condensed;
 mod conf;
 mod deb822;
+pub(crate) mod family;
 pub mod index;
+mod owned;
+mod paths;
 mod pattern;
 pub mod pending;
 mod preferences;
+mod programs;
 mod relation;
 pub mod release;
 pub mod settings;

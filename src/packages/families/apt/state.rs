@@ -9,7 +9,7 @@ use crate::packages::error::{ParseError, Problem};
 use crate::packages::families::apt::deb822::Stanzas;
 use std::collections::BTreeMap;
 
-const STATUS: &str = "var/lib/dpkg/status";
+pub(super) const STATUS: &str = "var/lib/dpkg/status";
 /// Packages of distroless images, one file each.
 const SINGLE: &str = "var/lib/dpkg/status.d/";
 const EXTENDED: &str = "var/lib/apt/extended_states";
@@ -160,7 +160,7 @@ impl AptState {
 
 /// Is it a file of dpkg's status? Distroless images put checksums beside each package's file.
 #[must_use]
-pub fn is_status(path: &str) -> bool {
+pub(super) fn is_status(path: &str) -> bool {
     path == STATUS || path.starts_with(SINGLE) && !path.ends_with(".md5sums")
 }
 

@@ -2,7 +2,8 @@
 //! (`/var/lib/dpkg/status.d/*`). Format: deb-control(5), dpkg(1) "Package states".
 
 use super::deb822::{Stanza, Stanzas};
-use crate::model::inventory::{Package, PackageFamily};
+use crate::model::inventory::Package;
+use crate::model::package_family::PackageFamily;
 use crate::packages::error::ParseError;
 
 const DATABASE: &str = "var/lib/dpkg/status";

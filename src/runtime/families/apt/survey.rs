@@ -1,32 +1,46 @@
 //! An image of apt.
 
-use super::cached::Validity;
-use super::images::{Judging, Question, Surveyed};
-use super::record::record;
+use super::known::{Answer, Suite, Wanted};
+use super::suites::Suites;
 use crate::decide::fixable;
 use crate::model::freshness::{Survey, UnavailablePin, Unknown};
+use crate::model::package_family::PackageFamily;
 use crate::model::package_state::Pinned;
 use crate::packages::families::apt::available;
 use crate::packages::families::apt::pending::{self, SuiteIndex};
 use crate::packages::families::apt::state::AptState;
-use crate::runtime::archives::known::{Answer, Suite, Wanted};
 use crate::runtime::blocking::run_blocking;
+use crate::runtime::survey::cached::Validity;
+use crate::runtime::survey::images::{Question, Surveyed};
+use crate::runtime::survey::record::record;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
-pub(super) async fn survey(
-    judging: &Judging<'_>,
-    mut state: AptState,
-    question: Question,
-) -> (Surveyed, Option<Validity>) {
-    let wanted = wanted(judging, &state, &question);
-    let answers = judging.visit.suites(&wanted).await;
-    let validity = validity(&answers);
-    let surveyed = run_blocking(move || {
-        state.release(|name, architecture| fixable::is_free(&question.state, &question.held, name, architecture));
-        one(&state, &answers, &question.pinned)
-    });
-    (surveyed.await, validity)
+impl Suites<'_> {
+    pub(super) async fn judge(&self, question: Question) -> (Surveyed, Option<Validity>) {
+        let of_image = Arc::clone(&question.state);
+        let mut state = match run_blocking(move || AptState::read(&of_image.files)).await {
+            Ok(state) => state,
+            Err(error) => return (Surveyed::unseen(error.to_string()), None),
+        };
+        let answers = self.answers(&self.wanted(&state, &question)).await;
+        let validity = validity(&answers);
+        let surveyed = run_blocking(move || {
+            state.release(|name, architecture| fixable::is_free(&question.state, &question.held, name, architecture));
+            one(&state, &answers, &question.pinned)
+        });
+        (surveyed.await, validity)
+    }
+
+    fn wanted(&self, state: &AptState, question: &Question) -> Vec<Wanted> {
+        let mut keyrings = self.keyrings.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = state.sources.iter().map(|source| Wanted {
+            source: source.clone(),
+            architectures: source.architectures(&state.architectures),
+            trust: Arc::new(keyrings.trust(source, &question.state.files)),
+        });
+        wanted.collect()
+    }
 }
 
 /// `None`: not every repository could be asked, so the survey must not be cached.
@@ -37,19 +51,10 @@ fn validity(answers: &[Answer]) -> Option<Validity> {
     });
     let suites: Vec<&Arc<Suite>> = suites.collect::<Option<_>>()?;
     Some(Validity {
+        family: PackageFamily::Dpkg,
         basis: suites.iter().map(|suite| suite.basis.clone()).collect(),
         until: suites.iter().filter_map(|suite| suite.until).min(),
     })
-}
-
-fn wanted(judging: &Judging<'_>, state: &AptState, question: &Question) -> Vec<Wanted> {
-    let mut keyrings = judging.keyrings.lock().unwrap_or_else(PoisonError::into_inner);
-    let wanted = state.sources.iter().map(|source| Wanted {
-        source: source.clone(),
-        architectures: source.architectures(&state.architectures),
-        trust: Arc::new(keyrings.trust(source, &question.state.files)),
-    });
-    wanted.collect()
 }
 
 fn one(state: &AptState, answers: &[Answer], pinned: &BTreeMap<String, Pinned>) -> Surveyed {

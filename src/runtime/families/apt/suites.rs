@@ -1,49 +1,69 @@
-//! The suites that a fleet's images take their packages from: each archive asked once, all at the same time but politely.
+//! The suites that a fleet's images take their packages from.
 
-use super::apk::Repositories;
 use super::index::{Indexes, Loads};
-use super::known::{Answer, Basis, Part, Suite, Unknown, Wanted};
-use super::record::Record;
+use super::known::{Answer, Part, Suite, Unknown, Wanted};
 use super::release::{self, Believed, Kept};
 use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
-use crate::clients::archive::fetch::ArchiveClient;
 use crate::packages::families::apt::believe::select;
-use crate::runtime::blocking::run_blocking;
-use crate::store::archives::ArchiveCache;
-use crate::store::survey_cache::{SurveyCache, Surveys};
+use crate::packages::families::apt::family::Apt;
+use crate::packages::families::apt::trust::Keyrings;
+use crate::runtime::archives::record::Record;
+use crate::runtime::archives::visit::{Visit, in_order};
+use crate::runtime::families::effects::{Effects, Repositories, Surveyor};
+use crate::runtime::survey::cached::{Basis, Validity};
+use crate::runtime::survey::images::{Question, Surveyed};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt as _};
-use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Archives that are asked at the same time; each host has a limit of its own besides.
-const AT_ONCE: usize = 8;
-
-/// All archives of a fleet.
-pub struct Archives {
-    pub(super) client: ArchiveClient,
-    pub(super) cache: ArchiveCache,
-    surveys: SurveyCache,
+/// What all visits to apt's archives share.
+#[derive(Default)]
+pub struct AptRepositories {
     indexes: Indexes,
-    /// `Release` files and apk's indexes by their address → when the archive was asked last, with success.
-    asked: Mutex<BTreeMap<String, Timestamp>>,
 }
 
-/// The package repositories as of one moment. Each repository is requested once, each index read once, and each signature verified once
-/// per set of keys, for any number of images. The visit holds the results until it ends, so images can be judged one after the other
-/// and need not be in memory together.
-pub struct Visit<'a> {
-    pub(super) archives: &'a Archives,
-    /// What an archive said then or later is not asked again.
-    pub(super) since: Timestamp,
-    pub(super) now: Timestamp,
-    surveys: Arc<OnceLock<Option<Surveys>>>,
+/// apt's archives as of one moment.
+pub struct Suites<'a> {
+    pub(super) visit: Visit<'a>,
+    indexes: &'a Indexes,
     /// By address.
     places: Mutex<BTreeMap<String, Arc<Place>>>,
-    pub(super) repositories: Repositories,
+    pub(super) keyrings: Mutex<Keyrings>,
+}
+
+impl Effects for Apt {
+    type Repositories = AptRepositories;
+}
+
+impl AptRepositories {
+    #[must_use]
+    pub fn suites<'a>(&'a self, visit: Visit<'a>) -> Suites<'a> {
+        Suites {
+            visit,
+            indexes: &self.indexes,
+            places: Mutex::default(),
+            keyrings: Mutex::default(),
+        }
+    }
+}
+
+impl Repositories for AptRepositories {
+    fn surveyor<'a>(&'a self, visit: Visit<'a>) -> Box<dyn Surveyor + 'a> {
+        Box::new(self.suites(visit))
+    }
+}
+
+impl Surveyor for Suites<'_> {
+    fn survey(&self, question: Question) -> BoxFuture<'_, (Surveyed, Option<Validity>)> {
+        self.judge(question).boxed()
+    }
+
+    fn are_as_before<'s>(&'s self, basis: &'s [Basis]) -> BoxFuture<'s, bool> {
+        let asks = basis.iter().map(|before| self.is_as_before(before).boxed());
+        in_order(asks).map(|same| same.into_iter().all(|same| same)).boxed()
+    }
 }
 
 /// The first caller sends the request; the others wait for its result.
@@ -64,44 +84,9 @@ struct Told {
 
 type Judged = Result<Believed, Arc<Unknown>>;
 
-impl Archives {
-    #[must_use]
-    pub fn new(client: ArchiveClient, cache: ArchiveCache, surveys: SurveyCache) -> Self {
-        Self {
-            surveys,
-            indexes: Indexes::new(client.clone(), cache.clone()),
-            client,
-            cache,
-            asked: Mutex::default(),
-        }
-    }
-
-    /// A visit at `now`; what an archive said at `since` or later is not asked again.
-    #[must_use]
-    pub fn visit(&self, since: Timestamp, now: Timestamp) -> Visit<'_> {
-        Visit {
-            archives: self,
-            since,
-            now,
-            surveys: Arc::default(),
-            places: Mutex::default(),
-            repositories: Repositories::default(),
-        }
-    }
-
-    pub(super) fn asked(&self) -> MutexGuard<'_, BTreeMap<String, Timestamp>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Visit<'_> {
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.now
-    }
-
+impl Suites<'_> {
     /// An answer for each of `wanted`, in its order.
-    pub async fn suites(&self, wanted: &[Wanted]) -> Vec<Answer> {
+    pub async fn answers(&self, wanted: &[Wanted]) -> Vec<Answer> {
         in_order(wanted.iter().map(|one| self.suite(one).boxed())).await
     }
 
@@ -125,21 +110,6 @@ impl Visit<'_> {
         answer
     }
 
-    /// Runs `work`, which may block, on the surveys of earlier visits. `None`: the cache cannot be used.
-    pub async fn with_surveys<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Surveys) -> T + Send + 'static,
-    ) -> Option<T> {
-        let (opened, cache) = (Arc::clone(&self.surveys), self.archives.surveys.clone());
-        run_blocking(move || opened.get_or_init(|| cache.open()).as_ref().map(work)).await
-    }
-
-    /// Is each of these repositories as it was? One that cannot be reached is not known to be.
-    pub async fn are_as_before(&self, basis: &[Basis]) -> bool {
-        let asks = basis.iter().map(|before| self.is_as_before(before).boxed());
-        in_order(asks).await.into_iter().all(|same| same)
-    }
-
     async fn is_as_before(&self, before: &Basis) -> bool {
         let place = self.place(&before.base);
         let mut told = place.lock().await;
@@ -161,7 +131,7 @@ impl Visit<'_> {
             Err(why) => return unknown(one, Arc::clone(why)),
         };
         let judged = told.judged.entry(keys(one)).or_insert_with(|| {
-            let judged = release::judge(&self.archives.cache, base, record, one, self.now);
+            let judged = release::judge(&self.visit.archives.cache, base, record, one, self.visit.now);
             judged.map_err(Arc::new)
         });
         let basis = Basis {
@@ -189,16 +159,15 @@ impl Visit<'_> {
     }
 
     async fn record(&self, base: &str, again: bool) -> Result<Record, Arc<Unknown>> {
-        let archives = self.archives;
-        let recent = archives.asked().get(base).is_some_and(|asked| *asked >= self.since);
-        let kept = match (again, recent) {
+        let archives = self.visit.archives;
+        let kept = match (again, self.visit.is_recent(base)) {
             (true, _) => Kept::Distrusted,
             (false, true) => Kept::Enough,
             (false, false) => Kept::Asked,
         };
         let record = release::ask(&archives.client, &archives.cache, base, kept).await;
         if record.is_ok() && kept != Kept::Enough {
-            archives.asked().insert(base.to_owned(), self.now);
+            self.visit.was_asked(base);
         }
         record.map_err(|error| Arc::new(Unknown::Fetch(error)))
     }
@@ -206,8 +175,9 @@ impl Visit<'_> {
     async fn parts(&self, basis: Basis, loads: &Loads, one: &Wanted, believed: &Believed) -> Answer {
         let selection = select(&believed.release, &one.source, &one.architectures);
         let loads = selection.files.iter().map(|file| async {
-            let indexes = &self.archives.indexes;
-            let index = indexes.load(loads, &basis.base, &believed.release, file).await?;
+            let archives = self.visit.archives;
+            let index = self.indexes.load(archives, loads, &basis.base, &believed.release, file);
+            let index = index.await?;
             Ok(Part {
                 file: file.clone(),
                 index,
@@ -226,12 +196,6 @@ impl Visit<'_> {
             Err(why) => unknown(one, why),
         }
     }
-}
-
-/// Runs up to [`AT_ONCE`] requests at the same time; returns the results in the order of the requests.
-pub(super) async fn in_order<'a, T>(asks: impl Iterator<Item = BoxFuture<'a, T>>) -> Vec<T> {
-    let asks: Vec<BoxFuture<'a, T>> = asks.collect();
-    stream::iter(asks).buffered(AT_ONCE).collect().await
 }
 
 /// Everything about a source that decides whether its `Release` is believed.

@@ -8,8 +8,8 @@ use crate::packages::families::apt::release::Release;
 use crate::packages::families::apt::sources::Source;
 use crate::packages::openpgp::error::SignatureError;
 use crate::packages::openpgp::verify::Trust;
+use crate::runtime::survey::cached::Basis;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// One source of one image, and what it wants to know.
@@ -31,18 +31,6 @@ pub enum Answer {
         source: String,
         why: Arc<Unknown>,
     },
-}
-
-/// What a survey rests on: the file that a repository signed, and how new the repository was known to be. As long as both are the same,
-/// the repository's part of the survey is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Basis {
-    /// The address of its `Release`.
-    pub base: String,
-    /// Of the signed file, 64 hex digits.
-    pub sha256: String,
-    /// Date of the newest `Release` that was ever believed.
-    pub newest: Option<Timestamp>,
 }
 
 /// A suite as one image sees it. Images that trust the same keys and want the same parts share it.

@@ -1,10 +1,10 @@
 //! apt-get, apt, aptitude and apt-mark (their manual pages).
 
-use super::lists::Runner;
-use super::options::{Known, Parsed, parse};
-use super::record::{Asked, Sure, Version};
-use super::values::Field;
 use crate::model::package_state::Upgrades;
+use crate::packages::dockerfile::refresh::options::{Known, Parsed, parse};
+use crate::packages::dockerfile::refresh::program::Call;
+use crate::packages::dockerfile::refresh::record::{Asked, Record, Sure, Version};
+use crate::packages::dockerfile::refresh::values::Field;
 
 /// An option that makes it do less, or otherwise, than it says.
 const APT: Known = Known {
@@ -198,105 +198,109 @@ const QUIET: &[&str] = &[
     "showpkg",
 ];
 
-impl Runner<'_> {
-    pub(super) fn apt(&mut self, tool: &str, words: &[Field], sure: Sure) {
-        let known = if tool == "aptitude" { &APTITUDE } else { &APT };
-        let parsed = parse(words, known);
-        let sure = if parsed.clear && !parsed.has(IDLE) && !parsed.has(LESS) && settled(&parsed) {
-            sure
-        } else {
-            Sure::Perhaps
-        };
-        let with_new = parsed.has(&["with-new-pkgs"]) || tool != "apt-get" && !parsed.has(&["without-new-pkgs"]);
-        match parsed.verb.as_deref() {
-            Some("upgrade" | "safe-upgrade") => {
-                let how = if with_new {
-                    Upgrades::WithoutRemovals
-                } else {
-                    Upgrades::WithoutNew
-                };
-                self.record.upgrade(how, sure);
-                self.apt_names(&parsed, sure);
-            }
-            Some("dist-upgrade" | "full-upgrade") => {
-                self.record.upgrade(Upgrades::All, sure);
-                self.apt_names(&parsed, sure);
-            }
-            Some("dselect-upgrade") => self.record.upgrade(Upgrades::All, Sure::Perhaps),
-            Some("install" | "reinstall") => self.apt_names(&parsed, sure),
-            // What they need and is there already stays as it is.
-            Some("build-dep" | "satisfy") => {}
-            Some("hold") => self.hold(&parsed.words),
-            // `apt-get remove name+` installs.
-            Some(verb) if QUIET.contains(&verb) && !parsed.words.iter().any(|word| word.text.ends_with('+')) => {
-                if parsed.odd {
-                    self.record.doubt(&format!("an option of {tool} is not understood"));
-                }
-                return;
-            }
-            // `apt-get -f`, `apt --version`.
-            None if parsed.clear => {}
-            Some(_) | None => self
-                .record
-                .doubt(&format!("{tool} is called in a way that is not understood")),
+pub(in super::super) fn apt(call: &Call<'_>, record: &mut Record) {
+    let tool = call.program;
+    let known = if tool == "aptitude" { &APTITUDE } else { &APT };
+    let parsed = parse(call.arguments, known);
+    // Another configuration may say anything.
+    let configured = call.variables.get("APT_CONFIG").is_some();
+    let sure = if !configured && parsed.clear && !parsed.has(IDLE) && !parsed.has(LESS) && settled(&parsed) {
+        call.sure
+    } else {
+        Sure::Perhaps
+    };
+    let with_new = parsed.has(&["with-new-pkgs"]) || tool != "apt-get" && !parsed.has(&["without-new-pkgs"]);
+    match parsed.verb.as_deref() {
+        Some("upgrade" | "safe-upgrade") => {
+            let how = if with_new {
+                Upgrades::WithoutRemovals
+            } else {
+                Upgrades::WithoutNew
+            };
+            record.upgrade(how, sure);
+            names(record, &parsed, sure);
         }
-        if !parsed.clear {
-            self.record.doubt(&format!("an option of {tool} is not understood"));
+        Some("dist-upgrade" | "full-upgrade") => {
+            record.upgrade(Upgrades::All, sure);
+            names(record, &parsed, sure);
         }
+        Some("dselect-upgrade") => record.upgrade(Upgrades::All, Sure::Perhaps),
+        Some("install" | "reinstall") => names(record, &parsed, sure),
+        // What they need and is there already stays as it is.
+        Some("build-dep" | "satisfy") => {}
+        Some("hold") => hold(record, &parsed.words),
+        // `apt-get remove name+` installs.
+        Some(verb) if QUIET.contains(&verb) && !parsed.words.iter().any(|word| word.text.ends_with('+')) => {
+            if parsed.odd {
+                record.doubt(&format!("an option of {tool} is not understood"));
+            }
+            return;
+        }
+        // `apt-get -f`, `apt --version`.
+        None if parsed.clear => {}
+        Some(_) | None => record.doubt(&format!("{tool} is called in a way that is not understood")),
     }
+    if !parsed.clear {
+        record.doubt(&format!("an option of {tool} is not understood"));
+    }
+}
 
-    fn apt_names(&mut self, parsed: &Parsed, sure: Sure) {
-        let from_elsewhere = parsed
-            .values
-            .iter()
-            .any(|(name, _)| matches!(name.as_str(), "t" | "target-release" | "default-release"));
-        for word in &parsed.words {
-            match asked(word, from_elsewhere) {
-                // Which architecture the image has is not known.
-                Name::Asked(asked)
-                    if word
-                        .text
-                        .split(['=', '/'])
-                        .next()
-                        .is_some_and(|name| name.contains(':')) =>
-                {
-                    self.record.install(asked, Sure::Perhaps);
-                }
-                Name::Asked(asked) => self.record.install(asked, sure),
-                Name::Removed => {}
-                Name::Unknown(why) => self.record.doubt(why),
+fn names(record: &mut Record, parsed: &Parsed, sure: Sure) {
+    let from_elsewhere = parsed
+        .values
+        .iter()
+        .any(|(name, _)| matches!(name.as_str(), "t" | "target-release" | "default-release"));
+    for word in &parsed.words {
+        match asked(word, from_elsewhere) {
+            // Which architecture the image has is not known.
+            Name::Asked(asked)
+                if word
+                    .text
+                    .split(['=', '/'])
+                    .next()
+                    .is_some_and(|name| name.contains(':')) =>
+            {
+                record.install(asked, Sure::Perhaps);
             }
+            Name::Asked(asked) => record.install(asked, sure),
+            Name::Removed => {}
+            Name::Unknown(why) => record.doubt(why),
         }
     }
+}
 
-    /// `apt-mark`.
-    pub(super) fn apt_mark(&mut self, words: &[Field]) {
-        let known = Known {
-            short: "qshv",
-            short_valued: "foc",
-            long: &["quiet", "simulate", "dry-run", "no-act", "help", "version"],
-            long_valued: &["file", "option", "config-file"],
-        };
-        let parsed = parse(words, &known);
-        match parsed.verb.as_deref() {
-            Some("hold") if parsed.clear => self.hold(&parsed.words),
-            Some(
-                "unhold" | "auto" | "manual" | "minimize-manual" | "showauto" | "showmanual" | "showhold"
-                | "showinstall" | "showremove" | "showpurge" | "showholds" | "markauto" | "unmarkauto",
-            ) => {}
-            None if parsed.clear => {}
-            Some(_) | None => self.record.doubt("apt-mark is called in a way that is not understood"),
-        }
+/// `apt-mark`.
+pub(in super::super) fn apt_mark(call: &Call<'_>, record: &mut Record) {
+    let known = Known {
+        short: "qshv",
+        short_valued: "foc",
+        long: &["quiet", "simulate", "dry-run", "no-act", "help", "version"],
+        long_valued: &["file", "option", "config-file"],
+    };
+    let parsed = parse(call.arguments, &known);
+    match parsed.verb.as_deref() {
+        Some("hold") if parsed.clear => hold(record, &parsed.words),
+        Some(
+            "unhold" | "auto" | "manual" | "minimize-manual" | "showauto" | "showmanual" | "showhold" | "showinstall"
+            | "showremove" | "showpurge" | "showholds" | "markauto" | "unmarkauto",
+        ) => {}
+        None if parsed.clear => {}
+        Some(_) | None => record.doubt("apt-mark is called in a way that is not understood"),
     }
+}
 
-    pub(super) fn hold(&mut self, words: &[Field]) {
-        for word in words {
-            match word.known().filter(|name| !name.contains(['*', '?', '[', '~'])) {
-                Some(name) => self.record.hold(name.split(':').next().unwrap_or(name)),
-                None => self.record.doubt("it is not known which packages are held"),
-            }
+pub(super) fn hold(record: &mut Record, words: &[Field]) {
+    for word in words {
+        match word.known().filter(|name| !name.contains(['*', '?', '[', '~'])) {
+            Some(name) => record.hold(name.split(':').next().unwrap_or(name)),
+            None => record.doubt("it is not known which packages are held"),
         }
     }
+}
+
+/// `unattended-upgrade`: what it upgrades is in its settings.
+pub(in super::super) fn unattended(_call: &Call<'_>, record: &mut Record) {
+    record.upgrade(Upgrades::All, Sure::Perhaps);
 }
 
 fn settled(parsed: &Parsed) -> bool {

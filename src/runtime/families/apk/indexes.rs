@@ -1,14 +1,19 @@
 //! The indexes of Alpine's repositories: each asked for once, kept as it came, and verified by each image's own keys. They
 //! carry no date until which they hold, so an index that a mirror no longer updates looks like one with nothing new.
 
-use super::record::{self, Record, SignedFile};
-use super::suites::{Archives, Visit, in_order};
+use super::survey::Parsed;
 use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::{Ask, Got};
+use crate::packages::families::apk::family::Apk;
 use crate::packages::families::apk::signature::{self, ApkSignatureError};
+use crate::runtime::archives::record::{self, Record, SignedFile};
+use crate::runtime::archives::visit::{Visit, in_order};
+use crate::runtime::families::effects::{Effects, Repositories, Surveyor};
+use crate::runtime::survey::cached::Validity;
+use crate::runtime::survey::images::{Question, Surveyed};
 use futures_util::FutureExt as _;
-use jiff::Timestamp;
+use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,9 +54,44 @@ pub enum ApkUnknown {
 
 type Verified = Result<Arc<Vec<u8>>, Arc<ApkUnknown>>;
 
-/// The repositories of one visit, by URL.
+/// Visits to Alpine's repositories share nothing.
 #[derive(Default)]
-pub(super) struct Repositories(Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Told>>>>);
+pub struct ApkRepositories;
+
+/// Alpine's repositories as of one moment.
+pub struct Indexes<'a> {
+    visit: Visit<'a>,
+    /// By URL.
+    told: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Told>>>>,
+    pub(super) parsed: Arc<Mutex<Parsed>>,
+}
+
+impl Effects for Apk {
+    type Repositories = ApkRepositories;
+}
+
+impl ApkRepositories {
+    #[must_use]
+    pub fn indexes<'a>(&self, visit: Visit<'a>) -> Indexes<'a> {
+        Indexes {
+            visit,
+            told: Mutex::default(),
+            parsed: Arc::default(),
+        }
+    }
+}
+
+impl Repositories for ApkRepositories {
+    fn surveyor<'a>(&'a self, visit: Visit<'a>) -> Box<dyn Surveyor + 'a> {
+        Box::new(self.indexes(visit))
+    }
+}
+
+impl Surveyor for Indexes<'_> {
+    fn survey(&self, question: Question) -> BoxFuture<'_, (Surveyed, Option<Validity>)> {
+        self.judge(question).map(|surveyed| (surveyed, None)).boxed()
+    }
+}
 
 /// The results for one repository so far.
 #[derive(Default)]
@@ -61,16 +101,16 @@ struct Told {
     verified: Vec<(Arc<Keys>, Verified)>,
 }
 
-impl Visit<'_> {
+impl Indexes<'_> {
     /// An answer for each of `wanted`, in its order.
-    pub async fn apk_indexes(&self, wanted: &[ApkWanted]) -> Vec<ApkAnswer> {
-        in_order(wanted.iter().map(|one| self.apk_index(one).boxed())).await
+    pub async fn answers(&self, wanted: &[ApkWanted]) -> Vec<ApkAnswer> {
+        in_order(wanted.iter().map(|one| self.answer(one).boxed())).await
     }
 
-    async fn apk_index(&self, one: &ApkWanted) -> ApkAnswer {
+    async fn answer(&self, one: &ApkWanted) -> ApkAnswer {
         let url = one.url();
         let told = {
-            let mut all = self.repositories.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             all.entry(url.clone()).or_default().clone()
         };
         let mut told = told.lock().await;
@@ -81,7 +121,7 @@ impl Visit<'_> {
                 let file = match &mut told.file {
                     Some(file) => file,
                     none => {
-                        let file = self.archives.apk_file(&url, self.since, self.now).await;
+                        let file = self.file(&url).await;
                         none.insert(file.map_err(|error| Arc::new(ApkUnknown::Fetch(error))))
                     }
                 };
@@ -101,20 +141,21 @@ impl Visit<'_> {
             },
         }
     }
-}
 
-impl Archives {
-    async fn apk_file(&self, url: &str, since: Timestamp, now: Timestamp) -> Result<Vec<u8>, ArchiveError> {
+    async fn file(&self, url: &str) -> Result<Vec<u8>, ArchiveError> {
+        let archives = self.visit.archives;
         let name = record::name("apkindex", url);
-        let kept = self.cache.read(&name).and_then(|bytes| Record::from_bytes(&bytes, url));
-        let recent = self.asked().get(url).is_some_and(|asked| *asked >= since);
+        let kept = archives
+            .cache
+            .read(&name)
+            .and_then(|bytes| Record::from_bytes(&bytes, url));
         if let (
             true,
             Some(Record {
-                signed: SignedFile::InRelease(bytes),
+                signed: SignedFile::Inline(bytes),
                 ..
             }),
-        ) = (recent, &kept)
+        ) = (self.visit.is_recent(url), &kept)
         {
             return Ok(bytes.clone());
         }
@@ -124,18 +165,18 @@ impl Archives {
             kept: kept.as_ref().map(|kept| &kept.validators),
             expected: None,
         };
-        let got = self.client.get(&ask).await?;
-        self.asked().insert(url.to_owned(), now);
+        let got = archives.client.get(&ask).await?;
+        self.visit.was_asked(url);
         match (got, kept) {
             (Got::Content { bytes, validators }, _) => {
-                let record = Record::new(SignedFile::InRelease(bytes.clone()), validators);
-                self.cache.write(&name, &record.to_bytes(url));
+                let record = Record::new(SignedFile::Inline(bytes.clone()), validators);
+                archives.cache.write(&name, &record.to_bytes(url));
                 Ok(bytes)
             }
             (
                 Got::Unchanged,
                 Some(Record {
-                    signed: SignedFile::InRelease(bytes),
+                    signed: SignedFile::Inline(bytes),
                     ..
                 }),
             ) => Ok(bytes),

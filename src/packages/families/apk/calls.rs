@@ -1,10 +1,10 @@
-//! apk (apk(8) and the pages of its commands).
+//! What the calls of apk in a build do to packages (apk(8) and the pages of its commands).
 
-use super::lists::Runner;
-use super::options::{Known, parse};
-use super::record::{Asked, Sure, Version};
-use super::values::Field;
 use crate::model::package_state::Upgrades;
+use crate::packages::dockerfile::refresh::options::{Known, parse};
+use crate::packages::dockerfile::refresh::program::Call;
+use crate::packages::dockerfile::refresh::record::{Asked, Record, Sure, Version};
+use crate::packages::dockerfile::refresh::values::Field;
 
 const APK: Known = Known {
     short: "qvfUihVsulaxrdRLc",
@@ -95,60 +95,58 @@ const QUIET: &[&str] = &[
     "stats", "version", "cache", "convdb", "extract", "query", "mkndx", "adbdump", "adbgen", "adbsign",
 ];
 
-impl Runner<'_> {
-    pub(super) fn apk(&mut self, words: &[Field], sure: Sure) {
-        let parsed = parse(words, &APK);
-        let elsewhere = parsed.values.iter().any(|(name, _)| ELSEWHERE.contains(&name.as_str()));
-        let sure = if parsed.clear && !parsed.has(IDLE) && !parsed.has(LESS) && !elsewhere {
-            sure
-        } else {
-            Sure::Perhaps
-        };
-        let also_upgrades = parsed.has(&["u", "upgrade", "l", "latest"]);
-        match parsed.verb.as_deref() {
-            // With names it is about them and what they need.
-            Some("upgrade") if parsed.words.is_empty() => self.record.upgrade(Upgrades::All, sure),
-            Some("upgrade") => self.apk_names(&parsed.words, true, sure),
-            // What is there already stays as it is (apk-add(8)).
-            Some("add") => self.apk_names(&parsed.words, also_upgrades, sure),
-            Some("fix") => self.apk_names(&parsed.words, also_upgrades, Sure::Perhaps),
-            Some(verb) if QUIET.contains(&verb) && !parsed.odd => return,
-            None if parsed.clear => {}
-            Some(_) | None => self.record.doubt("apk is called in a way that is not understood"),
-        }
-        if !parsed.clear {
-            self.record.doubt("an option of apk is not understood");
-        }
+pub(super) fn apk(call: &Call<'_>, record: &mut Record) {
+    let parsed = parse(call.arguments, &APK);
+    let elsewhere = parsed.values.iter().any(|(name, _)| ELSEWHERE.contains(&name.as_str()));
+    let sure = if parsed.clear && !parsed.has(IDLE) && !parsed.has(LESS) && !elsewhere {
+        call.sure
+    } else {
+        Sure::Perhaps
+    };
+    let also_upgrades = parsed.has(&["u", "upgrade", "l", "latest"]);
+    match parsed.verb.as_deref() {
+        // With names it is about them and what they need.
+        Some("upgrade") if parsed.words.is_empty() => record.upgrade(Upgrades::All, sure),
+        Some("upgrade") => names(record, &parsed.words, true, sure),
+        // What is there already stays as it is (apk-add(8)).
+        Some("add") => names(record, &parsed.words, also_upgrades, sure),
+        Some("fix") => names(record, &parsed.words, also_upgrades, Sure::Perhaps),
+        Some(verb) if QUIET.contains(&verb) && !parsed.odd => return,
+        None if parsed.clear => {}
+        Some(_) | None => record.doubt("apk is called in a way that is not understood"),
     }
+    if !parsed.clear {
+        record.doubt("an option of apk is not understood");
+    }
+}
 
-    fn apk_names(&mut self, words: &[Field], newest: bool, sure: Sure) {
-        for word in words {
-            let text = word.text.as_str();
-            if text.starts_with('!') && !word.open {
-                continue;
-            }
-            let end = text.find(['=', '@', '~', '<', '>']).unwrap_or(text.len());
-            let (name, rest) = text.split_at(end);
-            let file = name.contains('/') || std::path::Path::new(name).extension().is_some_and(|end| end == "apk");
-            if name.is_empty() || word.open && rest.is_empty() || file || name.contains(':') {
-                self.record.doubt("it is not known which packages are installed");
-                continue;
-            }
-            self.record.install(
-                Asked {
-                    name: name.to_owned(),
-                    version: apk_version(rest, word.open),
-                    newest,
-                },
-                sure,
-            );
+fn names(record: &mut Record, words: &[Field], newest: bool, sure: Sure) {
+    for word in words {
+        let text = word.text.as_str();
+        if text.starts_with('!') && !word.open {
+            continue;
         }
+        let end = text.find(['=', '@', '~', '<', '>']).unwrap_or(text.len());
+        let (name, rest) = text.split_at(end);
+        let file = name.contains('/') || std::path::Path::new(name).extension().is_some_and(|end| end == "apk");
+        if name.is_empty() || word.open && rest.is_empty() || file || name.contains(':') {
+            record.doubt("it is not known which packages are installed");
+            continue;
+        }
+        record.install(
+            Asked {
+                name: name.to_owned(),
+                version: version(rest, word.open),
+                newest,
+            },
+            sure,
+        );
     }
 }
 
 /// `=version`, `~version` and `=~version`, which are a beginning (apk-world(5)). Bounds are kept in the image's world, whose
 /// candidates keep to them.
-fn apk_version(rest: &str, open: bool) -> Option<Version> {
+fn version(rest: &str, open: bool) -> Option<Version> {
     let rest = rest.split('@').next().unwrap_or_default();
     if rest.is_empty() || rest.starts_with(['<', '>']) {
         return None;

@@ -1,13 +1,13 @@
 //! One archive's `Release`: asked for once, kept, and judged once for each set of keys.
 
 use super::known::{Proof, Unknown, Wanted};
-use super::record::{self, Record, SignedFile};
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::{ArchiveClient, Ask, Got, Validators};
 use crate::packages::families::apt::believe::believe;
 use crate::packages::families::apt::release::Release;
 use crate::packages::openpgp::error::SignatureError;
 use crate::packages::openpgp::verify::Signed;
+use crate::runtime::archives::record::{self, Record, SignedFile};
 use crate::store::archives::ArchiveCache;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub(super) async fn ask(
     };
     let validators = |inrelease: bool| {
         let kept = kept.as_ref()?;
-        (matches!(kept.signed, SignedFile::InRelease(_)) == inrelease).then_some(&kept.validators)
+        (matches!(kept.signed, SignedFile::Inline(_)) == inrelease).then_some(&kept.validators)
     };
     let get = async |file: &str, limit: u64, kept: Option<&Validators>| {
         let url = format!("{base}{file}");
@@ -79,7 +79,7 @@ pub(super) async fn ask(
         got => Some(got?),
     };
     let record = match got {
-        Some(Got::Content { bytes, validators }) => fresh(SignedFile::InRelease(bytes), validators),
+        Some(Got::Content { bytes, validators }) => fresh(SignedFile::Inline(bytes), validators),
         Some(Got::Unchanged) => return unchanged(kept, base),
         None => match get("Release", RELEASE, validators(false)).await? {
             Got::Unchanged => return unchanged(kept, base),
@@ -167,7 +167,7 @@ fn verify(record: &mut Record, wanted: &Wanted, now: Timestamp) -> Result<Signed
         });
     }
     let signed = match &record.signed {
-        SignedFile::InRelease(file) => wanted.trust.inrelease(file, now),
+        SignedFile::Inline(file) => wanted.trust.inrelease(file, now),
         SignedFile::Detached {
             release,
             signature: Some(signature),

@@ -1,30 +1,36 @@
 //! An image of apk.
 
-use super::images::{Judging, Surveyed};
-use super::record::record;
+use super::indexes::{ApkAnswer, ApkWanted, Indexes};
 use crate::model::freshness::{Survey, Unknown};
 use crate::packages::families::apk::index::Index;
 use crate::packages::families::apk::pending::{self, Repository};
 use crate::packages::families::apk::repositories::Source;
 use crate::packages::families::apk::state::ApkState;
-use crate::runtime::archives::apk::{ApkAnswer, ApkWanted};
 use crate::runtime::blocking::run_blocking;
+use crate::runtime::survey::images::{Question, Surveyed};
+use crate::runtime::survey::record::record;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parsed indexes by the memory address of their text. Each entry holds its text, so no address is reused.
 pub(super) type Parsed = BTreeMap<usize, (Arc<Vec<u8>>, Result<Arc<Index>, String>)>;
 
-pub(super) async fn survey(judging: &Judging<'_>, state: ApkState) -> Surveyed {
-    let keys = Arc::new(state.keys.clone());
-    let wanted = asked(&state).map(|source| ApkWanted {
-        repository: source.url.clone(),
-        architecture: state.architectures.first().cloned().unwrap_or_default(),
-        keys: Arc::clone(&keys),
-    });
-    let answers = judging.visit.apk_indexes(&wanted.collect::<Vec<_>>()).await;
-    let parsed = Arc::clone(&judging.parsed);
-    run_blocking(move || one(&state, &answers, &parsed)).await
+impl Indexes<'_> {
+    pub(super) async fn judge(&self, question: Question) -> Surveyed {
+        let state = match run_blocking(move || ApkState::read(&question.state.files)).await {
+            Ok(state) => state,
+            Err(error) => return Surveyed::unseen(error.to_string()),
+        };
+        let keys = Arc::new(state.keys.clone());
+        let wanted = asked(&state).map(|source| ApkWanted {
+            repository: source.url.clone(),
+            architecture: state.architectures.first().cloned().unwrap_or_default(),
+            keys: Arc::clone(&keys),
+        });
+        let answers = self.answers(&wanted.collect::<Vec<_>>()).await;
+        let parsed = Arc::clone(&self.parsed);
+        run_blocking(move || one(&state, &answers, &parsed)).await
+    }
 }
 
 fn asked(state: &ApkState) -> impl Iterator<Item = &Source> {

@@ -8,6 +8,7 @@ use crate::clients::pipe::{Pipe, pipe};
 use crate::packages::families::apt::believe::{IndexFile, listed};
 use crate::packages::families::apt::index::read::Index;
 use crate::packages::families::apt::release::{Listed, Release};
+use crate::runtime::archives::visit::Archives;
 use crate::store::archives::ArchiveCache;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -21,10 +22,8 @@ const UNPACKED: u64 = 2 << 30;
 /// Packed files in memory, and readers at work, at the same time.
 const AT_ONCE: usize = 4;
 
-/// Where indexes come from.
+/// Indexes of all archives.
 pub(super) struct Indexes {
-    client: ArchiveClient,
-    cache: ArchiveCache,
     /// Indexes that someone still uses are not read twice.
     in_use: Mutex<BTreeMap<String, Weak<Index>>>,
     turns: Semaphore,
@@ -38,19 +37,20 @@ pub(super) struct Loads {
 
 type Load = Arc<OnceCell<Result<Arc<Index>, Arc<Unknown>>>>;
 
-impl Indexes {
-    pub(super) fn new(client: ArchiveClient, cache: ArchiveCache) -> Self {
+impl Default for Indexes {
+    fn default() -> Self {
         Self {
-            client,
-            cache,
             in_use: Mutex::default(),
             turns: Semaphore::new(AT_ONCE),
         }
     }
+}
 
+impl Indexes {
     /// The index of `file`, whose hash `release` tells. `base`: where the `Release` is.
     pub(super) async fn load(
         &self,
+        archives: &Archives,
         loads: &Loads,
         base: &str,
         release: &Release,
@@ -64,19 +64,19 @@ impl Indexes {
             let mut loads = loads.loads.lock().unwrap_or_else(PoisonError::into_inner);
             loads.entry(wanted.name.clone()).or_default().clone()
         };
-        let loaded = cell.get_or_init(|| async { self.once(&wanted).await.map_err(Arc::new) });
+        let loaded = cell.get_or_init(|| async { self.once(archives, &wanted).await.map_err(Arc::new) });
         loaded.await.clone()
     }
 
-    async fn once(&self, file: &File) -> Result<Arc<Index>, Unknown> {
+    async fn once(&self, archives: &Archives, file: &File) -> Result<Arc<Index>, Unknown> {
         if let Some(index) = self.in_use(&file.name) {
             return Ok(index);
         }
         // Fails only if the semaphore is closed, which never happens.
         let _turn = self.turns.acquire().await;
-        let index = match self.kept(&file.name).await {
+        let index = match kept(archives.cache.clone(), file.name.clone()).await {
             Some(index) => index,
-            None => self.fetched(file).await?,
+            None => fetched(archives, file).await?,
         };
         let index = Arc::new(index);
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,63 +89,62 @@ impl Indexes {
         let in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         in_use.get(name)?.upgrade()
     }
+}
 
-    /// Damaged is the same as missing.
-    async fn kept(&self, name: &str) -> Option<Index> {
-        let (cache, name) = (self.cache.clone(), name.to_owned());
-        let read = move || {
-            let bytes = cache.read(&name)?;
-            let index = Index::from_bytes(&bytes).ok();
-            if index.is_none() {
-                cache.remove(&name);
-            }
-            index
-        };
-        spawn_blocking(read).await.ok()?
-    }
-
-    /// Parses the index while it is downloaded; the result counts only if the whole file has the right hash.
-    async fn fetched(&self, file: &File) -> Result<Index, Unknown> {
-        // Repositories list an empty index for architectures that they have nothing for, and some do not have the file at all.
-        let index = if file.empty {
-            read(std::io::empty(), file.packing, &file.plain)?
-        } else {
-            let readers = Readers::of(file);
-            self.arrives(file, &readers).await?;
-            readers.last().await?
-        };
-        let (cache, name) = (self.cache.clone(), file.name.clone());
-        let keep = move || {
-            cache.write(&name, &index.to_bytes());
-            index
-        };
-        spawn_blocking(keep).await.map_err(|_| Unknown::Broken)
-    }
-
-    /// Downloads by hash where the repository offers that: such a URL has the same content throughout a mirror update.
-    async fn arrives(&self, file: &File, readers: &Readers<'_>) -> Result<(), ArchiveError> {
-        let mut last = None;
-        for url in file.by_hash.iter().chain([&file.plain]) {
-            let ask = Ask {
-                url,
-                limit: PACKED,
-                kept: None,
-                expected: Some(Expected {
-                    sha256: &file.listed.sha256,
-                    size: file.listed.size,
-                }),
-            };
-            match self.client.get_into(&ask, &|| readers.begin()).await {
-                Ok(Got::Content { .. }) => return Ok(()),
-                Ok(Got::Unchanged) => {}
-                Err(error @ ArchiveError::NotFound { .. }) => last = Some(error),
-                Err(error) => return Err(error),
-            }
+/// Damaged is the same as missing.
+async fn kept(cache: ArchiveCache, name: String) -> Option<Index> {
+    let read = move || {
+        let bytes = cache.read(&name)?;
+        let index = Index::from_bytes(&bytes).ok();
+        if index.is_none() {
+            cache.remove(&name);
         }
-        Err(last.unwrap_or_else(|| ArchiveError::NotFound {
-            url: file.plain.clone(),
-        }))
+        index
+    };
+    spawn_blocking(read).await.ok()?
+}
+
+/// Parses the index while it is downloaded; the result counts only if the whole file has the right hash.
+async fn fetched(archives: &Archives, file: &File) -> Result<Index, Unknown> {
+    // Repositories list an empty index for architectures that they have nothing for, and some do not have the file at all.
+    let index = if file.empty {
+        read(std::io::empty(), file.packing, &file.plain)?
+    } else {
+        let readers = Readers::of(file);
+        arrives(&archives.client, file, &readers).await?;
+        readers.last().await?
+    };
+    let (cache, name) = (archives.cache.clone(), file.name.clone());
+    let keep = move || {
+        cache.write(&name, &index.to_bytes());
+        index
+    };
+    spawn_blocking(keep).await.map_err(|_| Unknown::Broken)
+}
+
+/// Downloads by hash where the repository offers that: such a URL has the same content throughout a mirror update.
+async fn arrives(client: &ArchiveClient, file: &File, readers: &Readers<'_>) -> Result<(), ArchiveError> {
+    let mut last = None;
+    for url in file.by_hash.iter().chain([&file.plain]) {
+        let ask = Ask {
+            url,
+            limit: PACKED,
+            kept: None,
+            expected: Some(Expected {
+                sha256: &file.listed.sha256,
+                size: file.listed.size,
+            }),
+        };
+        match client.get_into(&ask, &|| readers.begin()).await {
+            Ok(Got::Content { .. }) => return Ok(()),
+            Ok(Got::Unchanged) => {}
+            Err(error @ ArchiveError::NotFound { .. }) => last = Some(error),
+            Err(error) => return Err(error),
+        }
     }
+    Err(last.unwrap_or_else(|| ArchiveError::NotFound {
+        url: file.plain.clone(),
+    }))
 }
 
 /// Parsers of an index during its download, one per attempt. Only the result of the last one counts.
