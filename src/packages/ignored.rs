@@ -1,7 +1,7 @@
 //! What differs between two rebuilds of the same inputs without meaning anything: caches, logs, random identities,
 //! databases that `packages` reads already, and what an engine writes into every container.
 
-use super::families::list;
+use super::families::list::{self, OTHERS};
 
 /// Directories whose content is ignored; the directory itself (mode, owner) is not.
 const CONTENT: &[&str] = &[
@@ -18,10 +18,6 @@ const CONTENT: &[&str] = &[
     "root/.cache",
     "root/.npm/_logs",
     "var/lib/systemd/catalog",
-    // Package databases of families that are not read: they hold times of installation.
-    "var/lib/rpm",
-    "usr/lib/sysimage/rpm",
-    "var/lib/dnf",
 ];
 
 /// Single paths.
@@ -60,7 +56,8 @@ pub(super) fn is_ignored(path: &str) -> bool {
             of_it.volatile_files.contains(&path) || of_it.volatile_folders.iter().any(inside)
         })
     };
-    PATHS.contains(&path) || CONTENT.iter().any(inside) || of_a_family() || is_bytecode(path) || is_host_key(path)
+    let mut folders = CONTENT.iter().chain(OTHERS.volatile_folders);
+    PATHS.contains(&path) || folders.any(inside) || of_a_family() || is_bytecode(path) || is_host_key(path)
 }
 
 /// Compiled Python carries the time of its source.

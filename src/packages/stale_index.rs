@@ -1,22 +1,8 @@
 //! Signs in a build's output that a package index is out of date.
 
-use super::families::list;
+use super::families::list::{self, OTHERS};
 use regex::Regex;
 use std::sync::LazyLock;
-
-/// Of package managers whose families are not read.
-const OTHERS: &[&str] = &[
-    // dnf, microdnf, yum.
-    r"Failed to download metadata for repo",
-    r"Errors during downloading metadata for repository",
-    r"Failed to synchronize cache for repo",
-    r"^Ignoring repositories: ",
-    r"Cannot find a valid baseurl for repo",
-    // zypper, pacman.
-    r"Some of the repositories have not been refreshed because of an error",
-    r"^Skipping repository '.*' because of the above error",
-    r"error: failed (?:retrieving file '\S+\.db'|to synchronize (?:all|any) databases)",
-];
 
 /// Does this line of a build's output say that a package index was not refreshed? Package managers go on with the
 /// index they have (or none) and exit 0, so a build that printed one of these may lack the fixes it was made for.
@@ -24,7 +10,7 @@ const OTHERS: &[&str] = &[
 pub fn is_stale_index(line: &str) -> bool {
     static SIGNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         let of_families = list::all().flat_map(|family| family.programs().stale_index);
-        let signs: Vec<&str> = of_families.chain(OTHERS).copied().collect();
+        let signs: Vec<&str> = of_families.chain(OTHERS.stale_index).copied().collect();
         Regex::new(&signs.join("|")).ok()
     });
     SIGNS.as_ref().is_some_and(|signs| signs.is_match(line))

@@ -1,5 +1,6 @@
 //! The list of families.
 
+// `each_family!` names them from elsewhere.
 pub(crate) use super::apk::family::Apk;
 pub(crate) use super::apt::family::Apt;
 use super::family::Family;
@@ -40,3 +41,28 @@ families! {
 pub(crate) fn all() -> impl Iterator<Item = &'static dyn Family> {
     PackageFamily::ALL.iter().map(|family| of(*family))
 }
+
+/// What is known of package managers whose families are not read.
+pub(crate) struct Others {
+    /// As [`super::paths::Paths::volatile_folders`].
+    pub(crate) volatile_folders: &'static [&'static str],
+    /// As [`super::programs::Programs::stale_index`].
+    pub(crate) stale_index: &'static [&'static str],
+}
+
+pub(crate) const OTHERS: Others = Others {
+    // Package databases: they hold times of installation.
+    volatile_folders: &["var/lib/rpm", "usr/lib/sysimage/rpm", "var/lib/dnf"],
+    stale_index: &[
+        // dnf, microdnf, yum.
+        r"Failed to download metadata for repo",
+        r"Errors during downloading metadata for repository",
+        r"Failed to synchronize cache for repo",
+        r"^Ignoring repositories: ",
+        r"Cannot find a valid baseurl for repo",
+        // zypper, pacman.
+        r"Some of the repositories have not been refreshed because of an error",
+        r"^Skipping repository '.*' because of the above error",
+        r"error: failed (?:retrieving file '\S+\.db'|to synchronize (?:all|any) databases)",
+    ],
+};

@@ -198,7 +198,7 @@ const QUIET: &[&str] = &[
     "showpkg",
 ];
 
-pub(in super::super) fn apt(call: &Call<'_>, record: &mut Record) {
+pub(in crate::packages::families::apt) fn apt(call: &Call<'_>, record: &mut Record) {
     let tool = call.program;
     let known = if tool == "aptitude" { &APTITUDE } else { &APT };
     let parsed = parse(call.arguments, known);
@@ -270,7 +270,7 @@ fn names(record: &mut Record, parsed: &Parsed, sure: Sure) {
 }
 
 /// `apt-mark`.
-pub(in super::super) fn apt_mark(call: &Call<'_>, record: &mut Record) {
+pub(in crate::packages::families::apt) fn apt_mark(call: &Call<'_>, record: &mut Record) {
     let known = Known {
         short: "qshv",
         short_valued: "foc",
@@ -299,7 +299,7 @@ pub(super) fn hold(record: &mut Record, words: &[Field]) {
 }
 
 /// `unattended-upgrade`: what it upgrades is in its settings.
-pub(in super::super) fn unattended(_call: &Call<'_>, record: &mut Record) {
+pub(in crate::packages::families::apt) fn unattended(_call: &Call<'_>, record: &mut Record) {
     record.upgrade(Upgrades::All, Sure::Perhaps);
 }
 

@@ -53,7 +53,7 @@ const QUIET: &[&str] = &[
     "--triggers-only",
 ];
 
-pub(in super::super) fn dpkg(call: &Call<'_>, record: &mut Record) {
+pub(in crate::packages::families::apt) fn dpkg(call: &Call<'_>, record: &mut Record) {
     let quiet = |word: &Field| word.known().is_some_and(|text| QUIET.contains(&text));
     if call.arguments.iter().any(|word| word.text == "--set-selections") {
         return selections(call, record);
