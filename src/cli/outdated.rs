@@ -8,7 +8,7 @@ use crate::model::name::AppName;
 use crate::model::release::Release;
 use crate::report::outdated as words;
 use crate::report::words::no_such_app;
-use crate::runtime::archives::suites::Archives;
+use crate::runtime::archives::visit::Archives;
 use crate::runtime::{fleet_status, outdated};
 use anyhow::Context;
 use std::collections::BTreeMap;

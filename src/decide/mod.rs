@@ -1,7 +1,6 @@
 //! Every decision: synchronous functions of (state, observation, policy, now).
 
 pub mod app_state;
-pub mod archive;
 pub mod code_change;
 pub mod commit_link;
 pub mod consequences;

@@ -1,7 +1,8 @@
 //! What differs between two images, in full: for a person who asks.
 
 use crate::model::image::{ImageId, Platform};
-use crate::model::inventory::{ImageLayer, PackageFamily};
+use crate::model::inventory::ImageLayer;
+use crate::model::package_family::PackageFamily;
 use serde::Serialize;
 use std::fmt;
 

@@ -2,6 +2,7 @@
 
 use crate::model::file_hash::FileHash;
 use crate::model::image::{ContentDigest, DiffId, ImageId, Platform};
+use crate::model::package_family::PackageFamily;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -46,17 +47,6 @@ pub struct OsRelease {
     pub id: String,
     pub version_id: Option<String>,
     pub pretty_name: Option<String>,
-}
-
-/// Whose packages they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PackageFamily {
-    /// Debian, Ubuntu and their kin.
-    #[default]
-    Dpkg,
-    /// Alpine.
-    Apk,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -18,6 +18,7 @@ pub mod journal;
 pub mod local;
 pub mod message;
 pub mod name;
+pub mod package_family;
 pub mod package_state;
 pub mod policy;
 pub mod preview;

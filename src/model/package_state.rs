@@ -22,15 +22,6 @@ pub struct PackageState {
     pub doing: Option<Doing>,
 }
 
-impl PackageState {
-    /// The packages are apk's.
-    #[must_use]
-    pub fn of_apk(&self) -> bool {
-        let databases = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
-        databases.iter().any(|path| self.files.contains_key(*path))
-    }
-}
-
 impl Pinned {
     /// The version without which the build is sure to fail. A line that may not run, or a version that cannot be read,
     /// foretells nothing.

@@ -9,7 +9,8 @@ use super::owned::{Place, owned};
 use crate::model::comparison::{
     Comparison, ConfigDelta, FileDelta, FileDifference, LayerDelta, PackageAt, PackageDelta, Significance,
 };
-use crate::model::inventory::{FileEntry, FileKind, Inventory, Package, PackageFamily};
+use crate::model::inventory::{FileEntry, FileKind, Inventory, Package};
+use crate::model::package_family::PackageFamily;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One of the images, with the content of its small files (`packages::layer::wanted`).

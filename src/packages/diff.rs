@@ -234,7 +234,7 @@ mod tests {
     use super::*;
     use crate::model::file_hash::FileHash;
     use crate::model::image::Platform;
-    use crate::model::inventory::PackageFamily;
+    use crate::model::package_family::PackageFamily;
     use proptest::prelude::*;
 
     fn package(name: &str, architecture: &str, version: &str) -> Package {

@@ -1,6 +1,8 @@
 //! What differs between two rebuilds of the same inputs without meaning anything: caches, logs, random identities,
 //! databases that `packages` reads already, and what an engine writes into every container.
 
+use super::families::list::{self, OTHERS};
+
 /// Directories whose content is ignored; the directory itself (mode, owner) is not.
 const CONTENT: &[&str] = &[
     // The kernel's and the engine's.
@@ -15,15 +17,7 @@ const CONTENT: &[&str] = &[
     "var/log",
     "root/.cache",
     "root/.npm/_logs",
-    "var/lib/apt/lists",
-    "var/lib/apt/periodic",
     "var/lib/systemd/catalog",
-    // Package databases: the package list stands for them; they hold times of installation.
-    "var/lib/dpkg/status.d",
-    "var/lib/dpkg/updates",
-    "var/lib/rpm",
-    "usr/lib/sysimage/rpm",
-    "var/lib/dnf",
 ];
 
 /// Single paths.
@@ -51,31 +45,19 @@ const PATHS: &[&str] = &[
     "etc/shadow-",
     "etc/subgid-",
     "etc/subuid-",
-    "var/lib/apt/daily_lock",
-    "var/lib/dpkg/available",
-    "var/lib/dpkg/available-old",
-    "var/lib/dpkg/diversions-old",
-    "var/lib/dpkg/lock",
-    "var/lib/dpkg/lock-frontend",
-    "var/lib/dpkg/status",
-    "var/lib/dpkg/status-old",
-    "var/lib/dpkg/statoverride-old",
-    "var/lib/dpkg/triggers/Lock",
-    "var/lib/dpkg/triggers/Unincorp",
-    "lib/apk/db/installed",
-    "lib/apk/db/lock",
-    "lib/apk/db/scripts.tar",
-    "lib/apk/db/scripts.tar.gz",
-    "usr/lib/apk/db/installed",
-    "usr/lib/apk/db/lock",
-    "usr/lib/apk/db/scripts.tar",
-    "usr/lib/apk/db/scripts.tar.gz",
 ];
 
 /// Is the path (without leading slash) left out of the file table?
 pub(super) fn is_ignored(path: &str) -> bool {
-    let inside = |dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
-    PATHS.contains(&path) || CONTENT.iter().any(|dir| inside(dir)) || is_bytecode(path) || is_host_key(path)
+    let inside = |dir: &&str| path.strip_prefix(*dir).is_some_and(|rest| rest.starts_with('/'));
+    let of_a_family = || {
+        list::all().any(|family| {
+            let of_it = family.paths();
+            of_it.volatile_files.contains(&path) || of_it.volatile_folders.iter().any(inside)
+        })
+    };
+    let mut folders = CONTENT.iter().chain(OTHERS.volatile_folders);
+    PATHS.contains(&path) || folders.any(inside) || of_a_family() || is_bytecode(path) || is_host_key(path)
 }
 
 /// Compiled Python carries the time of its source.

@@ -1,16 +1,12 @@
 //! Bytes become inventories and facts. Pure parsers, one file per format.
 
-pub mod apk;
-pub mod apk_signature;
-pub mod apt;
 pub mod compare;
 pub mod compose;
-mod deb822;
 pub mod diff;
 pub mod dockerfile;
 pub mod dockerignore;
-pub mod dpkg;
 pub mod error;
+pub mod families;
 pub mod hash;
 pub mod ignore_paths;
 mod ignored;
@@ -22,5 +18,5 @@ mod origin;
 pub mod os_release;
 mod owned;
 pub mod planned;
+pub mod stale_index;
 pub mod tree;
-pub mod version;

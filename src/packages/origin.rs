@@ -1,9 +1,8 @@
 //! Which layer a package came with. Each build step rewrites a package database as a whole, so the database is compared
 //! from layer to layer: a package came with the first layer since which it has been listed there at this version.
 
-use super::apk::installed;
-use super::dpkg;
 use super::error::ParseError;
+use super::families::list;
 use crate::model::inventory::Package;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,12 +22,12 @@ impl Origin {
     pub(super) fn see(&mut self, layer: usize, touched: &BTreeSet<String>, files: &BTreeMap<String, Vec<u8>>) {
         let mut any = false;
         for path in touched {
-            let Some(parse) = parser(path) else { continue };
+            let Some(read) = list::all().find_map(|family| family.database(path)) else {
+                continue;
+            };
             any = true;
             match files.get(path) {
-                Some(bytes) => self
-                    .databases
-                    .insert(path.clone(), parse(bytes).map_err(|e| e.at(path))),
+                Some(bytes) => self.databases.insert(path.clone(), read(bytes).map_err(|e| e.at(path))),
                 None => self.databases.remove(path),
             };
         }
@@ -66,20 +65,6 @@ fn identity(package: &Package) -> Identity {
         ..
     } = package;
     (name.clone(), architecture.clone(), version.clone())
-}
-
-type Parser = fn(&[u8]) -> Result<Vec<Package>, ParseError>;
-
-/// `None`: no package database.
-fn parser(path: &str) -> Option<Parser> {
-    if path == "var/lib/dpkg/status" {
-        return Some(dpkg::parse);
-    }
-    if let Some(name) = path.strip_prefix("var/lib/dpkg/status.d/") {
-        // Distroless images put checksums beside each package's file.
-        return (!name.ends_with(".md5sums")).then_some(dpkg::parse);
-    }
-    path.ends_with("lib/apk/db/installed").then_some(installed::parse)
 }
 
 #[cfg(test)]

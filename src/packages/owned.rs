@@ -1,57 +1,37 @@
 //! Which files belong to a package, as its package manager wrote down.
 
+use super::families::list;
 use super::layer::links;
-use crate::model::inventory::{FileEntry, FileKind, PackageFamily};
+use crate::model::inventory::{FileEntry, FileKind};
+use crate::model::package_family::PackageFamily;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An image's files and the content of its wanted ones.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) files: &'a BTreeMap<String, FileEntry>,
-    pub(super) kept: &'a BTreeMap<String, Vec<u8>>,
+pub(crate) struct Place<'a> {
+    pub(crate) files: &'a BTreeMap<String, FileEntry>,
+    pub(crate) kept: &'a BTreeMap<String, Vec<u8>>,
 }
 
-/// Adds the files of these packages (family, name, architecture) to `found`, by path. Package managers write paths as
-/// they were packed (`/lib/x` where `/lib` is a link to `usr/lib`), so links on the way are followed.
+/// Adds the files of these packages (family, name, architecture) to `found`, by path.
 pub(super) fn owned(
     place: Place<'_>,
     packages: &BTreeSet<(PackageFamily, &str, &str)>,
     found: &mut BTreeMap<String, String>,
 ) {
-    for (family, name, architecture) in packages {
-        if *family == PackageFamily::Dpkg {
-            // dpkg(1), "FILES": `:arch` only for packages that may be there twice.
-            for stem in [format!("{name}:{architecture}"), (*name).to_owned()] {
-                let Some(list) = place.kept.get(&format!("var/lib/dpkg/info/{stem}.list")) else {
-                    continue;
-                };
-                for line in list.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-                    place.add(&String::from_utf8_lossy(line), name, found);
-                }
-                let info = format!("var/lib/dpkg/info/{stem}.");
-                let of_it = place
-                    .files
-                    .range(info.clone()..)
-                    .take_while(|(path, _)| path.starts_with(&info));
-                found.extend(of_it.map(|(path, _)| (path.clone(), (*name).to_owned())));
-                break;
-            }
-        }
-    }
-    let apk: BTreeSet<&str> = packages
-        .iter()
-        .filter(|p| p.0 == PackageFamily::Apk)
-        .map(|p| p.1)
-        .collect();
-    for database in ["lib/apk/db/installed", "usr/lib/apk/db/installed"] {
-        if let Some(installed) = place.kept.get(database).filter(|_| !apk.is_empty()) {
-            place.apk(installed, &apk, found);
+    for family in PackageFamily::ALL {
+        let of_it = packages.iter().filter(|(of, ..)| of == family);
+        let of_it: BTreeSet<(&str, &str)> = of_it.map(|(_, name, architecture)| (*name, *architecture)).collect();
+        if !of_it.is_empty() {
+            list::of(*family).owned(place, &of_it, found);
         }
     }
 }
 
 impl Place<'_> {
-    fn add(&self, path: &str, package: &str, found: &mut BTreeMap<String, String>) {
+    /// Package managers write paths as they were packed (`/lib/x` where `/lib` is a link to `usr/lib`), so links on the
+    /// way are followed.
+    pub(crate) fn add(&self, path: &str, package: &str, found: &mut BTreeMap<String, String>) {
         let link = |p: &str| match &self.files.get(p)?.kind {
             FileKind::Symlink { target } => Some(target.as_str()),
             FileKind::File { .. }
@@ -62,28 +42,6 @@ impl Place<'_> {
         };
         if let Some(path) = links::resolve(path, false, link) {
             found.insert(path, package.to_owned());
-        }
-    }
-
-    /// `F:` names a directory, each `R:` after it a file in there (apk-package(5)).
-    fn apk(&self, installed: &[u8], packages: &BTreeSet<&str>, found: &mut BTreeMap<String, String>) {
-        let (mut package, mut directory) = (None, String::new());
-        for line in String::from_utf8_lossy(installed).lines() {
-            match line.split_once(':') {
-                Some(("P", name)) => package = packages.get(name).copied(),
-                Some(("F", path)) => {
-                    path.clone_into(&mut directory);
-                    if let Some(package) = package {
-                        self.add(path, package, found);
-                    }
-                }
-                Some(("R", name)) => {
-                    if let Some(package) = package {
-                        self.add(&format!("{directory}/{name}"), package, found);
-                    }
-                }
-                Some(_) | None => {}
-            }
         }
     }
 }

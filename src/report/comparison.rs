@@ -9,7 +9,8 @@ use crate::model::comparison::{
     ComparedImage, Comparison, ConfigDelta, FileDelta, FileDifference, LayerDelta, PackageAt, PackageDelta,
     Significance,
 };
-use crate::model::inventory::{ImageLayer, PackageFamily};
+use crate::model::inventory::ImageLayer;
+use crate::model::package_family::PackageFamily;
 
 /// Files that are named; `--json` has them all.
 const FILES: usize = 40;
@@ -25,15 +26,15 @@ pub fn comparison(old: &ComparedImage, new: &ComparedImage, found: &Comparison, 
         "\n{}: {meaning}\n",
         ink.paint(found.verdict.word(), style.color)
     ));
-    for family in [PackageFamily::Dpkg, PackageFamily::Apk] {
-        let of_it = || found.packages.iter().filter(move |p| p.family == family);
+    for family in PackageFamily::ALL {
+        let of_it = || found.packages.iter().filter(move |p| p.family == *family);
         if of_it().next().is_some() {
             let head = ["PACKAGE", "OLD", "NEW", "LAYER"].map(|h| Ink::Soft.cell(h));
             let rows: Vec<[Cell; 4]> = std::iter::once(head).chain(of_it().map(package)).collect();
             out.push_str(&format!(
                 "\n{} ({})\n",
                 counted(rows.len() - 1, "package", "packages"),
-                name(family)
+                family.name()
             ));
             out.push_str(&columns(&rows, style.width, style.color));
         }
@@ -69,13 +70,6 @@ fn meaning(verdict: Significance) -> (Ink, &'static str) {
         Significance::Cosmetic => (Ink::Good, "only documentation and labels that describe differ"),
         Significance::Security => (Ink::Warn, "only security upgrades, and the files of those packages"),
         Significance::Functional => (Ink::Warn, "what differs may change how a container behaves"),
-    }
-}
-
-fn name(family: PackageFamily) -> &'static str {
-    match family {
-        PackageFamily::Dpkg => "dpkg",
-        PackageFamily::Apk => "apk",
     }
 }
 

@@ -67,7 +67,8 @@ mod tests {
     use super::*;
     use crate::model::comparison::Place;
     use crate::model::image::Platform;
-    use crate::model::inventory::{ImageConfig, ImageLayer, PackageFamily};
+    use crate::model::inventory::{ImageConfig, ImageLayer};
+    use crate::model::package_family::PackageFamily;
     use std::collections::BTreeMap;
 
     #[test]

@@ -1,6 +1,6 @@
 //! What every driver shares: the store, the clients, the fleet in force, and the state of each app.
 
-use super::archives::suites::Archives;
+use super::archives::visit::Archives;
 use super::bases::Bases;
 use super::inventory::tables::Tables;
 use super::outdated;

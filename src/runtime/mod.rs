@@ -14,6 +14,7 @@ pub mod doors;
 pub mod drift;
 pub mod drive_rollout;
 pub mod drive_run;
+pub mod families;
 pub mod fleet_status;
 pub mod housekeeping;
 pub mod inventory;

@@ -1,6 +1,6 @@
 //! What is pending in images that are named, or in the last release of each app.
 
-use super::archives::suites::Archives;
+use super::archives::visit::Archives;
 use super::blocking::run_blocking;
 use super::inventory::compare::{Found, Named, Places};
 use super::inventory::error::ReadError;

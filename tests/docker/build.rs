@@ -46,6 +46,7 @@ fn request(dir: &Path) -> BuildRequest {
         nocache: true,
         pull: false,
         registry_auth: BTreeMap::new(),
+        is_stale_index: lowtide::packages::stale_index::is_stale_index,
     }
 }
 

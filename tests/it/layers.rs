@@ -92,13 +92,16 @@ impl Source {
         self.path.contains("/tests/") || self.path.ends_with("tests.rs")
     }
 
-    /// Numbered lines of the shipped part: no comments, no string literals, nothing from `#[cfg(test)]` on.
+    /// Numbered lines of the shipped part: nothing from `#[cfg(test)]` on.
+    fn shipped(&self) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.text.lines().enumerate();
+        let shipped = lines.take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+        shipped.map(|(number, line)| (number + 1, line))
+    }
+
+    /// The same without comments and string literals.
     fn code(&self) -> impl Iterator<Item = (usize, String)> {
-        self.text
-            .lines()
-            .enumerate()
-            .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
-            .map(|(number, line)| (number + 1, bare(line)))
+        self.shipped().map(|(number, line)| (number, bare(line)))
     }
 }
 
@@ -159,6 +162,16 @@ fn sources_in(folder: &str) -> Vec<Source> {
     assert!(found.len() > 20, "the sources were not found under {}", root.display());
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
+}
+
+/// Names of the folders in a folder, sorted.
+fn folders(of: &str) -> Vec<String> {
+    let of = Path::new(env!("CARGO_MANIFEST_DIR")).join(of);
+    let entries = std::fs::read_dir(of).unwrap().map(Result::unwrap);
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = folders.map(|f| f.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 /// Does `word` stand in `line`, not as the end of a longer name?
@@ -278,7 +291,8 @@ fn a_kind_is_known_to_its_own_folders_only() {
 /// The seam of the channels: decisions, the store and the configuration know no channel, so a new one changes nothing else.
 #[test]
 fn a_channel_is_known_to_its_own_folders_only() {
-    let channels = ["mail", "github", "webhook"];
+    let channels = folders("src/channels");
+    assert_eq!(channels, folders("src/runtime/channels"), "each has both halves");
     let mut problems = Vec::new();
     for source in sources().iter().filter(|s| !s.is_test()) {
         let path = source.path.as_str();
@@ -294,6 +308,53 @@ fn a_channel_is_known_to_its_own_folders_only() {
                         "src/{path}:{number}: the channel `{other}` is none of its business"
                     ));
                 }
+            }
+        }
+    }
+    no_problems(&problems);
+}
+
+/// The seam of the families of package managers, as that of the kinds. No code outside says the name of one, neither as a
+/// name nor in a text, unless people are told something.
+#[test]
+fn a_family_is_known_to_its_own_folders_only() {
+    let families = folders("src/packages/families");
+    assert_eq!(families, folders("src/runtime/families"), "each has both halves");
+    let lists = [
+        "model/package_family.rs",
+        "packages/families/list.rs",
+        "packages/families/mod.rs",
+        "runtime/families/mod.rs",
+    ];
+    let told = [
+        ("packages/openpgp/error.rs", "apt reads exported keys only"),
+        (
+            "decide/fixable.rs",
+            "apt-get upgrade leaves out what needs a new package",
+        ),
+        ("report/words.rs", "apt-get update && apt-get install."),
+    ];
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|s| !s.is_test()) {
+        let path = source.path.as_str();
+        if lists.contains(&path) {
+            continue;
+        }
+        let inside = path.split_once("/families/").map(|(_, rest)| first_name(rest));
+        let own = inside.filter(|name| families.contains(name));
+        for (number, line) in source.shipped() {
+            let is_told = told.iter().any(|(of, text)| *of == path && line.contains(text));
+            if line.trim_start().starts_with("//") || is_told {
+                continue;
+            }
+            let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+            let other = words.find(|word| families.iter().any(|f| f == word) && own.as_deref() != Some(*word));
+            let chosen = line.split("PackageFamily::").skip(1).map(first_name);
+            let chosen = chosen.filter(|_| own.is_none()).find(|name| name != "ALL");
+            if let Some(family) = other.map(ToOwned::to_owned).or(chosen) {
+                problems.push(format!(
+                    "src/{path}:{number}: the family `{family}` is none of its business"
+                ));
             }
         }
     }

@@ -1,10 +1,10 @@
 //! A root's own copy of the archives: the files that `apt-get update` left in `var/lib/apt/lists`.
 
-use lowtide::packages::apt::index::read::Index;
-use lowtide::packages::apt::pending::{Suite, SuiteIndex};
-use lowtide::packages::apt::release::Release;
-use lowtide::packages::apt::sources::Source;
-use lowtide::packages::apt::state::{AptState, WANTED};
+use lowtide::packages::families::apt::index::read::Index;
+use lowtide::packages::families::apt::pending::{Suite, SuiteIndex};
+use lowtide::packages::families::apt::release::Release;
+use lowtide::packages::families::apt::sources::Source;
+use lowtide::packages::families::apt::state::{AptState, WANTED};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::os::unix::fs::MetadataExt;

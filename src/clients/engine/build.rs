@@ -59,6 +59,9 @@ pub struct BuildRequest {
     /// Ask the registry for each base even when the engine has it.
     pub pull: bool,
     pub registry_auth: RegistryAuth,
+    /// Does this line of the output say that a package index was not refreshed? Such a build may lack the fixes it was
+    /// made for.
+    pub is_stale_index: fn(&str) -> bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +93,7 @@ impl Engine {
         let dockerfile = read_dockerfile(&request).await?;
         let steps = Steps::parse(&String::from_utf8_lossy(&dockerfile));
         let id = format!("lowtide-{}", ulid::Ulid::generate().to_string().to_ascii_lowercase());
-        let mut log = BuildLog::new(&steps, log);
+        let mut log = BuildLog::new(&steps, request.is_stale_index, log);
         let ended = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(BuildError::Cancelled),

@@ -11,36 +11,6 @@ const LINE_CAP: usize = 4096;
 /// Lines kept of each step for an excerpt, one more than a mail shows.
 const KEPT_LINES: usize = crate::model::failure::Failure::EXCERPT_LINES;
 
-/// Does this line of a build's output say that a package index was not refreshed? Package managers go on with the
-/// index they have (or none) and exit 0, so a build that printed one of these may lack the fixes it was made for.
-#[must_use]
-pub fn stale_index(line: &str) -> bool {
-    static SIGNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        let signs = [
-            // apt: messages of apt-pkg/acquire*.cc and apt-private/private-update.cc.
-            r"(?:^|\s)[WE]: (?:Failed to fetch |Some index files failed to download)",
-            r"(?:^|\s)W: (?:Failed|An error occurred during the signature verification\. The repository is not updated)",
-            r"(?:^|\s)[WE]: The repository '.*' (?:is not signed|is no longer signed|does not have a Release file|no longer has a Release file)",
-            // apk: src/database.c, src/app_update.c.
-            r"(?:WARNING|ERROR): (?:Ignoring |fetching |opening |updating and opening |updating )?\S*(?:https?://|APKINDEX)\S*: ",
-            r"^WARNING: .*(?:temporary error|https?://.*unable to|unable to .*(?:https?://|APKINDEX))",
-            r"^(?:[1-9]\d* unavailable, \d+ stale|\d+ unavailable, [1-9]\d* stale);",
-            // dnf, microdnf, yum.
-            r"Failed to download metadata for repo",
-            r"Errors during downloading metadata for repository",
-            r"Failed to synchronize cache for repo",
-            r"^Ignoring repositories: ",
-            r"Cannot find a valid baseurl for repo",
-            // zypper, pacman.
-            r"Some of the repositories have not been refreshed because of an error",
-            r"^Skipping repository '.*' because of the above error",
-            r"error: failed (?:retrieving file '\S+\.db'|to synchronize (?:all|any) databases)",
-        ];
-        Regex::new(&signs.join("|")).ok()
-    });
-    SIGNS.as_ref().is_some_and(|signs| signs.is_match(line))
-}
-
 /// The step that failed, as far as the builder said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FailedStep {
@@ -62,6 +32,7 @@ pub(super) struct StaleIndex {
 /// Follows a build. `emit` gets each line for people.
 pub(super) struct BuildLog<'a> {
     steps: &'a Steps,
+    is_stale_index: fn(&str) -> bool,
     emit: &'a mut (dyn FnMut(&str) + Send),
     vertices: HashMap<String, Running>,
     /// The step under way (classic builder), or the last that spoke.
@@ -87,10 +58,16 @@ struct Running {
 }
 
 impl<'a> BuildLog<'a> {
-    pub(super) fn new(steps: &'a Steps, emit: &'a mut (dyn FnMut(&str) + Send)) -> Self {
+    /// `is_stale_index`: as [`super::build::BuildRequest::is_stale_index`].
+    pub(super) fn new(
+        steps: &'a Steps,
+        is_stale_index: fn(&str) -> bool,
+        emit: &'a mut (dyn FnMut(&str) + Send),
+    ) -> Self {
         let (vertices, last) = (HashMap::new(), VecDeque::new());
         Self {
             steps,
+            is_stale_index,
             emit,
             vertices,
             current: None,
@@ -305,7 +282,7 @@ impl<'a> BuildLog<'a> {
         let Some(running) = self.vertices.get_mut(vertex) else {
             return;
         };
-        let stale = self.stale.is_none() && stale_index(&line);
+        let stale = self.stale.is_none() && (self.is_stale_index)(&line);
         keep(&mut running.last, line.clone());
         if stale {
             let excerpt = running.last.iter().cloned().collect();
@@ -356,58 +333,6 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn signs_of_a_stale_index() {
-        for line in [
-            "W: Failed to fetch http://deb.example.org/debian/dists/bookworm/InRelease  Could not connect",
-            "E: Failed to fetch http://deb.example.org/pool/p/perl.deb  404  Not Found [IP: 192.0.2.1 80]",
-            "W: Some index files failed to download. They have been ignored, or old ones used instead.",
-            "E: Some index files failed to download. They have been ignored, or old ones used instead.",
-            "W: An error occurred during the signature verification. The repository is not updated and the previous index files will be used. GPG error: x",
-            "W: The repository 'http://deb.example.org bookworm Release' does not have a Release file.",
-            "E: The repository 'http://deb.example.org bookworm InRelease' is not signed.",
-            "WARNING: Ignoring https://apk.example.org/alpine/v3.20/main: temporary error (try again later)",
-            "WARNING: fetching https://apk.example.org/alpine/v3.20/main: temporary error (try again later)",
-            "WARNING: updating and opening https://apk.example.org/v3.22/main: network error",
-            "WARNING: opening from cache https://apk.example.org/main: temporary error (try again later)",
-            "WARNING: Ignoring APKINDEX.066df28d.tar.gz: No such file or directory",
-            "ERROR: https://apk.example.org/alpine/v3.20/main: temporary error (try again later)",
-            "4 unavailable, 0 stale; 16 distinct packages available",
-            "0 unavailable, 2 stale; 16 distinct packages available",
-            "Error: Failed to download metadata for repo 'appstream': Cannot prepare internal mirrorlist",
-            "Errors during downloading metadata for repository 'baseos':",
-            "Failed to synchronize cache for repo 'epel', ignoring this repo.",
-            "Ignoring repositories: epel",
-            "Cannot find a valid baseurl for repo: base/7/x86_64",
-            "Some of the repositories have not been refreshed because of an error.",
-            "error: failed to synchronize all databases (failed to retrieve some files)",
-        ] {
-            assert!(stale_index(line), "{line}");
-        }
-    }
-
-    #[test]
-    fn no_signs_of_a_stale_index() {
-        for line in [
-            "Get:1 http://deb.example.org/debian bookworm InRelease [151 kB]",
-            "Ign:1 http://deb.example.org/debian bookworm InRelease",
-            "FleetStatus package lists...",
-            "W: Target Packages (main/binary-amd64/Packages) is configured multiple times",
-            "W: Download is performed unsandboxed as root as file 'x' couldn't be accessed by user '_apt'.",
-            "debconf: delaying package configuration, since apt-utils is not installed",
-            "fetch https://apk.example.org/alpine/v3.20/main/x86_64/APKINDEX.tar.gz",
-            "0 unavailable, 0 stale; 16 distinct packages available",
-            "OK: 24164 distinct packages available",
-            "WARNING: This apk-tools is OLD! Some packages might not function properly.",
-            "WARNING: Running pip as the 'root' user can result in broken permissions",
-            "npm WARN deprecated Failed to fetch is only a name",
-            "Metadata cache created.",
-            "",
-        ] {
-            assert!(!stale_index(line), "{line}");
-        }
-    }
-
-    #[test]
     fn lines_are_what_a_terminal_would_show() {
         for (raw, line) in [
             ("  10%\r  50%\r 100%", " 100%"),
@@ -444,7 +369,7 @@ mod tests {
         let steps = Steps::parse("FROM a AS one\nRUN x\nFROM b AS two\nRUN y\n");
         let mut told = String::new();
         let mut emit = |line: &str| told.push_str(&format!("{line}\n"));
-        let mut follow = BuildLog::new(&steps, &mut emit);
+        let mut follow = BuildLog::new(&steps, |line| line.starts_with("W: "), &mut emit);
         follow.buildkit(StatusResponse {
             vertexes: vec![
                 vertex("1", "[one 2/2] RUN x", None),
@@ -485,7 +410,7 @@ mod tests {
             let steps = Steps::default();
             let mut told = Vec::new();
             let mut emit = |line: &str| told.push(line.to_owned());
-            let mut follow = BuildLog::new(&steps, &mut emit);
+            let mut follow = BuildLog::new(&steps, |_| false, &mut emit);
             follow.buildkit(StatusResponse { vertexes: vec![vertex("1", "x", None)], ..StatusResponse::default() });
             let mut rest = text.as_bytes();
             for cut in cuts {

@@ -1,6 +1,7 @@
 //! What the instructions of a stage say that decides about packages.
 
 use super::lines::{Line, heredoc, words};
+use crate::packages::families::list;
 use std::ops::Range;
 
 /// In the order of the file.
@@ -128,7 +129,7 @@ fn form(said: &str, line: &Line) -> Said {
     }
 }
 
-/// A COPY with `--from` that may write where dpkg or apk keep what is installed.
+/// A COPY with `--from` that may write where a package manager keeps what is installed.
 pub(super) fn overlay(line: &Line, arguments: usize, escape: char) -> Option<Instruction> {
     let pieces = words(&line.text, arguments, escape);
     let clean = |word: &str| {
@@ -149,14 +150,12 @@ pub(super) fn overlay(line: &Line, arguments: usize, escape: char) -> Option<Ins
         .filter(|to| !to.contains('$'));
     let lands = |from: &String| {
         let from = from.trim_start_matches('/');
-        let inside = |database: &&&str| from.is_empty() || is_within(database, from) || from.contains('$');
-        DATABASES.iter().filter(inside).any(|database| {
+        let inside = |database: &&str| from.is_empty() || is_within(database, from) || from.contains('$');
+        databases().filter(inside).any(|database| {
             let rest = database.strip_prefix(from).unwrap_or_default().trim_start_matches('/');
             to.is_none_or(|to| {
                 let target = format!("{to}/{rest}");
-                DATABASES
-                    .iter()
-                    .any(|database| is_within(database, target.trim_matches('/')))
+                databases().any(|database| is_within(database, target.trim_matches('/')))
             })
         })
     };
@@ -167,18 +166,16 @@ pub(super) fn overlay(line: &Line, arguments: usize, escape: char) -> Option<Ins
 }
 
 /// Folders of package databases.
-pub(super) const DATABASES: &[&str] = &["var/lib/dpkg", "lib/apk/db", "usr/lib/apk/db"];
+pub(super) fn databases() -> impl Iterator<Item = &'static str> {
+    list::all().flat_map(|family| family.paths().databases).copied()
+}
 
-/// Files that say which package sources there are.
-pub(super) const SOURCES: &[&str] = &["etc/apt/sources", "etc/apt/preferences", "etc/apk/repositories"];
-
-/// Where a COPY or ADD writes such files.
+/// Where a COPY or ADD writes files that say which package sources there are.
 pub(super) fn sources(line: &Line, arguments: usize) -> Option<Instruction> {
     let said = &line.text[arguments..];
     let to = said.split_whitespace().next_back()?;
-    SOURCES
-        .iter()
-        .any(|path| to.contains(path) || to.contains("etc/apt") && said.contains("sources"))
+    list::all()
+        .any(|family| family.copies_sources(said, to))
         .then_some(Instruction::Sources { line: line.number })
 }
 

@@ -3,15 +3,27 @@
 use super::bases::Named;
 use super::error::DockerfileError;
 use super::parse::Dockerfile;
+use crate::packages::families::list;
+use crate::packages::families::programs::Upgrade;
 use std::collections::BTreeMap;
 
-/// As one script of /bin/sh, so that a SHELL of the Dockerfile does not matter. Files of the package's owner stay as they
-/// are; lists and caches do not swell the layer.
-const SCRIPT: &str = "if command -v apt-get >/dev/null; then apt-get update && \
-    DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
-    dist-upgrade && apt-get clean && rm -rf /var/lib/apt/lists/*; \
-    elif command -v apk >/dev/null; then apk -U upgrade && rm -rf /var/cache/apk/*; \
-    else echo 'build.upgrade: neither apt-get nor apk is in this image' >&2; exit 1; fi";
+/// Those of all families.
+fn ways() -> Vec<&'static Upgrade> {
+    list::all().map(|family| &family.programs().upgrade).collect()
+}
+
+/// As one script of /bin/sh, so that a SHELL of the Dockerfile does not matter. The first way whose program is in the image
+/// is taken.
+fn script(ways: &[&Upgrade]) -> String {
+    let attempt = |way: &&Upgrade| format!("if command -v {} >/dev/null; then {}; ", way.program, way.script);
+    let attempts: Vec<String> = ways.iter().map(attempt).collect();
+    let programs: Vec<&str> = ways.iter().map(|way| way.program).collect();
+    format!(
+        "{}else echo 'build.upgrade: neither {} is in this image' >&2; exit 1; fi",
+        attempts.join("el"),
+        programs.join(" nor "),
+    )
+}
 
 impl Dockerfile {
     /// `text` (the same this was parsed from, pinned or not) with the upgrade at the end of the target stage. Line numbers up
@@ -27,7 +39,7 @@ impl Dockerfile {
         args: &BTreeMap<String, String>,
     ) -> Result<String, DockerfileError> {
         let index = self.target(target)?;
-        let run = serde_json::json!(["/bin/sh", "-ec", SCRIPT]);
+        let run = serde_json::json!(["/bin/sh", "-ec", script(&ways())]);
         let upgrade = match self.user(index, args)? {
             Some(user) => format!("USER root\nRUN {run}\nUSER {user}\n"),
             None => format!("RUN {run}\n"),
@@ -64,15 +76,22 @@ impl Dockerfile {
 mod tests {
     use super::super::parse::parse;
     use super::*;
+    use crate::model::package_family::PackageFamily;
 
     fn shown(text: &str, target: Option<&str>) -> String {
         match parse(text).unwrap().with_upgrade(text, target, &BTreeMap::new()) {
             Ok(upgraded) => {
-                let script = serde_json::json!(["/bin/sh", "-ec", SCRIPT]).to_string();
+                let script = serde_json::json!(["/bin/sh", "-ec", script(&ways())]).to_string();
                 upgraded.replace(&script, "UPGRADE")
             }
             Err(error) => error.to_string(),
         }
+    }
+
+    #[test]
+    fn each_family_has_its_way() {
+        let ways = [PackageFamily::Dpkg, PackageFamily::Apk].map(|family| &list::of(family).programs().upgrade);
+        insta::assert_snapshot!(script(&ways), @"if command -v apt-get >/dev/null; then apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold dist-upgrade && apt-get clean && rm -rf /var/lib/apt/lists/*; elif command -v apk >/dev/null; then apk -U upgrade && rm -rf /var/cache/apk/*; else echo 'build.upgrade: neither apt-get nor apk is in this image' >&2; exit 1; fi");
     }
 
     #[test]

@@ -1,19 +1,11 @@
 //! The few small files of an image whose content is kept: package databases, package sources, keyrings.
 
-use crate::packages::{apk, apt};
+use crate::packages::families::list;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-/// What an inventory needs, besides what upgrades depend on ([`apt::state::WANTED`], [`apk::state::WANTED`]). Paths without
-/// leading slash; one star in the last name stands for any part of it.
-const INVENTORY: &[&str] = &[
-    "etc/os-release",
-    "usr/lib/os-release",
-    // Which file belongs to which package.
-    "var/lib/dpkg/info/*.list",
-    "usr/local/share/keyrings/*",
-    "usr/share/apk/keys/*",
-];
+/// What an inventory needs, besides what each family of package managers asks for.
+const INVENTORY: &[&str] = &["etc/os-release", "usr/lib/os-release"];
 
 /// Paths whose content is kept.
 #[derive(Debug, Clone)]
@@ -24,7 +16,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// See [`INVENTORY`] for the form of a pattern.
+    /// A pattern is a path without leading slash; one star in its last name stands for any part of it.
     #[must_use]
     pub fn new(patterns: &[&'static str]) -> Self {
         let mut hash = Sha256::new();
@@ -45,8 +37,12 @@ impl Wanted {
     /// All that the product asks of an image.
     #[must_use]
     pub fn inventory() -> &'static Self {
-        static ALL: LazyLock<Wanted> =
-            LazyLock::new(|| Wanted::new(&[INVENTORY, apt::state::WANTED, apk::state::WANTED].concat()));
+        static ALL: LazyLock<Wanted> = LazyLock::new(|| {
+            let inventory = list::all().flat_map(|family| family.paths().inventory);
+            let state = list::all().flat_map(|family| family.paths().state);
+            let all = INVENTORY.iter().chain(inventory).chain(state);
+            Wanted::new(&all.copied().collect::<Vec<_>>())
+        });
         &ALL
     }
 

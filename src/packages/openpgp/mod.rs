@@ -5,5 +5,4 @@ mod cleartext;
 pub mod error;
 mod key;
 pub mod keyring;
-pub mod trust;
 pub mod verify;

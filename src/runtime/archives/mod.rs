@@ -1,8 +1,5 @@
-//! Package archives for the whole fleet: each is asked once, verified by each image's own keys, and kept between runs.
+//! Package repositories for the whole fleet: each is asked once, verified by each image's own keys, and kept between
+//! runs. How that is done for each family of package managers is in `runtime/families`.
 
-pub mod apk;
-mod index;
-pub mod known;
-mod record;
-mod release;
-pub mod suites;
+pub(crate) mod record;
+pub mod visit;

@@ -1,5 +1,5 @@
-//! The kept form of a `Release`: its bytes as they came, so that they can be verified again by any image's keys, and what
-//! lets us ask for news only.
+//! The kept form of the file that a repository signs: its bytes as they came, so that they can be verified again by any
+//! image's keys, and what lets us ask for news only.
 
 use crate::clients::archive::fetch::Validators;
 use crate::packages::openpgp::verify::{Signed, unverified};
@@ -15,34 +15,35 @@ const KEYS: usize = 16;
 
 /// What an archive published last, as far as we know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) signed: SignedFile,
+pub(crate) struct Record {
+    pub(crate) signed: SignedFile,
     /// Of the signed file, and its signature where that is another; 64 hex digits.
-    pub(super) sha256: String,
-    pub(super) validators: Validators,
-    /// Date of the newest `Release` that was ever believed, by any image's keys.
-    pub(super) newest: Option<Timestamp>,
+    pub(crate) sha256: String,
+    pub(crate) validators: Validators,
+    /// Date of the newest one that was ever believed, by any image's keys.
+    pub(crate) newest: Option<Timestamp>,
     /// Successful verifications of exactly these bytes.
-    pub(super) verified: Vec<Verified>,
+    pub(crate) verified: Vec<Verified>,
 }
 
 /// One successful verification by one set of keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Verified {
+pub(crate) struct Verified {
     /// The hash of [`crate::packages::openpgp::verify::Trust::identity`].
     keys: String,
-    pub(super) by: String,
-    pub(super) at: Option<Timestamp>,
+    pub(crate) by: String,
+    pub(crate) at: Option<Timestamp>,
     /// When it was verified. It does not hold for earlier times: with a clock set back, the signature may be from the future.
     since: Timestamp,
     /// When a key or the signature expires; `None`: never.
-    pub(super) until: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum SignedFile {
-    InRelease(Vec<u8>),
-    /// An archive without `InRelease`; the signature may be missing.
+pub(crate) enum SignedFile {
+    /// The signature is in it.
+    Inline(Vec<u8>),
+    /// The signature is another file, and may be missing.
     Detached {
         release: Vec<u8>,
         signature: Option<Vec<u8>>,
@@ -66,7 +67,7 @@ struct Head {
 impl SignedFile {
     fn parts(&self) -> Vec<&[u8]> {
         match self {
-            SignedFile::InRelease(file) => vec![file],
+            SignedFile::Inline(file) => vec![file],
             SignedFile::Detached { release, signature } => {
                 std::iter::once(release).chain(signature).map(Vec::as_slice).collect()
             }
@@ -74,16 +75,16 @@ impl SignedFile {
     }
 
     /// The text without its signature, whether verified or not.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
-            SignedFile::InRelease(file) => unverified(file),
+            SignedFile::Inline(file) => unverified(file),
             SignedFile::Detached { release, .. } => String::from_utf8_lossy(release).into_owned(),
         }
     }
 }
 
 impl Record {
-    pub(super) fn new(signed: SignedFile, validators: Validators) -> Self {
+    pub(crate) fn new(signed: SignedFile, validators: Validators) -> Self {
         Self {
             sha256: sha256(&signed.parts().concat()),
             signed,
@@ -94,13 +95,13 @@ impl Record {
     }
 
     /// An earlier verification by these keys that still holds at `now`.
-    pub(super) fn verified_by(&self, keys: &str, now: Timestamp) -> Option<&Verified> {
+    pub(crate) fn verified_by(&self, keys: &str, now: Timestamp) -> Option<&Verified> {
         let keys = sha256(keys.as_bytes());
         let holds = |one: &&Verified| one.since <= now && one.until.is_none_or(|until| now < until);
         self.verified.iter().filter(|one| one.keys == keys).find(holds)
     }
 
-    pub(super) fn remember(&mut self, keys: &str, signed: &Signed, now: Timestamp) {
+    pub(crate) fn remember(&mut self, keys: &str, signed: &Signed, now: Timestamp) {
         let keys = sha256(keys.as_bytes());
         self.verified.retain(|one| one.keys != keys);
         let surplus = (self.verified.len() + 1).saturating_sub(KEYS);
@@ -115,7 +116,7 @@ impl Record {
     }
 
     /// A line of JSON, then the bytes.
-    pub(super) fn to_bytes(&self, base: &str) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self, base: &str) -> Vec<u8> {
         let parts = self.signed.parts();
         let head = Head {
             form: FORM,
@@ -124,7 +125,7 @@ impl Record {
             newest: self.newest,
             verified: self.verified.clone(),
             sizes: parts.iter().map(|part| part.len()).collect(),
-            inrelease: matches!(self.signed, SignedFile::InRelease(_)),
+            inrelease: matches!(self.signed, SignedFile::Inline(_)),
             sha256: self.sha256.clone(),
         };
         // Strings, numbers and lists only: it cannot fail.
@@ -135,7 +136,7 @@ impl Record {
     }
 
     /// `None`: damaged, of another form or another archive. Then everything is fetched as if it had never been kept.
-    pub(super) fn from_bytes(bytes: &[u8], base: &str) -> Option<Self> {
+    pub(crate) fn from_bytes(bytes: &[u8], base: &str) -> Option<Self> {
         let end = bytes.iter().position(|b| *b == b'\n')?;
         let (head, rest) = (bytes.get(..end)?, bytes.get(end + 1..)?);
         let head: Head = serde_json::from_slice(head).ok()?;
@@ -143,7 +144,7 @@ impl Record {
             return None;
         }
         let signed = match (head.inrelease, head.sizes.as_slice()) {
-            (true, [size]) if *size == rest.len() => SignedFile::InRelease(rest.to_vec()),
+            (true, [size]) if *size == rest.len() => SignedFile::Inline(rest.to_vec()),
             (false, [size]) if *size == rest.len() => SignedFile::Detached {
                 release: rest.to_vec(),
                 signature: None,
@@ -168,7 +169,7 @@ impl Record {
 }
 
 /// Under which name something of the archive at `base` is kept.
-pub(super) fn name(kind: &str, of: &str) -> String {
+pub(crate) fn name(kind: &str, of: &str) -> String {
     format!("{kind}-{}", sha256(of.as_bytes()))
 }
 
@@ -191,7 +192,7 @@ mod tests {
     #[test]
     fn a_good_signature_is_remembered_for_its_keys_as_long_as_it_holds() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let file = SignedFile::InRelease(b"signed\n".to_vec());
+        let file = SignedFile::Inline(b"signed\n".to_vec());
         let mut record = Record::new(file, Validators::default());
         let signed = |by: &str, until| Signed {
             text: String::new(),
@@ -223,7 +224,7 @@ mod tests {
     #[test]
     fn a_record_is_read_back_or_not_at_all() {
         let forms = [
-            SignedFile::InRelease(b"signed\n".to_vec()),
+            SignedFile::Inline(b"signed\n".to_vec()),
             SignedFile::Detached {
                 release: b"text\n".to_vec(),
                 signature: Some(b"by\n".to_vec()),

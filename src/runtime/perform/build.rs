@@ -18,6 +18,7 @@ use crate::model::stages::resolve::BasePin;
 use crate::packages::dockerfile::parse::Dockerfile;
 use crate::packages::dockerfile::pin::pinned_args;
 use crate::packages::dockerfile::platform;
+use crate::packages::stale_index::is_stale_index;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,7 @@ pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built
         // Bases are pinned to digests already; asking again would only cost time. Local bases must not be pulled.
         pull: false,
         registry_auth: auth(context, effect).await?,
+        is_stale_index,
     };
     let log_path = directory.join("build.log");
     let cap = usize::try_from(app.build.max_log).unwrap_or(usize::MAX);

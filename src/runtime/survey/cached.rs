@@ -5,21 +5,37 @@
 
 use super::images::{Judging, Question};
 use crate::model::image::ImageId;
-use crate::runtime::archives::known::Basis;
+use crate::model::package_family::PackageFamily;
+use crate::runtime::blocking::run_blocking;
+use crate::store::survey_cache::Surveys;
 use jiff::Timestamp;
 use lz4_flex::block::{compress_prepend_size, decompress_size_prepended};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// What must be the same for a survey to hold, besides the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validity {
-    pub(super) basis: Vec<Basis>,
-    /// The first moment at which a key, a signature or a `Release` expires. `None`: none does.
-    pub(super) until: Option<Timestamp>,
+    /// Whose repositories they are.
+    pub(crate) family: PackageFamily,
+    pub(crate) basis: Vec<Basis>,
+    /// The first moment at which a key, a signature or what a repository has signed expires. `None`: none does.
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// What a survey rests on: the file that a repository signed, and how new the repository was known to be. As long as both
+/// are the same, the repository's part of the survey is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    /// The repository's address.
+    pub base: String,
+    /// Of the signed file, 64 hex digits.
+    pub sha256: String,
+    /// The newest date of such a file that was ever believed.
+    pub newest: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,24 +98,29 @@ impl Key {
 impl Judging<'_> {
     /// The cached survey of this key, if it still holds. Each key has surveys of one type.
     pub async fn cached<T: DeserializeOwned + Send + 'static>(&self, key: Key) -> Option<T> {
-        let found = self.visit.with_surveys(move |surveys| read::<T>(&surveys.get(&key.0)?));
-        let entry = found.await.flatten().filter(|entry| entry.holds_at(self.visit.now()))?;
-        let same = self.visit.are_as_before(&entry.validity.basis).await;
-        same.then_some(entry.survey)
+        let found = self.with_surveys(move |surveys| read::<T>(&surveys.get(&key.0)?));
+        let entry = found.await.flatten().filter(|entry| entry.holds_at(self.now))?;
+        let Validity { family, basis, .. } = &entry.validity;
+        let (_, surveyor) = self.surveyors.iter().find(|(of, _)| of == family)?;
+        surveyor.are_as_before(basis).await.then_some(entry.survey)
     }
 
     pub async fn cache<T: Serialize + Send + 'static>(&self, key: Key, validity: Validity, survey: T) {
         let entry = Entry {
             validity,
-            since: self.visit.now(),
+            since: self.now,
             survey,
         };
-        let stored = self
-            .visit
-            .with_surveys(move |surveys| surveys.put(&key.0, &written(&entry)));
+        let stored = self.with_surveys(move |surveys| surveys.put(&key.0, &written(&entry)));
         if stored.await == Some(false) {
             tracing::debug!("a survey is too large for the cache, or could not be written");
         }
+    }
+
+    /// Runs `work`, which may block, on the surveys of earlier visits. `None`: the cache cannot be used.
+    async fn with_surveys<T: Send + 'static>(&self, work: impl FnOnce(&Surveys) -> T + Send + 'static) -> Option<T> {
+        let (opened, cache) = (Arc::clone(&self.surveys), self.cache.clone());
+        run_blocking(move || opened.get_or_init(|| cache.open()).as_ref().map(work)).await
     }
 }
 

@@ -1,18 +1,19 @@
 //! What is pending in each of many images.
 
-use super::apk::Parsed;
 use super::cached::{Key, Subject, Validity};
-use super::state::Manager;
-use super::{apk, apt};
 use crate::model::freshness::{Survey, UnavailablePin};
+use crate::model::package_family::PackageFamily;
 use crate::model::package_state::{PackageState, Pinned};
-use crate::packages::openpgp::trust::Keyrings;
-use crate::runtime::archives::suites::{Archives, Visit};
+use crate::packages::families::list;
+use crate::packages::os_release;
+use crate::runtime::archives::visit::Archives;
 use crate::runtime::blocking::run_blocking;
+use crate::runtime::families::effects::Surveyor;
+use crate::store::survey_cache::{SurveyCache, Surveys};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
 
 /// One image, and what its Dockerfile asks for: versions, and holds.
 #[derive(Debug, Clone)]
@@ -32,9 +33,22 @@ pub struct Surveyed {
 /// Judges images one after the other by what their package repositories publish now. Each repository is requested once for all images,
 /// and only the images being judged are in memory.
 pub struct Judging<'a> {
-    pub(super) visit: Visit<'a>,
-    pub(super) keyrings: Mutex<Keyrings>,
-    pub(super) parsed: Arc<Mutex<Parsed>>,
+    pub(super) now: Timestamp,
+    /// In the order of [`PackageFamily::ALL`].
+    pub(super) surveyors: Vec<(PackageFamily, Box<dyn Surveyor + 'a>)>,
+    pub(super) cache: SurveyCache,
+    /// The same, once it was opened; `None`: it cannot be used.
+    pub(super) surveys: Arc<OnceLock<Option<Surveys>>>,
+}
+
+impl Surveyed {
+    /// Of an image whose packages cannot be judged.
+    pub(crate) fn unseen(why: String) -> Self {
+        Self {
+            survey: Survey::unseen(why),
+            unavailable_pins: Vec::new(),
+        }
+    }
 }
 
 /// How many images are judged at the same time. More than there are processors, because some wait for their repositories.
@@ -44,10 +58,13 @@ impl Archives {
     /// What archives said at `since` or later is not asked again.
     #[must_use]
     pub fn judging(&self, since: Timestamp, now: Timestamp) -> Judging<'_> {
+        let visit = self.visit(since, now);
+        let families = self.families.iter();
         Judging {
-            visit: self.visit(since, now),
-            keyrings: Mutex::default(),
-            parsed: Arc::default(),
+            now,
+            surveyors: families.map(|(family, it)| (*family, it.surveyor(visit))).collect(),
+            cache: self.surveys.clone(),
+            surveys: Arc::default(),
         }
     }
 }
@@ -69,22 +86,28 @@ impl Judging<'_> {
 
     /// A new survey, and for how long it holds; `None`: it must not be cached.
     pub async fn image_anew(&self, question: Question) -> (Surveyed, Option<Validity>) {
-        let state = Arc::clone(&question.state);
-        match run_blocking(move || Manager::of(&state)).await {
-            Manager::Apt(state) => apt::survey(self, *state, question).await,
-            Manager::Apk(state) => (apk::survey(self, *state).await, None),
-            Manager::None => (Surveyed::default(), None),
-            Manager::Unseen { why } => {
-                let survey = Survey::unseen(why);
-                let unavailable_pins = Vec::new();
-                (
-                    Surveyed {
-                        survey,
-                        unavailable_pins,
-                    },
-                    None,
-                )
+        let files = &question.state.files;
+        let of_it = self.surveyors.iter().find(|(family, _)| list::of(*family).is_in(files));
+        match (&*question.state.uncaptured, of_it) {
+            ([path, ..], _) => {
+                let why = format!("{path} is a link, and what stands where it leads was not kept");
+                (Surveyed::unseen(why), None)
             }
+            ([], Some((_, surveyor))) => surveyor.survey(question).await,
+            ([], None) => (of_no_family(files), None),
         }
+    }
+}
+
+/// Of an image with no package database that we know.
+fn of_no_family(files: &BTreeMap<String, Vec<u8>>) -> Surveyed {
+    let os = ["etc/os-release", "usr/lib/os-release"];
+    match os.iter().find_map(|path| files.get(*path)) {
+        // Of a distribution, so there are packages.
+        Some(text) => {
+            let id = os_release::parse(text).id;
+            Surveyed::unseen(format!("no package database of {id} is one that lowtide reads"))
+        }
+        None => Surveyed::default(),
     }
 }

@@ -5,7 +5,7 @@ use crate::packages::planned::{New, Pending, Removal, Upgrade};
 use std::fmt::Display;
 
 /// Leaves open who can bring each fix: [`crate::decide::fixable::judge`] decides that.
-pub(super) fn record<Why: Display>(survey: &mut Survey, pending: Pending<Why>) {
+pub(crate) fn record<Why: Display>(survey: &mut Survey, pending: Pending<Why>) {
     survey.pending = pending.upgrades.into_iter().map(upgraded).collect();
     survey.pending.extend(pending.new.into_iter().map(new));
     survey

@@ -1,12 +1,12 @@
 //! An `APKINDEX.tar.gz` signed as abuild-sign does it: openssl over the index member, the signature in a member before.
 
 use super::site::{Site, Trick, client, gzip, limits};
-use lowtide::packages::apk::index::Index;
-use lowtide::packages::apk::pending::{Repository, pending};
-use lowtide::packages::apk::state::ApkState;
-use lowtide::packages::apk_signature::{ApkSignatureError, index, verify};
-use lowtide::runtime::archives::apk::{ApkAnswer, ApkWanted};
-use lowtide::runtime::archives::suites::Archives;
+use lowtide::packages::families::apk::index::Index;
+use lowtide::packages::families::apk::pending::{Repository, pending};
+use lowtide::packages::families::apk::signature::{ApkSignatureError, index, verify};
+use lowtide::packages::families::apk::state::ApkState;
+use lowtide::runtime::archives::visit::Archives;
+use lowtide::runtime::families::apk::indexes::{ApkAnswer, ApkRepositories, ApkWanted};
 use lowtide::store::archives::ArchiveCache;
 use lowtide::store::survey_cache::SurveyCache;
 use std::collections::BTreeMap;
@@ -150,10 +150,8 @@ async fn a_repository_is_asked_once_for_all_images_and_judged_by_the_keys_of_eac
     };
     let images = [wanted(maker.keys()), wanted(stranger.keys()), wanted(maker.keys())];
     let said = async || -> Vec<String> {
-        let answers = archives
-            .visit(jiff::Timestamp::MAX, jiff::Timestamp::UNIX_EPOCH)
-            .apk_indexes(&images)
-            .await;
+        let visit = archives.visit(jiff::Timestamp::MAX, jiff::Timestamp::UNIX_EPOCH);
+        let answers = ApkRepositories.indexes(visit).answers(&images).await;
         let said = answers.iter().map(|answer| match answer {
             ApkAnswer::Known(text) => String::from_utf8_lossy(text).into_owned(),
             ApkAnswer::Unknown { source, why } => format!("{source}: {why}"),

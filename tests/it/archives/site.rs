@@ -6,11 +6,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use lowtide::clients::archive::fetch::{Access, ArchiveClient, Limits};
-use lowtide::packages::apt::sources::{self, Source};
+use lowtide::packages::families::apt::sources::{self, Source};
 use lowtide::packages::openpgp::keyring::Keyring;
 use lowtide::packages::openpgp::verify::Trust;
-use lowtide::runtime::archives::known::{Answer, Wanted};
-use lowtide::runtime::archives::suites::Archives;
+use lowtide::runtime::archives::visit::Archives;
+use lowtide::runtime::families::apt::known::{Answer, Wanted};
+use lowtide::runtime::families::apt::suites::{AptRepositories, Suites};
 use lowtide::store::archives::ArchiveCache;
 use lowtide::store::survey_cache::SurveyCache;
 use sha2::{Digest as _, Sha256};
@@ -201,6 +202,7 @@ pub(super) struct World {
     pub(super) key: String,
     pub(super) state: tempfile::TempDir,
     pub(super) archives: Archives,
+    repositories: AptRepositories,
 }
 
 pub(super) const DISTS: &str = "debian/dists/stable";
@@ -228,6 +230,7 @@ impl World {
                 ArchiveCache::new(state.path(), 1 << 30),
                 SurveyCache::of(state.path()),
             ),
+            repositories: AptRepositories::default(),
             state,
         };
         world.publish(&package("a", "1.0"));
@@ -241,6 +244,13 @@ impl World {
             ArchiveCache::new(self.state.path(), 1 << 30),
             SurveyCache::of(self.state.path()),
         );
+        self.repositories = AptRepositories::default();
+    }
+
+    /// A visit that asks each archive.
+    pub(super) fn suites(&self) -> Suites<'_> {
+        self.repositories
+            .suites(self.archives.visit(jiff::Timestamp::MAX, now()))
     }
 
     /// Puts the index there, packed by gzip, and a `Release` for it.
@@ -305,11 +315,7 @@ impl World {
     }
 
     pub(super) async fn ask(&self, wanted: &Wanted) -> Answer {
-        let mut answers = self
-            .archives
-            .visit(jiff::Timestamp::MAX, now())
-            .suites(std::slice::from_ref(wanted))
-            .await;
+        let mut answers = self.suites().answers(std::slice::from_ref(wanted)).await;
         assert_eq!(answers.len(), 1);
         answers.remove(0)
     }

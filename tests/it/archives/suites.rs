@@ -1,9 +1,9 @@
 //! Archives as they should be: what is known, and how many requests that takes.
 
-use super::site::{DISTS, HEAD, INDEX, World, gzip, now, package, sha256};
-use lowtide::runtime::archives::known::{Answer, Proof};
+use super::site::{DISTS, HEAD, INDEX, World, gzip, package, sha256};
+use lowtide::runtime::families::apt::known::{Answer, Proof};
 
-fn known(answer: &Answer) -> &lowtide::runtime::archives::known::Suite {
+fn known(answer: &Answer) -> &lowtide::runtime::families::apt::known::Suite {
     match answer {
         Answer::Known(suite) => suite,
         Answer::Unknown { source, why } => panic!("{source}: {why}"),
@@ -14,7 +14,7 @@ fn known(answer: &Answer) -> &lowtide::runtime::archives::known::Suite {
 async fn a_thousand_images_are_one_visit_and_the_next_night_one_request() {
     let mut world = World::new().await;
     let images = vec![world.wanted(); 1000];
-    let answers = world.archives.visit(jiff::Timestamp::MAX, now()).suites(&images).await;
+    let answers = world.suites().answers(&images).await;
     assert_eq!(answers.len(), 1000);
     for answer in &answers {
         assert_eq!(known(answer).indexes[0].index.len(), 1);
@@ -28,7 +28,7 @@ async fn a_thousand_images_are_one_visit_and_the_next_night_one_request() {
     "#);
     drop(answers);
     world.restart();
-    let answers = world.archives.visit(jiff::Timestamp::MAX, now()).suites(&images).await;
+    let answers = world.suites().answers(&images).await;
     assert_eq!(known(&answers[999]).indexes[0].index.len(), 1);
     insta::assert_debug_snapshot!(world.site.seen(), @r#"
     [
@@ -47,9 +47,8 @@ async fn each_image_judges_by_its_own_keys_and_nothing_is_fetched_twice() {
     let mut stranger = world.wanted();
     stranger.trust = world.trust(&[&other]);
     let answers = world
-        .archives
-        .visit(jiff::Timestamp::MAX, now())
-        .suites(&[stranger.clone(), world.wanted(), stranger])
+        .suites()
+        .answers(&[stranger.clone(), world.wanted(), stranger])
         .await;
     let said: Vec<String> = answers.iter().map(|answer| world.words(answer)).collect();
     insta::assert_debug_snapshot!(said, @r#"

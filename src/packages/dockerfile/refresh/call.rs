@@ -2,10 +2,10 @@
 
 use super::harmless;
 use super::lists::{At, Runner};
-use super::record::Sure;
+use super::program::Call;
 use super::values::Field;
-use crate::model::package_state::Upgrades;
 use crate::packages::dockerfile::shell::tree::{Command, Redirect, Simple, What};
+use crate::packages::families::list;
 
 /// Where a distribution keeps its programs. Elsewhere the same name may be anything.
 const PLACES: &[&str] = &["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/"];
@@ -124,20 +124,17 @@ impl Runner<'_> {
             None if self.function(name) => return,
             None => name,
         };
+        if let Some(program) = list::all().find_map(|family| family.program(name)) {
+            let of_it = Call {
+                program: name,
+                arguments,
+                sure: at.sure(),
+                variables: &self.variables,
+                piped: self.piped.as_deref(),
+            };
+            return program(&of_it, self.record);
+        }
         match name {
-            "apt-get" | "apt" | "aptitude" => {
-                // Another configuration may say anything.
-                let sure = if self.variables.get("APT_CONFIG").is_some() {
-                    Sure::Perhaps
-                } else {
-                    at.sure()
-                };
-                self.apt(name, arguments, sure);
-            }
-            "apt-mark" => self.apt_mark(arguments),
-            "apk" => self.apk(arguments, at.sure()),
-            "unattended-upgrade" | "unattended-upgrades" => self.record.upgrade(Upgrades::All, Sure::Perhaps),
-            "dpkg" => self.dpkg(arguments),
             "sh" | "bash" | "ash" | "dash" => self.shell_program(name, arguments, redirects, at),
             "busybox" => self.call(arguments, redirects, at),
             "find" => self.find(arguments),
@@ -264,36 +261,6 @@ impl Runner<'_> {
                 self.evaluate(&text, At::NOWHERE);
             }
             Some(_) => self.record.doubt("the text of a trap is not known"),
-        }
-    }
-
-    fn dpkg(&mut self, arguments: &[Field]) {
-        let quiet = |word: &Field| word.known().is_some_and(|text| harmless::DPKG.contains(&text));
-        if arguments.iter().any(|word| word.text == "--set-selections") {
-            return self.selections();
-        }
-        let installs = arguments.iter().any(|word| {
-            let bundled = word.text.starts_with('-') && !word.text.starts_with("--") && word.text.contains('i');
-            bundled || word.open && word.text.len() < 3 || matches!(word.text.as_str(), "--install" | "--unpack" | "-A")
-        });
-        if installs || !arguments.iter().any(quiet) {
-            self.record.doubt("dpkg installs a package file");
-        }
-    }
-
-    /// `echo "name hold" | dpkg --set-selections`.
-    fn selections(&mut self) {
-        let Some(text) = self.piped.clone() else {
-            return self.record.doubt("it is not known which packages are held");
-        };
-        for line in text.lines() {
-            if let [name, "hold"] = line.split_whitespace().collect::<Vec<_>>()[..] {
-                let name = name.to_owned();
-                self.hold(&[Field {
-                    text: name,
-                    open: false,
-                }]);
-            }
         }
     }
 }

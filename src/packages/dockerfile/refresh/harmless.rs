@@ -1,7 +1,9 @@
 //! Programs that are known to leave packages as they are. The list is closed: what is not in it may do anything.
 
 use super::values::Field;
-use crate::packages::dockerfile::instruction::{DATABASES, SOURCES, is_within};
+use crate::packages::dockerfile::instruction::{databases, is_within};
+use crate::packages::families::list;
+use crate::packages::families::programs::Programs;
 
 /// Words of the shell before which assignments stay.
 pub(super) const BUILT_IN: &[&str] = &[
@@ -26,54 +28,6 @@ pub(super) const BUILT_IN: &[&str] = &[
     "let",
     "mapfile",
     "readarray",
-];
-
-/// What dpkg does without installing.
-pub(super) const DPKG: &[&str] = &[
-    "-l",
-    "--list",
-    "-L",
-    "--listfiles",
-    "-s",
-    "--status",
-    "-S",
-    "--search",
-    "-W",
-    "--show",
-    "-p",
-    "--print-avail",
-    "--get-selections",
-    "--clear-selections",
-    "--print-architecture",
-    "--print-foreign-architectures",
-    "--add-architecture",
-    "--remove-architecture",
-    "--compare-versions",
-    "--configure",
-    "-C",
-    "--audit",
-    "-V",
-    "--verify",
-    "-r",
-    "--remove",
-    "-P",
-    "--purge",
-    "--version",
-    "--help",
-    "-c",
-    "--contents",
-    "-I",
-    "--info",
-    "-x",
-    "--extract",
-    "-X",
-    "--vextract",
-    "-e",
-    "--control",
-    "-f",
-    "--field",
-    "--fsys-tarfile",
-    "--triggers-only",
 ];
 
 /// Files, text, users, downloads, keys, settings of what is installed.
@@ -276,7 +230,6 @@ const PROGRAMS: &[&str] = &[
     "ssh-keyscan",
     "update-ca-certificates",
     "c_rehash",
-    "apt-key",
     "git",
     // Settings of the distribution, and questions to it.
     "ldconfig",
@@ -286,19 +239,6 @@ const PROGRAMS: &[&str] = &[
     "localedef",
     "update-locale",
     "update-alternatives",
-    "dpkg-reconfigure",
-    "dpkg-query",
-    "dpkg-architecture",
-    "dpkg-divert",
-    "dpkg-statoverride",
-    "dpkg-deb",
-    "debconf-set-selections",
-    "debconf-show",
-    "apt-cache",
-    "apt-config",
-    "apt-ftparchive",
-    "add-apt-repository",
-    "apt-add-repository",
     "lsb_release",
     "a2enmod",
     "a2dismod",
@@ -342,9 +282,6 @@ const READERS: &[&str] = &[
     "printf",
     "find",
     "awk",
-    "dpkg-query",
-    "dpkg-divert",
-    "dpkg-statoverride",
 ];
 const GIT: &[&str] = &[
     "add",
@@ -417,25 +354,35 @@ pub(super) fn leaves_packages(name: &str, words: &[Field]) -> bool {
     }
     let takes_away = matches!(name, "rm" | "mv" | "rmdir" | "unlink");
     let writes =
-        |word: &Field| takes_away && holds_database(word) || !READERS.contains(&name) && mentions_database(&word.text);
-    PROGRAMS.contains(&name) && !words.iter().any(writes)
+        |word: &Field| takes_away && holds_database(word) || !only_looks(name) && mentions_database(&word.text);
+    let is_harmless = PROGRAMS.contains(&name) || programs().any(|it| it.harmless.contains(&name));
+    is_harmless && !words.iter().any(writes)
+}
+
+fn programs() -> impl Iterator<Item = &'static Programs> {
+    list::all().map(|family| family.programs())
+}
+
+fn only_looks(name: &str) -> bool {
+    READERS.contains(&name) || programs().any(|it| it.readers.contains(&name))
 }
 
 /// A path in or at a package database.
 pub(super) fn mentions_database(text: &str) -> bool {
-    DATABASES.iter().any(|database| text.contains(database))
+    databases().any(|database| text.contains(database))
 }
 
 /// Does it change which package sources there are, or what counts among them?
 pub(super) fn changes_sources(name: &str, words: &[Field]) -> bool {
-    let writes = !READERS.contains(&name) && !matches!(name, "rm" | "unlink" | "apt-key");
-    matches!(name, "add-apt-repository" | "apt-add-repository")
-        || writes && words.iter().any(|word| mentions_sources(&word.text))
+    let leaves_them = matches!(name, "rm" | "unlink") || programs().any(|it| it.keys.contains(&name));
+    let writes = !only_looks(name) && !leaves_them;
+    programs().any(|it| it.sources.contains(&name)) || writes && words.iter().any(|word| mentions_sources(&word.text))
 }
 
 /// Files of sources and pins.
 pub(super) fn mentions_sources(text: &str) -> bool {
-    SOURCES.iter().any(|path| text.contains(path))
+    let mut paths = list::all().flat_map(|family| family.paths().sources);
+    paths.any(|path| text.contains(path))
 }
 
 /// An absolute path above a package database, or one that may be.
@@ -445,7 +392,7 @@ fn holds_database(word: &Field) -> bool {
     };
     let clean = path.trim_end_matches(['*', '/']);
     let whole = !word.open && path.contains('*') && !path.ends_with("/*") && path != "*";
-    DATABASES.iter().any(|database| {
+    databases().any(|database| {
         is_within(database, clean) || clean.is_empty() || (word.open || whole) && database.starts_with(clean)
     })
 }

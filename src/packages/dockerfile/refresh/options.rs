@@ -3,36 +3,36 @@
 use super::values::Field;
 
 /// What a program takes. Short ones are letters; long ones come without their dashes.
-pub(super) struct Known {
-    pub(super) short: &'static str,
-    pub(super) short_valued: &'static str,
-    pub(super) long: &'static [&'static str],
-    pub(super) long_valued: &'static [&'static str],
+pub(crate) struct Known {
+    pub(crate) short: &'static str,
+    pub(crate) short_valued: &'static str,
+    pub(crate) long: &'static [&'static str],
+    pub(crate) long_valued: &'static [&'static str],
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Parsed {
+pub(crate) struct Parsed {
     /// The first word, if it is known.
-    pub(super) verb: Option<String>,
+    pub(crate) verb: Option<String>,
     /// What follows it.
-    pub(super) words: Vec<Field>,
+    pub(crate) words: Vec<Field>,
     /// Options without value, long or short, without dashes.
-    pub(super) flags: Vec<String>,
+    pub(crate) flags: Vec<String>,
     /// Options and their values.
-    pub(super) values: Vec<(String, Field)>,
+    pub(crate) values: Vec<(String, Field)>,
     /// Every option and word is known, so nothing of the above is a guess.
-    pub(super) clear: bool,
+    pub(crate) clear: bool,
     /// An option is not known: it may take the word after it for its value.
-    pub(super) odd: bool,
+    pub(crate) odd: bool,
 }
 
 impl Parsed {
-    pub(super) fn has(&self, flags: &[&str]) -> bool {
+    pub(crate) fn has(&self, flags: &[&str]) -> bool {
         self.flags.iter().any(|flag| flags.contains(&flag.as_str()))
     }
 }
 
-pub(super) fn parse(words: &[Field], known: &Known) -> Parsed {
+pub(crate) fn parse(words: &[Field], known: &Known) -> Parsed {
     let mut parsed = Parsed {
         clear: true,
         ..Parsed::default()

@@ -8,46 +8,46 @@ const DOUBTS: usize = 16;
 
 /// Does it happen whenever the build succeeds?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sure {
+pub(crate) enum Sure {
     Yes,
     Perhaps,
 }
 
 /// A package that an install names.
-pub(super) struct Asked {
-    pub(super) name: String,
+pub(crate) struct Asked {
+    pub(crate) name: String,
     /// As written; `None`: the newest.
-    pub(super) version: Option<Version>,
+    pub(crate) version: Option<Version>,
     /// The package is upgraded if it is already installed.
-    pub(super) newest: bool,
+    pub(crate) newest: bool,
 }
 
-pub(super) enum Version {
+pub(crate) enum Version {
     Known(String),
     /// As far as it is known.
     Unknown(String),
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Record {
+pub(crate) struct Record {
     refresh: Refresh,
     line: usize,
 }
 
 impl Record {
     /// What follows is found in the instruction that begins at `line`.
-    pub(super) fn begin(&mut self, line: usize) {
+    pub(crate) fn begin(&mut self, line: usize) {
         self.line = line;
     }
 
-    pub(super) fn finish(mut self, base: Option<Reference>) -> Refresh {
+    pub(crate) fn finish(mut self, base: Option<Reference>) -> Refresh {
         self.refresh.base = base;
         self.refresh
     }
 
     /// Records an instruction whose effect on packages is unknown. Earlier findings are no longer sure: the instruction
     /// may install another version, or add a source that has a newer one.
-    pub(super) fn doubt(&mut self, why: &str) {
+    pub(crate) fn doubt(&mut self, why: &str) {
         self.refresh.upgrades = Upgrades::None;
         let newest = std::mem::take(&mut self.refresh.newest);
         self.refresh.perhaps.extend(newest);
@@ -64,20 +64,20 @@ impl Record {
     }
 
     /// The package sources change: they may have newer versions than the ones that earlier instructions installed from.
-    pub(super) fn sources(&mut self) {
+    pub(crate) fn sources(&mut self) {
         if self.refresh.installs || self.refresh.upgrades != Upgrades::None {
             self.doubt("package sources change after something was installed");
         }
     }
 
-    pub(super) fn upgrade(&mut self, how: Upgrades, sure: Sure) {
+    pub(crate) fn upgrade(&mut self, how: Upgrades, sure: Sure) {
         match sure {
             Sure::Yes => self.refresh.upgrades = self.refresh.upgrades.max(how),
             Sure::Perhaps => self.doubt("an upgrade is not sure to happen"),
         }
     }
 
-    pub(super) fn install(&mut self, asked: Asked, sure: Sure) {
+    pub(crate) fn install(&mut self, asked: Asked, sure: Sure) {
         let Asked { name, version, newest } = asked;
         let sure = sure == Sure::Yes;
         self.refresh.installs |= sure;
@@ -117,7 +117,7 @@ impl Record {
         }
     }
 
-    pub(super) fn hold(&mut self, name: &str) {
+    pub(crate) fn hold(&mut self, name: &str) {
         self.refresh.held.insert(name.to_owned());
     }
 }

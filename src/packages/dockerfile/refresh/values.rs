@@ -12,25 +12,25 @@ const FIELDS: usize = 4096;
 
 /// One word as a program gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Field {
+pub(crate) struct Field {
     /// All of it, or its beginning.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// What follows `text` is not known: something, nothing, or more words.
-    pub(super) open: bool,
+    pub(crate) open: bool,
 }
 
 impl Field {
-    pub(super) fn known(&self) -> Option<&str> {
+    pub(crate) fn known(&self) -> Option<&str> {
         (!self.open).then_some(self.text.as_str())
     }
 }
 
 /// The variables of one shell.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Variables {
+pub(crate) struct Variables {
     known: BTreeMap<String, Known>,
     /// `IFS` was set, so words may no longer be split at blanks.
-    pub(super) split_otherwise: bool,
+    pub(crate) split_otherwise: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ struct Known {
 }
 
 impl Variables {
-    pub(super) fn of(environment: &BTreeMap<String, String>) -> Self {
+    pub(crate) fn of(environment: &BTreeMap<String, String>) -> Self {
         let known = environment.iter().map(|(name, value)| {
             let value = value.clone();
             (name.clone(), Known { value, exported: true })
@@ -52,12 +52,12 @@ impl Variables {
         }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.known.get(name).map(|known| known.value.as_str())
     }
 
     /// `None`: it may be anything from now on.
-    pub(super) fn set(&mut self, name: &str, value: Option<String>, export: bool) {
+    pub(crate) fn set(&mut self, name: &str, value: Option<String>, export: bool) {
         self.split_otherwise |= name == "IFS";
         let exported = export || self.known.get(name).is_some_and(|known| known.exported);
         match value.filter(|value| value.len() <= LENGTH) {
@@ -70,14 +70,14 @@ impl Variables {
         }
     }
 
-    pub(super) fn export(&mut self, name: &str) {
+    pub(crate) fn export(&mut self, name: &str) {
         if let Some(known) = self.known.get_mut(name) {
             known.exported = true;
         }
     }
 
     /// What a program that is started sees.
-    pub(super) fn exported(&self) -> Self {
+    pub(crate) fn exported(&self) -> Self {
         let known = self.known.iter().filter(|(_, known)| known.exported);
         Self {
             known: known.map(|(name, known)| (name.clone(), known.clone())).collect(),
@@ -85,7 +85,7 @@ impl Variables {
         }
     }
 
-    pub(super) fn forget_all(&mut self) {
+    pub(crate) fn forget_all(&mut self) {
         self.known.clear();
     }
 }

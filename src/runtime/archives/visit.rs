@@ -1,0 +1,80 @@
+//! All package repositories of a fleet, and one look at them: all at the same time but politely.
+
+use crate::clients::archive::fetch::ArchiveClient;
+use crate::model::package_family::PackageFamily;
+use crate::runtime::families::effects::{self, Repositories};
+use crate::store::archives::ArchiveCache;
+use crate::store::survey_cache::SurveyCache;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Archives that are asked at the same time; each host has a limit of its own besides.
+const AT_ONCE: usize = 8;
+
+/// All archives of a fleet.
+pub struct Archives {
+    pub(crate) client: ArchiveClient,
+    pub(crate) cache: ArchiveCache,
+    pub(crate) surveys: SurveyCache,
+    /// In the order of [`PackageFamily::ALL`].
+    pub(crate) families: Vec<(PackageFamily, Box<dyn Repositories>)>,
+    /// Files that have the last word at an archive, by their address → when the archive was asked last, with success.
+    asked: Mutex<BTreeMap<String, Timestamp>>,
+}
+
+/// A look at package repositories as of one moment.
+#[derive(Clone, Copy)]
+pub struct Visit<'a> {
+    pub(crate) archives: &'a Archives,
+    /// What an archive said then or later is not asked again.
+    pub(crate) since: Timestamp,
+    pub(crate) now: Timestamp,
+}
+
+impl Archives {
+    #[must_use]
+    pub fn new(client: ArchiveClient, cache: ArchiveCache, surveys: SurveyCache) -> Self {
+        Self {
+            client,
+            cache,
+            surveys,
+            families: effects::repositories(),
+            asked: Mutex::default(),
+        }
+    }
+
+    /// A visit at `now`; what an archive said at `since` or later is not asked again.
+    #[must_use]
+    pub fn visit(&self, since: Timestamp, now: Timestamp) -> Visit<'_> {
+        Visit {
+            archives: self,
+            since,
+            now,
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, BTreeMap<String, Timestamp>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Visit<'_> {
+    /// Was it asked so short a time ago that it need not be asked again?
+    pub(crate) fn is_recent(&self, url: &str) -> bool {
+        self.archives.asked().get(url).is_some_and(|asked| *asked >= self.since)
+    }
+
+    /// It was asked now, with success.
+    pub(crate) fn was_asked(&self, url: &str) {
+        self.archives.asked().insert(url.to_owned(), self.now);
+    }
+}
+
+/// Runs up to [`AT_ONCE`] requests at the same time; returns the results in the order of the requests.
+pub(crate) async fn in_order<'a, T>(asks: impl Iterator<Item = BoxFuture<'a, T>>) -> Vec<T> {
+    let asks: Vec<BoxFuture<'a, T>> = asks.collect();
+    stream::iter(asks).buffered(AT_ONCE).collect().await
+}

@@ -1,0 +1,202 @@
+//! The indexes of Alpine's repositories: each asked for once, kept as it came, and verified by each image's own keys. They
+//! carry no date until which they hold, so an index that a mirror no longer updates looks like one with nothing new.
+
+use super::survey::Parsed;
+use crate::clients::archive::address::shown;
+use crate::clients::archive::error::ArchiveError;
+use crate::clients::archive::fetch::{Ask, Got};
+use crate::packages::families::apk::family::Apk;
+use crate::packages::families::apk::signature::{self, ApkSignatureError};
+use crate::runtime::archives::record::{self, Record, SignedFile};
+use crate::runtime::archives::visit::{Visit, in_order};
+use crate::runtime::families::effects::{Effects, Repositories, Surveyor};
+use crate::runtime::survey::cached::Validity;
+use crate::runtime::survey::images::{Question, Surveyed};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Alpine's largest index has 2.5 MB.
+const PACKED: u64 = 64 << 20;
+
+/// File name in `etc/apk/keys` → content.
+pub type Keys = BTreeMap<String, Vec<u8>>;
+
+/// One repository of one image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApkWanted {
+    /// As in `etc/apk/repositories`, without its tag.
+    pub repository: String,
+    /// As in `etc/apk/arch`: `x86_64`.
+    pub architecture: String,
+    pub keys: Arc<Keys>,
+}
+
+#[derive(Debug, Clone)]
+pub enum ApkAnswer {
+    /// The text of `APKINDEX`.
+    Known(Arc<Vec<u8>>),
+    Unknown {
+        /// The repository, without a password.
+        source: String,
+        why: Arc<ApkUnknown>,
+    },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ApkUnknown {
+    #[error(transparent)]
+    Fetch(#[from] ArchiveError),
+    #[error("its index is not believed: {0}")]
+    Signature(#[from] ApkSignatureError),
+}
+
+type Verified = Result<Arc<Vec<u8>>, Arc<ApkUnknown>>;
+
+/// Visits to Alpine's repositories share nothing.
+#[derive(Default)]
+pub struct ApkRepositories;
+
+/// Alpine's repositories as of one moment.
+pub struct Indexes<'a> {
+    visit: Visit<'a>,
+    /// By URL.
+    told: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Told>>>>,
+    pub(super) parsed: Arc<Mutex<Parsed>>,
+}
+
+impl Effects for Apk {
+    type Repositories = ApkRepositories;
+}
+
+impl ApkRepositories {
+    #[must_use]
+    pub fn indexes<'a>(&self, visit: Visit<'a>) -> Indexes<'a> {
+        Indexes {
+            visit,
+            told: Mutex::default(),
+            parsed: Arc::default(),
+        }
+    }
+}
+
+impl Repositories for ApkRepositories {
+    fn surveyor<'a>(&'a self, visit: Visit<'a>) -> Box<dyn Surveyor + 'a> {
+        Box::new(self.indexes(visit))
+    }
+}
+
+impl Surveyor for Indexes<'_> {
+    fn survey(&self, question: Question) -> BoxFuture<'_, (Surveyed, Option<Validity>)> {
+        self.judge(question).map(|surveyed| (surveyed, None)).boxed()
+    }
+}
+
+/// The results for one repository so far.
+#[derive(Default)]
+struct Told {
+    file: Option<Result<Vec<u8>, Arc<ApkUnknown>>>,
+    /// By each distinct set of keys.
+    verified: Vec<(Arc<Keys>, Verified)>,
+}
+
+impl Indexes<'_> {
+    /// An answer for each of `wanted`, in its order.
+    pub async fn answers(&self, wanted: &[ApkWanted]) -> Vec<ApkAnswer> {
+        in_order(wanted.iter().map(|one| self.answer(one).boxed())).await
+    }
+
+    async fn answer(&self, one: &ApkWanted) -> ApkAnswer {
+        let url = one.url();
+        let told = {
+            let mut all = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(url.clone()).or_default().clone()
+        };
+        let mut told = told.lock().await;
+        let known = told.verified.iter().find(|(keys, _)| *keys == one.keys);
+        let verified = match known {
+            Some((_, verified)) => verified.clone(),
+            None => {
+                let file = match &mut told.file {
+                    Some(file) => file,
+                    none => {
+                        let file = self.file(&url).await;
+                        none.insert(file.map_err(|error| Arc::new(ApkUnknown::Fetch(error))))
+                    }
+                };
+                let verified = match file {
+                    Ok(file) => text(file, &one.keys),
+                    Err(why) => Err(Arc::clone(why)),
+                };
+                told.verified.push((Arc::clone(&one.keys), verified.clone()));
+                verified
+            }
+        };
+        match verified {
+            Ok(text) => ApkAnswer::Known(text),
+            Err(why) => ApkAnswer::Unknown {
+                source: shown(&one.repository),
+                why,
+            },
+        }
+    }
+
+    async fn file(&self, url: &str) -> Result<Vec<u8>, ArchiveError> {
+        let archives = self.visit.archives;
+        let name = record::name("apkindex", url);
+        let kept = archives
+            .cache
+            .read(&name)
+            .and_then(|bytes| Record::from_bytes(&bytes, url));
+        if let (
+            true,
+            Some(Record {
+                signed: SignedFile::Inline(bytes),
+                ..
+            }),
+        ) = (self.visit.is_recent(url), &kept)
+        {
+            return Ok(bytes.clone());
+        }
+        let ask = Ask {
+            url,
+            limit: PACKED,
+            kept: kept.as_ref().map(|kept| &kept.validators),
+            expected: None,
+        };
+        let got = archives.client.get(&ask).await?;
+        self.visit.was_asked(url);
+        match (got, kept) {
+            (Got::Content { bytes, validators }, _) => {
+                let record = Record::new(SignedFile::Inline(bytes.clone()), validators);
+                archives.cache.write(&name, &record.to_bytes(url));
+                Ok(bytes)
+            }
+            (
+                Got::Unchanged,
+                Some(Record {
+                    signed: SignedFile::Inline(bytes),
+                    ..
+                }),
+            ) => Ok(bytes),
+            (Got::Unchanged, _) => Err(ArchiveError::Refused {
+                url: shown(url),
+                status: 304,
+            }),
+        }
+    }
+}
+
+impl ApkWanted {
+    fn url(&self) -> String {
+        let repository = self.repository.trim_end_matches('/');
+        format!("{repository}/{}/APKINDEX.tar.gz", self.architecture)
+    }
+}
+
+fn text(file: &[u8], keys: &Keys) -> Verified {
+    let signed = signature::verify(file, keys);
+    let text = signed.and_then(signature::index);
+    text.map(Arc::new).map_err(|error| Arc::new(error.into()))
+}

@@ -1,0 +1,4 @@
+//! Alpine's repositories, and images of apk.
+
+pub mod indexes;
+mod survey;

@@ -1,0 +1,7 @@
+//! apt's archives, and images of dpkg.
+
+mod index;
+pub mod known;
+mod release;
+pub mod suites;
+mod survey;

@@ -1,0 +1,179 @@
+//! One archive's `Release`: asked for once, kept, and judged once for each set of keys.
+
+use super::known::{Proof, Unknown, Wanted};
+use crate::clients::archive::error::ArchiveError;
+use crate::clients::archive::fetch::{ArchiveClient, Ask, Got, Validators};
+use crate::packages::families::apt::believe::believe;
+use crate::packages::families::apt::release::Release;
+use crate::packages::openpgp::error::SignatureError;
+use crate::packages::openpgp::verify::Signed;
+use crate::runtime::archives::record::{self, Record, SignedFile};
+use crate::store::archives::ArchiveCache;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// Debian's largest `Release` has 0.3 MB. Compressed or not, nobody needs more.
+const RELEASE: u64 = 16 << 20;
+const SIGNATURE: u64 = 256 << 10;
+
+/// A `Release` that may be believed.
+#[derive(Debug, Clone)]
+pub(super) struct Believed {
+    pub(super) release: Arc<Release>,
+    pub(super) proof: Proof,
+    /// Until when it may be believed. `None`: without a limit.
+    pub(super) until: Option<Timestamp>,
+}
+
+/// What a kept `Release` is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// The archive was asked a moment ago.
+    Enough,
+    /// The archive is asked whether there is a newer one.
+    Asked,
+    /// Nothing: index files did not match it.
+    Distrusted,
+}
+
+/// The `Release` of the archive at `base`.
+pub(super) async fn ask(
+    client: &ArchiveClient,
+    cache: &ArchiveCache,
+    base: &str,
+    trust: Kept,
+) -> Result<Record, ArchiveError> {
+    let name = record::name("release", base);
+    let kept = cache.read(&name).and_then(|bytes| Record::from_bytes(&bytes, base));
+    let newest = kept.as_ref().and_then(|kept| kept.newest);
+    let kept = kept.filter(|_| trust != Kept::Distrusted);
+    if let (Kept::Enough, Some(kept)) = (trust, &kept) {
+        return Ok(kept.clone());
+    }
+    let fresh = |signed, validators| {
+        // Servers without conditional requests send the same file again; earlier verifications still hold.
+        let same = kept.as_ref().filter(|kept| kept.signed == signed);
+        Record {
+            newest,
+            verified: same.map(|kept| kept.verified.clone()).unwrap_or_default(),
+            ..Record::new(signed, validators)
+        }
+    };
+    let validators = |inrelease: bool| {
+        let kept = kept.as_ref()?;
+        (matches!(kept.signed, SignedFile::Inline(_)) == inrelease).then_some(&kept.validators)
+    };
+    let get = async |file: &str, limit: u64, kept: Option<&Validators>| {
+        let url = format!("{base}{file}");
+        let ask = Ask {
+            url: &url,
+            limit,
+            kept,
+            expected: None,
+        };
+        client.get(&ask).await
+    };
+    let got = match get("InRelease", RELEASE, validators(true)).await {
+        // Some storage services respond with 403 to a request for a missing file.
+        Err(ArchiveError::NotFound { .. } | ArchiveError::Denied { status: 403, .. }) => None,
+        got => Some(got?),
+    };
+    let record = match got {
+        Some(Got::Content { bytes, validators }) => fresh(SignedFile::Inline(bytes), validators),
+        Some(Got::Unchanged) => return unchanged(kept, base),
+        None => match get("Release", RELEASE, validators(false)).await? {
+            Got::Unchanged => return unchanged(kept, base),
+            Got::Content { bytes, validators } => {
+                let signature = match get("Release.gpg", SIGNATURE, None).await {
+                    Ok(Got::Content { bytes, .. }) => Some(bytes),
+                    Ok(Got::Unchanged)
+                    | Err(ArchiveError::NotFound { .. } | ArchiveError::Denied { status: 403, .. }) => None,
+                    Err(error) => return Err(error),
+                };
+                let release = bytes;
+                fresh(SignedFile::Detached { release, signature }, validators)
+            }
+        },
+    };
+    cache.write(&name, &record.to_bytes(base));
+    Ok(record)
+}
+
+/// A server that responds "unchanged" although we have no copy is broken.
+fn unchanged(kept: Option<Record>, base: &str) -> Result<Record, ArchiveError> {
+    kept.ok_or_else(|| ArchiveError::Refused {
+        url: base.to_owned(),
+        status: 304,
+    })
+}
+
+/// Verifies the record with one image's keys. The record remembers successful verifications, and the newest date that was believed, so
+/// that a mirror cannot present an older state later.
+pub(super) fn judge(
+    cache: &ArchiveCache,
+    base: &str,
+    record: &mut Record,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<Believed, Unknown> {
+    let before = (record.newest, record.verified.clone());
+    let judged = examined(record, wanted, now);
+    if let Ok(believed) = &judged {
+        record.newest = record.newest.max(dated(believed, now));
+    }
+    if before.0 != record.newest || before.1 != record.verified {
+        cache.write(&record::name("release", base), &record.to_bytes(base));
+    }
+    judged
+}
+
+/// The date of a `Release` that someone signed. One that is not signed, or from the future, must not make all later ones
+/// look old.
+fn dated(believed: &Believed, now: Timestamp) -> Option<Timestamp> {
+    match believed.proof {
+        Proof::Signed { .. } => believed.release.date.filter(|date| *date <= now),
+        Proof::Unverified { .. } => None,
+    }
+}
+
+fn examined(record: &mut Record, wanted: &Wanted, now: Timestamp) -> Result<Believed, Unknown> {
+    let options = &wanted.source.options;
+    if options.trusted == Some(false) {
+        return Err(Unknown::Distrusted);
+    }
+    let (text, proof, expires) = match verify(record, wanted, now) {
+        Ok(Signed { text, by, at, until }) => (text, Proof::Signed { by, at }, until),
+        Err(why) if options.trusted == Some(true) => (record.signed.text(), Proof::Unverified { why }, None),
+        Err(why) => return Err(why.into()),
+    };
+    let release = Release::parse(&text)?;
+    let valid_until = believe(&release, options, record.newest, now)?;
+    Ok(Believed {
+        release: Arc::new(release),
+        proof,
+        until: expires.into_iter().chain(valid_until).min(),
+    })
+}
+
+/// Verifies the signature unless these keys verified the same bytes before: RSA is most of the work when nothing has changed.
+fn verify(record: &mut Record, wanted: &Wanted, now: Timestamp) -> Result<Signed, SignatureError> {
+    let keys = wanted.trust.identity();
+    if let Some(known) = record.verified_by(&keys, now) {
+        return Ok(Signed {
+            text: record.signed.text(),
+            by: known.by.clone(),
+            at: known.at,
+            until: known.until,
+        });
+    }
+    let signed = match &record.signed {
+        SignedFile::Inline(file) => wanted.trust.inrelease(file, now),
+        SignedFile::Detached {
+            release,
+            signature: Some(signature),
+        } => wanted.trust.detached(release, signature, now),
+        SignedFile::Detached { signature: None, .. } => Err(SignatureError::Unsigned),
+    }?;
+    record.remember(&keys, &signed, now);
+    Ok(signed)
+}
