@@ -133,6 +133,9 @@ pub enum Conclusion {
 }
 
 impl Conclusion {
+    /// Every word that [`Conclusion::word`] has.
+    pub const WORDS: [&str; 5] = ["unchanged", "released", "observed", "failed", "cancelled"];
+
     /// As the journal's JSON and the metrics have it.
     #[must_use]
     pub fn word(&self) -> &'static str {

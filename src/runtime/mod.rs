@@ -18,6 +18,7 @@ pub mod github;
 pub mod housekeeping;
 pub mod inventory;
 pub mod kinds;
+pub mod metrics;
 pub mod notify;
 mod notify_github;
 mod operator;

@@ -73,11 +73,12 @@ async fn deliver_mail(bot: &Bot) -> Result<usize, StoreError> {
             continue;
         };
         let delivery = deliver(bot, policy, &pending, to).await;
-        let dedup = pending.notice.dedup;
+        let dedup = pending.notice.dedup.clone();
         // A kill here delivers it again, under the same Message-ID.
         bot.store
             .record_delivery(dedup.clone(), delivery.clone(), clock::now())
             .await?;
+        bot.counters.delivery(&pending.notice.audience, &delivery);
         // Said when it is so: whoever follows the log finds it in the journal.
         match delivery {
             Delivery::Delivered => {

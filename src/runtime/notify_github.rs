@@ -76,7 +76,8 @@ pub(super) async fn deliver_due(bot: &Bot) -> Result<usize, StoreError> {
             Delivery::Dead { error } => warn!(dedup, error, "GitHub cannot be told"),
         }
         // A kill before this delivers it again; what is there already is found by its marker.
-        bot.store.record_delivery(dedup, delivery, clock::now()).await?;
+        bot.store.record_delivery(dedup, delivery.clone(), clock::now()).await?;
+        bot.counters.delivery(&pending.notice.audience, &delivery);
         if over {
             break;
         }
