@@ -132,7 +132,7 @@ scrape_configs: [ {{ job_name: lowtide, static_configs: [ {{ targets: [\"{scrape
     }
 }
 
-async fn page(address: SocketAddr) -> String {
+pub(crate) async fn page(address: SocketAddr) -> String {
     lowtide::clients::tls::ready();
     let answer = reqwest::get(format!("http://{address}/metrics")).await.unwrap();
     assert_eq!(

@@ -11,6 +11,7 @@ use lowtide::model::name::{AppName, RunId};
 use lowtide::model::release::Release;
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::fleet_status;
+use lowtide::runtime::metrics;
 use lowtide::runtime::progress::{Progress, Watcher};
 use lowtide::runtime::supervisor::{Scope, Supervisor};
 use lowtide::store::database::Store;
@@ -148,6 +149,13 @@ async fn a_promotion_that_fails_is_reported_once_and_comes_through_in_the_end() 
         .iter()
         .filter(|recorded| matches!(recorded.event, AppEvent::PromoteStarted { .. }));
     assert_eq!(attempts.count(), 3);
+    let page = metrics::page::text(&bot, metrics::page::Format::Text).await.unwrap();
+    for line in [
+        "lowtide_promotions_total{result=\"failed\"} 2",
+        "lowtide_promotions_total{result=\"promoted\"} 1",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+    }
     stop.cancel();
     supervised.await.unwrap().unwrap();
 }
