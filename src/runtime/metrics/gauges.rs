@@ -139,7 +139,7 @@ impl Gauges {
         )?;
         page.each(
             "app_failing",
-            "1: the app's last runs failed.",
+            "1: the last run of the app failed.",
             self.apps(|app| u32::from(app.app_state.failing.is_some())),
         )?;
         page.each(

@@ -5,6 +5,7 @@ use super::gauges::Gauges;
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::bot::Bot;
 use crate::runtime::fleet_status;
+use crate::runtime::perform::room;
 use crate::store::error::StoreError;
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::registry::Registry;
@@ -20,20 +21,20 @@ pub enum Format {
 }
 
 impl Format {
-    const OPEN_METRICS: &str = "application/openmetrics-text";
-
-    /// `accept`: the request's `Accept` headers.
+    /// What a client likes best. `accept`: the request's `Accept` headers.
     #[must_use]
     pub fn asked<'a>(accept: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut ranges = accept.into_iter().flat_map(|header| header.split(','));
-        let open_metrics = |range: &str| {
+        let (mut open_metrics, mut text) = (0.0, 0.0);
+        for range in accept.into_iter().flat_map(|header| header.split(',')) {
             let mut parts = range.split(';').map(str::trim);
-            let named = parts
-                .next()
-                .is_some_and(|kind| kind.eq_ignore_ascii_case(Self::OPEN_METRICS));
-            named && !parts.any(|part| part == "q=0")
-        };
-        if ranges.any(open_metrics) {
+            let quality = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+                "application/openmetrics-text" => &mut open_metrics,
+                "text/plain" => &mut text,
+                _ => continue,
+            };
+            *quality = parts.find_map(quality_of).unwrap_or(1.0).max(*quality);
+        }
+        if open_metrics > 0.0 && open_metrics >= text {
             Format::OpenMetrics
         } else {
             Format::Text
@@ -49,24 +50,31 @@ impl Format {
     }
 }
 
+/// The value of `q=` (RFC 9110, 12.4.2); what is no number counts as 0.
+fn quality_of(parameter: &str) -> Option<f32> {
+    Some(parameter.strip_prefix("q=")?.parse().unwrap_or(0.0))
+}
+
 /// # Errors
 /// When the store cannot be read.
 pub async fn text(bot: &Bot, format: Format) -> Result<String, StoreError> {
     let fleet_status = fleet_status::of_bot(bot).await?;
     let ended = bot.store.ended_runs().await?;
-    let gauges = Gauges {
-        hosts: bot.in_force().fleet.hosts.keys().cloned().collect(),
-        term: bot.store.term(),
-        database: bot.store.size(),
-        free: rustix::fs::statvfs(&bot.state)
-            .ok()
-            .map(|state| state.f_bavail.saturating_mul(state.f_frsize)),
-        fleet_status,
-        ended,
-    };
-    let gauges = gauges.registry();
+    let hosts = bot.in_force().fleet.hosts.keys().cloned().collect();
+    let (term, database, state) = (bot.store.term(), bot.store.size(), bot.state.clone());
     let counters = Arc::clone(&bot.counters);
-    let page = run_blocking(move || written(&counters, &gauges, format)).await;
+    let page = run_blocking(move || {
+        let gauges = Gauges {
+            fleet_status,
+            ended,
+            hosts,
+            term,
+            database,
+            free: room::free(&state).ok(),
+        };
+        written(&counters, &gauges.registry(), format)
+    });
+    let page = page.await;
     page.map_err(|e| StoreError::Unreadable {
         what: "metrics to write",
         why: e.to_string(),

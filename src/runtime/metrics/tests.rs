@@ -424,7 +424,7 @@ fn the_state_is_written_as_gauges() {
     # TYPE lowtide_app_halted gauge
     lowtide_app_halted{app="shop"} 0
     lowtide_app_halted{app="web"} 1
-    # HELP lowtide_app_failing 1: the app's last runs failed.
+    # HELP lowtide_app_failing 1: the last run of the app failed.
     # TYPE lowtide_app_failing gauge
     lowtide_app_failing{app="shop"} 1
     lowtide_app_failing{app="web"} 0
@@ -528,6 +528,7 @@ fn a_client_gets_the_format_that_it_asks_for() {
         &["*/*"],
         &["text/plain;version=0.0.4"],
         &["application/openmetrics-text; q=0, */*"],
+        &["text/plain;version=0.0.4;q=0.9,application/openmetrics-text;version=1.0.0;q=0.5"],
     ] {
         assert_eq!(asked(accept), Format::Text, "{accept:?}");
     }
