@@ -70,6 +70,14 @@ async fn state(bot: &Bot) -> &'static str {
     fleet_status.apps[0].state().word()
 }
 
+async fn counted(bot: &Bot) -> String {
+    let page = metrics::page::text(bot, metrics::page::Format::Text).await.unwrap();
+    let lines = page.lines().filter(|line| line.starts_with("lowtide_promotions_total"));
+    let mut lines: Vec<&str> = lines.collect();
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
 /// A repository of a registry that answers nothing but errors.
 async fn away() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -149,13 +157,10 @@ async fn a_promotion_that_fails_is_reported_once_and_comes_through_in_the_end() 
         .iter()
         .filter(|recorded| matches!(recorded.event, AppEvent::PromoteStarted { .. }));
     assert_eq!(attempts.count(), 3);
-    let page = metrics::page::text(&bot, metrics::page::Format::Text).await.unwrap();
-    for line in [
-        "lowtide_promotions_total{result=\"failed\"} 2",
-        "lowtide_promotions_total{result=\"promoted\"} 1",
-    ] {
-        assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
-    }
+    insta::assert_snapshot!(counted(&bot).await, @r#"
+    lowtide_promotions_total{result="failed"} 2
+    lowtide_promotions_total{result="promoted"} 1
+    "#);
     stop.cancel();
     supervised.await.unwrap().unwrap();
 }

@@ -3,8 +3,8 @@
 
 use super::families::{Counts, Families};
 use super::labels::{
-    Delivered, NoticeChannel, OfConclusion, OfDelivery, OfHalt, OfPromotion, OfRollback, OfRollout, OfRunFailure,
-    OfStage, OfStageFailure, OfTargetKind, Promoted,
+    DeliveryResult, NoticeChannel, OfConclusion, OfDelivery, OfHalt, OfPromotion, OfRollback, OfRollout, OfRunFailure,
+    OfStage, OfStageFailure, OfTargetKind, PromotionResult,
 };
 use crate::decide::rollout::RolloutState;
 use crate::decide::run::{Progress, RunState};
@@ -91,8 +91,8 @@ impl Counters {
     /// A fact about an app was committed.
     pub(in crate::runtime) fn fact(&self, fact: &AppEvent) {
         match fact {
-            AppEvent::Promoted { .. } => self.promotion(Promoted::Promoted),
-            AppEvent::PromoteFailed { .. } => self.promotion(Promoted::Failed),
+            AppEvent::Promoted { .. } => self.promotion(PromotionResult::Promoted),
+            AppEvent::PromoteFailed { .. } => self.promotion(PromotionResult::Failed),
             AppEvent::Halted { reason, .. } => self.halted(reason),
             AppEvent::Tracked
             | AppEvent::ScheduleFired { .. }
@@ -122,7 +122,7 @@ impl Counters {
     pub(in crate::runtime) fn delivery(&self, audience: &Audience, delivery: &Delivery) {
         let labels = OfDelivery {
             channel: NoticeChannel::of(audience),
-            result: Delivered::of(delivery),
+            result: DeliveryResult::of(delivery),
         };
         self.count(&self.families.deliveries, &labels);
     }
@@ -191,7 +191,7 @@ impl Counters {
         self.count(&self.families.rollouts, &labels);
     }
 
-    fn promotion(&self, result: Promoted) {
+    fn promotion(&self, result: PromotionResult) {
         self.count(&self.families.promotions, &OfPromotion { result });
     }
 

@@ -1,8 +1,8 @@
 //! The families of counters and histograms: their names, what they mean, their buckets, and every series they can have.
 
 use super::labels::{
-    Delivered, NoticeChannel, OfConclusion, OfDelivery, OfHalt, OfPromotion, OfRollback, OfRollout, OfRunFailure,
-    OfStage, OfStageFailure, OfTargetKind, Promoted,
+    DeliveryResult, NoticeChannel, OfConclusion, OfDelivery, OfHalt, OfPromotion, OfRollback, OfRollout, OfRunFailure,
+    OfStage, OfStageFailure, OfTargetKind, PromotionResult,
 };
 use crate::kinds::list::KindName;
 use crate::model::failure::{FailureKind, Fault, HaltReason};
@@ -165,14 +165,14 @@ impl Families {
                 create(&self.rollbacks, OfRollback { target_kind, fault });
             }
         }
-        for result in Promoted::ALL {
+        for result in PromotionResult::ALL {
             create(&self.promotions, OfPromotion { result });
         }
         for reason in HaltReason::WORDS {
             create(&self.halts, OfHalt { reason });
         }
         for channel in NoticeChannel::ALL {
-            for result in Delivered::ALL {
+            for result in DeliveryResult::ALL {
                 create(&self.deliveries, OfDelivery { channel, result });
             }
         }

@@ -59,7 +59,7 @@ pub(super) struct OfRollback {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfPromotion {
-    pub(super) result: Promoted,
+    pub(super) result: PromotionResult,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -70,18 +70,18 @@ pub(super) struct OfHalt {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfDelivery {
     pub(super) channel: NoticeChannel,
-    pub(super) result: Delivered,
+    pub(super) result: DeliveryResult,
 }
 
 /// How an attempt to promote ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Promoted {
+pub(super) enum PromotionResult {
     Promoted,
     Failed,
 }
 
-impl Promoted {
+impl PromotionResult {
     pub(super) const ALL: [Self; 2] = [Self::Promoted, Self::Failed];
 }
 
@@ -107,7 +107,7 @@ impl NoticeChannel {
 /// How an attempt to deliver a notice ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Delivered {
+pub(super) enum DeliveryResult {
     Delivered,
     /// Tried again later.
     Delayed,
@@ -115,7 +115,7 @@ pub(super) enum Delivered {
     Undeliverable,
 }
 
-impl Delivered {
+impl DeliveryResult {
     pub(super) const ALL: [Self; 3] = [Self::Delivered, Self::Delayed, Self::Undeliverable];
 
     pub(super) fn of(delivery: &Delivery) -> Self {
@@ -146,4 +146,12 @@ macro_rules! spelled {
     };
 }
 
-spelled!(Stage, FailureKind, Fault, KindName, Promoted, NoticeChannel, Delivered);
+spelled!(
+    Stage,
+    FailureKind,
+    Fault,
+    KindName,
+    PromotionResult,
+    NoticeChannel,
+    DeliveryResult
+);

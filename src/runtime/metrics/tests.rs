@@ -366,11 +366,16 @@ fn gauges(fleet: &Fleet) -> Gauges {
     }
 }
 
-#[test]
-fn the_state_is_written_as_gauges() {
+/// The gauges as text, from the family `from` to before the family `to`.
+fn written_gauges(from: &str, to: &str) -> String {
     let page = written(&Counters::default(), &gauges(&fleet()).registry(), Format::Text).unwrap();
-    let state = page.split("# HELP lowtide_runs_total").next().unwrap();
-    insta::assert_snapshot!(state.replace(env!("CARGO_PKG_VERSION"), "VERSION"), @r#"
+    let place = |family: &str| page.find(&format!("# HELP {family} ")).unwrap();
+    page[place(from)..place(to)].replace(env!("CARGO_PKG_VERSION"), "VERSION")
+}
+
+#[test]
+fn the_state_of_the_fleet_is_written_as_gauges() {
+    insta::assert_snapshot!(written_gauges("lowtide_build_info", "lowtide_app_halted"), @r#"
     # HELP lowtide_build_info Version of lowtide.
     # TYPE lowtide_build_info gauge
     lowtide_build_info{version="VERSION"} 1
@@ -420,6 +425,12 @@ fn the_state_is_written_as_gauges() {
     # HELP lowtide_engine_unusable 1: the engine does not answer, or may not be used.
     # TYPE lowtide_engine_unusable gauge
     lowtide_engine_unusable{host="local"} 1
+    "#);
+}
+
+#[test]
+fn the_state_of_each_app_is_written_as_gauges() {
+    insta::assert_snapshot!(written_gauges("lowtide_app_halted", "lowtide_runs_total"), @r#"
     # HELP lowtide_app_halted 1: rollouts and promotions of the app are halted.
     # TYPE lowtide_app_halted gauge
     lowtide_app_halted{app="shop"} 0
