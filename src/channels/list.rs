@@ -60,6 +60,17 @@ macro_rules! channels {
             }
         )*
 
+        /// The keys of all channels.
+        pub const KEYS: &[&str] = &[$(<$policy as Channel>::KEY,)*];
+
+        impl Address {
+            /// Key of its channel.
+            #[must_use]
+            pub fn channel(&self) -> &'static str {
+                match self { $(Address::$name(_) => <$policy as Channel>::KEY,)* }
+            }
+        }
+
         impl Channels {
             pub(crate) fn read(check: &mut Check<'_>, keys: &Notify) -> Self {
                 Self { $($key: keys.$key.as_ref().and_then(|keys| <$policy as Configured>::read(check, keys)),)* }

@@ -40,7 +40,7 @@ macro_rules! kinds {
         #[serde(rename_all = "snake_case")]
         pub enum TargetKind { $($(#[$doc])* $kind(Box<$policy>),)* }
 
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum KindName { $($(#[$doc])* $kind,)* }
 
@@ -105,6 +105,8 @@ macro_rules! kinds {
         }
 
         impl KindName {
+            pub const ALL: &[KindName] = &[$(KindName::$kind,)*];
+
             /// Is what runs (`seen`) what a rollout left there?
             #[must_use]
             pub fn is_same_image(self, seen: &str, placed: &str) -> bool {

@@ -22,6 +22,10 @@ pub enum Fault {
     Bug,
 }
 
+impl Fault {
+    pub const ALL: [Fault; 4] = [Fault::Repo, Fault::Infra, Fault::Operator, Fault::Bug];
+}
+
 macro_rules! failure_kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $fault:ident;)*) => {
         /// How a stage or a step failed. The text form is stable: journal, JSON and mail use it.
@@ -295,6 +299,23 @@ pub enum HaltReason {
         tag: String,
         release: RunId,
     },
+}
+
+impl HaltReason {
+    /// Every word that [`HaltReason::word`] has.
+    pub const WORDS: [&str; 5] = ["reverted", "irreversible", "stuck", "operator", "withdrawn"];
+
+    /// As the journal's JSON and the metrics have it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            HaltReason::Reverted { .. } => "reverted",
+            HaltReason::Irreversible { .. } => "irreversible",
+            HaltReason::Stuck { .. } => "stuck",
+            HaltReason::Operator { .. } => "operator",
+            HaltReason::Withdrawn { .. } => "withdrawn",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -79,6 +79,24 @@ pub enum RolloutConclusion {
     },
 }
 
+impl RolloutConclusion {
+    /// Every word that [`RolloutConclusion::word`] has.
+    pub const WORDS: [&str; 6] = ["done", "already_there", "refused", "superseded", "reverted", "stuck"];
+
+    /// As the journal's JSON and the metrics have it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            RolloutConclusion::Done => "done",
+            RolloutConclusion::AlreadyThere => "already_there",
+            RolloutConclusion::Refused { .. } => "refused",
+            RolloutConclusion::Superseded { .. } => "superseded",
+            RolloutConclusion::Reverted { .. } => "reverted",
+            RolloutConclusion::Stuck { .. } => "stuck",
+        }
+    }
+}
+
 /// Which task of a slot goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -141,6 +141,9 @@ pub enum CommitState {
 }
 
 impl Conclusion {
+    /// Every word that [`Conclusion::word`] has.
+    pub const WORDS: [&str; 5] = ["unchanged", "released", "observed", "failed", "cancelled"];
+
     /// As the journal's JSON and the metrics have it.
     #[must_use]
     pub fn word(&self) -> &'static str {

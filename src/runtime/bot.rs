@@ -3,6 +3,7 @@
 use super::archives::visit::Archives;
 use super::bases::Bases;
 use super::inventory::tables::Tables;
+use super::metrics::counters::Counters;
 use super::outdated;
 use super::progress::Watchers;
 use super::rollout_slots::{RolloutSlot, RolloutSlots};
@@ -50,6 +51,8 @@ pub struct Bot {
     pub sealed: Sealed,
     pub git: Git,
     pub watchers: Watchers,
+    /// What this process has committed, for monitoring.
+    pub counters: Arc<Counters>,
     pub bases: Bases,
     /// Tables of layers that were read before.
     pub tables: Tables,
@@ -175,6 +178,7 @@ impl Bot {
             store,
             sealed,
             watchers: Watchers::default(),
+            counters: Arc::default(),
             bases: Bases::default(),
             tables: Tables::new(LayerCache::new(state.join("layers"))),
             state,
@@ -371,6 +375,7 @@ impl Bot {
     fn learn<'a>(&self, facts: impl Iterator<Item = (&'a AppName, &'a AppEvent)>, at: Timestamp) {
         let mut app_states = self.app_states.lock().unwrap_or_else(PoisonError::into_inner);
         for (app, fact) in facts {
+            self.counters.fact(fact);
             if matches!(fact, AppEvent::BasesKnown { .. }) {
                 self.bases_changes.fetch_add(1, Ordering::AcqRel);
             }

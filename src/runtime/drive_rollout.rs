@@ -345,7 +345,9 @@ impl Driver {
         self.fold(event, now)
     }
 
+    /// Counts and folds an event that was just committed.
     fn fold(&mut self, event: RolloutEvent, at: Timestamp) -> Result<(), DriveError> {
+        self.bot.counters.rollout(&self.state, &event, at);
         self.seen += 1;
         Ok(self.state.apply(&Recorded {
             seq: self.seen,

@@ -197,7 +197,9 @@ impl Driver {
         self.fold(event, now)
     }
 
+    /// Counts and folds an event that was just committed.
     fn fold(&mut self, event: RunEvent, at: Timestamp) -> Result<(), DriveError> {
+        self.bot.counters.run(&self.state, &event, at);
         self.seen += 1;
         Ok(self.state.apply(&Recorded {
             seq: self.seen,
@@ -225,7 +227,7 @@ impl Driver {
             .commit(batch, &self.state.app.name, &told.facts, &told.messages)
             .await?;
         self.fold(event, now)?;
-        info!(conclusion = conclusion_word(&conclusion), "run ended");
+        info!(conclusion = conclusion.word(), "run ended");
         self.publish(Progress::RunEnded {
             app: self.state.app.name.clone(),
             run: self.state.id,
@@ -247,15 +249,5 @@ impl Driver {
 
     fn publish(&self, progress: Progress) {
         self.bot.watchers.publish(progress);
-    }
-}
-
-fn conclusion_word(conclusion: &Conclusion) -> &'static str {
-    match conclusion {
-        Conclusion::Unchanged { .. } => "unchanged",
-        Conclusion::Released { .. } => "released",
-        Conclusion::Observed { .. } => "observed",
-        Conclusion::Failed { .. } => "failed",
-        Conclusion::Cancelled { .. } => "cancelled",
     }
 }

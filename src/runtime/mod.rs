@@ -19,6 +19,7 @@ pub mod fleet_status;
 pub mod housekeeping;
 pub mod inventory;
 pub mod kinds;
+pub mod metrics;
 pub mod notify;
 mod operator;
 pub mod outdated;

@@ -2,7 +2,6 @@
 
 mod door;
 mod host;
-mod metrics;
 mod page;
 pub mod serve;
 mod shared;

@@ -1,17 +1,18 @@
 //! The small HTTP server.
 
 use super::shared::{Shared, State as Moment};
-use super::{door, host, metrics, page};
+use super::{door, host, page};
 use crate::report::json;
 use crate::report::plan::PlanRow;
 use crate::report::trouble;
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::bot::Bot;
+use crate::runtime::metrics::page::{self as metrics, Format};
 use crate::runtime::{fleet_status, planning};
 use crate::store::error::StoreError;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -59,6 +60,7 @@ pub async fn serve_on(bot: Arc<Bot>, listener: TcpListener, shutdown: Cancellati
 struct Site {
     bot: Arc<Bot>,
     metrics: Shared,
+    open_metrics: Shared,
     page: Shared,
     plan: Shared,
     rollouts: Shared,
@@ -68,6 +70,7 @@ fn router(bot: Arc<Bot>) -> Router {
     let site = Arc::new(Site {
         bot: Arc::clone(&bot),
         metrics: Shared::of_counts(),
+        open_metrics: Shared::of_counts(),
         page: Shared::of_times(),
         plan: Shared::of_times(),
         rollouts: Shared::of_times(),
@@ -127,10 +130,15 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
     }
 }
 
-async fn measured(State(site): State<Arc<Site>>) -> Response {
-    let text = site.metrics.get(|| Moment::of(&site.bot), metrics::text(&site.bot));
-    // Prometheus text exposition format, 0.0.4.
-    answer(text.await, "text/plain; version=0.0.4; charset=utf-8")
+async fn measured(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
+    let accept = headers.get_all(header::ACCEPT).iter();
+    let format = Format::asked(accept.filter_map(|value| value.to_str().ok()));
+    let last = match format {
+        Format::Text => &site.metrics,
+        Format::OpenMetrics => &site.open_metrics,
+    };
+    let text = last.get(|| Moment::of(&site.bot), metrics::text(&site.bot, format));
+    answer(text.await, format.content_type())
 }
 
 async fn status(State(site): State<Arc<Site>>) -> Response {

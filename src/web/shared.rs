@@ -23,12 +23,13 @@ struct Made {
     text: Bytes,
 }
 
-/// What a response was computed from: the journal and the changes that the supervisor decides by (both counters only
-/// grow), the problems around the bot, and the time.
+/// What a response was computed from: the journal, the changes that the supervisor decides by and what is counted for
+/// monitoring (all three only grow), the problems around the bot, and the time.
 #[derive(Clone)]
 pub(super) struct State {
     written: u64,
     changes: u64,
+    counted: u64,
     troubles: Vec<Trouble>,
     at: Instant,
 }
@@ -38,6 +39,7 @@ impl State {
         Self {
             written: bot.store.written(),
             changes: bot.changes(),
+            counted: bot.counters.counted(),
             troubles: bot.troubles.all(),
             at: Instant::now(),
         }
@@ -45,7 +47,8 @@ impl State {
 
     /// Is a response that was computed from `earlier` still valid?
     fn bears(&self, earlier: &Self, lasts: Duration) -> bool {
-        let same = (self.written, self.changes) == (earlier.written, earlier.changes);
+        let moved = |state: &Self| (state.written, state.changes, state.counted);
+        let same = moved(self) == moved(earlier);
         same && self.troubles == earlier.troubles && self.at.duration_since(earlier.at) < lasts
     }
 }
@@ -103,6 +106,7 @@ mod tests {
         let state = |written, changes| State {
             written,
             changes,
+            counted: 0,
             troubles: Vec::new(),
             at,
         };
@@ -122,6 +126,15 @@ mod tests {
             ..state(2, 2)
         };
         assert_eq!(ask(blind).await.unwrap(), "5", "something is wrong around it");
+        let counted = State {
+            counted: 1,
+            ..state(2, 2)
+        };
+        assert_eq!(
+            ask(counted).await.unwrap(),
+            "6",
+            "counted after the journal was written"
+        );
     }
 
     #[tokio::test]
@@ -130,6 +143,7 @@ mod tests {
         let state = |after| State {
             written: 1,
             changes: 1,
+            counted: 0,
             troubles: Vec::new(),
             at: Instant::now() + after,
         };
@@ -148,6 +162,7 @@ mod tests {
         let of = State {
             written: 1,
             changes: 1,
+            counted: 0,
             troubles: Vec::new(),
             at: Instant::now(),
         };

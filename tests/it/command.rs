@@ -1,6 +1,7 @@
 //! Targets that are commands, with the real binary: programs that do well, fail, ask to be tried later, hang, and outlive
 //! lowtide; and an address that is asked whether they serve.
 
+use crate::monitoring;
 use jiff::Timestamp;
 use lowtide::decide::app_state::{self, AppState};
 use lowtide::fleet::app_state::AppEvent;
@@ -12,6 +13,7 @@ use lowtide::model::release::Release;
 use lowtide::model::rollout::RolloutConclusion;
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
+use lowtide::web::serve::listens_at;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -176,6 +178,23 @@ impl Site {
         let said = serving.says("rollout ended");
         serving.end();
         said
+    }
+
+    /// What the process that serves now has counted.
+    async fn counted(&self) -> String {
+        let page = monitoring::page(listens_at(&self.path("state")).unwrap()).await;
+        let counted = [
+            "lowtide_rollouts_total",
+            "lowtide_rollbacks_total",
+            "lowtide_halts_total",
+        ];
+        let lines = page
+            .lines()
+            .filter(|line| counted.iter().any(|name| line.starts_with(name)));
+        lines
+            .filter(|line| !line.ends_with(" 0"))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     fn story(&self) -> String {
@@ -448,6 +467,11 @@ async fn after_a_kill_it_is_run_again_but_never_beside_itself() {
     assert_eq!(so_far.lines().count(), 1, "{so_far}");
     std::fs::write(site.path("go"), "go\n").unwrap();
     serving.says("rollout ended");
+    // By the process that ended it, and once.
+    assert_eq!(
+        site.counted().await,
+        "lowtide_rollouts_total{target_kind=\"command\",conclusion=\"done\"} 1"
+    );
     serving.end();
     assert_eq!(site.last().await, RolloutConclusion::Done);
     insta::assert_snapshot!(site.story(), @"
@@ -487,6 +511,11 @@ async fn withdrawn_half_way_it_turns_back_and_nobody_is_beside_it() {
     let mut rest = String::new();
     told.read_to_string(&mut rest).unwrap();
     assert!(revert.wait().unwrap().success(), "{rest}");
+    insta::assert_snapshot!(site.counted().await, @r#"
+    lowtide_rollouts_total{target_kind="command",conclusion="reverted"} 1
+    lowtide_rollbacks_total{target_kind="command",fault="operator"} 1
+    lowtide_halts_total{reason="withdrawn"} 1
+    "#);
     serving.end();
     let RolloutConclusion::Reverted { failure } = site.last().await else {
         panic!("{:?}", site.last().await)

@@ -70,6 +70,7 @@ const AT_HOME: &[(&str, &str)] = &[
     ("saphyr", "yaml/"),
     ("axum", "web/"),
     ("clap", "cli/"),
+    ("prometheus_client", "runtime/metrics/"),
 ];
 
 /// Over this a file has more than one subject.

@@ -16,6 +16,7 @@ mod github;
 mod halt;
 mod layers;
 mod mail;
+mod monitoring;
 mod promotion;
 mod registry;
 mod store;

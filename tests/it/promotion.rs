@@ -11,6 +11,7 @@ use lowtide::model::name::{AppName, RunId};
 use lowtide::model::release::Release;
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::fleet_status;
+use lowtide::runtime::metrics;
 use lowtide::runtime::progress::{Progress, Watcher};
 use lowtide::runtime::supervisor::{Scope, Supervisor};
 use lowtide::store::database::Store;
@@ -67,6 +68,14 @@ async fn promotion(progress: &mut Watcher) -> String {
 async fn state(bot: &Bot) -> &'static str {
     let fleet_status = fleet_status::of_bot(bot).await.unwrap();
     fleet_status.apps[0].state().word()
+}
+
+async fn counted(bot: &Bot) -> String {
+    let page = metrics::page::text(bot, metrics::page::Format::Text).await.unwrap();
+    let lines = page.lines().filter(|line| line.starts_with("lowtide_promotions_total"));
+    let mut lines: Vec<&str> = lines.collect();
+    lines.sort_unstable();
+    lines.join("\n")
 }
 
 /// A repository of a registry that answers nothing but errors.
@@ -148,6 +157,10 @@ async fn a_promotion_that_fails_is_reported_once_and_comes_through_in_the_end() 
         .iter()
         .filter(|recorded| matches!(recorded.event, AppEvent::PromoteStarted { .. }));
     assert_eq!(attempts.count(), 3);
+    insta::assert_snapshot!(counted(&bot).await, @r#"
+    lowtide_promotions_total{result="failed"} 2
+    lowtide_promotions_total{result="promoted"} 1
+    "#);
     stop.cancel();
     supervised.await.unwrap().unwrap();
 }

@@ -1,10 +1,10 @@
 //! Secrets reach nobody but those they are for: three nights, then everything that was written anywhere is searched.
 
-use crate::bot::PATIENCE;
 use crate::house::{GIT_TOKEN, House, IN_ADDRESS, IN_ENVIRONMENT, Version};
 use crate::search::Needles;
 use crate::support::github::fake;
 use crate::support::mail;
+use crate::support::serving::PATIENCE;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
@@ -151,7 +151,7 @@ fn ask_everything(house: &mut House) {
     }
 }
 
-fn listening(bot: &mut crate::bot::Serving) -> String {
+fn listening(bot: &mut crate::support::serving::Serving) -> String {
     let line = bot.said("the plan are served");
     let line: Value = serde_json::from_str(&line).unwrap();
     line["address"].as_str().unwrap().to_owned()

@@ -1,7 +1,7 @@
 //! `check --connect` where everything answers.
 
-use crate::bot::PATIENCE;
 use crate::house::{House, Version};
+use crate::support::serving::PATIENCE;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_reached_and_the_test_mail_arrives() {

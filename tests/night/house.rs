@@ -1,7 +1,7 @@
 //! One app with everything configured, and the servers it talks to.
 
-use crate::bot::Serving;
 use crate::support::github::fake::{self, Fake};
+use crate::support::serving::Serving;
 use crate::support::{git_http, mail};
 use lowtide::clients::clock;
 use lowtide::clients::engine::connect::Engine;

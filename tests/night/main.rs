@@ -10,7 +10,6 @@
 )]
 
 mod back;
-mod bot;
 mod canaries;
 mod connect;
 mod house;

@@ -8,4 +8,5 @@ pub(crate) mod git_http;
 pub(crate) mod github;
 pub(crate) mod mail;
 pub(crate) mod opened;
+pub(crate) mod serving;
 pub(crate) mod ssh;

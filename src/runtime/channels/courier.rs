@@ -129,6 +129,7 @@ async fn deliver_due<C: Courier>(bot: &Bot, fleet: &InForce, channel: &C) -> Res
         bot.store
             .record_delivery(keys.dedup.clone(), delivery.clone(), clock::now())
             .await?;
+        bot.counters.delivery(&pending.notice.address, &delivery);
         // Logged once it is recorded: whoever follows the log finds it in the outbox.
         log::<C>(&keys.dedup, &delivery);
         delivered += usize::from(delivery == Delivery::Delivered);

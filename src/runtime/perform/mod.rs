@@ -11,7 +11,7 @@ mod launch;
 pub mod publish;
 mod ready;
 pub mod resolve;
-pub(super) mod room;
+pub(in crate::runtime) mod room;
 pub mod run;
 mod running;
 mod stage_log;

@@ -5,6 +5,7 @@ use crate::clients::engine::connect::Engine;
 use crate::clients::engine::probe::ProbePath;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::name::HostName;
+use std::io;
 use std::path::Path;
 
 /// Free bytes required for the journal, the snapshots and the mails of one rollout; one of a hundred containers writes
@@ -49,8 +50,16 @@ pub(in crate::runtime) fn for_a_pull(min_free_disk: u64) -> u64 {
 /// # Errors
 /// `DiskFull`.
 pub(in crate::runtime) fn enough(state: &Path, needed: u64) -> Result<(), Failure> {
-    let stat = rustix::fs::statvfs(state).map_err(|e| local_file(state, &std::io::Error::from(e)))?;
-    suffices(stat.f_bavail.saturating_mul(stat.f_frsize), needed)
+    suffices(free(state).map_err(|e| local_file(state, &e))?, needed)
+}
+
+/// Bytes that are free in `state` for whom lowtide runs as.
+///
+/// # Errors
+/// When the file system does not say.
+pub(in crate::runtime) fn free(state: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(state)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 fn suffices(free: u64, needed: u64) -> Result<(), Failure> {

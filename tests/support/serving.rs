@@ -1,4 +1,4 @@
-//! The real binary, serving; its log is read as it comes.
+//! A server in a process of its own: lowtide itself, or another program. Its log on stderr is read as it comes.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,7 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// `look` is called with each line of the log, while lowtide goes on.
+    /// `look` is called with each line of the log, while it goes on.
     pub(crate) fn start(mut command: Command, mut look: impl FnMut(&str) + Send + 'static) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -22,7 +22,7 @@ impl Serving {
         std::thread::spawn(move || {
             for text in stderr.lines().map_while(Result::ok) {
                 look(&text);
-                // The rest of the log is read though nobody waits for it: a full pipe would stop lowtide.
+                // The rest of the log is read though nobody waits for it: a full pipe would stop the server.
                 let _ = line.send(text);
             }
         });
