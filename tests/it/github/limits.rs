@@ -199,8 +199,8 @@ async fn a_repository_nobody_knows_is_reported_to_the_operators() {
     let mut house = House::of_repo("example/gone").await;
     house.night(NEW, tests_failed()).await;
     assert_eq!(house.waiting().await, 0);
-    insta::assert_snapshot!(house.bot.store.undelivered().await.unwrap().join("\n"), @r"
+    insta::assert_snapshot!(house.bot.store.undelivered().await.unwrap().join("\n"), @"
     github/run-failed/web/01M7Q5CQG10000000000000001/web/test/test_failed/6f2f22193aae: cannot list the issues of example/gone: it is not on GitHub, or the token may not see it
-    github/status/web/3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e/failure/01M7Q5CQG10000000000000001/web/test/test_failed/6f2f22193aae: cannot read the statuses of example/gone@3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e: it is not on GitHub, or the token may not see it
+    github/status/3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e/run-failed/web/01M7Q5CQG10000000000000001/web/test/test_failed/6f2f22193aae: cannot read the statuses of example/gone@3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e: it is not on GitHub, or the token may not see it
     ");
 }
