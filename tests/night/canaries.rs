@@ -58,7 +58,7 @@ async fn a_night_tells_nobody_what_it_was_trusted_with() {
     );
     assert_eq!(house.inspect().await["Config"]["Env"], before["Config"]["Env"]);
     while !told_github(&house) {
-        bot.says("told GitHub");
+        bot.says("notice delivered channel=\"github\"");
     }
     ask_everything(&mut house);
     let pages = ["/", "/metrics", "/healthz"].map(|path| get(&address, path));

@@ -3,8 +3,8 @@
 
 use super::families::{Counts, Families};
 use super::labels::{
-    DeliveryResult, OfConclusion, OfDelivery, OfHalt, OfPromotion, OfRollback, OfRollout, OfRunFailure,
-    OfStage, OfStageFailure, OfTargetKind, PromotionResult,
+    DeliveryResult, OfConclusion, OfDelivery, OfHalt, OfPromotion, OfRollback, OfRollout, OfRunFailure, OfStage,
+    OfStageFailure, OfTargetKind, PromotionResult,
 };
 use crate::channels::list::Address;
 use crate::decide::rollout::RolloutState;

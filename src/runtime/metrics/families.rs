@@ -1,8 +1,8 @@
 //! The families of counters and histograms: their names, what they mean, their buckets, and every series they can have.
 
 use super::labels::{
-    DeliveryResult, OfConclusion, OfDelivery, OfHalt, OfPromotion, OfRollback, OfRollout, OfRunFailure,
-    OfStage, OfStageFailure, OfTargetKind, PromotionResult,
+    DeliveryResult, OfConclusion, OfDelivery, OfHalt, OfPromotion, OfRollback, OfRollout, OfRunFailure, OfStage,
+    OfStageFailure, OfTargetKind, PromotionResult,
 };
 use crate::channels::list as channels;
 use crate::kinds::list::KindName;

@@ -127,11 +127,4 @@ macro_rules! spelled {
     };
 }
 
-spelled!(
-    Stage,
-    FailureKind,
-    Fault,
-    KindName,
-    PromotionResult,
-    DeliveryResult
-);
+spelled!(Stage, FailureKind, Fault, KindName, PromotionResult, DeliveryResult);

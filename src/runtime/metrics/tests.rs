@@ -1,6 +1,8 @@
 use super::counters::Counters;
 use super::gauges::Gauges;
 use super::page::{Format, written};
+use crate::channels::list::Address;
+use crate::channels::mail::route::Recipient;
 use crate::config::validate;
 use crate::decide::rollout::{self, RolloutState};
 use crate::decide::run::{self, RunState};
@@ -11,8 +13,6 @@ use crate::fleet::run::RunEvent;
 use crate::model::failure::{Failure, FailureKind, HaltReason, SkipReason};
 use crate::model::journal::Recorded;
 use crate::model::name::{RolloutId, RunId};
-use crate::channels::list::Address;
-use crate::channels::mail::route::Recipient;
 use crate::model::release::Release;
 use crate::model::rollout::{Purpose, RolloutConclusion};
 use crate::model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
