@@ -180,7 +180,6 @@ fn run_failed(
         stage,
         commit: built(state),
         failure: failure.clone(),
-        fault: failure.fault(),
         first,
         since,
         commit_to_blame: is_commit_to_blame(state, end.last_bases),

@@ -70,7 +70,6 @@ pub enum MessageBody {
         stage: Stage,
         commit: Option<Box<Built>>,
         failure: Failure,
-        fault: Fault,
         /// The first failing run of the incident, and since when.
         first: RunId,
         since: Timestamp,

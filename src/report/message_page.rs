@@ -37,9 +37,8 @@ pub fn page(body: &MessageBody, at: Timestamp, sender: &Sender) -> Rendered {
             stage,
             commit,
             failure,
-            fault,
             ..
-        } => run_failed(app, *run, *stage, commit.as_deref(), (failure, *fault)),
+        } => run_failed(app, *run, *stage, commit.as_deref(), failure),
         MessageBody::RunRecovered { app, run } | MessageBody::RunPassed { app, run, .. } => run_recovered(app, *run),
         MessageBody::UnfixableUpdates {
             app,
@@ -115,17 +114,12 @@ pub(super) fn sent_by(sender: &Sender) -> String {
     format!("Sent by lowtide {}", clean::one_line(&sender.instance, 63))
 }
 
-fn run_failed(
-    app: &AppName,
-    run: RunId,
-    stage: Stage,
-    built: Option<&Built>,
-    (failure, fault): (&Failure, Fault),
-) -> Rendered {
+fn run_failed(app: &AppName, run: RunId, stage: Stage, built: Option<&Built>, failure: &Failure) -> Rendered {
     let at = built.map_or_else(String::new, |built| format!(" at {}", short_commit(&built.commit.id)));
     let what = failure.kind.words();
     let count = failing(failure).map_or_else(String::new, |n| format!(" ({n} failing)"));
     let title = format!("{app}: {what}{at}{count}");
+    let fault = failure.fault();
     let mut commands = vec![(
         "Everything recorded about this run".to_owned(),
         format!("lowtide show {run}"),

@@ -44,7 +44,7 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
     let frame = daily_report::Frame {
         from: looked,
         to: slot,
-        timezone: timezone,
+        timezone,
         next_run: runs.iter().filter_map(|app| app.next_run).min(),
     };
     let body = daily_report::body(&facts, &app_states, blind, frame);

@@ -304,7 +304,7 @@ fn a_channel_is_known_to_its_own_folders_only() {
         for (number, line) in source.code() {
             for (at, _) in line.match_indices("channels::") {
                 let other = first_name(&line[at + "channels::".len()..]);
-                if channels.contains(&other.as_str()) && inside.as_ref() != Some(&other) {
+                if channels.contains(&other) && inside.as_ref() != Some(&other) {
                     problems.push(format!(
                         "src/{path}:{number}: the channel `{other}` is none of its business"
                     ));

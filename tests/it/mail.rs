@@ -4,7 +4,7 @@ use crate::support::mail::{PASSWORD, Server, USER};
 use lowtide::channels::list::{Address, Notice};
 use lowtide::channels::mail::route::Recipient;
 use lowtide::clients::smtp::{Mail, Refusal, Smtp, SmtpError};
-use lowtide::model::failure::{Failure, FailureKind, Fault};
+use lowtide::model::failure::{Failure, FailureKind};
 use lowtide::model::message::{Built, Keys, MessageBody};
 use lowtide::model::policy::{SmtpSecurity, SmtpServer};
 use lowtide::model::run::Stage;
@@ -85,7 +85,6 @@ fn mail(dedup: &str) -> Mail {
                 link: None,
             })),
             failure,
-            fault: Fault::Repo,
             first: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
             since: "2026-11-23T05:12:00Z".parse().unwrap(),
             commit_to_blame: false,

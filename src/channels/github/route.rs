@@ -89,12 +89,12 @@ fn posts(app: &AppName, message: &Message) -> Vec<(Lane, String, Post)> {
     match &message.body {
         MessageBody::RunFailed {
             commit,
-            fault: Fault::Repo,
+            failure,
             first,
             since,
             commit_to_blame,
             ..
-        } => {
+        } if failure.fault() == Fault::Repo => {
             let incident = format!("{}{first}", Lane::Runs.incidents(app));
             let mut posts = vec![(Lane::Runs, key.clone(), issue(incident, *since))];
             if let Some(built) = commit {

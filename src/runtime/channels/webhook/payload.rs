@@ -4,7 +4,7 @@
 use crate::channels::list::Notice;
 use crate::channels::webhook::route::Receiver;
 use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
-use crate::model::message::{Addressees, MessageBody};
+use crate::model::message::{Addressees, Built, MessageBody};
 use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
 use crate::model::run::Stage;
 use crate::report::message_page::{self, Sender};
@@ -186,23 +186,9 @@ fn facts(body: &MessageBody) -> (Kind, Facts) {
             commit,
             failure,
             ..
-        } => {
-            let facts = Facts {
-                commit: commit.as_ref().map(|built| built.commit.id.clone()),
-                failure: Some(failed(failure, Some(*stage))),
-                ..of_run(run)
-            };
-            (Kind::RunFailed, facts)
-        }
+        } => (Kind::RunFailed, run_failed(run, *stage, commit.as_deref(), failure)),
         MessageBody::RunRecovered { run, .. } => (Kind::RunRecovered, of_run(run)),
-        MessageBody::RunPassed { run, commit, tag, .. } => {
-            let facts = Facts {
-                commit: Some(commit.clone()),
-                tag: tag.clone(),
-                ..of_run(run)
-            };
-            (Kind::RunPassed, facts)
-        }
+        MessageBody::RunPassed { run, commit, tag, .. } => (Kind::RunPassed, run_passed(run, commit, tag.as_ref())),
         MessageBody::UnfixableUpdates { .. } => (Kind::UpdatesUnfixable, Facts::default()),
         MessageBody::RolledOut {
             target,
@@ -251,8 +237,7 @@ fn facts(body: &MessageBody) -> (Kind, Facts) {
                 target: target.as_ref().map(ToString::to_string),
                 rollout: rollout.map(|rollout| rollout.to_string()),
                 tag: tag.clone(),
-                failure: halted_by(reason).map(|failure| failed(failure, None)),
-                ..Facts::default()
+                ..halted(reason)
             };
             (Kind::AppHalted, facts)
         }
@@ -266,6 +251,22 @@ fn of_run(run: &RunId) -> Facts {
     Facts {
         run: Some(run.to_string()),
         ..Facts::default()
+    }
+}
+
+fn run_passed(run: &RunId, commit: &str, tag: Option<&String>) -> Facts {
+    Facts {
+        commit: Some(commit.to_owned()),
+        tag: tag.cloned(),
+        ..of_run(run)
+    }
+}
+
+fn run_failed(run: &RunId, stage: Stage, built: Option<&Built>, failure: &Failure) -> Facts {
+    Facts {
+        commit: built.map(|built| built.commit.id.clone()),
+        failure: Some(failed(failure, Some(stage))),
+        ..of_run(run)
     }
 }
 
@@ -288,12 +289,16 @@ fn of_channel(channel: &ChannelName, tag: &str, failure: Option<&Failure>) -> Fa
     }
 }
 
-fn halted_by(reason: &HaltReason) -> Option<&Failure> {
-    match reason {
+fn halted(reason: &HaltReason) -> Facts {
+    let failure = match reason {
         HaltReason::Reverted { failure } | HaltReason::Irreversible { failure } | HaltReason::Stuck { failure } => {
-            Some(failure)
+            Some(failed(failure, None))
         }
         HaltReason::Operator { .. } | HaltReason::Withdrawn { .. } => None,
+    };
+    Facts {
+        failure,
+        ..Facts::default()
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::channels::github::route::{Place, Post};
 use crate::channels::list::Address;
-use crate::model::failure::{Failure, FailureKind, Fault};
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::message::{Built, Keys, MessageBody};
 use crate::model::run::{CommitState, Stage};
 use crate::model::stages::resolve::Commit;
@@ -47,7 +47,6 @@ fn failed(detail: &str, excerpt: &[&str]) -> Notice {
             link: Some("https://github.com/example/web/commit/3f2a9c1d0e".to_owned()),
         })),
         failure: Failure::new(FailureKind::TestFailed, detail).with_excerpt(excerpt.iter().copied()),
-        fault: Fault::Repo,
         first: "01JDCS4Z00ABCDEFGHJKMNPQRS".parse().unwrap(),
         since: "2026-11-23T05:12:00Z".parse().unwrap(),
         commit_to_blame: false,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::channels::list::Address;
 use crate::channels::mail::route::Recipient;
-use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
+use crate::model::failure::{Failure, FailureKind, HaltReason};
 use crate::model::halt::{Class, Exposure, Form, Incident, Require};
 use crate::model::inventory::{Change, FileChanges, PackageChange};
 use crate::model::message::{
@@ -137,7 +137,6 @@ fn run_failed() -> MessageBody {
             Some("https://github.com/example/archives/commit/3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e3f2a9c1d0e"),
         )),
         failure: tests_failed(),
-        fault: Fault::Repo,
         first: RUN.parse().unwrap(),
         since: ts("2026-11-23T05:12:00Z"),
         commit_to_blame: false,
@@ -151,7 +150,6 @@ fn infra_failed() -> MessageBody {
         stage: Stage::Resolve,
         commit: None,
         failure: Failure::new(FailureKind::RegistryUnreachable, "ghcr.io: connection timed out"),
-        fault: Fault::Infra,
         first: RUN.parse().unwrap(),
         since: ts("2026-11-23T05:12:00Z"),
         commit_to_blame: false,
@@ -339,7 +337,7 @@ proptest! {
         let (run, rollout) = (RUN.parse().unwrap(), RUN.parse().unwrap());
         let e = || evil.clone();
         let bodies = [
-            MessageBody::RunFailed { app: app.clone(), run, stage: Stage::Test, commit: Some(built(&evil, None)), failure: failure(), fault: Fault::Repo, first: run, since: ts("2026-11-21T05:00:00Z"), commit_to_blame: false },
+            MessageBody::RunFailed { app: app.clone(), run, stage: Stage::Test, commit: Some(built(&evil, None)), failure: failure(), first: run, since: ts("2026-11-21T05:00:00Z"), commit_to_blame: false },
             MessageBody::RolledOut { app: app.clone(), target: target.clone(), rollout, tag: e(), digest: e(), change: Some(change.clone()), units: 1 },
             MessageBody::RolloutRefused { app: app.clone(), target: target.clone(), rollout, failure: failure() },
             MessageBody::Halted { app: app.clone(), target: None, rollout: None, reason: HaltReason::Operator { by: e(), why: e() }, tag: Some(e()), back: false, log: vec![e()], incident: Some(Box::new(hostile_incident(&evil))), require: Require::Countermeasure },

@@ -1,6 +1,6 @@
 use super::*;
 use crate::channels::list::Address;
-use crate::model::message::{Built, Keys, LongWait, Unpromoted};
+use crate::model::message::{Keys, LongWait, Unpromoted};
 use crate::model::stages::resolve::Commit;
 use insta::assert_snapshot;
 use serde_json::Value;
@@ -52,7 +52,6 @@ fn run_failed() -> MessageBody {
             link: None,
         })),
         failure: Failure::new(FailureKind::TestFailed, "3 of 128 tests failed"),
-        fault: Fault::Repo,
         first: ID.parse().unwrap(),
         since: at(),
         commit_to_blame: true,

@@ -86,7 +86,6 @@ fn every_kind_makes_a_mail() {
     for kind in FailureKind::ALL {
         for stage in Stage::ALL {
             let failure = Failure::new(*kind, "detail");
-            let fault = failure.fault();
             let (app, run) = ("archives".parse().unwrap(), RUN.parse().unwrap());
             shown(MessageBody::RunFailed {
                 app,
@@ -94,7 +93,6 @@ fn every_kind_makes_a_mail() {
                 stage,
                 commit: None,
                 failure,
-                fault,
                 first: RUN.parse().unwrap(),
                 since: ts("2026-11-23T05:12:00Z"),
                 commit_to_blame: false,
