@@ -12,8 +12,7 @@ pub trait Channel: Sized {
     const KEY: &'static str;
     /// What stands under that key.
     type Keys;
-    /// Where one notice goes, in the channel's own terms. It is written into the outbox: a configuration that changes later
-    /// does not redirect what is under way.
+    /// Where one notice goes, in the channel's own terms. It is decided with the message and written into the outbox.
     type Address: Serialize + DeserializeOwned;
 
     /// The notices of a message; none, if it does not concern this channel.

@@ -99,6 +99,13 @@ channels! {
     Webhook(webhook): WebhookPolicy,
 }
 
+/// Channels that other tools or later versions have, and what they would be. They are refused with these words.
+pub(crate) const NOT_YET: &[(&str, &str)] = &[
+    ("webhooks", "several webhooks"),
+    ("slack", "Slack messages"),
+    ("matrix", "Matrix messages"),
+];
+
 impl Channels {
     /// What each configured channel sends of a message.
     #[must_use]

@@ -1,6 +1,7 @@
 //! The tree compared with the JSON Schema of the raw structs: unknown keys, wrong types, values out of range. One source
 //! for what editors suggest and what is accepted here.
 
+use crate::channels::list as channels;
 use crate::yaml::diagnostic::{Problem, Route, Span, Step, shown};
 use crate::yaml::tree::{Kind, Node};
 use crate::yaml::words::{closest, list};
@@ -14,9 +15,6 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("Host", "kubernetes", "Kubernetes hosts"),
     ("Host", "ssh", "hosts reached by ssh"),
     ("Host", "tls", "hosts reached by TCP and TLS"),
-    ("Notify", "webhooks", "several webhooks"),
-    ("Notify", "slack", "Slack messages"),
-    ("Notify", "matrix", "Matrix messages"),
     ("File", "include", "including other files"),
     ("File", "kpis", "KPIs"),
     ("Source", "verify", "checking commit signatures"),
@@ -188,10 +186,13 @@ impl<'a> Walk<'a> {
 
     fn unknown(&self, key: &str, name: &str, known: &[&str]) -> Problem {
         let settings = ["App", "Profile", "Defaults"].contains(&name);
+        let channels = channels::NOT_YET.iter().map(|(key, words)| ("Notify", *key, *words));
         let unsupported = UNSUPPORTED
             .iter()
+            .copied()
+            .chain(channels)
             .find(|(on, k, _)| *on == name && *k == key)
-            .map(|(_, _, words)| *words);
+            .map(|(_, _, words)| words);
         let shared = || {
             UNSUPPORTED_SETTINGS
                 .iter()

@@ -396,6 +396,14 @@ impl AppState {
         self.releases.iter().chain(adopted).find(|release| release.run == run)
     }
 
+    /// Since when the app is halted, and the rollout whose incident is open; `None`: it is not halted.
+    #[must_use]
+    pub fn halt_to_lift(&self) -> Option<(Timestamp, Option<RolloutId>)> {
+        let (since, _) = self.halted.as_ref()?;
+        // Not `halted_by`: it outlives its halt.
+        Some((*since, self.incidents.last().map(|incident| incident.rollout)))
+    }
+
     /// The operator's revert that this rollout is part of.
     #[must_use]
     pub fn operator_rollback_of(&self, rollout: RolloutId) -> Option<&OperatorRollback> {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 /// New notices ring; this is for those whose back-off has passed.
 const POLL: Duration = Duration::from_secs(15);
+
 /// Delivers until shutdown.
 ///
 /// # Errors

@@ -99,11 +99,7 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
         Err(lacking) => return Ok(Err(words::lacking(app, &lacking))),
     };
     let now = clock::now();
-    let halted = app_state
-        .halted
-        .as_ref()
-        .map(|(since, _)| (*since, app_state.halted_by));
-    let resumed = consequences::resumed(app, asked.by, &lifted, halted, now);
+    let resumed = consequences::resumed(app, asked.by, &lifted, app_state.halt_to_lift(), now);
     facts.extend(resumed.facts);
     bot.commit(Batch::new(), app, &facts, &resumed.messages).await?;
     told.push(words::goes_on(app, lifted.probation));

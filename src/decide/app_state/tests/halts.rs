@@ -63,11 +63,18 @@ fn a_revert_leaves_an_incident_and_an_operators_halt_does_not_hide_it() {
     assert_eq!(Some(incident[0].rollout), app_state.halted_by);
     push(&mut app_state, operators());
     assert_eq!(app_state.incidents, incident);
+    assert_eq!(app_state.halt_to_lift(), Some((at(9), Some(incident[0].rollout))));
     push(&mut app_state, resumed(3));
     assert!(app_state.incidents.is_empty() && app_state.halted.is_none());
+    assert_eq!(app_state.halt_to_lift(), None);
     // An operator's own halt opens no incident.
     push(&mut app_state, operators());
     assert!(app_state.incidents.is_empty());
+    assert_eq!(
+        app_state.halt_to_lift(),
+        Some((at(9), None)),
+        "the earlier rollout is past"
+    );
 }
 
 #[test]
