@@ -40,8 +40,8 @@ async fn everything_is_reached_and_the_test_mail_arrives() {
     engine here ok VERSION, API API, linux/amd64
     registry REGISTRY ok logged in
     git APP ok COMMIT
-    mail ok a test mail is on its way to me@example.org
     target APP/label-APP ok APP
+    mail ok a test mail is on its way to me@example.org
     github example/web ok the token sees it
     FOLDER/lowtide.yml: 1 app, no problems; 6 connections work
     ");

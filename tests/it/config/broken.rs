@@ -10,6 +10,7 @@ mod references;
 mod routers;
 mod secrets;
 mod values;
+mod webhooks;
 mod windows;
 
 use commands::COMMANDS;
