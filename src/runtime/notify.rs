@@ -4,6 +4,7 @@ use super::bot::Bot;
 use super::channels::courier;
 use super::daily_report;
 use crate::store::error::StoreError;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -18,11 +19,9 @@ const POLL: Duration = Duration::from_secs(15);
 pub async fn run(bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), StoreError> {
     loop {
         daily_report::enqueue_due(&bot).await?;
-        deliver_once(&bot).await?;
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            () = bot.outbox_look.notified() => {}
-            () = tokio::time::sleep(POLL) => {}
+        deliver_all(&bot, &shutdown).await?;
+        if rest(&bot, &shutdown).await.is_break() {
+            return Ok(());
         }
     }
 }
@@ -34,12 +33,25 @@ pub async fn run(bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), Store
 /// When the outbox cannot be read or written.
 pub async fn deliver_until(bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), StoreError> {
     loop {
-        deliver_once(&bot).await?;
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            () = bot.outbox_look.notified() => {}
-            () = tokio::time::sleep(POLL) => {}
+        deliver_all(&bot, &shutdown).await?;
+        if rest(&bot, &shutdown).await.is_break() {
+            return Ok(());
         }
+    }
+}
+
+/// A pass that delivers something is followed by another: a backlog does not wait for the next look.
+async fn deliver_all(bot: &Bot, shutdown: &CancellationToken) -> Result<(), StoreError> {
+    while !shutdown.is_cancelled() && deliver_once(bot).await? > 0 {}
+    Ok(())
+}
+
+/// Waits for the next look.
+async fn rest(bot: &Bot, shutdown: &CancellationToken) -> ControlFlow<()> {
+    tokio::select! {
+        () = shutdown.cancelled() => ControlFlow::Break(()),
+        () = bot.outbox_look.notified() => ControlFlow::Continue(()),
+        () = tokio::time::sleep(POLL) => ControlFlow::Continue(()),
     }
 }
 
