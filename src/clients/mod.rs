@@ -6,6 +6,7 @@ pub mod credentials;
 pub mod engine;
 pub mod git;
 pub mod github;
+pub(crate) mod http;
 pub mod pipe;
 pub mod registry;
 pub mod secrets;

@@ -4,11 +4,11 @@ use super::address;
 use super::error::ArchiveError;
 use super::fetch::{Ask, Expected, Got, Limits, Validators};
 use crate::clients::clock;
+use crate::clients::http::{Root, retry_after};
 use crate::clients::pipe::Pipe;
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
 use reqwest::Response;
-use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -149,21 +149,8 @@ pub(super) fn classify(url: &str, limits: &Limits, error: reqwest::Error) -> Arc
     ArchiveError::Unreachable {
         url,
         // The outer errors only say that sending failed, with the address in them.
-        source: Box::new(Root(root(&error.without_url()))),
+        source: Box::new(Root::of(&error.without_url())),
     }
-}
-
-/// The innermost cause: "Connection refused".
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Root(String);
-
-fn root(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 struct Body {
@@ -261,16 +248,6 @@ fn is_web_page(start: &[u8], said_html: bool) -> bool {
     begins("<!doctype html") || begins("<html") || begins("<?xml") || (said_html && begins("<"))
 }
 
-/// Seconds or a date (RFC 9110 §10.2.3).
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    let value = text(headers, RETRY_AFTER)?;
-    if let Ok(seconds) = value.parse::<u32>() {
-        return now.saturating_add(SignedDuration::from_secs(i64::from(seconds))).ok();
-    }
-    let date: SystemTime = httpdate::parse_http_date(&value).ok()?;
-    Timestamp::try_from(date).ok()
-}
-
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?.trim();
     (!value.is_empty() && value.len() <= MAX_VALIDATOR).then(|| value.to_owned())
@@ -299,21 +276,5 @@ mod tests {
         ] {
             assert_eq!(is_web_page(start.as_bytes(), said_html), page, "{start}");
         }
-    }
-
-    #[test]
-    fn a_server_says_when_to_come_again_in_two_ways() {
-        let now: Timestamp = "2026-11-06T08:49:00Z".parse().unwrap();
-        let after = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, value.parse().unwrap());
-            retry_after(&headers, now).map(|at| at.to_string())
-        };
-        assert_eq!(after("90").as_deref(), Some("2026-11-06T08:50:30Z"));
-        assert_eq!(
-            after("Fri, 06 Nov 2026 08:50:00 GMT").as_deref(),
-            Some("2026-11-06T08:50:00Z")
-        );
-        assert_eq!(after("soon"), None);
     }
 }

@@ -1,5 +1,6 @@
 //! How a call to an engine can fail.
 
+use crate::clients::http::Root;
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::local;
 
@@ -93,7 +94,7 @@ impl EngineError {
         if let EngineError::Unreachable { address, source } = self
             && let Some(kind) = local::exhausted(&**source)
         {
-            return Failure::new(kind, format!("no connection to {address}: {}", innermost(&**source)));
+            return Failure::new(kind, format!("no connection to {address}: {}", Root::of(&**source)));
         }
         let kind = match self {
             EngineError::Unreachable { .. } | EngineError::Denied { .. } | EngineError::Timeout { .. } => {
@@ -175,15 +176,6 @@ impl EngineError {
 /// how the call ended. The text is tokio-util's `Decoder::decode_eof`.
 pub(super) fn is_loose_end(error: &bollard::errors::Error) -> bool {
     matches!(error, bollard::errors::Error::IOError { err } if err.to_string() == "bytes remaining on stream")
-}
-
-/// The outer ones only say that there was one.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }
 
 /// ENOSPC and EDQUOT, as programs and engines write them.

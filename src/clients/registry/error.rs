@@ -1,6 +1,7 @@
 //! How a call to a registry can fail.
 
 use crate::clients::credentials::CredentialError;
+use crate::clients::http::Root;
 use crate::model::failure::{Failure, FailureKind};
 use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
 use std::time::Duration;
@@ -193,21 +194,6 @@ fn status_of(code: &OciErrorCode) -> u16 {
         | OciErrorCode::TagInvalid
         | OciErrorCode::Unsupported
         | OciErrorCode::Other(_) => 400,
-    }
-}
-
-/// The innermost cause: "Connection refused", where the outer errors only say that sending failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Root(String);
-
-impl Root {
-    fn of(error: &dyn std::error::Error) -> Self {
-        let mut root = error;
-        while let Some(source) = root.source() {
-            root = source;
-        }
-        Self(root.to_string())
     }
 }
 

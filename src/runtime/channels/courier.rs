@@ -12,10 +12,12 @@ use crate::store::error::StoreError;
 use crate::store::outbox::{Delivery, Pending};
 use futures_util::future::{BoxFuture, try_join_all};
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 use std::future::Future;
 use tracing::{info, warn};
 
-/// Notices of one channel delivered in one pass; the next pass follows at once while there are more.
+/// Notices of one channel delivered in one pass; the next pass follows at once while any is delivered.
 const BATCH: usize = 50;
 
 /// What delivers the notices of a channel.
@@ -139,6 +141,21 @@ async fn deliver_due<C: Courier>(bot: &Bot, fleet: &InForce, channel: &C) -> Res
         }
     }
     Ok(delivered)
+}
+
+/// Thirty-two hex digits that stand for a key of `instance`'s outbox: half of a SHA-256 is unique enough, and short enough for
+/// a line of a mail's header.
+pub(crate) fn stable_id(instance: &str, key: &str) -> String {
+    let hash = Sha256::new()
+        .chain_update(instance.as_bytes())
+        .chain_update([0])
+        .chain_update(key.as_bytes())
+        .finalize();
+    let mut id = String::with_capacity(32);
+    for byte in hash.iter().take(16) {
+        let _ = write!(id, "{byte:02x}");
+    }
+    id
 }
 
 /// What becomes of the rest of a pass.

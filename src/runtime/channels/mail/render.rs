@@ -5,8 +5,7 @@ use crate::clients::smtp::Mail;
 use crate::report::message_page::{self, Sender};
 use crate::report::page::Rendered;
 use crate::report::{clean, html, text};
-use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
+use crate::runtime::channels::courier::stable_id;
 
 /// Characters of a subject after its prefix; phones show about half of it.
 const SUBJECT: usize = 110;
@@ -37,19 +36,8 @@ struct MessageId<'a> {
 }
 
 impl MessageId<'_> {
-    /// Half of a SHA-256 is unique enough, and keeps References on one line.
     fn of(&self, key: &str) -> String {
-        let hash = Sha256::new()
-            .chain_update(self.sender.instance.as_bytes())
-            .chain_update([0])
-            .chain_update(key.as_bytes())
-            .finalize();
-        let mut id = String::from("<lowtide.");
-        for byte in hash.iter().take(16) {
-            let _ = write!(id, "{byte:02x}");
-        }
-        let _ = write!(id, "@{}>", self.domain());
-        id
+        format!("<lowtide.{}@{}>", stable_id(&self.sender.instance, key), self.domain())
     }
 
     /// Only what may stand in a Message-ID's right side (RFC 5322 §3.6.4).

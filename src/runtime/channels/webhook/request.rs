@@ -1,12 +1,11 @@
 //! A signed request, by the specification of Standard Webhooks (version 1, symmetric keys): the signature covers id, time and
 //! body, so that a request can be neither changed nor replayed later.
 
+use crate::runtime::channels::courier::stable_id;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use ring::hmac;
-use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 /// What the specification asks of a key's length.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
@@ -38,7 +37,7 @@ pub struct Headers {
 /// The headers of a request that is sent `now`. `of`: what makes the message unique, among all of `instance`.
 #[must_use]
 pub fn headers(key: &Key, instance: &str, of: &str, body: &str, now: Timestamp) -> Headers {
-    let id = id(instance, of);
+    let id = format!("msg_{}", stable_id(instance, of));
     let timestamp = now.as_second().to_string();
     let tag = hmac::sign(&key.0, format!("{id}.{timestamp}.{body}").as_bytes());
     Headers {
@@ -46,20 +45,6 @@ pub fn headers(key: &Key, instance: &str, of: &str, body: &str, now: Timestamp) 
         id,
         timestamp,
     }
-}
-
-/// Half of a SHA-256 is unique enough.
-fn id(instance: &str, of: &str) -> String {
-    let hash = Sha256::new()
-        .chain_update(instance.as_bytes())
-        .chain_update([0])
-        .chain_update(of.as_bytes())
-        .finalize();
-    let mut id = String::from("msg_");
-    for byte in hash.iter().take(16) {
-        let _ = write!(id, "{byte:02x}");
-    }
-    id
 }
 
 #[cfg(test)]

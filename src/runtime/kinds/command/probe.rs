@@ -1,10 +1,10 @@
 //! Asking an address whether it serves, from where lowtide runs.
 
+use crate::clients::http::Root;
 use crate::clients::tls;
 use crate::model::failure::Failure;
 use crate::model::local;
 use reqwest::{Client, redirect};
-use std::error::Error;
 use std::time::Duration;
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ pub async fn get(url: &str, limit: Duration) -> Result<Result<(), String>, Failu
     let status = match answer {
         Ok(answer) => answer.status(),
         Err(error) => {
-            let why = format!("GET {url}: {}", innermost(&error));
+            let why = format!("GET {url}: {}", Root::of(&error));
             return match local::exhausted(&error) {
                 Some(kind) => Err(Failure::new(kind, why)),
                 None => Ok(Err(why)),
@@ -40,15 +40,6 @@ pub async fn get(url: &str, limit: Duration) -> Result<Result<(), String>, Failu
     } else {
         Err(format!("GET {url} answered {}", status.as_u16()))
     })
-}
-
-/// The outer ones only say that there was one.
-fn innermost(error: &dyn Error) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }
 
 #[cfg(test)]
