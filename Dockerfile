@@ -19,14 +19,17 @@ RUN [ "$(uname -m)" != aarch64 ] \
 WORKDIR /src
 # The dependencies alone first: a change of our own sources does not build them again.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src \
+COPY crates/core/Cargo.toml crates/core/
+COPY crates/model/Cargo.toml crates/model/
+COPY crates/packages/Cargo.toml crates/packages/
+RUN mkdir src crates/core/src crates/model/src crates/packages/src \
  && echo 'fn main() {}' >src/main.rs \
- && touch src/lib.rs \
+ && touch src/lib.rs crates/core/src/lib.rs crates/model/src/lib.rs crates/packages/src/lib.rs \
  && cargo build --profile "${PROFILE}" --locked \
- && rm -rf src
+ && rm -rf src crates
 COPY . .
 # The stand-ins of above are newer than the real sources.
-RUN touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs crates/*/src/lib.rs \
  && cargo install --profile "${PROFILE}" --locked --path . --root /out --no-track \
  && { [ "${PROFILE}" = release ] || strip --strip-debug /out/bin/lowtide; }
 

@@ -69,7 +69,7 @@ builder_files() {
         done
         find "$target/debug/.fingerprint" -not -path '*/lowtide-*' -print0
         find "$target/debug/build" -not -path '*/lowtide-*' -print0
-        jq -r 'select(.reason == "compiler-artifact" and .target.name != "lowtide") | .filenames[]' "$list" |
+        jq -r 'select(.reason == "compiler-artifact" and (.target.name | startswith("lowtide") | not)) | .filenames[]' "$list" |
             { grep "^$target/debug/deps/" || true; } | tr '\n' '\0'
     } | sed -z 's|^/||'
     rm -f "$list"

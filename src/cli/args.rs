@@ -6,11 +6,11 @@ use super::{
     audit, backup, check, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve, show, start,
     status, windows,
 };
-use crate::model::policy::Unhealthy;
 use crate::runtime::doors;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use lowtide_model::policy::Unhealthy;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 

@@ -3,10 +3,10 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, operate, views};
-use crate::report::audit::{self, Entry};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use lowtide_core::report::audit::{self, Entry};
 
 pub(super) async fn audit(global: &Global, app: Option<&str>, since: Option<Date>, json: bool) -> anyhow::Result<Exit> {
     open::named_state(global)?;

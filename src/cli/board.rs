@@ -1,12 +1,12 @@
 //! The rollouts that are watched, folded from their progress: a row per replica.
 
-use crate::model::failure::WaitReason;
-use crate::model::name::RolloutId;
-use crate::model::preview::{Move, Phase};
-use crate::report::live::{self as words, Doing, Row};
-use crate::report::words::waiting;
 use crate::runtime::progress::{Progress, Replica};
 use jiff::{SignedDuration, Timestamp};
+use lowtide_core::report::live::{self as words, Doing, Row};
+use lowtide_core::report::words::waiting;
+use lowtide_model::failure::WaitReason;
+use lowtide_model::name::RolloutId;
+use lowtide_model::preview::{Move, Phase};
 
 #[derive(Debug, Default)]
 pub(super) struct Board {

@@ -3,15 +3,15 @@
 use super::args::{CheckFormat, Global};
 use super::exit::Exit;
 use super::{live, open, status};
-use crate::config::warning::{self, WindowWarning};
-use crate::config::{unread, validate};
-use crate::fleet::app::Fleet;
-use crate::model::window::Doubt;
-use crate::report::{windows as words_of_windows, words};
 use crate::runtime::config_watch::Found;
 use crate::runtime::connectivity::{self, Reached};
 use crate::runtime::{fleet_status, windows};
-use crate::yaml::diagnostic::{self, Problem};
+use lowtide_core::config::warning::{self, WindowWarning};
+use lowtide_core::config::{unread, validate};
+use lowtide_core::fleet::app::Fleet;
+use lowtide_core::report::{windows as words_of_windows, words};
+use lowtide_core::yaml::diagnostic::{self, Problem};
+use lowtide_model::window::Doubt;
 use serde_json::json;
 
 /// What is looked at besides the text.
@@ -63,7 +63,7 @@ pub(super) async fn check(global: &Global, also: &Also, format: CheckFormat) -> 
 }
 
 pub(super) fn schema() -> anyhow::Result<Exit> {
-    live::print_line(&serde_json::to_string_pretty(&crate::config::raw::schema())?);
+    live::print_line(&serde_json::to_string_pretty(&lowtide_core::config::raw::schema())?);
     Ok(Exit::Done)
 }
 

@@ -3,11 +3,11 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, screen, views};
-use crate::model::comparison::Significance;
-use crate::model::image::Platform;
-use crate::model::policy::EngineAddress;
-use crate::report::{comparison, inventory};
 use crate::runtime::inventory::compare::{self, Named, Places};
+use lowtide_core::report::{comparison, inventory};
+use lowtide_model::comparison::Significance;
+use lowtide_model::image::Platform;
+use lowtide_model::policy::EngineAddress;
 
 /// Needs no configuration.
 pub(super) async fn diff(global: &Global, old: &str, new: &str, platform: &str, json: bool) -> anyhow::Result<Exit> {

@@ -3,9 +3,9 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, operate, status, views};
-use crate::report::terminal;
-use crate::report::words::no_such_app;
 use crate::runtime::fleet_status;
+use lowtide_core::report::terminal;
+use lowtide_core::report::words::no_such_app;
 
 pub(super) async fn history(global: &Global, app: Option<&str>, limit: u32, json: bool) -> anyhow::Result<Exit> {
     open::named_state(global)?;

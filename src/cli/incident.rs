@@ -3,13 +3,13 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, status, views};
-use crate::model::halt::{HaltPolicy, Incident, OperatorRollback};
-use crate::model::journal::Stream;
-use crate::model::name::{AppName, RolloutId};
-use crate::report::{halt, incident};
 use crate::runtime::{detail, fleet_status};
 use crate::store::database::Store;
 use anyhow::Context;
+use lowtide_core::report::{halt, incident};
+use lowtide_model::halt::{HaltPolicy, Incident, OperatorRollback};
+use lowtide_model::journal::Stream;
+use lowtide_model::name::{AppName, RolloutId};
 
 /// Matches that are named when the end of an id is not enough.
 const NAMED: u32 = 5;

@@ -3,8 +3,8 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::{diff, live, screen, views};
-use crate::report::inventory;
 use crate::runtime::inventory::compare::{self, Named};
+use lowtide_core::report::inventory;
 
 pub(super) async fn inventory(global: &Global, image: &str, platform: &str, json: bool) -> anyhow::Result<Exit> {
     let places = diff::places(global, platform)?;

@@ -1,7 +1,7 @@
 //! Whose progress a line is about, where that of several apps is shown.
 
-use crate::model::name::{AppName, RolloutId, RunId};
 use crate::runtime::progress::Progress;
+use lowtide_model::name::{AppName, RolloutId, RunId};
 use std::collections::BTreeMap;
 
 /// What was told of runs and rollouts so far: most progress names only one of those.
@@ -69,7 +69,7 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::run::Stage;
+    use lowtide_model::run::Stage;
 
     fn app(name: &str) -> AppName {
         name.parse().unwrap()

@@ -1,12 +1,6 @@
 //! Opening what commands need: the configuration, the store, a bot.
 
 use super::args::Global;
-use crate::config::validate::Provenance;
-use crate::config::{engine, validate};
-use crate::fleet::app::Fleet;
-use crate::model::name::AppName;
-use crate::model::policy::EngineAddress;
-use crate::model::secret::SecretRef;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::inventory::tables::Tables;
 use crate::runtime::{config_watch, self_container};
@@ -16,8 +10,14 @@ use crate::store::handover;
 use crate::store::layer_cache::LayerCache;
 use crate::store::lock::{self, StateLock};
 use crate::store::sealed::Sealed;
-use crate::yaml::diagnostic;
 use anyhow::Context;
+use lowtide_core::config::validate::Provenance;
+use lowtide_core::config::{engine, validate};
+use lowtide_core::fleet::app::Fleet;
+use lowtide_core::yaml::diagnostic;
+use lowtide_model::name::AppName;
+use lowtide_model::policy::EngineAddress;
+use lowtide_model::secret::SecretRef;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

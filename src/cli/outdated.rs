@@ -3,14 +3,14 @@
 use super::args::{Global, default_platform};
 use super::exit::Exit;
 use super::{diff, live, open, operate, screen, status, views};
-use crate::model::freshness::Outdated;
-use crate::model::name::AppName;
-use crate::model::release::Release;
-use crate::report::outdated as words;
-use crate::report::words::no_such_app;
 use crate::runtime::archives::visit::Archives;
 use crate::runtime::{fleet_status, outdated};
 use anyhow::Context;
+use lowtide_core::report::outdated as words;
+use lowtide_core::report::words::no_such_app;
+use lowtide_model::freshness::Outdated;
+use lowtide_model::name::AppName;
+use lowtide_model::release::Release;
 use std::collections::BTreeMap;
 
 /// What someone wants to know of.

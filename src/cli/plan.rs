@@ -3,12 +3,12 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, operate, status};
-use crate::config::validate::Provenance;
-use crate::fleet::app::Fleet;
-use crate::model::name::AppName;
-use crate::report::words::no_such_app;
-use crate::report::{json, plan as words};
 use crate::runtime::planning;
+use lowtide_core::config::validate::Provenance;
+use lowtide_core::fleet::app::Fleet;
+use lowtide_core::report::words::no_such_app;
+use lowtide_core::report::{json, plan as words};
+use lowtide_model::name::AppName;
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
 

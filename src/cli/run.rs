@@ -3,8 +3,8 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::operate;
-use crate::model::policy::Unhealthy;
 use crate::runtime::control::OperatorRequest;
+use lowtide_model::policy::Unhealthy;
 
 pub(super) async fn run(
     global: &Global,

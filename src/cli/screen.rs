@@ -2,10 +2,10 @@
 //! stderr; the answer goes to stdout.
 
 use super::board::{Board, Told};
-use crate::report::live;
 use crate::runtime::fleet_status;
 use crate::runtime::progress::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use lowtide_core::report::live;
 use std::io::{IsTerminal, Write};
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -4,7 +4,6 @@ use super::args::Global;
 use super::exit::Exit;
 use super::open::{self, Loaded};
 use super::standby;
-use crate::model::handover::StateOwner;
 use crate::runtime::bot::Bot;
 use crate::runtime::kinds::self_update::perform as self_update;
 use crate::runtime::kinds::self_update::standby::Waited;
@@ -14,6 +13,7 @@ use crate::runtime::{self, config_watch, control, drift, housekeeping, notify, t
 use crate::store::error::StoreError;
 use crate::web;
 use anyhow::{Context, anyhow};
+use lowtide_model::handover::StateOwner;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::Command;

@@ -3,11 +3,11 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, views};
-use crate::model::journal::Stream;
-use crate::report::terminal;
 use crate::runtime::detail;
 use crate::store::database::Store;
 use anyhow::Context;
+use lowtide_core::report::terminal;
+use lowtide_model::journal::Stream;
 use std::path::Path;
 
 /// Matches that are named when the end of an id is not enough.

@@ -3,10 +3,10 @@
 
 use super::args::Global;
 use super::open;
-use crate::model::handover::StateOwner;
 use crate::runtime::kinds::self_update::standby::{self, Waited};
 use crate::web::standby::{Fitness, serve};
 use anyhow::Context;
+use lowtide_model::handover::StateOwner;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::watch::channel;

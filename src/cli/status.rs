@@ -4,10 +4,10 @@ use super::args::Global;
 use super::exit::Exit;
 use super::views;
 use super::{live, open};
-use crate::fleet::app::Fleet;
-use crate::model::name::AppName;
-use crate::report::{terminal, trouble};
 use crate::runtime::fleet_status::{self, FleetStatus, Stored};
+use lowtide_core::fleet::app::Fleet;
+use lowtide_core::report::{terminal, trouble};
+use lowtide_model::name::AppName;
 use std::collections::BTreeSet;
 use std::mem::ManuallyDrop;
 

@@ -2,31 +2,31 @@
 //! without a new version. Times are UTC (RFC 3339), lengths milliseconds. Triggers, conclusions, wait and halt reasons
 //! have the journal's own shape.
 
-use crate::fleet::app_state::{AppEvent, FleetEvent, UnfixableUpdates};
-use crate::kinds::list::Step;
-use crate::model::comparison::{
-    ComparedImage, Comparison, ConfigDelta, FileDelta, LayerDelta, PackageDelta, Significance,
-};
-use crate::model::failure::WaitReason;
-use crate::model::freshness::{Fix, Outdated, OutdatedHost, PendingPackage, RunningContainer, Unknown};
-use crate::model::halt::{HaltPolicy, Incident, OpenIncident, OperatorRollback, Require};
-use crate::model::image::ContentDigest;
-use crate::model::inventory::{Change, ImageLayer, Package};
-use crate::model::journal::Recorded;
-use crate::model::name::AppName;
-use crate::model::policy::Mode;
-use crate::model::rollout::RolloutConclusion;
-use crate::model::run::{Conclusion, Stage, Trigger};
-use crate::model::stages::resolve::Commit;
-use crate::model::stages::test::TestReport;
-use crate::model::trouble::Trouble;
-use crate::report::json::Halted;
-pub(super) use crate::report::json::VERSION;
-use crate::report::terminal::{Progress, RolloutView, RunRow, RunView};
 use crate::runtime::fleet_status::{AppStatus, FleetStatus, OpenRollout};
 use crate::runtime::inventory::compare::{Compared, Read};
 use crate::runtime::progress::Left;
 use jiff::Timestamp;
+use lowtide_core::fleet::app_state::{AppEvent, FleetEvent, UnfixableUpdates};
+use lowtide_core::kinds::list::Step;
+use lowtide_core::report::json::Halted;
+pub(super) use lowtide_core::report::json::VERSION;
+use lowtide_core::report::terminal::{Progress, RolloutView, RunRow, RunView};
+use lowtide_model::comparison::{
+    ComparedImage, Comparison, ConfigDelta, FileDelta, LayerDelta, PackageDelta, Significance,
+};
+use lowtide_model::failure::WaitReason;
+use lowtide_model::freshness::{Fix, Outdated, OutdatedHost, PendingPackage, RunningContainer, Unknown};
+use lowtide_model::halt::{HaltPolicy, Incident, OpenIncident, OperatorRollback, Require};
+use lowtide_model::image::ContentDigest;
+use lowtide_model::inventory::{Change, ImageLayer, Package};
+use lowtide_model::journal::Recorded;
+use lowtide_model::name::AppName;
+use lowtide_model::policy::Mode;
+use lowtide_model::rollout::RolloutConclusion;
+use lowtide_model::run::{Conclusion, Stage, Trigger};
+use lowtide_model::stages::resolve::Commit;
+use lowtide_model::stages::test::TestReport;
+use lowtide_model::trouble::Trouble;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! What `windows --json` prints; see [`super::views`] for what all of them share.
 
 use super::views::VERSION;
-use crate::model::window::ClockChange;
-use crate::report::windows::{ClosedRow, Needs, OpeningRow, WindowsRow};
 use jiff::Timestamp;
 use jiff::civil::Date;
+use lowtide_core::report::windows::{ClosedRow, Needs, OpeningRow, WindowsRow};
+use lowtide_model::window::ClockChange;
 use serde::Serialize;
 
 /// `windows --json`.

@@ -3,11 +3,11 @@
 use super::args::Global;
 use super::exit::Exit;
 use super::{live, open, operate, plan, status, window_views};
-use crate::report::windows as words;
-use crate::report::words::no_such_app;
 use crate::runtime::windows::{self, Which};
 use jiff::civil::Date;
 use jiff::{Span, ToSpan};
+use lowtide_core::report::windows as words;
+use lowtide_core::report::words::no_such_app;
 
 /// What was asked for.
 #[derive(Debug, clap::Args)]

@@ -3,11 +3,11 @@
 //! protocol of docker-credential-helpers.
 
 use super::secrets;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::local;
-use crate::model::policy::RegistryAccess;
-use crate::model::secret::Secret;
 use base64::Engine as _;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::local;
+use lowtide_model::policy::RegistryAccess;
+use lowtide_model::secret::Secret;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;

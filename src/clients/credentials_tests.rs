@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::secret::SecretRef;
+use lowtide_model::secret::SecretRef;
 use std::os::unix::fs::PermissionsExt as _;
 
 struct Place(tempfile::TempDir);

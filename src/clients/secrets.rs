@@ -1,8 +1,8 @@
 //! Secrets are read where they are used, each time: a rotated file needs no restart.
 
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::local;
-use crate::model::secret::{Secret, SecretRef};
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::local;
+use lowtide_model::secret::{Secret, SecretRef};
 
 /// Reads a secret. The error names the place, never the value.
 ///

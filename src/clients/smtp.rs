@@ -2,8 +2,6 @@
 //! then meets the password and certificates of now.
 
 use super::{secrets, tls};
-use crate::model::failure::Failure;
-use crate::model::policy::{SmtpSecurity, SmtpServer};
 use jiff::Timestamp;
 use lettre::address::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -12,6 +10,8 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
+use lowtide_model::failure::Failure;
+use lowtide_model::policy::{SmtpSecurity, SmtpServer};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 

@@ -2,9 +2,9 @@
 
 use crate::clients::registry::connect::Registry;
 use crate::clients::registry::error::RegistryError;
-use crate::model::image::{Platform, Reference};
-use crate::model::stages::resolve::BasePin;
 use jiff::Timestamp;
+use lowtide_model::image::{Platform, Reference};
+use lowtide_model::stages::resolve::BasePin;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

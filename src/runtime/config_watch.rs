@@ -3,15 +3,15 @@
 use super::bot::{Bot, InForce};
 use crate::clients::clock;
 use crate::clients::git::remote::Git;
-use crate::config::validate;
-use crate::decide::notify;
-use crate::model::failure::Failure;
-use crate::model::message::{Addressees, Message, MessageBody};
-use crate::model::policy::{GitRef, Source};
-use crate::model::trouble::RefusedRevision;
 use crate::store::error::StoreError;
-use crate::yaml::diagnostic;
 use jiff::SignedDuration;
+use lowtide_core::config::validate;
+use lowtide_core::decide::notify;
+use lowtide_core::yaml::diagnostic;
+use lowtide_model::failure::Failure;
+use lowtide_model::message::{Addressees, Message, MessageBody};
+use lowtide_model::policy::{GitRef, Source};
+use lowtide_model::trouble::RefusedRevision;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,9 +65,9 @@ impl Place {
             submodules: false,
             username: std::env::var("LOWTIDE_CONFIG_USERNAME").ok(),
             token: std::env::var_os("LOWTIDE_CONFIG_TOKEN")
-                .map(|_| crate::model::secret::SecretRef::Env("LOWTIDE_CONFIG_TOKEN".to_owned())),
+                .map(|_| lowtide_model::secret::SecretRef::Env("LOWTIDE_CONFIG_TOKEN".to_owned())),
             ssh_key: std::env::var_os("LOWTIDE_CONFIG_SSH_KEY")
-                .map(|path| crate::model::secret::SecretRef::File(PathBuf::from(path))),
+                .map(|path| lowtide_model::secret::SecretRef::File(PathBuf::from(path))),
             timeout: SignedDuration::from_secs(60),
             max_size: 256 << 20,
         };
@@ -126,7 +126,7 @@ fn read_file(path: &Path) -> Result<Found, Failure> {
 }
 
 fn missing(detail: String) -> Failure {
-    Failure::new(crate::model::failure::FailureKind::ConfigMissing, detail)
+    Failure::new(lowtide_model::failure::FailureKind::ConfigMissing, detail)
 }
 
 /// Follows the place until shutdown. A good revision is put in force whole; a bad one is told once and changes nothing.

@@ -7,11 +7,11 @@ use crate::clients::engine::connect::Engine;
 use crate::clients::git::remote::Git;
 use crate::clients::registry::connect::{Login, Registry, Timeouts};
 use crate::clients::secrets;
-use crate::config::validate;
-use crate::fleet::app::{App, Fleet};
-use crate::kinds::list::TargetPolicy;
-use crate::model::policy::Host;
-use crate::model::secret::SecretRef;
+use lowtide_core::config::validate;
+use lowtide_core::fleet::app::{App, Fleet};
+use lowtide_core::kinds::list::TargetPolicy;
+use lowtide_model::policy::Host;
+use lowtide_model::secret::SecretRef;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

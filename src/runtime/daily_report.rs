@@ -3,15 +3,15 @@
 use super::bot::Bot;
 use super::fleet_status;
 use crate::clients::clock;
-use crate::decide::{daily_report, notify};
-use crate::fleet::rollout::RolloutEvent;
-use crate::model::journal::Stream;
-use crate::model::message::{Addressees, Message, MessageBody};
 use crate::store::error::StoreError;
 use crate::store::journal::StreamRow;
 use crate::store::overview::RunEnd;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use lowtide_core::decide::{daily_report, notify};
+use lowtide_core::fleet::rollout::RolloutEvent;
+use lowtide_model::journal::Stream;
+use lowtide_model::message::{Addressees, Message, MessageBody};
 use std::sync::Arc;
 
 /// Enqueues a daily report per recipient when its time has come and there is something to tell, or a heartbeat is due.

@@ -1,19 +1,19 @@
 //! One run or rollout in full, out of its events: what `show` prints.
 
 use super::fleet_status::millis;
-use crate::decide::commit_link;
-use crate::decide::rollout as rollout_line;
-use crate::decide::run as run_line;
-use crate::fleet::rollout::RolloutEvent;
-use crate::fleet::run::RunEvent;
-use crate::kinds::list::StepOutcome;
-use crate::kinds::track::Ended;
-use crate::model::journal::{IllegalEvent, Recorded};
-use crate::model::name::{RolloutId, RunId};
-use crate::model::run::{Effect, Outcome};
-use crate::report::terminal::{self, Progress, RolloutView, RunRow, RunView, StageRow, StepRow};
-use crate::report::{clean, words};
 use jiff::Timestamp;
+use lowtide_core::decide::commit_link;
+use lowtide_core::decide::rollout as rollout_line;
+use lowtide_core::decide::run as run_line;
+use lowtide_core::fleet::rollout::RolloutEvent;
+use lowtide_core::fleet::run::RunEvent;
+use lowtide_core::kinds::list::StepOutcome;
+use lowtide_core::kinds::track::Ended;
+use lowtide_core::report::terminal::{self, Progress, RolloutView, RunRow, RunView, StageRow, StepRow};
+use lowtide_core::report::{clean, words};
+use lowtide_model::journal::{IllegalEvent, Recorded};
+use lowtide_model::name::{RolloutId, RunId};
+use lowtide_model::run::{Effect, Outcome};
 use std::path::{Path, PathBuf};
 
 /// # Errors

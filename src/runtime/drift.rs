@@ -3,16 +3,16 @@
 
 use super::bot::{Bot, InForce};
 use super::kinds::effects;
-use crate::decide::drift;
-use crate::fleet::app::App;
-use crate::kinds::list::TargetPolicy;
-use crate::model::drift::Drift;
-use crate::model::name::{AppName, HostName, TargetName};
-use crate::model::policy::Mode;
 use crate::runtime::kinds::containers::sight::Listing;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 use futures_util::future::join_all;
+use lowtide_core::decide::drift;
+use lowtide_core::fleet::app::App;
+use lowtide_core::kinds::list::TargetPolicy;
+use lowtide_model::drift::Drift;
+use lowtide_model::name::{AppName, HostName, TargetName};
+use lowtide_model::policy::Mode;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;

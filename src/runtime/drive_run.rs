@@ -6,17 +6,17 @@ use super::progress::Progress;
 use super::run_slots::RunSlot;
 use super::sweep;
 use crate::clients::clock;
-use crate::decide::run::{self, Next, Progress as EffectProgress, RunState};
-use crate::decide::{consequences, recover};
-use crate::fleet::run::RunEvent;
-use crate::model::failure::WaitReason;
-use crate::model::journal::{IllegalEvent, Recorded};
-use crate::model::name::RunId;
-use crate::model::run::{Conclusion, Outcome};
-use crate::model::stages::resolve::Base;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
 use jiff::Timestamp;
+use lowtide_core::decide::run::{self, Next, Progress as EffectProgress, RunState};
+use lowtide_core::decide::{consequences, recover};
+use lowtide_core::fleet::run::RunEvent;
+use lowtide_model::failure::WaitReason;
+use lowtide_model::journal::{IllegalEvent, Recorded};
+use lowtide_model::name::RunId;
+use lowtide_model::run::{Conclusion, Outcome};
+use lowtide_model::stages::resolve::Base;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
@@ -136,7 +136,7 @@ impl Driver {
         }
     }
 
-    async fn end(&mut self, stage: crate::model::run::Stage, outcome: Outcome) -> Result<(), DriveError> {
+    async fn end(&mut self, stage: lowtide_model::run::Stage, outcome: Outcome) -> Result<(), DriveError> {
         let ok = !matches!(outcome, Outcome::Failed(_));
         if let Outcome::Failed(failure) = &outcome {
             warn!(%stage, kind = ?failure.kind, detail = %failure.detail, "stage failed");

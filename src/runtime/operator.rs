@@ -4,21 +4,21 @@ use super::bot::Bot;
 use super::supervisor::RequestResult;
 use crate::clients::clock;
 use crate::clients::git::history::{Earlier, TouchedFile};
-use crate::decide::app_state::{AppState, TargetState};
-use crate::decide::code_change;
-use crate::decide::consequences;
-use crate::decide::halt::{self, CommitSeen, Touch};
-use crate::decide::quarantine;
-use crate::fleet::app_state::AppEvent;
-use crate::model::failure::HaltReason;
-use crate::model::halt::Draft;
-use crate::model::name::AppName;
-use crate::model::release::Release;
-use crate::model::rollout::RolloutConclusion;
-use crate::report::halt as words;
-use crate::report::words::no_such_app;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
+use lowtide_core::decide::app_state::{AppState, TargetState};
+use lowtide_core::decide::code_change;
+use lowtide_core::decide::consequences;
+use lowtide_core::decide::halt::{self, CommitSeen, Touch};
+use lowtide_core::decide::quarantine;
+use lowtide_core::fleet::app_state::AppEvent;
+use lowtide_core::report::halt as words;
+use lowtide_core::report::words::no_such_app;
+use lowtide_model::failure::HaltReason;
+use lowtide_model::halt::Draft;
+use lowtide_model::name::AppName;
+use lowtide_model::release::Release;
+use lowtide_model::rollout::RolloutConclusion;
 
 /// Stops the app's rollouts and promotions. Its builds and tests continue.
 pub(super) async fn stop(bot: &Bot, app: &AppName, by: String, why: String) -> Result<RequestResult, StoreError> {

@@ -1,13 +1,13 @@
 //! What the database forgets, by the bounds of `retention`: one function for the bot's round and for the test that lives
 //! through a year.
 
-use crate::decide::app_state::{self, AppState};
-use crate::decide::retention::{self, EVIDENCE, FACTS};
-use crate::model::journal::Stream;
-use crate::model::policy::Retention;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
 use jiff::Timestamp;
+use lowtide_core::decide::app_state::{self, AppState};
+use lowtide_core::decide::retention::{self, EVIDENCE, FACTS};
+use lowtide_model::journal::Stream;
+use lowtide_model::policy::Retention;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -1,15 +1,15 @@
 //! What happens next, gathered: one row per app for `plan`, the API and the status page.
 
 use super::fleet_status::{self, AppStatus, FleetStatus, OpenRollout};
-use crate::kinds::list::TargetPolicy;
-use crate::model::name::AppName;
-use crate::report::plan::{
-    ChannelPlan, ChannelTrouble, DriftPlan, PlanRow, RefusedPlan, RolloutPlan, TargetPlan, Window,
-};
-use crate::report::windows::Needs;
 use crate::store::database::Store;
 use crate::store::error::StoreError;
 use jiff::SignedDuration;
+use lowtide_core::kinds::list::TargetPolicy;
+use lowtide_core::report::plan::{
+    ChannelPlan, ChannelTrouble, DriftPlan, PlanRow, RefusedPlan, RolloutPlan, TargetPlan, Window,
+};
+use lowtide_core::report::windows::Needs;
+use lowtide_model::name::AppName;
 use std::collections::BTreeMap;
 
 /// One row per app of the status. `usual`: how long their runs take.

@@ -1,16 +1,16 @@
 //! What is going on, for whoever watches. Nothing depends on anyone watching: the journal is the truth.
 
-use crate::decide::app_state::AppState;
-use crate::decide::rollout::RolloutState;
-use crate::fleet::app::App;
-use crate::model::drift::Drift;
-use crate::model::failure::{Failure, WaitReason};
-use crate::model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
-use crate::model::policy::Mode;
-use crate::model::preview::{Move, Phase};
-use crate::model::rollout::RolloutConclusion;
-use crate::model::run::{Conclusion, Stage};
 use jiff::Timestamp;
+use lowtide_core::decide::app_state::AppState;
+use lowtide_core::decide::rollout::RolloutState;
+use lowtide_core::fleet::app::App;
+use lowtide_model::drift::Drift;
+use lowtide_model::failure::{Failure, WaitReason};
+use lowtide_model::name::{AppName, ChannelName, RolloutId, RunId, TargetName};
+use lowtide_model::policy::Mode;
+use lowtide_model::preview::{Move, Phase};
+use lowtide_model::rollout::RolloutConclusion;
+use lowtide_model::run::{Conclusion, Stage};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

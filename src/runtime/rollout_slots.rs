@@ -1,7 +1,7 @@
 //! How many rollouts move something at once, in the fleet and on one host. One that bakes moves nothing, and holds no slot.
 
-use crate::model::name::HostName;
-use crate::model::policy::Limits;
+use lowtide_model::name::HostName;
+use lowtide_model::policy::Limits;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;

@@ -1,8 +1,8 @@
 //! Cleaning of our own leftovers: what a killed run left on its engine and in its directory.
 
 use super::bot::Bot;
-use crate::decide::run::RunState;
-use crate::model::name::RunId;
+use lowtide_core::decide::run::RunState;
+use lowtide_model::name::RunId;
 use std::collections::BTreeMap;
 use tracing::{info, warn};
 

@@ -3,9 +3,9 @@
 
 use super::bot::{Bot, InForce};
 use crate::clients::engine::error::EngineError;
-use crate::model::name::HostName;
-use crate::model::trouble::{NoEngine, Trouble};
 use futures_util::future::join_all;
+use lowtide_model::name::HostName;
+use lowtide_model::trouble::{NoEngine, Trouble};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};

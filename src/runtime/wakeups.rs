@@ -1,7 +1,7 @@
 //! Wakes rollouts that wait. A night journals thousands of effects while a thousand rollouts wait for their windows, so a fact about one
 //! app wakes only that app's rollouts.
 
-use crate::model::name::AppName;
+use lowtide_model::name::AppName;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;

@@ -1,14 +1,14 @@
 //! The openings of targets as `windows` shows them.
 
 use super::fleet_status::{AppStatus, FleetStatus};
-use crate::decide::window::{self, Forecast};
-use crate::kinds::list::TargetPolicy;
-use crate::model::name::{AppName, TargetName};
-use crate::model::window::{Doubt, Window};
-use crate::report::windows::{ClosedRow, Needs, OpeningRow, WindowsRow};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
+use lowtide_core::decide::window::{self, Forecast};
+use lowtide_core::kinds::list::TargetPolicy;
+use lowtide_core::report::windows::{ClosedRow, Needs, OpeningRow, WindowsRow};
+use lowtide_model::name::{AppName, TargetName};
+use lowtide_model::window::{Doubt, Window};
 
 /// Shown where no span was asked for.
 const NEXT: usize = 5;

@@ -1,6 +1,6 @@
 //! Mutual exclusion: runs, rollouts and promotions work side by side; lowtide's own replacement works alone.
 
-use crate::model::name::RolloutId;
+use lowtide_model::name::RolloutId;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 

@@ -4,10 +4,10 @@ use super::database::Store;
 use super::error::StoreError;
 use super::journal::{Batch, app_streams, append, events_from, last_seq, parse_app, recorded, stamp};
 use super::sql;
-use crate::fleet::app_state::{AppEvent, FleetEvent};
-use crate::model::journal::Recorded;
-use crate::model::name::AppName;
 use jiff::Timestamp;
+use lowtide_core::fleet::app_state::{AppEvent, FleetEvent};
+use lowtide_model::journal::Recorded;
+use lowtide_model::name::AppName;
 use rusqlite::params;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! How the store can fail. None of these is an expected result: each means "we do not know".
 
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::local;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::local;
 
 /// See the variants.
 #[derive(Debug, thiserror::Error)]

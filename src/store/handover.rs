@@ -2,7 +2,7 @@
 
 use super::database::Store;
 use super::error::StoreError;
-use crate::model::handover::Handover;
+use lowtide_model::handover::Handover;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -108,8 +108,8 @@ fn file(path: &Path, source: std::io::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::handover::StateOwner;
-    use crate::model::name::RolloutId;
+    use lowtide_model::handover::StateOwner;
+    use lowtide_model::name::RolloutId;
 
     fn record(to: StateOwner) -> Handover {
         Handover {

@@ -3,14 +3,14 @@
 use super::database::Store;
 use super::error::StoreError;
 use super::{outbox, sql};
-use crate::channels::list::Notice;
-use crate::fleet::app_state::{AppEvent, Kept};
-use crate::fleet::rollout::RolloutEvent;
-use crate::fleet::run::RunEvent;
-use crate::model::journal::{Recorded, Stream};
-use crate::model::name::{AppName, RolloutId, RunId};
-use crate::model::run::Trigger;
 use jiff::Timestamp;
+use lowtide_core::channels::list::Notice;
+use lowtide_core::fleet::app_state::{AppEvent, Kept};
+use lowtide_core::fleet::rollout::RolloutEvent;
+use lowtide_core::fleet::run::RunEvent;
+use lowtide_model::journal::{Recorded, Stream};
+use lowtide_model::name::{AppName, RolloutId, RunId};
+use lowtide_model::run::Trigger;
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::de::DeserializeOwned;
 

@@ -4,8 +4,8 @@ use super::database::Store;
 use super::error::StoreError;
 use super::journal::{parse_time, stamp};
 use super::sql;
-use crate::channels::list::{Address, Notice};
 use jiff::Timestamp;
+use lowtide_core::channels::list::{Address, Notice};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 /// A notice that waits for delivery.

@@ -3,7 +3,7 @@
 //! Layout: one byte for the format version, then an LZ4 block preceded by its unpacked size (u32, little endian). The block contains the
 //! length of the header (u32, little endian), the header (JSON), and the contents of all files.
 
-use crate::model::package_state::PackageState;
+use lowtide_model::package_state::PackageState;
 use lz4_flex::block::{compress_prepend_size, decompress_into};
 
 /// The format version. Raise it with every incompatible change.
@@ -68,7 +68,7 @@ pub fn unpack(packed: &[u8]) -> Result<PackageState, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::package_state::Lineage;
+    use lowtide_model::package_state::Lineage;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

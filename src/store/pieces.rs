@@ -4,10 +4,10 @@
 //! the piece around it; all others are found again by their hash.
 
 use super::sql;
-use crate::model::inventory::{FileEntry, Inventory};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
+use lowtide_model::inventory::{FileEntry, Inventory};
 use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -6,9 +6,9 @@ use super::error::StoreError;
 use super::evidence;
 use super::journal::stamp;
 use super::sql;
-use crate::model::image::ContentDigest;
-use crate::model::journal::Stream;
 use jiff::Timestamp;
+use lowtide_model::image::ContentDigest;
+use lowtide_model::journal::Stream;
 use std::collections::BTreeSet;
 
 /// Streams deleted per transaction. Bounded, because appending the next event waits for it.

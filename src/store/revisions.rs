@@ -4,9 +4,9 @@ use super::database::Store;
 use super::error::StoreError;
 use super::journal::stamp;
 use super::sql;
-use crate::fleet::app::Fleet;
-use crate::model::trouble::RefusedRevision;
 use jiff::Timestamp;
+use lowtide_core::fleet::app::Fleet;
+use lowtide_model::trouble::RefusedRevision;
 use rusqlite::{Connection, OptionalExtension, params};
 
 const REFUSED: &str = "refused_revision";

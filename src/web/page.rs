@@ -1,12 +1,12 @@
 //! The status page: what `lowtide status` says, for a browser. It loads nothing from anywhere.
 
-use crate::model::preview::{PlannedState, RolloutPreview};
-use crate::report::rollout as rollouts;
-use crate::report::terminal::{AppCondition, relative, state_words};
-use crate::report::trouble;
-use crate::report::words;
 use crate::runtime::fleet_status::{AppStatus, FleetStatus, OpenRollout};
 use jiff::Timestamp;
+use lowtide_core::report::rollout as rollouts;
+use lowtide_core::report::terminal::{AppCondition, relative, state_words};
+use lowtide_core::report::trouble;
+use lowtide_core::report::words;
+use lowtide_model::preview::{PlannedState, RolloutPreview};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = "
@@ -137,7 +137,7 @@ fn row(app: &AppStatus, now: Timestamp, zone: &str) -> Markup {
     html! {
         tr {
             td.name { (row.app) }
-            td.soft { @match row.mode { crate::model::policy::Mode::Observe => "observe", crate::model::policy::Mode::Active => "active" } }
+            td.soft { @match row.mode { lowtide_model::policy::Mode::Observe => "observe", lowtide_model::policy::Mode::Active => "active" } }
             td data-label="release" { @match &row.release { Some(tag) => code { (tag) }, None => "–" } }
             td data-label="last run" { (when(row.last_run, now, zone)) }
             td data-label="next run" { (when(row.next_run, now, zone)) }

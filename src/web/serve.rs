@@ -2,9 +2,6 @@
 
 use super::shared::{Shared, State as Moment};
 use super::{door, host, page};
-use crate::report::json;
-use crate::report::plan::PlanRow;
-use crate::report::trouble;
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::bot::Bot;
 use crate::runtime::metrics::page::{self as metrics, Format};
@@ -17,6 +14,9 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
+use lowtide_core::report::json;
+use lowtide_core::report::plan::PlanRow;
+use lowtide_core::report::trouble;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;

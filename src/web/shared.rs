@@ -1,9 +1,9 @@
 //! Responses about the whole fleet are computed once for all concurrent requests.
 
-use crate::model::trouble::Trouble;
 use crate::runtime::bot::Bot;
 use crate::store::error::StoreError;
 use bytes::Bytes;
+use lowtide_model::trouble::Trouble;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 

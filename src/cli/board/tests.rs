@@ -1,9 +1,9 @@
 use super::*;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::preview::OrderReason;
-use crate::model::rollout::UpdateOrder;
-use crate::model::rollout::{Part, RolloutConclusion};
 use insta::assert_snapshot;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::preview::OrderReason;
+use lowtide_model::rollout::UpdateOrder;
+use lowtide_model::rollout::{Part, RolloutConclusion};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).unwrap()
@@ -85,7 +85,7 @@ fn a_rollout_that_fails() -> Vec<Progress> {
             app: "web".parse().unwrap(),
             target: "front".parse().unwrap(),
             rollout: id(),
-            run: crate::model::name::RunId(ulid::Ulid(7)),
+            run: lowtide_model::name::RunId(ulid::Ulid(7)),
         },
         step(None, "preflight", forward),
         ended(None, "preflight", None),

@@ -4,7 +4,7 @@ use super::buildlog::{BuildLog, FailedStep, StaleIndex};
 use super::context::ContextError;
 use super::error::{EngineError, disk_full, registry_kind};
 use super::steps::Steps;
-use crate::model::failure::{Failure, FailureKind};
+use lowtide_model::failure::{Failure, FailureKind};
 use std::time::Duration;
 
 /// Where in the Dockerfile.

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 /// Bytes of one line that are kept; builders print whole JSON documents and progress bars without a newline.
 const LINE_CAP: usize = 4096;
 /// Lines kept of each step for an excerpt, one more than a mail shows.
-const KEPT_LINES: usize = crate::model::failure::Failure::EXCERPT_LINES;
+const KEPT_LINES: usize = lowtide_model::failure::Failure::EXCERPT_LINES;
 
 /// The step that failed, as far as the builder said.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 use super::error::EngineError;
 use super::tunnel::Tunnel;
 use crate::clients::tls;
-use crate::model::policy::EngineAddress;
 use bollard::Docker;
+use lowtide_model::policy::EngineAddress;
 use std::sync::Arc;
 
 /// Seconds a plain call may take. Long calls (stop with a grace, wait, build, pull) carry deadlines of their own.

@@ -4,9 +4,9 @@
 //! bytes. Symlinks stay symlinks and are never followed. Which paths are left out is the caller's to say (Docker reads
 //! `<Dockerfile>.dockerignore`, and `.dockerignore` only when that does not exist; a `.git` is sent like any folder).
 
-use crate::model::failure::{Failure, FailureKind};
 use bytes::Bytes;
 use futures_util::Stream;
+use lowtide_model::failure::{Failure, FailureKind};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};

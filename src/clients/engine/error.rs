@@ -1,8 +1,8 @@
 //! How a call to an engine can fail.
 
 use crate::clients::http::Root;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::local;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::local;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -376,7 +376,7 @@ mod tests {
         ] {
             let failure = error.failure();
             assert_eq!(failure.kind, kind, "{error:?}");
-            let again = failure.fault() == crate::model::failure::Fault::Infra;
+            let again = failure.fault() == lowtide_model::failure::Fault::Infra;
             assert_eq!(again, kind != FailureKind::EngineRejected, "{error:?}");
         }
     }

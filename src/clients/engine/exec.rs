@@ -221,7 +221,7 @@ fn not_started(error: &B) -> Option<(i64, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::failure::FailureKind;
+    use lowtide_model::failure::FailureKind;
 
     #[test]
     fn a_runtime_without_disk_is_no_exit_code_of_the_command() {

@@ -2,7 +2,7 @@
 
 use super::error::EngineError;
 use crate::clients::tls;
-use crate::model::local;
+use lowtide_model::local;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

@@ -2,12 +2,12 @@
 
 use super::connect::Engine;
 use super::error::{EngineError, is_loose_end};
-use crate::model::image::{ImageId, ManifestDigest, Platform, Reference};
-use crate::model::inventory::ImageConfig;
-use crate::model::secret::Secret;
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{CreateImageOptionsBuilder, PushImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::{Stream, StreamExt};
+use lowtide_model::image::{ImageId, ManifestDigest, Platform, Reference};
+use lowtide_model::inventory::ImageConfig;
+use lowtide_model::secret::Secret;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -317,7 +317,7 @@ async fn next<T>(what: &str, answers: &mut (impl Stream<Item = T> + Unpin)) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::policy::EngineAddress;
+    use lowtide_model::policy::EngineAddress;
     use std::path::Path;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixListener;

@@ -2,9 +2,9 @@
 
 use super::connect::{Engine, TIMEOUT_S};
 use super::error::EngineError;
-use crate::model::hide::Hider;
-use crate::model::secret::Secret;
 use jiff::Timestamp;
+use lowtide_model::hide::Hider;
+use lowtide_model::secret::Secret;
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use super::connect::{Engine, TIMEOUT_S};
 use super::error::EngineError;
-use crate::model::policy::TestNetwork;
+use lowtide_model::policy::TestNetwork;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;

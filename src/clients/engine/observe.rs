@@ -3,8 +3,8 @@
 use super::connect::Engine;
 use super::error::EngineError;
 use super::sweep::percent;
-use crate::model::container::{ContainerState, Health};
 use jiff::Timestamp;
+use lowtide_model::container::{ContainerState, Health};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use super::connect::Engine;
 use super::error::EngineError;
-use crate::model::freshness::RunningContainer;
+use lowtide_model::freshness::RunningContainer;
 use serde_json::Value;
 
 impl Engine {

@@ -3,9 +3,9 @@
 use super::connect::Engine;
 use super::error::EngineError;
 use crate::clients::pipe::{Broken, read_blocking};
-use crate::model::image::ImageId;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use lowtide_model::image::ImageId;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use std::io::{self, Read};

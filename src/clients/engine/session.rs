@@ -8,7 +8,6 @@
 use super::connect::Engine;
 use super::context::{Broken, Context, ContextError, Kind};
 use super::error::EngineError;
-use crate::model::secret::Secret;
 use bollard_buildkit_proto::fsutil::types::packet::PacketType;
 use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
 use bollard_buildkit_proto::health::health_server::{Health, HealthServer};
@@ -22,6 +21,7 @@ use bollard_buildkit_proto::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
     GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
 };
+use lowtide_model::secret::Secret;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;

@@ -4,8 +4,8 @@
 //! All calls then go one way, whatever the transport: typed ones, raw ones, and connections that turn into streams.
 
 use crate::clients::secrets;
-use crate::model::failure::Failure;
-use crate::model::policy::{SshEngine, TlsEngine};
+use lowtide_model::failure::Failure;
+use lowtide_model::policy::{SshEngine, TlsEngine};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

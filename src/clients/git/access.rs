@@ -3,9 +3,9 @@
 use super::address::{Address, Protocol};
 use super::error::GitError;
 use crate::clients::secrets;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::policy::Source;
-use crate::model::secret::Secret;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::policy::Source;
+use lowtide_model::secret::Secret;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use super::listing::{self, Entry, Followed, Kind};
 use super::mirror::{Call, Mirror};
 use super::process::Growth;
 use super::remote::{Git, deadline};
-use crate::model::policy::Source;
+use lowtide_model::policy::Source;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use tokio::time::Instant;

@@ -1,7 +1,7 @@
 //! How git can fail.
 
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::local;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::local;
 use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]

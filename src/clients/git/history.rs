@@ -3,9 +3,9 @@
 use super::error::GitError;
 use super::mirror::{Call, Mirror};
 use super::remote::{Git, deadline};
-use crate::model::policy::Source;
-use crate::model::stages::resolve::Commit;
 use jiff::Timestamp;
+use lowtide_model::policy::Source;
+use lowtide_model::stages::resolve::Commit;
 
 /// Bytes of a commit's list of files.
 const PATHS: usize = 16 << 20;

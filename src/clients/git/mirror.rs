@@ -4,7 +4,7 @@ use super::access::Access;
 use super::address::Address;
 use super::error::GitError;
 use super::process::{self, Bounds, End, Growth};
-use crate::model::policy::GitRef;
+use lowtide_model::policy::GitRef;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

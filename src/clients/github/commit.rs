@@ -2,7 +2,7 @@
 
 use super::connect::{Github, PAGE};
 use super::error::GithubError;
-use crate::model::run::CommitState;
+use lowtide_model::run::CommitState;
 use serde::Deserialize;
 use serde_json::json;
 

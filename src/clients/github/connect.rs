@@ -2,7 +2,7 @@
 
 use super::error::{GithubError, classify};
 use crate::clients::{secrets, tls};
-use crate::model::secret::SecretRef;
+use lowtide_model::secret::SecretRef;
 use octocrab::service::middleware::retry::RetryConfig;
 use octocrab::{FromResponse, Octocrab};
 use serde::{Deserialize, Serialize};

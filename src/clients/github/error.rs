@@ -1,8 +1,8 @@
 //! How GitHub can fail, and when to ask again.
 
 use crate::clients::clock;
-use crate::model::failure::Failure;
 use jiff::{SignedDuration, Timestamp};
+use lowtide_model::failure::Failure;
 use octocrab::GitHubError;
 
 /// Characters of GitHub's own words that are kept.

@@ -2,7 +2,7 @@
 
 use crate::clients::credentials::CredentialError;
 use crate::clients::http::Root;
-use crate::model::failure::{Failure, FailureKind};
+use lowtide_model::failure::{Failure, FailureKind};
 use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
 use std::time::Duration;
 

@@ -5,9 +5,9 @@ use super::error::RegistryError;
 use super::login::Action;
 use super::manifest::{Descriptor, Manifest};
 use crate::clients::pipe::{Broken, read_blocking};
-use crate::model::image::{ImageId, ManifestDigest, Platform, Reference, Repository, ServedDigest};
-use crate::model::stages::resolve::BasePin;
 use futures_util::{Stream, StreamExt};
+use lowtide_model::image::{ImageId, ManifestDigest, Platform, Reference, Repository, ServedDigest};
+use lowtide_model::stages::resolve::BasePin;
 use std::io::{self, Read};
 
 /// Bytes of an image config. One with a long history is some hundred kilobytes.

@@ -4,7 +4,7 @@
 
 use super::error::RegistryError;
 use crate::clients::credentials::Credential;
-use crate::model::secret::Secret;
+use lowtide_model::secret::Secret;
 use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{Client, Response, Url};
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 //! Manifests and indexes, as far as they matter for choosing and copying (OCI image-spec, manifest.md and
 //! image-index.md; Docker's schema 2). The bytes themselves are never written anew: their digest is the image.
 
-use crate::model::image::{Platform, ServedDigest};
+use lowtide_model::image::{Platform, ServedDigest};
 use serde::Deserialize;
 
 pub(super) const ACCEPTED: &[&str] = &[OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST];

@@ -4,8 +4,8 @@ use super::connect::{Registry, Session};
 use super::error::RegistryError;
 use super::login::Action;
 use super::manifest::{ACCEPTED, Manifest, choose};
-use crate::model::image::{ImageId, ManifestDigest, Platform, Reference, Repository, ServedDigest};
-use crate::model::stages::resolve::BasePin;
+use lowtide_model::image::{ImageId, ManifestDigest, Platform, Reference, Repository, ServedDigest};
+use lowtide_model::stages::resolve::BasePin;
 use oci_client::secrets::RegistryAuth;
 
 impl Registry {

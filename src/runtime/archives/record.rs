@@ -2,8 +2,8 @@
 //! image's keys, and what lets us ask for news only.
 
 use crate::clients::archive::fetch::Validators;
-use crate::packages::openpgp::verify::{Signed, unverified};
 use jiff::Timestamp;
+use lowtide_packages::openpgp::verify::{Signed, unverified};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -29,7 +29,7 @@ pub(crate) struct Record {
 /// One successful verification by one set of keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Verified {
-    /// The hash of [`crate::packages::openpgp::verify::Trust::identity`].
+    /// The hash of [`lowtide_packages::openpgp::verify::Trust::identity`].
     keys: String,
     pub(crate) by: String,
     pub(crate) at: Option<Timestamp>,

@@ -1,13 +1,13 @@
 //! All package repositories of a fleet, and one look at them: all at the same time but politely.
 
 use crate::clients::archive::fetch::ArchiveClient;
-use crate::model::package_family::PackageFamily;
 use crate::runtime::families::effects::{self, Repositories};
 use crate::store::archives::ArchiveCache;
 use crate::store::survey_cache::SurveyCache;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
+use lowtide_model::package_family::PackageFamily;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,11 +1,11 @@
 //! The contract between the outbox and a channel, and the pass over what is due.
 
-use crate::channels::channel::Channel;
-use crate::channels::list::{Address, Listed, each_channel};
+use lowtide_core::channels::channel::Channel;
+use lowtide_core::channels::list::{Address, Listed, each_channel};
 use crate::clients::clock;
-use crate::decide::retry;
-use crate::fleet::app::Fleet;
-use crate::report::message_page::Sender;
+use lowtide_core::decide::retry;
+use lowtide_core::fleet::app::Fleet;
+use lowtide_core::report::message_page::Sender;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::connectivity::Reached;
 use crate::store::error::StoreError;

@@ -1,12 +1,12 @@
 //! What a family of package managers does at its package repositories.
 
-use crate::model::package_family::PackageFamily;
-use crate::packages::families::list::each_family;
 use crate::runtime::archives::visit::Visit;
 use crate::runtime::survey::cached::{Basis, Validity};
 use crate::runtime::survey::images::{Question, Surveyed};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
+use lowtide_model::package_family::PackageFamily;
+use lowtide_packages::families::list::each_family;
 
 /// Leads from a family to its repositories.
 pub(crate) trait Effects {

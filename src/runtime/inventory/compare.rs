@@ -11,12 +11,12 @@ use crate::clients::engine::image::ImageFacts;
 use crate::clients::registry::connect::{Registry, Timeouts};
 use crate::clients::registry::error::RegistryError;
 use crate::clients::registry::layers::RemoteImage;
-use crate::model::comparison::{ComparedImage, Comparison, Place};
-use crate::model::image::{ContentDigest, ImageId, ManifestDigest, Platform, Reference};
-use crate::model::policy::EngineAddress;
-use crate::packages::compare::{Side, compare};
-use crate::packages::diff;
 use crate::runtime::blocking::run_blocking;
+use lowtide_model::comparison::{ComparedImage, Comparison, Place};
+use lowtide_model::image::{ContentDigest, ImageId, ManifestDigest, Platform, Reference};
+use lowtide_model::policy::EngineAddress;
+use lowtide_packages::compare::{Side, compare};
+use lowtide_packages::diff;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

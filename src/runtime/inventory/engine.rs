@@ -5,13 +5,13 @@ use super::seen::{Seen, assembled, push, unreadable};
 use super::tables::Tables;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::image::ImageFacts;
-use crate::model::image::DiffId;
-use crate::packages::image::ImageDocument;
-use crate::packages::layer::archive::{Saved, check, read_saved};
-use crate::packages::layer::assemble::Assembly;
-use crate::packages::layer::table::{LayerTable, Limits};
-use crate::packages::layer::wanted::Wanted;
 use crate::runtime::blocking::run_blocking;
+use lowtide_model::image::DiffId;
+use lowtide_packages::image::ImageDocument;
+use lowtide_packages::layer::archive::{Saved, check, read_saved};
+use lowtide_packages::layer::assemble::Assembly;
+use lowtide_packages::layer::table::{LayerTable, Limits};
+use lowtide_packages::layer::wanted::Wanted;
 
 /// Reads an image that was inspected.
 ///

@@ -2,9 +2,9 @@
 
 use crate::clients::engine::error::EngineError;
 use crate::clients::registry::error::RegistryError;
-use crate::model::failure::{Failure, FailureKind};
-use crate::packages::error::ParseError;
-use crate::packages::layer::error::LayerError;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_packages::error::ParseError;
+use lowtide_packages::layer::error::LayerError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {

@@ -1,7 +1,7 @@
 //! Unpacking on one thread, reading on another: both take about as long.
 
-use crate::packages::layer::error::LayerError;
-use crate::packages::layer::unpack::unpacked;
+use lowtide_packages::layer::error::LayerError;
+use lowtide_packages::layer::unpack::unpacked;
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 

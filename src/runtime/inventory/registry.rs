@@ -6,15 +6,15 @@ use super::seen::{Seen, assembled, push, unreadable};
 use super::tables::Tables;
 use crate::clients::registry::connect::Registry;
 use crate::clients::registry::layers::{RemoteImage, RemoteLayer};
-use crate::model::image::{DiffId, Reference, Repository};
-use crate::packages::image::{self, ImageDocument};
-use crate::packages::layer::assemble::Assembly;
-use crate::packages::layer::error::LayerError;
-use crate::packages::layer::read::read as read_table;
-use crate::packages::layer::table::{LayerTable, Limits, Used};
-use crate::packages::layer::wanted::Wanted;
 use crate::runtime::blocking::run_blocking;
 use futures_util::stream::{self, StreamExt};
+use lowtide_model::image::{DiffId, Reference, Repository};
+use lowtide_packages::image::{self, ImageDocument};
+use lowtide_packages::layer::assemble::Assembly;
+use lowtide_packages::layer::error::LayerError;
+use lowtide_packages::layer::read::read as read_table;
+use lowtide_packages::layer::table::{LayerTable, Limits, Used};
+use lowtide_packages::layer::wanted::Wanted;
 
 /// Layers under way at a time: one is unpacked while the other arrives.
 const AT_ONCE: usize = 2;

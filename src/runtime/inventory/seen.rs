@@ -1,14 +1,14 @@
 //! What a reading of an image gives.
 
 use super::error::ReadError;
-use crate::model::image::ImageId;
-use crate::model::inventory::Inventory;
-use crate::packages::image::ImageDocument;
-use crate::packages::layer::assemble::Assembly;
-use crate::packages::layer::error::LayerError;
-use crate::packages::layer::table::LayerTable;
-use crate::packages::layer::wanted::Wanted;
-use crate::packages::tree;
+use lowtide_model::image::ImageId;
+use lowtide_model::inventory::Inventory;
+use lowtide_packages::image::ImageDocument;
+use lowtide_packages::layer::assemble::Assembly;
+use lowtide_packages::layer::error::LayerError;
+use lowtide_packages::layer::table::LayerTable;
+use lowtide_packages::layer::wanted::Wanted;
+use lowtide_packages::tree;
 use std::collections::BTreeMap;
 
 /// An image, read.

@@ -1,14 +1,14 @@
 //! A cache of layer tables, so that a base which many images share is read once, and of the package states of whole images.
 
-use crate::model::image::{DiffId, ImageId};
-use crate::model::package_state::PackageState;
-use crate::packages::layer::table::LayerTable;
-use crate::packages::layer::wanted::Wanted;
 use crate::store::layer_cache::LayerCache;
 use crate::store::packed;
 use flate2::Compression;
 use flate2::bufread::ZlibDecoder;
 use flate2::write::ZlibEncoder;
+use lowtide_model::image::{DiffId, ImageId};
+use lowtide_model::package_state::PackageState;
+use lowtide_packages::layer::table::LayerTable;
+use lowtide_packages::layer::wanted::Wanted;
 use std::io::{self, Read, Write};
 
 /// Of a kept table. One with a million entries is about this large.

@@ -1,9 +1,9 @@
 //! The image that a target ran before our first release, retained for a rollback.
 
-use crate::decide::rollout::RolloutState;
-use crate::model::image::{ImageId, Reference};
-use crate::model::name::RunId;
-use crate::model::release::Release;
+use lowtide_core::decide::rollout::RolloutState;
+use lowtide_model::image::{ImageId, Reference};
+use lowtide_model::name::RunId;
+use lowtide_model::release::Release;
 
 /// Repository of the tags that retain such an image on its host: once compose's own tag has moved on, the image has no
 /// other name, and an ordinary `docker image prune` would remove it.

@@ -6,18 +6,18 @@ use super::labels::{
     DeliveryResult, OfConclusion, OfDelivery, OfHalt, OfPromotion, OfRollback, OfRollout, OfRunFailure, OfStage,
     OfStageFailure, OfTargetKind, PromotionResult,
 };
-use crate::channels::list::Address;
-use crate::decide::rollout::RolloutState;
-use crate::decide::run::{Progress, RunState};
-use crate::fleet::app_state::AppEvent;
-use crate::fleet::rollout::RolloutEvent;
-use crate::fleet::run::RunEvent;
-use crate::kinds::list::KindName;
-use crate::model::failure::{Failure, HaltReason};
-use crate::model::rollout::{Goal, RolloutConclusion};
-use crate::model::run::{Conclusion, Outcome, Stage};
 use crate::store::outbox::Delivery;
 use jiff::Timestamp;
+use lowtide_core::channels::list::Address;
+use lowtide_core::decide::rollout::RolloutState;
+use lowtide_core::decide::run::{Progress, RunState};
+use lowtide_core::fleet::app_state::AppEvent;
+use lowtide_core::fleet::rollout::RolloutEvent;
+use lowtide_core::fleet::run::RunEvent;
+use lowtide_core::kinds::list::KindName;
+use lowtide_model::failure::{Failure, HaltReason};
+use lowtide_model::rollout::{Goal, RolloutConclusion};
+use lowtide_model::run::{Conclusion, Outcome, Stage};
 use prometheus_client::registry::Registry;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -122,7 +122,7 @@ impl Counters {
     pub(in crate::runtime) fn delivery(&self, address: &Address, delivery: &Delivery) {
         let labels = OfDelivery {
             channel: address.channel(),
-            result: DeliveryResult::of(delivery),
+            result: DeliveryResult::of(delivery).into(),
         };
         self.count(&self.families.deliveries, &labels);
     }
@@ -130,14 +130,17 @@ impl Counters {
     fn stage(&self, stage: Stage, outcome: &Outcome, seconds: f64) {
         self.families
             .stage_durations
-            .get_or_create(&OfStage { stage })
+            .get_or_create(&OfStage { stage: stage.into() })
             .observe(seconds);
         match outcome {
             Outcome::Failed(failure) => {
                 let fault = failure.fault();
                 self.families
                     .stage_failures
-                    .get_or_create(&OfStageFailure { stage, fault })
+                    .get_or_create(&OfStageFailure {
+                        stage: stage.into(),
+                        fault: fault.into(),
+                    })
                     .inc();
             }
             Outcome::Resolved(_)
@@ -169,12 +172,20 @@ impl Counters {
 
     fn rolled_back(&self, target_kind: KindName, failure: &Failure) {
         let fault = failure.fault();
-        self.count(&self.families.rollbacks, &OfRollback { target_kind, fault });
+        self.count(
+            &self.families.rollbacks,
+            &OfRollback {
+                target_kind: target_kind.into(),
+                fault: fault.into(),
+            },
+        );
     }
 
     fn rollout_ended(&self, before: &RolloutState, conclusion: &RolloutConclusion, at: Timestamp) {
         let target_kind = before.kind.kind();
-        let labels = OfTargetKind { target_kind };
+        let labels = OfTargetKind {
+            target_kind: target_kind.into(),
+        };
         let durations = self.families.rollout_durations.get_or_create(&labels);
         durations.observe(seconds(before.opened, at));
         drop(durations);
@@ -185,14 +196,14 @@ impl Counters {
         drop(waits);
         let conclusion = conclusion.word();
         let labels = OfRollout {
-            target_kind,
+            target_kind: target_kind.into(),
             conclusion,
         };
         self.count(&self.families.rollouts, &labels);
     }
 
     fn promotion(&self, result: PromotionResult) {
-        self.count(&self.families.promotions, &OfPromotion { result });
+        self.count(&self.families.promotions, &OfPromotion { result: result.into() });
     }
 
     fn halted(&self, reason: &HaltReason) {

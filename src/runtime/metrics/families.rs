@@ -4,11 +4,11 @@ use super::labels::{
     DeliveryResult, OfConclusion, OfDelivery, OfHalt, OfPromotion, OfRollback, OfRollout, OfRunFailure, OfStage,
     OfStageFailure, OfTargetKind, PromotionResult,
 };
-use crate::channels::list as channels;
-use crate::kinds::list::KindName;
-use crate::model::failure::{FailureKind, Fault, HaltReason};
-use crate::model::rollout::RolloutConclusion;
-use crate::model::run::{Conclusion, Stage};
+use lowtide_core::channels::list as channels;
+use lowtide_core::kinds::list::KindName;
+use lowtide_model::failure::{FailureKind, Fault, HaltReason};
+use lowtide_model::rollout::RolloutConclusion;
+use lowtide_model::run::{Conclusion, Stage};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::histogram::Histogram;
@@ -144,37 +144,65 @@ impl Families {
             create(&self.run_durations, OfConclusion { conclusion });
         }
         for stage in Stage::ALL {
-            create(&self.stage_durations, OfStage { stage });
+            create(&self.stage_durations, OfStage { stage: stage.into() });
             for fault in Fault::ALL {
-                create(&self.stage_failures, OfStageFailure { stage, fault });
+                create(
+                    &self.stage_failures,
+                    OfStageFailure {
+                        stage: stage.into(),
+                        fault: fault.into(),
+                    },
+                );
             }
             for kind in FailureKind::ALL {
                 create(&self.run_failures, OfRunFailure::of(stage, *kind));
             }
         }
         for target_kind in KindName::ALL.iter().copied() {
-            create(&self.rollout_durations, OfTargetKind { target_kind });
-            create(&self.rollout_waits, OfTargetKind { target_kind });
+            create(
+                &self.rollout_durations,
+                OfTargetKind {
+                    target_kind: target_kind.into(),
+                },
+            );
+            create(
+                &self.rollout_waits,
+                OfTargetKind {
+                    target_kind: target_kind.into(),
+                },
+            );
             for conclusion in RolloutConclusion::WORDS {
                 let labels = OfRollout {
-                    target_kind,
+                    target_kind: target_kind.into(),
                     conclusion,
                 };
                 create(&self.rollouts, labels);
             }
             for fault in Fault::ALL {
-                create(&self.rollbacks, OfRollback { target_kind, fault });
+                create(
+                    &self.rollbacks,
+                    OfRollback {
+                        target_kind: target_kind.into(),
+                        fault: fault.into(),
+                    },
+                );
             }
         }
         for result in PromotionResult::ALL {
-            create(&self.promotions, OfPromotion { result });
+            create(&self.promotions, OfPromotion { result: result.into() });
         }
         for reason in HaltReason::WORDS {
             create(&self.halts, OfHalt { reason });
         }
         for &channel in channels::KEYS {
             for result in DeliveryResult::ALL {
-                create(&self.deliveries, OfDelivery { channel, result });
+                create(
+                    &self.deliveries,
+                    OfDelivery {
+                        channel,
+                        result: result.into(),
+                    },
+                );
             }
         }
     }

@@ -1,11 +1,11 @@
 //! The state of the fleet as it is now. It is computed anew for each page, so an app that is gone leaves nothing behind.
 
-use crate::model::name::{AppName, HostName, TargetName};
-use crate::model::trouble::Trouble;
-use crate::report::terminal::AppCondition;
 use crate::runtime::fleet_status::{AppStatus, FleetStatus};
 use crate::store::overview::Ended;
 use jiff::Timestamp;
+use lowtide_core::report::terminal::AppCondition;
+use lowtide_model::name::{AppName, HostName, TargetName};
+use lowtide_model::trouble::Trouble;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;

@@ -1,10 +1,10 @@
 //! Labels of counters and histograms. Every value is a word of a fixed list, so their number is bounded: no id, no name of
 //! an app and no text from outside can become one.
 
-use crate::kinds::list::KindName;
-use crate::model::failure::{FailureKind, Fault};
-use crate::model::run::Stage;
 use crate::store::outbox::Delivery;
+use lowtide_core::kinds::list::KindName;
+use lowtide_model::failure::{FailureKind, Fault};
+use lowtide_model::run::Stage;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use serde::Serialize;
 use std::fmt::{self, Write as _};
@@ -16,49 +16,53 @@ pub(super) struct OfConclusion {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfStage {
-    pub(super) stage: Stage,
+    pub(super) stage: Spelled<Stage>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfStageFailure {
-    pub(super) stage: Stage,
-    pub(super) fault: Fault,
+    pub(super) stage: Spelled<Stage>,
+    pub(super) fault: Spelled<Fault>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfRunFailure {
-    pub(super) stage: Stage,
-    pub(super) kind: FailureKind,
-    pub(super) fault: Fault,
+    pub(super) stage: Spelled<Stage>,
+    pub(super) kind: Spelled<FailureKind>,
+    pub(super) fault: Spelled<Fault>,
 }
 
 impl OfRunFailure {
     pub(super) fn of(stage: Stage, kind: FailureKind) -> Self {
         let fault = kind.fault();
-        Self { stage, kind, fault }
+        Self {
+            stage: stage.into(),
+            kind: kind.into(),
+            fault: fault.into(),
+        }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfTargetKind {
-    pub(super) target_kind: KindName,
+    pub(super) target_kind: Spelled<KindName>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfRollout {
-    pub(super) target_kind: KindName,
+    pub(super) target_kind: Spelled<KindName>,
     pub(super) conclusion: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfRollback {
-    pub(super) target_kind: KindName,
-    pub(super) fault: Fault,
+    pub(super) target_kind: Spelled<KindName>,
+    pub(super) fault: Spelled<Fault>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfPromotion {
-    pub(super) result: PromotionResult,
+    pub(super) result: Spelled<PromotionResult>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -70,7 +74,7 @@ pub(super) struct OfHalt {
 pub(super) struct OfDelivery {
     /// Its key in the configuration.
     pub(super) channel: &'static str,
-    pub(super) result: DeliveryResult,
+    pub(super) result: Spelled<DeliveryResult>,
 }
 
 /// How an attempt to promote ended.
@@ -109,7 +113,14 @@ impl DeliveryResult {
 }
 
 /// A word as the journal's JSON spells it, so that a failure is found under one name everywhere.
-struct Spelled<T>(T);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Spelled<T>(T);
+
+impl<T> From<T> for Spelled<T> {
+    fn from(word: T) -> Self {
+        Self(word)
+    }
+}
 
 impl<T: Serialize> fmt::Display for Spelled<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,14 +128,8 @@ impl<T: Serialize> fmt::Display for Spelled<T> {
     }
 }
 
-macro_rules! spelled {
-    ($($word:ty),*) => {
-        $(impl EncodeLabelValue for $word {
-            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-                write!(encoder, "{}", Spelled(self))
-            }
-        })*
-    };
+impl<T: Serialize + fmt::Debug> EncodeLabelValue for Spelled<T> {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        write!(encoder, "{self}")
+    }
 }
-
-spelled!(Stage, FailureKind, Fault, KindName, PromotionResult, DeliveryResult);

@@ -5,8 +5,8 @@ use super::environment::{Stop, TestEnvironment};
 use super::launch::{self, Setup};
 use super::ready::{self, Role};
 use super::stage_log::StageLog;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::stages::bootstrap::{Bootstrap, Bootstrapped};
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::stages::bootstrap::{Bootstrap, Bootstrapped};
 use serde_json::Value;
 use tokio::time::Instant;
 

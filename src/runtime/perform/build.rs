@@ -9,17 +9,17 @@ use crate::clients::engine::builderror::BuildError;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::context::Limits;
 use crate::clients::engine::logfile::LogFile;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::hide::masked;
-use crate::model::image::{ImageId, Reference, ServedDigest};
-use crate::model::policy::BuildPolicy;
-use crate::model::stages::build::{Build, Built};
-use crate::model::stages::resolve::BasePin;
-use crate::packages::dockerfile::parse::Dockerfile;
-use crate::packages::dockerfile::pin::pinned_args;
-use crate::packages::dockerfile::platform;
-use crate::packages::stale_index::is_stale_index;
 use bytes::Bytes;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::hide::masked;
+use lowtide_model::image::{ImageId, Reference, ServedDigest};
+use lowtide_model::policy::BuildPolicy;
+use lowtide_model::stages::build::{Build, Built};
+use lowtide_model::stages::resolve::BasePin;
+use lowtide_packages::dockerfile::parse::Dockerfile;
+use lowtide_packages::dockerfile::pin::pinned_args;
+use lowtide_packages::dockerfile::platform;
+use lowtide_packages::stale_index::is_stale_index;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -133,7 +133,7 @@ fn sent(
 /// Removes images that earlier, unjournalled builds of this run left: the current build took their tag. Only untagged
 /// images are removed: one with a tag may be in use by someone.
 async fn forget_earlier(context: &StageContext<'_>, engine: &Engine, built: &ImageId) {
-    let label = format!("{}={}", crate::decide::labels::RUN, context.run.id);
+    let label = format!("{}={}", lowtide_core::decide::labels::RUN, context.run.id);
     let earlier = match engine.list_images(&label).await {
         Ok(images) => images,
         Err(error) => return tracing::warn!(%error, "images of earlier attempts were not looked for"),

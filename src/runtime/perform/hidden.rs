@@ -1,8 +1,8 @@
 //! Secrets that the containers of a test were given, to be masked in everything they write.
 
-use crate::fleet::app::App;
-use crate::model::hide::secrets_in;
-use crate::model::secret::Secret;
+use lowtide_core::fleet::app::App;
+use lowtide_model::hide::secrets_in;
+use lowtide_model::secret::Secret;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -2,8 +2,8 @@
 
 use super::build::local_file;
 use crate::clients::engine::context::{Ignore, Verdict};
-use crate::model::failure::{Failure, FailureKind};
-use crate::packages::dockerignore::{self, IgnoreError};
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_packages::dockerignore::{self, IgnoreError};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -87,7 +87,7 @@ fn text(path: &Path, name: &str) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::failure::Fault;
+    use lowtide_model::failure::Fault;
     use std::os::unix::fs::symlink;
 
     /// What becomes of a context that `make` filled.

@@ -4,17 +4,17 @@ use super::run::StageContext;
 use super::{assess, resolve};
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::freshness::Survey;
-use crate::model::image::{ContentDigest, ImageId};
-use crate::model::inventory::{Inventory, InventorySummary};
-use crate::model::stages::inspect::{Inspect, Inspected};
-use crate::packages::{diff, ignore_paths};
 use crate::runtime::inventory::engine::read;
 use crate::runtime::inventory::seen::Seen;
 use crate::runtime::kinds::effects;
 use crate::runtime::survey::state::state;
 use crate::store::error::StoreError;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::freshness::Survey;
+use lowtide_model::image::{ContentDigest, ImageId};
+use lowtide_model::inventory::{Inventory, InventorySummary};
+use lowtide_model::stages::inspect::{Inspect, Inspected};
+use lowtide_packages::{diff, ignore_paths};
 
 /// # Errors
 /// `ImageUnreadable`, or as the engine fails.

@@ -4,11 +4,11 @@ use super::run::StageContext;
 use crate::clients::engine::connect::Engine;
 use crate::clients::registry::copy::TagRule;
 use crate::clients::registry::error::RegistryError;
-use crate::decide::app_state::Promotion;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::image::{ImageId, ManifestDigest, Reference, ServedDigest};
-use crate::model::stages::publish::{Publish, Published};
 use crate::runtime::bot::InForce;
+use lowtide_core::decide::app_state::Promotion;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::image::{ImageId, ManifestDigest, Reference, ServedDigest};
+use lowtide_model::stages::publish::{Publish, Published};
 
 /// # Errors
 /// `TagTaken` when the tag holds another image, `DigestMismatch` when the registry serves another than the tested one.
@@ -140,7 +140,7 @@ async fn is_image(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::failure::Fault;
+    use lowtide_model::failure::Fault;
 
     /// A registry that names one digest and serves another answers 404 when it is asked for what it named.
     #[test]

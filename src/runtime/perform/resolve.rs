@@ -4,13 +4,13 @@ use super::assess;
 use super::build::aside;
 use super::run::StageContext;
 use crate::clients::clock;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::image::Platform;
-use crate::model::policy::Source;
-use crate::model::stages::resolve::{Base, BasePin, Commit, Resolved};
-use crate::packages::dockerfile::bases::Via;
-use crate::packages::dockerfile::parse::{Dockerfile, parse};
-use crate::packages::dockerfile::platform;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::image::Platform;
+use lowtide_model::policy::Source;
+use lowtide_model::stages::resolve::{Base, BasePin, Commit, Resolved};
+use lowtide_packages::dockerfile::bases::Via;
+use lowtide_packages::dockerfile::parse::{Dockerfile, parse};
+use lowtide_packages::dockerfile::platform;
 
 /// # Errors
 /// As git, the registries or the Dockerfile fail.
@@ -145,7 +145,7 @@ pub(super) async fn dockerfile(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::failure::Fault;
+    use lowtide_model::failure::Fault;
 
     #[test]
     fn a_frontend_that_is_gone_is_nobody_s_dockerfile() {

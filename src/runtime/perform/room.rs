@@ -3,8 +3,8 @@
 use super::build::local_file;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::probe::ProbePath;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::name::HostName;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::name::HostName;
 use std::io;
 use std::path::Path;
 

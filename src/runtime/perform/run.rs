@@ -2,12 +2,12 @@
 
 use super::environment::Stop;
 use super::{build, inspect, publish, resolve, testing};
-use crate::decide::run::RunState;
-use crate::model::run::{Effect, Outcome};
-use crate::report::words;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::drive_run::Interrupt;
 use crate::runtime::progress::Progress;
+use lowtide_core::decide::run::RunState;
+use lowtide_core::report::words;
+use lowtide_model::run::{Effect, Outcome};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;

@@ -3,8 +3,8 @@
 use super::environment::TestEnvironment;
 use super::hidden::Hidden;
 use crate::clients::engine::logs::Tail;
-use crate::model::failure::Failure;
-use crate::model::hide::Hider;
+use lowtide_model::failure::Failure;
+use lowtide_model::hide::Hider;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;

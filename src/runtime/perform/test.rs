@@ -8,13 +8,13 @@ use super::{build, launch, room, writes};
 use crate::clients::engine::archive::{ArchiveBounds, ArchiveError, ArchivedFile};
 use crate::clients::engine::error::{EngineError, disk_full};
 use crate::clients::engine::exec::{ExecBounds, ExecEnd, OnLimit};
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::hide::masked;
-use crate::model::policy::{TestNetwork, TestPolicy, TestStep};
-use crate::model::secret::Secret;
-use crate::model::stages::bootstrap::Bootstrapped;
-use crate::model::stages::test::{StepResult, Test, TestReport, Tested};
-use crate::report::words;
+use lowtide_core::report::words;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::hide::masked;
+use lowtide_model::policy::{TestNetwork, TestPolicy, TestStep};
+use lowtide_model::secret::Secret;
+use lowtide_model::stages::bootstrap::Bootstrapped;
+use lowtide_model::stages::test::{StepResult, Test, TestReport, Tested};
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -466,7 +466,7 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::stages::test::FailedTest;
+    use lowtide_model::stages::test::FailedTest;
 
     fn report(failed: usize) -> TestReport {
         TestReport {

@@ -4,12 +4,12 @@ use super::environment::{Stop, TestEnvironment};
 use super::hidden::Hidden;
 use super::run::StageContext;
 use super::{bootstrap, build, test};
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::policy::TestSetup;
-use crate::model::stages::bootstrap::{Bootstrap, Bootstrapped};
-use crate::model::stages::test::{Test, TestReport, Tested};
-use crate::packages::junit;
-use crate::yaml::second;
+use lowtide_core::yaml::second;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::policy::TestSetup;
+use lowtide_model::stages::bootstrap::{Bootstrap, Bootstrapped};
+use lowtide_model::stages::test::{Test, TestReport, Tested};
+use lowtide_packages::junit;
 use serde_json::Value;
 
 /// # Errors

@@ -2,7 +2,7 @@
 
 use super::environment::TestEnvironment;
 use super::room;
-use crate::model::failure::{Failure, FailureKind};
+use lowtide_model::failure::{Failure, FailureKind};
 use std::time::Duration;
 use tokio::time::sleep;
 

@@ -2,23 +2,23 @@
 
 use super::{Event, Scope, Supervisor};
 use crate::clients::clock;
-use crate::decide::app_state::{self, Next, Occasion, Promotion};
-use crate::decide::consequences;
-use crate::decide::schedule::Calendar;
-use crate::fleet::app::{App, Fleet};
-use crate::fleet::app_state::AppEvent;
-use crate::fleet::rollout::RolloutEvent;
-use crate::kinds::list::TargetPolicy;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::image::Reference;
-use crate::model::name::{AppName, RolloutId};
-use crate::model::release::Release;
-use crate::model::rollout::Purpose;
 use crate::runtime::bot::InForce;
 use crate::runtime::perform::publish;
 use crate::runtime::progress::Progress;
 use crate::store::error::StoreError;
 use crate::store::journal::Batch;
+use lowtide_core::decide::app_state::{self, Next, Occasion, Promotion};
+use lowtide_core::decide::consequences;
+use lowtide_core::decide::schedule::Calendar;
+use lowtide_core::fleet::app::{App, Fleet};
+use lowtide_core::fleet::app_state::AppEvent;
+use lowtide_core::fleet::rollout::RolloutEvent;
+use lowtide_core::kinds::list::TargetPolicy;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::image::Reference;
+use lowtide_model::name::{AppName, RolloutId};
+use lowtide_model::release::Release;
+use lowtide_model::rollout::Purpose;
 use std::sync::Arc;
 use tracing::warn;
 

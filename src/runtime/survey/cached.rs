@@ -4,11 +4,11 @@
 //! every repository answered, and used only while every repository has the same signed file. That is requested as usual.
 
 use super::images::{Judging, Question};
-use crate::model::image::ImageId;
-use crate::model::package_family::PackageFamily;
 use crate::runtime::blocking::run_blocking;
 use crate::store::survey_cache::Surveys;
 use jiff::Timestamp;
+use lowtide_model::image::ImageId;
+use lowtide_model::package_family::PackageFamily;
 use lz4_flex::block::{compress_prepend_size, decompress_size_prepended};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -1,16 +1,16 @@
 //! What is pending in each of many images.
 
 use super::cached::{Key, Subject, Validity};
-use crate::model::freshness::{Survey, UnavailablePin};
-use crate::model::package_family::PackageFamily;
-use crate::model::package_state::{PackageState, Pinned};
-use crate::packages::families::list;
-use crate::packages::os_release;
 use crate::runtime::archives::visit::Archives;
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::families::effects::Surveyor;
 use crate::store::survey_cache::{SurveyCache, Surveys};
 use jiff::Timestamp;
+use lowtide_model::freshness::{Survey, UnavailablePin};
+use lowtide_model::package_family::PackageFamily;
+use lowtide_model::package_state::{PackageState, Pinned};
+use lowtide_packages::families::list;
+use lowtide_packages::os_release;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -25,7 +25,7 @@ pub struct Question {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Surveyed {
-    /// Leaves open who can bring each fix: [`crate::decide::fixable::judge`] decides that.
+    /// Leaves open who can bring each fix: [`lowtide_core::decide::fixable::judge`] decides that.
     pub survey: Survey,
     pub unavailable_pins: Vec<UnavailablePin>,
 }

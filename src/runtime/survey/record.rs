@@ -1,10 +1,10 @@
 //! What a package manager would do, as a survey tells it.
 
-use crate::model::freshness::{Fix, KeptBack, PendingPackage, Survey};
-use crate::packages::planned::{New, Pending, Removal, Upgrade};
+use lowtide_model::freshness::{Fix, KeptBack, PendingPackage, Survey};
+use lowtide_packages::planned::{New, Pending, Removal, Upgrade};
 use std::fmt::Display;
 
-/// Leaves open who can bring each fix: [`crate::decide::fixable::judge`] decides that.
+/// Leaves open who can bring each fix: [`lowtide_core::decide::fixable::judge`] decides that.
 pub(crate) fn record<Why: Display>(survey: &mut Survey, pending: Pending<Why>) {
     survey.pending = pending.upgrades.into_iter().map(upgraded).collect();
     survey.pending.extend(pending.new.into_iter().map(new));

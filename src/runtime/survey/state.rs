@@ -1,11 +1,11 @@
 //! Which files of an image are stored to survey its packages.
 
-use crate::decide::freshness;
-use crate::model::inventory::Inventory;
-use crate::model::package_state::{Doing, Lineage, PackageState};
-use crate::packages::families::family::Storage;
-use crate::packages::families::list;
 use crate::runtime::inventory::seen::Seen;
+use lowtide_core::decide::freshness;
+use lowtide_model::inventory::Inventory;
+use lowtide_model::package_state::{Doing, Lineage, PackageState};
+use lowtide_packages::families::family::Storage;
+use lowtide_packages::families::list;
 
 /// The part of an image that decides about its upgrades.
 #[must_use]
@@ -27,7 +27,7 @@ pub fn state(seen: &Seen, lineage: Lineage, doing: Option<Doing>) -> PackageStat
 }
 
 fn layers(inventory: &Inventory) -> std::collections::BTreeMap<String, usize> {
-    let layer = |package: &crate::model::inventory::Package| {
+    let layer = |package: &lowtide_model::inventory::Package| {
         let key = freshness::named(&package.name, &package.architecture);
         Some((key, package.layer?))
     };

@@ -1,7 +1,7 @@
 use super::*;
-use crate::config::validate;
-use crate::model::failure::HaltReason;
 use crate::runtime::fleet_status;
+use lowtide_core::config::validate;
+use lowtide_model::failure::HaltReason;
 use std::sync::Arc;
 
 fn now() -> Timestamp {

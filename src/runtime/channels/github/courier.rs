@@ -1,14 +1,14 @@
 //! Delivers notices to GitHub: in order within a lane, and not while GitHub asks us to wait.
 
 use super::post::post;
-use crate::channels::github::policy::GithubPolicy;
-use crate::channels::github::route::{Place, Post};
 use crate::clients::github::connect::{ANSWER, Github};
 use crate::clients::github::error::GithubError;
-use crate::fleet::app::Fleet;
 use crate::runtime::channels::courier::{Courier, Delivering, Undelivered};
 use crate::runtime::connectivity::{Reached, chain, said};
 use crate::store::error::StoreError;
+use lowtide_core::channels::github::policy::GithubPolicy;
+use lowtide_core::channels::github::route::{Place, Post};
+use lowtide_core::fleet::app::Fleet;
 use std::collections::BTreeSet;
 
 impl Courier for GithubPolicy {

@@ -3,10 +3,10 @@
 //! Whatever comes from outside (log lines, commit subjects, server answers) is shown as it is written: it formats nothing,
 //! links nothing, and calls nobody.
 
-use crate::channels::list::Notice;
-use crate::report::message_page::{self, Sender};
-use crate::report::page::{Block, Item, PackageRow, Page, Rendered, Section};
-use crate::report::{clean, message_line, words};
+use lowtide_core::channels::list::Notice;
+use lowtide_core::report::message_page::{self, Sender};
+use lowtide_core::report::page::{Block, Item, PackageRow, Page, Rendered, Section};
+use lowtide_core::report::{clean, message_line, words};
 use std::fmt::Write as _;
 
 /// GitHub's bound of a status's description, characters.

@@ -2,15 +2,15 @@
 //! for our own markers; where it cannot look, it posts nothing.
 
 use super::markdown;
-use crate::channels::github::route::{Place, Post};
-use crate::channels::list::Notice;
 use crate::clients::github::commit::state_text;
 use crate::clients::github::connect::Github;
 use crate::clients::github::error::GithubError;
 use crate::clients::github::issue::{Issue, IssueState, Listed};
-use crate::model::name::AppName;
-use crate::report::message_page::Sender;
 use jiff::Timestamp;
+use lowtide_core::channels::github::route::{Place, Post};
+use lowtide_core::channels::list::Notice;
+use lowtide_core::report::message_page::Sender;
+use lowtide_model::name::AppName;
 use tracing::warn;
 
 /// Posts a notice at its place. `known` is the issue's number as an earlier delivery returned it; the number to remember

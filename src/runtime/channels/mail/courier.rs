@@ -1,14 +1,14 @@
 //! Delivers one mail per notice.
 
 use super::render::render;
-use crate::channels::mail::policy::MailPolicy;
-use crate::channels::mail::route::Recipient;
 use crate::clients::clock;
 use crate::clients::smtp::{ANSWER, Mail, Smtp, SmtpError};
-use crate::fleet::app::Fleet;
 use crate::runtime::channels::courier::{Courier, Delivering, Undelivered};
 use crate::runtime::connectivity::{Reached, said};
 use crate::store::error::StoreError;
+use lowtide_core::channels::mail::policy::MailPolicy;
+use lowtide_core::channels::mail::route::Recipient;
+use lowtide_core::fleet::app::Fleet;
 
 impl Courier for MailPolicy {
     type Client = Smtp;

@@ -1,10 +1,10 @@
 //! A notice becomes a mail: subject, text, HTML.
 
-use crate::channels::list::Notice;
+use lowtide_core::channels::list::Notice;
 use crate::clients::smtp::Mail;
-use crate::report::message_page::{self, Sender};
-use crate::report::page::Rendered;
-use crate::report::{clean, html, text};
+use lowtide_core::report::message_page::{self, Sender};
+use lowtide_core::report::page::Rendered;
+use lowtide_core::report::{clean, html, text};
 use crate::runtime::channels::courier::stable_id;
 
 /// Characters of a subject after its prefix; phones show about half of it.

@@ -2,11 +2,11 @@
 
 use super::payload::{Payload, payload, ping};
 use super::request::{Key, headers};
-use crate::channels::webhook::policy::WebhookPolicy;
-use crate::channels::webhook::route::Receiver;
+use lowtide_core::channels::webhook::policy::WebhookPolicy;
+use lowtide_core::channels::webhook::route::Receiver;
 use crate::clients::http::{Root, retry_after};
 use crate::clients::{clock, secrets, tls};
-use crate::fleet::app::Fleet;
+use lowtide_core::fleet::app::Fleet;
 use crate::runtime::channels::courier::{Courier, Delivering, Undelivered};
 use crate::runtime::connectivity::Reached;
 use crate::store::error::StoreError;

@@ -1,15 +1,15 @@
 //! The JSON of a webhook, as `docs/webhook.schema.json` describes it. Keys are added; none is renamed or given another
 //! meaning.
 
-use crate::channels::list::Notice;
-use crate::channels::webhook::route::Receiver;
-use crate::model::failure::{Failure, FailureKind, Fault, HaltReason};
-use crate::model::message::{Addressees, Built, MessageBody};
-use crate::model::name::{ChannelName, RolloutId, RunId, TargetName};
-use crate::model::run::Stage;
-use crate::report::message_page::{self, Sender};
-use crate::report::{message_line, text};
 use jiff::Timestamp;
+use lowtide_core::channels::list::Notice;
+use lowtide_core::channels::webhook::route::Receiver;
+use lowtide_core::report::message_page::{self, Sender};
+use lowtide_core::report::{message_line, text};
+use lowtide_model::failure::{Failure, FailureKind, Fault, HaltReason};
+use lowtide_model::message::{Addressees, Built, MessageBody};
+use lowtide_model::name::{ChannelName, RolloutId, RunId, TargetName};
+use lowtide_model::run::Stage;
 use schemars::JsonSchema;
 use serde::Serialize;
 

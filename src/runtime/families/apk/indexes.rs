@@ -5,8 +5,6 @@ use super::survey::Parsed;
 use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::{Ask, Got};
-use crate::packages::families::apk::family::Apk;
-use crate::packages::families::apk::signature::{self, ApkSignatureError};
 use crate::runtime::archives::record::{self, Record, SignedFile};
 use crate::runtime::archives::visit::{Visit, in_order};
 use crate::runtime::families::effects::{Effects, Repositories, Surveyor};
@@ -14,6 +12,8 @@ use crate::runtime::survey::cached::Validity;
 use crate::runtime::survey::images::{Question, Surveyed};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use lowtide_packages::families::apk::family::Apk;
+use lowtide_packages::families::apk::signature::{self, ApkSignatureError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,14 +1,14 @@
 //! An image of apk.
 
 use super::indexes::{ApkAnswer, ApkWanted, Indexes};
-use crate::model::freshness::{Survey, Unknown};
-use crate::packages::families::apk::index::Index;
-use crate::packages::families::apk::pending::{self, Repository};
-use crate::packages::families::apk::repositories::Source;
-use crate::packages::families::apk::state::ApkState;
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::survey::images::{Question, Surveyed};
 use crate::runtime::survey::record::record;
+use lowtide_model::freshness::{Survey, Unknown};
+use lowtide_packages::families::apk::index::Index;
+use lowtide_packages::families::apk::pending::{self, Repository};
+use lowtide_packages::families::apk::repositories::Source;
+use lowtide_packages::families::apk::state::ApkState;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,15 +1,15 @@
 //! What is known of a source's archive, or why nothing is.
 
 use crate::clients::archive::error::ArchiveError;
-use crate::packages::error::ParseError;
-use crate::packages::families::apt::believe::{Disbelief, IndexFile};
-use crate::packages::families::apt::index::read::Index;
-use crate::packages::families::apt::release::Release;
-use crate::packages::families::apt::sources::Source;
-use crate::packages::openpgp::error::SignatureError;
-use crate::packages::openpgp::verify::Trust;
 use crate::runtime::survey::cached::Basis;
 use jiff::Timestamp;
+use lowtide_packages::error::ParseError;
+use lowtide_packages::families::apt::believe::{Disbelief, IndexFile};
+use lowtide_packages::families::apt::index::read::Index;
+use lowtide_packages::families::apt::release::Release;
+use lowtide_packages::families::apt::sources::Source;
+use lowtide_packages::openpgp::error::SignatureError;
+use lowtide_packages::openpgp::verify::Trust;
 use std::sync::Arc;
 
 /// One source of one image, and what it wants to know.

@@ -3,13 +3,13 @@
 use super::known::{Proof, Unknown, Wanted};
 use crate::clients::archive::error::ArchiveError;
 use crate::clients::archive::fetch::{ArchiveClient, Ask, Got, Validators};
-use crate::packages::families::apt::believe::believe;
-use crate::packages::families::apt::release::Release;
-use crate::packages::openpgp::error::SignatureError;
-use crate::packages::openpgp::verify::Signed;
 use crate::runtime::archives::record::{self, Record, SignedFile};
 use crate::store::archives::ArchiveCache;
 use jiff::Timestamp;
+use lowtide_packages::families::apt::believe::believe;
+use lowtide_packages::families::apt::release::Release;
+use lowtide_packages::openpgp::error::SignatureError;
+use lowtide_packages::openpgp::verify::Signed;
 use std::sync::Arc;
 
 /// Debian's largest `Release` has 0.3 MB. Compressed or not, nobody needs more.

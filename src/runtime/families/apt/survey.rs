@@ -2,17 +2,17 @@
 
 use super::known::{Answer, Suite, Wanted};
 use super::suites::Suites;
-use crate::decide::fixable;
-use crate::model::freshness::{Survey, UnavailablePin, Unknown};
-use crate::model::package_family::PackageFamily;
-use crate::model::package_state::Pinned;
-use crate::packages::families::apt::available;
-use crate::packages::families::apt::pending::{self, SuiteIndex};
-use crate::packages::families::apt::state::AptState;
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::survey::cached::Validity;
 use crate::runtime::survey::images::{Question, Surveyed};
 use crate::runtime::survey::record::record;
+use lowtide_core::decide::fixable;
+use lowtide_model::freshness::{Survey, UnavailablePin, Unknown};
+use lowtide_model::package_family::PackageFamily;
+use lowtide_model::package_state::Pinned;
+use lowtide_packages::families::apt::available;
+use lowtide_packages::families::apt::pending::{self, SuiteIndex};
+use lowtide_packages::families::apt::state::AptState;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 

@@ -2,21 +2,21 @@
 
 use super::perform::{self, Stage};
 use crate::clients::engine::connect::Engine;
-use crate::decide::rollout::view;
-use crate::fleet::app::App;
-use crate::kinds::command::model::ObservedAnswer;
-use crate::kinds::command::plan::aim;
-use crate::kinds::command::policy::CommandPolicy;
-use crate::kinds::command::step::{CommandOutcome, CommandStep};
-use crate::kinds::kind::TargetSettings;
-use crate::kinds::track::Ended;
-use crate::model::drift::Sighted;
-use crate::model::failure::Failure;
-use crate::model::release::Release;
-use crate::model::rollout::Goal;
-use crate::model::secret::Secret;
 use crate::runtime::kinds::containers::sight::Listing;
 use crate::runtime::kinds::effects::{Connect, Effects, RolloutOf};
+use lowtide_core::decide::rollout::view;
+use lowtide_core::fleet::app::App;
+use lowtide_core::kinds::command::model::ObservedAnswer;
+use lowtide_core::kinds::command::plan::aim;
+use lowtide_core::kinds::command::policy::CommandPolicy;
+use lowtide_core::kinds::command::step::{CommandOutcome, CommandStep};
+use lowtide_core::kinds::kind::TargetSettings;
+use lowtide_core::kinds::track::Ended;
+use lowtide_model::drift::Sighted;
+use lowtide_model::failure::Failure;
+use lowtide_model::release::Release;
+use lowtide_model::rollout::Goal;
+use lowtide_model::secret::Secret;
 
 impl Effects for CommandPolicy {
     async fn observe(of: &RolloutOf<'_, Self>) -> Result<Option<ObservedAnswer>, Failure> {

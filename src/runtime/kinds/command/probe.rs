@@ -2,8 +2,8 @@
 
 use crate::clients::http::Root;
 use crate::clients::tls;
-use crate::model::failure::Failure;
-use crate::model::local;
+use lowtide_model::failure::Failure;
+use lowtide_model::local;
 use reqwest::{Client, redirect};
 use std::time::Duration;
 

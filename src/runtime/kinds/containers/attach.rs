@@ -7,7 +7,7 @@ use super::network;
 use super::snapshot::Snapshot;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::raw::encode;
-use crate::model::failure::{Failure, FailureKind};
+use lowtide_model::failure::{Failure, FailureKind};
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -4,9 +4,9 @@ use super::dependencies::link_for_create;
 use super::json::{is_zero, list, name, object, short_id, text};
 use super::snapshot::Snapshot;
 use super::{config, name as names, network};
-use crate::model::image::ImageId;
-use crate::model::name::RolloutId;
-use crate::model::rollout::Which;
+use lowtide_model::image::ImageId;
+use lowtide_model::name::RolloutId;
+use lowtide_model::rollout::Which;
 use serde_json::{Map, Value, json};
 
 /// Labels of what a rollout makes, so that it is found again after any crash.

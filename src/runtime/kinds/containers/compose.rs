@@ -4,7 +4,7 @@ use super::body::LABEL_TAG;
 use super::find::{COMPOSE_PROJECT, COMPOSE_SERVICE, label};
 use super::json::{name, number, object, text};
 use super::observe::{restart, state};
-use crate::model::container::ContainerState;
+use lowtide_model::container::ContainerState;
 use serde_json::Value;
 
 /// `db:service_healthy:false,migrate:service_completed_successfully:true` (docker/compose `pkg/api/labels.go`).

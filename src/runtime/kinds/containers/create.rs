@@ -14,9 +14,9 @@ use super::volumes::remove_candidate;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
-use crate::kinds::containers::model::Unit;
-use crate::model::container::ContainerState;
-use crate::model::failure::{Failure, FailureKind};
+use lowtide_core::kinds::containers::model::Unit;
+use lowtide_model::container::ContainerState;
+use lowtide_model::failure::{Failure, FailureKind};
 use serde_json::{Value, json};
 use std::time::Duration;
 

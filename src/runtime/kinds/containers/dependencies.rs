@@ -3,8 +3,8 @@
 
 use super::json::{flag, id, list, name, object, text};
 use super::network;
-use crate::kinds::containers::model::{Dependency, DependencyKind, OnExit};
-use crate::model::rollout::{Bar, Part};
+use lowtide_core::kinds::containers::model::{Dependency, DependencyKind, OnExit};
+use lowtide_model::rollout::{Bar, Part};
 use serde_json::{Value, json};
 
 const MODES: [&str; 3] = ["NetworkMode", "PidMode", "IpcMode"];

@@ -5,8 +5,8 @@ use super::json::{list, object, text};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
-use crate::model::dropped::Dropped;
-use crate::model::image::ImageId;
+use lowtide_model::dropped::Dropped;
+use lowtide_model::image::ImageId;
 use serde_json::{Map, Value};
 
 /// Of the image `new` on the host, for containers with these snapshots; each thing once.

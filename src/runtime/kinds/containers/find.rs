@@ -8,9 +8,9 @@ use super::own::own;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
-use crate::kinds::containers::policy::ContainerSelect;
-use crate::model::name::RolloutId;
-use crate::model::rollout::Which;
+use lowtide_core::kinds::containers::policy::ContainerSelect;
+use lowtide_model::name::RolloutId;
+use lowtide_model::rollout::Which;
 use serde_json::{Value, json};
 
 /// Labels of compose (docker/compose `pkg/api/labels.go`).

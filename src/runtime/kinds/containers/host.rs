@@ -9,9 +9,9 @@ use crate::clients::engine::connect::{Engine, EngineKind};
 use crate::clients::engine::container::Kind;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
-use crate::kinds::containers::model::{HostNeed, Unit};
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::name::RolloutId;
+use lowtide_core::kinds::containers::model::{HostNeed, Unit};
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::name::RolloutId;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 

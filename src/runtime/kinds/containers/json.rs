@@ -1,7 +1,7 @@
 //! Reading fields of the engine's JSON by their pointer (RFC 6901).
 
 use crate::clients::engine::error::EngineError;
-use crate::model::image::ImageId;
+use lowtide_model::image::ImageId;
 use serde_json::{Map, Value};
 
 /// An answer without a field that every engine sends.

@@ -5,8 +5,8 @@ use super::tag;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
-use crate::model::image::ImageId;
-use crate::model::name::RolloutId;
+use lowtide_model::image::ImageId;
+use lowtide_model::name::RolloutId;
 
 /// Repository of tags that only keep an image; the tag names rollout and unit.
 const KEEP: &str = "lowtide/keep";

@@ -1,6 +1,6 @@
 //! What containers are called while a rollout moves them. A service's own name always belongs to exactly one of them.
 
-use crate::model::name::RolloutId;
+use lowtide_model::name::RolloutId;
 
 /// The new container before it takes the unit's name.
 #[must_use]

@@ -6,11 +6,11 @@ use super::json::{flag, id, image_id, list, name, number, text};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::observe::{Ended, seen, state_named};
-use crate::kinds::containers::model::{EndedBy, ObservedContainer, ObservedUnit, OnExit, RestartPolicy, Unit};
-use crate::model::container::{ContainerState, Health};
-use crate::model::name::RolloutId;
-use crate::model::rollout::Which;
 use jiff::SignedDuration;
+use lowtide_core::kinds::containers::model::{EndedBy, ObservedContainer, ObservedUnit, OnExit, RestartPolicy, Unit};
+use lowtide_model::container::{ContainerState, Health};
+use lowtide_model::name::RolloutId;
+use lowtide_model::rollout::Which;
 use serde_json::Value;
 
 /// The units as they are now, in their order.

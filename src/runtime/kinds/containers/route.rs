@@ -4,9 +4,9 @@ use super::find::inspect;
 use super::hook::{HookResult, run_with};
 use super::json::{name, object, text};
 use crate::clients::engine::connect::Engine;
-use crate::kinds::containers::policy::Router;
-use crate::kinds::containers::step::RouteChange;
-use crate::model::failure::{Failure, FailureKind};
+use lowtide_core::kinds::containers::policy::Router;
+use lowtide_core::kinds::containers::step::RouteChange;
+use lowtide_model::failure::{Failure, FailureKind};
 use serde_json::Value;
 
 /// Notifies the router of the change. If no command is configured for it, the router learns of the change by other

@@ -5,9 +5,9 @@ use super::json::{missing, object, text};
 use super::name::is_set_aside;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
-use crate::kinds::containers::policy::ContainerSelect;
-use crate::model::drift::Sighted;
-use crate::model::image::ImageId;
+use lowtide_core::kinds::containers::policy::ContainerSelect;
+use lowtide_model::drift::Sighted;
+use lowtide_model::image::ImageId;
 use serde_json::Value;
 
 /// The list as the engine gave it.

@@ -2,9 +2,9 @@
 
 use super::inject::InjectedFile;
 use super::tag::LocalTag;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::hide::secrets_in;
-use crate::model::secret::Secret;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::hide::secrets_in;
+use lowtide_model::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ impl std::fmt::Debug for Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::hide::masked;
+    use lowtide_model::hide::masked;
     use serde_json::json;
 
     #[test]

@@ -6,7 +6,7 @@ use super::json::{self, object, text};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
-use crate::model::image::ImageId;
+use lowtide_model::image::ImageId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;

@@ -3,24 +3,24 @@
 use super::helper;
 use super::perform::{fit, hand_over, introduce, look, start_helper, stored};
 use crate::clients::engine::connect::Engine;
-use crate::fleet::app::App;
-use crate::kinds::containers::step::ContainerStep;
-use crate::kinds::kind::TargetSettings;
-use crate::kinds::self_update::model::ObservedSelfUpdate;
-use crate::kinds::self_update::owner::taken_over;
-use crate::kinds::self_update::policy::SelfUpdatePolicy;
-use crate::kinds::self_update::step::{SelfUpdateOutcome, SelfUpdateStep};
-use crate::kinds::track::Ended;
-use crate::model::drift::Sighted;
-use crate::model::failure::Failure;
-use crate::model::release::Release;
-use crate::model::rollout::Which;
-use crate::model::secret::Secret;
 use crate::runtime::kinds::containers::effects as containers;
 use crate::runtime::kinds::containers::perform::Stage;
 use crate::runtime::kinds::containers::sight::Listing;
 use crate::runtime::kinds::effects::{Connect, Effects, RolloutOf};
 use crate::store::handover;
+use lowtide_core::fleet::app::App;
+use lowtide_core::kinds::containers::step::ContainerStep;
+use lowtide_core::kinds::kind::TargetSettings;
+use lowtide_core::kinds::self_update::model::ObservedSelfUpdate;
+use lowtide_core::kinds::self_update::owner::taken_over;
+use lowtide_core::kinds::self_update::policy::SelfUpdatePolicy;
+use lowtide_core::kinds::self_update::step::{SelfUpdateOutcome, SelfUpdateStep};
+use lowtide_core::kinds::track::Ended;
+use lowtide_model::drift::Sighted;
+use lowtide_model::failure::Failure;
+use lowtide_model::release::Release;
+use lowtide_model::rollout::Which;
+use lowtide_model::secret::Secret;
 
 impl Effects for SelfUpdatePolicy {
     async fn observe(of: &RolloutOf<'_, Self>) -> Result<Option<ObservedSelfUpdate>, Failure> {

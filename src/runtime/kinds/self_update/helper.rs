@@ -5,15 +5,15 @@
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
-use crate::kinds::containers::model::{ObservedContainer, Unit};
-use crate::model::container::ContainerState;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::name::RolloutId;
 use crate::runtime::kinds::containers::body::{LABEL_INSTANCE, LABEL_TERM, Mark, NewImage, create_body};
 use crate::runtime::kinds::containers::find::{inspect, label, labelled};
 use crate::runtime::kinds::containers::json::{id, object};
 use crate::runtime::kinds::containers::snapshot::Snapshot;
 use crate::runtime::kinds::containers::{inject, name as names, observe, verbs};
+use lowtide_core::kinds::containers::model::{ObservedContainer, Unit};
+use lowtide_model::container::ContainerState;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::name::RolloutId;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -174,8 +174,8 @@ fn body(unit: &Unit, snapshot: &Snapshot, mark: &Mark<'_>) -> Result<Value, Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::containers::model::{OnExit, RestartPolicy};
-    use crate::model::rollout::{Part, Which};
+    use lowtide_core::kinds::containers::model::{OnExit, RestartPolicy};
+    use lowtide_model::rollout::{Part, Which};
 
     fn unit() -> Unit {
         let old_image = format!("sha256:{}", "a".repeat(64));

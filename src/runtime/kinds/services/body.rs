@@ -1,10 +1,10 @@
 //! From a service's spec to the next one. Pure; what is not named here passes through as the manager wrote it.
 
-use crate::kinds::services::model::{OnFailure, UpdateKnobs};
-use crate::model::rollout::UpdateOrder;
 use crate::runtime::kinds::containers::body::{LABEL_INSTANCE, LABEL_ROLLOUT, LABEL_TERM, Mark};
 use crate::runtime::kinds::containers::json::{list, number, text};
 use jiff::SignedDuration;
+use lowtide_core::kinds::services::model::{OnFailure, UpdateKnobs};
+use lowtide_model::rollout::UpdateOrder;
 use serde_json::{Map, Value, json};
 
 /// On a job that only brings an image to the nodes: the lowtide it belongs to.

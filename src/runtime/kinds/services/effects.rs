@@ -5,22 +5,22 @@ use super::observe;
 use super::perform::Stage;
 use super::snapshot::ServiceSnapshot;
 use crate::clients::engine::connect::Engine;
-use crate::decide::labels;
-use crate::fleet::app::App;
-use crate::kinds::kind::TargetSettings;
-use crate::kinds::services::model::ObservedService;
-use crate::kinds::services::policy::{ServiceSelect, ServicesPolicy};
-use crate::kinds::services::step::{ServiceOutcome, ServiceStep};
-use crate::kinds::track::Ended;
-use crate::model::drift::Sighted;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::image::{ImageId, Reference, Repository};
-use crate::model::release::Release;
-use crate::model::secret::Secret;
 use crate::runtime::connectivity::said;
 use crate::runtime::kinds::adopted::release;
 use crate::runtime::kinds::containers::sight::Listing;
 use crate::runtime::kinds::effects::{Connect, Effects, RolloutOf, listed, snapshots};
+use lowtide_core::decide::labels;
+use lowtide_core::fleet::app::App;
+use lowtide_core::kinds::kind::TargetSettings;
+use lowtide_core::kinds::services::model::ObservedService;
+use lowtide_core::kinds::services::policy::{ServiceSelect, ServicesPolicy};
+use lowtide_core::kinds::services::step::{ServiceOutcome, ServiceStep};
+use lowtide_core::kinds::track::Ended;
+use lowtide_model::drift::Sighted;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::image::{ImageId, Reference, Repository};
+use lowtide_model::release::Release;
+use lowtide_model::secret::Secret;
 
 impl Effects for ServicesPolicy {
     async fn observe(of: &RolloutOf<'_, Self>) -> Result<Option<Vec<ObservedService>>, Failure> {

@@ -3,11 +3,11 @@
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
-use crate::kinds::services::policy::ServiceSelect;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::image::{Reference, Repository};
 use crate::runtime::kinds::containers::body::{LABEL_INSTANCE, LABEL_ROLLOUT};
 use crate::runtime::kinds::containers::json::{missing, object, text};
+use lowtide_core::kinds::services::policy::ServiceSelect;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::image::{Reference, Repository};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

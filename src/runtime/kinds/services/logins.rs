@@ -4,11 +4,11 @@
 
 use super::{find, verbs};
 use crate::clients::engine::connect::Engine;
-use crate::kinds::list::KindName;
-use crate::model::failure::Failure;
-use crate::model::name::HostName;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::kinds::containers::pull::RegistryAuth;
+use lowtide_core::kinds::list::KindName;
+use lowtide_model::failure::Failure;
+use lowtide_model::name::HostName;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;

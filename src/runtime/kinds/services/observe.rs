@@ -3,14 +3,14 @@
 use super::find::{IMAGE, inspect, label, nodes, serving, tasks};
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
-use crate::kinds::services::model::{
-    FoundService, ObservedService, ObservedTask, ServiceMark, ServiceMode, ServiceUnit, TaskPlace, TaskState,
-    TaskWanted, UpdateState,
-};
-use crate::model::name::RolloutId;
 use crate::runtime::kinds::containers::body::LABEL_ROLLOUT;
 use crate::runtime::kinds::containers::json::{missing, object, text};
 use jiff::Timestamp;
+use lowtide_core::kinds::services::model::{
+    FoundService, ObservedService, ObservedTask, ServiceMark, ServiceMode, ServiceUnit, TaskPlace, TaskState,
+    TaskWanted, UpdateState,
+};
+use lowtide_model::name::RolloutId;
 use serde_json::Value;
 use std::collections::BTreeSet;
 

@@ -4,18 +4,18 @@ use super::body::Keep;
 use super::preflight::{Ours, manager, preflight};
 use super::{find, prepull, verbs};
 use crate::clients::engine::connect::Engine;
-use crate::decide::rollout;
-use crate::kinds::services::model::ServiceUnit;
-use crate::kinds::services::policy::ServicesPolicy;
-use crate::kinds::services::step::{ServiceOutcome, ServiceStep};
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::image::Reference;
-use crate::model::name::RolloutId;
-use crate::model::rollout::{Goal, Which};
 use crate::runtime::kinds::containers::body::Mark;
 use crate::runtime::kinds::containers::pull::RegistryAuth;
 use crate::runtime::kinds::effects::RolloutOf;
 use crate::runtime::perform::room;
+use lowtide_core::decide::rollout;
+use lowtide_core::kinds::services::model::ServiceUnit;
+use lowtide_core::kinds::services::policy::ServicesPolicy;
+use lowtide_core::kinds::services::step::{ServiceOutcome, ServiceStep};
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::image::Reference;
+use lowtide_model::name::RolloutId;
+use lowtide_model::rollout::{Goal, Which};
 use std::collections::BTreeSet;
 
 /// The services of one rollout, and what its steps need.

@@ -6,18 +6,18 @@ use super::observe::{mode, task, update, version};
 use super::snapshot::ServiceSnapshot;
 use crate::clients::engine::connect::{Engine, EngineKind};
 use crate::clients::engine::error::EngineError;
-use crate::kinds::kind::TargetSettings;
-use crate::kinds::services::model::{
-    ObservedTask, ServiceMode, ServiceUnit, TaskPlace, TaskState, TaskWanted, UpdateState,
-};
-use crate::kinds::services::policy::ServicesPolicy;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::image::Reference;
-use crate::model::policy::{Order, Unhealthy};
-use crate::model::release::Release;
-use crate::model::rollout::UpdateOrder;
 use crate::runtime::kinds::containers::body::{LABEL_INSTANCE, LABEL_ROLLOUT};
 use crate::runtime::kinds::containers::json::{flag, missing, number, object, text};
+use lowtide_core::kinds::kind::TargetSettings;
+use lowtide_core::kinds::services::model::{
+    ObservedTask, ServiceMode, ServiceUnit, TaskPlace, TaskState, TaskWanted, UpdateState,
+};
+use lowtide_core::kinds::services::policy::ServicesPolicy;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::image::Reference;
+use lowtide_model::policy::{Order, Unhealthy};
+use lowtide_model::release::Release;
+use lowtide_model::rollout::UpdateOrder;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! A service as it was before anything was touched.
 
-use crate::model::secret::Secret;
 use crate::runtime::kinds::containers::json::text;
 use crate::runtime::kinds::containers::snapshot::Snapshot;
+use lowtide_model::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -7,12 +7,12 @@ use super::snapshot::ServiceSnapshot;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
 use crate::clients::engine::raw::encode;
-use crate::kinds::services::model::{ServiceUnit, UpdateKnobs, UpdateState};
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::image::Reference;
 use crate::runtime::kinds::containers::body::{LABEL_INSTANCE, LABEL_ROLLOUT, LABEL_TERM, Mark};
 use crate::runtime::kinds::containers::json::{missing, text};
 use crate::runtime::kinds::containers::pull::{RegistryAuth, headers};
+use lowtide_core::kinds::services::model::{ServiceUnit, UpdateKnobs, UpdateState};
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::image::Reference;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -224,10 +224,10 @@ fn diverged(unit: &ServiceUnit, runs: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::services::model::ServiceMode;
-    use crate::model::name::RolloutId;
-    use crate::model::rollout::UpdateOrder;
-    use crate::model::rollout::Which;
+    use lowtide_core::kinds::services::model::ServiceMode;
+    use lowtide_model::name::RolloutId;
+    use lowtide_model::rollout::UpdateOrder;
+    use lowtide_model::rollout::Which;
     use serde_json::json;
     use std::collections::BTreeSet;
 

@@ -1,10 +1,10 @@
 use super::*;
-use crate::channels::github::route::{Place, Post};
-use crate::channels::list::Address;
-use crate::model::failure::{Failure, FailureKind};
-use crate::model::message::{Built, Keys, MessageBody};
-use crate::model::run::{CommitState, Stage};
-use crate::model::stages::resolve::Commit;
+use lowtide_core::channels::github::route::{Place, Post};
+use lowtide_core::channels::list::Address;
+use lowtide_model::failure::{Failure, FailureKind};
+use lowtide_model::message::{Built, Keys, MessageBody};
+use lowtide_model::run::{CommitState, Stage};
+use lowtide_model::stages::resolve::Commit;
 use proptest::prelude::*;
 
 fn sender() -> Sender {

@@ -1,16 +1,16 @@
 use super::*;
-use crate::channels::list::Address;
-use crate::channels::mail::route::Recipient;
-use crate::model::failure::{Failure, FailureKind, HaltReason};
-use crate::model::halt::{Class, Exposure, Form, Incident, Require};
-use crate::model::inventory::{Change, FileChanges, PackageChange};
-use crate::model::message::{
-    Built, DailyReport, DailyReportApp, DailyReportLine, Keys, MessageBody, RequestedBy, Unpromoted, WentBack,
-};
-use crate::model::run::Stage;
-use crate::model::stages::resolve::Commit;
 use insta::assert_snapshot;
 use jiff::Timestamp;
+use lowtide_core::channels::list::Address;
+use lowtide_core::channels::mail::route::Recipient;
+use lowtide_model::failure::{Failure, FailureKind, HaltReason};
+use lowtide_model::halt::{Class, Exposure, Form, Incident, Require};
+use lowtide_model::inventory::{Change, FileChanges, PackageChange};
+use lowtide_model::message::{
+    Built, DailyReport, DailyReportApp, DailyReportLine, Keys, MessageBody, RequestedBy, Unpromoted, WentBack,
+};
+use lowtide_model::run::Stage;
+use lowtide_model::stages::resolve::Commit;
 use proptest::prelude::*;
 
 mod daily_reports;
@@ -333,7 +333,7 @@ proptest! {
             config: vec![evil.clone()],
             files: FileChanges { added: 1, examples: vec![evil.clone()], ..FileChanges::default() },
         };
-        let (app, target): (crate::model::name::AppName, crate::model::name::TargetName) = ("a".parse().unwrap(), "t".parse().unwrap());
+        let (app, target): (lowtide_model::name::AppName, lowtide_model::name::TargetName) = ("a".parse().unwrap(), "t".parse().unwrap());
         let (run, rollout) = (RUN.parse().unwrap(), RUN.parse().unwrap());
         let e = || evil.clone();
         let bodies = [
@@ -366,7 +366,7 @@ proptest! {
 fn hostile_incident(evil: &str) -> Incident {
     let e = || evil.to_owned();
     let failure = Failure::new(FailureKind::UnhealthyAfterRoll, e());
-    let mut incident = crate::report::incident::tests::incident();
+    let mut incident = lowtide_core::report::incident::tests::incident();
     incident.irreversible = true;
     incident.timezone = e();
     incident.tag = e();

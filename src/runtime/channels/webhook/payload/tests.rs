@@ -1,8 +1,8 @@
 use super::*;
-use crate::channels::list::Address;
-use crate::model::message::{Keys, LongWait, Unpromoted};
-use crate::model::stages::resolve::Commit;
 use insta::assert_snapshot;
+use lowtide_core::channels::list::Address;
+use lowtide_model::message::{Keys, LongWait, Unpromoted};
+use lowtide_model::stages::resolve::Commit;
 use serde_json::Value;
 
 const ID: &str = "01JDCS4Z00ABCDEFGHJKMNPQRS";
@@ -98,7 +98,7 @@ fn a_halt() {
         back: true,
         log: vec![],
         incident: None,
-        require: crate::model::halt::Require::Reason,
+        require: lowtide_model::halt::Require::Reason,
     };
     assert_snapshot!(pretty(&sent(Addressees::Both, halted)), @r#"
     {
@@ -134,7 +134,7 @@ fn a_rollout_that_waits_and_a_channel_without_its_release() {
         tag: "20261123.1".to_owned(),
         timezone: "UTC".to_owned(),
         since: "2026-11-01T05:12:00Z".parse().unwrap(),
-        reason: crate::model::failure::WaitReason::NoWindow,
+        reason: lowtide_model::failure::WaitReason::NoWindow,
     }));
     assert_snapshot!(pretty(&sent(Addressees::Both, waits)), @r#"
     {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::rollout::Which;
+use lowtide_model::rollout::Which;
 use proptest::prelude::*;
 
 const OLD_ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -1,6 +1,6 @@
 use super::*;
-use crate::kinds::containers::model::{OnExit, RestartPolicy};
-use crate::model::rollout::Part;
+use lowtide_core::kinds::containers::model::{OnExit, RestartPolicy};
+use lowtide_model::rollout::Part;
 
 fn container() -> Value {
     json!({
@@ -31,7 +31,7 @@ fn unit(needs: Vec<HostNeed>) -> Unit {
         index: 0,
         name: "web".to_owned(),
         old: "old".to_owned(),
-        old_image: crate::model::image::ImageId::of_sha256(&[7; 32]),
+        old_image: lowtide_model::image::ImageId::of_sha256(&[7; 32]),
         was_running: true,
         restart: RestartPolicy::none(),
         fixed_restart: false,

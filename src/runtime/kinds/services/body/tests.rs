@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::name::RolloutId;
+use lowtide_model::name::RolloutId;
 
 fn knobs() -> UpdateKnobs {
     UpdateKnobs {
@@ -16,7 +16,7 @@ const MARK: Mark<'_> = Mark {
     unit: 0,
     instance: "here",
     term: 3,
-    role: crate::model::rollout::Which::New,
+    role: lowtide_model::rollout::Which::New,
 };
 
 fn spec() -> Value {

@@ -1,8 +1,8 @@
 use super::*;
-use crate::kinds::services::policy::ServiceSelect;
-use crate::model::image::{ContentDigest, ImageId};
-use crate::model::name::RunId;
 use jiff::Timestamp;
+use lowtide_core::kinds::services::policy::ServiceSelect;
+use lowtide_model::image::{ContentDigest, ImageId};
+use lowtide_model::name::RunId;
 use serde_json::json;
 use std::str::FromStr;
 

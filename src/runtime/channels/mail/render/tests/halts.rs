@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 
 /// Of a rollout on probation, on a target that cannot simply go back.
 fn stuck() -> MessageBody {
-    let mut incident = crate::report::incident::tests::incident();
+    let mut incident = lowtide_core::report::incident::tests::incident();
     incident.probation = true;
     incident.irreversible = true;
     let reason = HaltReason::Stuck { failure: unhealthy() };

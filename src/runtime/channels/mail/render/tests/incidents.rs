@@ -1,6 +1,6 @@
 use super::*;
-use crate::model::freshness::{Fix, PendingPackage, UnavailablePin};
 use insta::assert_snapshot;
+use lowtide_model::freshness::{Fix, PendingPackage, UnavailablePin};
 
 #[test]
 fn a_failed_run() {

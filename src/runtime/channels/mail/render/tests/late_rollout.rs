@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn a_release_that_waits_too_long() {
-    use crate::model::failure::WaitReason;
-    use crate::model::message::LongWait;
+    use lowtide_model::failure::WaitReason;
+    use lowtide_model::message::LongWait;
     let hours = jiff::SignedDuration::from_hours;
     assert_snapshot!(shown(MessageBody::RolloutWaits(Box::new(LongWait {
         app: "archives".parse().unwrap(),
@@ -48,8 +48,8 @@ fn a_release_that_waits_too_long() {
 
 #[test]
 fn a_program_that_is_busy_for_ever() {
-    use crate::model::failure::WaitReason;
-    use crate::model::message::LongWait;
+    use lowtide_model::failure::WaitReason;
+    use lowtide_model::message::LongWait;
     assert_snapshot!(shown(MessageBody::RolloutWaits(Box::new(LongWait {
         app: "archives".parse().unwrap(),
         target: "edge".parse().unwrap(),
@@ -89,7 +89,7 @@ fn a_program_that_is_busy_for_ever() {
 
 #[test]
 fn a_rollout_that_its_window_rolled_back() {
-    use crate::model::message::Untimely;
+    use lowtide_model::message::Untimely;
     let detail = "1 of 4 were done when its window had closed";
     assert_snapshot!(shown(MessageBody::RolloutUntimely(Box::new(Untimely {
         app: "archives".parse().unwrap(),

@@ -1,0 +1,340 @@
+use super::*;
+use crate::decide::app_state::Promotion;
+use crate::decide::rollout::{self, RolloutState};
+use crate::decide::schedule::tests_app;
+use crate::decide::{app_state, run};
+use crate::fleet::app::App;
+use crate::fleet::rollout::RolloutEvent;
+use crate::fleet::run::RunEvent;
+use crate::kinds::list::TargetPolicy;
+use lowtide_model::failure::{FailureKind, HaltReason, SkipReason};
+use lowtide_model::journal::Recorded;
+use lowtide_model::policy::{Channel, Mode, Schedule};
+use lowtide_model::release::Release;
+use lowtide_model::rollout::{Purpose, RolloutConclusion};
+use lowtide_model::run::Trigger;
+use ulid::Ulid;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).unwrap()
+}
+
+fn app() -> App {
+    let mut app = tests_app("web", Schedule::Never, "UTC");
+    app.mode = Mode::Active;
+    app.maintainers = vec!["dev@example.org".to_owned()];
+    app
+}
+
+fn target() -> TargetPolicy {
+    serde_json::from_str(
+        r#"{"name":"front","channel":null,"host":"h","window":null,"ready":{"check":"healthcheck","timeout":"PT60S"},
+        "bake":"PT0S","irreversible":false,
+        "kind":{"containers":{"select":{"name":{"name":"web"}},"before":[],"after":[],"stop_timeout":null}}}"#,
+    )
+    .unwrap()
+}
+
+fn release(n: u128) -> Release {
+    let digest = format!("sha256:{n:064x}");
+    Release {
+        run: RunId(Ulid(n)),
+        image: digest.parse().unwrap(),
+        content: digest.parse().unwrap(),
+        commit: "c".repeat(40),
+        tag: format!("t{n}"),
+        digest: Some(digest.parse().unwrap()),
+        reference: format!("registry.example.org/web:t{n}").parse().unwrap(),
+        change: None,
+        at: at(0),
+    }
+}
+
+fn recorded<E>(event: E) -> Recorded<E> {
+    Recorded {
+        seq: 0,
+        at: at(1),
+        event,
+    }
+}
+
+fn rolling(rollout: u128, release_n: u128, purpose: Purpose) -> RolloutState {
+    let opened = RolloutEvent::Opened {
+        app: "web".parse().unwrap(),
+        target: Box::new(target()),
+        timezone: "UTC".to_owned(),
+        release: Box::new(release(release_n)),
+        window_ignored: true,
+        purpose,
+    };
+    rollout::fold(RolloutId(Ulid(rollout)), &[recorded(opened)]).unwrap()
+}
+
+/// The app's stream as it grows.
+#[derive(Default)]
+struct Story {
+    app_state: AppState,
+}
+
+impl Story {
+    fn push(&mut self, facts: Vec<AppEvent>) {
+        for fact in facts {
+            self.app_state.apply(&recorded(fact));
+        }
+    }
+
+    fn released(&mut self, n: u128) {
+        self.push(vec![AppEvent::Released {
+            release: Box::new(release(n)),
+        }]);
+    }
+
+    /// A rollout that is opened and ends so.
+    fn ended(
+        &mut self,
+        state: &RolloutState,
+        conclusion: &RolloutConclusion,
+        adopted: Option<&Release>,
+    ) -> Consequences {
+        self.push(vec![AppEvent::RolloutOpened {
+            target: state.target.name.clone(),
+            release: state.release.run,
+            rollout: state.id,
+        }]);
+        let app = app();
+        let end = RolloutEnd {
+            app_state: &self.app_state,
+            app: Some(&app),
+            adopted,
+        };
+        let told = rollout_ended(state, conclusion, &end, at(1));
+        self.push(told.facts.clone());
+        told
+    }
+}
+
+fn refused(detail: &str) -> RolloutConclusion {
+    RolloutConclusion::Refused {
+        failure: Failure::new(FailureKind::TargetSick, detail),
+    }
+}
+
+#[test]
+fn a_refusal_is_reported_once_per_cause_however_many_nights_try_it() {
+    let mut story = Story::default();
+    story.released(1);
+    let mut told = Vec::new();
+    for (n, detail) in [
+        (10, "web is unhealthy"),
+        (11, "web is unhealthy"),
+        (12, "db is unhealthy"),
+    ] {
+        let told_now = story.ended(&rolling(n, 1, Purpose::Release), &refused(detail), None);
+        told.extend(told_now.messages);
+    }
+    let keys: Vec<&str> = told.iter().map(|message| message.keys.dedup.as_str()).collect();
+    assert_eq!(keys.len(), 3);
+    assert_eq!(keys[0], keys[1], "the outbox takes one of them");
+    assert_ne!(keys[0], keys[2]);
+    assert!(
+        told.iter().all(|message| message.keys.thread == told[0].keys.dedup),
+        "one thread"
+    );
+    // A release has arrived in between, so a later refusal is a new incident.
+    story.ended(&rolling(13, 1, Purpose::Release), &RolloutConclusion::Done, None);
+    story.released(2);
+    let later = story.ended(&rolling(14, 2, Purpose::Release), &refused("web is unhealthy"), None);
+    assert_ne!(later.messages[0].keys.thread, told[0].keys.thread);
+}
+
+#[test]
+fn an_operators_revert_is_reported_as_one_and_names_who_and_why() {
+    let mut story = Story::default();
+    for n in [1, 2] {
+        story.released(n);
+        story.ended(&rolling(10 + n, n, Purpose::Release), &RolloutConclusion::Done, None);
+    }
+    let reason = HaltReason::Withdrawn {
+        by: "ana".to_owned(),
+        why: "it answers 500".to_owned(),
+        tag: "t2".to_owned(),
+        release: release(2).run,
+    };
+    story.push(vec![AppEvent::Halted { reason, settings: None }]);
+    let told = story.ended(&rolling(20, 1, Purpose::Revert), &RolloutConclusion::Done, None);
+    let MessageBody::WentBack(back) = &told.messages[0].body else {
+        panic!("{:?}", told.messages)
+    };
+    let asked = back.asked.as_ref().map(|asked| (asked.by.as_str(), asked.why.as_str()));
+    assert_eq!(
+        (back.tag.as_str(), back.from.as_deref(), asked),
+        ("t1", Some("t2"), Some(("ana", "it answers 500")))
+    );
+}
+
+#[test]
+fn what_was_there_before_the_first_release_is_adopted_once() {
+    let own = Release {
+        tag: "nginx:1.25".to_owned(),
+        ..release(0)
+    };
+    let adopts = |told: &Consequences| {
+        told.facts
+            .iter()
+            .filter(|fact| matches!(fact, AppEvent::Adopted { .. }))
+            .count()
+    };
+    let mut story = Story::default();
+    story.released(1);
+    let told = story.ended(
+        &rolling(10, 1, Purpose::Release),
+        &refused("web is unhealthy"),
+        Some(&own),
+    );
+    assert_eq!(adopts(&told), 0, "nothing has taken its place");
+    let told = story.ended(&rolling(11, 1, Purpose::Release), &RolloutConclusion::Done, Some(&own));
+    assert_eq!(adopts(&told), 1);
+    let state = &story.app_state.targets[&target().settings.name];
+    assert_eq!(
+        story.app_state.way_back(state).map(|release| release.tag.as_str()),
+        Some("nginx:1.25")
+    );
+    story.released(2);
+    let told = story.ended(
+        &rolling(12, 2, Purpose::Release),
+        &RolloutConclusion::Done,
+        Some(&release(1)),
+    );
+    assert_eq!(adopts(&told), 0, "what runs now is a release of ours");
+}
+
+#[test]
+fn a_way_back_that_fails_condemns_nobody() {
+    let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "x");
+    let conclusion = RolloutConclusion::Reverted { failure };
+    let quarantines = |purpose| {
+        let told = Story::default().ended(&rolling(10, 1, purpose), &conclusion, None);
+        let halted = told.facts.iter().any(|fact| matches!(fact, AppEvent::Halted { .. }));
+        assert!(halted);
+        told.facts
+            .iter()
+            .any(|fact| matches!(fact, AppEvent::Quarantined { .. }))
+    };
+    assert!(quarantines(Purpose::Release) && quarantines(Purpose::Probation));
+    assert!(!quarantines(Purpose::Revert));
+}
+
+/// The halt's reason is `Irreversible` only if no rollback was tried.
+#[test]
+fn a_stuck_rollout_halts_for_what_it_met() {
+    let failure = || Failure::new(FailureKind::UnhealthyAfterRoll, "x");
+    let reason = |irreversible, turned: bool| {
+        let mut state = rolling(10, 1, Purpose::Release);
+        state.target.irreversible = irreversible;
+        state.reverting = turned.then(failure);
+        let stuck = RolloutConclusion::Stuck { failure: failure() };
+        super::rollout::halt(&state, &stuck, None, at(1)).map(|(reason, _)| reason)
+    };
+    let irreversible = Some(HaltReason::Irreversible { failure: failure() });
+    let stuck = Some(HaltReason::Stuck { failure: failure() });
+    assert_eq!(reason(true, false), irreversible);
+    assert_eq!(reason(true, true), stuck, "a person withdrew its release");
+    assert_eq!(reason(false, true), stuck);
+    assert_eq!(reason(false, false), stuck);
+}
+
+#[test]
+fn a_promotion_is_reported_when_it_is_not_tried_again_by_itself_and_when_it_came_through() {
+    let app = app();
+    let promotion = Promotion {
+        channel: Channel {
+            name: "production".parse().unwrap(),
+            image: "prod.example.org/web".parse().unwrap(),
+            tag: "production".to_owned(),
+        },
+        release: release(1),
+        digest: release(1).digest.unwrap(),
+    };
+    let mut story = Story::default();
+    story.released(1);
+    let state = |story: &Story| {
+        story
+            .app_state
+            .channels
+            .get(&promotion.channel.name)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let mut told = Vec::new();
+    let kinds = [
+        FailureKind::RegistryUnreachable,
+        FailureKind::TagTaken,
+        FailureKind::TagTaken,
+        FailureKind::RegistryDenied,
+    ];
+    for kind in kinds {
+        let failure = Failure::new(kind, "prod.example.org");
+        let failed = promotion_failed(&app, &promotion, &state(&story), &failure, at(1));
+        told.push(failed.messages.len());
+        story.push(failed.facts);
+    }
+    assert_eq!(told, [0, 1, 1, 1], "a registry that is away may come back");
+    let done = promoted(&app, &promotion, &state(&story), at(2));
+    assert_eq!(done.messages.len(), 1);
+    assert_eq!(done.messages[0].addressees, Addressees::Operators);
+    story.push(done.facts);
+    assert_eq!(state(&story).failing, None);
+    // Nobody was notified of the failure, so nobody is notified of the recovery.
+    let failure = Failure::new(FailureKind::RegistryUnreachable, "x");
+    let failed = promotion_failed(&app, &promotion, &state(&story), &failure, at(3));
+    story.push(failed.facts);
+    let done = promoted(&app, &promotion, &state(&story), at(4));
+    assert_eq!(done.messages, []);
+}
+
+#[test]
+fn the_end_of_a_run_tries_again_what_was_refused() {
+    let mut story = Story::default();
+    story.released(1);
+    story.ended(&rolling(10, 1, Purpose::Release), &refused("web is unhealthy"), None);
+    let ends = |trigger: Trigger, conclusion: &Conclusion, now: Timestamp| {
+        let opened = RunEvent::Opened {
+            app: Box::new(app()),
+            trigger,
+            revision: "r".to_owned(),
+            last: None,
+            quarantine: Vec::new(),
+            judged: None,
+        };
+        let state = run::fold(RunId(Ulid(50)), &[recorded(opened)]).unwrap();
+        let end = RunEnd {
+            app_state: &story.app_state,
+            last_bases: None,
+            timezone: "UTC",
+        };
+        let told = run_ended(&state, conclusion, &end, now);
+        let again =
+            |fact: &AppEvent| matches!(fact, AppEvent::Again { targets, .. } if *targets == [target().settings.name]);
+        told.facts.iter().any(again)
+    };
+    let asked = || Trigger::Manual {
+        by: "ana".to_owned(),
+        rebuild: false,
+    };
+    let night = || Trigger::Schedule { slot: at(0) };
+    let unchanged = Conclusion::Unchanged {
+        why: SkipReason::SameContent,
+    };
+    let cancelled = Conclusion::Cancelled { by: "ana".to_owned() };
+    let (soon, next_night) = (at(60), at(86_400));
+    assert!(ends(asked(), &unchanged, soon));
+    assert!(!ends(night(), &unchanged, soon) && ends(night(), &unchanged, next_night));
+    assert!(!ends(asked(), &cancelled, next_night));
+    // Even if the run failed, the pending release exists.
+    let failed = Conclusion::Failed {
+        stage: Stage::Build,
+        failure: Failure::new(FailureKind::BuildFailed, "x"),
+    };
+    assert!(ends(asked(), &failed, soon));
+    let _: fn(Vec<Recorded<AppEvent>>) -> AppState = app_state::fold;
+}

@@ -1,0 +1,474 @@
+//! The line resolve → publish against made-up outcomes: every ending, every journal prefix resumed.
+
+use super::*;
+use crate::decide::recover::{self, Recovery};
+use jiff::SignedDuration;
+use lowtide_model::failure::SkipReason;
+use lowtide_model::freshness::RebuildAssessment;
+use lowtide_model::image::Platform;
+use lowtide_model::inventory::{Change, InventorySummary};
+use lowtide_model::policy::{
+    BuildPolicy, Channel, ContainerLimits, GitRef, PublishPolicy, Ready, ReadyCheck, Schedule, Source, TestNetwork,
+    TestPolicy, TestSetup,
+};
+use lowtide_model::stages::resolve::Commit;
+use std::collections::BTreeMap;
+
+const A: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const B: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).unwrap()
+}
+
+pub(super) fn app(mode: Mode, published: bool, tested: bool) -> App {
+    let ready = Ready {
+        check: ReadyCheck::Healthcheck,
+        timeout: SignedDuration::from_secs(60),
+    };
+    App {
+        name: "web".parse().unwrap(),
+        mode,
+        timezone: "UTC".to_owned(),
+        maintainers: Vec::new(),
+        source: Source {
+            repo: "https://git.example.org/web.git".to_owned(),
+            git_ref: GitRef::Branch("main".to_owned()),
+            context: String::new(),
+            dockerfile: "Dockerfile".to_owned(),
+            submodules: false,
+            username: None,
+            token: None,
+            ssh_key: None,
+            timeout: SignedDuration::from_secs(60),
+            max_size: 1 << 30,
+        },
+        build: BuildPolicy {
+            host: "local".parse().unwrap(),
+            args: BTreeMap::new(),
+            target: None,
+            labels: BTreeMap::new(),
+            label_schema: false,
+            pull: true,
+            timeout: SignedDuration::from_secs(60),
+            limits: Default::default(),
+            max_log: 1 << 20,
+            upgrade: false,
+            max_age: None,
+            ignore_paths: vec![],
+        },
+        env: BTreeMap::new(),
+        test: tested.then(|| TestPolicy {
+            how: TestSetup::Sidecars(BTreeMap::new()),
+            env: BTreeMap::new(),
+            network: TestNetwork::Egress,
+            ready: ready.clone(),
+            steps: Vec::new(),
+            junit: None,
+            artefacts: Vec::new(),
+            limits: ContainerLimits {
+                memory: 1 << 30,
+                cpus: 1.0,
+                pids: 100,
+                output: 1 << 20,
+                disk: 1 << 30,
+            },
+            timeout: SignedDuration::from_secs(60),
+        }),
+        ready,
+        publish: published.then(|| PublishPolicy {
+            image: "registry.example.org/web".parse().unwrap(),
+            tag: "{date}.{run}-{commit}".to_owned(),
+            channels: vec![Channel {
+                name: "stable".parse().unwrap(),
+                image: "registry.example.org/web".parse().unwrap(),
+                tag: "stable".to_owned(),
+            }],
+        }),
+        schedule: Schedule::Never,
+        rollout: Vec::new(),
+        github_repo: None,
+        halt: lowtide_model::halt::HaltPolicy::default(),
+    }
+}
+
+/// A run against a simulated world with scripted outcomes.
+struct Trial {
+    events: Vec<Recorded<RunEvent>>,
+    /// Content that the build produces.
+    content: &'static str,
+    fails: Option<(Stage, FailureKind, u32)>,
+    has_command: bool,
+    now: i64,
+    stages: Vec<String>,
+}
+
+impl Trial {
+    fn new(app: App) -> Self {
+        let mut trial = Self {
+            events: Vec::new(),
+            content: B,
+            fails: None,
+            has_command: true,
+            now: 0,
+            stages: Vec::new(),
+        };
+        trial.push(RunEvent::Opened {
+            app: Box::new(app),
+            trigger: Trigger::Manual {
+                by: "me".to_owned(),
+                rebuild: false,
+            },
+            revision: "r1".to_owned(),
+            last: None,
+            quarantine: Vec::new(),
+            judged: None,
+        });
+        trial
+    }
+
+    fn push(&mut self, event: RunEvent) {
+        let seq = self.events.len() as u64 + 1;
+        self.events.push(Recorded {
+            seq,
+            at: at(self.now),
+            event,
+        });
+    }
+
+    fn state(&self) -> RunState {
+        fold(RunId(ulid::Ulid(1)), &self.events).unwrap()
+    }
+
+    fn outcome(&self, effect: &Effect, attempt: u32) -> Outcome {
+        if let Some((stage, kind, until)) = self.fails
+            && stage == effect.stage()
+            && attempt <= until
+        {
+            return Outcome::Failed(Failure::new(kind, "as told"));
+        }
+        match effect {
+            Effect::Resolve(_) => Outcome::Resolved(Resolved {
+                commit: Commit {
+                    id: "c".repeat(40),
+                    subject: "s".to_owned(),
+                    author: "a".to_owned(),
+                    time: at(0),
+                },
+                frontend: None,
+                bases: Vec::new(),
+                platform: Platform {
+                    os: "linux".to_owned(),
+                    architecture: "amd64".to_owned(),
+                    variant: None,
+                },
+                assessment: Box::new(RebuildAssessment::default()),
+            }),
+            Effect::Build(_) => Outcome::Built(Built {
+                image: B.parse().unwrap(),
+                size: 1,
+            }),
+            Effect::Inspect(_) => Outcome::Inspected(Inspected {
+                inventory: InventorySummary {
+                    content: self.content.parse().unwrap(),
+                    os: None,
+                    packages: 1,
+                    files: 1,
+                },
+                change: Some(Change::default()),
+                has_command: self.has_command,
+                left: Box::default(),
+            }),
+            Effect::Bootstrap(_) => Outcome::Bootstrapped(Bootstrapped {
+                container: "c".to_owned(),
+                leftovers: Vec::new(),
+                took_ms: 1,
+            }),
+            Effect::Test(_) => Outcome::Tested(Tested {
+                steps: Vec::new(),
+                report: None,
+                production_ready_ms: Some(1),
+            }),
+            Effect::Publish(effect) => Outcome::Published(Published {
+                digest: effect.to.as_ref().map(|_| A.parse().unwrap()),
+            }),
+        }
+    }
+
+    fn finish(&mut self) -> Conclusion {
+        for _ in 0..200 {
+            match next(&self.state(), at(self.now)) {
+                Next::Perform { attempt, effect } => {
+                    self.stages.push(format!("{} {attempt}", effect.stage()));
+                    self.push(RunEvent::EffectStarted {
+                        attempt,
+                        effect: effect.clone(),
+                    });
+                    let outcome = self.outcome(&effect, attempt);
+                    self.push(RunEvent::EffectEnded { outcome });
+                }
+                Next::WaitUntil { at: until, .. } => self.now = until.as_second() - at(0).as_second() + 1,
+                Next::Finish(conclusion) => {
+                    self.push(RunEvent::Concluded {
+                        conclusion: conclusion.clone(),
+                    });
+                    return conclusion;
+                }
+                Next::Over => panic!("asked again after the end"),
+            }
+        }
+        panic!("the run does not end: {:?}", self.stages);
+    }
+}
+
+fn opened_with(trial: &mut Trial, content: Option<&str>, quarantined: Option<&str>) {
+    let RunEvent::Opened {
+        last, quarantine, app, ..
+    } = &mut trial.events[0].event
+    else {
+        panic!("not opened")
+    };
+    *last = content.map(|content| {
+        Box::new(Release {
+            run: RunId(ulid::Ulid(0)),
+            image: A.parse().unwrap(),
+            content: content.parse().unwrap(),
+            commit: "d".repeat(40),
+            tag: "t".to_owned(),
+            digest: app.publish.is_some().then(|| A.parse().unwrap()),
+            reference: Reference::tagged(&labels::local_repository(app), "t"),
+            change: None,
+            at: at(-100),
+        })
+    });
+    *quarantine = quarantined.iter().map(|content| content.parse().unwrap()).collect();
+}
+
+#[test]
+fn a_release_goes_through_every_stage_once() {
+    let mut trial = Trial::new(app(Mode::Active, true, true));
+    let Conclusion::Released { release } = trial.finish() else {
+        panic!("not released")
+    };
+    assert_eq!(
+        trial.stages,
+        [
+            "resolve 1",
+            "build 1",
+            "inspect 1",
+            "bootstrap 1",
+            "test 1",
+            "publish 1"
+        ]
+    );
+    assert_eq!(release.digest, Some(A.parse().unwrap()));
+    assert!(release.tag.ends_with("-cccccccccccc"), "{}", release.tag);
+}
+
+#[test]
+fn endings() {
+    let unchanged = |why| Conclusion::Unchanged { why };
+    let mut same = Trial::new(app(Mode::Active, true, true));
+    opened_with(&mut same, Some(B), None);
+    assert_eq!(same.finish(), unchanged(SkipReason::SameContent));
+    assert_eq!(
+        same.stages,
+        ["resolve 1", "build 1", "inspect 1"],
+        "an unchanged image is not even tested"
+    );
+
+    let mut bad = Trial::new(app(Mode::Active, true, true));
+    opened_with(&mut bad, Some(A), Some(B));
+    assert_eq!(
+        bad.finish(),
+        unchanged(SkipReason::Quarantined { digest: B.to_owned() })
+    );
+
+    let mut only_observed = Trial::new(app(Mode::Active, true, true));
+    opened_with(&mut only_observed, Some(B), None);
+    if let RunEvent::Opened { last: Some(last), .. } = &mut only_observed.events[0].event {
+        last.digest = None;
+    }
+    assert!(
+        matches!(only_observed.finish(), Conclusion::Released { .. }),
+        "what was observed is published once the app is active, though it is the same"
+    );
+
+    let mut watched = Trial::new(app(Mode::Observe, true, true));
+    assert!(matches!(watched.finish(), Conclusion::Observed { .. }));
+    assert!(
+        !watched.stages.iter().any(|stage| stage.starts_with("publish")),
+        "observe never pushes"
+    );
+
+    let mut untested = Trial::new(app(Mode::Active, false, false));
+    let Conclusion::Released { release } = untested.finish() else {
+        panic!("not released")
+    };
+    assert_eq!(
+        untested.stages,
+        ["resolve 1", "build 1", "inspect 1", "test 1", "publish 1"]
+    );
+    assert_eq!(
+        (release.digest, release.reference.repository.path.as_str()),
+        (None, "lowtide/web")
+    );
+}
+
+#[test]
+fn infra_is_tried_again_and_repo_is_not() {
+    let mut flaky = Trial::new(app(Mode::Active, true, true));
+    flaky.fails = Some((Stage::Bootstrap, FailureKind::MirrorUnreachable, 2));
+    assert!(matches!(flaky.finish(), Conclusion::Released { .. }));
+    assert_eq!(flaky.stages[3..6], ["bootstrap 1", "bootstrap 2", "bootstrap 3"]);
+
+    let mut down = Trial::new(app(Mode::Active, true, true));
+    down.fails = Some((Stage::Publish, FailureKind::RegistryUnreachable, u32::MAX));
+    assert!(matches!(
+        down.finish(),
+        Conclusion::Failed {
+            stage: Stage::Publish,
+            ..
+        }
+    ));
+
+    let mut broken = Trial::new(app(Mode::Active, true, true));
+    broken.fails = Some((Stage::Test, FailureKind::TestFailed, 1));
+    assert!(matches!(broken.finish(), Conclusion::Failed { stage: Stage::Test, .. }));
+    assert_eq!(broken.stages.last().map(String::as_str), Some("test 1"));
+}
+
+#[test]
+fn a_test_that_fails_of_infra_begins_with_its_tools_again() {
+    let mut trial = Trial::new(app(Mode::Active, true, true));
+    trial.fails = Some((Stage::Test, FailureKind::EngineUnreachable, 1));
+    assert!(matches!(trial.finish(), Conclusion::Released { .. }));
+    assert_eq!(
+        trial.stages[3..],
+        ["bootstrap 1", "test 1", "bootstrap 1", "test 2", "publish 1"]
+    );
+}
+
+#[test]
+fn a_cancelled_run_ends_as_cancelled() {
+    let mut trial = Trial::new(app(Mode::Active, true, true));
+    trial.push(RunEvent::CancelRequested { by: "me".to_owned() });
+    assert_eq!(trial.finish(), Conclusion::Cancelled { by: "me".to_owned() });
+    assert!(trial.stages.is_empty());
+}
+
+#[test]
+fn every_journal_prefix_ends_as_the_whole() {
+    let mut whole = Trial::new(app(Mode::Active, true, true));
+    let expected = whole.finish();
+    for cut in 1..whole.events.len() {
+        let mut trial = Trial::new(app(Mode::Active, true, true));
+        trial.events = whole.events[..cut].to_vec();
+        if let Progress::Started { effect, .. } = trial.state().effect {
+            let Recovery::Repeat { back_to } = recover::run_effect(&effect);
+            trial.push(RunEvent::EffectAbandoned { back_to });
+        }
+        let ended = trial.finish();
+        let (Conclusion::Released { release }, Conclusion::Released { release: wanted }) = (&ended, &expected) else {
+            panic!("cut after {cut}: {ended:?}");
+        };
+        assert_eq!(
+            (&release.tag, &release.digest),
+            (&wanted.tag, &wanted.digest),
+            "cut after {cut}"
+        );
+    }
+}
+
+#[test]
+fn illegal_events_are_refused() {
+    let trial = Trial::new(app(Mode::Active, true, true));
+    let ended = RunEvent::EffectEnded {
+        outcome: Outcome::Built(Built {
+            image: A.parse().unwrap(),
+            size: 0,
+        }),
+    };
+    for event in [ended, RunEvent::EffectAbandoned { back_to: Stage::Build }] {
+        let mut state = trial.state();
+        assert!(
+            state
+                .apply(&Recorded {
+                    seq: 2,
+                    at: at(1),
+                    event
+                })
+                .is_err()
+        );
+    }
+}
+
+/// A base image for other images is published without ever being started.
+#[test]
+fn a_base_without_a_command_is_published_without_a_start() {
+    let mut base = app(Mode::Active, true, false);
+    base.ready.check = ReadyCheck::DEFAULT;
+    let mut trial = Trial::new(base);
+    trial.has_command = false;
+    assert!(matches!(trial.finish(), Conclusion::Released { .. }));
+    assert_eq!(
+        trial.stages,
+        ["resolve 1", "build 1", "inspect 1", "test 1", "publish 1"]
+    );
+    let started = trial.events.iter().find_map(|recorded| {
+        let RunEvent::EffectStarted {
+            effect: Effect::Test(test),
+            ..
+        } = &recorded.event
+        else {
+            return None;
+        };
+        Some(test.starts)
+    });
+    assert_eq!(started, Some(false));
+}
+
+/// The result would always be the same, so the start is neither tried nor retried.
+#[test]
+fn nothing_to_start_ends_the_run_at_once() {
+    let mut trial = Trial::new(app(Mode::Active, true, true));
+    trial.has_command = false;
+    let Conclusion::Failed { stage, failure } = trial.finish() else {
+        panic!("it was released");
+    };
+    assert_eq!((stage, failure.kind), (Stage::Bootstrap, FailureKind::NothingToStart));
+    assert_eq!(trial.stages, ["resolve 1", "build 1", "inspect 1"]);
+    assert_eq!(trial.now, 0);
+}
+
+#[test]
+fn what_the_engine_will_never_do_is_not_tried_again() {
+    let mut trial = Trial::new(app(Mode::Active, true, true));
+    trial.fails = Some((Stage::Bootstrap, FailureKind::EngineRejected, 100));
+    let Conclusion::Failed { failure, .. } = trial.finish() else {
+        panic!("it was released");
+    };
+    assert_eq!(failure.kind, FailureKind::EngineRejected);
+    assert_eq!(trial.stages.last().map(String::as_str), Some("bootstrap 1"));
+}
+
+/// The pause counts from the failure, not from the call of `next`.
+#[test]
+fn a_failed_stage_is_tried_again_after_its_pause() {
+    let failure = Failure::new(FailureKind::RegistryUnreachable, "x");
+    let mut state = Trial::new(app(Mode::Active, true, false)).state();
+    let failed = at(100);
+    state.effect = Progress::Failed {
+        attempt: 1,
+        stage: Stage::Resolve,
+        failure: failure.clone(),
+        at: failed,
+    };
+    let pause = retry::after(1, failure.fault(), seed(state.id)).unwrap();
+    let again = failed + pause;
+    let reason = WaitReason::Retry { at: again, failure };
+    let wait = Next::WaitUntil { at: again, reason };
+    assert_eq!(next(&state, failed), wait);
+    assert_eq!(next(&state, again - SignedDuration::from_secs(1)), wait);
+    assert!(matches!(next(&state, again), Next::Perform { .. }));
+}

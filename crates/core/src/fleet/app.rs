@@ -1,0 +1,68 @@
+//! The fleet: what one configuration revision says. Every value is already valid and every default filled in.
+
+use crate::channels::channel::Contacts;
+use crate::channels::list::{Channels, Notice};
+use crate::kinds::list::TargetPolicy;
+use lowtide_model::halt::HaltPolicy;
+use lowtide_model::message::Message;
+use lowtide_model::name::{AppName, HostName};
+use lowtide_model::policy::{
+    ArchivePolicy, BuildPolicy, Host, Limits, Mode, PublishPolicy, Ready, RegistryAccess, Retention, Schedule, Source,
+    TestPolicy, WebPolicy,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// All apps of one configuration revision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// IANA zone of the file, for times that concern no single app.
+    pub timezone: String,
+    pub hosts: BTreeMap<HostName, Host>,
+    /// Keyed by registry host (and port).
+    pub registries: BTreeMap<String, RegistryAccess>,
+    #[serde(default)]
+    pub archives: ArchivePolicy,
+    pub channels: Channels,
+    pub limits: Limits,
+    pub retention: Retention,
+    pub web: WebPolicy,
+    pub apps: BTreeMap<AppName, Arc<App>>,
+}
+
+/// One tracked repository + branch + Dockerfile, and how to test, publish and roll it out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct App {
+    pub name: AppName,
+    pub mode: Mode,
+    /// IANA name; schedule and windows are read in it.
+    pub timezone: String,
+    pub maintainers: Vec<String>,
+    pub source: Source,
+    pub build: BuildPolicy,
+    /// What the image needs to start at all, in test and in production mode.
+    pub env: BTreeMap<String, String>,
+    pub test: Option<TestPolicy>,
+    /// How the image proves that it serves: used after the test and for a target that has no rule of its own.
+    pub ready: Ready,
+    pub publish: Option<PublishPolicy>,
+    pub schedule: Schedule,
+    pub rollout: Vec<TargetPolicy>,
+    pub github_repo: Option<String>,
+    #[serde(default)]
+    pub halt: HaltPolicy,
+}
+
+impl Fleet {
+    /// What each configured channel sends of a message.
+    #[must_use]
+    pub fn route(&self, message: &Message) -> Vec<Notice> {
+        let app = message.body.app().and_then(|app| self.apps.get(app));
+        let contacts = app.map_or_else(Contacts::default, |app| Contacts {
+            maintainers: &app.maintainers,
+            github_repo: app.github_repo.as_deref(),
+        });
+        self.channels.route(message, contacts)
+    }
+}

@@ -1,0 +1,312 @@
+//! The daily report: one mail per person and day, and a heartbeat when nothing happened.
+
+use super::message_page::{self, Sender};
+use super::page::{Block, Item, Page, Rendered, Section, Tone, capped};
+use super::words::{self, counted, plural};
+use super::{change, clean, halt, outstanding};
+use lowtide_model::message::{DailyReport, DailyReportApp, DailyReportLine};
+
+/// Entries per list; a report is read on a phone.
+const ENTRIES: usize = 25;
+/// Packages named per app.
+const PACKAGES: usize = 4;
+
+pub(super) fn page(body: &DailyReport, sender: &Sender) -> Rendered {
+    let lists = Lists::of(body);
+    let (tone, verdict) = verdict(body, &lists);
+    let title = title(body, &lists);
+    let mut sections = Vec::new();
+    if !body.blind.is_empty() {
+        let rows = body
+            .blind
+            .iter()
+            .map(|what| item("", clean::one_line(what, 300)))
+            .collect();
+        sections.push(list("Not seen", rows));
+    }
+    for (heading, rows) in [
+        ("Needs you", lists.action),
+        ("What changed", lists.changed),
+        ("Rolled back", lists.back),
+        ("Would have changed (observe mode)", lists.observed),
+        ("What waits, and why", lists.waiting),
+        ("Halted", lists.halted),
+        ("Missing security fixes", lists.lacks),
+    ] {
+        if !rows.is_empty() {
+            sections.push(list(heading, rows));
+        }
+    }
+    sections.push(Section::new("Also", vec![Block::Text(besides(body, lists.unchanged))]));
+    Rendered {
+        subject: format!("{verdict}: {title}"),
+        lead: true,
+        page: Page {
+            tone,
+            pill: verdict,
+            title: words::sentence_start(&title),
+            now: now(body, lists.actions),
+            sections,
+            footer: format!(
+                "At most one report a day, and one a week when nothing happens: if none comes for eight days, lowtide \
+                 may be down. {}.",
+                message_page::sent_by(sender)
+            ),
+        },
+    }
+}
+
+#[derive(Default)]
+struct Lists {
+    /// What needs attention, with the command that shows or settles it.
+    action: Vec<Item>,
+    /// Apps with something under *Needs you*, failing or halted.
+    actions: usize,
+    changed: Vec<Item>,
+    back: Vec<Item>,
+    lacks: Vec<Item>,
+    observed: Vec<Item>,
+    waiting: Vec<Item>,
+    halted: Vec<Item>,
+    /// Runs that found nothing to change.
+    unchanged: usize,
+    released: usize,
+    rolled: usize,
+}
+
+impl Lists {
+    fn of(body: &DailyReport) -> Self {
+        let mut lists = Self::default();
+        for DailyReportApp { app, lines } in &body.apps {
+            let before = lists.action.len();
+            for line in lines {
+                lists.add(app.as_str(), line, body);
+            }
+            lists.actions += usize::from(lists.action.len() > before);
+        }
+        lists
+    }
+
+    fn add(&mut self, app: &str, line: &DailyReportLine, body: &DailyReport) {
+        let tag = |tag: &str| clean::one_line(tag, 128);
+        match line {
+            DailyReportLine::Unchanged { runs } => self.unchanged += runs,
+            DailyReportLine::Released { tag: t, change } => {
+                self.released += 1;
+                let what = format!("released {}: {}", tag(t), change::summary(change.as_ref(), PACKAGES));
+                self.changed.push(item(app, what));
+            }
+            DailyReportLine::Observed { tag: t, change } => {
+                let what = format!("{}: {}", tag(t), change::summary(change.as_ref(), PACKAGES));
+                self.observed.push(item(app, what));
+            }
+            DailyReportLine::Failing { stage, failure, since } => {
+                let what = format!(
+                    "fails at {stage} for {}. {}",
+                    words::span(*since, body.to),
+                    words::failure(failure)
+                );
+                self.action.push(Item {
+                    command: Some(format!("lowtide history {app}")),
+                    ..item(app, what)
+                });
+            }
+            DailyReportLine::RolledOut { target, tag: t } => {
+                self.rolled += 1;
+                self.changed.push(item(app, format!("{} runs on {target}", tag(t))));
+            }
+            DailyReportLine::Refused { .. }
+            | DailyReportLine::Unpromoted { .. }
+            | DailyReportLine::Drifted { .. }
+            | DailyReportLine::WentBack { .. } => {
+                self.add_moved(app, line, body);
+            }
+            DailyReportLine::Lacks { security } => {
+                self.lacks
+                    .push(item(app, counted(*security, "security fix", "security fixes")));
+            }
+            DailyReportLine::Waiting { target, tag: t, why } => {
+                self.waiting.push(item(
+                    app,
+                    format!("{} for {target}: {}", tag(t), clean::one_line(why, 200)),
+                ));
+            }
+            DailyReportLine::Halted {
+                since,
+                reason,
+                exposure,
+                require,
+            } => {
+                let what = "is halted until it is resumed.".to_owned();
+                self.action.push(Item {
+                    command: Some(halt::command(app, reason, *require)),
+                    ..item(app, what)
+                });
+                let mut what = format!("for {}. {}", words::span(*since, body.to), words::halted(reason));
+                let exposed = halt::exposed(*exposure, body.to);
+                if !exposed.is_empty() {
+                    what.push_str(&format!(" It {exposed}."));
+                }
+                self.halted.push(item(app, what));
+            }
+        }
+    }
+}
+
+/// Releases that did not reach their target or channel, or were rolled back from it.
+impl Lists {
+    fn add_moved(&mut self, app: &str, line: &DailyReportLine, body: &DailyReport) {
+        let tag = |tag: &str| clean::one_line(tag, 128);
+        match line {
+            DailyReportLine::WentBack {
+                target,
+                tag: t,
+                from,
+                by,
+            } => {
+                let from = from.as_deref().map_or_else(|| "a release".to_owned(), tag);
+                let by = by
+                    .as_deref()
+                    .map_or_else(String::new, |by| format!(" by {}", clean::one_line(by, 60)));
+                let what = format!("{from} was rolled back{by}: {} runs on {target} again", tag(t));
+                self.back.push(item(app, what));
+            }
+            DailyReportLine::Refused {
+                target,
+                tag: t,
+                since,
+                failure,
+            } => {
+                let since = words::span(*since, body.to);
+                let (why, helps) = (words::failure(failure), words::advice(failure.kind));
+                let what = format!("{target} refused {} {since} ago. {why} {helps}", tag(t));
+                self.action.push(Item {
+                    command: Some(format!("lowtide run {app}")),
+                    ..item(app, what)
+                });
+            }
+            DailyReportLine::Drifted {
+                target,
+                tag: t,
+                since,
+                drift,
+            } => {
+                let what = format!("{}.", outstanding::drifted(target, t, *since, drift, body.to));
+                self.action.push(Item {
+                    command: Some(format!("lowtide run {app}")),
+                    ..item(app, what)
+                });
+            }
+            DailyReportLine::Unpromoted {
+                channel,
+                tag: t,
+                since,
+                failure,
+                again,
+            } => {
+                let (since, why) = (words::span(*since, body.to), words::failure(failure));
+                let what = format!("{channel} has been missing {} for {since}. {why}", tag(t));
+                match again {
+                    Some(at) => {
+                        let at = words::moment(*at, &body.timezone);
+                        self.waiting.push(item(app, format!("{what} It is tried again {at}.")));
+                    }
+                    None => self.action.push(Item {
+                        command: Some(format!("lowtide run {app}")),
+                        ..item(app, what)
+                    }),
+                }
+            }
+            DailyReportLine::Unchanged { .. }
+            | DailyReportLine::Released { .. }
+            | DailyReportLine::Observed { .. }
+            | DailyReportLine::Failing { .. }
+            | DailyReportLine::RolledOut { .. }
+            | DailyReportLine::Lacks { .. }
+            | DailyReportLine::Waiting { .. }
+            | DailyReportLine::Halted { .. } => {}
+        }
+    }
+}
+
+fn item(name: &str, text: String) -> Item {
+    Item {
+        name: name.to_owned(),
+        text,
+        command: None,
+    }
+}
+
+fn verdict(body: &DailyReport, lists: &Lists) -> (Tone, String) {
+    if !body.blind.is_empty() {
+        (Tone::Bad, "BLIND".to_owned())
+    } else if lists.actions > 0 {
+        (Tone::Warn, format!("ACTION {}", lists.actions))
+    } else {
+        (Tone::Good, "OK".to_owned())
+    }
+}
+
+/// For the subject: the most important facts, in a few words.
+fn title(body: &DailyReport, lists: &Lists) -> String {
+    let mut parts = Vec::new();
+    if !body.blind.is_empty() {
+        parts.push(format!("{} not seen", counted(body.blind.len(), "thing", "things")));
+    }
+    if lists.actions > 0 {
+        let verb = plural(lists.actions, "needs", "need");
+        parts.push(format!("{} {verb} you", counted(lists.actions, "app", "apps")));
+    }
+    for (n, what) in [
+        (lists.released, "released"),
+        (lists.rolled, "rolled out"),
+        (lists.back.len(), "rolled back"),
+        (lists.waiting.len(), "waiting"),
+    ] {
+        if n > 0 {
+            parts.push(format!("{n} {what}"));
+        }
+    }
+    if parts.is_empty() {
+        parts.push(format!(
+            "{} watched, nothing changed",
+            counted(body.apps.len(), "app", "apps")
+        ));
+    }
+    parts.join(", ")
+}
+
+fn now(body: &DailyReport, actions: usize) -> String {
+    if !body.blind.is_empty() {
+        "Some things could not be seen or told, so silence about them means nothing. They come first below.".to_owned()
+    } else if actions > 0 {
+        "What needs you comes first; the rest is for your information.".to_owned()
+    } else {
+        "Nothing needs you.".to_owned()
+    }
+}
+
+fn besides(body: &DailyReport, unchanged: usize) -> String {
+    let zone = &body.timezone;
+    let mut text = format!(
+        "From {}: {} watched",
+        words::from_to(body.from, body.to, zone),
+        counted(body.apps.len(), "app", "apps")
+    );
+    if unchanged > 0 {
+        text.push_str(&format!(
+            ", {} found nothing to change",
+            counted(unchanged, "run", "runs")
+        ));
+    }
+    match body.next_run {
+        Some(next) => text.push_str(&format!(". The next run is due {}.", words::moment(next, zone))),
+        None => text.push_str(". No run is planned."),
+    }
+    text
+}
+
+fn list(heading: &'static str, rows: Vec<Item>) -> Section {
+    let (rows, more) = capped(rows, ENTRIES);
+    Section::new(heading, vec![Block::Items { rows, more }])
+}

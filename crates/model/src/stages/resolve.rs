@@ -1,0 +1,71 @@
+//! *resolve*: tags and branches become commits and digests, once. Afterwards only digests travel.
+
+use crate::freshness::RebuildAssessment;
+use crate::image::{ManifestDigest, Platform, Reference, ServedDigest};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolve {}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    pub commit: Commit,
+    /// Every external FROM and COPY --from of the Dockerfile.
+    pub bases: Vec<Base>,
+    /// The image of `# syntax=`, which reads the Dockerfile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontend: Option<Box<Base>>,
+    pub platform: Platform,
+    /// What a rebuild would pick up.
+    #[serde(default)]
+    pub assessment: Box<RebuildAssessment>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Full hex id.
+    pub id: String,
+    /// First line of its message.
+    pub subject: String,
+    pub author: String,
+    pub time: Timestamp,
+}
+
+impl Resolved {
+    /// All images that the build fetches, the frontend first.
+    pub fn images(&self) -> impl Iterator<Item = &Base> {
+        self.frontend.as_deref().into_iter().chain(&self.bases)
+    }
+}
+
+impl Commit {
+    /// What tags and people use.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        &self.id[..self.id.len().min(12)]
+    }
+}
+
+/// A base image as it stood when the run resolved it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// As the Dockerfile names it, arguments substituted.
+    pub reference: Reference,
+    /// Where its FROM asks for another one than the engine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    pub pin: BasePin,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BasePin {
+    /// Served by its registry; `manifest` is the platform's.
+    Registry {
+        served: ServedDigest,
+        manifest: ManifestDigest,
+    },
+    /// From the engine's own store (`build.pull: false`); the id it had, if it was there.
+    Local { image: Option<String> },
+}
