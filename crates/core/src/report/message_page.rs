@@ -552,3 +552,6 @@ fn failing(failure: &Failure) -> Option<usize> {
     let known = failure.kind == FailureKind::TestFailed && of == "of" && all.parse::<usize>().is_ok();
     if known { failing.parse().ok() } else { None }
 }
+
+#[cfg(test)]
+mod tests;

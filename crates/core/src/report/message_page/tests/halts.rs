@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 
 /// Of a rollout on probation, on a target that cannot simply go back.
 fn stuck() -> MessageBody {
-    let mut incident = lowtide_core::report::incident::tests::incident();
+    let mut incident = crate::report::incident::tests::incident();
     incident.probation = true;
     incident.irreversible = true;
     let reason = HaltReason::Stuck { failure: unhealthy() };
@@ -35,7 +35,7 @@ fn stuck() -> MessageBody {
 #[test]
 fn a_halt_with_its_whole_incident() {
     assert_snapshot!(shown(stuck()), @"
-    Subject: [lowtide] archives: stuck on compose-archives during probation, needs you: the new container did not become ready
+    Subject: archives: stuck on compose-archives during probation, needs you: the new container did not become ready
 
     archives: stuck on compose-archives during probation, needs you: the new
     container did not become ready
@@ -117,7 +117,7 @@ fn a_resume_with_its_form() {
         probation: 3,
     };
     assert_snapshot!(shown(body), @"
-    Subject: [lowtide] archives: resumed by ana
+    Subject: archives: resumed by ana
 
     archives: resumed by ana
 

@@ -22,7 +22,7 @@ fn an_operators_revert_is_reported_as_one() {
         why: "the page answers 500".to_owned(),
     };
     assert_snapshot!(shown(back(Some(asked))), @r#"
-    Subject: [lowtide] archives: 20261123.7-3f2a9c1 was rolled back on compose-archives by ana
+    Subject: archives: 20261123.7-3f2a9c1 was rolled back on compose-archives by ana
 
     archives: 20261123.7-3f2a9c1 was rolled back on compose-archives by ana
 
@@ -56,7 +56,7 @@ fn what_goes_back_with_its_channel_says_why() {
     let told = shown(back(None));
     let above: Vec<&str> = told.lines().take(9).collect();
     assert_snapshot!(above.join("\n"), @"
-    Subject: [lowtide] archives: 20261123.7-3f2a9c1 was rolled back on compose-archives
+    Subject: archives: 20261123.7-3f2a9c1 was rolled back on compose-archives
 
     archives: 20261123.7-3f2a9c1 was rolled back on compose-archives
 
@@ -83,7 +83,7 @@ fn a_failed_promotion_and_its_end() {
         failure: Failure::new(FailureKind::TagTaken, detail),
     };
     assert_snapshot!(shown(MessageBody::PromotionFailed(Box::new(failed))), @"
-    Subject: [lowtide] archives: 20261123.7-3f2a9c1 could not be promoted to production, the tag exists with another digest
+    Subject: archives: 20261123.7-3f2a9c1 could not be promoted to production, the tag exists with another digest
 
     archives: 20261123.7-3f2a9c1 could not be promoted to production, the
     tag exists with another digest
@@ -117,7 +117,7 @@ fn a_failed_promotion_and_its_end() {
     ");
     let (app, channel) = ("archives".parse().unwrap(), "production".parse().unwrap());
     assert_snapshot!(shown(MessageBody::Promoted { app, channel, tag }), @"
-    Subject: [lowtide] archives: production has 20261123.7-3f2a9c1
+    Subject: archives: production has 20261123.7-3f2a9c1
 
     archives: production has 20261123.7-3f2a9c1
 
@@ -135,7 +135,7 @@ fn a_sick_container_names_what_ships_the_fix() {
     let (app, target) = ("archives".parse().unwrap(), "compose-archives".parse().unwrap());
     let rollout = RUN.parse().unwrap();
     assert_snapshot!(shown(MessageBody::RolloutRefused { app, target, rollout, failure }), @"
-    Subject: [lowtide] archives: rollout to compose-archives not begun, the container was not healthy before the rollout
+    Subject: archives: rollout to compose-archives not begun, the container was not healthy before the rollout
 
     archives: rollout to compose-archives not begun, the container was not
     healthy before the rollout

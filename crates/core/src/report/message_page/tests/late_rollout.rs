@@ -16,7 +16,7 @@ fn a_release_that_waits_too_long() {
         since: ts("2026-11-09T05:12:00Z"),
         reason: WaitReason::WindowTooShort { needs: hours(3), longest: hours(2) },
     }))), @"
-    Subject: [lowtide] archives: a release has waited 14 days for compose-archives
+    Subject: archives: a release has waited 14 days for compose-archives
 
     archives: a release has waited 14 days for compose-archives
 
@@ -62,7 +62,7 @@ fn a_program_that_is_busy_for_ever() {
             retry: ts("2026-11-23T05:17:00Z"),
         },
     }))), @"
-    Subject: [lowtide] archives: a release has waited 14 days for edge
+    Subject: archives: a release has waited 14 days for edge
 
     archives: a release has waited 14 days for edge
 
@@ -98,7 +98,7 @@ fn a_rollout_that_its_window_rolled_back() {
         tag: "20261123.7-3f2a9c1".into(),
         failure: Failure::new(FailureKind::WindowClosed, detail),
     }))), @r#"
-    Subject: [lowtide] archives: rolled back on compose-archives, its window closed before it was done
+    Subject: archives: rolled back on compose-archives, its window closed before it was done
 
     archives: rolled back on compose-archives, its window closed before it
     was done

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 #[test]
 fn a_busy_day() {
     assert_snapshot!(shown(busy_report(vec![])), @r#"
-    Subject: [lowtide] ACTION 2: 2 apps need you, 1 released, 1 rolled out, 1 waiting
+    Subject: ACTION 2: 2 apps need you, 1 released, 1 rolled out, 1 waiting
 
     ACTION 2
     2 apps need you, 1 released, 1 rolled out, 1 waiting
@@ -59,7 +59,7 @@ fn a_day_without_sight() {
     ]));
     let above: Vec<&str> = text.lines().take(12).collect();
     assert_snapshot!(above.join("\n"), @r#"
-    Subject: [lowtide] BLIND: 1 thing not seen, 2 apps need you, 1 released, 1 rolled out, 1 waiting
+    Subject: BLIND: 1 thing not seen, 2 apps need you, 1 released, 1 rolled out, 1 waiting
 
     BLIND
     1 thing not seen, 2 apps need you, 1 released, 1 rolled out, 1 waiting
@@ -84,7 +84,7 @@ fn a_heartbeat() {
         vec![],
     );
     assert_snapshot!(shown(quiet), @"
-    Subject: [lowtide] OK: 2 apps watched, nothing changed
+    Subject: OK: 2 apps watched, nothing changed
 
     OK
     2 apps watched, nothing changed
@@ -100,7 +100,7 @@ fn a_heartbeat() {
     At most one report a day, and one a week when nothing happens: if none
     comes for eight days, lowtide may be down. Sent by lowtide harbour.
     ");
-    assert_snapshot!(shown(report(vec![], vec![])).lines().next().unwrap(), @"Subject: [lowtide] OK: 0 apps watched, nothing changed");
+    assert_snapshot!(shown(report(vec![], vec![])).lines().next().unwrap(), @"Subject: OK: 0 apps watched, nothing changed");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn standing_troubles() -> MessageBody {
 #[test]
 fn what_stands_is_in_every_report() {
     assert_snapshot!(shown(standing_troubles()), @"
-    Subject: [lowtide] ACTION 2: 2 apps need you, 1 rolled back, 1 waiting
+    Subject: ACTION 2: 2 apps need you, 1 rolled back, 1 waiting
 
     ACTION 2
     2 apps need you, 1 rolled back, 1 waiting

@@ -5,7 +5,7 @@ use lowtide_model::freshness::{Fix, PendingPackage, UnavailablePin};
 #[test]
 fn a_failed_run() {
     assert_snapshot!(shown(run_failed()), @"
-    Subject: [lowtide] archives: tests failed at 3f2a9c1 (3 failing)
+    Subject: archives: tests failed at 3f2a9c1 (3 failing)
 
     archives: tests failed at 3f2a9c1 (3 failing)
 
@@ -50,7 +50,7 @@ fn a_failed_run() {
     lowtide harbour, 2026-11-23 01:12 America/Moncton.
     ");
     assert_snapshot!(shown(infra_failed()), @"
-    Subject: [lowtide] archives: the registry does not answer
+    Subject: archives: the registry does not answer
 
     archives: the registry does not answer
 
@@ -105,7 +105,7 @@ fn every_kind_makes_a_mail() {
 fn recovered_and_resumed() {
     let (app, run) = ("archives".parse().unwrap(), RUN.parse().unwrap());
     assert_snapshot!(shown(MessageBody::RunRecovered { app, run }), @r#"
-    Subject: [lowtide] archives: runs succeed again
+    Subject: archives: runs succeed again
 
     archives: runs succeed again
 
@@ -125,7 +125,7 @@ fn recovered_and_resumed() {
         "the database is mended".into(),
     );
     assert_snapshot!(shown(MessageBody::Resumed { app, by, why, form: None, probation: 0 }), @r#"
-    Subject: [lowtide] archives: resumed by ana
+    Subject: archives: resumed by ana
 
     archives: resumed by ana
 
@@ -143,7 +143,7 @@ fn recovered_and_resumed() {
 #[test]
 fn a_rollout() {
     assert_snapshot!(shown(rolled_out()), @r#"
-    Subject: [lowtide] archives: 20261123.7-3f2a9c1 runs on compose-archives
+    Subject: archives: 20261123.7-3f2a9c1 runs on compose-archives
 
     archives: 20261123.7-3f2a9c1 runs on compose-archives
 
@@ -179,7 +179,7 @@ fn a_rollout() {
     01:12 America/Moncton.
     "#);
     assert_snapshot!(shown(refused()), @"
-    Subject: [lowtide] archives: rollout to compose-archives not begun, the container cannot be recreated faithfully
+    Subject: archives: rollout to compose-archives not begun, the container cannot be recreated faithfully
 
     archives: rollout to compose-archives not begun, the container cannot be
     recreated faithfully
@@ -213,7 +213,7 @@ fn a_rollout() {
 #[test]
 fn a_halt_that_went_back() {
     assert_snapshot!(shown(halted(HaltReason::Reverted { failure: unhealthy() }, true)), @r#"
-    Subject: [lowtide] archives: rolled back on compose-archives, the new container did not become ready
+    Subject: archives: rolled back on compose-archives, the new container did not become ready
 
     archives: rolled back on compose-archives, the new container did not
     become ready
@@ -271,7 +271,7 @@ fn a_halt_that_went_back() {
 #[test]
 fn a_halt_of_what_cannot_go_back() {
     assert_snapshot!(shown(halted(HaltReason::Irreversible { failure: unhealthy() }, false)), @r#"
-    Subject: [lowtide] archives: stopped on compose-archives, needs you: the new container did not become ready
+    Subject: archives: stopped on compose-archives, needs you: the new container did not become ready
 
     archives: stopped on compose-archives, needs you: the new container did
     not become ready
@@ -332,7 +332,7 @@ fn a_halt_of_what_cannot_go_back() {
 fn a_halt_that_is_stuck() {
     let failure = Failure::new(FailureKind::RevertFailed, "web does not start: port 80 is taken");
     assert_snapshot!(shown(halted(HaltReason::Stuck { failure }, false)), @r#"
-    Subject: [lowtide] archives: stuck on compose-archives, needs you: the revert failed
+    Subject: archives: stuck on compose-archives, needs you: the revert failed
 
     archives: stuck on compose-archives, needs you: the revert failed
 
@@ -404,7 +404,7 @@ fn a_halt_by_a_person() {
         require: Require::Countermeasure,
     };
     assert_snapshot!(shown(body), @r#"
-    Subject: [lowtide] archives: halted by ana
+    Subject: archives: halted by ana
 
     archives: halted by ana
 
@@ -435,7 +435,7 @@ fn a_refused_configuration() {
         problems: problems.into(),
     };
     assert_snapshot!(shown(body), @"
-    Subject: [lowtide] configuration 5d0c7e2 is refused
+    Subject: configuration 5d0c7e2 is refused
 
     configuration 5d0c7e2 is refused
 
@@ -492,7 +492,7 @@ fn what_no_rebuild_mends() {
         }],
     };
     assert_snapshot!(shown(body), @"
-    Subject: [lowtide] archives: 2 security fixes need a newer debian:12-slim and another version in the Dockerfile
+    Subject: archives: 2 security fixes need a newer debian:12-slim and another version in the Dockerfile
 
     archives: 2 security fixes need a newer debian:12-slim and another
     version in the Dockerfile
