@@ -1,10 +1,10 @@
 //! A root's own copy of the archives: the files that `apt-get update` left in `var/lib/apt/lists`.
 
-use lowtide::packages::families::apt::index::read::Index;
-use lowtide::packages::families::apt::pending::{Suite, SuiteIndex};
-use lowtide::packages::families::apt::release::Release;
-use lowtide::packages::families::apt::sources::Source;
-use lowtide::packages::families::apt::state::{AptState, WANTED};
+use lowtide_apt::index::read::Index;
+use lowtide_apt::pending::{Suite, SuiteIndex};
+use lowtide_apt::release::Release;
+use lowtide_apt::sources::Source;
+use lowtide_apt::state::{AptState, WANTED};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::os::unix::fs::MetadataExt;

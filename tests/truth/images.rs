@@ -2,8 +2,8 @@
 
 use crate::apt::said::Said;
 use crate::archive::{Indexes, archives, files, suites};
-use lowtide::packages::families::apt::pending::pending;
-use lowtide::packages::families::apt::state::AptState;
+use lowtide_apt::pending::pending;
+use lowtide_apt::state::AptState;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;

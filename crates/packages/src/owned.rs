@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// An image's files and the content of its wanted ones.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub struct Place<'a> {
     pub(crate) files: &'a BTreeMap<String, FileEntry>,
     pub(crate) kept: &'a BTreeMap<String, Vec<u8>>,
 }

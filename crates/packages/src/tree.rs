@@ -1,6 +1,6 @@
 //! The files of an image, and the inventory they make.
 
-use super::error::ParseError;
+use lowtide_apt::error::ParseError;
 use super::layer::assemble::made_directory;
 use super::os_release;
 use lowtide_model::image::{ImageId, Platform};

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use lowtide::clients::archive::fetch::{Access, ArchiveClient, Limits};
-use lowtide::packages::families::apt::sources::{self, Source};
+use lowtide_apt::sources::{self, Source};
 use lowtide::packages::openpgp::keyring::Keyring;
 use lowtide::packages::openpgp::verify::Trust;
 use lowtide::runtime::archives::visit::Archives;

@@ -1,6 +1,6 @@
 //! What apt says, and what we say, in one form.
 
-use lowtide::packages::families::apt::pending::{Pending, Refusal};
+use lowtide_apt::pending::{Pending, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One line for each package that would change.

@@ -1,7 +1,7 @@
 //! Versions, compared by dpkg and by us.
 
 use super::universe::Dice;
-use lowtide::packages::families::apt::version::compare;
+use lowtide_apt::version::compare;
 use std::cmp::Ordering;
 use std::process::Command;
 

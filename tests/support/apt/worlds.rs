@@ -4,10 +4,10 @@
 
 use super::said::Said;
 use super::universe::Universe;
-use lowtide::packages::families::apt::index::read::Index;
-use lowtide::packages::families::apt::pending::{Suite, SuiteIndex, pending};
-use lowtide::packages::families::apt::release::Release;
-use lowtide::packages::families::apt::state::AptState;
+use lowtide_apt::index::read::Index;
+use lowtide_apt::pending::{Suite, SuiteIndex, pending};
+use lowtide_apt::release::Release;
+use lowtide_apt::state::AptState;
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;

@@ -7,7 +7,7 @@ use crate::runtime::archives::record::{self, Record, SignedFile};
 use crate::store::archives::ArchiveCache;
 use jiff::Timestamp;
 use lowtide_packages::families::apt::believe::believe;
-use lowtide_packages::families::apt::release::Release;
+use lowtide_apt::release::Release;
 use lowtide_packages::openpgp::error::SignatureError;
 use lowtide_packages::openpgp::verify::Signed;
 use std::sync::Arc;

@@ -10,9 +10,9 @@ use lowtide_core::decide::fixable;
 use lowtide_model::freshness::{Survey, UnavailablePin, Unknown};
 use lowtide_model::package_family::PackageFamily;
 use lowtide_model::package_state::Pinned;
-use lowtide_packages::families::apt::available;
-use lowtide_packages::families::apt::pending::{self, SuiteIndex};
-use lowtide_packages::families::apt::state::AptState;
+use lowtide_apt::available;
+use lowtide_apt::pending::{self, SuiteIndex};
+use lowtide_apt::state::AptState;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 

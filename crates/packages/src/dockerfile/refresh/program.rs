@@ -3,7 +3,7 @@
 use super::record::{Record, Sure};
 use super::values::{Field, Variables};
 
-pub(crate) struct Call<'c> {
+pub struct Call<'c> {
     /// Without its folder.
     pub(crate) program: &'c str,
     pub(crate) arguments: &'c [Field],

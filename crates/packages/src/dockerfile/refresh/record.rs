@@ -29,7 +29,7 @@ pub(crate) enum Version {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Record {
+pub struct Record {
     refresh: Refresh,
     line: usize,
 }

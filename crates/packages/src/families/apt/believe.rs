@@ -1,8 +1,8 @@
 //! Decides whether a repository's `Release` file can be trusted now, and which of its index files a source needs. apt's
 //! rules: apt-secure(8), sources.list(5), Debian wiki "RepositoryFormat".
 
-use crate::families::apt::release::{Listed, Release};
-use crate::families::apt::sources::{Source, SourceOptions};
+use lowtide_apt::release::{Listed, Release};
+use lowtide_apt::sources::{Source, SourceOptions};
 use jiff::{SignedDuration, Timestamp};
 
 /// apt's `Acquire::Max-FutureTime` (apt.conf(5)): clocks differ by a little.
@@ -149,7 +149,7 @@ fn has_component(release: &Release, component: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::apt::sources;
+    use lowtide_apt::sources;
 
     const DATE: &str = "Date: Sat, 11 Jul 2026 10:00:00 UTC\n";
     const UNTIL: &str = "Valid-Until: Sat, 18 Jul 2026 10:00:00 UTC\n";

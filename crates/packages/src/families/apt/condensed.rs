@@ -41,7 +41,7 @@ fn decides_nothing(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::apt::state::AptState;
+    use lowtide_apt::state::AptState;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@ use super::condensed::condensed;
 use super::owned::owned;
 use super::paths::PATHS;
 use super::programs::PROGRAMS;
-use super::state::{AptState, STATUS, is_status};
+use lowtide_apt::state::{AptState, STATUS, is_status};
 use super::status;
 use crate::dockerfile::refresh::program::Program;
 use crate::families::family::{Family, ReadDatabase, Storage};

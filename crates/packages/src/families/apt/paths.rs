@@ -1,6 +1,6 @@
 //! Where dpkg and apt keep what in an image.
 
-use super::state::WANTED;
+use lowtide_apt::state::WANTED;
 use crate::families::paths::Paths;
 
 pub(super) const PATHS: Paths = Paths {

@@ -1,8 +1,8 @@
 //! dpkg's status database: `/var/lib/dpkg/status`, and the one-package files of distroless images
 //! (`/var/lib/dpkg/status.d/*`). Format: deb-control(5), dpkg(1) "Package states".
 
-use super::deb822::{Stanza, Stanzas};
-use crate::error::ParseError;
+use lowtide_apt::deb822::{Stanza, Stanzas};
+use lowtide_apt::error::ParseError;
 use lowtide_model::inventory::Package;
 use lowtide_model::package_family::PackageFamily;
 

@@ -1,6 +1,6 @@
 //! Which keys an image trusts for one of its sources (apt-secure(8); `Signed-By` in sources.list(5)).
 
-use crate::families::apt::sources::{SignedBy, Source};
+use lowtide_apt::sources::{SignedBy, Source};
 use crate::openpgp::error::KeyringError;
 use crate::openpgp::keyring::Keyring;
 use crate::openpgp::verify::Trust;
@@ -21,7 +21,7 @@ type ByName = BTreeMap<String, Result<Arc<Keyring>, KeyringError>>;
 
 impl Keyrings {
     /// The keys for `source`, out of the image's files (paths without leading slash; see
-    /// [`crate::families::apt::state::WANTED`]). Keyrings that are missing or cannot be read are named in the result; apt, too,
+    /// [`lowtide_apt::state::WANTED`]). Keyrings that are missing or cannot be read are named in the result; apt, too,
     /// goes on without them.
     pub fn trust(&mut self, source: &Source, files: &BTreeMap<String, Vec<u8>>) -> Trust {
         let mut trust = Trust::default();
@@ -83,7 +83,7 @@ impl Keyrings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::apt::sources;
+    use lowtide_apt::sources;
 
     /// Which keyrings, which fingerprints, what could not be used.
     fn trust(line: &str, files: &[(&str, &[u8])]) -> (usize, Vec<String>, Vec<String>) {
