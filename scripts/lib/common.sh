@@ -85,7 +85,7 @@ fresh_build_folder() {
     if [ "$(du -sm "$CARGO_TARGET_DIR" | cut -f1)" -gt 12000 ]; then
         rm -rf "${CARGO_TARGET_DIR:?}"/*
     elif [ "$(cat "$CARGO_TARGET_DIR/checkout" 2>/dev/null)" != "$ROOT" ]; then
-        (cd "$ROOT" && cargo clean --quiet --package lowtide --package lowtide-core --package lowtide-model --package lowtide-packages) || rm -rf "${CARGO_TARGET_DIR:?}"/*
+        (cd "$ROOT" && cargo clean --quiet --workspace) || rm -rf "${CARGO_TARGET_DIR:?}"/*
     fi
     echo "$ROOT" >"$CARGO_TARGET_DIR/checkout"
 }

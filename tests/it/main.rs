@@ -2,10 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must panic")]
 
-mod apt;
 mod archives;
-#[path = "../support/apt/mod.rs"]
-mod beside;
 mod cli;
 mod command;
 mod config;

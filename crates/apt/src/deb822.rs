@@ -59,7 +59,7 @@ impl<R: BufRead> Stanzas<R> {
     ///
     /// # Errors
     /// A line that is neither field nor continuation, a stanza over the limit, or input that cannot be read.
-    pub fn next(&mut self) -> Result<Option<Stanza<'_>>, ParseError> {
+    pub fn next_stanza(&mut self) -> Result<Option<Stanza<'_>>, ParseError> {
         self.bytes.clear();
         self.fields.clear();
         while let Some(line) = self.read_line()? {
@@ -181,7 +181,7 @@ mod tests {
             stanzas = stanzas.with_comments();
         }
         let mut shown = String::new();
-        while let Some(stanza) = stanzas.next()? {
+        while let Some(stanza) = stanzas.next_stanza()? {
             for (name, value) in stanza.fields() {
                 shown.push_str(&format!("{name}={value:?} "));
             }
@@ -215,7 +215,7 @@ mod tests {
     fn an_endless_stanza_is_refused() {
         let endless = std::io::BufReader::new(std::io::repeat(b'a'));
         let mut stanzas = Stanzas::new(endless, "Packages");
-        insta::assert_snapshot!(stanzas.next().map(|_| ()).unwrap_err(), @"Packages, line 1: an entry longer than 8388608 bytes");
+        insta::assert_snapshot!(stanzas.next_stanza().map(|_| ()).unwrap_err(), @"Packages, line 1: an entry longer than 8388608 bytes");
     }
 
     proptest::proptest! {
@@ -228,7 +228,7 @@ mod tests {
         fn what_is_written_is_read(fields in proptest::collection::vec(("[A-Za-z-]{1,9}", "[a-z0-9(),. ]{0,20}"), 1..6)) {
             let text: String = fields.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
             let mut stanzas = Stanzas::new(text.as_bytes(), "file");
-            let read: Vec<(String, String)> = stanzas.next().unwrap().unwrap().fields()
+            let read: Vec<(String, String)> = stanzas.next_stanza().unwrap().unwrap().fields()
                 .map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
             let written: Vec<(String, String)> = fields.iter().map(|(n, v)| (n.clone(), v.trim().to_owned())).collect();
             proptest::prop_assert_eq!(read, written);

@@ -8,8 +8,8 @@ use super::solve::plan::Mode;
 use super::solve::world::{PackageId, VersionId, World};
 use super::sources::Source;
 use super::state::AptState;
-use crate::version;
 use crate::planned::{self, KeptBack, New, Removal, Step, Upgrade};
+use crate::version;
 use std::cmp::Ordering;
 
 /// One source of the image with what its archive has: verified by the caller.

@@ -1,8 +1,8 @@
 //! apt_preferences(5): pins and what they match.
 
 use super::pattern::Pattern;
-use crate::error::{ParseError, Problem};
 use crate::deb822::{Stanza, Stanzas};
+use crate::error::{ParseError, Problem};
 
 /// One pin: what it speaks of, which versions it means, and how much it wants them.
 #[derive(Debug, Clone)]
@@ -127,7 +127,7 @@ impl PackageSpec {
 pub(crate) fn parse(text: &[u8], file: &str) -> Result<Vec<Pin>, ParseError> {
     let mut pins = Vec::new();
     let mut stanzas = Stanzas::new(text, file).with_comments();
-    while let Some(stanza) = stanzas.next()? {
+    while let Some(stanza) = stanzas.next_stanza()? {
         pins.extend(pins_of(stanza, file)?);
     }
     Ok(pins)

@@ -1,8 +1,8 @@
 //! `Release`: what an archive says of itself and of its indexes. Debian wiki "RepositoryFormat", apt-secure(8).
 
 use super::conf::truth;
-use crate::error::{ParseError, Problem};
 use crate::deb822::{Stanza, Stanzas};
+use crate::error::{ParseError, Problem};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ impl Release {
     /// When there is no field at all, a date, hash or size that cannot be understood, or an unreasonable number of files.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let mut stanzas = Stanzas::new(text.as_bytes(), FILE);
-        let Some(stanza) = stanzas.next()? else {
+        let Some(stanza) = stanzas.next_stanza()? else {
             return Err(ParseError::new(FILE, 1, Problem::Missing("field")));
         };
         let text = |name: &str| stanza.get(name).filter(|v| !v.is_empty()).map(ToOwned::to_owned);

@@ -1,8 +1,8 @@
 //! sources.list(5): one-line style and deb822 style.
 
 use super::conf::truth;
-use crate::error::{ParseError, Problem};
 use crate::deb822::{Stanza, Stanzas};
+use crate::error::{ParseError, Problem};
 
 /// One suite of one archive, as the image's sources name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub fn parse(text: &[u8], file: &str, native: &str) -> Result<Vec<Source>, Parse
     let mut found = Vec::new();
     if file.ends_with(".sources") {
         let mut stanzas = Stanzas::new(text, file).with_comments();
-        while let Some(stanza) = stanzas.next()? {
+        while let Some(stanza) = stanzas.next_stanza()? {
             stanza_style(stanza, file, native, &mut found)?;
         }
         return Ok(found);

@@ -5,8 +5,8 @@ use super::index::stanza::{Described, MultiArch, Priority};
 use super::preferences::{self, Pin};
 use super::settings::{NotFollowed, Settings};
 use super::sources::{self, SignedBy, Source};
-use crate::error::{ParseError, Problem};
 use crate::deb822::Stanzas;
+use crate::error::{ParseError, Problem};
 use std::collections::BTreeMap;
 
 pub const STATUS: &str = "var/lib/dpkg/status";
@@ -167,7 +167,7 @@ fn installed(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Installed>, ParseE
     let single = below(files, SINGLE).filter(|(path, _)| is_status(path));
     for (path, text) in whole.into_iter().chain(single) {
         let mut stanzas = Stanzas::new(text, path);
-        while let Some(stanza) = stanzas.next()? {
+        while let Some(stanza) = stanzas.next_stanza()? {
             let it = Described::of(stanza);
             let status = it.status.unwrap_or("install ok installed");
             let mut words = status.split_whitespace();
@@ -198,7 +198,7 @@ fn mark_automatic(
     };
     let native = architectures.first().map(String::as_str).unwrap_or_default();
     let mut stanzas = Stanzas::new(text.as_slice(), EXTENDED);
-    while let Some(stanza) = stanzas.next()? {
+    while let Some(stanza) = stanzas.next_stanza()? {
         let automatic = stanza
             .get("Auto-Installed")
             .and_then(|value| value.parse().ok())

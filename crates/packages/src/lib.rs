@@ -1,5 +1,8 @@
 //! Bytes become inventories and facts. Pure parsers, one file per format.
 
+// What is unreadable in a database, and what an upgrade would do, has one form for all families.
+pub use lowtide_apt::{error, planned};
+
 pub mod compare;
 pub mod compose;
 pub mod diff;

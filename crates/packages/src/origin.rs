@@ -1,8 +1,8 @@
 //! Which layer a package came with. Each build step rewrites a package database as a whole, so the database is compared
 //! from layer to layer: a package came with the first layer since which it has been listed there at this version.
 
-use lowtide_apt::error::ParseError;
 use super::families::list;
+use crate::error::ParseError;
 use lowtide_model::inventory::Package;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,8 @@
 //! The files of an image, and the inventory they make.
 
-use lowtide_apt::error::ParseError;
 use super::layer::assemble::made_directory;
 use super::os_release;
+use crate::error::ParseError;
 use lowtide_model::image::{ImageId, Platform};
 use lowtide_model::inventory::{FileEntry, FileKind, ImageConfig, ImageLayer, Inventory, Package};
 use std::collections::BTreeMap;

@@ -1,17 +1,17 @@
 //! The contract between the outbox and a channel, and the pass over what is due.
 
-use lowtide_core::channels::channel::Channel;
-use lowtide_core::channels::list::{Address, Listed, each_channel};
 use crate::clients::clock;
-use lowtide_core::decide::retry;
-use lowtide_core::fleet::app::Fleet;
-use lowtide_core::report::message_page::Sender;
 use crate::runtime::bot::{Bot, InForce};
 use crate::runtime::connectivity::Reached;
 use crate::store::error::StoreError;
 use crate::store::outbox::{Delivery, Pending};
 use futures_util::future::{BoxFuture, try_join_all};
 use jiff::Timestamp;
+use lowtide_core::channels::channel::Channel;
+use lowtide_core::channels::list::{Address, Listed, each_channel};
+use lowtide_core::decide::retry;
+use lowtide_core::fleet::app::Fleet;
+use lowtide_core::report::message_page::Sender;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::future::Future;

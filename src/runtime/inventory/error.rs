@@ -3,7 +3,7 @@
 use crate::clients::engine::error::EngineError;
 use crate::clients::registry::error::RegistryError;
 use lowtide_model::failure::{Failure, FailureKind};
-use lowtide_apt::error::ParseError;
+use lowtide_packages::error::ParseError;
 use lowtide_packages::layer::error::LayerError;
 
 #[derive(Debug, thiserror::Error)]

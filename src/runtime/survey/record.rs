@@ -1,7 +1,7 @@
 //! What a package manager would do, as a survey tells it.
 
 use lowtide_model::freshness::{Fix, KeptBack, PendingPackage, Survey};
-use lowtide_apt::planned::{New, Pending, Removal, Upgrade};
+use lowtide_packages::planned::{New, Pending, Removal, Upgrade};
 use std::fmt::Display;
 
 /// Leaves open who can bring each fix: [`lowtide_core::decide::fixable::judge`] decides that.

@@ -3,8 +3,8 @@
 use super::intern::Texts;
 use super::read::{Index, PROVIDES_WIDTH, ROW_WIDTH};
 use super::stanza::{Described, Kind, MultiArch};
-use crate::error::{ParseError, Problem};
 use crate::deb822::Stanzas;
+use crate::error::{ParseError, Problem};
 use crate::relation::{alternatives, clauses};
 use crate::version;
 use std::io::BufRead;
@@ -24,7 +24,7 @@ impl Index {
     pub fn parse(input: impl BufRead, file: &str) -> Result<Self, ParseError> {
         let mut stanzas = Stanzas::new(input, file);
         let mut builder = Builder::new();
-        while let Some(stanza) = stanzas.next()? {
+        while let Some(stanza) = stanzas.next_stanza()? {
             let end = stanza.end;
             let described = Described::of(stanza);
             described.names_a_version(file, end)?;

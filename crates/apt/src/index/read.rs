@@ -141,10 +141,7 @@ impl Index {
     }
 
     /// Everything that provides `name`, with the clause that says so.
-    pub(crate) fn providers<'a>(
-        &'a self,
-        name: &str,
-    ) -> impl Iterator<Item = (Row<'a>, &'a str)> + use<'a> {
+    pub(crate) fn providers<'a>(&'a self, name: &str) -> impl Iterator<Item = (Row<'a>, &'a str)> + use<'a> {
         let count = self.provides.len() / PROVIDES_WIDTH;
         let column = |at: usize, column: usize| self.provides[at * PROVIDES_WIDTH + column];
         let start = partition(count, |at| self.text(column(at, 0)) < name);

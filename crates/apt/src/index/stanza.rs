@@ -1,8 +1,8 @@
 //! What one stanza of Packages or of dpkg's status says of a package version.
 
-use crate::error::{ParseError, Problem};
 use crate::conf::truth;
 use crate::deb822::Stanza;
+use crate::error::{ParseError, Problem};
 
 /// The kinds of relation that decide about an upgrade, in the order in which apt looks at them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

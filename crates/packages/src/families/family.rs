@@ -3,7 +3,7 @@
 use super::paths::Paths;
 use super::programs::Programs;
 use crate::dockerfile::refresh::program::Program;
-use lowtide_apt::error::ParseError;
+use crate::error::ParseError;
 use crate::owned::Place;
 use lowtide_model::inventory::Package;
 use std::collections::{BTreeMap, BTreeSet};

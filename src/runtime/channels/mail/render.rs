@@ -1,11 +1,11 @@
 //! A notice becomes a mail: subject, text, HTML.
 
-use lowtide_core::channels::list::Notice;
 use crate::clients::smtp::Mail;
+use crate::runtime::channels::courier::stable_id;
+use lowtide_core::channels::list::Notice;
 use lowtide_core::report::message_page::{self, Sender};
 use lowtide_core::report::page::Rendered;
 use lowtide_core::report::{clean, html, text};
-use crate::runtime::channels::courier::stable_id;
 
 /// Characters of a subject after its prefix; phones show about half of it.
 const SUBJECT: usize = 110;

@@ -2,15 +2,15 @@
 
 use super::payload::{Payload, payload, ping};
 use super::request::{Key, headers};
-use lowtide_core::channels::webhook::policy::WebhookPolicy;
-use lowtide_core::channels::webhook::route::Receiver;
 use crate::clients::http::{Root, retry_after};
 use crate::clients::{clock, secrets, tls};
-use lowtide_core::fleet::app::Fleet;
 use crate::runtime::channels::courier::{Courier, Delivering, Undelivered};
 use crate::runtime::connectivity::Reached;
 use crate::store::error::StoreError;
 use jiff::{SignedDuration, Timestamp};
+use lowtide_core::channels::webhook::policy::WebhookPolicy;
+use lowtide_core::channels::webhook::route::Receiver;
+use lowtide_core::fleet::app::Fleet;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, StatusCode, redirect};
 use std::time::Duration;

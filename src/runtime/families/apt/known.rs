@@ -3,11 +3,11 @@
 use crate::clients::archive::error::ArchiveError;
 use crate::runtime::survey::cached::Basis;
 use jiff::Timestamp;
-use lowtide_apt::error::ParseError;
-use lowtide_packages::families::apt::believe::{Disbelief, IndexFile};
 use lowtide_apt::index::read::Index;
 use lowtide_apt::release::Release;
 use lowtide_apt::sources::Source;
+use lowtide_packages::error::ParseError;
+use lowtide_packages::families::apt::believe::{Disbelief, IndexFile};
 use lowtide_packages::openpgp::error::SignatureError;
 use lowtide_packages::openpgp::verify::Trust;
 use std::sync::Arc;

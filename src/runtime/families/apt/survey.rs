@@ -6,13 +6,13 @@ use crate::runtime::blocking::run_blocking;
 use crate::runtime::survey::cached::Validity;
 use crate::runtime::survey::images::{Question, Surveyed};
 use crate::runtime::survey::record::record;
+use lowtide_apt::available;
+use lowtide_apt::pending::{self, SuiteIndex};
+use lowtide_apt::state::AptState;
 use lowtide_core::decide::fixable;
 use lowtide_model::freshness::{Survey, UnavailablePin, Unknown};
 use lowtide_model::package_family::PackageFamily;
 use lowtide_model::package_state::Pinned;
-use lowtide_apt::available;
-use lowtide_apt::pending::{self, SuiteIndex};
-use lowtide_apt::state::AptState;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 

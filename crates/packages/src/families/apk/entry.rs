@@ -1,6 +1,6 @@
 //! The entries of apk's databases and indexes: one letter, a colon and a value per line; an empty line ends an entry.
 
-use lowtide_apt::error::{ParseError, Problem};
+use crate::error::{ParseError, Problem};
 
 /// The longest entry of Alpine's indexes has 30 kB; with its files, an installed one a few MB.
 const MAX_LINE: usize = 1 << 20;

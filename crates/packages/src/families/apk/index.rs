@@ -2,7 +2,7 @@
 
 use super::entry::{Draft, Entry, entries};
 use super::relation::{self, Relation};
-use lowtide_apt::error::{ParseError, Problem};
+use crate::error::{ParseError, Problem};
 use std::fmt;
 
 const NAME: &str = "APKINDEX";

@@ -1,7 +1,7 @@
 //! apk's installed database: `/lib/apk/db/installed` (apk-package(5), "Installed database"): one letter, a colon and
 //! a value per line, entries separated by empty lines.
 
-use lowtide_apt::error::{ParseError, Problem};
+use crate::error::{ParseError, Problem};
 use lowtide_model::inventory::Package;
 use lowtide_model::package_family::PackageFamily;
 

@@ -8,7 +8,7 @@ use super::solve::settle::settle;
 use super::solve::universe::{Out, PackageId, UNTAGGED, Universe};
 use super::state::ApkState;
 use crate::families::apk::version;
-use lowtide_apt::planned::{self, KeptBack, New, Removal, Step, Upgrade};
+use crate::planned::{self, KeptBack, New, Removal, Step, Upgrade};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! Where packages come from: apk-repositories(5), in the form of apk 3, of which that of apk 2 is a part.
 
-use lowtide_apt::error::{ParseError, Problem};
+use crate::error::{ParseError, Problem};
 use std::collections::BTreeMap;
 
 /// One repository, as the image names it.

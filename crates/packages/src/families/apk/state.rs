@@ -3,7 +3,7 @@
 use super::index::Index;
 use super::relation::{Relation, words};
 use super::repositories::{self, Source, Variables};
-use lowtide_apt::error::{ParseError, Problem};
+use crate::error::{ParseError, Problem};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The files a reader of images has to collect, without leading slash; a star stands for one file name. Symbolic links are

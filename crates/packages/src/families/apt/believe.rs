@@ -1,9 +1,9 @@
 //! Decides whether a repository's `Release` file can be trusted now, and which of its index files a source needs. apt's
 //! rules: apt-secure(8), sources.list(5), Debian wiki "RepositoryFormat".
 
+use jiff::{SignedDuration, Timestamp};
 use lowtide_apt::release::{Listed, Release};
 use lowtide_apt::sources::{Source, SourceOptions};
-use jiff::{SignedDuration, Timestamp};
 
 /// apt's `Acquire::Max-FutureTime` (apt.conf(5)): clocks differ by a little.
 const FUTURE: SignedDuration = SignedDuration::from_secs(10);

@@ -5,13 +5,13 @@ use super::condensed::condensed;
 use super::owned::owned;
 use super::paths::PATHS;
 use super::programs::PROGRAMS;
-use lowtide_apt::state::{AptState, STATUS, is_status};
 use super::status;
 use crate::dockerfile::refresh::program::Program;
 use crate::families::family::{Family, ReadDatabase, Storage};
 use crate::families::paths::Paths;
 use crate::families::programs::Programs;
 use crate::owned::Place;
+use lowtide_apt::state::{AptState, STATUS, is_status};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Not stored: the file lists of packages do not affect upgrades, and would be most of the data.

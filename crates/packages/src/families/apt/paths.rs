@@ -1,7 +1,7 @@
 //! Where dpkg and apt keep what in an image.
 
-use lowtide_apt::state::WANTED;
 use crate::families::paths::Paths;
+use lowtide_apt::state::WANTED;
 
 pub(super) const PATHS: Paths = Paths {
     databases: &["var/lib/dpkg"],

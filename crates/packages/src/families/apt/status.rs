@@ -16,7 +16,7 @@ const DATABASE: &str = "var/lib/dpkg/status";
 pub fn parse(status: &[u8]) -> Result<Vec<Package>, ParseError> {
     let mut packages = Vec::new();
     let mut stanzas = Stanzas::new(status, DATABASE);
-    while let Some(stanza) = stanzas.next()? {
+    while let Some(stanza) = stanzas.next_stanza()? {
         packages.extend(package(stanza)?);
     }
     Ok(packages)

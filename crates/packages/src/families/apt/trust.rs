@@ -1,9 +1,9 @@
 //! Which keys an image trusts for one of its sources (apt-secure(8); `Signed-By` in sources.list(5)).
 
-use lowtide_apt::sources::{SignedBy, Source};
 use crate::openpgp::error::KeyringError;
 use crate::openpgp::keyring::Keyring;
 use crate::openpgp::verify::Trust;
+use lowtide_apt::sources::{SignedBy, Source};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

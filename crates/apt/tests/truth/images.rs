@@ -1,7 +1,7 @@
 //! Images with different histories; see `scripts/lib/apt-roots` for what each has been through.
 
-use crate::apt::said::Said;
 use crate::archive::{Indexes, archives, files, suites};
+use crate::beside::said::Said;
 use lowtide_apt::pending::pending;
 use lowtide_apt::state::AptState;
 use std::fs;

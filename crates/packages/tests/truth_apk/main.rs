@@ -3,7 +3,7 @@
 //! meson), it is named by `LOWTIDE_TEST_APK`, several of them with a colon between:
 //!
 //! ```sh
-//! LOWTIDE_TEST_APK=…/apk2:…/apk3 LOWTIDE_TEST_APK_CASES=…/apk-tools/test/solver cargo test --test truth_apk -- --ignored
+//! LOWTIDE_TEST_APK=…/apk2:…/apk3 LOWTIDE_TEST_APK_CASES=…/apk-tools/test/solver cargo test -p lowtide-packages --test truth_apk -- --ignored
 //! ```
 //!
 //! `LOWTIDE_TEST_WORLDS=from..to` asks for other random worlds.

@@ -1,6 +1,6 @@
 //! Random worlds, judged by this machine's apt and by us. The first of them are judged with the other integration tests, too.
 
-use crate::apt::worlds::judged_as_apt_judges_them;
+use crate::beside::worlds::judged_as_apt_judges_them;
 
 /// Others by `LOWTIDE_TEST_WORLDS=from..to`.
 #[test]

@@ -1,8 +1,8 @@
 //! Asking apk, and asking us.
 
-use lowtide::packages::families::apk::index::Index;
-use lowtide::packages::families::apk::pending::{Pending, Refusal, Repository, pending};
-use lowtide::packages::families::apk::state::ApkState;
+use lowtide_packages::families::apk::index::Index;
+use lowtide_packages::families::apk::pending::{Pending, Refusal, Repository, pending};
+use lowtide_packages::families::apk::state::ApkState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;

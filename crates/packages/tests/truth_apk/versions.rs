@@ -2,7 +2,7 @@
 
 use crate::asked::tools;
 use crate::universe::Dice;
-use lowtide::packages::families::apk::version::{compare, is_valid};
+use lowtide_packages::families::apk::version::{compare, is_valid};
 use std::cmp::Ordering;
 use std::process::Command;
 

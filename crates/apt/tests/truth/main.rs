@@ -8,9 +8,9 @@
     reason = "a test that cannot go on must panic; the table is for people"
 )]
 
-#[path = "../support/apt/mod.rs"]
-mod apt;
 mod archive;
+#[path = "../beside/mod.rs"]
+mod beside;
 mod images;
 mod random;
 mod versions;

@@ -1,6 +1,6 @@
 //! The order of versions: generated ones, and all that the images' archives have of the same package.
 
-use crate::apt::versions::{generated, ordered_otherwise};
+use crate::beside::versions::{generated, ordered_otherwise};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
