@@ -83,10 +83,10 @@ pub fn pending(state: &AptState, suites: &[Suite<'_>]) -> Result<Pending, Refusa
     if !world.upgrade() {
         return Err(Refusal::Unresolved);
     }
-    Ok(told(&mut world))
+    Ok(read_off(&mut world))
 }
 
-fn told(world: &mut World<'_>) -> Pending {
+fn read_off(world: &mut World<'_>) -> Pending {
     let mut pending = Pending::default();
     for package in world.sorted() {
         let it = &world.packages[package.at()];
