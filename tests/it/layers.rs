@@ -501,8 +501,15 @@ fn the_reader_of_lines_is_not_fooled() {
             "model",
         ],
         [
-            "model",
+            "kinds",
             "store",
+        ],
+        [
+            "model",
+        ],
+        [
+            "yaml",
+            "report",
         ],
         [
             "clients",
