@@ -75,7 +75,8 @@ struct Release {
     tag: String,
     digest: Option<String>,
     image: String,
-    commit: String,
+    /// `null`: no run of ours built it.
+    commit: Option<String>,
     run: String,
     at: Timestamp,
 }
@@ -404,7 +405,7 @@ impl From<&AppStatus> for App {
             release: app.app_state.current().map(|release| Release {
                 tag: release.tag.clone(),
                 digest: release.digest.as_ref().map(ToString::to_string),
-                image: release.image.to_string(),
+                image: release.images.first().image.to_string(),
                 commit: release.commit.clone(),
                 run: release.run.to_string(),
                 at: release.at,

@@ -72,7 +72,7 @@ pub async fn everything(
     }
     let git = Git::new(mirrors);
     for app in fleet.apps.values() {
-        let tip = git.ask(&app.source).await;
+        let tip = git.ask(app.source()).await;
         let short = |id: String| id.chars().take(12).collect();
         add(format!("git {}", app.name), said(tip.map(short)));
     }

@@ -14,6 +14,7 @@ use lowtide_core::report::{clean, words};
 use lowtide_model::journal::{IllegalEvent, Recorded};
 use lowtide_model::name::{RolloutId, RunId};
 use lowtide_model::run::{Effect, Outcome};
+use lowtide_model::stages::test::TestReport;
 use std::path::{Path, PathBuf};
 
 /// # Errors
@@ -69,7 +70,7 @@ pub fn run(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunView, IllegalE
     let commit = state.resolved.map(|resolved| resolved.commit);
     let link = commit
         .as_ref()
-        .and_then(|commit| commit_link::link(&state.app.source.repo, &commit.id));
+        .and_then(|commit| commit_link::link(&state.app.source().repo, &commit.id));
     Ok(RunView {
         because,
         link,
@@ -85,7 +86,7 @@ pub fn run(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunView, IllegalE
         revision: state.revision,
         commit,
         stages,
-        tests: state.tested.and_then(|tested| tested.report),
+        tests: TestReport::of_rounds(&state.tested),
         change: state.inspected.and_then(|inspected| inspected.change),
     })
 }

@@ -95,7 +95,7 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
             warn!(%host, %error, "what was kept of other images cannot be looked through");
         }
     }
-    let building: BTreeSet<&HostName> = fleet.fleet.apps.values().map(|app| &app.build.host).collect();
+    let building: BTreeSet<&HostName> = fleet.fleet.apps.values().map(|app| &app.build().host).collect();
     for (host, engine) in fleet.engines().filter(|(host, _)| building.contains(host)) {
         match engine.prune_build_cache(keep.build_cache).await {
             Ok(0) => {}
@@ -145,7 +145,7 @@ async fn trim(
         in_use.extend(
             retention::needed(&app_state)
                 .into_iter()
-                .map(|release| release.image.clone()),
+                .flat_map(|release| release.images.iter().map(|one| one.image.clone())),
         );
     }
     let found: Vec<LocalImage> = images.iter().map(|(image, _)| image.clone()).collect();

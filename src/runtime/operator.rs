@@ -134,7 +134,7 @@ async fn look_for(bot: &Bot, app: &AppName, id: &str) -> Option<CommitSeen> {
         })
         .collect();
     let is_test = |path: &str| halt::is_test(&app.halt.tests, path);
-    Some(match bot.git.find(&app.source, id, &earlier, &is_test).await {
+    Some(match bot.git.find(app.source(), id, &earlier, &is_test).await {
         Ok(Some(found)) => CommitSeen::Found {
             id: found.commit.id,
             newer_than: app_state
@@ -164,21 +164,15 @@ fn touched(file: TouchedFile) -> (String, Touch) {
 /// The facts of a revert that an operator asks for; the rollouts themselves are opened by the supervisor, and those under way
 /// turn back by what is journalled here. `bad`: what is not to be tried again.
 pub(super) async fn revert(bot: &Bot, app: &AppName, bad: &Release, by: String, why: String) -> Result<(), StoreError> {
-    let facts = [
-        AppEvent::Quarantined {
-            content: bad.content.clone(),
-            image: bad.image.clone(),
-            digest: bad.digest.clone(),
+    let mut facts = quarantine::of_release(bad);
+    facts.push(AppEvent::Halted {
+        reason: HaltReason::Withdrawn {
+            by,
+            why,
+            tag: bad.tag.clone(),
+            release: bad.run,
         },
-        AppEvent::Halted {
-            reason: HaltReason::Withdrawn {
-                by,
-                why,
-                tag: bad.tag.clone(),
-                release: bad.run,
-            },
-            settings: None,
-        },
-    ];
+        settings: None,
+    });
     bot.commit(Batch::new(), app, &facts, &[]).await
 }

@@ -150,13 +150,16 @@ pub async fn releases(
     releases: &BTreeMap<AppName, Option<Release>>,
     now: Timestamp,
 ) -> Result<Vec<Outdated>, StoreError> {
-    let contents = releases.values().flatten().map(|release| release.content.clone());
+    let contents = releases
+        .values()
+        .flatten()
+        .map(|release| release.images.first().content.clone());
     let judged = match store {
         Some(store) => contents_of(store, archives, contents.collect(), now).await?,
         None => BTreeMap::new(),
     };
     let found = releases.iter().map(|(app, release)| match release {
-        Some(release) => release_of(release, judged.get(&release.content).cloned()),
+        Some(release) => release_of(release, judged.get(&release.images.first().content).cloned()),
         None => Outdated {
             image: app.to_string(),
             digest: None,
@@ -208,7 +211,7 @@ fn release_of(release: &Release, judged: Option<Judged>) -> Outdated {
     let Judged { os, survey } = judged.unwrap_or_else(unseen);
     Outdated {
         image: release.reference.to_string(),
-        digest: Some(digest.map_or(release.image.to_string(), ToString::to_string)),
+        digest: Some(digest.map_or(release.images.first().image.to_string(), ToString::to_string)),
         os,
         survey,
     }

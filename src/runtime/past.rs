@@ -44,7 +44,9 @@ pub async fn forget(
         .await?;
     let facts = store.trim_apps(now - FACTS, now - keep.audit).await?;
     let needed = app_states.iter().flat_map(|app_state| retention::needed(app_state));
-    let needed: BTreeSet<_> = needed.map(|release| release.content.clone()).collect();
+    let needed: BTreeSet<_> = needed
+        .flat_map(|release| release.images.iter().map(|one| one.content.clone()))
+        .collect();
     let evidence = store.forget_evidence(now - EVIDENCE.min(keep.history), needed).await?;
     Ok(Gone {
         streams: forgotten.streams,

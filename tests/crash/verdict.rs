@@ -111,7 +111,7 @@ async fn containers(ground: &Ground, world: &World, release: &Release, wrong: &m
             .raw_get(&format!("/containers/{name}/json"))
             .await
             .unwrap_or_default();
-        if now["Image"] != release.image.as_str() || now["Id"] == *old.id {
+        if now["Image"] != release.images.first().image.as_str() || now["Id"] == *old.id {
             wrong.push(format!("{name} does not run the release"));
         }
         if now["State"]["Health"]["Status"] != "healthy" {
@@ -151,7 +151,7 @@ async fn leftovers(ground: &Ground, world: &World, release: Option<&Release>, wr
     )
     .await
     {
-        if release.is_none_or(|release| image["Id"] != release.image.as_str()) {
+        if release.is_none_or(|release| image["Id"] != release.images.first().image.as_str()) {
             wrong.push(format!("left over: image {} {}", image["Id"], image["RepoTags"]));
         }
     }

@@ -15,8 +15,8 @@ use lowtide::clients::engine::probe::{ProbePath, ReadyVerdict};
 use lowtide::fleet::app::App;
 use lowtide::model::failure::{Failure, FailureKind};
 use lowtide::model::policy::{
-    BuildPolicy, ContainerLimits, GitRef, Mode, Ready, ReadyCheck, Schedule, Sidecar, Source, TestNetwork, TestPolicy,
-    TestSetup, TestStep,
+    BuildPolicy, ContainerLimits, GitRef, ImageOrigin, Mode, Ready, ReadyCheck, Schedule, Sidecar, Source, TestNetwork,
+    TestPolicy, TestSetup, TestStep,
 };
 use lowtide::model::stages::bootstrap::Bootstrap;
 use lowtide::model::stages::test::{FailedTest, Test, TestReport, Tested};
@@ -126,10 +126,12 @@ impl Attempt {
         let say = |line: &str| self.said.lock().unwrap().push(line.to_owned());
         let effect = Bootstrap {
             image: image.id.parse().unwrap(),
+            round: 0,
         };
         let bootstrapped = bootstrap::perform(&self.environment(&say), &effect, compose).await?;
         Ok(Test {
             image: effect.image,
+            round: 0,
             bootstrapped: Some(bootstrapped),
             starts: true,
         })
@@ -150,6 +152,7 @@ impl Attempt {
             engine: &self.engine,
             credentials: &self.credentials,
             app: &self.app,
+            round: 0,
             labels: &self.labels,
             via: &self.via,
             work: self.work.path(),
@@ -282,34 +285,36 @@ fn app(test: Option<TestPolicy>, ready: ReadyCheck) -> App {
         mode: Mode::Observe,
         timezone: "UTC".to_owned(),
         maintainers: Vec::new(),
-        source: Source {
-            repo: "https://git.example.org/web.git".to_owned(),
-            git_ref: GitRef::Head,
-            context: String::new(),
-            dockerfile: "Dockerfile".to_owned(),
-            submodules: false,
-            username: None,
-            token: None,
-            ssh_key: None,
-            timeout: PATIENCE,
-            max_size: 1 << 20,
-        },
-        build: BuildPolicy {
-            host: "build".parse().unwrap(),
-            args: BTreeMap::new(),
-            target: None,
-            labels: BTreeMap::new(),
-            label_schema: false,
-            pull: false,
-            timeout: PATIENCE,
-            limits: lowtide::model::policy::BuildLimits::default(),
-            max_log: 1 << 20,
-            upgrade: false,
-            max_age: None,
-            ignore_paths: vec![],
+        origin: ImageOrigin::Built {
+            source: Source {
+                repo: "https://git.example.org/web.git".to_owned(),
+                git_ref: GitRef::Head,
+                context: String::new(),
+                dockerfile: "Dockerfile".to_owned(),
+                submodules: false,
+                username: None,
+                token: None,
+                ssh_key: None,
+                timeout: PATIENCE,
+                max_size: 1 << 20,
+            },
+            build: BuildPolicy {
+                host: "build".parse().unwrap(),
+                args: BTreeMap::new(),
+                target: None,
+                labels: BTreeMap::new(),
+                label_schema: false,
+                pull: false,
+                timeout: PATIENCE,
+                limits: lowtide::model::policy::BuildLimits::default(),
+                max_log: 1 << 20,
+                upgrade: false,
+                max_age: None,
+                ignore_paths: vec![],
+            },
         },
         env: BTreeMap::from([("NEEDED".to_owned(), "yes".to_owned())]),
-        test,
+        tests: test.into_iter().collect(),
         ready: within(ready, PATIENCE),
         publish: None,
         schedule: Schedule::Never,

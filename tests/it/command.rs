@@ -9,7 +9,7 @@ use lowtide::fleet::rollout::RolloutEvent;
 use lowtide::kinds::list::StepOutcome;
 use lowtide::model::failure::FailureKind;
 use lowtide::model::name::{AppName, RunId};
-use lowtide::model::release::Release;
+use lowtide::model::release::{Images, Release};
 use lowtide::model::rollout::RolloutConclusion;
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
@@ -43,9 +43,8 @@ fn release(n: u128) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
         run: RunId(ulid::Ulid(n)),
-        image: digest.parse().unwrap(),
-        content: digest.parse().unwrap(),
-        commit: "c".repeat(40),
+        images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
+        commit: Some("c".repeat(40)),
         tag: format!("t{n}"),
         digest: Some(digest.parse().unwrap()),
         reference: format!("example.org/edge:t{n}").parse().unwrap(),
@@ -289,7 +288,7 @@ async fn forward_and_back_again() {
     end
     ");
     let app_state = site.app_state().await;
-    assert!(app_state.halted.is_some() && app_state.quarantine.contains(&release(3).content));
+    assert!(app_state.halted.is_some() && app_state.quarantine.contains(&release(3).images.first().content));
     let shown = site.lowtide(&["incident", "web"]);
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("cannot connect with [hidden]"), "{shown}");

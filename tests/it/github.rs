@@ -19,7 +19,7 @@ use lowtide::model::freshness::RebuildAssessment;
 use lowtide::model::image::Platform;
 use lowtide::model::journal::Recorded;
 use lowtide::model::name::RunId;
-use lowtide::model::release::Release;
+use lowtide::model::release::{Images, Release};
 use lowtide::model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
 use lowtide::model::secret::SecretRef;
 use lowtide::model::stages::resolve::{Base, BasePin, Commit, Resolve, Resolved};
@@ -229,9 +229,8 @@ fn release(number: u64, sha: &str) -> Release {
     let digest = format!("sha256:{}", "a".repeat(64));
     Release {
         run: id(number),
-        image: digest.parse().unwrap(),
-        content: digest.parse().unwrap(),
-        commit: sha.to_owned(),
+        images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
+        commit: Some(sha.to_owned()),
         tag: format!("20261123.{number}"),
         digest: None,
         reference: "lowtide/web:1".parse().unwrap(),

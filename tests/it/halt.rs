@@ -17,7 +17,7 @@ use lowtide::model::failure::{Failure, FailureKind, SkipReason};
 use lowtide::model::inventory::InventorySummary;
 use lowtide::model::journal::Recorded;
 use lowtide::model::name::{AppName, RolloutId, RunId};
-use lowtide::model::release::Release;
+use lowtide::model::release::{Images, Release};
 use lowtide::model::rollout::{HookPhase, Purpose, RolloutConclusion};
 use lowtide::model::stages::inspect::Inspected;
 use lowtide::store::database::Store;
@@ -42,9 +42,8 @@ fn release(n: u128, commit: &str) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
         run: RunId(ulid::Ulid(n)),
-        image: digest.parse().unwrap(),
-        content: digest.parse().unwrap(),
-        commit: commit.to_owned(),
+        images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
+        commit: Some(commit.to_owned()),
         tag: format!("t{n}"),
         digest: None,
         reference: format!("lowtide/web:t{n}").parse().unwrap(),
@@ -244,7 +243,7 @@ async fn the_same_content_under_a_new_digest_stays_out_after_a_restart() {
     let app_state = site.app_state().await;
     assert!(app_state.halted.is_some());
     assert_eq!(app_state.incidents.len(), 1);
-    let content = release(2, "").content;
+    let content = release(2, "").images.first().content.clone();
     let rebuilt = Inspected {
         inventory: InventorySummary {
             content: content.clone(),
@@ -541,10 +540,10 @@ async fn an_operator_lets_a_release_out_of_quarantine_and_says_why() {
     });
     assert_eq!(let_go, Some(("ana", "the disk was full")));
     // Of an app that is not halted only the quarantine ends.
-    let content = release(2, "").content;
+    let content = release(2, "").images.first().content.clone();
     let again = AppEvent::Quarantined {
         content: content.clone(),
-        image: release(2, "").image,
+        image: release(2, "").images.first().image.clone(),
         digest: None,
     };
     site.store()

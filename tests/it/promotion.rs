@@ -101,9 +101,11 @@ async fn a_promotion_that_fails_is_reported_once_and_comes_through_in_the_end() 
     let store = Store::open(&dir.path().join("state/lowtide.db"), true).unwrap();
     let release = Release {
         run: RunId(ulid::Ulid(7)),
-        image: config.to_string().parse().unwrap(),
-        content: config.to_string().parse().unwrap(),
-        commit: "c".repeat(40),
+        images: lowtide::model::release::Images::one(
+            config.to_string().parse().unwrap(),
+            config.to_string().parse().unwrap(),
+        ),
+        commit: Some("c".repeat(40)),
         tag: "t1".to_owned(),
         digest: Some(digest.to_string().parse().unwrap()),
         reference: format!("{}:t1", images.repository).parse().unwrap(),

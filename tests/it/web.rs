@@ -12,7 +12,7 @@ use lowtide::kinds::containers::step::{ContainerOutcome, ContainerStep};
 use lowtide::kinds::list::Outcome;
 use lowtide::kinds::track::Ended;
 use lowtide::model::name::{AppName, RolloutId, RunId};
-use lowtide::model::release::Release;
+use lowtide::model::release::{Images, Release};
 use lowtide::model::rollout::{Bar, Part, Purpose};
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::config_watch::{Place, Seen, Watch};
@@ -232,9 +232,8 @@ async fn rolling(dir: &Path) -> Arc<Bot> {
             timezone: app.timezone.clone(),
             release: Box::new(Release {
                 run: RunId(ulid::Ulid(7)),
-                image: image.parse().unwrap(),
-                content: image.parse().unwrap(),
-                commit: "c".repeat(40),
+                images: Images::one(image.parse().unwrap(), image.parse().unwrap()),
+                commit: Some("c".repeat(40)),
                 tag: "t1".to_owned(),
                 digest: None,
                 reference: "example.org/web:t1".parse().unwrap(),

@@ -6,7 +6,7 @@ use lowtide::fleet::app_state::AppEvent;
 use lowtide::fleet::rollout::RolloutEvent;
 use lowtide::model::image::ImageId;
 use lowtide::model::name::{AppName, RolloutId, RunId};
-use lowtide::model::release::Release;
+use lowtide::model::release::{Images, Release};
 use lowtide::model::rollout::Purpose;
 use lowtide::store::database::Store;
 use lowtide::store::journal::Batch;
@@ -22,9 +22,8 @@ pub(crate) async fn open(
     let target = fleet.apps[app].rollout[0].clone();
     let release = Release {
         run: RunId(ulid::Ulid::generate()),
-        image: image.clone(),
-        content: image.as_str().parse().unwrap(),
-        commit: "c".repeat(40),
+        images: Images::one(image.clone(), image.as_str().parse().unwrap()),
+        commit: Some("c".repeat(40)),
         tag: "new".to_owned(),
         digest: None,
         reference: reference.parse().unwrap(),

@@ -201,7 +201,8 @@ pub struct Incident {
     /// IANA zone its times are shown in.
     pub timezone: String,
     pub tag: String,
-    pub commit: String,
+    /// Full hex id. `None`: no run of ours built the image.
+    pub commit: Option<String>,
     pub irreversible: bool,
     /// It was one of the rollouts after an earlier incident.
     #[serde(default)]

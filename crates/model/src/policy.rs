@@ -136,6 +136,14 @@ pub enum Mode {
     Active,
 }
 
+/// Where an app's image comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum ImageOrigin {
+    /// It is built from a repository.
+    Built { source: Source, build: BuildPolicy },
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// https, ssh (`ssh://` or scp-like) or `file://` remote. Never with credentials in it.

@@ -3,7 +3,7 @@
 use lowtide_core::decide::rollout::RolloutState;
 use lowtide_model::image::{ImageId, Reference};
 use lowtide_model::name::RunId;
-use lowtide_model::release::Release;
+use lowtide_model::release::{Images, Release};
 
 /// Repository of the tags that retain such an image on its host: once compose's own tag has moved on, the image has no
 /// other name, and an ordinary `docker image prune` would remove it.
@@ -15,9 +15,8 @@ pub(super) fn release(state: &RolloutState, image: ImageId, tag: String, referen
         // No run made this image. Timestamp 0 sorts before every run, so whatever goes by the order of runs takes it
         // for the earliest release.
         run: RunId(ulid::Ulid::from_parts(0, state.id.0.random())),
-        content: image.to_string().parse().ok()?,
-        image,
-        commit: String::new(),
+        images: Images::one(image.clone(), image.to_string().parse().ok()?),
+        commit: None,
         tag,
         digest: None,
         reference,

@@ -17,7 +17,7 @@ use lowtide_core::fleet::run::RunEvent;
 use lowtide_model::failure::{Failure, FailureKind, HaltReason, SkipReason};
 use lowtide_model::journal::Recorded;
 use lowtide_model::name::{RolloutId, RunId};
-use lowtide_model::release::Release;
+use lowtide_model::release::{Images, Release};
 use lowtide_model::rollout::{Purpose, RolloutConclusion};
 use lowtide_model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
 use lowtide_model::stages::resolve::Resolve;
@@ -180,9 +180,8 @@ fn rolled(counters: &Counters, begun: Option<i64>, back: Option<FailureKind>, co
         timezone: "UTC".to_owned(),
         release: Box::new(Release {
             run: RunId(Ulid(7)),
-            image: digest.parse().unwrap(),
-            content: digest.parse().unwrap(),
-            commit: "c".repeat(40),
+            images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
+            commit: Some("c".repeat(40)),
             tag: "t1".to_owned(),
             digest: None,
             reference: "example.org/web:t1".parse().unwrap(),

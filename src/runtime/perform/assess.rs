@@ -67,7 +67,7 @@ pub(super) async fn assess(
             ..RebuildAssessment::default()
         });
     };
-    let kept = context.bot.store.packages(&last.content).await;
+    let kept = context.bot.store.packages(&last.images.first().content).await;
     let Some(state) = kept.map_err(|e| e.failure("the packages of the last release"))? else {
         return Ok(RebuildAssessment {
             inputs,
@@ -95,7 +95,7 @@ pub(super) async fn assess(
     for line in words::surveyed(&survey) {
         context.line(&line);
     }
-    let unavailable_pins = fixable::gone_for_good(unavailable_pins, &last.commit, &inputs.commit);
+    let unavailable_pins = fixable::gone_for_good(unavailable_pins, last.commit.as_deref(), &inputs.commit);
     Ok(RebuildAssessment {
         inputs,
         survey,
@@ -120,7 +120,7 @@ pub(super) async fn left(context: &StageContext<'_>, state: PackageState, doing:
 /// # Errors
 /// `DockerfileInvalid`.
 pub(super) fn doing(context: &StageContext<'_>, dockerfile: &Dockerfile, engine: &Platform) -> Result<Doing, Failure> {
-    let build = &context.run.app.build;
+    let build = context.run.app.build();
     let target = build.target.as_deref();
     let refresh = dockerfile
         .refresh(target, &platform::arguments(&build.args, engine, target))
@@ -177,7 +177,7 @@ async fn base_layers(
         }
         BasePin::Local { image } => {
             let id: ImageId = image.as_deref().and_then(|id| id.parse().ok()).ok_or_else(gone)?;
-            let engine = context.fleet.engine(&context.run.app.build.host)?;
+            let engine = context.fleet.engine(&context.run.app.build().host)?;
             let facts = engine.inspect_image(id.as_str()).await.map_err(|e| e.failure())?;
             let facts = facts.ok_or_else(gone)?;
             let ids = facts.diff_ids.iter().filter_map(|id| id.parse().ok()).collect();

@@ -33,7 +33,7 @@ async fn bring_up(
     effect: &Bootstrap,
     compose: Option<&Value>,
 ) -> Result<Bootstrapped, Stop> {
-    let Some(test) = &environment.app.test else {
+    let Some(test) = environment.policy() else {
         return Err(Failure::new(FailureKind::Invariant, "bootstrap of an app without tests").into());
     };
     let begun = Instant::now();

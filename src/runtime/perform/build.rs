@@ -31,33 +31,33 @@ pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built
     let directory = context.bot.run_directory(context.run.id);
     let checkout = WorkTree::new(directory.join("source"))?;
     let commit = &effect.resolved.commit;
-    let checked_out = context.bot.git.checkout(&app.source, &commit.id, &checkout.path);
+    let checked_out = context.bot.git.checkout(app.source(), &commit.id, &checkout.path);
     tokio::select! {
         done = checked_out => done.map_err(|e| Stop::Failed(e.failure()))?,
         () = context.cancel.cancelled() => return Err(Stop::Cancelled),
     }
-    let (dockerfile, text) = resolve::dockerfile(context, &app.source, commit).await?;
-    let (pins, target) = (pins(effect), app.build.target.as_deref());
-    let all = platform::arguments(&app.build.args, &effect.resolved.platform, target);
-    let pinned = sent(&app.build, &dockerfile, dockerfile.pin(&text, &all, &pins), &all)?;
-    let context_dir = checkout.path.join(&app.source.context);
-    let (at, named) = (context_dir.clone(), app.source.dockerfile.clone());
+    let (dockerfile, text) = resolve::dockerfile(context, app.source(), commit).await?;
+    let (pins, target) = (pins(effect), app.build().target.as_deref());
+    let all = platform::arguments(&app.build().args, &effect.resolved.platform, target);
+    let pinned = sent(app.build(), &dockerfile, dockerfile.pin(&text, &all, &pins), &all)?;
+    let context_dir = checkout.path.join(&app.source().context);
+    let (at, named) = (context_dir.clone(), app.source().dockerfile.clone());
     let request = BuildRequest {
         ignore: aside(move || ignore::read(&at, &named)).await?,
         context_dir,
-        dockerfile: app.source.dockerfile.clone(),
-        replace: vec![(app.source.dockerfile.clone(), Bytes::from(pinned))],
+        dockerfile: app.source().dockerfile.clone(),
+        replace: vec![(app.source().dockerfile.clone(), Bytes::from(pinned))],
         limits: Limits {
-            bytes: app.source.max_size,
+            bytes: app.source().max_size,
             ..Limits::default()
         },
-        step_limits: app.build.limits,
+        step_limits: app.build().limits,
         commit_time: commit.time.as_second(),
         tag: effect.tag.clone(),
-        args: pinned_args(&app.build.args, &pins),
-        target: app.build.target.clone(),
+        args: pinned_args(&app.build().args, &pins),
+        target: app.build().target.clone(),
         labels: effect.labels.clone(),
-        timeout: app.build.timeout.unsigned_abs(),
+        timeout: app.build().timeout.unsigned_abs(),
         nocache: true,
         // Bases are pinned to digests already; asking again would only cost time. Local bases must not be pulled.
         pull: false,
@@ -65,7 +65,7 @@ pub async fn perform(context: &StageContext<'_>, effect: &Build) -> Result<Built
         is_stale_index,
     };
     let log_path = directory.join("build.log");
-    let cap = usize::try_from(app.build.max_log).unwrap_or(usize::MAX);
+    let cap = usize::try_from(app.build().max_log).unwrap_or(usize::MAX);
     let mut log = LogFile::create(&log_path, cap).map_err(|e| local_file(&log_path, &e))?;
     let mut broken = None;
     // Arguments of a build are in its output whenever a step echoes them.
@@ -108,7 +108,7 @@ fn close(log: LogFile, broken: Option<std::io::Error>) {
 
 /// The engine that builds. There has to be room beside our state, and where the engine keeps its layers.
 async fn engine_with_room(context: &StageContext<'_>) -> Result<Engine, Failure> {
-    let (host, needed) = (&context.run.app.build.host, context.fleet.fleet.limits.min_free_disk);
+    let (host, needed) = (&context.run.app.build().host, context.fleet.fleet.limits.min_free_disk);
     room::enough(&context.bot.state, needed)?;
     let engine = context.fleet.engine(host)?.clone();
     room::enough_on(&engine, host, &context.bot.via, needed).await?;

@@ -9,7 +9,7 @@ use crate::clients::engine::error::EngineError;
 use crate::clients::engine::probe::ProbePath;
 use lowtide_core::fleet::app::App;
 use lowtide_model::failure::Failure;
-use lowtide_model::policy::ContainerLimits;
+use lowtide_model::policy::{ContainerLimits, TestPolicy};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
@@ -22,6 +22,8 @@ pub struct TestEnvironment<'a> {
     /// For the images of sidecars.
     pub credentials: &'a Credentials,
     pub app: &'a App,
+    /// Position in the app's rounds of tests.
+    pub round: usize,
     /// Put on everything that is created. Clean-up selects by two of them: `io.lowtide.instance` and `io.lowtide.run`.
     pub labels: &'a BTreeMap<String, String>,
     pub via: &'a ProbePath,
@@ -75,7 +77,12 @@ const LIMITS: ContainerLimits = ContainerLimits {
 
 impl TestEnvironment<'_> {
     pub(super) fn limits(&self) -> ContainerLimits {
-        self.app.test.as_ref().map_or(LIMITS, |test| test.limits)
+        self.policy().map_or(LIMITS, |test| test.limits)
+    }
+
+    /// `None`: the app has no tests.
+    pub(super) fn policy(&self) -> Option<&TestPolicy> {
+        self.app.tests.get(self.round)
     }
 
     /// Fails once the token is cancelled; asked before each thing that is created.

@@ -22,8 +22,8 @@ impl Hidden {
     pub fn of(app: &App) -> Self {
         let hidden = Self::default();
         hidden.learn(&app.env);
-        hidden.learn(&app.build.args);
-        if let Some(test) = &app.test {
+        hidden.learn(&app.build().args);
+        for test in &app.tests {
             hidden.learn(&test.env);
         }
         hidden

@@ -19,9 +19,9 @@ use lowtide_packages::{diff, ignore_paths};
 /// # Errors
 /// `ImageUnreadable`, or as the engine fails.
 pub async fn perform(context: &StageContext<'_>, effect: &Inspect) -> Result<Inspected, Failure> {
-    let engine = context.fleet.engine(&context.run.app.build.host)?;
+    let engine = context.fleet.engine(&context.run.app.build().host)?;
     let mut seen = seen(context, engine, &effect.image).await?;
-    ignore_paths::leave_out(&mut seen.inventory, &context.run.app.build.ignore_paths);
+    ignore_paths::leave_out(&mut seen.inventory, &context.run.app.build().ignore_paths);
     let inventory = &seen.inventory;
     let content = diff::content(inventory);
     let before = match &effect.against {
@@ -66,7 +66,7 @@ async fn left(context: &StageContext<'_>, seen: &Seen, content: &ContentDigest) 
             "an image was built before its commit was known",
         ));
     };
-    let (dockerfile, _) = resolve::dockerfile(context, &context.run.app.source, &resolved.commit).await?;
+    let (dockerfile, _) = resolve::dockerfile(context, context.run.app.source(), &resolved.commit).await?;
     let doing = assess::doing(context, &dockerfile, &resolved.platform)?;
     let lineage = assess::lineage(context, seen, &doing, resolved).await;
     let state = state(seen, lineage, Some(doing.clone()));
@@ -88,7 +88,7 @@ async fn running(context: &StageContext<'_>, engine: &Engine) -> Option<Inventor
     let here = app
         .rollout
         .iter()
-        .filter(|target| target.settings.host == app.build.host);
+        .filter(|target| target.settings.host == app.build().host);
     let mut image = None;
     for target in here {
         image = effects::images(engine, app, target)
@@ -100,7 +100,7 @@ async fn running(context: &StageContext<'_>, engine: &Engine) -> Option<Inventor
     }
     let image = image?;
     let mut inventory = seen(context, engine, &image).await.ok()?.inventory;
-    ignore_paths::leave_out(&mut inventory, &app.build.ignore_paths);
+    ignore_paths::leave_out(&mut inventory, &app.build().ignore_paths);
     Some(inventory)
 }
 

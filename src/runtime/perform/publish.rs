@@ -16,7 +16,7 @@ pub async fn perform(context: &StageContext<'_>, effect: &Publish) -> Result<Pub
     let Some(to) = &effect.to else {
         return Ok(Published { digest: None });
     };
-    let engine = context.fleet.engine(&context.run.app.build.host)?;
+    let engine = context.fleet.engine(&context.run.app.build().host)?;
     let registry = &context.fleet.registry;
     let digest = match registry.digest(to).await.map_err(|e| e.failure())? {
         // Pushed by an earlier attempt whose end was not journalled.

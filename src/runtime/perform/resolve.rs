@@ -16,12 +16,12 @@ use lowtide_packages::dockerfile::platform;
 /// As git, the registries or the Dockerfile fail.
 pub async fn perform(context: &StageContext<'_>) -> Result<Resolved, Failure> {
     let app = &context.run.app;
-    let commit = context.bot.git.resolve(&app.source).await.map_err(|e| e.failure())?;
+    let commit = context.bot.git.resolve(app.source()).await.map_err(|e| e.failure())?;
     context.line(&format!("commit {} {}", commit.short(), commit.subject));
-    let (dockerfile, _) = dockerfile(context, &app.source, &commit).await?;
+    let (dockerfile, _) = dockerfile(context, app.source(), &commit).await?;
     let version = context
         .fleet
-        .engine(&app.build.host)?
+        .engine(&app.build().host)?
         .version()
         .await
         .map_err(|e| e.failure())?;
@@ -30,9 +30,9 @@ pub async fn perform(context: &StageContext<'_>) -> Result<Resolved, Failure> {
         architecture: version.arch,
         variant: None,
     };
-    let target = app.build.target.as_deref();
+    let target = app.build().target.as_deref();
     let uses = dockerfile
-        .external_bases(target, &platform::arguments(&app.build.args, &platform, target))
+        .external_bases(target, &platform::arguments(&app.build().args, &platform, target))
         .map_err(|e| Failure::new(FailureKind::DockerfileInvalid, e.to_string()))?;
     let mut bases: Vec<Base> = Vec::new();
     let mut frontend = None;
@@ -75,7 +75,7 @@ pub async fn perform(context: &StageContext<'_>) -> Result<Resolved, Failure> {
 }
 
 async fn pin(context: &StageContext<'_>, base: &Base, engine: &Platform) -> Result<BasePin, Failure> {
-    let build = &context.run.app.build;
+    let build = context.run.app.build();
     if build.pull {
         let platform = base.platform.as_ref().unwrap_or(engine);
         let (bases, registry) = (&context.bot.bases, &context.fleet.registry);

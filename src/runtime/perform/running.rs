@@ -43,7 +43,7 @@ async fn survey(context: &StageContext<'_>, target: &TargetPolicy) -> Option<Sur
         .into_iter()
         .collect();
     for image in images {
-        let released = context.run.last.as_ref().is_some_and(|last| last.image == image);
+        let released = context.run.last.as_ref().is_some_and(|last| last.images.has(&image));
         if released {
             continue;
         }

@@ -77,7 +77,7 @@ const KILLED: i64 = 137;
 async fn prove(environment: &TestEnvironment<'_>, effect: &Test, parse: ParseReport) -> Result<Tested, Stop> {
     let mut steps = Vec::new();
     let mut report = None;
-    let network = match (&effect.bootstrapped, &environment.app.test) {
+    let network = match (&effect.bootstrapped, environment.policy()) {
         (Some(bootstrapped), Some(policy)) => {
             let container = &bootstrapped.container;
             let seen = environment.engine.look(container).await?;

@@ -15,8 +15,8 @@ use serde_json::Value;
 /// # Errors
 /// As bootstrap fails or is cancelled.
 pub async fn bootstrap(context: &StageContext<'_>, effect: &Bootstrap) -> Result<Bootstrapped, Stop> {
-    let compose = compose_file(context).await?;
-    in_environment(context, async |environment| {
+    let compose = compose_file(context, effect.round).await?;
+    in_environment(context, effect.round, async |environment| {
         bootstrap::perform(environment, effect, compose.as_ref()).await
     })
     .await
@@ -25,7 +25,7 @@ pub async fn bootstrap(context: &StageContext<'_>, effect: &Bootstrap) -> Result
 /// # Errors
 /// As the tests fail or are cancelled.
 pub async fn test(context: &StageContext<'_>, effect: &Test) -> Result<Tested, Stop> {
-    in_environment(context, async |environment| {
+    in_environment(context, effect.round, async |environment| {
         test::perform(environment, effect, &parse).await
     })
     .await
@@ -37,17 +37,22 @@ fn parse(xml: &[u8]) -> Result<TestReport, String> {
 
 async fn in_environment<T>(
     context: &StageContext<'_>,
+    round: usize,
     work: impl AsyncFnOnce(&TestEnvironment<'_>) -> Result<T, Stop>,
 ) -> Result<T, Stop> {
-    let directory = context.bot.run_directory(context.run.id);
+    let mut directory = context.bot.run_directory(context.run.id);
+    if round > 0 {
+        directory.push(format!("round-{}", round + 1));
+    }
     std::fs::create_dir_all(&directory).map_err(|e| build::local_file(&directory, &e))?;
     let labels = context.labels();
     let say = |line: &str| context.line(line);
     let hidden = Hidden::of(&context.run.app);
     let environment = TestEnvironment {
-        engine: context.fleet.engine(&context.run.app.build.host)?,
+        engine: context.fleet.engine(&context.run.app.build().host)?,
         credentials: &context.fleet.credentials,
         app: &context.run.app,
+        round,
         labels: &labels,
         via: &context.bot.via,
         work: &directory,
@@ -59,8 +64,8 @@ async fn in_environment<T>(
 }
 
 /// The repository's own compose file, of the commit under test.
-async fn compose_file(context: &StageContext<'_>) -> Result<Option<Value>, Failure> {
-    let Some(TestSetup::Compose { file, .. }) = context.run.app.test.as_ref().map(|test| &test.how) else {
+async fn compose_file(context: &StageContext<'_>, round: usize) -> Result<Option<Value>, Failure> {
+    let Some(TestSetup::Compose { file, .. }) = context.run.app.tests.get(round).map(|test| &test.how) else {
         return Ok(None);
     };
     let refused = |why: String| Failure::new(FailureKind::ComposeRefused, format!("{file}: {why}"));
@@ -71,7 +76,7 @@ async fn compose_file(context: &StageContext<'_>) -> Result<Option<Value>, Failu
     let bytes = context
         .bot
         .git
-        .read_file(&context.run.app.source, commit, file)
+        .read_file(context.run.app.source(), commit, file)
         .await
         .map_err(|e| e.failure())?;
     let bytes = bytes.ok_or_else(|| refused("it is not in the commit".to_owned()))?;

@@ -5,7 +5,7 @@ use crate::proxy;
 use lowtide::model::failure::FailureKind;
 use lowtide::model::image::{ContentDigest, ImageId};
 use lowtide::model::name::RunId;
-use lowtide::model::release::Release;
+use lowtide::model::release::{Images, Release};
 use lowtide::model::secret::Secret;
 use lowtide::runtime::kinds::containers::hook::{HookResult, run_hook};
 use lowtide::runtime::kinds::containers::pull::{RegistryAuth, pull};
@@ -16,9 +16,8 @@ use std::time::Duration;
 pub(super) fn release(reference: &str, image: &ImageId, digest: Option<&str>) -> Release {
     Release {
         run: RunId(ulid::Ulid::generate()),
-        image: image.clone(),
-        content: ContentDigest::try_from(image.to_string()).unwrap(),
-        commit: "0".repeat(40),
+        images: Images::one(image.clone(), ContentDigest::try_from(image.to_string()).unwrap()),
+        commit: Some("0".repeat(40)),
         tag: "t".to_owned(),
         digest: digest.map(|d| d.parse().unwrap()),
         reference: reference.parse().unwrap(),

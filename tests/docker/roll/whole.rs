@@ -10,7 +10,7 @@ use lowtide::model::drift::Drift;
 use lowtide::model::failure::WaitReason;
 use lowtide::model::image::{ContentDigest, ImageId};
 use lowtide::model::name::{AppName, RolloutId, RunId};
-use lowtide::model::release::Release;
+use lowtide::model::release::{Images, Release};
 use lowtide::model::rollout::{Purpose, RolloutConclusion};
 use lowtide::runtime::bot::{Bot, InForce};
 use lowtide::runtime::drift;
@@ -150,9 +150,8 @@ impl House {
 fn release(stage: &Stage, version: &str, image: &ImageId) -> Release {
     Release {
         run: RunId(ulid::Ulid::generate()),
-        image: image.clone(),
-        content: image.as_str().parse::<ContentDigest>().unwrap(),
-        commit: "c".repeat(40),
+        images: Images::one(image.clone(), image.as_str().parse::<ContentDigest>().unwrap()),
+        commit: Some("c".repeat(40)),
         tag: version.to_owned(),
         digest: None,
         reference: stage.tag(version).parse().unwrap(),

@@ -69,11 +69,11 @@ async fn a_fresh_login_restarts_nothing_and_lets_a_lost_task_come_back() {
         .unwrap();
     assert_eq!(stage.tasks(&name), before);
     // The node loses image and task: the login of yesterday cannot bring them back.
-    let ours = format!("ancestor={}", new.image);
+    let ours = format!("ancestor={}", new.images.first().image);
     let container = docker(&["ps", "-q", "--filter", &ours]);
     docker(&["kill", &container]);
     docker(&["rm", &container]);
-    docker(&["rmi", "-f", new.image.as_str()]);
+    docker(&["rmi", "-f", new.images.first().image.as_str()]);
     let comes_to = async |state: TaskState| {
         loop {
             let found = roll.found().await;

@@ -206,7 +206,7 @@ async fn a_job_brings_the_image_to_the_nodes_and_goes() {
     let name = stage.create("", &[], &old);
     let mut roll = Roll::new(&stage, one(&name), &new);
     roll.until(is_update).await;
-    quiet(&["rmi", "-f", &new.image.to_string()]);
+    quiet(&["rmi", "-f", &new.images.first().image.to_string()]);
     let (unit, mark, cancel) = (&roll.units()[0], roll.mark(), CancellationToken::new());
     prepull::by_job(&stage.engine, unit, &new, &mark, None, &cancel)
         .await

@@ -17,7 +17,7 @@ use lowtide::model::image::ContentDigest;
 use lowtide::model::journal::Recorded;
 use lowtide::model::name::{RolloutId, RunId};
 use lowtide::model::policy::{Order, Ready, ReadyCheck};
-use lowtide::model::release::Release;
+use lowtide::model::release::{Images, Release};
 use lowtide::model::rollout::{Goal, Purpose, RolloutConclusion};
 use lowtide::runtime::kinds::containers::body::Mark;
 use lowtide::runtime::kinds::containers::pull::RegistryAuth;
@@ -82,9 +82,8 @@ impl Stage {
         let own = digests.lines().find(|line| line.starts_with(&self.repository)).unwrap();
         Release {
             run: RunId(ulid::Ulid::generate()),
-            image: image.parse().unwrap(),
-            content: ContentDigest::try_from(image).unwrap(),
-            commit: "0".repeat(40),
+            images: Images::one(image.parse().unwrap(), ContentDigest::try_from(image).unwrap()),
+            commit: Some("0".repeat(40)),
             tag: version.to_owned(),
             digest: Some(own.split_once('@').unwrap().1.parse().unwrap()),
             reference: tag.parse().unwrap(),

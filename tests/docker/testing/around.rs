@@ -176,6 +176,7 @@ async fn without_tests_the_image_is_started_as_it_ships() {
     let attempt = Attempt::new(None, log("^env: yes$"));
     let effect = Test {
         image: image.id.parse().unwrap(),
+        round: 0,
         bootstrapped: None,
         starts: true,
     };
@@ -193,7 +194,7 @@ async fn a_cancel_leaves_nothing() {
         (up(), vec![exec("echo waiting for the cancel; sleep 1000")]),
     ] {
         let attempt = Attempt::new(Some(policy(ready, steps)), up());
-        let word = if attempt.app.test.as_ref().unwrap().steps.is_empty() {
+        let word = if attempt.app.tests[0].steps.is_empty() {
             "waiting"
         } else {
             "waiting for the cancel"
@@ -206,11 +207,13 @@ async fn a_cancel_leaves_nothing() {
         let environment = attempt.environment(&say);
         let effect = Bootstrap {
             image: image.id.parse().unwrap(),
+            round: 0,
         };
         let ended = match bootstrap::perform(&environment, &effect, None).await {
             Ok(bootstrapped) => {
                 let effect = Test {
                     image: effect.image,
+                    round: 0,
                     bootstrapped: Some(bootstrapped),
                     starts: true,
                 };

@@ -10,6 +10,7 @@ fn exit(code: u8) -> ReadyCheck {
 fn shipped(image: &Image, starts: bool) -> Test {
     Test {
         image: image.id.parse().unwrap(),
+        round: 0,
         bootstrapped: None,
         starts,
     }

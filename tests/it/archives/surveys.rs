@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use lowtide::model::image::ContentDigest;
 use lowtide::model::name::RunId;
 use lowtide::model::package_state::{Lineage, PackageState, Pinned};
-use lowtide::model::release::Release;
+use lowtide::model::release::{Images, Release};
 use lowtide::runtime::outdated;
 use lowtide::runtime::survey::images::Question;
 use lowtide::store::database::Store;
@@ -202,9 +202,8 @@ async fn the_releases_of_a_fleet_are_surveyed_once_per_package_state() {
 fn release(content: ContentDigest) -> Release {
     Release {
         run: RunId(ulid::Ulid::nil()),
-        image: format!("sha256:{:064x}", 9).parse().unwrap(),
-        content,
-        commit: "1".repeat(40),
+        images: Images::one(format!("sha256:{:064x}", 9).parse().unwrap(), content),
+        commit: Some("1".repeat(40)),
         tag: "t".to_owned(),
         digest: None,
         reference: "example.org/app:t".parse().unwrap(),

@@ -18,7 +18,7 @@ use lowtide::model::journal::Recorded;
 use lowtide::model::message::{Keys, MessageBody};
 use lowtide::model::name::{AppName, RolloutId, RunId};
 use lowtide::model::package_state::PackageState;
-use lowtide::model::release::Release;
+use lowtide::model::release::{Images, Release};
 use lowtide::model::rollout::{Purpose, RolloutConclusion};
 use lowtide::model::run::{Conclusion, Stage, Trigger};
 use lowtide::store::database::Store;
@@ -175,7 +175,7 @@ impl Past {
             if let (Night::Released { .. }, Some(release)) =
                 (night(day, number, &app.app_state), app.app_state.current())
             {
-                let (content, inventory) = (&release.content, inventory(number, day));
+                let (content, inventory) = (&release.images.first().content, inventory(number, day));
                 let kept = self.store.keep_packages(content.clone(), &packages, now).await;
                 kept.unwrap();
                 let kept = self.store.keep_inventory(content.clone(), &inventory, now).await;
@@ -273,8 +273,8 @@ impl Past {
                 let settings = Some(Box::new(self.fleet.apps[&app.name].as_ref().clone()));
                 app.facts.push(AppEvent::Halted { reason, settings });
                 app.facts.push(AppEvent::Quarantined {
-                    content: release.content,
-                    image: release.image,
+                    content: release.images.first().content.clone(),
+                    image: release.images.first().image.clone(),
                     digest: release.digest,
                 });
             }
@@ -325,9 +325,8 @@ fn release(run: RunId, day: usize, number: usize, at: Timestamp, detail: Detail)
     };
     Release {
         run,
-        image: digest.parse().unwrap(),
-        content: digest.parse().unwrap(),
-        commit: format!("{:040x}", number as u128),
+        images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
+        commit: Some(format!("{:040x}", number as u128)),
         tag: format!("{day}-{}", run.short()),
         digest: Some(digest.parse().unwrap()),
         reference: format!("registry.example.org/app-{number}:{day}").parse().unwrap(),

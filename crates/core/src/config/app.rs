@@ -11,7 +11,7 @@ use crate::yaml::scope::{Origin, Scope};
 use croner::parser::{CronParser, Seconds, Year};
 use lowtide_model::defaults;
 use lowtide_model::name::AppName;
-use lowtide_model::policy::{BuildLimits, BuildPolicy, Mode, Schedule};
+use lowtide_model::policy::{BuildLimits, BuildPolicy, ImageOrigin, Mode, Schedule};
 
 impl Check<'_> {
     pub(super) fn app(&mut self, file: &raw::File, key: &str, raw: &raw::App) -> Option<App> {
@@ -76,9 +76,15 @@ impl Check<'_> {
             mode,
             timezone,
             maintainers,
-            build: self.build(scope, &raw.build.clone().unwrap_or_default()),
+            origin: ImageOrigin::Built {
+                build: self.build(scope, &raw.build.clone().unwrap_or_default()),
+                source,
+            },
             env: strings(&raw.env),
-            test: self.test(scope, raw.test.as_ref(), raw.ready.as_ref()),
+            tests: self
+                .test(scope, raw.test.as_ref(), raw.ready.as_ref())
+                .into_iter()
+                .collect(),
             ready: self.ready(
                 scope,
                 &Route::keys("ready"),
@@ -89,7 +95,6 @@ impl Check<'_> {
             schedule: self.schedule(scope, raw),
             rollout: Vec::new(),
             github_repo,
-            source,
             halt: self.halt(scope, &raw.halt.clone().unwrap_or_default()),
         };
         self.window_of_app(scope, raw);

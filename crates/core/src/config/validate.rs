@@ -60,8 +60,8 @@ pub fn secrets(fleet: &Fleet) -> Vec<(String, SecretRef)> {
         add(place, Some(secret));
     }
     for (name, app) in &fleet.apps {
-        add(format!("apps.{name}.source.token"), app.source.token.as_ref());
-        add(format!("apps.{name}.source.ssh_key"), app.source.ssh_key.as_ref());
+        add(format!("apps.{name}.source.token"), app.source().token.as_ref());
+        add(format!("apps.{name}.source.ssh_key"), app.source().ssh_key.as_ref());
         for target in &app.rollout {
             for (place, secret) in target.secret_refs() {
                 let target = &target.settings.name;

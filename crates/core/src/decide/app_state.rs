@@ -198,7 +198,7 @@ impl AppState {
                 rollout,
                 target: target.clone(),
                 at,
-                commit: self.release(release).map(|release| release.commit.clone()),
+                commit: self.release(release).and_then(|release| release.commit.clone()),
             })
         };
         let incident = self.targets.iter().find_map(by);

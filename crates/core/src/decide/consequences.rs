@@ -192,7 +192,8 @@ fn is_commit_to_blame(state: &RunState, last_bases: Option<&[Base]>) -> bool {
     let (Some(last), Some(resolved)) = (&state.last, &state.resolved) else {
         return false;
     };
-    last.commit != resolved.commit.id && last_bases.is_some_and(|bases| bases.iter().eq(resolved.images()))
+    last.commit.as_ref() != Some(&resolved.commit.id)
+        && last_bases.is_some_and(|bases| bases.iter().eq(resolved.images()))
 }
 
 /// The run whose bases a failing run is compared with; `None` where nothing depends on it.
@@ -201,7 +202,7 @@ pub fn compared_with(state: &RunState, conclusion: &Conclusion) -> Option<RunId>
     let failed = matches!(conclusion, Conclusion::Failed { failure, .. } if failure.fault() == Fault::Repo);
     let last = state.last.as_ref()?;
     let commit = &state.resolved.as_ref()?.commit.id;
-    (failed && last.commit != *commit).then_some(last.run)
+    (failed && last.commit.as_ref() != Some(commit)).then_some(last.run)
 }
 
 /// The commit of a run, once it is resolved.
@@ -209,7 +210,7 @@ fn built(state: &RunState) -> Option<Box<Built>> {
     let commit = &state.resolved.as_ref()?.commit;
     Some(Box::new(Built {
         commit: commit.clone(),
-        link: commit_link::link(&state.app.source.repo, &commit.id),
+        link: commit_link::link(&state.app.source().repo, &commit.id),
     }))
 }
 

@@ -112,8 +112,12 @@ fn excuse_news(survey: &mut Survey) {
 /// Pinned versions that no package repository has any more, judged by the package sources of the release built from
 /// commit `last`. None count if `commit` is another one: it may add the repository that has them.
 #[must_use]
-pub fn gone_for_good(unavailable_pins: Vec<UnavailablePin>, last: &str, commit: &str) -> Vec<UnavailablePin> {
-    if last == commit { unavailable_pins } else { Vec::new() }
+pub fn gone_for_good(unavailable_pins: Vec<UnavailablePin>, last: Option<&str>, commit: &str) -> Vec<UnavailablePin> {
+    if last == Some(commit) {
+        unavailable_pins
+    } else {
+        Vec::new()
+    }
 }
 
 struct Facts<'a> {

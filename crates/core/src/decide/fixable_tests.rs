@@ -387,6 +387,6 @@ fn what_is_gone_is_reported_of_the_commit_that_was_looked_at() {
         line: 2,
         available: None,
     }];
-    assert_eq!(gone_for_good(gone.clone(), "c1", "c1"), gone);
-    assert!(gone_for_good(gone, "c1", "c2").is_empty());
+    assert_eq!(gone_for_good(gone.clone(), Some("c1"), "c1"), gone);
+    assert!(gone_for_good(gone, Some("c1"), "c2").is_empty());
 }

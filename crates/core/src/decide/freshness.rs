@@ -53,7 +53,7 @@ pub fn skip(inspected: &Inspected, last: Option<&Release>, quarantine: &[Content
             digest: content.to_string(),
         });
     }
-    let same = last.is_some_and(|release| release.content == *content);
+    let same = last.is_some_and(|release| release.images.has_content(content));
     same.then_some(SkipReason::SameContent)
 }
 
@@ -86,9 +86,9 @@ fn left_behind(pending: &PendingPackage) -> String {
 /// Hash of every configuration setting that affects the result of a build.
 #[must_use]
 pub fn settings(app: &App) -> String {
-    let build = &app.build;
+    let build = app.build();
     let said = (
-        (&app.source.context, &app.source.dockerfile, app.source.submodules),
+        (&app.source().context, &app.source().dockerfile, app.source().submodules),
         (&build.args, &build.target, &build.labels),
         (build.label_schema, build.pull, build.upgrade),
     );

@@ -132,10 +132,9 @@ pub fn same_settings(then: &App, now: &App) -> bool {
         mode: _,
         timezone: _,
         maintainers: _,
-        source,
-        build,
+        origin,
         env,
-        test,
+        tests,
         ready,
         publish,
         schedule: _,
@@ -143,10 +142,9 @@ pub fn same_settings(then: &App, now: &App) -> bool {
         github_repo: _,
         halt: _,
     } = now;
-    then.source == *source
-        && then.build == *build
+    then.origin == *origin
         && then.env == *env
-        && then.test == *test
+        && then.tests == *tests
         && then.ready == *ready
         && then.publish == *publish
         && then.rollout == *rollout

@@ -6,7 +6,7 @@ use lowtide_model::failure::{FailureKind, HaltReason};
 use lowtide_model::freshness::{Because, Behind, Inputs};
 use lowtide_model::journal::Recorded;
 use lowtide_model::policy::Schedule;
-use lowtide_model::release::Release;
+use lowtide_model::release::{Images, Release};
 use lowtide_model::rollout::RolloutConclusion;
 
 fn at(second: i64) -> Timestamp {
@@ -36,9 +36,8 @@ fn release(n: u128) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
         run: lowtide_model::name::RunId(ulid::Ulid(n)),
-        image: digest.parse().unwrap(),
-        content: digest.parse().unwrap(),
-        commit: "c".repeat(40),
+        images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
+        commit: Some("c".repeat(40)),
         tag: format!("t{n}"),
         digest: None,
         reference: format!("registry.example.org/web:t{n}").parse().unwrap(),

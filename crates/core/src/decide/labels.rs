@@ -18,7 +18,7 @@ pub const RUN: &str = "io.lowtide.run";
 pub fn release_tag(app: &App, run: RunId, commit: &Commit, now: Timestamp) -> String {
     let template = app.publish.as_ref().map_or("{date}.{run}-{commit}", |p| p.tag.as_str());
     let zone = TimeZone::get(&app.timezone).unwrap_or(TimeZone::UTC);
-    let branch = match &app.source.git_ref {
+    let branch = match &app.source().git_ref {
         lowtide_model::policy::GitRef::Head => "head",
         lowtide_model::policy::GitRef::Branch(name) | lowtide_model::policy::GitRef::Tag(name) => name.as_str(),
         lowtide_model::policy::GitRef::Commit(_) => "commit",
@@ -64,7 +64,7 @@ pub fn image_labels(
     let mut set = |key: &str, value: &str| labels.insert(key.to_owned(), value.to_owned());
     set("org.opencontainers.image.created", &now.to_string());
     set("org.opencontainers.image.revision", &resolved.commit.id);
-    set("org.opencontainers.image.source", &app.source.repo);
+    set("org.opencontainers.image.source", &app.source().repo);
     set("org.opencontainers.image.version", version);
     set("org.opencontainers.image.title", app.name.as_str());
     // The last base is the one the final stage stands on when stages are listed in file order.
@@ -74,16 +74,16 @@ pub fn image_labels(
             set("org.opencontainers.image.base.digest", served.as_str());
         }
     }
-    if app.build.label_schema {
+    if app.build().label_schema {
         set("org.label-schema.schema-version", "1.0");
         set("org.label-schema.build-date", &now.to_string());
         set("org.label-schema.vcs-ref", &resolved.commit.id);
-        set("org.label-schema.vcs-url", &app.source.repo);
+        set("org.label-schema.vcs-url", &app.source().repo);
         set("org.label-schema.version", version);
         set("org.label-schema.name", app.name.as_str());
     }
     set(APP, app.name.as_str());
     set(RUN, &run.to_string());
-    labels.extend(app.build.labels.clone());
+    labels.extend(app.build().labels.clone());
     labels
 }

@@ -6,24 +6,31 @@ use super::rollout::RolloutState;
 use crate::fleet::app_state::{AppEvent, Quarantined};
 use lowtide_model::image::ContentDigest;
 use lowtide_model::name::RunId;
-use lowtide_model::release::Release;
+use lowtide_model::release::{PlatformImage, Release};
 use lowtide_model::rollout::{Purpose, RolloutConclusion};
 
 /// Quarantines a release that is to blame: neither its digest nor the same content under another digest is tried again
 /// automatically. The release that an operator's revert goes to is never quarantined: it is the last known good one,
 /// whatever kept the revert from completing.
 #[must_use]
-pub fn of_rollout(state: &RolloutState, conclusion: &RolloutConclusion) -> Option<AppEvent> {
+pub fn of_rollout(state: &RolloutState, conclusion: &RolloutConclusion) -> Vec<AppEvent> {
     let release = &state.release;
     let condemned = match state.purpose {
         Purpose::Release | Purpose::Probation => condemns(state, conclusion),
         Purpose::Revert => false,
     };
-    condemned.then(|| AppEvent::Quarantined {
-        content: release.content.clone(),
-        image: release.image.clone(),
+    if condemned { of_release(release) } else { Vec::new() }
+}
+
+/// Each of its images: the same content may come back on one platform only.
+#[must_use]
+pub fn of_release(release: &Release) -> Vec<AppEvent> {
+    let quarantined = |one: &PlatformImage| AppEvent::Quarantined {
+        content: one.content.clone(),
+        image: one.image.clone(),
         digest: release.digest.clone(),
-    })
+    };
+    release.images.iter().map(quarantined).collect()
 }
 
 /// Is this conclusion evidence against the release, so that its content must not be tried again? Only if the
@@ -44,7 +51,7 @@ impl AppState {
     /// It goes by content: a rebuild of the same bits gets another digest.
     #[must_use]
     pub fn is_quarantined(&self, release: &Release) -> bool {
-        self.quarantine.contains(&release.content)
+        release.images.iter().any(|one| self.quarantine.contains(&one.content))
     }
 
     pub(super) fn put_in_quarantine(&mut self, content: &ContentDigest) {
@@ -56,7 +63,7 @@ impl AppState {
     /// Takes the content out of quarantine: it may be released and rolled out as if it had never failed.
     pub(super) fn take_out_of_quarantine(&mut self, content: &ContentDigest) {
         self.quarantine.retain(|quarantined| quarantined != content);
-        let of = |release: &&Release| release.content == *content;
+        let of = |release: &&Release| release.images.has_content(content);
         let runs: Vec<RunId> = self.releases.iter().filter(of).map(|release| release.run).collect();
         for target in self.targets.values_mut() {
             target.last.take_if(|(run, _)| runs.contains(run));
@@ -100,7 +107,7 @@ fn of<'a>(app_state: &'a AppState, content: &ContentDigest) -> impl Iterator<Ite
     app_state
         .releases
         .iter()
-        .filter(move |release| release.content == content)
+        .filter(move |release| release.images.has_content(&content))
 }
 
 fn is_named(app_state: &AppState, one: &Quarantined, text: &str) -> bool {
@@ -113,7 +120,7 @@ fn is_named(app_state: &AppState, one: &Quarantined, text: &str) -> bool {
     begins(one.content.as_str())
         || of(app_state, &one.content).any(|release| {
             let in_registry = release.digest.as_ref().is_some_and(|digest| begins(digest.as_str()));
-            release.tag == text || begins(release.image.as_str()) || in_registry
+            release.tag == text || release.images.iter().any(|one| begins(one.image.as_str())) || in_registry
         })
 }
 
@@ -121,6 +128,7 @@ fn is_named(app_state: &AppState, one: &Quarantined, text: &str) -> bool {
 mod tests {
     use super::*;
     use jiff::Timestamp;
+    use lowtide_model::release::Images;
 
     fn digest(n: u128) -> String {
         format!("sha256:{n:032x}{n:032x}")
@@ -129,9 +137,8 @@ mod tests {
     fn app_state() -> AppState {
         let release = |n: u128| Release {
             run: RunId(ulid::Ulid(n)),
-            image: digest(n + 0x10).parse().unwrap(),
-            content: digest(n).parse().unwrap(),
-            commit: "c".repeat(40),
+            images: Images::one(digest(n + 0x10).parse().unwrap(), digest(n).parse().unwrap()),
+            commit: Some("c".repeat(40)),
             tag: format!("t{n}"),
             digest: Some(digest(n + 0x20).parse().unwrap()),
             reference: format!("example.org/web:t{n}").parse().unwrap(),

@@ -146,6 +146,7 @@ pub fn directories(found: &[RunDirectory], open: &BTreeSet<RunId>, ended: &BTree
 mod tests {
     use super::*;
     use crate::decide::app_state::TargetState;
+    use lowtide_model::release::Images;
 
     fn id(n: u8) -> ImageId {
         format!("sha256:{n:064x}").parse().unwrap()
@@ -218,9 +219,8 @@ mod tests {
             let reference: Reference = format!("registry.example.org/web:{n}").parse().unwrap();
             app_state.releases.push(Release {
                 run: run(n),
-                image: id(n),
-                content: format!("sha256:{n:064x}").parse().unwrap(),
-                commit: "c".into(),
+                images: Images::one(id(n), format!("sha256:{n:064x}").parse().unwrap()),
+                commit: Some("c".into()),
                 tag: n.to_string(),
                 digest: None,
                 reference,
@@ -228,8 +228,12 @@ mod tests {
                 at: jiff::Timestamp::UNIX_EPOCH,
             });
         }
-        let needed =
-            |app_state: &AppState| -> Vec<ImageId> { needed(app_state).iter().map(|r| r.image.clone()).collect() };
+        let needed = |app_state: &AppState| -> Vec<ImageId> {
+            needed(app_state)
+                .iter()
+                .map(|r| r.images.first().image.clone())
+                .collect()
+        };
         assert_eq!(needed(&app_state), [id(5), id(6)]);
         let target = TargetState {
             current: Some(run(3)),
@@ -241,7 +245,7 @@ mod tests {
         // What was there before the first of them is, as long as it is the way back.
         let own = Release {
             run: run(0),
-            image: id(9),
+            images: Images::one(id(9), id(9).to_string().parse().unwrap()),
             reference: "lowtide/adopted:99".parse().unwrap(),
             ..app_state.releases[0].clone()
         };
@@ -258,7 +262,9 @@ mod tests {
         front.open = Some((lowtide_model::name::RolloutId(run(8).0), run(2)));
         assert_eq!(adopted_tags(&found, &[&app_state]), [""; 0]);
         // A quarantined newest release is not the current one; the one before is.
-        app_state.quarantine.push(app_state.releases[5].content.clone());
+        app_state
+            .quarantine
+            .push(app_state.releases[5].images.first().content.clone());
         assert!(needed(&app_state).contains(&id(5)));
     }
 }

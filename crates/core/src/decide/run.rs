@@ -10,7 +10,7 @@ use lowtide_model::image::{ContentDigest, Reference};
 use lowtide_model::journal::{IllegalEvent, Recorded};
 use lowtide_model::name::RunId;
 use lowtide_model::policy::Mode;
-use lowtide_model::release::Release;
+use lowtide_model::release::{Images, PlatformImage, Release};
 use lowtide_model::run::{Conclusion, Effect, Outcome, Stage, Trigger};
 use lowtide_model::stages::bootstrap::{Bootstrap, Bootstrapped};
 use lowtide_model::stages::build::{Build, Built};
@@ -55,7 +55,8 @@ pub struct RunState {
     pub build: Option<(Build, Built)>,
     pub inspected: Option<Inspected>,
     pub bootstrapped: Option<Bootstrapped>,
-    pub tested: Option<Tested>,
+    /// By round.
+    pub tested: Vec<Tested>,
     pub published: Option<Published>,
     pub effect: Progress,
     /// How often each stage failed: a retry may do an earlier stage again in between.
@@ -119,7 +120,7 @@ pub fn fold(id: RunId, events: &[Recorded<RunEvent>]) -> Result<RunState, Illega
         build: None,
         inspected: None,
         bootstrapped: None,
-        tested: None,
+        tested: Vec::new(),
         published: None,
         effect: Progress::Idle,
         failures: BTreeMap::new(),
@@ -210,7 +211,11 @@ impl RunState {
             (Outcome::Bootstrapped(bootstrapped), Effect::Bootstrap(_)) => {
                 self.bootstrapped = Some(bootstrapped.clone());
             }
-            (Outcome::Tested(tested), Effect::Test(_)) => self.tested = Some(tested.clone()),
+            (Outcome::Tested(tested), Effect::Test(_)) => {
+                self.tested.push(tested.clone());
+                // The next round has a container of its own.
+                self.bootstrapped = None;
+            }
             (Outcome::Published(published), Effect::Publish(_)) => self.published = Some(published.clone()),
             (
                 Outcome::Resolved(_)
@@ -236,7 +241,8 @@ impl RunState {
             Stage::Build => self.build = None,
             Stage::Inspect => self.inspected = None,
             Stage::Bootstrap => self.bootstrapped = None,
-            Stage::Test => self.tested = None,
+            // The round under way has no outcome, and the earlier ones hold.
+            Stage::Test => {}
             Stage::Publish => self.published = None,
         }
     }
@@ -332,7 +338,7 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
     };
     let Some((build, built)) = &state.build else {
         let judged = state.judged.as_ref().filter(|_| state.comparable().is_some());
-        let max_age = state.app.build.max_age;
+        let max_age = state.app.build().max_age;
         // Judged at the time the run was opened, so that a build does not lose its reason while time passes.
         return match freshness::decide(&resolved.assessment, judged, &state.trigger, max_age, state.opened) {
             Ok(because) => effect(Effect::Build(plan_build(state, resolved, because, now))),
@@ -341,7 +347,10 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
     };
     let image = built.image.clone();
     let Some(inspected) = &state.inspected else {
-        let against = state.last.as_ref().map(|release| release.content.clone());
+        let against = state
+            .last
+            .as_ref()
+            .map(|release| release.images.first().content.clone());
         return effect(Effect::Inspect(Inspect { image, against }));
     };
     if let Some(failure) = freshness::stale(&inspected.left) {
@@ -356,14 +365,18 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
         Start::NotAtAll => false,
         Start::Impossible { stage, failure } => return Plan::Finish(Conclusion::Failed { stage, failure }),
     };
-    if state.app.test.is_some() && state.bootstrapped.is_none() && state.tested.is_none() {
-        return effect(Effect::Bootstrap(Bootstrap { image }));
+    let round = state.tested.len();
+    if state.app.tests.get(round).is_some() && state.bootstrapped.is_none() {
+        return effect(Effect::Bootstrap(Bootstrap { image, round }));
     }
-    if state.tested.is_none() {
+    // Without tests there is one round too: the start as it ships.
+    let rounds = state.app.tests.len().max(1);
+    if round < rounds {
         return effect(Effect::Test(Test {
             image,
+            round,
             bootstrapped: state.bootstrapped.clone(),
-            starts,
+            starts: starts && round + 1 == rounds,
         }));
     }
     let reference = release_reference(&state.app, build);
@@ -417,9 +430,12 @@ fn release(
 ) -> Release {
     Release {
         run: state.id,
-        image: built.image.clone(),
-        content: inspected.inventory.content.clone(),
-        commit: build.resolved.commit.id.clone(),
+        images: Images::from(PlatformImage {
+            platform: Some(build.resolved.platform.clone()),
+            image: built.image.clone(),
+            content: inspected.inventory.content.clone(),
+        }),
+        commit: Some(build.resolved.commit.id.clone()),
         tag: build.release_tag.clone(),
         digest,
         reference,

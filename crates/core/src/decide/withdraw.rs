@@ -72,15 +72,15 @@ fn place<'a>(app_state: &'a AppState, state: &'a TargetState) -> Option<Place<'a
 mod tests {
     use super::*;
     use lowtide_model::name::{RolloutId, RunId};
+    use lowtide_model::release::Images;
     use ulid::Ulid;
 
     fn release(n: u128) -> Release {
         let image = format!("sha256:{n:064x}");
         Release {
             run: RunId(Ulid(n)),
-            image: image.parse().unwrap(),
-            content: image.parse().unwrap(),
-            commit: "c".repeat(40),
+            images: Images::one(image.parse().unwrap(), image.parse().unwrap()),
+            commit: Some("c".repeat(40)),
             tag: format!("t{n}"),
             digest: None,
             reference: "example.org/web:t".parse().unwrap(),
@@ -95,7 +95,10 @@ mod tests {
     fn told(quarantined: &[u128], targets: &[(&str, Now)]) -> String {
         let mut app_state = AppState {
             releases: (1..=4).map(release).collect(),
-            quarantine: quarantined.iter().map(|n| release(*n).content).collect(),
+            quarantine: quarantined
+                .iter()
+                .map(|n| release(*n).images.first().content.clone())
+                .collect(),
             ..AppState::default()
         };
         let run = |n: u128| RunId(Ulid(n));

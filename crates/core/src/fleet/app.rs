@@ -7,8 +7,8 @@ use lowtide_model::halt::HaltPolicy;
 use lowtide_model::message::Message;
 use lowtide_model::name::{AppName, HostName};
 use lowtide_model::policy::{
-    ArchivePolicy, BuildPolicy, Host, Limits, Mode, PublishPolicy, Ready, RegistryAccess, Retention, Schedule, Source,
-    TestPolicy, WebPolicy,
+    ArchivePolicy, BuildPolicy, Host, ImageOrigin, Limits, Mode, PublishPolicy, Ready, RegistryAccess, Retention,
+    Schedule, Source, TestPolicy, WebPolicy,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,11 +39,11 @@ pub struct App {
     /// IANA name; schedule and windows are read in it.
     pub timezone: String,
     pub maintainers: Vec<String>,
-    pub source: Source,
-    pub build: BuildPolicy,
+    pub origin: ImageOrigin,
     /// What the image needs to start at all, in test and in production mode.
     pub env: BTreeMap<String, String>,
-    pub test: Option<TestPolicy>,
+    /// Rounds of tests, one after the other, each in an environment of its own. A candidate passes all of them.
+    pub tests: Vec<TestPolicy>,
     /// How the image proves that it serves: used after the test and for a target that has no rule of its own.
     pub ready: Ready,
     pub publish: Option<PublishPolicy>,
@@ -52,6 +52,20 @@ pub struct App {
     pub github_repo: Option<String>,
     #[serde(default)]
     pub halt: HaltPolicy,
+}
+
+impl App {
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        let ImageOrigin::Built { source, .. } = &self.origin;
+        source
+    }
+
+    #[must_use]
+    pub fn build(&self) -> &BuildPolicy {
+        let ImageOrigin::Built { build, .. } = &self.origin;
+        build
+    }
 }
 
 impl Fleet {

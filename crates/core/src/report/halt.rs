@@ -139,7 +139,10 @@ countermeasure:   # at least one of the two
 ",
         result.unwrap_or_else(|| "under way".to_owned()),
         classes.join(" | "),
-        short_commit(&incident.commit),
+        incident
+            .commit
+            .as_deref()
+            .map_or_else(|| "the halt".to_owned(), short_commit),
         tests.join(" or "),
         Class::Noise.word(),
     )

@@ -86,9 +86,9 @@ pub fn rolled_back(operator_rollback: &OperatorRollback, zone: &str) -> String {
 /// The image that ran before our first release has no known commit.
 fn release(incident: &Incident) -> String {
     let tag = clean::one_line(&incident.tag, 128);
-    match words::short_commit(&incident.commit) {
-        commit if commit.is_empty() => tag,
-        commit => format!("{tag}, commit {commit}"),
+    match &incident.commit {
+        Some(commit) => format!("{tag}, commit {}", words::short_commit(commit)),
+        None => tag,
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn incident() -> Incident {
         target: "compose-archives".parse().unwrap(),
         timezone: "America/Moncton".to_owned(),
         tag: "20261123.7-3f2a9c1".to_owned(),
-        commit: "3f2a9c1d".repeat(5),
+        commit: Some("3f2a9c1d".repeat(5)),
         irreversible: false,
         probation: false,
         opened: at(0),

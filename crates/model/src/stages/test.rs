@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Test {
     pub image: ImageId,
+    /// Position in the app's rounds of tests; 0 where it has none.
+    pub round: usize,
     /// `None`: the app has no tests; only the start in production mode is proven.
     pub bootstrapped: Option<Bootstrapped>,
-    /// Is it started once as it ships? A base without a command is not.
+    /// Is it started once as it ships? After the last round, unless it is a base without a command.
     pub starts: bool,
 }
 
@@ -54,6 +56,20 @@ impl FailedTest {
 }
 
 impl TestReport {
+    /// All rounds together; `None`: none of them wrote a report.
+    #[must_use]
+    pub fn of_rounds(rounds: &[Tested]) -> Option<Self> {
+        let reports = rounds.iter().filter_map(|tested| tested.report.clone());
+        reports.reduce(|mut all, one| {
+            all.passed += one.passed;
+            all.skipped += one.skipped;
+            all.failed.extend(one.failed);
+            all.failed.truncate(Self::NAMES);
+            all.failed_count += one.failed_count;
+            all
+        })
+    }
+
     /// A mail that names more failing tests than this helps nobody.
     pub const NAMES: usize = 50;
 }

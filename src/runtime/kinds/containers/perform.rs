@@ -280,7 +280,11 @@ impl Stage<'_> {
             Part::Dependent => create::reference(&snapshot)?,
         };
         let id = match unit.part {
-            Part::Release => self.containers.image.as_ref().unwrap_or(&self.state.release.image),
+            Part::Release => self
+                .containers
+                .image
+                .as_ref()
+                .unwrap_or(&self.state.release.images.first().image),
             Part::Dependent => &unit.old_image,
         };
         let circumstances = Circumstances {

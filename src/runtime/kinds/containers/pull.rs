@@ -38,7 +38,8 @@ pub struct RegistryAuth {
 /// `RegistryDenied`, `RegistryUnreachable`, `DiskFull`, `DigestMismatch` when another image arrives.
 pub async fn pull(engine: &Engine, release: &Release, auth: Option<&RegistryAuth>) -> Result<ImageId, Failure> {
     let repository = &release.reference.repository;
-    let mut found = image(engine, release.image.as_str()).await?;
+    let tested = &release.images.first().image;
+    let mut found = image(engine, tested.as_str()).await?;
     let fetched = found.is_none() && release.digest.is_some();
     if let (None, Some(digest)) = (&found, &release.digest) {
         let fetching = fetch(engine, repository, digest, auth);
@@ -52,24 +53,16 @@ pub async fn pull(engine: &Engine, release: &Release, auth: Option<&RegistryAuth
         found = image(engine, &format!("{repository}@{digest}")).await?;
     }
     let id = found.ok_or_else(|| {
-        let detail = format!("{} is not on the host and in no registry", release.image.short());
+        let detail = format!("{} is not on the host and in no registry", tested.short());
         Failure::new(FailureKind::EngineRefused, detail)
     })?;
     // Engines with the containerd store name an image by its manifest.
     let by_manifest = release.digest.as_ref().is_some_and(|d| d.as_str() == id.as_str());
     // Tested on an engine with a containerd store, rolled out to one without: the ids differ, but an image pulled by
     // the digest of the tested manifest is the tested image.
-    let by_digest = fetched
-        && release
-            .digest
-            .as_ref()
-            .is_some_and(|d| d.as_str() == release.image.as_str());
-    if id != release.image && !by_manifest && !by_digest {
-        let detail = format!(
-            "{repository} brought {}, tested was {}",
-            id.short(),
-            release.image.short()
-        );
+    let by_digest = fetched && release.digest.as_ref().is_some_and(|d| d.as_str() == tested.as_str());
+    if id != *tested && !by_manifest && !by_digest {
+        let detail = format!("{repository} brought {}, tested was {}", id.short(), tested.short());
         return Err(Failure::new(FailureKind::DigestMismatch, detail));
     }
     if let Some(name) = &release.reference.tag {

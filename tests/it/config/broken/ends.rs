@@ -126,10 +126,10 @@ apps:
     let app = fleet.apps.values().next().unwrap();
     let exit = ReadyCheck::Exit { code: 2 };
     assert_eq!(app.ready.check, exit);
-    assert_eq!(app.test.as_ref().unwrap().ready.check, exit);
+    assert_eq!(app.tests[0].ready.check, exit);
     assert!(matches!(app.rollout[0].settings.ready.check, ReadyCheck::Http { .. }));
     assert_eq!(
-        app.build.limits,
+        app.build().limits,
         BuildLimits {
             memory: Some(1 << 30),
             cpus: Some(1.5)

@@ -6,6 +6,7 @@ use crate::kinds::list::TargetPolicy;
 use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::freshness::Behind;
 use lowtide_model::policy::Mode;
+use lowtide_model::release::Images;
 use lowtide_model::rollout::Purpose;
 use ulid::Ulid;
 
@@ -29,11 +30,11 @@ fn app() -> App {
     };
     let text = format!(
         r#"{{"name":"web","mode":"active","timezone":"UTC","maintainers":[],
-        "source":{{"repo":"https://git.example.org/web.git","git_ref":"head","context":"","dockerfile":"Dockerfile",
+        "origin":{{"kind":"built","source":{{"repo":"https://git.example.org/web.git","git_ref":"head","context":"","dockerfile":"Dockerfile",
           "submodules":false,"username":null,"token":null,"ssh_key":null,"timeout":"PT60S","max_size":1}},
         "build":{{"host":"h","args":{{}},"target":null,"labels":{{}},"label_schema":false,"pull":true,
-          "timeout":"PT60S","max_log":1}},
-        "env":{{}},"test":null,"ready":{{"check":"healthcheck","timeout":"PT60S"}},
+          "timeout":"PT60S","max_log":1}}}},
+        "env":{{}},"tests":[],"ready":{{"check":"healthcheck","timeout":"PT60S"}},
         "publish":{{"image":"registry.example.org/web","tag":"{{run}}","channels":[
           {{"name":"staging","image":"registry.example.org/web","tag":"staging"}},
           {{"name":"production","image":"prod.example.org/web","tag":"production"}}]}},
@@ -49,9 +50,8 @@ fn release(n: u128) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
         run: RunId(Ulid(n)),
-        image: digest.parse().unwrap(),
-        content: digest.parse().unwrap(),
-        commit: "c".repeat(40),
+        images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
+        commit: Some("c".repeat(40)),
         tag: format!("t{n}"),
         digest: Some(digest.parse().unwrap()),
         reference: format!("registry.example.org/web:t{n}").parse().unwrap(),
@@ -96,8 +96,8 @@ fn play(app: &App, app_state: &mut AppState, ending: impl Fn(&str) -> RolloutCon
                 ];
                 if back {
                     facts.push(AppEvent::Quarantined {
-                        content: release.content.clone(),
-                        image: release.image.clone(),
+                        content: release.images.first().content.clone(),
+                        image: release.images.first().image.clone(),
                         digest: None,
                     });
                     let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "x");

@@ -123,7 +123,7 @@ fn arrived(state: &RolloutState, app_state: &AppState) -> MessageBody {
             digest: release
                 .digest
                 .as_ref()
-                .map_or(release.image.to_string(), ToString::to_string),
+                .map_or(release.images.first().image.to_string(), ToString::to_string),
             change: release.change.clone(),
             units: state.kind.counted_units(),
         },

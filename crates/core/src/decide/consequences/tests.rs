@@ -10,7 +10,7 @@ use crate::kinds::list::TargetPolicy;
 use lowtide_model::failure::{FailureKind, HaltReason, SkipReason};
 use lowtide_model::journal::Recorded;
 use lowtide_model::policy::{Channel, Mode, Schedule};
-use lowtide_model::release::Release;
+use lowtide_model::release::{Images, Release};
 use lowtide_model::rollout::{Purpose, RolloutConclusion};
 use lowtide_model::run::Trigger;
 use ulid::Ulid;
@@ -39,9 +39,8 @@ fn release(n: u128) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
         run: RunId(Ulid(n)),
-        image: digest.parse().unwrap(),
-        content: digest.parse().unwrap(),
-        commit: "c".repeat(40),
+        images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
+        commit: Some("c".repeat(40)),
         tag: format!("t{n}"),
         digest: Some(digest.parse().unwrap()),
         reference: format!("registry.example.org/web:t{n}").parse().unwrap(),

@@ -10,7 +10,7 @@ use jiff::civil::{Time, time};
 use lowtide_model::journal::Recorded;
 use lowtide_model::name::{RolloutId, RunId};
 use lowtide_model::policy::{Ready, ReadyCheck};
-use lowtide_model::release::Release;
+use lowtide_model::release::{Images, Release};
 use lowtide_model::window::{Day, Weekly, Window};
 
 fn at(text: &str) -> Timestamp {
@@ -106,9 +106,8 @@ fn waiting(window_ignored: bool) -> RolloutState {
         timezone: "UTC".to_owned(),
         release: Box::new(Release {
             run: RunId(ulid::Ulid(7)),
-            image: image.parse().unwrap(),
-            content: image.parse().unwrap(),
-            commit: "c".repeat(40),
+            images: Images::one(image.parse().unwrap(), image.parse().unwrap()),
+            commit: Some("c".repeat(40)),
             tag: "t1".to_owned(),
             digest: None,
             reference: "example.org/web:t1".parse().unwrap(),

@@ -2,7 +2,7 @@
 
 use crate::fleet::app::App;
 use lowtide_model::failure::{Failure, FailureKind};
-use lowtide_model::policy::{ReadyCheck, TestSetup};
+use lowtide_model::policy::{ReadyCheck, TestPolicy, TestSetup};
 use lowtide_model::run::Stage;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +21,16 @@ pub(super) fn judge(app: &App, has_command: bool) -> Start {
     if has_command {
         return Start::AsItShips;
     }
-    let asks = match app.test.as_ref().map(|test| &test.how) {
-        Some(TestSetup::Sidecars(_)) => Some((Stage::Bootstrap, "`test` starts it")),
+    let starts = |test: &TestPolicy| match &test.how {
+        TestSetup::Sidecars(_) => true,
         // A compose file may bring a command for the test: whether it does is seen when it is read.
-        Some(TestSetup::Compose { .. }) | None => None,
+        TestSetup::Compose { .. } => false,
     };
+    let asks = app
+        .tests
+        .iter()
+        .any(starts)
+        .then_some((Stage::Bootstrap, "`test` starts it"));
     let asks = asks.or_else(|| (!app.rollout.is_empty()).then_some((Stage::Test, "`rollout` moves containers to it")));
     let asks =
         asks.or_else(|| (app.ready.check != ReadyCheck::DEFAULT).then_some((Stage::Test, "`ready` asks for a start")));
@@ -62,7 +67,7 @@ mod tests {
             settings: TargetSettings {
                 name: "front".parse().unwrap(),
                 channel: None,
-                host: app.build.host.clone(),
+                host: app.build().host.clone(),
                 window: None,
                 ready: app.ready.clone(),
                 bake: SignedDuration::ZERO,
@@ -97,9 +102,9 @@ mod tests {
         ready.ready.check = ReadyCheck::Exit { code: 0 };
         table.push(told(&ready));
         let mut tested = base();
-        tested.test = app(Mode::Active, true, true).test;
+        tested.tests = app(Mode::Active, true, true).tests;
         table.push(told(&tested));
-        if let Some(test) = &mut tested.test {
+        for test in &mut tested.tests {
             test.how = TestSetup::Compose {
                 file: "compose.yml".to_owned(),
                 service: "web".to_owned(),

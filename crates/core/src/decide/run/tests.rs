@@ -8,9 +8,10 @@ use lowtide_model::freshness::RebuildAssessment;
 use lowtide_model::image::Platform;
 use lowtide_model::inventory::{Change, InventorySummary};
 use lowtide_model::policy::{
-    BuildPolicy, Channel, ContainerLimits, GitRef, PublishPolicy, Ready, ReadyCheck, Schedule, Source, TestNetwork,
-    TestPolicy, TestSetup,
+    BuildPolicy, Channel, ContainerLimits, GitRef, ImageOrigin, PublishPolicy, Ready, ReadyCheck, Schedule, Source,
+    TestNetwork, TestPolicy, TestSetup,
 };
+use lowtide_model::release::Images;
 use lowtide_model::stages::resolve::Commit;
 use std::collections::BTreeMap;
 
@@ -31,34 +32,36 @@ pub(super) fn app(mode: Mode, published: bool, tested: bool) -> App {
         mode,
         timezone: "UTC".to_owned(),
         maintainers: Vec::new(),
-        source: Source {
-            repo: "https://git.example.org/web.git".to_owned(),
-            git_ref: GitRef::Branch("main".to_owned()),
-            context: String::new(),
-            dockerfile: "Dockerfile".to_owned(),
-            submodules: false,
-            username: None,
-            token: None,
-            ssh_key: None,
-            timeout: SignedDuration::from_secs(60),
-            max_size: 1 << 30,
-        },
-        build: BuildPolicy {
-            host: "local".parse().unwrap(),
-            args: BTreeMap::new(),
-            target: None,
-            labels: BTreeMap::new(),
-            label_schema: false,
-            pull: true,
-            timeout: SignedDuration::from_secs(60),
-            limits: Default::default(),
-            max_log: 1 << 20,
-            upgrade: false,
-            max_age: None,
-            ignore_paths: vec![],
+        origin: ImageOrigin::Built {
+            source: Source {
+                repo: "https://git.example.org/web.git".to_owned(),
+                git_ref: GitRef::Branch("main".to_owned()),
+                context: String::new(),
+                dockerfile: "Dockerfile".to_owned(),
+                submodules: false,
+                username: None,
+                token: None,
+                ssh_key: None,
+                timeout: SignedDuration::from_secs(60),
+                max_size: 1 << 30,
+            },
+            build: BuildPolicy {
+                host: "local".parse().unwrap(),
+                args: BTreeMap::new(),
+                target: None,
+                labels: BTreeMap::new(),
+                label_schema: false,
+                pull: true,
+                timeout: SignedDuration::from_secs(60),
+                limits: Default::default(),
+                max_log: 1 << 20,
+                upgrade: false,
+                max_age: None,
+                ignore_paths: vec![],
+            },
         },
         env: BTreeMap::new(),
-        test: tested.then(|| TestPolicy {
+        tests: Vec::from_iter(tested.then(|| TestPolicy {
             how: TestSetup::Sidecars(BTreeMap::new()),
             env: BTreeMap::new(),
             network: TestNetwork::Egress,
@@ -74,7 +77,7 @@ pub(super) fn app(mode: Mode, published: bool, tested: bool) -> App {
                 disk: 1 << 30,
             },
             timeout: SignedDuration::from_secs(60),
-        }),
+        })),
         ready,
         publish: published.then(|| PublishPolicy {
             image: "registry.example.org/web".parse().unwrap(),
@@ -231,9 +234,8 @@ fn opened_with(trial: &mut Trial, content: Option<&str>, quarantined: Option<&st
     *last = content.map(|content| {
         Box::new(Release {
             run: RunId(ulid::Ulid(0)),
-            image: A.parse().unwrap(),
-            content: content.parse().unwrap(),
-            commit: "d".repeat(40),
+            images: Images::one(A.parse().unwrap(), content.parse().unwrap()),
+            commit: Some("d".repeat(40)),
             tag: "t".to_owned(),
             digest: app.publish.is_some().then(|| A.parse().unwrap()),
             reference: Reference::tagged(&labels::local_repository(app), "t"),
@@ -401,6 +403,59 @@ fn illegal_events_are_refused() {
                 .is_err()
         );
     }
+}
+
+/// What an effect says of its round: the round, and whether the start as it ships follows.
+fn rounds(trial: &Trial) -> Vec<String> {
+    let round = |recorded: &Recorded<RunEvent>| match &recorded.event {
+        RunEvent::EffectStarted {
+            effect: Effect::Bootstrap(bootstrap),
+            ..
+        } => Some(format!("bootstrap of {}", bootstrap.round)),
+        RunEvent::EffectStarted {
+            effect: Effect::Test(test),
+            ..
+        } => {
+            let container = test.bootstrapped.as_ref().map(|_| " in its container");
+            let start = test.starts.then_some(", then as it ships");
+            Some(format!(
+                "test of {}{}{}",
+                test.round,
+                container.unwrap_or_default(),
+                start.unwrap_or_default()
+            ))
+        }
+        _ => None,
+    };
+    trial.events.iter().filter_map(round).collect()
+}
+
+#[test]
+fn every_round_has_a_container_of_its_own_and_the_last_is_followed_by_the_start_as_it_ships() {
+    let mut twice = app(Mode::Active, true, true);
+    twice.tests.push(twice.tests[0].clone());
+    let mut trial = Trial::new(twice.clone());
+    assert!(matches!(trial.finish(), Conclusion::Released { .. }));
+    let whole = [
+        "bootstrap of 0",
+        "test of 0 in its container",
+        "bootstrap of 1",
+        "test of 1 in its container, then as it ships",
+    ];
+    assert_eq!(rounds(&trial), whole);
+    assert_eq!(trial.state().tested.len(), 2);
+
+    // Killed in the second round: the first one holds.
+    let mut killed = Trial::new(twice);
+    assert!(matches!(killed.finish(), Conclusion::Released { .. }));
+    let second = |recorded: &Recorded<RunEvent>| matches!(&recorded.event, RunEvent::EffectStarted { effect: Effect::Test(test), .. } if test.round == 1);
+    let at = killed.events.iter().position(second).unwrap();
+    killed.events.truncate(at + 1);
+    killed.push(RunEvent::EffectAbandoned {
+        back_to: Stage::Bootstrap,
+    });
+    assert!(matches!(killed.finish(), Conclusion::Released { .. }));
+    assert_eq!(rounds(&killed)[2..], [whole[2], whole[3], whole[2], whole[3]]);
 }
 
 /// A base image for other images is published without ever being started.

@@ -1,7 +1,7 @@
 use super::super::family::{Member, families};
 use super::*;
 use jiff::civil::time;
-use lowtide_model::policy::{BuildPolicy, GitRef, Limits, Mode, Ready, ReadyCheck, Retention, Source};
+use lowtide_model::policy::{BuildPolicy, GitRef, ImageOrigin, Limits, Mode, Ready, ReadyCheck, Retention, Source};
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
@@ -21,34 +21,36 @@ pub(crate) fn app(name: &str, schedule: Schedule, zone: &str) -> App {
         mode: Mode::Observe,
         timezone: zone.to_owned(),
         maintainers: vec![],
-        source: Source {
-            repo: "https://git.example.org/app.git".into(),
-            git_ref: GitRef::Head,
-            context: String::new(),
-            dockerfile: "Dockerfile".into(),
-            submodules: false,
-            username: None,
-            token: None,
-            ssh_key: None,
-            timeout: hour,
-            max_size: 1 << 30,
-        },
-        build: BuildPolicy {
-            host: "build".parse().unwrap(),
-            args: BTreeMap::new(),
-            target: None,
-            labels: BTreeMap::new(),
-            label_schema: false,
-            pull: true,
-            timeout: hour,
-            limits: Default::default(),
-            max_log: 1 << 20,
-            upgrade: false,
-            max_age: None,
-            ignore_paths: vec![],
+        origin: ImageOrigin::Built {
+            source: Source {
+                repo: "https://git.example.org/app.git".into(),
+                git_ref: GitRef::Head,
+                context: String::new(),
+                dockerfile: "Dockerfile".into(),
+                submodules: false,
+                username: None,
+                token: None,
+                ssh_key: None,
+                timeout: hour,
+                max_size: 1 << 30,
+            },
+            build: BuildPolicy {
+                host: "build".parse().unwrap(),
+                args: BTreeMap::new(),
+                target: None,
+                labels: BTreeMap::new(),
+                label_schema: false,
+                pull: true,
+                timeout: hour,
+                limits: Default::default(),
+                max_log: 1 << 20,
+                upgrade: false,
+                max_age: None,
+                ignore_paths: vec![],
+            },
         },
         env: BTreeMap::new(),
-        test: None,
+        tests: vec![],
         ready: Ready {
             check: ReadyCheck::Healthcheck,
             timeout: hour,

@@ -476,7 +476,7 @@ fn stays_down(unit: &Unit, old: &ObservedContainer) -> Option<Next> {
 /// An engine with the containerd image store uses the manifest's digest as the image id.
 fn runs(unit: &Unit, release: &Release) -> bool {
     let digest = release.digest.as_ref().map(ManifestDigest::as_str);
-    unit.old_image == release.image || digest == Some(unit.old_image.as_str())
+    release.images.has(&unit.old_image) || digest == Some(unit.old_image.as_str())
 }
 
 /// Stops the old container, then clears its restart policy.

@@ -24,7 +24,10 @@ pub struct SimulatedContainers {
 
 /// What the container of a unit ran before: the tag of one of our releases, or the image itself.
 fn image(unit: &Unit, releases: &[Release]) -> String {
-    let ours = releases.iter().rev().find(|release| release.image == unit.old_image);
+    let ours = releases
+        .iter()
+        .rev()
+        .find(|release| release.images.has(&unit.old_image));
     ours.map_or_else(|| unit.old_image.short().to_owned(), |release| release.tag.clone())
 }
 
@@ -52,7 +55,7 @@ impl Simulation<ContainersPolicy> for SimulatedContainers {
         Self {
             seen: units.iter().map(old).collect(),
             units,
-            image: view.release.image.clone(),
+            image: view.release.images.first().image.clone(),
             nameless: Vec::new(),
         }
     }

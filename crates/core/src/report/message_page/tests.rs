@@ -345,7 +345,7 @@ fn hostile_incident(evil: &str) -> Incident {
     incident.irreversible = true;
     incident.timezone = e();
     incident.tag = e();
-    incident.commit = e();
+    incident.commit = Some(e());
     incident.hooks[0].command = vec![e()];
     incident.hooks[0].unit = e();
     incident.candidates[0].unit = e();

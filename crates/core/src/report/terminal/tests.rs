@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 use lowtide_model::failure::Failure;
 use lowtide_model::freshness::Because;
 use lowtide_model::inventory::{FileChanges, PackageChange};
-use lowtide_model::release::Release;
+use lowtide_model::release::{Images, Release};
 use lowtide_model::stages::test::FailedTest;
 
 const PLAIN: Style = Style {
@@ -67,9 +67,11 @@ fn failed() -> Conclusion {
 fn release() -> Release {
     Release {
         run: run_id(),
-        image: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
-        content: format!("sha256:{}", "b".repeat(64)).parse().unwrap(),
-        commit: "3f2a9c1".repeat(5),
+        images: Images::one(
+            format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+            format!("sha256:{}", "b".repeat(64)).parse().unwrap(),
+        ),
+        commit: Some("3f2a9c1".repeat(5)),
         tag: "20261123.7-3f2a9c1".into(),
         digest: None,
         reference: "lowtide/archives:20261123.7-3f2a9c1".parse().unwrap(),

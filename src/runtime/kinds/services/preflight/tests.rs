@@ -3,6 +3,7 @@ use jiff::Timestamp;
 use lowtide_core::kinds::services::policy::ServiceSelect;
 use lowtide_model::image::{ContentDigest, ImageId};
 use lowtide_model::name::RunId;
+use lowtide_model::release::Images;
 use serde_json::json;
 use std::str::FromStr;
 
@@ -16,9 +17,11 @@ fn policy(order: Order) -> ServicesPolicy {
 fn release() -> Release {
     Release {
         run: RunId(ulid::Ulid(7)),
-        image: ImageId::from_str(DIGEST).unwrap(),
-        content: ContentDigest::from_str(DIGEST).unwrap(),
-        commit: "c".repeat(40),
+        images: Images::one(
+            ImageId::from_str(DIGEST).unwrap(),
+            ContentDigest::from_str(DIGEST).unwrap(),
+        ),
+        commit: Some("c".repeat(40)),
         tag: "t1".to_owned(),
         digest: Some(DIGEST.parse().unwrap()),
         reference: "example.org/web:t1".parse().unwrap(),

@@ -161,7 +161,11 @@ fn delivered((drawn, n, place): Draw, second: i64) -> AppEvent {
 /// What holds an app back, and what people do about it.
 fn held((drawn, n, place): Draw) -> AppEvent {
     let release = release(u128::from(n) + 1);
-    let (content, image, digest) = (release.content, release.image, release.digest);
+    let (content, image, digest) = (
+        release.images.first().content.clone(),
+        release.images.first().image.clone(),
+        release.digest,
+    );
     let (by, why) = ("ops".to_owned(), "drill".to_owned());
     match drawn {
         15 => AppEvent::Halted {

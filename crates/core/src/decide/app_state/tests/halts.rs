@@ -152,8 +152,8 @@ fn what_arrives_after_it_was_withdrawn_goes_back_though_the_app_is_halted() {
     push(
         &mut app_state,
         AppEvent::Quarantined {
-            content: bad.content.clone(),
-            image: bad.image.clone(),
+            content: bad.images.first().content.clone(),
+            image: bad.images.first().image.clone(),
             digest: None,
         },
     );
@@ -188,8 +188,8 @@ fn every_channel_gives_a_quarantined_release_back() {
     push(
         &mut app_state,
         AppEvent::Quarantined {
-            content: bad.content,
-            image: bad.image,
+            content: bad.images.first().content.clone(),
+            image: bad.images.first().image.clone(),
             digest: None,
         },
     );
@@ -201,7 +201,7 @@ fn every_channel_gives_a_quarantined_release_back() {
 #[test]
 fn what_is_let_go_of_quarantine_is_rolled_out_again() {
     let release = release(1);
-    let content = release.content.clone();
+    let content = release.images.first().content.clone();
     let target: TargetName = "a".parse().unwrap();
     let rollout = RolloutId(Ulid(9));
     let failure = Failure::new(FailureKind::ContainerExited, "x");
@@ -219,7 +219,7 @@ fn what_is_let_go_of_quarantine_is_rolled_out_again() {
         },
         AppEvent::Quarantined {
             content: content.clone(),
-            image: release.image.clone(),
+            image: release.images.first().image.clone(),
             digest: None,
         },
     ];

@@ -270,8 +270,8 @@ fn rolled_back(app_state: &mut AppState, target: &TargetName, before: RunId) -> 
     push(
         app_state,
         AppEvent::Quarantined {
-            content: bad.content,
-            image: bad.image,
+            content: bad.images.first().content.clone(),
+            image: bad.images.first().image.clone(),
             digest: None,
         },
     );

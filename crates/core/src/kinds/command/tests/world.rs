@@ -1,6 +1,7 @@
 //! A simulated target behind a command, and a driver that can be killed.
 
 use super::*;
+use lowtide_model::release::Images;
 
 pub(super) const OLD: &str = "example.org/edge:t1@sha256:";
 pub(super) const NEW: &str = "example.org/edge:t2@sha256:";
@@ -13,9 +14,8 @@ pub(super) fn release(n: u128) -> Release {
     let digest = format!("sha256:{n:064x}");
     Release {
         run: RunId(ulid::Ulid(n)),
-        image: digest.parse().unwrap(),
-        content: digest.parse().unwrap(),
-        commit: "c".repeat(40),
+        images: Images::one(digest.parse().unwrap(), digest.parse().unwrap()),
+        commit: Some("c".repeat(40)),
         tag: format!("t{n}"),
         digest: Some(digest.parse().unwrap()),
         reference: format!("example.org/edge:t{n}").parse().unwrap(),

@@ -10,6 +10,7 @@ use lowtide_model::failure::FailureKind;
 use lowtide_model::name::RolloutId;
 use lowtide_model::policy::Order;
 use lowtide_model::preview::{Chosen, OrderReason, Phase, Planned, PlannedState, RolloutPreview, What};
+use lowtide_model::release::Images;
 use lowtide_model::release::Release;
 use lowtide_model::rollout::UpdateOrder;
 use lowtide_model::rollout::{Bar, RolloutConclusion};
@@ -149,7 +150,7 @@ fn what_ran_before_is_named_once_somebody_looked() {
         told.moves.into_iter().map(|moved| moved.from).collect::<Vec<_>>()
     };
     let before = Release {
-        image: OLD_IMAGE.parse().unwrap(),
+        images: Images::one(OLD_IMAGE.parse().unwrap(), OLD_IMAGE.parse().unwrap()),
         tag: "t0".to_owned(),
         ..trial.state().release.clone()
     };

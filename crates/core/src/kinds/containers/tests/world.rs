@@ -16,7 +16,7 @@ use lowtide_model::failure::{Failure, FailureKind};
 use lowtide_model::image::ImageId;
 use lowtide_model::name::RunId;
 use lowtide_model::policy::{Hook, Order, Ready, ReadyCheck, Unhealthy};
-use lowtide_model::release::Release;
+use lowtide_model::release::{Images, Release};
 use lowtide_model::rollout::{Part, Purpose, Which};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -124,9 +124,8 @@ pub(crate) fn rollout(kind: Kind, irreversible: bool) -> RolloutEvent {
         timezone: "UTC".to_owned(),
         release: Box::new(Release {
             run: RunId(ulid::Ulid(7)),
-            image: NEW_IMAGE.parse().unwrap(),
-            content: NEW_IMAGE.parse().unwrap(),
-            commit: "c".repeat(40),
+            images: Images::one(NEW_IMAGE.parse().unwrap(), NEW_IMAGE.parse().unwrap()),
+            commit: Some("c".repeat(40)),
             tag: "t1".to_owned(),
             digest: None,
             reference: "example.org/web:t1".parse().unwrap(),

@@ -1,6 +1,7 @@
 //! A simulated swarm, and a driver that can be killed.
 
 use super::*;
+use lowtide_model::release::Images;
 
 pub(super) const OLD: &str =
     "example.org/web:t0@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -13,9 +14,11 @@ pub(super) fn at(second: i64) -> Timestamp {
 pub(super) fn release() -> Release {
     Release {
         run: RunId(ulid::Ulid(7)),
-        image: ImageId::from_str(NEW_DIGEST).unwrap(),
-        content: ContentDigest::from_str(NEW_DIGEST).unwrap(),
-        commit: "c".repeat(40),
+        images: Images::one(
+            ImageId::from_str(NEW_DIGEST).unwrap(),
+            ContentDigest::from_str(NEW_DIGEST).unwrap(),
+        ),
+        commit: Some("c".repeat(40)),
         tag: "t1".to_owned(),
         digest: Some(NEW_DIGEST.parse().unwrap()),
         reference: "example.org/web:t1".parse().unwrap(),
