@@ -3,8 +3,8 @@
 use super::exit::Exit;
 use super::incident::Shape;
 use super::{
-    audit, backup, check, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve, show, start,
-    status, windows,
+    audit, backup, check, completions, diff, history, incident, inventory, operate, outdated, plan, probe, run, serve,
+    show, start, status, windows,
 };
 use crate::runtime::doors;
 use clap::builder::{PathBufValueParser, TypedValueParser};
@@ -293,6 +293,21 @@ enum Command {
         #[arg(long, env = "LOWTIDE_LISTEN")]
         listen: Option<SocketAddr>,
     },
+    /// Print the completions of a shell.
+    ///
+    /// For bash: lowtide completions bash >~/.local/share/bash-completion/completions/lowtide. The .deb has them already.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages, one per command, into a directory. For packagers.
+    // A hidden command, not a second program of the build: that one would take minutes to link, and these pages are of exactly
+    // this binary, however it was built.
+    #[command(hide = true)]
+    ManPages {
+        /// An existing directory.
+        directory: PathBuf,
+    },
     /// One HTTP request from inside another container's network.
     #[command(hide = true)]
     ProbeHttp { port: u16, path: String },
@@ -399,6 +414,8 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
         Command::Backup { to } => backup::backup(global, &to).await,
         Command::Restore { from } => backup::restore(global, &from),
         Command::Health { listen } => probe::health(&global.state, listen).await,
+        Command::Completions { shell } => completions::print(shell),
+        Command::ManPages { directory } => completions::man_pages(&directory),
         Command::ProbeHttp { port, path } => probe::http(port, &path).await,
     }
 }

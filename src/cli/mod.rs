@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod board;
 mod check;
+mod completions;
 mod diff;
 mod exit;
 mod history;

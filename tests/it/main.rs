@@ -7,6 +7,7 @@ mod cli;
 mod command;
 mod config;
 mod deploy;
+mod dist;
 mod evidence;
 mod git;
 mod github;
