@@ -32,14 +32,16 @@ def metadata(target):
 def graph(known):
     """Packages by id, what each one depends on, and the ids of those that are compiled in.
 
-    A macro runs in the compiler, and so does what only a build script needs: they are listed, but are not in the binary.
+    The workspace's own crates are one program: what one of them needs, the program needs. A macro runs in the compiler, and so does what only a build script needs: they are listed, but are not in the binary.
     """
     packages = {package["id"]: package for package in known["packages"]}
     nodes = {node["id"]: node for node in known["resolve"]["nodes"]}
     is_macro = {name: any("proc-macro" in target["kind"] for target in it["targets"]) for name, it in packages.items()}
+    program = known["resolve"]["root"]
+    ours = set(known["workspace_members"])
     edges = {}
     inside, seen = set(), set()
-    todo = [(known["resolve"]["root"], True)]
+    todo = [(program, True)]
     while todo:
         name, is_inside = todo.pop()
         if name in inside or (name in seen and not is_inside):
@@ -47,14 +49,15 @@ def graph(known):
         seen.add(name)
         if is_inside:
             inside.add(name)
-        edges.setdefault(name, set())
+        needed = edges.setdefault(program if name in ours else name, set())
         for dependency in nodes[name]["deps"]:
             kinds = {kind["kind"] for kind in dependency["dep_kinds"]} - {"dev"}
             if kinds:
                 other = dependency["pkg"]
-                edges[name].add(other)
+                if other not in ours:
+                    needed.add(other)
                 todo.append((other, is_inside and None in kinds and not is_macro[other]))
-    return packages, edges, inside
+    return packages, edges, inside - ours
 
 
 def purl(package):
@@ -128,9 +131,8 @@ def licences(target):
     """Every text once, below the crates that have it."""
     known = metadata(target)
     packages, _, inside = graph(known)
-    ours = known["resolve"]["root"]
     texts, without = {}, []
-    for package in sorted((packages[name] for name in inside if name != ours), key=purl):
+    for package in sorted((packages[name] for name in inside), key=purl):
         folder = pathlib.Path(package["manifest_path"]).parent
         title = f"{package['name']} {package['version']} ({expression(package)})"
         files = sorted(file for file in folder.iterdir() if file.is_file() and LICENCE_FILE.match(file.name))
