@@ -14,8 +14,16 @@ pub(super) fn print(shell: Shell) -> anyhow::Result<Exit> {
 }
 
 pub(super) fn man_pages(directory: &Path) -> anyhow::Result<Exit> {
-    clap_mangen::generate_to(Arguments::command(), directory)
-        .with_context(|| format!("cannot write man pages into {}", directory.display()))?;
+    let mut command = Arguments::command().disable_help_subcommand(true);
+    command.build();
+    let shown = command.get_subcommands().filter(|it| !it.is_hide_set());
+    for page in shown.chain([&command]) {
+        clap_mangen::Man::new(page.clone())
+            .source(concat!("lowtide ", env!("CARGO_PKG_VERSION")))
+            .manual("lowtide")
+            .generate_to(directory)
+            .with_context(|| format!("cannot write man pages into {}", directory.display()))?;
+    }
     Ok(Exit::Done)
 }
 

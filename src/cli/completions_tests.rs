@@ -33,7 +33,60 @@ fn every_command_has_a_man_page() {
 fn a_page_says_what_the_command_does() {
     let (dir, _) = pages();
     let page = std::fs::read_to_string(dir.path().join("lowtide-health.1")).unwrap();
-    insta::assert_snapshot!(page, @"");
+    insta::assert_snapshot!(page, @r#"
+    .ie \n(.g .ds Aq \(aq
+    .el .ds Aq '
+    .TH lowtide-health 1  "lowtide 0.1.0" lowtide
+    .SH NAME
+    lowtide\-health \- Is the bot of this state directory alive? For container health checks
+    .SH SYNOPSIS
+    \fBlowtide health\fR [\fB\-\-config\fR] [\fB\-\-listen\fR] [\fB\-\-state\fR] [\fB\-\-log\-format\fR] [\fB\-h\fR|\fB\-\-help\fR] [\fB\-V\fR|\fB\-\-version\fR] 
+    .SH DESCRIPTION
+    Is the bot of this state directory alive? For container health checks
+    .SH OPTIONS
+    .TP
+    \fB\-\-config\fR \fI<CONFIG>\fR [default: /etc/lowtide/config.yml]
+    Configuration: a file, or REPO#BRANCH:PATH in git
+    .RS
+    May also be specified with the \fBLOWTIDE_CONFIG\fR environment variable. 
+    .RE
+    .TP
+    \fB\-\-listen\fR \fI<LISTEN>\fR
+    Address of the bot; by default the one that the bot wrote into the state directory
+    .RS
+    May also be specified with the \fBLOWTIDE_LISTEN\fR environment variable. 
+    .RE
+    .TP
+    \fB\-\-state\fR \fI<STATE>\fR [default: /var/lib/lowtide]
+    Directory of database, logs and mirrors. A relative path starts at the current directory
+    .RS
+    May also be specified with the \fBLOWTIDE_STATE\fR environment variable. 
+    .RE
+    .TP
+    \fB\-\-log\-format\fR \fI<LOG_FORMAT>\fR [default: human]
+    Format of the logs on stderr
+    .br
+
+    .br
+    \fIPossible values:\fR
+    .RS 14
+    .IP \(bu 2
+    human
+    .IP \(bu 2
+    json
+    .RE
+    .RS
+    May also be specified with the \fBLOWTIDE_LOG_FORMAT\fR environment variable. 
+    .RE
+    .TP
+    \fB\-h\fR, \fB\-\-help\fR
+    Print help
+    .TP
+    \fB\-V\fR, \fB\-\-version\fR
+    Print version
+    .SH VERSION
+    v0.1.0
+    "#);
 }
 
 #[test]
