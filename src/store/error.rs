@@ -23,7 +23,10 @@ pub enum StoreError {
     #[error("a newer lowtide (term {newer}) owns this state; this one (term {ours}) stops writing")]
     Fenced { ours: i64, newer: i64 },
     /// The database was written by a newer version.
-    #[error("the database has schema {found}; this version knows up to {known}")]
+    #[error(
+        "a newer lowtide wrote this database (schema {found}; this version knows up to {known}). Nothing was changed: start that \
+         version again, or restore a backup of this one's (`lowtide restore FILE --state DIR`)"
+    )]
     TooNew { found: usize, known: usize },
     #[error("{path}: {source}")]
     File { path: String, source: std::io::Error },

@@ -456,3 +456,49 @@ async fn times_of_a_clock_that_was_ahead_count_as_now() {
     assert_eq!(store.due_notices(now(), 9, |_| true).await.unwrap().len(), 1);
     assert_eq!(store.forget_the_future(now()).await.unwrap(), 0, "once is enough");
 }
+
+/// Stepping back: what a newer lowtide wrote is not opened, and stays as it is.
+#[tokio::test]
+async fn a_newer_versions_database_is_refused_and_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("lowtide.db"), dir.path().join("copy.db"));
+    let store = open(&dir);
+    record(&store, &events()).await;
+    // A copy: the store's thread may still write to its own file.
+    store.backup(copy.clone()).await.unwrap();
+    std::fs::rename(&copy, &path).unwrap();
+    let newer = rusqlite::Connection::open(&path).unwrap();
+    newer
+        .execute_batch("PRAGMA journal_mode=DELETE; CREATE TABLE later (x); PRAGMA user_version = 1000;")
+        .unwrap();
+    drop(newer);
+    let before = std::fs::read(&path).unwrap();
+    for raise_term in [true, false] {
+        let error = Store::open(&path, raise_term).unwrap_err();
+        assert!(matches!(error, StoreError::TooNew { .. }), "{error}");
+        insta::allow_duplicates!(insta::assert_snapshot!(error, @""));
+    }
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.execute_batch("PRAGMA journal_mode=DELETE;").unwrap();
+    drop(database);
+    let after = std::fs::read(&path).unwrap();
+    // Apart from the counters of its journal mode, which opening sets (https://sqlite.org/fileformat2.html, offsets 18 to 28 and 92 to 100).
+    let content = |bytes: &[u8]| [&bytes[..18], &bytes[28..92], &bytes[100..]].concat();
+    assert!(content(&before) == content(&after), "the refused database was changed");
+}
+
+/// `crates/core/corpus` says which schema a version has: its test counts on it.
+#[tokio::test]
+async fn the_schema_is_that_of_the_corpus() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(&dir));
+    let database = rusqlite::Connection::open(dir.path().join("lowtide.db")).unwrap();
+    let schema: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    let corpus = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/crates/core/corpus/",
+        env!("CARGO_PKG_VERSION"),
+        "/schema"
+    );
+    assert_eq!(std::fs::read_to_string(corpus).unwrap().trim(), schema.to_string());
+}

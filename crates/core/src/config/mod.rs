@@ -5,6 +5,8 @@
 //! [`Fleet`](crate::fleet::app::Fleet), collecting every problem.
 
 mod app;
+#[cfg(test)]
+mod corpus_tests;
 pub mod engine;
 pub mod form;
 mod halt;

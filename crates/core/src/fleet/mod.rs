@@ -3,5 +3,8 @@
 
 pub mod app;
 pub mod app_state;
+#[cfg(test)]
+#[path = "corpus_tests.rs"]
+pub(crate) mod corpus;
 pub mod rollout;
 pub mod run;

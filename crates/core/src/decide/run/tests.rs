@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::decide::recover::{self, Recovery};
+use crate::fleet::corpus;
 use jiff::SignedDuration;
 use lowtide_model::failure::SkipReason;
 use lowtide_model::freshness::RebuildAssessment;
@@ -13,7 +14,7 @@ use lowtide_model::policy::{
 };
 use lowtide_model::release::Images;
 use lowtide_model::stages::resolve::Commit;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const A: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const B: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -526,4 +527,52 @@ fn a_failed_stage_is_tried_again_after_its_pause() {
     assert_eq!(next(&state, failed), wait);
     assert_eq!(next(&state, again - SignedDuration::from_secs(1)), wait);
     assert!(matches!(next(&state, again), Next::Perform { .. }));
+}
+
+#[test]
+fn what_released_versions_wrote_is_read() {
+    let mut streams = Vec::new();
+    let mut add = |name: &str, mut trial: Trial| {
+        trial.finish();
+        streams.push((
+            name.to_owned(),
+            trial.events.into_iter().map(|it| it.event).collect::<Vec<_>>(),
+        ));
+    };
+    add("released", Trial::new(app(Mode::Active, true, true)));
+    add("observed", Trial::new(app(Mode::Observe, true, true)));
+    let mut same = Trial::new(app(Mode::Active, true, true));
+    opened_with(&mut same, Some(B), None);
+    add("unchanged", same);
+    let mut broken = Trial::new(app(Mode::Active, true, true));
+    broken.fails = Some((Stage::Test, FailureKind::TestFailed, 100));
+    add("failed", broken);
+    let mut cancelled = Trial::new(app(Mode::Active, true, true));
+    cancelled.push(RunEvent::EffectStarted {
+        attempt: 1,
+        effect: Effect::Resolve(Resolve {}),
+    });
+    cancelled.push(RunEvent::EffectAbandoned {
+        back_to: Stage::Resolve,
+    });
+    cancelled.push(RunEvent::CancelRequested { by: "ana".to_owned() });
+    add("cancelled", cancelled);
+    let all: Vec<&RunEvent> = streams.iter().flat_map(|(_, events)| events).collect();
+    let kinds: BTreeSet<&str> = all.iter().map(|event| kind(event)).collect();
+    assert_eq!(kinds.len(), 6, "{kinds:?}");
+    corpus::holds("runs", streams, |events| {
+        let state = fold(RunId(ulid::Ulid(1)), events).unwrap();
+        serde_json::to_value(state.conclusion).unwrap()
+    });
+}
+
+fn kind(event: &RunEvent) -> &'static str {
+    match event {
+        RunEvent::Opened { .. } => "opened",
+        RunEvent::EffectStarted { .. } => "effect_started",
+        RunEvent::EffectEnded { .. } => "effect_ended",
+        RunEvent::EffectAbandoned { .. } => "effect_abandoned",
+        RunEvent::CancelRequested { .. } => "cancel_requested",
+        RunEvent::Concluded { .. } => "concluded",
+    }
 }

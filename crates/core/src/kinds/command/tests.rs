@@ -5,6 +5,7 @@ use super::policy::{CommandPolicy, CommandRequest, Probe};
 use super::step::{CommandOutcome, CommandStep};
 use crate::decide::app_state::Waits;
 use crate::decide::rollout::{Gate, Next, Outside, RolloutState, fold, next_of, preview};
+use crate::fleet::corpus;
 use crate::fleet::rollout::RolloutEvent;
 use crate::kinds::kind::TargetSettings;
 use crate::kinds::list::{Listed, Outcome, Step, TargetKind, TargetPolicy};
@@ -287,4 +288,17 @@ fn what_is_forecast_happens() {
             );
         }
     }
+}
+
+#[test]
+fn what_released_versions_wrote_is_read() {
+    let mut streams = Vec::new();
+    for fate in Fate::ALL {
+        let trial = driven(fate);
+        streams.push((
+            format!("{fate:?}"),
+            trial.events.into_iter().map(|it| it.event).collect(),
+        ));
+    }
+    corpus::holds("rollouts-command", streams, corpus::rollout_end);
 }

@@ -1,11 +1,15 @@
 //! The reconciler against a small simulated engine: every kill point, every failing step.
 
 use crate::decide::rollout::{Gate, Next, next_of, next_unseen};
+use crate::fleet::corpus;
 use crate::fleet::rollout::RolloutEvent;
 use crate::kinds::containers::policy::ContainersPolicy;
 use lowtide_model::container::ContainerState;
 use lowtide_model::failure::{FailureKind, WaitReason};
+use lowtide_model::policy::Unhealthy;
 use lowtide_model::rollout::{Bar, Purpose, RolloutConclusion};
+use lowtide_model::window::{Closing, Occurrence};
+use std::collections::BTreeSet;
 use trial::{Trial, outside};
 use world::{KINDS, Kind, NEW_IMAGE, NewImage, OldImage, at, rollout};
 
@@ -493,4 +497,62 @@ fn somebody_removes_the_new_container_while_nobody_else_serves() {
         matches!(trial.conclusion(), RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::Diverged)
     );
     assert_eq!(trial.end_state()[0].2, ContainerState::Running);
+}
+
+#[test]
+fn what_released_versions_wrote_is_read() {
+    let mut streams = Vec::new();
+    let mut add = |name: String, mut trial: Trial| {
+        trial.drive(None);
+        streams.push((name, trial.events.into_iter().map(|it| it.event).collect()));
+    };
+    for kind in KINDS {
+        add(format!("{kind:?}, good"), Trial::of(kind, 2, NewImage::Good));
+    }
+    for new_is in [NewImage::NeverReady, NewImage::DiesWhileBaking, NewImage::NotCreated] {
+        add(format!("{new_is:?}"), Trial::new(1, new_is));
+    }
+    let mut killed = Trial::new(1, NewImage::Good);
+    killed.drive(Some(7));
+    killed.recover();
+    add("killed".to_owned(), killed);
+    let occurrence = Occurrence {
+        day: jiff::civil::date(2026, 11, 23),
+        from: jiff::civil::time(3, 0, 0, 0),
+        zone: "America/Moncton".to_owned(),
+    };
+    let mut tides = Trial::new(1, NewImage::Good);
+    for event in [
+        RolloutEvent::LateNoticeSent { since: at(0) },
+        RolloutEvent::Entered { occurrence },
+        RolloutEvent::Suspended {
+            closing: Closing::Ended,
+        },
+        RolloutEvent::Expedited {
+            by: "ana".to_owned(),
+            unhealthy: Unhealthy::Replace,
+        },
+    ] {
+        tides.push(event);
+    }
+    add("tides".to_owned(), tides);
+    let kinds: BTreeSet<&str> = streams.iter().flat_map(|(_, events)| events).map(kind).collect();
+    assert_eq!(kinds.len(), 11, "{kinds:?}");
+    corpus::holds("rollouts-containers", streams, corpus::rollout_end);
+}
+
+fn kind(event: &RolloutEvent) -> &'static str {
+    match event {
+        RolloutEvent::Opened { .. } => "opened",
+        RolloutEvent::Expedited { .. } => "expedited",
+        RolloutEvent::Entered { .. } => "entered",
+        RolloutEvent::Suspended { .. } => "suspended",
+        RolloutEvent::LateNoticeSent { .. } => "late_notice_sent",
+        RolloutEvent::StepStarted { .. } => "step_started",
+        RolloutEvent::StepEnded { .. } => "step_ended",
+        RolloutEvent::StepAbandoned => "step_abandoned",
+        RolloutEvent::BakeStarted { .. } => "bake_started",
+        RolloutEvent::RevertDecided { .. } => "revert_decided",
+        RolloutEvent::Concluded { .. } => "concluded",
+    }
 }

@@ -1,5 +1,6 @@
 //! Three processes that share a lock, simulated: killed, one or all, at every instant.
 
+use crate::fleet::corpus;
 use lowtide_model::container::ContainerState;
 use lowtide_model::handover::StateOwner;
 use lowtide_model::rollout::RolloutConclusion;
@@ -224,4 +225,19 @@ fn killed_anywhere_one_of_them_serves_in_the_end_and_one_is_left() {
         }
     }
     assert!(points > 200, "only {points} points");
+}
+
+#[test]
+fn what_released_versions_wrote_is_read() {
+    let mut streams = Vec::new();
+    for new_is in [
+        NewLowtide::Good,
+        NewLowtide::DiesOfTheState,
+        NewLowtide::UnhealthyWhileBaking,
+    ] {
+        let mut trial = Trial::new(new_is);
+        trial.drive(None);
+        streams.push((format!("{new_is:?}"), trial.written()));
+    }
+    corpus::holds("rollouts-self-update", streams, corpus::rollout_end);
 }

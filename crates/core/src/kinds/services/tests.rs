@@ -11,6 +11,7 @@ use super::verdict::{self, Reached};
 use super::*;
 use crate::decide::app_state::Waits;
 use crate::decide::rollout::{Gate, Next, Outside, RolloutState, fold, next_of};
+use crate::fleet::corpus;
 use crate::fleet::rollout::RolloutEvent;
 use crate::kinds::kind::TargetSettings;
 use crate::kinds::list::{Listed, Outcome, TargetKind, TargetPolicy};
@@ -193,4 +194,18 @@ fn the_plan_grows_with_the_service_and_its_health_check() {
     10 × 120 s: 1 at once, watched 120 s, delay 120 s, at most 5625 s
     50 × 30 s: 5 at once, watched 30 s, delay 30 s, at most 14625 s
     ");
+}
+
+#[test]
+fn what_released_versions_wrote_is_read() {
+    let mut streams = Vec::new();
+    for new_is in NewImage::ALL {
+        let mut trial = Trial::new(2, 2, new_is);
+        trial.drive(None);
+        streams.push((
+            format!("{new_is:?}"),
+            trial.events.into_iter().map(|it| it.event).collect(),
+        ));
+    }
+    corpus::holds("rollouts-services", streams, corpus::rollout_end);
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fleet::corpus;
 use crate::report::{html, text};
 use insta::assert_snapshot;
 use jiff::Timestamp;
@@ -303,39 +304,156 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn hostile_text_stays_text(evil in hostile()) {
-        let failure = || Failure::new(FailureKind::TestFailed, evil.clone()).with_excerpt([evil.clone()]);
-        let change = Change {
-            packages: vec![PackageChange { name: evil.clone(), old: Some(evil.clone()), new: None }],
-            config: vec![evil.clone()],
-            files: FileChanges { added: 1, examples: vec![evil.clone()], ..FileChanges::default() },
-        };
-        let (app, target): (lowtide_model::name::AppName, lowtide_model::name::TargetName) = ("a".parse().unwrap(), "t".parse().unwrap());
-        let (run, rollout) = (RUN.parse().unwrap(), RUN.parse().unwrap());
-        let e = || evil.clone();
-        let bodies = [
-            MessageBody::RunFailed { app: app.clone(), run, stage: Stage::Test, commit: Some(built(&evil, None)), failure: failure(), first: run, since: ts("2026-11-21T05:00:00Z"), commit_to_blame: false },
-            MessageBody::RolledOut { app: app.clone(), target: target.clone(), rollout, tag: e(), digest: e(), change: Some(change.clone()), units: 1 },
-            MessageBody::RolloutRefused { app: app.clone(), target: target.clone(), rollout, failure: failure() },
-            MessageBody::Halted { app: app.clone(), target: None, rollout: None, reason: HaltReason::Operator { by: e(), why: e() }, tag: Some(e()), back: false, log: vec![e()], incident: Some(Box::new(hostile_incident(&evil))), require: Require::Countermeasure },
-            MessageBody::Resumed { app: app.clone(), by: e(), why: e(), form: Some(Box::new(Form { whys: vec![e()], class: Class::Noise, commit: Some(e()), config: true })), probation: 3 },
-            MessageBody::ConfigRefused { revision: e(), problems: e() },
-            report(vec![("a", vec![
-                DailyReportLine::Released { tag: e(), change: Some(change.clone()) },
-                DailyReportLine::Failing { stage: Stage::Test, failure: failure(), since: ts("2026-11-21T05:00:00Z") },
-                DailyReportLine::Waiting { target: target.clone(), tag: e(), why: e() },
-                DailyReportLine::WentBack { target: target.clone(), tag: e(), from: Some(e()), by: Some(e()) },
-                DailyReportLine::Refused { target: target.clone(), tag: e(), since: ts("2026-11-21T05:00:00Z"), failure: failure() },
-                DailyReportLine::Unpromoted { channel: "c".parse().unwrap(), tag: e(), since: ts("2026-11-21T05:00:00Z"), failure: failure(), again: None },
-            ])], vec![e()]),
-            MessageBody::WentBack(Box::new(WentBack { app: app.clone(), target, rollout, tag: e(), from: Some(e()), asked: Some(RequestedBy { by: e(), why: e() }), units: 1 })),
-            MessageBody::PromotionFailed(Box::new(Unpromoted { app: app.clone(), channel: "c".parse().unwrap(), tag: e(), failure: failure() })),
-            MessageBody::Promoted { app: app.clone(), channel: "c".parse().unwrap(), tag: e() },
-        ];
-        let sender = Sender { instance: e(), timezone: e() };
-        for body in bodies {
+        let sender = Sender { instance: evil.clone(), timezone: evil.clone() };
+        for body in bodies(&evil) {
             check_hostile(&render(&body, &sender))?;
         }
     }
+}
+
+/// Messages with this text wherever somebody else can put text.
+fn bodies(evil: &str) -> Vec<MessageBody> {
+    let failure = || Failure::new(FailureKind::TestFailed, evil.to_owned()).with_excerpt([evil.to_owned()]);
+    let change = Change {
+        packages: vec![PackageChange {
+            name: evil.to_owned(),
+            old: Some(evil.to_owned()),
+            new: None,
+        }],
+        config: vec![evil.to_owned()],
+        files: FileChanges {
+            added: 1,
+            examples: vec![evil.to_owned()],
+            ..FileChanges::default()
+        },
+    };
+    let (app, target): (lowtide_model::name::AppName, lowtide_model::name::TargetName) =
+        ("a".parse().unwrap(), "t".parse().unwrap());
+    let (run, rollout) = (RUN.parse().unwrap(), RUN.parse().unwrap());
+    let e = || evil.to_owned();
+    vec![
+        MessageBody::RunFailed {
+            app: app.clone(),
+            run,
+            stage: Stage::Test,
+            commit: Some(built(evil, None)),
+            failure: failure(),
+            first: run,
+            since: ts("2026-11-21T05:00:00Z"),
+            commit_to_blame: false,
+        },
+        MessageBody::RolledOut {
+            app: app.clone(),
+            target: target.clone(),
+            rollout,
+            tag: e(),
+            digest: e(),
+            change: Some(change.clone()),
+            units: 1,
+        },
+        MessageBody::RolloutRefused {
+            app: app.clone(),
+            target: target.clone(),
+            rollout,
+            failure: failure(),
+        },
+        MessageBody::Halted {
+            app: app.clone(),
+            target: None,
+            rollout: None,
+            reason: HaltReason::Operator { by: e(), why: e() },
+            tag: Some(e()),
+            back: false,
+            log: vec![e()],
+            incident: Some(Box::new(hostile_incident(evil))),
+            require: Require::Countermeasure,
+        },
+        MessageBody::Resumed {
+            app: app.clone(),
+            by: e(),
+            why: e(),
+            form: Some(Box::new(Form {
+                whys: vec![e()],
+                class: Class::Noise,
+                commit: Some(e()),
+                config: true,
+            })),
+            probation: 3,
+        },
+        MessageBody::ConfigRefused {
+            revision: e(),
+            problems: e(),
+        },
+        report(
+            vec![(
+                "a",
+                vec![
+                    DailyReportLine::Released {
+                        tag: e(),
+                        change: Some(change.clone()),
+                    },
+                    DailyReportLine::Failing {
+                        stage: Stage::Test,
+                        failure: failure(),
+                        since: ts("2026-11-21T05:00:00Z"),
+                    },
+                    DailyReportLine::Waiting {
+                        target: target.clone(),
+                        tag: e(),
+                        why: e(),
+                    },
+                    DailyReportLine::WentBack {
+                        target: target.clone(),
+                        tag: e(),
+                        from: Some(e()),
+                        by: Some(e()),
+                    },
+                    DailyReportLine::Refused {
+                        target: target.clone(),
+                        tag: e(),
+                        since: ts("2026-11-21T05:00:00Z"),
+                        failure: failure(),
+                    },
+                    DailyReportLine::Unpromoted {
+                        channel: "c".parse().unwrap(),
+                        tag: e(),
+                        since: ts("2026-11-21T05:00:00Z"),
+                        failure: failure(),
+                        again: None,
+                    },
+                ],
+            )],
+            vec![e()],
+        ),
+        MessageBody::WentBack(Box::new(WentBack {
+            app: app.clone(),
+            target,
+            rollout,
+            tag: e(),
+            from: Some(e()),
+            asked: Some(RequestedBy { by: e(), why: e() }),
+            units: 1,
+        })),
+        MessageBody::PromotionFailed(Box::new(Unpromoted {
+            app: app.clone(),
+            channel: "c".parse().unwrap(),
+            tag: e(),
+            failure: failure(),
+        })),
+        MessageBody::Promoted {
+            app: app.clone(),
+            channel: "c".parse().unwrap(),
+            tag: e(),
+        },
+    ]
+}
+
+#[test]
+fn what_released_versions_wrote_is_read() {
+    let all = bodies("in other words");
+    corpus::holds("messages", vec![("each".to_owned(), all)], |messages| {
+        serde_json::Value::from(messages.len())
+    });
 }
 
 fn hostile_incident(evil: &str) -> Incident {

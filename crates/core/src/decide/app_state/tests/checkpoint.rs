@@ -3,6 +3,7 @@
 use super::*;
 use crate::fleet::app_state::Placed;
 use crate::fleet::app_state::Worked;
+use crate::fleet::corpus;
 use crate::kinds::list::KindName;
 use jiff::SignedDuration;
 use lowtide_model::drift::Drift;
@@ -275,4 +276,19 @@ fn only_new_releases_and_those_in_use_remember_what_changed() {
         .map(|release| release.change.is_some())
         .collect();
     assert_eq!(told, [true, false, true, true]);
+}
+
+#[test]
+fn what_released_versions_wrote_is_read() {
+    let each = (0..5).flat_map(|place| (0..KINDS).map(move |kind| (kind, place + 1, place)));
+    let draws: Vec<Draw> = each.collect();
+    let facts = || stream(&draws).into_iter().map(|it| it.event);
+    let after = std::iter::once(checkpoint(stream(&draws))).chain(facts());
+    let streams = vec![
+        ("facts".to_owned(), facts().collect()),
+        ("after a checkpoint".to_owned(), after.collect()),
+    ];
+    corpus::holds("apps", streams, |events| {
+        serde_json::to_value(fold(events.to_vec())).unwrap()
+    });
 }

@@ -116,6 +116,10 @@ impl Trial {
         trial
     }
 
+    pub(super) fn written(&self) -> Vec<RolloutEvent> {
+        self.events.iter().map(|it| it.event.clone()).collect()
+    }
+
     /// Runs until the end; the blow falls at the instant of that number (three per step: before, in the middle, after).
     /// Returns false when it fell.
     pub(super) fn drive(&mut self, blow: Option<(Blow, usize)>) -> bool {
