@@ -87,6 +87,10 @@ async fn away() -> String {
     away
 }
 
+fn one(image: &str) -> lowtide::model::release::Images {
+    lowtide::model::release::Images::one(image.parse().unwrap(), image.parse().unwrap())
+}
+
 /// A registry that is away, a tag that is taken, and a place that takes it: each change of the configuration is one attempt.
 #[tokio::test]
 async fn a_promotion_that_fails_is_reported_once_and_comes_through_in_the_end() {
@@ -101,10 +105,7 @@ async fn a_promotion_that_fails_is_reported_once_and_comes_through_in_the_end() 
     let store = Store::open(&dir.path().join("state/lowtide.db"), true).unwrap();
     let release = Release {
         run: RunId(ulid::Ulid(7)),
-        images: lowtide::model::release::Images::one(
-            config.to_string().parse().unwrap(),
-            config.to_string().parse().unwrap(),
-        ),
+        images: one(&config.to_string()),
         commit: Some("c".repeat(40)),
         tag: "t1".to_owned(),
         digest: Some(digest.to_string().parse().unwrap()),

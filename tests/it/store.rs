@@ -476,7 +476,9 @@ async fn a_newer_versions_database_is_refused_and_stays_as_it_is() {
     for raise_term in [true, false] {
         let error = Store::open(&path, raise_term).unwrap_err();
         assert!(matches!(error, StoreError::TooNew { .. }), "{error}");
-        insta::allow_duplicates!(insta::assert_snapshot!(error, @""));
+        insta::allow_duplicates!(
+            insta::assert_snapshot!(error, @"a newer lowtide wrote this database (schema 1000; this version knows up to 1). Nothing was changed: start that version again, or restore a backup of this one's (`lowtide restore FILE --state DIR`)")
+        );
     }
     let database = rusqlite::Connection::open(&path).unwrap();
     database.execute_batch("PRAGMA journal_mode=DELETE;").unwrap();

@@ -39,7 +39,7 @@ pub struct PlatformImage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<PlatformImage>", into = "Vec<PlatformImage>")]
 pub struct Images {
-    first: PlatformImage,
+    first: Box<PlatformImage>,
     others: Vec<PlatformImage>,
 }
 
@@ -52,7 +52,7 @@ impl TryFrom<Vec<PlatformImage>> for Images {
 
     fn try_from(all: Vec<PlatformImage>) -> Result<Self, NoImage> {
         let mut all = all.into_iter();
-        let first = all.next().ok_or(NoImage)?;
+        let first = Box::new(all.next().ok_or(NoImage)?);
         let others = all.collect();
         Ok(Self { first, others })
     }
@@ -60,7 +60,7 @@ impl TryFrom<Vec<PlatformImage>> for Images {
 
 impl From<Images> for Vec<PlatformImage> {
     fn from(images: Images) -> Self {
-        let mut all = vec![images.first];
+        let mut all = vec![*images.first];
         all.extend(images.others);
         all
     }
@@ -68,8 +68,10 @@ impl From<Images> for Vec<PlatformImage> {
 
 impl From<PlatformImage> for Images {
     fn from(first: PlatformImage) -> Self {
-        let others = Vec::new();
-        Self { first, others }
+        Self {
+            first: Box::new(first),
+            others: Vec::new(),
+        }
     }
 }
 
@@ -92,7 +94,7 @@ impl Images {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &PlatformImage> {
-        std::iter::once(&self.first).chain(&self.others)
+        std::iter::once(self.first()).chain(&self.others)
     }
 
     #[must_use]

@@ -23,7 +23,7 @@ pub struct TestEnvironment<'a> {
     pub credentials: &'a Credentials,
     pub app: &'a App,
     /// Position in the app's rounds of tests.
-    pub round: usize,
+    pub round: u16,
     /// Put on everything that is created. Clean-up selects by two of them: `io.lowtide.instance` and `io.lowtide.run`.
     pub labels: &'a BTreeMap<String, String>,
     pub via: &'a ProbePath,
@@ -82,7 +82,7 @@ impl TestEnvironment<'_> {
 
     /// `None`: the app has no tests.
     pub(super) fn policy(&self) -> Option<&TestPolicy> {
-        self.app.tests.get(self.round)
+        self.app.tests.get(usize::from(self.round))
     }
 
     /// Fails once the token is cancelled; asked before each thing that is created.

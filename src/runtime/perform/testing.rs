@@ -37,7 +37,7 @@ fn parse(xml: &[u8]) -> Result<TestReport, String> {
 
 async fn in_environment<T>(
     context: &StageContext<'_>,
-    round: usize,
+    round: u16,
     work: impl AsyncFnOnce(&TestEnvironment<'_>) -> Result<T, Stop>,
 ) -> Result<T, Stop> {
     let mut directory = context.bot.run_directory(context.run.id);
@@ -64,8 +64,9 @@ async fn in_environment<T>(
 }
 
 /// The repository's own compose file, of the commit under test.
-async fn compose_file(context: &StageContext<'_>, round: usize) -> Result<Option<Value>, Failure> {
-    let Some(TestSetup::Compose { file, .. }) = context.run.app.tests.get(round).map(|test| &test.how) else {
+async fn compose_file(context: &StageContext<'_>, round: u16) -> Result<Option<Value>, Failure> {
+    let Some(TestSetup::Compose { file, .. }) = context.run.app.tests.get(usize::from(round)).map(|test| &test.how)
+    else {
         return Ok(None);
     };
     let refused = |why: String| Failure::new(FailureKind::ComposeRefused, format!("{file}: {why}"));

@@ -365,18 +365,18 @@ fn planned(state: &RunState, now: Timestamp) -> Plan {
         Start::NotAtAll => false,
         Start::Impossible { stage, failure } => return Plan::Finish(Conclusion::Failed { stage, failure }),
     };
-    let round = state.tested.len();
-    if state.app.tests.get(round).is_some() && state.bootstrapped.is_none() {
+    let round = u16::try_from(state.tested.len()).unwrap_or(u16::MAX);
+    if state.app.tests.get(usize::from(round)).is_some() && state.bootstrapped.is_none() {
         return effect(Effect::Bootstrap(Bootstrap { image, round }));
     }
     // Without tests there is one round too: the start as it ships.
     let rounds = state.app.tests.len().max(1);
-    if round < rounds {
+    if usize::from(round) < rounds {
         return effect(Effect::Test(Test {
             image,
             round,
             bootstrapped: state.bootstrapped.clone(),
-            starts: starts && round + 1 == rounds,
+            starts: starts && usize::from(round) + 1 == rounds,
         }));
     }
     let reference = release_reference(&state.app, build);

@@ -178,10 +178,6 @@ fn gather(value: &Value, at: &mut String, found: &mut BTreeSet<String>) {
 
 /// What a stream of a rollout comes to.
 pub(crate) fn rollout_end(events: &[Recorded<crate::fleet::rollout::RolloutEvent>]) -> Value {
-    use crate::fleet::rollout::RolloutEvent;
-    let concluded = events.iter().find_map(|it| match &it.event {
-        RolloutEvent::Concluded { conclusion } => Some(serde_json::to_value(conclusion).unwrap()),
-        _ => None,
-    });
-    concluded.unwrap_or_default()
+    let last = events.last().map(|it| serde_json::to_value(&it.event).unwrap());
+    last.map(|last| last["conclusion"].clone()).unwrap_or_default()
 }

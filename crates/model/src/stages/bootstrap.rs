@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Bootstrap {
     pub image: ImageId,
     /// Position in the app's rounds of tests.
-    pub round: usize,
+    pub round: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Test {
     pub image: ImageId,
     /// Position in the app's rounds of tests; 0 where it has none.
-    pub round: usize,
+    pub round: u16,
     /// `None`: the app has no tests; only the start in production mode is proven.
     pub bootstrapped: Option<Bootstrapped>,
     /// Is it started once as it ships? After the last round, unless it is a base without a command.

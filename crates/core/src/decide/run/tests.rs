@@ -406,29 +406,26 @@ fn illegal_events_are_refused() {
     }
 }
 
-/// What an effect says of its round: the round, and whether the start as it ships follows.
+/// The effects that have a round, and whether the start as it ships follows.
 fn rounds(trial: &Trial) -> Vec<String> {
-    let round = |recorded: &Recorded<RunEvent>| match &recorded.event {
-        RunEvent::EffectStarted {
-            effect: Effect::Bootstrap(bootstrap),
-            ..
-        } => Some(format!("bootstrap of {}", bootstrap.round)),
-        RunEvent::EffectStarted {
-            effect: Effect::Test(test),
-            ..
-        } => {
+    let started = trial.events.iter().filter_map(|recorded| {
+        if let RunEvent::EffectStarted { effect, .. } = &recorded.event {
+            Some(effect)
+        } else {
+            None
+        }
+    });
+    let round = |effect: &Effect| match effect {
+        Effect::Bootstrap(bootstrap) => Some(format!("bootstrap of {}", bootstrap.round)),
+        Effect::Test(test) => {
             let container = test.bootstrapped.as_ref().map(|_| " in its container");
             let start = test.starts.then_some(", then as it ships");
-            Some(format!(
-                "test of {}{}{}",
-                test.round,
-                container.unwrap_or_default(),
-                start.unwrap_or_default()
-            ))
+            let (container, start) = (container.unwrap_or_default(), start.unwrap_or_default());
+            Some(format!("test of {}{container}{start}", test.round))
         }
-        _ => None,
+        Effect::Resolve(_) | Effect::Build(_) | Effect::Inspect(_) | Effect::Publish(_) => None,
     };
-    trial.events.iter().filter_map(round).collect()
+    started.filter_map(round).collect()
 }
 
 #[test]
