@@ -6,7 +6,8 @@ use super::screen::{self, Screen, aside, log};
 use crate::runtime::control::OperatorResponse;
 use crate::runtime::fleet_status;
 use crate::runtime::progress::{Left, Progress};
-use lowtide_core::report::{live as report_live, outstanding, terminal, words};
+use lowtide_core::report::style::Style;
+use lowtide_core::report::{live as report_live, outstanding, words};
 use lowtide_model::failure::FailureKind;
 use lowtide_model::name::AppName;
 use lowtide_model::rollout::RolloutConclusion;
@@ -101,7 +102,7 @@ pub(super) fn print(text: &str) {
 }
 
 /// What stdout can show. Nothing is cut where it is no terminal: a program reads it, or a file keeps it.
-pub(super) fn style() -> terminal::Style {
+pub(super) fn style() -> Style {
     let stdout = std::io::stdout();
     let is_terminal = stdout.is_terminal();
     let asked = || std::env::var("COLUMNS").ok()?.parse().ok();
@@ -112,7 +113,7 @@ pub(super) fn style() -> terminal::Style {
     let width = asked()
         .or_else(seen)
         .unwrap_or(if is_terminal { USUAL_WIDTH } else { usize::MAX });
-    terminal::Style {
+    Style {
         color: is_terminal && std::env::var_os("NO_COLOR").is_none(),
         width,
     }

@@ -10,7 +10,7 @@ use lowtide_core::fleet::app_state::{AppEvent, FleetEvent, UnfixableUpdates};
 use lowtide_core::kinds::list::Step;
 use lowtide_core::report::json::Halted;
 pub(super) use lowtide_core::report::json::VERSION;
-use lowtide_core::report::terminal::{Progress, RolloutView, RunRow, RunView};
+use lowtide_core::report::views::{Progress, RolloutView, RunRow, RunView};
 use lowtide_model::comparison::{
     ComparedImage, Comparison, ConfigDelta, FileDelta, LayerDelta, PackageDelta, Significance,
 };

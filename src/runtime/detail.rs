@@ -9,7 +9,8 @@ use lowtide_core::fleet::rollout::RolloutEvent;
 use lowtide_core::fleet::run::RunEvent;
 use lowtide_core::kinds::list::StepOutcome;
 use lowtide_core::kinds::track::Ended;
-use lowtide_core::report::terminal::{self, Progress, RolloutView, RunRow, RunView, StageRow, StepRow};
+use lowtide_core::report::quantity;
+use lowtide_core::report::views::{Progress, RolloutView, RunRow, RunView, StageRow, StepRow};
 use lowtide_core::report::{clean, words};
 use lowtide_model::journal::{IllegalEvent, Recorded};
 use lowtide_model::name::{RolloutId, RunId};
@@ -186,7 +187,7 @@ fn outcome_note(outcome: &Outcome) -> String {
             let bases = words::counted(resolved.bases.len(), "base", "bases");
             format!("{}, {bases}", resolved.commit.short())
         }
-        Outcome::Built(built) => format!("{}, {}", built.image.short(), terminal::bytes(built.size)),
+        Outcome::Built(built) => format!("{}, {}", built.image.short(), quantity::bytes(built.size)),
         Outcome::Inspected(inspected) => match &inspected.change {
             Some(change) if change.is_empty() => "the content is the same".to_owned(),
             Some(change) => words::counted(change.packages.len(), "package differs", "packages differ"),

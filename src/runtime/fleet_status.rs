@@ -19,7 +19,7 @@ use lowtide_core::decide::{forecast, gates};
 use lowtide_core::fleet::app::{App, Fleet};
 use lowtide_core::fleet::rollout::RolloutEvent;
 use lowtide_core::kinds::list::TargetPolicy;
-use lowtide_core::report::terminal::{AppCondition, RunRow, StatusRow};
+use lowtide_core::report::views::{AppCondition, RunRow, StatusRow};
 use lowtide_core::report::windows::Needs;
 use lowtide_model::failure::{FailureKind, HaltReason, WaitReason};
 use lowtide_model::halt::Exposure;

@@ -2,9 +2,11 @@
 
 use crate::runtime::fleet_status::{AppStatus, FleetStatus, OpenRollout};
 use jiff::Timestamp;
+use lowtide_core::report::quantity::relative;
 use lowtide_core::report::rollout as rollouts;
-use lowtide_core::report::terminal::{AppCondition, relative, state_words};
+use lowtide_core::report::terminal::state_words;
 use lowtide_core::report::trouble;
+use lowtide_core::report::views::AppCondition;
 use lowtide_core::report::words;
 use lowtide_model::preview::{PlannedState, RolloutPreview};
 use maud::{DOCTYPE, Markup, PreEscaped, html};

@@ -3,7 +3,7 @@
 use crate::runtime::fleet_status::{AppStatus, FleetStatus};
 use crate::store::overview::Ended;
 use jiff::Timestamp;
-use lowtide_core::report::terminal::AppCondition;
+use lowtide_core::report::views::AppCondition;
 use lowtide_model::name::{AppName, HostName, TargetName};
 use lowtide_model::trouble::Trouble;
 use prometheus_client::collector::Collector;

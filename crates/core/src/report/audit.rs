@@ -1,7 +1,7 @@
 //! The audit log: operator actions, halts and quarantines.
 
+use super::style::Style;
 use super::table::{Cell, Ink, fitted};
-use super::terminal::Style;
 use super::{clean, words};
 use crate::fleet::app_state::Act;
 use jiff::Timestamp;

@@ -2,6 +2,8 @@
 
 use super::clean;
 use super::page::{Block, PackageRow, capped};
+use super::style::Style;
+use super::table::{Cell, Ink, columns};
 use super::words::{counted, plural};
 use lowtide_model::inventory::{Change, PackageChange};
 
@@ -107,4 +109,43 @@ fn files(change: &Change) -> String {
         text.push_str(&format!(" ({}{dots}).", examples.join(", ")));
     }
     text
+}
+
+/// Every package that differs, then config and files.
+#[must_use]
+pub(super) fn packages_table(change: &Change, style: Style) -> String {
+    if change.is_empty() {
+        return "The content is the same.\n".to_owned();
+    }
+    let rows: Vec<_> = change
+        .packages
+        .iter()
+        .map(|p| {
+            let version = |v: &Option<String>| {
+                Cell::from(v.as_deref().map_or_else(|| "–".to_owned(), |v| clean::one_line(v, 60)))
+            };
+            [
+                row(p).name.into(),
+                version(&p.old),
+                Ink::Soft.cell("→"),
+                version(&p.new),
+            ]
+        })
+        .collect();
+    let mut out = columns(&rows, style.width, style.color);
+    if !change.config.is_empty() {
+        let names: Vec<String> = change.config.iter().map(|n| clean::one_line(n, 40)).collect();
+        out.push_str(&format!("image settings: {}\n", names.join(", ")));
+    }
+    let files = &change.files;
+    if !files.is_empty() {
+        out.push_str(&format!(
+            "files: {} added, {} removed, {} changed\n",
+            files.added, files.removed, files.changed
+        ));
+        for path in &files.examples {
+            out.push_str(&format!("  {}\n", clean::one_line(path, style.width.max(40))));
+        }
+    }
+    out
 }

@@ -2,8 +2,9 @@
 
 use super::clean;
 use super::page::capped;
+use super::quantity;
+use super::style::Style;
 use super::table::{Cell, Ink, columns};
-use super::terminal::{self, Style};
 use super::words::counted;
 use lowtide_model::comparison::{
     ComparedImage, Comparison, ConfigDelta, FileDelta, FileDifference, LayerDelta, PackageAt, PackageDelta,
@@ -156,7 +157,7 @@ fn layers(layers: &LayerDelta, style: Style) -> String {
         return String::new();
     }
     let size = |layer: Option<&ImageLayer>| -> Cell {
-        layer.map_or_else(|| "–".into(), |layer| terminal::bytes(layer.size).into())
+        layer.map_or_else(|| "–".into(), |layer| quantity::bytes(layer.size).into())
     };
     let head = ["LAYER", "OLD", "NEW", ""].map(|h| Ink::Soft.cell(h));
     let row = |n: usize| {
@@ -169,7 +170,7 @@ fn layers(layers: &LayerDelta, style: Style) -> String {
             Ink::Soft.cell(same),
         ]
     };
-    let sum = |layers: &[ImageLayer]| -> Cell { terminal::bytes(layers.iter().map(|layer| layer.size).sum()).into() };
+    let sum = |layers: &[ImageLayer]| -> Cell { quantity::bytes(layers.iter().map(|layer| layer.size).sum()).into() };
     let total = ["all".into(), sum(&layers.old), sum(&layers.new), "".into()];
     let rows: Vec<[Cell; 4]> = std::iter::once(head)
         .chain((0..count).map(row))

@@ -1,8 +1,9 @@
 //! What lifts a halt: what is missing, the form to fill in, and what a filled one says.
 
+use super::clean;
 use super::page::{Block, Section};
+use super::quantity;
 use super::words::{self, counted, plural, short_commit};
-use super::{clean, terminal};
 use crate::fleet::app_state::{Quarantined, Withdrawal};
 use jiff::Timestamp;
 use lowtide_model::failure::HaltReason;
@@ -319,7 +320,7 @@ fn nth(n: usize) -> &'static str {
 
 /// Milliseconds for people; kept here so that both forms of a case say the same.
 pub(super) fn took(ms: u64) -> String {
-    terminal::duration(ms)
+    quantity::duration(ms)
 }
 
 #[cfg(test)]

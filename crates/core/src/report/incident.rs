@@ -1,9 +1,10 @@
 //! The full report of a rollout that failed: for a terminal, and as sections of a mail.
 
+use super::change::packages_table;
 use super::halt::{is_incident, took};
 use super::page::{Block, Section};
+use super::style::Style;
 use super::table::{Cell, Ink, columns};
-use super::terminal::{Style, packages_table};
 use super::{change, clean, words};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -1,8 +1,9 @@
 //! `inventory`: what is inside an image, for a terminal.
 
 use super::clean;
+use super::quantity;
+use super::style::Style;
 use super::table::{Cell, Ink, columns};
-use super::terminal::{self, Style};
 use super::words::counted;
 use lowtide_model::comparison::ComparedImage;
 use lowtide_model::image::ContentDigest;
@@ -32,7 +33,7 @@ pub fn inventory(image: &ComparedImage, found: &Inventory, content: &ContentDige
         ["content", content.as_str()],
         ["system", &format!("{} {os}", image.platform)],
         ["files", &found.files.len().to_string()],
-        ["layers", &format!("{}, {}", found.layers.len(), terminal::bytes(size))],
+        ["layers", &format!("{}, {}", found.layers.len(), quantity::bytes(size))],
     ]
     .map(|[key, value]| [Ink::Soft.cell(key), Cell::from(value)]);
     let mut out = columns(&facts, style.width, style.color);

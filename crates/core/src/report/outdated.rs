@@ -1,8 +1,8 @@
 //! `outdated`: what is pending in images, for a terminal.
 
 use super::clean;
+use super::style::Style;
 use super::table::{Cell, Ink, columns};
-use super::terminal::Style;
 use super::words::counted;
 use lowtide_model::freshness::{Fix, KeptBack, Outdated, OutdatedHost, PendingPackage, RunningContainer, Survey};
 

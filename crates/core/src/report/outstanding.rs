@@ -1,8 +1,9 @@
 //! Good releases that are not where they should be: refused rollouts, failed promotions, targets that were changed.
 
 use super::page::{Block, Page, Rendered, Section, Tone};
+use super::quantity;
 use super::words::{self, counted};
-use super::{clean, live, terminal};
+use super::{clean, live};
 use jiff::Timestamp;
 use lowtide_model::drift::Drift;
 use lowtide_model::failure::{Failure, HaltReason};
@@ -123,7 +124,7 @@ pub fn still_unpromoted(
 #[must_use]
 pub fn failed(channel: &str, tag: &str, failure: &Failure, again: Option<Timestamp>, now: Timestamp) -> String {
     let when = again.map_or_else(String::new, |at| {
-        format!("; tried again {}", terminal::relative(at, now))
+        format!("; tried again {}", quantity::relative(at, now))
     });
     format!(
         "{} could not be promoted to {}: {}{when}",
@@ -153,7 +154,7 @@ pub fn missing(
     now: Timestamp,
 ) -> String {
     let when = again.map_or_else(String::new, |at| {
-        format!("; tried again {}", terminal::relative(at, now))
+        format!("; tried again {}", quantity::relative(at, now))
     });
     format!(
         "{channel} has been missing the release for {}: {}{when}",
@@ -176,7 +177,7 @@ pub fn puts_back(app: &AppName) -> String {
 
 fn tried(again: Option<Timestamp>, now: Timestamp) -> String {
     match again {
-        Some(at) => format!("It is tried again {}.", terminal::relative(at, now)),
+        Some(at) => format!("It is tried again {}.", quantity::relative(at, now)),
         None => "It is tried again after the next night's run, or when its configuration changes.".to_owned(),
     }
 }

@@ -1,7 +1,8 @@
 //! `plan`: per app what happens next, when, and why not.
 
+use super::quantity::relative;
+use super::style::Style;
 use super::table::{Cell, Ink, columns};
-use super::terminal::{Style, relative};
 use super::windows::Needs;
 use super::{clean, halt, outstanding, rollout, words};
 use crate::fleet::app_state::UnfixableUpdates;

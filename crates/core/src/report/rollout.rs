@@ -1,7 +1,7 @@
 //! A rollout and what lies ahead of it: a few lines for `plan`, its steps for `plan APP`, a word per replica.
 
+use super::style::Style;
 use super::table::{Cell, Ink, columns};
-use super::terminal::Style;
 use super::windows::Needs;
 use super::{clean, words};
 use jiff::{SignedDuration, Timestamp};

@@ -1,7 +1,7 @@
 //! `windows`: when each target may be changed, with warnings.
 
+use super::style::Style;
 use super::table::{Cell, Ink, columns};
-use super::terminal::Style;
 use super::{clean, words};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;

@@ -1,10 +1,17 @@
 use super::*;
 use crate::kinds::containers::step::ContainerStep;
+use crate::report::quantity::bytes;
+use crate::report::views::{StageRow, StepRow};
 use insta::assert_snapshot;
-use lowtide_model::failure::Failure;
+use lowtide_model::failure::{Failure, FailureKind, WaitReason};
 use lowtide_model::freshness::Because;
+use lowtide_model::halt::Exposure;
+use lowtide_model::inventory::Change;
 use lowtide_model::inventory::{FileChanges, PackageChange};
+use lowtide_model::name::{RunId, TargetName};
 use lowtide_model::release::{Images, Release};
+use lowtide_model::run::{Stage, Trigger};
+use lowtide_model::stages::resolve::Commit;
 use lowtide_model::stages::test::FailedTest;
 
 const PLAIN: Style = Style {
