@@ -143,36 +143,39 @@ fn five_lines_are_enough_for_an_app() {
           "mode": "observe",
           "timezone": "UTC",
           "maintainers": [],
-          "source": {
-            "repo": "https://git.example.org/web.git",
-            "git_ref": "head",
-            "context": "",
-            "dockerfile": "Dockerfile",
-            "submodules": false,
-            "username": null,
-            "token": null,
-            "ssh_key": null,
-            "timeout": "PT5M",
-            "max_size": 2147483648
-          },
-          "build": {
-            "host": "local",
-            "args": {},
-            "target": null,
-            "labels": {},
-            "label_schema": false,
-            "pull": true,
-            "timeout": "PT30M",
-            "limits": {
-              "memory": null,
-              "cpus": null
+          "origin": {
+            "kind": "built",
+            "source": {
+              "repo": "https://git.example.org/web.git",
+              "git_ref": "head",
+              "context": "",
+              "dockerfile": "Dockerfile",
+              "submodules": false,
+              "username": null,
+              "token": null,
+              "ssh_key": null,
+              "timeout": "PT5M",
+              "max_size": 2147483648
             },
-            "max_log": 16777216,
-            "upgrade": false,
-            "max_age": "PT168H"
+            "build": {
+              "host": "local",
+              "args": {},
+              "target": null,
+              "labels": {},
+              "label_schema": false,
+              "pull": true,
+              "timeout": "PT30M",
+              "limits": {
+                "memory": null,
+                "cpus": null
+              },
+              "max_log": 16777216,
+              "upgrade": false,
+              "max_age": "PT168H"
+            }
           },
           "env": {},
-          "test": null,
+          "tests": [],
           "ready": {
             "check": {
               "steady": {
