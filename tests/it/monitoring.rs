@@ -108,7 +108,8 @@ apps:
         (serving, listens_at(&state).unwrap())
     }
 
-    fn prometheus(&self, scraped: SocketAddr) -> (Serving, String) {
+    /// A Prometheus that answers queries, and where.
+    async fn prometheus(&self, scraped: SocketAddr) -> (Serving, String) {
         let config = format!(
             "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}
 rule_files: [\"{}\"]
@@ -128,7 +129,14 @@ scrape_configs: [ {{ job_name: lowtide, static_configs: [ {{ targets: [\"{scrape
         let mut serving = Serving::start(command, |_| {});
         let line = serving.said("msg=\"Listening on\"");
         let address = line.split("address=").nth(1).unwrap().trim().to_owned();
-        (serving, format!("http://{address}"))
+        let url = format!("http://{address}");
+        // It listens before its database is open, and refuses queries until then.
+        let ready = async || {
+            let response = reqwest::get(format!("{url}/-/ready")).await.ok()?;
+            response.status().is_success().then_some(())
+        };
+        until("Prometheus is ready", ready).await;
+        (serving, url)
     }
 }
 
@@ -322,8 +330,8 @@ async fn a_real_prometheus_sees_every_metric_and_each_event_once() {
     let house = House::new().await;
     let (mut serving, address) = house.serve();
     serving.said("run ended");
-    let (_prometheus, prometheus) = house.prometheus(address);
     lowtide::clients::tls::ready();
+    let (_prometheus, prometheus) = house.prometheus(address).await;
     until("up == 1", async || {
         value(&prometheus, "up").await.filter(|up| *up == 1.0)
     })
