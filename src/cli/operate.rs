@@ -195,7 +195,7 @@ pub(super) async fn ask(global: &Global, asked: OperatorRequest, json: bool) -> 
     following.zone.clone_from(&loaded.fleet.timezone);
     let bot = open::bot(global, loaded, &lock).await?;
     // Catches SIGHUP: without a bot, no other process would finish a rollout if a closed terminal ended this one.
-    let _heard = signal(SignalKind::hangup()).context("signals cannot be heard")?;
+    let _heard = signal(SignalKind::hangup()).context("signals cannot be received")?;
     let shutdown = CancellationToken::new();
     tokio::spawn(super::serve::on_signal(shutdown.clone()));
     let (supervisor, requests) = Supervisor::new(Arc::clone(&bot), Scope::Requested, shutdown.clone());

@@ -158,7 +158,7 @@ async fn in_force(global: &Global, _lock: &crate::store::lock::StateLock) -> any
 /// Cancels `shutdown` at SIGTERM or SIGINT.
 pub(super) async fn on_signal(shutdown: CancellationToken) {
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        error!("signals cannot be heard");
+        error!("signals cannot be received");
         return;
     };
     tokio::select! {

@@ -74,7 +74,7 @@ fn answer(global: &Global, listen: SocketAddr) -> Vec<AbortOnDropHandle<()>> {
     });
     let server = tokio::spawn(async move {
         if let Err(error) = serve(listen, fitness).await {
-            error!(%error, "health cannot be told");
+            error!(%error, "health cannot be served");
         }
     });
     vec![AbortOnDropHandle::new(judge), AbortOnDropHandle::new(server)]

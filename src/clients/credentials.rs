@@ -59,7 +59,7 @@ pub enum HelperProblem {
     Timeout(Duration),
     #[error("ended with {0}")]
     Exit(std::process::ExitStatus),
-    #[error("gave an answer that is none of the protocol")]
+    #[error("gave an answer outside its protocol")]
     Answer,
 }
 

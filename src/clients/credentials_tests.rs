@@ -118,7 +118,7 @@ async fn a_broken_helper_is_named() {
     .helper("junk", "echo canary-secret")
     .helper("hang", "exec sleep 600");
     insta::assert_snapshot!(place.found("exit").await, @"docker-credential-exit ended with exit status: 3");
-    insta::assert_snapshot!(place.found("junk").await, @"docker-credential-junk gave an answer that is none of the protocol");
+    insta::assert_snapshot!(place.found("junk").await, @"docker-credential-junk gave an answer outside its protocol");
     insta::assert_snapshot!(place.found("gone").await, @"docker-credential-gone cannot be run: No such file or directory (os error 2)");
     insta::assert_snapshot!(place.found("evil").await, @"docker-credential-../../bin/sh is not a helper's name");
     let path = format!("{}:/usr/bin:/bin", place.0.path().display());

@@ -105,7 +105,7 @@ async fn engine(host: &Host) -> Result<String, String> {
 fn logged_in(login: Login) -> &'static str {
     match login {
         Login::Accepted => "logged in",
-        Login::NotAsked => "answers, and asks for no login",
+        Login::NotAsked => "answers, and needs no login",
         Login::Anonymous => "answers; no login is configured",
         Login::Untried => "answers; a token is configured, which only a request for a repository tries",
     }

@@ -127,7 +127,7 @@ pub async fn serve(bot: Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: Cancella
         };
         refused.accepted(DOOR);
         let Some(guest) = guests.admit() else {
-            warn!("a command more than can be heard at once");
+            warn!("too many commands at once: one was turned away");
             continue;
         };
         let (bot, ask, shutdown) = (Arc::clone(&bot), ask.clone(), shutdown.clone());

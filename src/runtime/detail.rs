@@ -210,7 +210,7 @@ fn outcome_note(outcome: &Outcome) -> String {
 fn step_note(outcome: &StepOutcome) -> String {
     match outcome {
         Ended::Well { outcome } => clean::one_line(&outcome.note(), NOTE),
-        Ended::Busy { .. } => "asked to be tried later".to_owned(),
+        Ended::Busy { .. } => "asked for a later retry".to_owned(),
         Ended::Failed { failure } => failure.kind.words().to_owned(),
     }
 }

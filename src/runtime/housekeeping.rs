@@ -92,7 +92,7 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
     for (host, engine, (images, in_use)) in listed {
         trim(bot, &host, engine, &images, in_use, &ended).await;
         if let Err(error) = let_adopted_go(bot, engine).await {
-            warn!(%host, %error, "what was kept of other images cannot be looked through");
+            warn!(%host, %error, "what was cached of other images cannot be listed");
         }
     }
     let building: BTreeSet<&HostName> = fleet.fleet.apps.values().map(|app| &app.build().host).collect();

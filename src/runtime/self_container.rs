@@ -70,7 +70,7 @@ pub async fn probe_path(fleet: &InForce, instance: &str) -> ProbePath {
     }
     // Lowtide runs in another engine's container. Addresses of this engine's containers may or may not be routed to us;
     // there is no better way.
-    warn!("the engine does not know the container lowtide runs in; HTTP readiness is asked from here");
+    warn!("the engine does not know the container lowtide runs in; HTTP readiness is checked from here");
     ProbePath::HostView
 }
 

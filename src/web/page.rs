@@ -121,7 +121,7 @@ fn names(parts: &Parts<'_>) -> Markup {
         @if !parts.others.is_empty() {
             div.card.note.names {
                 p { (words::counted(parts.others.len(), "other app", "other apps")) ", no action needed. "
-                    code { "lowtide status" } " tells more of each." }
+                    code { "lowtide status" } " shows more about each." }
                 @for (state, apps) in &parts.quiet() {
                     p { span class=(state) { (state) } ": "
                         @for (n, app) in apps.iter().take(NAMES).enumerate() { @if n > 0 { ", " } (app.app.name) }

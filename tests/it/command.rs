@@ -421,7 +421,7 @@ async fn what_is_busy_is_asked_later() {
     serving.end();
     // The wait outlives a restart.
     let mut serving = site.serve();
-    serving.says("asked to be tried later");
+    serving.says("asked for a later retry");
     serving.end();
     insta::assert_snapshot!(site.story(), @"begin forward: example.org/edge:t1@DIGEST-1 from nothing");
 }

@@ -80,7 +80,7 @@ failure_kinds! {
     EngineUnreachable = "the engine does not answer", Infra;
     EngineRefused = "the engine refused a request", Infra;
     /// A retry does not help: the engine rejects the request every time.
-    EngineRejected = "the engine rejects a request, however often it is asked", Operator;
+    EngineRejected = "the engine rejects a request each time", Operator;
     DiskFull = "there is not enough disk space", Infra;
     // inspect
     ImageUnreadable = "the built image cannot be read", Infra;
@@ -266,7 +266,7 @@ pub enum WaitReason {
         /// When this ends, one way or the other.
         deadline: jiff::Timestamp,
     },
-    /// A hook asked to be tried later (exit code 75).
+    /// A hook asked for a later retry (exit code 75).
     HookBusy { hook: String, retry: jiff::Timestamp },
     /// The engine or another part did not answer; tried again then.
     Retry { at: jiff::Timestamp, failure: Failure },

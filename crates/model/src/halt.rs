@@ -267,7 +267,7 @@ pub enum Happened {
 #[serde(rename_all = "snake_case", tag = "end")]
 pub enum StepEnd {
     Done,
-    /// A hook asked to be tried later.
+    /// A hook asked for a later retry.
     Busy,
     Failed {
         failure: Failure,

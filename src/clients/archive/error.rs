@@ -10,7 +10,7 @@ pub enum ArchiveError {
     #[error("{url} cannot be fetched: {why}")]
     Address { url: String, why: &'static str },
     /// The folder is the image's; reading ours instead would answer for another machine.
-    #[error("{url} is a folder inside the image, which cannot be asked for news")]
+    #[error("{url} is a folder inside the image, which cannot be checked for updates")]
     Local { url: String },
     /// A file that may be read, and cannot be.
     #[error("{url} cannot be read")]

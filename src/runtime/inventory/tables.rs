@@ -75,7 +75,7 @@ impl Tables {
         }
         match deflated(table).and_then(|body| cache.put(&key, &body)) {
             Ok(()) => {}
-            Err(error) => tracing::debug!(layer = %table.diff_id, %error, "the table of a layer cannot be kept"),
+            Err(error) => tracing::debug!(layer = %table.diff_id, %error, "the table of a layer cannot be cached"),
         }
     }
 }

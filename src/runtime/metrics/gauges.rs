@@ -72,7 +72,7 @@ impl Gauges {
         )?;
         page.bytes("database", "Size of the database.", self.database)?;
         if let Some(free) = self.free {
-            page.bytes("state_free", "Space that is free where lowtide keeps its state.", free)?;
+            page.bytes("state_free", "Free space on the disk of lowtide's state.", free)?;
         }
         page.one(
             "paused",

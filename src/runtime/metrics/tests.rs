@@ -385,7 +385,7 @@ fn the_state_of_the_fleet_is_written_as_gauges() {
     # HELP lowtide_database_bytes Size of the database.
     # TYPE lowtide_database_bytes gauge
     lowtide_database_bytes 4096
-    # HELP lowtide_state_free_bytes Space that is free where lowtide keeps its state.
+    # HELP lowtide_state_free_bytes Free space on the disk of lowtide's state.
     # TYPE lowtide_state_free_bytes gauge
     lowtide_state_free_bytes 1073741824
     # HELP lowtide_paused 1: rollouts and promotions are paused.

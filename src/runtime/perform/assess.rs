@@ -71,7 +71,7 @@ pub(super) async fn assess(
     let Some(state) = kept.map_err(|e| e.failure("the packages of the last release"))? else {
         return Ok(RebuildAssessment {
             inputs,
-            survey: Survey::unseen("the packages of the last release are not kept"),
+            survey: Survey::unseen("the packages of the last release are not stored"),
             running: running::behind(context).await,
             ..RebuildAssessment::default()
         });

@@ -93,7 +93,7 @@ async fn push(
     let is_image = is_image(context, to, &there, image).await;
     if !is_image.map_err(|failure| not_a_base(failure, FailureKind::DigestMismatch))? {
         let other = pushed.filter(|pushed| pushed.as_str() != there.as_str());
-        let answered = other.map(|pushed| format!("; the push was answered with {}", pushed.short()));
+        let answered = other.map(|pushed| format!("; the push returned {}", pushed.short()));
         let detail = format!(
             "{to} serves {}, which is not the tested image {}{}",
             there.short(),

@@ -32,7 +32,7 @@ pub(in crate::runtime) async fn enough_on(
     match free.filter(|free| *free < needed) {
         Some(free) => {
             let detail = format!(
-                "{free} bytes are free where the engine of host {host} keeps its images, {needed} are asked for"
+                "{free} bytes are free where the engine of host {host} stores its images; {needed} are required"
             );
             Err(Failure::new(FailureKind::DiskFull, detail))
         }
@@ -64,7 +64,7 @@ pub(in crate::runtime) fn free(state: &Path) -> io::Result<u64> {
 
 fn suffices(free: u64, needed: u64) -> Result<(), Failure> {
     if free < needed {
-        let detail = format!("{free} bytes are free where lowtide keeps its state, {needed} are asked for");
+        let detail = format!("{free} bytes are free on the disk of lowtide's state; {needed} are required");
         return Err(Failure::new(FailureKind::DiskFull, detail));
     }
     Ok(())
@@ -78,7 +78,7 @@ mod tests {
     fn no_rollout_begins_without_room_for_its_journal() {
         assert_eq!(suffices(ROLLOUT, ROLLOUT), Ok(()));
         let failure = suffices(ROLLOUT - 1, ROLLOUT).unwrap_err();
-        insta::assert_snapshot!(failure, @"there is not enough disk space: 67108863 bytes are free where lowtide keeps its state, 67108864 are asked for");
+        insta::assert_snapshot!(failure, @"there is not enough disk space: 67108863 bytes are free on the disk of lowtide's state; 67108864 are required");
         // This very machine, and a disk that nobody has.
         assert_eq!(enough(Path::new("/"), 0), Ok(()));
         assert_eq!(

@@ -265,7 +265,7 @@ impl TestRun<'_> {
             return Err(failure.into());
         }
         let log = ready::excerpt(self.environment, self.container).await;
-        let detail = format!("{words}: the answer was {answer}");
+        let detail = format!("{words}: it answered {answer}");
         Err(Failure::new(FailureKind::TestFailed, detail).with_excerpt(log).into())
     }
 

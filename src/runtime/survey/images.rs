@@ -90,7 +90,7 @@ impl Judging<'_> {
         let of_it = self.surveyors.iter().find(|(family, _)| list::of(*family).is_in(files));
         match (&*question.state.uncaptured, of_it) {
             ([path, ..], _) => {
-                let why = format!("{path} is a link, and what stands where it leads was not kept");
+                let why = format!("{path} is a link, and the file it leads to was not saved");
                 (Surveyed::unseen(why), None)
             }
             ([], Some((_, surveyor))) => surveyor.survey(question).await,

@@ -3,7 +3,7 @@
 /// The kept form of an index is not what was written. It is made again from the archive; nothing else is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
-    #[error("not an index kept by lowtide")]
+    #[error("not an index written by lowtide")]
     Foreign,
     #[error("kept in form {found}, this is form {known}")]
     OtherForm { found: u32, known: u32 },

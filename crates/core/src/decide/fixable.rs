@@ -148,7 +148,7 @@ impl Facts<'_> {
             Upgrades::All | Upgrades::WithoutNew | Upgrades::WithoutRemovals
                 if refresh.pinned.contains_key(&pending.package) || self.bound && !self.of_base(pending) =>
             {
-                perhaps("the Dockerfile upgrades everything and also asks for one version")
+                perhaps("the Dockerfile upgrades everything and also pins one version")
             }
             Upgrades::WithoutNew if self.brings_new => perhaps("apt-get upgrade leaves out what needs a new package"),
             Upgrades::WithoutNew | Upgrades::WithoutRemovals if self.removes => {
@@ -176,7 +176,7 @@ impl Facts<'_> {
         if refresh.perhaps.contains(&pending.package) {
             return perhaps(&match refresh.doubts.last() {
                 Some(doubt) => doubted(doubt),
-                None => "the Dockerfile asks for it where that is not sure to happen".to_owned(),
+                None => "the Dockerfile installs it where that is not sure to happen".to_owned(),
             });
         }
         let (base, layers, triggers) = match &self.state.lineage {
@@ -211,7 +211,7 @@ impl Facts<'_> {
             return perhaps("no RUN line is seen that installs it");
         }
         if self.bound {
-            return perhaps("a version that the Dockerfile asks for may keep it where it is");
+            return perhaps("a version that the Dockerfile pins may hold it back");
         }
         Fix::Rebuild
     }
@@ -224,10 +224,10 @@ fn asked_for(pinned: &Pinned, candidate: &str) -> Fix {
         (Some(_), true) if pinned.admits(candidate) => Fix::Rebuild,
         (Some(_), true) => pin(pinned),
         (Some(_), false) => perhaps(&format!(
-            "line {} asks for {}, and it is not sure that this is the last word",
+            "line {} asks for {}, and a later instruction may override it",
             pinned.line, pinned.written
         )),
-        (None, _) => perhaps(&format!("line {} asks for a version that cannot be read", pinned.line)),
+        (None, _) => perhaps(&format!("line {} pins a version that cannot be read", pinned.line)),
     }
 }
 

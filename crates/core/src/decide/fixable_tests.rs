@@ -87,7 +87,7 @@ fn who_brings_what() {
         ("RUN apt-get install -y 'curl=2*'", "curl rebuild; libc6 base debian:12"),
         (
             "RUN apt-get install -y curl=1 && apt-get dist-upgrade -y",
-            "curl perhaps: the Dockerfile upgrades everything and also asks for one version; libc6 rebuild",
+            "curl perhaps: the Dockerfile upgrades everything and also pins one version; libc6 rebuild",
         ),
     ];
     for (runs, expected) in table {
@@ -130,12 +130,12 @@ fn what_the_field_found() {
         ),
         (
             "RUN apt-get install -y vim curl=${V}",
-            "curl perhaps: line 2 asks for a version that cannot be read; libc6 base debian:12",
+            "curl perhaps: line 2 pins a version that cannot be read; libc6 base debian:12",
         ),
         // A pinned package may block upgrades of others.
         (
             "RUN apt-get install -y libc6=1 vim",
-            "curl perhaps: a version that the Dockerfile asks for may keep it where it is; libc6 pin 1 line 2",
+            "curl perhaps: a version that the Dockerfile pins may hold it back; libc6 pin 1 line 2",
         ),
         (
             "RUN if [ \"$UPGRADE\" = true ]; then apt-get -y upgrade; fi",
@@ -143,7 +143,7 @@ fn what_the_field_found() {
         ),
         (
             "RUN apt-get install -y curl || true",
-            "curl perhaps: the Dockerfile asks for it where that is not sure to happen; libc6 base debian:12",
+            "curl perhaps: the Dockerfile installs it where that is not sure to happen; libc6 base debian:12",
         ),
         // A rebuild installs a package before it holds it; a later upgrade skips the held package.
         (
@@ -183,7 +183,7 @@ fn the_last_layer_of_the_base_and_the_first_of_ours() {
     );
     // The same applies to an upgrade of everything beside a version pin, …
     let bound = self::doing("RUN apt-get install -y libc6=1 && apt-get dist-upgrade -y");
-    let why = "perhaps: the Dockerfile upgrades everything and also asks for one version";
+    let why = "perhaps: the Dockerfile upgrades everything and also pins one version";
     assert_eq!(
         judged(both(), with_layers(2), &bound),
         format!("curl {why}; libc6 {why}")
@@ -316,7 +316,7 @@ fn what_a_build_did_not_bring_is_out_of_its_reach() {
     judge(&mut before, &state(on_debian()), &doing);
     assert_eq!(
         shown(&before),
-        "curl perhaps: line 2 asks for 1, and it is not sure that this is the last word; \
+        "curl perhaps: line 2 asks for 1, and a later instruction may override it; \
          libc6 perhaps: line 3: what make does is not known"
     );
     tried(&mut before, &state(on_debian()), &doing, |pending| {
@@ -324,7 +324,7 @@ fn what_a_build_did_not_bring_is_out_of_its_reach() {
     });
     assert_eq!(
         shown(&before),
-        "curl perhaps: line 2 asks for 1, and it is not sure that this is the last word; libc6 base debian:12"
+        "curl perhaps: line 2 asks for 1, and a later instruction may override it; libc6 base debian:12"
     );
     let after = |newest: Option<i64>, gains: &[&str]| {
         let mut survey = Survey {

@@ -278,7 +278,7 @@ fn title(body: &DailyReport, lists: &Lists) -> String {
 
 fn now(body: &DailyReport, actions: usize) -> String {
     if !body.blind.is_empty() {
-        "Some things could not be seen or told, so silence about them means nothing. They come first below.".to_owned()
+        "Some checks or notices failed, so no news about them is not good news. They come first below.".to_owned()
     } else if actions > 0 {
         "What needs you comes first; the rest is for your information.".to_owned()
     } else {

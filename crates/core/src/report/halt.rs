@@ -267,7 +267,7 @@ fn missing(app: &AppName, lacking: &Lacking) -> String {
             short_commit(id)
         ),
         Lacking::CommitOld { commit, failed } if failed.is_empty() => format!(
-            "countermeasure.commit: {} is older than the halt, so it cannot be an answer to it",
+            "countermeasure.commit: {} is older than the halt, so it cannot be its fix",
             short_commit(commit)
         ),
         Lacking::CommitOld { commit, failed } => format!(
@@ -290,7 +290,7 @@ fn missing(app: &AppName, lacking: &Lacking) -> String {
             clean::one_line(path, 120)
         ),
         Lacking::CommitUnseen(failure) => format!(
-            "countermeasure.commit: the repository could not be asked. {} Try again",
+            "countermeasure.commit: the repository could not be read. {} Try again",
             words::failure(failure)
         ),
         Lacking::ConfigSame => "countermeasure.config: the app's source, build, env, test, ready, publish and rollout \

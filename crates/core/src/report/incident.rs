@@ -217,7 +217,7 @@ fn happened(incident: &Incident, what: &Happened) -> String {
         } => {
             let how = match end {
                 StepEnd::Done => String::new(),
-                StepEnd::Busy => ": asked to be tried later".to_owned(),
+                StepEnd::Busy => ": asked for a later retry".to_owned(),
                 StepEnd::Failed { failure } => format!(": FAILED. {}", words::failure(failure)),
             };
             format!("{step}{}, {}{how}", on(unit), took(*took_ms))

@@ -19,7 +19,7 @@ pub(super) fn waits(wait: &LongWait, now: Timestamp) -> Rendered {
     let (why, now_line, advice) = if is_busy {
         (
             format!("{target} has waited for a newer release since {since}. It would get {tag}, but {waiting}."),
-            "Its command keeps asking to be tried later.",
+            "Its command keeps asking for a later retry.",
             "Run its program by hand where lowtide runs it, and see what it waits for.",
         )
     } else {

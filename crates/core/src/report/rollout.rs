@@ -78,7 +78,7 @@ pub fn order(it: &Move) -> String {
         OrderReason::Configured => "as configured".to_owned(),
         OrderReason::Dependent => "it depends on another one".to_owned(),
         OrderReason::NoRouter => "no router would pick up a new container".to_owned(),
-        OrderReason::RouterPauses => "its router is only told to hold requests back".to_owned(),
+        OrderReason::RouterPauses => "its router can only hold requests back".to_owned(),
         OrderReason::RouterTakesUp => "its router picks up new containers".to_owned(),
         OrderReason::Bars { bars } => barred(bars),
         OrderReason::Refused { bars } => format!("start-first is refused: {}", barred(bars)),

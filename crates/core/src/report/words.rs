@@ -221,7 +221,7 @@ pub fn waiting(reason: &WaitReason, zone: &str) -> String {
             moment(*deadline, zone)
         ),
         WaitReason::HookBusy { hook, retry } => format!(
-            "`{}` asked to be tried later, at {}",
+            "`{}` asked for a later retry, at {}",
             clean::one_line(hook, 80),
             moment(*retry, zone)
         ),

@@ -18,13 +18,13 @@ impl Check<'_> {
                 "not-for-containers",
                 format!("`{rest}.url` has no meaning for a container"),
             );
-            let hint = "it is asked from beside the container: write `http: { port: 80, path: / }`";
+            let hint = "the request comes from beside the container: write `http: { port: 80, path: / }`";
             self.report(scope, &rest.key("url"), problem.hint(hint));
         } else if raw.port.is_none() {
             self.missing(scope, &rest.key("port"), "write `http: { port: 80, path: / }`");
         }
         if !path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            let problem = Problem::new("bad-path", format!("`{}` is not a path to ask for", shown(&path)));
+            let problem = Problem::new("bad-path", format!("`{}` is not a path to request", shown(&path)));
             self.report(
                 scope,
                 &rest.key("path"),

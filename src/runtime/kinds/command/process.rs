@@ -218,7 +218,7 @@ impl<'a> Output<'a> {
         if self.told <= TOLD {
             (self.say)(String::from_utf8_lossy(&self.line).trim_end_matches(['\n', '\r']));
         } else if before <= TOLD {
-            (self.say)("… the rest is not shown; its end is kept");
+            (self.say)("… the rest is not shown; its end is saved");
         }
         self.line.clear();
     }

@@ -200,7 +200,7 @@ impl Stage<'_> {
             let hint = "use `healthcheck` or `exec`";
             Err(Failure::new(
                 FailureKind::PreflightRefused,
-                format!("ready.http cannot be asked on {host}: {why}; {hint}"),
+                format!("ready.http cannot be checked on {host}: {why}; {hint}"),
             ))
         };
         match &self.bot.via {
@@ -230,7 +230,7 @@ impl Stage<'_> {
             self.bot
                 .sealed
                 .keep(snapshot)
-                .map_err(|e| e.failure("the snapshot cannot be kept"))?;
+                .map_err(|e| e.failure("the snapshot cannot be saved"))?;
         }
         Ok(well(ContainerOutcome::Preflighted { units: found.units }))
     }

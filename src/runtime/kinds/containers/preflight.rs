@@ -174,7 +174,7 @@ impl Look<'_> {
                 take(found, &snapshot).map_err(failed)?;
             }
             None => refused.push(format!(
-                "{told}: Image (it is no longer on the host, so what was set cannot be told from what it brought)"
+                "{told}: Image (it is no longer on the host, so your settings cannot be told apart from its own)"
             )),
         }
         Ok(refused)

@@ -45,7 +45,7 @@ impl Stage<'_> {
                 .bot
                 .sealed
                 .keep(snapshot)
-                .map_err(|e| e.failure("the snapshot cannot be kept"))?;
+                .map_err(|e| e.failure("the snapshot cannot be saved"))?;
         }
         Ok(ServiceOutcome::Preflighted { services: found.units })
     }

@@ -42,7 +42,7 @@ fn what_a_command_cannot_be() {
        ·                           ───────────────────────────
      6 │     rollout:
        ╰────
-      help: it is asked from beside the container: write `http: { port: 80, path: / }`
+      help: the request comes from beside the container: write `http: { port: 80, path: / }`
 
     missing-key
 
@@ -212,7 +212,7 @@ fn what_a_command_cannot_be() {
 
     not-for-commands
 
-      × `ready.http.port` is asked inside a container
+      × `ready.http.port` is for a request inside a container
         ╭─[lowtide.yml:20:32]
      19 │         command: { run: [] }
      20 │         ready: { http: { port: 80, url: *********************************** } }

@@ -206,7 +206,7 @@ fn wait_for_window<S>(state: &RolloutState, outside: &Outside, now: Timestamp) -
     Some(Next::Wait { until, reason })
 }
 
-/// A program that keeps asking to be tried later is escalated like a window that does not open.
+/// A program that keeps asking for a later retry is escalated like a window that does not open.
 pub(super) fn heard<S>(state: &RolloutState, outside: &Outside, next: Next<S>, now: Timestamp) -> Next<S> {
     if let Next::Wait { reason, .. } = &next
         && matches!(reason, WaitReason::HookBusy { .. })

@@ -151,7 +151,7 @@ impl Check<'_> {
         {
             let problem = Problem::new(
                 "not-for-commands",
-                format!("`{rest}.{key}` is asked inside a container"),
+                format!("`{rest}.{key}` is for a request inside a container"),
             );
             self.report(own, &rest.key(key), problem.hint(hint));
         }
@@ -202,7 +202,7 @@ impl Check<'_> {
                 raw.order.is_some(),
                 "what runs first is the command's own affair",
             ),
-            ("router", raw.router.is_some(), "a command tells its own router"),
+            ("router", raw.router.is_some(), "a command notifies its own router"),
             (
                 "preflight",
                 raw.preflight.is_some(),

@@ -58,9 +58,9 @@ fn everything_missing_is_reported_at_once() {
       - countermeasure.commit: a commit id of at least seven hex digits, not `HEAD`
       - countermeasure.commit: 3f2a9c1 is not on the branch that the app tracks; has it been pushed and merged?
       - countermeasure.commit: 3f2a9c1 is not newer than 77aa001, of which the failed release was built
-      - countermeasure.commit: 3f2a9c1 is older than the halt, so it cannot be an answer to it
+      - countermeasure.commit: 3f2a9c1 is older than the halt, so it cannot be its fix
       - countermeasure.commit: 3f2a9c1 changes no test; tests are tests/**, **/*_test.go (`halt.tests`)
-      - countermeasure.commit: the repository could not be asked. The git remote does not answer: git.example.org does not answer. Try again
+      - countermeasure.commit: the repository could not be read. The git remote does not answer: git.example.org does not answer. Try again
       - countermeasure.config: the app's source, build, env, test, ready, publish and rollout settings are as they were at the halt; change what let this happen, then resume
       - countermeasure.config: how the app was configured at the halt is not recorded; name a commit instead
       - countermeasure.config: what is called noise needs a changed setting (`config: true`), or it will be noise again

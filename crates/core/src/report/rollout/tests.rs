@@ -148,7 +148,7 @@ fn every_order_has_its_words() {
     stop-first (as configured)
     stop-first (it depends on another one)
     stop-first (no router would pick up a new container)
-    stop-first (its router is only told to hold requests back)
+    stop-first (its router can only hold requests back)
     start-first (its router picks up new containers)
     stop-first (it uses a device, it writes to the volume at /data)
     stop-first (start-first is refused: it uses a device, it writes to the volume at /data)

@@ -107,7 +107,7 @@ fn waits_skips_triggers() {
     waits for a window that never opens: it starts with `lowtide run APP --now`, or when the window is changed
     is being watched until 2026-11-24 03:00 America/Moncton
     shop_web: 3 of 10 tasks, until 2026-11-24 03:00 America/Moncton at the latest
-    `drain` asked to be tried later, at 2026-11-24 03:00 America/Moncton
+    `drain` asked for a later retry, at 2026-11-24 03:00 America/Moncton
     is tried again at 2026-11-24 03:00 America/Moncton: the engine does not answer
     everything is paused
     the app is halted

@@ -110,7 +110,7 @@ async fn a_flood_is_cut_and_its_end_kept() {
     assert_eq!(ended.output.last().map(String::as_str), Some("end"));
     assert_eq!(
         lines.last().map(String::as_str),
-        Some("… the rest is not shown; its end is kept")
+        Some("… the rest is not shown; its end is saved")
     );
     assert!(lines.len() <= TOLD / 2 + 1);
 }

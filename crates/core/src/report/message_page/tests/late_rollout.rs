@@ -66,12 +66,12 @@ fn a_program_that_is_busy_for_ever() {
 
     archives: a release has waited 14 days for edge
 
-    Its command keeps asking to be tried later.
+    Its command keeps asking for a later retry.
 
     WHY
       edge has waited for a newer release since 2026-11-09 01:12
       America/Moncton. It would get 20261123.7-3f2a9c1, but `run command
-      forward` asked to be tried later, at 2026-11-23 01:17 America/Moncton.
+      forward` asked for a later retry, at 2026-11-23 01:17 America/Moncton.
 
     WHAT TO DO NEXT
       Run its program by hand where lowtide runs it, and see what it waits
