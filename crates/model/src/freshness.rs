@@ -127,7 +127,7 @@ pub struct RebuildAssessment {
     pub inputs: Inputs,
     /// Of the last release.
     pub survey: Survey,
-    /// Versions that the Dockerfile asks for and no archive has: a rebuild would fail.
+    /// Versions that the Dockerfile pins and no archive has: a rebuild would fail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unavailable_pins: Vec<UnavailablePin>,
     /// What the targets run, where that is not the last release.
@@ -171,7 +171,7 @@ impl Survey {
         }
     }
 
-    /// What no rebuild brings while the base stays and the Dockerfile asks for what it asks for.
+    /// What no rebuild brings while the base and the pins of the Dockerfile stay.
     pub fn out_of_reach(&self) -> impl Iterator<Item = &PendingPackage> {
         self.pending.iter().filter(|pending| match pending.fix {
             Fix::Base { .. } | Fix::Pin { .. } => true,

@@ -224,7 +224,7 @@ fn asked_for(pinned: &Pinned, candidate: &str) -> Fix {
         (Some(_), true) if pinned.admits(candidate) => Fix::Rebuild,
         (Some(_), true) => pin(pinned),
         (Some(_), false) => perhaps(&format!(
-            "line {} asks for {}, and a later instruction may override it",
+            "line {} pins {}, and a later instruction may override it",
             pinned.line, pinned.written
         )),
         (None, _) => perhaps(&format!("line {} pins a version that cannot be read", pinned.line)),

@@ -316,7 +316,7 @@ fn what_a_build_did_not_bring_is_out_of_its_reach() {
     judge(&mut before, &state(on_debian()), &doing);
     assert_eq!(
         shown(&before),
-        "curl perhaps: line 2 asks for 1, and a later instruction may override it; \
+        "curl perhaps: line 2 pins 1, and a later instruction may override it; \
          libc6 perhaps: line 3: what make does is not known"
     );
     tried(&mut before, &state(on_debian()), &doing, |pending| {
@@ -324,7 +324,7 @@ fn what_a_build_did_not_bring_is_out_of_its_reach() {
     });
     assert_eq!(
         shown(&before),
-        "curl perhaps: line 2 asks for 1, and a later instruction may override it; libc6 base debian:12"
+        "curl perhaps: line 2 pins 1, and a later instruction may override it; libc6 base debian:12"
     );
     let after = |newest: Option<i64>, gains: &[&str]| {
         let mut survey = Survey {

@@ -27,7 +27,7 @@ pub struct UnfixableUpdates {
     pub packages: BTreeMap<String, String>,
     /// How many of them are security fixes.
     pub security: usize,
-    /// Packages that the Dockerfile asks for in a version that is gone → that version.
+    /// Packages that the Dockerfile pins in a version that is gone → that version.
     pub unavailable_pins: BTreeMap<String, String>,
     /// Targets whose containers, which are not of the last release, lack something.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -221,7 +221,7 @@ fn explained(pending: &[PendingPackage]) -> String {
                 clean::one_line(reference, 2 * WIDE)
             ),
             Fix::Pin { version, line } => format!(
-                "line {line} of the Dockerfile asks for {} {}",
+                "line {line} of the Dockerfile pins {} {}",
                 clean::one_line(&pending.package, WIDE),
                 clean::one_line(version, WIDE)
             ),

@@ -86,7 +86,7 @@ fn what_is_pending_in_several_images() {
     rebuild: the next rebuild brings it
     base: came with debian:12 and waits for a new one; with build.upgrade: true a rebuild brings it
     perhaps: a rebuild may bring it: it is not known how the image is built
-    pin: line 3 of the Dockerfile asks for nginx 1.0-1
+    pin: line 3 of the Dockerfile pins nginx 1.0-1
     kept back: mysql 1 → 2 (security): it is held
     an upgrade would remove old:amd64
     not known: https://apt.example.org stable: it does not answer

@@ -15,7 +15,7 @@ pub(super) fn title(packages: &[PendingPackage], unavailable_pins: &[Unavailable
     if packages.is_empty() {
         let count = unavailable_pins.len();
         return format!(
-            "{} the Dockerfile asks for {} gone",
+            "{} the Dockerfile pins {} gone",
             counted(count, "version", "versions"),
             plural(count, "is", "are")
         );
@@ -92,7 +92,7 @@ fn gone(gone: &UnavailablePin) -> String {
         None => "no package repository has the package".to_owned(),
     };
     format!(
-        "Line {} of the Dockerfile asks for {} {}, which no package repository has any more; {now}.",
+        "Line {} of the Dockerfile pins {} {}, which no package repository has any more; {now}.",
         gone.line,
         clean::one_line(&gone.package, 80),
         clean::one_line(&gone.version, 60)

@@ -46,6 +46,6 @@ fn titles_count_what_matters() {
     2 security fixes need a newer debian:12 and another version in the Dockerfile
     1 upgrade needs a newer debian:12
     2 upgrades need another version in the Dockerfile
-    1 version the Dockerfile asks for is gone
+    1 version the Dockerfile pins is gone
     ");
 }

@@ -356,7 +356,7 @@ pub fn surveyed(survey: &Survey) -> Vec<String> {
         let by = match &pending.fix {
             Fix::Rebuild | Fix::Perhaps { .. } => String::new(),
             Fix::Base { reference } => format!(", waits for {reference}"),
-            Fix::Pin { version, line } => format!(", line {line} asks for {version}"),
+            Fix::Pin { version, line } => format!(", line {line} pins {version}"),
         };
         let (package, candidate) = (&pending.package, &pending.candidate);
         let line = format!(

@@ -280,7 +280,7 @@ fn a_survey_is_reported_line_by_line_and_nothing_hostile_gets_through() {
     pending: curl 1 → 2 (Debian:12/stable, security)
     pending: libc6 1 → 2 (Debian:12/stable, security, waits for debian:12)
     pending: libnew (none) → 2 (Debian:12/stable)
-    pending: nginx 1 → 2 (Debian:12/stable, line 4 asks for 1)
+    pending: nginx 1 → 2 (Debian:12/stable, line 4 pins 1)
     not known: http://deb.example.org stable: it says red
     ");
     let behind = Behind {

@@ -504,7 +504,7 @@ fn what_no_rebuild_mends() {
       nginx    3.0.15-1 → 3.0.16-1, security
 
     WHAT IS GONE
-      Line 9 of the Dockerfile asks for redis 7.0.14-1, which no package
+      Line 9 of the Dockerfile pins redis 7.0.14-1, which no package
       repository has any more; the newest there is is 7.0.15-1.
 
     WHAT TO DO NEXT
