@@ -125,7 +125,7 @@ enum Command {
         json: bool,
     },
     /// When targets may be changed: the next openings of their windows, with warnings (docs/windows.md).
-    Windows(windows::Asked),
+    Windows(windows::WindowsArgs),
     /// One cycle of these apps now, with live progress. Rollouts wait for their window.
     ///
     /// Rollouts that were refused and promotions that failed are retried; the exit code is 1 while one of them
@@ -215,7 +215,7 @@ enum Command {
     /// Needs no configuration for images (named as for `diff`); no container is started. Exits with 10 when something is
     /// pending, and with 1 when nothing is known to be pending but a package repository could not be queried.
     #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
-    Outdated(outdated::Asked),
+    Outdated(outdated::OutdatedArgs),
     /// Stop an app's rollouts and promotions; its builds and tests continue.
     Halt {
         /// Its name.
@@ -377,7 +377,7 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             schema: false,
         } => check::check(global, &check::Also::of(!no_secrets, connect, mail), format).await,
         Command::Plan { app, json } => plan::plan(global, app.as_deref(), json).await,
-        Command::Windows(asked) => windows::windows(global, &asked).await,
+        Command::Windows(args) => windows::windows(global, &args).await,
         Command::Run {
             apps,
             now,
@@ -396,7 +396,7 @@ async fn dispatch(global: &Global, command: Command) -> anyhow::Result<Exit> {
             json,
         } => diff::diff(global, &old, &new, &platform, json).await,
         Command::Inventory { image, platform, json } => inventory::inventory(global, &image, &platform, json).await,
-        Command::Outdated(asked) => outdated::outdated(global, &asked).await,
+        Command::Outdated(args) => outdated::outdated(global, &args).await,
         Command::Halt { app, reason } => operate::halt(global, &app, reason).await,
         Command::Resume {
             app,

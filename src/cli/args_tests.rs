@@ -65,10 +65,10 @@ fn every_argument_has_help() {
     {
         assert!(subcommand.get_about().is_some() || subcommand.get_name() == "lowtide");
         for argument in subcommand.get_arguments() {
-            let told = argument
+            let described = argument
                 .get_help()
                 .is_some_and(|help| !help.to_string().trim().is_empty());
-            assert!(told, "{} {}", subcommand.get_name(), argument.get_id());
+            assert!(described, "{} {}", subcommand.get_name(), argument.get_id());
             checked += 1;
         }
     }

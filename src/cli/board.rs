@@ -17,7 +17,7 @@ pub(super) struct Board {
 
 /// The text that reports a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Update {
     /// Printed only where there are no live rows, which show it already.
     Change(String),
     /// Printed in any case.
@@ -35,7 +35,7 @@ struct Watched {
     phase: Phase,
     /// The last readiness answer that was reported, without digits: an answer that differs only in a running counter is
     /// not reported again.
-    answer: Option<String>,
+    reason: Option<String>,
 }
 
 impl Board {
@@ -55,7 +55,7 @@ impl Board {
     }
 
     /// What has changed; `None`: nothing that is worth a line.
-    pub(super) fn fold(&mut self, progress: &Progress, now: Timestamp) -> Option<Told> {
+    pub(super) fn fold(&mut self, progress: &Progress, now: Timestamp) -> Option<Update> {
         match progress {
             Progress::RolloutOpened { rollout, target, .. } => {
                 self.of(*rollout).target = target.to_string();
@@ -81,7 +81,7 @@ impl Board {
             } => self.of(*rollout).not_ready(replica, answer),
             Progress::Ready { replica, took_ms, .. } => {
                 let took = SignedDuration::from_millis(i64::try_from(*took_ms).unwrap_or(i64::MAX));
-                Some(Told::Change(words::ready(&replica.name, took)))
+                Some(Update::Change(words::ready(&replica.name, took)))
             }
             Progress::StepEnded {
                 rollout,
@@ -95,7 +95,7 @@ impl Board {
                 let name = watched.end(replica.as_ref(), why);
                 failure
                     .as_ref()
-                    .map(|failure| Told::News(words::failed(&name, step, failure)))
+                    .map(|failure| Update::News(words::failed(&name, step, failure)))
             }
             Progress::RolloutWaits { rollout, reason } => {
                 let zone = self.zone.clone();
@@ -103,7 +103,7 @@ impl Board {
             }
             Progress::RolloutReturns { rollout, failure } => {
                 let target = self.of(*rollout).target.clone();
-                Some(Told::News(words::returns(&target, failure)))
+                Some(Update::News(words::returns(&target, failure)))
             }
             Progress::RolloutEnded { rollout, .. } => {
                 self.rollouts.retain(|watched| watched.id != *rollout);
@@ -131,7 +131,7 @@ impl Board {
                 replicas: Vec::new(),
                 common: None,
                 phase: Phase::Waiting,
-                answer: None,
+                reason: None,
             });
             self.rollouts.len() - 1
         });
@@ -140,7 +140,7 @@ impl Board {
 }
 
 impl Watched {
-    fn moves(&mut self, target: &str, tag: &str, moves: &[Move]) -> Option<Told> {
+    fn moves(&mut self, target: &str, tag: &str, moves: &[Move]) -> Option<Update> {
         target.clone_into(&mut self.target);
         self.common = None;
         let row = |it: &Move| Row {
@@ -150,24 +150,24 @@ impl Watched {
         };
         self.replicas = moves.iter().map(row).collect();
         let lines: Vec<String> = moves.iter().map(|it| words::moved(it, tag)).collect();
-        (!lines.is_empty()).then(|| Told::Change(lines.join("\n")))
+        (!lines.is_empty()).then(|| Update::Change(lines.join("\n")))
     }
 
-    fn begin(&mut self, step: &str, replica: Option<&Replica>, phase: Option<Phase>, now: Timestamp) -> Told {
+    fn begin(&mut self, step: &str, replica: Option<&Replica>, phase: Option<Phase>, now: Timestamp) -> Update {
         let doing = Doing::Step {
             step: step.to_owned(),
             since: now,
-            answer: None,
+            reason: None,
         };
         self.phase = phase.unwrap_or(Phase::Moving);
-        self.answer = None;
+        self.reason = None;
         let Some(replica) = replica else {
             self.common = Some(Row {
                 name: self.target.clone(),
                 order: None,
                 doing,
             });
-            return Told::Change(words::step(&self.target, step));
+            return Update::Change(words::step(&self.target, step));
         };
         self.common = None;
         self.learn(replica);
@@ -182,7 +182,7 @@ impl Watched {
         if let Some(row) = self.replicas.get_mut(replica.index) {
             row.doing = doing;
         }
-        Told::Change(words::step(&replica.name, step))
+        Update::Change(words::step(&replica.name, step))
     }
 
     /// Adds rows for replicas that were announced before this client began to watch.
@@ -199,17 +199,17 @@ impl Watched {
         }
     }
 
-    fn not_ready(&mut self, replica: &Replica, said: &str) -> Option<Told> {
+    fn not_ready(&mut self, replica: &Replica, said: &str) -> Option<Update> {
         if let Some(Row {
-            doing: Doing::Step { answer, .. },
+            doing: Doing::Step { reason, .. },
             ..
         }) = self.replicas.get_mut(replica.index)
         {
-            *answer = Some(said.to_owned());
+            *reason = Some(said.to_owned());
         }
         let shape: String = said.chars().filter(|c| !c.is_ascii_digit()).collect();
-        let known = self.answer.replace(shape.clone()) == Some(shape);
-        (!known).then(|| Told::Change(words::not_ready(&replica.name, said)))
+        let known = self.reason.replace(shape.clone()) == Some(shape);
+        (!known).then(|| Update::Change(words::not_ready(&replica.name, said)))
     }
 
     /// The name of what the step was about.
@@ -229,14 +229,14 @@ impl Watched {
         }
     }
 
-    fn wait(&mut self, reason: &WaitReason, zone: &str) -> Told {
+    fn wait(&mut self, reason: &WaitReason, zone: &str) -> Update {
         let line = format!("  {}: {}", self.target, waiting(reason, zone));
         match reason {
             WaitReason::Baking { until } => {
                 for row in &mut self.replicas {
                     row.doing = Doing::Baking { until: *until };
                 }
-                Told::Change(line)
+                Update::Change(line)
             }
             WaitReason::Converging {
                 service,
@@ -251,7 +251,7 @@ impl Watched {
                         deadline: *deadline,
                     };
                 }
-                Told::Change(format!("  {}", waiting(reason, zone)))
+                Update::Change(format!("  {}", waiting(reason, zone)))
             }
             WaitReason::Window { .. }
             | WaitReason::LastInQueue
@@ -264,7 +264,7 @@ impl Watched {
             | WaitReason::OtherRuns { .. }
             | WaitReason::Retry { .. }
             | WaitReason::Paused
-            | WaitReason::Halted => Told::News(line),
+            | WaitReason::Halted => Update::News(line),
         }
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn check(global: &Global, also: &Also, format: CheckFormat) -> 
     print(&found, (&problems, &warnings), usable.as_ref(), &reached, format)?;
     Ok(if !problems.is_empty() {
         Exit::Problems
-    } else if reached.iter().any(|r| r.answer.is_err()) {
+    } else if reached.iter().any(|r| r.result.is_err()) {
         Exit::Failed
     } else {
         Exit::Done
@@ -106,7 +106,7 @@ async fn connect(fleet: &Fleet, also: &Also, format: CheckFormat) -> anyhow::Res
 }
 
 fn line(reached: &Reached) -> String {
-    match &reached.answer {
+    match &reached.result {
         Ok(words) => format!("{:WHAT$}  ok      {words}", reached.what),
         Err(why) => format!("{:WHAT$}  FAILED  {why}", reached.what),
     }
@@ -134,18 +134,18 @@ fn print(
             }
         },
         CheckFormat::Json => {
-            let mut answer = diagnostic::json(&found.shown, problems);
-            answer["warnings"] = diagnostic::json(&found.shown, warnings)["problems"].take();
-            answer["revision"] = json!(found.revision);
-            answer["connections"] = reached
+            let mut report = diagnostic::json(&found.shown, problems);
+            report["warnings"] = diagnostic::json(&found.shown, warnings)["problems"].take();
+            report["revision"] = json!(found.revision);
+            report["connections"] = reached
                 .iter()
-                .map(|r| json!({ "what": r.what, "ok": r.answer.is_ok(), "words": r.answer.as_ref().unwrap_or_else(|why| why) }))
+                .map(|r| json!({ "what": r.what, "ok": r.result.is_ok(), "words": r.result.as_ref().unwrap_or_else(|why| why) }))
                 .collect();
-            live::print_line(&serde_json::to_string_pretty(&answer)?);
+            live::print_line(&serde_json::to_string_pretty(&report)?);
         }
         CheckFormat::Sarif => {
-            let answer = diagnostic::sarif(&found.shown, problems, warnings);
-            live::print_line(&serde_json::to_string_pretty(&answer)?);
+            let report = diagnostic::sarif(&found.shown, problems, warnings);
+            live::print_line(&serde_json::to_string_pretty(&report)?);
         }
     }
     Ok(())
@@ -154,7 +154,7 @@ fn print(
 /// What the rows above it come to.
 fn summary(apps: usize, reached: &[Reached]) -> String {
     let apps = words::counted(apps, "app", "apps");
-    let failed = reached.iter().filter(|reached| reached.answer.is_err()).count();
+    let failed = reached.iter().filter(|reached| reached.result.is_err()).count();
     match (reached.len(), failed) {
         (0, _) => format!("{apps}, no problems"),
         (all, 0) => format!(
@@ -173,7 +173,7 @@ mod tests {
     fn the_summary_agrees_with_the_rows() {
         let row = |ok: bool| Reached {
             what: "engine here".to_owned(),
-            answer: if ok {
+            result: if ok {
                 Ok("26".to_owned())
             } else {
                 Err("no answer".to_owned())

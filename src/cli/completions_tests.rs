@@ -130,9 +130,10 @@ fn bash_completes_a_command() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("lowtide");
     std::fs::write(&file, script(Shell::Bash)).unwrap();
-    let ask = r#". "$1"; COMP_WORDS=(lowtide re); COMP_CWORD=1; _lowtide lowtide re lowtide; echo "${COMPREPLY[*]}""#;
+    let completion =
+        r#". "$1"; COMP_WORDS=(lowtide re); COMP_CWORD=1; _lowtide lowtide re lowtide; echo "${COMPREPLY[*]}""#;
     let output = Command::new("bash")
-        .args(["-c", ask, "bash"])
+        .args(["-c", completion, "bash"])
         .arg(&file)
         .output()
         .unwrap();

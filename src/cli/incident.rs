@@ -64,19 +64,19 @@ pub(super) async fn incident(global: &Global, what: &str, shape: Shape) -> anyho
     let configured = fleet.apps.get(&view.app);
     let policy = configured.map(|app| app.halt.clone()).unwrap_or_default();
     let app_state = app_states.get(&view.app).cloned().unwrap_or_default();
-    let told = Told {
+    let report = Report {
         incident: &view.incident,
         policy: &policy,
         since: fleet_status::halted_since(&app_state, rollout),
         operator_rollback: app_state.operator_rollback_of(rollout),
     };
-    told.print(shape)?;
+    report.print(shape)?;
     if shape == Shape::Text {
         let open = app_state
             .incidents
             .iter()
             .map(|open| ("It waits for this one too", open.rollout));
-        let same = told
+        let same = report
             .operator_rollback
             .iter()
             .flat_map(|operator_rollback| &operator_rollback.rollouts);
@@ -88,16 +88,16 @@ pub(super) async fn incident(global: &Global, what: &str, shape: Shape) -> anyho
     Ok(Exit::Done)
 }
 
-struct Told<'a> {
+struct Report<'a> {
     incident: &'a Incident,
     policy: &'a HaltPolicy,
     since: Option<jiff::Timestamp>,
     operator_rollback: Option<&'a OperatorRollback>,
 }
 
-impl Told<'_> {
+impl Report<'_> {
     fn print(&self, shape: Shape) -> anyhow::Result<()> {
-        let Told {
+        let Report {
             incident,
             policy,
             since,

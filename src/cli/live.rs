@@ -105,12 +105,12 @@ pub(super) fn print(text: &str) {
 pub(super) fn style() -> Style {
     let stdout = std::io::stdout();
     let is_terminal = stdout.is_terminal();
-    let asked = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
     let seen = || {
         let columns = usize::from(tcgetwinsize(&stdout).ok()?.ws_col);
         (columns > 0).then_some(columns)
     };
-    let width = asked()
+    let width = columns()
         .or_else(seen)
         .unwrap_or(if is_terminal { USUAL_WIDTH } else { usize::MAX });
     Style {

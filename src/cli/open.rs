@@ -30,7 +30,7 @@ pub(super) struct Loaded {
 /// Reads and validates the configuration; problems are printed, and `None` comes back.
 pub(super) async fn configuration(global: &Global) -> anyhow::Result<Option<Loaded>> {
     let found = found(global).await?;
-    let fleet = told(&found, validate::fleet(&found.text));
+    let fleet = report_problems(&found, validate::fleet(&found.text));
     Ok(fleet.map(|fleet| Loaded {
         fleet,
         revision: found.revision,
@@ -44,7 +44,10 @@ pub(super) async fn configuration_with_provenance(
 ) -> anyhow::Result<Option<(Fleet, Provenance)>> {
     let found = found(global).await?;
     let is_wanted = |name: &str| app.as_str() == name;
-    Ok(told(&found, validate::fleet_with_provenance(&found.text, &is_wanted)))
+    Ok(report_problems(
+        &found,
+        validate::fleet_with_provenance(&found.text, &is_wanted),
+    ))
 }
 
 /// The fleet of the current configuration. A revision that the state has in force is not parsed again: that takes most
@@ -61,7 +64,7 @@ pub(super) async fn fleet(global: &Global) -> anyhow::Result<Option<Fleet>> {
         Ok(None) | Err(StoreError::Unreadable { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    Ok(told(&found, validate::fleet(&found.text)))
+    Ok(report_problems(&found, validate::fleet(&found.text)))
 }
 
 /// The current configuration, not parsed yet.
@@ -100,7 +103,7 @@ impl Drop for Scratch {
     }
 }
 
-fn told<T>(found: &config_watch::Found, read: Result<T, Vec<diagnostic::Problem>>) -> Option<T> {
+fn report_problems<T>(found: &config_watch::Found, read: Result<T, Vec<diagnostic::Problem>>) -> Option<T> {
     match read {
         Ok(value) => Some(value),
         Err(problems) => {

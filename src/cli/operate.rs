@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) async fn halt(global: &Global, app: &str, why: String) -> anyhow::Result<Exit> {
-    ask(
+    send_request(
         global,
         OperatorRequest::Halt {
             app: name(app)?,
@@ -59,14 +59,14 @@ pub(super) async fn resume(
         None => None,
     };
     let (app, by) = (name(app)?, who());
-    let asked = OperatorRequest::Resume {
+    let request = OperatorRequest::Resume {
         app,
         by,
         why,
         form,
         release_quarantine,
     };
-    ask(global, asked, false).await
+    send_request(global, request, false).await
 }
 
 fn read_form(path: &Path) -> anyhow::Result<Result<Draft, String>> {
@@ -85,7 +85,7 @@ pub(super) async fn revert(global: &Global, what: &str, why: String) -> anyhow::
         Some((app, target)) => (app, Some(target.parse().context("this is not the name of a target")?)),
     };
     let (app, by) = (name(app)?, who());
-    ask(global, OperatorRequest::Revert { app, target, by, why }, false).await
+    send_request(global, OperatorRequest::Revert { app, target, by, why }, false).await
 }
 
 pub(super) async fn pause(global: &Global, all: bool, off: bool) -> anyhow::Result<Exit> {
@@ -93,7 +93,7 @@ pub(super) async fn pause(global: &Global, all: bool, off: bool) -> anyhow::Resu
         eprintln!("pause stops every app: say `pause --all`; for one app there is `halt APP --reason …`");
         return Ok(Exit::Failed);
     }
-    ask(global, OperatorRequest::Pause { on: !off, by: who() }, false).await
+    send_request(global, OperatorRequest::Pause { on: !off, by: who() }, false).await
 }
 
 /// `what`: an app, for its run under way, or a run by its id or the end of it.
@@ -105,7 +105,7 @@ pub(super) async fn cancel(global: &Global, what: &str) -> anyhow::Result<Exit> 
             None => return Ok(Exit::Failed),
         },
     };
-    ask(global, OperatorRequest::Cancel { run, by: who() }, false).await
+    send_request(global, OperatorRequest::Cancel { run, by: who() }, false).await
 }
 
 async fn under_way(global: &Global, what: &str) -> anyhow::Result<Option<RunId>> {
@@ -152,10 +152,10 @@ enum Reached {
 
 /// Finds the process that carries out the request. Retries for a while: a bot that starts or stops holds the state
 /// briefly without listening.
-async fn reach(global: &Global, asked: &OperatorRequest) -> anyhow::Result<Reached> {
+async fn reach(global: &Global, request: &OperatorRequest) -> anyhow::Result<Reached> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match control::ask(&global.state, asked).await {
+        match control::send(&global.state, request).await {
             Ok(Some(replies)) => return Ok(Reached::Bot(replies)),
             Ok(None) => {}
             Err(e) if e.kind() == ErrorKind::TimedOut => return Ok(Reached::Unresponsive),
@@ -170,15 +170,15 @@ async fn reach(global: &Global, asked: &OperatorRequest) -> anyhow::Result<Reach
 }
 
 /// Sends a request to the owner of the state, or carries it out, and follows the outcome.
-pub(super) async fn ask(global: &Global, asked: OperatorRequest, json: bool) -> anyhow::Result<Exit> {
-    let apps = control::followed_apps(&asked);
+pub(super) async fn send_request(global: &Global, request: OperatorRequest, json: bool) -> anyhow::Result<Exit> {
+    let apps = control::followed_apps(&request);
     let mut following = Following {
         zone: status::zone_of(global, &apps).await,
         apps,
         json,
-        back: matches!(asked, OperatorRequest::Revert { .. }),
+        back: matches!(request, OperatorRequest::Revert { .. }),
     };
-    let lock = match reach(global, &asked).await? {
+    let lock = match reach(global, &request).await? {
         Reached::Bot(replies) => return live::follow(replies, &following).await,
         Reached::Us(lock) => lock,
         Reached::Unresponsive => {
@@ -195,7 +195,7 @@ pub(super) async fn ask(global: &Global, asked: OperatorRequest, json: bool) -> 
     following.zone.clone_from(&loaded.fleet.timezone);
     let bot = open::bot(global, loaded, &lock).await?;
     // Catches SIGHUP: without a bot, no other process would finish a rollout if a closed terminal ended this one.
-    let _heard = signal(SignalKind::hangup()).context("signals cannot be received")?;
+    let _hangup = signal(SignalKind::hangup()).context("signals cannot be received")?;
     let shutdown = CancellationToken::new();
     tokio::spawn(super::serve::on_signal(shutdown.clone()));
     let (supervisor, requests) = Supervisor::new(Arc::clone(&bot), Scope::Requested, shutdown.clone());
@@ -207,7 +207,7 @@ pub(super) async fn ask(global: &Global, asked: OperatorRequest, json: bool) -> 
     ));
     let mails = tokio::spawn(notify::deliver_until(Arc::clone(&bot), shutdown.clone()));
     let supervised = tokio::spawn(supervisor.run());
-    let first = match control::put(&requests, asked).await {
+    let first = match control::put(&requests, request).await {
         Ok(done) => OperatorResponse::Done(done),
         Err(refused) => OperatorResponse::Refused(refused),
     };

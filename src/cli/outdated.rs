@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// What someone wants to know of.
 #[derive(Debug, clap::Args)]
-pub(super) struct Asked {
+pub(super) struct OutdatedArgs {
     /// Images by name.
     #[arg(group = "what", value_name = "IMAGE")]
     images: Vec<String>,
@@ -45,15 +45,15 @@ pub(super) struct Asked {
 }
 
 /// Images need no configuration; apps need the one in force.
-pub(super) async fn outdated(global: &Global, asked: &Asked) -> anyhow::Result<Exit> {
-    if asked.running {
-        return running(global, asked).await;
+pub(super) async fn outdated(global: &Global, args: &OutdatedArgs) -> anyhow::Result<Exit> {
+    if args.running {
+        return running(global, args).await;
     }
     let scratch = open::Scratch::new()?;
     let cache = open::cache(global).unwrap_or_else(|| scratch.path().to_owned());
     let now = fleet_status::now();
-    let apps = if asked.all || !asked.app.is_empty() {
-        match apps(global, asked).await? {
+    let apps = if args.all || !args.app.is_empty() {
+        match apps(global, args).await? {
             Some(apps) => apps,
             None => return Ok(Exit::Problems),
         }
@@ -62,14 +62,14 @@ pub(super) async fn outdated(global: &Global, asked: &Asked) -> anyhow::Result<E
     };
     let archives = outdated::archives(apps.access, &cache)?;
     let mut found = Vec::new();
-    if !asked.images.is_empty() {
-        let places = diff::places(global, &asked.platform)?;
-        let judging = outdated::images(&places, &archives, &asked.images, now);
-        let what = || words::looking(asked.images.len());
+    if !args.images.is_empty() {
+        let places = diff::places(global, &args.platform)?;
+        let judging = outdated::images(&places, &archives, &args.images, now);
+        let what = || words::looking(args.images.len());
         found.extend(screen::with_progress(what, judging).await);
     }
     found.extend(released(global, &archives, &apps.releases).await?);
-    if asked.json {
+    if args.json {
         live::print_line(&serde_json::to_string(&views::ShownOutdated::from(found.as_slice()))?);
     } else {
         live::print(&words::outdated(&found, live::style()));
@@ -78,18 +78,18 @@ pub(super) async fn outdated(global: &Global, asked: &Asked) -> anyhow::Result<E
 }
 
 /// Needs no configuration. `host`: the engine's address.
-async fn running(global: &Global, asked: &Asked) -> anyhow::Result<Exit> {
-    let engine = match asked.host.as_deref() {
+async fn running(global: &Global, args: &OutdatedArgs) -> anyhow::Result<Exit> {
+    let engine = match args.host.as_deref() {
         Some(host) => open::engine(host).context("-H")?,
         None => open::default_engine()?,
     };
     let scratch = open::Scratch::new()?;
     let cache = open::cache(global).unwrap_or_else(|| scratch.path().to_owned());
-    let places = diff::places_of(global, &engine, &asked.platform)?;
+    let places = diff::places_of(global, &engine, &args.platform)?;
     let archives = outdated::archives(outdated::Access::default(), &cache)?;
     let judging = outdated::running(&places, &archives, fleet_status::now());
     let found = screen::with_progress(words::looking_at_containers, judging).await?;
-    if asked.json {
+    if args.json {
         live::print_line(&serde_json::to_string(&views::ShownRunning::from(&found))?);
     } else {
         live::print(&words::running(&found, live::style()));
@@ -104,11 +104,11 @@ struct Apps {
 }
 
 /// `None`: the configuration has problems, which were told.
-async fn apps(global: &Global, asked: &Asked) -> anyhow::Result<Option<Apps>> {
+async fn apps(global: &Global, args: &OutdatedArgs) -> anyhow::Result<Option<Apps>> {
     let Some(fleet) = status::fleet(global).await? else {
         return Ok(None);
     };
-    let names: Vec<AppName> = asked
+    let names: Vec<AppName> = args
         .app
         .iter()
         .map(|name| operate::name(name))
@@ -117,7 +117,7 @@ async fn apps(global: &Global, asked: &Asked) -> anyhow::Result<Option<Apps>> {
         anyhow::bail!("{}", no_such_app(stranger.as_str(), fleet.apps.keys()));
     }
     let fleet_status = status::read(global, &fleet).await?;
-    let wanted = |name: &AppName| asked.all || names.contains(name);
+    let wanted = |name: &AppName| args.all || names.contains(name);
     let releases = fleet_status.apps.iter().filter(|app| wanted(&app.app.name));
     Ok(Some(Apps {
         releases: releases

@@ -35,8 +35,8 @@ pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> a
         None => BTreeMap::new(),
     };
     let rows = planning::rows(&fleet_status, &usual);
-    let told = app.as_ref().zip(provenance.as_ref());
-    let settings = told.map(|(app, provenance)| settings(provenance, app));
+    let explained = app.as_ref().zip(provenance.as_ref());
+    let settings = explained.map(|(app, provenance)| settings(provenance, app));
     if as_json {
         let view = json::plan(&rows, fleet_status.paused, fleet_status.now, settings.as_deref());
         live::print_line(&serde_json::to_string(&view)?);

@@ -67,14 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_listens_everywhere_is_asked_here() {
-        for (listen, asked) in [
+    fn a_wildcard_listener_is_probed_on_loopback() {
+        for (listen, expected) in [
             ("0.0.0.0", "127.0.0.1"),
             ("::", "::1"),
             ("192.0.2.1", "192.0.2.1"),
             ("127.0.0.1", "127.0.0.1"),
         ] {
-            assert_eq!(from_here(listen.parse().unwrap()).to_string(), asked);
+            assert_eq!(from_here(listen.parse().unwrap()).to_string(), expected);
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) async fn run(
         .iter()
         .map(|app| operate::name(app))
         .collect::<Result<Vec<_>, _>>()?;
-    operate::ask(
+    operate::send_request(
         global,
         OperatorRequest::Run {
             apps,

@@ -1,7 +1,7 @@
 //! Where progress is shown: rows that are drawn again and again on a terminal, plain lines elsewhere. The rows are on
 //! stderr; the answer goes to stdout.
 
-use super::board::{Board, Told};
+use super::board::{Board, Update};
 use crate::runtime::fleet_status;
 use crate::runtime::progress::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -36,8 +36,8 @@ impl Screen {
     /// `prefix`: what each line begins with.
     pub(super) fn show(&mut self, progress: &Progress, prefix: &str) {
         match self.board.fold(progress, fleet_status::now()) {
-            Some(Told::Change(_)) if self.is_live => {}
-            Some(Told::Change(text) | Told::News(text)) => {
+            Some(Update::Change(_)) if self.is_live => {}
+            Some(Update::Change(text) | Update::News(text)) => {
                 text.lines().for_each(|line| log(&format!("{prefix}{line}")));
             }
             None => {}

@@ -24,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result<Exit> {
-    let asked_to_end = CancellationToken::new();
-    tokio::spawn(on_signal(asked_to_end.clone()));
-    let (lock, role) = match standby::await_state(global, listen, &asked_to_end).await? {
+    let stop_requested = CancellationToken::new();
+    tokio::spawn(on_signal(stop_requested.clone()));
+    let (lock, role) = match standby::await_state(global, listen, &stop_requested).await? {
         Waited::Ours { lock, role } => (lock, role),
         Waited::Another => {
             error!(state = %global.state.display(), "another lowtide owns the state");
@@ -41,10 +41,10 @@ pub(super) async fn serve(global: &Global, listen: SocketAddr) -> anyhow::Result
     };
     let bot = open::bot(global, loaded, &lock).await?;
     self_update::take_up(&bot).await?;
-    let shutdown = asked_to_end.child_token();
+    let shutdown = stop_requested.child_token();
     let ended = with_state(&bot, global, (listen, role), &shutdown).await;
     ended?;
-    if bot.let_go.is_cancelled() && !asked_to_end.is_cancelled() {
+    if bot.let_go.is_cancelled() && !stop_requested.is_cancelled() {
         return Err(begin_anew());
     }
     info!("lowtide stopped");
@@ -59,7 +59,7 @@ async fn with_state(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut ticks = tick::start(bot).await.context("the tick cannot be made")?;
-    let (supervisor, ask) = Supervisor::new(Arc::clone(bot), Scope::All, shutdown.clone());
+    let (supervisor, requests) = Supervisor::new(Arc::clone(bot), Scope::All, shutdown.clone());
     let place = config_watch::Place::parse(&global.config);
     info!(term = bot.store.term(), instance = %bot.instance, apps = bot.in_force().fleet.apps.len(), "lowtide serves");
     let parks = shutdown.clone();
@@ -72,7 +72,7 @@ async fn with_state(
         done = supervisor.run() => done.context("the supervisor"),
         () = bot.unfit.cancelled() => Err(anyhow!("the rollout that started this lowtide cannot continue")),
         done = undisturbed(bot, notify::run(Arc::clone(bot), CancellationToken::new())) => done.context("the outbox"),
-        done = commands(bot, ask, shutdown) => done,
+        done = commands(bot, requests, shutdown) => done,
         done = pages(bot, listen, role) => done.context("the web server"),
         done = config_watch::watch(bot, &place, open::docker_config(), CancellationToken::new()) => {
             done.context("the configuration watch")
@@ -103,8 +103,8 @@ async fn housekeep(bot: &Arc<Bot>) -> Result<(), StoreError> {
 }
 
 /// Serves the control socket until shutdown, then never returns: the supervisor parks its work and ends last.
-async fn commands(bot: &Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    let served = control::serve(Arc::clone(bot), ask, shutdown.clone()).await;
+async fn commands(bot: &Arc<Bot>, requests: mpsc::Sender<Request>, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let served = control::serve(Arc::clone(bot), requests, shutdown.clone()).await;
     served.context("the control socket")?;
     std::future::pending().await
 }

@@ -29,7 +29,7 @@ pub(super) async fn await_state(
         match role {
             // An update helper gets no health checks, and on the host's network the address belongs to the other two.
             StateOwner::Helper => vec![watch(global)],
-            StateOwner::Old | StateOwner::New => answer(global, listen),
+            StateOwner::Old | StateOwner::New => serve_health(global, listen),
         }
     };
     let waited = standby::await_state(&global.state, shutdown, stand_by).await;
@@ -53,8 +53,8 @@ fn watch(global: &Global) -> AbortOnDropHandle<()> {
 }
 
 /// Serves health and keeps checking fitness, until the handles are dropped.
-fn answer(global: &Global, listen: SocketAddr) -> Vec<AbortOnDropHandle<()>> {
-    let (tell, fitness) = channel(Fitness::Unknown);
+fn serve_health(global: &Global, listen: SocketAddr) -> Vec<AbortOnDropHandle<()>> {
+    let (sender, fitness) = channel(Fitness::Unknown);
     let global = global.clone();
     let judge = tokio::spawn(async move {
         loop {
@@ -64,11 +64,11 @@ fn answer(global: &Global, listen: SocketAddr) -> Vec<AbortOnDropHandle<()>> {
                 Fitness::Unknown | Fitness::Unfit(_) => FITNESS_POLL.0,
             };
             if let Fitness::Unfit(why) = &found
-                && *tell.borrow() != found
+                && *sender.borrow() != found
             {
                 warn!(why, "could not take over");
             }
-            tell.send_replace(found);
+            sender.send_replace(found);
             tokio::time::sleep(pause).await;
         }
     });

@@ -11,7 +11,7 @@ use lowtide_core::report::words::no_such_app;
 
 /// What was asked for.
 #[derive(Debug, clap::Args)]
-pub(super) struct Asked {
+pub(super) struct WindowsArgs {
     /// This app only.
     #[arg(long)]
     app: Option<String>,
@@ -30,8 +30,8 @@ pub(super) struct Asked {
 }
 
 /// Like the plan, from the configuration as it stands now, so that a change can be looked at before it is in force.
-pub(super) async fn windows(global: &Global, asked: &Asked) -> anyhow::Result<Exit> {
-    let app = asked.app.as_deref().map(operate::name).transpose()?;
+pub(super) async fn windows(global: &Global, args: &WindowsArgs) -> anyhow::Result<Exit> {
+    let app = args.app.as_deref().map(operate::name).transpose()?;
     let fleet = match plan::in_force(global).await? {
         Some(fleet) => fleet,
         None => match open::fleet(global).await? {
@@ -42,8 +42,8 @@ pub(super) async fn windows(global: &Global, asked: &Asked) -> anyhow::Result<Ex
     let reading = status::read(global, &fleet).await?;
     let wanted = |name: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| wanted == name);
     let which = Which {
-        span: asked.simulate,
-        from: asked.from,
+        span: args.simulate,
+        from: args.from,
     };
     let mut rows = Vec::new();
     for app in reading
@@ -52,19 +52,19 @@ pub(super) async fn windows(global: &Global, asked: &Asked) -> anyhow::Result<Ex
         .filter(|it| app.as_ref().is_none_or(|app| it.app.name == *app))
     {
         for target in &app.app.rollout {
-            if wanted(target.settings.name.as_str(), asked.target.as_deref()) {
+            if wanted(target.settings.name.as_str(), args.target.as_deref()) {
                 rows.push(windows::row(app, target, which, reading.now)?);
             }
         }
     }
-    if rows.is_empty() && (asked.app.is_some() || asked.target.is_some()) {
+    if rows.is_empty() && (args.app.is_some() || args.target.is_some()) {
         match app.filter(|app| !fleet.apps.contains_key(app)) {
             Some(app) => eprintln!("{}", no_such_app(app.as_str(), fleet.apps.keys())),
-            None => eprintln!("no such target: {}", asked.target.as_deref().unwrap_or_default()),
+            None => eprintln!("no such target: {}", args.target.as_deref().unwrap_or_default()),
         }
         return Ok(Exit::Failed);
     }
-    if asked.json {
+    if args.json {
         live::print_line(&serde_json::to_string(&window_views::windows(&rows, reading.now))?);
     } else {
         live::print(&words::windows(&rows, live::style()));

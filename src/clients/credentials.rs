@@ -60,7 +60,7 @@ pub enum HelperProblem {
     #[error("ended with {0}")]
     Exit(std::process::ExitStatus),
     #[error("gave an answer outside its protocol")]
-    Answer,
+    Malformed,
 }
 
 impl CredentialError {
@@ -94,7 +94,7 @@ pub struct Credentials {
 
 /// Docker's config file is some kilobytes; a helper's answer holds at most a long token.
 const CONFIG_LIMIT: u64 = 1 << 20;
-const ANSWER_LIMIT: u64 = 64 << 10;
+const OUTPUT_LIMIT: u64 = 64 << 10;
 /// The key of Docker Hub in config files and helpers, from the time of its first API.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 
@@ -177,7 +177,7 @@ impl Credentials {
         let Some((helper, key)) = config.as_ref().and_then(|config| config.helper(registry)) else {
             return Ok(None);
         };
-        match self.ask(helper, key).await.map_err(|e| e.failure())? {
+        match self.query_helper(helper, key).await.map_err(|e| e.failure())? {
             Some(Credential::Basic { username, password }) => Ok(Some((username, password))),
             Some(Credential::Anonymous | Credential::IdentityToken(_) | Credential::RegistryToken(_)) | None => {
                 Ok(None)
@@ -192,7 +192,7 @@ impl Credentials {
         registry: &str,
     ) -> Result<Credential, CredentialError> {
         if let Some((helper, key)) = config.helper(registry)
-            && let Some(found) = self.ask(helper, key).await?
+            && let Some(found) = self.query_helper(helper, key).await?
         {
             return Ok(found);
         }
@@ -207,7 +207,7 @@ impl Credentials {
     }
 
     /// `None`: the helper knows no credential for it.
-    async fn ask(&self, helper: &str, key: &str) -> Result<Option<Credential>, CredentialError> {
+    async fn query_helper(&self, helper: &str, key: &str) -> Result<Option<Credential>, CredentialError> {
         let program = format!("docker-credential-{helper}");
         let failed = |problem| CredentialError::Helper {
             helper: program.clone(),
@@ -219,11 +219,11 @@ impl Credentials {
         match tokio::time::timeout(self.helper_limit, self.run(&program, key)).await {
             Err(_) => Err(failed(HelperProblem::Timeout(self.helper_limit))),
             Ok(Err(e)) => Err(failed(HelperProblem::Start(e))),
-            Ok(Ok((status, answer))) if status.success() => {
-                answered(&answer).map(Some).ok_or_else(|| failed(HelperProblem::Answer))
-            }
+            Ok(Ok((status, output))) if status.success() => parse_output(&output)
+                .map(Some)
+                .ok_or_else(|| failed(HelperProblem::Malformed)),
             // The protocol's only way to say "not found" is this text (docker-credential-helpers, `errCredentialsNotFound`).
-            Ok(Ok((_, answer))) if answer.starts_with(b"credentials not found") => Ok(None),
+            Ok(Ok((_, output))) if output.starts_with(b"credentials not found") => Ok(None),
             Ok(Ok((status, _))) => Err(failed(HelperProblem::Exit(status))),
         }
     }
@@ -244,11 +244,11 @@ impl Credentials {
             // A helper that answers without reading closes its end; its answer counts.
             let _ = stdin.write_all(key.as_bytes()).await;
         }
-        let mut answer = Vec::new();
+        let mut output = Vec::new();
         if let Some(stdout) = child.stdout.take() {
-            stdout.take(ANSWER_LIMIT).read_to_end(&mut answer).await?;
+            stdout.take(OUTPUT_LIMIT).read_to_end(&mut output).await?;
         }
-        Ok((child.wait().await?, answer))
+        Ok((child.wait().await?, output))
     }
 }
 
@@ -334,14 +334,14 @@ async fn read(path: &Path) -> Result<Option<DockerConfig>, CredentialError> {
         })
 }
 
-fn answered(answer: &[u8]) -> Option<Credential> {
+fn parse_output(output: &[u8]) -> Option<Credential> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
-    struct Answer {
+    struct HelperOutput {
         username: String,
         secret: String,
     }
-    let Answer { username, secret } = serde_json::from_slice(answer).ok()?;
+    let HelperOutput { username, secret } = serde_json::from_slice(output).ok()?;
     let secret = Secret::new(secret);
     Some(match username.as_str() {
         "<token>" => Credential::IdentityToken(secret),

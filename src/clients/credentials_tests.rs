@@ -78,7 +78,7 @@ async fn our_own_configuration_comes_first() {
 }
 
 #[tokio::test]
-async fn helpers_are_asked_over_stdin() {
+async fn helpers_are_queried_over_stdin() {
     let place = Place::new(
         r#"{"credHelpers": {"h.example.org": "own"}, "credsStore": "store", "auths": {"file.example.org": {"username": "f", "password": "p"}}}"#,
     )

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 
 /// What production gives the server for each answer. RFC 5321 §4.5.3.2 suggests minutes, for relays that talk to
 /// relays; our server is our own, and the outbox tries again.
-pub const ANSWER: Duration = Duration::from_secs(30);
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Recipients of one mail; servers must take 100 (RFC 5321 §4.5.3.1.8).
 pub const RECIPIENTS: usize = 100;
@@ -30,7 +30,7 @@ const SERVER_WORDS: usize = 300;
 pub struct Smtp {
     server: SmtpServer,
     from: Mailbox,
-    answer: Duration,
+    timeout: Duration,
 }
 
 /// A mail was taken by the server for at least one recipient.
@@ -139,11 +139,11 @@ impl SmtpError {
 }
 
 impl Smtp {
-    /// `answer` bounds the wait for each single answer of the server; production uses [`ANSWER`].
+    /// `timeout` bounds the wait for each single answer of the server; production uses [`RESPONSE_TIMEOUT`].
     ///
     /// # Errors
     /// `Address` when the sender is none; `Tls` for a plain connection to anything but loopback.
-    pub fn new(server: &SmtpServer, from: &str, answer: Duration) -> Result<Self, SmtpError> {
+    pub fn new(server: &SmtpServer, from: &str, timeout: Duration) -> Result<Self, SmtpError> {
         tls::ready();
         let from = from.parse().map_err(|_| SmtpError::Address { text: from.to_owned() })?;
         let server = server.clone();
@@ -153,7 +153,7 @@ impl Smtp {
                 message: "smtp+plain:// is for loopback only".to_owned(),
             });
         }
-        Ok(Self { server, from, answer })
+        Ok(Self { server, from, timeout })
     }
 
     /// Sends one mail to all recipients in one transaction. Recipients that the server refuses are returned; the others
@@ -212,14 +212,14 @@ impl Smtp {
             SmtpSecurity::StartTls | SmtpSecurity::Plain => None,
         };
         let address = (host.as_str(), *port);
-        let connect = AsyncSmtpConnection::connect_tokio1(address, Some(self.answer), &hello, wrapped, None);
-        let mut connection = self.answered(connect).await?;
+        let connect = AsyncSmtpConnection::connect_tokio1(address, Some(self.timeout), &hello, wrapped, None);
+        let mut connection = self.bounded(connect).await?;
         if *security == SmtpSecurity::StartTls {
             if !connection.can_starttls() {
                 return Err(self.no_tls("it does not offer STARTTLS"));
             }
             let parameters = self.tls().await?;
-            self.answered(connection.starttls(parameters, &hello)).await?;
+            self.bounded(connection.starttls(parameters, &hello)).await?;
         }
         self.log_in(&mut connection).await?;
         Ok(connection)
@@ -271,22 +271,22 @@ impl Smtp {
 
     /// QUIT is a courtesy: the mail is delivered without it.
     async fn close(&self, mut connection: AsyncSmtpConnection) {
-        let _ = tokio::time::timeout(self.answer, connection.abort()).await;
+        let _ = tokio::time::timeout(self.timeout, connection.abort()).await;
     }
 
     async fn reply<T>(
         &self,
         call: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
     ) -> Result<(), SmtpError> {
-        self.answered(call).await.map(drop)
+        self.bounded(call).await.map(drop)
     }
 
-    async fn answered<T>(
+    async fn bounded<T>(
         &self,
         call: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
     ) -> Result<T, SmtpError> {
-        match tokio::time::timeout(self.answer, call).await {
-            Ok(answer) => answer.map_err(|e| self.classified(e)),
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(outcome) => outcome.map_err(|e| self.classified(e)),
             Err(_) => Err(self.too_slow()),
         }
     }
@@ -364,7 +364,7 @@ impl Smtp {
     fn too_slow(&self) -> SmtpError {
         SmtpError::Timeout {
             server: self.name(),
-            seconds: self.answer.as_secs(),
+            seconds: self.timeout.as_secs(),
         }
     }
 

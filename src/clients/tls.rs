@@ -76,8 +76,8 @@ impl ServerCertVerifier for System {
 }
 
 fn roots() -> Result<Roots, Error> {
-    let mut kept = ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((read, roots)) = kept.as_ref()
+    let mut cached = ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((read, roots)) = cached.as_ref()
         && read.elapsed() < FRESH
     {
         return Ok(Arc::clone(roots));
@@ -88,7 +88,7 @@ fn roots() -> Result<Roots, Error> {
     let built = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&PROVIDER)).build();
     let roots =
         built.map_err(|_| Error::General("this system has no certificates of authorities to trust".to_owned()))?;
-    *kept = Some((Instant::now(), Arc::clone(&roots)));
+    *cached = Some((Instant::now(), Arc::clone(&roots)));
     Ok(roots)
 }
 

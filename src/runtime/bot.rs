@@ -162,7 +162,7 @@ impl Bot {
         in_force: InForce,
     ) -> Result<Self, StoreError> {
         store
-            .keep_revision(in_force.revision.clone(), &in_force.fleet, clock::now())
+            .store_revision(in_force.revision.clone(), &in_force.fleet, clock::now())
             .await?;
         let ahead = store.forget_the_future(clock::now()).await?;
         if ahead > 0 {

@@ -215,7 +215,7 @@ impl Watch {
                 // Stored before it is in force: after a kill in between, the next start finds the same revision in the
                 // store and at its place.
                 bot.store
-                    .keep_revision(found.revision.clone(), &in_force.fleet, clock::now())
+                    .store_revision(found.revision.clone(), &in_force.fleet, clock::now())
                     .await?;
                 info!(
                     revision = found.revision,

@@ -21,7 +21,7 @@ pub struct Reached {
     /// `engine build`, `registry ghcr.io`, `git web`, `mail`, `target web/front`, `github example/web`.
     pub what: String,
     /// A few words, or why not.
-    pub answer: Result<String, String>,
+    pub result: Result<String, String>,
 }
 
 /// Secrets that cannot be read here, once each, and why.
@@ -49,8 +49,8 @@ pub async fn everything(
     mut each: impl FnMut(&Reached),
 ) -> Vec<Reached> {
     let mut all = Vec::new();
-    let mut add = |what: String, answer: Result<String, String>| {
-        let reached = Reached { what, answer };
+    let mut add = |what: String, result: Result<String, String>| {
+        let reached = Reached { what, result };
         each(&reached);
         all.push(reached);
     };
@@ -61,10 +61,10 @@ pub async fn everything(
     match Registry::new(fleet.registries.clone(), credentials, Timeouts::default()) {
         Ok(registry) => {
             for name in registries(fleet) {
-                let answer = registry.check_login(&name).await;
+                let result = registry.check_login(&name).await;
                 add(
                     format!("registry {name}"),
-                    said(answer.map(|login| logged_in(login).to_owned())),
+                    said(result.map(|login| logged_in(login).to_owned())),
                 );
             }
         }
@@ -72,7 +72,7 @@ pub async fn everything(
     }
     let git = Git::new(mirrors);
     for app in fleet.apps.values() {
-        let tip = git.ask(app.source()).await;
+        let tip = git.probe(app.source()).await;
         let short = |id: String| id.chars().take(12).collect();
         add(format!("git {}", app.name), said(tip.map(short)));
     }
@@ -87,8 +87,8 @@ pub async fn everything(
     if mail.is_some() && fleet.channels.email.is_none() {
         add("mail".to_owned(), Err("no notify.email is configured".to_owned()));
     }
-    for Reached { what, answer } in courier::check(fleet, mail).await {
-        add(what, answer);
+    for Reached { what, result } in courier::check(fleet, mail).await {
+        add(what, result);
     }
     all
 }
@@ -105,7 +105,7 @@ async fn engine(host: &Host) -> Result<String, String> {
 fn logged_in(login: Login) -> &'static str {
     match login {
         Login::Accepted => "logged in",
-        Login::NotAsked => "answers, and needs no login",
+        Login::NotRequired => "answers, and needs no login",
         Login::Anonymous => "answers; no login is configured",
         Login::Untried => "answers; a token is configured, which only a request for a repository tries",
     }
@@ -135,8 +135,8 @@ fn registries(fleet: &Fleet) -> BTreeSet<String> {
 }
 
 /// The answer; an error with its causes, on one line.
-pub(super) fn said<T, E: std::error::Error>(answer: Result<T, E>) -> Result<T, String> {
-    answer.map_err(|error| chain(&error))
+pub(super) fn said<T, E: std::error::Error>(result: Result<T, E>) -> Result<T, String> {
+    result.map_err(|error| chain(&error))
 }
 
 /// An error with its causes, on one line.

@@ -2,7 +2,7 @@
 //! one JSON line, a response several. Only the permissions of the file (0600) guard it: it is never on TCP.
 
 use super::bot::Bot;
-use super::doors::{ASK_WITHIN, Guest, Guests, Refused};
+use super::doors::{Guest, Guests, REQUEST_TIMEOUT, Refused};
 use super::progress::Progress;
 use super::supervisor::{Request, RequestResult};
 use lowtide_model::halt::Draft;
@@ -104,7 +104,7 @@ pub fn socket_path(state: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub async fn serve(bot: Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve(bot: Arc<Bot>, requests: mpsc::Sender<Request>, shutdown: CancellationToken) -> io::Result<()> {
     let path = socket_path(&bot.state);
     // We hold the state's lock, so an existing socket is stale.
     let _ = std::fs::remove_file(&path);
@@ -130,10 +130,10 @@ pub async fn serve(bot: Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: Cancella
             warn!("too many commands at once: one was turned away");
             continue;
         };
-        let (bot, ask, shutdown) = (Arc::clone(&bot), ask.clone(), shutdown.clone());
+        let (bot, requests, shutdown) = (Arc::clone(&bot), requests.clone(), shutdown.clone());
         tokio::spawn(async move {
             tokio::select! {
-                done = converse(&bot, &ask, stream, &guest) => if let Err(error) = done { debug!(%error, "a client left") },
+                done = converse(&bot, &requests, stream, &guest) => if let Err(error) = done { debug!(%error, "a client left") },
                 () = guest.shown_out() => debug!("a silent client made room"),
                 () = shutdown.cancelled() => {}
             }
@@ -143,15 +143,20 @@ pub async fn serve(bot: Arc<Bot>, ask: mpsc::Sender<Request>, shutdown: Cancella
     Ok(())
 }
 
-async fn converse(bot: &Bot, ask: &mpsc::Sender<Request>, mut stream: UnixStream, guest: &Guest) -> io::Result<()> {
+async fn converse(
+    bot: &Bot,
+    requests: &mpsc::Sender<Request>,
+    mut stream: UnixStream,
+    guest: &Guest,
+) -> io::Result<()> {
     let (reading, mut writing) = stream.split();
     write(&mut writing, &OperatorResponse::Heard).await?;
     let mut line = String::new();
     let mut reading = BufReader::new(reading.take(MAX_LINE));
-    timeout(ASK_WITHIN, reading.read_line(&mut line)).await??;
-    guest.asked();
-    let asked: OperatorRequest = match serde_json::from_str(&line) {
-        Ok(asked) => asked,
+    timeout(REQUEST_TIMEOUT, reading.read_line(&mut line)).await??;
+    guest.request_received();
+    let request: OperatorRequest = match serde_json::from_str(&line) {
+        Ok(request) => request,
         Err(error) => {
             warn!(%error, "an unreadable question at the control socket");
             return write(
@@ -162,10 +167,10 @@ async fn converse(bot: &Bot, ask: &mpsc::Sender<Request>, mut stream: UnixStream
         }
     };
     // Registered before asking: no progress is missed.
-    let mut apps = followed_apps(&asked);
+    let mut apps = followed_apps(&request);
     let mut progress = bot.watchers.watch(&apps);
-    let followed = asked.is_followed();
-    match put(ask, asked).await {
+    let followed = request.is_followed();
+    match put(requests, request).await {
         Ok(done) => write(&mut writing, &OperatorResponse::Done(done)).await?,
         Err(refused) => return write(&mut writing, &OperatorResponse::Refused(refused)).await,
     }
@@ -181,8 +186,8 @@ async fn converse(bot: &Bot, ask: &mpsc::Sender<Request>, mut stream: UnixStream
 
 /// The apps whose settling ends the conversation.
 #[must_use]
-pub fn followed_apps(asked: &OperatorRequest) -> Vec<AppName> {
-    match asked {
+pub fn followed_apps(request: &OperatorRequest) -> Vec<AppName> {
+    match request {
         OperatorRequest::Run { apps, .. } => apps.clone(),
         OperatorRequest::Revert { app, .. } => vec![app.clone()],
         OperatorRequest::Halt { .. }
@@ -196,11 +201,17 @@ pub fn followed_apps(asked: &OperatorRequest) -> Vec<AppName> {
 ///
 /// # Errors
 /// Its refusal, or that it is ending.
-pub async fn put(ask: &mpsc::Sender<Request>, asked: OperatorRequest) -> RequestResult {
-    let (answer, answered) = oneshot::channel();
+pub async fn put(requests: &mpsc::Sender<Request>, request: OperatorRequest) -> RequestResult {
+    let (response, result) = oneshot::channel();
     let ending = || "lowtide is shutting down".to_owned();
-    ask.send(Request { asked, answer }).await.map_err(|_| ending())?;
-    answered.await.unwrap_or_else(|_| Err(ending()))
+    requests
+        .send(Request {
+            command: request,
+            response,
+        })
+        .await
+        .map_err(|_| ending())?;
+    result.await.unwrap_or_else(|_| Err(ending()))
 }
 
 async fn write(writing: &mut (impl AsyncWriteExt + Unpin), reply: &OperatorResponse) -> io::Result<()> {
@@ -213,7 +224,7 @@ async fn write(writing: &mut (impl AsyncWriteExt + Unpin), reply: &OperatorRespo
 ///
 /// # Errors
 /// When the socket is there and cannot be used; `TimedOut` when whoever listens does not greet (it is stopped, or hangs).
-pub async fn ask(state: &Path, asked: &OperatorRequest) -> io::Result<Option<mpsc::Receiver<OperatorResponse>>> {
+pub async fn send(state: &Path, request: &OperatorRequest) -> io::Result<Option<mpsc::Receiver<OperatorResponse>>> {
     let stream = match UnixStream::connect(socket_path(state)).await {
         Ok(stream) => stream,
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
@@ -228,7 +239,7 @@ pub async fn ask(state: &Path, asked: &OperatorRequest) -> io::Result<Option<mps
         // The bot is shutting down, or has too many connections.
         return Ok(None);
     }
-    let mut line = serde_json::to_vec(asked)?;
+    let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line).await?;
     let (send, receive) = mpsc::channel(256);

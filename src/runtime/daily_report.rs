@@ -48,8 +48,8 @@ pub async fn enqueue_due(bot: &Bot) -> Result<(), StoreError> {
         next_run: runs.iter().filter_map(|app| app.next_run).min(),
     };
     let body = daily_report::body(&facts, &app_states, blind, frame);
-    let told = bot.store.mark("daily-report-sent").await?.unwrap_or(looked);
-    let due = notify::has_news(&body) || notify::heartbeat_due(told, now, policy.daily_report, timezone);
+    let last_sent = bot.store.mark("daily-report-sent").await?.unwrap_or(looked);
+    let due = notify::has_news(&body) || notify::heartbeat_due(last_sent, now, policy.daily_report, timezone);
     if due {
         let day = slot.to_zoned(TimeZone::get(timezone).unwrap_or(TimeZone::UTC)).date();
         let message = Message {

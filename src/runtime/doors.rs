@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// How long a client may take to send its request, which is one short head or line.
-pub const ASK_WITHIN: Duration = Duration::from_secs(10);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections of one server at once. A quarter of our descriptors at most: runs and rollouts need the others.
 const MOST: u64 = 256;
@@ -111,7 +111,7 @@ pub struct Guest {
 
 impl Guest {
     /// The request has arrived: from here on the connection is served to the end.
-    pub fn asked(&self) {
+    pub fn request_received(&self) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         inside.silent.remove(&self.id);
     }
@@ -173,17 +173,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_house_shows_the_longest_silent_one_out_and_serves_who_asked() {
+    fn a_full_house_drops_the_longest_silent_guest_and_serves_one_that_sent_a_request() {
         let house = Guests::at_most(2);
-        let (asked, silent) = (house.admit().unwrap(), house.admit().unwrap());
-        asked.asked();
+        let (active, silent) = (house.admit().unwrap(), house.admit().unwrap());
+        active.request_received();
         let late = house.admit().unwrap();
-        assert!(silent.leave.is_cancelled() && !asked.leave.is_cancelled());
-        late.asked();
+        assert!(silent.leave.is_cancelled() && !active.leave.is_cancelled());
+        late.request_received();
         assert!(house.admit().is_none(), "everybody inside is being served");
         drop(silent);
         assert!(house.admit().is_none(), "its place was given away already");
-        drop(asked);
+        drop(active);
         assert!(house.admit().is_some());
     }
 

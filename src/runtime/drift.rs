@@ -78,7 +78,7 @@ async fn look_at(bot: &Bot, fleet: &InForce, host: &HostName, targets: &[(&App, 
     let look = async {
         let mut found = Looked::new();
         let engine = fleet.engine(host).map_err(|failure| failure.detail)?;
-        let listing = Listing::ask(engine).await.map_err(|e| e.to_string())?;
+        let listing = Listing::fetch(engine).await.map_err(|e| e.to_string())?;
         for (app, target) in targets {
             let sighted = match effects::sight(engine, &listing, app, target).await {
                 Ok(sighted) => sighted,

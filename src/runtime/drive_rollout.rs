@@ -74,7 +74,7 @@ impl Driver {
             if self.interrupt.shutdown.is_cancelled() {
                 return Ok(None);
             }
-            self.hear_of_haste().await?;
+            self.record_expedite().await?;
             // Observing changes nothing and may take long, so a shutdown may interrupt it.
             let decided = tokio::select! {
                 decided = effects::decide(&self.bot, &self.state, &self.interrupt.shutdown) => decided,
@@ -154,7 +154,7 @@ impl Driver {
         Ok(false)
     }
 
-    async fn hear_of_haste(&mut self) -> Result<(), DriveError> {
+    async fn record_expedite(&mut self) -> Result<(), DriveError> {
         let Some(unhealthy) = self.bot.haste(&self.state.app) else {
             return Ok(());
         };
@@ -234,7 +234,7 @@ impl Driver {
         })
         .await?;
         let begun = clock::now();
-        self.tell_begun(&step, begun);
+        self.report_begun(&step, begun);
         info!(%step, attempt, "step");
         // Steps are short and bounded: a shutdown lets them finish, except for waits, pre-pulls and commands.
         let outcome = effects::perform(&self.bot, &self.state, &self.interrupt.shutdown).await;
@@ -246,7 +246,7 @@ impl Driver {
             outcome: outcome.clone(),
         })
         .await?;
-        self.tell_ended(&step, &outcome, begun);
+        self.report_ended(&step, &outcome, begun);
         if step.about().role == Role::Preflight {
             self.publish_moves().await?;
         }
@@ -281,7 +281,7 @@ impl Driver {
         Ok(())
     }
 
-    fn tell_begun(&self, step: &Step, now: Timestamp) {
+    fn report_begun(&self, step: &Step, now: Timestamp) {
         let state = &self.state;
         let phase = match state.goal {
             Goal::Back => Phase::Returning,
@@ -296,7 +296,7 @@ impl Driver {
         });
     }
 
-    fn tell_ended(&self, step: &Step, outcome: &StepOutcome, begun: Timestamp) {
+    fn report_ended(&self, step: &Step, outcome: &StepOutcome, begun: Timestamp) {
         let (state, watchers) = (&self.state, &self.bot.watchers);
         let replica = step.about().unit.and_then(|unit| Replica::of(state, unit));
         let took_ms = millis(begun, clock::now());
@@ -380,12 +380,14 @@ impl Driver {
             app: configured,
             adopted: adopted.as_ref(),
         };
-        let told = consequences::rollout_ended(&self.state, &conclusion, &end, now);
+        let consequences = consequences::rollout_ended(&self.state, &conclusion, &end, now);
         let event = RolloutEvent::Concluded {
             conclusion: conclusion.clone(),
         };
         let batch = Batch::new().rollout(&app, self.state.id, self.seen, &event);
-        self.bot.commit(batch, &app, &told.facts, &told.messages).await?;
+        self.bot
+            .commit(batch, &app, &consequences.facts, &consequences.messages)
+            .await?;
         self.fold(event, now)?;
         info!(?conclusion, "rollout ended");
         self.bot.watchers.publish(Progress::RolloutEnded {

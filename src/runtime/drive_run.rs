@@ -218,13 +218,13 @@ impl Driver {
             last_bases: bases.as_deref(),
             timezone: &self.bot.in_force().fleet.timezone,
         };
-        let told = consequences::run_ended(&self.state, &conclusion, &end, now);
+        let consequences = consequences::run_ended(&self.state, &conclusion, &end, now);
         let event = RunEvent::Concluded {
             conclusion: conclusion.clone(),
         };
         let batch = Batch::new().run(&self.state.app.name, self.state.id, self.seen, &event);
         self.bot
-            .commit(batch, &self.state.app.name, &told.facts, &told.messages)
+            .commit(batch, &self.state.app.name, &consequences.facts, &consequences.messages)
             .await?;
         self.fold(event, now)?;
         info!(conclusion = conclusion.word(), "run ended");

@@ -51,7 +51,7 @@ pub async fn run(bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), Store
 /// When the store cannot be used.
 pub async fn once(bot: &Bot) -> Result<(), StoreError> {
     let fleet = bot.in_force();
-    let keep = fleet.fleet.retention;
+    let retention = fleet.fleet.retention;
     let now = clock::now();
     // List directories and images before reading the journal: a run is journalled before it creates anything, so the
     // journal has the run of everything listed.
@@ -63,12 +63,12 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
             Err(error) => warn!(%host, %error, "its images cannot be listed"),
         }
     }
-    let journal = past::forget(&bot.store, &keep, &app_states(bot), now).await?;
+    let journal = past::forget(&bot.store, &retention, &app_states(bot), now).await?;
     let images = listed.iter().flat_map(|(_, _, (images, _))| images);
     let found = images.map(|(image, _)| image.run);
     let found = found.chain(directories.iter().map(|directory| directory.run));
     let Known { open, ended } = bot.store.known_runs(found.collect()).await?;
-    let gone = retention::directories(&directories, &open, &ended, keep.logs);
+    let gone = retention::directories(&directories, &open, &ended, retention.logs);
     for run in &gone {
         remove(&bot.run_directory(*run));
     }
@@ -82,9 +82,9 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
             "forgot what is past its time"
         );
     }
-    if journal.unheard > 0 {
+    if journal.undelivered > 0 {
         warn!(
-            notices = journal.unheard,
+            notices = journal.undelivered,
             "gave up notices that could not be delivered in all that time"
         );
     }
@@ -97,7 +97,7 @@ pub async fn once(bot: &Bot) -> Result<(), StoreError> {
     }
     let building: BTreeSet<&HostName> = fleet.fleet.apps.values().map(|app| &app.build().host).collect();
     for (host, engine) in fleet.engines().filter(|(host, _)| building.contains(host)) {
-        match engine.prune_build_cache(keep.build_cache).await {
+        match engine.prune_build_cache(retention.build_cache).await {
             Ok(0) => {}
             Ok(bytes) => info!(%host, bytes, "build cache trimmed"),
             Err(error) => warn!(%host, %error, "the build cache cannot be trimmed"),
@@ -169,20 +169,20 @@ async fn trim(
 
 /// Removes the tags that retain images from before our first release, once no rollback can need them.
 async fn let_adopted_go(bot: &Bot, engine: &Engine) -> Result<(), EngineError> {
-    let filters = format!("{{\"reference\":[\"{}\"]}}", adopted::KEPT);
+    let filters = format!("{{\"reference\":[\"{}\"]}}", adopted::ADOPTED_REPOSITORY);
     let images = engine
         .raw_get(&format!("/images/json?filters={}", encode(&filters)))
         .await?;
     let tags = images.as_array().into_iter().flatten();
     let tags = tags.flat_map(|image| image["RepoTags"].as_array().into_iter().flatten());
-    let kept: Vec<String> = tags
+    let existing: Vec<String> = tags
         .filter_map(|tag| tag.as_str())
-        .filter(|tag| tag.starts_with(&format!("{}:", adopted::KEPT)))
+        .filter(|tag| tag.starts_with(&format!("{}:", adopted::ADOPTED_REPOSITORY)))
         .map(ToOwned::to_owned)
         .collect();
     let app_states = app_states(bot);
     let app_states: Vec<&AppState> = app_states.iter().map(AsRef::as_ref).collect();
-    for tag in retention::adopted_tags(&kept, &app_states) {
+    for tag in retention::adopted_tags(&existing, &app_states) {
         // The image goes with its last tag, unless a container has it.
         engine.raw_delete(&format!("/images/{}", encode(tag))).await?;
         info!(tag, "removed the tag of an image that no rollback needs");

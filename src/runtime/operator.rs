@@ -46,12 +46,12 @@ pub(super) struct Resume<'a> {
 
 /// Resumes the app's rollouts and promotions, if nothing is missing. Quarantined releases stay quarantined, except for
 /// one that is named.
-pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Result<RequestResult, StoreError> {
-    let nothing = |app_state: &AppState| asked.release.is_none() && !can_resume(app_state);
+pub(super) async fn resume(bot: &Bot, app: &AppName, resume: Resume<'_>) -> Result<RequestResult, StoreError> {
+    let nothing = |app_state: &AppState| resume.release.is_none() && !can_resume(app_state);
     if nothing(&bot.app_state(app)) {
         return Ok(Err(format!("{app} is not halted")));
     }
-    let seen = match asked.draft.and_then(halt::named_commit) {
+    let seen = match resume.draft.and_then(halt::named_commit) {
         Some(id) => look_for(bot, app, id).await,
         None => None,
     };
@@ -60,13 +60,13 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
     if nothing(&app_state) {
         return Ok(Err(format!("{app} is not halted")));
     }
-    let let_go = match asked.release.map(|text| quarantine::named(&app_state, text)) {
+    let let_go = match resume.release.map(|text| quarantine::named(&app_state, text)) {
         None => None,
         Some(Ok(named)) => Some(named),
         Some(Err(all)) => {
             return Ok(Err(words::not_quarantined(
                 app,
-                asked.release.unwrap_or_default(),
+                resume.release.unwrap_or_default(),
                 &all,
             )));
         }
@@ -75,35 +75,35 @@ pub(super) async fn resume(bot: &Bot, app: &AppName, asked: Resume<'_>) -> Resul
         .iter()
         .map(|named| AppEvent::Unquarantined {
             content: named.content.clone(),
-            by: asked.by.to_owned(),
-            why: asked.why.to_owned(),
+            by: resume.by.to_owned(),
+            why: resume.why.to_owned(),
         })
         .collect();
-    let mut told: Vec<String> = let_go.iter().map(|named| words::let_go(app, named)).collect();
+    let mut replies: Vec<String> = let_go.iter().map(|named| words::let_go(app, named)).collect();
     if !can_resume(&app_state) {
         bot.commit(Batch::new(), app, &facts, &[]).await?;
-        return Ok(Ok(told.join("\n")));
+        return Ok(Ok(replies.join("\n")));
     }
     let fleet = bot.in_force();
-    let answer = halt::ResumeRequest {
-        why: asked.why,
-        draft: asked.draft,
+    let resume_request = halt::ResumeRequest {
+        why: resume.why,
+        draft: resume.draft,
     };
     let lifted = match halt::lift(
         &app_state,
         fleet.fleet.apps.get(app).map(AsRef::as_ref),
-        answer,
+        resume_request,
         seen.as_ref(),
     ) {
         Ok(lifted) => lifted,
         Err(lacking) => return Ok(Err(words::lacking(app, &lacking))),
     };
     let now = clock::now();
-    let resumed = consequences::resumed(app, asked.by, &lifted, app_state.halt_to_lift(), now);
+    let resumed = consequences::resumed(app, resume.by, &lifted, app_state.halt_to_lift(), now);
     facts.extend(resumed.facts);
     bot.commit(Batch::new(), app, &facts, &resumed.messages).await?;
-    told.push(words::goes_on(app, lifted.probation));
-    Ok(Ok(told.join("\n")))
+    replies.push(words::goes_on(app, lifted.probation));
+    Ok(Ok(replies.join("\n")))
 }
 
 /// Is there anything that a resume would let go on?

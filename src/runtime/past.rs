@@ -17,7 +17,7 @@ pub struct Gone {
     /// Runs and rollouts.
     pub streams: usize,
     /// Notices that could not be delivered.
-    pub unheard: u64,
+    pub undelivered: u64,
     /// Facts about apps that a checkpoint stands for.
     pub facts: usize,
     /// Contents whose inventory and packages are no longer needed.
@@ -30,11 +30,11 @@ pub struct Gone {
 /// When the store cannot be used.
 pub async fn forget(
     store: &Store,
-    keep: &Retention,
+    retention: &Retention,
     app_states: &[Arc<AppState>],
     now: Timestamp,
 ) -> Result<Gone, StoreError> {
-    let history = now - keep.history;
+    let history = now - retention.history;
     // Rollouts that halted an app are retained until an operator has answered for them.
     let incidents = app_states.iter().flat_map(|app_state| &app_state.incidents);
     let incidents = incidents.map(|incident| Stream::Rollout(incident.rollout)).collect();
@@ -42,15 +42,17 @@ pub async fn forget(
     store
         .checkpoint_apps(retention::wants_checkpoint, app_state::checkpoint, now)
         .await?;
-    let facts = store.trim_apps(now - FACTS, now - keep.audit).await?;
+    let facts = store.trim_apps(now - FACTS, now - retention.audit).await?;
     let needed = app_states.iter().flat_map(|app_state| retention::needed(app_state));
     let needed: BTreeSet<_> = needed
         .flat_map(|release| release.images.iter().map(|one| one.content.clone()))
         .collect();
-    let evidence = store.forget_evidence(now - EVIDENCE.min(keep.history), needed).await?;
+    let evidence = store
+        .forget_evidence(now - EVIDENCE.min(retention.history), needed)
+        .await?;
     Ok(Gone {
         streams: forgotten.streams,
-        unheard: forgotten.unheard,
+        undelivered: forgotten.undelivered,
         facts,
         evidence,
     })

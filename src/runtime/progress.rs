@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_does_not_read_at_all_keeps_no_more_than_its_own_ends() {
+    async fn who_does_not_read_at_all_retains_no_more_than_its_own_ends() {
         let watchers = Watchers::default();
         let watcher = watchers.watch(&[app("mine")]);
         watchers.publish(completed("mine"));

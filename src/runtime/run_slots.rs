@@ -87,9 +87,9 @@ mod tests {
     async fn a_raised_limit_lets_all_in_that_fit() {
         let slots = Arc::new(RunSlots::default());
         let most = AtomicUsize::new(1);
-        let asked = || most.load(Ordering::Relaxed);
-        let one = slots.try_take(asked()).unwrap();
-        let mut others: Vec<_> = (0..3).map(|_| Box::pin(slots.take(asked))).collect();
+        let limit = || most.load(Ordering::Relaxed);
+        let one = slots.try_take(limit()).unwrap();
+        let mut others: Vec<_> = (0..3).map(|_| Box::pin(slots.take(limit))).collect();
         for other in &mut others {
             assert!(poll!(other).is_pending());
         }

@@ -54,8 +54,8 @@ pub type RequestResult = Result<String, String>;
 /// A request of an operator, with the channel for its result.
 #[derive(Debug)]
 pub struct Request {
-    pub asked: OperatorRequest,
-    pub answer: oneshot::Sender<RequestResult>,
+    pub command: OperatorRequest,
+    pub response: oneshot::Sender<RequestResult>,
 }
 
 /// Everything that can happen to the supervisor.
@@ -100,7 +100,7 @@ impl Supervisor {
     /// Prepares a supervisor and the way to ask it.
     #[must_use]
     pub fn new(bot: Arc<Bot>, scope: Scope, shutdown: CancellationToken) -> (Self, mpsc::Sender<Request>) {
-        let (ask, requests) = mpsc::channel(64);
+        let (sender, requests) = mpsc::channel(64);
         let (end, ended) = mpsc::channel(1024);
         let supervisor = Self {
             bot,
@@ -121,7 +121,7 @@ impl Supervisor {
             wake: Timestamp::MIN,
             looked: Timestamp::MIN,
         };
-        (supervisor, ask)
+        (supervisor, sender)
     }
 
     /// Runs until shutdown. Open rollouts are continued before open runs: a service may be down.
@@ -175,7 +175,7 @@ impl Supervisor {
                 info!(%app, rollout = %id, "rollout is off the list");
             }
             Event::PromotionEnded(app, promotion, done) => self.promotion_ended(&app, &promotion, done).await?,
-            Event::Request(request) => self.answer(request).await?,
+            Event::Request(request) => self.respond(request).await?,
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ impl Supervisor {
         match self.scope {
             Scope::All => {
                 self.track(apps).await?;
-                self.hear_of_changes(&fleet).await?;
+                self.retry_after_changes(&fleet).await?;
                 self.open_due().await?;
                 for app in apps.values() {
                     self.advance(app).await?;

@@ -65,9 +65,9 @@ pub async fn run(bot: &Bot) -> Infallible {
 /// Asks every engine once, all at the same time.
 pub async fn look(bot: &Bot) {
     let fleet = bot.in_force();
-    let asked = fleet.fleet.hosts.keys().map(|host| ask(&fleet, host));
-    let answers = join_all(asked).await;
-    let now: BTreeMap<HostName, (NoEngine, String)> = answers.into_iter().flatten().collect();
+    let probes = fleet.fleet.hosts.keys().map(|host| probe(&fleet, host));
+    let results = join_all(probes).await;
+    let now: BTreeMap<HostName, (NoEngine, String)> = results.into_iter().flatten().collect();
     let kinds = now.iter().map(|(host, (why, _))| (host.clone(), *why)).collect();
     let before = bot.troubles.put(kinds);
     for (host, (why, detail)) in &now {
@@ -80,7 +80,7 @@ pub async fn look(bot: &Bot) {
     }
 }
 
-async fn ask(fleet: &InForce, host: &HostName) -> Option<(HostName, (NoEngine, String))> {
+async fn probe(fleet: &InForce, host: &HostName) -> Option<(HostName, (NoEngine, String))> {
     let engine = match fleet.engine(host) {
         Ok(engine) => engine,
         Err(failure) => return Some((host.clone(), (NoEngine::NoAnswer, failure.detail))),

@@ -26,7 +26,7 @@ pub struct Which {
 ///
 /// # Errors
 /// Zone data that lack a zone of the configuration, and days beyond the calendar.
-pub fn row(app: &AppStatus, target: &TargetPolicy, asked: Which, now: Timestamp) -> Result<WindowsRow, jiff::Error> {
+pub fn row(app: &AppStatus, target: &TargetPolicy, which: Which, now: Timestamp) -> Result<WindowsRow, jiff::Error> {
     let app_zone = app.app.timezone.as_str();
     let window = target.settings.window.as_ref();
     let timezone = window
@@ -35,7 +35,7 @@ pub fn row(app: &AppStatus, target: &TargetPolicy, asked: Which, now: Timestamp)
         .to_owned();
     let (estimate, rollouts) = app.estimate(target);
     let shown = window
-        .map(|window| openings(window, app_zone, estimate, asked, now))
+        .map(|window| openings(window, app_zone, estimate, which, now))
         .transpose()?;
     let (openings, swallowed) = shown.unzip();
     Ok(WindowsRow {
@@ -94,20 +94,20 @@ fn openings(
     window: &Window,
     zone: &str,
     estimate: SignedDuration,
-    asked: Which,
+    which: Which,
     now: Timestamp,
 ) -> Result<(Vec<OpeningRow>, Vec<Date>), jiff::Error> {
     let name = window.opens.zone.as_deref().unwrap_or(zone);
     let tz = TimeZone::get(name)?;
-    let from = match asked.from {
+    let from = match which.from {
         Some(day) => day.to_zoned(tz.clone())?.timestamp(),
         None => now,
     };
-    let end = match asked.span {
+    let end = match which.span {
         Some(span) => from.to_zoned(tz).checked_add(span)?.timestamp(),
         None => Timestamp::MAX,
     };
-    let limit = if asked.span.is_some() { usize::MAX } else { NEXT };
+    let limit = if which.span.is_some() { usize::MAX } else { NEXT };
     let found: Vec<Forecast> = window::forecast(window, zone, estimate, (from, end))
         .take(limit)
         .collect();

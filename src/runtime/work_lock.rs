@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_under_way_has_its_turn_kept() {
+    async fn work_under_way_retains_its_turn() {
         let work_lock = WorkLock::default();
         work_lock.reserve(id(1));
         assert!(work_lock.is_alone());

@@ -99,8 +99,8 @@ impl ArchiveCache {
         file.write_all(bytes)
     }
 
-    /// Removes the least recently used until the limit is kept, but never `kept`.
-    fn clear(&self, kept: &str) {
+    /// Removes the least recently used until the limit is kept, but never `spared`.
+    fn clear(&self, spared: &str) {
         let Ok(entries) = std::fs::read_dir(&self.directory) else {
             return;
         };
@@ -117,7 +117,7 @@ impl ArchiveCache {
                 continue;
             }
             total += of.len();
-            if name != kept {
+            if name != spared {
                 oldest_first.insert((used, entry.path(), of.len()));
             }
         }
@@ -180,11 +180,11 @@ mod tests {
         // Reading counts as using.
         assert!(cache.read("a").is_some());
         assert!(cache.write("d", b"1234"));
-        let kept = ["a", "b", "c", "d"].map(|name| cache.read(name).is_some());
-        assert_eq!(kept, [true, false, true, true]);
+        let remaining = ["a", "b", "c", "d"].map(|name| cache.read(name).is_some());
+        assert_eq!(remaining, [true, false, true, true]);
         assert!(cache.write("e", b"1234567890"));
-        let kept = ["a", "c", "d", "e"].map(|name| cache.read(name).is_some());
-        assert_eq!(kept, [false, false, false, true]);
+        let remaining = ["a", "c", "d", "e"].map(|name| cache.read(name).is_some());
+        assert_eq!(remaining, [false, false, false, true]);
     }
 
     #[test]

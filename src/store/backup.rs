@@ -267,7 +267,7 @@ mod tests {
         let store = Store::open(&state.path().join(DATABASE), true).unwrap();
         store.set_number("kept", Some(7)).await.unwrap();
         let sealed = Sealed::open(state.path()).unwrap();
-        let name = sealed.keep(b"DB_PASSWORD=canary").unwrap();
+        let name = sealed.store(b"DB_PASSWORD=canary").unwrap();
         std::fs::write(state.path().join("instance"), "lowtide-abc\n").unwrap();
         std::fs::write(state.path().join("paused"), "").unwrap();
         (state, store, name)

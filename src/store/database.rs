@@ -177,13 +177,13 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (answer, answered) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let work: Work = Box::new(move |connection| {
             // A caller that was cancelled no longer waits; its work is done all the same.
-            let _ = answer.send(work(connection));
+            let _ = sender.send(work(connection));
         });
         self.work.send(work).map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        receiver.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Runs `work` in one transaction, after checking that no newer instance has taken over.

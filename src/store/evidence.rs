@@ -46,7 +46,7 @@ impl Store {
     ///
     /// # Errors
     /// `Database`.
-    pub async fn keep_inventory(
+    pub async fn store_inventory(
         &self,
         content: ContentDigest,
         inventory: &Inventory,
@@ -64,14 +64,14 @@ impl Store {
     /// # Errors
     /// `Unreadable` when the row cannot be read by this version.
     pub async fn inventory(&self, content: &ContentDigest) -> Result<Option<Inventory>, StoreError> {
-        self.kept(Kind::Inventory, content, pieces::join).await
+        self.load(Kind::Inventory, content, pieces::join).await
     }
 
     /// Keeps what decides about the upgrades of an image with this content.
     ///
     /// # Errors
     /// `Database`.
-    pub async fn keep_packages(
+    pub async fn store_packages(
         &self,
         content: ContentDigest,
         state: &PackageState,
@@ -85,7 +85,7 @@ impl Store {
     /// # Errors
     /// `Unreadable` when the row cannot be read by this version.
     pub async fn packages(&self, content: &ContentDigest) -> Result<Option<PackageState>, StoreError> {
-        self.kept(Kind::Packages, content, |body, _| packed::unpack(body)).await
+        self.load(Kind::Packages, content, |body, _| packed::unpack(body)).await
     }
 
     /// Which of these contents have equal package states. Contents without a stored state are left out.
@@ -108,7 +108,7 @@ impl Store {
         .await
     }
 
-    async fn kept<T: Send + 'static>(
+    async fn load<T: Send + 'static>(
         &self,
         kind: Kind,
         content: &ContentDigest,

@@ -5,7 +5,7 @@ use super::error::StoreError;
 use super::{outbox, sql};
 use jiff::Timestamp;
 use lowtide_core::channels::list::Notice;
-use lowtide_core::fleet::app_state::{AppEvent, Kept};
+use lowtide_core::fleet::app_state::{AppEvent, EventRetention};
 use lowtide_core::fleet::rollout::RolloutEvent;
 use lowtide_core::fleet::run::RunEvent;
 use lowtide_model::journal::{Recorded, Stream};
@@ -35,7 +35,7 @@ struct Append {
     expected: Option<u64>,
     body: serde_json::Result<String>,
     mark: Mark,
-    kept: Kept,
+    kept: EventRetention,
 }
 
 /// What an event makes of its stream.
@@ -83,7 +83,7 @@ impl Batch {
             expected: Some(seen),
             body,
             mark,
-            kept: Kept::Facts,
+            kept: EventRetention::Facts,
         });
         self
     }
@@ -102,7 +102,7 @@ impl Batch {
                 (false, true) => Mark::Closes { conclusion: None },
                 (false, false) => Mark::Goes,
             },
-            kept: Kept::Facts,
+            kept: EventRetention::Facts,
         });
         self
     }
@@ -115,7 +115,7 @@ impl Batch {
             expected: None,
             body: serde_json::to_string(event),
             mark: Mark::Opens { cause: None },
-            kept: event.kept(),
+            kept: event.retention(),
         });
         self
     }
@@ -360,14 +360,14 @@ fn insert(transaction: &Transaction<'_>, append: Append, now: Timestamp, term: i
         }
     }
     let kept = match append.kept {
-        Kept::Facts => None,
-        Kept::Audit => Some("audit"),
-        Kept::Checkpoint => Some("checkpoint"),
+        EventRetention::Facts => None,
+        EventRetention::Audit => Some("audit"),
+        EventRetention::Checkpoint => Some("checkpoint"),
     };
     transaction
         .prepare_cached(sql::INSERT_EVENT)?
         .execute(params![stream, last + 1, SHAPE, body, at, term, kept])?;
-    if append.kept == Kept::Audit {
+    if append.kept == EventRetention::Audit {
         let app = append.app.as_str();
         transaction
             .prepare_cached(sql::INSERT_AUDIT)?

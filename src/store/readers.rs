@@ -66,12 +66,12 @@ impl Readers {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (answer, answered) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         self.put(Box::new(move |connection| {
             // Who asked may be gone.
-            let _ = answer.send(connection.and_then(|connection| question(connection)));
+            let _ = sender.send(connection.and_then(|connection| question(connection)));
         }))?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        receiver.await.map_err(|_| StoreError::Closed)?
     }
 
     fn put(&self, question: Question) -> Result<(), StoreError> {
@@ -122,8 +122,8 @@ impl Line {
             let Some(mut opened) = connection.take() else { continue };
             // A panicking query must not take the reader thread down. Its connection is dropped, since its state is
             // unknown.
-            let answered = catch_unwind(AssertUnwindSafe(|| question(Ok(&mut opened))));
-            connection = answered.is_ok().then_some(opened);
+            let outcome = catch_unwind(AssertUnwindSafe(|| question(Ok(&mut opened))));
+            connection = outcome.is_ok().then_some(opened);
         }
     }
 

@@ -22,23 +22,27 @@ pub struct Forgotten {
     /// Runs and rollouts.
     pub streams: usize,
     /// Pending notices that became too old to be worth delivering.
-    pub unheard: u64,
+    pub undelivered: u64,
 }
 
 impl Store {
-    /// Deletes runs and rollouts that closed before `before`, but for those in `keep`, and notices created before it.
+    /// Deletes runs and rollouts that closed before `before`, but for those in `retained`, and notices created before it.
     ///
     /// # Errors
     /// `Database`.
-    pub async fn forget(&self, before: Timestamp, keep: BTreeSet<Stream>) -> Result<Forgotten, StoreError> {
+    pub async fn forget(&self, before: Timestamp, retained: BTreeSet<Stream>) -> Result<Forgotten, StoreError> {
         let past = stamp(before);
-        let kept: BTreeSet<String> = keep.iter().map(ToString::to_string).collect();
+        let retained_ids: BTreeSet<String> = retained.iter().map(ToString::to_string).collect();
         let found = self.query(move |connection| {
             let mut old = connection.prepare_cached(sql::CLOSED_BEFORE)?;
             let ids = old.query_map([past], |row| row.get::<_, String>(0))?;
             Ok(ids.collect::<Result<Vec<_>, _>>()?)
         });
-        let old: Vec<String> = found.await?.into_iter().filter(|id| !kept.contains(id)).collect();
+        let old: Vec<String> = found
+            .await?
+            .into_iter()
+            .filter(|id| !retained_ids.contains(id))
+            .collect();
         for some in old.chunks(AT_ONCE) {
             let some = some.to_vec();
             self.write(move |transaction| {
@@ -60,14 +64,14 @@ impl Store {
             .await?;
         }
         let past = stamp(before);
-        let unheard = self.write(move |transaction| {
-            let unheard: i64 = transaction.query_row(sql::OLD_NOTICES, [&past], |row| row.get(0))?;
+        let undelivered = self.write(move |transaction| {
+            let undelivered: i64 = transaction.query_row(sql::OLD_NOTICES, [&past], |row| row.get(0))?;
             transaction.execute(sql::DELETE_NOTICES, [&past])?;
-            Ok(u64::try_from(unheard).unwrap_or(0))
+            Ok(u64::try_from(undelivered).unwrap_or(0))
         });
         Ok(Forgotten {
             streams: old.len(),
-            unheard: unheard.await?,
+            undelivered: undelivered.await?,
         })
     }
 
@@ -75,19 +79,23 @@ impl Store {
     ///
     /// # Errors
     /// `Database`.
-    pub async fn forget_evidence(&self, before: Timestamp, keep: BTreeSet<ContentDigest>) -> Result<usize, StoreError> {
+    pub async fn forget_evidence(
+        &self,
+        before: Timestamp,
+        retained: BTreeSet<ContentDigest>,
+    ) -> Result<usize, StoreError> {
         let past = stamp(before);
-        let asked = past.clone();
+        let cutoff = past.clone();
         let found = self.query(move |connection| {
             let mut old = connection.prepare_cached(sql::OLD_EVIDENCE)?;
-            let contents = old.query_map([asked], |row| row.get::<_, String>(0))?;
+            let contents = old.query_map([cutoff], |row| row.get::<_, String>(0))?;
             Ok(contents.collect::<Result<BTreeSet<_>, _>>()?)
         });
-        let kept: BTreeSet<&str> = keep.iter().map(ContentDigest::as_str).collect();
+        let retained_ids: BTreeSet<&str> = retained.iter().map(ContentDigest::as_str).collect();
         let old = found.await?;
         let old: Vec<String> = old
             .into_iter()
-            .filter(|content| !kept.contains(content.as_str()))
+            .filter(|content| !retained_ids.contains(content.as_str()))
             .collect();
         for some in old.chunks(EVIDENCE_AT_ONCE) {
             let (some, past) = (some.to_vec(), past.clone());

@@ -16,7 +16,7 @@ impl Store {
     ///
     /// # Errors
     /// `Database`.
-    pub async fn keep_revision(&self, id: String, fleet: &Fleet, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn store_revision(&self, id: String, fleet: &Fleet, now: Timestamp) -> Result<(), StoreError> {
         let body = serde_json::to_string(fleet).map_err(|e| StoreError::Unreadable {
             what: "revision to write",
             why: e.to_string(),

@@ -73,7 +73,7 @@ impl Sealed {
     ///
     /// # Errors
     /// `File` when it cannot be written.
-    pub fn keep(&self, plain: &[u8]) -> Result<String, StoreError> {
+    pub fn store(&self, plain: &[u8]) -> Result<String, StoreError> {
         let name = hex(&Sha256::digest(plain));
         let path = self.directory.join(&name);
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,7 +178,7 @@ mod tests {
     fn what_is_sealed_is_read_back_and_not_in_clear() {
         let state = tempfile::tempdir().unwrap();
         let sealed = Sealed::open(state.path()).unwrap();
-        let name = sealed.keep(b"PASSWORD=canary").unwrap();
+        let name = sealed.store(b"PASSWORD=canary").unwrap();
         let again = Sealed::open(state.path()).unwrap();
         assert_eq!(again.read(&name).unwrap(), b"PASSWORD=canary");
         let raw = std::fs::read(state.path().join("sealed").join(&name)).unwrap();
@@ -189,7 +189,7 @@ mod tests {
     fn a_changed_file_is_refused() {
         let state = tempfile::tempdir().unwrap();
         let sealed = Sealed::open(state.path()).unwrap();
-        let name = sealed.keep(b"x").unwrap();
+        let name = sealed.store(b"x").unwrap();
         let path = state.path().join("sealed").join(&name);
         let mut raw = std::fs::read(&path).unwrap();
         *raw.last_mut().unwrap() ^= 1;
@@ -201,14 +201,14 @@ mod tests {
     fn a_sweep_takes_what_is_old_and_not_spoken_of() {
         let state = tempfile::tempdir().unwrap();
         let sealed = Sealed::open(state.path()).unwrap();
-        let [old, spoken_of, renewed] = [b"old", b"spk", b"new"].map(|plain| sealed.keep(plain).unwrap());
+        let [old, spoken_of, renewed] = [b"old", b"spk", b"new"].map(|plain| sealed.store(plain).unwrap());
         let long_ago = SystemTime::UNIX_EPOCH;
         for name in [&old, &spoken_of, &renewed] {
             let path = state.path().join("sealed").join(name);
             let file = OpenOptions::new().append(true).open(path).unwrap();
             file.set_modified(long_ago).unwrap();
         }
-        sealed.keep(b"new").unwrap();
+        sealed.store(b"new").unwrap();
         let yesterday = SystemTime::now() - std::time::Duration::from_secs(86_400);
         assert_eq!(
             sealed.sweep(&BTreeSet::from([spoken_of.clone()]), yesterday).unwrap(),

@@ -3,7 +3,7 @@
 /// How often a statement is asked, and so what it may cost.
 #[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum Frequency {
     /// For each event, app, page or pass: it goes straight to its rows, whatever else the tables hold, and sorts nothing.
     Often,
     /// May read a whole set whose size depends on the fleet and on open work, but not on how long lowtide has run.
@@ -15,11 +15,11 @@ enum Asked {
 }
 
 macro_rules! statements {
-    ($($(#[$doc:meta])* $asked:ident $name:ident = $sql:expr;)+) => {
+    ($($(#[$doc:meta])* $frequency:ident $name:ident = $sql:expr;)+) => {
         $($(#[$doc])* pub(super) const $name: &str = $sql;)+
 
         #[cfg(test)]
-        const ALL: &[(&str, Asked, &str)] = &[$((stringify!($name), Asked::$asked, $name),)+];
+        const ALL: &[(&str, Frequency, &str)] = &[$((stringify!($name), Frequency::$frequency, $name),)+];
     };
 }
 

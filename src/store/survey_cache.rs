@@ -149,8 +149,8 @@ mod tests {
         // What is made again is young again.
         assert!(surveys.put(&key(0), b"y"));
         assert!(surveys.put(&key(rows), b"z"));
-        let kept = [0, 1, 2, rows].map(|n| surveys.get(&key(n)).is_some());
-        assert_eq!(kept, [true, false, true, true]);
+        let remaining = [0, 1, 2, rows].map(|n| surveys.get(&key(n)).is_some());
+        assert_eq!(remaining, [true, false, true, true]);
         let count: i64 = surveys
             .connection()
             .query_row("SELECT count(*) FROM surveys", [], |row| row.get(0))

@@ -1,6 +1,6 @@
 //! The HTTP server: one request per connection, a limit of connections, and a time limit for each.
 
-use crate::runtime::doors::{ASK_WITHIN, Guest, Guests, Refused};
+use crate::runtime::doors::{Guest, Guests, REQUEST_TIMEOUT, Refused};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -54,12 +54,12 @@ pub(super) async fn serve(listener: TcpListener, app: Router, shutdown: Cancella
 async fn attend(stream: TcpStream, app: Router, guest: Guest) {
     let app = TowerToHyperService::new(app);
     let service = service_fn(|request| {
-        guest.asked();
+        guest.request_received();
         app.call(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(ASK_WITHIN)
+        .header_read_timeout(REQUEST_TIMEOUT)
         .max_buf_size(HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);

@@ -42,8 +42,8 @@ const LISTENS_AT: &str = "listen";
 /// Where the bot of this state directory serves, or served last; `None`: none ever has.
 #[must_use]
 pub fn listens_at(state: &Path) -> Option<SocketAddr> {
-    let told = std::fs::read_to_string(state.join(LISTENS_AT)).ok()?;
-    told.trim().parse().ok()
+    let text = std::fs::read_to_string(state.join(LISTENS_AT)).ok()?;
+    text.trim().parse().ok()
 }
 
 /// As [`serve`], on a socket that listens already.
@@ -103,14 +103,14 @@ async fn only_known_names(State(bot): State<Arc<Bot>>, request: Request, next: N
     if named.is_some_and(|named| host::is_ours(named, &fleet.fleet.web.names)) {
         return next.run(request).await;
     }
-    let told = "this name is not one of lowtide's: ask by its address, or add the name to `web.names`\n";
-    (StatusCode::MISDIRECTED_REQUEST, told).into_response()
+    let message = "this name is not one of lowtide's: ask by its address, or add the name to `web.names`\n";
+    (StatusCode::MISDIRECTED_REQUEST, message).into_response()
 }
 
 /// Healthy while the process lives and its store responds. Other problems are only notes: a restart would fix none of
 /// them.
 async fn health(State(site): State<Arc<Site>>) -> Response {
-    answer(noted(&site.bot, "ok").await, "text/plain; charset=utf-8")
+    respond(noted(&site.bot, "ok").await, "text/plain; charset=utf-8")
 }
 
 async fn noted(bot: &Bot, first: &str) -> Result<String, StoreError> {
@@ -125,20 +125,20 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
         Ok(term) if term > bot.store.term() => {
             (StatusCode::SERVICE_UNAVAILABLE, "a newer lowtide owns this state\n").into_response()
         }
-        Ok(_) => answer(noted(bot, "ready").await, "text/plain; charset=utf-8"),
-        Err(error) => answer(Err::<String, _>(error), "text/plain; charset=utf-8"),
+        Ok(_) => respond(noted(bot, "ready").await, "text/plain; charset=utf-8"),
+        Err(error) => respond(Err::<String, _>(error), "text/plain; charset=utf-8"),
     }
 }
 
 async fn measured(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     let accept = headers.get_all(header::ACCEPT).iter();
-    let format = Format::asked(accept.filter_map(|value| value.to_str().ok()));
+    let format = Format::negotiate(accept.filter_map(|value| value.to_str().ok()));
     let last = match format {
         Format::Text => &site.metrics,
         Format::OpenMetrics => &site.open_metrics,
     };
     let text = last.get(|| Moment::of(&site.bot), metrics::text(&site.bot, format));
-    answer(text.await, format.content_type())
+    respond(text.await, format.content_type())
 }
 
 async fn status(State(site): State<Arc<Site>>) -> Response {
@@ -147,7 +147,7 @@ async fn status(State(site): State<Arc<Site>>) -> Response {
         let (instance, zone) = (site.bot.instance.clone(), site.bot.in_force().fleet.timezone.clone());
         Ok(run_blocking(move || page::html(&fleet_status, &instance, &zone).into_string()).await)
     });
-    answer(html.await, "text/html; charset=utf-8")
+    respond(html.await, "text/html; charset=utf-8")
 }
 
 /// As `plan --json`.
@@ -185,11 +185,11 @@ async fn planned(
             why: e.to_string(),
         })
     });
-    answer(text.await, "application/json")
+    respond(text.await, "application/json")
 }
 
 /// Errors go to our own log only: a client over TCP just learns that there is one.
-fn answer(body: Result<impl IntoResponse, StoreError>, kind: &'static str) -> Response {
+fn respond(body: Result<impl IntoResponse, StoreError>, kind: &'static str) -> Response {
     match body {
         Ok(body) => {
             // The page shows text from outside: nothing but its own style may load or run.

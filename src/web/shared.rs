@@ -94,7 +94,7 @@ mod tests {
     use std::cell::Cell;
 
     #[tokio::test]
-    async fn an_answer_is_made_once_for_all_and_anew_when_something_changes() {
+    async fn a_response_is_made_once_for_all_and_anew_when_something_changes() {
         let shared = Shared::of_times();
         let made = Cell::new(0);
         let make = || async {
@@ -110,28 +110,32 @@ mod tests {
             troubles: Vec::new(),
             at,
         };
-        let ask = |of: State| shared.get(move || of, make());
-        let (a, b, c) = tokio::join!(ask(state(1, 1)), ask(state(1, 1)), ask(state(1, 1)));
+        let request = |of: State| shared.get(move || of, make());
+        let (a, b, c) = tokio::join!(request(state(1, 1)), request(state(1, 1)), request(state(1, 1)));
         assert_eq!([a.unwrap(), b.unwrap(), c.unwrap()], ["1", "1", "1"]);
-        assert_eq!(ask(state(2, 1)).await.unwrap(), "2", "the journal went on");
-        assert_eq!(ask(state(2, 2)).await.unwrap(), "3", "a pause, another configuration");
-        assert_eq!(ask(state(2, 2)).await.unwrap(), "3");
+        assert_eq!(request(state(2, 1)).await.unwrap(), "2", "the journal went on");
+        assert_eq!(
+            request(state(2, 2)).await.unwrap(),
+            "3",
+            "a pause, another configuration"
+        );
+        assert_eq!(request(state(2, 2)).await.unwrap(), "3");
         let later = State {
             at: at + FRESH,
             ..state(2, 2)
         };
-        assert_eq!(ask(later).await.unwrap(), "4", "what it said of times is old");
+        assert_eq!(request(later).await.unwrap(), "4", "what it said of times is old");
         let blind = State {
             troubles: vec![Trouble::ConfigurationUnread],
             ..state(2, 2)
         };
-        assert_eq!(ask(blind).await.unwrap(), "5", "something is wrong around it");
+        assert_eq!(request(blind).await.unwrap(), "5", "something is wrong around it");
         let counted = State {
             counted: 1,
             ..state(2, 2)
         };
         assert_eq!(
-            ask(counted).await.unwrap(),
+            request(counted).await.unwrap(),
             "6",
             "counted after the journal was written"
         );
@@ -147,17 +151,17 @@ mod tests {
             troubles: Vec::new(),
             at: Instant::now() + after,
         };
-        let ask = |after, text: &str| {
+        let request = |after, text: &str| {
             let (of, text) = (state(after), text.to_owned());
             shared.get(move || of, async { Ok(text) })
         };
-        assert_eq!(ask(Duration::ZERO, "a").await.unwrap(), "a");
-        assert_eq!(ask(FRESH * 5, "b").await.unwrap(), "a");
-        assert_eq!(ask(STEADY + FRESH, "c").await.unwrap(), "c");
+        assert_eq!(request(Duration::ZERO, "a").await.unwrap(), "a");
+        assert_eq!(request(FRESH * 5, "b").await.unwrap(), "a");
+        assert_eq!(request(STEADY + FRESH, "c").await.unwrap(), "c");
     }
 
     #[tokio::test]
-    async fn an_answer_that_failed_is_nobodys() {
+    async fn a_failed_response_is_not_shared() {
         let shared = Shared::of_times();
         let of = State {
             written: 1,

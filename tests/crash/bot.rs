@@ -2,7 +2,7 @@
 
 use crate::point::Blow;
 use crate::support::changes::Changes;
-use lowtide::runtime::control::{OperatorRequest, OperatorResponse, ask};
+use lowtide::runtime::control::{OperatorRequest, OperatorResponse, send};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -164,7 +164,7 @@ impl Bot {
         let mut changes = self.changes();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Ok(Some(mut replies)) = ask(&self.state, &asked).await {
+            if let Ok(Some(mut replies)) = send(&self.state, &asked).await {
                 return match timeout(PATIENCE, replies.recv()).await {
                     Ok(Some(OperatorResponse::Done(_))) => Ok(()),
                     Ok(Some(other)) => Err(format!("{other:?}")),

@@ -34,7 +34,7 @@ fn request(dir: &Path) -> BuildRequest {
         context_dir: dir.to_owned(),
         dockerfile: "Dockerfile".into(),
         replace: Vec::new(),
-        ignore: Arc::new(|_, _| Verdict::Keep),
+        ignore: Arc::new(|_, _| Verdict::Include),
         limits: Limits::default(),
         step_limits: lowtide::model::policy::BuildLimits::default(),
         commit_time: 1_700_000_000,
@@ -323,7 +323,7 @@ async fn a_dropped_build_ends_on_the_engine() {
 async fn a_stale_index_fails_a_build_that_exits_0() {
     let sign = "W: Failed to fetch https://deb.example.org/dists/x/InRelease";
     let dir = context(&format!(
-        "FROM {BASE}\nRUN true\nRUN echo '{sign}'; echo 'FleetStatus package lists...'\n"
+        "FROM {BASE}\nRUN true\nRUN echo '{sign}'; echo 'Reading package lists...'\n"
     ));
     let request = request(dir.path());
     for (built, lines) in on_both(request.clone()).await {
@@ -381,10 +381,10 @@ fn by_docker(dir: &Path) -> BTreeMap<String, (String, u32, String)> {
 async fn the_context_arrives_as_docker_build_sends_it() {
     type Says = fn(&str, bool) -> Verdict;
     fn ignored(is: bool) -> Verdict {
-        if is { Verdict::Ignore } else { Verdict::Keep }
+        if is { Verdict::Ignore } else { Verdict::Include }
     }
     let cases: [(&str, Says); 5] = [
-        ("", |_, _| Verdict::Keep),
+        ("", |_, _| Verdict::Include),
         ("logs\n*.b\n", |path, _| {
             if path == "logs" {
                 Verdict::Prune
@@ -518,7 +518,7 @@ async fn an_engine_that_is_down_is_unreachable() {
         if path == "nobody.sock" {
             Verdict::Prune
         } else {
-            Verdict::Keep
+            Verdict::Include
         }
     });
     let failure = build_on(&engine, request).await.0.unwrap_err().failure().unwrap();

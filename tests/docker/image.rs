@@ -22,7 +22,7 @@ async fn built(engine: &Engine, dockerfile: &str, labels: &[(&str, &str)]) -> (S
         context_dir: dir.path().to_owned(),
         dockerfile: "Dockerfile".into(),
         replace: Vec::new(),
-        ignore: Arc::new(|_, _| Verdict::Keep),
+        ignore: Arc::new(|_, _| Verdict::Include),
         limits: Limits::default(),
         step_limits: lowtide::model::policy::BuildLimits::default(),
         commit_time: 0,

@@ -81,7 +81,7 @@ fn request(dir: &Path) -> BuildRequest {
         context_dir: dir.to_owned(),
         dockerfile: "Dockerfile".into(),
         replace: Vec::new(),
-        ignore: Arc::new(|_, _| Verdict::Keep),
+        ignore: Arc::new(|_, _| Verdict::Include),
         limits: ContextLimits::default(),
         step_limits: lowtide::model::policy::BuildLimits::default(),
         commit_time: 1_700_000_000,
@@ -106,7 +106,7 @@ fn by_export(facts: &ImageFacts) -> Inventory {
     assembly.push(table).unwrap();
     let tree = assembly.finish(wanted);
     let (config, platform) = (facts.config.clone(), facts.platform.clone());
-    tree::inventory(tree.clone(), &tree.kept, facts.id.clone(), platform, config).unwrap()
+    tree::inventory(tree.clone(), &tree.contents, facts.id.clone(), platform, config).unwrap()
 }
 
 async fn by_layers(engine: &Engine, facts: &ImageFacts) -> Inventory {

@@ -314,7 +314,7 @@ async fn a_plan_is_made_of_what_the_named_state_has_in_force() {
     let store = lowtide::store::database::Store::open(&state.join("lowtide.db"), true).unwrap();
     let fleet = lowtide::config::validate::fleet(GOOD.replace("web", "portal").as_bytes()).unwrap();
     let now = lowtide::clients::clock::now();
-    store.keep_revision("r1".to_owned(), &fleet, now).await.unwrap();
+    store.store_revision("r1".to_owned(), &fleet, now).await.unwrap();
     let run = |args: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_lowtide"))
             .args(args)
@@ -338,7 +338,7 @@ async fn a_plan_is_made_of_what_the_named_state_has_in_force() {
         .into_iter()
         .take(8)
         .map(|byte| format!("{byte:02x}"));
-    store.keep_revision(revision.collect(), &fleet, now).await.unwrap();
+    store.store_revision(revision.collect(), &fleet, now).await.unwrap();
     let plan = run(&["plan", "--config", config.to_str().unwrap()]);
     assert!(out(&plan).starts_with("portal\n"), "{plan:?}");
     std::fs::write(&config, GOOD.replace("web", "shop")).unwrap();

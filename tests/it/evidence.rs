@@ -95,11 +95,11 @@ fn stored(path: &Path) -> u64 {
 async fn what_two_releases_have_in_common_is_stored_once() {
     let place = place();
     let first = inventory("web", FILES);
-    place.store.keep_inventory(content("1"), &first, at(0)).await.unwrap();
+    place.store.store_inventory(content("1"), &first, at(0)).await.unwrap();
     let alone = stored(&place.path);
     let mut second = first.clone();
     updated(&mut second, 1);
-    place.store.keep_inventory(content("2"), &second, at(1)).await.unwrap();
+    place.store.store_inventory(content("2"), &second, at(1)).await.unwrap();
     let both = stored(&place.path);
     assert!(both < alone * 115 / 100, "{alone} bytes alone, {both} both");
     assert_eq!(place.store.inventory(&content("1")).await.unwrap(), Some(first));
@@ -129,11 +129,15 @@ async fn a_content_that_is_inventoried_again_is_one_row() {
     let place = place();
     let one = inventory("web", 300);
     for day in 0..3 {
-        place.store.keep_inventory(content("1"), &one, at(day)).await.unwrap();
+        place.store.store_inventory(content("1"), &one, at(day)).await.unwrap();
     }
     assert_eq!(number(&place.path, "SELECT max(uses) FROM pieces"), 1);
     let another = inventory("other", 200);
-    place.store.keep_inventory(content("1"), &another, at(4)).await.unwrap();
+    place
+        .store
+        .store_inventory(content("1"), &another, at(4))
+        .await
+        .unwrap();
     assert_eq!(place.store.inventory(&content("1")).await.unwrap(), Some(another));
     place.store.forget_evidence(at(4), BTreeSet::new()).await.unwrap();
     assert!(
@@ -141,7 +145,7 @@ async fn a_content_that_is_inventoried_again_is_one_row() {
         "it is of the fourth day"
     );
     let empty = inventory("none", 0);
-    place.store.keep_inventory(content("1"), &empty, at(5)).await.unwrap();
+    place.store.store_inventory(content("1"), &empty, at(5)).await.unwrap();
     assert_eq!(place.store.inventory(&content("1")).await.unwrap(), Some(empty));
     assert_eq!(number(&place.path, "SELECT count(*) FROM pieces"), 0);
 }
@@ -156,7 +160,7 @@ async fn many_nights_of_one_app_take_little_more_than_one() {
         updated(&mut now, night);
         let name = |night: usize| content(&night.to_string());
         let today = at(night as i64);
-        place.store.keep_inventory(name(night), &now, today).await.unwrap();
+        place.store.store_inventory(name(night), &now, today).await.unwrap();
         let needed = BTreeSet::from([name(night), name(night.saturating_sub(1))]);
         let past = today - lowtide::decide::retention::EVIDENCE;
         place.store.forget_evidence(past, needed).await.unwrap();

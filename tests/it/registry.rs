@@ -53,7 +53,7 @@ fn amd64() -> Platform {
 fn quick() -> Timeouts {
     Timeouts {
         connect: Duration::from_secs(5),
-        answer: Duration::from_secs(20),
+        response: Duration::from_secs(20),
         blob: Duration::from_secs(60),
     }
 }

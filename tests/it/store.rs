@@ -373,7 +373,7 @@ async fn notices_go_with_their_time_whatever_became_of_them() {
         .unwrap();
     store.record_delivery("dead".into(), dead, later).await.unwrap();
     let forgotten = store.forget(later, BTreeSet::new()).await.unwrap();
-    assert_eq!((forgotten.streams, forgotten.unheard), (0, 1));
+    assert_eq!((forgotten.streams, forgotten.undelivered), (0, 1));
     let due = store.due_notices(later, 9, |_| true).await.unwrap();
     assert_eq!(
         due.iter().map(|due| due.notice.keys.dedup.as_str()).collect::<Vec<_>>(),
@@ -387,7 +387,7 @@ async fn one_revision_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     for revision in ["r1", "r2", "r1"] {
-        store.keep_revision(revision.into(), &fleet(), now()).await.unwrap();
+        store.store_revision(revision.into(), &fleet(), now()).await.unwrap();
         let (kept, _) = store.last_revision().await.unwrap().unwrap();
         assert_eq!(kept, revision);
     }

@@ -448,13 +448,13 @@ async fn a_command_is_heard_beside_hundreds_that_say_nothing() {
     lowtide::runtime::doors::raise_open_files();
     let dir = tempfile::tempdir().unwrap();
     let bot = bot(dir.path()).await;
-    let (ask, mut asked) = tokio::sync::mpsc::channel::<Request>(1);
+    let (sender, mut requests) = tokio::sync::mpsc::channel::<Request>(1);
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(control::serve(Arc::clone(&bot), ask, stop.clone()));
+    let serving = tokio::spawn(control::serve(Arc::clone(&bot), sender, stop.clone()));
     let supervisor = tokio::spawn(async move {
-        let request = asked.recv().await.unwrap();
-        assert!(matches!(request.asked, OperatorRequest::Pause { on: true, .. }));
-        request.answer.send(Ok("paused".to_owned())).unwrap();
+        let request = requests.recv().await.unwrap();
+        assert!(matches!(request.command, OperatorRequest::Pause { on: true, .. }));
+        request.response.send(Ok("paused".to_owned())).unwrap();
     });
     let path = control::socket_path(&bot.state);
     while !path.exists() {
@@ -465,7 +465,7 @@ async fn a_command_is_heard_beside_hundreds_that_say_nothing() {
         silent.push(tokio::net::UnixStream::connect(&path).await.unwrap());
     }
     let by = "ana".to_owned();
-    let mut replies = control::ask(&bot.state, &OperatorRequest::Pause { on: true, by })
+    let mut replies = control::send(&bot.state, &OperatorRequest::Pause { on: true, by })
         .await
         .unwrap()
         .unwrap();
@@ -480,9 +480,9 @@ async fn a_command_is_heard_beside_hundreds_that_say_nothing() {
 async fn a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
     let dir = tempfile::tempdir().unwrap();
     let bot = bot(dir.path()).await;
-    let (ask, mut asked) = tokio::sync::mpsc::channel::<Request>(1);
+    let (sender, mut requests) = tokio::sync::mpsc::channel::<Request>(1);
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(control::serve(Arc::clone(&bot), ask, stop.clone()));
+    let serving = tokio::spawn(control::serve(Arc::clone(&bot), sender, stop.clone()));
     let apps: Vec<AppName> = ["a", "b"].map(|name| name.parse().unwrap()).to_vec();
     let run = OperatorRequest::Run {
         apps: apps.clone(),
@@ -495,10 +495,10 @@ async fn a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
         tokio::task::yield_now().await;
     }
     let (mut replies, ()) = tokio::join!(
-        async { control::ask(&bot.state, &run).await.unwrap().unwrap() },
+        async { control::send(&bot.state, &run).await.unwrap().unwrap() },
         async {
-            let request = asked.recv().await.unwrap();
-            request.answer.send(Ok("asked".to_owned())).unwrap();
+            let request = requests.recv().await.unwrap();
+            request.response.send(Ok("asked".to_owned())).unwrap();
         }
     );
     let line = |text: String| Progress::Line {

@@ -237,7 +237,7 @@ async fn a_check_sends_a_signed_ping_and_shows_no_url() {
         let mut fleet = fleet(&format!("{url}?token=in-the-url"), &folder);
         fleet.apps.clear();
         let reached = connectivity::everything(&fleet, None, folder.path().to_owned(), None, |_| ()).await;
-        let said = reached.into_iter().map(|it| format!("{}: {:?}", it.what, it.answer));
+        let said = reached.into_iter().map(|it| format!("{}: {:?}", it.what, it.result));
         said.collect::<Vec<_>>()
             .join("\n")
             .replace(folder.path().to_str().unwrap(), "FOLDER")

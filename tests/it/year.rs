@@ -149,7 +149,7 @@ async fn a_fleet_with_a_past() {
     let tonight = lowtide::clients::clock::now() - jiff::SignedDuration::from_hours(8);
     let begin = tonight - jiff::SignedDuration::from_hours(24 * nights as i64);
     let store = Store::open(&place.join("state/lowtide.db"), true).unwrap();
-    store.keep_revision("r1".to_owned(), &fleet, begin).await.unwrap();
+    store.store_revision("r1".to_owned(), &fleet, begin).await.unwrap();
     let mut past = Past::new(store, fleet, begin, Detail::Whole);
     for day in 1..=nights {
         past.night(day).await;

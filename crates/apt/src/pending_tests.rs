@@ -43,21 +43,21 @@ fn offered(package: &str, fields: &str) -> String {
     format!("{}\n", stanza(package, fields))
 }
 
-fn shown(answer: &Pending) -> String {
-    let upgrades = answer
+fn shown(pending: &Pending) -> String {
+    let upgrades = pending
         .upgrades
         .iter()
         .map(|it| format!("{} {}", it.package, it.candidate));
-    let new = answer
+    let new = pending
         .new
         .iter()
         .map(|it| format!("new {} {}", it.package, it.candidate));
-    let removals = answer.removals.iter().map(|it| format!("without {}", it.package));
+    let removals = pending.removals.iter().map(|it| format!("without {}", it.package));
     upgrades.chain(new).chain(removals).collect::<Vec<_>>().join(", ")
 }
 
 #[test]
-fn a_hold_keeps_until_it_is_taken_off() {
+fn a_hold_lasts_until_it_is_released() {
     let status = "Package: a\nStatus: hold ok installed\nVersion: 1\nArchitecture: all\n\n";
     let files = BTreeMap::from([("var/lib/dpkg/status".to_owned(), status.as_bytes().to_vec())]);
     let held = |free: &str| {
@@ -89,18 +89,18 @@ fn what_came_for_somebody_who_stays_after_all_is_left_out() {
 }
 
 #[test]
-fn nothing_is_kept_for_what_only_came_along() {
+fn suggestions_of_an_automatic_package_do_not_count() {
     let status =
         installed("a 1", "") + &installed("z 1", "Priority: required\n") + &installed("helper 1", "Suggests: news\n");
     let packages =
         offered("a 2", "Depends: news\nBreaks: z\n") + &offered("z 2", "Priority: required\n") + &offered("news 1", "");
     let extended = |automatic| format!("Package: helper\nArchitecture: amd64\nAuto-Installed: {automatic}\n");
-    let answer = |automatic| {
+    let upgrades = |automatic| {
         let extended = extended(automatic);
         shown(&judged(&status, &packages, &[("var/lib/apt/extended_states", &extended)]).unwrap())
     };
-    assert_eq!(answer(0), "z 2, new news 1");
-    assert_eq!(answer(1), "z 2");
+    assert_eq!(upgrades(0), "z 2, new news 1");
+    assert_eq!(upgrades(1), "z 2");
 }
 
 #[test]
@@ -124,12 +124,12 @@ fn a_chain_is_followed_as_far_as_a_stack_bears() {
             packages += &offered(&format!("p{at} 1"), &format!("Depends: p{}\n", at + 1));
         }
         packages += &offered(&format!("p{length} 1"), "");
-        let answer = judged(&installed("p0 1", ""), &packages, &[]);
+        let pending = judged(&installed("p0 1", ""), &packages, &[]);
         if followed {
-            let answer = answer.unwrap();
-            assert_eq!((answer.upgrades.len(), answer.new.len()), (1, length));
+            let pending = pending.unwrap();
+            assert_eq!((pending.upgrades.len(), pending.new.len()), (1, length));
         } else {
-            assert_eq!(answer, Err(Refusal::Unresolved));
+            assert_eq!(pending, Err(Refusal::Unresolved));
         }
     }
 }
@@ -207,7 +207,7 @@ proptest! {
 
     /// For any archive and any image there is a result, and it is always the same.
     #[test]
-    fn hostile_archives_get_an_answer(status in world("Status: install ok installed\n"), packages in world("Size: 1\n")) {
+    fn hostile_archives_get_a_result(status in world("Status: install ok installed\n"), packages in world("Size: 1\n")) {
         let first = judged(&status, &packages, &[]);
         prop_assert_eq!(first, judged(&status, &packages, &[]));
     }

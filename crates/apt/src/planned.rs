@@ -36,7 +36,7 @@ pub struct Upgrade {
     /// repository's address, without a password.
     pub origin: String,
     /// The candidate, or a version between it and the installed one, is a security fix. Always `false` for apk: its
-    /// repositories do not say that. Alpine tells it elsewhere, in its security database, which is not asked.
+    /// repositories do not say that. Alpine publishes it elsewhere, in its security database, which is not queried.
     pub security: bool,
     pub step: Step,
 }

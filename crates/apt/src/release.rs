@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn backports_ask_not_to_be_taken_by_themselves() {
+    fn backports_are_not_taken_automatically() {
         let release = Release::parse("Suite: x\nNotAutomatic: yes\nButAutomaticUpgrades: Yes\n").unwrap();
         assert!(release.not_automatic && release.but_automatic_upgrades && !release.acquire_by_hash);
     }

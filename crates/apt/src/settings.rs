@@ -1,4 +1,4 @@
-//! Settings of apt.conf that change the answer, and those that we do not follow.
+//! Settings of apt.conf that change the solution, and those that we do not follow.
 
 use super::conf::{Conf, truth};
 use super::state::Installed;
@@ -35,12 +35,12 @@ pub enum NotFollowed {
     /// By its name in apt.conf(5).
     #[error("apt.conf sets {0}")]
     Setting(&'static str),
-    /// apt 3.1.10 decides by a solver of its own kind; answers agree where nothing is in conflict.
+    /// apt 3.1.10 decides by a solver of its own kind; solutions agree where nothing is in conflict.
     #[error("apt {version} decides conflicts by its newer solver")]
     NewSolver { version: String },
 }
 
-/// The first version whose `apt-get` decides by the newer solver unless told otherwise.
+/// The first version whose `apt-get` decides by the newer solver unless configured otherwise.
 const NEW_SOLVER: &str = "3.1.10";
 
 impl Settings {

@@ -97,7 +97,7 @@ impl Source {
     }
 }
 
-/// Reads `sources.list`, a `.list` or a `.sources` file: which one, its name tells. Binary archives that are enabled, in the
+/// Reads `sources.list`, a `.list` or a `.sources` file; its name says which. Binary archives that are enabled, in the
 /// order in which they stand there.
 ///
 /// # Errors

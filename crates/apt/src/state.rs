@@ -34,7 +34,7 @@ pub const WANTED: &[&str] = &[
     "var/lib/dpkg/status.d/*",
 ];
 
-/// All that the answer depends on besides the archives.
+/// All that the solution depends on besides the archives.
 #[derive(Debug, Clone)]
 pub struct AptState {
     /// The native architecture, then the foreign ones in dpkg's order.
@@ -135,7 +135,7 @@ impl AptState {
         }
     }
 
-    /// What the image sets that [`super::pending::pending`] does not follow; its answer may differ from apt's there.
+    /// What the image sets that [`super::pending::pending`] does not follow; its solution may differ from apt's there.
     #[must_use]
     pub fn not_followed(&self) -> &[NotFollowed] {
         &self.settings.not_followed

@@ -1,4 +1,4 @@
-//! What differs between two images, in full: for a person who asks.
+//! What differs between two images, in full, on request.
 
 use crate::image::{ImageId, Platform};
 use crate::inventory::ImageLayer;

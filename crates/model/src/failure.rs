@@ -123,7 +123,7 @@ failure_kinds! {
     /// During a rollback: the container that served before does not become ready again.
     UnhealthyAfterRevert = "the old container did not become ready again", Repo;
     Restarting = "the new container keeps restarting", Repo;
-    /// Not a manager, an update under way or paused, a label of another rollout, a setting that cannot be kept.
+    /// Not a manager, an update under way or paused, a label of another rollout, a setting that cannot be preserved.
     ServiceRefused = "the service cannot be updated now", Operator;
     CommandMissing = "the command cannot be run here", Operator;
     /// It exited with another code than 0 and 75, or could not be started.
@@ -266,9 +266,9 @@ pub enum WaitReason {
         /// When this ends, one way or the other.
         deadline: jiff::Timestamp,
     },
-    /// A hook asked for a later retry (exit code 75).
+    /// A hook requested a later retry (exit code 75).
     HookBusy { hook: String, retry: jiff::Timestamp },
-    /// The engine or another part did not answer; tried again then.
+    /// The engine or another part did not respond; tried again then.
     Retry { at: jiff::Timestamp, failure: Failure },
     /// Everything is paused by an operator.
     Paused,
@@ -323,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_excerpt_keeps_the_end() {
+    fn an_excerpt_preserves_the_end() {
         let failure = Failure::new(FailureKind::BuildFailed, "x").with_excerpt((0..100).map(|n| n.to_string()));
         assert_eq!(failure.excerpt.len(), Failure::EXCERPT_LINES);
         assert_eq!(failure.excerpt.last().map(String::as_str), Some("99"));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
-/// The sha256 of a file's content; hex as text. An image has up to a million of them, so they are kept as bytes.
+/// The sha256 of a file's content; hex as text. An image has up to a million of them, so they are stored as bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileHash(pub [u8; 32]);
 

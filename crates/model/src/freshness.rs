@@ -1,4 +1,4 @@
-//! Would a rebuild pick anything up? What is known before one, and the answer.
+//! Would a rebuild pick anything up? What is known before one, and the result.
 
 use crate::name::TargetName;
 use jiff::{SignedDuration, Timestamp};
@@ -70,7 +70,7 @@ pub struct Unknown {
     pub why: String,
 }
 
-/// What the package manager inside an image would do now, and what could not be asked.
+/// What the package manager inside an image would do now, and what could not be queried.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Survey {
     /// Sorted by package and architecture.
@@ -82,7 +82,7 @@ pub struct Survey {
     pub removals: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
-    /// Why nothing is known of the packages inside; only a build can tell then.
+    /// Why nothing is known of the packages inside; only a build can show it then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<String>,
     /// When the newest of the indexes was published, as its archive says.
@@ -90,7 +90,7 @@ pub struct Survey {
     pub newest: Option<Timestamp>,
 }
 
-/// What is pending in one image that someone asked for.
+/// What is pending in one requested image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outdated {
     /// As it was named.
@@ -171,7 +171,7 @@ impl Survey {
         }
     }
 
-    /// What no rebuild brings while the base and the pins of the Dockerfile stay.
+    /// What no rebuild brings while the base and the Dockerfile stay as they are.
     pub fn out_of_reach(&self) -> impl Iterator<Item = &PendingPackage> {
         self.pending.iter().filter(|pending| match pending.fix {
             Fix::Base { .. } | Fix::Pin { .. } => true,
@@ -204,7 +204,7 @@ pub struct Judged {
 pub enum Because {
     /// There is nothing to compare with.
     First,
-    /// Someone asked for a rebuild.
+    /// Someone requested a rebuild.
     Asked {
         by: String,
     },

@@ -1,4 +1,4 @@
-//! Halts: what lifts them, what is known of the rollout that caused one, and what a person answers.
+//! Halts: what lifts them, what is known of the rollout that caused one, and what a person states to lift it.
 
 use crate::failure::Failure;
 use crate::inventory::Change;
@@ -115,7 +115,7 @@ impl Class {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lacking {
     Reason,
-    /// The app asks for a form.
+    /// The app requires a form.
     Form,
     /// Something in the form that is no part of it.
     Odd(String),
@@ -150,7 +150,7 @@ pub enum Lacking {
         /// One of those files.
         path: String,
     },
-    /// The repository could not be asked.
+    /// The repository could not be queried.
     CommitUnseen(Failure),
     /// The configuration is as it was at the halt.
     ConfigSame,
@@ -267,7 +267,7 @@ pub enum Happened {
 #[serde(rename_all = "snake_case", tag = "end")]
 pub enum StepEnd {
     Done,
-    /// A hook asked for a later retry.
+    /// A hook requested a later retry.
     Busy,
     Failed {
         failure: Failure,

@@ -7,11 +7,11 @@ const HIDDEN: &str = "[hidden]";
 
 /// The value of a variable is a secret if its name contains one of these. Common in practice, as `docker inspect`
 /// shows.
-const TELLING: [&str; 8] = ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "DSN", "PRIVATE"];
+const SECRET_WORDS: [&str; 8] = ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "DSN", "PRIVATE"];
 /// A shorter value would be found in half of all lines.
 const SHORTEST: usize = 6;
 
-/// The secrets of an environment: values of variables with a telling name, passwords in URLs (RFC 3986 §3.2.1), and
+/// The secrets of an environment: values of variables named like a secret, passwords in URLs (RFC 3986 §3.2.1), and
 /// `others`. Each line of a multi-line value is a secret of its own. Longest first, so that no secret masks only a part
 /// of a longer one.
 pub fn secrets_in<'a>(
@@ -19,7 +19,7 @@ pub fn secrets_in<'a>(
     others: impl Iterator<Item = String>,
 ) -> Vec<Secret> {
     let named = env
-        .flat_map(|(name, value)| [tells(name).then_some(value), password(value)])
+        .flat_map(|(name, value)| [is_secret_name(name).then_some(value), password(value)])
         .flatten()
         .map(ToOwned::to_owned);
     let lines = |value: String| {
@@ -48,9 +48,9 @@ fn forms(value: &str) -> Vec<String> {
     vec![value.to_owned(), xml, json]
 }
 
-fn tells(name: &str) -> bool {
+fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    TELLING.iter().any(|telling| name.contains(telling))
+    SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
 /// Of `scheme://user:password@host`.
@@ -136,8 +136,8 @@ impl Hider {
         self.close(secrets, SHORTEST, out);
     }
 
-    /// `telling`: a secret that was cut off is masked if it has at least this many bytes.
-    fn close(&mut self, secrets: &[Secret], telling: usize, out: &mut dyn FnMut(&[u8])) {
+    /// `min_length`: a secret that was cut off is masked if it has at least this many bytes.
+    fn close(&mut self, secrets: &[Secret], min_length: usize, out: &mut dyn FnMut(&[u8])) {
         let held = std::mem::take(&mut self.held);
         let values = longest_first(secrets);
         let mut rest = held.as_slice();
@@ -145,7 +145,7 @@ impl Hider {
             if let Some(value) = values.iter().find(|value| rest.starts_with(value)) {
                 out(HIDDEN.as_bytes());
                 rest = &rest[value.len()..];
-            } else if rest.len() >= telling && values.iter().any(|value| value.starts_with(rest)) {
+            } else if rest.len() >= min_length && values.iter().any(|value| value.starts_with(rest)) {
                 return out(HIDDEN.as_bytes());
             } else {
                 out(std::slice::from_ref(first));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_cut_off_within_a_secret_tells_nothing_of_it() {
+    fn a_stream_that_is_cut_off_within_a_secret_reveals_nothing_of_it() {
         let secrets = secrets(&["tide-secret"]);
         assert_eq!(streamed(b"it is tide-secr", 4, &secrets), "it is [hidden]");
         assert_eq!(streamed(b"low tid", 4, &secrets), "low tid");
@@ -248,7 +248,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_cut_tells_more_than_the_whole(
+        fn no_cut_reveals_more_than_the_whole(
             text in "[ab]{0,40}",
             values in prop::collection::vec("[ab]{1,6}", 1..4),
             cut in 1usize..9,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 impl ImageConfig {
-    /// Can a container be made of it without being told a command?
+    /// Can a container be made of it without a command from outside?
     #[must_use]
     pub fn has_command(&self) -> bool {
         !self.entrypoint.is_empty() || !self.cmd.is_empty()

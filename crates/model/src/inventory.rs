@@ -57,7 +57,7 @@ pub struct Package {
     /// Source package, when it has another name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// dpkg in inventories that were kept before there was this.
+    /// dpkg in inventories that were stored before this field existed.
     #[serde(default)]
     pub family: PackageFamily,
     /// An upgrade leaves it alone (dpkg(1), "Package selection states": hold).
@@ -176,7 +176,7 @@ impl Change {
     }
 }
 
-/// What the journal keeps of an inventory; the inventory itself is evidence in the store.
+/// What the journal stores of an inventory; the inventory itself is evidence in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InventorySummary {
     pub content: ContentDigest,

@@ -30,7 +30,7 @@ pub struct Keys {
     pub thread: String,
 }
 
-/// Who is notified in person. A channel that only keeps a record, such as a commit's status, takes every message.
+/// Who is notified in person. A channel that only stores a record, such as a commit's status, takes every message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Addressees {
@@ -220,7 +220,7 @@ pub struct Untimely {
     pub failure: Failure,
 }
 
-/// The daily report, or the weekly heartbeat when there is nothing to tell.
+/// The daily report, or the weekly heartbeat when there is nothing to report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DailyReport {
     pub from: Timestamp,

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_keep_to_their_alphabet() {
+    fn names_use_only_their_alphabet() {
         for good in ["a", "drupal-base", "0x.y_z"] {
             assert!(AppName::from_str(good).is_ok(), "{good}");
         }

@@ -4,8 +4,8 @@ use crate::image::Reference;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Kept with an image's content, so that a later night need not read the image to ask what is pending in it. Its files are kept beside
-/// the rest, as they are (`store::packed`).
+/// Stored with an image's content, so that a later night need not read the image to find what is pending in it. Its
+/// files are stored beside the rest, as they are (`store::packed`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageState {
     /// Package databases, package sources, settings and keyrings: path (without leading slash) → content.
@@ -33,8 +33,8 @@ impl Pinned {
     /// Could the line take this version? apt matches as a shell does (apt-get(8), "install"; glob(7)).
     #[must_use]
     pub fn admits(&self, version: &str) -> bool {
-        let Some(asked) = &self.version else { return true };
-        let mut parts = asked.split('*');
+        let Some(pattern) = &self.version else { return true };
+        let mut parts = pattern.split('*');
         let first = parts.next().unwrap_or_default();
         let Some(mut rest) = version.strip_prefix(first) else {
             return false;
@@ -70,11 +70,11 @@ pub struct Refresh {
     pub upgrades: Upgrades,
     /// Some install is sure to happen.
     pub installs: bool,
-    /// Packages that are sure to be brought up to date, because the build asks for them by name.
+    /// Packages that are sure to be brought up to date, because the build names them.
     pub newest: BTreeSet<String>,
     /// Packages that may be.
     pub perhaps: BTreeSet<String>,
-    /// Packages that are asked for in one version only.
+    /// Packages that are pinned to one version.
     pub pinned: BTreeMap<String, Pinned>,
     /// Packages that the build holds; before that it may have brought them up to date.
     pub held: BTreeSet<String>,
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_sure_to_be_asked_for_is_forecast() {
+    fn only_what_is_sure_to_be_installed_is_forecast() {
         let needed = |version: Option<&str>, sure: bool| {
             let pinned = Pinned {
                 version: version.map(ToOwned::to_owned),

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// How pages are served over HTTP.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebPolicy {
-    /// Host names under which pages may be asked for, besides addresses and `localhost`; lower case, without a port.
+    /// Host names under which pages may be requested, besides addresses and `localhost`; lower case, without a port.
     pub names: Vec<String>,
 }
 
@@ -112,14 +112,14 @@ pub struct Limits {
     pub min_free_disk: u64,
 }
 
-/// What is kept, and how long.
+/// What is retained, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
     /// Ended runs and rollouts, with their logs.
     pub history: SignedDuration,
     /// The audit log: operator actions, halts and quarantines.
     pub audit: SignedDuration,
-    /// Local images kept per app besides those that run and the rollback target.
+    /// Local images retained per app besides those that run and the rollback target.
     pub images: usize,
     /// Bytes of logs over all runs; the oldest go first.
     pub logs: u64,
@@ -189,7 +189,7 @@ pub struct BuildPolicy {
     /// What a build step may use, where the engine's builder can limit it.
     #[serde(default)]
     pub limits: BuildLimits,
-    /// Bytes of the kept build log.
+    /// Bytes of the stored build log.
     pub max_log: u64,
     /// Upgrade all packages as the last layer, whatever the base brought.
     #[serde(default)]
@@ -222,7 +222,7 @@ pub struct TestPolicy {
     pub steps: Vec<TestStep>,
     /// Glob of JUnit files inside the container.
     pub junit: Option<String>,
-    /// Paths inside the container kept after the test.
+    /// Paths inside the container stored after the test.
     pub artefacts: Vec<String>,
     pub limits: ContainerLimits,
     /// All steps together.
@@ -267,7 +267,7 @@ pub struct Ready {
 pub enum ReadyCheck {
     /// The image's own HEALTHCHECK says healthy.
     Healthcheck,
-    /// A GET answers with 200–399.
+    /// A GET returns 200–399.
     Http { port: u16, path: String },
     /// A line of the container's log matches this regular expression.
     Log { pattern: String },
@@ -293,7 +293,7 @@ pub enum TestStep {
     Exec { command: Vec<String> },
     /// Restarts the container and waits until it is ready again.
     Restart,
-    /// A GET from beside the container answers with this status.
+    /// A GET from beside the container returns this status.
     Http { port: u16, path: String, status: u16 },
 }
 
@@ -303,7 +303,7 @@ pub struct ContainerLimits {
     pub memory: u64,
     pub cpus: f64,
     pub pids: u32,
-    /// Bytes of output kept and allowed per container.
+    /// Bytes of output stored and allowed per container.
     pub output: u64,
     /// Bytes that the container under test may write into its own layer.
     pub disk: u64,
@@ -335,7 +335,7 @@ pub enum Schedule {
     Between { from: Time, to: Time },
     /// Five-field cron.
     Cron(String),
-    /// Only when asked.
+    /// Only on request.
     Never,
 }
 

@@ -12,7 +12,7 @@ pub struct RolloutPreview {
     pub moves: Vec<Move>,
     /// In the order in which they were, are, and would be taken.
     pub steps: Vec<Planned>,
-    /// How it ends if every step goes well; `None`: that cannot be told.
+    /// How it ends if every step goes well; `None`: not known.
     pub ends: Option<RolloutConclusion>,
 }
 
@@ -51,7 +51,7 @@ pub enum OrderReason {
     Dependent,
     /// No router would send requests to a new container.
     NoRouter,
-    /// The router is only told to hold requests back.
+    /// The router only holds requests back.
     RouterPauses,
     /// A router adds new containers, and nothing prevents start-first.
     RouterTakesUp,
@@ -79,7 +79,7 @@ pub enum Phase {
     Moved,
     /// It runs the release and is watched, together with the others.
     Baking,
-    /// What was kept of the old container is removed.
+    /// The retained old container is removed.
     Finishing,
     /// It goes back.
     Returning,
@@ -168,6 +168,6 @@ pub enum Entry {
     },
     /// Windows do not matter to it: an operator did not want to wait, or it goes back.
     Ignored,
-    /// None, or none that can be told.
+    /// None, or not known.
     Unknown,
 }

@@ -17,10 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Copy)]
 pub struct Side<'a> {
     pub inventory: &'a Inventory,
-    pub kept: &'a BTreeMap<String, Vec<u8>>,
+    pub contents: &'a BTreeMap<String, Vec<u8>>,
 }
 
-/// Compares. `security` tells of a package that differs whether its new version is from a security origin; `None` where
+/// Compares. `security` says of a package that differs whether its new version is from a security origin; `None` where
 /// it does not know, which counts as functional.
 #[must_use]
 pub fn compare(old: Side<'_>, new: Side<'_>, security: &dyn Fn(&PackageDelta) -> Option<bool>) -> Comparison {
@@ -80,9 +80,9 @@ fn packages(old: &[Package], new: &[Package]) -> Vec<PackageDelta> {
         // Kernels and the like are there in several versions: those in both are no difference.
         let (mut before, mut after) = (versions(&before), versions(&after));
         let in_both = |list: &[PackageAt], other: &PackageAt| list.iter().any(|at| at.version == other.version);
-        let kept = after.clone();
+        let all_after = after.clone();
         after.retain(|at| !in_both(&before, at));
-        before.retain(|at| !in_both(&kept, at));
+        before.retain(|at| !in_both(&all_after, at));
         for n in 0..before.len().max(after.len()) {
             deltas.push(PackageDelta {
                 family: key.0,
@@ -168,7 +168,7 @@ fn files(old: Side<'_>, new: Side<'_>, packages: &[PackageDelta]) -> Vec<FileDel
     for side in [old, new] {
         let place = Place {
             files: &side.inventory.files,
-            kept: side.kept,
+            contents: side.contents,
         };
         owned(place, &named, &mut owners);
     }

@@ -10,7 +10,7 @@ struct Image {
     packages: Vec<Package>,
     config: ImageConfig,
     files: BTreeMap<String, FileEntry>,
-    kept: BTreeMap<String, Vec<u8>>,
+    contents: BTreeMap<String, Vec<u8>>,
 }
 
 impl Image {
@@ -25,7 +25,7 @@ impl Image {
             layer: None,
         });
         let list: String = files.iter().map(|path| format!("/{path}\n")).collect();
-        self.kept
+        self.contents
             .insert(format!("var/lib/dpkg/info/{name}.list"), list.into_bytes());
         files.iter().fold(self, |image, path| image.file(path, version))
     }
@@ -73,9 +73,12 @@ fn entry(kind: FileKind, mode: u32) -> FileEntry {
 
 fn compared(old: &Image, new: &Image, fixes: &[&str]) -> Comparison {
     let (before, after) = (old.inventory(), new.inventory());
-    let side = |image, inventory| Side { inventory, kept: image };
+    let side = |image, inventory| Side {
+        inventory,
+        contents: image,
+    };
     let security = |p: &PackageDelta| (!fixes.is_empty()).then(|| fixes.contains(&p.name.as_str()));
-    compare(side(&old.kept, &before), side(&new.kept, &after), &security)
+    compare(side(&old.contents, &before), side(&new.contents, &after), &security)
 }
 
 fn base() -> Image {
@@ -193,7 +196,7 @@ fn files_are_reported_with_their_package() {
 }
 
 #[test]
-fn config_tells_the_values_that_differ() {
+fn config_shows_the_values_that_differ() {
     let image = |env: &[&str], cmd: &[&str]| {
         let mut image = Image::default();
         image.config.env = env.iter().map(|v| (*v).to_owned()).collect();

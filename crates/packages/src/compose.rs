@@ -40,7 +40,7 @@ pub enum Condition {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Healthcheck {
-    /// As the engine wants it; empty keeps the image's.
+    /// As the engine wants it; empty: the image's.
     pub test: Vec<String>,
     pub interval: Option<Duration>,
     pub timeout: Option<Duration>,
@@ -48,7 +48,7 @@ pub struct Healthcheck {
     pub retries: Option<u32>,
 }
 
-/// All that keeps a compose file from being used, one line each, starting with the field.
+/// Every reason why a compose file cannot be used, one line each, starting with the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", problems.join("; "))]
 pub struct ComposeRefused {

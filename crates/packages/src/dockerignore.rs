@@ -22,7 +22,7 @@ pub enum IgnoreError {
     TooMany { most: usize, what: &'static str },
 }
 
-/// Patterns of one file. Each is asked for each path of the context.
+/// Patterns of one file. Each is matched against each path of the context.
 const MOST: usize = 10_000;
 /// Characters of all patterns with wildcards together: each of them becomes an automaton of some hundred bytes a character.
 const MOST_WILD: usize = 64 << 10;

@@ -10,9 +10,9 @@ use quick_xml::events::{BytesStart, Event};
 pub const MAX_SIZE: usize = 64 << 20;
 /// Suites nest a few levels deep.
 const MAX_DEPTH: usize = 64;
-/// Characters of one test's name that are kept.
+/// Characters of one test's name that are stored.
 const MAX_NAME: usize = 300;
-/// Characters of one line of a message that are kept.
+/// Characters of one line of a message that are stored.
 const MAX_LINE: usize = 300;
 /// Bytes of a failure's text that are looked at for its first lines.
 const MAX_TEXT: usize = 16 << 10;
@@ -42,7 +42,7 @@ pub fn parse(xml: &[u8]) -> Result<TestReport, JunitError> {
     let text = String::from_utf8_lossy(xml);
     let mut reader = Reader::from_str(&text);
     let mut open = Vec::new();
-    let mut fleet_status = FleetStatus::default();
+    let mut suites = ReportReader::default();
     loop {
         let event = reader.read_event().map_err(|e| JunitError::Xml {
             at: reader.error_position(),
@@ -50,37 +50,37 @@ pub fn parse(xml: &[u8]) -> Result<TestReport, JunitError> {
         })?;
         match event {
             Event::Start(element) => {
-                fleet_status.opened(open.is_empty(), &element)?;
-                fleet_status.began(&element, open.len());
+                suites.opened(open.is_empty(), &element)?;
+                suites.began(&element, open.len());
                 open.push(element.local_name().as_ref() == "testcase");
                 if open.len() > MAX_DEPTH {
                     return Err(JunitError::TooDeep);
                 }
             }
             Event::Empty(element) => {
-                fleet_status.opened(open.is_empty(), &element)?;
-                fleet_status.end_orphan();
+                suites.opened(open.is_empty(), &element)?;
+                suites.end_orphan();
                 if element.local_name().as_ref() == "testcase" {
-                    fleet_status.closed();
+                    suites.closed();
                 }
             }
             Event::End(_) => {
                 let testcase = open.pop() == Some(true);
-                fleet_status.ended(open.len());
+                suites.ended(open.len());
                 if testcase {
-                    fleet_status.closed();
+                    suites.closed();
                 }
             }
             Event::Eof if !open.is_empty() => return Err(JunitError::Truncated),
-            Event::Eof if !fleet_status.seen => return Err(JunitError::NotJunit),
-            Event::Eof => return Ok(fleet_status.report),
-            Event::Text(text) => fleet_status.text(&text),
-            Event::CData(text) => fleet_status.text(&text),
+            Event::Eof if !suites.seen => return Err(JunitError::NotJunit),
+            Event::Eof => return Ok(suites.report),
+            Event::Text(text) => suites.text(&text),
+            Event::CData(text) => suites.text(&text),
             Event::GeneralRef(entity) => match entity.resolve_char_ref() {
-                Ok(Some(c)) => fleet_status.text(c.encode_utf8(&mut [0; 4])),
+                Ok(Some(c)) => suites.text(c.encode_utf8(&mut [0; 4])),
                 Ok(None) | Err(_) => match resolve_xml_entity(&entity) {
-                    Some(text) => fleet_status.text(text),
-                    None => fleet_status.text(&format!("&{};", &*entity)),
+                    Some(text) => suites.text(text),
+                    None => suites.text(&format!("&{};", &*entity)),
                 },
             },
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
@@ -109,7 +109,7 @@ enum Verdict {
 }
 
 #[derive(Default)]
-struct FleetStatus {
+struct ReportReader {
     report: TestReport,
     seen: bool,
     suite: String,
@@ -149,7 +149,7 @@ impl Message {
     }
 }
 
-impl FleetStatus {
+impl ReportReader {
     fn opened(&mut self, root: bool, element: &BytesStart<'_>) -> Result<(), JunitError> {
         let name = element.local_name();
         match name.as_ref() {

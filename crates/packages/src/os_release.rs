@@ -2,7 +2,7 @@
 
 use lowtide_model::inventory::OsRelease;
 
-/// Reads the assignments it knows; anything else in the file is passed over, as os-release(5) asks of readers.
+/// Reads the assignments it knows; anything else in the file is passed over, as os-release(5) requires of readers.
 /// `ID` defaults to `linux`, as it says there.
 #[must_use]
 pub fn parse(text: &[u8]) -> OsRelease {

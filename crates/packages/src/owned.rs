@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     pub(crate) files: &'a BTreeMap<String, FileEntry>,
-    pub(crate) kept: &'a BTreeMap<String, Vec<u8>>,
+    pub(crate) contents: &'a BTreeMap<String, Vec<u8>>,
 }
 
 /// Adds the files of these packages (family, name, architecture) to `found`, by path.
@@ -68,7 +68,7 @@ mod tests {
             ),
             ("var/lib/dpkg/info/libc6-dev.list".to_owned(), file(FileKind::Fifo)),
         ]);
-        let kept = BTreeMap::from([
+        let contents = BTreeMap::from([
             (
                 "var/lib/dpkg/info/libc6:amd64.list".to_owned(),
                 b"/.\n/lib\n/lib/libc.so.6\n".to_vec(),
@@ -86,7 +86,7 @@ mod tests {
         ]);
         let place = Place {
             files: &files,
-            kept: &kept,
+            contents: &contents,
         };
         owned(place, &packages, &mut found);
         let lines: Vec<String> = found

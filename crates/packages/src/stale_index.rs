@@ -55,7 +55,7 @@ mod tests {
         for line in [
             "Get:1 http://deb.example.org/debian bookworm InRelease [151 kB]",
             "Ign:1 http://deb.example.org/debian bookworm InRelease",
-            "FleetStatus package lists...",
+            "Reading package lists...",
             "W: Target Packages (main/binary-amd64/Packages) is configured multiple times",
             "W: Download is performed unsandboxed as root as file 'x' couldn't be accessed by user '_apt'.",
             "debconf: delaying package configuration, since apt-utils is not installed",

@@ -15,8 +15,8 @@ pub struct Tree {
     /// Base first.
     pub layers: Vec<ImageLayer>,
     /// The wanted files, ignored or not; links among them followed.
-    pub kept: BTreeMap<String, Vec<u8>>,
-    /// Wanted paths that are links to files whose content was not kept: what stands in them is unknown.
+    pub contents: BTreeMap<String, Vec<u8>>,
+    /// Wanted paths that are links to files whose content was not stored: what stands in them is unknown.
     pub uncaptured: Vec<String>,
     /// Of the databases; an error when one is damaged.
     pub packages: Result<Vec<Package>, ParseError>,
@@ -29,13 +29,13 @@ pub struct Located {
     pub layer: usize,
 }
 
-/// The inventory of an image, from its files, the content of the `kept` ones, and its config.
+/// The inventory of an image, from its files, the `contents` of the wanted ones, and its config.
 ///
 /// # Errors
 /// When a package database is damaged: an inventory without it would call every package removed.
 pub fn inventory(
     tree: Tree,
-    kept: &BTreeMap<String, Vec<u8>>,
+    contents: &BTreeMap<String, Vec<u8>>,
     image: ImageId,
     platform: Platform,
     config: ImageConfig,
@@ -43,7 +43,7 @@ pub fn inventory(
     let config = config.without_circumstances();
     let os = ["etc/os-release", "usr/lib/os-release"]
         .iter()
-        .find_map(|path| kept.get(*path))
+        .find_map(|path| contents.get(*path))
         .map(|text| os_release::parse(text));
     let mut files: BTreeMap<String, FileEntry> = tree
         .files

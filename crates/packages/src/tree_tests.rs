@@ -34,7 +34,7 @@ fn ignored_files_are_left_out_and_directories_are_there() {
         "b etc tmp usr usr/bin usr/bin/a var var/lib var/lib/dpkg"
     );
     assert_eq!(tree.files["usr/bin"].file, made_directory());
-    assert_eq!(tree.kept.keys().collect::<Vec<_>>(), ["var/lib/dpkg/status"]);
+    assert_eq!(tree.contents.keys().collect::<Vec<_>>(), ["var/lib/dpkg/status"]);
     assert_eq!(tree.layers.len(), 1);
 }
 
@@ -85,7 +85,7 @@ fn an_inventory_is_put_together() {
     ] {
         config.labels.insert(label.to_owned(), "x".to_owned());
     }
-    let inventory = inventory(tree.clone(), &tree.kept, id, platform, config).unwrap();
+    let inventory = inventory(tree.clone(), &tree.contents, id, platform, config).unwrap();
     let names: Vec<_> = inventory.packages.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["a", "m", "z"]);
     assert_eq!(inventory.os.unwrap().id, "debian");
@@ -100,7 +100,7 @@ fn an_inventory_is_put_together() {
 fn a_damaged_database_is_named_by_its_path() {
     let tree = parse(&archive(&[("var/lib/dpkg/status.d/tz", b"rubbish")])).unwrap();
     let (id, platform) = image();
-    let error = inventory(tree.clone(), &tree.kept, id, platform, ImageConfig::default()).unwrap_err();
+    let error = inventory(tree.clone(), &tree.contents, id, platform, ImageConfig::default()).unwrap_err();
     insta::assert_snapshot!(error, @"var/lib/dpkg/status.d/tz, line 1: neither a field nor a continuation of one");
 }
 
@@ -112,7 +112,7 @@ fn what_every_container_gets_is_there_and_no_more() {
         working_dir: "/srv/app/".to_owned(),
         ..ImageConfig::default()
     };
-    let inventory = inventory(tree.clone(), &tree.kept, id, platform, config).unwrap();
+    let inventory = inventory(tree.clone(), &tree.contents, id, platform, config).unwrap();
     let files: Vec<&str> = inventory.files.keys().map(String::as_str).collect();
     assert_eq!(files.join(" "), "dev etc proc srv srv/a srv/app sys");
     assert!(inventory.packages.is_empty() && inventory.os.is_none());

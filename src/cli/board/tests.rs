@@ -115,8 +115,8 @@ fn watched(seen: &[Progress]) -> String {
     let mut out = Vec::new();
     for (second, progress) in (0..).zip(seen) {
         match board.fold(progress, at(second)) {
-            Some(Told::Change(text)) => out.push(text),
-            Some(Told::News(text)) => out.push(format!("! {text}")),
+            Some(Update::Change(text)) => out.push(text),
+            Some(Update::News(text)) => out.push(format!("! {text}")),
             None => {}
         }
         let rows = words::rows(&board.rows(), at(second + 1));

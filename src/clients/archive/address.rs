@@ -66,7 +66,7 @@ mod tests {
             from: from.to_owned(),
             to: to.to_owned(),
         });
-        for (asked, fetched) in [
+        for (requested, fetched) in [
             (
                 "http://deb.example.org/debian/dists/stable/InRelease",
                 "http://cache.example.org:3142/debian/dists/stable/InRelease",
@@ -79,9 +79,9 @@ mod tests {
             ("https://deb.example.org/debian/x", "https://deb.example.org/debian/x"),
         ] {
             assert_eq!(
-                place(asked, &mirrors).unwrap(),
+                place(requested, &mirrors).unwrap(),
                 Place::Web(fetched.parse().unwrap()),
-                "{asked}"
+                "{requested}"
             );
         }
     }

@@ -78,13 +78,13 @@ pub struct Validators {
 
 /// One file, wanted.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct FileRequest<'a> {
     /// As the image's source says; mirrors are put in its place here.
     pub url: &'a str,
     /// In bytes, as they come over the wire.
     pub limit: u64,
     /// What we have already.
-    pub kept: Option<&'a Validators>,
+    pub cached: Option<&'a Validators>,
     /// What it has to be, when a `Release` tells.
     pub expected: Option<Expected<'a>>,
 }
@@ -159,8 +159,8 @@ impl ArchiveClient {
     ///
     /// # Errors
     /// See [`ArchiveError`].
-    pub async fn get(&self, ask: &Ask<'_>) -> Result<Got, ArchiveError> {
-        self.fetch(ask, Destination::Memory).await
+    pub async fn get(&self, wanted: &FileRequest<'_>) -> Result<Got, ArchiveError> {
+        self.fetch(wanted, Destination::Memory).await
     }
 
     /// As [`get`](Self::get), for a reader that works while the file arrives. Each attempt asks `begin` for a new
@@ -169,30 +169,34 @@ impl ArchiveClient {
     ///
     /// # Errors
     /// See [`ArchiveError`]: then no reader has read the file.
-    pub async fn get_into(&self, ask: &Ask<'_>, begin: &(dyn Fn() -> Pipe + Sync)) -> Result<Got, ArchiveError> {
-        self.fetch(ask, Destination::Reader(begin)).await
+    pub async fn get_into(
+        &self,
+        wanted: &FileRequest<'_>,
+        begin: &(dyn Fn() -> Pipe + Sync),
+    ) -> Result<Got, ArchiveError> {
+        self.fetch(wanted, Destination::Reader(begin)).await
     }
 
-    async fn fetch(&self, ask: &Ask<'_>, to: Destination<'_>) -> Result<Got, ArchiveError> {
+    async fn fetch(&self, wanted: &FileRequest<'_>, to: Destination<'_>) -> Result<Got, ArchiveError> {
         let limit = self.access.limits.file;
-        let done = tokio::time::timeout(limit, self.attempts(ask, to)).await;
+        let done = tokio::time::timeout(limit, self.attempts(wanted, to)).await;
         done.unwrap_or_else(|_| {
             Err(ArchiveError::Timeout {
-                url: address::shown(ask.url),
+                url: address::shown(wanted.url),
                 limit,
             })
         })
     }
 
-    async fn attempts(&self, ask: &Ask<'_>, to: Destination<'_>) -> Result<Got, ArchiveError> {
-        let url = match address::place(ask.url, &self.access.mirrors)? {
+    async fn attempts(&self, wanted: &FileRequest<'_>, to: Destination<'_>) -> Result<Got, ArchiveError> {
+        let url = match address::place(wanted.url, &self.access.mirrors)? {
             Place::Web(url) => url,
-            Place::File(path) => return self.local(ask, to, &path).await,
+            Place::File(path) => return self.local(wanted, to, &path).await,
         };
         let limits = &self.access.limits;
         let mut pause = limits.pause;
         for _ in 1..limits.attempts {
-            match self.once(ask, to, &url).await {
+            match self.once(wanted, to, &url).await {
                 Err(error) if error.passing() => match self.wait(&error, pause) {
                     Some(wait) => tokio::time::sleep(wait).await,
                     None => return Err(error),
@@ -201,7 +205,7 @@ impl ArchiveClient {
             }
             pause *= 2;
         }
-        self.once(ask, to, &url).await
+        self.once(wanted, to, &url).await
     }
 
     /// How long until the next attempt; `None`: longer than our patience.
@@ -209,11 +213,11 @@ impl ArchiveClient {
         let ArchiveError::Busy { until: Some(until), .. } = error else {
             return Some(pause);
         };
-        let asked = Duration::try_from(until.duration_since(clock::now())).unwrap_or_default();
-        (asked <= self.access.limits.patience).then_some(asked.max(pause))
+        let delay = Duration::try_from(until.duration_since(clock::now())).unwrap_or_default();
+        (delay <= self.access.limits.patience).then_some(delay.max(pause))
     }
 
-    async fn once(&self, ask: &Ask<'_>, to: Destination<'_>, url: &Url) -> Result<Got, ArchiveError> {
+    async fn once(&self, wanted: &FileRequest<'_>, to: Destination<'_>, url: &Url) -> Result<Got, ArchiveError> {
         let name = format!(
             "{}:{}",
             url.host_str().unwrap_or_default(),
@@ -224,24 +228,24 @@ impl ArchiveClient {
         let _turn = host.turns.acquire().await;
         if let Some(until) = self.host(&name).closed.filter(|until| *until > clock::now()) {
             return Err(ArchiveError::Busy {
-                url: address::shown(ask.url),
+                url: address::shown(wanted.url),
                 status: 503,
                 until: Some(until),
             });
         }
         // A cache on the way must ask the archive whether it still has the newest.
         let mut request = self.http()?.get(url.clone()).header(CACHE_CONTROL, "max-age=0");
-        if let Some(kept) = ask.kept {
-            let headers = [(IF_NONE_MATCH, &kept.etag), (IF_MODIFIED_SINCE, &kept.modified)];
+        if let Some(cached) = wanted.cached {
+            let headers = [(IF_NONE_MATCH, &cached.etag), (IF_MODIFIED_SINCE, &cached.modified)];
             for (name, value) in headers {
                 if let Some(value) = value {
                     request = request.header(name, value);
                 }
             }
         }
-        let answer = request.send().await;
-        let answer = answer.map_err(|e| receive::classify(ask.url, &self.access.limits, e))?;
-        let got = receive::answer(ask, to, &self.access.limits, answer).await;
+        let response = request.send().await;
+        let response = response.map_err(|e| receive::classify(wanted.url, &self.access.limits, e))?;
+        let got = receive::response(wanted, to, &self.access.limits, response).await;
         if let Err(ArchiveError::Busy { until: Some(until), .. }) = &got {
             self.close(&name, *until);
         }
@@ -267,12 +271,12 @@ impl ArchiveClient {
         }
     }
 
-    async fn local(&self, ask: &Ask<'_>, to: Destination<'_>, path: &Path) -> Result<Got, ArchiveError> {
+    async fn local(&self, wanted: &FileRequest<'_>, to: Destination<'_>, path: &Path) -> Result<Got, ArchiveError> {
         match self.access.files {
             LocalFiles::Refused => Err(ArchiveError::Local {
-                url: address::shown(ask.url),
+                url: address::shown(wanted.url),
             }),
-            LocalFiles::Read => receive::file(ask, to, path).await,
+            LocalFiles::Read => receive::file(wanted, to, path).await,
         }
     }
 }

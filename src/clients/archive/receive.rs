@@ -2,7 +2,7 @@
 
 use super::address;
 use super::error::ArchiveError;
-use super::fetch::{Ask, Expected, Got, Limits, Validators};
+use super::fetch::{Expected, FileRequest, Got, Limits, Validators};
 use crate::clients::clock;
 use crate::clients::http::{Root, retry_after};
 use crate::clients::pipe::Pipe;
@@ -35,37 +35,37 @@ pub(super) enum SentOn {
     Downgrade,
 }
 
-pub(super) async fn answer(
-    ask: &Ask<'_>,
+pub(super) async fn response(
+    wanted: &FileRequest<'_>,
     to: Destination<'_>,
     limits: &Limits,
-    mut answer: Response,
+    mut response: Response,
 ) -> Result<Got, ArchiveError> {
-    let url = || address::shown(ask.url);
-    let status = answer.status().as_u16();
+    let url = || address::shown(wanted.url);
+    let status = response.status().as_u16();
     match status {
         200 => {}
-        304 if ask.kept.is_some() => return Ok(Got::Unchanged),
+        304 if wanted.cached.is_some() => return Ok(Got::Unchanged),
         404 | 410 => return Err(ArchiveError::NotFound { url: url() }),
         401 | 403 | 407 => return Err(ArchiveError::Denied { url: url(), status }),
         429 | 503 => {
-            let until = retry_after(answer.headers(), clock::now());
+            let until = retry_after(response.headers(), clock::now());
             let url = url();
             return Err(ArchiveError::Busy { url, status, until });
         }
         _ => return Err(ArchiveError::Refused { url: url(), status }),
     }
     let validators = Validators {
-        etag: text(answer.headers(), ETAG),
-        modified: text(answer.headers(), LAST_MODIFIED),
+        etag: text(response.headers(), ETAG),
+        modified: text(response.headers(), LAST_MODIFIED),
     };
-    let said_html = text(answer.headers(), CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));
-    let announced = answer.content_length();
+    let said_html = text(response.headers(), CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));
+    let announced = response.content_length();
     // A size that a signed Release tells is exact; one byte more is another file.
-    let limit = ask.expected.map_or(ask.limit, |e| e.size.min(ask.limit));
+    let limit = wanted.expected.map_or(wanted.limit, |e| e.size.min(wanted.limit));
     let mut body = Body::new(to, announced.unwrap_or_default().min(limit));
     loop {
-        match answer.chunk().await {
+        match response.chunk().await {
             Ok(Some(chunk)) => {
                 if body.is_empty() && is_web_page(&chunk, said_html) {
                     return Err(ArchiveError::WebPage { url: url() });
@@ -75,23 +75,23 @@ pub(super) async fn answer(
                     .map_err(|limit| ArchiveError::TooLarge { url: url(), limit })?;
             }
             Ok(None) => break,
-            Err(error) if error.is_timeout() => return Err(classify(ask.url, limits, error)),
+            Err(error) if error.is_timeout() => return Err(classify(wanted.url, limits, error)),
             Err(_) => {
                 return Err(ArchiveError::Truncated {
                     url: url(),
                     got: body.length,
-                    expected: announced.or(ask.expected.map(|e| e.size)),
+                    expected: announced.or(wanted.expected.map(|e| e.size)),
                 });
             }
         }
     }
-    let bytes = body.finish(ask).await?;
+    let bytes = body.finish(wanted).await?;
     Ok(Got::Content { bytes, validators })
 }
 
-pub(super) async fn file(ask: &Ask<'_>, to: Destination<'_>, path: &Path) -> Result<Got, ArchiveError> {
+pub(super) async fn file(wanted: &FileRequest<'_>, to: Destination<'_>, path: &Path) -> Result<Got, ArchiveError> {
     let failed = |source: std::io::Error| {
-        let url = address::shown(ask.url);
+        let url = address::shown(wanted.url);
         if source.kind() == std::io::ErrorKind::NotFound {
             ArchiveError::NotFound { url }
         } else {
@@ -104,7 +104,7 @@ pub(super) async fn file(ask: &Ask<'_>, to: Destination<'_>, path: &Path) -> Res
         etag: Some(in_nanoseconds(modified)),
         modified: None,
     };
-    if ask.kept == Some(&validators) {
+    if wanted.cached == Some(&validators) {
         return Ok(Got::Unchanged);
     }
     let mut body = Body::new(to, 0);
@@ -114,13 +114,13 @@ pub(super) async fn file(ask: &Ask<'_>, to: Destination<'_>, path: &Path) -> Res
         if read == 0 {
             break;
         }
-        let taken = body.take(Bytes::copy_from_slice(&chunk[..read]), ask.limit).await;
+        let taken = body.take(Bytes::copy_from_slice(&chunk[..read]), wanted.limit).await;
         taken.map_err(|limit| ArchiveError::TooLarge {
-            url: address::shown(ask.url),
+            url: address::shown(wanted.url),
             limit,
         })?;
     }
-    let bytes = body.finish(ask).await?;
+    let bytes = body.finish(wanted).await?;
     Ok(Got::Content { bytes, validators })
 }
 
@@ -211,12 +211,12 @@ impl Body {
         Ok(())
     }
 
-    async fn finish(self, ask: &Ask<'_>) -> Result<Vec<u8>, ArchiveError> {
+    async fn finish(self, wanted: &FileRequest<'_>) -> Result<Vec<u8>, ArchiveError> {
         let Self { arrived, length, hash } = self;
-        let Some(Expected { sha256, size }) = ask.expected else {
+        let Some(Expected { sha256, size }) = wanted.expected else {
             return Ok(arrived.end().await);
         };
-        let url = address::shown(ask.url);
+        let url = address::shown(wanted.url);
         if length < size {
             return Err(ArchiveError::Truncated {
                 url,

@@ -206,9 +206,9 @@ impl Engine {
     ) -> Result<ImageId, BuildError> {
         let mut image = None;
         let body = archive.map_or_else(|| bollard::body_full(Bytes::new()), bollard::body_try_stream);
-        let mut answers = docker.build_image(options, auth, Some(body));
-        while let Some(answer) = answers.next().await {
-            match answer {
+        let mut responses = docker.build_image(options, auth, Some(body));
+        while let Some(response) = responses.next().await {
+            match response {
                 Ok(BuildInfo {
                     aux: Some(BuildInfoAux::BuildKit(status)),
                     ..

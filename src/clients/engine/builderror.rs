@@ -289,12 +289,12 @@ mod tests {
             },
             BuildError::Context(ContextError::TooLarge { limit: 5 }),
         ];
-        let told: Vec<String> = errors
+        let failures: Vec<String> = errors
             .iter()
             .filter_map(BuildError::failure)
             .map(|failure| failure.to_string())
             .collect();
-        insta::assert_snapshot!(told.join("\n"), @r"
+        insta::assert_snapshot!(failures.join("\n"), @r"
         the build failed: Dockerfile line 7, `RUN apt-get install xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…`: exit code: 100
         there is not enough disk space: the build: x
         a base image is not in its registry: Dockerfile line 1, `FROM a:1`: a:1: not found

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 /// Bytes of one line that are kept; builders print whole JSON documents and progress bars without a newline.
 const LINE_CAP: usize = 4096;
 /// Lines kept of each step for an excerpt, one more than a mail shows.
-const KEPT_LINES: usize = lowtide_model::failure::Failure::EXCERPT_LINES;
+const STEP_LINES: usize = lowtide_model::failure::Failure::EXCERPT_LINES;
 
 /// The step that failed, as far as the builder said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -273,7 +273,7 @@ impl<'a> BuildLog<'a> {
     }
 
     fn say(&mut self, line: &str) {
-        keep(&mut self.last, line.to_owned());
+        push_capped(&mut self.last, line.to_owned());
         (self.emit)(line);
     }
 
@@ -283,7 +283,7 @@ impl<'a> BuildLog<'a> {
             return;
         };
         let stale = self.stale.is_none() && (self.is_stale_index)(&line);
-        keep(&mut running.last, line.clone());
+        push_capped(&mut running.last, line.clone());
         if stale {
             let excerpt = running.last.iter().cloned().collect();
             self.stale = Some(StaleIndex {
@@ -295,8 +295,8 @@ impl<'a> BuildLog<'a> {
     }
 }
 
-fn keep(lines: &mut VecDeque<String>, line: String) {
-    if lines.len() == KEPT_LINES {
+fn push_capped(lines: &mut VecDeque<String>, line: String) {
+    if lines.len() == STEP_LINES {
         lines.pop_front();
     }
     lines.push_back(line);
@@ -367,8 +367,8 @@ mod tests {
     #[test]
     fn parallel_steps_are_reported_apart() {
         let steps = Steps::parse("FROM a AS one\nRUN x\nFROM b AS two\nRUN y\n");
-        let mut told = String::new();
-        let mut emit = |line: &str| told.push_str(&format!("{line}\n"));
+        let mut emitted = String::new();
+        let mut emit = |line: &str| emitted.push_str(&format!("{line}\n"));
         let mut follow = BuildLog::new(&steps, |line| line.starts_with("W: "), &mut emit);
         follow.buildkit(StatusResponse {
             vertexes: vec![
@@ -393,7 +393,7 @@ mod tests {
         assert_eq!(failed.step.unwrap().line, 4);
         assert_eq!(failed.excerpt, ["W: Failed to fetch it", "half"]);
         assert_eq!(follow.stale.as_ref().unwrap().line, Some(4));
-        insta::assert_snapshot!(told, @r"
+        insta::assert_snapshot!(emitted, @r"
         #1 [one 2/2] RUN x
         #2 [two 2/2] RUN y
         #2 W: Failed to fetch it
@@ -408,8 +408,8 @@ mod tests {
         #[test]
         fn lines_are_whole_however_they_are_cut(text in "[a-zé]{0,20}(\n[a-zé]{0,20}){0,8}", cuts in prop::collection::vec(1_usize..7, 0..60)) {
             let steps = Steps::default();
-            let mut told = Vec::new();
-            let mut emit = |line: &str| told.push(line.to_owned());
+            let mut emitted = Vec::new();
+            let mut emit = |line: &str| emitted.push(line.to_owned());
             let mut follow = BuildLog::new(&steps, |_| false, &mut emit);
             follow.buildkit(StatusResponse { vertexes: vec![vertex("1", "x", None)], ..StatusResponse::default() });
             let mut rest = text.as_bytes();
@@ -421,8 +421,8 @@ mod tests {
             follow.buildkit(StatusResponse { logs: vec![log("1", 1, rest)], ..StatusResponse::default() });
             follow.flush();
             let expected: Vec<String> = text.split_terminator('\n').map(|line| format!("#1 {line}").trim_end().to_owned()).collect();
-            let told: Vec<String> = told[1..].iter().map(|line| line.trim_end().to_owned()).collect();
-            prop_assert_eq!(told, expected);
+            let emitted: Vec<String> = emitted[1..].iter().map(|line| line.trim_end().to_owned()).collect();
+            prop_assert_eq!(emitted, expected);
         }
     }
 }

@@ -102,7 +102,7 @@ impl Engine {
             Some(name) => format!("/containers/create?name={name}"),
             None => "/containers/create".to_owned(),
         };
-        let answer = self
+        let response = self
             .raw_post(
                 &path,
                 Some(&create_body(spec, cpus, start_period)),
@@ -121,7 +121,7 @@ impl Engine {
                 | EngineError::Timeout { .. }
                 | EngineError::Unreadable { .. }) => other,
             })?;
-        answer["Id"]
+        response["Id"]
             .as_str()
             .map(ToOwned::to_owned)
             .ok_or_else(|| EngineError::Unreadable {
@@ -211,8 +211,8 @@ impl Engine {
     /// # Errors
     /// `Timeout` after `limit`.
     pub async fn wait_own(&self, id: &str, limit: Duration) -> Result<i64, EngineError> {
-        let answer = self.raw_post(&format!("/containers/{id}/wait"), None, limit).await?;
-        Ok(answer["StatusCode"].as_i64().unwrap_or(-1))
+        let response = self.raw_post(&format!("/containers/{id}/wait"), None, limit).await?;
+        Ok(response["StatusCode"].as_i64().unwrap_or(-1))
     }
 
     /// Brings an image to the engine unless it is there already.

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What `.dockerignore` says of one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    Keep,
+    Include,
     /// Not sent; of a directory: something below it may be, and brings the directory along.
     Ignore,
     /// Not sent, and nothing below it is.
@@ -190,10 +190,10 @@ impl Context {
             // The reader has gone: it says so itself.
             let _ = pipe.shutdown();
         });
-        let told = broken.clone();
+        let failure = broken.clone();
         let chunks = tokio_util::io::ReaderStream::with_capacity(near, 64 * 1024);
         // An archive that merely stops would be taken for a whole one by a lenient reader.
-        let end = futures_util::stream::once(async move { told.as_io_error().map(Err) });
+        let end = futures_util::stream::once(async move { failure.as_io_error().map(Err) });
         let end = futures_util::StreamExt::filter_map(end, |end| async { end });
         (futures_util::StreamExt::chain(chunks, end), broken)
     }

@@ -153,12 +153,12 @@ impl EngineError {
                 what: what.to_owned(),
                 source: Box::new(e),
             },
-            e => Self::no_answer(address.to_owned(), Box::new(e)),
+            e => Self::no_response(address.to_owned(), Box::new(e)),
         }
     }
 
     /// There was no answer; why is somewhere among the causes.
-    pub(super) fn no_answer(address: String, source: Box<dyn std::error::Error + Send + Sync>) -> Self {
+    pub(super) fn no_response(address: String, source: Box<dyn std::error::Error + Send + Sync>) -> Self {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*source);
         while let Some(error) = cause {
             let io = error.downcast_ref::<std::io::Error>();
@@ -304,27 +304,27 @@ mod tests {
 
     #[test]
     fn a_socket_that_may_not_be_used_is_reported_with_its_remedy() {
-        let answer = |kind: std::io::ErrorKind| {
+        let unreachable = |kind: std::io::ErrorKind| {
             // As a client wraps it: the system's error is a cause of a cause.
             let inner = std::io::Error::other(EngineError::Unreadable {
                 what: "connect".to_owned(),
                 source: Box::new(std::io::Error::from(kind)),
             });
-            EngineError::no_answer("unix:///var/run/docker.sock".to_owned(), Box::new(inner))
+            EngineError::no_response("unix:///var/run/docker.sock".to_owned(), Box::new(inner))
         };
-        let denied = answer(std::io::ErrorKind::PermissionDenied);
+        let denied = unreachable(std::io::ErrorKind::PermissionDenied);
         assert_eq!(
             denied.to_string(),
             "permission denied on the engine's socket, unix:///var/run/docker.sock: run lowtide with the group of the \
              socket (docker run --group-add, or SupplementaryGroups= of the service)"
         );
         assert_eq!(denied.failure().kind, FailureKind::EngineUnreachable);
-        let refused = answer(std::io::ErrorKind::ConnectionRefused);
+        let refused = unreachable(std::io::ErrorKind::ConnectionRefused);
         assert!(matches!(refused, EngineError::Unreachable { .. }), "{refused:?}");
     }
 
     #[test]
-    fn what_will_always_be_answered_so_is_not_tried_again() {
+    fn permanent_errors_are_not_retried() {
         let refused = |status, message: &str| EngineError::Refused {
             status,
             message: message.to_owned(),

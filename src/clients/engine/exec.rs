@@ -43,7 +43,7 @@ pub enum ExecEnd {
 const MARK: &str = "LOWTIDE_EXEC";
 /// How often an engine is asked whether the command ended while its output stays open: a daemon started by the command
 /// keeps the stream open after the command itself is done.
-const ASK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long an engine may take to tell the exit code after the stream ended.
 const CODE_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of output in which the runtime says why it could not start a command.
@@ -96,7 +96,7 @@ impl Engine {
         let deadline = Instant::now() + bounds.time;
         let mut count = 0u64;
         let mut head = Vec::new();
-        let mut ask = tokio::time::interval_at(Instant::now() + ASK, ASK);
+        let mut poll = tokio::time::interval_at(Instant::now() + POLL_INTERVAL, POLL_INTERVAL);
         let end = loop {
             tokio::select! {
                 biased;
@@ -119,7 +119,7 @@ impl Engine {
                         return exited(self.code(&exec).await?, &head, what);
                     }
                 },
-                _ = ask.tick() => if let Some(code) = self.code_now(&exec).await? {
+                _ = poll.tick() => if let Some(code) = self.code_now(&exec).await? {
                     return Ok(ExecEnd::Exited { code });
                 },
             }

@@ -25,15 +25,15 @@ pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, Str
 /// # Errors
 /// One line: why there is no answer.
 pub async fn http_text(host: IpAddr, port: u16, path: &str) -> Result<(u16, String), String> {
-    let mut answer = get(host, port, path).await.map_err(|e| e.failure().detail)??;
+    let mut response = get(host, port, path).await.map_err(|e| e.failure().detail)??;
     let mut text = Vec::new();
     while text.len() < TEXT
-        && let Ok(Some(chunk)) = answer.chunk().await
+        && let Ok(Some(chunk)) = response.chunk().await
     {
         text.extend_from_slice(&chunk);
     }
     text.truncate(TEXT);
-    Ok((answer.status().as_u16(), String::from_utf8_lossy(&text).into_owned()))
+    Ok((response.status().as_u16(), String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// As [`http_status`], for a readiness check.
@@ -41,8 +41,8 @@ pub async fn http_text(host: IpAddr, port: u16, path: &str) -> Result<(u16, Stri
 /// # Errors
 /// When the question cannot be put, since something is used up here: that says nothing of the server.
 pub(super) async fn status(host: IpAddr, port: u16, path: &str) -> Result<Result<u16, String>, EngineError> {
-    let answer = get(host, port, path).await?;
-    Ok(answer.map(|answer| answer.status().as_u16()))
+    let response = get(host, port, path).await?;
+    Ok(response.map(|response| response.status().as_u16()))
 }
 
 async fn get(host: IpAddr, port: u16, path: &str) -> Result<Result<reqwest::Response, String>, EngineError> {
@@ -55,12 +55,12 @@ async fn get(host: IpAddr, port: u16, path: &str) -> Result<Result<reqwest::Resp
         .build();
     let slash = if path.starts_with('/') { "" } else { "/" };
     let url = format!("http://{address}{slash}{path}");
-    let answer = match client {
+    let response = match client {
         Ok(client) => client.get(url).send().await,
         Err(error) => Err(error),
     };
-    match answer {
-        Ok(answer) => Ok(Ok(answer)),
+    match response {
+        Ok(response) => Ok(Ok(response)),
         Err(e) if local::exhausted(&e).is_some() => Err(EngineError::Unreachable {
             address: address.to_string(),
             source: Box::new(e.without_url()),

@@ -65,7 +65,7 @@ impl Engine {
     /// As the engine refuses; `Unreadable` when its answer has no id.
     pub async fn inspect_image(&self, name: &str) -> Result<Option<ImageFacts>, EngineError> {
         match self.raw_get(&format!("/images/{name}/json")).await {
-            Ok(answer) => facts(&answer).map(Some),
+            Ok(response) => facts(&response).map(Some),
             Err(EngineError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -112,18 +112,18 @@ impl Engine {
         let tag = reference.tag.as_deref().unwrap_or("latest");
         let options = PushImageOptionsBuilder::new().tag(tag).build();
         let repository = reference.repository.to_string();
-        let mut answers = self
+        let mut updates = self
             .docker
             .push_image(&repository, Some(options), credentials(reference, auth));
         let mut digest = None;
-        while let Some(answer) = next(&what, &mut answers).await? {
-            let answer = match answer {
+        while let Some(update) = next(&what, &mut updates).await? {
+            let update = match update {
                 // The digest is what a push ends with.
                 Err(error) if digest.is_some() && is_loose_end(&error) => break,
-                answer => answer.map_err(|e| self.transfer_error(&what, e))?,
+                update => update.map_err(|e| self.transfer_error(&what, e))?,
             };
             // `TAG: digest: sha256:… size: 529`
-            let status = answer.status.unwrap_or_default();
+            let status = update.status.unwrap_or_default();
             digest = status.split_whitespace().find_map(|word| word.parse().ok()).or(digest);
         }
         Ok(digest)
@@ -147,17 +147,17 @@ impl Engine {
             .from_image(&reference.repository.to_string())
             .tag(&tag)
             .build();
-        let mut answers = self
+        let mut updates = self
             .docker
             .create_image(Some(options), None, credentials(reference, auth));
         let mut done = false;
-        while let Some(answer) = next(&what, &mut answers).await? {
-            let answer = match answer {
+        while let Some(update) = next(&what, &mut updates).await? {
+            let update = match update {
                 Err(error) if done && is_loose_end(&error) => break,
-                answer => answer.map_err(|e| self.transfer_error(&what, e))?,
+                update => update.map_err(|e| self.transfer_error(&what, e))?,
             };
             // `Status: Downloaded newer image for …` or `Status: Image is up to date for …` is what a pull ends with.
-            done |= answer.status.is_some_and(|status| status.starts_with("Status: "));
+            done |= update.status.is_some_and(|status| status.starts_with("Status: "));
         }
         self.image_id(&name).await
     }
@@ -168,7 +168,7 @@ impl Engine {
     /// As the engine refuses.
     pub async fn list_images(&self, label: &str) -> Result<Vec<ListedImage>, EngineError> {
         let filters = serde_json::json!({ "label": [label] }).to_string();
-        let answer = self
+        let response = self
             .raw_get(&format!("/images/json?filters={}", query_value(&filters)))
             .await?;
         let listed = |image: &Value| {
@@ -183,7 +183,7 @@ impl Engine {
                 size: image["Size"].as_u64().unwrap_or(0),
             })
         };
-        Ok(answer.as_array().into_iter().flatten().filter_map(listed).collect())
+        Ok(response.as_array().into_iter().flatten().filter_map(listed).collect())
     }
 
     /// What images and build cache take. Slow on an engine with many layers.
@@ -191,25 +191,25 @@ impl Engine {
     /// # Errors
     /// As the engine refuses.
     pub async fn disk_use(&self) -> Result<DiskUse, EngineError> {
-        let answer = self.raw_get("/system/df").await?;
-        let cache = answer["BuildCache"].as_array().into_iter().flatten();
+        let response = self.raw_get("/system/df").await?;
+        let cache = response["BuildCache"].as_array().into_iter().flatten();
         let unshared = cache.filter(|record| record["Shared"].as_bool() != Some(true));
         Ok(DiskUse {
-            layers: answer["LayersSize"].as_u64().unwrap_or(0),
+            layers: response["LayersSize"].as_u64().unwrap_or(0),
             build_cache: unshared.filter_map(|record| record["Size"].as_u64()).sum(),
         })
     }
 
-    /// Deletes build cache until at most `keep` bytes are left, the least recently used first. The whole engine's: cache
+    /// Deletes build cache until at most `limit` bytes are left, the least recently used first. The whole engine's: cache
     /// records carry no owner. Bytes freed.
     ///
     /// # Errors
     /// As the engine refuses.
-    pub async fn prune_build_cache(&self, keep: u64) -> Result<u64, EngineError> {
-        let answer = self
-            .raw_post(&format!("/build/prune?all=1&keep-storage={keep}"), None, PRUNE_LIMIT)
+    pub async fn prune_build_cache(&self, limit: u64) -> Result<u64, EngineError> {
+        let response = self
+            .raw_post(&format!("/build/prune?all=1&keep-storage={limit}"), None, PRUNE_LIMIT)
             .await?;
-        Ok(answer["SpaceReclaimed"].as_u64().unwrap_or(0))
+        Ok(response["SpaceReclaimed"].as_u64().unwrap_or(0))
     }
 
     /// The full id of an image the engine must have.
@@ -236,34 +236,34 @@ impl Engine {
     }
 }
 
-fn facts(answer: &Value) -> Result<ImageFacts, EngineError> {
+fn facts(response: &Value) -> Result<ImageFacts, EngineError> {
     let unreadable = |source| EngineError::Unreadable {
         what: "image inspect".to_owned(),
         source,
     };
-    let id = answer["Id"]
+    let id = response["Id"]
         .as_str()
         .unwrap_or_default()
         .parse()
         .map_err(|e| unreadable(Box::new(e)))?;
-    let config = &answer["Config"];
+    let config = &response["Config"];
     let healthcheck = config["Healthcheck"].as_object().filter(|check| !check.is_empty());
     let disabled = config["Healthcheck"]["Test"][0].as_str() == Some("NONE");
     Ok(ImageFacts {
         id,
-        size: answer["Size"].as_u64().unwrap_or(0),
+        size: response["Size"].as_u64().unwrap_or(0),
         platform: Platform {
-            os: answer["Os"].as_str().unwrap_or_default().to_owned(),
-            architecture: answer["Architecture"].as_str().unwrap_or_default().to_owned(),
-            variant: answer["Variant"]
+            os: response["Os"].as_str().unwrap_or_default().to_owned(),
+            architecture: response["Architecture"].as_str().unwrap_or_default().to_owned(),
+            variant: response["Variant"]
                 .as_str()
                 .filter(|v| !v.is_empty())
                 .map(ToOwned::to_owned),
         },
         config: ImageConfig::from_json(config),
-        diff_ids: strings(&answer["RootFS"]["Layers"]),
-        repo_digests: strings(&answer["RepoDigests"]),
-        repo_tags: strings(&answer["RepoTags"]),
+        diff_ids: strings(&response["RootFS"]["Layers"]),
+        repo_digests: strings(&response["RepoDigests"]),
+        repo_tags: strings(&response["RepoTags"]),
         has_healthcheck: healthcheck.is_some() && !disabled,
         triggers: !strings(&config["OnBuild"]).is_empty(),
     })
@@ -305,8 +305,8 @@ pub(super) fn credentials(reference: &Reference, auth: Option<&Auth>) -> Option<
     })
 }
 
-async fn next<T>(what: &str, answers: &mut (impl Stream<Item = T> + Unpin)) -> Result<Option<T>, EngineError> {
-    tokio::time::timeout(SILENCE, answers.next())
+async fn next<T>(what: &str, updates: &mut (impl Stream<Item = T> + Unpin)) -> Result<Option<T>, EngineError> {
+    tokio::time::timeout(SILENCE, updates.next())
         .await
         .map_err(|_| EngineError::Timeout {
             what: what.to_owned(),
@@ -337,12 +337,12 @@ mod tests {
                 } else {
                     pieces
                 };
-                let mut answer =
+                let mut response =
                     "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
                 for piece in pieces.iter().chain([&""]) {
-                    answer.push_str(&format!("{:x}\r\n{piece}\r\n", piece.len()));
+                    response.push_str(&format!("{:x}\r\n{piece}\r\n", piece.len()));
                 }
-                client.write_all(answer.as_bytes()).await.unwrap();
+                client.write_all(response.as_bytes()).await.unwrap();
             }
         });
         engine
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_cut_short_is_one() {
+    async fn a_truncated_response_is_unreachable() {
         let dir = tempfile::tempdir().unwrap();
         let engine = engine(dir.path(), &["{\"status\":\"Pulling\"}\r\n{\"errorDetail\":{\"mess"]).await;
         let error = engine.pull(&"x:1".parse().unwrap(), None).await.unwrap_err();

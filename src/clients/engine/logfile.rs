@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_log_keeps_both_ends() {
+    fn a_long_log_retains_both_ends() {
         insta::assert_snapshot!(written(42, (1..=1000).map(|n| format!("line {n}"))), @r"
         line 1
         line 2

@@ -193,16 +193,16 @@ impl Demux {
 /// The last lines of a byte stream, within bounds.
 #[derive(Debug, Clone)]
 pub struct Tail {
-    keep: usize,
+    max_lines: usize,
     lines: VecDeque<String>,
     open: Vec<u8>,
 }
 
 impl Tail {
     #[must_use]
-    pub fn new(keep: usize) -> Self {
+    pub fn new(max_lines: usize) -> Self {
         Self {
-            keep,
+            max_lines,
             lines: VecDeque::new(),
             open: Vec::new(),
         }
@@ -233,7 +233,7 @@ impl Tail {
         self.lines
             .push_back(text.trim_end_matches(['\n', '\r']).chars().take(LINE).collect());
         self.open.clear();
-        if self.lines.len() > self.keep {
+        if self.lines.len() > self.max_lines {
             self.lines.pop_front();
         }
     }
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_kept() {
+    fn the_end_is_retained() {
         let mut tail = Tail::new(2);
         tail.push(b"a\nb\r\nc");
         tail.push(b"d");

@@ -30,10 +30,10 @@ impl Engine {
             "Labels": labels,
             "Options": options,
         });
-        let answer = self
+        let response = self
             .raw_post("/networks/create", Some(&body), Duration::from_secs(TIMEOUT_S))
             .await?;
-        answer["Id"]
+        response["Id"]
             .as_str()
             .map(ToOwned::to_owned)
             .ok_or_else(|| EngineError::Unreadable {

@@ -87,8 +87,8 @@ impl Engine {
         let since = seen.started.map_or(0, Timestamp::as_second);
         let filters = percent(&json!({"container": [id], "event": ["oom"]}).to_string());
         let url = format!("http://engine/events?since={since}&filters={filters}");
-        let asked = async { self.http.get(url).send().await?.chunk().await };
-        match tokio::time::timeout(EVENTS_WITHIN, asked).await {
+        let first_event = async { self.http.get(url).send().await?.chunk().await };
+        match tokio::time::timeout(EVENTS_WITHIN, first_event).await {
             Ok(Ok(chunk)) => Ok(chunk.is_some_and(|c| !c.is_empty())),
             Ok(Err(e)) => Err(EngineError::Unreachable {
                 address: self.address(),
@@ -134,11 +134,11 @@ impl Engine {
         let silence = EVENTS_WITHIN.max(Duration::from_secs(3));
         let headers = reqwest::header::HeaderMap::new();
         let mut stream = self.raw_stream(Method::GET, &path, None, headers, silence).await?;
-        let mut told = Vec::new();
+        let mut received = Vec::new();
         let all = async {
             // A stream that breaks off has told what it told.
             while let Ok(Some(piece)) = stream.next().await {
-                told.extend_from_slice(&piece);
+                received.extend_from_slice(&piece);
             }
         };
         let within = match ended {
@@ -146,7 +146,7 @@ impl Engine {
             Ended::Labelled(_) => EVENTS_WITHIN,
         };
         let _ = tokio::time::timeout(within, all).await;
-        let events = serde_json::Deserializer::from_slice(&told).into_iter::<Value>();
+        let events = serde_json::Deserializer::from_slice(&received).into_iter::<Value>();
         Ok(events.map_while(Result::ok).any(|event| is_end(&event)))
     }
 }
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_answer_is_unknown() {
+    fn an_empty_response_is_unknown() {
         let seen = seen(&Value::Null);
         assert_eq!(seen.state, ContainerState::Unknown);
         assert_eq!(seen.exit_code, -1);

@@ -67,7 +67,7 @@ const EXEC_OUTPUT: u64 = 64 << 10;
 
 impl Engine {
     /// Waits until `id` (started already; ours or a user's) is ready by `rule.check`, for at most `within`.
-    /// Log lines written before its last start do not count. `heard` is told why it is not ready yet, whenever that
+    /// Log lines written before its last start do not count. `report` is told why it is not ready yet, whenever that
     /// changes.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Engine {
         within: Duration,
         via: &ProbePath,
         cancel: &CancellationToken,
-        heard: &mut (dyn FnMut(&str) + Send),
+        report: &mut (dyn FnMut(&str) + Send),
     ) -> Result<ReadyVerdict, EngineError> {
         let begun = Instant::now();
         let deadline = begun + within;
@@ -91,34 +91,34 @@ impl Engine {
         let mut last = String::new();
         loop {
             let seen = self.look(id).await?;
-            if ended_as_asked(&rule.check, &seen) {
+            if ended_as_expected(&rule.check, &seen) {
                 return Ok(ReadyVerdict::Ready { after: begun.elapsed() });
             }
             if let Some(bad) = broken(&seen, &first) {
                 return Ok(bad);
             }
             let wait = Wait { via, cancel, deadline };
-            let answer = if line_seen {
-                Ok(Answer::Ready)
+            let readiness = if line_seen {
+                Ok(Readiness::Ready)
             } else {
                 self.check_once(id, &rule.check, &seen, begun, &wait).await
             };
             if cancel.is_cancelled() {
                 return Ok(ReadyVerdict::Cancelled);
             }
-            match answer {
-                Ok(Answer::Ready) => {
+            match readiness {
+                Ok(Readiness::Ready) => {
                     // The container may have died before the result of the check arrived.
                     let after = begun.elapsed();
                     let seen = self.look(id).await?;
                     return Ok(broken(&seen, &first).unwrap_or(ReadyVerdict::Ready { after }));
                 }
-                Ok(Answer::Never(why)) => return Ok(ReadyVerdict::Unhealthy { last: why }),
+                Ok(Readiness::Never(why)) => return Ok(ReadyVerdict::Unhealthy { last: why }),
                 // An attempt cut short by the deadline explains less than the one before it.
-                Ok(Answer::NotYet(_)) if Instant::now() >= deadline && !last.is_empty() => {}
-                Ok(Answer::NotYet(why)) if why == last => {}
-                Ok(Answer::NotYet(why)) => {
-                    heard(&why);
+                Ok(Readiness::NotYet(_)) if Instant::now() >= deadline && !last.is_empty() => {}
+                Ok(Readiness::NotYet(why)) if why == last => {}
+                Ok(Readiness::NotYet(why)) => {
+                    report(&why);
                     last = why;
                 }
                 // The container ended between the look and the check; the next look tells how.
@@ -172,7 +172,7 @@ impl Engine {
     ) -> ReadyVerdict {
         // An exit tells more than the clock does.
         match self.look(id).await {
-            Ok(seen) if ended_as_asked(check, &seen) => ReadyVerdict::Ready { after: begun.elapsed() },
+            Ok(seen) if ended_as_expected(check, &seen) => ReadyVerdict::Ready { after: begun.elapsed() },
             Ok(seen) => broken(&seen, first).unwrap_or(ReadyVerdict::TimedOut { last }),
             Err(_) => ReadyVerdict::TimedOut { last },
         }
@@ -185,31 +185,31 @@ impl Engine {
         seen: &Seen,
         begun: Instant,
         wait: &Wait<'_>,
-    ) -> Result<Answer, EngineError> {
+    ) -> Result<Readiness, EngineError> {
         if seen.state != ContainerState::Running {
-            return Ok(Answer::NotYet(
+            return Ok(Readiness::NotYet(
                 format!("the container is {:?}", seen.state).to_lowercase(),
             ));
         }
         Ok(match check {
             ReadyCheck::Healthcheck => health(seen).unwrap_or_else(|| {
-                Answer::Never("the image has no HEALTHCHECK, and readiness asks for one".to_owned())
+                Readiness::Never("the image has no HEALTHCHECK, and readiness asks for one".to_owned())
             }),
             ReadyCheck::Steady { stay_up } => health(seen).unwrap_or_else(|| {
                 let up = begun.elapsed();
                 if up >= stay_up.unsigned_abs() {
-                    Answer::Ready
+                    Readiness::Ready
                 } else {
-                    Answer::NotYet(format!("it has run for {} s", up.as_secs()))
+                    Readiness::NotYet(format!("it has run for {} s", up.as_secs()))
                 }
             }),
             ReadyCheck::Http { port, path } => match self.http_from(id, seen, *port, path, wait).await? {
-                Ok(200..400) => Answer::Ready,
-                Ok(status) => Answer::NotYet(format!("GET {path} on port {port} answers {status}")),
-                Err(why) => Answer::NotYet(format!("GET {path} on port {port}: {why}")),
+                Ok(200..400) => Readiness::Ready,
+                Ok(status) => Readiness::NotYet(format!("GET {path} on port {port} answers {status}")),
+                Err(why) => Readiness::NotYet(format!("GET {path} on port {port}: {why}")),
             },
-            ReadyCheck::Exit { code } => Answer::NotYet(format!("it has not ended with code {code}, it runs")),
-            ReadyCheck::Log { pattern } => Answer::NotYet(format!("no line of its log matches {pattern}")),
+            ReadyCheck::Exit { code } => Readiness::NotYet(format!("it has not ended with code {code}, it runs")),
+            ReadyCheck::Log { pattern } => Readiness::NotYet(format!("no line of its log matches {pattern}")),
             ReadyCheck::Exec { command } => {
                 let mut output = super::logs::Tail::new(1);
                 let bounds = ExecBounds {
@@ -222,15 +222,15 @@ impl Engine {
                     .exec(id, command, bounds, wait.cancel, &mut |b| output.push(b))
                     .await?
                 {
-                    ExecEnd::Exited { code: 0 } => Answer::Ready,
-                    ExecEnd::Exited { code } => Answer::NotYet(format!(
+                    ExecEnd::Exited { code: 0 } => Readiness::Ready,
+                    ExecEnd::Exited { code } => Readiness::NotYet(format!(
                         "{} exits with {code} {}",
                         command.join(" "),
                         output.lines().concat()
                     )),
-                    ExecEnd::TimedOut => Answer::NotYet(format!("{} does not end", command.join(" "))),
-                    ExecEnd::Flooded => Answer::NotYet(format!("{} writes without end", command.join(" "))),
-                    ExecEnd::Cancelled => Answer::NotYet("cancelled".to_owned()),
+                    ExecEnd::TimedOut => Readiness::NotYet(format!("{} does not end", command.join(" "))),
+                    ExecEnd::Flooded => Readiness::NotYet(format!("{} writes without end", command.join(" "))),
+                    ExecEnd::Cancelled => Readiness::NotYet("cancelled".to_owned()),
                 }
             }
         })
@@ -249,10 +249,10 @@ impl Engine {
                 let Some(address) = seen.addresses.first() else {
                     return Ok(Err("the container has no address of its own".to_owned()));
                 };
-                let unanswered = || Ok(Err("no answer in time".to_owned()));
+                let timed_out_probe = || Ok(Err("no answer in time".to_owned()));
                 wait.bound(http::status(*address, port, path))
                     .await
-                    .unwrap_or_else(unanswered)
+                    .unwrap_or_else(timed_out_probe)
             }
             ProbePath::InContainer { image, labels } => self.http_joined(id, port, path, (image, labels), wait).await,
         }
@@ -289,18 +289,18 @@ impl Engine {
             volumes: BTreeMap::new(),
         };
         let probe = self.create_own(&spec).await?;
-        let asked = async {
+        let result = async {
             self.start_own(&probe).await?;
             let code = self.wait_own(&probe, http::TIMEOUT * 2).await?;
             Ok::<_, EngineError>((code, self.log_tail(&probe, 1, &[]).await?.concat()))
         };
-        let asked = wait.bound(asked).await;
+        let result = wait.bound(result).await;
         self.remove_own(&probe).await?;
-        let Some(asked) = asked else {
+        let Some(result) = result else {
             return Ok(Err("no answer in time".to_owned()));
         };
-        let (code, said) = match asked {
-            Ok(answer) => answer,
+        let (code, said) = match result {
+            Ok(outcome) => outcome,
             // The container it joins is gone or stopped.
             Err(EngineError::Conflict { message } | EngineError::Refused { message, .. }) => return Ok(Err(message)),
             Err(e) => return Err(e),
@@ -364,28 +364,28 @@ fn longest_pause(check: &ReadyCheck, via: &ProbePath) -> Duration {
     }
 }
 
-enum Answer {
+enum Readiness {
     Ready,
     NotYet(String),
     Never(String),
 }
 
-fn health(seen: &Seen) -> Option<Answer> {
+fn health(seen: &Seen) -> Option<Readiness> {
     match seen.health {
-        Health::Healthy => Some(Answer::Ready),
-        Health::Starting => Some(Answer::NotYet(if seen.health_log.is_empty() {
+        Health::Healthy => Some(Readiness::Ready),
+        Health::Starting => Some(Readiness::NotYet(if seen.health_log.is_empty() {
             "its health check is starting".to_owned()
         } else {
             format!("its health check is starting: {}", seen.health_log)
         })),
-        Health::Unhealthy => Some(Answer::Never(seen.health_log.clone())),
+        Health::Unhealthy => Some(Readiness::Never(seen.health_log.clone())),
         Health::None => None,
     }
 }
 
 /// Whether a container that is expected to exit did so by itself, with the expected code. A container that could not be
 /// started, or was killed for lack of memory, did not, whatever its code.
-fn ended_as_asked(check: &ReadyCheck, seen: &Seen) -> bool {
+fn ended_as_expected(check: &ReadyCheck, seen: &Seen) -> bool {
     match check {
         ReadyCheck::Exit { code } => {
             let itself = !seen.oom_killed && seen.error.is_empty();
@@ -440,7 +440,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_counts_only_as_asked() {
+    fn an_exit_counts_only_as_expected() {
         let seen =
             |state: serde_json::Value| crate::clients::engine::observe::seen(&serde_json::json!({ "State": state }));
         let check = ReadyCheck::Exit { code: 2 };
@@ -458,9 +458,9 @@ mod tests {
             (serde_json::json!({"Status": "running", "ExitCode": 2}), false),
             (serde_json::json!({"Status": "created", "ExitCode": 2}), false),
         ] {
-            assert_eq!(ended_as_asked(&check, &seen(state.clone())), ended, "{state}");
+            assert_eq!(ended_as_expected(&check, &seen(state.clone())), ended, "{state}");
         }
-        assert!(!ended_as_asked(
+        assert!(!ended_as_expected(
             &ReadyCheck::DEFAULT,
             &seen(serde_json::json!({"Status": "exited", "ExitCode": 2}))
         ));

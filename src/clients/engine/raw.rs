@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// Bytes a JSON answer may have. The list of changes of a container that was written to a lot is the longest we ask for.
-const ANSWER_LIMIT: usize = 64 << 20;
+const RESPONSE_LIMIT: usize = 64 << 20;
 
 impl Engine {
     /// GET `path` (with query, without version prefix: the engine answers at its newest API).
@@ -60,7 +60,7 @@ impl Engine {
         let request = self.http.put(format!("http://engine{path}"));
         let request = request.header(CONTENT_TYPE, media_type).body(body);
         let mut stream = self.sent(request, what(&Method::PUT, path), silence).await?;
-        stream.all(ANSWER_LIMIT).await.map(drop)
+        stream.all(RESPONSE_LIMIT).await.map(drop)
     }
 
     /// HEAD: the value of one response header, if it is there.
@@ -122,7 +122,7 @@ impl Engine {
         if (200..300).contains(&status) || status == 304 {
             return Ok(stream);
         }
-        let said = stream.all(ANSWER_LIMIT).await?;
+        let said = stream.all(RESPONSE_LIMIT).await?;
         let message = serde_json::from_slice::<Value>(&said)
             .ok()
             .and_then(|v| v.get("message").and_then(Value::as_str).map(ToOwned::to_owned))
@@ -167,7 +167,7 @@ impl Engine {
             let mut stream = self
                 .raw_stream(method.clone(), path, body, HeaderMap::new(), timeout)
                 .await?;
-            let bytes = stream.all(ANSWER_LIMIT).await?;
+            let bytes = stream.all(RESPONSE_LIMIT).await?;
             Ok((bytes, stream.what))
         };
         let late = |_| EngineError::Timeout {
@@ -178,7 +178,7 @@ impl Engine {
     }
 
     fn unreachable(&self, source: reqwest::Error) -> EngineError {
-        EngineError::no_answer(self.address(), Box::new(source))
+        EngineError::no_response(self.address(), Box::new(source))
     }
 }
 

@@ -12,8 +12,8 @@ impl Engine {
     /// As the engine refuses; `Unreadable` when a row of its list has no id of an image: a container that is left out
     /// would look like one without pending fixes.
     pub async fn running(&self) -> Result<Vec<RunningContainer>, EngineError> {
-        let answer = self.raw_get("/containers/json").await?;
-        let rows = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+        let response = self.raw_get("/containers/json").await?;
+        let rows = response.as_array().map(Vec::as_slice).unwrap_or_default();
         let mut running = rows.iter().map(container).collect::<Result<Vec<_>, _>>()?;
         running.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(running)

@@ -87,15 +87,15 @@ impl Walk<'_> {
             let kind = item.file_type().map_err(failed)?;
             let mut verdict = (self.ignore)(&path, kind.is_dir());
             if self.always.contains(&path.as_str()) {
-                verdict = Verdict::Keep;
+                verdict = Verdict::Include;
             }
             let leads_to_always = || self.always.iter().any(|a| a.starts_with(&format!("{path}/")));
             if kind.is_dir() && (verdict != Verdict::Prune || leads_to_always()) {
-                if verdict == Verdict::Keep {
+                if verdict == Verdict::Include {
                     self.add(&path, Kind::Directory)?;
                 }
                 self.directory(&item.path(), &format!("{path}/"))?;
-            } else if verdict == Verdict::Keep {
+            } else if verdict == Verdict::Include {
                 let kind = self.read_entry(&item, &path, kind)?;
                 self.add_parents(&path);
                 self.add(&path, kind)?;
@@ -171,8 +171,8 @@ mod tests {
     use proptest::prelude::*;
     use std::fs;
 
-    fn keep(_: &str, _: bool) -> Verdict {
-        Verdict::Keep
+    fn include_all(_: &str, _: bool) -> Verdict {
+        Verdict::Include
     }
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -204,7 +204,8 @@ mod tests {
         for (dir, mode) in [(&one, 0o775), (&two, 0o700)] {
             fs::set_permissions(dir.path().join("run"), fs::Permissions::from_mode(mode)).unwrap();
         }
-        let scan = |dir: &tempfile::TempDir| Context::scan(dir.path(), &keep, &[], &[], 7, Limits::default()).unwrap();
+        let scan =
+            |dir: &tempfile::TempDir| Context::scan(dir.path(), &include_all, &[], &[], 7, Limits::default()).unwrap();
         assert_eq!(paths(&scan(&one)), ["a", "a/b", "a.b", "b", "b/x", "run"]);
         assert_eq!(tar(&scan(&one)), tar(&scan(&two)));
         assert_eq!(scan(&one).size(), 4);
@@ -221,7 +222,7 @@ mod tests {
         ]);
         let says = |path: &str, _: bool| match path {
             "gone" => Verdict::Prune,
-            path if path.ends_with("keep") => Verdict::Keep,
+            path if path.ends_with("keep") => Verdict::Include,
             _ => Verdict::Ignore,
         };
         let scan = |always: &[&str]| Context::scan(dir.path(), &says, always, &[], 0, Limits::default()).unwrap();
@@ -238,7 +239,7 @@ mod tests {
             ("Dockerfile".to_owned(), Bytes::from("new")),
             ("x/y/z".to_owned(), Bytes::from("added")),
         ];
-        let context = Context::scan(dir.path(), &keep, &[], &replace, 0, Limits::default()).unwrap();
+        let context = Context::scan(dir.path(), &include_all, &[], &replace, 0, Limits::default()).unwrap();
         assert_eq!(paths(&context), ["Dockerfile", "x", "x/y", "x/y/z"]);
         let text = String::from_utf8_lossy(&tar(&context)).into_owned();
         assert!(text.contains("new") && text.contains("added") && !text.contains("old"));
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn limits_and_odd_files_are_named() {
         let dir = tree(&[("a", "12345"), ("b", "12345")]);
-        let scan = |limits| Context::scan(dir.path(), &keep, &[], &[], 0, limits);
+        let scan = |limits| Context::scan(dir.path(), &include_all, &[], &[], 0, limits);
         assert!(matches!(
             scan(Limits { entries: 1, bytes: 99 }),
             Err(ContextError::TooMany { limit: 1 })
@@ -281,7 +282,7 @@ mod tests {
             let paths: Vec<String> = paths.into_iter().filter(|p| !p.split('/').any(|c| c == "." || c == "..")).collect();
             let replace: Vec<_> = paths.iter().map(|path| (format!("f{}", path.replace('/', "/f")), Bytes::new())).collect();
             let dir = tempfile::tempdir().unwrap();
-            let context = Context::scan(dir.path(), &keep, &[], &replace, 0, Limits::default()).unwrap();
+            let context = Context::scan(dir.path(), &include_all, &[], &replace, 0, Limits::default()).unwrap();
             let weigh = |path: &str| path.bytes().map(|b| if b == b'/' { 0 } else { b }).collect::<Vec<u8>>();
             let weighed: Vec<Vec<u8>> = context.entries.iter().map(|entry| weigh(&entry.path)).collect();
             prop_assert!(weighed.windows(2).all(|pair| pair[0] < pair[1]));

@@ -61,7 +61,7 @@ pub(super) struct Session {
 impl Engine {
     /// Opens a session. `None`: this engine has no BuildKit (Docker before 18.09, Podman).
     pub(super) async fn session(&self, id: &str, offer: Offer) -> Result<Option<Session>, EngineError> {
-        let unreachable = |source: reqwest::Error| EngineError::no_answer(self.address(), Box::new(source));
+        let unreachable = |source: reqwest::Error| EngineError::no_response(self.address(), Box::new(source));
         let request = self
             .http
             .post("http://engine/session")
@@ -211,16 +211,16 @@ impl FileSync for Files {
             Some("context") => self.offer.context.clone(),
             Some(_) | None => return Err(Status::not_found("no such directory")),
         };
-        let (asked, asks) = mpsc::unbounded_channel();
+        let (sender, requests) = mpsc::unbounded_channel();
         // Read without a bound (there are at most as many requests as entries): with one, the engine could wait for us
         // to read while we wait for it.
         let limit = context.entries.len();
-        tokio::spawn(read_requests(request.into_inner(), asked, limit));
+        tokio::spawn(read_requests(request.into_inner(), sender, limit));
         let (out, packets) = mpsc::channel::<Result<Packet, Status>>(16);
         let broken = self.broken.clone();
         // A thread of its own: it reads files, and waits for the engine to take them.
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = send(&context, asks, &out) {
+            if let Err(error) = send(&context, requests, &out) {
                 let _ = out.blocking_send(Err(Status::aborted(error.to_string())));
                 broken.set(error);
             }
@@ -238,21 +238,21 @@ impl FileSync for Files {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Ask {
+enum EngineRequest {
     File(u32),
     Finish,
 }
 
-async fn read_requests(mut incoming: Streaming<Packet>, asked: mpsc::UnboundedSender<Ask>, limit: usize) {
+async fn read_requests(mut incoming: Streaming<Packet>, sender: mpsc::UnboundedSender<EngineRequest>, limit: usize) {
     let mut count = 0;
     while let Ok(Some(packet)) = incoming.message().await {
-        let ask = match packet.r#type() {
-            PacketType::PacketReq if count < limit => Ask::File(packet.id),
-            PacketType::PacketFin => Ask::Finish,
+        let request = match packet.r#type() {
+            PacketType::PacketReq if count < limit => EngineRequest::File(packet.id),
+            PacketType::PacketFin => EngineRequest::Finish,
             PacketType::PacketReq | PacketType::PacketStat | PacketType::PacketData | PacketType::PacketErr => break,
         };
         count += 1;
-        if asked.send(ask).is_err() {
+        if sender.send(request).is_err() {
             break;
         }
     }
@@ -261,7 +261,11 @@ async fn read_requests(mut incoming: Streaming<Packet>, asked: mpsc::UnboundedSe
 type Out = mpsc::Sender<Result<Packet, Status>>;
 
 /// Ends early, without an error, when the engine has gone.
-fn send(context: &Context, mut asks: mpsc::UnboundedReceiver<Ask>, out: &Out) -> Result<(), ContextError> {
+fn send(
+    context: &Context,
+    mut requests: mpsc::UnboundedReceiver<EngineRequest>,
+    out: &Out,
+) -> Result<(), ContextError> {
     let put = |packet: Packet| out.blocking_send(Ok(packet)).is_ok();
     for stat in context
         .entries
@@ -278,14 +282,14 @@ fn send(context: &Context, mut asks: mpsc::UnboundedReceiver<Ask>, out: &Out) ->
             return Ok(());
         }
     }
-    while let Some(ask) = asks.blocking_recv() {
-        match ask {
-            Ask::File(id) => {
+    while let Some(request) = requests.blocking_recv() {
+        match request {
+            EngineRequest::File(id) => {
                 if !send_file(context, id, &put)? {
                     return Ok(());
                 }
             }
-            Ask::Finish => {
+            EngineRequest::Finish => {
                 put(Packet {
                     r#type: PacketType::PacketFin.into(),
                     stat: None,

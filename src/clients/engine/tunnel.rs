@@ -68,14 +68,14 @@ impl Tunnel {
     pub(super) fn by_ssh(ssh: &SshEngine) -> Result<Self, TunnelError> {
         let dir = Dir::new()?;
         let key = match &ssh.key {
-            Some(reference) => Some(dir.keep_key(secrets::read(reference)?.expose())?),
+            Some(reference) => Some(dir.write_key(secrets::read(reference)?.expose())?),
             None => None,
         };
         let arguments = Arc::new(ssh_arguments(ssh, &dir.0, key.as_deref()));
         let words = Words::default();
-        let told = Arc::clone(&words);
+        let reported = Arc::clone(&words);
         Self::start(dir, words, move |client| {
-            tokio::spawn(through_ssh(client, Arc::clone(&arguments), Arc::clone(&told)));
+            tokio::spawn(through_ssh(client, Arc::clone(&arguments), Arc::clone(&reported)));
         })
     }
 
@@ -86,10 +86,10 @@ impl Tunnel {
         let name = ServerName::try_from(tls.host.clone()).map_err(|_| TunnelError::Name(tls.host.clone()))?;
         let place = (tls.host.clone(), tls.port);
         let words = Words::default();
-        let told = Arc::clone(&words);
+        let reported = Arc::clone(&words);
         Self::start(Dir::new()?, words, move |client| {
             let (connector, name, place) = (connector.clone(), name.clone(), place.clone());
-            tokio::spawn(through_tls(client, connector, name, place, Arc::clone(&told)));
+            tokio::spawn(through_tls(client, connector, name, place, Arc::clone(&reported)));
         })
     }
 
@@ -129,7 +129,7 @@ impl Dir {
     }
 
     /// ssh reads keys only from files, and only from private ones: mounted secrets are often readable by all.
-    fn keep_key(&self, key: &str) -> std::io::Result<PathBuf> {
+    fn write_key(&self, key: &str) -> std::io::Result<PathBuf> {
         let path = self.0.join("key");
         let mut file = std::fs::OpenOptions::new()
             .write(true)
@@ -197,7 +197,7 @@ async fn through_ssh(mut client: UnixStream, arguments: Arc<Vec<String>>, words:
         .spawn();
     let mut child = match child {
         Ok(child) => child,
-        Err(e) => return tell(&words, Some(format!("ssh cannot be started: {e}"))),
+        Err(e) => return report(&words, Some(format!("ssh cannot be started: {e}"))),
     };
     let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -209,12 +209,12 @@ async fn through_ssh(mut client: UnixStream, arguments: Arc<Vec<String>>, words:
     let ended = tokio::time::timeout(SETTLES, child.wait()).await;
     // A regular end of the connection is no error; a failure that ssh or the remote command reports is one.
     if copied.is_ok() && !matches!(&ended, Ok(Ok(status)) if !status.success()) {
-        return tell(&words, None);
+        return report(&words, None);
     }
     // With a time limit, not to end of file: an ssh master process kept for later connections holds this pipe open too.
     let _ = tokio::time::timeout(SETTLES, listens).await;
     let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
-    tell(&words, last);
+    report(&words, last);
 }
 
 /// Copies both ways until the far side closes. The client sees that end only when `client` is dropped; by then the
@@ -237,7 +237,7 @@ async fn last_line(stderr: ChildStderr, last: Words) {
     let mut lines = BufReader::new(stderr.take(WORDS)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if !line.trim().is_empty() {
-            tell(&last, Some(line.chars().filter(|c| !c.is_control()).collect()));
+            report(&last, Some(line.chars().filter(|c| !c.is_control()).collect()));
         }
     }
 }
@@ -259,13 +259,13 @@ async fn through_tls(
             let copied = copy_bidirectional(&mut client, &mut far).await;
             // A certificate the engine does not want is told with the first byte it does not send.
             let refused = copied.err().filter(|e| e.kind() == std::io::ErrorKind::InvalidData);
-            tell(&words, refused.map(|e| e.to_string()));
+            report(&words, refused.map(|e| e.to_string()));
         }
-        Err(e) => tell(&words, Some(e.to_string())),
+        Err(e) => report(&words, Some(e.to_string())),
     }
 }
 
-fn tell(words: &Words, said: Option<String>) {
+fn report(words: &Words, said: Option<String>) {
     *words.lock().unwrap_or_else(PoisonError::into_inner) = said;
 }
 
@@ -312,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ssh_is_asked_as_docker_asks_it() {
+    fn ssh_is_called_as_docker_calls_it() {
         let ssh = SshEngine {
             user: Some("roll".to_owned()),
             host: "web1.example.org".to_owned(),

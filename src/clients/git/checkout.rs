@@ -128,7 +128,7 @@ impl Mirror {
         let id = self.bring(commit).await?;
         let args = ["ls-tree", "-r", "-l", "-z", "--full-tree", "--end-of-options", &id];
         let call = Call {
-            answer: LISTING,
+            max_output: LISTING,
             ..Call::local(&args)
         };
         let entries = listing::parse(&self.git(call).await?, within)?;
@@ -147,11 +147,11 @@ impl Mirror {
         }
         let call = Call {
             input: links.iter().flat_map(|e| format!("{}\n", e.id).into_bytes()).collect(),
-            answer: LISTING,
+            max_output: LISTING,
             ..Call::local(&["cat-file", "--batch"])
         };
-        let answer = self.git(call).await?;
-        let mut rest = answer.as_slice();
+        let output = self.git(call).await?;
+        let mut rest = output.as_slice();
         let mut found = BTreeMap::new();
         for link in links {
             // `<id> blob <size>`, line feed, contents, line feed (git-cat-file(1)).
@@ -210,16 +210,16 @@ async fn submodules(mirror: &Mirror, part: &Part, entries: &[Entry]) -> Result<V
 async fn gitmodules(mirror: &Mirror, part: &Part) -> Result<BTreeMap<String, String>, GitError> {
     let blob = format!("{}:.gitmodules", part.commit);
     let args = ["config", "--blob", &blob, "--null", "--list"];
-    let answer = match mirror.git(Call::local(&args)).await {
+    let output = match mirror.git(Call::local(&args)).await {
         Err(GitError::Broken { said, .. }) => {
             let what = format!("its .gitmodules cannot be read: {said}");
             return Err(GitError::Hostile { what });
         }
         other => other?,
     };
-    let answer = String::from_utf8_lossy(&answer);
+    let output = String::from_utf8_lossy(&output);
     let mut modules: BTreeMap<&str, (Option<&str>, Option<&str>)> = BTreeMap::new();
-    for (key, value) in answer.split('\0').filter_map(|setting| setting.split_once('\n')) {
+    for (key, value) in output.split('\0').filter_map(|setting| setting.split_once('\n')) {
         let Some((name, field)) = key.strip_prefix("submodule.").and_then(|rest| rest.rsplit_once('.')) else {
             continue;
         };

@@ -153,8 +153,8 @@ impl Mirror {
     }
 
     async fn blob(&self, id: &str) -> Result<Option<Vec<u8>>, GitError> {
-        let asked = ["cat-file", "-s", id];
-        let size = self.git(Call::local(&asked)).await?;
+        let args = ["cat-file", "-s", id];
+        let size = self.git(Call::local(&args)).await?;
         let size = String::from_utf8_lossy(&size)
             .trim()
             .parse::<usize>()
@@ -162,17 +162,17 @@ impl Mirror {
         if size > TEXT {
             return Ok(None);
         }
-        let asked = ["cat-file", "blob", id];
+        let args = ["cat-file", "blob", id];
         let call = Call {
-            answer: TEXT,
-            ..Call::local(&asked)
+            max_output: TEXT,
+            ..Call::local(&args)
         };
         self.git(call).await.map(Some)
     }
 
     async fn listed(&self, args: &[&str]) -> Result<Vec<u8>, GitError> {
         let call = Call {
-            answer: PATHS,
+            max_output: PATHS,
             ..Call::local(args)
         };
         self.git(call).await
@@ -183,8 +183,8 @@ impl Mirror {
 type Ids = (Option<String>, String);
 
 /// `:MODE MODE ID ID STATUS`, NUL, path, NUL (git-diff-tree(1), raw output).
-fn differing(answer: &[u8]) -> Vec<(String, Option<Ids>)> {
-    let mut fields = fields(answer);
+fn differing(output: &[u8]) -> Vec<(String, Option<Ids>)> {
+    let mut fields = fields(output);
     let mut files = Vec::new();
     while let (Some(head), Some(path)) = (fields.next(), fields.next()) {
         let parts: Vec<&str> = head.trim_start_matches(':').split(' ').collect();
@@ -202,17 +202,17 @@ fn differing(answer: &[u8]) -> Vec<(String, Option<Ids>)> {
 }
 
 /// `MODE TYPE ID`, tab, path, NUL (git-ls-tree(1)): the first commit adds all there is.
-fn all(answer: &[u8]) -> Vec<(String, Option<Ids>)> {
+fn all(output: &[u8]) -> Vec<(String, Option<Ids>)> {
     let of = |line: String| {
         let (head, path) = line.split_once('\t')?;
         let id = head.rsplit(' ').next()?;
         let ids = (!head.starts_with(SUBMODULE)).then(|| (None, id.to_owned()));
         Some((path.to_owned(), ids))
     };
-    fields(answer).filter_map(of).collect()
+    fields(output).filter_map(of).collect()
 }
 
-fn fields(answer: &[u8]) -> impl Iterator<Item = String> {
-    let fields = answer.split(|b| *b == 0).filter(|field| !field.is_empty());
+fn fields(output: &[u8]) -> impl Iterator<Item = String> {
+    let fields = output.split(|b| *b == 0).filter(|field| !field.is_empty());
     fields.map(|field| String::from_utf8_lossy(field).into_owned())
 }

@@ -21,7 +21,7 @@ const ALL: &str = "2147483647";
 /// A mirror that grew beyond so many times the tree's limit is made anew: old commits are never packed away.
 const OLD_COMMITS: u64 = 4;
 /// Bytes of the answer of an ordinary git command.
-const ANSWER: usize = 1 << 20;
+const MAX_OUTPUT: usize = 1 << 20;
 /// What of our environment git may see: to find its programs, the way out, and the certificates.
 const PASSED_ON: &[&str] = &[
     "PATH",
@@ -58,7 +58,7 @@ pub(super) struct Call<'a> {
     pub(super) args: &'a [&'a str],
     pub(super) input: Vec<u8>,
     /// Bytes of the answer.
-    pub(super) answer: usize,
+    pub(super) max_output: usize,
     /// May it talk to the remote? Then it gets the credentials.
     pub(super) remote: bool,
     pub(super) growth: Option<Growth>,
@@ -71,7 +71,7 @@ impl<'a> Call<'a> {
         Self {
             args,
             input: Vec::new(),
-            answer: ANSWER,
+            max_output: MAX_OUTPUT,
             remote: false,
             growth: None,
             tree: None,
@@ -121,7 +121,7 @@ impl Mirror {
 
     /// The commit that the remote's ref points at, without fetching it. A commit given by its id is brought into the
     /// mirror: there is no other way to ask a remote for one.
-    pub(super) async fn ask(&self, wanted: &GitRef) -> Result<String, GitError> {
+    pub(super) async fn probe(&self, wanted: &GitRef) -> Result<String, GitError> {
         match ref_name(wanted)? {
             Some(name) => self.tip(&name).await,
             None => self.resolve(wanted).await,
@@ -169,7 +169,7 @@ impl Mirror {
         tracing::debug!(remote = %self.address, command = shown, "git");
         let bounds = Bounds {
             deadline: self.deadline,
-            stdout: call.answer,
+            stdout: call.max_output,
             growth: call.growth,
         };
         let command = self.command(call.args, call.remote, call.tree);
@@ -191,7 +191,7 @@ impl Mirror {
             }),
             End::TooMuchOutput => Err(GitError::TooLarge {
                 what: format!("the answer to git {shown}"),
-                limit: format!("{} bytes", call.answer),
+                limit: format!("{} bytes", call.max_output),
             }),
             End::TooLarge => {
                 // The half that came is of no use and takes the disk.
@@ -222,9 +222,9 @@ impl Mirror {
             name,
             &peeled,
         ];
-        let answer = self.git(Call::remote(&args)).await?;
-        let answer = String::from_utf8_lossy(&answer);
-        let refs = || answer.lines().filter_map(|line| line.split_once('\t'));
+        let output = self.git(Call::remote(&args)).await?;
+        let output = String::from_utf8_lossy(&output);
+        let refs = || output.lines().filter_map(|line| line.split_once('\t'));
         // Patterns match at the end of longer names too (git-ls-remote(1)).
         let exact = |wanted: &str| refs().find(|(_, found)| *found == wanted).map(|(id, _)| id.to_owned());
         match exact(&peeled).or_else(|| exact(name)) {
@@ -239,7 +239,7 @@ impl Mirror {
     async fn is_empty(&self) -> Result<bool, GitError> {
         let args = ["ls-remote", "--quiet", "--end-of-options", self.address.as_str()];
         match self.git(Call::remote(&args)).await {
-            Ok(answer) => Ok(answer.is_empty()),
+            Ok(output) => Ok(output.is_empty()),
             Err(GitError::TooLarge { .. }) => Ok(false),
             Err(error) => Err(error),
         }
@@ -265,22 +265,22 @@ impl Mirror {
     }
 
     async fn fetch_ref(&self, name: &str) -> Result<String, GitError> {
-        let kept = format!("refs/lowtide/{}", self::short_hash(name));
-        let fetched = self.fetch("1", &[&format!("+{name}:{kept}")], 1).await;
+        let local_ref = format!("refs/lowtide/{}", self::short_hash(name));
+        let fetched = self.fetch("1", &[&format!("+{name}:{local_ref}")], 1).await;
         if let Err(GitError::Missing { .. }) = fetched {
             return Err(self.missing(name));
         }
         fetched?;
-        self.commit(&kept).await
+        self.commit(&local_ref).await
     }
 
     /// The commit a ref means now, with everything before it.
     pub(super) async fn history(&self, wanted: &GitRef) -> Result<String, GitError> {
         match ref_name(wanted)? {
             Some(name) => {
-                let kept = format!("refs/lowtide/{}", self::short_hash(&name));
-                self.fetch(ALL, &[&format!("+{name}:{kept}")], HISTORY).await?;
-                self.commit(&kept).await
+                let local_ref = format!("refs/lowtide/{}", self::short_hash(&name));
+                self.fetch(ALL, &[&format!("+{name}:{local_ref}")], HISTORY).await?;
+                self.commit(&local_ref).await
             }
             None => {
                 let tip = self.resolve(wanted).await?;
@@ -333,7 +333,7 @@ impl Mirror {
         let object = format!("{name}^{{commit}}");
         let args = ["rev-parse", "--verify", "--quiet", "--end-of-options", &object];
         match self.git(Call::local(&args)).await {
-            Ok(answer) => Ok(String::from_utf8_lossy(&answer).trim().to_owned()),
+            Ok(output) => Ok(String::from_utf8_lossy(&output).trim().to_owned()),
             Err(GitError::Broken { .. }) => Err(self.missing(format!("the commit {name}"))),
             Err(error) => Err(error),
         }

@@ -140,19 +140,19 @@ async fn all(from: Option<impl AsyncRead + Unpin>, max: usize) -> Result<Vec<u8>
 }
 
 async fn last(from: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Stop> {
-    let mut kept = Vec::new();
+    let mut tail = Vec::new();
     let Some(mut from) = from else {
-        return Ok(kept);
+        return Ok(tail);
     };
     let mut chunk = [0; 4096];
     loop {
         let n = from.read(&mut chunk).await.map_err(Stop::Io)?;
         if n == 0 {
-            return Ok(kept);
+            return Ok(tail);
         }
-        kept.extend_from_slice(&chunk[..n]);
-        let surplus = kept.len().saturating_sub(LAST_WORDS);
-        kept.drain(..surplus);
+        tail.extend_from_slice(&chunk[..n]);
+        let surplus = tail.len().saturating_sub(LAST_WORDS);
+        tail.drain(..surplus);
     }
 }
 

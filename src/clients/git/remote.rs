@@ -83,9 +83,9 @@ impl Git {
     ///
     /// # Errors
     /// As [`Git::resolve`].
-    pub async fn ask(&self, source: &Source) -> Result<String, GitError> {
+    pub async fn probe(&self, source: &Source) -> Result<String, GitError> {
         let mirror = self.open(source, &source.repo, deadline(source)).await?;
-        mirror.ask(&source.git_ref).await
+        mirror.probe(&source.git_ref).await
     }
 
     /// One file of a commit, links followed inside the repository; `None`: there is none.
@@ -118,7 +118,7 @@ impl Git {
         }
         let args = ["cat-file", "blob", &entry.id];
         let call = Call {
-            answer: usize::try_from(MAX_FILE).unwrap_or(usize::MAX),
+            max_output: usize::try_from(MAX_FILE).unwrap_or(usize::MAX),
             ..Call::local(&args)
         };
         mirror.git(call).await.map(Some)
@@ -215,9 +215,9 @@ pub(super) async fn describe(mirror: &Mirror, id: &str) -> Result<Commit, GitErr
         id,
         "--",
     ];
-    let answer = mirror.git(Call::local(&args)).await?;
-    let answer = String::from_utf8_lossy(&answer);
-    let mut fields = answer.trim_end().split('\0');
+    let output = mirror.git(Call::local(&args)).await?;
+    let output = String::from_utf8_lossy(&output);
+    let mut fields = output.trim_end().split('\0');
     let (id, subject, author, time) = (fields.next(), fields.next(), fields.next(), fields.next());
     let plain = |text: Option<&str>| {
         text.unwrap_or_default()

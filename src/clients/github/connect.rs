@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// What production gives GitHub for each answer.
-pub const ANSWER: Duration = Duration::from_secs(30);
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Entries of one page; GitHub's largest.
@@ -22,7 +22,7 @@ pub(super) const PAGES: usize = 10;
 /// A GitHub and the token it is asked with.
 pub struct Github {
     api: String,
-    answer: Duration,
+    timeout: Duration,
     client: Octocrab,
 }
 
@@ -32,11 +32,11 @@ struct Repository {
 }
 
 impl Github {
-    /// Nothing is sent. `answer` bounds each request; production uses [`ANSWER`]. Must be called inside a Tokio runtime.
+    /// Nothing is sent. `timeout` bounds each request; production uses [`RESPONSE_TIMEOUT`]. Must be called inside a Tokio runtime.
     ///
     /// # Errors
     /// `Secret` when the token cannot be read; `Unusable` for an address or token that fits no request.
-    pub fn new(token: &SecretRef, api: &str, answer: Duration) -> Result<Self, GithubError> {
+    pub fn new(token: &SecretRef, api: &str, timeout: Duration) -> Result<Self, GithubError> {
         tls::ready();
         let api = api.trim_end_matches('/').to_owned();
         if !encrypted_or_local(&api) {
@@ -60,11 +60,11 @@ impl Github {
             // The outbox tries again, at the time that GitHub names; repeated at once, a write could happen twice.
             .add_retry_config(RetryConfig::None)
             .set_connect_timeout(Some(CONNECT))
-            .set_read_timeout(Some(answer));
+            .set_read_timeout(Some(timeout));
         let client = builder.build().map_err(|_| GithubError::Unusable {
             message: "no client can be made for it",
         })?;
-        Ok(Self { api, answer, client })
+        Ok(Self { api, timeout, client })
     }
 
     /// Does the token see this repository? Its name as GitHub has it now.
@@ -143,12 +143,12 @@ impl Github {
         what: &str,
         request: impl Future<Output = octocrab::Result<T>>,
     ) -> Result<T, GithubError> {
-        match tokio::time::timeout(self.answer, request).await {
-            Ok(Ok(answer)) => Ok(answer),
+        match tokio::time::timeout(self.timeout, request).await {
+            Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(classify(&self.api, what, error)),
             Err(_) => Err(GithubError::Timeout {
                 api: self.api.clone(),
-                seconds: self.answer.as_secs(),
+                seconds: self.timeout.as_secs(),
             }),
         }
     }

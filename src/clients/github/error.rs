@@ -136,7 +136,7 @@ impl GithubError {
 )]
 pub(super) fn classify(api: &str, what: &str, error: octocrab::Error) -> GithubError {
     match error {
-        octocrab::Error::GitHub { source, .. } => answered(what, &source, clock::now()),
+        octocrab::Error::GitHub { source, .. } => classify_response(what, &source, clock::now()),
         error if unreadable(&error) => GithubError::Unreadable {
             what: what.to_owned(),
             message: words(&error.to_string()),
@@ -155,7 +155,7 @@ fn unreadable(error: &octocrab::Error) -> bool {
     )
 }
 
-fn answered(what: &str, error: &GitHubError, now: Timestamp) -> GithubError {
+fn classify_response(what: &str, error: &GitHubError, now: Timestamp) -> GithubError {
     let message = words(&error.message);
     let what = what.to_owned();
     let status = error.status_code.as_u16();

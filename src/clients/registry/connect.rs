@@ -20,7 +20,7 @@ use std::time::Duration;
 pub struct Timeouts {
     pub connect: Duration,
     /// One call that moves no blob, login included; also the longest silence inside a blob.
-    pub answer: Duration,
+    pub response: Duration,
     /// One blob, from the first byte to the last.
     pub blob: Duration,
 }
@@ -29,7 +29,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
-            answer: Duration::from_secs(60),
+            response: Duration::from_secs(60),
             blob: Duration::from_mins(60),
         }
     }
@@ -51,7 +51,7 @@ pub struct Registry {
 pub enum Login {
     Accepted,
     /// The registry lets everybody in.
-    NotAsked,
+    NotRequired,
     /// We have none, and the registry's token server gives tokens to anyone.
     Anonymous,
     /// A token that is sent as it is: only a request for a repository would tell.
@@ -100,7 +100,7 @@ impl Registry {
         let credential = self.credentials.lookup(registry).await?;
         let door = self.door(registry);
         match self.in_time(registry, door.login(&credential, &[])).await? {
-            Granted::Free => Ok(Login::NotAsked),
+            Granted::Free => Ok(Login::NotRequired),
             Granted::Basic { username, password } => {
                 self.in_time(registry, door.verify(&username, &password)).await?;
                 Ok(Login::Accepted)
@@ -128,7 +128,7 @@ impl Registry {
             registry: repository.registry.clone(),
             host: api_host(&repository.registry).to_owned(),
             path: repository.path.clone(),
-            limit: self.timeouts.answer,
+            limit: self.timeouts.response,
         };
         session.admit(granted, action).await;
         Ok(session)
@@ -167,7 +167,7 @@ impl Registry {
         registry: &str,
         login: impl Future<Output = Result<T, RegistryError>>,
     ) -> Result<T, RegistryError> {
-        let limit = self.timeouts.answer;
+        let limit = self.timeouts.response;
         let done = tokio::time::timeout(limit, login).await;
         done.unwrap_or_else(|_| Err(timeout(registry, "the login", limit)))
     }

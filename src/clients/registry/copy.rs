@@ -59,7 +59,7 @@ impl Registry {
             repository: from,
             to: &target,
             mount: same_registry,
-            idle: self.timeouts.answer,
+            idle: self.timeouts.response,
             blob: self.timeouts.blob,
         };
         // In its own repository all parts are there already.

@@ -84,7 +84,7 @@ impl Registry {
         let what = Reference::pinned(repository, &layer.digest).to_string();
         let chunks = session.blob(&what, &layer.digest).await?;
         let limit = self.timeouts.blob;
-        let fed = tokio::time::timeout(limit, read_blocking(chunks, self.timeouts.answer, read)).await;
+        let fed = tokio::time::timeout(limit, read_blocking(chunks, self.timeouts.response, read)).await;
         let fed = fed.unwrap_or(Err(Broken::Silent(limit)));
         match fed.map_err(|broken| session.broken(&what, broken))? {
             fed if fed.read.is_ok() && !fed.whole => Err(session.unreadable(&what, "bytes follow its end".to_owned())),

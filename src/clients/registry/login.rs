@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// A token is some kilobytes at most.
-const ANSWER_LIMIT: usize = 256 << 10;
+const RESPONSE_LIMIT: usize = 256 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
@@ -51,9 +51,9 @@ impl Door<'_> {
         if let Credential::RegistryToken(token) = credential {
             return Ok(Granted::Bearer(token.clone()));
         }
-        let answer = self.http.get(&self.base).send().await.map_err(|e| self.sent(e))?;
-        let status = answer.status().as_u16();
-        let mut challenges = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+        let response = self.http.get(&self.base).send().await.map_err(|e| self.sent(e))?;
+        let status = response.status().as_u16();
+        let mut challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
         match status {
             200..300 => return Ok(Granted::Free),
             401 => {}
@@ -78,8 +78,8 @@ impl Door<'_> {
     /// Is the password right? Basic authentication has no other way to tell than to use it.
     pub(super) async fn verify(&self, username: &str, password: &Secret) -> Result<(), RegistryError> {
         let request = self.http.get(&self.base).basic_auth(username, Some(password.expose()));
-        let answer = request.send().await.map_err(|e| self.sent(e))?;
-        match answer.status().as_u16() {
+        let response = request.send().await.map_err(|e| self.sent(e))?;
+        match response.status().as_u16() {
             200..300 => Ok(()),
             status => Err(RegistryError::status(self.registry, WHAT, status, "")),
         }
@@ -130,25 +130,25 @@ impl Door<'_> {
                 }
             }
         };
-        let answer = request.send().await.map_err(|e| self.sent(e))?;
-        match answer.status().as_u16() {
-            200 => self.granted(answer).await,
+        let response = request.send().await.map_err(|e| self.sent(e))?;
+        match response.status().as_u16() {
+            200 => self.granted(response).await,
             // Token servers say 400 or 404 to a credential they do not know.
             400 | 401 | 403 | 404 => Err(self.denied(WHAT)),
             status => Err(RegistryError::status(self.registry, WHAT, status, "")),
         }
     }
 
-    async fn granted(&self, mut answer: Response) -> Result<Granted, RegistryError> {
+    async fn granted(&self, mut response: Response) -> Result<Granted, RegistryError> {
         #[derive(Deserialize)]
         struct Token {
             token: Option<String>,
             access_token: Option<String>,
         }
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|e| self.sent(e))? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.sent(e))? {
             body.extend_from_slice(&chunk);
-            if body.len() > ANSWER_LIMIT {
+            if body.len() > RESPONSE_LIMIT {
                 return Err(self.unreadable("its token is too long"));
             }
         }

@@ -22,7 +22,7 @@ pub struct Archives {
     /// In the order of [`PackageFamily::ALL`].
     pub(crate) families: Vec<(PackageFamily, Box<dyn Repositories>)>,
     /// Files that have the last word at an archive, by their address → when the archive was asked last, with success.
-    asked: Mutex<BTreeMap<String, Timestamp>>,
+    checked: Mutex<BTreeMap<String, Timestamp>>,
 }
 
 /// A look at package repositories as of one moment.
@@ -42,7 +42,7 @@ impl Archives {
             cache,
             surveys,
             families: effects::repositories(),
-            asked: Mutex::default(),
+            checked: Mutex::default(),
         }
     }
 
@@ -56,25 +56,25 @@ impl Archives {
         }
     }
 
-    fn asked(&self) -> MutexGuard<'_, BTreeMap<String, Timestamp>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn checked(&self) -> MutexGuard<'_, BTreeMap<String, Timestamp>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Visit<'_> {
     /// Was it asked so short a time ago that it need not be asked again?
     pub(crate) fn is_recent(&self, url: &str) -> bool {
-        self.archives.asked().get(url).is_some_and(|asked| *asked >= self.since)
+        self.archives.checked().get(url).is_some_and(|at| *at >= self.since)
     }
 
     /// It was asked now, with success.
-    pub(crate) fn was_asked(&self, url: &str) {
-        self.archives.asked().insert(url.to_owned(), self.now);
+    pub(crate) fn mark_checked(&self, url: &str) {
+        self.archives.checked().insert(url.to_owned(), self.now);
     }
 }
 
 /// Runs up to [`AT_ONCE`] requests at the same time; returns the results in the order of the requests.
-pub(crate) async fn in_order<'a, T>(asks: impl Iterator<Item = BoxFuture<'a, T>>) -> Vec<T> {
-    let asks: Vec<BoxFuture<'a, T>> = asks.collect();
-    stream::iter(asks).buffered(AT_ONCE).collect().await
+pub(crate) async fn in_order<'a, T>(requests: impl Iterator<Item = BoxFuture<'a, T>>) -> Vec<T> {
+    let requests: Vec<BoxFuture<'a, T>> = requests.collect();
+    stream::iter(requests).buffered(AT_ONCE).collect().await
 }

@@ -104,7 +104,7 @@ pub async fn images(places: &Places, old: &Named, new: &Named) -> Result<Compare
 fn compared(before: &Seen, after: &Seen) -> Comparison {
     let [before, after] = [before, after].map(|seen| Side {
         inventory: &seen.inventory,
-        kept: &seen.kept,
+        contents: &seen.kept,
     });
     // Which archive a version is from is in no image.
     compare(before, after, &|_| None)

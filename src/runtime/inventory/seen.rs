@@ -29,7 +29,7 @@ pub(super) fn assembled(
     assembly: Assembly,
 ) -> Result<Seen, ReadError> {
     let mut tree = assembly.finish(Wanted::inventory());
-    let kept = std::mem::take(&mut tree.kept);
+    let kept = std::mem::take(&mut tree.contents);
     let uncaptured = std::mem::take(&mut tree.uncaptured);
     let inventory = tree::inventory(tree, &kept, id, document.platform, document.config);
     let inventory = inventory.map_err(|source| ReadError::Database {

@@ -60,8 +60,9 @@ impl Tables {
     /// What cannot be kept is read again next time.
     pub(in crate::runtime) fn put_state(&self, image: &ImageId, state: &PackageState) {
         let Some(cache) = &self.cache else { return };
-        let kept = packed::pack(state).and_then(|body| cache.put(&state_key(image), &body).map_err(|e| e.to_string()));
-        if let Err(error) = kept {
+        let stored =
+            packed::pack(state).and_then(|body| cache.put(&state_key(image), &body).map_err(|e| e.to_string()));
+        if let Err(error) = stored {
             tracing::debug!(%image, %error, "the package state of the image cannot be cached");
         }
     }

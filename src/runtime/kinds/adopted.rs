@@ -7,7 +7,7 @@ use lowtide_model::release::{Images, Release};
 
 /// Repository of the tags that retain such an image on its host: once compose's own tag has moved on, the image has no
 /// other name, and an ordinary `docker image prune` would remove it.
-pub const KEPT: &str = "lowtide/adopted";
+pub const ADOPTED_REPOSITORY: &str = "lowtide/adopted";
 
 /// The image as a release that no run made.
 pub(super) fn release(state: &RolloutState, image: ImageId, tag: String, reference: Reference) -> Option<Release> {

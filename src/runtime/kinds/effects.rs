@@ -197,7 +197,7 @@ pub(crate) async fn sight(
 /// Images that a target's containers run, where they are containers of this engine, in the engine's order; what cannot be
 /// seen is left out.
 pub(crate) async fn images(engine: &Engine, app: &App, target: &TargetPolicy) -> Option<Vec<ImageId>> {
-    let listing = Listing::ask(engine).await.ok()?;
+    let listing = Listing::fetch(engine).await.ok()?;
     let sighted = sight(engine, &listing, app, target).await.ok()??;
     Some(sighted.iter().filter_map(|seen| seen.image.parse().ok()).collect())
 }

@@ -23,7 +23,7 @@ pub enum Format {
 impl Format {
     /// What a client likes best. `accept`: the request's `Accept` headers.
     #[must_use]
-    pub fn asked<'a>(accept: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a str>) -> Self {
         let (mut open_metrics, mut text) = (0.0, 0.0);
         for range in accept.into_iter().flat_map(|header| header.split(',')) {
             let mut parts = range.split(';').map(str::trim);

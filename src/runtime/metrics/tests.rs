@@ -525,13 +525,13 @@ fn the_page_is_bounded() {
 }
 
 #[test]
-fn a_client_gets_the_format_that_it_asks_for() {
-    let asked = |accept: &[&str]| Format::asked(accept.iter().copied());
+fn a_client_gets_the_format_that_it_requests() {
+    let negotiate = |accept: &[&str]| Format::negotiate(accept.iter().copied());
     let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
         text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-    assert_eq!(asked(&[prometheus]), Format::OpenMetrics);
+    assert_eq!(negotiate(&[prometheus]), Format::OpenMetrics);
     assert_eq!(
-        asked(&["text/plain", "application/openmetrics-text"]),
+        negotiate(&["text/plain", "application/openmetrics-text"]),
         Format::OpenMetrics
     );
     for accept in [
@@ -541,6 +541,6 @@ fn a_client_gets_the_format_that_it_asks_for() {
         &["application/openmetrics-text; q=0, */*"],
         &["text/plain;version=0.0.4;q=0.9,application/openmetrics-text;version=1.0.0;q=0.5"],
     ] {
-        assert_eq!(asked(accept), Format::Text, "{accept:?}");
+        assert_eq!(negotiate(accept), Format::Text, "{accept:?}");
     }
 }

@@ -67,8 +67,8 @@ pub(super) async fn assess(
             ..RebuildAssessment::default()
         });
     };
-    let kept = context.bot.store.packages(&last.images.first().content).await;
-    let Some(state) = kept.map_err(|e| e.failure("the packages of the last release"))? else {
+    let packages = context.bot.store.packages(&last.images.first().content).await;
+    let Some(state) = packages.map_err(|e| e.failure("the packages of the last release"))? else {
         return Ok(RebuildAssessment {
             inputs,
             survey: Survey::unseen("the packages of the last release are not stored"),

@@ -38,7 +38,7 @@ pub(super) fn read(context: &Path, dockerfile: &str) -> Result<Ignore, Failure> 
     })?;
     Ok(Arc::new(move |path: &str, directory: bool| {
         if !rules.excluded(path, directory) {
-            Verdict::Keep
+            Verdict::Include
         } else if directory && rules.skips(path) {
             Verdict::Prune
         } else {
@@ -91,7 +91,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     /// What becomes of a context that `make` filled.
-    fn told(make: impl FnOnce(&Path)) -> String {
+    fn failure_of(make: impl FnOnce(&Path)) -> String {
         let dir = tempfile::tempdir().unwrap();
         make(dir.path());
         match read(dir.path(), "Dockerfile") {
@@ -108,17 +108,17 @@ mod tests {
         let put = |bytes: Vec<u8>| move |dir: &Path| std::fs::write(dir.join(".dockerignore"), bytes).unwrap();
         insta::assert_snapshot!(
             [
-                told(|_| {}),
-                told(put(b"*.log\n!keep.log\n".to_vec())),
-                told(|dir| std::fs::create_dir(dir.join(".dockerignore")).unwrap()),
-                told(put(vec![b'a', 0xff, b'\n'])),
-                told(|dir| symlink("/dev/zero", dir.join(".dockerignore")).unwrap()),
-                told(|dir| symlink(".dockerignore", dir.join(".dockerignore")).unwrap()),
-                told(|dir| symlink("nothing", dir.join(".dockerignore")).unwrap()),
-                told(put(b"[".to_vec())),
-                told(put(vec![b'a'; 36 << 20])),
-                told(put(b"some-name*.log\n".repeat(9_000))),
-                told(put(b"a\n".repeat(100_000))),
+                failure_of(|_| {}),
+                failure_of(put(b"*.log\n!keep.log\n".to_vec())),
+                failure_of(|dir| std::fs::create_dir(dir.join(".dockerignore")).unwrap()),
+                failure_of(put(vec![b'a', 0xff, b'\n'])),
+                failure_of(|dir| symlink("/dev/zero", dir.join(".dockerignore")).unwrap()),
+                failure_of(|dir| symlink(".dockerignore", dir.join(".dockerignore")).unwrap()),
+                failure_of(|dir| symlink("nothing", dir.join(".dockerignore")).unwrap()),
+                failure_of(put(b"[".to_vec())),
+                failure_of(put(vec![b'a'; 36 << 20])),
+                failure_of(put(b"some-name*.log\n".repeat(9_000))),
+                failure_of(put(b"a\n".repeat(100_000))),
             ]
             .join("\n"),
             @r#"

@@ -34,7 +34,7 @@ pub async fn perform(context: &StageContext<'_>, effect: &Inspect) -> Result<Ins
         context
             .bot
             .store
-            .keep_inventory(content.clone(), inventory, clock::now())
+            .store_inventory(content.clone(), inventory, clock::now())
             .await
             .map_err(stored)?;
     }
@@ -70,8 +70,8 @@ async fn left(context: &StageContext<'_>, seen: &Seen, content: &ContentDigest) 
     let doing = assess::doing(context, &dockerfile, &resolved.platform)?;
     let lineage = assess::lineage(context, seen, &doing, resolved).await;
     let state = state(seen, lineage, Some(doing.clone()));
-    let kept = context.bot.store.keep_packages(content.clone(), &state, clock::now());
-    kept.await.map_err(stored)?;
+    let saved = context.bot.store.store_packages(content.clone(), &state, clock::now());
+    saved.await.map_err(stored)?;
     Ok(assess::left(context, state, &doing).await)
 }
 

@@ -93,12 +93,12 @@ async fn push(
     let is_image = is_image(context, to, &there, image).await;
     if !is_image.map_err(|failure| not_a_base(failure, FailureKind::DigestMismatch))? {
         let other = pushed.filter(|pushed| pushed.as_str() != there.as_str());
-        let answered = other.map(|pushed| format!("; the push returned {}", pushed.short()));
+        let pushed_note = other.map(|pushed| format!("; the push returned {}", pushed.short()));
         let detail = format!(
             "{to} serves {}, which is not the tested image {}{}",
             there.short(),
             image.short(),
-            answered.unwrap_or_default()
+            pushed_note.unwrap_or_default()
         );
         return Err(Failure::new(FailureKind::DigestMismatch, detail));
     }

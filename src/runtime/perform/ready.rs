@@ -84,13 +84,15 @@ async fn watch(
         };
         let mut follow = std::pin::pin!(environment.engine.follow_log(id, since, max, Resume::AtEnd, &mut sink));
         // What readiness waits for is not reported here: the log is.
-        let mut heard = |_: &str| {};
-        let mut ready =
-            std::pin::pin!(
-                environment
-                    .engine
-                    .ready(id, rule, within, environment.via, environment.cancel, &mut heard)
-            );
+        let mut report = |_: &str| {};
+        let mut ready = std::pin::pin!(environment.engine.ready(
+            id,
+            rule,
+            within,
+            environment.via,
+            environment.cancel,
+            &mut report
+        ));
         let mut written = std::pin::pin!(writes::too_much(environment, id));
         let mut following = true;
         let verdict = loop {
@@ -142,13 +144,13 @@ pub(super) async fn excerpt(environment: &TestEnvironment<'_>, id: &str) -> Vec<
 async fn health_lines(environment: &TestEnvironment<'_>, id: &str) -> Vec<String> {
     let seen = environment.engine.look(id).await.ok();
     let check = seen.and_then(|seen| Some((seen.health_exit?, seen.health_log)));
-    check.map_or_else(Vec::new, |(code, log)| told_by_check(code, &log))
+    check.map_or_else(Vec::new, |(code, log)| health_check_lines(code, &log))
 }
 
 /// Lines of one health check's output that are told.
 const CHECK_LINES: usize = 10;
 
-fn told_by_check(code: i64, log: &str) -> Vec<String> {
+fn health_check_lines(code: i64, log: &str) -> Vec<String> {
     let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     if lines.is_empty() {
         return vec![format!("health check (exit code {code}): it wrote nothing")];
@@ -211,7 +213,7 @@ fn judge(role: &Role, verdict: &ReadyVerdict, check: &ReadyCheck, within: Durati
 
 fn exited(role: &Role, code: i64, check: &ReadyCheck) -> String {
     match (check, code) {
-        (ReadyCheck::Exit { code: asked }, _) => format!("exited with code {code}, not {asked}"),
+        (ReadyCheck::Exit { code: expected }, _) => format!("exited with code {code}, not {expected}"),
         // Exit code 0 suggests a job rather than a broken service: name the setting for one.
         (_, 0) => {
             let key = match role {
@@ -399,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_reported_by_what_was_asked() {
+    fn an_exit_is_reported_by_what_was_expected() {
         let exit = ReadyCheck::Exit { code: 0 };
         let sidecar = Role::Sidecar("db".to_owned());
         let mut table = String::new();
@@ -456,20 +458,20 @@ mod tests {
     #[test]
     fn the_last_health_check_is_reported_in_lines() {
         assert_eq!(
-            told_by_check(1, "connecting\n\nno database\n"),
+            health_check_lines(1, "connecting\n\nno database\n"),
             [
                 "health check (exit code 1): connecting",
                 "health check (exit code 1): no database"
             ]
         );
         assert_eq!(
-            told_by_check(127, " "),
+            health_check_lines(127, " "),
             ["health check (exit code 127): it wrote nothing"]
         );
         let long: String = (0..50).map(|n| format!("{n}\n")).collect();
-        let told = told_by_check(1, &long);
-        assert_eq!(told.len(), CHECK_LINES);
-        assert_eq!(told.last().unwrap(), "health check (exit code 1): 49");
+        let lines = health_check_lines(1, &long);
+        assert_eq!(lines.len(), CHECK_LINES);
+        assert_eq!(lines.last().unwrap(), "health check (exit code 1): 49");
     }
 
     #[test]

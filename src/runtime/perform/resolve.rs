@@ -37,10 +37,10 @@ pub async fn perform(context: &StageContext<'_>) -> Result<Resolved, Failure> {
     let mut bases: Vec<Base> = Vec::new();
     let mut frontend = None;
     for used in uses {
-        let asked: Option<Platform> = used.platform.as_deref().and_then(|text| text.parse().ok());
+        let requested: Option<Platform> = used.platform.as_deref().and_then(|text| text.parse().ok());
         let base = Base {
             pin: BasePin::Local { image: None },
-            platform: asked.filter(|asked| !same(asked, &platform)),
+            platform: requested.filter(|requested| !same(requested, &platform)),
             reference: used.reference,
         };
         let is_frontend = used.via == Via::Frontend;
@@ -103,8 +103,8 @@ fn of(frontend: bool, failure: Failure) -> Failure {
 }
 
 /// Compares without the variant, which an engine does not report.
-fn same(asked: &Platform, engine: &Platform) -> bool {
-    asked.os == engine.os && asked.architecture == engine.architecture
+fn same(requested: &Platform, engine: &Platform) -> bool {
+    requested.os == engine.os && requested.architecture == engine.architecture
 }
 
 /// The Dockerfile of a commit, parsed, with its text.
@@ -150,12 +150,12 @@ mod tests {
     #[test]
     fn a_frontend_that_is_gone_is_nobody_s_dockerfile() {
         let missing = || Failure::new(FailureKind::BaseMissing, "docker.io/docker/dockerfile:9 does not exist");
-        let told = |frontend: bool| {
+        let classified = |frontend: bool| {
             let failure = of(frontend, missing());
             (failure.kind, failure.kind.fault())
         };
-        assert_eq!(told(true), (FailureKind::FrontendMissing, Fault::Infra));
-        assert_eq!(told(false), (FailureKind::BaseMissing, Fault::Repo));
+        assert_eq!(classified(true), (FailureKind::FrontendMissing, Fault::Infra));
+        assert_eq!(classified(false), (FailureKind::BaseMissing, Fault::Repo));
         let denied = Failure::new(FailureKind::RegistryDenied, "denied");
         assert_eq!(of(true, denied).kind, FailureKind::RegistryDenied);
     }

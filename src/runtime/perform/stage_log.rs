@@ -63,7 +63,7 @@ impl<'a> StageLog<'a> {
         for part in bytes.split_inclusive(|b| *b == b'\n') {
             self.open.extend_from_slice(part);
             if part.ends_with(b"\n") || self.open.len() >= PIECE {
-                self.tell();
+                self.report_line();
             }
         }
     }
@@ -81,7 +81,7 @@ impl<'a> StageLog<'a> {
         }
     }
 
-    fn tell(&mut self) {
+    fn report_line(&mut self) {
         (self.say)(String::from_utf8_lossy(&self.open).trim_end_matches(['\n', '\r']));
         self.open.clear();
     }
@@ -107,7 +107,7 @@ impl Drop for StageLog<'_> {
     fn drop(&mut self) {
         self.release();
         if !self.open.is_empty() {
-            self.tell();
+            self.report_line();
         }
     }
 }

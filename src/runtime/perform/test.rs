@@ -92,7 +92,7 @@ async fn prove(environment: &TestEnvironment<'_>, effect: &Test, parse: ParseRep
                 parse,
             };
             let walked = test_run.walk(&mut log).await;
-            test_run.keep_artefacts(&mut log).await;
+            test_run.store_artefacts(&mut log).await;
             (steps, report) = walked?;
             environment.engine.remove_own(container).await?;
             seen.networks.into_iter().next()
@@ -244,7 +244,7 @@ impl TestRun<'_> {
     }
 
     async fn http(&self, words: &str, port: u16, path: &str, status: u16) -> Result<(), Stop> {
-        let asked = self
+        let result = self
             .environment
             .engine
             .http_beside(
@@ -256,7 +256,7 @@ impl TestRun<'_> {
             )
             .await?;
         self.environment.go_on()?;
-        let answer = match asked {
+        let outcome = match result {
             Ok(got) if got == status => return Ok(()),
             Ok(got) => got.to_string(),
             Err(why) => why,
@@ -265,7 +265,7 @@ impl TestRun<'_> {
             return Err(failure.into());
         }
         let log = ready::excerpt(self.environment, self.container).await;
-        let detail = format!("{words}: it answered {answer}");
+        let detail = format!("{words}: the answer was {outcome}");
         Err(Failure::new(FailureKind::TestFailed, detail).with_excerpt(log).into())
     }
 
@@ -374,7 +374,7 @@ impl TestRun<'_> {
     }
 
     /// Best effort, and also after a failure: that is when artefacts are wanted.
-    async fn keep_artefacts(&self, log: &mut StageLog<'_>) {
+    async fn store_artefacts(&self, log: &mut StageLog<'_>) {
         for pattern in self.policy.artefacts.iter().chain(&self.policy.junit) {
             let read = self.environment.engine.files(self.container, pattern, FILES);
             let Ok(files) = self.environment.unless_cancelled(read).await else {
@@ -384,14 +384,14 @@ impl TestRun<'_> {
                 self.environment.work.join("artefacts"),
                 self.environment.hidden.secrets(),
             );
-            let kept = match files {
+            let stored = match files {
                 Ok(files) => {
-                    let keep_all = move || files.iter().try_for_each(|file| keep(&folder, file, &secrets));
-                    build::aside(move || keep_all().map_err(|e| Failure::local("an artefact", &e))).await
+                    let store_all = move || files.iter().try_for_each(|file| store(&folder, file, &secrets));
+                    build::aside(move || store_all().map_err(|e| Failure::local("an artefact", &e))).await
                 }
                 Err(error) => Err(Failure::new(FailureKind::TestReportInvalid, error.to_string())),
             };
-            if let Err(failure) = kept {
+            if let Err(failure) = stored {
                 log.note(&format!("{pattern} was not kept: {}", failure.detail));
             }
         }
@@ -443,7 +443,7 @@ fn tests_failed(what: &str, report: Option<&TestReport>, mut log: Vec<String>) -
 }
 
 /// Text is kept without secrets; in anything else a replaced byte would break the file.
-fn keep(folder: &Path, file: &ArchivedFile, secrets: &[Secret]) -> std::io::Result<()> {
+fn store(folder: &Path, file: &ArchivedFile, secrets: &[Secret]) -> std::io::Result<()> {
     let inside: PathBuf = Path::new(&file.path)
         .components()
         .filter(|part| matches!(part, Component::Normal(_)))
@@ -452,10 +452,10 @@ fn keep(folder: &Path, file: &ArchivedFile, secrets: &[Secret]) -> std::io::Resu
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let mut kept = private_file(&path)?;
+    let mut out = private_file(&path)?;
     match std::str::from_utf8(&file.bytes) {
-        Ok(text) => kept.write_all(masked(text, secrets).as_bytes()),
-        Err(_) => kept.write_all(&file.bytes),
+        Ok(text) => out.write_all(masked(text, secrets).as_bytes()),
+        Err(_) => out.write_all(&file.bytes),
     }
 }
 
@@ -551,7 +551,7 @@ mod tests {
             path: "/../../a/./b.txt".to_owned(),
             bytes: b"x".to_vec(),
         };
-        keep(folder.path(), &file, &[]).unwrap();
+        store(folder.path(), &file, &[]).unwrap();
         assert!(folder.path().join("a/b.txt").is_file());
     }
 }

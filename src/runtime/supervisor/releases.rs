@@ -99,7 +99,7 @@ impl Supervisor {
     /// Retries refused rollouts and failed promotions: of every app at startup, because the cause may be gone since the
     /// last stop, and later of each app whose configuration, registries or hosts changed, because the change may be the
     /// fix.
-    pub(super) async fn hear_of_changes(&mut self, fleet: &Arc<InForce>) -> Result<(), StoreError> {
+    pub(super) async fn retry_after_changes(&mut self, fleet: &Arc<InForce>) -> Result<(), StoreError> {
         let known = self.known.replace(Arc::clone(fleet));
         if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, fleet)) {
             return Ok(());
@@ -168,11 +168,13 @@ impl Supervisor {
         let app_state = self.bot.app_state(name);
         let (channel, tag) = (&promotion.channel.name, promotion.release.tag.clone());
         let state = app_state.channels.get(channel).cloned().unwrap_or_default();
-        let told = match &done {
+        let consequences = match &done {
             Ok(()) => consequences::promoted(app, promotion, &state, now),
             Err(failure) => consequences::promotion_failed(app, promotion, &state, failure, now),
         };
-        self.bot.commit(Batch::new(), name, &told.facts, &told.messages).await?;
+        self.bot
+            .commit(Batch::new(), name, &consequences.facts, &consequences.messages)
+            .await?;
         let (app, channel) = (name.clone(), channel.to_string());
         self.bot.watchers.publish(match done {
             Ok(()) => Progress::Promoted { app, channel, tag },

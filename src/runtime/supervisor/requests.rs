@@ -24,13 +24,13 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 impl Supervisor {
-    pub(super) async fn answer(&mut self, request: Request) -> Result<(), StoreError> {
+    pub(super) async fn respond(&mut self, request: Request) -> Result<(), StoreError> {
         // Refuse requests while lowtide replaces itself: a rollback may restore the database copy and lose their
         // events. A pause is a file and survives.
-        if self.bot.work_lock.is_alone() && !matches!(request.asked, OperatorRequest::Pause { .. }) {
+        if self.bot.work_lock.is_alone() && !matches!(request.command, OperatorRequest::Pause { .. }) {
             let later = "lowtide is replacing itself: ask again in a few minutes";
             // Whoever asked may have gone.
-            let _ = request.answer.send(Err(later.to_owned()));
+            let _ = request.response.send(Err(later.to_owned()));
             return Ok(());
         }
         if let OperatorRequest::Resume {
@@ -39,19 +39,19 @@ impl Supervisor {
             why,
             form: Some(form),
             release_quarantine,
-        } = request.asked
+        } = request.command
         {
-            self.judge_form(app, (by, why), *form, release_quarantine, request.answer);
+            self.judge_form(app, (by, why), *form, release_quarantine, request.response);
             return Ok(());
         }
-        let answer = self.handle(request.asked).await?;
+        let response = self.handle(request.command).await?;
         // Whoever asked may have gone.
-        let _ = request.answer.send(answer);
+        let _ = request.response.send(response);
         Ok(())
     }
 
-    async fn handle(&mut self, asked: OperatorRequest) -> Result<RequestResult, StoreError> {
-        match asked {
+    async fn handle(&mut self, command: OperatorRequest) -> Result<RequestResult, StoreError> {
+        match command {
             OperatorRequest::Run {
                 apps,
                 now,
@@ -70,13 +70,13 @@ impl Supervisor {
                 form,
                 release_quarantine,
             } => {
-                let asked = operator::Resume {
+                let resume = operator::Resume {
                     by: &by,
                     why: &why,
                     draft: form.as_deref(),
                     release: release_quarantine.as_deref(),
                 };
-                operator::resume(&self.bot, &app, asked).await
+                operator::resume(&self.bot, &app, resume).await
             }
             OperatorRequest::Revert { app, target, by, why } => self.revert(&app, target, by, why).await,
             // A pause file that cannot be written is reported to the operator; it does not end the process.
@@ -125,23 +125,23 @@ impl Supervisor {
         (by, why): (String, String),
         form: Draft,
         release: Option<String>,
-        answer: oneshot::Sender<RequestResult>,
+        response: oneshot::Sender<RequestResult>,
     ) {
         let bot = Arc::clone(&self.bot);
         tokio::spawn(async move {
-            let asked = operator::Resume {
+            let resume = operator::Resume {
                 by: &by,
                 why: &why,
                 draft: Some(&form),
                 release: release.as_deref(),
             };
-            let judged = operator::resume(&bot, &app, asked).await;
-            let told = judged.unwrap_or_else(|error| {
+            let judged = operator::resume(&bot, &app, resume).await;
+            let result = judged.unwrap_or_else(|error| {
                 error!(%app, %error, "the app could not be resumed");
                 Err(format!("{app} stays halted: {error}"))
             });
             // Whoever asked may have gone.
-            let _ = answer.send(told);
+            let _ = response.send(result);
         });
     }
 
@@ -185,7 +185,7 @@ impl Supervisor {
                 None => {
                     // The run under way may have started on schedule, and then its end does not retry everything: retry
                     // refused rollouts and failed promotions now.
-                    facts.extend(self.bot.app_state(name).again(Occasion::Asked, clock::now()));
+                    facts.extend(self.bot.app_state(name).again(Occasion::Requested, clock::now()));
                     self.bot.commit(Batch::new(), name, &facts, &[]).await?;
                 }
             }

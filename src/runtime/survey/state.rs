@@ -12,13 +12,13 @@ use lowtide_packages::families::list;
 pub fn state(seen: &Seen, lineage: Lineage, doing: Option<Doing>) -> PackageState {
     let storages: Vec<Storage> = list::all().map(|family| family.storage(&seen.kept)).collect();
     let matters = |path: &str| storages.iter().all(|of_family| (of_family.matters)(path));
-    let kept = |(path, bytes): (&String, &Vec<u8>)| {
+    let file = |(path, bytes): (&String, &Vec<u8>)| {
         let condensed = storages.iter().find_map(|of_family| (of_family.condensed)(path, bytes));
         (path.clone(), condensed.unwrap_or_else(|| bytes.clone()))
     };
     let files = seen.kept.iter().filter(|(path, _)| matters(path));
     PackageState {
-        files: files.map(kept).collect(),
+        files: files.map(file).collect(),
         uncaptured: seen.uncaptured.iter().filter(|path| matters(path)).cloned().collect(),
         layers: layers(&seen.inventory),
         lineage,

@@ -31,9 +31,9 @@ async fn questions_are_in_nobodys_way() {
     for _ in 0..MOST {
         let (release, wait) = mpsc::channel::<()>();
         let (begun, begins) = oneshot::channel();
-        let asking = store.clone();
+        let querying = store.clone();
         held.push(tokio::spawn(async move {
-            asking
+            querying
                 .query(move |connection| {
                     let before = count(connection)?;
                     let _ = begun.send(());
@@ -70,8 +70,8 @@ async fn a_question_that_panics_takes_no_place_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
     for _ in 0..=MOST {
-        let asked: Result<(), _> = store.query(|_| panic!("on purpose")).await;
-        assert!(matches!(asked, Err(StoreError::Closed)));
+        let result: Result<(), _> = store.query(|_| panic!("on purpose")).await;
+        assert!(matches!(result, Err(StoreError::Closed)));
     }
     assert_eq!(store.query(count).await.unwrap(), 0);
 }

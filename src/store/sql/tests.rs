@@ -21,24 +21,24 @@ fn plan(connection: &Connection, sql: &str) -> Vec<String> {
 }
 
 /// What a plan must not hold. Of what is open, undelivered or closed there is an index that holds nothing else.
-fn fault(asked: Asked, line: &str) -> Option<&'static str> {
+fn fault(frequency: Frequency, line: &str) -> Option<&'static str> {
     let scans = line.starts_with("SCAN ") && !line.contains(" USING ");
     let walks = line.starts_with("SCAN ") && !line.contains("INDEX streams_open");
     let sorts = line.contains("TEMP B-TREE");
-    match asked {
-        Asked::Often if scans || walks => Some("goes through all rows"),
-        Asked::Often | Asked::Whole if sorts => Some("sorts"),
-        Asked::Often | Asked::Whole | Asked::Hourly | Asked::Rarely => None,
+    match frequency {
+        Frequency::Often if scans || walks => Some("goes through all rows"),
+        Frequency::Often | Frequency::Whole if sorts => Some("sorts"),
+        Frequency::Often | Frequency::Whole | Frequency::Hourly | Frequency::Rarely => None,
     }
 }
 
 #[test]
-fn what_is_asked_often_goes_straight_to_its_rows() {
+fn frequent_queries_go_straight_to_their_rows() {
     let connection = schema();
     let mut faults = Vec::new();
-    for (name, asked, sql) in ALL {
+    for (name, frequency, sql) in ALL {
         for line in plan(&connection, sql) {
-            faults.extend(fault(*asked, &line).map(|fault| format!("{name} {fault}: {line}")));
+            faults.extend(fault(*frequency, &line).map(|fault| format!("{name} {fault}: {line}")));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -48,17 +48,20 @@ fn what_is_asked_often_goes_straight_to_its_rows() {
 #[test]
 fn a_scan_and_a_sort_are_found() {
     let connection = schema();
-    let faults = |asked, sql: &str| -> Vec<_> {
+    let faults = |frequency, sql: &str| -> Vec<_> {
         let lines = plan(&connection, sql);
-        lines.iter().filter_map(|line| fault(asked, line)).collect()
+        lines.iter().filter_map(|line| fault(frequency, line)).collect()
     };
     // As it was once: any app, or this one.
     let sql = "SELECT id FROM streams WHERE kind = 'run' AND (?1 IS NULL OR app = ?1) ORDER BY opened DESC, id DESC";
-    assert!(faults(Asked::Often, sql).is_empty(), "the index by kind serves it now");
+    assert!(
+        faults(Frequency::Often, sql).is_empty(),
+        "the index by kind serves it now"
+    );
     let sql = "SELECT id FROM streams WHERE kind != 'app' AND (?1 IS NULL OR app = ?1) ORDER BY opened DESC, id DESC";
-    assert!(faults(Asked::Often, sql).contains(&"goes through all rows"));
-    assert!(faults(Asked::Whole, sql).contains(&"sorts"));
-    assert!(faults(Asked::Rarely, sql).is_empty());
+    assert!(faults(Frequency::Often, sql).contains(&"goes through all rows"));
+    assert!(faults(Frequency::Whole, sql).contains(&"sorts"));
+    assert!(faults(Frequency::Rarely, sql).is_empty());
 }
 
 /// A statement outside `sql.rs` would escape the plan check.

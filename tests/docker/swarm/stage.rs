@@ -21,7 +21,7 @@ use lowtide::model::release::{Images, Release};
 use lowtide::model::rollout::{Goal, Purpose, RolloutConclusion};
 use lowtide::runtime::kinds::containers::body::Mark;
 use lowtide::runtime::kinds::containers::pull::RegistryAuth;
-use lowtide::runtime::kinds::services::body::Keep;
+use lowtide::runtime::kinds::services::body::Retain;
 use lowtide::runtime::kinds::services::preflight::{Ours, preflight};
 use lowtide::runtime::kinds::services::{find, observe, prepull, verbs};
 use serde_json::Value;
@@ -340,8 +340,8 @@ impl<'a> Roll<'a> {
             }
             ServiceStep::RestoreKnobs { unit, sent } => {
                 let keep = match state.goal {
-                    Goal::Forward => Keep::Instance,
-                    Goal::Back => Keep::Nothing,
+                    Goal::Forward => Retain::Instance,
+                    Goal::Back => Retain::Nothing,
                 };
                 let snapshot = &self.snapshots[&units[*unit].snapshot];
                 verbs::restore(engine, &units[*unit], snapshot, sent, &mark, keep).await?;

@@ -6,7 +6,7 @@ use lowtide::packages::families::apk::pending::{Repository, pending};
 use lowtide::packages::families::apk::signature::{ApkSignatureError, index, verify};
 use lowtide::packages::families::apk::state::ApkState;
 use lowtide::runtime::archives::visit::Archives;
-use lowtide::runtime::families::apk::indexes::{ApkAnswer, ApkRepositories, ApkWanted};
+use lowtide::runtime::families::apk::indexes::{ApkRepositories, ApkResult, ApkWanted};
 use lowtide::store::archives::ArchiveCache;
 use lowtide::store::survey_cache::SurveyCache;
 use std::collections::BTreeMap;
@@ -151,10 +151,10 @@ async fn a_repository_is_asked_once_for_all_images_and_judged_by_the_keys_of_eac
     let images = [wanted(maker.keys()), wanted(stranger.keys()), wanted(maker.keys())];
     let said = async || -> Vec<String> {
         let visit = archives.visit(jiff::Timestamp::MAX, jiff::Timestamp::UNIX_EPOCH);
-        let answers = ApkRepositories.indexes(visit).answers(&images).await;
+        let answers = ApkRepositories.indexes(visit).results(&images).await;
         let said = answers.iter().map(|answer| match answer {
-            ApkAnswer::Known(text) => String::from_utf8_lossy(text).into_owned(),
-            ApkAnswer::Unknown { source, why } => format!("{source}: {why}"),
+            ApkResult::Known(text) => String::from_utf8_lossy(text).into_owned(),
+            ApkResult::Unknown { source, why } => format!("{source}: {why}"),
         });
         said.map(|text| text.replace(&site.address, "SITE")).collect()
     };

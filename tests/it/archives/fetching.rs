@@ -3,7 +3,7 @@
 use super::site::{Site, Trick, client, limits};
 use lowtide::clients::archive::address::Mirror;
 use lowtide::clients::archive::error::ArchiveError;
-use lowtide::clients::archive::fetch::{Access, ArchiveClient, Ask, Got, Limits, LocalFiles};
+use lowtide::clients::archive::fetch::{Access, ArchiveClient, FileRequest, Got, Limits, LocalFiles};
 use lowtide::clients::pipe::{Pipe, pipe};
 use std::io::Read as _;
 use std::sync::{Arc, Mutex};
@@ -11,11 +11,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-fn ask(url: &str) -> Ask<'_> {
-    Ask {
+fn ask(url: &str) -> FileRequest<'_> {
+    FileRequest {
         url,
         limit: 1 << 20,
-        kept: None,
+        cached: None,
         expected: None,
     }
 }
@@ -123,14 +123,14 @@ async fn folders_are_read_only_when_that_was_said() {
         panic!("the file was not read");
     };
     assert_eq!(bytes, b"content");
-    let again = Ask {
-        kept: Some(&validators),
+    let again = FileRequest {
+        cached: Some(&validators),
         ..ask(&url)
     };
     assert_eq!(reading.get(&again).await.unwrap(), Got::Unchanged);
     let gone = content(&reading, &format!("{url}.gpg")).await.unwrap_err();
     assert!(matches!(gone, ArchiveError::NotFound { .. }));
-    let small = Ask { limit: 3, ..ask(&url) };
+    let small = FileRequest { limit: 3, ..ask(&url) };
     assert!(matches!(
         reading.get(&small).await,
         Err(ArchiveError::TooLarge { limit: 3, .. })

@@ -172,7 +172,7 @@ async fn endless_silent_and_inflating() {
 async fn one_bad_archive_says_nothing_about_the_others() {
     let world = World::new().await;
     let gone = world.wanting("", "gone main");
-    let answers = world.suites().answers(&[gone, world.wanted()]).await;
+    let answers = world.suites().results(&[gone, world.wanted()]).await;
     let said: Vec<String> = answers.iter().map(|answer| world.words(answer)).collect();
     insta::assert_debug_snapshot!(said, @r#"
     [

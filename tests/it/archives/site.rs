@@ -9,7 +9,7 @@ use lowtide::clients::archive::fetch::{Access, ArchiveClient, Limits};
 use lowtide::packages::openpgp::keyring::Keyring;
 use lowtide::packages::openpgp::verify::Trust;
 use lowtide::runtime::archives::visit::Archives;
-use lowtide::runtime::families::apt::known::{Answer, Wanted};
+use lowtide::runtime::families::apt::known::{SuiteResult, Wanted};
 use lowtide::runtime::families::apt::suites::{AptRepositories, Suites};
 use lowtide::store::archives::ArchiveCache;
 use lowtide::store::survey_cache::SurveyCache;
@@ -314,8 +314,8 @@ impl World {
         }
     }
 
-    pub(super) async fn ask(&self, wanted: &Wanted) -> Answer {
-        let mut answers = self.suites().answers(std::slice::from_ref(wanted)).await;
+    pub(super) async fn ask(&self, wanted: &Wanted) -> SuiteResult {
+        let mut answers = self.suites().results(std::slice::from_ref(wanted)).await;
         assert_eq!(answers.len(), 1);
         answers.remove(0)
     }
@@ -325,13 +325,13 @@ impl World {
         self.words(&self.ask(&self.wanted()).await)
     }
 
-    pub(super) fn words(&self, answer: &Answer) -> String {
+    pub(super) fn words(&self, answer: &SuiteResult) -> String {
         let text = match answer {
-            Answer::Known(suite) => {
+            SuiteResult::Known(suite) => {
                 let packages: Vec<usize> = suite.indexes.iter().map(|part| part.index.len()).collect();
                 format!("known: {packages:?} packages; skipped {:?}", suite.skipped)
             }
-            Answer::Unknown { source, why } => format!("unknown: {source}: {why}"),
+            SuiteResult::Unknown { source, why } => format!("unknown: {source}: {why}"),
         };
         text.replace(&self.site.address, "SITE").replace(&self.key, "KEY")
     }

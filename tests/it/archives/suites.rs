@@ -1,12 +1,12 @@
 //! Archives as they should be: what is known, and how many requests that takes.
 
 use super::site::{DISTS, HEAD, INDEX, World, gzip, package, sha256};
-use lowtide::runtime::families::apt::known::{Answer, Proof};
+use lowtide::runtime::families::apt::known::{Proof, SuiteResult};
 
-fn known(answer: &Answer) -> &lowtide::runtime::families::apt::known::Suite {
+fn known(answer: &SuiteResult) -> &lowtide::runtime::families::apt::known::Suite {
     match answer {
-        Answer::Known(suite) => suite,
-        Answer::Unknown { source, why } => panic!("{source}: {why}"),
+        SuiteResult::Known(suite) => suite,
+        SuiteResult::Unknown { source, why } => panic!("{source}: {why}"),
     }
 }
 
@@ -14,7 +14,7 @@ fn known(answer: &Answer) -> &lowtide::runtime::families::apt::known::Suite {
 async fn a_thousand_images_are_one_visit_and_the_next_night_one_request() {
     let mut world = World::new().await;
     let images = vec![world.wanted(); 1000];
-    let answers = world.suites().answers(&images).await;
+    let answers = world.suites().results(&images).await;
     assert_eq!(answers.len(), 1000);
     for answer in &answers {
         assert_eq!(known(answer).indexes[0].index.len(), 1);
@@ -28,7 +28,7 @@ async fn a_thousand_images_are_one_visit_and_the_next_night_one_request() {
     "#);
     drop(answers);
     world.restart();
-    let answers = world.suites().answers(&images).await;
+    let answers = world.suites().results(&images).await;
     assert_eq!(known(&answers[999]).indexes[0].index.len(), 1);
     insta::assert_debug_snapshot!(world.site.seen(), @r#"
     [
@@ -48,7 +48,7 @@ async fn each_image_judges_by_its_own_keys_and_nothing_is_fetched_twice() {
     stranger.trust = world.trust(&[&other]);
     let answers = world
         .suites()
-        .answers(&[stranger.clone(), world.wanted(), stranger])
+        .results(&[stranger.clone(), world.wanted(), stranger])
         .await;
     let said: Vec<String> = answers.iter().map(|answer| world.words(answer)).collect();
     insta::assert_debug_snapshot!(said, @r#"

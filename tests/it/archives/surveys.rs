@@ -178,7 +178,7 @@ async fn the_releases_of_a_fleet_are_surveyed_once_per_package_state() {
     {
         let content: ContentDigest = format!("sha256:{number:064x}").parse().unwrap();
         let state = image(&world, version).state;
-        store.keep_packages(content.clone(), &state, now()).await.unwrap();
+        store.store_packages(content.clone(), &state, now()).await.unwrap();
         releases.insert(app.parse().unwrap(), Some(release(content)));
     }
     let said = async |world: &mut World| -> Vec<String> {

@@ -164,7 +164,7 @@ async fn a_registry_that_hangs_is_left() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let hurried = Timeouts {
-        answer: Duration::from_millis(100),
+        response: Duration::from_millis(100),
         ..quick()
     };
     let registry = Registry::new(BTreeMap::new(), Credentials::new(BTreeMap::new(), None), hurried).unwrap();

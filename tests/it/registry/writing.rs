@@ -184,7 +184,7 @@ async fn a_blob_that_stops_coming_ends_the_copy() {
     })
     .await;
     let hurried = Timeouts {
-        answer: Duration::from_millis(500),
+        response: Duration::from_millis(500),
         ..quick()
     };
     let registry = Registry::new(BTreeMap::new(), Credentials::new(BTreeMap::new(), None), hurried).unwrap();

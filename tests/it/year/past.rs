@@ -176,9 +176,9 @@ impl Past {
                 (night(day, number, &app.app_state), app.app_state.current())
             {
                 let (content, inventory) = (&release.images.first().content, inventory(number, day));
-                let kept = self.store.keep_packages(content.clone(), &packages, now).await;
+                let kept = self.store.store_packages(content.clone(), &packages, now).await;
                 kept.unwrap();
-                let kept = self.store.keep_inventory(content.clone(), &inventory, now).await;
+                let kept = self.store.store_inventory(content.clone(), &inventory, now).await;
                 kept.unwrap();
             }
         }

@@ -1,6 +1,6 @@
-//! Why the kept form of an index cannot be used.
+//! Why the stored form of an index cannot be used.
 
-/// The kept form of an index is not what was written. It is made again from the archive; nothing else is lost.
+/// The stored form of an index is not what was written. It is made again from the archive; nothing else is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
     #[error("not an index written by lowtide")]

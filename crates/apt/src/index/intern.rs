@@ -81,7 +81,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn each_text_is_kept_once() {
+    fn each_text_is_stored_once() {
         let mut texts = Texts::new();
         let numbers: Vec<u32> = ["a", "", "b", "a", ""].map(|t| texts.number(t)).to_vec();
         assert_eq!(numbers, [0, 1, 2, 0, 1]);

@@ -1,4 +1,4 @@
-//! Looking things up in an index, and keeping it as bytes.
+//! Looks things up in an index, and stores it as bytes.
 
 use super::build::{ARCHITECTURE_SHIFT, ESSENTIAL, PHASED_SHIFT, PROTECTED, multi_arch};
 use super::error::IndexError;
@@ -6,7 +6,7 @@ use super::stanza::{Kind, MultiArch, Priority};
 use std::fmt;
 
 const MAGIC: [u8; 8] = *b"lowtideP";
-/// Raised whenever what the bytes mean changes; what was kept in another form is made anew.
+/// Raised whenever what the bytes mean changes; what was stored in another form is made anew.
 const FORM: u32 = 2;
 /// Magic, form, checksum and the sizes of the sections.
 const HEADER: usize = 8 + 4 + 4 + 7 * 4;
@@ -16,8 +16,8 @@ pub(super) const PROVIDES_WIDTH: usize = 3;
 
 /// The packages of one `Packages` file: what decides about upgrades and no more.
 ///
-/// Every different text is kept once and named by a number. Rows and provided names are sorted, so that a package is found
-/// in a few steps. About a fifth of the file's size.
+/// Every different text is stored once and named by a number. Rows and provided names are sorted, so that a package is
+/// found in a few steps. About a fifth of the file's size.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Index {
     /// Where each text ends in `text`.
@@ -55,7 +55,7 @@ impl Index {
         self.rows.is_empty()
     }
 
-    /// The form to keep on disk.
+    /// The form to store on disk.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let sections = [

@@ -35,7 +35,7 @@ fn shown(row: Row<'_>) -> String {
 }
 
 #[test]
-fn what_decides_is_kept_and_found() {
+fn relevant_fields_are_stored_and_found() {
     let index = index(PACKAGES);
     let all: Vec<String> = ["libc6", "dash", "exim4", "nothing", ""]
         .iter()
@@ -85,7 +85,7 @@ fn a_stanza_must_name_its_package() {
 }
 
 #[test]
-fn what_was_kept_is_what_was_read() {
+fn an_index_survives_storing() {
     for text in [PACKAGES, ""] {
         let index = index(text);
         let bytes = index.to_bytes();
@@ -160,7 +160,7 @@ proptest! {
         let _ = Index::from_bytes(&bytes);
     }
 
-    /// Stanzas that are nearly right: what is read is kept and found again.
+    /// Stanzas that are nearly right: what is read is stored and found again.
     #[test]
     fn nearly_right_ones_are_read_or_refused(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..40)) {
         let text = pieces.concat();

@@ -144,8 +144,8 @@ impl<'a> Described<'a> {
         )
     }
 
-    /// Tells two builds of one version apart. apt takes two versions of equal spelling for the same only if these fields are
-    /// equal up to the ways in which dpkg rewrites them: blanks, `=` in operators, and an epoch of zero.
+    /// Distinguishes two builds of one version. apt takes two versions of equal spelling for the same only if these
+    /// fields are equal up to the ways in which dpkg rewrites them: blanks, `=` in operators, and an epoch of zero.
     pub(crate) fn fingerprint(&self) -> u32 {
         const PRIME: u32 = 0x0100_0193;
         let mut state: u32 = 0x811c_9dc5;

@@ -25,14 +25,14 @@ impl<'a> World<'a> {
         match when {
             When::Now => self.is_met_by(relation, |world, package| world.packages[package.at()].current),
             When::Planned => {
-                let told = self.names[self.relations[relation.at()].name.at()].told;
-                self.is_met_by(relation, |world, package| world.known_of(package, told).1)
+                let notified_at = self.names[self.relations[relation.at()].name.at()].notified_at;
+                self.is_met_by(relation, |world, package| world.known_of(package, notified_at).1)
             }
             When::Candidates => {
                 // Brings in all that could meet it.
                 self.met_by(relation);
-                let told = self.names[self.relations[relation.at()].name.at()].told;
-                self.is_met_by(relation, |world, package| world.known_of(package, told).0)
+                let notified_at = self.names[self.relations[relation.at()].name.at()].notified_at;
+                self.is_met_by(relation, |world, package| world.known_of(package, notified_at).0)
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::index::stanza::MultiArch;
 
 /// Clauses of a candidate that still need work: `missing` dependencies and `unwelcome` conflicts.
 #[derive(Default)]
-struct Asked<'a> {
+struct OpenClauses<'a> {
     missing: Vec<Clause<'a>>,
     unwelcome: Vec<Clause<'a>>,
 }
@@ -75,16 +75,16 @@ impl<'a> World<'a> {
             settled: planned.protected,
             depth,
         };
-        let asked = self.asked(candidate, mark.settled);
+        let open_clauses = self.open_clauses(candidate, mark.settled);
         let mut way = GiveWay::default();
-        let mut fine = self.make_way(mark, &asked.unwelcome, &mut way);
+        let mut fine = self.make_way(mark, &open_clauses.unwelcome, &mut way);
         if !fine && !mark.settled {
             return false;
         }
         self.left_behind(package, candidate, &mut way);
         self.set_target(package);
         self.planned(package).protected = true;
-        let followed = self.follow(mark, &asked.missing, &way);
+        let followed = self.follow(mark, &open_clauses.missing, &way);
         self.planned(package).protected = mark.settled;
         fine &= followed;
         if !followed && !mark.settled {
@@ -105,7 +105,7 @@ impl<'a> World<'a> {
         } else {
             Mode::Install
         };
-        self.tell(package);
+        self.notify_dependents(package);
     }
 
     /// Stops at the first failure, unless the mark is settled.
@@ -196,7 +196,7 @@ impl<'a> World<'a> {
         planned.candidate = current;
         self.note_newer(package);
         match current {
-            Some(_) => self.tell(package),
+            Some(_) => self.notify_dependents(package),
             None => self.note(package),
         }
         let planned = self.planned(package);
@@ -207,20 +207,20 @@ impl<'a> World<'a> {
 
     /// For a settled package, clauses that already hold are included, so that the packages that meet them are settled
     /// too.
-    fn asked(&mut self, candidate: VersionId, settled: bool) -> Asked<'a> {
-        let mut asked = Asked::default();
+    fn open_clauses(&mut self, candidate: VersionId, settled: bool) -> OpenClauses<'a> {
+        let mut open_clauses = OpenClauses::default();
         for clause in self.clauses(candidate).iter() {
             if !self.important(clause) || !settled && self.holds(clause, When::Planned) {
                 continue;
             }
             let list = if clause.is_negative() {
-                &mut asked.unwelcome
+                &mut open_clauses.unwelcome
             } else {
-                &mut asked.missing
+                &mut open_clauses.missing
             };
             list.push(*clause);
         }
-        asked
+        open_clauses
     }
 
     /// Resolves the candidate's conflicts, or collects in `way` the upgrades and removals that will. Returns whether
@@ -540,7 +540,7 @@ impl<'a> World<'a> {
         }
         self.planned(package).target = current;
         self.planned(package).mode = Mode::Keep;
-        self.tell(package);
+        self.notify_dependents(package);
         self.forget_candidate(package);
     }
 

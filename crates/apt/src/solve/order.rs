@@ -1,7 +1,7 @@
 //! The orders in which apt goes through its packages. Where nothing else decides, they do.
 //!
-//! apt keeps names in a table of buckets (`pkgCache::sHash`, `pkgCacheGenerator::NewGroup`) and walks that table; and it
-//! sorts by weight with the C++ standard library, which leaves equal weights in an order of its own.
+//! apt stores names in a table of buckets (`pkgCache::sHash`, `pkgCacheGenerator::NewGroup`) and walks that table; and
+//! it sorts by weight with the C++ standard library, which leaves equal weights in an order of its own.
 
 /// `APT::Cache-HashTableSize`, which nobody sets.
 const BUCKETS: u32 = 196_613;

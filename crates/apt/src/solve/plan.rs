@@ -39,7 +39,7 @@ const DEEPEST: usize = 500;
 const MOST_ATTEMPTS: u32 = 1_000_000;
 
 impl Planned {
-    pub(super) fn kept(current: Option<VersionId>, candidate: Option<VersionId>) -> Self {
+    pub(super) fn unchanged(current: Option<VersionId>, candidate: Option<VersionId>) -> Self {
         Self {
             target: current,
             candidate,
@@ -108,7 +108,7 @@ impl<'a> World<'a> {
         if self.mode(package) != Mode::Keep {
             self.planned(package).mode = Mode::Keep;
             self.planned(package).target = self.packages[package.at()].current;
-            self.tell(package);
+            self.notify_dependents(package);
         }
         true
     }
@@ -122,7 +122,7 @@ impl<'a> World<'a> {
         if planned.mode != Mode::Remove && planned.target.is_some() {
             planned.mode = if installed { Mode::Remove } else { Mode::Keep };
             planned.target = None;
-            self.tell(package);
+            self.notify_dependents(package);
         }
         true
     }
@@ -136,15 +136,15 @@ impl<'a> World<'a> {
 
     /// Records a change and notifies everything that depends on the package, or on a name that its installed version or
     /// its candidate provides.
-    pub(super) fn tell(&mut self, package: PackageId) {
+    pub(super) fn notify_dependents(&mut self, package: PackageId) {
         self.note(package);
         let now = self.clock;
         let it = &self.packages[package.at()];
         let (name, current, candidate) = (it.name, it.current, it.planned.candidate);
-        self.names[name.at()].told = now;
+        self.names[name.at()].notified_at = now;
         for version in current.into_iter().chain(candidate) {
             for name in self.names_provided(version).iter() {
-                self.names[name.at()].told = now;
+                self.names[name.at()].notified_at = now;
             }
         }
     }

@@ -15,7 +15,7 @@ impl<'a> World<'a> {
             return false;
         }
         memory.tried.insert(package);
-        let kept = self.mode(package) == Mode::Keep;
+        let was_keep = self.mode(package) == Mode::Keep;
         if !self.install(package, false, 0) {
             return false;
         }
@@ -24,7 +24,7 @@ impl<'a> World<'a> {
         };
         for clause in self.critical(target) {
             if !self.pull_up_for(package, &clause, memory, depth) {
-                if kept {
+                if was_keep {
                     self.keep(package);
                 } else {
                     self.remove(package);

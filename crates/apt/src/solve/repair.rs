@@ -254,16 +254,16 @@ impl<'a> World<'a> {
             self.keep(package);
             return Came::Over;
         }
-        if !self.keeps_well(broken, package) && !broken.choice {
+        if !self.is_repaired_by_keep(broken, package) && !broken.choice {
             self.remove(package);
         }
         look.changed = true;
         Came::Settled
     }
 
-    /// Keeps the installed version; returns whether that repairs the package. If the clause has alternatives, the mark
+    /// Plans the installed version; returns whether that repairs the package. If the clause has alternatives, the mark
     /// is restored and the other alternatives are tried first.
-    fn keeps_well(&mut self, broken: &mut Broken<'a>, package: PackageId) -> bool {
+    fn is_repaired_by_keep(&mut self, broken: &mut Broken<'a>, package: PackageId) -> bool {
         let marked = self.mode(package) == Mode::Install;
         self.keep(package);
         if self.is_broken(package) {
@@ -281,7 +281,7 @@ impl<'a> World<'a> {
     fn step_back(&mut self, broken: &mut Broken<'a>, relation: RelationId, other: PackageId, look: &mut Look<'a>) {
         let package = look.package;
         look.changed = true;
-        if self.keeps_well(broken, package) {
+        if self.is_repaired_by_keep(broken, package) {
             return;
         }
         if !broken.choice {

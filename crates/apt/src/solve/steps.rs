@@ -78,8 +78,8 @@ impl<'a> World<'a> {
             .collect()
     }
 
-    /// Is the clause met by kept packages, by new versions that are configured or about to be (`ready`), or by the
-    /// installed versions of waiting packages?
+    /// Is the clause met by packages in `Mode::Keep`, by new versions that are configured or about to be (`ready`), or
+    /// by the installed versions of waiting packages?
     fn is_met_among(
         &self,
         clause: &Clause<'a>,

@@ -99,7 +99,7 @@ impl<'a> World<'a> {
         let mut explored = HashSet::new();
         for package in self.walk() {
             let mut open = Vec::new();
-            if self.chosen(package).is_some() && self.is_asked_for(package) {
+            if self.chosen(package).is_some() && self.is_needed_anyway(package) {
                 open.push(package);
             }
             while let Some(package) = open.pop() {
@@ -120,7 +120,7 @@ impl<'a> World<'a> {
     }
 
     /// Packages that are needed whether or not another package needs them.
-    fn is_asked_for(&self, package: PackageId) -> bool {
+    fn is_needed_anyway(&self, package: PackageId) -> bool {
         let it = &self.packages[package.at()];
         let required = it
             .current
@@ -213,10 +213,10 @@ impl<'a> World<'a> {
         let old_first = self.ways.needs_old_first && by_source.len() > 1 && by_source.values().flatten().any(is_old);
         for versions in by_source.values() {
             let newest = self.newest_source(versions);
-            let kept = versions.iter().filter(|version| {
+            let providers = versions.iter().filter(|version| {
                 self.versions[version.at()].source_version == newest && (!old_first || is_old(version))
             });
-            open.extend(kept.map(|version| self.versions[version.at()].package));
+            open.extend(providers.map(|version| self.versions[version.at()].package));
         }
     }
 

@@ -37,7 +37,7 @@ impl World<'_> {
     /// configure a package that is broken then.
     fn fits_indeed(&mut self) -> bool {
         for name in &mut self.names {
-            name.told = self.clock;
+            name.notified_at = self.clock;
         }
         let mut coming = (0..self.packages.len()).map(PackageId::nth);
         !coming.any(|package| self.mode(package) == Mode::Install && self.is_broken(package))

@@ -12,7 +12,7 @@ pub(super) struct Ways {
     /// From 2.5.2 packages that depend on the old version, and packages built from the same source, are upgraded as
     /// well.
     pub(super) upgrades_along: bool,
-    /// From 2.7.0 a package is kept if one of the alternatives it needs can be newly installed.
+    /// From 2.7.0 a package stays in `Mode::Keep` if one of the alternatives it needs can be newly installed.
     pub(super) keeps_choice: bool,
     /// From 2.9.4 a new package is not needed if an installed one meets the dependency as well.
     pub(super) needs_old_first: bool,

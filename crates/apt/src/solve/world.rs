@@ -72,10 +72,10 @@ pub(crate) struct Name<'a> {
     pub(super) packages: Vec<PackageId>,
     /// By versions that are installed or could come.
     pub(super) provided: Vec<Provided<'a>>,
-    /// By any version at all, in apt's order; known once asked for.
+    /// By any version at all, in apt's order; known once looked up.
     pub(super) providers: Option<Rc<[Provided<'a>]>>,
     /// Clock value at which the dependents of the name were last notified of a change: see [`super::plan`].
-    pub(super) told: u32,
+    pub(super) notified_at: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +116,7 @@ pub(crate) struct Version<'a> {
     /// In percent.
     pub(crate) phased: u8,
     pub(super) clauses: Option<Rc<[Clause<'a>]>>,
-    /// Names it provides, once asked for.
+    /// Names it provides, once looked up.
     pub(super) provides: Option<Rc<[NameId]>>,
 }
 
@@ -160,7 +160,7 @@ pub(super) struct Target<'a> {
     pub(super) negative: bool,
     /// An implicit relation between the architectures of one package, which no file states.
     pub(super) implied: bool,
-    /// All versions that meet it, once asked for.
+    /// All versions that meet it, once looked up.
     pub(super) met_by: Option<Rc<[VersionId]>>,
 }
 
@@ -248,7 +248,7 @@ impl<'a> World<'a> {
         all
     }
 
-    /// If anything has asked for the name so far.
+    /// If anything has looked up the name so far.
     pub(super) fn name_id(&self, name: &str) -> Option<NameId> {
         self.numbers.get(name).copied()
     }
@@ -265,7 +265,7 @@ impl<'a> World<'a> {
             packages: Vec::new(),
             provided: Vec::new(),
             providers: None,
-            told: 0,
+            notified_at: 0,
         });
         id
     }
@@ -296,15 +296,15 @@ impl<'a> World<'a> {
         known.unwrap_or_else(|| {
             let id = PackageId::nth(self.packages.len());
             // apt itself is never removed by a solver, whatever its stanza says.
-            let kept = self.names[name.at()].text == "apt";
+            let is_apt = self.names[name.at()].text == "apt";
             self.packages.push(Package {
                 name,
                 architecture,
                 versions: Vec::new(),
                 current: None,
                 candidate: None,
-                essential: kept,
-                protected: kept,
+                essential: is_apt,
+                protected: is_apt,
                 held: false,
                 provides_known: false,
                 planned: Planned::default(),
@@ -336,7 +336,7 @@ impl<'a> World<'a> {
             let candidate = self.policy_candidate(package);
             let it = &mut self.packages[package.at()];
             it.candidate = candidate;
-            it.planned = Planned::kept(it.current, candidate);
+            it.planned = Planned::unchanged(it.current, candidate);
             self.note_newer(package);
             self.register_provided(package);
         }
@@ -420,7 +420,7 @@ impl<'a> World<'a> {
         (exact && !own).then_some((relation.name, Provided { by, version }))
     }
 
-    /// What a version asks of others, in apt's order.
+    /// What a version requires of others, in apt's order.
     pub(crate) fn clauses(&mut self, version: VersionId) -> Rc<[Clause<'a>]> {
         if let Some(known) = &self.versions[version.at()].clauses {
             return Rc::clone(known);

@@ -15,7 +15,7 @@ impl Said {
     /// From the output of `apt-get --simulate dist-upgrade`.
     pub(crate) fn by_apt(text: &str) -> Self {
         let mut said = Self::default();
-        let mut kept = false;
+        let mut in_kept_back = false;
         let mut removed = BTreeMap::new();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("Inst ") {
@@ -28,11 +28,11 @@ impl Said {
                 removed.insert(name, format!("remove {name} {version}"));
             }
             if line.starts_with("The following packages have been kept back:") {
-                kept = true;
-            } else if kept && line.starts_with(' ') {
+                in_kept_back = true;
+            } else if in_kept_back && line.starts_with(' ') {
                 said.kept_back.extend(line.split_whitespace().map(ToOwned::to_owned));
             } else {
-                kept = false;
+                in_kept_back = false;
             }
             said.refused |= line.starts_with("E: ");
         }
@@ -40,9 +40,9 @@ impl Said {
         said
     }
 
-    pub(crate) fn by_us(answer: &Result<Pending, Refusal>, native: &str) -> Self {
+    pub(crate) fn by_us(result: &Result<Pending, Refusal>, native: &str) -> Self {
         let mut said = Self::default();
-        let Ok(pending) = answer else {
+        let Ok(pending) = result else {
             said.refused = true;
             return said;
         };

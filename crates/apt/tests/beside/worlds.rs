@@ -30,9 +30,9 @@ const AN_ORDER: &str = "apt plans the same, and then finds no order of steps, th
 /// Fails unless we say of each world what apt says. With `LOWTIDE_TEST_KEEP=folder` the worlds stay there, for a look at
 /// them by `APT_CONFIG=folder/seed/apt.conf apt-get -o Debug::pkgDepCache::Marker=1 -o Debug::pkgProblemResolver=1 …`.
 pub(crate) fn judged_as_apt_judges_them(seeds: Range<u64>) {
-    let kept = std::env::var_os("LOWTIDE_TEST_KEEP").map(PathBuf::from);
+    let chosen = std::env::var_os("LOWTIDE_TEST_KEEP").map(PathBuf::from);
     let temporary = tempfile::tempdir().unwrap();
-    let folder = kept.as_deref().unwrap_or(temporary.path());
+    let folder = chosen.as_deref().unwrap_or(temporary.path());
     let version = version_of_apt();
     let mut wrong = Vec::new();
     let (mut worlds, mut busy, mut resolved) = (0, 0, 0);
@@ -54,7 +54,7 @@ pub(crate) fn judged_as_apt_judges_them(seeds: Range<u64>) {
             println!("world {seed}:\n  {}", differences.join("\n  "));
             wrong.push(seed);
         }
-        if kept.is_none() {
+        if chosen.is_none() {
             fs::remove_dir_all(&root).unwrap();
         }
     }
@@ -78,7 +78,7 @@ fn version_of_apt() -> String {
     said.split_whitespace().nth(1).unwrap().to_owned()
 }
 
-/// This machine's apt, installed in every world: whom we ask decides what is right.
+/// This machine's apt, installed in every world: its version decides what is right.
 fn installed_apt(version: &str) -> String {
     format!(
         "Package: apt\nVersion: {version}\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: x\n\

@@ -26,7 +26,7 @@ pub(crate) struct Archive {
     indexes: Vec<(String, String, Rc<Index>)>,
 }
 
-/// The files of an image that we ask for.
+/// The files of an image that we read.
 pub(crate) fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for wanted in WANTED {
@@ -119,9 +119,9 @@ impl Indexes {
         let read = Index::parse(file, "Packages").unwrap();
         self.parsing += start.elapsed();
         self.bytes += fs::metadata(path).unwrap().len();
-        let kept = Index::from_bytes(&read.to_bytes()).unwrap();
-        assert!(kept == read, "{} is not kept as it was read", path.display());
-        let index = Rc::new(kept);
+        let restored = Index::from_bytes(&read.to_bytes()).unwrap();
+        assert!(restored == read, "{} is not kept as it was read", path.display());
+        let index = Rc::new(restored);
         self.known.insert(inode, Rc::clone(&index));
         Some(index)
     }

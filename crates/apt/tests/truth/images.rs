@@ -60,11 +60,11 @@ fn is_equal(root: &Path, name: &str, indexes: &mut Indexes) -> bool {
     let there = archives(&state, &root.join("lists"), indexes);
     let start = Instant::now();
     let again = AptState::read(&small).unwrap();
-    let answer = pending(&again, &suites(&again, &there));
+    let result = pending(&again, &suites(&again, &there));
     let took = start.elapsed();
     let native = state.architectures.first().cloned().unwrap_or_default();
     let apts = Said::by_apt(&fs::read_to_string(root.join("simulated")).unwrap());
-    let ours = Said::by_us(&answer, &native);
+    let ours = Said::by_us(&result, &native);
     let differences = apts.differences(&ours);
     let seconds = fs::read_to_string(root.join("seconds")).unwrap();
     let seconds: f64 = seconds.trim().parse().unwrap();

@@ -5,9 +5,9 @@ use crate::beside::worlds::judged_as_apt_judges_them;
 /// Others by `LOWTIDE_TEST_WORLDS=from..to`.
 #[test]
 fn random_worlds_are_judged_as_apt_judges_them() {
-    let asked = std::env::var("LOWTIDE_TEST_WORLDS").ok().and_then(|text| {
+    let seeds = std::env::var("LOWTIDE_TEST_WORLDS").ok().and_then(|text| {
         let (from, to) = text.split_once("..")?;
         Some(from.parse().ok()?..to.parse().ok()?)
     });
-    judged_as_apt_judges_them(asked.unwrap_or(0..1500));
+    judged_as_apt_judges_them(seeds.unwrap_or(0..1500));
 }

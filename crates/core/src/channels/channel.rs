@@ -1,4 +1,4 @@
-//! What the router and the configuration ask of a channel.
+//! What the router and the configuration require of a channel.
 
 use crate::yaml::check::Check;
 use lowtide_model::message::{Keys, Message};

@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_address_alone_names_an_engine() {
-        let told = |text: &str| match address(text) {
+        let rendered = |text: &str| match address(text) {
             Ok(EngineAddress::Unix(path)) => format!("unix {}", path.display()),
             Ok(EngineAddress::Ssh(ssh)) => format!("ssh {:?} {} {:?} {:?}", ssh.user, ssh.host, ssh.port, ssh.socket),
             Ok(EngineAddress::Tls(tls)) => format!("tls {} {}", tls.host, tls.port),
@@ -196,7 +196,7 @@ mod tests {
             ("http://web1:2375", "not-supported"),
             ("npipe:////./pipe/docker_engine", "not-supported"),
         ] {
-            assert_eq!(told(text), expected, "{text}");
+            assert_eq!(rendered(text), expected, "{text}");
         }
     }
 }

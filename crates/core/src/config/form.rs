@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_belong_is_kept_for_the_judge() {
+    fn unknown_keys_are_reported() {
         let text = "why: x\nwhys: [{a: b}]\nroot: []\ncountermeasure: { commit: 1234567, config: maybe, test: x }\n";
         insta::assert_snapshot!(draft(text).unwrap().odd.join("\n"), @r"
         there is no `why` in a form; its keys are whys, root, class, countermeasure

@@ -14,7 +14,7 @@ use lowtide_model::policy::{
 };
 
 impl Check<'_> {
-    /// `None`: nothing under `test` asks for a test; limits and time-outs alone do not.
+    /// `None`: nothing under `test` configures a test; limits and time-outs alone do not.
     pub(super) fn test(
         &mut self,
         scope: &Scope,
@@ -69,9 +69,9 @@ impl Check<'_> {
             );
         }
         self.env(scope, &at("env"), &raw.env);
-        let asked = raw.steps.is_some() || raw.ready.is_some() || raw.compose.is_some() || junit.is_some();
-        let asked = asked || !raw.sidecars.is_empty() || !raw.env.is_empty() || !artefacts.is_empty();
-        if !asked {
+        let is_configured = raw.steps.is_some() || raw.ready.is_some() || raw.compose.is_some() || junit.is_some();
+        let is_configured = is_configured || !raw.sidecars.is_empty() || !raw.env.is_empty() || !artefacts.is_empty();
+        if !is_configured {
             return None;
         }
         self.note(

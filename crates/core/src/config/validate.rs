@@ -81,7 +81,7 @@ fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Proven
         (first_reading(&tree, problems, is_wanted), second.join())
     });
     let second = second.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    let FleetStatus { file, result } = first?;
+    let FirstReading { file, result } = first?;
     match (file, second) {
         (Some(_), Err(unread)) => Err(vec![disagree(unread.place)]),
         (Some(first), Ok(second)) if first != second => Err(vec![disagree(None)]),
@@ -90,7 +90,7 @@ fn read(bytes: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Result<(Fleet, Proven
 }
 
 /// What the tree says.
-struct FleetStatus {
+struct FirstReading {
     /// Set if the text's shape has no problems. Then the second reader has to agree, because what was checked must be
     /// what is used.
     file: Option<raw::File>,
@@ -101,7 +101,7 @@ fn first_reading(
     tree: &Node,
     mut problems: Vec<Problem>,
     is_wanted: &dyn Fn(&str) -> bool,
-) -> Result<FleetStatus, Vec<Problem>> {
+) -> Result<FirstReading, Vec<Problem>> {
     let shape = shape::compare(tree, &raw::schema());
     problems.extend(shape.problems);
     if shape.broken.contains(&Route::default()) {
@@ -135,7 +135,7 @@ fn first_reading(
     } else {
         Err(in_order(check.problems))
     };
-    Ok(FleetStatus {
+    Ok(FirstReading {
         file: is_whole.then_some(file),
         result,
     })

@@ -258,19 +258,19 @@ impl AppState {
             .channels
             .values()
             .flat_map(|channel| [channel.current, channel.previous]);
-        let kept: Vec<RunId> = targets.chain(channels).flatten().collect();
+        let referenced: Vec<RunId> = targets.chain(channels).flatten().collect();
         let mut surplus = self.releases.len().saturating_sub(RELEASES);
         self.releases.retain(|release| {
-            let goes = surplus > 0 && !kept.contains(&release.run);
+            let goes = surplus > 0 && !referenced.contains(&release.run);
             surplus -= usize::from(goes);
             !goes
         });
-        let told = self.releases.len().saturating_sub(CHANGES);
+        let older = self.releases.len().saturating_sub(CHANGES);
         for release in self
             .releases
             .iter_mut()
-            .take(told)
-            .filter(|release| !kept.contains(&release.run))
+            .take(older)
+            .filter(|release| !referenced.contains(&release.run))
         {
             release.change = None;
         }

@@ -313,7 +313,7 @@ fn syntax(path: &str) -> Syntax {
     found.unwrap_or(UNKNOWN)
 }
 
-/// The text without comments; white space is left where it keeps two words apart.
+/// The text without comments; white space is left where it separates two words.
 fn essence(text: &[u8], syntax: Syntax) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
@@ -395,7 +395,7 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn told(path: &str, old: &str, new: &str) -> String {
+    fn effect(path: &str, old: &str, new: &str) -> String {
         let what = if changes(path, Some(old.as_bytes()), new.as_bytes()) {
             "a change"
         } else {
@@ -407,22 +407,22 @@ mod tests {
     #[test]
     fn white_space_and_comments_change_nothing() {
         let table = [
-            told("tests/a.py", "assert x\n", "\nassert x  # why\n"),
-            told("tests/a.sh", "[ -f x ]\n", "# now\n[ -f x ] # there\n"),
-            told("tests/a.js", "expect(1)\n", "/* one\n two */ expect( 1 ) // three\n"),
-            told("tests/a_test.go", "f()\n", "// f\n\tf()\n"),
-            told("tests/a.rs", "fn f<'a>() {}\n", "/// docs\nfn f<'a>() {} // it's\n"),
-            told("tests/ATest.php", "f();\n", "# one\nf(); // two\n/** three */\n"),
-            told("tests/a.sql", "select 1;\n", "-- one\nselect 1; /* two */\n"),
-            told("tests/a.lua", "f()\n", "--[[ one\n two ]] f()\n"),
-            told("tests/a.ini", "[a]\nb=1\n", "; one\n[a]\nb=1\n"),
-            told("tests/a.clj", "(f)\n", "; one\n(f)\n"),
-            told("tests/a.html", "<p>x</p>\n", "<!-- one -->\n<p>x</p>\n"),
-            told("tests/a.tex", "x\n", "% one\nx\n"),
-            told("tests/a.feature", "Given x\n", "  # one\nGiven x\n"),
-            told("tests/a.yaml", "a: don't\n", "a: don't # one\n"),
-            told("tests/Dockerfile.test", "RUN x\n", "# one\nRUN x\n"),
-            told("tests/data.bin", "a b\n", "a  b\n\n"),
+            effect("tests/a.py", "assert x\n", "\nassert x  # why\n"),
+            effect("tests/a.sh", "[ -f x ]\n", "# now\n[ -f x ] # there\n"),
+            effect("tests/a.js", "expect(1)\n", "/* one\n two */ expect( 1 ) // three\n"),
+            effect("tests/a_test.go", "f()\n", "// f\n\tf()\n"),
+            effect("tests/a.rs", "fn f<'a>() {}\n", "/// docs\nfn f<'a>() {} // it's\n"),
+            effect("tests/ATest.php", "f();\n", "# one\nf(); // two\n/** three */\n"),
+            effect("tests/a.sql", "select 1;\n", "-- one\nselect 1; /* two */\n"),
+            effect("tests/a.lua", "f()\n", "--[[ one\n two ]] f()\n"),
+            effect("tests/a.ini", "[a]\nb=1\n", "; one\n[a]\nb=1\n"),
+            effect("tests/a.clj", "(f)\n", "; one\n(f)\n"),
+            effect("tests/a.html", "<p>x</p>\n", "<!-- one -->\n<p>x</p>\n"),
+            effect("tests/a.tex", "x\n", "% one\nx\n"),
+            effect("tests/a.feature", "Given x\n", "  # one\nGiven x\n"),
+            effect("tests/a.yaml", "a: don't\n", "a: don't # one\n"),
+            effect("tests/Dockerfile.test", "RUN x\n", "# one\nRUN x\n"),
+            effect("tests/data.bin", "a b\n", "a  b\n\n"),
         ];
         assert!(table.iter().all(|row| row.ends_with("nothing")), "{table:#?}");
     }
@@ -430,29 +430,29 @@ mod tests {
     #[test]
     fn code_and_strings_are_changes() {
         let table = [
-            told("tests/a.py", "assert x\n", "assert y\n"),
-            told("tests/a.py", "s = '# 1'\n", "s = '# 2'\n"),
-            told(
+            effect("tests/a.py", "assert x\n", "assert y\n"),
+            effect("tests/a.py", "s = '# 1'\n", "s = '# 2'\n"),
+            effect(
                 "tests/a.py",
                 "def f():\n  \"\"\"one\"\"\"\n",
                 "def f():\n  \"\"\"two # x\"\"\"\n",
             ),
-            told("tests/a.py", "# assert x\n", "assert x\n"),
-            told("tests/a.py", "s = 'a b'\n", "s = 'a  b'\n"),
-            told("tests/a.sh", "echo $#\n", "echo $# 1\n"),
-            told("tests/a.sh", "echo \"a # b\"\n", "echo \"a # c\"\n"),
-            told("tests/a.js", "get('http://a')\n", "get('http://b')\n"),
-            told("tests/a.js", "f(`\n// a`)\n", "f(`\n// b`)\n"),
-            told("tests/a.rs", "fn f<'a>() { g(1) }\n", "fn f<'a>() { g(2) }\n"),
-            told("tests/a.rs", "f('#', '\\'')\n", "f('#', '\"')\n"),
-            told("tests/ATest.php", "function f() {}\n", "#[Test] function f() {}\n"),
-            told("tests/ATest.php", "function f() {}\n", "#[Test]\nfunction f() {}\n"),
-            told("tests/a.sql", "select '--a';\n", "select '--b';\n"),
-            told("tests/a.yaml", "a: b#1\n", "a: b#2\n"),
+            effect("tests/a.py", "# assert x\n", "assert x\n"),
+            effect("tests/a.py", "s = 'a b'\n", "s = 'a  b'\n"),
+            effect("tests/a.sh", "echo $#\n", "echo $# 1\n"),
+            effect("tests/a.sh", "echo \"a # b\"\n", "echo \"a # c\"\n"),
+            effect("tests/a.js", "get('http://a')\n", "get('http://b')\n"),
+            effect("tests/a.js", "f(`\n// a`)\n", "f(`\n// b`)\n"),
+            effect("tests/a.rs", "fn f<'a>() { g(1) }\n", "fn f<'a>() { g(2) }\n"),
+            effect("tests/a.rs", "f('#', '\\'')\n", "f('#', '\"')\n"),
+            effect("tests/ATest.php", "function f() {}\n", "#[Test] function f() {}\n"),
+            effect("tests/ATest.php", "function f() {}\n", "#[Test]\nfunction f() {}\n"),
+            effect("tests/a.sql", "select '--a';\n", "select '--b';\n"),
+            effect("tests/a.yaml", "a: b#1\n", "a: b#2\n"),
             // What is not known has no comments.
-            told("tests/a.txt", "x\n", "x\n# y\n"),
-            told("tests/a.txt", "ab\n", "a b\n"),
-            told("tests/a.css", "a{}\n", "a{} // b\n"),
+            effect("tests/a.txt", "x\n", "x\n# y\n"),
+            effect("tests/a.txt", "ab\n", "a b\n"),
+            effect("tests/a.css", "a{}\n", "a{} // b\n"),
         ];
         assert!(table.iter().all(|row| row.ends_with("a change")), "{table:#?}");
         assert!(!changes("tests/new.py", None, b"\n# nothing yet\n"));

@@ -152,7 +152,7 @@ fn unfixable(out: &mut Consequences, state: &RunState, app_state: &AppState, con
         packages,
         unavailable_pins,
     };
-    out.tell(keys, Addressees::Maintainers, body, now);
+    out.push_message(keys, Addressees::Maintainers, body, now);
 }
 
 fn run_failed(
@@ -184,7 +184,7 @@ fn run_failed(
         since,
         commit_to_blame: is_commit_to_blame(state, end.last_bases),
     };
-    out.tell(keys, Addressees::of(failure.fault()), body, now);
+    out.push_message(keys, Addressees::of(failure.fault()), body, now);
 }
 
 /// Is the commit the one input that changed since the last release? Unknown bases do not count as equal.
@@ -226,7 +226,7 @@ fn recovered(out: &mut Consequences, state: &RunState, app_state: &AppState, now
         app: state.app.name.clone(),
         run: state.id,
     };
-    out.tell(keys, addressees, body, now);
+    out.push_message(keys, addressees, body, now);
 }
 
 /// The run proved its commit. `tag`: of the release; `None`: a rebuild changes nothing.
@@ -253,7 +253,7 @@ fn passed(
         tag: tag.map(ToOwned::to_owned),
         observed,
     };
-    out.tell(notify::passed_keys(app, commit, epoch), Addressees::Nobody, body, now);
+    out.push_message(notify::passed_keys(app, commit, epoch), Addressees::Nobody, body, now);
 }
 
 fn opened(app_state: &AppState, run: RunId, cause: String) -> Opened {
@@ -267,7 +267,7 @@ fn opened(app_state: &AppState, run: RunId, cause: String) -> Opened {
 }
 
 /// An operator resumed the app. `halted`: since when it was halted, and by which rollout, whose thread the message joins;
-/// where an operator had halted it, only a record is kept. `None`: it was not halted.
+/// where an operator had halted it, only a record is stored. `None`: it was not halted.
 #[must_use]
 pub fn resumed(
     app: &AppName,
@@ -293,16 +293,16 @@ pub fn resumed(
     match halted {
         Some((_, Some(rollout))) => {
             let keys = notify::rollout_keys(rollout, RolloutMessage::Resumed);
-            out.tell(keys, Addressees::Maintainers, body, now);
+            out.push_message(keys, Addressees::Maintainers, body, now);
         }
-        Some((since, None)) => out.tell(notify::resumed_keys(app, since), Addressees::Nobody, body, now),
+        Some((since, None)) => out.push_message(notify::resumed_keys(app, since), Addressees::Nobody, body, now),
         None => {}
     }
     out
 }
 
 impl Consequences {
-    fn tell(&mut self, keys: Keys, addressees: Addressees, body: MessageBody, at: Timestamp) {
+    fn push_message(&mut self, keys: Keys, addressees: Addressees, body: MessageBody, at: Timestamp) {
         self.messages.push(Message {
             keys,
             addressees,

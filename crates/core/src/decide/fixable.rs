@@ -36,10 +36,10 @@ pub fn judge(survey: &mut Survey, state: &PackageState, doing: &Doing) {
         .any(|pending| doing.refresh.held.contains(&pending.package));
     let wholly = !held && (doing.upgrade || doing.refresh.upgrades == Upgrades::All);
     let reachable = survey.within_reach().any(|pending| pending.installed.is_some());
-    let kept = survey.out_of_reach().next().map(|pending| pending.fix.clone());
+    let upgrade_fix = survey.out_of_reach().next().map(|pending| pending.fix.clone());
     for new in survey.pending.iter_mut().filter(|pending| pending.installed.is_none()) {
         // A new dependency comes only with the upgrade that needs it.
-        new.fix = match &kept {
+        new.fix = match &upgrade_fix {
             _ if wholly && all_known => Fix::Rebuild,
             Some(fix) if !reachable => fix.clone(),
             Some(_) | None => perhaps("it comes with an upgrade that needs it"),
@@ -168,7 +168,7 @@ impl Facts<'_> {
     fn installed(&self, pending: &PendingPackage) -> Fix {
         let refresh = &self.doing.refresh;
         if let Some(pinned) = refresh.pinned.get(&pending.package) {
-            return asked_for(pinned, &pending.candidate);
+            return pinned_fix(pinned, &pending.candidate);
         }
         if refresh.newest.contains(&pending.package) {
             return Fix::Rebuild;
@@ -218,7 +218,7 @@ impl Facts<'_> {
 }
 
 /// The fix for a package that the Dockerfile pins to one version.
-fn asked_for(pinned: &Pinned, candidate: &str) -> Fix {
+fn pinned_fix(pinned: &Pinned, candidate: &str) -> Fix {
     match (&pinned.version, pinned.sure && pinned.last) {
         // A candidate that still matches the pattern (`=1.22.*`) comes with a rebuild.
         (Some(_), true) if pinned.admits(candidate) => Fix::Rebuild,

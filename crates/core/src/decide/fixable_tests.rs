@@ -342,9 +342,9 @@ fn what_a_build_did_not_bring_is_out_of_its_reach() {
             .collect();
         (open.join(" "), shown(&survey))
     };
-    let (open, told) = after(Some(99), &[]);
+    let (open, rendered) = after(Some(99), &[]);
     assert_eq!(
-        (open.as_str(), told.as_str()),
+        (open.as_str(), rendered.as_str()),
         ("", "curl pin 1 line 2; libc6 base debian:12")
     );
     assert_eq!(after(Some(101), &["libc6:amd64"]).0, "curl:amd64 libc6:amd64");

@@ -43,8 +43,8 @@ fn manual(rebuild: bool) -> Trigger {
     }
 }
 
-fn shown(answer: &Result<Vec<Because>, SkipReason>) -> String {
-    match answer {
+fn shown(decision: &Result<Vec<Because>, SkipReason>) -> String {
+    match decision {
         Ok(because) => because.iter().map(|b| format!("{b:?}")).collect::<Vec<_>>().join("; "),
         Err(reason) => format!("skip: {reason:?}"),
     }
@@ -153,14 +153,14 @@ fn each_input_that_moves_is_a_reason_and_none_is_none() {
 }
 
 #[test]
-fn who_asks_for_a_rebuild_gets_one() {
+fn a_requested_rebuild_is_done() {
     let judged = Judged {
         inputs: assessment(vec![]).inputs,
         at: at(0),
         because: vec![],
     };
-    let asked = decide(&assessment(vec![]), Some(&judged), &manual(true), None, at(1));
-    assert_eq!(shown(&asked), "Asked { by: \"ana\" }");
+    let requested = decide(&assessment(vec![]), Some(&judged), &manual(true), None, at(1));
+    assert_eq!(shown(&requested), "Asked { by: \"ana\" }");
 }
 
 #[test]
@@ -236,10 +236,10 @@ fn a_step_that_may_do_anything_builds_once_for_each_version() {
         assessment.inputs.gains = gains.collect();
         let before = |it: &PendingPackage| judged.inputs.gains.get(&key(it)) == Some(&it.candidate);
         tried(&mut assessment.survey, &state, &doing, before);
-        let answer = shown(&decide(&assessment, Some(judged), &manual(false), None, at(24)));
+        let rendered = shown(&decide(&assessment, Some(judged), &manual(false), None, at(24)));
         let inputs = assessment.inputs;
         (
-            answer,
+            rendered,
             Judged {
                 inputs,
                 at: at(24),

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use lowtide_model::release::Release;
 use lowtide_model::rollout::{Goal, Purpose};
 
-/// What outside the rollout keeps a rollout of `release` from starting.
+/// What outside the rollout prevents a rollout of `release` from starting.
 #[must_use]
 pub fn gate(app_state: &AppState, release: &Release, paused: bool) -> Gate {
     if app_state.is_quarantined(release) {

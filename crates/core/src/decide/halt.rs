@@ -1,5 +1,5 @@
-//! Decides whether a halt may be lifted: the operator's answer must be complete, and the commit or configuration change
-//! that it names must exist.
+//! Decides whether a halt may be lifted: the operator's request must be complete, and the commit or configuration
+//! change that it names must exist.
 
 use super::app_state::AppState;
 use crate::fleet::app::App;
@@ -69,20 +69,20 @@ pub fn named_commit(draft: &Draft) -> Option<&str> {
 pub fn lift(
     app_state: &AppState,
     app: Option<&App>,
-    answer: ResumeRequest<'_>,
+    request: ResumeRequest<'_>,
     seen: Option<&CommitSeen>,
 ) -> Result<Lifted, Vec<Lacking>> {
     let default = HaltPolicy::default();
     let policy = app.map_or(&default, |app| &app.halt);
-    let asked = policy.require == Require::Countermeasure && !app_state.incidents.is_empty();
+    let needs_form = policy.require == Require::Countermeasure && !app_state.incidents.is_empty();
     let probation = if app_state.incidents.is_empty() {
         0
     } else {
         policy.probation
     };
-    let why = answer.why.trim();
-    let Some(draft) = answer.draft else {
-        return match (asked, why) {
+    let why = request.why.trim();
+    let Some(draft) = request.draft else {
+        return match (needs_form, why) {
             (true, _) => Err(vec![Lacking::Form]),
             (false, "") => Err(vec![Lacking::Reason]),
             (false, why) => Ok(Lifted {

@@ -105,38 +105,38 @@ fn good() -> Draft {
 fn judged(draft: &Draft, seen: Option<&CommitSeen>) -> Result<Lifted, Vec<Lacking>> {
     let app = app(Require::Countermeasure);
     let app_state = app_state_of(incident(Some(app.clone())));
-    let answer = ResumeRequest {
+    let request = ResumeRequest {
         why: "",
         draft: Some(draft),
     };
-    lift(&app_state, Some(&app), answer, seen)
+    lift(&app_state, Some(&app), request, seen)
 }
 
 #[test]
-fn a_sentence_is_enough_unless_a_countermeasure_is_asked_for() {
+fn a_sentence_is_enough_unless_a_countermeasure_is_required() {
     let app_state = app_state_of(incident(None));
-    let answer = |why| ResumeRequest { why, draft: None };
+    let request = |why| ResumeRequest { why, draft: None };
     let reason = app(Require::Reason);
-    let lifted = lift(&app_state, Some(&reason), answer(" fixed "), None).unwrap();
+    let lifted = lift(&app_state, Some(&reason), request(" fixed "), None).unwrap();
     assert_eq!((lifted.why.as_str(), lifted.form, lifted.probation), ("fixed", None, 3));
     assert_eq!(
-        lift(&app_state, Some(&reason), answer(" "), None),
+        lift(&app_state, Some(&reason), request(" "), None),
         Err(vec![Lacking::Reason])
     );
     let strict = app(Require::Countermeasure);
     assert_eq!(
-        lift(&app_state, Some(&strict), answer("fixed"), None),
+        lift(&app_state, Some(&strict), request("fixed"), None),
         Err(vec![Lacking::Form])
     );
     // The app is no longer configured: no form is required.
-    assert!(lift(&app_state, None, answer("fixed"), None).is_ok());
+    assert!(lift(&app_state, None, request("fixed"), None).is_ok());
     // An operator's own halt has no incident, so no form is required.
     let reason = HaltReason::Operator {
         by: "me".to_owned(),
         why: "x".to_owned(),
     };
     let own = app_state_of(vec![AppEvent::Halted { reason, settings: None }]);
-    let lifted = lift(&own, Some(&strict), answer("over"), None).unwrap();
+    let lifted = lift(&own, Some(&strict), request("over"), None).unwrap();
     assert_eq!(lifted.probation, 0);
     let mut none = strict.clone();
     none.halt = HaltPolicy {
@@ -144,7 +144,7 @@ fn a_sentence_is_enough_unless_a_countermeasure_is_asked_for() {
         probation: 0,
         ..none.halt
     };
-    assert_eq!(lift(&app_state, Some(&none), answer("x"), None).unwrap().probation, 0);
+    assert_eq!(lift(&app_state, Some(&none), request("x"), None).unwrap().probation, 0);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_form_with_missing_fields_is_refused() {
 }
 
 #[test]
-fn a_commit_has_to_be_an_answer() {
+fn a_commit_has_to_be_a_countermeasure() {
     let id = "3f2a9c1d".repeat(5);
     let refused = |seen| judged(&good(), Some(&seen)).unwrap_err();
     assert_eq!(refused(CommitSeen::Away), [Lacking::CommitAway("3f2a9c1d".to_owned())]);
@@ -249,7 +249,7 @@ fn a_commit_has_to_be_an_answer() {
 }
 
 #[test]
-fn a_changed_setting_is_an_answer_and_what_does_not_matter_is_none() {
+fn only_a_change_of_a_relevant_setting_is_a_countermeasure() {
     let then = app(Require::Countermeasure);
     let app_state = app_state_of(incident(Some(then.clone())));
     let draft = Draft {
@@ -258,13 +258,13 @@ fn a_changed_setting_is_an_answer_and_what_does_not_matter_is_none() {
         class: Some("noise".to_owned()),
         ..good()
     };
-    let answer = ResumeRequest {
+    let request = ResumeRequest {
         why: "the limit was too tight",
         draft: Some(&draft),
     };
     let mut now = then.clone();
     now.ready.timeout += SignedDuration::from_secs(60);
-    let lifted = lift(&app_state, Some(&now), answer, None).unwrap();
+    let lifted = lift(&app_state, Some(&now), request, None).unwrap();
     assert_eq!(lifted.why, "the limit was too tight");
     assert!(
         lifted
@@ -275,13 +275,13 @@ fn a_changed_setting_is_an_answer_and_what_does_not_matter_is_none() {
     hearers.maintainers.push("new@example.org".to_owned());
     hearers.halt.probation = 0;
     assert_eq!(
-        lift(&app_state, Some(&hearers), answer, None),
+        lift(&app_state, Some(&hearers), request, None),
         Err(vec![Lacking::ConfigSame])
     );
     // A halt from an older journal, without the settings of that time.
     let old = app_state_of(incident(None));
-    assert_eq!(lift(&old, Some(&now), answer, None), Err(vec![Lacking::ConfigUnknown]));
-    assert_eq!(lift(&app_state, None, answer, None), Err(vec![Lacking::ConfigUnknown]));
+    assert_eq!(lift(&old, Some(&now), request, None), Err(vec![Lacking::ConfigUnknown]));
+    assert_eq!(lift(&app_state, None, request, None), Err(vec![Lacking::ConfigUnknown]));
 }
 
 #[test]

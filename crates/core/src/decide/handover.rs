@@ -11,7 +11,7 @@ const HEAD_START: SignedDuration = SignedDuration::from_secs(20);
 /// What a `serve` process that does not hold the state does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtStart {
-    /// No hand-over concerns it: it tries to take the state, and exits if another lowtide keeps it.
+    /// No hand-over concerns it: it tries to take the state, and exits if another lowtide retains it.
     Ordinary,
     /// It tries to take the state until it succeeds.
     Try,
@@ -36,8 +36,8 @@ pub fn at_start(handover: Option<&Handover>, role: Option<StateOwner>, up: Times
 /// Container of the new lowtide, if the update helper must stop it: the state was handed to it, and the rollout is overdue.
 #[must_use]
 pub fn hangs(handover: &Handover, role: Option<StateOwner>, now: Timestamp) -> Option<&str> {
-    let keeps = role == Some(StateOwner::Helper) && handover.to == StateOwner::New && now >= handover.overdue;
-    handover.new.as_deref().filter(|_| keeps)
+    let must_stop = role == Some(StateOwner::Helper) && handover.to == StateOwner::New && now >= handover.overdue;
+    handover.new.as_deref().filter(|_| must_stop)
 }
 
 /// May this process restore the database copy that was made at the hand-over? Only processes of the image that wrote

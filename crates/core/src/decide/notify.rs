@@ -181,16 +181,16 @@ pub fn daily_report_due(last: Timestamp, now: Timestamp, at: Time, zone: &str) -
     (slot > last).then_some(slot)
 }
 
-/// Is a report due as a heartbeat, although nothing happened? `told`: when the last report was actually sent.
+/// Is a report due as a heartbeat, although nothing happened? `last_sent`: when the last report was actually sent.
 #[must_use]
-pub fn heartbeat_due(told: Timestamp, now: Timestamp, at: Time, zone: &str) -> bool {
+pub fn heartbeat_due(last_sent: Timestamp, now: Timestamp, at: Time, zone: &str) -> bool {
     let tz = time_zone(zone);
     let Some(slot) = latest(now, at, zone) else {
         return false;
     };
     // Civil days, so that the change to summer time does not move it by a day.
     let days = |t: Timestamp| t.to_zoned(tz.clone()).date();
-    days(slot) >= days(told).saturating_add(Span::new().days(HEARTBEAT_DAYS))
+    days(slot) >= days(last_sent).saturating_add(Span::new().days(HEARTBEAT_DAYS))
 }
 
 /// Does the report contain anything that justifies sending it?
@@ -247,7 +247,7 @@ fn shared(kind: FailureKind) -> bool {
 fn kind_text(kind: FailureKind) -> String {
     match serde_json::to_value(kind) {
         Ok(serde_json::Value::String(text)) => text,
-        // A unit variant always serialises to a string; should that change, the words still tell kinds apart.
+        // A unit variant always serialises to a string; should that change, the words still distinguish kinds.
         Ok(_) | Err(_) => kind.words().to_owned(),
     }
 }

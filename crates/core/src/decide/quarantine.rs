@@ -11,7 +11,7 @@ use lowtide_model::rollout::{Purpose, RolloutConclusion};
 
 /// Quarantines a release that is to blame: neither its digest nor the same content under another digest is tried again
 /// automatically. The release that an operator's revert goes to is never quarantined: it is the last known good one,
-/// whatever kept the revert from completing.
+/// whatever prevented the revert from completing.
 #[must_use]
 pub fn of_rollout(state: &RolloutState, conclusion: &RolloutConclusion) -> Vec<AppEvent> {
     let release = &state.release;
@@ -67,7 +67,7 @@ impl AppState {
         let runs: Vec<RunId> = self.releases.iter().filter(of).map(|release| release.run).collect();
         for target in self.targets.values_mut() {
             target.last.take_if(|(run, _)| runs.contains(run));
-            // The target runs the content that it was to be moved away from, and may now keep it.
+            // The target runs the content that it was to be moved away from, and may now retain it.
             target.overtaken &= target.current.is_none_or(|good| !runs.contains(&good));
         }
         // The content was built but has no release: forget the last build, so that it is built again although no input

@@ -97,10 +97,15 @@ pub fn adopted_tags<'a>(found: &'a [String], app_states: &[&AppState]) -> Vec<&'
     found.iter().map(String::as_str).filter(|tag| !is_needed(tag)).collect()
 }
 
-/// Images to remove: per app, all unused images except the newest `keep`. `in_use`: needed, or used by a container,
+/// Images to remove: per app, all unused images except the `retained` newest. `in_use`: needed, or used by a container,
 /// running or not. Images of open runs stay, and so do images of unknown runs: they belong to another lowtide.
 #[must_use]
-pub fn images(found: &[LocalImage], in_use: &BTreeSet<ImageId>, ended: &BTreeSet<RunId>, keep: usize) -> Vec<ImageId> {
+pub fn images(
+    found: &[LocalImage],
+    in_use: &BTreeSet<ImageId>,
+    ended: &BTreeSet<RunId>,
+    retained: usize,
+) -> Vec<ImageId> {
     let mut spare: BTreeMap<&AppName, Vec<&LocalImage>> = BTreeMap::new();
     for image in found {
         if ended.contains(&image.run) && !in_use.contains(&image.id) {
@@ -110,13 +115,13 @@ pub fn images(found: &[LocalImage], in_use: &BTreeSet<ImageId>, ended: &BTreeSet
     let mut gone = Vec::new();
     for images in spare.values_mut() {
         images.sort_by(|a, b| (b.created, b.run, &b.id).cmp(&(a.created, a.run, &a.id)));
-        gone.extend(images.iter().skip(keep).map(|image| image.id.clone()));
+        gone.extend(images.iter().skip(retained).map(|image| image.id.clone()));
     }
     gone
 }
 
 /// Run directories to remove: those of forgotten runs, then the oldest until all together are within `bound` bytes. Open
-/// runs keep theirs and count.
+/// runs retain theirs and count.
 #[must_use]
 pub fn directories(found: &[RunDirectory], open: &BTreeSet<RunId>, ended: &BTreeSet<RunId>, bound: u64) -> Vec<RunId> {
     let mut oldest_first: Vec<&RunDirectory> = found.iter().collect();
@@ -188,9 +193,9 @@ mod tests {
             ("all are needed", (1..=7).map(id).collect(), runs(1..=7), 0, &[]),
             ("nothing to keep", none, runs(1..=7), 0, &[7, 6, 5, 4, 3, 2, 1]),
         ];
-        for (name, in_use, ended, keep, gone) in table {
+        for (name, in_use, ended, retained, gone) in table {
             let gone: Vec<_> = gone.iter().map(|n| id(*n)).collect();
-            assert_eq!(images(&found, &in_use, &ended, keep), gone, "{name}");
+            assert_eq!(images(&found, &in_use, &ended, retained), gone, "{name}");
         }
     }
 

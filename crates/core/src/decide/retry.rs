@@ -9,7 +9,7 @@ const ATTEMPTS: u32 = 8;
 /// Pause after the first failed attempt.
 const FIRST: SignedDuration = SignedDuration::from_mins(1);
 const LONGEST: SignedDuration = SignedDuration::from_mins(30);
-/// A mail server may be down over a weekend; asking once a day costs nothing.
+/// A mail server may be down over a weekend; a try once a day costs nothing.
 const OUTBOX_LONGEST: SignedDuration = SignedDuration::from_hours(24);
 /// Spread around the pause, in percent each way: apps that failed together do not retry together.
 const JITTER_PERCENT: u64 = 20;

@@ -301,7 +301,7 @@ pub fn next<K: Kind>(
     }
     let attempt = match after_failure(state, track, now) {
         Ok(attempt) => attempt,
-        Err(next) => return timing::heard(state, outside, *next, now),
+        Err(next) => return timing::or_escalate(state, outside, *next, now),
     };
     let view = view(state, track);
     let planned = match state.goal {

@@ -265,7 +265,7 @@ impl RunState {
     }
 }
 
-/// The decision. Pure: the same state and moment give the same answer.
+/// The decision. Pure: the same state and moment give the same result.
 pub fn next(state: &RunState, now: Timestamp) -> Next {
     if state.conclusion.is_some() {
         return Next::Over;

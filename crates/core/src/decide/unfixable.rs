@@ -23,8 +23,8 @@ pub fn of_last_release<'a>(
             .map_or(&assessment.survey, |inspected| &*inspected.left),
         Conclusion::Failed { .. } | Conclusion::Cancelled { .. } => &assessment.survey,
     };
-    let asked = state.last.is_some() || state.inspected.is_some();
-    (asked && survey.unseen.is_none()).then_some((survey, &**assessment))
+    let surveyed = state.last.is_some() || state.inspected.is_some();
+    (surveyed && survey.unseen.is_none()).then_some((survey, &**assessment))
 }
 
 /// What the app's state remembers of it.

@@ -92,7 +92,7 @@ mod tests {
     /// What it runs, what it ran before, what it is being given.
     type Now = (Option<u128>, Option<u128>, Option<u128>);
 
-    fn told(quarantined: &[u128], targets: &[(&str, Now)]) -> String {
+    fn rendered(quarantined: &[u128], targets: &[(&str, Now)]) -> String {
         let mut app_state = AppState {
             releases: (1..=4).map(release).collect(),
             quarantine: quarantined
@@ -120,19 +120,19 @@ mod tests {
     #[test]
     fn the_newest_that_any_target_has_is_rolled_back_and_others_stay() {
         let table = [
-            told(&[], &[("a", (Some(2), Some(1), None)), ("b", (Some(2), Some(1), None))]),
-            told(&[], &[("a", (Some(3), Some(2), None)), ("b", (Some(2), Some(1), None))]),
-            told(&[], &[("a", (Some(2), Some(1), Some(3)))]),
-            told(
+            rendered(&[], &[("a", (Some(2), Some(1), None)), ("b", (Some(2), Some(1), None))]),
+            rendered(&[], &[("a", (Some(3), Some(2), None)), ("b", (Some(2), Some(1), None))]),
+            rendered(&[], &[("a", (Some(2), Some(1), Some(3)))]),
+            rendered(
                 &[],
                 &[("a", (Some(3), Some(2), None)), ("b", (Some(2), Some(1), Some(3)))],
             ),
-            told(&[], &[("a", (None, None, Some(1)))]),
-            told(&[], &[("a", (Some(1), None, None))]),
+            rendered(&[], &[("a", (None, None, Some(1)))]),
+            rendered(&[], &[("a", (Some(1), None, None))]),
             // It goes back already.
-            told(&[3], &[("a", (Some(3), Some(2), Some(2)))]),
+            rendered(&[3], &[("a", (Some(3), Some(2), Some(2)))]),
             // What it ran before was rolled back itself.
-            told(&[2], &[("a", (Some(3), Some(2), None))]),
+            rendered(&[2], &[("a", (Some(3), Some(2), None))]),
         ];
         insta::assert_snapshot!(table.join("\n"), @"
         web rolls back from t2 on a, b; it is halted and t2 quarantined

@@ -27,7 +27,7 @@ pub struct UnfixableUpdates {
     pub packages: BTreeMap<String, String>,
     /// How many of them are security fixes.
     pub security: usize,
-    /// Packages that the Dockerfile pins in a version that is gone → that version.
+    /// Packages that the Dockerfile pins to a version that is gone → that version.
     pub unavailable_pins: BTreeMap<String, String>,
     /// Targets whose containers, which are not of the last release, lack something.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -118,8 +118,8 @@ pub enum AppEvent {
         since: Timestamp,
         failure: Failure,
     },
-    /// Refused rollouts and failed promotions may be tried again: an operator asked, a night came, the configuration
-    /// changed, or lowtide started.
+    /// Refused rollouts and failed promotions may be tried again: an operator requested it, a night came, the
+    /// configuration changed, or lowtide started.
     Again {
         targets: Vec<TargetName>,
         channels: Vec<ChannelName>,
@@ -142,7 +142,7 @@ pub enum AppEvent {
         /// `None`: it touched nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worked: Option<Worked>,
-        /// What it left on the target; `None`: it did not arrive, or nobody can be asked for it.
+        /// What it left on the target; `None`: it did not arrive, or it cannot be queried.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         placed: Option<Placed>,
     },
@@ -178,7 +178,7 @@ pub enum AppEvent {
         #[serde(default)]
         probation: u32,
     },
-    /// An operator asked for a cycle now: windows are ignored until it is complete.
+    /// An operator requested a cycle now: windows are ignored until it is complete.
     Expedited {
         by: String,
         /// What becomes of a container that is not healthy.
@@ -190,7 +190,7 @@ pub enum AppEvent {
         run: RunId,
         by: String,
     },
-    /// The cycle that an operator asked for is complete: windows apply again.
+    /// The cycle that an operator requested is complete: windows apply again.
     RequestCompleted,
     /// The state that all earlier facts fold to. A fold begins here, and the earlier facts may be deleted.
     Checkpoint {
@@ -200,7 +200,7 @@ pub enum AppEvent {
 
 /// How long the journal retains an event of an app after a checkpoint replaced it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum EventRetention {
     /// A week.
     Facts,
     /// A week, and a copy of it for `retention.audit`.
@@ -266,13 +266,13 @@ pub enum Act<'a> {
 
 impl AppEvent {
     #[must_use]
-    pub fn kept(&self) -> Kept {
+    pub fn retention(&self) -> EventRetention {
         if let AppEvent::Checkpoint { .. } = self {
-            Kept::Checkpoint
+            EventRetention::Checkpoint
         } else if self.act().is_some() {
-            Kept::Audit
+            EventRetention::Audit
         } else {
-            Kept::Facts
+            EventRetention::Facts
         }
     }
 

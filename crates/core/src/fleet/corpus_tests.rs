@@ -47,7 +47,7 @@ pub(crate) fn holds<E: Serialize + DeserializeOwned>(
     let file = format!("{name}.jsonl");
     if std::env::var_os("LOWTIDE_WRITE_CORPUS").is_some() {
         let lines: Vec<String> = written.iter().map(|it| serde_json::to_string(it).unwrap()).collect();
-        keeps(&file, &(lines.join("\n") + "\n"));
+        write_next(&file, &(lines.join("\n") + "\n"));
     }
     for (version, text) in each(&file) {
         for line in text.lines() {
@@ -70,8 +70,8 @@ pub(crate) fn holds<E: Serialize + DeserializeOwned>(
     }
 }
 
-/// Writes a file of the version that comes next, where that is asked for.
-pub(crate) fn keeps(file: &str, text: &str) {
+/// Writes a file of the version that comes next, if `LOWTIDE_WRITE_CORPUS` is set.
+pub(crate) fn write_next(file: &str, text: &str) {
     let path = corpus().join(NEXT).join(file);
     if std::env::var_os("LOWTIDE_WRITE_CORPUS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

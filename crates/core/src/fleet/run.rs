@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum RunEvent {
-    /// The app's configuration as it was when the run opened: a run keeps its revision.
+    /// The app's configuration as it was when the run opened: the revision of a run does not change.
     Opened {
         app: Box<App>,
         trigger: Trigger,

@@ -98,7 +98,7 @@ pub trait KindState<K: Kind>: Clone + Debug + Default + PartialEq {
     /// A step has failed: what it certainly has not done.
     fn fail(&mut self, _step: &K::Step, _failure: &Failure) {}
 
-    /// One of the owner's programs asked to be retried later. Returns `true` if the target is certainly unchanged.
+    /// One of the owner's programs requested a later retry. Returns `true` if the target is certainly unchanged.
     fn busy(&mut self, _goal: Goal) -> bool {
         false
     }
@@ -273,7 +273,7 @@ pub struct TargetSettings {
     pub host: HostName,
     pub window: Option<Window>,
     pub ready: Ready,
-    /// How long the new containers are watched, with the old ones kept stopped, before the rollout is done.
+    /// How long the new containers are watched, with the old ones retained and stopped, before the rollout is done.
     pub bake: SignedDuration,
     /// Data may migrate: on failure the rollout stops and notifies people instead of rolling back.
     pub irreversible: bool,

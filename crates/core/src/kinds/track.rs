@@ -41,7 +41,7 @@ pub enum Ended<O> {
     Well {
         outcome: O,
     },
-    /// One of the owner's programs asked to be retried later (exit code 75, EX_TEMPFAIL of sysexits.h).
+    /// One of the owner's programs requested a later retry (exit code 75, EX_TEMPFAIL of sysexits.h).
     Busy {
         retry: Timestamp,
     },

@@ -24,7 +24,7 @@ pub struct Entry<'a> {
 #[must_use]
 pub fn audit(entries: &[Entry<'_>], style: Style) -> String {
     let rows = entries.iter().map(|entry| {
-        let (by, what) = told(entry.act);
+        let (by, what) = described(entry.act);
         [
             words::moment(entry.at, "UTC").into(),
             entry.app.map_or("all apps", AppName::as_str).into(),
@@ -42,7 +42,7 @@ pub fn audit(entries: &[Entry<'_>], style: Style) -> String {
 }
 
 /// The person, if it was one, and what they did.
-fn told(act: Act<'_>) -> (Option<&str>, String) {
+fn described(act: Act<'_>) -> (Option<&str>, String) {
     let shown = |why: &str| clean::one_line(why, DETAIL);
     match act {
         Act::Halted { reason } => halted(reason),

@@ -1,5 +1,5 @@
-//! Text from outside (commit subjects, log lines, server answers) made fit to print: one line, no control characters, no
-//! terminal escapes, no marks that reorder what is read, bounded.
+//! Text from outside (commit subjects, log lines, server responses) made fit to print: one line, no control characters,
+//! no terminal escapes, no marks that reorder what is read, bounded.
 
 /// Characters a line of a log may have in a mail or on a terminal; minified output can be megabytes long.
 pub(super) const LOG_LINE: usize = 400;
@@ -17,7 +17,7 @@ pub fn one_line(text: &str, max: usize) -> String {
     shortened(&line, max)
 }
 
-/// One line of a log: its inner spacing is kept, colours and control characters are not.
+/// One line of a log: its inner spacing is preserved, colours and control characters are not.
 pub(super) fn log_line(text: &str) -> String {
     shortened(printable(text).trim_end(), LOG_LINE)
 }

@@ -18,7 +18,7 @@ const FILES: usize = 40;
 /// Characters of a name or value.
 const WIDE: usize = 100;
 
-/// The whole answer.
+/// The whole output.
 #[must_use]
 pub fn comparison(old: &ComparedImage, new: &ComparedImage, found: &Comparison, style: Style) -> String {
     let mut out = columns(&[image("old", old), image("new", new)], style.width, style.color);

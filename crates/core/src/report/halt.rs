@@ -22,7 +22,7 @@ pub fn lacking(app: &AppName, lacking: &[Lacking]) -> String {
     out
 }
 
-/// The answer to a resume.
+/// The response to a resume.
 #[must_use]
 pub fn goes_on(app: &AppName, probation: u32) -> String {
     match probation {
@@ -31,7 +31,7 @@ pub fn goes_on(app: &AppName, probation: u32) -> String {
     }
 }
 
-/// The answer to a release from quarantine.
+/// The response to a release from quarantine.
 #[must_use]
 pub fn let_go(app: &AppName, named: &Quarantined) -> String {
     format!(
@@ -318,7 +318,7 @@ fn nth(n: usize) -> &'static str {
         .unwrap_or("last")
 }
 
-/// Milliseconds for people; kept here so that both forms of a case say the same.
+/// Milliseconds for people; here so that both forms of a case say the same.
 pub(super) fn took(ms: u64) -> String {
     quantity::duration(ms)
 }

@@ -114,10 +114,10 @@ pub fn findings(incident: &Incident, style: Style) -> String {
             out.push('\n');
         }
     }
-    let told = last_lines(incident);
-    if !told.is_empty() {
+    let lines = last_lines(incident);
+    if !lines.is_empty() {
         heading(&mut out, "the last lines of what failed");
-        for line in told {
+        for line in lines {
             out.push_str(&Ink::Soft.paint("  | ", style.color));
             out.push_str(&clean::log_line(line));
             out.push('\n');

@@ -19,7 +19,7 @@ pub fn reading(images: &[&str]) -> String {
     format!("reading {}", names.join(" and "))
 }
 
-/// The whole answer.
+/// The whole output.
 #[must_use]
 pub fn inventory(image: &ComparedImage, found: &Inventory, content: &ContentDigest, style: Style) -> String {
     let os = image

@@ -1,6 +1,6 @@
-//! What `plan --json` and the HTTP API show. Each answer is one JSON object with `"version": 1`; keys are added, never
-//! renamed or reused, without a new version. Times are UTC (RFC 3339), lengths milliseconds. Wait and halt reasons and
-//! conclusions have the journal's own shape. See docs/api.md.
+//! What `plan --json` and the HTTP API show. Each response is one JSON object with `"version": 1`; keys are added,
+//! never renamed or reused, without a new version. Times are UTC (RFC 3339), lengths milliseconds. Wait and halt
+//! reasons and conclusions have the journal's own shape. See docs/api.md.
 
 use super::plan::{self, ChannelPlan, ChannelTrouble, PlanRow, RolloutPlan, TargetPlan};
 use super::windows::Needs;
@@ -15,7 +15,7 @@ use lowtide_model::rollout::{Part, RolloutConclusion};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Shape of every answer in JSON.
+/// Shape of every response in JSON.
 pub const VERSION: u32 = 1;
 
 /// `plan --json`, `GET /api/v1/plan`.
@@ -65,7 +65,7 @@ struct Planning<'a> {
     mode: Mode,
     timezone: &'a str,
     schedule: &'a Schedule,
-    /// `null`: only when asked, or after a release of a parent.
+    /// `null`: only on request, or after a release of a parent.
     next_run: Option<Timestamp>,
     parents: Vec<&'a str>,
     halted: Option<Halted>,
@@ -175,7 +175,7 @@ struct Rollout<'a> {
     waits: Option<WaitReason>,
     /// It has waited for too long, since then; `null`: it has not.
     overdue: Option<Timestamp>,
-    /// `null`: none that can be told, or it waits for none.
+    /// `null`: not known, or it waits for none.
     opening: Option<Opening>,
     /// It waits for no window.
     window_ignored: bool,
@@ -186,7 +186,7 @@ struct Rollout<'a> {
     chosen: Chosen,
     units: Vec<Unit<'a>>,
     steps: Vec<Step<'a>>,
-    /// If every step goes well; `null`: that cannot be told.
+    /// If every step goes well; `null`: not known.
     ends: Option<RolloutConclusion>,
 }
 
@@ -237,7 +237,7 @@ struct Step<'a> {
     took_ms: Option<i64>,
 }
 
-/// `settings`: those of the one app that was asked for.
+/// `settings`: those of the one requested app.
 #[must_use]
 pub fn plan<'a>(rows: &'a [PlanRow], paused: bool, now: Timestamp, settings: Option<&'a [plan::Setting]>) -> Plan<'a> {
     Plan {
@@ -392,7 +392,7 @@ fn halt(reason: &HaltReason) -> HaltReason {
         HaltReason::Stuck { failure } => HaltReason::Stuck {
             failure: brief(failure),
         },
-        told @ (HaltReason::Operator { .. } | HaltReason::Withdrawn { .. }) => told,
+        other @ (HaltReason::Operator { .. } | HaltReason::Withdrawn { .. }) => other,
     }
 }
 

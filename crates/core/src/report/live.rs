@@ -30,7 +30,7 @@ pub enum Doing {
         step: String,
         since: Timestamp,
         /// Why it is not ready yet.
-        answer: Option<String>,
+        reason: Option<String>,
     },
     /// Swarm replaces tasks.
     Tasks {
@@ -79,12 +79,12 @@ pub fn rows(rows: &[Row], now: Timestamp) -> Vec<Drawn> {
 fn doing(doing: &Doing) -> String {
     match doing {
         Doing::Phase(phase) => rollout::phase(*phase).to_owned(),
-        Doing::Step { step, answer: None, .. } => clean::one_line(step, 80),
+        Doing::Step { step, reason: None, .. } => clean::one_line(step, 80),
         Doing::Step {
             step,
-            answer: Some(answer),
+            reason: Some(reason),
             ..
-        } => format!("{} ({})", clean::one_line(step, 80), clean::one_line(answer, 80)),
+        } => format!("{} ({})", clean::one_line(step, 80), clean::one_line(reason, 80)),
         Doing::Tasks { done, total, .. } => format!("{done} of {total} tasks are replaced"),
         Doing::Baking { .. } => rollout::phase(Phase::Baking).to_owned(),
         Doing::Failed { why } => format!("failed: {}", clean::one_line(why, 160)),
@@ -113,11 +113,11 @@ pub fn step(name: &str, step: &str) -> String {
 }
 
 #[must_use]
-pub fn not_ready(name: &str, answer: &str) -> String {
+pub fn not_ready(name: &str, reason: &str) -> String {
     format!(
         "  {}: not ready yet: {}",
         clean::one_line(name, 40),
-        clean::one_line(answer, 160)
+        clean::one_line(reason, 160)
     )
 }
 

@@ -329,14 +329,14 @@ fn halted(halt: &Halt<'_>) -> Rendered {
         HaltReason::Operator { .. } | HaltReason::Withdrawn { .. } => None,
     };
     let mut why = vec![Block::Text(words::halted(reason))];
-    let told = halt.incident.map(incident::logs).unwrap_or_default();
+    let logs = halt.incident.map(incident::logs).unwrap_or_default();
     if halt.log.is_empty() {
-        why.extend(told);
+        why.extend(logs);
         why.extend(log(failure.map_or(&[][..], |f| &f.excerpt), LOG_LINES));
-    } else if told.is_empty() {
+    } else if logs.is_empty() {
         why.extend(log(halt.log, LOG_LINES));
     } else {
-        why.extend(told);
+        why.extend(logs);
     }
     let mut sections = vec![
         Section::new("Why", why),

@@ -9,7 +9,7 @@ use lowtide_model::freshness::{Fix, KeptBack, Outdated, OutdatedHost, PendingPac
 /// Characters of a name, version or reason.
 const WIDE: usize = 100;
 
-/// A line per image, then what is pending in each, then what could not be asked.
+/// A line per image, then what is pending in each, then what could not be queried.
 #[must_use]
 pub fn outdated(images: &[Outdated], style: Style) -> String {
     let head = ["IMAGE", "SYSTEM", "PENDING"].map(|h| Ink::Soft.cell(h));

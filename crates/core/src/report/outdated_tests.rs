@@ -94,7 +94,7 @@ fn what_is_pending_in_several_images() {
 }
 
 #[test]
-fn an_archive_that_does_not_answer_is_never_nothing() {
+fn an_unreachable_archive_is_reported() {
     let unknown = Survey {
         unknown: full().unknown,
         ..Survey::default()

@@ -374,7 +374,7 @@ mod tests {
             tag: "t3".to_owned(),
             release: lowtide_model::name::RunId(ulid::Ulid(3)),
         };
-        let told = [
+        let lines = [
             tries_rollout(&app, &target, "t2", &sick),
             tries_promotion(&app, &channel, "t2", &taken),
             is_halted(&app, &halted),
@@ -386,7 +386,7 @@ mod tests {
             refuses(&target, at(-7200), &sick, at(0)),
             missing(&channel, at(-7200), &away, Some(at(120)), at(0)),
         ];
-        insta::assert_snapshot!(told.join("\n"), @"
+        insta::assert_snapshot!(lines.join("\n"), @"
         after it, t2 is rolled out to front of web again, where it was refused: the container was not healthy before the rollout: web is unhealthy
         after it, t2 is promoted to production of web again, which failed: the tag exists with another digest: prod.example.org/web:t2 is sha256:aa already, not sha256:bb
         but web is halted, so that waits until it is resumed. ana withdrew t3: it answers 500.

@@ -148,8 +148,9 @@ pub fn plan(rows: &[PlanRow], paused: bool, now: Timestamp, style: Style) -> Str
 #[must_use]
 pub fn steps(row: &PlanRow, now: Timestamp, style: Style) -> String {
     let open = row.targets.iter().filter_map(|it| Some((it, it.rollout.as_ref()?)));
-    let told = open.map(|(it, open)| format!("\n{}", rollout::steps(open.id, &it.target, &open.preview, now, style)));
-    told.collect()
+    let paragraphs =
+        open.map(|(it, open)| format!("\n{}", rollout::steps(open.id, &it.target, &open.preview, now, style)));
+    paragraphs.collect()
 }
 
 /// Every setting of one app and where it came from.

@@ -10,7 +10,7 @@ use lowtide_model::preview::{Chosen, Entry, Move, OrderReason, Phase, Planned, P
 use lowtide_model::rollout::UpdateOrder;
 use lowtide_model::rollout::{Bar, Part, RolloutConclusion};
 
-/// Replicas told by name in one line; the others are counted.
+/// Replicas listed by name in one line; the others are counted.
 const NAMED: usize = 4;
 
 /// What is moved, from what to the release of `tag`, in which order and why: replicas that have all this in common share a
@@ -26,8 +26,8 @@ pub fn moved(preview: &RolloutPreview, tag: &str) -> Vec<String> {
         }
     }
     let tag = clean::one_line(tag, 60);
-    let told = groups.iter().map(|group| together(preview.chosen, group, &tag));
-    told.collect()
+    let lines = groups.iter().map(|group| together(preview.chosen, group, &tag));
+    lines.collect()
 }
 
 /// One of them that preflight has found.
@@ -107,7 +107,7 @@ pub fn progress(preview: &RolloutPreview) -> Option<String> {
         }
     }
     let began = preview.moves.iter().any(|it| it.phase != Phase::Waiting);
-    let told = groups.iter().map(|(words, group)| {
+    let lines = groups.iter().map(|(words, group)| {
         let plain: Vec<String> = group
             .iter()
             .take(NAMED)
@@ -121,7 +121,7 @@ pub fn progress(preview: &RolloutPreview) -> Option<String> {
         };
         format!("{names}: {words}")
     });
-    began.then(|| told.collect::<Vec<_>>().join("; "))
+    began.then(|| lines.collect::<Vec<_>>().join("; "))
 }
 
 /// A replica's phase, and the step it is in.

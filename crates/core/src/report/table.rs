@@ -2,7 +2,7 @@
 
 use super::clean;
 
-/// Breaks at spaces; a word longer than `width` is broken where it must be. Line breaks of `text` are kept.
+/// Breaks at spaces; a word longer than `width` is broken where it must be. Line breaks of `text` are preserved.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
@@ -86,7 +86,7 @@ impl Ink {
     }
 }
 
-/// Columns a last cell keeps on a terminal that is too narrow: the line then overflows.
+/// Columns a last cell retains on a terminal that is too narrow: the line then overflows.
 const LAST_MIN: usize = 16;
 
 /// Rows in aligned columns, two spaces apart, no trailing space. Only the last column is cut to fit `width`.

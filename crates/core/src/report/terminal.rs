@@ -1,5 +1,5 @@
-//! Tables and one-line answers for a terminal. Every function returns whole lines, each ended; columns are aligned and
-//! nothing is coloured unless asked for.
+//! Tables and one-line responses for a terminal. Every function returns whole lines, each ended; columns are aligned
+//! and nothing is coloured unless requested.
 
 use super::change::packages_table;
 use super::quantity::{duration, relative};

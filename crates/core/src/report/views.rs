@@ -140,7 +140,7 @@ pub struct RunView {
     pub commit: Option<Commit>,
     /// The commit's page, where one is known.
     pub link: Option<String>,
-    /// Logs and kept artefacts, where they are on this machine.
+    /// Logs and stored artefacts, where they are on this machine.
     pub files: Vec<PathBuf>,
     /// Why it built; empty when it did not.
     pub because: Vec<Because>,

@@ -52,7 +52,7 @@ impl Commit {
 pub struct Base {
     /// As the Dockerfile names it, arguments substituted.
     pub reference: Reference,
-    /// Where its FROM asks for another one than the engine's.
+    /// Where its FROM names another one than the engine's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     pub pin: BasePin,

@@ -18,7 +18,7 @@ pub struct Test {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tested {
     pub steps: Vec<StepResult>,
-    /// `None`: no JUnit files were asked for.
+    /// `None`: no JUnit files were requested.
     pub report: Option<TestReport>,
     /// Time until ready in production mode, milliseconds; `None`: it was not started.
     pub production_ready_ms: Option<u64>,

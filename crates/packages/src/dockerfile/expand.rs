@@ -13,11 +13,11 @@ pub(super) fn expand(word: &str, escape: char, value: &dyn Fn(&str) -> Option<St
     Expander { escape, value }.word(word, DEPTH, Escapes::Taken)
 }
 
-/// A pattern keeps its escape characters: there they mean something else.
+/// A pattern preserves its escape characters: there they mean something else.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Escapes {
     Taken,
-    Kept,
+    Preserved,
 }
 
 struct Expander<'a> {
@@ -45,7 +45,7 @@ impl Expander<'_> {
                     rest = remaining;
                 }
                 (c, None | Some('"')) if c == self.escape => {
-                    if escapes == Escapes::Kept {
+                    if escapes == Escapes::Preserved {
                         text.push(c);
                     }
                     if let Some(next) = after.chars().next() {
@@ -112,13 +112,13 @@ impl Expander<'_> {
             modifier: modifier.to_owned(),
         };
         let Some(rest) = modifier.strip_prefix('/') else {
-            let operation = self.word(modifier, depth - 1, Escapes::Kept)?;
+            let operation = self.word(modifier, depth - 1, Escapes::Preserved)?;
             return trimmed(value, &operation).ok_or_else(unknown);
         };
         let (all, rest) = rest.strip_prefix('/').map_or((false, rest), |rest| (true, rest));
         let end = self.slash(rest).ok_or_else(unknown)?;
-        let pattern = self.word(&rest[..end], depth - 1, Escapes::Kept)?;
-        let text = self.word(&rest[end + 1..], depth - 1, Escapes::Kept)?;
+        let pattern = self.word(&rest[..end], depth - 1, Escapes::Preserved)?;
+        let text = self.word(&rest[end + 1..], depth - 1, Escapes::Preserved)?;
         replaced(value, &pattern, &text, all)
             .filter(|text| text.len() <= LENGTH)
             .ok_or_else(unknown)

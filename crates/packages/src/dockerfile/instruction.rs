@@ -129,7 +129,7 @@ fn form(said: &str, line: &Line) -> Said {
     }
 }
 
-/// A COPY with `--from` that may write where a package manager keeps what is installed.
+/// A COPY with `--from` that may write where a package manager stores what is installed.
 pub(super) fn overlay(line: &Line, arguments: usize, escape: char) -> Option<Instruction> {
     let pieces = words(&line.text, arguments, escape);
     let clean = |word: &str| {

@@ -152,7 +152,7 @@ pub(super) fn continued(text: &str, escape: char) -> Option<usize> {
     (!before.ends_with(escape)).then_some(before.len())
 }
 
-/// Blank-separated pieces; quotes keep blanks, the escape character keeps the next character.
+/// Blank-separated pieces; quotes preserve blanks, the escape character preserves the next character.
 pub(super) fn words(text: &str, from: usize, escape: char) -> Vec<Range<usize>> {
     let mut words = Vec::new();
     let mut start = None;

@@ -65,7 +65,7 @@ pub(super) struct Word {
 /// Reads a Dockerfile as far as it decides about bases.
 ///
 /// # Errors
-/// When BuildKit, too, could not tell its stages; names the line.
+/// When BuildKit, too, could not separate its stages; names the line.
 pub fn parse(text: &str) -> Result<Dockerfile, DockerfileError> {
     let (directives, lines) = logical(text)?;
     let mut file = Dockerfile {

@@ -68,7 +68,7 @@ fn a_digest_of_the_author_s_stays() {
 }
 
 #[test]
-fn a_word_broken_over_lines_keeps_the_line_count() {
+fn a_word_broken_over_lines_preserves_the_line_count() {
     insta::assert_snapshot!(pinned_with("FROM d\\\ne\\\n# odd\nbian:12\nRUN y\n", &["debian:12"]), @r"
     FROM \
     \

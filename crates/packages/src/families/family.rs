@@ -1,4 +1,4 @@
-//! What the shared rules ask of a family of package managers.
+//! What the shared rules require of a family of package managers.
 
 use super::paths::Paths;
 use super::programs::Programs;
@@ -43,7 +43,7 @@ pub type ReadDatabase = fn(&[u8]) -> Result<Vec<Package>, ParseError>;
 
 /// Which files of an image are stored, and in which form.
 pub struct Storage {
-    /// Does the file at this path decide about upgrades? The answer for files of others is `true`.
+    /// Does the file at this path decide about upgrades? The result for files of others is `true`.
     pub matters: Box<dyn Fn(&str) -> bool>,
     /// Path and content → a shorter content that decides the same; `None`: it is stored as it is.
     pub condensed: fn(&str, &[u8]) -> Option<Vec<u8>>,

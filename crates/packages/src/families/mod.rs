@@ -1,5 +1,5 @@
 //! Families of package managers: one folder per family with everything about it that is pure. [`family`] is the contract
-//! with the shared rules, [`list`] is the list of families. How a family asks its package repositories is in
+//! with the shared rules, [`list`] is the list of families. How a family queries its package repositories is in
 //! `runtime/families`.
 
 pub mod apk;

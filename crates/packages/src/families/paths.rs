@@ -1,4 +1,4 @@
-//! Where a family of package managers keeps what in an image.
+//! Where a family of package managers stores what in an image.
 
 /// Paths come without leading slash.
 pub struct Paths {

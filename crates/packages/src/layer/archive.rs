@@ -196,7 +196,7 @@ mod tests {
             ("manifest.json", manifest),
         ])
         .unwrap();
-        // Docker 25 and later: blobs named by digest; the store of containerd keeps them compressed.
+        // Docker 25 and later: blobs named by digest; the store of containerd has them compressed.
         let packed = gzip(&base);
         let blob = |bytes: &[u8]| format!("blobs/sha256/{}", id(bytes));
         let (base_blob, top_blob, config_blob) = (blob(&packed), blob(&top), blob(&config));

@@ -99,7 +99,7 @@ impl Assembly {
         let (linked, uncaptured) = self.linked_wanted(wanted);
         let Self {
             mut nodes,
-            wanted: mut kept,
+            wanted: mut contents,
             layers,
             origin,
             inodes: _,
@@ -107,7 +107,7 @@ impl Assembly {
         } = self;
         nodes.retain(|path, node| !is_left_out(path, &node.file.kind));
         name_links(&mut nodes);
-        kept.extend(linked);
+        contents.extend(linked);
         let located = |(path, node): (String, Node)| {
             let Node { file, layer, .. } = node;
             (path, Located { file, layer })
@@ -115,7 +115,7 @@ impl Assembly {
         Tree {
             files: nodes.into_iter().map(located).collect(),
             layers,
-            kept,
+            contents,
             uncaptured,
             packages: origin.packages(),
         }
@@ -206,7 +206,7 @@ impl Assembly {
     }
 
     /// Content of wanted paths that are links to other wanted paths, and the wanted links whose target's content was
-    /// not kept.
+    /// not stored.
     fn linked_wanted(&self, wanted: &Wanted) -> (Vec<(String, Vec<u8>)>, Vec<String>) {
         let (mut linked, mut uncaptured) = (Vec::new(), Vec::new());
         for (path, node) in &self.nodes {

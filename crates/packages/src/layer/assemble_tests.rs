@@ -155,10 +155,10 @@ fn wanted_files_are_those_of_the_top_and_links_among_them_are_followed() {
         &[("var/lib/.wh.dpkg", b"")],
     ]);
     assert_eq!(
-        tree.kept.keys().collect::<Vec<_>>(),
+        tree.contents.keys().collect::<Vec<_>>(),
         ["etc/os-release", "usr/lib/os-release"]
     );
-    assert_eq!(tree.kept["etc/os-release"], b"ID=new");
+    assert_eq!(tree.contents["etc/os-release"], b"ID=new");
     assert_eq!(tree.uncaptured, ["etc/apt/sources.list"]);
     assert_eq!(tree.packages, Ok(Vec::new()));
 }

@@ -33,13 +33,13 @@ pub fn read(tar: impl Read, wanted: &Wanted, limits: &Limits, used: &mut Used) -
         inner: tar,
         meter: meter.clone(),
     });
-    let mut fleet_status = FleetStatus {
+    let mut layer = LayerReader {
         limits,
         wanted,
         entries: BTreeMap::new(),
         hidden: BTreeSet::new(),
         opaque: BTreeSet::new(),
-        kept: BTreeMap::new(),
+        stored: BTreeMap::new(),
         used,
         inodes: 0,
         plain_parent: None,
@@ -51,9 +51,7 @@ pub fn read(tar: impl Read, wanted: &Wanted, limits: &Limits, used: &mut Used) -
         let next = entries.next();
         meter.left.set(u64::MAX);
         let Some(entry) = next else { break };
-        let done = entry
-            .map_err(LayerError::Read)
-            .and_then(|mut e| fleet_status.entry(&mut e));
+        let done = entry.map_err(LayerError::Read).and_then(|mut e| layer.entry(&mut e));
         done.map_err(|e| meter.explain(e))?;
     }
     // The tar crate takes the end of the stream for the end of the archive.
@@ -65,20 +63,20 @@ pub fn read(tar: impl Read, wanted: &Wanted, limits: &Limits, used: &mut Used) -
         diff_id: digest(meter.hash.take()),
         size: meter.read.get(),
         whole,
-        entries: fleet_status.entries,
-        hidden: fleet_status.hidden,
-        opaque: fleet_status.opaque,
-        wanted: fleet_status.kept,
+        entries: layer.entries,
+        hidden: layer.hidden,
+        opaque: layer.opaque,
+        wanted: layer.stored,
     })
 }
 
-struct FleetStatus<'a> {
+struct LayerReader<'a> {
     limits: &'a Limits,
     wanted: &'a Wanted,
     entries: BTreeMap<String, LayerEntry>,
     hidden: BTreeSet<String>,
     opaque: BTreeSet<String>,
-    kept: BTreeMap<String, Vec<u8>>,
+    stored: BTreeMap<String, Vec<u8>>,
     used: &'a mut Used,
     inodes: u32,
     /// The last parent directory that was verified, without a symlink on its path: the next entry is usually in it,
@@ -87,7 +85,7 @@ struct FleetStatus<'a> {
     buffer: Vec<u8>,
 }
 
-impl FleetStatus<'_> {
+impl LayerReader<'_> {
     fn entry<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<(), LayerError> {
         let target = entry.link_name_bytes().map(|t| t.into_owned()).unwrap_or_default();
         let raw = entry.path_bytes().into_owned();
@@ -181,12 +179,12 @@ impl FleetStatus<'_> {
         if entry.file.kind != FileKind::Directory {
             // If the path was a directory, this layer's entries below it are removed, too.
             if remove_below(&mut self.entries, &path) > 0 {
-                remove_below(&mut self.kept, &path);
+                remove_below(&mut self.stored, &path);
             }
             self.plain_parent = None;
         }
         if !matches!(entry.file.kind, FileKind::File { .. }) {
-            self.kept.remove(&path);
+            self.stored.remove(&path);
         }
         self.entries.insert(path, entry);
     }
@@ -214,18 +212,22 @@ impl FleetStatus<'_> {
             found.inode = NonZeroU32::new(self.inodes);
         }
         let entry = found.clone();
-        let kept = self.kept.get(&target).filter(|_| self.wanted.contains(&path)).cloned();
+        let linked = self
+            .stored
+            .get(&target)
+            .filter(|_| self.wanted.contains(&path))
+            .cloned();
         self.insert(path.clone(), entry);
-        if let Some(bytes) = kept {
-            self.keep(path, bytes)?;
+        if let Some(bytes) = linked {
+            self.store(path, bytes)?;
         }
         Ok(())
     }
 
     fn content<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, path: &str) -> Result<FileKind, LayerError> {
-        let keep = self.wanted.contains(path);
-        if keep || path == SHADOW {
-            let room = self.limits.kept.saturating_sub(self.used.kept) as u64;
+        let is_wanted = self.wanted.contains(path);
+        if is_wanted || path == SHADOW {
+            let room = self.limits.stored.saturating_sub(self.used.stored) as u64;
             let mut bytes = Vec::new();
             entry.take(room + 1).read_to_end(&mut bytes).map_err(LayerError::Read)?;
             if path == SHADOW {
@@ -235,13 +237,13 @@ impl FleetStatus<'_> {
                 sha256: FileHash(Sha256::digest(&bytes).into()),
                 size: bytes.len() as u64,
             };
-            self.keep(path.to_owned(), bytes)?;
-            if !keep {
-                self.kept.remove(path);
+            self.store(path.to_owned(), bytes)?;
+            if !is_wanted {
+                self.stored.remove(path);
             }
             return Ok(kind);
         }
-        self.kept.remove(path);
+        self.stored.remove(path);
         let mut hash = Sha256::new();
         let mut size = 0;
         loop {
@@ -259,11 +261,11 @@ impl FleetStatus<'_> {
         Ok(FileKind::File { sha256, size })
     }
 
-    fn keep(&mut self, path: String, bytes: Vec<u8>) -> Result<(), LayerError> {
-        self.used.kept += bytes.len();
-        let (used, limit) = (self.used.kept as u64, self.limits.kept as u64);
+    fn store(&mut self, path: String, bytes: Vec<u8>) -> Result<(), LayerError> {
+        self.used.stored += bytes.len();
+        let (used, limit) = (self.used.stored as u64, self.limits.stored as u64);
         LayerError::bounded("bytes of package databases", used, limit)?;
-        self.kept.insert(path, bytes);
+        self.stored.insert(path, bytes);
         Ok(())
     }
 }

@@ -161,8 +161,8 @@ fn hostile_archives_are_refused_by_name() {
     insta::assert_snapshot!(said(&[("a", b"12345")], &small), @"the archive has more than 4 bytes of content");
     let names = Limits { names: 8, ..all };
     insta::assert_snapshot!(said(&[("123456789", b"")], &names), @"the archive has more than 8 bytes of names");
-    let kept = Limits { kept: 3, ..all };
-    insta::assert_snapshot!(said(&[("etc/os-release", b"ID=x")], &kept), @"the archive has more than 3 bytes of package databases");
+    let stored = Limits { stored: 3, ..all };
+    insta::assert_snapshot!(said(&[("etc/os-release", b"ID=x")], &stored), @"the archive has more than 3 bytes of package databases");
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn digest_and_size_are_those_of_all_bytes() {
 }
 
 #[test]
-fn a_table_survives_being_kept() {
+fn a_table_survives_storing() {
     let table = parse(&archive(&[
         ("etc/os-release", b"ID=\xff"),
         ("b", b"=> etc/os-release"),

@@ -15,7 +15,7 @@ pub struct Limits {
     /// Bytes of all names and link targets: with the entries, what the table costs in memory.
     pub names: usize,
     /// Bytes of the wanted files.
-    pub kept: usize,
+    pub stored: usize,
 }
 
 impl Default for Limits {
@@ -25,7 +25,7 @@ impl Default for Limits {
             entries: 1_000_000,
             content: 256 << 30,
             names: 128 << 20,
-            kept: 32 << 20,
+            stored: 32 << 20,
         }
     }
 }
@@ -36,7 +36,7 @@ pub struct Used {
     pub(super) entries: usize,
     pub(super) content: u64,
     pub(super) names: usize,
-    pub(super) kept: usize,
+    pub(super) stored: usize,
 }
 
 /// One layer: what it adds, what it hides, and the content of its wanted files. Ignored files are still in it.
@@ -45,7 +45,8 @@ pub struct LayerTable {
     pub diff_id: DiffId,
     /// Bytes of the archive, uncompressed.
     pub size: u64,
-    /// The archive had its end mark (pax(1): two blocks of zeros). Without one, only its digest tells whether it is whole.
+    /// The archive had its end mark (pax(1): two blocks of zeros). Without one, only its digest shows whether it is
+    /// whole.
     pub whole: bool,
     /// By path without leading slash.
     pub(super) entries: BTreeMap<String, LayerEntry>,

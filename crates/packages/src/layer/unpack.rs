@@ -1,4 +1,4 @@
-//! Layers come plain, gzipped or as zstd. Which is told by their first bytes (RFC 1952 §2.3.1, RFC 8878 §3.1.1): media
+//! Layers come plain, gzipped or as zstd. Their first bytes say which (RFC 1952 §2.3.1, RFC 8878 §3.1.1): media
 //! types are many, and some registries' are wrong.
 
 use flate2::bufread::MultiGzDecoder;
@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 /// Read at a time.
 const BUFFER: usize = 256 << 10;
-/// Of zstd: the memory an archive may ask for. Builders' best levels use 32 MiB; only `--long` needs more.
+/// Of zstd: the memory an archive may require. Builders' best levels use 32 MiB; only `--long` needs more.
 const WINDOW: u64 = 64 << 20;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];

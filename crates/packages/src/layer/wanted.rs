@@ -1,13 +1,13 @@
-//! The few small files of an image whose content is kept: package databases, package sources, keyrings.
+//! The few small files of an image whose content is stored: package databases, package sources, keyrings.
 
 use crate::families::list;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-/// What an inventory needs, besides what each family of package managers asks for.
+/// What an inventory needs, besides what each family of package managers requires.
 const INVENTORY: &[&str] = &["etc/os-release", "usr/lib/os-release"];
 
-/// Paths whose content is kept.
+/// Paths whose content is stored.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// What stands before a star and after it; without a star, the whole path and nothing.
@@ -34,7 +34,7 @@ impl Wanted {
         }
     }
 
-    /// All that the product asks of an image.
+    /// All that the product reads of an image.
     #[must_use]
     pub fn inventory() -> &'static Self {
         static ALL: LazyLock<Wanted> = LazyLock::new(|| {
@@ -58,7 +58,7 @@ impl Wanted {
         })
     }
 
-    /// Differs when the patterns do: a layer table that was kept for other patterns lacks files.
+    /// Differs when the patterns do: a layer table that was stored for other patterns lacks files.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint

@@ -1,5 +1,5 @@
 //! ASCII armor (RFC 9580 §6.2): base64 between a header line and a footer line. Checksums are optional and ignored,
-//! as the RFC asks; what is inside is proven by a signature or not at all.
+//! as the RFC requires; what is inside is proven by a signature or not at all.
 
 use base64::Engine as _;
 use base64::alphabet;

@@ -48,7 +48,7 @@ pub enum SignatureError {
 }
 
 impl SignatureError {
-    /// Of several signatures that all fail, the one that says most: a key we know tells more than one we do not.
+    /// Of several signatures that all fail, the one that says most: a known key says more than an unknown one.
     pub(super) fn weight(&self) -> u8 {
         match self {
             SignatureError::Unsigned => 0,

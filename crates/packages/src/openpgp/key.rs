@@ -1,5 +1,5 @@
-//! May a key sign, here and now? The rules of RFC 9580 §10.1 and §5.2.3 that GnuPG keeps: a key is what its own newest
-//! signature over itself says; a subkey counts when primary and subkey vouch for each other.
+//! May a key sign, here and now? The rules of RFC 9580 §10.1 and §5.2.3 that GnuPG applies: a key is what its own
+//! newest signature over itself says; a subkey counts when primary and subkey vouch for each other.
 
 use super::error::SignatureError;
 use jiff::Timestamp;

@@ -1,6 +1,6 @@
 //! The upgrades among the cases that apk-tools is published with.
 
-use crate::asked::{Case, Said, tools};
+use crate::case::{Case, Said, tools};
 use crate::random::same;
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ fn published_cases_are_judged_as_apk_judges_them() {
     let mut names: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()).collect();
     names.retain(|path| path.extension().is_some_and(|it| it == "test"));
     names.sort();
-    let (mut answered, mut undecided, mut wrong) = (0, 0, Vec::new());
+    let (mut agreed, mut undecided, mut wrong) = (0, 0, Vec::new());
     for path in names {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         // Whatever a case is about, upgrading its image is one more.
@@ -26,14 +26,14 @@ fn published_cases_are_judged_as_apk_judges_them() {
             println!("{name}: {why}; they: {theirs:?}");
             undecided += 1;
         } else if theirs.iter().all(|it| same(it, &ours)) {
-            answered += 1;
+            agreed += 1;
         } else {
             println!("{name}: {case:?}\n  we: {ours:?}\n  they: {theirs:?}");
             wrong.push(name);
         }
     }
-    println!("{answered} answered, {undecided} undecided");
-    assert!(answered > 40, "only {answered}");
+    println!("{agreed} answered, {undecided} undecided");
+    assert!(agreed > 40, "only {agreed}");
     assert!(wrong.is_empty(), "not as apk says: {wrong:?}");
 }
 

@@ -1,6 +1,6 @@
 //! Random images and repositories, judged by apk and by us.
 
-use crate::asked::{Said, tools};
+use crate::case::{Said, tools};
 use crate::universe::world;
 use std::collections::BTreeMap;
 

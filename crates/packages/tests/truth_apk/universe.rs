@@ -1,6 +1,6 @@
 //! Small random repositories and images: enough of everything that decides, little enough to read.
 
-use crate::asked::Case;
+use crate::case::Case;
 use std::fmt::Write as _;
 
 /// Numbers that are the same for the same seed (xorshift64*).

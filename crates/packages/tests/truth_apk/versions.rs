@@ -1,6 +1,6 @@
 //! Random versions, compared by apk and by us.
 
-use crate::asked::tools;
+use crate::case::tools;
 use crate::universe::Dice;
 use lowtide_packages::families::apk::version::{compare, is_valid};
 use std::cmp::Ordering;
@@ -15,7 +15,7 @@ fn versions_are_ordered_as_by_apk() {
     let mut equal = 0;
     for _ in 0..4000 {
         let a = version(&mut dice);
-        // Close relatives tell more.
+        // Similar versions find more errors.
         let b = if dice.one_in(3) {
             version(&mut dice)
         } else {

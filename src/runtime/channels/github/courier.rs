@@ -1,7 +1,7 @@
 //! Delivers notices to GitHub: in order within a lane, and not while GitHub asks us to wait.
 
 use super::post::post;
-use crate::clients::github::connect::{ANSWER, Github};
+use crate::clients::github::connect::{Github, RESPONSE_TIMEOUT};
 use crate::clients::github::error::GithubError;
 use crate::runtime::channels::courier::{Courier, Delivering, Undelivered};
 use crate::runtime::connectivity::{Reached, chain, said};
@@ -17,7 +17,7 @@ impl Courier for GithubPolicy {
     const IN_ORDER: bool = true;
 
     fn connect(&self) -> Result<Github, Undelivered> {
-        Github::new(&self.token, &self.api, ANSWER).map_err(|error| undelivered(&error))
+        Github::new(&self.token, &self.api, RESPONSE_TIMEOUT).map_err(|error| undelivered(&error))
     }
 
     async fn deliver(
@@ -51,7 +51,7 @@ impl Courier for GithubPolicy {
         for repo in repos.collect::<BTreeSet<&str>>() {
             reached.push(Reached {
                 what: format!("github {repo}"),
-                answer: repository(self, repo).await,
+                result: repository(self, repo).await,
             });
         }
         reached
@@ -59,7 +59,7 @@ impl Courier for GithubPolicy {
 }
 
 async fn repository(policy: &GithubPolicy, repo: &str) -> Result<String, String> {
-    let github = said(Github::new(&policy.token, &policy.api, ANSWER))?;
+    let github = said(Github::new(&policy.token, &policy.api, RESPONSE_TIMEOUT))?;
     let name = said(github.repository(repo).await)?;
     if name.eq_ignore_ascii_case(repo) {
         Ok("the token sees it".to_owned())

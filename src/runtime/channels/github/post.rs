@@ -46,7 +46,7 @@ pub async fn post(
                 marker: markdown::marker(incident),
                 words: markdown::issue(notice, incident, sender),
             };
-            incident.tell(*since, known, sender).await.map(Some)
+            incident.publish(*since, known, sender).await.map(Some)
         }
         Post::IssueClosed { incidents } => {
             let begins = markdown::marker(incidents);
@@ -76,7 +76,7 @@ struct Incident<'a> {
 }
 
 impl Incident<'_> {
-    async fn tell(&self, since: Timestamp, known: Option<u64>, sender: &Sender) -> Result<u64, GithubError> {
+    async fn publish(&self, since: Timestamp, known: Option<u64>, sender: &Sender) -> Result<u64, GithubError> {
         let Self {
             github, repo, words, ..
         } = self;

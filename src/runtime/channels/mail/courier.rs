@@ -2,7 +2,7 @@
 
 use super::render::render;
 use crate::clients::clock;
-use crate::clients::smtp::{ANSWER, Mail, Smtp, SmtpError};
+use crate::clients::smtp::{Mail, RESPONSE_TIMEOUT, Smtp, SmtpError};
 use crate::runtime::channels::courier::{Courier, Delivering, Undelivered};
 use crate::runtime::connectivity::{Reached, said};
 use crate::store::error::StoreError;
@@ -16,7 +16,7 @@ impl Courier for MailPolicy {
 
     fn connect(&self) -> Result<Smtp, Undelivered> {
         // Once the configuration is mended, they are delivered.
-        Smtp::new(&self.smtp, &self.from, ANSWER).map_err(|error| Undelivered::Later {
+        Smtp::new(&self.smtp, &self.from, RESPONSE_TIMEOUT).map_err(|error| Undelivered::Later {
             error: error.to_string(),
             everywhere: true,
         })
@@ -34,7 +34,7 @@ impl Courier for MailPolicy {
     async fn check(&self, _fleet: &Fleet, mail_to: Option<&str>) -> Vec<Reached> {
         vec![Reached {
             what: "mail".to_owned(),
-            answer: mail_server(self, mail_to).await,
+            result: mail_server(self, mail_to).await,
         }]
     }
 }
@@ -64,7 +64,7 @@ async fn send(smtp: &Smtp, mail: &Mail, to: &str) -> Result<(), Undelivered> {
 }
 
 async fn mail_server(policy: &MailPolicy, to: Option<&str>) -> Result<String, String> {
-    let smtp = said(Smtp::new(&policy.smtp, &policy.from, ANSWER))?;
+    let smtp = said(Smtp::new(&policy.smtp, &policy.from, RESPONSE_TIMEOUT))?;
     let Some(to) = to else {
         let accepts = |()| "the server accepts mail from us".to_owned();
         return said(smtp.check().await.map(accepts));

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// The specification advises 15 to 30 s.
-const ANSWER: Duration = Duration::from_secs(30);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A receiver cannot silence us for longer.
 const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(24);
 
@@ -53,7 +53,7 @@ impl Courier for WebhookPolicy {
     async fn check(&self, _fleet: &Fleet, _mail_to: Option<&str>) -> Vec<Reached> {
         vec![Reached {
             what: "webhook".to_owned(),
-            answer: pinged(self).await,
+            result: pinged(self).await,
         }]
     }
 }
@@ -67,7 +67,7 @@ fn connect(policy: &WebhookPolicy) -> Result<Sender, String> {
     let http = Client::builder()
         .tls_backend_preconfigured(tls::client())
         .connect_timeout(CONNECT)
-        .timeout(ANSWER)
+        .timeout(RESPONSE_TIMEOUT)
         // By the specification a redirect is a failure: what is signed goes where the configuration says.
         .redirect(redirect::Policy::none())
         .user_agent(concat!("lowtide/", env!("CARGO_PKG_VERSION")))
@@ -106,8 +106,8 @@ async fn post(sender: &Sender, instance: &str, of: &str, payload: &Payload) -> R
         .header("webhook-signature", signed.signature)
         .body(body);
     // The URL may hold a token of the receiver's, so no error repeats it.
-    let answer = match request.send().await {
-        Ok(answer) => answer,
+    let response = match request.send().await {
+        Ok(response) => response,
         Err(error) => {
             return Err(later(
                 format!("the receiver does not answer: {}", Root::of(&error)),
@@ -115,7 +115,7 @@ async fn post(sender: &Sender, instance: &str, of: &str, payload: &Payload) -> R
             ));
         }
     };
-    let status = answer.status();
+    let status = response.status();
     let refused = format!("the receiver answers {status}");
     if status.is_success() {
         return Ok(());
@@ -125,7 +125,7 @@ async fn post(sender: &Sender, instance: &str, of: &str, payload: &Payload) -> R
         StatusCode::GONE => Err(Undelivered::Never { error: refused }),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Err(Undelivered::Silence {
             error: refused,
-            until: silent_until(answer.headers(), clock::now()),
+            until: silent_until(response.headers(), clock::now()),
         }),
         // Whatever else it says, its operator may mend it; the message is as good as any.
         _ => Err(later(refused, false)),

@@ -4,7 +4,7 @@
 use super::survey::Parsed;
 use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
-use crate::clients::archive::fetch::{Ask, Got};
+use crate::clients::archive::fetch::{FileRequest, Got};
 use crate::runtime::archives::record::{self, Record, SignedFile};
 use crate::runtime::archives::visit::{Visit, in_order};
 use crate::runtime::families::effects::{Effects, Repositories, Surveyor};
@@ -34,7 +34,7 @@ pub struct ApkWanted {
 }
 
 #[derive(Debug, Clone)]
-pub enum ApkAnswer {
+pub enum ApkResult {
     /// The text of `APKINDEX`.
     Known(Arc<Vec<u8>>),
     Unknown {
@@ -62,7 +62,7 @@ pub struct ApkRepositories;
 pub struct Indexes<'a> {
     visit: Visit<'a>,
     /// By URL.
-    told: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Told>>>>,
+    fetched: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Fetched>>>>,
     pub(super) parsed: Arc<Mutex<Parsed>>,
 }
 
@@ -75,7 +75,7 @@ impl ApkRepositories {
     pub fn indexes<'a>(&self, visit: Visit<'a>) -> Indexes<'a> {
         Indexes {
             visit,
-            told: Mutex::default(),
+            fetched: Mutex::default(),
             parsed: Arc::default(),
         }
     }
@@ -95,7 +95,7 @@ impl Surveyor for Indexes<'_> {
 
 /// The results for one repository so far.
 #[derive(Default)]
-struct Told {
+struct Fetched {
     file: Option<Result<Vec<u8>, Arc<ApkUnknown>>>,
     /// By each distinct set of keys.
     verified: Vec<(Arc<Keys>, Verified)>,
@@ -103,22 +103,22 @@ struct Told {
 
 impl Indexes<'_> {
     /// An answer for each of `wanted`, in its order.
-    pub async fn answers(&self, wanted: &[ApkWanted]) -> Vec<ApkAnswer> {
-        in_order(wanted.iter().map(|one| self.answer(one).boxed())).await
+    pub async fn results(&self, wanted: &[ApkWanted]) -> Vec<ApkResult> {
+        in_order(wanted.iter().map(|one| self.result(one).boxed())).await
     }
 
-    async fn answer(&self, one: &ApkWanted) -> ApkAnswer {
+    async fn result(&self, one: &ApkWanted) -> ApkResult {
         let url = one.url();
-        let told = {
-            let mut all = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let fetched = {
+            let mut all = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
             all.entry(url.clone()).or_default().clone()
         };
-        let mut told = told.lock().await;
-        let known = told.verified.iter().find(|(keys, _)| *keys == one.keys);
+        let mut fetched = fetched.lock().await;
+        let known = fetched.verified.iter().find(|(keys, _)| *keys == one.keys);
         let verified = match known {
             Some((_, verified)) => verified.clone(),
             None => {
-                let file = match &mut told.file {
+                let file = match &mut fetched.file {
                     Some(file) => file,
                     none => {
                         let file = self.file(&url).await;
@@ -129,13 +129,13 @@ impl Indexes<'_> {
                     Ok(file) => text(file, &one.keys),
                     Err(why) => Err(Arc::clone(why)),
                 };
-                told.verified.push((Arc::clone(&one.keys), verified.clone()));
+                fetched.verified.push((Arc::clone(&one.keys), verified.clone()));
                 verified
             }
         };
         match verified {
-            Ok(text) => ApkAnswer::Known(text),
-            Err(why) => ApkAnswer::Unknown {
+            Ok(text) => ApkResult::Known(text),
+            Err(why) => ApkResult::Unknown {
                 source: shown(&one.repository),
                 why,
             },
@@ -145,7 +145,7 @@ impl Indexes<'_> {
     async fn file(&self, url: &str) -> Result<Vec<u8>, ArchiveError> {
         let archives = self.visit.archives;
         let name = record::name("apkindex", url);
-        let kept = archives
+        let cached = archives
             .cache
             .read(&name)
             .and_then(|bytes| Record::from_bytes(&bytes, url));
@@ -155,19 +155,19 @@ impl Indexes<'_> {
                 signed: SignedFile::Inline(bytes),
                 ..
             }),
-        ) = (self.visit.is_recent(url), &kept)
+        ) = (self.visit.is_recent(url), &cached)
         {
             return Ok(bytes.clone());
         }
-        let ask = Ask {
+        let request = FileRequest {
             url,
             limit: PACKED,
-            kept: kept.as_ref().map(|kept| &kept.validators),
+            cached: cached.as_ref().map(|cached| &cached.validators),
             expected: None,
         };
-        let got = archives.client.get(&ask).await?;
-        self.visit.was_asked(url);
-        match (got, kept) {
+        let got = archives.client.get(&request).await?;
+        self.visit.mark_checked(url);
+        match (got, cached) {
             (Got::Content { bytes, validators }, _) => {
                 let record = Record::new(SignedFile::Inline(bytes.clone()), validators);
                 archives.cache.write(&name, &record.to_bytes(url));

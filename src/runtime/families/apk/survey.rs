@@ -1,6 +1,6 @@
 //! An image of apk.
 
-use super::indexes::{ApkAnswer, ApkWanted, Indexes};
+use super::indexes::{ApkResult, ApkWanted, Indexes};
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::survey::images::{Question, Surveyed};
 use crate::runtime::survey::record::record;
@@ -22,28 +22,28 @@ impl Indexes<'_> {
             Err(error) => return Surveyed::unseen(error.to_string()),
         };
         let keys = Arc::new(state.keys.clone());
-        let wanted = asked(&state).map(|source| ApkWanted {
+        let wanted = queried(&state).map(|source| ApkWanted {
             repository: source.url.clone(),
             architecture: state.architectures.first().cloned().unwrap_or_default(),
             keys: Arc::clone(&keys),
         });
-        let answers = self.answers(&wanted.collect::<Vec<_>>()).await;
+        let results = self.results(&wanted.collect::<Vec<_>>()).await;
         let parsed = Arc::clone(&self.parsed);
-        run_blocking(move || one(&state, &answers, &parsed)).await
+        run_blocking(move || one(&state, &results, &parsed)).await
     }
 }
 
-fn asked(state: &ApkState) -> impl Iterator<Item = &Source> {
+fn queried(state: &ApkState) -> impl Iterator<Item = &Source> {
     state.repositories.iter().filter(|source| source.out_of_reach.is_none())
 }
 
-fn one(state: &ApkState, answers: &[ApkAnswer], parsed: &Mutex<Parsed>) -> Surveyed {
+fn one(state: &ApkState, results: &[ApkResult], parsed: &Mutex<Parsed>) -> Surveyed {
     let mut unknown: Vec<Unknown> = state.repositories.iter().filter_map(out_of_reach).collect();
     let mut known: Vec<(&Source, Arc<Index>)> = Vec::new();
-    for (source, answer) in asked(state).zip(answers) {
-        let index = match answer {
-            ApkAnswer::Known(text) => index(text, parsed),
-            ApkAnswer::Unknown { why, .. } => Err(why.to_string()),
+    for (source, result) in queried(state).zip(results) {
+        let index = match result {
+            ApkResult::Known(text) => index(text, parsed),
+            ApkResult::Unknown { why, .. } => Err(why.to_string()),
         };
         match index {
             Ok(index) => known.push((source, index)),

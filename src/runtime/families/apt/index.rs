@@ -2,7 +2,7 @@
 
 use super::known::Unknown;
 use crate::clients::archive::error::ArchiveError;
-use crate::clients::archive::fetch::{ArchiveClient, Ask, Expected, Got};
+use crate::clients::archive::fetch::{ArchiveClient, Expected, FileRequest, Got};
 use crate::clients::archive::unpack::{Packing, unpack};
 use crate::clients::pipe::{Pipe, pipe};
 use crate::runtime::archives::visit::Archives;
@@ -74,7 +74,7 @@ impl Indexes {
         }
         // Fails only if the semaphore is closed, which never happens.
         let _turn = self.turns.acquire().await;
-        let index = match kept(archives.cache.clone(), file.name.clone()).await {
+        let index = match cached(archives.cache.clone(), file.name.clone()).await {
             Some(index) => index,
             None => fetched(archives, file).await?,
         };
@@ -92,7 +92,7 @@ impl Indexes {
 }
 
 /// Damaged is the same as missing.
-async fn kept(cache: ArchiveCache, name: String) -> Option<Index> {
+async fn cached(cache: ArchiveCache, name: String) -> Option<Index> {
     let read = move || {
         let bytes = cache.read(&name)?;
         let index = Index::from_bytes(&bytes).ok();
@@ -115,27 +115,27 @@ async fn fetched(archives: &Archives, file: &File) -> Result<Index, Unknown> {
         readers.last().await?
     };
     let (cache, name) = (archives.cache.clone(), file.name.clone());
-    let keep = move || {
+    let store = move || {
         cache.write(&name, &index.to_bytes());
         index
     };
-    spawn_blocking(keep).await.map_err(|_| Unknown::Broken)
+    spawn_blocking(store).await.map_err(|_| Unknown::Broken)
 }
 
 /// Downloads by hash where the repository offers that: such a URL has the same content throughout a mirror update.
 async fn arrives(client: &ArchiveClient, file: &File, readers: &Readers<'_>) -> Result<(), ArchiveError> {
     let mut last = None;
     for url in file.by_hash.iter().chain([&file.plain]) {
-        let ask = Ask {
+        let request = FileRequest {
             url,
             limit: PACKED,
-            kept: None,
+            cached: None,
             expected: Some(Expected {
                 sha256: &file.listed.sha256,
                 size: file.listed.size,
             }),
         };
-        match client.get_into(&ask, &|| readers.begin()).await {
+        match client.get_into(&request, &|| readers.begin()).await {
             Ok(Got::Content { .. }) => return Ok(()),
             Ok(Got::Unchanged) => {}
             Err(error @ ArchiveError::NotFound { .. }) => last = Some(error),

@@ -22,9 +22,9 @@ pub struct Wanted {
     pub trust: Arc<Trust>,
 }
 
-/// A source that could not be requested is [`Answer::Unknown`], never "nothing new".
+/// A source that could not be requested is [`SuiteResult::Unknown`], never "nothing new".
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub enum SuiteResult {
     Known(Arc<Suite>),
     Unknown {
         /// The source as a maintainer writes it: address and suite, without a password.

@@ -2,7 +2,7 @@
 
 use super::known::{Proof, Unknown, Wanted};
 use crate::clients::archive::error::ArchiveError;
-use crate::clients::archive::fetch::{ArchiveClient, Ask, Got, Validators};
+use crate::clients::archive::fetch::{ArchiveClient, FileRequest, Got, Validators};
 use crate::runtime::archives::record::{self, Record, SignedFile};
 use crate::store::archives::ArchiveCache;
 use jiff::Timestamp;
@@ -27,51 +27,51 @@ pub(super) struct Believed {
 
 /// What a kept `Release` is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(super) enum CachePolicy {
     /// The archive was asked a moment ago.
-    Enough,
+    Fresh,
     /// The archive is asked whether there is a newer one.
-    Asked,
+    Revalidate,
     /// Nothing: index files did not match it.
-    Distrusted,
+    Ignore,
 }
 
 /// The `Release` of the archive at `base`.
-pub(super) async fn ask(
+pub(super) async fn fetch(
     client: &ArchiveClient,
     cache: &ArchiveCache,
     base: &str,
-    trust: Kept,
+    policy: CachePolicy,
 ) -> Result<Record, ArchiveError> {
     let name = record::name("release", base);
-    let kept = cache.read(&name).and_then(|bytes| Record::from_bytes(&bytes, base));
-    let newest = kept.as_ref().and_then(|kept| kept.newest);
-    let kept = kept.filter(|_| trust != Kept::Distrusted);
-    if let (Kept::Enough, Some(kept)) = (trust, &kept) {
-        return Ok(kept.clone());
+    let cached = cache.read(&name).and_then(|bytes| Record::from_bytes(&bytes, base));
+    let newest = cached.as_ref().and_then(|cached| cached.newest);
+    let cached = cached.filter(|_| policy != CachePolicy::Ignore);
+    if let (CachePolicy::Fresh, Some(cached)) = (policy, &cached) {
+        return Ok(cached.clone());
     }
     let fresh = |signed, validators| {
         // Servers without conditional requests send the same file again; earlier verifications still hold.
-        let same = kept.as_ref().filter(|kept| kept.signed == signed);
+        let same = cached.as_ref().filter(|cached| cached.signed == signed);
         Record {
             newest,
-            verified: same.map(|kept| kept.verified.clone()).unwrap_or_default(),
+            verified: same.map(|cached| cached.verified.clone()).unwrap_or_default(),
             ..Record::new(signed, validators)
         }
     };
     let validators = |inrelease: bool| {
-        let kept = kept.as_ref()?;
-        (matches!(kept.signed, SignedFile::Inline(_)) == inrelease).then_some(&kept.validators)
+        let cached = cached.as_ref()?;
+        (matches!(cached.signed, SignedFile::Inline(_)) == inrelease).then_some(&cached.validators)
     };
-    let get = async |file: &str, limit: u64, kept: Option<&Validators>| {
+    let get = async |file: &str, limit: u64, cached: Option<&Validators>| {
         let url = format!("{base}{file}");
-        let ask = Ask {
+        let request = FileRequest {
             url: &url,
             limit,
-            kept,
+            cached,
             expected: None,
         };
-        client.get(&ask).await
+        client.get(&request).await
     };
     let got = match get("InRelease", RELEASE, validators(true)).await {
         // Some storage services respond with 403 to a request for a missing file.
@@ -80,9 +80,9 @@ pub(super) async fn ask(
     };
     let record = match got {
         Some(Got::Content { bytes, validators }) => fresh(SignedFile::Inline(bytes), validators),
-        Some(Got::Unchanged) => return unchanged(kept, base),
+        Some(Got::Unchanged) => return unchanged(cached, base),
         None => match get("Release", RELEASE, validators(false)).await? {
-            Got::Unchanged => return unchanged(kept, base),
+            Got::Unchanged => return unchanged(cached, base),
             Got::Content { bytes, validators } => {
                 let signature = match get("Release.gpg", SIGNATURE, None).await {
                     Ok(Got::Content { bytes, .. }) => Some(bytes),
@@ -100,8 +100,8 @@ pub(super) async fn ask(
 }
 
 /// A server that responds "unchanged" although we have no copy is broken.
-fn unchanged(kept: Option<Record>, base: &str) -> Result<Record, ArchiveError> {
-    kept.ok_or_else(|| ArchiveError::Refused {
+fn unchanged(cached: Option<Record>, base: &str) -> Result<Record, ArchiveError> {
+    cached.ok_or_else(|| ArchiveError::Refused {
         url: base.to_owned(),
         status: 304,
     })

@@ -1,8 +1,8 @@
 //! The suites that a fleet's images take their packages from.
 
 use super::index::{Indexes, Loads};
-use super::known::{Answer, Part, Suite, Unknown, Wanted};
-use super::release::{self, Believed, Kept};
+use super::known::{Part, Suite, SuiteResult, Unknown, Wanted};
+use super::release::{self, Believed, CachePolicy};
 use crate::clients::archive::address::shown;
 use crate::clients::archive::error::ArchiveError;
 use crate::runtime::archives::record::Record;
@@ -61,23 +61,23 @@ impl Surveyor for Suites<'_> {
     }
 
     fn are_as_before<'s>(&'s self, basis: &'s [Basis]) -> BoxFuture<'s, bool> {
-        let asks = basis.iter().map(|before| self.is_as_before(before).boxed());
-        in_order(asks).map(|same| same.into_iter().all(|same| same)).boxed()
+        let checks = basis.iter().map(|before| self.is_as_before(before).boxed());
+        in_order(checks).map(|same| same.into_iter().all(|same| same)).boxed()
     }
 }
 
 /// The first caller sends the request; the others wait for its result.
-type Place = tokio::sync::Mutex<Told>;
+type Place = tokio::sync::Mutex<ArchiveState>;
 
 /// The results for one repository so far.
 #[derive(Default)]
-struct Told {
+struct ArchiveState {
     record: Option<Result<Record, Arc<Unknown>>>,
     loads: Loads,
     /// By the keys.
     judged: BTreeMap<String, Judged>,
     /// By the keys and the parts of it that are wanted.
-    suites: BTreeMap<String, Answer>,
+    suites: BTreeMap<String, SuiteResult>,
     /// The repository changed between the requests for its `Release` and its indexes, so both were requested again.
     again: bool,
 }
@@ -86,35 +86,35 @@ type Judged = Result<Believed, Arc<Unknown>>;
 
 impl Suites<'_> {
     /// An answer for each of `wanted`, in its order.
-    pub async fn answers(&self, wanted: &[Wanted]) -> Vec<Answer> {
+    pub async fn results(&self, wanted: &[Wanted]) -> Vec<SuiteResult> {
         in_order(wanted.iter().map(|one| self.suite(one).boxed())).await
     }
 
-    async fn suite(&self, one: &Wanted) -> Answer {
+    async fn suite(&self, one: &Wanted) -> SuiteResult {
         let base = one.source.base();
         let place = self.place(&base);
-        let mut told = place.lock().await;
+        let mut state = place.lock().await;
         let parts = format!("{};{:?};{:?}", keys(one), one.source.components, one.architectures);
-        if let Some(answer) = told.suites.get(&parts) {
-            return answer.clone();
+        if let Some(result) = state.suites.get(&parts) {
+            return result.clone();
         }
-        let mut answer = self.answer(&base, &mut told, one).await;
-        if moved(&answer) && !told.again {
-            *told = Told {
+        let mut result = self.result(&base, &mut state, one).await;
+        if moved(&result) && !state.again {
+            *state = ArchiveState {
                 again: true,
-                ..Told::default()
+                ..ArchiveState::default()
             };
-            answer = self.answer(&base, &mut told, one).await;
+            result = self.result(&base, &mut state, one).await;
         }
-        told.suites.insert(parts, answer.clone());
-        answer
+        state.suites.insert(parts, result.clone());
+        result
     }
 
     async fn is_as_before(&self, before: &Basis) -> bool {
         let place = self.place(&before.base);
-        let mut told = place.lock().await;
-        let told = &mut *told;
-        match self.first(&before.base, &mut told.record, told.again).await {
+        let mut state = place.lock().await;
+        let state = &mut *state;
+        match self.first(&before.base, &mut state.record, state.again).await {
             Ok(record) => record.sha256 == before.sha256 && record.newest == before.newest,
             Err(_) => false,
         }
@@ -125,12 +125,12 @@ impl Suites<'_> {
         places.entry(base.to_owned()).or_default().clone()
     }
 
-    async fn answer(&self, base: &str, told: &mut Told, one: &Wanted) -> Answer {
-        let record = match self.first(base, &mut told.record, told.again).await {
+    async fn result(&self, base: &str, state: &mut ArchiveState, one: &Wanted) -> SuiteResult {
+        let record = match self.first(base, &mut state.record, state.again).await {
             Ok(record) => record,
             Err(why) => return unknown(one, Arc::clone(why)),
         };
-        let judged = told.judged.entry(keys(one)).or_insert_with(|| {
+        let judged = state.judged.entry(keys(one)).or_insert_with(|| {
             let judged = release::judge(&self.visit.archives.cache, base, record, one, self.visit.now);
             judged.map_err(Arc::new)
         });
@@ -140,7 +140,7 @@ impl Suites<'_> {
             newest: record.newest,
         };
         match judged {
-            Ok(believed) => self.parts(basis, &told.loads, one, believed).await,
+            Ok(believed) => self.parts(basis, &state.loads, one, believed).await,
             Err(why) => unknown(one, Arc::clone(why)),
         }
     }
@@ -160,19 +160,19 @@ impl Suites<'_> {
 
     async fn record(&self, base: &str, again: bool) -> Result<Record, Arc<Unknown>> {
         let archives = self.visit.archives;
-        let kept = match (again, self.visit.is_recent(base)) {
-            (true, _) => Kept::Distrusted,
-            (false, true) => Kept::Enough,
-            (false, false) => Kept::Asked,
+        let policy = match (again, self.visit.is_recent(base)) {
+            (true, _) => CachePolicy::Ignore,
+            (false, true) => CachePolicy::Fresh,
+            (false, false) => CachePolicy::Revalidate,
         };
-        let record = release::ask(&archives.client, &archives.cache, base, kept).await;
-        if record.is_ok() && kept != Kept::Enough {
-            self.visit.was_asked(base);
+        let record = release::fetch(&archives.client, &archives.cache, base, policy).await;
+        if record.is_ok() && policy != CachePolicy::Fresh {
+            self.visit.mark_checked(base);
         }
         record.map_err(|error| Arc::new(Unknown::Fetch(error)))
     }
 
-    async fn parts(&self, basis: Basis, loads: &Loads, one: &Wanted, believed: &Believed) -> Answer {
+    async fn parts(&self, basis: Basis, loads: &Loads, one: &Wanted, believed: &Believed) -> SuiteResult {
         let selection = select(&believed.release, &one.source, &one.architectures);
         let loads = selection.files.iter().map(|file| async {
             let archives = self.visit.archives;
@@ -185,7 +185,7 @@ impl Suites<'_> {
         });
         let loaded: Vec<Result<Part, Arc<Unknown>>> = futures_util::future::join_all(loads).await;
         match loaded.into_iter().collect() {
-            Ok(indexes) => Answer::Known(Arc::new(Suite {
+            Ok(indexes) => SuiteResult::Known(Arc::new(Suite {
                 basis,
                 until: believed.until,
                 release: believed.release.clone(),
@@ -212,18 +212,18 @@ fn keys(one: &Wanted) -> String {
     )
 }
 
-fn unknown(one: &Wanted, why: Arc<Unknown>) -> Answer {
-    Answer::Unknown {
+fn unknown(one: &Wanted, why: Arc<Unknown>) -> SuiteResult {
+    SuiteResult::Unknown {
         source: format!("{} {}", shown(&one.source.uri), one.source.suite),
         why,
     }
 }
 
 /// Did a file not fit its `Release`, or was it gone?
-fn moved(answer: &Answer) -> bool {
-    match answer {
-        Answer::Known(_) => false,
-        Answer::Unknown { why, .. } => match &**why {
+fn moved(result: &SuiteResult) -> bool {
+    match result {
+        SuiteResult::Known(_) => false,
+        SuiteResult::Unknown { why, .. } => match &**why {
             Unknown::Fetch(ArchiveError::Mismatch { .. } | ArchiveError::Truncated { .. }) => true,
             Unknown::Fetch(ArchiveError::NotFound { url }) => !url.ends_with("Release"),
             Unknown::Fetch(_)

@@ -1,6 +1,6 @@
 //! An image of apt.
 
-use super::known::{Answer, Suite, Wanted};
+use super::known::{Suite, SuiteResult, Wanted};
 use super::suites::Suites;
 use crate::runtime::blocking::run_blocking;
 use crate::runtime::survey::cached::Validity;
@@ -23,11 +23,11 @@ impl Suites<'_> {
             Ok(state) => state,
             Err(error) => return (Surveyed::unseen(error.to_string()), None),
         };
-        let answers = self.answers(&self.wanted(&state, &question)).await;
-        let validity = validity(&answers);
+        let results = self.results(&self.wanted(&state, &question)).await;
+        let validity = validity(&results);
         let surveyed = run_blocking(move || {
             state.release(|name, architecture| fixable::is_free(&question.state, &question.held, name, architecture));
-            one(&state, &answers, &question.pinned)
+            one(&state, &results, &question.pinned)
         });
         (surveyed.await, validity)
     }
@@ -44,10 +44,10 @@ impl Suites<'_> {
 }
 
 /// `None`: not every repository could be asked, so the survey must not be cached.
-fn validity(answers: &[Answer]) -> Option<Validity> {
-    let suites = answers.iter().map(|answer| match answer {
-        Answer::Known(suite) => Some(suite),
-        Answer::Unknown { .. } => None,
+fn validity(results: &[SuiteResult]) -> Option<Validity> {
+    let suites = results.iter().map(|result| match result {
+        SuiteResult::Known(suite) => Some(suite),
+        SuiteResult::Unknown { .. } => None,
     });
     let suites: Vec<&Arc<Suite>> = suites.collect::<Option<_>>()?;
     Some(Validity {
@@ -57,13 +57,13 @@ fn validity(answers: &[Answer]) -> Option<Validity> {
     })
 }
 
-fn one(state: &AptState, answers: &[Answer], pinned: &BTreeMap<String, Pinned>) -> Surveyed {
+fn one(state: &AptState, results: &[SuiteResult], pinned: &BTreeMap<String, Pinned>) -> Surveyed {
     let mut unknown = Vec::new();
     let mut known = Vec::new();
-    for (source, answer) in state.sources.iter().zip(answers) {
-        match answer {
-            Answer::Known(suite) => known.push((source, suite)),
-            Answer::Unknown { source, why } => unknown.push(Unknown {
+    for (source, result) in state.sources.iter().zip(results) {
+        match result {
+            SuiteResult::Known(suite) => known.push((source, suite)),
+            SuiteResult::Unknown { source, why } => unknown.push(Unknown {
                 source: source.clone(),
                 why: why.to_string(),
             }),
@@ -122,12 +122,12 @@ fn indexes(suite: &Suite) -> Vec<SuiteIndex<'_>> {
 
 fn unavailable_pins(suites: &[pending::Suite<'_>], pinned: &BTreeMap<String, Pinned>) -> Vec<UnavailablePin> {
     let gone = |(package, pinned): (&String, &Pinned)| {
-        let asked = pinned.needed()?;
+        let needed = pinned.needed()?;
         let versions = available::versions(suites, package);
         let admitted = versions.iter().any(|version| pinned.admits(version));
         (!admitted).then(|| UnavailablePin {
             package: package.clone(),
-            version: asked.to_owned(),
+            version: needed.to_owned(),
             line: pinned.line,
             available: versions.first().map(|version| (*version).to_owned()),
         })

@@ -6,7 +6,7 @@ use crate::runtime::kinds::containers::sight::Listing;
 use crate::runtime::kinds::effects::{Connect, Effects, RolloutOf};
 use lowtide_core::decide::rollout::view;
 use lowtide_core::fleet::app::App;
-use lowtide_core::kinds::command::model::ObservedAnswer;
+use lowtide_core::kinds::command::model::ProbeResult;
 use lowtide_core::kinds::command::plan::aim;
 use lowtide_core::kinds::command::policy::CommandPolicy;
 use lowtide_core::kinds::command::step::{CommandOutcome, CommandStep};
@@ -19,9 +19,9 @@ use lowtide_model::rollout::Goal;
 use lowtide_model::secret::Secret;
 
 impl Effects for CommandPolicy {
-    async fn observe(of: &RolloutOf<'_, Self>) -> Result<Option<ObservedAnswer>, Failure> {
+    async fn observe(of: &RolloutOf<'_, Self>) -> Result<Option<ProbeResult>, Failure> {
         if (of.state.goal, of.state.bake.is_some()) != (Goal::Forward, true) {
-            return Ok(Some(ObservedAnswer::NotAsked));
+            return Ok(Some(ProbeResult::NotRun));
         }
         stage(of).look().await.map(Some)
     }

@@ -34,7 +34,7 @@ impl CommandLock {
     /// When the file at `path` cannot be used, or what holds it cannot be ended (`TimedOut`).
     pub async fn take(path: &Path, patience: Duration) -> io::Result<Self> {
         let until = Instant::now() + patience;
-        let mut asked = false;
+        let mut signalled = false;
         loop {
             if let Some(command_lock) = Self::try_take(path)? {
                 return Ok(command_lock);
@@ -46,10 +46,10 @@ impl CommandLock {
             }
             if now >= until + GRACE {
                 signal(path, Signal::KILL)?;
-            } else if now >= until && !asked {
+            } else if now >= until && !signalled {
                 tracing::warn!("an earlier run of the command is ended");
                 signal(path, Signal::TERM)?;
-                asked = true;
+                signalled = true;
             }
             sleep(LOOK).await;
         }
@@ -116,8 +116,8 @@ fn signal(path: &Path, signal: Signal) -> io::Result<()> {
 /// Whether the process's standard input holds the lock. A service left by an earlier command may have the file open
 /// without a lock (proc_pid_fdinfo(5), `lock`).
 fn holds_lock(process: &Path) -> bool {
-    let told = std::fs::read_to_string(process.join("fdinfo/0")).unwrap_or_default();
-    told.lines().any(|line| line.starts_with("lock:"))
+    let fdinfo = std::fs::read_to_string(process.join("fdinfo/0")).unwrap_or_default();
+    fdinfo.lines().any(|line| line.starts_with("lock:"))
 }
 
 #[cfg(test)]

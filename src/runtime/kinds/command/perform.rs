@@ -9,7 +9,7 @@ use crate::runtime::progress::Progress;
 use jiff::{SignedDuration, Timestamp};
 use lowtide_core::decide::app_state::Record;
 use lowtide_core::decide::rollout::RolloutState;
-use lowtide_core::kinds::command::model::{Aim, CommandUnit, Direction, ObservedAnswer, TargetRecord, TargetRelease};
+use lowtide_core::kinds::command::model::{Aim, CommandUnit, Direction, ProbeResult, TargetRecord, TargetRelease};
 use lowtide_core::kinds::command::policy::{CommandPolicy, CommandRequest, Probe};
 use lowtide_core::kinds::command::step::{CommandOutcome, CommandStep};
 use lowtide_core::kinds::track::Ended;
@@ -35,7 +35,7 @@ const RETRY: SignedDuration = SignedDuration::from_mins(5);
 /// The same during a rollback, where a service may be down.
 const RETRY_BACK: SignedDuration = SignedDuration::from_mins(1);
 /// Timeout of one probe.
-const ASK: Duration = Duration::from_secs(10);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between probes while waiting for the target to answer.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Consecutive failed probes after which a baking target counts as failing.
@@ -43,8 +43,8 @@ const TIMES: u32 = 3;
 /// Pause between those probes.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// The result of one probe.
-enum Answer {
+/// How one request of a probe ended.
+enum ProbeAttempt {
     Yes,
     /// Why the probe failed.
     No(String),
@@ -83,7 +83,7 @@ impl Stage<'_> {
         match step {
             CommandStep::Preflight => self.preflight().map(well),
             CommandStep::Run { aim } => self.run(aim).await,
-            CommandStep::AwaitAnswer { deadline, .. } => self.await_answer(*deadline).await.map(well),
+            CommandStep::AwaitAnswer { deadline, .. } => self.await_response(*deadline).await.map(well),
         }
     }
 
@@ -92,22 +92,22 @@ impl Stage<'_> {
     ///
     /// # Errors
     /// When the probe cannot be run: that says nothing about the target.
-    pub(super) async fn look(&self) -> Result<ObservedAnswer, Failure> {
+    pub(super) async fn look(&self) -> Result<ProbeResult, Failure> {
         let (Some(probe), Some(aim)) = (&self.policy.probe, &self.aim) else {
-            return Ok(ObservedAnswer::NotAsked);
+            return Ok(ProbeResult::NotRun);
         };
         let given = secrets(self.policy);
         let mut said = String::new();
         for time in 1..=TIMES {
-            match self.ask(probe, aim, ASK).await? {
-                Answer::Yes => return Ok(ObservedAnswer::Answers),
-                Answer::No(why) => said = masked(&why, &given),
+            match self.run_probe(probe, aim, PROBE_TIMEOUT).await? {
+                ProbeAttempt::Yes => return Ok(ProbeResult::Passes),
+                ProbeAttempt::No(why) => said = masked(&why, &given),
             }
             if time < TIMES {
                 tokio::time::sleep(AGAIN).await;
             }
         }
-        Ok(ObservedAnswer::Fails { times: TIMES, said })
+        Ok(ProbeResult::Fails { times: TIMES, said })
     }
 
     /// Checks that the programs and secrets are there, and reads from the app's record the target's last good release
@@ -237,30 +237,30 @@ impl Stage<'_> {
         }
     }
 
-    async fn await_answer(&self, deadline: Timestamp) -> Result<CommandOutcome, Failure> {
+    async fn await_response(&self, deadline: Timestamp) -> Result<CommandOutcome, Failure> {
         let (Some(probe), Some(aim)) = (&self.policy.probe, &self.aim) else {
             return Ok(CommandOutcome::Answered);
         };
-        let asked = async {
+        let probing = async {
             loop {
                 let left = deadline.duration_since(clock::now()).try_into().unwrap_or_default();
-                let answer = self.ask(probe, aim, ASK.min(left)).await;
+                let result = self.run_probe(probe, aim, PROBE_TIMEOUT.min(left)).await;
                 let is_late = clock::now() + SignedDuration::from_secs(2) >= deadline;
-                match answer {
-                    Ok(Answer::Yes) => return Ok(CommandOutcome::Answered),
-                    Ok(Answer::No(said)) if is_late => {
+                match result {
+                    Ok(ProbeAttempt::Yes) => return Ok(CommandOutcome::Answered),
+                    Ok(ProbeAttempt::No(said)) if is_late => {
                         let detail = format!("for {} s: {said}", probe.timeout.as_secs());
                         let failure = Failure::new(FailureKind::NoAnswer, detail);
                         return Err(failure.with_excerpt(self.output.iter().cloned()));
                     }
                     Err(failure) if is_late => return Err(failure),
-                    Ok(Answer::No(_)) | Err(_) => {}
+                    Ok(ProbeAttempt::No(_)) | Err(_) => {}
                 }
                 tokio::time::sleep(PAUSE).await;
             }
         };
         tokio::select! {
-            asked = asked => asked,
+            probing = probing => probing,
             () = self.shutdown.cancelled() => Err(interrupted()),
         }
     }
@@ -269,11 +269,11 @@ impl Stage<'_> {
     ///
     /// # Errors
     /// When it cannot be asked: `SecretMissing`, `CommandMissing`, `LocalTrouble`.
-    async fn ask(&self, probe: &Probe, aim: &Aim, limit: Duration) -> Result<Answer, Failure> {
+    async fn run_probe(&self, probe: &Probe, aim: &Aim, limit: Duration) -> Result<ProbeAttempt, Failure> {
         let command = match &probe.ask {
             CommandRequest::Http { url } => {
-                let answered = probe::get(url, limit).await?;
-                return Ok(answered.map_or_else(Answer::No, |()| Answer::Yes));
+                let response = probe::get(url, limit).await?;
+                return Ok(response.map_or_else(ProbeAttempt::No, |()| ProbeAttempt::Yes));
             }
             CommandRequest::Exec { command } => command,
         };
@@ -292,11 +292,11 @@ impl Stage<'_> {
         })?;
         let last = output.last().map(|line| format!(": {line}")).unwrap_or_default();
         Ok(match end {
-            End::Exited { code: 0 } => Answer::Yes,
-            End::Exited { code } => Answer::No(format!("`{shown}` exited with code {code}{last}")),
-            End::Signalled { signal } => Answer::No(format!("`{shown}` was ended by signal {signal}{last}")),
+            End::Exited { code: 0 } => ProbeAttempt::Yes,
+            End::Exited { code } => ProbeAttempt::No(format!("`{shown}` exited with code {code}{last}")),
+            End::Signalled { signal } => ProbeAttempt::No(format!("`{shown}` was ended by signal {signal}{last}")),
             End::TimedOut | End::Stopped => {
-                Answer::No(format!("`{shown}` did not end within {} s{last}", limit.as_secs()))
+                ProbeAttempt::No(format!("`{shown}` did not end within {} s{last}", limit.as_secs()))
             }
         })
     }
@@ -314,7 +314,7 @@ impl Stage<'_> {
         }
         let digest = aim.to.digest.as_ref().map(ToString::to_string).unwrap_or_default();
         let from = aim.from.as_ref().map(|from| from.image.clone()).unwrap_or_default();
-        let told = [
+        let variables = [
             ("LOWTIDE_APP", self.state.app.to_string()),
             ("LOWTIDE_TARGET", self.state.target.name.to_string()),
             ("LOWTIDE_ROLLOUT", self.state.id.to_string()),
@@ -324,7 +324,7 @@ impl Stage<'_> {
             ("LOWTIDE_TAG", aim.to.tag.clone()),
             ("LOWTIDE_PREVIOUS_IMAGE", from),
         ];
-        env.extend(told.into_iter().map(|(name, value)| (name.into(), value.into())));
+        env.extend(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
         Ok(env)
     }
 }

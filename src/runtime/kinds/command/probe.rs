@@ -21,12 +21,12 @@ pub async fn get(url: &str, limit: Duration) -> Result<Result<(), String>, Failu
         .redirect(redirect::Policy::none())
         .user_agent(concat!("lowtide/", env!("CARGO_PKG_VERSION")))
         .build();
-    let answer = match client {
+    let response = match client {
         Ok(client) => client.get(url).send().await,
         Err(error) => Err(error),
     };
-    let status = match answer {
-        Ok(answer) => answer.status(),
+    let status = match response {
+        Ok(response) => response.status(),
         Err(error) => {
             let why = format!("GET {url}: {}", Root::of(&error));
             return match local::exhausted(&error) {
@@ -49,18 +49,18 @@ mod tests {
     use tokio::net::TcpListener;
 
     #[tokio::test]
-    async fn only_a_good_answer_is_one() {
+    async fn only_a_success_status_counts() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move {
             for status in ["200 OK", "302 Found", "503 Service Unavailable"] {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let mut asked = [0; 1024];
-                let _ = stream.read(&mut asked).await.unwrap();
-                let answer = format!(
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await.unwrap();
+                let response = format!(
                     "HTTP/1.1 {status}\r\nlocation: http://nowhere.invalid/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
                 );
-                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.write_all(response.as_bytes()).await.unwrap();
             }
         });
         let url = format!("http://{address}/healthz");

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// Lines kept of the output.
 const LINES: usize = 200;
 /// Bytes of the output that are told as they come; a flood is for nobody to read.
-const TOLD: usize = 1 << 20;
+const SHOWN_LIMIT: usize = 1 << 20;
 /// A line that never ends is told in pieces.
 const PIECE: usize = 8 << 10;
 /// Between TERM and KILL when its time is over.
@@ -157,7 +157,7 @@ struct Output<'a> {
     pipe: Receiver,
     open: bool,
     line: Vec<u8>,
-    told: usize,
+    shown: usize,
     tail: Tail,
     say: &'a mut (dyn FnMut(&str) + Send),
 }
@@ -168,7 +168,7 @@ impl<'a> Output<'a> {
             pipe,
             open: true,
             line: Vec::new(),
-            told: 0,
+            shown: 0,
             tail: Tail::new(LINES),
             say,
         }
@@ -191,7 +191,7 @@ impl<'a> Output<'a> {
             }
         })
         .await;
-        self.tell();
+        self.show_line();
         self.tail.lines()
     }
 
@@ -204,20 +204,20 @@ impl<'a> Output<'a> {
         for part in chunk[..n].split_inclusive(|b| *b == b'\n') {
             self.line.extend_from_slice(part);
             if part.ends_with(b"\n") || self.line.len() >= PIECE {
-                self.tell();
+                self.show_line();
             }
         }
     }
 
-    fn tell(&mut self) {
+    fn show_line(&mut self) {
         if self.line.is_empty() {
             return;
         }
-        let before = self.told;
-        self.told = before.saturating_add(self.line.len());
-        if self.told <= TOLD {
+        let before = self.shown;
+        self.shown = before.saturating_add(self.line.len());
+        if self.shown <= SHOWN_LIMIT {
             (self.say)(String::from_utf8_lossy(&self.line).trim_end_matches(['\n', '\r']));
-        } else if before <= TOLD {
+        } else if before <= SHOWN_LIMIT {
             (self.say)("… the rest is not shown; its end is saved");
         }
         self.line.clear();

@@ -62,7 +62,7 @@ pub async fn attach(engine: &Engine, snapshot: &[u8], container: &str) -> Result
     let now = found.ok_or_else(gone)?;
     let mut changed = false;
     for (network, endpoint) in network::endpoints(&snapshot.container, snapshot.api) {
-        let told = |e: crate::clients::engine::error::EngineError| {
+        let failed = |e: crate::clients::engine::error::EngineError| {
             Failure::new(e.failure().kind, format!("network {network}: {e}"))
         };
         let connected = object(&now, NETWORKS).and_then(|n| n.get(&network));
@@ -80,22 +80,22 @@ pub async fn attach(engine: &Engine, snapshot: &[u8], container: &str) -> Result
             engine
                 .raw_post_only(&path("disconnect"), Some(&body), PATIENCE)
                 .await
-                .map_err(told)?;
+                .map_err(failed)?;
         }
         let body = json!({"Container": id(&now), "EndpointConfig": endpoint});
         engine
             .raw_post_only(&path("connect"), Some(&body), PATIENCE)
             .await
-            .map_err(told)?;
+            .map_err(failed)?;
     }
     if changed {
-        kept(engine, &snapshot, container).await?;
+        check_fidelity(engine, &snapshot, container).await?;
     }
     Ok(changed)
 }
 
 /// What was withheld at the create could not be compared then.
-async fn kept(engine: &Engine, snapshot: &Snapshot, container: &str) -> Result<(), Failure> {
+async fn check_fidelity(engine: &Engine, snapshot: &Snapshot, container: &str) -> Result<(), Failure> {
     let now = inspect(engine, container).await.map_err(|e| e.failure())?;
     let now = now.ok_or_else(|| Failure::new(FailureKind::Diverged, "the connected container is gone"))?;
     let lost = lost_networks(snapshot, &now);

@@ -229,14 +229,14 @@ fn host_config(old: &Value, fixed_restart: bool) -> Value {
     }
     for mount in list(old, "/Mounts") {
         if text(mount, "/Type") == "volume" && !text(mount, "/Name").is_empty() {
-            keep_volume(&mut host, mount);
+            carry_volume(&mut host, mount);
         }
     }
     Value::Object(host)
 }
 
 /// Anonymous volumes hold data too: the new container mounts the same volume, by name.
-fn keep_volume(host: &mut Map<String, Value>, mount: &Value) {
+fn carry_volume(host: &mut Map<String, Value>, mount: &Value) {
     let target = clean(text(mount, "/Destination"));
     if let Some(binds) = host.get_mut("Binds").and_then(Value::as_array_mut) {
         if binds.iter().any(|b| bind_target(b).is_some_and(|t| clean(t) == target)) {
@@ -255,15 +255,15 @@ fn keep_volume(host: &mut Map<String, Value>, mount: &Value) {
         }
         return;
     }
-    let mut kept = json!({"Type": "volume", "Source": text(mount, "/Name"), "Target": target});
+    let mut carried = json!({"Type": "volume", "Source": text(mount, "/Name"), "Target": target});
     if mount.get("RW") == Some(&Value::Bool(false)) {
-        kept["ReadOnly"] = json!(true);
+        carried["ReadOnly"] = json!(true);
     }
     let driver = text(mount, "/Driver");
     if !matches!(driver, "" | "local") {
-        kept["VolumeOptions"] = json!({"DriverConfig": {"Name": driver}});
+        carried["VolumeOptions"] = json!({"DriverConfig": {"Name": driver}});
     }
-    mounts.push(kept);
+    mounts.push(carried);
 }
 
 /// Target of a `source:target[:options]` bind.

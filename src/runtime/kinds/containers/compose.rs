@@ -16,7 +16,7 @@ const ONE_SHOT: &str = "service_completed_successfully";
 /// services that depend on it would start without it. One line; `None`: the container is a service. `all`: every
 /// container of the host, itself included.
 pub(super) fn one_shot(container: &Value, all: &[&Value]) -> Option<String> {
-    let (service, told) = (label(container, COMPOSE_SERVICE), name(container));
+    let (service, shown) = (label(container, COMPOSE_SERVICE), name(container));
     if service.is_empty() {
         return None;
     }
@@ -29,7 +29,7 @@ pub(super) fn one_shot(container: &Value, all: &[&Value]) -> Option<String> {
     });
     if let Some(waits) = waits {
         return Some(format!(
-            "{told}: Config.Labels.{DEPENDS_ON} of {} ({service} runs once, and {} waits until it has ended: leave {service} \
+            "{shown}: Config.Labels.{DEPENDS_ON} of {} ({service} runs once, and {} waits until it has ended: leave {service} \
              out of the target, and let compose run it)",
             name(waits),
             label(waits, COMPOSE_SERVICE)
@@ -41,7 +41,7 @@ pub(super) fn one_shot(container: &Value, all: &[&Value]) -> Option<String> {
         && !text(container, "/State/StartedAt").is_empty();
     done.then(|| {
         format!(
-            "{told}: State.Status ({service} has run and ended well, and is not restarted: leave {service} out of the target, \
+            "{shown}: State.Status ({service} has run and ended well, and is not restarted: leave {service} out of the target, \
              and let compose run it; if it is a service, start it)"
         )
     })
@@ -49,20 +49,20 @@ pub(super) fn one_shot(container: &Value, all: &[&Value]) -> Option<String> {
 
 /// What the first `docker compose up -d` after the rollout does to this container; `None`: nothing.
 pub(super) fn up_afterwards(container: &Value, parts: &[&Value]) -> Option<String> {
-    let (service, told) = (label(container, COMPOSE_SERVICE), name(container));
+    let (service, shown) = (label(container, COMPOSE_SERVICE), name(container));
     let composes = object(container, "/Config/Labels").is_some_and(|l| l.contains_key("com.docker.compose.image"));
     if service.is_empty() || !composes {
         return None;
     }
-    let kept = label(container, LABEL_TAG);
-    let reference = if kept.is_empty() {
+    let recorded = label(container, LABEL_TAG);
+    let reference = if recorded.is_empty() {
         text(container, "/Config/Image")
     } else {
-        kept
+        recorded
     };
     if reference.contains('@') || reference.starts_with("sha256:") {
         return Some(format!(
-            "{told}: its compose file pins the image by digest ({reference}): `docker compose up -d` puts the old image back; \
+            "{shown}: its compose file pins the image by digest ({reference}): `docker compose up -d` puts the old image back; \
              pin it by a tag, or write the new digest after each rollout"
         ));
     }
@@ -73,7 +73,7 @@ pub(super) fn up_afterwards(container: &Value, parts: &[&Value]) -> Option<Strin
     let held = label(held, COMPOSE_SERVICE);
     (!held.is_empty()).then(|| {
         format!(
-            "{told}: it lives in the network of {held} (`network_mode: service:{held}`): the first `docker compose up -d` \
+            "{shown}: it lives in the network of {held} (`network_mode: service:{held}`): the first `docker compose up -d` \
              after the rollout makes it anew once, since compose compares the id of the container it lives in"
         )
     })
@@ -154,12 +154,12 @@ mod tests {
             })
         };
         let vpn = json!({"Id": "vpn", "Name": "/shop-vpn-1", "Config": {"Labels": {COMPOSE_SERVICE: "vpn"}}});
-        let told = |container: &Value| up_afterwards(container, &[&vpn]);
-        insta::assert_snapshot!(told(&composed("app@sha256:00", "front", "")).unwrap(), @"shop-web-1: its compose file pins the image by digest (app@sha256:00): `docker compose up -d` puts the old image back; pin it by a tag, or write the new digest after each rollout");
-        insta::assert_snapshot!(told(&composed("app:1", "container:vpn", "")).unwrap(), @"shop-web-1: it lives in the network of vpn (`network_mode: service:vpn`): the first `docker compose up -d` after the rollout makes it anew once, since compose compares the id of the container it lives in");
+        let warning = |container: &Value| up_afterwards(container, &[&vpn]);
+        insta::assert_snapshot!(warning(&composed("app@sha256:00", "front", "")).unwrap(), @"shop-web-1: its compose file pins the image by digest (app@sha256:00): `docker compose up -d` puts the old image back; pin it by a tag, or write the new digest after each rollout");
+        insta::assert_snapshot!(warning(&composed("app:1", "container:vpn", "")).unwrap(), @"shop-web-1: it lives in the network of vpn (`network_mode: service:vpn`): the first `docker compose up -d` after the rollout makes it anew once, since compose compares the id of the container it lives in");
         // What an earlier rollout made has the release's digest; its service has a tag.
-        assert_eq!(told(&composed("app:20260101-1@sha256:00", "front", "app:1")), None);
-        assert_eq!(told(&composed("app:1", "front", "")), None);
-        assert_eq!(told(&composed("app:1", "container:elsewhere", "")), None);
+        assert_eq!(warning(&composed("app:20260101-1@sha256:00", "front", "app:1")), None);
+        assert_eq!(warning(&composed("app:1", "front", "")), None);
+        assert_eq!(warning(&composed("app:1", "container:elsewhere", "")), None);
     }
 }

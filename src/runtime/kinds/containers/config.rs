@@ -12,7 +12,7 @@ pub(super) fn user_set(container: &Value, image: &Value) -> Map<String, Value> {
     let mut out = Map::new();
     for (key, value) in container.as_object().into_iter().flatten() {
         let default = image.get(key).unwrap_or(&Value::Null);
-        let kept = match key.as_str() {
+        let own = match key.as_str() {
             "Image" | "Hostname" | "Entrypoint" | "Cmd" | "ArgsEscaped" => None,
             "Env" => list_minus(value, default),
             "Labels" | "ExposedPorts" | "Volumes" => map_minus(value, default),
@@ -21,8 +21,8 @@ pub(super) fn user_set(container: &Value, image: &Value) -> Map<String, Value> {
             "User" | "WorkingDir" | "StopSignal" | "StopTimeout" | "Shell" => (value != default).then(|| value.clone()),
             _ => Some(value.clone()),
         };
-        if let Some(kept) = kept {
-            out.insert(key.clone(), kept);
+        if let Some(own) = own {
+            out.insert(key.clone(), own);
         }
     }
     command(container, image, &mut out);
@@ -57,18 +57,18 @@ fn command(container: &Value, image: &Value, out: &mut Map<String, Value>) {
 
 fn list_minus(value: &Value, default: &Value) -> Option<Value> {
     let defaults = list(default, "");
-    let kept: Vec<&Value> = list(value, "").iter().filter(|v| !defaults.contains(v)).collect();
-    (!kept.is_empty()).then(|| json!(kept))
+    let remaining: Vec<&Value> = list(value, "").iter().filter(|v| !defaults.contains(v)).collect();
+    (!remaining.is_empty()).then(|| json!(remaining))
 }
 
 fn map_minus(value: &Value, default: &Value) -> Option<Value> {
-    let kept: Map<String, Value> = value
+    let remaining: Map<String, Value> = value
         .as_object()?
         .iter()
         .filter(|(k, v)| default.get(k.as_str()) != Some(v))
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
-    (!kept.is_empty()).then_some(Value::Object(kept))
+    (!remaining.is_empty()).then_some(Value::Object(remaining))
 }
 
 fn healthcheck(value: &Value, default: &Value) -> Option<Value> {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     /// `image` as a container made from it without any option, changed by `change`.
-    fn kept(change: &Value) -> Value {
+    fn sent_config(change: &Value) -> Value {
         let mut container = image();
         for (key, value) in change.as_object().unwrap() {
             container[key] = value.clone();
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn nothing_set_means_nothing_sent() {
-        assert_eq!(kept(&json!({})), json!({}));
+        assert_eq!(sent_config(&json!({})), json!({}));
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
             ),
             (json!({"Image": "x:1", "Hostname": "h"}), json!({})),
         ] {
-            assert_eq!(kept(&change), sent, "{change}");
+            assert_eq!(sent_config(&change), sent, "{change}");
         }
     }
 
@@ -167,7 +167,7 @@ mod tests {
                 json!({"Entrypoint": [""], "Cmd": ["serve"]}),
             ),
         ] {
-            assert_eq!(kept(&change), sent, "{change}");
+            assert_eq!(sent_config(&change), sent, "{change}");
         }
     }
 
@@ -188,7 +188,7 @@ mod tests {
             ),
             (Value::Null, json!({"Healthcheck": {"Test": ["NONE"]}})),
         ] {
-            assert_eq!(kept(&json!({"Healthcheck": check})), sent);
+            assert_eq!(sent_config(&json!({"Healthcheck": check})), sent);
         }
     }
 

@@ -83,8 +83,8 @@ pub async fn create_candidate(
         return Ok(adopted);
     }
     let path = format!("/containers/create?name={}", encode(&body.name));
-    let answer = engine.raw_post(&path, Some(&body.body), PATIENCE).await;
-    let created = answer.map_err(|e| create_failure(&e, unit, &body))?;
+    let response = engine.raw_post(&path, Some(&body.body), PATIENCE).await;
+    let created = response.map_err(|e| create_failure(&e, unit, &body))?;
     let created = inspect(engine, text(&created, "/Id")).await.map_err(|e| e.failure())?;
     let candidate = created.ok_or_else(|| {
         Failure::new(

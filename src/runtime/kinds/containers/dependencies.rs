@@ -216,7 +216,7 @@ mod tests {
         json!({"Id": long(letter), "Name": format!("/{letter}"), "HostConfig": host})
     }
 
-    fn told(order: &DependencyOrder) -> String {
+    fn rendered(order: &DependencyOrder) -> String {
         let rows = order.containers.iter().zip(&order.parts).zip(&order.depends_on);
         rows.map(|((c, part), holds)| format!("{} {part:?} {holds:?}\n", name(c)))
             .collect()
@@ -232,7 +232,7 @@ mod tests {
             container("l", json!({"Links": ["/x:/l/db"]})),
         ];
         let wanted = vec![container("a", json!({})), container("x", json!({}))];
-        insta::assert_snapshot!(told(&dependency_order(wanted, &others).unwrap()), @"
+        insta::assert_snapshot!(rendered(&dependency_order(wanted, &others).unwrap()), @"
         a Release []
         b Dependent [Dependency { unit: 0, by: Namespace }]
         v Dependent [Dependency { unit: 0, by: Name }]
@@ -295,11 +295,11 @@ mod tests {
             ],
             "NetworkSettings": {"Networks": {"front": {"IPAMConfig": {"IPv4Address": "10.0.0.9"}}}},
         });
-        let told = |c: &Value, needed| {
+        let rendered = |c: &Value, needed| {
             let words: Vec<String> = bars(c, 41, needed).iter().map(ToString::to_string).collect();
             words.join("\n")
         };
-        insta::assert_snapshot!(told(&barred, true), @"
+        insta::assert_snapshot!(rendered(&barred, true), @"
         port 8080 (80/tcp) of the host is published
         it has a fixed address in front
         it has a fixed MAC address
@@ -309,9 +309,9 @@ mod tests {
         it writes to the volume at /data
         ");
         assert_eq!(
-            told(&container("a", json!({"NetworkMode": "host"})), false),
+            rendered(&container("a", json!({"NetworkMode": "host"})), false),
             "it has no network of its own"
         );
-        assert_eq!(told(&container("a", json!({"NetworkMode": "front"})), false), "");
+        assert_eq!(rendered(&container("a", json!({"NetworkMode": "front"})), false), "");
     }
 }

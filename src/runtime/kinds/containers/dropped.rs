@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn told(container: &Value, new: &Value) -> String {
+    fn rendered(container: &Value, new: &Value) -> String {
         let old = json!({
             "User": "app", "Entrypoint": ["/entry"], "Cmd": ["serve"], "Volumes": {"/data": {}, "/cache": {}},
             "ExposedPorts": {"80/tcp": {}}, "Healthcheck": {"Test": ["CMD", "check"]},
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn what_a_new_image_drops_is_reported() {
         let plain = json!({"Config": {"User": "app", "Entrypoint": ["/entry"], "Cmd": ["serve"]}});
-        insta::assert_snapshot!(told(&plain, &json!({"Volumes": {"/cache": {}}, "Healthcheck": {"Test": ["NONE"]}})), @"
+        insta::assert_snapshot!(rendered(&plain, &json!({"Volumes": {"/cache": {}}, "Healthcheck": {"Test": ["NONE"]}})), @"
         it declares the volume /data no more; the data stays mounted there
         it runs as root, not as app
         it exposes port 80/tcp no more
@@ -99,11 +99,11 @@ mod tests {
             "User": "app", "Entrypoint": ["/new"], "Cmd": ["go"], "Volumes": {"/data": {}, "/cache": {}, "/more": {}},
             "ExposedPorts": {"80/tcp": {}}, "Healthcheck": {"Test": ["CMD", "other"]},
         });
-        assert_eq!(told(&plain, &same), "");
+        assert_eq!(rendered(&plain, &same), "");
         // A command of the user's was written for the old entrypoint; a user of the user's stays.
         let own = json!({"Config": {"User": "1000", "Entrypoint": ["/entry"], "Cmd": ["serve", "--fast"]}});
         let mut other = same.clone();
         other["User"] = json!("root");
-        insta::assert_snapshot!(told(&own, &other), @"its entrypoint is /new, not /entry");
+        insta::assert_snapshot!(rendered(&own, &other), @"its entrypoint is /new, not /entry");
     }
 }

@@ -7,7 +7,7 @@ use super::tag::{self, LocalTag};
 use super::{create, find, host, observe};
 use crate::clients::engine::connect::Engine;
 use crate::runtime::connectivity::said;
-use crate::runtime::kinds::adopted::{KEPT, release};
+use crate::runtime::kinds::adopted::{ADOPTED_REPOSITORY, release};
 use crate::runtime::kinds::effects::{Connect, Effects, RolloutOf, listed, snapshots};
 use lowtide_core::fleet::app::App;
 use lowtide_core::kinds::containers::model::{ObservedUnit, Unit};
@@ -111,7 +111,9 @@ pub(in crate::runtime) fn adopted<K: Kind>(of: &RolloutOf<'_, K>, containers: &C
     let name = name
         .strip_prefix("sha256:")
         .map_or(name.clone(), |_| unit.old_image.short().to_owned());
-    let reference = format!("{KEPT}:{}", unit.old_image.short()).parse().ok()?;
+    let reference = format!("{ADOPTED_REPOSITORY}:{}", unit.old_image.short())
+        .parse()
+        .ok()?;
     release(of.state, unit.old_image.clone(), name, reference)
 }
 
@@ -122,11 +124,11 @@ pub(super) async fn retain_adopted(stage: &Stage<'_>) {
     let known = app_state.targets.get(&stage.state.target.name);
     let known = known.and_then(|known| known.current);
     if let (None, Some(image)) = (known, shared(stage.containers).map(|unit| &unit.old_image)) {
-        let kept = LocalTag {
-            reference: format!("{KEPT}:{}", image.short()),
+        let local_tag = LocalTag {
+            reference: format!("{ADOPTED_REPOSITORY}:{}", image.short()),
             image: Some(image.clone()),
         };
-        if let Err(error) = tag::point(stage.engine, &kept).await {
+        if let Err(error) = tag::point(stage.engine, &local_tag).await {
             warn!(%image, %error, "the image that runs now cannot be retained for a rollback");
         }
     }

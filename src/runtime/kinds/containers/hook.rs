@@ -17,7 +17,7 @@ const BUSY: i64 = 75;
 const LINES: usize = 200;
 
 /// Bytes kept of any output; the end matters most.
-const KEPT: usize = 256 << 10;
+const TAIL_BYTES: usize = 256 << 10;
 
 /// The process is gone from the stream a moment before the engine writes down how it ended.
 const SETTLES: Duration = Duration::from_millis(20);
@@ -114,11 +114,11 @@ pub(super) async fn run_with(
 
 /// The last lines of a stream of output.
 pub(super) async fn tail(stream: &mut RawStream, tty: bool, lines: usize) -> Result<Vec<String>, EngineError> {
-    let mut kept = Tail::new(tty);
+    let mut output = Tail::new(tty);
     while let Some(piece) = stream.next().await? {
-        kept.push(&piece);
+        output.push(&piece);
     }
-    Ok(kept.lines(lines))
+    Ok(output.lines(lines))
 }
 
 /// The end of an output. Without a terminal the engine sends frames: stream, three zero bytes, length, payload (Engine
@@ -127,7 +127,7 @@ struct Tail {
     tty: bool,
     header: Vec<u8>,
     left: usize,
-    kept: VecDeque<u8>,
+    bytes: VecDeque<u8>,
 }
 
 impl Tail {
@@ -136,13 +136,13 @@ impl Tail {
             tty,
             header: Vec::with_capacity(8),
             left: 0,
-            kept: VecDeque::new(),
+            bytes: VecDeque::new(),
         }
     }
 
     fn push(&mut self, mut piece: &[u8]) {
         if self.tty {
-            self.keep(piece);
+            self.push_bytes(piece);
             return;
         }
         while !piece.is_empty() {
@@ -158,19 +158,19 @@ impl Tail {
             }
             let (payload, rest) = piece.split_at(piece.len().min(self.left));
             self.left -= payload.len();
-            self.keep(payload);
+            self.push_bytes(payload);
             piece = rest;
         }
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        self.kept.extend(bytes);
-        let surplus = self.kept.len().saturating_sub(KEPT);
-        self.kept.drain(..surplus);
+    fn push_bytes(&mut self, piece: &[u8]) {
+        self.bytes.extend(piece);
+        let surplus = self.bytes.len().saturating_sub(TAIL_BYTES);
+        self.bytes.drain(..surplus);
     }
 
     fn lines(&mut self, most: usize) -> Vec<String> {
-        let text = String::from_utf8_lossy(self.kept.make_contiguous()).into_owned();
+        let text = String::from_utf8_lossy(self.bytes.make_contiguous()).into_owned();
         let lines: Vec<&str> = text.lines().collect();
         let from = lines.len().saturating_sub(most);
         lines
@@ -202,12 +202,12 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_keeps_its_end() {
+    fn a_flood_retains_its_end() {
         let mut tail = Tail::new(true);
         for n in 0..100_000 {
             tail.push(format!("line {n}\n").as_bytes());
         }
-        assert!(tail.kept.len() <= KEPT);
+        assert!(tail.bytes.len() <= TAIL_BYTES);
         assert_eq!(tail.lines(1), ["line 99999"]);
     }
 }

@@ -72,8 +72,8 @@ pub(super) async fn networks_gone(engine: &Engine, container: &Value) -> Result<
 /// Fixed ports of the host that a container asks for and another one, which runs, holds: `port`, name of the other.
 pub(super) fn ports_taken(container: &Value, others: &[&Value]) -> Vec<(String, String)> {
     let mut taken = Vec::new();
-    let asked = object(container, "/HostConfig/PortBindings").into_iter().flatten();
-    for (port, binding) in asked.flat_map(|(port, bindings)| list(bindings, "").iter().map(move |b| (port, b))) {
+    let requested = object(container, "/HostConfig/PortBindings").into_iter().flatten();
+    for (port, binding) in requested.flat_map(|(port, bindings)| list(bindings, "").iter().map(move |b| (port, b))) {
         let wanted = Socket::of(port, binding);
         let Some(wanted) = wanted else { continue };
         let holder = others.iter().find(|other| {

@@ -72,10 +72,10 @@ fn is_mounted(container: &Value, path: &str) -> bool {
     let mounts = list(container, "/Mounts").iter().map(|m| text(m, "/Destination"));
     let tmpfs = super::json::object(container, "/HostConfig/Tmpfs");
     let tmpfs = tmpfs.into_iter().flatten().map(|(path, _)| path.as_str());
-    let asked = list(container, "/HostConfig/Mounts").iter().map(|m| text(m, "/Target"));
+    let requested = list(container, "/HostConfig/Mounts").iter().map(|m| text(m, "/Target"));
     mounts
         .chain(tmpfs)
-        .chain(asked)
+        .chain(requested)
         .any(|target| target == path || target.starts_with(&format!("{path}/")))
 }
 

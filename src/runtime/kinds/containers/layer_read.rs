@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// Paths of a writable layer that are looked at one by one, per container, and told. What compose puts in is among the first.
 const MAX_PATHS: usize = 1000;
-const MAX_TOLD: usize = 20;
+const MAX_REPORTED: usize = 20;
 
 /// What a new container would not have by itself: files to put in again, and lines of what cannot be or will not be there.
 #[derive(Default)]
@@ -28,7 +28,7 @@ pub(super) async fn read(engine: &Engine, container: &Value) -> Result<Layer, En
         .raw_get(&format!("/containers/{}/changes", encode(id(container))))
         .await?;
     let paths = left_behind(container, &changes);
-    let told = name(container);
+    let shown = name(container);
     let mut layer = Layer::default();
     let (mut written, mut size) = (0, 0);
     for path in paths.iter().take(MAX_PATHS) {
@@ -38,7 +38,7 @@ pub(super) async fn read(engine: &Engine, container: &Value) -> Result<Layer, En
             let file = if size > inject::LIMIT {
                 let limit = inject::LIMIT >> 20;
                 let why = format!("put in before the start, with the others more than {limit} MiB");
-                layer.refused.push(format!("{told}: {} ({why})", path.path));
+                layer.refused.push(format!("{shown}: {} ({why})", path.path));
                 continue;
             } else {
                 inject::read(engine, id(container), &path.path).await?
@@ -46,23 +46,23 @@ pub(super) async fn read(engine: &Engine, container: &Value) -> Result<Layer, En
             layer.files.extend(file);
         } else if !path.fleeting {
             written += 1;
-            if written <= MAX_TOLD {
+            if written <= MAX_REPORTED {
                 let path = &path.path;
-                let warning = format!("{told}: {path} was written inside the container and stays behind");
+                let warning = format!("{shown}: {path} was written inside the container and stays behind");
                 layer.warnings.push(warning);
             }
         }
     }
     written += paths.iter().skip(MAX_PATHS).filter(|path| !path.fleeting).count();
-    if written > MAX_TOLD {
+    if written > MAX_REPORTED {
         layer.warnings.push(format!(
-            "{told}: {} more files were written inside the container and stay behind",
-            written - MAX_TOLD
+            "{shown}: {} more files were written inside the container and stay behind",
+            written - MAX_REPORTED
         ));
     }
     if let (Some(file), true) = (layer.files.first(), flag(container, "/HostConfig/ReadonlyRootfs")) {
         layer.refused.push(format!(
-            "{told}: HostConfig.ReadonlyRootfs ({} was put in before the start, and could not be put in again)",
+            "{shown}: HostConfig.ReadonlyRootfs ({} was put in before the start, and could not be put in again)",
             file.path
         ));
     }

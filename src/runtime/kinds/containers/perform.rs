@@ -8,7 +8,9 @@ use super::preflight::Preflight;
 use super::pull::RegistryAuth;
 use super::snapshot::Snapshot;
 use super::tag::LocalTag;
-use super::{attach, create, dropped, effects, host, keep, observe, preflight, pull, route, tag, verbs, volumes};
+use super::{
+    attach, create, dropped, effects, host, observe, preflight, pull, rollback_image, route, tag, verbs, volumes,
+};
 use crate::clients::clock;
 use crate::clients::engine::connect::Engine;
 use crate::clients::engine::error::EngineError;
@@ -147,13 +149,13 @@ impl Stage<'_> {
             ContainerStep::Drain { until: end, .. } => self.drain(until(*end)).await?,
             ContainerStep::RetainImage { unit } => {
                 let image = &self.unit(*unit)?.old_image;
-                keep::keep(self.engine, image, self.state.id, *unit)
+                rollback_image::retain(self.engine, image, self.state.id, *unit)
                     .await
                     .map_err(failed)?;
             }
-            ContainerStep::DropImage { unit } => {
-                keep::let_go(self.engine, self.state.id, *unit).await.map_err(failed)?
-            }
+            ContainerStep::DropImage { unit } => rollback_image::let_go(self.engine, self.state.id, *unit)
+                .await
+                .map_err(failed)?,
             ContainerStep::MoveTag { tag, image, .. } => {
                 let meaning = LocalTag {
                     reference: tag.clone(),
@@ -190,7 +192,7 @@ impl Stage<'_> {
     }
 
     /// Can HTTP readiness be probed from the container's own host? Its address is not valid on any other.
-    async fn can_ask_http(&self) -> Result<(), Failure> {
+    async fn can_probe_http(&self) -> Result<(), Failure> {
         let http = matches!(self.state.target.ready.check, ReadyCheck::Http { .. });
         if !http || !self.engine.is_remote() {
             return Ok(());
@@ -215,7 +217,7 @@ impl Stage<'_> {
     }
 
     async fn preflight(&self) -> Result<Ended<ContainerOutcome>, Failure> {
-        self.can_ask_http().await?;
+        self.can_probe_http().await?;
         let found = preflight::preflight(self.engine, &self.state.target, self.policy).await?;
         (self.refuse)(&found)?;
         for warning in &found.warnings {
@@ -229,7 +231,7 @@ impl Stage<'_> {
         for snapshot in &found.snapshots {
             self.bot
                 .sealed
-                .keep(snapshot)
+                .store(snapshot)
                 .map_err(|e| e.failure("the snapshot cannot be saved"))?;
         }
         Ok(well(ContainerOutcome::Preflighted { units: found.units }))
@@ -440,18 +442,18 @@ impl Stage<'_> {
         // `--rm` deletes the log together with the container, so follow the log while it is written.
         let removed = self.unit(unit)?.on_exit == OnExit::Removed;
         let log = removed.then(|| verbs::follow_log(self.engine.clone(), container.to_owned(), Failure::EXCERPT_LINES));
-        let mut heard = self.not_ready(unit);
+        let mut report = self.not_ready(unit);
         let via = &self.bot.via;
         let ready = self
             .engine
-            .ready(container, &rule, within, via, self.shutdown, &mut heard);
+            .ready(container, &rule, within, via, self.shutdown, &mut report);
         let mut ready = ready.await;
         // If an old container's log can no longer be read, judge by its HEALTHCHECK, or by staying up.
         if which == Which::Old && ready.as_ref().is_err_and(verbs::is_unreadable_log) {
             let rule = steady(&rule);
             let again = self
                 .engine
-                .ready(container, &rule, within, via, self.shutdown, &mut heard);
+                .ready(container, &rule, within, via, self.shutdown, &mut report);
             ready = again.await;
         }
         let verdict = match (ready, log) {

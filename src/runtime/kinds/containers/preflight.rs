@@ -140,16 +140,16 @@ impl Look<'_> {
     async fn take(&self, container: &Value, part: Part, found: &mut Preflight) -> Result<Vec<String>, Failure> {
         let engine = self.engine;
         let failed = |e: EngineError| e.failure();
-        let told = name(container);
-        let mut refused: Vec<String> = refusals(container).iter().map(|r| line(told, r)).collect();
+        let shown = name(container);
+        let mut refused: Vec<String> = refusals(container).iter().map(|r| line(shown, r)).collect();
         if self.policy.select != ContainerSelect::Own && own_id().as_deref() == Some(id(container)) {
             refused.push(format!(
-                "{told}: Id (lowtide runs in it: make it a target of its own, `- self: {{}}`)"
+                "{shown}: Id (lowtide runs in it: make it a target of its own, `- self: {{}}`)"
             ));
         }
         let policy = restart(container).name;
         if self.fixed_restart && !matches!(policy.as_str(), "" | "no") {
-            refused.push(format!("{told}: RestartPolicy {policy} ({FIXED})"));
+            refused.push(format!("{shown}: RestartPolicy {policy} ({FIXED})"));
         }
         if part == Part::Release {
             refused.extend(compose::one_shot(container, &self.all));
@@ -174,7 +174,7 @@ impl Look<'_> {
                 take(found, &snapshot).map_err(failed)?;
             }
             None => refused.push(format!(
-                "{told}: Image (it is no longer on the host, so your settings cannot be told apart from its own)"
+                "{shown}: Image (it is no longer on the host, so your settings cannot be told apart from its own)"
             )),
         }
         Ok(refused)
@@ -251,15 +251,15 @@ async fn unfit(engine: &Engine, container: &Value, all: &[&Value]) -> Result<Vec
     if state(container) != ContainerState::Running {
         return Ok(Vec::new());
     }
-    let told = name(container);
+    let shown = name(container);
     let gone = host::networks_gone(engine, container).await?;
     let gone = gone.iter().map(|network| {
-        format!("{told}: NetworkSettings.Networks.{network} (the network is gone, so no new container can join it)")
+        format!("{shown}: NetworkSettings.Networks.{network} (the network is gone, so no new container can join it)")
     });
     let others: Vec<&Value> = all.iter().filter(|c| id(c) != id(container)).copied().collect();
-    let taken = host::ports_taken(container, &others)
-        .into_iter()
-        .map(|(port, holder)| format!("{told}: HostConfig.PortBindings (port {port} of the host is held by {holder})"));
+    let taken = host::ports_taken(container, &others).into_iter().map(|(port, holder)| {
+        format!("{shown}: HostConfig.PortBindings (port {port} of the host is held by {holder})")
+    });
     Ok(gone.chain(taken).collect())
 }
 
@@ -292,14 +292,14 @@ fn may_heal(container: &Value) -> bool {
 
 /// Why this container is no baseline to judge a new image against.
 fn sickness(container: &Value) -> Option<String> {
-    let told = name(container);
+    let shown = name(container);
     match state(container) {
-        ContainerState::Paused => Some(format!("{told} is paused")),
-        ContainerState::Restarting => Some(format!("{told} keeps restarting")),
-        ContainerState::Removing => Some(format!("{told} is being removed")),
-        ContainerState::Dead => Some(format!("{told} is dead")),
-        ContainerState::Unknown => Some(format!("{told} is in a state lowtide does not know")),
-        ContainerState::Running if health(container) == Health::Unhealthy => Some(format!("{told} is unhealthy")),
+        ContainerState::Paused => Some(format!("{shown} is paused")),
+        ContainerState::Restarting => Some(format!("{shown} keeps restarting")),
+        ContainerState::Removing => Some(format!("{shown} is being removed")),
+        ContainerState::Dead => Some(format!("{shown} is dead")),
+        ContainerState::Unknown => Some(format!("{shown} is in a state lowtide does not know")),
+        ContainerState::Running if health(container) == Health::Unhealthy => Some(format!("{shown} is unhealthy")),
         ContainerState::Created | ContainerState::Running | ContainerState::Exited => None,
     }
 }

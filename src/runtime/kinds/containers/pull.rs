@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_a_registry_hides_is_reported_from_what_it_has_not() {
-        let told = |message: &str| {
+        let failure_kind = |message: &str| {
             let what = format!("POST /images/create ({message})");
             refused(
                 &"registry.example.org/web".parse().unwrap(),
@@ -184,9 +184,9 @@ mod tests {
             .kind
         };
         let denied = "pull access denied for web, repository does not exist or may require 'docker login'";
-        assert_eq!(told(denied), FailureKind::RegistryDenied);
-        assert_eq!(told("manifest unknown"), FailureKind::DigestMismatch);
-        assert_eq!(told("something new"), FailureKind::DigestMismatch);
+        assert_eq!(failure_kind(denied), FailureKind::RegistryDenied);
+        assert_eq!(failure_kind("manifest unknown"), FailureKind::DigestMismatch);
+        assert_eq!(failure_kind("something new"), FailureKind::DigestMismatch);
     }
 
     #[test]

@@ -27,10 +27,10 @@ pub async fn route(engine: &Engine, router: &Router, container: &str, change: Ro
     let gone = |what: &str| Failure::new(FailureKind::RouterFailed, format!("the container {what} is gone"));
     let look = async |id: &str| inspect(engine, id).await.map_err(|e| e.failure());
     let at = look(&router.container).await?.ok_or_else(|| gone(&router.container))?;
-    let told = look(container).await?.ok_or_else(|| gone(container))?;
+    let inspected = look(container).await?.ok_or_else(|| gone(container))?;
     let env = [
-        format!("LOWTIDE_CONTAINER={}", name(&told)),
-        format!("LOWTIDE_ADDRESS={}", address(&at, &told).unwrap_or_default()),
+        format!("LOWTIDE_CONTAINER={}", name(&inspected)),
+        format!("LOWTIDE_ADDRESS={}", address(&at, &inspected).unwrap_or_default()),
     ];
     let timeout = router.timeout.unsigned_abs();
     let ended = run_with(engine, &router.container, command, &env, timeout)

@@ -17,7 +17,7 @@ pub struct Listing(Vec<Value>);
 impl Listing {
     /// # Errors
     /// As the engine fails.
-    pub async fn ask(engine: &Engine) -> Result<Self, EngineError> {
+    pub async fn fetch(engine: &Engine) -> Result<Self, EngineError> {
         Ok(Self(all(engine).await?))
     }
 

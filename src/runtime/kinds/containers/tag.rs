@@ -77,8 +77,8 @@ async fn meaning(engine: &Engine, reference: &str) -> Result<Option<ImageId>, En
 fn tag_of(container: &Value) -> Option<&str> {
     let labels = object(container, "/Config/Labels");
     let is_composes = labels.is_some_and(|l| l.contains_key("com.docker.compose.image"));
-    let kept = labels.and_then(|l| l.get(LABEL_TAG)).and_then(Value::as_str);
-    let reference = kept.unwrap_or_else(|| text(container, "/Config/Image"));
+    let recorded = labels.and_then(|l| l.get(LABEL_TAG)).and_then(Value::as_str);
+    let reference = recorded.unwrap_or_else(|| text(container, "/Config/Image"));
     let id = text(container, "/Image").trim_start_matches("sha256:");
     let is_id = reference.starts_with("sha256:") || (reference.len() >= 12 && id.starts_with(reference));
     (is_composes && !reference.is_empty() && !is_id && !reference.contains('@')).then_some(reference)

@@ -100,11 +100,11 @@ pub async fn start(engine: &Engine, container: &str) -> Result<(), Failure> {
     let deadline = Instant::now() + PORT_PATIENCE;
     let mut pause = Duration::from_millis(50);
     loop {
-        let answer = {
+        let result = {
             let _turn = STARTS.lock().await;
             engine.raw_post_only(&path, None, PATIENCE).await
         };
-        let error = match answer {
+        let error = match result {
             Ok(()) => return Ok(()),
             Err(e) => e,
         };
@@ -132,8 +132,8 @@ pub async fn start_with_log(engine: &Engine, container: &str, lines: usize) -> R
         .await
         .map_err(|e| e.failure())?;
     start(engine, container).await?;
-    let heard = tail(&mut stream, flag(&inspected, "/Config/Tty"), lines);
-    match tokio::time::timeout(FIRST_MOMENTS, heard).await {
+    let output = tail(&mut stream, flag(&inspected, "/Config/Tty"), lines);
+    match tokio::time::timeout(FIRST_MOMENTS, output).await {
         // The container is still running, or its output could not be read: the readiness check decides.
         Err(_) | Ok(Err(_)) => Ok(()),
         Ok(Ok(lines)) => {

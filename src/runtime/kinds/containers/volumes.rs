@@ -53,7 +53,7 @@ fn is_given(container: &Value, mount: &Value) -> bool {
     let name = text(mount, "/Name");
     let by_mount = list(container, "/HostConfig/Mounts")
         .iter()
-        .any(|asked| text(asked, "/Source") == name);
+        .any(|requested| text(requested, "/Source") == name);
     let by_bind = list(container, "/HostConfig/Binds")
         .iter()
         .filter_map(Value::as_str)

@@ -7,7 +7,7 @@ use std::path::Path;
 /// Why lowtide's own container cannot be replaced by what it leads. `state`: its state directory, as seen inside.
 #[must_use]
 pub(super) fn refusals(container: &Value, state: &Path) -> Vec<String> {
-    let told = name(container);
+    let shown = name(container);
     let mut refused = Vec::new();
     let shared = list(container, "/Mounts").iter().any(|mount| {
         matches!(text(mount, "/Type"), "volume" | "bind")
@@ -16,18 +16,18 @@ pub(super) fn refusals(container: &Value, state: &Path) -> Vec<String> {
     });
     if !shared {
         refused.push(format!(
-            "{told}: Mounts (the state directory {} is in no volume or directory of the host: the new lowtide would begin \
+            "{shown}: Mounts (the state directory {} is in no volume or directory of the host: the new lowtide would begin \
              without it)",
             state.display()
         ));
     }
     if flag(container, "/HostConfig/AutoRemove") {
         refused.push(format!(
-            "{told}: HostConfig.AutoRemove (`--rm` would delete it on the way)"
+            "{shown}: HostConfig.AutoRemove (`--rm` would delete it on the way)"
         ));
     }
     if text(container, "/State/Status") != "running" {
-        refused.push(format!("{told}: State (it does not run)"));
+        refused.push(format!("{shown}: State (it does not run)"));
     }
     refused
 }

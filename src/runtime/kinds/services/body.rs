@@ -33,7 +33,7 @@ pub fn moved(spec: &Value, image: &str, knobs: &UpdateKnobs, mark: &Mark<'_>) ->
 
 /// What stays of a rollout on its service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
+pub enum Retain {
     /// The label that says whose rollouts it gets: the release is on it.
     Instance,
     /// It is as it was.
@@ -43,7 +43,7 @@ pub enum Keep {
 /// The spec with its own update settings again and without our labels. Settings that are no longer the ones we `sent`
 /// were changed by someone, and stay.
 #[must_use]
-pub fn restored(spec: &Value, stored: &Value, sent: &UpdateKnobs, keep: Keep) -> Value {
+pub fn restored(spec: &Value, stored: &Value, sent: &UpdateKnobs, retain: Retain) -> Value {
     let mut body = spec.clone();
     if update_knobs(&spec["UpdateConfig"]).as_ref() == Some(sent) {
         match stored.get("UpdateConfig") {
@@ -56,12 +56,12 @@ pub fn restored(spec: &Value, stored: &Value, sent: &UpdateKnobs, keep: Keep) ->
     let own = labels(stored);
     let mut labels = labels(spec);
     for key in [LABEL_ROLLOUT, LABEL_TERM, LABEL_INSTANCE] {
-        match (own.get(key), keep) {
-            (_, Keep::Instance) if key == LABEL_INSTANCE => {}
+        match (own.get(key), retain) {
+            (_, Retain::Instance) if key == LABEL_INSTANCE => {}
             (Some(value), _) if key == LABEL_INSTANCE => {
                 labels.insert(key.to_owned(), value.clone());
             }
-            (Some(_) | None, Keep::Instance | Keep::Nothing) => {
+            (Some(_) | None, Retain::Instance | Retain::Nothing) => {
                 labels.remove(key);
             }
         }

@@ -131,16 +131,16 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_task_is_read_as_swarm_tells_it() {
-        let told = |slot: Value, state: &str, desired: &str| {
-            let told = json!({
+    fn a_task_is_parsed_as_swarm_reports_it() {
+        let parsed = |slot: Value, state: &str, desired: &str| {
+            let body = json!({
                 "ID": "t1", "Slot": slot, "NodeID": "n1", "UpdatedAt": "2026-01-01T00:00:07Z", "DesiredState": desired,
                 "Status": { "Timestamp": "2026-01-01T00:00:05Z", "State": state, "Message": "started" },
                 "Spec": { "ContainerSpec": { "Image": "example.org/web:t1" } },
             });
-            task(&told).unwrap()
+            task(&body).unwrap()
         };
-        let running = told(json!(2), "running", "running");
+        let running = parsed(json!(2), "running", "running");
         assert_eq!(running.place, TaskPlace::Slot(2));
         assert_eq!(
             (running.state, running.wanted),
@@ -154,10 +154,13 @@ mod tests {
         assert_eq!(running.said, "started");
         // Tasks of a global service have no slot.
         for none in [json!(0), Value::Null] {
-            assert_eq!(told(none, "running", "running").place, TaskPlace::Node("n1".to_owned()));
+            assert_eq!(
+                parsed(none, "running", "running").place,
+                TaskPlace::Node("n1".to_owned())
+            );
         }
-        assert_eq!(told(json!(1), "ready", "ready").wanted, TaskWanted::Running);
-        assert_eq!(told(json!(1), "running", "shutdown").wanted, TaskWanted::Stopped);
+        assert_eq!(parsed(json!(1), "ready", "ready").wanted, TaskWanted::Running);
+        assert_eq!(parsed(json!(1), "running", "shutdown").wanted, TaskWanted::Stopped);
         for (words, state) in [
             (["new", "allocated", "pending"].as_slice(), TaskState::Unplaced),
             (
@@ -172,7 +175,7 @@ mod tests {
             (&["something new"], TaskState::Unknown),
         ] {
             for word in words {
-                assert_eq!(told(json!(1), word, "running").state, state, "{word}");
+                assert_eq!(parsed(json!(1), word, "running").state, state, "{word}");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The steps of a rollout of services of Docker Swarm.
 
-use super::body::Keep;
+use super::body::Retain;
 use super::preflight::{Ours, manager, preflight};
 use super::{find, prepull, verbs};
 use crate::clients::engine::connect::Engine;
@@ -44,7 +44,7 @@ impl Stage<'_> {
             self.of
                 .bot
                 .sealed
-                .keep(snapshot)
+                .store(snapshot)
                 .map_err(|e| e.failure("the snapshot cannot be saved"))?;
         }
         Ok(ServiceOutcome::Preflighted { services: found.units })
@@ -72,12 +72,12 @@ impl Stage<'_> {
             }
             ServiceStep::RestoreKnobs { unit, sent } => {
                 let unit = self.service(*unit)?;
-                let keep = match self.of.state.goal {
-                    Goal::Forward => Keep::Instance,
-                    Goal::Back => Keep::Nothing,
+                let retain = match self.of.state.goal {
+                    Goal::Forward => Retain::Instance,
+                    Goal::Back => Retain::Nothing,
                 };
                 let snapshot = self.snapshot(&unit.snapshot)?;
-                verbs::restore(self.engine, unit, &snapshot, sent, &mark, keep).await?;
+                verbs::restore(self.engine, unit, &snapshot, sent, &mark, retain).await?;
             }
         }
         Ok(ServiceOutcome::Done)

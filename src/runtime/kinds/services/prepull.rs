@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const ANSWER_LIMIT: usize = 1 << 20;
+const RESPONSE_LIMIT: usize = 1 << 20;
 /// How often the job is looked at.
 const POLL: Duration = Duration::from_millis(500);
 /// How long to wait for the job's first task. Swarm assigns all of them at once, so without any task by then no node
@@ -144,11 +144,11 @@ pub async fn image_config(engine: &Engine, release: &Release) -> Result<Option<V
 
 async fn create(engine: &Engine, release: &Release, body: &Value, auth: Option<&RegistryAuth>) -> Result<(), Failure> {
     let headers = headers(&release.reference.repository, auth);
-    let mut answer = engine
+    let mut response = engine
         .raw_stream(Method::POST, "/services/create", Some(body), headers, PATIENCE)
         .await
         .map_err(|e| e.failure())?;
-    answer.all(ANSWER_LIMIT).await.map(drop).map_err(|e| e.failure())
+    response.all(RESPONSE_LIMIT).await.map(drop).map_err(|e| e.failure())
 }
 
 async fn remove(engine: &Engine, name: &str, mark: &Mark<'_>) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! One change to one service each, guarded by its version index. Each looks first: doing it twice is doing it once.
 
-use super::body::{Keep, moved, restored};
+use super::body::{Retain, moved, restored};
 use super::find::{IMAGE, inspect, label};
 use super::observe::{update as update_state, version};
 use super::snapshot::ServiceSnapshot;
@@ -22,7 +22,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Swarm's updater changes the service's version itself, once or twice around each update.
 const RACES: u32 = 10;
-const ANSWER_LIMIT: usize = 1 << 20;
+const RESPONSE_LIMIT: usize = 1 << 20;
 
 /// Gives it the image. One that has it by this rollout is left as it is.
 ///
@@ -79,7 +79,7 @@ pub async fn revert(
     .await
 }
 
-/// Restores the service's own update settings and removes our labels, as far as `keep` says. Replaces no task.
+/// Restores the service's own update settings and removes our labels, as far as `retain` says. Replaces no task.
 ///
 /// # Errors
 /// As the manager refuses; `Invariant` when the snapshot cannot be read.
@@ -89,7 +89,7 @@ pub async fn restore(
     snapshot: &[u8],
     sent: &UpdateKnobs,
     mark: &Mark<'_>,
-    keep: Keep,
+    retain: Retain,
 ) -> Result<(), Failure> {
     let unreadable = |e| Failure::new(FailureKind::Invariant, format!("the snapshot cannot be read: {e}"));
     let stored = ServiceSnapshot::from_bytes(snapshot).map_err(unreadable)?;
@@ -97,7 +97,7 @@ pub async fn restore(
         if !is_marked(service, mark) {
             return Ok(None);
         }
-        Ok(Some(restored(&service["Spec"], &stored.service["Spec"], sent, keep)))
+        Ok(Some(restored(&service["Spec"], &stored.service["Spec"], sent, retain)))
     })
     .await
 }
@@ -163,10 +163,10 @@ async fn send(
         return Err(missing("the service", "ID"));
     }
     let path = format!("/services/{}/update?version={version}", encode(id));
-    let mut answer = engine
+    let mut response = engine
         .raw_stream(Method::POST, &path, Some(spec), headers, PATIENCE)
         .await?;
-    answer.all(ANSWER_LIMIT).await.map(drop)
+    response.all(RESPONSE_LIMIT).await.map(drop)
 }
 
 /// Someone changed the service since we read it (swarmkit, `manager/state/store`).

@@ -19,8 +19,8 @@ const NIGHT: SignedDuration = SignedDuration::from_hours(12);
 /// What brings another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
-    /// An operator asked.
-    Asked,
+    /// An operator requested it.
+    Requested,
     /// A run came by itself.
     Night,
     /// The app's configuration, or what opens its registries, changed.
@@ -62,7 +62,7 @@ impl Occasion {
     #[must_use]
     pub fn of(trigger: &Trigger) -> Self {
         match trigger {
-            Trigger::Manual { .. } => Occasion::Asked,
+            Trigger::Manual { .. } => Occasion::Requested,
             Trigger::Schedule { .. } | Trigger::ParentReleased { .. } | Trigger::Retry { .. } => Occasion::Night,
         }
     }
@@ -160,8 +160,8 @@ impl AppState {
             .filter(|(_, state)| {
                 let failing = state.failing.as_deref();
                 failing.is_some_and(|failing| match occasion {
-                    Occasion::Asked | Occasion::Configured | Occasion::Started => true,
-                    // A promotion that is retried automatically keeps its back-off.
+                    Occasion::Requested | Occasion::Configured | Occasion::Started => true,
+                    // A promotion that is retried automatically retains its back-off.
                     Occasion::Night => failing.due().is_none(),
                 })
             })
@@ -175,15 +175,15 @@ impl AppState {
 
     /// Targets that get the current release back. Only on request, because the drift is assumed to be deliberate.
     fn restored(&self, occasion: Occasion) -> impl Iterator<Item = &TargetName> {
-        let asked = match occasion {
-            Occasion::Asked => true,
+        let requested = match occasion {
+            Occasion::Requested => true,
             Occasion::Night | Occasion::Configured | Occasion::Started => false,
         };
         let current = self.current().map(|release| release.run);
         let lost = self
             .drifted()
             .filter(move |drifted| Some(drifted.release.run) == current);
-        lost.filter(move |_| asked).map(|drifted| drifted.target)
+        lost.filter(move |_| requested).map(|drifted| drifted.target)
     }
 
     fn tries_target(&self, refusal: &Refusal<'_>, occasion: Occasion, now: Timestamp) -> bool {
@@ -191,7 +191,7 @@ impl AppState {
         // touched the target, and had its gap.
         let touched = refusal.failure.kind == FailureKind::WindowClosed;
         match occasion {
-            Occasion::Asked => true,
+            Occasion::Requested => true,
             Occasion::Configured => !touched,
             Occasion::Started => false,
             Occasion::Night => {

@@ -33,7 +33,7 @@ pub enum Next {
         target: Box<TargetPolicy>,
         release: Box<Release>,
     },
-    /// A rollout of the release that the target ran before: an operator asked for it, or its channel was rolled back.
+    /// A rollout of the release that the target ran before: an operator requested it, or its channel was rolled back.
     /// Not blocked by a halt.
     GoBack {
         target: Box<TargetPolicy>,

@@ -239,7 +239,7 @@ fn observed_and_halted_apps_move_nothing() {
 
 #[test]
 fn the_fleet_survives_its_own_json() {
-    // The journal keeps an app's configuration as JSON: what is written must be what is read.
+    // The journal stores an app's configuration as JSON: what is written must be what is read.
     let app = app();
     let text = serde_json::to_string(&app).unwrap();
     assert_eq!(serde_json::from_str::<App>(&text).unwrap(), app);

@@ -30,7 +30,7 @@ pub fn promoted(app: &App, promotion: &Promotion, state: &ChannelState, now: Tim
             channel: channel.clone(),
             tag: release.tag.clone(),
         };
-        out.tell(keys, Addressees::Operators, body, now);
+        out.push_message(keys, Addressees::Operators, body, now);
     }
     out
 }
@@ -64,7 +64,7 @@ pub fn promotion_failed(
             failure: failure.clone(),
         }));
         // Channels belong to the operators, so even a fault of the repository is reported to them.
-        out.tell(keys, Addressees::Operators, body, now);
+        out.push_message(keys, Addressees::Operators, body, now);
     }
     out
 }

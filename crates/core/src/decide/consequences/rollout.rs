@@ -47,7 +47,7 @@ pub fn rollout_ended(
     let (app, target, rollout) = (state.app.clone(), state.target.name.clone(), state.id);
     match conclusion {
         RolloutConclusion::Done => {
-            out.tell(keys(), Addressees::Maintainers, arrived(state, end.app_state), now);
+            out.push_message(keys(), Addressees::Maintainers, arrived(state, end.app_state), now);
         }
         RolloutConclusion::AlreadyThere | RolloutConclusion::Superseded { .. } => {}
         // No notice: the operator who withdrew the release knows.
@@ -69,7 +69,7 @@ pub fn rollout_ended(
                 rollout,
                 failure: failure.clone(),
             };
-            out.tell(keys, Addressees::of(failure.fault()), body, now);
+            out.push_message(keys, Addressees::of(failure.fault()), body, now);
         }
         RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::WindowClosed => {
             let tag = release.tag.clone();
@@ -80,7 +80,7 @@ pub fn rollout_ended(
                 tag,
                 failure: failure.clone(),
             }));
-            out.tell(keys(), Addressees::of(failure.fault()), body, now);
+            out.push_message(keys(), Addressees::of(failure.fault()), body, now);
         }
         RolloutConclusion::Reverted { .. } | RolloutConclusion::Stuck { .. } => {
             if let Some((reason, body)) = halt(state, conclusion, end.app, now) {
@@ -90,7 +90,7 @@ pub fn rollout_ended(
                     settings: end.app.cloned().map(Box::new),
                 });
                 // The maintainers' image failed, the operators' service moved.
-                out.tell(keys(), Addressees::Both, body, now);
+                out.push_message(keys(), Addressees::Both, body, now);
             }
         }
     }

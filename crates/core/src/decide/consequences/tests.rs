@@ -106,9 +106,9 @@ impl Story {
             app: Some(&app),
             adopted,
         };
-        let told = rollout_ended(state, conclusion, &end, at(1));
-        self.push(told.facts.clone());
-        told
+        let consequences = rollout_ended(state, conclusion, &end, at(1));
+        self.push(consequences.facts.clone());
+        consequences
     }
 }
 
@@ -122,28 +122,30 @@ fn refused(detail: &str) -> RolloutConclusion {
 fn a_refusal_is_reported_once_per_cause_however_many_nights_try_it() {
     let mut story = Story::default();
     story.released(1);
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     for (n, detail) in [
         (10, "web is unhealthy"),
         (11, "web is unhealthy"),
         (12, "db is unhealthy"),
     ] {
-        let told_now = story.ended(&rolling(n, 1, Purpose::Release), &refused(detail), None);
-        told.extend(told_now.messages);
+        let consequences = story.ended(&rolling(n, 1, Purpose::Release), &refused(detail), None);
+        messages.extend(consequences.messages);
     }
-    let keys: Vec<&str> = told.iter().map(|message| message.keys.dedup.as_str()).collect();
+    let keys: Vec<&str> = messages.iter().map(|message| message.keys.dedup.as_str()).collect();
     assert_eq!(keys.len(), 3);
     assert_eq!(keys[0], keys[1], "the outbox takes one of them");
     assert_ne!(keys[0], keys[2]);
     assert!(
-        told.iter().all(|message| message.keys.thread == told[0].keys.dedup),
+        messages
+            .iter()
+            .all(|message| message.keys.thread == messages[0].keys.dedup),
         "one thread"
     );
     // A release has arrived in between, so a later refusal is a new incident.
     story.ended(&rolling(13, 1, Purpose::Release), &RolloutConclusion::Done, None);
     story.released(2);
     let later = story.ended(&rolling(14, 2, Purpose::Release), &refused("web is unhealthy"), None);
-    assert_ne!(later.messages[0].keys.thread, told[0].keys.thread);
+    assert_ne!(later.messages[0].keys.thread, messages[0].keys.thread);
 }
 
 #[test]
@@ -160,13 +162,13 @@ fn an_operators_revert_is_reported_as_one_and_names_who_and_why() {
         release: release(2).run,
     };
     story.push(vec![AppEvent::Halted { reason, settings: None }]);
-    let told = story.ended(&rolling(20, 1, Purpose::Revert), &RolloutConclusion::Done, None);
-    let MessageBody::WentBack(back) = &told.messages[0].body else {
-        panic!("{:?}", told.messages)
+    let consequences = story.ended(&rolling(20, 1, Purpose::Revert), &RolloutConclusion::Done, None);
+    let MessageBody::WentBack(back) = &consequences.messages[0].body else {
+        panic!("{:?}", consequences.messages)
     };
-    let asked = back.asked.as_ref().map(|asked| (asked.by.as_str(), asked.why.as_str()));
+    let requested = back.asked.as_ref().map(|it| (it.by.as_str(), it.why.as_str()));
     assert_eq!(
-        (back.tag.as_str(), back.from.as_deref(), asked),
+        (back.tag.as_str(), back.from.as_deref(), requested),
         ("t1", Some("t2"), Some(("ana", "it answers 500")))
     );
 }
@@ -177,34 +179,35 @@ fn what_was_there_before_the_first_release_is_adopted_once() {
         tag: "nginx:1.25".to_owned(),
         ..release(0)
     };
-    let adopts = |told: &Consequences| {
-        told.facts
+    let adopts = |consequences: &Consequences| {
+        consequences
+            .facts
             .iter()
             .filter(|fact| matches!(fact, AppEvent::Adopted { .. }))
             .count()
     };
     let mut story = Story::default();
     story.released(1);
-    let told = story.ended(
+    let consequences = story.ended(
         &rolling(10, 1, Purpose::Release),
         &refused("web is unhealthy"),
         Some(&own),
     );
-    assert_eq!(adopts(&told), 0, "nothing has taken its place");
-    let told = story.ended(&rolling(11, 1, Purpose::Release), &RolloutConclusion::Done, Some(&own));
-    assert_eq!(adopts(&told), 1);
+    assert_eq!(adopts(&consequences), 0, "nothing has taken its place");
+    let consequences = story.ended(&rolling(11, 1, Purpose::Release), &RolloutConclusion::Done, Some(&own));
+    assert_eq!(adopts(&consequences), 1);
     let state = &story.app_state.targets[&target().settings.name];
     assert_eq!(
         story.app_state.way_back(state).map(|release| release.tag.as_str()),
         Some("nginx:1.25")
     );
     story.released(2);
-    let told = story.ended(
+    let consequences = story.ended(
         &rolling(12, 2, Purpose::Release),
         &RolloutConclusion::Done,
         Some(&release(1)),
     );
-    assert_eq!(adopts(&told), 0, "what runs now is a release of ours");
+    assert_eq!(adopts(&consequences), 0, "what runs now is a release of ours");
 }
 
 #[test]
@@ -212,10 +215,14 @@ fn a_way_back_that_fails_condemns_nobody() {
     let failure = Failure::new(FailureKind::UnhealthyAfterRoll, "x");
     let conclusion = RolloutConclusion::Reverted { failure };
     let quarantines = |purpose| {
-        let told = Story::default().ended(&rolling(10, 1, purpose), &conclusion, None);
-        let halted = told.facts.iter().any(|fact| matches!(fact, AppEvent::Halted { .. }));
+        let consequences = Story::default().ended(&rolling(10, 1, purpose), &conclusion, None);
+        let halted = consequences
+            .facts
+            .iter()
+            .any(|fact| matches!(fact, AppEvent::Halted { .. }));
         assert!(halted);
-        told.facts
+        consequences
+            .facts
             .iter()
             .any(|fact| matches!(fact, AppEvent::Quarantined { .. }))
     };
@@ -264,7 +271,7 @@ fn a_promotion_is_reported_when_it_is_not_tried_again_by_itself_and_when_it_came
             .cloned()
             .unwrap_or_default()
     };
-    let mut told = Vec::new();
+    let mut counts = Vec::new();
     let kinds = [
         FailureKind::RegistryUnreachable,
         FailureKind::TagTaken,
@@ -274,10 +281,10 @@ fn a_promotion_is_reported_when_it_is_not_tried_again_by_itself_and_when_it_came
     for kind in kinds {
         let failure = Failure::new(kind, "prod.example.org");
         let failed = promotion_failed(&app, &promotion, &state(&story), &failure, at(1));
-        told.push(failed.messages.len());
+        counts.push(failed.messages.len());
         story.push(failed.facts);
     }
-    assert_eq!(told, [0, 1, 1, 1], "a registry that is away may come back");
+    assert_eq!(counts, [0, 1, 1, 1], "a registry that is away may come back");
     let done = promoted(&app, &promotion, &state(&story), at(2));
     assert_eq!(done.messages.len(), 1);
     assert_eq!(done.messages[0].addressees, Addressees::Operators);
@@ -311,12 +318,12 @@ fn the_end_of_a_run_tries_again_what_was_refused() {
             last_bases: None,
             timezone: "UTC",
         };
-        let told = run_ended(&state, conclusion, &end, now);
+        let consequences = run_ended(&state, conclusion, &end, now);
         let again =
             |fact: &AppEvent| matches!(fact, AppEvent::Again { targets, .. } if *targets == [target().settings.name]);
-        told.facts.iter().any(again)
+        consequences.facts.iter().any(again)
     };
-    let asked = || Trigger::Manual {
+    let manual = || Trigger::Manual {
         by: "ana".to_owned(),
         rebuild: false,
     };
@@ -326,14 +333,14 @@ fn the_end_of_a_run_tries_again_what_was_refused() {
     };
     let cancelled = Conclusion::Cancelled { by: "ana".to_owned() };
     let (soon, next_night) = (at(60), at(86_400));
-    assert!(ends(asked(), &unchanged, soon));
+    assert!(ends(manual(), &unchanged, soon));
     assert!(!ends(night(), &unchanged, soon) && ends(night(), &unchanged, next_night));
-    assert!(!ends(asked(), &cancelled, next_night));
+    assert!(!ends(manual(), &cancelled, next_night));
     // Even if the run failed, the pending release exists.
     let failed = Conclusion::Failed {
         stage: Stage::Build,
         failure: Failure::new(FailureKind::BuildFailed, "x"),
     };
-    assert!(ends(asked(), &failed, soon));
+    assert!(ends(manual(), &failed, soon));
     let _: fn(Vec<Recorded<AppEvent>>) -> AppState = app_state::fold;
 }

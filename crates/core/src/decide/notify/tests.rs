@@ -163,7 +163,7 @@ fn a_digest_is_due_once_a_day() {
 #[test]
 fn a_week_of_silence_is_broken() {
     let at = jiff::civil::time(8, 0, 0, 0);
-    let due = |told: &str, now: &str| heartbeat_due(ts(told), ts(now), at, "Europe/Berlin");
+    let due = |last_sent: &str, now: &str| heartbeat_due(ts(last_sent), ts(now), at, "Europe/Berlin");
     assert!(!due("2026-10-20T06:00:00Z", "2026-10-26T07:00:00Z"));
     assert!(
         !due("2026-10-20T06:00:00Z", "2026-10-27T06:59:00Z"),

@@ -149,17 +149,17 @@ mod tests {
 
     #[test]
     fn how_often_and_how_soon_a_step_is_tried_again() {
-        let (pull, answer) = (ContainersPolicy::TRIES_BACK, CommandPolicy::TRIES_BACK);
+        let (pull, probe) = (ContainersPolicy::TRIES_BACK, CommandPolicy::TRIES_BACK);
         let away = FailureKind::RegistryUnreachable;
         assert_eq!(pauses(Goal::Forward, pull, away), [2, 4, 8, 16]);
-        assert_eq!(pauses(Goal::Forward, answer, away), [2, 4, 8, 16]);
+        assert_eq!(pauses(Goal::Forward, probe, away), [2, 4, 8, 16]);
         let never = Vec::<i64>::new();
         assert_eq!(pauses(Goal::Forward, pull, FailureKind::UnhealthyAfterRoll), never);
         // A service is down, whatever the cause.
         let back = [2, 4, 8, 16, 32, 32, 32, 32, 32];
         assert_eq!(pauses(Goal::Back, pull, away), back);
         assert_eq!(pauses(Goal::Back, pull, FailureKind::UnhealthyAfterRoll), back);
-        assert_eq!(pauses(Goal::Back, answer, away), [2, 4]);
+        assert_eq!(pauses(Goal::Back, probe, away), [2, 4]);
         // Trouble of our own ends by itself, or not at all.
         let own = [2, 4, 8, 16, 32, 64, 128, 256, 256, 256, 256, 256];
         assert_eq!(pauses(Goal::Forward, pull, FailureKind::LocalTrouble), own);

@@ -44,7 +44,7 @@ pub struct Outside {
     pub waits: Waits,
 }
 
-/// How a rollout has moved through openings, as its events tell.
+/// How a rollout has moved through openings, as its events say.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WindowProgress {
     /// The opening it is, or was last, under way in.
@@ -82,7 +82,7 @@ impl WindowProgress {
     }
 }
 
-/// What keeps a rollout from starting. Once the target was touched, other rules apply.
+/// What prevents a rollout from starting. Once the target was touched, other rules apply.
 pub(super) fn held_back<S>(state: &RolloutState, outside: &Outside, now: Timestamp) -> Option<Next<S>> {
     if state.touched || state.purpose == Purpose::Revert {
         return None;
@@ -206,8 +206,8 @@ fn wait_for_window<S>(state: &RolloutState, outside: &Outside, now: Timestamp) -
     Some(Next::Wait { until, reason })
 }
 
-/// A program that keeps asking for a later retry is escalated like a window that does not open.
-pub(super) fn heard<S>(state: &RolloutState, outside: &Outside, next: Next<S>, now: Timestamp) -> Next<S> {
+/// A program that repeatedly requests a later retry is escalated like a window that does not open.
+pub(super) fn or_escalate<S>(state: &RolloutState, outside: &Outside, next: Next<S>, now: Timestamp) -> Next<S> {
     if let Next::Wait { reason, .. } = &next
         && matches!(reason, WaitReason::HookBusy { .. })
         && due(outside, patience(outside)) <= now

@@ -10,7 +10,7 @@ use lowtide_model::run::Stage;
 pub(super) enum Start {
     /// Once without the testing tools, before it is published.
     AsItShips,
-    /// It has no command, and nothing asks for a start.
+    /// It has no command, and nothing requires a start.
     NotAtAll,
     /// It has no command, but the configuration requires a start. A retry would fail the same way, so nothing is tried.
     Impossible { stage: Stage, failure: Failure },
@@ -26,15 +26,16 @@ pub(super) fn judge(app: &App, has_command: bool) -> Start {
         // A compose file may bring a command for the test: whether it does is seen when it is read.
         TestSetup::Compose { .. } => false,
     };
-    let asks = app
+    let needs_start = app
         .tests
         .iter()
         .any(starts)
         .then_some((Stage::Bootstrap, "`test` starts it"));
-    let asks = asks.or_else(|| (!app.rollout.is_empty()).then_some((Stage::Test, "`rollout` moves containers to it")));
-    let asks =
-        asks.or_else(|| (app.ready.check != ReadyCheck::DEFAULT).then_some((Stage::Test, "`ready` asks for a start")));
-    match asks {
+    let needs_start =
+        needs_start.or_else(|| (!app.rollout.is_empty()).then_some((Stage::Test, "`rollout` moves containers to it")));
+    let needs_start = needs_start
+        .or_else(|| (app.ready.check != ReadyCheck::DEFAULT).then_some((Stage::Test, "`ready` asks for a start")));
+    match needs_start {
         None => Start::NotAtAll,
         Some((stage, why)) => Start::Impossible {
             stage,
@@ -86,7 +87,7 @@ mod tests {
         }
     }
 
-    fn told(app: &App) -> String {
+    fn rendered(app: &App) -> String {
         match judge(app, false) {
             Start::AsItShips => "started".to_owned(),
             Start::NotAtAll => "not started".to_owned(),
@@ -95,25 +96,25 @@ mod tests {
     }
 
     #[test]
-    fn an_image_without_a_command_is_a_base_unless_something_asks_for_a_start() {
+    fn an_image_without_a_command_is_a_base_unless_something_requires_a_start() {
         let mut table = Vec::new();
-        table.push(told(&base()));
+        table.push(rendered(&base()));
         let mut ready = base();
         ready.ready.check = ReadyCheck::Exit { code: 0 };
-        table.push(told(&ready));
+        table.push(rendered(&ready));
         let mut tested = base();
         tested.tests = app(Mode::Active, true, true).tests;
-        table.push(told(&tested));
+        table.push(rendered(&tested));
         for test in &mut tested.tests {
             test.how = TestSetup::Compose {
                 file: "compose.yml".to_owned(),
                 service: "web".to_owned(),
             };
         }
-        table.push(told(&tested));
+        table.push(rendered(&tested));
         let mut rolled = tested.clone();
         rolled.rollout = vec![target(&rolled)];
-        table.push(told(&rolled));
+        table.push(rendered(&rolled));
         insta::assert_snapshot!(table.join("\n"), @r"
         not started
         test: the image has neither CMD nor ENTRYPOINT, and `ready` asks for a start

@@ -18,7 +18,7 @@ use lowtide_model::window::Occurrence;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An app as its events tell it.
+/// An app, folded from its events.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AppState {
@@ -55,7 +55,7 @@ pub struct AppState {
     pub quarantine: Vec<ContentDigest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
-    /// Set while a cycle that an operator asked for with `--now` is in progress: how to treat an unhealthy container.
+    /// Set while a cycle that an operator requested with `--now` is in progress: how to treat an unhealthy container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expedited: Option<Unhealthy>,
     /// Repositories its Dockerfile stands on, as of the last run that read it.
@@ -104,7 +104,7 @@ pub struct Unpromoted {
     /// Why the last attempt failed, and when.
     pub failure: Failure,
     pub at: Timestamp,
-    /// Attempts since an operator, a night, a changed configuration or a start of lowtide last asked for one; 0: one is
+    /// Attempts since an operator, a night, a changed configuration or a start of lowtide last caused one; 0: one is
     /// due now.
     pub attempts: u32,
     /// The cause that people were first notified of (see `decide::notify::trouble`).

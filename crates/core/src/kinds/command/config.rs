@@ -122,7 +122,7 @@ impl Check<'_> {
     fn probe(&mut self, own: &Scope, raw: &raw::Ready) -> Option<Probe> {
         let base = Route::keys("ready");
         let timeout = self.limit_at(own, &base.key("timeout"), raw.timeout.as_ref(), defaults::READY_TIMEOUT);
-        let ask = match (&raw.http, &raw.exec) {
+        let request = match (&raw.http, &raw.exec) {
             (Some(_), Some(_)) => {
                 self.exclusive(own, &base.key("http"), &base.key("exec"));
                 None
@@ -140,7 +140,7 @@ impl Check<'_> {
                 None
             }
         };
-        Some(Probe { ask: ask?, timeout })
+        Some(Probe { ask: request?, timeout })
     }
 
     fn url(&mut self, own: &Scope, rest: &Route, raw: &raw::Http) -> Option<CommandRequest> {

@@ -83,12 +83,12 @@ pub enum TargetRecord {
     Doubtful,
 }
 
-/// What the probe said during a bake.
+/// The result of the probe during a bake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ObservedAnswer {
+pub enum ProbeResult {
     /// There is no probe, or it was not run this time.
-    NotAsked,
-    Answers,
+    NotRun,
+    Passes,
     /// The probe has failed this many times in a row.
     Fails {
         times: u32,

@@ -1,6 +1,6 @@
 //! The steps of a command's rollout.
 
-use super::model::{Aim, CommandUnit, Direction, ObservedAnswer, TargetRecord, TargetRelease};
+use super::model::{Aim, CommandUnit, Direction, ProbeResult, TargetRecord, TargetRelease};
 use super::policy::CommandPolicy;
 use super::step::CommandStep;
 use crate::kinds::kind::{KindState, Plan, View};
@@ -10,7 +10,7 @@ use lowtide_model::rollout::{Goal, Purpose, RolloutConclusion, Which};
 
 type Next = Plan<CommandStep>;
 
-/// How often a target is probed while it bakes.
+/// How often a target is probe_passed while it bakes.
 const POLL: SignedDuration = SignedDuration::from_secs(5);
 
 /// After a kill the target gets the rest of its probe timeout, but at least this much.
@@ -37,7 +37,7 @@ pub fn aim(view: View<'_, CommandPolicy>) -> Option<Aim> {
     Some(Aim { direction, to, from })
 }
 
-pub(super) fn forward(view: View<'_, CommandPolicy>, seen: &ObservedAnswer, now: Timestamp) -> Next {
+pub(super) fn forward(view: View<'_, CommandPolicy>, seen: &ProbeResult, now: Timestamp) -> Next {
     let command = view.state;
     let Some(unit) = &command.unit else {
         return Plan::Do(CommandStep::Preflight);
@@ -50,23 +50,23 @@ pub(super) fn forward(view: View<'_, CommandPolicy>, seen: &ObservedAnswer, now:
     }
     let timeout = view.policy.probe.as_ref().map(|probe| probe.timeout);
     if let Some(timeout) = timeout
-        && !command.answered
+        && !command.probe_passed
     {
         let deadline = command
             .deadline
             .map_or(now + timeout, |first| first.max(now + LEAST_LEFT));
-        return await_answer(Which::New, deadline);
+        return await_probe(Which::New, deadline);
     }
     let Some(until) = view.bake else {
         return Plan::Bake;
     };
     match seen {
-        ObservedAnswer::Fails { times, said } => {
+        ProbeResult::Fails { times, said } => {
             let detail = format!("while it baked, {times} times in a row: {said}");
             let output = command.output().iter().cloned();
             Plan::Fail(Failure::new(FailureKind::NoAnswer, detail).with_excerpt(output))
         }
-        ObservedAnswer::NotAsked | ObservedAnswer::Answers => {
+        ProbeResult::NotRun | ProbeResult::Passes => {
             Plan::baking(until, now, POLL).unwrap_or(Plan::Finish(RolloutConclusion::Done))
         }
     }
@@ -88,7 +88,7 @@ pub(super) fn back(view: View<'_, CommandPolicy>, reason: &Failure, now: Timesta
         return Plan::stuck(Failure::new(FailureKind::RevertFailed, detail));
     }
     match &view.policy.probe {
-        Some(probe) if !command.answered_again => await_answer(Which::Old, now + probe.timeout),
+        Some(probe) if !command.probe_passed_again => await_probe(Which::Old, now + probe.timeout),
         Some(_) | None => Plan::Returned,
     }
 }
@@ -126,6 +126,6 @@ fn run(aim: Option<Aim>) -> Next {
     }
 }
 
-fn await_answer(which: Which, deadline: Timestamp) -> Next {
+fn await_probe(which: Which, deadline: Timestamp) -> Next {
     Plan::Do(CommandStep::AwaitAnswer { which, deadline })
 }

@@ -29,14 +29,14 @@ pub struct CommandPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     pub ask: CommandRequest,
-    /// From the end of the command to the first good answer.
+    /// From the end of the command to the first good response.
     pub timeout: SignedDuration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandRequest {
-    /// A GET, asked by lowtide itself, answers with 200–399.
+    /// A GET, sent by lowtide itself, returns 200–399.
     Http { url: String },
     /// A command beside lowtide exits 0.
     Exec { command: Vec<String> },

@@ -1,6 +1,6 @@
 //! The contract with the shared rollout rules, for a command.
 
-use super::model::ObservedAnswer;
+use super::model::ProbeResult;
 use super::plan;
 use super::policy::CommandPolicy;
 use super::simulation::SimulatedCommand;
@@ -15,20 +15,20 @@ impl Kind for CommandPolicy {
     type State = Command;
     type Step = CommandStep;
     type Outcome = CommandOutcome;
-    type Observed = ObservedAnswer;
+    type Observed = ProbeResult;
     type Simulation = SimulatedCommand;
 
-    fn forward(view: View<'_, Self>, seen: Option<&ObservedAnswer>, now: Timestamp) -> Plan<CommandStep> {
-        plan::forward(view, seen.unwrap_or(&ObservedAnswer::NotAsked), now)
+    fn forward(view: View<'_, Self>, seen: Option<&ProbeResult>, now: Timestamp) -> Plan<CommandStep> {
+        plan::forward(view, seen.unwrap_or(&ProbeResult::NotRun), now)
     }
 
-    fn back(view: View<'_, Self>, _: Option<&ObservedAnswer>, reason: &Failure, now: Timestamp) -> Plan<CommandStep> {
+    fn back(view: View<'_, Self>, _: Option<&ProbeResult>, reason: &Failure, now: Timestamp) -> Plan<CommandStep> {
         plan::back(view, reason, now)
     }
 
     fn unit_limit(&self, _: &TargetSettings) -> SignedDuration {
-        let answer = self.probe.as_ref().map(|probe| probe.timeout);
-        self.timeout + answer.unwrap_or(SignedDuration::ZERO)
+        let probe_timeout = self.probe.as_ref().map(|probe| probe.timeout);
+        self.timeout + probe_timeout.unwrap_or(SignedDuration::ZERO)
     }
 
     fn placed(_: View<'_, Self>) -> Option<String> {

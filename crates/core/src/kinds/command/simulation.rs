@@ -1,6 +1,6 @@
 //! What a command moves, where every step goes well.
 
-use super::model::{CommandUnit, ObservedAnswer, TargetRecord};
+use super::model::{CommandUnit, ProbeResult, TargetRecord};
 use super::policy::CommandPolicy;
 use super::step::{CommandOutcome, CommandStep};
 use crate::kinds::kind::{Simulation, View};
@@ -34,8 +34,8 @@ impl Simulation<CommandPolicy> for SimulatedCommand {
         }
     }
 
-    fn seen(&self, view: View<'_, CommandPolicy>) -> Option<ObservedAnswer> {
-        view.state.unit.as_ref().map(|_| ObservedAnswer::Answers)
+    fn seen(&self, view: View<'_, CommandPolicy>) -> Option<ProbeResult> {
+        view.state.unit.as_ref().map(|_| ProbeResult::Passes)
     }
 
     fn moves(&self, view: View<'_, CommandPolicy>, _: &[Release]) -> Vec<Move> {

@@ -15,11 +15,11 @@ pub struct Command {
     /// How often the command was started towards the release, without the runs that said *try later*.
     runs: u32,
     pub(super) ran: bool,
-    pub(super) answered: bool,
+    pub(super) probe_passed: bool,
     /// Deadline of the probe, as first planned.
     pub(super) deadline: Option<Timestamp>,
     pub(super) went_back: bool,
-    pub(super) answered_again: bool,
+    pub(super) probe_passed_again: bool,
     pub(super) busy_back: u32,
     /// The end of what it wrote on its way to the release.
     output: Vec<String>,
@@ -45,8 +45,8 @@ impl KindState<CommandPolicy> for Command {
                 self.output.clone_from(output);
             }
             (Goal::Back, CommandStep::Run { .. }, CommandOutcome::Ran { .. }) => self.went_back = true,
-            (Goal::Forward, CommandStep::AwaitAnswer { .. }, CommandOutcome::Answered) => self.answered = true,
-            (Goal::Back, CommandStep::AwaitAnswer { .. }, CommandOutcome::Answered) => self.answered_again = true,
+            (Goal::Forward, CommandStep::AwaitAnswer { .. }, CommandOutcome::Answered) => self.probe_passed = true,
+            (Goal::Back, CommandStep::AwaitAnswer { .. }, CommandOutcome::Answered) => self.probe_passed_again = true,
             (
                 _,
                 CommandStep::Preflight | CommandStep::Run { .. } | CommandStep::AwaitAnswer { .. },

@@ -16,7 +16,7 @@ pub enum CommandStep {
     Run {
         aim: Box<Aim>,
     },
-    /// Ask until it answers, within `deadline`.
+    /// Probe until the target responds, within `deadline`.
     AwaitAnswer {
         which: Which,
         deadline: Timestamp,
@@ -25,7 +25,7 @@ pub enum CommandStep {
 
 impl KindStep for CommandStep {
     fn about(&self) -> About {
-        // A command is one unit. It may run long, and its target may take long to answer.
+        // A command is one unit. It may run long, and its target may take long to respond.
         match self {
             CommandStep::Preflight => About::all(StepEffect::Harmless, Role::Preflight),
             CommandStep::Run { .. } => About::unit(0, StepEffect::Changes, Role::Breakable),

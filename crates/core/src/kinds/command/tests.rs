@@ -1,6 +1,6 @@
 //! The reconciler against a simulated target: every kill point, and what commands do.
 
-use super::model::{Aim, CommandUnit, ObservedAnswer, TargetRecord, TargetRelease};
+use super::model::{Aim, CommandUnit, ProbeResult, TargetRecord, TargetRelease};
 use super::policy::{CommandPolicy, CommandRequest, Probe};
 use super::step::{CommandOutcome, CommandStep};
 use crate::decide::app_state::Waits;
@@ -30,7 +30,7 @@ fn driven(fate: Fate) -> Trial {
     trial
 }
 
-fn told(trial: &Trial) -> String {
+fn rendered(trial: &Trial) -> String {
     let end = match trial.conclusion() {
         RolloutConclusion::Done => "done".to_owned(),
         RolloutConclusion::AlreadyThere => "already there".to_owned(),
@@ -58,7 +58,7 @@ fn told(trial: &Trial) -> String {
 
 #[test]
 fn what_becomes_of_each() {
-    let table = Fate::ALL.map(|fate| format!("{fate:?}: {}", told(&driven(fate))));
+    let table = Fate::ALL.map(|fate| format!("{fate:?}: {}", rendered(&driven(fate))));
     insta::assert_snapshot!(table.join("\n"), @"
     Good: preflight, run command forward, wait until the target answers → done
     Fails: preflight, run command forward, run command back, wait until the target answers → rolled back: the command failed: exited with code 3
@@ -137,7 +137,7 @@ fn an_irreversible_target_stops_for_a_person() {
         true,
     );
     assert!(trial.drive(None));
-    insta::assert_snapshot!(told(&trial), @"preflight, run command forward → stuck: the command failed: exited with code 3");
+    insta::assert_snapshot!(rendered(&trial), @"preflight, run command forward → stuck: the command failed: exited with code 3");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn directions_and_images() {
     let aims = |purpose| {
         let mut trial = Trial::with(Fate::Fails, Some(TargetRelease::of(&release(1))), purpose, false);
         assert!(trial.drive(None));
-        let told = trial.aims.iter().map(|aim| {
+        let lines = trial.aims.iter().map(|aim| {
             let from = aim.from.as_ref().map(|from| from.tag.as_str());
             format!(
                 "{} to {} from {}",
@@ -174,7 +174,7 @@ fn directions_and_images() {
                 from.unwrap_or("nothing")
             )
         });
-        told.collect::<Vec<_>>().join(", ")
+        lines.collect::<Vec<_>>().join(", ")
     };
     insta::assert_snapshot!(aims(Purpose::Release), @"forward to t2 from t1, back to t1 from t2");
     insta::assert_snapshot!(aims(Purpose::Revert), @"back to t2 from t1, forward to t1 from t2");
@@ -209,14 +209,14 @@ fn a_command_that_is_busy_can_still_be_superseded() {
 fn a_command_that_is_busy_for_ever_is_reported_of() {
     let mut trial = Trial::new(Fate::Busy);
     assert!(!trial.drive(Some(2 * 3 - 1)));
-    let seen = ObservedAnswer::NotAsked;
-    let asked = |trial: &Trial, waited: SignedDuration| {
+    let seen = ProbeResult::NotRun;
+    let decision = |trial: &Trial, waited: SignedDuration| {
         let mut outside = outside(Gate::Open);
         outside.waits.since = at(trial.now) - waited;
         next_of::<CommandPolicy>(&trial.state(), Some(&seen), &outside, at(trial.now))
     };
     let day = SignedDuration::from_hours(24);
-    let waits = asked(&trial, day);
+    let waits = decision(&trial, day);
     assert!(
         matches!(
             &waits,
@@ -227,11 +227,11 @@ fn a_command_that_is_busy_for_ever_is_reported_of() {
         ),
         "{waits:?}"
     );
-    let Next::Escalate { since, .. } = asked(&trial, day * 15) else {
+    let Next::Escalate { since, .. } = decision(&trial, day * 15) else {
         panic!("nobody hears of it")
     };
     trial.push(RolloutEvent::LateNoticeSent { since });
-    assert_eq!(asked(&trial, day * 15), waits);
+    assert_eq!(decision(&trial, day * 15), waits);
 }
 
 #[test]

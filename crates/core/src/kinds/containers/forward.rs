@@ -152,7 +152,10 @@ impl Roll<'_> {
         }
         let new = match seen.candidates.as_slice() {
             [] if self.replica(unit).made && self.began_switch(unit, seen) => {
-                let failure = self.told(unit).cloned().unwrap_or_else(|| vanished(unit, seen.gone_by));
+                let failure = self
+                    .readiness_failure(unit)
+                    .cloned()
+                    .unwrap_or_else(|| vanished(unit, seen.gone_by));
                 return Some(Plan::Fail(failure));
             }
             [] => return Some(step(ContainerStep::CreateCandidate { unit: unit.index })),
@@ -161,7 +164,7 @@ impl Roll<'_> {
                 return Some(step(ContainerStep::CreateCandidate { unit: unit.index }));
             }
             [one] => one,
-            // The create was repeated because its response was lost: keep the first container.
+            // The create was repeated because its response was lost: the first container stays.
             [_, surplus, ..] => {
                 return Some(step(ContainerStep::RemoveCandidate {
                     unit: unit.index,
@@ -287,11 +290,11 @@ impl Roll<'_> {
             EndedBy::Itself => {}
             EndedBy::Call => return Plan::diverged(format!("someone stopped the new container of {}", unit.name)),
         }
-        let told = self.told(unit);
+        let failure = self.readiness_failure(unit);
         let record = self.record(unit, &new.id);
         let unseen = !record.ready && record.waited;
         let lost = unseen || new.exit_code == LOST;
-        if told.is_none() && lost && record.starts < STARTS {
+        if failure.is_none() && lost && record.starts < STARTS {
             return start(unit, new);
         }
         let first = record
@@ -300,11 +303,11 @@ impl Roll<'_> {
         if first && self.may_exit_once() {
             return restart(unit, new);
         }
-        Plan::Fail(told.cloned().unwrap_or_else(|| exited(unit, new)))
+        Plan::Fail(failure.cloned().unwrap_or_else(|| exited(unit, new)))
     }
 
     /// The failure that ended the wait for readiness, with the container's last output.
-    fn told(&self, unit: &Unit) -> Option<&Failure> {
+    fn readiness_failure(&self, unit: &Unit) -> Option<&Failure> {
         let (step, failure) = self.view.failed?;
         let here = step.about().unit == Some(unit.index);
         (here && is_judged_by_look(self.view.goal, step, failure)).then_some(failure)

@@ -1,4 +1,4 @@
-//! Names during and after the switch; the id part keeps two rollouts apart.
+//! Names during and after the switch; the id part distinguishes two rollouts.
 
 use super::model::Unit;
 use lowtide_model::name::RolloutId;

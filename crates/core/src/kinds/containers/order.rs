@@ -17,7 +17,7 @@ pub enum Sequence {
 /// The sequence of a unit. Never both in one unit.
 ///
 /// # Errors
-/// What bars the start-first that was asked for.
+/// What bars the requested start-first.
 pub(super) fn order<'a>(policy: &ContainersPolicy, unit: &'a Unit) -> Result<Sequence, Vec<&'a Bar>> {
     if unit.part == Part::Dependent {
         return Ok(Sequence::StopFirst);
@@ -55,7 +55,7 @@ pub(super) fn reason(policy: &ContainersPolicy, unit: &Unit) -> OrderReason {
     }
 }
 
-/// Can the router send requests to a second container? One that is only ever told to hold requests back has a single
+/// Can the router send requests to a second container? One that only ever holds requests back has a single
 /// backend.
 fn takes_up(router: &Router) -> bool {
     router.pause.is_empty() || !router.join.is_empty() || !router.leave.is_empty()

@@ -98,7 +98,7 @@ struct TagMove {
     done: bool,
 }
 
-/// A secondary step: a service does not wait for it if the engine keeps refusing it.
+/// A secondary step: a service does not wait for it if the engine refuses it repeatedly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Chore {
     /// The old container is needed more urgently than its name.

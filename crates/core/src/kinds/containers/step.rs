@@ -18,7 +18,7 @@ pub enum ContainerStep {
     Preflight,
     /// Bring the release's image to the host and read its id back.
     Pull,
-    /// Ask the host for what the container's settings need, with a container of ours that does nothing.
+    /// Probe the host for what the container's settings need, with a container of ours that does nothing.
     TryOut {
         unit: usize,
     },

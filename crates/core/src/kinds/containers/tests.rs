@@ -210,7 +210,7 @@ fn steps(kind: Kind, new_is: NewImage) -> String {
 }
 
 #[test]
-fn start_first_nobody_is_sent_to_a_container_that_does_not_answer() {
+fn start_first_sends_no_request_to_a_container_that_is_not_ready() {
     insta::assert_snapshot!(steps(Kind::Routed, NewImage::Good), @"
     preflight
     pull

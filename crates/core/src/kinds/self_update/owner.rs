@@ -60,18 +60,18 @@ pub(super) fn through(
 #[must_use]
 pub fn taken_over(
     step: &SelfUpdateStep,
-    told: Option<&Handover>,
+    recorded: Option<&Handover>,
     owner: Option<StateOwner>,
 ) -> Option<Ended<SelfUpdateOutcome>> {
     let SelfUpdateStep::HandOver { to, deadline } = step else {
         return None;
     };
-    let tells = |told: &&Handover| match to {
+    let names_this_step = |recorded: &&Handover| match to {
         // A restored copy of the database ends with this step, whichever owner the record has named since.
-        StateOwner::New => told.tried == Some(*deadline),
-        StateOwner::Old | StateOwner::Helper => told.to == *to && told.deadline == *deadline,
+        StateOwner::New => recorded.tried == Some(*deadline),
+        StateOwner::Old | StateOwner::Helper => recorded.to == *to && recorded.deadline == *deadline,
     };
-    told.filter(tells)?;
+    recorded.filter(names_this_step)?;
     if owner == Some(*to) {
         return Some(Ended::Well {
             outcome: SelfUpdateOutcome::Done,

@@ -1,4 +1,4 @@
-//! A Docker Swarm service that is rolled: as it was, what we ask of Swarm, and what is really there.
+//! A Docker Swarm service that is rolled: as it was, what we request of Swarm, and what is really there.
 
 use jiff::{SignedDuration, Timestamp};
 use lowtide_model::image::Reference;

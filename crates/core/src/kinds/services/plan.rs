@@ -1,4 +1,4 @@
-//! What Swarm is asked for, and how long it may take.
+//! What is requested of Swarm, and how long it may take.
 
 use super::model::{OnFailure, ServiceUnit, UpdateKnobs};
 use jiff::SignedDuration;

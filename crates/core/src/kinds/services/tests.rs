@@ -162,7 +162,7 @@ fn what_runs_the_release_already_is_not_touched() {
 #[test]
 fn settings_that_cannot_be_put_back_undo_no_good_roll() {
     let mut trial = Trial::new(1, 2, NewImage::Good);
-    trial.world.keeps_settings = true;
+    trial.world.refuses_restore = true;
     assert!(trial.drive(None));
     assert_eq!(*trial.conclusion(), RolloutConclusion::Done);
 }
@@ -174,7 +174,7 @@ fn the_plan_grows_with_the_service_and_its_health_check() {
         unit.mode = ServiceMode::Replicated { replicas };
         unit
     };
-    let told = |replicas, startup| {
+    let described = |replicas, startup| {
         let (unit, startup) = (unit(replicas), SignedDuration::from_secs(startup));
         let knobs = plan::knobs(&unit, startup);
         let limit = plan::limit(&unit, startup).as_secs();
@@ -186,7 +186,13 @@ fn the_plan_grows_with_the_service_and_its_health_check() {
             knobs.delay.as_secs()
         )
     };
-    let table = [told(0, 10), told(1, 10), told(3, 120), told(10, 120), told(50, 30)];
+    let table = [
+        described(0, 10),
+        described(1, 10),
+        described(3, 120),
+        described(10, 120),
+        described(50, 30),
+    ];
     insta::assert_snapshot!(table.join("\n"), @"
     0 × 10 s: 1 at once, watched 10 s, delay 10 s, at most 232 s
     1 × 10 s: 1 at once, watched 10 s, delay 10 s, at most 232 s

@@ -15,7 +15,7 @@ pub(super) enum Reached {
     Some {
         done: u64,
         total: u64,
-        /// Why a task of the new image does not run, if its state tells.
+        /// Why a task of the new image does not run, if its state says so.
         behind: Option<Behind>,
     },
 }

@@ -68,7 +68,7 @@ fn everything_missing_is_reported_at_once() {
 }
 
 #[test]
-fn the_form_says_what_it_asks() {
+fn the_form_explains_its_fields() {
     assert_snapshot!(form(&incident(), &HaltPolicy::default()), @r#"
     # Rollout jkmnpqrt of archives on compose-archives, 2026-11-23 03:00 America/Moncton: rolled back: the new container did not become ready
     # Fill in, then: lowtide resume archives --form FILE
@@ -98,12 +98,12 @@ fn what_follows_a_resume() {
         let list: Vec<_> = list.iter().map(|(target, n)| (target.parse().unwrap(), *n)).collect();
         probation(&list)
     };
-    let told = [
+    let lines = [
         left(&[("web", 1)]),
         left(&[("web", 2)]),
         left(&[("web", 2), ("worker", 3)]),
     ];
-    assert_snapshot!(told.join("\n"), @r#"
+    assert_snapshot!(lines.join("\n"), @r#"
     on probation, 1 rollout left
     on probation, 2 rollouts left
     on probation, rollouts left: web 2, worker 3

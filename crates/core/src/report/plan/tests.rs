@@ -162,8 +162,8 @@ fn open_rollouts_and_their_steps() {
         width: 150,
     };
     let rows = [web];
-    let told = format!("{}{}", plan(&rows, false, now, style), steps(&rows[0], now, style));
-    assert_snapshot!(told, @"
+    let text = format!("{}{}", plan(&rows, false, now, style), steps(&rows[0], now, style));
+    assert_snapshot!(text, @"
     web
       mode      active
       next run  due now

@@ -135,7 +135,7 @@ fn every_order_has_its_words() {
         OrderReason::Service,
         OrderReason::Command,
     ];
-    let mut told: Vec<String> = all
+    let mut lines: Vec<String> = all
         .into_iter()
         .map(|why| order(&moves("web", None, why, Phase::Waiting)))
         .collect();
@@ -143,8 +143,8 @@ fn every_order_has_its_words() {
         order: None,
         ..moves("web", None, OrderReason::Service, Phase::Waiting)
     };
-    told.push(order(&unseen));
-    assert_snapshot!(told.join("\n"), @"
+    lines.push(order(&unseen));
+    assert_snapshot!(lines.join("\n"), @"
     stop-first (as configured)
     stop-first (it depends on another one)
     stop-first (no router would pick up a new container)
@@ -169,11 +169,11 @@ fn an_opening_is_reported_with_its_length() {
         Entry::Ignored,
         Entry::Unknown,
     ];
-    let told: Vec<String> = all
+    let lines: Vec<String> = all
         .into_iter()
         .map(|it| entry(it, now, "UTC").unwrap_or_else(|| "–".to_owned()))
         .collect();
-    assert_snapshot!(told.join("\n"), @"
+    assert_snapshot!(lines.join("\n"), @"
     its window is then open for 30 min, until 2026-11-24 09:00 UTC
     its window is open for another 2 h, until 2026-11-24 09:00 UTC
     it waits for no window

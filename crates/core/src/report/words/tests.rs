@@ -291,15 +291,15 @@ fn a_survey_is_reported_line_by_line_and_nothing_hostile_gets_through() {
 }
 
 #[test]
-fn a_mistyped_app_is_answered_with_the_one_that_was_meant() {
+fn a_mistyped_app_suggests_the_one_that_was_meant() {
     let known: Vec<AppName> = ["portal", "shop", "web", "web-admin"]
         .map(|name| name.parse().unwrap())
         .into();
-    let told = |name: &str| no_such_app(name, known.iter());
-    assert_eq!(told("prtal"), "no such app: prtal; did you mean portal?");
-    assert_eq!(told("web-amdin"), "no such app: web-amdin; did you mean web-admin?");
-    assert_eq!(told("wbe"), "no such app: wbe; did you mean web?");
-    assert_eq!(told("mail"), "no such app: mail");
-    assert_eq!(told("x"), "no such app: x");
+    let message = |name: &str| no_such_app(name, known.iter());
+    assert_eq!(message("prtal"), "no such app: prtal; did you mean portal?");
+    assert_eq!(message("web-amdin"), "no such app: web-amdin; did you mean web-admin?");
+    assert_eq!(message("wbe"), "no such app: wbe; did you mean web?");
+    assert_eq!(message("mail"), "no such app: mail");
+    assert_eq!(message("x"), "no such app: x");
     assert_eq!(no_such_app("web", std::iter::empty()), "no such app: web");
 }

@@ -158,7 +158,7 @@ impl<'a> Lines<'a> {
     pub(crate) fn holds(&self, span: &Span) -> bool {
         span.len > 0 && self.get(span.line).is_some_and(|line| !line.is_empty())
     }
-    /// Byte offset and length, kept inside the line.
+    /// Byte offset and length, limited to the line.
     pub(crate) fn bytes(&self, span: &Span) -> (usize, usize) {
         let Some((start, line)) = span.line.checked_sub(1).and_then(|n| self.lines.get(n)) else {
             return (0, 0);

@@ -7,7 +7,7 @@ use super::values::Field;
 use crate::dockerfile::shell::tree::{Command, Redirect, Simple, What};
 use crate::families::list;
 
-/// Where a distribution keeps its programs. Elsewhere the same name may be anything.
+/// Where a distribution installs its programs. Elsewhere the same name may be anything.
 const PLACES: &[&str] = &["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/"];
 /// What `/etc/os-release` sets (os-release(5)).
 const OS_RELEASE: &[&str] = &[

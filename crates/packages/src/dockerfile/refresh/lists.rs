@@ -121,14 +121,14 @@ impl<'r> Runner<'r> {
         }
     }
 
-    fn script_in_subshell(&mut self, script: &Script, at: At, keep: bool) {
-        let variables = keep.then(|| self.variables.clone());
+    fn script_in_subshell(&mut self, script: &Script, at: At, isolated: bool) {
+        let variables = isolated.then(|| self.variables.clone());
         let (left, must) = (self.left, self.must);
         (self.left, self.must) = (false, at.must && at.runs);
         self.script(
             script,
             At {
-                guarded: at.guarded && keep,
+                guarded: at.guarded && isolated,
                 ..at
             },
         );

@@ -14,7 +14,7 @@ pub(crate) enum Sure {
 }
 
 /// A package that an install names.
-pub(crate) struct Asked {
+pub(crate) struct PackageRequest {
     pub(crate) name: String,
     /// As written; `None`: the newest.
     pub(crate) version: Option<Version>,
@@ -77,8 +77,8 @@ impl Record {
         }
     }
 
-    pub(crate) fn install(&mut self, asked: Asked, sure: Sure) {
-        let Asked { name, version, newest } = asked;
+    pub(crate) fn install(&mut self, request: PackageRequest, sure: Sure) {
+        let PackageRequest { name, version, newest } = request;
         let sure = sure == Sure::Yes;
         self.refresh.installs |= sure;
         match version {

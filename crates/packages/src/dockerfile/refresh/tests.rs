@@ -11,7 +11,7 @@ fn refreshed(dockerfile: &str, target: Option<&str>, args: &[(&str, &str)]) -> R
 }
 
 /// `upgrade`, `newest a b`, `perhaps c`, `pin d=1`, `held e`, `install`; `?` and the reason where not all is understood.
-fn told(refresh: &Refresh) -> String {
+fn rendered(refresh: &Refresh) -> String {
     let mut parts = Vec::new();
     match refresh.upgrades {
         Upgrades::None => {}
@@ -46,7 +46,7 @@ fn told(refresh: &Refresh) -> String {
 }
 
 fn run(lines: &str) -> String {
-    told(&refreshed(&format!("FROM debian\n{lines}\n"), None, &[]))
+    rendered(&refreshed(&format!("FROM debian\n{lines}\n"), None, &[]))
 }
 
 #[test]
@@ -97,14 +97,14 @@ fn arguments_and_environment_are_filled_in() {
         assert_eq!(run(lines), expected, "{lines}");
     }
     let file = "ARG V=1\nARG PKGS\nFROM debian\nARG V\nARG PKGS=x\nRUN apt-get install -y p=$V $PKGS\n";
-    assert_eq!(told(&refreshed(file, None, &[])), "newest x, pin p=1");
+    assert_eq!(rendered(&refreshed(file, None, &[])), "newest x, pin p=1");
     assert_eq!(
-        told(&refreshed(file, None, &[("V", "2"), ("PKGS", "y z")])),
+        rendered(&refreshed(file, None, &[("V", "2"), ("PKGS", "y z")])),
         "newest y z, pin p=2"
     );
     let automatic = "FROM debian\nARG TARGETARCH\nRUN apt-get install -y p-$TARGETARCH\n";
     assert_eq!(
-        told(&refreshed(automatic, None, &[("TARGETARCH", "arm64")])),
+        rendered(&refreshed(automatic, None, &[("TARGETARCH", "arm64")])),
         "newest p-arm64"
     );
 }
@@ -114,18 +114,18 @@ fn stages_below_the_target_count_in_their_order() {
     let file = "FROM debian AS base\nENV V=1\nRUN apt-get install -y a=1\nSHELL [\"/bin/bash\", \"-euc\"]\n\
         FROM debian AS tools\nRUN apt-get -y dist-upgrade\n\
         FROM base AS last\nCOPY --from=tools /x /x\nRUN apt-get install -y b=$V a=2; true\n";
-    assert_eq!(told(&refreshed(file, None, &[])), "pin a=2, pin b=1");
-    assert_eq!(told(&refreshed(file, Some("tools"), &[])), "upgrade");
-    assert_eq!(told(&refreshed(file, Some("base"), &[])), "pin a=1");
+    assert_eq!(rendered(&refreshed(file, None, &[])), "pin a=2, pin b=1");
+    assert_eq!(rendered(&refreshed(file, Some("tools"), &[])), "upgrade");
+    assert_eq!(rendered(&refreshed(file, Some("base"), &[])), "pin a=1");
 }
 
 #[test]
 fn triggers_of_a_stage_run_in_the_next_one() {
     let file =
         "FROM debian AS base\nONBUILD RUN apt-get -y dist-upgrade\nFROM base AS mid\nRUN true\nFROM mid\nRUN true\n";
-    assert_eq!(told(&refreshed(file, Some("base"), &[])), "-");
-    assert_eq!(told(&refreshed(file, Some("mid"), &[])), "upgrade");
-    assert_eq!(told(&refreshed(file, None, &[])), "upgrade");
+    assert_eq!(rendered(&refreshed(file, Some("base"), &[])), "-");
+    assert_eq!(rendered(&refreshed(file, Some("mid"), &[])), "upgrade");
+    assert_eq!(rendered(&refreshed(file, None, &[])), "upgrade");
 }
 
 #[test]
@@ -205,7 +205,7 @@ proptest! {
     fn unknown_text_is_never_certain(before in 0..4_usize, text in unknown()) {
         let before = ["", "RUN apt-get -y dist-upgrade", "RUN apt-get install -y a b=1", "RUN apk upgrade"][before];
         let refresh = refreshed(&format!("FROM debian\n{before}\nRUN {text}\n"), None, &[]);
-        prop_assert!(!refresh.doubts.is_empty(), "{}", told(&refresh));
+        prop_assert!(!refresh.doubts.is_empty(), "{}", rendered(&refresh));
         prop_assert_eq!(refresh.upgrades, Upgrades::None);
         prop_assert!(refresh.newest.is_empty());
         prop_assert!(refresh.pinned.values().all(|pinned| !pinned.last));

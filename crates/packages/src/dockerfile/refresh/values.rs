@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Values that double each other must not fill the memory.
 const LENGTH: usize = 16 * 1024;
-/// More words than that are not told apart.
+/// More words than that are not distinguished.
 const FIELDS: usize = 4096;
 
 /// One word as a program gets it.

@@ -166,7 +166,7 @@ impl<'t> Reader<'t> {
         Some(rest[..length].iter().collect())
     }
 
-    /// Announces a here-document; answers its place.
+    /// Announces a here-document; returns its place.
     pub(super) fn await_document(&mut self, delimiter: String, strip: bool, literal: bool) -> usize {
         let place = self.documents.len();
         self.documents.push(Document {

@@ -2,7 +2,7 @@
 
 use crate::dockerfile::refresh::options::{Known, parse};
 use crate::dockerfile::refresh::program::Call;
-use crate::dockerfile::refresh::record::{Asked, Record, Sure, Version};
+use crate::dockerfile::refresh::record::{PackageRequest, Record, Sure, Version};
 use crate::dockerfile::refresh::values::Field;
 use lowtide_model::package_state::Upgrades;
 
@@ -134,7 +134,7 @@ fn names(record: &mut Record, words: &[Field], newest: bool, sure: Sure) {
             continue;
         }
         record.install(
-            Asked {
+            PackageRequest {
                 name: name.to_owned(),
                 version: version(rest, word.open),
                 newest,
@@ -144,8 +144,8 @@ fn names(record: &mut Record, words: &[Field], newest: bool, sure: Sure) {
     }
 }
 
-/// `=version`, `~version` and `=~version`, which are a beginning (apk-world(5)). Bounds are kept in the image's world, whose
-/// candidates keep to them.
+/// `=version`, `~version` and `=~version`, which are a beginning (apk-world(5)). Bounds are stored in the image's
+/// world, whose candidates respect them.
 fn version(rest: &str, open: bool) -> Option<Version> {
     let rest = rest.split('@').next().unwrap_or_default();
     if rest.is_empty() || rest.starts_with(['<', '>']) {

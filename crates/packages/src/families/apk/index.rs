@@ -9,8 +9,8 @@ const NAME: &str = "APKINDEX";
 /// Alpine's largest has 12 MB.
 const MAX_TEXT: usize = 512 << 20;
 
-/// The packages of one repository: what decides about upgrades and no more. Texts are kept in one piece, names sorted, so
-/// that a package is found in a few steps.
+/// The packages of one repository: what decides about upgrades and no more. Texts are stored in one piece, names
+/// sorted, so that a package is found in a few steps.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Index {
     text: String,
@@ -75,24 +75,24 @@ impl Index {
         let [depends, provides, install_if] =
             [&draft.depends, &draft.provides, &draft.install_if].map(|lines| lines.join(" "));
         let row = Row {
-            name: self.keep(entry.name),
-            version: self.keep(entry.version),
-            architecture: self.keep(entry.architecture),
-            origin: entry.origin.map(|origin| self.keep(origin)),
-            depends: self.keep(&depends),
-            provides: self.keep(&provides),
-            install_if: self.keep(&install_if),
-            checksum: self.keep(entry.checksum),
-            tag: entry.tag.map(|tag| self.keep(tag)),
+            name: self.store(entry.name),
+            version: self.store(entry.version),
+            architecture: self.store(entry.architecture),
+            origin: entry.origin.map(|origin| self.store(origin)),
+            depends: self.store(&depends),
+            provides: self.store(&provides),
+            install_if: self.store(&install_if),
+            checksum: self.store(entry.checksum),
+            tag: entry.tag.map(|tag| self.store(tag)),
             priority: entry.priority,
             empty: entry.empty,
             newer: entry.newer,
         };
         let at = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         self.names.push((row.name, at));
-        // Where a word stands in its field, so it stands in the text that is kept of it.
-        let within = |word: &str, field: &str, kept: Span| {
-            let start = kept.0 + u32::try_from(word.as_ptr().addr() - field.as_ptr().addr()).unwrap_or_default();
+        // Where a word stands in its field, so it stands in the stored text.
+        let within = |word: &str, field: &str, stored: Span| {
+            let start = stored.0 + u32::try_from(word.as_ptr().addr() - field.as_ptr().addr()).unwrap_or_default();
             Span(start, start + u32::try_from(word.len()).unwrap_or_default())
         };
         let provided = relation::provided(&provides);
@@ -108,7 +108,7 @@ impl Index {
         self.rows.push(row);
     }
 
-    fn keep(&mut self, text: &str) -> Span {
+    fn store(&mut self, text: &str) -> Span {
         let place = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
         let start = place(&self.text);
         self.text.push_str(text);

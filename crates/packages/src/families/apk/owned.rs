@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// As [`crate::families::family::Family::owned`].
 pub(super) fn owned(place: Place<'_>, packages: &BTreeSet<(&str, &str)>, found: &mut BTreeMap<String, String>) {
     let names: BTreeSet<&str> = packages.iter().map(|(name, _)| *name).collect();
-    for installed in DATABASES.iter().filter_map(|path| place.kept.get(*path)) {
+    for installed in DATABASES.iter().filter_map(|path| place.contents.get(*path)) {
         listed(place, installed, &names, found);
     }
 }

@@ -1,4 +1,4 @@
-//! Where apk keeps what in an image.
+//! Where apk stores what in an image.
 
 use super::state::WANTED;
 use crate::families::paths::Paths;

@@ -50,9 +50,9 @@ pub enum Refusal {
     /// apk, too, refuses.
     #[error("world asks for {clause}, and no repository has that tag")]
     UnknownTag { clause: String },
-    /// apk, too, refuses. `asked_by` is a package, or `world`.
-    #[error("{asked_by} asks for {clause}, and nothing can be that")]
-    Unsatisfiable { clause: String, asked_by: String },
+    /// apk, too, refuses. `required_by` is a package, or `world`.
+    #[error("{required_by} asks for {clause}, and nothing can be that")]
+    Unsatisfiable { clause: String, required_by: String },
     /// apk may refuse or not.
     #[error("not followed: {0}")]
     Undecided(#[from] Undecided),
@@ -103,7 +103,7 @@ pub fn pending(state: &ApkState, repositories: &[Repository<'_>]) -> Result<Pend
     let settled = settle(&mut universe, world)?;
     let closure = ordered(&mut universe, &settled)?;
     swapped(&mut universe, state, &closure)?;
-    Ok(told(&mut universe, state, &closure))
+    Ok(planned_changes(&mut universe, state, &closure))
 }
 
 /// Fails if several installed packages are replaced by packages of other names.
@@ -125,7 +125,7 @@ fn swapped(universe: &mut Universe<'_>, state: &ApkState, closure: &Closure<'_>)
     }
 }
 
-fn told(universe: &mut Universe<'_>, state: &ApkState, closure: &Closure<'_>) -> Pending {
+fn planned_changes(universe: &mut Universe<'_>, state: &ApkState, closure: &Closure<'_>) -> Pending {
     let chosen = closure.chosen().into_iter();
     let mut after: BTreeMap<String, PackageId> = chosen
         .map(|package| (universe.packages[package].entry.name.to_owned(), package))

@@ -199,7 +199,7 @@ fn an_alpine_image_takes_what_is_new_and_drops_what_nothing_needs() {
 }
 
 #[test]
-fn the_answer_is_reached_once_it_is_followed() {
+fn the_solution_is_stable_once_applied() {
     let mut image = alpine();
     MAIN.clone_into(&mut image.repositories[0].0);
     let pending = image.pending().unwrap();
@@ -208,7 +208,7 @@ fn the_answer_is_reached_once_it_is_followed() {
 }
 
 #[test]
-fn world_and_dependencies_keep_packages_back() {
+fn world_and_dependencies_hold_packages_back() {
     let pinned = image(
         "app<2 user",
         "app 1; D:lib=1
@@ -256,7 +256,7 @@ fn world_and_dependencies_keep_packages_back() {
 }
 
 #[test]
-fn versions_go_back_only_when_asked() {
+fn versions_are_downgraded_only_on_request() {
     insta::assert_snapshot!(image("app", "app 2", "app 1").shown(), @"");
     insta::assert_snapshot!(image("app<2", "app 2", "app 1").shown(), @"back app (app) 2 -> 1 from https://dl.example.org/alpine/v3.20/main");
     // Also when no repository has it any more.
@@ -313,7 +313,7 @@ fn what_apk_would_refuse_is_refused() {
 }
 
 #[test]
-fn what_depends_on_apks_order_is_not_answered() {
+fn what_depends_on_apks_order_is_undecided() {
     let crossed = image("a b", "a 1\nb 1", "a 2; D:c=1\nb 2; D:c=2\nc 1\nc 2");
     insta::assert_snapshot!(crossed.shown(), @"not followed: a-2 has c=1, which does not go with c-2");
     let equal = image(
@@ -403,7 +403,7 @@ fn images() -> impl Strategy<Value = Image> {
 
 proptest! {
     #[test]
-    fn an_answer_is_whole_sorted_and_final(image in images()) {
+    fn a_solution_is_complete_sorted_and_final(image in images()) {
         let Ok(pending) = image.pending() else { return Ok(()) };
         prop_assert!(pending.upgrades.is_sorted_by(|a, b| a.package < b.package));
         prop_assert!(pending.new.is_sorted_by(|a, b| a.package < b.package));

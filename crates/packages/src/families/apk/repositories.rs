@@ -14,7 +14,7 @@ pub struct Source {
     pub url: String,
     /// Without its sign. Packages of such a repository are only for what `world` wants by the tag, and what that needs.
     pub tag: Option<String>,
-    /// Why it cannot be asked from outside, when it cannot.
+    /// Why it cannot be queried from outside, when it cannot.
     pub out_of_reach: Option<OutOfReach>,
 }
 

@@ -26,7 +26,7 @@ const WORLD: &str = "etc/apk/world";
 /// Alpine's largest desktop images have a few hundred.
 const MAX_WORLD: usize = 1 << 16;
 
-/// All that the answer depends on besides the repositories.
+/// All that the solution depends on besides the repositories.
 #[derive(Debug, Clone)]
 pub struct ApkState {
     /// The one that packages are taken of, then others that go with it.
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_merged_place_counts_and_a_package_tells_the_architecture() {
+    fn the_merged_place_counts_and_a_package_names_the_architecture() {
         let state = ApkState::read(&files(&[("usr/lib/apk/db/installed", INSTALLED)])).unwrap();
         assert_eq!((state.installed(), state.architectures), (2, vec!["x86_64".to_owned()]));
         let nothing = ApkState::read(&BTreeMap::new()).unwrap();

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_source_asks_for_and_the_archive_has() {
+    fn only_what_the_source_requests_and_the_archive_has() {
         let files = [
             "contrib/binary-amd64/Packages.xz",
             "main/Contents-amd64.gz",

@@ -1,4 +1,4 @@
-//! Debian's family: dpkg keeps the packages, apt gets them.
+//! Debian's family: dpkg installs the packages, apt fetches them.
 
 use super::calls::{apt, dpkg};
 use super::condensed::condensed;

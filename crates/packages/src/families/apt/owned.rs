@@ -8,7 +8,7 @@ pub(super) fn owned(place: Place<'_>, packages: &BTreeSet<(&str, &str)>, found: 
     for (name, architecture) in packages {
         // dpkg(1), "FILES": `:arch` only for packages that may be there twice.
         for stem in [format!("{name}:{architecture}"), (*name).to_owned()] {
-            let Some(list) = place.kept.get(&format!("var/lib/dpkg/info/{stem}.list")) else {
+            let Some(list) = place.contents.get(&format!("var/lib/dpkg/info/{stem}.list")) else {
                 continue;
             };
             for line in list.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {

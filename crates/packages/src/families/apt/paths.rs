@@ -1,4 +1,4 @@
-//! Where dpkg and apt keep what in an image.
+//! Where dpkg and apt store what in an image.
 
 use crate::families::paths::Paths;
 use lowtide_apt::state::WANTED;

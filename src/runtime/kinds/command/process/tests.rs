@@ -103,7 +103,7 @@ async fn what_is_left_running_holds_nothing_up_and_goes_only_with_a_failure() {
 }
 
 #[tokio::test]
-async fn a_flood_is_cut_and_its_end_kept() {
+async fn a_flood_is_cut_and_its_end_retained() {
     let never = CancellationToken::new();
     let (ended, lines) = sh("yes | head -c 3000000; echo end", LONG, &never).await;
     assert_eq!(ended.output.len(), LINES);
@@ -112,7 +112,7 @@ async fn a_flood_is_cut_and_its_end_kept() {
         lines.last().map(String::as_str),
         Some("… the rest is not shown; its end is saved")
     );
-    assert!(lines.len() <= TOLD / 2 + 1);
+    assert!(lines.len() <= SHOWN_LIMIT / 2 + 1);
 }
 
 #[tokio::test]

@@ -76,16 +76,16 @@ fn a_plain_container_stays_plain() {
 }
 
 #[test]
-fn host_config_is_kept_whole_but_for_the_restart_policy() {
+fn host_config_is_preserved_but_for_the_restart_policy() {
     let host = json!({
         "NetworkMode": "default", "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}, "FutureField": {"Deep": [1, null]},
         "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}, "Binds": ["/srv:/srv:ro", "named:/named"],
         "Devices": [{"PathOnHost": "/dev/a", "PathInContainer": "/dev/b", "CgroupPermissions": ""}],
     });
-    let mut kept = host.clone();
-    kept["RestartPolicy"] = json!({"Name": "no", "MaximumRetryCount": 0});
-    kept["Devices"][0]["CgroupPermissions"] = json!("rwm");
-    assert_eq!(at(&[("/HostConfig", host)], "/HostConfig"), kept);
+    let mut expected = host.clone();
+    expected["RestartPolicy"] = json!({"Name": "no", "MaximumRetryCount": 0});
+    expected["Devices"][0]["CgroupPermissions"] = json!("rwm");
+    assert_eq!(at(&[("/HostConfig", host)], "/HostConfig"), expected);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn volumes_nobody_named_are_carried_over_by_name() {
 }
 
 #[test]
-fn a_hostname_is_kept_where_the_user_gave_one() {
+fn a_hostname_is_preserved_where_the_user_gave_one() {
     for (change, hostname) in [
         (vec![], Value::Null),
         (vec![("/Config/Hostname", json!("db1"))], json!("db1")),
@@ -142,7 +142,7 @@ fn a_hostname_is_kept_where_the_user_gave_one() {
 }
 
 #[test]
-fn every_endpoint_is_kept_without_what_the_engine_assigned() {
+fn every_endpoint_is_preserved_without_what_the_engine_assigned() {
     let networks = json!({
         "back": {"Aliases": ["db", "0123456789ab"], "NetworkID": "n1", "IPAddress": "10.0.0.5", "DriverOpts": {"o": "1"}, "GwPriority": 5},
         "front": {
@@ -192,7 +192,7 @@ fn a_network_named_by_id_is_still_the_first() {
 }
 
 #[test]
-fn a_mac_address_is_kept_only_where_the_user_set_it() {
+fn a_mac_address_is_preserved_only_where_the_user_set_it() {
     let set = [("/Config/MacAddress", json!("02:11:22:33:44:55"))];
     assert_eq!(
         at(&set, "/NetworkingConfig/EndpointsConfig/bridge"),
@@ -257,7 +257,7 @@ proptest! {
 }
 
 #[test]
-fn what_cannot_be_kept_is_refused_by_its_name() {
+fn what_cannot_be_preserved_is_refused_by_its_name() {
     for (pointer, value, field) in [
         (
             "/Config/Labels",

@@ -46,7 +46,7 @@ fn unit(needs: Vec<HostNeed>) -> Unit {
 }
 
 #[test]
-fn what_only_a_try_tells() {
+fn what_only_a_trial_shows() {
     let needs = |host: Value| needs(&json!({ "HostConfig": host }), EngineKind::Docker, "runc");
     for (host, expected) in [
         (json!({}), vec![]),
@@ -192,25 +192,29 @@ fn a_try_has_those_settings_and_nothing_else() {
 
 #[test]
 fn a_port_that_another_one_holds_is_seen() {
-    let asks =
+    let requests =
         |ip: &str, port: &str| json!({"HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": ip, "HostPort": port}]}}});
     let holds = |inside: &str, ip: &str, port: &str| json!({"Name": "/other", "NetworkSettings": {"Ports": {inside: [{"HostIp": ip, "HostPort": port}]}}});
     for (container, other, taken) in [
-        (asks("", "8080"), holds("80/tcp", "0.0.0.0", "8080"), true),
-        (asks("127.0.0.1", "8080"), holds("90/tcp", "0.0.0.0", "8080"), true),
-        (asks("", "8080"), holds("90/tcp", "127.0.0.1", "8080"), true),
-        (asks("127.0.0.2", "8080"), holds("90/tcp", "127.0.0.1", "8080"), false),
-        (asks("", "8080"), holds("80/udp", "0.0.0.0", "8080"), false),
-        (asks("", "8081"), holds("80/tcp", "0.0.0.0", "8080"), false),
-        (asks("", ""), holds("80/tcp", "0.0.0.0", "8080"), false),
-        (asks("", "8000-8090"), holds("80/tcp", "0.0.0.0", "8080"), false),
+        (requests("", "8080"), holds("80/tcp", "0.0.0.0", "8080"), true),
+        (requests("127.0.0.1", "8080"), holds("90/tcp", "0.0.0.0", "8080"), true),
+        (requests("", "8080"), holds("90/tcp", "127.0.0.1", "8080"), true),
+        (
+            requests("127.0.0.2", "8080"),
+            holds("90/tcp", "127.0.0.1", "8080"),
+            false,
+        ),
+        (requests("", "8080"), holds("80/udp", "0.0.0.0", "8080"), false),
+        (requests("", "8081"), holds("80/tcp", "0.0.0.0", "8080"), false),
+        (requests("", ""), holds("80/tcp", "0.0.0.0", "8080"), false),
+        (requests("", "8000-8090"), holds("80/tcp", "0.0.0.0", "8080"), false),
         (
             json!({"HostConfig": {"PortBindings": null}}),
             holds("80/tcp", "0.0.0.0", "8080"),
             false,
         ),
         (
-            asks("", "8080"),
+            requests("", "8080"),
             json!({"Name": "/other", "NetworkSettings": {"Ports": {"80/tcp": null}}}),
             false,
         ),

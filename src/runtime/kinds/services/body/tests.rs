@@ -60,14 +60,14 @@ fn what_was_restored_after_a_revert_is_what_was() {
         }
         let there = moved(&stored, "new", &knobs(), &MARK);
         let back = moved(&there, "example.org/web:t0@sha256:aa", &knobs(), &MARK);
-        assert_eq!(restored(&back, &stored, &knobs(), Keep::Nothing), stored);
+        assert_eq!(restored(&back, &stored, &knobs(), Retain::Nothing), stored);
     }
 }
 
 #[test]
 fn a_release_that_is_on_leaves_the_label_of_its_owner() {
     let there = moved(&spec(), "new", &knobs(), &MARK);
-    let done = restored(&there, &spec(), &knobs(), Keep::Instance);
+    let done = restored(&there, &spec(), &knobs(), Retain::Instance);
     assert_eq!(
         done["Labels"],
         json!({"theirs": "stays", "io.lowtide.instance": "here"})
@@ -80,7 +80,7 @@ fn settings_that_somebody_changed_stay() {
     let mut there = moved(&spec(), "new", &knobs(), &MARK);
     there["UpdateConfig"]["Parallelism"] = json!(5);
     there["Mode"]["Replicated"]["Replicas"] = json!(9);
-    let done = restored(&there, &spec(), &knobs(), Keep::Nothing);
+    let done = restored(&there, &spec(), &knobs(), Retain::Nothing);
     assert_eq!(done["UpdateConfig"]["Parallelism"], 5);
     assert_eq!(done["Mode"]["Replicated"]["Replicas"], 9);
     assert_eq!(done["Labels"], json!({"theirs": "stays"}));

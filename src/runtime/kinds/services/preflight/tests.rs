@@ -71,7 +71,7 @@ fn obstacles_are_named() {
         ("host port, start-first", pinned, host, start),
         ("no container", "", json!({}), Order::Auto),
     ];
-    let told: Vec<String> = cases
+    let lines: Vec<String> = cases
         .into_iter()
         .map(|(what, image, rest, order)| {
             let why = obstacles(&service(image, &rest), &policy(order), &release(), ours);
@@ -85,7 +85,7 @@ fn obstacles_are_named() {
             )
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"), @"
+    insta::assert_snapshot!(lines.join("\n"), @"
     nothing: fine
     updating: an update is under way (words)
     rolling back: an update is under way (words)
@@ -161,7 +161,7 @@ fn jobs_have_no_mode_of_ours() {
 }
 
 #[test]
-fn only_a_manager_is_asked() {
+fn only_a_manager_is_queried() {
     let why = |state: &str, control: bool| {
         no_manager(&json!({"Swarm": {"LocalNodeState": state, "ControlAvailable": control}}))
     };

@@ -270,12 +270,12 @@ fn only_new_releases_and_those_in_use_remember_what_changed() {
             });
         }
     }
-    let told: Vec<bool> = app_state
+    let has_change: Vec<bool> = app_state
         .releases
         .iter()
         .map(|release| release.change.is_some())
         .collect();
-    assert_eq!(told, [true, false, true, true]);
+    assert_eq!(has_change, [true, false, true, true]);
 }
 
 #[test]

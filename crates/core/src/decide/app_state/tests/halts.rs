@@ -174,7 +174,7 @@ fn what_arrives_after_it_was_withdrawn_goes_back_though_the_app_is_halted() {
     assert!(app_state.halted.is_some());
 }
 
-/// A channel that was added later has no previous release; that must not keep the other channels from rolling back.
+/// A channel that was added later has no previous release; that must not stop the other channels from rolling back.
 #[test]
 fn every_channel_gives_a_quarantined_release_back() {
     let (app, mut app_state) = (app(), AppState::default());

@@ -71,7 +71,7 @@ fn a_refused_rollout_is_shown_until_something_arrives_and_tried_again_once_a_nig
     assert_eq!(shown(&app, &app_state), "s1 refuses");
     // It was tried at 0 h; a schedule that fires each hour is one night.
     let table = [
-        ("someone asks", tried(&app_state, Occasion::Asked, hours(0))),
+        ("someone asks", tried(&app_state, Occasion::Requested, hours(0))),
         ("an hour later", tried(&app_state, Occasion::Night, hours(1))),
         ("the next night", tried(&app_state, Occasion::Night, hours(20))),
         ("reconfigured", tried(&app_state, Occasion::Configured, hours(0))),
@@ -100,11 +100,11 @@ fn a_refused_rollout_is_shown_until_something_arrives_and_tried_again_once_a_nig
         since,
         "one trouble, however often it is tried"
     );
-    let again = app_state.again(Occasion::Asked, hours(21)).unwrap();
+    let again = app_state.again(Occasion::Requested, hours(21)).unwrap();
     push_at(&mut app_state, hours(21), again);
     play(&app, &mut app_state, |_| RolloutConclusion::Done);
     assert_eq!(shown(&app, &app_state), "");
-    assert_eq!(tried(&app_state, Occasion::Asked, hours(21)), "nothing");
+    assert_eq!(tried(&app_state, Occasion::Requested, hours(21)), "nothing");
 }
 
 /// A superseded release is not shown, and one that an operator withdrew does not count as refused. One that was
@@ -140,11 +140,14 @@ fn what_counts_as_refused() {
     ];
     let table = cases.map(|(name, conclusion)| {
         let app_state = after(conclusion);
-        let (asked, night) = (
-            tried(&app_state, Occasion::Asked, hours(30)),
+        let (requested, night) = (
+            tried(&app_state, Occasion::Requested, hours(30)),
             tried(&app_state, Occasion::Night, hours(30)),
         );
-        format!("{name}: {}; asked: {asked}; night: {night}", shown(&app, &app_state))
+        format!(
+            "{name}: {}; asked: {requested}; night: {night}",
+            shown(&app, &app_state)
+        )
     });
     insta::assert_snapshot!(table.join("\n"), @"
     refused: s1 refuses; asked: s1; night: s1
@@ -162,7 +165,7 @@ fn what_counts_as_refused() {
 fn a_promotion_is_tried_again_by_itself_only_where_that_may_help() {
     let (app, mut app_state) = (app(), AppState::default());
     released(&mut app_state, 1);
-    let asks = |app_state: &AppState, now| !matches!(next(&app, app_state, now), Next::Idle);
+    let acts = |app_state: &AppState, now| !matches!(next(&app, app_state, now), Next::Idle);
     // An unreachable registry: retried after a minute, and not forever.
     push_at(
         &mut app_state,
@@ -170,7 +173,7 @@ fn a_promotion_is_tried_again_by_itself_only_where_that_may_help() {
         failed("staging", FailureKind::RegistryUnreachable),
     );
     assert_eq!(shown(&app, &app_state), "staging fails (in 1 min)");
-    assert!(!asks(&app_state, at(2)) && asks(&app_state, at(90)));
+    assert!(!acts(&app_state, at(2)) && acts(&app_state, at(90)));
     assert_eq!(
         wakes(&app, &app_state),
         app_state.unpromoted(&app).next().unwrap().1.due()
@@ -183,17 +186,17 @@ fn a_promotion_is_tried_again_by_itself_only_where_that_may_help() {
         );
     }
     assert_eq!(shown(&app, &app_state), "staging fails (never)");
-    assert!(!asks(&app_state, hours(100)));
+    assert!(!acts(&app_state, hours(100)));
     assert_eq!(tried(&app_state, Occasion::Night, hours(20)), "staging");
     // A tag that is taken will still be taken a minute later, so there is no automatic retry.
     let again = app_state.again(Occasion::Night, hours(20)).unwrap();
     push_at(&mut app_state, hours(20), again);
-    assert!(asks(&app_state, hours(20)));
+    assert!(acts(&app_state, hours(20)));
     push_at(&mut app_state, hours(20), failed("staging", FailureKind::TagTaken));
     assert_eq!(shown(&app, &app_state), "staging fails (never)");
-    assert!(!asks(&app_state, hours(21)));
+    assert!(!acts(&app_state, hours(21)));
     let table = [
-        Occasion::Asked,
+        Occasion::Requested,
         Occasion::Configured,
         Occasion::Started,
         Occasion::Night,
@@ -202,7 +205,7 @@ fn a_promotion_is_tried_again_by_itself_only_where_that_may_help() {
     assert_eq!(table, ["staging"; 4]);
     // Another release is another attempt, with another tag.
     released(&mut app_state, 2);
-    assert!(asks(&app_state, hours(21)));
+    assert!(acts(&app_state, hours(21)));
     play(&app, &mut app_state, |_| RolloutConclusion::Done);
     assert_eq!(shown(&app, &app_state), "");
 }
@@ -214,7 +217,7 @@ fn a_night_leaves_a_promotion_in_back_off_alone() {
     released(&mut app_state, 1);
     push(&mut app_state, failed("staging", FailureKind::RegistryUnreachable));
     assert_eq!(tried(&app_state, Occasion::Night, hours(20)), "nothing");
-    assert_eq!(tried(&app_state, Occasion::Asked, hours(20)), "staging");
+    assert_eq!(tried(&app_state, Occasion::Requested, hours(20)), "staging");
 }
 
 #[test]
@@ -223,7 +226,7 @@ fn a_run_brings_another_try_by_what_started_it() {
         by: "ana".to_owned(),
         rebuild: false,
     };
-    assert_eq!(Occasion::of(&manual), Occasion::Asked);
+    assert_eq!(Occasion::of(&manual), Occasion::Requested);
     assert_eq!(Occasion::of(&Trigger::Schedule { slot: at(0) }), Occasion::Night);
 }
 
@@ -356,7 +359,7 @@ fn the_image_that_was_there_before_is_rolled_back_to_and_never_rolled_out() {
 }
 
 #[test]
-fn a_target_that_somebody_else_changed_gets_the_release_back_when_asked_for() {
+fn a_target_that_somebody_else_changed_gets_the_release_back_on_request() {
     let (app, mut app_state) = (app(), AppState::default());
     released(&mut app_state, 1);
     play(&app, &mut app_state, |_| RolloutConclusion::Done);
@@ -385,8 +388,8 @@ fn a_target_that_somebody_else_changed_gets_the_release_back_when_asked_for() {
     for occasion in [Occasion::Night, Occasion::Configured, Occasion::Started] {
         assert_eq!(tried(&app_state, occasion, hours(20)), "nothing", "{occasion:?}");
     }
-    assert_eq!(tried(&app_state, Occasion::Asked, hours(0)), "s1");
-    let again = app_state.again(Occasion::Asked, hours(0)).unwrap();
+    assert_eq!(tried(&app_state, Occasion::Requested, hours(0)), "s1");
+    let again = app_state.again(Occasion::Requested, hours(0)).unwrap();
     push(&mut app_state, again);
     assert_eq!(play(&app, &mut app_state, |_| RolloutConclusion::Done), ["s1 → t1"]);
     assert_eq!(app_state.drifted().count(), 0);

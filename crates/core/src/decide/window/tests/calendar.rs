@@ -350,7 +350,7 @@ fn a_day_without_its_opening_is_reported() {
 
 #[test]
 fn what_the_clock_does_to_an_opening_is_reported() {
-    let told = |day: &str, from: Time, to: Time| {
+    let clock_changes = |day: &str, from: Time, to: Time| {
         let start: jiff::civil::Date = day.parse().unwrap();
         let midnight = |day: jiff::civil::Date| day.in_tz("Europe/Berlin").unwrap().timestamp();
         let span = (midnight(start), midnight(start.tomorrow().unwrap()));
@@ -361,17 +361,17 @@ fn what_the_clock_does_to_an_opening_is_reported() {
     let half_past_two = time(2, 30, 0, 0);
     let (spring, autumn) = ("2026-03-29", "2026-10-25");
     assert_eq!(
-        told(spring, half_past_two, time(4, 0, 0, 0)),
+        clock_changes(spring, half_past_two, time(4, 0, 0, 0)),
         [ClockChange::BeginsLater { wanted: half_past_two }]
     );
     let longer = [
         ClockChange::EndsLater { wanted: half_past_two },
         ClockChange::GoesForward { lasts_secs: 3600 },
     ];
-    assert_eq!(told(spring, time(1, 0, 0, 0), half_past_two), longer);
+    assert_eq!(clock_changes(spring, time(1, 0, 0, 0), half_past_two), longer);
     assert_eq!(
-        told(autumn, half_past_two, time(4, 0, 0, 0)),
+        clock_changes(autumn, half_past_two, time(4, 0, 0, 0)),
         [ClockChange::GoesBack { lasts_secs: 9000 }]
     );
-    assert_eq!(told("2026-06-01", half_past_two, time(4, 0, 0, 0)), []);
+    assert_eq!(clock_changes("2026-06-01", half_past_two, time(4, 0, 0, 0)), []);
 }

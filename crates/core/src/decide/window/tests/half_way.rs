@@ -119,10 +119,10 @@ fn a_blackout_that_begins_half_way_suspends_whatever_the_rule() {
         let mut window = nights(&Day::ALL, overrun);
         window.closed = vec![once("2026-06-01T04:00", "2026-06-01T05:00", "sale")];
         let underway = of_four(done, suspensions);
-        let answer = |closing: &Closing| expected.map_or(Between::GoOn, |make| make(closing.clone()));
+        let outcome = |closing: &Closing| expected.map_or(Between::GoOn, |make| make(closing.clone()));
         assert_eq!(
             between(&window, underway, now),
-            answer(&denied),
+            outcome(&denied),
             "{overrun:?} {underway:?}"
         );
         // A freeze that is set half-way does the same.
@@ -130,7 +130,7 @@ fn a_blackout_that_begins_half_way_suspends_whatever_the_rule() {
         window.freeze = Some("sale".to_owned());
         assert_eq!(
             between(&window, underway, now),
-            answer(&frozen),
+            outcome(&frozen),
             "{overrun:?} {underway:?}"
         );
     }
@@ -210,9 +210,9 @@ fn a_deny_in_the_middle_ends_within_the_same_opening() {
         why: Some("backup".to_owned()),
     };
     let since: Timestamp = at("2026-06-01T02:00:00Z");
-    let asked = |now: &str| resume(Some(&window), BERLIN, (&denied, since), Some(&entered()), at(now));
-    assert_eq!(asked("2026-06-01T02:00:00Z"), wait("2026-06-01T02:30:00Z"));
-    assert_eq!(asked("2026-06-01T02:30:00Z"), Resume::Now(entered()));
+    let resumed = |now: &str| resume(Some(&window), BERLIN, (&denied, since), Some(&entered()), at(now));
+    assert_eq!(resumed("2026-06-01T02:00:00Z"), wait("2026-06-01T02:30:00Z"));
+    assert_eq!(resumed("2026-06-01T02:30:00Z"), Resume::Now(entered()));
 }
 
 #[test]

@@ -214,21 +214,21 @@ fn new_zone_data_count_from_the_next_question_on() {
 #[test]
 fn a_clock_that_was_set_counts_from_the_next_question_on() {
     let window = nights();
-    let asked = |now: &str, taken: Option<&Occurrence>| start(Some(&window), BERLIN, minutes(10), taken, at(now));
-    assert_eq!(asked("2026-06-01T02:00:00Z", None), now_on("2026-06-01"));
+    let decision = |now: &str, taken: Option<&Occurrence>| start(Some(&window), BERLIN, minutes(10), taken, at(now));
+    assert_eq!(decision("2026-06-01T02:00:00Z", None), now_on("2026-06-01"));
     assert_eq!(
-        asked("2026-06-01T04:00:00Z", None),
+        decision("2026-06-01T04:00:00Z", None),
         later("2026-06-02T01:00:00Z"),
         "set forward"
     );
     assert_eq!(
-        asked("2026-06-01T00:30:00Z", None),
+        decision("2026-06-01T00:30:00Z", None),
         later("2026-06-01T01:00:00Z"),
         "set back"
     );
     let taken = on("2026-06-01");
     assert_eq!(
-        asked("2026-06-01T01:30:00Z", Some(&taken)),
+        decision("2026-06-01T01:30:00Z", Some(&taken)),
         later("2026-06-02T01:00:00Z"),
         "set back after it began"
     );
@@ -242,15 +242,15 @@ fn impatience_takes_the_longest_opening_of_the_coming_days() {
         once("2026-06-01T04:00", "2026-06-01T09:00", "x"),
         once("2026-06-02T04:00", "2026-06-02T09:00", "x"),
     ];
-    let asked = |now: &str| escalated(Some(&window), BERLIN, None, at(now));
-    assert_eq!(asked("2026-06-01T00:00:00Z"), later("2026-06-03T01:00:00Z"));
-    assert_eq!(asked("2026-06-03T01:00:00Z"), now_on("2026-06-03"));
+    let decision = |now: &str| escalated(Some(&window), BERLIN, None, at(now));
+    assert_eq!(decision("2026-06-01T00:00:00Z"), later("2026-06-03T01:00:00Z"));
+    assert_eq!(decision("2026-06-03T01:00:00Z"), now_on("2026-06-03"));
     assert_eq!(
-        asked("2026-06-03T02:00:00Z"),
+        decision("2026-06-03T02:00:00Z"),
         now_on("2026-06-03"),
         "half of it is left"
     );
-    assert_eq!(asked("2026-06-03T02:00:01Z"), later("2026-06-04T01:00:00Z"));
+    assert_eq!(decision("2026-06-03T02:00:01Z"), later("2026-06-04T01:00:00Z"));
     // A second late it is still the best of those that come before the same night next week.
     let weekly = super::window(&[Day::Mon, Day::Sat], time(3, 0, 0, 0), time(5, 0, 0, 0));
     let begun = escalated(Some(&weekly), BERLIN, None, at("2026-06-06T01:00:00Z"));
@@ -333,7 +333,7 @@ fn the_estimate_counts_work_bake_and_the_way_back() {
 }
 
 #[test]
-fn starts_are_found_fast_enough_to_be_asked_often() {
+fn starts_are_found_fast_enough_to_be_polled() {
     // Three years of openings, each with a closure, none long enough: all of them are walked through.
     let mut window = nights();
     window.closed = vec![once("2026-06-01T04:00", "2036-06-01T04:00", "long")];

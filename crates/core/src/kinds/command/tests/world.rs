@@ -37,7 +37,7 @@ pub(super) enum Fate {
     /// It fails, and so does every rollback.
     BackFails,
     BackIsBusy,
-    /// It fails, and after the rollback the old release does not answer.
+    /// It fails, and after the rollback the old release does not respond.
     StaysSilent,
 }
 
@@ -171,11 +171,11 @@ impl Trial {
         panic!("the rollout does not end: {:?}", self.steps);
     }
 
-    fn look(&self, state: &RolloutState) -> ObservedAnswer {
+    fn look(&self, state: &RolloutState) -> ProbeResult {
         match (state.bake, &self.runs) {
-            (None, _) => ObservedAnswer::NotAsked,
-            (Some(_), Some(_)) => ObservedAnswer::Answers,
-            (Some(_), None) => ObservedAnswer::Fails {
+            (None, _) => ProbeResult::NotRun,
+            (Some(_), Some(_)) => ProbeResult::Passes,
+            (Some(_), None) => ProbeResult::Fails {
                 times: 3,
                 said: "answered 503".to_owned(),
             },

@@ -25,9 +25,9 @@ fn verdict(trial: &Trial) -> String {
         app: None,
         adopted: None,
     };
-    let told = consequences::rollout_ended(&trial.state(), conclusion, &end, at(trial.now));
+    let ended = consequences::rollout_ended(&trial.state(), conclusion, &end, at(trial.now));
     let mut facts = Vec::new();
-    for fact in &told.facts {
+    for fact in &ended.facts {
         if let AppEvent::RolloutEnded { .. } = fact {
             facts.push("ended");
         } else if let AppEvent::Quarantined { .. } = fact {
@@ -448,7 +448,7 @@ fn which_kinds_condemn() {
 
 /// A mail about a rollback shows the last output of the new container.
 #[test]
-fn what_the_new_one_wrote_is_kept_for_those_who_are_reported() {
+fn output_of_the_new_container_is_preserved_for_the_report() {
     let last_words = |new_is| {
         let mut trial = Trial::new(1, new_is);
         assert!(trial.drive(None));

@@ -95,7 +95,7 @@ pub(super) fn story(trial: &Trial) -> String {
     text
 }
 
-pub(super) fn asked(trial: &Trial) -> Next<ContainerStep> {
+pub(super) fn decision(trial: &Trial) -> Next<ContainerStep> {
     let state = trial.state();
     let observed = trial.world.seen(trial.units().as_ref());
     next_of::<ContainersPolicy>(&state, observed.as_ref(), &trial.outside, at(trial.now))
@@ -286,7 +286,7 @@ fn a_freeze_never_stops_a_unit_or_a_revert() {
         let state = killed.state();
         if !state.touched {
             let frozen = WaitReason::Frozen { why: "sale".to_owned() };
-            assert!(matches!(asked(&killed), Next::Wait { until: None, reason } if reason == frozen));
+            assert!(matches!(decision(&killed), Next::Wait { until: None, reason } if reason == frozen));
             continue;
         }
         reverting += usize::from(state.goal == Goal::Back);
@@ -305,7 +305,7 @@ pub(super) fn suspended() -> Trial {
     for kill in 0.. {
         assert!(!trial.drive(Some(2)), "it is never suspended");
         trial.recover();
-        if matches!(asked(&trial), Next::Suspend { .. }) {
+        if matches!(decision(&trial), Next::Suspend { .. }) {
             trial.push(RolloutEvent::Suspended {
                 closing: Closing::Ended,
             });
@@ -319,8 +319,8 @@ pub(super) fn suspended() -> Trial {
 #[test]
 fn while_suspended_it_waits_and_says_why() {
     let trial = suspended();
-    let Next::Wait { until, reason } = asked(&trial) else {
-        panic!("{:?}", asked(&trial))
+    let Next::Wait { until, reason } = decision(&trial) else {
+        panic!("{:?}", decision(&trial))
     };
     assert!(until.unwrap() <= at(trial.now + 30), "what serves meanwhile is watched");
     let opens = moment("2026-09-23T03:00:00Z");
@@ -339,8 +339,8 @@ fn what_turns_bad_while_it_is_suspended_is_rolled_back() {
     let mut trial = suspended();
     let id = trial.world.labels[0].1.clone();
     trial.world.get(&id).restart_count = 2;
-    let Next::DecideRevert(failure) = asked(&trial) else {
-        panic!("{:?}", asked(&trial))
+    let Next::DecideRevert(failure) = decision(&trial) else {
+        panic!("{:?}", decision(&trial))
     };
     assert_eq!(failure.kind, FailureKind::Restarting);
 }
@@ -352,7 +352,7 @@ fn whoever_says_now_does_not_wait_for_the_next_night() {
         by: "ana".to_owned(),
         unhealthy: lowtide_model::policy::Unhealthy::Refuse,
     });
-    assert!(matches!(asked(&trial), Next::Do { .. }), "{:?}", asked(&trial));
+    assert!(matches!(decision(&trial), Next::Do { .. }), "{:?}", decision(&trial));
 }
 
 #[test]

@@ -301,18 +301,18 @@ fn withdrawn_by_an_operator_anywhere_it_goes_back_as_long_as_it_can() {
             trial.recover();
             trial.outside = outside(Gate::Withdrawn);
             assert!(trial.drive(None));
-            let told = format!(
+            let context = format!(
                 "{kind:?} × {replicas}, rolled back at {instant}: {:?}",
                 trial.conclusion()
             );
             match trial.conclusion() {
                 RolloutConclusion::Refused { failure } if failure.kind == FailureKind::Withdrawn => {
-                    assert!(!touched, "{told}");
+                    assert!(!touched, "{context}");
                     refused += 1;
                 }
                 RolloutConclusion::Reverted { failure } if failure.kind == FailureKind::Withdrawn => {
-                    assert!(touched, "{told}");
-                    assert_eq!(trial.end_state(), before, "{told}");
+                    assert!(touched, "{context}");
+                    assert_eq!(trial.end_state(), before, "{context}");
                     reverted += 1;
                 }
                 // An old container was being removed.
@@ -321,7 +321,7 @@ fn withdrawn_by_an_operator_anywhere_it_goes_back_as_long_as_it_can() {
                 | RolloutConclusion::Refused { .. }
                 | RolloutConclusion::Reverted { .. }
                 | RolloutConclusion::Superseded { .. }
-                | RolloutConclusion::Stuck { .. } => panic!("{told}"),
+                | RolloutConclusion::Stuck { .. } => panic!("{context}"),
             }
         }
         assert!(
@@ -360,10 +360,10 @@ fn a_journal_restored_from_a_backup_goes_on_from_what_is_there() {
                 break;
             }
             // Opened, preflight begun, preflight ended.
-            for kept in (3..=trial.events.len()).step_by(4) {
+            for saved in (3..=trial.events.len()).step_by(4) {
                 let mut restored = Trial::of(kind, 1, NewImage::Good);
                 restored.drive(Some(killed));
-                restored.events.truncate(kept);
+                restored.events.truncate(saved);
                 restored.recover();
                 points += 1;
                 let olds = |trial: &Trial| {
@@ -373,7 +373,7 @@ fn a_journal_restored_from_a_backup_goes_on_from_what_is_there() {
                 let old_is_gone = olds(&restored) < olds(&Trial::of(kind, 1, NewImage::Good));
                 assert!(restored.drive(None));
                 let at = format!(
-                    "{kind:?}, host lost at {killed}, backup of {kept} events: {:?}",
+                    "{kind:?}, host lost at {killed}, backup of {saved} events: {:?}",
                     restored.steps
                 );
                 let serves = |(name, _, state, _): &(_, _, _, _)| name == "web0" && *state == ContainerState::Running;

@@ -49,8 +49,8 @@ fn all_goes_well_from(trial: &Trial) -> usize {
 
 #[test]
 fn what_is_forecast_happens() {
-    let mut told = 0;
-    // Images that exit by themselves are left out: the journal does not tell that there is nothing left to stop.
+    let mut moments = 0;
+    // Images that exit by themselves are left out: the journal does not show that there is nothing left to stop.
     for new_is in [NewImage::Good, NewImage::NeverReady, NewImage::DiesWhileBaking] {
         for (kind, replicas) in KINDS.into_iter().flat_map(|kind| [(kind, 1), (kind, 3)]) {
             let mut trial = Trial::of(kind, replicas, new_is);
@@ -69,11 +69,11 @@ fn what_is_forecast_happens() {
                     Some(trial.conclusion()),
                     "{kind:?} {new_is:?} {seen}"
                 );
-                told += 1;
+                moments += 1;
             }
         }
     }
-    assert!(told > 400, "only {told} moments were looked at");
+    assert!(moments > 400, "only {moments} moments were looked at");
 }
 
 #[test]
@@ -84,13 +84,13 @@ fn before_preflight_one_stands_for_all() {
         for seen in 1..3 {
             let preview = after(&trial, seen);
             assert_eq!(preview.chosen, Chosen::Assumed);
-            let told = steps(&preview).join("\n");
+            let forecast = steps(&preview).join("\n");
             let happened = trial
                 .steps
                 .join("\n")
                 .replace("web0", "N")
                 .replace("policy always", "policy as before");
-            assert_eq!(told, happened, "{kind:?}");
+            assert_eq!(forecast, happened, "{kind:?}");
         }
     }
 }
@@ -146,8 +146,8 @@ fn what_ran_before_is_named_once_somebody_looked() {
     let from = |seen: usize, releases: &[Release]| {
         let events = &trial.events[..seen];
         let state = fold(RolloutId(ulid::Ulid(9)), events).unwrap();
-        let told = preview(&state, events, &outside(Gate::Open), releases, at(0));
-        told.moves.into_iter().map(|moved| moved.from).collect::<Vec<_>>()
+        let forecast = preview(&state, events, &outside(Gate::Open), releases, at(0));
+        forecast.moves.into_iter().map(|moved| moved.from).collect::<Vec<_>>()
     };
     let before = Release {
         images: Images::one(OLD_IMAGE.parse().unwrap(), OLD_IMAGE.parse().unwrap()),
@@ -235,27 +235,27 @@ fn a_release_that_was_overtaken_has_no_steps_ahead() {
     let mut trial = Trial::new(1, NewImage::Good);
     let newer = lowtide_model::name::RunId(ulid::Ulid(8));
     let state = trial.state();
-    let told = preview(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
-    assert_eq!(told.ends, Some(RolloutConclusion::Superseded { by: newer }));
-    assert_eq!(told.steps, []);
+    let forecast = preview(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
+    assert_eq!(forecast.ends, Some(RolloutConclusion::Superseded { by: newer }));
+    assert_eq!(forecast.steps, []);
     // A rollout that has changed something completes before a newer release.
     assert!(!trial.drive(Some(6 * 3)));
     let state = trial.state();
     assert!(state.touched);
-    let told = preview(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
-    assert_eq!(told.ends, Some(RolloutConclusion::Done));
+    let forecast = preview(&state, &trial.events, &outside(Gate::Superseded(newer)), &[], at(0));
+    assert_eq!(forecast.ends, Some(RolloutConclusion::Done));
 }
 
 /// The forecast names the steps. What a rollout waits for is shown elsewhere.
 #[test]
 fn what_holds_a_rollout_up_changes_nothing_of_its_way() {
     let trial = Trial::new(2, NewImage::Good);
-    let told = |gate| preview(&trial.state(), &trial.events, &outside(gate), &[], at(0));
-    let open = told(Gate::Open);
+    let forecast = |gate| preview(&trial.state(), &trial.events, &outside(gate), &[], at(0));
+    let open = forecast(Gate::Open);
     assert_eq!(open.ends, Some(RolloutConclusion::Done));
     for gate in [Gate::Paused, Gate::Halted] {
         assert_eq!(
-            (told(gate).steps, told(gate).ends),
+            (forecast(gate).steps, forecast(gate).ends),
             (open.steps.clone(), open.ends.clone()),
             "{gate:?}"
         );
@@ -265,11 +265,11 @@ fn what_holds_a_rollout_up_changes_nothing_of_its_way() {
 #[test]
 fn a_release_that_was_withdrawn_has_steps_ahead_only_once_one_was_begun() {
     let mut trial = Trial::new(1, NewImage::Good);
-    let told = |trial: &Trial| {
+    let forecast = |trial: &Trial| {
         let state = trial.state();
         preview(&state, &trial.events, &outside(Gate::Withdrawn), &[], at(0))
     };
-    let untouched = told(&trial);
+    let untouched = forecast(&trial);
     let Some(RolloutConclusion::Refused { failure }) = &untouched.ends else {
         panic!("{:?}", untouched.ends)
     };
@@ -277,5 +277,10 @@ fn a_release_that_was_withdrawn_has_steps_ahead_only_once_one_was_begun() {
     assert_eq!(untouched.steps, []);
     assert!(!trial.drive(Some(6 * 3)));
     assert!(trial.state().touched);
-    assert!(told(&trial).steps.iter().any(|line| line.state == PlannedState::Ahead));
+    assert!(
+        forecast(&trial)
+            .steps
+            .iter()
+            .any(|line| line.state == PlannedState::Ahead)
+    );
 }

@@ -14,7 +14,7 @@ impl World {
                 .candidates
                 .iter()
                 .any(|c| c.name == unit.name && (c.state == ContainerState::Running || !unit.was_running));
-            let can_be_made_again = self.keeps.contains(&unit.index);
+            let can_be_made_again = self.retained_images.contains(&unit.index);
             assert!(
                 seen.old.is_some() || new_serves || can_be_made_again,
                 "{} has neither old nor new: {self:?}",
@@ -25,14 +25,14 @@ impl World {
             assert!(auto <= 1, "both may start by themselves: {self:?}");
             let both = seen.old.iter().chain(&seen.candidates);
             match kind {
-                // The router always sends requests to a container that answers.
+                // The router always sends requests to a container that is ready.
                 Kind::Routed => {
-                    let answers = |c: &ObservedContainer| {
+                    let is_ready = |c: &ObservedContainer| {
                         let old = seen.old.as_ref().is_some_and(|old| old.id == c.id);
                         c.state == ContainerState::Running && (old || c.health == Health::Healthy)
                     };
                     let mut sent = both.filter(|c| self.routed.contains(&c.id)).peekable();
-                    assert!(sent.peek().is_some() && sent.all(answers), "a request fails: {self:?}");
+                    assert!(sent.peek().is_some() && sent.all(is_ready), "a request fails: {self:?}");
                 }
                 // No request is sent to a service during its gap.
                 Kind::Paused => {

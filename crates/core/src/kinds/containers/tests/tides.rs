@@ -1,6 +1,6 @@
 //! When rollouts begin, and how long they wait: items 57, 63 and 64.
 
-use super::low_tide::{asked, moment, nights, story, suspended, trial};
+use super::low_tide::{decision, moment, nights, story, suspended, trial};
 use super::trial::Trial;
 use super::world::at;
 use crate::decide::app_state::{self, AppState};
@@ -71,7 +71,7 @@ fn one_opening_begins_one_release_once() {
         again.outside.taken = outside.taken;
         let opens = moment("2026-10-26T01:00:00Z");
         assert_eq!(
-            asked(&again),
+            decision(&again),
             Next::Wait {
                 until: Some(opens),
                 reason: WaitReason::Window { opens }
@@ -110,38 +110,38 @@ fn the_limit_of_waiting_is_reported_once() {
         until: None,
         reason: reason.clone(),
     };
-    assert_eq!(asked(&trial), wait(&too_short));
+    assert_eq!(decision(&trial), wait(&too_short));
     let day = 86_400;
     trial.now += 14 * day - 1;
-    assert_eq!(asked(&trial), wait(&too_short));
+    assert_eq!(decision(&trial), wait(&too_short));
     trial.now += 1;
     assert_eq!(
-        asked(&trial),
+        decision(&trial),
         Next::Escalate {
             since,
             reason: too_short.clone()
         }
     );
     trial.push(RolloutEvent::LateNoticeSent { since });
-    assert_eq!(asked(&trial), wait(&too_short), "once");
+    assert_eq!(decision(&trial), wait(&too_short), "once");
     // Security fixes wait less long before people are notified.
     trial.events.pop();
     trial.now -= 11 * day;
-    assert_eq!(asked(&trial), wait(&too_short));
+    assert_eq!(decision(&trial), wait(&too_short));
     trial.outside.waits.security = true;
-    assert!(matches!(asked(&trial), Next::Escalate { .. }));
+    assert!(matches!(decision(&trial), Next::Escalate { .. }));
 }
 
 #[test]
-fn maintainers_and_operators_hear_once_of_one_wait() {
+fn maintainers_and_operators_are_notified_once_per_wait() {
     let trial = trial(nights(None), "2026-09-22T06:00:00Z");
-    let told = |since| consequences::rollout_waits(&trial.state(), (since, WaitReason::NoWindow), at(trial.now));
-    let first = told(at(0));
+    let message = |since| consequences::rollout_waits(&trial.state(), (since, WaitReason::NoWindow), at(trial.now));
+    let first = message(at(0));
     assert_eq!(first.addressees, Addressees::Both);
     // The key does not contain the rollout, so a superseding rollout sends no second message.
     let key = &first.keys.dedup;
     assert!(!key.contains(&trial.state().id.to_string()), "{key}");
-    assert_ne!(told(at(1)).keys, first.keys, "another wait");
+    assert_ne!(message(at(1)).keys, first.keys, "another wait");
 }
 
 fn end() -> consequences::RolloutEnd<'static> {
@@ -158,18 +158,18 @@ fn end() -> consequences::RolloutEnd<'static> {
 fn what_the_clock_took_back_is_no_bad_release() {
     let mut back = trial(nights(Some(Overrun::Revert)), "2026-09-22T04:52:00Z");
     assert!(back.drive(None));
-    let told = consequences::rollout_ended(&back.state(), back.conclusion(), &end(), at(back.now));
+    let ended = consequences::rollout_ended(&back.state(), back.conclusion(), &end(), at(back.now));
     let [
         AppEvent::RolloutEnded {
             worked: Some(worked), ..
         },
-    ] = told.facts.as_slice()
+    ] = ended.facts.as_slice()
     else {
-        panic!("{:?}", told.facts)
+        panic!("{:?}", ended.facts)
     };
     assert_eq!(worked.took, None);
-    assert_eq!(told.messages.len(), 1);
-    assert!(matches!(told.messages[0].body, MessageBody::RolloutUntimely(_)));
+    assert_eq!(ended.messages.len(), 1);
+    assert!(matches!(ended.messages[0].body, MessageBody::RolloutUntimely(_)));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn it_wakes_when_the_limit_comes_before_the_next_opening() {
     window.opens.days = vec![Day::Sat];
     window.patience.max_wait = SignedDuration::from_hours(48);
     let trial = trial(window, "2026-09-22T03:00:00Z");
-    let Next::Wait { until, reason } = asked(&trial) else {
+    let Next::Wait { until, reason } = decision(&trial) else {
         panic!()
     };
     assert_eq!(until, Some(moment("2026-09-24T03:00:00Z")));
@@ -195,16 +195,20 @@ fn impatience_may_begin_what_does_not_fit() {
     let mut trial = trial(window, "2026-09-22T03:00:00Z");
     trial.now += 48 * 3600;
     // 03:00, a night like the others: the whole of it is left.
-    assert!(matches!(asked(&trial), Next::Do { .. }), "{:?}", asked(&trial));
+    assert!(matches!(decision(&trial), Next::Do { .. }), "{:?}", decision(&trial));
     trial.now += 60;
     assert!(
-        matches!(asked(&trial), Next::Do { .. }),
+        matches!(decision(&trial), Next::Do { .. }),
         "a minute late: {:?}",
-        asked(&trial)
+        decision(&trial)
     );
     // In the second half of the night the next one is better, and people are notified.
     trial.now += 3600;
-    assert!(matches!(asked(&trial), Next::Escalate { .. }), "{:?}", asked(&trial));
+    assert!(
+        matches!(decision(&trial), Next::Escalate { .. }),
+        "{:?}",
+        decision(&trial)
+    );
     assert!(trial.drive(None));
     insta::assert_snapshot!(story(&trial), @r"
     Thu 04:01 people are notified
@@ -263,16 +267,16 @@ fn a_release_that_takes_anothers_place_has_waited_as_long() {
 }
 
 #[test]
-fn a_plan_made_under_old_zone_data_is_not_kept() {
+fn a_plan_is_made_anew_when_zone_data_change() {
     let mut trial = trial(nights(None), "2026-09-22T00:30:00Z");
     let opens = |trial: &Trial| {
-        let asked = asked(trial);
+        let decision = decision(trial);
         let Next::Wait {
             reason: WaitReason::Window { opens },
             ..
-        } = asked
+        } = decision
         else {
-            panic!("{asked:?}")
+            panic!("{decision:?}")
         };
         opens.to_string()
     };
@@ -293,8 +297,8 @@ fn a_plan_made_under_old_zone_data_is_not_kept() {
         ("Europe/Helsinki", "2026-09-23T00:00:00Z"),
     ] {
         suspended.outside.timezone = zone.to_owned();
-        let Next::Wait { reason, .. } = asked(&suspended) else {
-            panic!("{:?}", asked(&suspended))
+        let Next::Wait { reason, .. } = decision(&suspended) else {
+            panic!("{:?}", decision(&suspended))
         };
         let until = moment(expected);
         assert_eq!(
@@ -320,8 +324,12 @@ fn the_window_is_that_of_today() {
     let mut target = *target;
     target.settings.window = Some(nights(None));
     app.rollout = vec![target];
-    let asked = |app| gates::outside(&state, &AppState::default(), app, false);
-    assert_eq!(asked(Some(&app)).window, Some(nights(None)));
-    assert_eq!(asked(Some(&app)).timezone, "Asia/Kolkata");
-    assert_eq!(asked(None).window, None, "not configured any more: as it was opened");
+    let outside_with = |app| gates::outside(&state, &AppState::default(), app, false);
+    assert_eq!(outside_with(Some(&app)).window, Some(nights(None)));
+    assert_eq!(outside_with(Some(&app)).timezone, "Asia/Kolkata");
+    assert_eq!(
+        outside_with(None).window,
+        None,
+        "not configured any more: as it was opened"
+    );
 }

@@ -125,7 +125,8 @@ impl Trial {
         }
     }
 
-    /// Runs until the end, or until `kill` says so. It is asked at every instant, in the middle of a step with that step.
+    /// Runs until the end, or until `kill` says so. It is called at every instant, in the middle of a step with that
+    /// step.
     fn run(&mut self, kill: &mut dyn FnMut(&mut Trial, Option<&ContainerStep>) -> bool) -> bool {
         // As the driver does: folded once, and then brought up to date.
         let mut state = self.state();

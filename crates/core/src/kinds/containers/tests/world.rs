@@ -150,7 +150,7 @@ pub(crate) fn containers(target: &mut TargetPolicy) -> &mut ContainersPolicy {
 pub(crate) struct World {
     pub(crate) containers: Vec<ObservedContainer>,
     pub(crate) units: Vec<Unit>,
-    /// (unit, id) of candidates, as their labels would tell.
+    /// (unit, id) of candidates, as their labels would say.
     pub(crate) labels: Vec<(usize, String)>,
     /// (unit, id) of old containers that were made again.
     pub(crate) remade: Vec<(usize, String)>,
@@ -163,12 +163,12 @@ pub(crate) struct World {
     pub(crate) holding: bool,
     /// What compose's tag points at.
     pub(crate) tag: Option<ImageId>,
-    pub(crate) keeps: BTreeSet<usize>,
+    pub(crate) retained_images: BTreeSet<usize>,
     /// How often each container was started.
     pub(super) started: BTreeMap<String, usize>,
     /// Containers of ours that try the host out.
     pub(super) trials: usize,
-    /// The host has what the containers need, as far as a try tells.
+    /// The host has what the containers need, as far as a try shows.
     pub(super) host_is_fit: bool,
 }
 
@@ -277,7 +277,7 @@ impl World {
             old_is: OldImage::Good,
             holding: false,
             tag: Some(OLD_IMAGE.parse().unwrap()),
-            keeps: BTreeSet::new(),
+            retained_images: BTreeSet::new(),
             started: BTreeMap::new(),
             trials: 0,
             host_is_fit: true,
@@ -453,7 +453,7 @@ impl World {
 
     fn recreate(&mut self, unit: usize) -> Ended<ContainerOutcome> {
         if self.remade.iter().all(|(index, _)| *index != unit) {
-            assert!(self.keeps.contains(&unit), "the old image may be gone");
+            assert!(self.retained_images.contains(&unit), "the old image may be gone");
             let id = format!("again{unit}");
             self.remade.push((unit, id.clone()));
             self.make(unit, id, OLD_IMAGE);
@@ -534,8 +534,8 @@ impl World {
                 RouteChange::Pause => self.holding = true,
                 RouteChange::Resume => self.holding = false,
             },
-            ContainerStep::RetainImage { unit } => drop(self.keeps.insert(*unit)),
-            ContainerStep::DropImage { unit } => drop(self.keeps.remove(unit)),
+            ContainerStep::RetainImage { unit } => drop(self.retained_images.insert(*unit)),
+            ContainerStep::DropImage { unit } => drop(self.retained_images.remove(unit)),
             ContainerStep::MoveTag { image, .. } => self.tag.clone_from(image),
             ContainerStep::Preflight
             | ContainerStep::Pull

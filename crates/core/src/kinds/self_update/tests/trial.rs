@@ -269,7 +269,7 @@ impl Trial {
             SelfUpdateStep::StartHelper => {
                 let tried = self.record.as_ref().and_then(|record| record.tried);
                 self.name(self.lock.unwrap(), at(self.now), tried);
-                self.keep();
+                self.ensure_helper();
             }
             SelfUpdateStep::RemoveHelper => self.helper = None,
             SelfUpdateStep::HandOver { to, deadline } => {
@@ -302,7 +302,7 @@ impl Trial {
         });
     }
 
-    fn keep(&mut self) {
+    fn ensure_helper(&mut self) {
         if self.helper.is_none() {
             self.helpers_made += 1;
             self.helper = Some(ObservedContainer {
@@ -392,9 +392,9 @@ impl Trial {
     fn dies_of_the_state(&mut self, owner: StateOwner) -> bool {
         let dies = owner == StateOwner::New && self.new_is == NewLowtide::DiesOfTheState;
         if dies {
-            let told = format!("{owner}: dies of the state, again and again");
-            if self.story.last() != Some(&told) {
-                self.story.push(told);
+            let line = format!("{owner}: dies of the state, again and again");
+            if self.story.last() != Some(&line) {
+                self.story.push(line);
             }
             self.die(owner);
             // The engine waits longer and longer before it restarts the container.

@@ -21,7 +21,7 @@ fn steps(preview: &RolloutPreview) -> Vec<String> {
 
 #[test]
 fn what_is_forecast_happens() {
-    let mut told = 0;
+    let mut moments = 0;
     // Left out: the journal does not show what Swarm rolled back by itself.
     for new_is in NewImage::ALL.into_iter().filter(|it| *it != NewImage::RolledBack) {
         for (services, replicas) in [(1, 1), (1, 3), (3, 2)] {
@@ -37,11 +37,11 @@ fn what_is_forecast_happens() {
                     "{new_is:?} {services} after {seen} events"
                 );
                 assert_eq!(preview.ends.as_ref(), Some(trial.conclusion()), "{new_is:?} {seen}");
-                told += 1;
+                moments += 1;
             }
         }
     }
-    assert!(told > 100, "only {told} moments were looked at");
+    assert!(moments > 100, "only {moments} moments were looked at");
 }
 
 #[test]
@@ -108,13 +108,13 @@ fn each_service_has_its_phase_and_its_tasks() {
 fn what_a_service_is_like_is_reported_once_somebody_looked() {
     let mut trial = Trial::new(1, 3, NewImage::Good);
     assert!(trial.drive(None));
-    let told = |seen| {
+    let forecast = |seen| {
         let moved = after(&trial, seen).moves.remove(0);
         (moved.from, moved.order, moved.tasks)
     };
-    assert_eq!(told(1), (None, None, None));
+    assert_eq!(forecast(1), (None, None, None));
     let looked = (Some("t0".to_owned()), Some(UpdateOrder::StartFirst), Some(3));
-    assert_eq!(told(3), looked);
+    assert_eq!(forecast(3), looked);
 }
 
 #[test]

@@ -116,7 +116,7 @@ pub(super) struct World {
     made: usize,
     /// Services in the order in which we rolled them back.
     pub(super) reverted: Vec<usize>,
-    pub(super) keeps_settings: bool,
+    pub(super) refuses_restore: bool,
 }
 
 pub(super) fn new_image() -> String {
@@ -192,7 +192,7 @@ impl World {
             services: (0..services).map(service).collect(),
             made: 0,
             reverted: Vec::new(),
-            keeps_settings: false,
+            refuses_restore: false,
         }
     }
 
@@ -255,7 +255,7 @@ impl World {
                     self.reverted.push(*unit);
                 }
             }
-            ServiceStep::RestoreKnobs { .. } if self.keeps_settings => {
+            ServiceStep::RestoreKnobs { .. } if self.refuses_restore => {
                 return Ended::Failed {
                     failure: Failure::new(FailureKind::ServiceRefused, "simulated"),
                 };

@@ -1,4 +1,4 @@
-//! A halt with its incident, and the answer to it.
+//! A halt with its incident, and the resume.
 
 use super::*;
 use insta::assert_snapshot;

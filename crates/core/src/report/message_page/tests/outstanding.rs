@@ -53,8 +53,8 @@ fn an_operators_revert_is_reported_as_one() {
 
 #[test]
 fn what_goes_back_with_its_channel_says_why() {
-    let told = shown(back(None));
-    let above: Vec<&str> = told.lines().take(9).collect();
+    let text = shown(back(None));
+    let above: Vec<&str> = text.lines().take(9).collect();
     assert_snapshot!(above.join("\n"), @"
     Subject: archives: 20261123.7-3f2a9c1 was rolled back on compose-archives
 

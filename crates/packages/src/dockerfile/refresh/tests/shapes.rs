@@ -9,7 +9,7 @@ fn all(table: &[(&str, &str)]) {
 }
 
 #[test]
-fn ways_to_ask_for_packages() {
+fn ways_to_name_packages() {
     all(&[
         (
             "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Use-Pty=0 install --no-install-recommends \\\n  # tools\n  curl git vim=2:9.0-1 'nginx=1.2*'",

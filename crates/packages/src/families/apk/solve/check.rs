@@ -29,7 +29,7 @@ impl From<Undecided> for Contradiction {
 }
 
 impl Contradiction {
-    pub(in crate::families::apk) fn told(self, universe: &Universe<'_>) -> Undecided {
+    pub(in crate::families::apk) fn into_undecided(self, universe: &Universe<'_>) -> Undecided {
         match self {
             Self::Other(undecided) => undecided,
             Self::Against {
@@ -180,11 +180,11 @@ fn tagged(
     if late(&pick) {
         let all = closure.chosen().into_iter().all(|by| {
             let inherited = closure.inherited.get(&by).copied().unwrap_or_default();
-            let asks = universe.packages[by]
+            let requires = universe.packages[by]
                 .depends
                 .iter()
                 .any(|it| it.name == name && !it.relation.conflict);
-            !asks || universe.is_allowed(pick.package, universe.packages[by].allowed | inherited)
+            !requires || universe.is_allowed(pick.package, universe.packages[by].allowed | inherited)
         });
         if !all || settled.world.iter().any(|wish| wish.name == name) {
             return Err(undecided());

@@ -163,14 +163,16 @@ impl<'a> Closure<'a> {
         let mut added = false;
         for (name, candidates) in triggered {
             let picked = self.picks.get(&name).map(|pick| pick.package);
-            let asks = |p: &Provider<'_>| -> BTreeSet<NameId> {
+            let conditions = |p: &Provider<'_>| -> BTreeSet<NameId> {
                 universe.packages[p.package]
                     .install_if
                     .iter()
                     .map(|it| it.name)
                     .collect()
             };
-            let together = candidates.windows(2).all(|pair| asks(&pair[0]) == asks(&pair[1]));
+            let together = candidates
+                .windows(2)
+                .all(|pair| conditions(&pair[0]) == conditions(&pair[1]));
             let undecided = || Undecided::Triggered {
                 name: universe.text(name).to_owned(),
             };
@@ -217,23 +219,26 @@ impl<'a> Here<'a> {
 
     /// The packages that trigger another one through its `install_if`.
     fn behind(&self, universe: &Universe<'_>, package: PackageId) -> impl Iterator<Item = PackageId> {
-        let asks = universe.packages[package].install_if.iter();
-        asks.filter_map(|it| self.0.get(&it.name)).flatten().map(|p| p.package)
+        let conditions = universe.packages[package].install_if.iter();
+        conditions
+            .filter_map(|it| self.0.get(&it.name))
+            .flatten()
+            .map(|p| p.package)
     }
 
     fn trigger(&self, universe: &Universe<'_>, package: PackageId) -> Result<bool, Undecided> {
-        let asks = &universe.packages[package].install_if;
+        let conditions = &universe.packages[package].install_if;
         let holds = |name, relation| {
             let there = self.0.get(&name).map(Vec::as_slice).unwrap_or_default();
             there
                 .iter()
                 .any(|p| universe.fit(relation, *p, Some(package)) == Fit::Yes)
         };
-        let positive = asks.iter().filter(|it| !it.relation.conflict);
-        if asks.is_empty() || !positive.clone().all(|it| holds(it.name, &it.relation)) {
+        let positive = conditions.iter().filter(|it| !it.relation.conflict);
+        if conditions.is_empty() || !positive.clone().all(|it| holds(it.name, &it.relation)) {
             return Ok(false);
         }
-        let mut negative = asks.iter().filter(|it| it.relation.conflict);
+        let mut negative = conditions.iter().filter(|it| it.relation.conflict);
         if negative
             .clone()
             .any(|it| self.0.contains_key(&it.name) && !holds(it.name, &it.relation))

@@ -47,7 +47,7 @@ pub(in crate::families::apk) fn ordered<'a>(
                 };
                 let late = excluded.len() < MAX_EXCLUDED && !leads_back(universe, package, by);
                 if !late || !above(universe, settled, &closure).contains(&by) {
-                    let open = found.told(universe);
+                    let open = found.into_undecided(universe);
                     return Err(first(universe, &excluded, open));
                 }
                 let clause = relation.to_string();
@@ -61,7 +61,9 @@ pub(in crate::families::apk) fn ordered<'a>(
 
 /// The first contradiction is the most useful one to report.
 fn first(universe: &Universe<'_>, excluded: &[(PackageId, Contradiction)], open: Undecided) -> Undecided {
-    excluded.first().map_or(open, |(_, found)| found.clone().told(universe))
+    excluded
+        .first()
+        .map_or(open, |(_, found)| found.clone().into_undecided(universe))
 }
 
 /// Packages chosen by their own names that are reached from `world` through such packages only.

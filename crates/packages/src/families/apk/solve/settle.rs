@@ -17,13 +17,13 @@ const MAX_LOOKS: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(in crate::families::apk) struct Settled {
     pub(in crate::families::apk) required: Vec<NameId>,
-    pub(in crate::families::apk) asked: BTreeMap<NameId, Asked>,
+    pub(in crate::families::apk) requirements: BTreeMap<NameId, Requirement>,
     pub(in crate::families::apk) world: Vec<Wish>,
 }
 
 /// `by` is none for `world`.
 #[derive(Debug, Clone)]
-pub(in crate::families::apk) struct Asked {
+pub(in crate::families::apk) struct Requirement {
     pub(in crate::families::apk) by: Option<PackageId>,
     pub(in crate::families::apk) clause: String,
 }
@@ -65,11 +65,14 @@ pub(in crate::families::apk) fn settle(universe: &mut Universe<'_>, world: &[Rel
             .iter()
             .any(|p| universe.packages[p.package].out.is_none())
         {
-            let asked = settled.asked.get(name);
+            let requirement = settled.requirements.get(name);
             return Err(Refusal::Unsatisfiable {
-                clause: asked.map_or_else(|| universe.text(*name).to_owned(), |asked| asked.clause.clone()),
-                asked_by: asked
-                    .and_then(|asked| asked.by)
+                clause: requirement.map_or_else(
+                    || universe.text(*name).to_owned(),
+                    |requirement| requirement.clause.clone(),
+                ),
+                required_by: requirement
+                    .and_then(|requirement| requirement.by)
                     .map_or_else(|| "world".to_owned(), |by| universe.shown(by)),
             });
         }
@@ -139,11 +142,11 @@ impl Settled {
     }
 
     fn require(&mut self, name: NameId, by: Option<PackageId>, relation: &Relation) -> bool {
-        if self.asked.contains_key(&name) {
+        if self.requirements.contains_key(&name) {
             return false;
         }
         let clause = relation.to_string();
-        self.asked.insert(name, Asked { by, clause });
+        self.requirements.insert(name, Requirement { by, clause });
         self.required.push(name);
         true
     }

@@ -1,4 +1,4 @@
-//! The packages that could matter, looked up as they are asked for.
+//! The packages that could matter, looked up on demand.
 
 use crate::families::apk::entry::Entry;
 use crate::families::apk::pending::{Repository, Undecided};
@@ -158,7 +158,7 @@ impl<'a> Universe<'a> {
         &self.names[name].text
     }
 
-    /// All that are known by a name: what is installed, then the repositories in their order. Asked for once.
+    /// All that are known by a name: what is installed, then the repositories in their order. Looked up once.
     pub(in crate::families::apk) fn look_up(&mut self, name: NameId) {
         if self.names[name].providers.is_some() {
             return;

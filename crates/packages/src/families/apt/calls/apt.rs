@@ -2,7 +2,7 @@
 
 use crate::dockerfile::refresh::options::{Known, Parsed, parse};
 use crate::dockerfile::refresh::program::Call;
-use crate::dockerfile::refresh::record::{Asked, Record, Sure, Version};
+use crate::dockerfile::refresh::record::{PackageRequest, Record, Sure, Version};
 use crate::dockerfile::refresh::values::Field;
 use lowtide_model::package_state::Upgrades;
 
@@ -251,18 +251,18 @@ fn names(record: &mut Record, parsed: &Parsed, sure: Sure) {
         .iter()
         .any(|(name, _)| matches!(name.as_str(), "t" | "target-release" | "default-release"));
     for word in &parsed.words {
-        match asked(word, from_elsewhere) {
+        match parse_name(word, from_elsewhere) {
             // Which architecture the image has is not known.
-            Name::Asked(asked)
+            Name::Requested(request)
                 if word
                     .text
                     .split(['=', '/'])
                     .next()
                     .is_some_and(|name| name.contains(':')) =>
             {
-                record.install(asked, Sure::Perhaps);
+                record.install(request, Sure::Perhaps);
             }
-            Name::Asked(asked) => record.install(asked, sure),
+            Name::Requested(request) => record.install(request, sure),
             Name::Removed => {}
             Name::Unknown(why) => record.doubt(why),
         }
@@ -309,7 +309,7 @@ fn settled(parsed: &Parsed) -> bool {
             let key = value.text.to_ascii_lowercase();
             SETTINGS.iter().any(|known| key.starts_with(known))
         }
-        // Each name that is asked for is judged by it.
+        // Each requested name is judged by it.
         "t" | "target-release" | "default-release" => true,
         _ => matches!(name.as_str(), "a" | "host-architecture" | "error-on"),
     }) && !(parsed
@@ -320,13 +320,13 @@ fn settled(parsed: &Parsed) -> bool {
 }
 
 enum Name {
-    Asked(Asked),
+    Requested(PackageRequest),
     Removed,
     Unknown(&'static str),
 }
 
 /// `name`, `name:arch`, `name/suite`, `name=version`, `name-`.
-fn asked(word: &Field, from_elsewhere: bool) -> Name {
+fn parse_name(word: &Field, from_elsewhere: bool) -> Name {
     let text = word.text.as_str();
     let local = text.starts_with(['.', '/']) || std::path::Path::new(text).extension().is_some_and(|end| end == "deb");
     if local && !text.contains('=') {
@@ -353,7 +353,7 @@ fn asked(word: &Field, from_elsewhere: bool) -> Name {
         (None, true) if from_elsewhere => Some(Version::Unknown("another release's".to_owned())),
         (None, true) => None,
     };
-    Name::Asked(Asked {
+    Name::Requested(PackageRequest {
         name: name
             .strip_suffix('+')
             .filter(|name| !name.ends_with('+'))

@@ -9,12 +9,12 @@ use lowtide_model::image::ImageId;
 use lowtide_model::name::RolloutId;
 
 /// Repository of tags that only keep an image; the tag names rollout and unit.
-const KEEP: &str = "lowtide/keep";
+const REPOSITORY: &str = "lowtide/keep";
 
 /// # Errors
 /// `NotFound` when the image is gone already.
-pub async fn keep(engine: &Engine, image: &ImageId, rollout: RolloutId, unit: usize) -> Result<(), EngineError> {
-    tag::give(engine, image, KEEP, &name(rollout, unit)).await
+pub async fn retain(engine: &Engine, image: &ImageId, rollout: RolloutId, unit: usize) -> Result<(), EngineError> {
+    tag::give(engine, image, REPOSITORY, &name(rollout, unit)).await
 }
 
 /// The tag goes; the image goes with it when nothing else holds it.
@@ -22,8 +22,8 @@ pub async fn keep(engine: &Engine, image: &ImageId, rollout: RolloutId, unit: us
 /// # Errors
 /// As the engine fails. A tag that is gone is let go.
 pub async fn let_go(engine: &Engine, rollout: RolloutId, unit: usize) -> Result<(), EngineError> {
-    let kept = format!("{KEEP}:{}", name(rollout, unit));
-    match engine.raw_delete(&format!("/images/{}", encode(&kept))).await {
+    let reference = format!("{REPOSITORY}:{}", name(rollout, unit));
+    match engine.raw_delete(&format!("/images/{}", encode(&reference))).await {
         Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
         Err(e) => Err(e),
     }

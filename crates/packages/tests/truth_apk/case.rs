@@ -1,4 +1,4 @@
-//! Asking apk, and asking us.
+//! One case, solved by apk and by us.
 
 use lowtide_packages::families::apk::index::Index;
 use lowtide_packages::families::apk::pending::{Pending, Refusal, Repository, pending};
