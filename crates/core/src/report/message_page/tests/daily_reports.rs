@@ -64,8 +64,8 @@ fn a_day_without_sight() {
     BLIND
     1 thing not seen, 2 apps need you, 1 released, 1 rolled out, 1 waiting
 
-    Some things could not be seen or told, so silence about them means
-    nothing. They come first below.
+    Some checks or notices failed, so no news about them is not good news.
+    They come first below.
 
     NOT SEEN
       - registry.example.org has not answered since 2026-11-22 21:00
