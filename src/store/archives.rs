@@ -99,7 +99,7 @@ impl ArchiveCache {
         file.write_all(bytes)
     }
 
-    /// Removes the least recently used until the limit is kept, but never `spared`.
+    /// Removes the least recently used until the limit holds, but never `spared`.
     fn clear(&self, spared: &str) {
         let Ok(entries) = std::fs::read_dir(&self.directory) else {
             return;

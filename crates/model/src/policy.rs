@@ -222,7 +222,7 @@ pub struct TestPolicy {
     pub steps: Vec<TestStep>,
     /// Glob of JUnit files inside the container.
     pub junit: Option<String>,
-    /// Paths inside the container stored after the test.
+    /// Paths inside the container that are stored after the test.
     pub artefacts: Vec<String>,
     pub limits: ContainerLimits,
     /// All steps together.

@@ -67,7 +67,7 @@ const EXEC_OUTPUT: u64 = 64 << 10;
 
 impl Engine {
     /// Waits until `id` (started already; ours or a user's) is ready by `rule.check`, for at most `within`.
-    /// Log lines written before its last start do not count. `report` is told why it is not ready yet, whenever that
+    /// Log lines written before its last start do not count. `report` gets why it is not ready yet, whenever that
     /// changes.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use super::stanza::{Kind, MultiArch, Priority};
 use std::fmt;
 
 const MAGIC: [u8; 8] = *b"lowtideP";
-/// Raised whenever what the bytes mean changes; what was stored in another form is made anew.
+/// Raised with each change of the format; a file in another format is rebuilt.
 const FORM: u32 = 2;
 /// Magic, form, checksum and the sizes of the sections.
 const HEADER: usize = 8 + 4 + 4 + 7 * 4;

@@ -11,7 +11,7 @@ const HEAD_START: SignedDuration = SignedDuration::from_secs(20);
 /// What a `serve` process that does not hold the state does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtStart {
-    /// No hand-over concerns it: it tries to take the state, and exits if another lowtide retains it.
+    /// No hand-over concerns it: it tries to take the state, and exits if another lowtide holds it.
     Ordinary,
     /// It tries to take the state until it succeeds.
     Try,

@@ -67,7 +67,7 @@ impl AppState {
         let runs: Vec<RunId> = self.releases.iter().filter(of).map(|release| release.run).collect();
         for target in self.targets.values_mut() {
             target.last.take_if(|(run, _)| runs.contains(run));
-            // The target runs the content that it was to be moved away from, and may now retain it.
+            // The target runs the content that it was to be moved away from, and may now keep it.
             target.overtaken &= target.current.is_none_or(|good| !runs.contains(&good));
         }
         // The content was built but has no release: forget the last build, so that it is built again although no input

@@ -86,7 +86,7 @@ impl Ink {
     }
 }
 
-/// Columns a last cell retains on a terminal that is too narrow: the line then overflows.
+/// Columns a last cell has at least on a terminal that is too narrow: the line then overflows.
 const LAST_MIN: usize = 16;
 
 /// Rows in aligned columns, two spaces apart, no trailing space. Only the last column is cut to fit `width`.

@@ -22,7 +22,7 @@ pub struct Wanted {
     pub trust: Arc<Trust>,
 }
 
-/// A source that could not be requested is [`SuiteResult::Unknown`], never "nothing new".
+/// A source that could not be queried is [`SuiteResult::Unknown`], never "nothing new".
 #[derive(Debug, Clone)]
 pub enum SuiteResult {
     Known(Arc<Suite>),

@@ -10,7 +10,7 @@ use lowtide_model::rollout::{Goal, Purpose, RolloutConclusion, Which};
 
 type Next = Plan<CommandStep>;
 
-/// How often a target is probe_passed while it bakes.
+/// How often a target is probed while it bakes.
 const POLL: SignedDuration = SignedDuration::from_secs(5);
 
 /// After a kill the target gets the rest of its probe timeout, but at least this much.
