@@ -33,7 +33,7 @@ struct Watched {
     common: Option<Row>,
     /// Of the last step that was begun.
     phase: Phase,
-    /// The last readiness answer that was reported, without digits: an answer that differs only in a running counter is
+    /// The last readiness failure that was reported, without digits: one that differs only in a running counter is
     /// not reported again.
     reason: Option<String>,
 }

@@ -23,14 +23,14 @@ const REDRAWN: Duration = Duration::from_secs(1);
 /// Columns of a terminal that does not say how many it has: a serial line.
 const USUAL_WIDTH: usize = 80;
 
-/// What is followed, and how it is told.
+/// What is followed, and how it is shown.
 pub(super) struct Following {
     /// Followed until all of these apps have settled; without any, until the response.
     pub(super) apps: Vec<AppName>,
     pub(super) json: bool,
     /// The operator requested a revert, so a rollout that rolls back is no failure.
     pub(super) back: bool,
-    /// IANA zone that times are told in.
+    /// IANA zone of the times shown.
     pub(super) zone: String,
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn follow(
     Ok(exit)
 }
 
-/// The answer, on stdout.
+/// The result, on stdout.
 pub(super) fn print_line(text: &str) {
     use std::io::Write;
     // An error is ignored: a reader may close the pipe.

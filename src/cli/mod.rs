@@ -1,4 +1,4 @@
-//! The command line: one file per command. stdout is the answer, stderr the log.
+//! The command line: one file per command. stdout is the result, stderr the log.
 
 pub mod args;
 mod audit;

@@ -4,10 +4,10 @@ use crate::runtime::progress::Progress;
 use lowtide_model::name::{AppName, RolloutId, RunId};
 use std::collections::BTreeMap;
 
-/// What was told of runs and rollouts so far: most progress names only one of those.
+/// Runs and rollouts printed so far: most progress names only one of those.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// The one app that was asked for; its lines need no name.
+    /// The one app that was requested; its lines need no name.
     only: Option<AppName>,
     width: usize,
     runs: BTreeMap<RunId, AppName>,

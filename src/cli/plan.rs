@@ -56,7 +56,7 @@ pub(super) async fn plan(global: &Global, app: Option<&str>, as_json: bool) -> a
     Ok(Exit::Done)
 }
 
-/// What the plan is made from. `None`: the configuration has problems, which were told.
+/// What the plan is made from. `None`: the configuration has problems, which were printed.
 async fn planned(global: &Global, app: Option<&AppName>) -> anyhow::Result<Option<(Fleet, Option<Provenance>)>> {
     if let Some(fleet) = in_force(global).await? {
         return Ok(Some((fleet, None)));

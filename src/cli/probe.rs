@@ -1,4 +1,4 @@
-//! `lowtide health`, and the HTTP question asked from inside another container's network.
+//! `lowtide health`, and the HTTP probe made from inside another container's network.
 
 use super::exit::Exit;
 use super::live;

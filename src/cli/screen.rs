@@ -1,5 +1,5 @@
 //! Where progress is shown: rows that are drawn again and again on a terminal, plain lines elsewhere. The rows are on
-//! stderr; the answer goes to stdout.
+//! stderr; the result goes to stdout.
 
 use super::board::{Board, Update};
 use crate::runtime::fleet_status;

@@ -67,8 +67,8 @@ pub(super) fn fleet_status(global: &Global, stored: Stored, fleet: &Fleet) -> Fl
     stored.fleet_status(fleet, fleet_status::paused(&global.state), fleet_status::now())
 }
 
-/// The zone in which times of these apps are told: their own, where they share one, else the fleet's. Without a fleet in
-/// force there is nothing to tell times of.
+/// The zone in which times of these apps are shown: their own, where they share one, else the fleet's. Without a fleet
+/// in force there are no times to show.
 pub(super) async fn zone_of(global: &Global, apps: &[AppName]) -> String {
     let store = open::reader(&global.state).ok().flatten();
     let last = match store {

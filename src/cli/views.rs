@@ -1,4 +1,4 @@
-//! What `--json` prints. Each answer is one JSON object with `"version": 1`; keys are added, never renamed or reused,
+//! What `--json` prints. Each output is one JSON object with `"version": 1`; keys are added, never renamed or reused,
 //! without a new version. Times are UTC (RFC 3339), lengths milliseconds. Triggers, conclusions, wait and halt reasons
 //! have the journal's own shape.
 
@@ -57,7 +57,7 @@ struct App {
     next_run: Option<Timestamp>,
     failing_since: Option<Timestamp>,
     halted: Option<Halted>,
-    /// Rollouts that halted it and that nobody has answered for.
+    /// Rollouts that halted it and are not resumed yet.
     incidents: Vec<OpenIncident>,
     /// New releases that are still watched twice as long, of the target with the most.
     probation: u32,
@@ -162,7 +162,7 @@ pub(super) struct ShownRollout {
 #[derive(Debug, Serialize)]
 pub(super) struct ShownIncident<'a> {
     version: u32,
-    /// Since when the app waits for an answer to it; `null`: it does not.
+    /// Since when the app waits for a resume after it; `null`: it does not.
     halted_since: Option<Timestamp>,
     require: Require,
     /// The operator's revert that it is part of.

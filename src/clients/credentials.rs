@@ -16,7 +16,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What a registry asks for.
+/// What a registry requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
     Anonymous,
@@ -92,7 +92,7 @@ pub struct Credentials {
     helper_limit: Duration,
 }
 
-/// Docker's config file is some kilobytes; a helper's answer holds at most a long token.
+/// Docker's config file is some kilobytes; a helper's output holds at most a long token.
 const CONFIG_LIMIT: u64 = 1 << 20;
 const OUTPUT_LIMIT: u64 = 64 << 10;
 /// The key of Docker Hub in config files and helpers, from the time of its first API.
@@ -118,7 +118,7 @@ impl Credentials {
         self
     }
 
-    /// User and password for an engine's own pulls and pushes; `None`: the registry is asked anonymously.
+    /// User and password for an engine's own pulls and pushes; `None`: the registry is used anonymously.
     ///
     /// # Errors
     /// `SecretMissing` when the credential cannot be had, or is a token, which engines are not handed.
@@ -164,7 +164,7 @@ impl Credentials {
     /// passwords are not returned.
     ///
     /// # Errors
-    /// `SecretMissing` when the helper cannot be asked.
+    /// `SecretMissing` when the helper cannot be run.
     pub async fn made_login(&self, registry: &str) -> Result<Option<(String, Secret)>, Failure> {
         let ours = self
             .registries
@@ -241,7 +241,7 @@ impl Credentials {
             .kill_on_drop(true)
             .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
-            // A helper that answers without reading closes its end; its answer counts.
+            // A helper that responds without reading closes its end; its output counts.
             let _ = stdin.write_all(key.as_bytes()).await;
         }
         let mut output = Vec::new();
@@ -271,7 +271,7 @@ struct Entry {
 }
 
 impl DockerConfig {
-    /// The helper to ask about a registry, and the name it knows it by.
+    /// The helper to run for a registry, and the name it knows it by.
     fn helper<'a>(&'a self, registry: &'a str) -> Option<(&'a str, &'a str)> {
         let key = if is_hub(registry) { HUB_KEY } else { registry };
         let own = self.cred_helpers.get(registry).or_else(|| self.cred_helpers.get(key));

@@ -19,7 +19,7 @@ impl Root {
     }
 }
 
-/// When a busy server wants to be asked again: seconds or a date (RFC 9110 §10.2.3). `None`: it does not say.
+/// When a busy server wants a retry: seconds or a date (RFC 9110 §10.2.3). `None`: it does not say.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse::<u32>() {

@@ -1,4 +1,4 @@
-//! One file (or folder) per outside system. They do what they are told and report what happened; they decide nothing.
+//! One file (or folder) per outside system. They do what is requested and report the outcome; they decide nothing.
 
 pub mod archive;
 pub mod clock;

@@ -15,7 +15,7 @@ use lowtide_model::policy::{SmtpSecurity, SmtpServer};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-/// What production gives the server for each answer. RFC 5321 §4.5.3.2 suggests minutes, for relays that talk to
+/// What production gives the server for each response. RFC 5321 §4.5.3.2 suggests minutes, for relays that talk to
 /// relays; our server is our own, and the outbox tries again.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -70,13 +70,13 @@ pub enum SmtpError {
     /// The password cannot be read.
     #[error(transparent)]
     Secret(#[from] Failure),
-    /// A 4xx answer: later, perhaps.
+    /// A 4xx response: later, perhaps.
     #[error("the mail server {server} cannot take it now: {message}")]
     Temporary { server: String, message: String },
-    /// A 5xx answer, or no recipient that could be tried.
+    /// A 5xx response, or no recipient that could be tried.
     #[error("the mail server {server} refuses it: {message}")]
     Rejected { server: String, message: String },
-    /// An answer that is not SMTP.
+    /// A response that is not SMTP.
     #[error("the mail server {server} gave an answer that cannot be read: {message}")]
     Unreadable { server: String, message: String },
     /// The configured sender is not an address.

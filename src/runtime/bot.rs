@@ -93,14 +93,14 @@ pub struct InForce {
     pub fleet: Fleet,
     pub registry: Registry,
     pub credentials: Credentials,
-    /// Package archives, asked once for all images.
+    /// Package archives, queried once for all images.
     pub archives: Archives,
     /// Connected at first use: an engine that is away holds up its own apps, not the bot.
     engines: BTreeMap<HostName, OnceLock<Engine>>,
 }
 
 impl InForce {
-    /// `state`: the state directory, where archives are kept.
+    /// `state`: the state directory, where archives are stored.
     ///
     /// # Errors
     /// When no TLS client can be made.
@@ -234,7 +234,7 @@ impl Bot {
         app_states.keys().cloned().collect()
     }
 
-    /// What a rollout is told from outside, as of now.
+    /// What a rollout is given from outside, as of now.
     #[must_use]
     pub fn outside(&self, state: &RolloutState) -> Outside {
         let fleet = self.in_force();

@@ -129,7 +129,8 @@ fn missing(detail: String) -> Failure {
     Failure::new(lowtide_model::failure::FailureKind::ConfigMissing, detail)
 }
 
-/// Follows the place until shutdown. A good revision is put in force whole; a bad one is told once and changes nothing.
+/// Follows the place until shutdown. A good revision is put in force whole; a bad one is reported once and changes
+/// nothing.
 ///
 /// # Errors
 /// When the store cannot be used.
@@ -156,7 +157,7 @@ pub struct Watch {
     refused: Option<String>,
     /// The store knows of no refusal: one of an earlier process is cleared once.
     cleared: bool,
-    /// Why it could not be read; told when it changes, not when it repeats.
+    /// Why it could not be read; reported when it changes, not when it repeats.
     blind: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Is everything there that the configuration names? Asks each outside system once, changing nothing.
+//! Is everything there that the configuration names? Probes each outside system once, changing nothing.
 
 use super::channels::courier;
 use super::kinds::effects;
@@ -15,7 +15,7 @@ use lowtide_model::secret::SecretRef;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// One question and its answer.
+/// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
     /// `engine build`, `registry ghcr.io`, `git web`, `mail`, `target web/front`, `github example/web`.

@@ -88,7 +88,7 @@ pub enum OperatorResponse {
 }
 
 impl OperatorRequest {
-    /// Is there something to follow after the answer?
+    /// Is there something to follow after the response?
     #[must_use]
     pub fn is_followed(&self) -> bool {
         matches!(self, OperatorRequest::Run { .. } | OperatorRequest::Revert { .. })
@@ -100,7 +100,7 @@ pub fn socket_path(state: &Path) -> PathBuf {
     state.join("control.sock")
 }
 
-/// Answers until shutdown.
+/// Serves requests until shutdown.
 ///
 /// # Errors
 /// When the socket cannot be made.
@@ -197,7 +197,7 @@ pub fn followed_apps(request: &OperatorRequest) -> Vec<AppName> {
     }
 }
 
-/// Asks the supervisor of this process.
+/// Sends a request to the supervisor of this process.
 ///
 /// # Errors
 /// Its refusal, or that it is ending.
@@ -220,7 +220,8 @@ async fn write(writing: &mut (impl AsyncWriteExt + Unpin), reply: &OperatorRespo
     writing.write_all(&line).await
 }
 
-/// The other end: asks the bot that holds `state`; `None` when none listens. Replies come through the channel.
+/// The other end: sends a request to the bot that holds `state`; `None` when none listens. Replies come through the
+/// channel.
 ///
 /// # Errors
 /// When the socket is there and cannot be used; `TimedOut` when whoever listens does not greet (it is stopped, or hangs).

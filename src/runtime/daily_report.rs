@@ -14,7 +14,8 @@ use lowtide_model::journal::Stream;
 use lowtide_model::message::{Addressees, Message, MessageBody};
 use std::sync::Arc;
 
-/// Enqueues a daily report per recipient when its time has come and there is something to tell, or a heartbeat is due.
+/// Enqueues a daily report per recipient when its time has come and there is something to report, or a heartbeat is
+/// due.
 ///
 /// # Errors
 /// When the store cannot be used.

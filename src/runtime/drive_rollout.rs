@@ -262,7 +262,7 @@ impl Driver {
         self.append(RolloutEvent::RevertDecided { failure }).await
     }
 
-    /// Tells watchers which replicas move; the list is empty until preflight has found them.
+    /// Reports to watchers which replicas move; the list is empty until preflight has found them.
     async fn publish_moves(&self) -> Result<(), DriveError> {
         let (state, bot) = (&self.state, &self.bot);
         let events = bot.store.rollout_events(state.id).await?;
@@ -356,7 +356,7 @@ impl Driver {
         })?)
     }
 
-    /// Tells people that the release has waited too long, once.
+    /// Notifies people that the release has waited too long, once.
     async fn escalate(&mut self, since: Timestamp, reason: WaitReason) -> Result<(), DriveError> {
         let now = clock::now();
         let app = self.state.app.clone();

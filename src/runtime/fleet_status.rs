@@ -1,5 +1,5 @@
 //! The state of the fleet as the journal has it, for `status`, `plan`, the status page and the metrics. It may run
-//! beside the bot: nothing is written, and what an open rollout waits for is foretold, not asked.
+//! beside the bot: nothing is written, and what an open rollout waits for is predicted, not queried.
 
 use super::blocking::run_blocking;
 use super::bot::Bot;
@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Earlier runs that tell how long the next one will take.
+/// Earlier runs that predict how long the next one will take.
 const EARLIER: u32 = 20;
 
 /// See the module.
@@ -141,7 +141,7 @@ pub fn incident_of(app_state: &AppState) -> Option<RolloutId> {
     open.or_else(|| app_state.halted_by.max(operator_rollback))
 }
 
-/// Since when the app waits for an answer to this rollout; `None`: it does not.
+/// Since when the app waits for a resume after this rollout; `None`: it does not.
 #[must_use]
 pub fn halted_since(app_state: &AppState, rollout: RolloutId) -> Option<Timestamp> {
     let incident = app_state.incidents.iter().find(|open| open.rollout == rollout);

@@ -1,4 +1,4 @@
-//! Keeping within bounds: history, logs, images, build cache, mirrors.
+//! Stays within bounds: history, logs, images, build cache, mirrors.
 
 use super::bot::Bot;
 use super::kinds::adopted;
@@ -45,7 +45,7 @@ pub async fn run(bot: Arc<Bot>, shutdown: CancellationToken) -> Result<(), Store
     }
 }
 
-/// One round. Trouble with files and engines is told and left for the next round.
+/// One round. Trouble with files and engines is logged and left for the next round.
 ///
 /// # Errors
 /// When the store cannot be used.

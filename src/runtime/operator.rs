@@ -121,7 +121,7 @@ fn can_resume(app_state: &AppState) -> bool {
     app_state.halted.is_some() || app_state.targets.values().any(refused)
 }
 
-/// Asks the app's repository for a commit; `None`: the app is configured no more.
+/// Queries the app's repository for a commit; `None`: the app is configured no more.
 async fn look_for(bot: &Bot, app: &AppName, id: &str) -> Option<CommitSeen> {
     let app = bot.app(app)?;
     let app_state = bot.app_state(&app.name);

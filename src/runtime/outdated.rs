@@ -35,7 +35,7 @@ use std::sync::Arc;
 /// How many images are read at the same time, from registries and engines.
 const READ_AT_ONCE: usize = 4;
 
-/// Archives as `access` says, kept under `cache`.
+/// Archives as `access` says, stored under `cache`.
 ///
 /// # Errors
 /// When TLS cannot be set up, or a proxy's address is none.
@@ -64,7 +64,7 @@ pub fn access(fleet: &Fleet) -> Access {
 
 /// Images wherever they are. Nothing needs to be configured, and nothing is known of how they are built.
 pub async fn images(places: &Places, archives: &Archives, names: &[String], now: Timestamp) -> Vec<Outdated> {
-    // Whoever asks wants to know how it is now.
+    // The caller needs the state of now.
     let judging = archives.judging(now, now);
     let found = names.iter().map(|name| image(places, &judging, name));
     stream::iter(found.collect::<Vec<_>>())
@@ -123,7 +123,7 @@ async fn packages(places: &Places, found: &Found) -> Result<PackageState, ReadEr
 /// engine's own store has it: what a container has installed since it was created is not seen.
 ///
 /// # Errors
-/// When the engine does not list its containers. An image that cannot be read is told as one that is not known.
+/// When the engine does not list its containers. An image that cannot be read is reported as one that is not known.
 pub async fn running(places: &Places, archives: &Archives, now: Timestamp) -> Result<OutdatedHost, EngineError> {
     let containers = places.engine.running().await?;
     let mut named: BTreeMap<&str, &str> = BTreeMap::new();

@@ -22,7 +22,7 @@ pub struct RolloutSlot {
 }
 
 impl RolloutSlots {
-    /// Waits for a slot on this host. `limits` is asked each time: the configuration may have changed meanwhile.
+    /// Waits for a slot on this host. `limits` is called each time: the configuration may have changed meanwhile.
     pub async fn take(self: &Arc<Self>, host: &HostName, limits: impl Fn() -> Limits) -> RolloutSlot {
         loop {
             // Registered before the check, so that a slot freed after it is not missed.

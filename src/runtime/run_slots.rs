@@ -26,7 +26,7 @@ impl RunSlots {
         Some(RunSlot(Arc::clone(self)))
     }
 
-    /// Waits for one. `most` is asked each time: the configuration may have changed meanwhile.
+    /// Waits for one. `most` is called each time: the configuration may have changed meanwhile.
     pub async fn take(self: &Arc<Self>, most: impl Fn() -> usize) -> RunSlot {
         loop {
             let freed = self.freed.notified();

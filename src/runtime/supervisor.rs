@@ -97,7 +97,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Prepares a supervisor and the way to ask it.
+    /// Prepares a supervisor and the sender of its requests.
     #[must_use]
     pub fn new(bot: Arc<Bot>, scope: Scope, shutdown: CancellationToken) -> (Self, mpsc::Sender<Request>) {
         let (sender, requests) = mpsc::channel(64);
@@ -395,7 +395,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Tells followers when nothing more will happen by itself.
+    /// Notifies followers when nothing more will happen by itself.
     async fn settle(&mut self, apps: &BTreeMap<AppName, Arc<App>>) -> Result<(), StoreError> {
         let completed: Vec<AppName> = self
             .followed

@@ -15,7 +15,7 @@ pub fn run_labels(instance: &str, run: RunId) -> BTreeMap<String, String> {
     ])
 }
 
-/// Removes what one run left behind. Trouble is told and does not stop the run: it sweeps again at its next stage.
+/// Removes what one run left behind. Trouble is logged and does not stop the run: it sweeps again at its next stage.
 pub async fn run(bot: &Bot, state: &RunState) {
     let fleet = bot.in_force();
     let Ok(engine) = fleet.engine(&state.app.build().host) else {

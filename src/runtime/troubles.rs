@@ -62,7 +62,7 @@ pub async fn run(bot: &Bot) -> Infallible {
     }
 }
 
-/// Asks every engine once, all at the same time.
+/// Probes every engine once, all at the same time.
 pub async fn look(bot: &Bot) {
     let fleet = bot.in_force();
     let probes = fleet.fleet.hosts.keys().map(|host| probe(&fleet, host));

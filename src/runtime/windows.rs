@@ -10,7 +10,7 @@ use lowtide_core::report::windows::{ClosedRow, Needs, OpeningRow, WindowsRow};
 use lowtide_model::name::{AppName, TargetName};
 use lowtide_model::window::{Doubt, Window};
 
-/// Shown where no span was asked for.
+/// Shown where no span was requested.
 const NEXT: usize = 5;
 
 /// Which openings.

@@ -44,7 +44,7 @@ impl ArchiveCache {
         }
     }
 
-    /// What was kept under `name`, if it still is, and marks it as used.
+    /// What was stored under `name`, if it still is, and marks it as used.
     #[must_use]
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.path(name)?;
@@ -58,7 +58,7 @@ impl ArchiveCache {
         Some(bytes)
     }
 
-    /// Keeps `bytes` under `name`; then the least recently used go until everything fits. False: it was not kept (no
+    /// Stores `bytes` under `name`; then the least recently used go until everything fits. False: it was not stored (no
     /// space, no right, larger than the limit), which costs the next reader a fetch.
     pub fn write(&self, name: &str, bytes: &[u8]) -> bool {
         let Some(path) = self.path(name) else { return false };

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 /// Append-only: a released migration never changes.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_journal.sql")];
 
-/// Prepared statements kept per connection: all there are.
+/// Prepared statements cached per connection: all there are.
 pub(super) const STATEMENTS: usize = 100;
 
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;

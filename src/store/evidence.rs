@@ -42,7 +42,7 @@ impl Kind {
 }
 
 impl Store {
-    /// Keeps an inventory. The same content twice is one row.
+    /// Stores an inventory. The same content twice is one row.
     ///
     /// # Errors
     /// `Database`.
@@ -67,7 +67,7 @@ impl Store {
         self.load(Kind::Inventory, content, pieces::join).await
     }
 
-    /// Keeps what decides about the upgrades of an image with this content.
+    /// Stores what decides about the upgrades of an image with this content.
     ///
     /// # Errors
     /// `Database`.

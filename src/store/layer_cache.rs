@@ -57,7 +57,7 @@ impl LayerCache {
         Some(body)
     }
 
-    /// Keeps `body`, and lets go of what was not used for the longest time.
+    /// Stores `body`, and removes what was not used for the longest time.
     ///
     /// # Errors
     /// As the directory cannot be written.

@@ -1,4 +1,4 @@
-//! Moments and numbers to remember by name: when the daily report was last looked at, which issue tells of an incident.
+//! Moments and numbers to remember by name: when the daily report was last looked at, which issue reports an incident.
 
 use super::database::Store;
 use super::error::StoreError;

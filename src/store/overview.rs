@@ -1,5 +1,5 @@
-//! Questions that look at many streams at once: what `status`, `plan`, `history`, the pages and the metrics ask. They are
-//! answered beside the writer, each as of one moment.
+//! Queries that read many streams at once: for `status`, `plan`, `history`, the pages and the metrics. They are
+//! run beside the writer, each as of one moment.
 
 use super::database::Store;
 use super::error::StoreError;

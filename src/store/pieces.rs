@@ -59,7 +59,7 @@ pub(super) fn cut(inventory: &Inventory) -> Result<Cut, String> {
     })
 }
 
-/// Counts a use of each piece, and adds those that are new. The answer is the list to read them by.
+/// Counts a use of each piece, and adds those that are new. The result is the list to read them by.
 pub(super) fn put(transaction: &Transaction<'_>, cut: &Cut) -> rusqlite::Result<Vec<u8>> {
     let mut count = transaction.prepare_cached(sql::USE_PIECE)?;
     let mut add = transaction.prepare_cached(sql::PUT_PIECE_BODY)?;

@@ -11,13 +11,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Questions answered at once: more readers than processors answer no faster. Others wait in line.
+/// Queries run at once: more readers than processors are no faster. Others wait in line.
 const MOST: usize = 2;
 
 /// An idle reader thread ends after this time and frees its memory.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Kibibytes of pages kept per connection: the inner pages of every index of a large journal.
+/// Kibibytes of pages cached per connection: the inner pages of every index of a large journal.
 const CACHE: i64 = 4096;
 
 type Question = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;
@@ -49,7 +49,7 @@ impl Readers {
         }))
     }
 
-    /// Answers one question, all of it as of one moment.
+    /// Runs one query, all of it as of one moment.
     pub(super) async fn query<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -84,7 +84,7 @@ impl Readers {
                 .spawn(move || line.serve());
             match spawned {
                 Ok(_) => state.threads += 1,
-                // Another one answers it, later.
+                // Another one runs it, later.
                 Err(_) if state.threads > 0 => {}
                 Err(source) => {
                     state.waiting.pop_back();

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 const REFUSED: &str = "refused_revision";
 
 impl Store {
-    /// Puts a revision in the place of the last one: runs keep their app's configuration themselves.
+    /// Puts a revision in the place of the last one: runs store their app's configuration themselves.
     ///
     /// # Errors
     /// `Database`.
@@ -29,7 +29,7 @@ impl Store {
         .await
     }
 
-    /// Keeps which revision is refused; `None`: none is. The first time a revision is refused is the one that counts.
+    /// Stores which revision is refused; `None`: none is. The first time a revision is refused is the one that counts.
     ///
     /// # Errors
     /// `Database`.

@@ -1,5 +1,5 @@
-//! Sealed files: raw inspect bodies hold secrets, so they are kept encrypted (ChaCha20-Poly1305, RFC 8439), 0600, with a key
-//! file of their own. The journal knows only their hash.
+//! Sealed files: raw inspect bodies hold secrets, so they are stored encrypted (ChaCha20-Poly1305, RFC 8439), 0600,
+//! with a key file of their own. The journal knows only their hash.
 
 use super::error::StoreError;
 use chacha20poly1305::aead::{Aead, KeyInit};
@@ -69,7 +69,7 @@ impl Sealed {
         })
     }
 
-    /// Keeps `plain`; returns the hex sha256 it is found by. The same bytes twice are one file.
+    /// Stores `plain`; returns the hex sha256 it is found by. The same bytes twice are one file.
     ///
     /// # Errors
     /// `File` when it cannot be written.

@@ -1,6 +1,6 @@
-//! Every statement, in one place, with how often it is asked: the test below looks at the plan of each of them.
+//! Every statement, in one place, with how often it is run: the test below looks at the plan of each of them.
 
-/// How often a statement is asked, and so what it may cost.
+/// How often a statement is run, and so what it may cost.
 #[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Frequency {

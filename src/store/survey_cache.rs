@@ -56,7 +56,7 @@ impl SurveyCache {
     }
 
     fn connect(&self) -> rusqlite::Result<Connection> {
-        // If this fails, opening the database tells why.
+        // If this fails, opening the database says why.
         let mut folder = std::fs::DirBuilder::new();
         let _ = self
             .0
@@ -178,7 +178,7 @@ mod tests {
         cache.remove();
         std::os::unix::fs::symlink("/nowhere/surveys.db", &cache.0).unwrap();
         assert!(cache.open().unwrap().put(&key(1), b"one"));
-        // Where nothing can be kept.
+        // Where nothing can be stored.
         std::fs::write(directory.path().join("file"), b"").unwrap();
         assert!(SurveyCache::of(&directory.path().join("file")).open().is_none());
     }

@@ -56,7 +56,7 @@ pub async fn serve_on(bot: Arc<Bot>, listener: TcpListener, shutdown: Cancellati
     Ok(())
 }
 
-/// The bot, and its last answers.
+/// The bot, and its last responses.
 struct Site {
     bot: Arc<Bot>,
     metrics: Shared,

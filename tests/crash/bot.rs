@@ -153,7 +153,7 @@ impl Start {
 impl Bot {
     /// Asks for a cycle now. `Err`: it died before it said yes.
     pub(crate) async fn run_now(&mut self, app: &str) -> Result<(), String> {
-        let asked = OperatorRequest::Run {
+        let request = OperatorRequest::Run {
             apps: vec![app.parse().unwrap()],
             now: true,
             rebuild: false,
@@ -164,7 +164,7 @@ impl Bot {
         let mut changes = self.changes();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Ok(Some(mut replies)) = send(&self.state, &asked).await {
+            if let Ok(Some(mut replies)) = send(&self.state, &request).await {
                 return match timeout(PATIENCE, replies.recv()).await {
                     Ok(Some(OperatorResponse::Done(_))) => Ok(()),
                     Ok(Some(other)) => Err(format!("{other:?}")),

@@ -58,8 +58,8 @@ async fn live(
     first.falls().await;
     bot.ended().await.ok_or("it did not go down before the stop")?;
     let backup = world.path().join("backup.tar");
-    let told = backup.to_string_lossy().into_owned();
-    if early.done(&["backup", &told]).await != Some(0) {
+    let path = backup.to_string_lossy().into_owned();
+    if early.done(&["backup", &path]).await != Some(0) {
         return Err("no backup".to_owned());
     }
     // It goes on, and is lost for good.
@@ -70,7 +70,7 @@ async fn live(
     let journal = journal::read(world).await?;
     *found = journal.as_ref().map_or("nothing".to_owned(), Journal::place);
     std::fs::remove_dir_all(late.state()).map_err(|e| e.to_string())?;
-    if late.done(&["restore", &told]).await != Some(0) {
+    if late.done(&["restore", &path]).await != Some(0) {
         return Err("not restored".to_owned());
     }
     let mut elsewhere = late.serve(second);

@@ -130,12 +130,12 @@ fn plans(calls: &[String]) -> Vec<Plan> {
         let nth = counts.entry(shape).or_default();
         *nth += 1;
         let moments: &[Moment] = match (everything, mutates(shape)) {
-            (true, _) => &[Moment::Before, Moment::Unanswered, Moment::Answered],
+            (true, _) => &[Moment::Before, Moment::ResponseLost, Moment::ResponseBegun],
             // Each effect done and not known of; what comes after an answer is before the next call, and reading leaves
             // nothing behind.
-            (false, true) if streams(shape) => &[Moment::Before, Moment::Unanswered, Moment::Answered],
-            (false, true) if *nth == 1 => &[Moment::Before, Moment::Unanswered],
-            (false, true) => &[Moment::Unanswered],
+            (false, true) if streams(shape) => &[Moment::Before, Moment::ResponseLost, Moment::ResponseBegun],
+            (false, true) if *nth == 1 => &[Moment::Before, Moment::ResponseLost],
+            (false, true) => &[Moment::ResponseLost],
             (false, false) => &[],
         };
         plans.extend(moments.iter().map(|moment| plan(Point::engine(shape, *nth, *moment))));
@@ -146,13 +146,13 @@ fn plans(calls: &[String]) -> Vec<Plan> {
     for (shape, nth) in PARKED {
         plans.push(Plan {
             blow: Blow::Term,
-            ..plan(Point::engine(shape, nth, Moment::Answered))
+            ..plan(Point::engine(shape, nth, Moment::ResponseBegun))
         });
     }
     for (shape, nth) in [PARKED[0], PARKED[2]] {
         plans.push(Plan {
             under: Under::Command,
-            ..plan(Point::engine(shape, nth, Moment::Unanswered))
+            ..plan(Point::engine(shape, nth, Moment::ResponseLost))
         });
     }
     plans

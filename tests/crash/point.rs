@@ -8,9 +8,9 @@ pub(crate) enum Moment {
     /// The engine never heard of it.
     Before,
     /// The engine did it; lowtide never heard the answer.
-    Unanswered,
+    ResponseLost,
     /// The answer had begun: in the middle of a stream, or before the journal has it.
-    Answered,
+    ResponseBegun,
 }
 
 /// How lowtide goes down.
@@ -54,8 +54,8 @@ impl fmt::Display for Point {
             Point::Engine { shape, nth, moment } => {
                 let moment = match moment {
                     Moment::Before => "before",
-                    Moment::Unanswered => "unanswered",
-                    Moment::Answered => "answered",
+                    Moment::ResponseLost => "unanswered",
+                    Moment::ResponseBegun => "answered",
                 };
                 write!(f, "{shape} #{nth} {moment}")
             }

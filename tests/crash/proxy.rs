@@ -129,14 +129,14 @@ async fn forward(shared: &Shared, client: UnixStream, engine: UnixStream, moment
                 break;
             }
             let struck = first.take();
-            if struck == Some(Moment::Unanswered) {
+            if struck == Some(Moment::ResponseLost) {
                 shared.victim.strike();
                 return;
             }
             if to_client.write_all(&piece[..n]).await.is_err() {
                 return;
             }
-            if struck == Some(Moment::Answered) {
+            if struck == Some(Moment::ResponseBegun) {
                 shared.victim.strike();
             }
         }

@@ -103,8 +103,8 @@ async fn live(
     };
     if plan.under == Under::Serve {
         // It may fall before it answers; who asked asks again.
-        let asked = bot.run_now(&world.id).await;
-        if let Err(why) = asked
+        let requested = bot.run_now(&world.id).await;
+        if let Err(why) = requested
             && plan.point == Point::Never
         {
             return Err(why);

@@ -2,7 +2,7 @@
 
 use crate::journal::Journal;
 use crate::mail::message_ids;
-use crate::world::{Ground, LABEL, UNIT, World, kept, list};
+use crate::world::{Ground, LABEL, UNIT, World, list, preserved};
 use lowtide::fleet::app_state::AppEvent;
 use lowtide::model::release::Release;
 use lowtide::model::rollout::RolloutConclusion;
@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 /// Everything that is wrong.
 pub(crate) async fn wrong(ground: &Ground, world: &World, journal: &Journal) -> Vec<String> {
     let mut wrong = Vec::new();
-    let release = told(journal, &mut wrong);
+    let release = published(journal, &mut wrong);
     if let Some(release) = &release {
         served(ground, world, release, &mut wrong).await;
         containers(ground, world, release, &mut wrong).await;
@@ -29,7 +29,7 @@ pub(crate) async fn wrong(ground: &Ground, world: &World, journal: &Journal) -> 
 }
 
 /// One run released, one rollout done, one promotion.
-fn told(journal: &Journal, wrong: &mut Vec<String>) -> Option<Release> {
+fn published(journal: &Journal, wrong: &mut Vec<String>) -> Option<Release> {
     let releases: Vec<&Release> = journal
         .runs
         .iter()
@@ -117,8 +117,8 @@ async fn containers(ground: &Ground, world: &World, release: &Release, wrong: &m
         if now["State"]["Health"]["Status"] != "healthy" {
             wrong.push(format!("{name} is {}", now["State"]["Health"]["Status"]));
         }
-        if kept(&now) != old.shape {
-            wrong.push(format!("{name} was {}, is {}", old.shape, kept(&now)));
+        if preserved(&now) != old.shape {
+            wrong.push(format!("{name} was {}, is {}", old.shape, preserved(&now)));
         }
         if now["Config"]["Labels"][UNIT] != old.unit {
             wrong.push(format!("{name} is another unit's"));
@@ -183,8 +183,8 @@ async fn get(registry: &str, path: &str) -> (String, String) {
          application/vnd.oci.image.manifest.v1+json\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or_default();
     (head.to_owned(), body.to_owned())
 }

@@ -38,9 +38,9 @@ impl Watch {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut told = BufReader::new(events.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(events.stdout.take().unwrap()).lines();
         let looks = tokio::spawn(async move {
-            while let Ok(Some(_)) = told.next_line().await {
+            while let Ok(Some(_)) = lines.next_line().await {
                 let containers = list(&engine, "/containers/json?all=1", &label).await;
                 for (unit, name, old) in &units {
                     let of_unit: Vec<_> = containers.iter().filter(|c| c["Labels"][UNIT] == *unit).collect();

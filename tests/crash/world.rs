@@ -265,7 +265,7 @@ impl World {
             unit,
             name,
             id,
-            shape: kept(&seen),
+            shape: preserved(&seen),
         }
     }
 
@@ -339,7 +339,7 @@ apps:
 }
 
 /// What a roll must keep.
-pub(crate) fn kept(container: &Value) -> Value {
+pub(crate) fn preserved(container: &Value) -> Value {
     let networks = container["NetworkSettings"]["Networks"]
         .as_object()
         .cloned()

@@ -65,16 +65,16 @@ async fn build_on(engine: &Engine, request: BuildRequest) -> (Result<Built, Buil
 /// Builds by both builders, and removes what came of it.
 async fn on_both(request: BuildRequest) -> [(Result<Built, BuildError>, Vec<String>); 2] {
     let classic = proxy::without_buildkit().await;
-    let mut answers = Vec::new();
+    let mut results = Vec::new();
     for (engine, builder) in [(engine(), Builder::BuildKit), (classic.engine(), Builder::Classic)] {
-        let answer = build_on(&engine, request.clone()).await;
-        if let Ok(built) = &answer.0 {
+        let result = build_on(&engine, request.clone()).await;
+        if let Ok(built) = &result.0 {
             assert_eq!(built.builder, builder);
             engine.remove_image(&request.tag).await.unwrap();
         }
-        answers.push(answer);
+        results.push(result);
     }
-    answers.try_into().unwrap()
+    results.try_into().unwrap()
 }
 
 /// Path → (type, mode, text or link target) of everything below `top` in the image.
@@ -568,12 +568,18 @@ async fn limits_hold_where_the_builder_has_them_and_are_reported_where_not() {
         memory: Some(64 << 20),
         cpus: Some(0.5),
     };
-    let [(buildkit, told), (classic, heeded)] = on_both(request).await;
+    let [(buildkit, buildkit_log), (classic, classic_log)] = on_both(request).await;
     buildkit.unwrap();
     classic.unwrap();
-    let (told, heeded) = (told.join("\n"), heeded.join("\n"));
-    assert!(heeded.contains("67108864"), "{heeded}");
-    assert!(heeded.lines().any(|line| line.trim().starts_with("50000")), "{heeded}");
-    assert!(told.contains("BuildKit does not know build.limits"), "{told}");
-    assert!(!heeded.contains("BuildKit does not know"), "{heeded}");
+    let (buildkit_log, classic_log) = (buildkit_log.join("\n"), classic_log.join("\n"));
+    assert!(classic_log.contains("67108864"), "{classic_log}");
+    assert!(
+        classic_log.lines().any(|line| line.trim().starts_with("50000")),
+        "{classic_log}"
+    );
+    assert!(
+        buildkit_log.contains("BuildKit does not know build.limits"),
+        "{buildkit_log}"
+    );
+    assert!(!classic_log.contains("BuildKit does not know"), "{classic_log}");
 }

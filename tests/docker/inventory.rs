@@ -196,7 +196,7 @@ async fn packages_come_with_the_layer_that_brought_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_read_once_is_not_asked_for_again() {
+async fn what_was_read_once_is_not_requested_again() {
     let engine = engine();
     let dir = tempfile::tempdir().unwrap();
     let tables = Tables::new(LayerCache::new(dir.path().to_owned()));

@@ -266,11 +266,11 @@ fn a_plain_container_is_rolled_rolled_back_and_reverted() {
     place.commit(Version::Dying);
     let (good, words) = place.night();
     assert!(!good, "{words}");
-    let told = said(&place.lowtide(&["incident", &place.name]));
+    let incident = said(&place.lowtide(&["incident", &place.name]));
     let back = place.container();
     assert_eq!(text(&back, "/Id"), text(&second, "/Id"), "{words}");
     let state = &back["State"];
-    assert_eq!(state["Running"], true, "{state} {told} {words}");
+    assert_eq!(state["Running"], true, "{state} {incident} {words}");
     assert_eq!(text(&back, "/HostConfig/RestartPolicy/Name"), "no");
     assert_eq!(place.names(), [place.name.clone()]);
 

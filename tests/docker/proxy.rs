@@ -30,7 +30,7 @@ impl Proxy {
 enum Besides {
     KnowsNoSession,
     /// After the answer to a request whose line has these words.
-    Tells(&'static str, Arc<Notify>),
+    Notifies(&'static str, Arc<Notify>),
     /// The answer to a request whose line has these words. The engine has done what was asked.
     Loses(&'static str),
 }
@@ -40,9 +40,9 @@ pub(crate) async fn without_buildkit() -> Proxy {
 }
 
 /// Tells each time that a request whose line has `words` was answered.
-pub(crate) fn telling(words: &'static str) -> (Proxy, Arc<Notify>) {
-    let answered = Arc::new(Notify::new());
-    (start(Besides::Tells(words, Arc::clone(&answered))), answered)
+pub(crate) fn notifying(words: &'static str) -> (Proxy, Arc<Notify>) {
+    let responded = Arc::new(Notify::new());
+    (start(Besides::Notifies(words, Arc::clone(&responded))), responded)
 }
 
 /// Loses each answer to a request whose line has `words`.
@@ -76,8 +76,8 @@ async fn serve(mut client: UnixStream, besides: Besides) {
     }
     let text = String::from_utf8_lossy(&head).into_owned();
     if matches!(besides, Besides::KnowsNoSession) && text.starts_with("POST /session ") {
-        let answer = "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 29\r\n\r\n{\"message\":\"page not found\"}\r\n";
-        let _ = client.write_all(answer.as_bytes()).await;
+        let response = "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 29\r\n\r\n{\"message\":\"page not found\"}\r\n";
+        let _ = client.write_all(response.as_bytes()).await;
         return;
     }
     let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
@@ -90,21 +90,21 @@ async fn serve(mut client: UnixStream, besides: Besides) {
         engine.write_all(text.as_bytes()).await.unwrap();
         let (mut from_client, mut to_client) = client.split();
         let (mut from_engine, mut to_engine) = engine.split();
-        let asked = tokio::io::copy(&mut from_client, &mut to_engine);
-        let answered = from_engine.read(&mut byte);
+        let request_body = tokio::io::copy(&mut from_client, &mut to_engine);
+        let responded = from_engine.read(&mut byte);
         tokio::select! {
-            _ = asked => {}
-            _ = answered => {}
+            _ = request_body => {}
+            _ = responded => {}
         }
         let _ = to_client.shutdown().await;
         return;
     }
     if engine.write_all(text.as_bytes()).await.is_ok() {
         let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
-        if let Besides::Tells(words, answered) = besides
+        if let Besides::Notifies(words, responded) = besides
             && text.lines().next().is_some_and(|line| line.contains(words))
         {
-            answered.notify_one();
+            responded.notify_one();
         }
     }
 }

@@ -27,7 +27,7 @@ async fn works(engine: &Engine) {
 }
 
 /// What a person reads when the way there is barred.
-async fn told(engine: &Engine) -> String {
+async fn connect_error(engine: &Engine) -> String {
     let failure = engine.raw_get("/version").await.unwrap_err().failure();
     assert_eq!(failure.kind, FailureKind::EngineUnreachable);
     failure.detail
@@ -58,10 +58,10 @@ async fn an_engine_is_reached_by_ssh_and_only_where_its_key_is_known() {
         .unwrap()
     };
     works(&engine("client")).await;
-    let barred = told(&engine("stranger")).await;
+    let barred = connect_error(&engine("stranger")).await;
     assert!(barred.contains("Permission denied"), "{barred}");
     known("stranger.pub");
-    let barred = told(&engine("client")).await;
+    let barred = connect_error(&engine("client")).await;
     assert!(barred.contains("verification failed"), "{barred}");
 }
 
@@ -148,8 +148,8 @@ async fn an_engine_behind_tls_knows_us_and_we_know_it() {
         .unwrap()
     };
     works(&engine(Some("ca.pem"), Some("client"))).await;
-    let stranger = told(&engine(None, Some("client"))).await;
+    let stranger = connect_error(&engine(None, Some("client"))).await;
     assert!(stranger.contains("UnknownIssuer"), "{stranger}");
-    let nobody = told(&engine(Some("ca.pem"), None)).await;
+    let nobody = connect_error(&engine(Some("ca.pem"), None)).await;
     assert!(nobody.contains("CertificateRequired"), "{nobody}");
 }

@@ -260,7 +260,7 @@ fn a_target_that_cannot_be_checked_is_shown_with_the_cause() {
 }
 
 #[test]
-fn an_empty_state_has_answers() {
+fn an_empty_state_is_shown() {
     let dir = with(GOOD);
     let status = lowtide(dir.path(), &["status"]);
     assert_eq!(code(&status), 0);
@@ -437,9 +437,9 @@ fn a_limit_of_runs_holds_for_many_names_on_one_line() {
     let mut working = std::collections::BTreeSet::new();
     let mut ended = 0;
     for line in out(&run).lines() {
-        let told: serde_json::Value = serde_json::from_str(line).unwrap();
-        let run = told["run"].as_str().unwrap_or_default().to_owned();
-        match told["progress"].as_str().unwrap_or_default() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        let run = event["run"].as_str().unwrap_or_default().to_owned();
+        match event["progress"].as_str().unwrap_or_default() {
             "stage_started" => {
                 working.insert(run);
                 assert_eq!(working.len(), 1, "{line}");
@@ -462,9 +462,9 @@ fn an_owner_that_is_stopped_is_reported_with_its_exit_code() {
     let _lock = lowtide::store::lock::acquire(&state).unwrap().unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(state.join("control.sock")).unwrap();
     for args in [&["pause", "--all"][..], &["run", "web"][..]] {
-        let told = lowtide(dir.path(), args);
-        assert_eq!(code(&told), 5, "{args:?}");
-        let words = String::from_utf8_lossy(&told.stderr).into_owned();
+        let output = lowtide(dir.path(), args);
+        assert_eq!(code(&output), 5, "{args:?}");
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(words.contains("does not respond"), "{words}");
     }
 }

@@ -61,7 +61,7 @@ struct Site {
 impl Site {
     fn new(timeout: &str) -> Self {
         let site = Self::empty();
-        let ready = format!("http: {{ url: \"{}\" }}", site.answer());
+        let ready = format!("http: {{ url: \"{}\" }}", site.serve_health());
         site.configure(timeout, "", &ready);
         site
     }
@@ -99,7 +99,7 @@ impl Site {
     }
 
     /// Answers 503 while the release that is there is named in `sick`. One that is named in `fading` becomes sick once asked.
-    fn answer(&self) -> String {
+    fn serve_health(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/healthz", listener.local_addr().unwrap());
         let place = self.dir.path().to_owned();
@@ -300,8 +300,8 @@ async fn forward_and_back_again() {
         "{}",
         String::from_utf8_lossy(&reverted.stderr)
     );
-    let told = String::from_utf8_lossy(&reverted.stderr).into_owned();
-    assert!(told.contains("    deploying with [hidden]\n"), "{told}");
+    let stderr = String::from_utf8_lossy(&reverted.stderr).into_owned();
+    assert!(stderr.contains("    deploying with [hidden]\n"), "{stderr}");
     insta::assert_snapshot!(site.story(), @"
     begin back: example.org/edge:t1@DIGEST-1 from example.org/edge:t2@DIGEST-2
     end
@@ -314,7 +314,7 @@ async fn forward_and_back_again() {
 }
 
 #[tokio::test]
-async fn what_does_not_answer_is_rolled_back() {
+async fn what_does_not_respond_is_rolled_back() {
     let site = Site::new("1m");
     site.roll(1).await;
     std::fs::write(site.path("sick"), "t2\n").unwrap();
@@ -399,7 +399,7 @@ async fn the_first_release_that_fails_waits_for_a_person() {
 }
 
 #[tokio::test]
-async fn what_is_busy_is_asked_later() {
+async fn what_is_busy_is_tried_later() {
     let site = Site::new("1m");
     site.fate(1, "rmdir alone; exit 75\n");
     site.released(1).await;
@@ -501,14 +501,14 @@ async fn withdrawn_half_way_it_turns_back_and_nobody_is_beside_it() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut told = BufReader::new(revert.stderr.take().unwrap());
+    let mut stderr = BufReader::new(revert.stderr.take().unwrap());
     let mut first = String::new();
-    told.read_line(&mut first).unwrap();
+    stderr.read_line(&mut first).unwrap();
     insta::assert_snapshot!(first.trim_end(), @"web stops the rollout of t2 and rolls back on edge; it is halted and t2 quarantined");
     std::fs::write(site.path("go"), "go\n").unwrap();
     serving.says("rollout ended");
     let mut rest = String::new();
-    told.read_to_string(&mut rest).unwrap();
+    stderr.read_to_string(&mut rest).unwrap();
     assert!(revert.wait().unwrap().success(), "{rest}");
     insta::assert_snapshot!(site.counted().await, @r#"
     lowtide_rollouts_total{target_kind="command",conclusion="reverted"} 1

@@ -341,7 +341,7 @@ fn du(dir: &Path) -> u64 {
 }
 
 #[tokio::test]
-async fn submodules_come_along_when_asked() {
+async fn submodules_come_along_when_requested() {
     let world = World::new();
     for name in ["lib", "inner"] {
         world.repository(name);

@@ -103,9 +103,14 @@ impl House {
             last_bases: Some(&bases),
             timezone: "UTC",
         };
-        let told = consequences::run_ended(&state, &conclusion, &end, now);
+        let consequences = consequences::run_ended(&state, &conclusion, &end, now);
         self.bot
-            .commit(Batch::new(), &self.app.name, &told.facts, &told.messages)
+            .commit(
+                Batch::new(),
+                &self.app.name,
+                &consequences.facts,
+                &consequences.messages,
+            )
             .await
             .unwrap();
         if let Conclusion::Released { release } = conclusion {
@@ -206,9 +211,9 @@ fn policy(api: &str, token: &Path) -> GithubPolicy {
     }
 }
 
-fn client(fake: &Fake, folder: &Path, answer: Duration) -> Github {
+fn client(fake: &Fake, folder: &Path, timeout: Duration) -> Github {
     let GithubPolicy { token, api } = policy(&fake.api, &folder.join("token"));
-    Github::new(&token, &api, answer).unwrap()
+    Github::new(&token, &api, timeout).unwrap()
 }
 
 fn id(number: u64) -> RunId {

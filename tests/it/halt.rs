@@ -213,10 +213,13 @@ impl Site {
             app: Some(&app),
             adopted: None,
         };
-        let told = consequences::rollout_ended(&state, &conclusion, &end, at(20));
+        let consequences = consequences::rollout_ended(&state, &conclusion, &end, at(20));
         let last = RolloutEvent::Concluded { conclusion };
         let batch = Batch::new().rollout(&web(), rollout_id(n), recorded.len() as u64, &last);
-        let batch = told.facts.iter().fold(batch, |batch, fact| batch.app(&web(), fact));
+        let batch = consequences
+            .facts
+            .iter()
+            .fold(batch, |batch, fact| batch.app(&web(), fact));
         store.commit(batch, at(20)).await.unwrap();
     }
 
@@ -264,7 +267,7 @@ async fn the_same_content_under_a_new_digest_stays_out_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_resume_has_to_be_an_answer() {
+async fn a_resume_has_to_name_a_solution() {
     let site = Site::new();
     let older = site.commit("tests/menu.py", 1);
     let failed = site.commit("menu.py", 2);
@@ -305,9 +308,9 @@ async fn a_resume_has_to_be_an_answer() {
     let (done, said) = site.resume(&form("noise", "config: true"));
     assert!(!done && said.contains("as they were at the halt"), "{said}");
     assert_eq!(site.app_state().await, before, "a refused resume changes nothing");
-    let answer = site.commit("tests/menu.py", 4);
+    let fix = site.commit("tests/menu.py", 4);
     site.git(&["commit", "-q", "--allow-empty", "-m", "later"], 5);
-    let (done, said) = site.resume(&form("test-gap", &format!("commit: \"{}\"", &answer[..10])));
+    let (done, said) = site.resume(&form("test-gap", &format!("commit: \"{}\"", &fix[..10])));
     assert!(done, "{said}");
     insta::assert_snapshot!(said, @"web goes on; the next 3 new releases are watched twice as long on each target");
     let events = site.store().app_events(&web()).await.unwrap();
@@ -321,16 +324,16 @@ async fn a_resume_has_to_be_an_answer() {
         panic!("{:?}", events.last())
     };
     assert_eq!((by.as_str(), why.as_str()), ("ana", "nobody tested it"));
-    assert_eq!(form.commit, Some(answer));
+    assert_eq!(form.commit, Some(fix));
     let after = site.app_state().await;
     let left = after.probation.left(&site.app().rollout[0].settings.name);
     assert_eq!((after.halted, after.incidents, left), (None, vec![], 3));
     assert_eq!(after.quarantine, before.quarantine, "what was rolled back stays out");
-    told_later(&site);
+    shown_in_audit(&site);
 }
 
 /// Whoever asks who did what, and why.
-fn told_later(site: &Site) {
+fn shown_in_audit(site: &Site) {
     let audit = site.lowtide(&["audit", "web", "--json"]);
     let audit: serde_json::Value = serde_json::from_slice(&audit.stdout).unwrap();
     let entries = audit["entries"].as_array().unwrap();
@@ -353,20 +356,20 @@ fn told_later(site: &Site) {
     assert!(site.lowtide(&["pause", "--all"]).status.success());
     assert!(site.lowtide(&["pause", "--all", "--off"]).status.success());
     let printed = String::from_utf8(site.lowtide(&["audit", "other"]).stdout).unwrap();
-    let told: Vec<&str> = printed
+    let lines: Vec<&str> = printed
         .lines()
         .skip(1)
         .filter_map(|line| line.split("  ").last())
         .collect();
     assert_eq!(
-        told,
+        lines,
         ["paused rollouts and promotions", "resumed rollouts and promotions"],
         "{printed}"
     );
 }
 
 #[tokio::test]
-async fn a_breach_of_probation_halts_again_and_a_changed_setting_answers() {
+async fn a_breach_of_probation_halts_again_and_a_changed_setting_resolves_it() {
     let site = Site::new();
     let failed = site.commit("menu.py", 2);
     site.halt(2, &failed, Purpose::Release).await;
@@ -443,7 +446,7 @@ async fn a_breach_of_probation_halts_again_and_a_changed_setting_answers() {
 
 /// The repository changed its past: what counts then is the clock.
 #[tokio::test]
-async fn a_rewritten_branch_can_still_be_answered() {
+async fn a_rewritten_branch_can_still_be_resolved() {
     let site = Site::new();
     let failed = site.commit("menu.py", 2);
     site.halt(2, &failed, Purpose::Release).await;
@@ -471,8 +474,8 @@ async fn a_rewritten_branch_can_still_be_answered() {
         .status()
         .unwrap();
     assert!(output.success());
-    let answer = site.git(&["rev-parse", "HEAD"], 4);
-    let (done, said) = site.resume(&form("image", &format!("commit: \"{answer}\"")));
+    let fix = site.git(&["rev-parse", "HEAD"], 4);
+    let (done, said) = site.resume(&form("image", &format!("commit: \"{fix}\"")));
     assert!(done, "{said}");
 }
 
@@ -492,7 +495,7 @@ async fn an_operator_lets_a_release_out_of_quarantine_and_says_why() {
     let failed = site.commit("menu.py", 2);
     site.halt(2, &failed, Purpose::Release).await;
     let file = site.path().join("form.yml");
-    let ask = |what: &str, more: &[&str]| {
+    let lift = |what: &str, more: &[&str]| {
         let always = [
             "resume",
             "web",
@@ -510,19 +513,19 @@ async fn an_operator_lets_a_release_out_of_quarantine_and_says_why() {
         (done.status.code(), String::from_utf8_lossy(&said).into_owned())
     };
     let before = site.app_state().await;
-    let (code, said) = ask("t9", &[]);
+    let (code, said) = lift("t9", &[]);
     assert_eq!(code, Some(1));
     insta::assert_snapshot!(said, @"
     `t9` names no one quarantined release of web; nothing was changed. Quarantined are:
       - t2 (content sha256:0000000000000000000000000000000000000000000000000000000000000002)
     ");
     // Whatever lifts the halt is still asked for.
-    let (code, said) = ask("t2", &[]);
+    let (code, said) = lift("t2", &[]);
     assert!(code == Some(1) && said.contains("a form, since the app has"), "{said}");
     assert_eq!(site.app_state().await, before, "a refused one changes nothing");
     site.configure("3m");
     std::fs::write(&file, form("noise", "config: true")).unwrap();
-    let (code, said) = ask("t2", &["--form", file.to_str().unwrap()]);
+    let (code, said) = lift("t2", &["--form", file.to_str().unwrap()]);
     assert_eq!(code, Some(0));
     insta::assert_snapshot!(said, @"
     web: t2 (content sha256:0000000000000000000000000000000000000000000000000000000000000002) is no longer quarantined and may be released again
@@ -550,9 +553,9 @@ async fn an_operator_lets_a_release_out_of_quarantine_and_says_why() {
         .commit(Batch::new().app(&web(), &again), at(9))
         .await
         .unwrap();
-    let (code, said) = ask(content.as_str(), &[]);
+    let (code, said) = lift(content.as_str(), &[]);
     assert!(code == Some(0) && !said.contains("goes on"), "{said}");
-    let (code, said) = ask("t2", &[]);
+    let (code, said) = lift("t2", &[]);
     assert_eq!((code, said.trim()), (Some(1), "nothing of web is quarantined"));
 }
 

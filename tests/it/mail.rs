@@ -52,8 +52,8 @@ fn smtp_server(port: u16, security: SmtpSecurity) -> SmtpServer {
     }
 }
 
-fn connect(server: &SmtpServer, answer: Duration) -> Result<Smtp, SmtpError> {
-    Smtp::new(server, "lowtide <lowtide@example.org>", answer)
+fn connect(server: &SmtpServer, timeout: Duration) -> Result<Smtp, SmtpError> {
+    Smtp::new(server, "lowtide <lowtide@example.org>", timeout)
 }
 
 fn mail(dedup: &str) -> Mail {
@@ -101,8 +101,8 @@ fn to(addresses: &[&str]) -> Vec<String> {
     addresses.iter().map(ToString::to_string).collect()
 }
 
-async fn send(policy: &SmtpServer, answer: Duration) -> Result<(), SmtpError> {
-    let smtp = connect(policy, answer)?;
+async fn send(policy: &SmtpServer, timeout: Duration) -> Result<(), SmtpError> {
+    let smtp = connect(policy, timeout)?;
     smtp.send(&mail("incident"), &to(&["dev@example.org"]))
         .await
         .map(|sent| assert_eq!(sent.refused, []))
@@ -259,7 +259,7 @@ async fn a_server_that_hangs_does_not_hold_us() {
 }
 
 #[tokio::test]
-async fn later_and_never_are_different_answers() {
+async fn later_and_never_are_different_responses() {
     let server = Server::start("temporary");
     let error = send(&server.policy(SmtpSecurity::Plain), PATIENT).await.unwrap_err();
     assert!(

@@ -142,12 +142,12 @@ scrape_configs: [ {{ job_name: lowtide, static_configs: [ {{ targets: [\"{scrape
 
 pub(crate) async fn page(address: SocketAddr) -> String {
     lowtide::clients::tls::ready();
-    let answer = reqwest::get(format!("http://{address}/metrics")).await.unwrap();
+    let response = reqwest::get(format!("http://{address}/metrics")).await.unwrap();
     assert_eq!(
-        answer.headers()["content-type"],
+        response.headers()["content-type"],
         "text/plain; version=0.0.4; charset=utf-8"
     );
-    answer.text().await.unwrap()
+    response.text().await.unwrap()
 }
 
 /// Asks again and again until `look` finds it.
@@ -164,16 +164,16 @@ async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     found.await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
-async fn ask(prometheus: &str, path: &str, query: &[(&str, &str)]) -> Value {
+async fn api_get(prometheus: &str, path: &str, query: &[(&str, &str)]) -> Value {
     let url = reqwest::Url::parse_with_params(&format!("{prometheus}/api/v1/{path}"), query).unwrap();
-    let answer: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
-    assert_eq!(answer["status"], "success", "{query:?}: {answer}");
-    answer["data"].clone()
+    let body: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    assert_eq!(body["status"], "success", "{query:?}: {body}");
+    body["data"].clone()
 }
 
 /// The value of the only series that the query finds.
 async fn value(prometheus: &str, query: &str) -> Option<f64> {
-    let data = ask(prometheus, "query", &[("query", query)]).await;
+    let data = api_get(prometheus, "query", &[("query", query)]).await;
     let found = data["result"].as_array().unwrap();
     assert!(found.len() < 2, "{query}: {data}");
     found.first()?["value"][1].as_str()?.parse().ok()
@@ -298,8 +298,8 @@ async fn dashboard_rules_and_documentation_name_metrics_of_the_page() {
     let house = House::new().await;
     let (_serving, address) = house.serve();
     let page = page(address).await;
-    let told = promtool(&["check", "metrics"], &page);
-    assert_eq!(told, "");
+    let problems = promtool(&["check", "metrics"], &page);
+    assert_eq!(problems, "");
     let (families, series) = families(&page);
     let texts = [
         "docs/monitoring/dashboard.json",
@@ -366,10 +366,10 @@ async fn a_real_prometheus_sees_every_metric_and_each_event_once() {
         let sent = expression.replace("$job", "lowtide").replace("$instance", ".*");
         let sent = sent.replace("$__rate_interval", "4m").replace("$__range", "1h");
         assert!(!sent.contains('$'), "{sent}");
-        ask(&prometheus, "query", &[("query", &sent)]).await;
+        api_get(&prometheus, "query", &[("query", &sent)]).await;
     }
     let rules = until("all rules evaluated", async || {
-        let data = ask(&prometheus, "rules", &[]).await;
+        let data = api_get(&prometheus, "rules", &[]).await;
         let groups = data["groups"].as_array().unwrap().clone();
         let rules: Vec<Value> = groups
             .iter()

@@ -82,8 +82,8 @@ async fn counted(bot: &Bot) -> String {
 async fn away() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let away = format!("{}/away", listener.local_addr().unwrap());
-    let answers = Router::new().fallback(|| async { StatusCode::INTERNAL_SERVER_ERROR });
-    tokio::spawn(async move { axum::serve(listener, answers).await });
+    let errors = Router::new().fallback(|| async { StatusCode::INTERNAL_SERVER_ERROR });
+    tokio::spawn(async move { axum::serve(listener, errors).await });
     away
 }
 
@@ -134,7 +134,7 @@ async fn a_promotion_that_fails_is_reported_once_and_comes_through_in_the_end() 
     let bot = Arc::new(bot.await.unwrap());
     let mut progress = bot.watchers.watch(&[app()]);
     let stop = CancellationToken::new();
-    let (supervisor, _ask) = Supervisor::new(Arc::clone(&bot), Scope::All, stop.clone());
+    let (supervisor, _requests) = Supervisor::new(Arc::clone(&bot), Scope::All, stop.clone());
     let supervised = tokio::spawn(supervisor.run());
 
     let mut story = Vec::new();

@@ -269,8 +269,8 @@ async fn what_many_streams_say() {
     }
     let later = now() + SignedDuration::from_secs(1);
     assert_eq!(store.forget(now(), BTreeSet::new()).await.unwrap().streams, 0);
-    let kept = BTreeSet::from([Stream::Run(id())]);
-    assert_eq!(store.forget(later, kept).await.unwrap().streams, 0);
+    let retained = BTreeSet::from([Stream::Run(id())]);
+    assert_eq!(store.forget(later, retained).await.unwrap().streams, 0);
     assert_eq!(store.ended_runs().await.unwrap().len(), 1);
     assert_eq!(store.forget(later, BTreeSet::new()).await.unwrap().streams, 1);
     assert!(store.run_events(id()).await.unwrap().is_empty());
@@ -331,8 +331,11 @@ async fn a_checkpoint_stands_for_what_is_trimmed_and_audited_facts_stay() {
     );
     assert_eq!(store.trim_apps(day(99), day(0)).await.unwrap(), 7);
     assert_eq!(found(&dir).await, (app_state, 1), "killed after it");
-    let kept = store.app_events(&web()).await.unwrap();
-    assert_eq!(kept.iter().map(|kept| kept.seq).collect::<Vec<_>>(), [12]);
+    let remaining = store.app_events(&web()).await.unwrap();
+    assert_eq!(
+        remaining.iter().map(|remaining| remaining.seq).collect::<Vec<_>>(),
+        [12]
+    );
     let audit = store.audit(day(0)).await.unwrap();
     assert_eq!(audit.len(), 1, "{audit:?}");
     let (app, held) = &audit[0];

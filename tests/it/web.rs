@@ -73,7 +73,7 @@ async fn bot(dir: &Path) -> Arc<Bot> {
 }
 
 #[tokio::test]
-async fn http_answers_and_reads_only() {
+async fn http_responds_and_reads_only() {
     let dir = tempfile::tempdir().unwrap();
     let bot = bot(dir.path()).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -82,8 +82,8 @@ async fn http_answers_and_reads_only() {
     let serving = tokio::spawn(serve_on(Arc::clone(&bot), listener, stop.clone()));
     lowtide::clients::tls::ready();
     let get = async |path: &str| {
-        let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+        let response = reqwest::get(format!("http://{address}{path}")).await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
     };
     assert_eq!(get("/healthz").await, (200, "ok\n".to_owned()));
     assert_eq!(get("/readyz").await, (200, "ready\n".to_owned()));
@@ -126,8 +126,8 @@ async fn served(bot: &Arc<Bot>) -> impl AsyncFn(&str) -> (u16, String) {
     tokio::spawn(serve_on(Arc::clone(bot), listener, CancellationToken::new()));
     lowtide::clients::tls::ready();
     async move |path: &str| {
-        let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+        let response = reqwest::get(format!("http://{address}{path}")).await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
     }
 }
 
@@ -154,8 +154,8 @@ async fn a_refused_configuration_is_reported_until_it_is_good_again() {
     );
     assert!(get("/").await.1.contains(refused));
     assert!(get("/metrics").await.1.contains("lowtide_configuration_refused 1\n"));
-    let told = status_of(dir.path());
-    assert!(told.contains(refused), "{told}");
+    let shown = status_of(dir.path());
+    assert!(shown.contains(refused), "{shown}");
     // Gone: neither refused nor good, so the refusal stays.
     std::fs::remove_file(&path).unwrap();
     assert_eq!(watch.look(&bot).await.unwrap(), Seen::Blind);
@@ -181,7 +181,7 @@ fn status_of(dir: &Path) -> String {
 }
 
 #[tokio::test]
-async fn an_engine_that_does_not_answer_is_a_note_and_ends_nothing() {
+async fn an_engine_that_does_not_respond_is_a_note_and_ends_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let bot = bot(dir.path()).await;
     let get = served(&bot).await;
@@ -311,9 +311,9 @@ async fn an_open_rollout_is_shown_over_http() {
     let serving = tokio::spawn(serve_on(Arc::clone(&bot), listener, stop.clone()));
     lowtide::clients::tls::ready();
     let get = async |path: &str| reqwest::get(format!("http://{address}{path}")).await.unwrap();
-    let answer = get("/api/v1/rollouts").await;
-    assert_eq!(answer.headers()["content-type"], "application/json");
-    let json: serde_json::Value = answer.json().await.unwrap();
+    let response = get("/api/v1/rollouts").await;
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let json: serde_json::Value = response.json().await.unwrap();
     assert_eq!((&json["version"], &json["paused"]), (&1.into(), &false.into()));
     let rollout = &json["rollouts"][0];
     assert_eq!(rollout["app"], "web");
@@ -370,13 +370,13 @@ async fn an_open_rollout_is_shown_over_http() {
 async fn raw(address: std::net::SocketAddr, head: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response
 }
 
 #[tokio::test]
-async fn a_good_request_is_answered_beside_a_thousand_that_never_end() {
+async fn a_good_request_gets_its_response_beside_a_thousand_that_never_end() {
     lowtide::runtime::doors::raise_open_files();
     let dir = tempfile::tempdir().unwrap();
     let bot = bot(dir.path()).await;
@@ -392,11 +392,11 @@ async fn a_good_request_is_answered_beside_a_thousand_that_never_end() {
         half_open.push(stream);
     }
     for path in ["/healthz", "/readyz", "/metrics", "/"] {
-        let answer = raw(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")).await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        let response = raw(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")).await;
+        assert!(response.starts_with("HTTP/1.1 200"), "{path}: {response}");
         assert!(
-            answer.contains("connection: close"),
-            "one question per connection: {answer}"
+            response.contains("connection: close"),
+            "one question per connection: {response}"
         );
     }
     // The one that was silent for longest made room.
@@ -431,10 +431,10 @@ async fn pages_are_served_under_names_of_our_own_only() {
         ("/", "[::1]:7077", 200),
         ("/", "status.example.org", 200),
     ] {
-        let answer = raw(address, &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        let response = raw(address, &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
         assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status}")),
-            "{target} at {host}: {answer}"
+            response.starts_with(&format!("HTTP/1.1 {status}")),
+            "{target} at {host}: {response}"
         );
     }
     let two = "GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example.com\r\n\r\n";
@@ -444,7 +444,7 @@ async fn pages_are_served_under_names_of_our_own_only() {
 }
 
 #[tokio::test]
-async fn a_command_is_heard_beside_hundreds_that_say_nothing() {
+async fn a_command_is_received_beside_hundreds_that_say_nothing() {
     lowtide::runtime::doors::raise_open_files();
     let dir = tempfile::tempdir().unwrap();
     let bot = bot(dir.path()).await;
@@ -477,7 +477,7 @@ async fn a_command_is_heard_beside_hundreds_that_say_nothing() {
 
 /// A build that floods: the follower reads nothing meanwhile, and hears how both ended all the same.
 #[tokio::test]
-async fn a_follower_that_lags_behind_a_flood_hears_the_end_of_both() {
+async fn a_follower_that_lags_behind_a_flood_receives_the_end_of_both() {
     let dir = tempfile::tempdir().unwrap();
     let bot = bot(dir.path()).await;
     let (sender, mut requests) = tokio::sync::mpsc::channel::<Request>(1);

@@ -143,7 +143,7 @@ async fn a_message_arrives_once_signed_and_as_the_schema_says() {
 }
 
 #[tokio::test]
-async fn what_was_taken_without_an_answer_comes_again_under_the_same_id_and_in_order() {
+async fn what_was_taken_without_a_response_comes_again_under_the_same_id_and_in_order() {
     let mut receiver = Receiver::start(&["500", "204"]);
     let house = House::new(&receiver.url()).await;
     house.notify("1", passed("20261123.1")).await;
@@ -181,7 +181,7 @@ async fn a_receiver_that_is_busy_is_left_alone_for_as_long_as_it_says() {
 }
 
 #[tokio::test]
-async fn what_a_receiver_answers_decides_what_becomes_of_a_message() {
+async fn the_receivers_response_decides_what_becomes_of_a_message() {
     for (status, waits, says) in [
         ("410", 0, "the receiver answers 410 Gone"),
         ("400", 1, "the receiver answers 400 Bad Request"),

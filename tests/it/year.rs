@@ -84,13 +84,13 @@ async fn a_year_is_no_larger_than_four_months() {
     let begin: Timestamp = "2026-01-01T22:00:00Z".parse().unwrap();
     let apps = std::env::var("LOWTIDE_YEAR_APPS").map_or(APPS, |apps| apps.parse().unwrap());
     let fleet = past::fleet(apps, CONFIG);
-    let keep: Retention = fleet.retention;
+    let retention: Retention = fleet.retention;
     let mut past = Past::new(Store::open(&path, true).unwrap(), fleet, begin, Detail::Sparse);
     let mut settled = None;
     for day in 1..=YEAR {
         past.night(day).await;
         let app_states: Vec<_> = past.app_states().into_values().collect();
-        forgetting::forget(&past.store, &keep, &app_states, past.evening(day))
+        forgetting::forget(&past.store, &retention, &app_states, past.evening(day))
             .await
             .unwrap();
         if day == SETTLED {
@@ -145,7 +145,7 @@ async fn a_fleet_with_a_past() {
     let text = whole_config(1000);
     std::fs::write(place.join("config.yml"), &text).unwrap();
     let fleet = lowtide::config::validate::fleet(text.as_bytes()).unwrap();
-    let keep = fleet.retention;
+    let retention = fleet.retention;
     let tonight = lowtide::clients::clock::now() - jiff::SignedDuration::from_hours(8);
     let begin = tonight - jiff::SignedDuration::from_hours(24 * nights as i64);
     let store = Store::open(&place.join("state/lowtide.db"), true).unwrap();
@@ -154,7 +154,7 @@ async fn a_fleet_with_a_past() {
     for day in 1..=nights {
         past.night(day).await;
         let app_states: Vec<_> = past.app_states().into_values().collect();
-        forgetting::forget(&past.store, &keep, &app_states, past.evening(day))
+        forgetting::forget(&past.store, &retention, &app_states, past.evening(day))
             .await
             .unwrap();
     }

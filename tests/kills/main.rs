@@ -113,7 +113,7 @@ fn points(calls: &[String]) -> Vec<Point> {
         // Housekeeping of the bot beside it is none of the rollout's.
         if mutates(shape) && shape != "POST /build/prune" {
             points.push(Point::engine(shape, *nth, Moment::Before));
-            points.push(Point::engine(shape, *nth, Moment::Unanswered));
+            points.push(Point::engine(shape, *nth, Moment::ResponseLost));
         }
     }
     points

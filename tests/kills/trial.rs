@@ -240,22 +240,22 @@ fn left(ground: &Ground, world: &World, kind: Kind, way: Way) -> Vec<String> {
             }
         }
         Kind::Paused => {
-            let told = world.docker(&[
+            let last_change = world.docker(&[
                 "exec",
                 &format!("{}-edge", world.id),
                 "sh",
                 "-c",
                 "tail -n 1 /told 2>/dev/null || true",
             ]);
-            if told == "pause" {
+            if last_change == "pause" {
                 wrong.push("the router still holds requests back".to_owned());
             }
         }
         Kind::Removed => {
-            let kept = world.docker(&["images", "--format", "{{.Tag}}", "lowtide/keep"]);
+            let tags = world.docker(&["images", "--format", "{{.Tag}}", "lowtide/keep"]);
             let ours = world.rollout.to_string().to_ascii_lowercase();
             let ours = &ours[ours.len() - 8..];
-            if kept.lines().any(|tag| tag.starts_with(ours)) {
+            if tags.lines().any(|tag| tag.starts_with(ours)) {
                 wrong.push("the old image is still kept".to_owned());
             }
         }

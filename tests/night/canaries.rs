@@ -22,7 +22,7 @@ impl Arguments {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_night_tells_nobody_what_it_was_trusted_with() {
+async fn a_night_shows_nobody_what_it_was_trusted_with() {
     let arguments = Arguments::default();
     let (at_git, at_lines) = (arguments.clone(), arguments.clone());
     let mut house = House::new("{ images: 3 }", move |_| at_git.look()).await;
@@ -45,22 +45,22 @@ async fn a_night_tells_nobody_what_it_was_trusted_with() {
     assert!(!house.night(), "its tests fail");
     house.commit(Version::Dying);
     assert!(!house.night(), "it dies where the other served");
-    let told = |mail: &Value| {
+    let halt_mail = |mail: &Value| {
         mail["headers"]["subject"]
             .as_str()
             .unwrap_or_default()
             .contains("rolled back")
     };
-    let halted = house.mail.arrives(PATIENCE, told).to_string();
+    let halted = house.mail.arrives(PATIENCE, halt_mail).to_string();
     assert!(
         halted.contains("no login with [hidden] at postgres://app:[hidden]@db/app"),
         "{halted}"
     );
     assert_eq!(house.inspect().await["Config"]["Env"], before["Config"]["Env"]);
-    while !told_github(&house) {
+    while !is_on_github(&house) {
         bot.says("notice delivered channel=\"github\"");
     }
-    ask_everything(&mut house);
+    query_everything(&mut house);
     let pages = ["/", "/metrics", "/healthz"].map(|path| get(&address, path));
     let log = bot.end();
 
@@ -109,7 +109,7 @@ async fn written(house: &House, log: &str, pages: &str, arguments: &Arguments) -
 }
 
 /// The whole way from a run to GitHub: statuses of both ends, and one issue for the incident.
-fn told_github(house: &House) -> bool {
+fn is_on_github(house: &House) -> bool {
     let world = house.github.world();
     let states: Vec<&str> = world
         .statuses
@@ -120,7 +120,7 @@ fn told_github(house: &House) -> bool {
     both && world.issues.iter().any(|issue| issue.open)
 }
 
-fn ask_everything(house: &mut House) {
+fn query_everything(house: &mut House) {
     let app = house.app.clone();
     let history = house.lowtide(&["history", "--json"]);
     let history: Value = serde_json::from_slice(&history.stdout).unwrap();
@@ -160,8 +160,8 @@ fn listening(bot: &mut crate::support::serving::Serving) -> String {
 fn get(address: &str, path: &str) -> String {
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.0 200"), "{response}");
+    response
 }

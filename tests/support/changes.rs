@@ -31,8 +31,8 @@ impl Changes {
     pub(crate) async fn next(&mut self) {
         let mut ready = self.0.readable().await.unwrap();
         let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut told = inotify::Reader::new(self.0.get_ref(), &mut buffer);
-        while told.next().is_ok() {}
+        let mut events = inotify::Reader::new(self.0.get_ref(), &mut buffer);
+        while events.next().is_ok() {}
         ready.clear_ready();
     }
 }

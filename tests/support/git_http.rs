@@ -21,13 +21,13 @@ pub(crate) fn serve(root: &Path, password: Option<&str>, look: impl Fn(&str) + S
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let (root, password, look) = (root.clone(), password.clone(), look.clone());
-            std::thread::spawn(move || answer(stream.unwrap(), root, password.as_deref(), &look));
+            std::thread::spawn(move || respond(stream.unwrap(), root, password.as_deref(), &look));
         }
     });
     address
 }
 
-fn answer(stream: TcpStream, root: PathBuf, password: Option<&str>, look: &Look) -> Option<()> {
+fn respond(stream: TcpStream, root: PathBuf, password: Option<&str>, look: &Look) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;

@@ -1,4 +1,4 @@
-//! From a source's address to the one that is fetched: mirrors put in its place, transports told apart.
+//! From a source's address to the one that is fetched: mirrors put in its place, transports distinguished.
 
 use super::error::ArchiveError;
 use reqwest::Url;

@@ -19,7 +19,7 @@ pub enum ArchiveError {
         #[source]
         source: std::io::Error,
     },
-    /// No answer: name unknown, refused, reset, TLS.
+    /// No response: name unknown, refused, reset, TLS.
     #[error("{url} does not answer: {source}")]
     Unreachable {
         url: String,
@@ -102,7 +102,7 @@ impl ArchiveError {
         }
     }
 
-    /// Is it worth asking again within the same night's visit, after a moment?
+    /// Is it worth a retry within the same night's visit, after a moment?
     pub(super) fn passing(&self) -> bool {
         match self {
             ArchiveError::Unreachable { .. } | ArchiveError::Truncated { .. } | ArchiveError::Busy { .. } => true,

@@ -1,4 +1,4 @@
-//! Asking an archive for one file: politely, conditionally, and never for longer or more than was agreed.
+//! Requests one file of an archive: politely, conditionally, and never for longer or more than was agreed.
 
 use super::address::{self, Mirror, Place};
 use super::error::ArchiveError;
@@ -66,7 +66,7 @@ impl Default for Limits {
     }
 }
 
-/// What tells a server which version we have (RFC 9110 §8.8).
+/// Validators that name the version we have (RFC 9110 §8.8).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Validators {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,7 +119,7 @@ pub struct ArchiveClient {
 #[derive(Clone)]
 struct Host {
     turns: Arc<Semaphore>,
-    /// It asked us not to come before then.
+    /// It requested a pause until then.
     closed: Option<Timestamp>,
 }
 
@@ -233,7 +233,7 @@ impl ArchiveClient {
                 until: Some(until),
             });
         }
-        // A cache on the way must ask the archive whether it still has the newest.
+        // A cache on the way must check with the archive whether it still has the newest.
         let mut request = self.http()?.get(url.clone()).header(CACHE_CONTROL, "max-age=0");
         if let Some(cached) = wanted.cached {
             let headers = [(IF_NONE_MATCH, &cached.etag), (IF_MODIFIED_SINCE, &cached.modified)];

@@ -124,7 +124,7 @@ pub(super) async fn file(wanted: &FileRequest<'_>, to: Destination<'_>, path: &P
     Ok(Got::Content { bytes, validators })
 }
 
-/// A request that brought no answer.
+/// A request without a response.
 pub(super) fn classify(url: &str, limits: &Limits, error: reqwest::Error) -> ArchiveError {
     let url = address::shown(url);
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);

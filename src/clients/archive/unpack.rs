@@ -1,4 +1,4 @@
-//! Unpacking an index while it is read: nothing of it is on disk, and no more of it in memory than its reader keeps.
+//! Unpacking an index while it is read: nothing of it is on disk, and no more of it in memory than its reader retains.
 
 use super::address;
 use super::error::ArchiveError;

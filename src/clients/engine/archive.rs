@@ -78,7 +78,7 @@ impl Engine {
 }
 
 struct Pattern {
-    /// What the engine is asked for: the longest part without wildcards.
+    /// What the engine is queried for: the longest part without wildcards.
     root: String,
     /// `None`: everything under the root.
     matcher: Option<GlobMatcher>,

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long the engine may take to hear of a cancel.
+/// How long the engine may take to receive a cancel.
 const CANCEL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Bytes of a Dockerfile that is read from the work tree: as much as is read from a commit.

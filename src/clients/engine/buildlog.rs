@@ -6,7 +6,7 @@ use regex::Regex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
 
-/// Bytes of one line that are kept; builders print whole JSON documents and progress bars without a newline.
+/// Bytes of one line that are retained; builders print whole JSON documents and progress bars without a newline.
 const LINE_CAP: usize = 4096;
 /// Lines kept of each step for an excerpt, one more than a mail shows.
 const STEP_LINES: usize = lowtide_model::failure::Failure::EXCERPT_LINES;

@@ -32,7 +32,7 @@ pub struct EngineVersion {
     pub kind: EngineKind,
 }
 
-/// Whose engine answers on a Docker API.
+/// Whose engine serves a Docker API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
     Docker,
@@ -94,7 +94,7 @@ impl Engine {
     }
 
     /// # Errors
-    /// `Unreachable` when the engine does not answer.
+    /// `Unreachable` when the engine does not respond.
     pub async fn version(&self) -> Result<EngineVersion, EngineError> {
         let v = self.docker.version().await.map_err(|e| self.error("version", e))?;
         let podman = v.components.iter().flatten().any(|part| part.name == "Podman Engine");

@@ -291,8 +291,8 @@ fn create_body(spec: &Spec, cpus: f64, start_period: Option<Duration>) -> Value 
             "AutoRemove": false,
             "RestartPolicy": {"Name": "no"},
             "LogConfig": {"Type": "json-file", "Config": {
-                // The engine counts its JSON framing as well; rotation keeps the disk safe, our own count tells. Two files:
-                // a single one is truncated under its reader, which ends the stream.
+                // The engine counts its JSON framing as well; rotation keeps the disk safe, our own count decides. Two
+                // files: a single one is truncated under its reader, which ends the stream.
                 "max-size": spec.limits.output.max(1 << 20).to_string(), "max-file": "2",
             }},
             "Mounts": mounts,

@@ -6,7 +6,7 @@ use lowtide_model::local;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// No answer: socket missing, refused, reset.
+    /// No response: socket missing, refused, reset.
     #[error("the engine at {address} does not answer")]
     Unreachable {
         address: String,
@@ -34,7 +34,7 @@ pub enum EngineError {
     /// The engine did not finish in time; it may still be doing it.
     #[error("no answer to {what} within {seconds} s")]
     Timeout { what: String, seconds: u64 },
-    /// An answer we cannot read. Means *unknown*, never *absent*.
+    /// A response we cannot read. Means *unknown*, never *absent*.
     #[error("the engine's answer to {what} cannot be read")]
     Unreadable {
         what: String,
@@ -63,7 +63,7 @@ impl EngineError {
             EngineError::Refused { status, message } => match *status {
                 // Request timeout, locked, too early, too many requests.
                 408 | 423 | 425 | 429 => false,
-                // How Docker answers while containers leave a network.
+                // How Docker responds while containers leave a network.
                 403 => !message.contains("active endpoints"),
                 status => (400..500).contains(&status),
             },

@@ -114,7 +114,7 @@ impl Engine {
                             break ExecEnd::Flooded;
                         }
                     }
-                    // The stream may break when the container dies; the exit code tells.
+                    // The stream may break when the container dies; the exit code decides.
                     Some(Err(_)) | None => {
                         return exited(self.code(&exec).await?, &head, what);
                     }

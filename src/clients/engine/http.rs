@@ -6,16 +6,16 @@ use lowtide_model::local;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// A server that needs longer for one answer does not serve.
+/// A server that needs longer for one response does not serve.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of an answer that are read.
+/// Bytes of a response that are read.
 const TEXT: usize = 16 << 10;
 
-/// The status of a GET; redirects are answers of their own. For `lowtide probe-http` too.
+/// The status of a GET; redirects are results of their own. For `lowtide probe-http` too.
 ///
 /// # Errors
-/// One line: why there is no answer.
+/// One line: why there is no response.
 pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, String> {
     status(host, port, path).await.map_err(|e| e.failure().detail)?
 }
@@ -23,7 +23,7 @@ pub async fn http_status(host: IpAddr, port: u16, path: &str) -> Result<u16, Str
 /// One GET: status code and the beginning of its text.
 ///
 /// # Errors
-/// One line: why there is no answer.
+/// One line: why there is no response.
 pub async fn http_text(host: IpAddr, port: u16, path: &str) -> Result<(u16, String), String> {
     let mut response = get(host, port, path).await.map_err(|e| e.failure().detail)??;
     let mut text = Vec::new();

@@ -62,7 +62,7 @@ impl Engine {
     /// `None`: the engine does not have it.
     ///
     /// # Errors
-    /// As the engine refuses; `Unreadable` when its answer has no id.
+    /// As the engine refuses; `Unreadable` when its response has no id.
     pub async fn inspect_image(&self, name: &str) -> Result<Option<ImageFacts>, EngineError> {
         match self.raw_get(&format!("/images/{name}/json")).await {
             Ok(response) => facts(&response).map(Some),
@@ -322,7 +322,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixListener;
 
-    /// Answers every POST with these pieces, each a chunk of its own, and every GET with an image.
+    /// Responds to every POST with these pieces, each a chunk of its own, and every GET with an image.
     async fn engine(dir: &Path, pieces: &'static [&'static str]) -> Engine {
         let listener = UnixListener::bind(dir.join("s")).unwrap();
         let engine = Engine::connect(&EngineAddress::Unix(dir.join("s"))).unwrap();

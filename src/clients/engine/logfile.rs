@@ -1,4 +1,4 @@
-//! A log file that cannot fill a disk: it keeps the beginning and the end.
+//! A log file that cannot fill a disk: it retains the beginning and the end.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// A log of at most `cap` bytes (and one line that says what is missing). The first half goes to the file at once, so
-/// it can be followed and survives a crash; the end is kept in memory and written by [`LogFile::finish`] or on drop.
+/// it can be followed and survives a crash; the end stays in memory until [`LogFile::finish`] or drop writes it.
 #[derive(Debug)]
 pub struct LogFile {
     file: File,
@@ -53,7 +53,7 @@ impl LogFile {
             self.head_left -= size;
             return self.file.write_all(format!("{line}\n").as_bytes());
         }
-        // From the first line that did not fit on, all go to the tail: order is kept.
+        // From the first line that did not fit on, all go to the tail: order is preserved.
         self.head_left = 0;
         self.tail_bytes += size;
         self.tail.push_back(line.to_owned());
@@ -94,7 +94,7 @@ impl LogFile {
 
 impl Drop for LogFile {
     fn drop(&mut self) {
-        // Nobody can be told here; `finish` is the way to hear of errors.
+        // Errors cannot be reported here; `finish` returns them.
         let _ = self.write_tail();
     }
 }

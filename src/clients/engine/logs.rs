@@ -32,7 +32,7 @@ pub enum Resume {
 /// Pause before a broken stream is opened again.
 const RESUME_PAUSE: Duration = Duration::from_millis(250);
 
-/// Characters kept of one line in a tail: more than that is no line for a person.
+/// Characters retained of one line in a tail: more than that is no line for a person.
 const LINE: usize = 2_000;
 /// Bytes read for a tail.
 const TAIL_BYTES: usize = 4 << 20;
@@ -219,7 +219,7 @@ impl Tail {
         }
     }
 
-    /// All that is kept, an unfinished last line included.
+    /// All that is retained, an unfinished last line included.
     #[must_use]
     pub fn lines(mut self) -> Vec<String> {
         if !self.open.is_empty() {

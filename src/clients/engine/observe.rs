@@ -75,10 +75,10 @@ impl Engine {
     }
 
     /// Did the kernel end a process of this container for lack of memory since its last start? The state only says so of
-    /// the main process, so the engine's events are asked; they are at hand at once or not at all.
+    /// the main process, so the engine's events are queried; they are at hand at once or not at all.
     ///
     /// # Errors
-    /// When the engine does not answer.
+    /// When the engine does not respond.
     pub async fn ran_out_of_memory(&self, id: &str) -> Result<bool, EngineError> {
         let seen = self.look(id).await?;
         if seen.oom_killed {
@@ -117,7 +117,7 @@ impl Engine {
     /// evidence.
     ///
     /// # Errors
-    /// When the engine does not answer.
+    /// When the engine does not respond.
     pub async fn ended_by_call(&self, ended: Ended<'_>) -> Result<bool, EngineError> {
         let (whose, span) = match ended {
             Ended::Container { id, since, until } => {
@@ -136,7 +136,7 @@ impl Engine {
         let mut stream = self.raw_stream(Method::GET, &path, None, headers, silence).await?;
         let mut received = Vec::new();
         let all = async {
-            // A stream that breaks off has told what it told.
+            // What arrived before a stream broke off counts.
             while let Ok(Some(piece)) = stream.next().await {
                 received.extend_from_slice(&piece);
             }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// From where an HTTP question is asked.
+/// From where an HTTP probe is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbePath {
     /// lowtide runs on the engine's machine: the container's own address.
@@ -46,7 +46,7 @@ pub enum ReadyVerdict {
     Restarting {
         count: u64,
     },
-    /// Its HEALTHCHECK says so, or it has none though one was asked for.
+    /// Its HEALTHCHECK says so, or it has none though one was required.
     Unhealthy {
         last: String,
     },
@@ -58,7 +58,7 @@ pub enum ReadyVerdict {
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Between two commands run, or containers made, to ask.
+/// Between two commands run, or containers made, to probe.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Between two cheap checks. Short, because runs and rollouts wait for the result.
 const SHORT_PAUSE: Duration = Duration::from_millis(250);
@@ -71,7 +71,7 @@ impl Engine {
     /// changes.
     ///
     /// # Errors
-    /// When the engine does not answer or the container is gone: readiness is unknown then.
+    /// When the engine does not respond or the container is gone: readiness is unknown then.
     pub async fn ready(
         &self,
         id: &str,
@@ -121,7 +121,7 @@ impl Engine {
                     report(&why);
                     last = why;
                 }
-                // The container ended between the look and the check; the next look tells how.
+                // The container ended between the look and the check; the next look shows how.
                 Err(EngineError::Conflict { message }) => last = message,
                 Err(e) => return Err(e),
             }
@@ -144,7 +144,7 @@ impl Engine {
     /// GET from beside the container: its status code, or why there is none.
     ///
     /// # Errors
-    /// When the engine does not answer; that the *container* does not answer is a value.
+    /// When the engine does not respond; that the *container* does not respond is a value.
     pub async fn http_beside(
         &self,
         id: &str,
@@ -170,7 +170,7 @@ impl Engine {
         first: &Seen,
         last: String,
     ) -> ReadyVerdict {
-        // An exit tells more than the clock does.
+        // An exit says more than a timeout.
         match self.look(id).await {
             Ok(seen) if ended_as_expected(check, &seen) => ReadyVerdict::Ready { after: begun.elapsed() },
             Ok(seen) => broken(&seen, first).unwrap_or(ReadyVerdict::TimedOut { last }),

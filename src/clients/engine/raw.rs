@@ -12,7 +12,7 @@ use std::time::Duration;
 const RESPONSE_LIMIT: usize = 64 << 20;
 
 impl Engine {
-    /// GET `path` (with query, without version prefix: the engine answers at its newest API).
+    /// GET `path` (with query, without version prefix: the engine responds at its newest API).
     ///
     /// # Errors
     /// As the engine refuses, or `Unreadable` when the body is not JSON.
@@ -20,7 +20,7 @@ impl Engine {
         self.raw(Method::GET, path, None, Duration::from_secs(TIMEOUT_S)).await
     }
 
-    /// POST a JSON body; an empty answer, or one of white space alone, is `Null`. 304 (already so) counts as done.
+    /// POST a JSON body; an empty response, or one of white space alone, is `Null`. 304 (already so) counts as done.
     ///
     /// # Errors
     /// As the engine refuses; `Timeout` after `timeout`, when the engine may still be at it.
@@ -28,15 +28,15 @@ impl Engine {
         self.raw(Method::POST, path, body, timeout).await
     }
 
-    /// POST of which only the status matters: engines answer a line feed, a text or nothing, and none of it is read.
+    /// POST of which only the status matters: the body is a line feed, a text or nothing, and none of it is read.
     ///
     /// # Errors
-    /// As [`Engine::raw_post`], but never `Unreadable` for an answer that is no JSON.
+    /// As [`Engine::raw_post`], but never `Unreadable` for a response that is no JSON.
     pub async fn raw_post_only(&self, path: &str, body: Option<&Value>, timeout: Duration) -> Result<(), EngineError> {
         self.whole(Method::POST, path, body, timeout).await.map(drop)
     }
 
-    /// DELETE. What is answered besides the status is not read.
+    /// DELETE. The body of the response is not read.
     ///
     /// # Errors
     /// As the engine refuses; `NotFound` when it is gone already.
@@ -76,7 +76,7 @@ impl Engine {
         Ok(value.and_then(|v| v.to_str().ok()).map(ToOwned::to_owned))
     }
 
-    /// An answer that comes piece by piece. `silence` is the longest the engine may take for the next piece.
+    /// A response that comes piece by piece. `silence` is the longest the engine may take for the next piece.
     ///
     /// # Errors
     /// As the engine refuses.
@@ -155,7 +155,7 @@ impl Engine {
         })
     }
 
-    /// The whole answer, and what it answers.
+    /// The whole response, and its status.
     async fn whole(
         &self,
         method: Method,
@@ -187,7 +187,7 @@ fn what(method: &Method, path: &str) -> String {
     format!("{method} {}", path.split('?').next().unwrap_or_default())
 }
 
-/// The body of an answer, as it arrives.
+/// The body of a response, as it arrives.
 #[derive(Debug)]
 pub struct RawStream {
     engine: Engine,

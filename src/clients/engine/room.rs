@@ -7,17 +7,17 @@ use super::probe::ProbePath;
 use std::path::Path;
 
 impl Engine {
-    /// Bytes free where this engine keeps its data; `None`: that cannot be told from here.
+    /// Bytes free where this engine keeps its data; `None`: that cannot be determined from here.
     ///
     /// # Errors
-    /// When the engine does not answer.
+    /// When the engine does not respond.
     pub async fn free_space(&self, via: &ProbePath) -> Result<Option<u64>, EngineError> {
         if self.is_remote() {
             return Ok(None);
         }
         let root = match via {
-            // A container's own root lies on the data root of the engine that runs it (overlayfs tells the room of its
-            // upper layer), and the engine whose socket is handed into a container is that one.
+            // A container's own root lies on the data root of the engine that runs it (overlayfs reports the room of
+            // its upper layer), and the engine whose socket is handed into a container is that one.
             ProbePath::InContainer { .. } => "/".to_owned(),
             ProbePath::HostView => {
                 let info = self.raw_get("/info").await?;
@@ -27,10 +27,10 @@ impl Engine {
         Ok(free(Path::new(&root)))
     }
 
-    /// Bytes that a container has written into its own layer, volumes left out; `None`: the engine does not tell it.
+    /// Bytes that a container has written into its own layer, volumes left out; `None`: the engine does not report it.
     ///
     /// # Errors
-    /// `NotFound` when the container is gone, or when the engine does not answer.
+    /// `NotFound` when the container is gone, or when the engine does not respond.
     pub async fn written(&self, id: &str) -> Result<Option<u64>, EngineError> {
         let body = self.raw_get(&format!("/containers/{id}/json?size=1")).await?;
         Ok(body["SizeRw"].as_u64())

@@ -3,7 +3,7 @@
 //! ignored Dockerfile into the image (`COPY .`), which `docker build` never does.
 //!
 //! The file transfer is fsutil's protocol (github.com/tonistiigi/fsutil, `send.go`): we send one STAT per entry, in
-//! order, then an empty STAT; the engine asks for files by their number; we send DATA until an empty one; FIN ends it.
+//! order, then an empty STAT; the engine requests files by their number; we send DATA until an empty one; FIN ends it.
 
 use super::connect::Engine;
 use super::context::{Broken, Context, ContextError, Kind};

@@ -257,7 +257,7 @@ async fn through_tls(
     match far.await {
         Ok(mut far) => {
             let copied = copy_bidirectional(&mut client, &mut far).await;
-            // A certificate the engine does not want is told with the first byte it does not send.
+            // A certificate the engine refuses is reported with the first byte it does not send.
             let refused = copied.err().filter(|e| e.kind() == std::io::ErrorKind::InvalidData);
             report(&words, refused.map(|e| e.to_string()));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub enum GitError {
     #[error("{url} is not an address lowtide uses: {why}")]
     Address { url: String, why: &'static str },
-    /// No answer, or one that broke off.
+    /// No response, or one that broke off.
     #[error("{url} does not answer: {said}")]
     Unreachable { url: String, said: String },
     /// Password, token, key or host key refused.

@@ -40,7 +40,7 @@ pub struct Found {
 pub struct TouchedFile {
     /// From the root of the repository.
     pub path: String,
-    /// Before (`None`: it is new) and after; `None`: it was not asked for, is larger than [`TEXT`], or is a submodule.
+    /// Before (`None`: it is new) and after; `None`: it was not requested, is larger than [`TEXT`], or is a submodule.
     pub text: Option<(Option<Vec<u8>>, Vec<u8>)>,
 }
 

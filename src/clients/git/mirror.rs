@@ -163,7 +163,7 @@ impl Mirror {
         }
     }
 
-    /// Runs git in the mirror and gives its answer.
+    /// Runs git in the mirror and gives its output.
     pub(super) async fn git(&self, call: Call<'_>) -> Result<Vec<u8>, GitError> {
         let shown = call.args.first().copied().unwrap_or_default();
         tracing::debug!(remote = %self.address, command = shown, "git");

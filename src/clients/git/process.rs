@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 /// How often a growing directory is looked at. A fast disk takes some 100 MB in between.
 const LOOK: Duration = Duration::from_millis(200);
-/// Bytes kept of what git says last.
+/// Bytes retained of what git says last.
 const LAST_WORDS: usize = 8 << 10;
 
 pub(super) struct Bounds {

@@ -63,7 +63,7 @@ impl Git {
         }
     }
 
-    /// Asks the remote what the source's ref means now, and brings that commit into the mirror.
+    /// Queries the remote for what the source's ref means now, and brings that commit into the mirror.
     ///
     /// # Errors
     /// Every way in which a remote can fail us; see [`GitError`].
@@ -79,7 +79,7 @@ impl Git {
         describe(&mirror, &id).await
     }
 
-    /// Asks the remote whether it has the source's ref, and brings nothing but a commit that is wanted by its id.
+    /// Checks whether the remote has the source's ref, and brings nothing but a commit that is wanted by its id.
     ///
     /// # Errors
     /// As [`Git::resolve`].

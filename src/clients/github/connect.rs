@@ -19,7 +19,7 @@ pub(super) const PAGE: usize = 100;
 /// Pages read of any list.
 pub(super) const PAGES: usize = 10;
 
-/// A GitHub and the token it is asked with.
+/// A GitHub and the token for its requests.
 pub struct Github {
     api: String,
     timeout: Duration,

@@ -1,11 +1,11 @@
-//! How GitHub can fail, and when to ask again.
+//! How GitHub can fail, and when to retry.
 
 use crate::clients::clock;
 use jiff::{SignedDuration, Timestamp};
 use lowtide_model::failure::Failure;
 use octocrab::GitHubError;
 
-/// Characters of GitHub's own words that are kept.
+/// Characters of GitHub's own words that are retained.
 const SERVER_WORDS: usize = 300;
 /// The longest wait that a response can impose; GitHub counts its limits by the hour.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
@@ -50,7 +50,7 @@ pub enum GithubError {
     /// 5xx.
     #[error("GitHub cannot {what} now ({status}): {message}")]
     Broken { what: String, status: u16, message: String },
-    /// An answer that is not what the API promises.
+    /// A response that is not what the API promises.
     #[error("GitHub's answer cannot be read ({what}): {message}")]
     Unreadable { what: String, message: String },
     /// More pages than anything of ours fills; what is not read is not guessed at.

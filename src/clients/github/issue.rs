@@ -71,7 +71,7 @@ struct Comment {
     body: Option<String>,
 }
 
-/// An answer that says no more than that it was done.
+/// A response that says no more than that it was done.
 #[derive(Debug, Deserialize)]
 struct Done {}
 

@@ -1,4 +1,4 @@
-//! GitHub's REST API, version 2022-11-28: issues, comments, commit statuses. Says what is there and does what it is told.
+//! GitHub's REST API, version 2022-11-28: issues, comments, commit statuses. Reads and writes what its callers request.
 
 pub mod commit;
 pub mod connect;

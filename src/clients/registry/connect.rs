@@ -232,7 +232,7 @@ impl Session<'_> {
         }
     }
 
-    /// One call within the answer's limit, its error classified.
+    /// One call within the response's limit, its error classified.
     pub(super) async fn call<T>(
         &self,
         what: &str,
@@ -241,7 +241,7 @@ impl Session<'_> {
         self.call_within(self.limit, what, call).await
     }
 
-    /// Something of several steps within the answer's limit.
+    /// Something of several steps within the response's limit.
     pub(super) async fn within<T>(
         &self,
         what: &str,

@@ -11,14 +11,14 @@ const MESSAGE: usize = 300;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// No answer: name unknown, refused, reset, TLS.
+    /// No response: name unknown, refused, reset, TLS.
     #[error("the registry {registry} does not answer: {source}")]
     Unreachable {
         registry: String,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// What was asked for may still happen there.
+    /// What was requested may still happen there.
     #[error("the registry {registry} did not finish within {limit:?}: {what}")]
     Timeout {
         registry: String,
@@ -56,7 +56,7 @@ pub enum RegistryError {
         platform: String,
         offered: String,
     },
-    /// An answer we cannot read. Means *unknown*, never *absent*.
+    /// A response we cannot read. Means *unknown*, never *absent*.
     #[error("the answer of the registry {registry} to {what} cannot be read: {why}")]
     Unreadable {
         registry: String,
@@ -173,7 +173,7 @@ impl RegistryError {
     }
 }
 
-/// oci-client keeps the error codes of an answer and drops its status.
+/// oci-client keeps the error codes of a response and drops its status.
 fn status_of(code: &OciErrorCode) -> u16 {
     match code {
         OciErrorCode::ManifestUnknown

@@ -11,7 +11,7 @@ use lowtide_model::package_family::PackageFamily;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Archives that are asked at the same time; each host has a limit of its own besides.
+/// Archives that are queried at the same time; each host has a limit of its own besides.
 const AT_ONCE: usize = 8;
 
 /// All archives of a fleet.
@@ -29,7 +29,7 @@ pub struct Archives {
 #[derive(Clone, Copy)]
 pub struct Visit<'a> {
     pub(crate) archives: &'a Archives,
-    /// What an archive said then or later is not asked again.
+    /// What an archive said then or later is not requested again.
     pub(crate) since: Timestamp,
     pub(crate) now: Timestamp,
 }
@@ -46,7 +46,7 @@ impl Archives {
         }
     }
 
-    /// A visit at `now`; what an archive said at `since` or later is not asked again.
+    /// A visit at `now`; what an archive said at `since` or later is not requested again.
     #[must_use]
     pub fn visit(&self, since: Timestamp, now: Timestamp) -> Visit<'_> {
         Visit {
@@ -62,7 +62,7 @@ impl Archives {
 }
 
 impl Visit<'_> {
-    /// Was it asked so short a time ago that it need not be asked again?
+    /// Was it checked so short a time ago that no request is needed?
     pub(crate) fn is_recent(&self, url: &str) -> bool {
         self.archives.checked().get(url).is_some_and(|at| *at >= self.since)
     }

@@ -22,7 +22,7 @@ pub(crate) trait Repositories: Send + Sync {
 }
 
 pub(crate) trait Surveyor: Send + Sync {
-    /// What is pending in an image of the family, and for how long the answer holds; `None`: it must not be cached.
+    /// What is pending in an image of the family, and for how long the result holds; `None`: it must not be cached.
     fn survey(&self, question: Question) -> BoxFuture<'_, (Surveyed, Option<Validity>)>;
 
     /// Is each of these repositories as it was? One that cannot be reached is not known to be. A family whose surveys are

@@ -11,14 +11,14 @@ use lowtide_packages::layer::table::LayerTable;
 use lowtide_packages::layer::wanted::Wanted;
 use std::io::{self, Read, Write};
 
-/// Of a kept table. One with a million entries is about this large.
+/// Of a stored table. One with a million entries is about this large.
 const MAX_BYTES: u64 = 512 << 20;
-/// Of what is kept; a change of [`LayerTable`] raises it.
+/// Of what is stored; a change of [`LayerTable`] raises it.
 const VERSION: u32 = 1;
 /// Raise it when `survey::state` selects other parts of an image.
 const STATE: u32 = 1;
 
-/// Where tables are kept, if anywhere.
+/// Where tables are stored, if anywhere.
 #[derive(Debug, Clone, Default)]
 pub struct Tables {
     cache: Option<LayerCache>,
@@ -30,7 +30,7 @@ impl Tables {
         Self { cache: Some(cache) }
     }
 
-    /// Nothing is kept.
+    /// Nothing is stored.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
@@ -57,7 +57,7 @@ impl Tables {
         packed::unpack(&body).ok()
     }
 
-    /// What cannot be kept is read again next time.
+    /// What cannot be stored is read again next time.
     pub(in crate::runtime) fn put_state(&self, image: &ImageId, state: &PackageState) {
         let Some(cache) = &self.cache else { return };
         let stored =
@@ -67,7 +67,7 @@ impl Tables {
         }
     }
 
-    /// What cannot be kept is read again next time.
+    /// What cannot be stored is read again next time.
     pub(super) fn put(&self, table: &LayerTable) {
         let Some(cache) = &self.cache else { return };
         let key = key(&table.diff_id);

@@ -23,7 +23,7 @@ pub(super) struct Gauges {
     pub(super) term: i64,
     /// Bytes.
     pub(super) database: u64,
-    /// Bytes that are free in the state directory; `None`: it cannot be asked.
+    /// Bytes that are free in the state directory; `None`: it cannot be determined.
     pub(super) free: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! The page in the format that the client asks for.
+//! The page in the format that the client requests.
 
 use super::counters::Counters;
 use super::gauges::Gauges;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus text exposition format, 0.0.4: what a client gets that asks for nothing.
+    /// Prometheus text exposition format, 0.0.4: what a client gets that requests nothing.
     Text,
     /// OpenMetrics 1.0.
     OpenMetrics,

@@ -22,7 +22,7 @@ use lowtide_packages::image;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The runs of one night share what the package repositories answered; a manual run requests the current state.
+/// The runs of one night share the results of the package repositories; a manual run requests the current state.
 const SHARED: SignedDuration = SignedDuration::from_mins(10);
 /// Longer than the runs of a fleet take, shorter than from one night to the next.
 const NIGHT: SignedDuration = SignedDuration::from_hours(6);

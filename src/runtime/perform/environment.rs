@@ -85,7 +85,7 @@ impl TestEnvironment<'_> {
         self.app.tests.get(usize::from(self.round))
     }
 
-    /// Fails once the token is cancelled; asked before each thing that is created.
+    /// Fails once the token is cancelled; checked before each thing that is created.
     pub(super) fn go_on(&self) -> Result<(), Stop> {
         if self.cancel.is_cancelled() {
             return Err(Stop::Cancelled);

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
     use lowtide_model::failure::Fault;
 
-    /// A registry that names one digest and serves another answers 404 when it is asked for what it named.
+    /// A registry that names one digest and serves another responds 404 to a request for what it named.
     #[test]
     fn what_was_just_pushed_is_no_base_image() {
         let of = |kind| not_a_base(Failure::new(kind, "x"), FailureKind::DigestMismatch);

@@ -147,7 +147,7 @@ async fn health_lines(environment: &TestEnvironment<'_>, id: &str) -> Vec<String
     check.map_or_else(Vec::new, |(code, log)| health_check_lines(code, &log))
 }
 
-/// Lines of one health check's output that are told.
+/// Lines of one health check's output that are reported.
 const CHECK_LINES: usize = 10;
 
 fn health_check_lines(code: i64, log: &str) -> Vec<String> {

@@ -21,7 +21,7 @@ pub(in crate::runtime) const LAST: u64 = 64 << 20;
 /// Checks that `needed` bytes are free where the engine keeps its images; passes where that cannot be determined.
 ///
 /// # Errors
-/// `DiskFull`, or when the engine does not answer.
+/// `DiskFull`, or when the engine does not respond.
 pub(in crate::runtime) async fn enough_on(
     engine: &Engine,
     host: &HostName,

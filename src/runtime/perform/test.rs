@@ -23,7 +23,7 @@ use tokio::time::Instant;
 /// Reads one JUnit file.
 pub type ParseReport = &'static (dyn Fn(&[u8]) -> Result<TestReport, String> + Send + Sync);
 
-/// Bytes read out of a container for reports or for one artefact pattern, and files kept of it.
+/// Bytes read out of a container for reports or for one artefact pattern, and files stored of it.
 const FILES: ArchiveBounds = ArchiveBounds {
     stream: 64 << 20,
     files: 2_000,
@@ -341,7 +341,7 @@ impl TestRun<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// `None`: no JUnit files are asked for.
+    /// `None`: no JUnit files are requested.
     async fn report(&self) -> Result<Option<TestReport>, Stop> {
         let Some(pattern) = &self.policy.junit else {
             return Ok(None);

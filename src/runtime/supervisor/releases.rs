@@ -1,4 +1,4 @@
-//! What an app's releases ask for: promotions and rollouts.
+//! What an app's releases require: promotions and rollouts.
 
 use super::{Event, Scope, Supervisor};
 use crate::clients::clock;

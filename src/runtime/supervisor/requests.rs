@@ -1,4 +1,4 @@
-//! What operators ask of the supervisor.
+//! What operators request of the supervisor.
 
 use super::{OperatorRequest, Request, RequestResult, Scope, Supervisor};
 use crate::clients::clock;

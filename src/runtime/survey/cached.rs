@@ -1,7 +1,8 @@
 //! Surveys cached between visits: repositories change a few times a day, and the same images are surveyed more often than that.
 //!
 //! A survey is a function of the image's package state, of what its Dockerfile asks for, and of the repositories. It is cached only if
-//! every repository answered, and used only while every repository has the same signed file. That is requested as usual.
+//! every repository responded, and used only while every repository has the same signed file. That is requested as
+//! usual.
 
 use super::images::{Judging, Question};
 use crate::runtime::blocking::run_blocking;
@@ -51,7 +52,7 @@ struct Entry<T> {
 pub enum Subject {
     /// An image, and what its Dockerfile asks for.
     Question(Question),
-    /// The hash of a package state as the store has it; nothing but the state is asked about.
+    /// The hash of a package state as the store has it; nothing but the state matters.
     State([u8; 32]),
     /// An image that lowtide did not build. Its id determines its package state.
     Image(ImageId),

@@ -55,7 +55,7 @@ impl Surveyed {
 pub const AT_ONCE: usize = 8;
 
 impl Archives {
-    /// What archives said at `since` or later is not asked again.
+    /// What archives said at `since` or later is not requested again.
     #[must_use]
     pub fn judging(&self, since: Timestamp, now: Timestamp) -> Judging<'_> {
         let visit = self.visit(since, now);

@@ -1,4 +1,4 @@
-//! What a package manager would do, as a survey tells it.
+//! What a package manager would do, as a survey reports it.
 
 use lowtide_model::freshness::{Fix, KeptBack, PendingPackage, Survey};
 use lowtide_packages::planned::{New, Pending, Removal, Upgrade};

@@ -175,9 +175,9 @@ async fn has_moved(stage: &Stage, image: &str) {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut told = BufReader::new(events.stdout.take().unwrap()).lines();
+    let mut lines = BufReader::new(events.stdout.take().unwrap()).lines();
     let moved = async {
-        while told.next_line().await.unwrap().is_some() {
+        while lines.next_line().await.unwrap().is_some() {
             if quiet(&["inspect", "-f", "{{.Image}}", &stage.name]) == image {
                 return;
             }
@@ -204,6 +204,6 @@ async fn somebodys_stop_while_it_bakes_is_diverged_and_condemns_nobody() {
     };
     assert_eq!(failure.kind, FailureKind::Diverged);
     assert_eq!(house.stays_out(), (true, 0), "halted, not quarantined");
-    let kept = stage.inspect(&old).await;
-    assert_eq!(kept["State"]["Running"], false);
+    let inspected = stage.inspect(&old).await;
+    assert_eq!(inspected["State"]["Running"], false);
 }

@@ -57,12 +57,12 @@ impl Project {
     }
 
     fn compose(&self, args: &[&str]) {
-        let (done, said) = self.told(args);
+        let (done, said) = self.output(args);
         assert!(done, "compose {args:?}: {said}");
     }
 
     /// Did it work, and what did it say?
-    fn told(&self, args: &[&str]) -> (bool, String) {
+    fn output(&self, args: &[&str]) -> (bool, String) {
         let program = std::env::var("LOWTIDE_TEST_COMPOSE")
             .expect("LOWTIDE_TEST_COMPOSE is not set: run `scripts/test docker`, which unpacks Compose v2");
         let socket = std::env::var("LOWTIDE_TEST_ENGINE").unwrap();
@@ -167,7 +167,7 @@ async fn compose_up_after_a_roll_changes_nothing() {
     assert!(rolled.iter().all(|container| !before.contains(container)));
 
     // Compose 2.26 fails in the middle of a dry run: it looks for a container it did not make.
-    let (_, would) = project.told(&["--dry-run", "up", "-d"]);
+    let (_, would) = project.output(&["--dry-run", "up", "-d"]);
     assert!(would.contains("Recreate"), "the tag still means the old image: {would}");
     let was = Snapshot::from_bytes(&found.snapshots[0]).unwrap().tag.unwrap();
     assert_eq!((was.reference.as_str(), was.image.as_ref()), (app.as_str(), Some(&old)));
@@ -304,9 +304,12 @@ async fn the_first_up_after_a_roll_makes_the_tenant_anew_once() {
     ))
     .await;
     let found = project.preflight_of(&["web", "side"]).await.unwrap();
-    let told: Vec<&String> = found.warnings.iter().filter(|w| w.contains("network_mode")).collect();
-    assert_eq!(told.len(), 1, "{:?}", found.warnings);
-    assert!(told[0].starts_with(&format!("{}-side-1: ", stage.name)), "{told:?}");
+    let warnings: Vec<&String> = found.warnings.iter().filter(|w| w.contains("network_mode")).collect();
+    assert_eq!(warnings.len(), 1, "{:?}", found.warnings);
+    assert!(
+        warnings[0].starts_with(&format!("{}-side-1: ", stage.name)),
+        "{warnings:?}"
+    );
     let (ended, steps) = house.roll(stage, "new", &new).await;
     assert_eq!(ended, lowtide::model::rollout::RolloutConclusion::Done, "{steps:?}");
     let rolled = project.containers();

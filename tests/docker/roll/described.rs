@@ -97,10 +97,10 @@ pub(super) fn value_at(path: &str, what: Value) -> Value {
 
 /// Names of a struct's fields, as serde's derived code tells them.
 fn names<T: DeserializeOwned>() -> &'static [&'static str] {
-    let told = Cell::new(&[] as &[&str]);
-    let stopped = T::deserialize(Listener(&told));
-    assert!(stopped.is_err() && !told.get().is_empty(), "not a struct");
-    told.get()
+    let seen = Cell::new(&[] as &[&str]);
+    let stopped = T::deserialize(Listener(&seen));
+    assert!(stopped.is_err() && !seen.get().is_empty(), "not a struct");
+    seen.get()
 }
 
 struct Listener<'a>(&'a Cell<&'static [&'static str]>);

@@ -227,8 +227,8 @@ async fn an_index_is_pulled_for_this_platform_and_refused_where_it_has_none() {
         gone();
         let release = super::verbs::release(&reference, &image, Some(&digest));
         let pulled = pull(&stage.engine, &release, None).await;
-        let told = format!("{arch}: {pulled:?}");
-        assert_eq!(pulled.map_err(|f| f.kind), expected, "{told}");
+        let shown = format!("{arch}: {pulled:?}");
+        assert_eq!(pulled.map_err(|f| f.kind), expected, "{shown}");
     }
     gone();
 }

@@ -92,11 +92,11 @@ async fn configs_and_secrets_of_compose_are_put_into_the_new_container_with_owne
     put(&id, PUT);
     started(&id);
     let found = stage.preflight().await.unwrap();
-    let told = format!(
+    let expected = format!(
         "{}: /etc/made was written inside the container and stays behind",
         stage.name
     );
-    assert_eq!(found.warnings, [told], "written by the container, not put in");
+    assert_eq!(found.warnings, [expected], "written by the container, not put in");
 
     let snapshot = Snapshot::from_bytes(&found.snapshots[0]).unwrap();
     assert_eq!(snapshot.files.len(), PUT.len());
@@ -154,11 +154,11 @@ async fn files_larger_than_the_bound_are_refused_by_name() {
     put(&id, &[file("etc/first"), file("etc/second")]);
     let failure = stage.preflight().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::PreflightRefused);
-    let told = format!(
+    let expected = format!(
         "{}: /etc/second (put in before the start, with the others more than 8 MiB)",
         stage.name
     );
-    assert_eq!(failure.detail, told);
+    assert_eq!(failure.detail, expected);
 }
 
 #[tokio::test]

@@ -126,8 +126,8 @@ async fn several_networks_keep_aliases_addresses_and_each_mac_the_engine_honours
     assert_eq!(now["IPAddress"], format!("{v4}.77"));
     // Engines before API 1.44 have one MAC address for a container, of its first network. From API 1.48 on (Docker 28) they make up
     // others at random, and do not say which ones were given (docs/roadmap.md).
-    let told = all_at_create && stage.api().await < 48;
-    assert_eq!(now["MacAddress"] == mac, told);
+    let passed_on = all_at_create && stage.api().await < 48;
+    assert_eq!(now["MacAddress"] == mac, passed_on);
 }
 
 #[tokio::test]
@@ -144,8 +144,8 @@ async fn a_network_made_again_under_its_name_is_found_by_name_though_the_contain
         let tag = stage.tag("old");
         let old = docker(&[&["create", "--name", &stage.name], &flags[..], &[&tag, "sleep", "1000"]].concat());
         docker(&["start", &old]);
-        let kept = stage.preflight().await.unwrap();
-        let candidate = stage.candidate(&kept, 0, &new).await.unwrap();
+        let preflight = stage.preflight().await.unwrap();
+        let candidate = stage.candidate(&preflight, 0, &new).await.unwrap();
         assert_eq!(
             &stage.inspect(&candidate).await["HostConfig"]["NetworkMode"],
             mode,

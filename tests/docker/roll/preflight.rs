@@ -62,7 +62,7 @@ async fn a_compose_projects_services_are_found_in_order() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_is_refused_by_field_name() {
+async fn what_cannot_be_preserved_is_refused_by_field_name() {
     let stage = Stage::new();
     stage.image("old", OLD);
     let refused = async |field: &str| {

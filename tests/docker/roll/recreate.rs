@@ -91,7 +91,7 @@ fn forgets_what_moves(networks: &Value) -> Value {
 }
 
 /// Everything of the host side and the networks is as it was.
-fn assert_host_is_kept(before: &Value, after: &Value) {
+fn assert_host_is_preserved(before: &Value, after: &Value) {
     assert_eq!(after["Name"], before["Name"]);
     let mut host = after["HostConfig"].clone();
     // The two volumes nobody named are named now; the new image's own /more is a new one.
@@ -188,7 +188,7 @@ async fn a_rich_container_rolls_forward_and_back_and_loses_nothing() {
     verbs::set_restart(engine, &candidate, &unit.restart).await.unwrap();
     let after = wait_for(&stage, &candidate, "/State/Health/Status", &json!("healthy")).await;
 
-    assert_host_is_kept(&before, &after);
+    assert_host_is_preserved(&before, &after);
     let image = stage.inspect_image(&new).await;
     assert_config_is_three_way(&before, &after, &image, &stage.tag("new"));
     for path in ["/data/kept", "/anonymous/kept", "/asked/kept", "/named/kept"] {

@@ -86,8 +86,8 @@ fn names_volumes(before: &mut Value, after: &Value) {
     if let Some(binds) = before["HostConfig"]["Binds"].as_array_mut() {
         binds.retain(|b| b.as_str().unwrap().contains(':'));
     }
-    let mut asked = before["HostConfig"]["Mounts"].as_array().cloned().unwrap_or_default();
-    for mount in &mut asked {
+    let mut requested = before["HostConfig"]["Mounts"].as_array().cloned().unwrap_or_default();
+    for mount in &mut requested {
         if mount["Type"] == "volume" && mount.get("Source").is_none() {
             mount["Source"] = named_before(mount["Target"].as_str().unwrap());
         }
@@ -96,13 +96,13 @@ fn names_volumes(before: &mut Value, after: &Value) {
         .as_array()
         .into_iter()
         .flatten()
-        .skip(asked.len())
+        .skip(requested.len())
     {
         let target = added["Target"].as_str().unwrap();
         assert_eq!(added["Source"], named_before(target), "{target}");
-        asked.push(added.clone());
+        requested.push(added.clone());
     }
-    before["HostConfig"]["Mounts"] = json!(asked);
+    before["HostConfig"]["Mounts"] = json!(requested);
 }
 
 #[tokio::test]

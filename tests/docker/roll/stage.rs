@@ -249,9 +249,9 @@ pub(crate) async fn wait_for(stage: &Stage, container: &str, pointer: &str, valu
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut told = BufReader::new(events.stdout.take().unwrap()).lines();
+    let mut lines = BufReader::new(events.stdout.take().unwrap()).lines();
     let seen = async {
-        while told.next_line().await.unwrap().is_some() {
+        while lines.next_line().await.unwrap().is_some() {
             let now = stage.inspect(container).await;
             if now.pointer(pointer) == Some(value) {
                 return now;

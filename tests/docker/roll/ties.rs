@@ -151,13 +151,16 @@ async fn behind_a_router_the_new_one_serves_before_the_old_one_goes() {
         stage.name
     ))
     .await;
-    let told = || docker(&["exec", &router, "sh", "-c", "cat /told; rm /told"]);
+    let recorded = || docker(&["exec", &router, "sh", "-c", "cat /told; rm /told"]);
     let (ended, steps) = house.roll(&stage, "new", &new).await;
     assert_eq!(ended, RolloutConclusion::Done, "{steps:?}");
-    let heard = told();
-    let heard: Vec<&str> = heard.lines().collect();
-    assert!(heard[0].starts_with(&format!("join {}.next.", stage.name)), "{heard:?}");
-    assert_eq!(heard[1..], [format!("leave {}", stage.name)]);
+    let changes = recorded();
+    let changes: Vec<&str> = changes.lines().collect();
+    assert!(
+        changes[0].starts_with(&format!("join {}.next.", stage.name)),
+        "{changes:?}"
+    );
+    assert_eq!(changes[1..], [format!("leave {}", stage.name)]);
     let now = stage.inspect(&stage.name).await;
     let aliases = now
         .pointer(&format!("/NetworkSettings/Networks/{edge}/Aliases"))
@@ -176,7 +179,7 @@ async fn behind_a_router_the_new_one_serves_before_the_old_one_goes() {
 }
 
 #[tokio::test]
-async fn a_router_that_pauses_is_always_told_to_go_on() {
+async fn a_router_that_pauses_is_always_resumed() {
     let stage = Stage::new();
     stage.image("old", SERVES);
     let (new, bad) = (stage.image("new", SERVES_TOO), stage.image("bad", EXITS));
@@ -190,11 +193,11 @@ async fn a_router_that_pauses_is_always_told_to_go_on() {
         stage.name
     ))
     .await;
-    let told = || docker(&["exec", &router, "sh", "-c", "cat /told; rm /told"]);
+    let recorded = || docker(&["exec", &router, "sh", "-c", "cat /told; rm /told"]);
     let (ended, steps) = house.roll(&stage, "new", &new).await;
     assert_eq!(ended, RolloutConclusion::Done, "{steps:?}");
-    assert_eq!(told(), "pause\nresume");
+    assert_eq!(recorded(), "pause\nresume");
     let (ended, _) = house.roll(&stage, "bad", &bad).await;
     reverted(&ended);
-    assert_eq!(told(), "pause\nresume");
+    assert_eq!(recorded(), "pause\nresume");
 }

@@ -72,13 +72,13 @@ async fn a_start_waits_for_its_port_and_says_why_it_failed() {
         "sleep",
         "1000",
     ]);
-    let (proxy, answered) = proxy::telling("/start");
+    let (proxy, responded) = proxy::notifying("/start");
     let started = tokio::spawn({
         let (engine, late) = (proxy.engine(), late.clone());
         async move { verbs::start(&engine, &late).await }
     });
     // The first try has failed: its port is taken.
-    answered.notified().await;
+    responded.notified().await;
     assert_ne!(stage.inspect(&late).await["State"]["Error"], "");
     verbs::stop(&stage.engine, &blocker, Some(jiff::SignedDuration::ZERO))
         .await
@@ -99,7 +99,7 @@ async fn a_start_waits_for_its_port_and_says_why_it_failed() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_log_is_kept() {
+async fn the_end_of_a_log_is_retained() {
     let stage = Stage::new();
     stage.image("old", OLD);
     let id = stage.run(

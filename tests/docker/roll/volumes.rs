@@ -48,8 +48,8 @@ async fn a_new_images_own_volume_goes_with_its_candidate_and_no_other_does() {
         .unwrap();
     let left = all();
     assert!(!left.contains(&more), "made for the candidate alone");
-    for kept in [&data, &anonymous, &named] {
-        assert!(left.contains(kept), "{kept}");
+    for volume in [&data, &anonymous, &named] {
+        assert!(left.contains(volume), "{volume}");
     }
     verbs::start(&stage.engine, &old).await.unwrap();
     assert_eq!(docker(&["exec", &old, "cat", "/data/file"]), "kept");

@@ -178,10 +178,10 @@ fn two_replicas_are_watched() {
     web-1: remove old container
     ");
     // The cycle and the rollout go on side by side.
-    let answer = place.masked(&text(&rolled.stdout));
-    let mut answer: Vec<&str> = answer.lines().collect();
-    answer.sort_unstable();
-    insta::assert_snapshot!(answer.join("\n"), @"
+    let printed = place.masked(&text(&rolled.stdout));
+    let mut printed: Vec<&str> = printed.lines().collect();
+    printed.sort_unstable();
+    insta::assert_snapshot!(printed.join("\n"), @"
     web on front: done
     web: unchanged: no changes that a rebuild could pick up
     ");

@@ -150,7 +150,10 @@ impl House {
         self.until("its page", async |house: &Self| {
             let port = quiet(&["port", &house.name, LISTEN]);
             let address = port.lines().next()?.to_owned();
-            house.get(&address).filter(|answer| answer.contains("ready")).map(drop)
+            house
+                .get(&address)
+                .filter(|response| response.contains("ready"))
+                .map(drop)
         })
         .await;
         self.file("handover.json", false).await;
@@ -225,23 +228,23 @@ impl House {
             }
         };
         let Ok(found) = tokio::time::timeout(PATIENCE, found).await else {
-            panic!("{what} did not come\n{}", self.told().await)
+            panic!("{what} did not come\n{}", self.diagnosis().await)
         };
         found
     }
 
     /// For whoever reads a failed test.
-    async fn told(&self) -> String {
-        let mut told: Vec<String> = self.events().await.iter().skip(1).map(|e| format!("{e:?}")).collect();
-        told.extend(self.names());
-        told.extend(std::fs::read_to_string(self.state().join("log")));
-        told.join("\n")
+    async fn diagnosis(&self) -> String {
+        let mut diagnosis: Vec<String> = self.events().await.iter().skip(1).map(|e| format!("{e:?}")).collect();
+        diagnosis.extend(self.names());
+        diagnosis.extend(std::fs::read_to_string(self.state().join("log")));
+        diagnosis.join("\n")
     }
 
     fn get(&self, address: &str) -> Option<String> {
         let url = format!("http://{address}/readyz");
-        let answer = Command::new("curl").args(["-sS", "--max-time", "2", &url]).output();
-        answer.ok().map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
+        let output = Command::new("curl").args(["-sS", "--max-time", "2", &url]).output();
+        output.ok().map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
     }
 
     fn configuration(&self) -> String {
@@ -347,7 +350,7 @@ impl Drop for House {
 /// Tells when something was written in the state, or happened to a container.
 struct Moves {
     changes: Changes,
-    told: Lines<BufReader<ChildStdout>>,
+    engine_events: Lines<BufReader<ChildStdout>>,
     _events: Child,
 }
 
@@ -363,7 +366,7 @@ impl Moves {
             .unwrap();
         Self {
             changes: Changes::of(&[state]),
-            told: BufReader::new(events.stdout.take().unwrap()).lines(),
+            engine_events: BufReader::new(events.stdout.take().unwrap()).lines(),
             _events: events,
         }
     }
@@ -371,7 +374,7 @@ impl Moves {
     async fn next(&mut self) {
         tokio::select! {
             () = self.changes.next() => {}
-            line = self.told.next_line() => assert!(line.unwrap().is_some(), "the engine tells no more"),
+            line = self.engine_events.next_line() => assert!(line.unwrap().is_some(), "the engine tells no more"),
         }
     }
 }

@@ -240,12 +240,12 @@ async fn a_task_that_never_gets_its_port_ends_at_our_deadline() {
     let port = free_port();
     let published = format!("published={port},target=80,mode=host");
     let name = stage.create("", &["--publish", &published], &old);
-    let mut asks = target(one(&name));
-    asks.kind = TargetKind::Services(Box::new(ServicesPolicy {
+    let mut policy = target(one(&name));
+    policy.kind = TargetKind::Services(Box::new(ServicesPolicy {
         select: one(&name),
         order: Order::StartFirst,
     }));
-    let refused = Roll::of(&stage, asks, &new).drive().await;
+    let refused = Roll::of(&stage, policy, &new).drive().await;
     assert_eq!(why(&refused).kind, FailureKind::ServiceRefused);
     // By itself it would be stop-first; the step is made to say otherwise.
     let mut roll = Roll::new(&stage, one(&name), &new);

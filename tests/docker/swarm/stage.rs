@@ -144,7 +144,7 @@ pub(super) struct Roll<'a> {
     /// Added to the clock.
     pub(super) ahead: jiff::SignedDuration,
     pub(super) steps: Vec<String>,
-    told: Lines<BufReader<ChildStdout>>,
+    engine_events: Lines<BufReader<ChildStdout>>,
     _events: Child,
 }
 
@@ -162,7 +162,7 @@ impl<'a> Roll<'a> {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let told = BufReader::new(child.stdout.take().unwrap()).lines();
+        let engine_events = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut roll = Self {
             stage,
             id: RolloutId(ulid::Ulid::generate()),
@@ -171,7 +171,7 @@ impl<'a> Roll<'a> {
             auth: None,
             ahead: jiff::SignedDuration::ZERO,
             steps: Vec::new(),
-            told,
+            engine_events,
             _events: child,
         };
         roll.push(RolloutEvent::Opened {
@@ -352,7 +352,7 @@ impl<'a> Roll<'a> {
 
     /// Until the engine tells something, or time alone may have made the difference.
     async fn something_happens(&mut self) {
-        let _ = tokio::time::timeout(Duration::from_millis(250), self.told.next_line()).await;
+        let _ = tokio::time::timeout(Duration::from_millis(250), self.engine_events.next_line()).await;
     }
 }
 

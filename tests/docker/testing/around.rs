@@ -35,7 +35,7 @@ async fn a_sidecar_that_fails_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sidecar_image_is_pulled_or_told() {
+async fn a_sidecar_image_is_pulled_or_reported() {
     let registry = std::env::var("LOWTIDE_TEST_REGISTRY").unwrap();
     let image = Image::running("exec sleep 1000");
     for (reference, kind) in [

@@ -78,7 +78,7 @@ async fn a_crash_loop_is_seen_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn health_checks_are_heard() {
+async fn health_checks_are_reported() {
     let healthy = Foreign::run(
         &[
             "--health-cmd",
@@ -179,11 +179,11 @@ async fn a_probe_can_join_the_container() {
     );
     let verdict = server.ready(http("/x"), 55, &via).await;
     assert!(matches!(verdict, ReadyVerdict::Ready { .. }), "{verdict:?}");
-    let answer = engine()
+    let status = engine()
         .http_beside(&server.0, 8080, "/none", &via, &CancellationToken::new())
         .await
         .unwrap();
-    assert_eq!(answer, Ok(404));
+    assert_eq!(status, Ok(404));
     let filter = format!("label=io.lowtide.instance={instance}");
     assert_eq!(docker(&["ps", "-aq", "--filter", &filter], ""), "");
 }

@@ -34,8 +34,8 @@ async fn an_early_unhealthy_does_not_end_the_time_for_the_testing_tools() {
         inspected(&container, ".Config.Healthcheck"),
     );
     assert_eq!(own["Interval"], 200_000_000);
-    for kept in ["Test", "Interval", "Retries", "Timeout"] {
-        assert_eq!(given[kept], own[kept], "{kept}");
+    for setting in ["Test", "Interval", "Retries", "Timeout"] {
+        assert_eq!(given[setting], own[setting], "{setting}");
     }
     assert_eq!(given["StartPeriod"], 60_000_000_000_u64);
     attempt.test(&effect).await.unwrap();

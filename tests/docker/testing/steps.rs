@@ -47,8 +47,8 @@ async fn tools_arrive_tests_pass_and_the_image_starts_as_it_ships() {
     assert!(std::fs::read_to_string(&log).unwrap().contains("ran the tests"));
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&log).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
-    let kept = attempt.work.path().join("artefacts/data/results/a.log");
-    assert_eq!(std::fs::read_to_string(kept).unwrap(), "kept\n");
+    let artefact = attempt.work.path().join("artefacts/data/results/a.log");
+    assert_eq!(std::fs::read_to_string(artefact).unwrap(), "kept\n");
     attempt.nothing_is_left();
 }
 
@@ -199,15 +199,15 @@ async fn secrets_of_the_test_environment_are_reported_nowhere() {
     let failure = failure(attempt.test(&effect).await);
 
     assert_eq!(failure.kind, FailureKind::TestFailed, "{failure}");
-    let mut told = vec![failure.to_string(), failure.excerpt.join("\n"), attempt.said()];
-    for kept in ["bootstrap.log", "test.log", "artefacts/r/a.log", "artefacts/r/x.xml"] {
-        told.push(std::fs::read_to_string(attempt.work.path().join(kept)).unwrap());
+    let mut texts = vec![failure.to_string(), failure.excerpt.join("\n"), attempt.said()];
+    for file in ["bootstrap.log", "test.log", "artefacts/r/a.log", "artefacts/r/x.xml"] {
+        texts.push(std::fs::read_to_string(attempt.work.path().join(file)).unwrap());
     }
-    for text in &told {
+    for text in &texts {
         assert!(!text.contains("canary"), "{text}");
         assert!(!text.contains("of-the"), "{text}");
     }
-    assert!(told[1..].iter().all(|text| text.contains("[hidden]")), "{told:?}");
+    assert!(texts[1..].iter().all(|text| text.contains("[hidden]")), "{texts:?}");
     attempt.nothing_is_left();
 }
 

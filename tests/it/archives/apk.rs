@@ -132,7 +132,7 @@ fn an_image_believes_its_keys_and_takes_what_they_signed() {
 }
 
 #[tokio::test]
-async fn a_repository_is_asked_once_for_all_images_and_judged_by_the_keys_of_each() {
+async fn a_repository_is_queried_once_for_all_images_and_judged_by_the_keys_of_each() {
     let site = Site::new().await;
     let state = tempfile::tempdir().unwrap();
     let archives = Archives::new(
@@ -151,8 +151,8 @@ async fn a_repository_is_asked_once_for_all_images_and_judged_by_the_keys_of_eac
     let images = [wanted(maker.keys()), wanted(stranger.keys()), wanted(maker.keys())];
     let said = async || -> Vec<String> {
         let visit = archives.visit(jiff::Timestamp::MAX, jiff::Timestamp::UNIX_EPOCH);
-        let answers = ApkRepositories.indexes(visit).results(&images).await;
-        let said = answers.iter().map(|answer| match answer {
+        let results = ApkRepositories.indexes(visit).results(&images).await;
+        let said = results.iter().map(|result| match result {
             ApkResult::Known(text) => String::from_utf8_lossy(text).into_owned(),
             ApkResult::Unknown { source, why } => format!("{source}: {why}"),
         });

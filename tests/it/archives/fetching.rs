@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-fn ask(url: &str) -> FileRequest<'_> {
+fn request(url: &str) -> FileRequest<'_> {
     FileRequest {
         url,
         limit: 1 << 20,
@@ -21,7 +21,7 @@ fn ask(url: &str) -> FileRequest<'_> {
 }
 
 async fn content(client: &ArchiveClient, url: &str) -> Result<Vec<u8>, ArchiveError> {
-    match client.get(&ask(url)).await? {
+    match client.get(&request(url)).await? {
         Got::Content { bytes, .. } => Ok(bytes),
         Got::Unchanged => panic!("nothing was kept"),
     }
@@ -47,7 +47,7 @@ async fn a_busy_server_is_waited_for_or_left_alone() {
 }
 
 #[tokio::test]
-async fn one_host_is_asked_a_few_things_at_a_time() {
+async fn one_host_gets_a_few_requests_at_a_time() {
     let site = Site::new().await;
     let narrow = client(Limits {
         per_host: 1,
@@ -119,18 +119,21 @@ async fn folders_are_read_only_when_that_was_said() {
         ..Access::default()
     })
     .unwrap();
-    let Ok(Got::Content { bytes, validators }) = reading.get(&ask(&url)).await else {
+    let Ok(Got::Content { bytes, validators }) = reading.get(&request(&url)).await else {
         panic!("the file was not read");
     };
     assert_eq!(bytes, b"content");
     let again = FileRequest {
         cached: Some(&validators),
-        ..ask(&url)
+        ..request(&url)
     };
     assert_eq!(reading.get(&again).await.unwrap(), Got::Unchanged);
     let gone = content(&reading, &format!("{url}.gpg")).await.unwrap_err();
     assert!(matches!(gone, ArchiveError::NotFound { .. }));
-    let small = FileRequest { limit: 3, ..ask(&url) };
+    let small = FileRequest {
+        limit: 3,
+        ..request(&url)
+    };
     assert!(matches!(
         reading.get(&small).await,
         Err(ArchiveError::TooLarge { limit: 3, .. })
@@ -174,7 +177,7 @@ async fn a_file_is_read_while_it_arrives() {
     let readers = Readers::default();
     let url = format!("{}/a", site.address);
     let got = client(limits())
-        .get_into(&ask(&url), &|| readers.begin(&first_byte))
+        .get_into(&request(&url), &|| readers.begin(&first_byte))
         .await;
     assert!(matches!(got, Ok(Got::Content { bytes, .. }) if bytes.is_empty()));
     assert_eq!(readers.read(), ["content"]);
@@ -187,7 +190,9 @@ async fn each_attempt_has_a_reader_of_its_own() {
     site.trick("a", Trick::BreakOnce);
     let (readers, nobody) = (Readers::default(), Arc::default());
     let url = format!("{}/a", site.address);
-    let got = client(limits()).get_into(&ask(&url), &|| readers.begin(&nobody)).await;
+    let got = client(limits())
+        .get_into(&request(&url), &|| readers.begin(&nobody))
+        .await;
     assert!(matches!(got, Ok(Got::Content { .. })));
     assert_eq!(readers.read(), ["con, then broken pipe", "content"]);
 }

@@ -20,7 +20,7 @@ async fn stale_unsigned_and_wrongly_signed() {
     let until = "Valid-Until: Sat, 11 Jul 2026 20:00:00 UTC\n";
     world.sign(&world.dated(&format!("{DATE}{until}"), &[INDEX]));
     insta::assert_snapshot!(world.said().await, @"unknown: SITE/debian/ stable: its Release expired on 2026-07-11T20:00:00Z: the package repository or its mirror is no longer updated");
-    let unchecked = world.ask(&world.wanting("check-valid-until=no", "stable main")).await;
+    let unchecked = world.query(&world.wanting("check-valid-until=no", "stable main")).await;
     insta::assert_snapshot!(world.words(&unchecked), @"known: [1] packages; skipped []");
     world.sign(&world.dated("Date: Mon, 13 Jul 2026 10:00:00 UTC\n", &[INDEX]));
     insta::assert_snapshot!(world.said().await, @"unknown: SITE/debian/ stable: its Release is dated 2026-07-13T10:00:00Z, which is in the future: a clock is wrong");
@@ -82,7 +82,7 @@ async fn an_index_that_is_not_what_the_release_says() {
 }
 
 #[tokio::test]
-async fn a_mirror_that_is_updated_meanwhile_is_asked_once_more() {
+async fn a_mirror_that_is_updated_meanwhile_is_queried_once_more() {
     let mut world = World::new().await;
     assert_eq!(world.said().await, "known: [1] packages; skipped []");
     // Last night's Release is served, tonight's index is there already; asked without a condition, the server has the new one.
@@ -100,7 +100,7 @@ async fn a_mirror_that_is_updated_meanwhile_is_asked_once_more() {
 }
 
 #[tokio::test]
-async fn web_pages_and_other_answers() {
+async fn web_pages_and_other_responses() {
     let world = World::new().await;
     for path in [inrelease(), index()] {
         world
@@ -172,8 +172,8 @@ async fn endless_silent_and_inflating() {
 async fn one_bad_archive_says_nothing_about_the_others() {
     let world = World::new().await;
     let gone = world.wanting("", "gone main");
-    let answers = world.suites().results(&[gone, world.wanted()]).await;
-    let said: Vec<String> = answers.iter().map(|answer| world.words(answer)).collect();
+    let results = world.suites().results(&[gone, world.wanted()]).await;
+    let said: Vec<String> = results.iter().map(|result| world.words(result)).collect();
     insta::assert_debug_snapshot!(said, @r#"
     [
         "unknown: SITE/debian/ gone: SITE/debian/dists/gone/Release does not exist",

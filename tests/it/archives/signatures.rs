@@ -34,8 +34,8 @@ fn both(gnupg: &Gnupg, keyring: &[u8], file: &[u8]) -> Result<Signed, SignatureE
 }
 
 /// The error's text, with the key's fingerprint taken out.
-fn why(answer: Result<Signed, SignatureError>, key: &str) -> String {
-    answer.unwrap_err().to_string().replace(key, "KEY")
+fn why(result: Result<Signed, SignatureError>, key: &str) -> String {
+    result.unwrap_err().to_string().replace(key, "KEY")
 }
 
 #[test]
@@ -78,9 +78,9 @@ fn a_changed_text_is_found_wherever_it_was_changed() {
     for at in body..body + RELEASE.len() / 2 {
         let mut changed = file.clone();
         changed[at] ^= 1;
-        let answer = trust(&keyring).inrelease(&changed, now());
+        let result = trust(&keyring).inrelease(&changed, now());
         // A flipped line end may make another line or no well-formed text; never a good signature.
-        assert!(answer.is_err(), "byte {at} changed: {answer:?}");
+        assert!(result.is_err(), "byte {at} changed: {result:?}");
     }
     let swapped = String::from_utf8(file).unwrap().replace("stable", "testing");
     insta::assert_snapshot!(why(both(&gnupg, &keyring, swapped.as_bytes()), &key), @"its signature by KEY is wrong: the text was changed after it was signed");
@@ -201,8 +201,8 @@ fn a_subkey_counts_only_with_the_word_of_its_primary_key() {
     // The subkey's binding is the last packet; without it, the subkey is anyone's.
     let binding = packets(&keyring).pop().unwrap();
     let unbound = &keyring[..keyring.len() - binding];
-    let answer = both(&gnupg, unbound, &file);
-    assert!(matches!(answer, Err(SignatureError::UnknownKey { .. })), "{answer:?}");
+    let result = both(&gnupg, unbound, &file);
+    assert!(matches!(result, Err(SignatureError::UnknownKey { .. })), "{result:?}");
 }
 
 #[test]
@@ -223,12 +223,12 @@ fn what_is_no_keyring_is_refused_by_name() {
             continue;
         };
         let keyrings = vec![Arc::new(keyring)];
-        let answer = Trust {
+        let result = Trust {
             keyrings,
             ..Trust::default()
         }
         .inrelease(&file, now());
-        assert!(answer.is_err(), "cut at {cut}");
+        assert!(result.is_err(), "cut at {cut}");
     }
 }
 

@@ -314,19 +314,19 @@ impl World {
         }
     }
 
-    pub(super) async fn ask(&self, wanted: &Wanted) -> SuiteResult {
-        let mut answers = self.suites().results(std::slice::from_ref(wanted)).await;
-        assert_eq!(answers.len(), 1);
-        answers.remove(0)
+    pub(super) async fn query(&self, wanted: &Wanted) -> SuiteResult {
+        let mut results = self.suites().results(std::slice::from_ref(wanted)).await;
+        assert_eq!(results.len(), 1);
+        results.remove(0)
     }
 
     /// In words: what is known, or why nothing.
     pub(super) async fn said(&self) -> String {
-        self.words(&self.ask(&self.wanted()).await)
+        self.words(&self.query(&self.wanted()).await)
     }
 
-    pub(super) fn words(&self, answer: &SuiteResult) -> String {
-        let text = match answer {
+    pub(super) fn words(&self, result: &SuiteResult) -> String {
+        let text = match result {
             SuiteResult::Known(suite) => {
                 let packages: Vec<usize> = suite.indexes.iter().map(|part| part.index.len()).collect();
                 format!("known: {packages:?} packages; skipped {:?}", suite.skipped)

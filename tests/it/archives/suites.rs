@@ -3,8 +3,8 @@
 use super::site::{DISTS, HEAD, INDEX, World, gzip, package, sha256};
 use lowtide::runtime::families::apt::known::{Proof, SuiteResult};
 
-fn known(answer: &SuiteResult) -> &lowtide::runtime::families::apt::known::Suite {
-    match answer {
+fn known(result: &SuiteResult) -> &lowtide::runtime::families::apt::known::Suite {
+    match result {
         SuiteResult::Known(suite) => suite,
         SuiteResult::Unknown { source, why } => panic!("{source}: {why}"),
     }
@@ -14,11 +14,11 @@ fn known(answer: &SuiteResult) -> &lowtide::runtime::families::apt::known::Suite
 async fn a_thousand_images_are_one_visit_and_the_next_night_one_request() {
     let mut world = World::new().await;
     let images = vec![world.wanted(); 1000];
-    let answers = world.suites().results(&images).await;
-    assert_eq!(answers.len(), 1000);
-    for answer in &answers {
-        assert_eq!(known(answer).indexes[0].index.len(), 1);
-        assert!(matches!(&known(answer).proof, Proof::Signed { by, .. } if *by == world.key));
+    let results = world.suites().results(&images).await;
+    assert_eq!(results.len(), 1000);
+    for result in &results {
+        assert_eq!(known(result).indexes[0].index.len(), 1);
+        assert!(matches!(&known(result).proof, Proof::Signed { by, .. } if *by == world.key));
     }
     insta::assert_debug_snapshot!(world.site.seen(), @r#"
     [
@@ -26,10 +26,10 @@ async fn a_thousand_images_are_one_visit_and_the_next_night_one_request() {
         "/debian/dists/stable/main/binary-amd64/Packages.gz -> 200",
     ]
     "#);
-    drop(answers);
+    drop(results);
     world.restart();
-    let answers = world.suites().results(&images).await;
-    assert_eq!(known(&answers[999]).indexes[0].index.len(), 1);
+    let results = world.suites().results(&images).await;
+    assert_eq!(known(&results[999]).indexes[0].index.len(), 1);
     insta::assert_debug_snapshot!(world.site.seen(), @r#"
     [
         "/debian/dists/stable/InRelease -> 304",
@@ -46,11 +46,11 @@ async fn each_image_judges_by_its_own_keys_and_nothing_is_fetched_twice() {
     let other = world.stranger();
     let mut stranger = world.wanted();
     stranger.trust = world.trust(&[&other]);
-    let answers = world
+    let results = world
         .suites()
         .results(&[stranger.clone(), world.wanted(), stranger])
         .await;
-    let said: Vec<String> = answers.iter().map(|answer| world.words(answer)).collect();
+    let said: Vec<String> = results.iter().map(|result| world.words(result)).collect();
     insta::assert_debug_snapshot!(said, @r#"
     [
         "unknown: SITE/debian/ stable: its Release is not believed: it is signed by KEY, which is in none of the keyrings: etc/apt/trusted.gpg.d/example.gpg",
@@ -62,7 +62,7 @@ async fn each_image_judges_by_its_own_keys_and_nothing_is_fetched_twice() {
 }
 
 #[tokio::test]
-async fn only_what_a_source_asks_for_is_fetched() {
+async fn only_what_a_source_names_is_fetched() {
     let world = World::new().await;
     let i386 = "main/binary-i386/Packages";
     let contrib = "contrib/binary-amd64/Packages";
@@ -77,7 +77,7 @@ async fn only_what_a_source_asks_for_is_fetched() {
     ));
     let mut both = world.wanting("", "stable main contrib non-free");
     both.architectures.push("riscv64".to_owned());
-    insta::assert_snapshot!(world.words(&world.ask(&both).await), @r#"known: [1, 1] packages; skipped ["it has nothing for the architecture riscv64", "it has no component non-free"]"#);
+    insta::assert_snapshot!(world.words(&world.query(&both).await), @r#"known: [1, 1] packages; skipped ["it has nothing for the architecture riscv64", "it has no component non-free"]"#);
     insta::assert_debug_snapshot!(world.site.seen(), @r#"
     [
         "/debian/dists/stable/InRelease -> 200",
@@ -97,7 +97,7 @@ async fn an_index_that_is_listed_as_empty_needs_no_file() {
     let mut both = world.wanted();
     both.architectures.push("i386".to_owned());
     assert_eq!(
-        world.words(&world.ask(&both).await),
+        world.words(&world.query(&both).await),
         "known: [1, 0] packages; skipped []"
     );
 }
@@ -158,17 +158,17 @@ async fn flat_archives_and_trusted_ones() {
     let bytes = world.site.get("debian/flat/Packages");
     let release = format!("SHA256:\n {} {} ./Packages\n", sha256(&bytes), bytes.len());
     world.site.put("debian/flat/Release", release);
-    insta::assert_snapshot!(world.words(&world.ask(&world.wanting("", "flat/")).await), @"unknown: SITE/debian/ flat/: its Release is not believed: it is not signed");
-    let answer = world.ask(&world.wanting("trusted=yes", "flat/")).await;
-    insta::assert_snapshot!(world.words(&answer), @"known: [2] packages; skipped []");
-    insta::assert_debug_snapshot!(known(&answer).proof, @r"
+    insta::assert_snapshot!(world.words(&world.query(&world.wanting("", "flat/")).await), @"unknown: SITE/debian/ flat/: its Release is not believed: it is not signed");
+    let result = world.query(&world.wanting("trusted=yes", "flat/")).await;
+    insta::assert_snapshot!(world.words(&result), @"known: [2] packages; skipped []");
+    insta::assert_debug_snapshot!(known(&result).proof, @r"
     Unverified {
         why: Unsigned,
     }
     ");
-    insta::assert_snapshot!(world.words(&world.ask(&world.wanting("trusted=no", "stable main")).await), @"unknown: SITE/debian/ stable: the source says trusted=no, so apt takes nothing from it");
+    insta::assert_snapshot!(world.words(&world.query(&world.wanting("trusted=no", "stable main")).await), @"unknown: SITE/debian/ stable: the source says trusted=no, so apt takes nothing from it");
     // Asked to believe it anyway, lowtide still notices that it need not.
-    let signed = world.ask(&world.wanting("trusted=yes", "stable main")).await;
+    let signed = world.query(&world.wanting("trusted=yes", "stable main")).await;
     assert!(matches!(known(&signed).proof, Proof::Signed { .. }));
 }
 

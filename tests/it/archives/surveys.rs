@@ -147,7 +147,7 @@ async fn a_survey_holds_no_longer_than_the_release_and_for_no_earlier_time() {
 }
 
 #[tokio::test]
-async fn what_is_not_known_is_not_kept_and_an_older_release_is_not_believed() {
+async fn what_is_not_known_is_not_stored_and_an_older_release_is_not_believed() {
     let mut world = World::new().await;
     let old = image(&world, "0.9");
     world.site.trick(&format!("{DISTS}/{INDEX}"), Trick::Status(404));

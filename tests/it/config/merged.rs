@@ -194,7 +194,7 @@ fn lowtide_reads_its_own_schema() {
 
 /// The configuration as it was first sketched.
 #[test]
-fn the_design_is_kept() {
+fn the_design_is_followed() {
     let text = include_str!("../../fixtures/config/design.yml");
     let fleet = validate::fleet(text.as_bytes()).unwrap();
     let archives = fleet.apps.values().find(|app| app.name.as_str() == "archives").unwrap();

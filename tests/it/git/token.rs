@@ -34,9 +34,9 @@ async fn a_token_opens_the_door_and_is_seen_nowhere() {
     world.write("app/Dockerfile", "FROM scratch\n");
     let id = world.push("app", "First");
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let kept = seen.clone();
+    let recorded = seen.clone();
     let url = http::serve(&world.path("srv"), Some(CANARY), move |_| {
-        kept.lock().unwrap().push(all_arguments())
+        recorded.lock().unwrap().push(all_arguments())
     });
     let source = with_token(&world, format!("{url}/app.git"), CANARY);
     assert_eq!(world.git.resolve(&source).await.unwrap().id, id);
@@ -62,7 +62,7 @@ async fn a_token_opens_the_door_and_is_seen_nowhere() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_denied_and_not_told() {
+async fn a_wrong_token_is_denied_and_not_shown() {
     let world = World::new();
     world.push("app", "First");
     let url = http::serve(&world.path("srv"), Some("right"), |_| {});
@@ -94,8 +94,8 @@ async fn a_token_is_for_its_own_server_only() {
     let world = World::new();
     world.repository("lib");
     world.push("lib", "Lib");
-    let asked = Arc::new(Mutex::new(0));
-    let count = asked.clone();
+    let requests = Arc::new(Mutex::new(0));
+    let count = requests.clone();
     // The same password: were it offered, it would be let in.
     let theirs = http::serve(&world.path("srv"), Some(CANARY), move |_| *count.lock().unwrap() += 1);
     let lib = run(&world.path("lib"), &["rev-parse", "HEAD"]);
@@ -118,5 +118,5 @@ async fn a_token_is_for_its_own_server_only() {
     };
     let error = world.git.checkout(&source, &id, &world.path("out")).await.unwrap_err();
     assert_eq!(error.failure().kind, FailureKind::SourceDenied, "{error}");
-    assert_eq!(*asked.lock().unwrap(), 0);
+    assert_eq!(*requests.lock().unwrap(), 0);
 }

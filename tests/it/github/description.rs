@@ -1,13 +1,13 @@
 //! The check of requests against the description can fail.
 
-use crate::support::github::description::{Asked, description};
+use crate::support::github::description::{ApiRequest, description};
 use serde_json::{Value, json};
 
 #[test]
 fn the_check_finds_what_is_wrong() {
-    let asked = |method, path, query: &[(&str, &str)], body: Option<Value>| {
+    let problems_of = |method, path, query: &[(&str, &str)], body: Option<Value>| {
         let query: Vec<_> = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        description().problems(&Asked {
+        description().problems(&ApiRequest {
             method,
             path,
             query: &query,
@@ -16,19 +16,19 @@ fn the_check_finds_what_is_wrong() {
     };
     let status = "/repos/example/web/statuses/3f2a9c1";
     let found = [
-        asked("POST", status, &[], Some(json!({ "state": "success" }))),
-        asked("POST", status, &[], Some(json!({ "state": "great" }))),
-        asked("POST", status, &[], Some(json!({ "stat": "success" }))),
-        asked("POST", status, &[], None),
-        asked("GET", "/repos/example/web/issue", &[], None),
-        asked(
+        problems_of("POST", status, &[], Some(json!({ "state": "success" }))),
+        problems_of("POST", status, &[], Some(json!({ "state": "great" }))),
+        problems_of("POST", status, &[], Some(json!({ "stat": "success" }))),
+        problems_of("POST", status, &[], None),
+        problems_of("GET", "/repos/example/web/issue", &[], None),
+        problems_of(
             "GET",
             "/repos/example/web/issues",
             &[("state", "any"), ("lables", "x"), ("page", "one")],
             None,
         ),
-        asked("GET", "/repos/example/web/issues", &[("since", "yesterday")], None),
-        asked(
+        problems_of("GET", "/repos/example/web/issues", &[("since", "yesterday")], None),
+        problems_of(
             "PATCH",
             "/repos/example/web/issues/one",
             &[],

@@ -67,7 +67,7 @@ async fn limits_name_the_time_of_the_next_try() {
 
 #[tokio::test]
 async fn what_each_refusal_means() {
-    let mut told = Vec::new();
+    let mut errors = Vec::new();
     for (status, words) in [
         (401, "Bad credentials"),
         (403, "Resource not accessible by personal access token"),
@@ -83,9 +83,9 @@ async fn what_each_refusal_means() {
             (false, true) => "when mended",
             (false, false) => "never",
         };
-        told.push(format!("{status} {then}: {error}"));
+        errors.push(format!("{status} {then}: {error}"));
     }
-    insta::assert_snapshot!(told.join("\n"), @r"
+    insta::assert_snapshot!(errors.join("\n"), @r"
     401 when mended: GitHub refuses the token: Bad credentials
     403 when mended: the token may not list the issues of example/web: Resource not accessible by personal access token
     404 never: cannot list the issues of example/web: it is not on GitHub, or the token may not see it
@@ -97,7 +97,7 @@ async fn what_each_refusal_means() {
 }
 
 #[tokio::test]
-async fn while_github_asks_for_silence_nothing_is_asked() {
+async fn while_github_demands_silence_nothing_is_requested() {
     let mut house = House::new().await;
     house.fake.script(refusal(
         403,
@@ -105,13 +105,13 @@ async fn while_github_asks_for_silence_nothing_is_asked() {
         "secondary rate limit",
     ));
     house.night(NEW, tests_failed()).await;
-    let asked = house.fake.world().requests.len();
-    assert_eq!(asked, 1, "the status is not even tried");
+    let sent = house.fake.world().requests.len();
+    assert_eq!(sent, 1, "the status is not even tried");
     assert_eq!(house.waiting().await, 2);
     house.deliver().await;
     house.restart().await;
     house.deliver().await;
-    assert_eq!(house.fake.world().requests.len(), asked, "also after a restart");
+    assert_eq!(house.fake.world().requests.len(), sent, "also after a restart");
     // The hour has passed.
     house.bot.store.set_mark("github-silent", clock::now()).await.unwrap();
     assert_eq!(house.deliver().await, 1, "the status; the issue has a time of its own");

@@ -87,7 +87,7 @@ async fn an_incident_from_its_first_night_to_its_last() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_repository_s_fault_is_not_told_there() {
+async fn what_is_not_the_repository_s_fault_is_not_reported_there() {
     let mut house = House::new().await;
     let conclusion = failed(
         FailureKind::RegistryUnreachable,
@@ -150,7 +150,7 @@ async fn a_delivery_that_is_repeated_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_on_its_way_makes_no_second_issue() {
+async fn a_response_that_is_lost_on_its_way_makes_no_second_issue() {
     for request in ["POST /repos/example/web/issues", "POST /repos/example/web/statuses"] {
         let mut house = House::new().await;
         house.fake.script(Scripted {
@@ -244,7 +244,7 @@ async fn an_issue_closed_by_hand_opens_again_for_another_cause() {
 }
 
 #[tokio::test]
-async fn the_pull_request_hears_of_it_only_when_the_commit_is_to_blame() {
+async fn the_pull_request_is_notified_only_when_the_commit_is_to_blame() {
     // Last release, pull requests of the commit, and where a comment is written.
     let merged = (7, Some("2026-11-20T08:00:00Z"), NEW);
     let other = (5, Some("2026-11-01T08:00:00Z"), OLD);
@@ -286,13 +286,16 @@ async fn other_or_unknown_bases_blame_no_commit() {
             last_bases: known.map(Vec::as_slice),
             timezone: "UTC",
         };
-        let told = consequences::run_ended(&state, &tests_failed(), &end, clock::now());
+        let consequences = consequences::run_ended(&state, &tests_failed(), &end, clock::now());
         let github = policy("https://api.example.org", house.folder.path());
         let contacts = Contacts {
             maintainers: &[],
             github_repo: Some("example/web"),
         };
-        let places = told.messages.iter().flat_map(|message| github.route(message, contacts));
+        let places = consequences
+            .messages
+            .iter()
+            .flat_map(|message| github.route(message, contacts));
         let comments = places.filter(|of| matches!(of.address.post, Post::PullComment { .. }));
         assert_eq!(comments.count(), usize::from(blamed), "{known:?}");
     }

@@ -110,11 +110,11 @@ async fn a_shared_base_is_fetched_once() {
     for (tag, fetched) in [("a", 1), ("b", 0), ("a", 0)] {
         let seen = read(&anonymous(), &tagged(&through, tag), &tables).await.unwrap();
         assert!(seen.inventory.files.contains_key(tag) && seen.inventory.files.contains_key("base"));
-        let asked = proxy.take();
+        let requests = proxy.take();
         assert_eq!(
-            asked.iter().filter(|line| line.contains(&blob)).count(),
+            requests.iter().filter(|line| line.contains(&blob)).count(),
             fetched,
-            "{tag}: {asked:#?}"
+            "{tag}: {requests:#?}"
         );
     }
 }
@@ -158,7 +158,7 @@ async fn serving(digest: &ServedDigest, bytes: Vec<u8>) -> String {
     let wanted = format!("/blobs/{digest}");
     let upstream = open();
     let client = reqwest::Client::new();
-    let answer = move |request: Request| {
+    let serve_blob = move |request: Request| {
         let (wanted, bytes, upstream, client) = (wanted.clone(), bytes.clone(), upstream.clone(), client.clone());
         async move {
             let path = request.uri().path().to_owned();
@@ -173,7 +173,7 @@ async fn serving(digest: &ServedDigest, bytes: Vec<u8>) -> String {
             (status, headers, sent.bytes().await.unwrap()).into_response()
         }
     };
-    serve(Router::new().fallback(any(answer))).await
+    serve(Router::new().fallback(any(serve_blob))).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,12 +86,12 @@ async fn what_is_not_there_is_missing() {
 
 #[tokio::test]
 async fn credentials_are_needed_right_and_wrong() {
-    let (right, _kept) = with_password("tide-secret\n");
+    let (right, _guard) = with_password("tide-secret\n");
     right.check_login(&guarded()).await.unwrap();
     let absent = tagged(&repository(&guarded()), "x");
     assert_eq!(right.digest(&absent).await.unwrap(), None);
 
-    let (wrong, _kept) = with_password("canary-password");
+    let (wrong, _guard) = with_password("canary-password");
     let error = wrong.check_login(&guarded()).await.unwrap_err();
     insta::assert_snapshot!(shown(&error, &absent.repository), @"the registry GUARDED denies the login");
     let error = wrong.digest(&absent).await.unwrap_err();

@@ -57,7 +57,7 @@ async fn inside_a_registry_blobs_are_mounted_not_sent() {
 async fn across_registries_blobs_are_streamed_and_the_digest_stays() {
     let images = Images::new().await;
     let (digest, _) = images.image("v1", "streamed").await;
-    let (registry, _kept) = with_password("tide-secret");
+    let (registry, _guard) = with_password("tide-secret");
     let to = repository(&guarded());
     registry
         .copy(&images.repository, &digest, &to, "v1", TagRule::Immutable)
@@ -79,7 +79,7 @@ async fn across_registries_blobs_are_streamed_and_the_digest_stays() {
 async fn an_index_takes_all_its_children_along() {
     let images = Images::new().await;
     let (index, children) = images.index("multi").await;
-    let (registry, _kept) = with_password("tide-secret");
+    let (registry, _guard) = with_password("tide-secret");
     let to = repository(&guarded());
     registry
         .copy(&images.repository, &index, &to, "multi", TagRule::Immutable)
@@ -147,7 +147,7 @@ async fn a_source_that_has_gone_is_missing() {
 async fn writing_without_the_right_is_denied() {
     let images = Images::new().await;
     let (digest, _) = images.image("one", "one").await;
-    let (registry, _kept) = with_password("wrong");
+    let (registry, _guard) = with_password("wrong");
     let to = repository(&guarded());
     let error = registry
         .copy(&images.repository, &digest, &to, "v1", TagRule::Moving)

@@ -40,7 +40,7 @@ pub(crate) struct Past {
     /// When the first night begins.
     begin: Timestamp,
     detail: Detail,
-    apps: Vec<Told>,
+    apps: Vec<AppHistory>,
 }
 
 /// How much events tell.
@@ -52,7 +52,7 @@ pub(crate) enum Detail {
     Sparse,
 }
 
-struct Told {
+struct AppHistory {
     name: AppName,
     app_state: Arc<AppState>,
     /// What a night brings together: facts, folded once they are committed.
@@ -73,14 +73,14 @@ enum Night {
 
 impl Past {
     pub(crate) fn new(store: Store, fleet: Fleet, begin: Timestamp, detail: Detail) -> Self {
-        let told = |name: &AppName| Told {
+        let history = |name: &AppName| AppHistory {
             name: name.clone(),
             app_state: Arc::default(),
             facts: vec![AppEvent::Tracked],
             opened: None,
         };
         Self {
-            apps: fleet.apps.keys().map(told).collect(),
+            apps: fleet.apps.keys().map(history).collect(),
             store,
             fleet,
             begin,
@@ -121,7 +121,7 @@ impl Past {
         }
         self.commit(batch, opens).await;
         let mut batch = Batch::new();
-        let mut told = Vec::new();
+        let mut notices = Vec::new();
         for (number, app) in self.apps.iter_mut().enumerate() {
             let run = run_id(opens, number);
             let was_failing = app.app_state.failing.is_some();
@@ -153,22 +153,22 @@ impl Past {
             let failed = matches!(conclusion, Conclusion::Failed { .. });
             if was_failing && !failed {
                 app.facts.push(AppEvent::RunRecovered { run });
-                told.push(recovered(&app.name, run, ends));
+                notices.push(recovered(&app.name, run, ends));
             }
             batch = batch.run(&app.name, run, 1, &RunEvent::Concluded { conclusion });
         }
-        let delivered: Vec<String> = told.iter().map(|notice| notice.keys.dedup.clone()).collect();
-        self.commit(batch.notices(told), ends).await;
+        let delivered: Vec<String> = notices.iter().map(|notice| notice.keys.dedup.clone()).collect();
+        self.commit(batch.notices(notices), ends).await;
         for dedup in delivered {
             let delivery = lowtide::store::outbox::Delivery::Delivered;
             self.store.record_delivery(dedup, delivery, ends).await.unwrap();
         }
-        self.keep_evidence(day, ends).await;
+        self.store_evidence(day, ends).await;
         self.open_rollouts(day, ends).await;
     }
 
     /// Of a few apps: each is a transaction of its own.
-    async fn keep_evidence(&self, day: usize, now: Timestamp) {
+    async fn store_evidence(&self, day: usize, now: Timestamp) {
         let json = r#"{"files":{},"layers":{},"lineage":{"lineage":"base","reference":"debian:12","layers":1}}"#;
         let packages: PackageState = serde_json::from_str(json).unwrap();
         for (number, app) in self.apps.iter().enumerate().step_by(EVIDENCE) {

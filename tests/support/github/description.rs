@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 pub(crate) struct Description(Value);
 
 /// A request as it came over the wire.
-pub(crate) struct Asked<'a> {
+pub(crate) struct ApiRequest<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     pub(crate) query: &'a [(String, String)],
@@ -30,9 +30,9 @@ pub(crate) fn description() -> &'static Description {
 
 impl Description {
     /// What is wrong with a request; empty when the description allows it.
-    pub(crate) fn problems(&self, asked: &Asked<'_>) -> Vec<String> {
-        let Some((operation, places)) = self.operation(asked) else {
-            return vec![format!("no such operation: {} {}", asked.method, asked.path)];
+    pub(crate) fn problems(&self, request: &ApiRequest<'_>) -> Vec<String> {
+        let Some((operation, places)) = self.operation(request) else {
+            return vec![format!("no such operation: {} {}", request.method, request.path)];
         };
         let mut problems = Vec::new();
         let parameters: Vec<&Value> = operation["parameters"]
@@ -43,7 +43,7 @@ impl Description {
             let name = parameter["name"].as_str().unwrap();
             let found = match parameter["in"].as_str() {
                 Some("path") => places.get(name).map(String::as_str),
-                Some("query") => asked.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()),
+                Some("query") => request.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()),
                 _ => continue,
             };
             match found {
@@ -57,7 +57,7 @@ impl Description {
                 None => {}
             }
         }
-        for (name, _) in asked.query {
+        for (name, _) in request.query {
             if !parameters
                 .iter()
                 .any(|p| p["in"] == "query" && p["name"] == name.as_str())
@@ -66,7 +66,7 @@ impl Description {
             }
         }
         let described = &operation["requestBody"];
-        match asked.body {
+        match request.body {
             Some(_) if described.is_null() => problems.push("a body where none belongs".to_owned()),
             Some(body) => self.check(
                 body,
@@ -88,12 +88,12 @@ impl Description {
     }
 
     /// The operation with the most literal path, and what stands in the places of its path.
-    fn operation(&self, asked: &Asked<'_>) -> Option<(&Value, BTreeMap<String, String>)> {
-        let segments: Vec<&str> = asked.path.split('/').collect();
+    fn operation(&self, request: &ApiRequest<'_>) -> Option<(&Value, BTreeMap<String, String>)> {
+        let segments: Vec<&str> = request.path.split('/').collect();
         let mut best: Option<(usize, &Value, BTreeMap<String, String>)> = None;
         for (template, operations) in self.0["paths"].as_object().unwrap() {
             let parts: Vec<&str> = template.split('/').collect();
-            if parts.len() != segments.len() || operations[asked.method.to_lowercase()].is_null() {
+            if parts.len() != segments.len() || operations[request.method.to_lowercase()].is_null() {
                 continue;
             }
             let mut places = BTreeMap::new();
@@ -105,7 +105,7 @@ impl Description {
                 name.map_or(part == segment, |_| !segment.is_empty())
             });
             if fits && best.as_ref().is_none_or(|(fewest, ..)| places.len() < *fewest) {
-                best = Some((places.len(), &operations[asked.method.to_lowercase()], places));
+                best = Some((places.len(), &operations[request.method.to_lowercase()], places));
             }
         }
         best.map(|(_, operation, places)| (operation, places))

@@ -1,7 +1,7 @@
 //! A GitHub of one test, at the wire. It keeps what it is told, answers with GitHub's own published examples as far as
 //! they go, and refuses every request that GitHub's description does not allow.
 
-use super::description::{Asked, description};
+use super::description::{ApiRequest, description};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -75,7 +75,7 @@ impl Fake {
         }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api = format!("http://{}{prefix}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&world));
+        let router = Router::new().fallback(respond).with_state(Arc::clone(&world));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { api, world, server }
     }
@@ -121,7 +121,7 @@ impl Drop for Fake {
     }
 }
 
-async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Response {
+async fn respond(State(world): State<Arc<Mutex<World>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let body: Option<Value> = (!body.is_empty()).then(|| serde_json::from_slice(&body).unwrap());
@@ -135,7 +135,7 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Res
     if let Some(refusal) = refused(&parts.headers) {
         return refusal;
     }
-    let problems = description().problems(&Asked {
+    let problems = description().problems(&ApiRequest {
         method,
         path: &path,
         query: &query,
@@ -154,8 +154,8 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Res
     {
         return as_scripted(scripted);
     }
-    let (status, answer) = world.perform(method, &path, &query, &body.unwrap_or_default());
-    scripted.map_or_else(|| said(status, &[], &answer), |s| as_scripted(&s))
+    let (status, reply) = world.perform(method, &path, &query, &body.unwrap_or_default());
+    scripted.map_or_else(|| said(status, &[], &reply), |s| as_scripted(&s))
 }
 
 fn refused(headers: &HeaderMap) -> Option<Response> {
@@ -241,10 +241,10 @@ impl World {
     }
 
     fn listed(&self, query: &[(String, String)]) -> Vec<Value> {
-        let ask = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-        let state = ask("state").unwrap_or("open");
+        let parameter = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        let state = parameter("state").unwrap_or("open");
         let of = |issue: &&Issue| {
-            let labelled = ask("labels").is_none_or(|label| issue.labels.iter().any(|l| l == label));
+            let labelled = parameter("labels").is_none_or(|label| issue.labels.iter().any(|l| l == label));
             labelled && (state == "all" || issue.open == (state == "open"))
         };
         let mut listed: Vec<Value> = self.issues.iter().rev().filter(of).map(Issue::shown).collect();
@@ -322,8 +322,8 @@ fn overlaid(example: &str, fields: &Value) -> Value {
 
 fn page(all: Vec<Value>, query: &[(String, String)]) -> Value {
     let number = |name: &str, otherwise: usize| {
-        let asked = query.iter().find(|(n, _)| n == name);
-        asked.map_or(otherwise, |(_, v)| v.parse().unwrap())
+        let parameter = query.iter().find(|(n, _)| n == name);
+        parameter.map_or(otherwise, |(_, v)| v.parse().unwrap())
     };
     let size = number("per_page", 30);
     all.into_iter()

@@ -25,7 +25,7 @@ pub(super) struct Believed {
     pub(super) until: Option<Timestamp>,
 }
 
-/// What a kept `Release` is good for.
+/// How a cached `Release` may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CachePolicy {
     /// The archive was asked a moment ago.

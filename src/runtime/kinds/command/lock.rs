@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 /// Between two looks at a command that an earlier lowtide began.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long what was asked to end may take before it is killed.
+/// How long a process that got SIGTERM may take before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The right to run a command of one target. Given back when dropped, whatever the command has left behind.

@@ -1,4 +1,4 @@
-//! Asking an address whether it serves, from where lowtide runs.
+//! Probes whether an address serves, from where lowtide runs.
 
 use crate::clients::http::Root;
 use crate::clients::tls;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// A GET that has to answer with 200–399 within `limit`. A redirect is an answer, and not followed.
+/// A GET that has to respond with 200–399 within `limit`. A redirect is a response, and not followed.
 ///
 /// # Errors
-/// `LocalTrouble` when it cannot be asked from here now. What it said instead of serving is a value, for people.
+/// `LocalTrouble` when it cannot be probed from here now. What it said instead of serving is a value, for people.
 pub async fn get(url: &str, limit: Duration) -> Result<Result<(), String>, Failure> {
     let client = Client::builder()
         .tls_backend_preconfigured(tls::client())

@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Lines kept of the output.
+/// Lines retained of the output.
 const LINES: usize = 200;
 /// Bytes of the output that are told as they come; a flood is for nobody to read.
 const SHOWN_LIMIT: usize = 1 << 20;
@@ -61,8 +61,8 @@ pub enum End {
     Stopped,
 }
 
-/// Runs it to its end, to its limit, or until `stop`. `say` hears its lines as they come. When the future is dropped, the
-/// process group is killed.
+/// Runs it to its end, to its limit, or until `stop`. `say` gets its lines as they come. When the future is dropped,
+/// the process group is killed.
 ///
 /// # Errors
 /// When it cannot be started.
@@ -183,7 +183,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// What is still in the pipe, and then all that is kept.
+    /// What is still in the pipe, and then all that is retained.
     async fn rest(mut self) -> Vec<String> {
         let _ = timeout(LAST_WORDS, async {
             while self.open {

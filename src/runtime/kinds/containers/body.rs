@@ -23,7 +23,7 @@ pub const LABEL_TAG: &str = "io.lowtide.tag";
 /// The image the new container is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct NewImage<'a> {
-    /// What the engine is told: `repository:tag`, so that other tools still see the tag.
+    /// What the engine is given: `repository:tag`, so that other tools still see the tag.
     pub reference: &'a str,
     /// What the reference must mean on this engine.
     pub id: &'a ImageId,
@@ -51,7 +51,7 @@ pub struct CreateBody {
     pub extra_networks: Vec<(String, Value)>,
 }
 
-/// A field that cannot be kept, by the name the engine's API gives it.
+/// A field that cannot be preserved, by the name the engine's API gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub field: String,
@@ -63,7 +63,7 @@ pub struct Refusal {
 /// container has the old one's.
 ///
 /// # Errors
-/// Every field that cannot be kept.
+/// Every field that cannot be preserved.
 pub fn create_body(snapshot: &Snapshot, image: &NewImage<'_>, mark: &Mark<'_>) -> Result<CreateBody, Vec<Refusal>> {
     let old = &snapshot.container;
     let refusals = refusals(old);
@@ -116,7 +116,7 @@ fn mode_means(old: &Value, network: &str) -> bool {
     mode == network || (matches!(mode, "default" | "") && network == "bridge")
 }
 
-/// What of a container cannot be kept by making it anew, and who else looks after it.
+/// What of a container cannot be preserved by making it anew, and who else looks after it.
 pub(super) fn refusals(old: &Value) -> Vec<Refusal> {
     let mut found = Vec::new();
     let mut refuse = |field: &str, why| {

@@ -36,8 +36,8 @@ pub struct Circumstances {
 /// never started, made again. The old container is not touched.
 ///
 /// # Errors
-/// `PreflightRefused` with the fields the engine did not keep; `DigestMismatch` when the reference means another image
-/// here; `Diverged` when someone else has the candidate's name.
+/// `PreflightRefused` with the fields the engine did not preserve; `DigestMismatch` when the reference means another
+/// image here; `Diverged` when someone else has the candidate's name.
 pub async fn create_candidate(
     engine: &Engine,
     unit: &Unit,

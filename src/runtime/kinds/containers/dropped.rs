@@ -1,5 +1,5 @@
 //! What a new image lacks that containers of the old one rely on. What the user set on the container itself counts for
-//! nothing here: it is kept.
+//! nothing here: it is preserved.
 
 use super::json::{list, object, text};
 use crate::clients::engine::connect::Engine;

@@ -1,4 +1,4 @@
-//! Is the new container what the old one was? Asked of the engine's own answer, before the old one is touched.
+//! Is the new container what the old one was? Checked in the engine's own response, before the old one is touched.
 
 use super::body::{is_own_hostname, limit_name};
 use super::config;

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// `EX_TEMPFAIL` of sysexits.h: try again later.
 const BUSY: i64 = 75;
 
-/// Lines kept of a hook's output.
+/// Lines retained of a hook's output.
 const LINES: usize = 200;
 
 /// Bytes kept of any output; the end matters most.

@@ -69,7 +69,7 @@ pub(super) async fn networks_gone(engine: &Engine, container: &Value) -> Result<
     Ok(gone)
 }
 
-/// Fixed ports of the host that a container asks for and another one, which runs, holds: `port`, name of the other.
+/// Fixed ports of the host that a container requests and another one, which runs, holds: `port`, name of the other.
 pub(super) fn ports_taken(container: &Value, others: &[&Value]) -> Vec<(String, String)> {
     let mut taken = Vec::new();
     let requested = object(container, "/HostConfig/PortBindings").into_iter().flatten();
@@ -178,7 +178,7 @@ pub async fn sweep(engine: &Engine, instance: &str, rollout: RolloutId) -> Resul
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
-    /// The create has told.
+    /// The create has decided.
     Nothing,
     Start,
 }

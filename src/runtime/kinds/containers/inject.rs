@@ -24,7 +24,7 @@ const OVERHEAD: usize = 64 << 10;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// One file. Its content may be a secret: it is kept in the sealed snapshot, and shown nowhere.
+/// One file. Its content may be a secret: it is stored in the sealed snapshot, and shown nowhere.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InjectedFile {
     /// Absolute path inside the container.
@@ -96,7 +96,7 @@ fn unpack(path: &str, archive: &[u8]) -> Result<Option<InjectedFile>, std::io::E
 /// Puts the files into a container that has not started, and reads them back. Doing it again does it over.
 ///
 /// # Errors
-/// `PreflightRefused` with the paths the engine did not keep as they were, or as the engine refuses.
+/// `PreflightRefused` with the paths the engine did not preserve as they were, or as the engine refuses.
 pub(in crate::runtime) async fn upload(
     engine: &Engine,
     container: &Value,

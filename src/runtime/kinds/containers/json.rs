@@ -4,7 +4,7 @@ use crate::clients::engine::error::EngineError;
 use lowtide_model::image::ImageId;
 use serde_json::{Map, Value};
 
-/// An answer without a field that every engine sends.
+/// A response without a field that every engine sends.
 #[derive(Debug, thiserror::Error)]
 #[error("field {0} is missing or of another type")]
 struct Missing(&'static str);
@@ -34,7 +34,7 @@ pub(in crate::runtime) fn object<'a>(value: &'a Value, pointer: &str) -> Option<
     value.pointer(pointer).and_then(Value::as_object)
 }
 
-/// `Unreadable`: the answer lacks `field`. Means *unknown*, never *absent*.
+/// `Unreadable`: the response lacks `field`. Means *unknown*, never *absent*.
 pub(in crate::runtime) fn missing(what: &str, field: &'static str) -> EngineError {
     EngineError::Unreadable {
         what: what.to_owned(),

@@ -1,4 +1,4 @@
-//! What stays behind in the old container's own writable layer. Pure, but for one question per path, asked by preflight.
+//! What stays behind in the old container's own writable layer. Pure, but for one query per path, made by preflight.
 
 use super::json::{list, text};
 use jiff::{SignedDuration, Timestamp};

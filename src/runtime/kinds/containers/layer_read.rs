@@ -1,4 +1,4 @@
-//! The old container's writable layer, asked of the engine path by path.
+//! The old container's writable layer, queried from the engine path by path.
 
 use super::inject::{self, InjectedFile};
 use super::json::{flag, id, name, number};
@@ -9,7 +9,8 @@ use crate::clients::engine::raw::encode;
 use base64::Engine as _;
 use serde_json::Value;
 
-/// Paths of a writable layer that are looked at one by one, per container, and told. What compose puts in is among the first.
+/// Paths of a writable layer that are looked at one by one, per container, and reported. What compose puts in is among
+/// the first.
 const MAX_PATHS: usize = 1000;
 const MAX_REPORTED: usize = 20;
 

@@ -129,9 +129,9 @@ mod tests {
             ("02:42:0a:63:01:02", 45, false),
             ("02:aa:bb:cc:dd:ee", 45, true),
             ("00:16:3e:00:00:01", 45, true),
-            // Before per-network addresses there is nobody to keep one.
+            // Before per-network addresses nothing preserves one.
             ("02:aa:bb:cc:dd:ee", 41, false),
-            // Random since Docker 28: nobody can tell.
+            // Random since Docker 28: it cannot be told apart.
             ("fe:aa:bb:cc:dd:ee", 51, false),
             ("00:16:3e:00:00:01", 51, true),
             ("", 45, false),

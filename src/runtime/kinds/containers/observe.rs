@@ -61,7 +61,7 @@ pub async fn was_stopped(engine: &Engine, container: &str) -> bool {
     }
 }
 
-/// An engine that tells no events leaves no evidence.
+/// An engine that reports no events leaves no evidence.
 async fn ended_by(engine: &Engine, inspected: &Value) -> EndedBy {
     let seen = seen(inspected);
     match (seen.state, seen.started, seen.finished) {
@@ -90,8 +90,8 @@ fn by(call: Result<bool, EngineError>) -> EndedBy {
     }
 }
 
-/// How long a health check takes at most from the start to its first answer after the start period. Fields that are not set
-/// are the engine's defaults of 30 s (moby, daemon/health.go).
+/// How long a health check takes at most from the start to its first result after the start period. Fields that are not
+/// set are the engine's defaults of 30 s (moby, daemon/health.go).
 fn warm_up(inspected: &Value) -> SignedDuration {
     let check = |field: &str| SignedDuration::from_nanos(number(inspected, &format!("/Config/Healthcheck/{field}")));
     let or_default = |given: SignedDuration| {

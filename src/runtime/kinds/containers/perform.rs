@@ -36,11 +36,11 @@ use lowtide_model::secret::Secret;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// A busy hook is asked again after this.
+/// A busy hook is retried after this.
 const HOOK_RETRY: SignedDuration = SignedDuration::from_mins(5);
 /// How long the log of a deleted container may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Log lines kept of a container that was rolled back.
+/// Log lines retained of a container that was rolled back.
 const LOG_LINES: usize = 200;
 
 fn until(end: Timestamp) -> Duration {
@@ -509,7 +509,7 @@ impl Stage<'_> {
         observe::was_stopped(self.engine, container).await
     }
 
-    /// Tells watchers what readiness still waits for, with the container's secrets masked.
+    /// Reports to watchers what readiness still waits for, with the container's secrets masked.
     fn not_ready(&self, unit: usize) -> impl FnMut(&str) + Send {
         let secrets = std::sync::LazyLock::new(|| (self.secrets)());
         let replica = Replica::of(self.state, unit);

@@ -1,4 +1,4 @@
-//! Before anything is touched: find the containers, refuse by field name what cannot be kept, take the snapshots.
+//! Before anything is touched: find the containers, refuse by field name what cannot be preserved, take the snapshots.
 
 use super::body::{Refusal, refusals};
 use super::compose;
@@ -48,7 +48,7 @@ pub struct Preflight {
 /// Finds the target's containers and makes sure that each can be made anew without loss.
 ///
 /// # Errors
-/// `TargetMissing`, `TargetSick`, `PreflightRefused` with every field that cannot be kept, or as the engine fails.
+/// `TargetMissing`, `TargetSick`, `PreflightRefused` with every field that cannot be preserved, or as the engine fails.
 pub async fn preflight(
     engine: &Engine,
     target: &TargetSettings,

@@ -125,7 +125,7 @@ fn refused(repository: &Repository, error: &EngineError) -> Failure {
     }
 }
 
-/// The engine answers 200 before it begins; a failed pull is told inside the stream only.
+/// The engine responds 200 before it begins; a failed pull is reported inside the stream only.
 fn said(repository: &Repository, message: &[u8]) -> Result<(), Failure> {
     let message: Value = serde_json::from_slice(message).unwrap_or(Value::Null);
     match text(&message, "/error") {

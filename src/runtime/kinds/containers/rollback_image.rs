@@ -1,4 +1,4 @@
-//! A tag that keeps an unused image on the host: the image of a `--rm` container, for as long as a rollback may need
+//! A tag that retains an unused image on the host: the image of a `--rm` container, for as long as a rollback may need
 //! it.
 
 use super::tag;

@@ -1,4 +1,4 @@
-//! Telling a router of a change, by a command inside its container.
+//! Notifies a router of a change, by a command inside its container.
 
 use super::find::inspect;
 use super::hook::{HookResult, run_with};

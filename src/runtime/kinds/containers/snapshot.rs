@@ -13,7 +13,8 @@ const LONGEST: usize = 64 << 10;
 /// Where compose and Swarm put secrets.
 const SECRETS: &str = "/run/secrets/";
 
-/// Raw bodies, as the engine wrote them. They hold the container's environment, so they are sealed wherever they are kept.
+/// Raw bodies, as the engine wrote them. They hold the container's environment, so they are sealed wherever they are
+/// stored.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Inspect body of the container.
@@ -26,7 +27,7 @@ pub struct Snapshot {
     /// The tag compose would make it from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<LocalTag>,
-    /// Minor version of the engine's newest API: what the bodies mean depends on it. 0 where nobody asked.
+    /// Minor version of the engine's newest API: what the bodies mean depends on it. 0 where it was not queried.
     #[serde(default)]
     pub api: u32,
     /// The engine cannot change a restart policy later.

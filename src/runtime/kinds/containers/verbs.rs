@@ -269,7 +269,7 @@ pub async fn exit_code(engine: &Engine, container: &str) -> Result<i64, EngineEr
 mod tests {
     use super::*;
 
-    /// A client's usual patience is 120 s; the engine would go on, and its answer be lost.
+    /// A client's usual patience is 120 s; the engine would go on, and its response be lost.
     #[test]
     fn a_stop_is_waited_for_longer_than_its_grace() {
         for (grace, seconds) in [(0, 60), (10, 70), (300, 360), (3600, 3660), (100_000, 3660), (-1, 3660)] {

@@ -151,7 +151,7 @@ fn body(unit: &Unit, snapshot: &Snapshot, mark: &Mark<'_>) -> Result<Value, Fail
         ] {
             fields.remove(field);
         }
-        // It serves no page that could be asked.
+        // It serves no page that could be probed.
         fields.insert("Healthcheck".to_owned(), json!({"Test": ["NONE"]}));
         let labels = json!({
             LABEL_HELPER: mark.rollout.to_string(),

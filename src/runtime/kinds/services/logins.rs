@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 /// Three times in twelve hours: one round may fail, and a task may still move.
 const EVERY: Duration = Duration::from_secs(4 * 3600);
 
-/// A round every few hours, for ever. Trouble is told and left for the next round.
+/// A round every few hours, for ever. Trouble is logged and left for the next round.
 pub async fn run(bot: &Bot) -> Infallible {
     loop {
         tokio::time::sleep(EVERY).await;

@@ -6,7 +6,7 @@ use lowtide_model::secret::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The raw body, as the manager wrote it. It holds the tasks' environment, so it is sealed wherever it is kept.
+/// The raw body, as the manager wrote it. It holds the tasks' environment, so it is sealed wherever it is stored.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceSnapshot {
     pub service: Value,

@@ -18,7 +18,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::time::Duration;
 
-/// A manager answers when the raft log has it.
+/// A manager responds when the raft log has it.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Swarm's updater changes the service's version itself, once or twice around each update.
 const RACES: u32 = 10;
