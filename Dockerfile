@@ -20,12 +20,13 @@ WORKDIR /src
 # The dependencies alone first: a change of our own sources does not build them again.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/apt/Cargo.toml crates/apt/
+COPY crates/compose/Cargo.toml crates/compose/
 COPY crates/core/Cargo.toml crates/core/
 COPY crates/model/Cargo.toml crates/model/
 COPY crates/packages/Cargo.toml crates/packages/
-RUN mkdir src crates/apt/src crates/core/src crates/model/src crates/packages/src \
+RUN mkdir src crates/apt/src crates/compose/src crates/core/src crates/model/src crates/packages/src \
  && echo 'fn main() {}' >src/main.rs \
- && touch src/lib.rs crates/apt/src/lib.rs crates/core/src/lib.rs crates/model/src/lib.rs crates/packages/src/lib.rs \
+ && touch src/lib.rs crates/apt/src/lib.rs crates/compose/src/lib.rs crates/core/src/lib.rs crates/model/src/lib.rs crates/packages/src/lib.rs \
  && cargo build --profile "${PROFILE}" --locked \
  && rm -rf src crates
 COPY . .

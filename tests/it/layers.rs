@@ -18,8 +18,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "runtime",
         &[
-            "model", "apt", "yaml", "kinds", "channels", "fleet", "config", "packages", "decide", "report", "store",
-            "clients",
+            "model", "apt", "compose", "yaml", "kinds", "channels", "fleet", "config", "packages", "decide", "report",
+            "store", "clients",
         ],
     ),
     (
@@ -42,16 +42,17 @@ const CRATES: &[(&str, &str)] = &[
     ("src", ""),
     ("crates/core/src", ""),
     ("crates/apt/src", "apt/"),
+    ("crates/compose/src", "compose/"),
     ("crates/model/src", "model/"),
     ("crates/packages/src", "packages/"),
 ];
 
 /// Crates that are one module each.
-const WHOLE: &[&str] = &["apt", "model", "packages"];
+const WHOLE: &[&str] = &["apt", "compose", "model", "packages"];
 
 /// No clock, randomness, threads or outside world in here: time and observations are parameters.
 const PURE: &[&str] = &[
-    "model", "apt", "yaml", "kinds", "channels", "fleet", "config", "packages", "decide", "report",
+    "model", "apt", "compose", "yaml", "kinds", "channels", "fleet", "config", "packages", "decide", "report",
 ];
 
 const IMPURE_WORDS: &[&str] = &[
